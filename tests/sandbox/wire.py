@@ -1,0 +1,90 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the parts of the local world hand to each other: requests, answers, what a request means, clusters, back ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request as a back end sees it. Header names are lower-case; `query` has no question mark."""
+
+    method: str
+    host: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Response:
+    """One HTTP answer. Content-Length is added by the server; hop-by-hop headers are not wanted."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a request means, for the journal and for faults.
+
+    system: castai, aws, kubernetes or charts
+    operation: RegisterCluster, iam:CreateRole, create secrets, get chart
+    resource: cluster id, role name, cluster/namespace/name, path
+    write: would it change anything
+    who: ARN, Kubernetes user, organisation and key name; empty when unknown
+    """
+
+    system: str
+    operation: str
+    resource: str
+    write: bool
+    who: str
+
+
+class Backend(Protocol):
+    """One system of the world. `handle` and `control` are called from many threads at once."""
+
+    system: str
+    hosts: tuple[str, ...]  # fnmatch patterns of the real host names it serves
+
+    def classify(self, request: Request) -> Call: ...
+
+    def handle(self, request: Request) -> Response: ...
+
+    def fail(self, request: Request, status: int, code: str, message: str) -> Response:
+        """An error in the system's own form. Code NotFound stands for the operation's own code of a missing object."""
+
+    def control(self, verb: str, **args: Any) -> Any:
+        """Do what a test asks of the system behind the caller's back; JSON in, JSON out. Unknown verbs: ValueError."""
+
+    def state(self) -> Any:
+        """The whole system as JSON-able values, the same for the same content."""
+
+    def reset(self) -> None:
+        """Back to how it was when the world had just come up."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster of the world, as handed to the back ends."""
+
+    name: str
+    provider: str
+    account: str
+    region: str
+    mode: str  # authentication mode: API, API_AND_CONFIG_MAP or CONFIG_MAP
+    ip_family: str
+    version: str
+    endpoint: str  # https://127.0.0.1:PORT of the TLS front, through the gate
+    ca_pem: str
+    admin_kubeconfig: Path  # straight to the API server, for the world's own use
+    created_by: str  # ARN of the creating principal, its administrator
