@@ -1,0 +1,267 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The engine: observe, plan, apply. PRIVATE to the collection.
+
+Every module is a Subject. The plan is made whole, from reads alone, before the first write; `changed`, check mode and
+the diff are read off it. This is the only file that knows Ansible's module object or about check mode.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Callable, Generic, Iterable, Mapping, Protocol, TypeVar
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.parameters import remove_values
+
+UNKNOWN = "(known after apply)"
+"""Stands for an id that a create of the same run will give. Options accept it in check mode."""
+
+ATTEMPTS = 5
+"""How often a plan is made again after somebody else wrote first."""
+
+D = TypeVar("D")
+C = TypeVar("C")
+G = TypeVar("G", bound="Gateway")
+Made = Mapping[str, Any]
+Report = Callable[[str], None]
+
+
+class Gateway(Protocol):
+    def close(self) -> None: ...
+
+
+class Failure(Exception):
+    """A sentence that the user can act on."""
+
+
+class CallFailed(Failure):
+    """A call to an outside system failed for good."""
+
+
+class Conflict(Failure):
+    """Somebody else wrote first: observe and plan again."""
+
+
+class Refused(Failure):
+    """The input is wrong, the plan is unsafe, or the world is not what the user said. Raised in check mode too."""
+
+
+class Stopped(Failure):
+    """A run that ended part-way.
+
+    applied: the sentences of the actions that were done, in order.
+    """
+
+    def __init__(self, message: str, applied: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.applied = applied
+
+
+@dataclass(frozen=True)
+class Action:
+    """One write, as data. Subclasses add their payload (secrets with repr=False) and run().
+
+    sentence: what a person reads, in the imperative.
+    target: the object, for the diff.
+    before, after: public values, None for absent.
+    """
+
+    sentence: str
+    target: str
+    before: Any = None
+    after: Any = None
+
+    def run(self, gateway: Any, made: Made) -> Mapping[str, Any] | None:
+        """Do it. Returns values that later actions and the result need (ids), by name."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run did, or in check mode would do."""
+
+    actions: tuple[Action, ...]
+    view: Mapping[str, Any]
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.actions)
+
+    def public(self, diff: bool) -> dict[str, Any]:
+        """The module's result, without invocation."""
+        result: dict[str, Any] = {
+            "changed": self.changed,
+            "actions": [action.sentence for action in self.actions],
+            **self.view,
+        }
+        if diff:
+            result["diff"] = {
+                "before": {action.target: action.before for action in self.actions},
+                "after": {action.target: action.after for action in self.actions},
+            }
+        return result
+
+
+@dataclass(frozen=True)
+class Subject(Generic[D, G, C]):
+    """What a module manages.
+
+    options: keyword arguments of AnsibleModule (argument_spec, required_if, ...).
+    desired: pure; raises Refused on bad input, before any call.
+    connect: makes the gateways, with a close(); no call but a credential exchange.
+    observe: reads only, absent is a value, at most three rounds.
+    plan: pure; what should differ, as actions in order. Raises Refused.
+    view: pure; the public part of the result, from what was read and what was made.
+    settle: waits, after a real run, for what the user asked to wait for; returns what to view.
+    """
+
+    options: Mapping[str, Any]
+    desired: Callable[[Mapping[str, Any]], D]
+    connect: Callable[[Mapping[str, Any], D], G]
+    observe: Callable[[G, D], C]
+    plan: Callable[[C, D], Iterable[Action]]
+    view: Callable[[C, D, Made], Mapping[str, Any]]
+    settle: Callable[[G, D, C, Made, Report], C] | None = None
+
+
+@dataclass
+class Progress:
+    """What was reported while waiting: shown at once in the controller, listed in the result by a module."""
+
+    show: Report | None = None
+    lines: list[str] = field(default_factory=list)
+
+    def __call__(self, line: str) -> None:
+        if not self.lines or self.lines[-1] != line:
+            self.lines.append(line)
+            if self.show:
+                self.show(line)
+
+
+def gather(**reads: Callable[[], Any]) -> dict[str, Any]:
+    """Run independent reads at once, wait for all of them, raise the first error in the order given."""
+    if len(reads) == 1:
+        return {name: read() for name, read in reads.items()}
+    with ThreadPoolExecutor(max_workers=min(16, len(reads) or 1)) as pool:
+        futures = {name: pool.submit(read) for name, read in reads.items()}
+    return {name: future.result() for name, future in futures.items()}
+
+
+def until(
+    probe: Callable[[], Any], *, timeout: float, first: float = 0.5, longest: float = 10.0,
+    sleep: Callable[[float], None] = time.sleep, clock: Callable[[], float] = time.monotonic,
+) -> Any:
+    """Call probe until it returns something true or timeout seconds have passed; pauses grow, with jitter.
+
+    Returns probe's last value, true or not.
+    """
+    deadline, pause = clock() + timeout, first
+    while True:
+        value = probe()
+        left = deadline - clock()
+        if value or left <= 0:
+            return value
+        sleep(min(left, pause * random.uniform(0.8, 1.2)))
+        pause = min(longest, pause * 1.5)
+
+
+def reconcile(subject: Subject[D, G, C], params: Mapping[str, Any], check: bool, report: Report) -> Result:
+    """Observe, plan and, unless check, apply. Raises Refused before the first write, Stopped after it."""
+    desired = subject.desired(params)
+    with contextlib.closing(subject.connect(params, desired)) as gateway:
+        return _reconcile(subject, gateway, desired, check, report)
+
+
+def _reconcile(subject: Subject[D, G, C], gateway: G, desired: D, check: bool, report: Report) -> Result:
+    done: list[Action] = []
+    made: dict[str, Any] = {}
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            current = subject.observe(gateway, desired)
+            planned = tuple(subject.plan(current, desired))
+            if check:
+                return Result(planned, subject.view(current, desired, made))
+            for action in planned:
+                _apply(action, gateway, made, done)
+            break
+        except Conflict as conflict:
+            if attempt == ATTEMPTS:
+                raise Stopped(f"{conflict} This happened {ATTEMPTS} times in a row. {_aftermath(done)}", _sentences(done)) from conflict
+            time.sleep(random.uniform(0.02, 0.1) * attempt)
+        except Failure as failure:
+            if not done or isinstance(failure, Stopped):
+                raise
+            raise Stopped(f"{failure} {_aftermath(done)}", _sentences(done)) from failure
+    if subject.settle:
+        try:
+            current = subject.settle(gateway, desired, current, made, report)
+        except Failure as failure:
+            raise Stopped(f"{failure} {_aftermath(done)}", _sentences(done)) from failure
+    return Result(tuple(done), subject.view(current, desired, made))
+
+
+def _apply(action: Action, gateway: Any, made: dict[str, Any], done: list[Action]) -> None:
+    try:
+        made.update(action.run(gateway, made) or {})
+    except Conflict:
+        raise
+    except Failure as failure:
+        raise Stopped(f"Could not {action.sentence}: {failure} {_aftermath(done)}", _sentences(done)) from failure
+    done.append(action)
+
+
+def _sentences(done: list[Action]) -> tuple[str, ...]:
+    return tuple(action.sentence for action in done)
+
+
+def _aftermath(done: list[Action]) -> str:
+    before = f"Done before that: {'; '.join(_sentences(done))}." if done else "Nothing was changed before that."
+    return f"{before} A rerun is safe and goes on from here."
+
+
+def _outcome(
+    subject: Subject[Any, Any, Any], params: Mapping[str, Any], check: bool, diff: bool, progress: Progress
+) -> dict[str, Any]:
+    """The result of one task, success or failure, worded the same on both paths."""
+    try:
+        result = reconcile(subject, params, check, progress).public(diff)
+    except Failure as failure:
+        applied = list(failure.applied) if isinstance(failure, Stopped) else []
+        result = {"failed": True, "changed": bool(applied), "msg": str(failure), "applied": applied}
+    if progress.lines:
+        result["progress"] = progress.lines
+    return result
+
+
+def run_module(subject: Subject[Any, Any, Any]) -> None:
+    """The module's path: a process of its own."""
+    module = AnsibleModule(supports_check_mode=True, **subject.options)
+    result = _outcome(subject, module.params, module.check_mode, module._diff, Progress())
+    if result.pop("failed", False):
+        module.fail_json(**result)
+    module.exit_json(**result)
+
+
+def run_task(subject: Subject[Any, Any, Any], task: Any, arguments: Mapping[str, Any], show: Report) -> dict[str, Any]:
+    """The action plugin's path: inside the controller, same validation, wording and masking.
+
+    task: Ansible's Task (its check_mode and diff are read); arguments: the task's templated arguments.
+    """
+    options = dict(subject.options)
+    validation = ArgumentSpecValidator(options.pop("argument_spec"), **options).validate(dict(arguments))
+    params = validation.validated_parameters
+    if validation.error_messages:
+        result: dict[str, Any] = {"failed": True, "msg": validation.errors.msg}
+    else:
+        result = _outcome(subject, params, task.check_mode, task.diff, Progress(show))
+    result["invocation"] = {"module_args": params}
+    masked: dict[str, Any] = remove_values(result, validation._no_log_values)
+    return masked

@@ -1,0 +1,64 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How a module reaches a cluster: kubeconfig, address and token, or on EKS nothing at all. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Mapping
+
+from .._aws.gateway import Aws, EksCluster
+from .._engine import Refused
+from .gateway import Kubernetes, by_kubeconfig, by_token
+
+Parameters = Mapping[str, Any]
+
+
+def given(params: Parameters) -> bool:
+    """Whether the Kubernetes options name a cluster; otherwise EKS is asked for it."""
+    return bool(params.get("kubeconfig") or params.get("host"))
+
+
+def reach(params: Parameters, aws: Aws | None, eks: EksCluster | None) -> Kubernetes:
+    """Connect by the options, or as an EKS cluster with tokens signed by the AWS credentials. Makes no call."""
+    validate = bool(params.get("validate_certs", True))
+    if params.get("kubeconfig"):
+        return by_kubeconfig(params["kubeconfig"], params.get("context"))
+    if params.get("host"):
+        return by_token(params["host"], params.get("api_key"), _read(params.get("ca_cert")), validate)
+    if aws is None or eks is None:
+        raise Refused("No way to the cluster is given: set kubeconfig, or host and api_key, or on EKS the cluster's name and region.")
+    if eks.status not in ("ACTIVE", "UPDATING"):
+        raise Refused(f"EKS cluster {eks.name} is {eks.status}: wait until it is ACTIVE.")
+    name = eks.name
+    return by_token(eks.endpoint, None, eks.ca_pem, validate, lambda: aws.eks_token(name))
+
+
+def other_cluster(kubernetes: Kubernetes, eks: EksCluster) -> str | None:
+    """Why the connection is not to this EKS cluster, or None.
+
+    Each EKS cluster has a certificate authority of its own, so that an equal one proves the cluster even behind a
+    tunnel; without one to compare, the address must be EKS's.
+    """
+    authority = kubernetes.ca_pem()
+    if authority and eks.ca_pem:
+        same = authority.strip() == eks.ca_pem.strip()
+    else:
+        same = kubernetes.host.rstrip("/").lower() == eks.endpoint.rstrip("/").lower()
+    if same:
+        return None
+    return (
+        f"The kubeconfig or host points to {kubernetes.host}, but EKS says that cluster {eks.name} is at {eks.endpoint}"
+        " with another certificate authority: give the kubeconfig and context of this cluster, or leave them out."
+    )
+
+
+def _read(path: str | None) -> str:
+    if not path:
+        return ""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise Refused(f"ca_cert {path!r} cannot be read ({error.strerror}): give a file with the API server's CA certificates.") from error

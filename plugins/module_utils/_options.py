@@ -1,0 +1,67 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Option groups, one per outside system, each with its usual environment variables. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.module_utils.basic import env_fallback
+
+Spec = dict[str, dict[str, Any]]
+
+
+def _env(*names: str) -> tuple[Any, list[str]]:
+    return (env_fallback, list(names))
+
+
+def castai_options() -> Spec:
+    return {
+        "castai_api_key": {
+            "type": "str", "required": True, "no_log": True, "fallback": _env("CASTAI_API_KEY", "CASTAI_API_TOKEN"),
+        },
+        "castai_api_url": {"type": "str", "default": "https://api.cast.ai", "fallback": _env("CASTAI_API_URL")},
+        "validate_certs": {"type": "bool", "default": True},
+    }
+
+
+def aws_options() -> Spec:
+    """The credentials' environment variables are botocore's own business, so that a profile beats them as usual."""
+    return {
+        "access_key": {"type": "str", "aliases": ["aws_access_key_id"], "no_log": False},
+        "secret_key": {"type": "str", "aliases": ["aws_secret_access_key"], "no_log": True},
+        "session_token": {"type": "str", "aliases": ["aws_session_token"], "no_log": True},
+        "profile": {"type": "str", "aliases": ["aws_profile"]},
+        "region": {"type": "str", "aliases": ["aws_region"], "fallback": _env("AWS_REGION", "AWS_DEFAULT_REGION")},
+        "endpoint_url": {"type": "str", "fallback": _env("AWS_URL")},
+        "aws_ca_bundle": {"type": "path", "fallback": _env("AWS_CA_BUNDLE")},
+        "assume_role_arn": {"type": "str"},
+        "assume_role_external_id": {"type": "str"},
+        "validate_certs": {"type": "bool", "default": True},
+    }
+
+
+def kubernetes_options() -> Spec:
+    return {
+        "kubeconfig": {"type": "path", "fallback": _env("K8S_AUTH_KUBECONFIG")},
+        "context": {"type": "str", "fallback": _env("K8S_AUTH_CONTEXT")},
+        "host": {"type": "str", "fallback": _env("K8S_AUTH_HOST")},
+        "api_key": {"type": "str", "no_log": True, "fallback": _env("K8S_AUTH_API_KEY")},
+        "ca_cert": {"type": "path", "aliases": ["ssl_ca_cert"], "fallback": _env("K8S_AUTH_SSL_CA_CERT")},
+        "validate_certs": {"type": "bool", "default": True},
+    }
+
+
+KUBERNETES_RULES: dict[str, list[Any]] = {
+    "mutually_exclusive": [["kubeconfig", "host"], ["context", "host"]],
+    "required_together": [["host", "api_key"]],
+}
+"""How the Kubernetes and AWS options go together; one for all modules."""
+
+AWS_RULES: dict[str, list[Any]] = {
+    "mutually_exclusive": [["profile", "access_key"]],
+    "required_together": [["access_key", "secret_key"]],
+    "required_by": [],
+}
