@@ -1,0 +1,63 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The collection as a tree of files: what git would commit, copied to where Ansible looks for it.
+
+ansible-test insists on a physical `ansible_collections/castai/onboarding` folder, and a symlink does not do.
+
+    python -m tests.tree DESTINATION      # makes DESTINATION/ansible_collections/castai/onboarding equal to the checkout
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+NAME = Path("ansible_collections", "castai", "onboarding")
+
+
+def files() -> tuple[Path, ...]:
+    """The paths, relative to the root, of every file that is tracked, or new and not ignored."""
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True
+    ).stdout.decode()
+    return tuple(sorted(Path(name) for name in set(listing.split("\0")) if name and (ROOT / name).is_file()))
+
+
+def digest() -> str:
+    """One value for names, modes and contents of all files."""
+    whole = hashlib.sha256()
+    for path in files():
+        content = (ROOT / path).read_bytes()
+        whole.update(f"{path}\0{(ROOT / path).stat().st_mode & 0o111}\0{len(content)}\0".encode() + content)
+    return whole.hexdigest()
+
+
+def copy(destination: Path) -> Path:
+    """Bring the collection under `destination` up to date and return its folder there; unchanged files are not touched."""
+    target = destination / NAME
+    wanted = frozenset(files())
+    for path in sorted(wanted):
+        source, copied = ROOT / path, target / path
+        if not copied.exists() or _stamp(copied) != _stamp(source):
+            copied.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, copied)
+    for copied in sorted(target.rglob("*"), reverse=True):
+        if copied.is_file() and copied.relative_to(target) not in wanted:
+            copied.unlink()
+        elif copied.is_dir() and not any(copied.iterdir()):
+            copied.rmdir()
+    return target
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size, found.st_mode
+
+
+if __name__ == "__main__":
+    copy(Path(sys.argv[1]))
