@@ -51,7 +51,14 @@ class Conflict(Failure):
 
 
 class Refused(Failure):
-    """The input is wrong, the plan is unsafe, or the world is not what the user said. Raised in check mode too."""
+    """The input is wrong, the plan is unsafe, or the world is not what the user said. Raised in check mode too.
+
+    findings: the reasons one by one, where there can be several.
+    """
+
+    def __init__(self, message: str, findings: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.findings = findings
 
 
 class Stopped(Failure):
@@ -236,6 +243,8 @@ def _outcome(
     except Failure as failure:
         applied = list(failure.applied) if isinstance(failure, Stopped) else []
         result = {"failed": True, "changed": bool(applied), "msg": str(failure), "applied": applied}
+        if isinstance(failure, Refused) and failure.findings:
+            result["findings"] = list(failure.findings)
     if progress.lines:
         result["progress"] = progress.lines
     return result

@@ -63,5 +63,4 @@ KUBERNETES_RULES: dict[str, list[Any]] = {
 AWS_RULES: dict[str, list[Any]] = {
     "mutually_exclusive": [["profile", "access_key"]],
     "required_together": [["access_key", "secret_key"]],
-    "required_by": [],
 }

@@ -92,6 +92,9 @@ class CastAi:
         """The same API with another key."""
         return CastAi(self.url, api_key, self._validate_certs, self._sleep)
 
+    def close(self) -> None:
+        """Nothing is kept open between calls."""
+
     def list_clusters(self) -> tuple[Cluster, ...]:
         """All clusters of the key's organisation; the endpoint has no paging and no filter."""
         body = self._call("GET", CLUSTERS, "list the clusters")

@@ -1,0 +1,50 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """What every module of the collection can do."""
+
+    DOCUMENTATION = r"""
+options: {}
+attributes:
+  check_mode:
+    description: Makes no change, and predicts what a run would do.
+    support: full
+  diff_mode:
+    description: Shows each object that differs, before and after. Never a secret.
+    support: full
+  idempotent:
+    description: A second run with the same options changes nothing.
+    support: full
+  action_group:
+    description: Use C(group/castai.onboarding.all) in C(module_defaults) to set options of all modules at once.
+    support: full
+    membership:
+      - castai.onboarding.all
+notes:
+  - Runs inside the Ansible controller, without starting a process, when the connection is V(local) and the task sets no
+    C(become), C(async), C(environment) or other interpreter. Results are the same on both ways.
+"""
+
+    INFO = r"""
+options: {}
+attributes:
+  check_mode:
+    description: Reads only, so it does the same in check mode.
+    support: full
+  diff_mode:
+    description: Reads only, so there is never a difference to show.
+    support: N/A
+  idempotent:
+    description: Reads only.
+    support: full
+  action_group:
+    description: Use C(group/castai.onboarding.all) in C(module_defaults) to set options of all modules at once.
+    support: full
+    membership:
+      - castai.onboarding.all
+"""

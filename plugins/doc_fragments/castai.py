@@ -1,0 +1,30 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """The connection to CAST AI."""
+
+    DOCUMENTATION = r"""
+options:
+  castai_api_key:
+    description:
+      - API key of CAST AI, with full access to the organisation the cluster belongs to.
+      - Read from the environment variable E(CASTAI_API_KEY) or E(CASTAI_API_TOKEN) when not set.
+      - It stays in memory; it never enters the cluster, a result or a log.
+    type: str
+    required: true
+  castai_api_url:
+    description:
+      - Address of the CAST AI API, for example V(https://api.eu.cast.ai) for an organisation of the EU region.
+      - Read from the environment variable E(CASTAI_API_URL) when not set.
+    type: str
+    default: https://api.cast.ai
+  validate_certs:
+    description: Whether the TLS certificates of all addresses that this task calls are checked.
+    type: bool
+    default: true
+"""

@@ -1,0 +1,342 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A cluster at CAST AI: its registration, its own token in its own Secret, its status. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from dataclasses import dataclass, replace
+from typing import Any, Iterable, Iterator, Mapping
+
+from .._aws.gateway import Aws, EksCluster
+from .._engine import UNKNOWN, Action, CallFailed, Conflict, Made, Refused, Report, Subject, gather, until
+from .._k8s import access
+from .._k8s.gateway import Kubernetes, Object, path_of
+from .._names import CREDENTIALS_KEY, CREDENTIALS_SECRET, MANAGED_BY, NAMESPACE, eks_cluster_problem, namespace_problem
+from .._options import AWS_RULES, KUBERNETES_RULES, aws_options, castai_options, kubernetes_options
+from .gateway import CastAi, Cluster
+
+Parameters = Mapping[str, Any]
+
+OPTIONS: dict[str, Any] = {
+    "argument_spec": {
+        **castai_options(),
+        **aws_options(),
+        **kubernetes_options(),
+        "account_id": {"type": "str"},
+        "cluster_id": {"type": "str"},
+        "credentials_secret": {"type": "str", "default": CREDENTIALS_SECRET},
+        "manage_token": {"type": "bool", "default": True},
+        "name": {"type": "str", "required": True},
+        "namespace": {"type": "str", "default": NAMESPACE},
+        "provider": {"type": "str", "choices": ["eks"], "default": "eks"},
+        "wait_for": {"type": "str", "choices": ["none", "agent_online", "ready"], "default": "none"},
+        "wait_timeout": {"type": "int", "default": 600},
+    },
+    "mutually_exclusive": AWS_RULES["mutually_exclusive"] + KUBERNETES_RULES["mutually_exclusive"],
+    "required_together": AWS_RULES["required_together"] + KUBERNETES_RULES["required_together"],
+}
+
+
+@dataclass(frozen=True)
+class Desired:
+    """What the user asks for. cluster_id is empty where CAST AI's list is to be searched."""
+
+    name: str
+    provider: str
+    region: str
+    account_id: str
+    cluster_id: str
+    namespace: str
+    secret: str
+    manage_token: bool
+    wait_for: str
+    wait_timeout: int
+
+
+@dataclass(frozen=True)
+class Current:
+    """What is there. eks, record: None for absent; a Secret that is absent has no version."""
+
+    eks: EksCluster | None
+    record: Cluster | None
+    elsewhere: str = ""
+    """Why the Kubernetes connection is to another cluster, empty when it is not."""
+    namespace_exists: bool = False
+    secret_version: str = ""
+    token_usable: bool = False
+
+
+@dataclass(frozen=True)
+class Systems:
+    """The gateways of one task, and the parameters that the way to the cluster depends on."""
+
+    castai: CastAi
+    aws: Aws
+    params: Parameters
+    reached: list[Kubernetes]
+
+    def cluster(self, eks: EksCluster | None) -> Kubernetes:
+        """The cluster itself, connected to once."""
+        if not self.reached:
+            self.reached.append(access.reach(self.params, self.aws, eks))
+        return self.reached[0]
+
+    def close(self) -> None:
+        for kubernetes in self.reached:
+            kubernetes.close()
+
+
+@dataclass(frozen=True)
+class Register(Action):
+    name: str = ""
+    block: Mapping[str, Mapping[str, str]] | None = None
+
+    def run(self, gateway: Systems, made: Made) -> Mapping[str, Any]:
+        record = gateway.castai.register_cluster(self.name, self.block or {})
+        return {"cluster_id": record.id, "record": record}
+
+
+@dataclass(frozen=True)
+class CreateNamespace(Action):
+    name: str = ""
+
+    def run(self, gateway: Systems, made: Made) -> None:
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.name}}
+        try:
+            gateway.cluster(None).create(path_of("v1", "Namespace", None, None), body)
+        except Conflict:
+            return  # made by somebody else meanwhile, which is what was wanted
+
+
+@dataclass(frozen=True)
+class StoreToken(Action):
+    """Mint the cluster's token and write it into the Secret; the token is nowhere else."""
+
+    cluster_id: str = ""
+    namespace: str = ""
+    secret: str = ""
+    version: str = ""
+
+    def run(self, gateway: Systems, made: Made) -> Mapping[str, Any]:
+        token = gateway.castai.create_token(made.get("cluster_id") or self.cluster_id)
+        data = {CREDENTIALS_KEY: base64.b64encode(token.encode()).decode()}
+        kubernetes = gateway.cluster(None)
+        if self.version:
+            kubernetes.patch(
+                path_of("v1", "Secret", self.secret, self.namespace),
+                {"metadata": {"resourceVersion": self.version, "labels": MANAGED_BY}, "data": data},
+            )
+        else:
+            metadata = {"name": self.secret, "namespace": self.namespace, "labels": MANAGED_BY}
+            kubernetes.create(
+                path_of("v1", "Secret", None, self.namespace),
+                {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": data},
+            )
+        return {}
+
+
+def desired(params: Parameters) -> Desired:
+    problems = [
+        f"name: {problem}." for problem in [eks_cluster_problem(params["name"])] if problem
+    ] + [
+        f"namespace: {problem}." for problem in [namespace_problem(params["namespace"])] if problem
+    ]
+    if not params.get("region"):
+        problems.append("region is not set: give the AWS region of the cluster, by the option region or by AWS_REGION.")
+    account = params.get("account_id") or ""
+    if account and not (len(account) == 12 and account.isdigit()):
+        problems.append(f"account_id is {account!r}: give the 12 digits of the AWS account, in quotes.")
+    cluster_id = params.get("cluster_id") or ""
+    if cluster_id and cluster_id != UNKNOWN and not _is_uuid(cluster_id):
+        problems.append(f"cluster_id is {cluster_id!r}: give the UUID of the cluster at CAST AI, or leave it out.")
+    if problems:
+        raise Refused(" ".join(problems))
+    return Desired(
+        name=params["name"], provider=params["provider"], region=params["region"], account_id=account,
+        cluster_id="" if cluster_id == UNKNOWN else cluster_id, namespace=params["namespace"],
+        secret=params["credentials_secret"], manage_token=params["manage_token"], wait_for=params["wait_for"],
+        wait_timeout=params["wait_timeout"],
+    )
+
+
+def connect(params: Parameters, wanted: Desired) -> Systems:
+    castai = CastAi(params["castai_api_url"], params["castai_api_key"], params["validate_certs"])
+    return Systems(castai, Aws(params), params, [])
+
+
+def observe(gateway: Systems, wanted: Desired) -> Current:
+    """Round 1: EKS and CAST AI. Round 2: the cluster. Round 3: whether the Secret's key works."""
+    found = gather(eks=lambda: gateway.aws.describe_cluster(wanted.name), record=lambda: find_record(gateway.castai, wanted))
+    current = Current(found["eks"], found["record"])
+    if not current.eks or not wanted.manage_token:
+        return current
+    kubernetes = gateway.cluster(current.eks)
+    elsewhere = access.other_cluster(kubernetes, current.eks)
+    if elsewhere:
+        return replace(current, elsewhere=elsewhere)
+    inside = gather(
+        namespace=lambda: kubernetes.get(path_of("v1", "Namespace", wanted.namespace, None)),
+        secret=lambda: kubernetes.get(path_of("v1", "Secret", wanted.secret, wanted.namespace)),
+    )
+    key = _key_of(inside["secret"])
+    return replace(
+        current,
+        namespace_exists=inside["namespace"] is not None,
+        secret_version=_version_of(inside["secret"]),
+        token_usable=bool(key and current.record and gateway.castai.accepts(key, current.record.id)),
+    )
+
+
+def find_record(castai: CastAi, wanted: Desired) -> Cluster | None:
+    """CAST AI's record of the cluster: by id, or the one of its list with the same provider block."""
+    if wanted.cluster_id:
+        record = castai.get_cluster(wanted.cluster_id)
+        return record if record and not record.gone else None
+    facts = {"clusterName": wanted.name, "region": wanted.region}
+    if wanted.account_id:
+        facts["accountId"] = wanted.account_id
+    same = [
+        record for record in castai.list_clusters()
+        if not record.gone and record.provider == wanted.provider and facts.items() <= record.facts.items()
+    ]
+    if len(same) > 1:
+        ids = ", ".join(f"{record.id} (account {record.facts.get('accountId')})" for record in same)
+        raise Refused(f"CAST AI has {len(same)} clusters named {wanted.name} in {wanted.region}: {ids}. Set account_id or cluster_id.")
+    return same[0] if same else None
+
+
+def plan(current: Current, wanted: Desired) -> Iterable[Action]:
+    eks, record = current.eks, current.record
+    refusal = _refusal(current, wanted)
+    if refusal or eks is None:
+        raise Refused(refusal)
+    cluster_id = record.id if record else UNKNOWN
+    if record is None:
+        block = {"eks": {"accountId": eks.account_id, "region": eks.region, "clusterName": eks.name}}
+        yield Register(
+            f"register EKS cluster {eks.name} of account {eks.account_id} in {eks.region} with CAST AI",
+            f"castai/cluster/{wanted.name}", None, {"name": wanted.name, "id": cluster_id, **block}, wanted.name, block,
+        )
+    if wanted.manage_token:
+        yield from _plan_token(current, wanted, cluster_id)
+
+
+def _plan_token(current: Current, wanted: Desired, cluster_id: str) -> Iterator[Action]:
+    if not current.namespace_exists:
+        yield CreateNamespace(
+            f"create namespace {wanted.namespace}", f"kubernetes/namespace/{wanted.namespace}", None, {"name": wanted.namespace},
+            wanted.namespace,
+        )
+    if not current.token_usable:
+        place = f"{wanted.namespace}/{wanted.secret}"
+        replaced = bool(current.secret_version)
+        yield StoreToken(
+            f"create the token of cluster {cluster_id} and {'replace it in' if replaced else 'store it in'} Secret {place}",
+            f"kubernetes/secret/{place}",
+            {CREDENTIALS_KEY: "a key that CAST AI does not accept for this cluster"} if replaced else None,
+            {CREDENTIALS_KEY: f"the token of cluster {cluster_id}"},
+            cluster_id, wanted.namespace, wanted.secret, current.secret_version,
+        )
+
+
+def _refusal(current: Current, wanted: Desired) -> str:
+    eks, record = current.eks, current.record
+    if eks is None:
+        return (
+            f"EKS has no cluster {wanted.name} in {wanted.region} of the account that these AWS credentials are for:"
+            " check name, region and the credentials."
+        )
+    if wanted.account_id and wanted.account_id != eks.account_id:
+        return f"account_id is {wanted.account_id}, but the AWS credentials lead to account {eks.account_id}: correct the one or the other."
+    if current.elsewhere:
+        return current.elsewhere
+    if wanted.cluster_id and record is None:
+        return f"CAST AI has no cluster {wanted.cluster_id} in the organisation of this API key: check cluster_id and castai_api_key."
+    if record and (record.facts.get("clusterName"), record.facts.get("accountId")) != (eks.name, eks.account_id):
+        return (
+            f"CAST AI's cluster {record.id} is {record.facts.get('clusterName')} of account {record.facts.get('accountId')},"
+            f" not {eks.name} of account {eks.account_id}: correct cluster_id or name."
+        )
+    if record and record.status == "deleting":
+        return f"CAST AI is disconnecting cluster {record.id}: wait until that is over, then run again."
+    return ""
+
+
+def settle(gateway: Systems, wanted: Desired, current: Current, made: Made, report: Report) -> Current:
+    """Wait until CAST AI shows the wanted status, then return it."""
+    seen = made.get("record") or current.record
+    if wanted.wait_for == "none" or reached(seen, wanted.wait_for):
+        return replace(current, record=seen)
+
+    def probe() -> bool:
+        nonlocal seen
+        seen = gateway.castai.get_cluster(seen.id) or seen
+        report(f"cluster {seen.id} is {seen.status}, its agent {seen.agent_status}")
+        if seen.status == "failed" and wanted.wait_for == "ready":
+            raise CallFailed(f"CAST AI gave cluster {seen.id} up: {seen.reconcile_error or 'no reason given'}.")
+        return reached(seen, wanted.wait_for)
+
+    if not until(probe, timeout=wanted.wait_timeout):
+        raise CallFailed(
+            f"Cluster {seen.id} was {seen.status} and its agent {seen.agent_status} after {wanted.wait_timeout} s, not"
+            f" {wanted.wait_for.replace('_', ' ')}. Look at the pods of namespace {wanted.namespace}, or raise wait_timeout."
+        )
+    return replace(current, record=seen)
+
+
+def reached(record: Cluster, wait_for: str) -> bool:
+    """Whether the cluster is where wait_for wants it. A read-only cluster is "ready" too, so that its agent must report as well."""
+    online = record.agent_status == "online"
+    return online and (wait_for == "agent_online" or record.status == "ready")
+
+
+def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
+    record = made.get("record") or current.record
+    if current.record and record and current.record.id == record.id:
+        record = current.record
+    return {
+        "cluster_id": record.id if record else UNKNOWN,
+        "cluster": public(record) if record else None,
+    }
+
+
+def public(record: Cluster) -> dict[str, Any]:
+    """A cluster as results show it; shared with castai_cluster_info."""
+    return {
+        "id": record.id,
+        "name": record.name,
+        "provider": record.provider,
+        "status": record.status,
+        "agent_status": record.agent_status,
+        "organization_id": record.organization_id,
+        "credentials_id": record.credentials_id,
+        "reconcile_error": record.reconcile_error,
+        "account_id": record.facts.get("accountId", ""),
+        "region": record.facts.get("region", ""),
+    }
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
+def _key_of(secret: Object | None) -> str:
+    raw = ((secret or {}).get("data") or {}).get(CREDENTIALS_KEY) or ""
+    try:
+        return base64.b64decode(raw, validate=True).decode()
+    except ValueError:
+        return ""
+
+
+def _version_of(secret: Object | None) -> str:
+    return str(((secret or {}).get("metadata") or {}).get("resourceVersion") or "")
+
+
+SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view, settle)

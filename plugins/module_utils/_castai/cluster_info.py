@@ -1,0 +1,61 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Clusters as CAST AI records them: one, or all of the organisation. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Iterable, Mapping
+
+from .._engine import Action, Made, Subject
+from .._options import castai_options
+from .cluster import public
+from .gateway import CastAi, Cluster
+
+OPTIONS: dict[str, Any] = {
+    "argument_spec": {
+        **castai_options(),
+        "cluster_id": {"type": "str"},
+        "name": {"type": "str"},
+        "provider": {"type": "str", "choices": ["eks", "kops", "gke", "aks"]},
+    },
+    "mutually_exclusive": [["cluster_id", "name"], ["cluster_id", "provider"]],
+}
+
+
+@dataclass(frozen=True)
+class Desired:
+    cluster_id: str
+    name: str
+    provider: str
+
+
+def desired(params: Mapping[str, Any]) -> Desired:
+    return Desired(params.get("cluster_id") or "", params.get("name") or "", params.get("provider") or "")
+
+
+def connect(params: Mapping[str, Any], wanted: Desired) -> CastAi:
+    return CastAi(params["castai_api_url"], params["castai_api_key"], params["validate_certs"])
+
+
+def observe(gateway: CastAi, wanted: Desired) -> tuple[Cluster, ...]:
+    if wanted.cluster_id:
+        record = gateway.get_cluster(wanted.cluster_id)
+        return (record,) if record else ()
+    return tuple(
+        record for record in gateway.list_clusters()
+        if wanted.name in ("", record.name) and wanted.provider in ("", record.provider)
+    )
+
+
+def plan(current: tuple[Cluster, ...], wanted: Desired) -> Iterable[Action]:
+    return ()
+
+
+def view(current: tuple[Cluster, ...], wanted: Desired, made: Made) -> Mapping[str, Any]:
+    return {"clusters": [public(record) for record in current]}
+
+
+SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view)

@@ -1,0 +1,56 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The base of all action plugins: the module's own reconcile, inside the controller where that is the same thing.
+
+It saves a Python start and the SDK imports of every task, and can show progress while a task waits. PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, ClassVar
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import Subject, run_task
+
+LOCAL = ("local", "ansible.builtin.local", "ansible.legacy.local")
+
+
+class ReconcileAction(ActionBase):
+    """Runs SUBJECT here, or the module of the same name where the task asks for another process, user or machine."""
+
+    SUBJECT: ClassVar[Subject[Any, Any, Any]]
+    TRANSFERS_FILES = False
+    _supports_async = True
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        variables = task_vars or {}
+        result: dict[str, Any] = super().run(tmp, variables)
+        if self._needs_a_process(variables):
+            result.update(self._execute_module(task_vars=variables, wrap_async=self._task.async_val))
+        else:
+            result.update(run_task(self.SUBJECT, self._task, self._task.args, self._show))
+        return result
+
+    def _needs_a_process(self, variables: dict[str, Any]) -> bool:
+        """A task's environment never reaches an action plugin, so a task that has one runs as a module."""
+        return bool(
+            self._connection.transport not in LOCAL
+            or self._connection.become is not None
+            or self._task.async_val
+            or any(self._task.environment or ())
+            or self._other_interpreter(variables)
+        )
+
+    def _other_interpreter(self, variables: dict[str, Any]) -> bool:
+        delegated = (variables.get("ansible_delegated_vars") or {}).get(self._task.delegate_to or "") or {}
+        wanted = delegated.get("ansible_python_interpreter") or variables.get("ansible_python_interpreter")
+        return bool(wanted) and self._templar.template(wanted) != sys.executable
+
+    def _show(self, line: str) -> None:
+        Display().display(f"  {self._task.get_name().strip()}: {line}")
