@@ -5,7 +5,7 @@
 
 ansible-test insists on a physical `ansible_collections/castai/onboarding` folder, and a symlink does not do.
 
-    python -m tests.tree DESTINATION      # makes DESTINATION/ansible_collections/castai/onboarding equal to the checkout
+    python -m tests.tree DESTINATION    # makes DESTINATION/ansible_collections/castai/onboarding equal to the checkout
 """
 
 from __future__ import annotations
@@ -22,9 +22,8 @@ NAME = Path("ansible_collections", "castai", "onboarding")
 
 def files() -> tuple[Path, ...]:
     """The paths, relative to the root, of every file that is tracked, or new and not ignored."""
-    listing = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True
-    ).stdout.decode()
+    command = "git ls-files -z --cached --others --exclude-standard"
+    listing = subprocess.run(command.split(), cwd=ROOT, check=True, capture_output=True, text=True).stdout
     return tuple(sorted(Path(name) for name in set(listing.split("\0")) if name and (ROOT / name).is_file()))
 
 
@@ -38,7 +37,7 @@ def digest() -> str:
 
 
 def copy(destination: Path) -> Path:
-    """Bring the collection under `destination` up to date and return its folder there; unchanged files are not touched."""
+    """Bring the collection under `destination` up to date, without touching what is unchanged; return its folder."""
     target = destination / NAME
     wanted = frozenset(files())
     for path in sorted(wanted):

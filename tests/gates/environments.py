@@ -49,8 +49,9 @@ class Environment:
     identity: str
 
     def variables(self, **more: str) -> dict[str, str]:
-        """The environment variables for a program of it: those of the user, without what would steer Ansible or Python."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "PYTHON", "MOLECULE_"))}
+        """What a program of it gets: the user's variables without those that steer Ansible or Python, and `more`."""
+        steering = ("ANSIBLE_", "MOLECULE_", "PYTHON")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
         path = os.pathsep.join((str(self.python.parent), str(_links()), "/usr/local/bin", "/usr/bin", "/bin"))
         return {**kept, "HOME": str(self.home), "PATH": path, **more}
 
@@ -105,7 +106,7 @@ def environment(name: str, oldest: Version, newest: Version) -> Environment:
 
 
 def _home(folder: Path) -> Path:
-    """A home folder with the get-pip stand-ins and pip's settings: of the environment ansible-test keeps HOME and PATH only."""
+    """A home folder with the get-pip stand-ins and pip's settings, as ansible-test hands on no PIP_ variables."""
     home = folder / "home"
     scripts = home / ".ansible/test/cache"
     scripts.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,175 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What must hold before the collection may be published, one function a gate.
+
+A gate gets a folder of its own with a copy of the collection in it, and raises Failed with what its tool said.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from tests import tree
+from tests.gates.environments import Environment, Version, environment, installed
+
+Check = Callable[[Path], None]
+
+
+class Failed(Exception):
+    """A gate's tool found something; the text is its output."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    name: str
+    check: Check
+
+
+def _gates() -> Iterator[Gate]:
+    """All gates, the longest first, so that two at a time end together."""
+    for core, oldest, newest in (
+        ("2.16", (3, 10), (3, 12)),
+        ("2.17", (3, 10), (3, 12)),
+        ("2.18", (3, 11), (3, 13)),
+        ("2.20", (3, 12), (3, 14)),
+        ("2.21", (3, 12), (3, 14)),
+    ):
+        yield Gate(f"sanity-{core}", _sanity_on(core, oldest, newest))
+    yield Gate("sanity-installed", lambda folder: _sanity(folder, installed()))
+    yield Gate("importer", _importer)
+    yield Gate("docs-site", _docs_site)
+    yield Gate("docs-lint", _docs_lint)
+    yield Gate("lint", _lint)
+    yield Gate("mypy", _mypy)
+    yield Gate("ruff", _ruff)
+    yield Gate("changelog", _changelog)
+    yield Gate("tree", _tree)
+
+
+def _sanity_on(core: str, oldest: Version, newest: Version) -> Check:
+    return lambda folder: _sanity(folder, environment(f"core-{core}", oldest, newest))
+
+
+def _sanity(folder: Path, on: Environment) -> None:
+    collection = tree.copy(folder)
+    output = _run(on, "ansible-test sanity --local --color no", cwd=collection)
+    # A Python that ansible-test cannot start is skipped with a warning; one it could not even find is no defect here.
+    if "FATAL" in output:
+        raise Failed(output)
+
+
+def _importer(folder: Path) -> None:
+    """Galaxy's own import of the built artefact: no warning, and documentation for every module."""
+    _run(installed(), "ansible-galaxy collection build --output-path", str(folder), cwd=tree.copy(folder))
+    (artefact,) = folder.glob("*.tar.gz")
+    on = environment("importer", (3, 11), (3, 13))
+    output = _run(on, "python -m galaxy_importer.main", str(artefact), cwd=folder)
+    contents = json.loads((folder / "importer_result.json").read_text())["contents"]
+    documented = {entry["name"] for entry in contents if entry["content_type"] == "module" and entry["doc_strings"]}
+    with tarfile.open(artefact) as packed:
+        shipped = {Path(name).stem for name in packed.getnames() if re.fullmatch(r"plugins/modules/\w+\.py", name)}
+    complaints = re.findall(r"^(?:WARNING|ERROR|CRITICAL): .*", output, re.MULTILINE)
+    complaints += [f"the importer found no documentation of {name}" for name in sorted(shipped - documented)]
+    if complaints:
+        raise Failed("\n".join([output, *complaints]))
+
+
+def _docs_lint(folder: Path) -> None:
+    lint = "antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs self ."
+    _run(installed(), lint, cwd=tree.copy(folder))
+
+
+def _docs_site(folder: Path) -> None:
+    """The HTML pages, without a warning but for what stands in Ansible's own pages, which may be out of reach."""
+    collection = tree.copy(folder)
+    site = folder / "site"
+    site.mkdir(mode=0o755)
+    where = {"ANSIBLE_COLLECTIONS_PATH": str(folder)}
+    what = f"{'.'.join(collection.parts[-2:])} --use-current --squash-hierarchy --fail-on-error"
+    _run(installed(), f"antsibull-docs sphinx-init {what} --dest-dir . --sphinx-theme alabaster", cwd=site, **where)
+    (site / "rst").chmod(0o755)
+    _run(installed(), f"antsibull-docs collection {what} --dest-dir rst --cleanup everything", cwd=site, **where)
+    build = "sphinx-build -q -c . -D intersphinx_timeout=5 -w warnings rst html"
+    _run(installed(), build, cwd=site, **where)
+    elsewhere = r"inventor(y|ies)|undefined label: '(common_return_values|ansible_configuration_settings)'"
+    warnings = (site / "warnings").read_text().splitlines()
+    own = [line for line in warnings if "WARNING" in line and not re.search(elsewhere, line)]
+    if own:
+        raise Failed("\n".join(own))
+
+
+def _lint(folder: Path) -> None:
+    _run(installed(), "ansible-lint --nocolor", cwd=tree.copy(folder), ANSIBLE_COLLECTIONS_PATH=str(folder))
+
+
+def _mypy(folder: Path) -> None:
+    settings = tree.copy(folder) / "pyproject.toml"
+    package = ".".join((*tree.NAME.parts, "plugins"))
+    _run(installed(), f"mypy --package {package} --config-file", str(settings), cwd=folder)
+
+
+def _ruff(folder: Path) -> None:
+    _run(installed(), "ruff check --no-cache", cwd=tree.copy(folder))
+
+
+def _changelog(folder: Path) -> None:
+    collection = tree.copy(folder)
+    _run(installed(), "antsibull-changelog lint", cwd=collection)
+    log = "changelogs/changelog.yaml"
+    _run(installed(), "antsibull-changelog lint-changelog-yaml --strict", log, cwd=collection)
+    version = yaml.safe_load((collection / "galaxy.yml").read_text())["version"]
+    if version not in yaml.safe_load((collection / log).read_text())["releases"]:
+        raise Failed(f"galaxy.yml says {version}, and {log} does not know that release")
+
+
+def _tree(folder: Path) -> None:
+    """What no tool above looks at."""
+    collection = tree.copy(folder)
+    runtime = yaml.safe_load((collection / "meta/runtime.yml").read_text())
+    grouped = set(runtime["action_groups"]["all"])
+    modules = {path.stem for path in (collection / "plugins/modules").glob("*.py")}
+    complaints = [f"{name}: in action group all or in plugins/modules, but not in both" for name in grouped ^ modules]
+    paths = [path.relative_to(collection) for path in collection.rglob("*") if path.is_file()]
+    for path in paths:
+        if re.fullmatch(r"ignore-[\d.]+\.txt|\.ansible-lint-ignore", path.name):
+            complaints.append(f"{path}: a gate is passed, not ignored")
+        text = (collection / path).read_text(errors="replace")
+        if path.suffix == ".py" and text and "SPDX-License-Identifier: GPL-3.0-or-later" not in text[:500]:
+            complaints.append(f"{path}: no license header")
+        if str(tree.ROOT) in text or str(Path.home()) in text:
+            complaints.append(f"{path}: names a folder of this machine")
+    if (collection / "requirements.txt").read_text() != (collection / "meta/ee-requirements.txt").read_text():
+        complaints.append("requirements.txt and meta/ee-requirements.txt differ")
+    if complaints:
+        raise Failed("\n".join(sorted(complaints)))
+
+
+def _run(on: Environment, command: str, *arguments: str, cwd: Path, **variables: str) -> str:
+    """The output of a program of the environment; Failed with it unless it ends with 0."""
+    program, *words = command.split()
+    done = subprocess.run(
+        [on.python.parent / program, *words, *arguments],
+        cwd=cwd,
+        env=on.variables(**variables),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise Failed(f"{command} ended with {done.returncode}:\n{done.stdout}")
+    return done.stdout
+
+
+GATES = tuple(_gates())
