@@ -13,9 +13,10 @@ from __future__ import annotations
 import contextlib
 import random
 import time
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Callable, Generic, Iterable, Mapping, Protocol, TypeVar
+from typing import Any, Callable, Generic, Protocol, TypeVar
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -163,8 +164,13 @@ def gather(**reads: Callable[[], Any]) -> dict[str, Any]:
 
 
 def until(
-    probe: Callable[[], Any], *, timeout: float, first: float = 0.5, longest: float = 10.0,
-    sleep: Callable[[float], None] = time.sleep, clock: Callable[[], float] = time.monotonic,
+    probe: Callable[[], Any],
+    *,
+    timeout: float,
+    first: float = 0.5,
+    longest: float = 10.0,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Any:
     """Call probe until it returns something true or timeout seconds have passed; pauses grow, with jitter.
 
@@ -201,7 +207,9 @@ def _reconcile(subject: Subject[D, G, C], gateway: G, desired: D, check: bool, r
             break
         except Conflict as conflict:
             if attempt == ATTEMPTS:
-                raise Stopped(f"{conflict} This happened {ATTEMPTS} times in a row. {_aftermath(done)}", _sentences(done)) from conflict
+                raise Stopped(
+                    f"{conflict} This happened {ATTEMPTS} times in a row. {_aftermath(done)}", _sentences(done)
+                ) from conflict
             time.sleep(random.uniform(0.02, 0.1) * attempt)
         except Failure as failure:
             if not done or isinstance(failure, Stopped):

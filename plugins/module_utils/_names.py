@@ -32,7 +32,9 @@ def eks_cluster_problem(name: str) -> str | None:
     if len(name) > 100:
         return f"EKS cluster name {name!r} has {len(name)} characters, EKS allows 100"
     if not _EKS_NAME.fullmatch(name):
-        return f"EKS cluster name {name!r} may have only letters, digits, '-' and '_', and starts with a letter or digit"
+        return (
+            f"EKS cluster name {name!r} may have only letters, digits, '-' and '_', and starts with a letter or digit"
+        )
     return None
 
 

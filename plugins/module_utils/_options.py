@@ -20,7 +20,10 @@ def _env(*names: str) -> tuple[Any, list[str]]:
 def castai_options() -> Spec:
     return {
         "castai_api_key": {
-            "type": "str", "required": True, "no_log": True, "fallback": _env("CASTAI_API_KEY", "CASTAI_API_TOKEN"),
+            "type": "str",
+            "required": True,
+            "no_log": True,
+            "fallback": _env("CASTAI_API_KEY", "CASTAI_API_TOKEN"),
         },
         "castai_api_url": {"type": "str", "default": "https://api.cast.ai", "fallback": _env("CASTAI_API_URL")},
         "validate_certs": {"type": "bool", "default": True},

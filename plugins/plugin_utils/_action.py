@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Subject, run_task
 
 LOCAL = ("local", "ansible.builtin.local", "ansible.legacy.local")

@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import functools
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping, TypeVar
+from typing import Any, Callable, TypeVar
 
 from .._engine import CallFailed, Refused
 
@@ -77,9 +78,13 @@ class Aws:
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         if MISSING:
-            raise Refused(f"The Python packages boto3 and botocore are needed where this runs: {MISSING}. Install boto3.")
+            raise Refused(
+                f"The Python packages boto3 and botocore are needed where this runs: {MISSING}. Install boto3."
+            )
         if not options.get("region"):
-            raise Refused("region is not set: give the AWS region of the cluster, by the option region or by AWS_REGION.")
+            raise Refused(
+                "region is not set: give the AWS region of the cluster, by the option region or by AWS_REGION."
+            )
         self.region: str = options["region"]
         self._options = options
         self._clients: dict[str, Any] = {}
@@ -121,8 +126,12 @@ class Aws:
         """A bearer token that the cluster's API server takes: a presigned sts:GetCallerIdentity, signed here, no call made."""
         client = self._client("sts")
         signer = botocore.signers.RequestSigner(
-            client.meta.service_model.service_id, self.region, "sts", "v4",
-            self._session.get_credentials(), self._session.events,
+            client.meta.service_model.service_id,
+            self.region,
+            "sts",
+            "v4",
+            self._session.get_credentials(),
+            self._session.events,
         )
         url = signer.generate_presigned_url(
             {
@@ -132,7 +141,9 @@ class Aws:
                 "headers": {"x-k8s-aws-id": name},
                 "context": {},
             },
-            region_name=self.region, expires_in=TOKEN_URL_SECONDS, operation_name="",
+            region_name=self.region,
+            expires_in=TOKEN_URL_SECONDS,
+            operation_name="",
         )
         return TOKEN_PREFIX + base64.urlsafe_b64encode(url.encode()).decode().rstrip("=")
 
@@ -148,7 +159,9 @@ def _session(options: Mapping[str, Any]) -> Any:
             region_name=options["region"],
         )
         if session.get_credentials() is None:
-            raise Refused("No AWS credentials were found: give access_key and secret_key, a profile, or the usual AWS_ variables.")
+            raise Refused(
+                "No AWS credentials were found: give access_key and secret_key, a profile, or the usual AWS_ variables."
+            )
         if not options.get("assume_role_arn"):
             return session
         external_id = options.get("assume_role_external_id")
@@ -164,7 +177,9 @@ def _session(options: Mapping[str, Any]) -> Any:
         )
         return boto3.session.Session(botocore_session=inner, region_name=options["region"])
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-        what = f"assume role {options['assume_role_arn']}" if options.get("assume_role_arn") else "use the AWS credentials"
+        what = (
+            f"assume role {options['assume_role_arn']}" if options.get("assume_role_arn") else "use the AWS credentials"
+        )
         raise CallFailed(f"Could not {what}: {_reason(error)}") from error
 
 
@@ -175,8 +190,11 @@ def _client_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
         "endpoint_url": options.get("endpoint_url") or None,
         "verify": verify if options.get("validate_certs", True) else False,
         "config": botocore.config.Config(
-            retries={"mode": "standard", "total_max_attempts": 8}, connect_timeout=10, read_timeout=60,
-            user_agent_extra="castai.onboarding", sts_regional_endpoints="regional",
+            retries={"mode": "standard", "total_max_attempts": 8},
+            connect_timeout=10,
+            read_timeout=60,
+            user_agent_extra="castai.onboarding",
+            sts_regional_endpoints="regional",
         ),
     }
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import base64
 import uuid
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Iterable, Iterator, Mapping
+from typing import Any
 
 from .._aws.gateway import Aws, EksCluster
 from .._engine import UNKNOWN, Action, CallFailed, Conflict, Made, Refused, Report, Subject, gather, until
@@ -140,9 +141,7 @@ class StoreToken(Action):
 
 
 def desired(params: Parameters) -> Desired:
-    problems = [
-        f"name: {problem}." for problem in [eks_cluster_problem(params["name"])] if problem
-    ] + [
+    problems = [f"name: {problem}." for problem in [eks_cluster_problem(params["name"])] if problem] + [
         f"namespace: {problem}." for problem in [namespace_problem(params["namespace"])] if problem
     ]
     if not params.get("region"):
@@ -156,9 +155,15 @@ def desired(params: Parameters) -> Desired:
     if problems:
         raise Refused(" ".join(problems))
     return Desired(
-        name=params["name"], provider=params["provider"], region=params["region"], account_id=account,
-        cluster_id="" if cluster_id == UNKNOWN else cluster_id, namespace=params["namespace"],
-        secret=params["credentials_secret"], manage_token=params["manage_token"], wait_for=params["wait_for"],
+        name=params["name"],
+        provider=params["provider"],
+        region=params["region"],
+        account_id=account,
+        cluster_id="" if cluster_id == UNKNOWN else cluster_id,
+        namespace=params["namespace"],
+        secret=params["credentials_secret"],
+        manage_token=params["manage_token"],
+        wait_for=params["wait_for"],
         wait_timeout=params["wait_timeout"],
     )
 
@@ -170,7 +175,9 @@ def connect(params: Parameters, wanted: Desired) -> Systems:
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
     """Round 1: EKS and CAST AI. Round 2: the cluster. Round 3: whether the Secret's key works."""
-    found = gather(eks=lambda: gateway.aws.describe_cluster(wanted.name), record=lambda: find_record(gateway.castai, wanted))
+    found = gather(
+        eks=lambda: gateway.aws.describe_cluster(wanted.name), record=lambda: find_record(gateway.castai, wanted)
+    )
     current = Current(found["eks"], found["record"])
     if not current.eks or not wanted.manage_token:
         return current
@@ -200,12 +207,15 @@ def find_record(castai: CastAi, wanted: Desired) -> Cluster | None:
     if wanted.account_id:
         facts["accountId"] = wanted.account_id
     same = [
-        record for record in castai.list_clusters()
+        record
+        for record in castai.list_clusters()
         if not record.gone and record.provider == wanted.provider and facts.items() <= record.facts.items()
     ]
     if len(same) > 1:
         ids = ", ".join(f"{record.id} (account {record.facts.get('accountId')})" for record in same)
-        raise Refused(f"CAST AI has {len(same)} clusters named {wanted.name} in {wanted.region}: {ids}. Set account_id or cluster_id.")
+        raise Refused(
+            f"CAST AI has {len(same)} clusters named {wanted.name} in {wanted.region}: {ids}. Set account_id or cluster_id."
+        )
     return same[0] if same else None
 
 
@@ -219,7 +229,11 @@ def plan(current: Current, wanted: Desired) -> Iterable[Action]:
         block = {"eks": {"accountId": eks.account_id, "region": eks.region, "clusterName": eks.name}}
         yield Register(
             f"register EKS cluster {eks.name} of account {eks.account_id} in {eks.region} with CAST AI",
-            f"castai/cluster/{wanted.name}", None, {"name": wanted.name, "id": cluster_id, **block}, wanted.name, block,
+            f"castai/cluster/{wanted.name}",
+            None,
+            {"name": wanted.name, "id": cluster_id, **block},
+            wanted.name,
+            block,
         )
     if wanted.manage_token:
         yield from _plan_token(current, wanted, cluster_id)
@@ -228,7 +242,10 @@ def plan(current: Current, wanted: Desired) -> Iterable[Action]:
 def _plan_token(current: Current, wanted: Desired, cluster_id: str) -> Iterator[Action]:
     if not current.namespace_exists:
         yield CreateNamespace(
-            f"create namespace {wanted.namespace}", f"kubernetes/namespace/{wanted.namespace}", None, {"name": wanted.namespace},
+            f"create namespace {wanted.namespace}",
+            f"kubernetes/namespace/{wanted.namespace}",
+            None,
+            {"name": wanted.namespace},
             wanted.namespace,
         )
     if not current.token_usable:
@@ -239,7 +256,10 @@ def _plan_token(current: Current, wanted: Desired, cluster_id: str) -> Iterator[
             f"kubernetes/secret/{place}",
             {CREDENTIALS_KEY: "a key that CAST AI does not accept for this cluster"} if replaced else None,
             {CREDENTIALS_KEY: f"the token of cluster {cluster_id}"},
-            cluster_id, wanted.namespace, wanted.secret, current.secret_version,
+            cluster_id,
+            wanted.namespace,
+            wanted.secret,
+            current.secret_version,
         )
 
 

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Iterable, Mapping
+from typing import Any
 
 from .._engine import Action, Made, Subject
 from .._options import castai_options
@@ -45,7 +46,8 @@ def observe(gateway: CastAi, wanted: Desired) -> tuple[Cluster, ...]:
         record = gateway.get_cluster(wanted.cluster_id)
         return (record,) if record else ()
     return tuple(
-        record for record in gateway.list_clusters()
+        record
+        for record in gateway.list_clusters()
         if wanted.name in ("", record.name) and wanted.provider in ("", record.provider)
     )
 

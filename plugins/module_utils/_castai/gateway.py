@@ -12,8 +12,9 @@ from __future__ import annotations
 import json
 import random
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping
+from typing import Any, Callable
 from urllib.error import HTTPError, URLError
 
 from ansible.module_utils.urls import Request
@@ -80,7 +81,9 @@ class Rejected(CallFailed):
 class CastAi:
     """The API with one key. Threads may share it."""
 
-    def __init__(self, url: str, api_key: str, validate_certs: bool = True, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, url: str, api_key: str, validate_certs: bool = True, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         if not url.startswith("https://"):
             raise Refused(f"castai_api_url is {url!r}: give an address that starts with https://.")
         self.url = url.rstrip("/")
@@ -153,8 +156,15 @@ class CastAi:
             data = json.dumps(body or {}).encode()
         try:
             answer = Request().open(
-                method, self.url + path, data=data, headers=headers, timeout=TIMEOUT, use_proxy=True,
-                validate_certs=self._validate_certs, follow_redirects="none", http_agent="castai.onboarding",
+                method,
+                self.url + path,
+                data=data,
+                headers=headers,
+                timeout=TIMEOUT,
+                use_proxy=True,
+                validate_certs=self._validate_certs,
+                follow_redirects="none",
+                http_agent="castai.onboarding",
             )
             return _parse(answer.read(), purpose), 0
         except HTTPError as error:
@@ -172,7 +182,9 @@ def _parse(raw: bytes, purpose: str) -> dict[str, Any]:
     try:
         body = json.loads(raw)
     except ValueError:
-        raise ValueError("the answer is not JSON; is castai_api_url the address of the API, and is a proxy in between?") from None
+        raise ValueError(
+            "the answer is not JSON; is castai_api_url the address of the API, and is a proxy in between?"
+        ) from None
     if not isinstance(body, dict):
         raise ValueError("the answer is not a JSON object.")
     return body
@@ -186,14 +198,18 @@ def _rejected(error: HTTPError, method: str, path: str, purpose: str, url: str) 
     body = body if isinstance(body, dict) else {}
     message = str(body.get("message") or error.reason or "")
     violations = "; ".join(
-        f"{item.get('field')}: {item.get('description')}" for item in body.get("fieldViolations") or () if isinstance(item, dict)
+        f"{item.get('field')}: {item.get('description')}"
+        for item in body.get("fieldViolations") or ()
+        if isinstance(item, dict)
     )
     request_id = error.headers.get("X-Castai-Request-Id") if error.headers else None
-    detail = "".join([
-        f"HTTP {error.code} {message}".rstrip(),
-        f" ({violations})" if violations else "",
-        f", request id {request_id}" if request_id else "",
-    ])
+    detail = "".join(
+        [
+            f"HTTP {error.code} {message}".rstrip(),
+            f" ({violations})" if violations else "",
+            f", request id {request_id}" if request_id else "",
+        ]
+    )
     advice = {
         401: " CAST AI does not know the API key: check castai_api_key and, for another region, castai_api_url.",
         403: " The API key may not do this: use a key with full access of the cluster's organisation.",

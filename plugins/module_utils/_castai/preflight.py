@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any, Callable
 
 from .._aws.gateway import Aws, EksCluster
 from .._engine import Action, Failure, Made, Refused, Subject, gather
@@ -60,7 +61,9 @@ OPTIONS: dict[str, Any] = {
         "organization_id": {"type": "str"},
         "provider": {"type": "str", "choices": ["eks"], "default": "eks"},
         "releases": {
-            "type": "list", "elements": "dict", "default": [],
+            "type": "list",
+            "elements": "dict",
+            "default": [],
             "options": {
                 "chart_ref": {"type": "str", "required": True},
                 "chart_repo_url": {"type": "str"},
@@ -154,8 +157,15 @@ def desired(params: Parameters) -> Desired:
     if not params.get("region"):
         problems.append("region is not set: give the AWS region of the cluster, by the option region or by AWS_REGION.")
     return Desired(
-        params["name"], params["provider"], params.get("region") or "", params.get("account_id") or "",
-        params.get("cluster_id") or "", params.get("organization_id") or "", params["namespace"], charts, tuple(problems),
+        params["name"],
+        params["provider"],
+        params.get("region") or "",
+        params.get("account_id") or "",
+        params.get("cluster_id") or "",
+        params.get("organization_id") or "",
+        params["namespace"],
+        charts,
+        tuple(problems),
     )
 
 
@@ -182,7 +192,9 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     second = gather(
         version=_attempt(kubernetes.version),
         everything=_attempt(lambda: kubernetes.can("*", "*", "*")),
-        releases=_attempt(lambda: kubernetes.get(path_of("v1", "Secret", None, wanted.namespace), labelSelector="owner=helm")),
+        releases=_attempt(
+            lambda: kubernetes.get(path_of("v1", "Secret", None, wanted.namespace), labelSelector="owner=helm")
+        ),
         metadata=_attempt(lambda: kubernetes.get(path_of("v1", "ConfigMap", AGENT_METADATA, wanted.namespace))),
     )
     if isinstance(second["version"], Problem):
@@ -194,8 +206,13 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         helm=partial(_helm_problems, gateway, _to_install(second["releases"], wanted.charts)),
     )
     return Current(
-        records, eks, "", second["version"], third["missing"] or (),
-        reporting if _unknown(reporting, records) and third["reporting"] is None else "", third["helm"],
+        records,
+        eks,
+        "",
+        second["version"],
+        third["missing"] or (),
+        reporting if _unknown(reporting, records) and third["reporting"] is None else "",
+        third["helm"],
     )
 
 
@@ -298,16 +315,24 @@ def _nothing() -> None:
 def _missing(kubernetes: Kubernetes, namespace: str) -> tuple[str, ...]:
     reviews = {}
     for group, resource, verbs in PERMISSIONS:
-        places = {"" if resource in _CLUSTER_WIDE else namespace} | ({_OTHER_NAMESPACE[resource]} if resource in _OTHER_NAMESPACE else set())
+        places = {"" if resource in _CLUSTER_WIDE else namespace} | (
+            {_OTHER_NAMESPACE[resource]} if resource in _OTHER_NAMESPACE else set()
+        )
         for verb in verbs:
             for place in sorted(places):
-                label = f"{verb} {resource}{'.' + group if group else ''}{' in ' + place if place == 'kube-system' else ''}"
+                label = (
+                    f"{verb} {resource}{'.' + group if group else ''}{' in ' + place if place == 'kube-system' else ''}"
+                )
                 reviews[label] = partial(kubernetes.can, verb, group, resource, place)
     return tuple(label for label, allowed in gather(**reviews).items() if not allowed)
 
 
 def _cluster_of(metadata: Object | Problem | None) -> str:
-    return "" if not metadata or isinstance(metadata, Problem) else str((metadata.get("data") or {}).get("CLUSTER_ID") or "")
+    return (
+        ""
+        if not metadata or isinstance(metadata, Problem)
+        else str((metadata.get("data") or {}).get("CLUSTER_ID") or "")
+    )
 
 
 def _unknown(cluster_id: str, records: tuple[Cluster, ...] | Problem) -> bool:
@@ -330,9 +355,12 @@ def _helm_problems(gateway: Systems, charts: tuple[Chart, ...]) -> tuple[str, ..
         helm.check_version()
     except Failure as failure:
         return (str(failure),)
-    shown = gather(**{
-        chart.release: _attempt(partial(helm.show_chart, chart.ref, chart.version, chart.repo_url)) for chart in charts
-    })
+    shown = gather(
+        **{
+            chart.release: _attempt(partial(helm.show_chart, chart.ref, chart.version, chart.repo_url))
+            for chart in charts
+        }
+    )
     return tuple(answer.sentence for answer in shown.values() if isinstance(answer, Problem))
 
 

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 from .._aws.gateway import Aws, EksCluster
 from .._engine import Refused
@@ -29,7 +30,9 @@ def reach(params: Parameters, aws: Aws | None, eks: EksCluster | None) -> Kubern
     if params.get("host"):
         return by_token(params["host"], params.get("api_key"), _read(params.get("ca_cert")), validate)
     if aws is None or eks is None:
-        raise Refused("No way to the cluster is given: set kubeconfig, or host and api_key, or on EKS the cluster's name and region.")
+        raise Refused(
+            "No way to the cluster is given: set kubeconfig, or host and api_key, or on EKS the cluster's name and region."
+        )
     if eks.status not in ("ACTIVE", "UPDATING"):
         raise Refused(f"EKS cluster {eks.name} is {eks.status}: wait until it is ACTIVE.")
     name = eks.name
@@ -61,4 +64,6 @@ def _read(path: str | None) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
     except OSError as error:
-        raise Refused(f"ca_cert {path!r} cannot be read ({error.strerror}): give a file with the API server's CA certificates.") from error
+        raise Refused(
+            f"ca_cert {path!r} cannot be read ({error.strerror}): give a file with the API server's CA certificates."
+        ) from error

@@ -13,8 +13,9 @@ from __future__ import annotations
 import base64
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Callable, Mapping
+from typing import Any, Callable
 from urllib.parse import urlencode
 
 from .._engine import CallFailed, Conflict, Refused
@@ -36,14 +37,30 @@ FIELD_MANAGER = "castai-onboarding"
 Object = dict[str, Any]
 
 _PLURALS = {
-    "NetworkPolicy": "networkpolicies", "PriorityClass": "priorityclasses", "StorageClass": "storageclasses",
-    "IngressClass": "ingressclasses", "Ingress": "ingresses",
+    "NetworkPolicy": "networkpolicies",
+    "PriorityClass": "priorityclasses",
+    "StorageClass": "storageclasses",
+    "IngressClass": "ingressclasses",
+    "Ingress": "ingresses",
 }
-_CLUSTER_WIDE = frozenset({
-    "APIService", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "IngressClass",
-    "MutatingWebhookConfiguration", "Namespace", "Node", "PersistentVolume", "PriorityClass", "StorageClass",
-    "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ValidatingWebhookConfiguration",
-})
+_CLUSTER_WIDE = frozenset(
+    {
+        "APIService",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "CustomResourceDefinition",
+        "IngressClass",
+        "MutatingWebhookConfiguration",
+        "Namespace",
+        "Node",
+        "PersistentVolume",
+        "PriorityClass",
+        "StorageClass",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+        "ValidatingWebhookConfiguration",
+    }
+)
 
 
 class Rejected(CallFailed):
@@ -130,11 +147,18 @@ class Kubernetes:
 
     def can(self, verb: str, group: str, resource: str, namespace: str = "") -> bool:
         """Whether these credentials may do verb on resource, by SelfSubjectAccessReview (writes nothing)."""
-        review = self._send("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {}, {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": {"verb": verb, "group": group, "resource": resource, "namespace": namespace}},
-        })
+        review = self._send(
+            "POST",
+            "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+            {},
+            {
+                "apiVersion": "authorization.k8s.io/v1",
+                "kind": "SelfSubjectAccessReview",
+                "spec": {
+                    "resourceAttributes": {"verb": verb, "group": group, "resource": resource, "namespace": namespace}
+                },
+            },
+        )
         return bool((review.get("status") or {}).get("allowed"))
 
     def version(self) -> tuple[int, int]:
@@ -156,13 +180,17 @@ class Kubernetes:
             user = {"client-certificate": configuration.cert_file, "client-key": configuration.key_file}
         authorization = self._authorization(fresh=True)
         if authorization.startswith("Bearer "):
-            user["token"] = authorization[len("Bearer "):]
-        return json.dumps({
-            "apiVersion": "v1", "kind": "Config", "current-context": "castai",
-            "clusters": [{"name": "castai", "cluster": cluster}],
-            "users": [{"name": "castai", "user": user}],
-            "contexts": [{"name": "castai", "context": {"cluster": "castai", "user": "castai"}}],
-        })
+            user["token"] = authorization[len("Bearer ") :]
+        return json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": "castai",
+                "clusters": [{"name": "castai", "cluster": cluster}],
+                "users": [{"name": "castai", "user": user}],
+                "contexts": [{"name": "castai", "context": {"cluster": "castai", "user": "castai"}}],
+            }
+        )
 
     def _authorization(self, fresh: bool = False) -> str:
         if self._sign is None:
@@ -172,7 +200,12 @@ class Kubernetes:
         return f"Bearer {self._token}"
 
     def _send(
-        self, method: str, path: str, query: Mapping[str, str], body: Object | None = None, content: str = "application/json"
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Object | None = None,
+        content: str = "application/json",
     ) -> Object:
         url = self.host.rstrip("/") + path + (f"?{urlencode(query)}" if query else "")
         for attempt in range(1, TRIES + 1):
@@ -182,7 +215,7 @@ class Kubernetes:
             elif attempt == TRIES or not (status == 429 or (method == "GET" and status in (0, 500, 502, 503, 504))):
                 break
             else:
-                time.sleep(0.2 * 2 ** attempt)
+                time.sleep(0.2 * 2**attempt)
         if 200 <= status < 300:
             return answer
         message = str(answer.get("message") or f"HTTP {status}")
@@ -209,8 +242,13 @@ class Kubernetes:
             headers["Content-Type"] = content
         try:
             answer = self._pool.request(
-                method, url, headers=headers, body=None if body is None else json.dumps(body),
-                timeout=TIMEOUT, retries=False, redirect=False,
+                method,
+                url,
+                headers=headers,
+                body=None if body is None else json.dumps(body),
+                timeout=TIMEOUT,
+                retries=False,
+                redirect=False,
             )
         except urllib3.exceptions.HTTPError as error:
             return 0, {"message": str(error)}
@@ -230,12 +268,16 @@ def by_kubeconfig(path: str, context: str | None) -> Kubernetes:
             config_file=path, context=context, client_configuration=configuration, persist_config=False
         )
     except (kubernetes.config.ConfigException, OSError, ValueError) as error:
-        raise Refused(f"kubeconfig {path!r}, context {context or '(current)'}: {error}. Check kubeconfig and context.") from error
+        raise Refused(
+            f"kubeconfig {path!r}, context {context or '(current)'}: {error}. Check kubeconfig and context."
+        ) from error
     sign = None
     if configuration.refresh_api_key_hook is not None:
+
         def sign() -> str:
             configuration.refresh_api_key_hook(configuration)
             return str(configuration.get_api_key_with_prefix("authorization") or "").replace("Bearer ", "", 1)
+
     return Kubernetes(configuration, sign=sign)
 
 

@@ -1,0 +1,169 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: castai_cluster
+short_description: Register a Kubernetes cluster with CAST AI
+version_added: 0.1.0
+description:
+  - Registers the cluster with CAST AI, or finds its registration.
+  - Creates the cluster's own token at CAST AI and writes it into a Secret of the cluster, when the Secret holds no key
+    that CAST AI accepts. The token goes from CAST AI to the Secret inside this task and is nowhere else. The API key of
+    the user never enters the cluster.
+  - Waits, if asked to, until the agent in the cluster reports.
+author: castai.onboarding authors (@castai)
+extends_documentation_fragment:
+  - castai.onboarding.attributes
+  - castai.onboarding.castai
+  - castai.onboarding.aws
+  - castai.onboarding.kubernetes
+options:
+  account_id:
+    description:
+      - The 12 digits of the AWS account that the cluster must be in, in quotes.
+      - The task fails before any change when the credentials lead to another account.
+    type: str
+  cluster_id:
+    description: UUID of the cluster at CAST AI, to choose a registration by id.
+    type: str
+  credentials_secret:
+    description: Name of the Secret that holds the cluster's token, under the key C(API_KEY).
+    type: str
+    default: castai-credentials
+  manage_token:
+    description: Whether the namespace and the Secret with the cluster's token are taken care of.
+    type: bool
+    default: true
+  name:
+    description: Name of the cluster, as its provider has it.
+    type: str
+    required: true
+  namespace:
+    description: Namespace of the Secret, created when absent. CAST AI's components expect V(castai-agent).
+    type: str
+    default: castai-agent
+  provider:
+    description: Who runs the cluster.
+    type: str
+    choices: [eks]
+    default: eks
+  wait_for:
+    description:
+      - What to wait for after the changes. V(agent_online) is reached when the agent reports, V(ready) when CAST AI also
+        calls the cluster ready.
+      - Not waited for in check mode.
+    type: str
+    choices: [none, agent_online, ready]
+    default: none
+  wait_timeout:
+    description: Seconds to wait at most.
+    type: int
+    default: 600
+seealso:
+  - module: castai.onboarding.castai_cluster_info
+  - module: castai.onboarding.castai_preflight
+  - module: castai.onboarding.castai_release
+"""
+
+EXAMPLES = r"""
+- name: Register an EKS cluster and put its token into the cluster
+  castai.onboarding.castai_cluster:
+    castai_api_key: "{{ lookup('ansible.builtin.env', 'CASTAI_API_KEY') }}"
+    name: shop-prod
+    region: eu-central-1
+  register: shop
+
+- name: The same for a cluster of another AWS account
+  castai.onboarding.castai_cluster:
+    castai_api_key: "{{ castai_api_key }}"
+    name: shop-prod
+    region: us-east-1
+    account_id: "444455556666"
+    assume_role_arn: arn:aws:iam::444455556666:role/onboarding
+    assume_role_external_id: "{{ onboarding_external_id }}"
+
+- name: Wait until the agent reports
+  castai.onboarding.castai_cluster:
+    castai_api_key: "{{ castai_api_key }}"
+    name: shop-prod
+    region: eu-central-1
+    wait_for: agent_online
+    wait_timeout: 300
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, or would be done in check mode, in order. Each a sentence in the imperative.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - register EKS cluster shop-prod of account 111122223333 in eu-central-1 with CAST AI
+    - create namespace castai-agent
+    - create the token of cluster (known after apply) and store it in Secret castai-agent/castai-credentials
+applied:
+  description: What was done before the failure.
+  returned: failure
+  type: list
+  elements: str
+cluster:
+  description: The cluster as CAST AI records it, null when it is not registered yet (check mode).
+  returned: success
+  type: dict
+  contains:
+    account_id:
+      description: AWS account of the cluster.
+      type: str
+    agent_status:
+      description: V(waiting-connection), V(online), V(non-responding), V(disconnecting) or V(disconnected).
+      type: str
+    credentials_id:
+      description: Id of the cloud credentials that CAST AI holds, empty for a cluster that is only connected.
+      type: str
+    id:
+      description: UUID of the cluster.
+      type: str
+    name:
+      description: Name of the cluster.
+      type: str
+    organization_id:
+      description: UUID of the organisation.
+      type: str
+    provider:
+      description: Who runs the cluster.
+      type: str
+    reconcile_error:
+      description: Why CAST AI cannot work on the cluster, empty when it can.
+      type: str
+    region:
+      description: AWS region of the cluster.
+      type: str
+    status:
+      description: V(ready), V(connecting), V(warning), V(failed), V(deleting), V(hibernated) and others.
+      type: str
+cluster_id:
+  description: UUID of the cluster, or C((known after apply)) in check mode on a cluster that is not registered yet.
+  returned: success
+  type: str
+  sample: 5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e
+progress:
+  description: The states that were seen while waiting.
+  returned: when it waited
+  type: list
+  elements: str
+"""
+
+from ansible_collections.castai.onboarding.plugins.module_utils._castai.cluster import SUBJECT
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import run_module
+
+
+def main() -> None:
+    run_module(SUBJECT)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: castai_cluster_info
+short_description: Read the clusters that CAST AI knows
+version_added: 0.1.0
+description:
+  - Returns one cluster, or all clusters of the API key's organisation.
+author: castai.onboarding authors (@castai)
+extends_documentation_fragment:
+  - castai.onboarding.attributes.info
+  - castai.onboarding.castai
+options:
+  cluster_id:
+    description: UUID of the one cluster to read.
+    type: str
+  name:
+    description: Only clusters of this name.
+    type: str
+  provider:
+    description: Only clusters of this provider.
+    type: str
+    choices: [eks, kops, gke, aks]
+seealso:
+  - module: castai.onboarding.castai_cluster
+"""
+
+EXAMPLES = r"""
+- name: Read all clusters of the organisation
+  castai.onboarding.castai_cluster_info:
+    castai_api_key: "{{ castai_api_key }}"
+  register: known
+
+- name: Show those whose agent does not report
+  ansible.builtin.debug:
+    msg: "{{ known.clusters | rejectattr('agent_status', 'equalto', 'online') | map(attribute='name') }}"
+"""
+
+RETURN = r"""
+actions:
+  description: Always empty, this module only reads.
+  returned: success
+  type: list
+  elements: str
+clusters:
+  description: The clusters, each with the keys of RV(castai.onboarding.castai_cluster#module:cluster).
+  returned: success
+  type: list
+  elements: dict
+"""
+
+from ansible_collections.castai.onboarding.plugins.module_utils._castai.cluster_info import SUBJECT
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import run_module
+
+
+def main() -> None:
+    run_module(SUBJECT)
+
+
+if __name__ == "__main__":
+    main()
