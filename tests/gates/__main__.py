@@ -13,6 +13,7 @@ import hashlib
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -70,6 +71,8 @@ def _run(gate: Gate, conditions: str, fresh: bool) -> Result:
         return Result(gate.name, 0.0, "skipped", str(missing))
     except Failed as failed:
         return Result(gate.name, time.monotonic() - started, "failed", str(failed))
+    except Exception:  # a gate that breaks is one that failed; the others go on
+        return Result(gate.name, time.monotonic() - started, "failed", traceback.format_exc())
     seconds = time.monotonic() - started
     green.parent.mkdir(parents=True, exist_ok=True)
     green.write_text(f"the same files passed in {seconds:.0f} s")
