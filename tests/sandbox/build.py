@@ -1,0 +1,138 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Builds etcd, the control plane, kwok and Helm from the Go module in kubernetes/, once for each content of it."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .spec import cache_folder
+
+SOURCE = Path(__file__).parent / "kubernetes"
+KUBERNETES = "k8s.io/kubernetes"
+_KWOK = "sigs.k8s.io/kwok"
+_HELM = "helm.sh/helm/v3"
+_PACKAGES = ("./controlplane", f"{_KWOK}/cmd/kwok", f"{_HELM}/cmd/helm")
+
+# kwok 0.8 ends with "no stages found" unless it is given stages; its own lie in its module's folder.
+_STAGES = (
+    "node/fast/node-initialize.yaml",
+    "node/heartbeat-with-lease/node-heartbeat-with-lease.yaml",
+    "pod/fast/pod-ready.yaml",
+    "pod/fast/pod-complete.yaml",
+    "pod/fast/pod-delete.yaml",
+)
+_REPORT_SECONDS = 5
+
+Progress = Callable[[str], None]
+
+
+def binaries() -> Path:
+    """Where the binaries of this source lie, or will: controlplane, kwok, helm, stages/, version."""
+    content = hashlib.sha256()
+    for name in ("go.mod", "go.sum", "controlplane/main.go"):
+        content.update((SOURCE / name).read_bytes())
+    return cache_folder() / "kubernetes" / content.hexdigest()[:16]
+
+
+def build(progress: Progress) -> Path:
+    """Build what is missing and return `binaries()`. Several worlds may ask at once: one builds, the others wait."""
+    target = binaries()
+    if target.exists():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(target.with_suffix(".lock"), progress):
+        if not target.exists():
+            part = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=target.parent))
+            try:
+                _build_into(part, progress)
+                part.rename(target)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
+    return target
+
+
+def version(folder: Path) -> str:
+    """The Kubernetes version of built binaries, such as v1.36.3."""
+    return (folder / "version").read_text(encoding="ascii")
+
+
+@contextmanager
+def _locked(path: Path, progress: Progress) -> Iterator[None]:
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress("another world is building Kubernetes and Helm, waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _build_into(folder: Path, progress: Progress) -> None:
+    go = shutil.which("go", path=f"{os.environ.get('PATH', os.defpath)}:/usr/local/go/bin")
+    if go is None:
+        raise FileNotFoundError("Go 1.26 or newer is needed to build the local Kubernetes, and no go is on the PATH")
+    started = time.monotonic()
+    progress("building Kubernetes, kwok and Helm from source, once: about 6 minutes on 2 cores; fetching modules")
+    versions = {module: _go(go, "list", "-m", "-f", "{{.Version}}", module) for module in (KUBERNETES, _HELM)}
+    packages = len(_go(go, "list", "-deps", *_PACKAGES).splitlines())
+    command = [go, "build", "-v", "-trimpath", "-ldflags", _stamps(versions), "-o", f"{folder}/", *_PACKAGES]
+    with subprocess.Popen(command, cwd=SOURCE, stderr=subprocess.PIPE, text=True) as process:
+        lines = _report(process, packages, started, progress)
+    if process.returncode:
+        raise RuntimeError("the local Kubernetes does not build:\n" + "\n".join(lines[-30:]))
+    (folder / "stages").mkdir()
+    stages = Path(_go(go, "list", "-m", "-f", "{{.Dir}}", _KWOK)) / "kustomize" / "stage"
+    for stage in _STAGES:
+        shutil.copyfile(stages / stage, folder / "stages" / Path(stage).name)
+    (folder / "version").write_text(versions[KUBERNETES], encoding="ascii")
+    folder.chmod(0o755)
+    progress(f"built in {_clock(time.monotonic() - started)}")
+
+
+def _report(process: subprocess.Popen[str], packages: int, started: float, progress: Progress) -> list[str]:
+    """Read the names of the packages as they are compiled (what the Go build cache has is not named), telling how many."""
+    assert process.stderr
+    lines = []
+    told = time.monotonic()
+    for line in process.stderr:
+        lines.append(line.rstrip())
+        if time.monotonic() - told > _REPORT_SECONDS:
+            told = time.monotonic()
+            progress(f"{_clock(told - started)}  {len(lines)} of at most {packages} packages compiled")
+    return lines
+
+
+def _stamps(versions: dict[str, str]) -> str:
+    """Linker flags without which /version says v0.0.0-master and version checks break."""
+    kubernetes = versions[KUBERNETES]
+    major, minor, _patch = kubernetes.removeprefix("v").split(".", 2)
+    values = {
+        "k8s.io/component-base/version.gitVersion": kubernetes,
+        "k8s.io/component-base/version.gitMajor": major,
+        "k8s.io/component-base/version.gitMinor": minor,
+        "k8s.io/client-go/pkg/version.gitVersion": kubernetes,
+        f"{_HELM}/internal/version.version": versions[_HELM],
+    }
+    return " ".join(("-s -w", *(f"-X {name}={value}" for name, value in values.items())))
+
+
+def _go(go: str, *arguments: str) -> str:
+    result = subprocess.run([go, *arguments], cwd=SOURCE, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise RuntimeError(f"go {' '.join(arguments)} failed:\n{result.stderr.strip()}")
+    return result.stdout.strip()
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -1,0 +1,324 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A cluster's API server as a back end of the gate: what calls mean, handing them on, its audit log, its whole state."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+from .etcd import Etcd
+from .gate import Address, Entry, Gate, Stream
+from .kube import Kubernetes
+from .pki import Authority
+from .server import Server
+from .wire import Call, Request, Response
+
+_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
+_WRITES = {"create", "update", "patch", "delete", "deletecollection"}
+_REVIEWS = ("accessreviews", "rulesreviews", "tokenreviews", "selfsubjectreviews")  # endings: asked, not written
+_HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "content-length", "te"}
+_AUDIT_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a Kubernetes request is about; `resource` is the URL path when it is about no object."""
+
+    verb: str
+    resource: str
+    namespace: str = ""
+    name: str = ""
+
+    def call(self, cluster: str, write: bool, who: str = "") -> Call:
+        path = "/".join(part for part in (cluster, self.namespace, self.name) if part)
+        return Call("kubernetes", f"{self.verb} {self.resource}", path, write, who)
+
+
+def target(request: Request) -> Target:
+    """The same names as in the audit log: verb, resource/subresource, namespace, name (of a new object: from the body)."""
+    parts = [unquote(part) for part in request.path.strip("/").split("/")]
+    skip = {"api": 2, "apis": 3}.get(parts[0], len(parts))
+    rest = parts[skip:]
+    if not rest:
+        return Target(request.method.lower(), request.path)
+    namespace = ""
+    if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in ("status", "finalize"):
+        namespace, rest = rest[1], rest[2:]
+    resource, name, subresource = rest[0], "".join(rest[1:2]), "/".join(rest[2:])
+    verb = _verb(request, name)
+    if verb == "create" and not name:
+        name = object_name(request.body)
+    if resource == "namespaces":
+        namespace = name
+    return Target(verb, f"{resource}/{subresource}" if subresource else resource, namespace, name)
+
+
+def _verb(request: Request, name: str) -> str:
+    if request.method in _VERBS:
+        return _VERBS[request.method]
+    if request.method == "DELETE":
+        return "delete" if name else "deletecollection"
+    if parse_qs(request.query).get("watch", ["false"])[0] in ("true", "1"):
+        return "watch"
+    return "get" if name else "list"
+
+
+def is_dry_run(request: Request) -> bool:
+    """In the query, or for a deletion in the body."""
+    return "dryRun=All" in request.query or (request.method == "DELETE" and b'"dryRun":["All"]' in request.body)
+
+
+def object_name(body: bytes) -> str:
+    """metadata.name of a manifest in JSON or in Kubernetes' protobuf envelope; empty when it has none."""
+    if body.startswith(b"k8s\0"):
+        # runtime.Unknown.raw = 2, <object>.metadata = 1, ObjectMeta.name = 1 (apimachinery generated.proto)
+        return _field(_field(_field(body[4:], 2), 1), 1).decode()
+    try:
+        name = json.loads(body)["metadata"]["name"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return str(name)
+
+
+def _field(message: bytes, wanted: int) -> bytes:
+    """The first length-delimited field of that number in a protobuf message; empty when there is none."""
+    at = 0
+    while at < len(message):
+        key, at = _varint(message, at)
+        if key & 7 == 2:
+            size, at = _varint(message, at)
+            if key >> 3 == wanted:
+                return message[at : at + size]
+            at += size
+        else:
+            _value, at = _varint(message, at)
+    return b""
+
+
+def _varint(message: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        value |= (message[at] & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if message[at - 1] < 0x80:
+            return value, at
+
+
+class AuditLog:
+    """Reads the API server's audit log as it grows: the events by their id."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._offset = 0
+        self._events: dict[str, Mapping[str, Any]] = {}
+
+    def find(self, ids: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+        """The events of those ids; the API server writes an event just after it has answered, so wait for it."""
+        deadline = time.monotonic() + _AUDIT_SECONDS
+        while True:
+            with self._lock:
+                self._read()
+                found = {audit: self._events[audit] for audit in ids if audit in self._events}
+            if len(found) == len(set(ids)) or time.monotonic() > deadline:
+                return found
+            time.sleep(0.01)
+
+    def _read(self) -> None:
+        with self._path.open("rb") as log:
+            log.seek(self._offset)
+            data = log.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        for line in whole.splitlines():
+            event = json.loads(line)
+            self._events[event["auditID"]] = event
+
+
+class Front:
+    """TLS front of one API server: `https://127.0.0.1:port`, every call through the gate.
+
+    version: answered for /version when it is not the minor version that was built, such as 1.20
+    """
+
+    system = "kubernetes"
+    hosts = ()
+
+    def __init__(
+        self, name: str, gate: Gate, authority: Authority, api: Kubernetes, owner_token: str, etcd: Etcd, audit: AuditLog
+    ) -> None:
+        self.name = name
+        self._gate = gate
+        self._api = api
+        self._owner_token = owner_token
+        self._etcd = etcd
+        self._audit = audit
+        self._prefix = f"/{name}/"
+        self._baseline: Mapping[str, bytes] = {}
+        self._tls = ssl.create_default_context(cadata=authority.pem)
+        self._upstream = threading.local()
+        self._server = Server(self._answer, authority.server_context("kube-apiserver", ["127.0.0.1", "localhost"]))
+        self.port = self._server.port
+        self.version = ""
+
+    def _answer(self, request: Request, client: Address, server: Address) -> Response | None:
+        headers = {**request.headers, "audit-id": str(uuid.uuid4())}
+        return self._gate.answer(self, replace(request, host=self.name, headers=headers), client, server)
+
+    def classify(self, request: Request) -> Call:
+        about = target(request)
+        asks = about.resource.endswith(_REVIEWS) or is_dry_run(request)
+        return about.call(self.name, write=about.verb in _WRITES and not asks)
+
+    def audited(self, entries: Sequence[Entry]) -> list[Entry]:
+        """This cluster's journal entries with what the audit log says about them: who, and what it was about."""
+        events = self._audit.find([entry.audit for entry in entries if entry.audit])
+        return [replace(entry, call=_audited(entry.call, self.name, events.get(entry.audit))) for entry in entries]
+
+    def as_owner(self, request: Request) -> Request:
+        return replace(request, headers={**request.headers, "authorization": f"Bearer {self._owner_token}"})
+
+    def fail(self, request: Request, status: int, code: str, message: str) -> Response:
+        body = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": message,
+            "reason": code,
+            "code": status,
+        }
+        return _json(status, body)
+
+    def handle(self, request: Request) -> Response:
+        if "upgrade" in request.headers:
+            return self.fail(request, 501, "NotImplemented", "the local world has no containers to talk to")
+        if request.path == "/version" and self.version:
+            major, minor = self.version.split(".")
+            return _json(200, {"major": major, "minor": minor, "gitVersion": f"v{self.version}.0"})
+        headers = {name: value for name, value in request.headers.items() if name not in _HOP_BY_HOP}
+        url = f"{request.path}?{request.query}" if request.query else request.path
+        response = self._send(request.method, url, request.body, headers)
+        answered = tuple(response.getheaders())
+        if target(request).verb == "watch" and response.status == 200:
+            upstream = self._upstream.__dict__.pop("connection")
+            return Stream(200, answered, b"", _chunks(upstream, response), lambda: _shut(upstream))
+        return Response(response.status, answered, response.read())
+
+    def _send(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+        """One connection for each thread, so for each client's connection, as long as the API server keeps it open."""
+        kept: http.client.HTTPSConnection | None = getattr(self._upstream, "connection", None)
+        if kept:
+            try:
+                kept.request(method, url, body, headers)
+                return kept.getresponse()
+            except (ConnectionError, http.client.RemoteDisconnected):
+                kept.close()  # the API server had closed it while idle: the request was not processed
+        fresh = http.client.HTTPSConnection("127.0.0.1", self._api.port, context=self._tls)
+        self._upstream.connection = fresh
+        fresh.request(method, url, body, headers)
+        return fresh.getresponse()
+
+    def control(self, verb: str, **args: Any) -> Any:
+        """`request` with method, path and body: any call as the world's administrator."""
+        if verb != "request":
+            raise ValueError(f"kubernetes has no control verb {verb!r}")
+        return self._api.request(args["method"], args["path"], args.get("body"))
+
+    def state(self) -> dict[str, Any]:
+        """Every stored object by "group/Kind namespace/name", as stored."""
+        objects = (json.loads(value) for key, value in self._stored().items() if not _is_internal(key))
+        return {_label(item): item for item in objects}
+
+    def remember(self) -> None:
+        """Take what is there now for what `reset` goes back to."""
+        self._baseline = self._stored()
+
+    def reset(self) -> None:
+        """Write the remembered store back. Controllers may still act on what they saw last, so until nothing differs."""
+        deadline = time.monotonic() + 30
+        while changed := self._difference():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"cluster {self.name} does not come to rest: {', '.join(sorted(changed))}")
+            for key, value in changed.items():
+                if value is None:
+                    self._etcd.delete(self._prefix + key)
+                else:
+                    self._etcd.write(self._prefix + key, value)
+            time.sleep(0.1)
+
+    def _difference(self) -> dict[str, bytes | None]:
+        """What to write (None: delete) to be back at the baseline; what the cluster itself keeps writing is left out."""
+        now = self._stored()
+        changed: dict[str, bytes | None] = {key: None for key in now.keys() - self._baseline.keys()}
+        changed |= {key: value for key, value in self._baseline.items() if now.get(key) != value}
+        return {key: value for key, value in changed.items() if not _is_restless(key)}
+
+    def _stored(self) -> dict[str, bytes]:
+        return {key.removeprefix(self._prefix): value for key, value in self._etcd.read(self._prefix).items()}
+
+
+_RESTLESS = ("events/", "leases/", "minions/", "masterleases/", "peerserverleases/")
+
+
+def _is_restless(key: str) -> bool:
+    return key.startswith(_RESTLESS)
+
+
+def _is_internal(key: str) -> bool:
+    """Bookkeeping of the API servers that is no object of the API."""
+    return key.startswith(("ranges/", "masterleases/", "peerserverleases/"))
+
+
+def _label(item: Mapping[str, Any]) -> str:
+    group = item["apiVersion"].rpartition("/")[0]
+    kind = f"{group}/{item['kind']}" if group else item["kind"]
+    metadata = item["metadata"]
+    return f"{kind} " + "/".join(part for part in (metadata.get("namespace"), metadata["name"]) if part)
+
+
+def _audited(call: Call, cluster: str, event: Mapping[str, Any] | None) -> Call:
+    if event is None:
+        return call
+    who = event["user"].get("username", "")
+    about = event.get("objectRef")
+    if about is None:
+        return replace(call, who=who)
+    subresource = about.get("subresource")
+    resource = f"{about['resource']}/{subresource}" if subresource else about["resource"]
+    found = Target(event["verb"], resource, about.get("namespace", ""), about.get("name", ""))
+    return found.call(cluster, call.write and found.verb in _WRITES, who)
+
+
+def _chunks(upstream: http.client.HTTPSConnection, response: http.client.HTTPResponse) -> Iterator[bytes]:
+    try:
+        while chunk := response.read1(65536):
+            yield chunk
+    except (http.client.HTTPException, ValueError) as error:  # ValueError: closed while it was read
+        raise ConnectionError("the API server ended the watch") from error
+    finally:
+        upstream.close()
+
+
+def _shut(upstream: http.client.HTTPSConnection) -> None:
+    """Wakes a thread that reads from it, which `close` would not."""
+    try:
+        if upstream.sock:
+            upstream.sock.shutdown(2)
+    except OSError:
+        pass
+
+
+def _json(status: int, body: Any) -> Response:
+    return Response(status, (("Content-Type", "application/json"),), json.dumps(body).encode())

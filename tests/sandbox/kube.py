@@ -1,0 +1,113 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The smallest client of a Kubernetes API server: JSON in, JSON out, as the world's administrator."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import ssl
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from .pki import Identity, load_identity
+
+_PATCH_TYPES = {
+    "merge": "application/merge-patch+json",
+    "strategic": "application/strategic-merge-patch+json",
+    "json": "application/json-patch+json",
+}
+
+
+class KubernetesError(Exception):
+    """What the API server refused; `status` is the HTTP status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(f"{status}: {message}")
+        self.status = status
+
+
+class Kubernetes:
+    """Calls one API server with the client certificate of a kubeconfig (JSON, as the world writes it)."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        self.kubeconfig = kubeconfig
+        config = json.loads(kubeconfig.read_text(encoding="utf-8"))
+        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+        self._address = urlsplit(cluster["server"])
+        self.port = self._address.port
+        self._context = ssl.create_default_context(cadata=_decode(cluster["certificate-authority-data"]))
+        identity = Identity(_decode(user["client-certificate-data"]), _decode(user["client-key-data"]))
+        load_identity(self._context, identity)
+
+    def get(self, path: str) -> Any:
+        """The object or list at a path such as /api/v1/namespaces/x/secrets/y; None when there is none."""
+        try:
+            return self.request("GET", path)
+        except KubernetesError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def items(self, path: str) -> list[Any]:
+        """The objects of a list."""
+        found: list[Any] = self.request("GET", path)["items"]
+        return found
+
+    def create(self, path: str, manifest: Any) -> Any:
+        """Create in the collection at `path`."""
+        return self.request("POST", path, manifest)
+
+    def replace(self, path: str, manifest: Any) -> Any:
+        return self.request("PUT", path, manifest)
+
+    def patch(self, path: str, patch: Any, kind: str = "merge") -> Any:
+        """kind: merge, strategic or json."""
+        return self.request("PATCH", path, patch, _PATCH_TYPES[kind])
+
+    def delete(self, path: str) -> Any:
+        """Delete; None when it is gone already."""
+        try:
+            return self.request("DELETE", path)
+        except KubernetesError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def ready(self) -> bool:
+        """Whether the API server answers and is ready."""
+        try:
+            self.request("GET", "/readyz")
+        except (OSError, http.client.HTTPException, KubernetesError):
+            return False
+        return True
+
+    def request(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Any:
+        """Any call: the answer as JSON, or as text when it is none. Raises KubernetesError."""
+        connection = http.client.HTTPSConnection(
+            self._address.hostname or "", self._address.port, context=self._context, timeout=30
+        )
+        try:
+            data = None if body is None else json.dumps(body).encode()
+            connection.request(method, path, data, {"Content-Type": content_type} if data else {})
+            response = connection.getresponse()
+            answer = _parse(response.read())
+        finally:
+            connection.close()
+        if response.status >= 400:
+            raise KubernetesError(response.status, answer["message"] if isinstance(answer, dict) else answer)
+        return answer
+
+
+def _decode(data: str) -> str:
+    return base64.b64decode(data).decode()
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode()

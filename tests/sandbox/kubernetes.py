@@ -1,0 +1,272 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Control planes of separate processes on loopback, one for each cluster, sharing one etcd; kwok makes pods ready.
+
+Facts and flags: proven with Kubernetes 1.36.3, kwok 0.8.0 and etcd 3.6.12.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import secrets
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from .build import version
+from .etcd import Etcd
+from .front import AuditLog, Front
+from .gate import Gate
+from .kube import Kubernetes
+from .pki import Authority, new_key
+from .processes import launch
+from .spec import ClusterSpec
+from .webhook import Webhook
+from .wire import Cluster
+
+ADMIN = "sandbox-admin"
+OPERATOR = "sandbox-operator"
+_READY_SECONDS = 60.0
+_NODES = "/api/v1/nodes"
+_CONFIG_MAPS = "/api/v1/namespaces/kube-system/configmaps"
+
+# Everybody but the world itself and the control plane's own components.
+_AUDIT_POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [
+        {"level": "None", "users": [ADMIN]},
+        {"level": "None", "userGroups": ["system:nodes", "system:serviceaccounts:kube-system"]},
+        {"level": "Metadata"},
+    ],
+}
+
+
+class ReservedPort:
+    """A free port of 127.0.0.1, kept from everybody but a server of ours that shares it (SO_REUSEPORT)."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._socket.bind(("127.0.0.1", 0))
+        self.number: int = self._socket.getsockname()[1]
+
+
+class Store:
+    """The etcd process that the world's API servers share."""
+
+    def __init__(self, binaries: Path, folder: Path) -> None:
+        self._client, self._peer = ReservedPort(), ReservedPort()
+        peer = f"http://127.0.0.1:{self._peer.number}"
+        self.url = f"http://127.0.0.1:{self._client.number}"
+        command = [
+            *(str(binaries / "controlplane"), "etcd", "--data-dir", str(folder / "etcd"), "--socket-reuse-port"),
+            *("--listen-client-urls", self.url, "--advertise-client-urls", self.url),
+            *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
+            *("--initial-cluster", f"default={peer}", "--unsafe-no-fsync", "--log-level", "warn"),
+        ]
+        self.process = launch(command, folder, folder / "etcd.log")
+        self.client = Etcd(self._client.number)
+
+
+class ControlPlane:
+    """One cluster: made by starting its API server; `complete` waits for it and starts the rest."""
+
+    def __init__(
+        self, spec: ClusterSpec, binaries: Path, folder: Path, store: Store, gate: Gate, webhook: Webhook
+    ) -> None:
+        self.spec = spec
+        self._binaries = binaries
+        self._world = folder
+        self._folder = folder / "clusters" / spec.name
+        self._folder.mkdir(parents=True)
+        self._port = ReservedPort()
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        authority = Authority(f"{spec.name} cluster CA")
+        admin_token, self.operator_token = (f"CANARY-{secrets.token_hex(16)}" for _ in range(2))
+        self._write_files(authority, admin_token, webhook.url(spec.name))
+        self._start("kube-apiserver", *self._apiserver_flags(store))
+        self.admin = Kubernetes(self._folder / "admin.kubeconfig")
+        audit = AuditLog(self._folder / "audit.log")
+        self.front = Front(spec.name, gate, authority, self.admin, admin_token, store.client, audit)
+        if version(binaries).removeprefix("v").rpartition(".")[0] != spec.version:
+            self.front.version = spec.version
+        self.cluster = Cluster(
+            name=spec.name,
+            provider=spec.provider,
+            account=spec.account,
+            region=spec.region,
+            mode=spec.mode,
+            ip_family=spec.ip_family,
+            version=spec.version,
+            endpoint=f"https://127.0.0.1:{self.front.port}",
+            ca_pem=authority.pem,
+            admin_kubeconfig=self.admin.kubeconfig,
+            created_by=spec.created_by,
+        )
+        webhook.add(self.cluster, self._aws_auth)
+
+    def complete(self) -> None:
+        """Returns when the nodes are ready."""
+        self._wait("the API server", self.admin.ready)
+        self._start("kube-controller-manager", *self._controller_manager_flags())
+        self._start("kube-scheduler", *self._client_flags(), "--leader-elect=false", "--secure-port=0")
+        self._start("kwok", *self._kwok_flags(), program=self._binaries / "kwok")
+        for number in range(self.spec.nodes):
+            self.admin.create(_NODES, _node(self.spec, number))
+        if self.spec.mode != "API":
+            self.admin.create(_CONFIG_MAPS, _node_aws_auth(self.spec))
+        self._wait("the nodes", lambda: all(_is_ready(node) for node in self.admin.items(_NODES)))
+        self._wait("the default service account", lambda: self.admin.get(_DEFAULT_ACCOUNT) is not None)
+        self.front.remember()
+
+    def _aws_auth(self) -> dict[str, Any] | None:
+        found: dict[str, Any] | None = self.admin.get(f"{_CONFIG_MAPS}/aws-auth")
+        return found
+
+    def _wait(self, what: str, done: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + _READY_SECONDS
+        while not done():
+            ended = [name for name, process in self.processes.items() if process.poll() is not None]
+            if ended or time.monotonic() > deadline:
+                raise RuntimeError(f"cluster {self.spec.name}: {what} did not get ready\n{self._log_tails(ended)}")
+            time.sleep(0.05)
+
+    def _log_tails(self, names: Sequence[str]) -> str:
+        logs = {name: (self._folder / f"{name}.log").read_text(errors="replace") for name in names or self.processes}
+        return "\n".join(f"{name}: ...{log[-1500:]}" for name, log in logs.items())
+
+    def _start(self, name: str, *flags: str, program: Path | None = None) -> None:
+        command = [str(program)] if program else [str(self._binaries / "controlplane"), name]
+        self.processes[name] = launch([*command, *flags], self._world, self._folder / f"{name}.log")
+
+    def _write_files(self, authority: Authority, admin_token: str, webhook_url: str) -> None:
+        server = authority.issue("kube-apiserver", hosts=["127.0.0.1", "localhost", "kubernetes.default.svc"])
+        admin = authority.issue(ADMIN, groups=["system:masters"])
+        user = {"client-certificate-data": _encode(admin.certificate), "client-key-data": _encode(admin.key)}
+        address = f"https://127.0.0.1:{self._port.number}"
+        tokens = f'{admin_token},{ADMIN},1,"system:masters"\n{self.operator_token},{OPERATOR},2,"system:masters"\n'
+        files = {
+            "ca.crt": authority.pem,
+            "ca.key": authority.key_pem,
+            "server.crt": server.certificate,
+            "server.key": server.key,
+            "accounts.key": new_key(),
+            "tokens.csv": tokens,
+            "audit-policy.json": json.dumps(_AUDIT_POLICY),
+            "audit.log": "",
+            "admin.kubeconfig": json.dumps(_kubeconfig({"server": address, **_ca(authority.pem)}, user)),
+            "webhook.kubeconfig": json.dumps(_kubeconfig({"server": webhook_url}, {})),
+        }
+        for name, content in files.items():
+            (self._folder / name).write_text(content, encoding="utf-8")
+
+    def _apiserver_flags(self, store: Store) -> Sequence[str]:
+        file = self._file
+        return (
+            # Objects are stored as JSON so that state and reset can read the store.
+            *("--etcd-servers", store.url, "--etcd-prefix", f"/{self.spec.name}"),
+            *("--storage-media-type", "application/json"),
+            *("--bind-address=127.0.0.1", f"--secure-port={self._port.number}", "--permit-port-sharing"),
+            # No endpoints of the API server itself: nothing runs in pods, and loopback is not allowed there.
+            *("--advertise-address=192.0.2.1", "--endpoint-reconciler-type=none"),
+            *("--tls-cert-file", file("server.crt"), "--tls-private-key-file", file("server.key")),
+            *("--client-ca-file", file("ca.crt"), "--token-auth-file", file("tokens.csv")),
+            *("--authentication-token-webhook-config-file", file("webhook.kubeconfig")),
+            *("--authentication-token-webhook-version=v1", "--authentication-token-webhook-cache-ttl=1s"),
+            *("--service-account-issuer=https://kubernetes.default.svc", "--service-cluster-ip-range=10.0.0.0/24"),
+            *("--service-account-key-file", file("accounts.key")),
+            *("--service-account-signing-key-file", file("accounts.key")),
+            *("--authorization-mode=Node,RBAC", "--allow-privileged"),
+            *("--audit-policy-file", file("audit-policy.json"), "--audit-log-path", file("audit.log")),
+        )
+
+    def _controller_manager_flags(self) -> Sequence[str]:
+        file = self._file
+        return (
+            *self._client_flags(),
+            *("--service-account-private-key-file", file("accounts.key"), "--root-ca-file", file("ca.crt")),
+            *("--cluster-signing-cert-file", file("ca.crt"), "--cluster-signing-key-file", file("ca.key")),
+            *("--use-service-account-credentials", "--leader-elect=false", "--secure-port=0"),
+        )
+
+    def _kwok_flags(self) -> Sequence[str]:
+        stages = [flag for stage in sorted(self._stages()) for flag in ("--config", str(stage))]
+        return (*self._client_flags(), "--manage-all-nodes=true", "--node-lease-duration-seconds=40", *stages)
+
+    def _stages(self) -> Sequence[Path]:
+        return list((self._binaries / "stages").iterdir())
+
+    def _client_flags(self) -> Sequence[str]:
+        return "--kubeconfig", self._file("admin.kubeconfig")
+
+    def _file(self, name: str) -> str:
+        return str(self._folder / name)
+
+
+_DEFAULT_ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"
+
+
+def _node(spec: ClusterSpec, number: int) -> dict[str, Any]:
+    """A node as a managed node group of EKS makes it."""
+    zone = f"{spec.region}{'abc'[number % 3]}"
+    instance = hashlib.sha256(f"{spec.account}/{spec.region}/{spec.name}/{number}".encode()).hexdigest()[:16]
+    name = f"ip-10-0-{number % 3}-{10 + number}.{spec.region}.compute.internal"
+    labels = {
+        "eks.amazonaws.com/capacityType": "ON_DEMAND",
+        "eks.amazonaws.com/nodegroup": "default",
+        "kubernetes.io/arch": "amd64",
+        "kubernetes.io/hostname": name,
+        "kubernetes.io/os": "linux",
+        "node.kubernetes.io/instance-type": "m5.large",
+        "topology.kubernetes.io/region": spec.region,
+        "topology.kubernetes.io/zone": zone,
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"providerID": f"aws:///{zone}/i-0{instance}"},
+    }
+
+
+def _node_aws_auth(spec: ClusterSpec) -> dict[str, Any]:
+    """aws-auth as EKS writes it for a managed node group: the nodes' role and nobody else."""
+    roles = (
+        "- groups:\n  - system:bootstrappers\n  - system:nodes\n"
+        f"  rolearn: arn:aws:iam::{spec.account}:role/{spec.name}-node\n"
+        "  username: system:node:{{EC2PrivateDNSName}}\n"
+    )
+    metadata = {"name": "aws-auth", "namespace": "kube-system"}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"mapRoles": roles}}
+
+
+def _is_ready(node: dict[str, Any]) -> bool:
+    conditions = node.get("status", {}).get("conditions", [])
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+
+def _kubeconfig(cluster: dict[str, str], user: dict[str, str]) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "local", "cluster": cluster}],
+        "users": [{"name": "local", "user": user}],
+        "contexts": [{"name": "local", "context": {"cluster": "local", "user": "local"}}],
+        "current-context": "local",
+    }
+
+
+def _ca(pem: str) -> dict[str, str]:
+    return {"certificate-authority-data": _encode(pem)}
+
+
+def _encode(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()

@@ -1,0 +1,141 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Processes of the world: started so that none outlives it, found again by pid and start time, and callers to be ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+RUN_VARIABLE = "CASTAI_SANDBOX_RUN"
+PIDS = "pids"
+
+# The kernel ends a child with PR_SET_PDEATHSIG when the *thread* that forked it ends (prctl(2)): one thread, never ended.
+_SPAWNER = ThreadPoolExecutor(1)
+_LAUNCHER = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def launch(command: Sequence[str], folder: Path, log: Path) -> subprocess.Popen[bytes]:
+    """Start a child that dies with this process. Its environment is bare: nothing of the caller's, no proxy."""
+    wrapped = [sys.executable, "-ISc", _LAUNCHER, str(os.getpid()), *command]
+    with log.open("ab") as output:
+        process = _SPAWNER.submit(
+            subprocess.Popen,
+            wrapped,
+            env={"PATH": os.defpath, "HOME": str(folder)},
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        ).result()
+    record(folder, process.pid)
+    return process
+
+
+def record(folder: Path, pid: int) -> None:
+    """Note a process in the world's folder for `kill_recorded`."""
+    with (folder / PIDS).open("a", encoding="ascii") as pids:
+        pids.write(f"{pid} {_start_time(pid)}\n")
+
+
+def kill_recorded(folder: Path) -> None:
+    """KILL what the folder's world has left running, and wait for its end. A pid given to another process since is spared."""
+    try:
+        lines = (folder / PIDS).read_text(encoding="ascii").splitlines()
+    except FileNotFoundError:
+        return
+    mine = [(int(pid), start) for pid, start in (line.split() for line in lines)]
+    for pid, start in mine:
+        if _start_time(pid) == start:
+            _kill(pid)
+    deadline = time.monotonic() + 10
+    while any(_start_time(pid) == start for pid, start in mine):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"processes of the world in {folder} do not end")
+        time.sleep(0.02)
+
+
+def end_caller(client: tuple[str, int], server: tuple[str, int]) -> None:
+    """KILL whoever holds the client side of a loopback connection, with all processes of the same CASTAI_SANDBOX_RUN."""
+    for pid in _holders(_socket_inode(client, server)):
+        run = _environment(pid).get(RUN_VARIABLE)
+        _kill(pid)
+        # A process may fork while the list is read: until none is left.
+        while run and (rest := [other for other in _pids() if _environment(other).get(RUN_VARIABLE) == run]):
+            for other in rest:
+                _kill(other)
+            time.sleep(0.01)
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def _start_time(pid: int) -> str:
+    """Clock ticks since boot, "0" when there is no such process or only its zombie (proc_pid_stat(5), fields 3 and 22)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return "0"
+    return "0" if fields[0] in "ZX" else fields[19]
+
+
+def _pids() -> Iterator[int]:
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) != os.getpid() and _start_time(int(name)) != "0":
+            yield int(name)
+
+
+def _environment(pid: int) -> Mapping[str, str]:
+    try:
+        raw = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return {}
+    pairs = (item.partition("=") for item in raw.decode(errors="replace").split("\0"))
+    return {name: value for name, _equals, value in pairs}
+
+
+def _socket_inode(client: tuple[str, int], server: tuple[str, int]) -> str:
+    """The inode of the client's end, from the kernel's table (proc_net_tcp: addresses are hex words in host byte order)."""
+    wanted = (_proc_address(client), _proc_address(server))
+    for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
+        fields = line.split()
+        if (fields[1], fields[2]) == wanted:
+            return fields[9]
+    raise LookupError(f"no connection {client} -> {server}")
+
+
+def _proc_address(address: tuple[str, int]) -> str:
+    word = int.from_bytes(bytes(int(part) for part in address[0].split(".")), sys.byteorder)
+    return f"{word:08X}:{address[1]:04X}"
+
+
+def _holders(inode: str) -> Iterable[int]:
+    wanted = f"socket:[{inode}]"
+    return [pid for pid in _pids() if wanted in _descriptors(pid)]
+
+
+def _descriptors(pid: int) -> set[str]:
+    folder = f"/proc/{pid}/fd"
+    found = set()
+    try:
+        for name in os.listdir(folder):
+            found.add(os.readlink(f"{folder}/{name}"))
+    except OSError:
+        pass
+    return found

@@ -1,0 +1,80 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a world is made of: cluster descriptions as the command line and the tests write them, and where things lie."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+HOME_ACCOUNT = "111122223333"
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_CHOICES = {
+    "provider": ("eks",),
+    "mode": ("API", "API_AND_CONFIG_MAP", "CONFIG_MAP"),
+    "ip_family": ("ipv4", "ipv6"),
+}
+
+
+@dataclass(frozen=True)
+class ClusterSpec:
+    """One cluster to start, `NAME:PROVIDER[:OPTION=VALUE...]` on the command line.
+
+    `version` is what DescribeCluster and /version say; the API server is always the built one.
+    """
+
+    name: str
+    provider: str = "eks"
+    account: str = HOME_ACCOUNT
+    region: str = "eu-central-1"
+    mode: str = "API_AND_CONFIG_MAP"
+    ip_family: str = "ipv4"
+    version: str = "1.36"
+    nodes: int = 2
+
+    def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"cluster {self.name}: {name} must be one of {', '.join(choices)}")
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"cluster name {self.name!r}: only lower-case letters, digits and inner hyphens")
+        if not re.fullmatch(r"\d{12}", self.account):
+            raise ValueError(f"cluster {self.name}: account must have 12 digits")
+        if not re.fullmatch(r"1\.\d+", self.version):
+            raise ValueError(f"cluster {self.name}: version must look like 1.36")
+
+    @classmethod
+    def parse(cls, text: str) -> ClusterSpec:
+        name, *rest = text.split(":")
+        if not rest:
+            raise ValueError(f"cluster {text!r}: expected NAME:PROVIDER[:OPTION=VALUE...]")
+        provider, *pairs = rest
+        known = {field.name for field in fields(cls)} - {"name", "provider"}
+        options: dict[str, str] = {}
+        for pair in pairs:
+            option, equals, value = pair.partition("=")
+            if not equals or option not in known:
+                raise ValueError(f"cluster {name}: unknown option {pair!r}, known: {', '.join(sorted(known))}")
+            options[option] = value
+        nodes = int(options.pop("nodes", cls.nodes))
+        return cls(name, provider, nodes=nodes, **options)
+
+    @property
+    def created_by(self) -> str:
+        """ARN of who made the cluster: the operator at home, the role that it assumes in any other account."""
+        who = "user/operator" if self.account == HOME_ACCOUNT else "role/onboarding"
+        return f"arn:aws:iam::{self.account}:{who}"
+
+
+def cache_folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "castai-onboarding"
+
+
+def world_folder(name: str) -> Path:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"world name {name!r}: only lower-case letters, digits and inner hyphens")
+    return cache_folder() / "worlds" / name
