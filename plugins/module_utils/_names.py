@@ -28,7 +28,7 @@ def namespace_problem(name: str) -> str | None:
 
 
 def eks_cluster_problem(name: str) -> str | None:
-    """Why name is no EKS cluster name, or None. EKS CreateCluster: at most 100 characters of ^[0-9A-Za-z][A-Za-z0-9\\-_]*."""
+    """Why name is no EKS cluster name, or None. Source: the API reference of EKS CreateCluster."""
     if len(name) > 100:
         return f"EKS cluster name {name!r} has {len(name)} characters, EKS allows 100"
     if not _EKS_NAME.fullmatch(name):
@@ -42,5 +42,8 @@ def _label_problem(kind: str, name: str, limit: int) -> str | None:
     if len(name) > limit:
         return f"{kind} name {name!r} has {len(name)} characters, at most {limit} are allowed"
     if not _DNS_LABEL.fullmatch(name):
-        return f"{kind} name {name!r} may have only lower-case letters, digits and '-', and starts and ends with a letter or digit"
+        return (
+            f"{kind} name {name!r} may have only lower-case letters, digits and '-',"
+            " and starts and ends with a letter or digit"
+        )
     return None

@@ -53,8 +53,8 @@ options:
     default: eks
   wait_for:
     description:
-      - What to wait for after the changes. V(agent_online) is reached when the agent reports, V(ready) when CAST AI also
-        calls the cluster ready.
+      - What to wait for after the changes. V(agent_online) is reached when the agent reports, V(ready) when CAST AI
+        also calls the cluster ready.
       - Not waited for in check mode.
     type: str
     choices: [none, agent_online, ready]

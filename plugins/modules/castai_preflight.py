@@ -12,9 +12,9 @@ version_added: 0.1.0
 description:
   - Only reads, and fails with every reason at once, each with its fix, before anything is changed.
   - Asks whether the CAST AI API key is right and of the right organisation, whether the AWS credentials lead to the
-    cluster, whether the Kubernetes options point to that same cluster, whether its API server answers, is new enough and
-    lets these credentials do what is needed, whether Helm is there and new enough, whether each chart can be had, and
-    whether all names are within their limits.
+    cluster, whether the Kubernetes options point to that same cluster, whether its API server answers, is new enough
+    and lets these credentials do what is needed, whether Helm is there and new enough, whether each chart can be had,
+    and whether all names are within their limits.
   - Helm and charts are asked for only when a release has to be installed or upgraded.
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:

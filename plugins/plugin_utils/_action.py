@@ -4,7 +4,8 @@
 
 """The base of all action plugins: the module's own reconcile, inside the controller where that is the same thing.
 
-It saves a Python start and the SDK imports of every task, and can show progress while a task waits. PRIVATE to the collection.
+It saves a Python start and the SDK imports of every task, and can show progress while a task waits. PRIVATE to the
+collection.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from typing import Any, ClassVar
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Subject, run_task
 
 LOCAL = ("local", "ansible.builtin.local", "ansible.legacy.local")
 
 
-class ReconcileAction(ActionBase):
+class ReconcileAction(ActionBase):  # type: ignore[misc]
     """Runs SUBJECT here, or the module of the same name where the task asks for another process, user or machine."""
 
     SUBJECT: ClassVar[Subject[Any, Any, Any]]

@@ -36,7 +36,7 @@ TOKEN_URL_SECONDS = 60
 
 @dataclass(frozen=True)
 class EksCluster:
-    """What DescribeCluster says. authentication_mode is CONFIG_MAP where the answer has none (clusters of before 2023)."""
+    """What DescribeCluster says. authentication_mode is CONFIG_MAP where the answer has none, as for old clusters."""
 
     name: str
     arn: str
@@ -123,7 +123,7 @@ class Aws:
 
     @_call("sign a Kubernetes token for EKS cluster {0}")
     def eks_token(self, name: str) -> str:
-        """A bearer token that the cluster's API server takes: a presigned sts:GetCallerIdentity, signed here, no call made."""
+        """A bearer token for the cluster's API server: a presigned sts:GetCallerIdentity, signed here, no call made."""
         client = self._client("sts")
         signer = botocore.signers.RequestSigner(
             client.meta.service_model.service_id,
@@ -172,7 +172,8 @@ def _session(options: Mapping[str, Any]) -> Any:
             extra_args={"RoleSessionName": "castai-onboarding", **({"ExternalId": external_id} if external_id else {})},
         )
         inner = botocore.session.get_session()
-        inner._credentials = botocore.credentials.RefreshableCredentials.create_from_metadata(
+        # botocore has no public way to give a session credentials that renew themselves.
+        inner._credentials = botocore.credentials.RefreshableCredentials.create_from_metadata(  # type: ignore[attr-defined]
             fetcher.fetch_credentials(), fetcher.fetch_credentials, "assume-role"
         )
         return boto3.session.Session(botocore_session=inner, region_name=options["region"])
@@ -194,7 +195,6 @@ def _client_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
             connect_timeout=10,
             read_timeout=60,
             user_agent_extra="castai.onboarding",
-            sts_regional_endpoints="regional",
         ),
     }
 

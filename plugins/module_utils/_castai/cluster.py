@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .._aws.eks import wrong_cluster
 from .._aws.gateway import Aws, EksCluster
 from .._engine import UNKNOWN, Action, CallFailed, Conflict, Made, Refused, Report, Subject, gather, until
 from .._k8s import access
@@ -214,15 +215,18 @@ def find_record(castai: CastAi, wanted: Desired) -> Cluster | None:
     if len(same) > 1:
         ids = ", ".join(f"{record.id} (account {record.facts.get('accountId')})" for record in same)
         raise Refused(
-            f"CAST AI has {len(same)} clusters named {wanted.name} in {wanted.region}: {ids}. Set account_id or cluster_id."
+            f"CAST AI has {len(same)} clusters named {wanted.name} in {wanted.region}: {ids}."
+            " Set account_id or cluster_id."
         )
     return same[0] if same else None
 
 
 def plan(current: Current, wanted: Desired) -> Iterable[Action]:
     eks, record = current.eks, current.record
-    refusal = _refusal(current, wanted)
-    if refusal or eks is None:
+    if eks is None or wrong_cluster(eks, wanted.name, wanted.region, wanted.account_id):
+        raise Refused(wrong_cluster(eks, wanted.name, wanted.region, wanted.account_id))
+    refusal = current.elsewhere or _wrong_record(record, eks, wanted)
+    if refusal:
         raise Refused(refusal)
     cluster_id = record.id if record else UNKNOWN
     if record is None:
@@ -252,7 +256,7 @@ def _plan_token(current: Current, wanted: Desired, cluster_id: str) -> Iterator[
         place = f"{wanted.namespace}/{wanted.secret}"
         replaced = bool(current.secret_version)
         yield StoreToken(
-            f"create the token of cluster {cluster_id} and {'replace it in' if replaced else 'store it in'} Secret {place}",
+            f"create the token of cluster {cluster_id} and {'replace' if replaced else 'store'} it in Secret {place}",
             f"kubernetes/secret/{place}",
             {CREDENTIALS_KEY: "a key that CAST AI does not accept for this cluster"} if replaced else None,
             {CREDENTIALS_KEY: f"the token of cluster {cluster_id}"},
@@ -263,38 +267,39 @@ def _plan_token(current: Current, wanted: Desired, cluster_id: str) -> Iterator[
         )
 
 
-def _refusal(current: Current, wanted: Desired) -> str:
-    eks, record = current.eks, current.record
-    if eks is None:
+def _wrong_record(record: Cluster | None, eks: EksCluster, wanted: Desired) -> str:
+    if record is None:
         return (
-            f"EKS has no cluster {wanted.name} in {wanted.region} of the account that these AWS credentials are for:"
-            " check name, region and the credentials."
+            f"CAST AI has no cluster {wanted.cluster_id} in the organisation of this API key:"
+            " check cluster_id and castai_api_key."
+            if wanted.cluster_id
+            else ""
         )
-    if wanted.account_id and wanted.account_id != eks.account_id:
-        return f"account_id is {wanted.account_id}, but the AWS credentials lead to account {eks.account_id}: correct the one or the other."
-    if current.elsewhere:
-        return current.elsewhere
-    if wanted.cluster_id and record is None:
-        return f"CAST AI has no cluster {wanted.cluster_id} in the organisation of this API key: check cluster_id and castai_api_key."
-    if record and (record.facts.get("clusterName"), record.facts.get("accountId")) != (eks.name, eks.account_id):
+    name, account = record.facts.get("clusterName"), record.facts.get("accountId")
+    if (name, account) != (eks.name, eks.account_id):
         return (
-            f"CAST AI's cluster {record.id} is {record.facts.get('clusterName')} of account {record.facts.get('accountId')},"
-            f" not {eks.name} of account {eks.account_id}: correct cluster_id or name."
+            f"CAST AI's cluster {record.id} is {name} of account {account}, not {eks.name} of account {eks.account_id}:"
+            " correct cluster_id or name."
         )
-    if record and record.status == "deleting":
+    if record.status == "deleting":
         return f"CAST AI is disconnecting cluster {record.id}: wait until that is over, then run again."
     return ""
 
 
 def settle(gateway: Systems, wanted: Desired, current: Current, made: Made, report: Report) -> Current:
-    """Wait until CAST AI shows the wanted status, then return it."""
-    seen = made.get("record") or current.record
-    if wanted.wait_for == "none" or reached(seen, wanted.wait_for):
-        return replace(current, record=seen)
+    """Wait until CAST AI shows the wanted status; the record in the result is the last one seen."""
+    record: Any = made.get("record") or current.record
+    if wanted.wait_for != "none" and not reached(record, wanted.wait_for):
+        record = _wait(gateway, wanted, record, report)
+    return replace(current, record=record)
+
+
+def _wait(gateway: Systems, wanted: Desired, record: Cluster, report: Report) -> Cluster:
+    seen = record
 
     def probe() -> bool:
         nonlocal seen
-        seen = gateway.castai.get_cluster(seen.id) or seen
+        seen = gateway.castai.get_cluster(record.id) or seen
         report(f"cluster {seen.id} is {seen.status}, its agent {seen.agent_status}")
         if seen.status == "failed" and wanted.wait_for == "ready":
             raise CallFailed(f"CAST AI gave cluster {seen.id} up: {seen.reconcile_error or 'no reason given'}.")
@@ -303,24 +308,22 @@ def settle(gateway: Systems, wanted: Desired, current: Current, made: Made, repo
     if not until(probe, timeout=wanted.wait_timeout):
         raise CallFailed(
             f"Cluster {seen.id} was {seen.status} and its agent {seen.agent_status} after {wanted.wait_timeout} s, not"
-            f" {wanted.wait_for.replace('_', ' ')}. Look at the pods of namespace {wanted.namespace}, or raise wait_timeout."
+            f" {wanted.wait_for.replace('_', ' ')}. Look at the pods of namespace {wanted.namespace}, or raise"
+            " wait_timeout."
         )
-    return replace(current, record=seen)
+    return seen
 
 
 def reached(record: Cluster, wait_for: str) -> bool:
-    """Whether the cluster is where wait_for wants it. A read-only cluster is "ready" too, so that its agent must report as well."""
+    """Whether the cluster is where wait_for wants it; "ready" alone is also what a silent read-only cluster is."""
     online = record.agent_status == "online"
     return online and (wait_for == "agent_online" or record.status == "ready")
 
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
-    record = made.get("record") or current.record
-    if current.record and record and current.record.id == record.id:
-        record = current.record
     return {
-        "cluster_id": record.id if record else UNKNOWN,
-        "cluster": public(record) if record else None,
+        "cluster_id": current.record.id if current.record else UNKNOWN,
+        "cluster": public(current.record) if current.record else None,
     }
 
 

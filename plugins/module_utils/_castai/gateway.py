@@ -116,7 +116,7 @@ class CastAi:
         return Cluster.parse(self._call("POST", CLUSTERS, f"register cluster {name}", {"name": name, **block}))
 
     def create_token(self, cluster_id: str) -> str:
-        """Mint the cluster's own token. Any earlier one may stop working. A lost answer costs only a token nobody has."""
+        """Mint the cluster's own token; earlier ones may stop working. A lost answer costs only a token nobody has."""
         body = self._call("POST", f"{CLUSTERS}/{cluster_id}/token", f"create the token of cluster {cluster_id}")
         token = body.get("token")
         if not isinstance(token, str) or not token:
@@ -133,7 +133,7 @@ class CastAi:
             raise
 
     def _call(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """One call, repeated while the answer is one that passes. Every POST used here may be repeated (see the verbs)."""
+        """One call, repeated while the answer is one that passes. Every POST used here may be (see the verbs)."""
         deadline, pause = time.monotonic() + PATIENCE, 1.0
         while True:
             failure, wanted = self._try(method, path, purpose, body)

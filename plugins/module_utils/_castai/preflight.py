@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Callable
 
+from .._aws.eks import wrong_cluster
 from .._aws.gateway import Aws, EksCluster
 from .._engine import Action, Failure, Made, Refused, Subject, gather
 from .._helm import record as helm_record
@@ -174,7 +175,7 @@ def connect(params: Parameters, wanted: Desired) -> Systems:
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
-    """Round 1: CAST AI and EKS. Round 2: the API server. Round 3: permissions one by one, another organisation, Helm, charts."""
+    """Round 1: CAST AI and EKS. Round 2: the API server. Round 3: single permissions, other organisations, charts."""
     first = gather(
         records=_attempt(gateway.castai.list_clusters),
         eks=_attempt(partial(gateway.eks_cluster, wanted.name)) if wanted.region else _nothing,
@@ -244,7 +245,8 @@ def findings_of(current: Current, wanted: Desired) -> Iterable[str]:
     elif current.missing:
         yield (
             f"These Kubernetes permissions are missing in namespace {wanted.namespace} or cluster-wide:"
-            f" {', '.join(current.missing)}. Grant them to the user or role that this runs as, or use a cluster administrator."
+            f" {', '.join(current.missing)}. Grant them to the user or role that this runs as, or use a cluster"
+            " administrator."
         )
     yield from current.helm
 
@@ -255,8 +257,8 @@ def _castai_findings(current: Current, wanted: Desired) -> Iterable[str]:
         return
     if wanted.cluster_id and wanted.cluster_id not in {record.id for record in current.records}:
         yield (
-            f"CAST AI shows no cluster {wanted.cluster_id} to this API key: it is gone, or the key is of another organisation."
-            " Check cluster_id and castai_api_key."
+            f"CAST AI shows no cluster {wanted.cluster_id} to this API key: it is gone, or the key is of another"
+            " organisation. Check cluster_id and castai_api_key."
         )
     others = {record.organization_id for record in current.records if record.organization_id} - {wanted.organization_id}
     if wanted.organization_id and others:
@@ -266,8 +268,8 @@ def _castai_findings(current: Current, wanted: Desired) -> Iterable[str]:
         )
     if current.agent_cluster:
         yield (
-            f"An agent in this cluster already reports to CAST AI as cluster {current.agent_cluster}, which this API key"
-            " cannot see: use a key of that organisation, or disconnect the cluster there first."
+            f"An agent in this cluster already reports to CAST AI as cluster {current.agent_cluster}, which this API"
+            " key cannot see: use a key of that organisation, or disconnect the cluster there first."
         )
 
 
@@ -275,16 +277,8 @@ def _eks_findings(current: Current, wanted: Desired) -> Iterable[str]:
     eks = current.eks
     if isinstance(eks, Problem):
         yield eks.sentence
-    elif eks is None and wanted.region:
-        yield (
-            f"EKS has no cluster {wanted.name} in {wanted.region} of the account that these AWS credentials are for:"
-            " check name, region and the credentials."
-        )
-    elif eks and wanted.account_id and eks.account_id != wanted.account_id:
-        yield (
-            f"account_id is {wanted.account_id}, but the AWS credentials lead to account {eks.account_id}:"
-            " correct account_id or use credentials of that account."
-        )
+    elif wanted.region:
+        yield from filter(None, [wrong_cluster(eks, wanted.name, wanted.region, wanted.account_id)])
 
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How a module reaches a cluster: kubeconfig, address and token, or on EKS nothing at all. PRIVATE to the collection."""
+"""How a module reaches a cluster: kubeconfig, address and token, or on EKS nothing. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def reach(params: Parameters, aws: Aws | None, eks: EksCluster | None) -> Kubern
         return by_token(params["host"], params.get("api_key"), _read(params.get("ca_cert")), validate)
     if aws is None or eks is None:
         raise Refused(
-            "No way to the cluster is given: set kubeconfig, or host and api_key, or on EKS the cluster's name and region."
+            "No way to the cluster is given: set kubeconfig, or host and api_key, or on EKS the cluster's name and"
+            " region."
         )
     if eks.status not in ("ACTIVE", "UPDATING"):
         raise Refused(f"EKS cluster {eks.name} is {eks.status}: wait until it is ACTIVE.")

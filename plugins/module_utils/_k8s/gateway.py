@@ -114,7 +114,7 @@ class Kubernetes:
     def close(self) -> None:
         """Drop the connections, and the files the client made of a kubeconfig's inline certificates and keys."""
         self._pool.clear()
-        kubernetes.config.kube_config._cleanup_temp_files()
+        kubernetes.config.kube_config._cleanup_temp_files()  # type: ignore[no-untyped-call]
 
     def get(self, path: str, **query: str) -> Object | None:
         """One object or list as the API server has it, or None."""
@@ -264,7 +264,7 @@ def by_kubeconfig(path: str, context: str | None) -> Kubernetes:
     _need_client()
     configuration = kubernetes.client.Configuration()
     try:
-        kubernetes.config.load_kube_config(
+        kubernetes.config.load_kube_config(  # type: ignore[no-untyped-call]
             config_file=path, context=context, client_configuration=configuration, persist_config=False
         )
     except (kubernetes.config.ConfigException, OSError, ValueError) as error:

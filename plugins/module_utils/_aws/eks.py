@@ -1,0 +1,24 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Facts about EKS clusters that more than one module decides by. Pure. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+from .gateway import EksCluster
+
+
+def wrong_cluster(eks: EksCluster | None, name: str, region: str, account_id: str) -> str:
+    """Why what EKS has is not the cluster that the user named, or an empty text. account_id may be empty."""
+    if eks is None:
+        return (
+            f"EKS has no cluster {name} in {region} of the account that these AWS credentials are for:"
+            " check name, region and the credentials."
+        )
+    if account_id and account_id != eks.account_id:
+        return (
+            f"account_id is {account_id}, but the AWS credentials lead to account {eks.account_id}:"
+            " correct account_id or use credentials of that account."
+        )
+    return ""
