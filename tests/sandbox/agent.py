@@ -1,0 +1,109 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the agent in a cluster would do, since kwok runs no containers: report to CAST AI and note the cluster's id."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Callable, Mapping
+from http.client import HTTPException
+from typing import Any, NamedTuple
+
+from .kube import Kubernetes, KubernetesError
+from .wire import Cluster
+
+INTERVAL = 1.0  # seconds between looks
+CORE = "/api/v1/namespaces/castai-agent"
+DEPLOYMENT = "/apis/apps/v1/namespaces/castai-agent/deployments/castai-agent"
+CONTAINER = "agent"
+METADATA = "castai-agent-metadata"
+
+Snapshot = Callable[[Cluster, Mapping[str, str]], "str | None"]
+
+
+class Run(NamedTuple):
+    """Pods that run: the Deployment they are of, and the environment they were started with."""
+
+    uid: str
+    generation: int
+    environment: Mapping[str, str]
+
+
+class Agent(threading.Thread):
+    """Looks at the Deployment once a second and, while a pod would run, sends a snapshot with the pod's environment.
+
+    As in a container, the environment is read when the pods start; a refused agent restarts and reads it again.
+    """
+
+    def __init__(self, cluster: Cluster, snapshot: Snapshot) -> None:
+        super().__init__(name=f"agent of {cluster.name}", daemon=True)
+        self._cluster = cluster
+        self._snapshot = snapshot
+        self._kubernetes = Kubernetes(cluster.admin_kubeconfig)
+        self._stopping = threading.Event()
+        self._run: Run | None = None
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def run(self) -> None:
+        while not self._stopping.wait(INTERVAL):
+            try:
+                self._run = self.look()
+            except (KubernetesError, OSError, HTTPException):
+                if self._run:  # the API server is away; the pods go on
+                    self._snapshot(self._cluster, self._run.environment)
+
+    def look(self) -> Run | None:
+        """One look: the run that goes on or has begun, None when nothing runs or CAST AI refused it."""
+        deployment = self._kubernetes.get(DEPLOYMENT)
+        if deployment is None or not deployment.get("status", {}).get("readyReplicas"):
+            return None
+        uid, generation = deployment["metadata"]["uid"], deployment["metadata"]["generation"]
+        run = self._run
+        if run is None or (run.uid, run.generation) != (uid, generation):
+            run = Run(uid, generation, environment(self._kubernetes, deployment["spec"]["template"]["spec"]))
+        cluster_id = self._snapshot(self._cluster, run.environment)
+        if cluster_id is None:
+            return None
+        if run is not self._run:
+            _note(self._kubernetes, cluster_id)
+        return run
+
+
+def environment(kubernetes: Kubernetes, pod: Mapping[str, Any]) -> dict[str, str]:
+    """The environment of the agent's container: its envFrom, then its env, plain or from a Secret's key."""
+    container = next(one for one in pod["containers"] if one["name"] == CONTAINER)
+    found: dict[str, str] = {}
+    for source in container.get("envFrom", ()):
+        if "secretRef" in source:
+            found.update(_secret(kubernetes, source["secretRef"]["name"]))
+    for variable in container.get("env", ()):
+        reference = variable.get("valueFrom", {}).get("secretKeyRef")
+        secret = _secret(kubernetes, reference["name"]) if reference else {}
+        value = secret.get(reference["key"]) if reference else variable.get("value")
+        if value is not None:
+            found[variable["name"]] = value
+    return found
+
+
+def _secret(kubernetes: Kubernetes, name: str) -> dict[str, str]:
+    secret = kubernetes.get(f"{CORE}/secrets/{name}") or {}
+    data: Mapping[str, str] = secret.get("data") or {}
+    return {key: base64.b64decode(value).decode("utf-8", "replace") for key, value in data.items()}
+
+
+def _note(kubernetes: Kubernetes, cluster_id: str) -> None:
+    """Write the ConfigMap that the agent keeps its cluster's id in."""
+    wanted = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": METADATA, "namespace": "castai-agent"},
+        "data": {"CLUSTER_ID": cluster_id},
+    }
+    if kubernetes.get(f"{CORE}/configmaps/{METADATA}") is None:
+        kubernetes.create(f"{CORE}/configmaps", wanted)
+    else:
+        kubernetes.patch(f"{CORE}/configmaps/{METADATA}", {"data": wanted["data"]})

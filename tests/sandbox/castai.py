@@ -1,0 +1,553 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""CAST AI's API as far as onboarding needs it: clusters, their tokens, the AWS principal, and the agents that report.
+
+Paths, field names and status values are those of the published API description (types ExternalclusterV1* and
+CastaiAuthtokenV1beta1* in castai/terraform-provider-castai, castai/sdk/api.gen.go). What the description leaves open
+is marked "ours" below.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from .agent import Agent
+from .wire import Call, Cluster, Request, Response
+
+PREFIX = "/v1/kubernetes/external-clusters"
+TOKEN_LIFETIME = 4 * 3600  # seconds without a connecting component; "a few hours" in the provider's gitops examples
+AGENT_SILENCE = 6.0  # real seconds without a snapshot before the agent counts as non-responding; ours
+
+EKS = {
+    "accountId": str,
+    "assumeRoleArn": str,
+    "clusterName": str,
+    "dnsClusterIp": str,
+    "instanceProfileArn": str,
+    "region": str,
+    "securityGroups": list,
+    "subnets": list,
+    "tags": dict,
+}
+KOPS = {"cloud": str, "clusterName": str, "region": str, "stateStore": str}
+GKE = {"clusterName": str, "location": str, "projectId": str, "region": str}
+AKS = {"networkPlugin": str, "nodeResourceGroup": str, "region": str, "subscriptionId": str, "tenantId": str}
+PROVIDERS: Mapping[str, Mapping[str, Any]] = {"eks": EKS, "kops": KOPS, "gke": GKE, "aks": AKS}
+# What tells one cluster from another: the fields that every registering client sends. Ours; nothing public says it.
+IDENTITY: Mapping[str, tuple[str, ...]] = {
+    "eks": ("accountId", "region", "clusterName"),
+    "kops": ("cloud", "region", "clusterName", "stateStore"),
+    "gke": ("projectId", "location", "clusterName"),
+    "aks": ("subscriptionId", "nodeResourceGroup"),
+}
+REGISTER = {"name": str, "id": str, "organizationId": str, "castwareInstallMethod": str, **PROVIDERS}
+UPDATE = {
+    "credentials": str,
+    "eks": {"assumeRoleArn": str},
+    "gke": {"gkeSaImpersonate": str, "projectId": str},
+    "aks": {"httpProxyConfig": dict},
+}
+DISCONNECT = {"deleteProvisionedNodes": bool, "keepKubernetesResources": bool}
+
+
+@dataclass(frozen=True)
+class Key:
+    """An API key: an organisation's, or, with a cluster id, that cluster's token."""
+
+    organization_id: str
+    name: str
+    readonly: bool = False
+    cluster_id: str = ""
+
+
+@dataclass
+class Token:
+    """A cluster's token. minted_at: the world's clock, seconds."""
+
+    value: str
+    cluster_id: str
+    minted_at: float
+    revoked: bool = False
+    used: bool = False
+
+    def live(self, now: float) -> bool:
+        return not self.revoked and (self.used or now <= self.minted_at + TOKEN_LIFETIME)
+
+
+@dataclass
+class Record:
+    """A cluster as the API keeps it. `pinned`: answers a test has set, shown instead of the real ones."""
+
+    id: str
+    name: str
+    organization_id: str
+    provider: str
+    block: dict[str, Any]
+    created_at: str
+    status: str = "connecting"
+    credentials_id: str = ""
+    phase2: bool = False
+    reconciled_at: str | None = None
+    kubernetes_version: str | None = None
+    snapshot_at: str | None = None
+    heard: float | None = None  # time.monotonic() of the last snapshot
+    pinned: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def agent_status(self) -> str:
+        if self.status in ("deleting", "deleted"):
+            return "disconnecting" if self.status == "deleting" else "disconnected"
+        if self.heard is None:
+            return "waiting-connection"
+        return "online" if time.monotonic() - self.heard < AGENT_SILENCE else "non-responding"
+
+    def shown(self) -> dict[str, Any]:
+        region = self.block.get("region") or self.block.get("location") or ""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "clusterNameId": f"{self.name}-{self.id[:8]}",
+            "organizationId": self.organization_id,
+            "providerType": self.provider,
+            "providerNamespaceId": self.block.get(IDENTITY[self.provider][0], ""),
+            "createdAt": self.created_at,
+            "deletedAt": None,
+            "status": self.status,
+            "agentStatus": self.agent_status,
+            "agentSnapshotReceivedAt": self.snapshot_at,
+            "credentialsId": self.credentials_id,
+            "isPhase2": self.phase2,
+            "kubernetesVersion": self.kubernetes_version,
+            "managedBy": "",
+            "reconcileError": None,
+            "reconciledAt": self.reconciled_at,
+            "region": {"name": region, "displayName": region},
+            "tags": {},
+            self.provider: self.block,
+            **self.pinned,
+        }
+
+
+class ApiError(Exception):
+    """A refusal. violations: (field, description) pairs."""
+
+    def __init__(self, status: int, message: str, *violations: tuple[str, str]) -> None:
+        super().__init__(message)
+        self.status = status
+        self.violations = violations
+
+
+@dataclass(frozen=True)
+class Route:
+    method: str
+    path: re.Pattern[str]
+    operation: str
+    handle: Callable[[CastAi, Key, str, dict[str, Any]], Any]
+    schema: Mapping[str, Any]
+
+
+class CastAi:
+    """The back end. clock: the world's time in seconds since the epoch; unused tokens expire by it."""
+
+    system = "castai"
+    hosts = ("api.cast.ai", "api.eu.cast.ai")
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._agents: list[Agent] = []
+        self.organization_id, self.other_organization_id = str(uuid.uuid4()), str(uuid.uuid4())
+        self.full_access_key, self.other_organisation_key, self.read_only_key = (_secret() for _ in range(3))
+        self._keys = {
+            self.full_access_key: Key(self.organization_id, "acme/full-access"),
+            self.read_only_key: Key(self.organization_id, "acme/read-only", readonly=True),
+            self.other_organisation_key: Key(self.other_organization_id, "other/full-access"),
+        }
+        self._records: dict[str, Record] = {}
+        self._tokens: list[Token] = []
+        self._principals: dict[str, str] = {}
+
+    def env(self) -> dict[str, str]:
+        return {"CASTAI_API_KEY": self.full_access_key}
+
+    def add_cluster(self, cluster: Cluster) -> None:
+        """Start what the agent in this cluster would do once its Deployment is there."""
+        agent = Agent(cluster, self.snapshot)
+        self._agents.append(agent)
+        agent.start()
+
+    def close(self) -> None:
+        for agent in self._agents:
+            agent.stop()
+
+    # Requests
+
+    def classify(self, request: Request) -> Call:
+        with self._lock:
+            key = self._key(request)
+        route, cluster_id = _route(request)
+        operation = route.operation if route else f"{request.method} {request.path}"
+        return Call(
+            self.system, operation, cluster_id or request.path, request.method != "GET", key.name if key else ""
+        )
+
+    def handle(self, request: Request) -> Response:
+        try:
+            with self._lock:
+                key = self._key(request)
+                if key is None:
+                    raise ApiError(401, "Unauthorized")
+                route, cluster_id = _route(request)
+                if route is None:
+                    raise ApiError(404, "Not Found")
+                self._permit(key, route, cluster_id)
+                answer = route.handle(self, key, cluster_id, _body(request, route.schema))
+        except ApiError as error:
+            return _answer(error.status, _refusal(str(error), error.violations))
+        return _answer(204, None) if answer is None else _answer(200, answer)
+
+    def fail(self, request: Request, status: int, code: str, message: str) -> Response:
+        """The code of a 400 is the field it is about, such as "credentials"."""
+        status = 404 if code == "NotFound" else status
+        violations = ((code, message),) if status == 400 and code else ()
+        return _answer(status, _refusal(message, violations))
+
+    def _key(self, request: Request) -> Key | None:
+        return self._resolve(request.headers.get("x-api-key", ""))
+
+    def _resolve(self, value: str) -> Key | None:
+        """Whose key this is; None for an unknown, revoked or expired one."""
+        if value in self._keys:
+            return self._keys[value]
+        for token in self._tokens:
+            if secrets.compare_digest(token.value.encode(), value.encode()) and token.live(self._clock()):
+                record = self._records.get(token.cluster_id)
+                if record:
+                    return Key(record.organization_id, f"token of {record.id}", cluster_id=record.id)
+        return None
+
+    def _permit(self, key: Key, route: Route, cluster_id: str) -> None:
+        """Ours: a token reads and registers its own cluster, a read-only key reads, a foreign key finds nothing."""
+        if key.cluster_id and (route.operation, cluster_id or key.cluster_id) not in (
+            ("GetCluster", key.cluster_id),
+            ("RegisterCluster", key.cluster_id),
+        ):
+            raise ApiError(403, "Forbidden")
+        if key.readonly and route.method != "GET":
+            raise ApiError(403, "Forbidden")
+        if cluster_id:
+            self._record(key, cluster_id)
+
+    def _record(self, key: Key, cluster_id: str) -> Record:
+        record = self._records.get(cluster_id)
+        if record is None or record.organization_id != key.organization_id:
+            raise ApiError(404, "Cluster not found")
+        return record
+
+    def register(self, key: Key, _: str, body: dict[str, Any]) -> Any:
+        """Idempotent: a provider block seen before, in the same organisation, answers with its cluster."""
+        provider, block = _provider_block(body)
+        if not body.get("name"):
+            raise ApiError(400, "Bad Request", ("name", "must not be empty"))
+        if body.get("organizationId", key.organization_id) != key.organization_id:
+            raise ApiError(403, "Forbidden")
+        for record in self._records.values():
+            same = all(record.block.get(name) == block[name] for name in IDENTITY[provider])
+            if (record.organization_id, record.provider) == (key.organization_id, provider) and same:
+                if key.cluster_id not in ("", record.id):
+                    break
+                return record.shown()
+        if key.cluster_id:
+            raise ApiError(403, "Forbidden")
+        identity = body.get("id") or str(uuid.uuid4())
+        record = Record(identity, body["name"], key.organization_id, provider, dict(block), _now())
+        self._records[record.id] = record
+        return record.shown()
+
+    def list(self, key: Key, *_: Any) -> Any:
+        ours = [one for one in self._records.values() if one.organization_id == key.organization_id]
+        return {"items": [record.shown() for record in ours]}
+
+    def get(self, key: Key, cluster_id: str, *_: Any) -> Any:
+        return self._record(key, cluster_id).shown()
+
+    def update(self, key: Key, cluster_id: str, body: dict[str, Any]) -> Any:
+        """Every update gives new credentials an id of their own; they are reconciled with the next snapshot."""
+        record = self._record(key, cluster_id)
+        if "credentials" in body:
+            try:
+                json.loads(body["credentials"])
+            except ValueError:
+                raise ApiError(400, "Bad Request", ("credentials", "is not a JSON document")) from None
+        record.block.update(body.get(record.provider, {}))
+        record.credentials_id, record.status, record.phase2 = str(uuid.uuid4()), "connecting", True
+        record.reconciled_at = None
+        return record.shown()
+
+    def create_token(self, key: Key, cluster_id: str, _: Any) -> Any:
+        """The documents hint that a new token ends the earlier ones; here it does, so that no test relies on them."""
+        for token in self._tokens:
+            token.revoked = token.revoked or token.cluster_id == cluster_id
+        self._tokens.append(Token(_secret(), cluster_id, self._clock()))
+        return {"token": self._tokens[-1].value}
+
+    def get_principal(self, key: Key, cluster_id: str, _: Any) -> Any:
+        return {"arn": self._principals[cluster_id]} if cluster_id in self._principals else {}
+
+    def create_principal(self, key: Key, cluster_id: str, _: Any) -> Any:
+        """A second POST answers 500, as third parties have seen it; the shape of the ARN is the one they show."""
+        if cluster_id in self._principals:
+            raise ApiError(500, "Internal Server Error")
+        self._principals[cluster_id] = f"arn:aws:iam::809060229965:user/cast-crossrole-{cluster_id}"
+        return {"arn": self._principals[cluster_id]}
+
+    def delete_principal(self, key: Key, cluster_id: str, _: Any) -> Any:
+        self._principals.pop(cluster_id, None)
+        return {}
+
+    def disconnect(self, key: Key, cluster_id: str, _: Any) -> Any:
+        """Does nothing to a cluster without credentials, as the Terraform provider found."""
+        record = self._record(key, cluster_id)
+        if record.credentials_id and record.status != "deleted":
+            record.status = "deleting"
+        shown = record.shown()
+        if record.status == "deleting":
+            record.status = "deleted"  # the answer says deleting, the next read says that it is over
+        return shown
+
+    def delete(self, key: Key, cluster_id: str, _: Any) -> None:
+        record = self._record(key, cluster_id)
+        if record.credentials_id and record.status not in ("deleted", "failed"):
+            raise ApiError(400, "Cluster must be disconnected first")
+        del self._records[cluster_id]
+        self._principals.pop(cluster_id, None)
+        self._tokens = [token for token in self._tokens if token.cluster_id != cluster_id]
+
+    def list_auth_tokens(self, key: Key, *_: Any) -> Any:
+        ours = [one for one in self._keys.values() if one.organization_id == key.organization_id]
+        return {
+            "items": [
+                {
+                    "id": str(uuid.uuid5(uuid.NAMESPACE_URL, one.name)),
+                    "name": one.name,
+                    "active": True,
+                    "readonly": one.readonly,
+                    "organizationId": one.organization_id,
+                    "token": None,
+                }
+                for one in ours
+            ]
+        }
+
+    def get_me(self, key: Key, *_: Any) -> Any:
+        user = str(uuid.uuid5(uuid.NAMESPACE_URL, key.organization_id))
+        return {"id": user, "username": "operator", "name": "Operator", "email": "operator@example.com"}
+
+    # What an agent tells the API
+
+    def snapshot(self, cluster: Cluster, environment: Mapping[str, str]) -> str | None:
+        """A snapshot from the agent that runs in `cluster` with this environment: the cluster's id, None if refused.
+
+        A key counts as connected from here on. Without STATIC_CLUSTER_ID the agent registers its cluster first.
+        """
+        if not any(environment.get("API_URL", f"https://{self.hosts[0]}") == f"https://{host}" for host in self.hosts):
+            return None
+        with self._lock:
+            value = environment.get("API_KEY", "")
+            key = self._resolve(value)
+            if key is None or key.readonly:
+                return None
+            try:
+                cluster_id = environment.get("STATIC_CLUSTER_ID") or self._register_agent(key, cluster, environment)
+                record = self._record(key, cluster_id)
+            except ApiError:
+                return None
+            if key.cluster_id not in ("", record.id) or record.status in ("deleting", "deleted"):
+                return None
+            for token in self._tokens:
+                token.used = token.used or token.value == value
+            self._hear(record, cluster)
+            return record.id
+
+    def _register_agent(self, key: Key, cluster: Cluster, environment: Mapping[str, str]) -> str:
+        block = {
+            "accountId": environment.get("EKS_ACCOUNT_ID", cluster.account),
+            "region": environment.get("EKS_REGION", cluster.region),
+            "clusterName": environment.get("EKS_CLUSTER_NAME", cluster.name),
+        }
+        return str(self.register(key, "", {"name": block["clusterName"], "eks": block})["id"])
+
+    def _hear(self, record: Record, cluster: Cluster) -> None:
+        record.heard, record.snapshot_at = time.monotonic(), _now()
+        record.kubernetes_version = cluster.version
+        if record.status == "connecting":
+            record.status = "ready"
+            record.reconciled_at = _now() if record.credentials_id else None
+
+    # What tests ask for behind the operator's back
+
+    def control(self, verb: str, **args: Any) -> Any:
+        verbs: Mapping[str, Callable[..., Any]] = {
+            "keys": self.keys,
+            "seed_cluster": self.seed_cluster,
+            "set_status": lambda cluster_id, status: self._pin(cluster_id, "status", status),
+            "set_agent_status": lambda cluster_id, status: self._pin(cluster_id, "agentStatus", status),
+            "revoke_token": self.revoke_token,
+        }
+        if verb not in verbs:
+            raise ValueError(f"castai has no verb {verb}: {', '.join(verbs)}")
+        with self._lock:
+            return verbs[verb](**args)
+
+    def keys(self) -> dict[str, str]:
+        return {
+            "full_access": self.full_access_key,
+            "read_only": self.read_only_key,
+            "other_organisation": self.other_organisation_key,
+            "organization_id": self.organization_id,
+            "other_organization_id": self.other_organization_id,
+        }
+
+    def seed_cluster(self, name: str, other_organisation: bool = False, **blocks: Mapping[str, Any]) -> dict[str, str]:
+        """Register a cluster (eks={...}) and mint its token, as another client would have done: {id, token}."""
+        key = self._keys[self.other_organisation_key if other_organisation else self.full_access_key]
+        cluster_id = self.register(key, "", {"name": name, **blocks})["id"]
+        return {"id": cluster_id, **self.create_token(key, cluster_id, None)}
+
+    def _pin(self, cluster_id: str, name: str, value: str | None) -> None:
+        """Show this value until it is set to None."""
+        pinned = self._records[cluster_id].pinned
+        pinned.pop(name, None)
+        if value is not None:
+            pinned[name] = value
+
+    def revoke_token(self, cluster_id: str) -> None:
+        """Refuse the cluster's token from now on."""
+        for token in self._tokens:
+            token.revoked = token.revoked or token.cluster_id == cluster_id
+
+    # The whole
+
+    def state(self) -> Any:
+        """Clusters by id and their tokens, a token shown only by its hash."""
+        with self._lock:
+            return {
+                "clusters": {record.id: record.shown() for record in self._records.values()},
+                "tokens": {
+                    cluster_id: [
+                        {
+                            "hash": hashlib.sha256(token.value.encode()).hexdigest()[:16],
+                            "live": token.live(self._clock()),
+                            "used": token.used,
+                        }
+                        for token in self._tokens
+                        if token.cluster_id == cluster_id
+                    ]
+                    for cluster_id in self._records
+                },
+                "assume_role_principals": dict(self._principals),
+            }
+
+    def reset(self) -> None:
+        with self._lock:
+            self._records.clear()
+            self._tokens.clear()
+            self._principals.clear()
+
+
+ONE = rf"{PREFIX}/(?P<cluster_id>[^/]+)"
+ROUTES = tuple(
+    Route(method, re.compile(path), operation, handle, schema)
+    for method, path, operation, handle, schema in (
+        ("POST", PREFIX, "RegisterCluster", CastAi.register, REGISTER),
+        ("GET", PREFIX, "ListClusters", CastAi.list, {}),
+        ("GET", ONE, "GetCluster", CastAi.get, {}),
+        ("POST", ONE, "UpdateCluster", CastAi.update, UPDATE),
+        ("DELETE", ONE, "DeleteCluster", CastAi.delete, {}),
+        ("POST", f"{ONE}/token", "CreateClusterToken", CastAi.create_token, {}),
+        ("GET", f"{ONE}/assume-role-principal", "GetAssumeRolePrincipal", CastAi.get_principal, {}),
+        ("POST", f"{ONE}/assume-role-principal", "CreateAssumeRolePrincipal", CastAi.create_principal, {}),
+        ("DELETE", f"{ONE}/assume-role-principal", "DeleteAssumeRolePrincipal", CastAi.delete_principal, {}),
+        ("POST", f"{ONE}/disconnect", "DisconnectCluster", CastAi.disconnect, DISCONNECT),
+        ("GET", "/v1/auth/tokens", "ListAuthTokens", CastAi.list_auth_tokens, {}),
+        ("GET", "/v1/me", "GetMe", CastAi.get_me, {}),
+    )
+)
+
+
+def _route(request: Request) -> tuple[Route | None, str]:
+    """The route and the cluster id in its path; (None, "") when there is none."""
+    for route in ROUTES:
+        found = route.path.fullmatch(request.path)
+        if found and route.method == request.method:
+            return route, found.groupdict().get("cluster_id", "")
+    return None, ""
+
+
+def _secret() -> str:
+    return f"CANARY{secrets.token_hex(29)}"
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _body(request: Request, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON body, with every field known and of its type; 400 naming each that is not."""
+    if not request.body or request.method in ("GET", "DELETE"):
+        return {}
+    try:
+        body: dict[str, Any] = json.loads(request.body)
+    except ValueError:
+        raise ApiError(400, "Bad Request", ("body", "is not JSON")) from None
+    violations = tuple(_violations(body, schema, ""))
+    if violations:
+        raise ApiError(400, "Bad Request", *violations)
+    return body
+
+
+def _violations(value: Any, schema: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(schema, Mapping):
+        if not isinstance(value, dict):
+            yield path or "body", "must be an object"
+            return
+        for name, inner in value.items():
+            if name in schema:
+                yield from _violations(inner, schema[name], f"{path}{name}" if not path else f"{path}.{name}")
+            else:
+                yield f"{path}.{name}" if path else name, "unknown field"
+    elif not isinstance(value, schema):
+        yield path, f"must be of type {schema.__name__}"
+
+
+def _provider_block(body: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    given = [name for name in PROVIDERS if name in body]
+    if len(given) != 1:
+        raise ApiError(400, "Bad Request", ("provider", "exactly one provider block is needed"))
+    missing = [name for name in IDENTITY[given[0]] if not body[given[0]].get(name)]
+    if missing:
+        raise ApiError(400, "Bad Request", *((f"{given[0]}.{name}", "must not be empty") for name in missing))
+    return given[0], body[given[0]]
+
+
+def _refusal(message: str, violations: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    """ErrorResponse of the published description."""
+    return {"message": message, "fieldViolations": [{"field": one, "description": two} for one, two in violations]}
+
+
+def _answer(status: int, body: Any) -> Response:
+    headers = (("X-Castai-Request-Id", str(uuid.uuid4())),)
+    if body is None:
+        return Response(status, headers, b"")
+    return Response(status, (("Content-Type", "application/json"), *headers), json.dumps(body).encode())
