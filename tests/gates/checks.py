@@ -25,6 +25,9 @@ from tests.gates.environments import Environment, Version, environment, installe
 Check = Callable[[Path], None]
 
 
+_FINDING = re.compile(r"^(?:ERROR|FATAL): .*", re.MULTILINE)
+
+
 class Failed(Exception):
     """A gate's tool found something; the text is its output."""
 
@@ -61,11 +64,11 @@ def _sanity_on(core: str, oldest: Version, newest: Version) -> Check:
 
 
 def _sanity(folder: Path, on: Environment) -> None:
-    collection = tree.copy(folder)
-    output = _run(on, "ansible-test sanity --local --color no", cwd=collection)
-    # A Python that ansible-test cannot start is skipped with a warning; one it could not even find is no defect here.
-    if "FATAL" in output:
-        raise Failed(output)
+    try:
+        _run(on, "ansible-test sanity --local --color no", cwd=tree.copy(folder))
+    except Failed as failed:
+        # The rest is pip's, and a line for each test.
+        raise Failed("\n".join(_FINDING.findall(str(failed))) or str(failed)) from None
 
 
 def _importer(folder: Path) -> None:

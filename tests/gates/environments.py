@@ -89,10 +89,9 @@ def installed() -> Environment:
 def environment(name: str, oldest: Version, newest: Version) -> Environment:
     """The environment with the requirements of `NAME.txt`, on the oldest Python in the range that is at hand."""
     requirements = (_HERE / f"{name}.txt").read_text()
-    usable = [(version, path) for version, path in pythons().items() if oldest <= version <= newest]
-    if not usable:
+    base = next((path for version, path in pythons().items() if oldest <= version <= newest), None)
+    if base is None:
         raise NotInstallable(f"it needs Python {_dotted(oldest)} to {_dotted(newest)}, and none is on this machine")
-    _, base = usable[0]
     identity = _hash(requirements, str(base))
     folder = CACHE / identity
     python = folder / "venv/bin/python"
