@@ -96,6 +96,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+account_id:
+  description: AWS account that the cluster is in.
+  returned: success
+  type: str
 actions:
   description: What was done, or would be done in check mode, in order. Each a sentence in the imperative.
   returned: success
@@ -150,6 +154,10 @@ cluster_id:
   returned: success
   type: str
   sample: 5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e
+region:
+  description: AWS region that the cluster is in.
+  returned: success
+  type: str
 progress:
   description: The states that were seen while waiting.
   returned: when it waited

@@ -322,8 +322,10 @@ def reached(record: Cluster, wait_for: str) -> bool:
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     return {
+        "account_id": current.eks.account_id if current.eks else "",
         "cluster_id": current.record.id if current.record else UNKNOWN,
         "cluster": public(current.record) if current.record else None,
+        "region": current.eks.region if current.eks else "",
     }
 
 
