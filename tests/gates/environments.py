@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import functools
 import hashlib
 import importlib.metadata
@@ -19,7 +17,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "castai-onboarding", "gates")
+from tests.sandbox.locks import locked
+from tests.sandbox.spec import cache_folder
+
+CACHE = cache_folder() / "gates"
 _HERE = Path(__file__).parent
 
 # ansible-test bootstraps pip with a script from a server of its own and looks here first. ensurepip does the same
@@ -95,7 +96,8 @@ def environment(name: str, oldest: Version, newest: Version) -> Environment:
     identity = _hash(requirements, str(base))
     folder = CACHE / identity
     python = folder / "venv/bin/python"
-    with _locked(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / "lock"):
         if not (folder / "complete").exists():
             shutil.rmtree(folder / "venv", ignore_errors=True)
             _run(str(base), "-m", "venv", str(folder / "venv"))
@@ -143,15 +145,6 @@ def _run(*command: str) -> str:
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}")
     return done.stdout
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder against another run of the gates on this machine."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _dotted(version: Version) -> str:

@@ -1,0 +1,61 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# make demo    see three clusters connected on the local world
+# make test    everything that must pass before a change is merged
+#
+# Both set up what they need: .venv from tests/requirements.txt, the collection in build/collections where Ansible finds
+# it, and the local world's programs in ~/.cache/castai-onboarding.
+
+# The installed ansible-core knows Python up to 3.13, so a newer one is only taken where there is no other.
+find_python = $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= $(1))' 2> /dev/null && \
+	echo $$python && break; done)
+PYTHON := $(or $(call find_python,(3, 13)),$(call find_python,(3, 99)))
+BIN := $(CURDIR)/.venv/bin
+NAMES ?=
+
+export PATH := $(BIN):$(PATH)
+export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
+export ANSIBLE_HOME := $(CURDIR)/build/ansible
+
+.PHONY: demo test bench unit world molecule gates lint setup collection programs clean
+
+demo: setup
+	$(BIN)/python -m tests.demo
+
+test: collection
+	$(BIN)/python -m tests
+
+bench: setup
+	$(BIN)/python -m tests.bench
+
+unit world molecule: collection
+	$(BIN)/python -m tests $@
+
+gates: collection
+	$(BIN)/python -m tests.gates $(NAMES)
+
+lint: collection
+	$(BIN)/python -m tests.gates ruff mypy lint changelog tree
+
+# The Go build waits for compilers, the environment for downloads: side by side they take as long as the first alone.
+setup:
+	@$(MAKE) --no-print-directory -j 2 programs collection
+
+collection: .venv/ready
+	@$(BIN)/python -m tests.tree build/collections
+
+programs:
+	@$(PYTHON) -c 'from tests.sandbox import build; build.build(print)'
+
+.venv/ready: tests/requirements.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer, with venv, is needed, and none is on the PATH"; exit 1; }
+	@echo "installing tests/requirements.txt into .venv, once: about a minute"
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement tests/requirements.txt
+	@touch $@
+
+clean:
+	rm -rf .venv build

@@ -1,0 +1,110 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything that must pass before a change is merged: `python -m tests [unit] [gates] [world] [molecule]`.
+
+The local world's Go build goes on beside the parts that do not need it. Ends with what failed, what took longest, and
+one line of counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests import report
+from tests.report import Result
+from tests.tree import ROOT
+
+_REPORTS = ROOT / "build/reports"
+_SCENARIOS = ROOT / "extensions/molecule"
+_SLOWEST = 10
+_BUILD = "from tests.sandbox import build; build.build(lambda line: print(f'local world: {line}', flush=True))"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A program of this environment that leaves its results in a file, or is one result itself."""
+
+    name: str
+    command: tuple[str, ...]
+    on_world: bool
+    results: Path | None = None
+    folder: Path = ROOT
+
+
+def parts() -> tuple[Part, ...]:
+    unit, gates, world = (_REPORTS / f"{name}.xml" for name in ("unit", "gates", "world"))
+    scenarios = sorted(path.parent.name for path in _SCENARIOS.glob("*/molecule.yml"))
+    return (
+        Part("unit", ("pytest", "tests/unit", "-q", "-n", "2", f"--junitxml={unit}"), False, unit),
+        Part("gates", ("tests.gates", f"--report={gates}"), False, gates),
+        Part("world", ("pytest", "tests/world", "-v", f"--junitxml={world}"), True, world),
+        *(
+            Part("molecule", ("molecule", "test", "--scenario-name", name), True, folder=_SCENARIOS.parent)
+            for name in scenarios
+        ),
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    names = list(dict.fromkeys(part.name for part in parts()))
+    parser = argparse.ArgumentParser(prog="python -m tests", description="Everything that must pass.")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"run these only: {', '.join(names)}")
+    chosen = parser.parse_args(arguments).parts or names
+    if set(chosen) - set(names):
+        parser.error(f"the parts are {', '.join(names)}")
+    started = time.monotonic()
+    results = _run_all([part for part in parts() if part.name in chosen])
+    _print_summary(results, time.monotonic() - started)
+    return any(result.verdict == "failed" for result in results)
+
+
+def _run_all(wanted: Sequence[Part]) -> list[Result]:
+    if not any(part.on_world for part in wanted):
+        return [result for part in wanted for result in _run(part)]
+    results: list[Result] = []
+    with subprocess.Popen([sys.executable, "-c", _BUILD], cwd=ROOT) as build:
+        for part in wanted:
+            if part.on_world and build.wait():
+                results.append(Result(part.name, 0, "failed", "the local world does not build"))
+            else:
+                results.extend(_run(part))
+    return results
+
+
+def _run(part: Part) -> Sequence[Result]:
+    """The results of the part; one more, of its command, where the command failed and no result says why."""
+    print(f"\n== {part.name}: {' '.join(part.command)}", flush=True)
+    if part.results:
+        part.results.unlink(missing_ok=True)
+    started = time.monotonic()
+    status = subprocess.run([sys.executable, "-m", *part.command], cwd=part.folder, check=False).returncode
+    seconds = time.monotonic() - started
+    print(f"== {part.name}: {seconds:.0f} s", flush=True)
+    results = report.read(part.results) if part.results and part.results.exists() else ()
+    failed = any(result.verdict == "failed" for result in results)
+    if results and (failed or status == 0):
+        return results
+    name = " ".join(part.command)
+    return (*results, Result(name, seconds, "failed" if status else "passed", f"it ended with {status}"))
+
+
+def _print_summary(results: Sequence[Result], seconds: float) -> None:
+    print("\n== slowest")
+    for result in sorted(results, key=lambda result: -result.seconds)[:_SLOWEST]:
+        print(f"{result.seconds:8.1f} s  {result.name}")
+    for verdict in ("skipped", "failed"):
+        for result in results:
+            if result.verdict == verdict:
+                print(f"{verdict}: {result.name}: {(result.text.strip().splitlines() or [''])[0]}")
+    print(report.closing_line(results, seconds))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
