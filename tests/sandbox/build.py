@@ -5,17 +5,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
+from .locks import locked
 from .spec import cache_folder
 
 SOURCE = Path(__file__).parent / "kubernetes"
@@ -51,7 +50,8 @@ def build(progress: Progress) -> Path:
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(target.with_suffix(".lock"), progress):
+    waiting = "another world is building Kubernetes and Helm, waiting for it"
+    with locked(target.with_suffix(".lock"), lambda: progress(waiting)):
         if not target.exists():
             part = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=target.parent))
             try:
@@ -67,17 +67,6 @@ def version(folder: Path) -> str:
     return (folder / "version").read_text(encoding="ascii")
 
 
-@contextmanager
-def _locked(path: Path, progress: Progress) -> Iterator[None]:
-    with path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            progress("another world is building Kubernetes and Helm, waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def _build_into(folder: Path, progress: Progress) -> None:
     go = shutil.which("go", path=f"{os.environ.get('PATH', os.defpath)}:/usr/local/go/bin")
     if go is None:
@@ -87,10 +76,14 @@ def _build_into(folder: Path, progress: Progress) -> None:
     versions = {module: _go(go, "list", "-m", "-f", "{{.Version}}", module) for module in (KUBERNETES, _HELM)}
     packages = len(_go(go, "list", "-deps", *_PACKAGES).splitlines())
     command = [go, "build", "-v", "-trimpath", "-ldflags", _stamps(versions), "-o", f"{folder}/", *_PACKAGES]
-    with subprocess.Popen(command, cwd=SOURCE, stderr=subprocess.PIPE, text=True) as process:
-        lines = _report(process, packages, started, progress)
+    log = folder / "build.log"
+    with log.open("w") as output, subprocess.Popen(command, cwd=SOURCE, stderr=output) as process:
+        while _is_running(process, _REPORT_SECONDS):
+            compiled = log.read_text().count("\n")  # the names of packages; what the Go build cache has is not named
+            progress(f"{_clock(time.monotonic() - started)}  {compiled} of at most {packages} packages compiled")
     if process.returncode:
-        raise RuntimeError("the local Kubernetes does not build:\n" + "\n".join(lines[-30:]))
+        raise RuntimeError(f"the local Kubernetes does not build:\n...{log.read_text()[-3000:]}")
+    log.unlink()
     (folder / "stages").mkdir()
     stages = Path(_go(go, "list", "-m", "-f", "{{.Dir}}", _KWOK)) / "kustomize" / "stage"
     for stage in _STAGES:
@@ -100,17 +93,13 @@ def _build_into(folder: Path, progress: Progress) -> None:
     progress(f"built in {_clock(time.monotonic() - started)}")
 
 
-def _report(process: subprocess.Popen[str], packages: int, started: float, progress: Progress) -> list[str]:
-    """Read the names of the packages as they are compiled (what the Go build cache has is not named), telling how many."""
-    assert process.stderr
-    lines = []
-    told = time.monotonic()
-    for line in process.stderr:
-        lines.append(line.rstrip())
-        if time.monotonic() - told > _REPORT_SECONDS:
-            told = time.monotonic()
-            progress(f"{_clock(told - started)}  {len(lines)} of at most {packages} packages compiled")
-    return lines
+def _is_running(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Whether the process is still running after so many seconds; returns as soon as it ends."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return True
+    return False
 
 
 def _stamps(versions: dict[str, str]) -> str:

@@ -127,9 +127,9 @@ class ControlPlane:
         self._wait("the default service account", lambda: self.admin.get(_DEFAULT_ACCOUNT) is not None)
         self.front.remember()
 
-    def _aws_auth(self) -> dict[str, Any] | None:
-        found: dict[str, Any] | None = self.admin.get(f"{_CONFIG_MAPS}/aws-auth")
-        return found
+    def _aws_auth(self) -> dict[str, str] | None:
+        found = self.admin.get(f"{_CONFIG_MAPS}/aws-auth")
+        return found and found.get("data", {})
 
     def _wait(self, what: str, done: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _READY_SECONDS

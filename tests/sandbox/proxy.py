@@ -82,3 +82,4 @@ class _ProxyConnection(Connection):
         self.rfile = self.connection.makefile("rb")
         self.wfile = self.connection.makefile("wb", buffering=0)
         self.tunnel = host
+        self.close_connection = False  # some clients (http.client before Python 3.12) ask for their tunnel by HTTP/1.0

@@ -11,6 +11,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 HOME_ACCOUNT = "111122223333"
+READY = "world.json"  # in a world's folder once everything answers: how to reach the control API
+FAILURE = "failure"  # in a world's folder when it cannot go on: the reason
+
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _CHOICES = {
     "provider": ("eks",),

@@ -21,9 +21,9 @@ class Identities(Protocol):
         """The canonical ARN of who signed a token for a cluster, None if it is not good at that time."""
 
     def kubernetes_user(
-        self, cluster: Cluster, arn: str, aws_auth: dict[str, Any] | None
+        self, cluster: Cluster, arn: str, aws_auth: Mapping[str, Any] | None
     ) -> tuple[str, tuple[str, ...]] | None:
-        """User name and groups of an ARN in a cluster, by its access entries and its aws-auth ConfigMap."""
+        """User name and groups of an ARN in a cluster, by its access entries and its aws-auth (the ConfigMap's data)."""
 
 
 class Webhook:
@@ -32,11 +32,11 @@ class Webhook:
     def __init__(self, identities: Identities, now: Callable[[], float]) -> None:
         self._identities = identities
         self._now = now
-        self._clusters: dict[str, tuple[Cluster, Callable[[], dict[str, Any] | None]]] = {}
+        self._clusters: dict[str, tuple[Cluster, Callable[[], Mapping[str, str] | None]]] = {}
         self._server = Server(self._answer)
 
-    def add(self, cluster: Cluster, aws_auth: Callable[[], dict[str, Any] | None]) -> None:
-        """`aws_auth` reads the cluster's ConfigMap kube-system/aws-auth, None when there is none."""
+    def add(self, cluster: Cluster, aws_auth: Callable[[], Mapping[str, str] | None]) -> None:
+        """`aws_auth` reads the data of the cluster's ConfigMap kube-system/aws-auth, None when there is none."""
         self._clusters[cluster.name] = cluster, aws_auth
 
     def url(self, cluster: str) -> str:

@@ -1,0 +1,8 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""placeholder"""
+from __future__ import annotations
+from typing import Any
+def normalise(state: Any) -> Any:
+    return state

@@ -1,0 +1,208 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The supervisor: one process that holds a world, its Python parts as threads, and its control API."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from operator import attrgetter
+from pathlib import Path
+from subprocess import Popen
+from typing import Any, NoReturn
+from urllib.parse import parse_qsl
+
+from . import processes
+from .aws import Aws
+from .castai import CastAi
+from .charts import Charts
+from .gate import Address, Gate
+from .kubernetes import ControlPlane, Store
+from .proxy import Proxy
+from .server import Server
+from .spec import FAILURE, HOME_ACCOUNT, READY, ClusterSpec
+from .webhook import Webhook
+from .wire import Backend, Request, Response
+
+_LOOPBACK = "127.0.0.1,localhost"
+_CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
+
+class Supervisor:
+    """Everything of one world: once made, all of it runs and answers."""
+
+    def __init__(self, folder: Path, binaries: Path, specs: Sequence[ClusterSpec]) -> None:
+        self._folder = folder
+        self._offset = 0.0
+        self._gate = Gate(processes.end_caller)
+        self._aws = Aws(HOME_ACCOUNT, clock=self.now)
+        self._castai = CastAi(self.now)
+        charts = Charts()
+        webhook = Webhook(self._aws, self.now)
+        store = Store(binaries, folder) if specs else None
+        self._planes = {
+            spec.name: ControlPlane(spec, binaries, folder, store, self._gate, webhook) for spec in specs if store
+        }
+        with ThreadPoolExecutor(max(1, len(specs))) as pool:
+            list(pool.map(ControlPlane.complete, self._planes.values()))
+        for plane in self._planes.values():
+            self._aws.add_cluster(plane.cluster)
+            self._castai.add_cluster(plane.cluster)
+        outside: tuple[Backend, ...] = (self._aws, self._castai, charts)
+        self._backends: dict[str, Backend] = {backend.system: backend for backend in outside}
+        self._proxy = Proxy(self._gate, outside)
+        self._children = dict(_children(store, self._planes))
+        self._token = secrets.token_hex(16)
+        self._server = Server(self._answer)
+        self._ca = folder / "ca.pem"
+        self._ca.write_text(self._proxy.ca_pem, encoding="ascii")
+
+    def now(self) -> float:
+        """The virtual clock, seconds since the epoch."""
+        return time.time() + self._offset
+
+    def address(self) -> dict[str, Any]:
+        """What a client needs to reach the control API."""
+        return {"port": self._server.port, "token": self._token}
+
+    def watch(self) -> NoReturn:
+        """Until this process is killed. A child that ends by itself ends the world: nothing half-alive."""
+        while True:
+            for name, child in self._children.items():
+                if child.poll() is not None:
+                    raise RuntimeError(f"{name} ended with {child.returncode}, see its log in {self._folder}")
+            time.sleep(0.5)
+
+    # The control API: POST /VERB with a JSON object of arguments, answered by JSON.
+
+    def _answer(self, request: Request, _client: Address, _server: Address) -> Response:
+        if request.headers.get("authorization") != f"Bearer {self._token}":
+            return _json(401, {"error": "wrong token"})
+        verb, _slash, rest = request.path.strip("/").partition("/")
+        arguments = json.loads(request.body or b"{}")
+        try:
+            if verb == "control":
+                system, _slash, action = rest.partition("/")
+                return _json(200, self._backends[system].control(action, **arguments))
+            return _json(200, _VERBS[verb](self, **arguments))
+        except (KeyError, TypeError, ValueError, RuntimeError, TimeoutError) as error:
+            traceback.print_exc()
+            return _json(400, {"error": f"{verb} {rest}: {error!r}"})
+
+    def environment(self) -> dict[str, str]:
+        """Variables for a client of the world, but for the PATH."""
+        proxy = f"http://127.0.0.1:{self._proxy.port}"
+        return {
+            **self._aws.env(),
+            **self._castai.env(),
+            **dict.fromkeys(("HTTPS_PROXY", "https_proxy"), proxy),
+            **dict.fromkeys(("NO_PROXY", "no_proxy"), _LOOPBACK),
+            **dict.fromkeys(_CA_VARIABLES, str(self._ca)),
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def clusters(self) -> dict[str, dict[str, str]]:
+        """What a client needs to reach each cluster: by itself (admin_kubeconfig) or as an operator would."""
+        return {
+            name: {
+                "endpoint": plane.cluster.endpoint,
+                "ca_pem": plane.cluster.ca_pem,
+                "admin_kubeconfig": str(plane.cluster.admin_kubeconfig),
+                "operator_token": plane.operator_token,
+                "account": plane.cluster.account,
+                "region": plane.cluster.region,
+            }
+            for name, plane in self._planes.items()
+        }
+
+    def journal(self, since: int = 0, writes: bool = False) -> list[dict[str, Any]]:
+        entries = self._gate.journal.since(since)
+        told = [entry for entry in entries if not entry.cluster]
+        for name, plane in self._planes.items():
+            told += plane.front.audited([entry for entry in entries if entry.cluster == name])
+        told.sort(key=attrgetter("mark"))
+        return [entry.as_json() for entry in told if entry.call.write or not writes]
+
+    def mark(self) -> int:
+        return self._gate.journal.mark()
+
+    def state(self) -> dict[str, Any]:
+        systems = {system: backend.state() for system, backend in self._backends.items()}
+        return {**systems, "kubernetes": {name: plane.front.state() for name, plane in self._planes.items()}}
+
+    def fault(self, schedule: list[Any]) -> None:
+        self._gate.faults.load(schedule)
+
+    def fired(self) -> list[int]:
+        return self._gate.faults.fired()
+
+    def latency(self, milliseconds: float) -> None:
+        self._gate.latency = milliseconds / 1000
+
+    def clock(self, seconds: float) -> float:
+        self._offset += seconds
+        return self.now()
+
+    def reset(self) -> None:
+        """Everything as it was when the world had just come up, the marks of the journal excepted."""
+        self._gate.reset()
+        self._offset = 0.0
+        for plane in self._planes.values():
+            plane.front.reset()
+        for backend in self._backends.values():
+            backend.reset()
+
+
+_VERBS: Mapping[str, Callable[..., Any]] = {
+    name: getattr(Supervisor, name)
+    for name in (
+        *("environment", "clusters", "journal", "mark", "state"),
+        *("fault", "fired", "latency", "clock", "reset"),
+    )
+}
+
+
+def _children(store: Store | None, planes: Mapping[str, ControlPlane]) -> Iterator[tuple[str, Popen[bytes]]]:
+    if store:
+        yield "etcd", store.process
+    for name, plane in planes.items():
+        for kind, process in plane.processes.items():
+            yield f"{kind} of {name}", process
+
+
+def _json(status: int, body: Any) -> Response:
+    return Response(status, (("Content-Type", "application/json"),), json.dumps(body).encode())
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all: others wait for it."""
+    part = path.with_suffix(".part")
+    part.write_text(text, encoding="utf-8")
+    part.rename(path)
+
+
+def main() -> None:
+    """`python -m tests.sandbox.world FOLDER BINARIES SPECS`: hold a world until killed; its children end with it.
+
+    READY appears in the folder when everything answers, FAILURE with the reason when the world cannot go on.
+    """
+    folder, binaries, specs = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+    processes.record(folder, os.getpid())
+    try:
+        world = Supervisor(folder, binaries, [ClusterSpec(**spec) for spec in specs])
+        _write(folder / READY, json.dumps(world.address()))
+        world.watch()
+    except Exception:
+        _write(folder / FAILURE, traceback.format_exc())
+        raise
+
+
+if __name__ == "__main__":
+    main()
