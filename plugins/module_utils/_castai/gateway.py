@@ -14,20 +14,22 @@ import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 from typing import Any, Callable
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 
-from ansible.module_utils.urls import Request
+from ansible.module_utils.urls import Request, SSLValidationError
 
 from .._engine import CallFailed, Refused
 
 CLUSTERS = "/v1/kubernetes/external-clusters"
 TIMEOUT = 60.0
-PATIENCE = 120.0
-"""Seconds for which a call is repeated on the answers below."""
+PATIENCE = 60.0
+"""Seconds of waiting after which a call whose answer says "later" is given up."""
 
-REPEAT_ALWAYS = frozenset({429})
-REPEAT_READS = frozenset({500, 502, 503, 504})
+PATIENCE_UNANSWERED = 5.0
+"""The same where nothing answers: a wrong address should not take a minute to show."""
 
 
 @dataclass(frozen=True)
@@ -134,21 +136,19 @@ class CastAi:
 
     def _call(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """One call, repeated while the answer is one that passes. Every POST used here may be (see the verbs)."""
-        deadline, pause = time.monotonic() + PATIENCE, 1.0
+        waited, pause = 0.0, 1.0
         while True:
-            failure, wanted = self._try(method, path, purpose, body)
-            if isinstance(failure, dict):
-                return failure
-            wait = max(wanted, pause * random.uniform(0.5, 1.0))
-            if wanted < 0 or time.monotonic() + wait > deadline:
-                raise failure
-            self._sleep(wait)
-            pause = min(20.0, pause * 2)
+            try:
+                return self._once(method, path, purpose, body)
+            except _Passing as passing:
+                wait = max(passing.after, pause * random.uniform(0.5, 1.0))
+                waited += wait
+                if waited > passing.patience:
+                    raise passing.failure from passing
+                self._sleep(wait)
+                pause = min(20.0, pause * 2)
 
-    def _try(
-        self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None
-    ) -> tuple[dict[str, Any] | CallFailed, float]:
-        """The answer, or the failure and the least seconds before the next try (negative: no next try)."""
+    def _once(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
         headers = {"X-API-Key": self._api_key, "Accept": "application/json"}
         data = None
         if method != "GET":
@@ -161,22 +161,37 @@ class CastAi:
                 data=data,
                 headers=headers,
                 timeout=TIMEOUT,
-                use_proxy=True,
                 validate_certs=self._validate_certs,
                 follow_redirects="none",
                 http_agent="castai.onboarding",
             )
-            return _parse(answer.read(), purpose), 0
+            return _parse(answer.read())
+        except SSLValidationError as error:
+            raise CallFailed(f"Could not {purpose}: {error}") from error
         except HTTPError as error:
-            return _rejected(error, method, path, purpose, self.url)
-        except (URLError, OSError) as error:
-            reason = getattr(error, "reason", error)
-            return CallFailed(f"Could not {purpose}: {self.url} did not answer ({reason})."), 0
+            raise _rejection(error, method, path, purpose, self.url) from error
+        except (OSError, HTTPException) as error:
+            reason = getattr(error, "reason", None) or error
+            failure = CallFailed(f"Could not {purpose}: {self.url} did not answer ({reason}).")
+            raise _Passing(failure, 0, PATIENCE_UNANSWERED) from error
         except ValueError as error:
-            return CallFailed(f"Could not {purpose}: {error}"), -1
+            raise CallFailed(f"Could not {purpose}: {error}") from error
 
 
-def _parse(raw: bytes, purpose: str) -> dict[str, Any]:
+class _Passing(Exception):
+    """A failure that may pass.
+
+    failure: what to raise when it does not; after: seconds to wait at least; patience: seconds to wait in all.
+    """
+
+    def __init__(self, failure: CallFailed, after: float, patience: float) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+        self.after = after
+        self.patience = patience
+
+
+def _parse(raw: bytes) -> dict[str, Any]:
     if not raw.strip():
         return {}
     try:
@@ -190,37 +205,46 @@ def _parse(raw: bytes, purpose: str) -> dict[str, Any]:
     return body
 
 
-def _rejected(error: HTTPError, method: str, path: str, purpose: str, url: str) -> tuple[CallFailed, float]:
-    try:
-        body = json.loads(error.read() or b"{}")
-    except (ValueError, OSError):
-        body = {}
-    body = body if isinstance(body, dict) else {}
+def _rejection(error: HTTPError, method: str, path: str, purpose: str, url: str) -> Exception:
+    """What to raise for an answer other than success: Rejected, or _Passing with it."""
+    body = _error_body(error)
     message = str(body.get("message") or error.reason or "")
     violations = "; ".join(
         f"{item.get('field')}: {item.get('description')}"
         for item in body.get("fieldViolations") or ()
         if isinstance(item, dict)
     )
-    request_id = error.headers.get("X-Castai-Request-Id") if error.headers else None
-    detail = "".join(
-        [
-            f"HTTP {error.code} {message}".rstrip(),
-            f" ({violations})" if violations else "",
-            f", request id {request_id}" if request_id else "",
-        ]
-    )
+    request_id = error.headers.get("X-Castai-Request-Id")
+    details = (f" ({violations})" if violations else "") + (f", request id {request_id}" if request_id else "")
     advice = {
         401: " CAST AI does not know the API key: check castai_api_key and, for another region, castai_api_url.",
         403: " The API key may not do this: use a key with full access of the cluster's organisation.",
     }.get(error.code, "")
-    failure = Rejected(f"Could not {purpose}: {method} {url}{path} answered {detail}.{advice}", error.code, message)
-    if error.code in REPEAT_ALWAYS:
-        return failure, _retry_after(error)
-    return failure, 0 if error.code in REPEAT_READS else -1
+    failure = Rejected(
+        f"Could not {purpose}: {method} {url}{path} answered HTTP {error.code} {message}{details}.{advice}",
+        error.code,
+        message,
+    )
+    if error.code == 429:
+        return _Passing(failure, _retry_after(error.headers.get("Retry-After") or ""), PATIENCE)
+    if error.code in (502, 503, 504) or (error.code == 500 and method == "GET"):
+        return _Passing(failure, 0, PATIENCE)
+    return failure
 
 
-def _retry_after(error: HTTPError) -> float:
-    """Seconds of the Retry-After header, 0 to 60; an HTTP date counts as 1 (RFC 9110, 10.2.3)."""
-    value = (error.headers.get("Retry-After") or "0") if error.headers else "0"
-    return min(60.0, float(value)) if value.isdigit() else 1.0
+def _error_body(error: HTTPError) -> Mapping[str, Any]:
+    try:
+        body = json.loads(error.read() or b"{}")
+    except (ValueError, OSError, HTTPException):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _retry_after(value: str) -> float:
+    """Seconds to wait, 0 to 60, of the header's two forms (RFC 9110, 10.2.3)."""
+    if value.isdigit():
+        return min(60.0, float(value))
+    try:
+        return min(60.0, max(0.0, parsedate_to_datetime(value).timestamp() - time.time()))
+    except ValueError:
+        return 0.0
