@@ -11,21 +11,22 @@ holds base64 of gzipped JSON (https://github.com/helm/helm/blob/main/pkg/storage
 from __future__ import annotations
 
 import base64
+import contextlib
+import functools
 import gzip
 import json
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any, Iterable, Iterator, Mapping
+from typing import Any
 
-try:
+with contextlib.suppress(ImportError):
+    # Without it there is no Python package kubernetes either, which is asked for first.
     import yaml
 
     # No tags are resolved: what a manifest means by `=` or `on` does not matter here, and may not even parse.
     _LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-except ImportError:
-    # The Python package kubernetes needs PyYAML, and no release is read without it.
-    pass
 
 Object = Mapping[str, Any]
 
@@ -40,11 +41,27 @@ KEEP_ANNOTATION = "helm.sh/resource-policy"
 OWNER_NAME = "meta.helm.sh/release-name"
 OWNER_NAMESPACE = "meta.helm.sh/release-namespace"
 
-BUILT_IN_GROUPS = frozenset({
-    "", "admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io", "apps", "autoscaling", "batch",
-    "certificates.k8s.io", "coordination.k8s.io", "discovery.k8s.io", "flowcontrol.apiserver.k8s.io", "networking.k8s.io",
-    "node.k8s.io", "policy", "rbac.authorization.k8s.io", "scheduling.k8s.io", "storage.k8s.io",
-})
+BUILT_IN_GROUPS = frozenset(
+    {
+        "",
+        "admissionregistration.k8s.io",
+        "apiextensions.k8s.io",
+        "apiregistration.k8s.io",
+        "apps",
+        "autoscaling",
+        "batch",
+        "certificates.k8s.io",
+        "coordination.k8s.io",
+        "discovery.k8s.io",
+        "flowcontrol.apiserver.k8s.io",
+        "networking.k8s.io",
+        "node.k8s.io",
+        "policy",
+        "rbac.authorization.k8s.io",
+        "scheduling.k8s.io",
+        "storage.k8s.io",
+    }
+)
 
 _DOCUMENT = re.compile(r"(?m)^---[ \t]*$\n?")
 
@@ -78,10 +95,23 @@ class Contents:
     values: Mapping[str, Any] = field(repr=False)
     manifest: str = field(repr=False)
 
-    @property
-    def namespaces(self) -> tuple[str, ...]:
-        """The Namespaces that are objects of the release, so that Helm would delete them with it."""
-        return tuple(item.name for item in references(self.manifest) if item.kind == "Namespace")
+    @functools.cached_property
+    def objects(self) -> tuple[Reference, ...]:
+        """What the manifest names, but for Jobs that Kubernetes itself removes when they end."""
+        return tuple(
+            sorted(
+                {
+                    _reference(item)
+                    for text in _documents(self.manifest)
+                    for item in _objects(text)
+                    if not _passing(item)
+                }
+            )
+        )
+
+    def owns_namespace(self, name: str) -> bool:
+        """Whether this Namespace is an object of the release, so that Helm would delete it with the release."""
+        return Reference("v1", "Namespace", "", name) in self.objects
 
 
 @dataclass(frozen=True)
@@ -112,7 +142,7 @@ class Revision:
         """A Helm is at work on it, or was killed in the middle."""
         return self.status.startswith("pending-") or self.status == UNINSTALLING
 
-    @property
+    @functools.cached_property
     def contents(self) -> Contents:
         release = decode(self.secret)
         chart = (release.get("chart") or {}).get("metadata") or {}
@@ -150,6 +180,19 @@ def good(revisions: History) -> Revision | None:
     return None
 
 
+def deployed(secrets: Iterable[Object], release: str, version: str) -> bool:
+    """Whether a namespace's record Secrets show this release deployed at this chart version (empty: at any)."""
+    revisions = history(secret for secret in secrets if (secret["metadata"].get("labels") or {}).get("name") == release)
+    if not revisions or revisions[-1].status != DEPLOYED:
+        return False
+    return not version or same_version(revisions[-1].contents.version, version)
+
+
+def same_version(one: str, other: str) -> bool:
+    """Whether two chart versions are the same; Helm takes them with and without a leading v."""
+    return one.lstrip("v") == other.lstrip("v")
+
+
 def decode(secret: Object) -> dict[str, Any]:
     """The release in a record Secret as the API server gives it (its data in base64, on top of Helm's own)."""
     packed = base64.b64decode(base64.b64decode(secret["data"]["release"]))
@@ -164,44 +207,36 @@ def encode(secret: Object, release: Mapping[str, Any]) -> dict[str, Any]:
     return {**secret, "data": {**secret["data"], "release": data}}
 
 
-def without_namespaces(release: Mapping[str, Any]) -> dict[str, Any]:
-    """The release with every Namespace taken out of its manifest; all other documents keep their bytes."""
-    kept = [text for text in _documents(release.get("manifest") or "") if _kind(text) != "Namespace"]
+def without_namespace(release: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The release with a Namespace taken out of its manifest; all other documents keep their bytes."""
+    kept = [
+        text
+        for text in _documents(release.get("manifest") or "")
+        if not any(item.kind == "Namespace" and item.name == name for item in map(_reference, _objects(text)))
+    ]
     return {**release, "manifest": "".join(f"---\n{text}" for text in kept)}
-
-
-def references(manifest: str) -> tuple[Reference, ...]:
-    """The objects of a manifest that stay in the cluster: without Jobs that Kubernetes itself removes when they end."""
-    return tuple(sorted({
-        Reference(
-            api_version=item.get("apiVersion") or "",
-            kind=item.get("kind") or "",
-            namespace=item["metadata"].get("namespace") or "",
-            name=item["metadata"]["name"],
-        )
-        for item in _objects(manifest)
-        if not (item.get("kind") == "Job" and "ttlSecondsAfterFinished" in (item.get("spec") or {}))
-    }))
-
-
-def _objects(manifest: str) -> Iterator[dict[str, Any]]:
-    for text in _documents(manifest):
-        document = yaml.load(text, Loader=_LOADER)  # noqa: S506 - the base loader makes only texts, lists and maps
-        items = (document or {}).get("items") if _is_list(document) else [document]
-        yield from (item for item in items or () if item and (item.get("metadata") or {}).get("name"))
-
-
-def _is_list(document: Any) -> bool:
-    return bool(document) and document.get("kind") == "List"
 
 
 def _documents(manifest: str) -> list[str]:
     return [text for text in _DOCUMENT.split(manifest) if text.strip()]
 
 
-def _kind(text: str) -> str:
-    document = yaml.load(text, Loader=_LOADER)  # noqa: S506 - as above
-    return str((document or {}).get("kind") or "")
+def _objects(text: str) -> Iterator[dict[str, Any]]:
+    """The objects of a manifest's document: one, none (only comments), or those of a List."""
+    document = yaml.load(text, Loader=_LOADER)  # noqa: S506 - the base loader makes only texts, lists and maps
+    found = [document] if not document or document.get("kind") != "List" else document.get("items")
+    yield from (item for item in found or () if item and (item.get("metadata") or {}).get("name"))
+
+
+def _reference(item: Object) -> Reference:
+    metadata = item["metadata"]
+    return Reference(
+        item.get("apiVersion") or "", item.get("kind") or "", metadata.get("namespace") or "", metadata["name"]
+    )
+
+
+def _passing(item: Object) -> bool:
+    return item.get("kind") == "Job" and "ttlSecondsAfterFinished" in (item.get("spec") or {})
 
 
 def _seconds(stamp: str | None) -> float:

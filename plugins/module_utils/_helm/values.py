@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 Values = Mapping[str, Any]
 
@@ -16,15 +17,19 @@ MASK = "********"
 _ABSENT = object()
 _SECRET_LEAF = re.compile(r"(key|token|passw(or)?d|passphrase|secret|credentials?)$")
 _SECRET_BRANCH = re.compile(r"secret|password|credential")
+_DOT = re.compile(r"(?<!\\)\.")
 _REFERENCE = re.compile(r"(ref|name)$")
 
 
 def differing(before: Values, after: Values) -> tuple[str, ...]:
-    """The dotted paths whose leaves differ, sorted. An empty list or map is a leaf; 1 and 1.0 are equal, 1 and true are not."""
+    """The dotted paths whose leaves differ, sorted; dots in keys are escaped, as in Helm's --set.
+
+    An empty list or map is a leaf. 1 and 1.0 are equal, 1 and true are not.
+    """
     old, new = dict(_leaves(before)), dict(_leaves(after))
-    return tuple(sorted(
-        path for path in old.keys() | new.keys() if not _same(old.get(path, _ABSENT), new.get(path, _ABSENT))
-    ))
+    return tuple(
+        sorted(path for path in old.keys() | new.keys() if not _same(old.get(path, _ABSENT), new.get(path, _ABSENT)))
+    )
 
 
 def shown(values: Values, paths: tuple[str, ...]) -> dict[str, Any]:
@@ -38,7 +43,7 @@ def secret(path: str) -> bool:
 
     References are not: apiKeySecretRef, clusterIdSecretKeyRef.key.
     """
-    branches = [re.sub(r"[^a-z0-9.]", "", part.lower()) for part in path.split(".")]
+    branches = [re.sub(r"[^a-z0-9]", "", part.lower()) for part in _DOT.split(path)]
     if any(_REFERENCE.search(branch) for branch in branches):
         return False
     return bool(_SECRET_LEAF.search(branches[-1])) or any(_SECRET_BRANCH.search(branch) for branch in branches[:-1])
@@ -52,7 +57,7 @@ def secrets(values: Values) -> tuple[str, ...]:
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     items: list[tuple[str, Any]] = []
     if isinstance(value, Mapping):
-        items = [(str(key), item) for key, item in value.items()]
+        items = [(str(key).replace(".", "\\."), item) for key, item in value.items()]
     elif isinstance(value, (list, tuple)):
         items = [(str(index), item) for index, item in enumerate(value)]
     if not items:

@@ -1,0 +1,357 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Helm: the only place that runs the helm program. PRIVATE to the collection.
+
+What Helm needs lies in a temporary folder, readable by the user alone and removed afterwards: kubeconfig, values,
+downloaded chart, cache. Nothing secret is in its arguments or environment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable
+
+from .._engine import CallFailed, Conflict, Refused
+from .record import same_version
+from .values import MASK
+
+with contextlib.suppress(ImportError):
+    # Without it there is no Python package kubernetes either, which is asked for first.
+    import yaml
+
+OLDEST = (3, 14)
+TAKES_OWNERSHIP = (3, 17)
+SERVER_SIDE = (4, 0)
+
+SHORT = 120.0
+"""Seconds for which Helm may work on a chart or its own version."""
+
+_HELM_OWN = ("HELM_KUBE", "HELM_NAMESPACE", "HELM_DRIVER", "HELM_DEBUG", "HELM_PLUGINS", "HELM_DATA_HOME", "KUBECONFIG")
+_SECRET_VARIABLE = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
+_PR_SET_PDEATHSIG = 1
+
+_CONFLICTS = (
+    "another operation (install/upgrade/rollback) is in progress",
+    "cannot re-use a name that is still in use",
+    "release: already exists",
+    "release: not found",
+    "has no deployed releases",
+)
+_RECORD_EXISTS = re.compile(r'secrets "sh\.helm\.release\.v1\.[^"]*" already exists')
+_ADVICE = (
+    (
+        "invalid ownership metadata",
+        "Objects of the same name are there already: set adopt to take them over, or delete them.",
+    ),
+    (
+        'namespaces "',
+        "The chart makes the namespace itself: set createNamespace: false in values.",
+    ),
+    (
+        "timed out waiting",
+        "Look at the pods and events of the namespace, or raise timeout.",
+    ),
+    (
+        "context deadline exceeded",
+        "Look at the pods and events of the namespace, or raise timeout.",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Where a chart comes from.
+
+    ref: name in repo_url, absolute path, address of an archive, oci:// address, or NAME/CHART of a repository that the
+    user has added to Helm. version: empty for the newest.
+    """
+
+    ref: str
+    version: str = ""
+    repo_url: str = ""
+
+    @property
+    def local(self) -> bool:
+        return self.ref.startswith("/")
+
+    @property
+    def name(self) -> str:
+        """The chart's name as far as ref tells it; empty for an archive."""
+        if self.ref.endswith((".tgz", ".tar.gz")) or self.ref.startswith(("http://", "https://", "/")):
+            return ""
+        return self.ref.rstrip("/").rpartition("/")[2].partition(":")[0]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a chart says of itself; empty where it is not known."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Release:
+    """What Helm is to work on, and how. kubeconfig: its text. timeout: seconds for each of Helm's operations."""
+
+    name: str
+    namespace: str
+    wait: bool
+    timeout: int
+    kubeconfig: str = field(repr=False)
+
+
+class Helm:
+    """The program of that path, or of the PATH."""
+
+    def __init__(self, path: str | None = None) -> None:
+        self._path = path
+        self._version: tuple[int, ...] = ()
+
+    def check_version(self) -> tuple[int, ...]:
+        """Major, minor and patch. Raises Refused where Helm is missing or too old."""
+        if not self._version:
+            with _folder() as folder:
+                text = self._run(folder, ["version", "--template", "{{.Version}}"], SHORT, "find out Helm's version")
+            found = re.search(r"(\d+)\.(\d+)\.(\d+)", text)
+            self._version = tuple(map(int, found.groups())) if found else (0, 0, 0)
+        if self._version < OLDEST:
+            raise Refused(
+                f"{self._program()} is Helm {_dotted(self._version)}, but {_dotted(OLDEST)} or newer is needed: upgrade"
+                " Helm, or give the path of a newer one by helm_path."
+            )
+        return self._version
+
+    def show_chart(self, ref: str, version: str, repo_url: str) -> Facts:
+        """What a chart says of itself, wherever it is."""
+        chart = Chart(ref, version, repo_url)
+        with _folder() as folder:
+            return facts(self._fetch(folder, chart))
+
+    def upgrade(
+        self,
+        release: Release,
+        chart: Chart,
+        values: Mapping[str, Any],
+        secrets: tuple[str, ...],
+        create_namespace: bool,
+        take_ownership: bool,
+    ) -> None:
+        """Install or upgrade. The chart is fetched, and its version compared, before anything is written."""
+        version = self.check_version()
+        with _folder() as folder:
+            archive = self._fetch(folder, chart)
+            _write(folder / "values.json", json.dumps(values))
+            arguments = ["upgrade", release.name, str(archive), "--install", "--reset-values"]
+            arguments += ["--values", str(folder / "values.json"), "--timeout", f"{release.timeout}s"]
+            arguments += ["--wait"] * release.wait + ["--create-namespace"] * create_namespace
+            if take_ownership and version >= TAKES_OWNERSHIP:
+                arguments.append("--take-ownership")
+                # kubectl's own fields would otherwise stay in the way of a server-side apply.
+                arguments += ["--force-conflicts"] * (version >= SERVER_SIDE)
+            self._change(folder, release, arguments, "install or upgrade", secrets)
+
+    def rollback(self, release: Release, revision: int) -> None:
+        """Apply what a revision's record holds, as a new revision."""
+        self.check_version()
+        with _folder() as folder:
+            arguments = ["rollback", release.name, str(revision), "--timeout", f"{release.timeout}s"]
+            self._change(folder, release, arguments + ["--wait"] * release.wait, "roll back")
+
+    def uninstall(self, release: Release) -> None:
+        """Delete the release's objects and its records; gone already is success."""
+        self.check_version()
+        with _folder() as folder:
+            arguments = ["uninstall", release.name, "--ignore-not-found", "--timeout", f"{release.timeout}s"]
+            self._change(folder, release, arguments + ["--wait"] * release.wait, "uninstall")
+
+    def _change(
+        self, folder: Path, release: Release, arguments: list[str], purpose: str, secrets: tuple[str, ...] = ()
+    ) -> None:
+        _write(folder / "kubeconfig", release.kubeconfig)
+        where = ["--kubeconfig", str(folder / "kubeconfig"), "--namespace", release.namespace]
+        # The timeout counts for each hook and wait by itself; beyond three of them Helm hangs.
+        deadline = 3.0 * release.timeout + SHORT
+        hidden = (*secrets, *_tokens(release.kubeconfig))
+        self._run(folder, arguments + where, deadline, f"{purpose} release {release.name}", hidden)
+
+    def _fetch(self, folder: Path, chart: Chart) -> Path:
+        """The chart as a local archive or folder. Raises CallFailed where it is of another version than wanted."""
+        if chart.local:
+            path = Path(chart.ref)
+        else:
+            into = folder / "chart"
+            into.mkdir()
+            arguments = ["pull", chart.ref, "--destination", str(into)]
+            arguments += ["--version", chart.version] * bool(chart.version)
+            arguments += ["--repo", chart.repo_url] * bool(chart.repo_url)
+            self._run(folder, arguments, SHORT, f"get chart {chart.ref} {chart.version}".rstrip(), repository=chart.ref)
+            path = next(into.glob("*.tgz"))
+        found = facts(path)
+        if chart.version and not same_version(found.version, chart.version):
+            raise CallFailed(
+                f"Chart {chart.ref} is {found.name} {found.version}, but chart_version is {chart.version}:"
+                " correct one of the two."
+            )
+        return path
+
+    def _program(self) -> str:
+        program = shutil.which(self._path or "helm")
+        if program is None:
+            raise Refused(
+                f"Helm was not found at {self._path}: correct helm_path."
+                if self._path
+                else "Helm was not found on the PATH: install Helm 3.14 or newer, or give its path by helm_path."
+            )
+        return program
+
+    def _run(
+        self,
+        folder: Path,
+        arguments: list[str],
+        timeout: float,
+        purpose: str,
+        hidden: tuple[str, ...] = (),
+        repository: str = "",
+    ) -> str:
+        """Helm's output. It works in the folder, where no file can be taken for a chart of that name."""
+        try:
+            process = subprocess.Popen(  # noqa: S603 - no shell, and options are never read as flags
+                [self._program(), *arguments],
+                cwd=folder,
+                env=_environment(os.environ, folder, repository),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                preexec_fn=_end_with_parent(),
+            )
+        except OSError as error:
+            raise CallFailed(f"Could not {purpose}: Helm did not start ({error.strerror}).") from error
+        try:
+            output, errors = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            raise CallFailed(f"Could not {purpose}: Helm was not done after {timeout:.0f} s and was ended.") from None
+        finally:
+            _stop(process)
+        if process.returncode == 0:
+            return output
+        raise _failure(purpose, process.returncode, _scrub(errors, hidden))
+
+
+def facts(path: Path) -> Facts:
+    """What the Chart.yaml of a chart folder or archive says."""
+    try:
+        if path.is_dir():
+            text = (path / "Chart.yaml").read_bytes()
+        else:
+            with tarfile.open(path) as archive:
+                name = min((n for n in archive.getnames() if n.endswith("/Chart.yaml")), key=lambda n: n.count("/"))
+                stream = archive.extractfile(name)
+                text = stream.read() if stream else b""
+        chart = yaml.safe_load(text) or {}
+        return Facts(str(chart["name"]), str(chart["version"]))
+    except (OSError, tarfile.TarError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise Refused(f"{path} is no Helm chart ({error}): correct chart_ref.") from error
+
+
+def _failure(purpose: str, code: int, errors: str) -> CallFailed | Conflict:
+    """Helm's error as ours. Lines of its log go, and what it says of the release again."""
+    if code < 0:
+        return CallFailed(f"Could not {purpose}: Helm was ended by {signal.Signals(-code).name}.")
+    reason = errors[errors.rfind("Error: ") :].removeprefix("Error: ").strip() or f"exit status {code}"
+    reason = re.sub(r"\s+", " ", re.sub(r"^[A-Z ]+ FAILED: ", "", reason)).rstrip(".")
+    if any(text in reason for text in _CONFLICTS) or _RECORD_EXISTS.search(reason):
+        return Conflict(f"Could not {purpose}: {reason}.")
+    advice = next((f" {advice}" for text, advice in _ADVICE if text in reason), "")
+    return CallFailed(f"Could not {purpose}: {reason}.{advice}")
+
+
+def _scrub(text: str, hidden: tuple[str, ...]) -> str:
+    for secret in sorted(filter(None, hidden), key=len, reverse=True):
+        text = text.replace(secret, MASK)
+    return text
+
+
+def _tokens(kubeconfig: str) -> tuple[str, ...]:
+    return tuple(
+        value for user in json.loads(kubeconfig)["users"] for key, value in user["user"].items() if key == "token"
+    )
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="castai-helm-") as name:
+        yield Path(name)
+
+
+def _write(path: Path, text: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _environment(given: Mapping[str, str], folder: Path, repository: str) -> dict[str, str]:
+    """The user's environment for Helm: proxies, certificates and registry log-ins yes; plugins, clusters, secrets no.
+
+    Helm's cache goes into the folder, unless the user has moved it or it holds the index of a repository that the user
+    added under a name (NAME/CHART).
+    """
+    kept = {
+        name: value
+        for name, value in given.items()
+        if not name.startswith(_HELM_OWN) and not _SECRET_VARIABLE.search(name)
+    }
+    named = bool(repository) and "://" not in repository and "/" in repository
+    cache = {} if named else {"HELM_CACHE_HOME": str(folder / "cache")}
+    return {
+        **cache,
+        **kept,
+        "HELM_DATA_HOME": str(folder / "data"),
+        "HELM_PLUGINS": str(folder / "plugins"),
+        "HELM_DRIVER": "secret",
+    }
+
+
+def _end_with_parent() -> Callable[[], None] | None:
+    """For the child to call before it becomes Helm: it ends when this process does, even by SIGKILL (Linux only)."""
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def in_child() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return in_child
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    """End Helm where it still runs: asked first, so that it can mark the release as failed."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))

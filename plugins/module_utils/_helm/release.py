@@ -1,0 +1,618 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A Helm release: installed, upgraded, mended, taken over or uninstalled. PRIVATE to the collection.
+
+What is there is read from the release's own record Secrets and from the objects that its manifest names; Helm itself
+runs only when something has to be done.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+from .._aws.eks import wrong_cluster
+from .._aws.gateway import Aws, EksCluster
+from .._engine import Action, Conflict, Made, Refused, Report, Subject, gather, until
+from .._k8s import access
+from .._k8s.gateway import Kubernetes, path_of
+from .._names import NAMESPACE, eks_cluster_problem, helm_release_problem, namespace_problem
+from .._options import AWS_RULES, KUBERNETES_RULES, aws_options, kubernetes_options
+from . import record
+from .gateway import TAKES_OWNERSHIP, Chart, Facts, Helm, Release, facts
+from .record import Contents, History, Reference, Revision
+from .values import differing, secrets, shown
+
+Parameters = Mapping[str, Any]
+
+OPTIONS: dict[str, Any] = {
+    "argument_spec": {
+        **aws_options(),
+        **kubernetes_options(),
+        "adopt": {"type": "bool", "default": False},
+        "chart_ref": {"type": "str"},
+        "chart_repo_url": {"type": "str"},
+        "chart_version": {"type": "str"},
+        "create_namespace": {"type": "bool", "default": True},
+        "eks_cluster": {"type": "str"},
+        "helm_path": {"type": "path"},
+        "name": {"type": "str", "required": True},
+        "namespace": {"type": "str", "default": NAMESPACE},
+        "pending": {"type": "str", "choices": ["recover", "fail"], "default": "recover"},
+        "pending_grace": {"type": "int", "default": 300},
+        "policy": {"type": "str", "choices": ["enforce", "install_only"], "default": "enforce"},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "timeout": {"type": "int", "default": 300},
+        "values": {"type": "dict", "default": {}},
+        "wait": {"type": "bool", "default": False},
+    },
+    "mutually_exclusive": AWS_RULES["mutually_exclusive"] + KUBERNETES_RULES["mutually_exclusive"],
+    "required_together": AWS_RULES["required_together"] + KUBERNETES_RULES["required_together"],
+    "required_if": [["state", "present", ["chart_ref"]]],
+}
+
+_EXACT_VERSION = re.compile(r"v?\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
+
+
+@dataclass(frozen=True)
+class Desired:
+    """What the user asks for. grace, timeout: seconds."""
+
+    name: str
+    namespace: str
+    present: bool
+    chart: Chart
+    values: Mapping[str, Any] = field(repr=False)
+    enforce: bool
+    adopt: bool
+    recover: bool
+    grace: int
+    wait: bool
+    timeout: int
+    create_namespace: bool
+    eks_cluster: str = ""
+    region: str = ""
+
+    @property
+    def title(self) -> str:
+        return f"Helm release {self.name}"
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """The release's namespace. kept: it carries Helm's annotation that it is never to be deleted."""
+
+    deleting: bool = False
+    kept: bool = False
+
+
+@dataclass(frozen=True)
+class Current:
+    """What is there.
+
+    history: the release's revisions, oldest first. chart: what is known of the wanted chart without fetching it.
+    missing: objects of the deployed revision that are gone. owner: where there is no release, whose the Deployment of
+    its name is: None for no such Deployment, or one with our own marks; "" for nobody's; NAMESPACE/RELEASE for another
+    release's. now: Unix seconds.
+    """
+
+    history: History
+    chart: Facts
+    namespace: Namespace | None
+    missing: tuple[Reference, ...] = ()
+    owner: str | None = None
+    now: float = 0.0
+
+    @property
+    def last(self) -> Revision | None:
+        """The newest revision, None where the release is not there (an uninstalled one keeps only its history)."""
+        if not self.history or self.history[-1].status == record.UNINSTALLED:
+            return None
+        return self.history[-1]
+
+
+@dataclass(frozen=True)
+class Systems:
+    """The gateways of one task, and the parameters that the way to the cluster depends on."""
+
+    helm: Helm
+    aws: Aws | None
+    params: Parameters
+    reached: list[Kubernetes]
+
+    def cluster(self, eks: EksCluster | None = None) -> Kubernetes:
+        """The cluster itself, connected to once."""
+        if not self.reached:
+            self.reached.append(access.reach(self.params, self.aws, eks))
+        return self.reached[0]
+
+    def release(self, wanted: Desired) -> Release:
+        return Release(wanted.name, wanted.namespace, wanted.wait, wanted.timeout, self.cluster().kubeconfig())
+
+    def close(self) -> None:
+        for kubernetes in self.reached:
+            kubernetes.close()
+
+
+@dataclass(frozen=True)
+class Step(Action):
+    """An action on the release. revision: the newest one, when this step's turn comes, 0 for none."""
+
+    wanted: Desired = field(default=cast(Any, None), repr=False)
+    revision: int = 0
+    unfinished: Revision | None = field(default=None, repr=False)
+    """A revision that a living Helm may still be at work on."""
+    patience: float = 0.0
+    """Seconds to wait until that Helm must be dead."""
+
+    helm = True
+    """Whether the helm program is needed."""
+
+    def run(self, gateway: Systems, made: Made) -> Mapping[str, Any]:
+        cluster = gateway.cluster()
+        if self.unfinished:
+            _outwait(cluster, self.wanted, self.unfinished, self.patience)
+        if cluster.get(_record_path(self.wanted, self.revision + 1)) is not None:
+            raise Conflict(f"Somebody else wrote revision {self.revision + 1} of {self.wanted.title} meanwhile.")
+        self.work(gateway, self.wanted)
+        return {"written": True}
+
+    def work(self, gateway: Systems, wanted: Desired) -> None:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Upgrade(Step):
+    """Install or upgrade, Helm decides which."""
+
+    def work(self, gateway: Systems, wanted: Desired) -> None:
+        gateway.helm.upgrade(
+            gateway.release(wanted),
+            wanted.chart,
+            wanted.values,
+            secrets(wanted.values),
+            wanted.create_namespace,
+            wanted.adopt,
+        )
+
+
+@dataclass(frozen=True)
+class RollBack(Step):
+    """Apply a revision's stored manifest as a new revision: no chart is fetched, its values stay."""
+
+    to: int = 0
+
+    def work(self, gateway: Systems, wanted: Desired) -> None:
+        gateway.helm.rollback(gateway.release(wanted), self.to)
+
+
+@dataclass(frozen=True)
+class Uninstall(Step):
+    def work(self, gateway: Systems, wanted: Desired) -> None:
+        gateway.helm.uninstall(gateway.release(wanted))
+
+
+@dataclass(frozen=True)
+class Forget(Step):
+    """Delete the record of a killed install. Its objects carry the release's marks: a new install takes them."""
+
+    helm = False
+
+    def work(self, gateway: Systems, wanted: Desired) -> None:
+        secret = self.unfinished.secret if self.unfinished else {}
+        gateway.cluster().delete(
+            _record_path(wanted, self.revision),
+            {"preconditions": {"resourceVersion": secret["metadata"]["resourceVersion"]}},
+        )
+
+
+@dataclass(frozen=True)
+class KeepNamespace(Step):
+    """Annotate the Namespace so that Helm leaves it when a later revision does not have it."""
+
+    helm = False
+
+    def work(self, gateway: Systems, wanted: Desired) -> None:
+        gateway.cluster().patch(
+            path_of("v1", "Namespace", wanted.namespace, None),
+            {"metadata": {"annotations": {record.KEEP_ANNOTATION: "keep"}}},
+        )
+
+
+@dataclass(frozen=True)
+class DisownNamespace(Step):
+    """Take the Namespace out of a revision's record: an uninstall goes by the record alone."""
+
+    helm = False
+
+    def work(self, gateway: Systems, wanted: Desired) -> None:
+        cluster, path = gateway.cluster(), _record_path(wanted, self.revision)
+        secret = cluster.get(path)
+        if secret is None:
+            raise Conflict(f"Revision {self.revision} of {wanted.title} is gone.")
+        cluster.replace(path, record.encode(secret, record.without_namespace(record.decode(secret), wanted.namespace)))
+
+
+def desired(params: Parameters) -> Desired:
+    version, name = params.get("chart_version") or "", params["name"]
+    eks_cluster = params.get("eks_cluster") or ""
+    problems = [
+        (option, problem)
+        for option, problem in (
+            ("name", helm_release_problem(name)),
+            ("namespace", namespace_problem(params["namespace"])),
+            ("eks_cluster", eks_cluster_problem(eks_cluster) if eks_cluster else None),
+        )
+        if problem
+    ]
+    if version and not _EXACT_VERSION.fullmatch(version):
+        problems.append(("chart_version", f"{version!r} is no exact version, such as 0.161.1, in quotes"))
+    if problems:
+        raise Refused(" ".join(f"{option}: {problem}." for option, problem in problems))
+    return Desired(
+        name=name,
+        namespace=params["namespace"],
+        present=params["state"] == "present",
+        chart=Chart(_absolute(params.get("chart_ref") or ""), version, params.get("chart_repo_url") or ""),
+        values=params["values"],
+        enforce=params["policy"] == "enforce",
+        adopt=params["adopt"],
+        recover=params["pending"] == "recover",
+        grace=params["pending_grace"],
+        wait=params["wait"],
+        timeout=params["timeout"],
+        create_namespace=params["create_namespace"],
+        eks_cluster=eks_cluster,
+        region=params.get("region") or "",
+    )
+
+
+def connect(params: Parameters, wanted: Desired) -> Systems:
+    return Systems(Helm(params.get("helm_path")), Aws(params) if wanted.eks_cluster else None, params, [])
+
+
+def observe(gateway: Systems, wanted: Desired) -> Current:
+    """Round 1, where the cluster is an EKS cluster: EKS. Round 2: the release's records. Round 3: its objects."""
+    cluster = gateway.cluster(_eks(gateway, wanted))
+    inside = gather(history=lambda: _history(cluster, wanted), namespace=lambda: _namespace(cluster, wanted))
+    current = Current(inside["history"], _chart(wanted), inside["namespace"], now=time.time())
+    if wanted.present and current.namespace:
+        last = current.last
+        whole = last is not None and last.status == record.DEPLOYED
+        absent = last is None or last.status == record.PENDING_INSTALL
+        current = replace(
+            current,
+            missing=_missing(cluster, wanted, last.contents) if last and whole else (),
+            owner=_owner(cluster, wanted) if absent else None,
+        )
+    _check_helm(gateway.helm, current, wanted)
+    return current
+
+
+def plan(current: Current, wanted: Desired) -> Iterator[Action]:
+    last = current.last
+    if last and last.unfinished and not wanted.recover:
+        raise Refused(
+            f"{wanted.title} is {last.status}: a Helm is at work on revision {last.number}, or was killed."
+            " Wait until it is done, or set pending to recover."
+        )
+    if not wanted.present:
+        yield from _plan_absent(current, wanted, last)
+        return
+    if current.namespace and current.namespace.deleting:
+        raise Refused(f"Namespace {wanted.namespace} is being deleted: wait until it is gone, then run again.")
+    if last is None or last.status == record.PENDING_INSTALL:
+        yield from _plan_install(current, wanted, last)
+    else:
+        yield from _plan_existing(current, wanted, last)
+
+
+def _plan_absent(current: Current, wanted: Desired, last: Revision | None) -> Iterator[Action]:
+    if last is None:
+        return
+    contents = last.contents
+    waiting = _waiting(last, current, wanted)
+    if contents.owns_namespace(wanted.namespace):
+        yield DisownNamespace(
+            f"take Namespace {wanted.namespace} out of the record of {wanted.title}, so that Helm leaves it",
+            _target(wanted, "/record"),
+            {"namespace": wanted.namespace},
+            None,
+            wanted,
+            last.number,
+            **waiting,
+        )
+        waiting = {}
+    yield Uninstall(f"uninstall {wanted.title}", _target(wanted), _summary(last), None, wanted, last.number, **waiting)
+
+
+def _plan_install(current: Current, wanted: Desired, killed: Revision | None) -> Iterator[Action]:
+    """Nothing whole is there: no release, or the record of a killed install."""
+    _refuse_owner(current, wanted)
+    if current.namespace is None and not wanted.create_namespace:
+        raise Refused(f"Namespace {wanted.namespace} does not exist: create it, or set create_namespace.")
+    number = current.history[-1].number if current.history else 0
+    if killed:
+        yield Forget(
+            f"delete the record of the killed install of {wanted.title} (revision {number})",
+            _target(wanted, "/record"),
+            {"revision": number, "status": killed.status},
+            None,
+            wanted,
+            number,
+            **_waiting(killed, current, wanted),
+        )
+        number = current.history[-2].number if len(current.history) > 1 else 0
+    adopted = ", taking over the objects that are there" if current.owner == "" else ""
+    yield Upgrade(
+        f"install {wanted.title} in namespace {wanted.namespace} (chart {_chart_title(current.chart)}){adopted}",
+        _target(wanted),
+        None,
+        {
+            "chart": _chart_title(current.chart),
+            "status": record.DEPLOYED,
+            "values": shown(wanted.values, differing({}, wanted.values)),
+        },
+        wanted,
+        number,
+    )
+
+
+def _plan_existing(current: Current, wanted: Desired, last: Revision) -> Iterator[Action]:
+    """Go back to a whole revision where the newest is none, upgrade where the release is not what is wanted.
+
+    Helm itself upgrades from every state but an unfinished one, and makes missing objects as it does.
+    """
+    goal = last if last.status == record.UNINSTALLING else record.good(current.history)
+    differs = goal is not None and wanted.enforce and _differs(current, wanted, goal.contents)
+    if last.status == record.DEPLOYED:
+        back, upgrade = bool(current.missing) and not differs, differs
+    elif last.unfinished:
+        back, upgrade = goal is not None, goal is None or differs
+    else:
+        back, upgrade = goal is not None and not wanted.enforce, goal is None or wanted.enforce
+    if goal and back:
+        yield from _roll_back(current, wanted, last, goal)
+    if upgrade:
+        yield from _upgrade(current, wanted, goal if goal and back else _basis(current, last), last.number + back)
+
+
+def _roll_back(current: Current, wanted: Desired, last: Revision, goal: Revision) -> Iterator[Action]:
+    if last.contents.owns_namespace(wanted.namespace) and not goal.contents.owns_namespace(wanted.namespace):
+        yield from _keep_namespace(current, wanted, last.number)
+    if goal is last and current.missing:
+        gone = ", ".join(str(item) for item in current.missing)
+        sentence = f"restore {gone} of {wanted.title} (apply revision {goal.number} again)"
+    else:
+        sentence = f"roll {wanted.title} back to revision {goal.number} (revision {last.number} is {last.status})"
+    yield RollBack(
+        sentence,
+        _target(wanted, "/repair"),
+        {"revision": last.number, "status": last.status, "missing": [str(item) for item in current.missing]},
+        {"revision": last.number + 1, "status": record.DEPLOYED, "missing": []},
+        wanted,
+        last.number,
+        **_waiting(last, current, wanted),
+        to=goal.number,
+    )
+
+
+def _upgrade(current: Current, wanted: Desired, basis: Revision, number: int) -> Iterator[Action]:
+    """basis: the revision that Helm compares the new one with; number: the newest one by then."""
+    contents = basis.contents
+    paths = differing(contents.values, wanted.values)
+    if contents.owns_namespace(wanted.namespace):
+        yield from _keep_namespace(current, wanted, number)
+    changes = [f"from chart {contents.chart} {contents.version} to {_chart_title(current.chart)}"]
+    if _same_chart(current.chart, contents):
+        changes = []
+    if paths:
+        changes.append(f"with changed values {', '.join(paths)}")
+    if not changes:
+        changes = ["once more, as its last change failed"]
+    yield Upgrade(
+        " ".join([f"upgrade {wanted.title}", *changes]),
+        _target(wanted),
+        _summary(basis, paths),
+        {
+            "chart": _chart_title(current.chart),
+            "status": record.DEPLOYED,
+            "values": shown(wanted.values, paths),
+        },
+        wanted,
+        number,
+    )
+
+
+def _keep_namespace(current: Current, wanted: Desired, number: int) -> Iterator[Action]:
+    if current.namespace and not current.namespace.kept:
+        yield KeepNamespace(
+            f"mark Namespace {wanted.namespace} to be kept, so that Helm leaves it when the chart no longer makes it",
+            f"kubernetes/namespace/{wanted.namespace}",
+            {"annotations": {record.KEEP_ANNOTATION: None}},
+            {"annotations": {record.KEEP_ANNOTATION: "keep"}},
+            wanted,
+            number,
+        )
+
+
+def _basis(current: Current, last: Revision) -> Revision:
+    """The revision that Helm compares with in an upgrade: the newest deployed one, or the newest."""
+    return next((item for item in reversed(current.history) if item.status == record.DEPLOYED), last)
+
+
+def _differs(current: Current, wanted: Desired, contents: Contents) -> bool:
+    return not _same_chart(current.chart, contents) or bool(differing(contents.values, wanted.values))
+
+
+def _same_chart(chart: Facts, contents: Contents) -> bool:
+    """What is not known of the wanted chart counts as equal."""
+    return (not chart.name or chart.name == contents.chart) and (
+        not chart.version or record.same_version(chart.version, contents.version)
+    )
+
+
+def _refuse_owner(current: Current, wanted: Desired) -> None:
+    deployment = f"Deployment {wanted.namespace}/{wanted.name}"
+    if current.owner:
+        raise Refused(
+            f"{deployment} belongs to Helm release {current.owner}: name that release, or uninstall it first."
+        )
+    if current.owner == "" and not wanted.adopt:
+        raise Refused(
+            f"{deployment} is there and belongs to no Helm release, so kubectl or something else made it:"
+            " set adopt to take it and its like over, or delete them."
+        )
+
+
+def _waiting(last: Revision, current: Current, wanted: Desired) -> dict[str, Any]:
+    """How long a living Helm is given to finish an unfinished revision, as arguments of a step."""
+    if not last.unfinished:
+        return {}
+    age = max(0.0, current.now - last.changed)
+    return {"unfinished": last, "patience": max(0.0, wanted.grace - age)}
+
+
+def _check_helm(helm: Helm, current: Current, wanted: Desired) -> None:
+    """Refuse, in check mode too, what the helm program here cannot do. It is started only when there is work for it."""
+    if any(isinstance(step, Step) and step.helm for step in plan(current, wanted)):
+        version = helm.check_version()
+        if current.owner == "" and version < TAKES_OWNERSHIP:
+            raise Refused(
+                f"Taking over what no Helm release owns needs Helm {'.'.join(map(str, TAKES_OWNERSHIP))} or newer, but"
+                f" Helm here is {'.'.join(map(str, version))}: upgrade it, or delete {wanted.namespace}/{wanted.name}"
+                " and what was made with it."
+            )
+
+
+def _eks(gateway: Systems, wanted: Desired) -> EksCluster | None:
+    """What EKS says of the cluster, None where the user gave another way. Refuses a connection to another cluster."""
+    if not wanted.eks_cluster or gateway.aws is None or gateway.reached:
+        return None
+    eks = gateway.aws.describe_cluster(wanted.eks_cluster)
+    problem = wrong_cluster(eks, wanted.eks_cluster, wanted.region, "")
+    if eks and not problem and access.given(gateway.params):
+        problem = access.other_cluster(gateway.cluster(eks), eks) or ""
+    if problem:
+        raise Refused(problem)
+    return eks
+
+
+def _chart(wanted: Desired) -> Facts:
+    """What is known of the wanted chart without fetching it."""
+    chart = wanted.chart
+    if not (wanted.present and chart.local):
+        return Facts(chart.name, chart.version)
+    found = facts(Path(chart.ref))
+    if chart.version and not record.same_version(found.version, chart.version):
+        raise Refused(f"Chart {chart.ref} is {found.name} {found.version}, but chart_version is {chart.version}.")
+    return found
+
+
+def _history(cluster: Kubernetes, wanted: Desired) -> History:
+    listed = cluster.get(_record_path(wanted), labelSelector=f"owner=helm,name={wanted.name}")
+    return record.history((listed or {}).get("items") or ())
+
+
+def _namespace(cluster: Kubernetes, wanted: Desired) -> Namespace | None:
+    found = cluster.get(path_of("v1", "Namespace", wanted.namespace, None))
+    if found is None:
+        return None
+    annotations = found["metadata"].get("annotations") or {}
+    return Namespace(
+        deleting=bool(found["metadata"].get("deletionTimestamp")),
+        kept=annotations.get(record.KEEP_ANNOTATION) == "keep",
+    )
+
+
+def _missing(cluster: Kubernetes, wanted: Desired, contents: Contents) -> tuple[Reference, ...]:
+    """The objects of the manifest that are not there; of kinds that are not Kubernetes' own nothing is known."""
+    known = [item for item in contents.objects if item.built_in]
+    paths = {
+        str(item): path_of(item.api_version, item.kind, item.name, item.namespace or wanted.namespace) for item in known
+    }
+    found = gather(**{name: lambda path=path: cluster.get(path) for name, path in paths.items()}) if paths else {}
+    return tuple(item for item in known if found[str(item)] is None)
+
+
+def _owner(cluster: Kubernetes, wanted: Desired) -> str | None:
+    """See Current.owner."""
+    found = cluster.get(path_of("apps/v1", "Deployment", wanted.name, wanted.namespace))
+    if found is None:
+        return None
+    annotations = found["metadata"].get("annotations") or {}
+    name, namespace = annotations.get(record.OWNER_NAME) or "", annotations.get(record.OWNER_NAMESPACE) or ""
+    if (name, namespace) == (wanted.name, wanted.namespace):
+        return None
+    return f"{namespace}/{name}" if name else ""
+
+
+def _outwait(cluster: Kubernetes, wanted: Desired, unfinished: Revision, patience: float) -> None:
+    """Wait until a Helm that may be at work on this revision must be dead; Conflict when it was not."""
+    path, seen = _record_path(wanted, unfinished.number), _version_of(unfinished.secret)
+    if until(lambda: _version_of(cluster.get(path)) != seen, timeout=patience):
+        raise Conflict(f"Another Helm has finished its work on {wanted.title}.")
+
+
+def settle(gateway: Systems, wanted: Desired, current: Current, made: Made, report: Report) -> Current:
+    """After a change, what the release has become."""
+    return replace(current, history=_history(gateway.cluster(), wanted)) if made else current
+
+
+def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
+    last = current.last
+    if last is None:
+        return {"release": None}
+    contents = last.contents
+    return {
+        "release": {
+            "name": wanted.name,
+            "namespace": wanted.namespace,
+            "revision": last.number,
+            "status": last.status,
+            "chart": contents.chart,
+            "chart_version": contents.version,
+            "app_version": contents.app_version,
+        }
+    }
+
+
+def _summary(revision: Revision, paths: tuple[str, ...] = ()) -> dict[str, Any]:
+    contents = revision.contents
+    return {
+        "chart": f"{contents.chart} {contents.version}",
+        "status": revision.status,
+        "values": shown(contents.values, paths),
+    }
+
+
+def _chart_title(chart: Facts) -> str:
+    return f"{chart.name} {chart.version or '(newest)'}".strip()
+
+
+def _target(wanted: Desired, part: str = "") -> str:
+    return f"helm/release/{wanted.namespace}/{wanted.name}{part}"
+
+
+def _record_path(wanted: Desired, revision: int | None = None) -> str:
+    name = None if revision is None else record.secret_name(wanted.name, revision)
+    return path_of("v1", "Secret", name, wanted.namespace)
+
+
+def _version_of(found: Mapping[str, Any] | None) -> str:
+    return str(((found or {}).get("metadata") or {}).get("resourceVersion") or "")
+
+
+def _absolute(ref: str) -> str:
+    """A path of the user's made absolute; names and addresses of charts stay. Helm works in a folder of its own."""
+    is_path = ref.startswith(("/", "./", "../", "~")) or (ref.endswith((".tgz", ".tar.gz")) and "://" not in ref)
+    return str(Path(ref).expanduser().absolute()) if is_path else ref
+
+
+SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view, settle)

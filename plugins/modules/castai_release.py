@@ -1,0 +1,213 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: castai_release
+short_description: Install, upgrade, mend or uninstall a Helm release
+version_added: 0.1.0
+description:
+  - Brings one Helm release of CAST AI's components to the wanted state.
+  - What is there is read from the release's own record in the cluster and from the objects that its manifest names.
+    Helm runs only when something has to be done, so that a run that changes nothing starts no process and downloads
+    nothing.
+  - A release that failed, that a killed Helm left half done, or some of whose objects were deleted, is mended, whatever
+    the O(policy).
+  - The release's Namespace is never deleted, even where an older installation made it part of the release. Before an
+    upgrade or a roll-back it gets the annotation C(helm.sh/resource-policy=keep), before an uninstall it is taken out of
+    the release's record.
+author: castai.onboarding authors (@castai)
+extends_documentation_fragment:
+  - castai.onboarding.attributes
+  - castai.onboarding.aws
+  - castai.onboarding.kubernetes
+options:
+  adopt:
+    description:
+      - Whether an installation that no Helm release owns, such as an agent installed by C(kubectl apply), is taken over.
+        Without it the task fails when the Deployment of the release's name is such a one.
+      - Needs Helm 3.17 or newer. What belongs to another Helm release is never taken over.
+    type: bool
+    default: false
+  chart_ref:
+    description:
+      - The chart, as its name in O(chart_repo_url), as C(oci://) address, as address of an archive, as path of an archive
+        or folder that starts with C(/), C(./), C(../) or C(~) or ends in C(.tgz), or as C(REPOSITORY/CHART) of a
+        repository that C(helm repo add) has made known to the user that this runs as.
+      - Required when O(state=present).
+    type: str
+  chart_repo_url:
+    description: Address of the chart's repository, when O(chart_ref) is a name in it.
+    type: str
+  chart_version:
+    description:
+      - Exact version of the chart, in quotes.
+      - Without it an install takes the newest one, and an existing release is not upgraded for a new version alone.
+        A chart given by a path has its own version.
+    type: str
+  create_namespace:
+    description: Whether an install creates the namespace when it is absent.
+    type: bool
+    default: true
+  eks_cluster:
+    description:
+      - Name of the EKS cluster, to reach it with the AWS credentials alone, without a kubeconfig. Needs O(region).
+      - Together with O(kubeconfig) or O(host), the task fails before any change when these lead to another cluster.
+    type: str
+  helm_path:
+    description: Path of the Helm program, version 3.14 or newer, or 4. It is searched for on the E(PATH) when not set.
+    type: path
+  name:
+    description: Name of the release.
+    type: str
+    required: true
+  namespace:
+    description: Namespace of the release.
+    type: str
+    default: castai-agent
+  pending:
+    description:
+      - What to do with a release on which a Helm is at work, or was killed at work.
+      - V(recover) waits for O(pending_grace), then goes back to the last whole revision and on from there. Where there is
+        none it deletes the record of the killed install and installs anew.
+      - V(fail) makes the task fail.
+    type: str
+    choices: [recover, fail]
+    default: recover
+  pending_grace:
+    description:
+      - Seconds after which a Helm that began to work on the release, and is not done, must have been killed. The time
+        counts from the last change of the release's record, by the clocks of the two machines.
+      - Not waited for in check mode.
+    type: int
+    default: 300
+  policy:
+    description:
+      - V(enforce) upgrades the release when its chart's name or version, or its values, are not the wanted ones.
+      - V(install_only) leaves chart and values of an existing release alone. It is for components that CAST AI itself
+        upgrades and gives other values.
+    type: str
+    choices: [enforce, install_only]
+    default: enforce
+  state:
+    description: Whether the release is there.
+    type: str
+    choices: [present, absent]
+    default: present
+  timeout:
+    description:
+      - Seconds that Helm may take for each thing it waits for, such as hooks, or the objects with O(wait).
+      - With O(eks_cluster) the token that Helm gets is valid for 15 minutes.
+    type: int
+    default: 300
+  values:
+    description:
+      - The chart's values. They replace all values that the release has, other than the chart's own defaults.
+      - Helm stores them in the cluster. Do not put secrets in; CAST AI's charts take the name of a Secret instead.
+      - Results do not show them. A diff shows only those that change, each by its path, and C(********) for those whose
+        path looks secret. That is when the last part ends in key, token, password, passphrase, secret or credentials, or
+        an earlier part contains secret, password or credential, and no part ends in ref or name. Texts of such values
+        are masked wherever else they occur in the result.
+    type: dict
+    default: {}
+  wait:
+    description: Whether Helm waits until the release's objects are ready.
+    type: bool
+    default: false
+requirements:
+  - Helm 3.14 or newer
+seealso:
+  - module: castai.onboarding.castai_cluster
+  - module: castai.onboarding.castai_preflight
+"""
+
+EXAMPLES = r"""
+- name: Install the agent into an EKS cluster, and keep it at this version with these values
+  castai.onboarding.castai_release:
+    name: castai-agent
+    chart_ref: castai-agent
+    chart_repo_url: https://castai.github.io/helm-charts
+    chart_version: 0.161.1
+    values:
+      provider: eks
+      apiURL: https://api.cast.ai
+      apiKeySecretRef: castai-credentials
+      createNamespace: false
+    adopt: true
+    eks_cluster: shop-prod
+    region: eu-central-1
+
+- name: Install the cluster controller by a kubeconfig, and leave later upgrades to CAST AI
+  castai.onboarding.castai_release:
+    name: cluster-controller
+    chart_ref: /srv/charts/castai-cluster-controller-0.92.14.tgz
+    values:
+      castai:
+        apiKeySecretRef: castai-credentials
+        clusterID: "{{ shop.cluster_id }}"
+    policy: install_only
+    kubeconfig: ~/.kube/config
+    context: shop-prod
+
+- name: Uninstall the agent
+  castai.onboarding.castai_release:
+    name: castai-agent
+    state: absent
+    kubeconfig: ~/.kube/config
+    context: shop-prod
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, or would be done in check mode, in order. Each a sentence in the imperative.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - install Helm release castai-agent in namespace castai-agent (chart castai-agent 0.161.1)
+applied:
+  description: What was done before the failure.
+  returned: failure
+  type: list
+  elements: str
+release:
+  description: The release afterwards, in check mode as it is before. Null when it is not there.
+  returned: success
+  type: dict
+  contains:
+    app_version:
+      description: Version of the component.
+      type: str
+    chart:
+      description: Name of the chart.
+      type: str
+    chart_version:
+      description: Version of the chart.
+      type: str
+    name:
+      description: Name of the release.
+      type: str
+    namespace:
+      description: Namespace of the release.
+      type: str
+    revision:
+      description: Number of the newest revision.
+      type: int
+    status:
+      description: Helm's status of that revision, V(deployed) when all is well.
+      type: str
+"""
+
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import run_module
+from ansible_collections.castai.onboarding.plugins.module_utils._helm.release import SUBJECT
+
+
+def main() -> None:
+    run_module(SUBJECT)
+
+
+if __name__ == "__main__":
+    main()
