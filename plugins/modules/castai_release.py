@@ -17,8 +17,8 @@ description:
   - A release that failed, that a killed Helm left half done, or some of whose objects were deleted, is mended, whatever
     the O(policy).
   - The release's Namespace is never deleted, even where an older installation made it part of the release. Before an
-    upgrade or a roll-back it gets the annotation C(helm.sh/resource-policy=keep), before an uninstall it is taken out of
-    the release's record.
+    upgrade or a roll-back it gets the annotation C(helm.sh/resource-policy=keep), before an uninstall it is taken out
+    of the release's record.
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes
@@ -27,16 +27,16 @@ extends_documentation_fragment:
 options:
   adopt:
     description:
-      - Whether an installation that no Helm release owns, such as an agent installed by C(kubectl apply), is taken over.
-        Without it the task fails when the Deployment of the release's name is such a one.
+      - Whether an installation that no Helm release owns, such as an agent installed by C(kubectl apply), is taken
+        over. Without it the task fails when the Deployment of the release's name is such a one.
       - Needs Helm 3.17 or newer. What belongs to another Helm release is never taken over.
     type: bool
     default: false
   chart_ref:
     description:
-      - The chart, as its name in O(chart_repo_url), as C(oci://) address, as address of an archive, as path of an archive
-        or folder that starts with C(/), C(./), C(../) or C(~) or ends in C(.tgz), or as C(REPOSITORY/CHART) of a
-        repository that C(helm repo add) has made known to the user that this runs as.
+      - The chart, as its name in O(chart_repo_url), as C(oci://) address, as address of an archive, as path of an
+        archive or folder that starts with C(/), C(./), C(../) or C(~) or ends in C(.tgz), or as C(REPOSITORY/CHART) of
+        a repository that C(helm repo add) has made known to the user that this runs as.
       - Required when O(state=present).
     type: str
   chart_repo_url:
@@ -71,8 +71,8 @@ options:
   pending:
     description:
       - What to do with a release on which a Helm is at work, or was killed at work.
-      - V(recover) waits for O(pending_grace), then goes back to the last whole revision and on from there. Where there is
-        none it deletes the record of the killed install and installs anew.
+      - V(recover) waits for O(pending_grace), then goes back to the last whole revision and on from there. Where there
+        is none it deletes the record of the killed install and installs anew.
       - V(fail) makes the task fail.
     type: str
     choices: [recover, fail]
@@ -108,9 +108,9 @@ options:
       - The chart's values. They replace all values that the release has, other than the chart's own defaults.
       - Helm stores them in the cluster. Do not put secrets in; CAST AI's charts take the name of a Secret instead.
       - Results do not show them. A diff shows only those that change, each by its path, and C(********) for those whose
-        path looks secret. That is when the last part ends in key, token, password, passphrase, secret or credentials, or
-        an earlier part contains secret, password or credential, and no part ends in ref or name. Texts of such values
-        are masked wherever else they occur in the result.
+        path looks secret. That is when the last part ends in key, token, password, passphrase, secret or credentials,
+        or an earlier part contains secret, password or credential, and no part ends in ref or name. Texts of such
+        values are masked wherever else they occur in the result.
     type: dict
     default: {}
   wait:
