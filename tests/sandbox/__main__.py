@@ -11,8 +11,8 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from .client import World, WorldError
 
@@ -22,73 +22,75 @@ _DEFAULT_CLUSTER = "prod:eks"
 def main() -> int:
     arguments = _parser().parse_args()
     try:
-        _run(World(arguments.world), arguments)
+        arguments.run(World(arguments.world), arguments)
     except (WorldError, ValueError, FileNotFoundError, RuntimeError) as error:
         print(f"tests.sandbox: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _run(world: World, arguments: argparse.Namespace) -> None:
-    match arguments.command:
-        case "up":
-            world.up(*(arguments.cluster or [_DEFAULT_CLUSTER]), progress=_progress)
-            _progress(f"up: {', '.join(world.clusters())}")
-        case "down":
-            world.down()
-        case "env":
-            for name, value in sorted(world.env().items()):
-                print(f"export {name}={shlex.quote(value)}")
-        case "journal":
-            for entry in world.journal(arguments.since, arguments.writes):
-                print(json.dumps(dataclasses.asdict(entry)))
-        case "mark":
-            print(world.mark())
-        case "state":
-            print(_canonical(world.state(arguments.normal)))
-        case "fault":
-            text = sys.stdin.read() if arguments.file == "-" else Path(arguments.file).read_text(encoding="utf-8")
-            world.fault(*json.loads(text))
-        case "latency":
-            world.latency(arguments.milliseconds)
-        case "clock":
-            print(world.clock(arguments.seconds))
-        case "reset":
-            world.reset()
+def _up(world: World, arguments: argparse.Namespace) -> None:
+    world.up(*(arguments.cluster or [_DEFAULT_CLUSTER]), progress=_progress)
+    _progress(f"up: {', '.join(world.clusters())}")
+
+
+def _env(world: World, _arguments: argparse.Namespace) -> None:
+    for name, value in sorted(world.env().items()):
+        print(f"export {name}={shlex.quote(value)}")
+
+
+def _journal(world: World, arguments: argparse.Namespace) -> None:
+    for entry in world.journal(arguments.since, arguments.writes):
+        print(json.dumps(dataclasses.asdict(entry)))
+
+
+def _state(world: World, arguments: argparse.Namespace) -> None:
+    print(json.dumps(world.state(arguments.normal), indent=2, sort_keys=True, ensure_ascii=False))
+
+
+def _fault(world: World, arguments: argparse.Namespace) -> None:
+    text = sys.stdin.read() if arguments.file == "-" else Path(arguments.file).read_text(encoding="utf-8")
+    world.fault(*json.loads(text))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.sandbox", description="The local world of the tests.")
-    parser.add_argument("--world", default=os.environ.get("CASTAI_SANDBOX_WORLD", "default"), help="name of the world")
-    commands = parser.add_subparsers(dest="command", required=True)
-    up = commands.add_parser("up", help="start afresh; returns when everything answers")
-    up.add_argument("--cluster", action="append", metavar="NAME:PROVIDER[:OPTION=VALUE...]", help=_DEFAULT_CLUSTER)
-    commands.add_parser("down", help="end it, or whatever is left of it")
-    commands.add_parser("env", help="print the exports of a client")
-    journal = commands.add_parser("journal", help="print the calls received as JSON lines")
+    default = os.environ.get("CASTAI_SANDBOX_WORLD", "default")
+    commands = parser.add_subparsers(required=True)
+
+    def add(name: str, help_text: str, run: Callable[[World, argparse.Namespace], object]) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=help_text)
+        command.add_argument("--world", default=default, metavar="NAME", help="which world (default: %(default)s)")
+        command.set_defaults(run=run)
+        return command
+
+    up = add("up", "start afresh; returns when everything answers", _up)
+    up.add_argument(
+        "--cluster",
+        action="append",
+        metavar="NAME:PROVIDER[:OPTION=VALUE...]",
+        help=f"a cluster to start, any number of times (default: {_DEFAULT_CLUSTER})",
+    )
+    add("down", "end it, or whatever is left of it", lambda world, _: world.down())
+    add("env", "print the exports of a client", _env)
+    journal = add("journal", "print the calls received as JSON lines", _journal)
     journal.add_argument("--writes", action="store_true", help="only writes")
     journal.add_argument("--since", type=int, default=0, metavar="MARK", help="only calls after a mark")
-    commands.add_parser("mark", help="print a mark for journal --since")
-    state = commands.add_parser("state", help="print the whole world as canonical JSON")
+    add("mark", "print a mark for journal --since", lambda world, _: print(world.mark()))
+    state = add("state", "print the whole world as canonical JSON", _state)
     state.add_argument("--normal", action="store_true", help="normalised, to be compared with another run's")
-    fault = commands.add_parser("fault", help="load a schedule of faults")
+    fault = add("fault", "load a schedule of faults in place of the one before", _fault)
     fault.add_argument("file", metavar="FILE|-")
-    latency = commands.add_parser("latency", help="delay every call")
+    latency = add("latency", "delay every call", lambda world, given: world.latency(given.milliseconds))
     latency.add_argument("milliseconds", type=float)
-    clock = commands.add_parser("clock", help="advance the world's clock")
+    clock = add("clock", "advance the world's clock", lambda world, given: print(world.clock(given.seconds)))
     clock.add_argument("seconds", type=float)
-    commands.add_parser("reset", help="back to how it came up")
-    for command in commands.choices.values():
-        command.add_argument("--world", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    add("reset", "back to how it came up", lambda world, _: world.reset())
     return parser
 
 
 def _progress(line: str) -> None:
     print(f"tests.sandbox: {line}", file=sys.stderr, flush=True)
-
-
-def _canonical(value: Any) -> str:
-    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
 
 
 if __name__ == "__main__":

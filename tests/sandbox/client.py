@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,7 @@ class World:
             self._clear()
 
     def env(self) -> dict[str, str]:
-        """The variables of a client: proxy, CA, throw-away credentials, Helm on the PATH. To be laid over os.environ."""
+        """A client's variables: proxy, CA, throw-away credentials, Helm on the PATH. To be laid over os.environ."""
         found: dict[str, str] = self._call("environment")
         return {**found, "PATH": f"{binaries()}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
 
@@ -167,7 +168,7 @@ class World:
         """Ask a system to do something behind the caller's back (`control` of its back end)."""
         return self._call(f"control/{system}/{verb}", **arguments)
 
-    def _locked(self):  # type: ignore[no-untyped-def]  # a context manager
+    def _locked(self) -> AbstractContextManager[None]:
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         return locked(self.folder.with_suffix(".lock"))
 
@@ -176,7 +177,7 @@ class World:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _spawn(self, built: Path, specs: Sequence[ClusterSpec]) -> subprocess.Popen[bytes]:
-        # A supervisor that had the caller's run would be ended with it; what it puts down for a moment goes with its folder.
+        # A supervisor of the caller's run would be ended with it; what it writes for a moment goes with its folder.
         environment = {name: value for name, value in os.environ.items() if name != processes.RUN_VARIABLE}
         described = json.dumps([dataclasses.asdict(spec) for spec in specs])
         with (self.folder / "world.log").open("ab") as log:

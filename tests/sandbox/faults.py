@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -94,7 +94,7 @@ def _record(kind: type[Any], value: Any) -> Any:
     return kind(**value)
 
 
-_EFFECTS = {
+_EFFECTS: Mapping[str, Callable[[Any], Effect]] = {
     "fail": lambda value: _record(Fail, value),
     "throttle": lambda value: _record(Throttle, value),
     "delay": lambda value: Delay(float(value)),

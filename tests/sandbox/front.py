@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A cluster's API server as a back end of the gate: what calls mean, handing them on, its audit log, its whole state."""
+"""A cluster's API server as a back end of the gate: what calls mean, handing them on, audit log, whole state."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Target:
 
 
 def target(request: Request) -> Target:
-    """The same names as in the audit log: verb, resource/subresource, namespace, name (of a new object: from the body)."""
+    """In the audit log's words: verb, resource/subresource, namespace, name (a new object's from the body)."""
     parts = [unquote(part) for part in request.path.strip("/").split("/")]
     skip = {"api": 2, "apis": 3}.get(parts[0], len(parts))
     rest = parts[skip:]
@@ -156,7 +156,14 @@ class Front:
     hosts = ()
 
     def __init__(
-        self, name: str, gate: Gate, authority: Authority, api: Kubernetes, owner_token: str, etcd: Etcd, audit: AuditLog
+        self,
+        name: str,
+        gate: Gate,
+        authority: Authority,
+        api: Kubernetes,
+        owner_token: str,
+        etcd: Etcd,
+        audit: AuditLog,
     ) -> None:
         self.name = name
         self._gate = gate
@@ -246,7 +253,7 @@ class Front:
         self._baseline = self._stored()
 
     def reset(self) -> None:
-        """Write the remembered store back. Controllers may still act on what they saw last, so until nothing differs."""
+        """Write the remembered store back, until nothing differs: controllers still act on what they saw last."""
         deadline = time.monotonic() + 30
         while changed := self._difference():
             if time.monotonic() > deadline:
@@ -259,9 +266,9 @@ class Front:
             time.sleep(0.1)
 
     def _difference(self) -> dict[str, bytes | None]:
-        """What to write (None: delete) to be back at the baseline; what the cluster itself keeps writing is left out."""
+        """What to write (None: delete) to be back at the baseline, without what the cluster itself keeps writing."""
         now = self._stored()
-        changed: dict[str, bytes | None] = {key: None for key in now.keys() - self._baseline.keys()}
+        changed: dict[str, bytes | None] = dict.fromkeys(now.keys() - self._baseline.keys())
         changed |= {key: value for key, value in self._baseline.items() if now.get(key) != value}
         return {key: value for key, value in changed.items() if not _is_restless(key)}
 

@@ -144,34 +144,22 @@ class Gate:
     ) -> _Outcome:
         time.sleep(self.latency)
         for effect in effects:
-            match effect:
-                case Delay(seconds):
-                    time.sleep(seconds)
-                case Rival():
-                    _rival(backend, request, effect)
-                case Fail(status, code, message):
-                    return _Outcome(backend.fail(request, status, code, message), status)
-                case Throttle():
-                    return _Outcome(_throttled(backend, request, effect), effect.status)
-                case Lose("before"):
-                    return _Outcome(None, 0)
-                case End("before"):
-                    end()
-                    return _Outcome(None, 0)
+            if stopped := _before(backend, request, effect, end):
+                return stopped
         if self._is_hidden(call):
             return _Outcome(backend.fail(request, 404, "NotFound", "not visible yet, the local world says"), 404)
         response = _handle(backend, request)
         for effect in effects:
-            match effect:
-                case Hide(reads) if response.status < 400:
-                    with self._lock:
-                        self._hidden[_thing(call)] = reads
-                case Lose("after"):
-                    return _Outcome(None, response.status, handed=True)
-                case End("after"):
-                    end()
-                    return _Outcome(None, response.status, handed=True)
-        return _Outcome(response, response.status, handed=True)
+            if isinstance(effect, Hide) and response.status < 400:
+                self._hide(call, effect.reads)
+            if effect == End("after"):
+                end()
+        lost = End("after") in effects or Lose("after") in effects
+        return _Outcome(None if lost else response, response.status, handed=True)
+
+    def _hide(self, call: Call, reads: int) -> None:
+        with self._lock:
+            self._hidden[_thing(call)] = reads
 
     def _is_hidden(self, call: Call) -> bool:
         with self._lock:
@@ -188,6 +176,23 @@ class _Outcome:
     answer: Response | None
     status: int
     handed: bool = False
+
+
+def _before(backend: Backend, request: Request, effect: Effect, end: Callable[[], None]) -> _Outcome | None:
+    """What an effect does before the call is handed on; an outcome if it never is."""
+    if isinstance(effect, Delay):
+        time.sleep(effect.seconds)
+    elif isinstance(effect, Rival):
+        _rival(backend, request, effect)
+    elif isinstance(effect, Fail):
+        return _Outcome(backend.fail(request, effect.status, effect.code, effect.message), effect.status)
+    elif isinstance(effect, Throttle):
+        return _Outcome(_throttled(backend, request, effect), effect.status)
+    elif effect in (Lose("before"), End("before")):
+        if isinstance(effect, End):
+            end()
+        return _Outcome(None, 0)
+    return None
 
 
 def _handle(backend: Backend, request: Request) -> Response:

@@ -129,7 +129,7 @@ class ControlPlane:
 
     def _aws_auth(self) -> dict[str, str] | None:
         found = self.admin.get(f"{_CONFIG_MAPS}/aws-auth")
-        return found and found.get("data", {})
+        return dict(found.get("data", {})) if found else None
 
     def _wait(self, what: str, done: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _READY_SECONDS

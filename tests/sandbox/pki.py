@@ -45,7 +45,7 @@ class Authority:
         self.key_pem = key_pem(self._key)
 
     def issue(self, name: str, *, groups: Sequence[str] = (), hosts: Sequence[str] = ()) -> Identity:
-        """A server's certificate when it has hosts (names or addresses), else a client's: name and groups as Kubernetes reads them."""
+        """A server's certificate when it has hosts (names or addresses), else a client's with its groups."""
         key = ec.generate_private_key(ec.SECP256R1())
         usage = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH
         builder = (

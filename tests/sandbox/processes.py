@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Processes of the world: started so that none outlives it, found again by pid and start time, and callers to be ended."""
+"""Processes of the world, started so that none outlives it and found again by pid and start time; callers to end."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 RUN_VARIABLE = "CASTAI_SANDBOX_RUN"
 PIDS = "pids"
 
-# The kernel ends a child with PR_SET_PDEATHSIG when the *thread* that forked it ends (prctl(2)): one thread, never ended.
+# PR_SET_PDEATHSIG ends a child when the *thread* that forked it ends (prctl(2)): one thread, which never does.
 _SPAWNER = ThreadPoolExecutor(1)
 _LAUNCHER = """
 import ctypes, os, signal, sys
@@ -51,7 +52,7 @@ def record(folder: Path, pid: int) -> None:
 
 
 def kill_recorded(folder: Path) -> None:
-    """KILL what the folder's world has left running, and wait for its end. A pid given to another process since is spared."""
+    """KILL what the folder's world has left running and wait for its end, sparing pids given to others since."""
     try:
         lines = (folder / PIDS).read_text(encoding="ascii").splitlines()
     except FileNotFoundError:
@@ -68,7 +69,7 @@ def kill_recorded(folder: Path) -> None:
 
 
 def end_caller(client: tuple[str, int], server: tuple[str, int]) -> None:
-    """KILL whoever holds the client side of a loopback connection, with all processes of the same CASTAI_SANDBOX_RUN."""
+    """KILL who holds the client side of a loopback connection, with all processes of its CASTAI_SANDBOX_RUN."""
     for pid in _holders(_socket_inode(client, server)):
         run = _environment(pid).get(RUN_VARIABLE)
         _kill(pid)
@@ -80,14 +81,12 @@ def end_caller(client: tuple[str, int], server: tuple[str, int]) -> None:
 
 
 def _kill(pid: int) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def _start_time(pid: int) -> str:
-    """Clock ticks since boot, "0" when there is no such process or only its zombie (proc_pid_stat(5), fields 3 and 22)."""
+    """Clock ticks since boot; "0": no such process, or only its zombie (proc_pid_stat(5), fields 3 and 22)."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
@@ -96,9 +95,9 @@ def _start_time(pid: int) -> str:
 
 
 def _pids() -> Iterator[int]:
-    for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) != os.getpid() and _start_time(int(name)) != "0":
-            yield int(name)
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid() and _start_time(int(entry.name)) != "0":
+            yield int(entry.name)
 
 
 def _environment(pid: int) -> Mapping[str, str]:
@@ -111,7 +110,7 @@ def _environment(pid: int) -> Mapping[str, str]:
 
 
 def _socket_inode(client: tuple[str, int], server: tuple[str, int]) -> str:
-    """The inode of the client's end, from the kernel's table (proc_net_tcp: addresses are hex words in host byte order)."""
+    """The inode of the client's end, from the kernel's table (addresses: hex words in host byte order)."""
     wanted = (_proc_address(client), _proc_address(server))
     for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
         fields = line.split()
@@ -131,11 +130,9 @@ def _holders(inode: str) -> Iterable[int]:
 
 
 def _descriptors(pid: int) -> set[str]:
-    folder = f"/proc/{pid}/fd"
     found = set()
-    try:
-        for name in os.listdir(folder):
-            found.add(os.readlink(f"{folder}/{name}"))
-    except OSError:
-        pass
+    with suppress(OSError):  # ended meanwhile, or somebody else's
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):
+                found.add(str(descriptor.readlink()))
     return found

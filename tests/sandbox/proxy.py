@@ -71,7 +71,7 @@ class _ProxyConnection(Connection):
     def host(self) -> str:
         return self.tunnel
 
-    def do_CONNECT(self) -> None:
+    def do_CONNECT(self) -> None:  # noqa: N802  # the base's way of naming
         host, _colon, port = self.path.lower().rpartition(":")
         if self.tunnel or port != "443" or self.server.proxy.backend(host) is None:
             self._send(self.server.proxy.refuse(self.path))

@@ -51,7 +51,7 @@ class Connection(BaseHTTPRequestHandler):
         """The host that the request is for."""
         return self.headers.get("Host", "")
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _serve
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _serve  # noqa: N815  # the base's names
 
     def _read_body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
@@ -88,7 +88,7 @@ class Connection(BaseHTTPRequestHandler):
             stream.close()
 
     def _close_when_gone(self, stream: Stream, ended: threading.Event) -> None:
-        """A client that leaves a watch must not leave it open here; whoever listens sends nothing, so bytes mean its end."""
+        """A client that leaves a watch must not leave it open. Who listens sends nothing, so bytes mean its end."""
         while not ended.is_set():
             if select([self.connection], [], [], 0.5)[0]:
                 self.close_connection = True

@@ -23,7 +23,7 @@ class Identities(Protocol):
     def kubernetes_user(
         self, cluster: Cluster, arn: str, aws_auth: Mapping[str, Any] | None
     ) -> tuple[str, tuple[str, ...]] | None:
-        """User name and groups of an ARN in a cluster, by its access entries and its aws-auth (the ConfigMap's data)."""
+        """User name and groups of an ARN in a cluster, by its access entries and the data of its aws-auth."""
 
 
 class Webhook:

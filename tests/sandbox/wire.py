@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the parts of the local world hand to each other: requests, answers, what a request means, clusters, back ends."""
+"""What the parts of the local world hand to each other: requests, answers, what they mean, clusters, back ends."""
 
 from __future__ import annotations
 
@@ -53,8 +53,12 @@ class Call:
 class Backend(Protocol):
     """One system of the world. `handle` and `control` are called from many threads at once."""
 
-    system: str
-    hosts: tuple[str, ...]  # fnmatch patterns of the real host names it serves
+    @property
+    def system(self) -> str: ...
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """fnmatch patterns of the real host names it serves."""
 
     def classify(self, request: Request) -> Call: ...
 

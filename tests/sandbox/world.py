@@ -17,7 +17,6 @@ from operator import attrgetter
 from pathlib import Path
 from subprocess import Popen
 from typing import Any, NoReturn
-from urllib.parse import parse_qsl
 
 from . import processes
 from .aws import Aws
