@@ -195,6 +195,8 @@ class ControlPlane:
             *("--service-account-private-key-file", file("accounts.key"), "--root-ca-file", file("ca.crt")),
             *("--cluster-signing-cert-file", file("ca.crt"), "--cluster-signing-key-file", file("ca.key")),
             *("--use-service-account-credentials", "--leader-elect=false", "--secure-port=0"),
+            # The default 20 calls a second make its controllers start seconds later.
+            *("--kube-api-qps=500", "--kube-api-burst=1000"),
         )
 
     def _kwok_flags(self) -> Sequence[str]:
