@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import Subject, run_task
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import Report, Subject, run_task
 
 LOCAL = ("local", "ansible.builtin.local", "ansible.legacy.local")
 
@@ -35,7 +35,7 @@ class ReconcileAction(ActionBase):  # type: ignore[misc]
         if self._needs_a_process(variables):
             result.update(self._execute_module(task_vars=variables, wrap_async=self._task.async_val))
         else:
-            result.update(run_task(self.SUBJECT, self._task, self._task.args, self._show))
+            result.update(run_task(self.SUBJECT, self._task, self._task.args, _shown_for(variables)))
         return result
 
     def _needs_a_process(self, variables: dict[str, Any]) -> bool:
@@ -53,5 +53,7 @@ class ReconcileAction(ActionBase):  # type: ignore[misc]
         wanted = delegated.get("ansible_python_interpreter") or variables.get("ansible_python_interpreter")
         return bool(wanted) and self._templar.template(wanted) != sys.executable
 
-    def _show(self, line: str) -> None:
-        Display().display(f"  {self._task.get_name().strip()}: {line}")
+
+def _shown_for(variables: dict[str, Any]) -> Report:
+    """Progress, a line of the output each, under the host's name as several hosts wait at once."""
+    return lambda line: Display().display(f"  {variables.get('inventory_hostname')}: {line}")
