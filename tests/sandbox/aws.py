@@ -13,6 +13,7 @@ import base64
 import binascii
 import io
 import json
+import os
 import random
 import re
 import string
@@ -28,14 +29,13 @@ from xml.sax.saxutils import escape
 import moto.iam.models as moto_iam
 import moto.sts.models as moto_sts
 from flask import Flask
-from moto.backends import get_backend
 from moto.core.request import Request as MotoRequest
 from moto.core.routing import get_service_router
 from moto.core.utils import get_service_model
 from moto.ec2.models import ec2_backends
 from moto.eks.models import eks_backends
-from moto.iam.models import Role, User, iam_backends
-from moto.server import create_backend_app
+from moto.iam.models import ManagedPolicy, Role, User, iam_backends
+from moto.moto_server.werkzeug_app import create_backend_app
 from moto.sts.models import sts_backends
 from werkzeug.exceptions import NotFound
 from werkzeug.test import run_wsgi_app
@@ -43,10 +43,10 @@ from werkzeug.test import run_wsgi_app
 from . import aws_eks
 from .aws_auth import Access, allowed, matches, read_signature, trusted
 from .aws_state import account_state
+from .spec import HOME_ACCOUNT
 from .wire import Call, Cluster, Request, Response
 
 PARTITION = "aws"  # the world has no account in another; its keys are unknown there, as AWS's are
-OPERATOR_ACCOUNT = "111122223333"
 EXTERNAL_ID = "onboarding-external-id"
 ADMINISTRATOR: Mapping[str, Any] = {
     "Version": "2012-10-17",
@@ -65,8 +65,10 @@ def _marked(length: int) -> str:
     return "CANARY" + "".join(random.choices(string.ascii_letters + string.digits, k=length - 6))
 
 
-moto_iam.random_alphanumeric = _marked  # secrets of access keys and of sessions
-moto_sts.random_session_token = lambda: _marked(356)
+os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # half a second of every region
+# Secrets of access keys and of sessions, and the sessions' tokens.
+moto_iam.random_alphanumeric = _marked  # type: ignore[attr-defined]
+moto_sts.random_session_token = lambda: _marked(356)  # type: ignore[attr-defined]
 
 
 class AwsError(Exception):
@@ -162,6 +164,8 @@ class Caller:
 class Aws:
     """The back end. Its accounts start with the operator's; more come with the clusters in them.
 
+    moto has one set of accounts per process: a new one empties them.
+
     clock: the world's time in seconds since the epoch; sessions and bearer tokens age by it.
     """
 
@@ -171,7 +175,7 @@ class Aws:
     def __init__(self, *accounts: str, clock: Callable[[], float] = time.time) -> None:
         self._lock = threading.RLock()  # moto is not made for threads
         self._clock = clock
-        self._accounts = accounts or (OPERATOR_ACCOUNT,)
+        self._accounts = accounts or (HOME_ACCOUNT,)
         self._clusters: list[Cluster] = []
         self._apps: dict[str, Flask] = {}
         self._sessions_end: dict[str, float] = {}
@@ -182,6 +186,8 @@ class Aws:
     # What the world is made of
 
     def _seed(self) -> None:
+        for backends in (ec2_backends, eks_backends, iam_backends, sts_backends):
+            backends.reset()
         self._operator_key = self.add_user(self._accounts[0], "operator", ADMINISTRATOR, self._operator_key)
         for account in self._accounts[1:]:
             self._add_onboarding_role(account)
@@ -209,11 +215,6 @@ class Aws:
             "AWS_DEFAULT_REGION": self._clusters[0].region if self._clusters else "eu-central-1",
         }
 
-    def creator(self, account: str) -> str:
-        """The ARN that creates clusters in an account: the operator, elsewhere the role that the operator assumes."""
-        name = "user/operator" if account == self._accounts[0] else "role/onboarding"
-        return f"arn:{PARTITION}:iam::{account}:{name}"
-
     def add_cluster(self, cluster: Cluster) -> None:
         with self._lock:
             if cluster.account not in self._accounts:
@@ -224,7 +225,7 @@ class Aws:
 
     def _make_cluster(self, cluster: Cluster) -> None:
         ec2 = ec2_backends[cluster.account][cluster.region]
-        vpc = ec2.get_default_vpc()
+        vpc: Any = ec2.get_default_vpc()
         group = ec2.create_security_group(
             f"eks-cluster-sg-{cluster.name}-{random.randrange(10**9)}",
             "EKS created security group applied to ENI that is attached to EKS Control Plane master nodes, "
@@ -286,7 +287,7 @@ class Aws:
             vars(eks_backends[account][region].clusters[name]).update(fields)
 
     def control(self, verb: str, **args: Any) -> Any:
-        verbs = {
+        verbs: Mapping[str, Callable[..., Any]] = {
             "add_user": self.add_user,
             "put_user_policy": self.put_user_policy,
             "put_role": self.put_role,
@@ -360,9 +361,8 @@ class Aws:
             if key is None:
                 continue
             if key.user_name is not None:
-                user = iam.users.get(key.user_name)
-                usable = user is not None and key.status == "Active"
-                return Caller(account, user.arn, user, key.secret_access_key, None) if usable else None
+                user = iam.users.get(key.user_name) if key.status == "Active" else None
+                return Caller(account, user.arn, user, key.secret_access_key, None) if user else None
             sessions = sts_backends[account][PARTITION].assumed_roles
             session = next(one for one in sessions if one.access_key_id == access_key_id)
             role = self._role(account, session.role_arn)
@@ -379,7 +379,7 @@ class Aws:
         boundary = getattr(caller.entity, "permissions_boundary_arn", None)
         if verdict and boundary:
             policy = iam_backends[caller.account][PARTITION].get_policy(boundary)
-            verdict = allowed([json.loads(policy.default_version.document)], access)
+            verdict = allowed([_default_document(policy)], access)
         if operation.action == "sts:AssumeRole":
             verdict = self._may_assume(caller, access, verdict)
         if not verdict:
@@ -388,7 +388,7 @@ class Aws:
     def _may_assume(self, caller: Caller, access: Access, verdict: bool | None) -> bool | None:
         """The role's trust must name the caller; so must the caller's own policies, unless both are in one account.
 
-        IAM User Guide, "Policy evaluation logic" and "Cross-account policy evaluation logic". moto asks no trust policy.
+        IAM User Guide, "Policy evaluation logic" and its cross-account part. moto asks no trust policy.
         verdict: of the caller's own policies.
         """
         account = access.resource.split(":")[4] if access.resource.count(":") >= 5 else ""
@@ -406,10 +406,11 @@ class Aws:
         return next((role for role in iam_backends[account][PARTITION].get_roles() if role.arn == arn), None)
 
     def _to_moto(self, request: Request, operation: Operation, caller: Caller) -> Response:
-        if operation.service not in self._apps:
-            self._apps[operation.service] = create_backend_app(operation.service)
+        service: Any = operation.service
+        if service not in self._apps:
+            self._apps[service] = create_backend_app(service)
         try:
-            chunks, status, headers = run_wsgi_app(self._apps[operation.service], _environ(request, operation, caller))
+            chunks, status, headers = run_wsgi_app(self._apps[service], _environ(request, operation, caller))
             body = b"".join(chunks)
         except Exception as error:  # moto's debug mode lets its own errors through; AWS would answer 500
             raise AwsError("internal", f"{type(error).__name__}: {error}") from error
@@ -455,8 +456,8 @@ class Aws:
     ) -> aws_eks.KubernetesUser | None:
         """Who an ARN is inside the cluster (user name, groups); None: nobody. aws_auth: the ConfigMap's data."""
         with self._lock:
-            moto_cluster = eks_backends[cluster.account][cluster.region].clusters.get(cluster.name)
-            return aws_eks.kubernetes_user(moto_cluster, arn, aws_auth) if moto_cluster else None
+            found = aws_eks.find_cluster(cluster)
+            return aws_eks.kubernetes_user(found, arn, aws_auth) if found else None
 
     # The whole
 
@@ -466,8 +467,6 @@ class Aws:
 
     def reset(self) -> None:
         with self._lock:
-            for service in SERVICES:
-                get_backend(service).reset()
             self._sessions_end.clear()
             self._tokens_signed.clear()
             self._seed()
@@ -535,7 +534,7 @@ def _resource(operation: Operation, caller: Caller) -> str:
 
 def _context(operation: Operation, caller: Caller) -> dict[str, tuple[str, ...]]:
     """The condition keys that this world knows, in lower case."""
-    context = {
+    context: dict[str, tuple[str, ...]] = {
         "aws:principalarn": (caller.entity.arn,),
         "aws:principalaccount": (caller.account,),
         "aws:principaltype": ("AssumedRole" if caller.session_token else "User",),
@@ -564,18 +563,23 @@ def _context(operation: Operation, caller: Caller) -> dict[str, tuple[str, ...]]
 def _tags(operation: Operation) -> dict[str, str]:
     given = operation.parameters
     if isinstance(given.get("tags"), dict):
-        return given["tags"]
+        return dict(given["tags"])
     keys = [name for name in given if re.search(r"Tags?\.(member\.)?\d+\.Key$", name)]
     return {given[key]: given.get(key.removesuffix("Key") + "Value", "") for key in keys}
 
 
-def _policies(caller: Caller) -> list[dict[str, Any]]:
-    owners = [caller.entity]
+def _policies(caller: Caller) -> list[Any]:
+    owners: list[Any] = [caller.entity]
     if isinstance(caller.entity, User):
         owners += iam_backends[caller.account][PARTITION].get_groups_for_user(caller.entity.name)
-    texts = [text for owner in owners for text in owner.policies.values()]
-    texts += [policy.default_version.document for owner in owners for policy in owner.managed_policies.values()]
-    return [json.loads(text) for text in texts]
+    inline = [json.loads(text) for owner in owners for text in owner.policies.values()]
+    return inline + [_default_document(policy) for owner in owners for policy in owner.managed_policies.values()]
+
+
+def _default_document(policy: ManagedPolicy) -> Any:
+    return next(
+        json.loads(version.document) for version in policy.versions if version.version_id == policy.default_version_id
+    )
 
 
 def _denial(operation: Operation, caller: Caller, access: Access, verdict: bool | None) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import uuid
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import yaml
 from moto.core.responses import ActionResult
@@ -44,42 +44,52 @@ def policy_arn(name: str, partition: str = "aws") -> str:
     return f"arn:{partition}:eks::aws:cluster-access-policy/{name}"
 
 
-def add_cluster(cluster: Cluster, vpc: Mapping[str, Any]) -> None:
-    """Make the cluster known to moto's EKS. `vpc`: resourcesVpcConfig as DescribeCluster answers it."""
-    partition = get_partition(cluster.region)
-    moto = eks_backends[cluster.account][cluster.region].create_cluster(
-        name=cluster.name,
-        role_arn=f"arn:{partition}:iam::{cluster.account}:role/eks-cluster-role",
-        resources_vpc_config=dict(vpc),
-        version=cluster.version,
-        kubernetes_network_config={
-            "ipFamily": cluster.ip_family,
-            **(
-                {"serviceIpv6Cidr": "fd12:3456:789a::/108"}
-                if cluster.ip_family == "ipv6"
-                else {"serviceIpv4Cidr": "10.100.0.0/16"}
-            ),
-        },
-        tags={},
-    )
-    moto.endpoint = cluster.endpoint
-    moto.certificate_authority = {"data": base64.b64encode(cluster.ca_pem.encode()).decode()}
-    moto.access_config = {
-        "authenticationMode": cluster.mode,
-        "bootstrapClusterCreatorAdminPermissions": True,
-    }
-    moto.created_by = cluster.created_by
-    moto.access_entries = {}
-    moto.access_policies = {}
-    if cluster.mode != "CONFIG_MAP":
-        # EKS gives the creator this entry when bootstrapClusterCreatorAdminPermissions is set.
-        _add_entry(moto, cluster.created_by, {})
-        moto.access_policies[cluster.created_by][policy_arn("AmazonEKSClusterAdminPolicy", partition)] = _association(
-            policy_arn("AmazonEKSClusterAdminPolicy", partition), {"type": "cluster"}
+class EksCluster(MotoCluster):
+    """moto's cluster, which is the world's, with who may enter it."""
+
+    def __init__(self, cluster: Cluster, vpc: Mapping[str, Any]) -> None:
+        """`vpc`: resourcesVpcConfig as DescribeCluster answers it."""
+        partition = get_partition(cluster.region)
+        ipv6 = cluster.ip_family == "ipv6"
+        services = {"serviceIpv6Cidr": "fd12:3456:789a::/108"} if ipv6 else {"serviceIpv4Cidr": "10.100.0.0/16"}
+        super().__init__(
+            name=cluster.name,
+            role_arn=f"arn:{partition}:iam::{cluster.account}:role/eks-cluster-role",
+            resources_vpc_config=dict(vpc),
+            account_id=cluster.account,
+            region_name=cluster.region,
+            aws_partition=partition,
+            version=cluster.version,
+            kubernetes_network_config={"ipFamily": cluster.ip_family, **services},
         )
+        self.endpoint = cluster.endpoint
+        self.certificate_authority = {"data": base64.b64encode(cluster.ca_pem.encode()).decode()}
+        self.access_config = {
+            "authenticationMode": cluster.mode,
+            "bootstrapClusterCreatorAdminPermissions": True,
+        }
+        self.created_by = cluster.created_by
+        self.access_entries: dict[str, dict[str, Any]] = {}
+        self.access_policies: dict[str, dict[str, dict[str, Any]]] = {}
+        if cluster.mode != "CONFIG_MAP":
+            # EKS gives the creator this entry when bootstrapClusterCreatorAdminPermissions is set.
+            administrator = policy_arn("AmazonEKSClusterAdminPolicy", partition)
+            _add_entry(self, cluster.created_by, {})
+            self.access_policies[cluster.created_by][administrator] = _association(administrator, {"type": "cluster"})
 
 
-def _add_entry(cluster: MotoCluster, principal: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
+def add_cluster(cluster: Cluster, vpc: Mapping[str, Any]) -> None:
+    """Make the cluster known to moto's EKS."""
+    eks_backends[cluster.account][cluster.region].clusters[cluster.name] = EksCluster(cluster, vpc)
+
+
+def find_cluster(cluster: Cluster) -> EksCluster | None:
+    """The cluster as EKS has it now; None when it was deleted there."""
+    found = eks_backends[cluster.account][cluster.region].clusters.get(cluster.name)
+    return found if isinstance(found, EksCluster) else None
+
+
+def _add_entry(cluster: EksCluster, principal: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
     kind = wanted.get("type") or "STANDARD"
     username, groups = TYPES.get(kind, (wanted.get("username") or _username(principal), wanted.get("groups") or []))
     account, name = principal.split(":")[4], principal.rpartition("/")[2]
@@ -201,8 +211,8 @@ class AccessResponse(EKSResponse):
             {"clusterName": cluster.name, "principalArn": principal, "associatedAccessPolicies": associated}
         )
 
-    def _api_cluster(self) -> MotoCluster:
-        cluster = self.eks_backend.describe_cluster(name=self._get_param("name"))
+    def _api_cluster(self) -> EksCluster:
+        cluster = cast(EksCluster, self.eks_backend.describe_cluster(name=self._get_param("name")))
         if cluster.access_config["authenticationMode"] == "CONFIG_MAP":
             raise InvalidRequestException(
                 clusterName=cluster.name,
@@ -211,7 +221,7 @@ class AccessResponse(EKSResponse):
             )
         return cluster
 
-    def _entry(self) -> tuple[MotoCluster, str]:
+    def _entry(self) -> tuple[EksCluster, str]:
         cluster, principal = self._api_cluster(), self._get_param("principalArn")
         if principal not in cluster.access_entries:
             raise ResourceNotFoundException(
@@ -225,7 +235,8 @@ class AccessResponse(EKSResponse):
         """EKS refuses a principal that IAM does not know."""
         account = arn.split(":")[4] if arn.count(":") >= 5 else ""
         iam = iam_backends[account][get_partition(self.region)] if account.isdecimal() else None
-        if iam is None or arn not in {one.arn for one in (*iam.roles.values(), *iam.users.values())}:
+        known = {role.arn for role in iam.roles.values()} | {user.arn for user in iam.users.values()} if iam else set()
+        if arn not in known:
             raise InvalidParameterException(message="The specified principalArn is invalid: invalid principal.")
 
     @staticmethod
@@ -251,7 +262,7 @@ class KubernetesUser(NamedTuple):
     groups: tuple[str, ...]
 
 
-def kubernetes_user(cluster: MotoCluster, arn: str, aws_auth: Mapping[str, Any] | None) -> KubernetesUser | None:
+def kubernetes_user(cluster: EksCluster, arn: str, aws_auth: Mapping[str, Any] | None) -> KubernetesUser | None:
     """Who `arn` is in the cluster: by access entry first, then by aws-auth, each where the mode has it; None: nobody.
 
     aws_auth: the `data` of ConfigMap kube-system/aws-auth, None when it does not exist. A session's name is always

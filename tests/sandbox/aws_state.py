@@ -9,9 +9,9 @@ import json
 from typing import Any
 
 from moto.ec2.models import ec2_backends
-from moto.eks.models import eks_backends
 from moto.iam.models import Role, User, iam_backends
 
+from .aws_eks import find_cluster
 from .wire import Cluster
 
 
@@ -78,7 +78,7 @@ def _document(text: Any) -> Any:
 
 
 def _eks_state(cluster: Cluster) -> dict[str, Any]:
-    moto = eks_backends[cluster.account][cluster.region].clusters.get(cluster.name)
+    moto = find_cluster(cluster)
     if moto is None:
         return {"name": cluster.name, "status": "deleted"}
     return {
