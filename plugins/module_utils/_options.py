@@ -57,13 +57,13 @@ def kubernetes_options() -> Spec:
     }
 
 
-KUBERNETES_RULES: dict[str, list[Any]] = {
-    "mutually_exclusive": [["kubeconfig", "host"], ["context", "host"]],
-    "required_together": [["host", "api_key"]],
+CONNECTION_RULES: dict[str, list[list[str]]] = {
+    "mutually_exclusive": [["kubeconfig", "host"], ["context", "host"], ["profile", "access_key"]],
+    "required_together": [["host", "api_key"], ["access_key", "secret_key"]],
 }
-"""How the Kubernetes and AWS options go together; one for all modules."""
+"""How the options of Kubernetes and AWS go together, for AnsibleModule."""
 
-AWS_RULES: dict[str, list[Any]] = {
-    "mutually_exclusive": [["profile", "access_key"]],
-    "required_together": [["access_key", "secret_key"]],
-}
+
+def sendable(credential: str) -> bool:
+    """Whether an HTTP header can carry it. The errors of Python's own check show the credential."""
+    return credential.isascii() and credential.isprintable() and " " not in credential and credential != ""

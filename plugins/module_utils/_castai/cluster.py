@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .._aws.eks import wrong_cluster
-from .._aws.gateway import Aws, EksCluster
+from .._aws.gateway import EksCluster
 from .._engine import UNKNOWN, Action, CallFailed, Conflict, Made, Refused, Report, Subject, gather, until
-from .._k8s import access
-from .._k8s.gateway import Kubernetes, Object, path_of
+from .._k8s.access import Way, other_cluster
+from .._k8s.gateway import Object, path_of
 from .._names import CREDENTIALS_KEY, CREDENTIALS_SECRET, MANAGED_BY, NAMESPACE, eks_cluster_problem, namespace_problem
-from .._options import AWS_RULES, KUBERNETES_RULES, aws_options, castai_options, kubernetes_options
+from .._options import CONNECTION_RULES, aws_options, castai_options, kubernetes_options
 from .gateway import CastAi, Cluster
 
 Parameters = Mapping[str, Any]
@@ -38,8 +38,7 @@ OPTIONS: dict[str, Any] = {
         "wait_for": {"type": "str", "choices": ["none", "agent_online", "ready"], "default": "none"},
         "wait_timeout": {"type": "int", "default": 600},
     },
-    "mutually_exclusive": AWS_RULES["mutually_exclusive"] + KUBERNETES_RULES["mutually_exclusive"],
-    "required_together": AWS_RULES["required_together"] + KUBERNETES_RULES["required_together"],
+    **CONNECTION_RULES,
 }
 
 
@@ -74,22 +73,11 @@ class Current:
 
 @dataclass(frozen=True)
 class Systems:
-    """The gateways of one task, and the parameters that the way to the cluster depends on."""
-
     castai: CastAi
-    aws: Aws
-    params: Parameters
-    reached: list[Kubernetes]
-
-    def cluster(self, eks: EksCluster | None) -> Kubernetes:
-        """The cluster itself, connected to once."""
-        if not self.reached:
-            self.reached.append(access.reach(self.params, self.aws, eks))
-        return self.reached[0]
+    way: Way
 
     def close(self) -> None:
-        for kubernetes in self.reached:
-            kubernetes.close()
+        self.way.close()
 
 
 @dataclass(frozen=True)
@@ -109,7 +97,7 @@ class CreateNamespace(Action):
     def run(self, gateway: Systems, made: Made) -> None:
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.name}}
         try:
-            gateway.cluster(None).create(path_of("v1", "Namespace", None, None), body)
+            gateway.way.cluster().create(path_of("v1", "Namespace", None, None), body)
         except Conflict:
             return  # made by somebody else meanwhile, which is what was wanted
 
@@ -126,7 +114,7 @@ class StoreToken(Action):
     def run(self, gateway: Systems, made: Made) -> Mapping[str, Any]:
         token = gateway.castai.create_token(made.get("cluster_id") or self.cluster_id)
         data = {CREDENTIALS_KEY: base64.b64encode(token.encode()).decode()}
-        kubernetes = gateway.cluster(None)
+        kubernetes = gateway.way.cluster()
         if self.version:
             kubernetes.patch(
                 path_of("v1", "Secret", self.secret, self.namespace),
@@ -171,19 +159,17 @@ def desired(params: Parameters) -> Desired:
 
 def connect(params: Parameters, wanted: Desired) -> Systems:
     castai = CastAi(params["castai_api_url"], params["castai_api_key"], params["validate_certs"])
-    return Systems(castai, Aws(params), params, [])
+    return Systems(castai, Way(params))
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
     """Round 1: EKS and CAST AI. Round 2: the cluster. Round 3: whether the Secret's key works."""
-    found = gather(
-        eks=lambda: gateway.aws.describe_cluster(wanted.name), record=lambda: find_record(gateway.castai, wanted)
-    )
+    found = gather(eks=lambda: gateway.way.eks(wanted.name), record=lambda: find_record(gateway.castai, wanted))
     current = Current(found["eks"], found["record"])
     if not current.eks or not wanted.manage_token:
         return current
-    kubernetes = gateway.cluster(current.eks)
-    elsewhere = access.other_cluster(kubernetes, current.eks)
+    kubernetes = gateway.way.cluster(current.eks)
+    elsewhere = other_cluster(kubernetes, current.eks)
     if elsewhere:
         return replace(current, elsewhere=elsewhere)
     inside = gather(

@@ -12,14 +12,14 @@ from functools import partial
 from typing import Any, Callable
 
 from .._aws.eks import wrong_cluster
-from .._aws.gateway import Aws, EksCluster
+from .._aws.gateway import EksCluster
 from .._engine import Action, Failure, Made, Refused, Subject, gather
 from .._helm import record as helm_record
 from .._helm.gateway import Helm
-from .._k8s import access
+from .._k8s.access import Way, given, other_cluster
 from .._k8s.gateway import Kubernetes, Object, path_of
 from .._names import NAMESPACE, eks_cluster_problem, helm_release_problem, namespace_problem
-from .._options import AWS_RULES, KUBERNETES_RULES, aws_options, castai_options, kubernetes_options
+from .._options import CONNECTION_RULES, aws_options, castai_options, kubernetes_options
 from .gateway import CastAi, Cluster
 
 Parameters = Mapping[str, Any]
@@ -73,8 +73,7 @@ OPTIONS: dict[str, Any] = {
             },
         },
     },
-    "mutually_exclusive": AWS_RULES["mutually_exclusive"] + KUBERNETES_RULES["mutually_exclusive"],
-    "required_together": AWS_RULES["required_together"] + KUBERNETES_RULES["required_together"],
+    **CONNECTION_RULES,
 }
 
 
@@ -125,26 +124,14 @@ class Current:
     """Why Helm or a chart cannot be had."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Systems:
-    """The gateways, made on first use: here a gateway that cannot be made is an answer, not the end."""
-
     params: Parameters
     castai: CastAi
-    aws: Aws | None = None
-    kubernetes: Kubernetes | None = None
-
-    def eks_cluster(self, name: str) -> EksCluster | None:
-        self.aws = Aws(self.params)
-        return self.aws.describe_cluster(name)
-
-    def reach(self, eks: EksCluster | None) -> Kubernetes:
-        self.kubernetes = access.reach(self.params, self.aws, eks)
-        return self.kubernetes
+    way: Way
 
     def close(self) -> None:
-        if self.kubernetes:
-            self.kubernetes.close()
+        self.way.close()
 
 
 def desired(params: Parameters) -> Desired:
@@ -171,23 +158,24 @@ def desired(params: Parameters) -> Desired:
 
 
 def connect(params: Parameters, wanted: Desired) -> Systems:
-    return Systems(params, CastAi(params["castai_api_url"], params["castai_api_key"], params["validate_certs"]))
+    castai = CastAi(params["castai_api_url"], params["castai_api_key"], params["validate_certs"])
+    return Systems(params, castai, Way(params))
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
     """Round 1: CAST AI and EKS. Round 2: the API server. Round 3: single permissions, other organisations, charts."""
     first = gather(
         records=_attempt(gateway.castai.list_clusters),
-        eks=_attempt(partial(gateway.eks_cluster, wanted.name)) if wanted.region else _nothing,
+        eks=_attempt(partial(gateway.way.eks, wanted.name)) if wanted.region else _nothing,
     )
     records, eks = first["records"], first["eks"]
     known = eks if isinstance(eks, EksCluster) else None
-    if known is None and not access.given(gateway.params):
+    if known is None and not given(gateway.params):
         return Current(records, eks, helm=_helm_problems(gateway, wanted.charts))
-    kubernetes = _attempt(lambda: gateway.reach(known))()
+    kubernetes = _attempt(lambda: gateway.way.cluster(known))()
     if isinstance(kubernetes, Problem):
         return Current(records, eks, version=kubernetes, helm=_helm_problems(gateway, wanted.charts))
-    elsewhere = access.other_cluster(kubernetes, known) if known else None
+    elsewhere = other_cluster(kubernetes, known) if known else ""
     if elsewhere:
         return Current(records, eks, elsewhere=elsewhere, helm=_helm_problems(gateway, wanted.charts))
     second = gather(

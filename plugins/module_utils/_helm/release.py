@@ -17,13 +17,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-from .._aws.eks import wrong_cluster
-from .._aws.gateway import Aws, EksCluster
 from .._engine import Action, Conflict, Made, Refused, Report, Subject, gather, until
-from .._k8s import access
+from .._k8s.access import Way
 from .._k8s.gateway import Kubernetes, path_of
 from .._names import NAMESPACE, eks_cluster_problem, helm_release_problem, namespace_problem
-from .._options import AWS_RULES, KUBERNETES_RULES, aws_options, kubernetes_options
+from .._options import CONNECTION_RULES, aws_options, kubernetes_options
 from . import record
 from .gateway import TAKES_OWNERSHIP, Chart, Facts, Helm, Release, facts
 from .record import Contents, History, Reference, Revision
@@ -52,8 +50,7 @@ OPTIONS: dict[str, Any] = {
         "values": {"type": "dict", "default": {}},
         "wait": {"type": "bool", "default": False},
     },
-    "mutually_exclusive": AWS_RULES["mutually_exclusive"] + KUBERNETES_RULES["mutually_exclusive"],
-    "required_together": AWS_RULES["required_together"] + KUBERNETES_RULES["required_together"],
+    **CONNECTION_RULES,
     "required_if": [["state", "present", ["chart_ref"]]],
 }
 
@@ -119,25 +116,14 @@ class Current:
 
 @dataclass(frozen=True)
 class Systems:
-    """The gateways of one task, and the parameters that the way to the cluster depends on."""
-
     helm: Helm
-    aws: Aws | None
-    params: Parameters
-    reached: list[Kubernetes]
-
-    def cluster(self, eks: EksCluster | None = None) -> Kubernetes:
-        """The cluster itself, connected to once."""
-        if not self.reached:
-            self.reached.append(access.reach(self.params, self.aws, eks))
-        return self.reached[0]
+    way: Way
 
     def release(self, wanted: Desired) -> Release:
-        return Release(wanted.name, wanted.namespace, wanted.wait, wanted.timeout, self.cluster().kubeconfig())
+        return Release(wanted.name, wanted.namespace, wanted.wait, wanted.timeout, self.way.cluster().kubeconfig())
 
     def close(self) -> None:
-        for kubernetes in self.reached:
-            kubernetes.close()
+        self.way.close()
 
 
 @dataclass(frozen=True)
@@ -155,7 +141,7 @@ class Step(Action):
     """Whether the helm program is needed."""
 
     def run(self, gateway: Systems, made: Made) -> Mapping[str, Any]:
-        cluster = gateway.cluster()
+        cluster = gateway.way.cluster()
         if self.unfinished:
             _outwait(cluster, self.wanted, self.unfinished, self.patience)
         if cluster.get(_record_path(self.wanted, self.revision + 1)) is not None:
@@ -206,7 +192,7 @@ class Forget(Step):
 
     def work(self, gateway: Systems, wanted: Desired) -> None:
         secret = self.unfinished.secret if self.unfinished else {}
-        gateway.cluster().delete(
+        gateway.way.cluster().delete(
             _record_path(wanted, self.revision),
             {"preconditions": {"resourceVersion": secret["metadata"]["resourceVersion"]}},
         )
@@ -219,7 +205,7 @@ class KeepNamespace(Step):
     helm = False
 
     def work(self, gateway: Systems, wanted: Desired) -> None:
-        gateway.cluster().patch(
+        gateway.way.cluster().patch(
             path_of("v1", "Namespace", wanted.namespace, None),
             {"metadata": {"annotations": {record.KEEP_ANNOTATION: "keep"}}},
         )
@@ -232,7 +218,7 @@ class DisownNamespace(Step):
     helm = False
 
     def work(self, gateway: Systems, wanted: Desired) -> None:
-        cluster, path = gateway.cluster(), _record_path(wanted, self.revision)
+        cluster, path = gateway.way.cluster(), _record_path(wanted, self.revision)
         secret = cluster.get(path)
         if secret is None:
             raise Conflict(f"Revision {self.revision} of {wanted.title} is gone.")
@@ -274,12 +260,12 @@ def desired(params: Parameters) -> Desired:
 
 
 def connect(params: Parameters, wanted: Desired) -> Systems:
-    return Systems(Helm(params.get("helm_path")), Aws(params) if wanted.eks_cluster else None, params, [])
+    return Systems(Helm(params.get("helm_path")), Way(params))
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
     """Round 1, where the cluster is an EKS cluster: EKS. Round 2: the release's records. Round 3: its objects."""
-    cluster = gateway.cluster(_eks(gateway, wanted))
+    cluster = gateway.way.enter(wanted.eks_cluster, wanted.region)
     inside = gather(history=lambda: _history(cluster, wanted), namespace=lambda: _namespace(cluster, wanted))
     current = Current(inside["history"], _chart(wanted), inside["namespace"], now=time.time())
     if wanted.present and current.namespace:
@@ -491,19 +477,6 @@ def _check_helm(helm: Helm, current: Current, wanted: Desired) -> None:
             )
 
 
-def _eks(gateway: Systems, wanted: Desired) -> EksCluster | None:
-    """What EKS says of the cluster, None where the user gave another way. Refuses a connection to another cluster."""
-    if not wanted.eks_cluster or gateway.aws is None or gateway.reached:
-        return None
-    eks = gateway.aws.describe_cluster(wanted.eks_cluster)
-    problem = wrong_cluster(eks, wanted.eks_cluster, wanted.region, "")
-    if eks and not problem and access.given(gateway.params):
-        problem = access.other_cluster(gateway.cluster(eks), eks) or ""
-    if problem:
-        raise Refused(problem)
-    return eks
-
-
 def _chart(wanted: Desired) -> Facts:
     """What is known of the wanted chart without fetching it."""
     chart = wanted.chart
@@ -562,7 +535,7 @@ def _outwait(cluster: Kubernetes, wanted: Desired, unfinished: Revision, patienc
 
 def settle(gateway: Systems, wanted: Desired, current: Current, made: Made, report: Report) -> Current:
     """After a change, what the release has become."""
-    return replace(current, history=_history(gateway.cluster(), wanted)) if made else current
+    return replace(current, history=_history(gateway.way.cluster(), wanted)) if made else current
 
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:

@@ -7,9 +7,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .._aws.eks import wrong_cluster
 from .._aws.gateway import Aws, EksCluster
 from .._engine import Refused
 from .gateway import Kubernetes, by_kubeconfig, by_token
@@ -40,8 +42,42 @@ def reach(params: Parameters, aws: Aws | None, eks: EksCluster | None) -> Kubern
     return by_token(eks.endpoint, None, eks.ca_pem, validate, lambda: aws.eks_token(name))
 
 
-def other_cluster(kubernetes: Kubernetes, eks: EksCluster) -> str | None:
-    """Why the connection is not to this EKS cluster, or None.
+@dataclass
+class Way:
+    """The way of one task to its cluster, by the options. Each system is connected to on first use, and once."""
+
+    params: Parameters
+    aws: Aws | None = None
+    kubernetes: Kubernetes | None = None
+
+    def eks(self, name: str) -> EksCluster | None:
+        """What EKS says of the cluster."""
+        self.aws = self.aws or Aws(self.params)
+        return self.aws.describe_cluster(name)
+
+    def cluster(self, eks: EksCluster | None = None) -> Kubernetes:
+        """The cluster itself. eks is needed on the first call where the options name no other way."""
+        if self.kubernetes is None:
+            self.kubernetes = reach(self.params, self.aws, eks)
+        return self.kubernetes
+
+    def enter(self, eks_cluster: str, region: str) -> Kubernetes:
+        """The cluster, by EKS where a name is given. Refuses one that EKS does not have, or a connection elsewhere."""
+        if eks_cluster and self.kubernetes is None:
+            eks = self.eks(eks_cluster)
+            problem = wrong_cluster(eks, eks_cluster, region, "")
+            problem = problem or (other_cluster(self.cluster(eks), eks) if eks else "")
+            if problem:
+                raise Refused(problem)
+        return self.cluster()
+
+    def close(self) -> None:
+        if self.kubernetes:
+            self.kubernetes.close()
+
+
+def other_cluster(kubernetes: Kubernetes, eks: EksCluster) -> str:
+    """Why the connection is not to this EKS cluster, or an empty text.
 
     Each EKS cluster has a certificate authority of its own, so that an equal one proves the cluster even behind a
     tunnel; without one to compare, the address must be EKS's.
@@ -52,7 +88,7 @@ def other_cluster(kubernetes: Kubernetes, eks: EksCluster) -> str | None:
     else:
         same = kubernetes.host.rstrip("/").lower() == eks.endpoint.rstrip("/").lower()
     if same:
-        return None
+        return ""
     return (
         f"The kubeconfig or host points to {kubernetes.host}, but EKS says that cluster {eks.name} is at {eks.endpoint}"
         " with another certificate authority: give the kubeconfig and context of this cluster, or leave them out."
