@@ -41,6 +41,7 @@ _ID_FORMS = (
     r"key:[0-9a-f]{16}",
     r"127\.0\.0\.1:[0-9]+",
 )
+_NEW_NAME = re.compile(r"<id [0-9a-f]{8}>")
 _ROUNDS = 3  # how far apart in the state two things may be and still tell ids apart
 
 Rename = Callable[["re.Match[str]"], str]
@@ -60,10 +61,9 @@ def difference(before: Any, after: Any) -> str:
 
     The renamed ids follow from contents, so one difference renames many: shown only when nothing else differs.
     """
-    texts = [json.dumps(state, indent=1, sort_keys=True) for state in (before, after)]
-    coarse = [re.sub(r"<id [0-9a-f]{8}>", "<id>", text) for text in texts]
-    chosen = coarse if coarse[0] != coarse[1] else texts
-    first, second = (text.splitlines() for text in chosen)
+    alike = [_renamed(state, _NEW_NAME, lambda _match: "<id>") for state in (before, after)]
+    chosen = alike if alike[0] != alike[1] else [before, after]
+    first, second = (json.dumps(state, indent=1, sort_keys=True).splitlines() for state in chosen)
     return "\n".join(difflib.unified_diff(first, second, "before", "after", n=6, lineterm=""))
 
 

@@ -34,7 +34,9 @@ class Notes:
         self.notes: dict[str, str] = {}
 
     def classify(self, request: Request) -> Call:
-        return Call(self.system, request.method, request.path, request.method == "PUT", request.headers.get("x-who", ""))
+        return Call(
+            self.system, request.method, request.path, request.method == "PUT", request.headers.get("x-who", "")
+        )
 
     def handle(self, request: Request) -> Response:
         if request.path == "/defect":
@@ -136,7 +138,8 @@ def test_hide_blinds_the_reads_after_the_write(gate: Gate, notes: Notes) -> None
 
 
 @pytest.mark.parametrize(
-    "rival", [{"method": "PUT", "path": "/rival", "body": "y"}, {"verb": "put", "args": {"name": "/rival", "text": "y"}}]
+    "rival",
+    [{"method": "PUT", "path": "/rival", "body": "y"}, {"verb": "put", "args": {"name": "/rival", "text": "y"}}],
 )
 def test_rival_writes_first(gate: Gate, notes: Notes, rival: dict[str, Any]) -> None:
     gate.faults.load([{"write": True, "rival": rival}])
