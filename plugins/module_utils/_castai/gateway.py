@@ -22,6 +22,7 @@ from urllib.error import HTTPError
 from ansible.module_utils.urls import Request, SSLValidationError
 
 from .._engine import CallFailed, Refused
+from .._options import sendable
 
 CLUSTERS = "/v1/kubernetes/external-clusters"
 TIMEOUT = 60.0
@@ -88,6 +89,10 @@ class CastAi:
     ) -> None:
         if not url.startswith("https://"):
             raise Refused(f"castai_api_url is {url!r}: give an address that starts with https://.")
+        if not sendable(api_key):
+            raise Refused(
+                "castai_api_key is empty, or has a blank, line break or special character in it: copy it again."
+            )
         self.url = url.rstrip("/")
         self._api_key = api_key
         self._validate_certs = validate_certs
@@ -107,7 +112,7 @@ class CastAi:
 
     def get_cluster(self, cluster_id: str) -> Cluster | None:
         try:
-            return Cluster.parse(self._call("GET", f"{CLUSTERS}/{cluster_id}", f"read cluster {cluster_id}"))
+            return self._cluster("GET", f"{CLUSTERS}/{cluster_id}", f"read cluster {cluster_id}")
         except Rejected as answer:
             if answer.status == 404:
                 return None
@@ -115,7 +120,7 @@ class CastAi:
 
     def register_cluster(self, name: str, block: Mapping[str, Mapping[str, str]]) -> Cluster:
         """Idempotent by the provider block: an existing cluster answers with its id."""
-        return Cluster.parse(self._call("POST", CLUSTERS, f"register cluster {name}", {"name": name, **block}))
+        return self._cluster("POST", CLUSTERS, f"register cluster {name}", {"name": name, **block})
 
     def create_token(self, cluster_id: str) -> str:
         """Mint the cluster's own token; earlier ones may stop working. A lost answer costs only a token nobody has."""
@@ -127,12 +132,20 @@ class CastAi:
 
     def accepts(self, api_key: str, cluster_id: str) -> bool:
         """Whether the API lets this key read this cluster."""
+        if not sendable(api_key):
+            return False
         try:
             return self.with_key(api_key).get_cluster(cluster_id) is not None
         except Rejected as answer:
             if answer.status in (401, 403):
                 return False
             raise
+
+    def _cluster(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None = None) -> Cluster:
+        cluster = Cluster.parse(self._call(method, path, purpose, body))
+        if not cluster.id:
+            raise CallFailed(f"Could not {purpose}: {self.url} answered without a cluster id.")
+        return cluster
 
     def _call(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """One call, repeated while the answer is one that passes. Every POST used here may be (see the verbs)."""

@@ -1,0 +1,360 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the gateway does with everything that a server, or what stands before it, may answer."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+
+from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway import (
+    PATIENCE,
+    PATIENCE_UNANSWERED,
+    CastAi,
+    Cluster,
+    Rejected,
+)
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused
+from tests.sandbox.gate import Stream
+from tests.support.https import reply
+from tests.unit.plugins.conftest import Wire
+
+KEY = "CANARY-0123456789abcdef"
+ID = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e"
+RECORD = {
+    "id": ID,
+    "name": "shop",
+    "providerType": "eks",
+    "status": "ready",
+    "agentStatus": "online",
+    "organizationId": "org",
+    "credentialsId": None,
+    "reconcileError": None,
+    "eks": {"accountId": "111122223333", "region": "eu-central-1", "clusterName": "shop", "tags": {"a": "b"}},
+    "somethingNew": {"that": ["nobody", "knows"]},
+}
+CLUSTER = Cluster(
+    ID,
+    "shop",
+    "eks",
+    "ready",
+    "online",
+    "org",
+    "",
+    "",
+    {"accountId": "111122223333", "region": "eu-central-1", "clusterName": "shop"},
+)
+
+
+class Patient:
+    """A gateway whose sleep only counts."""
+
+    def __init__(self, url: str, key: str = KEY) -> None:
+        self.pauses: list[float] = []
+        self.castai = CastAi(url, key, sleep=self.pauses.append)
+
+
+@pytest.fixture
+def patient(wire: Wire) -> Patient:
+    return Patient(wire.url)
+
+
+# Verbs
+
+
+def test_list_shows_every_cluster_and_ignores_what_it_does_not_know(wire: Wire, patient: Patient) -> None:
+    wire.script.play(reply(200, {"items": [RECORD, {"id": "bare"}]}))
+    bare = Cluster("bare", "", "", "", "", "", "", "", {})
+    assert patient.castai.list_clusters() == (CLUSTER, bare)
+    (request,) = wire.script.received
+    assert (request.method, request.path) == ("GET", "/v1/kubernetes/external-clusters")
+    assert request.headers["x-api-key"] == KEY
+    assert request.headers["user-agent"] == "castai.onboarding"
+
+
+@pytest.mark.parametrize("body", [{}, {"items": None}, {"items": []}, None])
+def test_an_organisation_without_clusters(wire: Wire, patient: Patient, body: Any) -> None:
+    wire.script.play(reply(200, body))
+    assert patient.castai.list_clusters() == ()
+
+
+def test_a_cluster_that_is_not_found_is_none(wire: Wire, patient: Patient) -> None:
+    wire.script.play(reply(404, {"message": "Cluster not found"}), reply(200, RECORD))
+    assert patient.castai.get_cluster(ID) is None
+    assert patient.castai.get_cluster(ID) == CLUSTER
+    assert patient.pauses == []
+
+
+def test_register_sends_name_and_block_and_gets_the_record(wire: Wire, patient: Patient) -> None:
+    wire.script.play(reply(200, RECORD))
+    block = {"eks": {"accountId": "111122223333", "region": "eu-central-1", "clusterName": "shop"}}
+    assert patient.castai.register_cluster("shop", block) == CLUSTER
+    (request,) = wire.script.received
+    assert request.method == "POST"
+    assert request.headers["content-type"] == "application/json"
+    assert json.loads(request.body) == {"name": "shop", **block}
+
+
+def test_create_token(wire: Wire, patient: Patient) -> None:
+    wire.script.play(reply(200, {"token": "CANARY-token"}))
+    assert patient.castai.create_token(ID) == "CANARY-token"
+    (request,) = wire.script.received
+    assert (request.method, request.path) == ("POST", f"/v1/kubernetes/external-clusters/{ID}/token")
+
+
+@pytest.mark.parametrize("body", [{}, {"token": ""}, {"token": 7}, None])
+def test_an_answer_without_a_token_is_a_failure(wire: Wire, patient: Patient, body: Any) -> None:
+    wire.script.play(reply(200, body))
+    with pytest.raises(CallFailed, match="without a token"):
+        patient.castai.create_token(ID)
+
+
+@pytest.mark.parametrize("body", [{}, {"id": ""}, None])
+def test_an_answer_without_a_cluster_is_a_failure(wire: Wire, patient: Patient, body: Any) -> None:
+    wire.script.play(reply(200, body))
+    with pytest.raises(CallFailed, match="without a cluster id"):
+        patient.castai.register_cluster("shop", {})
+    with pytest.raises(CallFailed, match="without a cluster id"):
+        patient.castai.get_cluster(ID)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "accepted"),
+    [(200, RECORD, True), (401, {}, False), (403, {}, False), (404, {}, False)],
+)
+def test_accepts_asks_with_the_other_key(wire: Wire, patient: Patient, status: int, body: Any, accepted: bool) -> None:
+    wire.script.play(reply(status, body))
+    assert patient.castai.accepts("CANARY-other", ID) is accepted
+    assert [request.headers["x-api-key"] for request in wire.script.received] == ["CANARY-other"]
+
+
+@pytest.mark.parametrize("key", ["", "CANARY-other\n", "CANARY other", "CANARY-\u00fcber"])
+def test_a_key_that_cannot_be_sent_is_not_accepted(wire: Wire, patient: Patient, key: str) -> None:
+    wire.script.play(reply(200, RECORD))
+    assert patient.castai.accepts(key, ID) is False
+    assert wire.script.received == []
+
+
+# Answers that pass
+
+
+def test_too_many_requests_waits_as_long_as_it_is_told(wire: Wire, patient: Patient) -> None:
+    date = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=30), usegmt=True)
+    wire.script.play(
+        reply(429, {"message": "slow"}, ("Retry-After", "7")),
+        reply(429, {"message": "slow"}, ("Retry-After", date)),
+        reply(200, RECORD),
+    )
+    assert patient.castai.get_cluster(ID) == CLUSTER
+    assert patient.pauses[0] == 7
+    assert 25 < patient.pauses[1] <= 30
+
+
+@pytest.mark.parametrize("header", [(), (("Retry-After", ""),), (("Retry-After", "soon"),), (("Retry-After", "-4"),)])
+def test_too_many_requests_without_a_usable_time_backs_off_with_jitter(
+    wire: Wire, patient: Patient, header: tuple[tuple[str, str], ...]
+) -> None:
+    wire.script.play(*[reply(429, {"message": "slow"}, *header)] * 3, reply(200, RECORD))
+    assert patient.castai.get_cluster(ID) == CLUSTER
+    assert [bottom <= pause <= 2 * bottom for bottom, pause in zip((0.5, 1, 2), patient.pauses, strict=True)] == [
+        True
+    ] * 3
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_a_server_that_recovers_is_waited_for(wire: Wire, patient: Patient, status: int, method: str) -> None:
+    wire.script.play(reply(status, b"<html>bad gateway</html>"), reply(status), reply(200, RECORD))
+    if method == "GET":
+        assert patient.castai.get_cluster(ID) == CLUSTER
+    else:
+        assert patient.castai.register_cluster("shop", {}) == CLUSTER
+    assert len(patient.pauses) == 2
+
+
+def test_an_internal_error_passes_for_reads_only(wire: Wire, patient: Patient) -> None:
+    wire.script.play(reply(500, {"message": "Internal Server Error"}), reply(200, RECORD))
+    assert patient.castai.get_cluster(ID) == CLUSTER
+    wire.script.play(reply(500, {"message": "Internal Server Error"}), reply(200, RECORD))
+    with pytest.raises(Rejected, match="HTTP 500 Internal Server Error"):
+        patient.castai.register_cluster("shop", {})
+    assert len(wire.script.received) == 1
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_patience_has_an_end_and_the_last_answer_is_told(wire: Wire, patient: Patient, status: int) -> None:
+    wire.script.play(reply(status, {"message": "not now"}))
+    with pytest.raises(Rejected, match=f"answered HTTP {status} not now"):
+        patient.castai.list_clusters()
+    assert PATIENCE / 2 < sum(patient.pauses) <= PATIENCE
+    assert max(patient.pauses) <= 20
+
+
+def test_a_long_time_to_wait_is_not_slept_through_but_told(wire: Wire, patient: Patient) -> None:
+    wire.script.play(reply(429, {"message": "later"}, ("Retry-After", "86400")))
+    with pytest.raises(Rejected, match="HTTP 429 later"):
+        patient.castai.list_clusters()
+    assert sum(patient.pauses) <= PATIENCE
+
+
+def test_a_lost_answer_is_asked_for_again(wire: Wire, patient: Patient) -> None:
+    wire.script.play(None, reply(200, RECORD))
+    assert patient.castai.register_cluster("shop", {"eks": {}}) == CLUSTER
+
+
+def broken_off() -> Iterator[bytes]:
+    yield json.dumps(RECORD).encode()[:40]
+    raise ConnectionError
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again(wire: Wire, patient: Patient) -> None:
+    wire.script.play(Stream(200, (), b"", broken_off()), reply(200, RECORD))
+    assert patient.castai.get_cluster(ID) == CLUSTER
+    assert len(wire.script.received) == 2
+
+
+# Answers that do not
+
+
+def test_field_violations_and_the_request_id_are_told(wire: Wire, patient: Patient) -> None:
+    violations = [
+        {"field": "eks.region", "description": "must not be empty"},
+        {"field": "name", "description": "is too long"},
+        "nonsense",
+    ]
+    body = {"message": "Bad Request", "fieldViolations": violations}
+    wire.script.play(reply(400, body, ("X-Castai-Request-Id", "r-77")))
+    with pytest.raises(Rejected) as caught:
+        patient.castai.register_cluster("shop", {})
+    assert str(caught.value) == (
+        f"Could not register cluster shop: POST {wire.url}/v1/kubernetes/external-clusters answered HTTP 400"
+        " Bad Request (eks.region: must not be empty; name: is too long), request id r-77."
+    )
+    assert (caught.value.status, caught.value.message) == (400, "Bad Request")
+    assert len(wire.script.received) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [(401, "CAST AI does not know the API key: check castai_api_key"), (403, "use a key with full access")],
+)
+def test_a_key_that_is_refused_is_told_with_the_fix(wire: Wire, patient: Patient, status: int, advice: str) -> None:
+    wire.script.play(reply(status, {"message": "no"}))
+    with pytest.raises(Rejected, match=advice):
+        patient.castai.list_clusters()
+    assert patient.pauses == []
+
+
+@pytest.mark.parametrize("body", [None, b"<html>Bad Request</html>", b"[1, 2]", b'{"message": "half', b'"text"'])
+def test_a_refusal_without_a_readable_body_tells_its_status(wire: Wire, patient: Patient, body: bytes | None) -> None:
+    wire.script.play(reply(400, body))
+    with pytest.raises(Rejected, match=r"answered HTTP 400 Bad Request\.$"):
+        patient.castai.list_clusters()
+
+
+@pytest.mark.parametrize("body", [b"<html>Log in to the Wi-Fi</html>", b'{"items": [{"id": "half'])
+def test_an_answer_that_is_no_json_tells_of_address_and_proxy(wire: Wire, patient: Patient, body: bytes) -> None:
+    wire.script.play(reply(200, body))
+    with pytest.raises(CallFailed, match="is castai_api_url the address of the API, and is a proxy in between"):
+        patient.castai.list_clusters()
+    assert patient.pauses == []
+
+
+@pytest.mark.parametrize("body", [b"[]", b"7", b"null"])
+def test_json_that_is_no_object_is_a_failure(wire: Wire, patient: Patient, body: bytes) -> None:
+    wire.script.play(reply(200, body))
+    with pytest.raises(CallFailed, match="not a JSON object"):
+        patient.castai.list_clusters()
+
+
+def test_a_redirect_is_not_followed(wire: Wire, patient: Patient) -> None:
+    wire.script.play(reply(302, None, ("Location", f"{wire.url}/elsewhere")))
+    with pytest.raises(Rejected, match="answered HTTP 302 Found"):
+        patient.castai.list_clusters()
+    assert [request.path for request in wire.script.received] == ["/v1/kubernetes/external-clusters"]
+
+
+# No answer
+
+
+def test_an_address_where_nothing_listens_shows_soon(patient: Patient) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        nobody = Patient(f"https://127.0.0.1:{unused.getsockname()[1]}")
+        with pytest.raises(CallFailed, match=r"Could not list the clusters: https://127\.0\.0\.1:\d+ did not answer"):
+            nobody.castai.list_clusters()
+    assert sum(nobody.pauses) <= PATIENCE_UNANSWERED
+
+
+def test_a_server_that_never_answers_shows_soon(wire: Wire, patient: Patient) -> None:
+    wire.script.play(None)
+    with pytest.raises(CallFailed, match="did not answer"):
+        patient.castai.list_clusters()
+    assert sum(patient.pauses) <= PATIENCE_UNANSWERED
+
+
+def test_a_certificate_of_somebody_else_is_told_of(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    with pytest.raises(CallFailed, match=r"(?i)certificate"):
+        Patient(wire.url).castai.list_clusters()
+
+
+def test_certificates_are_not_checked_when_the_user_says_so(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    wire.script.play(reply(200, RECORD))
+    assert CastAi(wire.url, KEY, validate_certs=False).get_cluster(ID) == CLUSTER
+
+
+# Options
+
+
+@pytest.mark.parametrize("url", ["", "http://api.cast.ai", "api.cast.ai", "file:///etc/passwd"])
+def test_only_https_will_do(url: str) -> None:
+    with pytest.raises(Refused, match="give an address that starts with https://"):
+        CastAi(url, KEY)
+
+
+def test_a_slash_at_the_end_of_the_address_does_not_matter(wire: Wire) -> None:
+    wire.script.play(reply(200, {}))
+    Patient(f"{wire.url}/").castai.list_clusters()
+    assert wire.script.received[0].path == "/v1/kubernetes/external-clusters"
+
+
+@pytest.mark.parametrize(
+    "key", [f"{KEY}\n", f"{KEY}\r\nX-Other: 1", f"{KEY} {KEY}", f"{KEY}\u2026", f"{KEY}\u00fc", ""]
+)
+def test_a_key_that_was_copied_badly_is_refused_unseen(key: str) -> None:
+    with pytest.raises(Refused, match="castai_api_key") as caught:
+        CastAi("https://api.cast.ai", key)
+    assert "CANARY" not in str(caught.value)
+
+
+ANSWERS = [
+    reply(400, {"message": "Bad Request"}),
+    reply(401),
+    reply(403, b"<html>"),
+    reply(200, b"<html>"),
+    reply(302, None, ("Location", "https://elsewhere.example")),
+    reply(500),
+    reply(503),
+    None,
+]
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: str(answer.status) if answer else "closed")
+def test_the_key_is_in_no_error(wire: Wire, patient: Patient, answer: Any) -> None:
+    wire.script.play(answer)
+    with pytest.raises(CallFailed) as caught:
+        patient.castai.create_token(ID)
+    error: BaseException | None = caught.value
+    while error:
+        assert KEY not in f"{error} {error!r} {error.args}"
+        error = error.__cause__ or error.__context__
+    assert KEY not in repr(vars(caught.value))
