@@ -39,6 +39,8 @@ def digest() -> str:
 def copy(destination: Path) -> Path:
     """Bring the collection under `destination` up to date, without touching what is unchanged; return its folder."""
     target = destination / NAME
+    if target.resolve() == ROOT.resolve():
+        return target  # a symlink to the checkout: what is not wanted in a copy must not go here
     wanted = frozenset(files())
     for path in sorted(wanted):
         source, copied = ROOT / path, target / path

@@ -52,6 +52,15 @@ def test_follows_changes_and_leaves_the_rest_alone(checkout: Path, tmp_path: Pat
     assert (target / "new.py").stat().st_ctime_ns == untouched
 
 
+def test_leaves_a_symlink_to_the_checkout_alone(checkout: Path, tmp_path: Path) -> None:
+    target = tmp_path / "collections" / tree.NAME
+    target.parent.mkdir(parents=True)
+    target.symlink_to(checkout)
+    before = copied(checkout)
+    assert tree.copy(tmp_path / "collections") == target
+    assert copied(checkout) == before
+
+
 def test_digest_tells_names_modes_and_contents_apart(checkout: Path) -> None:
     seen = {tree.digest()}
     for change in (
