@@ -94,10 +94,13 @@ class Running:
         self._started = time.monotonic()
 
     def wait(self, timeout: float = 300) -> Run:
-        """What came of it. Longer than so many seconds, and it is ended: subprocess.TimeoutExpired."""
+        """What came of it. Longer than so many seconds, and it is ended: subprocess.TimeoutExpired.
+
+        It has a session of its own, which a Ctrl-C does not reach: whatever interrupts the waiting ends it too.
+        """
         try:
             status = self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
+        except BaseException:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             print(self._output.read_text(encoding="utf-8", errors="replace"))
@@ -120,11 +123,13 @@ def start_playbook(
     inventory: Path | Json,
     environment: Mapping[str, str],
     path: Sequence[Path] = (PYTHON, *SYSTEM_PATH),
+    show: bool = False,
 ) -> Running:
     """Start ansible-playbook with exactly this environment and search path.
 
     folder: home and temporary files of the run, created, and kept for who wants to look at what is left.
     playbook: a name such as castai.onboarding.connect, a file, or the plays as data. inventory: a file, or data.
+    show: its output goes where this process's goes, and is not kept.
     """
     name = uuid.uuid4().hex
     of_run = folder / f"run-{name[:8]}"
@@ -153,7 +158,7 @@ def start_playbook(
                 **environment,
             },
             stdin=subprocess.DEVNULL,
-            stdout=stream,
+            stdout=None if show else stream,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )

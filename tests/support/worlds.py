@@ -1,0 +1,35 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Worlds that belong to one process and are gone with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.sandbox.client import World
+from tests.sandbox.spec import world_folder
+
+
+@contextmanager
+def own_world(purpose: str) -> Iterator[World]:
+    """A world, not yet up, that is taken down at the end, also after Ctrl-C or TERM.
+
+    What a killed process left of a world of the same purpose is taken down first.
+    """
+    world = World(f"{purpose}-{os.getpid()}")
+    for folder in world_folder(purpose).parent.glob(f"{purpose}-*/"):
+        pid = folder.name.removeprefix(f"{purpose}-")
+        if pid.isdigit() and not Path("/proc", pid).exists():
+            World(folder.name).down()
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield world
+    finally:
+        world.down()
+        signal.signal(signal.SIGTERM, before)
