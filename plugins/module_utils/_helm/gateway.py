@@ -127,7 +127,9 @@ class Helm:
         """Major, minor and patch. Raises Refused where Helm is missing or too old."""
         if not self._version:
             with _folder() as folder:
-                text = self._run(folder, ["version", "--template", "{{.Version}}"], SHORT, "find out Helm's version")
+                text = self._run(
+                    folder, ["version", "--template", "{{.Version}}"], SHORT, "Could not find out Helm's version: "
+                )
             found = re.search(r"(\d+)\.(\d+)\.(\d+)", text)
             self._version = tuple(map(int, found.groups())) if found else (0, 0, 0)
         if self._version < OLDEST:
@@ -160,35 +162,32 @@ class Helm:
             arguments = ["upgrade", release.name, str(archive), "--install", "--reset-values"]
             arguments += ["--values", str(folder / "values.json"), "--timeout", f"{release.timeout}s"]
             arguments += ["--wait"] * release.wait + ["--create-namespace"] * create_namespace
-            if take_ownership and version >= TAKES_OWNERSHIP:
-                arguments.append("--take-ownership")
-                # kubectl's own fields would otherwise stay in the way of a server-side apply.
-                arguments += ["--force-conflicts"] * (version >= SERVER_SIDE)
-            self._change(folder, release, arguments, "install or upgrade", secrets)
+            arguments += ["--take-ownership"] * (take_ownership and version >= TAKES_OWNERSHIP)
+            arguments += _overwriting(version)
+            self._change(folder, release, arguments, secrets)
 
     def rollback(self, release: Release, revision: int) -> None:
         """Apply what a revision's record holds, as a new revision."""
-        self.check_version()
+        version = self.check_version()
         with _folder() as folder:
             arguments = ["rollback", release.name, str(revision), "--timeout", f"{release.timeout}s"]
-            self._change(folder, release, arguments + ["--wait"] * release.wait, "roll back")
+            arguments += _overwriting(version)
+            self._change(folder, release, arguments + ["--wait"] * release.wait)
 
     def uninstall(self, release: Release) -> None:
         """Delete the release's objects and its records; gone already is success."""
         self.check_version()
         with _folder() as folder:
             arguments = ["uninstall", release.name, "--ignore-not-found", "--timeout", f"{release.timeout}s"]
-            self._change(folder, release, arguments + ["--wait"] * release.wait, "uninstall")
+            self._change(folder, release, arguments + ["--wait"] * release.wait)
 
-    def _change(
-        self, folder: Path, release: Release, arguments: list[str], purpose: str, secrets: tuple[str, ...] = ()
-    ) -> None:
+    def _change(self, folder: Path, release: Release, arguments: list[str], secrets: tuple[str, ...] = ()) -> None:
         _write(folder / "kubeconfig", release.kubeconfig)
         where = ["--kubeconfig", str(folder / "kubeconfig"), "--namespace", release.namespace]
         # The timeout counts for each hook and wait by itself; beyond three of them Helm hangs.
         deadline = 3.0 * release.timeout + SHORT
         hidden = (*secrets, *_tokens(release.kubeconfig))
-        self._run(folder, arguments + where, deadline, f"{purpose} release {release.name}", hidden)
+        self._run(folder, arguments + where, deadline, hidden=hidden)
 
     def _fetch(self, folder: Path, chart: Chart) -> Path:
         """The chart as a local archive or folder. Raises CallFailed where it is of another version than wanted."""
@@ -200,7 +199,10 @@ class Helm:
             arguments = ["pull", chart.ref, "--destination", str(into)]
             arguments += ["--version", chart.version] * bool(chart.version)
             arguments += ["--repo", chart.repo_url] * bool(chart.repo_url)
-            self._run(folder, arguments, SHORT, f"get chart {chart.ref} {chart.version}".rstrip(), repository=chart.ref)
+            purpose = f"get chart {chart.ref} {chart.version}".rstrip() + (
+                f" from {chart.repo_url}" * bool(chart.repo_url)
+            )
+            self._run(folder, arguments, SHORT, f"Could not {purpose}: ", repository=chart.ref)
             path = next(into.glob("*.tgz"))
         found = facts(path)
         if chart.version and not same_version(found.version, chart.version):
@@ -225,11 +227,14 @@ class Helm:
         folder: Path,
         arguments: list[str],
         timeout: float,
-        purpose: str,
+        purpose: str = "",
         hidden: tuple[str, ...] = (),
         repository: str = "",
     ) -> str:
-        """Helm's output. It works in the folder, where no file can be taken for a chart of that name."""
+        """Helm's output. It works in the folder, where no file can be taken for a chart of that name.
+
+        purpose: how an error's sentence begins. hidden: texts that an error must not show.
+        """
         try:
             process = subprocess.Popen(  # noqa: S603 - no shell, and options are never read as flags
                 [self._program(), *arguments],
@@ -243,11 +248,11 @@ class Helm:
                 preexec_fn=_end_with_parent(),
             )
         except OSError as error:
-            raise CallFailed(f"Could not {purpose}: Helm did not start ({error.strerror}).") from error
+            raise CallFailed(f"{purpose}Helm did not start ({error.strerror}).") from error
         try:
             output, errors = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
-            raise CallFailed(f"Could not {purpose}: Helm was not done after {timeout:.0f} s and was ended.") from None
+            raise CallFailed(f"{purpose}Helm was not done after {timeout:.0f} s and was ended.") from None
         finally:
             _stop(process)
         if process.returncode == 0:
@@ -274,13 +279,21 @@ def facts(path: Path) -> Facts:
 def _failure(purpose: str, code: int, errors: str) -> CallFailed | Conflict:
     """Helm's error as ours. Lines of its log go, and what it says of the release again."""
     if code < 0:
-        return CallFailed(f"Could not {purpose}: Helm was ended by {signal.Signals(-code).name}.")
+        return CallFailed(f"{purpose}Helm was ended by {signal.Signals(-code).name}.")
     reason = errors[errors.rfind("Error: ") :].removeprefix("Error: ").strip() or f"exit status {code}"
     reason = re.sub(r"\s+", " ", re.sub(r"^[A-Z ]+ FAILED: ", "", reason)).rstrip(".")
     if any(text in reason for text in _CONFLICTS) or _RECORD_EXISTS.search(reason):
-        return Conflict(f"Could not {purpose}: {reason}.")
+        return Conflict(f"{purpose}Helm said: {reason}.")
     advice = next((f" {advice}" for text, advice in _ADVICE if text in reason), "")
-    return CallFailed(f"Could not {purpose}: {reason}.{advice}")
+    return CallFailed(f"{purpose}Helm said: {reason}.{advice}")
+
+
+def _overwriting(version: tuple[int, ...]) -> list[str]:
+    """Make Helm 4 overwrite what others changed in the release's objects, as Helm 3 does, where it would give up.
+
+    The flags go together only, and turn a release that Helm 3 installed to server-side apply.
+    """
+    return ["--server-side=true", "--force-conflicts"] if version >= SERVER_SIDE else []
 
 
 def _scrub(text: str, hidden: tuple[str, ...]) -> str:

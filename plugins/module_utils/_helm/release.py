@@ -372,9 +372,11 @@ def _plan_existing(current: Current, wanted: Desired, last: Revision) -> Iterato
 def _roll_back(current: Current, wanted: Desired, last: Revision, goal: Revision) -> Iterator[Action]:
     if last.contents.owns_namespace(wanted.namespace) and not goal.contents.owns_namespace(wanted.namespace):
         yield from _keep_namespace(current, wanted, last.number)
-    if goal is last and current.missing:
+    if current.missing:
         gone = ", ".join(str(item) for item in current.missing)
         sentence = f"restore {gone} of {wanted.title} (apply revision {goal.number} again)"
+    elif goal is last:
+        sentence = f"apply revision {goal.number} of {wanted.title} again (it is {last.status})"
     else:
         sentence = f"roll {wanted.title} back to revision {goal.number} (revision {last.number} is {last.status})"
     yield RollBack(
