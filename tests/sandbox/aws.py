@@ -430,7 +430,8 @@ class Aws:
         """The ARN (of the role, not its session) that signed an EKS bearer token for this cluster; None: not valid.
 
         The rules are aws-iam-authenticator's (pkg/token, Verify). A token ages by the world's clock from when it was
-        first seen, so that a clock put forward ages tokens in use and not those signed afterwards.
+        first seen, so that a clock put forward ages tokens in use and not those signed afterwards; one of this very
+        second is new, since a client that signs again within a second makes the same token.
         """
         request = _token_request(token, cluster_name)
         signature = request and read_signature(request)
@@ -441,11 +442,12 @@ class Aws:
             if caller is None or caller.session_token != signature.session_token:
                 return None
             try:
-                signed = now - (time.time() - signature.signed_at)
+                real_age = time.time() - signature.signed_at
             except ValueError:
                 return None
-            signed = self._tokens_signed.setdefault(signature.signature, signed)
-            if not -CLOCK_SKEW <= now - signed <= TOKEN_AGE or not 0 <= (signature.lifetime or 0) <= TOKEN_EXPIRES:
+            signed = self._tokens_signed.setdefault(signature.signature, now - real_age)
+            age = real_age if real_age < 1 else now - signed
+            if not -CLOCK_SKEW <= age <= TOKEN_AGE or not 0 <= (signature.lifetime or 0) <= TOKEN_EXPIRES:
                 return None
             if now > self._sessions_end.get(signature.access_key_id, float("inf")):
                 return None
