@@ -111,11 +111,6 @@ CODES: Mapping[str, Mapping[str, tuple[int, str]]] = {
         "ec2": (400, "InvalidAction"),
         "rest-json": (404, "UnknownOperationException"),
     },
-    "missing parameter": {
-        "query": (400, "ValidationError"),
-        "ec2": (400, "MissingParameter"),
-        "rest-json": (400, "InvalidParameterException"),
-    },
     "internal": {
         "query": (500, "InternalFailure"),
         "ec2": (500, "InternalError"),
@@ -325,7 +320,7 @@ class Aws:
     def fail(self, request: Request, status: int, code: str, message: str) -> Response:
         operation = _operation(request)
         if code == "NotFound":
-            status, code = NOT_FOUND[operation.service]
+            status, code = NOT_FOUND.get(operation.service, (404, code))
         return _error(operation, status, code, message)
 
     def _authenticate(self, request: Request, operation: Operation) -> Caller:
@@ -370,6 +365,8 @@ class Aws:
         return None
 
     def _authorise(self, operation: Operation, caller: Caller) -> None:
+        if operation.service not in SERVICES:
+            raise AwsError("unknown operation", f"This world has no service {operation.service}")
         if operation.name not in get_service_model(operation.service).operation_names:
             raise AwsError("unknown operation", f"Could not find operation {operation.name}")
         if operation.action in NEEDS_NO_PERMISSION:
@@ -394,7 +391,7 @@ class Aws:
         account = access.resource.split(":")[4] if access.resource.count(":") >= 5 else ""
         role = self._role(account, access.resource) if account in self._accounts else None
         if role is None or verdict is False:
-            return verdict and None
+            return verdict if verdict is False else None
         whole_account = {f"arn:{PARTITION}:iam::{caller.account}:root", caller.account}
         by = trusted(
             json.loads(role.assume_role_policy_document), {caller.entity.arn, caller.arn, *whole_account}, access
