@@ -188,9 +188,20 @@ def until(
 
 def reconcile(subject: Subject[D, G, C], params: Mapping[str, Any], check: bool, report: Report) -> Result:
     """Observe, plan and, unless check, apply. Raises Refused before the first write, Stopped after it."""
+    unknown = None if check else _unknown_in(params)
+    if unknown:
+        raise Refused(f"{unknown} is {UNKNOWN}, which stands for a value only in check mode: give the value.")
     desired = subject.desired(params)
     with contextlib.closing(subject.connect(params, desired)) as gateway:
         return _reconcile(subject, gateway, desired, check, report)
+
+
+def _unknown_in(value: Any, path: str = "") -> str | None:
+    """Path of the first option that is UNKNOWN, such as values.clusterID, or None."""
+    if isinstance(value, Mapping):
+        found = (_unknown_in(item, f"{path}.{key}" if path else str(key)) for key, item in value.items())
+        return next(filter(None, found), None)
+    return path if value == UNKNOWN else None
 
 
 def _reconcile(subject: Subject[D, G, C], gateway: G, desired: D, check: bool, report: Report) -> Result:

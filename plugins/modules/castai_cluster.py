@@ -28,7 +28,9 @@ options:
       - The task fails before any change when the credentials lead to another account.
     type: str
   cluster_id:
-    description: UUID of the cluster at CAST AI, to choose a registration by id.
+    description:
+      - UUID of the cluster at CAST AI, to choose a registration by id.
+      - In check mode it may be C((known after apply)), as an earlier task returns it that would register the cluster.
     type: str
   credentials_secret:
     description: Name of the Secret that holds the cluster's token, under the key C(API_KEY).

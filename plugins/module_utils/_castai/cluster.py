@@ -44,7 +44,10 @@ OPTIONS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Desired:
-    """What the user asks for. cluster_id is empty where CAST AI's list is to be searched."""
+    """What the user asks for.
+
+    cluster_id: empty where CAST AI's list is to be searched; UNKNOWN where an earlier task of a check registers.
+    """
 
     name: str
     provider: str
@@ -148,7 +151,7 @@ def desired(params: Parameters) -> Desired:
         provider=params["provider"],
         region=params["region"],
         account_id=account,
-        cluster_id="" if cluster_id == UNKNOWN else cluster_id,
+        cluster_id=cluster_id,
         namespace=params["namespace"],
         secret=params["credentials_secret"],
         manage_token=params["manage_token"],
@@ -187,7 +190,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
 
 def find_record(castai: CastAi, wanted: Desired) -> Cluster | None:
     """CAST AI's record of the cluster: by id, or the one of its list with the same provider block."""
-    if wanted.cluster_id:
+    if wanted.cluster_id not in ("", UNKNOWN):
         record = castai.get_cluster(wanted.cluster_id)
         return record if record and not record.gone else None
     facts = {"clusterName": wanted.name, "region": wanted.region}
@@ -215,7 +218,7 @@ def plan(current: Current, wanted: Desired) -> Iterable[Action]:
     if refusal:
         raise Refused(refusal)
     cluster_id = record.id if record else UNKNOWN
-    if record is None:
+    if record is None and wanted.cluster_id != UNKNOWN:
         block = {"eks": {"accountId": eks.account_id, "region": eks.region, "clusterName": eks.name}}
         yield Register(
             f"register EKS cluster {eks.name} of account {eks.account_id} in {eks.region} with CAST AI",
@@ -258,7 +261,7 @@ def _wrong_record(record: Cluster | None, eks: EksCluster, wanted: Desired) -> s
         return (
             f"CAST AI has no cluster {wanted.cluster_id} in the organisation of this API key:"
             " check cluster_id and castai_api_key."
-            if wanted.cluster_id
+            if wanted.cluster_id not in ("", UNKNOWN)
             else ""
         )
     name, account = record.facts.get("clusterName"), record.facts.get("accountId")

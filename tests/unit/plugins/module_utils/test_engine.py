@@ -245,6 +245,15 @@ def test_a_refusal_comes_before_the_first_write_in_check_mode_too(check: bool) -
     assert (drawer.writes, drawer.closed) == ([], 1)
 
 
+def test_a_value_known_after_apply_is_taken_in_check_mode_only() -> None:
+    params = {"things": {"box": UNKNOWN}}
+    assert reconcile(subject(Drawer()), params, True, lambda line: None).changed
+    drawer = Drawer()
+    with pytest.raises(Refused, match=r"things\.box is \(known after apply\)"):
+        reconcile(subject(drawer), params, False, lambda line: None)
+    assert not drawer.things
+
+
 def test_a_failed_read_before_any_write_is_told_as_it_is() -> None:
     def broken(gateway: Drawer, wanted: Any) -> Any:
         raise CallFailed("No answer.")
