@@ -19,6 +19,7 @@ from typing import Any, Callable
 from urllib.parse import urlencode
 
 from .._engine import CallFailed, Conflict, Refused
+from .._options import sendable
 
 try:
     import kubernetes.client
@@ -29,6 +30,7 @@ try:
 except ImportError as error:
     MISSING = str(error)
 
+CONNECT_TIMEOUT = 5.0
 TIMEOUT = 30.0
 TOKEN_SECONDS = 600.0
 """Age at which a signed token is renewed; EKS takes it for 900 s."""
@@ -36,29 +38,42 @@ TRIES = 5
 FIELD_MANAGER = "castai-onboarding"
 Object = dict[str, Any]
 
-_PLURALS = {
-    "NetworkPolicy": "networkpolicies",
-    "PriorityClass": "priorityclasses",
-    "StorageClass": "storageclasses",
-    "IngressClass": "ingressclasses",
-    "Ingress": "ingresses",
-}
 _CLUSTER_WIDE = frozenset(
     {
         "APIService",
+        "CSIDriver",
+        "CSINode",
+        "CertificateSigningRequest",
         "ClusterRole",
         "ClusterRoleBinding",
+        "ComponentStatus",
         "CustomResourceDefinition",
+        "DeviceClass",
+        "FlowSchema",
+        "IPAddress",
         "IngressClass",
+        "MutatingAdmissionPolicy",
+        "MutatingAdmissionPolicyBinding",
         "MutatingWebhookConfiguration",
         "Namespace",
         "Node",
         "PersistentVolume",
         "PriorityClass",
+        "PriorityLevelConfiguration",
+        "ResourceSlice",
+        "RuntimeClass",
+        "SelfSubjectAccessReview",
+        "SelfSubjectReview",
+        "SelfSubjectRulesReview",
+        "ServiceCIDR",
         "StorageClass",
+        "SubjectAccessReview",
+        "TokenReview",
         "ValidatingAdmissionPolicy",
         "ValidatingAdmissionPolicyBinding",
         "ValidatingWebhookConfiguration",
+        "VolumeAttachment",
+        "VolumeAttributesClass",
     }
 )
 
@@ -78,11 +93,22 @@ class Rejected(CallFailed):
 def path_of(api_version: str, kind: str, name: str | None, namespace: str | None) -> str:
     """The REST path of a built-in object, or of its collection where name is None.
 
-    api_version: "v1", "apps/v1"; kind: "Deployment". Kubernetes' plurals are regular but for a few.
+    api_version: "v1", "apps/v1"; kind: "Deployment".
     """
     root = "/api/v1" if api_version == "v1" else f"/apis/{api_version}"
     scope = f"/namespaces/{namespace}" if namespace and kind not in _CLUSTER_WIDE else ""
-    return f"{root}{scope}/{_PLURALS.get(kind, kind.lower() + 's')}" + (f"/{name}" if name else "")
+    return f"{root}{scope}/{_plural(kind.lower())}" + (f"/{name}" if name else "")
+
+
+def _plural(kind: str) -> str:
+    """Kubernetes' plurals are English ones; Endpoints is the only kind that is a plural itself."""
+    if kind == "endpoints":
+        return kind
+    if kind.endswith("s"):
+        return f"{kind}es"
+    if kind.endswith("y"):
+        return f"{kind[:-1]}ies"
+    return f"{kind}s"
 
 
 class Kubernetes:
@@ -194,7 +220,7 @@ class Kubernetes:
 
     def _authorization(self, fresh: bool = False) -> str:
         if self._sign is None:
-            return str(self._configuration.get_api_key_with_prefix("authorization") or "")
+            return _bearer(self._configuration)
         if fresh or time.monotonic() - self._signed_at > TOKEN_SECONDS:
             self._token, self._signed_at = self._sign(), time.monotonic()
         return f"Bearer {self._token}"
@@ -218,7 +244,7 @@ class Kubernetes:
                 time.sleep(0.2 * 2**attempt)
         if 200 <= status < 300:
             return answer
-        message = str(answer.get("message") or f"HTTP {status}")
+        message = str(answer.get("message") or f"HTTP {status}").rstrip(".")
         text = f"{method} {path} at {self.host}: {message}"
         if status == 409:
             raise Conflict(f"{text}.")
@@ -237,6 +263,8 @@ class Kubernetes:
         headers = {"Accept": "application/json", "User-Agent": "castai.onboarding"}
         authorization = self._authorization()
         if authorization:
+            if not sendable(authorization.replace("Bearer ", "", 1)):
+                raise Refused(f"The token for {self.host} has a blank, line break or special character in it.")
             headers["Authorization"] = authorization
         if body is not None:
             headers["Content-Type"] = content
@@ -246,37 +274,51 @@ class Kubernetes:
                 url,
                 headers=headers,
                 body=None if body is None else json.dumps(body),
-                timeout=TIMEOUT,
+                timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=TIMEOUT),
                 retries=False,
                 redirect=False,
             )
         except urllib3.exceptions.HTTPError as error:
             return 0, {"message": str(error)}
         try:
-            parsed = json.loads(answer.data or b"{}")
+            parsed = json.loads(answer.data)
         except ValueError:
-            parsed = {"message": answer.data[:200].decode(errors="replace")}
-        return answer.status, parsed if isinstance(parsed, dict) else {}
+            parsed = None
+        if isinstance(parsed, dict):
+            return answer.status, parsed
+        text = answer.data[:200].decode(errors="replace").strip()
+        if 200 <= answer.status < 300:
+            raise CallFailed(f"What answers at {self.host} is no Kubernetes API server: it says {text!r}.")
+        return answer.status, {"message": f"HTTP {answer.status} {text}".strip()}
 
 
 def by_kubeconfig(path: str, context: str | None) -> Kubernetes:
     """By a kubeconfig file and a context of it (its current one where context is None)."""
     _need_client()
     configuration = kubernetes.client.Configuration()
+    problem = ""
     try:
         kubernetes.config.load_kube_config(  # type: ignore[no-untyped-call]
             config_file=path, context=context, client_configuration=configuration, persist_config=False
         )
-    except (kubernetes.config.ConfigException, OSError, ValueError) as error:
+    except Exception as error:  # the client lets through whatever YAML of another shape makes it run into
+        problem = str(error).rstrip(".")
+    else:
+        if not configuration.host:
+            problem = "its cluster has no server"
+        elif not (configuration.api_key or configuration.cert_file):
+            # A command that fails is only logged by the client.
+            problem = "it gives no credentials: its user has none, or the command that prints them failed"
+    if problem:
         raise Refused(
-            f"kubeconfig {path!r}, context {context or '(current)'}: {error}. Check kubeconfig and context."
-        ) from error
+            f"kubeconfig {path!r}, context {context or '(current)'}: {problem}. Check kubeconfig and context."
+        )
     sign = None
     if configuration.refresh_api_key_hook is not None:
 
         def sign() -> str:
-            configuration.refresh_api_key_hook(configuration)
-            return str(configuration.get_api_key_with_prefix("authorization") or "").replace("Bearer ", "", 1)
+            # This runs the kubeconfig's command again once its token has expired.
+            return _bearer(configuration).replace("Bearer ", "", 1)
 
     return Kubernetes(configuration, sign=sign)
 
@@ -294,6 +336,14 @@ def by_token(
     if token:
         configuration.api_key = {"authorization": f"Bearer {token}"}
     return Kubernetes(configuration, ca_pem, sign)
+
+
+def _bearer(configuration: Any) -> str:
+    """The Authorization header of a configuration, or an empty text.
+
+    Releases of the client keep the token under different names, but all show it here.
+    """
+    return str((configuration.auth_settings().get("BearerToken") or {}).get("value") or "")
 
 
 def _need_client() -> None:

@@ -35,6 +35,7 @@ def served() -> Iterator[tuple[Address, Script]]:
 def wire(served: tuple[Address, Script], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wire:
     """The server, trusted by whoever goes by the environment, and reached past any proxy."""
     address, script = served
+    script.play(None)
     file = tmp_path / "server-ca.pem"
     file.write_text(address.ca_pem, encoding="utf-8")
     monkeypatch.setenv("SSL_CERT_FILE", str(file))

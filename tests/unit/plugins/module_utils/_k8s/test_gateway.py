@@ -1,0 +1,401 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Conflict, Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._k8s import gateway
+from ansible_collections.castai.onboarding.plugins.module_utils._k8s.gateway import (
+    Kubernetes,
+    Rejected,
+    by_kubeconfig,
+    by_token,
+    path_of,
+)
+from tests.sandbox.pki import Authority
+from tests.support.https import reply
+from tests.unit.plugins.conftest import Wire
+
+TOKEN = "CANARY-bearer"
+SECRET = path_of("v1", "Secret", "s", "n")
+SECRETS = path_of("v1", "Secret", None, "n")
+RESOURCES = json.loads((Path(__file__).parent / "resources-1.36.3.json").read_text(encoding="utf-8"))
+"""Every kind that Kubernetes 1.36.3 serves by itself: API version, kind, plural, whether it lives in a namespace.
+
+Collected from the built control plane: `resources` (without subresources, whose names have a slash) of GET /api/v1
+and of GET /apis/GROUP/VERSION for each version that GET /apis lists.
+"""
+
+
+def refusal(status: int, message: str) -> Any:
+    return reply(
+        status, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": status}
+    )
+
+
+@pytest.fixture
+def cluster(wire: Wire) -> Kubernetes:
+    return by_token(wire.url, TOKEN, wire.ca_pem, True)
+
+
+def tokens(wire: Wire) -> list[str]:
+    return [request.headers.get("authorization", "") for request in wire.script.received]
+
+
+# Paths
+
+
+@pytest.mark.parametrize(("version", "kind", "plural", "namespaced"), RESOURCES, ids=lambda value: str(value))
+def test_path_of_every_built_in_kind(version: str, kind: str, plural: str, namespaced: bool) -> None:
+    root = "/api/v1" if version == "v1" else f"/apis/{version}"
+    place = f"{root}/namespaces/n/{plural}" if namespaced else f"{root}/{plural}"
+    assert path_of(version, kind, "x", "n") == f"{place}/x"
+    assert path_of(version, kind, None, "n") == place
+    assert path_of(version, kind, None, None) == f"{root}/{plural}"
+
+
+# Verbs
+
+
+def test_get_gives_the_object_as_it_is_and_none_for_what_is_not_there(wire: Wire, cluster: Kubernetes) -> None:
+    wire.script.play(reply(200, {"kind": "Secret", "fieldOfTheFuture": [1]}), refusal(404, "not found"))
+    assert cluster.get(SECRET) == {"kind": "Secret", "fieldOfTheFuture": [1]}
+    assert cluster.get(SECRETS, labelSelector="owner=helm,name=a b") is None
+    first, second = wire.script.received
+    assert (first.method, first.path, first.query) == ("GET", "/api/v1/namespaces/n/secrets/s", "")
+    assert (second.path, second.query) == ("/api/v1/namespaces/n/secrets", "labelSelector=owner%3Dhelm%2Cname%3Da+b")
+    assert tokens(wire) == [f"Bearer {TOKEN}"] * 2
+
+
+@pytest.mark.parametrize(
+    ("write", "method", "content"),
+    [
+        (lambda cluster: cluster.create(SECRETS, {"a": 1}), "POST", "application/json"),
+        (lambda cluster: cluster.replace(SECRET, {"a": 1}), "PUT", "application/json"),
+        (lambda cluster: cluster.patch(SECRET, {"a": 1}), "PATCH", "application/merge-patch+json"),
+        (lambda cluster: cluster.delete(SECRET, {"a": 1}), "DELETE", "application/json"),
+    ],
+)
+def test_writes(
+    wire: Wire, cluster: Kubernetes, write: Callable[[Kubernetes], object], method: str, content: str
+) -> None:
+    wire.script.play(reply(200, {"made": True}), refusal(409, "the object has been modified"))
+    write(cluster)
+    with pytest.raises(Conflict, match=r"the object has been modified\.$"):
+        write(cluster)
+    request = wire.script.received[0]
+    assert (request.method, request.headers["content-type"], json.loads(request.body)) == (method, content, {"a": 1})
+    assert ("fieldManager=castai-onboarding" in request.query) is (method != "DELETE")
+
+
+def test_deleting_what_is_gone_is_success(wire: Wire, cluster: Kubernetes) -> None:
+    wire.script.play(refusal(404, "not found"))
+    cluster.delete(SECRET)
+
+
+def test_writing_to_what_is_gone_is_a_failure(wire: Wire, cluster: Kubernetes) -> None:
+    wire.script.play(refusal(404, 'namespaces "n" not found'))
+    with pytest.raises(Rejected, match='namespaces "n" not found'):
+        cluster.create(SECRETS, {})
+
+
+@pytest.mark.parametrize(
+    ("status", "allowed"), [({"allowed": True}, True), ({"allowed": False}, False), ({}, False), (None, False)]
+)
+def test_can_asks_for_an_access_review(wire: Wire, cluster: Kubernetes, status: Any, allowed: bool) -> None:
+    wire.script.play(reply(201, {"status": status}))
+    assert cluster.can("create", "apps", "deployments", "n") is allowed
+    (request,) = wire.script.received
+    assert (request.method, request.path) == ("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
+    assert json.loads(request.body)["spec"]["resourceAttributes"] == {
+        "verb": "create",
+        "group": "apps",
+        "resource": "deployments",
+        "namespace": "n",
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "version"),
+    [({"major": "1", "minor": "36"}, (1, 36)), ({"major": "1", "minor": "20+"}, (1, 20)), ({}, (0, 0))],
+)
+def test_version(wire: Wire, cluster: Kubernetes, body: Any, version: tuple[int, int]) -> None:
+    wire.script.play(reply(200, body))
+    assert cluster.version() == version
+
+
+# Tokens that age
+
+
+@pytest.fixture
+def signing(wire: Wire) -> Kubernetes:
+    fresh = (f"CANARY-signed-{number}" for number in itertools.count(1))
+    return by_token(wire.url, None, wire.ca_pem, True, lambda: next(fresh))
+
+
+def test_a_signed_token_serves_many_calls(wire: Wire, signing: Kubernetes) -> None:
+    wire.script.play(reply(200, {}))
+    for _ in range(3):
+        signing.get(SECRET)
+    assert tokens(wire) == ["Bearer CANARY-signed-1"] * 3
+
+
+def test_a_signed_token_is_renewed_by_its_age(wire: Wire, signing: Kubernetes, monkeypatch: pytest.MonkeyPatch) -> None:
+    wire.script.play(reply(200, {}))
+    signing.get(SECRET)
+    monkeypatch.setattr(gateway, "TOKEN_SECONDS", 0.0)
+    signing.get(SECRET)
+    assert tokens(wire) == ["Bearer CANARY-signed-1", "Bearer CANARY-signed-2"]
+
+
+@pytest.mark.parametrize("write", [False, True])
+def test_a_signed_token_that_is_refused_is_renewed_once(wire: Wire, signing: Kubernetes, write: bool) -> None:
+    wire.script.play(refusal(401, "Unauthorized"), reply(200, {"fine": True}))
+    assert (signing.create(SECRETS, {}) if write else signing.get(SECRETS)) == {"fine": True}
+    assert tokens(wire) == ["Bearer CANARY-signed-1", "Bearer CANARY-signed-2"]
+    wire.script.play(refusal(401, "Unauthorized"))
+    with pytest.raises(Rejected, match="does not know these credentials"):
+        signing.get(SECRET)
+    assert len(wire.script.received) == 2
+
+
+def test_a_given_token_that_is_refused_is_not_tried_again(wire: Wire, cluster: Kubernetes) -> None:
+    wire.script.play(refusal(401, "Unauthorized"))
+    with pytest.raises(Rejected, match=r"Unauthorized\. The API server does not know these credentials"):
+        cluster.get(SECRET)
+    assert len(wire.script.received) == 1
+
+
+# Trouble
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that were not slept."""
+    pauses: list[float] = []
+    monkeypatch.setattr(gateway.time, "sleep", pauses.append)
+    return pauses
+
+
+@pytest.mark.parametrize("answer", [reply(429), reply(500), reply(502, b"<html>"), reply(503), reply(504), None])
+def test_reads_are_repeated(wire: Wire, cluster: Kubernetes, hasty: list[float], answer: Any) -> None:
+    wire.script.play(answer, answer, reply(200, {"fine": True}))
+    assert cluster.get(SECRET) == {"fine": True}
+    assert len(hasty) == 2
+
+
+def test_writes_are_repeated_only_when_they_were_not_taken(wire: Wire, cluster: Kubernetes, hasty: list[float]) -> None:
+    wire.script.play(reply(429), reply(201, {"fine": True}))
+    assert cluster.create(SECRETS, {}) == {"fine": True}
+    for answer in (reply(500), reply(503), None):
+        wire.script.play(answer, reply(201, {"fine": True}))
+        with pytest.raises(CallFailed):
+            cluster.create(SECRETS, {})
+    assert len(hasty) == 1
+
+
+def test_a_server_that_stays_away_is_given_up(wire: Wire, cluster: Kubernetes, hasty: list[float]) -> None:
+    wire.script.play(None)
+    with pytest.raises(CallFailed, match=r"did not answer: .* Is it reachable from where this runs"):
+        cluster.get(SECRET)
+    assert len(wire.script.received) == gateway.TRIES
+    assert sum(hasty) < 10
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (refusal(403, "secrets is forbidden"), "secrets is forbidden. These credentials may not do this."),
+        (refusal(422, "spec is wrong."), "spec is wrong."),
+        (reply(400, b"<html>no</html>"), "HTTP 400 <html>no</html>."),
+        (reply(400), "HTTP 400."),
+        (reply(302, None, ("Location", "https://elsewhere.example")), "HTTP 302."),
+    ],
+)
+def test_a_refusal_is_told_in_the_servers_words(wire: Wire, cluster: Kubernetes, answer: Any, sentence: str) -> None:
+    wire.script.play(answer)
+    with pytest.raises(Rejected) as caught:
+        cluster.get(SECRET)
+    assert str(caught.value) == f"GET /api/v1/namespaces/n/secrets/s at {wire.url}: {sentence}"
+    assert len(wire.script.received) == 1
+
+
+@pytest.mark.parametrize("body", [b"<html>Log in to the Wi-Fi</html>", b'{"kind": "half', b"[]", None])
+def test_what_is_no_kubernetes_is_told(wire: Wire, cluster: Kubernetes, body: bytes | None) -> None:
+    wire.script.play(reply(200, body))
+    with pytest.raises(CallFailed, match="is no Kubernetes API server"):
+        cluster.get(SECRET)
+
+
+@pytest.mark.parametrize("ca_pem", [Authority("somebody else").pem, "no certificate"])
+def test_a_server_with_another_certificate_authority_is_not_talked_to(
+    wire: Wire, hasty: list[float], ca_pem: str
+) -> None:
+    with pytest.raises(CallFailed, match=r"did not answer: .*certificate"):
+        by_token(wire.url, TOKEN, ca_pem, True).get(SECRET)
+    assert wire.script.received == []
+
+
+def test_certificates_are_not_checked_when_the_user_says_so(wire: Wire) -> None:
+    wire.script.play(reply(200, {"fine": True}))
+    assert by_token(wire.url, TOKEN, "", False).get(SECRET) == {"fine": True}
+
+
+def test_an_address_where_nothing_listens(hasty: list[float]) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"https://127.0.0.1:{unused.getsockname()[1]}"
+        with pytest.raises(CallFailed, match=f"{url} did not answer"):
+            by_token(url, TOKEN, "", True).get(SECRET)
+
+
+@pytest.mark.parametrize("host", ["", "http://10.0.0.1", "10.0.0.1:6443"])
+def test_only_https_will_do_for_a_host(host: str) -> None:
+    with pytest.raises(Refused, match="starting with https://"):
+        by_token(host, TOKEN, "", True)
+
+
+@pytest.mark.parametrize("token", [f"{TOKEN}\n", f"{TOKEN} {TOKEN}", f"{TOKEN}\u2026"])
+def test_a_token_that_was_copied_badly_is_refused_unseen(wire: Wire, token: str) -> None:
+    with pytest.raises(Refused, match="has a blank, line break or special character") as caught:
+        by_token(wire.url, token, wire.ca_pem, True).get(SECRET)
+    assert "CANARY" not in str(caught.value)
+
+
+@pytest.mark.parametrize("answer", [refusal(401, "no"), refusal(403, "no"), refusal(409, "no"), reply(200, b"<"), None])
+def test_the_token_is_in_no_error(wire: Wire, cluster: Kubernetes, hasty: list[float], answer: Any) -> None:
+    wire.script.play(answer)
+    with pytest.raises((CallFailed, Conflict)) as caught:
+        cluster.create(SECRETS, {"data": {"x": "CANARY-data"}})
+    assert "CANARY" not in f"{caught.value} {caught.value!r} {vars(caught.value)} {caught.value.__cause__}"
+
+
+# Kubeconfigs
+
+
+def config(wire: Wire, user: dict[str, Any], **cluster: Any) -> dict[str, Any]:
+    inline = {"certificate-authority-data": base64.b64encode(wire.ca_pem.encode()).decode()}
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "here",
+        "clusters": [{"name": "c", "cluster": {"server": wire.url, **(cluster or inline)}}],
+        "users": [{"name": "u", "user": user}],
+        "contexts": [
+            {"name": "here", "context": {"cluster": "c", "user": "u"}},
+            {"name": "there", "context": {"cluster": "gone", "user": "u"}},
+        ],
+    }
+
+
+def written(folder: Path, content: Any) -> str:
+    file = folder / "kubeconfig"
+    file.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return str(file)
+
+
+def test_a_kubeconfig_with_token_and_inline_certificates(wire: Wire, tmp_path: Path) -> None:
+    wire.script.play(reply(200, {"fine": True}))
+    cluster = by_kubeconfig(written(tmp_path, config(wire, {"token": TOKEN})), None)
+    assert cluster.get(SECRET) == {"fine": True}
+    assert (cluster.host, cluster.ca_pem()) == (wire.url, wire.ca_pem)
+    assert tokens(wire) == [f"Bearer {TOKEN}"]
+    made = Path(cluster._configuration.ssl_ca_cert)
+    assert made.exists()
+    cluster.close()
+    assert not made.exists()
+
+
+def test_a_kubeconfig_with_a_command_for_the_token(wire: Wire, tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    program = tmp_path / "credentials.py"
+    program.write_text(
+        "import json, pathlib\n"
+        f"file = pathlib.Path({str(count)!r})\n"
+        "n = int(file.read_text()) + 1 if file.exists() else 1\n"
+        "file.write_text(str(n))\n"
+        "status = {'token': f'CANARY-run-{n}', 'expirationTimestamp': '2020-01-01T00:00:00Z'}\n"
+        "version = 'client.authentication.k8s.io/v1'\n"
+        "print(json.dumps({'apiVersion': version, 'kind': 'ExecCredential', 'status': status}))\n",
+        encoding="utf-8",
+    )
+    command = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": sys.executable,
+        "args": ["-S", str(program)],
+        "interactiveMode": "Never",
+    }
+    wire.script.play(reply(200, {"fine": True}), refusal(401, "Unauthorized"), reply(200, {"fine": True}))
+    cluster = by_kubeconfig(written(tmp_path, config(wire, {"exec": command})), "here")
+    assert cluster.get(SECRET) == cluster.get(SECRET) == {"fine": True}
+    first, second, third = tokens(wire)
+    assert first == second
+    assert third not in (first, "")
+    cluster.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "context", "sentence"),
+    [
+        (None, None, "No configuration found"),
+        ("", None, "is empty"),
+        ("just CANARY", None, "."),
+        ("- CANARY", None, "."),
+        ("users: [CANARY\n  x: : y", None, "while parsing"),
+        ({"apiVersion": "v1", "kind": "Config"}, None, "current-context"),
+        (lambda wire: config(wire, {"token": TOKEN}), "nowhere", "nowhere"),
+        (lambda wire: config(wire, {"token": TOKEN}), "there", "gone"),
+        (lambda wire: config(wire, {"token": TOKEN}, server=""), None, "its cluster has no server"),
+        (lambda wire: config(wire, {"token": TOKEN}, **{"certificate-authority": "/no/such"}), None, "/no/such"),
+        (lambda wire: config(wire, {"token": TOKEN}, **{"certificate-authority-data": "CANARY"}), None, "padding"),
+        (lambda wire: config(wire, {}), None, "it gives no credentials"),
+        (
+            lambda wire: config(
+                wire, {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "/no/such"}}
+            ),
+            None,
+            "the command that prints them failed",
+        ),
+    ],
+)
+def test_a_kubeconfig_that_is_no_use_is_refused(
+    wire: Wire, tmp_path: Path, content: Any, context: str | None, sentence: str
+) -> None:
+    path = str(tmp_path / "none")
+    if content is not None:
+        path = written(tmp_path, content(wire) if callable(content) else content)
+    with pytest.raises(Refused, match="Check kubeconfig and context") as caught:
+        by_kubeconfig(path, context)
+    assert path in str(caught.value)
+    assert sentence in str(caught.value)
+    assert "CANARY" not in str(caught.value)
+
+
+def test_the_kubeconfig_for_helm_leads_to_the_same_server_with_a_fresh_token(
+    wire: Wire, signing: Kubernetes, tmp_path: Path
+) -> None:
+    wire.script.play(reply(200, {"fine": True}))
+    signing.get(SECRET)
+    again = by_kubeconfig(written(tmp_path, signing.kubeconfig()), None)
+    assert again.get(SECRET) == {"fine": True}
+    assert again.ca_pem() == wire.ca_pem
+    assert tokens(wire) == ["Bearer CANARY-signed-1", "Bearer CANARY-signed-2"]
+    again.close()
+
+
+def test_the_kubeconfig_for_helm_skips_the_check_only_when_the_user_says_so(wire: Wire) -> None:
+    checked = json.loads(by_token(wire.url, TOKEN, "", True).kubeconfig())["clusters"][0]["cluster"]
+    unchecked = json.loads(by_token(wire.url, TOKEN, "", False).kubeconfig())["clusters"][0]["cluster"]
+    assert (checked, unchecked) == ({"server": wire.url}, {"server": wire.url, "insecure-skip-tls-verify": True})
