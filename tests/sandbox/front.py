@@ -11,7 +11,7 @@ import ssl
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,9 @@ from urllib.parse import parse_qs, unquote
 
 from .etcd import Etcd
 from .gate import Address, Entry, Gate, Stream
-from .kube import Kubernetes
 from .pki import Authority
 from .server import Server
+from .webhook import stamped
 from .wire import Call, Request, Response
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
@@ -29,6 +29,7 @@ _WRITES = {"create", "update", "patch", "delete", "deletecollection"}
 _REVIEWS = ("accessreviews", "rulesreviews", "tokenreviews", "selfsubjectreviews")  # endings: asked, not written
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "content-length", "te"}
 _AUDIT_SECONDS = 3.0
+_REST_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -160,17 +161,19 @@ class Front:
         name: str,
         gate: Gate,
         authority: Authority,
-        api: Kubernetes,
+        port: int,
         owner_token: str,
         etcd: Etcd,
         audit: AuditLog,
+        now: Callable[[], float],
     ) -> None:
         self.name = name
         self._gate = gate
-        self._api = api
+        self._port = port
         self._owner_token = owner_token
         self._etcd = etcd
         self._audit = audit
+        self._now = now
         self._prefix = f"/{name}/"
         self._baseline: Mapping[str, bytes] = {}
         self._tls = ssl.create_default_context(cadata=authority.pem)
@@ -215,6 +218,8 @@ class Front:
             major, minor = self.version.split(".")
             return _json(200, {"major": major, "minor": minor, "gitVersion": f"v{self.version}.0"})
         headers = {name: value for name, value in request.headers.items() if name not in _HOP_BY_HOP}
+        if "authorization" in headers:
+            headers["authorization"] = stamped(headers["authorization"], self._now())
         url = f"{request.path}?{request.query}" if request.query else request.path
         response = self._send(request.method, url, request.body, headers)
         answered = tuple(response.getheaders())
@@ -232,16 +237,13 @@ class Front:
                 return kept.getresponse()
             except (ConnectionError, http.client.RemoteDisconnected):
                 kept.close()  # the API server had closed it while idle: the request was not processed
-        fresh = http.client.HTTPSConnection("127.0.0.1", self._api.port, context=self._tls)
+        fresh = http.client.HTTPSConnection("127.0.0.1", self._port, context=self._tls)
         self._upstream.connection = fresh
         fresh.request(method, url, body, headers)
         return fresh.getresponse()
 
     def control(self, verb: str, **args: Any) -> Any:
-        """`request` with method, path and body: any call as the world's administrator."""
-        if verb != "request":
-            raise ValueError(f"kubernetes has no control verb {verb!r}")
-        return self._api.request(args["method"], args["path"], args.get("body"))
+        raise ValueError(f"kubernetes has no verb {verb}: its administrator can do everything by the API")
 
     def state(self) -> dict[str, Any]:
         """Every stored object by "group/Kind namespace/name", as stored."""
@@ -249,8 +251,10 @@ class Front:
         return {_label(item): item for item in objects}
 
     def remember(self) -> None:
-        """Take what is there now for what `reset` goes back to."""
-        self._baseline = self._stored()
+        """Take what is there for what `reset` goes back to, once it has been the same for a moment."""
+        while self._difference():
+            self._baseline = self._stored()
+            time.sleep(_REST_SECONDS)
 
     def reset(self) -> None:
         """Write the remembered store back, until nothing differs: controllers still act on what they saw last."""

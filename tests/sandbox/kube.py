@@ -38,7 +38,6 @@ class Kubernetes:
         config = json.loads(kubeconfig.read_text(encoding="utf-8"))
         cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
         self._address = urlsplit(cluster["server"])
-        self.port = self._address.port
         self._context = ssl.create_default_context(cadata=_decode(cluster["certificate-authority-data"]))
         identity = Identity(_decode(user["client-certificate-data"]), _decode(user["client-key-data"]))
         load_identity(self._context, identity)

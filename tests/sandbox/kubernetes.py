@@ -34,6 +34,7 @@ ADMIN = "sandbox-admin"
 OPERATOR = "sandbox-operator"
 _READY_SECONDS = 60.0
 _NODES = "/api/v1/nodes"
+_CLUSTER_ROLES = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
 _CONFIG_MAPS = "/api/v1/namespaces/kube-system/configmaps"
 
 # Everybody but the world itself and the control plane's own components.
@@ -95,7 +96,7 @@ class ControlPlane:
         self._start("kube-apiserver", *self._apiserver_flags(store))
         self.admin = Kubernetes(self._folder / "admin.kubeconfig")
         audit = AuditLog(self._folder / "audit.log")
-        self.front = Front(spec.name, gate, authority, self.admin, admin_token, store.client, audit)
+        self.front = Front(spec.name, gate, authority, self._port.number, admin_token, store.client, audit, webhook.now)
         if version(binaries).removeprefix("v").rpartition(".")[0] != spec.version:
             self.front.version = spec.version
         self.cluster = Cluster(
@@ -124,8 +125,16 @@ class ControlPlane:
         if self.spec.mode != "API":
             self.admin.create(_CONFIG_MAPS, _node_aws_auth(self.spec))
         self._wait("the nodes", lambda: all(_is_ready(node) for node in self.admin.items(_NODES)))
-        self._wait("the default service account", lambda: self.admin.get(_DEFAULT_ACCOUNT) is not None)
+        self._wait("the controllers", self._has_settled)
         self.front.remember()
+
+    def _has_settled(self) -> bool:
+        """Whether the controllers have made what every new cluster has: accounts, CA bundles, aggregated roles."""
+        namespaces = len(self.admin.items("/api/v1/namespaces"))
+        accounts = self.admin.items("/api/v1/serviceaccounts?fieldSelector=metadata.name=default")
+        bundles = self.admin.items("/api/v1/configmaps?fieldSelector=metadata.name=kube-root-ca.crt")
+        roles = [self.admin.get(f"{_CLUSTER_ROLES}/{name}") for name in ("admin", "edit", "view")]
+        return len(accounts) == len(bundles) == namespaces and all(role["rules"] for role in roles)
 
     def _aws_auth(self) -> dict[str, str] | None:
         found = self.admin.get(f"{_CONFIG_MAPS}/aws-auth")
@@ -181,7 +190,7 @@ class ControlPlane:
             *("--client-ca-file", file("ca.crt"), "--token-auth-file", file("tokens.csv")),
             *("--authentication-token-webhook-config-file", file("webhook.kubeconfig")),
             *("--authentication-token-webhook-version=v1", "--authentication-token-webhook-cache-ttl=1s"),
-            *("--service-account-issuer=https://kubernetes.default.svc", "--service-cluster-ip-range=10.0.0.0/24"),
+            *("--service-account-issuer=https://kubernetes.default.svc", "--service-cluster-ip-range=172.20.0.0/16"),
             *("--service-account-key-file", file("accounts.key")),
             *("--service-account-signing-key-file", file("accounts.key")),
             *("--authorization-mode=Node,RBAC", "--allow-privileged"),
@@ -211,9 +220,6 @@ class ControlPlane:
 
     def _file(self, name: str) -> str:
         return str(self._folder / name)
-
-
-_DEFAULT_ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"
 
 
 def _node(spec: ClusterSpec, number: int) -> dict[str, Any]:

@@ -28,6 +28,7 @@ _PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----\n?", re.DOTALL)
 _LEFT_OUT_KINDS = ("Event ", "events.k8s.io/Event ", "coordination.k8s.io/Lease ")
 _LEFT_OUT_FIELDS = {"managedFields", "resourceVersion", "generation", "observedGeneration"}
 _HASH_LABELS = ("pod-template-hash", "controller-revision-hash")
+_NODE_LABELS = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone")
 _ADDRESS_FIELDS = {"clusterIP", "clusterIPs", "podIP", "podIPs", "nodePort"}
 _HELM_TYPE = "helm.sh/release.v1"
 _SECRET_MARK = "CANARY"
@@ -39,6 +40,7 @@ _ID_FORMS = (
     r"(?:vpc|subnet|sg|sgr|eni|rtb|igw)-[0-9a-f]{8,17}",
     r"eks-cluster-sg-[a-z0-9-]+-[0-9]+",
     r"key:[0-9a-f]{16}",
+    r"kube-api-access-[a-z0-9]{5}",  # the volume that admission adds to a pod
     r"127\.0\.0\.1:[0-9]+",
 )
 _NEW_NAME = re.compile(r"<id [0-9a-f]{8}>")
@@ -94,7 +96,7 @@ def _cluster(objects: Mapping[str, Any]) -> dict[str, Any]:
             revision = int(item["metadata"]["labels"]["version"])
             releases[name] = max(releases.get(name, (0, None)), (revision, found), key=lambda pair: pair[0])
         else:
-            kept[label] = _secret(item) if item["kind"] == "Secret" else item
+            kept[label] = _READABLE.get(item["kind"], lambda same: same)(item)
     return kept | {name: found for name, (_revision, found) in releases.items()}
 
 
@@ -102,6 +104,16 @@ def _secret(item: Mapping[str, Any]) -> dict[str, Any]:
     """A Secret with its values readable, key material by the hash under which the state of CAST AI shows it."""
     values = {key: base64.b64decode(value).decode(errors="replace") for key, value in (item.get("data") or {}).items()}
     return {**item, "data": {key: _hashed(value) if _SECRET_MARK in value else value for key, value in values.items()}}
+
+
+def _pod(item: Mapping[str, Any]) -> dict[str, Any]:
+    """A Pod without the labels that it takes over from its node (Kubernetes 1.35, PodTopologyLabelsAdmission)."""
+    metadata = item["metadata"]
+    labels = {key: value for key, value in (metadata.get("labels") or {}).items() if key not in _NODE_LABELS}
+    return {**item, "metadata": {**metadata, "labels": labels}}
+
+
+_READABLE = {"Secret": _secret, "Pod": _pod}
 
 
 def _hashed(value: str) -> str:
