@@ -1,0 +1,117 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Somebody who connects the clusters of a world, with nothing on the machine but Python, Ansible and Helm."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.sandbox.build import binaries
+from tests.sandbox.client import Seen, World
+from tests.support.clusters import inventory
+from tests.support.playbook import PYTHON, SYSTEM_PATH, Run, Running, local_play, start_playbook
+
+PLAYBOOK = "castai.onboarding.connect"
+ROLE_IN_MODULES = [
+    local_play({"ansible.builtin.include_role": {"name": "castai.onboarding.eks_connect"}}, in_module=True)
+]
+"""What the playbook does, with every module a process of its own."""
+
+UNKNOWN = "(known after apply)"
+WAIT = 60
+
+# What Helm was started with, for the search for secrets: `set` shows all variables of the shell, so the environment.
+_HELM = """#!/bin/sh
+{{ echo "arguments: $*"; set; echo; }} >> {log}
+exec {helm} "$@"
+"""
+
+
+class Operator:
+    """folder: home and temporary files of all runs. environment: as exported; the world's, with the keys, by default."""
+
+    def __init__(self, world: World, folder: Path) -> None:
+        self.world = world
+        self.folder = folder
+        self.environment = {name: value for name, value in world.env().items() if name != "PATH"}
+        self.helm_log = folder / "helm.log"
+        helm = folder / "bin" / "helm"
+        helm.parent.mkdir(parents=True)
+        helm.write_text(
+            _HELM.format(log=shlex.quote(str(self.helm_log)), helm=shlex.quote(str(binaries() / "helm"))),
+            encoding="utf-8",
+        )
+        helm.chmod(0o755)
+        self.path: tuple[Path, ...] = (PYTHON, helm.parent)
+
+    @property
+    def search_path(self) -> str:
+        """PATH as the playbook gets it."""
+        return os.pathsep.join(map(str, self.path))
+
+    def inventory(self, *names: str, **variables: Any) -> dict[str, Any]:
+        clusters = self.world.clusters()
+        common = {"eks_connect_wait_timeout": WAIT, **variables}
+        return inventory([clusters[name] for name in names], common)
+
+    def start(
+        self,
+        *arguments: str,
+        hosts: Sequence[str] = ("prod",),
+        playbook: str | Sequence[Mapping[str, Any]] = PLAYBOOK,
+        given: Mapping[str, Any] | None = None,
+        **variables: Any,
+    ) -> Running:
+        """Start connecting these clusters. given: the inventory, where it is not simply them with these variables."""
+        path = self.path if playbook == PLAYBOOK else (*self.path, *SYSTEM_PATH)
+        return start_playbook(
+            self.folder,
+            playbook,
+            *arguments,
+            inventory=given or self.inventory(*hosts, **variables),
+            environment=self.environment,
+            path=path,
+        )
+
+    def connect(self, *arguments: str, **options: Any) -> Run:
+        return self.start(*arguments, **options).wait()
+
+    def helm_starts(self) -> list[str]:
+        """Helm's arguments, start by start."""
+        if not self.helm_log.exists():
+            return []
+        lines = self.helm_log.read_text(encoding="utf-8").splitlines()
+        return [line.removeprefix("arguments: ") for line in lines if line.startswith("arguments: ")]
+
+
+def succeeded(run: Run) -> Run:
+    """The run, after a look that it was good."""
+    assert run.status == 0, run.output
+    return run
+
+
+def changed_nothing(run: Run) -> Run:
+    succeeded(run)
+    assert set(run.changed.values()) == {0}, run.actions()
+    return run
+
+
+def writes(world: World, since: int = 0) -> list[Seen]:
+    """What the operator's credentials wrote, by all journals."""
+    return world.journal(since=since, writes=True)
+
+
+def rounds(calls: Sequence[Seen]) -> int:
+    """How many times calls had to wait for the answers of calls before them."""
+    count, end = 0, 0.0
+    for call in sorted(calls, key=lambda call: call.at):
+        if call.at >= end:
+            count, end = count + 1, call.end
+        else:
+            end = min(end, call.end)
+    return count

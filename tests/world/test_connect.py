@@ -1,0 +1,66 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plan is what the run does, a second run does nothing, and one run mends what has broken."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from tests.sandbox.client import World
+
+from .connecting import UNKNOWN, Operator, changed_nothing, rounds, succeeded, writes
+
+NAMESPACE = "/api/v1/namespaces/castai-agent"
+DEPLOYMENT = "/apis/apps/v1/namespaces/castai-agent/deployments/castai-agent"
+RECORDS = f"{NAMESPACE}/secrets?labelSelector=owner%3Dhelm"
+LATENCY = 1000  # ms: longer than boto3 needs to make a client, so that calls of one round overlap
+
+
+def told(actions: list[str], cluster_id: str) -> list[str]:
+    """The sentences as they would read had the id been known."""
+    return [action.replace(UNKNOWN, cluster_id) for action in actions]
+
+
+def test_the_plan_is_what_the_run_does_and_five_runs_mint_one_token(world: World, operator: Operator) -> None:
+    assert shutil.which("kubectl", path=operator.search_path) is None
+    assert shutil.which("aws", path=operator.search_path) is None
+    assert not (operator.folder / "home/.kube").exists()
+    hosts = ("prod", "other")
+
+    plan = succeeded(operator.connect("--check", "--diff", hosts=hosts))
+    assert writes(world) == []
+
+    run = succeeded(operator.connect("--diff", hosts=hosts))
+    for host in hosts:
+        cluster = run.of("castai_cluster", host)[-1]
+        assert cluster["cluster"]["agent_status"] == "online"
+        assert told(plan.actions(host), cluster["cluster_id"]) == told(run.actions(host), cluster["cluster_id"])
+        assert len(run.actions(host)) == 4
+
+    mark, helm = world.mark(), len(operator.helm_starts())
+    again = changed_nothing(operator.connect(hosts=hosts))
+    assert again.actions() == changed_nothing(operator.connect("--check", hosts=hosts)).actions() == []
+    for _ in range(2):
+        changed_nothing(operator.connect(hosts=hosts))
+    assert writes(world, mark) == []
+    assert len(operator.helm_starts()) == helm
+    minted = [call.who for call in world.journal() if call.operation == "CreateClusterToken"]
+    assert len(minted) == len(hosts)
+    assert [call for call in world.journal() if call.system == "refused"] == []
+
+
+def test_a_module_needs_at_most_three_rounds_of_reads(world: World, operator: Operator) -> None:
+    succeeded(operator.connect())
+    world.latency(LATENCY)
+    mark = world.mark()
+    again = changed_nothing(operator.connect())
+    calls = world.journal(mark)
+    asked = 0
+    for task in again.tasks:
+        own = [call for call in calls if task.at <= call.at and call.end <= task.end]
+        asked += len(own)
+        assert rounds(own) <= 3, (task.task, own)
+    assert asked == len(calls) > 0
