@@ -8,13 +8,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from .client import World, WorldError
+from .client import WORLD_VARIABLE, World, WorldError
 
 _DEFAULT_CLUSTER = "prod:eks"
 
@@ -55,12 +54,11 @@ def _fault(world: World, arguments: argparse.Namespace) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.sandbox", description="The local world of the tests.")
-    default = os.environ.get("CASTAI_SANDBOX_WORLD", "default")
     commands = parser.add_subparsers(required=True)
 
     def add(name: str, help_text: str, run: Callable[[World, argparse.Namespace], object]) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=help_text)
-        command.add_argument("--world", default=default, metavar="NAME", help="which world (default: %(default)s)")
+        command.add_argument("--world", metavar="NAME", help=f"which world (default: ${WORLD_VARIABLE}, else default)")
         command.set_defaults(run=run)
         return command
 

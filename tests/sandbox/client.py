@@ -28,7 +28,8 @@ from .normal import normalise
 from .spec import FAILURE, READY, ClusterSpec, world_folder
 
 _ROOT = Path(__file__).resolve().parents[2]
-_START_SECONDS = 120.0
+WORLD_VARIABLE = "CASTAI_SANDBOX_WORLD"
+_START_SECONDS = 180.0
 
 
 class WorldError(Exception):
@@ -85,15 +86,15 @@ class ClusterAccess:
 
 
 class World:
-    """One world by its name. As a context manager it takes the world down at the end.
+    """One world by its name, else that of CASTAI_SANDBOX_WORLD. As a context manager it ends with its block.
 
     >>> with World("example").up("prod:eks") as world:
     ...     world.kubernetes("prod").items("/api/v1/nodes")
     """
 
-    def __init__(self, name: str = "default") -> None:
-        self.name = name
-        self.folder = world_folder(name)
+    def __init__(self, name: str | None = None) -> None:
+        self.name = name or os.environ.get(WORLD_VARIABLE, "default")
+        self.folder = world_folder(self.name)
 
     def __enter__(self) -> World:
         return self
@@ -195,6 +196,7 @@ class World:
         deadline = time.monotonic() + _START_SECONDS
         while not (self.folder / READY).exists():
             if supervisor.poll() is not None or time.monotonic() > deadline:
+                processes.kill_recorded(self.folder)
                 log = (self.folder / "world.log").read_text(encoding="utf-8", errors="replace")
                 raise WorldError(f"world {self.name} does not come up:\n{log[-6000:]}")
             time.sleep(0.05)

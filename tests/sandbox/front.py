@@ -26,7 +26,8 @@ from .wire import Call, Request, Response
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
 _WRITES = {"create", "update", "patch", "delete", "deletecollection"}
-_REVIEWS = ("accessreviews", "rulesreviews", "tokenreviews", "selfsubjectreviews")  # endings: asked, not written
+# Endings of resources that are asked, not written: reviews, and a service account's token.
+_ASKED = ("accessreviews", "rulesreviews", "tokenreviews", "selfsubjectreviews", "serviceaccounts/token")
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "content-length", "te"}
 _AUDIT_SECONDS = 3.0
 _REST_SECONDS = 0.5
@@ -188,7 +189,7 @@ class Front:
 
     def classify(self, request: Request) -> Call:
         about = target(request)
-        asks = about.resource.endswith(_REVIEWS) or is_dry_run(request)
+        asks = about.resource.endswith(_ASKED) or is_dry_run(request)
         return about.call(self.name, write=about.verb in _WRITES and not asks)
 
     def audited(self, entries: Sequence[Entry]) -> list[Entry]:

@@ -119,7 +119,11 @@ class Gate:
         at = time.time()
         call = backend.classify(request)
         effects = self.faults.fire(call)
-        outcome = self._pass(backend, request, call, effects, lambda: self._end_caller(client, server))
+        try:
+            outcome = self._pass(backend, request, call, effects, lambda: self._end_caller(client, server))
+        except Exception as error:  # a defect of the world must show in the client and in its log
+            traceback.print_exc()
+            outcome = _Outcome(backend.fail(request, 500, "InternalError", f"the local world: {error!r}"), 500)
         self.journal.add(
             Entry(
                 mark=0,
@@ -148,7 +152,7 @@ class Gate:
                 return stopped
         if self._is_hidden(call):
             return _Outcome(backend.fail(request, 404, "NotFound", "not visible yet, the local world says"), 404)
-        response = _handle(backend, request)
+        response = backend.handle(request)
         for effect in effects:
             if isinstance(effect, Hide) and response.status < 400:
                 self._hide(call, effect.reads)
@@ -193,14 +197,6 @@ def _before(backend: Backend, request: Request, effect: Effect, end: Callable[[]
             end()
         return _Outcome(None, 0)
     return None
-
-
-def _handle(backend: Backend, request: Request) -> Response:
-    try:
-        return backend.handle(request)
-    except Exception as error:  # a defect of the world must show in the client and in its log, not end the connection
-        traceback.print_exc()
-        return backend.fail(request, 500, "InternalError", f"the local world: {error!r}")
 
 
 def _rival(backend: Backend, request: Request, rival: Rival) -> None:

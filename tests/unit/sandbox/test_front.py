@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Kubernetes requests mean, and clusters as the command line describes them."""
+"""What Kubernetes requests mean, clusters as the command line describes them, and the lock of a world."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.sandbox.front import AuditLog, Target, is_dry_run, object_name, target
+from tests.sandbox.locks import locked
 from tests.sandbox.spec import ClusterSpec, world_folder
 from tests.sandbox.wire import Request
 
@@ -63,6 +64,28 @@ def test_dry_run_by_query_and_by_body() -> None:
     assert is_dry_run(request("POST", "/api/v1/namespaces?dryRun=All", NAMED))
     assert is_dry_run(request("DELETE", "/api/v1/namespaces/n", b'{"dryRun":["All"]}'))
     assert not is_dry_run(request("POST", "/api/v1/namespaces", NAMED))
+
+
+def test_a_lock_is_for_one_and_leaves_no_file(tmp_path: Path) -> None:
+    path, order = tmp_path / "x.lock", list[str]()
+
+    def hold(name: str) -> None:
+        with locked(path, on_wait=lambda: order.append(f"{name} waits")):
+            order.append(name)
+
+    with locked(path):
+        threads = [threading.Thread(target=hold, args=(name,)) for name in "ab"]
+        for thread in threads:
+            thread.start()
+        while len(order) < 2:
+            time.sleep(0.01)
+        order.append("first")
+    for thread in threads:
+        thread.join()
+    assert sorted(order[:2]) == ["a waits", "b waits"]
+    assert order[2] == "first"
+    assert {"a", "b"} <= set(order[3:])
+    assert not path.exists()
 
 
 def test_audit_log_is_read_as_it_grows(tmp_path: Path) -> None:

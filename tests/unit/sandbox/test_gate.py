@@ -107,6 +107,14 @@ def test_a_defect_of_a_back_end_is_an_answer(gate: Gate, notes: Notes) -> None:
     assert (response.status, b"ZeroDivisionError" in response.body) == (500, True)
 
 
+def test_a_rival_that_fails_is_an_answer(gate: Gate, notes: Notes) -> None:
+    gate.faults.load([{"rival": {"method": "GET", "path": "/none"}}])
+    response = call(gate, notes, "PUT", "/a")
+    assert response is not None
+    assert (response.status, b"the rival's GET /none failed" in response.body) == (500, True)
+    assert notes.notes == {}
+
+
 def test_fail_does_not_reach_the_back_end(gate: Gate, notes: Notes) -> None:
     gate.faults.load([{"write": True, "fail": {"status": 409, "code": "Conflict"}}])
     assert status(gate, notes, "PUT", "/a") == 409
