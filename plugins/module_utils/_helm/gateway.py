@@ -4,8 +4,8 @@
 
 """Helm: the only place that runs the helm program. PRIVATE to the collection.
 
-What Helm needs lies in a temporary folder, readable by the user alone and removed afterwards: kubeconfig, values,
-downloaded chart, cache. Nothing secret is in its arguments or environment.
+What Helm needs lies in a temporary folder: kubeconfig, values, downloaded chart, cache. Nothing secret is in its
+arguments or environment.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ import signal
 import subprocess
 import sys
 import tarfile
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable
@@ -29,6 +28,7 @@ from typing import Any, Callable
 from .._engine import CallFailed, Conflict, Refused
 from .record import same_version
 from .values import MASK
+from .workplace import Workplace, left_dead, workplace
 
 with contextlib.suppress(ImportError):
     # Without it there is no Python package kubernetes either, which is asked for first.
@@ -106,14 +106,24 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Release:
-    """What Helm is to work on, and how. kubeconfig: its text. timeout: seconds for each of Helm's operations."""
+class Work:
+    """What Helm is to work on, and how.
 
-    name: str
+    server: the API server's address. revision: the one whose record the work writes. timeout: seconds for each thing
+    that Helm waits for. kubeconfig: its text.
+    """
+
+    server: str
     namespace: str
-    wait: bool
-    timeout: int
-    kubeconfig: str = field(repr=False)
+    release: str
+    revision: int
+    wait: bool = False
+    timeout: int = 0
+    kubeconfig: str = field(default="", repr=False)
+
+    @property
+    def identity(self) -> str:
+        return f"{self.server} {self.namespace} {self.release}"
 
 
 class Helm:
@@ -126,10 +136,9 @@ class Helm:
     def check_version(self) -> tuple[int, ...]:
         """Major, minor and patch. Raises Refused where Helm is missing or too old."""
         if not self._version:
-            with _folder() as folder:
-                text = self._run(
-                    folder, ["version", "--template", "{{.Version}}"], SHORT, "Could not find out Helm's version: "
-                )
+            with workplace() as place:
+                arguments = ["version", "--template", "{{.Version}}"]
+                text = self._run(place, arguments, SHORT, "Could not find out Helm's version: ")
             found = re.search(r"(\d+)\.(\d+)\.(\d+)", text)
             self._version = tuple(map(int, found.groups())) if found else (0, 0, 0)
         if self._version < OLDEST:
@@ -142,12 +151,16 @@ class Helm:
     def show_chart(self, ref: str, version: str, repo_url: str) -> Facts:
         """What a chart says of itself, wherever it is."""
         chart = Chart(ref, version, repo_url)
-        with _folder() as folder:
-            return facts(self._fetch(folder, chart))
+        with workplace() as place:
+            return facts(self._fetch(place, chart))
+
+    def was_killed(self, work: Work) -> bool:
+        """Whether a run on this machine was killed during this work. Starts no process."""
+        return left_dead(work.identity, work.revision)
 
     def upgrade(
         self,
-        release: Release,
+        work: Work,
         chart: Chart,
         values: Mapping[str, Any],
         secrets: tuple[str, ...],
@@ -156,45 +169,41 @@ class Helm:
     ) -> None:
         """Install or upgrade. The chart is fetched, and its version compared, before anything is written."""
         version = self.check_version()
-        with _folder() as folder:
-            archive = self._fetch(folder, chart)
-            _write(folder / "values.json", json.dumps(values))
-            arguments = ["upgrade", release.name, str(archive), "--install", "--reset-values"]
-            arguments += ["--values", str(folder / "values.json"), "--timeout", f"{release.timeout}s"]
-            arguments += ["--wait"] * release.wait + ["--create-namespace"] * create_namespace
+        with workplace(work.identity, work.revision) as place:
+            archive = self._fetch(place, chart)
+            arguments = ["upgrade", work.release, str(archive), "--install", "--reset-values"]
+            arguments += ["--values", str(place.write("values.json", json.dumps(values)))]
+            arguments += ["--create-namespace"] * create_namespace
             arguments += ["--take-ownership"] * (take_ownership and version >= TAKES_OWNERSHIP)
             arguments += _overwriting(version)
-            self._change(folder, release, arguments, secrets)
+            self._change(place, work, arguments, secrets)
 
-    def rollback(self, release: Release, revision: int) -> None:
+    def rollback(self, work: Work, to: int) -> None:
         """Apply what a revision's record holds, as a new revision."""
         version = self.check_version()
-        with _folder() as folder:
-            arguments = ["rollback", release.name, str(revision), "--timeout", f"{release.timeout}s"]
-            arguments += _overwriting(version)
-            self._change(folder, release, arguments + ["--wait"] * release.wait)
+        with workplace(work.identity, work.revision) as place:
+            self._change(place, work, ["rollback", work.release, str(to), *_overwriting(version)])
 
-    def uninstall(self, release: Release) -> None:
+    def uninstall(self, work: Work) -> None:
         """Delete the release's objects and its records; gone already is success."""
         self.check_version()
-        with _folder() as folder:
-            arguments = ["uninstall", release.name, "--ignore-not-found", "--timeout", f"{release.timeout}s"]
-            self._change(folder, release, arguments + ["--wait"] * release.wait)
+        with workplace(work.identity, work.revision) as place:
+            self._change(place, work, ["uninstall", work.release, "--ignore-not-found"])
 
-    def _change(self, folder: Path, release: Release, arguments: list[str], secrets: tuple[str, ...] = ()) -> None:
-        _write(folder / "kubeconfig", release.kubeconfig)
-        where = ["--kubeconfig", str(folder / "kubeconfig"), "--namespace", release.namespace]
+    def _change(self, place: Workplace, work: Work, arguments: list[str], secrets: tuple[str, ...] = ()) -> None:
+        kubeconfig = place.write("kubeconfig", work.kubeconfig)
+        arguments = [*arguments, "--kubeconfig", str(kubeconfig), "--namespace", work.namespace]
+        arguments += ["--timeout", f"{work.timeout}s", *["--wait"] * work.wait]
         # The timeout counts for each hook and wait by itself; beyond three of them Helm hangs.
-        deadline = 3.0 * release.timeout + SHORT
-        hidden = (*secrets, *_tokens(release.kubeconfig))
-        self._run(folder, arguments + where, deadline, hidden=hidden)
+        deadline = 3.0 * work.timeout + SHORT
+        self._run(place, arguments, deadline, hidden=(*secrets, *_tokens(work.kubeconfig)))
 
-    def _fetch(self, folder: Path, chart: Chart) -> Path:
+    def _fetch(self, place: Workplace, chart: Chart) -> Path:
         """The chart as a local archive or folder. Raises CallFailed where it is of another version than wanted."""
         if chart.local:
             path = Path(chart.ref)
         else:
-            into = folder / "chart"
+            into = place.path / "chart"
             into.mkdir()
             arguments = ["pull", chart.ref, "--destination", str(into)]
             arguments += ["--version", chart.version] * bool(chart.version)
@@ -202,7 +211,7 @@ class Helm:
             purpose = f"get chart {chart.ref} {chart.version}".rstrip() + (
                 f" from {chart.repo_url}" * bool(chart.repo_url)
             )
-            self._run(folder, arguments, SHORT, f"Could not {purpose}: ", repository=chart.ref)
+            self._run(place, arguments, SHORT, f"Could not {purpose}: ", repository=chart.ref)
             path = next(into.glob("*.tgz"))
         found = facts(path)
         if chart.version and not same_version(found.version, chart.version):
@@ -224,7 +233,7 @@ class Helm:
 
     def _run(
         self,
-        folder: Path,
+        place: Workplace,
         arguments: list[str],
         timeout: float,
         purpose: str = "",
@@ -238,13 +247,14 @@ class Helm:
         try:
             process = subprocess.Popen(  # noqa: S603 - no shell, and options are never read as flags
                 [self._program(), *arguments],
-                cwd=folder,
-                env=_environment(os.environ, folder, repository),
+                cwd=place.path,
+                env=_environment(os.environ, place.path, repository),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
                 errors="replace",
+                pass_fds=[place.lock],
                 preexec_fn=_end_with_parent(),
             )
         except OSError as error:
@@ -257,6 +267,7 @@ class Helm:
             _stop(process)
         if process.returncode == 0:
             return output
+        place.dead = process.returncode == -signal.SIGKILL
         raise _failure(purpose, process.returncode, _scrub(errors, hidden))
 
 
@@ -306,17 +317,6 @@ def _tokens(kubeconfig: str) -> tuple[str, ...]:
     return tuple(
         value for user in json.loads(kubeconfig)["users"] for key, value in user["user"].items() if key == "token"
     )
-
-
-@contextlib.contextmanager
-def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="castai-helm-") as name:
-        yield Path(name)
-
-
-def _write(path: Path, text: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
 
 
 def _environment(given: Mapping[str, str], folder: Path, repository: str) -> dict[str, str]:

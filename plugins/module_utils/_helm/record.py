@@ -58,6 +58,7 @@ BUILT_IN_GROUPS = frozenset(
         "node.k8s.io",
         "policy",
         "rbac.authorization.k8s.io",
+        "resource.k8s.io",
         "scheduling.k8s.io",
         "storage.k8s.io",
     }

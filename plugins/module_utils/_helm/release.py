@@ -23,7 +23,7 @@ from .._k8s.gateway import Kubernetes, path_of
 from .._names import NAMESPACE, eks_cluster_problem, helm_release_problem, namespace_problem
 from .._options import CONNECTION_RULES, aws_options, kubernetes_options
 from . import record
-from .gateway import TAKES_OWNERSHIP, Chart, Facts, Helm, Release, facts
+from .gateway import TAKES_OWNERSHIP, Chart, Facts, Helm, Work, facts
 from .record import Contents, History, Reference, Revision
 from .values import differing, secrets, shown
 
@@ -96,7 +96,7 @@ class Current:
     history: the release's revisions, oldest first. chart: what is known of the wanted chart without fetching it.
     missing: objects of the deployed revision that are gone. owner: where there is no release, whose the Deployment of
     its name is: None for no such Deployment, or one with our own marks; "" for nobody's; NAMESPACE/RELEASE for another
-    release's. now: Unix seconds.
+    release's. now: Unix seconds. killed: whether the newest revision's Helm is known to be dead.
     """
 
     history: History
@@ -105,6 +105,7 @@ class Current:
     missing: tuple[Reference, ...] = ()
     owner: str | None = None
     now: float = 0.0
+    killed: bool = False
 
     @property
     def last(self) -> Revision | None:
@@ -119,8 +120,18 @@ class Systems:
     helm: Helm
     way: Way
 
-    def release(self, wanted: Desired) -> Release:
-        return Release(wanted.name, wanted.namespace, wanted.wait, wanted.timeout, self.way.cluster().kubeconfig())
+    def work(self, wanted: Desired, revision: int) -> Work:
+        """Helm's work on a revision of the release."""
+        cluster = self.way.cluster()
+        return Work(
+            cluster.host,
+            wanted.namespace,
+            wanted.name,
+            revision,
+            wanted.wait,
+            wanted.timeout,
+            cluster.kubeconfig(),
+        )
 
     def close(self) -> None:
         self.way.close()
@@ -159,7 +170,7 @@ class Upgrade(Step):
 
     def work(self, gateway: Systems, wanted: Desired) -> None:
         gateway.helm.upgrade(
-            gateway.release(wanted),
+            gateway.work(wanted, self.revision + 1),
             wanted.chart,
             wanted.values,
             secrets(wanted.values),
@@ -175,13 +186,13 @@ class RollBack(Step):
     to: int = 0
 
     def work(self, gateway: Systems, wanted: Desired) -> None:
-        gateway.helm.rollback(gateway.release(wanted), self.to)
+        gateway.helm.rollback(gateway.work(wanted, self.revision + 1), self.to)
 
 
 @dataclass(frozen=True)
 class Uninstall(Step):
     def work(self, gateway: Systems, wanted: Desired) -> None:
-        gateway.helm.uninstall(gateway.release(wanted))
+        gateway.helm.uninstall(gateway.work(wanted, self.revision))
 
 
 @dataclass(frozen=True)
@@ -268,6 +279,9 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     cluster = gateway.way.enter(wanted.eks_cluster, wanted.region)
     inside = gather(history=lambda: _history(cluster, wanted), namespace=lambda: _namespace(cluster, wanted))
     current = Current(inside["history"], _chart(wanted), inside["namespace"], now=time.time())
+    if current.last and current.last.unfinished:
+        work = Work(cluster.host, wanted.namespace, wanted.name, current.last.number)
+        current = replace(current, killed=gateway.helm.was_killed(work))
     if wanted.present and current.namespace:
         last = current.last
         whole = last is not None and last.status == record.DEPLOYED
@@ -464,7 +478,7 @@ def _waiting(last: Revision, current: Current, wanted: Desired) -> dict[str, Any
     if not last.unfinished:
         return {}
     age = max(0.0, current.now - last.changed)
-    return {"unfinished": last, "patience": max(0.0, wanted.grace - age)}
+    return {"unfinished": last, "patience": 0.0 if current.killed else max(0.0, wanted.grace - age)}
 
 
 def _check_helm(helm: Helm, current: Current, wanted: Desired) -> None:

@@ -1,0 +1,94 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The temporary folder that Helm works in, and what is left of it when the run was killed. PRIVATE to the collection.
+
+A folder is named after the release and the revision at work, and holds a lock for as long as the run or its Helm lives.
+One that nobody locks any more tells the next run on this machine that the revision's Helm is dead, so that it need not
+wait to be sure. That run removes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_LOCK = "lock"
+
+
+@dataclass
+class Workplace:
+    """path: the folder, readable by the user alone. lock: file descriptor for Helm to inherit, so that it locks too."""
+
+    path: Path
+    lock: int
+    dead: bool = False
+    """Set when Helm was killed: then the folder stays, empty, as the proof of it."""
+
+    def write(self, name: str, text: str) -> Path:
+        """A new file in the folder, readable by the user alone."""
+        path = self.path / name
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+
+@contextlib.contextmanager
+def workplace(release: str = "", revision: int = 0) -> Iterator[Workplace]:
+    """A new folder, removed at the end together with those that killed runs left for the same release.
+
+    release: any text that names it and its cluster, empty for work on none. revision: the one whose record the work
+    writes.
+    """
+    if release:
+        for left in _left(release):
+            shutil.rmtree(left, ignore_errors=True)
+    path = Path(tempfile.mkdtemp(prefix=_prefix(release, revision)))
+    lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    place = Workplace(path, lock)
+    try:
+        yield place
+    finally:
+        os.close(lock)
+        shutil.rmtree(path, ignore_errors=True)
+        if place.dead:
+            path.mkdir(mode=0o700)
+
+
+def left_dead(release: str, revision: int) -> bool:
+    """Whether a run on this machine was killed while its Helm worked on that revision."""
+    return bool(_left(release, revision))
+
+
+def _left(release: str, revision: int | None = None) -> list[Path]:
+    """The folders of killed runs."""
+    found = Path(tempfile.gettempdir()).glob(f"{_prefix(release, revision)}*")
+    return [path for path in found if path.is_dir() and path.stat().st_uid == os.getuid() and not _locked(path)]
+
+
+def _locked(path: Path) -> bool:
+    try:
+        lock = os.open(path / _LOCK, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def _prefix(release: str, revision: int | None) -> str:
+    digest = hashlib.sha256(release.encode()).hexdigest()[:16]
+    return f"castai-helm-{digest}-" + ("" if revision is None else f"{revision}-")
