@@ -11,6 +11,7 @@ import functools
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Callable, TypeVar
 
 from .._engine import CallFailed, Refused
@@ -85,6 +86,9 @@ class Aws:
             raise Refused(
                 "region is not set: give the AWS region of the cluster, by the option region or by AWS_REGION."
             )
+        bundle = options.get("aws_ca_bundle")
+        if bundle and not Path(bundle).is_file():
+            raise Refused(f"aws_ca_bundle {bundle!r} is no file: give one with the CA certificates of AWS's addresses.")
         self.region: str = options["region"]
         self._options = options
         self._clients: dict[str, Any] = {}

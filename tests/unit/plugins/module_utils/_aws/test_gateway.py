@@ -1,0 +1,262 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The gateway against the local world's AWS, which checks every signature and permission."""
+
+from __future__ import annotations
+
+import base64
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import botocore.session
+import pytest
+from botocore.credentials import AssumeRoleCredentialFetcher, RefreshableCredentials
+from botocore.loaders import create_loader
+
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Aws, EksCluster
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused
+from tests.sandbox.aws import ADMINISTRATOR, EXTERNAL_ID
+from tests.sandbox.aws import Aws as Cloud
+from tests.sandbox.gate import Gate
+from tests.sandbox.proxy import Proxy
+from tests.sandbox.wire import Cluster
+
+HOME, OTHER, REGION = "111122223333", "444455556666", "eu-central-1"
+LOADER = create_loader()  # shared, so that each service's model is read once
+ONBOARDING = f"arn:aws:iam::{OTHER}:role/onboarding"
+
+
+@dataclass
+class World:
+    cloud: Cloud
+    gate: Gate = field(default_factory=lambda: Gate(lambda client, server: None))
+
+    def calls(self) -> list[tuple[str, str]]:
+        return [(entry.call.operation, entry.call.who) for entry in self.gate.journal.since(0)]
+
+
+def cluster(name: str, account: str, **other: Any) -> Cluster:
+    fields = {
+        "name": name,
+        "provider": "eks",
+        "account": account,
+        "region": REGION,
+        "mode": "API",
+        "ip_family": "ipv4",
+        "version": "1.36",
+        "endpoint": f"https://{name}.example",
+        "ca_pem": f"PEM of {name}\n",
+        "admin_kubeconfig": Path("unused"),
+        "created_by": f"arn:aws:iam::{account}:role/onboarding",
+    }
+    return Cluster(**{**fields, **other})
+
+
+@pytest.fixture(scope="module")
+def running() -> tuple[World, Proxy]:
+    world = World(Cloud())
+    world.cloud.add_cluster(cluster("prod", HOME))
+    world.cloud.add_cluster(cluster("shop", OTHER, mode="CONFIG_MAP", ip_family="ipv6"))
+    return world, Proxy(world.gate, [world.cloud])
+
+
+@pytest.fixture
+def world(running: tuple[World, Proxy], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """AWS behind the proxy, with the operator's credentials in the environment and nothing else of this machine's."""
+    world, proxy = running
+    world.gate.reset()
+    bundle = tmp_path / "ca.pem"
+    bundle.write_text(proxy.ca_pem, encoding="utf-8")
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "NO_PROXY", "no_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(botocore.session, "create_loader", lambda _path: LOADER)
+    environment = {
+        **world.cloud.env(),
+        "HTTPS_PROXY": f"http://127.0.0.1:{proxy.port}",
+        "AWS_CA_BUNDLE": str(bundle),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": str(tmp_path / "config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials"),
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return world
+
+
+def connect(**options: Any) -> Aws:
+    return Aws({"region": REGION, **options})
+
+
+def in_other_account(external_id: str = EXTERNAL_ID) -> dict[str, str]:
+    return {"assume_role_arn": ONBOARDING, "assume_role_external_id": external_id}
+
+
+# Clusters
+
+
+def test_describe_cluster_tells_what_decisions_need(world: World) -> None:
+    found = connect().describe_cluster("prod")
+    assert found is not None
+    assert found == EksCluster(
+        name="prod",
+        arn=f"arn:aws:eks:{REGION}:{HOME}:cluster/prod",
+        endpoint="https://prod.example",
+        ca_pem="PEM of prod\n",
+        status="ACTIVE",
+        version="1.36",
+        authentication_mode="API",
+        ip_family="ipv4",
+        vpc_id=found.vpc_id,
+    )
+    assert (found.account_id, found.region) == (HOME, REGION)
+    assert found.vpc_id.startswith("vpc-")
+
+
+def test_a_cluster_that_is_not_there_is_none(world: World) -> None:
+    assert connect().describe_cluster("nowhere") is None
+    assert connect(region="us-east-1").describe_cluster("prod") is None
+    assert connect().describe_cluster("shop") is None
+
+
+# Credentials
+
+
+def test_the_credentials_of_options_beat_those_of_the_environment(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "CANARY-wrong")
+    key, secret = world.cloud.add_user(HOME, "someone", ADMINISTRATOR)
+    assert connect(access_key=key, secret_key=secret).caller_arn() == f"arn:aws:iam::{HOME}:user/someone"
+
+
+def test_a_profile_beats_the_environment(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, secret = world.cloud.add_user(HOME, "profiled", ADMINISTRATOR)
+    (tmp_path / "credentials").write_text(
+        f"[work]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n", encoding="utf-8"
+    )
+    assert connect(profile="work").caller_arn() == f"arn:aws:iam::{HOME}:user/profiled"
+
+
+def test_another_account_by_an_assumed_role(world: World) -> None:
+    aws = connect(**in_other_account())
+    shop = aws.describe_cluster("shop")
+    assert shop is not None
+    assert (shop.account_id, shop.ip_family, shop.authentication_mode) == (OTHER, "ipv6", "CONFIG_MAP")
+    session = f"arn:aws:sts::{OTHER}:assumed-role/onboarding/castai-onboarding"
+    assert aws.caller_arn() == session
+    assert world.calls() == [
+        ("sts:AssumeRole", f"arn:aws:iam::{HOME}:user/operator"),
+        ("eks:DescribeCluster", session),
+        ("sts:GetCallerIdentity", session),
+    ]
+
+
+def test_an_assumed_role_is_assumed_again_before_it_ends(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    two_hours = 2 * 3600  # and a session is of one, so that it counts as about to end
+    monkeypatch.setattr(RefreshableCredentials, "_advisory_refresh_timeout", two_hours)
+    monkeypatch.setattr(AssumeRoleCredentialFetcher, "DEFAULT_EXPIRY_WINDOW_SECONDS", two_hours)
+    connect(**in_other_account()).eks_token("shop")
+    assert [operation for operation, _who in world.calls()] == ["sts:AssumeRole"] * 2
+
+
+def options_of(world: World, case: str) -> dict[str, str]:
+    key, secret = world.cloud.env()["AWS_ACCESS_KEY_ID"], "CANARY-not-the-secret"
+    return {
+        "wrong secret": {"access_key": key, "secret_key": secret},
+        "unknown key": {"access_key": "AKIAUNKNOWN", "secret_key": secret},
+        "stale token": {"access_key": key, "secret_key": secret, "session_token": "CANARY-token"},
+        "no profile": {"profile": "nobody"},
+        "wrong external id": in_other_account("another"),
+        "no external id": {"assume_role_arn": ONBOARDING},
+        "no such role": {"assume_role_arn": f"arn:aws:iam::{OTHER}:role/nobody"},
+        "no arn": {"assume_role_arn": "onboarding"},
+        "bad region": {"region": "middle earth"},
+    }[case]
+
+
+@pytest.mark.parametrize(
+    ("case", "sentence"),
+    [
+        ("wrong secret", "The secret key is wrong, or this machine's clock is."),
+        ("unknown key", "AWS does not know the access key: check access_key or the profile."),
+        ("stale token", "AWS does not know the access key: check access_key or the profile."),
+        ("no profile", "Could not use the AWS credentials: The config profile (nobody) could not be found."),
+        ("wrong external id", f"Could not assume role {ONBOARDING}: AccessDenied"),
+        ("no external id", f"Could not assume role {ONBOARDING}: AccessDenied"),
+        ("no such role", "Could not assume role"),
+        ("no arn", "Could not assume role onboarding: "),
+        ("bad region", "middle earth"),
+    ],
+)
+def test_whatever_is_wrong_with_the_credentials_is_one_sentence(world: World, case: str, sentence: str) -> None:
+    with pytest.raises(CallFailed) as caught:
+        connect(**options_of(world, case)).describe_cluster("prod")
+    assert sentence in str(caught.value)
+    assert str(caught.value).endswith(".")
+    assert "CANARY" not in str(caught.value)
+
+
+def test_a_missing_permission_is_told_in_the_words_of_aws(world: World) -> None:
+    key, secret = world.cloud.add_user(HOME, "powerless", None)
+    with pytest.raises(CallFailed) as caught:
+        connect(access_key=key, secret_key=secret).describe_cluster("prod")
+    assert str(caught.value).startswith(
+        "Could not read EKS cluster prod (eks:DescribeCluster) as AWS: AccessDeniedException:"
+        f" User: arn:aws:iam::{HOME}:user/powerless is not authorized to perform: eks:DescribeCluster on resource:"
+    )
+
+
+def test_no_credentials_at_all(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(Refused, match="No AWS credentials were found"):
+        connect()
+
+
+@pytest.mark.parametrize("region", [None, ""])
+def test_no_region(world: World, region: str | None) -> None:
+    with pytest.raises(Refused, match="region is not set"):
+        connect(region=region)
+
+
+def test_a_bundle_that_is_not_there(world: World) -> None:
+    with pytest.raises(Refused, match=r"aws_ca_bundle '/no/such/bundle\.pem' is no file"):
+        connect(aws_ca_bundle="/no/such/bundle.pem")
+
+
+# Tokens
+
+
+def test_a_token_is_a_presigned_url_and_no_call(world: World) -> None:
+    token = connect().eks_token("prod")
+    prefix, _dot, encoded = token.partition(".")
+    assert (prefix, "=" in token) == ("k8s-aws-v1", False)
+    url = urlsplit(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode())
+    query = {name: values[0] for name, values in parse_qs(url.query).items()}
+    assert (url.scheme, url.hostname, url.path) == ("https", f"sts.{REGION}.amazonaws.com", "/")
+    assert (query["Action"], query["Version"]) == ("GetCallerIdentity", "2011-06-15")
+    assert (query["X-Amz-Expires"], query["X-Amz-SignedHeaders"]) == ("60", "host;x-k8s-aws-id")
+    assert "X-Amz-Security-Token" not in query
+    assert world.calls() == []
+
+
+def test_a_token_is_taken_for_its_own_cluster_and_for_fifteen_minutes(world: World) -> None:
+    token, now = connect().eks_token("prod"), time.time()
+    assert world.cloud.identify(token, "prod", now) == f"arn:aws:iam::{HOME}:user/operator"
+    assert world.cloud.identify(token, "shop", now) is None
+
+
+def test_a_token_of_an_assumed_role_is_that_roles(world: World) -> None:
+    token = connect(**in_other_account()).eks_token("shop")
+    assert world.cloud.identify(token, "shop", time.time()) == ONBOARDING
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-west-3", "cn-north-1", "us-gov-west-1"])
+def test_a_token_is_of_the_regions_own_sts(world: World, region: str) -> None:
+    encoded = connect(region=region).eks_token("prod").partition(".")[2]
+    url = urlsplit(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode())
+    assert url.hostname == f"sts.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"
