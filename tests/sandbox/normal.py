@@ -31,7 +31,8 @@ _HASH_LABELS = ("pod-template-hash", "controller-revision-hash")
 _NODE_LABELS = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone")
 _ADDRESS_FIELDS = {"clusterIP", "clusterIPs", "podIP", "podIPs", "nodePort"}
 _HELM_TYPE = "helm.sh/release.v1"
-_SECRET_MARK = "CANARY"
+# All secrets of the world begin with the mark; second: base64 of one.
+_SECRET_FORMS = re.compile(r"(CANARY[\w-]*)|(Q0FOQVJZ[A-Za-z0-9+/]*=*)")
 
 # Ids whose form alone tells that they are generated.
 _ID_FORMS = (
@@ -65,7 +66,7 @@ def difference(before: Any, after: Any) -> str:
     """
     alike = [_renamed(state, _NEW_NAME, lambda _match: "<id>") for state in (before, after)]
     chosen = alike if alike[0] != alike[1] else [before, after]
-    first, second = (json.dumps(state, indent=1, sort_keys=True).splitlines() for state in chosen)
+    first, second = (json.dumps(state, indent=1, sort_keys=True).replace(r"\n", "\n").splitlines() for state in chosen)
     return "\n".join(difflib.unified_diff(first, second, "before", "after", n=6, lineterm=""))
 
 
@@ -101,9 +102,9 @@ def _cluster(objects: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _secret(item: Mapping[str, Any]) -> dict[str, Any]:
-    """A Secret with its values readable, key material by the hash under which the state of CAST AI shows it."""
-    values = {key: base64.b64decode(value).decode(errors="replace") for key, value in (item.get("data") or {}).items()}
-    return {**item, "data": {key: _hashed(value) if _SECRET_MARK in value else value for key, value in values.items()}}
+    """A Secret with its values readable."""
+    values = (item.get("data") or {}).items()
+    return {**item, "data": {key: base64.b64decode(value).decode(errors="replace") for key, value in values}}
 
 
 def _pod(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,8 +117,10 @@ def _pod(item: Mapping[str, Any]) -> dict[str, Any]:
 _READABLE = {"Secret": _secret, "Pod": _pod}
 
 
-def _hashed(value: str) -> str:
-    return f"key:{hashlib.sha256(value.encode()).hexdigest()[:16]}"
+def _hashed(match: re.Match[str]) -> str:
+    """Key material by the hash under which the state of CAST AI shows it."""
+    secret = match[1].encode() if match[1] else base64.b64decode(match[2])
+    return f"key:{hashlib.sha256(secret).hexdigest()[:16]}"
 
 
 def _castai(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,7 +138,7 @@ def _masked(key: str, value: Any) -> Any:
     if key in ("nodeName", "hostIP"):
         return "<node>"
     if isinstance(value, str):
-        return _PEM.sub(r"<\1>", _TIME.sub("<time>", value))
+        return _PEM.sub(r"<\1>", _TIME.sub("<time>", _SECRET_FORMS.sub(_hashed, value)))
     return value
 
 

@@ -179,10 +179,10 @@ def use_another_key(state: dict[str, Any]) -> None:
 
 def use_the_others_key(state: dict[str, Any]) -> None:
     secret = next(item for item in objects(state, "Secret") if "API_KEY" in item["data"])
-    secret["data"]["API_KEY"] = encode("other CANARY")
+    secret["data"]["API_KEY"] = encode("CANARY-other")
     for tokens in state["castai"]["tokens"].values():
         if not tokens[0]["used"]:
-            tokens[0]["hash"] = hashlib.sha256(b"other CANARY").hexdigest()[:16]
+            tokens[0]["hash"] = hashlib.sha256(b"CANARY-other").hexdigest()[:16]
 
 
 def add_a_pod(state: dict[str, Any]) -> None:
@@ -238,3 +238,13 @@ def test_difference_shows_renamed_ids_only_when_nothing_else_differs() -> None:
     changed = [line for line in told.splitlines() if line[0] in "+-" and line[:3] not in ("+++", "---")]
     assert len(changed) == 2
     assert difference(normalise(world(1)), normalise(world(2))) == ""
+
+
+def test_key_material_is_the_same_wherever_it_is() -> None:
+    def normal(plain: str, manifest: str) -> Any:
+        return normalise({"castai": {"a": {"key": plain}, "b": {"manifest": f'API_KEY: "{encode(manifest)}"'}}})
+
+    one = normal("CANARY-one", "CANARY-one")
+    assert one == normal("CANARY-two", "CANARY-two")
+    assert one != normal("CANARY-one", "CANARY-two")
+    assert "CANARY" not in json.dumps(one)
