@@ -129,6 +129,7 @@ class Subject(Generic[D, G, C]):
     plan: pure; what should differ, as actions in order. Raises Refused.
     view: pure; the public part of the result, from what was read and what was made.
     settle: waits, after a real run, for what the user asked to wait for; returns what to view.
+    hidden: pure; texts of free-form options to mask in the result, beside the values of no_log options.
     """
 
     options: Mapping[str, Any]
@@ -138,6 +139,7 @@ class Subject(Generic[D, G, C]):
     plan: Callable[[C, D], Iterable[Action]]
     view: Callable[[C, D, Made], Mapping[str, Any]]
     settle: Callable[[G, D, C, Made, Report], C] | None = None
+    hidden: Callable[[Mapping[str, Any]], Iterable[str]] = lambda params: ()
 
 
 @dataclass
@@ -272,6 +274,7 @@ def _outcome(
 def run_module(subject: Subject[Any, Any, Any]) -> None:
     """The module's path: a process of its own."""
     module = AnsibleModule(supports_check_mode=True, **subject.options)
+    module.no_log_values.update(subject.hidden(module.params))
     result = _outcome(subject, module.params, module.check_mode, module._diff, Progress())
     if result.pop("failed", False):
         module.fail_json(**result)
@@ -291,5 +294,5 @@ def run_task(subject: Subject[Any, Any, Any], task: Any, arguments: Mapping[str,
     else:
         result = _outcome(subject, params, task.check_mode, task.diff, Progress(show))
     result["invocation"] = {"module_args": params}
-    masked: dict[str, Any] = remove_values(result, validation._no_log_values)
+    masked: dict[str, Any] = remove_values(result, validation._no_log_values | set(subject.hidden(params)))
     return masked

@@ -110,7 +110,7 @@ options:
       - Results do not show them. A diff shows only those that change, each by its path, and C(********) for those whose
         path looks secret. That is when the last part ends in key, token, password, passphrase, secret or credentials,
         or an earlier part contains secret, password or credential, and no part ends in ref or name. Texts of such
-        values are masked wherever else they occur in the result.
+        values, of six characters and more, are masked wherever else they occur in the result.
     type: dict
     default: {}
   wait:

@@ -604,4 +604,9 @@ def _absolute(ref: str) -> str:
     return str(Path(ref).expanduser().absolute()) if is_path else ref
 
 
-SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view, settle)
+def hidden(params: Parameters) -> tuple[str, ...]:
+    values = params.get("values")
+    return secrets(values) if isinstance(values, dict) else ()
+
+
+SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view, settle, hidden)

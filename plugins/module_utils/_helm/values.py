@@ -13,6 +13,7 @@ from typing import Any
 Values = Mapping[str, Any]
 
 MASK = "********"
+SHORTEST = 6
 
 _ABSENT = object()
 _SECRET_LEAF = re.compile(r"(key|token|passw(or)?d|passphrase|secret|credentials?)$")
@@ -35,7 +36,11 @@ def differing(before: Values, after: Values) -> tuple[str, ...]:
 def shown(values: Values, paths: tuple[str, ...]) -> dict[str, Any]:
     """The leaves at these paths, by path, masked where the path looks secret."""
     leaves = dict(_leaves(values))
-    return {path: MASK if secret(path) else leaves[path] for path in paths if path in leaves}
+    return {
+        path: MASK if secret(path) and not isinstance(leaves[path], bool) else leaves[path]
+        for path in paths
+        if path in leaves
+    }
 
 
 def secret(path: str) -> bool:
@@ -50,8 +55,10 @@ def secret(path: str) -> bool:
 
 
 def secrets(values: Values) -> tuple[str, ...]:
-    """The texts among the values that look secret by their path."""
-    return tuple(str(leaf) for path, leaf in _leaves(values) if secret(path) and leaf not in (None, "", {}, []))
+    """The texts among the values that look secret by their path; shorter ones would mask half of any sentence."""
+    return tuple(
+        leaf for path, leaf in _leaves(values) if isinstance(leaf, str) and len(leaf) >= SHORTEST and secret(path)
+    )
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
