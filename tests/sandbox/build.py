@@ -53,6 +53,7 @@ def build(progress: Progress) -> Path:
     waiting = "another world is building Kubernetes and Helm, waiting for it"
     with locked(target.with_suffix(".lock"), lambda: progress(waiting)):
         if not target.exists():
+            _clear_killed(target)
             part = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=target.parent))
             try:
                 _build_into(part, progress)
@@ -60,6 +61,13 @@ def build(progress: Progress) -> Path:
             finally:
                 shutil.rmtree(part, ignore_errors=True)
     return target
+
+
+def _clear_killed(target: Path) -> None:
+    """Remove what a build left that was killed; only the holder of the lock may."""
+    for left in target.parent.glob(f"{target.name}.*"):
+        if left.is_dir():
+            shutil.rmtree(left)
 
 
 def version(folder: Path) -> str:
