@@ -167,12 +167,15 @@ def connect(params: Parameters, wanted: Desired) -> Systems:
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
     """Round 1: EKS and CAST AI. Round 2: the cluster. Round 3: whether the Secret's key works."""
-    found = gather(eks=lambda: gateway.way.eks(wanted.name), record=lambda: find_record(gateway.castai, wanted))
-    current = Current(found["eks"], found["record"])
-    if not current.eks or not wanted.manage_token:
+    found = gather(eks=lambda: gateway.way.eks(wanted.name), records=lambda: _records(gateway.castai, wanted))
+    if found["eks"] is None:
+        return Current(None, None)
+    eks = found["eks"]
+    current = Current(eks, registration(found["records"], eks, wanted))
+    if not wanted.manage_token:
         return current
-    kubernetes = gateway.way.cluster(current.eks)
-    elsewhere = other_cluster(kubernetes, current.eks)
+    kubernetes = gateway.way.cluster(eks)
+    elsewhere = other_cluster(kubernetes, eks)
     if elsewhere:
         return replace(current, elsewhere=elsewhere)
     inside = gather(
@@ -188,26 +191,26 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     )
 
 
-def find_record(castai: CastAi, wanted: Desired) -> Cluster | None:
-    """CAST AI's record of the cluster: by id, or the one of its list with the same provider block."""
+def _records(castai: CastAi, wanted: Desired) -> tuple[Cluster, ...]:
+    """The one with the wanted id, or all; without those that are only history."""
+    if wanted.cluster_id in ("", UNKNOWN):
+        records = castai.list_clusters()
+    else:
+        records = tuple(filter(None, [castai.get_cluster(wanted.cluster_id)]))
+    return tuple(record for record in records if not record.gone)
+
+
+def registration(records: tuple[Cluster, ...], eks: EksCluster, wanted: Desired) -> Cluster | None:
+    """The record of this cluster: the one with the wanted id, or the one with its provider block."""
     if wanted.cluster_id not in ("", UNKNOWN):
-        record = castai.get_cluster(wanted.cluster_id)
-        return record if record and not record.gone else None
-    facts = {"clusterName": wanted.name, "region": wanted.region}
-    if wanted.account_id:
-        facts["accountId"] = wanted.account_id
-    same = [
-        record
-        for record in castai.list_clusters()
-        if not record.gone and record.provider == wanted.provider and facts.items() <= record.facts.items()
-    ]
-    if len(same) > 1:
-        ids = ", ".join(f"{record.id} (account {record.facts.get('accountId')})" for record in same)
-        raise Refused(
-            f"CAST AI has {len(same)} clusters named {wanted.name} in {wanted.region}: {ids}."
-            " Set account_id or cluster_id."
-        )
-    return same[0] if same else None
+        return records[0] if records else None
+    facts = _facts(eks).items()
+    return next((one for one in records if one.provider == wanted.provider and facts <= one.facts.items()), None)
+
+
+def _facts(eks: EksCluster) -> dict[str, str]:
+    """What tells a cluster from all others at CAST AI."""
+    return {"accountId": eks.account_id, "region": eks.region, "clusterName": eks.name}
 
 
 def plan(current: Current, wanted: Desired) -> Iterable[Action]:
@@ -219,7 +222,7 @@ def plan(current: Current, wanted: Desired) -> Iterable[Action]:
         raise Refused(refusal)
     cluster_id = record.id if record else UNKNOWN
     if record is None and wanted.cluster_id != UNKNOWN:
-        block = {"eks": {"accountId": eks.account_id, "region": eks.region, "clusterName": eks.name}}
+        block = {"eks": _facts(eks)}
         yield Register(
             f"register EKS cluster {eks.name} of account {eks.account_id} in {eks.region} with CAST AI",
             f"castai/cluster/{wanted.name}",
@@ -264,11 +267,11 @@ def _wrong_record(record: Cluster | None, eks: EksCluster, wanted: Desired) -> s
             if wanted.cluster_id not in ("", UNKNOWN)
             else ""
         )
-    name, account = record.facts.get("clusterName"), record.facts.get("accountId")
-    if (name, account) != (eks.name, eks.account_id):
+    if not _facts(eks).items() <= record.facts.items():
+        name, account, region = (record.facts.get(key) for key in ("clusterName", "accountId", "region"))
         return (
-            f"CAST AI's cluster {record.id} is {name} of account {account}, not {eks.name} of account {eks.account_id}:"
-            " correct cluster_id or name."
+            f"CAST AI's cluster {record.id} is {name} of account {account} in {region}, not {eks.name} of account"
+            f" {eks.account_id} in {eks.region}: correct cluster_id or name."
         )
     if record.status == "deleting":
         return f"CAST AI is disconnecting cluster {record.id}: wait until that is over, then run again."

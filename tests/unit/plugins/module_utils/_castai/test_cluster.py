@@ -1,0 +1,361 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import EksCluster
+from ansible_collections.castai.onboarding.plugins.module_utils._castai import cluster
+from ansible_collections.castai.onboarding.plugins.module_utils._castai.cluster import (
+    CreateNamespace,
+    Current,
+    Desired,
+    Register,
+    StoreToken,
+    Systems,
+    plan,
+    reached,
+    registration,
+    view,
+)
+from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway import CastAi, Cluster
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, CallFailed, Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._k8s.access import Way
+from tests.support.https import reply
+from tests.unit.plugins.conftest import Wire
+
+ACCOUNT, REGION = "111122223333", "eu-central-1"
+ID = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e"
+PARAMETERS = {
+    "name": "shop",
+    "provider": "eks",
+    "region": REGION,
+    "account_id": None,
+    "cluster_id": None,
+    "namespace": "castai-agent",
+    "credentials_secret": "castai-credentials",
+    "manage_token": True,
+    "wait_for": "none",
+    "wait_timeout": 600,
+}
+FACTS = {"accountId": ACCOUNT, "region": REGION, "clusterName": "shop"}
+EKS = EksCluster(
+    "shop",
+    f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/shop",
+    "https://shop",
+    "PEM",
+    "ACTIVE",
+    "1.36",
+    "API",
+    "ipv4",
+    "vpc-1",
+)
+RECORD = Cluster(ID, "shop", "eks", "ready", "online", "org", "", "", FACTS)
+CONNECTED = Current(EKS, RECORD, "", True, "7", True)
+
+REGISTER = "register EKS cluster shop of account 111122223333 in eu-central-1 with CAST AI"
+NAMESPACE = "create namespace castai-agent"
+STORE = "create the token of cluster {} and store it in Secret castai-agent/castai-credentials"
+REPLACE = "create the token of cluster {} and replace it in Secret castai-agent/castai-credentials"
+
+
+def desired(**changes: Any) -> Desired:
+    return cluster.desired({**PARAMETERS, **changes})
+
+
+def sentences(current: Current, **changes: Any) -> list[str]:
+    return [action.sentence for action in plan(current, desired(**changes))]
+
+
+# Options
+
+
+def test_what_is_not_given_is_empty() -> None:
+    assert (desired().account_id, desired().cluster_id) == ("", "")
+    assert desired(cluster_id=UNKNOWN).cluster_id == UNKNOWN
+    assert desired(cluster_id=ID.upper()).cluster_id == ID.upper()
+
+
+BAD_OPTIONS = {
+    "name": ("sh op", "name: EKS cluster name 'sh op' may have only"),
+    "namespace": ("castai_agent", "namespace: namespace name 'castai_agent' may have only"),
+    "region": (None, "region is not set"),
+    "account_id": ("11112222333", "account_id is '11112222333': give the 12 digits of the AWS account, in quotes."),
+    "cluster_id": ("shop", "cluster_id is 'shop': give the UUID of the cluster at CAST AI, or leave it out."),
+}
+
+
+@pytest.mark.parametrize("option", BAD_OPTIONS)
+def test_each_bad_option_is_refused_with_its_fix(option: str) -> None:
+    value, sentence = BAD_OPTIONS[option]
+    with pytest.raises(Refused) as caught:
+        desired(**{option: value})
+    assert str(caught.value).startswith(sentence)
+    assert str(caught.value).endswith(".")
+
+
+def test_all_bad_options_are_told_at_once() -> None:
+    with pytest.raises(Refused) as caught:
+        desired(**{option: value for option, (value, _sentence) in BAD_OPTIONS.items()})
+    assert all(sentence in str(caught.value) for _value, sentence in BAD_OPTIONS.values())
+
+
+@pytest.mark.parametrize("account", ["111122223333x", "1111222233334", "11112222333a"])
+def test_an_account_has_twelve_digits(account: str) -> None:
+    with pytest.raises(Refused, match="account_id is"):
+        desired(account_id=account)
+
+
+# Whose registration
+
+ELSEWHERE = [
+    replace(RECORD, id="other account", facts={**FACTS, "accountId": "444455556666"}),
+    replace(RECORD, id="other region", facts={**FACTS, "region": "us-east-1"}),
+    replace(RECORD, id="other name", facts={**FACTS, "clusterName": "shop2"}),
+    replace(RECORD, id="other provider", provider="kops"),
+    replace(RECORD, id="without facts", facts={}),
+]
+
+
+def test_the_registration_is_the_one_with_this_provider_block_whatever_its_name() -> None:
+    renamed = replace(RECORD, name="a name given in the console", facts={**FACTS, "dnsClusterIp": "10.100.0.10"})
+    assert registration((*ELSEWHERE, renamed), EKS, desired()) == renamed
+    assert registration(tuple(ELSEWHERE), EKS, desired()) is None
+
+
+def test_a_registration_by_id_is_the_one_that_was_read() -> None:
+    assert registration((RECORD,), EKS, desired(cluster_id=ID)) == RECORD
+    assert registration((), EKS, desired(cluster_id=ID)) is None
+
+
+# Plans
+
+
+@pytest.mark.parametrize(
+    ("registered", "namespace", "secret", "usable"),
+    [
+        case
+        for case in itertools.product([False, True], repeat=4)
+        if not case[3] or (case[0] and case[2])  # a key works only in a Secret and for a registered cluster
+        if not case[2] or case[1]  # and a Secret is in a namespace
+    ],
+)
+def test_every_start_gets_exactly_what_it_lacks(registered: bool, namespace: bool, secret: bool, usable: bool) -> None:
+    current = Current(EKS, RECORD if registered else None, "", namespace, "7" if secret else "", usable)
+    store = (REPLACE if secret else STORE).format(ID if registered else UNKNOWN)
+    token = [*([] if namespace else [NAMESPACE]), *([] if usable else [store])]
+    register = [] if registered else [REGISTER]
+    assert sentences(current) == register + token
+    assert sentences(current, manage_token=False) == register
+
+
+def test_a_connected_cluster_needs_nothing() -> None:
+    assert sentences(CONNECTED) == sentences(CONNECTED, account_id=ACCOUNT, cluster_id=ID) == []
+
+
+def test_what_an_earlier_task_of_a_check_registers_is_not_registered_again() -> None:
+    fresh = Current(EKS, None)
+    assert sentences(fresh, cluster_id=UNKNOWN) == [NAMESPACE, STORE.format(UNKNOWN)]
+
+
+def test_the_actions_carry_what_they_write_and_no_secret() -> None:
+    register, namespace, store = plan(Current(EKS, None), desired(namespace="ns", credentials_secret="key"))
+    assert isinstance(register, Register)
+    assert (register.name, register.block) == ("shop", {"eks": FACTS})
+    assert (register.target, register.before) == ("castai/cluster/shop", None)
+    assert register.after == {"name": "shop", "id": UNKNOWN, "eks": FACTS}
+    assert isinstance(namespace, CreateNamespace)
+    assert (namespace.name, namespace.target) == ("ns", "kubernetes/namespace/ns")
+    assert isinstance(store, StoreToken)
+    assert (store.namespace, store.secret, store.version) == ("ns", "key", "")
+    assert (store.target, store.before) == ("kubernetes/secret/ns/key", None)
+    assert store.after == {"API_KEY": f"the token of cluster {UNKNOWN}"}
+
+
+def test_a_key_that_is_replaced_is_replaced_only_as_it_was_read() -> None:
+    (store,) = plan(replace(CONNECTED, token_usable=False), desired())
+    assert isinstance(store, StoreToken)
+    assert (store.cluster_id, store.version) == (ID, "7")
+    assert store.before == {"API_KEY": "a key that CAST AI does not accept for this cluster"}
+
+
+REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
+    "no such EKS cluster": (
+        replace(CONNECTED, eks=None),
+        {},
+        (
+            "EKS has no cluster shop in eu-central-1 of the account that these AWS credentials are for:"
+            " check name, region and the credentials."
+        ),
+    ),
+    "credentials of another account": (
+        CONNECTED,
+        {"account_id": "444455556666"},
+        (
+            "account_id is 444455556666, but the AWS credentials lead to account 111122223333:"
+            " correct account_id or use credentials of that account."
+        ),
+    ),
+    "kubeconfig of another cluster": (
+        replace(CONNECTED, elsewhere="It is another cluster."),
+        {},
+        "It is another cluster.",
+    ),
+    "id of no cluster": (
+        replace(CONNECTED, record=None),
+        {"cluster_id": ID},
+        f"CAST AI has no cluster {ID} in the organisation of this API key: check cluster_id and castai_api_key.",
+    ),
+    "id of another account's": (
+        replace(CONNECTED, record=ELSEWHERE[0]),
+        {"cluster_id": ID},
+        (
+            "CAST AI's cluster other account is shop of account 444455556666 in eu-central-1,"
+            " not shop of account 111122223333 in eu-central-1: correct cluster_id or name."
+        ),
+    ),
+    "id of another region's": (
+        replace(CONNECTED, record=ELSEWHERE[1]),
+        {"cluster_id": ID},
+        (
+            "CAST AI's cluster other region is shop of account 111122223333 in us-east-1,"
+            " not shop of account 111122223333 in eu-central-1: correct cluster_id or name."
+        ),
+    ),
+    "id of another name's": (
+        replace(CONNECTED, record=ELSEWHERE[2]),
+        {"cluster_id": ID},
+        (
+            "CAST AI's cluster other name is shop2 of account 111122223333 in eu-central-1,"
+            " not shop of account 111122223333 in eu-central-1: correct cluster_id or name."
+        ),
+    ),
+    "being disconnected": (
+        replace(CONNECTED, record=replace(RECORD, status="deleting")),
+        {},
+        f"CAST AI is disconnecting cluster {ID}: wait until that is over, then run again.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+@pytest.mark.parametrize("lacking", [False, True])
+def test_refusals_come_before_any_action_whatever_is_lacking(case: str, lacking: bool) -> None:
+    current, options, sentence = REFUSALS[case]
+    if lacking:
+        current = replace(current, namespace_exists=False, secret_version="", token_usable=False)
+    planned = []
+    with pytest.raises(Refused) as caught:
+        planned.extend(plan(current, desired(**options)))
+    assert (str(caught.value), planned) == (sentence, [])
+
+
+# Results
+
+
+def test_the_view_of_a_connected_and_of_a_fresh_cluster() -> None:
+    shown = view(CONNECTED, desired(), {})
+    assert (shown["cluster_id"], shown["account_id"], shown["region"]) == (ID, ACCOUNT, REGION)
+    assert shown["cluster"] == {
+        "id": ID,
+        "name": "shop",
+        "provider": "eks",
+        "status": "ready",
+        "agent_status": "online",
+        "organization_id": "org",
+        "credentials_id": "",
+        "reconcile_error": "",
+        "account_id": ACCOUNT,
+        "region": REGION,
+    }
+    assert view(Current(EKS, None), desired(), {}) == {
+        "account_id": ACCOUNT,
+        "cluster_id": UNKNOWN,
+        "cluster": None,
+        "region": REGION,
+    }
+
+
+@pytest.mark.parametrize("status", ["connecting", "ready", "warning", "failed"])
+@pytest.mark.parametrize("agent", ["waiting-connection", "online", "non-responding", "disconnected"])
+def test_what_counts_as_reached(status: str, agent: str) -> None:
+    record = replace(RECORD, status=status, agent_status=agent)
+    assert reached(record, "agent_online") is (agent == "online")
+    assert reached(record, "ready") is (agent == "online" and status == "ready")
+
+
+# Waiting
+
+
+def answer(status: str, agent: str, **more: str) -> Any:
+    return reply(200, {"id": ID, "status": status, "agentStatus": agent, **more})
+
+
+def wait(wire: Wire, record: Cluster, **options: Any) -> tuple[Cluster | None, list[str]]:
+    shown: list[str] = []
+    systems = Systems(CastAi(wire.url, "CANARY-key"), Way({}))
+    current = cluster.settle(systems, desired(**options), Current(EKS, None), {"record": record}, shown.append)
+    return current.record, shown
+
+
+SILENT = replace(RECORD, agent_status="waiting-connection")
+
+
+@pytest.mark.parametrize(("record", "wait_for"), [(SILENT, "none"), (RECORD, "agent_online"), (RECORD, "ready")])
+def test_no_call_is_made_where_there_is_nothing_to_wait_for(wire: Wire, record: Cluster, wait_for: str) -> None:
+    assert wait(wire, record, wait_for=wait_for) == (record, [])
+    assert wire.script.received == []
+
+
+def test_it_waits_and_tells_what_it_sees(wire: Wire) -> None:
+    wire.script.play(answer("connecting", "waiting-connection"), answer("ready", "online"))
+    record, shown = wait(wire, SILENT, wait_for="ready")
+    assert record is not None
+    assert (record.status, record.agent_status) == ("ready", "online")
+    assert shown == [
+        f"cluster {ID} is connecting, its agent waiting-connection",
+        f"cluster {ID} is ready, its agent online",
+    ]
+
+
+def test_it_waits_no_longer_than_it_may(wire: Wire) -> None:
+    wire.script.play(answer("ready", "non-responding"))
+    with pytest.raises(CallFailed) as caught:
+        wait(wire, SILENT, wait_for="agent_online", wait_timeout=0)
+    assert str(caught.value) == (
+        f"Cluster {ID} was ready and its agent non-responding after 0 s, not agent online."
+        " Look at the pods of namespace castai-agent, or raise wait_timeout."
+    )
+
+
+def test_a_cluster_that_castai_gave_up_is_not_waited_for(wire: Wire) -> None:
+    wire.script.play(answer("failed", "online", reconcileError="no access"))
+    with pytest.raises(CallFailed, match=f"CAST AI gave cluster {ID} up: no access"):
+        wait(wire, SILENT, wait_for="ready")
+    assert wait(wire, SILENT, wait_for="agent_online")[0] is not None
+
+
+# The key in the Secret
+
+
+@pytest.mark.parametrize(
+    ("secret", "key"),
+    [
+        (None, ""),
+        ({}, ""),
+        ({"data": None}, ""),
+        ({"data": {"OTHER": "YQ=="}}, ""),
+        ({"data": {"API_KEY": ""}}, ""),
+        ({"data": {"API_KEY": "no base64!"}}, ""),
+        ({"data": {"API_KEY": "/w=="}}, ""),
+        ({"data": {"API_KEY": "Q0FOQVJZ"}}, "CANARY"),
+    ],
+)
+def test_the_key_of_a_secret_is_empty_whatever_is_wrong_with_it(secret: Any, key: str) -> None:
+    assert cluster._key_of(secret) == key
