@@ -8,7 +8,6 @@ Fails unless the plan wrote nothing, every agent reports, and the second run cha
 
 from __future__ import annotations
 
-import os
 import shlex
 import signal
 import sys
@@ -20,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.sandbox.client import Seen, World
-from tests.support.playbook import PYTHON, SYSTEM_PATH, Run, run_playbook
-from tests.support.worlds import own_world
+from tests.support.playbook import Run, run_playbook
+from tests.support.worlds import operator, own_world
 from tests.tree import ROOT
 
 # What the example inventory speaks of.
@@ -66,22 +65,13 @@ def main() -> int:
 
 def _step(world: World, folder: Path, title: str, *arguments: str) -> Step:
     _say(f"{title}: ansible-playbook {shlex.join(('-i', str(INVENTORY), PLAYBOOK, *arguments))}")
-    mark, environment = world.mark(), world.env()
-    path = [Path(part) for part in environment.pop("PATH").split(os.pathsep)]
-    run = run_playbook(
-        folder,
-        PLAYBOOK,
-        *arguments,
-        inventory=ROOT / INVENTORY,
-        environment={
-            **environment,
-            "ANSIBLE_NOCOLOR": str(not sys.stdout.isatty()),
-            "ANSIBLE_DISPLAY_OK_HOSTS": "false",
-            "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml",
-        },
-        path=(path[0], PYTHON, *SYSTEM_PATH),
-        show=True,
-    )
+    mark, options = world.mark(), operator(world)
+    options["environment"] |= {
+        "ANSIBLE_NOCOLOR": str(not sys.stdout.isatty()),
+        "ANSIBLE_DISPLAY_OK_HOSTS": "false",
+        "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml",
+    }
+    run = run_playbook(folder, PLAYBOOK, *arguments, inventory=ROOT / INVENTORY, show=True, **options)
     return Step(run, world.journal(mark, writes=True))
 
 

@@ -11,9 +11,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.sandbox.client import World
 from tests.sandbox.spec import world_folder
+from tests.support.playbook import PYTHON, SYSTEM_PATH
 
 
 @contextmanager
@@ -33,3 +35,10 @@ def own_world(purpose: str) -> Iterator[World]:
     finally:
         world.down()
         signal.signal(signal.SIGTERM, before)
+
+
+def operator(world: World) -> dict[str, Any]:
+    """Options of `run_playbook` for who operates the world's clusters: its environment, and Helm on the search path."""
+    environment = world.env()
+    helm = environment.pop("PATH").partition(os.pathsep)[0]
+    return {"environment": environment, "path": (Path(helm), PYTHON, *SYSTEM_PATH)}

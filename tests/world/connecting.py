@@ -104,14 +104,3 @@ def changed_nothing(run: Run) -> Run:
 def writes(world: World, since: int = 0) -> list[Seen]:
     """What the operator's credentials wrote, by all journals."""
     return world.journal(since=since, writes=True)
-
-
-def rounds(calls: Sequence[Seen]) -> int:
-    """How many times calls had to wait for the answers of calls before them."""
-    count, end = 0, 0.0
-    for call in sorted(calls, key=lambda call: call.at):
-        if call.at >= end:
-            count, end = count + 1, call.end
-        else:
-            end = min(end, call.end)
-    return count

@@ -10,8 +10,9 @@ import shutil
 import pytest
 
 from tests.sandbox.client import World
+from tests.support.calls import of_task, rounds
 
-from .connecting import UNKNOWN, Operator, changed_nothing, rounds, succeeded, writes
+from .connecting import UNKNOWN, Operator, changed_nothing, succeeded, writes
 
 NAMESPACE = "/api/v1/namespaces/castai-agent"
 DEPLOYMENT = "/apis/apps/v1/namespaces/castai-agent/deployments/castai-agent"
@@ -60,7 +61,7 @@ def test_a_module_needs_at_most_three_rounds_of_reads(world: World, operator: Op
     calls = world.journal(mark)
     asked = 0
     for task in again.tasks:
-        own = [call for call in calls if task.at <= call.at and call.end <= task.end]
+        own = of_task(task, calls)
         asked += len(own)
         assert rounds(own) <= 3, (task.task, own)
     assert asked == len(calls) > 0
