@@ -132,26 +132,30 @@ class StoreToken(Action):
         return {}
 
 
-def desired(params: Parameters) -> Desired:
-    problems = [f"name: {problem}." for problem in [eks_cluster_problem(params["name"])] if problem] + [
-        f"namespace: {problem}." for problem in [namespace_problem(params["namespace"])] if problem
-    ]
+def problems(params: Parameters) -> dict[str, str]:
+    """A sentence for each option that is no use to name the cluster; shared with castai_preflight."""
+    found = {"name": eks_cluster_problem(params["name"]), "namespace": namespace_problem(params["namespace"])}
     if not params.get("region"):
-        problems.append("region is not set: give the AWS region of the cluster, by the option region or by AWS_REGION.")
+        found["region"] = "region is not set: give the AWS region of the cluster, by the option region or by AWS_REGION"
     account = params.get("account_id") or ""
     if account and not (len(account) == 12 and account.isdigit()):
-        problems.append(f"account_id is {account!r}: give the 12 digits of the AWS account, in quotes.")
+        found["account_id"] = f"account_id is {account!r}: give the 12 digits of the AWS account, in quotes"
     cluster_id = params.get("cluster_id") or ""
-    if cluster_id and cluster_id != UNKNOWN and not _is_uuid(cluster_id):
-        problems.append(f"cluster_id is {cluster_id!r}: give the UUID of the cluster at CAST AI, or leave it out.")
-    if problems:
-        raise Refused(" ".join(problems))
+    if cluster_id not in ("", UNKNOWN) and not _is_uuid(cluster_id):
+        found["cluster_id"] = f"cluster_id is {cluster_id!r}: give the UUID of the cluster at CAST AI, or leave it out"
+    return {option: f"{problem}." for option, problem in found.items() if problem}
+
+
+def desired(params: Parameters) -> Desired:
+    found = problems(params)
+    if found:
+        raise Refused(" ".join(found.values()))
     return Desired(
         name=params["name"],
         provider=params["provider"],
         region=params["region"],
-        account_id=account,
-        cluster_id=cluster_id,
+        account_id=params.get("account_id") or "",
+        cluster_id=params.get("cluster_id") or "",
         namespace=params["namespace"],
         secret=params["credentials_secret"],
         manage_token=params["manage_token"],

@@ -13,13 +13,14 @@ from typing import Any, Callable
 
 from .._aws.eks import wrong_cluster
 from .._aws.gateway import EksCluster
-from .._engine import Action, Failure, Made, Refused, Subject, gather
+from .._engine import UNKNOWN, Action, Failure, Made, Refused, Subject, gather
 from .._helm import record as helm_record
 from .._helm.gateway import Helm
 from .._k8s.access import Way, given, other_cluster
 from .._k8s.gateway import Kubernetes, Object, path_of
-from .._names import NAMESPACE, eks_cluster_problem, helm_release_problem, namespace_problem
+from .._names import NAMESPACE, helm_release_problem
 from .._options import CONNECTION_RULES, aws_options, castai_options, kubernetes_options
+from .cluster import problems
 from .gateway import CastAi, Cluster
 
 Parameters = Mapping[str, Any]
@@ -89,6 +90,8 @@ class Chart:
 
 @dataclass(frozen=True)
 class Desired:
+    """What the user says of the cluster. Empty strings for what is not given, or no use."""
+
     name: str
     provider: str
     region: str
@@ -126,8 +129,10 @@ class Current:
 
 @dataclass(frozen=True)
 class Systems:
+    """castai: gives the API, or raises Refused where the options are no use for that, which is one finding of many."""
+
     params: Parameters
-    castai: CastAi
+    castai: Callable[[], CastAi]
     way: Way
 
     def close(self) -> None:
@@ -139,34 +144,33 @@ def desired(params: Parameters) -> Desired:
         Chart(item["name"], item["chart_ref"], item.get("chart_repo_url") or "", item.get("chart_version") or "")
         for item in params["releases"]
     )
-    names = [eks_cluster_problem(params["name"]), namespace_problem(params["namespace"])]
-    names += [helm_release_problem(chart.release) for chart in charts]
-    problems = [f"{problem}." for problem in names if problem]
-    if not params.get("region"):
-        problems.append("region is not set: give the AWS region of the cluster, by the option region or by AWS_REGION.")
+    wrong = problems(params)
+    names = filter(None, [helm_release_problem(chart.release) for chart in charts])
+    named = {option: params.get(option) or "" for option in ("name", "region", "account_id", "cluster_id")}
+    usable = {option: "" if option in wrong or value == UNKNOWN else value for option, value in named.items()}
     return Desired(
-        params["name"],
+        usable["name"],
         params["provider"],
-        params.get("region") or "",
-        params.get("account_id") or "",
-        params.get("cluster_id") or "",
+        usable["region"],
+        usable["account_id"],
+        usable["cluster_id"],
         params.get("organization_id") or "",
         params["namespace"],
         charts,
-        tuple(problems),
+        (*wrong.values(), *(f"{problem}." for problem in names)),
     )
 
 
 def connect(params: Parameters, wanted: Desired) -> Systems:
-    castai = CastAi(params["castai_api_url"], params["castai_api_key"], params["validate_certs"])
+    castai = partial(CastAi, params["castai_api_url"], params["castai_api_key"], params["validate_certs"])
     return Systems(params, castai, Way(params))
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
     """Round 1: CAST AI and EKS. Round 2: the API server. Round 3: single permissions, other organisations, charts."""
     first = gather(
-        records=_attempt(gateway.castai.list_clusters),
-        eks=_attempt(partial(gateway.way.eks, wanted.name)) if wanted.region else _nothing,
+        records=_attempt(lambda: gateway.castai().list_clusters()),
+        eks=_attempt(partial(gateway.way.eks, wanted.name)) if wanted.name and wanted.region else _nothing,
     )
     records, eks = first["records"], first["eks"]
     known = eks if isinstance(eks, EksCluster) else None
@@ -191,7 +195,9 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     reporting = _cluster_of(second["metadata"])
     third = gather(
         missing=_nothing if second["everything"] is True else _attempt(lambda: _missing(kubernetes, wanted.namespace)),
-        reporting=_attempt(lambda: gateway.castai.get_cluster(reporting)) if _unknown(reporting, records) else _nothing,
+        reporting=_attempt(lambda: gateway.castai().get_cluster(reporting))
+        if _unknown(reporting, records)
+        else _nothing,
         helm=partial(_helm_problems, gateway, _to_install(second["releases"], wanted.charts)),
     )
     return Current(
@@ -243,7 +249,7 @@ def _castai_findings(current: Current, wanted: Desired) -> Iterable[str]:
     if isinstance(current.records, Problem):
         yield current.records.sentence
         return
-    if wanted.cluster_id and wanted.cluster_id not in {record.id for record in current.records}:
+    if wanted.cluster_id and wanted.cluster_id not in {record.id for record in current.records if not record.gone}:
         yield (
             f"CAST AI shows no cluster {wanted.cluster_id} to this API key: it is gone, or the key is of another"
             " organisation. Check cluster_id and castai_api_key."
@@ -265,7 +271,7 @@ def _eks_findings(current: Current, wanted: Desired) -> Iterable[str]:
     eks = current.eks
     if isinstance(eks, Problem):
         yield eks.sentence
-    elif wanted.region:
+    elif wanted.name and wanted.region:
         yield from filter(None, [wrong_cluster(eks, wanted.name, wanted.region, wanted.account_id)])
 
 

@@ -83,8 +83,8 @@ def test_what_is_not_given_is_empty() -> None:
 
 
 BAD_OPTIONS = {
-    "name": ("sh op", "name: EKS cluster name 'sh op' may have only"),
-    "namespace": ("castai_agent", "namespace: namespace name 'castai_agent' may have only"),
+    "name": ("sh op", "EKS cluster name 'sh op' may have only"),
+    "namespace": ("castai_agent", "namespace name 'castai_agent' may have only"),
     "region": (None, "region is not set"),
     "account_id": ("11112222333", "account_id is '11112222333': give the 12 digits of the AWS account, in quotes."),
     "cluster_id": ("shop", "cluster_id is 'shop': give the UUID of the cluster at CAST AI, or leave it out."),

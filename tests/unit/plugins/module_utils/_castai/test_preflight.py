@@ -1,0 +1,254 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import EksCluster
+from ansible_collections.castai.onboarding.plugins.module_utils._castai import preflight
+from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway import Cluster
+from ansible_collections.castai.onboarding.plugins.module_utils._castai.preflight import (
+    Chart,
+    Current,
+    Problem,
+    findings_of,
+    plan,
+    view,
+)
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Refused
+
+ACCOUNT, REGION = "111122223333", "eu-central-1"
+ID, ANOTHER_ID = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e", "99999999-5a57-4d4a-8f5d-0a6f5c1f0d7e"
+PARAMETERS: dict[str, Any] = {
+    "castai_api_key": "CANARY-key",
+    "castai_api_url": "https://castai.invalid",
+    "validate_certs": True,
+    "name": "shop",
+    "provider": "eks",
+    "region": REGION,
+    "account_id": ACCOUNT,
+    "cluster_id": ID,
+    "organization_id": "org",
+    "namespace": "castai-agent",
+    "releases": [{"name": "castai-agent", "chart_ref": "castai-agent"}],
+}
+EKS = EksCluster(
+    "shop",
+    f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/shop",
+    "https://shop",
+    "PEM",
+    "ACTIVE",
+    "1.36",
+    "API",
+    "ipv4",
+    "vpc-1",
+)
+RECORD = Cluster(ID, "shop", "eks", "ready", "online", "org", "", "", {})
+GOOD = Current(records=(RECORD,), eks=EKS, version=(1, 36))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing that is wrong: with an option, or with what a read gave."""
+
+    sentence: str
+    options: dict[str, Any] = field(default_factory=dict)
+    reads: dict[str, Any] = field(default_factory=dict)
+
+
+CASES = {
+    "name": Case(
+        "EKS cluster name 'sh op' may have only letters, digits, '-' and '_', and starts with a letter or digit.",
+        {"name": "sh op"},
+        {"eks": None},
+    ),
+    "namespace": Case(
+        f"namespace name '{'n' * 64}' has 64 characters, at most 63 are allowed.", {"namespace": "n" * 64}
+    ),
+    "region": Case(
+        "region is not set: give the AWS region of the cluster, by the option region or by AWS_REGION.",
+        {"region": None},
+        {"eks": None},
+    ),
+    "account_id": Case(
+        "account_id is '4711': give the 12 digits of the AWS account, in quotes.", {"account_id": "4711"}
+    ),
+    "cluster_id": Case(
+        "cluster_id is 'shop': give the UUID of the cluster at CAST AI, or leave it out.", {"cluster_id": "shop"}
+    ),
+    "release name": Case(
+        f"Helm release name '{'r' * 54}' has 54 characters, at most 53 are allowed.",
+        {"releases": [{"name": "r" * 54, "chart_ref": "castai-agent"}]},
+    ),
+    "API key": Case(
+        "CAST AI does not know the API key.", {}, {"records": Problem("CAST AI does not know the API key.")}
+    ),
+    "cluster not found at CAST AI": Case(
+        f"CAST AI shows no cluster {ANOTHER_ID} to this API key: it is gone, or the key is of another organisation."
+        " Check cluster_id and castai_api_key.",
+        {"cluster_id": ANOTHER_ID},
+    ),
+    "cluster gone at CAST AI": Case(
+        f"CAST AI shows no cluster {ID} to this API key: it is gone, or the key is of another organisation."
+        " Check cluster_id and castai_api_key.",
+        {},
+        {"records": (replace(RECORD, status="archived"),)},
+    ),
+    "organisation": Case(
+        "The API key is of organisation org, not another-org:"
+        " use a key of the organisation that the cluster is to belong to.",
+        {"organization_id": "another-org"},
+    ),
+    "agent of another organisation": Case(
+        f"An agent in this cluster already reports to CAST AI as cluster {ANOTHER_ID}, which this API key cannot see:"
+        " use a key of that organisation, or disconnect the cluster there first.",
+        {},
+        {"records": (RECORD,), "agent_cluster": ANOTHER_ID},
+    ),
+    "AWS credentials": Case("No AWS credentials were found.", {}, {"eks": Problem("No AWS credentials were found.")}),
+    "no such EKS cluster": Case(
+        "EKS has no cluster shop in eu-central-1 of the account that these AWS credentials are for:"
+        " check name, region and the credentials.",
+        {},
+        {"eks": None},
+    ),
+    "credentials of another account": Case(
+        "account_id is 444455556666, but the AWS credentials lead to account 111122223333:"
+        " correct account_id or use credentials of that account.",
+        {"account_id": "444455556666"},
+    ),
+    "kubeconfig of another cluster": Case("It is another cluster.", {}, {"elsewhere": "It is another cluster."}),
+    "API server away": Case("The API server is away.", {}, {"version": Problem("The API server is away.")}),
+    "API server too old": Case(
+        "The API server is Kubernetes 1.20, but CAST AI's agent needs 1.21 or newer: upgrade the cluster first.",
+        {},
+        {"version": (1, 20)},
+    ),
+    "permissions": Case(
+        "These Kubernetes permissions are missing in namespace castai-agent or cluster-wide: create secrets, escalate"
+        " clusterroles.rbac.authorization.k8s.io. Grant them to the user or role that this runs as, or use a cluster"
+        " administrator.",
+        {},
+        {"missing": ("create secrets", "escalate clusterroles.rbac.authorization.k8s.io")},
+    ),
+    "access reviews": Case("Reviews are off.", {}, {"missing": Problem("Reviews are off.")}),
+    "Helm": Case("Helm is missing.", {}, {"helm": ("Helm is missing.",)}),
+}
+
+
+def findings(*cases: Case) -> list[str]:
+    options = {name: value for case in cases for name, value in case.options.items()}
+    reads = {name: value for case in cases for name, value in case.reads.items()}
+    return list(findings_of(replace(GOOD, **reads), preflight.desired({**PARAMETERS, **options})))
+
+
+def test_nothing_is_found_where_nothing_is_wrong() -> None:
+    assert findings() == []
+    assert tuple(plan(GOOD, preflight.desired(PARAMETERS))) == ()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_bad_input_alone_gives_exactly_its_sentence(name: str) -> None:
+    assert findings(CASES[name]) == [CASES[name].sentence]
+
+
+# What the sentence of one read depends on, so that another case's option would change or hide it.
+LEANS_ON = {
+    "eks": {"name", "region", "account_id"},
+    "records": {"cluster_id", "organization_id"},
+    "missing": {"namespace"},
+}
+
+
+def together(first: Case, second: Case) -> bool:
+    """Whether two cases can hold at once, and each says what it says alone."""
+    if {*first.options, *first.reads} & {*second.options, *second.reads}:
+        return False
+    leaned_on = (
+        (one.options, LEANS_ON.get(read, set()))
+        for one, other in ((first, second), (second, first))
+        for read in other.reads
+    )
+    return not any(options.keys() & needed for options, needed in leaned_on)
+
+
+PAIRS = [pair for pair in itertools.combinations(CASES, 2) if together(CASES[pair[0]], CASES[pair[1]])]
+
+
+def test_any_two_bad_inputs_give_both_sentences() -> None:
+    for one, other in PAIRS:
+        assert sorted(findings(CASES[one], CASES[other])) == sorted([CASES[one].sentence, CASES[other].sentence])
+    assert len(PAIRS) > 100
+
+
+ALL_AT_ONCE = (
+    "namespace",
+    "release name",
+    "cluster not found at CAST AI",
+    "organisation",
+    "credentials of another account",
+)
+
+
+def test_all_findings_are_in_one_refusal_numbered_and_one_by_one() -> None:
+    cases = [CASES[name] for name in (*ALL_AT_ONCE, "API server too old", "access reviews", "Helm")]
+    options = {name: value for case in cases for name, value in case.options.items()}
+    reads = {name: value for case in cases for name, value in case.reads.items()}
+    wanted = preflight.desired({**PARAMETERS, **options})
+    with pytest.raises(Refused) as caught:
+        plan(replace(GOOD, **reads), wanted)
+    sentences = [case.sentence for case in cases]
+    sentences[-2:] = ["Reviews are off.", "Helm is missing."]
+    assert list(caught.value.findings) == sentences
+    assert str(caught.value) == " ".join(f"({number}) {sentence}" for number, sentence in enumerate(sentences, 1))
+
+
+def test_one_finding_is_told_without_a_number_and_the_same_one_once() -> None:
+    same = replace(GOOD, version=Problem("It is away."), missing=Problem("It is away."), helm=("It is away.",))
+    with pytest.raises(Refused) as caught:
+        plan(same, preflight.desired(PARAMETERS))
+    assert (str(caught.value), caught.value.findings) == ("It is away.", ("It is away.",))
+
+
+def test_what_is_not_given_is_not_asked_for() -> None:
+    wanted = preflight.desired({**PARAMETERS, "account_id": None, "cluster_id": None, "organization_id": None})
+    assert list(findings_of(replace(GOOD, records=()), wanted)) == []
+
+
+def test_an_id_that_only_a_run_will_know_is_none() -> None:
+    wanted = preflight.desired({**PARAMETERS, "cluster_id": UNKNOWN})
+    assert (wanted.cluster_id, wanted.problems) == ("", ())
+
+
+def test_charts_are_what_the_releases_name() -> None:
+    release = {"name": "a", "chart_ref": "b", "chart_repo_url": "https://c", "chart_version": "1.2.3"}
+    wanted = preflight.desired({**PARAMETERS, "releases": [release, {"name": "d", "chart_ref": "e"}]})
+    assert wanted.charts == (Chart("a", "b", "https://c", "1.2.3"), Chart("d", "e", "", ""))
+
+
+def test_options_that_no_gateway_takes_are_findings_beside_the_others(tmp_path: Any) -> None:
+    parameters = {
+        **PARAMETERS,
+        "castai_api_key": "CANARY with blanks",
+        "region": None,
+        "host": "http://10.0.0.1",
+        "api_key": "CANARY-token",
+        "helm_path": str(tmp_path / "no-helm"),
+    }
+    wanted = preflight.desired(parameters)
+    systems = preflight.connect(parameters, wanted)
+    found = " ".join(findings_of(preflight.observe(systems, wanted), wanted))
+    for part in ("region is not set", "castai_api_key is empty, or has", "host is 'http://10.0.0.1'", "no-helm"):
+        assert part in found
+    assert "CANARY" not in found
+
+
+def test_the_view_has_what_was_read() -> None:
+    wanted = preflight.desired(PARAMETERS)
+    assert view(GOOD, wanted, {}) == {"findings": [], "account_id": ACCOUNT, "kubernetes_version": "1.36"}
