@@ -21,7 +21,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import R
 LOCAL = ("local", "ansible.builtin.local", "ansible.legacy.local")
 
 
-class ReconcileAction(ActionBase):  # type: ignore[misc]
+class ReconcileAction(ActionBase):
     """Runs SUBJECT here, or the module of the same name where the task asks for another process, user or machine."""
 
     SUBJECT: ClassVar[Subject[Any, Any, Any]]

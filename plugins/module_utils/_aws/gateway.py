@@ -177,7 +177,7 @@ def _session(options: Mapping[str, Any]) -> Any:
         )
         inner = botocore.session.get_session()
         # botocore has no public way to give a session credentials that renew themselves.
-        inner._credentials = botocore.credentials.RefreshableCredentials.create_from_metadata(  # type: ignore[attr-defined]
+        inner._credentials = botocore.credentials.RefreshableCredentials.create_from_metadata(
             fetcher.fetch_credentials(), fetcher.fetch_credentials, "assume-role"
         )
         return boto3.session.Session(botocore_session=inner, region_name=options["region"])

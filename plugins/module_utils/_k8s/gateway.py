@@ -140,7 +140,7 @@ class Kubernetes:
     def close(self) -> None:
         """Drop the connections, and the files the client made of a kubeconfig's inline certificates and keys."""
         self._pool.clear()
-        kubernetes.config.kube_config._cleanup_temp_files()  # type: ignore[no-untyped-call]
+        kubernetes.config.kube_config._cleanup_temp_files()
 
     def get(self, path: str, **query: str) -> Object | None:
         """One object or list as the API server has it, or None."""
@@ -298,7 +298,7 @@ def by_kubeconfig(path: str, context: str | None) -> Kubernetes:
     configuration = kubernetes.client.Configuration()
     problem = ""
     try:
-        kubernetes.config.load_kube_config(  # type: ignore[no-untyped-call]
+        kubernetes.config.load_kube_config(
             config_file=path, context=context, client_configuration=configuration, persist_config=False
         )
     except Exception as error:  # the client lets through whatever YAML of another shape makes it run into
