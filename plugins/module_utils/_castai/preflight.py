@@ -34,7 +34,7 @@ AGENT_METADATA = "castai-agent-metadata"
 _WRITE = ("get", "create", "patch", "delete")
 PERMISSIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("", "namespaces", ("get", "create")),
-    ("", "secrets", ("get", "list", "create", "patch", "delete")),
+    ("", "secrets", ("get", "list", "create", "update", "patch", "delete")),
     ("", "configmaps", _WRITE),
     ("", "serviceaccounts", _WRITE),
     ("", "resourcequotas", _WRITE),
