@@ -103,7 +103,7 @@ def world(seed: int) -> dict[str, Any]:
             "metadata": {"name": letters(5), "uid": new_id()},
         },
     }
-    for _pod in range(2):
+    for address in chance.sample(range(2, 250), 2):
         name = f"castai-agent-{pod_hash}-{letters(5)}"
         agent[f"Pod castai-agent/{name}"] = {
             "kind": "Pod",
@@ -117,7 +117,7 @@ def world(seed: int) -> dict[str, Any]:
                 "ownerReferences": [{"kind": "ReplicaSet", "uid": replicas}],
             },
             "spec": {"nodeName": f"ip-10-0-{chance.randrange(3)}-1"},
-            "status": {"podIP": f"10.0.0.{chance.randrange(2, 250)}"},
+            "status": {"podIP": f"10.0.0.{address}"},
         }
     record = helm_record("castai-agent", chance.randrange(1, 9), "deployed")
     agent[f"Secret castai-agent/{record['metadata']['name']}"] = record
