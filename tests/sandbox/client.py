@@ -182,7 +182,7 @@ class World:
         environment = {name: value for name, value in os.environ.items() if name != processes.RUN_VARIABLE}
         described = json.dumps([dataclasses.asdict(spec) for spec in specs])
         with (self.folder / "world.log").open("ab") as log:
-            return subprocess.Popen(
+            supervisor = subprocess.Popen(
                 [sys.executable, "-m", "tests.sandbox.world", str(self.folder), str(built), described],
                 cwd=_ROOT,
                 env={**environment, "TMPDIR": str(self.folder)},
@@ -191,6 +191,8 @@ class World:
                 stderr=log,
                 start_new_session=True,
             )
+        processes.record(self.folder, supervisor.pid)  # it does so itself, but seconds later
+        return supervisor
 
     def _wait(self, supervisor: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + _START_SECONDS

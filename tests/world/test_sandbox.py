@@ -220,8 +220,14 @@ def test_a_mistake_is_told(world: World) -> None:
         world.control("aws", "dance")
 
 
-def test_an_older_cluster_says_so(tmp_path: Path) -> None:
-    """And a second world stands beside the first, which the other tests use."""
+def recorded(world: World) -> list[int]:
+    """The world's processes, its supervisor first."""
+    lines = (world.folder / "pids").read_text().splitlines()
+    return list(dict.fromkeys(int(line.split()[0]) for line in lines))
+
+
+def test_a_second_world_has_its_own_version_and_leaves_nothing() -> None:
+    """It stands beside the first, which the other tests use, and its supervisor is killed."""
     name = f"sandbox-{os.getpid()}-old"
     with World(name).up("old:eks:version=1.20:mode=API:nodes=1") as world:
         assert Client(world.clusters()["old"]).call("GET", "/version")[1]["minor"] == "20"
@@ -230,11 +236,11 @@ def test_an_older_cluster_says_so(tmp_path: Path) -> None:
         [node] = kubernetes.items("/api/v1/nodes")
         assert node["spec"]["providerID"].startswith("aws:///eu-central-1a/i-0")
         port = urlsplit(world.clusters()["old"].endpoint).port
-        pids = [int(line.split()[0]) for line in (world.folder / "pids").read_text().splitlines()]
-        assert len(pids) == 6
-        os.kill(pids[0], signal.SIGKILL)
+        supervisor, *children = recorded(world)
+        assert len(children) == 5
+        os.kill(supervisor, signal.SIGKILL)
         deadline = time.monotonic() + 5
-        while any(Path(f"/proc/{pid}/exe").exists() for pid in pids):
+        while any(Path(f"/proc/{pid}/exe").exists() for pid in children):
             assert time.monotonic() < deadline, "children outlive their supervisor"
         with pytest.raises(WorldError, match=r"not up|ended"):
             world.mark()
@@ -253,7 +259,7 @@ def test_a_killed_up_is_cleared_by_the_next_down() -> None:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         os.killpg(up.pid, signal.SIGKILL)
-    pids = [int(line.split()[0]) for line in (world.folder / "pids").read_text().splitlines()]
+    pids = recorded(world)
     world.down()
     assert not world.folder.exists()
     assert not [pid for pid in pids if Path(f"/proc/{pid}/exe").exists()]
