@@ -21,6 +21,7 @@ from typing import Any, Callable, Generic, Protocol, TypeVar
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
+from ansible.module_utils.errors import UnsupportedError
 
 UNKNOWN = "(known after apply)"
 """Stands for an id that a create of the same run will give. Options accept it in check mode."""
@@ -271,10 +272,21 @@ def _outcome(
     return result
 
 
+class _Module(AnsibleModule):
+    """Masks what the subject hides in whatever it returns, complaints about other options included."""
+
+    def __init__(self, subject: Subject[Any, Any, Any]) -> None:
+        self._hidden = subject.hidden
+        super().__init__(supports_check_mode=True, **subject.options)
+
+    def _return_formatted(self, kwargs: dict[str, Any]) -> None:
+        self.no_log_values.update(self._hidden(self.params))
+        super()._return_formatted(kwargs)
+
+
 def run_module(subject: Subject[Any, Any, Any]) -> None:
     """The module's path: a process of its own."""
-    module = AnsibleModule(supports_check_mode=True, **subject.options)
-    module.no_log_values.update(subject.hidden(module.params))
+    module = _Module(subject)
     result = _outcome(subject, module.params, module.check_mode, module._diff, Progress())
     if result.pop("failed", False):
         module.fail_json(**result)
@@ -284,15 +296,21 @@ def run_module(subject: Subject[Any, Any, Any]) -> None:
 def run_task(subject: Subject[Any, Any, Any], task: Any, arguments: Mapping[str, Any], show: Report) -> dict[str, Any]:
     """The action plugin's path: inside the controller, same validation, wording and masking.
 
-    task: Ansible's Task (its check_mode and diff are read); arguments: the task's templated arguments.
+    task: Ansible's Task (its action, check_mode and diff are read); arguments: the task's templated arguments.
     """
     options = dict(subject.options)
     validation = ArgumentSpecValidator(options.pop("argument_spec"), **options).validate(dict(arguments))
     params = validation.validated_parameters
     if validation.error_messages:
-        result: dict[str, Any] = {"failed": True, "msg": validation.errors.msg}
+        unsupported = isinstance(validation.errors[0], UnsupportedError)
+        prefix = f"Unsupported parameters for ({task.action}) module: " if unsupported else ""
+        result: dict[str, Any] = {"failed": True, "msg": prefix + validation.errors.msg}
     else:
         result = _outcome(subject, params, task.check_mode, task.diff, Progress(show))
+    if validation._warnings:
+        result["warnings"] = [
+            f"Both option {one['option']} and its alias {one['alias']} are set." for one in validation._warnings
+        ]
     result["invocation"] = {"module_args": params}
     masked: dict[str, Any] = remove_values(result, validation._no_log_values | set(subject.hidden(params)))
     return masked

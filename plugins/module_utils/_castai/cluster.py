@@ -140,10 +140,15 @@ def problems(params: Parameters) -> dict[str, str]:
     account = params.get("account_id") or ""
     if account and not (len(account) == 12 and account.isdigit()):
         found["account_id"] = f"account_id is {account!r}: give the 12 digits of the AWS account, in quotes"
-    cluster_id = params.get("cluster_id") or ""
-    if cluster_id not in ("", UNKNOWN) and not _is_uuid(cluster_id):
-        found["cluster_id"] = f"cluster_id is {cluster_id!r}: give the UUID of the cluster at CAST AI, or leave it out"
+    found["cluster_id"] = id_problem(params.get("cluster_id") or "")
     return {option: f"{problem}." for option, problem in found.items() if problem}
+
+
+def id_problem(cluster_id: str) -> str | None:
+    """Why cluster_id, empty where it is not given, is none of CAST AI's; shared with castai_cluster_info."""
+    if cluster_id in ("", UNKNOWN) or _is_uuid(cluster_id):
+        return None
+    return f"cluster_id is {cluster_id!r}: give the UUID of the cluster at CAST AI, or leave it out"
 
 
 def desired(params: Parameters) -> Desired:

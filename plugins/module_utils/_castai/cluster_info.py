@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .._engine import Action, Made, Subject
+from .._engine import UNKNOWN, Action, Made, Refused, Subject
 from .._options import castai_options
-from .cluster import public
+from .cluster import id_problem, public
 from .gateway import CastAi, Cluster
 
 OPTIONS: dict[str, Any] = {
@@ -34,7 +34,11 @@ class Desired:
 
 
 def desired(params: Mapping[str, Any]) -> Desired:
-    return Desired(params.get("cluster_id") or "", params.get("name") or "", params.get("provider") or "")
+    cluster_id = params.get("cluster_id") or ""
+    problem = id_problem(cluster_id)
+    if problem:
+        raise Refused(f"{problem}.")
+    return Desired(cluster_id, params.get("name") or "", params.get("provider") or "")
 
 
 def connect(params: Mapping[str, Any], wanted: Desired) -> CastAi:
@@ -42,6 +46,8 @@ def connect(params: Mapping[str, Any], wanted: Desired) -> CastAi:
 
 
 def observe(gateway: CastAi, wanted: Desired) -> tuple[Cluster, ...]:
+    if wanted.cluster_id == UNKNOWN:
+        return ()
     if wanted.cluster_id:
         record = gateway.get_cluster(wanted.cluster_id)
         return (record,) if record else ()

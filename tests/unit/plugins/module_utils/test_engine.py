@@ -354,8 +354,9 @@ def test_progress_shows_a_line_once_while_nothing_changes() -> None:
 
 @dataclass(frozen=True)
 class Task:
-    """The two things that are read of Ansible's own."""
+    """What is read of Ansible's own."""
 
+    action: str = "castai.onboarding.drawer"
     check_mode: bool = False
     diff: bool = False
 
@@ -402,6 +403,7 @@ def test_a_task_gets_defaults_types_and_aliases_as_a_module_does() -> None:
         ({"things": {}, "label": "worn"}, "value of label must be one of: new, old, got: worn"),
         ({"things": {}, "fold": "perhaps"}, "argument 'fold' is of type str and we were unable to convert to bool"),
         ({"things": {}, "fold": True, "roll": True}, "parameters are mutually exclusive: fold|roll"),
+        ({"things": {}, "lock": 1}, "Unsupported parameters for (castai.onboarding.drawer) module: lock. Supported"),
     ],
 )
 def test_a_task_with_bad_options_ends_before_anything_is_touched(arguments: dict[str, Any], message: str) -> None:
@@ -427,3 +429,30 @@ def test_progress_is_part_of_a_tasks_result() -> None:
         return current
 
     assert task(Drawer(), {"things": {"box": "red"}}, settle=settle)["progress"] == ["drying"]
+
+
+def test_a_task_is_warned_of_an_option_that_is_given_twice() -> None:
+    result = task(Drawer(), {"things": {}, "label": "new", "name": "new"})
+    assert result["warnings"] == ["Both option label and its alias name are set."]
+
+
+@pytest.mark.parametrize("label", ["new", "no choice"])
+def test_what_a_subject_hides_is_masked_in_success_and_failure(label: str) -> None:
+    def hidden(params: Mapping[str, Any]) -> tuple[str, ...]:
+        return tuple(text for text in params["things"].values() if text.startswith("CANARY"))
+
+    result = task(Drawer(), {"things": {"box": SECRET}, "label": label}, hidden=hidden)
+    assert result.get("failed", False) is (label != "new")
+    assert SECRET not in str(result)
+
+
+@pytest.mark.parametrize("things", [{"box": UNKNOWN}, {"box": {"lid": UNKNOWN}}])
+def test_a_value_that_only_a_check_knows_is_taken_in_check_mode_only(things: dict[str, Any]) -> None:
+    drawer = Drawer()
+    assert task(drawer, {"things": things}, Task(check_mode=True))["changed"] is True
+    result = task(drawer, {"things": things})
+    assert result["msg"].startswith("things.box")
+    assert result["msg"].endswith(
+        "is (known after apply), which stands for a value only in check mode: give the value."
+    )
+    assert drawer.writes == []

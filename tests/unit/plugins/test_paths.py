@@ -1,0 +1,184 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every scenario inside the controller and as a module of its own: equal results, errors and masking.
+
+Against the local world's CAST AI alone. Scenarios that need a cluster are compared on the whole world.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.parsing.vault import VaultLib, VaultSecret
+
+from tests.sandbox.castai import CastAi
+from tests.support.https import serve
+from tests.support.playbook import TaskResult, local_play, run_playbook
+
+NAMESPACE = "castai.onboarding"
+API = {"castai_api_key": "{{ castai_api_key }}", "castai_api_url": "{{ castai_api_url }}"}
+MARK = "CANARY-of-nobody"
+NOBODY = "00000000-0000-4000-8000-000000000000"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One task. message: how a failure starts, empty for success. clusters: names in the result of success."""
+
+    module: str
+    options: Mapping[str, Any]
+    message: str = ""
+    clusters: tuple[str, ...] | None = None
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+
+
+def info(message: str = "", clusters: tuple[str, ...] | None = None, **options: Any) -> Scenario:
+    return Scenario("castai_cluster_info", {**API, **options}, message, clusters)
+
+
+def cluster(message: str, **options: Any) -> Scenario:
+    return Scenario("castai_cluster", {**API, "name": "shop", "region": "eu-central-1", **options}, message)
+
+
+def release(message: str, **options: Any) -> Scenario:
+    return Scenario("castai_release", {"name": "castai-agent", "chart_ref": "castai-agent", **options}, message)
+
+
+SCENARIOS = {
+    "all clusters": info(clusters=("shop", "till")),
+    "no such cluster": info(cluster_id=NOBODY, clusters=()),
+    "by name and provider": info(name="till", provider="eks", clusters=("till",)),
+    "an id that only the run will know": Scenario(
+        "castai_cluster_info",
+        {**API, "cluster_id": "(known after apply)"},
+        clusters=(),
+        keywords={"check_mode": True, "diff": True},
+    ),
+    "the key as another option": info(name="{{ castai_api_key }}", clusters=()),
+    "no such key": info("Could not list the clusters: GET https://", castai_api_key=MARK),
+    "a key with a line break": info("castai_api_key is empty, or has a blank", castai_api_key="{{ castai_api_key }}\n"),
+    "no https": info("castai_api_url is 'http://api.cast.ai'", castai_api_url="http://api.cast.ai"),
+    "no id": info("cluster_id is 'shop': give the UUID", cluster_id="shop"),
+    "no key": Scenario("castai_cluster_info", {}, "missing required arguments: castai_api_key"),
+    "no such option": info(
+        "Unsupported parameters for (castai.onboarding.castai_cluster_info) module: color", color="red"
+    ),
+    "no such choice": info("value of provider must be one of: eks, kops, gke, aks, got: oke", provider="oke"),
+    "no number": cluster("argument 'wait_timeout' is of type", wait_timeout="soon"),
+    "exclusive options": info("parameters are mutually exclusive: cluster_id|name", cluster_id=NOBODY, name="shop"),
+    "an option and its alias": cluster(
+        "region is not set", access_key="a", aws_access_key_id="a", secret_key=MARK, region=""
+    ),
+    "options that go together": cluster("parameters are required together: host, api_key", host="https://h"),
+    "several refusals": cluster("EKS cluster name 'sh op' may", name="sh op", account_id="4711", cluster_id="x"),
+    "a value that only a check knows": cluster("cluster_id is (known after apply)", cluster_id="(known after apply)"),
+    "several findings": Scenario(
+        "castai_preflight",
+        {**API, "name": "shop", "cluster_id": NOBODY, "host": "http://h", "api_key": MARK},
+        "(1) region is not set",
+    ),
+    "values that are no dictionary": release("argument 'values' is of type", values="of no use"),
+    "a secret value beside a wrong option": release("value of policy must be", values={"apiKey": MARK}, policy="none"),
+}
+REQUEST_ID = re.compile(r"request id [-0-9a-f]{36}")
+
+
+@dataclass(frozen=True)
+class BothWays:
+    """Each scenario's result inside the controller and as a module, by name, and what Ansible showed of it all."""
+
+    inside: Mapping[str, TaskResult]
+    module: Mapping[str, TaskResult]
+    output: str
+    temporary: tuple[Path, ...]
+
+
+@pytest.fixture(scope="module")
+def both_ways(tmp_path_factory: pytest.TempPathFactory) -> BothWays:
+    castai = CastAi()
+    folder = tmp_path_factory.mktemp("paths")
+    ids = {
+        name: castai.seed_cluster(name, eks={"accountId": "1", "region": "r", "clusterName": name})["id"]
+        for name in ("shop", "till")
+    }
+    with serve(castai.handle) as server:
+        authority = folder / "ca.pem"
+        authority.write_text(server.ca_pem, encoding="utf-8")
+        inventory, password = vaulted(folder, castai.full_access_key)
+        tasks = [
+            {
+                "name": name,
+                f"{NAMESPACE}.{scenario.module}": scenario.options,
+                "ignore_errors": True,
+                **scenario.keywords,
+            }
+            for name, scenario in SCENARIOS.items()
+        ]
+        variables = {"castai_api_url": server.url, "shop": ids["shop"]}
+        run = run_playbook(
+            folder,
+            [local_play(*tasks, **variables), local_play(*tasks, in_module=True, **variables)],
+            "-vvvvv",
+            "--vault-password-file",
+            str(password),
+            inventory=inventory,
+            environment={"SSL_CERT_FILE": str(authority), "NO_PROXY": "127.0.0.1", "ANSIBLE_PIPELINING": "1"},
+        )
+    assert run.status == 0, run.output[-3000:]
+    results = [(task.task, task) for task in run.tasks]
+    temporary = (folder / "home", folder / "tmp")
+    return BothWays(dict(results[: len(tasks)]), dict(results[len(tasks) :]), run.output, temporary)
+
+
+def vaulted(folder: Path, api_key: str) -> tuple[Path, Path]:
+    """An inventory with the API key as a user keeps it, and the file with the password."""
+    password = folder / "password"
+    password.write_text("open sesame", encoding="utf-8")
+    text = VaultLib([("default", VaultSecret(b"open sesame"))]).encrypt(api_key).decode().replace("\n", "\n        ")
+    inventory = folder / "inventory.yml"
+    inventory.write_text(
+        f"all:\n  hosts:\n    shop:\n      castai_api_key: !vault |\n        {text.rstrip()}\n", encoding="utf-8"
+    )
+    return inventory, password
+
+
+def told(result: Mapping[str, Any]) -> Any:
+    """A result without Ansible's own marks, and what is another at each call."""
+    own = {key: value for key, value in result.items() if not key.startswith("_ansible") and key != "exception"}
+    return json.loads(REQUEST_ID.sub("request id X", json.dumps(own)))
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_both_ways_tell_the_same(both_ways: BothWays, name: str) -> None:
+    assert told(both_ways.inside[name].result) == told(both_ways.module[name].result)
+    assert both_ways.inside[name].outcome == both_ways.module[name].outcome
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_what_is_told_is_right(both_ways: BothWays, name: str) -> None:
+    scenario, task = SCENARIOS[name], both_ways.inside[name]
+    if scenario.message:
+        assert (task.outcome, task.result["changed"]) == ("ignored", False)
+        assert task.result["msg"].startswith(scenario.message)
+    else:
+        assert [one["name"] for one in task.result["clusters"]] == list(scenario.clusters or ())
+        assert (task.outcome, task.result["changed"], task.result["actions"]) == ("ok", False, [])
+
+
+def test_each_way_was_taken(both_ways: BothWays) -> None:
+    """A module is a process of its own, which -vvvvv shows."""
+    inside, module = both_ways.output.split("PLAY [all]")[1:]
+    assert (inside.count("EXEC /bin/sh"), module.count("EXEC /bin/sh")) == (0, len(SCENARIOS))
+
+
+def test_no_secret_is_shown_or_left(both_ways: BothWays) -> None:
+    assert [line for line in both_ways.output.splitlines() if "CANARY" in line] == []
+    left = [file for folder in both_ways.temporary for file in folder.rglob("*") if file.is_file()]
+    assert [file for file in left if b"CANARY" in file.read_bytes()] == []
