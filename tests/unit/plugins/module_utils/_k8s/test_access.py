@@ -1,0 +1,109 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import EksCluster
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._k8s.access import Way, given, other_cluster, reach
+from ansible_collections.castai.onboarding.plugins.module_utils._k8s.gateway import by_token
+from tests.support.https import reply
+from tests.unit.plugins.conftest import Wire
+
+PATH = "/api/v1/namespaces"
+
+
+class Signer:
+    """What reaching a cluster needs of AWS."""
+
+    def eks_token(self, name: str) -> str:
+        return f"CANARY-for-{name}"
+
+
+def eks(wire: Wire, **changes: Any) -> EksCluster:
+    arn = "arn:aws:eks:eu-central-1:111122223333:cluster/shop"
+    return replace(EksCluster("shop", arn, wire.url, wire.ca_pem, "ACTIVE", "1.36", "API", "ipv4", "vpc-1"), **changes)
+
+
+def asked(wire: Wire) -> list[tuple[str, str]]:
+    return [(request.path, request.headers.get("authorization", "")) for request in wire.script.received]
+
+
+@pytest.mark.parametrize(
+    ("params", "known"),
+    [
+        ({}, False),
+        ({"context": "c"}, False),
+        ({"kubeconfig": ""}, False),
+        ({"kubeconfig": "k"}, True),
+        ({"host": "h"}, True),
+    ],
+)
+def test_whether_a_way_is_given(params: dict[str, str], known: bool) -> None:
+    assert given(params) is known
+
+
+def test_an_eks_cluster_needs_no_options(wire: Wire) -> None:
+    wire.script.play(reply(200, {"fine": True}))
+    assert reach({}, Signer(), eks(wire)).get(PATH) == {"fine": True}  # type: ignore[arg-type]
+    assert asked(wire) == [(PATH, "Bearer CANARY-for-shop")]
+
+
+def test_host_and_token_beat_eks(wire: Wire) -> None:
+    wire.script.play(reply(200, {"fine": True}))
+    params = {"host": wire.url, "api_key": "CANARY-given", "ca_cert": str(wire.ca_file)}
+    assert reach(params, None, None).get(PATH) == {"fine": True}
+    assert asked(wire) == [(PATH, "Bearer CANARY-given")]
+
+
+@pytest.mark.parametrize("status", ["CREATING", "DELETING", "FAILED", "PENDING"])
+def test_a_cluster_that_is_not_there_yet_or_any_more(wire: Wire, status: str) -> None:
+    with pytest.raises(Refused, match=f"EKS cluster shop is {status}: wait until it is ACTIVE"):
+        reach({}, Signer(), eks(wire, status=status))  # type: ignore[arg-type]
+
+
+def test_no_way_at_all() -> None:
+    with pytest.raises(Refused, match="set kubeconfig, or host and api_key, or on EKS the cluster's name and region"):
+        reach({}, None, None)
+
+
+def test_a_ca_file_that_is_not_there(tmp_path: Path) -> None:
+    params = {"host": "https://h", "api_key": "CANARY", "ca_cert": str(tmp_path / "none")}
+    with pytest.raises(Refused, match=r"none' cannot be read \(No such file or directory\): give a file"):
+        reach(params, None, None)
+
+
+def test_the_cluster_is_connected_to_once(wire: Wire) -> None:
+    way = Way({"host": wire.url, "api_key": "CANARY", "ca_cert": str(wire.ca_file)})
+    assert way.cluster() is way.cluster(eks(wire))
+    way.close()
+
+
+# The wrong-cluster guard
+
+
+@pytest.mark.parametrize(
+    ("host", "ca_pem", "same"),
+    [
+        ("https://shop.eks", "PEM", True),
+        ("https://shop.eks/", " PEM\n", True),
+        ("https://127.0.0.1:8443", "PEM", True),  # a tunnel: the certificate authority is this cluster's alone
+        ("https://shop.eks", "another", False),
+        ("https://till.eks", "another", False),
+        ("https://SHOP.eks", "", True),  # nothing to compare but the address
+        ("https://till.eks", "", False),
+    ],
+)
+def test_another_cluster_is_told_by_its_certificate_authority(wire: Wire, host: str, ca_pem: str, same: bool) -> None:
+    shop = eks(wire, endpoint="https://shop.eks", ca_pem="PEM\n")
+    problem = other_cluster(by_token(host, "CANARY", ca_pem, True), shop)
+    assert (problem == "") is same
+    if problem:
+        assert problem.startswith(f"The kubeconfig or host points to {host}, but EKS says that cluster shop is at")
