@@ -30,7 +30,7 @@ OPTIONS: dict[str, Any] = {
         **kubernetes_options(),
         "account_id": {"type": "str"},
         "cluster_id": {"type": "str"},
-        "credentials_secret": {"type": "str", "default": CREDENTIALS_SECRET},
+        "credentials_secret": {"type": "str", "default": CREDENTIALS_SECRET, "no_log": False},
         "manage_token": {"type": "bool", "default": True},
         "name": {"type": "str", "required": True},
         "namespace": {"type": "str", "default": NAMESPACE},

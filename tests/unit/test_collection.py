@@ -1,0 +1,306 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What holds for the collection as a whole: layers, documentation, roles, licences, nothing of one machine."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from graphlib import TopologicalSorter
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.tree import NAME, ROOT, files
+
+COLLECTION = ".".join(NAME.parts[1:])
+PACKAGE = ".".join((*NAME.parts, "plugins"))
+PLUGINS = sorted(path.relative_to("plugins") for path in files() if path.parts[0] == "plugins" and path.suffix == ".py")
+MODULES = [path.stem for path in PLUGINS if path.parts[0] == "modules"]
+ROLES = sorted({path.parts[1] for path in files() if path.parts[0] == "roles"})
+
+Options = Mapping[str, Mapping[str, Any]]
+
+
+def imported(path: Path) -> ModuleType:
+    return importlib.import_module(".".join((PACKAGE, *path.with_suffix("").parts)))
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse((ROOT / "plugins" / path).read_text(encoding="utf-8"))
+
+
+def loaded(path: str) -> Any:
+    return yaml.safe_load((ROOT / path).read_text(encoding="utf-8"))
+
+
+# Layers
+
+SYSTEMS = ("_aws", "_k8s", "_helm", "_castai")
+"""Each may use those before it."""
+
+SDKS = {"azure", "boto3", "botocore", "google", "googleapiclient", "kubernetes", "msal", "subprocess", "urllib3"}
+"""Packages of outside systems, and what runs their programs."""
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, with dots, and every name that it imports from one."""
+    package = (PACKAGE, *path.parent.parts)
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join((*base, *filter(None, [node.module])))
+            yield from (module, *(f"{module}.{name.name}" for name in node.names))
+
+
+def own_imports(path: Path) -> set[Path]:
+    """The files of plugins that a file of plugins imports."""
+    ours = (name.removeprefix(f"{PACKAGE}.").split(".") for name in imports(path) if name.startswith(f"{PACKAGE}."))
+    return {Path(*parts[:-1], f"{parts[-1]}.py") for parts in ours} & set(PLUGINS)
+
+
+def layer(path: Path) -> tuple[int, int]:
+    """Where a file stands: the higher ones may import the lower ones. Files of one system stand side by side."""
+    kind, *rest = path.with_suffix("").parts
+    if kind != "module_utils":
+        return {"doc_fragments": 0, "plugin_utils": 3}.get(kind, 4), 0
+    if len(rest) == 1:
+        return {"_names": 0, "_options": 0, "_engine": 1}[rest[0]], 0
+    return 2, SYSTEMS.index(rest[0])
+
+
+@pytest.mark.parametrize("path", PLUGINS, ids=str)
+def test_imports_go_downwards_only(path: Path) -> None:
+    side_by_side = {other for other in own_imports(path) if other.parent == path.parent and layer(path)[0] == 2}
+    assert [other for other in own_imports(path) - side_by_side if layer(other) >= layer(path)] == []
+
+
+def test_imports_go_in_no_circle() -> None:
+    order = list(TopologicalSorter({path: own_imports(path) for path in PLUGINS}).static_order())
+    assert sorted(order) == PLUGINS
+
+
+@pytest.mark.parametrize("path", PLUGINS, ids=str)
+def test_outside_systems_are_talked_to_by_gateways_only(path: Path) -> None:
+    assert path.name == "gateway.py" or {name.split(".")[0] for name in imports(path)} & SDKS == set()
+
+
+def test_one_file_knows_about_check_mode() -> None:
+    def knows(path: Path) -> bool:
+        return any(
+            "check_mode" in (getattr(node, "attr", None), getattr(node, "id", None), getattr(node, "arg", None))
+            for node in ast.walk(tree_of(path))
+        )
+
+    assert [str(path) for path in PLUGINS if knows(path)] == ["module_utils/_engine.py"]
+
+
+@pytest.mark.parametrize("path", PLUGINS, ids=str)
+def test_shared_code_is_private(path: Path) -> None:
+    if path.parts[0] in ("module_utils", "plugin_utils"):
+        assert path.parts[1].startswith("_")
+
+
+# Modules
+
+
+def documentation(module: str) -> dict[str, Any]:
+    """A module's documentation with its fragments, whose options and attributes it may not repeat."""
+    whole = yaml.safe_load(imported(Path("modules", f"{module}.py")).DOCUMENTATION)
+    for name in whole["extends_documentation_fragment"]:
+        file, _dot, variable = name.removeprefix(f"{COLLECTION}.").partition(".")
+        fragment = imported(Path("doc_fragments", f"{file}.py")).ModuleDocFragment
+        part = yaml.safe_load(getattr(fragment, (variable or "documentation").upper()))
+        whole["options"] = {**part.get("options", {}), **whole["options"]}
+        whole["attributes"] = {**part.get("attributes", {}), **whole.get("attributes", {})}
+    return whole
+
+
+def subject(module: str) -> Any:
+    return imported(Path("modules", f"{module}.py")).SUBJECT
+
+
+def described(options: Options, nested: str) -> dict[str, Any]:
+    """What documentation and argument spec both say of options; nested: under which key each has suboptions."""
+    return {
+        name: {
+            "type": option.get("type", "str"),
+            "required": option.get("required", False),
+            "default": option.get("default"),
+            "choices": option.get("choices"),
+            "elements": option.get("elements"),
+            "aliases": sorted(option.get("aliases", [])),
+            "options": described(option[nested], nested) if option.get(nested) else None,
+        }
+        for name, option in options.items()
+    }
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_documentation_says_what_the_arguments_are(module: str) -> None:
+    specified = described(subject(module).options["argument_spec"], "options")
+    assert described(documentation(module)["options"], "suboptions") == specified
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_own_options_are_in_alphabetical_order(module: str) -> None:
+    """Those that only say more of an option than its fragment does are among them."""
+    own = list(yaml.safe_load(imported(Path("modules", f"{module}.py")).DOCUMENTATION)["options"])
+    assert own == sorted(own)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_tells_what_it_can_do(module: str) -> None:
+    told = documentation(module)
+    assert set(told["attributes"]) >= {"check_mode", "diff_mode", "idempotent", "action_group"}
+    assert told["module"] == module
+    assert told["description"]
+    returned = yaml.safe_load(imported(Path("modules", f"{module}.py")).RETURN)
+    assert {"actions"} <= set(returned)
+    assert all(value.get("description") and value.get("returned") for value in returned.values())
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_examples_use_the_module_with_options_it_has(module: str) -> None:
+    specification = subject(module).options["argument_spec"]
+    known = {alias for name, option in specification.items() for alias in (name, *option.get("aliases", ()))}
+    tasks = yaml.safe_load(imported(Path("modules", f"{module}.py")).EXAMPLES)
+    used = [task[f"{COLLECTION}.{module}"] for task in tasks if f"{COLLECTION}.{module}" in task]
+    assert used
+    assert [set(options) - known for options in used if set(options) - known] == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_action_plugin_of_a_module_is_about_the_same(module: str) -> None:
+    assert imported(Path("action", f"{module}.py")).ActionModule.SUBJECT is subject(module)
+
+
+def test_every_action_plugin_is_a_modules() -> None:
+    assert [path.stem for path in PLUGINS if path.parts[0] == "action"] == MODULES
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_has_a_plan_test(module: str) -> None:
+    planned_in = Path(*subject(module).plan.__module__.removeprefix(f"{PACKAGE}.").split("."))
+    test = ROOT / "tests/unit/plugins" / planned_in.parent / f"test_{planned_in.name}.py"
+    calls = [node for node in ast.walk(ast.parse(test.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    names = {getattr(call.func, "id", None) or getattr(call.func, "attr", None) for call in calls}
+    assert "plan" in names
+
+
+def test_action_groups_are_of_those_that_have_the_options() -> None:
+    groups = loaded("meta/runtime.yml")["action_groups"]
+    specifications = {module: set(subject(module).options["argument_spec"]) for module in MODULES}
+    having = {"all": set(), "aws": {"secret_key"}, "castai": {"castai_api_key"}, "kubernetes": {"kubeconfig"}}
+    assert groups == {
+        group: [module for module in MODULES if options <= specifications[module]] for group, options in having.items()
+    }
+
+
+# Secrets
+
+LOOKS_SECRET = re.compile(r"key|token|secret|pass|credential")
+PUBLIC = {"access_key", "credentials_secret"}
+"""An id, and the name of an object."""
+
+
+def looking_secret(options: Options, nested: str = "options") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, option in options.items():
+        if LOOKS_SECRET.search(name) and option.get("type", "str") in ("str", "raw"):
+            yield name, option
+        yield from looking_secret(option.get(nested) or {}, nested)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_looks_secret_is_masked_or_said_to_be_none(module: str) -> None:
+    found = dict(looking_secret(subject(module).options["argument_spec"]))
+    assert {name: option.get("no_log") for name, option in found.items()} == {
+        name: name not in PUBLIC for name in found
+    }
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_what_looks_secret_is_masked_in_roles_too(role: str) -> None:
+    for entry in loaded(f"roles/{role}/meta/argument_specs.yml")["argument_specs"].values():
+        found = {name.removeprefix(f"{role}_"): option for name, option in looking_secret(entry["options"])}
+        assert {name for name, option in found.items() if not option.get("no_log")} <= PUBLIC
+
+
+# Roles
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_defaults_and_argument_specs_of_a_role_are_the_same_variables(role: str) -> None:
+    defaults = loaded(f"roles/{role}/defaults/main.yml")
+    entries = loaded(f"roles/{role}/meta/argument_specs.yml")["argument_specs"]
+    options = entries["main"]["options"]
+    assert set(options) == set(defaults)
+    for name, value in defaults.items():
+        assert name.startswith(f"{role}_")
+        if isinstance(value, dict) and value:
+            assert set(options[name]["options"]) == set(value)
+        elif not (isinstance(value, str) and "{{" in value):
+            assert (name, options[name].get("default")) == (name, value)
+    for entry in entries.values():
+        assert {name: option for name, option in entry["options"].items() if options[name] != option} == {}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_entry_of_a_role_is_specified_and_in_its_readme(role: str) -> None:
+    entries = loaded(f"roles/{role}/meta/argument_specs.yml")["argument_specs"]
+    assert {path.stem for path in (ROOT / "roles" / role / "tasks").iterdir()} == set(entries)
+    readme = (ROOT / "roles" / role / "README.md").read_text(encoding="utf-8")
+    assert [name for name in loaded(f"roles/{role}/defaults/main.yml") if name not in readme] == []
+
+
+def test_roles_offer_the_connection_that_the_modules_have() -> None:
+    having = {role: loaded(f"roles/{role}/defaults/main.yml").get(f"{role}_connection") for role in ROLES}
+    connections = [connection for connection in having.values() if connection]
+    assert connections
+    assert all(connection == connections[0] for connection in connections)
+    options = documentation("castai_cluster")["options"]
+    assert set(connections[0]) <= set(options)
+
+
+# Files
+
+
+@pytest.mark.parametrize("path", [path for path in files() if path.suffix == ".py"], ids=str)
+def test_python_files_say_their_licence(path: Path) -> None:
+    head = (ROOT / path).read_text(encoding="utf-8").splitlines()[:4]
+    assert not head or "# SPDX-License-Identifier: GPL-3.0-or-later" in head
+    assert not head or any(line.startswith("# GNU General Public License v3.0+") for line in head)
+
+
+def registries() -> set[str]:
+    """Hosts that this machine's package managers are set to ask."""
+    commands = [
+        [sys.executable, "-m", "pip", "config", "get", "global.index-url"],
+        ["go", "env", "GOPROXY"],
+        ["npm", "config", "get", "registry"],
+    ]
+    said = [
+        subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        for command in commands
+        if shutil.which(command[0])
+    ]
+    return set(re.findall(r"https?://(?:[^/:@\s]*@)?([^/:,\s]+)", " ".join(said)))
+
+
+def test_no_file_names_a_package_registry_or_a_path_of_this_machine() -> None:
+    home = Path.home()
+    places = {f"{ROOT}/", *([f"{home}/"] if home != Path(home.anchor) else [])}
+    wanted = [text.encode() for text in sorted(registries() | places)]
+    found = [(str(path), text) for path in files() for text in wanted if text in (ROOT / path).read_bytes()]
+    assert found == []
