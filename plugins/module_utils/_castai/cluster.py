@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import base64
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +19,7 @@ from .._k8s.gateway import Object, path_of
 from .._names import CREDENTIALS_KEY, CREDENTIALS_SECRET, MANAGED_BY, NAMESPACE, eks_cluster_problem, namespace_problem
 from .._options import CONNECTION_RULES, aws_options, castai_options, kubernetes_options
 from .gateway import CastAi, Cluster
+from .records import id_problem, public
 
 Parameters = Mapping[str, Any]
 
@@ -142,13 +142,6 @@ def problems(params: Parameters) -> dict[str, str]:
         found["account_id"] = f"account_id is {account!r}: give the 12 digits of the AWS account, in quotes"
     found["cluster_id"] = id_problem(params.get("cluster_id") or "")
     return {option: f"{problem}." for option, problem in found.items() if problem}
-
-
-def id_problem(cluster_id: str) -> str | None:
-    """Why cluster_id, empty where it is not given, is none of CAST AI's; shared with castai_cluster_info."""
-    if cluster_id in ("", UNKNOWN) or _is_uuid(cluster_id):
-        return None
-    return f"cluster_id is {cluster_id!r}: give the UUID of the cluster at CAST AI, or leave it out"
 
 
 def desired(params: Parameters) -> Desired:
@@ -328,29 +321,6 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
         "cluster": public(current.record) if current.record else None,
         "region": current.eks.region if current.eks else "",
     }
-
-
-def public(record: Cluster) -> dict[str, Any]:
-    """A cluster as results show it; shared with castai_cluster_info."""
-    return {
-        "id": record.id,
-        "name": record.name,
-        "provider": record.provider,
-        "status": record.status,
-        "agent_status": record.agent_status,
-        "organization_id": record.organization_id,
-        "credentials_id": record.credentials_id,
-        "reconcile_error": record.reconcile_error,
-        "account_id": record.facts.get("accountId", ""),
-        "region": record.facts.get("region", ""),
-    }
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        return str(uuid.UUID(text)) == text.lower()
-    except ValueError:
-        return False
 
 
 def _key_of(secret: Object | None) -> str:

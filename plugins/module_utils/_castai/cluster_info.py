@@ -12,8 +12,8 @@ from typing import Any
 
 from .._engine import UNKNOWN, Action, Made, Refused, Subject
 from .._options import castai_options
-from .cluster import id_problem, public
 from .gateway import CastAi, Cluster
+from .records import id_problem, public
 
 OPTIONS: dict[str, Any] = {
     "argument_spec": {

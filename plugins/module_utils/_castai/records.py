@@ -1,0 +1,43 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""CAST AI's records of clusters, as modules take and show them. Pure. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from .._engine import UNKNOWN
+from .gateway import Cluster
+
+
+def id_problem(cluster_id: str) -> str | None:
+    """Why cluster_id, empty where it is not given, is none of CAST AI's."""
+    if cluster_id in ("", UNKNOWN) or _is_uuid(cluster_id):
+        return None
+    return f"cluster_id is {cluster_id!r}: give the UUID of the cluster at CAST AI, or leave it out"
+
+
+def public(record: Cluster) -> dict[str, Any]:
+    """A cluster as results show it."""
+    return {
+        "id": record.id,
+        "name": record.name,
+        "provider": record.provider,
+        "status": record.status,
+        "agent_status": record.agent_status,
+        "organization_id": record.organization_id,
+        "credentials_id": record.credentials_id,
+        "reconcile_error": record.reconcile_error,
+        "account_id": record.facts.get("accountId", ""),
+        "region": record.facts.get("region", ""),
+    }
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False
