@@ -42,7 +42,9 @@ def parts() -> tuple[Part, ...]:
     unit, gates, world = (_REPORTS / f"{name}.xml" for name in ("unit", "gates", "world"))
     scenarios = sorted(path.parent.name for path in _SCENARIOS.glob("*/molecule.yml"))
     return (
-        Part("unit", ("pytest", "tests/unit", "-q", "-n", "2", f"--junitxml={unit}"), False, unit),
+        Part(
+            "unit", ("pytest", "tests/unit", "-q", "-n", "2", "--dist", "loadfile", f"--junitxml={unit}"), False, unit
+        ),
         Part("gates", ("tests.gates", f"--report={gates}"), False, gates),
         Part("world", ("pytest", "tests/world", "-v", f"--junitxml={world}"), True, world),
         *(
