@@ -47,8 +47,7 @@ class Drawer:
     """What somebody else puts in when a write runs into trouble."""
 
     def write(self, name: str, colour: str) -> None:
-        trouble = self.troubles.pop(0) if self.troubles else None
-        if trouble:
+        if self.troubles and (trouble := self.troubles.pop(0)):
             self.things.update(self.rival or {})
             raise trouble
         self.writes.append(name)

@@ -57,7 +57,7 @@ def tokens(wire: Wire) -> list[str]:
 # Paths
 
 
-@pytest.mark.parametrize(("version", "kind", "plural", "namespaced"), RESOURCES, ids=lambda value: str(value))
+@pytest.mark.parametrize(("version", "kind", "plural", "namespaced"), RESOURCES, ids=str)
 def test_path_of_every_built_in_kind(version: str, kind: str, plural: str, namespaced: bool) -> None:
     root = "/api/v1" if version == "v1" else f"/apis/{version}"
     place = f"{root}/namespaces/n/{plural}" if namespaced else f"{root}/{plural}"
@@ -147,8 +147,8 @@ def signing(wire: Wire) -> Kubernetes:
 
 def test_a_signed_token_serves_many_calls(wire: Wire, signing: Kubernetes) -> None:
     wire.script.play(reply(200, {}))
-    for _ in range(3):
-        signing.get(SECRET)
+    for path in (SECRET, SECRETS, SECRET):
+        signing.get(path)
     assert tokens(wire) == ["Bearer CANARY-signed-1"] * 3
 
 
