@@ -73,11 +73,21 @@ def end_caller(client: tuple[str, int], server: tuple[str, int]) -> None:
     for pid in _holders(_socket_inode(client, server)):
         run = _environment(pid).get(RUN_VARIABLE)
         _kill(pid)
-        # A process may fork while the list is read: until none is left.
-        while run and (rest := [other for other in _pids() if _environment(other).get(RUN_VARIABLE) == run]):
-            for other in rest:
-                _kill(other)
-            time.sleep(0.01)
+        if run:
+            end_run(run)
+
+
+def of_run(run: str) -> list[int]:
+    """The processes with this CASTAI_SANDBOX_RUN: Ansible's workers are in sessions of their own, with no other sign."""
+    return [pid for pid in _pids() if _environment(pid).get(RUN_VARIABLE) == run]
+
+
+def end_run(run: str) -> None:
+    """KILL the processes of a run. One may fork while the list is read: until none is left."""
+    while pids := of_run(run):
+        for pid in pids:
+            _kill(pid)
+        time.sleep(0.01)
 
 
 def _kill(pid: int) -> None:

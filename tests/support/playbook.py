@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -17,14 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.sandbox import processes
 from tests.tree import ROOT
 
 COLLECTION = "castai.onboarding"
 PYTHON = Path(sys.executable).parent
 SYSTEM_PATH = (Path("/usr/bin"), Path("/bin"))
 """Where the shell commands are that Ansible's module path runs even on this machine."""
-
-_RUN_VARIABLE = "CASTAI_SANDBOX_RUN"
 
 Json = Mapping[str, Any]
 
@@ -101,7 +99,7 @@ class Running:
         try:
             status = self.process.wait(timeout)
         except BaseException:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            processes.end_run(self.name)
             self.process.wait()
             print(self._output.read_text(encoding="utf-8", errors="replace"))
             raise
@@ -154,7 +152,7 @@ def start_playbook(
                 "ANSIBLE_CALLBACKS_ENABLED": "recorder",
                 "ANSIBLE_NOCOLOR": "1",
                 "RECORDER_FILE": str(record),
-                _RUN_VARIABLE: name,
+                processes.RUN_VARIABLE: name,
                 **environment,
             },
             stdin=subprocess.DEVNULL,
