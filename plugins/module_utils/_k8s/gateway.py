@@ -201,8 +201,9 @@ class Kubernetes:
             cluster["insecure-skip-tls-verify"] = True
         elif self.ca_pem():
             cluster["certificate-authority-data"] = base64.b64encode(self.ca_pem().encode()).decode()
-        if configuration.tls_server_name:
-            cluster["tls-server-name"] = configuration.tls_server_name
+        server_name = getattr(configuration, "tls_server_name", None)  # newer releases of the client know it
+        if server_name:
+            cluster["tls-server-name"] = server_name
         user: Object = {}
         if configuration.cert_file:
             user = {"client-certificate": configuration.cert_file, "client-key": configuration.key_file}
