@@ -307,10 +307,7 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
         return
     if current.namespace and current.namespace.deleting:
         raise Refused(f"Namespace {wanted.namespace} is being deleted: wait until it is gone, then run again.")
-    if last is None or last.status == record.PENDING_INSTALL:
-        yield from _plan_install(current, wanted, last)
-    else:
-        yield from _plan_existing(current, wanted, last)
+    yield from _plan_present(current, wanted)
 
 
 def _plan_absent(current: Current, wanted: Desired, last: Revision | None) -> Iterator[Action]:
@@ -332,23 +329,20 @@ def _plan_absent(current: Current, wanted: Desired, last: Revision | None) -> It
     yield Uninstall(f"uninstall {wanted.title}", _target(wanted), _summary(last), None, wanted, last.number, **waiting)
 
 
-def _plan_install(current: Current, wanted: Desired, killed: Revision | None) -> Iterator[Action]:
-    """Nothing whole is there: no release, or the record of a killed install."""
+def _plan_present(current: Current, wanted: Desired) -> Iterator[Action]:
+    last = current.last
+    if last is None:
+        yield from _plan_install(current, wanted)
+    elif last.unfinished and _goal(current, last) is None:
+        yield from _plan_forget(current, wanted, last)
+    else:
+        yield from _plan_existing(current, wanted, last)
+
+
+def _plan_install(current: Current, wanted: Desired) -> Iterator[Action]:
     _refuse_owner(current, wanted)
     if current.namespace is None and not wanted.create_namespace:
         raise Refused(f"Namespace {wanted.namespace} does not exist: create it, or set create_namespace.")
-    number = current.history[-1].number if current.history else 0
-    if killed:
-        yield Forget(
-            f"delete the record of the killed install of {wanted.title} (revision {number})",
-            _target(wanted, "/record"),
-            {"revision": number, "status": killed.status},
-            None,
-            wanted,
-            number,
-            **_waiting(killed, current, wanted),
-        )
-        number = current.history[-2].number if len(current.history) > 1 else 0
     adopted = ", taking over the objects that are there" if current.owner == "" else ""
     yield Upgrade(
         f"install {wanted.title} in namespace {wanted.namespace} (chart {_chart_title(current.chart)}){adopted}",
@@ -360,8 +354,29 @@ def _plan_install(current: Current, wanted: Desired, killed: Revision | None) ->
             "values": shown(wanted.values, differing({}, wanted.values)),
         },
         wanted,
-        number,
+        current.history[-1].number if current.history else 0,
     )
+
+
+def _plan_forget(current: Current, wanted: Desired, killed: Revision) -> Iterator[Action]:
+    """Nothing whole is there that an unfinished revision could go back to: go on as if it had not been begun."""
+    what = killed.status.partition("-")[2]
+    yield Forget(
+        f"delete the record of the killed {what} of {wanted.title} (revision {killed.number})",
+        _target(wanted, f"/record/{killed.number}"),
+        {"revision": killed.number, "status": killed.status},
+        None,
+        wanted,
+        killed.number,
+        **_waiting(killed, current, wanted),
+    )
+    rest = replace(current, history=current.history[:-1], killed=True)
+    before = rest.last
+    if killed.status == record.PENDING_INSTALL and before and not before.unfinished:
+        # What is left is the history of a release that was uninstalled, only marked in another way.
+        yield from _upgrade(rest, wanted, _basis(rest, before), before.number)
+    else:
+        yield from _plan_present(rest, wanted)
 
 
 def _plan_existing(current: Current, wanted: Desired, last: Revision) -> Iterator[Action]:
@@ -369,7 +384,7 @@ def _plan_existing(current: Current, wanted: Desired, last: Revision) -> Iterato
 
     Helm itself upgrades from every state but an unfinished one, and makes missing objects as it does.
     """
-    goal = last if last.status == record.UNINSTALLING else record.good(current.history)
+    goal = _goal(current, last)
     differs = goal is not None and wanted.enforce and _differs(current, wanted, goal.contents)
     if last.status == record.DEPLOYED:
         back, upgrade = bool(current.missing) and not differs, differs
@@ -442,6 +457,16 @@ def _keep_namespace(current: Current, wanted: Desired, number: int) -> Iterator[
             wanted,
             number,
         )
+
+
+def _goal(current: Current, last: Revision) -> Revision | None:
+    """The revision whose manifest ought to be there, whatever was begun since; None where there is none.
+
+    A killed uninstall is undone. Before an install there was nothing, even where there is the history of a release.
+    """
+    if last.status == record.UNINSTALLING:
+        return last
+    return None if last.status == record.PENDING_INSTALL else record.good(current.history)
 
 
 def _basis(current: Current, last: Revision) -> Revision:

@@ -1,0 +1,143 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Records that Helm 3 and 4 themselves made, of a chart with a Namespace, a List, a passing Job and odd texts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.castai.onboarding.plugins.module_utils._helm import record
+from ansible_collections.castai.onboarding.plugins.module_utils._helm.record import Reference, Revision
+from ansible_collections.castai.onboarding.plugins.module_utils._helm.values import differing
+
+RECORDS: dict[str, Any] = json.loads((Path(__file__).parent / "records.json").read_text(encoding="utf-8"))
+VALUES = {
+    "big": 12345678901,
+    "createNamespace": True,
+    "empty": {},
+    "items": [],
+    "none": None,
+    "ratio": 0.5,
+    "replicas": 2,
+    "text": "12e3",
+}
+OBJECTS = (
+    Reference("rbac.authorization.k8s.io/v1", "Role", "kube-system", "tiny"),
+    Reference("v1", "ConfigMap", "", "tiny"),
+    Reference("v1", "Namespace", "", "tiny"),
+    Reference("v1", "ServiceAccount", "", "tiny"),
+)
+
+real = pytest.mark.parametrize("secret", RECORDS.values(), ids=RECORDS)
+
+
+def secret_of(release: str, number: int, status: str, chart_version: str = "1.0.0") -> dict[str, Any]:
+    empty = {"metadata": {"name": record.secret_name(release, number)}, "data": {}}
+    content = {"chart": {"metadata": {"name": "tiny", "version": chart_version}}, "manifest": ""}
+    secret = record.encode(empty, content)
+    labels = {"name": release, "owner": "helm", "status": status, "version": str(number)}
+    return {**secret, "metadata": {**secret["metadata"], "labels": labels}}
+
+
+@real
+def test_revision(secret: dict[str, Any]) -> None:
+    revision = Revision.of(secret)
+    assert (revision.number, revision.status, revision.unfinished) == (2, "deployed", False)
+    assert revision.changed == float(secret["metadata"]["labels"]["modifiedAt"])
+    assert record.secret_name("tiny", 2) == secret["metadata"]["name"]
+    assert revision.contents.chart == "tiny"
+    assert (revision.contents.version, revision.contents.app_version) == ("1.2.3", "v4.5.6")
+    assert differing(revision.contents.values, VALUES) == ()
+
+
+@real
+def test_objects_of_the_manifest(secret: dict[str, Any]) -> None:
+    contents = Revision.of(secret).contents
+    assert contents.objects == OBJECTS
+    assert contents.owns_namespace("tiny")
+    assert not contents.owns_namespace("other")
+
+
+@real
+def test_a_namespace_is_taken_out_and_nothing_else(secret: dict[str, Any]) -> None:
+    release = record.decode(secret)
+    without = record.encode(secret, record.without_namespace(release, "tiny"))
+    assert {**without, "data": None} == {**secret, "data": None}
+    after = Revision.of(without).contents
+    assert after.objects == tuple(item for item in OBJECTS if item.kind != "Namespace")
+    assert {**record.decode(without), "manifest": None} == {**release, "manifest": None}
+    for document in after.manifest.split("---\n"):
+        assert document in release["manifest"]
+    assert record.without_namespace(release, "other")["manifest"].count("kind: Namespace") == 2
+
+
+def test_a_record_without_a_time_of_change_counts_from_its_creation() -> None:
+    secret = secret_of("tiny", 1, "pending-install")
+    secret["metadata"]["creationTimestamp"] = "1970-01-02T00:00:00Z"
+    assert Revision.of(secret).changed == 86400
+
+
+@pytest.mark.parametrize(
+    ("statuses", "good"),
+    [
+        ([], None),
+        (["failed"], None),
+        (["pending-install"], None),
+        (["deployed"], 1),
+        (["deployed", "failed"], 1),
+        (["superseded", "deployed", "failed"], 2),
+        (["superseded", "superseded", "pending-upgrade"], 2),
+        (["deployed", "superseded", "pending-rollback"], 1),
+    ],
+)
+def test_good(statuses: list[str], good: int | None) -> None:
+    history = record.history(secret_of("tiny", number, status) for number, status in enumerate(statuses, 1))
+    found = record.good(history)
+    assert (found.number if found else None) == good
+
+
+def test_history_is_sorted_by_number_not_by_name() -> None:
+    secrets = [secret_of("tiny", number, "superseded") for number in (10, 9, 2)]
+    assert [revision.number for revision in record.history(secrets)] == [2, 9, 10]
+
+
+@pytest.mark.parametrize(
+    ("release", "version", "deployed"),
+    [
+        ("a", "", True),
+        ("a", "1.0.1", True),
+        ("a", "v1.0.1", True),
+        ("a", "1.0.0", False),
+        ("b", "", False),
+        ("c", "", False),
+    ],
+)
+def test_deployed(release: str, version: str, deployed: bool) -> None:
+    secrets = [
+        secret_of("a", 1, "superseded"),
+        secret_of("a", 2, "deployed", "1.0.1"),
+        secret_of("b", 1, "deployed"),
+        secret_of("b", 2, "failed"),
+    ]
+    assert record.deployed(secrets, release, version) is deployed
+
+
+@pytest.mark.parametrize(
+    ("api_version", "built_in"),
+    [
+        ("v1", True),
+        ("apps/v1", True),
+        ("policy/v1", True),
+        ("networking.k8s.io/v1", True),
+        ("gateway.networking.k8s.io/v1", False),
+        ("autoscaling.cast.ai/v1", False),
+        ("", False),
+    ],
+)
+def test_built_in(api_version: str, built_in: bool) -> None:
+    assert Reference(api_version, "Thing", "", "x").built_in is built_in

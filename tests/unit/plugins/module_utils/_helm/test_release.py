@@ -1,0 +1,381 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is planned from every state of a release, and that the plan's effect leaves nothing to plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._helm import record, release
+from ansible_collections.castai.onboarding.plugins.module_utils._helm.gateway import Chart, Facts
+from ansible_collections.castai.onboarding.plugins.module_utils._helm.record import Reference, Revision
+from ansible_collections.castai.onboarding.plugins.module_utils._helm.release import (
+    Current,
+    Desired,
+    DisownNamespace,
+    Forget,
+    KeepNamespace,
+    Namespace,
+    RollBack,
+    Step,
+    Uninstall,
+    Upgrade,
+)
+
+NAME, NAMESPACE = "agent", "castai-agent"
+NOW = 1_000_000.0
+VERSION, OLDER, NEWEST = "0.2.0", "0.1.0", "0.9.0"
+PLAIN: dict[str, Any] = {"replicas": 2}
+WITH_NAMESPACE: dict[str, Any] = {"replicas": 2, "createNamespace": True}
+DEPLOYMENT = Reference("apps/v1", "Deployment", "", NAME)
+STATUSES = (
+    "deployed",
+    "failed",
+    "pending-install",
+    "pending-rollback",
+    "pending-upgrade",
+    "superseded",
+    "uninstalled",
+    "uninstalling",
+)
+
+
+def wanted(**options: Any) -> Desired:
+    given = {
+        "name": NAME,
+        "namespace": NAMESPACE,
+        "present": True,
+        "chart": Chart("agent", VERSION, "https://charts.example"),
+        "values": PLAIN,
+        "enforce": True,
+        "adopt": False,
+        "recover": True,
+        "grace": 300,
+        "wait": False,
+        "timeout": 300,
+        "create_namespace": True,
+    }
+    return Desired(**{**given, **options})
+
+
+def revision(
+    number: int, status: str, values: Mapping[str, Any] = PLAIN, version: str = VERSION, age: float = 1000
+) -> Revision:
+    """A revision whose manifest has the Deployment and, where the values say so, the Namespace."""
+    documents = [f"apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {NAME}\n"]
+    if values.get("createNamespace"):
+        documents.append(f"apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {NAMESPACE}\n")
+    content = {
+        "chart": {"metadata": {"name": "agent", "version": version}},
+        "config": dict(values),
+        "manifest": "".join(f"---\n{document}" for document in documents),
+    }
+    labels = {"version": str(number), "status": status, "modifiedAt": str(int(NOW - age))}
+    metadata = {"name": record.secret_name(NAME, number), "labels": labels, "resourceVersion": f"rv-{number}"}
+    return Revision.of(record.encode({"metadata": metadata, "data": {}}, content))
+
+
+def current(*history: Revision, **facts: Any) -> Current:
+    given = {"chart": Facts("agent", VERSION), "namespace": Namespace(), "now": NOW}
+    return Current(history, **{**given, **facts})
+
+
+def steps(state: Current, desired: Desired) -> list[tuple[Any, ...]]:
+    """Each step's kind and newest revision, a roll-back's goal too."""
+    return [
+        (type(step), step.revision, step.to) if isinstance(step, RollBack) else (type(step), step.revision)
+        for step in planned(state, desired)
+    ]
+
+
+def planned(state: Current, desired: Desired) -> list[Step]:
+    found = []
+    for step in release.plan(state, desired):
+        assert isinstance(step, Step)
+        found.append(step)
+    return found
+
+
+INSTALL_ONLY = wanted(enforce=False)
+OTHER_VALUES = wanted(values={"replicas": 3})
+ABSENT = wanted(present=False)
+
+
+@pytest.mark.parametrize(
+    ("state", "desired", "expected"),
+    [
+        pytest.param(current(namespace=None), wanted(), [(Upgrade, 0)], id="nothing there"),
+        pytest.param(current(), wanted(create_namespace=False), [(Upgrade, 0)], id="only the namespace"),
+        pytest.param(current(revision(4, "uninstalled")), wanted(), [(Upgrade, 4)], id="only history"),
+        pytest.param(current(revision(1, "deployed")), wanted(), [], id="as wanted"),
+        pytest.param(current(revision(1, "deployed")), OTHER_VALUES, [(Upgrade, 1)], id="values differ"),
+        pytest.param(current(revision(1, "deployed", version=OLDER)), wanted(), [(Upgrade, 1)], id="version differs"),
+        pytest.param(
+            current(revision(1, "deployed"), chart=Facts("other", VERSION)),
+            wanted(),
+            [(Upgrade, 1)],
+            id="chart differs",
+        ),
+        pytest.param(
+            current(revision(1, "deployed", version=OLDER), chart=Facts("", "")), wanted(), [], id="chart not known"
+        ),
+        pytest.param(
+            current(revision(1, "deployed", {"replicas": 9}, OLDER)), INSTALL_ONLY, [], id="install_only leaves alone"
+        ),
+        pytest.param(
+            current(revision(2, "deployed"), missing=(DEPLOYMENT,)), wanted(), [(RollBack, 2, 2)], id="object gone"
+        ),
+        pytest.param(
+            current(revision(2, "deployed", {"replicas": 9}), missing=(DEPLOYMENT,)),
+            INSTALL_ONLY,
+            [(RollBack, 2, 2)],
+            id="object gone, install_only",
+        ),
+        pytest.param(
+            current(revision(2, "deployed"), missing=(DEPLOYMENT,)),
+            OTHER_VALUES,
+            [(Upgrade, 2)],
+            id="object gone and values differ",
+        ),
+        pytest.param(current(revision(1, "failed")), wanted(), [(Upgrade, 1)], id="failed install"),
+        pytest.param(current(revision(1, "failed")), INSTALL_ONLY, [(Upgrade, 1)], id="failed install, install_only"),
+        pytest.param(
+            current(revision(1, "deployed"), revision(2, "failed")), wanted(), [(Upgrade, 2)], id="failed upgrade"
+        ),
+        pytest.param(
+            current(revision(1, "deployed"), revision(2, "failed")),
+            INSTALL_ONLY,
+            [(RollBack, 2, 1)],
+            id="failed upgrade, install_only",
+        ),
+        pytest.param(
+            current(revision(1, "deployed"), revision(2, "pending-upgrade")),
+            wanted(),
+            [(RollBack, 2, 1)],
+            id="killed upgrade, the old is wanted",
+        ),
+        pytest.param(
+            current(revision(1, "deployed"), revision(2, "pending-upgrade", {"replicas": 3})),
+            OTHER_VALUES,
+            [(RollBack, 2, 1), (Upgrade, 3)],
+            id="killed upgrade, the new is wanted",
+        ),
+        pytest.param(
+            current(revision(1, "superseded"), revision(2, "pending-upgrade")),
+            INSTALL_ONLY,
+            [(RollBack, 2, 1)],
+            id="killed between the last two writes",
+        ),
+        pytest.param(
+            current(revision(1, "failed"), revision(2, "pending-upgrade")),
+            wanted(),
+            [(Forget, 2), (Upgrade, 1)],
+            id="killed upgrade of a failed install",
+        ),
+        pytest.param(
+            current(revision(1, "superseded"), revision(2, "deployed"), revision(3, "pending-rollback")),
+            wanted(),
+            [(RollBack, 3, 2)],
+            id="killed roll-back",
+        ),
+        pytest.param(
+            current(revision(1, "pending-install")), wanted(), [(Forget, 1), (Upgrade, 0)], id="killed install"
+        ),
+        pytest.param(
+            current(revision(3, "superseded"), revision(4, "pending-install")),
+            INSTALL_ONLY,
+            [(Forget, 4), (Upgrade, 3)],
+            id="killed install over the history of an uninstalled release",
+        ),
+        pytest.param(current(revision(2, "uninstalling")), wanted(), [(RollBack, 2, 2)], id="killed uninstall"),
+        pytest.param(
+            current(revision(2, "uninstalling")),
+            OTHER_VALUES,
+            [(RollBack, 2, 2), (Upgrade, 3)],
+            id="killed uninstall, other values",
+        ),
+        pytest.param(
+            current(revision(1, "deployed", WITH_NAMESPACE)),
+            wanted(),
+            [(KeepNamespace, 1), (Upgrade, 1)],
+            id="the namespace leaves the release",
+        ),
+        pytest.param(
+            current(revision(1, "deployed", WITH_NAMESPACE), namespace=Namespace(kept=True)),
+            wanted(),
+            [(Upgrade, 1)],
+            id="the namespace leaves the release and is marked",
+        ),
+        pytest.param(
+            current(revision(1, "deployed"), revision(2, "pending-upgrade", WITH_NAMESPACE)),
+            wanted(),
+            [(KeepNamespace, 2), (RollBack, 2, 1)],
+            id="a killed upgrade brought the namespace in",
+        ),
+        pytest.param(
+            current(revision(1, "failed", WITH_NAMESPACE)),
+            wanted(),
+            [(KeepNamespace, 1), (Upgrade, 1)],
+            id="the namespace in a failed install",
+        ),
+        pytest.param(current(), ABSENT, [], id="absent already"),
+        pytest.param(current(revision(1, "uninstalled")), ABSENT, [], id="absent but for history"),
+        pytest.param(current(revision(1, "deployed")), ABSENT, [(Uninstall, 1)], id="uninstall"),
+        pytest.param(
+            current(revision(1, "pending-install")), ABSENT, [(Uninstall, 1)], id="uninstall a killed install"
+        ),
+        pytest.param(
+            current(revision(1, "deployed", WITH_NAMESPACE)),
+            ABSENT,
+            [(DisownNamespace, 1), (Uninstall, 1)],
+            id="uninstall without the namespace",
+        ),
+        pytest.param(current(owner=""), wanted(adopt=True), [(Upgrade, 0)], id="take over"),
+    ],
+)
+def test_plan(state: Current, desired: Desired, expected: list[tuple[Any, ...]]) -> None:
+    assert steps(state, desired) == expected
+
+
+@pytest.mark.parametrize(
+    ("state", "desired", "sentence"),
+    [
+        (current(owner=""), wanted(), "set adopt"),
+        (current(owner="other/umbrella"), wanted(adopt=True), "belongs to Helm release other/umbrella"),
+        (current(revision(1, "pending-install"), owner=""), wanted(), "set adopt"),
+        (current(namespace=None), wanted(create_namespace=False), "Namespace castai-agent does not exist"),
+        (current(namespace=Namespace(deleting=True)), wanted(), "is being deleted"),
+        (current(revision(1, "pending-upgrade")), wanted(recover=False), "set pending to recover"),
+        (current(revision(1, "uninstalling")), wanted(recover=False, present=False), "set pending to recover"),
+    ],
+)
+def test_refused(state: Current, desired: Desired, sentence: str) -> None:
+    with pytest.raises(Refused, match=sentence):
+        list(release.plan(state, desired))
+
+
+@pytest.mark.parametrize(
+    ("age", "killed", "patience"),
+    [(0, False, 300), (100, False, 200), (400, False, 0), (-50, False, 300), (0, True, 0)],
+)
+def test_patience_with_a_helm_that_may_live(age: float, killed: bool, patience: float) -> None:
+    pending = revision(2, "pending-upgrade", age=age)
+    state = current(revision(1, "deployed"), pending, killed=killed)
+    first, *_others = planned(state, wanted())
+    assert (first.unfinished, first.patience) == (pending, patience)
+    (only,) = planned(current(pending, killed=killed), ABSENT)
+    assert (only.unfinished, only.patience) == (pending, patience)
+
+
+def test_no_secret_value_is_in_sentence_or_diff() -> None:
+    old, new = {"apiKey": "CANARY-old", "replicas": 1}, {"apiKey": "CANARY-new", "replicas": 2}
+    (step,) = planned(current(revision(1, "deployed", old)), wanted(values=new))
+    assert step.sentence == "upgrade Helm release agent with changed values apiKey, replicas"
+    assert step.before["values"] == {"apiKey": "********", "replicas": 1}
+    assert step.after["values"] == {"apiKey": "********", "replicas": 2}
+    assert "CANARY" not in repr(step)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"name": "Agent"}, "name: "),
+        ({"name": "a" * 54}, "name: "),
+        ({"namespace": "a_b"}, "namespace: "),
+        ({"eks_cluster": "a b"}, "eks_cluster: "),
+        ({"chart_version": "~0.1"}, "chart_version: "),
+        ({"chart_version": "0.1"}, "chart_version: "),
+    ],
+)
+def test_bad_options(options: dict[str, Any], sentence: str) -> None:
+    spec = release.OPTIONS["argument_spec"]
+    params = {name: option.get("default") for name, option in spec.items()} | {"name": "agent"} | options
+    with pytest.raises(Refused, match=sentence):
+        release.desired(params)
+
+
+# The effect of a step on a world without rivals, as Helm has it.
+
+
+def effect(state: Current, step: Step) -> Current:
+    history, last = state.history, state.history[-1] if state.history else None
+    assert step.revision == (last.number if last else 0)
+    if isinstance(step, KeepNamespace):
+        return replace(state, namespace=Namespace(kept=True))
+    assert last is None or isinstance(step, (Upgrade, RollBack, Uninstall, Forget, DisownNamespace))
+    if isinstance(step, Upgrade):
+        assert last is None or not last.unfinished
+        basis = next((item for item in reversed(history) if item.status == "deployed"), last)
+        version = state.chart.version or NEWEST
+        made = revision(step.revision + 1, "deployed", step.wanted.values, version)
+        if basis and basis.status != "uninstalled":
+            _namespace_survives(state, basis, made)
+        return _newest(replace(state, namespace=state.namespace or Namespace(), owner=None), made)
+    assert last
+    if isinstance(step, RollBack):
+        goal = next(item for item in history if item.number == step.to)
+        made = revision(step.revision + 1, "deployed", goal.contents.values, goal.contents.version)
+        _namespace_survives(state, last, made)
+        return _newest(state, made)
+    if isinstance(step, DisownNamespace):
+        values = {name: value for name, value in last.contents.values.items() if name != "createNamespace"}
+        return replace(state, history=(*history[:-1], revision(last.number, last.status, values)))
+    if isinstance(step, Forget):
+        return replace(state, history=history[:-1])
+    assert not last.contents.owns_namespace(NAMESPACE)
+    return replace(state, history=())
+
+
+def _newest(state: Current, made: Revision) -> Current:
+    older = tuple(
+        revision(item.number, "superseded", item.contents.values, item.contents.version)
+        if item.status == "deployed"
+        else item
+        for item in state.history
+    )
+    return replace(state, history=(*older, made), missing=())
+
+
+def _namespace_survives(state: Current, before: Revision, after: Revision) -> None:
+    assert state.namespace
+    leaves = before.contents.owns_namespace(NAMESPACE) and not after.contents.owns_namespace(NAMESPACE)
+    assert not leaves or state.namespace.kept
+
+
+VALUES = st.sampled_from([PLAIN, WITH_NAMESPACE, {}, {"replicas": 3}])
+REVISIONS = st.lists(st.tuples(st.sampled_from(STATUSES), VALUES, st.sampled_from([VERSION, OLDER])), max_size=4)
+
+
+@st.composite
+def drifted(draw: st.DrawFn) -> Current:
+    history = tuple(revision(number, *drawn) for number, drawn in enumerate(draw(REVISIONS), draw(st.integers(1, 3))))
+    last = history[-1].status if history else ""
+    return current(
+        *history,
+        chart=Facts(draw(st.sampled_from(["agent", ""])), draw(st.sampled_from([VERSION, ""]))),
+        namespace=Namespace(kept=draw(st.booleans())) if history or draw(st.booleans()) else None,
+        missing=(DEPLOYMENT,) if last == "deployed" and draw(st.booleans()) else (),
+        owner=draw(st.sampled_from([None, ""])) if last in ("", "uninstalled", "pending-install") else None,
+        killed=draw(st.booleans()),
+    )
+
+
+@given(drifted(), VALUES, st.booleans(), st.booleans())
+def test_from_any_state_the_plan_is_possible_and_leaves_nothing_to_plan(
+    state: Current, values: dict[str, Any], enforce: bool, present: bool
+) -> None:
+    desired = wanted(values=values, enforce=enforce, present=present, adopt=True)
+    for step in planned(state, desired):
+        state = effect(state, step)
+    assert planned(state, desired) == []
+    if present:
+        assert state.last
+        assert state.last.status == "deployed"

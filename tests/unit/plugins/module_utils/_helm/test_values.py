@@ -1,0 +1,87 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.castai.onboarding.plugins.module_utils._helm.values import (
+    MASK,
+    differing,
+    secret,
+    secrets,
+    shown,
+)
+
+LEAVES = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(max_size=8)
+NAMES = st.sampled_from(["a", "b", "a.b", "apiKey", "0"])
+VALUES = st.dictionaries(NAMES, LEAVES | st.lists(LEAVES, max_size=2) | st.dictionaries(NAMES, LEAVES, max_size=2))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "paths"),
+    [
+        ({}, {}, ()),
+        ({"a": 1}, {"a": 1.0}, ()),
+        ({"a": 1}, {"a": True}, ("a",)),
+        ({"a": "1"}, {"a": 1}, ("a",)),
+        ({"a": None}, {}, ("a",)),
+        ({"a": {}}, {}, ("a",)),
+        ({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}}, ("a.c",)),
+        ({"a": {"b": 1}}, {"a": 1}, ("a", "a.b")),
+        ({"a": [1, 2]}, {"a": [1, 3]}, ("a.1",)),
+        ({"a": [1]}, {"a": []}, ("a", "a.0")),
+        ({"a.b": 1}, {"a": {"b": 1}}, ("a.b", "a\\.b")),
+    ],
+)
+def test_differing(before: dict[str, Any], after: dict[str, Any], paths: tuple[str, ...]) -> None:
+    assert differing(before, after) == differing(after, before) == paths
+
+
+@given(VALUES)
+def test_equal_values_do_not_differ(values: dict[str, Any]) -> None:
+    assert differing(values, values) == ()
+
+
+@given(VALUES, VALUES)
+def test_what_differs_is_shown_on_one_of_the_sides(before: dict[str, Any], after: dict[str, Any]) -> None:
+    paths = differing(before, after)
+    assert set(paths) == set(shown(before, paths)) | set(shown(after, paths))
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["apiKey", "castai.apiKey", "API_KEY", "castai.token", "db.passwd", "client-secret", "additionalSecretEnv.ANY"],
+)
+def test_paths_that_look_secret(path: str) -> None:
+    assert secret(path)
+
+
+@pytest.mark.parametrize(
+    "path", ["apiKeySecretRef", "castai.apiKeySecretRef", "clusterIdSecretKeyRef.key", "provider", "secretName", "keys"]
+)
+def test_paths_that_do_not(path: str) -> None:
+    assert not secret(path)
+
+
+def test_secret_leaves_are_masked_and_known() -> None:
+    values = {
+        "apiKey": "CANARY-1",
+        "automountServiceAccountToken": False,
+        "additionalSecretEnv": {"X": "CANARY-2", "SHORT": "abc"},
+        "provider": "eks",
+    }
+    paths = differing({}, values)
+    assert shown(values, paths) == {
+        "additionalSecretEnv.SHORT": MASK,
+        "additionalSecretEnv.X": MASK,
+        "apiKey": MASK,
+        "automountServiceAccountToken": False,
+        "provider": "eks",
+    }
+    assert sorted(secrets(values)) == ["CANARY-1", "CANARY-2"]

@@ -1,0 +1,86 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import until
+from ansible_collections.castai.onboarding.plugins.module_utils._helm import workplace as module
+from ansible_collections.castai.onboarding.plugins.module_utils._helm.workplace import left_dead, workplace
+
+RELEASE = "https://server namespace release"
+RUN = """
+import subprocess, sys
+sys.path[:0] = {path}
+from {module} import workplace
+with workplace({release!r}, 7) as place:
+    place.write("kubeconfig", "CANARY")
+    helm = subprocess.Popen(["sleep", "60"], pass_fds=[place.lock])
+    print(helm.pid, flush=True)
+    helm.wait()
+"""
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    return tmp_path
+
+
+def start() -> subprocess.Popen[bytes]:
+    """A run whose Helm works on revision 7; its first line of output is that Helm's process id."""
+    code = RUN.format(path=[entry for entry in sys.path if entry], module=module.__name__, release=RELEASE)
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+
+
+def test_files_are_the_users_alone_and_gone_afterwards(temporary: Path) -> None:
+    with workplace(RELEASE, 1) as place:
+        file = place.write("kubeconfig", "CANARY")
+        assert file.read_text() == "CANARY"
+        assert (file.stat().st_mode & 0o777, place.path.stat().st_mode & 0o777) == (0o600, 0o700)
+        assert not left_dead(RELEASE, 1)
+    assert list(temporary.iterdir()) == []
+
+
+def test_gone_after_an_error_too(temporary: Path) -> None:
+    with pytest.raises(FileExistsError), workplace(RELEASE, 1) as place:
+        place.write("lock", "CANARY")
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_killed_run_is_known_by_the_next_which_removes_what_is_left(temporary: Path) -> None:
+    with start() as process:
+        assert process.stdout
+        helm = int(process.stdout.readline())
+        assert not left_dead(RELEASE, 7)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not left_dead(RELEASE, 7), "a Helm that outlives its run holds the lock too"
+        os.kill(helm, signal.SIGKILL)
+    assert until(lambda: left_dead(RELEASE, 7), timeout=10, first=0.01)
+    assert not left_dead(RELEASE, 8)
+    assert not left_dead("another", 7)
+    with workplace("another", 7), workplace():
+        assert left_dead(RELEASE, 7)
+    with workplace(RELEASE, 8):
+        assert not left_dead(RELEASE, 7)
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_killed_helm_leaves_the_proof_without_its_files(temporary: Path) -> None:
+    with workplace(RELEASE, 3) as place:
+        place.write("kubeconfig", "CANARY")
+        place.dead = True
+    assert left_dead(RELEASE, 3)
+    assert [list(path.iterdir()) for path in temporary.iterdir()] == [[]]
