@@ -24,7 +24,7 @@ CLUSTERS = (
 
 @pytest.fixture(scope="session")
 def session_world() -> Iterator[World]:
-    """The world that CASTAI_SANDBOX_WORLD names, up already with CLUSTERS and left so; by default one for this session."""
+    """A world for this session, or the one that CASTAI_SANDBOX_WORLD names, which is up with CLUSTERS and left so."""
     given = os.environ.get("CASTAI_SANDBOX_WORLD")
     if given:
         yield World(given)

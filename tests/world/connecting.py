@@ -33,7 +33,7 @@ exec {helm} "$@"
 
 
 class Operator:
-    """folder: home and temporary files of all runs. environment: as exported; the world's, with the keys, by default."""
+    """folder: home and temporary files of all runs. environment: what is exported, with the keys, unless changed."""
 
     def __init__(self, world: World, folder: Path) -> None:
         self.world = world

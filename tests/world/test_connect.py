@@ -6,9 +6,16 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import subprocess
+from collections.abc import Callable
 
 import pytest
+import yaml
 
+from ansible_collections.castai.onboarding.plugins.module_utils._k8s.gateway import path_of
+from tests.sandbox.build import binaries
+from tests.sandbox.charts import FOLDER as CHARTS
 from tests.sandbox.client import World
 from tests.support.calls import of_task, rounds
 
@@ -16,7 +23,6 @@ from .connecting import UNKNOWN, Operator, changed_nothing, succeeded, writes
 
 NAMESPACE = "/api/v1/namespaces/castai-agent"
 DEPLOYMENT = "/apis/apps/v1/namespaces/castai-agent/deployments/castai-agent"
-RECORDS = f"{NAMESPACE}/secrets?labelSelector=owner%3Dhelm"
 LATENCY = 1000  # ms: longer than boto3 needs to make a client, so that calls of one round overlap
 
 
@@ -65,3 +71,71 @@ def test_a_module_needs_at_most_three_rounds_of_reads(world: World, operator: Op
         asked += len(own)
         assert rounds(own) <= 3, (task.task, own)
     assert asked == len(calls) > 0
+
+
+def left_failed(world: World, operator: Operator) -> None:
+    """A release that Helm itself has marked FAILED."""
+    world.fault({"operation": "create deployments", "fail": {"status": 403, "code": "Forbidden"}})
+    stopped = operator.connect()
+    assert "Could not install Helm release castai-agent" in stopped.failures["prod"]
+    world.fault()
+
+
+def left_pending(world: World, operator: Operator) -> None:
+    """A release whose Helm was killed, with the run that had started it."""
+    world.fault({"operation": "create deployments", "end": "after"})
+    assert operator.connect().status == -signal.SIGKILL
+    world.fault()
+
+
+def without_deployment(world: World, operator: Operator) -> None:
+    succeeded(operator.connect())
+    world.kubernetes("prod").delete(DEPLOYMENT)
+
+
+def without_usable_token(world: World, operator: Operator) -> None:
+    run = succeeded(operator.connect())
+    world.control("castai", "revoke_token", cluster_id=run.of("castai_cluster")[-1]["cluster_id"])
+
+
+def by_kubectl(world: World, operator: Operator) -> None:
+    """The agent as CAST AI's console has it installed: the chart's objects, by kubectl, with a token inside."""
+    cluster = world.clusters()["prod"]
+    block = {"accountId": cluster.account, "region": cluster.region, "clusterName": "prod"}
+    token = world.control("castai", "seed_cluster", name="prod", eks=block)["token"]
+    manifest = subprocess.run(
+        [
+            *(binaries() / "helm", "template", "castai-agent", CHARTS / "castai-agent"),
+            *("--namespace", "castai-agent", "--set", f"apiKey={token},provider=eks"),
+        ],
+        check=True,
+        capture_output=True,
+    ).stdout
+    kubectl = world.kubernetes("prod")
+    for item in filter(None, yaml.safe_load_all(manifest)):
+        namespace = item["metadata"].get("namespace", "castai-agent")
+        kubectl.create(path_of(item["apiVersion"], item["kind"], None, namespace), item)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [left_failed, left_pending, without_deployment, without_usable_token, by_kubectl],
+    ids=lambda f: f.__name__,
+)
+def test_one_run_mends_and_the_next_changes_nothing(
+    world: World, operator: Operator, broken: Callable[[World, Operator], None]
+) -> None:
+    kubernetes = world.kubernetes("prod")
+    broken(world, operator)
+    namespace = kubernetes.get(NAMESPACE)["metadata"]["uid"]
+
+    mark = world.mark()
+    plan = succeeded(operator.connect("--check"))
+    assert writes(world, mark) == []
+    mended = succeeded(operator.connect())
+    assert plan.actions() == mended.actions() != []
+    assert mended.of("castai_cluster")[-1]["cluster"]["agent_status"] == "online"
+
+    changed_nothing(operator.connect())
+    assert kubernetes.get(DEPLOYMENT)["status"]["readyReplicas"] == 2
+    assert kubernetes.get(NAMESPACE)["metadata"]["uid"] == namespace

@@ -1,0 +1,66 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ways to the clouds and into the clusters: credentials that age, that are assumed, or that a kubeconfig holds."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.sandbox.client import World
+
+from .connecting import Operator, changed_nothing, succeeded, writes
+
+PATIENCE = 30  # seconds in which a run must have come to a call
+
+
+def by_kubeconfig(world: World, folder: Path) -> dict[str, Any]:
+    return {
+        "castai_kubeconfig": str(world.clusters()["prod"].kubeconfig(folder / "kubeconfig")),
+        "castai_context": "prod",
+    }
+
+
+def by_address(world: World, folder: Path) -> dict[str, Any]:
+    cluster = world.clusters()["prod"]
+    authority = folder / "ca.pem"
+    authority.write_text(cluster.ca_pem, encoding="ascii")
+    return {
+        "castai_host": cluster.endpoint,
+        "castai_host_token": cluster.operator_token,
+        "castai_ca_cert": str(authority),
+    }
+
+
+@pytest.mark.parametrize("way", [by_kubeconfig, by_address], ids=lambda way: way.__name__)
+def test_every_way_into_the_cluster_leads_to_the_same(world: World, operator: Operator, way: Any) -> None:
+    succeeded(operator.connect(**way(world, operator.folder)))
+    assert {call.who for call in writes(world) if call.system == "kubernetes"} == {"operator"}
+    changed_nothing(operator.connect())
+
+
+def test_a_token_that_ages_during_the_run_is_renewed(world: World, operator: Operator) -> None:
+    """Between two writes of one task, the token of the first one grows older than EKS takes it."""
+    world.fault({"operation": "CreateClusterToken", "delay": 5})
+    run = operator.start()
+    deadline = time.monotonic() + PATIENCE
+    while "create namespaces" not in [call.operation for call in writes(world)]:
+        assert time.monotonic() < deadline, run.wait().output
+        time.sleep(0.1)
+    world.clock(16 * 60)
+    succeeded(run.wait())
+    stored = [call for call in world.journal() if call.operation == "create secrets"]
+    assert [call.status for call in stored][:2] == [401, 201]
+
+
+def test_a_wrong_external_id_is_refused_before_any_write(world: World, operator: Operator) -> None:
+    run = operator.connect(hosts=["other"], castai_aws_assume_role_external_id="wrong")
+    assert run.failures["other"].startswith(
+        "Could not assume role arn:aws:iam::444455556666:role/onboarding: AccessDenied: User:"
+        " arn:aws:iam::111122223333:user/operator is not authorized to perform: sts:AssumeRole"
+    )
+    assert writes(world) == []

@@ -1,0 +1,174 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each bad input gives its sentence before the first write; several at once give all of theirs.
+
+Every input is a host of one inventory: one run asks about all of them.
+"""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.sandbox.client import World
+from tests.support.clusters import host_variables
+from tests.support.playbook import Run
+
+from .connecting import Operator, writes
+
+UNKNOWN_ID = str(uuid.uuid4())
+ADMINISTRATOR = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+SENTENCES: dict[str, tuple[str, ...]] = {
+    "unknown-key": ("CAST AI does not know the API key: check castai_api_key",),
+    "key-of-another-organisation": ("The API key is of organisation ",),
+    "agent-of-another-organisation": ("An agent in this cluster already reports to CAST AI as cluster ",),
+    "unknown-cluster-id": (f"CAST AI shows no cluster {UNKNOWN_ID} to this API key",),
+    "no-uuid": ("cluster_id is 'prod': give the UUID of the cluster at CAST AI",),
+    "unknown-cluster": (
+        "EKS has no cluster nowhere in eu-central-1 of the account that these AWS credentials are for",
+    ),
+    "wrong-region": ("EKS has no cluster prod in us-west-2 of the account",),
+    "no-region": ("region is not set: give the AWS region of the cluster",),
+    "wrong-account": ("account_id is 999988887777, but the AWS credentials lead to account 111122223333",),
+    "no-account": ("account_id is '1111': give the 12 digits of the AWS account, in quotes.",),
+    "wrong-secret-key": ("The secret key is wrong, or this machine's clock is.",),
+    "unknown-access-key": ("AWS does not know the access key: check access_key or the profile.",),
+    "wrong-external-id": ("Could not assume role arn:aws:iam::444455556666:role/onboarding: AccessDenied",),
+    "no-aws-permission": ("is not authorized to perform: eks:DescribeCluster",),
+    "no-access-entry": ("The API server does not know these credentials.",),
+    "kubeconfig-of-another-cluster": ("The kubeconfig or host points to https://127.0.0.1:",),
+    "no-kubeconfig": ("nowhere.yml",),
+    "unreachable": ("Kubernetes API server https://127.0.0.1:1 did not answer",),
+    "too-old": ("The API server is Kubernetes 1.20, but CAST AI's agent needs 1.21 or newer",),
+    "no-kubernetes-permission": (
+        "These Kubernetes permissions are missing in namespace castai-agent or cluster-wide:",
+    ),
+    "no-helm": ("Helm was not found at /nowhere/helm: correct helm_path.",),
+    "old-helm": ("is Helm 3.9.4, but 3.14 or newer is needed",),
+    "no-such-chart-version": ("chart castai-agent 9.9.9",),
+    "no-such-repository": ("chart castai-agent 0.161.1",),
+    "long-name": ("has 101 characters, EKS allows 100.",),
+    "long-namespace": ("has 64 characters, at most 63 are allowed.",),
+    "several": (
+        "CAST AI does not know the API key",
+        "EKS has no cluster prod in us-west-2",
+        "Helm was not found at /nowhere/helm",
+    ),
+}
+
+
+class Asked(NamedTuple):
+    run: Run
+    writes: list[Any]
+
+
+@pytest.fixture(scope="module")
+def asked(session_world: World, tmp_path_factory: pytest.TempPathFactory) -> Asked:
+    world = session_world
+    world.reset()
+    operator = Operator(world, tmp_path_factory.mktemp("preflight"))
+    inputs = bad_inputs(world, operator.folder)
+    assert inputs.keys() == SENTENCES.keys()
+    clusters = world.clusters()
+    hosts = {}
+    for host, (cluster, variables) in inputs.items():
+        found = {"castai_cluster_name": cluster, **host_variables(clusters[cluster]), **variables}
+        hosts[host] = {name: value for name, value in found.items() if value is not None}
+    run = operator.connect("--forks", "4", given={"castai_clusters": {"hosts": hosts}})
+    return Asked(run, writes(world))
+
+
+def bad_inputs(world: World, folder: Path) -> dict[str, tuple[str, dict[str, Any]]]:
+    """The cluster and what is wrong in its inventory (None: variable left out), by host; the world made to fit."""
+    keys = world.control("castai", "keys")
+    clusters = world.clusters()
+    foreign = world.control(
+        "castai",
+        "seed_cluster",
+        name="far",
+        other_organisation=True,
+        eks={"accountId": "999988887777", "region": "eu-central-1", "clusterName": "far"},
+    )
+    other = world.kubernetes("other")
+    other.create("/api/v1/namespaces", {"metadata": {"name": "castai-agent"}})
+    other.create(
+        "/api/v1/namespaces/castai-agent/configmaps",
+        {"metadata": {"name": "castai-agent-metadata"}, "data": {"CLUSTER_ID": foreign["id"]}},
+    )
+    stranger = world.control("aws", "add_user", account=clusters["prod"].account, name="stranger", policy=ADMINISTRATOR)
+    nobody = world.control("aws", "add_user", account=clusters["prod"].account, name="nobody", policy=None)
+    authority = folder / "ca.pem"
+    authority.write_text(clusters["prod"].ca_pem, encoding="ascii")
+    old_helm = folder / "old-helm"
+    old_helm.write_text("#!/bin/sh\necho v3.9.4\n", encoding="ascii")
+    old_helm.chmod(0o755)
+    elsewhere = str(clusters["other"].kubeconfig(folder / "other.kubeconfig"))
+    address = {"castai_host": clusters["prod"].endpoint, "castai_ca_cert": str(authority)}
+    prod: dict[str, dict[str, Any]] = {
+        "unknown-key": {"castai_api_key": "CANARY-of-nobody"},
+        "key-of-another-organisation": {
+            "castai_api_key": keys["other_organisation"],
+            "castai_organization_id": keys["organization_id"],
+        },
+        "unknown-cluster-id": {"castai_cluster_id": UNKNOWN_ID},
+        "no-uuid": {"castai_cluster_id": "prod"},
+        "unknown-cluster": {"castai_cluster_name": "nowhere"},
+        "wrong-region": {"castai_region": "us-west-2"},
+        "no-region": {"castai_region": None},
+        "wrong-account": {"castai_account_id": "999988887777"},
+        "no-account": {"castai_account_id": "1111"},
+        "wrong-secret-key": {"castai_aws_access_key": stranger[0], "castai_aws_secret_key": "CANARY-wrong"},
+        "unknown-access-key": {"castai_aws_access_key": "AKIANOBODY", "castai_aws_secret_key": "CANARY-wrong"},
+        "no-aws-permission": {"castai_aws_access_key": nobody[0], "castai_aws_secret_key": nobody[1]},
+        "no-access-entry": {"castai_aws_access_key": stranger[0], "castai_aws_secret_key": stranger[1]},
+        "kubeconfig-of-another-cluster": {"castai_kubeconfig": elsewhere},
+        "no-kubeconfig": {"castai_kubeconfig": str(folder / "nowhere.yml")},
+        "unreachable": {**address, "castai_host": "https://127.0.0.1:1", "castai_host_token": "CANARY-any"},
+        "no-kubernetes-permission": {**address, "castai_host_token": reader_token(world)},
+        "no-helm": {"agent_helm_path": "/nowhere/helm"},
+        "old-helm": {"agent_helm_path": str(old_helm)},
+        "no-such-chart-version": {"agent_chart_version": "9.9.9"},
+        "no-such-repository": {"agent_chart_repo_url": "https://castai.github.io/nowhere"},
+        "long-name": {"castai_cluster_name": "a" * 101},
+        "long-namespace": {"eks_connect_namespace": "a" * 64},
+        "several": {
+            "castai_api_key": "CANARY-of-nobody",
+            "castai_region": "us-west-2",
+            "agent_helm_path": "/nowhere/helm",
+        },
+    }
+    return {
+        **{host: ("prod", variables) for host, variables in prod.items()},
+        "agent-of-another-organisation": ("other", {}),
+        "wrong-external-id": ("other", {"castai_aws_assume_role_external_id": "wrong"}),
+        "too-old": ("old", {}),
+    }
+
+
+def reader_token(world: World) -> str:
+    """The token of a service account that may do nothing but what everybody may."""
+    kubernetes = world.kubernetes("prod")
+    path = "/api/v1/namespaces/default/serviceaccounts"
+    kubernetes.create(path, {"metadata": {"name": "reader"}})
+    granted = kubernetes.create(f"{path}/reader/token", {"spec": {"expirationSeconds": 3600}})
+    return str(granted["status"]["token"])
+
+
+@pytest.mark.parametrize("host", SENTENCES)
+def test_a_bad_input_gives_its_sentence(asked: Asked, host: str) -> None:
+    (result,) = asked.run.of("castai_preflight", host)
+    findings = result["findings"]
+    assert len(findings) == len(SENTENCES[host])
+    for finding, sentence in zip(findings, SENTENCES[host], strict=True):
+        assert sentence in finding
+        assert sentence in result["msg"]
+    assert asked.run.failures[host] == result["msg"]
+
+
+def test_nothing_is_written_before_the_sentences(asked: Asked) -> None:
+    assert asked.run.status != 0
+    assert asked.writes == []
