@@ -78,7 +78,7 @@ def end_caller(client: tuple[str, int], server: tuple[str, int]) -> None:
 
 
 def of_run(run: str) -> list[int]:
-    """The processes with this CASTAI_SANDBOX_RUN: Ansible's workers are in sessions of their own, with no other sign."""
+    """Those with this CASTAI_SANDBOX_RUN: Ansible's workers are in sessions of their own, no other sign."""
     return [pid for pid in _pids() if _environment(pid).get(RUN_VARIABLE) == run]
 
 
