@@ -20,6 +20,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -283,7 +284,16 @@ def facts(path: Path) -> Facts:
                 text = stream.read() if stream else b""
         chart = yaml.safe_load(text) or {}
         return Facts(str(chart["name"]), str(chart["version"]))
-    except (OSError, tarfile.TarError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+    except (
+        OSError,
+        EOFError,
+        zlib.error,
+        tarfile.TarError,
+        ValueError,
+        LookupError,
+        TypeError,
+        yaml.YAMLError,
+    ) as error:
         raise Refused(f"{path} is no Helm chart ({error}): correct chart_ref.") from error
 
 

@@ -1,0 +1,277 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How Helm is started and how its errors are told, with a script in its place; real Helms are in tests/world."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Conflict, Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._helm import gateway
+from ansible_collections.castai.onboarding.plugins.module_utils._helm.gateway import Chart, Facts, Helm, Work, facts
+
+TOKEN = "CANARY-token"
+KUBECONFIG = json.dumps({"users": [{"name": "castai", "user": {"token": TOKEN}}]})
+WORK = Work("https://server", "castai-agent", "agent", 2, wait=True, timeout=60, kubeconfig=KUBECONFIG)
+
+# Notes what it was started with, and answers as the test wants. `pull` gets the fake's own chart.
+SCRIPT = """#!{python}
+import json, os, pathlib, shutil, sys
+notes = pathlib.Path({notes!r})
+arguments = sys.argv[1:]
+note = {{"arguments": arguments, "environment": dict(os.environ), "folder": os.getcwd()}}
+for flag in ("--kubeconfig", "--values"):
+    if flag in arguments:
+        file = pathlib.Path(arguments[arguments.index(flag) + 1])
+        note[flag] = [file.read_text(), oct(file.stat().st_mode & 0o777)]
+with notes.open("a") as stream:
+    stream.write(json.dumps(note) + "\\n")
+if arguments[0] == "version":
+    print({version!r}, end="")
+elif arguments[0] == "pull":
+    shutil.copy({archive!r}, arguments[arguments.index("--destination") + 1])
+else:
+    {behaviour}
+"""
+
+
+class Fake:
+    """A helm program that notes its starts."""
+
+    def __init__(self, folder: Path) -> None:
+        self.program = folder / "helm"
+        self.archive = folder / "agent-0.2.0.tgz"
+        self._notes = folder / "notes"
+        pack(self.archive, "agent/Chart.yaml", "name: agent\nversion: 0.2.0\n")
+        self.behave()
+
+    def behave(self, behaviour: str = "pass", version: str = "v3.22.0") -> Helm:
+        self.program.write_text(
+            SCRIPT.format(
+                python=sys.executable,
+                notes=str(self._notes),
+                archive=str(self.archive),
+                version=version,
+                behaviour=behaviour,
+            )
+        )
+        self.program.chmod(0o755)
+        return Helm(str(self.program))
+
+    def fail(self, error: str) -> Helm:
+        return self.behave(f"sys.stderr.write({error!r}); sys.exit(1)")
+
+    def notes(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self._notes.read_text().splitlines()]
+
+
+def pack(archive: Path, name: str, text: str) -> None:
+    with tarfile.open(archive, "w:gz") as stream:
+        member = tarfile.TarInfo(name)
+        member.size = len(text)
+        stream.addfile(member, io.BytesIO(text.encode()))
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    return Fake(tmp_path)
+
+
+def upgrade(helm: Helm, chart: Chart = Chart("agent", "0.2.0", "https://charts.example"), **options: Any) -> None:  # noqa: B008
+    given = {"values": {"apiKey": "CANARY-value"}, "secrets": ("CANARY-value",), "create_namespace": True}
+    helm.upgrade(WORK, chart, **{**given, "take_ownership": False, **options})
+
+
+def test_upgrade(fake: Fake) -> None:
+    upgrade(fake.behave(), take_ownership=True)
+    version, pull, run = fake.notes()
+    assert version["arguments"][0] == "version"
+    assert pull["arguments"][:2] == ["pull", "agent"]
+    assert pull["arguments"][-4:] == ["--version", "0.2.0", "--repo", "https://charts.example"]
+    folder = run["folder"]
+    assert run["arguments"] == [
+        *("upgrade", "agent", f"{folder}/chart/agent-0.2.0.tgz", "--install", "--reset-values"),
+        *("--values", f"{folder}/values.json", "--create-namespace", "--take-ownership"),
+        *("--kubeconfig", f"{folder}/kubeconfig", "--namespace", "castai-agent", "--timeout", "60s", "--wait"),
+    ]
+    assert run["--kubeconfig"] == [KUBECONFIG, "0o600"]
+    assert run["--values"] == ['{"apiKey": "CANARY-value"}', "0o600"]
+    assert "CANARY" not in json.dumps([run["arguments"], run["environment"]])
+    assert not Path(folder).exists()
+
+
+@pytest.mark.parametrize(
+    ("version", "flags"),
+    [
+        ("v3.14.0", set()),
+        ("v3.17.1", {"--take-ownership"}),
+        ("v4.1.4", {"--take-ownership", "--server-side=true", "--force-conflicts"}),
+    ],
+)
+def test_what_older_and_newer_helms_are_given(fake: Fake, version: str, flags: set[str]) -> None:
+    upgrade(fake.behave(version=version), take_ownership=True)
+    given = set(fake.notes()[-1]["arguments"])
+    assert given & {"--take-ownership", "--server-side=true", "--force-conflicts"} == flags
+
+
+def test_rollback_and_uninstall(fake: Fake) -> None:
+    helm = fake.behave(version="v4.1.4")
+    helm.rollback(WORK, 1)
+    helm.uninstall(WORK)
+    _version, rollback, uninstall = (note["arguments"] for note in fake.notes())
+    assert rollback[:5] == ["rollback", "agent", "1", "--server-side=true", "--force-conflicts"]
+    assert uninstall[:3] == ["uninstall", "agent", "--ignore-not-found"]
+
+
+def test_the_environment_of_helm(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = {"CASTAI_API_KEY": "CANARY", "AWS_SECRET_ACCESS_KEY": "CANARY", "AWS_SESSION_TOKEN": "CANARY"}
+    foreign = {"KUBECONFIG": "/k", "HELM_KUBETOKEN": "CANARY", "HELM_NAMESPACE": "n", "HELM_DRIVER": "sql"}
+    kept = {"HTTPS_PROXY": "http://proxy", "SSL_CERT_FILE": "/ca", "HELM_REGISTRY_CONFIG": "/r", "HOME": "/home/me"}
+    for name, value in {**secret, **foreign, **kept}.items():
+        monkeypatch.setenv(name, value)
+    fake.behave().rollback(WORK, 1)
+    note = fake.notes()[-1]
+    environment, folder = note["environment"], note["folder"]
+    assert "CANARY" not in json.dumps(environment)
+    assert kept.items() <= environment.items()
+    assert environment["HELM_DRIVER"] == "secret"
+    assert "KUBECONFIG" not in environment
+    assert "HELM_NAMESPACE" not in environment
+    for name in ("HELM_CACHE_HOME", "HELM_DATA_HOME", "HELM_PLUGINS"):
+        assert environment[name].startswith(folder)
+
+
+@pytest.mark.parametrize(
+    ("ref", "of_the_user"),
+    [("castai-helm/agent", True), ("agent", False), ("oci://registry.example/agent", False)],
+)
+def test_helms_cache_is_the_users_only_for_a_repository_of_the_users(fake: Fake, ref: str, of_the_user: bool) -> None:
+    fake.behave().show_chart(ref, "", "")
+    assert ("HELM_CACHE_HOME" not in fake.notes()[-1]["environment"]) is of_the_user
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "sentence"),
+    [
+        ("Error: UPGRADE FAILED: cannot patch: boom\n", CallFailed, "Helm said: cannot patch: boom."),
+        (
+            'WARNING: readable\nlevel=WARN msg="Error: old"\nError: INSTALLATION FAILED: 1 error:\n  * no.\n',
+            CallFailed,
+            "Helm said: 1 error: * no.",
+        ),
+        ("", CallFailed, "Helm said: exit status 1."),
+        (
+            "Error: another operation (install/upgrade/rollback) is in progress",
+            Conflict,
+            "Helm said: another operation (install/upgrade/rollback) is in progress.",
+        ),
+        (
+            'Error: create: failed to create: secrets "sh.helm.release.v1.agent.v2" already exists',
+            Conflict,
+            'Helm said: create: failed to create: secrets "sh.helm.release.v1.agent.v2" already exists.',
+        ),
+        ('Error: secrets "mine" already exists', CallFailed, 'Helm said: secrets "mine" already exists.'),
+        (
+            "Error: x: invalid ownership metadata; y",
+            CallFailed,
+            (
+                "Helm said: x: invalid ownership metadata; y. Objects of the same name are there already:"
+                " set adopt to take them over, or delete them."
+            ),
+        ),
+        (f"Error: bad value CANARY-value with {TOKEN}", CallFailed, "Helm said: bad value ******** with ********."),
+    ],
+)
+def test_errors(fake: Fake, error: str, kind: type[Exception], sentence: str) -> None:
+    with pytest.raises(kind) as caught:
+        upgrade(fake.fail(error))
+    assert str(caught.value) == sentence
+
+
+def test_a_killed_helm_is_told_and_known_afterwards(fake: Fake) -> None:
+    helm = fake.behave("os.kill(os.getpid(), 9)")
+    with pytest.raises(CallFailed, match="Helm was ended by SIGKILL"):
+        helm.rollback(WORK, 1)
+    assert helm.was_killed(WORK)
+    fake.behave().rollback(WORK, 1)
+    assert not helm.was_killed(WORK)
+
+
+def test_a_hanging_helm_is_ended(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway, "SHORT", 0.5)
+    helm = fake.behave("import time; time.sleep(60)")
+    helm._version = (3, 22, 0)
+    with pytest.raises(CallFailed, match="Helm was not done after 0 s and was ended"):
+        helm.rollback(Work("https://server", "n", "agent", 2, kubeconfig=KUBECONFIG), 1)
+
+
+def test_the_wrong_chart_is_noticed_before_anything_is_written(fake: Fake) -> None:
+    with pytest.raises(CallFailed, match=r"is agent 0\.2\.0, but chart_version is 0\.3\.0"):
+        upgrade(fake.behave(), Chart("https://charts.example/agent-0.3.0.tgz", "0.3.0"))
+    assert fake.notes()[-1]["arguments"][0] == "pull"
+
+
+def test_an_old_or_missing_helm(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Refused, match=r"is Helm 3\.13\.3, but 3\.14 or newer is needed"):
+        fake.behave(version="v3.13.3").check_version()
+    with pytest.raises(Refused, match="correct helm_path"):
+        Helm(str(tmp_path / "none")).check_version()
+    monkeypatch.setenv("PATH", str(tmp_path / "none"))
+    with pytest.raises(Refused, match="not found on the PATH"):
+        Helm().check_version()
+
+
+def test_helm_is_found_on_the_path_and_asked_for_its_version_once(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{fake.program.parent}{os.pathsep}{os.environ['PATH']}")
+    helm = Helm()
+    assert helm.check_version() == helm.check_version() == (3, 22, 0)
+    assert len(fake.notes()) == 1
+
+
+@pytest.mark.parametrize(
+    ("ref", "name"),
+    [
+        ("agent", "agent"),
+        ("castai-helm/agent", "agent"),
+        ("oci://registry.example/charts/agent", "agent"),
+        ("oci://registry.example/charts/agent:0.2.0", "agent"),
+        ("https://charts.example/agent-0.2.0.tgz", ""),
+        ("/srv/charts/agent", ""),
+    ],
+)
+def test_name_of_a_chart(ref: str, name: str) -> None:
+    assert Chart(ref).name == name
+
+
+def test_facts_of_a_folder_and_an_archive(tmp_path: Path, fake: Fake) -> None:
+    folder = tmp_path / "agent"
+    folder.mkdir()
+    (folder / "Chart.yaml").write_text("name: agent\nversion: 0.2.0\n")
+    assert facts(folder) == facts(fake.archive) == Facts("agent", "0.2.0")
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"\x1f\x8b"])
+def test_what_is_no_chart(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "agent.tgz"
+    file.write_bytes(content)
+    with pytest.raises(Refused, match="is no Helm chart"):
+        facts(file)
+
+
+def test_an_archive_without_a_chart_is_no_chart(tmp_path: Path) -> None:
+    pack(tmp_path / "agent.tgz", "agent/values.yaml", "")
+    with pytest.raises(Refused, match="is no Helm chart"):
+        facts(tmp_path / "agent.tgz")
