@@ -440,7 +440,7 @@ class CastAi:
     # The whole
 
     def state(self) -> Any:
-        """Clusters by id and their tokens, a token shown only by its hash."""
+        """Clusters by id and their tokens but for revoked ones, a token shown only by its hash."""
         with self._lock:
             return {
                 "clusters": {record.id: record.shown() for record in self._records.values()},
@@ -452,7 +452,7 @@ class CastAi:
                             "used": token.used,
                         }
                         for token in self._tokens
-                        if token.cluster_id == cluster_id
+                        if token.cluster_id == cluster_id and not token.revoked
                     ]
                     for cluster_id in self._records
                 },

@@ -71,6 +71,7 @@ def asked(session_world: World, tmp_path_factory: pytest.TempPathFactory) -> Ask
     world = session_world
     world.reset()
     operator = Operator(world, tmp_path_factory.mktemp("preflight"))
+    del operator.environment["AWS_DEFAULT_REGION"]
     inputs = bad_inputs(world, operator.folder)
     assert inputs.keys() == SENTENCES.keys()
     clusters = world.clusters()
