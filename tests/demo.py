@@ -54,13 +54,13 @@ def main() -> int:
             print("\n  - ".join((name, *plan.run.actions(name))))
         connect = _step(world, Path(folder), "Connect")
         again = _step(world, Path(folder), "Again, and nothing may change")
-    problems = _problems(names, plan, connect, again)
+    wrong = problems(names, plan, connect, again)
     _say("What was done")
     for line in _table(names, plan, connect, again):
         print(line)
-    for problem in problems:
+    for problem in wrong:
         print(f"NOT AS IT MUST BE: {problem}", file=sys.stderr)
-    return bool(problems)
+    return bool(wrong)
 
 
 def _step(world: World, folder: Path, title: str, *arguments: str) -> Step:
@@ -75,7 +75,7 @@ def _step(world: World, folder: Path, title: str, *arguments: str) -> Step:
     return Step(run, world.journal(mark, writes=True))
 
 
-def _problems(names: Sequence[str], plan: Step, connect: Step, again: Step) -> list[str]:
+def problems(names: Sequence[str], plan: Step, connect: Step, again: Step) -> list[str]:
     runs = {"the plan": plan, "the first run": connect, "the second run": again}
     return [
         *(f"{title} ended with {step.run.status}" for title, step in runs.items() if step.run.status),
