@@ -66,7 +66,7 @@ def _run(gate: Gate, conditions: str, fresh: bool) -> Result:
     started = time.monotonic()
     try:
         with tempfile.TemporaryDirectory(prefix="gate-") as folder:
-            gate.check(Path(folder))
+            remark = gate.check(Path(folder))
     except NotInstallable as missing:
         return Result(gate.name, 0.0, "skipped", str(missing))
     except Failed as failed:
@@ -75,8 +75,8 @@ def _run(gate: Gate, conditions: str, fresh: bool) -> Result:
         return Result(gate.name, time.monotonic() - started, "failed", traceback.format_exc())
     seconds = time.monotonic() - started
     green.parent.mkdir(parents=True, exist_ok=True)
-    green.write_text(f"the same files passed in {seconds:.0f} s")
-    return Result(gate.name, seconds, "passed")
+    green.write_text("; ".join(filter(None, (remark, f"the same files passed in {seconds:.0f} s"))))
+    return Result(gate.name, seconds, "passed", remark or "")
 
 
 if __name__ == "__main__":
