@@ -1,0 +1,339 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""castai_release with the real Helm, from every state that Helm, or who killed it, can leave."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import run_task
+from ansible_collections.castai.onboarding.plugins.module_utils._helm import record
+from ansible_collections.castai.onboarding.plugins.module_utils._helm.release import SUBJECT
+from tests.sandbox.charts import FOLDER as CHARTS
+from tests.sandbox.client import World
+
+from .connecting import Operator, writes
+
+NAMESPACE = "/api/v1/namespaces/castai-agent"
+DEPLOYMENT = "/apis/apps/v1/namespaces/castai-agent/deployments/castai-agent"
+ARCHIVE = "https://github.com/castai/helm-charts/releases/download/castai-agent-0.161.1/castai-agent-0.161.1.tgz"
+VALUES: dict[str, Any] = {"provider": "eks", "apiKeySecretRef": "castai-credentials", "createNamespace": False}
+MORE = {**VALUES, "replicaCount": 3}
+LONG = 600
+"""A grace far beyond any test's patience: whoever waits for it fails."""
+
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Releaser:
+    """Somebody who runs castai_release against one cluster, as the action plugin does."""
+
+    operator: Operator
+    options: dict[str, Any]
+
+    @property
+    def world(self) -> World:
+        return self.operator.world
+
+    def run(self, check: bool = False, **options: Any) -> Result:
+        task = SimpleNamespace(check_mode=check, diff=True)
+        given = {name: value for name, value in {**self.options, **options}.items() if value is not None}
+        return run_task(SUBJECT, task, given, lambda line: None)
+
+    def bring(self, **options: Any) -> Result:
+        """Plan, run, run again: nothing is written by the plan, the run does it, and nothing is left to do."""
+        mark, starts = self.world.mark(), self._changes()
+        plan = self.run(check=True, **options)
+        assert (writes(self.world, mark), self._changes()) == ([], starts)
+        result = self.run(**options)
+        assert "msg" not in result, result["msg"]
+        assert plan["actions"] == result["actions"]
+        mark, starts = self.world.mark(), len(self.operator.helm_starts())
+        again = self.run(**options)
+        assert (again["changed"], again["actions"]) == (False, [])
+        assert (writes(self.world, mark), len(self.operator.helm_starts())) == ([], starts)
+        assert again["release"] == result["release"]
+        return result
+
+    def statuses(self) -> list[str]:
+        """Of the release's revisions, oldest first."""
+        found = self.world.kubernetes("prod").items(f"{NAMESPACE}/secrets?labelSelector=owner%3Dhelm")
+        return [revision.status for revision in record.history(found)]
+
+    def replicas(self) -> int:
+        found: int = self.world.kubernetes("prod").get(DEPLOYMENT)["spec"]["replicas"]
+        return found
+
+    def _changes(self) -> int:
+        return len([start for start in self.operator.helm_starts() if not start.startswith("version")])
+
+
+@pytest.fixture
+def releaser(operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Releaser:
+    for name, value in operator.environment.items():
+        monkeypatch.setenv(name, value)
+    temporary = tmp_path / "releaser"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    options = {
+        "name": "castai-agent",
+        "chart_ref": "castai-agent",
+        "chart_repo_url": "https://castai.github.io/helm-charts",
+        "chart_version": "0.161.1",
+        "values": VALUES,
+        "eks_cluster": "prod",
+        "region": operator.world.clusters()["prod"].region,
+        "helm_path": str(operator.path[-1] / "helm"),
+        "pending_grace": LONG,
+    }
+    return Releaser(operator, options)
+
+
+def test_install_upgrade_downgrade_uninstall(releaser: Releaser) -> None:
+    assert releaser.bring()["release"] == {
+        "name": "castai-agent",
+        "namespace": "castai-agent",
+        "revision": 1,
+        "status": "deployed",
+        "chart": "castai-agent",
+        "chart_version": "0.161.1",
+        "app_version": "v0.161.1",
+    }
+    assert releaser.bring(values=MORE)["actions"] == [
+        "upgrade Helm release castai-agent with changed values replicaCount"
+    ]
+    assert releaser.replicas() == 3
+    assert releaser.bring(values=MORE, chart_version="0.153.2")["actions"] == [
+        "upgrade Helm release castai-agent from chart castai-agent 0.161.1 to castai-agent 0.153.2"
+    ]
+    assert releaser.bring(state="absent")["release"] is None
+    kubernetes = releaser.world.kubernetes("prod")
+    assert kubernetes.get(DEPLOYMENT) is None
+    assert kubernetes.get(NAMESPACE)["status"]["phase"] == "Active"
+    assert list(Path(tempfile.gettempdir()).iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "chart",
+    [
+        {"chart_ref": ARCHIVE, "chart_repo_url": None},
+        {"chart_ref": ARCHIVE, "chart_repo_url": None, "chart_version": None},
+        {"chart_ref": str(CHARTS / "castai-agent"), "chart_repo_url": None, "chart_version": None},
+        {"chart_version": None},
+    ],
+    ids=["archive", "archive of any version", "folder", "newest"],
+)
+def test_wherever_the_chart_is(releaser: Releaser, chart: dict[str, Any]) -> None:
+    assert releaser.bring(**chart)["release"]["chart_version"] == "0.161.1"
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"chart_version": "9.9.9"}, 'version "9.9.9" not found in https://castai.github.io/helm-charts'),
+        ({"chart_ref": "nothing"}, "Could not get chart nothing 0.161.1"),
+        ({"chart_repo_url": "https://nowhere.example"}, "https://nowhere.example"),
+        ({"chart_ref": ARCHIVE, "chart_repo_url": None, "chart_version": "0.153.2"}, "but chart_version is 0.153.2"),
+        ({"chart_ref": "./nothing", "chart_repo_url": None}, "is no Helm chart"),
+        ({"helm_path": "/nothing/helm"}, "Helm was not found at /nothing/helm"),
+        ({"create_namespace": False}, "Namespace castai-agent does not exist"),
+        ({"eks_cluster": "nothing"}, "EKS has no cluster nothing"),
+        ({"values": {"createNamespace": False}}, "apiKey"),
+    ],
+)
+def test_what_cannot_be_had_is_said_before_anything_is_written(
+    releaser: Releaser, options: dict[str, Any], sentence: str
+) -> None:
+    result = releaser.run(**options)
+    assert result["failed"]
+    assert sentence in result["msg"]
+    assert writes(releaser.world) == []
+
+
+@pytest.mark.parametrize("policy", ["enforce", "install_only"])
+def test_a_failed_upgrade(releaser: Releaser, policy: str) -> None:
+    releaser.bring()
+    forbidden = {"status": 403, "code": "Forbidden", "message": "no"}
+    releaser.world.fault({"operation": "patch deployments", "fail": forbidden})
+    assert "Helm said: cannot patch" in releaser.run(values=MORE)["msg"]
+    assert releaser.statuses() == ["deployed", "failed"]
+    releaser.bring(values=MORE, policy=policy)
+    assert releaser.statuses()[-1] == "deployed"
+    assert releaser.replicas() == (3 if policy == "enforce" else 2)
+
+
+def test_what_is_never_ready_is_mended_by_better_values(releaser: Releaser) -> None:
+    nowhere = {**VALUES, "nodeSelector": {"no": "where"}}
+    assert "raise timeout" in releaser.run(values=nowhere, wait=True, timeout=2)["msg"]
+    assert releaser.statuses() == ["failed"]
+    releaser.bring(wait=True)
+
+
+@pytest.mark.parametrize(
+    ("operation", "resource", "policy"),
+    [
+        ("create secrets", r".*\.v2", "enforce"),
+        ("patch deployments", ".*/castai-agent", "enforce"),
+        ("update secrets", r".*\.v1", "enforce"),
+        ("update secrets", r".*\.v2", "enforce"),
+        ("patch deployments", ".*/castai-agent", "install_only"),
+        ("update secrets", r".*\.v1", "install_only"),
+    ],
+)
+def test_helm_killed_in_an_upgrade(releaser: Releaser, operation: str, resource: str, policy: str) -> None:
+    releaser.bring()
+    releaser.world.fault({"system": "kubernetes", "operation": operation, "resource": resource, "end": "after"})
+    assert "Helm was ended by SIGKILL" in releaser.run(values=MORE)["msg"]
+    whole = releaser.statuses()[-1] == "deployed"
+    releaser.bring(values=MORE, policy=policy)
+    assert releaser.statuses()[-1] == "deployed"
+    assert releaser.replicas() == (3 if policy == "enforce" or whole else 2)
+
+
+@pytest.mark.parametrize("state", ["present", "absent"])
+@pytest.mark.parametrize(
+    ("operation", "options"),
+    [
+        ("create deployments", {}),
+        ("delete deployments", {"state": "absent"}),
+    ],
+    ids=["install", "uninstall"],
+)
+def test_helm_killed_in(releaser: Releaser, operation: str, options: dict[str, Any], state: str) -> None:
+    if options:
+        releaser.bring()
+    releaser.world.fault({"system": "kubernetes", "operation": operation, "end": "after"})
+    assert "Helm was ended by SIGKILL" in releaser.run(**options)["msg"]
+    releaser.bring(state=state)
+    assert releaser.statuses()[-1:] == (["deployed"] if state == "present" else [])
+
+
+def test_helm_killed_while_it_recovers(releaser: Releaser) -> None:
+    releaser.bring()
+    for operation in ("patch deployments", "create secrets"):
+        releaser.world.fault({"system": "kubernetes", "operation": operation, "end": "after"})
+        releaser.run(values=MORE)
+    assert releaser.statuses() == ["deployed", "pending-upgrade", "pending-rollback"]
+    releaser.bring(values=MORE)
+    assert releaser.replicas() == 3
+
+
+def test_pending_may_be_left_to_the_user(releaser: Releaser) -> None:
+    releaser.world.fault({"system": "kubernetes", "operation": "create secrets", "end": "after"})
+    releaser.run()
+    refused = releaser.run(pending="fail")
+    assert "set pending to recover" in refused["msg"]
+    assert releaser.run(check=True, pending="fail")["msg"] == refused["msg"]
+    assert releaser.statuses() == ["pending-install"]
+
+
+def test_a_living_helm_is_waited_for(releaser: Releaser) -> None:
+    releaser.world.fault({"system": "kubernetes", "operation": "create deployments", "delay": 3})
+    results: list[Result] = []
+    first = threading.Thread(target=lambda: results.append(releaser.run()))
+    first.start()
+    while not releaser.world.fired()[0]:
+        pass
+    second = releaser.run()
+    first.join()
+    assert len(results[0]["actions"]) == 1
+    assert second["actions"] == []
+    assert releaser.statuses() == ["deployed"]
+
+
+def test_a_dead_helm_of_another_machine_is_waited_out(releaser: Releaser, monkeypatch: pytest.MonkeyPatch) -> None:
+    releaser.world.fault({"system": "kubernetes", "operation": "create deployments", "end": "after"})
+    releaser.run()
+    elsewhere = Path(tempfile.gettempdir()) / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
+    releaser.bring(pending_grace=2)
+
+
+@pytest.mark.parametrize("policy", ["enforce", "install_only"])
+def test_objects_that_are_gone(releaser: Releaser, policy: str) -> None:
+    releaser.bring(values=MORE)
+    kubernetes = releaser.world.kubernetes("prod")
+    kubernetes.delete(DEPLOYMENT)
+    kubernetes.delete("/apis/rbac.authorization.k8s.io/v1/clusterroles/castai-agent")
+    result = releaser.bring(values=MORE if policy == "enforce" else VALUES, policy=policy)
+    gone = "Deployment castai-agent/castai-agent, ClusterRole castai-agent"
+    assert result["actions"] == [f"restore {gone} of Helm release castai-agent (apply revision 1 again)"]
+    assert releaser.replicas() == 3
+
+
+def test_install_only_leaves_what_cast_ai_has_made_of_it(releaser: Releaser) -> None:
+    releaser.bring(policy="install_only")
+    releaser.run(values=MORE, chart_version="0.153.2")
+    left = releaser.run(policy="install_only")
+    assert (left["actions"], left["release"]["chart_version"]) == ([], "0.153.2")
+    assert releaser.bring()["release"]["chart_version"] == "0.161.1"
+
+
+def made_by_the_chart(releaser: Releaser) -> None:
+    """Helm 3 fails, as it makes the namespace for its record first; the next run gets the chart through."""
+    assert "set createNamespace: false in values" in releaser.run(values={**VALUES, "createNamespace": True})["msg"]
+    releaser.bring(values={**VALUES, "createNamespace": True})
+
+
+def failed_by_the_chart(releaser: Releaser) -> None:
+    assert "msg" in releaser.run(values={**VALUES, "createNamespace": True})
+
+
+@pytest.mark.parametrize("before", [made_by_the_chart, failed_by_the_chart], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "options", [{}, {"state": "absent"}, {"policy": "install_only"}], ids=["upgrade", "uninstall", "install_only"]
+)
+def test_the_namespace_outlives_the_release_that_made_it(
+    releaser: Releaser, before: Callable[[Releaser], None], options: dict[str, Any]
+) -> None:
+    before(releaser)
+    kubernetes = releaser.world.kubernetes("prod")
+    found = kubernetes.get(NAMESPACE)["metadata"]["uid"]
+    kubernetes.create(f"{NAMESPACE}/configmaps", {"metadata": {"name": "of-somebody-else"}})
+    releaser.bring(**options)
+    assert kubernetes.get(NAMESPACE)["metadata"]["uid"] == found
+    assert "deletionTimestamp" not in kubernetes.get(NAMESPACE)["metadata"]
+    assert kubernetes.get(f"{NAMESPACE}/configmaps/of-somebody-else")
+
+
+def test_what_another_release_owns_is_not_taken(releaser: Releaser) -> None:
+    releaser.bring()
+    kubernetes = releaser.world.kubernetes("prod")
+    for found in kubernetes.items(f"{NAMESPACE}/secrets?labelSelector=owner%3Dhelm"):
+        kubernetes.delete(f"{NAMESPACE}/secrets/{found['metadata']['name']}")
+    kubernetes.patch(DEPLOYMENT, {"metadata": {"annotations": {"meta.helm.sh/release-name": "castai"}}})
+    mark = releaser.world.mark()
+    assert "belongs to Helm release castai-agent/castai" in releaser.run(adopt=True)["msg"]
+    assert writes(releaser.world, mark) == []
+
+
+def test_a_release_that_lost_its_records_is_taken_back(releaser: Releaser) -> None:
+    releaser.bring()
+    kubernetes = releaser.world.kubernetes("prod")
+    for found in kubernetes.items(f"{NAMESPACE}/secrets?labelSelector=owner%3Dhelm"):
+        kubernetes.delete(f"{NAMESPACE}/secrets/{found['metadata']['name']}")
+    assert len(releaser.bring()["actions"]) == 1
+
+
+def test_secret_values_are_in_no_result(releaser: Releaser) -> None:
+    values = {"provider": "eks", "apiKey": "CANARY-inline", "createNamespace": False}
+    result = releaser.bring(values=values)
+    assert result["diff"]["after"]["helm/release/castai-agent/castai-agent"]["values"]["apiKey"] == "********"
+    assert "CANARY" not in str(result)
+    releaser.world.fault(
+        {"operation": "patch deployments", "fail": {"status": 400, "code": "Invalid", "message": "CANARY-other"}}
+    )
+    failed = releaser.run(values={**values, "apiKey": "CANARY-other", "replicaCount": 3})
+    assert failed["failed"]
+    assert "CANARY" not in str(failed)
