@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.sandbox.client import World
+from tests.sandbox.kubernetes import OPERATOR
 
 from .connecting import Operator, changed_nothing, succeeded, writes
 
@@ -39,7 +40,7 @@ def by_address(world: World, folder: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("way", [by_kubeconfig, by_address], ids=lambda way: way.__name__)
 def test_every_way_into_the_cluster_leads_to_the_same(world: World, operator: Operator, way: Any) -> None:
     succeeded(operator.connect(**way(world, operator.folder)))
-    assert {call.who for call in writes(world) if call.system == "kubernetes"} == {"operator"}
+    assert {call.who for call in writes(world) if call.system == "kubernetes"} == {OPERATOR}
     changed_nothing(operator.connect())
 
 
@@ -55,12 +56,3 @@ def test_a_token_that_ages_during_the_run_is_renewed(world: World, operator: Ope
     succeeded(run.wait())
     stored = [call for call in world.journal() if call.operation == "create secrets"]
     assert [call.status for call in stored][:2] == [401, 201]
-
-
-def test_a_wrong_external_id_is_refused_before_any_write(world: World, operator: Operator) -> None:
-    run = operator.connect(hosts=["other"], castai_aws_assume_role_external_id="wrong")
-    assert run.failures["other"].startswith(
-        "Could not assume role arn:aws:iam::444455556666:role/onboarding: AccessDenied: User:"
-        " arn:aws:iam::111122223333:user/operator is not authorized to perform: sts:AssumeRole"
-    )
-    assert writes(world) == []

@@ -37,7 +37,7 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "no-account": ("account_id is '1111': give the 12 digits of the AWS account, in quotes.",),
     "wrong-secret-key": ("The secret key is wrong, or this machine's clock is.",),
     "unknown-access-key": ("AWS does not know the access key: check access_key or the profile.",),
-    "wrong-external-id": ("Could not assume role arn:aws:iam::444455556666:role/onboarding: AccessDenied",),
+    "wrong-external-id": ("Could not assume role arn:aws:iam::444455556666:role/onboarding: AccessDenied: ",),
     "no-aws-permission": ("is not authorized to perform: eks:DescribeCluster",),
     "no-access-entry": ("The API server does not know these credentials.",),
     "kubeconfig-of-another-cluster": ("The kubeconfig or host points to https://127.0.0.1:",),
