@@ -82,7 +82,7 @@ class Reference:
     @property
     def built_in(self) -> bool:
         """Whether the kind is Kubernetes' own, so that its path is known without asking."""
-        group, _, version = self.api_version.rpartition("/")
+        group, _slash, version = self.api_version.rpartition("/")
         return bool(version) and group in BUILT_IN_GROUPS
 
 

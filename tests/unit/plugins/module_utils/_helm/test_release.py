@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -33,7 +34,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._helm.release im
 NAME, NAMESPACE = "agent", "castai-agent"
 NOW = 1_000_000.0
 VERSION, OLDER, NEWEST = "0.2.0", "0.1.0", "0.9.0"
-PLAIN: dict[str, Any] = {"replicas": 2}
+PLAIN: Mapping[str, Any] = MappingProxyType({"replicas": 2})
 WITH_NAMESPACE: dict[str, Any] = {"replicas": 2, "createNamespace": True}
 DEPLOYMENT = Reference("apps/v1", "Deployment", "", NAME)
 STATUSES = (
@@ -370,7 +371,7 @@ def drifted(draw: st.DrawFn) -> Current:
 
 @given(drifted(), VALUES, st.booleans(), st.booleans())
 def test_from_any_state_the_plan_is_possible_and_leaves_nothing_to_plan(
-    state: Current, values: dict[str, Any], enforce: bool, present: bool
+    state: Current, values: Mapping[str, Any], enforce: bool, present: bool
 ) -> None:
     desired = wanted(values=values, enforce=enforce, present=present, adopt=True)
     for step in planned(state, desired):

@@ -40,7 +40,7 @@ VALUES = st.dictionaries(NAMES, LEAVES | st.lists(LEAVES, max_size=2) | st.dicti
     ],
 )
 def test_differing(before: dict[str, Any], after: dict[str, Any], paths: tuple[str, ...]) -> None:
-    assert differing(before, after) == differing(after, before) == paths
+    assert differing(before=before, after=after) == differing(before=after, after=before) == paths
 
 
 @given(VALUES)
