@@ -51,9 +51,11 @@ def workplace(release: str = "", revision: int = 0) -> Iterator[Workplace]:
     if release:
         for left in _left(release):
             shutil.rmtree(left, ignore_errors=True)
-    path = Path(tempfile.mkdtemp(prefix=_prefix(release, revision)))
-    lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    new = Path(tempfile.mkdtemp(prefix="castai-helm-new-"))
+    lock = os.open(new / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
+    # Under its name only now, so that nobody takes it for one without a lock.
+    path = new.rename(new.with_name(_prefix(release, revision) + new.name.rpartition("-")[2]))
     place = Workplace(path, lock)
     try:
         yield place
@@ -72,21 +74,23 @@ def left_dead(release: str, revision: int) -> bool:
 def _left(release: str, revision: int | None = None) -> list[Path]:
     """The folders of killed runs."""
     found = Path(tempfile.gettempdir()).glob(f"{_prefix(release, revision)}*")
-    return [path for path in found if path.is_dir() and path.stat().st_uid == os.getuid() and not _locked(path)]
+    return [path for path in found if _dead(path)]
 
 
-def _locked(path: Path) -> bool:
+def _dead(path: Path) -> bool:
     try:
+        if path.stat().st_uid != os.getuid():
+            return False
         lock = os.open(path / _LOCK, os.O_RDWR)
-    except OSError:
-        return False
+    except FileNotFoundError:
+        return path.is_dir()
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
+    except BlockingIOError:
+        return False
     finally:
         os.close(lock)
-    return False
+    return True
 
 
 def _prefix(release: str, revision: int | None) -> str:
