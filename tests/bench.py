@@ -131,23 +131,21 @@ def _calls(world: World, folder: Path) -> Iterator[CallFigures]:
 
 def _paths(world: World, folder: Path) -> Iterator[PathFigures]:
     """The only cluster is connected: every task only reads."""
-    cluster = next(iter(world.clusters().values()))
+    (cluster,) = world.clusters().values()
     modules: Mapping[str, Mapping[str, Any]] = {
         "castai_cluster_info": {"name": cluster.name},
         "castai_cluster": {"name": cluster.name, "region": cluster.region},
     }
     for module, options in modules.items():
         task = {f"castai.onboarding.{module}": options}
+        yield PathFigures(module, *(_milliseconds(world, folder, task, in_module) for in_module in (True, False)))
 
-        def seconds(count: int, in_module: bool, task: Mapping[str, Any] = task) -> float:
-            play = local_play(*[task] * count, in_module=in_module)
-            return _run(world, folder, playbook=[play]).seconds
 
-        def milliseconds(in_module: bool) -> float:
-            differences = [seconds(TASKS, in_module) - seconds(1, in_module) for _ in range(REPEATS)]
-            return 1000 * statistics.median(differences) / (TASKS - 1)
+def _milliseconds(world: World, folder: Path, task: Mapping[str, Any], in_module: bool) -> float:
+    def seconds(count: int) -> float:
+        return _run(world, folder, playbook=[local_play(*[task] * count, in_module=in_module)]).seconds
 
-        yield PathFigures(module, milliseconds(True), milliseconds(False))
+    return 1000 * statistics.median(seconds(TASKS) - seconds(1) for _ in range(REPEATS)) / (TASKS - 1)
 
 
 def _sizes(world: World, folder: Path) -> Iterator[SizeFigures]:
@@ -155,7 +153,7 @@ def _sizes(world: World, folder: Path) -> Iterator[SizeFigures]:
     names = list(world.clusters())
     for size in SIZES:
         arguments = ("--forks", str(size), "--limit", ",".join(names[:size]))
-        runs = [_measured(world, folder, *arguments) for _ in range(REPEATS)]
+        runs = [_measured(world, folder, *arguments) for _time in range(REPEATS)]
         yield SizeFigures(size, *(statistics.median(values) for values in zip(*runs, strict=True)))
 
 

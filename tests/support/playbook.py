@@ -163,9 +163,16 @@ def start_playbook(
     return Running(process, name, output, record)
 
 
-def run_playbook(folder: Path, playbook: str | Path | Sequence[Json], *arguments: str, **options: Any) -> Run:
+def run_playbook(
+    folder: Path,
+    playbook: str | Path | Sequence[Json],
+    *arguments: str,
+    inventory: Path | Json,
+    environment: Mapping[str, str],
+    **options: Any,
+) -> Run:
     """`start_playbook` to its end."""
-    return start_playbook(folder, playbook, *arguments, **options).wait()
+    return start_playbook(folder, playbook, *arguments, inventory=inventory, environment=environment, **options).wait()
 
 
 def local_play(*tasks: Json, in_module: bool = False, **variables: Any) -> Json:
