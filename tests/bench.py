@@ -145,7 +145,7 @@ def _milliseconds(world: World, folder: Path, task: Mapping[str, Any], in_module
     def seconds(count: int) -> float:
         return _run(world, folder, playbook=[local_play(*[task] * count, in_module=in_module)]).seconds
 
-    return 1000 * statistics.median(seconds(TASKS) - seconds(1) for _ in range(REPEATS)) / (TASKS - 1)
+    return 1000 * statistics.median(seconds(TASKS) - seconds(1) for _time in range(REPEATS)) / (TASKS - 1)
 
 
 def _sizes(world: World, folder: Path) -> Iterator[SizeFigures]:
