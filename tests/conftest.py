@@ -10,11 +10,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import tree
 
 COLLECTIONS = Path(os.environ.get("ANSIBLE_COLLECTIONS_PATH") or tree.ROOT / "build/collections")
 sys.path.insert(0, str(COLLECTIONS))
+
+# A busy machine is no defect: no test is timed.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -37,7 +37,8 @@ Report = Callable[[str], None]
 
 
 class Gateway(Protocol):
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Drop whatever is kept open between calls."""
 
 
 class Failure(Exception):

@@ -299,7 +299,7 @@ class Aws:
             operation = _operation(request)
             signature = read_signature(request)
             caller = self._caller(signature.access_key_id) if signature else None
-        resource = next((str(value) for _, value in _named(operation)), "")
+        resource = next((str(value) for _name, value in _named(operation)), "")
         writes = READS.match(operation.name) is None
         return Call(self.system, operation.action, resource, writes, caller.arn if caller else "")
 

@@ -199,7 +199,7 @@ def _condition_holds(operator: str, values: tuple[str, ...] | None, wanted: list
 
     Raises ValueError for an operator this world does not know, so that no policy is half understood.
     """
-    quantifier, _, operator = operator.rpartition(":")
+    quantifier, _colon, operator = operator.rpartition(":")
     if operator == "Null":
         return (values is None) == (wanted == ["true"])
     operator, if_exists = (operator[: -len("IfExists")], True) if operator.endswith("IfExists") else (operator, False)

@@ -113,7 +113,7 @@ def _add_entry(cluster: EksCluster, principal: str, wanted: Mapping[str, Any]) -
 
 def _username(principal: str) -> str:
     """The user name of a STANDARD entry that gives none (EKS User Guide, "Creating access entries")."""
-    account, role, _ = principal.partition(":role/")
+    account, role, _rest = principal.partition(":role/")
     if not role:
         return principal
     return account.replace(":iam:", ":sts:") + ":assumed-role/" + principal.rpartition("/")[2] + "/{{SessionName}}"
@@ -206,7 +206,7 @@ class AccessResponse(EKSResponse):
 
     def list_associated_access_policies(self) -> ActionResult:
         cluster, principal = self._entry()
-        associated = [association for _, association in sorted(cluster.access_policies[principal].items())]
+        associated = [association for _name, association in sorted(cluster.access_policies[principal].items())]
         return ActionResult(
             {"clusterName": cluster.name, "principalArn": principal, "associatedAccessPolicies": associated}
         )
@@ -288,7 +288,7 @@ def _by_aws_auth(arn: str, aws_auth: Mapping[str, Any]) -> KubernetesUser | None
     """As aws-iam-authenticator: an assumed role has lost its path, so that a mapped role ARN with a path never fits."""
     lists = {key: _parsed(aws_auth.get(key)) for key in ("mapRoles", "mapUsers", "mapAccounts")}
     account = arn.split(":")[4]
-    prefix, role, _ = arn.partition(":role/")
+    prefix, role, _rest = arn.partition(":role/")
     flat = f"{prefix}:role/{arn.rpartition('/')[2]}" if role else arn
     key, wanted = ("rolearn", lists["mapRoles"]) if role else ("userarn", lists["mapUsers"])
     for row in wanted:

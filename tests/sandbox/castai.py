@@ -168,7 +168,7 @@ class CastAi:
         self._lock = threading.RLock()
         self._agents: list[Agent] = []
         self.organization_id, self.other_organization_id = str(uuid.uuid4()), str(uuid.uuid4())
-        self.full_access_key, self.other_organisation_key, self.read_only_key = (_secret() for _ in range(3))
+        self.full_access_key, self.other_organisation_key, self.read_only_key = (_secret() for _time in range(3))
         self._keys = {
             self.full_access_key: Key(self.organization_id, "acme/full-access"),
             self.read_only_key: Key(self.organization_id, "acme/read-only", readonly=True),

@@ -78,7 +78,7 @@ class Charts:
 
     def state(self) -> Any:
         """The archives by path, with their digests."""
-        return {path: hashlib.sha256(data).hexdigest() for (_, path), data in sorted(self._files.items())}
+        return {path: hashlib.sha256(data).hexdigest() for (_host, path), data in sorted(self._files.items())}
 
     def reset(self) -> None:
         """Nothing to take back."""

@@ -31,7 +31,8 @@ class Stream(Response):
 class Owned(Protocol):
     """A back end that can sign a rival's request with credentials of its own."""
 
-    def as_owner(self, request: Request) -> Request: ...
+    def as_owner(self, request: Request) -> Request:
+        """The request as the owner of the cluster would make it."""
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ class ControlPlane:
         self._port = ReservedPort()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         authority = Authority(f"{spec.name} cluster CA")
-        admin_token, self.operator_token = (f"CANARY-{secrets.token_hex(16)}" for _ in range(2))
+        admin_token, self.operator_token = (f"CANARY-{secrets.token_hex(16)}" for _time in range(2))
         self._write_files(authority, admin_token, webhook.url(spec.name))
         self._start("kube-apiserver", *self._apiserver_flags(store))
         self.admin = Kubernetes(self._folder / "admin.kubeconfig")

@@ -54,15 +54,18 @@ class Backend(Protocol):
     """One system of the world. `handle` and `control` are called from many threads at once."""
 
     @property
-    def system(self) -> str: ...
+    def system(self) -> str:
+        """Its name in the journal."""
 
     @property
     def hosts(self) -> tuple[str, ...]:
         """fnmatch patterns of the real host names it serves."""
 
-    def classify(self, request: Request) -> Call: ...
+    def classify(self, request: Request) -> Call:
+        """What the request means, for journal and faults."""
 
-    def handle(self, request: Request) -> Response: ...
+    def handle(self, request: Request) -> Response:
+        """The answer, with all its effects."""
 
     def fail(self, request: Request, status: int, code: str, message: str) -> Response:
         """An error in the system's own form. Code NotFound stands for the operation's own code of a missing object."""

@@ -132,7 +132,7 @@ def test_faults_of_the_api_server(world: World, access: ClusterAccess) -> None:
     assert (throttled.status, throttled.headers["Retry-After"]) == (429, "1")
     throttled.read()
     assert client.call("POST", path, CONFIG_MAP)[0] == 201
-    assert [client.call("GET", f"{path}/note")[0] for _ in range(2)] == [404, 200]
+    assert [client.call("GET", f"{path}/note")[0] for _time in range(2)] == [404, 200]
     assert client.call("GET", f"{path}/rival")[0] == 200
     assert world.fired() == [1, 1, 1, 1]
     assert [seen.resource for seen in world.journal(writes=True) if seen.status == 201] == [f"{CLUSTER}/default/note"]

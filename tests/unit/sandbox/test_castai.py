@@ -262,7 +262,7 @@ def deployment(ready: int, generation: int = 1) -> Mapping[str, Any]:
 @pytest.fixture
 def agent(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Agent]:
     def make(objects: dict[str, Any], snapshot: Callable[..., str | None]) -> Agent:
-        monkeypatch.setattr("tests.sandbox.agent.Kubernetes", lambda _: Api(objects))
+        monkeypatch.setattr("tests.sandbox.agent.Kubernetes", lambda _config: Api(objects))
         return Agent(CLUSTER, snapshot)
 
     return make
@@ -276,7 +276,7 @@ def test_an_agent_reports_with_its_pod_s_environment_and_notes_the_id(agent: Cal
     objects: dict[str, Any] = {DEPLOYMENT: deployment(ready=0), f"{CORE}/secrets/credentials": secret("first")}
     told: list[Mapping[str, str]] = []
 
-    def snapshot(_: Cluster, environment: Mapping[str, str]) -> str | None:
+    def snapshot(_cluster: Cluster, environment: Mapping[str, str]) -> str | None:
         told.append(environment)
         return "an-id" if environment["API_KEY"] != "revoked" else None
 

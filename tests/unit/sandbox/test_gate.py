@@ -141,8 +141,8 @@ def test_hide_blinds_the_reads_after_the_write(gate: Gate, notes: Notes) -> None
     gate.faults.load([{"write": True, "hide": 2}])
     call(gate, notes, "PUT", "/other")
     call(gate, notes, "PUT", "/a")
-    assert [status(gate, notes, "GET", "/a") for _ in range(2)] == [200, 200]
-    assert [status(gate, notes, "GET", "/other") for _ in range(3)] == [404, 404, 200]
+    assert [status(gate, notes, "GET", "/a") for _time in range(2)] == [200, 200]
+    assert [status(gate, notes, "GET", "/other") for _time in range(3)] == [404, 404, 200]
 
 
 @pytest.mark.parametrize(
