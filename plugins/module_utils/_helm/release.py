@@ -279,9 +279,8 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     cluster = gateway.way.enter(wanted.eks_cluster, wanted.region)
     inside = gather(history=lambda: _history(cluster, wanted), namespace=lambda: _namespace(cluster, wanted))
     current = Current(inside["history"], _chart(wanted), inside["namespace"], now=time.time())
-    if current.last and current.last.unfinished:
-        work = Work(cluster.host, wanted.namespace, wanted.name, current.last.number)
-        current = replace(current, killed=gateway.helm.was_killed(work))
+    work = Work(cluster.host, wanted.namespace, wanted.name, current.last.number if current.last else 0)
+    current = replace(current, killed=gateway.helm.was_killed(work))
     if wanted.present and current.namespace:
         last = current.last
         whole = last is not None and last.status == record.DEPLOYED

@@ -6,7 +6,7 @@
 
 A folder is named after the release and the revision at work, and holds a lock for as long as the run or its Helm lives.
 One that nobody locks any more tells the next run on this machine that the revision's Helm is dead, so that it need not
-wait to be sure. That run removes it.
+wait to be sure. That run removes what is in it, and the next one that starts Helm the folder.
 """
 
 from __future__ import annotations
@@ -67,13 +67,20 @@ def workplace(release: str = "", revision: int = 0) -> Iterator[Workplace]:
 
 
 def left_dead(release: str, revision: int) -> bool:
-    """Whether a run on this machine was killed while its Helm worked on that revision."""
-    return bool(_left(release, revision))
+    """Whether a run on this machine was killed while its Helm worked on that revision.
+
+    Of what killed runs left for the release, only empty folders stay, as the proof of it.
+    """
+    found = _left(release)
+    for path in found:
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(mode=0o700, exist_ok=True)
+    return any(path.name.startswith(_prefix(release, revision)) for path in found)
 
 
-def _left(release: str, revision: int | None = None) -> list[Path]:
+def _left(release: str) -> list[Path]:
     """The folders of killed runs."""
-    found = Path(tempfile.gettempdir()).glob(f"{_prefix(release, revision)}*")
+    found = Path(tempfile.gettempdir()).glob(f"{_prefix(release)}*")
     return [path for path in found if _dead(path)]
 
 
@@ -93,6 +100,6 @@ def _dead(path: Path) -> bool:
     return True
 
 
-def _prefix(release: str, revision: int | None) -> str:
+def _prefix(release: str, revision: int | None = None) -> str:
     digest = hashlib.sha256(release.encode()).hexdigest()[:16]
     return f"castai-helm-{digest}-" + ("" if revision is None else f"{revision}-")

@@ -69,6 +69,7 @@ def test_a_killed_run_is_known_by_the_next_which_removes_what_is_left(temporary:
         assert not left_dead(RELEASE, 7), "a Helm that outlives its run holds the lock too"
         os.kill(helm, signal.SIGKILL)
     assert until(lambda: left_dead(RELEASE, 7), timeout=10, first=0.01)
+    assert [list(path.iterdir()) for path in temporary.iterdir()] == [[]]
     assert not left_dead(RELEASE, 8)
     assert not left_dead("another", 7)
     with workplace("another", 7), workplace():
