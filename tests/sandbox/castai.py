@@ -255,7 +255,7 @@ class CastAi:
             raise ApiError(404, "Cluster not found")
         return record
 
-    def register(self, key: Key, _: str, body: dict[str, Any]) -> Any:
+    def register(self, key: Key, _body: str, body: dict[str, Any]) -> Any:
         """Idempotent: a provider block seen before, in the same organisation, answers with its cluster."""
         provider, block = _provider_block(body)
         if not body.get("name"):
@@ -295,28 +295,28 @@ class CastAi:
         record.reconciled_at = None
         return record.shown()
 
-    def create_token(self, key: Key, cluster_id: str, _: Any) -> Any:
+    def create_token(self, key: Key, cluster_id: str, _body: Any) -> Any:
         """The documents hint that a new token ends the earlier ones; here it does, so that no test relies on them."""
         for token in self._tokens:
             token.revoked = token.revoked or token.cluster_id == cluster_id
         self._tokens.append(Token(_secret(), cluster_id, self._clock()))
         return {"token": self._tokens[-1].value}
 
-    def get_principal(self, key: Key, cluster_id: str, _: Any) -> Any:
+    def get_principal(self, key: Key, cluster_id: str, _body: Any) -> Any:
         return {"arn": self._principals[cluster_id]} if cluster_id in self._principals else {}
 
-    def create_principal(self, key: Key, cluster_id: str, _: Any) -> Any:
+    def create_principal(self, key: Key, cluster_id: str, _body: Any) -> Any:
         """A second POST answers 500, as third parties have seen it; the shape of the ARN is the one they show."""
         if cluster_id in self._principals:
             raise ApiError(500, "Internal Server Error")
         self._principals[cluster_id] = f"arn:aws:iam::809060229965:user/cast-crossrole-{cluster_id}"
         return {"arn": self._principals[cluster_id]}
 
-    def delete_principal(self, key: Key, cluster_id: str, _: Any) -> Any:
+    def delete_principal(self, key: Key, cluster_id: str, _body: Any) -> Any:
         self._principals.pop(cluster_id, None)
         return {}
 
-    def disconnect(self, key: Key, cluster_id: str, _: Any) -> Any:
+    def disconnect(self, key: Key, cluster_id: str, _body: Any) -> Any:
         """Does nothing to a cluster without credentials, as the Terraform provider found."""
         record = self._record(key, cluster_id)
         if record.credentials_id and record.status != "deleted":
@@ -326,7 +326,7 @@ class CastAi:
             record.status = "deleted"  # the answer says deleting, the next read says that it is over
         return shown
 
-    def delete(self, key: Key, cluster_id: str, _: Any) -> None:
+    def delete(self, key: Key, cluster_id: str, _body: Any) -> None:
         record = self._record(key, cluster_id)
         if record.credentials_id and record.status not in ("deleted", "failed"):
             raise ApiError(400, "Cluster must be disconnected first")
