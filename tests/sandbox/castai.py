@@ -255,7 +255,7 @@ class CastAi:
             raise ApiError(404, "Cluster not found")
         return record
 
-    def register(self, key: Key, _body: str, body: dict[str, Any]) -> Any:
+    def register(self, key: Key, _cluster_id: str, body: dict[str, Any]) -> Any:
         """Idempotent: a provider block seen before, in the same organisation, answers with its cluster."""
         provider, block = _provider_block(body)
         if not body.get("name"):
