@@ -246,7 +246,8 @@ class Helm:
         purpose: how an error's sentence begins. hidden: texts that an error must not show.
         """
         try:
-            process = subprocess.Popen(  # noqa: S603 - no shell, and options are never read as flags
+            # AnsibleModule.run_command is not there inside the controller, and cannot tie Helm's life to ours.
+            process = subprocess.Popen(  # noqa: S603 # pylint: disable=ansible-bad-function
                 [self._program(), *arguments],
                 cwd=place.path,
                 env=_environment(os.environ, place.path, repository),
