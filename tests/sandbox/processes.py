@@ -72,9 +72,10 @@ def end_caller(client: tuple[str, int], server: tuple[str, int]) -> None:
     """KILL who holds the client side of a loopback connection, with all processes of its CASTAI_SANDBOX_RUN."""
     for pid in _holders(_socket_inode(client, server)):
         run = _environment(pid).get(RUN_VARIABLE)
-        _kill(pid)
         if run:
             end_run(run)
+        else:
+            _kill(pid)
 
 
 def of_run(run: str) -> list[int]:
@@ -83,7 +84,10 @@ def of_run(run: str) -> list[int]:
 
 
 def end_run(run: str) -> None:
-    """KILL the processes of a run. One may fork while the list is read: until none is left."""
+    """KILL the processes of a run, parents first as /proc lists them: one that saw its child end could still tell so.
+
+    One may fork while the list is read: until none is left.
+    """
     while pids := of_run(run):
         for pid in pids:
             _kill(pid)
