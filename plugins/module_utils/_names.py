@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from ._engine import UNKNOWN
+
 NAMESPACE = "castai-agent"
 CREDENTIALS_SECRET = "castai-credentials"
 CREDENTIALS_KEY = "API_KEY"
@@ -47,3 +49,71 @@ def _label_problem(kind: str, name: str, limit: int) -> str | None:
             " and starts and ends with a letter or digit"
         )
     return None
+
+
+TAG_CLUSTER_ID = "cast:cluster-id"
+TAG_CLUSTER = "castai-onboarding:cluster"
+
+
+def iam_tags(cluster: str, cluster_id: str) -> dict[str, str]:
+    """Whose an IAM or EC2 object is. Never cast:managed-by: CAST AI may delete what carries that."""
+    return {TAG_CLUSTER_ID: cluster_id, TAG_CLUSTER: cluster}
+
+
+def short_id(cluster_id: str) -> str:
+    """What of the cluster's id stands in names; the marker of an unknown id stays whole, to be read as one."""
+    return cluster_id if cluster_id == UNKNOWN else cluster_id[:8]
+
+
+def eks_role(cluster: str, cluster_id: str) -> str:
+    """The role that CAST AI assumes; as the vendor's script names it. IAM: at most 64 characters."""
+    return f"cast-eks-{cluster[:30]}-cluster-role-{short_id(cluster_id)}"
+
+
+def eks_roles_of_others(cluster: str, cluster_id: str) -> dict[str, str]:
+    """Names under which other tools made that role, and which tool; longer than IAM allows means never made."""
+    names = {
+        f"cast-eks-{cluster}-cluster-role-{short_id(cluster_id)}": "an older onboarding script",
+        f"castai-eks-{cluster[:53]}": "Terraform",
+        f"cast-eks-{cluster}-role-{short_id(cluster_id)}": "Pulumi",
+    }
+    ours = eks_role(cluster, cluster_id)
+    return {name: maker for name, maker in names.items() if name != ours and len(name) <= 64}
+
+
+def eks_user(cluster: str, cluster_id: str) -> str:
+    """The IAM user of user mode; shortened with the id where the script's name would not fit IAM's 64 characters."""
+    name = f"cast-eks-{cluster}"
+    return name if len(name) <= 64 else f"cast-eks-{cluster[:46]}-{short_id(cluster_id)}"
+
+
+def eks_node_role(cluster: str, cluster_id: str) -> str:
+    """Node role and instance profile, which share the name; CAST AI finds them by it."""
+    return f"cast-{cluster[:40]}-eks-{short_id(cluster_id)}"
+
+
+def eks_node_roles_of_others(cluster: str, cluster_id: str) -> dict[str, str]:
+    names = {
+        f"castai-eks-instance-{cluster[:44]}": "Terraform",
+        f"cast-eks-{cluster}-node-role": "Pulumi",
+    }
+    return {name: maker for name, maker in names.items() if len(name) <= 64}
+
+
+def node_security_group(cluster: str) -> str:
+    """CAST AI finds the group by this name. EC2: at most 255 characters."""
+    return f"cast-{cluster}-cluster/CastNodeSecurityGroup"
+
+
+def eks_managed_policy(cluster: str, scope: str) -> str:
+    return "CastEKSPolicy" if scope == "account" else f"CastEKSPolicy-{cluster}"
+
+
+def eks_restricted_policy(cluster: str) -> str:
+    """The managed form of the restricted policy, for a user, whose inline policies may hold only 2,048 characters."""
+    return f"CastEKSRestrictedAccess-{cluster}"
+
+
+INLINE_RESTRICTED = "CastEKSRestrictedAccess"
+SHARED_POLICY = "CastEKSPolicy"
+IPV6_POLICY = "CastEC2AssignIPv6Policy"
