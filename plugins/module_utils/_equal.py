@@ -20,7 +20,7 @@ def same_policy(one: Any, other: Any) -> bool:
     compared without regard to case, as IAM does; everything else as written.
     Source: IAM's policy grammar (reference_policies_grammar).
     """
-    return _policy(one) == _policy(other)
+    return bool(_policy(one) == _policy(other))
 
 
 def same_tags(wanted: Mapping[str, str], held: Mapping[str, str]) -> bool:
@@ -45,7 +45,7 @@ def _policy(document: Any) -> Any:
 
 def _statement(statement: Mapping[str, Any]) -> Any:
     """The statement with every list as a sorted list; a Sid names a statement and says nothing."""
-    found = {}
+    found: dict[str, Any] = {}
     for key, value in statement.items():
         if key == "Sid":
             continue
