@@ -28,7 +28,6 @@ Document = Mapping[str, Any]
 NOTHING = Making("/", "", {})
 
 
-
 class Gateways(Protocol):
     """What the actions here need: AWS, and CAST AI for the hand-over."""
 

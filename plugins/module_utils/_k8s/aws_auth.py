@@ -108,9 +108,8 @@ def desired(params: Parameters) -> Desired:
     option = "role_arn" if params.get("role_arn") else "user_arn"
     found = _ARN.fullmatch(params[option])
     if not found or found[1] != option[:4]:
-        raise Refused(
-            f"{option} is {params[option]!r}: give the ARN of an IAM {option[:4]}, arn:aws:iam::ACCOUNT:{option[:4]}/NAME."
-        )
+        shape = f"arn:aws:iam::ACCOUNT:{option[:4]}/NAME"
+        raise Refused(f"{option} is {params[option]!r}: give the ARN of an IAM {option[:4]}, {shape}.")
     eks_cluster = params.get("eks_cluster") or ""
     problem = eks_cluster_problem(eks_cluster) if eks_cluster else None
     if problem:
