@@ -25,6 +25,7 @@ from .gateway import AccessEntry, Aws, EksCluster, Making, Principal, Profile, S
 from .identity import (
     NOTHING,
     DeleteInline,
+    DeletePolicy,
     HeldKeys,
     HeldPolicy,
     Owner,
@@ -32,6 +33,8 @@ from .identity import (
     plan_attachments,
     plan_inline,
     plan_keys,
+    plan_no_keys,
+    plan_no_principal,
     plan_policy,
     plan_role,
     plan_tags,
@@ -243,6 +246,42 @@ class CreateAccessEntry(Action):
 
 
 @dataclass(frozen=True)
+class DeleteAccessEntry(Action):
+    cluster: str = ""
+    arn: str = ""
+
+    def run(self, gateway: Systems, made: Made) -> None:
+        gateway.aws.delete_access_entry(self.cluster, self.arn)
+
+
+@dataclass(frozen=True)
+class DeleteProfile(Action):
+    name: str = ""
+    role: str = ""
+
+    def run(self, gateway: Systems, made: Made) -> None:
+        if self.role:
+            gateway.aws.empty_profile(self.name, self.role)
+        gateway.aws.delete_profile(self.name)
+
+
+@dataclass(frozen=True)
+class DeleteGroup(Action):
+    group_id: str = ""
+
+    def run(self, gateway: Systems, made: Made) -> None:
+        gateway.aws.delete_group(self.group_id)
+
+
+@dataclass(frozen=True)
+class DeleteCastPrincipal(Action):
+    cluster_id: str = ""
+
+    def run(self, gateway: Systems, made: Made) -> None:
+        gateway.castai.delete_principal(self.cluster_id)
+
+
+@dataclass(frozen=True)
 class AssociatePolicy(Action):
     cluster: str = ""
     arn: str = ""
@@ -371,6 +410,9 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
         )
     here = place(eks, wanted)
     _check_owners(current, wanted)
+    if not wanted.present:
+        yield from _plan_absent(current, wanted, here)
+        return
     yield from _plan_identity(current, wanted, here)
     yield from _plan_nodes(current, wanted, here)
     yield from _plan_group(current, wanted, eks)
@@ -561,6 +603,119 @@ def _plan_hand_over(current: Current, wanted: Desired, here: policies.Place) -> 
         )
 
 
+def _plan_absent(current: Current, wanted: Desired, here: policies.Place) -> Iterator[Action]:
+    """Everything back, in an order that works: what uses an object goes before it. What is kept is in kept_of()."""
+    kept = {thing for thing, _why in kept_of(current, wanted, here)}
+    identity, nodes = current.identity, current.nodes
+    for entry, owner in ((current.user_entry, identity.name), (current.node_entry, nodes.role_name)):
+        if entry and f"access entry of {entry.arn}" not in kept:
+            yield DeleteAccessEntry(
+                f"delete the access entry of {owner} in cluster {wanted.name}",
+                f"eks/access-entry/{entry.arn}",
+                {"type": entry.type},
+                None,
+                wanted.name,
+                entry.arn,
+            )
+    if identity.principal and f"{identity.principal.kind} {identity.name}" not in kept:
+        yield from plan_no_keys(identity.keys, identity.name)
+        yield from plan_no_principal(
+            identity.principal,
+            identity.attached,
+            {names.INLINE_RESTRICTED: identity.inline} if identity.inline is not None else {},
+        )
+    for held, name in (
+        (current.managed, managed_name(wanted)),
+        (current.restricted, names.eks_restricted_policy(wanted.name)),
+    ):
+        if held.policy and f"policy {name}" not in kept:
+            yield DeletePolicy(f"delete policy {name}", f"iam/policy/{name}", held.document, None, held.policy.arn)
+    if nodes.profile and f"instance profile {nodes.profile.name}" not in kept:
+        yield DeleteProfile(
+            f"delete instance profile {nodes.profile.name}",
+            f"iam/instance-profile/{nodes.profile.name}",
+            {"role": nodes.profile.role},
+            None,
+            nodes.profile.name,
+            nodes.profile.role,
+        )
+    if nodes.role and f"role {nodes.role_name}" not in kept:
+        yield from plan_no_principal(nodes.role, nodes.attached, {})
+    if nodes.group and f"security group {nodes.group.name}" not in kept:
+        yield DeleteGroup(
+            f"delete security group {nodes.group.name}",
+            f"ec2/security-group/{nodes.group.name}",
+            {"id": nodes.group.id},
+            None,
+            nodes.group.id,
+        )
+    if current.principal_arn:
+        yield DeleteCastPrincipal(
+            f"delete CAST AI's principal for cluster {wanted.cluster_id}",
+            f"castai/cluster/{wanted.cluster_id}/principal",
+            current.principal_arn,
+            None,
+            wanted.cluster_id,
+        )
+
+
+def kept_of(current: Current, wanted: Desired, here: policies.Place) -> list[tuple[str, str]]:
+    """What state absent leaves although it is there, and why."""
+    identity, nodes, owner = current.identity, current.nodes, wanted.owner
+    arns = {policy_arn(here, wanted, name) for name in (managed_name(wanted), names.eks_restricted_policy(wanted.name))}
+    ours = {
+        *arns,
+        *policies.aws_managed(here.partition, policies.OF_CASTAI),
+        policy_arn(here, wanted, names.SHARED_POLICY),
+    }
+    node_arns = {*policies.aws_managed(here.partition, policies.OF_NODES), *wanted.node_policies}
+    found: list[tuple[str, str]] = []
+
+    def keep(thing: str, *reasons: tuple[bool, str]) -> None:
+        found.extend((thing, why) for holds, why in reasons if holds)
+
+    if identity.principal:
+        foreign = [arn for arn in identity.attached if arn not in ours]
+        keep(
+            f"{identity.principal.kind} {identity.name}",
+            (bool(wanted.role_arn), "it was given by role_arn"),
+            (bool(foreign), f"others attached {', '.join(foreign)} to it"),
+        )
+    for held, name in (
+        (current.managed, managed_name(wanted)),
+        (current.restricted, names.eks_restricted_policy(wanted.name)),
+    ):
+        if held.policy:
+            keep(
+                f"policy {name}",
+                (name == names.SHARED_POLICY, "it is shared by the clusters of the account"),
+                (held.policy.attachments > (held.policy.arn in identity.attached), "others are attached to it"),
+            )
+    if nodes.profile:
+        keep(
+            f"instance profile {nodes.profile.name}",
+            (bool(wanted.instance_profile_arn), "it was given by instance_profile_arn"),
+            (nodes.profile.role not in ("", nodes.role_name), f"others put role {nodes.profile.role} into it"),
+        )
+    if nodes.role:
+        foreign = [arn for arn in nodes.attached if arn not in node_arns]
+        keep(
+            f"role {nodes.role_name}",
+            (bool(wanted.node_role_arn), "it was given by node_role_arn"),
+            (bool(foreign), f"others attached {', '.join(foreign)} to it"),
+        )
+    if nodes.group:
+        keep(
+            f"security group {nodes.group.name}",
+            (bool(wanted.security_group_id), "it was given by security_group_id"),
+        )
+    for entry in (current.node_entry, current.user_entry):
+        if entry:
+            mine = entry.tags.get(names.TAG_CLUSTER_ID) == owner.cluster_id
+            keep(f"access entry of {entry.arn}", (not mine, "it carries no tag of ours"))
+    return found
+
+
 def _check_owners(current: Current, wanted: Desired) -> None:
     """Refuse what is there under our names but is another cluster's."""
     owner, identity, nodes = wanted.owner, current.identity, current.nodes
@@ -678,6 +833,8 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     here = place(current.eks, wanted)
     identity, nodes = current.identity, current.nodes
     makers = {identity.name: identity.maker, nodes.role_name: nodes.maker}
+    if not wanted.present:
+        return {"kept": [f"{thing}: {why}" for thing, why in kept_of(current, wanted, here)]}
     return {
         "access": access(current, wanted),
         "adopted": {name: maker for name, maker in makers.items() if maker and maker != "the user"},

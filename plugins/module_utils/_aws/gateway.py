@@ -145,6 +145,7 @@ class AccessEntry:
     type: str
     username: str
     policies: tuple[str, ...]
+    tags: Mapping[str, str]
 
 
 def _call(purpose: str, absent: bool = False) -> Callable[[F], F]:
@@ -472,7 +473,7 @@ class Aws:
             for policy in page["associatedAccessPolicies"]
             if policy["accessScope"]["type"] == "cluster"
         )
-        return AccessEntry(arn, entry["type"], entry["username"], policies)
+        return AccessEntry(arn, entry["type"], entry["username"], policies, dict(entry.get("tags") or {}))
 
     @_call("create an access entry for {1} in cluster {0} (eks:CreateAccessEntry)")
     def create_access_entry(self, cluster: str, arn: str, kind: str, tags: Mapping[str, str]) -> None:

@@ -371,6 +371,27 @@ def plan_keys(held: HeldKeys, user: str, cluster_id: str) -> Iterator[Action]:
     yield from (_delete(user, key_id, "replaced by the new one") for key_id in outdated)
 
 
+def plan_no_keys(held: HeldKeys, user: str) -> Iterator[Action]:
+    yield from (_delete(user, key.id, "with the user") for key in held.keys)
+
+
+def plan_no_principal(held: Principal, attached: Iterable[str], inline: Mapping[str, Document]) -> Iterator[Action]:
+    """The role or user with all that hangs on it, for IAM deletes only a bare one."""
+    kind, name = held.kind, held.name
+    yield from plan_attachments(kind, name, attached, (), attached)
+    for policy, document in inline.items():
+        yield DeleteInline(
+            f"delete inline policy {policy} of {kind} {name}",
+            f"iam/{kind}/{name}/{policy}",
+            document,
+            None,
+            kind,
+            name,
+            policy,
+        )
+    yield DeletePrincipal(f"delete {kind} {name}", f"iam/{kind}/{name}", {"arn": held.arn}, None, kind, name)
+
+
 def _spare(user: str, keys: tuple[AccessKey, ...]) -> AccessKey:
     """Of a stranger's two keys the one that may go: inactive, or never used."""
     spare = next((key for key in keys if not key.active), None) or next(

@@ -164,6 +164,9 @@ class CastAi:
         body = self._call("POST", f"{CLUSTERS}/{cluster_id}/assume-role-principal", "create CAST AI's AWS principal")
         return str(body["arn"])
 
+    def delete_principal(self, cluster_id: str) -> None:
+        self._call("DELETE", f"{CLUSTERS}/{cluster_id}/assume-role-principal", "delete CAST AI's AWS principal")
+
     def set_role(self, cluster_id: str, arn: str) -> Cluster:
         """Hand a role over; CAST AI tries it, and is asked again while AWS does not show it to everybody yet."""
         return self._hand_over(cluster_id, {"eks": {"assumeRoleArn": arn}})
