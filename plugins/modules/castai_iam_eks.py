@@ -79,6 +79,12 @@ options:
     type: str
     choices: [cluster, account]
     default: cluster
+  prepare:
+    description:
+      - Whether roles, policies and the like are made. Without it only the hand-over is left, for the last task of a play
+        whose earlier one prepared everything with O(hand_over=false).
+    type: bool
+    default: true
   restricted_policy:
     description: Document of your own in place of the restricted policy's.
     type: dict
@@ -148,20 +154,13 @@ access:
   returned: success, when O(state=present)
   type: dict
   contains:
-    node_groups:
-      description: Groups of the nodes' entry in aws-auth.
+    aws_auth:
+      description: Entries for M(castai.onboarding.castai_aws_auth), each with its options; empty where none is needed.
       type: list
-      elements: str
-    node_username:
-      description: User name of the nodes' entry in aws-auth.
-      type: str
+      elements: dict
     reason:
       description: Why this way.
       type: str
-    user_groups:
-      description: Groups of the user's entry in aws-auth, empty where it gets none.
-      type: list
-      elements: str
     way:
       description: V(access_entry) or V(aws_auth).
       type: str

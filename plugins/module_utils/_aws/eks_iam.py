@@ -69,6 +69,7 @@ OPTIONS: dict[str, Any] = {
         "node_role_arn": {"type": "str"},
         "path": {"type": "str", "default": "/"},
         "permissions_boundary": {"type": "str"},
+        "prepare": {"type": "bool", "default": True},
         "policy_scope": {"type": "str", "choices": ["cluster", "account"], "default": "cluster"},
         "restricted_policy": {"type": "dict"},
         "role_arn": {"type": "str"},
@@ -91,6 +92,7 @@ class Desired:
     account_id: str
     cluster_id: str
     user_mode: bool
+    prepare: bool
     hand_over: bool
     adopt: bool
     role_arn: str
@@ -318,6 +320,7 @@ def desired(params: Parameters) -> Desired:
         account_id=params.get("account_id") or "",
         cluster_id=params["cluster_id"],
         user_mode=params["identity"] == "user",
+        prepare=params["prepare"],
         hand_over=params["hand_over"],
         adopt=params["adopt"],
         role_arn=params.get("role_arn") or "",
@@ -413,16 +416,19 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
     if not wanted.present:
         yield from _plan_absent(current, wanted, here)
         return
-    yield from _plan_identity(current, wanted, here)
-    yield from _plan_nodes(current, wanted, here)
-    yield from _plan_group(current, wanted, eks)
-    yield from _plan_access(current, wanted, here, eks)
+    if wanted.prepare:
+        yield from _plan_identity(current, wanted, here)
+        yield from _plan_nodes(current, wanted, here)
+        yield from _plan_group(current, wanted, eks)
+        yield from _plan_access(current, wanted, here, eks)
     if wanted.hand_over:
         yield from _plan_hand_over(current, wanted, here)
 
 
 def _plan_identity(current: Current, wanted: Desired, here: policies.Place) -> Iterator[Action]:
     """Role or user with everything attached. What replaces the account's shared policy is attached before that goes."""
+    if wanted.role_arn:
+        return
     identity, kind = current.identity, "user" if wanted.user_mode else "role"
     managed = _managed(here, wanted)
     yield from plan_policy(current.managed, managed, wanted.owner, wanted.making, managed.arn in identity.attached)
@@ -440,7 +446,7 @@ def _plan_identity(current: Current, wanted: Desired, here: policies.Place) -> I
         )
         yield from plan_user(identity.principal, identity.name, wanted.making)
         arns.append(restricted.arn)
-    elif not wanted.role_arn:
+    else:
         if not current.principal_arn:
             yield CreateCastPrincipal(
                 f"create CAST AI's principal for cluster {wanted.cluster_id}",
@@ -455,8 +461,6 @@ def _plan_identity(current: Current, wanted: Desired, here: policies.Place) -> I
             identity.principal, identity.name, trust, ROLE_DESCRIPTION.format(wanted.name), wanted.making
         )
         yield from plan_inline("role", identity.name, names.INLINE_RESTRICTED, identity.inline, document)
-    if wanted.role_arn:
-        return
     shared = [policy_arn(here, wanted, names.SHARED_POLICY)] if wanted.policy_scope == "cluster" else []
     yield from plan_attachments(kind, identity.name, identity.attached, arns, shared)
     if wanted.user_mode and identity.inline is not None:
@@ -811,20 +815,18 @@ def node_role_arn(here: policies.Place, name: str, role: Principal | None, wante
     return f"arn:{here.partition}:iam::{here.account}:role{wanted.making.path}{name}"
 
 
-def access(current: Current, wanted: Desired) -> dict[str, Any]:
-    """Which way the cluster lets principals in, and why; for castai_aws_auth what it needs."""
-    eks = current.eks
-    if eks is None:
-        return {}
-    by_map = eks.authentication_mode == "CONFIG_MAP"
-    return {
-        "way": "aws_auth" if by_map else "access_entry",
-        "reason": f"The cluster's authentication mode is {eks.authentication_mode}"
-        + (", which knows no access entries." if by_map else ", which has access entries."),
-        "node_username": NODE_USERNAME,
-        "node_groups": list(NODE_GROUPS),
-        "user_groups": list(ADMIN_GROUPS) if wanted.user_mode and wanted.user_access else [],
-    }
+def access(current: Current, wanted: Desired, here: policies.Place, eks: EksCluster) -> dict[str, Any]:
+    """Which way the cluster lets principals in, and why. aws_auth: what castai_aws_auth has to add, if anything."""
+    if eks.authentication_mode != "CONFIG_MAP":
+        reason = f"The cluster's authentication mode is {eks.authentication_mode}, which has access entries."
+        return {"way": "access_entry", "reason": reason, "aws_auth": []}
+    node = node_role_arn(here, current.nodes.role_name, current.nodes.role, wanted)
+    entries: list[dict[str, Any]] = [{"role_arn": node, "username": NODE_USERNAME, "groups": list(NODE_GROUPS)}]
+    if wanted.user_mode and wanted.user_access:
+        user = user_arn(here, current.identity, wanted)
+        entries.append({"user_arn": user, "username": current.identity.name, "groups": list(ADMIN_GROUPS)})
+    reason = "The cluster's authentication mode is CONFIG_MAP, which knows no access entries."
+    return {"way": "aws_auth", "reason": reason, "aws_auth": entries}
 
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
@@ -836,7 +838,7 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     if not wanted.present:
         return {"kept": [f"{thing}: {why}" for thing, why in kept_of(current, wanted, here)]}
     return {
-        "access": access(current, wanted),
+        "access": access(current, wanted, here, current.eks),
         "adopted": {name: maker for name, maker in makers.items() if maker and maker != "the user"},
         "identity_arn": user_arn(here, identity, wanted) if wanted.user_mode else role_arn(here, identity, wanted),
         "instance_profile_arn": wanted.instance_profile_arn
