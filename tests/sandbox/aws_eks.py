@@ -37,6 +37,7 @@ TYPES: Mapping[str, tuple[str, list[str]]] = {
     "EC2_WINDOWS": ("system:node:{{EC2PrivateDNSName}}", ["system:nodes", "eks:kube-proxy-windows"]),
     "FARGATE_LINUX": ("system:node:{{SessionName}}", ["system:nodes", "system:node-proxier"]),
 }
+INVALID_PRINCIPAL = "The specified principalArn is invalid: invalid principal."
 POLICY_NAMES = ("AmazonEKSClusterAdminPolicy", "AmazonEKSAdminPolicy", "AmazonEKSEditPolicy", "AmazonEKSViewPolicy")
 
 
@@ -237,7 +238,7 @@ class AccessResponse(EKSResponse):
         iam = iam_backends[account][get_partition(self.region)] if account.isdecimal() else None
         known = {role.arn for role in iam.roles.values()} | {user.arn for user in iam.users.values()} if iam else set()
         if arn not in known:
-            raise InvalidParameterException(message="The specified principalArn is invalid: invalid principal.")
+            raise InvalidParameterException(message=INVALID_PRINCIPAL)
 
     @staticmethod
     def _require_groups(groups: list[str] | None) -> None:
