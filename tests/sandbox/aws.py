@@ -33,7 +33,7 @@ from moto.iam.models import AccessKeyLastUsed
 from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.test import run_wsgi_app
 
-from . import aws_eks
+from . import aws_eks, script_world
 from .aws_accounts import Accounts, Caller
 from .aws_auth import matches, read_signature
 from .aws_permissions import authorise, named
@@ -241,6 +241,14 @@ class Aws:
         many virtual seconds. Neither: hide nothing."""
         with self._lock:
             self._visibility.set(uses, seconds)
+
+    def leave_script_world(self, cluster: str, cluster_id: str, vintage: str, principal: str = "") -> dict[str, str]:
+        """Make what another way of onboarding leaves behind (script_world.leave). cluster: its name."""
+        with self._lock:
+            found = next((one for one in self._clusters if one.name == cluster), None)
+            if found is None:
+                raise ValueError(f"this world has no cluster {cluster}")
+            return script_world.leave(self._accounts, found, cluster_id, vintage, principal)
 
     def set_cluster(self, account: str, region: str, name: str, **fields: Any) -> None:
         """Give a cluster other answers, for example status="CREATING" or endpoint=..."""

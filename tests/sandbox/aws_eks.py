@@ -75,7 +75,7 @@ class EksCluster(MotoCluster):
         if cluster.mode != "CONFIG_MAP":
             # EKS gives the creator this entry when bootstrapClusterCreatorAdminPermissions is set.
             administrator = policy_arn("AmazonEKSClusterAdminPolicy", partition)
-            _add_entry(self, cluster.created_by, {})
+            add_access_entry(self, cluster.created_by, {})
             self.access_policies[cluster.created_by][administrator] = _association(administrator, {"type": "cluster"})
 
 
@@ -90,7 +90,8 @@ def find_cluster(cluster: Cluster) -> EksCluster | None:
     return found if isinstance(found, EksCluster) else None
 
 
-def _add_entry(cluster: EksCluster, principal: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
+def add_access_entry(cluster: EksCluster, principal: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry as EKS makes it; wanted: its type, username, groups and tags, each optional."""
     kind = wanted.get("type") or "STANDARD"
     username, groups = TYPES.get(kind, (wanted.get("username") or _username(principal), wanted.get("groups") or []))
     account, name = principal.split(":")[4], principal.rpartition("/")[2]
@@ -148,7 +149,7 @@ class AccessResponse(EKSResponse):
                 clusterName=cluster.name, message=f"Kubernetes groups and username cannot be set for type {kind}."
             )
         self._require_groups(groups)
-        entry = _add_entry(
+        entry = add_access_entry(
             cluster,
             principal,
             {"type": kind, "groups": groups, "username": self._get_param("username"), "tags": self._get_param("tags")},

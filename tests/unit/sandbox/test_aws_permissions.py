@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -21,11 +22,11 @@ def deny(*actions: str) -> dict[str, Any]:
     return allow(*actions, Effect="Deny")
 
 
-def caller(aws: Aws, policy: dict[str, Any] | None) -> Any:
+def caller(aws: Aws, policy: Mapping[str, Any] | None) -> Any:
     return session(aws, *aws.add_user(HOME, "caller", policy))
 
 
-def both(*documents: dict[str, Any]) -> dict[str, Any]:
+def both(*documents: Mapping[str, Any]) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": [one for document in documents for one in document["Statement"]]}
 
 
@@ -126,18 +127,15 @@ def test_a_denial_says_which_kind_of_policy_it_comes_from(aws: Aws) -> None:
     aws.put_user_policy(HOME, "caller", both(ADMINISTRATOR, deny("iam:ListRoles")))
     assert explicit.format("n identity-based policy") in refused(list_roles)[1]
     aws.put_user_policy(HOME, "caller", ADMINISTRATOR)
-    for put, kind in (
-        (
-            lambda policy: aws.control("put_user_boundary", account=HOME, name="caller", policy=policy),
-            "permissions boundary",
-        ),
-        (lambda policy: aws.control("put_control_policy", account=HOME, policy=policy), "service control policy"),
+    for verb, kind, place in (
+        ("put_user_boundary", "permissions boundary", {"account": HOME, "name": "caller"}),
+        ("put_control_policy", "service control policy", {"account": HOME}),
     ):
-        put(allow("ec2:*"))
+        aws.control(verb, **place, policy=allow("ec2:*"))
         assert no.format(kind) in refused(list_roles)[1]
-        put(both(ADMINISTRATOR, deny("iam:ListRoles")))
+        aws.control(verb, **place, policy=both(ADMINISTRATOR, deny("iam:ListRoles")))
         assert explicit.format(f" {kind}") in refused(list_roles)[1]
-        put(None)
+        aws.control(verb, **place, policy=None)
         assert list_roles()
 
 
