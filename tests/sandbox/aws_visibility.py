@@ -25,7 +25,11 @@ class Visibility:
         self._uses, self._seconds = 0, 0.0
 
     def set(self, uses: int = 0, seconds: float = 0.0) -> None:
-        """From now on hide new things from the first `uses` calls of each operation, or for so many virtual seconds."""
+        """From now on hide new things from the first `uses` calls of each operation, or for so many virtual seconds.
+
+        Each operation counts for itself, so that a test meets every call that may come too early; end it, by neither,
+        before the calls of a later run.
+        """
         self._uses, self._seconds = uses, seconds
         self._made.clear()
         self._hidden.clear()
