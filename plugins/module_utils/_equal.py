@@ -7,29 +7,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
-
-_SETS = frozenset({"Action", "NotAction", "Resource", "NotResource"})
 
 
 def same_policy(one: Any, other: Any) -> bool:
     """Whether two IAM policy documents say the same.
 
-    A single statement equals a list of one, a single value a list of one, and order counts nowhere. Actions are
-    compared without regard to case, as IAM does; everything else as written.
-    Source: IAM's policy grammar (reference_policies_grammar).
+    A single statement equals a list of one, a single value a list of one, and order and repetition count nowhere.
+    Actions and condition keys are compared without regard to case, as IAM does; everything else as written.
+    Source: IAM's policy grammar (reference_policies_grammar) and elements (reference_policies_elements).
     """
     return bool(_policy(one) == _policy(other))
 
 
-def same_tags(wanted: Mapping[str, str], held: Mapping[str, str]) -> bool:
-    """Whether every wanted tag is held with its value; others are other people's."""
-    return wanted.items() <= held.items()
-
-
-def same_set(one: Iterable[str], other: Iterable[str]) -> bool:
-    return set(one) == set(other)
+def missing_tags(wanted: Mapping[str, str], held: Mapping[str, str]) -> dict[str, str]:
+    """The wanted tags that are not held with their value; what else is held is other people's."""
+    return {key: value for key, value in wanted.items() if held.get(key) != value}
 
 
 def _policy(document: Any) -> Any:
@@ -39,30 +33,38 @@ def _policy(document: Any) -> Any:
     statements = statements if isinstance(statements, list) else [statements]
     return (
         document.get("Version", "2008-10-17"),
-        sorted(json.dumps(_statement(statement), sort_keys=True) for statement in statements),
+        sorted({json.dumps(_statement(statement), sort_keys=True) for statement in statements}),
     )
 
 
-def _statement(statement: Mapping[str, Any]) -> Any:
+def _statement(statement: Any) -> Any:
     """The statement with every list as a sorted list; a Sid names a statement and says nothing."""
+    if not isinstance(statement, Mapping):
+        return statement
     found: dict[str, Any] = {}
     for key, value in statement.items():
-        if key == "Sid":
-            continue
-        if key in _SETS:
-            values = _values(value)
-            found[key] = sorted({item.lower() for item in values} if key.endswith("Action") else set(values))
-        elif key == "Principal" or key == "NotPrincipal":
-            found[key] = {"AWS": ["*"]} if value == "*" else {kind: _values(names) for kind, names in value.items()}
-        elif key == "Condition":
-            found[key] = {
-                operator: {name.lower(): _values(wanted) for name, wanted in keys.items()}
+        if key in ("Action", "NotAction"):
+            found[key] = sorted({item.lower() for item in _values(value)})
+        elif key in ("Resource", "NotResource"):
+            found[key] = _values(value)
+        elif key in ("Principal", "NotPrincipal"):
+            found[key] = _by_kind(value) if isinstance(value, Mapping) else {"AWS": _values(value)}
+        elif key == "Condition" and isinstance(value, Mapping):
+            found[key] = sorted(
+                (operator, name.lower(), _values(wanted))
                 for operator, keys in value.items()
-            }
-        else:
+                for name, wanted in keys.items()
+            )
+        elif key != "Sid":
             found[key] = value
-    return found
+    return {key: value for key, value in found.items() if value != []}
+
+
+def _by_kind(principals: Mapping[str, Any]) -> dict[str, list[str]]:
+    return {kind: _values(names) for kind, names in principals.items()}
 
 
 def _values(value: Any) -> list[str]:
-    return sorted({str(item) for item in (value if isinstance(value, list) else [value])})
+    """One value or several, as texts; IAM takes true for "true"."""
+    values = value if isinstance(value, list) else [value]
+    return sorted({item if isinstance(item, str) else json.dumps(item) for item in values})

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from ._engine import UNKNOWN
 
@@ -15,7 +16,21 @@ CREDENTIALS_SECRET = "castai-credentials"
 CREDENTIALS_KEY = "API_KEY"
 MANAGED_BY = {"app.kubernetes.io/managed-by": "castai.onboarding"}
 
+TAG_CLUSTER_ID = "cast:cluster-id"
+TAG_CLUSTER = "castai-onboarding:cluster"
+
+MANAGED_POLICY = "CastEKSPolicy"
+RESTRICTED_POLICY = "CastEKSRestrictedAccess"
+IPV6_POLICY = "CastEC2AssignIPv6Policy"
+
+IAM_NAME = 64
+"""Longest name of a role or user. Source: the API reference of IAM CreateRole and CreateUser."""
+
+POLICY_NAME = 128
+"""Longest name of a managed policy or instance profile. Source: the same of CreatePolicy, CreateInstanceProfile."""
+
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _EKS_NAME = re.compile(r"[0-9A-Za-z][-_0-9A-Za-z]*")
 
 
@@ -40,19 +55,11 @@ def eks_cluster_problem(name: str) -> str | None:
     return None
 
 
-def _label_problem(kind: str, name: str, limit: int) -> str | None:
-    if len(name) > limit:
-        return f"{kind} name {name!r} has {len(name)} characters, at most {limit} are allowed"
-    if not _DNS_LABEL.fullmatch(name):
-        return (
-            f"{kind} name {name!r} may have only lower-case letters, digits and '-',"
-            " and starts and ends with a letter or digit"
-        )
-    return None
-
-
-TAG_CLUSTER_ID = "cast:cluster-id"
-TAG_CLUSTER = "castai-onboarding:cluster"
+def cluster_id_problem(cluster_id: str) -> str | None:
+    """Why cluster_id is none of CAST AI's, which are UUIDs, or None."""
+    if cluster_id == UNKNOWN or _UUID.fullmatch(cluster_id):
+        return None
+    return f"cluster_id is {cluster_id!r}: give the UUID of the cluster at CAST AI, in lower case"
 
 
 def iam_tags(cluster: str, cluster_id: str) -> dict[str, str]:
@@ -65,26 +72,31 @@ def short_id(cluster_id: str) -> str:
     return cluster_id if cluster_id == UNKNOWN else cluster_id[:8]
 
 
+def with_id(name: str, cluster_id: str, limit: int) -> str:
+    """The name with the cluster's id at its end, which no cluster of the same name shares; cut to the limit."""
+    return f"{name[: limit - 9]}-{short_id(cluster_id)}"
+
+
 def eks_role(cluster: str, cluster_id: str) -> str:
-    """The role that CAST AI assumes; as the vendor's script names it. IAM: at most 64 characters."""
+    """The role that CAST AI assumes, as the vendor's script names it."""
     return f"cast-eks-{cluster[:30]}-cluster-role-{short_id(cluster_id)}"
 
 
 def eks_roles_of_others(cluster: str, cluster_id: str) -> dict[str, str]:
-    """Names under which other tools made that role, and which tool; longer than IAM allows means never made."""
+    """Names under which other tools made that role, and which tool."""
     names = {
         f"cast-eks-{cluster}-cluster-role-{short_id(cluster_id)}": "an older onboarding script",
         f"castai-eks-{cluster[:53]}": "Terraform",
         f"cast-eks-{cluster}-role-{short_id(cluster_id)}": "Pulumi",
     }
-    ours = eks_role(cluster, cluster_id)
-    return {name: maker for name, maker in names.items() if name != ours and len(name) <= 64}
+    names.pop(eks_role(cluster, cluster_id), None)
+    return _possible(names, IAM_NAME)
 
 
-def eks_user(cluster: str, cluster_id: str) -> str:
-    """The IAM user of user mode; shortened with the id where the script's name would not fit IAM's 64 characters."""
-    name = f"cast-eks-{cluster}"
-    return name if len(name) <= 64 else f"cast-eks-{cluster[:46]}-{short_id(cluster_id)}"
+def eks_users(cluster: str, cluster_id: str) -> tuple[str, ...]:
+    """Names for the IAM user of user mode: the script's where it fits, then one that no other cluster can have."""
+    plain = f"cast-eks-{cluster}"
+    return (*_possible({plain: ""}, IAM_NAME), with_id(plain, cluster_id, IAM_NAME))
 
 
 def eks_node_role(cluster: str, cluster_id: str) -> str:
@@ -92,12 +104,17 @@ def eks_node_role(cluster: str, cluster_id: str) -> str:
     return f"cast-{cluster[:40]}-eks-{short_id(cluster_id)}"
 
 
-def eks_node_roles_of_others(cluster: str, cluster_id: str) -> dict[str, str]:
-    names = {
+def eks_node_roles_of_others(cluster: str) -> dict[str, str]:
+    return _possible(
+        {f"castai-eks-instance-{cluster[:44]}": "Terraform", f"cast-eks-{cluster}-node-role": "Pulumi"}, IAM_NAME
+    )
+
+
+def eks_profiles_of_others(cluster: str, cluster_id: str) -> dict[str, str]:
+    return {
         f"castai-eks-instance-{cluster[:44]}": "Terraform",
-        f"cast-eks-{cluster}-node-role": "Pulumi",
+        f"cast-eks-{cluster}-profile-{short_id(cluster_id)}": "Pulumi",
     }
-    return {name: maker for name, maker in names.items() if len(name) <= 64}
 
 
 def node_security_group(cluster: str) -> str:
@@ -105,15 +122,23 @@ def node_security_group(cluster: str) -> str:
     return f"cast-{cluster}-cluster/CastNodeSecurityGroup"
 
 
-def eks_managed_policy(cluster: str, scope: str) -> str:
-    return "CastEKSPolicy" if scope == "account" else f"CastEKSPolicy-{cluster}"
+def cluster_policies(base: str, cluster: str, cluster_id: str) -> tuple[str, ...]:
+    """Names for a cluster's own managed policy: Terraform's, then one that no other cluster can have."""
+    plain = f"{base}-{cluster}"
+    return (plain, with_id(plain, cluster_id, POLICY_NAME))
 
 
-def eks_restricted_policy(cluster: str) -> str:
-    """The managed form of the restricted policy, for a user, whose inline policies may hold only 2,048 characters."""
-    return f"CastEKSRestrictedAccess-{cluster}"
+def _possible(names: Mapping[str, str], limit: int) -> dict[str, str]:
+    """Those that AWS allows; under a longer one nothing was ever made."""
+    return {name: maker for name, maker in names.items() if len(name) <= limit}
 
 
-INLINE_RESTRICTED = "CastEKSRestrictedAccess"
-SHARED_POLICY = "CastEKSPolicy"
-IPV6_POLICY = "CastEC2AssignIPv6Policy"
+def _label_problem(kind: str, name: str, limit: int) -> str | None:
+    if len(name) > limit:
+        return f"{kind} name {name!r} has {len(name)} characters, at most {limit} are allowed"
+    if not _DNS_LABEL.fullmatch(name):
+        return (
+            f"{kind} name {name!r} may have only lower-case letters, digits and '-',"
+            " and starts and ends with a letter or digit"
+        )
+    return None

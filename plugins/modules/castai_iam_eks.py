@@ -28,7 +28,8 @@ options:
     type: str
   adopt:
     description:
-      - Whether an object of a name that this module would give is taken over when nothing tells whose it is.
+      - Whether an object under a name that this module or another tool gives is taken over when nothing tells whose it
+        is. An object that is known to be another cluster's never is.
     type: bool
     default: false
   cluster_id:
@@ -48,7 +49,8 @@ options:
     choices: [role, user]
     default: role
   instance_profile_arn:
-    description: Instance profile of your own for the nodes. It is not changed.
+    description:
+      - ARN of an instance profile of your own for the nodes. It is checked and not changed. The role in it is the nodes'.
     type: str
   managed_policy:
     description: Document of your own in place of the managed policy's.
@@ -63,36 +65,42 @@ options:
     elements: str
     default: []
   node_role_arn:
-    description: Role of your own for the nodes. It is not changed.
+    description: ARN of a role of your own for the nodes. It is checked and not changed.
     type: str
   path:
     description: IAM path of what is created, with a slash at both ends.
     type: str
     default: /
   permissions_boundary:
-    description: ARN of the permissions boundary of the roles or user that are created.
+    description:
+      - ARN of the permissions boundary of the roles or user that are created. One that is there keeps its own, with a
+        warning where it is another.
     type: str
   policy_scope:
     description:
       - V(cluster) gives the cluster a managed policy of its own. V(account) uses C(CastEKSPolicy), as the vendor's
-        documents name it. Clusters share that one, so it is created when absent and otherwise left as it is.
+        documents name it, and for IPv6 C(CastEC2AssignIPv6Policy). Clusters share those, so they are created when absent
+        and otherwise left as they are, with a warning where the document differs.
     type: str
     choices: [cluster, account]
     default: cluster
   prepare:
     description:
-      - Whether roles, policies and the like are made. Without it only the hand-over is left, for the last task of a play
-        whose earlier one prepared everything with O(hand_over=false).
+      - Whether roles, policies and the like are made. Without it only the hand-over is left, for the last task of a
+        play whose earlier one prepared everything with O(hand_over=false).
     type: bool
     default: true
   restricted_policy:
     description: Document of your own in place of the restricted policy's.
     type: dict
   role_arn:
-    description: Role of your own for CAST AI to assume. It is not changed, only handed over.
+    description:
+      - ARN of a role of your own for CAST AI to assume. It is checked, not changed, and handed over.
+      - It has to trust RV(principal_arn) with the external id O(cluster_id). Where CAST AI has no principal for the
+        cluster yet, run with O(hand_over=false) first, which makes it.
     type: str
   security_group_id:
-    description: Security group of your own for the nodes. It is not changed.
+    description: Id of a security group of your own for the nodes, in the cluster's VPC. It is not changed.
     type: str
   state:
     description:
@@ -170,7 +178,7 @@ actions:
   type: list
   elements: str
 adopted:
-  description: Names of objects taken over, and which tool made them.
+  description: Names of objects that were there before, and which tool made them, by their names.
   returned: success, when O(state=present)
   type: dict
 applied:
@@ -193,6 +201,10 @@ kept:
   elements: str
 node_role_arn:
   description: ARN of the nodes' role.
+  returned: success, when O(state=present)
+  type: str
+principal_arn:
+  description: ARN of the principal by which CAST AI assumes the role, or C((known after apply)); empty for a user.
   returned: success, when O(state=present)
   type: str
 security_group_id:

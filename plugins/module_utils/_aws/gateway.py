@@ -38,6 +38,7 @@ WROTE_FIRST = frozenset(
         "DeleteConflict",
         "EntityAlreadyExists",
         "InvalidGroup.Duplicate",
+        "InvalidPermission.Duplicate",
         "ResourceInUseException",
     }
 )
@@ -77,6 +78,11 @@ class EksCluster:
     vpc_id: str
 
     @property
+    def access_entries(self) -> bool:
+        """Whether the cluster lets principals in by access entries."""
+        return self.authentication_mode != "CONFIG_MAP"
+
+    @property
     def account_id(self) -> str:
         return self.arn.split(":")[4]
 
@@ -110,11 +116,12 @@ class Policy:
 
 @dataclass(frozen=True)
 class Profile:
-    """An instance profile and the name of its role, empty for none."""
+    """An instance profile, and its role's name and ARN, empty for none."""
 
     name: str
     arn: str
     role: str
+    role_arn: str
     tags: Mapping[str, str]
 
 
@@ -124,6 +131,7 @@ class SecurityGroup:
 
     id: str
     name: str
+    vpc_id: str
     tags: Mapping[str, str]
     egress_all: bool
     ingress_self: bool
@@ -139,19 +147,18 @@ class AccessKey:
 
 @dataclass(frozen=True)
 class AccessEntry:
-    """policies: ARNs of the access policies associated with it for the whole cluster."""
+    """How an EKS cluster lets an IAM principal in. type: STANDARD, EC2_LINUX, ..."""
 
     arn: str
     type: str
-    username: str
-    policies: tuple[str, ...]
     tags: Mapping[str, str]
 
 
-def _call(purpose: str, absent: bool = False) -> Callable[[F], F]:
-    """Word botocore's errors as a sentence. purpose may use the method's arguments by position: {0}.
+def _call(purpose: str, absent: bool = False, first: frozenset[str] = WROTE_FIRST) -> Callable[[F], F]:
+    """Word botocore's errors as a sentence.
 
-    absent: not found is the answer None.
+    purpose may use the method's arguments by position, {0}, and {Kind} for a first one that is role or user, as IAM's
+    actions have it. absent: not found is the answer None; first: codes that mean somebody wrote first.
     """
 
     def wrap(method: F) -> F:
@@ -163,8 +170,9 @@ def _call(purpose: str, absent: bool = False) -> Callable[[F], F]:
                 code = _code(error)
                 if absent and code in NOT_FOUND:
                     return None
-                sentence = f"Could not {purpose.format(*args)} as AWS: {_reason(error)}"
-                raise (Conflict(sentence) if code in WROTE_FIRST else CallFailed(sentence)) from error
+                done = purpose.format(*args, Kind=str(args[0]).capitalize() if args else "")
+                sentence = f"Could not {done} as AWS: {_reason(error)}"
+                raise (Conflict(sentence) if code in first else CallFailed(sentence)) from error
 
         return run  # type: ignore[return-value]
 
@@ -269,39 +277,45 @@ class Aws:
     def set_trust(self, name: str, trust: Mapping[str, Any]) -> None:
         _until_visible(self._client("iam").update_assume_role_policy, RoleName=name, PolicyDocument=json.dumps(trust))
 
-    @_call("tag {0} {1} (iam:Tag*)")
+    @_call("tag {0} {1} (iam:Tag{Kind})")
     def tag_principal(self, kind: str, name: str, tags: Mapping[str, str]) -> None:
         _until_visible(self._of(kind, "tag_{}"), **_name(kind, name), Tags=_tag_list(tags))
 
-    @_call("delete {0} {1} (iam:Delete*)", absent=True)
+    @_call("delete {0} {1} (iam:Delete{Kind})", absent=True)
     def delete_principal(self, kind: str, name: str) -> None:
         self._of(kind, "delete_{}")(**_name(kind, name))
 
-    @_call("list the policies attached to {0} {1} (iam:ListAttached*Policies)", absent=True)
+    @_call("list the policies attached to {0} {1} (iam:ListAttached{Kind}Policies)", absent=True)
     def list_attached(self, kind: str, name: str) -> tuple[str, ...]:
         """ARNs."""
         pages = self._client("iam").get_paginator(f"list_attached_{kind}_policies").paginate(**_name(kind, name))
         return tuple(policy["PolicyArn"] for page in pages for policy in page["AttachedPolicies"])
 
-    @_call("attach {2} to {0} {1} (iam:Attach*Policy)")
+    @_call("attach {2} to {0} {1} (iam:Attach{Kind}Policy)")
     def attach(self, kind: str, name: str, arn: str) -> None:
         _until_visible(self._of(kind, "attach_{}_policy"), **_name(kind, name), PolicyArn=arn)
 
-    @_call("detach {2} from {0} {1} (iam:Detach*Policy)", absent=True)
+    @_call("detach {2} from {0} {1} (iam:Detach{Kind}Policy)", absent=True)
     def detach(self, kind: str, name: str, arn: str) -> None:
         self._of(kind, "detach_{}_policy")(**_name(kind, name), PolicyArn=arn)
 
-    @_call("read inline policy {2} of {0} {1} (iam:Get*Policy)", absent=True)
+    @_call("read inline policy {2} of {0} {1} (iam:Get{Kind}Policy)", absent=True)
     def get_inline(self, kind: str, name: str, policy: str) -> Mapping[str, Any] | None:
         answer = self._of(kind, "get_{}_policy")(**_name(kind, name), PolicyName=policy)
         return dict(answer["PolicyDocument"])
 
-    @_call("write inline policy {2} of {0} {1} (iam:Put*Policy)")
+    @_call("list the inline policies of {0} {1} (iam:List{Kind}Policies)", absent=True)
+    def list_inline(self, kind: str, name: str) -> tuple[str, ...]:
+        """Names."""
+        pages = self._client("iam").get_paginator(f"list_{kind}_policies").paginate(**_name(kind, name))
+        return tuple(policy for page in pages for policy in page["PolicyNames"])
+
+    @_call("write inline policy {2} of {0} {1} (iam:Put{Kind}Policy)")
     def put_inline(self, kind: str, name: str, policy: str, document: Mapping[str, Any]) -> None:
         put = self._of(kind, "put_{}_policy")
         _until_visible(put, **_name(kind, name), PolicyName=policy, PolicyDocument=_compact(document))
 
-    @_call("delete inline policy {2} of {0} {1} (iam:Delete*Policy)", absent=True)
+    @_call("delete inline policy {2} of {0} {1} (iam:Delete{Kind}Policy)", absent=True)
     def delete_inline(self, kind: str, name: str, policy: str) -> None:
         self._of(kind, "delete_{}_policy")(**_name(kind, name), PolicyName=policy)
 
@@ -329,9 +343,12 @@ class Aws:
             PolicyName=name, PolicyDocument=_compact(document), Description=description, **arguments
         )
 
-    @_call("write a new version of policy {0} (iam:CreatePolicyVersion)")
+    @_call("write a new version of policy {0} (iam:CreatePolicyVersion)", first=WROTE_FIRST | {"LimitExceeded"})
     def update_policy(self, arn: str, document: Mapping[str, Any]) -> None:
-        """Set a new default version; of the five that IAM keeps, the oldest that is not the default makes room."""
+        """Set a new default version; of the five that IAM keeps, the oldest that is not the default makes room.
+
+        A sixth at that moment is somebody else's work.
+        """
         iam = self._client("iam")
         versions = iam.list_policy_versions(PolicyArn=arn)["Versions"]
         spare = sorted((v["CreateDate"], v["VersionId"]) for v in versions if not v["IsDefaultVersion"])
@@ -354,8 +371,10 @@ class Aws:
     @_call("read instance profile {0} (iam:GetInstanceProfile)", absent=True)
     def get_profile(self, name: str) -> Profile | None:
         profile = self._client("iam").get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
-        roles = [role["RoleName"] for role in profile["Roles"]]
-        return Profile(name, profile["Arn"], roles[0] if roles else "", _tag_dict(profile.get("Tags")))
+        role: Mapping[str, str] = next(iter(profile["Roles"]), {})
+        return Profile(
+            name, profile["Arn"], role.get("RoleName", ""), role.get("Arn", ""), _tag_dict(profile.get("Tags"))
+        )
 
     @_call("create instance profile {0} (iam:CreateInstanceProfile)")
     def create_profile(self, name: str, made: Making) -> None:
@@ -419,16 +438,17 @@ class Aws:
         found = self._client("ec2").describe_security_groups(Filters=filters)["SecurityGroups"]
         if not found:
             return None
-        group, every = found[0], [{"CidrIp": "0.0.0.0/0"}]
+        group = found[0]
+        out = [rule for rule in group["IpPermissionsEgress"] if rule["IpProtocol"] == "-1"]
+        into = [rule for rule in group["IpPermissions"] if rule["IpProtocol"] == "-1"]
         return SecurityGroup(
             group["GroupId"],
             group["GroupName"],
+            group.get("VpcId") or "",
             _tag_dict(group.get("Tags")),
-            any(rule["IpProtocol"] == "-1" and rule.get("IpRanges") == every for rule in group["IpPermissionsEgress"]),
+            any(block["CidrIp"] == "0.0.0.0/0" for rule in out for block in rule.get("IpRanges") or ()),
             any(
-                rule["IpProtocol"] == "-1"
-                and any(pair["GroupId"] == group["GroupId"] for pair in rule.get("UserIdGroupPairs") or ())
-                for rule in group["IpPermissions"]
+                pair.get("GroupId") == group["GroupId"] for rule in into for pair in rule.get("UserIdGroupPairs") or ()
             ),
         )
 
@@ -464,16 +484,19 @@ class Aws:
 
     @_call("read the access entry of {1} in cluster {0} (eks:DescribeAccessEntry)", absent=True)
     def get_access_entry(self, cluster: str, arn: str) -> AccessEntry | None:
-        eks = self._client("eks")
-        entry = eks.describe_access_entry(clusterName=cluster, principalArn=arn)["accessEntry"]
-        pages = eks.get_paginator("list_associated_access_policies").paginate(clusterName=cluster, principalArn=arn)
-        policies = tuple(
+        entry = self._client("eks").describe_access_entry(clusterName=cluster, principalArn=arn)["accessEntry"]
+        return AccessEntry(arn, entry["type"], dict(entry.get("tags") or {}))
+
+    @_call("list the access policies of {1} in cluster {0} (eks:ListAssociatedAccessPolicies)", absent=True)
+    def list_access_policies(self, cluster: str, arn: str) -> tuple[str, ...]:
+        """ARNs of those that hold for the whole cluster."""
+        pages = self._client("eks").get_paginator("list_associated_access_policies")
+        return tuple(
             policy["policyArn"]
-            for page in pages
+            for page in pages.paginate(clusterName=cluster, principalArn=arn)
             for policy in page["associatedAccessPolicies"]
             if policy["accessScope"]["type"] == "cluster"
         )
-        return AccessEntry(arn, entry["type"], entry["username"], policies, dict(entry.get("tags") or {}))
 
     @_call("create an access entry for {1} in cluster {0} (eks:CreateAccessEntry)")
     def create_access_entry(self, cluster: str, arn: str, kind: str, tags: Mapping[str, str]) -> None:

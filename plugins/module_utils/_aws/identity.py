@@ -2,28 +2,25 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""An identity for CAST AI in IAM: one role or user, its policies, its one access key. PRIVATE to the collection.
+"""Roles, users and policies in IAM, and whose they are. PRIVATE to the collection.
 
-Shared by every kind of cluster on AWS. Only what carries our name or tag is changed; what is attached by others stays.
+Shared by every kind of cluster on AWS. Only what is this cluster's is changed; what is attached by others stays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol, Union
 
 from .._castai.gateway import CastAi
 from .._engine import UNKNOWN, Action, Made, Refused
-from .._equal import same_policy, same_tags
+from .._equal import missing_tags, same_policy
 from .._names import TAG_CLUSTER, TAG_CLUSTER_ID
-from .gateway import AccessKey, Aws, Making, Policy, Principal
+from .gateway import Aws, Making, Policy, Principal, Profile, SecurityGroup
+from .policies import Document, external_ids
 
-TAG_KEY = "castai-onboarding:access-key"
-TAG_CREDENTIALS = "castai-onboarding:credentials-id"
-"""Tags of a user whose key was handed over: the key's id, and CAST AI's id of the credentials made of it."""
-
-Document = Mapping[str, Any]
+Owned = Union[Principal, Policy, Profile, SecurityGroup]
 
 NOTHING = Making("/", "", {})
 
@@ -44,35 +41,55 @@ class Owner:
 
     cluster: str
     cluster_id: str
-    tags: Mapping[str, str]
     adopt: bool
 
-    def check(self, what: str, tags: Mapping[str, str], evidence: bool, external_id: str = "") -> None:
-        """Raise Refused where an object that is there belongs to another cluster, or where nothing tells whose it is.
+    def others(self, held: Owned) -> set[str]:
+        """Ids of the other clusters that an object says it is of."""
+        return _marks(held) - {self.cluster_id}
 
-        evidence: other signs that it is this cluster's (CAST AI's record, the cluster's id in its name).
+    def objection(self, held: Owned, evidence: bool) -> str:
+        """Why an object is not this cluster's to change, or an empty text.
+
+        evidence: other signs that it is (CAST AI's record, the cluster's id in its name, its attachment to what is).
         """
-        marks = {mark for mark in (tags.get(TAG_CLUSTER_ID), external_id) if mark}
-        others = marks - {self.cluster_id}
+        others = self.others(held)
         if others:
-            name = tags.get(TAG_CLUSTER)
-            raise Refused(
-                f"{what} belongs to another cluster, {', '.join(sorted(others))}{f' ({name})' if name else ''}:"
-                f" give cluster {self.cluster} another one by the option for it."
+            name = held.tags.get(TAG_CLUSTER)
+            return f"belongs to another cluster, {', '.join(sorted(others))}{f' ({name})' if name else ''}"
+        if not (_marks(held) or evidence or self.adopt):
+            return f"carries nothing that tells whether it is cluster {self.cluster}'s"
+        return ""
+
+    def check(self, what: str, held: Owned, evidence: bool) -> None:
+        """Raise Refused for an object that is not this cluster's to change."""
+        objection = self.objection(held, evidence)
+        if objection:
+            advice = (
+                f"give cluster {self.cluster} one of its own by the option for it"
+                if self.others(held)
+                else "set adopt to true to take it over"
             )
-        if not (marks or evidence or self.adopt):
-            raise Refused(
-                f"{what} is there, but nothing tells that it is cluster {self.cluster}'s: set adopt to true to take it"
-                " over, or delete it."
-            )
+            raise Refused(f"{what} {objection}: {advice}, or delete it if nothing needs it.")
+
+
+def choose(found: Mapping[str, Owned | None], makers: Mapping[str, str], owner: Owner) -> str:
+    """The name of the object to work with: the first that is there and not another cluster's, else one to create.
+
+    makers: the names to look under, in order, and which other tool uses each. Under those without we create, under the
+    last of them whatever is there. Empty where there is no name.
+    """
+    for name in makers:
+        held = found.get(name)
+        if held and not owner.others(held):
+            return name
+    ours = [name for name, maker in makers.items() if not maker]
+    return next((name for name in ours if found.get(name) is None), ours[-1] if ours else "")
 
 
 @dataclass(frozen=True)
 class WantedPolicy:
     """A customer-managed policy. shared: other clusters use it too, so that it is created when absent and then left."""
 
-    name: str
-    arn: str
     document: Document
     description: str
     shared: bool = False
@@ -80,10 +97,21 @@ class WantedPolicy:
 
 @dataclass(frozen=True)
 class HeldPolicy:
-    """policy: None for absent. document: of the default version."""
+    """A policy under the name that it has or will have; policy: None for absent, document: of the default version."""
 
+    name: str = ""
+    arn: str = ""
     policy: Policy | None = None
     document: Document | None = None
+
+
+@dataclass(frozen=True)
+class Removal:
+    """One thing on the way back: the actions that take it away, or why it is kept, or both where it is kept bare."""
+
+    thing: str
+    kept: str = ""
+    actions: tuple[Action, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,6 +142,8 @@ class DeletePolicy(Action):
 
 @dataclass(frozen=True)
 class TagPolicy(Action):
+    """after: the tags that are set; others stay."""
+
     arn: str = ""
 
     def run(self, gateway: Gateways, made: Made) -> None:
@@ -157,6 +187,8 @@ class SetTrust(OnPrincipal):
 
 @dataclass(frozen=True)
 class TagPrincipal(OnPrincipal):
+    """after: the tags that are set; others stay."""
+
     def run(self, gateway: Gateways, made: Made) -> None:
         gateway.aws.tag_principal(self.kind, self.name, self.after)
 
@@ -199,63 +231,27 @@ class DeleteInline(OnPrincipal):
         gateway.aws.delete_inline(self.kind, self.name, self.policy)
 
 
-@dataclass(frozen=True)
-class DeleteKey(Action):
-    user: str = ""
-    key_id: str = ""
-
-    def run(self, gateway: Gateways, made: Made) -> None:
-        gateway.aws.delete_key(self.user, self.key_id)
-
-
-@dataclass(frozen=True)
-class HandOverKey(Action):
-    """Make a key, give it to CAST AI, note both ids on the user. The secret is nowhere but in this call."""
-
-    user: str = ""
-    cluster_id: str = ""
-
-    def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
-        key_id, secret = gateway.aws.create_key(self.user)
-        record = gateway.castai.set_key(self.cluster_id, key_id, secret)
-        gateway.aws.tag_principal("user", self.user, {TAG_KEY: key_id, TAG_CREDENTIALS: record.credentials_id})
-        return {"record": record}
-
-
 def plan_policy(
-    held: HeldPolicy, wanted: WantedPolicy, owner: Owner, making: Making, attached: bool
+    held: HeldPolicy, wanted: WantedPolicy, owner: Owner, making: Making, attached: Collection[str]
 ) -> Iterator[Action]:
-    """attached: whether the cluster's own identity has it, which tells that an unmarked policy is this cluster's."""
+    """attached: what the cluster's own identity has attached, which tells that an unmarked policy is this cluster's."""
+    target = f"iam/policy/{held.name}"
     if held.policy is None:
+        elsewhere = next((arn for arn in attached if short_arn(arn) == held.name), "")
+        if elsewhere:  # a name is there once in an account, whatever its path
+            raise Refused(f"Policy {elsewhere} has another path than {making.path}: set path to that one.")
         yield CreatePolicy(
-            f"create policy {wanted.name}",
-            f"iam/policy/{wanted.name}",
-            None,
-            wanted.document,
-            wanted.name,
-            wanted.description,
-            making,
+            f"create policy {held.name}", target, None, wanted.document, held.name, wanted.description, making
         )
         return
     if wanted.shared:
         return
-    owner.check(f"Policy {wanted.name}", held.policy.tags, attached)
+    owner.check(f"Policy {held.name}", held.policy, held.arn in attached)
     if not same_policy(held.document, wanted.document):
-        yield UpdatePolicy(
-            f"bring policy {wanted.name} up to date",
-            f"iam/policy/{wanted.name}",
-            held.document,
-            wanted.document,
-            wanted.arn,
-        )
-    if not same_tags(making.tags, held.policy.tags):
-        yield TagPolicy(
-            f"tag policy {wanted.name}",
-            f"iam/policy/{wanted.name}/tags",
-            dict(held.policy.tags),
-            dict(making.tags),
-            wanted.arn,
-        )
+        yield UpdatePolicy(f"bring policy {held.name} up to date", target, held.document, wanted.document, held.arn)
+    tags = missing_tags(making.tags, held.policy.tags)
+    if tags:
+        yield TagPolicy(f"tag policy {held.name}", f"{target}/tags", dict(held.policy.tags), tags, held.arn)
 
 
 def plan_role(held: Principal | None, name: str, trust: Document, description: str, making: Making) -> Iterator[Action]:
@@ -267,23 +263,25 @@ def plan_role(held: Principal | None, name: str, trust: Document, description: s
         yield SetTrust(
             f"set the trust policy of role {name}", f"iam/role/{name}", dict(held.trust), trust, "role", name
         )
-    yield from plan_tags(held, making)
+    yield from _plan_tags(held, making.tags)
 
 
-def plan_user(held: Principal | None, name: str, making: Making) -> Iterator[Action]:
+def plan_user(held: Principal | None, name: str, making: Making, journal: Mapping[str, str]) -> Iterator[Action]:
+    """journal: tags beside the usual ones, for a user that another tool made."""
     if held is None:
         yield CreateUser(f"create user {name}", f"iam/user/{name}", None, {"name": name}, name, making)
     else:
-        yield from plan_tags(held, making)
+        yield from _plan_tags(held, {**making.tags, **journal})
 
 
-def plan_tags(held: Principal, making: Making) -> Iterator[Action]:
-    if not same_tags(making.tags, held.tags):
+def _plan_tags(held: Principal, wanted: Mapping[str, str]) -> Iterator[Action]:
+    tags = missing_tags(wanted, held.tags)
+    if tags:
         yield TagPrincipal(
             f"tag {held.kind} {held.name}",
             f"iam/{held.kind}/{held.name}/tags",
-            dict(held.tags),
-            {**held.tags, **making.tags},
+            {key: held.tags[key] for key in tags if key in held.tags},
+            tags,
             held.kind,
             held.name,
         )
@@ -297,12 +295,18 @@ def plan_attachments(
     for arn in wanted:
         if arn not in have:
             yield Attach(
-                f"attach {_short(arn)} to {kind} {name}", f"iam/{kind}/{name}/{arn}", None, "attached", kind, name, arn
+                f"attach {short_arn(arn)} to {kind} {name}",
+                f"iam/{kind}/{name}/{arn}",
+                None,
+                "attached",
+                kind,
+                name,
+                arn,
             )
     for arn in replaced:
         if arn in have:
             yield Detach(
-                f"detach {_short(arn)} from {kind} {name}",
+                f"detach {short_arn(arn)} from {kind} {name}",
                 f"iam/{kind}/{name}/{arn}",
                 "attached",
                 None,
@@ -325,91 +329,50 @@ def plan_inline(kind: str, name: str, policy: str, held: Document | None, wanted
         )
 
 
-@dataclass(frozen=True)
-class HeldKeys:
-    """A user's keys, oldest first, and what its tags say of the one that was handed over."""
+def remove_principal(
+    held: Principal, attached: Iterable[str], ours: Collection[str], inline: Mapping[str, Document | None], own: str
+) -> Removal:
+    """The role or user and what we hung on it; where others hung something on it, it stays with that.
 
-    keys: tuple[AccessKey, ...] = ()
-    tags: Mapping[str, str] = field(default_factory=dict)
-    credentials_id: str = ""
-    """What CAST AI holds now."""
-
-    @property
-    def handed_over(self) -> bool:
-        """Whether CAST AI holds a key of this user that lives."""
-        live = {key.id for key in self.keys if key.active}
-        return bool(self.credentials_id) and (
-            self.tags.get(TAG_KEY) in live and self.tags.get(TAG_CREDENTIALS) == self.credentials_id
-        )
-
-
-def plan_keys(held: HeldKeys, user: str, cluster_id: str) -> Iterator[Action]:
-    """At most one live key, CAST AI's. Raises Refused where a stranger's key would have to go."""
-    ours = TAG_CLUSTER in held.tags
-    used = held.tags.get(TAG_KEY) if ours else None
-    others = [key for key in held.keys if key.id != used]
-    if held.handed_over:
-        yield from (_delete(user, key.id, "left over from an interrupted run") for key in others)
-        return
-    if ours:
-        yield from (_delete(user, key.id, "left over from an interrupted run") for key in others)
-        outdated = [key.id for key in held.keys if key.id == used]
-    else:
-        outdated = [key.id for key in held.keys]
-        if len(held.keys) > 1:
-            spare = _spare(user, held.keys)
-            yield _delete(user, spare.id, "not in use")
-            outdated.remove(spare.id)
-    yield HandOverKey(
-        f"create an access key of user {user} and hand it to CAST AI for cluster {cluster_id}",
-        f"castai/cluster/{cluster_id}/credentials",
-        held.credentials_id or None,
-        f"an access key of user {user}",
-        user,
-        cluster_id,
-    )
-    yield from (_delete(user, key_id, "replaced by the new one") for key_id in outdated)
-
-
-def plan_no_keys(held: HeldKeys, user: str) -> Iterator[Action]:
-    yield from (_delete(user, key.id, "with the user") for key in held.keys)
-
-
-def plan_no_principal(held: Principal, attached: Iterable[str], inline: Mapping[str, Document]) -> Iterator[Action]:
-    """The role or user with all that hangs on it, for IAM deletes only a bare one."""
+    ours: ARNs of policies that we attach; inline: its inline policies, of which own is ours.
+    """
     kind, name = held.kind, held.name
-    yield from plan_attachments(kind, name, attached, (), attached)
-    for policy, document in inline.items():
-        yield DeleteInline(
-            f"delete inline policy {policy} of {kind} {name}",
-            f"iam/{kind}/{name}/{policy}",
-            document,
-            None,
-            kind,
-            name,
-            policy,
+    mine = [arn for arn in attached if arn in ours]
+    foreign = [*(arn for arn in attached if arn not in ours), *(policy for policy in inline if policy != own)]
+    actions = [*plan_attachments(kind, name, mine, (), mine)]
+    if own in inline:
+        actions.append(delete_inline(kind, name, own, inline[own]))
+    if not foreign:
+        actions.append(
+            DeletePrincipal(f"delete {kind} {name}", f"iam/{kind}/{name}", {"arn": held.arn}, None, kind, name)
         )
-    yield DeletePrincipal(f"delete {kind} {name}", f"iam/{kind}/{name}", {"arn": held.arn}, None, kind, name)
+    kept = f"others gave it {', '.join(map(short_arn, foreign))}" if foreign else ""
+    return Removal(f"{kind} {name}", kept, tuple(actions))
 
 
-def _spare(user: str, keys: tuple[AccessKey, ...]) -> AccessKey:
-    """Of a stranger's two keys the one that may go: inactive, or never used."""
-    spare = next((key for key in keys if not key.active), None) or next(
-        (key for key in keys if not key.last_used), None
+def remove_policy(held: HeldPolicy, why_kept: str, detached: Collection[str]) -> Removal:
+    """detached: what was taken from the only principal of ours that had it attached."""
+    attachments = (held.policy.attachments if held.policy else 0) - (held.arn in detached)
+    kept = why_kept or ("others have it attached" if attachments > 0 else "")
+    delete = DeletePolicy(f"delete policy {held.name}", f"iam/policy/{held.name}", held.document, None, held.arn)
+    return Removal(f"policy {held.name}", kept, () if kept else (delete,))
+
+
+def delete_inline(kind: str, name: str, policy: str, held: Document | None) -> DeleteInline:
+    return DeleteInline(
+        f"delete inline policy {policy} of {kind} {name}", f"iam/{kind}/{name}/{policy}", held, None, kind, name, policy
     )
-    if spare is None:
-        listed = " and ".join(f"{key.id} (last used {key.last_used})" for key in keys)
-        raise Refused(
-            f"User {user} has two active access keys, {listed}, and IAM allows no third: delete or deactivate the one"
-            " that nothing uses, then run again."
-        )
-    return spare
 
 
-def _delete(user: str, key_id: str, why: str) -> DeleteKey:
-    return DeleteKey(
-        f"delete access key {key_id} of user {user}, {why}", f"iam/user/{user}/{key_id}", "live", None, user, key_id
-    )
+def short_arn(arn: str) -> str:
+    """The name in an ARN; a name stays as it is."""
+    return arn.rpartition("/")[2]
+
+
+def _marks(held: Owned) -> set[str]:
+    """Ids of the clusters that an object says it is of, by its tag or its trust policy."""
+    trust = external_ids(held.trust) if isinstance(held, Principal) else []
+    return {mark for mark in (held.tags.get(TAG_CLUSTER_ID), *trust) if mark}
 
 
 def _filled(document: Document, made: Made) -> Document:
@@ -422,7 +385,3 @@ def _filled(document: Document, made: Made) -> Document:
         for statement in document["Statement"]
     ]
     return {**document, "Statement": statements}
-
-
-def _short(arn: str) -> str:
-    return arn.rpartition("/")[2]

@@ -13,8 +13,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-Document = dict[str, Any]
+Document = Mapping[str, Any]
 
+OF_CASTAI = ("AmazonEC2ReadOnlyAccess", "IAMReadOnlyAccess")
+OF_NODES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryReadOnly", "AmazonEKS_CNI_Policy")
 IPV6_NODES: Document = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": ["ec2:AssignIpv6Addresses"], "Resource": ["*"]}],
@@ -37,8 +39,13 @@ class Place:
         return f"kubernetes.io/cluster/{self.cluster}"
 
     @property
-    def suffix(self) -> str:
-        return "amazonaws.com.cn" if self.partition == "aws-cn" else "amazonaws.com"
+    def ec2_service(self) -> str:
+        """EC2's service principal; China's has another domain. Source: IAM User Guide, reference_policies_elements."""
+        return "ec2.amazonaws.com.cn" if self.partition == "aws-cn" else "ec2.amazonaws.com"
+
+    def iam(self, kind: str, path: str, name: str) -> str:
+        """ARN of an IAM object of the account. kind: role, user, policy, instance-profile."""
+        return f"arn:{self.partition}:iam::{self.account}:{kind}{path}{name}"
 
 
 def eks_managed(place: Place) -> Document:
@@ -50,7 +57,7 @@ def eks_managed(place: Place) -> Document:
             "PassRoleEC2",
             ["iam:PassRole"],
             [f"arn:{place.partition}:iam::*:role/*"],
-            {"StringEquals": {"iam:PassedToService": f"ec2.{place.suffix}"}},
+            {"StringEquals": {"iam:PassedToService": place.ec2_service}},
         ),
         _allow(
             "PassRoleEKS",
@@ -158,7 +165,27 @@ def trust_castai(principal_arn: str, cluster_id: str) -> Document:
 
 
 def trust_nodes(place: Place) -> Document:
-    return _document({"Effect": "Allow", "Principal": {"Service": f"ec2.{place.suffix}"}, "Action": "sts:AssumeRole"})
+    return _document({"Effect": "Allow", "Principal": {"Service": place.ec2_service}, "Action": "sts:AssumeRole"})
+
+
+def trusts(trust: Document, kind: str, who: str, external_id: str = "") -> bool:
+    """Whether a trust policy lets who assume the role. kind: AWS or Service; external_id: what the caller sends.
+
+    Only as far as a plain statement goes: one with conditions other than the external id is taken to hold.
+    """
+    account = f"{who.rpartition(':')[0]}:root" if kind == "AWS" else who
+    return any(
+        statement.get("Effect") == "Allow"
+        and {"sts:assumerole", "sts:*", "*"} & {action.lower() for action in _listed(statement.get("Action"))}
+        and {who, account} & set(_principals(statement, kind))
+        and _external_ids(statement) in ([], [external_id])
+        for statement in _listed(trust.get("Statement"))
+    )
+
+
+def external_ids(trust: Document) -> list[str]:
+    """The external ids that a trust policy asks for: the clusters at CAST AI that the role was made for."""
+    return [one for statement in _listed(trust.get("Statement")) for one in _external_ids(statement)]
 
 
 def aws_managed(partition: str, names: Iterable[str]) -> tuple[str, ...]:
@@ -166,8 +193,17 @@ def aws_managed(partition: str, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(f"arn:{partition}:iam::aws:policy/{name}" for name in names)
 
 
-OF_CASTAI = ("AmazonEC2ReadOnlyAccess", "IAMReadOnlyAccess")
-OF_NODES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryReadOnly", "AmazonEKS_CNI_Policy")
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value] if value else []
+
+
+def _principals(statement: Document, kind: str) -> list[str]:
+    principal = statement.get("Principal")
+    return _listed(principal.get(kind)) if isinstance(principal, Mapping) else []
+
+
+def _external_ids(statement: Document) -> list[str]:
+    return _listed(((statement.get("Condition") or {}).get("StringEquals") or {}).get("sts:ExternalId"))
 
 
 def _document(*statements: Mapping[str, Any]) -> Document:
@@ -175,5 +211,5 @@ def _document(*statements: Mapping[str, Any]) -> Document:
 
 
 def _allow(sid: str, actions: list[str], resources: list[str], condition: Mapping[str, Any] | None = None) -> Document:
-    statement: Document = {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}
+    statement = {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}
     return {**statement, "Condition": condition} if condition else statement

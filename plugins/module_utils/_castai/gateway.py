@@ -161,11 +161,19 @@ class CastAi:
         return body.get("arn") or None
 
     def create_principal(self, cluster_id: str) -> str:
+        """Its ARN. Only where there is none: CAST AI answers HTTP 500 for a second one."""
         body = self._call("POST", f"{CLUSTERS}/{cluster_id}/assume-role-principal", "create CAST AI's AWS principal")
+        if not body.get("arn"):
+            raise CallFailed(f"CAST AI answered without the ARN of the AWS principal of cluster {cluster_id}.")
         return str(body["arn"])
 
     def delete_principal(self, cluster_id: str) -> None:
-        self._call("DELETE", f"{CLUSTERS}/{cluster_id}/assume-role-principal", "delete CAST AI's AWS principal")
+        """Delete; gone already is success."""
+        try:
+            self._call("DELETE", f"{CLUSTERS}/{cluster_id}/assume-role-principal", "delete CAST AI's AWS principal")
+        except Rejected as answer:
+            if answer.status != 404:
+                raise
 
     def set_role(self, cluster_id: str, arn: str) -> Cluster:
         """Hand a role over; CAST AI tries it, and is asked again while AWS does not show it to everybody yet."""
