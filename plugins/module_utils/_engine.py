@@ -199,11 +199,11 @@ def reconcile(subject: Subject[D, G, C], params: Mapping[str, Any], check: bool,
 
 
 def _unknown_in(value: Any, path: str = "") -> str | None:
-    """Path of the first option that is UNKNOWN, such as values.clusterID, or None."""
+    """Path of the first option with UNKNOWN in it, such as values.clusterID, or None."""
     if isinstance(value, Mapping):
         found = (_unknown_in(item, f"{path}.{key}" if path else str(key)) for key, item in value.items())
         return next(filter(None, found), None)
-    return path if value == UNKNOWN else None
+    return path if isinstance(value, str) and UNKNOWN in value else None
 
 
 def _reconcile(subject: Subject[D, G, C], gateway: G, desired: D, check: bool, report: Report) -> Result:

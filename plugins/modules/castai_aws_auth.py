@@ -24,7 +24,8 @@ options:
   create:
     description:
       - Whether an absent ConfigMap is created. V(auto) creates it only on an EKS cluster whose authentication mode is
-        C(CONFIG_MAP); elsewhere nothing is done, and RV(reason) says so.
+        C(CONFIG_MAP). With access entries nothing is done, and RV(reason) says so. Without O(eks_cluster) the mode is
+        not known, and an absent ConfigMap is refused.
     type: str
     choices: [auto, always, never]
     default: auto

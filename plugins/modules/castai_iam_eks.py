@@ -50,7 +50,8 @@ options:
     default: role
   instance_profile_arn:
     description:
-      - ARN of an instance profile of your own for the nodes. It is checked and not changed. The role in it is the nodes'.
+      - ARN of an instance profile of your own for the nodes. It is checked and not changed. Nodes run with the role in
+        it.
     type: str
   managed_policy:
     description: Document of your own in place of the managed policy's.
@@ -79,8 +80,8 @@ options:
   policy_scope:
     description:
       - V(cluster) gives the cluster a managed policy of its own. V(account) uses C(CastEKSPolicy), as the vendor's
-        documents name it, and for IPv6 C(CastEC2AssignIPv6Policy). Clusters share those, so they are created when absent
-        and otherwise left as they are, with a warning where the document differs.
+        documents name it, and for IPv6 C(CastEC2AssignIPv6Policy). Clusters share those, so they are created when
+        absent and otherwise left as they are, with a warning where the document of the first differs.
     type: str
     choices: [cluster, account]
     default: cluster

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .._engine import Action, CallFailed, Made, Refused, Subject
+from .._engine import UNKNOWN, Action, CallFailed, Made, Refused, Subject
 from .._names import MANAGED_BY, eks_cluster_problem
 from .._options import CONNECTION_RULES, aws_options, kubernetes_options
 from . import aws_auth_text as text
@@ -47,7 +47,7 @@ OPTIONS: dict[str, Any] = {
     "required_if": [["state", "present", ["username"]]],
 }
 
-_ARN = re.compile(r"arn:aws[-a-z]*:iam::\d{12}:(role|user)/\S+")
+_ARN = re.compile(rf"arn:aws[-a-z]*:iam::\d{{12}}:(role|user)/\S+({re.escape(UNKNOWN)})?")
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,11 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
             " aws-auth: give the principal an access entry instead."
         )
     if current.data is None:
+        if wanted.create == "auto" and not current.mode:
+            raise Refused(
+                f"The cluster has no ConfigMap {NAMESPACE}/{NAME}, and whether it reads one is not known: name the EKS"
+                " cluster by eks_cluster, or set create to always or never."
+            )
         if _creates(current, wanted):
             yield Create(
                 f"create ConfigMap {NAMESPACE}/{NAME} with {_title(wanted)}",
@@ -193,10 +198,10 @@ def _plan_absent(current: Current, wanted: Desired, held: str | None) -> Iterato
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     left_out = wanted.present and current.data is None and not _creates(current, wanted)
-    return {
-        "authentication_mode": current.mode,
-        "reason": "The cluster has no ConfigMap kube-system/aws-auth, so that nothing reads one." if left_out else "",
-    }
+    reason = f"The cluster has no ConfigMap {NAMESPACE}/{NAME}, and create is {wanted.create}."
+    if wanted.create == "auto":
+        reason = f"{reason[:-1]}: in authentication mode {current.mode} an access entry lets the principal in."
+    return {"authentication_mode": current.mode, "reason": reason if left_out else ""}
 
 
 def _creates(current: Current, wanted: Desired) -> bool:
