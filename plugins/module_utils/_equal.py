@@ -53,7 +53,7 @@ def _statement(statement: Any) -> Any:
             found[key] = sorted(
                 (operator, name.lower(), _values(wanted))
                 for operator, keys in value.items()
-                for name, wanted in keys.items()
+                for name, wanted in (keys.items() if isinstance(keys, Mapping) else [("", keys)])
             )
         elif key != "Sid":
             found[key] = value
