@@ -61,7 +61,7 @@ EXAMPLES = r"""
     eks_cluster: shop-prod
     region: eu-central-1
     role_arn: arn:aws:iam::111122223333:role/cast-shop-prod-eks-5b0a1ff3
-    username: !unsafe system:node:{{EC2PrivateDNSName}}
+    username: "{% raw %}system:node:{{EC2PrivateDNSName}}{% endraw %}"
     groups: [system:bootstrappers, system:nodes]
 
 - name: Take the entry of a user away
