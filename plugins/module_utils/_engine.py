@@ -201,11 +201,11 @@ def reconcile(subject: Subject[D, G, C], params: Mapping[str, Any], check: bool,
 
 
 def _unknown_in(value: Any, path: str = "") -> str | None:
-    """Path of the first option that is UNKNOWN, such as values.clusterID, or None."""
+    """Path of the first option with UNKNOWN in it, such as values.clusterID, or None."""
     if isinstance(value, Mapping):
         found = (_unknown_in(item, f"{path}.{key}" if path else str(key)) for key, item in value.items())
         return next(filter(None, found), None)
-    return path if value == UNKNOWN else None
+    return path if isinstance(value, str) and UNKNOWN in value else None
 
 
 def _reconcile(subject: Subject[D, G, C], gateway: G, desired: D, check: bool, report: Report) -> Result:
@@ -308,10 +308,9 @@ def run_task(subject: Subject[Any, Any, Any], task: Any, arguments: Mapping[str,
         result: dict[str, Any] = {"failed": True, "msg": prefix + validation.errors.msg}
     else:
         result = _outcome(subject, params, task.check_mode, task.diff, Progress(show))
-    if validation._warnings:
-        result["warnings"] = [
-            f"Both option {one['option']} and its alias {one['alias']} are set." for one in validation._warnings
-        ]
+    doubled = [f"Both option {one['option']} and its alias {one['alias']} are set." for one in validation._warnings]
+    if doubled:
+        result["warnings"] = [*result.get("warnings", ()), *doubled]
     result["invocation"] = {"module_args": params}
     masked: dict[str, Any] = remove_values(result, validation._no_log_values | set(subject.hidden(params)))
     return masked

@@ -7,13 +7,30 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+
+from ._engine import UNKNOWN
 
 NAMESPACE = "castai-agent"
 CREDENTIALS_SECRET = "castai-credentials"
 CREDENTIALS_KEY = "API_KEY"
 MANAGED_BY = {"app.kubernetes.io/managed-by": "castai.onboarding"}
 
+TAG_CLUSTER_ID = "cast:cluster-id"
+TAG_CLUSTER = "castai-onboarding:cluster"
+
+MANAGED_POLICY = "CastEKSPolicy"
+RESTRICTED_POLICY = "CastEKSRestrictedAccess"
+IPV6_POLICY = "CastEC2AssignIPv6Policy"
+
+IAM_NAME = 64
+"""Longest name of a role or user. Source: the API reference of IAM CreateRole and CreateUser."""
+
+POLICY_NAME = 128
+"""Longest name of a managed policy or instance profile. Source: the same of CreatePolicy, CreateInstanceProfile."""
+
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _EKS_NAME = re.compile(r"[0-9A-Za-z][-_0-9A-Za-z]*")
 
 
@@ -36,6 +53,84 @@ def eks_cluster_problem(name: str) -> str | None:
             f"EKS cluster name {name!r} may have only letters, digits, '-' and '_', and starts with a letter or digit"
         )
     return None
+
+
+def cluster_id_problem(cluster_id: str) -> str | None:
+    """Why cluster_id is none of CAST AI's, which are UUIDs, or None."""
+    if cluster_id == UNKNOWN or _UUID.fullmatch(cluster_id):
+        return None
+    return f"cluster_id is {cluster_id!r}: give the UUID of the cluster at CAST AI, in lower case"
+
+
+def iam_tags(cluster: str, cluster_id: str) -> dict[str, str]:
+    """Whose an IAM or EC2 object is. Never cast:managed-by: CAST AI may delete what carries that."""
+    return {TAG_CLUSTER_ID: cluster_id, TAG_CLUSTER: cluster}
+
+
+def short_id(cluster_id: str) -> str:
+    """What of the cluster's id stands in names; the marker of an unknown id stays whole, to be read as one."""
+    return cluster_id if cluster_id == UNKNOWN else cluster_id[:8]
+
+
+def with_id(name: str, cluster_id: str, limit: int) -> str:
+    """The name with the cluster's id at its end, which no cluster of the same name shares; cut to the limit."""
+    return f"{name[: limit - 9]}-{short_id(cluster_id)}"
+
+
+def eks_role(cluster: str, cluster_id: str) -> str:
+    """The role that CAST AI assumes, as the vendor's script names it."""
+    return f"cast-eks-{cluster[:30]}-cluster-role-{short_id(cluster_id)}"
+
+
+def eks_roles_of_others(cluster: str, cluster_id: str) -> dict[str, str]:
+    """Names under which other tools made that role, and which tool."""
+    names = {
+        f"cast-eks-{cluster}-cluster-role-{short_id(cluster_id)}": "an older onboarding script",
+        f"castai-eks-{cluster[:53]}": "Terraform",
+        f"cast-eks-{cluster}-role-{short_id(cluster_id)}": "Pulumi",
+    }
+    names.pop(eks_role(cluster, cluster_id), None)
+    return _possible(names, IAM_NAME)
+
+
+def eks_users(cluster: str, cluster_id: str) -> tuple[str, ...]:
+    """Names for the IAM user of user mode: the script's where it fits, then one that no other cluster can have."""
+    plain = f"cast-eks-{cluster}"
+    return (*_possible({plain: ""}, IAM_NAME), with_id(plain, cluster_id, IAM_NAME))
+
+
+def eks_node_role(cluster: str, cluster_id: str) -> str:
+    """Node role and instance profile, which share the name; CAST AI finds them by it."""
+    return f"cast-{cluster[:40]}-eks-{short_id(cluster_id)}"
+
+
+def eks_node_roles_of_others(cluster: str) -> dict[str, str]:
+    return _possible(
+        {f"castai-eks-instance-{cluster[:44]}": "Terraform", f"cast-eks-{cluster}-node-role": "Pulumi"}, IAM_NAME
+    )
+
+
+def eks_profiles_of_others(cluster: str, cluster_id: str) -> dict[str, str]:
+    return {
+        f"castai-eks-instance-{cluster[:44]}": "Terraform",
+        f"cast-eks-{cluster}-profile-{short_id(cluster_id)}": "Pulumi",
+    }
+
+
+def node_security_group(cluster: str) -> str:
+    """CAST AI finds the group by this name. EC2: at most 255 characters."""
+    return f"cast-{cluster}-cluster/CastNodeSecurityGroup"
+
+
+def cluster_policies(base: str, cluster: str, cluster_id: str) -> tuple[str, ...]:
+    """Names for a cluster's own managed policy: Terraform's, then one that no other cluster can have."""
+    plain = f"{base}-{cluster}"
+    return (plain, with_id(plain, cluster_id, POLICY_NAME))
+
+
+def _possible(names: Mapping[str, str], limit: int) -> dict[str, str]:
+    """Those that AWS allows; under a longer one nothing was ever made."""
+    return {name: maker for name, maker in names.items() if len(name) <= limit}
 
 
 def _label_problem(kind: str, name: str, limit: int) -> str | None:

@@ -57,11 +57,17 @@ def kubernetes_options() -> Spec:
     }
 
 
-CONNECTION_RULES: dict[str, list[list[str]]] = {
-    "mutually_exclusive": [["kubeconfig", "host"], ["context", "host"], ["profile", "access_key"]],
-    "required_together": [["host", "api_key"], ["access_key", "secret_key"]],
+AWS_RULES: dict[str, list[list[str]]] = {
+    "mutually_exclusive": [["profile", "access_key"]],
+    "required_together": [["access_key", "secret_key"]],
 }
-"""How the options of Kubernetes and AWS go together, for AnsibleModule."""
+"""How the options of AWS go together, for AnsibleModule."""
+
+CONNECTION_RULES: dict[str, list[list[str]]] = {
+    "mutually_exclusive": [["kubeconfig", "host"], ["context", "host"], *AWS_RULES["mutually_exclusive"]],
+    "required_together": [["host", "api_key"], *AWS_RULES["required_together"]],
+}
+"""The same for AWS and Kubernetes."""
 
 
 def sendable(credential: str) -> bool:

@@ -19,8 +19,9 @@ CORE = "/api/v1/namespaces/castai-agent"
 DEPLOYMENT = "/apis/apps/v1/namespaces/castai-agent/deployments/castai-agent"
 CONTAINER = "agent"
 METADATA = "castai-agent-metadata"
+CONTROLLER = "/apis/apps/v1/namespaces/castai-agent/deployments/castai-cluster-controller"
 
-Snapshot = Callable[[Cluster, Mapping[str, str]], "str | None"]
+Snapshot = Callable[[Cluster, Mapping[str, str], bool], "str | None"]
 
 
 class Run(NamedTuple):
@@ -44,6 +45,7 @@ class Agent(threading.Thread):
         self._kubernetes = Kubernetes(cluster.admin_kubeconfig)
         self._stopping = threading.Event()
         self._run: Run | None = None
+        self._controller = False
 
     def stop(self) -> None:
         self._stopping.set()
@@ -54,23 +56,28 @@ class Agent(threading.Thread):
                 self._run = self.look()
             except (KubernetesError, OSError, HTTPException):
                 if self._run:  # the API server is away; the pods go on
-                    self._snapshot(self._cluster, self._run.environment)
+                    self._snapshot(self._cluster, self._run.environment, self._controller)
 
     def look(self) -> Run | None:
         """One look: the run that goes on or has begun, None when nothing runs or CAST AI refused it."""
         deployment = self._kubernetes.get(DEPLOYMENT)
-        if deployment is None or not deployment.get("status", {}).get("readyReplicas"):
+        if not _ready(deployment):
             return None
         uid, generation = deployment["metadata"]["uid"], deployment["metadata"]["generation"]
         run = self._run
         if run is None or (run.uid, run.generation) != (uid, generation):
             run = Run(uid, generation, environment(self._kubernetes, deployment["spec"]["template"]["spec"]))
-        cluster_id = self._snapshot(self._cluster, run.environment)
+        self._controller = _ready(self._kubernetes.get(CONTROLLER))
+        cluster_id = self._snapshot(self._cluster, run.environment, self._controller)
         if cluster_id is None:
             return None
         if run is not self._run:
             _note(self._kubernetes, cluster_id)
         return run
+
+
+def _ready(deployment: Any) -> bool:
+    return bool(deployment and deployment.get("status", {}).get("readyReplicas"))
 
 
 def environment(kubernetes: Kubernetes, pod: Mapping[str, Any]) -> dict[str, str]:

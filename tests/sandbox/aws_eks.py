@@ -37,6 +37,7 @@ TYPES: Mapping[str, tuple[str, list[str]]] = {
     "EC2_WINDOWS": ("system:node:{{EC2PrivateDNSName}}", ["system:nodes", "eks:kube-proxy-windows"]),
     "FARGATE_LINUX": ("system:node:{{SessionName}}", ["system:nodes", "system:node-proxier"]),
 }
+INVALID_PRINCIPAL = "The specified principalArn is invalid: invalid principal."
 POLICY_NAMES = ("AmazonEKSClusterAdminPolicy", "AmazonEKSAdminPolicy", "AmazonEKSEditPolicy", "AmazonEKSViewPolicy")
 
 
@@ -74,7 +75,7 @@ class EksCluster(MotoCluster):
         if cluster.mode != "CONFIG_MAP":
             # EKS gives the creator this entry when bootstrapClusterCreatorAdminPermissions is set.
             administrator = policy_arn("AmazonEKSClusterAdminPolicy", partition)
-            _add_entry(self, cluster.created_by, {})
+            add_access_entry(self, cluster.created_by, {})
             self.access_policies[cluster.created_by][administrator] = _association(administrator, {"type": "cluster"})
 
 
@@ -89,7 +90,8 @@ def find_cluster(cluster: Cluster) -> EksCluster | None:
     return found if isinstance(found, EksCluster) else None
 
 
-def _add_entry(cluster: EksCluster, principal: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
+def add_access_entry(cluster: EksCluster, principal: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry as EKS makes it; wanted: its type, username, groups and tags, each optional."""
     kind = wanted.get("type") or "STANDARD"
     username, groups = TYPES.get(kind, (wanted.get("username") or _username(principal), wanted.get("groups") or []))
     account, name = principal.split(":")[4], principal.rpartition("/")[2]
@@ -147,7 +149,7 @@ class AccessResponse(EKSResponse):
                 clusterName=cluster.name, message=f"Kubernetes groups and username cannot be set for type {kind}."
             )
         self._require_groups(groups)
-        entry = _add_entry(
+        entry = add_access_entry(
             cluster,
             principal,
             {"type": kind, "groups": groups, "username": self._get_param("username"), "tags": self._get_param("tags")},
@@ -237,7 +239,7 @@ class AccessResponse(EKSResponse):
         iam = iam_backends[account][get_partition(self.region)] if account.isdecimal() else None
         known = {role.arn for role in iam.roles.values()} | {user.arn for user in iam.users.values()} if iam else set()
         if arn not in known:
-            raise InvalidParameterException(message="The specified principalArn is invalid: invalid principal.")
+            raise InvalidParameterException(message=INVALID_PRINCIPAL)
 
     @staticmethod
     def _require_groups(groups: list[str] | None) -> None:

@@ -9,16 +9,16 @@ import json
 from typing import Any
 
 from moto.ec2.models import ec2_backends
-from moto.iam.models import Role, User, iam_backends
+from moto.iam.models import IAMBackend, Role, User
 
 from .aws_eks import find_cluster
 from .wire import Cluster
 
 
-def account_state(account: str, clusters: list[Cluster]) -> dict[str, Any]:
+def account_state(iam: IAMBackend, account: str, clusters: list[Cluster]) -> dict[str, Any]:
     """Users, roles, policies, clusters and security groups of one account, by ARN, name or id."""
     return {
-        "iam": _iam_state(account),
+        "iam": _iam_state(iam, account),
         "eks": [_eks_state(cluster) for cluster in clusters if cluster.account == account],
         "ec2": {
             region: _ec2_state(account, region)
@@ -27,14 +27,14 @@ def account_state(account: str, clusters: list[Cluster]) -> dict[str, Any]:
     }
 
 
-def _iam_state(account: str) -> dict[str, Any]:
-    iam = iam_backends[account]["aws"]
+def _iam_state(iam: IAMBackend, account: str) -> dict[str, Any]:
     customer = [policy for policy in iam.managed_policies.values() if f":{account}:" in policy.arn]
     return {
         "users": {
             user.arn: {
                 **_owned(user),
                 "tags": {tag["Key"]: tag["Value"] for tag in iam.tagger.list_tags_for_resource(user.arn)["Tags"]},
+                "permissions_boundary": getattr(user, "permissions_boundary_arn", None),
                 "access_keys": [{"id": key.access_key_id, "status": key.status} for key in user.access_keys],
             }
             for user in sorted(iam.users.values(), key=lambda one: one.arn)
@@ -60,7 +60,10 @@ def _iam_state(account: str) -> dict[str, Any]:
             for policy in sorted(customer, key=lambda one: one.arn)
         },
         "instance_profiles": {
-            profile.arn: sorted(role.name for role in profile.roles)
+            profile.arn: {
+                "roles": sorted(role.name for role in profile.roles),
+                "tags": {tag["Key"]: tag["Value"] for tag in profile.tags},
+            }
             for profile in sorted(iam.instance_profiles.values(), key=lambda one: one.arn)
         },
     }

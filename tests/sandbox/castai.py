@@ -23,6 +23,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from .agent import Agent
+from .castai_aws import CastAiAtAws, Cloud, Principal
 from .wire import Call, Cluster, Request, Response
 
 PREFIX = "/v1/kubernetes/external-clusters"
@@ -58,6 +59,7 @@ UPDATE = {
     "gke": {"gkeSaImpersonate": str, "projectId": str},
     "aks": {"httpProxyConfig": dict},
 }
+ON_AWS, AWS_KEY = ("eks", "kops"), ("accessKeyId", "secretAccessKey")
 DISCONNECT = {"deleteProvisionedNodes": bool, "keepKubernetesResources": bool}
 
 
@@ -97,7 +99,8 @@ class Record:
     created_at: str
     status: str = "connecting"
     credentials_id: str = ""
-    phase2: bool = False
+    access_key_id: str = ""  # of the AWS user whose key was handed over
+    controller: bool = False  # the cluster controller runs
     reconciled_at: str | None = None
     kubernetes_version: str | None = None
     snapshot_at: str | None = None
@@ -127,7 +130,7 @@ class Record:
             "agentStatus": self.agent_status,
             "agentSnapshotReceivedAt": self.snapshot_at,
             "credentialsId": self.credentials_id,
-            "isPhase2": self.phase2,
+            "isPhase2": bool(self.credentials_id) and self.controller,  # ours; nothing public says when it turns
             "kubernetesVersion": self.kubernetes_version,
             "managedBy": "",
             "reconcileError": None,
@@ -158,15 +161,17 @@ class Route:
 
 
 class CastAi:
-    """The back end. clock: the world's time in seconds since the epoch; unused tokens expire by it."""
+    """The back end. aws: the world's; clock: its time in seconds since the epoch, by which unused tokens expire."""
 
     system = "castai"
     hosts = ("api.cast.ai", "api.eu.cast.ai")
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, aws: Cloud, clock: Callable[[], float] = time.time) -> None:
+        self._at_aws = CastAiAtAws(aws)
         self._clock = clock
         self._lock = threading.RLock()
         self._agents: list[Agent] = []
+        self._clusters: dict[str, Cluster] = {}
         self.organization_id, self.other_organization_id = str(uuid.uuid4()), str(uuid.uuid4())
         self.full_access_key, self.other_organisation_key, self.read_only_key = (_secret() for _time in range(3))
         self._keys = {
@@ -176,13 +181,14 @@ class CastAi:
         }
         self._records: dict[str, Record] = {}
         self._tokens: list[Token] = []
-        self._principals: dict[str, str] = {}
+        self._principals: dict[str, Principal] = {}
 
     def env(self) -> dict[str, str]:
         return {"CASTAI_API_KEY": self.full_access_key}
 
     def add_cluster(self, cluster: Cluster) -> None:
         """Start what the agent in this cluster would do once its Deployment is there."""
+        self._clusters[cluster.name] = cluster
         agent = Agent(cluster, self.snapshot)
         self._agents.append(agent)
         agent.start()
@@ -283,17 +289,37 @@ class CastAi:
         return self._record(key, cluster_id).shown()
 
     def update(self, key: Key, cluster_id: str, body: dict[str, Any]) -> Any:
-        """Every update gives new credentials an id of their own; they are reconciled with the next snapshot."""
+        """Credentials are tried out first; every update gives them a new id, and the next snapshot reconciles them."""
         record = self._record(key, cluster_id)
+        credentials: Any = None
         if "credentials" in body:
             try:
-                json.loads(body["credentials"])
+                credentials = json.loads(body["credentials"])
             except ValueError:
                 raise ApiError(400, "Bad Request", ("credentials", "is not a JSON document")) from None
+        role = body.get("eks", {}).get("assumeRoleArn", "")
+        if role:
+            self._try_role(record, role)
+        elif credentials is not None and record.provider in ON_AWS:
+            self._try_key(record, credentials)
         record.block.update(body.get(record.provider, {}))
-        record.credentials_id, record.status, record.phase2 = str(uuid.uuid4()), "connecting", True
-        record.reconciled_at = None
+        record.credentials_id, record.status, record.reconciled_at = str(uuid.uuid4()), "connecting", None
         return record.shown()
+
+    def _try_role(self, record: Record, role: str) -> None:
+        """With the cluster's id as external id."""
+        principal = self._principals.get(record.id)
+        if principal is None or not self._at_aws.role_works(principal, role, record.id, record.block["region"]):
+            raise ApiError(400, "Forbidden", ("credentials", f"cannot assume role {role} and read instances"))
+        record.access_key_id = ""
+
+    def _try_key(self, record: Record, credentials: Any) -> None:
+        key_id, secret = map(credentials.get, AWS_KEY) if isinstance(credentials, dict) else ("", "")
+        if not isinstance(key_id, str) or not isinstance(secret, str) or not key_id or not secret:
+            raise ApiError(400, "Bad Request", ("credentials", f"must have the fields {' and '.join(AWS_KEY)}"))
+        if not self._at_aws.key_works(key_id, secret, record.block["region"]):
+            raise ApiError(400, "Forbidden", ("credentials", f"access key {key_id} cannot read instances"))
+        record.access_key_id = key_id
 
     def create_token(self, key: Key, cluster_id: str, _body: Any) -> Any:
         """The documents hint that a new token ends the earlier ones; here it does, so that no test relies on them."""
@@ -303,18 +329,24 @@ class CastAi:
         return {"token": self._tokens[-1].value}
 
     def get_principal(self, key: Key, cluster_id: str, _body: Any) -> Any:
-        return {"arn": self._principals[cluster_id]} if cluster_id in self._principals else {}
+        principal = self._principals.get(cluster_id)
+        return {"arn": principal.arn} if principal else {}
 
     def create_principal(self, key: Key, cluster_id: str, _body: Any) -> Any:
-        """A second POST answers 500, as third parties have seen it; the shape of the ARN is the one they show."""
+        """A second POST answers 500, as third parties have seen it."""
         if cluster_id in self._principals:
             raise ApiError(500, "Internal Server Error")
-        self._principals[cluster_id] = f"arn:aws:iam::809060229965:user/cast-crossrole-{cluster_id}"
-        return {"arn": self._principals[cluster_id]}
+        self._principals[cluster_id] = self._at_aws.make_principal(cluster_id)
+        return {"arn": self._principals[cluster_id].arn}
 
     def delete_principal(self, key: Key, cluster_id: str, _body: Any) -> Any:
-        self._principals.pop(cluster_id, None)
+        self._drop_principal(cluster_id)
         return {}
+
+    def _drop_principal(self, cluster_id: str) -> None:
+        principal = self._principals.pop(cluster_id, None)
+        if principal:
+            self._at_aws.remove_principal(principal)
 
     def disconnect(self, key: Key, cluster_id: str, _body: Any) -> Any:
         """Does nothing to a cluster without credentials, as the Terraform provider found."""
@@ -331,7 +363,7 @@ class CastAi:
         if record.credentials_id and record.status not in ("deleted", "failed"):
             raise ApiError(400, "Cluster must be disconnected first")
         del self._records[cluster_id]
-        self._principals.pop(cluster_id, None)
+        self._drop_principal(cluster_id)
         self._tokens = [token for token in self._tokens if token.cluster_id != cluster_id]
 
     def list_auth_tokens(self, key: Key, *_: Any) -> Any:
@@ -356,10 +388,11 @@ class CastAi:
 
     # What an agent tells the API
 
-    def snapshot(self, cluster: Cluster, environment: Mapping[str, str]) -> str | None:
+    def snapshot(self, cluster: Cluster, environment: Mapping[str, str], controller: bool = False) -> str | None:
         """A snapshot from the agent that runs in `cluster` with this environment: the cluster's id, None if refused.
 
         A key counts as connected from here on. Without STATIC_CLUSTER_ID the agent registers its cluster first.
+        controller: whether the cluster controller runs there too.
         """
         if not any(environment.get("API_URL", f"https://{self.hosts[0]}") == f"https://{host}" for host in self.hosts):
             return None
@@ -377,6 +410,7 @@ class CastAi:
                 return None
             for token in self._tokens:
                 token.used = token.used or token.value == value
+            record.controller = controller
             self._hear(record, cluster)
             return record.id
 
@@ -404,6 +438,7 @@ class CastAi:
             "set_status": lambda cluster_id, status: self._pin(cluster_id, "status", status),
             "set_agent_status": lambda cluster_id, status: self._pin(cluster_id, "agentStatus", status),
             "revoke_token": self.revoke_token,
+            "seed_script_world": self.seed_script_world,
         }
         if verb not in verbs:
             raise ValueError(f"castai has no verb {verb}: {', '.join(verbs)}")
@@ -425,6 +460,28 @@ class CastAi:
         cluster_id = self.register(key, "", {"name": name, **blocks})["id"]
         return {"id": cluster_id, **self.create_token(key, cluster_id, None)}
 
+    def seed_script_world(self, cluster: str, vintage: str, hand_over: bool = True) -> dict[str, str]:
+        """Onboard an EKS cluster of the world as script, Terraform or Pulumi would (script_world.VINTAGES), once more
+        if it was so already: what `script_world.leave` returns but the secret, and the cluster's id.
+
+        The cluster's own objects are left alone: who enters it by aws-auth is the caller's to write.
+        """
+        described = self._clusters[cluster]
+        block = {"accountId": described.account, "region": described.region, "clusterName": cluster}
+        key = self._keys[self.full_access_key]
+        cluster_id = self.register(key, "", {"name": cluster, "eks": block})["id"]
+        principal: dict[str, str] = {}
+        if vintage != "user":
+            principal = self.get_principal(key, cluster_id, None) or self.create_principal(key, cluster_id, None)
+        made = self._at_aws.leave_script_world(cluster, cluster_id, vintage, principal.get("arn", ""))
+        secret = made.pop("secret_access_key", "")
+        if hand_over and secret:
+            credentials = json.dumps({"accessKeyId": made["access_key_id"], "secretAccessKey": secret})
+            self.update(key, cluster_id, {"credentials": credentials})
+        elif hand_over:
+            self.update(key, cluster_id, {"eks": {"assumeRoleArn": made["role_arn"]}})
+        return {"cluster_id": cluster_id, **made}
+
     def _pin(self, cluster_id: str, name: str, value: str | None) -> None:
         """Show this value until it is set to None."""
         pinned = self._records[cluster_id].pinned
@@ -440,7 +497,7 @@ class CastAi:
     # The whole
 
     def state(self) -> Any:
-        """Clusters by id and their tokens but for revoked ones, a token shown only by its hash."""
+        """Clusters by id, their tokens but for revoked ones, each only by its hash, and CAST AI's AWS access keys."""
         with self._lock:
             return {
                 "clusters": {record.id: record.shown() for record in self._records.values()},
@@ -456,14 +513,16 @@ class CastAi:
                     ]
                     for cluster_id in self._records
                 },
-                "assume_role_principals": dict(self._principals),
+                "assume_role_principals": {key: principal.arn for key, principal in self._principals.items()},
+                "access_keys": {one.id: one.access_key_id for one in self._records.values() if one.access_key_id},
             }
 
     def reset(self) -> None:
         with self._lock:
             self._records.clear()
             self._tokens.clear()
-            self._principals.clear()
+            for cluster_id in list(self._principals):
+                self._drop_principal(cluster_id)
 
 
 ONE = rf"{PREFIX}/(?P<cluster_id>[^/]+)"

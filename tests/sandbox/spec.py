@@ -11,10 +11,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 HOME_ACCOUNT = "111122223333"
+CASTAI_ACCOUNT = "809060229965"  # CAST AI's own at AWS, as public repositories show it in its principals' ARNs
 READY = "world.json"  # in a world's folder once everything answers: how to reach the control API
 FAILURE = "failure"  # in a world's folder when it cannot go on: the reason
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
 _CHOICES = {
     "provider": ("eks",),
     "mode": ("API", "API_AND_CONFIG_MAP", "CONFIG_MAP"),
@@ -69,7 +71,12 @@ class ClusterSpec:
     def created_by(self) -> str:
         """ARN of who made the cluster: the operator at home, the role that it assumes in any other account."""
         who = "user/operator" if self.account == HOME_ACCOUNT else "role/onboarding"
-        return f"arn:aws:iam::{self.account}:{who}"
+        return f"arn:{partition_of(self.region)}:iam::{self.account}:{who}"
+
+
+def partition_of(region: str) -> str:
+    """The AWS partition that a region is in."""
+    return next((name for prefix, name in _PARTITIONS.items() if region.startswith(prefix)), "aws")
 
 
 def cache_folder() -> Path:

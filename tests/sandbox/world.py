@@ -41,8 +41,8 @@ class Supervisor:
         self._folder = folder
         self._offset = 0.0
         self._gate = Gate(processes.end_caller)
-        self._aws = Aws(HOME_ACCOUNT, clock=self.now)
-        self._castai = CastAi(self.now)
+        self._aws = Aws(HOME_ACCOUNT, self.now)
+        self._castai = CastAi(self._aws, self.now)
         charts = Charts()
         webhook = Webhook(self._aws, self.now)
         store = Store(binaries, folder) if specs else None

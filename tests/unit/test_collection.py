@@ -71,13 +71,16 @@ def own_imports(path: Path) -> set[Path]:
 
 
 def layer(path: Path) -> tuple[int, int]:
-    """Where a file stands: the higher ones may import the lower ones. Files of one system stand side by side."""
+    """Where a file stands: the higher ones may import the lower ones. Files of one system stand side by side.
+
+    Gateways stand below all that decides, so that a module may be handed those of several systems.
+    """
     kind, *rest = path.with_suffix("").parts
     if kind != "module_utils":
         return {"doc_fragments": 0, "plugin_utils": 3}.get(kind, 4), 0
     if len(rest) == 1:
-        return {"_names": 0, "_options": 0, "_engine": 1}[rest[0]], 0
-    return 2, SYSTEMS.index(rest[0])
+        return {"_engine": 0, "_equal": 0, "_names": 1, "_options": 0}[rest[0]], 0
+    return 2, -1 if rest[1] == "gateway" else SYSTEMS.index(rest[0])
 
 
 @pytest.mark.parametrize("path", PLUGINS, ids=str)

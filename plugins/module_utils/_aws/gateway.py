@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import base64
 import functools
+import json
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, TypeVar
 
-from .._engine import CallFailed, Refused
+from .._engine import CallFailed, Conflict, Refused, until
 
 try:
     import boto3
@@ -29,6 +30,33 @@ except ImportError as error:
     MISSING = str(error)
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+NOT_FOUND = frozenset({"NoSuchEntity", "ResourceNotFoundException", "InvalidGroup.NotFound"})
+WROTE_FIRST = frozenset(
+    {
+        "ConcurrentModification",
+        "DeleteConflict",
+        "EntityAlreadyExists",
+        "InvalidGroup.Duplicate",
+        "InvalidPermission.Duplicate",
+        "ResourceInUseException",
+    }
+)
+"""Codes that mean somebody else wrote since the plan was made."""
+
+NOT_YET = {
+    "InvalidParameterException": "principal",
+    "InvalidRequestException": "principal",
+    "MalformedPolicyDocument": "principal",
+    "NoSuchEntity": "",
+}
+"""Codes, and a word of their message, of a write that names an object made moments ago, which AWS does not show yet.
+
+Source: IAM User Guide, "Changes that I make are not always immediately visible".
+"""
+
+VISIBLE_SECONDS = 60.0
+"""How long to wait for that."""
 
 TOKEN_PREFIX = "k8s-aws-v1."
 TOKEN_URL_SECONDS = 60
@@ -50,6 +78,11 @@ class EksCluster:
     vpc_id: str
 
     @property
+    def access_entries(self) -> bool:
+        """Whether the cluster lets principals in by access entries."""
+        return self.authentication_mode != "CONFIG_MAP"
+
+    @property
     def account_id(self) -> str:
         return self.arn.split(":")[4]
 
@@ -58,8 +91,75 @@ class EksCluster:
         return self.arn.split(":")[3]
 
 
-def _call(purpose: str) -> Callable[[F], F]:
-    """Word botocore's errors as a sentence. purpose may use the method's arguments by position: {0}."""
+@dataclass(frozen=True)
+class Principal:
+    """An IAM role or user. trust: a role's trust policy document, empty for a user."""
+
+    kind: str
+    name: str
+    arn: str
+    tags: Mapping[str, str]
+    boundary: str
+    trust: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A customer-managed policy. version: its default version; attachments: to how many principals it is attached."""
+
+    name: str
+    arn: str
+    version: str
+    attachments: int
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """An instance profile, and its role's name and ARN, empty for none."""
+
+    name: str
+    arn: str
+    role: str
+    role_arn: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class SecurityGroup:
+    """egress_all, ingress_self: whether all traffic may go out, and come from the group itself."""
+
+    id: str
+    name: str
+    vpc_id: str
+    tags: Mapping[str, str]
+    egress_all: bool
+    ingress_self: bool
+
+
+@dataclass(frozen=True)
+class AccessKey:
+    id: str
+    active: bool
+    last_used: str
+    """Date of the last use, empty for never."""
+
+
+@dataclass(frozen=True)
+class AccessEntry:
+    """How an EKS cluster lets an IAM principal in. type: STANDARD, EC2_LINUX, ..."""
+
+    arn: str
+    type: str
+    tags: Mapping[str, str]
+
+
+def _call(purpose: str, absent: bool = False, first: frozenset[str] = WROTE_FIRST) -> Callable[[F], F]:
+    """Word botocore's errors as a sentence.
+
+    purpose may use the method's arguments by position, {0}, and {Kind} for a first one that is role or user, as IAM's
+    actions have it. absent: not found is the answer None; first: codes that mean somebody wrote first.
+    """
 
     def wrap(method: F) -> F:
         @functools.wraps(method)
@@ -67,7 +167,12 @@ def _call(purpose: str) -> Callable[[F], F]:
             try:
                 return method(self, *args)
             except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-                raise CallFailed(f"Could not {purpose.format(*args)} as AWS: {_reason(error)}") from error
+                code = _code(error)
+                if absent and code in NOT_FOUND:
+                    return None
+                done = purpose.format(*args, Kind=str(args[0]).capitalize() if args else "")
+                sentence = f"Could not {done} as AWS: {_reason(error)}"
+                raise (Conflict(sentence) if code in first else CallFailed(sentence)) from error
 
         return run  # type: ignore[return-value]
 
@@ -105,14 +210,9 @@ class Aws:
     def caller_arn(self) -> str:
         return str(self._client("sts").get_caller_identity()["Arn"])
 
-    @_call("read EKS cluster {0} (eks:DescribeCluster)")
+    @_call("read EKS cluster {0} (eks:DescribeCluster)", absent=True)
     def describe_cluster(self, name: str) -> EksCluster | None:
-        try:
-            cluster = self._client("eks").describe_cluster(name=name)["cluster"]
-        except botocore.exceptions.ClientError as error:
-            if error.response["Error"]["Code"] == "ResourceNotFoundException":
-                return None
-            raise
+        cluster = self._client("eks").describe_cluster(name=name)["cluster"]
         return EksCluster(
             name=name,
             arn=cluster["arn"],
@@ -150,6 +250,335 @@ class Aws:
             operation_name="",
         )
         return TOKEN_PREFIX + base64.urlsafe_b64encode(url.encode()).decode().rstrip("=")
+
+    @_call("read role {0} (iam:GetRole)", absent=True)
+    def get_role(self, name: str) -> Principal | None:
+        return _principal("role", self._client("iam").get_role(RoleName=name)["Role"])
+
+    @_call("read user {0} (iam:GetUser)", absent=True)
+    def get_user(self, name: str) -> Principal | None:
+        return _principal("user", self._client("iam").get_user(UserName=name)["User"])
+
+    @_call("create role {0} (iam:CreateRole)")
+    def create_role(self, name: str, trust: Mapping[str, Any], description: str, made: Making) -> None:
+        _until_visible(
+            self._client("iam").create_role,
+            RoleName=name,
+            AssumeRolePolicyDocument=json.dumps(trust),
+            Description=description,
+            **made.arguments(),
+        )
+
+    @_call("create user {0} (iam:CreateUser)")
+    def create_user(self, name: str, made: Making) -> None:
+        self._client("iam").create_user(UserName=name, **made.arguments())
+
+    @_call("set the trust policy of role {0} (iam:UpdateAssumeRolePolicy)")
+    def set_trust(self, name: str, trust: Mapping[str, Any]) -> None:
+        _until_visible(self._client("iam").update_assume_role_policy, RoleName=name, PolicyDocument=json.dumps(trust))
+
+    @_call("tag {0} {1} (iam:Tag{Kind})")
+    def tag_principal(self, kind: str, name: str, tags: Mapping[str, str]) -> None:
+        _until_visible(self._of(kind, "tag_{}"), **_name(kind, name), Tags=_tag_list(tags))
+
+    @_call("delete {0} {1} (iam:Delete{Kind})", absent=True)
+    def delete_principal(self, kind: str, name: str) -> None:
+        self._of(kind, "delete_{}")(**_name(kind, name))
+
+    @_call("list the policies attached to {0} {1} (iam:ListAttached{Kind}Policies)", absent=True)
+    def list_attached(self, kind: str, name: str) -> tuple[str, ...]:
+        """ARNs."""
+        pages = self._client("iam").get_paginator(f"list_attached_{kind}_policies").paginate(**_name(kind, name))
+        return tuple(policy["PolicyArn"] for page in pages for policy in page["AttachedPolicies"])
+
+    @_call("attach {2} to {0} {1} (iam:Attach{Kind}Policy)")
+    def attach(self, kind: str, name: str, arn: str) -> None:
+        _until_visible(self._of(kind, "attach_{}_policy"), **_name(kind, name), PolicyArn=arn)
+
+    @_call("detach {2} from {0} {1} (iam:Detach{Kind}Policy)", absent=True)
+    def detach(self, kind: str, name: str, arn: str) -> None:
+        self._of(kind, "detach_{}_policy")(**_name(kind, name), PolicyArn=arn)
+
+    @_call("read inline policy {2} of {0} {1} (iam:Get{Kind}Policy)", absent=True)
+    def get_inline(self, kind: str, name: str, policy: str) -> Mapping[str, Any] | None:
+        answer = self._of(kind, "get_{}_policy")(**_name(kind, name), PolicyName=policy)
+        return dict(answer["PolicyDocument"])
+
+    @_call("list the inline policies of {0} {1} (iam:List{Kind}Policies)", absent=True)
+    def list_inline(self, kind: str, name: str) -> tuple[str, ...]:
+        """Names."""
+        pages = self._client("iam").get_paginator(f"list_{kind}_policies").paginate(**_name(kind, name))
+        return tuple(policy for page in pages for policy in page["PolicyNames"])
+
+    @_call("write inline policy {2} of {0} {1} (iam:Put{Kind}Policy)")
+    def put_inline(self, kind: str, name: str, policy: str, document: Mapping[str, Any]) -> None:
+        put = self._of(kind, "put_{}_policy")
+        _until_visible(put, **_name(kind, name), PolicyName=policy, PolicyDocument=_compact(document))
+
+    @_call("delete inline policy {2} of {0} {1} (iam:Delete{Kind}Policy)", absent=True)
+    def delete_inline(self, kind: str, name: str, policy: str) -> None:
+        self._of(kind, "delete_{}_policy")(**_name(kind, name), PolicyName=policy)
+
+    @_call("read policy {0} (iam:GetPolicy)", absent=True)
+    def get_policy(self, arn: str) -> Policy | None:
+        policy = self._client("iam").get_policy(PolicyArn=arn)["Policy"]
+        return Policy(
+            policy["PolicyName"],
+            policy["Arn"],
+            policy["DefaultVersionId"],
+            policy["AttachmentCount"],
+            _tag_dict(policy.get("Tags")),
+        )
+
+    @_call("read version {1} of policy {0} (iam:GetPolicyVersion)", absent=True)
+    def get_policy_document(self, arn: str, version: str) -> Mapping[str, Any] | None:
+        answer = self._client("iam").get_policy_version(PolicyArn=arn, VersionId=version)
+        return dict(answer["PolicyVersion"]["Document"])
+
+    @_call("create policy {0} (iam:CreatePolicy)")
+    def create_policy(self, name: str, document: Mapping[str, Any], description: str, made: Making) -> None:
+        arguments = made.arguments()
+        arguments.pop("PermissionsBoundary", None)
+        self._client("iam").create_policy(
+            PolicyName=name, PolicyDocument=_compact(document), Description=description, **arguments
+        )
+
+    @_call("write a new version of policy {0} (iam:CreatePolicyVersion)", first=WROTE_FIRST | {"LimitExceeded"})
+    def update_policy(self, arn: str, document: Mapping[str, Any]) -> None:
+        """Set a new default version; of the five that IAM keeps, the oldest that is not the default makes room.
+
+        A sixth at that moment is somebody else's work.
+        """
+        iam = self._client("iam")
+        versions = iam.list_policy_versions(PolicyArn=arn)["Versions"]
+        spare = sorted((v["CreateDate"], v["VersionId"]) for v in versions if not v["IsDefaultVersion"])
+        if len(versions) >= 5:
+            iam.delete_policy_version(PolicyArn=arn, VersionId=spare[0][1])
+        iam.create_policy_version(PolicyArn=arn, PolicyDocument=_compact(document), SetAsDefault=True)
+
+    @_call("delete policy {0} (iam:DeletePolicy)", absent=True)
+    def delete_policy(self, arn: str) -> None:
+        iam = self._client("iam")
+        for version in iam.list_policy_versions(PolicyArn=arn)["Versions"]:
+            if not version["IsDefaultVersion"]:
+                iam.delete_policy_version(PolicyArn=arn, VersionId=version["VersionId"])
+        iam.delete_policy(PolicyArn=arn)
+
+    @_call("tag policy {0} (iam:TagPolicy)")
+    def tag_policy(self, arn: str, tags: Mapping[str, str]) -> None:
+        self._client("iam").tag_policy(PolicyArn=arn, Tags=_tag_list(tags))
+
+    @_call("read instance profile {0} (iam:GetInstanceProfile)", absent=True)
+    def get_profile(self, name: str) -> Profile | None:
+        profile = self._client("iam").get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
+        role: Mapping[str, str] = next(iter(profile["Roles"]), {})
+        return Profile(
+            name, profile["Arn"], role.get("RoleName", ""), role.get("Arn", ""), _tag_dict(profile.get("Tags"))
+        )
+
+    @_call("create instance profile {0} (iam:CreateInstanceProfile)")
+    def create_profile(self, name: str, made: Making) -> None:
+        arguments = made.arguments()
+        arguments.pop("PermissionsBoundary", None)
+        self._client("iam").create_instance_profile(InstanceProfileName=name, **arguments)
+
+    @_call("tag instance profile {0} (iam:TagInstanceProfile)")
+    def tag_profile(self, name: str, tags: Mapping[str, str]) -> None:
+        self._client("iam").tag_instance_profile(InstanceProfileName=name, Tags=_tag_list(tags))
+
+    @_call("put role {1} into instance profile {0} (iam:AddRoleToInstanceProfile)")
+    def fill_profile(self, name: str, role: str) -> None:
+        _until_visible(self._client("iam").add_role_to_instance_profile, InstanceProfileName=name, RoleName=role)
+
+    @_call("take role {1} out of instance profile {0} (iam:RemoveRoleFromInstanceProfile)", absent=True)
+    def empty_profile(self, name: str, role: str) -> None:
+        self._client("iam").remove_role_from_instance_profile(InstanceProfileName=name, RoleName=role)
+
+    @_call("delete instance profile {0} (iam:DeleteInstanceProfile)", absent=True)
+    def delete_profile(self, name: str) -> None:
+        self._client("iam").delete_instance_profile(InstanceProfileName=name)
+
+    @_call("list the access keys of user {0} (iam:ListAccessKeys)", absent=True)
+    def list_keys(self, user: str) -> tuple[AccessKey, ...]:
+        """Oldest first."""
+        iam = self._client("iam")
+        found = sorted(iam.list_access_keys(UserName=user)["AccessKeyMetadata"], key=lambda key: key["CreateDate"])
+        return tuple(
+            AccessKey(
+                key["AccessKeyId"],
+                key["Status"] == "Active",
+                str(
+                    iam.get_access_key_last_used(AccessKeyId=key["AccessKeyId"])["AccessKeyLastUsed"].get(
+                        "LastUsedDate", ""
+                    )
+                ),
+            )
+            for key in found
+        )
+
+    @_call("create an access key of user {0} (iam:CreateAccessKey)")
+    def create_key(self, user: str) -> tuple[str, str]:
+        """Its id and its secret."""
+        key = _until_visible(self._client("iam").create_access_key, UserName=user)["AccessKey"]
+        return key["AccessKeyId"], key["SecretAccessKey"]
+
+    @_call("delete access key {1} of user {0} (iam:DeleteAccessKey)", absent=True)
+    def delete_key(self, user: str, key_id: str) -> None:
+        self._client("iam").delete_access_key(UserName=user, AccessKeyId=key_id)
+
+    @_call("find security group {1} in {0} (ec2:DescribeSecurityGroups)")
+    def find_group(self, vpc_id: str, name: str) -> SecurityGroup | None:
+        return self._group([{"Name": "vpc-id", "Values": [vpc_id]}, {"Name": "group-name", "Values": [name]}])
+
+    @_call("read security group {0} (ec2:DescribeSecurityGroups)", absent=True)
+    def get_group(self, group_id: str) -> SecurityGroup | None:
+        return self._group([{"Name": "group-id", "Values": [group_id]}])
+
+    def _group(self, filters: list[dict[str, Any]]) -> SecurityGroup | None:
+        found = self._client("ec2").describe_security_groups(Filters=filters)["SecurityGroups"]
+        if not found:
+            return None
+        group = found[0]
+        out = [rule for rule in group["IpPermissionsEgress"] if rule["IpProtocol"] == "-1"]
+        into = [rule for rule in group["IpPermissions"] if rule["IpProtocol"] == "-1"]
+        return SecurityGroup(
+            group["GroupId"],
+            group["GroupName"],
+            group.get("VpcId") or "",
+            _tag_dict(group.get("Tags")),
+            any(block["CidrIp"] == "0.0.0.0/0" for rule in out for block in rule.get("IpRanges") or ()),
+            any(
+                pair.get("GroupId") == group["GroupId"] for rule in into for pair in rule.get("UserIdGroupPairs") or ()
+            ),
+        )
+
+    @_call("create security group {1} in {0} (ec2:CreateSecurityGroup)")
+    def create_group(self, vpc_id: str, name: str, description: str, tags: Mapping[str, str]) -> str:
+        answer = self._client("ec2").create_security_group(
+            VpcId=vpc_id,
+            GroupName=name,
+            Description=description,
+            TagSpecifications=[{"ResourceType": "security-group", "Tags": _tag_list(tags)}],
+        )
+        return str(answer["GroupId"])
+
+    @_call("tag {0} (ec2:CreateTags)")
+    def tag_ec2(self, resource: str, tags: Mapping[str, str]) -> None:
+        self._client("ec2").create_tags(Resources=[resource], Tags=_tag_list(tags))
+
+    @_call("let all traffic out of security group {0} (ec2:AuthorizeSecurityGroupEgress)")
+    def allow_egress(self, group_id: str) -> None:
+        self._client("ec2").authorize_security_group_egress(
+            GroupId=group_id, IpPermissions=[{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
+        )
+
+    @_call("let security group {0} reach itself (ec2:AuthorizeSecurityGroupIngress)")
+    def allow_itself(self, group_id: str) -> None:
+        self._client("ec2").authorize_security_group_ingress(
+            GroupId=group_id, IpPermissions=[{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group_id}]}]
+        )
+
+    @_call("delete security group {0} (ec2:DeleteSecurityGroup)", absent=True)
+    def delete_group(self, group_id: str) -> None:
+        self._client("ec2").delete_security_group(GroupId=group_id)
+
+    @_call("read the access entry of {1} in cluster {0} (eks:DescribeAccessEntry)", absent=True)
+    def get_access_entry(self, cluster: str, arn: str) -> AccessEntry | None:
+        entry = self._client("eks").describe_access_entry(clusterName=cluster, principalArn=arn)["accessEntry"]
+        return AccessEntry(arn, entry["type"], dict(entry.get("tags") or {}))
+
+    @_call("list the access policies of {1} in cluster {0} (eks:ListAssociatedAccessPolicies)", absent=True)
+    def list_access_policies(self, cluster: str, arn: str) -> tuple[str, ...]:
+        """ARNs of those that hold for the whole cluster."""
+        pages = self._client("eks").get_paginator("list_associated_access_policies")
+        return tuple(
+            policy["policyArn"]
+            for page in pages.paginate(clusterName=cluster, principalArn=arn)
+            for policy in page["associatedAccessPolicies"]
+            if policy["accessScope"]["type"] == "cluster"
+        )
+
+    @_call("create an access entry for {1} in cluster {0} (eks:CreateAccessEntry)")
+    def create_access_entry(self, cluster: str, arn: str, kind: str, tags: Mapping[str, str]) -> None:
+        _until_visible(
+            self._client("eks").create_access_entry, clusterName=cluster, principalArn=arn, type=kind, tags=dict(tags)
+        )
+
+    @_call("associate {2} with the access entry of {1} (eks:AssociateAccessPolicy)")
+    def associate_access_policy(self, cluster: str, arn: str, policy: str) -> None:
+        self._client("eks").associate_access_policy(
+            clusterName=cluster, principalArn=arn, policyArn=policy, accessScope={"type": "cluster"}
+        )
+
+    @_call("delete the access entry of {1} in cluster {0} (eks:DeleteAccessEntry)", absent=True)
+    def delete_access_entry(self, cluster: str, arn: str) -> None:
+        self._client("eks").delete_access_entry(clusterName=cluster, principalArn=arn)
+
+    def _of(self, kind: str, operation: str) -> Callable[..., Any]:
+        """The IAM operation for a role or a user."""
+        found: Callable[..., Any] = getattr(self._client("iam"), operation.format(kind))
+        return found
+
+
+@dataclass(frozen=True)
+class Making:
+    """What every IAM object that we create gets. path: with both slashes; boundary: an ARN or empty."""
+
+    path: str
+    boundary: str
+    tags: Mapping[str, str]
+
+    def arguments(self) -> dict[str, Any]:
+        boundary = {"PermissionsBoundary": self.boundary} if self.boundary else {}
+        return {"Path": self.path, "Tags": _tag_list(self.tags), **boundary}
+
+
+def _principal(kind: str, found: Mapping[str, Any]) -> Principal:
+    return Principal(
+        kind,
+        found["RoleName" if kind == "role" else "UserName"],
+        found["Arn"],
+        _tag_dict(found.get("Tags")),
+        (found.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn") or "",
+        found.get("AssumeRolePolicyDocument") or {},
+    )
+
+
+def _name(kind: str, name: str) -> dict[str, str]:
+    return {"RoleName" if kind == "role" else "UserName": name}
+
+
+def _tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def _tag_dict(tags: Any) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in tags or ()}
+
+
+def _compact(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, separators=(",", ":"))
+
+
+def _code(error: Exception) -> str:
+    response = getattr(error, "response", None) or {}
+    return str((response.get("Error") or {}).get("Code") or "")
+
+
+def _until_visible(call: Callable[..., Any], **arguments: Any) -> Any:
+    """Make a write that names an object made moments ago, again while AWS does not show that yet."""
+
+    def attempt() -> Any:
+        try:
+            return (call(**arguments),)
+        except botocore.exceptions.ClientError as error:
+            word = NOT_YET.get(_code(error))
+            if word is None or word not in str(error).lower():
+                raise
+            return None
+
+    answer = until(attempt, timeout=VISIBLE_SECONDS, longest=5.0)
+    return answer[0] if answer else call(**arguments)
 
 
 def _session(options: Mapping[str, Any]) -> Any:

@@ -16,10 +16,18 @@ from .._aws.gateway import EksCluster
 from .._engine import UNKNOWN, Action, CallFailed, Conflict, Made, Refused, Report, Subject, gather, until
 from .._k8s.access import Way, other_cluster
 from .._k8s.gateway import Object, path_of
-from .._names import CREDENTIALS_KEY, CREDENTIALS_SECRET, MANAGED_BY, NAMESPACE, eks_cluster_problem, namespace_problem
+from .._names import (
+    CREDENTIALS_KEY,
+    CREDENTIALS_SECRET,
+    MANAGED_BY,
+    NAMESPACE,
+    cluster_id_problem,
+    eks_cluster_problem,
+    namespace_problem,
+)
 from .._options import CONNECTION_RULES, aws_options, castai_options, kubernetes_options
 from .gateway import CastAi, Cluster
-from .records import id_problem, public
+from .records import public
 
 Parameters = Mapping[str, Any]
 
@@ -140,7 +148,8 @@ def problems(params: Parameters) -> dict[str, str]:
     account = params.get("account_id") or ""
     if account and not (len(account) == 12 and account.isdigit()):
         found["account_id"] = f"account_id is {account!r}: give the 12 digits of the AWS account, in quotes"
-    found["cluster_id"] = id_problem(params.get("cluster_id") or "")
+    cluster_id = params.get("cluster_id")
+    found["cluster_id"] = cluster_id_problem(cluster_id) if cluster_id else None
     return {option: f"{problem}." for option, problem in found.items() if problem}
 
 

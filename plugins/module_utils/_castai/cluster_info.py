@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._engine import UNKNOWN, Action, Made, Refused, Subject
+from .._names import cluster_id_problem
 from .._options import castai_options
 from .gateway import CastAi, Cluster
-from .records import id_problem, public
+from .records import public
 
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
@@ -35,7 +36,7 @@ class Desired:
 
 def desired(params: Mapping[str, Any]) -> Desired:
     cluster_id = params.get("cluster_id") or ""
-    problem = id_problem(cluster_id)
+    problem = cluster_id_problem(cluster_id) if cluster_id else None
     if problem:
         raise Refused(f"{problem}.")
     return Desired(cluster_id, params.get("name") or "", params.get("provider") or "")

@@ -29,6 +29,9 @@ TIMEOUT = 60.0
 PATIENCE = 60.0
 """Seconds of waiting after which a call whose answer says "later" is given up."""
 
+PATIENCE_PROPAGATION = 180.0
+"""The same while AWS does not show new credentials to CAST AI yet."""
+
 PATIENCE_UNANSWERED = 5.0
 """The same where nothing answers: a wrong address should not take a minute to show."""
 
@@ -72,13 +75,19 @@ class Cluster:
 class Rejected(CallFailed):
     """CAST AI answered, and the answer is no.
 
-    status: HTTP status; message: CAST AI's own sentence.
+    status: HTTP status; message: CAST AI's own sentence; field: the first field that it objects to.
     """
 
-    def __init__(self, text: str, status: int, message: str) -> None:
+    def __init__(self, text: str, status: int, message: str, field: str = "") -> None:
         super().__init__(text)
         self.status = status
         self.message = message
+        self.field = field
+
+    @property
+    def not_propagated(self) -> bool:
+        """Whether CAST AI could not use the credentials, which is so for a while after AWS made them."""
+        return (self.status, self.message, self.field) == (400, "Forbidden", "credentials")
 
 
 class CastAi:
@@ -140,6 +149,51 @@ class CastAi:
             if answer.status in (401, 403):
                 return False
             raise
+
+    def get_principal(self, cluster_id: str) -> str | None:
+        """ARN of the AWS principal that CAST AI uses for this cluster, None where it has none yet."""
+        try:
+            body = self._call("GET", f"{CLUSTERS}/{cluster_id}/assume-role-principal", "read CAST AI's AWS principal")
+        except Rejected as answer:
+            if answer.status == 404:
+                return None
+            raise
+        return body.get("arn") or None
+
+    def create_principal(self, cluster_id: str) -> str:
+        """Its ARN. Only where there is none: CAST AI answers HTTP 500 for a second one."""
+        body = self._call("POST", f"{CLUSTERS}/{cluster_id}/assume-role-principal", "create CAST AI's AWS principal")
+        if not body.get("arn"):
+            raise CallFailed(f"CAST AI answered without the ARN of the AWS principal of cluster {cluster_id}.")
+        return str(body["arn"])
+
+    def delete_principal(self, cluster_id: str) -> None:
+        """Delete; gone already is success."""
+        try:
+            self._call("DELETE", f"{CLUSTERS}/{cluster_id}/assume-role-principal", "delete CAST AI's AWS principal")
+        except Rejected as answer:
+            if answer.status != 404:
+                raise
+
+    def set_role(self, cluster_id: str, arn: str) -> Cluster:
+        """Hand a role over; CAST AI tries it, and is asked again while AWS does not show it to everybody yet."""
+        return self._hand_over(cluster_id, {"eks": {"assumeRoleArn": arn}})
+
+    def set_key(self, cluster_id: str, key_id: str, secret: str) -> Cluster:
+        """Hand an access key over, as set_role."""
+        credentials = json.dumps({"accessKeyId": key_id, "secretAccessKey": secret})
+        return self._hand_over(cluster_id, {"credentials": credentials})
+
+    def _hand_over(self, cluster_id: str, body: Mapping[str, Any]) -> Cluster:
+        waited, pause = 0.0, 1.0
+        while True:
+            try:
+                return self._cluster("POST", f"{CLUSTERS}/{cluster_id}", "hand the credentials over to CAST AI", body)
+            except Rejected as answer:
+                if not answer.not_propagated or waited > PATIENCE_PROPAGATION:
+                    raise
+                self._sleep(pause)
+                waited, pause = waited + pause, min(15.0, pause * 1.5)
 
     def _cluster(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None = None) -> Cluster:
         cluster = Cluster.parse(self._call(method, path, purpose, body))
@@ -222,11 +276,8 @@ def _rejection(error: HTTPError, method: str, path: str, purpose: str, url: str)
     """What to raise for an answer other than success: Rejected, or _Passing with it."""
     body = _error_body(error)
     message = str(body.get("message") or error.reason or "")
-    violations = "; ".join(
-        f"{item.get('field')}: {item.get('description')}"
-        for item in body.get("fieldViolations") or ()
-        if isinstance(item, dict)
-    )
+    objections = [item for item in body.get("fieldViolations") or () if isinstance(item, dict)]
+    violations = "; ".join(f"{item.get('field')}: {item.get('description')}" for item in objections)
     request_id = error.headers.get("X-Castai-Request-Id")
     details = (f" ({violations})" if violations else "") + (f", request id {request_id}" if request_id else "")
     advice = {
@@ -237,6 +288,7 @@ def _rejection(error: HTTPError, method: str, path: str, purpose: str, url: str)
         f"Could not {purpose}: {method} {url}{path} answered HTTP {error.code} {message}{details}.{advice}",
         error.code,
         message,
+        str(objections[0].get("field")) if objections else "",
     )
     if error.code == 429:
         return _Passing(failure, _retry_after(error.headers.get("Retry-After") or ""), PATIENCE)

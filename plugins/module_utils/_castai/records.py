@@ -6,18 +6,9 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
-from .._engine import UNKNOWN
 from .gateway import Cluster
-
-
-def id_problem(cluster_id: str) -> str | None:
-    """Why cluster_id, empty where it is not given, is none of CAST AI's."""
-    if cluster_id in ("", UNKNOWN) or _is_uuid(cluster_id):
-        return None
-    return f"cluster_id is {cluster_id!r}: give the UUID of the cluster at CAST AI, or leave it out"
 
 
 def public(record: Cluster) -> dict[str, Any]:
@@ -34,10 +25,3 @@ def public(record: Cluster) -> dict[str, Any]:
         "account_id": record.facts.get("accountId", ""),
         "region": record.facts.get("region", ""),
     }
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        return str(uuid.UUID(text)) == text.lower()
-    except ValueError:
-        return False

@@ -49,11 +49,13 @@ class Way:
     params: Parameters
     aws: Aws | None = None
     kubernetes: Kubernetes | None = None
+    found: EksCluster | None = None
 
     def eks(self, name: str) -> EksCluster | None:
         """What EKS says of the cluster."""
         self.aws = self.aws or Aws(self.params)
-        return self.aws.describe_cluster(name)
+        self.found = self.aws.describe_cluster(name)
+        return self.found
 
     def cluster(self, eks: EksCluster | None = None) -> Kubernetes:
         """The cluster itself. eks is needed on the first call where the options name no other way."""

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from ansible.parsing.vault import VaultLib, VaultSecret
 
+from tests.sandbox.aws import Aws
 from tests.sandbox.castai import CastAi
 from tests.support.https import serve
 from tests.support.playbook import TaskResult, local_play, run_playbook
@@ -95,7 +96,7 @@ class BothWays:
 
 @pytest.fixture(scope="module")
 def both_ways(tmp_path_factory: pytest.TempPathFactory) -> BothWays:
-    castai = CastAi()
+    castai = CastAi(Aws())
     folder = tmp_path_factory.mktemp("paths")
     for name in ("shop", "till"):
         castai.seed_cluster(name, eks={"accountId": "1", "region": "r", "clusterName": name})

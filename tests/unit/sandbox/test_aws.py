@@ -8,114 +8,33 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import boto3
 import pytest
-from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import ClientError
-from botocore.loaders import create_loader
-from botocore.session import get_session
 from botocore.signers import RequestSigner
 
 from tests.sandbox.aws import ADMINISTRATOR, EXTERNAL_ID, Aws
 from tests.sandbox.aws_auth import Access, allowed
-from tests.sandbox.wire import Cluster, Request
 
-HOME, OTHER = "111122223333", "444455556666"
-OPERATOR = f"arn:aws:iam::{HOME}:user/operator"
-ONBOARDING = f"arn:aws:iam::{OTHER}:role/onboarding"
+from .aws_client import (
+    HOME,
+    OLD,
+    ONBOARDING,
+    OPERATOR,
+    OTHER,
+    PROD,
+    Clock,
+    allow,
+    code,
+    operator,
+    session,
+    trust,
+)
+
 ADMIN_POLICY = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
-
-LOADER = create_loader()  # shared, so that each service's model is read once
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.ahead = 0.0
-
-    def __call__(self) -> float:
-        return time.time() + self.ahead
-
-
-def cluster(name: str, account: str = HOME, mode: str = "API_AND_CONFIG_MAP", **other: Any) -> Cluster:
-    creator = OPERATOR if account == HOME else f"arn:aws:iam::{account}:role/onboarding"
-    return Cluster(
-        **{
-            "name": name,
-            "provider": "eks",
-            "account": account,
-            "region": "eu-central-1",
-            "mode": mode,
-            "ip_family": "ipv4",
-            "version": "1.36",
-            "endpoint": "https://127.0.0.1:6443",
-            "ca_pem": "PEM",
-            "admin_kubeconfig": Path("unused"),
-            "created_by": creator,
-            **other,
-        }
-    )
-
-
-PROD, SHOP, OLD = cluster("prod"), cluster("shop", OTHER, ip_family="ipv6"), cluster("old", mode="CONFIG_MAP")
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def aws(clock: Clock) -> Aws:
-    world = Aws(clock=clock)
-    for one in (PROD, SHOP, OLD):
-        world.add_cluster(one)
-    return world
-
-
-class Body:
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def stream(self, **_: Any) -> Iterator[bytes]:
-        yield self._data
-
-
-def session(aws: Aws, key_id: str, secret: str, token: str | None = None) -> boto3.Session:
-    """boto3 whose requests go straight to the back end."""
-
-    def send(request: AWSPreparedRequest, **_: Any) -> AWSResponse:
-        url = urlsplit(request.url)
-        headers = {name.lower(): _text(value) for name, value in request.headers.items()}
-        body = request.body or b""
-        received = Request(
-            request.method,
-            url.netloc,
-            url.path or "/",
-            url.query,
-            {"host": url.netloc, **headers},
-            body.encode() if isinstance(body, str) else body,
-        )
-        answer = aws.handle(received)
-        return AWSResponse(request.url, answer.status, dict(answer.headers), Body(answer.body))
-
-    core = get_session()
-    core.register_component("data_loader", LOADER)
-    made = boto3.Session(key_id, secret, token, region_name="eu-central-1", botocore_session=core)
-    made.events.register("before-send", send)
-    return made
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
-
-
-def operator(aws: Aws) -> boto3.Session:
-    return session(aws, aws.env()["AWS_ACCESS_KEY_ID"], aws.env()["AWS_SECRET_ACCESS_KEY"])
 
 
 def assume(caller: boto3.Session, role: str = ONBOARDING, **arguments: Any) -> Mapping[str, str]:
@@ -126,17 +45,6 @@ def assume(caller: boto3.Session, role: str = ONBOARDING, **arguments: Any) -> M
 def onboarding(aws: Aws) -> boto3.Session:
     got = assume(operator(aws), ExternalId=EXTERNAL_ID)
     return session(aws, got["AccessKeyId"], got["SecretAccessKey"], got["SessionToken"])
-
-
-def code(call: Any, **arguments: Any) -> str:
-    with pytest.raises(ClientError) as refused:
-        call(**arguments)
-    return str(refused.value.response["Error"]["Code"])
-
-
-def allow(*actions: str, **more: Any) -> dict[str, Any]:
-    statement = {"Effect": "Allow", "Action": list(actions), "Resource": "*", **more}
-    return {"Version": "2012-10-17", "Statement": [statement]}
 
 
 CALLS = (("iam", "list_roles"), ("sts", "get_caller_identity"), ("ec2", "describe_vpcs"), ("eks", "list_clusters"))
@@ -316,7 +224,7 @@ def test_describe_cluster_is_the_world_s_cluster(aws: Aws) -> None:
 
 def test_access_entries(aws: Aws) -> None:
     eks, iam = operator(aws).client("eks"), operator(aws).client("iam")
-    node = iam.create_role(RoleName="node", Path="/x/", AssumeRolePolicyDocument=json.dumps(allow()))["Role"]["Arn"]
+    node = iam.create_role(RoleName="node", Path="/x/", AssumeRolePolicyDocument=trust())["Role"]["Arn"]
     made = eks.create_access_entry(clusterName="prod", principalArn=node, type="EC2_LINUX")["accessEntry"]
     assert (made["username"], made["kubernetesGroups"]) == ("system:node:{{EC2PrivateDNSName}}", ["system:nodes"])
     assert eks.describe_access_entry(clusterName="prod", principalArn=node)["accessEntry"] == made
@@ -403,7 +311,7 @@ def test_a_journal_entry_names_operation_resource_and_caller(aws: Aws) -> None:
     caller = operator(aws)
     handle = aws.handle
     aws.handle = lambda request: seen.append(aws.classify(request)) or handle(request)  # type: ignore
-    caller.client("iam").create_role(RoleName="made", AssumeRolePolicyDocument=json.dumps(allow()))
+    caller.client("iam").create_role(RoleName="made", AssumeRolePolicyDocument=trust())
     caller.client("eks").describe_cluster(name="prod")
     assert [(call.operation, call.resource, call.write, call.who) for call in seen] == [
         ("iam:CreateRole", "made", True, OPERATOR),
@@ -421,7 +329,7 @@ def test_an_injected_error_has_the_service_s_form(aws: Aws, call: tuple[str, str
 
 def test_reset_is_as_new_and_keeps_the_operator_s_key(aws: Aws) -> None:
     iam = operator(aws).client("iam")
-    iam.create_role(RoleName="made", AssumeRolePolicyDocument=json.dumps(allow()))
+    iam.create_role(RoleName="made", AssumeRolePolicyDocument=trust())
     assert f"arn:aws:iam::{HOME}:role/made" in aws.state()[HOME]["iam"]["roles"]
     aws.reset()
     assert aws.state()[HOME]["iam"]["roles"] == {}

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from tests.sandbox import castai as api
-from tests.sandbox.agent import CORE, DEPLOYMENT, METADATA, Agent
+from tests.sandbox.agent import CONTROLLER, CORE, DEPLOYMENT, METADATA, Agent
+from tests.sandbox.aws import ADMINISTRATOR, Aws
 from tests.sandbox.castai import PREFIX, CastAi
 from tests.sandbox.kube import Kubernetes
 from tests.sandbox.wire import Cluster, Request
@@ -39,8 +40,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def castai(clock: Clock) -> CastAi:
-    return CastAi(clock)
+def aws() -> Aws:
+    return Aws()
+
+
+@pytest.fixture
+def castai(aws: Aws, clock: Clock) -> CastAi:
+    return CastAi(aws, clock)
 
 
 def request(method: str, path: str, key: str = "", body: Any = None) -> Request:
@@ -151,13 +157,14 @@ def test_the_assume_role_principal_is_made_once(castai: CastAi) -> None:
     assert call(castai, "GET", path) == (200, {})
 
 
-def test_update_disconnect_delete(castai: CastAi) -> None:
+def test_update_disconnect_delete(castai: CastAi, aws: Aws) -> None:
     one = f"{PREFIX}/{registered(castai)}"
     assert call(castai, "POST", f"{one}/disconnect", {})[1]["status"] == "connecting"
+    key_id, secret = aws.add_user("111122223333", "castai", ADMINISTRATOR)
+    body = {"credentials": json.dumps({"accessKeyId": key_id, "secretAccessKey": secret})}
+    first, second = (call(castai, "POST", one, body)[1]["credentialsId"] for _time in range(2))
+    assert first != second
     role = "arn:aws:iam::111122223333:role/x"
-    updated = call(castai, "POST", one, {"eks": {"assumeRoleArn": role}})[1]
-    assert updated["eks"] == {**EKS, "assumeRoleArn": role}
-    assert updated["credentialsId"] != call(castai, "POST", one, {"credentials": "{}"})[1]["credentialsId"]
     assert call(castai, "POST", one, {"credentials": "no"})[1]["fieldViolations"][0]["field"] == "credentials"
     assert call(castai, "POST", one, {"eks": {"roleArn": role}})[0] == 400
     assert call(castai, "DELETE", one)[0] == 400
@@ -276,8 +283,9 @@ def test_an_agent_reports_with_its_pod_s_environment_and_notes_the_id(agent: Cal
     objects: dict[str, Any] = {DEPLOYMENT: deployment(ready=0), f"{CORE}/secrets/credentials": secret("first")}
     told: list[Mapping[str, str]] = []
 
-    def snapshot(_cluster: Cluster, environment: Mapping[str, str]) -> str | None:
+    def snapshot(_cluster: Cluster, environment: Mapping[str, str], controller: bool) -> str | None:
         told.append(environment)
+        assert controller == (CONTROLLER in objects)
         return "an-id" if environment["API_KEY"] != "revoked" else None
 
     one = agent(objects, snapshot)
@@ -288,6 +296,7 @@ def test_an_agent_reports_with_its_pod_s_environment_and_notes_the_id(agent: Cal
     assert told == [{"API_KEY": "first", "STATIC_CLUSTER_ID": "an-id", "EXTRA": "first"}]
     assert objects[f"{CORE}/configmaps/{METADATA}"]["data"] == {"CLUSTER_ID": "an-id"}
     objects[f"{CORE}/secrets/credentials"] = secret("revoked")
+    objects[CONTROLLER] = deployment(ready=1)
     one._run = one.look()
     assert told[-1]["API_KEY"] == "first"
     objects[DEPLOYMENT] = deployment(ready=1, generation=2)

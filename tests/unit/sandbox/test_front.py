@@ -108,7 +108,7 @@ def test_cluster_descriptions() -> None:
     assert ClusterSpec.parse("prod:eks") == ClusterSpec("prod")
     spec = ClusterSpec.parse("far:eks:account=999988887777:region=us-gov-west-1:mode=API:nodes=3:version=1.20")
     assert (spec.account, spec.region, spec.mode, spec.nodes) == ("999988887777", "us-gov-west-1", "API", 3)
-    assert spec.created_by == "arn:aws:iam::999988887777:role/onboarding"
+    assert spec.created_by == "arn:aws-us-gov:iam::999988887777:role/onboarding"
     assert ClusterSpec("prod").created_by == "arn:aws:iam::111122223333:user/operator"
 
 

@@ -80,7 +80,7 @@ CASES = {
         "account_id is '4711': give the 12 digits of the AWS account, in quotes.", {"account_id": "4711"}
     ),
     "cluster_id": Case(
-        "cluster_id is 'shop': give the UUID of the cluster at CAST AI, or leave it out.", {"cluster_id": "shop"}
+        "cluster_id is 'shop': give the UUID of the cluster at CAST AI, in lower case.", {"cluster_id": "shop"}
     ),
     "release name": Case(
         f"Helm release name '{'r' * 54}' has 54 characters, at most 53 are allowed.",

@@ -1,0 +1,353 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""CAST AI's identity for one EKS cluster, and what its nodes need. PRIVATE to the collection.
+
+Everything is prepared first, CAST AI gets its credentials last. What is asked for and what is there: eks_wanted,
+eks_observed. The nodes: eks_nodes. IAM in general: identity, keys, policies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .. import _names as names
+from .._castai.gateway import Cluster
+from .._engine import UNKNOWN, Action, Made, Refused, Subject
+from .._equal import same_policy
+from . import policies
+from .eks import wrong_cluster
+from .eks_nodes import access_entry, check_nodes, plan_entry, plan_nodes, remove_entry, remove_nodes
+from .eks_observed import Current, connect, observe
+from .eks_wanted import OPTIONS, Desired, desired, place
+from .gateway import EksCluster, Principal
+from .identity import (
+    Gateways,
+    Removal,
+    WantedPolicy,
+    delete_inline,
+    plan_attachments,
+    plan_inline,
+    plan_policy,
+    plan_role,
+    plan_user,
+    remove_policy,
+    remove_principal,
+    short_arn,
+)
+from .keys import journal, plan_keys, plan_no_keys
+from .policies import Place
+
+ROLE_DESCRIPTION = "Role to manage '{}' EKS cluster used by CAST AI"
+POLICY_DESCRIPTION = "Policy to manage EKS cluster used by CAST AI"
+
+NODE_USERNAME = "system:node:{{EC2PrivateDNSName}}"
+NODE_GROUPS = ("system:bootstrappers", "system:nodes")
+ADMIN_GROUPS = ("system:masters",)
+ADMIN_POLICY = "AmazonEKSClusterAdminPolicy"
+
+
+@dataclass(frozen=True)
+class CreateCastPrincipal(Action):
+    cluster_id: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
+        return {"principal_arn": gateway.castai.create_principal(self.cluster_id)}
+
+
+@dataclass(frozen=True)
+class DeleteCastPrincipal(Action):
+    cluster_id: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.castai.delete_principal(self.cluster_id)
+
+
+@dataclass(frozen=True)
+class AssociatePolicy(Action):
+    cluster: str = ""
+    arn: str = ""
+    policy: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.aws.associate_access_policy(self.cluster, self.arn, self.policy)
+
+
+@dataclass(frozen=True)
+class HandOverRole(Action):
+    cluster_id: str = ""
+    arn: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.castai.set_role(self.cluster_id, self.arn)
+
+
+def plan(current: Current, wanted: Desired) -> Iterator[Action]:
+    eks = current.eks
+    refusal = wrong_cluster(eks, wanted.name, wanted.region, wanted.account_id)
+    if eks is None or refusal:
+        raise Refused(refusal)
+    _check_record(current.record, eks, wanted)
+    here = place(eks, wanted)
+    if not wanted.present:
+        for removal in removals(current, wanted, here):
+            yield from removal.actions
+        return
+    _check_identity(current, wanted, here)
+    check_nodes(current.nodes, wanted, eks, here)
+    if wanted.prepare:
+        yield from _plan_identity(current, wanted, here)
+        yield from plan_nodes(current.nodes, wanted, eks, here)
+        yield from plan_entry(current.nodes, wanted, eks, here)
+        yield from _plan_user_access(current, wanted, eks, here)
+    if wanted.hand_over:
+        yield from _plan_hand_over(current, wanted, here)
+
+
+def _check_record(record: Cluster | None, eks: EksCluster, wanted: Desired) -> None:
+    if record is None or record.gone:
+        if wanted.present and wanted.cluster_id != UNKNOWN:
+            raise Refused(
+                f"CAST AI has no cluster {wanted.cluster_id} in the organisation of this API key: check cluster_id and"
+                " castai_api_key."
+            )
+        return
+    known = [record.facts.get(key) for key in ("accountId", "region", "clusterName")]
+    if known != [eks.account_id, eks.region, eks.name]:
+        raise Refused(
+            f"CAST AI's cluster {record.id} is {known[2]} of account {known[0]} in {known[1]}, not {eks.name} of"
+            f" account {eks.account_id} in {eks.region}: correct cluster_id or name."
+        )
+    if wanted.present and record.status == "deleting":
+        raise Refused(f"CAST AI is disconnecting cluster {record.id}: wait until that is over, then run again.")
+
+
+def _check_identity(current: Current, wanted: Desired, here: Place) -> None:
+    """Raise Refused for an identity that is another cluster's or brought but no use, and where no role can be."""
+    principal, castai = current.identity.principal, current.principal_arn
+    if not wanted.user_mode and (castai.split(":")[1] if castai else "aws") != here.partition:
+        whose = f"CAST AI's principal {castai}" if castai else "CAST AI's principal, which is of partition aws,"
+        raise Refused(f"{whose} cannot be trusted by a role of partition {here.partition}: set identity to user.")
+    if not wanted.role_arn:
+        if principal:
+            what = f"{principal.kind.capitalize()} {principal.name}"
+            wanted.owner.check(what, principal, _evidence(current, wanted, principal))
+        return
+    if principal is None or principal.arn != wanted.role_arn:
+        raise Refused(f"role_arn: IAM has no role {wanted.role_arn} in account {here.account}.")
+    if not castai and wanted.hand_over:
+        raise Refused(
+            f"CAST AI has no principal for cluster {wanted.cluster_id} yet that role {principal.name} could trust: run"
+            " once with hand_over: false, which makes it, and let the result's principal_arn assume the role."
+        )
+    if castai and not policies.trusts(principal.trust, "AWS", castai, wanted.cluster_id):
+        raise Refused(
+            f"role_arn: role {principal.name} does not let CAST AI in. Its trust policy has to allow {castai}"
+            f" sts:AssumeRole with sts:ExternalId {wanted.cluster_id}."
+        )
+
+
+def _evidence(current: Current, wanted: Desired, principal: Principal) -> bool:
+    """Whether CAST AI's record or its name tells that a role or user without marks is this cluster's."""
+    recorded = current.record is not None and current.record.facts.get("assumeRoleArn") == principal.arn
+    return recorded or names.short_id(wanted.cluster_id) in principal.name
+
+
+def _plan_identity(current: Current, wanted: Desired, here: Place) -> Iterator[Action]:
+    """Role or user with everything attached. What replaces the account's shared policy is attached before that goes."""
+    identity, owner, making = current.identity, wanted.owner, wanted.making
+    if not wanted.user_mode and not current.principal_arn:
+        yield CreateCastPrincipal(
+            f"create CAST AI's principal for cluster {wanted.cluster_id}",
+            f"castai/cluster/{wanted.cluster_id}/principal",
+            None,
+            UNKNOWN,
+            wanted.cluster_id,
+        )
+    if wanted.role_arn:
+        return
+    yield from plan_policy(current.managed, _managed(here, wanted), owner, making, identity.attached)
+    arns = [*policies.aws_managed(here.partition, policies.OF_CASTAI), current.managed.arn]
+    document = wanted.restricted_policy or policies.eks_restricted(here)
+    if wanted.user_mode:
+        restricted = WantedPolicy(document, POLICY_DESCRIPTION)
+        yield from plan_policy(current.restricted, restricted, owner, making, identity.attached)
+        arns.append(current.restricted.arn)
+        noted = journal(identity.keys, identity.name)
+        yield from plan_user(identity.principal, identity.name, making, noted)
+    else:
+        trust = policies.trust_castai(current.principal_arn or UNKNOWN, wanted.cluster_id)
+        yield from plan_role(identity.principal, identity.name, trust, ROLE_DESCRIPTION.format(wanted.name), making)
+        yield from plan_inline("role", identity.name, names.RESTRICTED_POLICY, identity.inline, document)
+    replaced = [arn for arn in identity.attached if short_arn(arn) == names.MANAGED_POLICY and not wanted.shared]
+    kind = "user" if wanted.user_mode else "role"
+    yield from plan_attachments(kind, identity.name, identity.attached, arns, replaced)
+    if wanted.user_mode and identity.inline is not None:
+        yield delete_inline("user", identity.name, names.RESTRICTED_POLICY, identity.inline)
+
+
+def _plan_user_access(current: Current, wanted: Desired, eks: EksCluster, here: Place) -> Iterator[Action]:
+    if not (wanted.user_mode and wanted.user_access and eks.access_entries):
+        return
+    identity, arn = current.identity, identity_arn(current, wanted, here)
+    if identity.entry is None:
+        yield access_entry(wanted, arn, "STANDARD", "CAST AI's user")
+    policy = f"arn:{here.partition}:eks::aws:cluster-access-policy/{ADMIN_POLICY}"
+    if policy not in identity.access_policies:
+        yield AssociatePolicy(
+            f"give user {identity.name} full control of cluster {eks.name} ({ADMIN_POLICY})",
+            f"eks/access-entry/{arn}/{ADMIN_POLICY}",
+            None,
+            "associated",
+            eks.name,
+            arn,
+            policy,
+        )
+
+
+def _plan_hand_over(current: Current, wanted: Desired, here: Place) -> Iterator[Action]:
+    if wanted.user_mode:
+        yield from plan_keys(current.identity.keys, current.identity.name, wanted.cluster_id)
+        return
+    arn, record = identity_arn(current, wanted, here), current.record
+    held = record.facts.get("assumeRoleArn", "") if record and record.credentials_id else ""
+    if held != arn:
+        yield HandOverRole(
+            f"give CAST AI role {arn} for cluster {wanted.cluster_id}",
+            f"castai/cluster/{wanted.cluster_id}/role",
+            held or None,
+            arn,
+            wanted.cluster_id,
+            arn,
+        )
+
+
+def removals(current: Current, wanted: Desired, here: Place) -> Iterator[Removal]:
+    """Everything on the way back, in an order that works: what uses an object goes before it."""
+    identity = current.identity
+    yield from remove_entry(identity.entry, wanted)
+    yield from remove_entry(current.nodes.entry, wanted)
+    user = _remove_identity(current, wanted, here)
+    yield from filter(None, [user])
+    detached = identity.attached if user and user.actions else ()
+    for held, shared in ((current.managed, wanted.shared), (current.restricted, False)):
+        if held.policy:
+            objection = wanted.owner.objection(held.policy, held.arn in identity.attached)
+            kept = "the clusters of the account share it" if shared else f"it {objection}" if objection else ""
+            yield remove_policy(held, kept, detached)
+    yield from remove_nodes(current.nodes, wanted, here)
+    if current.principal_arn:
+        delete = DeleteCastPrincipal(
+            f"delete CAST AI's principal for cluster {wanted.cluster_id}",
+            f"castai/cluster/{wanted.cluster_id}/principal",
+            current.principal_arn,
+            None,
+            wanted.cluster_id,
+        )
+        kept = f"role {wanted.role_arn} trusts it" if wanted.role_arn else ""
+        yield Removal(f"CAST AI's principal {current.principal_arn}", kept, () if kept else (delete,))
+
+
+def _remove_identity(current: Current, wanted: Desired, here: Place) -> Removal | None:
+    identity, principal = current.identity, current.identity.principal
+    if principal is None:
+        return None
+    objection = wanted.owner.objection(principal, _evidence(current, wanted, principal))
+    if wanted.role_arn or objection:
+        why = "it was given by role_arn" if wanted.role_arn else f"it {objection}"
+        return Removal(f"{principal.kind} {principal.name}", why)
+    shared = (arn for arn in identity.attached if short_arn(arn) == names.MANAGED_POLICY)
+    ours = {
+        *policies.aws_managed(here.partition, policies.OF_CASTAI),
+        current.managed.arn,
+        current.restricted.arn,
+        *shared,
+    }
+    inline = {**dict.fromkeys(identity.others), names.RESTRICTED_POLICY: identity.inline}
+    inline = {name: document for name, document in inline.items() if name in identity.others}
+    removal = remove_principal(principal, identity.attached, ours, inline, names.RESTRICTED_POLICY)
+    return replace(removal, actions=(*plan_no_keys(identity.keys, identity.name), *removal.actions))
+
+
+def identity_arn(current: Current, wanted: Desired, here: Place) -> str:
+    identity = current.identity
+    if wanted.role_arn or identity.principal:
+        return wanted.role_arn or identity.principal.arn  # type: ignore[union-attr]
+    return here.iam("user" if wanted.user_mode else "role", wanted.making.path, identity.name)
+
+
+def access(current: Current, wanted: Desired, here: Place, eks: EksCluster) -> dict[str, Any]:
+    """Which way the cluster lets principals in, and why. aws_auth: what castai_aws_auth has to add, if anything."""
+    mode = f"The cluster's authentication mode is {eks.authentication_mode}"
+    if eks.access_entries:
+        return {"way": "access_entry", "reason": f"{mode}, which has access entries.", "aws_auth": []}
+    node = current.nodes.role_arn(wanted, here)
+    entries: list[dict[str, Any]] = [{"role_arn": node, "username": NODE_USERNAME, "groups": list(NODE_GROUPS)}]
+    if wanted.user_mode and wanted.user_access:
+        user = identity_arn(current, wanted, here)
+        entries.append({"user_arn": user, "username": current.identity.name, "groups": list(ADMIN_GROUPS)})
+    return {"way": "aws_auth", "reason": f"{mode}, which knows no access entries.", "aws_auth": entries}
+
+
+def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
+    eks, nodes = current.eks, current.nodes
+    if eks is None:
+        return {}
+    here = place(eks, wanted)
+    if not wanted.present:
+        found = removals(current, wanted, here)
+        return {"kept": [f"{removal.thing}: {removal.kept}" for removal in found if removal.kept]}
+    profile_arn = here.iam("instance-profile", wanted.making.path, nodes.profile_name)
+    warnings = list(_warnings(current, wanted, here))
+    return {
+        "access": access(current, wanted, here, eks),
+        "adopted": _adopted(current, wanted),
+        "identity_arn": identity_arn(current, wanted, here),
+        "instance_profile_arn": nodes.profile.arn if nodes.profile else profile_arn,
+        "node_role_arn": nodes.role_arn(wanted, here),
+        "principal_arn": "" if wanted.user_mode else made.get("principal_arn") or current.principal_arn or UNKNOWN,
+        "security_group_id": made.get("group_id") or (nodes.group.id if nodes.group else UNKNOWN),
+        **({"warnings": warnings} if warnings else {}),
+    }
+
+
+def _adopted(current: Current, wanted: Desired) -> dict[str, str]:
+    """Which tool made what was there before us, by its name."""
+    identity, nodes = current.identity, current.nodes
+    found = {
+        identity.name: None if wanted.role_arn else identity.principal,
+        nodes.role_name: None if wanted.node_role_brought else nodes.role,
+        nodes.profile_name: None if wanted.instance_profile_arn else nodes.profile,
+    }
+    makers = {identity.name: identity.maker, **nodes.makers}
+    return {
+        name: makers[name] or "the onboarding script"
+        for name, held in found.items()
+        if held and (makers[name] or names.TAG_CLUSTER not in held.tags)
+    }
+
+
+def _warnings(current: Current, wanted: Desired, here: Place) -> Iterator[str]:
+    managed, boundary = current.managed, wanted.making.boundary
+    if wanted.shared and managed.policy and not same_policy(managed.document, _managed(here, wanted).document):
+        yield (
+            f"Policy {managed.name}, which the clusters of the account share, differs from the wanted document and was"
+            " left as it is."
+        )
+    made = [
+        None if wanted.role_arn else current.identity.principal,
+        None if wanted.node_role_brought else current.nodes.role,
+    ]
+    for held in filter(None, made):
+        if boundary and held.boundary != boundary:
+            yield f"The permissions boundary of {held.kind} {held.name}, made before, is {held.boundary or 'none'}."
+
+
+def _managed(here: Place, wanted: Desired) -> WantedPolicy:
+    return WantedPolicy(wanted.managed_policy or policies.eks_managed(here), POLICY_DESCRIPTION, wanted.shared)
+
+
+SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view)

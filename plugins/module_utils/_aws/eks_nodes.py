@@ -1,0 +1,372 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What CAST AI's nodes need on EKS: a role, an instance profile, a security group, and a way into the cluster.
+
+The way in is an access entry, where the cluster has those; aws-auth is castai_aws_auth's. PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .. import _names as names
+from .._engine import Action, Made, Refused
+from .._equal import missing_tags
+from . import policies
+from .eks_wanted import Desired
+from .gateway import AccessEntry, EksCluster, Making, Principal, Profile, SecurityGroup
+from .identity import (
+    NOTHING,
+    Gateways,
+    HeldPolicy,
+    Removal,
+    WantedPolicy,
+    plan_attachments,
+    plan_policy,
+    plan_role,
+    remove_policy,
+    remove_principal,
+)
+from .policies import Place
+
+ROLE_DESCRIPTION = "EKS node instance role used by CAST AI"
+GROUP_DESCRIPTION = "CAST AI created security group that allows communication between CAST AI nodes"
+IPV6_DESCRIPTION = "Policy by which nodes used by CAST AI get IPv6 addresses"
+ENTRY_TYPE = "EC2_LINUX"
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """What there is for the nodes, under the names that it has or will have; None for absent."""
+
+    role_name: str = ""
+    role: Principal | None = None
+    attached: tuple[str, ...] = ()
+    inline: tuple[str, ...] = ()
+    """Names of the role's inline policies; read on the way back only."""
+    ipv6: HeldPolicy = field(default_factory=HeldPolicy)
+    profile_name: str = ""
+    profile: Profile | None = None
+    group: SecurityGroup | None = None
+    entry: AccessEntry | None = None
+    makers: Mapping[str, str] = field(default_factory=dict)
+    """Which other tool made the role and the profile, by name."""
+
+    def role_arn(self, wanted: Desired, here: Place) -> str:
+        """The role that nodes run with: brought, in a brought profile, found, or to be made."""
+        if wanted.node_role_arn:
+            return wanted.node_role_arn
+        if wanted.instance_profile_arn:
+            return self.profile.role_arn if self.profile else ""
+        return self.role.arn if self.role else here.iam("role", wanted.making.path, self.role_name)
+
+
+@dataclass(frozen=True)
+class CreateProfile(Action):
+    name: str = ""
+    making: Making = NOTHING
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.aws.create_profile(self.name, self.making)
+
+
+@dataclass(frozen=True)
+class TagProfile(Action):
+    """after: the tags that are set; others stay."""
+
+    name: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.aws.tag_profile(self.name, self.after)
+
+
+@dataclass(frozen=True)
+class FillProfile(Action):
+    """Put the role into the profile, in place of the one that is in it."""
+
+    name: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        if self.before:
+            gateway.aws.empty_profile(self.name, self.before)
+        gateway.aws.fill_profile(self.name, self.after)
+
+
+@dataclass(frozen=True)
+class DeleteProfile(Action):
+    name: str = ""
+    role: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        if self.role:
+            gateway.aws.empty_profile(self.name, self.role)
+        gateway.aws.delete_profile(self.name)
+
+
+@dataclass(frozen=True)
+class CreateGroup(Action):
+    vpc_id: str = ""
+    name: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
+        return {"group_id": gateway.aws.create_group(self.vpc_id, self.name, GROUP_DESCRIPTION, self.after["tags"])}
+
+
+@dataclass(frozen=True)
+class OnGroup(Action):
+    """An action on the security group. group_id: empty for the one that this run creates."""
+
+    group_id: str = ""
+
+    def id(self, made: Made) -> str:
+        return self.group_id or str(made["group_id"])
+
+
+@dataclass(frozen=True)
+class TagGroup(OnGroup):
+    """after: the tags that are set; others stay."""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.aws.tag_ec2(self.id(made), self.after)
+
+
+@dataclass(frozen=True)
+class AllowEgress(OnGroup):
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.aws.allow_egress(self.id(made))
+
+
+@dataclass(frozen=True)
+class AllowItself(OnGroup):
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.aws.allow_itself(self.id(made))
+
+
+@dataclass(frozen=True)
+class DeleteGroup(OnGroup):
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.aws.delete_group(self.id(made))
+
+
+@dataclass(frozen=True)
+class CreateAccessEntry(Action):
+    cluster: str = ""
+    arn: str = ""
+    kind: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.aws.create_access_entry(self.cluster, self.arn, self.kind, self.tags)
+
+
+@dataclass(frozen=True)
+class DeleteAccessEntry(Action):
+    cluster: str = ""
+    arn: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.aws.delete_access_entry(self.cluster, self.arn)
+
+
+def check_nodes(nodes: Nodes, wanted: Desired, eks: EksCluster, here: Place) -> None:
+    """Raise Refused for what is brought but no use, and for what belongs to another cluster."""
+    mark = names.short_id(wanted.cluster_id)
+    if wanted.node_role_arn:
+        _check_brought_role(nodes.role, wanted.node_role_arn, here)
+    elif nodes.role:
+        wanted.owner.check(f"Role {nodes.role_name}", nodes.role, mark in nodes.role_name)
+    if wanted.instance_profile_arn:
+        _check_brought_profile(nodes.profile, wanted, here)
+    elif nodes.profile:
+        wanted.owner.check(f"Instance profile {nodes.profile_name}", nodes.profile, mark in nodes.profile_name)
+    if wanted.security_group_id:
+        if nodes.group is None or nodes.group.vpc_id != eks.vpc_id:
+            vpc = f"{eks.vpc_id}, the VPC of cluster {eks.name},"
+            raise Refused(f"security_group_id: {vpc} has no group {wanted.security_group_id}.")
+    elif nodes.group:
+        wanted.owner.check(f"Security group {nodes.group.name}", nodes.group, False)
+
+
+def _check_brought_role(role: Principal | None, arn: str, here: Place) -> None:
+    if role is None or role.arn != arn:
+        raise Refused(f"node_role_arn: IAM has no role {arn} in account {here.account}.")
+    if not policies.trusts(role.trust, "Service", here.ec2_service):
+        raise Refused(f"node_role_arn: role {role.name} does not trust {here.ec2_service}, as nodes need.")
+
+
+def _check_brought_profile(profile: Profile | None, wanted: Desired, here: Place) -> None:
+    arn = wanted.instance_profile_arn
+    if profile is None or profile.arn != arn:
+        raise Refused(f"instance_profile_arn: IAM has no instance profile {arn} in account {here.account}.")
+    if not profile.role:
+        raise Refused(f"instance_profile_arn: there is no role in {arn}.")
+    if wanted.node_role_arn not in ("", profile.role_arn):
+        raise Refused(
+            f"node_role_arn is {wanted.node_role_arn}, but the role in {arn} is {profile.role_arn}: leave one out."
+        )
+
+
+def plan_nodes(nodes: Nodes, wanted: Desired, eks: EksCluster, here: Place) -> Iterator[Action]:
+    if not wanted.node_role_brought:
+        yield from _plan_role(nodes, wanted, eks, here)
+    if not wanted.instance_profile_arn:
+        yield from _plan_profile(nodes, wanted)
+    if not wanted.security_group_id:
+        yield from _plan_group(nodes.group, wanted, eks)
+
+
+def _plan_role(nodes: Nodes, wanted: Desired, eks: EksCluster, here: Place) -> Iterator[Action]:
+    arns = [*policies.aws_managed(here.partition, policies.OF_NODES), *wanted.node_policies]
+    if eks.ip_family == "ipv6":
+        ipv6 = WantedPolicy(policies.IPV6_NODES, IPV6_DESCRIPTION, wanted.shared)
+        yield from plan_policy(nodes.ipv6, ipv6, wanted.owner, wanted.making, nodes.attached)
+        arns.append(nodes.ipv6.arn)
+    trust = policies.trust_nodes(here)
+    yield from plan_role(nodes.role, nodes.role_name, trust, ROLE_DESCRIPTION, wanted.making)
+    yield from plan_attachments("role", nodes.role_name, nodes.attached, arns)
+
+
+def _plan_profile(nodes: Nodes, wanted: Desired) -> Iterator[Action]:
+    name, profile = nodes.profile_name, nodes.profile
+    target = f"iam/instance-profile/{name}"
+    if profile is None:
+        yield CreateProfile(f"create instance profile {name}", target, None, {"name": name}, name, wanted.making)
+    else:
+        tags = missing_tags(wanted.making.tags, profile.tags)
+        if tags:
+            yield TagProfile(f"tag instance profile {name}", f"{target}/tags", dict(profile.tags), tags, name)
+    held = profile.role if profile else ""
+    if held != nodes.role_name:
+        instead = f" in place of {held}" if held else ""
+        yield FillProfile(
+            f"put role {nodes.role_name} into instance profile {name}{instead}",
+            f"{target}/role",
+            held or None,
+            nodes.role_name,
+            name,
+        )
+
+
+def _plan_group(group: SecurityGroup | None, wanted: Desired, eks: EksCluster) -> Iterator[Action]:
+    name = names.node_security_group(wanted.name)
+    tags, target = {"Name": name, **wanted.making.tags}, f"ec2/security-group/{name}"
+    if group is None:
+        after = {"name": name, "tags": tags}
+        yield CreateGroup(f"create security group {name} in {eks.vpc_id}", target, None, after, eks.vpc_id, name)
+    else:
+        missing = missing_tags(tags, group.tags)
+        if missing:
+            yield TagGroup(f"tag security group {name}", f"{target}/tags", dict(group.tags), missing, group.id)
+        # EC2 gives a new group of a VPC the rule that lets all traffic out.
+        if not group.egress_all:
+            yield AllowEgress(
+                f"let all traffic out of security group {name}", f"{target}/egress", None, "all", group.id
+            )
+    if group is None or not group.ingress_self:
+        yield AllowItself(
+            f"let security group {name} reach itself",
+            f"{target}/ingress",
+            None,
+            "all from itself",
+            group.id if group else "",
+        )
+
+
+def plan_entry(nodes: Nodes, wanted: Desired, eks: EksCluster, here: Place) -> Iterator[Action]:
+    if not eks.access_entries:
+        return
+    arn = nodes.role_arn(wanted, here)
+    if nodes.entry is None:
+        yield access_entry(wanted, arn, ENTRY_TYPE, "the nodes' role")
+    elif nodes.entry.type != ENTRY_TYPE:
+        raise Refused(
+            f"The access entry of {arn} in cluster {eks.name} is of type {nodes.entry.type}, by which Linux nodes"
+            " cannot join: delete it, or bring another role by node_role_arn."
+        )
+
+
+def access_entry(wanted: Desired, arn: str, kind: str, whose: str) -> CreateAccessEntry:
+    return CreateAccessEntry(
+        f"create an access entry for {whose}, {arn}, in cluster {wanted.name}",
+        f"eks/access-entry/{arn}",
+        None,
+        {"type": kind},
+        wanted.name,
+        arn,
+        kind,
+        wanted.making.tags,
+    )
+
+
+def remove_entry(entry: AccessEntry | None, wanted: Desired) -> Iterator[Removal]:
+    if entry is None:
+        return
+    ours = entry.tags.get(names.TAG_CLUSTER_ID) == wanted.cluster_id
+    delete = DeleteAccessEntry(
+        f"delete the access entry of {entry.arn} in cluster {wanted.name}",
+        f"eks/access-entry/{entry.arn}",
+        {"type": entry.type},
+        None,
+        wanted.name,
+        entry.arn,
+    )
+    kept = "" if ours else "it carries no tag of this cluster"
+    yield Removal(f"access entry of {entry.arn}", kept, (delete,) if ours else ())
+
+
+def remove_nodes(nodes: Nodes, wanted: Desired, here: Place) -> Iterator[Removal]:
+    """What uses an object goes before it."""
+    mark = names.short_id(wanted.cluster_id)
+    if nodes.profile:
+        yield _remove_profile(nodes.profile, nodes.role_name, wanted, mark in nodes.profile_name)
+    detached: Collection[str] = ()
+    if wanted.node_role_arn:
+        yield Removal(f"role {wanted.node_role_arn}", "it was given by node_role_arn")
+    elif nodes.role:
+        kept = wanted.owner.objection(nodes.role, mark in nodes.role_name)
+        if kept:
+            yield Removal(f"role {nodes.role_name}", f"it {kept}")
+        else:
+            ours = {*policies.aws_managed(here.partition, policies.OF_NODES), *wanted.node_policies, nodes.ipv6.arn}
+            detached = nodes.attached
+            yield remove_principal(nodes.role, nodes.attached, ours, dict.fromkeys(nodes.inline), "")
+    if nodes.ipv6.policy:
+        objection = wanted.owner.objection(nodes.ipv6.policy, nodes.ipv6.arn in nodes.attached)
+        shared = "the clusters of the account share it" if wanted.shared else ""
+        yield remove_policy(nodes.ipv6, shared or (f"it {objection}" if objection else ""), detached)
+    if wanted.security_group_id:
+        yield Removal(f"security group {wanted.security_group_id}", "it was given by security_group_id")
+    elif nodes.group:
+        yield _remove_group(nodes.group, wanted)
+
+
+def _remove_profile(profile: Profile, role: str, wanted: Desired, evidence: bool) -> Removal:
+    objection = wanted.owner.objection(profile, evidence)
+    kept = f"it {objection}" if objection else ""
+    if wanted.instance_profile_arn:
+        kept = "it was given by instance_profile_arn"
+    elif profile.role not in ("", role):
+        kept = f"others put role {profile.role} into it"
+    delete = DeleteProfile(
+        f"delete instance profile {profile.name}",
+        f"iam/instance-profile/{profile.name}",
+        {"role": profile.role},
+        None,
+        profile.name,
+        profile.role,
+    )
+    return Removal(f"instance profile {profile.name}", kept, () if kept else (delete,))
+
+
+def _remove_group(group: SecurityGroup, wanted: Desired) -> Removal:
+    objection = wanted.owner.objection(group, False)
+    delete = DeleteGroup(
+        f"delete security group {group.name}", f"ec2/security-group/{group.name}", {"id": group.id}, None, group.id
+    )
+    return Removal(
+        f"security group {group.name}", f"it {objection}" if objection else "", () if objection else (delete,)
+    )

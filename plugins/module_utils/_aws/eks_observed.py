@@ -1,0 +1,199 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What there is of CAST AI's identity on EKS, in AWS and at CAST AI: reads only. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Callable
+
+from .. import _names as names
+from .._castai.gateway import CastAi, Cluster
+from .._engine import UNKNOWN, gather
+from .eks_nodes import Nodes
+from .eks_wanted import (
+    Desired,
+    Parameters,
+    node_role_names,
+    place,
+    policy_arns,
+    policy_names,
+    profile_names,
+    role_names,
+    user_names,
+)
+from .gateway import AccessEntry, Aws, EksCluster, Policy, Principal
+from .identity import HeldPolicy, choose
+from .keys import HeldKeys
+from .policies import Document, Place
+
+
+@dataclass(frozen=True)
+class Identity:
+    """CAST AI's role or user under the name that it has or will have; principal: None for absent."""
+
+    name: str = ""
+    principal: Principal | None = None
+    maker: str = ""
+    """Which other tool's name it has, empty for the vendor's script's, which is ours too."""
+    attached: tuple[str, ...] = ()
+    inline: Document | None = None
+    """The restricted policy's document."""
+    others: tuple[str, ...] = ()
+    """Names of all inline policies; read on the way back only."""
+    keys: HeldKeys = field(default_factory=HeldKeys)
+    entry: AccessEntry | None = None
+    """A user's access entry, and the access policies associated with it."""
+    access_policies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Current:
+    """What is there. eks, record: None for absent; principal_arn: CAST AI's own in AWS, empty for none yet."""
+
+    eks: EksCluster | None
+    record: Cluster | None
+    principal_arn: str = ""
+    identity: Identity = field(default_factory=Identity)
+    managed: HeldPolicy = field(default_factory=HeldPolicy)
+    restricted: HeldPolicy = field(default_factory=HeldPolicy)
+    nodes: Nodes = field(default_factory=Nodes)
+
+
+@dataclass(frozen=True)
+class Systems:
+    castai: CastAi
+    aws: Aws
+
+    def close(self) -> None:
+        """Nothing is kept open between calls."""
+
+
+def connect(params: Parameters, wanted: Desired) -> Systems:
+    return Systems(CastAi(params["castai_api_url"], params["castai_api_key"], params["validate_certs"]), Aws(params))
+
+
+def observe(gateway: Systems, wanted: Desired) -> Current:
+    """Round 1: EKS and CAST AI. Round 2: every object by its name. Round 3: what is in and attached to them."""
+    aws, castai, user = gateway.aws, gateway.castai, wanted.user_mode
+    first = gather(
+        eks=partial(aws.describe_cluster, wanted.name),
+        record=_read(castai.get_cluster, wanted.cluster_id),
+        principal=_read(castai.get_principal, wanted.cluster_id, when=not user),
+    )
+    eks, record = first["eks"], first["record"]
+    if eks is None:
+        return Current(None, record)
+    here = place(eks, wanted)
+    principals = user_names(wanted) if user else role_names(record, wanted)
+    node_roles, profiles = node_role_names(wanted), profile_names(wanted)
+    sought = {
+        "managed": policy_names(names.MANAGED_POLICY, wanted.shared, wanted),
+        "restricted": policy_names(names.RESTRICTED_POLICY, False, wanted) if user else {},
+        "ipv6": policy_names(names.IPV6_POLICY, wanted.shared, wanted) if eks.ip_family == "ipv6" else {},
+    }
+    arns = {arn for known in sought.values() for name in known for arn in policy_arns(here, wanted, name)}
+    second = gather(
+        **{f"principal {name}": _read(aws.get_user if user else aws.get_role, name) for name in principals},
+        **{f"keys {name}": _read(aws.list_keys, name, when=user) for name in principals},
+        **{f"node {name}": _read(aws.get_role, name) for name in node_roles},
+        **{f"profile {name}": _read(aws.get_profile, name) for name in profiles},
+        **{arn: _read(aws.get_policy, arn) for arn in sorted(arns)},
+        group=_read(aws.get_group, wanted.security_group_id)
+        if wanted.security_group_id
+        else _read(aws.find_group, eks.vpc_id, names.node_security_group(wanted.name)),
+    )
+
+    def chosen(kind: str, makers: Mapping[str, str]) -> tuple[str, Any]:
+        name = choose({name: second[f"{kind} {name}"] for name in makers}, makers, wanted.owner)
+        return name, second.get(f"{kind} {name}")
+
+    name, principal = chosen("principal", principals)
+    node_name, node = chosen("node", node_roles)
+    profile_name, profile = chosen("profile", profiles)
+    held = {kind: _held_policy(second, known, here, wanted) for kind, known in sought.items()}
+    makers = {**node_roles, **profiles}
+    nodes = Nodes(
+        role_name=node_name,
+        role=node,
+        ipv6=held["ipv6"],
+        profile_name=profile_name,
+        profile=profile,
+        group=second["group"],
+        makers={name: makers.get(name, "") for name in (node_name, profile_name)},
+    )
+    kind, back = "user" if user else "role", not wanted.present
+    node_arn, entries = nodes.role_arn(wanted, here), eks.access_entries
+    arn = principal.arn if principal else ""
+    third = gather(
+        attached=_read(aws.list_attached, kind, name, when=bool(principal)),
+        inline=_read(aws.get_inline, kind, name, names.RESTRICTED_POLICY, when=bool(principal)),
+        others=_read(aws.list_inline, kind, name, when=bool(principal) and back),
+        entry=_read(aws.get_access_entry, eks.name, arn, when=bool(arn) and user and entries),
+        access_policies=_read(aws.list_access_policies, eks.name, arn, when=bool(arn) and user and entries),
+        node_attached=_read(aws.list_attached, "role", node_name, when=bool(node)),
+        node_inline=_read(aws.list_inline, "role", node_name, when=bool(node) and back),
+        node_entry=_read(aws.get_access_entry, eks.name, node_arn, when=bool(node_arn) and entries),
+        **{
+            f"document {kind}": _read(aws.get_policy_document, found.policy.arn, found.policy.version)
+            for kind, found in held.items()
+            if found.policy
+        },
+    )
+    documents = {kind: replace(found, document=third.get(f"document {kind}")) for kind, found in held.items()}
+    return Current(
+        eks,
+        record,
+        first["principal"] or "",
+        Identity(
+            name=name,
+            principal=principal,
+            maker=principals.get(name, ""),
+            attached=third["attached"] or (),
+            inline=third["inline"],
+            others=third["others"] or (),
+            keys=HeldKeys(
+                second[f"keys {name}"] or (),
+                principal.tags if principal else {},
+                record.credentials_id if record else "",
+            ),
+            entry=third["entry"],
+            access_policies=third["access_policies"] or (),
+        ),
+        documents["managed"],
+        documents["restricted"],
+        replace(
+            nodes,
+            attached=third["node_attached"] or (),
+            inline=third["node_inline"] or (),
+            ipv6=documents["ipv6"],
+            entry=third["node_entry"],
+        ),
+    )
+
+
+def _held_policy(
+    found: Mapping[str, Policy | None], known: Mapping[str, str], here: Place, wanted: Desired
+) -> HeldPolicy:
+    """Without its document. found: policies by ARN; known: the names to look under, none where it is not needed."""
+    if not known:
+        return HeldPolicy()
+    by_name = {
+        name: next(filter(None, (found[arn] for arn in policy_arns(here, wanted, name))), None) for name in known
+    }
+    name = choose(by_name, known, wanted.owner)
+    policy = by_name[name]
+    return HeldPolicy(name, policy.arn if policy else policy_arns(here, wanted, name)[0], policy)
+
+
+def _read(call: Callable[..., Any], *arguments: str, when: bool = True) -> Callable[[], Any]:
+    """A read, or none where it is not needed, or where an argument holds an id that only a run will know."""
+    return partial(call, *arguments) if when and not any(UNKNOWN in text for text in arguments) else _nothing
+
+
+def _nothing() -> None:
+    return None

@@ -1,0 +1,196 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a user asks for of CAST AI's identity on EKS, and the names that objects have or get. Pure.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .. import _names as names
+from .._castai.gateway import Cluster
+from .._engine import Refused
+from .._options import AWS_RULES, aws_options, castai_options
+from .gateway import EksCluster, Making
+from .identity import Owner, short_arn
+from .policies import Document, Place
+
+Parameters = Mapping[str, Any]
+
+OPTIONS: dict[str, Any] = {
+    "argument_spec": {
+        **castai_options(),
+        **aws_options(),
+        "account_id": {"type": "str"},
+        "adopt": {"type": "bool", "default": False},
+        "cluster_id": {"type": "str", "required": True},
+        "hand_over": {"type": "bool", "default": True},
+        "identity": {"type": "str", "choices": ["role", "user"], "default": "role"},
+        "instance_profile_arn": {"type": "str"},
+        "managed_policy": {"type": "dict"},
+        "name": {"type": "str", "required": True},
+        "node_policies": {"type": "list", "elements": "str", "default": []},
+        "node_role_arn": {"type": "str"},
+        "path": {"type": "str", "default": "/"},
+        "permissions_boundary": {"type": "str"},
+        "policy_scope": {"type": "str", "choices": ["cluster", "account"], "default": "cluster"},
+        "prepare": {"type": "bool", "default": True},
+        "restricted_policy": {"type": "dict"},
+        "role_arn": {"type": "str"},
+        "security_group_id": {"type": "str"},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "tags": {"type": "dict", "default": {}},
+        "user_access": {"type": "str", "choices": ["cluster_admin", "none"], "default": "cluster_admin"},
+        "vpc_account_id": {"type": "str"},
+    },
+    **AWS_RULES,
+}
+
+_BROUGHT = {
+    "role_arn": r"arn:[^:]+:iam::\d{12}:role/\S+",
+    "node_role_arn": r"arn:[^:]+:iam::\d{12}:role/\S+",
+    "instance_profile_arn": r"arn:[^:]+:iam::\d{12}:instance-profile/\S+",
+    "security_group_id": r"sg-\w+",
+    "permissions_boundary": r"arn:[^:]+:iam::(\d{12}|aws):policy/\S+",
+    "account_id": r"\d{12}",
+    "vpc_account_id": r"\d{12}",
+}
+
+
+@dataclass(frozen=True)
+class Desired:
+    """What the user asks for. Empty strings where nothing is given; role_arn and its like are brought, not made."""
+
+    name: str
+    region: str
+    account_id: str
+    cluster_id: str
+    user_mode: bool
+    prepare: bool
+    hand_over: bool
+    present: bool
+    owner: Owner
+    role_arn: str
+    node_role_arn: str
+    instance_profile_arn: str
+    security_group_id: str
+    managed_policy: Document | None
+    restricted_policy: Document | None
+    node_policies: tuple[str, ...]
+    shared: bool
+    """Whether policies are those that the account's clusters share."""
+    making: Making
+    user_access: bool
+    """Whether the user of user mode gets full control of the cluster."""
+    vpc_account_id: str
+
+    @property
+    def node_role_brought(self) -> bool:
+        """A profile of the user's own comes with a role in it."""
+        return bool(self.node_role_arn or self.instance_profile_arn)
+
+
+def desired(params: Parameters) -> Desired:
+    found = _problems(params)
+    if found:
+        raise Refused(" ".join(f"{problem}." for problem in found))
+    name, cluster_id = params["name"], params["cluster_id"]
+    tags = {**{key: str(value) for key, value in params["tags"].items()}, **names.iam_tags(name, cluster_id)}
+    return Desired(
+        name=name,
+        region=params["region"],
+        account_id=params.get("account_id") or "",
+        cluster_id=cluster_id,
+        user_mode=params["identity"] == "user",
+        prepare=params["prepare"],
+        hand_over=params["hand_over"],
+        present=params["state"] == "present",
+        owner=Owner(name, cluster_id, params["adopt"]),
+        role_arn=params.get("role_arn") or "",
+        node_role_arn=params.get("node_role_arn") or "",
+        instance_profile_arn=params.get("instance_profile_arn") or "",
+        security_group_id=params.get("security_group_id") or "",
+        managed_policy=params.get("managed_policy") or None,
+        restricted_policy=params.get("restricted_policy") or None,
+        node_policies=tuple(params["node_policies"]),
+        shared=params["policy_scope"] == "account",
+        making=Making(params["path"], params.get("permissions_boundary") or "", tags),
+        user_access=params["user_access"] == "cluster_admin",
+        vpc_account_id=params.get("vpc_account_id") or "",
+    )
+
+
+def _problems(params: Parameters) -> list[str]:
+    found = [names.eks_cluster_problem(params["name"]), names.cluster_id_problem(params["cluster_id"])]
+    if not params.get("region"):
+        found.append("region is not set: give the AWS region of the cluster, by the option region or by AWS_REGION")
+    if not re.fullmatch(r"/([!-~]+/)?", params["path"]):
+        found.append(f"path is {params['path']!r}: give an IAM path that starts and ends with '/'")
+    for option, pattern in _BROUGHT.items():
+        if params.get(option) and not re.fullmatch(pattern, params[option]):
+            found.append(f"{option} is {params[option]!r}, which is none: correct it or leave it out")
+    if params.get("role_arn") and params["identity"] == "user":
+        found.append("role_arn goes with identity role only: leave one of them out")
+    return [problem for problem in found if problem]
+
+
+def place(eks: EksCluster, wanted: Desired) -> Place:
+    partition, account = eks.arn.split(":")[1], eks.account_id
+    return Place(partition, account, eks.region, eks.name, eks.vpc_id, wanted.vpc_account_id or account)
+
+
+# Names to look under, in order, and which tool uses each; empty for ours, which the vendor's script uses too.
+
+
+def role_names(record: Cluster | None, wanted: Desired) -> dict[str, str]:
+    """Of CAST AI's role: the recorded one first."""
+    if wanted.user_mode:
+        return {}
+    if wanted.role_arn:
+        return {short_arn(wanted.role_arn): ""}
+    known = {
+        names.eks_role(wanted.name, wanted.cluster_id): "",
+        **names.eks_roles_of_others(wanted.name, wanted.cluster_id),
+    }
+    recorded = short_arn(record.facts.get("assumeRoleArn", "")) if record else ""
+    return {recorded: known.get(recorded, "somebody else"), **known} if recorded else known
+
+
+def user_names(wanted: Desired) -> dict[str, str]:
+    return dict.fromkeys(names.eks_users(wanted.name, wanted.cluster_id), "") if wanted.user_mode else {}
+
+
+def policy_names(base: str, shared: bool, wanted: Desired) -> dict[str, str]:
+    return dict.fromkeys((base,) if shared else names.cluster_policies(base, wanted.name, wanted.cluster_id), "")
+
+
+def policy_arns(here: Place, wanted: Desired, name: str) -> tuple[str, ...]:
+    """Where a policy may be: IAM finds it by its path only, and other tools give none."""
+    return tuple(dict.fromkeys(here.iam("policy", path, name) for path in (wanted.making.path, "/")))
+
+
+def node_role_names(wanted: Desired) -> dict[str, str]:
+    if wanted.node_role_arn:
+        return {short_arn(wanted.node_role_arn): ""}
+    if wanted.instance_profile_arn:
+        return {}
+    return {
+        names.eks_node_role(wanted.name, wanted.cluster_id): "",
+        **names.eks_node_roles_of_others(wanted.name),
+    }
+
+
+def profile_names(wanted: Desired) -> dict[str, str]:
+    if wanted.instance_profile_arn:
+        return {short_arn(wanted.instance_profile_arn): ""}
+    return {
+        names.eks_node_role(wanted.name, wanted.cluster_id): "",
+        **names.eks_profiles_of_others(wanted.name, wanted.cluster_id),
+    }

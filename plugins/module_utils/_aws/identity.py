@@ -1,0 +1,387 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Roles, users and policies in IAM, and whose they are. PRIVATE to the collection.
+
+Shared by every kind of cluster on AWS. Only what is this cluster's is changed; what is attached by others stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol, Union
+
+from .._castai.gateway import CastAi
+from .._engine import UNKNOWN, Action, Made, Refused
+from .._equal import missing_tags, same_policy
+from .._names import TAG_CLUSTER, TAG_CLUSTER_ID
+from .gateway import Aws, Making, Policy, Principal, Profile, SecurityGroup
+from .policies import Document, external_ids
+
+Owned = Union[Principal, Policy, Profile, SecurityGroup]
+
+NOTHING = Making("/", "", {})
+
+
+class Gateways(Protocol):
+    """What the actions here need: AWS, and CAST AI for the hand-over."""
+
+    @property
+    def aws(self) -> Aws: ...
+
+    @property
+    def castai(self) -> CastAi: ...
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The cluster that objects are made for, and how to tell its own from others'."""
+
+    cluster: str
+    cluster_id: str
+    adopt: bool
+
+    def others(self, held: Owned) -> set[str]:
+        """Ids of the other clusters that an object says it is of."""
+        return _marks(held) - {self.cluster_id}
+
+    def objection(self, held: Owned, evidence: bool) -> str:
+        """Why an object is not this cluster's to change, or an empty text.
+
+        evidence: other signs that it is (CAST AI's record, the cluster's id in its name, its attachment to what is).
+        """
+        others = self.others(held)
+        if others:
+            name = held.tags.get(TAG_CLUSTER)
+            return f"belongs to another cluster, {', '.join(sorted(others))}{f' ({name})' if name else ''}"
+        if not (_marks(held) or evidence or self.adopt):
+            return f"carries nothing that tells whether it is cluster {self.cluster}'s"
+        return ""
+
+    def check(self, what: str, held: Owned, evidence: bool) -> None:
+        """Raise Refused for an object that is not this cluster's to change."""
+        objection = self.objection(held, evidence)
+        if objection:
+            advice = (
+                f"give cluster {self.cluster} one of its own by the option for it"
+                if self.others(held)
+                else "set adopt to true to take it over"
+            )
+            raise Refused(f"{what} {objection}: {advice}, or delete it if nothing needs it.")
+
+
+def choose(found: Mapping[str, Owned | None], makers: Mapping[str, str], owner: Owner) -> str:
+    """The name of the object to work with: the first that is there and not another cluster's, else one to create.
+
+    makers: the names to look under, in order, and which other tool uses each. Under those without we create, under the
+    last of them whatever is there. Empty where there is no name.
+    """
+    for name in makers:
+        held = found.get(name)
+        if held and not owner.others(held):
+            return name
+    ours = [name for name, maker in makers.items() if not maker]
+    return next((name for name in ours if found.get(name) is None), ours[-1] if ours else "")
+
+
+@dataclass(frozen=True)
+class WantedPolicy:
+    """A customer-managed policy. shared: other clusters use it too, so that it is created when absent and then left."""
+
+    document: Document
+    description: str
+    shared: bool = False
+
+
+@dataclass(frozen=True)
+class HeldPolicy:
+    """A policy under the name that it has or will have; policy: None for absent, document: of the default version."""
+
+    name: str = ""
+    arn: str = ""
+    policy: Policy | None = None
+    document: Document | None = None
+
+
+@dataclass(frozen=True)
+class Removal:
+    """One thing on the way back: the actions that take it away, or why it is kept, or both where it is kept bare."""
+
+    thing: str
+    kept: str = ""
+    actions: tuple[Action, ...] = ()
+
+
+@dataclass(frozen=True)
+class CreatePolicy(Action):
+    name: str = ""
+    description: str = ""
+    making: Making = NOTHING
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.aws.create_policy(self.name, self.after, self.description, self.making)
+
+
+@dataclass(frozen=True)
+class UpdatePolicy(Action):
+    arn: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.aws.update_policy(self.arn, self.after)
+
+
+@dataclass(frozen=True)
+class DeletePolicy(Action):
+    arn: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.aws.delete_policy(self.arn)
+
+
+@dataclass(frozen=True)
+class TagPolicy(Action):
+    """after: the tags that are set; others stay."""
+
+    arn: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.aws.tag_policy(self.arn, self.after)
+
+
+@dataclass(frozen=True)
+class CreateRole(Action):
+    """after: the trust policy, whose principal may be known only now."""
+
+    name: str = ""
+    description: str = ""
+    making: Making = NOTHING
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.aws.create_role(self.name, _filled(self.after, made), self.description, self.making)
+
+
+@dataclass(frozen=True)
+class CreateUser(Action):
+    name: str = ""
+    making: Making = NOTHING
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.aws.create_user(self.name, self.making)
+
+
+@dataclass(frozen=True)
+class OnPrincipal(Action):
+    """An action on one role or user."""
+
+    kind: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class SetTrust(OnPrincipal):
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.aws.set_trust(self.name, _filled(self.after, made))
+
+
+@dataclass(frozen=True)
+class TagPrincipal(OnPrincipal):
+    """after: the tags that are set; others stay."""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.aws.tag_principal(self.kind, self.name, self.after)
+
+
+@dataclass(frozen=True)
+class DeletePrincipal(OnPrincipal):
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.aws.delete_principal(self.kind, self.name)
+
+
+@dataclass(frozen=True)
+class Attach(OnPrincipal):
+    arn: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.aws.attach(self.kind, self.name, self.arn)
+
+
+@dataclass(frozen=True)
+class Detach(OnPrincipal):
+    arn: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.aws.detach(self.kind, self.name, self.arn)
+
+
+@dataclass(frozen=True)
+class PutInline(OnPrincipal):
+    policy: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.aws.put_inline(self.kind, self.name, self.policy, self.after)
+
+
+@dataclass(frozen=True)
+class DeleteInline(OnPrincipal):
+    policy: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.aws.delete_inline(self.kind, self.name, self.policy)
+
+
+def plan_policy(
+    held: HeldPolicy, wanted: WantedPolicy, owner: Owner, making: Making, attached: Collection[str]
+) -> Iterator[Action]:
+    """attached: what the cluster's own identity has attached, which tells that an unmarked policy is this cluster's."""
+    target = f"iam/policy/{held.name}"
+    if held.policy is None:
+        elsewhere = next((arn for arn in attached if short_arn(arn) == held.name), "")
+        if elsewhere:  # a name is there once in an account, whatever its path
+            raise Refused(f"Policy {elsewhere} has another path than {making.path}: set path to that one.")
+        yield CreatePolicy(
+            f"create policy {held.name}", target, None, wanted.document, held.name, wanted.description, making
+        )
+        return
+    if wanted.shared:
+        return
+    owner.check(f"Policy {held.name}", held.policy, held.arn in attached)
+    if not same_policy(held.document, wanted.document):
+        yield UpdatePolicy(f"bring policy {held.name} up to date", target, held.document, wanted.document, held.arn)
+    tags = missing_tags(making.tags, held.policy.tags)
+    if tags:
+        yield TagPolicy(f"tag policy {held.name}", f"{target}/tags", dict(held.policy.tags), tags, held.arn)
+
+
+def plan_role(held: Principal | None, name: str, trust: Document, description: str, making: Making) -> Iterator[Action]:
+    """The role itself, its trust and tags; whose it is has been checked."""
+    if held is None:
+        yield CreateRole(f"create role {name}", f"iam/role/{name}", None, trust, name, description, making)
+        return
+    if not same_policy(held.trust, trust):
+        yield SetTrust(
+            f"set the trust policy of role {name}", f"iam/role/{name}", dict(held.trust), trust, "role", name
+        )
+    yield from _plan_tags(held, making.tags)
+
+
+def plan_user(held: Principal | None, name: str, making: Making, journal: Mapping[str, str]) -> Iterator[Action]:
+    """journal: tags beside the usual ones, for a user that another tool made."""
+    if held is None:
+        yield CreateUser(f"create user {name}", f"iam/user/{name}", None, {"name": name}, name, making)
+    else:
+        yield from _plan_tags(held, {**making.tags, **journal})
+
+
+def _plan_tags(held: Principal, wanted: Mapping[str, str]) -> Iterator[Action]:
+    tags = missing_tags(wanted, held.tags)
+    if tags:
+        yield TagPrincipal(
+            f"tag {held.kind} {held.name}",
+            f"iam/{held.kind}/{held.name}/tags",
+            {key: held.tags[key] for key in tags if key in held.tags},
+            tags,
+            held.kind,
+            held.name,
+        )
+
+
+def plan_attachments(
+    kind: str, name: str, held: Iterable[str], wanted: Iterable[str], replaced: Iterable[str] = ()
+) -> Iterator[Action]:
+    """Attach what is missing, then detach what it replaces; everything else that is attached is other people's."""
+    have = set(held)
+    for arn in wanted:
+        if arn not in have:
+            yield Attach(
+                f"attach {short_arn(arn)} to {kind} {name}",
+                f"iam/{kind}/{name}/{arn}",
+                None,
+                "attached",
+                kind,
+                name,
+                arn,
+            )
+    for arn in replaced:
+        if arn in have:
+            yield Detach(
+                f"detach {short_arn(arn)} from {kind} {name}",
+                f"iam/{kind}/{name}/{arn}",
+                "attached",
+                None,
+                kind,
+                name,
+                arn,
+            )
+
+
+def plan_inline(kind: str, name: str, policy: str, held: Document | None, wanted: Document) -> Iterator[Action]:
+    if not same_policy(held, wanted):
+        yield PutInline(
+            f"write inline policy {policy} of {kind} {name}",
+            f"iam/{kind}/{name}/{policy}",
+            held,
+            wanted,
+            kind,
+            name,
+            policy,
+        )
+
+
+def remove_principal(
+    held: Principal, attached: Iterable[str], ours: Collection[str], inline: Mapping[str, Document | None], own: str
+) -> Removal:
+    """The role or user and what we hung on it; where others hung something on it, it stays with that.
+
+    ours: ARNs of policies that we attach; inline: its inline policies, of which own is ours.
+    """
+    kind, name = held.kind, held.name
+    mine = [arn for arn in attached if arn in ours]
+    foreign = [*(arn for arn in attached if arn not in ours), *(policy for policy in inline if policy != own)]
+    actions = [*plan_attachments(kind, name, mine, (), mine)]
+    if own in inline:
+        actions.append(delete_inline(kind, name, own, inline[own]))
+    if not foreign:
+        actions.append(
+            DeletePrincipal(f"delete {kind} {name}", f"iam/{kind}/{name}", {"arn": held.arn}, None, kind, name)
+        )
+    kept = f"others gave it {', '.join(map(short_arn, foreign))}" if foreign else ""
+    return Removal(f"{kind} {name}", kept, tuple(actions))
+
+
+def remove_policy(held: HeldPolicy, why_kept: str, detached: Collection[str]) -> Removal:
+    """detached: what was taken from the only principal of ours that had it attached."""
+    attachments = (held.policy.attachments if held.policy else 0) - (held.arn in detached)
+    kept = why_kept or ("others have it attached" if attachments > 0 else "")
+    delete = DeletePolicy(f"delete policy {held.name}", f"iam/policy/{held.name}", held.document, None, held.arn)
+    return Removal(f"policy {held.name}", kept, () if kept else (delete,))
+
+
+def delete_inline(kind: str, name: str, policy: str, held: Document | None) -> DeleteInline:
+    return DeleteInline(
+        f"delete inline policy {policy} of {kind} {name}", f"iam/{kind}/{name}/{policy}", held, None, kind, name, policy
+    )
+
+
+def short_arn(arn: str) -> str:
+    """The name in an ARN; a name stays as it is."""
+    return arn.rpartition("/")[2]
+
+
+def _marks(held: Owned) -> set[str]:
+    """Ids of the clusters that an object says it is of, by its tag or its trust policy."""
+    trust = external_ids(held.trust) if isinstance(held, Principal) else []
+    return {mark for mark in (held.tags.get(TAG_CLUSTER_ID), *trust) if mark}
+
+
+def _filled(document: Document, made: Made) -> Document:
+    """A trust policy with CAST AI's principal put in, where this run created it."""
+    principal = made.get("principal_arn")
+    if not principal:
+        return document
+    statements = [
+        {**statement, "Principal": {"AWS": principal}} if statement["Principal"] == {"AWS": UNKNOWN} else statement
+        for statement in document["Statement"]
+    ]
+    return {**document, "Statement": statements}

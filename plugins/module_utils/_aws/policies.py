@@ -1,0 +1,215 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The documents that say what CAST AI's identity, and its nodes, may do. Pure. PRIVATE to the collection.
+
+Contents: the vendor's Terraform provider, castai/policies/eks, with the launch template's partition put right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Document = Mapping[str, Any]
+
+OF_CASTAI = ("AmazonEC2ReadOnlyAccess", "IAMReadOnlyAccess")
+OF_NODES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryReadOnly", "AmazonEKS_CNI_Policy")
+IPV6_NODES: Document = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": ["ec2:AssignIpv6Addresses"], "Resource": ["*"]}],
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a cluster is. vpc_account: the account that owns the VPC, the cluster's own unless it is shared."""
+
+    partition: str
+    account: str
+    region: str
+    cluster: str
+    vpc: str
+    vpc_account: str
+
+    @property
+    def tag(self) -> str:
+        return f"kubernetes.io/cluster/{self.cluster}"
+
+    @property
+    def ec2_service(self) -> str:
+        """EC2's service principal; China's has another domain. Source: IAM User Guide, reference_policies_elements."""
+        return "ec2.amazonaws.com.cn" if self.partition == "aws-cn" else "ec2.amazonaws.com"
+
+    def iam(self, kind: str, path: str, name: str) -> str:
+        """ARN of an IAM object of the account. kind: role, user, policy, instance-profile."""
+        return f"arn:{self.partition}:iam::{self.account}:{kind}{path}{name}"
+
+
+def eks_managed(place: Place) -> Document:
+    """What CAST AI may do in the account: pass roles to EC2 and EKS, tag, and name the parts of an instance."""
+    ec2 = f"arn:{place.partition}:ec2:*:{place.account}"
+    parts = ("network-interface", "security-group", "volume", "key-pair", "capacity-reservation")
+    return _document(
+        _allow(
+            "PassRoleEC2",
+            ["iam:PassRole"],
+            [f"arn:{place.partition}:iam::*:role/*"],
+            {"StringEquals": {"iam:PassedToService": place.ec2_service}},
+        ),
+        _allow(
+            "PassRoleEKS",
+            ["iam:PassRole"],
+            [f"arn:{place.partition}:iam::*:role/*"],
+            {"StringEquals": {"iam:PassedToService": "eks.amazonaws.com"}},
+        ),
+        _allow(
+            "NonResourcePermissions",
+            [
+                "iam:CreateServiceLinkedRole",
+                "ec2:CreateTags",
+                "ec2:DeleteKeyPair",
+                "ec2:DescribeCapacityReservations",
+                "ec2:ImportKeyPair",
+            ],
+            ["*"],
+        ),
+        _allow(
+            "RunInstancesPermissions",
+            ["ec2:RunInstances"],
+            [*(f"{ec2}:{part}/*" for part in parts), f"arn:{place.partition}:ec2:*::image/*"],
+        ),
+    )
+
+
+def eks_restricted(place: Place) -> Document:
+    """What CAST AI may do to this cluster's instances, groups and templates."""
+    here = f"{place.region}:{place.account}"
+    ec2, vpc = f"arn:{place.partition}:ec2:{here}", f"arn:{place.partition}:ec2:{place.region}:{place.vpc_account}"
+    groups = f"arn:{place.partition}:autoscaling:{here}:autoScalingGroup:*:autoScalingGroupName/*"
+    eks = f"arn:{place.partition}:eks:{here}"
+    asked = {"StringEquals": {f"aws:RequestTag/{place.tag}": "owned"}}
+    owned = {"StringEquals": {f"aws:ResourceTag/{place.tag}": "owned"}}
+    return _document(
+        _allow("RunInstancesTagRestriction", ["ec2:RunInstances"], [f"{ec2}:instance/*"], asked),
+        _allow(
+            "RunInstancesVpcRestriction",
+            ["ec2:RunInstances"],
+            [f"{vpc}:subnet/*"],
+            {"StringEquals": {"ec2:Vpc": f"{vpc}:vpc/{place.vpc}"}},
+        ),
+        _allow(
+            "InstanceActionsTagRestriction",
+            ["ec2:TerminateInstances", "ec2:StartInstances", "ec2:StopInstances", "ec2:CreateTags"],
+            [f"{ec2}:instance/*"],
+            {"StringEquals": {f"ec2:ResourceTag/{place.tag}": ["owned", "shared"]}},
+        ),
+        _allow(
+            "AutoscalingActionsTagRestriction",
+            [
+                "autoscaling:CreateAutoScalingGroup",
+                "autoscaling:DeleteAutoScalingGroup",
+                "autoscaling:ResumeProcesses",
+                "autoscaling:SuspendProcesses",
+                "autoscaling:TerminateInstanceInAutoScalingGroup",
+                "autoscaling:UpdateAutoScalingGroup",
+            ],
+            [groups],
+            {"StringEquals": {f"autoscaling:ResourceTag/{place.tag}": ["owned", "shared"]}},
+        ),
+        _allow(
+            "EKS",
+            [
+                "eks:Describe*",
+                "eks:List*",
+                "eks:TagResource",
+                "eks:UntagResource",
+                "eks:CreateNodegroup",
+                "eks:DeleteNodegroup",
+            ],
+            [f"{eks}:cluster/{place.cluster}", f"{eks}:nodegroup/{place.cluster}/*/*"],
+        ),
+        _allow("CreateLaunchTemplateWithTag", ["ec2:CreateLaunchTemplate"], ["*"], asked),
+        _allow(
+            "ManageLaunchTemplatesAndCreateNodeGroupWithLaunchTemplate",
+            [
+                "ec2:CreateLaunchTemplateVersion",
+                "ec2:DeleteLaunchTemplate",
+                "ec2:DescribeLaunchTemplateVersions",
+                "ec2:DescribeLaunchTemplates",
+            ],
+            ["*"],
+            owned,
+        ),
+        _allow(
+            "RunInstancesForEKSNodegroups",
+            ["ec2:RunInstances"],
+            [f"arn:{place.partition}:ec2:*:*:launch-template/*"],
+            owned,
+        ),
+    )
+
+
+def trust_castai(principal_arn: str, cluster_id: str) -> Document:
+    """Who may assume the role: CAST AI's principal for this cluster, with the cluster's id as external id."""
+    return _document(
+        {
+            "Effect": "Allow",
+            "Principal": {"AWS": principal_arn},
+            "Action": "sts:AssumeRole",
+            "Condition": {"StringEquals": {"sts:ExternalId": cluster_id}},
+        }
+    )
+
+
+def trust_nodes(place: Place) -> Document:
+    return _document({"Effect": "Allow", "Principal": {"Service": place.ec2_service}, "Action": "sts:AssumeRole"})
+
+
+def trusts(trust: Document, kind: str, who: str, external_id: str = "") -> bool:
+    """Whether a trust policy lets who assume the role. kind: AWS or Service; external_id: what the caller sends.
+
+    Only as far as a plain statement goes: one with conditions other than the external id is taken to hold.
+    """
+    account = f"{who.rpartition(':')[0]}:root" if kind == "AWS" else who
+    return any(
+        statement.get("Effect") == "Allow"
+        and {"sts:assumerole", "sts:*", "*"} & {action.lower() for action in _listed(statement.get("Action"))}
+        and {who, account} & set(_principals(statement, kind))
+        and _external_ids(statement) in ([], [external_id])
+        for statement in _listed(trust.get("Statement"))
+    )
+
+
+def external_ids(trust: Document) -> list[str]:
+    """The external ids that a trust policy asks for: the clusters at CAST AI that the role was made for."""
+    return [one for statement in _listed(trust.get("Statement")) for one in _external_ids(statement)]
+
+
+def aws_managed(partition: str, names: Iterable[str]) -> tuple[str, ...]:
+    """ARNs of AWS-managed policies."""
+    return tuple(f"arn:{partition}:iam::aws:policy/{name}" for name in names)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value] if value else []
+
+
+def _principals(statement: Document, kind: str) -> list[str]:
+    principal = statement.get("Principal")
+    return _listed(principal.get(kind)) if isinstance(principal, Mapping) else []
+
+
+def _external_ids(statement: Document) -> list[str]:
+    return _listed(((statement.get("Condition") or {}).get("StringEquals") or {}).get("sts:ExternalId"))
+
+
+def _document(*statements: Mapping[str, Any]) -> Document:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def _allow(sid: str, actions: list[str], resources: list[str], condition: Mapping[str, Any] | None = None) -> Document:
+    statement = {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}
+    return {**statement, "Condition": condition} if condition else statement

@@ -1,0 +1,70 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Equality by meaning, one function per kind of thing. Pure. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+def same_policy(one: Any, other: Any) -> bool:
+    """Whether two IAM policy documents say the same.
+
+    A single statement equals a list of one, a single value a list of one, and order and repetition count nowhere.
+    Actions and condition keys are compared without regard to case, as IAM does; everything else as written.
+    Source: IAM's policy grammar (reference_policies_grammar) and elements (reference_policies_elements).
+    """
+    return bool(_policy(one) == _policy(other))
+
+
+def missing_tags(wanted: Mapping[str, str], held: Mapping[str, str]) -> dict[str, str]:
+    """The wanted tags that are not held with their value; what else is held is other people's."""
+    return {key: value for key, value in wanted.items() if held.get(key) != value}
+
+
+def _policy(document: Any) -> Any:
+    if not isinstance(document, Mapping):
+        return document
+    statements = document.get("Statement") or []
+    statements = statements if isinstance(statements, list) else [statements]
+    return (
+        document.get("Version", "2008-10-17"),
+        sorted({json.dumps(_statement(statement), sort_keys=True) for statement in statements}),
+    )
+
+
+def _statement(statement: Any) -> Any:
+    """The statement with every list as a sorted list; a Sid names a statement and says nothing."""
+    if not isinstance(statement, Mapping):
+        return statement
+    found: dict[str, Any] = {}
+    for key, value in statement.items():
+        if key in ("Action", "NotAction"):
+            found[key] = sorted({item.lower() for item in _values(value)})
+        elif key in ("Resource", "NotResource"):
+            found[key] = _values(value)
+        elif key in ("Principal", "NotPrincipal"):
+            found[key] = _by_kind(value) if isinstance(value, Mapping) else {"AWS": _values(value)}
+        elif key == "Condition" and isinstance(value, Mapping):
+            found[key] = sorted(
+                (operator, name.lower(), _values(wanted))
+                for operator, keys in value.items()
+                for name, wanted in (keys.items() if isinstance(keys, Mapping) else [("", keys)])
+            )
+        elif key != "Sid":
+            found[key] = value
+    return {key: value for key, value in found.items() if value != []}
+
+
+def _by_kind(principals: Mapping[str, Any]) -> dict[str, list[str]]:
+    return {kind: _values(names) for kind, names in principals.items()}
+
+
+def _values(value: Any) -> list[str]:
+    """One value or several, as texts; IAM takes true for "true"."""
+    values = value if isinstance(value, list) else [value]
+    return sorted({item if isinstance(item, str) else json.dumps(item) for item in values})

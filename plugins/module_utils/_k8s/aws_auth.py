@@ -1,0 +1,231 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One mapping of ConfigMap kube-system/aws-auth, added or removed. PRIVATE to the collection.
+
+The ConfigMap is other people's: one wrong byte locks nodes and administrators out. So only the text of our entry is
+touched (aws_auth_text), the write carries the resourceVersion that was read, and what was stored is compared.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .._engine import UNKNOWN, Action, CallFailed, Made, Refused, Subject
+from .._names import MANAGED_BY, eks_cluster_problem
+from .._options import CONNECTION_RULES, aws_options, kubernetes_options
+from . import aws_auth_text as text
+from .access import Way
+from .gateway import Object, path_of
+
+Parameters = Mapping[str, Any]
+
+NAME, NAMESPACE = "aws-auth", "kube-system"
+PATH = path_of("v1", "ConfigMap", NAME, NAMESPACE)
+READ_BY_CLUSTER = ("CONFIG_MAP", "API_AND_CONFIG_MAP")
+"""EKS authentication modes in which the cluster reads aws-auth."""
+
+OPTIONS: dict[str, Any] = {
+    "argument_spec": {
+        **aws_options(),
+        **kubernetes_options(),
+        "create": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
+        "eks_cluster": {"type": "str"},
+        "groups": {"type": "list", "elements": "str", "default": []},
+        "role_arn": {"type": "str"},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "user_arn": {"type": "str"},
+        "username": {"type": "str"},
+    },
+    "mutually_exclusive": [*CONNECTION_RULES["mutually_exclusive"], ["role_arn", "user_arn"]],
+    "required_together": CONNECTION_RULES["required_together"],
+    "required_one_of": [["role_arn", "user_arn"]],
+    "required_if": [["state", "present", ["username"]]],
+}
+
+_ARN = re.compile(rf"arn:aws[-a-z]*:iam::\d{{12}}:(role|user)/\S+({re.escape(UNKNOWN)})?")
+
+
+@dataclass(frozen=True)
+class Desired:
+    """What the user asks for. kind: the ConfigMap's key, mapRoles or mapUsers."""
+
+    kind: str
+    entry: text.Entry
+    present: bool
+    create: str
+    eks_cluster: str
+    region: str
+
+
+@dataclass(frozen=True)
+class Current:
+    """What is there. data: None where the ConfigMap is absent; mode: EKS's, empty where EKS was not asked."""
+
+    data: Mapping[str, str] | None
+    version: str = ""
+    ours: bool = False
+    """Whether this collection made the ConfigMap."""
+    mode: str = ""
+
+
+@dataclass(frozen=True)
+class Write(Action):
+    """Set the ConfigMap's key to a text (None removes it), on the version that was read."""
+
+    kind: str = ""
+    version: str = ""
+
+    def run(self, gateway: Way, made: Made) -> None:
+        body = {"metadata": {"resourceVersion": self.version}, "data": {self.kind: self.after}}
+        _prove(gateway.cluster().patch(PATH, body), self.kind, self.after)
+
+
+@dataclass(frozen=True)
+class Create(Action):
+    kind: str = ""
+
+    def run(self, gateway: Way, made: Made) -> None:
+        metadata = {"name": NAME, "namespace": NAMESPACE, "labels": MANAGED_BY}
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {self.kind: self.after}}
+        _prove(gateway.cluster().create(path_of("v1", "ConfigMap", None, NAMESPACE), body), self.kind, self.after)
+
+
+@dataclass(frozen=True)
+class Delete(Action):
+    version: str = ""
+
+    def run(self, gateway: Way, made: Made) -> None:
+        gateway.cluster().delete(PATH, {"preconditions": {"resourceVersion": self.version}})
+
+
+def desired(params: Parameters) -> Desired:
+    kind = "mapRoles" if params.get("role_arn") else "mapUsers"
+    option = "role_arn" if params.get("role_arn") else "user_arn"
+    found = _ARN.fullmatch(params[option])
+    if not found or found[1] != option[:4]:
+        shape = f"arn:aws:iam::ACCOUNT:{option[:4]}/NAME"
+        raise Refused(f"{option} is {params[option]!r}: give the ARN of an IAM {option[:4]}, {shape}.")
+    eks_cluster = params.get("eks_cluster") or ""
+    problem = eks_cluster_problem(eks_cluster) if eks_cluster else None
+    if problem:
+        raise Refused(f"{problem}.")
+    entry = text.Entry(text.without_path(params[option]), params.get("username") or "", tuple(params["groups"]))
+    return Desired(kind, entry, params["state"] == "present", params["create"], eks_cluster, params.get("region") or "")
+
+
+def connect(params: Parameters, wanted: Desired) -> Way:
+    return Way(params)
+
+
+def observe(gateway: Way, wanted: Desired) -> Current:
+    """Round 1, where the cluster is an EKS cluster: EKS. Round 2: the ConfigMap."""
+    cluster = gateway.enter(wanted.eks_cluster, wanted.region)
+    mode = gateway.found.authentication_mode if gateway.found else ""
+    found = cluster.get(PATH)
+    if found is None:
+        return Current(None, mode=mode)
+    metadata = found["metadata"]
+    ours = MANAGED_BY.items() <= (metadata.get("labels") or {}).items()
+    return Current(found.get("data") or {}, metadata["resourceVersion"], ours, mode)
+
+
+def plan(current: Current, wanted: Desired) -> Iterator[Action]:
+    held = (current.data or {}).get(wanted.kind)
+    if not wanted.present:
+        yield from _plan_absent(current, wanted, held)
+        return
+    if current.mode and current.mode not in READ_BY_CLUSTER:
+        raise Refused(
+            f"EKS cluster {wanted.eks_cluster} has authentication mode {current.mode}, in which it does not read"
+            " aws-auth: give the principal an access entry instead."
+        )
+    if current.data is None:
+        if wanted.create == "auto" and not current.mode:
+            raise Refused(
+                f"The cluster has no ConfigMap {NAMESPACE}/{NAME}, and whether it reads one is not known: name the EKS"
+                " cluster by eks_cluster, or set create to always or never."
+            )
+        if _creates(current, wanted):
+            yield Create(
+                f"create ConfigMap {NAMESPACE}/{NAME} with {_title(wanted)}",
+                _target(wanted),
+                None,
+                text.put("", wanted.kind, wanted.entry),
+                wanted.kind,
+            )
+        return
+    new = text.put(held, wanted.kind, wanted.entry)
+    if new != (held or ""):
+        verb = "correct" if text.find(held, wanted.kind, wanted.entry.arn) else "add"
+        yield Write(
+            f"{verb} {_title(wanted)} in {wanted.kind} of ConfigMap {NAMESPACE}/{NAME}",
+            _target(wanted),
+            held,
+            new,
+            wanted.kind,
+            current.version,
+        )
+
+
+def _plan_absent(current: Current, wanted: Desired, held: str | None) -> Iterator[Action]:
+    if not text.find(held, wanted.kind, wanted.entry.arn):
+        return
+    left = text.remove(held, wanted.kind, wanted.entry.arn)
+    others = {key for key in current.data or {} if key != wanted.kind}
+    if current.ours and not left.strip() and not others:
+        yield Delete(
+            f"delete ConfigMap {NAMESPACE}/{NAME}, whose only entry was ours",
+            _target(wanted),
+            held,
+            None,
+            current.version,
+        )
+        return
+    yield Write(
+        f"remove the entry of {wanted.entry.arn} from {wanted.kind} of ConfigMap {NAMESPACE}/{NAME}",
+        _target(wanted),
+        held,
+        left or None,
+        wanted.kind,
+        current.version,
+    )
+
+
+def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
+    left_out = wanted.present and current.data is None and not _creates(current, wanted)
+    reason = f"The cluster has no ConfigMap {NAMESPACE}/{NAME}, and create is {wanted.create}."
+    if wanted.create == "auto":
+        reason = f"{reason[:-1]}: in authentication mode {current.mode} an access entry lets the principal in."
+    return {"authentication_mode": current.mode, "reason": reason if left_out else ""}
+
+
+def _creates(current: Current, wanted: Desired) -> bool:
+    """An absent ConfigMap is made where the cluster reads nothing else."""
+    return wanted.create == "always" or (wanted.create == "auto" and current.mode == "CONFIG_MAP")
+
+
+def _title(wanted: Desired) -> str:
+    groups = ", ".join(wanted.entry.groups) or "no group"
+    full = " (full control of the cluster)" if "system:masters" in wanted.entry.groups else ""
+    return f"an entry for {wanted.entry.arn} as {wanted.entry.username} in {groups}{full}"
+
+
+def _target(wanted: Desired) -> str:
+    return f"kubernetes/configmap/{NAMESPACE}/{NAME}/{wanted.kind}"
+
+
+def _prove(stored: Object, kind: str, written: str | None) -> None:
+    """The answer to a write is what the API server stored: it must be the text that was planned."""
+    if (stored.get("data") or {}).get(kind) != written:
+        raise CallFailed(
+            f"ConfigMap {NAMESPACE}/{NAME} was written, but the API server stored another {kind}: an admission webhook"
+            " changes it. Look at it before the next run."
+        )
+
+
+SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view)

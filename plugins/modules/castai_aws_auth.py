@@ -1,0 +1,105 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: castai_aws_auth
+short_description: Map an IAM role or user into a cluster by its aws-auth ConfigMap
+version_added: 0.1.0
+description:
+  - Adds, corrects or removes one entry of C(mapRoles) or C(mapUsers) in ConfigMap C(kube-system/aws-auth).
+  - Entries are compared by meaning. Every byte that is not of this entry stays as it is, comments and order included.
+  - A text that cannot be read is refused, quoting the line, as is one that cannot be changed without touching others.
+  - The write carries the version that was read. When somebody else writes in between, it is planned again on what they
+    wrote.
+author: castai.onboarding authors (@castai)
+extends_documentation_fragment:
+  - castai.onboarding.attributes
+  - castai.onboarding.aws
+  - castai.onboarding.kubernetes
+options:
+  create:
+    description:
+      - Whether an absent ConfigMap is created. V(auto) creates it only on an EKS cluster whose authentication mode is
+        C(CONFIG_MAP). With access entries nothing is done, and RV(reason) says so. Without O(eks_cluster) the mode is
+        not known, and an absent ConfigMap is refused.
+    type: str
+    choices: [auto, always, never]
+    default: auto
+  eks_cluster:
+    description:
+      - Name of the EKS cluster. Its authentication mode is then asked for, and no other way to the cluster is needed.
+    type: str
+  groups:
+    description:
+      - Kubernetes groups of the entry. An entry that has these and more is left as it is.
+    type: list
+    elements: str
+    default: []
+  role_arn:
+    description: ARN of the IAM role. Its path is left out in the ConfigMap, as the authenticator needs it.
+    type: str
+  state:
+    description: Whether the principal has this one entry, or none.
+    type: str
+    choices: [present, absent]
+    default: present
+  user_arn:
+    description: ARN of the IAM user.
+    type: str
+  username:
+    description: Kubernetes user name of the entry. Needed when O(state=present).
+    type: str
+"""
+
+EXAMPLES = r"""
+- name: Let nodes of this role join the cluster
+  castai.onboarding.castai_aws_auth:
+    eks_cluster: shop-prod
+    region: eu-central-1
+    role_arn: arn:aws:iam::111122223333:role/cast-shop-prod-eks-5b0a1ff3
+    username: "{% raw %}system:node:{{EC2PrivateDNSName}}{% endraw %}"
+    groups: [system:bootstrappers, system:nodes]
+
+- name: Take the entry of a user away
+  castai.onboarding.castai_aws_auth:
+    kubeconfig: ~/.kube/config
+    context: shop-prod
+    user_arn: arn:aws:iam::111122223333:user/cast-eks-shop-prod
+    state: absent
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, or would be done in check mode, in order. Each a sentence in the imperative.
+  returned: success
+  type: list
+  elements: str
+applied:
+  description: What was done before the failure.
+  returned: failure
+  type: list
+  elements: str
+authentication_mode:
+  description: Authentication mode of the EKS cluster, empty when O(eks_cluster) is not given.
+  returned: success
+  type: str
+reason:
+  description: Why nothing had to be done although the entry is not there, empty otherwise.
+  returned: success
+  type: str
+"""
+
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import run_module
+from ansible_collections.castai.onboarding.plugins.module_utils._k8s.aws_auth import SUBJECT
+
+
+def main() -> None:
+    run_module(SUBJECT)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,909 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is planned, from what there is: no calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ansible_collections.castai.onboarding.plugins.module_utils._aws import eks_iam, policies
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.eks_iam import plan, view
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.eks_nodes import Nodes
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.eks_observed import Current, Identity
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.eks_wanted import Desired, place
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import (
+    AccessEntry,
+    AccessKey,
+    EksCluster,
+    Making,
+    Policy,
+    Principal,
+    Profile,
+    SecurityGroup,
+)
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.identity import (
+    CreatePolicy,
+    CreateRole,
+    HeldPolicy,
+    choose,
+)
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.keys import TAG_CREDENTIALS, TAG_KEY, HeldKeys
+from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway import Cluster
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Action, Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._names import iam_tags
+
+ACCOUNT, REGION, NAME = "111122223333", "eu-central-1", "prod"
+ID, OTHER = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e", "6c1b2004-0000-4d4a-8f5d-0a6f5c1f0d7e"
+IAM = f"arn:aws:iam::{ACCOUNT}"
+CASTAI = f"arn:aws:iam::809060229965:user/cast-crossrole-{ID}"
+TAGS, OTHERS = iam_tags(NAME, ID), iam_tags("shop", OTHER)
+PARAMETERS: dict[str, Any] = {
+    "adopt": False,
+    "cluster_id": ID,
+    "hand_over": True,
+    "identity": "role",
+    "name": NAME,
+    "node_policies": [],
+    "path": "/",
+    "policy_scope": "cluster",
+    "prepare": True,
+    "region": REGION,
+    "state": "present",
+    "tags": {},
+    "user_access": "cluster_admin",
+}
+EKS = EksCluster(
+    NAME,
+    f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/{NAME}",
+    "https://prod",
+    "PEM",
+    "ACTIVE",
+    "1.36",
+    "API",
+    "ipv4",
+    "vpc-1",
+)
+FACTS = {"accountId": ACCOUNT, "region": REGION, "clusterName": NAME}
+RECORD = Cluster(ID, NAME, "eks", "ready", "online", "org", "", "", FACTS)
+ROLE, USER, NODE = "cast-eks-prod-cluster-role-5b0a1ff3", "cast-eks-prod", "cast-prod-eks-5b0a1ff3"
+MANAGED, RESTRICTED, IPV6 = "CastEKSPolicy-prod", "CastEKSRestrictedAccess-prod", "CastEC2AssignIPv6Policy-prod"
+GROUP = "cast-prod-cluster/CastNodeSecurityGroup"
+
+
+def desired(**changes: Any) -> Desired:
+    return eks_iam.desired({**PARAMETERS, **changes})
+
+
+def sentences(current: Current, **changes: Any) -> list[str]:
+    return [action.sentence for action in plan(current, desired(**changes))]
+
+
+def arn_of(name: str) -> str:
+    return f"{IAM}:policy/{name}"
+
+
+def held(name: str, document: Any = None, tags: Mapping[str, str] = TAGS, attachments: int = 1) -> HeldPolicy:
+    """A policy that is there, or without a document one that is not."""
+    if document is None:
+        return HeldPolicy(name, arn_of(name))
+    return HeldPolicy(name, arn_of(name), Policy(name, arn_of(name), "v1", attachments, tags), document)
+
+
+def role(name: str, trust: Any, tags: Mapping[str, str] = TAGS) -> Principal:
+    return Principal("role", name, f"{IAM}:role/{name}", tags, "", trust)
+
+
+HERE = place(EKS, desired())
+WITH_READERS = policies.aws_managed("aws", policies.OF_CASTAI)
+NOTHING = Current(
+    EKS,
+    RECORD,
+    "",
+    Identity(ROLE),
+    held(MANAGED),
+    HeldPolicy(),
+    Nodes(role_name=NODE, profile_name=NODE, makers={NODE: ""}),
+)
+NODES = Nodes(
+    role_name=NODE,
+    role=role(NODE, policies.trust_nodes(HERE)),
+    attached=policies.aws_managed("aws", policies.OF_NODES),
+    profile_name=NODE,
+    profile=Profile(NODE, f"{IAM}:instance-profile/{NODE}", NODE, f"{IAM}:role/{NODE}", TAGS),
+    group=SecurityGroup("sg-1", GROUP, "vpc-1", {"Name": GROUP, **TAGS}, True, True),
+    entry=AccessEntry(f"{IAM}:role/{NODE}", "EC2_LINUX", TAGS),
+    makers={NODE: ""},
+)
+BY_ROLE = Current(
+    EKS,
+    replace(RECORD, credentials_id="c1", facts={**FACTS, "assumeRoleArn": f"{IAM}:role/{ROLE}"}),
+    CASTAI,
+    Identity(
+        ROLE,
+        role(ROLE, policies.trust_castai(CASTAI, ID)),
+        attached=(*WITH_READERS, arn_of(MANAGED)),
+        inline=policies.eks_restricted(HERE),
+        others=("CastEKSRestrictedAccess",),
+    ),
+    held(MANAGED, policies.eks_managed(HERE)),
+    HeldPolicy(),
+    NODES,
+)
+USER_TAGS = {**TAGS, TAG_KEY: "A", TAG_CREDENTIALS: "c1"}
+BY_USER = replace(
+    BY_ROLE,
+    record=replace(RECORD, credentials_id="c1"),
+    principal_arn="",
+    identity=Identity(
+        USER,
+        Principal("user", USER, f"{IAM}:user/{USER}", USER_TAGS, "", {}),
+        attached=(*WITH_READERS, arn_of(MANAGED), arn_of(RESTRICTED)),
+        keys=HeldKeys((AccessKey("A", True, "2026-11-01"),), USER_TAGS, "c1"),
+        entry=AccessEntry(f"{IAM}:user/{USER}", "STANDARD", TAGS),
+        access_policies=("arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy",),
+    ),
+    restricted=held(RESTRICTED, policies.eks_restricted(HERE)),
+)
+NO_USER = replace(NOTHING, identity=Identity(USER), restricted=held(RESTRICTED))
+IN_CONFIG_MAP = replace(EKS, authentication_mode="CONFIG_MAP")
+
+
+def of_identity(current: Current, **changes: Any) -> Current:
+    return replace(current, identity=replace(current.identity, **changes))
+
+
+def of_nodes(current: Current, **changes: Any) -> Current:
+    return replace(current, nodes=replace(current.nodes, **changes))
+
+
+def tagged(current: Current, **changes: Any) -> Current:
+    """With another principal."""
+    principal = current.identity.principal
+    assert principal
+    return of_identity(current, principal=replace(principal, **changes))
+
+
+# The whole
+
+
+NODE_SENTENCES = [
+    f"create role {NODE}",
+    f"attach AmazonEKSWorkerNodePolicy to role {NODE}",
+    f"attach AmazonEC2ContainerRegistryReadOnly to role {NODE}",
+    f"attach AmazonEKS_CNI_Policy to role {NODE}",
+    f"create instance profile {NODE}",
+    f"put role {NODE} into instance profile {NODE}",
+    f"create security group {GROUP} in vpc-1",
+    f"let security group {GROUP} reach itself",
+    f"create an access entry for the nodes' role, {IAM}:role/{NODE}, in cluster prod",
+]
+ROLE_SENTENCES = [
+    f"create CAST AI's principal for cluster {ID}",
+    f"create policy {MANAGED}",
+    f"create role {ROLE}",
+    f"write inline policy CastEKSRestrictedAccess of role {ROLE}",
+    f"attach AmazonEC2ReadOnlyAccess to role {ROLE}",
+    f"attach IAMReadOnlyAccess to role {ROLE}",
+    f"attach {MANAGED} to role {ROLE}",
+]
+USER_SENTENCES = [
+    f"create policy {MANAGED}",
+    f"create policy {RESTRICTED}",
+    f"create user {USER}",
+    f"attach AmazonEC2ReadOnlyAccess to user {USER}",
+    f"attach IAMReadOnlyAccess to user {USER}",
+    f"attach {MANAGED} to user {USER}",
+    f"attach {RESTRICTED} to user {USER}",
+]
+USER_ACCESS_SENTENCES = [
+    f"create an access entry for CAST AI's user, {IAM}:user/{USER}, in cluster prod",
+    f"give user {USER} full control of cluster prod (AmazonEKSClusterAdminPolicy)",
+]
+GIVE_ROLE = f"give CAST AI role {IAM}:role/{ROLE} for cluster {ID}"
+GIVE_KEY = f"create an access key of user {USER} and hand it to CAST AI for cluster {ID}"
+
+
+def test_a_role_from_nothing() -> None:
+    assert sentences(NOTHING) == [*ROLE_SENTENCES, *NODE_SENTENCES, GIVE_ROLE]
+
+
+def test_a_user_from_nothing() -> None:
+    assert sentences(NO_USER, identity="user") == [
+        *USER_SENTENCES,
+        *NODE_SENTENCES,
+        *USER_ACCESS_SENTENCES,
+        GIVE_KEY,
+    ]
+
+
+@pytest.mark.parametrize(("current", "identity"), [(BY_ROLE, "role"), (BY_USER, "user")])
+def test_what_is_as_wanted_is_left_alone(current: Current, identity: str) -> None:
+    assert sentences(current, identity=identity) == []
+
+
+@pytest.mark.parametrize(("current", "identity"), [(NOTHING, "role"), (NO_USER, "user")])
+def test_two_tasks_do_what_one_does(current: Current, identity: str) -> None:
+    prepared = sentences(current, identity=identity, hand_over=False)
+    handed_over = sentences(current, identity=identity, prepare=False)
+    assert [*prepared, *handed_over] == sentences(current, identity=identity)
+    assert handed_over == [GIVE_ROLE if identity == "role" else GIVE_KEY]
+
+
+@pytest.mark.parametrize("mode", ["API", "API_AND_CONFIG_MAP", "CONFIG_MAP"])
+@pytest.mark.parametrize(("current", "identity"), [(NOTHING, "role"), (NO_USER, "user")])
+def test_the_way_in_goes_by_the_authentication_mode(current: Current, identity: str, mode: str) -> None:
+    current = replace(current, eks=replace(EKS, authentication_mode=mode))
+    entries = [sentence for sentence in sentences(current, identity=identity) if "access entry" in sentence]
+    way = view(current, desired(identity=identity), {})["access"]
+    if mode == "CONFIG_MAP":
+        assert (entries, way["way"]) == ([], "aws_auth")
+        node = {
+            "role_arn": f"{IAM}:role/{NODE}",
+            "username": "system:node:{{EC2PrivateDNSName}}",
+            "groups": ["system:bootstrappers", "system:nodes"],
+        }
+        user = {"user_arn": f"{IAM}:user/{USER}", "username": USER, "groups": ["system:masters"]}
+        assert way["aws_auth"] == ([node] if identity == "role" else [node, user])
+        assert view(current, desired(identity=identity, user_access="none"), {})["access"]["aws_auth"] == [node]
+    else:
+        assert (len(entries), way["way"], way["aws_auth"]) == (1 if identity == "role" else 2, "access_entry", [])
+    assert mode in way["reason"]
+
+
+# Drift
+
+DRIFT: dict[str, tuple[Current, list[str]]] = {
+    "trust": (tagged(BY_ROLE, trust={"Statement": []}), [f"set the trust policy of role {ROLE}"]),
+    "trust of another principal of CAST AI": (
+        tagged(BY_ROLE, trust=policies.trust_castai("AIDAGONE", ID)),
+        [f"set the trust policy of role {ROLE}"],
+    ),
+    "inline policy": (
+        of_identity(BY_ROLE, inline={"Statement": []}),
+        [f"write inline policy CastEKSRestrictedAccess of role {ROLE}"],
+    ),
+    "managed policy": (
+        replace(BY_ROLE, managed=held(MANAGED, {"Statement": []})),
+        [f"bring policy {MANAGED} up to date"],
+    ),
+    "policy's tags": (
+        replace(BY_ROLE, managed=held(MANAGED, policies.eks_managed(HERE), {})),
+        [f"tag policy {MANAGED}"],
+    ),
+    "attachment": (
+        of_identity(BY_ROLE, attached=BY_ROLE.identity.attached[1:]),
+        [f"attach AmazonEC2ReadOnlyAccess to role {ROLE}"],
+    ),
+    "foreign attachment": (of_identity(BY_ROLE, attached=(*BY_ROLE.identity.attached, arn_of("theirs"))), []),
+    "role's tags": (tagged(BY_ROLE, tags={"cast:cluster-id": ID}), [f"tag role {ROLE}"]),
+    "node role's trust": (
+        of_nodes(BY_ROLE, role=role(NODE, {"Statement": []})),
+        [f"set the trust policy of role {NODE}"],
+    ),
+    "node role's attachment": (
+        of_nodes(BY_ROLE, attached=NODES.attached[:2]),
+        [f"attach AmazonEKS_CNI_Policy to role {NODE}"],
+    ),
+    "empty profile": (
+        of_nodes(BY_ROLE, profile=replace(NODES.profile, role="")),  # type: ignore[type-var]
+        [f"put role {NODE} into instance profile {NODE}"],
+    ),
+    "profile with another role": (
+        of_nodes(BY_ROLE, profile=replace(NODES.profile, role="x", tags={})),  # type: ignore[type-var]
+        [f"tag instance profile {NODE}", f"put role {NODE} into instance profile {NODE} in place of x"],
+    ),
+    "group": (
+        of_nodes(BY_ROLE, group=SecurityGroup("sg-1", GROUP, "vpc-1", TAGS, False, False)),
+        [
+            f"tag security group {GROUP}",
+            f"let all traffic out of security group {GROUP}",
+            f"let security group {GROUP} reach itself",
+        ],
+    ),
+    "access entry": (of_nodes(BY_ROLE, entry=None), NODE_SENTENCES[-1:]),
+    "CAST AI has another role": (
+        replace(BY_ROLE, record=replace(RECORD, credentials_id="c1", facts={**FACTS, "assumeRoleArn": "x"})),
+        [GIVE_ROLE],
+    ),
+    "CAST AI has no credentials": (
+        replace(BY_ROLE, record=replace(BY_ROLE.record, credentials_id="")),  # type: ignore[type-var]
+        [GIVE_ROLE],
+    ),
+}
+
+
+@pytest.mark.parametrize(("current", "done"), DRIFT.values(), ids=DRIFT)
+def test_drift_is_repaired_and_nothing_else(current: Current, done: list[str]) -> None:
+    assert sentences(current) == done
+
+
+def test_the_users_access_is_repaired() -> None:
+    lost = of_identity(BY_USER, entry=None, access_policies=())
+    assert sentences(lost, identity="user") == USER_ACCESS_SENTENCES
+    assert sentences(of_identity(BY_USER, access_policies=()), identity="user") == USER_ACCESS_SENTENCES[1:]
+    assert sentences(lost, identity="user", user_access="none") == []
+
+
+def test_a_users_restricted_policy_is_never_inline() -> None:
+    old = of_identity(
+        BY_USER, inline={"Statement": []}, attached=(*WITH_READERS, arn_of(MANAGED), arn_of("CastEKSPolicy"))
+    )
+    assert sentences(old, identity="user") == [
+        f"attach {RESTRICTED} to user {USER}",
+        f"detach CastEKSPolicy from user {USER}",
+        f"delete inline policy CastEKSRestrictedAccess of user {USER}",
+    ]
+
+
+# Policies
+
+
+def test_the_shared_policy_goes_once_ours_is_there() -> None:
+    by_script = replace(
+        of_identity(BY_ROLE, attached=(*WITH_READERS, f"{IAM}:policy/CastEKSPolicy")), managed=held(MANAGED)
+    )
+    assert sentences(by_script) == [
+        f"create policy {MANAGED}",
+        f"attach {MANAGED} to role {ROLE}",
+        f"detach CastEKSPolicy from role {ROLE}",
+    ]
+
+
+def test_a_shared_policy_is_made_once_and_then_left_with_a_warning() -> None:
+    name, options = "CastEKSPolicy", {"policy_scope": "account"}
+    attached = of_identity(BY_ROLE, attached=(*WITH_READERS, arn_of(name)))
+    absent = replace(NOTHING, managed=held(name))
+    assert f"create policy {name}" in sentences(absent, **options)
+    there = replace(attached, managed=held(name, policies.eks_managed(HERE), {}))
+    other = replace(attached, managed=held(name, {"Statement": []}, OTHERS))
+    assert sentences(there, **options) == sentences(other, **options) == []
+    assert "warnings" not in view(there, desired(**options), {})
+    (warning,) = view(other, desired(**options), {})["warnings"]
+    assert warning == (
+        "Policy CastEKSPolicy, which the clusters of the account share, differs from the wanted document and was left"
+        " as it is."
+    )
+
+
+def test_documents_of_the_users_own() -> None:
+    mine = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ec2:*", "Resource": "*"}]}
+    actions = {
+        action.sentence: action for action in plan(BY_ROLE, desired(managed_policy=mine, restricted_policy=mine))
+    }
+    assert list(actions) == [
+        f"bring policy {MANAGED} up to date",
+        f"write inline policy CastEKSRestrictedAccess of role {ROLE}",
+    ]
+    assert all(action.after == mine for action in actions.values())
+
+
+@pytest.mark.parametrize("scope", ["cluster", "account"])
+def test_nodes_of_an_ipv6_cluster_get_one_policy_more(scope: str) -> None:
+    name = IPV6 if scope == "cluster" else "CastEC2AssignIPv6Policy"
+    eks = replace(EKS, ip_family="ipv6")
+    attached = (*WITH_READERS, arn_of("CastEKSPolicy" if scope == "account" else MANAGED))
+    current = of_nodes(replace(of_identity(BY_ROLE, attached=attached), eks=eks), ipv6=held(name))
+    if scope == "account":
+        current = replace(current, managed=held("CastEKSPolicy", {"Statement": []}))
+    assert sentences(current, policy_scope=scope) == [f"create policy {name}", f"attach {name} to role {NODE}"]
+    there = of_nodes(current, ipv6=held(name, policies.IPV6_NODES, TAGS), attached=(*NODES.attached, arn_of(name)))
+    assert sentences(there, policy_scope=scope) == []
+
+
+def test_a_policy_of_the_same_name_under_another_path_is_named() -> None:
+    moved = replace(
+        of_identity(BY_ROLE, attached=(*WITH_READERS, f"{IAM}:policy/old/{MANAGED}")), managed=held(MANAGED)
+    )
+    with pytest.raises(Refused, match=f"Policy {IAM}:policy/old/{MANAGED} has another path than /: set path to that"):
+        sentences(moved)
+
+
+def test_boundary_path_and_tags_are_on_everything_that_is_made() -> None:
+    boundary = f"{IAM}:policy/boundary"
+    options = {"permissions_boundary": boundary, "path": "/vendors/", "tags": {"cost": 4711}}
+    making = Making("/vendors/", boundary, {"cost": "4711", **TAGS})
+    made = [action for action in plan(NOTHING, desired(**options)) if hasattr(action, "making")]
+    assert len(made) == 4
+    assert all(action.making == making for action in made)
+    assert f"create an access entry for the nodes' role, {IAM}:role/vendors/{NODE}, in cluster prod" in sentences(
+        NOTHING, **options
+    )
+    warnings = view(BY_ROLE, desired(**options), {})["warnings"]
+    assert warnings == [
+        f"The permissions boundary of role {ROLE}, made before, is none.",
+        f"The permissions boundary of role {NODE}, made before, is none.",
+    ]
+
+
+# Partitions
+
+
+@pytest.mark.parametrize("partition", ["aws-us-gov", "aws-cn"])
+def test_role_mode_needs_a_principal_of_the_partition(partition: str) -> None:
+    eks = replace(EKS, arn=EKS.arn.replace("arn:aws:", f"arn:{partition}:"))
+    for castai in ("", CASTAI):
+        with pytest.raises(
+            Refused, match=f"cannot be trusted by a role of partition {partition}: set identity to user"
+        ):
+            sentences(replace(NOTHING, eks=eks, principal_arn=castai))
+    theirs = CASTAI.replace("arn:aws:", f"arn:{partition}:")
+    actions = list(plan(replace(NOTHING, eks=eks, principal_arn=theirs), desired()))
+    assert f"attach AmazonEKS_CNI_Policy to role {NODE}" in [action.sentence for action in actions]
+    arns = [getattr(action, "arn", "") for action in actions]
+    assert {arn.split(":")[1] for arn in arns if arn and MANAGED not in arn} == {partition}
+    assert GIVE_KEY in sentences(replace(NO_USER, eks=eks), identity="user")
+
+
+# An id that only a run will know
+
+
+@pytest.mark.parametrize("identity", ["role", "user"])
+def test_an_unknown_id_plans_what_the_run_does(identity: str) -> None:
+    known = NO_USER if identity == "user" else NOTHING
+
+    def unknown(text: str) -> str:
+        return text.replace(ID, UNKNOWN).replace(ID[:8], UNKNOWN)
+
+    nodes = Nodes(role_name=unknown(NODE), profile_name=unknown(NODE), makers={unknown(NODE): ""})
+    current = replace(of_identity(known, name=unknown(known.identity.name)), record=None, nodes=nodes)
+    planned = sentences(current, identity=identity, cluster_id=UNKNOWN)
+    assert planned == [unknown(sentence) for sentence in sentences(known, identity=identity)]
+    shown = view(current, desired(identity=identity, cluster_id=UNKNOWN), {})
+    assert shown["node_role_arn"] == f"{IAM}:role/cast-prod-eks-{UNKNOWN}"
+    assert shown["security_group_id"] == UNKNOWN
+
+
+# Whose it is
+
+EKS_ROLE = policies.trust_castai(CASTAI, OTHER)
+FOREIGN: dict[str, tuple[Current, str]] = {
+    "role, by its external id": (tagged(BY_ROLE, trust=EKS_ROLE, tags={}), f"Role {ROLE} belongs to another cluster"),
+    "role, by its tag": (tagged(BY_ROLE, tags=OTHERS), f"Role {ROLE} belongs to another cluster, {OTHER} (shop)"),
+    "node role": (of_nodes(BY_ROLE, role=role(NODE, {}, OTHERS)), f"Role {NODE} belongs to another cluster"),
+    "profile": (
+        of_nodes(BY_ROLE, profile=replace(NODES.profile, tags=OTHERS)),  # type: ignore[type-var]
+        f"Instance profile {NODE} belongs to another cluster",
+    ),
+    "group": (
+        of_nodes(BY_ROLE, group=replace(NODES.group, tags=OTHERS)),  # type: ignore[type-var]
+        f"Security group {GROUP} belongs to another cluster",
+    ),
+    "policy": (
+        replace(BY_ROLE, managed=held(MANAGED, {"Statement": []}, OTHERS)),
+        f"Policy {MANAGED} belongs to another cluster",
+    ),
+}
+
+
+@pytest.mark.parametrize(("current", "sentence"), FOREIGN.values(), ids=FOREIGN)
+@pytest.mark.parametrize("adopt", [False, True])
+def test_another_clusters_object_is_refused_naming_it(current: Current, sentence: str, adopt: bool) -> None:
+    with pytest.raises(Refused) as refusal:
+        sentences(current, adopt=adopt)
+    assert sentence in str(refusal.value)
+    assert OTHER in str(refusal.value)
+
+
+TERRAFORM = "castai-eks-prod"
+NO_EXTERNAL_ID = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"AWS": CASTAI}, "Action": "sts:AssumeRole"}],
+}
+UNMARKED: dict[str, Current] = {
+    f"Role {TERRAFORM}": replace(
+        of_identity(BY_ROLE, name=TERRAFORM, principal=role(TERRAFORM, NO_EXTERNAL_ID, {})), record=RECORD
+    ),
+    "Role castai-eks-instance-prod": of_nodes(
+        BY_ROLE,
+        role_name="castai-eks-instance-prod",
+        role=role("castai-eks-instance-prod", {}, {}),
+        makers={"castai-eks-instance-prod": "Terraform", NODE: ""},
+    ),
+    "Instance profile castai-eks-instance-prod": of_nodes(
+        BY_ROLE,
+        profile_name="castai-eks-instance-prod",
+        profile=replace(NODES.profile, name="castai-eks-instance-prod", tags={}),  # type: ignore[type-var]
+        makers={"castai-eks-instance-prod": "Terraform", NODE: ""},
+    ),
+    f"Security group {GROUP}": of_nodes(BY_ROLE, group=replace(NODES.group, tags={})),  # type: ignore[type-var]
+    f"Policy {MANAGED}": replace(
+        of_identity(BY_ROLE, attached=WITH_READERS), managed=held(MANAGED, policies.eks_managed(HERE), {})
+    ),
+}
+
+
+@pytest.mark.parametrize("what", UNMARKED)
+def test_without_a_sign_adopt_decides(what: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        sentences(UNMARKED[what])
+    assert str(refusal.value) == (
+        f"{what} carries nothing that tells whether it is cluster prod's: set adopt to true to take it over, or delete"
+        " it if nothing needs it."
+    )
+    assert any(sentence.startswith("tag ") for sentence in sentences(UNMARKED[what], adopt=True))
+
+
+def test_cast_ais_record_the_id_in_a_name_and_an_attachment_are_signs() -> None:
+    recorded = replace(
+        UNMARKED[f"Role {TERRAFORM}"],
+        record=replace(RECORD, credentials_id="c1", facts={**FACTS, "assumeRoleArn": f"{IAM}:role/{TERRAFORM}"}),
+    )
+    assert sentences(recorded)[:2] == [f"set the trust policy of role {TERRAFORM}", f"tag role {TERRAFORM}"]
+    older = tagged(BY_ROLE, trust=NO_EXTERNAL_ID, tags={})
+    assert sentences(older) == [f"set the trust policy of role {ROLE}", f"tag role {ROLE}"]
+    assert sentences(replace(BY_ROLE, managed=held(MANAGED, {}, {})))[-1] == f"tag policy {MANAGED}"
+
+
+def test_what_was_there_before_is_told_with_its_maker() -> None:
+    by_script = tagged(BY_ROLE, tags={})
+    assert view(by_script, desired(), {})["adopted"] == {ROLE: "the onboarding script"}
+    by_terraform = of_identity(BY_ROLE, maker="Terraform")
+    assert view(by_terraform, desired(), {})["adopted"] == {ROLE: "Terraform"}
+    assert view(BY_ROLE, desired(), {})["adopted"] == view(NOTHING, desired(), {})["adopted"] == {}
+
+
+OWNER = desired().owner
+MINE, THEIRS, NOBODYS = (Policy("p", "arn", "v1", 1, tags) for tags in (TAGS, OTHERS, {}))
+CHOICES: dict[str, tuple[dict[str, Policy | None], str]] = {
+    "none there": ({"plain": None, "id": None}, "plain"),
+    "mine": ({"plain": MINE, "id": None}, "plain"),
+    "nobody's": ({"plain": NOBODYS, "id": None}, "plain"),
+    "another's": ({"plain": THEIRS, "id": None}, "id"),
+    "another's, and mine": ({"plain": THEIRS, "id": MINE}, "id"),
+    "both another's": ({"plain": THEIRS, "id": THEIRS}, "id"),
+    "another tool's": ({"plain": None, "id": None, "tool": NOBODYS}, "tool"),
+    "another tool's for another cluster": ({"plain": None, "id": None, "tool": THEIRS}, "plain"),
+    "only the tool's, for another cluster": ({"tool": THEIRS}, ""),
+}
+
+
+@pytest.mark.parametrize(("found", "chosen"), CHOICES.values(), ids=CHOICES)
+def test_which_object_it_is(found: dict[str, Policy | None], chosen: str) -> None:
+    assert choose(found, {name: "Terraform" if name == "tool" else "" for name in found}, OWNER) == chosen
+
+
+# Brought
+
+MY_ROLE, MY_NODE, MY_PROFILE = f"{IAM}:role/x/mine", f"{IAM}:role/mine", f"{IAM}:instance-profile/mine"
+MINE_TRUSTED = replace(role("mine", policies.trust_castai(CASTAI, ID), OTHERS), arn=MY_ROLE)
+WITH_MINE = replace(of_identity(BY_ROLE, name="mine", principal=MINE_TRUSTED, attached=(), inline=None), record=RECORD)
+
+
+def test_a_brought_role_is_only_handed_over() -> None:
+    assert sentences(WITH_MINE, role_arn=MY_ROLE) == [f"give CAST AI role {MY_ROLE} for cluster {ID}"]
+    assert view(WITH_MINE, desired(role_arn=MY_ROLE), {})["identity_arn"] == MY_ROLE
+
+
+def test_a_brought_role_needs_cast_ais_principal_first() -> None:
+    fresh = replace(WITH_MINE, principal_arn="")
+    assert sentences(fresh, role_arn=MY_ROLE, hand_over=False) == ROLE_SENTENCES[:1]
+    shown = view(fresh, desired(role_arn=MY_ROLE), {"principal_arn": CASTAI})
+    assert shown["principal_arn"] == CASTAI
+    with pytest.raises(Refused, match=r"CAST AI has no principal for cluster .* yet that role mine could trust"):
+        sentences(fresh, role_arn=MY_ROLE)
+
+
+def test_a_brought_role_that_does_not_trust_cast_ai_is_refused_with_what_it_takes() -> None:
+    with pytest.raises(Refused) as refusal:
+        sentences(tagged(WITH_MINE, trust=EKS_ROLE), role_arn=MY_ROLE)
+    assert str(refusal.value) == (
+        f"role_arn: role mine does not let CAST AI in. Its trust policy has to allow {CASTAI} sts:AssumeRole with"
+        f" sts:ExternalId {ID}."
+    )
+
+
+BROUGHT_NODE = of_nodes(
+    BY_ROLE,
+    role_name="mine",
+    role=role("mine", policies.trust_nodes(HERE), {}),
+    profile=replace(NODES.profile, role="mine"),  # type: ignore[type-var]
+    attached=(),
+    entry=None,
+    makers={"mine": "", NODE: ""},
+)
+BROUGHT_PROFILE = of_nodes(
+    BY_ROLE,
+    role_name="",
+    role=None,
+    profile_name="mine",
+    profile=Profile("mine", MY_PROFILE, "r", f"{IAM}:role/r", {}),
+    attached=(),
+    entry=None,
+    makers={"": "", "mine": ""},
+)
+
+
+def test_a_brought_node_role_is_put_into_our_profile_and_let_in() -> None:
+    entry = f"create an access entry for the nodes' role, {MY_NODE}, in cluster prod"
+    assert sentences(BROUGHT_NODE, node_role_arn=MY_NODE) == [entry]
+    empty = of_nodes(BROUGHT_NODE, profile=None)
+    assert sentences(empty, node_role_arn=MY_NODE) == [
+        f"create instance profile {NODE}",
+        f"put role mine into instance profile {NODE}",
+        entry,
+    ]
+
+
+def test_the_role_in_a_brought_profile_is_the_one_that_is_let_in() -> None:
+    options = {"instance_profile_arn": MY_PROFILE}
+    entry = f"create an access entry for the nodes' role, {IAM}:role/r, in cluster prod"
+    assert sentences(BROUGHT_PROFILE, **options) == [entry]
+    shown = view(BROUGHT_PROFILE, desired(**options), {})
+    assert (shown["node_role_arn"], shown["instance_profile_arn"]) == (f"{IAM}:role/r", MY_PROFILE)
+
+
+def test_a_brought_group_is_left_alone() -> None:
+    mine = of_nodes(BY_ROLE, group=SecurityGroup("sg-9", "mine", "vpc-1", {}, False, False))
+    assert sentences(mine, security_group_id="sg-9") == []
+    assert view(mine, desired(security_group_id="sg-9"), {})["security_group_id"] == "sg-9"
+
+
+USELESS: dict[str, tuple[Current, dict[str, str], str]] = {
+    "no such role": (of_identity(WITH_MINE, principal=None), {"role_arn": MY_ROLE}, "IAM has no role"),
+    "role of another path": (WITH_MINE, {"role_arn": f"{IAM}:role/y/mine"}, "IAM has no role"),
+    "no such node role": (of_nodes(BROUGHT_NODE, role=None), {"node_role_arn": MY_NODE}, "IAM has no role"),
+    "node role that EC2 may not assume": (
+        of_nodes(BROUGHT_NODE, role=role("mine", {}, {})),
+        {"node_role_arn": MY_NODE},
+        "role mine does not trust ec2.amazonaws.com",
+    ),
+    "no such profile": (
+        of_nodes(BROUGHT_PROFILE, profile=None),
+        {"instance_profile_arn": MY_PROFILE},
+        "IAM has no instance profile",
+    ),
+    "empty profile": (
+        of_nodes(BROUGHT_PROFILE, profile=Profile("mine", MY_PROFILE, "", "", {})),
+        {"instance_profile_arn": MY_PROFILE},
+        "there is no role in",
+    ),
+    "profile with another role than the brought one": (
+        of_nodes(BROUGHT_PROFILE, role=BROUGHT_NODE.nodes.role),
+        {"instance_profile_arn": MY_PROFILE, "node_role_arn": MY_NODE},
+        f"but the role in {MY_PROFILE} is {IAM}:role/r",
+    ),
+    "no such group": (of_nodes(BY_ROLE, group=None), {"security_group_id": "sg-9"}, "vpc-1, the VPC of cluster prod"),
+    "group of another VPC": (
+        of_nodes(BY_ROLE, group=SecurityGroup("sg-9", "mine", "vpc-2", {}, True, True)),
+        {"security_group_id": "sg-9"},
+        "has no group sg-9",
+    ),
+    "node entry of another type": (
+        of_nodes(BY_ROLE, entry=AccessEntry(f"{IAM}:role/{NODE}", "STANDARD", {})),
+        {},
+        "is of type STANDARD, by which Linux nodes cannot join",
+    ),
+    "no cluster in EKS": (replace(BY_ROLE, eks=None), {}, "EKS has no cluster prod"),
+    "another account": (BY_ROLE, {"account_id": "444455556666"}, "account_id is 444455556666"),
+    "no cluster at CAST AI": (replace(BY_ROLE, record=None), {}, f"CAST AI has no cluster {ID}"),
+    "an archived one": (
+        replace(BY_ROLE, record=replace(RECORD, status="archived")),
+        {},
+        f"CAST AI has no cluster {ID}",
+    ),
+    "being disconnected": (replace(BY_ROLE, record=replace(RECORD, status="deleting")), {}, "is disconnecting cluster"),
+    "the id of another cluster": (
+        replace(BY_ROLE, record=replace(RECORD, facts={**FACTS, "clusterName": "shop"})),
+        {},
+        f"CAST AI's cluster {ID} is shop of account {ACCOUNT} in {REGION}, not prod of account",
+    ),
+}
+
+
+@pytest.mark.parametrize(("current", "options", "sentence"), USELESS.values(), ids=USELESS)
+def test_what_is_no_use_is_refused(current: Current, options: dict[str, str], sentence: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        sentences(current, **options)
+    assert sentence in str(refusal.value)
+
+
+# The way back
+
+GONE = [
+    f"delete the access entry of {IAM}:role/{NODE} in cluster prod",
+    f"detach AmazonEC2ReadOnlyAccess from role {ROLE}",
+    f"detach IAMReadOnlyAccess from role {ROLE}",
+    f"detach {MANAGED} from role {ROLE}",
+    f"delete inline policy CastEKSRestrictedAccess of role {ROLE}",
+    f"delete role {ROLE}",
+    f"delete policy {MANAGED}",
+    f"delete instance profile {NODE}",
+    f"detach AmazonEKSWorkerNodePolicy from role {NODE}",
+    f"detach AmazonEC2ContainerRegistryReadOnly from role {NODE}",
+    f"detach AmazonEKS_CNI_Policy from role {NODE}",
+    f"delete role {NODE}",
+    f"delete security group {GROUP}",
+    f"delete CAST AI's principal for cluster {ID}",
+]
+
+
+def back(current: Current, **changes: Any) -> tuple[list[str], list[str]]:
+    """What is done, and what is kept."""
+    wanted = desired(state="absent", **changes)
+    return [action.sentence for action in plan(current, wanted)], list(view(current, wanted, {})["kept"])
+
+
+def test_everything_goes_in_an_order_that_works() -> None:
+    assert back(BY_ROLE) == (GONE, [])
+    assert back(replace(NOTHING, principal_arn="")) == ([], [])
+
+
+def test_it_goes_as_well_when_cast_ai_has_forgotten_the_cluster() -> None:
+    assert back(replace(BY_ROLE, record=None, principal_arn="")) == (GONE[:-1], [])
+
+
+def test_a_user_goes_with_key_and_entry() -> None:
+    done, kept = back(BY_USER, identity="user")
+    assert kept == []
+    assert done[:7] == [
+        f"delete the access entry of {IAM}:user/{USER} in cluster prod",
+        GONE[0],
+        f"delete access key A of user {USER}, with the user",
+        f"detach AmazonEC2ReadOnlyAccess from user {USER}",
+        f"detach IAMReadOnlyAccess from user {USER}",
+        f"detach {MANAGED} from user {USER}",
+        f"detach {RESTRICTED} from user {USER}",
+    ]
+    assert done[7:10] == [f"delete user {USER}", f"delete policy {MANAGED}", f"delete policy {RESTRICTED}"]
+
+
+KEPT: dict[str, tuple[Current, dict[str, Any], list[str], list[str]]] = {
+    "role that others gave a policy": (
+        of_identity(BY_ROLE, attached=(*BY_ROLE.identity.attached, arn_of("theirs"))),
+        {},
+        [f"delete role {ROLE}"],
+        [f"role {ROLE}: others gave it theirs"],
+    ),
+    "role that others gave an inline policy": (
+        of_identity(BY_ROLE, others=("CastEKSRestrictedAccess", "theirs")),
+        {},
+        [f"delete role {ROLE}"],
+        [f"role {ROLE}: others gave it theirs"],
+    ),
+    "another cluster's role": (
+        tagged(BY_ROLE, tags=OTHERS),
+        {},
+        [*GONE[1:6], f"delete policy {MANAGED}"],
+        [
+            f"role {ROLE}: it belongs to another cluster, {OTHER} (shop)",
+            f"policy {MANAGED}: others have it attached",
+        ],
+    ),
+    "another cluster's policy": (
+        replace(BY_ROLE, managed=held(MANAGED, {}, OTHERS)),
+        {},
+        [f"delete policy {MANAGED}"],
+        [f"policy {MANAGED}: it belongs to another cluster, {OTHER} (shop)"],
+    ),
+    "policy that others use": (
+        replace(BY_ROLE, managed=held(MANAGED, {}, attachments=2)),
+        {},
+        [f"delete policy {MANAGED}"],
+        [f"policy {MANAGED}: others have it attached"],
+    ),
+    "profile with another role": (
+        of_nodes(BY_ROLE, profile=replace(NODES.profile, role="x")),  # type: ignore[type-var]
+        {},
+        [f"delete instance profile {NODE}"],
+        [f"instance profile {NODE}: others put role x into it"],
+    ),
+    "node role that others gave a policy": (
+        of_nodes(BY_ROLE, attached=(*NODES.attached, arn_of("theirs"))),
+        {},
+        [f"delete role {NODE}"],
+        [f"role {NODE}: others gave it theirs"],
+    ),
+    "another cluster's group": (
+        of_nodes(BY_ROLE, group=replace(NODES.group, tags=OTHERS)),  # type: ignore[type-var]
+        {},
+        [f"delete security group {GROUP}"],
+        [f"security group {GROUP}: it belongs to another cluster, {OTHER} (shop)"],
+    ),
+    "an access entry of somebody": (
+        of_nodes(BY_ROLE, entry=replace(NODES.entry, tags={})),  # type: ignore[type-var]
+        {},
+        GONE[:1],
+        [f"access entry of {IAM}:role/{NODE}: it carries no tag of this cluster"],
+    ),
+    "shared policy": (
+        replace(
+            of_identity(BY_ROLE, attached=(*WITH_READERS, arn_of("CastEKSPolicy"))),
+            managed=held("CastEKSPolicy", {}, attachments=3),
+        ),
+        {"policy_scope": "account"},
+        [f"detach {MANAGED} from role {ROLE}", f"delete policy {MANAGED}"],
+        ["policy CastEKSPolicy: the clusters of the account share it"],
+    ),
+    "brought role": (
+        WITH_MINE,
+        {"role_arn": MY_ROLE},
+        [*GONE[1:7], GONE[-1]],
+        [
+            "role mine: it was given by role_arn",
+            f"policy {MANAGED}: others have it attached",
+            f"CAST AI's principal {CASTAI}: role {MY_ROLE} trusts it",
+        ],
+    ),
+    "brought node role": (
+        BROUGHT_NODE,
+        {"node_role_arn": MY_NODE},
+        [GONE[0], *GONE[8:12]],
+        [f"role {MY_NODE}: it was given by node_role_arn"],
+    ),
+    "brought profile": (
+        BROUGHT_PROFILE,
+        {"instance_profile_arn": MY_PROFILE},
+        [GONE[0], *GONE[7:12]],
+        ["instance profile mine: it was given by instance_profile_arn"],
+    ),
+    "brought group": (
+        of_nodes(BY_ROLE, group=SecurityGroup("sg-9", "mine", "vpc-1", {}, False, False)),
+        {"security_group_id": "sg-9"},
+        [GONE[12]],
+        ["security group sg-9: it was given by security_group_id"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("current", "options", "not_done", "kept"), KEPT.values(), ids=KEPT)
+def test_what_is_shared_foreign_or_given_stays_with_the_reason(
+    current: Current, options: dict[str, Any], not_done: list[str], kept: list[str]
+) -> None:
+    done, said = back(current, **options)
+    assert said == kept
+    extra = {"detach CastEKSPolicy from role " + ROLE}
+    assert [sentence for sentence in done if sentence not in extra] == [one for one in GONE if one not in not_done]
+
+
+# Options
+
+BAD_OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
+    "name": ({"name": "a b"}, "EKS cluster name 'a b'"),
+    "cluster_id": ({"cluster_id": "prod"}, "cluster_id is 'prod'"),
+    "region": ({"region": None}, "region is not set"),
+    "path": ({"path": "vendors"}, "path is 'vendors': give an IAM path that starts and ends with '/'."),
+    "role_arn": ({"role_arn": "mine"}, "role_arn is 'mine', which is none: correct it or leave it out."),
+    "node_role_arn": ({"node_role_arn": MY_PROFILE}, "node_role_arn is"),
+    "instance_profile_arn": ({"instance_profile_arn": MY_NODE}, "instance_profile_arn is"),
+    "security_group_id": ({"security_group_id": "mine"}, "security_group_id is"),
+    "permissions_boundary": ({"permissions_boundary": "boundary"}, "permissions_boundary is"),
+    "account_id": ({"account_id": "1"}, "account_id is"),
+    "vpc_account_id": ({"vpc_account_id": "1"}, "vpc_account_id is"),
+    "user with a role": ({"identity": "user", "role_arn": MY_ROLE}, "role_arn goes with identity role only"),
+}
+
+
+@pytest.mark.parametrize(("changes", "sentence"), BAD_OPTIONS.values(), ids=BAD_OPTIONS)
+def test_a_bad_option_is_refused(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        desired(**changes)
+    assert sentence in str(refusal.value)
+
+
+def test_all_bad_options_are_told_at_once() -> None:
+    with pytest.raises(Refused, match=r"name 'a b'.*region is not set.*path is 'x'"):
+        desired(name="a b", region="", path="x")
+
+
+def test_a_trust_policy_gets_the_principal_that_the_run_made() -> None:
+    class Recorder:
+        aws = property(lambda self: self)
+        roles: list[Any] = []  # noqa: RUF012
+
+        def create_role(self, *arguments: Any) -> None:
+            self.roles.append(arguments)
+
+    action: Action = next(action for action in plan(NOTHING, desired()) if isinstance(action, CreateRole))
+    assert action.after == policies.trust_castai(UNKNOWN, ID)
+    action.run(Recorder(), {"principal_arn": CASTAI})
+    assert Recorder.roles[0][1] == policies.trust_castai(CASTAI, ID)
+
+
+def test_no_policy_is_described_as_something_else() -> None:
+    made = [action for action in plan(NO_USER, desired(identity="user")) if isinstance(action, CreatePolicy)]
+    assert {action.description for action in made} == {"Policy to manage EKS cluster used by CAST AI"}

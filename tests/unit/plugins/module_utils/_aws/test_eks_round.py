@@ -1,0 +1,262 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""castai_iam_eks against the local AWS and CAST AI, there and back: what reads and writes do together."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.eks_iam import SUBJECT
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.eks_observed import Systems
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Aws
+from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway import CastAi, Rejected
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
+    CallFailed,
+    Refused,
+    Result,
+    Stopped,
+    reconcile,
+)
+from tests.sandbox.aws import Aws as Cloud
+from tests.sandbox.castai import CastAi as Api
+from tests.sandbox.wire import Request
+from tests.unit.sandbox.aws_client import HOME, Clock, cluster, operator
+
+CLUSTERS = {mode: cluster(f"c-{mode}".lower().replace("_", "-"), mode=mode) for mode in ("API", "CONFIG_MAP")}
+CLUSTERS["API_AND_CONFIG_MAP"] = cluster("c-both", mode="API_AND_CONFIG_MAP", ip_family="ipv6")
+ALLOW = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}}
+PARAMETERS = {
+    "adopt": False,
+    "hand_over": True,
+    "identity": "role",
+    "node_policies": [],
+    "path": "/",
+    "policy_scope": "cluster",
+    "prepare": True,
+    "region": "eu-central-1",
+    "state": "present",
+    "tags": {},
+    "user_access": "cluster_admin",
+}
+
+
+class NoAgent:
+    def __init__(self, *_: Any) -> None: ...
+
+    def start(self) -> None: ...
+
+
+class Direct(CastAi):
+    """The API without a socket between."""
+
+    def __init__(self, api: Api) -> None:
+        super().__init__("https://api.cast.ai", "key", sleep=lambda _seconds: None)
+        self._api = api
+
+    def _call(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        data = b"" if method == "GET" else json.dumps(body or {}).encode()
+        headers = {"x-api-key": self._api.full_access_key}
+        answer = self._api.handle(Request(method, "api.cast.ai", path, "", headers, data))
+        found: dict[str, Any] = json.loads(answer.body) if answer.body else {}
+        if answer.status >= 400:
+            objections = found.get("fieldViolations") or [{}]
+            raise Rejected(purpose, answer.status, found["message"], objections[0].get("field", ""))
+        return found
+
+
+class World:
+    """One account with the three kinds of clusters, all registered."""
+
+    def __init__(self) -> None:
+        self.cloud = Cloud(clock=Clock())
+        self.api = Api(self.cloud, Clock())
+        self.castai = Direct(self.api)
+        self.ids = {}
+        for one in CLUSTERS.values():
+            self.cloud.add_cluster(one)
+            self.api.add_cluster(one)
+            block = {"accountId": HOME, "region": one.region, "clusterName": one.name}
+            self.ids[one.name] = self.castai.register_cluster(one.name, {"eks": block}).id
+        self.aws = Aws({"region": "eu-central-1", "access_key": "x", "secret_key": "x"})
+        self.aws._session = operator(self.cloud)
+        self.aws._clients = {name: operator(self.cloud).client(name) for name in ("iam", "ec2", "eks", "sts")}
+
+    def run(self, mode: str, check: bool = False, ended_after: int | None = None, **changes: Any) -> Result:
+        name = CLUSTERS[mode].name
+        subject = replace(
+            SUBJECT,
+            connect=lambda params, wanted: Systems(self.castai, self.aws),
+            plan=lambda current, wanted: itertools.islice(SUBJECT.plan(current, wanted), ended_after),
+        )
+        parameters = {**PARAMETERS, "name": name, "cluster_id": self.ids[name], **changes}
+        return reconcile(subject, parameters, check, lambda line: None)
+
+    @property
+    def iam(self) -> Any:
+        return self.aws._clients["iam"]
+
+    def keys(self, user: str) -> list[str]:
+        return [key["AccessKeyId"] for key in self.iam.list_access_keys(UserName=user)["AccessKeyMetadata"]]
+
+    def names(self) -> tuple[set[str], set[str], set[str]]:
+        """Of all roles and users, all instance profiles, and all security groups."""
+        roles = {role["RoleName"] for role in self.iam.list_roles()["Roles"]}
+        users = {user["UserName"] for user in self.iam.list_users()["Users"]}
+        profiles = {profile["InstanceProfileName"] for profile in self.iam.list_instance_profiles()["InstanceProfiles"]}
+        groups = self.aws._clients["ec2"].describe_security_groups()["SecurityGroups"]
+        return roles | users, profiles, {group["GroupId"] for group in groups}
+
+    def attached(self, role: str) -> set[str]:
+        found = self.iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
+        return {policy["PolicyName"] for policy in found}
+
+    def versions(self, policy: str) -> list[str]:
+        arn = f"arn:aws:iam::{HOME}:policy/{policy}"
+        return [version["VersionId"] for version in self.iam.list_policy_versions(PolicyArn=arn)["Versions"]]
+
+
+def sentences(result: Result) -> list[str]:
+    return [action.sentence for action in result.actions]
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr("tests.sandbox.castai.Agent", NoAgent)
+    return World()
+
+
+@pytest.mark.parametrize("identity", ["role", "user"])
+@pytest.mark.parametrize("mode", CLUSTERS)
+def test_there_and_back(world: World, mode: str, identity: str) -> None:
+    before = world.cloud.state()
+    options = {"identity": identity, "path": "/vendors/", "tags": {"team": "a"}}
+    predicted = world.run(mode, check=True, **options)
+    assert world.cloud.state() == before
+    done = world.run(mode, **options)
+    assert sentences(done) == sentences(predicted) != []
+    assert sentences(world.run(mode, **options)) == []
+    assert done.view == {**predicted.view, "security_group_id": done.view["security_group_id"]} | (
+        {} if identity == "user" else {"principal_arn": done.view["principal_arn"]}
+    )
+    after = world.cloud.state()
+    back = world.run(mode, check=True, state="absent", **options)
+    assert world.cloud.state() == after
+    assert sentences(world.run(mode, state="absent", **options)) == sentences(back)
+    assert world.cloud.state() == before
+    assert sentences(world.run(mode, state="absent", **options)) == []
+
+
+@pytest.mark.parametrize("identity", ["role", "user"])
+def test_in_two_steps_it_is_the_same(world: World, identity: str) -> None:
+    whole = sentences(world.run("API", check=True, identity=identity))
+    first = sentences(world.run("API", identity=identity, hand_over=False))
+    last = sentences(world.run("API", check=True, identity=identity, prepare=False))
+    assert [*first, *last] == whole
+    assert sentences(world.run("API", identity=identity, prepare=False)) == last
+
+
+@pytest.mark.parametrize("identity", ["role", "user"])
+def test_a_run_that_was_ended_anywhere_is_taken_up_where_it_ended(world: World, identity: str) -> None:
+    options = {"identity": identity}
+    whole = sentences(world.run("API_AND_CONFIG_MAP", check=True, **options))
+    done = [sentences(world.run("API_AND_CONFIG_MAP", ended_after=1, **options)) for _write in whole]
+    assert done == [[sentence] for sentence in whole]
+    assert sentences(world.run("API_AND_CONFIG_MAP", **options)) == []
+
+
+def no_answer(*_arguments: str) -> None:
+    raise CallFailed("no answer")
+
+
+def test_a_hand_over_that_fails_leaves_one_key_in_the_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.run("API", identity="user")
+    first = world.keys("cast-eks-c-api")
+    world.iam.update_access_key(UserName="cast-eks-c-api", AccessKeyId=first[0], Status="Inactive")
+    with monkeypatch.context() as failing:
+        failing.setattr(world.castai, "set_key", no_answer)
+        with pytest.raises(Stopped, match="no answer"):
+            world.run("API", identity="user")
+    assert len(world.keys("cast-eks-c-api")) == 2
+    world.run("API", identity="user")
+    (left,) = world.keys("cast-eks-c-api")
+    assert left not in first
+    assert list(world.api.state()["access_keys"].values()) == [left]
+    assert sentences(world.run("API", identity="user")) == []
+
+
+@pytest.mark.parametrize("vintage", ["newest", "older", "terraform", "pulumi"])
+def test_what_another_tool_made_is_taken_over(world: World, vintage: str) -> None:
+    name = CLUSTERS["API"].name
+    other = world.api.seed_script_world("c-both", "newest")
+    made = world.api.seed_script_world(name, vintage)
+    roles, profiles, groups = world.names()
+    role, node = (made[kind].rpartition("/")[2] for kind in ("role_arn", "node_role_arn"))
+    adopt = vintage in ("terraform", "pulumi")
+    if adopt:
+        with pytest.raises(
+            Refused, match="carries nothing that tells whether it is cluster c-api's: set adopt to true"
+        ):
+            world.run("API")
+    done = world.run("API", adopt=adopt)
+    assert world.names()[:2] == (roles, profiles)
+    assert len(world.names()[2] - groups) == adopt
+    assert not any(sentence.startswith(("create role", "create instance profile")) for sentence in sentences(done))
+    assert (done.view["identity_arn"], done.view["node_role_arn"]) == (made["role_arn"], made["node_role_arn"])
+    assert done.view["instance_profile_arn"] == made["profile_arn"]
+    makers = {"terraform": {"Terraform"}, "pulumi": {"Pulumi"}}.get(vintage, {"the onboarding script"})
+    assert set(done.view["adopted"].values()) == makers
+    assert sentences(world.run("API", adopt=adopt)) == []
+    assert {"CastEKSPolicy-c-api", "AmazonEC2ReadOnlyAccess"} <= world.attached(role)
+    assert "CastEKSPolicy" not in world.attached(role)
+    assert "CastEKSPolicy" in world.attached(other["role_arn"].rpartition("/")[2])
+    assert "AmazonEKS_CNI_Policy" in world.attached(node)
+    assert len(world.versions("CastEKSPolicy")) == (4 if vintage == "older" else 3)
+
+
+def test_the_key_of_a_scripts_user_is_replaced_while_it_still_works(world: World) -> None:
+    made = world.api.seed_script_world("c-api", "user")
+    options = {"identity": "user", "adopt": True}
+    with pytest.raises(Refused, match="User cast-eks-c-api carries nothing that tells"):
+        world.run("API", identity="user")
+    predicted = sentences(world.run("API", check=True, **options))
+    done = sentences(world.run("API", hand_over=False, **options))
+    assert world.keys("cast-eks-c-api") == [made["access_key_id"]]
+    done += sentences(world.run("API", prepare=False, **options))
+    assert done == predicted
+    assert "delete inline policy CastEKSRestrictedAccess of user cast-eks-c-api" in done
+    assert [sentence.split(" of ")[0] for sentence in done[-2:]] == [
+        "create an access key",
+        f"delete access key {made['access_key_id']}",
+    ]
+    assert len(world.keys("cast-eks-c-api")) == 1
+    assert sentences(world.run("API", **options)) == []
+
+
+def test_a_policy_with_five_versions_makes_room(world: World) -> None:
+    world.run("API")
+    arn = f"arn:aws:iam::{HOME}:policy/CastEKSPolicy-c-api"
+    for number in range(4):
+        document = {"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": f"x:{number}", "Resource": "*"}}
+        world.iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(document), SetAsDefault=True)
+    assert sentences(world.run("API")) == ["bring policy CastEKSPolicy-c-api up to date"]
+    assert len(world.versions("CastEKSPolicy-c-api")) == 5
+    assert sentences(world.run("API")) == []
+
+
+def test_what_others_hung_on_the_role_stays_on_the_way_back(world: World) -> None:
+    done = world.run("API")
+    role = done.view["identity_arn"].rpartition("/")[2]
+    theirs = world.iam.create_policy(PolicyName="theirs", PolicyDocument=json.dumps(ALLOW))["Policy"]["Arn"]
+    world.iam.attach_role_policy(RoleName=role, PolicyArn=theirs)
+    world.iam.put_role_policy(RoleName=role, PolicyName="more", PolicyDocument=json.dumps(ALLOW))
+    back = world.run("API", state="absent")
+    assert back.view["kept"] == [f"role {role}: others gave it theirs, more"]
+    assert world.attached(role) == {"theirs"}
+    assert sentences(world.run("API", state="absent")) == []

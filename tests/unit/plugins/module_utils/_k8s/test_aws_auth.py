@@ -1,0 +1,214 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is planned for the ConfigMap; test_aws_auth_text has how its text is edited."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, CallFailed, Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._k8s import aws_auth
+from ansible_collections.castai.onboarding.plugins.module_utils._k8s.aws_auth import (
+    Create,
+    Current,
+    Delete,
+    Desired,
+    Write,
+    plan,
+    view,
+)
+
+ROLE = "arn:aws:iam::111122223333:role/vendors/cast"
+BARE = "arn:aws:iam::111122223333:role/cast"
+USER = "arn:aws:iam::111122223333:user/cast"
+NODES = ["system:bootstrappers", "system:nodes"]
+PARAMETERS: dict[str, Any] = {
+    "create": "auto",
+    "eks_cluster": "prod",
+    "groups": NODES,
+    "region": "eu-central-1",
+    "role_arn": ROLE,
+    "state": "present",
+    "username": "system:node:{{EC2PrivateDNSName}}",
+}
+OURS = f"""- rolearn: "{BARE}"
+  username: "system:node:{{{{EC2PrivateDNSName}}}}"
+  groups:
+  - "system:bootstrappers"
+  - "system:nodes"
+"""
+THEIRS = "- rolearn: arn:aws:iam::111122223333:role/theirs # keep\n  username: theirs\n"
+WRONG = OURS.replace("system:node:", "old:")
+TITLE = f"an entry for {BARE} as system:node:{{{{EC2PrivateDNSName}}}} in system:bootstrappers, system:nodes"
+ADD = f"add {TITLE} in mapRoles of ConfigMap kube-system/aws-auth"
+CORRECT = f"correct {TITLE} in mapRoles of ConfigMap kube-system/aws-auth"
+CREATE = f"create ConfigMap kube-system/aws-auth with {TITLE}"
+REMOVE = f"remove the entry of {BARE} from mapRoles of ConfigMap kube-system/aws-auth"
+DELETE = "delete ConfigMap kube-system/aws-auth, whose only entry was ours"
+
+MODES = ("CONFIG_MAP", "API_AND_CONFIG_MAP", "API", "")
+"""The last where EKS was not asked."""
+
+
+def desired(**changes: Any) -> Desired:
+    return aws_auth.desired({**PARAMETERS, **changes})
+
+
+def held(data: Mapping[str, str] | None, mode: str = "CONFIG_MAP", ours: bool = False) -> Current:
+    return Current(data, "" if data is None else "7", ours, mode)
+
+
+def sentences(current: Current, **changes: Any) -> list[str]:
+    return [action.sentence for action in plan(current, desired(**changes))]
+
+
+@pytest.mark.parametrize("create", ["auto", "always", "never"])
+@pytest.mark.parametrize("mode", MODES)
+def test_an_absent_config_map_is_made_where_nothing_else_lets_in(mode: str, create: str) -> None:
+    current = held(None, mode)
+    if mode == "API" or (mode, create) == ("", "auto"):
+        with pytest.raises(Refused, match="access entry instead" if mode == "API" else "name the EKS cluster"):
+            sentences(current, create=create)
+        return
+    made = create == "always" or (create, mode) == ("auto", "CONFIG_MAP")
+    assert sentences(current, create=create) == ([CREATE] if made else [])
+    assert bool(view(current, desired(create=create), {})["reason"]) is not made
+
+
+@pytest.mark.parametrize("create", ["auto", "always", "never"])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("data", "done"),
+    [
+        ({}, [ADD]),
+        ({"mapRoles": ""}, [ADD]),
+        ({"mapUsers": "- userarn: x\n"}, [ADD]),
+        ({"mapRoles": THEIRS}, [ADD]),
+        ({"mapRoles": THEIRS + OURS}, []),
+        ({"mapRoles": WRONG + THEIRS}, [CORRECT]),
+    ],
+    ids=["no data", "empty", "other key", "theirs", "ours", "another entry of ours"],
+)
+def test_a_config_map_gets_the_one_entry(data: dict[str, str], done: list[str], mode: str, create: str) -> None:
+    current = held(data, mode)
+    if mode == "API":
+        with pytest.raises(Refused, match="authentication mode API, in which it does not read aws-auth"):
+            sentences(current, create=create)
+        return
+    actions = list(plan(current, desired(create=create)))
+    assert [action.sentence for action in actions] == done
+    for action in actions:
+        assert isinstance(action, Write)
+        assert (action.version, action.kind) == ("7", "mapRoles")
+        again = held({**data, "mapRoles": action.after}, mode)
+        assert sentences(again, create=create) == []
+        assert THEIRS not in data.get("mapRoles", "") or THEIRS in action.after
+    assert view(current, desired(create=create), {}) == {"authentication_mode": mode, "reason": ""}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("by_us", [False, True])
+@pytest.mark.parametrize(
+    ("data", "done", "after"),
+    [
+        (None, [], None),
+        ({}, [], None),
+        ({"mapRoles": THEIRS}, [], None),
+        ({"mapRoles": THEIRS + OURS}, [REMOVE], THEIRS),
+        ({"mapRoles": OURS + THEIRS}, [REMOVE], THEIRS),
+        ({"mapRoles": WRONG}, [REMOVE], None),
+        ({"mapRoles": OURS, "mapUsers": "- userarn: x\n"}, [REMOVE], None),
+        ({"mapRoles": "# mine\n" + OURS}, [REMOVE], "# mine\n"),
+    ],
+    ids=["absent", "no data", "theirs", "last", "first", "only", "only role", "below a comment"],
+)
+def test_the_entry_goes_and_everything_else_stays(
+    mode: str, by_us: bool, data: dict[str, str] | None, done: list[str], after: str | None
+) -> None:
+    current = held(data, mode, by_us)
+    actions = list(plan(current, desired(state="absent", username=None)))
+    if by_us and data == {"mapRoles": WRONG}:
+        assert [(type(action), action.sentence) for action in actions] == [(Delete, DELETE)]
+    else:
+        assert [action.sentence for action in actions] == done
+        assert [action.after for action in actions] == [after] * len(done)
+    assert view(current, desired(state="absent"), {})["reason"] == ""
+
+
+def test_a_text_that_cannot_be_read_is_refused_before_any_write() -> None:
+    for state in ("present", "absent"):
+        with pytest.raises(Refused, match="mapRoles cannot be read"):
+            sentences(held({"mapRoles": "rolearn: x\n"}), state=state)
+
+
+def test_a_user_with_full_control_is_told_as_such() -> None:
+    options = {"role_arn": None, "user_arn": USER, "username": "cast", "groups": ["system:masters"]}
+    (action,) = plan(held({"mapRoles": THEIRS}), desired(**options))
+    assert action.sentence == (
+        f"add an entry for {USER} as cast in system:masters (full control of the cluster) in mapUsers of ConfigMap"
+        " kube-system/aws-auth"
+    )
+    assert action.target == "kubernetes/configmap/kube-system/aws-auth/mapUsers"
+
+
+BAD_OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
+    "no ARN": ({"role_arn": "cast"}, "role_arn is 'cast': give the ARN of an IAM role"),
+    "a user as role": ({"role_arn": USER}, "give the ARN of an IAM role, arn:aws:iam::ACCOUNT:role/NAME."),
+    "a role as user": ({"role_arn": None, "user_arn": ROLE}, "give the ARN of an IAM user"),
+    "a session": ({"role_arn": "arn:aws:sts::111122223333:assumed-role/a/b"}, "give the ARN of an IAM role"),
+    "more behind it": ({"role_arn": f"{ROLE}\n- rolearn: x"}, "give the ARN of an IAM role"),
+    "cluster": ({"eks_cluster": "a b"}, "EKS cluster name 'a b'"),
+}
+
+
+@pytest.mark.parametrize(("changes", "sentence"), BAD_OPTIONS.values(), ids=BAD_OPTIONS)
+def test_a_bad_option_is_refused(changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        desired(**changes)
+    assert sentence in str(refusal.value)
+
+
+@pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov"])
+def test_an_arn_of_any_partition_loses_its_path(partition: str) -> None:
+    arn = ROLE.replace("arn:aws:", f"arn:{partition}:")
+    assert desired(role_arn=arn).entry.arn == arn.replace("vendors/", "")
+
+
+def test_an_arn_with_an_id_that_only_a_run_will_know_is_planned_with() -> None:
+    assert UNKNOWN in sentences(held({}), role_arn=f"{BARE}-eks-{UNKNOWN}")[0]
+
+
+class Cluster:
+    """An API server that stores what a webhook makes of it."""
+
+    def __init__(self, change: str = "") -> None:
+        self.change = change
+        self.bodies: list[dict[str, Any]] = []
+
+    def cluster(self) -> Cluster:
+        return self
+
+    def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        self.bodies.append(body)
+        return {"data": {kind: (text or "") + self.change or None for kind, text in body["data"].items()}}
+
+    def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        return self.create(path, body)
+
+
+def test_a_write_is_on_the_version_that_was_read_and_proved() -> None:
+    (write,) = plan(held({"mapRoles": THEIRS}), desired())
+    cluster = Cluster()
+    write.run(cluster, {})
+    assert cluster.bodies == [{"metadata": {"resourceVersion": "7"}, "data": {"mapRoles": write.after}}]
+    (create,) = plan(held(None), desired())
+    assert isinstance(create, Create)
+    create.run(cluster, {})
+    assert cluster.bodies[1]["metadata"]["labels"] == {"app.kubernetes.io/managed-by": "castai.onboarding"}
+    for action in (write, create):
+        with pytest.raises(CallFailed, match="stored another mapRoles: an admission webhook changes it"):
+            action.run(Cluster("# webhook"), {})

@@ -1,0 +1,105 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names of objects in AWS: as the vendor's script and other tools give them, and within every limit."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.castai.onboarding.plugins.module_utils import _names as names
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN
+from tests.sandbox import script_world
+
+ID, OTHER = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e", "6c1b2004-5a57-4d4a-8f5d-0a6f5c1f0d7e"
+clusters = st.from_regex(r"[0-9A-Za-z][-_0-9A-Za-z]{0,99}", fullmatch=True)
+BASES = (names.MANAGED_POLICY, names.RESTRICTED_POLICY, names.IPV6_POLICY)
+
+
+@given(clusters)
+def test_every_name_is_one_that_aws_takes(cluster: str) -> None:
+    principals = [
+        names.eks_role(cluster, ID),
+        names.eks_node_role(cluster, ID),
+        *names.eks_users(cluster, ID),
+        *names.eks_roles_of_others(cluster, ID),
+        *names.eks_node_roles_of_others(cluster),
+    ]
+    policies = [name for base in BASES for name in names.cluster_policies(base, cluster, ID)]
+    profiles = [names.eks_node_role(cluster, ID), *names.eks_profiles_of_others(cluster, ID)]
+    assert all(re.fullmatch(r"[\w+=,.@-]{1,64}", name) for name in principals)
+    assert all(re.fullmatch(r"[\w+=,.@-]{1,128}", name) for name in [*policies, *profiles])
+    assert len(names.node_security_group(cluster)) <= 255
+
+
+@given(clusters, clusters)
+def test_what_carries_the_id_is_never_shared(one: str, other: str) -> None:
+    def own(cluster: str, cluster_id: str) -> set[str]:
+        return {
+            names.eks_role(cluster, cluster_id),
+            names.eks_node_role(cluster, cluster_id),
+            names.eks_users(cluster, cluster_id)[-1],
+            *(names.cluster_policies(base, cluster, cluster_id)[-1] for base in BASES),
+        }
+
+    assert own(one, ID) & own(other, OTHER) == set()
+
+
+@given(clusters, clusters)
+def test_the_plain_names_of_two_clusters_are_two(one: str, other: str) -> None:
+    for base in BASES:
+        same = names.cluster_policies(base, one, ID)[0] == names.cluster_policies(base, other, OTHER)[0]
+        assert same == (one == other)
+
+
+@pytest.mark.parametrize("length", [1, 20, 55, 56, 63, 100])
+def test_our_names_are_the_newest_scripts(length: int) -> None:
+    cluster = "c" * length
+    script = script_world.names("newest", cluster, ID)
+    assert names.eks_role(cluster, ID) == script.principal
+    assert names.eks_node_role(cluster, ID) == script.node_role == script.profile
+    assert names.node_security_group(cluster) == script.group
+    assert (
+        script.policy,
+        script.inline,
+        script.ipv6_policy,
+    ) == (names.MANAGED_POLICY, names.RESTRICTED_POLICY, names.IPV6_POLICY)
+    user = script_world.names("user", cluster, ID).principal
+    assert (user in names.eks_users(cluster, ID)) == (length <= 55)
+
+
+@pytest.mark.parametrize("vintage", ["older", "terraform", "pulumi"])
+@pytest.mark.parametrize("length", [1, 20, 63, 100])
+def test_other_tools_names_are_known_where_they_can_be(vintage: str, length: int) -> None:
+    cluster = "c" * length
+    theirs = script_world.names(vintage, cluster, ID)
+    roles = {names.eks_role(cluster, ID), *names.eks_roles_of_others(cluster, ID)}
+    nodes = {names.eks_node_role(cluster, ID), *names.eks_node_roles_of_others(cluster)}
+    profiles = {names.eks_node_role(cluster, ID), *names.eks_profiles_of_others(cluster, ID)}
+    assert (theirs.principal in roles) == (len(theirs.principal) <= 64)
+    assert (theirs.node_role in nodes) == (len(theirs.node_role) <= 64)
+    assert theirs.profile in profiles
+    if vintage == "terraform":
+        assert theirs.policy == names.cluster_policies(names.MANAGED_POLICY, cluster, ID)[0]
+        assert theirs.ipv6_policy == names.cluster_policies(names.IPV6_POLICY, cluster, ID)[0]
+
+
+def test_an_unknown_id_shows_as_such() -> None:
+    assert names.eks_role("prod", UNKNOWN) == "cast-eks-prod-cluster-role-(known after apply)"
+    assert names.eks_users("prod", UNKNOWN) == ("cast-eks-prod", "cast-eks-prod-(known after apply)")
+
+
+def test_tags_never_say_that_cast_ai_manages_it() -> None:
+    assert names.iam_tags("prod", ID) == {"cast:cluster-id": ID, "castai-onboarding:cluster": "prod"}
+
+
+@pytest.mark.parametrize("cluster_id", ["", "prod", ID.upper(), f"{ID}\n", ID[:-1]])
+def test_what_is_no_id_of_cast_ai(cluster_id: str) -> None:
+    assert names.cluster_id_problem(cluster_id) == (
+        f"cluster_id is {cluster_id!r}: give the UUID of the cluster at CAST AI, in lower case"
+    )
+    assert names.cluster_id_problem(ID) is names.cluster_id_problem(UNKNOWN) is None
