@@ -139,10 +139,11 @@ class SecurityGroup:
 
 @dataclass(frozen=True)
 class AccessKey:
+    """last_used: date of the last use, empty for never, or where it was not asked for."""
+
     id: str
     active: bool
-    last_used: str
-    """Date of the last use, empty for never."""
+    last_used: str = ""
 
 
 @dataclass(frozen=True)
@@ -400,21 +401,16 @@ class Aws:
 
     @_call("list the access keys of user {0} (iam:ListAccessKeys)", absent=True)
     def list_keys(self, user: str) -> tuple[AccessKey, ...]:
-        """Oldest first."""
-        iam = self._client("iam")
-        found = sorted(iam.list_access_keys(UserName=user)["AccessKeyMetadata"], key=lambda key: key["CreateDate"])
-        return tuple(
-            AccessKey(
-                key["AccessKeyId"],
-                key["Status"] == "Active",
-                str(
-                    iam.get_access_key_last_used(AccessKeyId=key["AccessKeyId"])["AccessKeyLastUsed"].get(
-                        "LastUsedDate", ""
-                    )
-                ),
-            )
-            for key in found
-        )
+        """Oldest first, without their last use."""
+        found = self._client("iam").list_access_keys(UserName=user)["AccessKeyMetadata"]
+        found = sorted(found, key=lambda key: key["CreateDate"])
+        return tuple(AccessKey(key["AccessKeyId"], key["Status"] == "Active") for key in found)
+
+    @_call("read the last use of access key {0} (iam:GetAccessKeyLastUsed)")
+    def key_last_used(self, key_id: str) -> str:
+        """Its date, empty for never."""
+        answer = self._client("iam").get_access_key_last_used(AccessKeyId=key_id)
+        return str(answer["AccessKeyLastUsed"].get("LastUsedDate", ""))
 
     @_call("create an access key of user {0} (iam:CreateAccessKey)")
     def create_key(self, user: str) -> tuple[str, str]:
