@@ -76,6 +76,8 @@ class EksCluster:
     authentication_mode: str
     ip_family: str
     vpc_id: str
+    auto_mode: bool = False
+    """Whether EKS adds and removes nodes itself (EKS Auto Mode)."""
 
     @property
     def access_entries(self) -> bool:
@@ -155,6 +157,20 @@ class AccessEntry:
     tags: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """What a simulation says of one action.
+
+    by: what refuses beside the policies, organisation or boundary, or empty; unknown: condition keys that the caller's
+    policies ask for and a simulation does not know.
+    """
+
+    action: str
+    allowed: bool
+    by: str
+    unknown: tuple[str, ...]
+
+
 def _call(purpose: str, absent: bool = False, first: frozenset[str] = WROTE_FIRST) -> Callable[[F], F]:
     """Word botocore's errors as a sentence.
 
@@ -211,6 +227,21 @@ class Aws:
     def caller_arn(self) -> str:
         return str(self._client("sts").get_caller_identity()["Arn"])
 
+    @_call("simulate what {0} may do (iam:SimulatePrincipalPolicy)")
+    def simulate(
+        self, source: str, actions: tuple[str, ...], resource: str, context: Mapping[str, str]
+    ) -> tuple[Verdict, ...]:
+        """source: ARN of a role or user; context: values of condition keys."""
+        pages = self._client("iam").get_paginator("simulate_principal_policy")
+        entries = [
+            {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
+            for key, value in context.items()
+        ]
+        answers = pages.paginate(
+            PolicySourceArn=source, ActionNames=list(actions), ResourceArns=[resource], ContextEntries=entries
+        )
+        return tuple(_verdict(result) for page in answers for result in page["EvaluationResults"])
+
     @_call("read EKS cluster {0} (eks:DescribeCluster)", absent=True)
     def describe_cluster(self, name: str) -> EksCluster | None:
         cluster = self._client("eks").describe_cluster(name=name)["cluster"]
@@ -224,6 +255,7 @@ class Aws:
             authentication_mode=(cluster.get("accessConfig") or {}).get("authenticationMode") or "CONFIG_MAP",
             ip_family=(cluster.get("kubernetesNetworkConfig") or {}).get("ipFamily") or "ipv4",
             vpc_id=(cluster.get("resourcesVpcConfig") or {}).get("vpcId") or "",
+            auto_mode=bool((cluster.get("computeConfig") or {}).get("enabled")),
         )
 
     @_call("sign a Kubernetes token for EKS cluster {0}")
@@ -527,6 +559,19 @@ class Making:
     def arguments(self) -> dict[str, Any]:
         boundary = {"PermissionsBoundary": self.boundary} if self.boundary else {}
         return {"Path": self.path, "Tags": _tag_list(self.tags), **boundary}
+
+
+def _verdict(result: Mapping[str, Any]) -> Verdict:
+    details = {
+        "organisation": (result.get("OrganizationsDecisionDetail") or {}).get("AllowedByOrganizations"),
+        "boundary": (result.get("PermissionsBoundaryDecisionDetail") or {}).get("AllowedByPermissionsBoundary"),
+    }
+    return Verdict(
+        result["EvalActionName"],
+        result["EvalDecision"] == "allowed",
+        next((layer for layer, allowed in details.items() if allowed is False), ""),
+        tuple(result.get("MissingContextValues") or ()),
+    )
 
 
 def _principal(kind: str, found: Mapping[str, Any]) -> Principal:
