@@ -111,9 +111,13 @@ class Grant:
 
 @dataclass(frozen=True)
 class Question:
-    """What a simulation is to be asked: may these actions be done on this resource? context: condition keys."""
+    """What a simulation is to be asked: may these actions be done on this resource? context: condition keys.
+
+    needed: those of the actions that every run needs.
+    """
 
     actions: tuple[str, ...]
+    needed: frozenset[str]
     resource: str
     context: Mapping[str, str]
 
@@ -321,22 +325,26 @@ def document(phase: str, identity: str, scope: Scope) -> Document:
 
 
 def questions(
-    purposes: Collection[str], identity: str, unneeded: Collection[str], scope: Scope, cluster_id: str, vpc: str
+    needed: Collection[str], identity: str, unneeded: Collection[str], scope: Scope, cluster_id: str, vpc: str
 ) -> tuple[Question, ...]:
-    """What to simulate for onboarding one cluster: the actions for these purposes, but for parts that are unneeded.
+    """What to simulate for onboarding one cluster. needed: purposes that every run has; unneeded: parts to leave out.
 
     Every question knows all condition keys that the published policies have, so that none is missing.
     """
     wanted = [grant for grant in granted("onboard", identity) if grant.part not in unneeded and grant.on != "caller"]
     tried = {grant.sid: dict(_tried(grant, scope)) for grant in wanted}
     known = {key: value for context in tried.values() for key, value in context.items()}
-    grouped: dict[tuple[str, tuple[tuple[str, str], ...]], list[str]] = {}
+    grouped: dict[tuple[str, tuple[tuple[str, str], ...]], list[Grant]] = {}
     for grant in wanted:
-        grouped.setdefault((grant.on, tuple(tried[grant.sid].items())), []).extend(grant.of(purposes))
+        grouped.setdefault((grant.on, tuple(tried[grant.sid].items())), []).append(grant)
     return tuple(
-        Question(tuple(actions), _example(on, scope, cluster_id, vpc), {**known, **dict(context)})
-        for (on, context), actions in grouped.items()
-        if actions
+        Question(
+            tuple(action for grant in grants for action in grant.of(PHASES["onboard"])),
+            frozenset(action for grant in grants for action in grant.of(needed)),
+            _example(on, scope, cluster_id, vpc),
+            {**known, **dict(context)},
+        )
+        for (on, context), grants in grouped.items()
     )
 
 

@@ -249,4 +249,9 @@ def test_options_that_no_gateway_takes_are_findings_beside_the_others(tmp_path: 
 
 def test_the_view_has_what_was_read() -> None:
     wanted = preflight.desired(PARAMETERS)
-    assert view(GOOD, wanted, {}) == {"findings": [], "account_id": ACCOUNT, "kubernetes_version": "1.36"}
+    assert view(GOOD, wanted, {}) == {
+        "findings": [],
+        "account_id": ACCOUNT,
+        "kubernetes_version": "1.36",
+        "not_checked": [],
+    }
