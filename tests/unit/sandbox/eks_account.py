@@ -167,8 +167,7 @@ def disturb(world: World, mode: str, identity: str) -> None:
         iam.put_role_policy(RoleName=who, PolicyName=RESTRICTED_POLICY, PolicyDocument=json.dumps(allow("ec2:*")))
         iam.attach_role_policy(RoleName=who, PolicyArn=shared)
     else:
-        iam.create_access_key(UserName=who)
-        iam.put_user_policy(UserName=who, PolicyName=RESTRICTED_POLICY, PolicyDocument=json.dumps(allow("ec2:*")))
+        leave_behind(world, mode, identity)
         iam.attach_user_policy(UserName=who, PolicyArn=shared)
     iam.update_assume_role_policy(RoleName=node_role, PolicyDocument=trust(OPERATOR))
     iam.untag_role(RoleName=node_role, TagKeys=marks)
@@ -181,6 +180,15 @@ def disturb(world: World, mode: str, identity: str) -> None:
     ec2.revoke_security_group_egress(
         GroupId=group, IpPermissions=[{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
     )
+
+
+def leave_behind(world: World, mode: str, identity: str) -> None:
+    """Give CAST AI's user what an interrupted run leaves: a second key, and the inline policy of a script."""
+    if identity == "user":
+        user = f"cast-eks-{CLUSTERS[mode].name}"
+        world.iam.create_access_key(UserName=user)
+        document = json.dumps(allow("ec2:*"))
+        world.iam.put_user_policy(UserName=user, PolicyName=RESTRICTED_POLICY, PolicyDocument=document)
 
 
 def sentences(result: Result) -> list[str]:
