@@ -184,7 +184,8 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         inside=partial(_inside, gateway, wanted, Current(records, eks)),
         rights=_attempt(partial(_rights, gateway, wanted, records, eks, caller)),
     )
-    return replace(both["inside"], rights=both["rights"])
+    inside: Current = both["inside"]
+    return replace(inside, rights=both["rights"])
 
 
 def _account(gateway: Systems, wanted: Desired) -> tuple[EksCluster | Problem | None, str | Problem]:
