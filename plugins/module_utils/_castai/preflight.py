@@ -209,8 +209,8 @@ def _rights(
 ) -> Rights | None:
     if wanted.onboarding is None or not isinstance(eks, EksCluster) or not caller or isinstance(caller, Problem):
         return None
-    record = _record(records, eks, wanted)
-    return simulate(gateway.way.cloud(), caller, phase2.questions(wanted.onboarding, eks, record))
+    asked = phase2.questions(wanted.onboarding, eks, _record(records, eks, wanted))
+    return simulate(gateway.way.cloud(), caller, asked) if asked else None
 
 
 def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:

@@ -17,13 +17,14 @@ from .._engine import CallFailed, gather
 from .._k8s.gateway import Kubernetes
 
 _WRITE = ("get", "create", "patch", "delete")
-_OF_CLUSTER = frozenset({"namespaces", "clusterroles", "clusterrolebindings", "mutatingwebhookconfigurations"})
+OF_CLUSTER = frozenset({"namespaces", "clusterroles", "clusterrolebindings", "mutatingwebhookconfigurations"})
 _RBAC = "rbac.authorization.k8s.io"
 
 Rows = tuple[tuple[str, str, tuple[str, ...]], ...]
 """API group, resource and verbs."""
 
-RELEASES: Rows = (
+CONNECT: Rows = (
+    ("", "namespaces", ("get", "create")),
     ("", "secrets", ("get", "list", "create", "update", "patch", "delete")),
     ("", "configmaps", _WRITE),
     ("", "serviceaccounts", _WRITE),
@@ -35,17 +36,14 @@ RELEASES: Rows = (
     (_RBAC, "roles", (*_WRITE, "bind", "escalate")),
     (_RBAC, "rolebindings", _WRITE),
 )
-"""What every release of CAST AI's needs."""
-
-CONNECT: Rows = (("", "namespaces", ("get", "create")), *RELEASES)
 CONNECT_SYSTEM: Rows = ((_RBAC, "roles", (*_WRITE, "bind", "escalate")), (_RBAC, "rolebindings", _WRITE))
 """In namespace kube-system: the agent reads a ConfigMap there."""
 
 ONBOARD: Rows = (
-    *RELEASES,
+    *CONNECT,
     ("", "services", _WRITE),
     ("apps", "daemonsets", _WRITE),
-    ("batch", "jobs", _WRITE),
+    ("batch", "jobs", (*_WRITE, "list", "watch")),
     ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", _WRITE),
 )
 ONBOARD_SYSTEM: Rows = (("", "configmaps", ("get", "create", "patch")),)
@@ -56,7 +54,7 @@ SYSTEM = "kube-system"
 
 def missing_in_cluster(kubernetes: Kubernetes, namespace: str, rows: Rows, of_system: Rows) -> tuple[str, ...]:
     """What the API server does not allow, as "verb resource.group"."""
-    places = [(row, "" if row[1] in _OF_CLUSTER else namespace) for row in rows]
+    places = [(row, "" if row[1] in OF_CLUSTER else namespace) for row in rows]
     reviews = {
         f"{verb} {resource}{'.' + group if group else ''}{' in ' + SYSTEM if place == SYSTEM else ''}": partial(
             kubernetes.can, verb, group, resource, place
@@ -167,6 +165,6 @@ def warnings(rights: Rights) -> Iterator[str]:
     lacks = [lack for lack in rights.lacks if not lack.needed]
     if lacks:
         yield (
-            f"{rights.caller} lacks AWS permissions that a run may need: {told(lacks)}. It needs them where something"
-            " is absent, or is not as it should be."
+            f"{rights.caller} lacks AWS permissions that a run may need: {told(lacks)}. It needs them where an earlier"
+            " run or another tool left something that is not as it should be."
         )
