@@ -198,4 +198,6 @@ def test_the_playbooks_with_one_permission_after_the_other(world: World, operato
     assert asked["not_checked"] == []
     assert "lacks AWS permissions that a run may need: iam:DeletePolicyVersion on arn:aws:iam::" in asked["warnings"][0]
     may(only(everything, {action for action in actions(everything) if LOOKS.search(action)}))
+    helm_starts = operator.helm_starts()
     changed_nothing(onboard())
+    assert operator.helm_starts() == helm_starts
