@@ -356,8 +356,8 @@ def _not_checked(current: Current) -> Iterable[str]:
         yield f"Kinds of nodes: {current.nodes.sentence}"
     if isinstance(current.rights, Problem):
         yield f"AWS permissions: {current.rights.sentence}"
-    elif current.rights and current.rights.not_checked:
-        yield current.rights.not_checked
+    elif current.rights:
+        yield from current.rights.not_checked
 
 
 def _attempt(read: Callable[[], Any]) -> Callable[[], Any]:

@@ -78,38 +78,51 @@ class Lack:
 
 @dataclass(frozen=True)
 class Rights:
-    """What a simulation says of the caller. not_checked: why there is none, or what it could not tell."""
+    """What a simulation says of the caller. not_checked: what it could not tell, and why, in sentences."""
 
     caller: str
     lacks: tuple[Lack, ...] = ()
-    not_checked: str = ""
+    not_checked: tuple[str, ...] = ()
 
 
 def simulate(aws: Aws, caller: str, questions: Collection[Question]) -> Rights:
     """Round 1: whose the session is. Round 2: every question."""
-    try:
-        source, why = _entity(aws, caller)
-        if not source:
-            return Rights(caller, not_checked=why)
-        asked = {str(number): one for number, one in enumerate(questions)}
-        answers = gather(
-            **{
-                number: partial(aws.simulate, source, one.actions, one.resource, one.context)
-                for number, one in asked.items()
-            }
-        )
-    except CallFailed as failure:
-        return Rights(caller, not_checked=f"AWS permissions: {failure}")
-    refused = [(asked[number], verdict) for number in asked for verdict in answers[number] if not verdict.allowed]
-    unsure = sorted({verdict.action for _question, verdict in refused if verdict.unknown})
-    keys = sorted({key for _question, verdict in refused for key in verdict.unknown})
+    source, why = _entity(aws, caller)
+    if not source:
+        return Rights(caller, not_checked=(why,))
+    asked = {str(number): one for number, one in enumerate(questions)}
+    answers = gather(**{number: partial(_answer, aws, source, one) for number, one in asked.items()})
+    failed = dict.fromkeys(f"AWS permissions: {answer}" for answer in answers.values() if isinstance(answer, str))
+    refused = [
+        (asked[number], verdict)
+        for number, answer in answers.items()
+        if not isinstance(answer, str)
+        for verdict in answer
+        if not verdict.allowed
+    ]
+    unsure = [verdict for _question, verdict in refused if verdict.unknown]
     return Rights(
         source,
         tuple(_lack(question, verdict) for question, verdict in refused if not verdict.unknown),
-        f"AWS permissions {', '.join(unsure)}: they depend on {', '.join(keys)}, which a simulation does not know."
-        if unsure
-        else "",
+        (*failed, *_unsure(unsure)),
     )
+
+
+def _answer(aws: Aws, source: str, question: Question) -> tuple[Verdict, ...] | str:
+    """Verdicts, or why there are none."""
+    try:
+        return aws.simulate(source, question.actions, question.resource, question.context)
+    except CallFailed as failure:
+        return str(failure)
+
+
+def _unsure(verdicts: Collection[Verdict]) -> Iterator[str]:
+    if verdicts:
+        actions = sorted({verdict.action for verdict in verdicts})
+        keys = sorted({key for verdict in verdicts for key in verdict.unknown})
+        yield (
+            f"AWS permissions {', '.join(actions)}: they depend on {', '.join(keys)}, which a simulation does not know."
+        )
 
 
 def _entity(aws: Aws, caller: str) -> tuple[str, str]:

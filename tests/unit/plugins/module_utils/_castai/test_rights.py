@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Aws
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.permissions import Question
 from ansible_collections.castai.onboarding.plugins.module_utils._castai.rights import Lack, Rights, simulate
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed
 from tests.sandbox.aws import ADMINISTRATOR
 from tests.sandbox.aws import Aws as Cloud
 from tests.unit.sandbox.aws_client import HOME, OPERATOR, PROD, Clock, allow, operator, session, trust
@@ -77,20 +79,36 @@ def test_a_role_that_is_not_found_is_not_checked(cloud: Cloud) -> None:
     aws = assumed(cloud, allow("iam:SimulatePrincipalPolicy"), "/vendors/")
     found = simulate(aws, aws.caller_arn(), [ASKED])
     assert found.lacks == ()
-    assert "role/caller cannot be found" in found.not_checked
+    (sentence,) = found.not_checked
+    assert "role/caller cannot be found" in sentence
 
 
 def test_who_may_not_simulate_is_not_checked(cloud: Cloud) -> None:
-    found = asked_as_user(cloud, allow("iam:GetRole"))
+    found = asked_as_user(cloud, allow("iam:GetRole"), ASKED, replace(ASKED, resource=f"{ROLE}-another"))
     assert found.lacks == ()
-    assert "is not authorized to perform: iam:SimulatePrincipalPolicy" in found.not_checked
+    (sentence,) = found.not_checked
+    assert "is not authorized to perform: iam:SimulatePrincipalPolicy" in sentence
+
+
+def test_a_question_that_iam_does_not_take_hides_no_answer(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    aws = gateway(cloud, *cloud.add_user(HOME, "caller", allow(*MAY_LOOK)))
+    really = aws.simulate
+
+    def moody(source: str, actions: tuple[str, ...], *others: Any) -> Any:
+        if actions == ("iam:TagRole",):
+            raise CallFailed("IAM does not take this.")
+        return really(source, actions, *others)
+
+    monkeypatch.setattr(aws, "simulate", moody)
+    found = simulate(aws, aws.caller_arn(), [ASKED, replace(ASKED, actions=("iam:TagRole",))])
+    assert (found.lacks, found.not_checked) == ((NO_CREATE,), ("AWS permissions: IAM does not take this.",))
 
 
 @pytest.mark.parametrize("caller", [f"arn:aws:iam::{HOME}:root", f"arn:aws:sts::{HOME}:federated-user/somebody"])
 def test_others_than_roles_and_users_are_not_checked(cloud: Cloud, caller: str) -> None:
     aws = gateway(cloud, *cloud.add_user(HOME, "caller", ADMINISTRATOR))
     expected = f"AWS permissions: {caller} is no role or user, which alone can be simulated."
-    assert simulate(aws, caller, [ASKED]) == Rights(caller, not_checked=expected)
+    assert simulate(aws, caller, [ASKED]) == Rights(caller, not_checked=(expected,))
 
 
 def test_what_hangs_on_a_condition_that_no_simulation_knows_is_not_checked(cloud: Cloud) -> None:
@@ -100,7 +118,7 @@ def test_what_hangs_on_a_condition_that_no_simulation_knows_is_not_checked(cloud
     found = asked_as_user(cloud, policy)
     assert found.lacks == ()
     assert found.not_checked == (
-        "AWS permissions iam:CreateRole: they depend on aws:SourceVpc, which a simulation does not know."
+        "AWS permissions iam:CreateRole: they depend on aws:SourceVpc, which a simulation does not know.",
     )
 
 
