@@ -37,6 +37,8 @@ OLDEST_KUBERNETES = (1, 21)
 AGENT_METADATA = "castai-agent-metadata"
 """ConfigMap that a reporting agent writes, with the cluster's id as CLUSTER_ID."""
 
+WORKLOAD_AUTOSCALER = "castai-workload-autoscaler"
+
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
         **castai_options(),
@@ -380,7 +382,9 @@ def _missing(kubernetes: Kubernetes, wanted: Desired, eks: EksCluster | None) ->
     if wanted.onboarding is None:
         return missing_in_cluster(kubernetes, wanted.namespace, rights.CONNECT, rights.CONNECT_SYSTEM)
     of_system = () if eks and eks.access_entries else rights.ONBOARD_SYSTEM
-    return missing_in_cluster(kubernetes, wanted.namespace, rights.ONBOARD, of_system)
+    more = any(chart.release == WORKLOAD_AUTOSCALER for chart in wanted.charts)
+    rows = (*rights.ONBOARD, *(rights.WORKLOAD_AUTOSCALER if more else ()))
+    return missing_in_cluster(kubernetes, wanted.namespace, rows, of_system)
 
 
 def _record(records: tuple[Cluster, ...] | Problem, eks: EksCluster, wanted: Desired) -> Cluster | None:

@@ -17,7 +17,15 @@ from .._engine import CallFailed, gather
 from .._k8s.gateway import Kubernetes
 
 _WRITE = ("get", "create", "patch", "delete")
-OF_CLUSTER = frozenset({"namespaces", "clusterroles", "clusterrolebindings", "mutatingwebhookconfigurations"})
+OF_CLUSTER = frozenset(
+    {
+        "namespaces",
+        "clusterroles",
+        "clusterrolebindings",
+        "customresourcedefinitions",
+        "mutatingwebhookconfigurations",
+    }
+)
 _RBAC = "rbac.authorization.k8s.io"
 
 Rows = tuple[tuple[str, str, tuple[str, ...]], ...]
@@ -46,6 +54,9 @@ ONBOARD: Rows = (
     ("batch", "jobs", (*_WRITE, "list", "watch")),
     ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", _WRITE),
 )
+WORKLOAD_AUTOSCALER: Rows = (("apiextensions.k8s.io", "customresourcedefinitions", _WRITE),)
+"""What its chart needs beside that."""
+
 ONBOARD_SYSTEM: Rows = (("", "configmaps", ("get", "create", "patch")),)
 """In namespace kube-system: aws-auth, where the cluster has no access entries."""
 

@@ -14,7 +14,16 @@ import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Aws
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.permissions import Question
-from ansible_collections.castai.onboarding.plugins.module_utils._castai.rights import Lack, Rights, simulate
+from ansible_collections.castai.onboarding.plugins.module_utils._castai.rights import (
+    CONNECT,
+    CONNECT_SYSTEM,
+    ONBOARD,
+    WORKLOAD_AUTOSCALER,
+    Lack,
+    Rights,
+    missing_in_cluster,
+    simulate,
+)
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed
 from tests.sandbox.aws import ADMINISTRATOR
 from tests.sandbox.aws import Aws as Cloud
@@ -24,6 +33,37 @@ ROLE = f"arn:aws:iam::{HOME}:role/cast-a"
 ASKED = Question(("iam:CreateRole", "iam:GetRole"), frozenset({"iam:CreateRole"}), ROLE, {"iam:PolicyARN": "arn:p"})
 NO_CREATE = Lack("iam:CreateRole", ROLE, "", True)
 MAY_LOOK = ("iam:GetRole", "iam:SimulatePrincipalPolicy")
+
+
+class Reviews:
+    """An API server that allows only what is in a list: verb, group, resource, namespace."""
+
+    def __init__(self, *allowed: tuple[str, str, str, str]) -> None:
+        self.allowed = allowed
+        self.asked: list[tuple[str, str, str, str]] = []
+
+    def can(self, *access: str) -> bool:
+        self.asked.append(access)  # type: ignore[arg-type]
+        return access in self.allowed
+
+
+def test_every_verb_is_asked_for_where_it_is_needed() -> None:
+    reviews: Any = Reviews(
+        ("get", "", "namespaces", ""), ("create", "rbac.authorization.k8s.io", "roles", "kube-system")
+    )
+    missing = missing_in_cluster(reviews, "castai", CONNECT, CONNECT_SYSTEM)
+    assert len(missing) == len(reviews.asked) - 2
+    assert {"create namespaces", "create secrets", "create roles.rbac.authorization.k8s.io"} <= set(missing)
+    assert "create roles.rbac.authorization.k8s.io in kube-system" not in missing
+    assert ("create", "", "secrets", "castai") in reviews.asked
+    assert ("escalate", "rbac.authorization.k8s.io", "clusterroles", "") in reviews.asked
+
+
+def test_the_workload_autoscaler_brings_its_own_kinds() -> None:
+    reviews: Any = Reviews()
+    missing_in_cluster(reviews, "castai", (*ONBOARD, *WORKLOAD_AUTOSCALER), ())
+    assert ("create", "apiextensions.k8s.io", "customresourcedefinitions", "") in reviews.asked
+    assert ("watch", "batch", "jobs", "castai") in reviews.asked
 
 
 @pytest.fixture
