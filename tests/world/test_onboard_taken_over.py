@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from ansible_collections.castai.onboarding.plugins.module_utils import _names as names
 from ansible_collections.castai.onboarding.plugins.module_utils._aws import policies
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Aws
 from ansible_collections.castai.onboarding.plugins.module_utils._equal import same_policy
@@ -21,8 +22,8 @@ from tests.sandbox.client import World
 from tests.sandbox.spec import HOME_ACCOUNT
 from tests.support.playbook import Json, Run
 
-from .connecting import changed_nothing, succeeded
-from .onboarding import AWS_AUTH, Onboarder
+from .connecting import changed_nothing, succeeded, writes
+from .onboarding import AWS_AUTH, ONBOARD, Onboarder
 
 MODES = {
     "newest": "API_AND_CONFIG_MAP",
@@ -56,13 +57,18 @@ MAPPED_BY_SCRIPT = """\
 class Takeover(NamedTuple):
     """made: what the other tools made, by cluster. before, after: the account's state."""
 
-    world: World
+    onboarder: Onboarder
+    neighbour: Json
     made: dict[str, dict[str, str]]
     before: Json
     aws_auth_before: dict[str, str]
     run: Run
     again: Run
     after: Json
+
+    @property
+    def world(self) -> World:
+        return self.onboarder.world
 
     def prepared(self, host: str) -> Json:
         return self.run.of("castai_iam_eks", host)[0]
@@ -79,7 +85,7 @@ def takeover(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Takeover]:
         onboarder = Onboarder(world, tmp_path_factory.mktemp("taken-over"), user="user")
         for name, value in onboarder.environment.items():
             patched.setenv(name, value)
-        world.control("castai", "seed_script_world", cluster=NEIGHBOUR, vintage="newest")
+        neighbour = world.control("castai", "seed_script_world", cluster=NEIGHBOUR, vintage="newest")
         made = {name: world.control("castai", "seed_script_world", cluster=name, vintage=name) for name in MODES}
         hang_on(made)
         aws_auth = {name: mapped(world, name) for name in MODES}
@@ -95,7 +101,7 @@ def takeover(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Takeover]:
         run = succeeded(onboarder.onboard(hosts=MODES, given=inventory))
         again = onboarder.onboard(hosts=MODES, given=inventory)
         after = world.state()["aws"][HOME_ACCOUNT]
-        yield Takeover(world, made, before, aws_auth, run, again, after)
+        yield Takeover(onboarder, neighbour, made, before, aws_auth, run, again, after)
 
 
 def hang_on(made: Mapping[str, Mapping[str, str]]) -> None:
@@ -197,3 +203,14 @@ def test_the_scripts_key_is_replaced_by_the_only_one(takeover: Takeover) -> None
     (key,) = takeover.after["iam"]["users"][made["user_arn"]]["access_keys"]
     assert key["id"] != made["access_key_id"]
     assert takeover.world.state()["castai"]["access_keys"] == {made["cluster_id"]: key["id"]}
+
+
+def test_a_role_of_our_name_that_is_another_clusters_is_refused_and_left_alone(takeover: Takeover) -> None:
+    """Last, as the role is the neighbour's after it."""
+    world, role = takeover.world, takeover.made["newest"]["role_arn"].rpartition("/")[2]
+    others = takeover.neighbour["cluster_id"]
+    Aws({"region": "eu-central-1"}).tag_principal("role", role, names.iam_tags(NEIGHBOUR, others))
+    mark = world.mark()
+    run = takeover.onboarder.onboard(hosts=("newest",), playbook=ONBOARD)
+    assert f"Role {role} belongs to another cluster, {others} ({NEIGHBOUR})" in run.failures["newest"]
+    assert writes(world, mark) == []
