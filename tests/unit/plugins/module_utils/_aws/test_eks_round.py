@@ -141,20 +141,6 @@ def test_the_key_of_a_scripts_user_is_replaced_while_it_still_works(world: World
     assert sentences(world.run("API", **options)) == []
 
 
-@pytest.mark.parametrize("adopt", [False, True])
-def test_a_role_of_our_name_that_is_another_clusters_is_refused(world: World, adopt: bool) -> None:
-    role = world.run("API").view["identity_arn"].rpartition("/")[2]
-    other = CLUSTERS["CONFIG_MAP"].name
-    marks = {"cast:cluster-id": world.ids[other], "castai-onboarding:cluster": other}
-    world.iam.tag_role(RoleName=role, Tags=[{"Key": key, "Value": value} for key, value in marks.items()])
-    before = world.cloud.state()
-    for check in (True, False):
-        with pytest.raises(Refused) as refusal:
-            world.run("API", check=check, adopt=adopt)
-        assert f"Role {role} belongs to another cluster, {world.ids[other]} ({other})" in str(refusal.value)
-    assert world.cloud.state() == before
-
-
 def test_a_policy_with_five_versions_makes_room(world: World) -> None:
     world.run("API")
     arn = f"arn:aws:iam::{HOME}:policy/CastEKSPolicy-c-api"
