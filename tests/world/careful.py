@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.sandbox.client import World
 from tests.support.playbook import Run
 
 from .connecting import PLAYBOOK, Operator
@@ -34,6 +36,25 @@ FORMS = tuple(form for secret in SECRETS for form in _forms(secret))
 
 def holds_secret(content: bytes) -> bool:
     return any(form in content for form in FORMS)
+
+
+def release_record(secret: Mapping[str, Any]) -> bytes:
+    return gzip.decompress(base64.b64decode(base64.b64decode(secret["data"]["release"])))
+
+
+def nowhere_in(world: World) -> None:
+    """No secret is in any object of its clusters but the Secret that is for it, in a release's record or a journal."""
+    for objects in world.state()["kubernetes"].values():
+        for label, item in objects.items():
+            if item.get("type") == "helm.sh/release.v1":
+                assert not holds_secret(release_record(item)), label
+            elif holds_secret(json.dumps(item).encode()):
+                assert label == "Secret castai-agent/castai-credentials"
+    logs = list(world.folder.rglob("audit.log"))
+    assert logs
+    for log in logs:
+        assert not holds_secret(log.read_bytes()), log
+    assert not holds_secret(repr(world.journal()).encode())
 
 
 class Watch(threading.Thread):

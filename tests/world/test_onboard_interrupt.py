@@ -19,7 +19,7 @@ from tests.sandbox.client import World
 from tests.sandbox.normal import difference
 from tests.sandbox.spec import HOME_ACCOUNT
 
-from .careful import Careful
+from .careful import Careful, nowhere_in
 from .connecting import at_rest, changed_nothing, succeeded
 from .onboarding import ONBOARD, Onboarder
 
@@ -77,3 +77,4 @@ def test_ended_anywhere_it_goes_on_and_leaves_one_key(world: World, tmp_path: Pa
     (user,) = (held for arn, held in state["aws"][HOME_ACCOUNT]["iam"]["users"].items() if arn.endswith(f"/{USER}"))
     (key,) = user["access_keys"]
     assert list(state["castai"]["access_keys"].values()) == [key["id"]]
+    nowhere_in(world)
