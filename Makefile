@@ -48,7 +48,7 @@ collection: .venv/ready
 	@$(BIN)/python -m tests.tree build/collections
 
 programs:
-	@$(PYTHON) -c 'from tests.sandbox import build; build.build(print)'
+	@$(PYTHON) -u -c 'from tests.sandbox import build; build.build(print)'
 
 .venv/ready: tests/requirements.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer, with venv, is needed, and none is on the PATH"; exit 1; }

@@ -39,14 +39,13 @@ class Part:
 
 
 def parts() -> tuple[Part, ...]:
+    pytest = ("pytest", "-n", "2", "--dist", "loadfile")
     unit, gates, world = (_REPORTS / f"{name}.xml" for name in ("unit", "gates", "world"))
     scenarios = sorted(path.parent.name for path in _SCENARIOS.glob("*/molecule.yml"))
     return (
-        Part(
-            "unit", ("pytest", "tests/unit", "-q", "-n", "2", "--dist", "loadfile", f"--junitxml={unit}"), False, unit
-        ),
+        Part("unit", (*pytest, "-q", "tests/unit", f"--junitxml={unit}"), False, unit),
         Part("gates", ("tests.gates", f"--report={gates}"), False, gates),
-        Part("world", ("pytest", "tests/world", "-v", f"--junitxml={world}"), True, world),
+        Part("world", (*pytest, "-v", "tests/world", f"--junitxml={world}"), True, world),
         *(
             Part("molecule", ("molecule", "test", "--scenario-name", name), True, folder=_SCENARIOS.parent)
             for name in scenarios

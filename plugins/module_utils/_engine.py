@@ -227,7 +227,7 @@ def _reconcile(subject: Subject[D, G, C], gateway: G, desired: D, check: bool, r
                 ) from conflict
             time.sleep(random.uniform(0.02, 0.1) * attempt)
         except Failure as failure:
-            if not done or isinstance(failure, Stopped):
+            if isinstance(failure, Stopped) or (not done and isinstance(failure, Refused)):
                 raise
             raise Stopped(f"{failure} {_aftermath(done)}", _sentences(done)) from failure
     if subject.settle:

@@ -67,9 +67,9 @@ def kops_cluster_problem(name: str) -> str | None:
 
 def cluster_id_problem(cluster_id: str) -> str | None:
     """Why cluster_id is none of CAST AI's, which are UUIDs, or None."""
-    if cluster_id == UNKNOWN or _UUID.fullmatch(cluster_id):
+    if cluster_id == UNKNOWN or _UUID.fullmatch(cluster_id.lower()):
         return None
-    return f"cluster_id is {cluster_id!r}: give the UUID of the cluster at CAST AI, in lower case"
+    return f"cluster_id is {cluster_id!r}: give the UUID of the cluster at CAST AI"
 
 
 def iam_tags(cluster: str, cluster_id: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: castai_preflight
-short_description: Find out what stands in the way of connecting a cluster
+short_description: Find out what stands in the way of connecting or onboarding a cluster
 version_added: 0.1.0
 description:
   - Only reads, and fails with every reason at once, each with its fix, before anything is changed.
@@ -16,6 +16,9 @@ description:
     and lets these credentials do what is needed, whether Helm is there and new enough, whether each chart can be had,
     and whether all names are within their limits.
   - Helm and charts are asked for only when a release has to be installed or upgraded.
+  - With O(onboard), asks too whether the cluster is connected and its agent online, whether its nodes are such as
+    CAST AI can manage, and what the AWS credentials lack, by a simulation of their policies. What cannot be found out,
+    as where simulating is not allowed, is in RV(not_checked).
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes.info
@@ -40,6 +43,43 @@ options:
     description: Namespace of CAST AI's components.
     type: str
     default: castai-agent
+  onboard:
+    description:
+      - What M(castai.onboarding.castai_iam_eks) will be asked for, as far as it matters here.
+      - Without it, only what connecting needs is asked for.
+    type: dict
+    suboptions:
+      connecting:
+        description:
+          - Whether the same run connects the cluster first, so that in check mode it need not be connected yet.
+        type: bool
+        default: false
+      identity:
+        description: Whether CAST AI assumes a role, or holds the key of a user.
+        type: str
+        choices: [role, user]
+        default: role
+      instance_profile_arn:
+        description: Instance profile of your own.
+        type: str
+      node_role_arn:
+        description: Role of your own for the nodes.
+        type: str
+      path:
+        description: IAM path of what is made.
+        type: str
+        default: /
+      role_arn:
+        description: Role of your own for CAST AI.
+        type: str
+      security_group_id:
+        description: Security group of your own.
+        type: str
+      user_access:
+        description: What the user of identity V(user) may do in the cluster.
+        type: str
+        choices: [cluster_admin, none]
+        default: cluster_admin
   organization_id:
     description: UUID of the CAST AI organisation that the API key must belong to.
     type: str
@@ -68,8 +108,14 @@ options:
         description: Name of the release.
         type: str
         required: true
+      policy:
+        description: With V(install_only), no chart is asked for where the release is there at any version.
+        type: str
+        choices: [install_only, enforce]
+        default: enforce
 seealso:
   - module: castai.onboarding.castai_cluster
+  - module: castai.onboarding.castai_iam_eks
   - module: castai.onboarding.castai_release
 """
 
@@ -85,6 +131,14 @@ EXAMPLES = r"""
         chart_ref: castai-agent
         chart_repo_url: https://castai.github.io/helm-charts
         chart_version: 0.161.1
+
+- name: Check everything that onboarding it with a user needs
+  castai.onboarding.castai_preflight:
+    castai_api_key: "{{ castai_api_key }}"
+    name: shop-prod
+    region: eu-central-1
+    onboard:
+      identity: user
 """
 
 RETURN = r"""
@@ -109,6 +163,11 @@ kubernetes_version:
   returned: success
   type: str
   sample: "1.33"
+not_checked:
+  description: What could not be found out, and why, one sentence each.
+  returned: success
+  type: list
+  elements: str
 """
 
 from ansible_collections.castai.onboarding.plugins.module_utils._castai.preflight import SUBJECT

@@ -307,6 +307,15 @@ def test_the_namespace_outlives_the_release_that_made_it(
     assert kubernetes.get(f"{NAMESPACE}/configmaps/of-somebody-else")
 
 
+def test_an_end_that_helm_could_not_note_is_told(releaser: Releaser) -> None:
+    forbidden = {"status": 403, "code": "Forbidden", "message": "cannot update secrets"}
+    releaser.world.fault({"operation": "update secrets", "fail": forbidden})
+    failed = releaser.run()
+    assert "is pending-install: it may not update its Secrets in namespace castai-agent" in failed["msg"]
+    assert "install Helm release castai-agent" in failed["applied"][0]
+    releaser.bring(pending_grace=0)
+
+
 def test_what_another_release_owns_is_not_taken(releaser: Releaser) -> None:
     releaser.bring()
     kubernetes = releaser.world.kubernetes("prod")

@@ -129,6 +129,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     kind, back = "user" if user else "role", not wanted.present
     node_arn, entries = nodes.role_arn(wanted, here), eks.access_entries
     arn = principal.arn if principal else ""
+    keys = second.get(f"keys {name}") or ()
     third = gather(
         attached=_read(aws.list_attached, kind, name, when=bool(principal)),
         inline=_read(aws.get_inline, kind, name, names.RESTRICTED_POLICY, when=bool(principal)),
@@ -138,6 +139,8 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         node_attached=_read(aws.list_attached, "role", node_name, when=bool(node)),
         node_inline=_read(aws.list_inline, "role", node_name, when=bool(node) and back),
         node_entry=_read(aws.get_access_entry, eks.name, node_arn, when=bool(node_arn) and entries),
+        # Which of two is in use is told by nothing else, where this collection did not make them.
+        **{key.id: _read(aws.key_last_used, key.id) for key in keys if len(keys) > 1},
         **{
             f"document {kind}": _read(aws.get_policy_document, found.policy.arn, found.policy.version)
             for kind, found in held.items()
@@ -157,7 +160,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
             inline=third["inline"],
             others=third["others"] or (),
             keys=HeldKeys(
-                second[f"keys {name}"] or (),
+                tuple(replace(key, last_used=third.get(key.id) or "") for key in keys),
                 principal.tags if principal else {},
                 record.credentials_id if record else "",
             ),

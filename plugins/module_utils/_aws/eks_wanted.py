@@ -101,7 +101,7 @@ def desired(params: Parameters) -> Desired:
     found = _problems(params)
     if found:
         raise Refused(" ".join(f"{problem}." for problem in found))
-    name, cluster_id = params["name"], params["cluster_id"]
+    name, cluster_id = params["name"], params["cluster_id"].lower()
     tags = {**{key: str(value) for key, value in params["tags"].items()}, **names.iam_tags(name, cluster_id)}
     return Desired(
         name=name,

@@ -76,6 +76,8 @@ class EksCluster:
     authentication_mode: str
     ip_family: str
     vpc_id: str
+    auto_mode: bool = False
+    """Whether EKS adds and removes nodes itself (EKS Auto Mode)."""
 
     @property
     def access_entries(self) -> bool:
@@ -148,10 +150,11 @@ class SecurityGroup:
 
 @dataclass(frozen=True)
 class AccessKey:
+    """last_used: date of the last use, empty for never, or where it was not asked for."""
+
     id: str
     active: bool
-    last_used: str
-    """Date of the last use, empty for never."""
+    last_used: str = ""
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,20 @@ class AccessEntry:
     arn: str
     type: str
     tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a simulation says of one action.
+
+    by: what refuses beside the policies, organisation or boundary, or empty; unknown: condition keys that the caller's
+    policies ask for and a simulation does not know.
+    """
+
+    action: str
+    allowed: bool
+    by: str
+    unknown: tuple[str, ...]
 
 
 def _call(purpose: str, absent: bool = False, first: frozenset[str] = WROTE_FIRST) -> Callable[[F], F]:
@@ -219,6 +236,21 @@ class Aws:
     def caller_arn(self) -> str:
         return str(self._client("sts").get_caller_identity()["Arn"])
 
+    @_call("simulate what {0} may do (iam:SimulatePrincipalPolicy)")
+    def simulate(
+        self, source: str, actions: tuple[str, ...], resource: str, context: Mapping[str, str]
+    ) -> tuple[Verdict, ...]:
+        """source: ARN of a role or user; context: values of condition keys."""
+        pages = self._client("iam").get_paginator("simulate_principal_policy")
+        entries = [
+            {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
+            for key, value in context.items()
+        ]
+        answers = pages.paginate(
+            PolicySourceArn=source, ActionNames=list(actions), ResourceArns=[resource], ContextEntries=entries
+        )
+        return tuple(_verdict(result) for page in answers for result in page["EvaluationResults"])
+
     @_call("read EKS cluster {0} (eks:DescribeCluster)", absent=True)
     def describe_cluster(self, name: str) -> EksCluster | None:
         cluster = self._client("eks").describe_cluster(name=name)["cluster"]
@@ -232,6 +264,7 @@ class Aws:
             authentication_mode=(cluster.get("accessConfig") or {}).get("authenticationMode") or "CONFIG_MAP",
             ip_family=(cluster.get("kubernetesNetworkConfig") or {}).get("ipFamily") or "ipv4",
             vpc_id=(cluster.get("resourcesVpcConfig") or {}).get("vpcId") or "",
+            auto_mode=bool((cluster.get("computeConfig") or {}).get("enabled")),
         )
 
     @_call("find the instances of kOps cluster {0} (ec2:DescribeInstances)")
@@ -430,21 +463,16 @@ class Aws:
 
     @_call("list the access keys of user {0} (iam:ListAccessKeys)", absent=True)
     def list_keys(self, user: str) -> tuple[AccessKey, ...]:
-        """Oldest first."""
-        iam = self._client("iam")
-        found = sorted(iam.list_access_keys(UserName=user)["AccessKeyMetadata"], key=lambda key: key["CreateDate"])
-        return tuple(
-            AccessKey(
-                key["AccessKeyId"],
-                key["Status"] == "Active",
-                str(
-                    iam.get_access_key_last_used(AccessKeyId=key["AccessKeyId"])["AccessKeyLastUsed"].get(
-                        "LastUsedDate", ""
-                    )
-                ),
-            )
-            for key in found
-        )
+        """Oldest first, without their last use."""
+        found = self._client("iam").list_access_keys(UserName=user)["AccessKeyMetadata"]
+        found = sorted(found, key=lambda key: key["CreateDate"])
+        return tuple(AccessKey(key["AccessKeyId"], key["Status"] == "Active") for key in found)
+
+    @_call("read the last use of access key {0} (iam:GetAccessKeyLastUsed)")
+    def key_last_used(self, key_id: str) -> str:
+        """Its date, empty for never."""
+        answer = self._client("iam").get_access_key_last_used(AccessKeyId=key_id)
+        return str(answer["AccessKeyLastUsed"].get("LastUsedDate", ""))
 
     @_call("create an access key of user {0} (iam:CreateAccessKey)")
     def create_key(self, user: str) -> tuple[str, str]:
@@ -561,6 +589,19 @@ class Making:
     def arguments(self) -> dict[str, Any]:
         boundary = {"PermissionsBoundary": self.boundary} if self.boundary else {}
         return {"Path": self.path, "Tags": _tag_list(self.tags), **boundary}
+
+
+def _verdict(result: Mapping[str, Any]) -> Verdict:
+    details = {
+        "organisation": (result.get("OrganizationsDecisionDetail") or {}).get("AllowedByOrganizations"),
+        "boundary": (result.get("PermissionsBoundaryDecisionDetail") or {}).get("AllowedByPermissionsBoundary"),
+    }
+    return Verdict(
+        result["EvalActionName"],
+        result["EvalDecision"] == "allowed",
+        next((layer for layer, allowed in details.items() if allowed is False), ""),
+        tuple(result.get("MissingContextValues") or ()),
+    )
 
 
 def _principal(kind: str, found: Mapping[str, Any]) -> Principal:

@@ -40,12 +40,16 @@ class Place:
 
     @property
     def ec2_service(self) -> str:
-        """EC2's service principal; China's has another domain. Source: IAM User Guide, reference_policies_elements."""
-        return "ec2.amazonaws.com.cn" if self.partition == "aws-cn" else "ec2.amazonaws.com"
+        return ec2_service(self.partition)
 
     def iam(self, kind: str, path: str, name: str) -> str:
         """ARN of an IAM object of the account. kind: role, user, policy, instance-profile."""
         return f"arn:{self.partition}:iam::{self.account}:{kind}{path}{name}"
+
+
+def ec2_service(partition: str) -> str:
+    """EC2's service principal; China's has another domain. Source: IAM User Guide, reference_policies_elements."""
+    return "ec2.amazonaws.com.cn" if partition == "aws-cn" else "ec2.amazonaws.com"
 
 
 def eks_managed(place: Place) -> Document:

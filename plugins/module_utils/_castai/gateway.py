@@ -27,7 +27,7 @@ from .._options import sendable
 CLUSTERS = "/v1/kubernetes/external-clusters"
 TIMEOUT = 60.0
 PATIENCE = 60.0
-"""Seconds of waiting after which a call whose answer says "later" is given up."""
+"""Seconds, tries and waits together, after which a call whose answer says "later" is given up."""
 
 PATIENCE_PROPAGATION = 180.0
 """The same while AWS does not show new credentials to CAST AI yet."""
@@ -206,14 +206,15 @@ class CastAi:
 
     def _call(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """One call, repeated while the answer is one that passes. Every POST used here may be (see the verbs)."""
-        waited, pause = 0.0, 1.0
+        spent, pause = 0.0, 1.0
         while True:
+            began = time.monotonic()
             try:
                 return self._once(method, path, purpose, body)
             except _Passing as passing:
                 wait = max(passing.after, pause * random.uniform(0.5, 1.0))
-                waited += wait
-                if waited > passing.patience:
+                spent += time.monotonic() - began + wait
+                if spent > passing.patience:
                     raise passing.failure from passing
                 self._sleep(wait)
                 pause = min(20.0, pause * 2)

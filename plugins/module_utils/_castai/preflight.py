@@ -2,12 +2,15 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What stands in the way of connecting a cluster: reads only, every reason at once. PRIVATE to the collection."""
+"""What stands in the way of connecting or onboarding a cluster: reads only, every reason at once.
+
+What only onboarding asks: phase2. What the credentials may do: rights. PRIVATE to the collection.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Callable
 
@@ -20,8 +23,11 @@ from .._k8s.access import Way, given, other_cluster
 from .._k8s.gateway import Kubernetes, Object, path_of
 from .._names import NAMESPACE, helm_release_problem
 from .._options import CONNECTION_RULES, aws_options, castai_options, kubernetes_options
+from . import phase2, rights
 from .cluster import problems
 from .gateway import CastAi, Cluster
+from .phase2 import Onboarding
+from .rights import Rights, missing_in_cluster, refusals, simulate, warnings
 
 Parameters = Mapping[str, Any]
 
@@ -30,25 +36,6 @@ OLDEST_KUBERNETES = (1, 21)
 
 AGENT_METADATA = "castai-agent-metadata"
 """ConfigMap that a reporting agent writes, with the cluster's id as CLUSTER_ID."""
-
-_WRITE = ("get", "create", "patch", "delete")
-PERMISSIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("", "namespaces", ("get", "create")),
-    ("", "secrets", ("get", "list", "create", "update", "patch", "delete")),
-    ("", "configmaps", _WRITE),
-    ("", "serviceaccounts", _WRITE),
-    ("", "resourcequotas", _WRITE),
-    ("apps", "deployments", _WRITE),
-    ("policy", "poddisruptionbudgets", _WRITE),
-    ("rbac.authorization.k8s.io", "clusterroles", (*_WRITE, "bind", "escalate")),
-    ("rbac.authorization.k8s.io", "clusterrolebindings", _WRITE),
-    ("rbac.authorization.k8s.io", "roles", (*_WRITE, "bind", "escalate")),
-    ("rbac.authorization.k8s.io", "rolebindings", _WRITE),
-)
-"""API group, resource and verbs that registering and the agent's release need."""
-
-_CLUSTER_WIDE = frozenset({"namespaces", "clusterroles", "clusterrolebindings"})
-_OTHER_NAMESPACE = {"roles": "kube-system", "rolebindings": "kube-system"}
 
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
@@ -60,6 +47,7 @@ OPTIONS: dict[str, Any] = {
         "helm_path": {"type": "path"},
         "name": {"type": "str", "required": True},
         "namespace": {"type": "str", "default": NAMESPACE},
+        "onboard": {"type": "dict", "options": phase2.OPTIONS},
         "organization_id": {"type": "str"},
         "provider": {"type": "str", "choices": ["eks"], "default": "eks"},
         "releases": {
@@ -71,6 +59,7 @@ OPTIONS: dict[str, Any] = {
                 "chart_repo_url": {"type": "str"},
                 "chart_version": {"type": "str"},
                 "name": {"type": "str", "required": True},
+                "policy": {"type": "str", "choices": ["install_only", "enforce"], "default": "enforce"},
             },
         },
     },
@@ -86,6 +75,8 @@ class Chart:
     ref: str
     repo_url: str
     version: str
+    any_version: bool = False
+    """Whether the release is good at any version that is there."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +93,10 @@ class Desired:
     charts: tuple[Chart, ...]
     problems: tuple[str, ...]
     """What is wrong with the options themselves, found before any call."""
+    onboarding: Onboarding | None = None
+    """What is to be onboarded; None for connecting alone."""
+    registering: bool = False
+    """Whether the id will be known only when an earlier task of a check has registered the cluster."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +120,9 @@ class Current:
     """Id of the cluster as which an agent reports that the API key cannot see."""
     helm: tuple[str, ...] = ()
     """Why Helm or a chart cannot be had."""
+    nodes: tuple[str, ...] | Problem = ()
+    """Of what kinds the nodes are, where CAST AI can use none."""
+    rights: Rights | Problem | None = None
 
 
 @dataclass(frozen=True)
@@ -141,7 +139,13 @@ class Systems:
 
 def desired(params: Parameters) -> Desired:
     charts = tuple(
-        Chart(item["name"], item["chart_ref"], item.get("chart_repo_url") or "", item.get("chart_version") or "")
+        Chart(
+            item["name"],
+            item["chart_ref"],
+            item.get("chart_repo_url") or "",
+            item.get("chart_version") or "",
+            item.get("policy") == "install_only",
+        )
         for item in params["releases"]
     )
     wrong = problems(params)
@@ -158,6 +162,8 @@ def desired(params: Parameters) -> Desired:
         params["namespace"],
         charts,
         (*wrong.values(), *(f"{problem}." for problem in names)),
+        Onboarding.parse(params["onboard"]) if params.get("onboard") else None,
+        params.get("cluster_id") == UNKNOWN,
     )
 
 
@@ -167,21 +173,58 @@ def connect(params: Parameters, wanted: Desired) -> Systems:
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
-    """Round 1: CAST AI and EKS. Round 2: the API server. Round 3: single permissions, other organisations, charts."""
+    """Round 1: CAST AI and AWS. Round 2: the cluster, and whose the AWS session is. Round 3: single permissions, other
+    organisations, charts."""
     first = gather(
         records=_attempt(lambda: gateway.castai().list_clusters()),
-        eks=_attempt(partial(gateway.way.eks, wanted.name)) if wanted.name and wanted.region else _nothing,
+        account=partial(_account, gateway, wanted) if wanted.name and wanted.region else lambda: (None, ""),
     )
-    records, eks = first["records"], first["eks"]
-    known = eks if isinstance(eks, EksCluster) else None
+    records, (eks, caller) = first["records"], first["account"]
+    both = gather(
+        inside=partial(_inside, gateway, wanted, Current(records, eks)),
+        rights=_attempt(partial(_rights, gateway, wanted, records, eks, caller)),
+    )
+    inside: Current = both["inside"]
+    return replace(inside, rights=both["rights"])
+
+
+def _account(gateway: Systems, wanted: Desired) -> tuple[EksCluster | Problem | None, str | Problem]:
+    """The cluster, and, for onboarding, whose credentials these are."""
+    aws = _attempt(gateway.way.cloud)()
+    if isinstance(aws, Problem):
+        return aws, ""
+    found = gather(
+        eks=_attempt(partial(gateway.way.eks, wanted.name)),
+        caller=_attempt(aws.caller_arn) if wanted.onboarding else str,
+    )
+    return found["eks"], found["caller"]
+
+
+def _rights(
+    gateway: Systems,
+    wanted: Desired,
+    records: tuple[Cluster, ...] | Problem,
+    eks: EksCluster | Problem | None,
+    caller: str | Problem,
+) -> Rights | None:
+    if wanted.onboarding is None or not isinstance(eks, EksCluster) or not caller or isinstance(caller, Problem):
+        return None
+    record = _record(records, eks, wanted)
+    return simulate(gateway.way.cloud(), caller, phase2.questions(wanted.onboarding, eks, record))
+
+
+def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
+    """The same with what the cluster and Helm say."""
+    records = current.records
+    known = current.eks if isinstance(current.eks, EksCluster) else None
     if known is None and not given(gateway.params):
-        return Current(records, eks, helm=_helm_problems(gateway, wanted.charts))
+        return replace(current, helm=_helm_problems(gateway, wanted.charts))
     kubernetes = _attempt(lambda: gateway.way.cluster(known))()
     if isinstance(kubernetes, Problem):
-        return Current(records, eks, version=kubernetes, helm=_helm_problems(gateway, wanted.charts))
+        return replace(current, version=kubernetes, helm=_helm_problems(gateway, wanted.charts))
     elsewhere = other_cluster(kubernetes, known) if known else ""
     if elsewhere:
-        return Current(records, eks, elsewhere=elsewhere, helm=_helm_problems(gateway, wanted.charts))
+        return replace(current, elsewhere=elsewhere, helm=_helm_problems(gateway, wanted.charts))
     second = gather(
         version=_attempt(kubernetes.version),
         everything=_attempt(lambda: kubernetes.can("*", "*", "*")),
@@ -189,25 +232,25 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
             lambda: kubernetes.get(path_of("v1", "Secret", None, wanted.namespace), labelSelector="owner=helm")
         ),
         metadata=_attempt(lambda: kubernetes.get(path_of("v1", "ConfigMap", AGENT_METADATA, wanted.namespace))),
+        nodes=_attempt(partial(phase2.foreign_nodes, kubernetes)) if wanted.onboarding else tuple,
     )
     if isinstance(second["version"], Problem):
-        return Current(records, eks, version=second["version"], helm=_helm_problems(gateway, wanted.charts))
+        return replace(current, version=second["version"], helm=_helm_problems(gateway, wanted.charts))
     reporting = _cluster_of(second["metadata"])
     third = gather(
-        missing=_nothing if second["everything"] is True else _attempt(lambda: _missing(kubernetes, wanted.namespace)),
+        missing=_nothing if second["everything"] is True else _attempt(lambda: _missing(kubernetes, wanted, known)),
         reporting=_attempt(lambda: gateway.castai().get_cluster(reporting))
         if _unknown(reporting, records)
         else _nothing,
         helm=partial(_helm_problems, gateway, _to_install(second["releases"], wanted.charts)),
     )
-    return Current(
-        records,
-        eks,
-        "",
-        second["version"],
-        third["missing"] or (),
-        reporting if _unknown(reporting, records) and third["reporting"] is None else "",
-        third["helm"],
+    return replace(
+        current,
+        version=second["version"],
+        missing=third["missing"] or (),
+        agent_cluster=reporting if _unknown(reporting, records) and third["reporting"] is None else "",
+        helm=third["helm"],
+        nodes=second["nodes"],
     )
 
 
@@ -243,6 +286,8 @@ def findings_of(current: Current, wanted: Desired) -> Iterable[str]:
             " administrator."
         )
     yield from current.helm
+    if wanted.onboarding:
+        yield from _onboarding_findings(current, wanted, wanted.onboarding)
 
 
 def _castai_findings(current: Current, wanted: Desired) -> Iterable[str]:
@@ -267,6 +312,18 @@ def _castai_findings(current: Current, wanted: Desired) -> Iterable[str]:
         )
 
 
+def _onboarding_findings(current: Current, wanted: Desired, onboarding: Onboarding) -> Iterable[str]:
+    eks, records = current.eks, current.records
+    if isinstance(eks, EksCluster) and not isinstance(records, Problem) and not wanted.registering:
+        record = _record(records, eks, wanted)
+        if record or not wanted.cluster_id:
+            yield from phase2.connection_findings(record, eks, onboarding)
+    if not isinstance(current.nodes, Problem):
+        yield from phase2.node_findings(current.nodes)
+    if isinstance(current.rights, Rights):
+        yield from refusals(current.rights, f"eks-onboard-{onboarding.identity}.json")
+
+
 def _eks_findings(current: Current, wanted: Desired) -> Iterable[str]:
     eks = current.eks
     if isinstance(eks, Problem):
@@ -277,11 +334,30 @@ def _eks_findings(current: Current, wanted: Desired) -> Iterable[str]:
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     eks = current.eks if isinstance(current.eks, EksCluster) else None
+    warned = list(_warnings(current, eks)) if wanted.onboarding else []
     return {
         "findings": [],
         "account_id": eks.account_id if eks else "",
         "kubernetes_version": ".".join(map(str, current.version)) if isinstance(current.version, tuple) else "",
+        "not_checked": list(_not_checked(current)),
+        **({"warnings": warned} if warned else {}),
     }
+
+
+def _warnings(current: Current, eks: EksCluster | None) -> Iterable[str]:
+    if isinstance(current.rights, Rights):
+        yield from warnings(current.rights)
+    if eks and not isinstance(current.nodes, Problem):
+        yield from phase2.node_warnings(eks, current.nodes)
+
+
+def _not_checked(current: Current) -> Iterable[str]:
+    if isinstance(current.nodes, Problem):
+        yield f"Kinds of nodes: {current.nodes.sentence}"
+    if isinstance(current.rights, Problem):
+        yield f"AWS permissions: {current.rights.sentence}"
+    elif current.rights and current.rights.not_checked:
+        yield current.rights.not_checked
 
 
 def _attempt(read: Callable[[], Any]) -> Callable[[], Any]:
@@ -300,19 +376,19 @@ def _nothing() -> None:
     return None
 
 
-def _missing(kubernetes: Kubernetes, namespace: str) -> tuple[str, ...]:
-    reviews = {}
-    for group, resource, verbs in PERMISSIONS:
-        places = {"" if resource in _CLUSTER_WIDE else namespace} | (
-            {_OTHER_NAMESPACE[resource]} if resource in _OTHER_NAMESPACE else set()
-        )
-        for verb in verbs:
-            for place in sorted(places):
-                label = (
-                    f"{verb} {resource}{'.' + group if group else ''}{' in ' + place if place == 'kube-system' else ''}"
-                )
-                reviews[label] = partial(kubernetes.can, verb, group, resource, place)
-    return tuple(label for label, allowed in gather(**reviews).items() if not allowed)
+def _missing(kubernetes: Kubernetes, wanted: Desired, eks: EksCluster | None) -> tuple[str, ...]:
+    if wanted.onboarding is None:
+        return missing_in_cluster(kubernetes, wanted.namespace, rights.CONNECT, rights.CONNECT_SYSTEM)
+    of_system = () if eks and eks.access_entries else rights.ONBOARD_SYSTEM
+    return missing_in_cluster(kubernetes, wanted.namespace, rights.ONBOARD, of_system)
+
+
+def _record(records: tuple[Cluster, ...] | Problem, eks: EksCluster, wanted: Desired) -> Cluster | None:
+    return phase2.own_record(_listed(records), eks, wanted.cluster_id)
+
+
+def _listed(records: tuple[Cluster, ...] | Problem) -> tuple[Cluster, ...]:
+    return () if isinstance(records, Problem) else records
 
 
 def _cluster_of(metadata: Object | Problem | None) -> str:
@@ -328,11 +404,15 @@ def _unknown(cluster_id: str, records: tuple[Cluster, ...] | Problem) -> bool:
 
 
 def _to_install(listed: Object | Problem | None, charts: tuple[Chart, ...]) -> tuple[Chart, ...]:
-    """The charts that the run has to fetch: those whose release is not deployed at that version."""
+    """The charts that the run has to fetch: those whose release is not deployed, or at another version that counts."""
     if isinstance(listed, Problem):
         return charts
     secrets = (listed or {}).get("items") or []
-    return tuple(chart for chart in charts if not helm_record.deployed(secrets, chart.release, chart.version))
+    return tuple(
+        chart
+        for chart in charts
+        if not helm_record.deployed(secrets, chart.release, "" if chart.any_version else chart.version)
+    )
 
 
 def _helm_problems(gateway: Systems, charts: tuple[Chart, ...]) -> tuple[str, ...]:

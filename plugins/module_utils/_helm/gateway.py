@@ -60,7 +60,7 @@ _ADVICE = (
         "Objects of the same name are there already: set adopt to take them over, or delete them.",
     ),
     (
-        'namespaces "',
+        r'namespaces "[^"]*" already exists',
         "The chart makes the namespace itself: set createNamespace: false in values.",
     ),
     (
@@ -306,7 +306,7 @@ def _failure(purpose: str, code: int, errors: str) -> CallFailed | Conflict:
     reason = re.sub(r"\s+", " ", re.sub(r"^[A-Z ]+ FAILED: ", "", reason)).rstrip(".")
     if any(text in reason for text in _CONFLICTS) or _RECORD_EXISTS.search(reason):
         return Conflict(f"{purpose}Helm said: {reason}.")
-    advice = next((f" {advice}" for text, advice in _ADVICE if text in reason), "")
+    advice = next((f" {advice}" for pattern, advice in _ADVICE if re.search(pattern, reason)), "")
     return CallFailed(f"{purpose}Helm said: {reason}.{advice}")
 
 

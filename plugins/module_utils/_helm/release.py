@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-from .._engine import Action, Conflict, Made, Refused, Report, Subject, gather, until
+from .._engine import Action, CallFailed, Conflict, Made, Refused, Report, Subject, gather, until
 from .._k8s.access import Way
 from .._k8s.gateway import Kubernetes, path_of
 from .._names import NAMESPACE, eks_cluster_problem, helm_release_problem, namespace_problem
@@ -574,8 +574,17 @@ def _outwait(cluster: Kubernetes, wanted: Desired, unfinished: Revision, patienc
 
 
 def settle(gateway: Systems, wanted: Desired, current: Current, made: Made, report: Report) -> Current:
-    """After a change, what the release has become."""
-    return replace(current, history=_history(gateway.way.cluster(), wanted)) if made else current
+    """After a change, what the release has become. Helm ends without an error where it could not note its own end."""
+    if not made:
+        return current
+    current = replace(current, history=_history(gateway.way.cluster(), wanted))
+    if wanted.present and (current.last is None or current.last.status != record.DEPLOYED):
+        status = current.last.status if current.last else "gone"
+        raise CallFailed(
+            f"Helm was done without an error, but {wanted.title} is {status}: it may not update its Secrets in"
+            f" namespace {wanted.namespace}, or somebody else is at work on the release."
+        )
+    return current
 
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:

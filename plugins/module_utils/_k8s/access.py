@@ -52,10 +52,14 @@ class Way:
     kubernetes: Kubernetes | None = None
     found: EksCluster | None = None
 
+    def cloud(self) -> Aws:
+        """AWS, by the options."""
+        self.aws = self.aws or Aws(self.params)
+        return self.aws
+
     def eks(self, name: str) -> EksCluster | None:
         """What EKS says of the cluster."""
-        self.aws = self.aws or Aws(self.params)
-        self.found = self.aws.describe_cluster(name)
+        self.found = self.cloud().describe_cluster(name)
         return self.found
 
     def kops(self, name: str) -> kops.KopsCluster:

@@ -29,7 +29,7 @@ except ImportError as error:
 KINDS = {"mapRoles": "rolearn", "mapUsers": "userarn"}
 """The ConfigMap's keys, and which key of an entry names its principal."""
 
-_ROLE_PATH = re.compile(r"^(arn:[^:]+:iam::[^:]*:(?:role|user))/(?:.*/)?([^/]+)$")
+_ROLE_PATH = re.compile(r"^(arn:[^:]+:iam::[^:]*:role)/(?:.*/)?([^/]+)$")
 
 
 @dataclass(frozen=True)
@@ -68,15 +68,15 @@ class Document:
 
 
 def without_path(arn: str) -> str:
-    """The ARN as aws-auth needs it: the authenticator compares it without the role's path.
+    """The ARN as aws-auth needs it: a role that is assumed has lost its path there, a user keeps it.
 
-    Source: aws-iam-authenticator, pkg/arn (StripPath) and its issue 268.
+    Source: aws-iam-authenticator, pkg/arn (Canonicalize) and its issue 268.
     """
     return _ROLE_PATH.sub(r"\1/\2", arn)
 
 
 def same_principal(one: str, other: str) -> bool:
-    """Whether two ARNs name one principal to the authenticator, which lower-cases and strips paths."""
+    """Whether two ARNs name one principal to the authenticator, which lower-cases them."""
     return without_path(one).lower() == without_path(other).lower()
 
 

@@ -204,7 +204,7 @@ def test_simulation_knows_boundary_and_organisation(aws: Aws) -> None:
     assert decisions(wider)["ec2:CreateTags"] == "allowed"
     aws.put_control_policy(HOME, both(ADMINISTRATOR, deny("iam:GetRole")))
     aws.put_user_policy(HOME, "operator", ADMINISTRATOR)
-    [first, _] = simulate(**wanted)["EvaluationResults"]
+    [first, _second] = simulate(**wanted)["EvaluationResults"]
     assert (first["EvalDecision"], first["OrganizationsDecisionDetail"]) == (
         "explicitDeny",
         {"AllowedByOrganizations": False},

@@ -97,9 +97,10 @@ def test_tags_never_say_that_cast_ai_manages_it() -> None:
     assert names.iam_tags("prod", ID) == {"cast:cluster-id": ID, "castai-onboarding:cluster": "prod"}
 
 
-@pytest.mark.parametrize("cluster_id", ["", "prod", ID.upper(), f"{ID}\n", ID[:-1]])
+@pytest.mark.parametrize("cluster_id", ["", "prod", f"{ID}\n", ID[:-1]])
 def test_what_is_no_id_of_cast_ai(cluster_id: str) -> None:
     assert names.cluster_id_problem(cluster_id) == (
-        f"cluster_id is {cluster_id!r}: give the UUID of the cluster at CAST AI, in lower case"
+        f"cluster_id is {cluster_id!r}: give the UUID of the cluster at CAST AI"
     )
+    assert names.cluster_id_problem(ID.upper()) is None
     assert names.cluster_id_problem(ID) is names.cluster_id_problem(UNKNOWN) is None

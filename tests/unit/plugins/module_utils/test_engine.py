@@ -253,11 +253,11 @@ def test_a_value_known_after_apply_is_taken_in_check_mode_only() -> None:
     assert not drawer.things
 
 
-def test_a_failed_read_before_any_write_is_told_as_it_is() -> None:
+def test_a_failed_read_before_any_write_says_that_nothing_was_changed() -> None:
     def broken(gateway: Drawer, wanted: Any) -> Any:
         raise CallFailed("No answer.")
 
-    with pytest.raises(CallFailed, match=r"^No answer\.$"):
+    with pytest.raises(Stopped, match=r"^No answer\. Nothing was changed before that\. A rerun is safe and goes on"):
         run(Drawer(), observe=broken)
 
 

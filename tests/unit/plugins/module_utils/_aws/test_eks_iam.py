@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -41,7 +42,7 @@ ACCOUNT, REGION, NAME = "111122223333", "eu-central-1", "prod"
 ID, OTHER = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e", "6c1b2004-0000-4d4a-8f5d-0a6f5c1f0d7e"
 IAM = f"arn:aws:iam::{ACCOUNT}"
 CASTAI = f"arn:aws:iam::809060229965:user/cast-crossrole-{ID}"
-TAGS, OTHERS = iam_tags(NAME, ID), iam_tags("shop", OTHER)
+TAGS, OTHERS = (MappingProxyType(iam_tags(*whose)) for whose in ((NAME, ID), ("shop", OTHER)))
 PARAMETERS: dict[str, Any] = {
     "adopt": False,
     "cluster_id": ID,

@@ -5,131 +5,17 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.eks_iam import SUBJECT
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.eks_observed import Systems
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Aws
-from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway import CastAi, Rejected
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
-    CallFailed,
-    Refused,
-    Result,
-    Stopped,
-    reconcile,
-)
-from tests.sandbox.aws import Aws as Cloud
-from tests.sandbox.castai import CastAi as Api
-from tests.sandbox.wire import Request
-from tests.unit.sandbox.aws_client import HOME, Clock, cluster, operator
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused, Stopped
+from tests.unit.sandbox.aws_client import HOME
+from tests.unit.sandbox.eks_account import CLUSTERS, World, sentences, world
 
-CLUSTERS = {mode: cluster(f"c-{mode}".lower().replace("_", "-"), mode=mode) for mode in ("API", "CONFIG_MAP")}
-CLUSTERS["API_AND_CONFIG_MAP"] = cluster("c-both", mode="API_AND_CONFIG_MAP", ip_family="ipv6")
+__all__ = ["world"]
+
 ALLOW = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}}
-PARAMETERS = {
-    "adopt": False,
-    "hand_over": True,
-    "identity": "role",
-    "node_policies": [],
-    "path": "/",
-    "policy_scope": "cluster",
-    "prepare": True,
-    "region": "eu-central-1",
-    "state": "present",
-    "tags": {},
-    "user_access": "cluster_admin",
-}
-
-
-class NoAgent:
-    def __init__(self, *_: Any) -> None: ...
-
-    def start(self) -> None: ...
-
-
-class Direct(CastAi):
-    """The API without a socket between."""
-
-    def __init__(self, api: Api) -> None:
-        super().__init__("https://api.cast.ai", "key", sleep=lambda _seconds: None)
-        self._api = api
-
-    def _call(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        data = b"" if method == "GET" else json.dumps(body or {}).encode()
-        headers = {"x-api-key": self._api.full_access_key}
-        answer = self._api.handle(Request(method, "api.cast.ai", path, "", headers, data))
-        found: dict[str, Any] = json.loads(answer.body) if answer.body else {}
-        if answer.status >= 400:
-            objections = found.get("fieldViolations") or [{}]
-            raise Rejected(purpose, answer.status, found["message"], objections[0].get("field", ""))
-        return found
-
-
-class World:
-    """One account with the three kinds of clusters, all registered."""
-
-    def __init__(self) -> None:
-        self.cloud = Cloud(clock=Clock())
-        self.api = Api(self.cloud, Clock())
-        self.castai = Direct(self.api)
-        self.ids = {}
-        for one in CLUSTERS.values():
-            self.cloud.add_cluster(one)
-            self.api.add_cluster(one)
-            block = {"accountId": HOME, "region": one.region, "clusterName": one.name}
-            self.ids[one.name] = self.castai.register_cluster(one.name, {"eks": block}).id
-        self.aws = Aws({"region": "eu-central-1", "access_key": "x", "secret_key": "x"})
-        self.aws._session = operator(self.cloud)
-        self.aws._clients = {name: operator(self.cloud).client(name) for name in ("iam", "ec2", "eks", "sts")}
-
-    def run(self, mode: str, check: bool = False, ended_after: int | None = None, **changes: Any) -> Result:
-        name = CLUSTERS[mode].name
-        subject = replace(
-            SUBJECT,
-            connect=lambda params, wanted: Systems(self.castai, self.aws),
-            plan=lambda current, wanted: itertools.islice(SUBJECT.plan(current, wanted), ended_after),
-        )
-        parameters = {**PARAMETERS, "name": name, "cluster_id": self.ids[name], **changes}
-        return reconcile(subject, parameters, check, lambda line: None)
-
-    @property
-    def iam(self) -> Any:
-        return self.aws._clients["iam"]
-
-    def keys(self, user: str) -> list[str]:
-        return [key["AccessKeyId"] for key in self.iam.list_access_keys(UserName=user)["AccessKeyMetadata"]]
-
-    def names(self) -> tuple[set[str], set[str], set[str]]:
-        """Of all roles and users, all instance profiles, and all security groups."""
-        roles = {role["RoleName"] for role in self.iam.list_roles()["Roles"]}
-        users = {user["UserName"] for user in self.iam.list_users()["Users"]}
-        profiles = {profile["InstanceProfileName"] for profile in self.iam.list_instance_profiles()["InstanceProfiles"]}
-        groups = self.aws._clients["ec2"].describe_security_groups()["SecurityGroups"]
-        return roles | users, profiles, {group["GroupId"] for group in groups}
-
-    def attached(self, role: str) -> set[str]:
-        found = self.iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
-        return {policy["PolicyName"] for policy in found}
-
-    def versions(self, policy: str) -> list[str]:
-        arn = f"arn:aws:iam::{HOME}:policy/{policy}"
-        return [version["VersionId"] for version in self.iam.list_policy_versions(PolicyArn=arn)["Versions"]]
-
-
-def sentences(result: Result) -> list[str]:
-    return [action.sentence for action in result.actions]
-
-
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr("tests.sandbox.castai.Agent", NoAgent)
-    return World()
 
 
 @pytest.mark.parametrize("identity", ["role", "user"])

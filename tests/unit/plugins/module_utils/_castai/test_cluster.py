@@ -88,7 +88,7 @@ BAD_OPTIONS = {
     "namespace": ("castai_agent", "namespace name 'castai_agent' may have only"),
     "region": (None, "region is not set"),
     "account_id": ("11112222333", "account_id is '11112222333': give the 12 digits of the AWS account, in quotes."),
-    "cluster_id": ("shop", "cluster_id is 'shop': give the UUID of the cluster at CAST AI, in lower case."),
+    "cluster_id": ("shop", "cluster_id is 'shop': give the UUID of the cluster at CAST AI."),
 }
 
 

@@ -79,9 +79,7 @@ CASES = {
     "account_id": Case(
         "account_id is '4711': give the 12 digits of the AWS account, in quotes.", {"account_id": "4711"}
     ),
-    "cluster_id": Case(
-        "cluster_id is 'shop': give the UUID of the cluster at CAST AI, in lower case.", {"cluster_id": "shop"}
-    ),
+    "cluster_id": Case("cluster_id is 'shop': give the UUID of the cluster at CAST AI.", {"cluster_id": "shop"}),
     "release name": Case(
         f"Helm release name '{'r' * 54}' has 54 characters, at most 53 are allowed.",
         {"releases": [{"name": "r" * 54, "chart_ref": "castai-agent"}]},
@@ -251,4 +249,9 @@ def test_options_that_no_gateway_takes_are_findings_beside_the_others(tmp_path: 
 
 def test_the_view_has_what_was_read() -> None:
     wanted = preflight.desired(PARAMETERS)
-    assert view(GOOD, wanted, {}) == {"findings": [], "account_id": ACCOUNT, "kubernetes_version": "1.36"}
+    assert view(GOOD, wanted, {}) == {
+        "findings": [],
+        "account_id": ACCOUNT,
+        "kubernetes_version": "1.36",
+        "not_checked": [],
+    }

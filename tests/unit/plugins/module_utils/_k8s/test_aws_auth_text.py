@@ -127,11 +127,12 @@ def test_more_groups_than_wanted_are_enough() -> None:
     ("arn", "bare"),
     [
         ("arn:aws:iam::111122223333:role/a/b/c", "arn:aws:iam::111122223333:role/c"),
-        ("arn:aws-us-gov:iam::111122223333:user/x/u", "arn:aws-us-gov:iam::111122223333:user/u"),
+        ("arn:aws-us-gov:iam::111122223333:role/x/u", "arn:aws-us-gov:iam::111122223333:role/u"),
+        ("arn:aws:iam::111122223333:user/x/u", "arn:aws:iam::111122223333:user/x/u"),
         (NODE, NODE),
     ],
 )
-def test_paths_are_stripped(arn: str, bare: str) -> None:
+def test_paths_of_roles_are_stripped(arn: str, bare: str) -> None:
     assert without_path(arn) == bare
     assert same_principal(arn, bare.upper())
 

@@ -1,0 +1,382 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the AWS credentials of a run need on EKS. Pure. PRIVATE to the collection.
+
+The one source of the published policies, of the tables in the documentation, and of what castai_preflight simulates.
+Resources, condition keys and dependent actions: the Service Authorization Reference of IAM, EC2 and EKS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .. import _names as names
+from . import policies
+from .policies import Document
+
+ROLE, USER = "role", "user"
+"""Identities of CAST AI."""
+
+READ, CREATE, CHANGE, REMOVE, ASK = "read", "create", "change", "remove", "ask"
+"""What an action is for: to look; to make what is absent; to change what another run or tool made; the way back; to
+find out beforehand what is missing, which nothing depends on."""
+
+PHASES: Mapping[str, tuple[str, ...]] = {
+    "connect": (READ,),
+    "onboard": (READ, CREATE, CHANGE, ASK),
+    "remove": (READ, REMOVE),
+}
+
+CONNECT, ACCESS, USER_ACCESS, IDENTITY, NODE_ROLE, PROFILE, GROUP = (
+    "connect",
+    "access",
+    "user_access",
+    "identity",
+    "node_role",
+    "profile",
+    "group",
+)
+"""Parts of the work, some of which a cluster may not need."""
+
+# Of which kind of resource, in ARNs. Several names, where other tools' objects are looked for too.
+_IAM = "arn:{partition}:iam::{account}:"
+_EC2 = "arn:{partition}:ec2:{region}:{account}:"
+_EKS = "arn:{partition}:eks:{region}:{account}:"
+_RESOURCES: Mapping[str, tuple[str, ...]] = {
+    "role": (f"{_IAM}role{{path}}cast-eks-*", f"{_IAM}role{{path}}castai-eks-*"),
+    "node role": (
+        f"{_IAM}role{{path}}cast-*-eks-*",
+        f"{_IAM}role{{path}}cast-eks-*-node-role",
+        f"{_IAM}role{{path}}castai-eks-instance-*",
+    ),
+    "user": (f"{_IAM}user{{path}}cast-eks-*",),
+    "policy": tuple(
+        f"{_IAM}policy{{path}}{name}*" for name in (names.MANAGED_POLICY, names.RESTRICTED_POLICY, names.IPV6_POLICY)
+    ),
+    "instance profile": (
+        f"{_IAM}instance-profile{{path}}cast-*-eks-*",
+        f"{_IAM}instance-profile{{path}}cast-eks-*-profile-*",
+        f"{_IAM}instance-profile{{path}}castai-eks-instance-*",
+    ),
+    "security group": (f"{_EC2}security-group/*",),
+    "VPC": (f"{_EC2}vpc/*",),
+    "EKS cluster": (f"{_EKS}cluster/{{cluster}}",),
+    "access entry": (f"{_EKS}access-entry/{{cluster}}/*",),
+    "caller": (f"{_IAM}role/*", f"{_IAM}user/*"),
+    "everything": ("*",),
+}
+
+
+_CLUSTER_ADMIN = "arn:{partition}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Where a run works. Fields may be placeholders, but for the path."""
+
+    partition: str
+    account: str
+    region: str
+    cluster: str
+    path: str = "/"
+
+    def fill(self, texts: Collection[str]) -> list[str]:
+        """ARNs with what is in braces put in; of IAM's, those at the root too, where other tools put everything."""
+        known = {"partition": self.partition, "account": self.account, "region": self.region, "cluster": self.cluster}
+        paths = dict.fromkeys(("/", self.path))
+        return list(dict.fromkeys(text.format(path=path, **known) for text in texts for path in paths))
+
+
+@dataclass(frozen=True)
+class Grant:
+    """Actions on one kind of resource. actions: what for -> them; condition: as in a policy, with ARNs as templates.
+
+    Of a condition's values, the first is one that a simulation can try.
+    """
+
+    sid: str
+    part: str
+    on: str
+    actions: Mapping[str, tuple[str, ...]]
+    condition: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    identities: tuple[str, ...] = (ROLE, USER)
+
+    def of(self, purposes: Collection[str]) -> list[str]:
+        return [action for purpose, actions in self.actions.items() if purpose in purposes for action in actions]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a simulation is to be asked: may these actions be done on this resource? context: condition keys.
+
+    needed: those of the actions that every run needs.
+    """
+
+    actions: tuple[str, ...]
+    needed: frozenset[str]
+    resource: str
+    context: Mapping[str, str]
+
+
+def _aws(*managed: str) -> tuple[str, ...]:
+    return policies.aws_managed("{partition}", managed)
+
+
+def _ours(*managed: str) -> tuple[str, ...]:
+    return tuple(f"{_IAM}policy{{path}}{name}*" for name in managed)
+
+
+def _attachable(*arns: str) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+    return {"ArnLike": {"iam:PolicyARN": arns}}
+
+
+_MARKED = {"Null": {f"aws:ResourceTag/{names.TAG_CLUSTER_ID}": ("false",)}}
+"""Condition: the object says which cluster at CAST AI it is for."""
+
+GRANTS: tuple[Grant, ...] = (
+    Grant("Cluster", CONNECT, "EKS cluster", {READ: ("eks:DescribeCluster",)}),
+    Grant(
+        "AccessEntries",
+        ACCESS,
+        "access entry",
+        {READ: ("eks:DescribeAccessEntry",), CREATE: ("eks:TagResource",), REMOVE: ("eks:DeleteAccessEntry",)},
+    ),
+    Grant(
+        "AccessOfNodes",
+        ACCESS,
+        "EKS cluster",
+        {CREATE: ("eks:CreateAccessEntry",)},
+        {"StringEquals": {"eks:accessEntryType": ("EC2_LINUX",)}},
+    ),
+    Grant(
+        "AccessOfUser",
+        USER_ACCESS,
+        "EKS cluster",
+        {CREATE: ("eks:CreateAccessEntry",)},
+        {"StringEquals": {"eks:accessEntryType": ("STANDARD",)}},
+        (USER,),
+    ),
+    Grant(
+        "AccessPolicies",
+        USER_ACCESS,
+        "access entry",
+        {READ: ("eks:ListAssociatedAccessPolicies",)},
+        identities=(USER,),
+    ),
+    Grant(
+        "AccessPolicyOfUser",
+        USER_ACCESS,
+        "access entry",
+        {CREATE: ("eks:AssociateAccessPolicy",)},
+        {
+            "ArnEquals": {
+                "eks:policyArn": ("arn:{partition}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy",)
+            }
+        },
+        (USER,),
+    ),
+    Grant(
+        "Role",
+        IDENTITY,
+        "role",
+        {
+            READ: ("iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies"),
+            CREATE: ("iam:CreateRole", "iam:PutRolePolicy", "iam:TagRole"),
+            CHANGE: ("iam:UpdateAssumeRolePolicy",),
+            REMOVE: ("iam:DeleteRole", "iam:DeleteRolePolicy", "iam:ListRolePolicies"),
+        },
+        identities=(ROLE,),
+    ),
+    Grant(
+        "RoleAttachments",
+        IDENTITY,
+        "role",
+        {CREATE: ("iam:AttachRolePolicy",), CHANGE: ("iam:DetachRolePolicy",), REMOVE: ("iam:DetachRolePolicy",)},
+        _attachable(*_aws(*policies.OF_CASTAI), *_ours(names.MANAGED_POLICY)),
+        (ROLE,),
+    ),
+    Grant(
+        "User",
+        IDENTITY,
+        "user",
+        {
+            READ: (
+                "iam:GetAccessKeyLastUsed",
+                "iam:GetUser",
+                "iam:GetUserPolicy",
+                "iam:ListAccessKeys",
+                "iam:ListAttachedUserPolicies",
+            ),
+            CREATE: ("iam:CreateAccessKey", "iam:CreateUser", "iam:TagUser"),
+            CHANGE: ("iam:DeleteAccessKey", "iam:DeleteUserPolicy"),
+            REMOVE: ("iam:DeleteAccessKey", "iam:DeleteUser", "iam:DeleteUserPolicy", "iam:ListUserPolicies"),
+        },
+        identities=(USER,),
+    ),
+    Grant(
+        "UserAttachments",
+        IDENTITY,
+        "user",
+        {CREATE: ("iam:AttachUserPolicy",), CHANGE: ("iam:DetachUserPolicy",), REMOVE: ("iam:DetachUserPolicy",)},
+        _attachable(*_aws(*policies.OF_CASTAI), *_ours(names.MANAGED_POLICY, names.RESTRICTED_POLICY)),
+        (USER,),
+    ),
+    Grant(
+        "Policies",
+        IDENTITY,
+        "policy",
+        {
+            READ: ("iam:GetPolicy", "iam:GetPolicyVersion"),
+            CREATE: ("iam:CreatePolicy", "iam:TagPolicy"),
+            CHANGE: ("iam:CreatePolicyVersion", "iam:DeletePolicyVersion", "iam:ListPolicyVersions"),
+            REMOVE: ("iam:DeletePolicy", "iam:DeletePolicyVersion", "iam:ListPolicyVersions"),
+        },
+    ),
+    Grant(
+        "NodeRole",
+        NODE_ROLE,
+        "node role",
+        {
+            READ: ("iam:GetRole", "iam:ListAttachedRolePolicies"),
+            CREATE: ("iam:CreateRole", "iam:TagRole"),
+            CHANGE: ("iam:UpdateAssumeRolePolicy",),
+            REMOVE: ("iam:DeleteRole", "iam:ListRolePolicies"),
+        },
+    ),
+    Grant(
+        "NodeRoleAttachments",
+        NODE_ROLE,
+        "node role",
+        {CREATE: ("iam:AttachRolePolicy",), REMOVE: ("iam:DetachRolePolicy",)},
+        _attachable(*_aws(*policies.OF_NODES), *_ours(names.IPV6_POLICY)),
+    ),
+    Grant(
+        "NodeRoleToInstances",
+        PROFILE,
+        "node role",
+        {CREATE: ("iam:PassRole",)},
+        {"StringEquals": {"iam:PassedToService": ("{ec2}",)}},
+    ),
+    Grant(
+        "InstanceProfiles",
+        PROFILE,
+        "instance profile",
+        {
+            READ: ("iam:GetInstanceProfile",),
+            CREATE: ("iam:AddRoleToInstanceProfile", "iam:CreateInstanceProfile", "iam:TagInstanceProfile"),
+            CHANGE: ("iam:RemoveRoleFromInstanceProfile",),
+            REMOVE: ("iam:DeleteInstanceProfile", "iam:RemoveRoleFromInstanceProfile"),
+        },
+    ),
+    Grant("FindGroups", GROUP, "everything", {READ: ("ec2:DescribeSecurityGroups",)}),
+    Grant("NewGroup", GROUP, "security group", {CREATE: ("ec2:CreateSecurityGroup",)}),
+    Grant("NewGroupInVpc", GROUP, "VPC", {CREATE: ("ec2:CreateSecurityGroup",)}),
+    Grant(
+        "NewGroupTags",
+        GROUP,
+        "security group",
+        {CREATE: ("ec2:CreateTags",)},
+        {"StringEquals": {"ec2:CreateAction": ("CreateSecurityGroup",)}},
+    ),
+    Grant(
+        "Groups",
+        GROUP,
+        "security group",
+        {
+            CREATE: ("ec2:AuthorizeSecurityGroupIngress",),
+            CHANGE: ("ec2:AuthorizeSecurityGroupEgress", "ec2:CreateTags"),
+            REMOVE: ("ec2:DeleteSecurityGroup",),
+        },
+        _MARKED,
+    ),
+    Grant("Simulation", CONNECT, "caller", {ASK: ("iam:SimulatePrincipalPolicy",)}),
+)
+
+
+def granted(phase: str, identity: str) -> Iterator[Grant]:
+    """What a phase needs. identity is of no matter to phase connect."""
+    for grant in GRANTS:
+        if identity in grant.identities and grant.of(PHASES[phase]) and (phase != "connect" or grant.part == CONNECT):
+            yield grant
+
+
+def document(phase: str, identity: str, scope: Scope) -> Document:
+    """The policy that lets somebody do a phase, and no more."""
+    statements = []
+    for grant in granted(phase, identity):
+        condition = {
+            operator: {key: _single(_filled(values, scope)) for key, values in keys.items()}
+            for operator, keys in grant.condition.items()
+        }
+        statements.append(
+            {
+                "Sid": grant.sid,
+                "Effect": "Allow",
+                "Action": _single(sorted(grant.of(PHASES[phase]))),
+                "Resource": _single(scope.fill(_RESOURCES[grant.on])),
+                **({"Condition": condition} if condition else {}),
+            }
+        )
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def questions(
+    needed: Collection[str], identity: str, unneeded: Collection[str], scope: Scope, cluster_id: str, vpc: str
+) -> tuple[Question, ...]:
+    """What to simulate for onboarding one cluster. needed: purposes that every run has; unneeded: parts to leave out.
+
+    Every question knows all condition keys that the published policies have, so that none is missing.
+    """
+    wanted = [grant for grant in granted("onboard", identity) if grant.part not in unneeded and grant.on != "caller"]
+    tried = {grant.sid: dict(_tried(grant, scope)) for grant in wanted}
+    known = {key: value for context in tried.values() for key, value in context.items()}
+    grouped: dict[tuple[str, tuple[tuple[str, str], ...]], list[Grant]] = {}
+    for grant in wanted:
+        grouped.setdefault((grant.on, tuple(tried[grant.sid].items())), []).append(grant)
+    return tuple(
+        Question(
+            tuple(action for grant in grants for action in grant.of(PHASES["onboard"])),
+            frozenset(action for grant in grants for action in grant.of(needed)),
+            _example(on, scope, cluster_id, vpc),
+            {**known, **dict(context)},
+        )
+        for (on, context), grants in grouped.items()
+    )
+
+
+def _example(on: str, scope: Scope, cluster_id: str, vpc: str) -> str:
+    """The resource that a run would work on."""
+    node_role = names.eks_node_role(scope.cluster, cluster_id)
+    named = {
+        "role": f"{_IAM}role{{path}}{names.eks_role(scope.cluster, cluster_id)}",
+        "node role": f"{_IAM}role{{path}}{node_role}",
+        "user": f"{_IAM}user{{path}}{names.eks_users(scope.cluster, cluster_id)[0]}",
+        "policy": f"{_IAM}policy{{path}}{names.cluster_policies(names.MANAGED_POLICY, scope.cluster, cluster_id)[0]}",
+        "instance profile": f"{_IAM}instance-profile{{path}}{node_role}",
+        "security group": f"{_EC2}security-group/sg-{'0' * 17}",
+        "VPC": f"{_EC2}vpc/{vpc}",
+        "EKS cluster": f"{_EKS}cluster/{{cluster}}",
+        "access entry": f"{_EKS}access-entry/{{cluster}}/role/{{account}}/{node_role}/{'0' * 8}",
+        "everything": "*",
+    }[on]
+    return scope.fill([named])[-1]
+
+
+def _tried(grant: Grant, scope: Scope) -> Iterator[tuple[str, str]]:
+    for operator, keys in grant.condition.items():
+        for key, values in keys.items():
+            yield key, scope.cluster if operator == "Null" else _filled(values, scope)[0]
+
+
+def _filled(values: Collection[str], scope: Scope) -> list[str]:
+    service = policies.ec2_service(scope.partition)
+    return scope.fill([service if value == "{ec2}" else value for value in values])
+
+
+def _single(values: list[str]) -> Any:
+    """As policies are written: one value without a list around it."""
+    return values[0] if len(values) == 1 else values

@@ -1,0 +1,123 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What preflight asks of a cluster that is to be onboarded, beside what it asks anyway. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .._aws import permissions
+from .._aws.gateway import EksCluster
+from .._aws.permissions import Question, Scope
+from .._engine import UNKNOWN, gather
+from .._k8s.gateway import Kubernetes, path_of
+from .gateway import Cluster
+
+OPTIONS: dict[str, Any] = {
+    "connecting": {"type": "bool", "default": False},
+    "identity": {"type": "str", "choices": ["role", "user"], "default": "role"},
+    "instance_profile_arn": {"type": "str"},
+    "node_role_arn": {"type": "str"},
+    "path": {"type": "str", "default": "/"},
+    "role_arn": {"type": "str"},
+    "security_group_id": {"type": "str"},
+    "user_access": {"type": "str", "choices": ["cluster_admin", "none"], "default": "cluster_admin"},
+}
+
+COMPUTE = "eks.amazonaws.com/compute-type"
+"""Label of nodes that EKS manages alone. Source: EKS User Guide, on Fargate and on Auto Mode."""
+
+OWN_NODES = f"kubernetes.io/os=linux,{COMPUTE} notin (auto,fargate)"
+"""Label selector of the nodes that CAST AI's components can run on, and that it can replace."""
+
+
+@dataclass(frozen=True)
+class Onboarding:
+    """What the user asks for. connecting: the same run connects the cluster first."""
+
+    connecting: bool
+    identity: str
+    path: str
+    unneeded: frozenset[str]
+    """Parts of the work that fall away: what is brought is not made."""
+
+    @classmethod
+    def parse(cls, options: Mapping[str, Any]) -> Onboarding:
+        brought = {
+            permissions.IDENTITY: options.get("role_arn"),
+            permissions.NODE_ROLE: options.get("node_role_arn") or options.get("instance_profile_arn"),
+            permissions.PROFILE: options.get("instance_profile_arn"),
+            permissions.GROUP: options.get("security_group_id"),
+            permissions.USER_ACCESS: options["user_access"] == "none",
+        }
+        unneeded = frozenset(part for part, given in brought.items() if given)
+        return cls(options["connecting"], options["identity"], options["path"], unneeded)
+
+
+def questions(wanted: Onboarding, eks: EksCluster, record: Cluster | None) -> tuple[Question, ...]:
+    """What AWS is asked. A cluster of which CAST AI has credentials may need nothing but a look."""
+    done = record is not None and bool(record.credentials_id)
+    needed = (permissions.READ,) if done else (permissions.READ, permissions.CREATE)
+    ways = frozenset() if eks.access_entries else frozenset({permissions.ACCESS, permissions.USER_ACCESS})
+    scope = Scope(eks.arn.split(":")[1], eks.account_id, eks.region, eks.name, wanted.path)
+    cluster_id = record.id if record else "0" * 8
+    return permissions.questions(needed, wanted.identity, wanted.unneeded | ways, scope, cluster_id, eks.vpc_id)
+
+
+def foreign_nodes(kubernetes: Kubernetes) -> tuple[str, ...]:
+    """Of what kinds the nodes are, where CAST AI can use none of them: Fargate, Auto Mode, Windows."""
+    path = path_of("v1", "Node", None, None)
+    found = gather(
+        own=lambda: kubernetes.get(path, labelSelector=OWN_NODES, limit="1"),
+        some=lambda: kubernetes.get(path, limit="500"),
+    )
+    if (found["own"] or {}).get("items"):
+        return ()
+    labels = (node["metadata"].get("labels") or {} for node in (found["some"] or {}).get("items") or ())
+    kinds = {"fargate": "Fargate", "auto": "Auto Mode"}
+    return tuple(sorted({kinds.get(one.get(COMPUTE, ""), "Windows") for one in labels}))
+
+
+def connection_findings(record: Cluster | None, eks: EksCluster, wanted: Onboarding) -> Iterator[str]:
+    """Why the cluster is not connected, as onboarding needs it."""
+    if wanted.connecting:
+        return
+    if record is None:
+        yield (
+            f"Cluster {eks.name} of account {eks.account_id} in {eks.region} is not connected to CAST AI: run playbook"
+            " castai.onboarding.connect (connect.yml) first."
+        )
+    elif record.agent_status != "online":
+        yield (
+            f"The agent of cluster {record.id} is {record.agent_status or UNKNOWN}, not online: run playbook"
+            " castai.onboarding.connect (connect.yml) first, or look at the pods of the agent."
+        )
+
+
+def node_findings(nodes: tuple[str, ...]) -> Iterator[str]:
+    if nodes:
+        yield (
+            f"All nodes of the cluster are of {' and '.join(nodes)}: CAST AI's components need Linux nodes on EC2 that"
+            " it can add and remove. Add a node group of such nodes first."
+        )
+
+
+def node_warnings(eks: EksCluster, nodes: tuple[str, ...]) -> Iterator[str]:
+    if eks.auto_mode and not nodes:
+        yield (
+            f"EKS Auto Mode is on for cluster {eks.name}, which adds and removes nodes as CAST AI's autoscaler does:"
+            " turn off its node pools, or leave CAST AI's autoscaler off."
+        )
+
+
+def own_record(records: tuple[Cluster, ...], eks: EksCluster, cluster_id: str) -> Cluster | None:
+    """CAST AI's record of the cluster: the one with the wanted id, or the one with its provider block."""
+    facts = {"accountId": eks.account_id, "region": eks.region, "clusterName": eks.name}
+    living = [record for record in records if not record.gone]
+    if cluster_id:
+        return next((record for record in living if record.id == cluster_id), None)
+    return next((one for one in living if one.provider == "eks" and facts.items() <= one.facts.items()), None)

@@ -1,0 +1,163 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The published policies come of one source, and that source is what the gateway's calls take, no less and no more."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Aws
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.permissions import (
+    CHANGE,
+    CREATE,
+    PHASES,
+    READ,
+    Scope,
+    document,
+    granted,
+    questions,
+)
+from tests.sandbox import aws, aws_permissions
+from tests.sandbox.aws_accounts import Accounts, Caller
+from tests.sandbox.aws_wire import Operation
+from tests.support.policies import KINDS, published
+from tests.tree import ROOT
+from tests.unit.sandbox.aws_client import HOME, OPERATOR
+from tests.unit.sandbox.eks_account import CLUSTERS, World, disturb, leave_behind, world
+
+__all__ = ["world"]
+
+MODE = "API_AND_CONFIG_MAP"
+PLACE = Scope("aws", HOME, "eu-central-1", CLUSTERS[MODE].name)
+ID = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e"
+MANAGED_POLICY_LIMIT = 6144
+"""Characters without white space. Source: IAM User Guide, "IAM and AWS STS quotas"."""
+
+
+def statements(phase: str, identity: str, scope: Scope = PLACE) -> list[Mapping[str, Any]]:
+    return list(document(phase, identity, scope)["Statement"])
+
+
+def actions(phase: str, identity: str) -> set[str]:
+    return {action for grant in granted(phase, identity) for action in grant.of(PHASES[phase])}
+
+
+@pytest.mark.parametrize("path", published(), ids=str)
+def test_what_is_published_comes_of_the_source(path: Any) -> None:
+    assert (ROOT / path).read_text(encoding="utf-8") == published()[path], "run python -m tests.support.policies"
+
+
+@pytest.mark.parametrize(("phase", "identity"), KINDS)
+def test_a_policy_is_one_that_iam_takes(phase: str, identity: str) -> None:
+    longest = Scope("aws-us-gov", HOME, "us-gov-west-1", "c" * 100)
+    assert len(json.dumps(document(phase, identity, longest), separators=(",", ":"))) <= MANAGED_POLICY_LIMIT
+    sids = [statement["Sid"] for statement in statements(phase, identity)]
+    assert len(set(sids)) == len(sids)
+    assert all(sid.isalnum() for sid in sids)
+
+
+@pytest.mark.parametrize(("phase", "identity"), KINDS)
+def test_only_what_has_no_resource_is_granted_on_everything(phase: str, identity: str) -> None:
+    wide = [one["Action"] for one in statements(phase, identity) if one["Resource"] == "*"]
+    assert wide in ([], ["ec2:DescribeSecurityGroups"])
+    assert not any("*" in action for action in actions(phase, identity))
+
+
+class Seen:
+    """What one user's calls take, and by which of the gateway's methods they are made."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.actions: set[str] = set()
+        self.methods: set[str] = set()
+        for name in own_methods():
+            monkeypatch.setattr(Aws, name, self._noting(name, getattr(Aws, name)))
+        monkeypatch.setattr(aws, "authorise", self._authorise)
+
+    def _authorise(self, accounts: Accounts, operation: Operation, caller: Caller) -> None:
+        if caller.arn == OPERATOR:
+            self.actions |= {access.action for access in aws_permissions.needed(accounts, operation, caller)}
+        aws_permissions.authorise(accounts, operation, caller)
+
+    def _noting(self, name: str, method: Any) -> Any:
+        @functools.wraps(method)
+        def run(*args: Any) -> Any:
+            self.methods.add(name)
+            return method(*args)
+
+        return run
+
+
+def own_methods() -> Iterator[str]:
+    """The gateway's methods that make calls."""
+    return (name for name, member in vars(Aws).items() if callable(member) and not name.startswith("_"))
+
+
+ELSEWHERE = {"caller_arn", "eks_token", "simulate"}
+"""Methods that need no permission, and preflight's own."""
+
+
+def test_every_call_is_granted_and_every_grant_is_needed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: set[str] = set()
+    for identity in ("role", "user"):
+        world.reset()
+        with monkeypatch.context() as patch:
+            onboarding = Seen(patch)
+            done = world.run(MODE, identity=identity)
+            patch.undo()
+            disturb(world, MODE, identity)
+            again = Seen(patch)
+            world.run(MODE, identity=identity)
+            world.run(MODE, check=True, identity=identity, security_group_id=done.view["security_group_id"])
+        assert onboarding.actions | again.actions == actions("onboard", identity) - {"iam:SimulatePrincipalPolicy"}
+        leave_behind(world, MODE, identity)
+        with monkeypatch.context() as patch:
+            back = Seen(patch)
+            world.run(MODE, identity=identity, state="absent")
+        assert back.actions == actions("remove", identity)
+        called |= onboarding.methods | again.methods | back.methods
+    assert called | ELSEWHERE == set(own_methods())
+
+
+def test_connecting_takes_one_look() -> None:
+    assert actions("connect", "role") == {"eks:DescribeCluster"}
+
+
+def test_a_path_is_beside_the_root_where_other_tools_put_everything() -> None:
+    (role,) = [
+        one for one in statements("onboard", "role", Scope("aws", HOME, "r", "c", "/a/")) if one["Sid"] == "Role"
+    ]
+    root = [f"arn:aws:iam::{HOME}:role{path}cast-eks-*" for path in ("/", "/a/")]
+    assert role["Resource"][:2] == root
+
+
+@pytest.mark.parametrize(
+    ("partition", "service"), [("aws-cn", "ec2.amazonaws.com.cn"), ("aws-us-gov", "ec2.amazonaws.com")]
+)
+def test_other_partitions(partition: str, service: str) -> None:
+    scope = Scope(partition, HOME, "r", "c")
+    text = json.dumps(document("onboard", "user", scope))
+    assert "arn:aws:" not in text
+    assert f'"iam:PassedToService": "{service}"' in text
+
+
+def test_what_is_simulated_is_what_is_published() -> None:
+    for identity in ("role", "user"):
+        asked = questions((READ, CREATE), identity, (), PLACE, ID, "vpc-1")
+        assert {action for one in asked for action in one.actions} == actions("onboard", identity) - {
+            "iam:SimulatePrincipalPolicy"
+        }
+        merely = {action for one in asked for action in set(one.actions) - one.needed}
+        assert merely == {action for grant in granted("onboard", identity) for action in grant.of((CHANGE,))}
+        assert all("*" not in one.resource or one.resource == "*" for one in asked)
+        assert len({tuple(sorted(one.context)) for one in asked}) == 1
+
+
+def test_what_is_brought_is_not_asked_for() -> None:
+    asked = questions((READ,), "role", {"identity", "node_role", "profile", "group", "access"}, PLACE, ID, "vpc-1")
+    assert [one.actions for one in asked] == [("eks:DescribeCluster",)]

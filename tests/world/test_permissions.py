@@ -1,0 +1,181 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""With the published policies everything works; without one of their permissions a run says which one, and goes on."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import Stopped
+from tests.sandbox.client import World
+from tests.support.clusters import host_variables
+from tests.support.playbook import Run
+from tests.support.policies import FOLDER, PLACE, name
+from tests.tree import ROOT
+from tests.unit.sandbox.aws_client import HOME
+from tests.unit.sandbox.eks_account import CLUSTERS, disturb, leave_behind, sentences
+from tests.unit.sandbox.eks_account import World as Account
+from tests.unit.sandbox.eks_account import world as account
+
+from .connecting import Operator, changed_nothing, succeeded, writes
+
+__all__ = ["account"]
+
+MODE = "API_AND_CONFIG_MAP"
+WHO = "limited"
+OPTIONAL = "iam:SimulatePrincipalPolicy"
+REFUSED = re.compile(r"is not authorized to perform: (\S+) on resource: ")
+
+Policy = dict[str, Any]
+
+
+def published(phase: str, identity: str, cluster: str) -> Policy:
+    """The file, with the cluster's own name in it as a user would put it."""
+    text = (ROOT / FOLDER / name(phase, identity)).read_text(encoding="utf-8")
+    found: Policy = json.loads(text.replace(PLACE.cluster, cluster))
+    return found
+
+
+def actions(policy: Policy) -> set[str]:
+    return {action for statement in policy["Statement"] for action in listed(statement["Action"])}
+
+
+def listed(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [value]
+
+
+def only(policy: Policy, wanted: set[str]) -> Policy:
+    """The policy with these actions alone."""
+    left = [
+        {**statement, "Action": [action for action in listed(statement["Action"]) if action in wanted]}
+        for statement in policy["Statement"]
+    ]
+    return {**policy, "Statement": [statement for statement in left if statement["Action"]]}
+
+
+class Limited:
+    """Somebody who has nothing at first and is granted each action of a policy when a run was refused it."""
+
+    def __init__(self, account: Account, policy: Policy) -> None:
+        self.account = account
+        self.policy = policy
+        self.granted: set[str] = set()
+
+    def go_on(self, **options: Any) -> None:
+        """Run until it works."""
+        refusal = self._run(options)
+        while refusal:
+            self._grant(refusal)
+            refusal = self._run(options)
+
+    def _run(self, options: dict[str, Any]) -> Stopped | None:
+        self.account.cloud.put_user_policy(HOME, WHO, only(self.policy, self.granted))
+        try:
+            self.account.run(MODE, **options)
+        except Stopped as stopped:
+            return stopped
+        return None
+
+    def _grant(self, refusal: Stopped) -> None:
+        """A refusal names one action, what was done before, and that a rerun is safe."""
+        message = str(refusal)
+        (missing,) = set(REFUSED.findall(message))
+        assert missing in actions(self.policy) - self.granted, message
+        done = f"Done before that: {'; '.join(refusal.applied)}." if refusal.applied else "Nothing was changed before"
+        assert message.startswith("Could not ")
+        assert done in message
+        assert message.endswith("A rerun is safe and goes on from here.")
+        self.granted.add(missing)
+
+
+@pytest.mark.parametrize("identity", ["role", "user"])
+def test_each_missing_permission_is_named_and_the_run_goes_on_with_it(account: Account, identity: str) -> None:
+    cluster, options = CLUSTERS[MODE].name, {"identity": identity}
+    account.act_as(WHO, {"Version": "2012-10-17", "Statement": []})
+    onboarding = Limited(account, published("onboard", identity, cluster))
+    onboarding.go_on(**options)
+    assert sentences(account.run(MODE, **options)) == []
+    disturb(account, MODE, identity)
+    onboarding.go_on(**options)
+    assert sentences(account.run(MODE, **options)) == []
+    assert onboarding.granted == actions(onboarding.policy) - {OPTIONAL}
+
+    leave_behind(account, MODE, identity)
+    back = Limited(account, published("remove", identity, cluster))
+    back.go_on(state="absent", **options)
+    assert sentences(account.run(MODE, state="absent", **options)) == []
+    assert back.granted == actions(back.policy)
+
+
+@pytest.mark.parametrize("identity", ["role", "user"])
+def test_with_the_published_policies_everything_works(account: Account, identity: str) -> None:
+    cluster, options = CLUSTERS[MODE].name, {"identity": identity}
+    onboarding = published("onboard", identity, cluster)
+    account.act_as(WHO, onboarding)
+    before = account.cloud.state()
+    account.run(MODE, **options)
+    assert sentences(account.run(MODE, **options)) == []
+    account.cloud.put_user_policy(HOME, WHO, published("remove", identity, cluster))
+    account.run(MODE, state="absent", **options)
+    account.cloud.put_user_policy(HOME, WHO, onboarding)
+    assert account.cloud.state() == before
+
+
+def without(policy: Policy, *taken: str) -> Policy:
+    return only(policy, actions(policy) - set(taken))
+
+
+def test_the_playbooks_with_one_permission_after_the_other(world: World, operator: Operator) -> None:
+    """As somebody who may do what is published, less one action, then all of it. The first run may not simulate."""
+    cluster = world.clusters()["prod"]
+    key_id, secret = world.control(
+        "aws", "add_user", account=HOME, name=WHO, policy=published("connect", "role", "prod")
+    )
+    authority = operator.folder / "ca.pem"
+    authority.write_text(cluster.ca_pem, encoding="ascii")
+    variables = {
+        **host_variables(cluster),
+        "castai_aws_access_key": key_id,
+        "castai_aws_secret_key": secret,
+        "castai_host": cluster.endpoint,
+        "castai_host_token": cluster.operator_token,
+        "castai_ca_cert": str(authority),
+    }
+    given = {"castai_clusters": {"hosts": {"prod": variables}}}
+
+    def may(policy: Policy) -> None:
+        world.control("aws", "put_user_policy", account=HOME, name=WHO, policy=policy)
+
+    def onboard() -> Run:
+        return operator.connect(playbook="castai.onboarding.onboard", given=given)
+
+    succeeded(operator.connect(given=given))
+    everything = published("onboard", "role", "prod")
+    may(without(everything, "iam:CreateInstanceProfile", OPTIONAL))
+    refused = onboard()
+    (asked,) = refused.of("castai_preflight")
+    assert [sentence.split(":")[0] for sentence in asked["not_checked"]] == ["AWS permissions"]
+    assert [task.task for task in refused.tasks if task.outcome == "failed"] == ["Prepare the identity"]
+    message = refused.failures["prod"]
+    assert "Could not create instance profile cast-prod-eks-" in message
+    assert f"user/{WHO} is not authorized to perform: iam:CreateInstanceProfile on resource: " in message
+    assert "Done before that: create CAST AI's principal" in message
+    assert message.endswith("A rerun is safe and goes on from here.")
+
+    may(without(everything, "iam:CreateInstanceProfile"))
+    mark = world.mark()
+    message = onboard().failures["prod"]
+    assert f"user/{WHO} lacks these AWS permissions: iam:CreateInstanceProfile on arn:aws:iam::{HOME}:inst" in message
+    assert "Give it the policy eks-onboard-role.json of docs/examples/policies" in message
+    assert writes(world, mark) == []
+
+    may(everything)
+    assert succeeded(onboard()).of("castai_preflight")[0]["not_checked"] == []
+    may(without(everything, "iam:CreateInstanceProfile", "iam:DeletePolicyVersion"))
+    again = changed_nothing(onboard())
+    assert "iam:DeletePolicyVersion on arn:aws:iam::" in again.output
