@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.castai.onboarding.plugins.module_utils._k8s.kops import (
     Channel,
     channels_of,
+    nodes_of,
     other_kops_cluster,
 )
 
@@ -47,6 +48,15 @@ def test_what_names_no_channel_is_passed_over(note: str) -> None:
 
 def test_a_namespace_may_have_no_annotation_or_not_be_there() -> None:
     assert channels_of({"metadata": {"name": "kube-system"}}) == channels_of(None) == ()
+
+
+def test_nodes_are_known_by_their_instances() -> None:
+    providers = ["aws:///eu-central-1a/i-1", "aws:///eu-central-1b/i-2", "gce://p/z/i-3", "", None]
+    assert nodes_of({"items": [{"spec": {"providerID": one}} for one in providers] + [{"metadata": {}}]}) == {
+        "i-1",
+        "i-2",
+    }
+    assert nodes_of(None) == nodes_of({"items": None}) == frozenset()
 
 
 def test_another_cluster_is_told_and_a_silent_one_is_taken() -> None:
