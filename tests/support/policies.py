@@ -1,13 +1,14 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The published policies and the tables of them, written from their one source: python -m tests.support.policies."""
+"""The published policies and the table of them, written from their one source: python -m tests.support.policies."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.permissions import (
     ASK,
@@ -23,6 +24,8 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.permissions
     document,
 )
 from tests.tree import ROOT
+
+Policy = dict[str, Any]
 
 FOLDER = Path("docs/examples/policies")
 PAGE = Path("docs/docsite/rst/permissions.rst")
@@ -49,6 +52,34 @@ def published() -> dict[Path, str]:
     page = (ROOT / PAGE).read_text(encoding="utf-8")
     before, rest = page.split(BEGIN)
     return {**files, PAGE: before + "\n".join([BEGIN, *table(), END]) + rest.split(END)[1]}
+
+
+def for_cluster(phase: str, identity: str, cluster: str) -> Policy:
+    """A published policy with a cluster's own name in it, as a user puts it."""
+    text = (ROOT / FOLDER / name(phase, identity)).read_text(encoding="utf-8")
+    found: Policy = json.loads(text.replace(PLACE.cluster, cluster))
+    return found
+
+
+def actions(policy: Policy) -> set[str]:
+    return {action for statement in policy["Statement"] for action in _listed(statement["Action"])}
+
+
+def only(policy: Policy, wanted: set[str]) -> Policy:
+    """The policy with these actions alone."""
+    left = [
+        {**statement, "Action": [action for action in _listed(statement["Action"]) if action in wanted]}
+        for statement in policy["Statement"]
+    ]
+    return {**policy, "Statement": [statement for statement in left if statement["Action"]]}
+
+
+def without(policy: Policy, *taken: str) -> Policy:
+    return only(policy, actions(policy) - set(taken))
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return value if isinstance(value, list) else [value]
 
 
 def table() -> Iterator[str]:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
@@ -15,8 +14,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import S
 from tests.sandbox.client import World
 from tests.support.clusters import host_variables
 from tests.support.playbook import Run
-from tests.support.policies import FOLDER, PLACE, name
-from tests.tree import ROOT
+from tests.support.policies import Policy, actions, for_cluster, only, without
 from tests.unit.sandbox.aws_client import HOME
 from tests.unit.sandbox.eks_account import CLUSTERS, disturb, leave_behind, sentences
 from tests.unit.sandbox.eks_account import World as Account
@@ -30,32 +28,6 @@ MODE = "API_AND_CONFIG_MAP"
 WHO = "limited"
 OPTIONAL = "iam:SimulatePrincipalPolicy"
 REFUSED = re.compile(r"is not authorized to perform: (\S+) on resource: ")
-
-Policy = dict[str, Any]
-
-
-def published(phase: str, identity: str, cluster: str) -> Policy:
-    """The file, with the cluster's own name in it as a user would put it."""
-    text = (ROOT / FOLDER / name(phase, identity)).read_text(encoding="utf-8")
-    found: Policy = json.loads(text.replace(PLACE.cluster, cluster))
-    return found
-
-
-def actions(policy: Policy) -> set[str]:
-    return {action for statement in policy["Statement"] for action in listed(statement["Action"])}
-
-
-def listed(value: Any) -> list[str]:
-    return value if isinstance(value, list) else [value]
-
-
-def only(policy: Policy, wanted: set[str]) -> Policy:
-    """The policy with these actions alone."""
-    left = [
-        {**statement, "Action": [action for action in listed(statement["Action"]) if action in wanted]}
-        for statement in policy["Statement"]
-    ]
-    return {**policy, "Statement": [statement for statement in left if statement["Action"]]}
 
 
 class Limited:
@@ -97,7 +69,7 @@ class Limited:
 def test_each_missing_permission_is_named_and_the_run_goes_on_with_it(account: Account, identity: str) -> None:
     cluster, options = CLUSTERS[MODE].name, {"identity": identity}
     account.act_as(WHO, {"Version": "2012-10-17", "Statement": []})
-    onboarding = Limited(account, published("onboard", identity, cluster))
+    onboarding = Limited(account, for_cluster("onboard", identity, cluster))
     onboarding.go_on(**options)
     assert sentences(account.run(MODE, **options)) == []
     disturb(account, MODE, identity)
@@ -106,7 +78,7 @@ def test_each_missing_permission_is_named_and_the_run_goes_on_with_it(account: A
     assert onboarding.granted == actions(onboarding.policy) - {OPTIONAL}
 
     leave_behind(account, MODE, identity)
-    back = Limited(account, published("remove", identity, cluster))
+    back = Limited(account, for_cluster("remove", identity, cluster))
     back.go_on(state="absent", **options)
     assert sentences(account.run(MODE, state="absent", **options)) == []
     assert back.granted == actions(back.policy)
@@ -115,26 +87,22 @@ def test_each_missing_permission_is_named_and_the_run_goes_on_with_it(account: A
 @pytest.mark.parametrize("identity", ["role", "user"])
 def test_with_the_published_policies_everything_works(account: Account, identity: str) -> None:
     cluster, options = CLUSTERS[MODE].name, {"identity": identity}
-    onboarding = published("onboard", identity, cluster)
+    onboarding = for_cluster("onboard", identity, cluster)
     account.act_as(WHO, onboarding)
     before = account.cloud.state()
     account.run(MODE, **options)
     assert sentences(account.run(MODE, **options)) == []
-    account.cloud.put_user_policy(HOME, WHO, published("remove", identity, cluster))
+    account.cloud.put_user_policy(HOME, WHO, for_cluster("remove", identity, cluster))
     account.run(MODE, state="absent", **options)
     account.cloud.put_user_policy(HOME, WHO, onboarding)
     assert account.cloud.state() == before
-
-
-def without(policy: Policy, *taken: str) -> Policy:
-    return only(policy, actions(policy) - set(taken))
 
 
 def test_the_playbooks_with_one_permission_after_the_other(world: World, operator: Operator) -> None:
     """As somebody who may do what is published, less one action, then all of it. The first run may not simulate."""
     cluster = world.clusters()["prod"]
     key_id, secret = world.control(
-        "aws", "add_user", account=HOME, name=WHO, policy=published("connect", "role", "prod")
+        "aws", "add_user", account=HOME, name=WHO, policy=for_cluster("connect", "role", "prod")
     )
     authority = operator.folder / "ca.pem"
     authority.write_text(cluster.ca_pem, encoding="ascii")
@@ -155,7 +123,7 @@ def test_the_playbooks_with_one_permission_after_the_other(world: World, operato
         return operator.connect(playbook="castai.onboarding.onboard", given=given)
 
     succeeded(operator.connect(given=given))
-    everything = published("onboard", "role", "prod")
+    everything = for_cluster("onboard", "role", "prod")
     may(without(everything, "iam:CreateInstanceProfile", OPTIONAL))
     refused = onboard()
     (asked,) = refused.of("castai_preflight")

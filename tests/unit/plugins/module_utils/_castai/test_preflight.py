@@ -21,6 +21,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._castai.prefligh
     plan,
     view,
 )
+from ansible_collections.castai.onboarding.plugins.module_utils._castai.rights import Lack, Rights
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Refused
 
 ACCOUNT, REGION = "111122223333", "eu-central-1"
@@ -49,8 +50,14 @@ EKS = EksCluster(
     "ipv4",
     "vpc-1",
 )
-RECORD = Cluster(ID, "shop", "eks", "ready", "online", "org", "", "", {})
+FACTS = {"accountId": ACCOUNT, "region": REGION, "clusterName": "shop"}
+RECORD = Cluster(ID, "shop", "eks", "ready", "online", "org", "", "", FACTS)
 GOOD = Current(records=(RECORD,), eks=EKS, version=(1, 36))
+
+
+ONBOARD = {"connecting": False, "identity": "role", "path": "/", "user_access": "cluster_admin"}
+ME = f"arn:aws:iam::{ACCOUNT}:role/me"
+READY_TO_ONBOARD = replace(GOOD, rights=Rights(ME))
 
 
 @dataclass(frozen=True)
@@ -140,10 +147,55 @@ CASES = {
 }
 
 
-def findings(*cases: Case) -> list[str]:
+def lack(action: str, by: str = "", needed: bool = True) -> Lack:
+    return Lack(action, "arn:r", by, needed)
+
+
+ONBOARDING_CASES = {
+    "not connected": Case(
+        f"Cluster shop of account {ACCOUNT} in {REGION} is not connected to CAST AI: run playbook"
+        " castai.onboarding.connect (connect.yml) first.",
+        {"cluster_id": None, "organization_id": None},
+        {"records": ()},
+    ),
+    "agent silent": Case(
+        f"The agent of cluster {ID} is non-responding, not online: run playbook castai.onboarding.connect (connect.yml)"
+        " first, or look at the pods of the agent.",
+        {},
+        {"records": (replace(RECORD, agent_status="non-responding"),)},
+    ),
+    "no node of its own": Case(
+        "All nodes of the cluster are of Auto Mode and Fargate: CAST AI's components need Linux nodes on EC2 that it"
+        " can add and remove. Add a node group of such nodes first.",
+        {},
+        {"nodes": ("Auto Mode", "Fargate")},
+    ),
+    "AWS permissions": Case(
+        f"{ME} lacks these AWS permissions: iam:CreateRole, iam:TagRole on arn:r. Give it the policy"
+        " eks-onboard-role.json of docs/examples/policies, or use other credentials.",
+        {},
+        {"rights": Rights(ME, (lack("iam:CreateRole"), lack("iam:TagRole"), lack("iam:X", needed=False)))},
+    ),
+    "permissions boundary": Case(
+        f"The permissions boundary of {ME} does not allow iam:CreateRole on arn:r: have the boundary widened, or use"
+        " other credentials.",
+        {},
+        {"rights": Rights(ME, (lack("iam:CreateRole", "boundary"),))},
+    ),
+    "service control policy": Case(
+        "A service control policy of the AWS organisation does not allow iam:CreateRole on arn:r: only those who manage"
+        " the organisation can change that.",
+        {},
+        {"rights": Rights(ME, (lack("iam:CreateRole", "organisation"),))},
+    ),
+}
+
+
+def findings(*cases: Case, onboard: dict[str, Any] | None = None) -> list[str]:
     options = {name: value for case in cases for name, value in case.options.items()}
     reads = {name: value for case in cases for name, value in case.reads.items()}
-    return list(findings_of(replace(GOOD, **reads), preflight.desired({**PARAMETERS, **options})))
+    wanted = preflight.desired({**PARAMETERS, "onboard": onboard, **options})
+    return list(findings_of(replace(READY_TO_ONBOARD if onboard else GOOD, **reads), wanted))
 
 
 def test_nothing_is_found_where_nothing_is_wrong() -> None:
@@ -154,6 +206,50 @@ def test_nothing_is_found_where_nothing_is_wrong() -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_each_bad_input_alone_gives_exactly_its_sentence(name: str) -> None:
     assert findings(CASES[name]) == [CASES[name].sentence]
+
+
+@pytest.mark.parametrize("name", {**CASES, **ONBOARDING_CASES})
+def test_onboarding_asks_for_all_that_connecting_does_and_more(name: str) -> None:
+    case = {**CASES, **ONBOARDING_CASES}[name]
+    assert findings(case, onboard=ONBOARD) == [case.sentence]
+
+
+@pytest.mark.parametrize("name", ONBOARDING_CASES)
+def test_connecting_does_not_mind_what_stands_in_the_way_of_onboarding(name: str) -> None:
+    assert findings(ONBOARDING_CASES[name]) == []
+
+
+def test_all_that_stands_in_the_way_of_onboarding_is_told_at_once() -> None:
+    cases = [ONBOARDING_CASES[name] for name in ("agent silent", "no node of its own", "AWS permissions")]
+    assert findings(*cases, onboard=ONBOARD) == [case.sentence for case in cases]
+
+
+@pytest.mark.parametrize("name", ["not connected", "agent silent"])
+def test_a_run_that_connects_first_need_not_be_connected_yet(name: str) -> None:
+    case = ONBOARDING_CASES[name]
+    assert findings(case, onboard={**ONBOARD, "connecting": True}) == []
+    unknown = replace(case, options={**case.options, "cluster_id": UNKNOWN})
+    assert findings(unknown, onboard=ONBOARD) == []
+
+
+def test_what_could_not_be_found_out_is_no_finding_but_told() -> None:
+    wanted = preflight.desired({**PARAMETERS, "onboard": ONBOARD})
+    unread = replace(GOOD, nodes=Problem("No nodes for you."), rights=Rights("", not_checked="Nobody may simulate."))
+    assert list(findings_of(unread, wanted)) == []
+    assert view(unread, wanted, {})["not_checked"] == ["Kinds of nodes: No nodes for you.", "Nobody may simulate."]
+    unasked = replace(GOOD, rights=Problem("STS is away."))
+    assert view(unasked, wanted, {})["not_checked"] == ["AWS permissions: STS is away."]
+
+
+def test_what_stands_in_the_way_of_some_runs_only_is_a_warning() -> None:
+    wanted = preflight.desired({**PARAMETERS, "onboard": ONBOARD})
+    some = replace(GOOD, eks=replace(EKS, auto_mode=True), rights=Rights(ME, (lack("iam:X", needed=False),)))
+    assert list(findings_of(some, wanted)) == []
+    permissions, auto_mode = view(some, wanted, {})["warnings"]
+    assert permissions.startswith(f"{ME} lacks AWS permissions that a run may need: iam:X on arn:r.")
+    assert auto_mode.startswith("EKS Auto Mode is on for cluster shop, which adds and removes nodes")
+    assert "warnings" not in view(READY_TO_ONBOARD, wanted, {})
+    assert "warnings" not in view(some, preflight.desired(PARAMETERS), {})
 
 
 # What the sentence of one read depends on, so that another case's option would change or hide it.

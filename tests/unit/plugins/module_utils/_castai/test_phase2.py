@@ -1,0 +1,122 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a cluster's nodes are such as CAST AI can manage, which record is the cluster's, what AWS is asked for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import EksCluster
+from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway import Cluster
+from ansible_collections.castai.onboarding.plugins.module_utils._castai.phase2 import (
+    OWN_NODES,
+    Onboarding,
+    foreign_nodes,
+    own_record,
+    questions,
+)
+
+ID, ANOTHER_ID = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e", "99999999-5a57-4d4a-8f5d-0a6f5c1f0d7e"
+EKS = EksCluster(
+    "shop", "arn:aws:eks:eu-central-1:111122223333:cluster/shop", "", "", "ACTIVE", "1.36", "API", "ipv4", "vpc-1"
+)
+FACTS = {"accountId": EKS.account_id, "region": EKS.region, "clusterName": EKS.name}
+OURS = Cluster(ID, "shop", "eks", "ready", "online", "org", "", "", FACTS)
+ONBOARD = {"connecting": False, "identity": "role", "path": "/", "user_access": "cluster_admin"}
+
+
+class Nodes:
+    """An API server that has these nodes, by their labels."""
+
+    def __init__(self, *labels: dict[str, str]) -> None:
+        self._labels = labels
+
+    def get(self, path: str, **query: str) -> dict[str, Any]:
+        assert path == "/api/v1/nodes"
+        found = [one for one in self._labels if query.get("labelSelector") != OWN_NODES or self._own(one)]
+        return {"items": [{"metadata": {"labels": one} if one else {}} for one in found[: int(query["limit"])]]}
+
+    def _own(self, labels: dict[str, str]) -> bool:
+        compute = labels.get("eks.amazonaws.com/compute-type")
+        return labels.get("kubernetes.io/os") == "linux" and compute not in ("auto", "fargate")
+
+
+LINUX = {"kubernetes.io/os": "linux"}
+WINDOWS = {"kubernetes.io/os": "windows"}
+FARGATE, AUTO = ({**LINUX, "eks.amazonaws.com/compute-type": kind} for kind in ("fargate", "auto"))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "kinds"),
+    [
+        ([], ()),
+        ([LINUX], ()),
+        ([FARGATE, AUTO, WINDOWS, LINUX], ()),
+        ([FARGATE], ("Fargate",)),
+        ([AUTO, AUTO], ("Auto Mode",)),
+        ([WINDOWS], ("Windows",)),
+        ([FARGATE, WINDOWS, AUTO], ("Auto Mode", "Fargate", "Windows")),
+    ],
+)
+def test_nodes_that_castai_cannot_use(nodes: list[dict[str, str]], kinds: tuple[str, ...]) -> None:
+    kubernetes: Any = Nodes(*nodes)
+    assert foreign_nodes(kubernetes) == kinds
+
+
+@pytest.mark.parametrize(
+    ("records", "cluster_id", "found"),
+    [
+        ((), "", None),
+        ((OURS,), "", OURS),
+        ((OURS,), ID, OURS),
+        ((OURS,), ANOTHER_ID, None),
+        ((replace(OURS, status="archived"),), "", None),
+        ((replace(OURS, facts={**FACTS, "region": "us-east-1"}),), "", None),
+        ((replace(OURS, facts={}),), ID, replace(OURS, facts={})),
+    ],
+)
+def test_the_record_of_a_cluster(records: Any, cluster_id: str, found: Any) -> None:
+    assert own_record(records, EKS, cluster_id) == found
+
+
+def needed(record: Cluster | None = OURS, eks: EksCluster = EKS, **options: Any) -> set[str]:
+    asked = questions(Onboarding.parse({**ONBOARD, **options}), eks, record)
+    return {action for one in asked for action in one.needed}
+
+
+def test_a_cluster_that_castai_has_credentials_of_needs_only_looking() -> None:
+    assert needed(replace(OURS, credentials_id="c")) == {
+        action for action in needed() if action.split(":")[1].startswith(("Get", "List", "Describe"))
+    }
+
+
+def test_a_cluster_without_access_entries_needs_none() -> None:
+    assert needed() - needed(eks=replace(EKS, authentication_mode="CONFIG_MAP")) == {
+        "eks:CreateAccessEntry",
+        "eks:DescribeAccessEntry",
+        "eks:TagResource",
+    }
+
+
+@pytest.mark.parametrize(
+    ("brought", "spared"),
+    [
+        ({"role_arn": "arn"}, {"iam:CreatePolicy", "iam:PutRolePolicy"}),
+        ({"security_group_id": "sg-1"}, {"ec2:CreateSecurityGroup"}),
+        ({"instance_profile_arn": "arn"}, {"iam:CreateInstanceProfile", "iam:PassRole"}),
+        ({"instance_profile_arn": "arn", "role_arn": "arn"}, {"iam:CreateRole"}),
+    ],
+)
+def test_what_is_brought_need_not_be_made(brought: dict[str, str], spared: set[str]) -> None:
+    assert spared <= needed()
+    assert not spared & needed(**brought)
+
+
+def test_a_user_without_access_to_the_cluster_needs_no_access_policy() -> None:
+    access = {"eks:AssociateAccessPolicy", "eks:ListAssociatedAccessPolicies"}
+    assert access <= needed(identity="user")
+    assert not access & needed(identity="user", user_access="none")

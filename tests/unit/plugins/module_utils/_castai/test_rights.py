@@ -1,0 +1,113 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Simulating the caller's policies against the local AWS, for every kind of caller."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Aws
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.permissions import Question
+from ansible_collections.castai.onboarding.plugins.module_utils._castai.rights import Lack, Rights, simulate
+from tests.sandbox.aws import ADMINISTRATOR
+from tests.sandbox.aws import Aws as Cloud
+from tests.unit.sandbox.aws_client import HOME, OPERATOR, PROD, Clock, allow, operator, session, trust
+
+ROLE = f"arn:aws:iam::{HOME}:role/cast-a"
+ASKED = Question(("iam:CreateRole", "iam:GetRole"), frozenset({"iam:CreateRole"}), ROLE, {"iam:PolicyARN": "arn:p"})
+NO_CREATE = Lack("iam:CreateRole", ROLE, "", True)
+MAY_LOOK = ("iam:GetRole", "iam:SimulatePrincipalPolicy")
+
+
+@pytest.fixture
+def cloud() -> Cloud:
+    made = Cloud(clock=Clock())
+    made.add_cluster(PROD)
+    return made
+
+
+def gateway(cloud: Cloud, key_id: str, secret: str, token: str | None = None) -> Aws:
+    aws = Aws({"region": "eu-central-1", "access_key": "x", "secret_key": "x"})
+    aws._session = session(cloud, key_id, secret, token)
+    return aws
+
+
+def asked_as_user(cloud: Cloud, policy: Mapping[str, Any], *questions: Question) -> Rights:
+    aws = gateway(cloud, *cloud.add_user(HOME, "caller", policy))
+    return simulate(aws, aws.caller_arn(), questions or (ASKED,))
+
+
+def assumed(cloud: Cloud, policy: Mapping[str, Any], path: str) -> Aws:
+    """Somebody who has assumed role caller, which lies at a path."""
+    iam = operator(cloud).client("iam")
+    iam.create_role(RoleName="caller", Path=path, AssumeRolePolicyDocument=trust(OPERATOR))
+    iam.put_role_policy(RoleName="caller", PolicyName="p", PolicyDocument=json.dumps(policy))
+    arn = f"arn:aws:iam::{HOME}:role{path}caller"
+    got = operator(cloud).client("sts").assume_role(RoleArn=arn, RoleSessionName="session")["Credentials"]
+    return gateway(cloud, got["AccessKeyId"], got["SecretAccessKey"], got["SessionToken"])
+
+
+def test_who_may_everything_lacks_nothing(cloud: Cloud) -> None:
+    assert asked_as_user(cloud, ADMINISTRATOR) == Rights(f"arn:aws:iam::{HOME}:user/caller")
+
+
+def test_what_is_lacking_is_told_with_whether_every_run_needs_it(cloud: Cloud) -> None:
+    lacks = asked_as_user(cloud, allow("iam:SimulatePrincipalPolicy")).lacks
+    assert lacks == (NO_CREATE, Lack("iam:GetRole", ROLE, "", False))
+
+
+@pytest.mark.parametrize("path", ["/", "/vendors/"])
+def test_the_role_of_a_session_is_found_with_its_path(cloud: Cloud, path: str) -> None:
+    aws = assumed(cloud, allow(*MAY_LOOK), path)
+    found = simulate(aws, aws.caller_arn(), [ASKED])
+    assert found == Rights(f"arn:aws:iam::{HOME}:role{path}caller", (NO_CREATE,))
+
+
+def test_a_role_that_may_not_be_read_is_looked_for_at_the_root(cloud: Cloud) -> None:
+    aws = assumed(cloud, allow("iam:SimulatePrincipalPolicy"), "/")
+    assert NO_CREATE in simulate(aws, aws.caller_arn(), [ASKED]).lacks
+
+
+def test_a_role_that_is_not_found_is_not_checked(cloud: Cloud) -> None:
+    aws = assumed(cloud, allow("iam:SimulatePrincipalPolicy"), "/vendors/")
+    found = simulate(aws, aws.caller_arn(), [ASKED])
+    assert found.lacks == ()
+    assert "role/caller cannot be found" in found.not_checked
+
+
+def test_who_may_not_simulate_is_not_checked(cloud: Cloud) -> None:
+    found = asked_as_user(cloud, allow("iam:GetRole"))
+    assert found.lacks == ()
+    assert "is not authorized to perform: iam:SimulatePrincipalPolicy" in found.not_checked
+
+
+@pytest.mark.parametrize("caller", [f"arn:aws:iam::{HOME}:root", f"arn:aws:sts::{HOME}:federated-user/somebody"])
+def test_others_than_roles_and_users_are_not_checked(cloud: Cloud, caller: str) -> None:
+    aws = gateway(cloud, *cloud.add_user(HOME, "caller", ADMINISTRATOR))
+    expected = f"AWS permissions: {caller} is no role or user, which alone can be simulated."
+    assert simulate(aws, caller, [ASKED]) == Rights(caller, not_checked=expected)
+
+
+def test_what_hangs_on_a_condition_that_no_simulation_knows_is_not_checked(cloud: Cloud) -> None:
+    at_home = {"Condition": {"StringEquals": {"aws:SourceVpc": "vpc-1"}}}
+    policy = allow(*MAY_LOOK)
+    policy["Statement"] += allow("iam:CreateRole", **at_home)["Statement"]
+    found = asked_as_user(cloud, policy)
+    assert found.lacks == ()
+    assert found.not_checked == (
+        "AWS permissions iam:CreateRole: they depend on aws:SourceVpc, which a simulation does not know."
+    )
+
+
+def test_boundary_and_organisation_are_told_apart(cloud: Cloud) -> None:
+    key = cloud.add_user(HOME, "caller", ADMINISTRATOR)
+    aws = gateway(cloud, *key)
+    cloud.put_user_boundary(HOME, "caller", allow(*MAY_LOOK))
+    assert simulate(aws, aws.caller_arn(), [ASKED]).lacks == (Lack("iam:CreateRole", ROLE, "boundary", True),)
+    cloud.put_control_policy(HOME, allow(*MAY_LOOK))
+    assert simulate(aws, aws.caller_arn(), [ASKED]).lacks == (Lack("iam:CreateRole", ROLE, "organisation", True),)

@@ -1,0 +1,145 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What stands in the way of onboarding gives its sentence before the first write.
+
+Every input is a host of one inventory: one run in check mode asks about all of them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.sandbox.client import World
+from tests.sandbox.spec import HOME_ACCOUNT
+from tests.support.clusters import host_variables
+from tests.support.playbook import Run
+from tests.support.policies import for_cluster, without
+
+from .connecting import UNKNOWN, Operator, succeeded, writes
+
+USER = "arn:aws:iam::111122223333:user"
+NOT_CONNECTED = (
+    "Cluster old of account 111122223333 in eu-central-1 is not connected to CAST AI: run playbook"
+    " castai.onboarding.connect (connect.yml) first."
+)
+SENTENCES: dict[str, tuple[str, ...]] = {
+    "not-connected": ("The API server is Kubernetes 1.20", NOT_CONNECTED),
+    "policy": (
+        f"{USER}/policy lacks these AWS permissions: iam:CreateRole on arn:aws:iam::111122223333:role/cast-eks-",
+    ),
+    "boundary": (f"The permissions boundary of {USER}/boundary does not allow iam:CreateRole on arn:aws:iam::",),
+    "several": (
+        ", not online: run playbook castai.onboarding.connect (connect.yml) first",
+        "All nodes of the cluster are of Fargate and Windows: CAST AI's components need Linux nodes on EC2",
+        "A service control policy of the AWS organisation does not allow iam:CreateRole on arn:aws:iam::444455556666:",
+    ),
+}
+NOT_CHECKED = {
+    "may-not-simulate": f"AWS permissions: Could not simulate what {USER}/may-not-simulate may do",
+    "from-a-vpc": "AWS permissions iam:CreateRole: they depend on aws:SourceVpc, which a simulation does not know.",
+}
+
+
+def allow(action: str, **more: Any) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": action, "Resource": "*", **more}
+
+
+def policy(*statements: dict[str, Any]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+NO_ROLES = policy(allow("*"), {**allow("iam:CreateRole"), "Effect": "Deny"})
+
+
+@pytest.fixture(scope="module")
+def asked(session_world: World, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    world = session_world
+    world.reset()
+    operator = Operator(world, tmp_path_factory.mktemp("preflight-onboard"))
+    connected = succeeded(operator.connect(hosts=("prod", "other")))
+    spoil(world, connected.of("castai_cluster", "other")[0]["cluster_id"])
+    clusters = world.clusters()
+    hosts = {
+        "not-connected": {"castai_cluster_name": "old", **host_variables(clusters["old"])},
+        "several": {"castai_cluster_name": "other", **host_variables(clusters["other"])},
+        **users(world, operator.folder),
+    }
+    mark = world.mark()
+    given = {"castai_clusters": {"hosts": hosts}}
+    run = operator.connect("--check", "--forks", "3", playbook="castai.onboarding.onboard", given=given)
+    assert writes(world, mark) == []
+    return run
+
+
+def spoil(world: World, cluster_id: str) -> None:
+    """Cluster other: its agent silent, its account limited, none of its nodes one that CAST AI could replace."""
+    world.control("castai", "set_agent_status", cluster_id=cluster_id, status="non-responding")
+    world.control("aws", "put_control_policy", account="444455556666", policy=NO_ROLES)
+    kubernetes = world.kubernetes("other")
+    fargate, windows = (node["metadata"]["name"] for node in kubernetes.items("/api/v1/nodes"))
+    for name, labels in (
+        (fargate, {"eks.amazonaws.com/compute-type": "fargate"}),
+        (windows, {"kubernetes.io/os": "windows"}),
+    ):
+        kubernetes.patch(f"/api/v1/nodes/{name}", {"metadata": {"labels": labels}})
+
+
+def users(world: World, folder: Path) -> dict[str, dict[str, Any]]:
+    """Hosts that are cluster prod, each with a user of its own for AWS and the operator's token for Kubernetes."""
+    published = for_cluster("onboard", "role", "prod")
+    from_vpc = allow("iam:CreateRole", Condition={"StringEquals": {"aws:SourceVpc": "vpc-1"}})
+    policies = {
+        "policy": NO_ROLES,
+        "boundary": policy(allow("*")),
+        "may-not-simulate": without(published, "iam:SimulatePrincipalPolicy"),
+        "from-a-vpc": policy(*without(published, "iam:CreateRole")["Statement"], from_vpc),
+    }
+    prod = world.clusters()["prod"]
+    authority = folder / "ca.pem"
+    authority.write_text(prod.ca_pem, encoding="ascii")
+    found = {}
+    for name, document in policies.items():
+        key_id, secret = world.control("aws", "add_user", account=HOME_ACCOUNT, name=name, policy=document)
+        found[name] = {
+            **host_variables(prod),
+            "castai_cluster_name": "prod",
+            "castai_aws_access_key": key_id,
+            "castai_aws_secret_key": secret,
+            "castai_host": prod.endpoint,
+            "castai_host_token": prod.operator_token,
+            "castai_ca_cert": str(authority),
+        }
+    world.control("aws", "put_user_boundary", account=HOME_ACCOUNT, name="boundary", policy=NO_ROLES)
+    return found
+
+
+@pytest.mark.parametrize("host", SENTENCES)
+def test_what_stands_in_the_way_gives_its_sentence(asked: Run, host: str) -> None:
+    (result,) = asked.of("castai_preflight", host)
+    assert len(result["findings"]) == len(SENTENCES[host])
+    for finding, sentence in zip(result["findings"], SENTENCES[host], strict=True):
+        assert sentence in finding
+    assert asked.failures[host] == result["msg"]
+
+
+@pytest.mark.parametrize("host", NOT_CHECKED)
+def test_what_could_not_be_found_out_is_said_and_stands_in_no_way(asked: Run, host: str) -> None:
+    (result,) = asked.of("castai_preflight", host)
+    (sentence,) = result["not_checked"]
+    assert sentence.startswith(NOT_CHECKED[host])
+    assert host not in asked.failures
+
+
+def test_both_phases_can_be_planned_for_a_cluster_that_is_not_connected(world: World, operator: Operator) -> None:
+    run = succeeded(operator.connect("--check", playbook="castai.onboarding.site"))
+    assert writes(world) == []
+    planned = run.actions("prod")
+    assert [action for action in planned if action.startswith("register ")] == [
+        "register EKS cluster prod of account 111122223333 in eu-central-1 with CAST AI"
+    ]
+    assert f"create role cast-eks-prod-cluster-role-{UNKNOWN}" in planned
+    assert planned[-1].startswith("give CAST AI role arn:aws:iam::111122223333:role/cast-eks-prod-cluster-role-")
