@@ -258,7 +258,8 @@ def _own_id(found: Found) -> str:
 
 def plan(current: Current, wanted: Desired) -> Iterable[Action]:
     found, record = current.found, current.record
-    refusal = " ".join(_misplaced(found, wanted)) or current.elsewhere
+    named = (wanted.name, wanted.region, wanted.account_id, wanted.state_store)
+    refusal = " ".join(misplaced(found, *named)) or current.elsewhere
     if found is None or refusal:
         raise Refused(refusal)
     refusal = _wrong_record(record, found, wanted)
@@ -281,17 +282,17 @@ def plan(current: Current, wanted: Desired) -> Iterable[Action]:
         yield from _plan_token(current, wanted, cluster_id)
 
 
-def _misplaced(found: Found | None, wanted: Desired) -> Iterator[str]:
-    """Why what was found is not the cluster that the user named, or cannot be registered."""
+def misplaced(found: Found | None, name: str, region: str, account_id: str, state_store: str) -> Iterator[str]:
+    """Why what was found is not the cluster that the user named, or cannot be registered. The last two may be empty."""
     if isinstance(found, KopsCluster):
-        yield from wrong_kops_cluster(found, wanted.account_id)
-        if not (wanted.state_store or found.state_store):
+        yield from wrong_kops_cluster(found, account_id)
+        if not (state_store or found.state_store):
             yield (
                 f"kOps cluster {found.name} does not say where its state store is, as annotations of namespace"
                 " kube-system do: give state_store, such as s3://shop-state."
             )
     else:
-        yield from filter(None, [wrong_cluster(found, wanted.name, wanted.region, wanted.account_id)])
+        yield from filter(None, [wrong_cluster(found, name, region, account_id)])
 
 
 def _plan_token(current: Current, wanted: Desired, cluster_id: str) -> Iterator[Action]:

@@ -64,12 +64,11 @@ class Way:
 
     def kops(self, name: str) -> kops.KopsCluster:
         """What the cluster says of itself, and EC2 of its instances: one round."""
-        self.aws = self.aws or Aws(self.params)
-        aws, cluster = self.aws, self.cluster()
+        aws, cluster = self.cloud(), self.cluster()
         found = gather(
+            instances=lambda: aws.list_instances(name),
             namespace=lambda: cluster.get(kops.PATH),
             nodes=lambda: cluster.get(kops.NODES, limit=kops.SOME_NODES),
-            instances=lambda: aws.list_instances(name),
         )
         return kops.KopsCluster(
             name,
