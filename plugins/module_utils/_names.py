@@ -31,6 +31,7 @@ POLICY_NAME = 128
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_DNS_NAME = re.compile(rf"{_DNS_LABEL.pattern}(\.{_DNS_LABEL.pattern})+")
 _EKS_NAME = re.compile(r"[0-9A-Za-z][-_0-9A-Za-z]*")
 
 
@@ -52,6 +53,15 @@ def eks_cluster_problem(name: str) -> str | None:
         return (
             f"EKS cluster name {name!r} may have only letters, digits, '-' and '_', and starts with a letter or digit"
         )
+    return None
+
+
+def kops_cluster_problem(name: str) -> str | None:
+    """Why name is no kOps cluster name, or None. kOps: a fully qualified DNS name, which has 253 characters at most."""
+    if len(name) > 253:
+        return f"kOps cluster name {name!r} has {len(name)} characters, a DNS name has 253 at most"
+    if not _DNS_NAME.fullmatch(name):
+        return f"kOps cluster name {name!r} is no DNS name with a dot in it, such as shop.example.com or shop.k8s.local"
     return None
 
 

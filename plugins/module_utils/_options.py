@@ -63,11 +63,14 @@ AWS_RULES: dict[str, list[list[str]]] = {
 }
 """How the options of AWS go together, for AnsibleModule."""
 
-CONNECTION_RULES: dict[str, list[list[str]]] = {
-    "mutually_exclusive": [["kubeconfig", "host"], ["context", "host"], *AWS_RULES["mutually_exclusive"]],
-    "required_together": [["host", "api_key"], *AWS_RULES["required_together"]],
+KUBERNETES_RULES: dict[str, list[list[str]]] = {
+    "mutually_exclusive": [["kubeconfig", "host"], ["context", "host"]],
+    "required_together": [["host", "api_key"]],
 }
-"""The same for AWS and Kubernetes."""
+"""The same for Kubernetes."""
+
+CONNECTION_RULES: dict[str, list[list[str]]] = {rule: [*KUBERNETES_RULES[rule], *AWS_RULES[rule]] for rule in AWS_RULES}
+"""The same for both."""
 
 
 def sendable(credential: str) -> bool:

@@ -15,6 +15,8 @@ description:
     that CAST AI accepts. The token goes from CAST AI to the Secret inside this task and is nowhere else. The API key of
     the user never enters the cluster.
   - Waits, if asked to, until the agent in the cluster reports.
+  - A kOps cluster is registered as its agent would do it, by the UID of namespace C(kube-system), so that there is only
+    one record. Its name must be that of its annotations, and one of its nodes an instance that EC2 has for the name.
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes
@@ -51,8 +53,13 @@ options:
   provider:
     description: Who runs the cluster.
     type: str
-    choices: [eks]
+    choices: [eks, kops]
     default: eks
+  state_store:
+    description:
+      - State store of the kOps cluster, such as V(s3://shop-state), where its annotations do not say it.
+      - Only for O(provider=kops).
+    type: str
   wait_for:
     description:
       - What to wait for after the changes. V(agent_online) is reached when the agent reports, V(ready) when CAST AI
@@ -87,6 +94,15 @@ EXAMPLES = r"""
     account_id: "444455556666"
     assume_role_arn: arn:aws:iam::444455556666:role/onboarding
     assume_role_external_id: "{{ onboarding_external_id }}"
+
+- name: Register a kOps cluster
+  castai.onboarding.castai_cluster:
+    castai_api_key: "{{ castai_api_key }}"
+    provider: kops
+    name: shop.example.com
+    region: eu-central-1
+    kubeconfig: ~/.kube/config
+    context: shop.example.com
 
 - name: Wait until the agent reports
   castai.onboarding.castai_cluster:
@@ -160,6 +176,11 @@ region:
   description: AWS region that the cluster is in.
   returned: success
   type: str
+state_store:
+  description: State store of the kOps cluster, empty for other providers.
+  returned: success
+  type: str
+  sample: s3://shop-state
 progress:
   description: The states that were seen while waiting.
   returned: when it waited

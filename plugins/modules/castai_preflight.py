@@ -86,7 +86,7 @@ options:
   provider:
     description: Who runs the cluster.
     type: str
-    choices: [eks]
+    choices: [eks, kops]
     default: eks
   releases:
     description: Helm releases that the run will want.
@@ -113,6 +113,9 @@ options:
         type: str
         choices: [install_only, enforce]
         default: enforce
+  state_store:
+    description: State store of the kOps cluster, where its annotations do not say it.
+    type: str
 seealso:
   - module: castai.onboarding.castai_cluster
   - module: castai.onboarding.castai_iam_eks

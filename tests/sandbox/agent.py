@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from http.client import HTTPException
 from typing import Any, NamedTuple
 
+from . import kops
 from .kube import Kubernetes, KubernetesError
 from .wire import Cluster
 
@@ -19,6 +20,7 @@ CORE = "/api/v1/namespaces/castai-agent"
 DEPLOYMENT = "/apis/apps/v1/namespaces/castai-agent/deployments/castai-agent"
 CONTAINER = "agent"
 METADATA = "castai-agent-metadata"
+UID = "the UID of kube-system"  # beside the variables of its environment: as what a kOps cluster registers
 CONTROLLER = "/apis/apps/v1/namespaces/castai-agent/deployments/castai-cluster-controller"
 
 Snapshot = Callable[[Cluster, Mapping[str, str], bool], "str | None"]
@@ -66,7 +68,7 @@ class Agent(threading.Thread):
         uid, generation = deployment["metadata"]["uid"], deployment["metadata"]["generation"]
         run = self._run
         if run is None or (run.uid, run.generation) != (uid, generation):
-            run = Run(uid, generation, environment(self._kubernetes, deployment["spec"]["template"]["spec"]))
+            run = Run(uid, generation, self._environment(deployment["spec"]["template"]["spec"]))
         self._controller = _ready(self._kubernetes.get(CONTROLLER))
         cluster_id = self._snapshot(self._cluster, run.environment, self._controller)
         if cluster_id is None:
@@ -74,6 +76,15 @@ class Agent(threading.Thread):
         if run is not self._run:
             _note(self._kubernetes, cluster_id)
         return run
+
+    def _environment(self, pod: Mapping[str, Any]) -> dict[str, str]:
+        """The container's, and of a kOps cluster what the agent finds out where it is not told."""
+        told = environment(self._kubernetes, pod)
+        if self._cluster.provider != "kops":
+            return told
+        namespace = self._kubernetes.get(kops.KUBE_SYSTEM)
+        found = kops.agent_environment(namespace, self._cluster.region)
+        return {**found, UID: namespace["metadata"]["uid"], **told}
 
 
 def _ready(deployment: Any) -> bool:

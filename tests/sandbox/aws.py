@@ -33,7 +33,7 @@ from moto.iam.models import AccessKeyLastUsed, Role
 from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.test import run_wsgi_app
 
-from . import aws_eks, script_world
+from . import aws_eks, kops, script_world
 from .aws_accounts import Accounts, Caller
 from .aws_auth import matches, read_signature
 from .aws_permissions import authorise, named
@@ -151,6 +151,9 @@ class Aws:
             self._make_cluster(cluster)
 
     def _make_cluster(self, cluster: Cluster) -> None:
+        if cluster.provider == "kops":
+            kops.add_instances(cluster)
+            return
         ec2 = ec2_backends[cluster.account][cluster.region]
         vpc: Any = ec2.get_default_vpc()
         group = ec2.create_security_group(

@@ -19,7 +19,7 @@ def account_state(iam: IAMBackend, account: str, clusters: list[Cluster]) -> dic
     """Users, roles, policies, clusters and security groups of one account, by ARN, name or id."""
     return {
         "iam": _iam_state(iam, account),
-        "eks": [_eks_state(cluster) for cluster in clusters if cluster.account == account],
+        "eks": [_eks_state(one) for one in clusters if (one.account, one.provider) == (account, "eks")],
         "ec2": {
             region: _ec2_state(account, region)
             for region in sorted({cluster.region for cluster in clusters if cluster.account == account})

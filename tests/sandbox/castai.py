@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from .agent import Agent
+from .agent import UID, Agent
 from .castai_aws import CastAiAtAws, Cloud, Principal
 from .wire import Call, Cluster, Request, Response
 
@@ -262,14 +262,16 @@ class CastAi:
         return record
 
     def register(self, key: Key, _cluster_id: str, body: dict[str, Any]) -> Any:
-        """Idempotent: a provider block seen before, in the same organisation, answers with its cluster."""
+        """Idempotent: a provider block or id seen before, in the same organisation, answers with its cluster."""
         provider, block = _provider_block(body)
         if not body.get("name"):
             raise ApiError(400, "Bad Request", ("name", "must not be empty"))
         if body.get("organizationId", key.organization_id) != key.organization_id:
             raise ApiError(403, "Forbidden")
         for record in self._records.values():
-            same = all(record.block.get(name) == block[name] for name in IDENTITY[provider])
+            same = record.id == body.get("id") or all(
+                record.block.get(name) == block[name] for name in IDENTITY[provider]
+            )
             if (record.organization_id, record.provider) == (key.organization_id, provider) and same:
                 if key.cluster_id not in ("", record.id):
                     break
@@ -415,12 +417,18 @@ class CastAi:
             return record.id
 
     def _register_agent(self, key: Key, cluster: Cluster, environment: Mapping[str, str]) -> str:
-        block = {
-            "accountId": environment.get("EKS_ACCOUNT_ID", cluster.account),
-            "region": environment.get("EKS_REGION", cluster.region),
-            "clusterName": environment.get("EKS_CLUSTER_NAME", cluster.name),
-        }
-        return str(self.register(key, "", {"name": block["clusterName"], "eks": block})["id"])
+        if cluster.provider == "kops":
+            names = {"cloud": "CSP", "region": "REGION", "clusterName": "CLUSTER_NAME", "stateStore": "STATE_STORE"}
+            told = {field: environment[f"KOPS_{name}"] for field, name in names.items()}
+            body = {"id": environment[UID], "name": told["clusterName"], "kops": told}
+        else:
+            block = {
+                "accountId": environment.get("EKS_ACCOUNT_ID", cluster.account),
+                "region": environment.get("EKS_REGION", cluster.region),
+                "clusterName": environment.get("EKS_CLUSTER_NAME", cluster.name),
+            }
+            body = {"name": block["clusterName"], "eks": block}
+        return str(self.register(key, "", body)["id"])
 
     def _hear(self, record: Record, cluster: Cluster) -> None:
         record.heard, record.snapshot_at = time.monotonic(), _now()

@@ -60,7 +60,9 @@ class ClusterAccess:
     name: str
     endpoint: str
     ca_pem: str
+    provider: str
     operator_token: str
+    operator_kubeconfig: str
     admin_kubeconfig: str  # straight to the API server, seen by no journal
     account: str
     region: str

@@ -9,7 +9,6 @@ Facts and flags: proven with Kubernetes 1.36.3, kwok 0.8.0 and etcd 3.6.12.
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import secrets
 import socket
@@ -19,6 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from . import kops
 from .build import version
 from .etcd import Etcd
 from .front import AuditLog, Front
@@ -107,7 +107,11 @@ class ControlPlane:
             ca_pem=authority.pem,
             admin_kubeconfig=self.admin.kubeconfig,
             created_by=spec.created_by,
+            instances=spec.instances,
         )
+        operator = _kubeconfig({"server": self.cluster.endpoint, **_ca(authority.pem)}, {"token": self.operator_token})
+        self.operator_kubeconfig = self._folder / "operator.kubeconfig"
+        self.operator_kubeconfig.write_text(json.dumps(operator), encoding="utf-8")
         webhook.add(self.cluster, self._aws_auth)
 
     def complete(self) -> None:
@@ -118,11 +122,25 @@ class ControlPlane:
         self._start("kwok", *self._kwok_flags(), program=self._binaries / "kwok")
         for number in range(self.spec.nodes):
             self.admin.create(_NODES, _node(self.spec, number))
-        if self.spec.mode != "API":
+        if self.spec.has_aws_auth:
             self.admin.create(_CONFIG_MAPS, _node_aws_auth(self.spec))
         self._wait("the nodes", lambda: all(_is_ready(node) for node in self.admin.items(_NODES)))
+        if self.spec.provider == "kops":
+            self._complete_kops()
         self._wait("the controllers", self._has_settled)
         self.front.remember()
+
+    def _complete_kops(self) -> None:
+        spec = self.spec
+        noted = kops.addon_notes(spec.name, spec.kops, spec.template)
+        self.admin.patch(kops.KUBE_SYSTEM, {"metadata": {"annotations": noted}})
+        if spec.network == "kube-router":
+            kops.apply(self.admin, kops.kube_router(spec.kops, spec.template))
+            self._wait("kube-router", self._has_network)
+
+    def _has_network(self) -> bool:
+        status = self.admin.get(kops.KUBE_ROUTER).get("status", {})
+        return bool(status.get("numberAvailable", 0) == self.spec.nodes and status["observedGeneration"] == 1)
 
     def _has_settled(self) -> bool:
         """Whether the controllers have made what every new cluster has: accounts, CA bundles, aggregated roles."""
@@ -219,13 +237,14 @@ class ControlPlane:
 
 
 def _node(spec: ClusterSpec, number: int) -> dict[str, Any]:
-    """A node as a managed node group of EKS makes it."""
+    """A node as a managed node group of EKS, or an instance group of kOps, makes it."""
     zone = f"{spec.region}{'abc'[number % 3]}"
-    instance = hashlib.sha256(f"{spec.account}/{spec.region}/{spec.name}/{number}".encode()).hexdigest()[:16]
     name = f"ip-10-0-{number % 3}-{10 + number}.{spec.region}.compute.internal"
+    group = {"eks.amazonaws.com/capacityType": "ON_DEMAND", "eks.amazonaws.com/nodegroup": "default"}
+    if spec.provider == "kops":
+        group = {"kops.k8s.io/instancegroup": "nodes", "kubernetes.io/role": "node", "node-role.kubernetes.io/node": ""}
     labels = {
-        "eks.amazonaws.com/capacityType": "ON_DEMAND",
-        "eks.amazonaws.com/nodegroup": "default",
+        **group,
         "kubernetes.io/arch": "amd64",
         "kubernetes.io/hostname": name,
         "kubernetes.io/os": "linux",
@@ -237,7 +256,7 @@ def _node(spec: ClusterSpec, number: int) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": name, "labels": labels},
-        "spec": {"providerID": f"aws:///{zone}/i-0{instance}"},
+        "spec": {"providerID": f"aws:///{zone}/{spec.instances[number]}"},
     }
 
 

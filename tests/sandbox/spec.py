@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from dataclasses import dataclass, fields
@@ -17,10 +18,15 @@ FAILURE = "failure"  # in a world's folder when it cannot go on: the reason
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
+_DNS_NAME = re.compile(r"[a-z0-9][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)+")
 _CHOICES = {
-    "provider": ("eks",),
+    "provider": ("eks", "kops"),
     "mode": ("API", "API_AND_CONFIG_MAP", "CONFIG_MAP"),
     "ip_family": ("ipv4", "ipv6"),
+    "kops": ("1.15", "1.16", "1.17", "1.18"),
+    "template": ("k8s-1.6", "k8s-1.12"),
+    "network": ("kube-router", "other"),
+    "aws_auth": ("no", "yes"),
 }
 
 
@@ -28,7 +34,9 @@ _CHOICES = {
 class ClusterSpec:
     """One cluster to start, `NAME:PROVIDER[:OPTION=VALUE...]` on the command line.
 
-    `version` is what DescribeCluster and /version say; the API server is always the built one.
+    `version` is what DescribeCluster and /version say; the API server is always the built one. Only on EKS: mode and
+    ip_family; only on kOps: which kOps made the cluster, from which template its kube-router is or whether it has
+    another network, and whether it has a ConfigMap aws-auth.
     """
 
     name: str
@@ -39,12 +47,18 @@ class ClusterSpec:
     ip_family: str = "ipv4"
     version: str = "1.36"
     nodes: int = 2
+    kops: str = "1.17"
+    template: str = "k8s-1.12"
+    network: str = "kube-router"
+    aws_auth: str = "no"
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"cluster {self.name}: {name} must be one of {', '.join(choices)}")
-        if not _NAME.fullmatch(self.name):
+        if self.provider == "kops" and not _DNS_NAME.fullmatch(self.name):
+            raise ValueError(f"cluster name {self.name!r}: that of a kOps cluster is a DNS name with a dot")
+        if self.provider != "kops" and not _NAME.fullmatch(self.name):
             raise ValueError(f"cluster name {self.name!r}: only lower-case letters, digits and inner hyphens")
         if not re.fullmatch(r"\d{12}", self.account):
             raise ValueError(f"cluster {self.name}: account must have 12 digits")
@@ -66,6 +80,16 @@ class ClusterSpec:
             options[option] = value
         nodes = int(options.pop("nodes", cls.nodes))
         return cls(name, provider, nodes=nodes, **options)
+
+    @property
+    def instances(self) -> tuple[str, ...]:
+        """EC2's ids of the nodes, the same in every world."""
+        names = (f"{self.account}/{self.region}/{self.name}/{number}" for number in range(self.nodes))
+        return tuple(f"i-0{hashlib.sha256(name.encode()).hexdigest()[:16]}" for name in names)
+
+    @property
+    def has_aws_auth(self) -> bool:
+        return self.aws_auth == "yes" if self.provider == "kops" else self.mode != "API"
 
     @property
     def created_by(self) -> str:

@@ -95,3 +95,4 @@ class Cluster:
     ca_pem: str
     admin_kubeconfig: Path  # straight to the API server, for the world's own use
     created_by: str  # ARN of the creating principal, its administrator
+    instances: tuple[str, ...] = ()  # EC2's ids of its nodes

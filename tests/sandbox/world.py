@@ -113,7 +113,9 @@ class Supervisor:
             name: {
                 "endpoint": plane.cluster.endpoint,
                 "ca_pem": plane.cluster.ca_pem,
+                "provider": plane.cluster.provider,
                 "admin_kubeconfig": str(plane.cluster.admin_kubeconfig),
+                "operator_kubeconfig": str(plane.operator_kubeconfig),
                 "operator_token": plane.operator_token,
                 "account": plane.cluster.account,
                 "region": plane.cluster.region,

@@ -14,8 +14,16 @@ from tests.sandbox.spec import HOME_ACCOUNT
 
 
 def host_variables(cluster: ClusterAccess) -> dict[str, Any]:
-    """What an inventory says of a cluster; in any account but the operator's own, the role to assume."""
-    variables = {"castai_provider": "eks", "castai_account_id": cluster.account, "castai_region": cluster.region}
+    """What an inventory says of a cluster: on kOps its kubeconfig; in an account but the operator's own the role to
+    assume.
+    """
+    variables = {
+        "castai_provider": cluster.provider,
+        "castai_account_id": cluster.account,
+        "castai_region": cluster.region,
+    }
+    if cluster.provider == "kops":
+        variables["castai_kubeconfig"] = cluster.operator_kubeconfig
     if cluster.account != HOME_ACCOUNT:
         variables["castai_aws_assume_role_arn"] = f"arn:aws:iam::{cluster.account}:role/onboarding"
         variables["castai_aws_assume_role_external_id"] = EXTERNAL_ID

@@ -94,6 +94,15 @@ class EksCluster:
 
 
 @dataclass(frozen=True)
+class Instance:
+    """An EC2 instance. account_id: its owner's."""
+
+    id: str
+    account_id: str
+    vpc_id: str
+
+
+@dataclass(frozen=True)
 class Principal:
     """An IAM role or user. trust: a role's trust policy document, empty for a user."""
 
@@ -256,6 +265,27 @@ class Aws:
             ip_family=(cluster.get("kubernetesNetworkConfig") or {}).get("ipFamily") or "ipv4",
             vpc_id=(cluster.get("resourcesVpcConfig") or {}).get("vpcId") or "",
             auto_mode=bool((cluster.get("computeConfig") or {}).get("enabled")),
+        )
+
+    @_call("find the instances of kOps cluster {0} (ec2:DescribeInstances)")
+    def list_instances(self, cluster: str) -> tuple[Instance, ...]:
+        """Those that run or start, by the tag that kOps gives all instances of a cluster; by id."""
+        wanted = {"tag:KubernetesCluster": [cluster], "instance-state-name": ["pending", "running"]}
+        pages = (
+            self._client("ec2")
+            .get_paginator("describe_instances")
+            .paginate(Filters=[{"Name": name, "Values": values} for name, values in wanted.items()])
+        )
+        return tuple(
+            sorted(
+                (
+                    Instance(instance["InstanceId"], reservation["OwnerId"], instance.get("VpcId") or "")
+                    for page in pages
+                    for reservation in page["Reservations"]
+                    for instance in reservation["Instances"]
+                ),
+                key=lambda one: one.id,
+            )
         )
 
     @_call("sign a Kubernetes token for EKS cluster {0}")

@@ -9,13 +9,14 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Union
 
 from .._aws.eks import wrong_cluster
 from .._aws.gateway import EksCluster
 from .._engine import UNKNOWN, Action, CallFailed, Conflict, Made, Refused, Report, Subject, gather, until
 from .._k8s.access import Way, other_cluster
 from .._k8s.gateway import Object, path_of
+from .._k8s.kops import KopsCluster, wrong_kops_cluster
 from .._names import (
     CREDENTIALS_KEY,
     CREDENTIALS_SECRET,
@@ -23,6 +24,7 @@ from .._names import (
     NAMESPACE,
     cluster_id_problem,
     eks_cluster_problem,
+    kops_cluster_problem,
     namespace_problem,
 )
 from .._options import CONNECTION_RULES, aws_options, castai_options, kubernetes_options
@@ -30,6 +32,10 @@ from .gateway import CastAi, Cluster
 from .records import public
 
 Parameters = Mapping[str, Any]
+Found = Union[EksCluster, KopsCluster]
+
+PROVIDERS = {"eks": "EKS", "kops": "kOps"}
+"""Who runs clusters, as the option provider has it and as people write it."""
 
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
@@ -42,7 +48,8 @@ OPTIONS: dict[str, Any] = {
         "manage_token": {"type": "bool", "default": True},
         "name": {"type": "str", "required": True},
         "namespace": {"type": "str", "default": NAMESPACE},
-        "provider": {"type": "str", "choices": ["eks"], "default": "eks"},
+        "provider": {"type": "str", "choices": [*PROVIDERS], "default": "eks"},
+        "state_store": {"type": "str"},
         "wait_for": {"type": "str", "choices": ["none", "agent_online", "ready"], "default": "none"},
         "wait_timeout": {"type": "int", "default": 600},
     },
@@ -54,7 +61,8 @@ OPTIONS: dict[str, Any] = {
 class Desired:
     """What the user asks for.
 
-    cluster_id: empty where CAST AI's list is to be searched; UNKNOWN where an earlier task of a check registers.
+    cluster_id: empty where CAST AI's list is to be searched; UNKNOWN where an earlier task of a check registers;
+    state_store: of kOps, empty where the cluster is to say.
     """
 
     name: str
@@ -62,6 +70,7 @@ class Desired:
     region: str
     account_id: str
     cluster_id: str
+    state_store: str
     namespace: str
     secret: str
     manage_token: bool
@@ -71,9 +80,9 @@ class Desired:
 
 @dataclass(frozen=True)
 class Current:
-    """What is there. eks, record: None for absent; a Secret that is absent has no version."""
+    """What is there. found, record: None for absent; a Secret that is absent has no version."""
 
-    eks: EksCluster | None
+    found: Found | None
     record: Cluster | None
     elsewhere: str = ""
     """Why the Kubernetes connection is to another cluster, empty when it is not."""
@@ -94,7 +103,7 @@ class Systems:
 @dataclass(frozen=True)
 class Register(Action):
     name: str = ""
-    block: Mapping[str, Mapping[str, str]] | None = None
+    block: Mapping[str, Any] | None = None
 
     def run(self, gateway: Systems, made: Made) -> Mapping[str, Any]:
         record = gateway.castai.register_cluster(self.name, self.block or {})
@@ -142,7 +151,8 @@ class StoreToken(Action):
 
 def problems(params: Parameters) -> dict[str, str]:
     """A sentence for each option that is no use to name the cluster; shared with castai_preflight."""
-    found = {"name": eks_cluster_problem(params["name"]), "namespace": namespace_problem(params["namespace"])}
+    name_problem = kops_cluster_problem if params["provider"] == "kops" else eks_cluster_problem
+    found = {"name": name_problem(params["name"]), "namespace": namespace_problem(params["namespace"])}
     if not params.get("region"):
         found["region"] = "region is not set: give the AWS region of the cluster, by the option region or by AWS_REGION"
     account = params.get("account_id") or ""
@@ -163,6 +173,7 @@ def desired(params: Parameters) -> Desired:
         region=params["region"],
         account_id=params.get("account_id") or "",
         cluster_id=params.get("cluster_id") or "",
+        state_store=(params.get("state_store") or "").rstrip("/"),
         namespace=params["namespace"],
         secret=params["credentials_secret"],
         manage_token=params["manage_token"],
@@ -177,16 +188,23 @@ def connect(params: Parameters, wanted: Desired) -> Systems:
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
-    """Round 1: EKS and CAST AI. Round 2: the cluster. Round 3: whether the Secret's key works."""
-    found = gather(eks=lambda: gateway.way.eks(wanted.name), records=lambda: _records(gateway.castai, wanted))
-    if found["eks"] is None:
+    """Round 1: the provider, which is EKS, or EC2 and the cluster, and CAST AI. Round 2: the cluster. Round 3: whether
+    the Secret's key works.
+    """
+    way = gateway.way
+    read = gather(
+        found=lambda: way.kops(wanted.name) if wanted.provider == "kops" else way.eks(wanted.name),
+        records=lambda: _records(gateway.castai, wanted),
+    )
+    found: Found | None = read["found"]
+    if found is None:
         return Current(None, None)
-    eks = found["eks"]
-    current = Current(eks, registration(found["records"], eks, wanted))
+    current = Current(found, registration(read["records"], found, wanted))
     if not wanted.manage_token:
         return current
-    kubernetes = gateway.way.cluster(eks)
-    elsewhere = other_cluster(kubernetes, eks)
+    eks = found if isinstance(found, EksCluster) else None
+    kubernetes = way.cluster(eks)
+    elsewhere = other_cluster(kubernetes, eks) if eks else ""
     if elsewhere:
         return replace(current, elsewhere=elsewhere)
     inside = gather(
@@ -211,39 +229,70 @@ def _records(castai: CastAi, wanted: Desired) -> tuple[Cluster, ...]:
     return tuple(record for record in records if not record.gone)
 
 
-def registration(records: tuple[Cluster, ...], eks: EksCluster, wanted: Desired) -> Cluster | None:
-    """The record of this cluster: the one with the wanted id, or the one with its provider block."""
+def registration(records: tuple[Cluster, ...], found: Found, wanted: Desired) -> Cluster | None:
+    """The record of this cluster: the one with the wanted id, or its own, or the one with its provider block."""
     if wanted.cluster_id not in ("", UNKNOWN):
         return records[0] if records else None
-    facts = _facts(eks).items()
-    return next((one for one in records if one.provider == wanted.provider and facts <= one.facts.items()), None)
+    facts = _facts(found, wanted).items()
+    by_id = (one for one in records if one.id == _own_id(found))
+    by_block = (one for one in records if one.provider == wanted.provider and facts <= one.facts.items())
+    return next(by_id, None) or next(by_block, None)
 
 
-def _facts(eks: EksCluster) -> dict[str, str]:
-    """What tells a cluster from all others at CAST AI."""
-    return {"accountId": eks.account_id, "region": eks.region, "clusterName": eks.name}
+def _facts(found: Found, wanted: Desired) -> dict[str, str]:
+    """The provider block: what tells a cluster from all others at CAST AI. On kOps as the agent sends it."""
+    if isinstance(found, EksCluster):
+        return {"accountId": found.account_id, "region": found.region, "clusterName": found.name}
+    return {
+        "cloud": "aws",
+        "region": found.region,
+        "clusterName": found.name,
+        "stateStore": wanted.state_store or found.state_store,
+    }
+
+
+def _own_id(found: Found) -> str:
+    """The id that a cluster brings to CAST AI, empty for one that is given it there."""
+    return found.uid if isinstance(found, KopsCluster) else ""
 
 
 def plan(current: Current, wanted: Desired) -> Iterable[Action]:
-    eks, record = current.eks, current.record
-    if eks is None or wrong_cluster(eks, wanted.name, wanted.region, wanted.account_id):
-        raise Refused(wrong_cluster(eks, wanted.name, wanted.region, wanted.account_id))
-    refusal = current.elsewhere or _wrong_record(record, eks, wanted)
+    found, record = current.found, current.record
+    named = (wanted.name, wanted.region, wanted.account_id, wanted.state_store)
+    refusal = " ".join(misplaced(found, *named)) or current.elsewhere
+    if found is None or refusal:
+        raise Refused(refusal)
+    refusal = _wrong_record(record, found, wanted)
     if refusal:
         raise Refused(refusal)
     cluster_id = record.id if record else UNKNOWN
     if record is None and wanted.cluster_id != UNKNOWN:
-        block = {"eks": _facts(eks)}
+        block: dict[str, Any] = {wanted.provider: _facts(found, wanted)}
+        own_id = _own_id(found)
         yield Register(
-            f"register EKS cluster {eks.name} of account {eks.account_id} in {eks.region} with CAST AI",
+            f"register {PROVIDERS[wanted.provider]} cluster {found.name} of account {found.account_id} in"
+            f" {found.region} with CAST AI",
             f"castai/cluster/{wanted.name}",
             None,
-            {"name": wanted.name, "id": cluster_id, **block},
+            {"name": wanted.name, "id": own_id or cluster_id, **block},
             wanted.name,
-            block,
+            {**block, "id": own_id} if own_id else block,
         )
     if wanted.manage_token:
         yield from _plan_token(current, wanted, cluster_id)
+
+
+def misplaced(found: Found | None, name: str, region: str, account_id: str, state_store: str) -> Iterator[str]:
+    """Why what was found is not the cluster that the user named, or cannot be registered. The last two may be empty."""
+    if isinstance(found, KopsCluster):
+        yield from wrong_kops_cluster(found, account_id)
+        if not (state_store or found.state_store):
+            yield (
+                f"kOps cluster {found.name} does not say where its state store is, as annotations of namespace"
+                " kube-system do: give state_store, such as s3://shop-state."
+            )
+    else:
+        yield from filter(None, [wrong_cluster(found, name, region, account_id)])
 
 
 def _plan_token(current: Current, wanted: Desired, cluster_id: str) -> Iterator[Action]:
@@ -270,7 +319,7 @@ def _plan_token(current: Current, wanted: Desired, cluster_id: str) -> Iterator[
         )
 
 
-def _wrong_record(record: Cluster | None, eks: EksCluster, wanted: Desired) -> str:
+def _wrong_record(record: Cluster | None, found: Found, wanted: Desired) -> str:
     if record is None:
         return (
             f"CAST AI has no cluster {wanted.cluster_id} in the organisation of this API key:"
@@ -278,15 +327,20 @@ def _wrong_record(record: Cluster | None, eks: EksCluster, wanted: Desired) -> s
             if wanted.cluster_id not in ("", UNKNOWN)
             else ""
         )
-    if not _facts(eks).items() <= record.facts.items():
-        name, account, region = (record.facts.get(key) for key in ("clusterName", "accountId", "region"))
+    facts = _facts(found, wanted)
+    if record.id != _own_id(found) and not facts.items() <= record.facts.items():
         return (
-            f"CAST AI's cluster {record.id} is {name} of account {account} in {region}, not {eks.name} of account"
-            f" {eks.account_id} in {eks.region}: correct cluster_id or name."
+            f"CAST AI's cluster {record.id} is {_placed(record.facts)}, not {_placed(facts)}: correct cluster_id or"
+            " name."
         )
     if record.status == "deleting":
         return f"CAST AI is disconnecting cluster {record.id}: wait until that is over, then run again."
     return ""
+
+
+def _placed(facts: Mapping[str, str]) -> str:
+    owner = f"state store {facts['stateStore']}" if "stateStore" in facts else f"account {facts.get('accountId')}"
+    return f"{facts.get('clusterName')} of {owner} in {facts.get('region')}"
 
 
 def settle(gateway: Systems, wanted: Desired, current: Current, made: Made, report: Report) -> Current:
@@ -324,11 +378,13 @@ def reached(record: Cluster, wait_for: str) -> bool:
 
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
+    found = current.found
     return {
-        "account_id": current.eks.account_id if current.eks else "",
+        "account_id": found.account_id if found else "",
         "cluster_id": current.record.id if current.record else UNKNOWN,
         "cluster": public(current.record) if current.record else None,
-        "region": current.eks.region if current.eks else "",
+        "region": found.region if found else "",
+        "state_store": _facts(found, wanted).get("stateStore", "") if found else "",
     }
 
 

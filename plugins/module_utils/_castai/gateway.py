@@ -127,8 +127,11 @@ class CastAi:
                 return None
             raise
 
-    def register_cluster(self, name: str, block: Mapping[str, Mapping[str, str]]) -> Cluster:
-        """Idempotent by the provider block: an existing cluster answers with its id."""
+    def register_cluster(self, name: str, block: Mapping[str, Any]) -> Cluster:
+        """Idempotent by the provider block: an existing cluster answers with its id.
+
+        block: the provider's, by the provider's name, and the id where the cluster brings one, as kOps' do.
+        """
         return self._cluster("POST", CLUSTERS, f"register cluster {name}", {"name": name, **block})
 
     def create_token(self, cluster_id: str) -> str:

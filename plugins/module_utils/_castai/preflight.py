@@ -14,17 +14,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Callable
 
-from .._aws.eks import wrong_cluster
 from .._aws.gateway import EksCluster
 from .._engine import UNKNOWN, Action, Failure, Made, Refused, Subject, gather
 from .._helm import record as helm_record
 from .._helm.gateway import Helm
 from .._k8s.access import Way, given, other_cluster
 from .._k8s.gateway import Kubernetes, Object, path_of
+from .._k8s.kops import KopsCluster
 from .._names import NAMESPACE, helm_release_problem
 from .._options import CONNECTION_RULES, aws_options, castai_options, kubernetes_options
 from . import phase2, rights
-from .cluster import problems
+from .cluster import PROVIDERS, Found, misplaced, problems
 from .gateway import CastAi, Cluster
 from .phase2 import Onboarding
 from .rights import Rights, missing_in_cluster, refusals, simulate, warnings
@@ -51,7 +51,7 @@ OPTIONS: dict[str, Any] = {
         "namespace": {"type": "str", "default": NAMESPACE},
         "onboard": {"type": "dict", "options": phase2.OPTIONS},
         "organization_id": {"type": "str"},
-        "provider": {"type": "str", "choices": ["eks"], "default": "eks"},
+        "provider": {"type": "str", "choices": [*PROVIDERS], "default": "eks"},
         "releases": {
             "type": "list",
             "elements": "dict",
@@ -64,6 +64,7 @@ OPTIONS: dict[str, Any] = {
                 "policy": {"type": "str", "choices": ["install_only", "enforce"], "default": "enforce"},
             },
         },
+        "state_store": {"type": "str"},
     },
     **CONNECTION_RULES,
 }
@@ -99,6 +100,7 @@ class Desired:
     """What is to be onboarded; None for connecting alone."""
     registering: bool = False
     """Whether the id will be known only when an earlier task of a check has registered the cluster."""
+    state_store: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ class Current:
     """What the reads gave: a value, a Problem, or None for what could not be asked."""
 
     records: tuple[Cluster, ...] | Problem = ()
-    eks: EksCluster | Problem | None = None
+    found: Found | Problem | None = None
     elsewhere: str = ""
     version: tuple[int, int] | Problem | None = None
     missing: tuple[str, ...] | Problem = ()
@@ -166,6 +168,7 @@ def desired(params: Parameters) -> Desired:
         (*wrong.values(), *(f"{problem}." for problem in names)),
         Onboarding.parse(params["onboard"]) if params.get("onboard") else None,
         params.get("cluster_id") == UNKNOWN,
+        params.get("state_store") or "",
     )
 
 
@@ -175,38 +178,39 @@ def connect(params: Parameters, wanted: Desired) -> Systems:
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
-    """Round 1: CAST AI and AWS. Round 2: the cluster, and whose the AWS session is. Round 3: single permissions, other
-    organisations, charts."""
+    """Round 1: CAST AI and AWS, and on kOps the cluster. Round 2: the cluster, and whose the AWS session is. Round 3:
+    single permissions, other organisations, charts."""
     first = gather(
         records=_attempt(lambda: gateway.castai().list_clusters()),
         account=partial(_account, gateway, wanted) if wanted.name and wanted.region else lambda: (None, ""),
     )
-    records, (eks, caller) = first["records"], first["account"]
+    records, (found, caller) = first["records"], first["account"]
     both = gather(
-        inside=partial(_inside, gateway, wanted, Current(records, eks)),
-        rights=_attempt(partial(_rights, gateway, wanted, records, eks, caller)),
+        inside=partial(_inside, gateway, wanted, Current(records, found)),
+        rights=_attempt(partial(_rights, gateway, wanted, records, found, caller)),
     )
     inside: Current = both["inside"]
     return replace(inside, rights=both["rights"])
 
 
-def _account(gateway: Systems, wanted: Desired) -> tuple[EksCluster | Problem | None, str | Problem]:
+def _account(gateway: Systems, wanted: Desired) -> tuple[Found | Problem | None, str | Problem]:
     """The cluster, and, for onboarding, whose credentials these are."""
     aws = _attempt(gateway.way.cloud)()
     if isinstance(aws, Problem):
         return aws, ""
-    found = gather(
-        eks=_attempt(partial(gateway.way.eks, wanted.name)),
+    look = gateway.way.kops if wanted.provider == "kops" else gateway.way.eks
+    read = gather(
+        found=_attempt(partial(look, wanted.name)),
         caller=_attempt(aws.caller_arn) if wanted.onboarding else str,
     )
-    return found["eks"], found["caller"]
+    return read["found"], read["caller"]
 
 
 def _rights(
     gateway: Systems,
     wanted: Desired,
     records: tuple[Cluster, ...] | Problem,
-    eks: EksCluster | Problem | None,
+    eks: Found | Problem | None,
     caller: str | Problem,
 ) -> Rights | None:
     if wanted.onboarding is None or not isinstance(eks, EksCluster) or not caller or isinstance(caller, Problem):
@@ -218,7 +222,7 @@ def _rights(
 def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
     """The same with what the cluster and Helm say."""
     records = current.records
-    known = current.eks if isinstance(current.eks, EksCluster) else None
+    known = current.found if isinstance(current.found, EksCluster) else None
     if known is None and not given(gateway.params):
         return replace(current, helm=_helm_problems(gateway, wanted.charts))
     kubernetes = _attempt(lambda: gateway.way.cluster(known))()
@@ -269,7 +273,7 @@ def findings_of(current: Current, wanted: Desired) -> Iterable[str]:
     """Every reason not to go on, each a sentence with the fix."""
     yield from wanted.problems
     yield from _castai_findings(current, wanted)
-    yield from _eks_findings(current, wanted)
+    yield from _provider_findings(current, wanted)
     if current.elsewhere:
         yield current.elsewhere
     if isinstance(current.version, Problem):
@@ -315,7 +319,7 @@ def _castai_findings(current: Current, wanted: Desired) -> Iterable[str]:
 
 
 def _onboarding_findings(current: Current, wanted: Desired, onboarding: Onboarding) -> Iterable[str]:
-    eks, records = current.eks, current.records
+    eks, records = current.found, current.records
     if isinstance(eks, EksCluster) and not isinstance(records, Problem) and not wanted.registering:
         record = _record(records, eks, wanted)
         if record or not wanted.cluster_id:
@@ -326,31 +330,31 @@ def _onboarding_findings(current: Current, wanted: Desired, onboarding: Onboardi
         yield from refusals(current.rights, f"eks-onboard-{onboarding.identity}.json")
 
 
-def _eks_findings(current: Current, wanted: Desired) -> Iterable[str]:
-    eks = current.eks
-    if isinstance(eks, Problem):
-        yield eks.sentence
+def _provider_findings(current: Current, wanted: Desired) -> Iterable[str]:
+    found = current.found
+    if isinstance(found, Problem):
+        yield found.sentence
     elif wanted.name and wanted.region:
-        yield from filter(None, [wrong_cluster(eks, wanted.name, wanted.region, wanted.account_id)])
+        yield from misplaced(found, wanted.name, wanted.region, wanted.account_id, wanted.state_store)
 
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
-    eks = current.eks if isinstance(current.eks, EksCluster) else None
-    warned = list(_warnings(current, eks)) if wanted.onboarding else []
+    found = current.found if isinstance(current.found, (EksCluster, KopsCluster)) else None
+    warned = list(_warnings(current, found)) if wanted.onboarding else []
     return {
         "findings": [],
-        "account_id": eks.account_id if eks else "",
+        "account_id": found.account_id if found else "",
         "kubernetes_version": ".".join(map(str, current.version)) if isinstance(current.version, tuple) else "",
         "not_checked": list(_not_checked(current)),
         **({"warnings": warned} if warned else {}),
     }
 
 
-def _warnings(current: Current, eks: EksCluster | None) -> Iterable[str]:
+def _warnings(current: Current, found: Found | None) -> Iterable[str]:
     if isinstance(current.rights, Rights):
         yield from warnings(current.rights)
-    if eks and not isinstance(current.nodes, Problem):
-        yield from phase2.node_warnings(eks, current.nodes)
+    if isinstance(found, EksCluster) and not isinstance(current.nodes, Problem):
+        yield from phase2.node_warnings(found, current.nodes)
 
 
 def _not_checked(current: Current) -> Iterable[str]:

@@ -13,7 +13,8 @@ from typing import Any
 
 from .._aws.eks import wrong_cluster
 from .._aws.gateway import Aws, EksCluster
-from .._engine import Refused
+from .._engine import Refused, gather
+from . import kops
 from .gateway import Kubernetes, by_kubeconfig, by_token
 
 Parameters = Mapping[str, Any]
@@ -60,6 +61,24 @@ class Way:
         """What EKS says of the cluster."""
         self.found = self.cloud().describe_cluster(name)
         return self.found
+
+    def kops(self, name: str) -> kops.KopsCluster:
+        """What the cluster says of itself, and EC2 of its instances: one round."""
+        aws, cluster = self.cloud(), self.cluster()
+        found = gather(
+            instances=lambda: aws.list_instances(name),
+            namespace=lambda: cluster.get(kops.PATH),
+            nodes=lambda: cluster.get(kops.NODES, limit=kops.SOME_NODES),
+        )
+        return kops.KopsCluster(
+            name,
+            aws.region,
+            cluster.host,
+            str(((found["namespace"] or {}).get("metadata") or {}).get("uid") or ""),
+            kops.channels_of(found["namespace"]),
+            kops.nodes_of(found["nodes"]),
+            found["instances"],
+        )
 
     def cluster(self, eks: EksCluster | None = None) -> Kubernetes:
         """The cluster itself. eks is needed on the first call where the options name no other way."""

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ansible_collections.castai.onboarding.plugins.module_utils._names import (
     eks_cluster_problem,
     helm_release_problem,
+    kops_cluster_problem,
     namespace_problem,
 )
 
@@ -54,8 +55,24 @@ def test_eks_cluster_names(name: str) -> None:
     assert (eks_cluster_problem(name) is None) is right
 
 
-@pytest.mark.parametrize("problem", [helm_release_problem, namespace_problem, eks_cluster_problem])
-@pytest.mark.parametrize("name", ["", "a b", "-", "x" * 200])
+@settings(deadline=None)
+@given(name=NEAR | st.from_regex(r"[a-z0-9]([-a-z0-9]{0,9}[a-z0-9])?(\.[-a-z0-9]{1,9}){1,30}", fullmatch=True))
+@example(name="")
+@example(name="shop")
+@example(name="shop.\n")
+@example(name="shop..example.com")
+@example(name=f"{'a' * 241}.example.com")
+@example(name=f"{'a' * 242}.example.com")
+def test_kops_cluster_names(name: str) -> None:
+    labels = name.split(".")
+    right = len(labels) > 1 and len(name) <= 253 and all(is_label(label, 253) for label in labels)
+    assert (kops_cluster_problem(name) is None) is right
+
+
+@pytest.mark.parametrize(
+    "problem", [helm_release_problem, namespace_problem, eks_cluster_problem, kops_cluster_problem]
+)
+@pytest.mark.parametrize("name", ["", "a b", "-", "x" * 300])
 def test_a_problem_shows_the_name_and_can_stand_in_a_sentence(problem: Problem, name: str) -> None:
     text = problem(name)
     assert text is not None

@@ -38,6 +38,7 @@ PARAMETERS = {
     "region": REGION,
     "account_id": None,
     "cluster_id": None,
+    "state_store": None,
     "namespace": "castai-agent",
     "credentials_secret": "castai-credentials",
     "manage_token": True,
@@ -187,7 +188,7 @@ def test_a_key_that_is_replaced_is_replaced_only_as_it_was_read() -> None:
 
 REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
     "no such EKS cluster": (
-        replace(CONNECTED, eks=None),
+        replace(CONNECTED, found=None),
         {},
         (
             "EKS has no cluster shop in eu-central-1 of the account that these AWS credentials are for:"
@@ -279,6 +280,7 @@ def test_the_view_of_a_connected_and_of_a_fresh_cluster() -> None:
         "cluster_id": UNKNOWN,
         "cluster": None,
         "region": REGION,
+        "state_store": "",
     }
 
 

@@ -52,7 +52,7 @@ EKS = EksCluster(
 )
 FACTS = {"accountId": ACCOUNT, "region": REGION, "clusterName": "shop"}
 RECORD = Cluster(ID, "shop", "eks", "ready", "online", "org", "", "", FACTS)
-GOOD = Current(records=(RECORD,), eks=EKS, version=(1, 36))
+GOOD = Current(records=(RECORD,), found=EKS, version=(1, 36))
 
 
 ONBOARD = {"connecting": False, "identity": "role", "path": "/", "user_access": "cluster_admin"}
@@ -73,7 +73,7 @@ CASES = {
     "name": Case(
         "EKS cluster name 'sh op' may have only letters, digits, '-' and '_', and starts with a letter or digit.",
         {"name": "sh op"},
-        {"eks": None},
+        {"found": None},
     ),
     "namespace": Case(
         f"namespace name '{'n' * 64}' has 64 characters, at most 63 are allowed.", {"namespace": "n" * 64}
@@ -81,7 +81,7 @@ CASES = {
     "region": Case(
         "region is not set: give the AWS region of the cluster, by the option region or by AWS_REGION.",
         {"region": None},
-        {"eks": None},
+        {"found": None},
     ),
     "account_id": Case(
         "account_id is '4711': give the 12 digits of the AWS account, in quotes.", {"account_id": "4711"}
@@ -116,12 +116,12 @@ CASES = {
         {},
         {"records": (RECORD,), "agent_cluster": ANOTHER_ID},
     ),
-    "AWS credentials": Case("No AWS credentials were found.", {}, {"eks": Problem("No AWS credentials were found.")}),
+    "AWS credentials": Case("No AWS credentials were found.", {}, {"found": Problem("No AWS credentials were found.")}),
     "no such EKS cluster": Case(
         "EKS has no cluster shop in eu-central-1 of the account that these AWS credentials are for:"
         " check name, region and the credentials.",
         {},
-        {"eks": None},
+        {"found": None},
     ),
     "credentials of another account": Case(
         "account_id is 444455556666, but the AWS credentials lead to account 111122223333:"
@@ -243,7 +243,7 @@ def test_what_could_not_be_found_out_is_no_finding_but_told() -> None:
 
 def test_what_stands_in_the_way_of_some_runs_only_is_a_warning() -> None:
     wanted = preflight.desired({**PARAMETERS, "onboard": ONBOARD})
-    some = replace(GOOD, eks=replace(EKS, auto_mode=True), rights=Rights(ME, (lack("iam:X", needed=False),)))
+    some = replace(GOOD, found=replace(EKS, auto_mode=True), rights=Rights(ME, (lack("iam:X", needed=False),)))
     assert list(findings_of(some, wanted)) == []
     permissions, auto_mode = view(some, wanted, {})["warnings"]
     assert permissions.startswith(f"{ME} lacks AWS permissions that a run may need: iam:X on arn:r.")
@@ -254,7 +254,7 @@ def test_what_stands_in_the_way_of_some_runs_only_is_a_warning() -> None:
 
 # What the sentence of one read depends on, so that another case's option would change or hide it.
 LEANS_ON = {
-    "eks": {"name", "region", "account_id"},
+    "found": {"name", "region", "account_id"},
     "records": {"cluster_id", "organization_id"},
     "missing": {"namespace"},
 }

@@ -1,0 +1,303 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The tolerations of kube-router, without which a tainted node of CAST AI has no network. PRIVATE to the collection.
+
+What to do is read off the DaemonSet, never off a version: kOps 1.16.1 to 1.17.2 ship it for Kubernetes 1.12 and newer
+with tolerations that are too narrow, 1.15 and 1.16.0 lack one for NoExecute, 1.18 and newer tolerate everything
+(kubernetes/kops, upup/models/cloudup/resources/addons/networking.kuberouter), and users change it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .._engine import Action, CallFailed, Made, Refused, Report, Subject, gather, until
+from .._options import KUBERNETES_RULES, kubernetes_options
+from . import kops
+from .access import Way
+from .gateway import Object, path_of
+
+Parameters = Mapping[str, Any]
+Toleration = Mapping[str, Any]
+
+NAME, NAMESPACE = "kube-router", "kube-system"
+PATHS = tuple(path_of(version, "DaemonSet", NAME, NAMESPACE) for version in ("apps/v1", "extensions/v1beta1"))
+"""Kubernetes has DaemonSets under the first since 1.9, and under the second until 1.15."""
+
+ADDED = "castai-onboarding/added-tolerations"
+"""Annotation of the DaemonSet, not of its pods, whose change would restart them: what was added, as JSON."""
+
+WANTED: Mapping[str, Toleration] = {
+    "taint CriticalAddonsOnly": {"key": "CriticalAddonsOnly", "operator": "Exists"},
+    "any NoSchedule taint": {"effect": "NoSchedule", "operator": "Exists"},
+    "any NoExecute taint": {"effect": "NoExecute", "operator": "Exists"},
+}
+"""Tolerations that kube-router needs, by what each tolerates."""
+
+OPTIONS: dict[str, Any] = {
+    "argument_spec": {
+        **kubernetes_options(),
+        "kops_cluster": {"type": "str"},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "wait": {"type": "bool", "default": False},
+        "wait_timeout": {"type": "int", "default": 600},
+    },
+    **KUBERNETES_RULES,
+}
+
+
+@dataclass(frozen=True)
+class Desired:
+    """What the user asks for. kops_cluster: empty where any cluster will do."""
+
+    kops_cluster: str
+    present: bool
+    wait: bool
+    wait_timeout: int
+
+
+@dataclass(frozen=True)
+class DaemonSet:
+    """kube-router as it is.
+
+    added: what the annotation says that we added, whether or not it is still there; pods: how many run; rolls: whether
+    a change restarts them, as with update strategy RollingUpdate; behind: on how many nodes kube-router is not yet as
+    the template says, or not available; at least one while the controller has not seen the template.
+    """
+
+    path: str
+    version: str
+    tolerations: tuple[Toleration, ...]
+    added: tuple[Toleration, ...] = ()
+    pods: int = 0
+    rolls: bool = True
+    behind: int = 0
+
+    @property
+    def kept(self) -> tuple[Toleration, ...]:
+        """What was added and is still there."""
+        return tuple(one for one in self.added if one in self.tolerations)
+
+    @property
+    def reverted(self) -> bool:
+        """Whether somebody took away what was added, as kOps' addon manager does when it applies its manifest."""
+        return self.kept != self.added
+
+    @property
+    def missing(self) -> Mapping[str, Toleration]:
+        return {what: one for what, one in WANTED.items() if not any(covers(held, one) for held in self.tolerations)}
+
+
+@dataclass(frozen=True)
+class Current:
+    """What is there. daemon_set: None where the cluster has no kube-router; elsewhere: why it is another cluster."""
+
+    daemon_set: DaemonSet | None
+    elsewhere: str = ""
+
+
+@dataclass(frozen=True)
+class Write(Action):
+    """Set the tolerations and what is noted of them, on the version that was read. Equal ones restart nothing."""
+
+    path: str = ""
+    version: str = ""
+    tolerations: tuple[Toleration, ...] = ()
+    added: tuple[Toleration, ...] = ()
+
+    def run(self, gateway: Way, made: Made) -> None:
+        note = json.dumps(self.added, sort_keys=True) if self.added else None
+        body = {
+            "metadata": {"resourceVersion": self.version, "annotations": {ADDED: note}},
+            "spec": {"template": {"spec": {"tolerations": self.tolerations}}},
+        }
+        stored = daemon_set_of(gateway.cluster().patch(self.path, body), self.path)
+        if (stored.tolerations, stored.added) != (self.tolerations, self.added):
+            raise CallFailed(
+                f"DaemonSet {NAMESPACE}/{NAME} was written, but the API server stored other tolerations: an admission"
+                " webhook changes them. Look at it before the next run."
+            )
+
+
+def covers(held: Toleration, wanted: Toleration) -> bool:
+    """Whether held tolerates, for ever, every taint that wanted does.
+
+    Only operator Exists tolerates every value; without a key it tolerates every key, without an effect every effect.
+    Source: Kubernetes, "Taints and Tolerations".
+    """
+    return (
+        held.get("operator") == "Exists"
+        and held.get("key") in (None, "", wanted.get("key"))
+        and held.get("effect") in (None, "", wanted.get("effect"))
+        and held.get("tolerationSeconds") is None
+    )
+
+
+def daemon_set_of(found: Object, path: str) -> DaemonSet:
+    """A DaemonSet as the API server has it, under either of its API versions. Raises Refused on a spoilt note."""
+    metadata, spec, status = found["metadata"], found["spec"], found.get("status") or {}
+    count = {key: value for key, value in status.items() if isinstance(value, int)}
+    wanted = count.get("desiredNumberScheduled", 0)
+    done = min(count.get("updatedNumberScheduled", 0), count.get("numberAvailable", 0))
+    seen = count.get("observedGeneration", 0) >= int(metadata.get("generation") or 0)
+    return DaemonSet(
+        path,
+        metadata["resourceVersion"],
+        tuple(spec["template"]["spec"].get("tolerations") or ()),
+        _noted((metadata.get("annotations") or {}).get(ADDED)),
+        # Those on nodes that were tainted after their start count as misscheduled.
+        count.get("currentNumberScheduled", 0) + count.get("numberMisscheduled", 0),
+        (spec.get("updateStrategy") or {}).get("type") != "OnDelete",
+        wanted - done if seen else max(1, wanted),
+    )
+
+
+def desired(params: Parameters) -> Desired:
+    return Desired(
+        params.get("kops_cluster") or "", params["state"] == "present", params["wait"], params["wait_timeout"]
+    )
+
+
+def connect(params: Parameters, wanted: Desired) -> Way:
+    return Way(params)
+
+
+def observe(gateway: Way, wanted: Desired) -> Current:
+    """One round: the DaemonSet under both API versions, and namespace kube-system, which tells what cluster it is."""
+    cluster = gateway.cluster()
+    found = gather(
+        new=lambda: cluster.get(PATHS[0]),
+        old=lambda: cluster.get(PATHS[1]),
+        namespace=lambda: cluster.get(kops.PATH) if wanted.kops_cluster else None,
+    )
+    elsewhere = kops.other_kops_cluster(kops.channels_of(found["namespace"]), wanted.kops_cluster, cluster.host)
+    daemon_sets = [daemon_set_of(one, path) for one, path in zip((found["new"], found["old"]), PATHS) if one]
+    return Current(daemon_sets[0] if daemon_sets else None, elsewhere)
+
+
+def plan(current: Current, wanted: Desired) -> Iterator[Action]:
+    if current.elsewhere:
+        raise Refused(current.elsewhere)
+    found = current.daemon_set
+    if found is None:
+        return
+    missing = found.missing
+    if wanted.present and missing:
+        again = " again, as another writer took that back" if found.reverted else ""
+        yield _write(
+            found,
+            f"let kube-router tolerate {_listed(missing)}{again}{_restarts(found)}",
+            (*found.tolerations, *missing.values()),
+            (*found.kept, *missing.values()),
+        )
+    elif not wanted.present and found.kept:
+        names = [what for what, one in WANTED.items() if one in found.kept]
+        yield _write(
+            found,
+            f"take back that kube-router tolerates {_listed(names)}{_restarts(found)}",
+            tuple(one for one in found.tolerations if one not in found.kept),
+            (),
+        )
+    elif found.reverted:
+        yield _write(
+            found,
+            f"forget what was added to DaemonSet {NAMESPACE}/{NAME}, as another writer took it back",
+            found.tolerations,
+            found.kept if wanted.present else (),
+        )
+
+
+def settle(gateway: Way, wanted: Desired, current: Current, made: Made, report: Report) -> Current:
+    """Wait until kube-router runs with the template's tolerations on all nodes, where a change restarts it."""
+    if wanted.wait and current.daemon_set and current.daemon_set.rolls:
+        _wait(gateway, wanted, current.daemon_set, report)
+    return current
+
+
+def _wait(gateway: Way, wanted: Desired, start: DaemonSet, report: Report) -> None:
+    seen = start
+
+    def probe() -> bool:
+        nonlocal seen
+        answer = gateway.cluster().get(start.path)
+        if answer is None:
+            raise CallFailed(f"DaemonSet {NAMESPACE}/{NAME} was deleted while its pods restarted.")
+        seen = daemon_set_of(answer, start.path)
+        if wanted.present and seen.missing:
+            raise CallFailed(
+                f"Another writer took back that kube-router tolerates {_listed(seen.missing)} while its pods"
+                " restarted, as kOps' addon manager does when it applies its manifest."
+            )
+        report(f"kube-router has still to restart or get ready on {_nodes(seen.behind)}")
+        return seen.behind == 0
+
+    if not until(probe, timeout=wanted.wait_timeout):
+        raise CallFailed(
+            f"After {wanted.wait_timeout} s kube-router had still to restart or get ready on {_nodes(seen.behind)}."
+            f" Look at its pods in namespace {NAMESPACE}, or raise wait_timeout."
+        )
+
+
+def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
+    found = current.daemon_set
+    changes = bool(found and (found.missing if wanted.present else found.kept))
+    return {
+        "added": [dict(one) for one in found.missing.values()] if found and wanted.present else [],
+        "found": found is not None,
+        "restarts": found.pods if found and changes and found.rolls else 0,
+        "reverted": bool(found and found.reverted),
+    }
+
+
+def _write(
+    found: DaemonSet, sentence: str, tolerations: tuple[Toleration, ...], added: tuple[Toleration, ...]
+) -> Write:
+    restarts = found.pods if found.rolls and tolerations != found.tolerations else 0
+    return Write(
+        sentence,
+        f"kubernetes/daemonset/{NAMESPACE}/{NAME}",
+        _shown(found.tolerations, found.added),
+        {**_shown(tolerations, added), "restarts": restarts},
+        found.path,
+        found.version,
+        tolerations,
+        added,
+    )
+
+
+def _shown(tolerations: tuple[Toleration, ...], added: tuple[Toleration, ...]) -> dict[str, Any]:
+    return {"tolerations": [dict(one) for one in tolerations], "added": [dict(one) for one in added]}
+
+
+def _restarts(found: DaemonSet) -> str:
+    if found.rolls:
+        return f", which restarts it on {_nodes(found.pods)}"
+    return ", which restarts no pod, as its update strategy is OnDelete: new nodes get it, old pods once deleted"
+
+
+def _nodes(number: int) -> str:
+    return f"{number} node{'' if number == 1 else 's'}"
+
+
+def _listed(parts: Mapping[str, Any] | list[str]) -> str:
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _noted(text: str | None) -> tuple[Toleration, ...]:
+    try:
+        noted = json.loads(text or "[]")
+        return tuple({str(key): value for key, value in one.items()} for one in noted)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise Refused(
+            f"Annotation {ADDED} of DaemonSet {NAMESPACE}/{NAME} is {text!r}, not what was noted there: remove it, and"
+            " what was added to the tolerations with it."
+        ) from error
+
+
+SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view, settle)

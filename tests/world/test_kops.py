@@ -1,0 +1,227 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""kOps clusters: connected as the one record that their agent would make, and with a kube-router for tainted nodes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import run_task
+from ansible_collections.castai.onboarding.plugins.module_utils._k8s.kube_router import ADDED, SUBJECT
+from tests.sandbox import kops
+from tests.sandbox.client import World
+
+from .connecting import UNKNOWN, Operator, changed_nothing, succeeded, writes
+
+SHOP, OLD = "shop.example.com", "old.example.com"
+FIX = "castai.onboarding.kube_router"
+SPOT = {"key": "scheduling.cast.ai/spot", "value": "true", "effect": "NoSchedule"}
+PODS = "/api/v1/namespaces/kube-system/pods?labelSelector=k8s-app=kube-router"
+ANYTHING = {"operator": "Exists"}
+
+
+@pytest.fixture(scope="module")
+def session_world() -> Iterator[World]:
+    """A world of kOps clusters; the second says that it is Kubernetes 1.17."""
+    with World(f"kops-{os.getpid()}") as world:
+        yield world.up(f"{SHOP}:kops", f"{OLD}:kops:version=1.17:template=k8s-1.6:nodes=1", progress=print)
+
+
+# kube-router
+
+
+def fix(world: World, check: bool = False, cluster: str = SHOP, **options: Any) -> dict[str, Any]:
+    """castai_kube_router_fix, as the action plugin runs it."""
+    kubeconfig = world.clusters()[cluster].operator_kubeconfig
+    task = SimpleNamespace(check_mode=check, diff=True, action="castai.onboarding.castai_kube_router_fix")
+    given = {"kubeconfig": kubeconfig, "kops_cluster": cluster, "wait_timeout": 30, **options}
+    result = run_task(SUBJECT, task, given, lambda line: None)
+    assert "msg" not in result, result["msg"]
+    return result
+
+
+def daemon_set(world: World, cluster: str = SHOP) -> Any:
+    return world.kubernetes(cluster).get(kops.KUBE_ROUTER)
+
+
+def tolerations(world: World, cluster: str = SHOP) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = daemon_set(world, cluster)["spec"]["template"]["spec"]["tolerations"]
+    return found
+
+
+def scheduled(world: World) -> set[str]:
+    """Nodes that the scheduler has given a pod of kube-router."""
+    pods = world.kubernetes(SHOP).items(PODS)
+    conditions = {pod["spec"].get("nodeName"): pod["status"].get("conditions", ()) for pod in pods}
+    return {
+        node
+        for node, found in conditions.items()
+        if node and {"type": "PodScheduled", "status": "True"}.items() <= _condition(found, "PodScheduled").items()
+    }
+
+
+def _condition(conditions: Any, kind: str) -> dict[str, str]:
+    found: dict[str, str] = next((dict(one) for one in conditions if one["type"] == kind), {})
+    return found
+
+
+@pytest.mark.parametrize("template", kops.TEMPLATES)
+@pytest.mark.parametrize("generation", kops.GENERATIONS)
+def test_every_generation_is_brought_to_tolerate_what_it_must(world: World, generation: str, template: str) -> None:
+    manifest = kops.kube_router(generation, template)
+    kubernetes = world.kubernetes(SHOP)
+    kubernetes.delete(kops.KUBE_ROUTER)
+    kops.apply(kubernetes, manifest)
+    before = tolerations(world)
+
+    mark = world.mark()
+    plan = fix(world, check=True)
+    assert writes(world, mark) == []
+    run = fix(world, wait=True)
+    assert plan["actions"] == run["actions"]
+    assert bool(run["actions"]) is (before != [ANYTHING])
+    assert tolerations(world) == before + run["added"]
+    for check in (True, False):
+        assert fix(world, check=check)["actions"] == []
+
+    fix(world, state="absent")
+    found = daemon_set(world)
+    assert found["spec"]["template"]["spec"]["tolerations"] == before
+    assert ADDED not in found["metadata"].get("annotations", {})
+    assert fix(world, state="absent")["actions"] == []
+
+
+def test_a_tainted_node_gets_a_pod_after_it_and_none_before(world: World) -> None:
+    kubernetes = world.kubernetes(SHOP)
+    node = kubernetes.items("/api/v1/nodes")[0]
+    metadata = {"name": "spot", "labels": {**node["metadata"]["labels"], "kubernetes.io/hostname": "spot"}}
+    kubernetes.create("/api/v1/nodes", {"metadata": metadata, "spec": {"taints": [SPOT]}})
+    healthy = {one["metadata"]["name"] for one in kubernetes.items("/api/v1/nodes")} - {"spot"}
+    _until(lambda: "Ready" in str(kubernetes.get("/api/v1/nodes/spot").get("status", {}).get("conditions")))
+    assert scheduled(world) == healthy
+    assert daemon_set(world)["status"]["desiredNumberScheduled"] == len(healthy)
+
+    result = fix(world, wait=True)
+    assert result["restarts"] == len(healthy)
+    assert scheduled(world) == {*healthy, "spot"}
+
+
+def _until(done: Any) -> None:
+    deadline = time.monotonic() + 20
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_what_the_addon_manager_takes_back_is_added_again_and_told(world: World) -> None:
+    first = fix(world)
+    wanted = tolerations(world)
+    kops.apply(world.kubernetes(SHOP), kops.kube_router("1.17"))
+    assert tolerations(world) != wanted
+
+    for check in (True, False):
+        again = fix(world, check=check)
+        assert (again["reverted"], again["added"]) == (True, first["added"])
+        assert "again, as another writer took that back" in again["actions"][0]
+    assert tolerations(world) == wanted
+    assert fix(world) == {**first, "actions": [], "added": [], "changed": False, "restarts": 0, "diff": EMPTY}
+
+    kops.apply(world.kubernetes(SHOP), kops.kube_router("1.18"))
+    upgraded = fix(world)
+    assert (upgraded["restarts"], upgraded["added"]) == (0, [])
+    assert fix(world)["reverted"] is False
+    assert tolerations(world) == [ANYTHING]
+
+
+EMPTY = {"before": {}, "after": {}}
+
+
+def test_a_rival_between_read_and_write_loses_nothing(world: World) -> None:
+    theirs = {"key": "theirs", "operator": "Exists", "effect": "NoSchedule"}
+    body = {"spec": {"template": {"spec": {"tolerations": [*tolerations(world), theirs]}}}}
+    rival = {"method": "PATCH", "path": kops.KUBE_ROUTER, "body": body}
+    world.fault({"operation": "patch daemonsets", "times": 1, "rival": rival})
+    result = fix(world)
+    assert world.fired() == [1]
+    assert tolerations(world) == body["spec"]["template"]["spec"]["tolerations"] + result["added"]
+
+
+def test_another_cluster_is_refused_and_one_without_kube_router_needs_nothing(world: World) -> None:
+    with pytest.raises(AssertionError, match=f"says that it is kOps cluster {OLD} of {kops.STORE}, not {SHOP}"):
+        fix(world, cluster=OLD, kops_cluster=SHOP)
+    world.kubernetes(SHOP).delete(kops.KUBE_ROUTER)
+    assert fix(world, wait=True)["found"] is False
+
+
+def test_the_playbook_shows_its_plan_and_does_it(world: World, operator: Operator) -> None:
+    options: dict[str, Any] = {"hosts": (SHOP, OLD), "playbook": FIX}
+    plan = succeeded(operator.connect("--check", "--diff", **options))
+    assert writes(world) == []
+    run = succeeded(operator.connect(**options))
+    assert plan.actions() == run.actions()
+    assert [one["restarts"] for one in run.of("castai_kube_router_fix", SHOP)] == [2]
+    assert "kube-router has still to restart or get ready on 0 nodes" in run.output
+    changed_nothing(operator.connect(**options))
+    assert {call.system for call in world.journal()} == {"kubernetes"}
+
+
+# Connecting
+
+
+def test_a_cluster_has_one_record_by_whoever_registers_it(world: World, operator: Operator) -> None:
+    plan = succeeded(operator.connect("--check", "--diff", hosts=(SHOP,)))
+    assert writes(world) == []
+    run = succeeded(operator.connect(hosts=(SHOP,)))
+    cluster = run.of("castai_cluster")[-1]
+    uid = world.kubernetes(SHOP).get(kops.KUBE_SYSTEM)["metadata"]["uid"]
+    assert (cluster["cluster_id"], cluster["cluster"]["agent_status"]) == (uid, "online")
+    assert [action.replace(UNKNOWN, uid) for action in plan.actions()] == [
+        action.replace(UNKNOWN, uid) for action in run.actions()
+    ]
+    assert len(run.actions()) == 4
+
+    mark = world.mark()
+    changed_nothing(operator.connect(hosts=(SHOP,)))
+    assert writes(world, mark) == []
+    (record,) = world.state()["castai"]["clusters"].values()
+    assert record["kops"] == {
+        "cloud": "aws",
+        "region": "eu-central-1",
+        "clusterName": SHOP,
+        "stateStore": kops.STORE,
+    }
+
+
+def test_an_agent_that_registered_its_cluster_itself_is_found(world: World, operator: Operator) -> None:
+    """What CAST AI's console has a user apply: an agent that is told nothing of its cluster."""
+    facts = {"cloud": "aws", "region": "eu-central-1", "clusterName": SHOP, "stateStore": kops.STORE}
+    uid = world.kubernetes(SHOP).get(kops.KUBE_SYSTEM)["metadata"]["uid"]
+    world.control("castai", "seed_cluster", name=SHOP, id=uid, kops=facts)
+    run = succeeded(operator.connect(hosts=(SHOP,)))
+    assert run.of("castai_cluster")[-1]["cluster"]["agent_status"] == "online"
+    assert "RegisterCluster" not in {call.operation for call in world.journal()}
+    assert list(world.state()["castai"]["clusters"]) == [uid]
+
+
+def test_the_kubeconfig_of_another_cluster_is_refused_before_any_write(world: World, operator: Operator) -> None:
+    other = world.clusters()[OLD].operator_kubeconfig
+    given = operator.inventory(SHOP)
+    given["castai_clusters"]["hosts"][SHOP]["castai_kubeconfig"] = other
+    run = operator.connect(given=given)
+    assert f"says that it is kOps cluster {OLD} of {kops.STORE}, not {SHOP}" in run.failures[SHOP]
+    assert writes(world) == []
+
+
+def test_a_cluster_too_old_for_the_agent_is_refused_naming_its_version(world: World, operator: Operator) -> None:
+    run = operator.connect(hosts=(OLD,))
+    assert run.failures[OLD] == (
+        "The API server is Kubernetes 1.17, but CAST AI's agent needs 1.21 or newer: upgrade the cluster first."
+    )
+    assert writes(world) == []
