@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 
 import pytest
 
@@ -71,6 +72,16 @@ def test_ended_after_each_write_in_turn_a_rerun_ends_in_the_same_state(world: Wo
         assert difference(undisturbed, world.state()) == "", last
         assert sentences(world.run("API", identity=identity)) == []
     assert last > 15
+
+
+@pytest.mark.parametrize("identity", ["role", "user"])
+def test_what_aws_does_not_show_yet_is_waited_for(world: World, identity: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+    predicted = sentences(world.run("API", check=True, identity=identity))
+    world.cloud.set_visibility(uses=2)
+    assert sentences(world.run("API", identity=identity)) == predicted
+    world.cloud.set_visibility()
+    assert sentences(world.run("API", identity=identity)) == []
 
 
 def no_answer(*_arguments: str) -> None:
