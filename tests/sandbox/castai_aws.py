@@ -33,15 +33,17 @@ VERSIONS = {"sts": "2011-06-15", "ec2": "2016-11-15"}
 class Cloud(Protocol):
     """What CAST AI needs of the world's AWS (aws.Aws)."""
 
-    def handle(self, request: Request) -> Response: ...
+    def handle(self, request: Request) -> Response:
+        """A call of the API."""
 
-    def add_user(self, account: str, name: str, policy: Mapping[str, Any] | None) -> tuple[str, str]: ...
+    def add_user(self, account: str, name: str, policy: Mapping[str, Any] | None) -> tuple[str, str]:
+        """A user with an inline policy: access key id, secret."""
 
-    def remove_user(self, account: str, name: str) -> None: ...
+    def remove_user(self, account: str, name: str) -> None:
+        """With all that it has."""
 
-    def leave_script_world(
-        self, cluster: str, cluster_id: str, vintage: str, principal: str = ""
-    ) -> dict[str, str]: ...
+    def leave_script_world(self, cluster: str, cluster_id: str, vintage: str, principal: str = "") -> dict[str, str]:
+        """What another way of onboarding leaves behind."""
 
 
 @dataclass(frozen=True)

@@ -29,10 +29,12 @@ class Gateways(Protocol):
     """What the actions here need: AWS, and CAST AI for the hand-over."""
 
     @property
-    def aws(self) -> Aws: ...
+    def aws(self) -> Aws:
+        """AWS, in the cluster's account."""
 
     @property
-    def castai(self) -> CastAi: ...
+    def castai(self) -> CastAi:
+        """The API."""
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,16 @@ ONBOARDING = f"arn:aws:iam::{OTHER}:role/onboarding"
 LOADER = create_loader()  # shared, so that each service's model is read once
 
 
+class NoAgent:
+    """There is no Kubernetes for it to report from."""
+
+    def __init__(self, *_arguments: Any) -> None:
+        pass
+
+    def start(self) -> None:
+        pass
+
+
 class Clock:
     def __init__(self) -> None:
         self.ahead = 0.0

@@ -26,7 +26,7 @@ from tests.sandbox.castai import CastAi as Api
 from tests.sandbox.normal import normalise
 from tests.sandbox.wire import Request
 
-from .aws_client import HOME, OPERATOR, Clock, allow, cluster, operator, session, trust
+from .aws_client import HOME, OPERATOR, Clock, NoAgent, allow, cluster, operator, session, trust
 
 CLUSTERS = {mode: cluster(f"c-{mode}".lower().replace("_", "-"), mode=mode) for mode in ("API", "CONFIG_MAP")}
 CLUSTERS["API_AND_CONFIG_MAP"] = cluster("c-both", mode="API_AND_CONFIG_MAP", ip_family="ipv6")
@@ -47,12 +47,6 @@ PARAMETERS = {
 
 class Ended(BaseException):
     """Stands for a signal: nothing in the modules catches it."""
-
-
-class NoAgent:
-    def __init__(self, *_: Any) -> None: ...
-
-    def start(self) -> None: ...
 
 
 class Direct(CastAi):

@@ -15,17 +15,11 @@ from tests.sandbox.castai import PREFIX, CastAi
 from tests.sandbox.script_world import VINTAGES
 from tests.sandbox.wire import Request
 
-from .aws_client import HOME, OTHER, PROD, Clock, cluster, operator, trust
+from .aws_client import HOME, OTHER, PROD, Clock, NoAgent, cluster, operator, trust
 
 READ_ONLY = "arn:aws:iam::aws:policy/AmazonEC2ReadOnlyAccess"
 EKS = {"accountId": HOME, "region": "eu-central-1", "clusterName": "prod"}
 SECOND = cluster("prod-two")
-
-
-class NoAgent:
-    def __init__(self, *_: Any) -> None: ...
-
-    def start(self) -> None: ...
 
 
 @pytest.fixture
