@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
-import time
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused, Stopped
+from ansible_collections.castai.onboarding.plugins.module_utils._aws import gateway
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused, Stopped, until
 from tests.sandbox.normal import difference
 from tests.unit.sandbox.aws_client import HOME
 from tests.unit.sandbox.eks_account import CLUSTERS, World, sentences, world
@@ -76,7 +77,7 @@ def test_ended_after_each_write_in_turn_a_rerun_ends_in_the_same_state(world: Wo
 
 @pytest.mark.parametrize("identity", ["role", "user"])
 def test_what_aws_does_not_show_yet_is_waited_for(world: World, identity: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(gateway, "until", functools.partial(until, sleep=lambda _seconds: None))
     predicted = sentences(world.run("API", check=True, identity=identity))
     world.cloud.set_visibility(uses=2)
     assert sentences(world.run("API", identity=identity)) == predicted
