@@ -1,10 +1,11 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One world for all scenarios of a worker, as new for each of them."""
+"""A world for the scenarios of a module, as new for each of them."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,21 +23,51 @@ CLUSTERS = (
 )
 
 
+class Slot:
+    """Room for one world: an idle control plane costs a tenth of a processor."""
+
+    def __init__(self) -> None:
+        self._clusters: tuple[str, ...] = ()
+        self._world = World(f"test-{os.getpid()}")
+
+    def world(self, clusters: tuple[str, ...]) -> World:
+        """A world of these clusters, as new; the one that is up, where it is of the same ones."""
+        if clusters == self._clusters:
+            self._world.reset()
+        else:
+            self.close()
+            self._world.up(*clusters, progress=print)
+            self._clusters = clusters
+        return self._world
+
+    def close(self) -> None:
+        self._world.down()
+        self._clusters = ()
+
+
 @pytest.fixture(scope="session")
-def session_world() -> Iterator[World]:
-    """A world for this session, or the one that CASTAI_SANDBOX_WORLD names, which is up with CLUSTERS and left so."""
+def slot() -> Iterator[Slot]:
+    with contextlib.closing(Slot()) as slot:
+        yield slot
+
+
+@pytest.fixture(scope="module")
+def clusters() -> tuple[str, ...]:
+    """What the module's world is made of; a module may have its own."""
+    return CLUSTERS
+
+
+@pytest.fixture(scope="module")
+def module_world(slot: Slot, clusters: tuple[str, ...]) -> World:
+    """The module's world, or the one that CASTAI_SANDBOX_WORLD names, which is up with these clusters and left so."""
     given = os.environ.get("CASTAI_SANDBOX_WORLD")
-    if given:
-        yield World(given)
-        return
-    with World(f"test-{os.getpid()}") as world:
-        yield world.up(*CLUSTERS, progress=print)
+    return World(given) if given else slot.world(clusters)
 
 
 @pytest.fixture
-def world(session_world: World) -> World:
-    session_world.reset()
-    return session_world
+def world(module_world: World) -> World:
+    module_world.reset()
+    return module_world
 
 
 @pytest.fixture

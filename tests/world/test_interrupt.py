@@ -39,10 +39,10 @@ class Undisturbed(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(session_world: World, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
-    session_world.reset()
-    succeeded(Operator(session_world, tmp_path_factory.mktemp("undisturbed")).connect())
-    return Undisturbed(at_rest(session_world), [(call.operation, call.resource) for call in writes(session_world)])
+def undisturbed(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    module_world.reset()
+    succeeded(Operator(module_world, tmp_path_factory.mktemp("undisturbed")).connect())
+    return Undisturbed(at_rest(module_world), [(call.operation, call.resource) for call in writes(module_world)])
 
 
 def assert_same_end(world: World, undisturbed: Undisturbed) -> None:

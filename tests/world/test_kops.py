@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,10 +26,9 @@ ANYTHING = {"operator": "Exists"}
 
 
 @pytest.fixture(scope="module")
-def session_world() -> Iterator[World]:
-    """A world of kOps clusters; the second says that it is Kubernetes 1.17."""
-    with World(f"kops-{os.getpid()}") as world:
-        yield world.up(f"{SHOP}:kops", f"{OLD}:kops:version=1.17:template=k8s-1.6:nodes=1", progress=print)
+def clusters() -> tuple[str, ...]:
+    """The second says that it is Kubernetes 1.17."""
+    return f"{SHOP}:kops", f"{OLD}:kops:version=1.17:template=k8s-1.6:nodes=1"
 
 
 # kube-router

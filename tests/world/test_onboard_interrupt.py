@@ -9,7 +9,6 @@ castai_iam_eks is ended after each of its writes in tests/unit, where that takes
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +45,8 @@ ENDS: tuple[dict[str, Any], ...] = (
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with World(f"ended-{tmp_path_factory.getbasetemp().name}") as world:
-        yield world.up(f"{CLUSTER}:eks:mode=CONFIG_MAP:nodes=1")
+def clusters() -> tuple[str, ...]:
+    return (f"{CLUSTER}:eks:mode=CONFIG_MAP:nodes=1",)
 
 
 def onboarder(world: World, folder: Path) -> Onboarder:

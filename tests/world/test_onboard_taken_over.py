@@ -8,7 +8,6 @@ A cluster is named after who onboarded it. One more, of the newest script, share
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -79,9 +78,14 @@ class Takeover(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def takeover(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Takeover]:
-    with World(f"taken-over-{os.getpid()}") as world, pytest.MonkeyPatch.context() as patched:
-        world.up(f"{NEIGHBOUR}:eks:nodes=0", *(f"{name}:eks:mode={mode}:nodes=1" for name, mode in MODES.items()))
+def clusters() -> tuple[str, ...]:
+    return f"{NEIGHBOUR}:eks:nodes=0", *(f"{name}:eks:mode={mode}:nodes=1" for name, mode in MODES.items())
+
+
+@pytest.fixture(scope="module")
+def takeover(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Takeover]:
+    world = module_world
+    with pytest.MonkeyPatch.context() as patched:
         onboarder = Onboarder(world, tmp_path_factory.mktemp("taken-over"), user="user")
         for name, value in onboarder.environment.items():
             patched.setenv(name, value)

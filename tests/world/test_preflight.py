@@ -67,8 +67,8 @@ class Asked(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def asked(session_world: World, tmp_path_factory: pytest.TempPathFactory) -> Asked:
-    world = session_world
+def asked(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> Asked:
+    world = module_world
     world.reset()
     operator = Operator(world, tmp_path_factory.mktemp("preflight"))
     del operator.environment["AWS_DEFAULT_REGION"]

@@ -56,8 +56,8 @@ NO_ROLES = policy(allow("*"), {**allow("iam:CreateRole"), "Effect": "Deny"})
 
 
 @pytest.fixture(scope="module")
-def asked(session_world: World, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    world = session_world
+def asked(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    world = module_world
     world.reset()
     operator = Operator(world, tmp_path_factory.mktemp("preflight-onboard"))
     connected = succeeded(operator.connect(hosts=("prod", "other")))
