@@ -175,7 +175,7 @@ def test_the_playbook_shows_its_plan_and_does_it(world: World, operator: Operato
     plan = succeeded(operator.connect("--check", "--diff", **options))
     assert writes(world) == []
     run = succeeded(operator.connect(**options))
-    assert plan.actions() == run.actions()
+    assert all(plan.actions(host) == run.actions(host) != [] for host in (SHOP, OLD))
     assert [one["restarts"] for one in run.of("castai_kube_router_fix", SHOP)] == [NODES]
     assert "kube-router has still to restart or get ready on 0 nodes" in run.output
     changed_nothing(operator.connect(**options))
