@@ -1,13 +1,14 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`make bench`: how long a task, a connect and a fleet take on the local world. Figures, not pass or fail.
+"""`make bench`: how long a task, connecting, onboarding and a fleet take on the local world. Figures, not pass or fail.
 
 Prints tables and writes build/bench.json. The local world runs on the same processors as what is measured.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import platform
@@ -31,6 +32,7 @@ from tests.support.worlds import operator, own_world
 from tests.tree import ROOT
 
 PLAYBOOK = "castai.onboarding.connect"
+PHASES = {"connect": PLAYBOOK, "onboard": "castai.onboarding.onboard"}
 REPORT = ROOT / "build/bench.json"
 REPEATS = 5
 TASKS = 6
@@ -74,7 +76,7 @@ def main() -> int:
         folder = Path(name)
         _up(world, 1)
         calls = list(_calls(world, folder))
-        _print(f"connect, {LATENCY} ms added to every call", calls)
+        _print(f"{LATENCY} ms added to every call", calls)
         paths = list(_paths(world, folder))
         _print(f"one task, median of {REPEATS}", paths)
         _up(world, max(SIZES))
@@ -89,7 +91,7 @@ def main() -> int:
             "ansible_core": version("ansible-core"),
         },
         "task": [asdict(row) for row in paths],
-        "connect": [asdict(row) for row in calls],
+        "phases": [asdict(row) for row in calls],
         "clusters": [asdict(row) for row in sizes],
         "each_further_cluster": growth,
     }
@@ -115,11 +117,12 @@ def _good(run: Run) -> Run:
 
 
 def _calls(world: World, folder: Path) -> Iterator[CallFigures]:
-    """Connect the only cluster, and once more; all tasks of the same name and host are one after the other."""
+    """Connect and onboard the only cluster, each once more; tasks of the same name and host are one after the other."""
     world.latency(LATENCY)
-    for title in ("fresh", "nothing to do"):
+    for (phase, playbook), state in itertools.product(PHASES.items(), ("fresh", "nothing to do")):
+        title = f"{phase}, {state}"
         mark = world.mark()
-        run = _run(world, folder)
+        run = _run(world, folder, playbook=playbook)
         journal = world.journal(mark)
         for task in run.tasks:
             own = of_task(task, journal)

@@ -1,32 +1,35 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`make demo`: three EKS clusters of two AWS accounts, on the local world, planned, connected, and connected again.
+"""`make demo`: three EKS clusters of two AWS accounts on the local world, each planned, connected, onboarded.
 
-Fails unless the plan wrote nothing, every agent reports, and the second run changed nothing.
+Fails unless the plans wrote nothing and came true, every cluster is ready, and one more run changed nothing.
 """
 
 from __future__ import annotations
 
+import functools
 import shlex
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tests.sandbox.client import Seen, World
 from tests.support.playbook import Run, run_playbook
 from tests.support.worlds import operator, own_world
 from tests.tree import ROOT
 
-# What the example inventory speaks of.
+# What the example inventory speaks of, one cluster of each authentication mode.
 INVENTORY = Path("docs/examples/clusters.yml")
-CLUSTERS = ("shop-prod:eks", "shop-staging:eks", "data-prod:eks:account=444455556666:region=us-east-1")
-PLAYBOOK = "castai.onboarding.connect"
+CLUSTERS = (
+    "shop-prod:eks:mode=API_AND_CONFIG_MAP",
+    "shop-staging:eks:mode=CONFIG_MAP",
+    "data-prod:eks:account=444455556666:region=us-east-1:mode=API",
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,28 @@ class Step:
         return sum(task.end - task.at for task in self.run.tasks if task.host == cluster)
 
 
+@dataclass(frozen=True)
+class Story:
+    """All runs of the demonstration, in order."""
+
+    connect_plan: Step
+    connect: Step
+    onboard_plan: Step
+    onboard: Step
+    again: Step
+
+    @property
+    def steps(self) -> dict[str, Step]:
+        """By what a sentence calls them."""
+        return {
+            "the plan to connect": self.connect_plan,
+            "connecting": self.connect,
+            "the plan to onboard": self.onboard_plan,
+            "onboarding": self.onboard,
+            "the last run": self.again,
+        }
+
+
 def main() -> int:
     names = [cluster.partition(":")[0] for cluster in CLUSTERS]
     with own_world("demo") as world, tempfile.TemporaryDirectory(prefix="castai-demo-") as folder:
@@ -48,61 +73,104 @@ def main() -> int:
         started = time.monotonic()
         world.up(*CLUSTERS, progress=print)
         print(f"{', '.join(names)}: up after {time.monotonic() - started:.0f} s")
-        plan = _step(world, Path(folder), "The plan", "--check", "--diff")
-        _say("The plan in words")
-        for name in names:
-            print("\n  - ".join((name, *plan.run.actions(name))))
-        connect = _step(world, Path(folder), "Connect")
-        again = _step(world, Path(folder), "Again, and nothing may change")
-    wrong = problems(names, plan, connect, again)
+        run = functools.partial(_step, world, Path(folder))
+        connect_plan = run("The plan to connect", "connect", "--check", "--diff")
+        _in_words(names, connect_plan)
+        connect = run("Connect", "connect")
+        onboard_plan = run("The plan to onboard", "onboard", "--check", "--diff")
+        _in_words(names, onboard_plan)
+        onboard = run("Onboard", "onboard")
+        story = Story(connect_plan, connect, onboard_plan, onboard, run("All again, and nothing may change", "site"))
+    wrong = problems(names, story)
     _say("What was done")
-    for line in _table(names, plan, connect, again):
+    for line in _tables(names, story):
         print(line)
     for problem in wrong:
         print(f"NOT AS IT MUST BE: {problem}", file=sys.stderr)
     return bool(wrong)
 
 
-def _step(world: World, folder: Path, title: str, *arguments: str) -> Step:
-    _say(f"{title}: ansible-playbook {shlex.join(('-i', str(INVENTORY), PLAYBOOK, *arguments))}")
+def _step(world: World, folder: Path, title: str, playbook: str, *arguments: str) -> Step:
+    name = f"castai.onboarding.{playbook}"
+    _say(f"{title}: ansible-playbook {shlex.join(('-i', str(INVENTORY), name, *arguments))}")
     mark, options = world.mark(), operator(world)
     options["environment"] |= {
         "ANSIBLE_NOCOLOR": str(not sys.stdout.isatty()),
         "ANSIBLE_DISPLAY_OK_HOSTS": "false",
+        "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false",
         "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml",
     }
-    run = run_playbook(folder, PLAYBOOK, *arguments, inventory=ROOT / INVENTORY, show=True, **options)
+    run = run_playbook(folder, name, *arguments, inventory=ROOT / INVENTORY, show=True, **options)
     return Step(run, world.journal(mark, writes=True))
 
 
-def problems(names: Sequence[str], plan: Step, connect: Step, again: Step) -> list[str]:
-    runs = {"the plan": plan, "the first run": connect, "the second run": again}
+def _in_words(names: Sequence[str], plan: Step) -> None:
+    _say("The plan in words")
+    for name in names:
+        print("\n  - ".join((name, *plan.run.actions(name))))
+
+
+def problems(names: Sequence[str], story: Story) -> list[str]:
+    silent = {"the plan to connect", "the plan to onboard", "the last run"}
     return [
-        *(f"{title} ended with {step.run.status}" for title, step in runs.items() if step.run.status),
-        *(f"the plan wrote: {write.operation} {write.resource}" for write in plan.writes),
-        *(f"the agent of {name} is {_agent(connect, name)}" for name in names if _agent(connect, name) != "online"),
-        *(f"the second run changed {name}" for name, count in again.run.changed.items() if count),
-        *(f"the second run wrote: {write.operation} {write.resource}" for write in again.writes),
+        *(f"{title} ended with {step.run.status}" for title, step in story.steps.items() if step.run.status),
+        *(
+            f"{title} wrote: {write.operation} {write.resource}"
+            for title, step in story.steps.items()
+            if title in silent
+            for write in step.writes
+        ),
+        *(
+            f"onboarding {name} was not as planned"
+            for name in names
+            if story.onboard_plan.run.actions(name) != story.onboard.run.actions(name)
+        ),
+        *(
+            f"the agent of {name} is {_said(story.connect, name, 'agent_status')}"
+            for name in names
+            if _said(story.connect, name, "agent_status") != "online"
+        ),
+        *(
+            f"{name} is {_said(story.onboard, name, 'status')}"
+            for name in names
+            if _said(story.onboard, name, "status") != "ready"
+        ),
+        *(f"the last run changed {name}" for name, count in story.again.run.changed.items() if count),
     ]
 
 
-def _cluster(step: Step, name: str) -> Mapping[str, Any]:
-    """The cluster as CAST AI has it at the end of the run; empty where the run did not come so far."""
+def _said(step: Step, name: str, key: str) -> str:
+    """What CAST AI said of the cluster at the end of the run."""
     results = step.run.of("castai_cluster", name)
-    return (results[-1].get("cluster") if results else None) or {}
+    cluster = (results[-1].get("cluster") if results else None) or {}
+    return str(cluster.get(key, "unknown"))
 
 
-def _agent(step: Step, name: str) -> str:
-    return str(_cluster(step, name).get("agent_status", "unknown"))
-
-
-def _table(names: Sequence[str], plan: Step, connect: Step, again: Step) -> Iterator[str]:
-    form = "{:13} {:37} {:9} {:23} {:>8} {:>8} {:>8}"
-    yield form.format("cluster", "id", "agent", "done", "plan", "connect", "again")
+def _tables(names: Sequence[str], story: Story) -> Iterator[str]:
+    form = "{:13} {:37} {:7} {:7} {:>9} {:>9} {:>9} {:>9} {:>9}"
+    titles = ("plan", "connect", "plan", "onboard", "again")
+    yield form.format("cluster", "id", "agent", "status", *titles)
     for name in names:
-        done = f"{len(connect.run.actions(name))} actions, then {len(again.run.actions(name)) or 'none'}"
-        seconds = [f"{step.seconds(name):.1f} s" for step in (plan, connect, again)]
-        yield form.format(name, _cluster(connect, name).get("id", ""), _agent(connect, name), done, *seconds)
+        seconds = [f"{step.seconds(name):.1f} s" for step in story.steps.values()]
+        said = [_said(story.again, name, key) for key in ("id", "agent_status", "status")]
+        yield form.format(name, *said, *seconds)
+    yield ""
+    form = "{:13} {:11} {:24} {:14} {}"
+    yield form.format("cluster", "components", "done", "access", "CAST AI's identity")
+    for name in names:
+        yield form.format(name, *_onboarded(name, story))
+
+
+def _onboarded(name: str, story: Story) -> Iterator[str]:
+    releases = [
+        item.get("release") or {} for loop in story.onboard.run.of("castai_release", name) for item in loop["results"]
+    ]
+    yield f"{sum(release.get('status') == 'deployed' for release in releases)} of {len(releases)}"
+    done = len(story.connect.run.actions(name)) + len(story.onboard.run.actions(name))
+    yield f"{done} actions, then {len(story.again.run.actions(name)) or 'none'}"
+    prepared = next(iter(story.onboard.run.of("castai_iam_eks", name)), {})
+    yield (prepared.get("access") or {}).get("way", "")
+    yield (prepared.get("identity_arn") or "").rpartition(":")[2].replace("/", " ", 1)
 
 
 def _say(title: str) -> None:

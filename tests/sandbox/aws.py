@@ -29,7 +29,7 @@ from flask import Flask
 from moto.core.utils import get_service_model
 from moto.ec2.models import ec2_backends
 from moto.eks.models import eks_backends
-from moto.iam.models import AccessKeyLastUsed
+from moto.iam.models import AccessKeyLastUsed, Role
 from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.test import run_wsgi_app
 
@@ -239,6 +239,19 @@ class Aws:
             if policy is not None:
                 self._accounts.control_policies[account] = policy
 
+    def instance_session(self, account: str, role: str) -> tuple[str, str, str]:
+        """What an instance that runs with the role gets: access key id, secret, session token.
+
+        Raises ValueError where the role's trust policy does not let EC2 in, as EC2 then has none to give.
+        """
+        with self._lock:
+            held = self._accounts.named(account, "role", role)
+            if not isinstance(held, Role) or '"ec2.amazonaws.com' not in held.assume_role_policy_document:
+                raise ValueError(f"account {account} has no role {role} that trusts EC2")
+            sts = self._accounts.sts(account)
+            made = sts.assume_role(sts.region_name, "i-0123456789abcdef0", held.arn, "", 3600, "")
+            return made.access_key_id, made.secret_access_key, made.session_token
+
     def set_visibility(self, uses: int = 0, seconds: float = 0.0) -> None:
         """Hide what is made in IAM from now on: from the first `uses` calls of each operation that name it, or for so
         many virtual seconds. Neither: hide nothing."""
@@ -265,6 +278,7 @@ class Aws:
             "put_user_boundary": self.put_user_boundary,
             "put_control_policy": self.put_control_policy,
             "put_role": self.put_role,
+            "instance_session": self.instance_session,
             "set_cluster": self.set_cluster,
             "visibility": self.set_visibility,
         }

@@ -268,7 +268,7 @@ def kubernetes_user(cluster: EksCluster, arn: str, aws_auth: Mapping[str, Any] |
     """Who `arn` is in the cluster: by access entry first, then by aws-auth, each where the mode has it; None: nobody.
 
     aws_auth: the `data` of ConfigMap kube-system/aws-auth, None when it does not exist. A session's name is always
-    "session" here, since `arn` does not carry it.
+    "session" here, since `arn` does not carry it, and its instance always the first of the cluster's region.
     """
     mode = cluster.access_config["authenticationMode"]
     if mode == "CONFIG_MAP" and arn == cluster.created_by:
@@ -283,7 +283,11 @@ def kubernetes_user(cluster: EksCluster, arn: str, aws_auth: Mapping[str, Any] |
         found = KubernetesUser(entry["username"], tuple(groups))
     elif mode != "API" and aws_auth is not None:
         found = _by_aws_auth(arn, aws_auth)
-    return found and found._replace(username=found.username.replace("{{SessionName}}", "session"))
+    if found is None:
+        return None
+    host = f"ip-10-0-0-1.{cluster.arn.split(':')[3]}.compute.internal"
+    username = found.username.replace("{{SessionName}}", "session").replace("{{EC2PrivateDNSName}}", host)
+    return found._replace(username=username)
 
 
 def _by_aws_auth(arn: str, aws_auth: Mapping[str, Any]) -> KubernetesUser | None:

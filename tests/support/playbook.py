@@ -62,12 +62,13 @@ class Run:
         ]
 
     def actions(self, host: str = "") -> list[str]:
-        """What all tasks did, or in check mode would do, in order."""
+        """What all tasks, and the items of their loops, did, or in check mode would do, in order."""
         return [
             action
             for task in self.tasks
             if host in ("", task.host)
-            for action in task.result.get("actions", task.result.get("applied", ()))
+            for result in (task.result, *task.result.get("results", ()))
+            for action in result.get("actions", result.get("applied", ()))
         ]
 
     @property

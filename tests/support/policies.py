@@ -34,11 +34,11 @@ PLACE = Scope("aws", "111122223333", "eu-central-1", "shop-prod")
 KINDS = (("connect", ROLE), ("onboard", ROLE), ("onboard", USER), ("remove", ROLE), ("remove", USER))
 
 PURPOSES = {
-    READ: "all: looking",
-    CREATE: "onboarding: what is absent",
-    CHANGE: "onboarding: what an earlier run or another tool made",
+    READ: "looking",
+    CREATE: "making what is absent",
+    CHANGE: "changing what an earlier run or another tool left",
     REMOVE: "the way back",
-    ASK: "onboarding: telling beforehand what is missing",
+    ASK: "telling beforehand what is missing",
 }
 
 

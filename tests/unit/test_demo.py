@@ -10,41 +10,50 @@ from typing import Any
 
 import pytest
 
-from tests.demo import Step, problems
+from tests.demo import Step, Story, problems
 from tests.sandbox.client import Seen
 from tests.support.playbook import Run, TaskResult
 
 WRITE = Seen(1, 0, 1, "kubernetes", "create secrets", "prod/castai-agent/castai-credentials", True, "", "prod", 201, "")
 
 
-def step(agent_status: str = "online", changed: int = 0, status: int = 0) -> Step:
-    result = {"cluster": {"id": "1", "agent_status": agent_status}}
+def step(agent_status: str = "online", status: str = "ready", changed: int = 0, ended: int = 0, did: str = "") -> Step:
+    result = {"cluster": {"id": "1", "agent_status": agent_status, "status": status}, "actions": [did] if did else []}
     task = TaskResult("prod", "Wait", "castai.onboarding.castai_cluster", "ok", result, 0, 1)
-    return Step(Run(status, "", (task,), {"prod": {"changed": changed}}, 1), ())
+    return Step(Run(ended, "", (task,), {"prod": {"changed": changed}}, 1), ())
 
 
-GOOD: dict[str, Step] = {"plan": step(changed=2), "connect": step(changed=2), "again": step()}
+GOOD = Story(
+    connect_plan=step(changed=2),
+    connect=step(changed=2),
+    onboard_plan=step(changed=3, did="create role r"),
+    onboard=step(changed=3, did="create role r"),
+    again=step(),
+)
 
 
 def test_nothing_is_wrong_with_a_good_run() -> None:
-    assert problems(["prod"], **GOOD) == []
+    assert problems(["prod"], GOOD) == []
 
 
 @pytest.mark.parametrize(
     ("differing", "problem"),
     [
-        ({"plan": step(status=2)}, "the plan ended with 2"),
-        ({"again": step(status=4)}, "the second run ended with 4"),
+        ({"connect_plan": step(ended=2)}, "the plan to connect ended with 2"),
+        ({"again": step(ended=4)}, "the last run ended with 4"),
         (
-            {"plan": replace(step(), writes=[WRITE])},
-            "the plan wrote: create secrets prod/castai-agent/castai-credentials",
+            {"connect_plan": replace(step(), writes=[WRITE])},
+            "the plan to connect wrote: create secrets prod/castai-agent/castai-credentials",
         ),
+        ({"onboard_plan": replace(GOOD.onboard_plan, writes=[WRITE])}, "the plan to onboard wrote: create secrets "),
+        ({"onboard_plan": step(did="create role s")}, "onboarding prod was not as planned"),
         ({"connect": step("non-responding")}, "the agent of prod is non-responding"),
         ({"connect": Step(Run(0, "", (), {}, 1), ())}, "the agent of prod is unknown"),
-        ({"again": step(changed=1)}, "the second run changed prod"),
-        ({"again": replace(step(), writes=[WRITE])}, "the second run wrote: create secrets prod/castai-agent/castai-"),
+        ({"onboard": step(status="connecting", did="create role r")}, "prod is connecting"),
+        ({"again": step(changed=1)}, "the last run changed prod"),
+        ({"again": replace(step(), writes=[WRITE])}, "the last run wrote: create secrets prod/castai-agent/castai-"),
     ],
 )
 def test_whatever_is_wrong_is_said(differing: dict[str, Any], problem: str) -> None:
-    (said,) = problems(["prod"], **{**GOOD, **differing})
+    (said,) = problems(["prod"], replace(GOOD, **differing))
     assert said.startswith(problem)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import shlex
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.sandbox.build import binaries
 from tests.sandbox.client import Seen, World
+from tests.sandbox.normal import difference
 from tests.support.clusters import inventory
 from tests.support.playbook import PYTHON, SYSTEM_PATH, Run, Running, local_play, start_playbook
 
@@ -24,6 +26,7 @@ ROLE_IN_MODULES = [
 
 UNKNOWN = "(known after apply)"
 WAIT = 60
+REST = 30  # seconds in which controllers and the agent must have come to rest
 
 # What Helm was started with, for the search for secrets: `set` shows all variables of the shell, so the environment.
 _HELM = """#!/bin/sh
@@ -104,3 +107,14 @@ def changed_nothing(run: Run) -> Run:
 def writes(world: World, since: int = 0) -> list[Seen]:
     """What the operator's credentials wrote, by all journals."""
     return world.journal(since=since, writes=True)
+
+
+def at_rest(world: World) -> Any:
+    """The state once the agent has noted its cluster and nothing changes for longer than the agent's interval."""
+    deadline, state = time.monotonic() + REST, None
+    while time.monotonic() < deadline:
+        before, state = state, world.state(normal=True)
+        if state == before and "ConfigMap castai-agent/castai-agent-metadata" in state["kubernetes"]["prod"]:
+            return state
+        time.sleep(1.5)
+    raise AssertionError(f"the world does not come to rest: {difference(before, state)}")

@@ -15,11 +15,10 @@ import pytest
 from tests.sandbox.client import World
 from tests.sandbox.normal import difference
 
-from .connecting import Operator, succeeded, writes
+from .connecting import REST, Operator, at_rest, succeeded, writes
 
 NAMESPACE = "/api/v1/namespaces/castai-agent"
 RECORD = "prod/castai-agent/sh.helm.release.v1.castai-agent.v1"
-REST = 30  # seconds in which controllers and the agent must have come to rest
 
 OUR_WRITES = (
     ("castai", "RegisterCluster", ".*"),
@@ -44,17 +43,6 @@ def undisturbed(session_world: World, tmp_path_factory: pytest.TempPathFactory) 
     session_world.reset()
     succeeded(Operator(session_world, tmp_path_factory.mktemp("undisturbed")).connect())
     return Undisturbed(at_rest(session_world), [(call.operation, call.resource) for call in writes(session_world)])
-
-
-def at_rest(world: World) -> Any:
-    """The state once the agent has noted its cluster and nothing changes for longer than the agent's interval."""
-    deadline, state = time.monotonic() + REST, None
-    while time.monotonic() < deadline:
-        before, state = state, world.state(normal=True)
-        if state == before and "ConfigMap castai-agent/castai-agent-metadata" in state["kubernetes"]["prod"]:
-            return state
-        time.sleep(1.5)
-    raise AssertionError(f"the world does not come to rest: {difference(before, state)}")
 
 
 def assert_same_end(world: World, undisturbed: Undisturbed) -> None:

@@ -8,134 +8,40 @@ All secrets of the world have a text in common; the runs get theirs from one fil
 
 from __future__ import annotations
 
-import base64
-import gzip
-import json
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from tests.sandbox.client import World
-from tests.support.playbook import Run
 
+from .careful import Careful, holds_secret, nowhere_in
 from .connecting import PLAYBOOK, ROLE_IN_MODULES, Operator, succeeded
 
 HOSTS = ("prod", "other")
-KEYS = ("CASTAI_API_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-SECRETS = ("CANARY", "k8s-aws-v1.")
-
-
-def _forms(secret: str) -> Iterator[bytes]:
-    """A secret as it is, and in base64 wherever it stands in the text that was encoded."""
-    yield secret.encode()
-    for offset in range(3):
-        encoded = base64.b64encode(b"\0" * offset + secret.encode())
-        whole = (offset + len(secret)) * 8 // 6
-        yield encoded[(offset * 8 + 5) // 6 : whole]
-
-
-FORMS = tuple(form for secret in SECRETS for form in _forms(secret))
-
-
-def holds_secret(content: bytes) -> bool:
-    return any(form in content for form in FORMS)
-
-
-class Watch(threading.Thread):
-    """Looks at arguments and environment of a run's processes for as long as it goes on."""
-
-    def __init__(self, run: str) -> None:
-        super().__init__(daemon=True)
-        self._mark = f"CASTAI_SANDBOX_RUN={run}".encode()
-        self._over = threading.Event()
-        self.seen: set[str] = set()
-        self.leaks: set[str] = set()
-
-    def run(self) -> None:
-        foreign: set[str] = set()
-        while not self._over.wait(0.05):
-            for pid in {path.name for path in Path("/proc").glob("[1-9]*")} - foreign:
-                try:
-                    arguments, environment = (Path("/proc", pid, name).read_bytes() for name in ("cmdline", "environ"))
-                except OSError:
-                    continue
-                if self._mark not in environment:
-                    foreign.add(pid)
-                    continue
-                program = arguments.replace(b"\0", b" ").decode(errors="replace")
-                self.seen.add(program)
-                if holds_secret(arguments) or holds_secret(environment):
-                    self.leaks.add(program)
-
-    def end(self) -> None:
-        self._over.set()
-        self.join()
-
-
-class Careful:
-    """An operator whose keys are in a vars file alone, and who looks after each run whether they are anywhere else."""
-
-    def __init__(self, operator: Operator, playbook: str | Sequence[Mapping[str, Any]]) -> None:
-        self.operator = operator
-        self.playbook = playbook
-        keys = {name: operator.environment.pop(name) for name in KEYS}
-        self.vars_file = operator.folder.parent / f"{operator.folder.name}-keys.yml"
-        self.vars_file.touch(mode=0o600)
-        named = ("castai_api_key", "castai_aws_access_key", "castai_aws_secret_key")
-        self.vars_file.write_text(json.dumps(dict(zip(named, keys.values(), strict=True))), encoding="utf-8")
-
-    def connect(self, *arguments: str) -> Run:
-        running = self.operator.start(
-            "-vvvvv", "--diff", "-e", f"@{self.vars_file}", *arguments, hosts=HOSTS, playbook=self.playbook
-        )
-        watch = Watch(running.name)
-        watch.start()
-        run = running.wait()
-        watch.end()
-        assert any(" playbook " in program for program in watch.seen)
-        assert not watch.leaks
-        assert not holds_secret(run.output.encode()), "in the output"
-        left = [path for path in self.operator.folder.rglob("*") if path.is_file() and holds_secret(path.read_bytes())]
-        assert not left
-        return run
 
 
 def fails(operation: str, resource: str, status: int, code: str) -> dict[str, Any]:
     return {"operation": operation, "resource": resource, "fail": {"status": status, "code": code}}
 
 
-def release_record(secret: Mapping[str, Any]) -> bytes:
-    return gzip.decompress(base64.b64decode(base64.b64decode(secret["data"]["release"])))
-
-
 @pytest.mark.parametrize("playbook", [PLAYBOOK, ROLE_IN_MODULES], ids=["in the controller", "as modules"])
 def test_no_secret_is_anywhere_but_in_its_secret(
     world: World, operator: Operator, playbook: str | Sequence[Mapping[str, Any]]
 ) -> None:
-    careful = Careful(operator, playbook)
+    careful = Careful(operator, HOSTS, playbook)
     world.fault(fails("eks:DescribeCluster", "prod", 403, "AccessDeniedException"))
-    assert careful.connect("--check").failures.keys() == {"prod"}
+    assert careful.run("--check").failures.keys() == {"prod"}
     world.fault(
         fails("create secrets", "prod/castai-agent/castai-credentials", 403, "Forbidden"),
         fails("create deployments", "other/.*", 403, "Forbidden"),
     )
-    assert careful.connect().failures.keys() == {"prod", "other"}
+    assert careful.run().failures.keys() == {"prod", "other"}
     world.fault()
-    run = succeeded(careful.connect())
+    run = succeeded(careful.run())
     world.control("castai", "revoke_token", cluster_id=run.of("castai_cluster", "prod")[-1]["cluster_id"])
-    succeeded(careful.connect())
-
-    for objects in world.state()["kubernetes"].values():
-        for label, item in objects.items():
-            if item.get("type") == "helm.sh/release.v1":
-                assert not holds_secret(release_record(item)), label
-            elif holds_secret(json.dumps(item).encode()):
-                assert label == "Secret castai-agent/castai-credentials"
-    for log in world.folder.rglob("audit.log"):
-        assert not holds_secret(log.read_bytes())
+    succeeded(careful.run())
+    nowhere_in(world)
 
 
 def test_helm_gets_no_exported_secret(operator: Operator) -> None:

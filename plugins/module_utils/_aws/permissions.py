@@ -71,9 +71,6 @@ _RESOURCES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-_CLUSTER_ADMIN = "arn:{partition}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
-
-
 @dataclass(frozen=True)
 class Scope:
     """Where a run works. Fields may be placeholders, but for the path."""

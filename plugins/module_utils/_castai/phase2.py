@@ -59,9 +59,10 @@ class Onboarding:
 
 
 def questions(wanted: Onboarding, eks: EksCluster, record: Cluster | None) -> tuple[Question, ...]:
-    """What AWS is asked. A cluster of which CAST AI has credentials may need nothing but a look."""
-    done = record is not None and bool(record.credentials_id)
-    needed = (permissions.READ,) if done else (permissions.READ, permissions.CREATE)
+    """What AWS is asked. Nothing for a cluster of which CAST AI has credentials: a run may need little there."""
+    if record and record.credentials_id:
+        return ()
+    needed = (permissions.READ, permissions.CREATE)
     ways = frozenset() if eks.access_entries else frozenset({permissions.ACCESS, permissions.USER_ACCESS})
     scope = Scope(eks.arn.split(":")[1], eks.account_id, eks.region, eks.name, wanted.path)
     cluster_id = record.id if record else "0" * 8

@@ -37,6 +37,8 @@ OLDEST_KUBERNETES = (1, 21)
 AGENT_METADATA = "castai-agent-metadata"
 """ConfigMap that a reporting agent writes, with the cluster's id as CLUSTER_ID."""
 
+WORKLOAD_AUTOSCALER = "castai-workload-autoscaler"
+
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
         **castai_options(),
@@ -213,8 +215,8 @@ def _rights(
 ) -> Rights | None:
     if wanted.onboarding is None or not isinstance(eks, EksCluster) or not caller or isinstance(caller, Problem):
         return None
-    record = _record(records, eks, wanted)
-    return simulate(gateway.way.cloud(), caller, phase2.questions(wanted.onboarding, eks, record))
+    asked = phase2.questions(wanted.onboarding, eks, _record(records, eks, wanted))
+    return simulate(gateway.way.cloud(), caller, asked) if asked else None
 
 
 def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
@@ -360,8 +362,8 @@ def _not_checked(current: Current) -> Iterable[str]:
         yield f"Kinds of nodes: {current.nodes.sentence}"
     if isinstance(current.rights, Problem):
         yield f"AWS permissions: {current.rights.sentence}"
-    elif current.rights and current.rights.not_checked:
-        yield current.rights.not_checked
+    elif current.rights:
+        yield from current.rights.not_checked
 
 
 def _attempt(read: Callable[[], Any]) -> Callable[[], Any]:
@@ -384,7 +386,9 @@ def _missing(kubernetes: Kubernetes, wanted: Desired, eks: EksCluster | None) ->
     if wanted.onboarding is None:
         return missing_in_cluster(kubernetes, wanted.namespace, rights.CONNECT, rights.CONNECT_SYSTEM)
     of_system = () if eks and eks.access_entries else rights.ONBOARD_SYSTEM
-    return missing_in_cluster(kubernetes, wanted.namespace, rights.ONBOARD, of_system)
+    more = any(chart.release == WORKLOAD_AUTOSCALER for chart in wanted.charts)
+    rows = (*rights.ONBOARD, *(rights.WORKLOAD_AUTOSCALER if more else ()))
+    return missing_in_cluster(kubernetes, wanted.namespace, rows, of_system)
 
 
 def _record(records: tuple[Cluster, ...] | Problem, eks: EksCluster, wanted: Desired) -> Cluster | None:

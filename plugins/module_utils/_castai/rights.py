@@ -17,13 +17,22 @@ from .._engine import CallFailed, gather
 from .._k8s.gateway import Kubernetes
 
 _WRITE = ("get", "create", "patch", "delete")
-_OF_CLUSTER = frozenset({"namespaces", "clusterroles", "clusterrolebindings", "mutatingwebhookconfigurations"})
+OF_CLUSTER = frozenset(
+    {
+        "namespaces",
+        "clusterroles",
+        "clusterrolebindings",
+        "customresourcedefinitions",
+        "mutatingwebhookconfigurations",
+    }
+)
 _RBAC = "rbac.authorization.k8s.io"
 
 Rows = tuple[tuple[str, str, tuple[str, ...]], ...]
 """API group, resource and verbs."""
 
-RELEASES: Rows = (
+CONNECT: Rows = (
+    ("", "namespaces", ("get", "create")),
     ("", "secrets", ("get", "list", "create", "update", "patch", "delete")),
     ("", "configmaps", _WRITE),
     ("", "serviceaccounts", _WRITE),
@@ -35,19 +44,19 @@ RELEASES: Rows = (
     (_RBAC, "roles", (*_WRITE, "bind", "escalate")),
     (_RBAC, "rolebindings", _WRITE),
 )
-"""What every release of CAST AI's needs."""
-
-CONNECT: Rows = (("", "namespaces", ("get", "create")), *RELEASES)
 CONNECT_SYSTEM: Rows = ((_RBAC, "roles", (*_WRITE, "bind", "escalate")), (_RBAC, "rolebindings", _WRITE))
 """In namespace kube-system: the agent reads a ConfigMap there."""
 
 ONBOARD: Rows = (
-    *RELEASES,
+    *CONNECT,
     ("", "services", _WRITE),
     ("apps", "daemonsets", _WRITE),
-    ("batch", "jobs", _WRITE),
+    ("batch", "jobs", (*_WRITE, "list", "watch")),
     ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", _WRITE),
 )
+WORKLOAD_AUTOSCALER: Rows = (("apiextensions.k8s.io", "customresourcedefinitions", _WRITE),)
+"""What its chart needs beside that."""
+
 ONBOARD_SYSTEM: Rows = (("", "configmaps", ("get", "create", "patch")),)
 """In namespace kube-system: aws-auth, where the cluster has no access entries."""
 
@@ -56,7 +65,7 @@ SYSTEM = "kube-system"
 
 def missing_in_cluster(kubernetes: Kubernetes, namespace: str, rows: Rows, of_system: Rows) -> tuple[str, ...]:
     """What the API server does not allow, as "verb resource.group"."""
-    places = [(row, "" if row[1] in _OF_CLUSTER else namespace) for row in rows]
+    places = [(row, "" if row[1] in OF_CLUSTER else namespace) for row in rows]
     reviews = {
         f"{verb} {resource}{'.' + group if group else ''}{' in ' + SYSTEM if place == SYSTEM else ''}": partial(
             kubernetes.can, verb, group, resource, place
@@ -80,38 +89,51 @@ class Lack:
 
 @dataclass(frozen=True)
 class Rights:
-    """What a simulation says of the caller. not_checked: why there is none, or what it could not tell."""
+    """What a simulation says of the caller. not_checked: what it could not tell, and why, in sentences."""
 
     caller: str
     lacks: tuple[Lack, ...] = ()
-    not_checked: str = ""
+    not_checked: tuple[str, ...] = ()
 
 
 def simulate(aws: Aws, caller: str, questions: Collection[Question]) -> Rights:
     """Round 1: whose the session is. Round 2: every question."""
-    try:
-        source, why = _entity(aws, caller)
-        if not source:
-            return Rights(caller, not_checked=why)
-        asked = {str(number): one for number, one in enumerate(questions)}
-        answers = gather(
-            **{
-                number: partial(aws.simulate, source, one.actions, one.resource, one.context)
-                for number, one in asked.items()
-            }
-        )
-    except CallFailed as failure:
-        return Rights(caller, not_checked=f"AWS permissions: {failure}")
-    refused = [(asked[number], verdict) for number in asked for verdict in answers[number] if not verdict.allowed]
-    unsure = sorted({verdict.action for _question, verdict in refused if verdict.unknown})
-    keys = sorted({key for _question, verdict in refused for key in verdict.unknown})
+    source, why = _entity(aws, caller)
+    if not source:
+        return Rights(caller, not_checked=(why,))
+    asked = {str(number): one for number, one in enumerate(questions)}
+    answers = gather(**{number: partial(_answer, aws, source, one) for number, one in asked.items()})
+    failed = dict.fromkeys(f"AWS permissions: {answer}" for answer in answers.values() if isinstance(answer, str))
+    refused = [
+        (asked[number], verdict)
+        for number, answer in answers.items()
+        if not isinstance(answer, str)
+        for verdict in answer
+        if not verdict.allowed
+    ]
+    unsure = [verdict for _question, verdict in refused if verdict.unknown]
     return Rights(
         source,
         tuple(_lack(question, verdict) for question, verdict in refused if not verdict.unknown),
-        f"AWS permissions {', '.join(unsure)}: they depend on {', '.join(keys)}, which a simulation does not know."
-        if unsure
-        else "",
+        (*failed, *_unsure(unsure)),
     )
+
+
+def _answer(aws: Aws, source: str, question: Question) -> tuple[Verdict, ...] | str:
+    """Verdicts, or why there are none."""
+    try:
+        return aws.simulate(source, question.actions, question.resource, question.context)
+    except CallFailed as failure:
+        return str(failure)
+
+
+def _unsure(verdicts: Collection[Verdict]) -> Iterator[str]:
+    if verdicts:
+        actions = sorted({verdict.action for verdict in verdicts})
+        keys = sorted({key for verdict in verdicts for key in verdict.unknown})
+        yield (
+            f"AWS permissions {', '.join(actions)}: they depend on {', '.join(keys)}, which a simulation does not know."
+        )
 
 
 def _entity(aws: Aws, caller: str) -> tuple[str, str]:
@@ -167,6 +189,6 @@ def warnings(rights: Rights) -> Iterator[str]:
     lacks = [lack for lack in rights.lacks if not lack.needed]
     if lacks:
         yield (
-            f"{rights.caller} lacks AWS permissions that a run may need: {told(lacks)}. It needs them where something"
-            " is absent, or is not as it should be."
+            f"{rights.caller} lacks AWS permissions that a run may need: {told(lacks)}. It needs them where an earlier"
+            " run or another tool left something that is not as it should be."
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,8 +20,10 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.reads impor
 from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway import CastAi, Rejected
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Result, reconcile
 from ansible_collections.castai.onboarding.plugins.module_utils._names import RESTRICTED_POLICY, TAG_CLUSTER
+from tests.sandbox.aws import READS
 from tests.sandbox.aws import Aws as Cloud
 from tests.sandbox.castai import CastAi as Api
+from tests.sandbox.normal import normalise
 from tests.sandbox.wire import Request
 
 from .aws_client import HOME, OPERATOR, Clock, allow, cluster, operator, session, trust
@@ -43,6 +45,10 @@ PARAMETERS = {
 }
 
 
+class Ended(BaseException):
+    """Stands for a signal: nothing in the modules catches it."""
+
+
 class NoAgent:
     def __init__(self, *_: Any) -> None: ...
 
@@ -55,6 +61,7 @@ class Direct(CastAi):
     def __init__(self, api: Api) -> None:
         super().__init__("https://api.cast.ai", "key", sleep=lambda _seconds: None)
         self._api = api
+        self.wrote: Callable[[], None] = lambda: None
 
     def _call(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         data = b"" if method == "GET" else json.dumps(body or {}).encode()
@@ -64,6 +71,8 @@ class Direct(CastAi):
         if answer.status >= 400:
             objections = found.get("fieldViolations") or [{}]
             raise Rejected(purpose, answer.status, found["message"], objections[0].get("field", ""))
+        if method != "GET":
+            self.wrote()
         return found
 
 
@@ -114,6 +123,29 @@ class World:
         )
         parameters = {**PARAMETERS, "name": name, "cluster_id": self.ids[name], **changes}
         return reconcile(subject, parameters, check, lambda line: None)
+
+    def run_until(self, last: int, mode: str, **changes: Any) -> bool:
+        """Run, and end the run when so many of its writes have taken effect; whether there were so many."""
+        writes = itertools.count(1)
+
+        def wrote(model: Any = None, **_others: Any) -> None:
+            if (model is None or READS.match(model.name) is None) and next(writes) == last:
+                raise Ended
+
+        self.aws, self.castai.wrote = self.gateway(self.administrator), wrote
+        for client in self.aws._clients.values():
+            client.meta.events.register("after-call", wrote)
+        try:
+            self.run(mode, **changes)
+        except Ended:
+            return True
+        finally:
+            self.aws, self.castai.wrote = self.gateway(self.administrator), lambda: None
+        return False
+
+    def state(self) -> Any:
+        """All that there is, after the published normalisation."""
+        return normalise({"aws": self.cloud.state(), "castai": self.api.state()})
 
     @property
     def iam(self) -> Any:

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused, Stopped
+from tests.sandbox.normal import difference
 from tests.unit.sandbox.aws_client import HOME
 from tests.unit.sandbox.eks_account import CLUSTERS, World, sentences, world
 
@@ -55,6 +57,20 @@ def test_a_run_that_was_ended_anywhere_is_taken_up_where_it_ended(world: World, 
     done = [sentences(world.run("API_AND_CONFIG_MAP", ended_after=1, **options)) for _write in whole]
     assert done == [[sentence] for sentence in whole]
     assert sentences(world.run("API_AND_CONFIG_MAP", **options)) == []
+
+
+@pytest.mark.parametrize("identity", ["role", "user"])
+def test_ended_after_each_write_in_turn_a_rerun_ends_in_the_same_state(world: World, identity: str) -> None:
+    world.run("API", identity=identity)
+    undisturbed = world.state()
+    for last in itertools.count(1):
+        world.reset()
+        if not world.run_until(last, "API", identity=identity):
+            break
+        world.run("API", identity=identity)
+        assert difference(undisturbed, world.state()) == "", last
+        assert sentences(world.run("API", identity=identity)) == []
+    assert last > 15
 
 
 def no_answer(*_arguments: str) -> None:

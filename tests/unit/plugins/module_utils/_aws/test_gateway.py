@@ -116,6 +116,14 @@ def test_describe_cluster_tells_what_decisions_need(world: World) -> None:
     assert found.vpc_id.startswith("vpc-")
 
 
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_cluster_tells_whether_auto_mode_is_on(world: World, enabled: bool) -> None:
+    world.cloud.set_cluster(HOME, REGION, "prod", compute_config={"enabled": enabled, "nodePools": ["general-purpose"]})
+    found = connect().describe_cluster("prod")
+    assert found is not None
+    assert found.auto_mode is enabled
+
+
 def test_a_cluster_that_is_not_there_is_none(world: World) -> None:
     assert connect().describe_cluster("nowhere") is None
     assert connect(region="us-east-1").describe_cluster("prod") is None

@@ -234,7 +234,7 @@ def test_a_run_that_connects_first_need_not_be_connected_yet(name: str) -> None:
 
 def test_what_could_not_be_found_out_is_no_finding_but_told() -> None:
     wanted = preflight.desired({**PARAMETERS, "onboard": ONBOARD})
-    unread = replace(GOOD, nodes=Problem("No nodes for you."), rights=Rights("", not_checked="Nobody may simulate."))
+    unread = replace(GOOD, nodes=Problem("No nodes for you."), rights=Rights("", not_checked=("Nobody may simulate.",)))
     assert list(findings_of(unread, wanted)) == []
     assert view(unread, wanted, {})["not_checked"] == ["Kinds of nodes: No nodes for you.", "Nobody may simulate."]
     unasked = replace(GOOD, rights=Problem("STS is away."))

@@ -7,13 +7,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Aws
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.permissions import Question
-from ansible_collections.castai.onboarding.plugins.module_utils._castai.rights import Lack, Rights, simulate
+from ansible_collections.castai.onboarding.plugins.module_utils._castai.rights import (
+    CONNECT,
+    CONNECT_SYSTEM,
+    ONBOARD,
+    WORKLOAD_AUTOSCALER,
+    Lack,
+    Rights,
+    missing_in_cluster,
+    simulate,
+)
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed
 from tests.sandbox.aws import ADMINISTRATOR
 from tests.sandbox.aws import Aws as Cloud
 from tests.unit.sandbox.aws_client import HOME, OPERATOR, PROD, Clock, allow, operator, session, trust
@@ -22,6 +33,37 @@ ROLE = f"arn:aws:iam::{HOME}:role/cast-a"
 ASKED = Question(("iam:CreateRole", "iam:GetRole"), frozenset({"iam:CreateRole"}), ROLE, {"iam:PolicyARN": "arn:p"})
 NO_CREATE = Lack("iam:CreateRole", ROLE, "", True)
 MAY_LOOK = ("iam:GetRole", "iam:SimulatePrincipalPolicy")
+
+
+class Reviews:
+    """An API server that allows only what is in a list: verb, group, resource, namespace."""
+
+    def __init__(self, *allowed: tuple[str, str, str, str]) -> None:
+        self.allowed = allowed
+        self.asked: list[tuple[str, str, str, str]] = []
+
+    def can(self, *access: str) -> bool:
+        self.asked.append(access)  # type: ignore[arg-type]
+        return access in self.allowed
+
+
+def test_every_verb_is_asked_for_where_it_is_needed() -> None:
+    reviews: Any = Reviews(
+        ("get", "", "namespaces", ""), ("create", "rbac.authorization.k8s.io", "roles", "kube-system")
+    )
+    missing = missing_in_cluster(reviews, "castai", CONNECT, CONNECT_SYSTEM)
+    assert len(missing) == len(reviews.asked) - 2
+    assert {"create namespaces", "create secrets", "create roles.rbac.authorization.k8s.io"} <= set(missing)
+    assert "create roles.rbac.authorization.k8s.io in kube-system" not in missing
+    assert ("create", "", "secrets", "castai") in reviews.asked
+    assert ("escalate", "rbac.authorization.k8s.io", "clusterroles", "") in reviews.asked
+
+
+def test_the_workload_autoscaler_brings_its_own_kinds() -> None:
+    reviews: Any = Reviews()
+    missing_in_cluster(reviews, "castai", (*ONBOARD, *WORKLOAD_AUTOSCALER), ())
+    assert ("create", "apiextensions.k8s.io", "customresourcedefinitions", "") in reviews.asked
+    assert ("watch", "batch", "jobs", "castai") in reviews.asked
 
 
 @pytest.fixture
@@ -77,20 +119,36 @@ def test_a_role_that_is_not_found_is_not_checked(cloud: Cloud) -> None:
     aws = assumed(cloud, allow("iam:SimulatePrincipalPolicy"), "/vendors/")
     found = simulate(aws, aws.caller_arn(), [ASKED])
     assert found.lacks == ()
-    assert "role/caller cannot be found" in found.not_checked
+    (sentence,) = found.not_checked
+    assert "role/caller cannot be found" in sentence
 
 
 def test_who_may_not_simulate_is_not_checked(cloud: Cloud) -> None:
-    found = asked_as_user(cloud, allow("iam:GetRole"))
+    found = asked_as_user(cloud, allow("iam:GetRole"), ASKED, replace(ASKED, resource=f"{ROLE}-another"))
     assert found.lacks == ()
-    assert "is not authorized to perform: iam:SimulatePrincipalPolicy" in found.not_checked
+    (sentence,) = found.not_checked
+    assert "is not authorized to perform: iam:SimulatePrincipalPolicy" in sentence
+
+
+def test_a_question_that_iam_does_not_take_hides_no_answer(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    aws = gateway(cloud, *cloud.add_user(HOME, "caller", allow(*MAY_LOOK)))
+    really = aws.simulate
+
+    def moody(source: str, actions: tuple[str, ...], *others: Any) -> Any:
+        if actions == ("iam:TagRole",):
+            raise CallFailed("IAM does not take this.")
+        return really(source, actions, *others)
+
+    monkeypatch.setattr(aws, "simulate", moody)
+    found = simulate(aws, aws.caller_arn(), [ASKED, replace(ASKED, actions=("iam:TagRole",))])
+    assert (found.lacks, found.not_checked) == ((NO_CREATE,), ("AWS permissions: IAM does not take this.",))
 
 
 @pytest.mark.parametrize("caller", [f"arn:aws:iam::{HOME}:root", f"arn:aws:sts::{HOME}:federated-user/somebody"])
 def test_others_than_roles_and_users_are_not_checked(cloud: Cloud, caller: str) -> None:
     aws = gateway(cloud, *cloud.add_user(HOME, "caller", ADMINISTRATOR))
     expected = f"AWS permissions: {caller} is no role or user, which alone can be simulated."
-    assert simulate(aws, caller, [ASKED]) == Rights(caller, not_checked=expected)
+    assert simulate(aws, caller, [ASKED]) == Rights(caller, not_checked=(expected,))
 
 
 def test_what_hangs_on_a_condition_that_no_simulation_knows_is_not_checked(cloud: Cloud) -> None:
@@ -100,7 +158,7 @@ def test_what_hangs_on_a_condition_that_no_simulation_knows_is_not_checked(cloud
     found = asked_as_user(cloud, policy)
     assert found.lacks == ()
     assert found.not_checked == (
-        "AWS permissions iam:CreateRole: they depend on aws:SourceVpc, which a simulation does not know."
+        "AWS permissions iam:CreateRole: they depend on aws:SourceVpc, which a simulation does not know.",
     )
 
 

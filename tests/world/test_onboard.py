@@ -1,0 +1,204 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Clusters of every authentication mode onboarded at once, with both identities of CAST AI, and taken back.
+
+All are of one account, and their names differ only after the 30 characters that names in IAM have room for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.sandbox.client import World
+from tests.sandbox.spec import HOME_ACCOUNT
+from tests.support.calls import of_task, rounds
+from tests.support.playbook import Json, Run, local_play
+
+from .connecting import UNKNOWN, changed_nothing, succeeded, writes
+from .onboarding import AWS_AUTH, ONBOARD, Onboarder, node_token, who_is
+
+MODES = {"api": "API", "both": "API_AND_CONFIG_MAP", "map": "CONFIG_MAP"}
+HOSTS = {
+    f"acme-platform-eu-production-eks-{short}-{identity}": (mode, identity)
+    for short, mode in MODES.items()
+    for identity in ("role", "user")
+}
+COMPONENTS = {
+    "castai-agent",
+    "castai-evictor",
+    "castai-kvisor",
+    "castai-pod-pinner",
+    "castai-spot-handler",
+    "cluster-controller",
+}
+SLOW = [host for host, (mode, _identity) in HOSTS.items() if mode == "API_AND_CONFIG_MAP"]
+WAY_BACK = {
+    **local_play(
+        {
+            "name": "Find the cluster",
+            "castai.onboarding.castai_cluster_info": {"name": "{{ inventory_hostname }}", "provider": "eks"},
+            "register": "found",
+        },
+        {
+            "name": "Ask which entries of aws-auth it needs",
+            "castai.onboarding.castai_iam_eks": {"hand_over": False},
+            "check_mode": True,
+            "changed_when": False,
+            "register": "planned",
+        },
+        {
+            "name": "Take the entries out of aws-auth",
+            "castai.onboarding.castai_aws_auth": {
+                "eks_cluster": "{{ inventory_hostname }}",
+                "role_arn": "{{ item.role_arn | default(omit) }}",
+                "user_arn": "{{ item.user_arn | default(omit) }}",
+                "state": "absent",
+            },
+            "loop": "{{ planned.access.aws_auth }}",
+        },
+        {"name": "Take the identity back", "castai.onboarding.castai_iam_eks": {"state": "absent"}},
+    ),
+    "module_defaults": {
+        "group/castai.onboarding.aws": {"region": "{{ castai_region }}"},
+        "castai.onboarding.castai_iam_eks": {
+            "cluster_id": "{{ found.clusters[0].id }}",
+            "identity": "{{ castai_identity }}",
+            "name": "{{ inventory_hostname }}",
+        },
+    },
+}
+LATENCY = 1000  # ms: longer than boto3 needs to make a client, so that calls of one round overlap
+
+
+class Story(NamedTuple):
+    """What was run, one after another, and what was there before."""
+
+    onboarder: Onboarder
+    aws_before: Any
+    aws_auth_before: dict[str, Any]
+    plan: Run
+    written_by_plan: list[Any]
+    run: Run
+    again: Run
+    written_again: list[Any]
+    helm_again: int
+
+    @property
+    def world(self) -> World:
+        return self.onboarder.world
+
+    def prepared(self, host: str) -> Json:
+        """The result of the identity's first task, which makes everything and hands nothing over."""
+        return self.run.of("castai_iam_eks", host)[0]
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    folder = tmp_path_factory.mktemp("onboard")
+    with World(f"onboard-{folder.parent.name.rpartition('-')[2]}-{id(folder) % 10**6}") as world:
+        world.up(*(f"{name}:eks:mode={mode}:nodes=1" for name, (mode, _identity) in HOSTS.items()))
+        onboarder = Onboarder(world, folder, **{name: identity for name, (_mode, identity) in HOSTS.items()})
+        before = world.state()["aws"], {name: world.kubernetes(name).get(AWS_AUTH) for name in HOSTS}
+        plan = succeeded(onboarder.onboard("--check", "--diff", hosts=HOSTS))
+        written_by_plan = writes(world)
+        run = succeeded(onboarder.onboard("--diff", hosts=HOSTS))
+        mark, helm = world.mark(), len(onboarder.helm_starts())
+        again = onboarder.onboard(hosts=HOSTS)
+        helm_again = len(onboarder.helm_starts()) - helm
+        yield Story(onboarder, *before, plan, written_by_plan, run, again, writes(world, mark), helm_again)
+
+
+def test_the_plan_writes_nothing(story: Story) -> None:
+    assert story.written_by_plan == []
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_the_run_does_what_the_plan_said(story: Story, host: str) -> None:
+    cluster_id = story.run.of("castai_cluster", host)[0]["cluster_id"]
+    planned, done = ([told(action, cluster_id) for action in run.actions(host)] for run in (story.plan, story.run))
+    assert planned == done
+    assert len(done) > 20
+
+
+def told(action: str, cluster_id: str) -> str:
+    """The sentence as it would read had the id been known; in names it is cut to eight characters."""
+    return action.replace(f"-{UNKNOWN}", f"-{cluster_id[:8]}").replace(UNKNOWN, cluster_id)
+
+
+def test_a_second_run_changes_nothing(story: Story) -> None:
+    changed_nothing(story.again)
+    assert (story.again.actions(), story.written_again, story.helm_again) == ([], [], 0)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_the_cluster_is_ready_with_all_components(story: Story, host: str) -> None:
+    cluster = story.again.of("castai_cluster", host)[-1]["cluster"]
+    assert (cluster["status"], cluster["agent_status"], bool(cluster["credentials_id"])) == ("ready", "online", True)
+    namespace = "/apis/apps/v1/namespaces/castai-agent"
+    kubernetes = story.world.kubernetes(host)
+    workloads = [
+        *kubernetes.items(f"{namespace}/deployments"),
+        *kubernetes.items(f"{namespace}/daemonsets"),
+    ]
+    found = {item["metadata"]["annotations"]["meta.helm.sh/release-name"] for item in workloads}
+    assert found == COMPONENTS
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_its_nodes_get_in_and_no_others(story: Story, host: str) -> None:
+    world, (mode, _identity) = story.world, HOSTS[host]
+    cluster, access = world.clusters()[host], story.prepared(host)["access"]
+    node_role = story.prepared(host)["node_role_arn"].rpartition("/")[2]
+    assert access["way"] == ("aws_auth" if mode == "CONFIG_MAP" else "access_entry")
+    assert mode in access["reason"]
+    status, user = who_is(cluster, node_token(world, cluster, node_role))
+    assert (status, user) == (201, f"system:node:ip-10-0-0-1.{cluster.region}.compute.internal")
+    trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    policy = {"Version": "2012-10-17", "Statement": [trust]}
+    world.control("aws", "put_role", account=cluster.account, name="stranger", trust=policy, policy=None)
+    assert who_is(cluster, node_token(world, cluster, "stranger"))[0] == 401
+
+
+def test_clusters_with_names_alike_share_nothing(story: Story) -> None:
+    assert len({host[:30] for host in HOSTS}) == 1
+    for kind in ("identity_arn", "node_role_arn", "instance_profile_arn", "security_group_id"):
+        assert len({story.prepared(host)[kind] for host in HOSTS}) == len(HOSTS), kind
+    ids = {story.run.of("castai_cluster", host)[0]["cluster_id"] for host in HOSTS}
+    iam = story.world.state()["aws"][HOME_ACCOUNT]["iam"]
+    for kind in ("policies", "instance_profiles"):
+        assert {held["tags"].get("cast:cluster-id") for held in iam[kind].values()} == ids, kind
+
+
+@pytest.mark.parametrize("host", SLOW)
+def test_a_module_needs_at_most_three_rounds_of_reads(story: Story, host: str) -> None:
+    world = story.world
+    world.latency(LATENCY)
+    mark = world.mark()
+    again = changed_nothing(story.onboarder.onboard(hosts=(host,), playbook=ONBOARD))
+    world.latency(0)
+    calls = world.journal(mark)
+    asked = [(task, of_task(task, calls)) for task in again.tasks]
+    assert sum(len(own) for _task, own in asked) == len(calls) > 0
+    for task, own in asked:
+        assert rounds(own) <= 3 * max(1, len(task.result.get("results", ()))), (task.task, own)
+
+
+def test_the_way_back_leaves_everything_as_it_was(story: Story) -> None:
+    """Last, as nothing is left of the others after it."""
+    world, before = story.world, story.world.mark()
+    plan = succeeded(story.onboarder.onboard("--check", hosts=HOSTS, playbook=[WAY_BACK]))
+    assert writes(world, before) == []
+    run = succeeded(story.onboarder.onboard(hosts=HOSTS, playbook=[WAY_BACK]))
+    for host in HOSTS:
+        assert plan.actions(host) == run.actions(host) != []
+        assert run.of("castai_iam_eks", host)[-1]["kept"] == []
+    changed_nothing(story.onboarder.onboard(hosts=HOSTS, playbook=[WAY_BACK]))
+    after = world.state()["aws"]
+    del after[HOME_ACCOUNT]["iam"]["roles"][f"arn:aws:iam::{HOME_ACCOUNT}:role/stranger"]
+    assert after == story.aws_before
+    for host in HOSTS:
+        assert world.kubernetes(host).get(AWS_AUTH)["data"] == story.aws_auth_before[host]["data"]

@@ -1,0 +1,80 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Onboarding that is ended again and again ends as an undisturbed one, with one access key and no secret anywhere.
+
+castai_iam_eks is ended after each of its writes in tests/unit, where that takes seconds; here it is what comes after.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.sandbox.client import World
+from tests.sandbox.normal import difference
+from tests.sandbox.spec import HOME_ACCOUNT
+
+from .careful import Careful, nowhere_in
+from .connecting import at_rest, changed_nothing, succeeded
+from .onboarding import ONBOARD, Onboarder
+
+CLUSTER = "prod"
+USER = f"cast-eks-{CLUSTER}"
+RELEASES = ("cluster-controller", "castai-spot-handler", "castai-evictor", "castai-pod-pinner", "castai-kvisor")
+
+
+def in_release(name: str) -> dict[str, Any]:
+    """Helm has written the record of its install, and none of the objects."""
+    record = f"{CLUSTER}/castai-agent/sh.helm.release.v1.{name}.v1"
+    return {"system": "kubernetes", "operation": "create secrets", "resource": record, "end": "after"}
+
+
+ENDS: tuple[dict[str, Any], ...] = (
+    {"operation": "iam:CreateUser", "end": "after"},
+    {"operation": "patch configmaps", "resource": f"{CLUSTER}/kube-system/aws-auth", "end": "after"},
+    {"operation": "patch configmaps", "resource": f"{CLUSTER}/kube-system/aws-auth", "end": "after"},
+    *map(in_release, RELEASES),
+    {"operation": "iam:CreateAccessKey", "end": "after"},
+    {"operation": "UpdateCluster", "end": "after"},
+)
+"""One after another: the second time at aws-auth is the second entry, a key without its hand-over, one not noted."""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with World(f"ended-{tmp_path_factory.getbasetemp().name}") as world:
+        yield world.up(f"{CLUSTER}:eks:mode=CONFIG_MAP:nodes=1")
+
+
+def onboarder(world: World, folder: Path) -> Onboarder:
+    world.reset()
+    found = Onboarder(world, folder, **{CLUSTER: "user"})
+    succeeded(found.connect(hosts=(CLUSTER,)))
+    return found
+
+
+def test_ended_anywhere_it_goes_on_and_leaves_one_key(world: World, tmp_path: Path) -> None:
+    undisturbed = onboarder(world, tmp_path / "undisturbed")
+    succeeded(undisturbed.onboard(hosts=(CLUSTER,), playbook=ONBOARD))
+    end = at_rest(world)
+
+    careful = Careful(onboarder(world, tmp_path / "ended"), (CLUSTER,), ONBOARD)
+    for fault in ENDS:
+        world.fault(fault)
+        run = careful.run()
+        assert (run.status, world.fired()) == (-signal.SIGKILL, [1]), (fault, run.output)
+    world.fault()
+    succeeded(careful.run())
+    assert difference(end, at_rest(world)) == ""
+    changed_nothing(careful.run())
+
+    state = world.state()
+    (user,) = (held for arn, held in state["aws"][HOME_ACCOUNT]["iam"]["users"].items() if arn.endswith(f"/{USER}"))
+    (key,) = user["access_keys"]
+    assert list(state["castai"]["access_keys"].values()) == [key["id"]]
+    nowhere_in(world)
