@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 
@@ -22,6 +23,11 @@ TAG_CLUSTER = "castai-onboarding:cluster"
 MANAGED_POLICY = "CastEKSPolicy"
 RESTRICTED_POLICY = "CastEKSRestrictedAccess"
 IPV6_POLICY = "CastEC2AssignIPv6Policy"
+
+KOPS_MANAGED_POLICY = "CastKopsPolicyV2"
+KOPS_RESTRICTED_POLICY = "CastKopsRestrictedAccess"
+KOPS_OLD_POLICY = "CastKopsPolicy"
+SPOT_LAMBDA_ROLE = "CastLambdaRoleForSpot"
 
 IAM_NAME = 64
 """Longest name of a role or user. Source: the API reference of IAM CreateRole and CreateUser."""
@@ -109,6 +115,19 @@ def eks_users(cluster: str, cluster_id: str) -> tuple[str, ...]:
     return (*_possible({plain: ""}, IAM_NAME), with_id(plain, cluster_id, IAM_NAME))
 
 
+def kops_users(cluster: str, cluster_id: str) -> tuple[str, ...]:
+    """The same for kOps, whose clusters have whole DNS names: a long one is cut, with a hash that keeps it unique."""
+    plain = fitted(f"cast-kops-{cluster}", IAM_NAME)
+    return (plain, with_id(plain, cluster_id, IAM_NAME))
+
+
+def fitted(name: str, limit: int) -> str:
+    """The name, or where it is too long its beginning and a hash of the whole."""
+    if len(name) <= limit:
+        return name
+    return f"{name[: limit - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
 def eks_node_role(cluster: str, cluster_id: str) -> str:
     """Node role and instance profile, which share the name; CAST AI finds them by it."""
     return f"cast-{cluster[:40]}-eks-{short_id(cluster_id)}"
@@ -134,7 +153,7 @@ def node_security_group(cluster: str) -> str:
 
 def cluster_policies(base: str, cluster: str, cluster_id: str) -> tuple[str, ...]:
     """Names for a cluster's own managed policy: Terraform's, then one that no other cluster can have."""
-    plain = f"{base}-{cluster}"
+    plain = fitted(f"{base}-{cluster}", POLICY_NAME)
     return (plain, with_id(plain, cluster_id, POLICY_NAME))
 
 

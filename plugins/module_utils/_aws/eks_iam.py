@@ -19,9 +19,10 @@ from .._castai.gateway import Cluster
 from .._engine import UNKNOWN, Action, Made, Refused, Subject
 from .._equal import same_policy
 from . import policies
+from .asked import check_record
 from .eks import wrong_cluster
 from .eks_nodes import access_entry, check_nodes, plan_entry, plan_nodes, remove_entry, remove_nodes
-from .eks_observed import Current, connect, observe
+from .eks_observed import Current, observe
 from .eks_wanted import OPTIONS, Desired, desired, place
 from .gateway import EksCluster, Principal
 from .identity import (
@@ -40,6 +41,7 @@ from .identity import (
 )
 from .keys import journal, plan_keys, plan_no_keys
 from .policies import Place
+from .reads import connect
 
 ROLE_DESCRIPTION = "Role to manage '{}' EKS cluster used by CAST AI"
 POLICY_DESCRIPTION = "Policy to manage EKS cluster used by CAST AI"
@@ -108,12 +110,8 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
 
 
 def _check_record(record: Cluster | None, eks: EksCluster, wanted: Desired) -> None:
-    if record is None or record.gone:
-        if wanted.present and wanted.cluster_id != UNKNOWN:
-            raise Refused(
-                f"CAST AI has no cluster {wanted.cluster_id} in the organisation of this API key: check cluster_id and"
-                " castai_api_key."
-            )
+    record = check_record(record, wanted.cluster_id, wanted.present)
+    if record is None:
         return
     known = [record.facts.get(key) for key in ("accountId", "region", "clusterName")]
     if known != [eks.account_id, eks.region, eks.name]:
@@ -121,8 +119,6 @@ def _check_record(record: Cluster | None, eks: EksCluster, wanted: Desired) -> N
             f"CAST AI's cluster {record.id} is {known[2]} of account {known[0]} in {known[1]}, not {eks.name} of"
             f" account {eks.account_id} in {eks.region}: correct cluster_id or name."
         )
-    if wanted.present and record.status == "deleting":
-        raise Refused(f"CAST AI is disconnecting cluster {record.id}: wait until that is over, then run again.")
 
 
 def _check_identity(current: Current, wanted: Desired, here: Place) -> None:

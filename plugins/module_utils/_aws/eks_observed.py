@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Callable
+from typing import Any
 
 from .. import _names as names
-from .._castai.gateway import CastAi, Cluster
-from .._engine import UNKNOWN, gather
+from .._castai.gateway import Cluster
+from .._engine import gather
 from .eks_nodes import Nodes
 from .eks_wanted import (
     Desired,
-    Parameters,
     node_role_names,
     place,
     policy_arns,
@@ -26,10 +25,11 @@ from .eks_wanted import (
     role_names,
     user_names,
 )
-from .gateway import AccessEntry, Aws, EksCluster, Policy, Principal
+from .gateway import AccessEntry, EksCluster, Policy, Principal
 from .identity import HeldPolicy, choose
 from .keys import HeldKeys
 from .policies import Document, Place
+from .reads import Systems, read
 
 
 @dataclass(frozen=True)
@@ -64,26 +64,13 @@ class Current:
     nodes: Nodes = field(default_factory=Nodes)
 
 
-@dataclass(frozen=True)
-class Systems:
-    castai: CastAi
-    aws: Aws
-
-    def close(self) -> None:
-        """Nothing is kept open between calls."""
-
-
-def connect(params: Parameters, wanted: Desired) -> Systems:
-    return Systems(CastAi(params["castai_api_url"], params["castai_api_key"], params["validate_certs"]), Aws(params))
-
-
 def observe(gateway: Systems, wanted: Desired) -> Current:
     """Round 1: EKS and CAST AI. Round 2: every object by its name. Round 3: what is in and attached to them."""
     aws, castai, user = gateway.aws, gateway.castai, wanted.user_mode
     first = gather(
         eks=partial(aws.describe_cluster, wanted.name),
-        record=_read(castai.get_cluster, wanted.cluster_id),
-        principal=_read(castai.get_principal, wanted.cluster_id, when=not user),
+        record=read(castai.get_cluster, wanted.cluster_id),
+        principal=read(castai.get_principal, wanted.cluster_id, when=not user),
     )
     eks, record = first["eks"], first["record"]
     if eks is None:
@@ -98,14 +85,14 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     }
     arns = {arn for known in sought.values() for name in known for arn in policy_arns(here, wanted, name)}
     second = gather(
-        **{f"principal {name}": _read(aws.get_user if user else aws.get_role, name) for name in principals},
-        **{f"keys {name}": _read(aws.list_keys, name, when=user) for name in principals},
-        **{f"node {name}": _read(aws.get_role, name) for name in node_roles},
-        **{f"profile {name}": _read(aws.get_profile, name) for name in profiles},
-        **{arn: _read(aws.get_policy, arn) for arn in sorted(arns)},
-        group=_read(aws.get_group, wanted.security_group_id)
+        **{f"principal {name}": read(aws.get_user if user else aws.get_role, name) for name in principals},
+        **{f"keys {name}": read(aws.list_keys, name, when=user) for name in principals},
+        **{f"node {name}": read(aws.get_role, name) for name in node_roles},
+        **{f"profile {name}": read(aws.get_profile, name) for name in profiles},
+        **{arn: read(aws.get_policy, arn) for arn in sorted(arns)},
+        group=read(aws.get_group, wanted.security_group_id)
         if wanted.security_group_id
-        else _read(aws.find_group, eks.vpc_id, names.node_security_group(wanted.name)),
+        else read(aws.find_group, eks.vpc_id, names.node_security_group(wanted.name)),
     )
 
     def chosen(kind: str, makers: Mapping[str, str]) -> tuple[str, Any]:
@@ -131,18 +118,18 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     arn = principal.arn if principal else ""
     keys = second.get(f"keys {name}") or ()
     third = gather(
-        attached=_read(aws.list_attached, kind, name, when=bool(principal)),
-        inline=_read(aws.get_inline, kind, name, names.RESTRICTED_POLICY, when=bool(principal)),
-        others=_read(aws.list_inline, kind, name, when=bool(principal) and back),
-        entry=_read(aws.get_access_entry, eks.name, arn, when=bool(arn) and user and entries),
-        access_policies=_read(aws.list_access_policies, eks.name, arn, when=bool(arn) and user and entries),
-        node_attached=_read(aws.list_attached, "role", node_name, when=bool(node)),
-        node_inline=_read(aws.list_inline, "role", node_name, when=bool(node) and back),
-        node_entry=_read(aws.get_access_entry, eks.name, node_arn, when=bool(node_arn) and entries),
+        attached=read(aws.list_attached, kind, name, when=bool(principal)),
+        inline=read(aws.get_inline, kind, name, names.RESTRICTED_POLICY, when=bool(principal)),
+        others=read(aws.list_inline, kind, name, when=bool(principal) and back),
+        entry=read(aws.get_access_entry, eks.name, arn, when=bool(arn) and user and entries),
+        access_policies=read(aws.list_access_policies, eks.name, arn, when=bool(arn) and user and entries),
+        node_attached=read(aws.list_attached, "role", node_name, when=bool(node)),
+        node_inline=read(aws.list_inline, "role", node_name, when=bool(node) and back),
+        node_entry=read(aws.get_access_entry, eks.name, node_arn, when=bool(node_arn) and entries),
         # Which of two is in use is told by nothing else, where this collection did not make them.
-        **{key.id: _read(aws.key_last_used, key.id) for key in keys if len(keys) > 1},
+        **{key.id: read(aws.key_last_used, key.id) for key in keys if len(keys) > 1},
         **{
-            f"document {kind}": _read(aws.get_policy_document, found.policy.arn, found.policy.version)
+            f"document {kind}": read(aws.get_policy_document, found.policy.arn, found.policy.version)
             for kind, found in held.items()
             if found.policy
         },
@@ -191,12 +178,3 @@ def _held_policy(
     name = choose(by_name, known, wanted.owner)
     policy = by_name[name]
     return HeldPolicy(name, policy.arn if policy else policy_arns(here, wanted, name)[0], policy)
-
-
-def _read(call: Callable[..., Any], *arguments: str, when: bool = True) -> Callable[[], Any]:
-    """A read, or none where it is not needed, or where an argument holds an id that only a run will know."""
-    return partial(call, *arguments) if when and not any(UNKNOWN in text for text in arguments) else _nothing
-
-
-def _nothing() -> None:
-    return None

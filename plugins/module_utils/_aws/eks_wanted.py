@@ -9,46 +9,28 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .. import _names as names
 from .._castai.gateway import Cluster
 from .._engine import Refused
-from .._options import AWS_RULES, aws_options, castai_options
+from .._options import AWS_RULES
+from . import asked
+from .asked import Parameters
 from .gateway import EksCluster, Making
 from .identity import Owner, short_arn
 from .policies import Document, Place
 
-Parameters = Mapping[str, Any]
-
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
-        **castai_options(),
-        **aws_options(),
-        "account_id": {"type": "str"},
-        "adopt": {"type": "bool", "default": False},
-        "cluster_id": {"type": "str", "required": True},
-        "hand_over": {"type": "bool", "default": True},
+        **asked.OPTIONS,
         "identity": {"type": "str", "choices": ["role", "user"], "default": "role"},
         "instance_profile_arn": {"type": "str"},
-        "managed_policy": {"type": "dict"},
-        "name": {"type": "str", "required": True},
         "node_policies": {"type": "list", "elements": "str", "default": []},
         "node_role_arn": {"type": "str"},
-        "path": {"type": "str", "default": "/"},
-        "permissions_boundary": {"type": "str"},
-        "policy_scope": {"type": "str", "choices": ["cluster", "account"], "default": "cluster"},
-        "prepare": {"type": "bool", "default": True},
-        "restricted_policy": {"type": "dict"},
         "role_arn": {"type": "str"},
         "security_group_id": {"type": "str"},
-        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        "tags": {"type": "dict", "default": {}},
-        "user_access": {"type": "str", "choices": ["cluster_admin", "none"], "default": "cluster_admin"},
-        "vpc_account_id": {"type": "str"},
     },
     **AWS_RULES,
 }
@@ -58,9 +40,6 @@ _BROUGHT = {
     "node_role_arn": r"arn:[^:]+:iam::\d{12}:role/\S+",
     "instance_profile_arn": r"arn:[^:]+:iam::\d{12}:instance-profile/\S+",
     "security_group_id": r"sg-\w+",
-    "permissions_boundary": r"arn:[^:]+:iam::(\d{12}|aws):policy/\S+",
-    "account_id": r"\d{12}",
-    "vpc_account_id": r"\d{12}",
 }
 
 
@@ -102,7 +81,6 @@ def desired(params: Parameters) -> Desired:
     if found:
         raise Refused(" ".join(f"{problem}." for problem in found))
     name, cluster_id = params["name"], params["cluster_id"].lower()
-    tags = {**{key: str(value) for key, value in params["tags"].items()}, **names.iam_tags(name, cluster_id)}
     return Desired(
         name=name,
         region=params["region"],
@@ -121,21 +99,14 @@ def desired(params: Parameters) -> Desired:
         restricted_policy=params.get("restricted_policy") or None,
         node_policies=tuple(params["node_policies"]),
         shared=params["policy_scope"] == "account",
-        making=Making(params["path"], params.get("permissions_boundary") or "", tags),
+        making=asked.making(params),
         user_access=params["user_access"] == "cluster_admin",
         vpc_account_id=params.get("vpc_account_id") or "",
     )
 
 
 def _problems(params: Parameters) -> list[str]:
-    found = [names.eks_cluster_problem(params["name"]), names.cluster_id_problem(params["cluster_id"])]
-    if not params.get("region"):
-        found.append("region is not set: give the AWS region of the cluster, by the option region or by AWS_REGION")
-    if not re.fullmatch(r"/([!-~]+/)?", params["path"]):
-        found.append(f"path is {params['path']!r}: give an IAM path that starts and ends with '/'")
-    for option, pattern in _BROUGHT.items():
-        if params.get(option) and not re.fullmatch(pattern, params[option]):
-            found.append(f"{option} is {params[option]!r}, which is none: correct it or leave it out")
+    found = [names.eks_cluster_problem(params["name"]), *asked.problems(params, _BROUGHT)]
     if params.get("role_arn") and params["identity"] == "user":
         found.append("role_arn goes with identity role only: leave one of them out")
     return [problem for problem in found if problem]

@@ -10,7 +10,7 @@ import base64
 import functools
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, TypeVar
@@ -344,6 +344,10 @@ class Aws:
     def tag_principal(self, kind: str, name: str, tags: Mapping[str, str]) -> None:
         _until_visible(self._of(kind, "tag_{}"), **_name(kind, name), Tags=_tag_list(tags))
 
+    @_call("take tags off {0} {1} (iam:Untag{Kind})", absent=True)
+    def untag_principal(self, kind: str, name: str, keys: Collection[str]) -> None:
+        self._of(kind, "untag_{}")(**_name(kind, name), TagKeys=sorted(keys))
+
     @_call("delete {0} {1} (iam:Delete{Kind})", absent=True)
     def delete_principal(self, kind: str, name: str) -> None:
         self._of(kind, "delete_{}")(**_name(kind, name))
@@ -381,6 +385,12 @@ class Aws:
     @_call("delete inline policy {2} of {0} {1} (iam:Delete{Kind}Policy)", absent=True)
     def delete_inline(self, kind: str, name: str, policy: str) -> None:
         self._of(kind, "delete_{}_policy")(**_name(kind, name), PolicyName=policy)
+
+    @_call("list the account's own policies (iam:ListPolicies)")
+    def list_policies(self) -> tuple[str, ...]:
+        """ARNs of the customer-managed policies, in whatever case their names were given."""
+        pages = self._client("iam").get_paginator("list_policies").paginate(Scope="Local")
+        return tuple(policy["Arn"] for page in pages for policy in page["Policies"])
 
     @_call("read policy {0} (iam:GetPolicy)", absent=True)
     def get_policy(self, arn: str) -> Policy | None:

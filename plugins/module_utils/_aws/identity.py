@@ -196,6 +196,14 @@ class TagPrincipal(OnPrincipal):
 
 
 @dataclass(frozen=True)
+class UntagPrincipal(OnPrincipal):
+    """before: the tags that are taken off; others stay."""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.aws.untag_principal(self.kind, self.name, self.before)
+
+
+@dataclass(frozen=True)
 class DeletePrincipal(OnPrincipal):
     def run(self, gateway: Gateways, made: Made) -> None:
         gateway.aws.delete_principal(self.kind, self.name)
@@ -265,7 +273,7 @@ def plan_role(held: Principal | None, name: str, trust: Document, description: s
         yield SetTrust(
             f"set the trust policy of role {name}", f"iam/role/{name}", dict(held.trust), trust, "role", name
         )
-    yield from _plan_tags(held, making.tags)
+    yield from plan_tags(held, making.tags)
 
 
 def plan_user(held: Principal | None, name: str, making: Making, journal: Mapping[str, str]) -> Iterator[Action]:
@@ -273,10 +281,10 @@ def plan_user(held: Principal | None, name: str, making: Making, journal: Mappin
     if held is None:
         yield CreateUser(f"create user {name}", f"iam/user/{name}", None, {"name": name}, name, making)
     else:
-        yield from _plan_tags(held, {**making.tags, **journal})
+        yield from plan_tags(held, {**making.tags, **journal})
 
 
-def _plan_tags(held: Principal, wanted: Mapping[str, str]) -> Iterator[Action]:
+def plan_tags(held: Principal, wanted: Mapping[str, str]) -> Iterator[Action]:
     tags = missing_tags(wanted, held.tags)
     if tags:
         yield TagPrincipal(

@@ -56,20 +56,20 @@ def eks_managed(place: Place) -> Document:
     """What CAST AI may do in the account: pass roles to EC2 and EKS, tag, and name the parts of an instance."""
     ec2 = f"arn:{place.partition}:ec2:*:{place.account}"
     parts = ("network-interface", "security-group", "volume", "key-pair", "capacity-reservation")
-    return _document(
-        _allow(
+    return document(
+        allow(
             "PassRoleEC2",
             ["iam:PassRole"],
             [f"arn:{place.partition}:iam::*:role/*"],
             {"StringEquals": {"iam:PassedToService": place.ec2_service}},
         ),
-        _allow(
+        allow(
             "PassRoleEKS",
             ["iam:PassRole"],
             [f"arn:{place.partition}:iam::*:role/*"],
             {"StringEquals": {"iam:PassedToService": "eks.amazonaws.com"}},
         ),
-        _allow(
+        allow(
             "NonResourcePermissions",
             [
                 "iam:CreateServiceLinkedRole",
@@ -80,7 +80,7 @@ def eks_managed(place: Place) -> Document:
             ],
             ["*"],
         ),
-        _allow(
+        allow(
             "RunInstancesPermissions",
             ["ec2:RunInstances"],
             [*(f"{ec2}:{part}/*" for part in parts), f"arn:{place.partition}:ec2:*::image/*"],
@@ -96,21 +96,21 @@ def eks_restricted(place: Place) -> Document:
     eks = f"arn:{place.partition}:eks:{here}"
     asked = {"StringEquals": {f"aws:RequestTag/{place.tag}": "owned"}}
     owned = {"StringEquals": {f"aws:ResourceTag/{place.tag}": "owned"}}
-    return _document(
-        _allow("RunInstancesTagRestriction", ["ec2:RunInstances"], [f"{ec2}:instance/*"], asked),
-        _allow(
+    return document(
+        allow("RunInstancesTagRestriction", ["ec2:RunInstances"], [f"{ec2}:instance/*"], asked),
+        allow(
             "RunInstancesVpcRestriction",
             ["ec2:RunInstances"],
             [f"{vpc}:subnet/*"],
             {"StringEquals": {"ec2:Vpc": f"{vpc}:vpc/{place.vpc}"}},
         ),
-        _allow(
+        allow(
             "InstanceActionsTagRestriction",
             ["ec2:TerminateInstances", "ec2:StartInstances", "ec2:StopInstances", "ec2:CreateTags"],
             [f"{ec2}:instance/*"],
             {"StringEquals": {f"ec2:ResourceTag/{place.tag}": ["owned", "shared"]}},
         ),
-        _allow(
+        allow(
             "AutoscalingActionsTagRestriction",
             [
                 "autoscaling:CreateAutoScalingGroup",
@@ -123,7 +123,7 @@ def eks_restricted(place: Place) -> Document:
             [groups],
             {"StringEquals": {f"autoscaling:ResourceTag/{place.tag}": ["owned", "shared"]}},
         ),
-        _allow(
+        allow(
             "EKS",
             [
                 "eks:Describe*",
@@ -135,8 +135,8 @@ def eks_restricted(place: Place) -> Document:
             ],
             [f"{eks}:cluster/{place.cluster}", f"{eks}:nodegroup/{place.cluster}/*/*"],
         ),
-        _allow("CreateLaunchTemplateWithTag", ["ec2:CreateLaunchTemplate"], ["*"], asked),
-        _allow(
+        allow("CreateLaunchTemplateWithTag", ["ec2:CreateLaunchTemplate"], ["*"], asked),
+        allow(
             "ManageLaunchTemplatesAndCreateNodeGroupWithLaunchTemplate",
             [
                 "ec2:CreateLaunchTemplateVersion",
@@ -147,7 +147,7 @@ def eks_restricted(place: Place) -> Document:
             ["*"],
             owned,
         ),
-        _allow(
+        allow(
             "RunInstancesForEKSNodegroups",
             ["ec2:RunInstances"],
             [f"arn:{place.partition}:ec2:*:*:launch-template/*"],
@@ -158,7 +158,7 @@ def eks_restricted(place: Place) -> Document:
 
 def trust_castai(principal_arn: str, cluster_id: str) -> Document:
     """Who may assume the role: CAST AI's principal for this cluster, with the cluster's id as external id."""
-    return _document(
+    return document(
         {
             "Effect": "Allow",
             "Principal": {"AWS": principal_arn},
@@ -169,7 +169,7 @@ def trust_castai(principal_arn: str, cluster_id: str) -> Document:
 
 
 def trust_nodes(place: Place) -> Document:
-    return _document({"Effect": "Allow", "Principal": {"Service": place.ec2_service}, "Action": "sts:AssumeRole"})
+    return document({"Effect": "Allow", "Principal": {"Service": place.ec2_service}, "Action": "sts:AssumeRole"})
 
 
 def trusts(trust: Document, kind: str, who: str, external_id: str = "") -> bool:
@@ -210,10 +210,10 @@ def _external_ids(statement: Document) -> list[str]:
     return _listed(((statement.get("Condition") or {}).get("StringEquals") or {}).get("sts:ExternalId"))
 
 
-def _document(*statements: Mapping[str, Any]) -> Document:
+def document(*statements: Mapping[str, Any]) -> Document:
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
-def _allow(sid: str, actions: list[str], resources: list[str], condition: Mapping[str, Any] | None = None) -> Document:
+def allow(sid: str, actions: list[str], resources: list[str], condition: Mapping[str, Any] | None = None) -> Document:
     statement = {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}
     return {**statement, "Condition": condition} if condition else statement

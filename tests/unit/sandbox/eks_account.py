@@ -15,8 +15,8 @@ import boto3
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.eks_iam import SUBJECT
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.eks_observed import Systems
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Aws
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.reads import Systems
 from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway import CastAi, Rejected
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Result, reconcile
 from ansible_collections.castai.onboarding.plugins.module_utils._names import RESTRICTED_POLICY, TAG_CLUSTER

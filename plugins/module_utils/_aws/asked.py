@@ -1,0 +1,82 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What users ask for of CAST AI's identity on any cluster at AWS. Pure. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .. import _names as names
+from .._castai.gateway import Cluster
+from .._engine import UNKNOWN, Refused
+from .._options import aws_options, castai_options
+from .gateway import Making
+
+Parameters = Mapping[str, Any]
+
+OPTIONS: dict[str, Any] = {
+    **castai_options(),
+    **aws_options(),
+    "account_id": {"type": "str"},
+    "adopt": {"type": "bool", "default": False},
+    "cluster_id": {"type": "str", "required": True},
+    "hand_over": {"type": "bool", "default": True},
+    "managed_policy": {"type": "dict"},
+    "name": {"type": "str", "required": True},
+    "path": {"type": "str", "default": "/"},
+    "permissions_boundary": {"type": "str"},
+    "policy_scope": {"type": "str", "choices": ["cluster", "account"], "default": "cluster"},
+    "prepare": {"type": "bool", "default": True},
+    "restricted_policy": {"type": "dict"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "tags": {"type": "dict", "default": {}},
+    "user_access": {"type": "str", "choices": ["cluster_admin", "none"], "default": "cluster_admin"},
+    "vpc_account_id": {"type": "str"},
+}
+
+SHAPES = {
+    "permissions_boundary": r"arn:[^:]+:iam::(\d{12}|aws):policy/\S+",
+    "account_id": r"\d{12}",
+    "vpc_account_id": r"\d{12}",
+}
+"""Regular expressions for whole values."""
+
+
+def problems(params: Parameters, shapes: Mapping[str, str]) -> Iterator[str]:
+    """What is wrong with the options that all identities have, and with those of which shapes are given."""
+    yield from filter(None, [names.cluster_id_problem(params["cluster_id"])])
+    if not params.get("region"):
+        yield "region is not set: give the AWS region of the cluster, by the option region or by AWS_REGION"
+    if not re.fullmatch(r"/([!-~]+/)?", params["path"]):
+        yield f"path is {params['path']!r}: give an IAM path that starts and ends with '/'"
+    for option, pattern in {**shapes, **SHAPES}.items():
+        if params.get(option) and not re.fullmatch(pattern, params[option]):
+            yield f"{option} is {params[option]!r}, which is none: correct it or leave it out"
+
+
+def making(params: Parameters) -> Making:
+    """What every object is created with."""
+    own = names.iam_tags(params["name"], params["cluster_id"].lower())
+    tags = {**{key: str(value) for key, value in params["tags"].items()}, **own}
+    return Making(params["path"], params.get("permissions_boundary") or "", tags)
+
+
+def check_record(record: Cluster | None, cluster_id: str, present: bool) -> Cluster | None:
+    """CAST AI's record of the cluster, None where it has none any more, or not yet in a check.
+
+    Raises Refused where something is to be made for a cluster that CAST AI has not, or not for long.
+    """
+    if record is None or record.gone:
+        if present and cluster_id != UNKNOWN:
+            raise Refused(
+                f"CAST AI has no cluster {cluster_id} in the organisation of this API key: check cluster_id and"
+                " castai_api_key."
+            )
+        return None
+    if present and record.status == "deleting":
+        raise Refused(f"CAST AI is disconnecting cluster {record.id}: wait until that is over, then run again.")
+    return record

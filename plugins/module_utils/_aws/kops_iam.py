@@ -1,0 +1,375 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""CAST AI's user for one kOps cluster. PRIVATE to the collection.
+
+Everything is prepared first, CAST AI gets its key last. The documents: kops_policies. What every identity at AWS has:
+asked, reads, identity, keys, spot_role.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from .. import _names as names
+from .._castai.gateway import Cluster
+from .._engine import Action, Made, Refused, Subject, gather
+from .._equal import same_policy
+from .._options import AWS_RULES
+from . import asked, kops_policies, policies
+from .asked import Parameters, check_record
+from .gateway import Instance, Making, Policy, Principal
+from .identity import (
+    HeldPolicy,
+    Owner,
+    Removal,
+    WantedPolicy,
+    choose,
+    delete_inline,
+    plan_attachments,
+    plan_policy,
+    plan_user,
+    remove_policy,
+    remove_principal,
+    short_arn,
+)
+from .keys import HeldKeys, journal, plan_keys, plan_no_keys
+from .policies import Document, Place
+from .reads import Systems, connect, read
+from .spot_role import HeldRole, plan_spot_role, remove_spot_role
+
+DESCRIPTION = "Policy to manage kops cluster used by CAST console"
+ADMIN_GROUPS = ("system:masters",)
+
+OPTIONS: dict[str, Any] = {
+    "argument_spec": {**asked.OPTIONS, "spot_lambda_role": {"type": "bool", "default": True}},
+    **AWS_RULES,
+}
+
+
+@dataclass(frozen=True)
+class Desired:
+    """What the user asks for. Empty strings where nothing is given."""
+
+    name: str
+    region: str
+    account_id: str
+    cluster_id: str
+    prepare: bool
+    hand_over: bool
+    present: bool
+    owner: Owner
+    managed_policy: Document | None
+    restricted_policy: Document | None
+    shared: bool
+    """Whether the managed policy is the one that the account's clusters share."""
+    making: Making
+    user_access: bool
+    """Whether the user gets full control of a cluster that reads aws-auth."""
+    vpc_account_id: str
+    spot_role: bool
+
+
+@dataclass(frozen=True)
+class User:
+    """CAST AI's user under the name that it has or will have; principal: None for absent."""
+
+    name: str = ""
+    principal: Principal | None = None
+    attached: tuple[str, ...] = ()
+    inline: Mapping[str, Document | None] = field(default_factory=dict)
+    """Inline policies by name; those that are not the restricted one without their documents."""
+    keys: HeldKeys = field(default_factory=HeldKeys)
+
+    @property
+    def restricted(self) -> str:
+        """The name that the restricted policy has as an inline one, in whatever case, or an empty text."""
+        return next((name for name in self.inline if _same_name(name, names.KOPS_RESTRICTED_POLICY)), "")
+
+
+@dataclass(frozen=True)
+class Current:
+    """What is there. caller: whose the credentials are; record: None for absent."""
+
+    caller: str
+    instances: tuple[Instance, ...]
+    record: Cluster | None
+    user: User = field(default_factory=User)
+    managed: HeldPolicy = field(default_factory=HeldPolicy)
+    restricted: HeldPolicy = field(default_factory=HeldPolicy)
+    spot: HeldRole = field(default_factory=HeldRole)
+
+
+def desired(params: Parameters) -> Desired:
+    found = [names.kops_cluster_problem(params["name"]), *asked.problems(params, {})]
+    if any(found):
+        raise Refused(" ".join(f"{problem}." for problem in found if problem))
+    name, cluster_id = params["name"], params["cluster_id"].lower()
+    return Desired(
+        name=name,
+        region=params["region"],
+        account_id=params.get("account_id") or "",
+        cluster_id=cluster_id,
+        prepare=params["prepare"],
+        hand_over=params["hand_over"],
+        present=params["state"] == "present",
+        owner=Owner(name, cluster_id, params["adopt"]),
+        managed_policy=params.get("managed_policy") or None,
+        restricted_policy=params.get("restricted_policy") or None,
+        shared=params["policy_scope"] == "account",
+        making=asked.making(params),
+        user_access=params["user_access"] == "cluster_admin",
+        vpc_account_id=params.get("vpc_account_id") or "",
+        spot_role=params["spot_lambda_role"],
+    )
+
+
+def place(current: Current, wanted: Desired) -> Place:
+    partition, account = current.caller.split(":")[1], current.caller.split(":")[4]
+    vpcs = sorted({instance.vpc_id for instance in current.instances})
+    vpc = vpcs[0] if vpcs else ""
+    return Place(partition, account, wanted.region, wanted.name, vpc, wanted.vpc_account_id or account)
+
+
+def observe(gateway: Systems, wanted: Desired) -> Current:
+    """Round 1: AWS's lists, CAST AI, users and role by name. Round 2: what is in and attached to them. Round 3:
+    documents."""
+    aws, castai = gateway.aws, gateway.castai
+    users = names.kops_users(wanted.name, wanted.cluster_id)
+    first = gather(
+        caller=aws.caller_arn,
+        instances=partial(aws.list_instances, wanted.name),
+        record=read(castai.get_cluster, wanted.cluster_id),
+        policies=aws.list_policies,
+        spot=read(aws.get_role, names.SPOT_LAMBDA_ROLE, when=wanted.spot_role or not wanted.present),
+        **{f"user {name}": read(aws.get_user, name) for name in users},
+        **{f"keys {name}": read(aws.list_keys, name) for name in users},
+    )
+    name = choose({one: first[f"user {one}"] for one in users}, dict.fromkeys(users, ""), wanted.owner)
+    principal: Principal | None = first[f"user {name}"]
+    keys = first[f"keys {name}"] or ()
+    record: Cluster | None = first["record"]
+    sought = {
+        "managed": _policy_names(names.KOPS_MANAGED_POLICY, wanted.shared, wanted),
+        "restricted": _policy_names(names.KOPS_RESTRICTED_POLICY, False, wanted),
+    }
+    arns = {
+        one: next((arn for arn in first["policies"] if _same_name(short_arn(arn), one)), "")
+        for known in sought.values()
+        for one in known
+    }
+    second = gather(
+        attached=read(aws.list_attached, "user", name, when=bool(principal)),
+        inline=read(aws.list_inline, "user", name, when=bool(principal)),
+        spot=read(aws.list_attached, "role", names.SPOT_LAMBDA_ROLE, when=bool(first["spot"])),
+        spot_inline=read(
+            aws.list_inline, "role", names.SPOT_LAMBDA_ROLE, when=bool(first["spot"]) and not wanted.present
+        ),
+        # Which of two is in use is told by nothing else, where this collection did not make them.
+        **{key.id: read(aws.key_last_used, key.id) for key in keys if len(keys) > 1},
+        **{arn: read(aws.get_policy, arn) for arn in sorted(set(arns.values())) if arn},
+    )
+    current = Current(first["caller"], first["instances"], record)
+    here = place(current, wanted)
+    held = {
+        kind: _held_policy({one: second.get(arns[one]) for one in known}, known, here, wanted)
+        for kind, known in sought.items()
+    }
+    inline = second["inline"] or ()
+    third = gather(
+        **{
+            f"inline {one}": read(aws.get_inline, "user", name, one)
+            for one in inline
+            if _same_name(one, names.KOPS_RESTRICTED_POLICY)
+        },
+        **{
+            kind: read(aws.get_policy_document, found.policy.arn, found.policy.version)
+            for kind, found in held.items()
+            if found.policy
+        },
+    )
+    return replace(
+        current,
+        user=User(
+            name,
+            principal,
+            second["attached"] or (),
+            {one: third.get(f"inline {one}") for one in inline},
+            HeldKeys(
+                tuple(replace(key, last_used=second.get(key.id) or "") for key in keys),
+                principal.tags if principal else {},
+                record.credentials_id if record else "",
+            ),
+        ),
+        managed=replace(held["managed"], document=third.get("managed")),
+        restricted=replace(held["restricted"], document=third.get("restricted")),
+        spot=HeldRole(first["spot"], second["spot"] or (), second["spot_inline"] or ()),
+    )
+
+
+def _policy_names(base: str, shared: bool, wanted: Desired) -> tuple[str, ...]:
+    return (base,) if shared else names.cluster_policies(base, wanted.name, wanted.cluster_id)
+
+
+def _held_policy(found: Mapping[str, Policy | None], known: Iterable[str], here: Place, wanted: Desired) -> HeldPolicy:
+    """The policy to work with, under the spelling that it has; without its document."""
+    name = choose(found, dict.fromkeys(known, ""), wanted.owner)
+    policy = found[name]
+    if policy:
+        return HeldPolicy(policy.name, policy.arn, policy)
+    return HeldPolicy(name, here.iam("policy", wanted.making.path, name))
+
+
+def plan(current: Current, wanted: Desired) -> Iterator[Action]:
+    refusal = " ".join(_misplaced(current, wanted))
+    if refusal:
+        raise Refused(refusal)
+    here, user = place(current, wanted), current.user
+    if not wanted.present:
+        for removal in removals(current, wanted, here):
+            yield from removal.actions
+        return
+    if user.principal:
+        wanted.owner.check(f"User {user.name}", user.principal, _evidence(user.principal, wanted))
+    if wanted.prepare:
+        yield from _plan_user(current, wanted, here)
+        if wanted.spot_role:
+            yield from plan_spot_role(current.spot, wanted.owner, wanted.making, here.partition)
+    if wanted.hand_over:
+        yield from plan_keys(user.keys, user.name, wanted.cluster_id)
+
+
+def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
+    """Why this is not the cluster that the user named, or its VPC is not known."""
+    account = current.caller.split(":")[4]
+    record = check_record(current.record, wanted.cluster_id, wanted.present)
+    if record and (record.provider, record.facts.get("clusterName")) != ("kops", wanted.name):
+        yield (
+            f"CAST AI's cluster {record.id} is {record.provider} cluster {record.facts.get('clusterName')}, not kOps"
+            f" cluster {wanted.name}: correct cluster_id or name."
+        )
+    if wanted.account_id and wanted.account_id != account:
+        yield (
+            f"account_id is {wanted.account_id}, but the AWS credentials lead to account {account}:"
+            " correct account_id or use credentials of that account."
+        )
+    if not wanted.present:
+        return
+    vpcs = sorted({instance.vpc_id for instance in current.instances})
+    if not vpcs:
+        yield (
+            f"EC2 has no running instance with tag KubernetesCluster={wanted.name} in {wanted.region} of account"
+            f" {account}: check name, region and the credentials."
+        )
+    elif len(vpcs) > 1:
+        yield (
+            f"The instances with tag KubernetesCluster={wanted.name} are in several VPCs, {', '.join(vpcs)}, so that"
+            " some are another cluster's: correct their tags."
+        )
+
+
+def _evidence(principal: Principal, wanted: Desired) -> bool:
+    """Whether the name tells that a user without marks is this cluster's."""
+    return names.short_id(wanted.cluster_id) in principal.name
+
+
+def _plan_user(current: Current, wanted: Desired, here: Place) -> Iterator[Action]:
+    """The user with everything attached. What replaces older policies is attached before those go."""
+    user, owner, making = current.user, wanted.owner, wanted.making
+    yield from plan_policy(current.managed, _managed(here, wanted), owner, making, user.attached)
+    document = wanted.restricted_policy or kops_policies.kops_restricted(here)
+    yield from plan_policy(current.restricted, WantedPolicy(document, DESCRIPTION), owner, making, user.attached)
+    yield from plan_user(user.principal, user.name, making, journal(user.keys, user.name))
+    arns = _attached_by_us(current, here)
+    replaced = [arn for arn in user.attached if arn not in arns and _is_replaced(short_arn(arn))]
+    yield from plan_attachments("user", user.name, user.attached, arns, replaced)
+    if user.restricted:
+        yield delete_inline("user", user.name, user.restricted, user.inline[user.restricted])
+
+
+def _attached_by_us(current: Current, here: Place) -> list[str]:
+    managed = policies.aws_managed(here.partition, kops_policies.OF_CASTAI)
+    return [*managed, current.managed.arn, current.restricted.arn]
+
+
+def _is_replaced(policy: str) -> bool:
+    """Whether a policy is one of the script's, by any spelling: older, or shared by the clusters of the account."""
+    return any(_same_name(policy, one) for one in (names.KOPS_OLD_POLICY, names.KOPS_MANAGED_POLICY))
+
+
+def _same_name(one: str, other: str) -> bool:
+    """IAM tells no two names apart that differ in case alone, and keeps the case that was given."""
+    return one.lower() == other.lower()
+
+
+def removals(current: Current, wanted: Desired, here: Place) -> Iterator[Removal]:
+    """Everything on the way back, in an order that works: what uses an object goes before it."""
+    user, principal = current.user, current.user.principal
+    detached: tuple[str, ...] = ()
+    if principal:
+        objection = wanted.owner.objection(principal, _evidence(principal, wanted))
+        if objection:
+            yield Removal(f"user {user.name}", f"it {objection}")
+        else:
+            ours = {*_attached_by_us(current, here), *(arn for arn in user.attached if _is_replaced(short_arn(arn)))}
+            removal = remove_principal(principal, user.attached, ours, user.inline, user.restricted)
+            yield replace(removal, actions=(*plan_no_keys(user.keys, user.name), *removal.actions))
+            detached = user.attached
+    for held, shared in ((current.managed, wanted.shared), (current.restricted, False)):
+        if held.policy:
+            objection = wanted.owner.objection(held.policy, held.arn in user.attached)
+            kept = "the clusters of the account share it" if shared else f"it {objection}" if objection else ""
+            yield remove_policy(held, kept, detached)
+    yield from remove_spot_role(current.spot, wanted.owner, here.partition)
+
+
+def identity_arn(current: Current, wanted: Desired, here: Place) -> str:
+    user = current.user
+    return user.principal.arn if user.principal else here.iam("user", wanted.making.path, user.name)
+
+
+def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
+    here, user = place(current, wanted), current.user
+    if not wanted.present:
+        found = removals(current, wanted, here)
+        return {"kept": [f"{removal.thing}: {removal.kept}" for removal in found if removal.kept]}
+    arn = identity_arn(current, wanted, here)
+    entry = {"user_arn": arn, "username": user.name, "groups": list(ADMIN_GROUPS)}
+    adopted = user.principal and names.TAG_CLUSTER not in user.principal.tags
+    warnings = list(_warnings(current, wanted, here))
+    return {
+        "access": {"aws_auth": [entry] if wanted.user_access else []},
+        "adopted": {user.name: "the onboarding script"} if adopted else {},
+        "identity_arn": arn,
+        "vpc_id": here.vpc,
+        **({"warnings": warnings} if warnings else {}),
+    }
+
+
+def _warnings(current: Current, wanted: Desired, here: Place) -> Iterator[str]:
+    managed, boundary, principal = current.managed, wanted.making.boundary, current.user.principal
+    if wanted.shared and managed.policy and not same_policy(managed.document, _managed(here, wanted).document):
+        yield (
+            f"Policy {managed.name}, which the clusters of the account share, differs from the wanted document and was"
+            " left as it is."
+        )
+    if boundary and principal and principal.boundary != boundary:
+        yield f"The permissions boundary of user {principal.name}, made before, is {principal.boundary or 'none'}."
+    if wanted.spot_role and current.spot.theirs:
+        yield (
+            f"Role {names.SPOT_LAMBDA_ROLE} is there without the tag cast:managed-by=cast.ai, so that it is somebody"
+            " else's, and was left as it is."
+        )
+
+
+def _managed(here: Place, wanted: Desired) -> WantedPolicy:
+    """The shared one as the documents have it; a cluster's own leaves subnets to the restricted policy."""
+    document = wanted.managed_policy or kops_policies.kops_managed(here, wanted.shared)
+    return WantedPolicy(document, DESCRIPTION, wanted.shared)
+
+
+SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view)

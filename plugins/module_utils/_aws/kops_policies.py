@@ -1,0 +1,120 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The documents that say what CAST AI's user may do for a kOps cluster. Pure. PRIVATE to the collection.
+
+Contents: the vendor's onboarding script for kOps, with the partition put right and subnets of the cluster's VPC only.
+"""
+
+from __future__ import annotations
+
+from .policies import Document, Place, allow, document
+
+OF_CASTAI = (
+    "AmazonEC2ReadOnlyAccess",
+    "AmazonEventBridgeReadOnlyAccess",
+    "IAMReadOnlyAccess",
+    "AWSLambda_ReadOnlyAccess",
+    "AmazonS3ReadOnlyAccess",
+)
+
+TAG = "KubernetesCluster"
+"""Tag that kOps gives everything of a cluster, with the cluster's name."""
+
+
+def kops_managed(place: Place, subnets: bool) -> Document:
+    """What CAST AI may do in the account. subnets: whether instances may be started in any subnet of it."""
+    ec2, roles = f"arn:{place.partition}:ec2:*:{place.account}", [f"arn:{place.partition}:iam::*:role/*"]
+    parts = ("network-interface", "security-group", "volume", "key-pair", *(("subnet",) if subnets else ()))
+    return document(
+        allow("PassRoleEC2", ["iam:PassRole"], roles, {"StringEquals": {"iam:PassedToService": place.ec2_service}}),
+        allow(
+            "PassRoleLambda",
+            ["iam:PassRole"],
+            roles,
+            {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}},
+        ),
+        allow(
+            "NonResourcePermissions",
+            [
+                "iam:DetachRolePolicy",
+                "iam:CreateServiceLinkedRole",
+                "iam:DeleteServiceLinkedRole",
+                "ec2:CreateTags",
+                "ec2:CreateKeyPair",
+                "ec2:DeleteKeyPair",
+            ],
+            ["*"],
+        ),
+        allow(
+            "TagRestrictedIAMPermissions",
+            ["iam:DeleteRole"],
+            ["*"],
+            {"StringEquals": {"aws:ResourceTag/cast:managed-by": "cast.ai"}},
+        ),
+        allow(
+            "TagOnLaunching",
+            ["ec2:CreateTags"],
+            [f"{ec2}:instance/*"],
+            {"StringEquals": {"ec2:CreateAction": "RunInstances"}},
+        ),
+        allow(
+            "RunInstancesPermissions",
+            ["ec2:RunInstances"],
+            [*(f"{ec2}:{part}/*" for part in parts), f"arn:{place.partition}:ec2:*::image/*"],
+        ),
+        allow(
+            "LambdaPermissions",
+            [
+                "lambda:CreateFunction",
+                "lambda:UpdateFunctionCode",
+                "lambda:AddPermission",
+                "lambda:DeleteFunction",
+                "events:PutRule",
+                "events:PutTargets",
+                "events:DeleteRule",
+                "events:RemoveTargets",
+            ],
+            ["*"],
+        ),
+    )
+
+
+def kops_restricted(place: Place) -> Document:
+    """What CAST AI may do to this cluster's instances and groups, and in which VPC it may start some."""
+    instances = [f"arn:{place.partition}:ec2:*:{place.account}:instance/*"]
+    groups = [f"arn:{place.partition}:autoscaling:*:{place.account}:autoScalingGroup:*:autoScalingGroupName/*"]
+    vpc = f"arn:{place.partition}:ec2:{place.region}:{place.vpc_account}"
+    return document(
+        allow(
+            "RunInstancesTagRestriction",
+            ["ec2:RunInstances"],
+            instances,
+            {"StringEquals": {f"aws:RequestTag/{TAG}": place.cluster}},
+        ),
+        allow(
+            "RunInstancesVpcRestriction",
+            ["ec2:RunInstances"],
+            [f"{vpc}:subnet/*"],
+            {"StringEquals": {"ec2:Vpc": f"{vpc}:vpc/{place.vpc}"}},
+        ),
+        allow(
+            "InstanceActionsTagRestriction",
+            ["ec2:TerminateInstances", "ec2:StartInstances", "ec2:StopInstances", "ec2:ModifyInstanceAttribute"],
+            instances,
+            {"StringEquals": {f"ec2:ResourceTag/{TAG}": place.cluster}},
+        ),
+        allow(
+            "AutoscalingActionsTagRestriction",
+            [
+                "autoscaling:UpdateAutoScalingGroup",
+                "autoscaling:DeleteAutoScalingGroup",
+                "autoscaling:SuspendProcesses",
+                "autoscaling:ResumeProcesses",
+                "autoscaling:TerminateInstanceInAutoScalingGroup",
+            ],
+            groups,
+            {"StringEquals": {f"autoscaling:ResourceTag/{TAG}": place.cluster}},
+        ),
+    )

@@ -1,0 +1,38 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What every module needs that reads an identity at AWS and CAST AI. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Callable
+
+from .._castai.gateway import CastAi
+from .._engine import UNKNOWN
+from .gateway import Aws
+
+
+@dataclass(frozen=True)
+class Systems:
+    castai: CastAi
+    aws: Aws
+
+    def close(self) -> None:
+        """Nothing is kept open between calls."""
+
+
+def connect(params: Mapping[str, Any], _wanted: Any) -> Systems:
+    return Systems(CastAi(params["castai_api_url"], params["castai_api_key"], params["validate_certs"]), Aws(params))
+
+
+def read(call: Callable[..., Any], *arguments: str, when: bool = True) -> Callable[[], Any]:
+    """A read, or none where it is not needed, or where an argument holds an id that only a run will know."""
+    return partial(call, *arguments) if when and not any(UNKNOWN in text for text in arguments) else _nothing
+
+
+def _nothing() -> None:
+    return None

@@ -1,0 +1,89 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""CastLambdaRoleForSpot, by which CAST AI hears of spot interruptions: one for all clusters of an account.
+
+Tags on it tell which clusters use it; the last of them takes it away, if this collection made it. Whatever else ends
+in lambda-role is other people's, and is not looked at. PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from .._engine import Action
+from .._names import SPOT_LAMBDA_ROLE, TAG_CLUSTER, TAG_CLUSTER_ID
+from .gateway import Making, Principal
+from .identity import Owner, Removal, UntagPrincipal, plan_attachments, plan_role, plan_tags, remove_principal
+from .policies import Document, aws_managed, document
+
+DESCRIPTION = "Lambda role used by CAST AI to handle Spot interrupts."
+ATTACHED = ("CloudWatchLogsFullAccess", "service-role/AWSLambdaRole", "AmazonEC2ReadOnlyAccess")
+"""The last is in CAST AI's documents and not in its script."""
+
+SERVICES = ("states", "events", "lambda", "apigateway")
+VENDOR: Mapping[str, str] = {"cast:managed-by": "cast.ai"}
+"""Tag by which CAST AI's policies let it delete a role."""
+
+TAG_USED = "castai-onboarding:used-by:"
+"""With a cluster's id at its end: the name of a cluster that uses the role."""
+
+
+@dataclass(frozen=True)
+class HeldRole:
+    """The role, None for absent, and the policies attached to it."""
+
+    role: Principal | None = None
+    attached: tuple[str, ...] = ()
+    inline: tuple[str, ...] = ()
+    """Names of its inline policies, which are others'; read on the way back only."""
+
+    @property
+    def theirs(self) -> bool:
+        """Whether it is there without CAST AI's tag: somebody else's, whatever its name."""
+        return self.role is not None and not VENDOR.items() <= self.role.tags.items()
+
+
+def trust() -> Document:
+    services = [f"{service}.amazonaws.com" for service in SERVICES]
+    return document({"Effect": "Allow", "Principal": {"Service": services}, "Action": "sts:AssumeRole"})
+
+
+def plan_spot_role(held: HeldRole, owner: Owner, making: Making, partition: str) -> Iterator[Action]:
+    """Made when absent, and marked as used by this cluster; a role of that name that is not CAST AI's is left alone."""
+    if held.theirs:
+        return
+    used = {f"{TAG_USED}{owner.cluster_id}": owner.cluster}
+    if held.role is None:
+        tags = {key: value for key, value in making.tags.items() if key != TAG_CLUSTER_ID}
+        making = replace(making, tags={**tags, **VENDOR, **used})
+        yield from plan_role(None, SPOT_LAMBDA_ROLE, trust(), DESCRIPTION, making)
+    else:
+        yield from plan_tags(held.role, used)
+    yield from plan_attachments("role", SPOT_LAMBDA_ROLE, held.attached, aws_managed(partition, ATTACHED))
+
+
+def remove_spot_role(held: HeldRole, owner: Owner, partition: str) -> Iterator[Removal]:
+    """Nothing to tell where this cluster does not use it."""
+    role = held.role
+    own = f"{TAG_USED}{owner.cluster_id}"
+    if role is None or own not in role.tags:
+        return
+    others = sorted(name for key, name in role.tags.items() if key.startswith(TAG_USED) and key != own)
+    kept = f"clusters {', '.join(others)} use it" if others else ""
+    kept = kept or ("" if TAG_CLUSTER in role.tags else "it was there before")
+    if not kept:
+        ours = aws_managed(partition, ATTACHED)
+        yield remove_principal(role, held.attached, ours, dict.fromkeys(held.inline), "")
+        return
+    unmark = UntagPrincipal(
+        f"take the mark of cluster {owner.cluster} off role {role.name}",
+        f"iam/role/{role.name}/tags",
+        {own: role.tags[own]},
+        None,
+        "role",
+        role.name,
+    )
+    yield Removal(f"role {role.name}", kept, (unmark,))

@@ -1,0 +1,186 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: castai_iam_kops
+short_description: Give CAST AI an identity in AWS that is limited to one kOps cluster
+version_added: 0.1.0
+description:
+  - Makes the IAM user whose key CAST AI holds, with policies for this cluster alone. The cluster and its VPC are found
+    by the running instances that carry its tag C(KubernetesCluster).
+  - Makes the role C(CastLambdaRoleForSpot), which the kOps clusters of an account share, when it is absent. No other
+    role is changed, whatever its name.
+  - Hands the key over to CAST AI last. Its secret goes from IAM to CAST AI inside this task.
+  - What the vendor's script made for this cluster is taken over, in whatever spelling. An object that belongs to
+    another cluster is refused, naming it.
+author: castai.onboarding authors (@castai)
+extends_documentation_fragment:
+  - castai.onboarding.attributes
+  - castai.onboarding.castai
+  - castai.onboarding.aws
+options:
+  account_id:
+    description: The 12 digits of the AWS account that the cluster must be in, in quotes.
+    type: str
+  adopt:
+    description:
+      - Whether an object under a name that this module or the vendor's script gives is taken over when nothing tells
+        whose it is. An object that is known to be another cluster's never is.
+    type: bool
+    default: false
+  cluster_id:
+    description: UUID of the cluster at CAST AI, as RV(castai.onboarding.castai_cluster#module:cluster_id) has it.
+    type: str
+    required: true
+  hand_over:
+    description:
+      - Whether CAST AI gets a key. Without it everything is prepared, and CAST AI can do nothing yet.
+    type: bool
+    default: true
+  managed_policy:
+    description: Document of your own in place of the managed policy's.
+    type: dict
+  name:
+    description: Name of the kOps cluster.
+    type: str
+    required: true
+  path:
+    description: IAM path of what is created, with a slash at both ends.
+    type: str
+    default: /
+  permissions_boundary:
+    description:
+      - ARN of the permissions boundary of the user and role that are created. One that is there keeps its own, with a
+        warning where it is another.
+    type: str
+  policy_scope:
+    description:
+      - V(cluster) gives the cluster a managed policy of its own, which leaves it to the restricted policy in which
+        subnets instances may be started, those of the cluster's VPC. V(account) uses C(CastKopsPolicyV2) as the
+        vendor's documents have it, for any subnet of the account. Clusters share that one, so it is created when absent
+        and otherwise left as it is, with a warning where its document differs.
+    type: str
+    choices: [cluster, account]
+    default: cluster
+  prepare:
+    description:
+      - Whether user and policies are made. Without it only the hand-over is left, for the last task of a play whose
+        earlier one prepared everything with O(hand_over=false).
+    type: bool
+    default: true
+  restricted_policy:
+    description: Document of your own in place of the restricted policy's.
+    type: dict
+  spot_lambda_role:
+    description:
+      - Whether the role C(CastLambdaRoleForSpot) is made, by which CAST AI hears of spot interruptions. One that is
+        there without the tag C(cast:managed-by) is left as it is, with a warning.
+    type: bool
+    default: true
+  state:
+    description:
+      - V(absent) takes everything back that this module made. What is shared or also used by others stays, and RV(kept)
+        says why. Disconnect the cluster at CAST AI first.
+    type: str
+    choices: [present, absent]
+    default: present
+  tags:
+    description: Tags of what is created, beside the two that tell whose it is.
+    type: dict
+    default: {}
+  user_access:
+    description:
+      - What the user may do in the cluster. V(cluster_admin) is full control, as CAST AI asks for.
+      - It only decides what is in RV(access).
+    type: str
+    choices: [cluster_admin, none]
+    default: cluster_admin
+  vpc_account_id:
+    description: Account that owns the cluster's VPC, where it is shared from another one.
+    type: str
+seealso:
+  - module: castai.onboarding.castai_aws_auth
+  - module: castai.onboarding.castai_cluster
+"""
+
+EXAMPLES = r"""
+- name: Give CAST AI a user for the cluster
+  castai.onboarding.castai_iam_kops:
+    castai_api_key: "{{ castai_api_key }}"
+    cluster_id: "{{ shop.cluster_id }}"
+    name: shop.example.com
+    region: eu-central-1
+
+- name: Prepare everything without the role for spot interruptions, and hand over later
+  castai.onboarding.castai_iam_kops:
+    castai_api_key: "{{ castai_api_key }}"
+    cluster_id: "{{ shop.cluster_id }}"
+    name: shop.example.com
+    region: eu-central-1
+    spot_lambda_role: false
+    hand_over: false
+
+- name: Take the identity back
+  castai.onboarding.castai_iam_kops:
+    castai_api_key: "{{ castai_api_key }}"
+    cluster_id: "{{ shop.cluster_id }}"
+    name: shop.example.com
+    region: eu-central-1
+    state: absent
+"""
+
+RETURN = r"""
+access:
+  description: How the cluster lets the user in.
+  returned: success, when O(state=present)
+  type: dict
+  contains:
+    aws_auth:
+      description:
+        - Entries for M(castai.onboarding.castai_aws_auth), each with its options, for a cluster that reads aws-auth.
+          Empty with O(user_access=none).
+      type: list
+      elements: dict
+actions:
+  description: What was done, or would be done in check mode, in order. Each a sentence in the imperative.
+  returned: success
+  type: list
+  elements: str
+adopted:
+  description: Names of objects that were there before, and which tool made them, by their names.
+  returned: success, when O(state=present)
+  type: dict
+applied:
+  description: What was done before the failure.
+  returned: failure
+  type: list
+  elements: str
+identity_arn:
+  description: ARN of the user.
+  returned: success, when O(state=present)
+  type: str
+kept:
+  description: What was left although it is there, each with the reason.
+  returned: success, when O(state=absent)
+  type: list
+  elements: str
+vpc_id:
+  description: VPC of the cluster's instances.
+  returned: success, when O(state=present)
+  type: str
+"""
+
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.kops_iam import SUBJECT
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import run_module
+
+
+def main() -> None:
+    run_module(SUBJECT)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,298 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""castai_iam_kops against the local AWS and CAST AI: there and back, ended anywhere, beside others in the account."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ansible_collections.castai.onboarding.plugins.module_utils._aws import kops_iam
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Instance
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.kops_iam import SUBJECT, Current, plan
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.reads import Systems
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
+    UNKNOWN,
+    CallFailed,
+    Refused,
+    Result,
+    Stopped,
+    reconcile,
+)
+from ansible_collections.castai.onboarding.plugins.module_utils._names import SPOT_LAMBDA_ROLE
+from tests.sandbox.aws import Aws as Cloud
+from tests.sandbox.castai import CastAi as Api
+from tests.unit.sandbox.aws_client import HOME, Clock, allow, cluster, operator, trust
+from tests.unit.sandbox.eks_account import Direct, NoAgent, sentences
+
+SHOP, PROD = "shop.example.com", "prod.example.com"
+LONG = f"a-cluster-with-a-name-that-no-user-could-have.{'x' * 60}.example.com"
+CLUSTERS = {
+    name: cluster(name, provider="kops", mode="CONFIG_MAP", instances=(f"i-0000000000000000{number}",))
+    for number, name in enumerate((SHOP, PROD, LONG))
+}
+IDS = {name: f"{number}d9b5f86-8d7b-4f0e-9a5b-3c2d1e0f4a5b" for number, name in enumerate(CLUSTERS)}
+PARAMETERS: dict[str, Any] = {
+    "adopt": False,
+    "hand_over": True,
+    "path": "/",
+    "policy_scope": "cluster",
+    "prepare": True,
+    "region": "eu-central-1",
+    "spot_lambda_role": True,
+    "state": "present",
+    "tags": {},
+    "user_access": "cluster_admin",
+}
+USER = f"cast-kops-{SHOP}"
+
+
+class World:
+    """One account with kOps clusters, all registered."""
+
+    def __init__(self) -> None:
+        self.cloud = Cloud(clock=Clock())
+        self.api = Api(self.cloud, Clock())
+        self.castai = Direct(self.api)
+        for name, one in CLUSTERS.items():
+            self.cloud.add_cluster(one)
+            facts = {"cloud": "aws", "region": one.region, "clusterName": name, "stateStore": "s3://state"}
+            self.castai.register_cluster(name, {"id": IDS[name], "kops": facts})
+        administrator = operator(self.cloud)
+        self.aws = kops_iam.connect(
+            {
+                "castai_api_url": "https://x",
+                "castai_api_key": "x",
+                "validate_certs": True,
+                "region": "eu-central-1",
+                "access_key": "x",
+                "secret_key": "x",
+            },
+            None,
+        ).aws
+        self.aws._session = administrator
+        self.aws._clients = {name: administrator.client(name) for name in ("iam", "ec2", "sts")}
+        self.iam = administrator.client("iam")
+
+    def run(self, name: str = SHOP, check: bool = False, ended_after: int | None = None, **changes: Any) -> Result:
+        subject = replace(
+            SUBJECT,
+            connect=lambda params, wanted: Systems(self.castai, self.aws),
+            plan=lambda current, wanted: itertools.islice(plan(current, wanted), ended_after),
+        )
+        parameters = {**PARAMETERS, "name": name, "cluster_id": IDS[name], **changes}
+        return reconcile(subject, parameters, check, lambda line: None)
+
+    def keys(self, user: str = USER) -> list[str]:
+        return [key["AccessKeyId"] for key in self.iam.list_access_keys(UserName=user)["AccessKeyMetadata"]]
+
+    def attached(self, user: str = USER) -> set[str]:
+        found = self.iam.list_attached_user_policies(UserName=user)["AttachedPolicies"]
+        return {policy["PolicyName"] for policy in found}
+
+    def document(self, name: str) -> str:
+        arn = f"arn:aws:iam::{HOME}:policy/{name}"
+        version = self.iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+        return json.dumps(self.iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"])
+
+    def script(self, policy: str = "CastKopsPolicyV2", inline: str = "CastKopsRestrictedAccess") -> str:
+        """A run of the vendor's script: user, key handed over, shared policy, inline policy. The key's id."""
+        arn = self.iam.create_policy(PolicyName=policy, PolicyDocument=json.dumps(allow("ec2:*")))["Policy"]["Arn"]
+        self.iam.create_user(UserName=USER)
+        self.iam.attach_user_policy(UserName=USER, PolicyArn=arn)
+        self.iam.attach_user_policy(UserName=USER, PolicyArn="arn:aws:iam::aws:policy/AmazonEC2ReadOnlyAccess")
+        self.iam.put_user_policy(UserName=USER, PolicyName=inline, PolicyDocument=json.dumps(allow("ec2:*")))
+        key = self.iam.create_access_key(UserName=USER)["AccessKey"]
+        self.castai.set_key(IDS[SHOP], key["AccessKeyId"], key["SecretAccessKey"])
+        return str(key["AccessKeyId"])
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr("tests.sandbox.castai.Agent", NoAgent)
+    return World()
+
+
+@pytest.mark.parametrize("scope", ["cluster", "account"])
+@pytest.mark.parametrize("name", CLUSTERS)
+def test_there_and_back(world: World, name: str, scope: str) -> None:
+    before = world.cloud.state()
+    options = {"name": name, "path": "/vendors/", "tags": {"team": "a"}, "policy_scope": scope}
+    predicted = world.run(check=True, **options)
+    assert world.cloud.state() == before
+    done = world.run(**options)
+    assert (sentences(done), done.view) == (sentences(predicted), predicted.view)
+    assert sentences(world.run(**options)) == []
+    assert len(world.keys(done.view["access"]["aws_auth"][0]["username"])) == 1
+    after = world.cloud.state()
+    back = world.run(check=True, state="absent", **options)
+    assert world.cloud.state() == after
+    assert sentences(world.run(state="absent", **options)) == sentences(back)
+    assert sentences(world.run(state="absent", **options)) == []
+    left = world.cloud.state()
+    shared = left[HOME]["iam"]["policies"].pop(f"arn:aws:iam::{HOME}:policy/vendors/CastKopsPolicyV2", None)
+    assert (bool(shared), left) == (scope == "account", before)
+
+
+def test_a_run_that_was_ended_anywhere_is_taken_up_where_it_ended(world: World) -> None:
+    whole = sentences(world.run(check=True))
+    done = [sentences(world.run(ended_after=1)) for _write in whole]
+    assert done == [[sentence] for sentence in whole]
+    assert sentences(world.run()) == []
+
+
+def test_in_two_steps_it_is_the_same(world: World) -> None:
+    whole = sentences(world.run(check=True))
+    first, last = sentences(world.run(hand_over=False)), sentences(world.run(prepare=False))
+    assert [*first, *last] == whole
+
+
+def no_answer(*_arguments: str) -> None:
+    raise CallFailed("no answer")
+
+
+def test_four_onboardings_of_which_one_fails_at_the_hand_over_leave_one_key(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as failing:
+        failing.setattr(world.castai, "set_key", no_answer)
+        with pytest.raises(Stopped, match="no answer"):
+            world.run()
+    (orphan,) = world.keys()
+    for _time in range(3):
+        world.run()
+    (key,) = world.keys()
+    assert key != orphan
+    assert list(world.api.state()["access_keys"].values()) == [key]
+
+
+def test_other_peoples_roles_and_policies_are_not_touched(world: World) -> None:
+    """The vendor's script tags every role that ends in -lambda-role, so that CAST AI may delete it."""
+    world.iam.create_role(
+        RoleName="customer-lambda-role", AssumeRolePolicyDocument=trust(), Tags=[{"Key": "team", "Value": "a"}]
+    )
+    world.iam.create_role(RoleName=SPOT_LAMBDA_ROLE, AssumeRolePolicyDocument=trust())
+    roles = world.cloud.state()[HOME]["iam"]["roles"]
+    done = world.run()
+    assert world.cloud.state()[HOME]["iam"]["roles"] == roles
+    assert f"Role {SPOT_LAMBDA_ROLE} is there without the tag" in done.view["warnings"][0]
+    world.run(state="absent")
+    assert world.cloud.state()[HOME]["iam"]["roles"] == roles
+
+
+def test_clusters_of_one_account_share_the_lambda_role_and_nothing_else(world: World) -> None:
+    before = world.cloud.state()
+    world.run(SHOP)
+    alone = world.cloud.state()
+    second = sentences(world.run(PROD))
+    assert f"create role {SPOT_LAMBDA_ROLE}" not in second
+    assert f"tag role {SPOT_LAMBDA_ROLE}" in second
+    assert sentences(world.run(SHOP)) == []
+    back = world.run(PROD, state="absent")
+    assert back.view["kept"] == [f"role {SPOT_LAMBDA_ROLE}: clusters {SHOP} use it"]
+    assert f"take the mark of cluster {PROD} off role {SPOT_LAMBDA_ROLE}" in sentences(back)
+    assert world.cloud.state() == alone
+    world.run(PROD)
+    world.run(SHOP, state="absent")
+    assert sentences(world.run(PROD)) == []
+    world.run(PROD, state="absent")
+    assert world.cloud.state() == before
+
+
+def test_a_lambda_role_that_the_script_made_is_used_and_left(world: World) -> None:
+    tags = [{"Key": "cast:managed-by", "Value": "cast.ai"}]
+    world.iam.create_role(RoleName=SPOT_LAMBDA_ROLE, AssumeRolePolicyDocument=trust(), Tags=tags)
+    world.run()
+    back = world.run(check=True, state="absent")
+    assert f"delete role {SPOT_LAMBDA_ROLE}" not in sentences(back)
+    assert back.view["kept"] == [f"role {SPOT_LAMBDA_ROLE}: it was there before"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "inline"),
+    [
+        ("CastKopsPolicyV2", "CastKopsRestrictedAccess"),
+        ("CASTKopsPolicyV2", "CASTKopsRestrictedaccess"),
+        ("CastKopsPolicy", "CastKopsRestrictedAccess"),
+    ],
+)
+def test_what_the_script_made_is_taken_over_in_any_spelling(world: World, policy: str, inline: str) -> None:
+    key = world.script(policy, inline)
+    with pytest.raises(Refused, match=f"User {USER} carries nothing that tells whether it is cluster {SHOP}'s"):
+        world.run()
+    done = world.run(adopt=True)
+    assert done.view["adopted"] == {USER: "the onboarding script"}
+    assert {f"CastKopsPolicyV2-{SHOP}", f"CastKopsRestrictedAccess-{SHOP}"} <= world.attached()
+    assert policy not in world.attached()
+    assert world.iam.list_user_policies(UserName=USER)["PolicyNames"] == []
+    assert world.document(policy) == json.dumps(allow("ec2:*"))
+    (now,) = world.keys()
+    assert now != key
+    assert sentences(done)[-1] == f"delete access key {key} of user {USER}, which the new one replaces"
+    assert sentences(world.run()) == []
+
+
+def test_the_shared_policy_is_used_in_the_spelling_that_is_there(world: World) -> None:
+    world.script("CASTKopsPolicyV2")
+    done = world.run(adopt=True, policy_scope="account")
+    assert "CASTKopsPolicyV2" in world.attached()
+    (warning,) = done.view["warnings"]
+    assert warning.startswith(
+        "Policy CASTKopsPolicyV2, which the clusters of the account share, differs from the wanted"
+    )
+
+
+def test_subnets_are_granted_in_the_clusters_vpc_only(world: World) -> None:
+    vpc = world.run().view["vpc_id"]
+    assert ":subnet/" not in world.document(f"CastKopsPolicyV2-{SHOP}")
+    restricted = json.loads(world.document(f"CastKopsRestrictedAccess-{SHOP}"))["Statement"]
+    (statement,) = [one for one in restricted if "subnet/*" in one["Resource"][0]]
+    assert statement["Condition"] == {"StringEquals": {"ec2:Vpc": f"arn:aws:ec2:eu-central-1:{HOME}:vpc/{vpc}"}}
+    world.run(PROD, policy_scope="account")
+    assert f"arn:aws:ec2:*:{HOME}:subnet/*" in world.document("CastKopsPolicyV2")
+
+
+def test_a_user_of_another_cluster_is_left_alone(world: World) -> None:
+    world.run(PROD)
+    world.iam.create_user(UserName=USER, Tags=[{"Key": "cast:cluster-id", "Value": IDS[PROD]}])
+    done = world.run()
+    assert done.view["identity_arn"] == f"arn:aws:iam::{HOME}:user/{USER}-{IDS[SHOP][:8]}"
+    assert world.keys() == []
+
+
+def desired(**changes: Any) -> kops_iam.Desired:
+    return kops_iam.desired({**PARAMETERS, "name": SHOP, "cluster_id": IDS[SHOP], **changes})
+
+
+REFUSALS: dict[str, tuple[list[str], dict[str, Any], str]] = {
+    "nothing running": ([], {}, f"EC2 has no running instance with tag KubernetesCluster={SHOP} in eu-central-1"),
+    "several VPCs": (["vpc-1", "vpc-2"], {}, "are in several VPCs, vpc-1, vpc-2, so that some are another cluster's"),
+    "another account": (["vpc-1"], {"account_id": "444455556666"}, "account_id is 444455556666, but the AWS"),
+    "not registered": (["vpc-1"], {"cluster_id": IDS[PROD]}, f"CAST AI has no cluster {IDS[PROD]}"),
+}
+
+
+@pytest.mark.parametrize(("vpcs", "options", "sentence"), REFUSALS.values(), ids=REFUSALS)
+def test_what_is_not_this_cluster_is_refused(vpcs: list[str], options: dict[str, Any], sentence: str) -> None:
+    instances = tuple(Instance(f"i-{vpc}", HOME, vpc) for vpc in vpcs)
+    wanted = desired(**{"cluster_id": UNKNOWN, **options})
+    with pytest.raises(Refused) as refusal:
+        list(plan(Current(f"arn:aws:iam::{HOME}:user/operator", instances, None), wanted))
+    assert sentence in str(refusal.value)
+
+
+def test_the_record_of_another_cluster_is_refused(world: World) -> None:
+    with pytest.raises(Refused, match=f"is kops cluster {PROD}, not kOps cluster {SHOP}: correct cluster_id or name"):
+        world.run(cluster_id=IDS[PROD])
+
+
+def test_bad_options_are_refused_all_at_once() -> None:
+    with pytest.raises(Refused) as refusal:
+        desired(name="shop", path="vendors", region=None, permissions_boundary="x")
+    for sentence in ("no DNS name", "path is 'vendors'", "region is not set", "permissions_boundary is 'x'"):
+        assert sentence in str(refusal.value)
