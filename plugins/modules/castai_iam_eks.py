@@ -110,6 +110,13 @@ options:
     type: str
     choices: [present, absent]
     default: present
+  spot_lambda_role:
+    description:
+      - Whether the role C(CastLambdaRoleForSpot) is made, which the users of an account's clusters share, as
+        M(castai.onboarding.castai_iam_kops#module) does it. With O(identity=user) only.
+      - With O(state=absent), whether it is taken away when no other cluster uses it.
+    type: bool
+    default: false
   tags:
     description: Tags of what is created, beside the two that tell whose it is.
     type: dict

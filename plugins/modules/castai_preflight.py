@@ -45,7 +45,8 @@ options:
     default: castai-agent
   onboard:
     description:
-      - What M(castai.onboarding.castai_iam_eks) will be asked for, as far as it matters here.
+      - What M(castai.onboarding.castai_iam_eks) or M(castai.onboarding.castai_iam_kops) will be asked for, as far as it
+        matters here. On kOps there is one identity, a user.
       - Without it, only what connecting needs is asked for.
     type: dict
     suboptions:
@@ -75,8 +76,11 @@ options:
       security_group_id:
         description: Security group of your own.
         type: str
+      spot_lambda_role:
+        description: Whether C(CastLambdaRoleForSpot) is wanted, as on kOps by default. On EKS with a user only.
+        type: bool
       user_access:
-        description: What the user of identity V(user) may do in the cluster.
+        description: What the user may do in the cluster, of identity V(user) or on kOps.
         type: str
         choices: [cluster_admin, none]
         default: cluster_admin

@@ -15,6 +15,8 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.permissions
     CHANGE,
     CREATE,
     GRANTS,
+    KOPS,
+    PHASES,
     READ,
     REMOVE,
     ROLE,
@@ -22,6 +24,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.permissions
     Grant,
     Scope,
     document,
+    file_name,
 )
 from tests.tree import ROOT
 
@@ -30,8 +33,10 @@ Policy = dict[str, Any]
 FOLDER = Path("docs/examples/policies")
 PAGE = Path("docs/docsite/rst/permissions.rst")
 BEGIN, END = (f".. {word} of what tests/support/policies.py writes" for word in ("Begin", "End"))
-PLACE = Scope("aws", "111122223333", "eu-central-1", "shop-prod")
-KINDS = (("connect", ROLE), ("onboard", ROLE), ("onboard", USER), ("remove", ROLE), ("remove", USER))
+KINDS = (
+    *(("connect", ROLE), ("onboard", ROLE), ("onboard", USER), ("remove", ROLE), ("remove", USER)),
+    *((phase, KOPS) for phase in PHASES),
+)
 
 PURPOSES = {
     READ: "looking",
@@ -42,13 +47,14 @@ PURPOSES = {
 }
 
 
-def name(phase: str, identity: str) -> str:
-    return f"eks-{phase}.json" if phase == "connect" else f"eks-{phase}-{identity}.json"
+def place(identity: str) -> Scope:
+    """What stands in the published policies."""
+    return Scope("aws", "111122223333", "eu-central-1", "shop.example.com" if identity == KOPS else "shop-prod")
 
 
 def published() -> dict[Path, str]:
     """Every generated file and its text."""
-    files = {FOLDER / name(*kind): json.dumps(document(*kind, PLACE), indent=2) + "\n" for kind in KINDS}
+    files = {FOLDER / file_name(*kind): json.dumps(document(*kind, place(kind[1])), indent=2) + "\n" for kind in KINDS}
     page = (ROOT / PAGE).read_text(encoding="utf-8")
     before, rest = page.split(BEGIN)
     return {**files, PAGE: before + "\n".join([BEGIN, *table(), END]) + rest.split(END)[1]}
@@ -56,8 +62,8 @@ def published() -> dict[Path, str]:
 
 def for_cluster(phase: str, identity: str, cluster: str) -> Policy:
     """A published policy with a cluster's own name in it, as a user puts it."""
-    text = (ROOT / FOLDER / name(phase, identity)).read_text(encoding="utf-8")
-    found: Policy = json.loads(text.replace(PLACE.cluster, cluster))
+    text = (ROOT / FOLDER / file_name(phase, identity)).read_text(encoding="utf-8")
+    found: Policy = json.loads(text.replace(place(identity).cluster, cluster))
     return found
 
 

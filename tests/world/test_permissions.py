@@ -18,8 +18,9 @@ from tests.sandbox.client import World
 from tests.support.clusters import host_variables
 from tests.support.playbook import Run
 from tests.support.policies import Policy, actions, for_cluster, only, without
+from tests.unit.sandbox.aws_account import sentences
 from tests.unit.sandbox.aws_client import HOME
-from tests.unit.sandbox.eks_account import CLUSTERS, disturb, leave_behind, sentences
+from tests.unit.sandbox.eks_account import CLUSTERS, disturb, leave_behind
 from tests.unit.sandbox.eks_account import World as Account
 from tests.unit.sandbox.eks_account import world as account
 

@@ -42,6 +42,7 @@ from .identity import (
 from .keys import journal, plan_keys, plan_no_keys
 from .policies import Place
 from .reads import connect
+from .spot_role import plan_spot_role, remove_spot_role, spot_role_warnings
 
 ROLE_DESCRIPTION = "Role to manage '{}' EKS cluster used by CAST AI"
 POLICY_DESCRIPTION = "Policy to manage EKS cluster used by CAST AI"
@@ -105,6 +106,8 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
         yield from plan_nodes(current.nodes, wanted, eks, here)
         yield from plan_entry(current.nodes, wanted, eks, here)
         yield from _plan_user_access(current, wanted, eks, here)
+        if wanted.spot_role:
+            yield from plan_spot_role(current.spot, wanted.owner, wanted.making, here.partition)
     if wanted.hand_over:
         yield from _plan_hand_over(current, wanted, here)
 
@@ -235,6 +238,7 @@ def removals(current: Current, wanted: Desired, here: Place) -> Iterator[Removal
             kept = "the clusters of the account share it" if shared else f"it {objection}" if objection else ""
             yield remove_policy(held, kept, detached)
     yield from remove_nodes(current.nodes, wanted, here)
+    yield from remove_spot_role(current.spot, wanted.owner, here.partition)
     if current.principal_arn:
         delete = DeleteCastPrincipal(
             f"delete CAST AI's principal for cluster {wanted.cluster_id}",
@@ -340,6 +344,7 @@ def _warnings(current: Current, wanted: Desired, here: Place) -> Iterator[str]:
     for held in filter(None, made):
         if boundary and held.boundary != boundary:
             yield f"The permissions boundary of {held.kind} {held.name}, made before, is {held.boundary or 'none'}."
+    yield from spot_role_warnings(current.spot)
 
 
 def _managed(here: Place, wanted: Desired) -> WantedPolicy:

@@ -30,6 +30,7 @@ from .identity import HeldPolicy, choose
 from .keys import HeldKeys
 from .policies import Document, Place
 from .reads import Systems, read
+from .spot_role import HeldRole
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Current:
     managed: HeldPolicy = field(default_factory=HeldPolicy)
     restricted: HeldPolicy = field(default_factory=HeldPolicy)
     nodes: Nodes = field(default_factory=Nodes)
+    spot: HeldRole = field(default_factory=HeldRole)
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
@@ -90,6 +92,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         **{f"node {name}": read(aws.get_role, name) for name in node_roles},
         **{f"profile {name}": read(aws.get_profile, name) for name in profiles},
         **{arn: read(aws.get_policy, arn) for arn in sorted(arns)},
+        spot=read(aws.get_role, names.SPOT_LAMBDA_ROLE, when=wanted.spot_role),
         group=read(aws.get_group, wanted.security_group_id)
         if wanted.security_group_id
         else read(aws.find_group, eks.vpc_id, names.node_security_group(wanted.name)),
@@ -123,6 +126,8 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         others=read(aws.list_inline, kind, name, when=bool(principal) and back),
         entry=read(aws.get_access_entry, eks.name, arn, when=bool(arn) and user and entries),
         access_policies=read(aws.list_access_policies, eks.name, arn, when=bool(arn) and user and entries),
+        spot_attached=read(aws.list_attached, "role", names.SPOT_LAMBDA_ROLE, when=bool(second["spot"])),
+        spot_inline=read(aws.list_inline, "role", names.SPOT_LAMBDA_ROLE, when=bool(second["spot"]) and back),
         node_attached=read(aws.list_attached, "role", node_name, when=bool(node)),
         node_inline=read(aws.list_inline, "role", node_name, when=bool(node) and back),
         node_entry=read(aws.get_access_entry, eks.name, node_arn, when=bool(node_arn) and entries),
@@ -163,6 +168,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
             ipv6=documents["ipv6"],
             entry=third["node_entry"],
         ),
+        HeldRole(second["spot"], third["spot_attached"] or (), third["spot_inline"] or ()),
     )
 
 

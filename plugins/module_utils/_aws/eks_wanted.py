@@ -31,6 +31,7 @@ OPTIONS: dict[str, Any] = {
         "node_role_arn": {"type": "str"},
         "role_arn": {"type": "str"},
         "security_group_id": {"type": "str"},
+        "spot_lambda_role": {"type": "bool", "default": False},
     },
     **AWS_RULES,
 }
@@ -69,6 +70,7 @@ class Desired:
     user_access: bool
     """Whether the user of user mode gets full control of the cluster."""
     vpc_account_id: str
+    spot_role: bool
 
     @property
     def node_role_brought(self) -> bool:
@@ -102,6 +104,7 @@ def desired(params: Parameters) -> Desired:
         making=asked.making(params),
         user_access=params["user_access"] == "cluster_admin",
         vpc_account_id=params.get("vpc_account_id") or "",
+        spot_role=params["spot_lambda_role"],
     )
 
 
@@ -109,6 +112,8 @@ def _problems(params: Parameters) -> list[str]:
     found = [names.eks_cluster_problem(params["name"]), *asked.problems(params, _BROUGHT)]
     if params.get("role_arn") and params["identity"] == "user":
         found.append("role_arn goes with identity role only: leave one of them out")
+    if params["spot_lambda_role"] and params["identity"] == "role":
+        found.append("spot_lambda_role goes with identity user only: leave it out or set identity to user")
     return [problem for problem in found if problem]
 
 

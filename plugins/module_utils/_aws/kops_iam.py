@@ -40,7 +40,7 @@ from .identity import (
 from .keys import HeldKeys, journal, plan_keys, plan_no_keys
 from .policies import Document, Place
 from .reads import Systems, connect, read
-from .spot_role import HeldRole, plan_spot_role, remove_spot_role
+from .spot_role import HeldRole, plan_spot_role, remove_spot_role, spot_role_warnings
 
 DESCRIPTION = "Policy to manage kops cluster used by CAST console"
 ADMIN_GROUPS = ("system:masters",)
@@ -359,11 +359,8 @@ def _warnings(current: Current, wanted: Desired, here: Place) -> Iterator[str]:
         )
     if boundary and principal and principal.boundary != boundary:
         yield f"The permissions boundary of user {principal.name}, made before, is {principal.boundary or 'none'}."
-    if wanted.spot_role and current.spot.theirs:
-        yield (
-            f"Role {names.SPOT_LAMBDA_ROLE} is there without the tag cast:managed-by=cast.ai, so that it is somebody"
-            " else's, and was left as it is."
-        )
+    if wanted.spot_role:
+        yield from spot_role_warnings(current.spot)
 
 
 def _managed(here: Place, wanted: Desired) -> WantedPolicy:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the AWS credentials of a run need on EKS. Pure. PRIVATE to the collection.
+"""What the AWS credentials of a run need. Pure. PRIVATE to the collection.
 
 The one source of the published policies, of the tables in the documentation, and of what castai_preflight simulates.
 Resources, condition keys and dependent actions: the Service Authorization Reference of IAM, EC2 and EKS.
@@ -15,11 +15,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import _names as names
-from . import policies
+from . import kops_policies, policies
 from .policies import Document
 
-ROLE, USER = "role", "user"
-"""Identities of CAST AI."""
+ROLE, USER, KOPS = "role", "user", "kops"
+"""Identities of CAST AI: for EKS clusters a role or a user, for kOps clusters a user."""
+
+ON_EKS = (ROLE, USER)
 
 READ, CREATE, CHANGE, REMOVE, ASK = "read", "create", "change", "remove", "ask"
 """What an action is for: to look; to make what is absent; to change what another run or tool made; the way back; to
@@ -31,7 +33,7 @@ PHASES: Mapping[str, tuple[str, ...]] = {
     "remove": (READ, REMOVE),
 }
 
-CONNECT, ACCESS, USER_ACCESS, IDENTITY, NODE_ROLE, PROFILE, GROUP = (
+CONNECT, ACCESS, USER_ACCESS, IDENTITY, NODE_ROLE, PROFILE, GROUP, SPOT_ROLE = (
     "connect",
     "access",
     "user_access",
@@ -39,6 +41,7 @@ CONNECT, ACCESS, USER_ACCESS, IDENTITY, NODE_ROLE, PROFILE, GROUP = (
     "node_role",
     "profile",
     "group",
+    "spot_role",
 )
 """Parts of the work, some of which a cluster may not need."""
 
@@ -57,6 +60,12 @@ _RESOURCES: Mapping[str, tuple[str, ...]] = {
     "policy": tuple(
         f"{_IAM}policy{{path}}{name}*" for name in (names.MANAGED_POLICY, names.RESTRICTED_POLICY, names.IPV6_POLICY)
     ),
+    "user for kOps": (f"{_IAM}user{{path}}cast-kops-*",),
+    "policy for kOps": tuple(
+        f"{_IAM}policy{{path}}{name}*"
+        for name in (names.KOPS_OLD_POLICY, names.KOPS_POLICY_OF_DOCUMENTS, names.KOPS_RESTRICTED_POLICY)
+    ),
+    "spot role": (f"{_IAM}role{{path}}{names.SPOT_LAMBDA_ROLE}",),
     "instance profile": (
         f"{_IAM}instance-profile{{path}}cast-*-eks-*",
         f"{_IAM}instance-profile{{path}}cast-eks-*-profile-*",
@@ -100,7 +109,7 @@ class Grant:
     on: str
     actions: Mapping[str, tuple[str, ...]]
     condition: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
-    identities: tuple[str, ...] = (ROLE, USER)
+    identities: tuple[str, ...] = ON_EKS
 
     def of(self, purposes: Collection[str]) -> list[str]:
         return [action for purpose, actions in self.actions.items() if purpose in purposes for action in actions]
@@ -134,8 +143,16 @@ def _attachable(*arns: str) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
 _MARKED = {"Null": {f"aws:ResourceTag/{names.TAG_CLUSTER_ID}": ("false",)}}
 """Condition: the object says which cluster at CAST AI it is for."""
 
+_OF_POLICIES: Mapping[str, tuple[str, ...]] = {
+    READ: ("iam:GetPolicy", "iam:GetPolicyVersion"),
+    CREATE: ("iam:CreatePolicy", "iam:TagPolicy"),
+    CHANGE: ("iam:CreatePolicyVersion", "iam:DeletePolicyVersion", "iam:ListPolicyVersions"),
+    REMOVE: ("iam:DeletePolicy", "iam:DeletePolicyVersion", "iam:ListPolicyVersions"),
+}
+
 GRANTS: tuple[Grant, ...] = (
     Grant("Cluster", CONNECT, "EKS cluster", {READ: ("eks:DescribeCluster",)}),
+    Grant("Instances", CONNECT, "everything", {READ: ("ec2:DescribeInstances",)}, identities=(KOPS,)),
     Grant(
         "AccessEntries",
         ACCESS,
@@ -222,17 +239,7 @@ GRANTS: tuple[Grant, ...] = (
         _attachable(*_aws(*policies.OF_CASTAI), *_ours(names.MANAGED_POLICY, names.RESTRICTED_POLICY)),
         (USER,),
     ),
-    Grant(
-        "Policies",
-        IDENTITY,
-        "policy",
-        {
-            READ: ("iam:GetPolicy", "iam:GetPolicyVersion"),
-            CREATE: ("iam:CreatePolicy", "iam:TagPolicy"),
-            CHANGE: ("iam:CreatePolicyVersion", "iam:DeletePolicyVersion", "iam:ListPolicyVersions"),
-            REMOVE: ("iam:DeletePolicy", "iam:DeletePolicyVersion", "iam:ListPolicyVersions"),
-        },
-    ),
+    Grant("Policies", IDENTITY, "policy", _OF_POLICIES),
     Grant(
         "NodeRole",
         NODE_ROLE,
@@ -269,6 +276,54 @@ GRANTS: tuple[Grant, ...] = (
             REMOVE: ("iam:DeleteInstanceProfile", "iam:RemoveRoleFromInstanceProfile"),
         },
     ),
+    Grant(
+        "User",
+        IDENTITY,
+        "user for kOps",
+        {
+            READ: (
+                "iam:GetAccessKeyLastUsed",
+                "iam:GetUser",
+                "iam:GetUserPolicy",
+                "iam:ListAccessKeys",
+                "iam:ListAttachedUserPolicies",
+                "iam:ListUserPolicies",
+            ),
+            CREATE: ("iam:CreateAccessKey", "iam:CreateUser", "iam:TagUser"),
+            CHANGE: ("iam:DeleteAccessKey", "iam:DeleteUserPolicy"),
+            REMOVE: ("iam:DeleteAccessKey", "iam:DeleteUser", "iam:DeleteUserPolicy"),
+        },
+        identities=(KOPS,),
+    ),
+    Grant(
+        "UserAttachments",
+        IDENTITY,
+        "user for kOps",
+        {CREATE: ("iam:AttachUserPolicy",), CHANGE: ("iam:DetachUserPolicy",), REMOVE: ("iam:DetachUserPolicy",)},
+        _attachable(*_aws(*kops_policies.OF_CASTAI), *_RESOURCES["policy for kOps"]),
+        (KOPS,),
+    ),
+    Grant("FindPolicies", IDENTITY, "everything", {READ: ("iam:ListPolicies",)}, identities=(KOPS,)),
+    Grant("Policies", IDENTITY, "policy for kOps", _OF_POLICIES, identities=(KOPS,)),
+    Grant(
+        "SpotRole",
+        SPOT_ROLE,
+        "spot role",
+        {
+            READ: ("iam:GetRole", "iam:ListAttachedRolePolicies"),
+            CREATE: ("iam:CreateRole", "iam:TagRole"),
+            REMOVE: ("iam:DeleteRole", "iam:ListRolePolicies", "iam:UntagRole"),
+        },
+        identities=(KOPS,),
+    ),
+    Grant(
+        "SpotRoleAttachments",
+        SPOT_ROLE,
+        "spot role",
+        {CREATE: ("iam:AttachRolePolicy",), REMOVE: ("iam:DetachRolePolicy",)},
+        _attachable(*_aws(*policies.OF_SPOT_ROLE)),
+        (KOPS,),
+    ),
     Grant("FindGroups", GROUP, "everything", {READ: ("ec2:DescribeSecurityGroups",)}),
     Grant("NewGroup", GROUP, "security group", {CREATE: ("ec2:CreateSecurityGroup",)}),
     Grant("NewGroupInVpc", GROUP, "VPC", {CREATE: ("ec2:CreateSecurityGroup",)}),
@@ -290,15 +345,23 @@ GRANTS: tuple[Grant, ...] = (
         },
         _MARKED,
     ),
-    Grant("Simulation", CONNECT, "caller", {ASK: ("iam:SimulatePrincipalPolicy",)}),
+    Grant("Simulation", CONNECT, "caller", {ASK: ("iam:SimulatePrincipalPolicy",)}, identities=(*ON_EKS, KOPS)),
 )
 
 
-def granted(phase: str, identity: str) -> Iterator[Grant]:
-    """What a phase needs. identity is of no matter to phase connect."""
+def granted(phase: str, identity: str, further: Collection[str] = ()) -> Iterator[Grant]:
+    """What a phase needs. further: parts that the identity can have and mostly has not."""
     for grant in GRANTS:
-        if identity in grant.identities and grant.of(PHASES[phase]) and (phase != "connect" or grant.part == CONNECT):
+        wanted = identity in grant.identities or grant.part in further
+        if wanted and grant.of(PHASES[phase]) and (phase != "connect" or grant.part == CONNECT):
             yield grant
+
+
+def file_name(phase: str, identity: str) -> str:
+    """The published policy, in docs/examples/policies. On EKS, identity is of no matter to phase connect."""
+    if identity == KOPS:
+        return f"kops-{phase}.json"
+    return f"eks-{phase}.json" if phase == "connect" else f"eks-{phase}-{identity}.json"
 
 
 def document(phase: str, identity: str, scope: Scope) -> Document:
@@ -322,13 +385,20 @@ def document(phase: str, identity: str, scope: Scope) -> Document:
 
 
 def questions(
-    needed: Collection[str], identity: str, unneeded: Collection[str], scope: Scope, cluster_id: str, vpc: str
+    needed: Collection[str],
+    identity: str,
+    unneeded: Collection[str],
+    scope: Scope,
+    cluster_id: str,
+    vpc: str = "",
+    further: Collection[str] = (),
 ) -> tuple[Question, ...]:
     """What to simulate for onboarding one cluster. needed: purposes that every run has; unneeded: parts to leave out.
 
     Every question knows all condition keys that the published policies have, so that none is missing.
     """
-    wanted = [grant for grant in granted("onboard", identity) if grant.part not in unneeded and grant.on != "caller"]
+    all_of_it = granted("onboard", identity, further)
+    wanted = [grant for grant in all_of_it if grant.part not in unneeded and grant.on != "caller"]
     tried = {grant.sid: dict(_tried(grant, scope)) for grant in wanted}
     known = {key: value for context in tried.values() for key, value in context.items()}
     grouped: dict[tuple[str, tuple[tuple[str, str], ...]], list[Grant]] = {}
@@ -353,6 +423,11 @@ def _example(on: str, scope: Scope, cluster_id: str, vpc: str) -> str:
         "node role": f"{_IAM}role{{path}}{node_role}",
         "user": f"{_IAM}user{{path}}{names.eks_users(scope.cluster, cluster_id)[0]}",
         "policy": f"{_IAM}policy{{path}}{names.cluster_policies(names.MANAGED_POLICY, scope.cluster, cluster_id)[0]}",
+        "user for kOps": f"{_IAM}user{{path}}{names.kops_users(scope.cluster, cluster_id)[0]}",
+        "policy for kOps": (
+            f"{_IAM}policy{{path}}{names.cluster_policies(names.KOPS_MANAGED_POLICY, scope.cluster, cluster_id)[0]}"
+        ),
+        "spot role": _RESOURCES["spot role"][0],
         "instance profile": f"{_IAM}instance-profile{{path}}{node_role}",
         "security group": f"{_EC2}security-group/sg-{'0' * 17}",
         "VPC": f"{_EC2}vpc/{vpc}",

@@ -16,6 +16,9 @@ from typing import Any
 Document = Mapping[str, Any]
 
 OF_CASTAI = ("AmazonEC2ReadOnlyAccess", "IAMReadOnlyAccess")
+OF_SPOT_ROLE = ("CloudWatchLogsFullAccess", "service-role/AWSLambdaRole", "AmazonEC2ReadOnlyAccess")
+"""The last is in CAST AI's documents for kOps and not in its script."""
+
 OF_NODES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryReadOnly", "AmazonEKS_CNI_Policy")
 IPV6_NODES: Document = {
     "Version": "2012-10-17",

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""CastLambdaRoleForSpot, by which CAST AI hears of spot interruptions: one for all clusters of an account.
+"""CastLambdaRoleForSpot, by which CAST AI hears of spot interruptions; the clusters of an account share it.
 
 Tags on it tell which clusters use it; the last of them takes it away, if this collection made it. Whatever else ends
 in lambda-role is other people's, and is not looked at. PRIVATE to the collection.
@@ -17,12 +17,9 @@ from .._engine import Action
 from .._names import SPOT_LAMBDA_ROLE, TAG_CLUSTER, TAG_CLUSTER_ID
 from .gateway import Making, Principal
 from .identity import Owner, Removal, UntagPrincipal, plan_attachments, plan_role, plan_tags, remove_principal
-from .policies import Document, aws_managed, document
+from .policies import OF_SPOT_ROLE, Document, aws_managed, document
 
 DESCRIPTION = "Lambda role used by CAST AI to handle Spot interrupts."
-ATTACHED = ("CloudWatchLogsFullAccess", "service-role/AWSLambdaRole", "AmazonEC2ReadOnlyAccess")
-"""The last is in CAST AI's documents and not in its script."""
-
 SERVICES = ("states", "events", "lambda", "apigateway")
 VENDOR: Mapping[str, str] = {"cast:managed-by": "cast.ai"}
 """Tag by which CAST AI's policies let it delete a role."""
@@ -62,7 +59,7 @@ def plan_spot_role(held: HeldRole, owner: Owner, making: Making, partition: str)
         yield from plan_role(None, SPOT_LAMBDA_ROLE, trust(), DESCRIPTION, making)
     else:
         yield from plan_tags(held.role, used)
-    yield from plan_attachments("role", SPOT_LAMBDA_ROLE, held.attached, aws_managed(partition, ATTACHED))
+    yield from plan_attachments("role", SPOT_LAMBDA_ROLE, held.attached, aws_managed(partition, OF_SPOT_ROLE))
 
 
 def remove_spot_role(held: HeldRole, owner: Owner, partition: str) -> Iterator[Removal]:
@@ -75,7 +72,7 @@ def remove_spot_role(held: HeldRole, owner: Owner, partition: str) -> Iterator[R
     kept = f"clusters {', '.join(others)} use it" if others else ""
     kept = kept or ("" if TAG_CLUSTER in role.tags else "it was there before")
     if not kept:
-        ours = aws_managed(partition, ATTACHED)
+        ours = aws_managed(partition, OF_SPOT_ROLE)
         yield remove_principal(role, held.attached, ours, dict.fromkeys(held.inline), "")
         return
     unmark = UntagPrincipal(
@@ -87,3 +84,11 @@ def remove_spot_role(held: HeldRole, owner: Owner, partition: str) -> Iterator[R
         role.name,
     )
     yield Removal(f"role {role.name}", kept, (unmark,))
+
+
+def spot_role_warnings(held: HeldRole) -> Iterator[str]:
+    if held.theirs:
+        yield (
+            f"Role {SPOT_LAMBDA_ROLE} is there without the tag cast:managed-by=cast.ai, so that it is somebody else's,"
+            " and was left as it is."
+        )

@@ -199,7 +199,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     found: Found | None = read["found"]
     if found is None:
         return Current(None, None)
-    current = Current(found, registration(read["records"], found, wanted))
+    current = Current(found, registration(read["records"], found, wanted.cluster_id, wanted.state_store))
     if not wanted.manage_token:
         return current
     eks = found if isinstance(found, EksCluster) else None
@@ -221,25 +221,28 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
 
 
 def _records(castai: CastAi, wanted: Desired) -> tuple[Cluster, ...]:
-    """The one with the wanted id, or all; without those that are only history."""
+    """The one with the wanted id, or all."""
     if wanted.cluster_id in ("", UNKNOWN):
-        records = castai.list_clusters()
-    else:
-        records = tuple(filter(None, [castai.get_cluster(wanted.cluster_id)]))
-    return tuple(record for record in records if not record.gone)
+        return castai.list_clusters()
+    return tuple(filter(None, [castai.get_cluster(wanted.cluster_id)]))
 
 
-def registration(records: tuple[Cluster, ...], found: Found, wanted: Desired) -> Cluster | None:
-    """The record of this cluster: the one with the wanted id, or its own, or the one with its provider block."""
-    if wanted.cluster_id not in ("", UNKNOWN):
-        return records[0] if records else None
-    facts = _facts(found, wanted).items()
-    by_id = (one for one in records if one.id == _own_id(found))
-    by_block = (one for one in records if one.provider == wanted.provider and facts <= one.facts.items())
+def registration(records: tuple[Cluster, ...], found: Found, cluster_id: str, state_store: str) -> Cluster | None:
+    """The record of this cluster: the one with the wanted id, or its own, or the one with its provider block.
+
+    cluster_id: empty or UNKNOWN for any; state_store: of kOps, empty where the cluster is to say.
+    """
+    living = tuple(record for record in records if not record.gone)
+    if cluster_id not in ("", UNKNOWN):
+        return next((one for one in living if one.id == cluster_id), None)
+    provider = "kops" if isinstance(found, KopsCluster) else "eks"
+    facts = _facts(found, state_store).items()
+    by_id = (one for one in living if one.id == _own_id(found))
+    by_block = (one for one in living if one.provider == provider and facts <= one.facts.items())
     return next(by_id, None) or next(by_block, None)
 
 
-def _facts(found: Found, wanted: Desired) -> dict[str, str]:
+def _facts(found: Found, state_store: str) -> dict[str, str]:
     """The provider block: what tells a cluster from all others at CAST AI. On kOps as the agent sends it."""
     if isinstance(found, EksCluster):
         return {"accountId": found.account_id, "region": found.region, "clusterName": found.name}
@@ -247,7 +250,7 @@ def _facts(found: Found, wanted: Desired) -> dict[str, str]:
         "cloud": "aws",
         "region": found.region,
         "clusterName": found.name,
-        "stateStore": wanted.state_store or found.state_store,
+        "stateStore": state_store or found.state_store,
     }
 
 
@@ -267,7 +270,7 @@ def plan(current: Current, wanted: Desired) -> Iterable[Action]:
         raise Refused(refusal)
     cluster_id = record.id if record else UNKNOWN
     if record is None and wanted.cluster_id != UNKNOWN:
-        block: dict[str, Any] = {wanted.provider: _facts(found, wanted)}
+        block: dict[str, Any] = {wanted.provider: _facts(found, wanted.state_store)}
         own_id = _own_id(found)
         yield Register(
             f"register {PROVIDERS[wanted.provider]} cluster {found.name} of account {found.account_id} in"
@@ -327,7 +330,7 @@ def _wrong_record(record: Cluster | None, found: Found, wanted: Desired) -> str:
             if wanted.cluster_id not in ("", UNKNOWN)
             else ""
         )
-    facts = _facts(found, wanted)
+    facts = _facts(found, wanted.state_store)
     if record.id != _own_id(found) and not facts.items() <= record.facts.items():
         return (
             f"CAST AI's cluster {record.id} is {_placed(record.facts)}, not {_placed(facts)}: correct cluster_id or"
@@ -384,7 +387,7 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
         "cluster_id": current.record.id if current.record else UNKNOWN,
         "cluster": public(current.record) if current.record else None,
         "region": found.region if found else "",
-        "state_store": _facts(found, wanted).get("stateStore", "") if found else "",
+        "state_store": _facts(found, wanted.state_store).get("stateStore", "") if found else "",
     }
 
 

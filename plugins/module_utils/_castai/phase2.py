@@ -15,6 +15,8 @@ from .._aws.gateway import EksCluster
 from .._aws.permissions import Question, Scope
 from .._engine import UNKNOWN, gather
 from .._k8s.gateway import Kubernetes, path_of
+from .._k8s.kops import KopsCluster
+from .cluster import Found
 from .gateway import Cluster
 
 OPTIONS: dict[str, Any] = {
@@ -25,6 +27,7 @@ OPTIONS: dict[str, Any] = {
     "path": {"type": "str", "default": "/"},
     "role_arn": {"type": "str"},
     "security_group_id": {"type": "str"},
+    "spot_lambda_role": {"type": "bool"},
     "user_access": {"type": "str", "choices": ["cluster_admin", "none"], "default": "cluster_admin"},
 }
 
@@ -44,6 +47,8 @@ class Onboarding:
     path: str
     unneeded: frozenset[str]
     """Parts of the work that fall away: what is brought is not made."""
+    spot_role: bool | None
+    """Whether the role for spot interruptions is wanted; None for what the provider has."""
 
     @classmethod
     def parse(cls, options: Mapping[str, Any]) -> Onboarding:
@@ -55,18 +60,34 @@ class Onboarding:
             permissions.USER_ACCESS: options["user_access"] == "none",
         }
         unneeded = frozenset(part for part, given in brought.items() if given)
-        return cls(options["connecting"], options["identity"], options["path"], unneeded)
+        return cls(
+            options["connecting"], options["identity"], options["path"], unneeded, options.get("spot_lambda_role")
+        )
+
+    def identity_on(self, found: Found) -> str:
+        return permissions.KOPS if isinstance(found, KopsCluster) else self.identity
 
 
-def questions(wanted: Onboarding, eks: EksCluster, record: Cluster | None) -> tuple[Question, ...]:
+def questions(wanted: Onboarding, found: Found, record: Cluster | None, partition: str) -> tuple[Question, ...]:
     """What AWS is asked. Nothing for a cluster of which CAST AI has credentials: a run may need little there."""
     if record and record.credentials_id:
         return ()
-    needed = (permissions.READ, permissions.CREATE)
-    ways = frozenset() if eks.access_entries else frozenset({permissions.ACCESS, permissions.USER_ACCESS})
-    scope = Scope(eks.arn.split(":")[1], eks.account_id, eks.region, eks.name, wanted.path)
-    cluster_id = record.id if record else "0" * 8
-    return permissions.questions(needed, wanted.identity, wanted.unneeded | ways, scope, cluster_id, eks.vpc_id)
+    unneeded, further, vpc = set(wanted.unneeded), set(), ""
+    if isinstance(found, EksCluster):
+        vpc = found.vpc_id
+        unneeded |= set() if found.access_entries else {permissions.ACCESS, permissions.USER_ACCESS}
+        further = {permissions.SPOT_ROLE} if wanted.spot_role and wanted.identity == permissions.USER else set()
+    elif wanted.spot_role is False:
+        unneeded.add(permissions.SPOT_ROLE)
+    return permissions.questions(
+        (permissions.READ, permissions.CREATE),
+        wanted.identity_on(found),
+        unneeded,
+        Scope(partition, found.account_id, found.region, found.name, wanted.path),
+        record.id if record else "0" * 8,
+        vpc,
+        further,
+    )
 
 
 def foreign_nodes(kubernetes: Kubernetes) -> tuple[str, ...]:
@@ -83,14 +104,14 @@ def foreign_nodes(kubernetes: Kubernetes) -> tuple[str, ...]:
     return tuple(sorted({kinds.get(one.get(COMPUTE, ""), "Windows") for one in labels}))
 
 
-def connection_findings(record: Cluster | None, eks: EksCluster, wanted: Onboarding) -> Iterator[str]:
+def connection_findings(record: Cluster | None, found: Found, wanted: Onboarding) -> Iterator[str]:
     """Why the cluster is not connected, as onboarding needs it."""
     if wanted.connecting:
         return
     if record is None:
         yield (
-            f"Cluster {eks.name} of account {eks.account_id} in {eks.region} is not connected to CAST AI: run playbook"
-            " castai.onboarding.connect (connect.yml) first."
+            f"Cluster {found.name} of account {found.account_id} in {found.region} is not connected to CAST AI: run"
+            " playbook castai.onboarding.connect (connect.yml) first."
         )
     elif record.agent_status != "online":
         yield (
@@ -113,12 +134,3 @@ def node_warnings(eks: EksCluster, nodes: tuple[str, ...]) -> Iterator[str]:
             f"EKS Auto Mode is on for cluster {eks.name}, which adds and removes nodes as CAST AI's autoscaler does:"
             " turn off its node pools, or leave CAST AI's autoscaler off."
         )
-
-
-def own_record(records: tuple[Cluster, ...], eks: EksCluster, cluster_id: str) -> Cluster | None:
-    """CAST AI's record of the cluster: the one with the wanted id, or the one with its provider block."""
-    facts = {"accountId": eks.account_id, "region": eks.region, "clusterName": eks.name}
-    living = [record for record in records if not record.gone]
-    if cluster_id:
-        return next((record for record in living if record.id == cluster_id), None)
-    return next((one for one in living if one.provider == "eks" and facts.items() <= one.facts.items()), None)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Callable
 
+from .._aws import permissions
 from .._aws.gateway import EksCluster
 from .._engine import UNKNOWN, Action, Failure, Made, Refused, Subject, gather
 from .._helm import record as helm_record
@@ -24,7 +25,7 @@ from .._k8s.kops import KopsCluster
 from .._names import NAMESPACE, helm_release_problem
 from .._options import CONNECTION_RULES, aws_options, castai_options, kubernetes_options
 from . import phase2, rights
-from .cluster import PROVIDERS, Found, misplaced, problems
+from .cluster import PROVIDERS, Found, misplaced, problems, registration
 from .gateway import CastAi, Cluster
 from .phase2 import Onboarding
 from .rights import Rights, missing_in_cluster, refusals, simulate, warnings
@@ -210,12 +211,13 @@ def _rights(
     gateway: Systems,
     wanted: Desired,
     records: tuple[Cluster, ...] | Problem,
-    eks: Found | Problem | None,
+    found: Found | Problem | None,
     caller: str | Problem,
 ) -> Rights | None:
-    if wanted.onboarding is None or not isinstance(eks, EksCluster) or not caller or isinstance(caller, Problem):
+    onboarding, there = wanted.onboarding, _there(found)
+    if onboarding is None or there is None or not caller or isinstance(caller, Problem):
         return None
-    asked = phase2.questions(wanted.onboarding, eks, _record(records, eks, wanted))
+    asked = phase2.questions(onboarding, there, _record(records, there, wanted), caller.split(":")[1])
     return simulate(gateway.way.cloud(), caller, asked) if asked else None
 
 
@@ -319,15 +321,15 @@ def _castai_findings(current: Current, wanted: Desired) -> Iterable[str]:
 
 
 def _onboarding_findings(current: Current, wanted: Desired, onboarding: Onboarding) -> Iterable[str]:
-    eks, records = current.found, current.records
-    if isinstance(eks, EksCluster) and not isinstance(records, Problem) and not wanted.registering:
-        record = _record(records, eks, wanted)
+    found, records = _there(current.found), current.records
+    if found and not isinstance(records, Problem) and not wanted.registering:
+        record = _record(records, found, wanted)
         if record or not wanted.cluster_id:
-            yield from phase2.connection_findings(record, eks, onboarding)
+            yield from phase2.connection_findings(record, found, onboarding)
     if not isinstance(current.nodes, Problem):
         yield from phase2.node_findings(current.nodes)
-    if isinstance(current.rights, Rights):
-        yield from refusals(current.rights, f"eks-onboard-{onboarding.identity}.json")
+    if isinstance(current.rights, Rights) and found:
+        yield from refusals(current.rights, permissions.file_name("onboard", onboarding.identity_on(found)))
 
 
 def _provider_findings(current: Current, wanted: Desired) -> Iterable[str]:
@@ -339,8 +341,8 @@ def _provider_findings(current: Current, wanted: Desired) -> Iterable[str]:
 
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
-    found = current.found if isinstance(current.found, (EksCluster, KopsCluster)) else None
-    warned = list(_warnings(current, found)) if wanted.onboarding else []
+    found = _there(current.found)
+    warned = list(_warnings(current)) if wanted.onboarding else []
     return {
         "findings": [],
         "account_id": found.account_id if found else "",
@@ -350,11 +352,11 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     }
 
 
-def _warnings(current: Current, found: Found | None) -> Iterable[str]:
+def _warnings(current: Current) -> Iterable[str]:
     if isinstance(current.rights, Rights):
         yield from warnings(current.rights)
-    if isinstance(found, EksCluster) and not isinstance(current.nodes, Problem):
-        yield from phase2.node_warnings(found, current.nodes)
+    if isinstance(current.found, EksCluster) and not isinstance(current.nodes, Problem):
+        yield from phase2.node_warnings(current.found, current.nodes)
 
 
 def _not_checked(current: Current) -> Iterable[str]:
@@ -385,18 +387,23 @@ def _nothing() -> None:
 def _missing(kubernetes: Kubernetes, wanted: Desired, eks: EksCluster | None) -> tuple[str, ...]:
     if wanted.onboarding is None:
         return missing_in_cluster(kubernetes, wanted.namespace, rights.CONNECT, rights.CONNECT_SYSTEM)
-    of_system = () if eks and eks.access_entries else rights.ONBOARD_SYSTEM
+    by_api = eks.access_entries if eks else permissions.USER_ACCESS in wanted.onboarding.unneeded
+    of_system = () if by_api else rights.ONBOARD_SYSTEM
     more = any(chart.release == WORKLOAD_AUTOSCALER for chart in wanted.charts)
     rows = (*rights.ONBOARD, *(rights.WORKLOAD_AUTOSCALER if more else ()))
     return missing_in_cluster(kubernetes, wanted.namespace, rows, of_system)
 
 
-def _record(records: tuple[Cluster, ...] | Problem, eks: EksCluster, wanted: Desired) -> Cluster | None:
-    return phase2.own_record(_listed(records), eks, wanted.cluster_id)
+def _record(records: tuple[Cluster, ...] | Problem, found: Found, wanted: Desired) -> Cluster | None:
+    listed = () if isinstance(records, Problem) else records
+    return registration(listed, found, wanted.cluster_id, wanted.state_store)
 
 
-def _listed(records: tuple[Cluster, ...] | Problem) -> tuple[Cluster, ...]:
-    return () if isinstance(records, Problem) else records
+def _there(found: Found | Problem | None) -> Found | None:
+    """The cluster, where the provider has it."""
+    if isinstance(found, Problem) or (isinstance(found, KopsCluster) and not found.instances):
+        return None
+    return found
 
 
 def _cluster_of(metadata: Object | Problem | None) -> str:

@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError
 from botocore.loaders import create_loader
 from botocore.session import get_session
 
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Aws as Gateway
 from tests.sandbox.aws import Aws
 from tests.sandbox.wire import Cluster, Request
 
@@ -110,6 +111,14 @@ def session(
     made = boto3.Session(key_id, secret, token, region_name=region, botocore_session=core)
     made.events.register("before-send", send)
     return made
+
+
+def gateway(credentials: boto3.Session) -> Gateway:
+    """The modules' AWS with these credentials."""
+    aws = Gateway({"region": "eu-central-1", "access_key": "x", "secret_key": "x"})
+    aws._session = credentials
+    aws._clients = {name: credentials.client(name) for name in ("iam", "ec2", "eks", "sts")}
+    return aws
 
 
 def _text(value: str | bytes) -> str:

@@ -50,6 +50,7 @@ PARAMETERS: dict[str, Any] = {
     "identity": "role",
     "name": NAME,
     "node_policies": [],
+    "spot_lambda_role": False,
     "path": "/",
     "policy_scope": "cluster",
     "prepare": True,

@@ -13,9 +13,11 @@ import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._aws import gateway
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused, Stopped, until
+from ansible_collections.castai.onboarding.plugins.module_utils._names import SPOT_LAMBDA_ROLE
 from tests.sandbox.normal import difference
+from tests.unit.sandbox.aws_account import sentences
 from tests.unit.sandbox.aws_client import HOME
-from tests.unit.sandbox.eks_account import CLUSTERS, World, sentences, world
+from tests.unit.sandbox.eks_account import CLUSTERS, World, world
 
 __all__ = ["world"]
 
@@ -41,6 +43,25 @@ def test_there_and_back(world: World, mode: str, identity: str) -> None:
     assert sentences(world.run(mode, state="absent", **options)) == sentences(back)
     assert world.cloud.state() == before
     assert sentences(world.run(mode, state="absent", **options)) == []
+
+
+def test_users_that_ask_for_it_share_the_role_for_spot_interruptions(world: World) -> None:
+    before = world.cloud.state()
+    options = {"identity": "user", "spot_lambda_role": True}
+    made = sentences(world.run("API", **options))
+    assert f"create role {SPOT_LAMBDA_ROLE}" in made
+    second = sentences(world.run("CONFIG_MAP", **options))
+    assert [one for one in second if SPOT_LAMBDA_ROLE in one] == [f"tag role {SPOT_LAMBDA_ROLE}"]
+    assert sentences(world.run("API", **options)) == []
+    back = world.run("API", state="absent", **options)
+    assert back.view["kept"] == [f"role {SPOT_LAMBDA_ROLE}: clusters {CLUSTERS['CONFIG_MAP'].name} use it"]
+    world.run("CONFIG_MAP", state="absent", **options)
+    assert world.cloud.state() == before
+
+
+def test_castais_role_has_no_role_for_spot_interruptions(world: World) -> None:
+    with pytest.raises(Refused, match="spot_lambda_role goes with identity user only: leave it out or set identity"):
+        world.run("API", spot_lambda_role=True)
 
 
 @pytest.mark.parametrize("identity", ["role", "user"])

@@ -7,133 +7,43 @@ from __future__ import annotations
 
 import itertools
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._aws import kops_iam
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Instance
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.kops_iam import SUBJECT, Current, plan
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.reads import Systems
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.kops_iam import Current, plan
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
     UNKNOWN,
     CallFailed,
     Refused,
-    Result,
     Stopped,
-    reconcile,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._names import SPOT_LAMBDA_ROLE
-from tests.sandbox.aws import Aws as Cloud
-from tests.sandbox.castai import CastAi as Api
-from tests.unit.sandbox.aws_client import HOME, Clock, allow, cluster, operator, trust
-from tests.unit.sandbox.eks_account import Direct, NoAgent, sentences
+from tests.unit.sandbox.aws_account import PARAMETERS, sentences
+from tests.unit.sandbox.aws_client import HOME, allow, trust
+from tests.unit.sandbox.kops_account import CLUSTERS, IDS, PROD, SHOP, USER, World, world
 
-SHOP, PROD = "shop.example.com", "prod.example.com"
-LONG = f"a-cluster-with-a-name-that-no-user-could-have.{'x' * 60}.example.com"
-CLUSTERS = {
-    name: cluster(name, provider="kops", mode="CONFIG_MAP", instances=(f"i-0000000000000000{number}",))
-    for number, name in enumerate((SHOP, PROD, LONG))
-}
-IDS = {name: f"{number}d9b5f86-8d7b-4f0e-9a5b-3c2d1e0f4a5b" for number, name in enumerate(CLUSTERS)}
-PARAMETERS: dict[str, Any] = {
-    "adopt": False,
-    "hand_over": True,
-    "path": "/",
-    "policy_scope": "cluster",
-    "prepare": True,
-    "region": "eu-central-1",
-    "spot_lambda_role": True,
-    "state": "present",
-    "tags": {},
-    "user_access": "cluster_admin",
-}
-USER = f"cast-kops-{SHOP}"
-
-
-class World:
-    """One account with kOps clusters, all registered."""
-
-    def __init__(self) -> None:
-        self.cloud = Cloud(clock=Clock())
-        self.api = Api(self.cloud, Clock())
-        self.castai = Direct(self.api)
-        for name, one in CLUSTERS.items():
-            self.cloud.add_cluster(one)
-            facts = {"cloud": "aws", "region": one.region, "clusterName": name, "stateStore": "s3://state"}
-            self.castai.register_cluster(name, {"id": IDS[name], "kops": facts})
-        administrator = operator(self.cloud)
-        self.aws = kops_iam.connect(
-            {
-                "castai_api_url": "https://x",
-                "castai_api_key": "x",
-                "validate_certs": True,
-                "region": "eu-central-1",
-                "access_key": "x",
-                "secret_key": "x",
-            },
-            None,
-        ).aws
-        self.aws._session = administrator
-        self.aws._clients = {name: administrator.client(name) for name in ("iam", "ec2", "sts")}
-        self.iam = administrator.client("iam")
-
-    def run(self, name: str = SHOP, check: bool = False, ended_after: int | None = None, **changes: Any) -> Result:
-        subject = replace(
-            SUBJECT,
-            connect=lambda params, wanted: Systems(self.castai, self.aws),
-            plan=lambda current, wanted: itertools.islice(plan(current, wanted), ended_after),
-        )
-        parameters = {**PARAMETERS, "name": name, "cluster_id": IDS[name], **changes}
-        return reconcile(subject, parameters, check, lambda line: None)
-
-    def keys(self, user: str = USER) -> list[str]:
-        return [key["AccessKeyId"] for key in self.iam.list_access_keys(UserName=user)["AccessKeyMetadata"]]
-
-    def attached(self, user: str = USER) -> set[str]:
-        found = self.iam.list_attached_user_policies(UserName=user)["AttachedPolicies"]
-        return {policy["PolicyName"] for policy in found}
-
-    def document(self, name: str) -> str:
-        arn = f"arn:aws:iam::{HOME}:policy/{name}"
-        version = self.iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
-        return json.dumps(self.iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"])
-
-    def script(self, policy: str = "CastKopsPolicyV2", inline: str = "CastKopsRestrictedAccess") -> str:
-        """A run of the vendor's script: user, key handed over, shared policy, inline policy. The key's id."""
-        arn = self.iam.create_policy(PolicyName=policy, PolicyDocument=json.dumps(allow("ec2:*")))["Policy"]["Arn"]
-        self.iam.create_user(UserName=USER)
-        self.iam.attach_user_policy(UserName=USER, PolicyArn=arn)
-        self.iam.attach_user_policy(UserName=USER, PolicyArn="arn:aws:iam::aws:policy/AmazonEC2ReadOnlyAccess")
-        self.iam.put_user_policy(UserName=USER, PolicyName=inline, PolicyDocument=json.dumps(allow("ec2:*")))
-        key = self.iam.create_access_key(UserName=USER)["AccessKey"]
-        self.castai.set_key(IDS[SHOP], key["AccessKeyId"], key["SecretAccessKey"])
-        return str(key["AccessKeyId"])
-
-
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr("tests.sandbox.castai.Agent", NoAgent)
-    return World()
+__all__ = ["world"]
 
 
 @pytest.mark.parametrize("scope", ["cluster", "account"])
 @pytest.mark.parametrize("name", CLUSTERS)
 def test_there_and_back(world: World, name: str, scope: str) -> None:
     before = world.cloud.state()
-    options = {"name": name, "path": "/vendors/", "tags": {"team": "a"}, "policy_scope": scope}
-    predicted = world.run(check=True, **options)
+    options = {"path": "/vendors/", "tags": {"team": "a"}, "policy_scope": scope}
+    predicted = world.run(name, check=True, **options)
     assert world.cloud.state() == before
-    done = world.run(**options)
+    done = world.run(name, **options)
     assert (sentences(done), done.view) == (sentences(predicted), predicted.view)
-    assert sentences(world.run(**options)) == []
+    assert sentences(world.run(name, **options)) == []
     assert len(world.keys(done.view["access"]["aws_auth"][0]["username"])) == 1
     after = world.cloud.state()
-    back = world.run(check=True, state="absent", **options)
+    back = world.run(name, check=True, state="absent", **options)
     assert world.cloud.state() == after
-    assert sentences(world.run(state="absent", **options)) == sentences(back)
-    assert sentences(world.run(state="absent", **options)) == []
+    assert sentences(world.run(name, state="absent", **options)) == sentences(back)
+    assert sentences(world.run(name, state="absent", **options)) == []
     left = world.cloud.state()
     shared = left[HOME]["iam"]["policies"].pop(f"arn:aws:iam::{HOME}:policy/vendors/CastKopsPolicyV2", None)
     assert (bool(shared), left) == (scope == "account", before)
@@ -144,6 +54,19 @@ def test_a_run_that_was_ended_anywhere_is_taken_up_where_it_ended(world: World) 
     done = [sentences(world.run(ended_after=1)) for _write in whole]
     assert done == [[sentence] for sentence in whole]
     assert sentences(world.run()) == []
+
+
+def test_ended_after_any_of_its_writes_it_ends_as_an_undisturbed_run(world: World) -> None:
+    world.run()
+    undisturbed = world.state()
+    for last in itertools.count(1):
+        world.reset()
+        if not world.run_until(last):
+            break
+        world.run()
+        assert world.state() == undisturbed
+        assert sentences(world.run()) == []
+    assert last > len(sentences(world.run(PROD)))
 
 
 def test_in_two_steps_it_is_the_same(world: World) -> None:
@@ -163,10 +86,10 @@ def test_four_onboardings_of_which_one_fails_at_the_hand_over_leave_one_key(
         failing.setattr(world.castai, "set_key", no_answer)
         with pytest.raises(Stopped, match="no answer"):
             world.run()
-    (orphan,) = world.keys()
+    (orphan,) = world.keys(USER)
     for _time in range(3):
         world.run()
-    (key,) = world.keys()
+    (key,) = world.keys(USER)
     assert key != orphan
     assert list(world.api.state()["access_keys"].values()) == [key]
 
@@ -231,7 +154,7 @@ def test_what_the_script_made_is_taken_over_in_any_spelling(world: World, policy
     assert policy not in world.attached()
     assert world.iam.list_user_policies(UserName=USER)["PolicyNames"] == []
     assert world.document(policy) == json.dumps(allow("ec2:*"))
-    (now,) = world.keys()
+    (now,) = world.keys(USER)
     assert now != key
     assert sentences(done)[-1] == f"delete access key {key} of user {USER}, which the new one replaces"
     assert sentences(world.run()) == []
@@ -262,11 +185,11 @@ def test_a_user_of_another_cluster_is_left_alone(world: World) -> None:
     world.iam.create_user(UserName=USER, Tags=[{"Key": "cast:cluster-id", "Value": IDS[PROD]}])
     done = world.run()
     assert done.view["identity_arn"] == f"arn:aws:iam::{HOME}:user/{USER}-{IDS[SHOP][:8]}"
-    assert world.keys() == []
+    assert world.keys(USER) == []
 
 
 def desired(**changes: Any) -> kops_iam.Desired:
-    return kops_iam.desired({**PARAMETERS, "name": SHOP, "cluster_id": IDS[SHOP], **changes})
+    return kops_iam.desired({**PARAMETERS, "spot_lambda_role": True, "name": SHOP, "cluster_id": IDS[SHOP], **changes})
 
 
 REFUSALS: dict[str, tuple[list[str], dict[str, Any], str]] = {

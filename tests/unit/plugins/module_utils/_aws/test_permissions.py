@@ -26,8 +26,9 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.permissions
 from tests.sandbox import aws, aws_permissions
 from tests.sandbox.aws_accounts import Accounts, Caller
 from tests.sandbox.aws_wire import Operation
-from tests.support.policies import KINDS, published
+from tests.support.policies import KINDS, for_cluster, published
 from tests.tree import ROOT
+from tests.unit.sandbox import kops_account
 from tests.unit.sandbox.aws_client import HOME, OPERATOR
 from tests.unit.sandbox.eks_account import CLUSTERS, World, disturb, leave_behind, world
 
@@ -65,7 +66,8 @@ def test_a_policy_is_one_that_iam_takes(phase: str, identity: str) -> None:
 @pytest.mark.parametrize(("phase", "identity"), KINDS)
 def test_only_what_has_no_resource_is_granted_on_everything(phase: str, identity: str) -> None:
     wide = [one["Action"] for one in statements(phase, identity) if one["Resource"] == "*"]
-    assert wide in ([], ["ec2:DescribeSecurityGroups"])
+    on_kops = ["ec2:DescribeInstances"] if phase == "connect" else ["ec2:DescribeInstances", "iam:ListPolicies"]
+    assert wide in ([], on_kops if identity == "kops" else ["ec2:DescribeSecurityGroups"])
     assert not any("*" in action for action in actions(phase, identity))
 
 
@@ -81,7 +83,9 @@ class Seen:
 
     def _authorise(self, accounts: Accounts, operation: Operation, caller: Caller) -> None:
         if caller.arn == OPERATOR:
-            self.actions |= {access.action for access in aws_permissions.needed(accounts, operation, caller)}
+            self.actions |= {access.action for access in aws_permissions.needed(accounts, operation, caller)} - {
+                ANYBODY
+            }
         aws_permissions.authorise(accounts, operation, caller)
 
     def _noting(self, name: str, method: Any) -> Any:
@@ -98,15 +102,15 @@ def own_methods() -> Iterator[str]:
     return (name for name, member in vars(Aws).items() if callable(member) and not name.startswith("_"))
 
 
-ELSEWHERE = {"caller_arn", "eks_token", "list_instances", "simulate"}
-"""Methods that need no permission, preflight's own, and those for kOps clusters."""
+ELSEWHERE = {"eks_token", "simulate"}
+"""Methods that are not the modules' that make identities: one that needs no permission, and preflight's own."""
 
-ON_KOPS = {"list_instances", "list_policies", "untag_principal"}
-"""Methods for kOps clusters, of which no policy is published."""
+ANYBODY = "sts:GetCallerIdentity"
+"""Needs no permission. Source: the API reference of STS."""
 
 
 def test_every_call_is_granted_and_every_grant_is_needed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    called: set[str] = set()
+    called = on_kops(monkeypatch)
     for identity in ("role", "user"):
         world.reset()
         with monkeypatch.context() as patch:
@@ -124,7 +128,36 @@ def test_every_call_is_granted_and_every_grant_is_needed(world: World, monkeypat
             world.run(MODE, identity=identity, state="absent")
         assert back.actions == actions("remove", identity)
         called |= onboarding.methods | again.methods | back.methods
-    assert called | ELSEWHERE | ON_KOPS == set(own_methods())
+    assert called | ELSEWHERE == set(own_methods())
+
+
+def on_kops(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The same on kOps, where two clusters share a role. Which methods were called."""
+    world = kops_account.World()
+    with monkeypatch.context() as patch:
+        onboarding = Seen(patch)
+        world.run()
+        world.run(kops_account.PROD)
+    kops_account.disturb(world)
+    with monkeypatch.context() as patch:
+        again = Seen(patch)
+        world.run()
+    assert onboarding.actions | again.actions == actions("onboard", "kops") - {"iam:SimulatePrincipalPolicy"}
+    kops_account.leave_behind(world)
+    with monkeypatch.context() as patch:
+        back = Seen(patch)
+        world.run(state="absent")
+        world.run(kops_account.PROD, state="absent")
+    assert back.actions == actions("remove", "kops")
+    return onboarding.methods | again.methods | back.methods
+
+
+def test_with_the_published_policies_everything_works_on_kops(world: World) -> None:
+    account = kops_account.World()
+    for phase, options in (("onboard", {}), ("remove", {"state": "absent"})):
+        account.act_as(phase, for_cluster(phase, "kops", kops_account.SHOP))
+        assert account.run(**options).actions != ()
+        assert account.run(**options).actions == ()
 
 
 def test_connecting_takes_one_look() -> None:
@@ -150,7 +183,7 @@ def test_other_partitions(partition: str, service: str) -> None:
 
 
 def test_what_is_simulated_is_what_is_published() -> None:
-    for identity in ("role", "user"):
+    for identity in ("role", "user", "kops"):
         asked = questions((READ, CREATE), identity, (), PLACE, ID, "vpc-1")
         assert {action for one in asked for action in one.actions} == actions("onboard", identity) - {
             "iam:SimulatePrincipalPolicy"

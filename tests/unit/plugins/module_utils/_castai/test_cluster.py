@@ -126,13 +126,13 @@ ELSEWHERE = [
 
 def test_the_registration_is_the_one_with_this_provider_block_whatever_its_name() -> None:
     renamed = replace(RECORD, name="a name given in the console", facts={**FACTS, "dnsClusterIp": "10.100.0.10"})
-    assert registration((*ELSEWHERE, renamed), EKS, desired()) == renamed
-    assert registration(tuple(ELSEWHERE), EKS, desired()) is None
+    assert registration((*ELSEWHERE, renamed), EKS, "", "") == renamed
+    assert registration(tuple(ELSEWHERE), EKS, "", "") is None
 
 
 def test_a_registration_by_id_is_the_one_that_was_read() -> None:
-    assert registration((RECORD,), EKS, desired(cluster_id=ID)) == RECORD
-    assert registration((), EKS, desired(cluster_id=ID)) is None
+    assert registration((RECORD,), EKS, ID, "") == RECORD
+    assert registration((), EKS, ID, "") is None
 
 
 # Plans

@@ -66,10 +66,10 @@ def test_a_registered_cluster_is_its_own_record_whoever_made_it() -> None:
     earlier = replace(RECORD, id="earlier")
     other_store = replace(RECORD, facts={**FACTS, "stateStore": "s3://another"})
     eks = replace(RECORD, id="eks", provider="eks")
-    assert registration((earlier, RECORD), KOPS, desired()) == RECORD
-    assert registration((earlier, other_store), KOPS, desired()) == other_store
-    assert registration((eks, earlier), KOPS, desired()) == earlier
-    assert registration((eks, replace(other_store, id="x")), KOPS, desired()) is None
+    assert registration((earlier, RECORD), KOPS, "", "") == RECORD
+    assert registration((earlier, other_store), KOPS, "", "") == other_store
+    assert registration((eks, earlier), KOPS, "", "") == earlier
+    assert registration((eks, replace(other_store, id="x")), KOPS, "", "") is None
     for record in (RECORD, earlier, other_store):
         assert list(plan(Current(KOPS, record), desired())) == []
         assert list(plan(Current(KOPS, record), desired(cluster_id=UID))) == []

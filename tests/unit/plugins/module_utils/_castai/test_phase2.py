@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import EksCluster
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import EksCluster, Instance
+from ansible_collections.castai.onboarding.plugins.module_utils._castai.cluster import Found, registration
 from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway import Cluster
 from ansible_collections.castai.onboarding.plugins.module_utils._castai.phase2 import (
     OWN_NODES,
     Onboarding,
     foreign_nodes,
-    own_record,
     questions,
 )
+from ansible_collections.castai.onboarding.plugins.module_utils._k8s.kops import KopsCluster
 
 ID, ANOTHER_ID = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e", "99999999-5a57-4d4a-8f5d-0a6f5c1f0d7e"
 EKS = EksCluster(
@@ -26,6 +27,8 @@ EKS = EksCluster(
 )
 FACTS = {"accountId": EKS.account_id, "region": EKS.region, "clusterName": EKS.name}
 OURS = Cluster(ID, "shop", "eks", "ready", "online", "org", "", "", FACTS)
+KOPS = KopsCluster("shop.example.com", EKS.region, "", "", (), frozenset(), (Instance("i-1", EKS.account_id, "vpc-2"),))
+SPOT_ROLE = {"iam:CreateRole", "iam:TagRole", "iam:AttachRolePolicy"}
 ONBOARD = {"connecting": False, "identity": "role", "path": "/", "user_access": "cluster_admin"}
 
 
@@ -80,11 +83,11 @@ def test_nodes_that_castai_cannot_use(nodes: list[dict[str, str]], kinds: tuple[
     ],
 )
 def test_the_record_of_a_cluster(records: Any, cluster_id: str, found: Any) -> None:
-    assert own_record(records, EKS, cluster_id) == found
+    assert registration(records, EKS, cluster_id, "") == found
 
 
-def needed(record: Cluster | None = OURS, eks: EksCluster = EKS, **options: Any) -> set[str]:
-    asked = questions(Onboarding.parse({**ONBOARD, **options}), eks, record)
+def needed(record: Cluster | None = OURS, found: Found = EKS, **options: Any) -> set[str]:
+    asked = questions(Onboarding.parse({**ONBOARD, **options}), found, record, "aws")
     return {action for one in asked for action in one.needed}
 
 
@@ -94,7 +97,7 @@ def test_nothing_is_asked_for_a_cluster_that_castai_has_credentials_of() -> None
 
 
 def test_a_cluster_without_access_entries_needs_none() -> None:
-    assert needed() - needed(eks=replace(EKS, authentication_mode="CONFIG_MAP")) == {
+    assert needed() - needed(found=replace(EKS, authentication_mode="CONFIG_MAP")) == {
         "eks:CreateAccessEntry",
         "eks:DescribeAccessEntry",
         "eks:TagResource",
@@ -119,3 +122,17 @@ def test_a_user_without_access_to_the_cluster_needs_no_access_policy() -> None:
     access = {"eks:AssociateAccessPolicy", "eks:ListAssociatedAccessPolicies"}
     assert access <= needed(identity="user")
     assert not access & needed(identity="user", user_access="none")
+
+
+def test_a_kops_cluster_needs_its_user_and_the_spot_role_unless_it_is_left_out() -> None:
+    every, without = needed(found=KOPS), needed(found=KOPS, spot_lambda_role=False)
+    assert every - without == {*SPOT_ROLE, "iam:GetRole", "iam:ListAttachedRolePolicies"}
+    assert {"iam:CreateUser", "iam:ListPolicies", "ec2:DescribeInstances"} <= without
+    assert not any(action.startswith("eks:") for action in every)
+
+
+def test_on_eks_only_a_user_that_asks_for_the_spot_role_needs_what_makes_it() -> None:
+    brought = {"instance_profile_arn": "arn"}
+    assert not SPOT_ROLE & needed(identity="user", **brought)
+    assert needed(identity="user", spot_lambda_role=True, **brought) >= SPOT_ROLE
+    assert needed(spot_lambda_role=True) == needed()

@@ -1,0 +1,151 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A module that makes an identity in AWS, in this process: the local AWS and the local CAST AI without a socket."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.reads import Systems
+from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway import CastAi, Rejected
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import Result, Subject, reconcile
+from tests.sandbox.aws import READS
+from tests.sandbox.aws import Aws as Cloud
+from tests.sandbox.castai import CastAi as Api
+from tests.sandbox.normal import normalise
+from tests.sandbox.wire import Request
+
+from .aws_client import HOME, Clock, gateway, operator, session
+
+PARAMETERS: Mapping[str, Any] = {
+    "adopt": False,
+    "hand_over": True,
+    "path": "/",
+    "policy_scope": "cluster",
+    "prepare": True,
+    "region": "eu-central-1",
+    "state": "present",
+    "tags": {},
+    "user_access": "cluster_admin",
+}
+
+
+class Ended(BaseException):
+    """Stands for a signal: nothing in the modules catches it."""
+
+
+class Direct(CastAi):
+    """The API without a socket between."""
+
+    def __init__(self, api: Api) -> None:
+        super().__init__("https://api.cast.ai", "key", sleep=lambda _seconds: None)
+        self._api = api
+        self.wrote: Callable[[], None] = lambda: None
+
+    def _call(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        data = b"" if method == "GET" else json.dumps(body or {}).encode()
+        headers = {"x-api-key": self._api.full_access_key}
+        answer = self._api.handle(Request(method, "api.cast.ai", path, "", headers, data))
+        found: dict[str, Any] = json.loads(answer.body) if answer.body else {}
+        if answer.status >= 400:
+            objections = found.get("fieldViolations") or [{}]
+            raise Rejected(purpose, answer.status, found["message"], objections[0].get("field", ""))
+        if method != "GET":
+            self.wrote()
+        return found
+
+
+class Account:
+    """One account, with an administrator as whom the module runs. Those who inherit add clusters and the module."""
+
+    def __init__(self) -> None:
+        self.cloud = Cloud(clock=Clock())
+        self.api = Api(self.cloud, Clock())
+        self.castai = Direct(self.api)
+        self.administrator = operator(self.cloud)
+        self._clients: dict[str, Any] = {}
+        self.add_clusters()
+        self.register()
+
+    def add_clusters(self) -> None:
+        """To AWS and CAST AI, once."""
+        raise NotImplementedError
+
+    def register(self) -> None:
+        """The clusters at CAST AI. From here on the module runs as the administrator."""
+        self.aws = gateway(self.administrator)
+
+    def run(self, *which: str, **changes: Any) -> Result:
+        """The module, for one of the clusters."""
+        raise NotImplementedError
+
+    def reset(self) -> None:
+        """As it was when it was made."""
+        self.cloud.reset()
+        self.api.reset()
+        self.register()
+
+    def act_as(self, name: str, policy: Mapping[str, Any]) -> None:
+        """Run as this user of the account, made here, from now on."""
+        self.aws = gateway(session(self.cloud, *self.cloud.add_user(HOME, name, policy)))
+
+    def reconcile(
+        self, subject: Subject[Any, Any, Any], check: bool, ended_after: int | None, **parameters: Any
+    ) -> Result:
+        """ended_after: how many actions are done, None for all."""
+        here = replace(
+            subject,
+            connect=lambda params, wanted: Systems(self.castai, self.aws),
+            plan=lambda current, wanted: itertools.islice(subject.plan(current, wanted), ended_after),
+        )
+        return reconcile(here, {**PARAMETERS, **parameters}, check, lambda line: None)
+
+    def run_until(self, last: int, *which: str, **changes: Any) -> bool:
+        """Run, and end the run when so many of its writes have taken effect; whether there were so many."""
+        writes = itertools.count(1)
+
+        def wrote(model: Any = None, **_others: Any) -> None:
+            if (model is None or READS.match(model.name) is None) and next(writes) == last:
+                raise Ended
+
+        self.aws, self.castai.wrote = gateway(self.administrator), wrote
+        for client in self.aws._clients.values():
+            client.meta.events.register("after-call", wrote)
+        try:
+            self.run(*which, **changes)
+        except Ended:
+            return True
+        finally:
+            self.aws, self.castai.wrote = gateway(self.administrator), lambda: None
+        return False
+
+    def state(self) -> Any:
+        """All that there is, after the published normalisation."""
+        return normalise({"aws": self.cloud.state(), "castai": self.api.state()})
+
+    @property
+    def iam(self) -> Any:
+        """The administrator's."""
+        return self._client("iam")
+
+    @property
+    def ec2(self) -> Any:
+        """The administrator's."""
+        return self._client("ec2")
+
+    def _client(self, service: str) -> Any:
+        if service not in self._clients:
+            self._clients[service] = self.administrator.client(service)
+        return self._clients[service]
+
+    def keys(self, user: str) -> list[str]:
+        return [key["AccessKeyId"] for key in self.iam.list_access_keys(UserName=user)["AccessKeyMetadata"]]
+
+
+def sentences(result: Result) -> list[str]:
+    return [action.sentence for action in result.actions]

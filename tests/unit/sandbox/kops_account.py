@@ -1,0 +1,95 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""castai_iam_kops in this process, against an account of the local AWS and the local CAST AI without a socket."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.kops_iam import SUBJECT
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import Result
+from ansible_collections.castai.onboarding.plugins.module_utils._names import (
+    KOPS_MANAGED_POLICY,
+    KOPS_OLD_POLICY,
+    KOPS_RESTRICTED_POLICY,
+)
+
+from .aws_account import Account
+from .aws_client import HOME, NoAgent, allow, cluster
+
+SHOP, PROD = "shop.example.com", "prod.example.com"
+LONG = f"a-cluster-with-a-name-that-no-user-could-have.{'x' * 60}.example.com"
+CLUSTERS = {
+    name: cluster(name, provider="kops", mode="CONFIG_MAP", instances=(f"i-0000000000000000{number}",))
+    for number, name in enumerate((SHOP, PROD, LONG))
+}
+IDS = {name: f"{number}d9b5f86-8d7b-4f0e-9a5b-3c2d1e0f4a5b" for number, name in enumerate(CLUSTERS)}
+USER = f"cast-kops-{SHOP}"
+
+
+class World(Account):
+    """One account with kOps clusters, all registered."""
+
+    def add_clusters(self) -> None:
+        for one in CLUSTERS.values():
+            self.cloud.add_cluster(one)
+
+    def register(self) -> None:
+        super().register()
+        for name, one in CLUSTERS.items():
+            facts = {"cloud": "aws", "region": one.region, "clusterName": name, "stateStore": "s3://state"}
+            self.castai.register_cluster(name, {"id": IDS[name], "kops": facts})
+
+    def run(self, *which: str, check: bool = False, ended_after: int | None = None, **changes: Any) -> Result:
+        """which: the cluster's name, or none for the first."""
+        name = which[0] if which else SHOP
+        parameters = {"spot_lambda_role": True, "name": name, "cluster_id": IDS[name], **changes}
+        return self.reconcile(SUBJECT, check, ended_after, **parameters)
+
+    def attached(self, user: str = USER) -> set[str]:
+        found = self.iam.list_attached_user_policies(UserName=user)["AttachedPolicies"]
+        return {policy["PolicyName"] for policy in found}
+
+    def document(self, name: str) -> str:
+        arn = f"arn:aws:iam::{HOME}:policy/{name}"
+        version = self.iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+        return json.dumps(self.iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"])
+
+    def script(self, policy: str = "CastKopsPolicyV2", inline: str = "CastKopsRestrictedAccess") -> str:
+        """A run of the vendor's script: user, key handed over, shared policy, inline policy. The key's id."""
+        arn = self.iam.create_policy(PolicyName=policy, PolicyDocument=json.dumps(allow("ec2:*")))["Policy"]["Arn"]
+        self.iam.create_user(UserName=USER)
+        self.iam.attach_user_policy(UserName=USER, PolicyArn=arn)
+        self.iam.attach_user_policy(UserName=USER, PolicyArn="arn:aws:iam::aws:policy/AmazonEC2ReadOnlyAccess")
+        self.iam.put_user_policy(UserName=USER, PolicyName=inline, PolicyDocument=json.dumps(allow("ec2:*")))
+        key = self.iam.create_access_key(UserName=USER)["AccessKey"]
+        self.castai.set_key(IDS[SHOP], key["AccessKeyId"], key["SecretAccessKey"])
+        return str(key["AccessKeyId"])
+
+
+def disturb(world: World) -> None:
+    """Change what a run made of the first cluster so that the next one has to change it back."""
+    mine = f"arn:aws:iam::{HOME}:policy/{KOPS_MANAGED_POLICY}-{SHOP}"
+    old = world.iam.create_policy(PolicyName=KOPS_OLD_POLICY, PolicyDocument=json.dumps(allow("ec2:*")))
+    world.iam.attach_user_policy(UserName=USER, PolicyArn=old["Policy"]["Arn"])
+    for number in range(4):
+        document = json.dumps(allow(f"ec2:{number}"))
+        world.iam.create_policy_version(PolicyArn=mine, PolicyDocument=document, SetAsDefault=True)
+    leave_behind(world)
+
+
+def leave_behind(world: World) -> None:
+    """Give CAST AI's user what an interrupted run leaves: a second key, and the inline policy of the script."""
+    world.iam.create_access_key(UserName=USER)
+    document = json.dumps(allow("ec2:*"))
+    world.iam.put_user_policy(UserName=USER, PolicyName=KOPS_RESTRICTED_POLICY, PolicyDocument=document)
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr("tests.sandbox.castai.Agent", NoAgent)
+    return World()
