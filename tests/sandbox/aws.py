@@ -211,12 +211,20 @@ class Aws:
             if policy is not None:
                 policies["permissions"] = json.dumps(policy)
 
-    def put_role(self, account: str, name: str, trust: Mapping[str, Any], policy: Mapping[str, Any] | None) -> str:
-        """Create or replace a role with an inline policy, and return its ARN."""
+    def put_role(
+        self,
+        account: str,
+        name: str,
+        trust: Mapping[str, Any],
+        policy: Mapping[str, Any] | None,
+        tags: Mapping[str, str] | None = None,
+    ) -> str:
+        """Create or replace a role with an inline policy, and return its ARN. tags: of one that is created."""
         with self._lock:
             iam = self._accounts.iam(account)
             roles = [role for role in iam.get_roles() if role.name == name]
-            role = roles[0] if roles else iam.create_role(name, "", "/", None, "", [], "3600")
+            marks = [{"Key": key, "Value": value} for key, value in (tags or {}).items()]
+            role = roles[0] if roles else iam.create_role(name, "", "/", None, "", marks, "3600")
             role.assume_role_policy_document = json.dumps(trust)
             role.policies = {} if policy is None else {"permissions": json.dumps(policy)}
             return role.arn

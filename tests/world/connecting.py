@@ -59,7 +59,8 @@ class Operator:
 
     def inventory(self, *names: str, **variables: Any) -> dict[str, Any]:
         clusters = self.world.clusters()
-        common = {"eks_connect_wait_timeout": WAIT, **variables}
+        waits = {f"{provider}_connect_wait_timeout": WAIT for provider in ("eks", "kops")}
+        common = {**waits, **variables}
         return inventory([clusters[name] for name in names], common)
 
     def start(
@@ -109,12 +110,12 @@ def writes(world: World, since: int = 0) -> list[Seen]:
     return world.journal(since=since, writes=True)
 
 
-def at_rest(world: World) -> Any:
+def at_rest(world: World, cluster: str = "prod") -> Any:
     """The state once the agent has noted its cluster and nothing changes for longer than the agent's interval."""
     deadline, state = time.monotonic() + REST, None
     while time.monotonic() < deadline:
         before, state = state, world.state(normal=True)
-        if state == before and "ConfigMap castai-agent/castai-agent-metadata" in state["kubernetes"]["prod"]:
+        if state == before and "ConfigMap castai-agent/castai-agent-metadata" in state["kubernetes"][cluster]:
             return state
         time.sleep(1.5)
     raise AssertionError(f"the world does not come to rest: {difference(before, state)}")

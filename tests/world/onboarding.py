@@ -23,6 +23,8 @@ from .connecting import WAIT, Operator
 SITE = "castai.onboarding.site"
 ONBOARD = "castai.onboarding.onboard"
 
+PHASES = ("connect", "onboard")
+
 AWS_AUTH = "/api/v1/namespaces/kube-system/configmaps/aws-auth"
 WHO_AM_I = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
@@ -36,7 +38,7 @@ class Onboarder(Operator):
 
     def inventory(self, *names: str, **variables: Any) -> dict[str, Any]:
         clusters = self.world.clusters()
-        waits = {"eks_connect_wait_timeout": WAIT, "eks_onboard_wait_timeout": WAIT}
+        waits = {f"{provider}_{phase}_wait_timeout": WAIT for provider in ("eks", "kops") for phase in PHASES}
         found = inventory([clusters[name] for name in names], {**waits, **variables})
         for name, identity in self.identities.items():
             if name in names:

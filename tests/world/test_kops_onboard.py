@@ -1,0 +1,243 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Two kOps clusters and an EKS cluster of one account, onboarded at once, taken back one by one; a run that is ended.
+
+castai_iam_kops is ended after each of its writes in tests/unit, where that takes seconds; here it is what comes after.
+"""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.sandbox.client import World
+from tests.sandbox.normal import difference
+from tests.sandbox.spec import HOME_ACCOUNT
+from tests.support.playbook import Run, local_play
+
+from .careful import Careful, nowhere_in
+from .connecting import UNKNOWN, at_rest, changed_nothing, succeeded, writes
+from .onboarding import AWS_AUTH, ONBOARD, Onboarder
+
+SHOP, DATA, PROD = "shop.example.com", "data.k8s.local", "prod"
+HOSTS = (SHOP, DATA, PROD)
+USER = f"cast-kops-{SHOP}"
+SPOT_ROLE = f"arn:aws:iam::{HOME_ACCOUNT}:role/CastLambdaRoleForSpot"
+CUSTOMERS = f"arn:aws:iam::{HOME_ACCOUNT}:role/customer-lambda-role"
+
+RECORD = "sh.helm.release.v1.castai-evictor.v1"
+ENDS: tuple[dict[str, Any], ...] = (
+    {"operation": "iam:AttachRolePolicy", "end": "after"},
+    {"operation": "patch configmaps", "resource": f"{SHOP}/kube-system/aws-auth", "end": "after"},
+    {
+        "operation": "create secrets",
+        "resource": f"{SHOP}/castai-agent/sh.helm.release.v1.castai-evictor.v1",
+        "end": "after",
+    },
+    {"operation": "iam:CreateAccessKey", "end": "after"},
+    {"operation": "UpdateCluster", "end": "after"},
+)
+"""One after another: in the lambda role, at aws-auth, in a release, a key without its hand-over, one not noted."""
+
+WAY_BACK = local_play(
+    {
+        "name": "Find the cluster",
+        "castai.onboarding.castai_cluster_info": {"name": "{{ inventory_hostname }}", "provider": "kops"},
+        "register": "found",
+    },
+    {
+        "name": "Take the user out of aws-auth",
+        "castai.onboarding.castai_aws_auth": {
+            "kubeconfig": "{{ castai_kubeconfig }}",
+            "user_arn": f"arn:aws:iam::{HOME_ACCOUNT}:user/cast-kops-{{{{ inventory_hostname }}}}",
+            "state": "absent",
+        },
+    },
+    {
+        "name": "Take the identity back",
+        "castai.onboarding.castai_iam_kops": {
+            "cluster_id": "{{ found.clusters[0].id }}",
+            "name": "{{ inventory_hostname }}",
+            "region": "{{ castai_region }}",
+            "state": "absent",
+        },
+    },
+)
+
+
+@pytest.fixture(scope="module")
+def clusters() -> tuple[str, ...]:
+    """The first reads aws-auth."""
+    return f"{SHOP}:kops:aws_auth=yes:nodes=1", f"{DATA}:kops:nodes=1", f"{PROD}:eks:nodes=1"
+
+
+def customers_role(world: World) -> Any:
+    """One that the vendor's script would have let CAST AI delete."""
+    trust = {"Version": "2012-10-17", "Statement": []}
+    made = {"name": "customer-lambda-role", "trust": trust, "policy": None, "tags": {"team": "orders"}}
+    world.control("aws", "put_role", account=HOME_ACCOUNT, **made)
+    return roles(world)[CUSTOMERS]
+
+
+def iam(world: World) -> Any:
+    """Objects by kind and ARN."""
+    return world.state()["aws"][HOME_ACCOUNT]["iam"]
+
+
+def roles(world: World) -> Any:
+    return iam(world)["roles"]
+
+
+def user(world: World) -> Any:
+    """With all that it has; None for absent."""
+    return iam(world)["users"].get(f"arn:aws:iam::{HOME_ACCOUNT}:user/{USER}")
+
+
+def without_shop(held: dict[str, Any]) -> dict[str, Any]:
+    return {arn: one for arn, one in held.items() if SHOP not in arn}
+
+
+# At once
+
+
+class Story(NamedTuple):
+    """What was run, one after another."""
+
+    onboarder: Onboarder
+    customers: Any
+    plan: Run
+    written_by_plan: list[Any]
+    run: Run
+    again: Run
+    written_again: list[Any]
+
+    @property
+    def world(self) -> World:
+        return self.onboarder.world
+
+
+@pytest.fixture(scope="module")
+def story(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    world, onboarder = module_world, Onboarder(module_world, tmp_path_factory.mktemp("kops"))
+    customers = customers_role(world)
+    mark = world.mark()
+    plan = succeeded(onboarder.onboard("--check", "--diff", hosts=HOSTS))
+    written_by_plan = writes(world, mark)
+    run = succeeded(onboarder.onboard("--diff", hosts=HOSTS))
+    mark = world.mark()
+    again = onboarder.onboard(hosts=HOSTS)
+    return Story(onboarder, customers, plan, written_by_plan, run, again, writes(world, mark))
+
+
+def test_the_plan_writes_nothing(story: Story) -> None:
+    assert story.written_by_plan == []
+
+
+@pytest.mark.parametrize("host", [SHOP, DATA])
+def test_the_run_does_what_the_plan_said_but_that_one_makes_what_both_share(story: Story, host: str) -> None:
+    cluster_id = story.run.of("castai_cluster", host)[0]["cluster_id"]
+    planned, done = (
+        [action.replace(UNKNOWN, cluster_id) for action in run.actions(host)] for run in (story.plan, story.run)
+    )
+    assert not_shared(planned) == not_shared(done)
+    assert len(not_shared(done)) > 15
+    assert "create role CastLambdaRoleForSpot" in planned
+
+
+def not_shared(actions: list[str]) -> list[str]:
+    return [action for action in actions if "CastLambdaRoleForSpot" not in action]
+
+
+def test_what_clusters_share_is_made_once(story: Story) -> None:
+    made = [host for host in HOSTS if "create role CastLambdaRoleForSpot" in story.run.actions(host)]
+    assert len(made) == 1
+    tags = roles(story.world)[SPOT_ROLE]["tags"]
+    assert sorted(name for key, name in tags.items() if key.startswith("castai-onboarding:used-by:")) == [DATA, SHOP]
+
+
+def test_kube_router_is_mended_before_nodes_can_come(story: Story) -> None:
+    for host in (SHOP, DATA):
+        actions = story.run.actions(host)
+        mended = [number for number, action in enumerate(actions) if "toleration" in action]
+        assert mended
+        assert mended[-1] < actions.index(f"create user cast-kops-{host}")
+    assert story.run.of("castai_kube_router_fix", PROD) == []
+
+
+def test_a_second_run_changes_nothing(story: Story) -> None:
+    changed_nothing(story.again)
+    assert story.written_again == []
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_every_cluster_is_ready(story: Story, host: str) -> None:
+    assert story.run.of("castai_cluster", host)[-1]["cluster"]["status"] == "ready"
+
+
+def test_only_a_cluster_that_reads_aws_auth_has_the_user_there(story: Story) -> None:
+    found = story.world.kubernetes(SHOP).get(AWS_AUTH)["data"]
+    assert f"user/{USER}" in found["mapUsers"]
+    assert "system:node" in found["mapRoles"]
+    assert story.world.kubernetes(DATA).get(AWS_AUTH) is None
+
+
+def test_components_are_told_what_kops_is(story: Story) -> None:
+    objects = story.world.state()["kubernetes"][SHOP]
+    kvisor = objects["apps/Deployment castai-agent/castai-kvisor-controller"]
+    arguments = kvisor["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert not any("kube-bench-cloud-provider" in argument for argument in arguments)
+
+
+def test_one_cluster_is_taken_back_and_the_others_stay_whole(story: Story) -> None:
+    """Last, as it takes away what the others look at."""
+    world, onboarder = story.world, story.onboarder
+    before, cluster_id = iam(world), story.run.of("castai_cluster", SHOP)[0]["cluster_id"]
+    back = succeeded(onboarder.onboard(hosts=(SHOP,), playbook=[WAY_BACK]))
+    (taken,) = back.of("castai_iam_kops", SHOP)
+    assert taken["kept"] == [f"role CastLambdaRoleForSpot: clusters {DATA} use it"]
+    assert user(world) is None
+    assert "mapUsers" not in world.kubernetes(SHOP).get(AWS_AUTH)["data"]
+
+    left = iam(world)
+    del before["roles"][SPOT_ROLE]["tags"][f"castai-onboarding:used-by:{cluster_id}"]
+    assert {kind: without_shop(held) for kind, held in before.items()} == left
+    assert roles(world)[CUSTOMERS] == story.customers
+    changed_nothing(onboarder.onboard(hosts=(DATA, PROD)))
+    assert iam(world) == left
+
+
+# Ended
+
+
+def onboarder(world: World, folder: Path) -> Onboarder:
+    world.reset()
+    customers_role(world)
+    found = Onboarder(world, folder)
+    succeeded(found.connect(hosts=(SHOP,)))
+    return found
+
+
+def test_ended_anywhere_it_goes_on_and_leaves_one_key_and_other_peoples_roles(world: World, tmp_path: Path) -> None:
+    undisturbed = onboarder(world, tmp_path / "undisturbed")
+    succeeded(undisturbed.onboard(hosts=(SHOP,), playbook=ONBOARD))
+    end = at_rest(world, SHOP)
+
+    careful = Careful(onboarder(world, tmp_path / "ended"), (SHOP,), ONBOARD)
+    customers = roles(world)[CUSTOMERS]
+    for fault in ENDS:
+        world.fault(fault)
+        run = careful.run()
+        assert (run.status, world.fired()) == (-signal.SIGKILL, [1]), (fault, run.output)
+    world.fault()
+    succeeded(careful.run())
+    assert difference(end, at_rest(world, SHOP)) == ""
+    changed_nothing(careful.run())
+
+    (key,) = user(world)["access_keys"]
+    assert list(world.state()["castai"]["access_keys"].values()) == [key["id"]]
+    assert roles(world)[CUSTOMERS] == customers
+    nowhere_in(world)
