@@ -1,9 +1,11 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`make demo`: three EKS clusters of two AWS accounts on the local world, each planned, connected, onboarded.
+"""`make demo`: three EKS clusters of two AWS accounts and a kOps cluster on the local world, each planned, connected,
+onboarded. In between kube-router of the kOps cluster, which does not run on nodes of CAST AI, is mended.
 
-Fails unless the plans wrote nothing and came true, every cluster is ready, and one more run changed nothing.
+Fails unless the plans wrote nothing and came true, every cluster is ready, every node has its network, and one more run
+changed nothing.
 """
 
 from __future__ import annotations
@@ -18,18 +20,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.sandbox import kops
 from tests.sandbox.client import Seen, World
+from tests.sandbox.kube import Kubernetes
 from tests.support.playbook import Run, run_playbook
 from tests.support.worlds import operator, own_world
 from tests.tree import ROOT
 
-# What the example inventory speaks of, one cluster of each authentication mode.
+# What the example inventory speaks of: EKS clusters, one of each authentication mode, and one of kOps.
 INVENTORY = Path("docs/examples/clusters.yml")
 CLUSTERS = (
     "shop-prod:eks:mode=API_AND_CONFIG_MAP",
     "shop-staging:eks:mode=CONFIG_MAP",
     "data-prod:eks:account=444455556666:region=us-east-1:mode=API",
+    "shop.example.com:kops:aws_auth=yes",
 )
+KOPS = "shop.example.com"
 
 
 @dataclass(frozen=True)
@@ -50,9 +56,13 @@ class Story:
 
     connect_plan: Step
     connect: Step
+    mend_plan: Step
+    mend: Step
     onboard_plan: Step
     onboard: Step
     again: Step
+    without_network: tuple[set[str], set[str]]
+    """Nodes of the kOps cluster that kube-router does not run on, before and after it is mended."""
 
     @property
     def steps(self) -> dict[str, Step]:
@@ -60,6 +70,8 @@ class Story:
         return {
             "the plan to connect": self.connect_plan,
             "connecting": self.connect,
+            "the plan to mend kube-router": self.mend_plan,
+            "mending kube-router": self.mend,
             "the plan to onboard": self.onboard_plan,
             "onboarding": self.onboard,
             "the last run": self.again,
@@ -69,7 +81,7 @@ class Story:
 def main() -> int:
     names = [cluster.partition(":")[0] for cluster in CLUSTERS]
     with own_world("demo") as world, tempfile.TemporaryDirectory(prefix="castai-demo-") as folder:
-        _say("The local world: three EKS clusters in two AWS accounts")
+        _say("The local world: three EKS clusters in two AWS accounts, and a kOps cluster")
         started = time.monotonic()
         world.up(*CLUSTERS, progress=print)
         print(f"{', '.join(names)}: up after {time.monotonic() - started:.0f} s")
@@ -77,10 +89,19 @@ def main() -> int:
         connect_plan = run("The plan to connect", "connect", "--check", "--diff")
         _in_words(names, connect_plan)
         connect = run("Connect", "connect")
+        kubernetes = world.kubernetes(KOPS)
+        _say(f"A node as CAST AI would add it to {KOPS}, tainted for spot")
+        kops.add_spot_node(kubernetes)
+        before = _without_network(kubernetes)
+        mend_plan = run("The plan to mend kube-router", "kube_router", "--check", "--diff")
+        _in_words([KOPS], mend_plan)
+        mend = run("Mend kube-router", "kube_router")
+        after = _without_network(kubernetes)
         onboard_plan = run("The plan to onboard", "onboard", "--check", "--diff")
         _in_words(names, onboard_plan)
         onboard = run("Onboard", "onboard")
-        story = Story(connect_plan, connect, onboard_plan, onboard, run("All again, and nothing may change", "site"))
+        again = run("All again, and nothing may change", "site")
+        story = Story(connect_plan, connect, mend_plan, mend, onboard_plan, onboard, again, (before, after))
     wrong = problems(names, story)
     _say("What was done")
     for line in _tables(names, story):
@@ -104,6 +125,12 @@ def _step(world: World, folder: Path, title: str, playbook: str, *arguments: str
     return Step(run, world.journal(mark, writes=True))
 
 
+def _without_network(kubernetes: Kubernetes) -> set[str]:
+    found = kops.nodes_without_kube_router(kubernetes)
+    print(f"kube-router of {KOPS} runs on every node" + "".join(f", but not on {node}" for node in found))
+    return found
+
+
 def _in_words(names: Sequence[str], plan: Step) -> None:
     _say("The plan in words")
     for name in names:
@@ -111,7 +138,8 @@ def _in_words(names: Sequence[str], plan: Step) -> None:
 
 
 def problems(names: Sequence[str], story: Story) -> list[str]:
-    silent = {"the plan to connect", "the plan to onboard", "the last run"}
+    silent = {"the plan to connect", "the plan to mend kube-router", "the plan to onboard", "the last run"}
+    before, after = story.without_network
     return [
         *(f"{title} ended with {step.run.status}" for title, step in story.steps.items() if step.run.status),
         *(
@@ -120,6 +148,8 @@ def problems(names: Sequence[str], story: Story) -> list[str]:
             if title in silent
             for write in step.writes
         ),
+        *([] if before else ["kube-router ran on every node before it was mended"]),
+        *(f"kube-router does not run on node {node}" for node in after),
         *(
             f"onboarding {name} was not as planned"
             for name in names
@@ -147,15 +177,16 @@ def _said(step: Step, name: str, key: str) -> str:
 
 
 def _tables(names: Sequence[str], story: Story) -> Iterator[str]:
-    form = "{:13} {:37} {:7} {:7} {:>9} {:>9} {:>9} {:>9} {:>9}"
+    form = "{:17} {:37} {:7} {:7} {:>9} {:>9} {:>9} {:>9} {:>9}"
     titles = ("plan", "connect", "plan", "onboard", "again")
     yield form.format("cluster", "id", "agent", "status", *titles)
     for name in names:
-        seconds = [f"{step.seconds(name):.1f} s" for step in story.steps.values()]
+        timed = (story.connect_plan, story.connect, story.onboard_plan, story.onboard, story.again)
+        seconds = [f"{step.seconds(name):.1f} s" for step in timed]
         said = [_said(story.again, name, key) for key in ("id", "agent_status", "status")]
         yield form.format(name, *said, *seconds)
     yield ""
-    form = "{:13} {:11} {:24} {:14} {}"
+    form = "{:17} {:11} {:24} {:14} {}"
     yield form.format("cluster", "components", "done", "access", "CAST AI's identity")
     for name in names:
         yield form.format(name, *_onboarded(name, story))
@@ -168,8 +199,10 @@ def _onboarded(name: str, story: Story) -> Iterator[str]:
     yield f"{sum(release.get('status') == 'deployed' for release in releases)} of {len(releases)}"
     done = len(story.connect.run.actions(name)) + len(story.onboard.run.actions(name))
     yield f"{done} actions, then {len(story.again.run.actions(name)) or 'none'}"
-    prepared = next(iter(story.onboard.run.of("castai_iam_eks", name)), {})
-    yield (prepared.get("access") or {}).get("way", "")
+    run = story.onboard.run
+    prepared = next(iter((*run.of("castai_iam_eks", name), *run.of("castai_iam_kops", name))), {})
+    access = prepared.get("access") or {}
+    yield access.get("way") or ("aws_auth" if access.get("aws_auth") else "none")
     yield (prepared.get("identity_arn") or "").rpartition(":")[2].replace("/", " ", 1)
 
 

@@ -113,7 +113,7 @@ options:
   spot_lambda_role:
     description:
       - Whether the role C(CastLambdaRoleForSpot) is made, which the users of an account's clusters share, as
-        M(castai.onboarding.castai_iam_kops#module) does it. With O(identity=user) only.
+        M(castai.onboarding.castai_iam_kops) does it. With O(identity=user) only.
       - With O(state=absent), whether it is taken away when no other cluster uses it.
     type: bool
     default: false

@@ -22,6 +22,9 @@ STORE = "s3://kops-state"
 KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 DAEMON_SETS = "/apis/apps/v1/namespaces/kube-system/daemonsets"
 KUBE_ROUTER = f"{DAEMON_SETS}/kube-router"
+NODES = "/api/v1/nodes"
+SPOT_NODE = "spot"
+SPOT_TAINT = {"key": "scheduling.cast.ai/spot", "value": "true", "effect": "NoSchedule"}
 
 _CRITICAL = {"key": "CriticalAddonsOnly", "operator": "Exists"}
 _NO_SCHEDULE = {"effect": "NoSchedule", "operator": "Exists"}
@@ -96,6 +99,25 @@ def apply(kubernetes: Kubernetes, manifest: dict[str, Any]) -> None:
         if error.status != 409:
             raise
         kubernetes.patch(f"{DAEMON_SETS}/{manifest['metadata']['name']}", manifest, "strategic")
+
+
+def add_spot_node(kubernetes: Kubernetes) -> None:
+    """A node named spot, like the others and tainted as CAST AI taints spot nodes. Returns before it is ready."""
+    labels = kubernetes.items(NODES)[0]["metadata"]["labels"]
+    metadata = {"name": SPOT_NODE, "labels": {**labels, "kubernetes.io/hostname": SPOT_NODE}}
+    kubernetes.create(NODES, {"metadata": metadata, "spec": {"taints": [SPOT_TAINT]}})
+
+
+def nodes_without_kube_router(kubernetes: Kubernetes) -> set[str]:
+    """Those for which the scheduler has no pod of it: nothing on them has a network."""
+    pods = kubernetes.items(f"{KUBE_SYSTEM}/pods?labelSelector=k8s-app=kube-router")
+    nodes = {node["metadata"]["name"] for node in kubernetes.items(NODES)}
+    return nodes - {pod["spec"].get("nodeName") for pod in pods if _is_scheduled(pod)}
+
+
+def _is_scheduled(pod: Mapping[str, Any]) -> bool:
+    conditions = pod["status"].get("conditions", ())
+    return any((one["type"], one["status"]) == ("PodScheduled", "True") for one in conditions)
 
 
 def addon_notes(cluster: str, generation: str, template: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ import secrets
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,9 +109,6 @@ class ControlPlane:
             created_by=spec.created_by,
             instances=spec.instances,
         )
-        operator = _kubeconfig({"server": self.cluster.endpoint, **_ca(authority.pem)}, {"token": self.operator_token})
-        self.operator_kubeconfig = self._folder / "operator.kubeconfig"
-        self.operator_kubeconfig.write_text(json.dumps(operator), encoding="utf-8")
         webhook.add(self.cluster, self._aws_auth)
 
     def complete(self) -> None:
@@ -276,14 +273,28 @@ def _is_ready(node: dict[str, Any]) -> bool:
     return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 
 
-def _kubeconfig(cluster: dict[str, str], user: dict[str, str]) -> dict[str, Any]:
+def operators_kubeconfig(planes: Iterable[ControlPlane]) -> dict[str, Any]:
+    """With a context for each cluster, of its name."""
+    found = [
+        _kubeconfig(
+            {"server": plane.cluster.endpoint, **_ca(plane.cluster.ca_pem)},
+            {"token": plane.operator_token},
+            plane.cluster.name,
+        )
+        for plane in planes
+    ]
+    lists = {kind: [item for one in found for item in one[kind]] for kind in ("clusters", "users", "contexts")}
+    return {"apiVersion": "v1", "kind": "Config", **lists}
+
+
+def _kubeconfig(cluster: dict[str, str], user: dict[str, str], name: str = "local") -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "local", "cluster": cluster}],
-        "users": [{"name": "local", "user": user}],
-        "contexts": [{"name": "local", "context": {"cluster": "local", "user": "local"}}],
-        "current-context": "local",
+        "clusters": [{"name": name, "cluster": cluster}],
+        "users": [{"name": name, "user": user}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+        "current-context": name,
     }
 
 

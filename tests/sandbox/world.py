@@ -23,7 +23,7 @@ from .aws import Aws
 from .castai import CastAi
 from .charts import Charts
 from .gate import Address, Gate
-from .kubernetes import ControlPlane, Store
+from .kubernetes import ControlPlane, Store, operators_kubeconfig
 from .proxy import Proxy
 from .server import Server
 from .spec import FAILURE, HOME_ACCOUNT, READY, ClusterSpec
@@ -62,6 +62,8 @@ class Supervisor:
         self._server = Server(self._answer)
         self._ca = folder / "ca.pem"
         self._ca.write_text(self._proxy.ca_pem, encoding="ascii")
+        self._kubeconfig = folder / "kubeconfig"
+        self._kubeconfig.write_text(json.dumps(operators_kubeconfig(self._planes.values())), encoding="utf-8")
 
     def now(self) -> float:
         """The virtual clock, seconds since the epoch."""
@@ -98,6 +100,8 @@ class Supervisor:
     def environment(self) -> dict[str, str]:
         """Variables for a client of the world, but for the PATH."""
         proxy = f"http://127.0.0.1:{self._proxy.port}"
+        # An EKS cluster is reached without; who exports it all the same would not see that.
+        needed = any(plane.cluster.provider == "kops" for plane in self._planes.values())
         return {
             **self._aws.env(),
             **self._castai.env(),
@@ -105,6 +109,7 @@ class Supervisor:
             **dict.fromkeys(("NO_PROXY", "no_proxy"), _LOOPBACK),
             **dict.fromkeys(_CA_VARIABLES, str(self._ca)),
             "AWS_EC2_METADATA_DISABLED": "true",
+            **({"KUBECONFIG": str(self._kubeconfig)} if needed else {}),
         }
 
     def clusters(self) -> dict[str, dict[str, str]]:
@@ -115,7 +120,7 @@ class Supervisor:
                 "ca_pem": plane.cluster.ca_pem,
                 "provider": plane.cluster.provider,
                 "admin_kubeconfig": str(plane.cluster.admin_kubeconfig),
-                "operator_kubeconfig": str(plane.operator_kubeconfig),
+                "operator_kubeconfig": str(self._kubeconfig),
                 "operator_token": plane.operator_token,
                 "account": plane.cluster.account,
                 "region": plane.cluster.region,

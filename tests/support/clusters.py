@@ -24,6 +24,7 @@ def host_variables(cluster: ClusterAccess) -> dict[str, Any]:
     }
     if cluster.provider == "kops":
         variables["castai_kubeconfig"] = cluster.operator_kubeconfig
+        variables["castai_context"] = cluster.name
     if cluster.account != HOME_ACCOUNT:
         variables["castai_aws_assume_role_arn"] = f"arn:aws:iam::{cluster.account}:role/onboarding"
         variables["castai_aws_assume_role_external_id"] = EXTERNAL_ID

@@ -26,9 +26,12 @@ def step(agent_status: str = "online", status: str = "ready", changed: int = 0, 
 GOOD = Story(
     connect_plan=step(changed=2),
     connect=step(changed=2),
+    mend_plan=step(changed=1),
+    mend=step(changed=1),
     onboard_plan=step(changed=3, did="create role r"),
     onboard=step(changed=3, did="create role r"),
     again=step(),
+    without_network=({"spot"}, set()),
 )
 
 
@@ -46,6 +49,9 @@ def test_nothing_is_wrong_with_a_good_run() -> None:
             "the plan to connect wrote: create secrets prod/castai-agent/castai-credentials",
         ),
         ({"onboard_plan": replace(GOOD.onboard_plan, writes=[WRITE])}, "the plan to onboard wrote: create secrets "),
+        ({"mend_plan": replace(step(), writes=[WRITE])}, "the plan to mend kube-router wrote: create secrets "),
+        ({"without_network": (set(), set())}, "kube-router ran on every node before it was mended"),
+        ({"without_network": ({"spot"}, {"spot"})}, "kube-router does not run on node spot"),
         ({"onboard_plan": step(did="create role s")}, "onboarding prod was not as planned"),
         ({"connect": step("non-responding")}, "the agent of prod is non-responding"),
         ({"connect": Step(Run(0, "", (), {}, 1), ())}, "the agent of prod is unknown"),

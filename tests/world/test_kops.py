@@ -20,8 +20,6 @@ from .connecting import UNKNOWN, Operator, changed_nothing, succeeded, writes
 
 SHOP, OLD = "shop.example.com", "old.example.com"
 FIX = "castai.onboarding.kube_router"
-SPOT = {"key": "scheduling.cast.ai/spot", "value": "true", "effect": "NoSchedule"}
-PODS = "/api/v1/namespaces/kube-system/pods?labelSelector=k8s-app=kube-router"
 ANYTHING = {"operator": "Exists"}
 NODES = 2  # of the first cluster
 
@@ -49,7 +47,7 @@ def fix(world: World, check: bool = False, cluster: str = SHOP, **options: Any) 
     """castai_kube_router_fix, as the action plugin runs it."""
     kubeconfig = world.clusters()[cluster].operator_kubeconfig
     task = SimpleNamespace(check_mode=check, diff=True, action="castai.onboarding.castai_kube_router_fix")
-    given = {"kubeconfig": kubeconfig, "kops_cluster": cluster, "wait_timeout": 30, **options}
+    given = {"kubeconfig": kubeconfig, "context": cluster, "kops_cluster": cluster, "wait_timeout": 30, **options}
     result = run_task(SUBJECT, task, given, lambda line: None)
     assert "msg" not in result, result["msg"]
     return result
@@ -61,22 +59,6 @@ def daemon_set(world: World, cluster: str = SHOP) -> Any:
 
 def tolerations(world: World, cluster: str = SHOP) -> list[dict[str, str]]:
     found: list[dict[str, str]] = daemon_set(world, cluster)["spec"]["template"]["spec"]["tolerations"]
-    return found
-
-
-def scheduled(world: World) -> set[str]:
-    """Nodes that the scheduler has given a pod of kube-router."""
-    pods = world.kubernetes(SHOP).items(PODS)
-    conditions = {pod["spec"].get("nodeName"): pod["status"].get("conditions", ()) for pod in pods}
-    return {
-        node
-        for node, found in conditions.items()
-        if node and {"type": "PodScheduled", "status": "True"}.items() <= _condition(found, "PodScheduled").items()
-    }
-
-
-def _condition(conditions: Any, kind: str) -> dict[str, str]:
-    found: dict[str, str] = next((dict(one) for one in conditions if one["type"] == kind), {})
     return found
 
 
@@ -109,17 +91,14 @@ def test_every_generation_is_brought_to_tolerate_what_it_must(world: World, gene
 
 def test_a_tainted_node_gets_a_pod_after_it_and_none_before(world: World) -> None:
     kubernetes = world.kubernetes(SHOP)
-    node = kubernetes.items("/api/v1/nodes")[0]
-    metadata = {"name": "spot", "labels": {**node["metadata"]["labels"], "kubernetes.io/hostname": "spot"}}
-    kubernetes.create("/api/v1/nodes", {"metadata": metadata, "spec": {"taints": [SPOT]}})
-    healthy = {one["metadata"]["name"] for one in kubernetes.items("/api/v1/nodes")} - {"spot"}
-    _until(lambda: "Ready" in str(kubernetes.get("/api/v1/nodes/spot").get("status", {}).get("conditions")))
-    assert scheduled(world) == healthy
-    assert daemon_set(world)["status"]["desiredNumberScheduled"] == len(healthy)
+    kops.add_spot_node(kubernetes)
+    spot = f"{kops.NODES}/{kops.SPOT_NODE}"
+    _until(lambda: "Ready" in str(kubernetes.get(spot).get("status", {}).get("conditions")))
+    assert kops.nodes_without_kube_router(kubernetes) == {kops.SPOT_NODE}
+    assert daemon_set(world)["status"]["desiredNumberScheduled"] == NODES
 
-    result = fix(world, wait=True)
-    assert result["restarts"] == len(healthy)
-    assert scheduled(world) == {*healthy, "spot"}
+    assert fix(world, wait=True)["restarts"] == NODES
+    assert kops.nodes_without_kube_router(kubernetes) == set()
 
 
 def _until(done: Any) -> None:
@@ -221,9 +200,8 @@ def test_an_agent_that_registered_its_cluster_itself_is_found(world: World, oper
 
 
 def test_the_kubeconfig_of_another_cluster_is_refused_before_any_write(world: World, operator: Operator) -> None:
-    other = world.clusters()[OLD].operator_kubeconfig
     given = operator.inventory(SHOP)
-    given["castai_clusters"]["hosts"][SHOP]["castai_kubeconfig"] = other
+    given["castai_clusters"]["hosts"][SHOP]["castai_context"] = OLD
     run = operator.connect(given=given)
     assert f"says that it is kOps cluster {OLD} of {kops.STORE}, not {SHOP}" in run.failures[SHOP]
     assert writes(world) == []

@@ -53,6 +53,7 @@ WAY_BACK = local_play(
         "name": "Take the user out of aws-auth",
         "castai.onboarding.castai_aws_auth": {
             "kubeconfig": "{{ castai_kubeconfig }}",
+            "context": "{{ castai_context }}",
             "user_arn": f"arn:aws:iam::{HOME_ACCOUNT}:user/cast-kops-{{{{ inventory_hostname }}}}",
             "state": "absent",
         },
@@ -162,7 +163,7 @@ def test_what_clusters_share_is_made_once(story: Story) -> None:
 def test_kube_router_is_mended_before_nodes_can_come(story: Story) -> None:
     for host in (SHOP, DATA):
         actions = story.run.actions(host)
-        mended = [number for number, action in enumerate(actions) if "toleration" in action]
+        mended = [number for number, action in enumerate(actions) if action.startswith("let kube-router tolerate")]
         assert mended
         assert mended[-1] < actions.index(f"create user cast-kops-{host}")
     assert story.run.of("castai_kube_router_fix", PROD) == []
