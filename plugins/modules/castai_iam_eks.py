@@ -103,13 +103,6 @@ options:
   security_group_id:
     description: Id of a security group of your own for the nodes, in the cluster's VPC. It is not changed.
     type: str
-  state:
-    description:
-      - V(absent) takes everything back that this module made. What is shared, given or also used by others stays, and
-        RV(kept) says why. Disconnect the cluster at CAST AI first.
-    type: str
-    choices: [present, absent]
-    default: present
   spot_lambda_role:
     description:
       - Whether the role C(CastLambdaRoleForSpot) is made, which the users of an account's clusters share, as
@@ -117,6 +110,13 @@ options:
       - With O(state=absent), whether it is taken away when no other cluster uses it.
     type: bool
     default: false
+  state:
+    description:
+      - V(absent) takes everything back that this module made. What is shared, given or also used by others stays, and
+        RV(kept) says why. Disconnect the cluster at CAST AI first.
+    type: str
+    choices: [present, absent]
+    default: present
   tags:
     description: Tags of what is created, beside the two that tell whose it is.
     type: dict

@@ -22,6 +22,7 @@ try:
     import botocore.config
     import botocore.credentials
     import botocore.exceptions
+    import botocore.loaders
     import botocore.session
     import botocore.signers
 
@@ -669,8 +670,8 @@ def _session(options: Mapping[str, Any]) -> Any:
             aws_access_key_id=options.get("access_key"),
             aws_secret_access_key=options.get("secret_key"),
             aws_session_token=options.get("session_token"),
-            profile_name=options.get("profile"),
             region_name=options["region"],
+            botocore_session=_botocore_session(options.get("profile")),
         )
         if session.get_credentials() is None:
             raise Refused(
@@ -685,7 +686,7 @@ def _session(options: Mapping[str, Any]) -> Any:
             options["assume_role_arn"],
             extra_args={"RoleSessionName": "castai-onboarding", **({"ExternalId": external_id} if external_id else {})},
         )
-        inner = botocore.session.get_session()
+        inner = _botocore_session()
         # botocore has no public way to give a session credentials that renew themselves.
         inner._credentials = botocore.credentials.RefreshableCredentials.create_from_metadata(
             fetcher.fetch_credentials(), fetcher.fetch_credentials, "assume-role"
@@ -696,6 +697,18 @@ def _session(options: Mapping[str, Any]) -> Any:
             f"assume role {options['assume_role_arn']}" if options.get("assume_role_arn") else "use the AWS credentials"
         )
         raise CallFailed(f"Could not {what}: {_reason(error)}") from error
+
+
+def _botocore_session(profile: str | None = None) -> Any:
+    session = botocore.session.Session(profile=profile)
+    session.register_component("data_loader", _models(session.get_config_variable("data_path")))
+    return session
+
+
+@functools.cache
+def _models(search_path: str | None) -> Any:
+    """What AWS's services and endpoints are like, read once for all sessions: it takes longer than the calls."""
+    return botocore.loaders.create_loader(search_path)
 
 
 def _client_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
