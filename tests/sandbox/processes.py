@@ -35,7 +35,7 @@ def launch(command: Sequence[str], folder: Path, log: Path) -> subprocess.Popen[
         process = _SPAWNER.submit(
             subprocess.Popen,
             wrapped,
-            env={"PATH": os.defpath, "HOME": str(folder)},
+            env={"PATH": os.defpath, "HOME": str(folder), "GOGC": "400"},
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=output,
