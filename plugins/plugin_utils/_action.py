@@ -16,7 +16,11 @@ from typing import Any, ClassVar
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import read_models
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Report, Subject, run_task
+
+# Ansible imports this before it forks for each task on each host.
+read_models()
 
 LOCAL = ("local", "ansible.builtin.local", "ansible.legacy.local")
 

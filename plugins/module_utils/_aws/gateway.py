@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import json
 import threading
@@ -31,6 +32,8 @@ except ImportError as error:
     MISSING = str(error)
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+SERVICES = ("ec2", "eks", "iam", "sts")
 
 NOT_FOUND = frozenset({"NoSuchEntity", "ResourceNotFoundException", "InvalidGroup.NotFound"})
 WROTE_FIRST = frozenset(
@@ -709,6 +712,17 @@ def _botocore_session(profile: str | None = None) -> Any:
 def _models(search_path: str | None) -> Any:
     """What AWS's services and endpoints are like, read once for all sessions: it takes longer than the calls."""
     return botocore.loaders.create_loader(search_path)
+
+
+def read_models() -> None:
+    """Read them now, for all processes that fork from this one. Makes no call; what is wrong shows at the first."""
+    if MISSING:
+        return
+    with contextlib.suppress(botocore.exceptions.BotoCoreError):
+        session = _botocore_session()
+        session.set_credentials("none", "none")
+        for service in SERVICES:
+            session.create_client(service, region_name="us-east-1")
 
 
 def _client_arguments(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import botocore.session
 import pytest
 from botocore.credentials import AssumeRoleCredentialFetcher, RefreshableCredentials
-from botocore.loaders import create_loader
+from botocore.loaders import JSONFileLoader
 
+from ansible_collections.castai.onboarding.plugins.module_utils._aws import gateway
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Aws, EksCluster
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused
 from tests.sandbox.aws import ADMINISTRATOR, EXTERNAL_ID
@@ -26,7 +26,6 @@ from tests.sandbox.proxy import Proxy
 from tests.sandbox.wire import Cluster
 
 HOME, OTHER, REGION = "111122223333", "444455556666", "eu-central-1"
-LOADER = create_loader()  # shared, so that each service's model is read once
 ONBOARDING = f"arn:aws:iam::{OTHER}:role/onboarding"
 
 
@@ -73,7 +72,6 @@ def world(running: tuple[World, Proxy], tmp_path: Path, monkeypatch: pytest.Monk
     bundle.write_text(proxy.ca_pem, encoding="utf-8")
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "NO_PROXY", "no_proxy", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(botocore.session, "create_loader", lambda _path: LOADER)
     environment = {
         **world.cloud.env(),
         "HTTPS_PROXY": f"http://127.0.0.1:{proxy.port}",
@@ -268,3 +266,19 @@ def test_a_token_is_of_the_regions_own_sts(world: World, region: str) -> None:
     encoded = connect(region=region).eks_token("prod").partition(".")[2]
     url = urlsplit(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode())
     assert url.hostname == f"sts.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"
+
+
+def test_models_are_read_ahead_without_a_call_and_whatever_is_configured(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = world.calls()
+    gateway.read_models()
+    assert world.calls() == calls
+    monkeypatch.setenv("AWS_PROFILE", "nobody's")
+    gateway.read_models()
+
+
+def test_models_are_read_once_for_all_sessions(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway.read_models()
+    monkeypatch.setattr(JSONFileLoader, "load_file", lambda *_arguments: pytest.fail("read again"))
+    assert connect().describe_cluster("prod") is not None
