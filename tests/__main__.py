@@ -10,12 +10,17 @@ one line of counts.
 from __future__ import annotations
 
 import argparse
+import itertools
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from tests import report
 from tests.report import Result
@@ -67,27 +72,45 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run_all(wanted: Sequence[Part]) -> list[Result]:
+    groups = [tuple(group) for _name, group in itertools.groupby(wanted, lambda part: part.name)]
     if not any(part.on_world for part in wanted):
-        return [result for part in wanted for result in _run(part)]
+        return [result for group in groups for result in _run_together(group)]
     results: list[Result] = []
     with subprocess.Popen([sys.executable, "-c", _BUILD], cwd=ROOT) as build:
-        for part in wanted:
-            if part.on_world and build.wait():
-                results.append(Result(part.name, 0, "failed", "the local world does not build"))
+        for group in groups:
+            if group[0].on_world and build.wait():
+                results.append(Result(group[0].name, 0, "failed", "the local world does not build"))
             else:
-                results.extend(_run(part))
+                results.extend(_run_together(group))
     return results
 
 
-def _run(part: Part) -> Sequence[Result]:
+def _run_together(group: Sequence[Part]) -> list[Result]:
+    """Parts of one name side by side, as none of them keeps the machine busy alone; each is shown when it has ended."""
+    if len(group) == 1:
+        return list(_run(group[0]))
+    print(f"\n== {group[0].name}: {len(group)} side by side", flush=True)
+    with ThreadPoolExecutor(len(group)) as pool, ExitStack() as files:
+        outputs = [files.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8")) for _part in group]
+        results = list(pool.map(_run, group, outputs))
+        for output in outputs:
+            output.seek(0)
+            print(output.read())
+    return [result for found in results for result in found]
+
+
+def _run(part: Part, output: IO[str] | None = None) -> Sequence[Result]:
     """The results of the part; one more, of its command, where the command failed and no result says why."""
-    print(f"\n== {part.name}: {' '.join(part.command)}", flush=True)
+    print(f"\n== {part.name}: {' '.join(part.command)}", file=output, flush=True)
     if part.results:
         part.results.unlink(missing_ok=True)
     started = time.monotonic()
-    status = subprocess.run([sys.executable, "-m", *part.command], cwd=part.folder, check=False).returncode
+    command = [sys.executable, "-m", *part.command]
+    status = subprocess.run(
+        command, cwd=part.folder, check=False, stdout=output, stderr=output and subprocess.STDOUT
+    ).returncode
     seconds = time.monotonic() - started
-    print(f"== {part.name}: {seconds:.0f} s", flush=True)
+    print(f"== {part.name}: {seconds:.0f} s", file=output, flush=True)
     results = report.read(part.results) if part.results and part.results.exists() else ()
     failed = any(result.verdict == "failed" for result in results)
     if results and (failed or status == 0):
