@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# make demo    see three clusters connected on the local world
+# make demo    see clusters of EKS and kOps connected and onboarded on the local world
 # make test    everything that must pass before a change is merged
 #
 # Both set up what they need: .venv from tests/requirements.txt, the collection in build/collections where Ansible finds

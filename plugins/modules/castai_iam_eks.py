@@ -22,25 +22,8 @@ extends_documentation_fragment:
   - castai.onboarding.attributes
   - castai.onboarding.castai
   - castai.onboarding.aws
+  - castai.onboarding.identity
 options:
-  account_id:
-    description: The 12 digits of the AWS account that the cluster must be in, in quotes.
-    type: str
-  adopt:
-    description:
-      - Whether an object under a name that this module or another tool gives is taken over when nothing tells whose it
-        is. An object that is known to be another cluster's never is.
-    type: bool
-    default: false
-  cluster_id:
-    description: UUID of the cluster at CAST AI, as RV(castai.onboarding.castai_cluster#module:cluster_id) has it.
-    type: str
-    required: true
-  hand_over:
-    description:
-      - Whether CAST AI gets the role or a key. Without it everything is prepared, and CAST AI can do nothing yet.
-    type: bool
-    default: true
   identity:
     description:
       - V(role) makes a role that CAST AI assumes with the cluster's id as external id, without any key.
@@ -53,9 +36,6 @@ options:
       - ARN of an instance profile of your own for the nodes. It is checked and not changed. Nodes run with the role in
         it.
     type: str
-  managed_policy:
-    description: Document of your own in place of the managed policy's.
-    type: dict
   name:
     description: Name of the EKS cluster.
     type: str
@@ -68,15 +48,6 @@ options:
   node_role_arn:
     description: ARN of a role of your own for the nodes. It is checked and not changed.
     type: str
-  path:
-    description: IAM path of what is created, with a slash at both ends.
-    type: str
-    default: /
-  permissions_boundary:
-    description:
-      - ARN of the permissions boundary of the roles or user that are created. One that is there keeps its own, with a
-        warning where it is another.
-    type: str
   policy_scope:
     description:
       - V(cluster) gives the cluster a managed policy of its own. V(account) uses C(CastEKSPolicy), as the vendor's
@@ -85,15 +56,6 @@ options:
     type: str
     choices: [cluster, account]
     default: cluster
-  prepare:
-    description:
-      - Whether roles, policies and the like are made. Without it only the hand-over is left, for the last task of a
-        play whose earlier one prepared everything with O(hand_over=false).
-    type: bool
-    default: true
-  restricted_policy:
-    description: Document of your own in place of the restricted policy's.
-    type: dict
   role_arn:
     description:
       - ARN of a role of your own for CAST AI to assume. It is checked, not changed, and handed over.
@@ -110,26 +72,12 @@ options:
       - With O(state=absent), whether it is taken away when no other cluster uses it.
     type: bool
     default: false
-  state:
-    description:
-      - V(absent) takes everything back that this module made. What is shared, given or also used by others stays, and
-        RV(kept) says why. Disconnect the cluster at CAST AI first.
-    type: str
-    choices: [present, absent]
-    default: present
-  tags:
-    description: Tags of what is created, beside the two that tell whose it is.
-    type: dict
-    default: {}
   user_access:
     description:
       - What the user of O(identity=user) may do in the cluster. V(cluster_admin) is full control, as CAST AI asks for.
     type: str
     choices: [cluster_admin, none]
     default: cluster_admin
-  vpc_account_id:
-    description: Account that owns the cluster's VPC, where it is shared from another one.
-    type: str
 seealso:
   - module: castai.onboarding.castai_aws_auth
   - module: castai.onboarding.castai_cluster

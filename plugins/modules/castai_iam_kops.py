@@ -22,41 +22,12 @@ extends_documentation_fragment:
   - castai.onboarding.attributes
   - castai.onboarding.castai
   - castai.onboarding.aws
+  - castai.onboarding.identity
 options:
-  account_id:
-    description: The 12 digits of the AWS account that the cluster must be in, in quotes.
-    type: str
-  adopt:
-    description:
-      - Whether an object under a name that this module or the vendor's script gives is taken over when nothing tells
-        whose it is. An object that is known to be another cluster's never is.
-    type: bool
-    default: false
-  cluster_id:
-    description: UUID of the cluster at CAST AI, as RV(castai.onboarding.castai_cluster#module:cluster_id) has it.
-    type: str
-    required: true
-  hand_over:
-    description:
-      - Whether CAST AI gets a key. Without it everything is prepared, and CAST AI can do nothing yet.
-    type: bool
-    default: true
-  managed_policy:
-    description: Document of your own in place of the managed policy's.
-    type: dict
   name:
     description: Name of the kOps cluster.
     type: str
     required: true
-  path:
-    description: IAM path of what is created, with a slash at both ends.
-    type: str
-    default: /
-  permissions_boundary:
-    description:
-      - ARN of the permissions boundary of the user and role that are created. One that is there keeps its own, with a
-        warning where it is another.
-    type: str
   policy_scope:
     description:
       - V(cluster) gives the cluster a managed policy of its own, which leaves it to the restricted policy in which
@@ -66,32 +37,12 @@ options:
     type: str
     choices: [cluster, account]
     default: cluster
-  prepare:
-    description:
-      - Whether user and policies are made. Without it only the hand-over is left, for the last task of a play whose
-        earlier one prepared everything with O(hand_over=false).
-    type: bool
-    default: true
-  restricted_policy:
-    description: Document of your own in place of the restricted policy's.
-    type: dict
   spot_lambda_role:
     description:
       - Whether the role C(CastLambdaRoleForSpot) is made, by which CAST AI hears of spot interruptions. One that is
         there without the tag C(cast:managed-by) is left as it is, with a warning.
     type: bool
     default: true
-  state:
-    description:
-      - V(absent) takes everything back that this module made. What is shared or also used by others stays, and RV(kept)
-        says why. Disconnect the cluster at CAST AI first.
-    type: str
-    choices: [present, absent]
-    default: present
-  tags:
-    description: Tags of what is created, beside the two that tell whose it is.
-    type: dict
-    default: {}
   user_access:
     description:
       - What the user may do in the cluster. V(cluster_admin) is full control, as CAST AI asks for.
@@ -99,9 +50,6 @@ options:
     type: str
     choices: [cluster_admin, none]
     default: cluster_admin
-  vpc_account_id:
-    description: Account that owns the cluster's VPC, where it is shared from another one.
-    type: str
 seealso:
   - module: castai.onboarding.castai_aws_auth
   - module: castai.onboarding.castai_cluster

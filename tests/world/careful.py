@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -119,3 +120,12 @@ class Careful:
         left = [path for path in self.operator.folder.rglob("*") if path.is_file() and holds_secret(path.read_bytes())]
         assert not left
         return run
+
+    def run_until_each(self, ends: Sequence[dict[str, Any]]) -> None:
+        """One run after another, each ended by a fault."""
+        world = self.operator.world
+        for end in ends:
+            world.fault(end)
+            run = self.run()
+            assert (run.status, world.fired()) == (-signal.SIGKILL, [1]), (end, run.output)
+        world.fault()
