@@ -172,7 +172,7 @@ def desired(params: Parameters) -> Desired:
         provider=params["provider"],
         region=params["region"],
         account_id=params.get("account_id") or "",
-        cluster_id=params.get("cluster_id") or "",
+        cluster_id=(params.get("cluster_id") or "").lower(),
         state_store=(params.get("state_store") or "").rstrip("/"),
         namespace=params["namespace"],
         secret=params["credentials_secret"],

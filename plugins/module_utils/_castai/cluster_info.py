@@ -39,7 +39,7 @@ def desired(params: Mapping[str, Any]) -> Desired:
     problem = cluster_id_problem(cluster_id) if cluster_id else None
     if problem:
         raise Refused(f"{problem}.")
-    return Desired(cluster_id, params.get("name") or "", params.get("provider") or "")
+    return Desired(cluster_id.lower(), params.get("name") or "", params.get("provider") or "")
 
 
 def connect(params: Mapping[str, Any], wanted: Desired) -> CastAi:

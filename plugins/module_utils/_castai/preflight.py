@@ -162,7 +162,7 @@ def desired(params: Parameters) -> Desired:
         params["provider"],
         usable["region"],
         usable["account_id"],
-        usable["cluster_id"],
+        usable["cluster_id"].lower(),
         params.get("organization_id") or "",
         params["namespace"],
         charts,

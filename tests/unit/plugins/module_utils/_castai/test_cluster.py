@@ -80,7 +80,7 @@ def sentences(current: Current, **changes: Any) -> list[str]:
 def test_what_is_not_given_is_empty() -> None:
     assert (desired().account_id, desired().cluster_id) == ("", "")
     assert desired(cluster_id=UNKNOWN).cluster_id == UNKNOWN
-    assert desired(cluster_id=ID.upper()).cluster_id == ID.upper()
+    assert desired(cluster_id=ID.upper()).cluster_id == ID
 
 
 BAD_OPTIONS = {

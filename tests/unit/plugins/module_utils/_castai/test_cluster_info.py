@@ -49,7 +49,7 @@ def test_the_list_is_filtered(wire: Wire, options: dict[str, str], ids: list[str
 @pytest.mark.parametrize(("status", "found"), [(200, (SHOP,)), (404, ())])
 def test_one_cluster(wire: Wire, status: int, found: tuple[Cluster, ...]) -> None:
     wire.script.play(reply(status, {"id": ID, "name": "shop", "providerType": "eks"}))
-    assert observe(CastAi(wire.url, "CANARY"), desired({"cluster_id": ID})) == found
+    assert observe(CastAi(wire.url, "CANARY"), desired({"cluster_id": ID.upper()})) == found
     assert [request.path for request in wire.script.received] == [f"/v1/kubernetes/external-clusters/{ID}"]
 
 

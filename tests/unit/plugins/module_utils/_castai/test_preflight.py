@@ -351,3 +351,7 @@ def test_the_view_has_what_was_read() -> None:
         "kubernetes_version": "1.36",
         "not_checked": [],
     }
+
+
+def test_a_clusters_id_is_taken_in_either_case() -> None:
+    assert preflight.desired({**PARAMETERS, "cluster_id": ID.upper()}).cluster_id == ID
