@@ -100,7 +100,7 @@ class Supervisor:
     def environment(self) -> dict[str, str]:
         """Variables for a client of the world, but for the PATH."""
         proxy = f"http://127.0.0.1:{self._proxy.port}"
-        # An EKS cluster is reached without; who exports it all the same would not see that.
+        # EKS clusters are reached without one, which an exported one would hide.
         needed = any(plane.cluster.provider == "kops" for plane in self._planes.values())
         return {
             **self._aws.env(),

@@ -28,15 +28,11 @@ USER = f"cast-kops-{SHOP}"
 SPOT_ROLE = f"arn:aws:iam::{HOME_ACCOUNT}:role/CastLambdaRoleForSpot"
 CUSTOMERS = f"arn:aws:iam::{HOME_ACCOUNT}:role/customer-lambda-role"
 
-RECORD = "sh.helm.release.v1.castai-evictor.v1"
+RECORD = f"{SHOP}/castai-agent/sh.helm.release.v1.castai-evictor.v1"
 ENDS: tuple[dict[str, Any], ...] = (
     {"operation": "iam:AttachRolePolicy", "end": "after"},
     {"operation": "patch configmaps", "resource": f"{SHOP}/kube-system/aws-auth", "end": "after"},
-    {
-        "operation": "create secrets",
-        "resource": f"{SHOP}/castai-agent/sh.helm.release.v1.castai-evictor.v1",
-        "end": "after",
-    },
+    {"operation": "create secrets", "resource": RECORD, "end": "after"},
     {"operation": "iam:CreateAccessKey", "end": "after"},
     {"operation": "UpdateCluster", "end": "after"},
 )
