@@ -121,7 +121,7 @@ class Gate:
         call = backend.classify(request)
         effects = self.faults.fire(call)
         try:
-            outcome = self._pass(backend, request, call, effects, lambda: self._end_caller(client, server))
+            outcome = self._pass(backend, request, call, effects)
         except Exception as error:  # a defect of the world must show in the client and in its log
             traceback.print_exc()
             outcome = _Outcome(backend.fail(request, 500, "InternalError", f"the local world: {error!r}"), 500)
@@ -137,6 +137,9 @@ class Gate:
                 audit=request.headers.get("audit-id", "") if outcome.handed else "",
             )
         )
+        # Who waits for the caller's end finds its last call in the journal.
+        if any(isinstance(effect, End) for effect in effects):
+            self._end_caller(client, server)
         return outcome.answer
 
     def refuse(self, method: str, target: str) -> None:
@@ -144,12 +147,10 @@ class Gate:
         now = time.time()
         self.journal.add(Entry(0, now, now, Call("refused", method, target, False, ""), 403))
 
-    def _pass(
-        self, backend: Backend, request: Request, call: Call, effects: Sequence[Effect], end: Callable[[], None]
-    ) -> _Outcome:
+    def _pass(self, backend: Backend, request: Request, call: Call, effects: Sequence[Effect]) -> _Outcome:
         time.sleep(self.latency)
         for effect in effects:
-            if stopped := _before(backend, request, effect, end):
+            if stopped := _before(backend, request, effect):
                 return stopped
         if self._is_hidden(call):
             return _Outcome(backend.fail(request, 404, "NotFound", "not visible yet, the local world says"), 404)
@@ -157,8 +158,6 @@ class Gate:
         for effect in effects:
             if isinstance(effect, Hide) and response.status < 400:
                 self._hide(call, effect.reads)
-            if effect == End("after"):
-                end()
         lost = End("after") in effects or Lose("after") in effects
         return _Outcome(None if lost else response, response.status, handed=True)
 
@@ -183,7 +182,7 @@ class _Outcome:
     handed: bool = False
 
 
-def _before(backend: Backend, request: Request, effect: Effect, end: Callable[[], None]) -> _Outcome | None:
+def _before(backend: Backend, request: Request, effect: Effect) -> _Outcome | None:
     """What an effect does before the call is handed on; an outcome if it never is."""
     if isinstance(effect, Delay):
         time.sleep(effect.seconds)
@@ -194,8 +193,6 @@ def _before(backend: Backend, request: Request, effect: Effect, end: Callable[[]
     elif isinstance(effect, Throttle):
         return _Outcome(_throttled(backend, request, effect), effect.status)
     elif effect in (Lose("before"), End("before")):
-        if isinstance(effect, End):
-            end()
         return _Outcome(None, 0)
     return None
 

@@ -23,7 +23,7 @@ from .connecting import UNKNOWN, Operator, changed_nothing, succeeded, writes
 
 NAMESPACE = "/api/v1/namespaces/castai-agent"
 DEPLOYMENT = "/apis/apps/v1/namespaces/castai-agent/deployments/castai-agent"
-LATENCY = 500  # ms: longer than boto3 needs to make a client, so that calls of one round overlap
+LATENCY = 1000  # ms: longer than boto3 needs to make a client, so that calls of one round overlap
 
 
 def told(actions: list[str], cluster_id: str) -> list[str]:

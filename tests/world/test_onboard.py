@@ -70,7 +70,7 @@ WAY_BACK = {
         },
     },
 }
-LATENCY = 500  # ms: longer than boto3 needs to make a client, so that calls of one round overlap
+LATENCY = 1000  # ms: longer than boto3 needs to make a client, so that calls of one round overlap
 
 
 class Story(NamedTuple):
