@@ -115,7 +115,7 @@ class Kubernetes:
     """One API server with one set of credentials. Threads may share it.
 
     configuration: the client's own; ca_pem: certificates to check the server against, where they are not in the
-    configuration; sign: gives a fresh bearer token, for credentials that age.
+    configuration; sign: gives a fresh Authorization header, for credentials that age.
     """
 
     def __init__(self, configuration: Any, ca_pem: str = "", sign: Callable[[], str] | None = None) -> None:
@@ -126,7 +126,7 @@ class Kubernetes:
             # The client takes certificates as text only since release 37; urllib3 always did.
             self._pool.connection_pool_kw["ca_cert_data"] = ca_pem
         self._sign = sign
-        self._token, self._signed_at = "", -TOKEN_SECONDS
+        self._signed, self._signed_at = "", -TOKEN_SECONDS
 
     @property
     def host(self) -> str:
@@ -207,9 +207,12 @@ class Kubernetes:
         user: Object = {}
         if configuration.cert_file:
             user = {"client-certificate": configuration.cert_file, "client-key": configuration.key_file}
-        authorization = self._authorization(fresh=True)
-        if authorization.startswith("Bearer "):
-            user["token"] = authorization[len("Bearer ") :]
+        scheme, _blank, credential = self._authorization(fresh=True).partition(" ")
+        if scheme == "Basic":
+            name, _colon, password = base64.b64decode(credential).decode("latin-1").partition(":")
+            user |= {"username": name, "password": password}
+        elif credential:
+            user["token"] = credential
         return json.dumps(
             {
                 "apiVersion": "v1",
@@ -223,10 +226,10 @@ class Kubernetes:
 
     def _authorization(self, fresh: bool = False) -> str:
         if self._sign is None:
-            return _bearer(self._configuration)
+            return _header(self._configuration)
         if fresh or time.monotonic() - self._signed_at > TOKEN_SECONDS:
-            self._token, self._signed_at = self._sign(), time.monotonic()
-        return f"Bearer {self._token}"
+            self._signed, self._signed_at = self._sign(), time.monotonic()
+        return self._signed
 
     def _send(
         self,
@@ -266,7 +269,7 @@ class Kubernetes:
         headers = {"Accept": "application/json", "User-Agent": "castai.onboarding"}
         authorization = self._authorization()
         if authorization:
-            if not sendable(authorization.replace("Bearer ", "", 1)):
+            if not sendable(authorization.partition(" ")[2]):
                 raise Refused(f"The token for {self.host} has a blank, line break or special character in it.")
             headers["Authorization"] = authorization
         if body is not None:
@@ -321,7 +324,7 @@ def by_kubeconfig(path: str, context: str | None) -> Kubernetes:
 
         def sign() -> str:
             # This runs the kubeconfig's command again once its token has expired.
-            return _bearer(configuration).replace("Bearer ", "", 1)
+            return _header(configuration)
 
     return Kubernetes(configuration, sign=sign)
 
@@ -338,13 +341,13 @@ def by_token(
     configuration.verify_ssl = validate_certs
     if token:
         configuration.api_key = {"authorization": f"Bearer {token}"}
-    return Kubernetes(configuration, ca_pem, sign)
+    return Kubernetes(configuration, ca_pem, sign and (lambda: f"Bearer {sign()}"))
 
 
-def _bearer(configuration: Any) -> str:
-    """The Authorization header of a configuration, or an empty text.
+def _header(configuration: Any) -> str:
+    """The Authorization header of a configuration, or an empty text: Bearer and a token, or Basic and a password.
 
-    Releases of the client keep the token under different names, but all show it here.
+    Releases of the client keep it under different names, but all show it here.
     """
     return str((configuration.auth_settings().get("BearerToken") or {}).get("value") or "")
 

@@ -286,7 +286,7 @@ def test_the_token_is_in_no_error(wire: Wire, cluster: Kubernetes, hasty: list[f
 
 
 def config(wire: Wire, user: dict[str, Any], **cluster: Any) -> dict[str, Any]:
-    inline = {"certificate-authority-data": base64.b64encode(wire.ca_pem.encode()).decode()}
+    inline = {"certificate-authority-data": encoded(wire.ca_pem)}
     return {
         "apiVersion": "v1",
         "kind": "Config",
@@ -343,6 +343,30 @@ def test_a_kubeconfig_with_a_command_for_the_token(wire: Wire, tmp_path: Path) -
     first, second, third = tokens(wire)
     assert first == second
     assert third not in (first, "")
+    cluster.close()
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def test_a_kubeconfig_with_certificate_and_password(wire: Wire, tmp_path: Path) -> None:
+    """What kOps exports for Kubernetes 1.17 and older (kubernetes/kops, pkg/kubeconfig/create_kubecfg.go)."""
+    admin = Authority("kOps").issue("kubecfg", groups=["system:masters"])
+    user = {
+        "client-certificate-data": encoded(admin.certificate),
+        "client-key-data": encoded(admin.key),
+        "username": "admin",
+        "password": "CANARY:pass word",
+    }
+    wire.script.play(reply(200, {"fine": True}))
+    cluster = by_kubeconfig(written(tmp_path, config(wire, user)), None)
+    assert cluster.get(SECRET) == {"fine": True}
+    again = by_kubeconfig(written(tmp_path, cluster.kubeconfig()), None)
+    assert again.get(SECRET) == {"fine": True}
+    assert tokens(wire) == [f"Basic {encoded('admin:CANARY:pass word')}"] * 2
+    assert Path(again._configuration.key_file).read_text(encoding="utf-8") == admin.key
+    again.close()
     cluster.close()
 
 
