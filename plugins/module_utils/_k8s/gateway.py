@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Callable
 from urllib.parse import urlencode
+from urllib.request import getproxies
 
 from .._engine import CallFailed, Conflict, Refused
 from .._options import sendable
@@ -204,6 +205,9 @@ class Kubernetes:
         server_name = getattr(configuration, "tls_server_name", None)  # newer releases of the client know it
         if server_name:
             cluster["tls-server-name"] = server_name
+        # Helm goes by the environment itself, where what goes past the proxy is said too.
+        if configuration.proxy and configuration.proxy not in getproxies().values():
+            cluster["proxy-url"] = configuration.proxy
         user: Object = {}
         if configuration.cert_file:
             user = {"client-certificate": configuration.cert_file, "client-key": configuration.key_file}

@@ -423,3 +423,23 @@ def test_the_kubeconfig_for_helm_skips_the_check_only_when_the_user_says_so(wire
     checked = json.loads(by_token(wire.url, TOKEN, "", True).kubeconfig())["clusters"][0]["cluster"]
     unchecked = json.loads(by_token(wire.url, TOKEN, "", False).kubeconfig())["clusters"][0]["cluster"]
     assert (checked, unchecked) == ({"server": wire.url}, {"server": wire.url, "insecure-skip-tls-verify": True})
+
+
+PROXY = "http://CANARY:CANARY@proxy.example:3128"
+
+
+@pytest.mark.parametrize("of_environment", ["", PROXY, "http://another.example:3128"])
+def test_the_kubeconfig_for_helm_leads_the_same_way(
+    wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of_environment: str
+) -> None:
+    """But for a proxy of the environment, which Helm sees itself."""
+    monkeypatch.setenv("https_proxy", of_environment)
+    monkeypatch.setenv("HTTPS_PROXY", of_environment)
+    way = {"server": "https://prod.example", "tls-server-name": "kubernetes", "proxy-url": PROXY}
+    with_both, without_proxy = (
+        by_kubeconfig(written(tmp_path, config(wire, {"token": TOKEN}, **cluster)), None).kubeconfig()
+        for cluster in (way, {"server": "https://prod.example"})
+    )
+    expected = way if of_environment != PROXY else {key: way[key] for key in way if key != "proxy-url"}
+    assert json.loads(with_both)["clusters"][0]["cluster"] == expected
+    assert json.loads(without_proxy)["clusters"][0]["cluster"] == {"server": "https://prod.example"}
