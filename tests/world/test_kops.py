@@ -6,17 +6,21 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from ansible_collections.castai.onboarding.plugins.module_utils._castai import rights
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import run_task
 from ansible_collections.castai.onboarding.plugins.module_utils._k8s.kube_router import ADDED, SUBJECT
 from tests.sandbox import kops
 from tests.sandbox.client import World
 
 from .connecting import UNKNOWN, Operator, changed_nothing, succeeded, writes
+from .service_account import ServiceAccount
 
 SHOP, OLD = "shop.example.com", "old.example.com"
 FIX = "castai.onboarding.kube_router"
@@ -148,6 +152,24 @@ def test_another_cluster_is_refused_and_one_without_kube_router_needs_nothing(wo
     assert fix(world, wait=True)["found"] is False
 
 
+def limited(account: ServiceAccount, world: World, folder: Path) -> str:
+    """The account's kubeconfig."""
+    access = replace(world.clusters()[SHOP], operator_token=account.token())
+    return str(access.kubeconfig(folder / "limited.kubeconfig"))
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_who_may_do_no_more_than_what_is_listed_can_do_it(world: World, tmp_path: Path, there: bool) -> None:
+    account = ServiceAccount(world, SHOP)
+    account.bind("kube-router", "", [("", "namespaces", ("get",))])
+    account.bind("kube-router", "kube-system", [("apps", "daemonsets", ("get", "patch"))])
+    kubeconfig = limited(account, world, tmp_path)
+    if not there:
+        world.kubernetes(SHOP).delete(kops.KUBE_ROUTER)
+    assert fix(world, kubeconfig=kubeconfig, wait=True)["changed"] is there
+    assert fix(world, kubeconfig=kubeconfig, state="absent")["changed"] is there
+
+
 def test_the_playbook_shows_its_plan_and_does_it(world: World, operator: Operator) -> None:
     options: dict[str, Any] = {"hosts": (SHOP, OLD), "playbook": FIX}
     runs_everywhere(world, SHOP)
@@ -186,6 +208,17 @@ def test_a_cluster_has_one_record_by_whoever_registers_it(world: World, operator
         "clusterName": SHOP,
         "stateStore": kops.STORE,
     }
+
+
+def test_who_may_not_list_nodes_is_told_before_any_write(world: World, operator: Operator) -> None:
+    account = ServiceAccount(world, SHOP)
+    account.bind("connect", "", [row for row in rights.CONNECT if row[1] in rights.OF_CLUSTER])
+    account.bind("connect", rights.SYSTEM, rights.CONNECT_SYSTEM)
+    given = operator.inventory(SHOP)
+    given["castai_clusters"]["hosts"][SHOP]["castai_kubeconfig"] = limited(account, world, operator.folder)
+    refused = operator.connect(given=given)
+    assert "nodes is forbidden" in refused.failures[SHOP]
+    assert writes(world) == []
 
 
 def test_an_agent_that_registered_its_cluster_itself_is_found(world: World, operator: Operator) -> None:

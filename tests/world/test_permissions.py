@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -25,13 +24,12 @@ from tests.unit.sandbox.eks_account import World as Account
 from tests.unit.sandbox.eks_account import world as account
 
 from .connecting import Operator, changed_nothing, succeeded, writes
+from .service_account import WHO, ServiceAccount
 
 __all__ = ["account"]
 
 MODE = "API_AND_CONFIG_MAP"
-WHO = "limited"
 OPTIONAL = "iam:SimulatePrincipalPolicy"
-ACCOUNTS = "/api/v1/namespaces/default/serviceaccounts"
 LOOKS = re.compile(":(Describe|Get|List)")
 REFUSED = re.compile(r"is not authorized to perform: (\S+) on resource: ")
 
@@ -104,46 +102,22 @@ def test_with_the_published_policies_everything_works(account: Account, identity
     assert account.cloud.state() == before
 
 
-class Kubernetes:
+class Kubernetes(ServiceAccount):
     """A service account that may do what the documentation lists, and no more."""
 
     def __init__(self, world: World) -> None:
-        self._kubernetes = world.kubernetes("prod")
-        self._kubernetes.create("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
-        self._kubernetes.create(ACCOUNTS, {"metadata": {"name": WHO}})
-
-    def token(self) -> str:
-        granted = self._kubernetes.create(f"{ACCOUNTS}/{WHO}/token", {"spec": {"expirationSeconds": 3600}})
-        return str(granted["status"]["token"])
+        super().__init__(world, "prod")
+        self.kubernetes.create("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
 
     def grant(self, name: str, rows: rights.Rows, of_system: rights.Rows) -> None:
         cluster_wide = [row for row in rows if row[1] in rights.OF_CLUSTER]
-        self._bind(name, "", [*cluster_wide, ("", "nodes", ("list",))])
-        self._bind(name, NAMESPACE, [row for row in rows if row not in cluster_wide])
-        self._bind(name, rights.SYSTEM, of_system)
+        self.bind(name, "", [*cluster_wide, ("", "nodes", ("list",))])
+        self.bind(name, NAMESPACE, [row for row in rows if row not in cluster_wide])
+        self.bind(name, rights.SYSTEM, of_system)
 
     def withdraw(self, name: str) -> None:
         for namespace in ("", NAMESPACE, rights.SYSTEM):
-            self._kubernetes.delete(f"{_path(namespace, 'Role')}/{name}")
-
-    def _bind(self, name: str, namespace: str, rows: Sequence[tuple[str, str, tuple[str, ...]]]) -> None:
-        kind = "Role" if namespace else "ClusterRole"
-        rules = [
-            {"apiGroups": [group], "resources": [resource], "verbs": list(verbs)} for group, resource, verbs in rows
-        ]
-        metadata = {"name": name}
-        self._kubernetes.create(_path(namespace, "Role"), {"metadata": metadata, "rules": rules})
-        binding = {
-            "metadata": metadata,
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name},
-            "subjects": [{"kind": "ServiceAccount", "name": WHO, "namespace": "default"}],
-        }
-        self._kubernetes.create(_path(namespace, "RoleBinding"), binding)
-
-
-def _path(namespace: str, kind: str) -> str:
-    place = f"namespaces/{namespace}/{kind}s" if namespace else f"Cluster{kind}s"
-    return f"/apis/rbac.authorization.k8s.io/v1/{place.lower()}"
+            self.unbind(name, namespace)
 
 
 def test_the_playbooks_with_one_permission_after_the_other(world: World, operator: Operator) -> None:

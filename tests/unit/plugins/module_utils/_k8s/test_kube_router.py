@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused
 from ansible_collections.castai.onboarding.plugins.module_utils._k8s import kube_router
+from ansible_collections.castai.onboarding.plugins.module_utils._k8s.gateway import Rejected
 from ansible_collections.castai.onboarding.plugins.module_utils._k8s.kube_router import (
     ADDED,
     PATHS,
@@ -228,6 +229,7 @@ class Cluster:
         self.answers, self.path, self.webhook = list(answers), path, webhook
         self.bodies: list[tuple[str, dict[str, Any]]] = []
         self.namespace: dict[str, Any] = {"metadata": {}}
+        self.refused: dict[str, int] = {}
 
     def cluster(self) -> Cluster:
         return self
@@ -235,6 +237,8 @@ class Cluster:
     def get(self, path: str) -> dict[str, Any] | None:
         if path == "/api/v1/namespaces/kube-system":
             return self.namespace
+        if path in self.refused:
+            raise Rejected("no", self.refused[path], "no")
         if path != self.path:
             return None
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -263,6 +267,21 @@ def test_the_daemon_set_is_found_and_written_under_the_version_that_the_cluster_
     (back,) = plan(current([CRITICAL, NO_EXECUTE], [NO_EXECUTE]), ABSENT)
     back.run(cluster, {})
     assert cluster.bodies[1][1]["metadata"]["annotations"] == {ADDED: None}
+
+
+@pytest.mark.parametrize("answer", [daemon_set([CRITICAL]), None])
+def test_who_may_read_daemon_sets_of_apps_alone_needs_no_more(answer: dict[str, Any] | None) -> None:
+    cluster = Cluster(answer)
+    cluster.refused = {PATHS[1]: 403}
+    assert observe(cluster, PRESENT) == (current([CRITICAL]) if answer else Current(None))
+
+
+@pytest.mark.parametrize(("path", "status"), [(PATHS[0], 403), (PATHS[1], 401)])
+def test_what_else_is_refused_is_told(path: str, status: int) -> None:
+    cluster = Cluster(None)
+    cluster.refused = {path: status}
+    with pytest.raises(Rejected):
+        observe(cluster, PRESENT)
 
 
 def test_what_was_stored_is_proved() -> None:
