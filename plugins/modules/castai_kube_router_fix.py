@@ -38,6 +38,8 @@ options:
     description:
       - Whether to wait until kube-router has restarted on every node. Not waited for in check mode, and not where the
         update strategy of the DaemonSet is C(OnDelete), with which nothing restarts.
+      - A node on which it was not available before, as one that is not ready, is not waited for. A warning says on how
+        many nodes it is not available in the end.
     type: bool
     default: false
   wait_timeout:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .._engine import Action, CallFailed, Made, Refused, Report, Subject, gather, until
@@ -67,7 +67,8 @@ class DaemonSet:
 
     added: what the annotation says that we added, whether or not it is still there; pods: how many run; rolls: whether
     a change restarts them, as with update strategy RollingUpdate; behind: on how many nodes kube-router is not yet as
-    the template says, or not available; at least one while the controller has not seen the template.
+    the template says, at least one while the controller has not seen the template; unready: on how many it is not
+    available, as on a node that is not ready itself.
     """
 
     path: str
@@ -77,6 +78,7 @@ class DaemonSet:
     pods: int = 0
     rolls: bool = True
     behind: int = 0
+    unready: int = 0
 
     @property
     def kept(self) -> tuple[Toleration, ...]:
@@ -95,10 +97,13 @@ class DaemonSet:
 
 @dataclass(frozen=True)
 class Current:
-    """What is there. daemon_set: None where the cluster has no kube-router; elsewhere: why it is another cluster."""
+    """What is there. daemon_set: None where the cluster has no kube-router; elsewhere: why it is another cluster;
+    unready: on how many nodes kube-router was not available when the wait was over.
+    """
 
     daemon_set: DaemonSet | None
     elsewhere: str = ""
+    unready: int = 0
 
 
 @dataclass(frozen=True)
@@ -143,7 +148,6 @@ def daemon_set_of(found: Object, path: str) -> DaemonSet:
     metadata, spec, status = found["metadata"], found["spec"], found.get("status") or {}
     count = {key: value for key, value in status.items() if isinstance(value, int)}
     wanted = count.get("desiredNumberScheduled", 0)
-    done = min(count.get("updatedNumberScheduled", 0), count.get("numberAvailable", 0))
     seen = count.get("observedGeneration", 0) >= int(metadata.get("generation") or 0)
     return DaemonSet(
         path,
@@ -153,7 +157,8 @@ def daemon_set_of(found: Object, path: str) -> DaemonSet:
         # Those on nodes that were tainted after their start count as misscheduled.
         count.get("currentNumberScheduled", 0) + count.get("numberMisscheduled", 0),
         (spec.get("updateStrategy") or {}).get("type") != "OnDelete",
-        wanted - done if seen else max(1, wanted),
+        wanted - count.get("updatedNumberScheduled", 0) if seen else max(1, wanted),
+        wanted - count.get("numberAvailable", 0),
     )
 
 
@@ -228,11 +233,14 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
 def settle(gateway: Way, wanted: Desired, current: Current, made: Made, report: Report) -> Current:
     """Wait until kube-router runs with the template's tolerations on all nodes, where a change restarts it."""
     if wanted.wait and current.daemon_set and current.daemon_set.rolls:
-        _wait(gateway, wanted, current.daemon_set, report)
+        return replace(current, unready=_wait(gateway, wanted, current.daemon_set, report))
     return current
 
 
-def _wait(gateway: Way, wanted: Desired, start: DaemonSet, report: Report) -> None:
+def _wait(gateway: Way, wanted: Desired, start: DaemonSet, report: Report) -> int:
+    """On how many nodes kube-router is not available in the end. As many as at the start are not waited for: a node
+    that is not ready, or gone without a word, may stay so.
+    """
     seen = start
 
     def probe() -> bool:
@@ -246,14 +254,15 @@ def _wait(gateway: Way, wanted: Desired, start: DaemonSet, report: Report) -> No
                 f"Another writer took back that kube-router tolerates {_listed(seen.missing)} while its pods"
                 " restarted, as kOps' addon manager does when it applies its manifest."
             )
-        report(f"kube-router has still to restart or get ready on {_nodes(seen.behind)}")
-        return seen.behind == 0
+        report(f"kube-router has still to restart or get ready on {_nodes(max(seen.behind, seen.unready))}")
+        return seen.behind == 0 and seen.unready <= start.unready
 
-    if not until(probe, timeout=wanted.wait_timeout):
+    if not until(probe, timeout=wanted.wait_timeout) and seen.behind:
         raise CallFailed(
-            f"After {wanted.wait_timeout} s kube-router had still to restart or get ready on {_nodes(seen.behind)}."
-            f" Look at its pods in namespace {NAMESPACE}, or raise wait_timeout."
+            f"After {wanted.wait_timeout} s kube-router had still to restart on {_nodes(seen.behind)}. Look at its pods"
+            f" in namespace {NAMESPACE}, or raise wait_timeout."
         )
+    return seen.unready
 
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
@@ -264,6 +273,7 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
         "found": found is not None,
         "restarts": found.pods if found and changes and found.rolls else 0,
         "reverted": bool(found and found.reverted),
+        **({"warnings": [_unready(current.unready)]} if current.unready else {}),
     }
 
 
@@ -291,6 +301,12 @@ def _restarts(found: DaemonSet) -> str:
     if found.rolls:
         return f", which restarts it on {_nodes(found.pods)}"
     return ", which restarts no pod, as its update strategy is OnDelete: new nodes get it, old pods once deleted"
+
+
+def _unready(number: int) -> str:
+    return (
+        f"kube-router is not ready on {_nodes(number)}: look at its pods in namespace {NAMESPACE}, and at their nodes."
+    )
 
 
 def _nodes(number: int) -> str:

@@ -323,6 +323,26 @@ def test_the_rollout_is_waited_for_with_progress() -> None:
     ]
 
 
+def test_a_node_that_was_not_ready_before_is_not_waited_for_but_told() -> None:
+    one_away = rolling([EVERYTHING], numberAvailable=2)
+    start = Current(daemon_set_of(one_away, PATHS[0]))
+    assert waited(rolling([EVERYTHING], updatedNumberScheduled=1), one_away, start=start) == [
+        "kube-router has still to restart or get ready on 2 nodes",
+        "kube-router has still to restart or get ready on 1 node",
+    ]
+    end = settle(Cluster(one_away), WAITING, start, {}, print)
+    assert view(end, WAITING, {})["warnings"] == [
+        "kube-router is not ready on 1 node: look at its pods in namespace kube-system, and at their nodes."
+    ]
+
+
+def test_where_it_does_not_get_ready_in_time_that_is_told() -> None:
+    slow = Cluster(rolling([EVERYTHING], numberAvailable=1))
+    end = settle(slow, desired(wait=True, wait_timeout=0), current([EVERYTHING]), {}, print)
+    assert view(end, WAITING, {})["warnings"][0].startswith("kube-router is not ready on 2 nodes: ")
+    assert "warnings" not in view(settle(Cluster(rolling([EVERYTHING])), WAITING, end, {}, print), WAITING, {})
+
+
 def test_nothing_is_waited_for_where_nothing_restarts_or_nobody_asked() -> None:
     for wanted, start in (
         (WAITING, Current(None)),
@@ -333,10 +353,10 @@ def test_nothing_is_waited_for_where_nothing_restarts_or_nobody_asked() -> None:
 
 
 def test_a_rollout_that_is_undone_or_stuck_is_told() -> None:
-    stuck = rolling([EVERYTHING], numberAvailable=1)
+    stuck = rolling([EVERYTHING], updatedNumberScheduled=1)
     with pytest.raises(CallFailed, match="took back that kube-router tolerates any NoExecute taint while"):
         waited(stuck, rolling([CRITICAL, NO_SCHEDULE]))
     with pytest.raises(CallFailed, match="was deleted while its pods restarted"):
         waited(None)
-    with pytest.raises(CallFailed, match="After 0 s kube-router had still to restart or get ready on 2 nodes"):
+    with pytest.raises(CallFailed, match="After 0 s kube-router had still to restart on 2 nodes"):
         waited(stuck, wanted=desired(wait=True, wait_timeout=0))
