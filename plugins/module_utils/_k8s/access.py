@@ -105,18 +105,20 @@ def other_cluster(kubernetes: Kubernetes, eks: EksCluster) -> str:
     """Why the connection is not to this EKS cluster, or an empty text.
 
     Each EKS cluster has a certificate authority of its own, so that an equal one proves the cluster even behind a
-    tunnel; without one to compare, the address must be EKS's.
+    tunnel; without one that is checked, the address must be EKS's.
     """
     authority = kubernetes.ca_pem()
     if authority and eks.ca_pem:
         same = authority.strip() == eks.ca_pem.strip()
+        differing = " with another certificate authority"
     else:
         same = kubernetes.host.rstrip("/").lower() == eks.endpoint.rstrip("/").lower()
+        differing = ", and no certificate authority is checked by which to tell"
     if same:
         return ""
     return (
         f"The kubeconfig or host points to {kubernetes.host}, but EKS says that cluster {eks.name} is at {eks.endpoint}"
-        " with another certificate authority: give the kubeconfig and context of this cluster, or leave them out."
+        f"{differing}: give the kubeconfig and context of this cluster, or leave them out."
     )
 
 

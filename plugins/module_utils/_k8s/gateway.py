@@ -134,7 +134,9 @@ class Kubernetes:
         return str(self._configuration.host)
 
     def ca_pem(self) -> str:
-        """The certificates the connection is checked against; empty where the system's are used."""
+        """The certificates the connection is checked against; empty where the system's are, or where nothing is."""
+        if not self._configuration.verify_ssl:
+            return ""
         path = self._configuration.ssl_ca_cert
         return self._ca_pem or (Path(path).read_text(encoding="utf-8") if path else "")
 

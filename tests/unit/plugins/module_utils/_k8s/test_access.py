@@ -89,21 +89,30 @@ def test_the_cluster_is_connected_to_once(wire: Wire) -> None:
 # The wrong-cluster guard
 
 
+OTHER = " with another certificate authority"
+UNTOLD = ", and no certificate authority is checked by which to tell"
+
+
 @pytest.mark.parametrize(
-    ("host", "ca_pem", "same"),
+    ("host", "ca_pem", "checked", "problem"),
     [
-        ("https://shop.eks", "PEM", True),
-        ("https://shop.eks/", " PEM\n", True),
-        ("https://127.0.0.1:8443", "PEM", True),  # a tunnel: the certificate authority is this cluster's alone
-        ("https://shop.eks", "another", False),
-        ("https://till.eks", "another", False),
-        ("https://SHOP.eks", "", True),  # nothing to compare but the address
-        ("https://till.eks", "", False),
+        ("https://shop.eks", "PEM", True, ""),
+        ("https://shop.eks/", " PEM\n", True, ""),
+        ("https://127.0.0.1:8443", "PEM", True, ""),  # a tunnel: the certificate authority is this cluster's alone
+        ("https://shop.eks", "another", True, OTHER),
+        ("https://till.eks", "another", True, OTHER),
+        ("https://SHOP.eks", "", True, ""),  # nothing to compare but the address
+        ("https://till.eks", "", True, UNTOLD),
+        ("https://SHOP.eks", "another", False, ""),  # one that is not checked proves nothing
+        ("https://till.eks", "PEM", False, UNTOLD),
     ],
 )
-def test_another_cluster_is_told_by_its_certificate_authority(wire: Wire, host: str, ca_pem: str, same: bool) -> None:
+def test_another_cluster_is_told_by_its_certificate_authority(
+    wire: Wire, host: str, ca_pem: str, checked: bool, problem: str
+) -> None:
     shop = eks(wire, endpoint="https://shop.eks", ca_pem="PEM\n")
-    problem = other_cluster(by_token(host, "CANARY", ca_pem, True), shop)
-    assert (problem == "") is same
-    if problem:
-        assert problem.startswith(f"The kubeconfig or host points to {host}, but EKS says that cluster shop is at")
+    told = other_cluster(by_token(host, "CANARY", ca_pem, checked), shop)
+    points = (
+        f"The kubeconfig or host points to {host}, but EKS says that cluster shop is at https://shop.eks{problem}: "
+    )
+    assert told.startswith(points) if problem else told == ""
