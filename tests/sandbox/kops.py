@@ -10,7 +10,8 @@ DaemonSets, upup/pkg/fi/cloudup/bootstrapchannelbuilder.go for their channel, ch
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from moto.ec2.models import ec2_backends
@@ -24,6 +25,7 @@ DAEMON_SETS = "/apis/apps/v1/namespaces/kube-system/daemonsets"
 KUBE_ROUTER = f"{DAEMON_SETS}/kube-router"
 NODES = "/api/v1/nodes"
 SPOT_NODE = "spot"
+EVERYWHERE = "node-exporter"
 SPOT_TAINT = {"key": "scheduling.cast.ai/spot", "value": "true", "effect": "NoSchedule"}
 
 _CRITICAL = {"key": "CriticalAddonsOnly", "operator": "Exists"}
@@ -102,17 +104,42 @@ def apply(kubernetes: Kubernetes, manifest: dict[str, Any]) -> None:
 
 
 def add_spot_node(kubernetes: Kubernetes) -> None:
-    """A node named spot, like the others and tainted as CAST AI taints spot nodes. Returns before it is ready."""
-    labels = kubernetes.items(NODES)[0]["metadata"]["labels"]
-    metadata = {"name": SPOT_NODE, "labels": {**labels, "kubernetes.io/hostname": SPOT_NODE}}
+    """A node named spot, like the others and tainted as CAST AI taints spot nodes.
+
+    Returns when a DaemonSet that tolerates everything has its pod there: the controller has looked at the node, and one
+    that has no pod there by then is not to have any.
+    """
+    labels = {"k8s-app": EVERYWHERE}
+    pod = {"containers": [{"name": EVERYWHERE, "image": EVERYWHERE}], "tolerations": [*_ANY]}
+    template = {"metadata": {"labels": labels}, "spec": pod}
+    spec = {"selector": {"matchLabels": labels}, "template": template}
+    kubernetes.create(DAEMON_SETS, {"metadata": {"name": EVERYWHERE}, "spec": spec})
+    _until(lambda: not _nodes_without(kubernetes, EVERYWHERE))
+    metadata = {
+        "name": SPOT_NODE,
+        "labels": {**kubernetes.items(NODES)[0]["metadata"]["labels"], "kubernetes.io/hostname": SPOT_NODE},
+    }
     kubernetes.create(NODES, {"metadata": metadata, "spec": {"taints": [SPOT_TAINT]}})
+    _until(lambda: not _nodes_without(kubernetes, EVERYWHERE))
 
 
 def nodes_without_kube_router(kubernetes: Kubernetes) -> set[str]:
     """Those for which the scheduler has no pod of it: nothing on them has a network."""
-    pods = kubernetes.items(f"{KUBE_SYSTEM}/pods?labelSelector=k8s-app=kube-router")
+    return _nodes_without(kubernetes, "kube-router")
+
+
+def _nodes_without(kubernetes: Kubernetes, app: str) -> set[str]:
+    pods = kubernetes.items(f"{KUBE_SYSTEM}/pods?labelSelector=k8s-app={app}")
     nodes = {node["metadata"]["name"] for node in kubernetes.items(NODES)}
     return nodes - {pod["spec"].get("nodeName") for pod in pods if _is_scheduled(pod)}
+
+
+def _until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not done():
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"DaemonSet {EVERYWHERE} does not get its pods")
+        time.sleep(0.05)
 
 
 def _is_scheduled(pod: Mapping[str, Any]) -> bool:

@@ -96,8 +96,6 @@ def test_every_generation_is_brought_to_tolerate_what_it_must(world: World, gene
 def test_a_tainted_node_gets_a_pod_after_it_and_none_before(world: World) -> None:
     kubernetes = world.kubernetes(SHOP)
     kops.add_spot_node(kubernetes)
-    spot = f"{kops.NODES}/{kops.SPOT_NODE}"
-    _until(lambda: "Ready" in str(kubernetes.get(spot).get("status", {}).get("conditions")))
     assert kops.nodes_without_kube_router(kubernetes) == {kops.SPOT_NODE}
     assert daemon_set(world)["status"]["desiredNumberScheduled"] == NODES
 
