@@ -79,7 +79,7 @@ def layer(path: Path) -> tuple[int, int]:
     if kind != "module_utils":
         return {"doc_fragments": 0, "plugin_utils": 3}.get(kind, 4), 0
     if len(rest) == 1:
-        return {"_engine": 0, "_equal": 0, "_names": 1, "_options": 0}[rest[0]], 0
+        return {"_engine": 0, "_equal": 0, "_names": 1, "_options": 0, "_workplace": 0}[rest[0]], 0
     return 2, -1 if rest[1] == "gateway" else SYSTEMS.index(rest[0])
 
 

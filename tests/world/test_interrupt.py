@@ -72,7 +72,7 @@ def test_ended_after_a_write(
     world.fault()
     succeeded(operator.connect())
     assert_same_end(world, undisturbed)
-    assert list(operator.folder.glob("tmp/castai-helm-*/*")) == []
+    assert list(operator.folder.glob("tmp/castai-onboarding-*/*")) == []
 
 
 @pytest.mark.parametrize(

@@ -27,9 +27,9 @@ from pathlib import Path
 from typing import Any, Callable
 
 from .._engine import CallFailed, Conflict, Refused
+from .._workplace import Workplace, left_dead, workplace
 from .record import same_version
 from .values import MASK
-from .workplace import Workplace, left_dead, workplace
 
 with contextlib.suppress(ImportError):
     # Without it there is no Python package kubernetes either, which is asked for first.

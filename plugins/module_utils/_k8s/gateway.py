@@ -11,6 +11,7 @@ so that an old client meets a new API server, and the reverse, without losing fi
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import time
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from urllib.request import getproxies
 
 from .._engine import CallFailed, Conflict, Refused
 from .._options import sendable
+from .._workplace import workplace
 
 try:
     import kubernetes.client
@@ -116,11 +118,18 @@ class Kubernetes:
     """One API server with one set of credentials. Threads may share it.
 
     configuration: the client's own; ca_pem: certificates to check the server against, where they are not in the
-    configuration; sign: gives a fresh Authorization header, for credentials that age.
+    configuration; sign: gives a fresh Authorization header, for credentials that age; files: what to close with it.
     """
 
-    def __init__(self, configuration: Any, ca_pem: str = "", sign: Callable[[], str] | None = None) -> None:
+    def __init__(
+        self,
+        configuration: Any,
+        ca_pem: str = "",
+        sign: Callable[[], str] | None = None,
+        files: contextlib.ExitStack | None = None,
+    ) -> None:
         self._configuration = configuration
+        self._files = files or contextlib.ExitStack()
         self._ca_pem = ca_pem
         self._pool = kubernetes.client.ApiClient(configuration).rest_client.pool_manager
         if ca_pem:
@@ -143,7 +152,7 @@ class Kubernetes:
     def close(self) -> None:
         """Drop the connections, and the files the client made of a kubeconfig's inline certificates and keys."""
         self._pool.clear()
-        kubernetes.config.kube_config._cleanup_temp_files()
+        self._files.close()
 
     def get(self, path: str, **query: str) -> Object | None:
         """One object or list as the API server has it, or None."""
@@ -308,10 +317,18 @@ def by_kubeconfig(path: str, context: str | None) -> Kubernetes:
     """By a kubeconfig file and a context of it (its current one where context is None)."""
     _need_client()
     configuration = kubernetes.client.Configuration()
+    files = contextlib.ExitStack()
+    # Keys are written there, and a run that is killed leaves them.
+    folder = files.enter_context(workplace("kubeconfig")).path
+    files.callback(kubernetes.config.kube_config._cleanup_temp_files)
     problem = ""
     try:
         kubernetes.config.load_kube_config(
-            config_file=path, context=context, client_configuration=configuration, persist_config=False
+            config_file=path,
+            context=context,
+            client_configuration=configuration,
+            persist_config=False,
+            temp_file_path=str(folder),
         )
     except Exception as error:  # the client lets through whatever YAML of another shape makes it run into
         problem = str(error).rstrip(".")
@@ -322,6 +339,7 @@ def by_kubeconfig(path: str, context: str | None) -> Kubernetes:
             # A command that fails is only logged by the client.
             problem = "it gives no credentials: its user has none, or the command that prints them failed"
     if problem:
+        files.close()
         raise Refused(
             f"kubeconfig {path!r}, context {context or '(current)'}: {problem}. Check kubeconfig and context."
         )
@@ -332,7 +350,7 @@ def by_kubeconfig(path: str, context: str | None) -> Kubernetes:
             # This runs the kubeconfig's command again once its token has expired.
             return _header(configuration)
 
-    return Kubernetes(configuration, sign=sign)
+    return Kubernetes(configuration, sign=sign, files=files)
 
 
 def by_token(

@@ -8,7 +8,9 @@ import base64
 import itertools
 import json
 import socket
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -312,10 +314,7 @@ def test_a_kubeconfig_with_token_and_inline_certificates(wire: Wire, tmp_path: P
     assert cluster.get(SECRET) == {"fine": True}
     assert (cluster.host, cluster.ca_pem()) == (wire.url, wire.ca_pem)
     assert tokens(wire) == [f"Bearer {TOKEN}"]
-    made = Path(cluster._configuration.ssl_ca_cert)
-    assert made.exists()
     cluster.close()
-    assert not made.exists()
 
 
 def test_a_kubeconfig_with_a_command_for_the_token(wire: Wire, tmp_path: Path) -> None:
@@ -350,22 +349,76 @@ def encoded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
+ADMIN = Authority("kOps").issue("kubecfg", groups=["system:masters"])
+CERTIFICATE = {"client-certificate-data": encoded(ADMIN.certificate), "client-key-data": encoded(ADMIN.key)}
+RUN = """
+import sys, time
+sys.path[:0] = {path}
+from {module} import by_kubeconfig
+cluster = by_kubeconfig({kubeconfig!r}, None)
+print(flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for temporary files, of this process and of those that it starts."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
+
+def keys_in(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and path.read_text(encoding="utf-8") == ADMIN.key]
+
+
+def test_the_key_of_a_kubeconfig_is_the_users_alone_and_gone_afterwards(
+    wire: Wire, tmp_path: Path, temporary: Path
+) -> None:
+    cluster = by_kubeconfig(written(tmp_path, config(wire, CERTIFICATE)), None)
+    (key,) = keys_in(temporary)
+    assert (key.stat().st_mode & 0o777, key.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    cluster.close()
+    assert list(temporary.iterdir()) == []
+
+
+def test_of_a_kubeconfig_that_is_refused_nothing_stays(wire: Wire, tmp_path: Path, temporary: Path) -> None:
+    user = {"client-certificate-data": CERTIFICATE["client-certificate-data"], "client-key": "/no/such"}
+    with pytest.raises(Refused, match="/no/such"):
+        by_kubeconfig(written(tmp_path, config(wire, user)), None)
+    assert list(temporary.iterdir()) == []
+
+
+def test_what_a_killed_run_left_of_a_kubeconfig_is_removed_by_the_next(
+    wire: Wire, tmp_path: Path, temporary: Path
+) -> None:
+    kubeconfig = written(tmp_path, config(wire, CERTIFICATE))
+    path = [entry for entry in sys.path if entry]
+    code = RUN.format(path=path, module=gateway.__name__, kubeconfig=kubeconfig)
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as run:
+        assert run.stdout
+        run.stdout.readline()
+        by_kubeconfig(kubeconfig, None).close()
+        (key,) = keys_in(temporary)
+        run.kill()
+    assert key.exists()
+    by_kubeconfig(kubeconfig, None).close()
+    assert list(temporary.iterdir()) == []
+
+
 def test_a_kubeconfig_with_certificate_and_password(wire: Wire, tmp_path: Path) -> None:
     """What kOps exports for Kubernetes 1.17 and older (kubernetes/kops, pkg/kubeconfig/create_kubecfg.go)."""
-    admin = Authority("kOps").issue("kubecfg", groups=["system:masters"])
-    user = {
-        "client-certificate-data": encoded(admin.certificate),
-        "client-key-data": encoded(admin.key),
-        "username": "admin",
-        "password": "CANARY:pass word",
-    }
+    user = {**CERTIFICATE, "username": "admin", "password": "CANARY:pass word"}
     wire.script.play(reply(200, {"fine": True}))
     cluster = by_kubeconfig(written(tmp_path, config(wire, user)), None)
     assert cluster.get(SECRET) == {"fine": True}
     again = by_kubeconfig(written(tmp_path, cluster.kubeconfig()), None)
     assert again.get(SECRET) == {"fine": True}
     assert tokens(wire) == [f"Basic {encoded('admin:CANARY:pass word')}"] * 2
-    assert Path(again._configuration.key_file).read_text(encoding="utf-8") == admin.key
+    assert Path(again._configuration.key_file).read_text(encoding="utf-8") == ADMIN.key
     again.close()
     cluster.close()
 

@@ -2,11 +2,14 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The temporary folder that Helm works in, and what is left of it when the run was killed. PRIVATE to the collection.
+"""The temporary folders of a run, and what is left of them when it was killed. PRIVATE to the collection.
 
-A folder is named after the release and the revision at work, and holds a lock for as long as the run or its Helm lives.
-One that nobody locks any more tells the next run on this machine that the revision's Helm is dead, so that it need not
-wait to be sure. That run removes what is in it, and the next one that starts Helm the folder.
+A folder is named after what it is for, and holds a lock for as long as the run or its Helm lives. What is left of one
+that nobody locks any more, the next run on this machine that needs a folder for the same removes.
+
+Helm's folders are for a release, and are named after the revision at work too. One that nobody locks any more tells the
+next run that the revision's Helm is dead, so that it need not wait to be sure. That run removes what is in it, and the
+next one that starts Helm the folder.
 """
 
 from __future__ import annotations
@@ -42,20 +45,20 @@ class Workplace:
 
 
 @contextlib.contextmanager
-def workplace(release: str = "", revision: int = 0) -> Iterator[Workplace]:
-    """A new folder, removed at the end together with those that killed runs left for the same release.
+def workplace(purpose: str = "", revision: int = 0) -> Iterator[Workplace]:
+    """A new folder, removed at the end together with those that killed runs left for the same purpose.
 
-    release: any text that names it and its cluster, empty for work on none. revision: the one whose record the work
-    writes.
+    purpose: any text, which of a release names it and its cluster; empty for one of no interest to others. revision:
+    the one whose record the work writes.
     """
-    if release:
-        for left in _left(release):
+    if purpose:
+        for left in _left(purpose):
             shutil.rmtree(left, ignore_errors=True)
-    new = Path(tempfile.mkdtemp(prefix="castai-helm-new-"))
+    new = Path(tempfile.mkdtemp(prefix="castai-onboarding-new-"))
     lock = os.open(new / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     # Under its name only now, so that nobody takes it for one without a lock.
-    path = new.rename(new.with_name(_prefix(release, revision) + new.name.rpartition("-")[2]))
+    path = new.rename(new.with_name(_prefix(purpose, revision) + new.name.rpartition("-")[2]))
     place = Workplace(path, lock)
     try:
         yield place
@@ -78,9 +81,9 @@ def left_dead(release: str, revision: int) -> bool:
     return any(path.name.startswith(_prefix(release, revision)) for path in found)
 
 
-def _left(release: str) -> list[Path]:
+def _left(purpose: str) -> list[Path]:
     """The folders of killed runs."""
-    found = Path(tempfile.gettempdir()).glob(f"{_prefix(release)}*")
+    found = Path(tempfile.gettempdir()).glob(f"{_prefix(purpose)}*")
     return [path for path in found if _dead(path)]
 
 
@@ -100,6 +103,6 @@ def _dead(path: Path) -> bool:
     return True
 
 
-def _prefix(release: str, revision: int | None = None) -> str:
-    digest = hashlib.sha256(release.encode()).hexdigest()[:16]
-    return f"castai-helm-{digest}-" + ("" if revision is None else f"{revision}-")
+def _prefix(purpose: str, revision: int | None = None) -> str:
+    digest = hashlib.sha256(purpose.encode()).hexdigest()[:16]
+    return f"castai-onboarding-{digest}-" + ("" if revision is None else f"{revision}-")

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.castai.onboarding.plugins.module_utils import _workplace as module
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import until
-from ansible_collections.castai.onboarding.plugins.module_utils._helm import workplace as module
-from ansible_collections.castai.onboarding.plugins.module_utils._helm.workplace import left_dead, workplace
+from ansible_collections.castai.onboarding.plugins.module_utils._workplace import left_dead, workplace
 
 RELEASE = "https://server namespace release"
 RUN = """
