@@ -16,7 +16,7 @@ import pytest
 from ansible_collections.castai.onboarding.plugins.module_utils._castai import rights
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import run_task
 from ansible_collections.castai.onboarding.plugins.module_utils._k8s.kube_router import ADDED, SUBJECT
-from tests.sandbox import kops
+from tests.sandbox import agent, kops
 from tests.sandbox.client import World
 
 from .connecting import UNKNOWN, Operator, changed_nothing, succeeded, writes
@@ -183,6 +183,15 @@ def test_the_playbook_shows_its_plan_and_does_it(world: World, operator: Operato
 
 # Connecting
 
+STATIC = "STATIC_CLUSTER_ID"
+"""With it the agent does not register, and does not ask EC2 about spot instances."""
+
+
+def told(world: World) -> dict[str, str]:
+    """The agent's environment."""
+    kubernetes = world.kubernetes(SHOP)
+    return agent.environment(kubernetes, kubernetes.get(agent.DEPLOYMENT)["spec"]["template"]["spec"])
+
 
 def test_a_cluster_has_one_record_by_whoever_registers_it(world: World, operator: Operator) -> None:
     plan = succeeded(operator.connect("--check", "--diff", hosts=(SHOP,)))
@@ -195,6 +204,7 @@ def test_a_cluster_has_one_record_by_whoever_registers_it(world: World, operator
         action.replace(UNKNOWN, uid) for action in run.actions()
     ]
     assert len(run.actions()) == 4
+    assert STATIC not in told(world)
 
     mark = world.mark()
     changed_nothing(operator.connect(hosts=(SHOP,)))
@@ -228,6 +238,9 @@ def test_an_agent_that_registered_its_cluster_itself_is_found(world: World, oper
     assert run.of("castai_cluster")[-1]["cluster"]["agent_status"] == "online"
     assert "RegisterCluster" not in {call.operation for call in world.journal()}
     assert list(world.state()["castai"]["clusters"]) == [uid]
+    assert STATIC not in told(world)
+    succeeded(operator.connect(hosts=(SHOP,), castai_cluster_id=uid))
+    assert told(world)[STATIC] == uid
 
 
 def test_the_kubeconfig_of_another_cluster_is_refused_before_any_write(world: World, operator: Operator) -> None:
