@@ -14,7 +14,8 @@ description:
   - Asks whether the CAST AI API key is right and of the right organisation, whether the AWS credentials lead to the
     cluster, whether the Kubernetes options point to that same cluster, whether its API server answers, is new enough
     and lets these credentials do what is needed, whether Helm is there and new enough, whether each chart can be had,
-    and whether all names are within their limits.
+    whether the objects that an install would make are there as another Helm release's or nobody's, and whether all
+    names are within their limits.
   - Helm and charts are asked for only when a release has to be installed or upgraded.
   - With O(onboard), asks too whether the cluster is connected and its agent online, whether its nodes are such as
     CAST AI can manage, and what the AWS credentials lack, by a simulation of their policies. What cannot be found out,
@@ -98,6 +99,10 @@ options:
     elements: dict
     default: []
     suboptions:
+      adopt:
+        description: Whether the release takes over what no Helm release owns.
+        type: bool
+        default: false
       chart_ref:
         description: Name, path or address of the chart.
         type: str

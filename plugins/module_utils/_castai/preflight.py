@@ -19,6 +19,7 @@ from .._aws.gateway import EksCluster
 from .._engine import UNKNOWN, Action, Failure, Made, Refused, Subject, gather
 from .._helm import record as helm_record
 from .._helm.gateway import Helm
+from .._helm.owner import Owner, owner
 from .._k8s.access import Way, given, other_cluster
 from .._k8s.gateway import Kubernetes, Object, path_of
 from .._k8s.kops import KopsCluster
@@ -58,6 +59,7 @@ OPTIONS: dict[str, Any] = {
             "elements": "dict",
             "default": [],
             "options": {
+                "adopt": {"type": "bool", "default": False},
                 "chart_ref": {"type": "str", "required": True},
                 "chart_repo_url": {"type": "str"},
                 "chart_version": {"type": "str"},
@@ -81,6 +83,8 @@ class Chart:
     version: str
     any_version: bool = False
     """Whether the release is good at any version that is there."""
+    adopt: bool = False
+    """Whether the release takes over what no Helm release owns."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,8 @@ class Current:
     """Id of the cluster as which an agent reports that the API key cannot see."""
     helm: tuple[str, ...] = ()
     """Why Helm or a chart cannot be had."""
+    taken: tuple[str, ...] | Problem = ()
+    """Why a release cannot be installed over what is there."""
     nodes: tuple[str, ...] | Problem = ()
     """Of what kinds the nodes are, where CAST AI can use none."""
     rights: Rights | Problem | None = None
@@ -137,6 +143,7 @@ class Systems:
     params: Parameters
     castai: Callable[[], CastAi]
     way: Way
+    helm: Helm
 
     def close(self) -> None:
         self.way.close()
@@ -150,6 +157,7 @@ def desired(params: Parameters) -> Desired:
             item.get("chart_repo_url") or "",
             item.get("chart_version") or "",
             item.get("policy") == "install_only",
+            bool(item.get("adopt")),
         )
         for item in params["releases"]
     )
@@ -175,12 +183,12 @@ def desired(params: Parameters) -> Desired:
 
 def connect(params: Parameters, wanted: Desired) -> Systems:
     castai = partial(CastAi, params["castai_api_url"], params["castai_api_key"], params["validate_certs"])
-    return Systems(params, castai, Way(params))
+    return Systems(params, castai, Way(params), Helm(params.get("helm_path")))
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
     """Round 1: CAST AI and AWS, and on kOps the cluster. Round 2: the cluster, and whose the AWS session is. Round 3:
-    single permissions, other organisations, charts."""
+    single permissions, other organisations, charts, whose the objects are that releases would make."""
     first = gather(
         records=_attempt(lambda: gateway.castai().list_clusters()),
         account=partial(_account, gateway, wanted) if wanted.name and wanted.region else lambda: (None, ""),
@@ -251,6 +259,7 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         if _unknown(reporting, records)
         else _nothing,
         helm=partial(_helm_problems, gateway, _to_install(second["releases"], wanted.charts)),
+        taken=_attempt(partial(_taken, gateway, kubernetes, wanted, second["releases"])),
     )
     return replace(
         current,
@@ -258,6 +267,7 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         missing=third["missing"] or (),
         agent_cluster=reporting if _unknown(reporting, records) and third["reporting"] is None else "",
         helm=third["helm"],
+        taken=third["taken"],
         nodes=second["nodes"],
     )
 
@@ -294,6 +304,8 @@ def findings_of(current: Current, wanted: Desired) -> Iterable[str]:
             " administrator."
         )
     yield from current.helm
+    if not isinstance(current.taken, Problem):
+        yield from current.taken
     if wanted.onboarding:
         yield from _onboarding_findings(current, wanted, wanted.onboarding)
 
@@ -360,6 +372,8 @@ def _warnings(current: Current) -> Iterable[str]:
 
 
 def _not_checked(current: Current) -> Iterable[str]:
+    if isinstance(current.taken, Problem):
+        yield f"Whose the objects of releases are: {current.taken.sentence}"
     if isinstance(current.nodes, Problem):
         yield f"Kinds of nodes: {current.nodes.sentence}"
     if isinstance(current.rights, Problem):
@@ -422,7 +436,7 @@ def _to_install(listed: Object | Problem | None, charts: tuple[Chart, ...]) -> t
     """The charts that the run has to fetch: those whose release is not deployed, or at another version that counts."""
     if isinstance(listed, Problem):
         return charts
-    secrets = (listed or {}).get("items") or []
+    secrets = _items(listed)
     return tuple(
         chart
         for chart in charts
@@ -430,11 +444,34 @@ def _to_install(listed: Object | Problem | None, charts: tuple[Chart, ...]) -> t
     )
 
 
+def _taken(
+    gateway: Systems, kubernetes: Kubernetes, wanted: Desired, listed: Object | Problem | None
+) -> tuple[str, ...]:
+    """Why releases of which nothing whole is there cannot be installed over what is, in castai_release's words."""
+    if isinstance(listed, Problem):
+        return ()
+    secrets = _items(listed)
+    first = [chart for chart in wanted.charts if not helm_record.goal(helm_record.of(secrets, chart.release))]
+    owners = gather(**{chart.release: partial(owner, kubernetes, chart.release, wanted.namespace) for chart in first})
+    return tuple(filter(None, [_refusal(gateway.helm, chart, owners[chart.release]) for chart in first]))
+
+
+def _refusal(helm: Helm, chart: Chart, found: Owner | None) -> str:
+    if found is None:
+        return ""
+    version = _attempt(helm.check_version)()
+    return found.refusal(chart.adopt) or ("" if isinstance(version, Problem) else found.helm_refusal(version))
+
+
+def _items(listed: Object | None) -> list[Object]:
+    return (listed or {}).get("items") or []
+
+
 def _helm_problems(gateway: Systems, charts: tuple[Chart, ...]) -> tuple[str, ...]:
     if not charts:
         return ()
+    helm = gateway.helm
     try:
-        helm = Helm(gateway.params.get("helm_path"))
         helm.check_version()
     except Failure as failure:
         return (str(failure),)

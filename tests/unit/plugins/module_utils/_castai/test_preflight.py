@@ -144,6 +144,7 @@ CASES = {
     ),
     "access reviews": Case("Reviews are off.", {}, {"missing": Problem("Reviews are off.")}),
     "Helm": Case("Helm is missing.", {}, {"helm": ("Helm is missing.",)}),
+    "objects of another release": Case("They are another's.", {}, {"taken": ("They are another's.",)}),
 }
 
 
@@ -234,9 +235,18 @@ def test_a_run_that_connects_first_need_not_be_connected_yet(name: str) -> None:
 
 def test_what_could_not_be_found_out_is_no_finding_but_told() -> None:
     wanted = preflight.desired({**PARAMETERS, "onboard": ONBOARD})
-    unread = replace(GOOD, nodes=Problem("No nodes for you."), rights=Rights("", not_checked=("Nobody may simulate.",)))
+    unread = replace(
+        GOOD,
+        taken=Problem("Whose?"),
+        nodes=Problem("No nodes for you."),
+        rights=Rights("", not_checked=("Nobody may simulate.",)),
+    )
     assert list(findings_of(unread, wanted)) == []
-    assert view(unread, wanted, {})["not_checked"] == ["Kinds of nodes: No nodes for you.", "Nobody may simulate."]
+    assert view(unread, wanted, {})["not_checked"] == [
+        "Whose the objects of releases are: Whose?",
+        "Kinds of nodes: No nodes for you.",
+        "Nobody may simulate.",
+    ]
     unasked = replace(GOOD, rights=Problem("STS is away."))
     assert view(unasked, wanted, {})["not_checked"] == ["AWS permissions: STS is away."]
 
@@ -321,9 +331,9 @@ def test_an_id_that_only_a_run_will_know_is_none() -> None:
 
 
 def test_charts_are_what_the_releases_name() -> None:
-    release = {"name": "a", "chart_ref": "b", "chart_repo_url": "https://c", "chart_version": "1.2.3"}
+    release = {"name": "a", "chart_ref": "b", "chart_repo_url": "https://c", "chart_version": "1.2.3", "adopt": True}
     wanted = preflight.desired({**PARAMETERS, "releases": [release, {"name": "d", "chart_ref": "e"}]})
-    assert wanted.charts == (Chart("a", "b", "https://c", "1.2.3"), Chart("d", "e", "", ""))
+    assert wanted.charts == (Chart("a", "b", "https://c", "1.2.3", adopt=True), Chart("d", "e", "", ""))
 
 
 def test_options_that_no_gateway_takes_are_findings_beside_the_others(tmp_path: Any) -> None:
