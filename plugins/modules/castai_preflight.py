@@ -17,9 +17,10 @@ description:
     whether the objects that an install would make are there as another Helm release's or nobody's, and whether all
     names are within their limits.
   - Helm and charts are asked for only when a release has to be installed or upgraded.
-  - With O(onboard), asks too whether the cluster is connected and its agent online, whether its nodes are such as
-    CAST AI can manage, and what the AWS credentials lack, by a simulation of their policies. What cannot be found out,
-    as where simulating is not allowed, is in RV(not_checked).
+  - With O(onboard), asks too whether the cluster is connected and its agent online, whether its token is where
+    components that are to be installed look for it, whether its nodes are such as CAST AI can manage, and what the AWS
+    credentials lack, by a simulation of their policies. What cannot be found out, as where simulating is not allowed,
+    is in RV(not_checked).
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes.info
@@ -33,6 +34,10 @@ options:
   cluster_id:
     description: UUID that the cluster must have at CAST AI.
     type: str
+  credentials_secret:
+    description: Name of the Secret that holds the cluster's token, or will hold it, under the key C(API_KEY).
+    type: str
+    default: castai-credentials
   helm_path:
     description: Path of the Helm program; C(helm) of the search path when not set.
     type: path

@@ -211,7 +211,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         namespace=lambda: kubernetes.get(path_of("v1", "Namespace", wanted.namespace, None)),
         secret=lambda: kubernetes.get(path_of("v1", "Secret", wanted.secret, wanted.namespace)),
     )
-    key = _key_of(inside["secret"])
+    key = key_of(inside["secret"])
     return replace(
         current,
         namespace_exists=inside["namespace"] is not None,
@@ -391,7 +391,8 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     }
 
 
-def _key_of(secret: Object | None) -> str:
+def key_of(secret: Object | None) -> str:
+    """The key in the cluster's Secret; empty where there is none that can be read."""
     raw = ((secret or {}).get("data") or {}).get(CREDENTIALS_KEY) or ""
     try:
         return base64.b64decode(raw, validate=True).decode()

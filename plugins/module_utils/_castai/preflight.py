@@ -23,10 +23,10 @@ from .._helm.owner import Owner, owner
 from .._k8s.access import Way, given, other_cluster
 from .._k8s.gateway import Kubernetes, Object, path_of
 from .._k8s.kops import KopsCluster
-from .._names import NAMESPACE, helm_release_problem
+from .._names import CREDENTIALS_SECRET, NAMESPACE, helm_release_problem
 from .._options import CONNECTION_RULES, aws_options, castai_options, kubernetes_options
 from . import phase2, rights
-from .cluster import PROVIDERS, Found, misplaced, problems, registration
+from .cluster import PROVIDERS, Found, key_of, misplaced, problems, registration
 from .gateway import CastAi, Cluster
 from .phase2 import Onboarding
 from .rights import Rights, missing_in_cluster, refusals, simulate, warnings
@@ -48,6 +48,7 @@ OPTIONS: dict[str, Any] = {
         **kubernetes_options(),
         "account_id": {"type": "str"},
         "cluster_id": {"type": "str"},
+        "credentials_secret": {"type": "str", "default": CREDENTIALS_SECRET, "no_log": False},
         "helm_path": {"type": "path"},
         "name": {"type": "str", "required": True},
         "namespace": {"type": "str", "default": NAMESPACE},
@@ -98,6 +99,7 @@ class Desired:
     cluster_id: str
     organization_id: str
     namespace: str
+    secret: str
     charts: tuple[Chart, ...]
     problems: tuple[str, ...]
     """What is wrong with the options themselves, found before any call."""
@@ -131,6 +133,8 @@ class Current:
     """Why Helm or a chart cannot be had."""
     taken: tuple[str, ...] | Problem = ()
     """Why a release cannot be installed over what is there."""
+    tokenless: str = ""
+    """The Secret in which components that are to be installed would miss the cluster's token."""
     nodes: tuple[str, ...] | Problem = ()
     """Of what kinds the nodes are, where CAST AI can use none."""
     rights: Rights | Problem | None = None
@@ -163,7 +167,8 @@ def desired(params: Parameters) -> Desired:
     )
     wrong = problems(params)
     names = filter(None, [helm_release_problem(chart.release) for chart in charts])
-    named = {option: params.get(option) or "" for option in ("name", "region", "account_id", "cluster_id")}
+    options = ("name", "region", "account_id", "cluster_id", "credentials_secret")
+    named = {option: params.get(option) or "" for option in options}
     usable = {option: "" if option in wrong or value == UNKNOWN else value for option, value in named.items()}
     return Desired(
         usable["name"],
@@ -173,6 +178,7 @@ def desired(params: Parameters) -> Desired:
         usable["cluster_id"].lower(),
         params.get("organization_id") or "",
         params["namespace"],
+        usable["credentials_secret"],
         charts,
         (*wrong.values(), *(f"{problem}." for problem in names)),
         Onboarding.parse(params["onboard"]) if params.get("onboard") else None,
@@ -248,17 +254,21 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
             lambda: kubernetes.get(path_of("v1", "Secret", None, wanted.namespace), labelSelector="owner=helm")
         ),
         metadata=_attempt(lambda: kubernetes.get(path_of("v1", "ConfigMap", AGENT_METADATA, wanted.namespace))),
+        secret=_attempt(lambda: kubernetes.get(path_of("v1", "Secret", wanted.secret, wanted.namespace)))
+        if wanted.onboarding and wanted.secret
+        else _nothing,
         nodes=_attempt(partial(phase2.foreign_nodes, kubernetes)) if wanted.onboarding else tuple,
     )
     if isinstance(second["version"], Problem):
         return replace(current, version=second["version"], helm=_helm_problems(gateway, wanted.charts))
     reporting = _cluster_of(second["metadata"])
+    charts = _to_install(second["releases"], wanted.charts)
     third = gather(
         missing=_nothing if second["everything"] is True else _attempt(lambda: _missing(kubernetes, wanted, known)),
         reporting=_attempt(lambda: gateway.castai().get_cluster(reporting))
         if _unknown(reporting, records)
         else _nothing,
-        helm=partial(_helm_problems, gateway, _to_install(second["releases"], wanted.charts)),
+        helm=partial(_helm_problems, gateway, charts),
         taken=_attempt(partial(_taken, gateway, kubernetes, wanted, second["releases"])),
     )
     return replace(
@@ -268,6 +278,7 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         agent_cluster=reporting if _unknown(reporting, records) and third["reporting"] is None else "",
         helm=third["helm"],
         taken=third["taken"],
+        tokenless=_tokenless(second["secret"], wanted) if charts else "",
         nodes=second["nodes"],
     )
 
@@ -337,7 +348,7 @@ def _onboarding_findings(current: Current, wanted: Desired, onboarding: Onboardi
     if found and not isinstance(records, Problem) and not wanted.registering:
         record = _record(records, found, wanted)
         if record or not wanted.cluster_id:
-            yield from phase2.connection_findings(record, found, onboarding)
+            yield from phase2.connection_findings(record, found, current.tokenless, onboarding)
     if not isinstance(current.nodes, Problem):
         yield from phase2.node_findings(current.nodes)
     if isinstance(current.rights, Rights) and found:
@@ -426,6 +437,13 @@ def _cluster_of(metadata: Object | Problem | None) -> str:
         if not metadata or isinstance(metadata, Problem)
         else str((metadata.get("data") or {}).get("CLUSTER_ID") or "")
     )
+
+
+def _tokenless(secret: Object | Problem | None, wanted: Desired) -> str:
+    """See Current.tokenless."""
+    if isinstance(secret, Problem) or not wanted.secret or key_of(secret):
+        return ""
+    return f"{wanted.namespace}/{wanted.secret}"
 
 
 def _unknown(cluster_id: str, records: tuple[Cluster, ...] | Problem) -> bool:

@@ -360,4 +360,4 @@ def test_a_cluster_that_castai_gave_up_is_not_waited_for(wire: Wire) -> None:
     ],
 )
 def test_the_key_of_a_secret_is_empty_whatever_is_wrong_with_it(secret: Any, key: str) -> None:
-    assert cluster._key_of(secret) == key
+    assert cluster.key_of(secret) == key

@@ -37,6 +37,7 @@ PARAMETERS: dict[str, Any] = {
     "cluster_id": ID,
     "organization_id": "org",
     "namespace": "castai-agent",
+    "credentials_secret": "castai-credentials",
     "releases": [{"name": "castai-agent", "chart_ref": "castai-agent"}],
 }
 EKS = EksCluster(
@@ -165,6 +166,13 @@ ONBOARDING_CASES = {
         {},
         {"records": (replace(RECORD, agent_status="non-responding"),)},
     ),
+    "token elsewhere": Case(
+        "Secret castai-agent/key with the cluster's token is not there, or has no API_KEY, as where something else"
+        " connected the cluster; without it no component starts: run playbook castai.onboarding.connect (connect.yml)"
+        " first, or name another Secret by credentials_secret.",
+        {},
+        {"tokenless": "castai-agent/key"},
+    ),
     "no node of its own": Case(
         "All nodes of the cluster are of Auto Mode and Fargate: CAST AI's components need Linux nodes on EC2 that it"
         " can add and remove. Add a node group of such nodes first.",
@@ -225,7 +233,7 @@ def test_all_that_stands_in_the_way_of_onboarding_is_told_at_once() -> None:
     assert findings(*cases, onboard=ONBOARD) == [case.sentence for case in cases]
 
 
-@pytest.mark.parametrize("name", ["not connected", "agent silent"])
+@pytest.mark.parametrize("name", ["not connected", "agent silent", "token elsewhere"])
 def test_a_run_that_connects_first_need_not_be_connected_yet(name: str) -> None:
     case = ONBOARDING_CASES[name]
     assert findings(case, onboard={**ONBOARD, "connecting": True}) == []
