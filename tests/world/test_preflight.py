@@ -64,6 +64,8 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "no-such-repository": ("chart castai-agent 0.161.1",),
     "long-name": ("has 101 characters, EKS allows 100.",),
     "long-namespace": ("has 64 characters, at most 63 are allowed.",),
+    "no-secret-name": ("Secret name 'Castai_Creds' may have only lower-case letters",),
+    "namespace-that-goes": ("Namespace going is being deleted: wait until it is gone, then run again.",),
     "several": (
         "CAST AI does not know the API key",
         "EKS has no cluster prod in us-west-2",
@@ -123,6 +125,7 @@ def bad_inputs(world: World, folder: Path) -> dict[str, tuple[str, dict[str, Any
     older_helm.chmod(0o755)
     leave_agent(world, "of-kubectl", {})
     leave_agent(world, "of-umbrella", {OWNER_NAME: "castai", OWNER_NAMESPACE: "of-umbrella"})
+    leave_going(world, "going")
     chart = str(CHARTS / "castai-agent")
     elsewhere = str(clusters["other"].kubeconfig(folder / "other.kubeconfig"))
     address = {"castai_host": clusters["prod"].endpoint, "castai_ca_cert": str(authority)}
@@ -161,6 +164,8 @@ def bad_inputs(world: World, folder: Path) -> dict[str, tuple[str, dict[str, Any
         "no-such-repository": {"agent_chart_repo_url": "https://castai.github.io/nowhere"},
         "long-name": {"castai_cluster_name": "a" * 101},
         "long-namespace": {"eks_connect_namespace": "a" * 64},
+        "no-secret-name": {"eks_connect_credentials_secret": "Castai_Creds"},
+        "namespace-that-goes": {"eks_connect_namespace": "going"},
         "several": {
             "castai_api_key": "CANARY-of-nobody",
             "castai_region": "us-west-2",
@@ -192,6 +197,15 @@ def leave_agent(world: World, namespace: str, annotations: dict[str, str]) -> No
             },
         },
     )
+
+
+def leave_going(world: World, namespace: str) -> None:
+    """A namespace that cannot get away, as something in it has a finalizer."""
+    kubernetes = world.kubernetes("prod")
+    kubernetes.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
+    path = f"/api/v1/namespaces/{namespace}"
+    kubernetes.create(f"{path}/configmaps", {"metadata": {"name": "held", "finalizers": ["example.com/held"]}})
+    kubernetes.delete(path)
 
 
 def reader_token(world: World) -> str:

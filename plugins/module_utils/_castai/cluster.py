@@ -14,7 +14,7 @@ from typing import Any, Union
 from .._aws.eks import wrong_cluster
 from .._aws.gateway import EksCluster
 from .._engine import UNKNOWN, Action, CallFailed, Conflict, Made, Refused, Report, Subject, gather, until
-from .._k8s.access import Way, other_cluster
+from .._k8s.access import Way, leaving, other_cluster
 from .._k8s.gateway import Object, path_of
 from .._k8s.kops import KopsCluster, wrong_kops_cluster
 from .._names import (
@@ -26,6 +26,7 @@ from .._names import (
     eks_cluster_problem,
     kops_cluster_problem,
     namespace_problem,
+    secret_problem,
 )
 from .._options import CONNECTION_RULES, aws_options, castai_options, kubernetes_options
 from .gateway import CastAi, Cluster
@@ -89,6 +90,8 @@ class Current:
     namespace_exists: bool = False
     secret_version: str = ""
     token_usable: bool = False
+    leaving: str = ""
+    """Why nothing can be made in the namespace, empty when it can."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,11 @@ class StoreToken(Action):
 def problems(params: Parameters) -> dict[str, str]:
     """A sentence for each option that is no use to name the cluster; shared with castai_preflight."""
     name_problem = kops_cluster_problem if params["provider"] == "kops" else eks_cluster_problem
-    found = {"name": name_problem(params["name"]), "namespace": namespace_problem(params["namespace"])}
+    found = {
+        "name": name_problem(params["name"]),
+        "namespace": namespace_problem(params["namespace"]),
+        "credentials_secret": secret_problem(params["credentials_secret"]),
+    }
     if not params.get("region"):
         found["region"] = "region is not set: give the AWS region of the cluster, by the option region or by AWS_REGION"
     account = params.get("account_id") or ""
@@ -214,6 +221,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     key = key_of(inside["secret"])
     return replace(
         current,
+        leaving=leaving(inside["namespace"]),
         namespace_exists=inside["namespace"] is not None,
         secret_version=_version_of(inside["secret"]),
         token_usable=bool(key and current.record and gateway.castai.accepts(key, current.record.id)),
@@ -262,7 +270,7 @@ def _own_id(found: Found) -> str:
 def plan(current: Current, wanted: Desired) -> Iterable[Action]:
     found, record = current.found, current.record
     named = (wanted.name, wanted.region, wanted.account_id, wanted.state_store)
-    refusal = " ".join(misplaced(found, *named)) or current.elsewhere
+    refusal = " ".join(misplaced(found, *named)) or current.elsewhere or current.leaving
     if found is None or refusal:
         raise Refused(refusal)
     refusal = _wrong_record(record, found, wanted)

@@ -20,7 +20,7 @@ from .._engine import UNKNOWN, Action, Failure, Made, Refused, Subject, gather
 from .._helm import record as helm_record
 from .._helm.gateway import Helm
 from .._helm.owner import Owner, owner
-from .._k8s.access import Way, given, other_cluster
+from .._k8s.access import Way, given, leaving, other_cluster
 from .._k8s.gateway import Kubernetes, Object, path_of
 from .._k8s.kops import KopsCluster
 from .._names import CREDENTIALS_SECRET, NAMESPACE, helm_release_problem
@@ -124,6 +124,8 @@ class Current:
     records: tuple[Cluster, ...] | Problem = ()
     found: Found | Problem | None = None
     elsewhere: str = ""
+    leaving: str = ""
+    """Why nothing can be made in the namespace."""
     version: tuple[int, int] | Problem | None = None
     missing: tuple[str, ...] | Problem = ()
     """Kubernetes permissions that are missing, as "verb resource.group"."""
@@ -249,6 +251,7 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         return replace(current, elsewhere=elsewhere, helm=_helm_problems(gateway, wanted.charts))
     second = gather(
         version=_attempt(kubernetes.version),
+        namespace=_attempt(lambda: kubernetes.get(path_of("v1", "Namespace", wanted.namespace, None))),
         everything=_attempt(lambda: kubernetes.can("*", "*", "*")),
         releases=_attempt(
             lambda: kubernetes.get(path_of("v1", "Secret", None, wanted.namespace), labelSelector="owner=helm")
@@ -273,6 +276,7 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
     )
     return replace(
         current,
+        leaving="" if isinstance(second["namespace"], Problem) else leaving(second["namespace"]),
         version=second["version"],
         missing=third["missing"] or (),
         agent_cluster=reporting if _unknown(reporting, records) and third["reporting"] is None else "",
@@ -306,6 +310,8 @@ def findings_of(current: Current, wanted: Desired) -> Iterable[str]:
             f"The API server is Kubernetes {'.'.join(map(str, current.version))}, but CAST AI's agent needs"
             f" {'.'.join(map(str, OLDEST_KUBERNETES))} or newer: upgrade the cluster first."
         )
+    if current.leaving:
+        yield current.leaving
     if isinstance(current.missing, Problem):
         yield current.missing.sentence
     elif current.missing:

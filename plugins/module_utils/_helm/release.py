@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from .._engine import Action, CallFailed, Conflict, Made, Refused, Report, Subject, gather, until
-from .._k8s.access import Way
+from .._k8s.access import Way, leaving
 from .._k8s.gateway import Kubernetes, path_of
 from .._names import NAMESPACE, eks_cluster_problem, helm_release_problem, namespace_problem
 from .._options import CONNECTION_RULES, aws_options, kubernetes_options
@@ -85,9 +85,12 @@ class Desired:
 
 @dataclass(frozen=True)
 class Namespace:
-    """The release's namespace. kept: it carries Helm's annotation that it is never to be deleted."""
+    """The release's namespace.
 
-    deleting: bool = False
+    leaving: why nothing can be made in it. kept: it carries Helm's annotation that it is never to be deleted.
+    """
+
+    leaving: str = ""
     kept: bool = False
 
 
@@ -304,8 +307,8 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
     if not wanted.present:
         yield from _plan_absent(current, wanted, last)
         return
-    if current.namespace and current.namespace.deleting:
-        raise Refused(f"Namespace {wanted.namespace} is being deleted: wait until it is gone, then run again.")
+    if current.namespace and current.namespace.leaving:
+        raise Refused(current.namespace.leaving)
     yield from _plan_present(current, wanted)
 
 
@@ -523,7 +526,7 @@ def _namespace(cluster: Kubernetes, wanted: Desired) -> Namespace | None:
         return None
     annotations = found["metadata"].get("annotations") or {}
     return Namespace(
-        deleting=bool(found["metadata"].get("deletionTimestamp")),
+        leaving=leaving(found),
         kept=annotations.get(record.KEEP_ANNOTATION) == "keep",
     )
 

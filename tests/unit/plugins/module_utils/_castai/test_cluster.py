@@ -84,6 +84,7 @@ def test_what_is_not_given_is_empty() -> None:
 
 
 BAD_OPTIONS = {
+    "credentials_secret": ("Castai_Creds", "Secret name 'Castai_Creds' may have only lower-case letters"),
     "name": ("sh op", "EKS cluster name 'sh op' may have only"),
     "namespace": ("castai_agent", "namespace name 'castai_agent' may have only"),
     "region": (None, "region is not set"),
@@ -207,6 +208,11 @@ REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
         replace(CONNECTED, elsewhere="It is another cluster."),
         {},
         "It is another cluster.",
+    ),
+    "namespace that goes": (
+        replace(CONNECTED, leaving="It is being deleted."),
+        {},
+        "It is being deleted.",
     ),
     "id of no cluster": (
         replace(CONNECTED, record=None),

@@ -79,6 +79,9 @@ CASES = {
     "namespace": Case(
         f"namespace name '{'n' * 64}' has 64 characters, at most 63 are allowed.", {"namespace": "n" * 64}
     ),
+    "credentials_secret": Case(
+        f"Secret name '{'s' * 254}' has 254 characters, at most 253 are allowed.", {"credentials_secret": "s" * 254}
+    ),
     "region": Case(
         "region is not set: give the AWS region of the cluster, by the option region or by AWS_REGION.",
         {"region": None},
@@ -136,6 +139,7 @@ CASES = {
         {},
         {"version": (1, 20)},
     ),
+    "namespace that goes": Case("It is being deleted.", {}, {"leaving": "It is being deleted."}),
     "permissions": Case(
         "These Kubernetes permissions are missing in namespace castai-agent or cluster-wide: create secrets, escalate"
         " clusterroles.rbac.authorization.k8s.io. Grant them to the user or role that this runs as, or use a cluster"

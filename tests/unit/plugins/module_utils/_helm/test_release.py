@@ -263,7 +263,7 @@ def test_plan(state: Current, desired: Desired, expected: list[tuple[Any, ...]])
             "belongs to Helm release other/umbrella",
         ),
         (current(namespace=None), wanted(create_namespace=False), "Namespace castai-agent does not exist"),
-        (current(namespace=Namespace(deleting=True)), wanted(), "is being deleted"),
+        (current(namespace=Namespace(leaving="It is being deleted.")), wanted(), "It is being deleted."),
         (current(revision(1, "pending-upgrade")), wanted(recover=False), "set pending to recover"),
         (current(revision(1, "uninstalling")), wanted(recover=False, present=False), "set pending to recover"),
     ],
