@@ -50,6 +50,11 @@ options:
     description: Namespace of the Secret, created when absent. CAST AI's components expect V(castai-agent).
     type: str
     default: castai-agent
+  organization_id:
+    description:
+      - UUID of the CAST AI organisation that the cluster must belong to. CAST AI is given it with the registration, to
+        refuse an API key of another one; a cluster that is registered in another one makes the task fail.
+    type: str
   provider:
     description: Who runs the cluster.
     type: str

@@ -91,7 +91,8 @@ options:
         choices: [cluster_admin, none]
         default: cluster_admin
   organization_id:
-    description: UUID of the CAST AI organisation that the API key must belong to.
+    description:
+      - UUID of the CAST AI organisation that the API key must belong to, as the clusters tell that it can see.
     type: str
   provider:
     description: Who runs the cluster.

@@ -49,6 +49,7 @@ OPTIONS: dict[str, Any] = {
         "manage_token": {"type": "bool", "default": True},
         "name": {"type": "str", "required": True},
         "namespace": {"type": "str", "default": NAMESPACE},
+        "organization_id": {"type": "str"},
         "provider": {"type": "str", "choices": [*PROVIDERS], "default": "eks"},
         "state_store": {"type": "str"},
         "wait_for": {"type": "str", "choices": ["none", "agent_online", "ready"], "default": "none"},
@@ -71,6 +72,7 @@ class Desired:
     region: str
     account_id: str
     cluster_id: str
+    organization_id: str
     state_store: str
     namespace: str
     secret: str
@@ -180,6 +182,7 @@ def desired(params: Parameters) -> Desired:
         region=params["region"],
         account_id=params.get("account_id") or "",
         cluster_id=(params.get("cluster_id") or "").lower(),
+        organization_id=params.get("organization_id") or "",
         state_store=(params.get("state_store") or "").rstrip("/"),
         namespace=params["namespace"],
         secret=params["credentials_secret"],
@@ -280,6 +283,7 @@ def plan(current: Current, wanted: Desired) -> Iterable[Action]:
     if record is None and wanted.cluster_id != UNKNOWN:
         block: dict[str, Any] = {wanted.provider: _facts(found, wanted.state_store)}
         own_id = _own_id(found)
+        given = {"id": own_id, "organizationId": wanted.organization_id}
         yield Register(
             f"register {PROVIDERS[wanted.provider]} cluster {found.name} of account {found.account_id} in"
             f" {found.region} with CAST AI",
@@ -287,7 +291,7 @@ def plan(current: Current, wanted: Desired) -> Iterable[Action]:
             None,
             {"name": wanted.name, "id": own_id or cluster_id, **block},
             wanted.name,
-            {**block, "id": own_id} if own_id else block,
+            {**block, **{name: value for name, value in given.items() if value}},
         )
     if wanted.manage_token:
         yield from _plan_token(current, wanted, cluster_id)
@@ -338,6 +342,9 @@ def _wrong_record(record: Cluster | None, found: Found, wanted: Desired) -> str:
             if wanted.cluster_id not in ("", UNKNOWN)
             else ""
         )
+    refusal = wrong_organization((record,), wanted.organization_id)
+    if refusal:
+        return refusal
     facts = _facts(found, wanted.state_store)
     if record.id != _own_id(found) and not facts.items() <= record.facts.items():
         return (
@@ -347,6 +354,18 @@ def _wrong_record(record: Cluster | None, found: Found, wanted: Desired) -> str:
     if record.status == "deleting":
         return f"CAST AI is disconnecting cluster {record.id}: wait until that is over, then run again."
     return ""
+
+
+def wrong_organization(records: Iterable[Cluster], organization_id: str) -> str:
+    """Why the organisation whose clusters these are is not the wanted one, or an empty text. organization_id: empty
+    for any."""
+    others = {record.organization_id for record in records if record.organization_id} - {organization_id}
+    if not organization_id or not others:
+        return ""
+    return (
+        f"The API key is of organisation {', '.join(sorted(others))}, not {organization_id}: use a key of the"
+        " organisation that the cluster is to belong to."
+    )
 
 
 def _placed(facts: Mapping[str, str]) -> str:

@@ -130,7 +130,8 @@ class CastAi:
     def register_cluster(self, name: str, block: Mapping[str, Any]) -> Cluster:
         """Idempotent by the provider block: an existing cluster answers with its id.
 
-        block: the provider's, by the provider's name, and the id where the cluster brings one, as kOps' do.
+        block: the provider's, by the provider's name; the id where the cluster brings one, as kOps' do; organizationId
+        where CAST AI is to refuse a key of another organisation.
         """
         return self._cluster("POST", CLUSTERS, f"register cluster {name}", {"name": name, **block})
 

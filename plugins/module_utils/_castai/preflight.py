@@ -26,7 +26,7 @@ from .._k8s.kops import KopsCluster
 from .._names import CREDENTIALS_SECRET, NAMESPACE, helm_release_problem
 from .._options import CONNECTION_RULES, aws_options, castai_options, kubernetes_options
 from . import phase2, rights
-from .cluster import PROVIDERS, Found, key_of, misplaced, problems, registration
+from .cluster import PROVIDERS, Found, key_of, misplaced, problems, registration, wrong_organization
 from .gateway import CastAi, Cluster
 from .phase2 import Onboarding
 from .rights import Rights, missing_in_cluster, refusals, simulate, warnings
@@ -336,12 +336,7 @@ def _castai_findings(current: Current, wanted: Desired) -> Iterable[str]:
             f"CAST AI shows no cluster {wanted.cluster_id} to this API key: it is gone, or the key is of another"
             " organisation. Check cluster_id and castai_api_key."
         )
-    others = {record.organization_id for record in current.records if record.organization_id} - {wanted.organization_id}
-    if wanted.organization_id and others:
-        yield (
-            f"The API key is of organisation {', '.join(sorted(others))}, not {wanted.organization_id}:"
-            " use a key of the organisation that the cluster is to belong to."
-        )
+    yield from filter(None, [wrong_organization(current.records, wanted.organization_id)])
     if current.agent_cluster:
         yield (
             f"An agent in this cluster already reports to CAST AI as cluster {current.agent_cluster}, which this API"
@@ -376,7 +371,7 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
         "findings": [],
         "account_id": found.account_id if found else "",
         "kubernetes_version": ".".join(map(str, current.version)) if isinstance(current.version, tuple) else "",
-        "not_checked": list(_not_checked(current)),
+        "not_checked": list(_not_checked(current, wanted)),
         **({"warnings": warned} if warned else {}),
     }
 
@@ -388,7 +383,12 @@ def _warnings(current: Current) -> Iterable[str]:
         yield from phase2.node_warnings(current.found, current.nodes)
 
 
-def _not_checked(current: Current) -> Iterable[str]:
+def _not_checked(current: Current, wanted: Desired) -> Iterable[str]:
+    if wanted.organization_id and current.records == ():
+        yield (
+            "Organisation of the API key: only its clusters tell, and there are none yet. CAST AI is given"
+            " organization_id when the first one is registered."
+        )
     if isinstance(current.taken, Problem):
         yield f"Whose the objects of releases are: {current.taken.sentence}"
     if isinstance(current.nodes, Problem):

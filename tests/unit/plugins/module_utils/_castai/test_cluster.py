@@ -180,6 +180,12 @@ def test_the_actions_carry_what_they_write_and_no_secret() -> None:
     assert store.after == {"API_KEY": f"the token of cluster {UNKNOWN}"}
 
 
+def test_castai_is_given_the_organisation_with_the_registration() -> None:
+    register, *_others = plan(Current(EKS, None), desired(organization_id="org"))
+    assert isinstance(register, Register)
+    assert register.block == {"eks": FACTS, "organizationId": "org"}
+
+
 def test_a_key_that_is_replaced_is_replaced_only_as_it_was_read() -> None:
     (store,) = plan(replace(CONNECTED, token_usable=False), desired())
     assert isinstance(store, StoreToken)
@@ -241,6 +247,14 @@ REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
         (
             "CAST AI's cluster other name is shop2 of account 111122223333 in eu-central-1,"
             " not shop of account 111122223333 in eu-central-1: correct cluster_id or name."
+        ),
+    ),
+    "of another organisation": (
+        CONNECTED,
+        {"organization_id": "another-org"},
+        (
+            "The API key is of organisation org, not another-org: use a key of the organisation that the cluster is to"
+            " belong to."
         ),
     ),
     "being disconnected": (

@@ -263,6 +263,14 @@ def test_what_could_not_be_found_out_is_no_finding_but_told() -> None:
     assert view(unasked, wanted, {})["not_checked"] == ["AWS permissions: STS is away."]
 
 
+def test_an_organisation_without_clusters_cannot_be_told() -> None:
+    fresh = replace(GOOD, records=())
+    wanted = preflight.desired({**PARAMETERS, "cluster_id": None})
+    (sentence,) = view(fresh, wanted, {})["not_checked"]
+    assert sentence.startswith("Organisation of the API key: only its clusters tell, and there are none yet.")
+    assert view(fresh, replace(wanted, organization_id=""), {})["not_checked"] == []
+
+
 def test_what_stands_in_the_way_of_some_runs_only_is_a_warning() -> None:
     wanted = preflight.desired({**PARAMETERS, "onboard": ONBOARD})
     some = replace(GOOD, found=replace(EKS, auto_mode=True), rights=Rights(ME, (lack("iam:X", needed=False),)))
