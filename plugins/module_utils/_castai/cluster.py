@@ -52,7 +52,7 @@ OPTIONS: dict[str, Any] = {
         "organization_id": {"type": "str"},
         "provider": {"type": "str", "choices": [*PROVIDERS], "default": "eks"},
         "state_store": {"type": "str"},
-        "wait_for": {"type": "str", "choices": ["none", "agent_online", "ready"], "default": "none"},
+        "wait_for": {"type": "str", "choices": ["none", "agent_online", "ready", "onboarded"], "default": "none"},
         "wait_timeout": {"type": "int", "default": 600},
     },
     **CONNECTION_RULES,
@@ -388,7 +388,7 @@ def _wait(gateway: Systems, wanted: Desired, record: Cluster, report: Report) ->
         nonlocal seen
         seen = gateway.castai.get_cluster(record.id) or seen
         report(f"cluster {seen.id} is {seen.status}, its agent {seen.agent_status}")
-        if seen.status == "failed" and wanted.wait_for == "ready":
+        if seen.status == "failed" and wanted.wait_for in ("ready", "onboarded"):
             raise CallFailed(f"CAST AI gave cluster {seen.id} up: {seen.reconcile_error or 'no reason given'}.")
         return reached(seen, wanted.wait_for)
 
@@ -402,9 +402,14 @@ def _wait(gateway: Systems, wanted: Desired, record: Cluster, report: Report) ->
 
 
 def reached(record: Cluster, wait_for: str) -> bool:
-    """Whether the cluster is where wait_for wants it; "ready" alone is also what a silent read-only cluster is."""
+    """Whether the cluster is where wait_for wants it.
+
+    "ready" alone is also what a silent cluster is, and a read-only one: before the hand-over, or where that is not seen
+    yet.
+    """
     online = record.agent_status == "online"
-    return online and (wait_for == "agent_online" or record.status == "ready")
+    ready = wait_for == "agent_online" or record.status == "ready"
+    return online and ready and (wait_for != "onboarded" or bool(record.credentials_id and record.phase2))
 
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:

@@ -309,13 +309,17 @@ def test_the_view_of_a_connected_and_of_a_fresh_cluster() -> None:
 def test_what_counts_as_reached(status: str, agent: str) -> None:
     record = replace(RECORD, status=status, agent_status=agent)
     assert reached(record, "agent_online") is (agent == "online")
-    assert reached(record, "ready") is (agent == "online" and status == "ready")
+    ready = agent == "online" and status == "ready"
+    assert (reached(record, "ready"), reached(record, "onboarded")) == (ready, False)
+    handed_over = replace(record, credentials_id="c")
+    assert reached(handed_over, "onboarded") is ready
+    assert reached(replace(handed_over, phase2=False), "onboarded") is False
 
 
 # Waiting
 
 
-def answer(status: str, agent: str, **more: str) -> Any:
+def answer(status: str, agent: str, **more: Any) -> Any:
     return reply(200, {"id": ID, "status": status, "agentStatus": agent, **more})
 
 
@@ -346,6 +350,14 @@ def test_it_waits_and_tells_what_it_sees(wire: Wire) -> None:
     ]
 
 
+def test_what_was_there_before_the_hand_over_is_not_taken_for_its_end(wire: Wire) -> None:
+    before, after = answer("ready", "online", isPhase2=False), {"credentialsId": "c", "isPhase2": True}
+    wire.script.play(before, before, answer("connecting", "online", **after), answer("ready", "online", **after))
+    record, shown = wait(wire, RECORD, wait_for="onboarded")
+    assert record is not None
+    assert (record.status, record.credentials_id, len(shown)) == ("ready", "c", 4)
+
+
 def test_it_waits_no_longer_than_it_may(wire: Wire) -> None:
     wire.script.play(answer("ready", "non-responding"))
     with pytest.raises(CallFailed) as caught:
@@ -360,6 +372,8 @@ def test_a_cluster_that_castai_gave_up_is_not_waited_for(wire: Wire) -> None:
     wire.script.play(answer("failed", "online", reconcileError="no access"))
     with pytest.raises(CallFailed, match=f"CAST AI gave cluster {ID} up: no access"):
         wait(wire, SILENT, wait_for="ready")
+    with pytest.raises(CallFailed, match="up: no access"):
+        wait(wire, SILENT, wait_for="onboarded")
     assert wait(wire, SILENT, wait_for="agent_online")[0] is not None
 
 
