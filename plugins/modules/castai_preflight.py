@@ -16,7 +16,8 @@ description:
     and lets these credentials do what is needed, whether Helm is there and new enough, whether each chart can be had,
     whether the objects that an install would make are there as another Helm release's or nobody's, and whether all
     names are within their limits.
-  - Helm and charts are asked for only when a release has to be installed or upgraded.
+  - Helm and charts are asked for only when a release is not deployed, or at another version than the wanted one. That a
+    run will need Helm for changed values, or for objects that are gone, is not foreseen.
   - With O(onboard), asks too whether the cluster is connected and its agent online, whether its token is where
     components that are to be installed look for it, whether its nodes are such as CAST AI can manage, and what the AWS
     credentials lack, by a simulation of their policies. What cannot be found out, as where simulating is not allowed,
