@@ -40,6 +40,7 @@ POLICY_NAME = 128
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_DNS_SUBDOMAIN = re.compile(rf"{_DNS_LABEL.pattern}(\.{_DNS_LABEL.pattern})*")
 _DNS_NAME = re.compile(rf"{_DNS_LABEL.pattern}(\.{_DNS_LABEL.pattern})+")
 _EKS_NAME = re.compile(r"[0-9A-Za-z][-_0-9A-Za-z]*")
 
@@ -52,6 +53,18 @@ def helm_release_problem(name: str) -> str | None:
 def namespace_problem(name: str) -> str | None:
     """Why name is no Kubernetes namespace, or None. Kubernetes: a DNS label of at most 63 characters."""
     return _label_problem("namespace", name, 63)
+
+
+def secret_problem(name: str) -> str | None:
+    """Why name is no Kubernetes Secret, or None. Kubernetes: a DNS subdomain of at most 253 characters."""
+    if len(name) > 253:
+        return f"Secret name {name!r} has {len(name)} characters, at most 253 are allowed"
+    if not _DNS_SUBDOMAIN.fullmatch(name):
+        return (
+            f"Secret name {name!r} may have only lower-case letters, digits, '-' and '.', and starts and ends with a"
+            " letter or digit, as does each part between dots"
+        )
+    return None
 
 
 def eks_cluster_problem(name: str) -> str | None:

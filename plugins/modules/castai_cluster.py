@@ -50,6 +50,11 @@ options:
     description: Namespace of the Secret, created when absent. CAST AI's components expect V(castai-agent).
     type: str
     default: castai-agent
+  organization_id:
+    description:
+      - UUID of the CAST AI organisation that the cluster must belong to. CAST AI is given it with the registration, to
+        refuse an API key of another one; a cluster that is registered in another one makes the task fail.
+    type: str
   provider:
     description: Who runs the cluster.
     type: str
@@ -63,10 +68,11 @@ options:
   wait_for:
     description:
       - What to wait for after the changes. V(agent_online) is reached when the agent reports, V(ready) when CAST AI
-        also calls the cluster ready.
+        also calls the cluster ready, V(onboarded) when it has the cluster's credentials too and does not call the
+        cluster read-only.
       - Not waited for in check mode.
     type: str
-    choices: [none, agent_online, ready]
+    choices: [none, agent_online, ready, onboarded]
     default: none
   wait_timeout:
     description: Seconds to wait at most.

@@ -14,11 +14,14 @@ description:
   - Asks whether the CAST AI API key is right and of the right organisation, whether the AWS credentials lead to the
     cluster, whether the Kubernetes options point to that same cluster, whether its API server answers, is new enough
     and lets these credentials do what is needed, whether Helm is there and new enough, whether each chart can be had,
-    and whether all names are within their limits.
-  - Helm and charts are asked for only when a release has to be installed or upgraded.
-  - With O(onboard), asks too whether the cluster is connected and its agent online, whether its nodes are such as
-    CAST AI can manage, and what the AWS credentials lack, by a simulation of their policies. What cannot be found out,
-    as where simulating is not allowed, is in RV(not_checked).
+    whether the objects that an install would make are there as another Helm release's or nobody's, and whether all
+    names are within their limits.
+  - Helm and charts are asked for only when a release is not deployed, or at another version than the wanted one. That a
+    run will need Helm for changed values, or for objects that are gone, is not foreseen.
+  - With O(onboard), asks too whether the cluster is connected and its agent online, whether its token is where
+    components that are to be installed look for it, whether its nodes are such as CAST AI can manage, and what the AWS
+    credentials lack, by a simulation of their policies. What cannot be found out, as where simulating is not allowed,
+    is in RV(not_checked).
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes.info
@@ -32,6 +35,10 @@ options:
   cluster_id:
     description: UUID that the cluster must have at CAST AI.
     type: str
+  credentials_secret:
+    description: Name of the Secret that holds the cluster's token, or will hold it, under the key C(API_KEY).
+    type: str
+    default: castai-credentials
   helm_path:
     description: Path of the Helm program; C(helm) of the search path when not set.
     type: path
@@ -85,7 +92,8 @@ options:
         choices: [cluster_admin, none]
         default: cluster_admin
   organization_id:
-    description: UUID of the CAST AI organisation that the API key must belong to.
+    description:
+      - UUID of the CAST AI organisation that the API key must belong to, as the clusters tell that it can see.
     type: str
   provider:
     description: Who runs the cluster.
@@ -98,6 +106,10 @@ options:
     elements: dict
     default: []
     suboptions:
+      adopt:
+        description: Whether the release takes over what no Helm release owns.
+        type: bool
+        default: false
       chart_ref:
         description: Name, path or address of the chart.
         type: str

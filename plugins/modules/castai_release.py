@@ -28,8 +28,10 @@ options:
   adopt:
     description:
       - Whether an installation that no Helm release owns, such as an agent installed by C(kubectl apply), is taken
-        over. Without it the task fails when the Deployment of the release's name is such a one.
-      - Needs Helm 3.17 or newer. What belongs to another Helm release is never taken over.
+        over by the install of the release. Without it the task fails when the Deployment or ClusterRole of the
+        release's name is of such a one. Later upgrades take nothing over.
+      - Needs Helm 3.17 or newer. What belongs to another Helm release is never taken over. The task fails when the
+        Deployment or ClusterRole of the release's name does, the latter in whatever namespace the other release is.
     type: bool
     default: false
   chart_ref:

@@ -106,6 +106,7 @@ class Record:
     snapshot_at: str | None = None
     heard: float | None = None  # time.monotonic() of the last snapshot
     pinned: dict[str, str] = field(default_factory=dict)
+    before: list[dict[str, Any]] = field(default_factory=list)  # what the next reads show instead
 
     @property
     def agent_status(self) -> str:
@@ -182,6 +183,7 @@ class CastAi:
         self._records: dict[str, Record] = {}
         self._tokens: list[Token] = []
         self._principals: dict[str, Principal] = {}
+        self._stale = 0
 
     def env(self) -> dict[str, str]:
         return {"CASTAI_API_KEY": self.full_access_key}
@@ -288,7 +290,8 @@ class CastAi:
         return {"items": [record.shown() for record in ours]}
 
     def get(self, key: Key, cluster_id: str, *_: Any) -> Any:
-        return self._record(key, cluster_id).shown()
+        record = self._record(key, cluster_id)
+        return record.before.pop() if record.before else record.shown()
 
     def update(self, key: Key, cluster_id: str, body: dict[str, Any]) -> Any:
         """Credentials are tried out first; every update gives them a new id, and the next snapshot reconciles them."""
@@ -304,6 +307,7 @@ class CastAi:
             self._try_role(record, role)
         elif credentials is not None and record.provider in ON_AWS:
             self._try_key(record, credentials)
+        record.before = [record.shown()] * self._stale
         record.block.update(body.get(record.provider, {}))
         record.credentials_id, record.status, record.reconciled_at = str(uuid.uuid4()), "connecting", None
         return record.shown()
@@ -446,6 +450,7 @@ class CastAi:
             "set_status": lambda cluster_id, status: self._pin(cluster_id, "status", status),
             "set_agent_status": lambda cluster_id, status: self._pin(cluster_id, "agentStatus", status),
             "revoke_token": self.revoke_token,
+            "stale": self.stale,
             "seed_script_world": self.seed_script_world,
         }
         if verb not in verbs:
@@ -502,6 +507,10 @@ class CastAi:
         for token in self._tokens:
             token.revoked = token.revoked or token.cluster_id == cluster_id
 
+    def stale(self, reads: int) -> None:
+        """After each update from now on, show so many reads of the cluster what was before."""
+        self._stale = reads
+
     # The whole
 
     def state(self) -> Any:
@@ -529,6 +538,7 @@ class CastAi:
         with self._lock:
             self._records.clear()
             self._tokens.clear()
+            self._stale = 0
             for cluster_id in list(self._principals):
                 self._drop_principal(cluster_id)
 

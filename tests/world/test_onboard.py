@@ -107,6 +107,7 @@ def story(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> Stor
     before = world.state()["aws"], {name: aws_auth(world, name) for name in HOSTS}
     plan = succeeded(onboarder.onboard("--check", "--diff", hosts=HOSTS))
     written_by_plan = writes(world)
+    world.control("castai", "stale", reads=1)
     run = succeeded(onboarder.onboard("--diff", hosts=HOSTS))
     mark, helm = world.mark(), len(onboarder.helm_starts())
     again = onboarder.onboard(hosts=HOSTS)
@@ -140,6 +141,12 @@ def told(action: str, cluster_id: str) -> str:
 def test_a_second_run_changes_nothing(story: Story) -> None:
     changed_nothing(story.again)
     assert (story.again.actions(), story.written_again, story.helm_again) == ([], [], 0)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_the_run_waits_for_more_than_what_was_there_before(story: Story, host: str) -> None:
+    cluster = story.run.of("castai_cluster", host)[-1]["cluster"]
+    assert (cluster["status"], cluster["agent_status"], bool(cluster["credentials_id"])) == ("ready", "online", True)
 
 
 @pytest.mark.parametrize("host", HOSTS)

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from ansible_collections.castai.onboarding.plugins.module_utils._helm.record import OWNER_NAME, OWNER_NAMESPACE
+from tests.sandbox.charts import FOLDER as CHARTS
 from tests.sandbox.client import World
 from tests.support.clusters import host_variables
 from tests.support.playbook import Run
@@ -49,10 +51,21 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     ),
     "no-helm": ("Helm was not found at /nowhere/helm: correct helm_path.",),
     "old-helm": ("is Helm 3.9.4, but 3.14 or newer is needed",),
+    "agent-of-another-release": (
+        "Deployment of-umbrella/castai-agent belongs to Helm release of-umbrella/castai: name that release",
+    ),
+    "agent-of-kubectl": (
+        "Deployment of-kubectl/castai-agent is there and belongs to no Helm release, so kubectl or something else made",
+    ),
+    "agent-of-kubectl-and-older-helm": (
+        "Taking over what no Helm release owns needs Helm 3.17 or newer, but Helm here is 3.16.4: upgrade it",
+    ),
     "no-such-chart-version": ("chart castai-agent 9.9.9",),
     "no-such-repository": ("chart castai-agent 0.161.1",),
     "long-name": ("has 101 characters, EKS allows 100.",),
     "long-namespace": ("has 64 characters, at most 63 are allowed.",),
+    "no-secret-name": ("Secret name 'Castai_Creds' may have only lower-case letters",),
+    "namespace-that-goes": ("Namespace going is being deleted: wait until it is gone, then run again.",),
     "several": (
         "CAST AI does not know the API key",
         "EKS has no cluster prod in us-west-2",
@@ -107,6 +120,13 @@ def bad_inputs(world: World, folder: Path) -> dict[str, tuple[str, dict[str, Any
     old_helm = folder / "old-helm"
     old_helm.write_text("#!/bin/sh\necho v3.9.4\n", encoding="ascii")
     old_helm.chmod(0o755)
+    older_helm = folder / "older-helm"
+    older_helm.write_text("#!/bin/sh\necho v3.16.4\n", encoding="ascii")
+    older_helm.chmod(0o755)
+    leave_agent(world, "of-kubectl", {})
+    leave_agent(world, "of-umbrella", {OWNER_NAME: "castai", OWNER_NAMESPACE: "of-umbrella"})
+    leave_going(world, "going")
+    chart = str(CHARTS / "castai-agent")
     elsewhere = str(clusters["other"].kubeconfig(folder / "other.kubeconfig"))
     address = {"castai_host": clusters["prod"].endpoint, "castai_ca_cert": str(authority)}
     prod: dict[str, dict[str, Any]] = {
@@ -132,10 +152,20 @@ def bad_inputs(world: World, folder: Path) -> dict[str, tuple[str, dict[str, Any
         "no-kubernetes-permission": {**address, "castai_host_token": reader_token(world)},
         "no-helm": {"agent_helm_path": "/nowhere/helm"},
         "old-helm": {"agent_helm_path": str(old_helm)},
+        "agent-of-another-release": {"eks_connect_namespace": "of-umbrella"},
+        "agent-of-kubectl": {"eks_connect_namespace": "of-kubectl", "agent_adopt": False},
+        "agent-of-kubectl-and-older-helm": {
+            "eks_connect_namespace": "of-kubectl",
+            "agent_helm_path": str(older_helm),
+            "agent_chart_ref": chart,
+            "agent_chart_repo_url": "",
+        },
         "no-such-chart-version": {"agent_chart_version": "9.9.9"},
         "no-such-repository": {"agent_chart_repo_url": "https://castai.github.io/nowhere"},
         "long-name": {"castai_cluster_name": "a" * 101},
         "long-namespace": {"eks_connect_namespace": "a" * 64},
+        "no-secret-name": {"eks_connect_credentials_secret": "Castai_Creds"},
+        "namespace-that-goes": {"eks_connect_namespace": "going"},
         "several": {
             "castai_api_key": "CANARY-of-nobody",
             "castai_region": "us-west-2",
@@ -148,6 +178,34 @@ def bad_inputs(world: World, folder: Path) -> dict[str, tuple[str, dict[str, Any
         "wrong-external-id": ("other", {"castai_aws_assume_role_external_id": "wrong"}),
         "too-old": ("old", {}),
     }
+
+
+def leave_agent(world: World, namespace: str, annotations: dict[str, str]) -> None:
+    """What an agent's installation leaves in the namespace, as far as it matters here."""
+    kubernetes = world.kubernetes("prod")
+    kubernetes.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
+    labels = {"app": "castai-agent"}
+    containers = [{"name": "agent", "image": "castai/agent"}]
+    kubernetes.create(
+        f"/apis/apps/v1/namespaces/{namespace}/deployments",
+        {
+            "metadata": {"name": "castai-agent", "annotations": annotations},
+            "spec": {
+                "replicas": 0,
+                "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": {"containers": containers}},
+            },
+        },
+    )
+
+
+def leave_going(world: World, namespace: str) -> None:
+    """A namespace that cannot get away, as something in it has a finalizer."""
+    kubernetes = world.kubernetes("prod")
+    kubernetes.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
+    path = f"/api/v1/namespaces/{namespace}"
+    kubernetes.create(f"{path}/configmaps", {"metadata": {"name": "held", "finalizers": ["example.com/held"]}})
+    kubernetes.delete(path)
 
 
 def reader_token(world: World) -> str:

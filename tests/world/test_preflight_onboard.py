@@ -28,6 +28,9 @@ NOT_CONNECTED = (
 )
 SENTENCES: dict[str, tuple[str, ...]] = {
     "not-connected": ("The API server is Kubernetes 1.20", NOT_CONNECTED),
+    "token-elsewhere": (
+        "Secret castai-agent/of-the-console with the cluster's token is not there, or has no API_KEY, as where",
+    ),
     "policy": (
         f"{USER}/policy lacks these AWS permissions: iam:CreateRole on arn:aws:iam::111122223333:role/cast-eks-",
     ),
@@ -65,6 +68,11 @@ def asked(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> Run:
     clusters = world.clusters()
     hosts = {
         "not-connected": {"castai_cluster_name": "old", **host_variables(clusters["old"])},
+        "token-elsewhere": {
+            "castai_cluster_name": "prod",
+            "eks_onboard_credentials_secret": "of-the-console",
+            **host_variables(clusters["prod"]),
+        },
         "several": {"castai_cluster_name": "other", **host_variables(clusters["other"])},
         **users(world, operator.folder),
     }

@@ -327,6 +327,15 @@ def test_what_another_release_owns_is_not_taken(releaser: Releaser) -> None:
     assert writes(releaser.world, mark) == []
 
 
+def test_what_another_namespaces_release_owns_is_not_taken(releaser: Releaser) -> None:
+    """The ClusterRoles have the same names there, and Helm would give them to the new release without a word."""
+    releaser.bring(namespace="monitoring")
+    mark = releaser.world.mark()
+    refused = releaser.run(adopt=True)["msg"]
+    assert refused.startswith("ClusterRole castai-agent belongs to Helm release monitoring/castai-agent: ")
+    assert writes(releaser.world, mark) == []
+
+
 def test_a_release_that_lost_its_records_is_taken_back(releaser: Releaser) -> None:
     releaser.bring()
     kubernetes = releaser.world.kubernetes("prod")

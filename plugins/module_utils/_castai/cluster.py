@@ -14,7 +14,7 @@ from typing import Any, Union
 from .._aws.eks import wrong_cluster
 from .._aws.gateway import EksCluster
 from .._engine import UNKNOWN, Action, CallFailed, Conflict, Made, Refused, Report, Subject, gather, until
-from .._k8s.access import Way, other_cluster
+from .._k8s.access import Way, leaving, other_cluster
 from .._k8s.gateway import Object, path_of
 from .._k8s.kops import KopsCluster, wrong_kops_cluster
 from .._names import (
@@ -26,6 +26,7 @@ from .._names import (
     eks_cluster_problem,
     kops_cluster_problem,
     namespace_problem,
+    secret_problem,
 )
 from .._options import CONNECTION_RULES, aws_options, castai_options, kubernetes_options
 from .gateway import CastAi, Cluster
@@ -48,9 +49,10 @@ OPTIONS: dict[str, Any] = {
         "manage_token": {"type": "bool", "default": True},
         "name": {"type": "str", "required": True},
         "namespace": {"type": "str", "default": NAMESPACE},
+        "organization_id": {"type": "str"},
         "provider": {"type": "str", "choices": [*PROVIDERS], "default": "eks"},
         "state_store": {"type": "str"},
-        "wait_for": {"type": "str", "choices": ["none", "agent_online", "ready"], "default": "none"},
+        "wait_for": {"type": "str", "choices": ["none", "agent_online", "ready", "onboarded"], "default": "none"},
         "wait_timeout": {"type": "int", "default": 600},
     },
     **CONNECTION_RULES,
@@ -70,6 +72,7 @@ class Desired:
     region: str
     account_id: str
     cluster_id: str
+    organization_id: str
     state_store: str
     namespace: str
     secret: str
@@ -89,6 +92,8 @@ class Current:
     namespace_exists: bool = False
     secret_version: str = ""
     token_usable: bool = False
+    leaving: str = ""
+    """Why nothing can be made in the namespace, empty when it can."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +157,11 @@ class StoreToken(Action):
 def problems(params: Parameters) -> dict[str, str]:
     """A sentence for each option that is no use to name the cluster; shared with castai_preflight."""
     name_problem = kops_cluster_problem if params["provider"] == "kops" else eks_cluster_problem
-    found = {"name": name_problem(params["name"]), "namespace": namespace_problem(params["namespace"])}
+    found = {
+        "name": name_problem(params["name"]),
+        "namespace": namespace_problem(params["namespace"]),
+        "credentials_secret": secret_problem(params["credentials_secret"]),
+    }
     if not params.get("region"):
         found["region"] = "region is not set: give the AWS region of the cluster, by the option region or by AWS_REGION"
     account = params.get("account_id") or ""
@@ -173,6 +182,7 @@ def desired(params: Parameters) -> Desired:
         region=params["region"],
         account_id=params.get("account_id") or "",
         cluster_id=(params.get("cluster_id") or "").lower(),
+        organization_id=params.get("organization_id") or "",
         state_store=(params.get("state_store") or "").rstrip("/"),
         namespace=params["namespace"],
         secret=params["credentials_secret"],
@@ -211,9 +221,10 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         namespace=lambda: kubernetes.get(path_of("v1", "Namespace", wanted.namespace, None)),
         secret=lambda: kubernetes.get(path_of("v1", "Secret", wanted.secret, wanted.namespace)),
     )
-    key = _key_of(inside["secret"])
+    key = key_of(inside["secret"])
     return replace(
         current,
+        leaving=leaving(inside["namespace"]),
         namespace_exists=inside["namespace"] is not None,
         secret_version=_version_of(inside["secret"]),
         token_usable=bool(key and current.record and gateway.castai.accepts(key, current.record.id)),
@@ -262,7 +273,7 @@ def _own_id(found: Found) -> str:
 def plan(current: Current, wanted: Desired) -> Iterable[Action]:
     found, record = current.found, current.record
     named = (wanted.name, wanted.region, wanted.account_id, wanted.state_store)
-    refusal = " ".join(misplaced(found, *named)) or current.elsewhere
+    refusal = " ".join(misplaced(found, *named)) or current.elsewhere or current.leaving
     if found is None or refusal:
         raise Refused(refusal)
     refusal = _wrong_record(record, found, wanted)
@@ -272,6 +283,7 @@ def plan(current: Current, wanted: Desired) -> Iterable[Action]:
     if record is None and wanted.cluster_id != UNKNOWN:
         block: dict[str, Any] = {wanted.provider: _facts(found, wanted.state_store)}
         own_id = _own_id(found)
+        given = {"id": own_id, "organizationId": wanted.organization_id}
         yield Register(
             f"register {PROVIDERS[wanted.provider]} cluster {found.name} of account {found.account_id} in"
             f" {found.region} with CAST AI",
@@ -279,7 +291,7 @@ def plan(current: Current, wanted: Desired) -> Iterable[Action]:
             None,
             {"name": wanted.name, "id": own_id or cluster_id, **block},
             wanted.name,
-            {**block, "id": own_id} if own_id else block,
+            {**block, **{name: value for name, value in given.items() if value}},
         )
     if wanted.manage_token:
         yield from _plan_token(current, wanted, cluster_id)
@@ -330,6 +342,9 @@ def _wrong_record(record: Cluster | None, found: Found, wanted: Desired) -> str:
             if wanted.cluster_id not in ("", UNKNOWN)
             else ""
         )
+    refusal = wrong_organization((record,), wanted.organization_id)
+    if refusal:
+        return refusal
     facts = _facts(found, wanted.state_store)
     if record.id != _own_id(found) and not facts.items() <= record.facts.items():
         return (
@@ -339,6 +354,18 @@ def _wrong_record(record: Cluster | None, found: Found, wanted: Desired) -> str:
     if record.status == "deleting":
         return f"CAST AI is disconnecting cluster {record.id}: wait until that is over, then run again."
     return ""
+
+
+def wrong_organization(records: Iterable[Cluster], organization_id: str) -> str:
+    """Why the organisation whose clusters these are is not the wanted one, or an empty text. organization_id: empty
+    for any."""
+    others = {record.organization_id for record in records if record.organization_id} - {organization_id}
+    if not organization_id or not others:
+        return ""
+    return (
+        f"The API key is of organisation {', '.join(sorted(others))}, not {organization_id}: use a key of the"
+        " organisation that the cluster is to belong to."
+    )
 
 
 def _placed(facts: Mapping[str, str]) -> str:
@@ -361,7 +388,7 @@ def _wait(gateway: Systems, wanted: Desired, record: Cluster, report: Report) ->
         nonlocal seen
         seen = gateway.castai.get_cluster(record.id) or seen
         report(f"cluster {seen.id} is {seen.status}, its agent {seen.agent_status}")
-        if seen.status == "failed" and wanted.wait_for == "ready":
+        if seen.status == "failed" and wanted.wait_for in ("ready", "onboarded"):
             raise CallFailed(f"CAST AI gave cluster {seen.id} up: {seen.reconcile_error or 'no reason given'}.")
         return reached(seen, wanted.wait_for)
 
@@ -375,9 +402,14 @@ def _wait(gateway: Systems, wanted: Desired, record: Cluster, report: Report) ->
 
 
 def reached(record: Cluster, wait_for: str) -> bool:
-    """Whether the cluster is where wait_for wants it; "ready" alone is also what a silent read-only cluster is."""
+    """Whether the cluster is where wait_for wants it.
+
+    "ready" alone is also what a silent cluster is, and a read-only one: before the hand-over, or where that is not seen
+    yet.
+    """
     online = record.agent_status == "online"
-    return online and (wait_for == "agent_online" or record.status == "ready")
+    ready = wait_for == "agent_online" or record.status == "ready"
+    return online and ready and (wait_for != "onboarded" or bool(record.credentials_id and record.phase2))
 
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
@@ -391,7 +423,8 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     }
 
 
-def _key_of(secret: Object | None) -> str:
+def key_of(secret: Object | None) -> str:
+    """The key in the cluster's Secret; empty where there is none that can be read."""
     raw = ((secret or {}).get("data") or {}).get(CREDENTIALS_KEY) or ""
     try:
         return base64.b64decode(raw, validate=True).decode()

@@ -50,6 +50,8 @@ class Cluster:
     reconcile_error: str
     facts: Mapping[str, str]
     """The provider block's strings: accountId, region, clusterName, ..."""
+    phase2: bool = True
+    """Whether CAST AI may manage the cluster, as far as it says."""
 
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> Cluster:
@@ -64,6 +66,7 @@ class Cluster:
             credentials_id=body.get("credentialsId") or "",
             reconcile_error=body.get("reconcileError") or "",
             facts={key: value for key, value in (body.get(provider) or {}).items() if isinstance(value, str)},
+            phase2=body.get("isPhase2") is not False,
         )
 
     @property
@@ -130,7 +133,8 @@ class CastAi:
     def register_cluster(self, name: str, block: Mapping[str, Any]) -> Cluster:
         """Idempotent by the provider block: an existing cluster answers with its id.
 
-        block: the provider's, by the provider's name, and the id where the cluster brings one, as kOps' do.
+        block: the provider's, by the provider's name; the id where the cluster brings one, as kOps' do; organizationId
+        where CAST AI is to refuse a key of another organisation.
         """
         return self._cluster("POST", CLUSTERS, f"register cluster {name}", {"name": name, **block})
 

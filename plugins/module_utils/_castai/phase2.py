@@ -16,6 +16,7 @@ from .._aws.permissions import Question, Scope
 from .._engine import UNKNOWN, gather
 from .._k8s.gateway import Kubernetes, path_of
 from .._k8s.kops import KopsCluster
+from .._names import CREDENTIALS_KEY
 from .cluster import Found
 from .gateway import Cluster
 
@@ -104,8 +105,8 @@ def foreign_nodes(kubernetes: Kubernetes) -> tuple[str, ...]:
     return tuple(sorted({kinds.get(one.get(COMPUTE, ""), "Windows") for one in labels}))
 
 
-def connection_findings(record: Cluster | None, found: Found, wanted: Onboarding) -> Iterator[str]:
-    """Why the cluster is not connected, as onboarding needs it."""
+def connection_findings(record: Cluster | None, found: Found, tokenless: str, wanted: Onboarding) -> Iterator[str]:
+    """Why the cluster is not connected, as onboarding needs it. tokenless: as preflight's Current has it."""
     if wanted.connecting:
         return
     if record is None:
@@ -117,6 +118,12 @@ def connection_findings(record: Cluster | None, found: Found, wanted: Onboarding
         yield (
             f"The agent of cluster {record.id} is {record.agent_status or UNKNOWN}, not online: run playbook"
             " castai.onboarding.connect (connect.yml) first, or look at the pods of the agent."
+        )
+    elif tokenless:
+        yield (
+            f"Secret {tokenless} with the cluster's token is not there, or has no {CREDENTIALS_KEY}, as where something"
+            " else connected the cluster; without it no component starts: run playbook castai.onboarding.connect"
+            " (connect.yml) first, or name another Secret by credentials_secret."
         )
 
 

@@ -19,13 +19,14 @@ from .._aws.gateway import EksCluster
 from .._engine import UNKNOWN, Action, Failure, Made, Refused, Subject, gather
 from .._helm import record as helm_record
 from .._helm.gateway import Helm
-from .._k8s.access import Way, given, other_cluster
+from .._helm.owner import Owner, owner
+from .._k8s.access import Way, given, leaving, other_cluster
 from .._k8s.gateway import Kubernetes, Object, path_of
 from .._k8s.kops import KopsCluster
-from .._names import NAMESPACE, helm_release_problem
+from .._names import CREDENTIALS_SECRET, NAMESPACE, helm_release_problem
 from .._options import CONNECTION_RULES, aws_options, castai_options, kubernetes_options
 from . import phase2, rights
-from .cluster import PROVIDERS, Found, misplaced, problems, registration
+from .cluster import PROVIDERS, Found, key_of, misplaced, problems, registration, wrong_organization
 from .gateway import CastAi, Cluster
 from .phase2 import Onboarding
 from .rights import Rights, missing_in_cluster, refusals, simulate, warnings
@@ -47,6 +48,7 @@ OPTIONS: dict[str, Any] = {
         **kubernetes_options(),
         "account_id": {"type": "str"},
         "cluster_id": {"type": "str"},
+        "credentials_secret": {"type": "str", "default": CREDENTIALS_SECRET, "no_log": False},
         "helm_path": {"type": "path"},
         "name": {"type": "str", "required": True},
         "namespace": {"type": "str", "default": NAMESPACE},
@@ -58,6 +60,7 @@ OPTIONS: dict[str, Any] = {
             "elements": "dict",
             "default": [],
             "options": {
+                "adopt": {"type": "bool", "default": False},
                 "chart_ref": {"type": "str", "required": True},
                 "chart_repo_url": {"type": "str"},
                 "chart_version": {"type": "str"},
@@ -81,6 +84,8 @@ class Chart:
     version: str
     any_version: bool = False
     """Whether the release is good at any version that is there."""
+    adopt: bool = False
+    """Whether the release takes over what no Helm release owns."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,7 @@ class Desired:
     cluster_id: str
     organization_id: str
     namespace: str
+    secret: str
     charts: tuple[Chart, ...]
     problems: tuple[str, ...]
     """What is wrong with the options themselves, found before any call."""
@@ -118,6 +124,8 @@ class Current:
     records: tuple[Cluster, ...] | Problem = ()
     found: Found | Problem | None = None
     elsewhere: str = ""
+    leaving: str = ""
+    """Why nothing can be made in the namespace."""
     version: tuple[int, int] | Problem | None = None
     missing: tuple[str, ...] | Problem = ()
     """Kubernetes permissions that are missing, as "verb resource.group"."""
@@ -125,6 +133,10 @@ class Current:
     """Id of the cluster as which an agent reports that the API key cannot see."""
     helm: tuple[str, ...] = ()
     """Why Helm or a chart cannot be had."""
+    taken: tuple[str, ...] | Problem = ()
+    """Why a release cannot be installed over what is there."""
+    tokenless: str = ""
+    """The Secret in which components that are to be installed would miss the cluster's token."""
     nodes: tuple[str, ...] | Problem = ()
     """Of what kinds the nodes are, where CAST AI can use none."""
     rights: Rights | Problem | None = None
@@ -137,6 +149,7 @@ class Systems:
     params: Parameters
     castai: Callable[[], CastAi]
     way: Way
+    helm: Helm
 
     def close(self) -> None:
         self.way.close()
@@ -150,12 +163,14 @@ def desired(params: Parameters) -> Desired:
             item.get("chart_repo_url") or "",
             item.get("chart_version") or "",
             item.get("policy") == "install_only",
+            bool(item.get("adopt")),
         )
         for item in params["releases"]
     )
     wrong = problems(params)
     names = filter(None, [helm_release_problem(chart.release) for chart in charts])
-    named = {option: params.get(option) or "" for option in ("name", "region", "account_id", "cluster_id")}
+    options = ("name", "region", "account_id", "cluster_id", "credentials_secret")
+    named = {option: params.get(option) or "" for option in options}
     usable = {option: "" if option in wrong or value == UNKNOWN else value for option, value in named.items()}
     return Desired(
         usable["name"],
@@ -165,6 +180,7 @@ def desired(params: Parameters) -> Desired:
         usable["cluster_id"].lower(),
         params.get("organization_id") or "",
         params["namespace"],
+        usable["credentials_secret"],
         charts,
         (*wrong.values(), *(f"{problem}." for problem in names)),
         Onboarding.parse(params["onboard"]) if params.get("onboard") else None,
@@ -175,12 +191,12 @@ def desired(params: Parameters) -> Desired:
 
 def connect(params: Parameters, wanted: Desired) -> Systems:
     castai = partial(CastAi, params["castai_api_url"], params["castai_api_key"], params["validate_certs"])
-    return Systems(params, castai, Way(params))
+    return Systems(params, castai, Way(params), Helm(params.get("helm_path")))
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
     """Round 1: CAST AI and AWS, and on kOps the cluster. Round 2: the cluster, and whose the AWS session is. Round 3:
-    single permissions, other organisations, charts."""
+    single permissions, other organisations, charts, whose the objects are that releases would make."""
     first = gather(
         records=_attempt(lambda: gateway.castai().list_clusters()),
         account=partial(_account, gateway, wanted) if wanted.name and wanted.region else lambda: (None, ""),
@@ -235,29 +251,38 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         return replace(current, elsewhere=elsewhere, helm=_helm_problems(gateway, wanted.charts))
     second = gather(
         version=_attempt(kubernetes.version),
+        namespace=_attempt(lambda: kubernetes.get(path_of("v1", "Namespace", wanted.namespace, None))),
         everything=_attempt(lambda: kubernetes.can("*", "*", "*")),
         releases=_attempt(
             lambda: kubernetes.get(path_of("v1", "Secret", None, wanted.namespace), labelSelector="owner=helm")
         ),
         metadata=_attempt(lambda: kubernetes.get(path_of("v1", "ConfigMap", AGENT_METADATA, wanted.namespace))),
+        secret=_attempt(lambda: kubernetes.get(path_of("v1", "Secret", wanted.secret, wanted.namespace)))
+        if wanted.onboarding and wanted.secret
+        else _nothing,
         nodes=_attempt(partial(phase2.foreign_nodes, kubernetes)) if wanted.onboarding else tuple,
     )
     if isinstance(second["version"], Problem):
         return replace(current, version=second["version"], helm=_helm_problems(gateway, wanted.charts))
     reporting = _cluster_of(second["metadata"])
+    charts = _to_install(second["releases"], wanted.charts)
     third = gather(
         missing=_nothing if second["everything"] is True else _attempt(lambda: _missing(kubernetes, wanted, known)),
         reporting=_attempt(lambda: gateway.castai().get_cluster(reporting))
         if _unknown(reporting, records)
         else _nothing,
-        helm=partial(_helm_problems, gateway, _to_install(second["releases"], wanted.charts)),
+        helm=partial(_helm_problems, gateway, charts),
+        taken=_attempt(partial(_taken, gateway, kubernetes, wanted, second["releases"])),
     )
     return replace(
         current,
+        leaving="" if isinstance(second["namespace"], Problem) else leaving(second["namespace"]),
         version=second["version"],
         missing=third["missing"] or (),
         agent_cluster=reporting if _unknown(reporting, records) and third["reporting"] is None else "",
         helm=third["helm"],
+        taken=third["taken"],
+        tokenless=_tokenless(second["secret"], wanted) if charts else "",
         nodes=second["nodes"],
     )
 
@@ -285,6 +310,8 @@ def findings_of(current: Current, wanted: Desired) -> Iterable[str]:
             f"The API server is Kubernetes {'.'.join(map(str, current.version))}, but CAST AI's agent needs"
             f" {'.'.join(map(str, OLDEST_KUBERNETES))} or newer: upgrade the cluster first."
         )
+    if current.leaving:
+        yield current.leaving
     if isinstance(current.missing, Problem):
         yield current.missing.sentence
     elif current.missing:
@@ -294,6 +321,8 @@ def findings_of(current: Current, wanted: Desired) -> Iterable[str]:
             " administrator."
         )
     yield from current.helm
+    if not isinstance(current.taken, Problem):
+        yield from current.taken
     if wanted.onboarding:
         yield from _onboarding_findings(current, wanted, wanted.onboarding)
 
@@ -307,12 +336,7 @@ def _castai_findings(current: Current, wanted: Desired) -> Iterable[str]:
             f"CAST AI shows no cluster {wanted.cluster_id} to this API key: it is gone, or the key is of another"
             " organisation. Check cluster_id and castai_api_key."
         )
-    others = {record.organization_id for record in current.records if record.organization_id} - {wanted.organization_id}
-    if wanted.organization_id and others:
-        yield (
-            f"The API key is of organisation {', '.join(sorted(others))}, not {wanted.organization_id}:"
-            " use a key of the organisation that the cluster is to belong to."
-        )
+    yield from filter(None, [wrong_organization(current.records, wanted.organization_id)])
     if current.agent_cluster:
         yield (
             f"An agent in this cluster already reports to CAST AI as cluster {current.agent_cluster}, which this API"
@@ -325,7 +349,7 @@ def _onboarding_findings(current: Current, wanted: Desired, onboarding: Onboardi
     if found and not isinstance(records, Problem) and not wanted.registering:
         record = _record(records, found, wanted)
         if record or not wanted.cluster_id:
-            yield from phase2.connection_findings(record, found, onboarding)
+            yield from phase2.connection_findings(record, found, current.tokenless, onboarding)
     if not isinstance(current.nodes, Problem):
         yield from phase2.node_findings(current.nodes)
     if isinstance(current.rights, Rights) and found:
@@ -347,7 +371,7 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
         "findings": [],
         "account_id": found.account_id if found else "",
         "kubernetes_version": ".".join(map(str, current.version)) if isinstance(current.version, tuple) else "",
-        "not_checked": list(_not_checked(current)),
+        "not_checked": list(_not_checked(current, wanted)),
         **({"warnings": warned} if warned else {}),
     }
 
@@ -359,7 +383,14 @@ def _warnings(current: Current) -> Iterable[str]:
         yield from phase2.node_warnings(current.found, current.nodes)
 
 
-def _not_checked(current: Current) -> Iterable[str]:
+def _not_checked(current: Current, wanted: Desired) -> Iterable[str]:
+    if wanted.organization_id and current.records == ():
+        yield (
+            "Organisation of the API key: only its clusters tell, and there are none yet. CAST AI is given"
+            " organization_id when the first one is registered."
+        )
+    if isinstance(current.taken, Problem):
+        yield f"Whose the objects of releases are: {current.taken.sentence}"
     if isinstance(current.nodes, Problem):
         yield f"Kinds of nodes: {current.nodes.sentence}"
     if isinstance(current.rights, Problem):
@@ -414,6 +445,13 @@ def _cluster_of(metadata: Object | Problem | None) -> str:
     )
 
 
+def _tokenless(secret: Object | Problem | None, wanted: Desired) -> str:
+    """See Current.tokenless."""
+    if isinstance(secret, Problem) or not wanted.secret or key_of(secret):
+        return ""
+    return f"{wanted.namespace}/{wanted.secret}"
+
+
 def _unknown(cluster_id: str, records: tuple[Cluster, ...] | Problem) -> bool:
     return bool(cluster_id) and not isinstance(records, Problem) and cluster_id not in {record.id for record in records}
 
@@ -422,7 +460,7 @@ def _to_install(listed: Object | Problem | None, charts: tuple[Chart, ...]) -> t
     """The charts that the run has to fetch: those whose release is not deployed, or at another version that counts."""
     if isinstance(listed, Problem):
         return charts
-    secrets = (listed or {}).get("items") or []
+    secrets = _items(listed)
     return tuple(
         chart
         for chart in charts
@@ -430,11 +468,34 @@ def _to_install(listed: Object | Problem | None, charts: tuple[Chart, ...]) -> t
     )
 
 
+def _taken(
+    gateway: Systems, kubernetes: Kubernetes, wanted: Desired, listed: Object | Problem | None
+) -> tuple[str, ...]:
+    """Why releases of which nothing whole is there cannot be installed over what is, in castai_release's words."""
+    if isinstance(listed, Problem):
+        return ()
+    secrets = _items(listed)
+    first = [chart for chart in wanted.charts if not helm_record.goal(helm_record.of(secrets, chart.release))]
+    owners = gather(**{chart.release: partial(owner, kubernetes, chart.release, wanted.namespace) for chart in first})
+    return tuple(filter(None, [_refusal(gateway.helm, chart, owners[chart.release]) for chart in first]))
+
+
+def _refusal(helm: Helm, chart: Chart, found: Owner | None) -> str:
+    if found is None:
+        return ""
+    version = _attempt(helm.check_version)()
+    return found.refusal(chart.adopt) or ("" if isinstance(version, Problem) else found.helm_refusal(version))
+
+
+def _items(listed: Object | None) -> list[Object]:
+    return (listed or {}).get("items") or []
+
+
 def _helm_problems(gateway: Systems, charts: tuple[Chart, ...]) -> tuple[str, ...]:
     if not charts:
         return ()
+    helm = gateway.helm
     try:
-        helm = Helm(gateway.params.get("helm_path"))
         helm.check_version()
     except Failure as failure:
         return (str(failure),)

@@ -57,7 +57,7 @@ _RECORD_EXISTS = re.compile(r'secrets "sh\.helm\.release\.v1\.[^"]*" already exi
 _ADVICE = (
     (
         "invalid ownership metadata",
-        "Objects of the same name are there already: set adopt to take them over, or delete them.",
+        "Objects of the same name are there already: delete them, or, for an install, set adopt to take them over.",
     ),
     (
         r'namespaces "[^"]*" already exists',

@@ -168,6 +168,29 @@ def history(secrets: Iterable[Object]) -> History:
     return tuple(sorted((Revision.of(secret) for secret in secrets), key=lambda revision: revision.number))
 
 
+def of(secrets: Iterable[Object], release: str) -> History:
+    """One release's revisions among a namespace's record Secrets."""
+    return history(secret for secret in secrets if (secret["metadata"].get("labels") or {}).get("name") == release)
+
+
+def newest(revisions: History) -> Revision | None:
+    """None where the release is not there (an uninstalled one keeps only its history)."""
+    if not revisions or revisions[-1].status == UNINSTALLED:
+        return None
+    return revisions[-1]
+
+
+def goal(revisions: History) -> Revision | None:
+    """The revision whose manifest ought to be there, whatever was begun since; None where there is none.
+
+    A killed uninstall is undone. Before an install there was nothing, even where there is the history of a release.
+    """
+    last = newest(revisions)
+    if last is None or last.status == PENDING_INSTALL:
+        return None
+    return last if last.status == UNINSTALLING else good(revisions)
+
+
 def good(revisions: History) -> Revision | None:
     """The newest revision that was once deployed whole, or None.
 
@@ -183,7 +206,7 @@ def good(revisions: History) -> Revision | None:
 
 def deployed(secrets: Iterable[Object], release: str, version: str) -> bool:
     """Whether a namespace's record Secrets show this release deployed at this chart version (empty: at any)."""
-    revisions = history(secret for secret in secrets if (secret["metadata"].get("labels") or {}).get("name") == release)
+    revisions = of(secrets, release)
     if not revisions or revisions[-1].status != DEPLOYED:
         return False
     return not version or same_version(revisions[-1].contents.version, version)

@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from .._engine import Action, CallFailed, Conflict, Made, Refused, Report, Subject, gather, until
-from .._k8s.access import Way
+from .._k8s.access import Way, leaving
 from .._k8s.gateway import Kubernetes, path_of
 from .._names import NAMESPACE, eks_cluster_problem, helm_release_problem, namespace_problem
 from .._options import CONNECTION_RULES, aws_options, kubernetes_options
 from . import record
-from .gateway import TAKES_OWNERSHIP, Chart, Facts, Helm, Work, facts
+from .gateway import Chart, Facts, Helm, Work, facts
+from .owner import Owner, owner
 from .record import Contents, History, Reference, Revision
 from .values import differing, secrets, shown
 
@@ -54,6 +55,7 @@ OPTIONS: dict[str, Any] = {
     "required_if": [["state", "present", ["chart_ref"]]],
 }
 
+_TAKING_OVER = ", taking over the objects that are there"
 _EXACT_VERSION = re.compile(r"v?\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
 
 
@@ -83,9 +85,12 @@ class Desired:
 
 @dataclass(frozen=True)
 class Namespace:
-    """The release's namespace. kept: it carries Helm's annotation that it is never to be deleted."""
+    """The release's namespace.
 
-    deleting: bool = False
+    leaving: why nothing can be made in it. kept: it carries Helm's annotation that it is never to be deleted.
+    """
+
+    leaving: str = ""
     kept: bool = False
 
 
@@ -94,25 +99,21 @@ class Current:
     """What is there.
 
     history: the release's revisions, oldest first. chart: what is known of the wanted chart without fetching it.
-    missing: objects of the deployed revision that are gone. owner: where there is no release, whose the Deployment of
-    its name is: None for no such Deployment, or one with our own marks; "" for nobody's; NAMESPACE/RELEASE for another
-    release's. now: Unix seconds. killed: whether the newest revision's Helm is known to be dead.
+    missing: objects of the deployed revision that are gone. owner: where nothing whole is there of the release, whose
+    the objects of its name are. now: Unix seconds. killed: whether the newest revision's Helm is known to be dead.
     """
 
     history: History
     chart: Facts
     namespace: Namespace | None
     missing: tuple[Reference, ...] = ()
-    owner: str | None = None
+    owner: Owner | None = None
     now: float = 0.0
     killed: bool = False
 
     @property
     def last(self) -> Revision | None:
-        """The newest revision, None where the release is not there (an uninstalled one keeps only its history)."""
-        if not self.history or self.history[-1].status == record.UNINSTALLED:
-            return None
-        return self.history[-1]
+        return record.newest(self.history)
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,9 @@ class Step(Action):
 class Upgrade(Step):
     """Install or upgrade, Helm decides which."""
 
+    first: bool = False
+    """Whether nothing whole is there of the release yet, so that its objects may be there as nobody's."""
+
     def work(self, gateway: Systems, wanted: Desired) -> None:
         gateway.helm.upgrade(
             gateway.work(wanted, self.revision + 1),
@@ -175,7 +179,7 @@ class Upgrade(Step):
             wanted.values,
             secrets(wanted.values),
             wanted.create_namespace,
-            wanted.adopt,
+            wanted.adopt and self.first,
         )
 
 
@@ -281,14 +285,13 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     current = Current(inside["history"], _chart(wanted), inside["namespace"], now=time.time())
     work = Work(cluster.host, wanted.namespace, wanted.name, current.last.number if current.last else 0)
     current = replace(current, killed=gateway.helm.was_killed(work))
-    if wanted.present and current.namespace:
+    if wanted.present:
         last = current.last
         whole = last is not None and last.status == record.DEPLOYED
-        absent = last is None or last.status == record.PENDING_INSTALL
         current = replace(
             current,
             missing=_missing(cluster, wanted, last.contents) if last and whole else (),
-            owner=_owner(cluster, wanted) if absent else None,
+            owner=None if record.goal(current.history) else owner(cluster, wanted.name, wanted.namespace),
         )
     _check_helm(gateway.helm, current, wanted)
     return current
@@ -304,8 +307,8 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
     if not wanted.present:
         yield from _plan_absent(current, wanted, last)
         return
-    if current.namespace and current.namespace.deleting:
-        raise Refused(f"Namespace {wanted.namespace} is being deleted: wait until it is gone, then run again.")
+    if current.namespace and current.namespace.leaving:
+        raise Refused(current.namespace.leaving)
     yield from _plan_present(current, wanted)
 
 
@@ -332,7 +335,7 @@ def _plan_present(current: Current, wanted: Desired) -> Iterator[Action]:
     last = current.last
     if last is None:
         yield from _plan_install(current, wanted)
-    elif last.unfinished and _goal(current, last) is None:
+    elif last.unfinished and record.goal(current.history) is None:
         yield from _plan_forget(current, wanted, last)
     else:
         yield from _plan_existing(current, wanted, last)
@@ -342,9 +345,9 @@ def _plan_install(current: Current, wanted: Desired) -> Iterator[Action]:
     _refuse_owner(current, wanted)
     if current.namespace is None and not wanted.create_namespace:
         raise Refused(f"Namespace {wanted.namespace} does not exist: create it, or set create_namespace.")
-    adopted = ", taking over the objects that are there" if current.owner == "" else ""
     yield Upgrade(
-        f"install {wanted.title} in namespace {wanted.namespace} (chart {_chart_title(current.chart)}){adopted}",
+        f"install {wanted.title} in namespace {wanted.namespace} (chart {_chart_title(current.chart)})"
+        + _TAKING_OVER * bool(current.owner),
         _target(wanted),
         None,
         {
@@ -354,6 +357,7 @@ def _plan_install(current: Current, wanted: Desired) -> Iterator[Action]:
         },
         wanted,
         current.history[-1].number if current.history else 0,
+        first=True,
     )
 
 
@@ -373,7 +377,7 @@ def _plan_forget(current: Current, wanted: Desired, killed: Revision) -> Iterato
     before = rest.last
     if killed.status == record.PENDING_INSTALL and before and not before.unfinished:
         # What is left is the history of a release that was uninstalled, only marked in another way.
-        yield from _upgrade(rest, wanted, _basis(rest, before), before.number)
+        yield from _upgrade(rest, wanted, _basis(rest, before), before.number, first=True)
     else:
         yield from _plan_present(rest, wanted)
 
@@ -383,7 +387,7 @@ def _plan_existing(current: Current, wanted: Desired, last: Revision) -> Iterato
 
     Helm itself upgrades from every state but an unfinished one, and makes missing objects as it does.
     """
-    goal = _goal(current, last)
+    goal = record.goal(current.history)
     differs = goal is not None and wanted.enforce and _differs(current, wanted, goal.contents)
     if last.status == record.DEPLOYED:
         back, upgrade = bool(current.missing) and not differs, differs
@@ -394,7 +398,8 @@ def _plan_existing(current: Current, wanted: Desired, last: Revision) -> Iterato
     if goal and back:
         yield from _roll_back(current, wanted, last, goal)
     if upgrade:
-        yield from _upgrade(current, wanted, goal if goal and back else _basis(current, last), last.number + back)
+        basis = goal if goal and back else _basis(current, last)
+        yield from _upgrade(current, wanted, basis, last.number + back, first=goal is None)
 
 
 def _roll_back(current: Current, wanted: Desired, last: Revision, goal: Revision) -> Iterator[Action]:
@@ -419,8 +424,9 @@ def _roll_back(current: Current, wanted: Desired, last: Revision, goal: Revision
     )
 
 
-def _upgrade(current: Current, wanted: Desired, basis: Revision, number: int) -> Iterator[Action]:
-    """basis: the revision that Helm compares the new one with; number: the newest one by then."""
+def _upgrade(current: Current, wanted: Desired, basis: Revision, number: int, first: bool) -> Iterator[Action]:
+    """basis: the revision that Helm compares the new one with; number: the newest one by then; first: as Upgrade's."""
+    _refuse_owner(current, wanted)
     contents = basis.contents
     paths = differing(contents.values, wanted.values)
     if contents.owns_namespace(wanted.namespace):
@@ -433,7 +439,7 @@ def _upgrade(current: Current, wanted: Desired, basis: Revision, number: int) ->
     if not changes:
         changes = ["once more, as its last change failed"]
     yield Upgrade(
-        " ".join([f"upgrade {wanted.title}", *changes]),
+        " ".join([f"upgrade {wanted.title}", *changes]) + _TAKING_OVER * bool(current.owner),
         _target(wanted),
         _summary(basis, paths),
         {
@@ -443,6 +449,7 @@ def _upgrade(current: Current, wanted: Desired, basis: Revision, number: int) ->
         },
         wanted,
         number,
+        first=first,
     )
 
 
@@ -456,16 +463,6 @@ def _keep_namespace(current: Current, wanted: Desired, number: int) -> Iterator[
             wanted,
             number,
         )
-
-
-def _goal(current: Current, last: Revision) -> Revision | None:
-    """The revision whose manifest ought to be there, whatever was begun since; None where there is none.
-
-    A killed uninstall is undone. Before an install there was nothing, even where there is the history of a release.
-    """
-    if last.status == record.UNINSTALLING:
-        return last
-    return None if last.status == record.PENDING_INSTALL else record.good(current.history)
 
 
 def _basis(current: Current, last: Revision) -> Revision:
@@ -485,16 +482,9 @@ def _same_chart(chart: Facts, contents: Contents) -> bool:
 
 
 def _refuse_owner(current: Current, wanted: Desired) -> None:
-    deployment = f"Deployment {wanted.namespace}/{wanted.name}"
-    if current.owner:
-        raise Refused(
-            f"{deployment} belongs to Helm release {current.owner}: name that release, or uninstall it first."
-        )
-    if current.owner == "" and not wanted.adopt:
-        raise Refused(
-            f"{deployment} is there and belongs to no Helm release, so kubectl or something else made it:"
-            " set adopt to take it and its like over, or delete them."
-        )
+    refusal = current.owner.refusal(wanted.adopt) if current.owner else ""
+    if refusal:
+        raise Refused(refusal)
 
 
 def _waiting(last: Revision, current: Current, wanted: Desired) -> dict[str, Any]:
@@ -509,12 +499,9 @@ def _check_helm(helm: Helm, current: Current, wanted: Desired) -> None:
     """Refuse, in check mode too, what the helm program here cannot do. It is started only when there is work for it."""
     if any(isinstance(step, Step) and step.helm for step in plan(current, wanted)):
         version = helm.check_version()
-        if current.owner == "" and version < TAKES_OWNERSHIP:
-            raise Refused(
-                f"Taking over what no Helm release owns needs Helm {'.'.join(map(str, TAKES_OWNERSHIP))} or newer, but"
-                f" Helm here is {'.'.join(map(str, version))}: upgrade it, or delete {wanted.namespace}/{wanted.name}"
-                " and what was made with it."
-            )
+        refusal = current.owner.helm_refusal(version) if current.owner else ""
+        if refusal:
+            raise Refused(refusal)
 
 
 def _chart(wanted: Desired) -> Facts:
@@ -539,7 +526,7 @@ def _namespace(cluster: Kubernetes, wanted: Desired) -> Namespace | None:
         return None
     annotations = found["metadata"].get("annotations") or {}
     return Namespace(
-        deleting=bool(found["metadata"].get("deletionTimestamp")),
+        leaving=leaving(found),
         kept=annotations.get(record.KEEP_ANNOTATION) == "keep",
     )
 
@@ -552,18 +539,6 @@ def _missing(cluster: Kubernetes, wanted: Desired, contents: Contents) -> tuple[
     }
     found = gather(**{name: lambda path=path: cluster.get(path) for name, path in paths.items()}) if paths else {}
     return tuple(item for item in known if found[str(item)] is None)
-
-
-def _owner(cluster: Kubernetes, wanted: Desired) -> str | None:
-    """See Current.owner."""
-    found = cluster.get(path_of("apps/v1", "Deployment", wanted.name, wanted.namespace))
-    if found is None:
-        return None
-    annotations = found["metadata"].get("annotations") or {}
-    name, namespace = annotations.get(record.OWNER_NAME) or "", annotations.get(record.OWNER_NAMESPACE) or ""
-    if (name, namespace) == (wanted.name, wanted.namespace):
-        return None
-    return f"{namespace}/{name}" if name else ""
 
 
 def _outwait(cluster: Kubernetes, wanted: Desired, unfinished: Revision, patience: float) -> None:

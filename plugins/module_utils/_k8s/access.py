@@ -15,7 +15,7 @@ from .._aws.eks import wrong_cluster
 from .._aws.gateway import Aws, EksCluster
 from .._engine import Refused, gather
 from . import kops
-from .gateway import Kubernetes, by_kubeconfig, by_token
+from .gateway import Kubernetes, Object, by_kubeconfig, by_token
 
 Parameters = Mapping[str, Any]
 
@@ -120,6 +120,14 @@ def other_cluster(kubernetes: Kubernetes, eks: EksCluster) -> str:
         f"The kubeconfig or host points to {kubernetes.host}, but EKS says that cluster {eks.name} is at {eks.endpoint}"
         f"{differing}: give the kubeconfig and context of this cluster, or leave them out."
     )
+
+
+def leaving(namespace: Object | None) -> str:
+    """Why nothing can be made in a Namespace, or an empty text."""
+    metadata = (namespace or {}).get("metadata") or {}
+    if not metadata.get("deletionTimestamp"):
+        return ""
+    return f"Namespace {metadata['name']} is being deleted: wait until it is gone, then run again."
 
 
 def _read(path: str | None) -> str:

@@ -128,6 +128,16 @@ def test_phase_2_takes_credentials_and_the_cluster_controller(castai: CastAi, aw
     assert seen(controller=True) == ("ready", True, True)
 
 
+def test_reads_may_lag_behind_the_hand_over(castai: CastAi, aws: Aws) -> None:
+    one = f"{PREFIX}/{registered(castai)}"
+    key_id, secret = aws.add_user(HOME, "castai", ADMINISTRATOR)
+    before = call(castai, "GET", one)[1]
+    castai.control("stale", reads=2)
+    document = json.dumps({"accessKeyId": key_id, "secretAccessKey": secret})
+    after = call(castai, "POST", one, {"credentials": document})[1]
+    assert [call(castai, "GET", one)[1] for _time in range(3)] == [before, before, after]
+
+
 ROLE = f"arn:aws:iam::{HOME}:role/"
 
 

@@ -16,6 +16,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._names import (
     helm_release_problem,
     kops_cluster_problem,
     namespace_problem,
+    secret_problem,
 )
 
 Problem = Callable[[str], "str | None"]
@@ -40,6 +41,18 @@ def is_label(name: str, limit: int) -> bool:
 @example(name="a" * 64)
 def test_labels(problem: Problem, limit: int, name: str) -> None:
     assert (problem(name) is None) is is_label(name, limit)
+
+
+@settings(deadline=None)
+@given(name=NEAR | st.from_regex(r"[a-z0-9]([-a-z0-9]{0,9}[a-z0-9])?(\.[-a-z0-9]{1,9}){0,30}", fullmatch=True))
+@example(name="")
+@example(name="a\n")
+@example(name="a" * 253)
+@example(name="a" * 254)
+@example(name="Castai_Creds")
+def test_secret_names(name: str) -> None:
+    right = len(name) <= 253 and all(is_label(part, 253) for part in name.split("."))
+    assert (secret_problem(name) is None) is right
 
 
 @settings(deadline=None)

@@ -84,6 +84,7 @@ def test_what_is_not_given_is_empty() -> None:
 
 
 BAD_OPTIONS = {
+    "credentials_secret": ("Castai_Creds", "Secret name 'Castai_Creds' may have only lower-case letters"),
     "name": ("sh op", "EKS cluster name 'sh op' may have only"),
     "namespace": ("castai_agent", "namespace name 'castai_agent' may have only"),
     "region": (None, "region is not set"),
@@ -179,6 +180,12 @@ def test_the_actions_carry_what_they_write_and_no_secret() -> None:
     assert store.after == {"API_KEY": f"the token of cluster {UNKNOWN}"}
 
 
+def test_castai_is_given_the_organisation_with_the_registration() -> None:
+    register, *_others = plan(Current(EKS, None), desired(organization_id="org"))
+    assert isinstance(register, Register)
+    assert register.block == {"eks": FACTS, "organizationId": "org"}
+
+
 def test_a_key_that_is_replaced_is_replaced_only_as_it_was_read() -> None:
     (store,) = plan(replace(CONNECTED, token_usable=False), desired())
     assert isinstance(store, StoreToken)
@@ -208,6 +215,11 @@ REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
         {},
         "It is another cluster.",
     ),
+    "namespace that goes": (
+        replace(CONNECTED, leaving="It is being deleted."),
+        {},
+        "It is being deleted.",
+    ),
     "id of no cluster": (
         replace(CONNECTED, record=None),
         {"cluster_id": ID},
@@ -235,6 +247,14 @@ REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
         (
             "CAST AI's cluster other name is shop2 of account 111122223333 in eu-central-1,"
             " not shop of account 111122223333 in eu-central-1: correct cluster_id or name."
+        ),
+    ),
+    "of another organisation": (
+        CONNECTED,
+        {"organization_id": "another-org"},
+        (
+            "The API key is of organisation org, not another-org: use a key of the organisation that the cluster is to"
+            " belong to."
         ),
     ),
     "being disconnected": (
@@ -289,13 +309,17 @@ def test_the_view_of_a_connected_and_of_a_fresh_cluster() -> None:
 def test_what_counts_as_reached(status: str, agent: str) -> None:
     record = replace(RECORD, status=status, agent_status=agent)
     assert reached(record, "agent_online") is (agent == "online")
-    assert reached(record, "ready") is (agent == "online" and status == "ready")
+    ready = agent == "online" and status == "ready"
+    assert (reached(record, "ready"), reached(record, "onboarded")) == (ready, False)
+    handed_over = replace(record, credentials_id="c")
+    assert reached(handed_over, "onboarded") is ready
+    assert reached(replace(handed_over, phase2=False), "onboarded") is False
 
 
 # Waiting
 
 
-def answer(status: str, agent: str, **more: str) -> Any:
+def answer(status: str, agent: str, **more: Any) -> Any:
     return reply(200, {"id": ID, "status": status, "agentStatus": agent, **more})
 
 
@@ -326,6 +350,14 @@ def test_it_waits_and_tells_what_it_sees(wire: Wire) -> None:
     ]
 
 
+def test_what_was_there_before_the_hand_over_is_not_taken_for_its_end(wire: Wire) -> None:
+    before, after = answer("ready", "online", isPhase2=False), {"credentialsId": "c", "isPhase2": True}
+    wire.script.play(before, before, answer("connecting", "online", **after), answer("ready", "online", **after))
+    record, shown = wait(wire, RECORD, wait_for="onboarded")
+    assert record is not None
+    assert (record.status, record.credentials_id, len(shown)) == ("ready", "c", 4)
+
+
 def test_it_waits_no_longer_than_it_may(wire: Wire) -> None:
     wire.script.play(answer("ready", "non-responding"))
     with pytest.raises(CallFailed) as caught:
@@ -340,6 +372,8 @@ def test_a_cluster_that_castai_gave_up_is_not_waited_for(wire: Wire) -> None:
     wire.script.play(answer("failed", "online", reconcileError="no access"))
     with pytest.raises(CallFailed, match=f"CAST AI gave cluster {ID} up: no access"):
         wait(wire, SILENT, wait_for="ready")
+    with pytest.raises(CallFailed, match="up: no access"):
+        wait(wire, SILENT, wait_for="onboarded")
     assert wait(wire, SILENT, wait_for="agent_online")[0] is not None
 
 
@@ -360,4 +394,4 @@ def test_a_cluster_that_castai_gave_up_is_not_waited_for(wire: Wire) -> None:
     ],
 )
 def test_the_key_of_a_secret_is_empty_whatever_is_wrong_with_it(secret: Any, key: str) -> None:
-    assert cluster._key_of(secret) == key
+    assert cluster.key_of(secret) == key

@@ -37,6 +37,7 @@ PARAMETERS: dict[str, Any] = {
     "cluster_id": ID,
     "organization_id": "org",
     "namespace": "castai-agent",
+    "credentials_secret": "castai-credentials",
     "releases": [{"name": "castai-agent", "chart_ref": "castai-agent"}],
 }
 EKS = EksCluster(
@@ -77,6 +78,9 @@ CASES = {
     ),
     "namespace": Case(
         f"namespace name '{'n' * 64}' has 64 characters, at most 63 are allowed.", {"namespace": "n" * 64}
+    ),
+    "credentials_secret": Case(
+        f"Secret name '{'s' * 254}' has 254 characters, at most 253 are allowed.", {"credentials_secret": "s" * 254}
     ),
     "region": Case(
         "region is not set: give the AWS region of the cluster, by the option region or by AWS_REGION.",
@@ -135,6 +139,7 @@ CASES = {
         {},
         {"version": (1, 20)},
     ),
+    "namespace that goes": Case("It is being deleted.", {}, {"leaving": "It is being deleted."}),
     "permissions": Case(
         "These Kubernetes permissions are missing in namespace castai-agent or cluster-wide: create secrets, escalate"
         " clusterroles.rbac.authorization.k8s.io. Grant them to the user or role that this runs as, or use a cluster"
@@ -144,6 +149,7 @@ CASES = {
     ),
     "access reviews": Case("Reviews are off.", {}, {"missing": Problem("Reviews are off.")}),
     "Helm": Case("Helm is missing.", {}, {"helm": ("Helm is missing.",)}),
+    "objects of another release": Case("They are another's.", {}, {"taken": ("They are another's.",)}),
 }
 
 
@@ -163,6 +169,13 @@ ONBOARDING_CASES = {
         " first, or look at the pods of the agent.",
         {},
         {"records": (replace(RECORD, agent_status="non-responding"),)},
+    ),
+    "token elsewhere": Case(
+        "Secret castai-agent/key with the cluster's token is not there, or has no API_KEY, as where something else"
+        " connected the cluster; without it no component starts: run playbook castai.onboarding.connect (connect.yml)"
+        " first, or name another Secret by credentials_secret.",
+        {},
+        {"tokenless": "castai-agent/key"},
     ),
     "no node of its own": Case(
         "All nodes of the cluster are of Auto Mode and Fargate: CAST AI's components need Linux nodes on EC2 that it"
@@ -224,7 +237,7 @@ def test_all_that_stands_in_the_way_of_onboarding_is_told_at_once() -> None:
     assert findings(*cases, onboard=ONBOARD) == [case.sentence for case in cases]
 
 
-@pytest.mark.parametrize("name", ["not connected", "agent silent"])
+@pytest.mark.parametrize("name", ["not connected", "agent silent", "token elsewhere"])
 def test_a_run_that_connects_first_need_not_be_connected_yet(name: str) -> None:
     case = ONBOARDING_CASES[name]
     assert findings(case, onboard={**ONBOARD, "connecting": True}) == []
@@ -234,11 +247,28 @@ def test_a_run_that_connects_first_need_not_be_connected_yet(name: str) -> None:
 
 def test_what_could_not_be_found_out_is_no_finding_but_told() -> None:
     wanted = preflight.desired({**PARAMETERS, "onboard": ONBOARD})
-    unread = replace(GOOD, nodes=Problem("No nodes for you."), rights=Rights("", not_checked=("Nobody may simulate.",)))
+    unread = replace(
+        GOOD,
+        taken=Problem("Whose?"),
+        nodes=Problem("No nodes for you."),
+        rights=Rights("", not_checked=("Nobody may simulate.",)),
+    )
     assert list(findings_of(unread, wanted)) == []
-    assert view(unread, wanted, {})["not_checked"] == ["Kinds of nodes: No nodes for you.", "Nobody may simulate."]
+    assert view(unread, wanted, {})["not_checked"] == [
+        "Whose the objects of releases are: Whose?",
+        "Kinds of nodes: No nodes for you.",
+        "Nobody may simulate.",
+    ]
     unasked = replace(GOOD, rights=Problem("STS is away."))
     assert view(unasked, wanted, {})["not_checked"] == ["AWS permissions: STS is away."]
+
+
+def test_an_organisation_without_clusters_cannot_be_told() -> None:
+    fresh = replace(GOOD, records=())
+    wanted = preflight.desired({**PARAMETERS, "cluster_id": None})
+    (sentence,) = view(fresh, wanted, {})["not_checked"]
+    assert sentence.startswith("Organisation of the API key: only its clusters tell, and there are none yet.")
+    assert view(fresh, replace(wanted, organization_id=""), {})["not_checked"] == []
 
 
 def test_what_stands_in_the_way_of_some_runs_only_is_a_warning() -> None:
@@ -321,9 +351,9 @@ def test_an_id_that_only_a_run_will_know_is_none() -> None:
 
 
 def test_charts_are_what_the_releases_name() -> None:
-    release = {"name": "a", "chart_ref": "b", "chart_repo_url": "https://c", "chart_version": "1.2.3"}
+    release = {"name": "a", "chart_ref": "b", "chart_repo_url": "https://c", "chart_version": "1.2.3", "adopt": True}
     wanted = preflight.desired({**PARAMETERS, "releases": [release, {"name": "d", "chart_ref": "e"}]})
-    assert wanted.charts == (Chart("a", "b", "https://c", "1.2.3"), Chart("d", "e", "", ""))
+    assert wanted.charts == (Chart("a", "b", "https://c", "1.2.3", adopt=True), Chart("d", "e", "", ""))
 
 
 def test_options_that_no_gateway_takes_are_findings_beside_the_others(tmp_path: Any) -> None:

@@ -189,7 +189,7 @@ def test_helms_cache_is_the_users_only_for_a_repository_of_the_users(fake: Fake,
             CallFailed,
             (
                 "Helm said: x: invalid ownership metadata; y. Objects of the same name are there already:"
-                " set adopt to take them over, or delete them."
+                " delete them, or, for an install, set adopt to take them over."
             ),
         ),
         (f"Error: bad value CANARY-value with {TOKEN}", CallFailed, "Helm said: bad value ******** with ********."),

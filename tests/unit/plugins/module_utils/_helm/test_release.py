@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Refused
 from ansible_collections.castai.onboarding.plugins.module_utils._helm import record, release
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.gateway import Chart, Facts
+from ansible_collections.castai.onboarding.plugins.module_utils._helm.owner import Owner
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.record import Reference, Revision
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.release import (
     Current,
@@ -37,6 +38,8 @@ VERSION, OLDER, NEWEST = "0.2.0", "0.1.0", "0.9.0"
 PLAIN: Mapping[str, Any] = MappingProxyType({"replicas": 2})
 WITH_NAMESPACE: dict[str, Any] = {"replicas": 2, "createNamespace": True}
 DEPLOYMENT = Reference("apps/v1", "Deployment", "", NAME)
+NOBODY = Owner(f"Deployment {NAMESPACE}/{NAME}")
+OTHERS = Owner(f"ClusterRole {NAME}", "other/umbrella")
 STATUSES = (
     "deployed",
     "failed",
@@ -239,7 +242,7 @@ ABSENT = wanted(present=False)
             [(DisownNamespace, 1), (Uninstall, 1)],
             id="uninstall without the namespace",
         ),
-        pytest.param(current(owner=""), wanted(adopt=True), [(Upgrade, 0)], id="take over"),
+        pytest.param(current(owner=NOBODY), wanted(adopt=True), [(Upgrade, 0)], id="take over"),
     ],
 )
 def test_plan(state: Current, desired: Desired, expected: list[tuple[Any, ...]]) -> None:
@@ -249,11 +252,18 @@ def test_plan(state: Current, desired: Desired, expected: list[tuple[Any, ...]])
 @pytest.mark.parametrize(
     ("state", "desired", "sentence"),
     [
-        (current(owner=""), wanted(), "set adopt"),
-        (current(owner="other/umbrella"), wanted(adopt=True), "belongs to Helm release other/umbrella"),
-        (current(revision(1, "pending-install"), owner=""), wanted(), "set adopt"),
+        (current(owner=NOBODY), wanted(), "set adopt"),
+        (current(owner=OTHERS), wanted(adopt=True), "ClusterRole agent belongs to Helm release other/umbrella"),
+        (current(revision(1, "pending-install"), owner=NOBODY), wanted(), "set adopt"),
+        (current(revision(1, "failed"), owner=NOBODY), wanted(), "set adopt"),
+        (current(revision(1, "failed"), owner=OTHERS), wanted(adopt=True), "belongs to Helm release other/umbrella"),
+        (
+            current(revision(3, "superseded"), revision(4, "pending-install"), owner=OTHERS),
+            wanted(adopt=True),
+            "belongs to Helm release other/umbrella",
+        ),
         (current(namespace=None), wanted(create_namespace=False), "Namespace castai-agent does not exist"),
-        (current(namespace=Namespace(deleting=True)), wanted(), "is being deleted"),
+        (current(namespace=Namespace(leaving="It is being deleted.")), wanted(), "It is being deleted."),
         (current(revision(1, "pending-upgrade")), wanted(recover=False), "set pending to recover"),
         (current(revision(1, "uninstalling")), wanted(recover=False, present=False), "set pending to recover"),
     ],
@@ -261,6 +271,37 @@ def test_plan(state: Current, desired: Desired, expected: list[tuple[Any, ...]])
 def test_refused(state: Current, desired: Desired, sentence: str) -> None:
     with pytest.raises(Refused, match=sentence):
         list(release.plan(state, desired))
+
+
+@pytest.mark.parametrize(
+    ("state", "desired", "takes"),
+    [
+        pytest.param(current(owner=NOBODY), wanted(adopt=True), True, id="install"),
+        pytest.param(current(revision(1, "failed")), wanted(adopt=True), True, id="failed install"),
+        pytest.param(current(revision(1, "pending-install")), wanted(adopt=True), True, id="killed install"),
+        pytest.param(
+            current(revision(3, "superseded"), revision(4, "pending-install")),
+            wanted(adopt=True),
+            True,
+            id="killed install over the history of an uninstalled release",
+        ),
+        pytest.param(current(revision(1, "deployed")), wanted(adopt=True, values={"replicas": 3}), False, id="upgrade"),
+        pytest.param(
+            current(revision(1, "deployed"), revision(2, "failed")), wanted(adopt=True), False, id="failed upgrade"
+        ),
+        pytest.param(
+            current(revision(1, "deployed"), revision(2, "pending-upgrade", {"replicas": 3})),
+            wanted(adopt=True, values={"replicas": 3}),
+            False,
+            id="killed upgrade",
+        ),
+    ],
+)
+def test_only_where_nothing_whole_was_there_are_objects_taken_over(
+    state: Current, desired: Desired, takes: bool
+) -> None:
+    (upgrade,) = (step for step in planned(state, desired) if isinstance(step, Upgrade))
+    assert (upgrade.first, "taking over" in upgrade.sentence) == (takes, state.owner is not None)
 
 
 @pytest.mark.parametrize(
@@ -313,6 +354,7 @@ def effect(state: Current, step: Step) -> Current:
         return replace(state, namespace=Namespace(kept=True))
     assert last is None or isinstance(step, (Upgrade, RollBack, Uninstall, Forget, DisownNamespace))
     if isinstance(step, Upgrade):
+        assert step.first or state.owner is None
         assert last is None or not last.unfinished
         basis = next((item for item in reversed(history) if item.status == "deployed"), last)
         version = state.chart.version or NEWEST
@@ -359,12 +401,13 @@ REVISIONS = st.lists(st.tuples(st.sampled_from(STATUSES), VALUES, st.sampled_fro
 def drifted(draw: st.DrawFn) -> Current:
     history = tuple(revision(number, *drawn) for number, drawn in enumerate(draw(REVISIONS), draw(st.integers(1, 3))))
     last = history[-1].status if history else ""
+    owners = [None] if record.goal(history) else [None, NOBODY]
     return current(
         *history,
         chart=Facts(draw(st.sampled_from(["agent", ""])), draw(st.sampled_from([VERSION, ""]))),
         namespace=Namespace(kept=draw(st.booleans())) if history or draw(st.booleans()) else None,
         missing=(DEPLOYMENT,) if last == "deployed" and draw(st.booleans()) else (),
-        owner=draw(st.sampled_from([None, ""])) if last in ("", "uninstalled", "pending-install") else None,
+        owner=draw(st.sampled_from(owners)),
         killed=draw(st.booleans()),
     )
 

@@ -12,7 +12,13 @@ import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import EksCluster
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Refused
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s.access import Way, given, other_cluster, reach
+from ansible_collections.castai.onboarding.plugins.module_utils._k8s.access import (
+    Way,
+    given,
+    leaving,
+    other_cluster,
+    reach,
+)
 from ansible_collections.castai.onboarding.plugins.module_utils._k8s.gateway import by_token
 from tests.support.https import reply
 from tests.unit.plugins.conftest import Wire
@@ -116,3 +122,10 @@ def test_another_cluster_is_told_by_its_certificate_authority(
         f"The kubeconfig or host points to {host}, but EKS says that cluster shop is at https://shop.eks{problem}: "
     )
     assert told.startswith(points) if problem else told == ""
+
+
+def test_a_namespace_that_is_being_deleted_is_told() -> None:
+    assert leaving(None) == leaving({"metadata": {"name": "ns"}}) == ""
+    assert leaving({"metadata": {"name": "ns", "deletionTimestamp": "2026-11-20T10:00:00Z"}}) == (
+        "Namespace ns is being deleted: wait until it is gone, then run again."
+    )
