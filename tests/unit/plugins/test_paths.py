@@ -12,10 +12,12 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible.parsing.vault import VaultLib, VaultSecret
 
 from tests.sandbox.aws import Aws
@@ -27,6 +29,29 @@ NAMESPACE = "castai.onboarding"
 API = {"castai_api_key": "{{ castai_api_key }}", "castai_api_url": "{{ castai_api_url }}"}
 MARK = "CANARY-of-nobody"
 NOBODY = "00000000-0000-4000-8000-000000000000"
+
+
+VAULT = VaultLib([("default", VaultSecret(b"open sesame"))])
+
+
+class Vaulted(str):
+    """A text that is encrypted where it stands in the playbook or the inventory."""
+
+
+class Dumper(yaml.SafeDumper):
+    """Writes what only YAML can say, and not JSON."""
+
+
+def encrypted(dumper: Dumper, text: Vaulted) -> yaml.ScalarNode:
+    return dumper.represent_scalar("!vault", VAULT.encrypt(text).decode(), style="|")
+
+
+Dumper.add_representer(Vaulted, encrypted)
+
+
+def written(place: Path, content: Any) -> Path:
+    place.write_text(yaml.dump(content, Dumper=Dumper), encoding="utf-8")
+    return place
 
 
 @dataclass(frozen=True)
@@ -63,6 +88,7 @@ SCENARIOS = {
     ),
     "the key as another option": info(name="{{ castai_api_key }}", clusters=()),
     "no such key": info("Could not list the clusters: GET https://", castai_api_key=MARK),
+    "no such key, vaulted in the task": info("Could not list the clusters: GET https://", castai_api_key=Vaulted(MARK)),
     "no key": Scenario("castai_cluster_info", {}, "missing required arguments: castai_api_key"),
     "no such option": info(
         "Unsupported parameters for (castai.onboarding.castai_cluster_info) module: color", color="red"
@@ -80,6 +106,9 @@ SCENARIOS = {
     ),
     "values that are no dictionary": release("argument 'values' is of type", values="of no use"),
     "a secret value beside a wrong option": release("value of policy must be", values={"apiKey": MARK}, policy="none"),
+    "values that are no JSON": release(
+        "value of policy must be", values={"apiKey": Vaulted(MARK), "until": date(2026, 1, 2)}, policy="none"
+    ),
 }
 REQUEST_ID = re.compile(r"request id [-0-9a-f]{36}")
 
@@ -103,7 +132,9 @@ def both_ways(tmp_path_factory: pytest.TempPathFactory) -> BothWays:
     with serve(castai.handle) as server:
         authority = folder / "ca.pem"
         authority.write_text(server.ca_pem, encoding="utf-8")
-        inventory, password = vaulted(folder, castai.full_access_key)
+        hosts = {"shop": {"castai_api_key": Vaulted(castai.full_access_key)}}
+        password = folder / "password"
+        password.write_text("open sesame", encoding="utf-8")
         tasks = [
             {
                 "name": name,
@@ -113,34 +144,23 @@ def both_ways(tmp_path_factory: pytest.TempPathFactory) -> BothWays:
             }
             for name, scenario in SCENARIOS.items()
         ]
+        plays = [
+            local_play(*tasks, castai_api_url=server.url),
+            local_play(*tasks, in_module=True, castai_api_url=server.url),
+        ]
         run = run_playbook(
             folder,
-            [
-                local_play(*tasks, castai_api_url=server.url),
-                local_play(*tasks, in_module=True, castai_api_url=server.url),
-            ],
+            written(folder / "playbook.yml", plays),
             "-vvvvv",
             "--vault-password-file",
             str(password),
-            inventory=inventory,
+            inventory=written(folder / "inventory.yml", {"all": {"hosts": hosts}}),
             environment={"SSL_CERT_FILE": str(authority), "NO_PROXY": "127.0.0.1", "ANSIBLE_PIPELINING": "1"},
         )
     assert run.status == 0, run.output[-3000:]
     results = [(task.task, task) for task in run.tasks]
     temporary = (folder / "home", folder / "tmp")
     return BothWays(dict(results[: len(tasks)]), dict(results[len(tasks) :]), run.output, temporary)
-
-
-def vaulted(folder: Path, api_key: str) -> tuple[Path, Path]:
-    """An inventory with the API key as a user keeps it, and the file with the password."""
-    password = folder / "password"
-    password.write_text("open sesame", encoding="utf-8")
-    text = VaultLib([("default", VaultSecret(b"open sesame"))]).encrypt(api_key).decode().replace("\n", "\n        ")
-    inventory = folder / "inventory.yml"
-    inventory.write_text(
-        f"all:\n  hosts:\n    shop:\n      castai_api_key: !vault |\n        {text.rstrip()}\n", encoding="utf-8"
-    )
-    return inventory, password
 
 
 def told(result: Mapping[str, Any]) -> Any:
