@@ -275,11 +275,20 @@ def _outcome(
 
 
 class _Module(AnsibleModule):
-    """Masks what the subject hides in whatever it returns, complaints about other options included."""
+    """Masks what the subject hides in the log and in whatever it returns, complaints about other options included."""
+
+    params: dict[str, Any]
 
     def __init__(self, subject: Subject[Any, Any, Any]) -> None:
         self._hidden = subject.hidden
         super().__init__(supports_check_mode=True, **subject.options)
+
+    def _log_invocation(self) -> None:
+        # The log has an option as one text, in which a value stands escaped and would not be found: mask it before.
+        params = self.params
+        self.params = remove_values(params, self.no_log_values | set(self._hidden(params)))
+        super()._log_invocation()
+        self.params = params
 
     def _return_formatted(self, kwargs: dict[str, Any]) -> None:
         self.no_log_values.update(self._hidden(self.params))

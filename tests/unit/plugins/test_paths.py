@@ -106,10 +106,18 @@ SCENARIOS = {
     ),
     "values that are no dictionary": release("argument 'values' is of type", values="of no use"),
     "a secret value beside a wrong option": release("value of policy must be", values={"apiKey": MARK}, policy="none"),
+    "a secret value of two lines": release("name: ", name="Shop", values={"apiKey": f"{MARK}\nof two lines"}),
     "values that are no JSON": release(
         "value of policy must be", values={"apiKey": Vaulted(MARK), "until": date(2026, 1, 2)}, policy="none"
     ),
 }
+JOURNAL = """\
+from pathlib import Path
+def sendv(*fields): raise NotImplementedError
+def send(**fields):
+    with Path(__file__).with_name("entries").open("a") as entries: entries.write(f"{fields}\\n")
+"""
+"""In place of python-systemd's, which modules log by where it is installed."""
 REQUEST_ID = re.compile(r"request id [-0-9a-f]{36}")
 
 
@@ -121,6 +129,7 @@ class BothWays:
     module: Mapping[str, TaskResult]
     output: str
     temporary: tuple[Path, ...]
+    log: str
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +153,10 @@ def both_ways(tmp_path_factory: pytest.TempPathFactory) -> BothWays:
             }
             for name, scenario in SCENARIOS.items()
         ]
+        systemd = folder / "python" / "systemd"
+        systemd.mkdir(parents=True)
+        for name, source in {"__init__": "", "daemon": "def booted(): return True", "journal": JOURNAL}.items():
+            (systemd / f"{name}.py").write_text(source, encoding="utf-8")
         plays = [
             local_play(*tasks, castai_api_url=server.url),
             local_play(*tasks, in_module=True, castai_api_url=server.url),
@@ -155,12 +168,18 @@ def both_ways(tmp_path_factory: pytest.TempPathFactory) -> BothWays:
             "--vault-password-file",
             str(password),
             inventory=written(folder / "inventory.yml", {"all": {"hosts": hosts}}),
-            environment={"SSL_CERT_FILE": str(authority), "NO_PROXY": "127.0.0.1", "ANSIBLE_PIPELINING": "1"},
+            environment={
+                "SSL_CERT_FILE": str(authority),
+                "NO_PROXY": "127.0.0.1",
+                "ANSIBLE_PIPELINING": "1",
+                "PYTHONPATH": str(systemd.parent),
+            },
         )
     assert run.status == 0, run.output[-3000:]
     results = [(task.task, task) for task in run.tasks]
     temporary = (folder / "home", folder / "tmp")
-    return BothWays(dict(results[: len(tasks)]), dict(results[len(tasks) :]), run.output, temporary)
+    log = (systemd / "entries").read_text(encoding="utf-8")
+    return BothWays(dict(results[: len(tasks)]), dict(results[len(tasks) :]), run.output, temporary, log)
 
 
 def told(result: Mapping[str, Any]) -> Any:
@@ -196,3 +215,9 @@ def test_no_secret_is_shown_or_left(both_ways: BothWays) -> None:
     assert [line for line in both_ways.output.splitlines() if "CANARY" in line] == []
     left = [file for folder in both_ways.temporary for file in folder.rglob("*") if file.is_file()]
     assert [file for file in left if b"CANARY" in file.read_bytes()] == []
+
+
+def test_no_secret_is_logged(both_ways: BothWays) -> None:
+    """Ansible logs how a module is called, unless its options are wrong."""
+    assert "castai_release Invoked with" in both_ways.log
+    assert [line for line in both_ways.log.splitlines() if "CANARY" in line] == []
