@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -209,6 +210,32 @@ def test_each_way_was_taken(both_ways: BothWays) -> None:
     """A module is a process of its own, which -vvvvv shows."""
     inside, module = both_ways.output.split("PLAY [all]")[1:]
     assert (inside.count("EXEC /bin/sh"), module.count("EXEC /bin/sh")) == (0, len(SCENARIOS))
+
+
+def test_another_interpreter_is_a_process_of_its_own(tmp_path: Path) -> None:
+    other = tmp_path / "python"
+    other.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n', encoding="utf-8")
+    other.chmod(0o755)
+    expected = {
+        "by the environment": ({}, True),
+        "this one": ({"vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}"}}, False),
+        "any that is found": ({"vars": {"ansible_python_interpreter": "auto_silent"}}, False),
+        "of whom it is delegated to": ({"delegate_to": "till"}, False),
+    }
+    tasks = [
+        {"name": name, f"{NAMESPACE}.castai_cluster_info": {}, "ignore_errors": True, **keywords}
+        for name, (keywords, _own) in expected.items()
+    ]
+    till = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    run = run_playbook(
+        tmp_path,
+        [{"hosts": "shop", "connection": "local", "gather_facts": False, "tasks": tasks}],
+        "-vvv",
+        inventory={"all": {"hosts": {"shop": {}, "till": till}}},
+        environment={"ANSIBLE_PYTHON_INTERPRETER": str(other)},
+    )
+    shown = {text.partition("]")[0]: "EXEC /bin/sh" in text for text in run.output.split("TASK [")[1:]}
+    assert shown == {name: own for name, (_keywords, own) in expected.items()}
 
 
 def test_no_secret_is_shown_or_left(both_ways: BothWays) -> None:
