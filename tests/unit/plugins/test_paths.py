@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every scenario inside the controller and as a module of its own: equal results, errors and masking.
 
-Against the local world's CAST AI alone. Scenarios that need a cluster are compared on the whole world.
+Against the local world's CAST AI alone, so none that writes: those are compared on the whole world, in
+tests/world/test_secrets.py.
 """
 
 from __future__ import annotations
