@@ -26,8 +26,8 @@ attributes:
     membership:
       - castai.onboarding.all
 notes:
-  - Runs inside the Ansible controller, without starting a process, when the connection is V(local) and the task sets no
-    C(become), C(async), C(environment) or other interpreter. Results are the same on both ways.
+  - Runs inside the Ansible controller, without starting a process, when the connection is V(local), the task sets no
+    C(become), C(async) or C(environment), and no other interpreter is set for it. Results are the same on both ways.
 """
 
     INFO = r"""

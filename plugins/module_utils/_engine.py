@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Callable, Generic, Protocol, TypeVar
 
 from ansible.module_utils.basic import AnsibleModule
@@ -274,11 +275,20 @@ def _outcome(
 
 
 class _Module(AnsibleModule):
-    """Masks what the subject hides in whatever it returns, complaints about other options included."""
+    """Masks what the subject hides in the log and in whatever it returns, complaints about other options included."""
+
+    params: dict[str, Any]
 
     def __init__(self, subject: Subject[Any, Any, Any]) -> None:
         self._hidden = subject.hidden
         super().__init__(supports_check_mode=True, **subject.options)
+
+    def _log_invocation(self) -> None:
+        # The log has an option as one text, in which a value stands escaped and would not be found: mask it before.
+        params = self.params
+        self.params = remove_values(params, self.no_log_values | set(self._hidden(params)))
+        super()._log_invocation()
+        self.params = params
 
     def _return_formatted(self, kwargs: dict[str, Any]) -> None:
         self.no_log_values.update(self._hidden(self.params))
@@ -300,7 +310,7 @@ def run_task(subject: Subject[Any, Any, Any], task: Any, arguments: Mapping[str,
     task: Ansible's Task (its action, check_mode and diff are read); arguments: the task's templated arguments.
     """
     options = dict(subject.options)
-    validation = ArgumentSpecValidator(options.pop("argument_spec"), **options).validate(dict(arguments))
+    validation = ArgumentSpecValidator(options.pop("argument_spec"), **options).validate(_as_text(arguments))
     params = validation.validated_parameters
     if validation.error_messages:
         unsupported = isinstance(validation.errors[0], UnsupportedError)
@@ -314,3 +324,17 @@ def run_task(subject: Subject[Any, Any, Any], task: Any, arguments: Mapping[str,
     result["invocation"] = {"module_args": params}
     masked: dict[str, Any] = remove_values(result, validation._no_log_values | set(subject.hidden(params)))
     return masked
+
+
+def _as_text(value: Any) -> Any:
+    """A value as a module's JSON has it: dates and what `!vault` holds are texts.
+
+    ansible-core before 2.19 leaves `!vault` encrypted in a task's arguments until it makes that JSON.
+    """
+    if isinstance(value, Mapping):
+        return {key: _as_text(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_text(item) for item in value]
+    if isinstance(value, date):
+        return value.isoformat()
+    return str(value) if getattr(value, "__ENCRYPTED__", False) else value

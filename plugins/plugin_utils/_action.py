@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 from typing import Any, ClassVar
 
+from ansible import constants
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -53,9 +54,11 @@ class ReconcileAction(ActionBase):
         )
 
     def _other_interpreter(self, variables: dict[str, Any]) -> bool:
-        delegated = (variables.get("ansible_delegated_vars") or {}).get(self._task.delegate_to or "") or {}
-        wanted = delegated.get("ansible_python_interpreter") or variables.get("ansible_python_interpreter")
-        return bool(wanted) and self._templar.template(wanted) != sys.executable
+        """By what Ansible itself goes: the variable, ANSIBLE_PYTHON_INTERPRETER or ansible.cfg."""
+        host = self._task.delegate_to
+        known = variables["ansible_delegated_vars"][host] if host else variables
+        wanted = self._templar.template(constants.config.get_config_value("INTERPRETER_PYTHON", variables=known))
+        return bool(wanted) and not wanted.startswith("auto") and wanted != sys.executable
 
 
 def _shown_for(variables: dict[str, Any]) -> Report:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from . import processes
 from .locks import locked
 from .spec import cache_folder
 
@@ -85,7 +86,7 @@ def _build_into(folder: Path, progress: Progress) -> None:
     packages = len(_go(go, "list", "-deps", *_PACKAGES).splitlines())
     command = [go, "build", "-v", "-trimpath", "-ldflags", _stamps(versions), "-o", f"{folder}/", *_PACKAGES]
     log = folder / "build.log"
-    with log.open("w") as output, subprocess.Popen(command, cwd=SOURCE, stderr=output) as process:
+    with log.open("w") as output, processes.start(command, cwd=SOURCE, stderr=output) as process:
         while _is_running(process, _REPORT_SECONDS):
             compiled = log.read_text().count("\n")  # the names of packages; what the Go build cache has is not named
             progress(f"{_clock(time.monotonic() - started)}  {compiled} of at most {packages} packages compiled")
@@ -125,10 +126,12 @@ def _stamps(versions: dict[str, str]) -> str:
 
 
 def _go(go: str, *arguments: str) -> str:
-    result = subprocess.run([go, *arguments], cwd=SOURCE, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise RuntimeError(f"go {' '.join(arguments)} failed:\n{result.stderr.strip()}")
-    return result.stdout.strip()
+    pipe = subprocess.PIPE
+    with processes.start([go, *arguments], cwd=SOURCE, stdout=pipe, stderr=pipe) as process:
+        output, errors = (stream.decode().strip() for stream in process.communicate())
+    if process.returncode:
+        raise RuntimeError(f"go {' '.join(arguments)} failed:\n{errors}")
+    return output
 
 
 def _clock(seconds: float) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 RUN_VARIABLE = "CASTAI_SANDBOX_RUN"
 PIDS = "pids"
@@ -28,19 +29,23 @@ if os.getppid() == int(sys.argv[1]):
 """
 
 
-def launch(command: Sequence[str], folder: Path, log: Path) -> subprocess.Popen[bytes]:
-    """Start a child that dies with this process. Its environment is bare: nothing of the caller's, no proxy."""
+def start(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+    """Start a child that dies with this process. options: Popen's."""
     wrapped = [sys.executable, "-ISc", _LAUNCHER, str(os.getpid()), *command]
+    return _SPAWNER.submit(subprocess.Popen, wrapped, **options).result()
+
+
+def launch(command: Sequence[str], folder: Path, log: Path) -> subprocess.Popen[bytes]:
+    """Start a process of the folder's world. Its environment is bare: nothing of the caller's, no proxy."""
     with log.open("ab") as output:
-        process = _SPAWNER.submit(
-            subprocess.Popen,
-            wrapped,
+        process = start(
+            command,
             env={"PATH": os.defpath, "HOME": str(folder), "GOGC": "400"},
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-        ).result()
+        )
     record(folder, process.pid)
     return process
 

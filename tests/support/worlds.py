@@ -18,17 +18,22 @@ from tests.sandbox.spec import world_folder
 from tests.support.playbook import PYTHON, SYSTEM_PATH
 
 
+def clear_left(purpose: str) -> None:
+    """Take down the worlds PURPOSE-PID and PURPOSE-PID-MORE of processes that are no more."""
+    for folder in world_folder(purpose).parent.glob(f"{purpose}-*/"):
+        pid = folder.name.split("-")[1]
+        if pid.isdigit() and not Path("/proc", pid).exists():
+            World(folder.name).down()
+
+
 @contextmanager
 def own_world(purpose: str) -> Iterator[World]:
     """A world, not yet up, that is taken down at the end, also after Ctrl-C or TERM.
 
     What a killed process left of a world of the same purpose is taken down first.
     """
+    clear_left(purpose)
     world = World(f"{purpose}-{os.getpid()}")
-    for folder in world_folder(purpose).parent.glob(f"{purpose}-*/"):
-        pid = folder.name.removeprefix(f"{purpose}-")
-        if pid.isdigit() and not Path("/proc", pid).exists():
-            World(folder.name).down()
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         yield world

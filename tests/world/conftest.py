@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.sandbox.client import World
+from tests.support.worlds import clear_left
 
 from .connecting import Operator
 
@@ -21,6 +22,13 @@ CLUSTERS = (
     "other:eks:account=444455556666:region=us-east-1:mode=API",
     "old:eks:version=1.20:nodes=0",
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_left() -> None:
+    """Worlds of the tests that were killed, `Slot`'s and test_sandbox's."""
+    for purpose in ("test", "sandbox"):
+        clear_left(purpose)
 
 
 class Slot:

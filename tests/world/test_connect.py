@@ -50,7 +50,7 @@ def test_the_plan_is_what_the_run_does_and_five_runs_mint_one_token(world: World
     mark, helm = world.mark(), len(operator.helm_starts())
     again = changed_nothing(operator.connect(hosts=hosts))
     assert again.actions() == changed_nothing(operator.connect("--check", hosts=hosts)).actions() == []
-    for _time in range(2):
+    for _time in range(3):
         changed_nothing(operator.connect(hosts=hosts))
     assert writes(world, mark) == []
     assert len(operator.helm_starts()) == helm

@@ -3,45 +3,83 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """No key or token is in any output, file left behind, process's arguments or environment, release record or log.
 
-All secrets of the world have a text in common; the runs get theirs from one file, so that it must be nowhere else.
+All secrets of the world have a text in common; the runs get theirs from one file, so that it must be nowhere else. The
+same runs show that a task gives the same inside the controller and as a module, where it writes too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Sequence
+from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.sandbox.client import World
+from tests.support.playbook import Run
 
 from .careful import Careful, holds_secret, nowhere_in
-from .connecting import PLAYBOOK, ROLE_IN_MODULES, Operator, succeeded
+from .connecting import PLAYBOOK, ROLE_IN_MODULES, Operator, changed_nothing, succeeded
 
 HOSTS = ("prod", "other")
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def fails(operation: str, resource: str, status: int, code: str) -> dict[str, Any]:
     return {"operation": operation, "resource": resource, "fail": {"status": status, "code": code}}
 
 
-@pytest.mark.parametrize("playbook", [PLAYBOOK, ROLE_IN_MODULES], ids=["in the controller", "as modules"])
-def test_no_secret_is_anywhere_but_in_its_secret(
-    world: World, operator: Operator, playbook: str | Sequence[Mapping[str, Any]]
-) -> None:
-    careful = Careful(operator, HOSTS, playbook)
+def story(world: World, careful: Careful) -> list[Run]:
+    """Plans, one of which is refused; runs that fail after writes; what they left to do; a rerun; a new token."""
     world.fault(fails("eks:DescribeCluster", "prod", 403, "AccessDeniedException"))
-    assert careful.run("--check").failures.keys() == {"prod"}
+    plan = careful.run("--check")
+    assert plan.failures.keys() == {"prod"}
     world.fault(
         fails("create secrets", "prod/castai-agent/castai-credentials", 403, "Forbidden"),
         fails("create deployments", "other/.*", 403, "Forbidden"),
     )
-    assert careful.run().failures.keys() == {"prod", "other"}
+    stopped = careful.run()
+    assert stopped.failures.keys() == {"prod", "other"}
+    assert len(stopped.of("castai_cluster", "prod")[-1]["applied"]) == 2
     world.fault()
     run = succeeded(careful.run())
+    again = changed_nothing(careful.run())
     world.control("castai", "revoke_token", cluster_id=run.of("castai_cluster", "prod")[-1]["cluster_id"])
-    succeeded(careful.run())
-    nowhere_in(world)
+    mended = succeeded(careful.run())
+    return [plan, stopped, run, again, mended]
+
+
+def results(runs: Sequence[Run]) -> list[Any]:
+    """What each task of ours gave, but for Ansible's own marks, what a wait happened to see, times and names of ids."""
+    told = [
+        [
+            (task.host, task.task, task.outcome, {key: task.result[key] for key in task.result if is_ours(key)})
+            for task in sorted(run.tasks, key=attrgetter("host"))
+            if task.action.startswith("castai.onboarding.")
+        ]
+        for run in runs
+    ]
+    names: dict[str, str] = {}
+    text = TIME.sub("<time>", json.dumps(told, sort_keys=True))
+    found: list[Any] = json.loads(ID.sub(lambda match: names.setdefault(match[0], f"<id {len(names)}>"), text))
+    return found
+
+
+def is_ours(key: str) -> bool:
+    return not key.startswith("_ansible") and key not in ("exception", "progress")
+
+
+def test_no_secret_is_anywhere_but_in_its_secret_and_both_ways_tell_the_same(world: World, tmp_path: Path) -> None:
+    told = []
+    for way, playbook in {"inside": PLAYBOOK, "modules": ROLE_IN_MODULES}.items():
+        world.reset()
+        runs = story(world, Careful(Operator(world, tmp_path / way), HOSTS, playbook))
+        nowhere_in(world)
+        told.append(results(runs))
+    for inside, module in zip(*told, strict=True):
+        assert inside == module
 
 
 def test_helm_gets_no_exported_secret(operator: Operator) -> None:

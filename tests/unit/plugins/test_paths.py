@@ -3,19 +3,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every scenario inside the controller and as a module of its own: equal results, errors and masking.
 
-Against the local world's CAST AI alone. Scenarios that need a cluster are compared on the whole world.
+Against the local world's CAST AI alone, so none that writes: those are compared on the whole world, in
+tests/world/test_secrets.py.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible.parsing.vault import VaultLib, VaultSecret
 
 from tests.sandbox.aws import Aws
@@ -27,6 +31,29 @@ NAMESPACE = "castai.onboarding"
 API = {"castai_api_key": "{{ castai_api_key }}", "castai_api_url": "{{ castai_api_url }}"}
 MARK = "CANARY-of-nobody"
 NOBODY = "00000000-0000-4000-8000-000000000000"
+
+
+VAULT = VaultLib([("default", VaultSecret(b"open sesame"))])
+
+
+class Vaulted(str):
+    """A text that is encrypted where it stands in the playbook or the inventory."""
+
+
+class Dumper(yaml.SafeDumper):
+    """Writes what only YAML can say, and not JSON."""
+
+
+def encrypted(dumper: Dumper, text: Vaulted) -> yaml.ScalarNode:
+    return dumper.represent_scalar("!vault", VAULT.encrypt(text).decode(), style="|")
+
+
+Dumper.add_representer(Vaulted, encrypted)
+
+
+def written(place: Path, content: Any) -> Path:
+    place.write_text(yaml.dump(content, Dumper=Dumper), encoding="utf-8")
+    return place
 
 
 @dataclass(frozen=True)
@@ -63,6 +90,7 @@ SCENARIOS = {
     ),
     "the key as another option": info(name="{{ castai_api_key }}", clusters=()),
     "no such key": info("Could not list the clusters: GET https://", castai_api_key=MARK),
+    "no such key, vaulted in the task": info("Could not list the clusters: GET https://", castai_api_key=Vaulted(MARK)),
     "no key": Scenario("castai_cluster_info", {}, "missing required arguments: castai_api_key"),
     "no such option": info(
         "Unsupported parameters for (castai.onboarding.castai_cluster_info) module: color", color="red"
@@ -80,7 +108,18 @@ SCENARIOS = {
     ),
     "values that are no dictionary": release("argument 'values' is of type", values="of no use"),
     "a secret value beside a wrong option": release("value of policy must be", values={"apiKey": MARK}, policy="none"),
+    "a secret value of two lines": release("name: ", name="Shop", values={"apiKey": f"{MARK}\nof two lines"}),
+    "values that are no JSON": release(
+        "value of policy must be", values={"apiKey": Vaulted(MARK), "until": date(2026, 1, 2)}, policy="none"
+    ),
 }
+JOURNAL = """\
+from pathlib import Path
+def sendv(*fields): raise NotImplementedError
+def send(**fields):
+    with Path(__file__).with_name("entries").open("a") as entries: entries.write(f"{fields}\\n")
+"""
+"""In place of python-systemd's, which modules log by where it is installed."""
 REQUEST_ID = re.compile(r"request id [-0-9a-f]{36}")
 
 
@@ -92,6 +131,7 @@ class BothWays:
     module: Mapping[str, TaskResult]
     output: str
     temporary: tuple[Path, ...]
+    log: str
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +143,9 @@ def both_ways(tmp_path_factory: pytest.TempPathFactory) -> BothWays:
     with serve(castai.handle) as server:
         authority = folder / "ca.pem"
         authority.write_text(server.ca_pem, encoding="utf-8")
-        inventory, password = vaulted(folder, castai.full_access_key)
+        hosts = {"shop": {"castai_api_key": Vaulted(castai.full_access_key)}}
+        password = folder / "password"
+        password.write_text("open sesame", encoding="utf-8")
         tasks = [
             {
                 "name": name,
@@ -113,34 +155,33 @@ def both_ways(tmp_path_factory: pytest.TempPathFactory) -> BothWays:
             }
             for name, scenario in SCENARIOS.items()
         ]
+        systemd = folder / "python" / "systemd"
+        systemd.mkdir(parents=True)
+        for name, source in {"__init__": "", "daemon": "def booted(): return True", "journal": JOURNAL}.items():
+            (systemd / f"{name}.py").write_text(source, encoding="utf-8")
+        plays = [
+            local_play(*tasks, castai_api_url=server.url),
+            local_play(*tasks, in_module=True, castai_api_url=server.url),
+        ]
         run = run_playbook(
             folder,
-            [
-                local_play(*tasks, castai_api_url=server.url),
-                local_play(*tasks, in_module=True, castai_api_url=server.url),
-            ],
+            written(folder / "playbook.yml", plays),
             "-vvvvv",
             "--vault-password-file",
             str(password),
-            inventory=inventory,
-            environment={"SSL_CERT_FILE": str(authority), "NO_PROXY": "127.0.0.1", "ANSIBLE_PIPELINING": "1"},
+            inventory=written(folder / "inventory.yml", {"all": {"hosts": hosts}}),
+            environment={
+                "SSL_CERT_FILE": str(authority),
+                "NO_PROXY": "127.0.0.1",
+                "ANSIBLE_PIPELINING": "1",
+                "PYTHONPATH": str(systemd.parent),
+            },
         )
     assert run.status == 0, run.output[-3000:]
     results = [(task.task, task) for task in run.tasks]
     temporary = (folder / "home", folder / "tmp")
-    return BothWays(dict(results[: len(tasks)]), dict(results[len(tasks) :]), run.output, temporary)
-
-
-def vaulted(folder: Path, api_key: str) -> tuple[Path, Path]:
-    """An inventory with the API key as a user keeps it, and the file with the password."""
-    password = folder / "password"
-    password.write_text("open sesame", encoding="utf-8")
-    text = VaultLib([("default", VaultSecret(b"open sesame"))]).encrypt(api_key).decode().replace("\n", "\n        ")
-    inventory = folder / "inventory.yml"
-    inventory.write_text(
-        f"all:\n  hosts:\n    shop:\n      castai_api_key: !vault |\n        {text.rstrip()}\n", encoding="utf-8"
-    )
-    return inventory, password
+    log = (systemd / "entries").read_text(encoding="utf-8")
+    return BothWays(dict(results[: len(tasks)]), dict(results[len(tasks) :]), run.output, temporary, log)
 
 
 def told(result: Mapping[str, Any]) -> Any:
@@ -172,7 +213,39 @@ def test_each_way_was_taken(both_ways: BothWays) -> None:
     assert (inside.count("EXEC /bin/sh"), module.count("EXEC /bin/sh")) == (0, len(SCENARIOS))
 
 
+def test_another_interpreter_is_a_process_of_its_own(tmp_path: Path) -> None:
+    other = tmp_path / "python"
+    other.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n', encoding="utf-8")
+    other.chmod(0o755)
+    expected = {
+        "by the environment": ({}, True),
+        "this one": ({"vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}"}}, False),
+        "any that is found": ({"vars": {"ansible_python_interpreter": "auto_silent"}}, False),
+        "of whom it is delegated to": ({"delegate_to": "till"}, False),
+    }
+    tasks = [
+        {"name": name, f"{NAMESPACE}.castai_cluster_info": {}, "ignore_errors": True, **keywords}
+        for name, (keywords, _own) in expected.items()
+    ]
+    till = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    run = run_playbook(
+        tmp_path,
+        [{"hosts": "shop", "connection": "local", "gather_facts": False, "tasks": tasks}],
+        "-vvv",
+        inventory={"all": {"hosts": {"shop": {}, "till": till}}},
+        environment={"ANSIBLE_PYTHON_INTERPRETER": str(other)},
+    )
+    shown = {text.partition("]")[0]: "EXEC /bin/sh" in text for text in run.output.split("TASK [")[1:]}
+    assert shown == {name: own for name, (_keywords, own) in expected.items()}
+
+
 def test_no_secret_is_shown_or_left(both_ways: BothWays) -> None:
     assert [line for line in both_ways.output.splitlines() if "CANARY" in line] == []
     left = [file for folder in both_ways.temporary for file in folder.rglob("*") if file.is_file()]
     assert [file for file in left if b"CANARY" in file.read_bytes()] == []
+
+
+def test_no_secret_is_logged(both_ways: BothWays) -> None:
+    """Ansible logs how a module is called, unless its options are wrong."""
+    assert "castai_release Invoked with" in both_ways.log
+    assert [line for line in both_ways.log.splitlines() if "CANARY" in line] == []

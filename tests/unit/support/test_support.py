@@ -29,12 +29,14 @@ def ended_process() -> int:
 
 
 def test_what_a_killed_process_left_is_cleared_and_the_worlds_of_others_are_not() -> None:
-    left, alive, other = (world_folder(name) for name in (f"demo-{ended_process()}", "demo-1", "demo-of-somebody"))
-    for folder in (left, alive, other):
+    ended = ended_process()
+    left = [world_folder(name) for name in (f"demo-{ended}", f"demo-{ended}-old")]
+    others = [world_folder(name) for name in ("demo-1", "demo-1-old", "demo-of-somebody", f"test-{ended}")]
+    for folder in (*left, *others):
         folder.mkdir(parents=True)
     with own_world("demo") as world:
         assert world.name == f"demo-{os.getpid()}"
-        assert [folder.exists() for folder in (left, alive, other)] == [False, True, True]
+        assert [folder for folder in (*left, *others) if folder.exists()] == others
 
 
 def test_a_world_goes_when_its_process_is_asked_to_end() -> None:

@@ -8,6 +8,7 @@ import itertools
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 import pytest
@@ -393,6 +394,25 @@ def test_a_refused_task_lists_its_reasons() -> None:
 def test_a_task_gets_defaults_types_and_aliases_as_a_module_does() -> None:
     arguments = task(Drawer(), {"things": "box=red", "fold": "no", "name": "new"})["invocation"]["module_args"]
     assert (arguments["things"], arguments["fold"], arguments["label"]) == ({"box": "red"}, False, "new")
+
+
+@dataclass(frozen=True)
+class Vaulted:
+    """Shaped like what ansible-core before 2.19 makes of `!vault`: no str, and decrypted as it is made one."""
+
+    text: str
+    __ENCRYPTED__ = True
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def test_a_task_gets_texts_for_what_is_vaulted_and_for_dates_as_a_module_does() -> None:
+    drawer = Drawer()
+    things = {"box": Vaulted("red"), "lid": [{"inside": Vaulted("blue")}], "made": date(2026, 1, 2)}
+    result = task(drawer, {"things": things, "varnish": Vaulted(SECRET)})
+    assert drawer.things == {"box": "red", "lid": [{"inside": "blue"}], "made": "2026-01-02"}
+    assert SECRET not in str(result)
 
 
 @pytest.mark.parametrize(
