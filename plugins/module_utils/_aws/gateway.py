@@ -10,6 +10,7 @@ import base64
 import contextlib
 import functools
 import json
+import re
 import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ except ImportError as error:
     MISSING = str(error)
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+OLDEST = (1, 34, 3)
+"""The first boto3, and botocore, that knows EKS's accessConfig; older ones drop it from what EKS answers."""
 
 SERVICES = ("ec2", "eks", "iam", "sts")
 
@@ -216,6 +220,11 @@ class Aws:
         if MISSING:
             raise Refused(
                 f"The Python packages boto3 and botocore are needed where this runs: {MISSING}. Install boto3."
+            )
+        if _version() < OLDEST:
+            raise Refused(
+                f"botocore is {botocore.__version__} where this runs, which does not know how EKS lets principals in:"
+                f" install boto3 {'.'.join(map(str, OLDEST))} or newer."
             )
         if not options.get("region"):
             raise Refused(
@@ -702,8 +711,14 @@ def _session(options: Mapping[str, Any]) -> Any:
         raise CallFailed(f"Could not {what}: {_reason(error)}") from error
 
 
+def _version() -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", botocore.__version__)[:3]))
+
+
 def _botocore_session(profile: str | None = None) -> Any:
     session = botocore.session.Session(profile=profile)
+    # The default before boto3 1.40 is one address for all regions, for which a token of a region is not signed.
+    session.set_config_variable("sts_regional_endpoints", "regional")
     session.register_component("data_loader", _models(session.get_config_variable("data_path")))
     return session
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import botocore
 import pytest
 from botocore.credentials import AssumeRoleCredentialFetcher, RefreshableCredentials
 from botocore.loaders import JSONFileLoader
@@ -234,6 +235,15 @@ def test_a_bundle_that_is_not_there(world: World) -> None:
         connect(aws_ca_bundle="/no/such/bundle.pem")
 
 
+@pytest.mark.parametrize("version", ["1.31.0", "1.34.2", "0.9"])
+def test_a_botocore_that_does_not_know_access_entries(
+    world: World, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    monkeypatch.setattr(botocore, "__version__", version)
+    with pytest.raises(Refused, match=rf"botocore is {version} where this runs, .* install boto3 1\.34\.3 or newer\.$"):
+        connect()
+
+
 # Tokens
 
 
@@ -262,7 +272,8 @@ def test_a_token_of_an_assumed_role_is_that_roles(world: World) -> None:
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-west-3", "cn-north-1", "us-gov-west-1"])
-def test_a_token_is_of_the_regions_own_sts(world: World, region: str) -> None:
+def test_a_token_is_of_the_regions_own_sts(world: World, region: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_STS_REGIONAL_ENDPOINTS", "legacy")
     encoded = connect(region=region).eks_token("prod").partition(".")[2]
     url = urlsplit(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode())
     assert url.hostname == f"sts.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"
