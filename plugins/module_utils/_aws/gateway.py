@@ -66,6 +66,9 @@ Source: IAM User Guide, "Changes that I make are not always immediately visible"
 VISIBLE_SECONDS = 60.0
 """How long to wait for that."""
 
+KEY_TYPES = {"aws:SecureTransport": "boolean"}
+"""Types of condition keys that are no strings."""
+
 TOKEN_PREFIX = "k8s-aws-v1."
 TOKEN_URL_SECONDS = 60
 """aws-iam-authenticator accepts a token for 15 minutes after its date, whatever the URL's own expiry of 60 s."""
@@ -256,7 +259,7 @@ class Aws:
         """source: ARN of a role or user; context: values of condition keys."""
         pages = self._client("iam").get_paginator("simulate_principal_policy")
         entries = [
-            {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
+            {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": KEY_TYPES.get(key, "string")}
             for key, value in context.items()
         ]
         answers = pages.paginate(
