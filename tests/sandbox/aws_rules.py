@@ -294,18 +294,31 @@ def _ec2(asked: Asked) -> Any:
     return ec2_backends[asked.caller.account][asked.operation.region]
 
 
-def _create_group(asked: Asked) -> None:
+def _create_group(asked: Asked) -> Then:
     vpc = asked.text("VpcId")
     if vpc and vpc not in _ec2(asked).vpcs:
         raise Refused(400, "InvalidVpcID.NotFound", f"The vpc ID '{vpc}' does not exist")
+    before = _groups(asked)
+
+    def note() -> None:
+        for group in _groups(asked) - before:
+            asked.visibility.note(group)
+
+    return note
+
+
+def _groups(asked: Asked) -> set[str]:
+    return {group.id for group in _ec2(asked).describe_security_groups()}
 
 
 def _group(asked: Asked) -> None:
-    """A group's id is well-formed and known, in EC2's words and not in moto's."""
-    for name in filter(None, [asked.text("GroupId"), *asked.operation.listed("GroupId")]):
+    """A group's id is well-formed, known and seen, in EC2's words and not in moto's."""
+    tagged = [name for name in asked.operation.listed("ResourceId") if name.startswith("sg-")]
+    for name in filter(None, [asked.text("GroupId"), *asked.operation.listed("GroupId"), *tagged]):
         if not re.fullmatch(r"sg-[0-9a-f]{8,17}", name):
             raise Refused(400, "InvalidGroupId.Malformed", f'Invalid id: "{name}" (expecting "sg-...")')
-        if _ec2(asked).get_security_group_from_id(name) is None:
+        found = _ec2(asked).get_security_group_from_id(name)
+        if found is None or asked.visibility.hides(name, asked.operation.name):
             raise Refused(400, "InvalidGroup.NotFound", f"The security group '{name}' does not exist")
 
 
@@ -362,5 +375,6 @@ RULES: Mapping[str, Callable[[Asked], Then | None]] = {
     "ec2:RevokeSecurityGroupIngress": _group,
     "ec2:RevokeSecurityGroupEgress": _group,
     "ec2:DeleteSecurityGroup": _delete_group,
+    "ec2:CreateTags": _group,
     "eks:CreateAccessEntry": _create_entry,
 }

@@ -53,6 +53,7 @@ WROTE_FIRST = frozenset(
 """Codes that mean somebody else wrote since the plan was made."""
 
 NOT_YET = {
+    "InvalidGroup.NotFound": "",
     "InvalidParameterException": "principal",
     "InvalidRequestException": "principal",
     "MalformedPolicyDocument": "principal",
@@ -60,7 +61,8 @@ NOT_YET = {
 }
 """Codes, and a word of their message, of a write that names an object made moments ago, which AWS does not show yet.
 
-Source: IAM User Guide, "Changes that I make are not always immediately visible".
+Sources: IAM User Guide, "Changes that I make are not always immediately visible"; EC2 API Reference, "Eventual
+consistency".
 """
 
 VISIBLE_SECONDS = 60.0
@@ -548,18 +550,22 @@ class Aws:
 
     @_call("tag {0} (ec2:CreateTags)")
     def tag_ec2(self, resource: str, tags: Mapping[str, str]) -> None:
-        self._client("ec2").create_tags(Resources=[resource], Tags=_tag_list(tags))
+        _until_visible(self._client("ec2").create_tags, Resources=[resource], Tags=_tag_list(tags))
 
     @_call("let all traffic out of security group {0} (ec2:AuthorizeSecurityGroupEgress)")
     def allow_egress(self, group_id: str) -> None:
-        self._client("ec2").authorize_security_group_egress(
-            GroupId=group_id, IpPermissions=[{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
+        _until_visible(
+            self._client("ec2").authorize_security_group_egress,
+            GroupId=group_id,
+            IpPermissions=[{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}],
         )
 
     @_call("let security group {0} reach itself (ec2:AuthorizeSecurityGroupIngress)")
     def allow_itself(self, group_id: str) -> None:
-        self._client("ec2").authorize_security_group_ingress(
-            GroupId=group_id, IpPermissions=[{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group_id}]}]
+        _until_visible(
+            self._client("ec2").authorize_security_group_ingress,
+            GroupId=group_id,
+            IpPermissions=[{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group_id}]}],
         )
 
     @_call("delete security group {0} (ec2:DeleteSecurityGroup)", absent=True)
