@@ -22,8 +22,9 @@ from moto.iam.models import IAMBackend, InstanceProfile, Role, User
 from moto.iam.policy_validation import IAMTrustPolicyDocumentValidator
 
 from .aws_accounts import Accounts, Caller
-from .aws_eks import INVALID_PRINCIPAL
+from .aws_eks import INVALID_PRINCIPAL, NO_ENTRY
 from .aws_limits import check_limits
+from .aws_permissions import entry_arn
 from .aws_visibility import Visibility
 from .aws_wire import AwsError, Operation, Refused
 
@@ -348,9 +349,16 @@ def _delete_group(asked: Asked) -> None:
 # EKS
 
 
-def _create_entry(asked: Asked) -> None:
+def _create_entry(asked: Asked) -> Then:
     if asked.visibility.hides(asked.text("principalArn"), asked.operation.name):
         raise Refused(400, "InvalidParameterException", INVALID_PRINCIPAL)
+    return lambda: asked.visibility.note(entry_arn(asked.operation, asked.caller))
+
+
+def _associate(asked: Asked) -> None:
+    """terraform-aws-modules/terraform-aws-eks 3024"""
+    if asked.visibility.hides(entry_arn(asked.operation, asked.caller), asked.operation.name):
+        raise Refused(404, "ResourceNotFoundException", NO_ENTRY)
 
 
 RULES: Mapping[str, Callable[[Asked], Then | None]] = {
@@ -376,5 +384,6 @@ RULES: Mapping[str, Callable[[Asked], Then | None]] = {
     "ec2:RevokeSecurityGroupEgress": _group,
     "ec2:DeleteSecurityGroup": _delete_group,
     "ec2:CreateTags": _group,
+    "eks:AssociateAccessPolicy": _associate,
     "eks:CreateAccessEntry": _create_entry,
 }

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The delay of IAM and EC2: what has just been made is not seen everywhere at once.
+"""The delay of IAM, EC2 and EKS: what has just been made is not seen everywhere at once.
 
 IAM User Guide, "Troubleshoot IAM: Changes that I make are not always immediately visible"; EC2 API Reference, "Eventual
 consistency". Off unless a test asks.

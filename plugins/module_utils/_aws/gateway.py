@@ -58,6 +58,7 @@ NOT_YET = {
     "InvalidRequestException": "principal",
     "MalformedPolicyDocument": "principal",
     "NoSuchEntity": "",
+    "ResourceNotFoundException": "principalarn",
 }
 """Codes, and a word of their message, of a write that names an object made moments ago, which AWS does not show yet.
 
@@ -596,8 +597,12 @@ class Aws:
 
     @_call("associate {2} with the access entry of {1} (eks:AssociateAccessPolicy)")
     def associate_access_policy(self, cluster: str, arn: str, policy: str) -> None:
-        self._client("eks").associate_access_policy(
-            clusterName=cluster, principalArn=arn, policyArn=policy, accessScope={"type": "cluster"}
+        _until_visible(
+            self._client("eks").associate_access_policy,
+            clusterName=cluster,
+            principalArn=arn,
+            policyArn=policy,
+            accessScope={"type": "cluster"},
         )
 
     @_call("delete the access entry of {1} in cluster {0} (eks:DeleteAccessEntry)", absent=True)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The delay of IAM and EC2: what has just been made is hidden from others for so many uses or virtual seconds."""
+"""The delay of IAM, EC2 and EKS: what has just been made is hidden from others for so many uses or virtual seconds."""
 
 from __future__ import annotations
 
@@ -66,6 +66,14 @@ def test_each_operation_sees_new_things_after_some_uses(aws: Aws) -> None:
         "The specified principalArn is invalid: invalid principal.",
     )
     assert attempts(eks.create_access_entry, **entry) == ["InvalidParameterException"]
+    assert attempts(eks.create_access_entry, clusterName="prod", principalArn=user) == ["InvalidParameterException"] * 2
+    access = {
+        "clusterName": "prod",
+        "principalArn": user,
+        "policyArn": "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy",
+        "accessScope": {"type": "cluster"},
+    }
+    assert attempts(eks.associate_access_policy, **access) == ["ResourceNotFoundException"] * 2
     assert attempts(sts.assume_role, RoleArn=node, RoleSessionName="se") == ["AccessDenied"] * 2
     key = iam.create_access_key(UserName="u")["AccessKey"]
     new = session(aws, key["AccessKeyId"], key["SecretAccessKey"]).client("sts")
