@@ -225,7 +225,12 @@ def _managed_document(asked: Asked) -> None:
 
 def _create_policy(asked: Asked) -> Then:
     _managed_document(asked)
-    before = set(asked.iam.managed_policies)
+    name, before = asked.text("PolicyName"), set(asked.iam.managed_policies)
+    own = f":{asked.caller.account}:policy/"
+    if any(own in arn and arn.rpartition("/")[2].lower() == name.lower() for arn in before):
+        # API Reference, CreatePolicy: a name is the account's, whatever its path and case.
+        message = f"A policy called {name} already exists. Duplicate names are not allowed."
+        raise Refused(409, "EntityAlreadyExists", message)
 
     def note() -> None:
         for arn in set(asked.iam.managed_policies) - before:

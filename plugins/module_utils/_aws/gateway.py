@@ -343,8 +343,9 @@ class Aws:
 
     @_call("create role {0} (iam:CreateRole)")
     def create_role(self, name: str, trust: Mapping[str, Any], description: str, made: Making) -> None:
-        _until_visible(
-            self._client("iam").create_role,
+        _create(
+            functools.partial(_until_visible, self._client("iam").create_role),
+            lambda: self.get_role(name),
             RoleName=name,
             AssumeRolePolicyDocument=json.dumps(trust),
             Description=description,
@@ -353,7 +354,7 @@ class Aws:
 
     @_call("create user {0} (iam:CreateUser)")
     def create_user(self, name: str, made: Making) -> None:
-        self._client("iam").create_user(UserName=name, **made.arguments())
+        _create(self._client("iam").create_user, lambda: self.get_user(name), UserName=name, **made.arguments())
 
     @_call("set the trust policy of role {0} (iam:UpdateAssumeRolePolicy)")
     def set_trust(self, name: str, trust: Mapping[str, Any]) -> None:
@@ -431,8 +432,13 @@ class Aws:
     def create_policy(self, name: str, document: Mapping[str, Any], description: str, made: Making) -> None:
         arguments = made.arguments()
         arguments.pop("PermissionsBoundary", None)
-        self._client("iam").create_policy(
-            PolicyName=name, PolicyDocument=_compact(document), Description=description, **arguments
+        _create(
+            self._client("iam").create_policy,
+            lambda: self.get_policy(self._policy_arn(made.path + name)),
+            PolicyName=name,
+            PolicyDocument=_compact(document),
+            Description=description,
+            **arguments,
         )
 
     @_call("write a new version of policy {0} (iam:CreatePolicyVersion)", first=WROTE_FIRST | {"LimitExceeded"})
@@ -472,7 +478,12 @@ class Aws:
     def create_profile(self, name: str, made: Making) -> None:
         arguments = made.arguments()
         arguments.pop("PermissionsBoundary", None)
-        self._client("iam").create_instance_profile(InstanceProfileName=name, **arguments)
+        _create(
+            self._client("iam").create_instance_profile,
+            lambda: self.get_profile(name),
+            InstanceProfileName=name,
+            **arguments,
+        )
 
     @_call("tag instance profile {0} (iam:TagInstanceProfile)")
     def tag_profile(self, name: str, tags: Mapping[str, str]) -> None:
@@ -609,6 +620,11 @@ class Aws:
     def delete_access_entry(self, cluster: str, arn: str) -> None:
         self._client("eks").delete_access_entry(clusterName=cluster, principalArn=arn)
 
+    def _policy_arn(self, name: str) -> str:
+        """name: with its path."""
+        _arn, partition, _service, _region, account, _caller = self.caller_arn().split(":", 5)
+        return f"arn:{partition}:iam::{account}:policy{name}"
+
     def _of(self, kind: str, operation: str) -> Callable[..., Any]:
         """The IAM operation for a role or a user."""
         found: Callable[..., Any] = getattr(self._client("iam"), operation.format(kind))
@@ -687,6 +703,19 @@ def _until_visible(call: Callable[..., Any], **arguments: Any) -> Any:
 
     answer = until(attempt, timeout=VISIBLE_SECONDS, longest=5.0)
     return answer[0] if answer else call(**arguments)
+
+
+def _create(call: Callable[..., Any], find: Callable[[], Any], **arguments: Any) -> None:
+    """Create an IAM object. Where somebody did so first, wait until it is shown, for a new plan to find it."""
+    try:
+        call(**arguments)
+    except botocore.exceptions.ClientError as error:
+        if _code(error) == "EntityAlreadyExists" and not until(find, timeout=VISIBLE_SECONDS, longest=5.0):
+            raise CallFailed(
+                f"AWS: {_reason(error)} It is not found under this name and path: it has another path, or its name is"
+                " in other case. Rename or delete it, or give the path that it has."
+            ) from error
+        raise
 
 
 def _session(options: Mapping[str, Any]) -> Any:

@@ -6,8 +6,11 @@
 from __future__ import annotations
 
 import base64
+import functools
+import json
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -18,13 +21,14 @@ from botocore.credentials import AssumeRoleCredentialFetcher, RefreshableCredent
 from botocore.loaders import JSONFileLoader
 
 from ansible_collections.castai.onboarding.plugins.module_utils._aws import gateway
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Aws, EksCluster
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Aws, EksCluster, Making
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Conflict, Refused, until
 from tests.sandbox.aws import ADMINISTRATOR, EXTERNAL_ID
 from tests.sandbox.aws import Aws as Cloud
 from tests.sandbox.gate import Gate
 from tests.sandbox.proxy import Proxy
 from tests.sandbox.wire import Cluster
+from tests.unit.sandbox.aws_client import allow, trust
 
 HOME, OTHER, REGION = "111122223333", "444455556666", "eu-central-1"
 ONBOARDING = f"arn:aws:iam::{OTHER}:role/onboarding"
@@ -242,6 +246,46 @@ def test_a_botocore_that_does_not_know_access_entries(
     monkeypatch.setattr(botocore, "__version__", version)
     with pytest.raises(Refused, match=rf"botocore is {version} where this runs, .* install boto3 1\.34\.3 or newer\.$"):
         connect()
+
+
+# Others who write at the same time
+
+MAKING = Making("/", "", {})
+OF_EC2: dict[str, Any] = json.loads(trust())
+CREATES: dict[str, Callable[[Aws, Making], None]] = {
+    "role": lambda aws, made: aws.create_role("shared", OF_EC2, "", made),
+    "user": lambda aws, made: aws.create_user("shared", made),
+    "policy": lambda aws, made: aws.create_policy("shared", allow("ec2:*"), "", made),
+    "instance profile": lambda aws, made: aws.create_profile("shared", made),
+}
+READS: dict[str, Callable[[Aws], Any]] = {
+    "role": lambda aws: aws.get_role("shared"),
+    "user": lambda aws: aws.get_user("shared"),
+    "policy": lambda aws: aws.get_policy(f"arn:aws:iam::{HOME}:policy/shared"),
+    "instance profile": lambda aws: aws.get_profile("shared"),
+}
+
+
+@pytest.mark.parametrize("kind", CREATES)
+def test_what_somebody_else_has_just_made_is_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(gateway, "until", functools.partial(until, sleep=lambda _seconds: None))
+    world.cloud.set_visibility(uses=9)
+    aws = connect()
+    CREATES[kind](aws, MAKING)
+    with pytest.raises(Conflict, match="EntityAlreadyExists"):
+        CREATES[kind](aws, MAKING)
+    assert READS[kind](aws)
+    world.cloud.set_visibility()
+
+
+def test_a_policy_of_the_same_name_elsewhere_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway, "VISIBLE_SECONDS", 0.0)
+    aws = connect()
+    aws.create_policy("elsewhere", allow("ec2:*"), "", replace(MAKING, path="/theirs/"))
+    with pytest.raises(CallFailed, match=r"EntityAlreadyExists: .* It is not found under this name and path: it has"):
+        aws.create_policy("elsewhere", allow("ec2:*"), "", MAKING)
 
 
 # Tokens
