@@ -248,7 +248,7 @@ class Aws:
     def _client(self, service: str) -> Any:
         with self._lock:
             if service not in self._clients:
-                self._clients[service] = self._session.client(service, **_client_arguments(self._options))
+                self._clients[service] = _client(self._session, service, self._options)
             return self._clients[service]
 
     @_call("find out whose credentials these are (sts:GetCallerIdentity)")
@@ -736,7 +736,7 @@ def _session(options: Mapping[str, Any]) -> Any:
             return session
         external_id = options.get("assume_role_external_id")
         fetcher = botocore.credentials.AssumeRoleCredentialFetcher(
-            lambda service, **keywords: session.client(service, **{**keywords, **_client_arguments(options)}),
+            lambda service, **keywords: _client(session, service, options, **keywords),
             session.get_credentials(),
             options["assume_role_arn"],
             extra_args={"RoleSessionName": "castai-onboarding", **({"ExternalId": external_id} if external_id else {})},
@@ -776,11 +776,23 @@ def read_models() -> None:
     """Read them now, for all processes that fork from this one. Makes no call; what is wrong shows at the first."""
     if MISSING:
         return
-    with contextlib.suppress(botocore.exceptions.BotoCoreError):
+    with contextlib.suppress(botocore.exceptions.BotoCoreError, ValueError):
         session = _botocore_session()
         session.set_credentials("none", "none")
         for service in SERVICES:
             session.create_client(service, region_name="us-east-1")
+
+
+def _client(session: Any, service: str, options: Mapping[str, Any], **more: Any) -> Any:
+    try:
+        return session.client(service, **{**more, **_client_arguments(options)})
+    except botocore.exceptions.BotoCoreError:
+        raise
+    except ValueError as error:
+        raise Refused(
+            f"{error}: give endpoint_url an address that starts with https:// or http://, or leave it out; the same"
+            " goes for AWS_URL, AWS_ENDPOINT_URL and endpoint_url in AWS's configuration file."
+        ) from error
 
 
 def _client_arguments(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -239,6 +239,17 @@ def test_a_bundle_that_is_not_there(world: World) -> None:
         connect(aws_ca_bundle="/no/such/bundle.pem")
 
 
+@pytest.mark.parametrize("assumed", [{}, in_other_account()])
+@pytest.mark.parametrize("by_option", [True, False])
+def test_an_endpoint_that_is_no_address(
+    world: World, monkeypatch: pytest.MonkeyPatch, by_option: bool, assumed: dict[str, str]
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "" if by_option else "localhost:4566")
+    given = {"endpoint_url": "localhost:4566"} if by_option else {}
+    with pytest.raises(Refused, match=r"^Invalid endpoint: localhost:4566: give endpoint_url an address that starts"):
+        connect(**given, **assumed).describe_cluster("prod")
+
+
 @pytest.mark.parametrize("version", ["1.31.0", "1.34.2", "0.9"])
 def test_a_botocore_that_does_not_know_access_entries(
     world: World, monkeypatch: pytest.MonkeyPatch, version: str
@@ -329,6 +340,8 @@ def test_models_are_read_ahead_without_a_call_and_whatever_is_configured(
     calls = world.calls()
     gateway.read_models()
     assert world.calls() == calls
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "localhost:4566")
+    gateway.read_models()
     monkeypatch.setenv("AWS_PROFILE", "nobody's")
     gateway.read_models()
 
