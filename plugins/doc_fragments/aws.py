@@ -56,5 +56,5 @@ options:
     type: bool
     default: true
 requirements:
-  - boto3
+  - boto3 >= 1.34.3
 """

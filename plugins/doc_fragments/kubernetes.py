@@ -41,5 +41,5 @@ options:
     type: bool
     default: true
 requirements:
-  - kubernetes >= 24.2
+  - kubernetes >= 28.1
 """

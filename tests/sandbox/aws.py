@@ -261,8 +261,8 @@ class Aws:
             return made.access_key_id, made.secret_access_key, made.session_token
 
     def set_visibility(self, uses: int = 0, seconds: float = 0.0) -> None:
-        """Hide what is made in IAM from now on: from the first `uses` calls of each operation that name it, or for so
-        many virtual seconds. Neither: hide nothing."""
+        """Hide what is made in IAM, security groups and access entries from now on: from the first `uses` calls of each
+        operation that name it, or for so many virtual seconds. Neither: hide nothing."""
         with self._lock:
             self._visibility.set(uses, seconds)
 

@@ -37,6 +37,10 @@ TYPES: Mapping[str, tuple[str, list[str]]] = {
     "EC2_WINDOWS": ("system:node:{{EC2PrivateDNSName}}", ["system:nodes", "eks:kube-proxy-windows"]),
     "FARGATE_LINUX": ("system:node:{{SessionName}}", ["system:nodes", "system:node-proxier"]),
 }
+NO_ENTRY = (
+    "The specified principalArn could not be found. You can view your available access entries with "
+    "'list-access-entries'."
+)
 INVALID_PRINCIPAL = "The specified principalArn is invalid: invalid principal."
 POLICY_NAMES = ("AmazonEKSClusterAdminPolicy", "AmazonEKSAdminPolicy", "AmazonEKSEditPolicy", "AmazonEKSViewPolicy")
 
@@ -226,11 +230,7 @@ class AccessResponse(EKSResponse):
     def _entry(self) -> tuple[EksCluster, str]:
         cluster, principal = self._api_cluster(), self._get_param("principalArn")
         if principal not in cluster.access_entries:
-            raise ResourceNotFoundException(
-                clusterName=cluster.name,
-                message="The specified principalArn could not be found. "
-                "You can view your available access entries with 'list-access-entries'.",
-            )
+            raise ResourceNotFoundException(clusterName=cluster.name, message=NO_ENTRY)
         return cluster, principal
 
     def _require_principal(self, arn: str) -> None:

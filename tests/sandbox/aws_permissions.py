@@ -149,7 +149,7 @@ def needed(accounts: Accounts, operation: Operation, caller: Caller) -> Iterator
     tagging = TAGGING.get(operation.action)
     if tagging and operation.tags:
         created = {"ec2:createaction": (operation.name,)} if operation.service == "ec2" else {}
-        about = _entry_arn(operation, caller) if operation.service == "eks" else resource
+        about = entry_arn(operation, caller) if operation.service == "eks" else resource
         yield Access(tagging, about, {**context, **created})
     if operation.action == "iam:AddRoleToInstanceProfile":
         # IAM User Guide, "Grant a user permissions to pass a role to an AWS service"; an instance profile is EC2's.
@@ -164,7 +164,7 @@ def _resource(accounts: Accounts, operation: Operation, caller: Caller) -> str:
     kind, name = next(named(operation), ("", "*"))
     if operation.service == "eks":
         if operation.name in OF_ENTRIES:
-            return _entry_arn(operation, caller)
+            return entry_arn(operation, caller)
         return f"arn:{caller.partition}:eks:{operation.region}:{caller.account}:cluster/{name}" if kind else name
     if operation.service == "ec2":
         if kind == "tagged":
@@ -187,7 +187,7 @@ def _ec2_arn(operation: Operation, caller: Caller, kind: str, name: str) -> str:
     return f"arn:{caller.partition}:ec2:{operation.region}:{caller.account}:{kind}/{name}"
 
 
-def _entry_arn(operation: Operation, caller: Caller) -> str:
+def entry_arn(operation: Operation, caller: Caller) -> str:
     """The access entry's ARN; one that does not exist has no id yet."""
     cluster, principal = operation.text("name"), operation.text("principalArn")
     found = eks_backends[caller.account][operation.region].clusters.get(cluster)

@@ -22,8 +22,9 @@ from moto.iam.models import IAMBackend, InstanceProfile, Role, User
 from moto.iam.policy_validation import IAMTrustPolicyDocumentValidator
 
 from .aws_accounts import Accounts, Caller
-from .aws_eks import INVALID_PRINCIPAL
+from .aws_eks import INVALID_PRINCIPAL, NO_ENTRY
 from .aws_limits import check_limits
+from .aws_permissions import entry_arn
 from .aws_visibility import Visibility
 from .aws_wire import AwsError, Operation, Refused
 
@@ -224,7 +225,12 @@ def _managed_document(asked: Asked) -> None:
 
 def _create_policy(asked: Asked) -> Then:
     _managed_document(asked)
-    before = set(asked.iam.managed_policies)
+    name, before = asked.text("PolicyName"), set(asked.iam.managed_policies)
+    own = f":{asked.caller.account}:policy/"
+    if any(own in arn and arn.rpartition("/")[2].lower() == name.lower() for arn in before):
+        # API Reference, CreatePolicy: a name is the account's, whatever its path and case.
+        message = f"A policy called {name} already exists. Duplicate names are not allowed."
+        raise Refused(409, "EntityAlreadyExists", message)
 
     def note() -> None:
         for arn in set(asked.iam.managed_policies) - before:
@@ -294,18 +300,31 @@ def _ec2(asked: Asked) -> Any:
     return ec2_backends[asked.caller.account][asked.operation.region]
 
 
-def _create_group(asked: Asked) -> None:
+def _create_group(asked: Asked) -> Then:
     vpc = asked.text("VpcId")
     if vpc and vpc not in _ec2(asked).vpcs:
         raise Refused(400, "InvalidVpcID.NotFound", f"The vpc ID '{vpc}' does not exist")
+    before = _groups(asked)
+
+    def note() -> None:
+        for group in _groups(asked) - before:
+            asked.visibility.note(group)
+
+    return note
+
+
+def _groups(asked: Asked) -> set[str]:
+    return {group.id for group in _ec2(asked).describe_security_groups()}
 
 
 def _group(asked: Asked) -> None:
-    """A group's id is well-formed and known, in EC2's words and not in moto's."""
-    for name in filter(None, [asked.text("GroupId"), *asked.operation.listed("GroupId")]):
+    """A group's id is well-formed, known and seen, in EC2's words and not in moto's."""
+    tagged = [name for name in asked.operation.listed("ResourceId") if name.startswith("sg-")]
+    for name in filter(None, [asked.text("GroupId"), *asked.operation.listed("GroupId"), *tagged]):
         if not re.fullmatch(r"sg-[0-9a-f]{8,17}", name):
             raise Refused(400, "InvalidGroupId.Malformed", f'Invalid id: "{name}" (expecting "sg-...")')
-        if _ec2(asked).get_security_group_from_id(name) is None:
+        found = _ec2(asked).get_security_group_from_id(name)
+        if found is None or asked.visibility.hides(name, asked.operation.name):
             raise Refused(400, "InvalidGroup.NotFound", f"The security group '{name}' does not exist")
 
 
@@ -335,9 +354,16 @@ def _delete_group(asked: Asked) -> None:
 # EKS
 
 
-def _create_entry(asked: Asked) -> None:
+def _create_entry(asked: Asked) -> Then:
     if asked.visibility.hides(asked.text("principalArn"), asked.operation.name):
         raise Refused(400, "InvalidParameterException", INVALID_PRINCIPAL)
+    return lambda: asked.visibility.note(entry_arn(asked.operation, asked.caller))
+
+
+def _associate(asked: Asked) -> None:
+    """terraform-aws-modules/terraform-aws-eks 3024"""
+    if asked.visibility.hides(entry_arn(asked.operation, asked.caller), asked.operation.name):
+        raise Refused(404, "ResourceNotFoundException", NO_ENTRY)
 
 
 RULES: Mapping[str, Callable[[Asked], Then | None]] = {
@@ -362,5 +388,7 @@ RULES: Mapping[str, Callable[[Asked], Then | None]] = {
     "ec2:RevokeSecurityGroupIngress": _group,
     "ec2:RevokeSecurityGroupEgress": _group,
     "ec2:DeleteSecurityGroup": _delete_group,
+    "ec2:CreateTags": _group,
+    "eks:AssociateAccessPolicy": _associate,
     "eks:CreateAccessEntry": _create_entry,
 }

@@ -1,9 +1,10 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""IAM's delay: what has just been made is not seen everywhere at once.
+"""The delay of IAM, EC2 and EKS: what has just been made is not seen everywhere at once.
 
-IAM User Guide, "Troubleshoot IAM: Changes that I make are not always immediately visible". Off unless a test asks.
+IAM User Guide, "Troubleshoot IAM: Changes that I make are not always immediately visible"; EC2 API Reference, "Eventual
+consistency". Off unless a test asks.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from collections.abc import Callable
 
 
 class Visibility:
-    """Which new things are hidden from whom. Things are named by ARN, access keys by their id.
+    """Which new things are hidden from whom. Things are named by ARN, access keys and security groups by
+    their id.
 
     clock: the world's time in seconds since the epoch.
     """

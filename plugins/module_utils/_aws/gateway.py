@@ -10,6 +10,7 @@ import base64
 import contextlib
 import functools
 import json
+import re
 import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ except ImportError as error:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+OLDEST = (1, 34, 3)
+"""The first boto3, and botocore, that knows EKS's accessConfig; older ones drop it from what EKS answers."""
+
 SERVICES = ("ec2", "eks", "iam", "sts")
 
 NOT_FOUND = frozenset({"NoSuchEntity", "ResourceNotFoundException", "InvalidGroup.NotFound"})
@@ -49,18 +53,24 @@ WROTE_FIRST = frozenset(
 """Codes that mean somebody else wrote since the plan was made."""
 
 NOT_YET = {
+    "InvalidGroup.NotFound": "",
     "InvalidParameterException": "principal",
     "InvalidRequestException": "principal",
     "MalformedPolicyDocument": "principal",
     "NoSuchEntity": "",
+    "ResourceNotFoundException": "principalarn",
 }
 """Codes, and a word of their message, of a write that names an object made moments ago, which AWS does not show yet.
 
-Source: IAM User Guide, "Changes that I make are not always immediately visible".
+Sources: IAM User Guide, "Changes that I make are not always immediately visible"; EC2 API Reference, "Eventual
+consistency".
 """
 
 VISIBLE_SECONDS = 60.0
 """How long to wait for that."""
+
+KEY_TYPES = {"aws:SecureTransport": "boolean"}
+"""Types of condition keys that are no strings."""
 
 TOKEN_PREFIX = "k8s-aws-v1."
 TOKEN_URL_SECONDS = 60
@@ -217,6 +227,11 @@ class Aws:
             raise Refused(
                 f"The Python packages boto3 and botocore are needed where this runs: {MISSING}. Install boto3."
             )
+        if _version() < OLDEST:
+            raise Refused(
+                f"botocore is {botocore.__version__} where this runs, which does not know how EKS lets principals in:"
+                f" install boto3 {'.'.join(map(str, OLDEST))} or newer."
+            )
         if not options.get("region"):
             raise Refused(
                 "region is not set: give the AWS region of the cluster, by the option region or by AWS_REGION."
@@ -233,7 +248,7 @@ class Aws:
     def _client(self, service: str) -> Any:
         with self._lock:
             if service not in self._clients:
-                self._clients[service] = self._session.client(service, **_client_arguments(self._options))
+                self._clients[service] = _client(self._session, service, self._options)
             return self._clients[service]
 
     @_call("find out whose credentials these are (sts:GetCallerIdentity)")
@@ -247,7 +262,7 @@ class Aws:
         """source: ARN of a role or user; context: values of condition keys."""
         pages = self._client("iam").get_paginator("simulate_principal_policy")
         entries = [
-            {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"}
+            {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": KEY_TYPES.get(key, "string")}
             for key, value in context.items()
         ]
         answers = pages.paginate(
@@ -328,8 +343,9 @@ class Aws:
 
     @_call("create role {0} (iam:CreateRole)")
     def create_role(self, name: str, trust: Mapping[str, Any], description: str, made: Making) -> None:
-        _until_visible(
-            self._client("iam").create_role,
+        _create(
+            functools.partial(_until_visible, self._client("iam").create_role),
+            lambda: self.get_role(name),
             RoleName=name,
             AssumeRolePolicyDocument=json.dumps(trust),
             Description=description,
@@ -338,7 +354,7 @@ class Aws:
 
     @_call("create user {0} (iam:CreateUser)")
     def create_user(self, name: str, made: Making) -> None:
-        self._client("iam").create_user(UserName=name, **made.arguments())
+        _create(self._client("iam").create_user, lambda: self.get_user(name), UserName=name, **made.arguments())
 
     @_call("set the trust policy of role {0} (iam:UpdateAssumeRolePolicy)")
     def set_trust(self, name: str, trust: Mapping[str, Any]) -> None:
@@ -416,8 +432,13 @@ class Aws:
     def create_policy(self, name: str, document: Mapping[str, Any], description: str, made: Making) -> None:
         arguments = made.arguments()
         arguments.pop("PermissionsBoundary", None)
-        self._client("iam").create_policy(
-            PolicyName=name, PolicyDocument=_compact(document), Description=description, **arguments
+        _create(
+            self._client("iam").create_policy,
+            lambda: self.get_policy(self._policy_arn(made.path + name)),
+            PolicyName=name,
+            PolicyDocument=_compact(document),
+            Description=description,
+            **arguments,
         )
 
     @_call("write a new version of policy {0} (iam:CreatePolicyVersion)", first=WROTE_FIRST | {"LimitExceeded"})
@@ -457,7 +478,12 @@ class Aws:
     def create_profile(self, name: str, made: Making) -> None:
         arguments = made.arguments()
         arguments.pop("PermissionsBoundary", None)
-        self._client("iam").create_instance_profile(InstanceProfileName=name, **arguments)
+        _create(
+            self._client("iam").create_instance_profile,
+            lambda: self.get_profile(name),
+            InstanceProfileName=name,
+            **arguments,
+        )
 
     @_call("tag instance profile {0} (iam:TagInstanceProfile)")
     def tag_profile(self, name: str, tags: Mapping[str, str]) -> None:
@@ -536,18 +562,22 @@ class Aws:
 
     @_call("tag {0} (ec2:CreateTags)")
     def tag_ec2(self, resource: str, tags: Mapping[str, str]) -> None:
-        self._client("ec2").create_tags(Resources=[resource], Tags=_tag_list(tags))
+        _until_visible(self._client("ec2").create_tags, Resources=[resource], Tags=_tag_list(tags))
 
     @_call("let all traffic out of security group {0} (ec2:AuthorizeSecurityGroupEgress)")
     def allow_egress(self, group_id: str) -> None:
-        self._client("ec2").authorize_security_group_egress(
-            GroupId=group_id, IpPermissions=[{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
+        _until_visible(
+            self._client("ec2").authorize_security_group_egress,
+            GroupId=group_id,
+            IpPermissions=[{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}],
         )
 
     @_call("let security group {0} reach itself (ec2:AuthorizeSecurityGroupIngress)")
     def allow_itself(self, group_id: str) -> None:
-        self._client("ec2").authorize_security_group_ingress(
-            GroupId=group_id, IpPermissions=[{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group_id}]}]
+        _until_visible(
+            self._client("ec2").authorize_security_group_ingress,
+            GroupId=group_id,
+            IpPermissions=[{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": group_id}]}],
         )
 
     @_call("delete security group {0} (ec2:DeleteSecurityGroup)", absent=True)
@@ -578,13 +608,22 @@ class Aws:
 
     @_call("associate {2} with the access entry of {1} (eks:AssociateAccessPolicy)")
     def associate_access_policy(self, cluster: str, arn: str, policy: str) -> None:
-        self._client("eks").associate_access_policy(
-            clusterName=cluster, principalArn=arn, policyArn=policy, accessScope={"type": "cluster"}
+        _until_visible(
+            self._client("eks").associate_access_policy,
+            clusterName=cluster,
+            principalArn=arn,
+            policyArn=policy,
+            accessScope={"type": "cluster"},
         )
 
     @_call("delete the access entry of {1} in cluster {0} (eks:DeleteAccessEntry)", absent=True)
     def delete_access_entry(self, cluster: str, arn: str) -> None:
         self._client("eks").delete_access_entry(clusterName=cluster, principalArn=arn)
+
+    def _policy_arn(self, name: str) -> str:
+        """name: with its path."""
+        _arn, partition, _service, _region, account, _caller = self.caller_arn().split(":", 5)
+        return f"arn:{partition}:iam::{account}:policy{name}"
 
     def _of(self, kind: str, operation: str) -> Callable[..., Any]:
         """The IAM operation for a role or a user."""
@@ -666,6 +705,19 @@ def _until_visible(call: Callable[..., Any], **arguments: Any) -> Any:
     return answer[0] if answer else call(**arguments)
 
 
+def _create(call: Callable[..., Any], find: Callable[[], Any], **arguments: Any) -> None:
+    """Create an IAM object. Where somebody did so first, wait until it is shown, for a new plan to find it."""
+    try:
+        call(**arguments)
+    except botocore.exceptions.ClientError as error:
+        if _code(error) == "EntityAlreadyExists" and not until(find, timeout=VISIBLE_SECONDS, longest=5.0):
+            raise CallFailed(
+                f"AWS: {_reason(error)} It is not found under this name and path: it has another path, or its name is"
+                " in other case. Rename or delete it, or give the path that it has."
+            ) from error
+        raise
+
+
 def _session(options: Mapping[str, Any]) -> Any:
     """A boto3 session; with assume_role_arn, of that role, renewed by botocore when it ages."""
     try:
@@ -684,7 +736,7 @@ def _session(options: Mapping[str, Any]) -> Any:
             return session
         external_id = options.get("assume_role_external_id")
         fetcher = botocore.credentials.AssumeRoleCredentialFetcher(
-            lambda service, **keywords: session.client(service, **{**keywords, **_client_arguments(options)}),
+            lambda service, **keywords: _client(session, service, options, **keywords),
             session.get_credentials(),
             options["assume_role_arn"],
             extra_args={"RoleSessionName": "castai-onboarding", **({"ExternalId": external_id} if external_id else {})},
@@ -702,8 +754,14 @@ def _session(options: Mapping[str, Any]) -> Any:
         raise CallFailed(f"Could not {what}: {_reason(error)}") from error
 
 
+def _version() -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", botocore.__version__)[:3]))
+
+
 def _botocore_session(profile: str | None = None) -> Any:
     session = botocore.session.Session(profile=profile)
+    # The default before boto3 1.40 is one address for all regions, for which a token of a region is not signed.
+    session.set_config_variable("sts_regional_endpoints", "regional")
     session.register_component("data_loader", _models(session.get_config_variable("data_path")))
     return session
 
@@ -718,11 +776,23 @@ def read_models() -> None:
     """Read them now, for all processes that fork from this one. Makes no call; what is wrong shows at the first."""
     if MISSING:
         return
-    with contextlib.suppress(botocore.exceptions.BotoCoreError):
+    with contextlib.suppress(botocore.exceptions.BotoCoreError, ValueError):
         session = _botocore_session()
         session.set_credentials("none", "none")
         for service in SERVICES:
             session.create_client(service, region_name="us-east-1")
+
+
+def _client(session: Any, service: str, options: Mapping[str, Any], **more: Any) -> Any:
+    try:
+        return session.client(service, **{**more, **_client_arguments(options)})
+    except botocore.exceptions.BotoCoreError:
+        raise
+    except ValueError as error:
+        raise Refused(
+            f"{error}: give endpoint_url an address that starts with https:// or http://, or leave it out; the same"
+            " goes for AWS_URL, AWS_ENDPOINT_URL and endpoint_url in AWS's configuration file."
+        ) from error
 
 
 def _client_arguments(options: Mapping[str, Any]) -> dict[str, Any]:

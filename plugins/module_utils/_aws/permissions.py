@@ -79,6 +79,9 @@ _RESOURCES: Mapping[str, tuple[str, ...]] = {
     "everything": ("*",),
 }
 
+_REGION_OF_IAM = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
+"""Where calls of IAM go to, whatever the cluster's region. Source: botocore's endpoints.json, credentialScope."""
+
 
 @dataclass(frozen=True)
 class Scope:
@@ -395,7 +398,8 @@ def questions(
 ) -> tuple[Question, ...]:
     """What to simulate for onboarding one cluster. needed: purposes that every run has; unneeded: parts to leave out.
 
-    Every question knows all condition keys that the published policies have, so that none is missing.
+    Every question knows all condition keys that the published policies have, so that none is missing, and those of
+    every call that service control policies ask for, such as the region.
     """
     all_of_it = granted("onboard", identity, further)
     wanted = [grant for grant in all_of_it if grant.part not in unneeded and grant.on != "caller"]
@@ -439,6 +443,9 @@ def _example(on: str, scope: Scope, cluster_id: str, vpc: str) -> str:
 
 
 def _tried(grant: Grant, scope: Scope) -> Iterator[tuple[str, str]]:
+    of_iam = any(action.startswith("iam:") for action in grant.of(PHASES["onboard"]))
+    yield "aws:RequestedRegion", _REGION_OF_IAM.get(scope.partition, scope.region) if of_iam else scope.region
+    yield "aws:SecureTransport", "true"
     for operator, keys in grant.condition.items():
         for key, values in keys.items():
             yield key, scope.cluster if operator == "Null" else _filled(values, scope)[0]

@@ -122,7 +122,8 @@ def simulate(aws: Aws, caller: str, questions: Collection[Question]) -> Rights:
 def _answer(aws: Aws, source: str, question: Question) -> tuple[Verdict, ...] | str:
     """Verdicts, or why there are none."""
     try:
-        return aws.simulate(source, question.actions, question.resource, question.context)
+        context = {**question.context, "aws:PrincipalArn": source}
+        return aws.simulate(source, question.actions, question.resource, context)
     except CallFailed as failure:
         return str(failure)
 

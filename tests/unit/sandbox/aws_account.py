@@ -64,7 +64,8 @@ class Account:
     """One account, with an administrator as whom the module runs. Those who inherit add clusters and the module."""
 
     def __init__(self) -> None:
-        self.cloud = Cloud(clock=Clock())
+        self.clock = Clock()
+        self.cloud = Cloud(clock=self.clock)
         self.api = Api(self.cloud, Clock())
         self.castai = Direct(self.api)
         self.administrator = operator(self.cloud)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""IAM's delay: what has just been made is hidden from others for so many uses or virtual seconds."""
+"""The delay of IAM, EC2 and EKS: what has just been made is hidden from others for so many uses or virtual seconds."""
 
 from __future__ import annotations
 
@@ -66,11 +66,34 @@ def test_each_operation_sees_new_things_after_some_uses(aws: Aws) -> None:
         "The specified principalArn is invalid: invalid principal.",
     )
     assert attempts(eks.create_access_entry, **entry) == ["InvalidParameterException"]
+    assert attempts(eks.create_access_entry, clusterName="prod", principalArn=user) == ["InvalidParameterException"] * 2
+    access = {
+        "clusterName": "prod",
+        "principalArn": user,
+        "policyArn": "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy",
+        "accessScope": {"type": "cluster"},
+    }
+    assert attempts(eks.associate_access_policy, **access) == ["ResourceNotFoundException"] * 2
     assert attempts(sts.assume_role, RoleArn=node, RoleSessionName="se") == ["AccessDenied"] * 2
     key = iam.create_access_key(UserName="u")["AccessKey"]
     new = session(aws, key["AccessKeyId"], key["SecretAccessKey"]).client("sts")
     assert attempts(new.get_caller_identity) == ["InvalidClientTokenId"] * 2
     assert code(iam.create_user, UserName="u") == "EntityAlreadyExists"
+
+
+def test_a_new_security_group_is_not_seen_by_those_who_name_it(aws: Aws) -> None:
+    ec2 = operator(aws).client("ec2")
+    aws.control("visibility", uses=2)
+    group = ec2.create_security_group(GroupName="g", Description="d")["GroupId"]
+    everywhere = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "10.0.0.0/8"}]}]
+    for call, arguments in (
+        (ec2.describe_security_groups, {"GroupIds": [group]}),
+        (ec2.create_tags, {"Resources": [group], "Tags": [{"Key": "k", "Value": "v"}]}),
+        (ec2.authorize_security_group_ingress, {"GroupId": group, "IpPermissions": everywhere}),
+        (ec2.authorize_security_group_egress, {"GroupId": group, "IpPermissions": everywhere}),
+        (ec2.delete_security_group, {"GroupId": group}),
+    ):
+        assert attempts(call, **arguments) == ["InvalidGroup.NotFound"] * 2
 
 
 def test_hidden_for_virtual_seconds(aws: Aws, clock: Clock) -> None:

@@ -6,24 +6,29 @@
 from __future__ import annotations
 
 import base64
+import functools
+import json
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import botocore
 import pytest
 from botocore.credentials import AssumeRoleCredentialFetcher, RefreshableCredentials
 from botocore.loaders import JSONFileLoader
 
 from ansible_collections.castai.onboarding.plugins.module_utils._aws import gateway
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Aws, EksCluster
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Aws, EksCluster, Making
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Conflict, Refused, until
 from tests.sandbox.aws import ADMINISTRATOR, EXTERNAL_ID
 from tests.sandbox.aws import Aws as Cloud
 from tests.sandbox.gate import Gate
 from tests.sandbox.proxy import Proxy
 from tests.sandbox.wire import Cluster
+from tests.unit.sandbox.aws_client import allow, trust
 
 HOME, OTHER, REGION = "111122223333", "444455556666", "eu-central-1"
 ONBOARDING = f"arn:aws:iam::{OTHER}:role/onboarding"
@@ -234,6 +239,66 @@ def test_a_bundle_that_is_not_there(world: World) -> None:
         connect(aws_ca_bundle="/no/such/bundle.pem")
 
 
+@pytest.mark.parametrize("assumed", [{}, in_other_account()])
+@pytest.mark.parametrize("by_option", [True, False])
+def test_an_endpoint_that_is_no_address(
+    world: World, monkeypatch: pytest.MonkeyPatch, by_option: bool, assumed: dict[str, str]
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "" if by_option else "localhost:4566")
+    given = {"endpoint_url": "localhost:4566"} if by_option else {}
+    with pytest.raises(Refused, match=r"^Invalid endpoint: localhost:4566: give endpoint_url an address that starts"):
+        connect(**given, **assumed).describe_cluster("prod")
+
+
+@pytest.mark.parametrize("version", ["1.31.0", "1.34.2", "0.9"])
+def test_a_botocore_that_does_not_know_access_entries(
+    world: World, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    monkeypatch.setattr(botocore, "__version__", version)
+    with pytest.raises(Refused, match=rf"botocore is {version} where this runs, .* install boto3 1\.34\.3 or newer\.$"):
+        connect()
+
+
+# Others who write at the same time
+
+MAKING = Making("/", "", {})
+OF_EC2: dict[str, Any] = json.loads(trust())
+CREATES: dict[str, Callable[[Aws, Making], None]] = {
+    "role": lambda aws, made: aws.create_role("shared", OF_EC2, "", made),
+    "user": lambda aws, made: aws.create_user("shared", made),
+    "policy": lambda aws, made: aws.create_policy("shared", allow("ec2:*"), "", made),
+    "instance profile": lambda aws, made: aws.create_profile("shared", made),
+}
+READS: dict[str, Callable[[Aws], Any]] = {
+    "role": lambda aws: aws.get_role("shared"),
+    "user": lambda aws: aws.get_user("shared"),
+    "policy": lambda aws: aws.get_policy(f"arn:aws:iam::{HOME}:policy/shared"),
+    "instance profile": lambda aws: aws.get_profile("shared"),
+}
+
+
+@pytest.mark.parametrize("kind", CREATES)
+def test_what_somebody_else_has_just_made_is_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(gateway, "until", functools.partial(until, sleep=lambda _seconds: None))
+    world.cloud.set_visibility(uses=9)
+    aws = connect()
+    CREATES[kind](aws, MAKING)
+    with pytest.raises(Conflict, match="EntityAlreadyExists"):
+        CREATES[kind](aws, MAKING)
+    assert READS[kind](aws)
+    world.cloud.set_visibility()
+
+
+def test_a_policy_of_the_same_name_elsewhere_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway, "VISIBLE_SECONDS", 0.0)
+    aws = connect()
+    aws.create_policy("elsewhere", allow("ec2:*"), "", replace(MAKING, path="/theirs/"))
+    with pytest.raises(CallFailed, match=r"EntityAlreadyExists: .* It is not found under this name and path: it has"):
+        aws.create_policy("elsewhere", allow("ec2:*"), "", MAKING)
+
+
 # Tokens
 
 
@@ -262,7 +327,8 @@ def test_a_token_of_an_assumed_role_is_that_roles(world: World) -> None:
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-west-3", "cn-north-1", "us-gov-west-1"])
-def test_a_token_is_of_the_regions_own_sts(world: World, region: str) -> None:
+def test_a_token_is_of_the_regions_own_sts(world: World, region: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_STS_REGIONAL_ENDPOINTS", "legacy")
     encoded = connect(region=region).eks_token("prod").partition(".")[2]
     url = urlsplit(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode())
     assert url.hostname == f"sts.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"
@@ -274,6 +340,8 @@ def test_models_are_read_ahead_without_a_call_and_whatever_is_configured(
     calls = world.calls()
     gateway.read_models()
     assert world.calls() == calls
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "localhost:4566")
+    gateway.read_models()
     monkeypatch.setenv("AWS_PROFILE", "nobody's")
     gateway.read_models()
 

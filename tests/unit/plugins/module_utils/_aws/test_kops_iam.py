@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._aws import kops_iam
+from ansible_collections.castai.onboarding.plugins.module_utils._aws import gateway, kops_iam
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Instance
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.kops_iam import Current, plan
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
@@ -19,6 +20,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
     CallFailed,
     Refused,
     Stopped,
+    until,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._names import SPOT_LAMBDA_ROLE
 from tests.unit.sandbox.aws_account import PARAMETERS, sentences
@@ -124,6 +126,30 @@ def test_clusters_of_one_account_share_the_lambda_role_and_nothing_else(world: W
     assert sentences(world.run(PROD)) == []
     world.run(PROD, state="absent")
     assert world.cloud.state() == before
+
+
+def test_a_lambda_role_that_another_host_makes_at_the_same_time_is_shared(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sleep(seconds: float) -> None:
+        world.clock.ahead += seconds
+
+    monkeypatch.setattr(gateway, "until", functools.partial(until, sleep=sleep))
+    world.cloud.set_visibility(seconds=10)
+    events, event = world.aws._client("iam").meta.events, "before-call.iam.CreateRole"
+
+    marks = {"cast:managed-by": "cast.ai", f"castai-onboarding:used-by:{IDS[PROD]}": PROD}
+
+    def rival(**_call: Any) -> None:
+        events.unregister(event, rival)
+        tags = [{"Key": key, "Value": value} for key, value in marks.items()]
+        world.iam.create_role(RoleName=SPOT_LAMBDA_ROLE, AssumeRolePolicyDocument=trust(), Tags=tags)
+
+    events.register(event, rival)
+    world.run(SHOP, hand_over=False)
+    tags = {tag["Key"] for tag in world.iam.get_role(RoleName=SPOT_LAMBDA_ROLE)["Role"]["Tags"]}
+    assert tags == {*marks, f"castai-onboarding:used-by:{IDS[SHOP]}"}
+    assert sentences(world.run(SHOP, hand_over=False)) == []
 
 
 def test_a_lambda_role_that_the_script_made_is_used_and_left(world: World) -> None:

@@ -194,6 +194,23 @@ def test_what_is_simulated_is_what_is_published() -> None:
         assert len({tuple(sorted(one.context)) for one in asked}) == 1
 
 
+@pytest.mark.parametrize(
+    ("partition", "region", "of_iam"),
+    [
+        ("aws", "eu-central-1", "us-east-1"),
+        ("aws-cn", "cn-northwest-1", "cn-north-1"),
+        ("aws-us-gov", "us-gov-east-1", "us-gov-west-1"),
+    ],
+)
+@pytest.mark.parametrize("identity", ["user", "kops"])
+def test_a_question_is_of_the_region_that_the_call_goes_to(
+    identity: str, partition: str, region: str, of_iam: str
+) -> None:
+    asked = questions((READ,), identity, (), Scope(partition, HOME, region, "c"), ID, "vpc-1")
+    regions = {(action.split(":")[0], one.context["aws:RequestedRegion"]) for one in asked for action in one.actions}
+    assert regions == {("iam", of_iam), ("ec2", region), *([("eks", region)] if identity == "user" else [])}
+
+
 def test_what_is_brought_is_not_asked_for() -> None:
     asked = questions((READ,), "role", {"identity", "node_role", "profile", "group", "access"}, PLACE, ID, "vpc-1")
     assert [one.actions for one in asked] == [("eks:DescribeCluster",)]

@@ -13,7 +13,13 @@ from typing import Any
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Aws
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.permissions import Question
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.permissions import (
+    CREATE,
+    READ,
+    Question,
+    Scope,
+    questions,
+)
 from ansible_collections.castai.onboarding.plugins.module_utils._castai.rights import (
     CONNECT,
     CONNECT_SYSTEM,
@@ -29,6 +35,7 @@ from tests.sandbox.aws import ADMINISTRATOR
 from tests.sandbox.aws import Aws as Cloud
 from tests.unit.sandbox.aws_client import HOME, OPERATOR, PROD, Clock, allow, operator, session, trust
 
+PLACE, ID = Scope("aws", HOME, "eu-central-1", PROD.name), "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e"
 ROLE = f"arn:aws:iam::{HOME}:role/cast-a"
 ASKED = Question(("iam:CreateRole", "iam:GetRole"), frozenset({"iam:CreateRole"}), ROLE, {"iam:PolicyARN": "arn:p"})
 NO_CREATE = Lack("iam:CreateRole", ROLE, "", True)
@@ -160,6 +167,31 @@ def test_what_hangs_on_a_condition_that_no_simulation_knows_is_not_checked(cloud
     assert found.not_checked == (
         "AWS permissions iam:CreateRole: they depend on aws:SourceVpc, which a simulation does not know.",
     )
+
+
+LOCKS: dict[str, dict[str, Any]] = {
+    "region": {"StringNotEquals": {"aws:RequestedRegion": ["eu-central-1", "us-east-1"]}},
+    "caller": {"ArnNotLike": {"aws:PrincipalArn": f"arn:aws:iam::{HOME}:user/call*"}},
+    "TLS": {"BoolIfExists": {"aws:SecureTransport": "false"}, "StringNotLike": {"aws:SecureTransport": "true"}},
+}
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_an_organisation_may_lock_what_every_call_says_of_itself(cloud: Cloud, lock: str) -> None:
+    locked = allow("*")
+    locked["Statement"] += allow("*", Effect="Deny", Condition=LOCKS[lock])["Statement"]
+    cloud.put_control_policy(HOME, locked)
+    asked = [*questions((READ, CREATE), "user", (), PLACE, ID, "vpc-1"), *questions((READ,), "kops", (), PLACE, ID)]
+    assert asked_as_user(cloud, ADMINISTRATOR, *asked).lacks == ()
+
+
+def test_a_region_that_the_organisation_locks_is_told(cloud: Cloud) -> None:
+    locked = allow("*")
+    elsewhere = {"StringNotEquals": {"aws:RequestedRegion": "eu-central-1"}}
+    locked["Statement"] += allow("iam:CreateRole", "eks:*", Effect="Deny", Condition=elsewhere)["Statement"]
+    cloud.put_control_policy(HOME, locked)
+    lacks = asked_as_user(cloud, ADMINISTRATOR, *questions((CREATE,), "role", (), PLACE, ID, "vpc-1")).lacks
+    assert {(lack.action, lack.by) for lack in lacks} == {("iam:CreateRole", "organisation")}
 
 
 def test_boundary_and_organisation_are_told_apart(cloud: Cloud) -> None:
