@@ -449,7 +449,7 @@ def _upgrade(current: Current, wanted: Desired, basis: Revision, number: int, fi
         },
         wanted,
         number,
-        first=first,
+        first=first or bool(current.owner),
     )
 
 
