@@ -259,16 +259,28 @@ class Aws:
     def simulate(
         self, source: str, actions: tuple[str, ...], resource: str, context: Mapping[str, str]
     ) -> tuple[Verdict, ...]:
-        """source: ARN of a role or user; context: values of condition keys."""
+        """source: ARN of a role or user; context: values of condition keys.
+
+        IAM does not take all actions together: those that it refuses so are asked for one by one.
+        """
         pages = self._client("iam").get_paginator("simulate_principal_policy")
         entries = [
             {"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": KEY_TYPES.get(key, "string")}
             for key, value in context.items()
         ]
-        answers = pages.paginate(
-            PolicySourceArn=source, ActionNames=list(actions), ResourceArns=[resource], ContextEntries=entries
-        )
-        return tuple(_verdict(result) for page in answers for result in page["EvaluationResults"])
+
+        def ask(*together: str) -> tuple[Verdict, ...]:
+            answers = pages.paginate(
+                PolicySourceArn=source, ActionNames=list(together), ResourceArns=[resource], ContextEntries=entries
+            )
+            return tuple(_verdict(result) for page in answers for result in page["EvaluationResults"])
+
+        try:
+            return ask(*actions)
+        except botocore.exceptions.ClientError as error:
+            if _code(error) != "InvalidInput" or len(actions) == 1:
+                raise
+        return tuple(verdict for action in actions for verdict in ask(action))
 
     @_call("read EKS cluster {0} (eks:DescribeCluster)", absent=True)
     def describe_cluster(self, name: str) -> EksCluster | None:

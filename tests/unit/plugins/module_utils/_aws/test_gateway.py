@@ -259,6 +259,22 @@ def test_a_botocore_that_does_not_know_access_entries(
         connect()
 
 
+# Simulations
+
+
+def test_actions_that_iam_does_not_take_together_are_asked_one_by_one(world: World) -> None:
+    refused = {"status": 400, "code": "InvalidInput"}
+    once = {"operation": "iam:SimulatePrincipalPolicy", "times": 1, "fail": refused}
+    operator, role = f"arn:aws:iam::{HOME}:user/operator", f"arn:aws:iam::{HOME}:role/r"
+    aws, actions = connect(), ("iam:GetRole", "iam:TagRole")
+    world.gate.faults.load([once])
+    with pytest.raises(CallFailed, match="InvalidInput"):
+        aws.simulate(operator, actions[:1], role, {})
+    world.gate.faults.load([once])
+    verdicts = aws.simulate(operator, actions, role, {})
+    assert [(one.action, one.allowed) for one in verdicts] == [(action, True) for action in actions]
+
+
 # Others who write at the same time
 
 MAKING = Making("/", "", {})
