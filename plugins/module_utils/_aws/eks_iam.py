@@ -280,7 +280,7 @@ def identity_arn(current: Current, wanted: Desired, here: Place) -> str:
 
 
 def access(current: Current, wanted: Desired, here: Place, eks: EksCluster) -> dict[str, Any]:
-    """Which way the cluster lets principals in, and why. aws_auth: what castai_aws_auth has to add, if anything."""
+    """Which way the cluster lets principals in, and why. aws_auth: what castai_aws_auth has to add or take away."""
     mode = f"The cluster's authentication mode is {eks.authentication_mode}"
     if eks.access_entries:
         return {"way": "access_entry", "reason": f"{mode}, which has access entries.", "aws_auth": []}
@@ -297,15 +297,15 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     if eks is None:
         return {}
     here = place(eks, wanted)
+    shown = {"access": access(current, wanted, here, eks), "identity_arn": identity_arn(current, wanted, here)}
     if not wanted.present:
         found = removals(current, wanted, here)
-        return {"kept": [f"{removal.thing}: {removal.kept}" for removal in found if removal.kept]}
+        return {**shown, "kept": [f"{removal.thing}: {removal.kept}" for removal in found if removal.kept]}
     profile_arn = here.iam("instance-profile", wanted.making.path, nodes.profile_name)
     warnings = list(_warnings(current, wanted, here))
     return {
-        "access": access(current, wanted, here, eks),
+        **shown,
         "adopted": _adopted(current, wanted),
-        "identity_arn": identity_arn(current, wanted, here),
         "instance_profile_arn": nodes.profile.arn if nodes.profile else profile_arn,
         "node_role_arn": nodes.role_arn(wanted, here),
         "principal_arn": "" if wanted.user_mode else made.get("principal_arn") or current.principal_arn or UNKNOWN,

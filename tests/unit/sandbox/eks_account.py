@@ -44,6 +44,10 @@ class World(Account):
         parameters = {**own, "name": name, "cluster_id": self.ids[name], **changes}
         return self.reconcile(SUBJECT, check, ended_after, **parameters)
 
+    def disconnect(self, mode: str) -> None:
+        """At CAST AI, as its users do."""
+        self.api.control("disconnect", cluster_id=self.ids[CLUSTERS[mode].name])
+
     def names(self) -> tuple[set[str], set[str], set[str]]:
         """Of all roles and users, all instance profiles, and all security groups."""
         roles = {role["RoleName"] for role in self.iam.list_roles()["Roles"]}

@@ -38,11 +38,14 @@ def test_there_and_back(world: World, mode: str, identity: str) -> None:
         {} if identity == "user" else {"principal_arn": done.view["principal_arn"]}
     )
     after = world.cloud.state()
+    world.disconnect(mode)
     back = world.run(mode, check=True, state="absent", **options)
     assert world.cloud.state() == after
+    assert back.view == {"kept": [], **{key: done.view[key] for key in ("access", "identity_arn")}}
     assert sentences(world.run(mode, state="absent", **options)) == sentences(back)
     assert world.cloud.state() == before
-    assert sentences(world.run(mode, state="absent", **options)) == []
+    again = world.run(mode, state="absent", **options)
+    assert (sentences(again), again.view) == ([], back.view)
 
 
 def test_users_that_ask_for_it_share_the_role_for_spot_interruptions(world: World) -> None:
