@@ -121,7 +121,7 @@ access:
     aws_auth:
       description:
         - Entries for M(castai.onboarding.castai_aws_auth), each with its options; empty where none is needed. With
-          O(state=absent), those to take away.
+          O(state=absent), those to take away; the entry of a role or user that stays is none of them.
       type: list
       elements: dict
     reason:

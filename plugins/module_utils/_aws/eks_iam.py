@@ -21,7 +21,7 @@ from .._equal import same_policy
 from . import policies
 from .asked import check_record
 from .eks import wrong_cluster
-from .eks_nodes import access_entry, check_nodes, plan_entry, plan_nodes, remove_entry, remove_nodes
+from .eks_nodes import access_entry, check_nodes, kept_role, plan_entry, plan_nodes, remove_entry, remove_nodes
 from .eks_observed import Current, observe
 from .eks_wanted import OPTIONS, Desired, desired, place
 from .gateway import EksCluster, Principal
@@ -255,10 +255,9 @@ def _remove_identity(current: Current, wanted: Desired, here: Place) -> Removal 
     identity, principal = current.identity, current.identity.principal
     if principal is None:
         return None
-    objection = wanted.owner.objection(principal, _evidence(current, wanted, principal))
-    if wanted.role_arn or objection:
-        why = "it was given by role_arn" if wanted.role_arn else f"it {objection}"
-        return Removal(f"{principal.kind} {principal.name}", why)
+    kept = _kept(current, wanted)
+    if kept:
+        return Removal(f"{principal.kind} {principal.name}", kept)
     shared = (arn for arn in identity.attached if short_arn(arn) == names.MANAGED_POLICY)
     ours = {
         *policies.aws_managed(here.partition, policies.OF_CASTAI),
@@ -272,6 +271,15 @@ def _remove_identity(current: Current, wanted: Desired, here: Place) -> Removal 
     return replace(removal, actions=(*plan_no_keys(identity.keys, identity.name), *removal.actions))
 
 
+def _kept(current: Current, wanted: Desired) -> str:
+    """Why CAST AI's role or user stays as it is on the way back, or an empty text."""
+    principal = current.identity.principal
+    if wanted.role_arn:
+        return "it was given by role_arn"
+    objection = wanted.owner.objection(principal, _evidence(current, wanted, principal)) if principal else ""
+    return f"it {objection}" if objection else ""
+
+
 def identity_arn(current: Current, wanted: Desired, here: Place) -> str:
     identity = current.identity
     if wanted.role_arn or identity.principal:
@@ -280,13 +288,18 @@ def identity_arn(current: Current, wanted: Desired, here: Place) -> str:
 
 
 def access(current: Current, wanted: Desired, here: Place, eks: EksCluster) -> dict[str, Any]:
-    """Which way the cluster lets principals in, and why. aws_auth: what castai_aws_auth has to add or take away."""
+    """Which way the cluster lets principals in, and why. aws_auth: what castai_aws_auth has to add or take away.
+
+    On the way back the entry of a role or user that stays is left out: it may have been there before.
+    """
     mode = f"The cluster's authentication mode is {eks.authentication_mode}"
     if eks.access_entries:
         return {"way": "access_entry", "reason": f"{mode}, which has access entries.", "aws_auth": []}
-    node = current.nodes.role_arn(wanted, here)
-    entries: list[dict[str, Any]] = [{"role_arn": node, "username": NODE_USERNAME, "groups": list(NODE_GROUPS)}]
-    if wanted.user_mode and wanted.user_access:
+    entries: list[dict[str, Any]] = []
+    if wanted.present or not kept_role(current.nodes, wanted):
+        node = current.nodes.role_arn(wanted, here)
+        entries.append({"role_arn": node, "username": NODE_USERNAME, "groups": list(NODE_GROUPS)})
+    if wanted.user_mode and wanted.user_access and (wanted.present or not _kept(current, wanted)):
         user = identity_arn(current, wanted, here)
         entries.append({"user_arn": user, "username": current.identity.name, "groups": list(ADMIN_GROUPS)})
     return {"way": "aws_auth", "reason": f"{mode}, which knows no access entries.", "aws_auth": entries}

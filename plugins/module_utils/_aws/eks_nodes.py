@@ -318,22 +318,28 @@ def remove_entry(entry: AccessEntry | None, wanted: Desired) -> Iterator[Removal
     yield Removal(f"access entry of {entry.arn}", kept, (delete,) if ours else ())
 
 
+def kept_role(nodes: Nodes, wanted: Desired) -> str:
+    """Why the nodes' role stays as it is on the way back, or an empty text."""
+    if wanted.node_role_brought:
+        return f"it was given by {'node_role_arn' if wanted.node_role_arn else 'instance_profile_arn'}"
+    evidence = names.short_id(wanted.cluster_id) in nodes.role_name
+    objection = wanted.owner.objection(nodes.role, evidence) if nodes.role else ""
+    return f"it {objection}" if objection else ""
+
+
 def remove_nodes(nodes: Nodes, wanted: Desired, here: Place) -> Iterator[Removal]:
     """What uses an object goes before it."""
     mark = names.short_id(wanted.cluster_id)
     if nodes.profile:
         yield _remove_profile(nodes.profile, nodes.role_name, wanted, mark in nodes.profile_name)
     detached: Collection[str] = ()
-    if wanted.node_role_arn:
-        yield Removal(f"role {wanted.node_role_arn}", "it was given by node_role_arn")
+    kept, arn = kept_role(nodes, wanted), nodes.role_arn(wanted, here)
+    if kept and arn:
+        yield Removal(f"role {arn}", kept)
     elif nodes.role:
-        kept = wanted.owner.objection(nodes.role, mark in nodes.role_name)
-        if kept:
-            yield Removal(f"role {nodes.role_name}", f"it {kept}")
-        else:
-            ours = {*policies.aws_managed(here.partition, policies.OF_NODES), *wanted.node_policies, nodes.ipv6.arn}
-            detached = nodes.attached
-            yield remove_principal(nodes.role, nodes.attached, ours, dict.fromkeys(nodes.inline), "")
+        ours = {*policies.aws_managed(here.partition, policies.OF_NODES), *wanted.node_policies, nodes.ipv6.arn}
+        detached = nodes.attached
+        yield remove_principal(nodes.role, nodes.attached, ours, dict.fromkeys(nodes.inline), "")
     if nodes.ipv6.policy:
         objection = wanted.owner.objection(nodes.ipv6.policy, nodes.ipv6.arn in nodes.attached)
         shared = "the clusters of the account share it" if wanted.shared else ""
