@@ -311,9 +311,9 @@ def removals(current: Current, wanted: Desired, here: Place) -> Iterator[Removal
     user, principal = current.user, current.user.principal
     detached: tuple[str, ...] = ()
     if principal:
-        objection = wanted.owner.objection(principal, _evidence(principal, wanted))
-        if objection:
-            yield Removal(f"user {user.name}", f"it {objection}")
+        kept = _kept(user, wanted)
+        if kept:
+            yield Removal(f"user {user.name}", kept)
         else:
             ours = {*_attached_by_us(current, here), *(arn for arn in user.attached if _is_replaced(short_arn(arn)))}
             removal = remove_principal(principal, user.attached, ours, user.inline, user.restricted)
@@ -327,6 +327,13 @@ def removals(current: Current, wanted: Desired, here: Place) -> Iterator[Removal
     yield from remove_spot_role(current.spot, wanted.owner, here.partition)
 
 
+def _kept(user: User, wanted: Desired) -> str:
+    """Why the user stays as it is on the way back, or an empty text."""
+    principal = user.principal
+    objection = wanted.owner.objection(principal, _evidence(principal, wanted)) if principal else ""
+    return f"it {objection}" if objection else ""
+
+
 def identity_arn(current: Current, wanted: Desired, here: Place) -> str:
     user = current.user
     return user.principal.arn if user.principal else here.iam("user", wanted.making.path, user.name)
@@ -334,17 +341,18 @@ def identity_arn(current: Current, wanted: Desired, here: Place) -> str:
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     here, user = place(current, wanted), current.user
-    if not wanted.present:
-        found = removals(current, wanted, here)
-        return {"kept": [f"{removal.thing}: {removal.kept}" for removal in found if removal.kept]}
     arn = identity_arn(current, wanted, here)
     entry = {"user_arn": arn, "username": user.name, "groups": list(ADMIN_GROUPS)}
+    mapped = wanted.user_access and (wanted.present or not _kept(user, wanted))
+    shown = {"access": {"aws_auth": [entry] if mapped else []}, "identity_arn": arn}
+    if not wanted.present:
+        found = removals(current, wanted, here)
+        return {**shown, "kept": [f"{removal.thing}: {removal.kept}" for removal in found if removal.kept]}
     adopted = user.principal and names.TAG_CLUSTER not in user.principal.tags
     warnings = list(_warnings(current, wanted, here))
     return {
-        "access": {"aws_auth": [entry] if wanted.user_access else []},
+        **shown,
         "adopted": {user.name: "the onboarding script"} if adopted else {},
-        "identity_arn": arn,
         "vpc_id": here.vpc,
         **({"warnings": warnings} if warnings else {}),
     }

@@ -40,8 +40,12 @@ def test_there_and_back(world: World, name: str, scope: str) -> None:
     assert sentences(world.run(name, **options)) == []
     assert len(world.keys(done.view["access"]["aws_auth"][0]["username"])) == 1
     after = world.cloud.state()
+    world.api.control("disconnect", cluster_id=IDS[name])
     back = world.run(name, check=True, state="absent", **options)
     assert world.cloud.state() == after
+    assert {key: back.view[key] for key in ("access", "identity_arn")} == {
+        key: done.view[key] for key in ("access", "identity_arn")
+    }
     assert sentences(world.run(name, state="absent", **options)) == sentences(back)
     assert sentences(world.run(name, state="absent", **options)) == []
     left = world.cloud.state()
@@ -183,8 +187,17 @@ def test_a_user_of_another_cluster_is_left_alone(world: World) -> None:
     world.run(PROD)
     world.iam.create_user(UserName=USER, Tags=[{"Key": "cast:cluster-id", "Value": IDS[PROD]}])
     done = world.run()
-    assert done.view["identity_arn"] == f"arn:aws:iam::{HOME}:user/{USER}-{IDS[SHOP][:8]}"
+    mine = f"arn:aws:iam::{HOME}:user/{USER}-{IDS[SHOP][:8]}"
+    assert done.view["identity_arn"] == mine
     assert world.keys(USER) == []
+    assert world.run(state="absent").view["access"]["aws_auth"][0]["user_arn"] == mine
+
+
+def test_the_entry_of_a_user_that_stays_is_left_in_aws_auth(world: World) -> None:
+    world.script()
+    back = world.run(state="absent")
+    assert back.view["access"]["aws_auth"] == []
+    assert back.view["kept"][0].startswith(f"user {USER}: it carries nothing that tells")
 
 
 def desired(**changes: Any) -> kops_iam.Desired:
