@@ -297,8 +297,9 @@ def _attached_by_us(current: Current, here: Place) -> list[str]:
 
 
 def _is_replaced(policy: str) -> bool:
-    """Whether a policy is one of the script's, by any spelling: older, or shared by the clusters of the account."""
-    return any(_same_name(policy, one) for one in (names.KOPS_OLD_POLICY, names.KOPS_MANAGED_POLICY))
+    """Whether a policy is one of the vendor's, by any spelling: older, or shared by the clusters of the account."""
+    known = (names.KOPS_OLD_POLICY, names.KOPS_MANAGED_POLICY, names.KOPS_RESTRICTED_POLICY)
+    return any(_same_name(policy, one) for one in known)
 
 
 def _same_name(one: str, other: str) -> bool:

@@ -63,7 +63,12 @@ _RESOURCES: Mapping[str, tuple[str, ...]] = {
     "user for kOps": (f"{_IAM}user{{path}}cast-kops-*",),
     "policy for kOps": tuple(
         f"{_IAM}policy{{path}}{name}*"
-        for name in (names.KOPS_OLD_POLICY, names.KOPS_POLICY_OF_DOCUMENTS, names.KOPS_RESTRICTED_POLICY)
+        for name in (
+            names.KOPS_OLD_POLICY,
+            names.KOPS_POLICY_OF_DOCUMENTS,
+            names.KOPS_RESTRICTED_POLICY,
+            names.KOPS_RESTRICTED_OF_DOCUMENTS,
+        )
     ),
     "spot role": (f"{_IAM}role{{path}}{names.SPOT_LAMBDA_ROLE}",),
     "instance profile": (

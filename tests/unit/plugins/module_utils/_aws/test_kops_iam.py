@@ -139,28 +139,40 @@ def test_a_lambda_role_that_the_script_made_is_used_and_left(world: World) -> No
     assert back.view["kept"] == [f"role {SPOT_LAMBDA_ROLE}: it was there before"]
 
 
-@pytest.mark.parametrize(
-    ("policy", "inline"),
+SCRIPTS = pytest.mark.parametrize(
+    ("policies", "inline"),
     [
-        ("CastKopsPolicyV2", "CastKopsRestrictedAccess"),
-        ("CASTKopsPolicyV2", "CASTKopsRestrictedaccess"),
-        ("CastKopsPolicy", "CastKopsRestrictedAccess"),
+        (["CastKopsPolicyV2"], "CastKopsRestrictedAccess"),
+        (["CASTKopsPolicyV2"], "CASTKopsRestrictedaccess"),
+        (["CastKopsPolicy"], "CastKopsRestrictedAccess"),
+        (["CASTKopsPolicyV2", "CASTKopsRestrictedaccess"], "CASTKopsRestrictedaccess"),
     ],
 )
-def test_what_the_script_made_is_taken_over_in_any_spelling(world: World, policy: str, inline: str) -> None:
-    key = world.script(policy, inline)
+
+
+@SCRIPTS
+def test_what_the_script_made_is_taken_over_in_any_spelling(world: World, policies: list[str], inline: str) -> None:
+    key = world.script(*policies, inline=inline)
     with pytest.raises(Refused, match=f"User {USER} carries nothing that tells whether it is cluster {SHOP}'s"):
         world.run()
     done = world.run(adopt=True)
     assert done.view["adopted"] == {USER: "the onboarding script"}
     assert {f"CastKopsPolicyV2-{SHOP}", f"CastKopsRestrictedAccess-{SHOP}"} <= world.attached()
-    assert policy not in world.attached()
+    assert not world.attached() & set(policies)
     assert world.iam.list_user_policies(UserName=USER)["PolicyNames"] == []
-    assert world.document(policy) == json.dumps(allow("ec2:*"))
+    assert [world.document(policy) for policy in policies] == [json.dumps(allow("ec2:*"))] * len(policies)
     (now,) = world.keys(USER)
     assert now != key
     assert sentences(done)[-1] == f"delete access key {key} of user {USER}, which the new one replaces"
     assert sentences(world.run()) == []
+
+
+@SCRIPTS
+def test_the_scripts_user_goes_and_its_shared_policies_stay(world: World, policies: list[str], inline: str) -> None:
+    world.script(*policies, inline=inline)
+    back = world.run(state="absent", adopt=True)
+    assert (sentences(back)[-1], back.view["kept"]) == (f"delete user {USER}", [])
+    assert [world.document(policy) for policy in policies] == [json.dumps(allow("ec2:*"))] * len(policies)
 
 
 def test_the_shared_policy_is_used_in_the_spelling_that_is_there(world: World) -> None:
