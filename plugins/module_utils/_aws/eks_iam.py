@@ -21,7 +21,16 @@ from .._equal import same_policy
 from . import policies
 from .asked import check_record
 from .eks import wrong_cluster
-from .eks_nodes import access_entry, check_nodes, kept_role, plan_entry, plan_nodes, remove_entry, remove_nodes
+from .eks_nodes import (
+    access_entry,
+    check_nodes,
+    delete_entry,
+    kept_role,
+    plan_entry,
+    plan_nodes,
+    remove_entry,
+    remove_nodes,
+)
 from .eks_observed import Current, observe
 from .eks_wanted import OPTIONS, Desired, desired, place
 from .gateway import EksCluster, Principal
@@ -102,6 +111,9 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
     _check_identity(current, wanted, here)
     check_nodes(current.nodes, wanted, eks, here)
     if wanted.prepare:
+        # First of all: once their role or user is there again, nothing tells that they are dead.
+        for entry in current.dead_entries:
+            yield delete_entry(entry, wanted, ", whose role or user is gone")
         yield from _plan_identity(current, wanted, here)
         yield from plan_nodes(current.nodes, wanted, eks, here)
         yield from plan_entry(current.nodes, wanted, eks, here)
@@ -227,8 +239,8 @@ def _plan_hand_over(current: Current, wanted: Desired, here: Place) -> Iterator[
 def removals(current: Current, wanted: Desired, here: Place) -> Iterator[Removal]:
     """Everything on the way back, in an order that works: what uses an object goes before it."""
     identity = current.identity
-    yield from remove_entry(identity.entry, wanted)
-    yield from remove_entry(current.nodes.entry, wanted)
+    for entry in (identity.entry, current.nodes.entry, *current.dead_entries):
+        yield from remove_entry(entry, wanted)
     user = _remove_identity(current, wanted, here)
     yield from filter(None, [user])
     detached = identity.attached if user and user.actions else ()

@@ -302,20 +302,23 @@ def access_entry(wanted: Desired, arn: str, kind: str, whose: str) -> CreateAcce
     )
 
 
-def remove_entry(entry: AccessEntry | None, wanted: Desired) -> Iterator[Removal]:
-    if entry is None:
-        return
-    ours = entry.tags.get(names.TAG_CLUSTER_ID) == wanted.cluster_id
-    delete = DeleteAccessEntry(
-        f"delete the access entry of {entry.arn} in cluster {wanted.name}",
+def delete_entry(entry: AccessEntry, wanted: Desired, why: str = "") -> DeleteAccessEntry:
+    return DeleteAccessEntry(
+        f"delete the access entry of {entry.arn} in cluster {wanted.name}{why}",
         f"eks/access-entry/{entry.arn}",
         {"type": entry.type},
         None,
         wanted.name,
         entry.arn,
     )
+
+
+def remove_entry(entry: AccessEntry | None, wanted: Desired) -> Iterator[Removal]:
+    if entry is None:
+        return
+    ours = entry.tags.get(names.TAG_CLUSTER_ID) == wanted.cluster_id
     kept = "" if ours else "it carries no tag of this cluster"
-    yield Removal(f"access entry of {entry.arn}", kept, (delete,) if ours else ())
+    yield Removal(f"access entry of {entry.arn}", kept, (delete_entry(entry, wanted),) if ours else ())
 
 
 def kept_role(nodes: Nodes, wanted: Desired) -> str:

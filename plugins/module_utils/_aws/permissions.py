@@ -162,7 +162,12 @@ GRANTS: tuple[Grant, ...] = (
         "AccessEntries",
         ACCESS,
         "access entry",
-        {READ: ("eks:DescribeAccessEntry",), CREATE: ("eks:TagResource",), REMOVE: ("eks:DeleteAccessEntry",)},
+        {
+            READ: ("eks:DescribeAccessEntry",),
+            CREATE: ("eks:TagResource",),
+            CHANGE: ("eks:DeleteAccessEntry",),
+            REMOVE: ("eks:DeleteAccessEntry",),
+        },
     ),
     Grant(
         "AccessOfNodes",

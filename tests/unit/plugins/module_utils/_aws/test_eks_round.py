@@ -108,6 +108,35 @@ def test_what_aws_does_not_show_yet_is_waited_for(world: World, identity: str, m
     assert sentences(world.run("API", identity=identity)) == []
 
 
+def test_who_is_made_again_gets_in(world: World) -> None:
+    """The entry of a role or user that was deleted stays, and lets in none that is made again under its name."""
+    view = world.run("API", identity="user").view
+    arns = view["identity_arn"], view["node_role_arn"]
+
+    def get_in() -> list[bool]:
+        return [world.cloud.kubernetes_user(CLUSTERS["API"], arn, None) is not None for arn in arns]
+
+    undisturbed = world.state()
+    for arn in arns:
+        world.lose(arn)
+    assert get_in() == [False, False]
+    dead = [f"delete the access entry of {arn} in cluster c-api, whose role or user is gone" for arn in arns]
+    for sentence in dead:
+        assert sentences(world.run("API", identity="user", ended_after=1)) == [sentence]
+    world.run("API", identity="user")
+    assert get_in() == [True, True]
+    assert difference(undisturbed, world.state()) == ""
+
+
+def test_dead_entries_go_on_the_way_back(world: World) -> None:
+    before = world.cloud.state()
+    view = world.run("API", identity="user").view
+    for arn in (view["identity_arn"], view["node_role_arn"]):
+        world.lose(arn)
+    world.run("API", identity="user", state="absent")
+    assert world.cloud.state() == before
+
+
 def no_answer(*_arguments: str) -> None:
     raise CallFailed("no answer")
 
