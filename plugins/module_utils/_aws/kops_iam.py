@@ -101,6 +101,8 @@ class Current:
     user: User = field(default_factory=User)
     managed: HeldPolicy = field(default_factory=HeldPolicy)
     restricted: HeldPolicy = field(default_factory=HeldPolicy)
+    unshared: HeldPolicy = field(default_factory=HeldPolicy)
+    """The cluster's own managed policy, where it shares the account's now."""
     spot: HeldRole = field(default_factory=HeldRole)
 
 
@@ -156,6 +158,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     sought = {
         "managed": _policy_names(names.KOPS_MANAGED_POLICY, wanted.shared, wanted),
         "restricted": _policy_names(names.KOPS_RESTRICTED_POLICY, False, wanted),
+        **({"unshared": _policy_names(names.KOPS_MANAGED_POLICY, False, wanted)} if wanted.shared else {}),
     }
     arns = {
         one: next((arn for arn in first["policies"] if _same_name(short_arn(arn), one)), "")
@@ -207,6 +210,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         ),
         managed=replace(held["managed"], document=third.get("managed")),
         restricted=replace(held["restricted"], document=third.get("restricted")),
+        unshared=replace(held.get("unshared", HeldPolicy()), document=third.get("unshared")),
         spot=HeldRole(first["spot"], second["spot"] or (), second["spot_inline"] or ()),
     )
 
@@ -285,7 +289,7 @@ def _plan_user(current: Current, wanted: Desired, here: Place) -> Iterator[Actio
     yield from plan_policy(current.restricted, WantedPolicy(document, DESCRIPTION), owner, making, user.attached)
     yield from plan_user(user.principal, user.name, making, journal(user.keys, user.name))
     arns = _attached_by_us(current, here)
-    replaced = [arn for arn in user.attached if arn not in arns and _is_replaced(short_arn(arn))]
+    replaced = [arn for arn in user.attached if arn not in arns and _is_replaced(short_arn(arn), current)]
     yield from plan_attachments("user", user.name, user.attached, arns, replaced)
     if user.restricted:
         yield delete_inline("user", user.name, user.restricted, user.inline[user.restricted])
@@ -296,9 +300,10 @@ def _attached_by_us(current: Current, here: Place) -> list[str]:
     return [*managed, current.managed.arn, current.restricted.arn]
 
 
-def _is_replaced(policy: str) -> bool:
-    """Whether a policy is one of the vendor's, by any spelling: older, or shared by the clusters of the account."""
-    known = (names.KOPS_OLD_POLICY, names.KOPS_MANAGED_POLICY, names.KOPS_RESTRICTED_POLICY)
+def _is_replaced(policy: str, current: Current) -> bool:
+    """Whether a policy is of before: one of the vendor's, by any spelling, or the cluster's own of another scope."""
+    vendors = (names.KOPS_OLD_POLICY, names.KOPS_MANAGED_POLICY, names.KOPS_RESTRICTED_POLICY)
+    known = (*vendors, current.unshared.name)
     return any(_same_name(policy, one) for one in known)
 
 
@@ -316,11 +321,12 @@ def removals(current: Current, wanted: Desired, here: Place) -> Iterator[Removal
         if kept:
             yield Removal(f"user {user.name}", kept)
         else:
-            ours = {*_attached_by_us(current, here), *(arn for arn in user.attached if _is_replaced(short_arn(arn)))}
+            before = (arn for arn in user.attached if _is_replaced(short_arn(arn), current))
+            ours = {*_attached_by_us(current, here), *before}
             removal = remove_principal(principal, user.attached, ours, user.inline, user.restricted)
             yield replace(removal, actions=(*plan_no_keys(user.keys, user.name), *removal.actions))
             detached = user.attached
-    for held, shared in ((current.managed, wanted.shared), (current.restricted, False)):
+    for held, shared in ((current.managed, wanted.shared), (current.restricted, False), (current.unshared, False)):
         if held.policy:
             objection = wanted.owner.objection(held.policy, held.arn in user.attached)
             kept = "the clusters of the account share it" if shared else f"it {objection}" if objection else ""

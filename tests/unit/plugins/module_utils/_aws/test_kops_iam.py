@@ -185,6 +185,26 @@ def test_the_shared_policy_is_used_in_the_spelling_that_is_there(world: World) -
     )
 
 
+def test_a_cluster_that_shares_the_accounts_policy_from_now_on_has_none_of_its_own(world: World) -> None:
+    before = world.cloud.state()
+    world.run()
+    own = f"CastKopsPolicyV2-{SHOP}"
+    assert f"detach {own} from user {USER}" in sentences(world.run(policy_scope="account"))
+    assert sentences(world.run(policy_scope="account")) == []
+    back = world.run(policy_scope="account", state="absent")
+    assert back.view["kept"] == ["policy CastKopsPolicyV2: the clusters of the account share it"]
+    left = world.cloud.state()
+    del left[HOME]["iam"]["policies"][f"arn:aws:iam::{HOME}:policy/CastKopsPolicyV2"]
+    assert left == before
+
+
+def test_what_a_cluster_had_of_its_own_goes_after_a_change_of_scope(world: World) -> None:
+    world.run()
+    back = world.run(policy_scope="account", state="absent")
+    assert back.view["kept"] == []
+    assert {f"delete user {USER}", f"delete policy CastKopsPolicyV2-{SHOP}"} <= {*sentences(back)}
+
+
 def test_subnets_are_granted_in_the_clusters_vpc_only(world: World) -> None:
     vpc = world.run().view["vpc_id"]
     assert ":subnet/" not in world.document(f"CastKopsPolicyV2-{SHOP}")
