@@ -239,8 +239,10 @@ def _plan_hand_over(current: Current, wanted: Desired, here: Place) -> Iterator[
 def removals(current: Current, wanted: Desired, here: Place) -> Iterator[Removal]:
     """Everything on the way back, in an order that works: what uses an object goes before it."""
     identity = current.identity
-    for entry in (identity.entry, current.nodes.entry, *current.dead_entries):
+    for entry in (identity.entry, *current.dead_entries):
         yield from remove_entry(entry, wanted)
+    needed = "" if wanted.node_role_brought else kept_role(current.nodes, wanted)
+    yield from remove_entry(current.nodes.entry, wanted, needed)
     user = _remove_identity(current, wanted, here)
     yield from filter(None, [user])
     detached = identity.attached if user and user.actions else ()

@@ -48,6 +48,8 @@ class Nodes:
     attached: tuple[str, ...] = ()
     inline: tuple[str, ...] = ()
     """Names of the role's inline policies; read on the way back only."""
+    used_by: tuple[str, ...] = ()
+    """Names of the instance profiles that the role is in; read on the way back only."""
     ipv6: HeldPolicy = field(default_factory=HeldPolicy)
     profile_name: str = ""
     profile: Profile | None = None
@@ -313,21 +315,27 @@ def delete_entry(entry: AccessEntry, wanted: Desired, why: str = "") -> DeleteAc
     )
 
 
-def remove_entry(entry: AccessEntry | None, wanted: Desired) -> Iterator[Removal]:
+def remove_entry(entry: AccessEntry | None, wanted: Desired, needed: str = "") -> Iterator[Removal]:
+    """needed: why its role or user stays as it is, where others may come in by the entry then."""
     if entry is None:
         return
     ours = entry.tags.get(names.TAG_CLUSTER_ID) == wanted.cluster_id
-    kept = "" if ours else "it carries no tag of this cluster"
-    yield Removal(f"access entry of {entry.arn}", kept, (delete_entry(entry, wanted),) if ours else ())
+    kept = (needed and f"the role stays: {needed}") if ours else "it carries no tag of this cluster"
+    yield Removal(f"access entry of {entry.arn}", kept, () if kept else (delete_entry(entry, wanted),))
 
 
 def kept_role(nodes: Nodes, wanted: Desired) -> str:
     """Why the nodes' role stays as it is on the way back, or an empty text."""
     if wanted.node_role_brought:
         return f"it was given by {'node_role_arn' if wanted.node_role_arn else 'instance_profile_arn'}"
-    evidence = names.short_id(wanted.cluster_id) in nodes.role_name
-    objection = wanted.owner.objection(nodes.role, evidence) if nodes.role else ""
-    return f"it {objection}" if objection else ""
+    mark = names.short_id(wanted.cluster_id)
+    objection = wanted.owner.objection(nodes.role, mark in nodes.role_name) if nodes.role else ""
+    if objection:
+        return f"it {objection}"
+    profile = nodes.profile
+    gone = profile and not _remove_profile(profile, nodes.role_name, wanted, mark in profile.name).kept
+    others = [name for name in nodes.used_by if not (gone and name == nodes.profile_name)]
+    return f"it is in instance profile {', '.join(others)} too" if others else ""
 
 
 def remove_nodes(nodes: Nodes, wanted: Desired, here: Place) -> Iterator[Removal]:

@@ -258,7 +258,7 @@ GRANTS: tuple[Grant, ...] = (
             READ: ("iam:GetRole", "iam:ListAttachedRolePolicies"),
             CREATE: ("iam:CreateRole", "iam:TagRole"),
             CHANGE: ("iam:UpdateAssumeRolePolicy",),
-            REMOVE: ("iam:DeleteRole", "iam:ListRolePolicies"),
+            REMOVE: ("iam:DeleteRole", "iam:ListInstanceProfilesForRole", "iam:ListRolePolicies"),
         },
     ),
     Grant(

@@ -801,6 +801,15 @@ KEPT: dict[str, tuple[Current, dict[str, Any], list[str], list[str]]] = {
         [f"delete role {NODE}"],
         [f"role {NODE}: others gave it theirs"],
     ),
+    "node role that is in another profile": (
+        of_nodes(BY_ROLE, used_by=(NODE, "theirs")),
+        {},
+        [GONE[0], *GONE[8:12]],
+        [
+            f"access entry of {IAM}:role/{NODE}: the role stays: it is in instance profile theirs too",
+            f"role {IAM}:role/{NODE}: it is in instance profile theirs too",
+        ],
+    ),
     "another cluster's group": (
         of_nodes(BY_ROLE, group=replace(NODES.group, tags=OTHERS)),  # type: ignore[type-var]
         {},
@@ -871,6 +880,7 @@ MAPPED: dict[str, tuple[Current, dict[str, Any], str]] = {
     "a brought role": (BROUGHT_NODE, {"node_role_arn": MY_NODE}, "mine"),
     "the role in a brought profile": (BROUGHT_PROFILE, {"instance_profile_arn": MY_PROFILE}, "r"),
     "another cluster's role": (of_nodes(BY_ROLE, role=role(NODE, {}, OTHERS)), {}, NODE),
+    "a role in another profile": (of_nodes(BY_ROLE, used_by=(NODE, "theirs")), {}, NODE),
 }
 
 

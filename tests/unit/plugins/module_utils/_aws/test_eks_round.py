@@ -137,6 +137,18 @@ def test_dead_entries_go_on_the_way_back(world: World) -> None:
     assert world.cloud.state() == before
 
 
+def test_a_node_role_that_is_in_another_profile_stays_whole(world: World) -> None:
+    role = world.run("API").view["node_role_arn"].rpartition("/")[2]
+    world.iam.create_instance_profile(InstanceProfileName="theirs")
+    world.iam.add_role_to_instance_profile(InstanceProfileName="theirs", RoleName=role)
+    attached = world.attached(role)
+    back = world.run("API", state="absent")
+    assert all(kept.endswith("it is in instance profile theirs too") for kept in back.view["kept"])
+    assert len(back.view["kept"]) == 2
+    assert world.attached(role) == attached
+    assert sentences(world.run("API", state="absent")) == []
+
+
 def no_answer(*_arguments: str) -> None:
     raise CallFailed("no answer")
 
