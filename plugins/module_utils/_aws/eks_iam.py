@@ -371,7 +371,7 @@ def _warnings(current: Current, wanted: Desired, here: Place) -> Iterator[str]:
     for held in filter(None, made):
         if boundary and held.boundary != boundary:
             yield f"The permissions boundary of {held.kind} {held.name}, made before, is {held.boundary or 'none'}."
-    yield from spot_role_warnings(current.spot)
+    yield from spot_role_warnings(current.spot, wanted.owner)
 
 
 def _managed(here: Place, wanted: Desired) -> WantedPolicy:

@@ -375,7 +375,7 @@ def _warnings(current: Current, wanted: Desired, here: Place) -> Iterator[str]:
     if boundary and principal and principal.boundary != boundary:
         yield f"The permissions boundary of user {principal.name}, made before, is {principal.boundary or 'none'}."
     if wanted.spot_role:
-        yield from spot_role_warnings(current.spot)
+        yield from spot_role_warnings(current.spot, wanted.owner)
 
 
 def _managed(here: Place, wanted: Desired) -> WantedPolicy:

@@ -139,6 +139,26 @@ def test_a_lambda_role_that_the_script_made_is_used_and_left(world: World) -> No
     assert back.view["kept"] == [f"role {SPOT_LAMBDA_ROLE}: it was there before"]
 
 
+def fill_tags(world: World) -> None:
+    """As many as IAM lets the lambda role have."""
+    held = world.iam.get_role(RoleName=SPOT_LAMBDA_ROLE)["Role"]["Tags"]
+    further = [{"Key": f"team-{number}", "Value": "a"} for number in range(len(held), 50)]
+    world.iam.tag_role(RoleName=SPOT_LAMBDA_ROLE, Tags=further)
+
+
+def test_a_lambda_role_without_room_for_a_mark_is_used_without(world: World) -> None:
+    world.run(SHOP)
+    fill_tags(world)
+    second = world.run(PROD)
+    assert not [one for one in sentences(second) if SPOT_LAMBDA_ROLE in one]
+    (warning,) = second.view["warnings"]
+    assert warning.startswith(f"Role {SPOT_LAMBDA_ROLE} has 50 tags, which is IAM's limit, so that cluster {PROD} uses")
+    assert "warnings" not in world.run(SHOP).view
+    back = world.run(SHOP, state="absent")
+    assert back.view["kept"] == [f"role {SPOT_LAMBDA_ROLE}: it has 50 tags, so that clusters without one may use it"]
+    assert f"delete role {SPOT_LAMBDA_ROLE}" not in sentences(back)
+
+
 SCRIPTS = pytest.mark.parametrize(
     ("policies", "inline"),
     [
