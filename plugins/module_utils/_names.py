@@ -27,8 +27,8 @@ IPV6_POLICY = "CastEC2AssignIPv6Policy"
 KOPS_MANAGED_POLICY = "CastKopsPolicyV2"
 KOPS_RESTRICTED_POLICY = "CastKopsRestrictedAccess"
 KOPS_OLD_POLICY = "CastKopsPolicy"
-KOPS_POLICY_OF_DOCUMENTS = "CASTKopsPolicy"
-"""How CAST AI's documents spell the beginning of both, which its script does not; to IAM's policies they differ."""
+KOPS_POLICY_OF_DOCUMENTS, KOPS_RESTRICTED_OF_DOCUMENTS = "CASTKopsPolicy", "CASTKopsRestricted"
+"""How CAST AI's documents spell the beginning of these, which its script does not; to IAM's policies they differ."""
 
 SPOT_LAMBDA_ROLE = "CastLambdaRoleForSpot"
 

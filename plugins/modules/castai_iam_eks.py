@@ -115,11 +115,13 @@ EXAMPLES = r"""
 RETURN = r"""
 access:
   description: How the cluster lets principals in.
-  returned: success, when O(state=present)
+  returned: success
   type: dict
   contains:
     aws_auth:
-      description: Entries for M(castai.onboarding.castai_aws_auth), each with its options; empty where none is needed.
+      description:
+        - Entries for M(castai.onboarding.castai_aws_auth), each with its options; empty where none is needed. With
+          O(state=absent), those to take away; the entry of a role or user that stays is none of them.
       type: list
       elements: dict
     reason:
@@ -143,8 +145,8 @@ applied:
   type: list
   elements: str
 identity_arn:
-  description: ARN of the role or user.
-  returned: success, when O(state=present)
+  description: ARN of the role or user, or the one that it would have where there is none.
+  returned: success
   type: str
 instance_profile_arn:
   description: ARN of the nodes' instance profile.

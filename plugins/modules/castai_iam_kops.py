@@ -84,13 +84,14 @@ EXAMPLES = r"""
 RETURN = r"""
 access:
   description: How the cluster lets the user in.
-  returned: success, when O(state=present)
+  returned: success
   type: dict
   contains:
     aws_auth:
       description:
         - Entries for M(castai.onboarding.castai_aws_auth), each with its options, for a cluster that reads aws-auth.
-          Empty with O(user_access=none).
+          Empty with O(user_access=none). With O(state=absent), those to take away; the entry of a user that stays is
+          none of them.
       type: list
       elements: dict
 actions:
@@ -108,8 +109,8 @@ applied:
   type: list
   elements: str
 identity_arn:
-  description: ARN of the user.
-  returned: success, when O(state=present)
+  description: ARN of the user, or the one that it would have where there is none.
+  returned: success
   type: str
 kept:
   description: What was left although it is there, each with the reason.

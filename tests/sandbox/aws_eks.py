@@ -76,6 +76,7 @@ class EksCluster(MotoCluster):
         self.created_by = cluster.created_by
         self.access_entries: dict[str, dict[str, Any]] = {}
         self.access_policies: dict[str, dict[str, dict[str, Any]]] = {}
+        self.dead_entries: set[str] = set()
         if cluster.mode != "CONFIG_MAP":
             # EKS gives the creator this entry when bootstrapClusterCreatorAdminPermissions is set.
             administrator = policy_arn("AmazonEKSClusterAdminPolicy", partition)
@@ -113,8 +114,21 @@ def add_access_entry(cluster: EksCluster, principal: str, wanted: Mapping[str, A
         "type": kind,
     }
     cluster.access_entries[principal] = entry
+    cluster.dead_entries.discard(principal)
     cluster.access_policies[principal] = {}
     return entry
+
+
+def forget_principal(arn: str) -> None:
+    """A user or role is gone: its entries stay and let in none of the same name that is made later.
+
+    EKS User Guide, "Creating access entries": an entry goes by the id of its principal.
+    """
+    for account in eks_backends.values():
+        for backend in account.values():
+            for cluster in backend.clusters.values():
+                if isinstance(cluster, EksCluster) and arn in cluster.access_entries:
+                    cluster.dead_entries.add(arn)
 
 
 def _username(principal: str) -> str:
@@ -274,7 +288,7 @@ def kubernetes_user(cluster: EksCluster, arn: str, aws_auth: Mapping[str, Any] |
     if mode == "CONFIG_MAP" and arn == cluster.created_by:
         return KubernetesUser("kubernetes-admin", ("system:masters",))
     found = None
-    if mode != "CONFIG_MAP" and arn in cluster.access_entries:
+    if mode != "CONFIG_MAP" and arn in cluster.access_entries and arn not in cluster.dead_entries:
         entry, policies = cluster.access_entries[arn], cluster.access_policies[arn]
         groups = list(entry["kubernetesGroups"])
         # EKS has an authorizer of its own for access policies; here the administrator's is the group of the same power.

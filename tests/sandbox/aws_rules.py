@@ -22,7 +22,7 @@ from moto.iam.models import IAMBackend, InstanceProfile, Role, User
 from moto.iam.policy_validation import IAMTrustPolicyDocumentValidator
 
 from .aws_accounts import Accounts, Caller
-from .aws_eks import INVALID_PRINCIPAL, NO_ENTRY
+from .aws_eks import INVALID_PRINCIPAL, NO_ENTRY, forget_principal
 from .aws_limits import check_limits
 from .aws_permissions import entry_arn
 from .aws_visibility import Visibility
@@ -285,12 +285,17 @@ def _delete_user(asked: Asked) -> Then:
     if user and user.access_keys and not user.managed_policies and not user.policies:
         # aws-controllers-k8s/community 2229
         raise _conflict("Cannot delete entity, must delete access keys first.")
-    return lambda: asked.accounts.forget(user.arn, f"AIDA{user.id[4:]}") if user else None
+    return lambda: _forget(asked, user.arn, f"AIDA{user.id[4:]}") if user else None
 
 
 def _delete_role(asked: Asked) -> Then:
     role = asked.found("role")
-    return lambda: asked.accounts.forget(role.arn, role.id) if role else None
+    return lambda: _forget(asked, role.arn, role.id) if role else None
+
+
+def _forget(asked: Asked, arn: str, unique_id: str) -> None:
+    asked.accounts.forget(arn, unique_id)
+    forget_principal(arn)
 
 
 # EC2

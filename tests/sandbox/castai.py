@@ -449,6 +449,7 @@ class CastAi:
             "seed_cluster": self.seed_cluster,
             "set_status": lambda cluster_id, status: self._pin(cluster_id, "status", status),
             "set_agent_status": lambda cluster_id, status: self._pin(cluster_id, "agentStatus", status),
+            "disconnect": lambda cluster_id: self.disconnect(self._keys[self.full_access_key], cluster_id, None),
             "revoke_token": self.revoke_token,
             "stale": self.stale,
             "seed_script_world": self.seed_script_world,

@@ -38,31 +38,40 @@ ENDS: tuple[dict[str, Any], ...] = (
 )
 """One after another: in the lambda role, at aws-auth, in a release, a key without its hand-over, one not noted."""
 
-WAY_BACK = local_play(
-    {
-        "name": "Find the cluster",
-        "castai.onboarding.castai_cluster_info": {"name": "{{ inventory_hostname }}", "provider": "kops"},
-        "register": "found",
-    },
-    {
-        "name": "Take the user out of aws-auth",
-        "castai.onboarding.castai_aws_auth": {
-            "kubeconfig": "{{ castai_kubeconfig }}",
-            "context": "{{ castai_context }}",
-            "user_arn": f"arn:aws:iam::{HOME_ACCOUNT}:user/cast-kops-{{{{ inventory_hostname }}}}",
-            "state": "absent",
+WAY_BACK = {
+    **local_play(
+        {
+            "name": "Find the cluster",
+            "castai.onboarding.castai_cluster_info": {"name": "{{ inventory_hostname }}", "provider": "kops"},
+            "register": "found",
         },
-    },
-    {
-        "name": "Take the identity back",
+        {
+            "name": "Ask which entries of aws-auth are its",
+            "castai.onboarding.castai_iam_kops": {"state": "absent"},
+            "check_mode": True,
+            "changed_when": False,
+            "register": "planned",
+        },
+        {
+            "name": "Take the entries out of aws-auth",
+            "castai.onboarding.castai_aws_auth": {
+                "kubeconfig": "{{ castai_kubeconfig }}",
+                "context": "{{ castai_context }}",
+                "user_arn": "{{ item.user_arn }}",
+                "state": "absent",
+            },
+            "loop": "{{ planned.access.aws_auth }}",
+        },
+        {"name": "Take the identity back", "castai.onboarding.castai_iam_kops": {"state": "absent"}},
+    ),
+    "module_defaults": {
         "castai.onboarding.castai_iam_kops": {
             "cluster_id": "{{ found.clusters[0].id }}",
             "name": "{{ inventory_hostname }}",
             "region": "{{ castai_region }}",
-            "state": "absent",
         },
     },
-)
+}
 
 
 @pytest.fixture(scope="module")
@@ -192,8 +201,9 @@ def test_one_cluster_is_taken_back_and_the_others_stay_whole(story: Story) -> No
     """Last, as it takes away what the others look at."""
     world, onboarder = story.world, story.onboarder
     before, cluster_id = iam(world), story.run.of("castai_cluster", SHOP)[0]["cluster_id"]
+    world.control("castai", "disconnect", cluster_id=cluster_id)
     back = succeeded(onboarder.onboard(hosts=(SHOP,), playbook=[WAY_BACK]))
-    (taken,) = back.of("castai_iam_kops", SHOP)
+    _asked, taken = back.of("castai_iam_kops", SHOP)
     assert taken["kept"] == [f"role CastLambdaRoleForSpot: clusters {DATA} use it"]
     assert user(world) is None
     assert "mapUsers" not in world.kubernetes(SHOP).get(AWS_AUTH)["data"]

@@ -21,7 +21,16 @@ from .._equal import same_policy
 from . import policies
 from .asked import check_record
 from .eks import wrong_cluster
-from .eks_nodes import access_entry, check_nodes, plan_entry, plan_nodes, remove_entry, remove_nodes
+from .eks_nodes import (
+    access_entry,
+    check_nodes,
+    delete_entry,
+    kept_role,
+    plan_entry,
+    plan_nodes,
+    remove_entry,
+    remove_nodes,
+)
 from .eks_observed import Current, observe
 from .eks_wanted import OPTIONS, Desired, desired, place
 from .gateway import EksCluster, Principal
@@ -102,6 +111,9 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
     _check_identity(current, wanted, here)
     check_nodes(current.nodes, wanted, eks, here)
     if wanted.prepare:
+        # First of all: once their role or user is there again, nothing tells that they are dead.
+        for entry in current.dead_entries:
+            yield delete_entry(entry, wanted, ", whose role or user is gone")
         yield from _plan_identity(current, wanted, here)
         yield from plan_nodes(current.nodes, wanted, eks, here)
         yield from plan_entry(current.nodes, wanted, eks, here)
@@ -227,8 +239,10 @@ def _plan_hand_over(current: Current, wanted: Desired, here: Place) -> Iterator[
 def removals(current: Current, wanted: Desired, here: Place) -> Iterator[Removal]:
     """Everything on the way back, in an order that works: what uses an object goes before it."""
     identity = current.identity
-    yield from remove_entry(identity.entry, wanted)
-    yield from remove_entry(current.nodes.entry, wanted)
+    for entry in (identity.entry, *current.dead_entries):
+        yield from remove_entry(entry, wanted)
+    needed = "" if wanted.node_role_brought else kept_role(current.nodes, wanted)
+    yield from remove_entry(current.nodes.entry, wanted, needed)
     user = _remove_identity(current, wanted, here)
     yield from filter(None, [user])
     detached = identity.attached if user and user.actions else ()
@@ -255,10 +269,9 @@ def _remove_identity(current: Current, wanted: Desired, here: Place) -> Removal 
     identity, principal = current.identity, current.identity.principal
     if principal is None:
         return None
-    objection = wanted.owner.objection(principal, _evidence(current, wanted, principal))
-    if wanted.role_arn or objection:
-        why = "it was given by role_arn" if wanted.role_arn else f"it {objection}"
-        return Removal(f"{principal.kind} {principal.name}", why)
+    kept = _kept(current, wanted)
+    if kept:
+        return Removal(f"{principal.kind} {principal.name}", kept)
     shared = (arn for arn in identity.attached if short_arn(arn) == names.MANAGED_POLICY)
     ours = {
         *policies.aws_managed(here.partition, policies.OF_CASTAI),
@@ -272,6 +285,15 @@ def _remove_identity(current: Current, wanted: Desired, here: Place) -> Removal 
     return replace(removal, actions=(*plan_no_keys(identity.keys, identity.name), *removal.actions))
 
 
+def _kept(current: Current, wanted: Desired) -> str:
+    """Why CAST AI's role or user stays as it is on the way back, or an empty text."""
+    principal = current.identity.principal
+    if wanted.role_arn:
+        return "it was given by role_arn"
+    objection = wanted.owner.objection(principal, _evidence(current, wanted, principal)) if principal else ""
+    return f"it {objection}" if objection else ""
+
+
 def identity_arn(current: Current, wanted: Desired, here: Place) -> str:
     identity = current.identity
     if wanted.role_arn or identity.principal:
@@ -280,13 +302,18 @@ def identity_arn(current: Current, wanted: Desired, here: Place) -> str:
 
 
 def access(current: Current, wanted: Desired, here: Place, eks: EksCluster) -> dict[str, Any]:
-    """Which way the cluster lets principals in, and why. aws_auth: what castai_aws_auth has to add, if anything."""
+    """Which way the cluster lets principals in, and why. aws_auth: what castai_aws_auth has to add or take away.
+
+    On the way back the entry of a role or user that stays is left out: it may have been there before.
+    """
     mode = f"The cluster's authentication mode is {eks.authentication_mode}"
     if eks.access_entries:
         return {"way": "access_entry", "reason": f"{mode}, which has access entries.", "aws_auth": []}
-    node = current.nodes.role_arn(wanted, here)
-    entries: list[dict[str, Any]] = [{"role_arn": node, "username": NODE_USERNAME, "groups": list(NODE_GROUPS)}]
-    if wanted.user_mode and wanted.user_access:
+    entries: list[dict[str, Any]] = []
+    if wanted.present or not kept_role(current.nodes, wanted):
+        node = current.nodes.role_arn(wanted, here)
+        entries.append({"role_arn": node, "username": NODE_USERNAME, "groups": list(NODE_GROUPS)})
+    if wanted.user_mode and wanted.user_access and (wanted.present or not _kept(current, wanted)):
         user = identity_arn(current, wanted, here)
         entries.append({"user_arn": user, "username": current.identity.name, "groups": list(ADMIN_GROUPS)})
     return {"way": "aws_auth", "reason": f"{mode}, which knows no access entries.", "aws_auth": entries}
@@ -297,15 +324,15 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     if eks is None:
         return {}
     here = place(eks, wanted)
+    shown = {"access": access(current, wanted, here, eks), "identity_arn": identity_arn(current, wanted, here)}
     if not wanted.present:
         found = removals(current, wanted, here)
-        return {"kept": [f"{removal.thing}: {removal.kept}" for removal in found if removal.kept]}
+        return {**shown, "kept": [f"{removal.thing}: {removal.kept}" for removal in found if removal.kept]}
     profile_arn = here.iam("instance-profile", wanted.making.path, nodes.profile_name)
     warnings = list(_warnings(current, wanted, here))
     return {
-        "access": access(current, wanted, here, eks),
+        **shown,
         "adopted": _adopted(current, wanted),
-        "identity_arn": identity_arn(current, wanted, here),
         "instance_profile_arn": nodes.profile.arn if nodes.profile else profile_arn,
         "node_role_arn": nodes.role_arn(wanted, here),
         "principal_arn": "" if wanted.user_mode else made.get("principal_arn") or current.principal_arn or UNKNOWN,
@@ -344,7 +371,7 @@ def _warnings(current: Current, wanted: Desired, here: Place) -> Iterator[str]:
     for held in filter(None, made):
         if boundary and held.boundary != boundary:
             yield f"The permissions boundary of {held.kind} {held.name}, made before, is {held.boundary or 'none'}."
-    yield from spot_role_warnings(current.spot)
+    yield from spot_role_warnings(current.spot, wanted.owner)
 
 
 def _managed(here: Place, wanted: Desired) -> WantedPolicy:

@@ -48,6 +48,8 @@ class Nodes:
     attached: tuple[str, ...] = ()
     inline: tuple[str, ...] = ()
     """Names of the role's inline policies; read on the way back only."""
+    used_by: tuple[str, ...] = ()
+    """Names of the instance profiles that the role is in; read on the way back only."""
     ipv6: HeldPolicy = field(default_factory=HeldPolicy)
     profile_name: str = ""
     profile: Profile | None = None
@@ -302,20 +304,38 @@ def access_entry(wanted: Desired, arn: str, kind: str, whose: str) -> CreateAcce
     )
 
 
-def remove_entry(entry: AccessEntry | None, wanted: Desired) -> Iterator[Removal]:
-    if entry is None:
-        return
-    ours = entry.tags.get(names.TAG_CLUSTER_ID) == wanted.cluster_id
-    delete = DeleteAccessEntry(
-        f"delete the access entry of {entry.arn} in cluster {wanted.name}",
+def delete_entry(entry: AccessEntry, wanted: Desired, why: str = "") -> DeleteAccessEntry:
+    return DeleteAccessEntry(
+        f"delete the access entry of {entry.arn} in cluster {wanted.name}{why}",
         f"eks/access-entry/{entry.arn}",
         {"type": entry.type},
         None,
         wanted.name,
         entry.arn,
     )
-    kept = "" if ours else "it carries no tag of this cluster"
-    yield Removal(f"access entry of {entry.arn}", kept, (delete,) if ours else ())
+
+
+def remove_entry(entry: AccessEntry | None, wanted: Desired, needed: str = "") -> Iterator[Removal]:
+    """needed: why its role or user stays as it is, where others may come in by the entry then."""
+    if entry is None:
+        return
+    ours = entry.tags.get(names.TAG_CLUSTER_ID) == wanted.cluster_id
+    kept = (needed and f"the role stays: {needed}") if ours else "it carries no tag of this cluster"
+    yield Removal(f"access entry of {entry.arn}", kept, () if kept else (delete_entry(entry, wanted),))
+
+
+def kept_role(nodes: Nodes, wanted: Desired) -> str:
+    """Why the nodes' role stays as it is on the way back, or an empty text."""
+    if wanted.node_role_brought:
+        return f"it was given by {'node_role_arn' if wanted.node_role_arn else 'instance_profile_arn'}"
+    mark = names.short_id(wanted.cluster_id)
+    objection = wanted.owner.objection(nodes.role, mark in nodes.role_name) if nodes.role else ""
+    if objection:
+        return f"it {objection}"
+    profile = nodes.profile
+    gone = profile and not _remove_profile(profile, nodes.role_name, wanted, mark in profile.name).kept
+    others = [name for name in nodes.used_by if not (gone and name == nodes.profile_name)]
+    return f"it is in instance profile {', '.join(others)} too" if others else ""
 
 
 def remove_nodes(nodes: Nodes, wanted: Desired, here: Place) -> Iterator[Removal]:
@@ -324,16 +344,13 @@ def remove_nodes(nodes: Nodes, wanted: Desired, here: Place) -> Iterator[Removal
     if nodes.profile:
         yield _remove_profile(nodes.profile, nodes.role_name, wanted, mark in nodes.profile_name)
     detached: Collection[str] = ()
-    if wanted.node_role_arn:
-        yield Removal(f"role {wanted.node_role_arn}", "it was given by node_role_arn")
+    kept, arn = kept_role(nodes, wanted), nodes.role_arn(wanted, here)
+    if kept and arn:
+        yield Removal(f"role {arn}", kept)
     elif nodes.role:
-        kept = wanted.owner.objection(nodes.role, mark in nodes.role_name)
-        if kept:
-            yield Removal(f"role {nodes.role_name}", f"it {kept}")
-        else:
-            ours = {*policies.aws_managed(here.partition, policies.OF_NODES), *wanted.node_policies, nodes.ipv6.arn}
-            detached = nodes.attached
-            yield remove_principal(nodes.role, nodes.attached, ours, dict.fromkeys(nodes.inline), "")
+        ours = {*policies.aws_managed(here.partition, policies.OF_NODES), *wanted.node_policies, nodes.ipv6.arn}
+        detached = nodes.attached
+        yield remove_principal(nodes.role, nodes.attached, ours, dict.fromkeys(nodes.inline), "")
     if nodes.ipv6.policy:
         objection = wanted.owner.objection(nodes.ipv6.policy, nodes.ipv6.arn in nodes.attached)
         shared = "the clusters of the account share it" if wanted.shared else ""

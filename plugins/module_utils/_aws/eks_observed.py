@@ -64,6 +64,8 @@ class Current:
     restricted: HeldPolicy = field(default_factory=HeldPolicy)
     nodes: Nodes = field(default_factory=Nodes)
     spot: HeldRole = field(default_factory=HeldRole)
+    dead_entries: tuple[AccessEntry, ...] = ()
+    """Access entries whose role or user is gone: EKS lets in none that is made again under its name."""
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
@@ -118,18 +120,19 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     )
     kind, back = "user" if user else "role", not wanted.present
     node_arn, entries = nodes.role_arn(wanted, here), eks.access_entries
-    arn = principal.arn if principal else ""
+    arn = principal.arn if principal else here.iam(kind, wanted.making.path, name)
     keys = second.get(f"keys {name}") or ()
     third = gather(
         attached=read(aws.list_attached, kind, name, when=bool(principal)),
         inline=read(aws.get_inline, kind, name, names.RESTRICTED_POLICY, when=bool(principal)),
         others=read(aws.list_inline, kind, name, when=bool(principal) and back),
-        entry=read(aws.get_access_entry, eks.name, arn, when=bool(arn) and user and entries),
-        access_policies=read(aws.list_access_policies, eks.name, arn, when=bool(arn) and user and entries),
+        entry=read(aws.get_access_entry, eks.name, arn, when=user and entries),
+        access_policies=read(aws.list_access_policies, eks.name, arn, when=bool(principal) and user and entries),
         spot_attached=read(aws.list_attached, "role", names.SPOT_LAMBDA_ROLE, when=bool(second["spot"])),
         spot_inline=read(aws.list_inline, "role", names.SPOT_LAMBDA_ROLE, when=bool(second["spot"]) and back),
         node_attached=read(aws.list_attached, "role", node_name, when=bool(node)),
         node_inline=read(aws.list_inline, "role", node_name, when=bool(node) and back),
+        node_profiles=read(aws.list_profiles, node_name, when=bool(node) and back),
         node_entry=read(aws.get_access_entry, eks.name, node_arn, when=bool(node_arn) and entries),
         # Which of two is in use is told by nothing else, where this collection did not make them.
         **{key.id: read(aws.key_last_used, key.id) for key in keys if len(keys) > 1},
@@ -139,6 +142,9 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
             if found.policy
         },
     )
+    entry, node_entry = third["entry"], third["node_entry"]
+    held_entries = ((entry, principal), (node_entry, node or wanted.node_role_brought))
+    dead = tuple(one for one, holder in held_entries if one and not holder)
     documents = {kind: replace(found, document=third.get(f"document {kind}")) for kind, found in held.items()}
     return Current(
         eks,
@@ -156,7 +162,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
                 principal.tags if principal else {},
                 record.credentials_id if record else "",
             ),
-            entry=third["entry"],
+            entry=None if entry in dead else entry,
             access_policies=third["access_policies"] or (),
         ),
         documents["managed"],
@@ -165,10 +171,12 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
             nodes,
             attached=third["node_attached"] or (),
             inline=third["node_inline"] or (),
+            used_by=third["node_profiles"] or (),
             ipv6=documents["ipv6"],
-            entry=third["node_entry"],
+            entry=None if node_entry in dead else node_entry,
         ),
         HeldRole(second["spot"], third["spot_attached"] or (), third["spot_inline"] or ()),
+        dead,
     )
 
 

@@ -486,6 +486,12 @@ class Aws:
             name, profile["Arn"], role.get("RoleName", ""), role.get("Arn", ""), _tag_dict(profile.get("Tags"))
         )
 
+    @_call("list the instance profiles of role {0} (iam:ListInstanceProfilesForRole)", absent=True)
+    def list_profiles(self, role: str) -> tuple[str, ...]:
+        """Names of those that it is in."""
+        pages = self._client("iam").get_paginator("list_instance_profiles_for_role").paginate(RoleName=role)
+        return tuple(profile["InstanceProfileName"] for page in pages for profile in page["InstanceProfiles"])
+
     @_call("create instance profile {0} (iam:CreateInstanceProfile)")
     def create_profile(self, name: str, made: Making) -> None:
         arguments = made.arguments()

@@ -101,6 +101,8 @@ class Current:
     user: User = field(default_factory=User)
     managed: HeldPolicy = field(default_factory=HeldPolicy)
     restricted: HeldPolicy = field(default_factory=HeldPolicy)
+    unshared: HeldPolicy = field(default_factory=HeldPolicy)
+    """The cluster's own managed policy, where it shares the account's now."""
     spot: HeldRole = field(default_factory=HeldRole)
 
 
@@ -156,6 +158,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     sought = {
         "managed": _policy_names(names.KOPS_MANAGED_POLICY, wanted.shared, wanted),
         "restricted": _policy_names(names.KOPS_RESTRICTED_POLICY, False, wanted),
+        **({"unshared": _policy_names(names.KOPS_MANAGED_POLICY, False, wanted)} if wanted.shared else {}),
     }
     arns = {
         one: next((arn for arn in first["policies"] if _same_name(short_arn(arn), one)), "")
@@ -207,6 +210,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         ),
         managed=replace(held["managed"], document=third.get("managed")),
         restricted=replace(held["restricted"], document=third.get("restricted")),
+        unshared=replace(held.get("unshared", HeldPolicy()), document=third.get("unshared")),
         spot=HeldRole(first["spot"], second["spot"] or (), second["spot_inline"] or ()),
     )
 
@@ -285,7 +289,7 @@ def _plan_user(current: Current, wanted: Desired, here: Place) -> Iterator[Actio
     yield from plan_policy(current.restricted, WantedPolicy(document, DESCRIPTION), owner, making, user.attached)
     yield from plan_user(user.principal, user.name, making, journal(user.keys, user.name))
     arns = _attached_by_us(current, here)
-    replaced = [arn for arn in user.attached if arn not in arns and _is_replaced(short_arn(arn))]
+    replaced = [arn for arn in user.attached if arn not in arns and _is_replaced(short_arn(arn), current)]
     yield from plan_attachments("user", user.name, user.attached, arns, replaced)
     if user.restricted:
         yield delete_inline("user", user.name, user.restricted, user.inline[user.restricted])
@@ -296,9 +300,11 @@ def _attached_by_us(current: Current, here: Place) -> list[str]:
     return [*managed, current.managed.arn, current.restricted.arn]
 
 
-def _is_replaced(policy: str) -> bool:
-    """Whether a policy is one of the script's, by any spelling: older, or shared by the clusters of the account."""
-    return any(_same_name(policy, one) for one in (names.KOPS_OLD_POLICY, names.KOPS_MANAGED_POLICY))
+def _is_replaced(policy: str, current: Current) -> bool:
+    """Whether a policy is of before: one of the vendor's, by any spelling, or the cluster's own of another scope."""
+    vendors = (names.KOPS_OLD_POLICY, names.KOPS_MANAGED_POLICY, names.KOPS_RESTRICTED_POLICY)
+    known = (*vendors, current.unshared.name)
+    return any(_same_name(policy, one) for one in known)
 
 
 def _same_name(one: str, other: str) -> bool:
@@ -311,20 +317,28 @@ def removals(current: Current, wanted: Desired, here: Place) -> Iterator[Removal
     user, principal = current.user, current.user.principal
     detached: tuple[str, ...] = ()
     if principal:
-        objection = wanted.owner.objection(principal, _evidence(principal, wanted))
-        if objection:
-            yield Removal(f"user {user.name}", f"it {objection}")
+        kept = _kept(user, wanted)
+        if kept:
+            yield Removal(f"user {user.name}", kept)
         else:
-            ours = {*_attached_by_us(current, here), *(arn for arn in user.attached if _is_replaced(short_arn(arn)))}
+            before = (arn for arn in user.attached if _is_replaced(short_arn(arn), current))
+            ours = {*_attached_by_us(current, here), *before}
             removal = remove_principal(principal, user.attached, ours, user.inline, user.restricted)
             yield replace(removal, actions=(*plan_no_keys(user.keys, user.name), *removal.actions))
             detached = user.attached
-    for held, shared in ((current.managed, wanted.shared), (current.restricted, False)):
+    for held, shared in ((current.managed, wanted.shared), (current.restricted, False), (current.unshared, False)):
         if held.policy:
             objection = wanted.owner.objection(held.policy, held.arn in user.attached)
             kept = "the clusters of the account share it" if shared else f"it {objection}" if objection else ""
             yield remove_policy(held, kept, detached)
     yield from remove_spot_role(current.spot, wanted.owner, here.partition)
+
+
+def _kept(user: User, wanted: Desired) -> str:
+    """Why the user stays as it is on the way back, or an empty text."""
+    principal = user.principal
+    objection = wanted.owner.objection(principal, _evidence(principal, wanted)) if principal else ""
+    return f"it {objection}" if objection else ""
 
 
 def identity_arn(current: Current, wanted: Desired, here: Place) -> str:
@@ -334,17 +348,18 @@ def identity_arn(current: Current, wanted: Desired, here: Place) -> str:
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     here, user = place(current, wanted), current.user
-    if not wanted.present:
-        found = removals(current, wanted, here)
-        return {"kept": [f"{removal.thing}: {removal.kept}" for removal in found if removal.kept]}
     arn = identity_arn(current, wanted, here)
     entry = {"user_arn": arn, "username": user.name, "groups": list(ADMIN_GROUPS)}
+    mapped = wanted.user_access and (wanted.present or not _kept(user, wanted))
+    shown = {"access": {"aws_auth": [entry] if mapped else []}, "identity_arn": arn}
+    if not wanted.present:
+        found = removals(current, wanted, here)
+        return {**shown, "kept": [f"{removal.thing}: {removal.kept}" for removal in found if removal.kept]}
     adopted = user.principal and names.TAG_CLUSTER not in user.principal.tags
     warnings = list(_warnings(current, wanted, here))
     return {
-        "access": {"aws_auth": [entry] if wanted.user_access else []},
+        **shown,
         "adopted": {user.name: "the onboarding script"} if adopted else {},
-        "identity_arn": arn,
         "vpc_id": here.vpc,
         **({"warnings": warnings} if warnings else {}),
     }
@@ -360,7 +375,7 @@ def _warnings(current: Current, wanted: Desired, here: Place) -> Iterator[str]:
     if boundary and principal and principal.boundary != boundary:
         yield f"The permissions boundary of user {principal.name}, made before, is {principal.boundary or 'none'}."
     if wanted.spot_role:
-        yield from spot_role_warnings(current.spot)
+        yield from spot_role_warnings(current.spot, wanted.owner)
 
 
 def _managed(here: Place, wanted: Desired) -> WantedPolicy:

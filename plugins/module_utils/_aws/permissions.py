@@ -63,7 +63,12 @@ _RESOURCES: Mapping[str, tuple[str, ...]] = {
     "user for kOps": (f"{_IAM}user{{path}}cast-kops-*",),
     "policy for kOps": tuple(
         f"{_IAM}policy{{path}}{name}*"
-        for name in (names.KOPS_OLD_POLICY, names.KOPS_POLICY_OF_DOCUMENTS, names.KOPS_RESTRICTED_POLICY)
+        for name in (
+            names.KOPS_OLD_POLICY,
+            names.KOPS_POLICY_OF_DOCUMENTS,
+            names.KOPS_RESTRICTED_POLICY,
+            names.KOPS_RESTRICTED_OF_DOCUMENTS,
+        )
     ),
     "spot role": (f"{_IAM}role{{path}}{names.SPOT_LAMBDA_ROLE}",),
     "instance profile": (
@@ -160,7 +165,12 @@ GRANTS: tuple[Grant, ...] = (
         "AccessEntries",
         ACCESS,
         "access entry",
-        {READ: ("eks:DescribeAccessEntry",), CREATE: ("eks:TagResource",), REMOVE: ("eks:DeleteAccessEntry",)},
+        {
+            READ: ("eks:DescribeAccessEntry",),
+            CREATE: ("eks:TagResource",),
+            CHANGE: ("eks:DeleteAccessEntry",),
+            REMOVE: ("eks:DeleteAccessEntry",),
+        },
     ),
     Grant(
         "AccessOfNodes",
@@ -251,7 +261,7 @@ GRANTS: tuple[Grant, ...] = (
             READ: ("iam:GetRole", "iam:ListAttachedRolePolicies"),
             CREATE: ("iam:CreateRole", "iam:TagRole"),
             CHANGE: ("iam:UpdateAssumeRolePolicy",),
-            REMOVE: ("iam:DeleteRole", "iam:ListRolePolicies"),
+            REMOVE: ("iam:DeleteRole", "iam:ListInstanceProfilesForRole", "iam:ListRolePolicies"),
         },
     ),
     Grant(

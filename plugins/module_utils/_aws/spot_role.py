@@ -27,6 +27,9 @@ VENDOR: Mapping[str, str] = {"cast:managed-by": "cast.ai"}
 TAG_USED = "castai-onboarding:used-by:"
 """With a cluster's id at its end: the name of a cluster that uses the role."""
 
+TAGS = 50
+"""How many tags a role may have. Source: IAM User Guide, "IAM and AWS STS quotas"."""
+
 
 @dataclass(frozen=True)
 class HeldRole:
@@ -41,6 +44,15 @@ class HeldRole:
     def theirs(self) -> bool:
         """Whether it is there without CAST AI's tag: somebody else's, whatever its name."""
         return self.role is not None and not VENDOR.items() <= self.role.tags.items()
+
+    @property
+    def full(self) -> bool:
+        """Whether it can carry no further cluster's mark, so that some that use it may have none."""
+        return self.role is not None and len(self.role.tags) >= TAGS
+
+    def unmarked(self, owner: Owner) -> bool:
+        """Whether this cluster's mark has no room on it."""
+        return self.role is not None and self.full and f"{TAG_USED}{owner.cluster_id}" not in self.role.tags
 
 
 def trust() -> Document:
@@ -57,7 +69,7 @@ def plan_spot_role(held: HeldRole, owner: Owner, making: Making, partition: str)
         tags = {key: value for key, value in making.tags.items() if key != TAG_CLUSTER_ID}
         making = replace(making, tags={**tags, **VENDOR, **used})
         yield from plan_role(None, SPOT_LAMBDA_ROLE, trust(), DESCRIPTION, making)
-    else:
+    elif not held.unmarked(owner):
         yield from plan_tags(held.role, used)
     yield from plan_attachments("role", SPOT_LAMBDA_ROLE, held.attached, aws_managed(partition, OF_SPOT_ROLE))
 
@@ -71,6 +83,7 @@ def remove_spot_role(held: HeldRole, owner: Owner, partition: str) -> Iterator[R
     others = sorted(name for key, name in role.tags.items() if key.startswith(TAG_USED) and key != own)
     kept = f"clusters {', '.join(others)} use it" if others else ""
     kept = kept or ("" if TAG_CLUSTER in role.tags else "it was there before")
+    kept = kept or (f"it has {TAGS} tags, so that clusters without one may use it" if held.full else "")
     if not kept:
         ours = aws_managed(partition, OF_SPOT_ROLE)
         yield remove_principal(role, held.attached, ours, dict.fromkeys(held.inline), "")
@@ -86,7 +99,12 @@ def remove_spot_role(held: HeldRole, owner: Owner, partition: str) -> Iterator[R
     yield Removal(f"role {role.name}", kept, (unmark,))
 
 
-def spot_role_warnings(held: HeldRole) -> Iterator[str]:
+def spot_role_warnings(held: HeldRole, owner: Owner) -> Iterator[str]:
+    if held.unmarked(owner) and not held.theirs:
+        yield (
+            f"Role {SPOT_LAMBDA_ROLE} has {TAGS} tags, which is IAM's limit, so that cluster {owner.cluster} uses it"
+            " without leaving its mark."
+        )
     if held.theirs:
         yield (
             f"Role {SPOT_LAMBDA_ROLE} is there without the tag cast:managed-by=cast.ai, so that it is somebody else's,"

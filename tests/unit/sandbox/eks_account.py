@@ -44,6 +44,30 @@ class World(Account):
         parameters = {**own, "name": name, "cluster_id": self.ids[name], **changes}
         return self.reconcile(SUBJECT, check, ended_after, **parameters)
 
+    def disconnect(self, mode: str) -> None:
+        """At CAST AI, as its users do."""
+        self.api.control("disconnect", cluster_id=self.ids[CLUSTERS[mode].name])
+
+    def lose(self, arn: str) -> None:
+        """Delete a role or user with all that hangs on it, as somebody does by hand."""
+        kind, name = arn.rpartition(":")[2].split("/")[0], arn.rpartition("/")[2]
+        owner = {f"{kind.capitalize()}Name": name}
+
+        def done(operation: str, **more: str) -> Any:
+            return getattr(self.iam, operation.format(kind))(**owner, **more)
+
+        if kind == "role":
+            for profile in done("list_instance_profiles_for_{}")["InstanceProfiles"]:
+                done("remove_{}_from_instance_profile", InstanceProfileName=profile["InstanceProfileName"])
+        else:
+            for key in self.keys(name):
+                done("delete_access_key", AccessKeyId=key)
+        for policy in done("list_attached_{}_policies")["AttachedPolicies"]:
+            done("detach_{}_policy", PolicyArn=policy["PolicyArn"])
+        for inline in done("list_{}_policies")["PolicyNames"]:
+            done("delete_{}_policy", PolicyName=inline)
+        done("delete_{}")
+
     def names(self) -> tuple[set[str], set[str], set[str]]:
         """Of all roles and users, all instance profiles, and all security groups."""
         roles = {role["RoleName"] for role in self.iam.list_roles()["Roles"]}

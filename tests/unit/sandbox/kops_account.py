@@ -59,11 +59,12 @@ class World(Account):
         version = self.iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
         return json.dumps(self.iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"])
 
-    def script(self, policy: str = "CastKopsPolicyV2", inline: str = "CastKopsRestrictedAccess") -> str:
-        """A run of the vendor's script: user, key handed over, shared policy, inline policy. The key's id."""
-        arn = self.iam.create_policy(PolicyName=policy, PolicyDocument=json.dumps(allow("ec2:*")))["Policy"]["Arn"]
+    def script(self, *shared: str, inline: str = "CastKopsRestrictedAccess") -> str:
+        """A run of the vendor's script: user, key handed over, shared policies, inline policy. The key's id."""
         self.iam.create_user(UserName=USER)
-        self.iam.attach_user_policy(UserName=USER, PolicyArn=arn)
+        for policy in shared:
+            made = self.iam.create_policy(PolicyName=policy, PolicyDocument=json.dumps(allow("ec2:*")))
+            self.iam.attach_user_policy(UserName=USER, PolicyArn=made["Policy"]["Arn"])
         self.iam.attach_user_policy(UserName=USER, PolicyArn="arn:aws:iam::aws:policy/AmazonEC2ReadOnlyAccess")
         self.iam.put_user_policy(UserName=USER, PolicyName=inline, PolicyDocument=json.dumps(allow("ec2:*")))
         key = self.iam.create_access_key(UserName=USER)["AccessKey"]

@@ -36,6 +36,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.identity im
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.keys import TAG_CREDENTIALS, TAG_KEY, HeldKeys
 from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway import Cluster
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Action, Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._k8s import aws_auth_text
 from ansible_collections.castai.onboarding.plugins.module_utils._names import iam_tags
 
 ACCOUNT, REGION, NAME = "111122223333", "eu-central-1", "prod"
@@ -800,6 +801,15 @@ KEPT: dict[str, tuple[Current, dict[str, Any], list[str], list[str]]] = {
         [f"delete role {NODE}"],
         [f"role {NODE}: others gave it theirs"],
     ),
+    "node role that is in another profile": (
+        of_nodes(BY_ROLE, used_by=(NODE, "theirs")),
+        {},
+        [GONE[0], *GONE[8:12]],
+        [
+            f"access entry of {IAM}:role/{NODE}: the role stays: it is in instance profile theirs too",
+            f"role {IAM}:role/{NODE}: it is in instance profile theirs too",
+        ],
+    ),
     "another cluster's group": (
         of_nodes(BY_ROLE, group=replace(NODES.group, tags=OTHERS)),  # type: ignore[type-var]
         {},
@@ -841,7 +851,10 @@ KEPT: dict[str, tuple[Current, dict[str, Any], list[str], list[str]]] = {
         BROUGHT_PROFILE,
         {"instance_profile_arn": MY_PROFILE},
         [GONE[0], *GONE[7:12]],
-        ["instance profile mine: it was given by instance_profile_arn"],
+        [
+            "instance profile mine: it was given by instance_profile_arn",
+            f"role {IAM}:role/r: it was given by instance_profile_arn",
+        ],
     ),
     "brought group": (
         of_nodes(BY_ROLE, group=SecurityGroup("sg-9", "mine", "vpc-1", {}, False, False)),
@@ -860,6 +873,28 @@ def test_what_is_shared_foreign_or_given_stays_with_the_reason(
     assert said == kept
     extra = {"detach CastEKSPolicy from role " + ROLE}
     assert [sentence for sentence in done if sentence not in extra] == [one for one in GONE if one not in not_done]
+
+
+MAPPED: dict[str, tuple[Current, dict[str, Any], str]] = {
+    "a role of ours": (BY_ROLE, {}, NODE),
+    "a brought role": (BROUGHT_NODE, {"node_role_arn": MY_NODE}, "mine"),
+    "the role in a brought profile": (BROUGHT_PROFILE, {"instance_profile_arn": MY_PROFILE}, "r"),
+    "another cluster's role": (of_nodes(BY_ROLE, role=role(NODE, {}, OTHERS)), {}, NODE),
+    "a role in another profile": (of_nodes(BY_ROLE, used_by=(NODE, "theirs")), {}, NODE),
+}
+
+
+@pytest.mark.parametrize(("current", "options", "name"), MAPPED.values(), ids=MAPPED)
+def test_aws_auth_loses_no_entry_of_a_role_that_stays(current: Current, options: dict[str, Any], name: str) -> None:
+    """Such a role is often that of a node group, whose nodes came in by this entry before."""
+    groups = "[system:bootstrappers, system:nodes]"
+    before = f"- {{rolearn: '{IAM}:role/{name}', username: '{eks_iam.NODE_USERNAME}', groups: {groups}}}\n"
+    wanted = desired(state="absent", **options)
+    access = view(replace(current, eks=IN_CONFIG_MAP), wanted, {})["access"]
+    text = before
+    for entry in access["aws_auth"]:
+        text = aws_auth_text.remove(text, "mapRoles", entry["role_arn"])
+    assert text == ("" if current is BY_ROLE else before)
 
 
 # Options

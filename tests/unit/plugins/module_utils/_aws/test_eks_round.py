@@ -38,11 +38,14 @@ def test_there_and_back(world: World, mode: str, identity: str) -> None:
         {} if identity == "user" else {"principal_arn": done.view["principal_arn"]}
     )
     after = world.cloud.state()
+    world.disconnect(mode)
     back = world.run(mode, check=True, state="absent", **options)
     assert world.cloud.state() == after
+    assert back.view == {"kept": [], **{key: done.view[key] for key in ("access", "identity_arn")}}
     assert sentences(world.run(mode, state="absent", **options)) == sentences(back)
     assert world.cloud.state() == before
-    assert sentences(world.run(mode, state="absent", **options)) == []
+    again = world.run(mode, state="absent", **options)
+    assert (sentences(again), again.view) == ([], back.view)
 
 
 def test_users_that_ask_for_it_share_the_role_for_spot_interruptions(world: World) -> None:
@@ -103,6 +106,47 @@ def test_what_aws_does_not_show_yet_is_waited_for(world: World, identity: str, m
     assert sentences(world.run("API", identity=identity)) == predicted
     world.cloud.set_visibility()
     assert sentences(world.run("API", identity=identity)) == []
+
+
+def test_who_is_made_again_gets_in(world: World) -> None:
+    """The entry of a role or user that was deleted stays, and lets in none that is made again under its name."""
+    view = world.run("API", identity="user").view
+    arns = view["identity_arn"], view["node_role_arn"]
+
+    def get_in() -> list[bool]:
+        return [world.cloud.kubernetes_user(CLUSTERS["API"], arn, None) is not None for arn in arns]
+
+    undisturbed = world.state()
+    for arn in arns:
+        world.lose(arn)
+    assert get_in() == [False, False]
+    dead = [f"delete the access entry of {arn} in cluster c-api, whose role or user is gone" for arn in arns]
+    for sentence in dead:
+        assert sentences(world.run("API", identity="user", ended_after=1)) == [sentence]
+    world.run("API", identity="user")
+    assert get_in() == [True, True]
+    assert difference(undisturbed, world.state()) == ""
+
+
+def test_dead_entries_go_on_the_way_back(world: World) -> None:
+    before = world.cloud.state()
+    view = world.run("API", identity="user").view
+    for arn in (view["identity_arn"], view["node_role_arn"]):
+        world.lose(arn)
+    world.run("API", identity="user", state="absent")
+    assert world.cloud.state() == before
+
+
+def test_a_node_role_that_is_in_another_profile_stays_whole(world: World) -> None:
+    role = world.run("API").view["node_role_arn"].rpartition("/")[2]
+    world.iam.create_instance_profile(InstanceProfileName="theirs")
+    world.iam.add_role_to_instance_profile(InstanceProfileName="theirs", RoleName=role)
+    attached = world.attached(role)
+    back = world.run("API", state="absent")
+    assert all(kept.endswith("it is in instance profile theirs too") for kept in back.view["kept"])
+    assert len(back.view["kept"]) == 2
+    assert world.attached(role) == attached
+    assert sentences(world.run("API", state="absent")) == []
 
 
 def no_answer(*_arguments: str) -> None:

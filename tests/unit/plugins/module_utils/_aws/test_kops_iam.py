@@ -42,8 +42,12 @@ def test_there_and_back(world: World, name: str, scope: str) -> None:
     assert sentences(world.run(name, **options)) == []
     assert len(world.keys(done.view["access"]["aws_auth"][0]["username"])) == 1
     after = world.cloud.state()
+    world.api.control("disconnect", cluster_id=IDS[name])
     back = world.run(name, check=True, state="absent", **options)
     assert world.cloud.state() == after
+    assert {key: back.view[key] for key in ("access", "identity_arn")} == {
+        key: done.view[key] for key in ("access", "identity_arn")
+    }
     assert sentences(world.run(name, state="absent", **options)) == sentences(back)
     assert sentences(world.run(name, state="absent", **options)) == []
     left = world.cloud.state()
@@ -161,28 +165,60 @@ def test_a_lambda_role_that_the_script_made_is_used_and_left(world: World) -> No
     assert back.view["kept"] == [f"role {SPOT_LAMBDA_ROLE}: it was there before"]
 
 
-@pytest.mark.parametrize(
-    ("policy", "inline"),
+def fill_tags(world: World) -> None:
+    """As many as IAM lets the lambda role have."""
+    held = world.iam.get_role(RoleName=SPOT_LAMBDA_ROLE)["Role"]["Tags"]
+    further = [{"Key": f"team-{number}", "Value": "a"} for number in range(len(held), 50)]
+    world.iam.tag_role(RoleName=SPOT_LAMBDA_ROLE, Tags=further)
+
+
+def test_a_lambda_role_without_room_for_a_mark_is_used_without(world: World) -> None:
+    world.run(SHOP)
+    fill_tags(world)
+    second = world.run(PROD)
+    assert not [one for one in sentences(second) if SPOT_LAMBDA_ROLE in one]
+    (warning,) = second.view["warnings"]
+    assert warning.startswith(f"Role {SPOT_LAMBDA_ROLE} has 50 tags, which is IAM's limit, so that cluster {PROD} uses")
+    assert "warnings" not in world.run(SHOP).view
+    back = world.run(SHOP, state="absent")
+    assert back.view["kept"] == [f"role {SPOT_LAMBDA_ROLE}: it has 50 tags, so that clusters without one may use it"]
+    assert f"delete role {SPOT_LAMBDA_ROLE}" not in sentences(back)
+
+
+SCRIPTS = pytest.mark.parametrize(
+    ("policies", "inline"),
     [
-        ("CastKopsPolicyV2", "CastKopsRestrictedAccess"),
-        ("CASTKopsPolicyV2", "CASTKopsRestrictedaccess"),
-        ("CastKopsPolicy", "CastKopsRestrictedAccess"),
+        (["CastKopsPolicyV2"], "CastKopsRestrictedAccess"),
+        (["CASTKopsPolicyV2"], "CASTKopsRestrictedaccess"),
+        (["CastKopsPolicy"], "CastKopsRestrictedAccess"),
+        (["CASTKopsPolicyV2", "CASTKopsRestrictedaccess"], "CASTKopsRestrictedaccess"),
     ],
 )
-def test_what_the_script_made_is_taken_over_in_any_spelling(world: World, policy: str, inline: str) -> None:
-    key = world.script(policy, inline)
+
+
+@SCRIPTS
+def test_what_the_script_made_is_taken_over_in_any_spelling(world: World, policies: list[str], inline: str) -> None:
+    key = world.script(*policies, inline=inline)
     with pytest.raises(Refused, match=f"User {USER} carries nothing that tells whether it is cluster {SHOP}'s"):
         world.run()
     done = world.run(adopt=True)
     assert done.view["adopted"] == {USER: "the onboarding script"}
     assert {f"CastKopsPolicyV2-{SHOP}", f"CastKopsRestrictedAccess-{SHOP}"} <= world.attached()
-    assert policy not in world.attached()
+    assert not world.attached() & set(policies)
     assert world.iam.list_user_policies(UserName=USER)["PolicyNames"] == []
-    assert world.document(policy) == json.dumps(allow("ec2:*"))
+    assert [world.document(policy) for policy in policies] == [json.dumps(allow("ec2:*"))] * len(policies)
     (now,) = world.keys(USER)
     assert now != key
     assert sentences(done)[-1] == f"delete access key {key} of user {USER}, which the new one replaces"
     assert sentences(world.run()) == []
+
+
+@SCRIPTS
+def test_the_scripts_user_goes_and_its_shared_policies_stay(world: World, policies: list[str], inline: str) -> None:
+    world.script(*policies, inline=inline)
+    back = world.run(state="absent", adopt=True)
+    assert (sentences(back)[-1], back.view["kept"]) == (f"delete user {USER}", [])
+    assert [world.document(policy) for policy in policies] == [json.dumps(allow("ec2:*"))] * len(policies)
 
 
 def test_the_shared_policy_is_used_in_the_spelling_that_is_there(world: World) -> None:
@@ -193,6 +229,26 @@ def test_the_shared_policy_is_used_in_the_spelling_that_is_there(world: World) -
     assert warning.startswith(
         "Policy CASTKopsPolicyV2, which the clusters of the account share, differs from the wanted"
     )
+
+
+def test_a_cluster_that_shares_the_accounts_policy_from_now_on_has_none_of_its_own(world: World) -> None:
+    before = world.cloud.state()
+    world.run()
+    own = f"CastKopsPolicyV2-{SHOP}"
+    assert f"detach {own} from user {USER}" in sentences(world.run(policy_scope="account"))
+    assert sentences(world.run(policy_scope="account")) == []
+    back = world.run(policy_scope="account", state="absent")
+    assert back.view["kept"] == ["policy CastKopsPolicyV2: the clusters of the account share it"]
+    left = world.cloud.state()
+    del left[HOME]["iam"]["policies"][f"arn:aws:iam::{HOME}:policy/CastKopsPolicyV2"]
+    assert left == before
+
+
+def test_what_a_cluster_had_of_its_own_goes_after_a_change_of_scope(world: World) -> None:
+    world.run()
+    back = world.run(policy_scope="account", state="absent")
+    assert back.view["kept"] == []
+    assert {f"delete user {USER}", f"delete policy CastKopsPolicyV2-{SHOP}"} <= {*sentences(back)}
 
 
 def test_subnets_are_granted_in_the_clusters_vpc_only(world: World) -> None:
@@ -209,8 +265,17 @@ def test_a_user_of_another_cluster_is_left_alone(world: World) -> None:
     world.run(PROD)
     world.iam.create_user(UserName=USER, Tags=[{"Key": "cast:cluster-id", "Value": IDS[PROD]}])
     done = world.run()
-    assert done.view["identity_arn"] == f"arn:aws:iam::{HOME}:user/{USER}-{IDS[SHOP][:8]}"
+    mine = f"arn:aws:iam::{HOME}:user/{USER}-{IDS[SHOP][:8]}"
+    assert done.view["identity_arn"] == mine
     assert world.keys(USER) == []
+    assert world.run(state="absent").view["access"]["aws_auth"][0]["user_arn"] == mine
+
+
+def test_the_entry_of_a_user_that_stays_is_left_in_aws_auth(world: World) -> None:
+    world.script()
+    back = world.run(state="absent")
+    assert back.view["access"]["aws_auth"] == []
+    assert back.view["kept"][0].startswith(f"user {USER}: it carries nothing that tells")
 
 
 def desired(**changes: Any) -> kops_iam.Desired:

@@ -121,7 +121,12 @@ def test_every_call_is_granted_and_every_grant_is_needed(world: World, monkeypat
             again = Seen(patch)
             world.run(MODE, identity=identity)
             world.run(MODE, check=True, identity=identity, security_group_id=done.view["security_group_id"])
-        assert onboarding.actions | again.actions == actions("onboard", identity) - {"iam:SimulatePrincipalPolicy"}
+            patch.undo()
+            world.lose(done.view["node_role_arn"])
+            anew = Seen(patch)
+            world.run(MODE, identity=identity)
+        seen = onboarding.actions | again.actions | anew.actions
+        assert seen == actions("onboard", identity) - {"iam:SimulatePrincipalPolicy"}
         leave_behind(world, MODE, identity)
         with monkeypatch.context() as patch:
             back = Seen(patch)
