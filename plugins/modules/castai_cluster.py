@@ -68,8 +68,7 @@ options:
   wait_for:
     description:
       - What to wait for after the changes. V(agent_online) is reached when the agent reports, V(ready) when CAST AI
-        also calls the cluster ready, V(onboarded) when it has the cluster's credentials too and does not call the
-        cluster read-only.
+        also calls the cluster ready, V(onboarded) when it also has credentials for the cluster.
       - Not waited for in check mode.
     type: str
     choices: [none, agent_online, ready, onboarded]

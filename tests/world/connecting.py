@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -119,3 +120,15 @@ def at_rest(world: World, cluster: str = "prod") -> Any:
             return state
         time.sleep(1.5)
     raise AssertionError(f"the world does not come to rest: {difference(before, state)}")
+
+
+def left_pending(world: World, operator: Operator) -> None:
+    """A release whose Helm was killed, with the run that had started it."""
+    world.fault({"operation": "create deployments", "end": "after"})
+    assert operator.connect().status == -signal.SIGKILL
+    world.fault()
+
+
+def without_usable_token(world: World, operator: Operator) -> None:
+    run = succeeded(operator.connect())
+    world.control("castai", "revoke_token", cluster_id=run.of("castai_cluster")[-1]["cluster_id"])

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import subprocess
 from collections.abc import Callable
 
@@ -19,7 +18,7 @@ from tests.sandbox.charts import FOLDER as CHARTS
 from tests.sandbox.client import World
 from tests.support.calls import of_task, rounds
 
-from .connecting import UNKNOWN, Operator, changed_nothing, succeeded, writes
+from .connecting import UNKNOWN, Operator, changed_nothing, left_pending, succeeded, without_usable_token, writes
 
 NAMESPACE = "/api/v1/namespaces/castai-agent"
 DEPLOYMENT = "/apis/apps/v1/namespaces/castai-agent/deployments/castai-agent"
@@ -81,21 +80,9 @@ def left_failed(world: World, operator: Operator) -> None:
     world.fault()
 
 
-def left_pending(world: World, operator: Operator) -> None:
-    """A release whose Helm was killed, with the run that had started it."""
-    world.fault({"operation": "create deployments", "end": "after"})
-    assert operator.connect().status == -signal.SIGKILL
-    world.fault()
-
-
 def without_deployment(world: World, operator: Operator) -> None:
     succeeded(operator.connect())
     world.kubernetes("prod").delete(DEPLOYMENT)
-
-
-def without_usable_token(world: World, operator: Operator) -> None:
-    run = succeeded(operator.connect())
-    world.control("castai", "revoke_token", cluster_id=run.of("castai_cluster")[-1]["cluster_id"])
 
 
 def by_kubectl(world: World, operator: Operator) -> None:

@@ -8,14 +8,16 @@ from __future__ import annotations
 import base64
 import signal
 import time
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import pytest
 
 from tests.sandbox.client import World
 from tests.sandbox.normal import difference
+from tests.support.playbook import local_play
 
-from .connecting import REST, Operator, at_rest, succeeded, writes
+from .connecting import REST, Operator, at_rest, left_pending, succeeded, without_usable_token, writes
 
 NAMESPACE = "/api/v1/namespaces/castai-agent"
 RECORD = "prod/castai-agent/sh.helm.release.v1.castai-agent.v1"
@@ -45,14 +47,14 @@ def undisturbed(module_world: World, tmp_path_factory: pytest.TempPathFactory) -
     return Undisturbed(at_rest(module_world), [(call.operation, call.resource) for call in writes(module_world)])
 
 
-def assert_same_end(world: World, undisturbed: Undisturbed) -> None:
+def assert_same_end(world: World, expected: Any) -> None:
     deadline = time.monotonic() + REST
-    while (different := difference(undisturbed.state, world.state(normal=True))) and time.monotonic() < deadline:
+    while (different := difference(expected, world.state(normal=True))) and time.monotonic() < deadline:
         time.sleep(0.5)
     assert not different, different
 
 
-def test_every_write_of_ours_is_one_after_which_a_run_is_ended_below(undisturbed: Undisturbed) -> None:
+def test_every_write_of_ours_in_a_first_run_is_one_after_which_a_run_is_ended_below(undisturbed: Undisturbed) -> None:
     before_helm = [operation for operation, _resource in undisturbed.writes][: len(OUR_WRITES)]
     assert before_helm == [operation for _system, operation, _resource in OUR_WRITES]
     assert [write for write in undisturbed.writes if write[0] != "create namespaces"][3] == (
@@ -71,8 +73,57 @@ def test_ended_after_a_write(
     assert (ended.status, world.fired()) == (-signal.SIGKILL, [1]), ended.output
     world.fault()
     succeeded(operator.connect())
-    assert_same_end(world, undisturbed)
+    assert_same_end(world, undisturbed.state)
     assert list(operator.folder.glob("tmp/castai-onboarding-*/*")) == []
+
+
+def with_the_charts_namespace(world: World, operator: Operator) -> None:
+    """A release that owns its Namespace, as the chart has it unless told otherwise."""
+    succeeded(operator.connect(agent_values={"createNamespace": True}))
+
+
+UNINSTALL = {
+    "castai.onboarding.castai_release": {
+        "name": "castai-agent",
+        "eks_cluster": "prod",
+        "region": "{{ castai_region }}",
+        "state": "absent",
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("start", "options", "operation", "resource"),
+    [
+        (without_usable_token, {}, "patch secrets", "prod/castai-agent/castai-credentials"),
+        (left_pending, {}, "delete secrets", RECORD),
+        (with_the_charts_namespace, {}, "patch namespaces", ".*"),
+        (with_the_charts_namespace, {"playbook": [local_play(UNINSTALL)]}, "update secrets", RECORD),
+    ],
+    ids=["token replaced", "killed install forgotten", "namespace kept", "namespace disowned"],
+)
+def test_ended_after_a_write_to_what_is_there(
+    world: World,
+    operator: Operator,
+    start: Callable[[World, Operator], None],
+    options: Mapping[str, Any],
+    operation: str,
+    resource: str,
+) -> None:
+    start(world, operator)
+    succeeded(operator.connect(**options))
+    expected = at_rest(world)
+
+    world.reset()
+    start(world, operator)
+    mark = world.mark()
+    world.fault({"system": "kubernetes", "operation": operation, "resource": resource, "end": "after"})
+    ended = operator.connect(**options)
+    assert (ended.status, world.fired()) == (-signal.SIGKILL, [1]), ended.output
+    assert writes(world, mark)[-1].operation == operation
+    world.fault()
+    succeeded(operator.connect(**options))
+    assert_same_end(world, expected)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +152,7 @@ def test_every_write_fails_once(
         assert "A rerun is safe and goes on from here." in run.failures["prod"]
     succeeded(run)
     assert world.fired() == [1] * len(OUR_WRITES)
-    assert_same_end(world, undisturbed)
+    assert_same_end(world, undisturbed.state)
 
 
 def test_reads_that_fail_for_a_while_are_repeated(world: World, operator: Operator, undisturbed: Undisturbed) -> None:
@@ -120,7 +171,7 @@ def test_reads_that_fail_for_a_while_are_repeated(world: World, operator: Operat
     )
     succeeded(operator.connect())
     assert all(world.fired())
-    assert_same_end(world, undisturbed)
+    assert_same_end(world, undisturbed.state)
 
 
 def test_a_rival_writes_first(world: World, operator: Operator, undisturbed: Undisturbed) -> None:
@@ -144,4 +195,4 @@ def test_a_rival_writes_first(world: World, operator: Operator, undisturbed: Und
     )
     succeeded(operator.connect())
     assert world.fired() == [1, 1]
-    assert_same_end(world, undisturbed)
+    assert_same_end(world, undisturbed.state)

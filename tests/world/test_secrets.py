@@ -24,6 +24,7 @@ from .connecting import PLAYBOOK, ROLE_IN_MODULES, Operator, changed_nothing, su
 
 HOSTS = ("prod", "other")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+AGENT = re.compile(r'"agent_status": "[a-z-]+"')
 ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -52,7 +53,10 @@ def story(world: World, careful: Careful) -> list[Run]:
 
 
 def results(runs: Sequence[Run]) -> list[Any]:
-    """What each task of ours gave, but for Ansible's own marks, what a wait happened to see, times and names of ids."""
+    """What each task of ours gave, but for Ansible's own marks and what another run cannot repeat.
+
+    That is times, ids, what a wait saw on its way, and whether an agent is silent for long enough to be noticed.
+    """
     told = [
         [
             (task.host, task.task, task.outcome, {key: task.result[key] for key in task.result if is_ours(key)})
@@ -62,7 +66,7 @@ def results(runs: Sequence[Run]) -> list[Any]:
         for run in runs
     ]
     names: dict[str, str] = {}
-    text = TIME.sub("<time>", json.dumps(told, sort_keys=True))
+    text = AGENT.sub('"agent_status": ""', TIME.sub("<time>", json.dumps(told, sort_keys=True)))
     found: list[Any] = json.loads(ID.sub(lambda match: names.setdefault(match[0], f"<id {len(names)}>"), text))
     return found
 

@@ -50,8 +50,6 @@ class Cluster:
     reconcile_error: str
     facts: Mapping[str, str]
     """The provider block's strings: accountId, region, clusterName, ..."""
-    phase2: bool = True
-    """Whether CAST AI may manage the cluster, as far as it says."""
 
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> Cluster:
@@ -66,7 +64,6 @@ class Cluster:
             credentials_id=body.get("credentialsId") or "",
             reconcile_error=body.get("reconcileError") or "",
             facts={key: value for key, value in (body.get(provider) or {}).items() if isinstance(value, str)},
-            phase2=body.get("isPhase2") is not False,
         )
 
     @property

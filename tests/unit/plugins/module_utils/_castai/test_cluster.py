@@ -311,9 +311,7 @@ def test_what_counts_as_reached(status: str, agent: str) -> None:
     assert reached(record, "agent_online") is (agent == "online")
     ready = agent == "online" and status == "ready"
     assert (reached(record, "ready"), reached(record, "onboarded")) == (ready, False)
-    handed_over = replace(record, credentials_id="c")
-    assert reached(handed_over, "onboarded") is ready
-    assert reached(replace(handed_over, phase2=False), "onboarded") is False
+    assert reached(replace(record, credentials_id="c"), "onboarded") is ready
 
 
 # Waiting
@@ -351,7 +349,7 @@ def test_it_waits_and_tells_what_it_sees(wire: Wire) -> None:
 
 
 def test_what_was_there_before_the_hand_over_is_not_taken_for_its_end(wire: Wire) -> None:
-    before, after = answer("ready", "online", isPhase2=False), {"credentialsId": "c", "isPhase2": True}
+    before, after = answer("ready", "online"), {"credentialsId": "c"}
     wire.script.play(before, before, answer("connecting", "online", **after), answer("ready", "online", **after))
     record, shown = wait(wire, RECORD, wait_for="onboarded")
     assert record is not None
