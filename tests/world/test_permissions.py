@@ -78,6 +78,8 @@ def test_each_missing_permission_is_named_and_the_run_goes_on_with_it(account: A
     assert sentences(account.run(MODE, **options)) == []
     disturb(account, MODE, identity)
     onboarding.go_on(**options)
+    account.lose(account.run(MODE, **options).view["node_role_arn"])
+    onboarding.go_on(**options)
     assert sentences(account.run(MODE, **options)) == []
     assert onboarding.granted == actions(onboarding.policy) - {OPTIONAL}
 
