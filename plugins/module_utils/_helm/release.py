@@ -167,10 +167,10 @@ class Step(Action):
 
 @dataclass(frozen=True)
 class Upgrade(Step):
-    """Install or upgrade, Helm decides which."""
+    """Install or upgrade, Helm decides which.
 
-    first: bool = False
-    """Whether nothing whole is there of the release yet, so that its objects may be there as nobody's."""
+    wanted.adopt: only where nothing whole is there of the release yet, so that its objects may be there as nobody's.
+    """
 
     def work(self, gateway: Systems, wanted: Desired) -> None:
         gateway.helm.upgrade(
@@ -179,7 +179,7 @@ class Upgrade(Step):
             wanted.values,
             secrets(wanted.values),
             wanted.create_namespace,
-            wanted.adopt and self.first,
+            wanted.adopt,
         )
 
 
@@ -357,7 +357,6 @@ def _plan_install(current: Current, wanted: Desired) -> Iterator[Action]:
         },
         wanted,
         current.history[-1].number if current.history else 0,
-        first=True,
     )
 
 
@@ -425,7 +424,8 @@ def _roll_back(current: Current, wanted: Desired, last: Revision, goal: Revision
 
 
 def _upgrade(current: Current, wanted: Desired, basis: Revision, number: int, first: bool) -> Iterator[Action]:
-    """basis: the revision that Helm compares the new one with; number: the newest one by then; first: as Upgrade's."""
+    """basis: the revision that Helm compares the new one with; number: the newest one by then; first: whether
+    nothing whole is there of the release."""
     _refuse_owner(current, wanted)
     contents = basis.contents
     paths = differing(contents.values, wanted.values)
@@ -447,9 +447,8 @@ def _upgrade(current: Current, wanted: Desired, basis: Revision, number: int, fi
             "status": record.DEPLOYED,
             "values": shown(wanted.values, paths),
         },
-        wanted,
+        replace(wanted, adopt=wanted.adopt and (first or bool(current.owner))),
         number,
-        first=first or bool(current.owner),
     )
 
 

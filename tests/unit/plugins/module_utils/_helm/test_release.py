@@ -301,7 +301,7 @@ def test_only_where_nothing_whole_was_there_are_objects_taken_over(
     state: Current, desired: Desired, takes: bool
 ) -> None:
     (upgrade,) = (step for step in planned(state, desired) if isinstance(step, Upgrade))
-    assert (upgrade.first, "taking over" in upgrade.sentence) == (takes, state.owner is not None)
+    assert (upgrade.wanted.adopt, "taking over" in upgrade.sentence) == (takes, state.owner is not None)
 
 
 @pytest.mark.parametrize(
@@ -354,7 +354,7 @@ def effect(state: Current, step: Step) -> Current:
         return replace(state, namespace=Namespace(kept=True))
     assert last is None or isinstance(step, (Upgrade, RollBack, Uninstall, Forget, DisownNamespace))
     if isinstance(step, Upgrade):
-        assert step.first or state.owner is None
+        assert step.wanted.adopt or state.owner is None
         assert last is None or not last.unfinished
         basis = next((item for item in reversed(history) if item.status == "deployed"), last)
         version = state.chart.version or NEWEST
