@@ -359,7 +359,8 @@ def effect(state: Current, step: Step) -> Current:
         basis = next((item for item in reversed(history) if item.status == "deployed"), last)
         version = state.chart.version or NEWEST
         made = revision(step.revision + 1, "deployed", step.wanted.values, version)
-        if basis and basis.status != "uninstalled":
+        # Over an uninstalled one Helm installs, and compares with nothing.
+        if last and basis and last.status != "uninstalled":
             _namespace_survives(state, basis, made)
         return _newest(replace(state, namespace=state.namespace or Namespace(), owner=None), made)
     assert last
