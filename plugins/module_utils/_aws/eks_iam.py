@@ -248,8 +248,8 @@ def removals(current: Current, wanted: Desired, here: Place) -> Iterator[Removal
     detached = identity.attached if user and user.actions else ()
     for held, shared in ((current.managed, wanted.shared), (current.restricted, False)):
         if held.policy:
-            objection = wanted.owner.objection(held.policy, held.arn in identity.attached)
-            kept = "the clusters of the account share it" if shared else f"it {objection}" if objection else ""
+            others = "the clusters of the account share it" if shared else ""
+            kept = others or wanted.owner.kept(held.policy, held.arn in identity.attached)
             yield remove_policy(held, kept, detached)
     yield from remove_nodes(current.nodes, wanted, here)
     yield from remove_spot_role(current.spot, wanted.owner, here.partition)
@@ -290,8 +290,7 @@ def _kept(current: Current, wanted: Desired) -> str:
     principal = current.identity.principal
     if wanted.role_arn:
         return "it was given by role_arn"
-    objection = wanted.owner.objection(principal, _evidence(current, wanted, principal)) if principal else ""
-    return f"it {objection}" if objection else ""
+    return wanted.owner.kept(principal, principal is not None and _evidence(current, wanted, principal))
 
 
 def identity_arn(current: Current, wanted: Desired, here: Place) -> str:

@@ -329,9 +329,9 @@ def kept_role(nodes: Nodes, wanted: Desired) -> str:
     if wanted.node_role_brought:
         return f"it was given by {'node_role_arn' if wanted.node_role_arn else 'instance_profile_arn'}"
     mark = names.short_id(wanted.cluster_id)
-    objection = wanted.owner.objection(nodes.role, mark in nodes.role_name) if nodes.role else ""
-    if objection:
-        return f"it {objection}"
+    kept = wanted.owner.kept(nodes.role, mark in nodes.role_name)
+    if kept:
+        return kept
     profile = nodes.profile
     gone = profile and not _remove_profile(profile, nodes.role_name, wanted, mark in profile.name).kept
     others = [name for name in nodes.used_by if not (gone and name == nodes.profile_name)]
@@ -352,9 +352,9 @@ def remove_nodes(nodes: Nodes, wanted: Desired, here: Place) -> Iterator[Removal
         detached = nodes.attached
         yield remove_principal(nodes.role, nodes.attached, ours, dict.fromkeys(nodes.inline), "")
     if nodes.ipv6.policy:
-        objection = wanted.owner.objection(nodes.ipv6.policy, nodes.ipv6.arn in nodes.attached)
+        kept = wanted.owner.kept(nodes.ipv6.policy, nodes.ipv6.arn in nodes.attached)
         shared = "the clusters of the account share it" if wanted.shared else ""
-        yield remove_policy(nodes.ipv6, shared or (f"it {objection}" if objection else ""), detached)
+        yield remove_policy(nodes.ipv6, shared or kept, detached)
     if wanted.security_group_id:
         yield Removal(f"security group {wanted.security_group_id}", "it was given by security_group_id")
     elif nodes.group:
@@ -362,8 +362,7 @@ def remove_nodes(nodes: Nodes, wanted: Desired, here: Place) -> Iterator[Removal
 
 
 def _remove_profile(profile: Profile, role: str, wanted: Desired, evidence: bool) -> Removal:
-    objection = wanted.owner.objection(profile, evidence)
-    kept = f"it {objection}" if objection else ""
+    kept = wanted.owner.kept(profile, evidence)
     if wanted.instance_profile_arn:
         kept = "it was given by instance_profile_arn"
     elif profile.role not in ("", role):
@@ -380,10 +379,8 @@ def _remove_profile(profile: Profile, role: str, wanted: Desired, evidence: bool
 
 
 def _remove_group(group: SecurityGroup, wanted: Desired) -> Removal:
-    objection = wanted.owner.objection(group, False)
+    kept = wanted.owner.kept(group, False)
     delete = DeleteGroup(
         f"delete security group {group.name}", f"ec2/security-group/{group.name}", {"id": group.id}, None, group.id
     )
-    return Removal(
-        f"security group {group.name}", f"it {objection}" if objection else "", () if objection else (delete,)
-    )
+    return Removal(f"security group {group.name}", kept, () if kept else (delete,))

@@ -62,6 +62,11 @@ class Owner:
             return f"carries nothing that tells whether it is cluster {self.cluster}'s"
         return ""
 
+    def kept(self, held: Owned | None, evidence: bool) -> str:
+        """Why an object stays on the way back, or an empty text, as for one that is not there. evidence: as above."""
+        objection = self.objection(held, evidence) if held else ""
+        return f"it {objection}" if objection else ""
+
     def check(self, what: str, held: Owned, evidence: bool) -> None:
         """Raise Refused for an object that is not this cluster's to change."""
         objection = self.objection(held, evidence)

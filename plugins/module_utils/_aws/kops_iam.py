@@ -328,8 +328,8 @@ def removals(current: Current, wanted: Desired, here: Place) -> Iterator[Removal
             detached = user.attached
     for held, shared in ((current.managed, wanted.shared), (current.restricted, False), (current.unshared, False)):
         if held.policy:
-            objection = wanted.owner.objection(held.policy, held.arn in user.attached)
-            kept = "the clusters of the account share it" if shared else f"it {objection}" if objection else ""
+            others = "the clusters of the account share it" if shared else ""
+            kept = others or wanted.owner.kept(held.policy, held.arn in user.attached)
             yield remove_policy(held, kept, detached)
     yield from remove_spot_role(current.spot, wanted.owner, here.partition)
 
@@ -337,8 +337,7 @@ def removals(current: Current, wanted: Desired, here: Place) -> Iterator[Removal
 def _kept(user: User, wanted: Desired) -> str:
     """Why the user stays as it is on the way back, or an empty text."""
     principal = user.principal
-    objection = wanted.owner.objection(principal, _evidence(principal, wanted)) if principal else ""
-    return f"it {objection}" if objection else ""
+    return wanted.owner.kept(principal, principal is not None and _evidence(principal, wanted))
 
 
 def identity_arn(current: Current, wanted: Desired, here: Place) -> str:
