@@ -368,7 +368,9 @@ class Aws:
         if signature.service != operation.service:
             raise AwsError("wrong signature", f"Credential should be scoped to correct service: '{operation.service}'.")
         if signature.region != operation.region:
-            raise AwsError("wrong signature", f"Credential should be scoped to a valid region, not '{signature.region}'.")
+            raise AwsError(
+                "wrong signature", f"Credential should be scoped to a valid region, not '{signature.region}'."
+            )
         try:
             age = time.time() - signature.signed_at
         except ValueError:
