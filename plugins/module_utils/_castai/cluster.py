@@ -22,35 +22,37 @@ from .._names import (
     CREDENTIALS_SECRET,
     MANAGED_BY,
     NAMESPACE,
+    account_id_problem,
     cluster_id_problem,
-    eks_cluster_problem,
-    kops_cluster_problem,
+    cluster_name_problem,
     namespace_problem,
     secret_problem,
 )
-from .._options import CONNECTION_RULES, aws_options, castai_options, kubernetes_options
-from .gateway import CastAi, Cluster
+from .._options import (
+    CONNECTION_RULES,
+    PROVIDERS,
+    aws_options,
+    castai_options,
+    cluster_options,
+    kubernetes_options,
+)
+from .gateway import CastAi, Cluster, by_options
 from .records import public
 
 Parameters = Mapping[str, Any]
 Found = Union[EksCluster, KopsCluster]
 
-PROVIDERS = {"eks": "EKS", "kops": "kOps"}
-"""Who runs clusters, as the option provider has it and as people write it."""
-
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
+        **cluster_options(required=True),
         **castai_options(),
         **aws_options(),
         **kubernetes_options(),
-        "account_id": {"type": "str"},
         "cluster_id": {"type": "str"},
         "credentials_secret": {"type": "str", "default": CREDENTIALS_SECRET, "no_log": False},
         "manage_token": {"type": "bool", "default": True},
-        "name": {"type": "str", "required": True},
         "namespace": {"type": "str", "default": NAMESPACE},
         "organization_id": {"type": "str"},
-        "provider": {"type": "str", "choices": [*PROVIDERS], "default": "eks"},
         "state_store": {"type": "str"},
         "wait_for": {"type": "str", "choices": ["none", "agent_online", "ready", "onboarded"], "default": "none"},
         "wait_timeout": {"type": "int", "default": 600},
@@ -156,18 +158,15 @@ class StoreToken(Action):
 
 def problems(params: Parameters) -> dict[str, str]:
     """A sentence for each option that is no use to name the cluster; shared with castai_preflight."""
-    name_problem = kops_cluster_problem if params["provider"] == "kops" else eks_cluster_problem
     found = {
-        "name": name_problem(params["name"]),
+        "cluster_name": cluster_name_problem(params["provider"], params["cluster_name"]),
         "namespace": namespace_problem(params["namespace"]),
         "credentials_secret": secret_problem(params["credentials_secret"]),
     }
     if not params.get("region"):
         found["region"] = "region is not set: give the AWS region of the cluster, by the option region or by AWS_REGION"
-    account = params.get("account_id") or ""
-    if account and not (len(account) == 12 and account.isdigit()):
-        found["account_id"] = f"account_id is {account!r}: give the 12 digits of the AWS account, in quotes"
-    cluster_id = params.get("cluster_id")
+    account_id, cluster_id = params.get("account_id"), params.get("cluster_id")
+    found["account_id"] = account_id_problem(account_id) if account_id else None
     found["cluster_id"] = cluster_id_problem(cluster_id) if cluster_id else None
     return {option: f"{problem}." for option, problem in found.items() if problem}
 
@@ -177,7 +176,7 @@ def desired(params: Parameters) -> Desired:
     if found:
         raise Refused(" ".join(found.values()))
     return Desired(
-        name=params["name"],
+        name=params["cluster_name"],
         provider=params["provider"],
         region=params["region"],
         account_id=params.get("account_id") or "",
@@ -193,8 +192,7 @@ def desired(params: Parameters) -> Desired:
 
 
 def connect(params: Parameters, wanted: Desired) -> Systems:
-    castai = CastAi(params["castai_api_url"], params["castai_api_key"], params["validate_certs"])
-    return Systems(castai, Way(params))
+    return Systems(by_options(params), Way(params))
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
@@ -349,7 +347,7 @@ def _wrong_record(record: Cluster | None, found: Found, wanted: Desired) -> str:
     if record.id != _own_id(found) and not facts.items() <= record.facts.items():
         return (
             f"CAST AI's cluster {record.id} is {_placed(record.facts)}, not {_placed(facts)}: correct cluster_id or"
-            " name."
+            " cluster_name."
         )
     if record.status == "deleting":
         return f"CAST AI is disconnecting cluster {record.id}: wait until that is over, then run again."
