@@ -15,14 +15,10 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 
 from tests import tree
+from tests.support.exported import export
 
-for name, folder in {"ANSIBLE_COLLECTIONS_PATH": "collections", "ANSIBLE_HOME": "ansible"}.items():
-    if not os.environ.get(name):
-        os.environ[name] = str(tree.ROOT / "build" / folder)
+export()
 COLLECTIONS = Path(os.environ["ANSIBLE_COLLECTIONS_PATH"])
-PROGRAMS = str(Path(sys.executable).parent)
-if PROGRAMS not in os.environ.get("PATH", "").split(os.pathsep):
-    os.environ["PATH"] = os.pathsep.join((PROGRAMS, os.environ.get("PATH", os.defpath)))
 
 # A busy machine is no defect: no test is timed.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
