@@ -65,12 +65,16 @@ def _wrong_values(values: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _value(name: str, given: Any) -> Any:
-    """In the variable's type; where it is not given, what the module would take from the environment, or its default."""
+    """In the variable's type; where it is not given, what the module takes from the environment, or the default."""
     option = KNOWN[name]
     if is_given(given):
         return converted(option, given)
-    fallback, *names = OPTIONS.get(VARIABLES[name], {}).get("fallback", (None,))
+    module_option = OPTIONS.get(VARIABLES[name], {})
+    default = module_option.get("default", option.get("default"))
+    if "fallback" not in module_option:
+        return default
+    fallback, names = module_option["fallback"]
     try:
-        return fallback(*names[0]) if fallback else option.get("default")
+        return fallback(*names)
     except AnsibleFallbackNotFound:
-        return option.get("default")
+        return default

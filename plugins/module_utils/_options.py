@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.module_utils.basic import env_fallback
+from ._given import from_environment
 
 Spec = dict[str, dict[str, Any]]
 Rules = dict[str, list[list[str]]]
@@ -21,7 +21,7 @@ PROVIDERS = {"eks": "EKS", "kops": "kOps"}
 
 
 def _env(*names: str) -> tuple[Any, list[str]]:
-    return (env_fallback, list(names))
+    return (from_environment, list(names))
 
 
 def cluster_options(required: bool) -> Spec:
@@ -36,7 +36,6 @@ def castai_options() -> Spec:
     return {
         "castai_api_key": {
             "type": "str",
-            "required": True,
             "no_log": True,
             "fallback": _env("CASTAI_API_KEY", "CASTAI_API_TOKEN"),
         },
@@ -72,6 +71,11 @@ def kubernetes_options() -> Spec:
         "ca_cert": {"type": "path", "aliases": ["ssl_ca_cert"], "fallback": _env("K8S_AUTH_SSL_CA_CERT")},
         "kubernetes_validate_certs": {"type": "bool", "default": True},
     }
+
+
+def all_options() -> Spec:
+    """The options of every group."""
+    return {**cluster_options(required=True), **castai_options(), **aws_options(), **kubernetes_options()}
 
 
 CLUSTER_RULES: Rules = {"mutually_exclusive": [], "required_together": [["provider", "cluster_name"]]}

@@ -36,7 +36,7 @@ from .._options import (
     cluster_options,
     kubernetes_options,
 )
-from .gateway import CastAi, Cluster, by_options
+from .gateway import CastAi, Cluster, by_options, console_of
 from .records import public
 
 Parameters = Mapping[str, Any]
@@ -66,7 +66,7 @@ class Desired:
     """What the user asks for.
 
     cluster_id: empty where CAST AI's list is to be searched; UNKNOWN where an earlier task of a check registers;
-    state_store: of kOps, empty where the cluster is to say.
+    state_store: of kOps, empty where the cluster is to say; console: address of CAST AI's console, empty for unknown.
     """
 
     name: str
@@ -81,6 +81,7 @@ class Desired:
     manage_token: bool
     wait_for: str
     wait_timeout: int
+    console: str = ""
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,7 @@ def desired(params: Parameters) -> Desired:
         manage_token=params["manage_token"],
         wait_for=params["wait_for"],
         wait_timeout=params["wait_timeout"],
+        console=console_of(params.get("castai_api_url") or ""),
     )
 
 
@@ -412,12 +414,37 @@ def reached(record: Cluster, wait_for: str) -> bool:
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     found = current.found
+    cluster_id = current.record.id if current.record else UNKNOWN
     return {
         "account_id": found.account_id if found else "",
-        "cluster_id": current.record.id if current.record else UNKNOWN,
+        "agent_environment": _agent_environment(found, wanted, cluster_id) if found else {},
+        "cluster_id": cluster_id,
         "cluster": public(current.record) if current.record else None,
+        "console_url": f"{wanted.console}/external-clusters/{cluster_id}/overview" if wanted.console else "",
         "region": found.region if found else "",
         "state_store": _facts(found, wanted.state_store).get("stateStore", "") if found else "",
+    }
+
+
+def _agent_environment(found: Found, wanted: Desired, cluster_id: str) -> dict[str, str]:
+    """What the agent would otherwise ask the cloud, by the names of its environment variables.
+
+    With an id, the agent of a kOps cluster does not register itself, and then never asks EC2 which nodes are spot
+    instances; so it gets one only where the user chose it.
+    """
+    if isinstance(found, EksCluster):
+        return {
+            "STATIC_CLUSTER_ID": cluster_id,
+            "EKS_ACCOUNT_ID": found.account_id,
+            "EKS_REGION": found.region,
+            "EKS_CLUSTER_NAME": found.name,
+        }
+    return {
+        "KOPS_CSP": "aws",
+        "KOPS_REGION": found.region,
+        "KOPS_CLUSTER_NAME": found.name,
+        "KOPS_STATE_STORE": _facts(found, wanted.state_store)["stateStore"],
+        **({"STATIC_CLUSTER_ID": cluster_id} if wanted.cluster_id else {}),
     }
 
 

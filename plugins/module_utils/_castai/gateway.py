@@ -91,6 +91,11 @@ class Rejected(CallFailed):
         return (self.status, self.message, self.field) == (400, "Forbidden", "credentials")
 
 
+def console_of(api_url: str) -> str:
+    """Address of the console that belongs to an API, as https://console.cast.ai; empty for an API elsewhere."""
+    return api_url.rstrip("/").replace("https://api.", "https://console.", 1) if "//api." in api_url else ""
+
+
 class CastAi:
     """The API with one key. Threads may share it.
 
@@ -107,10 +112,10 @@ class CastAi:
     ) -> None:
         if not url.startswith("https://"):
             raise Refused(f"castai_api_url is {url!r}: give an address that starts with https://.")
+        if not api_key:
+            raise Refused("castai_api_key is not set. Set it, or the environment variable CASTAI_API_KEY.")
         if not sendable(api_key):
-            raise Refused(
-                "castai_api_key is empty, or has a blank, line break or special character in it: copy it again."
-            )
+            raise Refused("castai_api_key has a blank, line break or special character in it. Copy it again.")
         if ca_cert and not Path(ca_cert).is_file():
             raise Refused(
                 f"castai_ca_cert {ca_cert!r} is no file: give one with the CA certificates of CAST AI's address."
@@ -269,7 +274,7 @@ def by_options(params: Mapping[str, Any]) -> CastAi:
     """The API as the module's options give it. Makes no call."""
     return CastAi(
         params["castai_api_url"],
-        params["castai_api_key"],
+        params.get("castai_api_key") or "",
         params["castai_validate_certs"],
         params.get("castai_ca_cert") or "",
     )

@@ -138,6 +138,8 @@ class Current:
     nodes: tuple[str, ...] | Problem = ()
     """Of what kinds the nodes are, where CAST AI can use none."""
     rights: Rights | Problem | None = None
+    caller: str = ""
+    """ARN of the AWS identity that this runs as, empty where it could not be read."""
 
 
 @dataclass(frozen=True)
@@ -204,19 +206,16 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         rights=_attempt(partial(_rights, gateway, wanted, records, found, caller)),
     )
     inside: Current = both["inside"]
-    return replace(inside, rights=both["rights"])
+    return replace(inside, rights=both["rights"], caller="" if isinstance(caller, Problem) else caller)
 
 
 def _account(gateway: Systems, wanted: Desired) -> tuple[Found | Problem | None, str | Problem]:
-    """The cluster, and, for onboarding, whose credentials these are."""
+    """The cluster, and whose credentials these are."""
     aws = _attempt(gateway.way.cloud)()
     if isinstance(aws, Problem):
         return aws, ""
     look = gateway.way.kops if wanted.provider == "kops" else gateway.way.eks
-    read = gather(
-        found=_attempt(partial(look, wanted.name)),
-        caller=_attempt(aws.caller_arn) if wanted.onboarding else str,
-    )
+    read = gather(found=_attempt(partial(look, wanted.name)), caller=_attempt(aws.caller_arn))
     return read["found"], read["caller"]
 
 
@@ -367,6 +366,7 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     return {
         "findings": [],
         "account_id": found.account_id if found else "",
+        "acting_as": f"{current.caller or 'unknown AWS identity'} in AWS account {found.account_id if found else ''}",
         "kubernetes_version": ".".join(map(str, current.version)) if isinstance(current.version, tuple) else "",
         "not_checked": list(_not_checked(current, wanted)),
         **({"warnings": warned} if warned else {}),
