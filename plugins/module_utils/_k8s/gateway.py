@@ -53,6 +53,7 @@ _TRUST_EKS = (
     "It is not by the authority that EKS names for the cluster, as where a proxy ends TLS: let the proxy leave this"
     " address alone"
 )
+_TRUST_PROXY = "Add the CA certificates of the proxy to the system's, or name a file with them in SSL_CERT_FILE"
 FIELD_MANAGER = "castai-onboarding"
 Object = dict[str, Any]
 
@@ -288,7 +289,10 @@ class Kubernetes:
 
     def _problem(self, error: Exception) -> str:
         """Why there was no answer, as a clause. Raises CallFailed where another try would not help."""
-        sentence = tls.problem(error, self.host, self._trust)
+        trust = {self.host: self._trust}
+        if self._proxy:
+            trust[self._proxy.url] = _TRUST_PROXY
+        sentence = tls.problem(error, trust)
         if not sentence and self._proxy:
             sentence = _refused_by(self._proxy, self.host, error)
         if sentence:
@@ -348,13 +352,12 @@ def by_token(
 
 def _pool(server: Server, proxy: proxies.Proxy | None) -> Any:
     """The connections to a server, through a proxy if there is one."""
-    context = tls.context(server.ca_pem, server.validate_certs, server.certificate, server.key)
+    checked = server.validate_certs
+    context = tls.context(server.url, server.ca_pem, checked, server.name, server.certificate, server.key)
     arguments: dict[str, Any] = {"maxsize": CONNECTIONS, "ssl_context": context}
-    if not server.validate_certs:
+    if not checked:
         # The user said so; urllib3 would say it again with each call.
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    if server.name:
-        arguments |= {"server_hostname": server.name, "assert_hostname": server.name}
     if proxy is None:
         return urllib3.PoolManager(**arguments)
     if proxy.scheme == "socks5":
@@ -362,7 +365,7 @@ def _pool(server: Server, proxy: proxies.Proxy | None) -> Any:
     return urllib3.ProxyManager(
         proxy.url,
         proxy_headers=proxy.headers,
-        proxy_ssl_context=tls.context("", server.validate_certs) if proxy.scheme == "https" else None,
+        proxy_ssl_context=tls.context(proxy.url, "", checked) if proxy.scheme == "https" else None,
         **arguments,
     )
 
@@ -380,9 +383,9 @@ def _socks_pool(proxy: proxies.Proxy, arguments: Mapping[str, Any]) -> Any:
 
 
 def _refused_by(proxy: proxies.Proxy, host: str, error: Exception) -> str:
-    """What a proxy says in place of letting a connection through, as a sentence, or an empty text."""
+    """Why a proxy never lets a connection through, as a sentence, or an empty text: it did, or another try may help."""
     for cause in tls.causes(error):
-        said = re.search(r"Tunnel connection failed: (4\d\d.*)|SOCKS5 authentication failed", str(cause))
+        said = re.search(r"Tunnel connection failed: (4\d\d[\w ]*)|SOCKS5 authentication (failed|methods)", str(cause))
         if not said:
             continue
         if said[0].startswith("SOCKS5") or said[1].startswith("407"):

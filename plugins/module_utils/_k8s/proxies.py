@@ -59,18 +59,16 @@ def parse(text: str, origin: str) -> Proxy:
     origin: where it was found, for the sentence of a refusal, which does not show the address with its password.
     """
     try:
-        parts = urlsplit(text)
-        if not (parts.scheme and parts.netloc):
-            parts = urlsplit(f"http://{text}")
+        parts = urlsplit(text if "://" in text else f"http://{text}")
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port = None, None
-    scheme = parts.scheme.removesuffix("h") if parts.scheme == "socks5h" else parts.scheme
-    if not host or any(character.isspace() for character in host):
+    if not host or not parts.scheme or any(character.isspace() for character in host):
         raise Refused(
             f"{origin} is not the address of a proxy: give SCHEME://HOST:PORT. Special characters of a user name or"
             " password are written as %XX."
         )
+    scheme = "socks5" if parts.scheme == "socks5h" else parts.scheme
     if scheme not in PORTS:
         raise Refused(f"{origin} is a proxy of scheme {scheme}://, but only http, https and socks5 are supported.")
     where = f"[{host}]" if ":" in host else host
@@ -108,7 +106,7 @@ def _matches(entry: str, host: str, address: Address | None, port: str) -> bool:
     """Whether an entry of NO_PROXY is about a host: *, a network, an address or a domain; these may have a port."""
     if entry == "*":
         return True
-    network = _network(entry)
+    network = _network(entry) if "/" in entry else None
     if network:
         return address is not None and address in network
     name, its_port = _split(entry)
@@ -117,7 +115,7 @@ def _matches(entry: str, host: str, address: Address | None, port: str) -> bool:
     its_address = _address(name)
     if its_address or address:
         return its_address == address
-    domain = name.removeprefix("*")
+    domain = name[1:] if name.startswith("*.") else name
     return host.endswith(domain if domain.startswith(".") else f".{domain}") or host == domain
 
 
@@ -131,7 +129,7 @@ def _split(entry: str) -> tuple[str, str]:
 
 def _network(entry: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
     try:
-        return ipaddress.ip_network(entry, strict=False) if "/" in entry else None
+        return ipaddress.ip_network(entry, strict=False) if entry.rpartition("/")[2].isdigit() else None
     except ValueError:
         return None
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
 
 from .._engine import Refused
 from .._workplace import workplace
@@ -23,12 +25,34 @@ _OTHER_NAME = frozenset({62, 64})
 _SKIP = "or set kubernetes_validate_certs (inventory: castai_kubernetes_validate_certs) to false to skip the check."
 
 
-def context(ca_pem: str, validate_certs: bool, certificate: str = "", key: str = "") -> ssl.SSLContext:
-    """What a connection is checked with, and the client's certificate and key for it, PEM, if it has any.
+class _Context(ssl.SSLContext):
+    """Asks for one name, an IP address too, which urllib3 before 2 leaves out. Its errors say whose they are."""
 
-    ca_pem: empty for the system's certificates. Raises Refused for a text that holds no certificate.
+    url = ""
+    name = ""
+
+    def wrap_socket(self, *arguments: Any, **keywords: Any) -> ssl.SSLSocket:
+        try:
+            return super().wrap_socket(*arguments, **{**keywords, "server_hostname": self.name})
+        except ssl.SSLError as error:
+            error.filename = self.url
+            raise
+
+    def wrap_bio(self, *arguments: Any, **keywords: Any) -> ssl.SSLObject:
+        return super().wrap_bio(*arguments, **{**keywords, "server_hostname": self.name})
+
+
+def context(
+    url: str, ca_pem: str, validate_certs: bool, name: str = "", certificate: str = "", key: str = ""
+) -> ssl.SSLContext:
+    """What connections to one address are made with. certificate, key: the client's, PEM, if it has any.
+
+    ca_pem: empty for the system's certificates; name: the server's in its certificate, empty for the one in url. Raises
+    Refused for PEM that cannot be used.
     """
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made = _Context(ssl.PROTOCOL_TLS_CLIENT)
+    made.url = url
+    made.name = (name or urlsplit(url).hostname or "").rstrip(".")
     # As in Go, whatever is trusted is the end of a chain, and the common name does not count.
     made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     # Authorities of old EKS clusters have no key identifiers, which Python 3.13 asks for unless told not to.
@@ -74,18 +98,19 @@ def _identify(made: ssl.SSLContext, certificate: str, key: str) -> None:
             ) from None
 
 
-def problem(error: BaseException, url: str, trust: str) -> str:
-    """Why TLS with an address fails however often it is tried, or an empty text where another try may help.
+def problem(error: BaseException, trust: Mapping[str, str]) -> str:
+    """Why TLS fails however often it is tried, or an empty text: that was not it, or another try may help.
 
-    trust: what to do where the certificate is signed by nobody who is trusted, without a full stop.
+    trust: for each address, the one most spoken with first, what to do where the certificate is signed by nobody who is
+    trusted, without a full stop.
     """
     for cause in causes(error):
+        if not isinstance(cause, ssl.SSLError) or isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+            continue
+        url = cause.filename if cause.filename in trust else next(iter(trust))
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return _refused(cause, url, trust)
-        if type(cause).__name__ == "CertificateError":  # urllib3's own, of a name that is not the certificate's
-            return _other_name(str(cause), url)
-        if isinstance(cause, ssl.SSLError) and not isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
-            return _failed(cause, url)
+            return _refused(cause, url, trust[url])
+        return _failed(cause, url)
     return ""
 
 
@@ -105,7 +130,10 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 def _refused(error: ssl.SSLCertVerificationError, url: str, trust: str) -> str:
     said, code = error.verify_message, error.verify_code
     if code in _OTHER_NAME:
-        return _other_name(said, url)
+        return (
+            f"The TLS certificate of {url} is for another name: {said.rstrip('.')}. Give the address that it is for,"
+            f" set tls-server-name in the kubeconfig to a name that it is for, {_SKIP}"
+        )
     if code in (_EXPIRED, _TOO_EARLY):
         state = "has expired" if code == _EXPIRED else "is not valid yet"
         return (
@@ -114,13 +142,6 @@ def _refused(error: ssl.SSLCertVerificationError, url: str, trust: str) -> str:
         )
     what = "is not trusted" if code in _UNTRUSTED else "was refused"
     return f"The TLS certificate of {url} {what}: {said}. {trust}, {_SKIP}"
-
-
-def _other_name(said: str, url: str) -> str:
-    return (
-        f"The TLS certificate of {url} is for another name: {said.rstrip('.')}. Give the address that it is for, set"
-        f" tls-server-name in the kubeconfig to a name that it is for, {_SKIP}"
-    )
 
 
 def _failed(error: ssl.SSLError, url: str) -> str:
