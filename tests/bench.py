@@ -136,8 +136,8 @@ def _paths(world: World, folder: Path) -> Iterator[PathFigures]:
     """The only cluster is connected: every task only reads."""
     (cluster,) = world.clusters().values()
     modules: Mapping[str, Mapping[str, Any]] = {
-        "castai_cluster_info": {"name": cluster.name},
-        "castai_cluster": {"name": cluster.name, "region": cluster.region},
+        "castai_cluster_info": {"cluster_name": cluster.name},
+        "castai_cluster": {"provider": "eks", "cluster_name": cluster.name, "region": cluster.region},
     }
     for module, options in modules.items():
         task = {f"castai.onboarding.{module}": options}

@@ -35,6 +35,12 @@ options:
       - Read from the environment variable E(AWS_REGION) or E(AWS_DEFAULT_REGION) when not set.
     type: str
     aliases: [aws_region]
+  account_id:
+    description:
+      - The 12 digits of the AWS account that the cluster must be in, in quotes.
+      - The task fails before any change when the credentials lead to another account. It is not checked where the task
+        asks nothing of AWS.
+    type: str
   endpoint_url:
     description:
       - Address that all AWS calls go to instead of AWS's own.
@@ -51,8 +57,8 @@ options:
   assume_role_external_id:
     description: External id that the trust policy of O(assume_role_arn) asks for.
     type: str
-  validate_certs:
-    description: Whether the TLS certificates of all addresses that this task calls are checked.
+  aws_validate_certs:
+    description: Whether the TLS certificates of AWS's addresses are checked.
     type: bool
     default: true
 requirements:

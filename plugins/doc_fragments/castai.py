@@ -23,8 +23,13 @@ options:
       - Read from the environment variable E(CASTAI_API_URL) when not set.
     type: str
     default: https://api.cast.ai
-  validate_certs:
-    description: Whether the TLS certificates of all addresses that this task calls are checked.
+  castai_ca_cert:
+    description:
+      - File with the CA certificates that O(castai_api_url) is checked against, where a proxy ends TLS; the system's
+        when not set.
+    type: path
+  castai_validate_certs:
+    description: Whether the TLS certificate of O(castai_api_url) is checked.
     type: bool
     default: true
 """

@@ -10,9 +10,6 @@ class ModuleDocFragment:
 
     DOCUMENTATION = r"""
 options:
-  account_id:
-    description: The 12 digits of the AWS account that the cluster must be in, in quotes.
-    type: str
   adopt:
     description:
       - Whether an object under a name that this module or another tool gives is taken over when nothing tells whose it

@@ -36,8 +36,10 @@ options:
       - Read from the environment variable E(K8S_AUTH_SSL_CA_CERT) when not set.
     type: path
     aliases: [ssl_ca_cert]
-  validate_certs:
-    description: Whether the TLS certificates of all addresses that this task calls are checked.
+  kubernetes_validate_certs:
+    description:
+      - Whether the TLS certificate of the API server is checked, by this task and by Helm. O(kubeconfig) says that for
+        itself.
     type: bool
     default: true
 requirements:

@@ -24,6 +24,8 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
 
+from ._given import given
+
 UNKNOWN = "(known after apply)"
 """Stands for an id that a create of the same run will give. Options accept it in check mode."""
 
@@ -111,6 +113,7 @@ class Result:
         result: dict[str, Any] = {
             "changed": self.changed,
             "actions": [action.sentence for action in self.actions],
+            "changes": _by_kind(self.actions),
             **self.view,
         }
         if diff:
@@ -119,6 +122,15 @@ class Result:
                 "after": {action.target: action.after for action in self.actions},
             }
         return result
+
+
+def _by_kind(actions: Iterable[Action]) -> dict[str, list[str]]:
+    """The targets of the actions, each once, by what happens to them."""
+    kinds: dict[str, dict[str, None]] = {"created": {}, "changed": {}, "removed": {}}
+    for action in actions:
+        kind = "created" if action.before is None else "removed" if action.after is None else "changed"
+        kinds[kind][action.target] = None
+    return {kind: list(targets) for kind, targets in kinds.items()}
 
 
 @dataclass(frozen=True)
@@ -283,6 +295,10 @@ class _Module(AnsibleModule):
         self._hidden = subject.hidden
         super().__init__(supports_check_mode=True, **subject.options)
 
+    def _load_params(self) -> None:
+        super()._load_params()
+        self.params = given(self.argument_spec, self.params)
+
     def _log_invocation(self) -> None:
         # The log has an option as one text, in which a value stands escaped and would not be found: mask it before.
         params = self.params
@@ -310,7 +326,9 @@ def run_task(subject: Subject[Any, Any, Any], task: Any, arguments: Mapping[str,
     task: Ansible's Task (its action, check_mode and diff are read); arguments: the task's templated arguments.
     """
     options = dict(subject.options)
-    validation = ArgumentSpecValidator(options.pop("argument_spec"), **options).validate(_as_text(arguments))
+    specification = options.pop("argument_spec")
+    wanted = given(specification, _as_text(arguments))
+    validation = ArgumentSpecValidator(specification, **options).validate(wanted)
     params = validation.validated_parameters
     if validation.error_messages:
         unsupported = isinstance(validation.errors[0], UnsupportedError)

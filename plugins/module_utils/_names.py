@@ -42,6 +42,7 @@ _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DNS_SUBDOMAIN = re.compile(rf"{_DNS_LABEL.pattern}(\.{_DNS_LABEL.pattern})*")
 _DNS_NAME = re.compile(rf"{_DNS_LABEL.pattern}(\.{_DNS_LABEL.pattern})+")
+_ACCOUNT = re.compile(r"[0-9]{12}")
 _EKS_NAME = re.compile(r"[0-9A-Za-z][-_0-9A-Za-z]*")
 
 
@@ -85,6 +86,18 @@ def kops_cluster_problem(name: str) -> str | None:
     if not _DNS_NAME.fullmatch(name):
         return f"kOps cluster name {name!r} is no DNS name with a dot in it, such as shop.example.com or shop.k8s.local"
     return None
+
+
+def cluster_name_problem(provider: str, name: str) -> str | None:
+    """Why name is no name of a cluster of that provider, or None."""
+    return kops_cluster_problem(name) if provider == "kops" else eks_cluster_problem(name)
+
+
+def account_id_problem(account_id: str) -> str | None:
+    """Why account_id is none of AWS's, or None."""
+    if _ACCOUNT.fullmatch(account_id):
+        return None
+    return f"account_id is {account_id!r}: give the 12 digits of the AWS account, in quotes"
 
 
 def cluster_id_problem(cluster_id: str) -> str | None:

@@ -2,31 +2,46 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Option groups, one per outside system, each with its usual environment variables. PRIVATE to the collection."""
+"""Option groups, for the cluster and for each outside system with its usual environment variables.
+
+PRIVATE to the collection.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ansible.module_utils.basic import env_fallback
+from ._given import from_environment
 
 Spec = dict[str, dict[str, Any]]
+Rules = dict[str, list[list[str]]]
+
+PROVIDERS = {"eks": "EKS", "kops": "kOps"}
+"""Who runs clusters, as the option provider has it and as people write it."""
 
 
 def _env(*names: str) -> tuple[Any, list[str]]:
-    return (env_fallback, list(names))
+    return (from_environment, list(names))
+
+
+def cluster_options(required: bool) -> Spec:
+    """What names the cluster. required: False where a kubeconfig alone may decide."""
+    return {
+        "provider": {"type": "str", "choices": [*PROVIDERS], "required": required},
+        "cluster_name": {"type": "str", "required": required},
+    }
 
 
 def castai_options() -> Spec:
     return {
         "castai_api_key": {
             "type": "str",
-            "required": True,
             "no_log": True,
             "fallback": _env("CASTAI_API_KEY", "CASTAI_API_TOKEN"),
         },
         "castai_api_url": {"type": "str", "default": "https://api.cast.ai", "fallback": _env("CASTAI_API_URL")},
-        "validate_certs": {"type": "bool", "default": True},
+        "castai_ca_cert": {"type": "path"},
+        "castai_validate_certs": {"type": "bool", "default": True},
     }
 
 
@@ -38,11 +53,12 @@ def aws_options() -> Spec:
         "session_token": {"type": "str", "aliases": ["aws_session_token"], "no_log": True},
         "profile": {"type": "str", "aliases": ["aws_profile"]},
         "region": {"type": "str", "aliases": ["aws_region"], "fallback": _env("AWS_REGION", "AWS_DEFAULT_REGION")},
+        "account_id": {"type": "str"},
         "endpoint_url": {"type": "str", "fallback": _env("AWS_URL")},
         "aws_ca_bundle": {"type": "path", "fallback": _env("AWS_CA_BUNDLE")},
         "assume_role_arn": {"type": "str"},
         "assume_role_external_id": {"type": "str"},
-        "validate_certs": {"type": "bool", "default": True},
+        "aws_validate_certs": {"type": "bool", "default": True},
     }
 
 
@@ -53,24 +69,38 @@ def kubernetes_options() -> Spec:
         "host": {"type": "str", "fallback": _env("K8S_AUTH_HOST")},
         "api_key": {"type": "str", "no_log": True, "fallback": _env("K8S_AUTH_API_KEY")},
         "ca_cert": {"type": "path", "aliases": ["ssl_ca_cert"], "fallback": _env("K8S_AUTH_SSL_CA_CERT")},
-        "validate_certs": {"type": "bool", "default": True},
+        "kubernetes_validate_certs": {"type": "bool", "default": True},
     }
 
 
-AWS_RULES: dict[str, list[list[str]]] = {
+def all_options() -> Spec:
+    """The options of every group."""
+    return {**cluster_options(required=True), **castai_options(), **aws_options(), **kubernetes_options()}
+
+
+CLUSTER_RULES: Rules = {"mutually_exclusive": [], "required_together": [["provider", "cluster_name"]]}
+"""How the options of the cluster go together where they are optional, for AnsibleModule."""
+
+AWS_RULES: Rules = {
     "mutually_exclusive": [["profile", "access_key"]],
     "required_together": [["access_key", "secret_key"]],
 }
-"""How the options of AWS go together, for AnsibleModule."""
+"""The same for AWS."""
 
-KUBERNETES_RULES: dict[str, list[list[str]]] = {
+KUBERNETES_RULES: Rules = {
     "mutually_exclusive": [["kubeconfig", "host"], ["context", "host"]],
     "required_together": [["host", "api_key"]],
 }
 """The same for Kubernetes."""
 
-CONNECTION_RULES: dict[str, list[list[str]]] = {rule: [*KUBERNETES_RULES[rule], *AWS_RULES[rule]] for rule in AWS_RULES}
-"""The same for both."""
+
+def together(*groups: Rules) -> Rules:
+    """The rules of several groups as those of one."""
+    return {rule: [options for group in groups for options in group[rule]] for rule in AWS_RULES}
+
+
+CONNECTION_RULES = together(KUBERNETES_RULES, AWS_RULES)
+"""The same for Kubernetes and AWS."""
 
 
 def sendable(credential: str) -> bool:

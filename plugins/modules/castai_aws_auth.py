@@ -18,21 +18,18 @@ description:
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes
+  - castai.onboarding.cluster.optional
   - castai.onboarding.aws
   - castai.onboarding.kubernetes
 options:
   create:
     description:
-      - Whether an absent ConfigMap is created. V(auto) creates it only on an EKS cluster whose authentication mode is
-        C(CONFIG_MAP). With access entries nothing is done, and RV(reason) says so. Without O(eks_cluster) the mode is
-        not known, and an absent ConfigMap is refused.
+      - Whether an absent ConfigMap is created. With O(provider=eks) the authentication mode of the
+        cluster is asked for, and V(auto) creates it only where that is C(CONFIG_MAP). With access entries nothing is
+        done, and RV(reason) says so. Elsewhere the mode is not known, and an absent ConfigMap is refused.
     type: str
     choices: [auto, always, never]
     default: auto
-  eks_cluster:
-    description:
-      - Name of the EKS cluster. Its authentication mode is then asked for, and no other way to the cluster is needed.
-    type: str
   groups:
     description:
       - Kubernetes groups of the entry. An entry that has these and more is left as it is.
@@ -58,7 +55,8 @@ options:
 EXAMPLES = r"""
 - name: Let nodes of this role join the cluster
   castai.onboarding.castai_aws_auth:
-    eks_cluster: shop-prod
+    provider: eks
+    cluster_name: shop-prod
     region: eu-central-1
     role_arn: arn:aws:iam::111122223333:role/cast-shop-prod-eks-5b0a1ff3
     username: "{% raw %}system:node:{{EC2PrivateDNSName}}{% endraw %}"
@@ -84,7 +82,7 @@ applied:
   type: list
   elements: str
 authentication_mode:
-  description: Authentication mode of the EKS cluster, empty when O(eks_cluster) is not given.
+  description: Authentication mode of the EKS cluster, empty without O(provider=eks).
   returned: success
   type: str
 reason:

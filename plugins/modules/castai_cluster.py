@@ -20,15 +20,11 @@ description:
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes
+  - castai.onboarding.cluster
   - castai.onboarding.castai
   - castai.onboarding.aws
   - castai.onboarding.kubernetes
 options:
-  account_id:
-    description:
-      - The 12 digits of the AWS account that the cluster must be in, in quotes.
-      - The task fails before any change when the credentials lead to another account.
-    type: str
   cluster_id:
     description:
       - UUID of the cluster at CAST AI, to choose a registration by id.
@@ -42,10 +38,6 @@ options:
     description: Whether the namespace and the Secret with the cluster's token are taken care of.
     type: bool
     default: true
-  name:
-    description: Name of the cluster, as its provider has it.
-    type: str
-    required: true
   namespace:
     description: Namespace of the Secret, created when absent. CAST AI's components expect V(castai-agent).
     type: str
@@ -55,11 +47,6 @@ options:
       - UUID of the CAST AI organisation that the cluster must belong to. CAST AI is given it with the registration, to
         refuse an API key of another one; a cluster that is registered in another one makes the task fail.
     type: str
-  provider:
-    description: Who runs the cluster.
-    type: str
-    choices: [eks, kops]
-    default: eks
   state_store:
     description:
       - State store of the kOps cluster, such as V(s3://shop-state), where its annotations do not say it.
@@ -87,14 +74,16 @@ EXAMPLES = r"""
 - name: Register an EKS cluster and put its token into the cluster
   castai.onboarding.castai_cluster:
     castai_api_key: "{{ lookup('ansible.builtin.env', 'CASTAI_API_KEY') }}"
-    name: shop-prod
+    provider: eks
+    cluster_name: shop-prod
     region: eu-central-1
   register: shop
 
 - name: The same for a cluster of another AWS account
   castai.onboarding.castai_cluster:
     castai_api_key: "{{ castai_api_key }}"
-    name: shop-prod
+    provider: eks
+    cluster_name: shop-prod
     region: us-east-1
     account_id: "444455556666"
     assume_role_arn: arn:aws:iam::444455556666:role/onboarding
@@ -104,7 +93,7 @@ EXAMPLES = r"""
   castai.onboarding.castai_cluster:
     castai_api_key: "{{ castai_api_key }}"
     provider: kops
-    name: shop.example.com
+    cluster_name: shop.example.com
     region: eu-central-1
     kubeconfig: ~/.kube/config
     context: shop.example.com
@@ -112,7 +101,8 @@ EXAMPLES = r"""
 - name: Wait until the agent reports
   castai.onboarding.castai_cluster:
     castai_api_key: "{{ castai_api_key }}"
-    name: shop-prod
+    provider: eks
+    cluster_name: shop-prod
     region: eu-central-1
     wait_for: agent_online
     wait_timeout: 300

@@ -19,7 +19,7 @@ options:
   cluster_id:
     description: UUID of the one cluster to read.
     type: str
-  name:
+  cluster_name:
     description: Only clusters of this name.
     type: str
   provider:

@@ -20,6 +20,7 @@ description:
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes
+  - castai.onboarding.cluster
   - castai.onboarding.castai
   - castai.onboarding.aws
   - castai.onboarding.identity
@@ -36,10 +37,6 @@ options:
       - ARN of an instance profile of your own for the nodes. It is checked and not changed. Nodes run with the role in
         it.
     type: str
-  name:
-    description: Name of the EKS cluster.
-    type: str
-    required: true
   node_policies:
     description: ARNs of further policies for the node role.
     type: list
@@ -56,6 +53,11 @@ options:
     type: str
     choices: [cluster, account]
     default: cluster
+  provider:
+    description: Who runs the cluster.
+    type: str
+    choices: [eks]
+    default: eks
   role_arn:
     description:
       - ARN of a role of your own for CAST AI to assume. It is checked, not changed, and handed over.
@@ -88,14 +90,14 @@ EXAMPLES = r"""
   castai.onboarding.castai_iam_eks:
     castai_api_key: "{{ castai_api_key }}"
     cluster_id: "{{ shop.cluster_id }}"
-    name: shop-prod
+    cluster_name: shop-prod
     region: eu-central-1
 
 - name: Prepare everything in a company that asks for a boundary, a path and tags, and hand over later
   castai.onboarding.castai_iam_eks:
     castai_api_key: "{{ castai_api_key }}"
     cluster_id: "{{ shop.cluster_id }}"
-    name: shop-prod
+    cluster_name: shop-prod
     region: eu-central-1
     permissions_boundary: arn:aws:iam::111122223333:policy/boundary
     path: /vendors/
@@ -107,7 +109,7 @@ EXAMPLES = r"""
   castai.onboarding.castai_iam_eks:
     castai_api_key: "{{ castai_api_key }}"
     cluster_id: "{{ shop.cluster_id }}"
-    name: shop-prod
+    cluster_name: shop-prod
     region: eu-central-1
     state: absent
 """

@@ -20,14 +20,11 @@ description:
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes
+  - castai.onboarding.cluster
   - castai.onboarding.castai
   - castai.onboarding.aws
   - castai.onboarding.identity
 options:
-  name:
-    description: Name of the kOps cluster.
-    type: str
-    required: true
   policy_scope:
     description:
       - V(cluster) gives the cluster a managed policy of its own, which leaves it to the restricted policy in which
@@ -37,6 +34,11 @@ options:
     type: str
     choices: [cluster, account]
     default: cluster
+  provider:
+    description: Who runs the cluster.
+    type: str
+    choices: [kops]
+    default: kops
   spot_lambda_role:
     description:
       - Whether the role C(CastLambdaRoleForSpot) is made, by which CAST AI hears of spot interruptions. One that is
@@ -60,14 +62,14 @@ EXAMPLES = r"""
   castai.onboarding.castai_iam_kops:
     castai_api_key: "{{ castai_api_key }}"
     cluster_id: "{{ shop.cluster_id }}"
-    name: shop.example.com
+    cluster_name: shop.example.com
     region: eu-central-1
 
 - name: Prepare everything without the role for spot interruptions, and hand over later
   castai.onboarding.castai_iam_kops:
     castai_api_key: "{{ castai_api_key }}"
     cluster_id: "{{ shop.cluster_id }}"
-    name: shop.example.com
+    cluster_name: shop.example.com
     region: eu-central-1
     spot_lambda_role: false
     hand_over: false
@@ -76,7 +78,7 @@ EXAMPLES = r"""
   castai.onboarding.castai_iam_kops:
     castai_api_key: "{{ castai_api_key }}"
     cluster_id: "{{ shop.cluster_id }}"
-    name: shop.example.com
+    cluster_name: shop.example.com
     region: eu-central-1
     state: absent
 """

@@ -22,12 +22,13 @@ description:
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes
+  - castai.onboarding.cluster.optional
   - castai.onboarding.kubernetes
 options:
-  kops_cluster:
+  cluster_name:
     description:
-      - Name of the kOps cluster. When the annotations of kOps say that it is another one, the task fails before any
-        change.
+      - Name of the cluster, as its provider has it. Needs O(provider).
+      - The task fails before any change when the annotations of kOps say that it is another one. EKS is not asked.
     type: str
   state:
     description: Whether kube-router has the tolerations, or is left without those that were added.
@@ -55,13 +56,15 @@ EXAMPLES = r"""
   castai.onboarding.castai_kube_router_fix:
     kubeconfig: ~/.kube/config
     context: shop.example.com
-    kops_cluster: shop.example.com
+    provider: kops
+    cluster_name: shop.example.com
 
 - name: The same, and wait until it has restarted everywhere
   castai.onboarding.castai_kube_router_fix:
     kubeconfig: ~/.kube/config
     context: shop.example.com
-    kops_cluster: shop.example.com
+    provider: kops
+    cluster_name: shop.example.com
     wait: true
 
 - name: Take back what was added

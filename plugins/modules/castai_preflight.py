@@ -25,13 +25,11 @@ description:
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes.info
+  - castai.onboarding.cluster
   - castai.onboarding.castai
   - castai.onboarding.aws
   - castai.onboarding.kubernetes
 options:
-  account_id:
-    description: The 12 digits of the AWS account that the cluster must be in, in quotes.
-    type: str
   cluster_id:
     description: UUID that the cluster must have at CAST AI.
     type: str
@@ -42,10 +40,6 @@ options:
   helm_path:
     description: Path of the Helm program; C(helm) of the search path when not set.
     type: path
-  name:
-    description: Name of the cluster, as its provider has it.
-    type: str
-    required: true
   namespace:
     description: Namespace of CAST AI's components.
     type: str
@@ -95,11 +89,6 @@ options:
     description:
       - UUID of the CAST AI organisation that the API key must belong to, as the clusters tell that it can see.
     type: str
-  provider:
-    description: Who runs the cluster.
-    type: str
-    choices: [eks, kops]
-    default: eks
   releases:
     description: Helm releases that the run will want.
     type: list
@@ -142,7 +131,8 @@ EXAMPLES = r"""
 - name: Check everything that connecting this cluster needs
   castai.onboarding.castai_preflight:
     castai_api_key: "{{ castai_api_key }}"
-    name: shop-prod
+    provider: eks
+    cluster_name: shop-prod
     region: eu-central-1
     account_id: "111122223333"
     releases:
@@ -154,7 +144,8 @@ EXAMPLES = r"""
 - name: Check everything that onboarding it with a user needs
   castai.onboarding.castai_preflight:
     castai_api_key: "{{ castai_api_key }}"
-    name: shop-prod
+    provider: eks
+    cluster_name: shop-prod
     region: eu-central-1
     onboard:
       identity: user

@@ -22,6 +22,7 @@ description:
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes
+  - castai.onboarding.cluster.optional
   - castai.onboarding.aws
   - castai.onboarding.kubernetes
 options:
@@ -54,11 +55,6 @@ options:
     description: Whether an install creates the namespace when it is absent.
     type: bool
     default: true
-  eks_cluster:
-    description:
-      - Name of the EKS cluster, to reach it with the AWS credentials alone, without a kubeconfig. Needs O(region).
-      - Together with O(kubeconfig) or O(host), the task fails before any change when these lead to another cluster.
-    type: str
   helm_path:
     description: Path of the Helm program, version 3.14 or newer, or 4. It is searched for on the E(PATH) when not set.
     type: path
@@ -102,7 +98,7 @@ options:
   timeout:
     description:
       - Seconds that Helm may take for each thing it waits for, such as hooks, or the objects with O(wait).
-      - With O(eks_cluster) the token that Helm gets is valid for 15 minutes.
+      - The token that Helm gets for a cluster that is reached by EKS alone is valid for 15 minutes.
     type: int
     default: 300
   values:
@@ -139,7 +135,8 @@ EXAMPLES = r"""
       apiKeySecretRef: castai-credentials
       createNamespace: false
     adopt: true
-    eks_cluster: shop-prod
+    provider: eks
+    cluster_name: shop-prod
     region: eu-central-1
 
 - name: Install the cluster controller by a kubeconfig, and leave later upgrades to CAST AI

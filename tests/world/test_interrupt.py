@@ -85,7 +85,8 @@ def with_the_charts_namespace(world: World, operator: Operator) -> None:
 UNINSTALL = {
     "castai.onboarding.castai_release": {
         "name": "castai-agent",
-        "eks_cluster": "prod",
+        "provider": "eks",
+        "cluster_name": "prod",
         "region": "{{ castai_region }}",
         "state": "absent",
     }

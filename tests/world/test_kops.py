@@ -51,7 +51,14 @@ def fix(world: World, check: bool = False, cluster: str = SHOP, **options: Any) 
     """castai_kube_router_fix, as the action plugin runs it."""
     kubeconfig = world.clusters()[cluster].operator_kubeconfig
     task = SimpleNamespace(check_mode=check, diff=True, action="castai.onboarding.castai_kube_router_fix")
-    given = {"kubeconfig": kubeconfig, "context": cluster, "kops_cluster": cluster, "wait_timeout": 30, **options}
+    given = {
+        "wait_timeout": 30,
+        "kubeconfig": kubeconfig,
+        "context": cluster,
+        "provider": "kops",
+        "cluster_name": cluster,
+        **options,
+    }
     result = run_task(SUBJECT, task, given, lambda line: None)
     assert "msg" not in result, result["msg"]
     return result
@@ -149,7 +156,7 @@ def test_a_rival_between_read_and_write_loses_nothing(world: World) -> None:
 
 def test_another_cluster_is_refused_and_one_without_kube_router_needs_nothing(world: World) -> None:
     with pytest.raises(AssertionError, match=f"says that it is kOps cluster {OLD} of {kops.STORE}, not {SHOP}"):
-        fix(world, cluster=OLD, kops_cluster=SHOP)
+        fix(world, cluster=OLD, cluster_name=SHOP)
     world.kubernetes(SHOP).delete(kops.KUBE_ROUTER)
     assert fix(world, wait=True)["found"] is False
 

@@ -42,7 +42,7 @@ WAY_BACK = {
     **local_play(
         {
             "name": "Find the cluster",
-            "castai.onboarding.castai_cluster_info": {"name": "{{ inventory_hostname }}", "provider": "kops"},
+            "castai.onboarding.castai_cluster_info": {"cluster_name": "{{ inventory_hostname }}", "provider": "kops"},
             "register": "found",
         },
         {
@@ -67,7 +67,7 @@ WAY_BACK = {
     "module_defaults": {
         "castai.onboarding.castai_iam_kops": {
             "cluster_id": "{{ found.clusters[0].id }}",
-            "name": "{{ inventory_hostname }}",
+            "cluster_name": "{{ inventory_hostname }}",
             "region": "{{ castai_region }}",
         },
     },

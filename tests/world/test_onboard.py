@@ -39,7 +39,7 @@ WAY_BACK = {
     **local_play(
         {
             "name": "Find the cluster",
-            "castai.onboarding.castai_cluster_info": {"name": "{{ inventory_hostname }}", "provider": "eks"},
+            "castai.onboarding.castai_cluster_info": {"cluster_name": "{{ inventory_hostname }}", "provider": "eks"},
             "register": "found",
         },
         {
@@ -52,7 +52,8 @@ WAY_BACK = {
         {
             "name": "Take the entries out of aws-auth",
             "castai.onboarding.castai_aws_auth": {
-                "eks_cluster": "{{ inventory_hostname }}",
+                "provider": "eks",
+                "cluster_name": "{{ inventory_hostname }}",
                 "role_arn": "{{ item.role_arn | default(omit) }}",
                 "user_arn": "{{ item.user_arn | default(omit) }}",
                 "state": "absent",
@@ -66,7 +67,7 @@ WAY_BACK = {
         "castai.onboarding.castai_iam_eks": {
             "cluster_id": "{{ found.clusters[0].id }}",
             "identity": "{{ castai_identity }}",
-            "name": "{{ inventory_hostname }}",
+            "cluster_name": "{{ inventory_hostname }}",
         },
     },
 }

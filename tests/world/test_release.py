@@ -91,7 +91,8 @@ def releaser(operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         "chart_repo_url": "https://castai.github.io/helm-charts",
         "chart_version": "0.161.1",
         "values": VALUES,
-        "eks_cluster": "prod",
+        "provider": "eks",
+        "cluster_name": "prod",
         "region": operator.world.clusters()["prod"].region,
         "helm_path": str(operator.path[-1] / "helm"),
         "pending_grace": LONG,
@@ -147,7 +148,7 @@ def test_wherever_the_chart_is(releaser: Releaser, chart: dict[str, Any]) -> Non
         ({"chart_ref": "./nothing", "chart_repo_url": None}, "is no Helm chart"),
         ({"helm_path": "/nothing/helm"}, "Helm was not found at /nothing/helm"),
         ({"create_namespace": False}, "Namespace castai-agent does not exist"),
-        ({"eks_cluster": "nothing"}, "EKS has no cluster nothing"),
+        ({"cluster_name": "nothing"}, "EKS has no cluster nothing"),
         ({"values": {"createNamespace": False}}, "apiKey"),
     ],
 )

@@ -13,20 +13,19 @@ from typing import Any
 from .. import _names as names
 from .._castai.gateway import Cluster
 from .._engine import UNKNOWN, Refused
-from .._options import aws_options, castai_options
+from .._options import aws_options, castai_options, cluster_options
 from .gateway import Making
 
 Parameters = Mapping[str, Any]
 
 OPTIONS: dict[str, Any] = {
+    **cluster_options(required=True),
     **castai_options(),
     **aws_options(),
-    "account_id": {"type": "str"},
     "adopt": {"type": "bool", "default": False},
     "cluster_id": {"type": "str", "required": True},
     "hand_over": {"type": "bool", "default": True},
     "managed_policy": {"type": "dict"},
-    "name": {"type": "str", "required": True},
     "path": {"type": "str", "default": "/"},
     "permissions_boundary": {"type": "str"},
     "policy_scope": {"type": "str", "choices": ["cluster", "account"], "default": "cluster"},
@@ -40,7 +39,6 @@ OPTIONS: dict[str, Any] = {
 
 SHAPES = {
     "permissions_boundary": r"arn:[^:]+:iam::(\d{12}|aws):policy/\S+",
-    "account_id": r"\d{12}",
     "vpc_account_id": r"\d{12}",
 }
 """Regular expressions for whole values."""
@@ -48,7 +46,15 @@ SHAPES = {
 
 def problems(params: Parameters, shapes: Mapping[str, str]) -> Iterator[str]:
     """What is wrong with the options that all identities have, and with those of which shapes are given."""
-    yield from filter(None, [names.cluster_id_problem(params["cluster_id"])])
+    account_id = params.get("account_id")
+    yield from filter(
+        None,
+        [
+            names.cluster_name_problem(params["provider"], params["cluster_name"]),
+            names.cluster_id_problem(params["cluster_id"]),
+            names.account_id_problem(account_id) if account_id else None,
+        ],
+    )
     if not params.get("region"):
         yield "region is not set: give the AWS region of the cluster, by the option region or by AWS_REGION"
     if not re.fullmatch(r"/([!-~]+/)?", params["path"]):
@@ -60,7 +66,7 @@ def problems(params: Parameters, shapes: Mapping[str, str]) -> Iterator[str]:
 
 def making(params: Parameters) -> Making:
     """What every object is created with."""
-    own = names.iam_tags(params["name"], params["cluster_id"].lower())
+    own = names.iam_tags(params["cluster_name"], params["cluster_id"].lower())
     tags = {**{key: str(value) for key, value in params["tags"].items()}, **own}
     return Making(params["path"], params.get("permissions_boundary") or "", tags)
 

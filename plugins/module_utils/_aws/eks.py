@@ -14,7 +14,7 @@ def wrong_cluster(eks: EksCluster | None, name: str, region: str, account_id: st
     if eks is None:
         return (
             f"EKS has no cluster {name} in {region} of the account that these AWS credentials are for:"
-            " check name, region and the credentials."
+            " check cluster_name, region and the credentials."
         )
     if account_id and account_id != eks.account_id:
         return (

@@ -132,7 +132,7 @@ def _check_record(record: Cluster | None, eks: EksCluster, wanted: Desired) -> N
     if known != [eks.account_id, eks.region, eks.name]:
         raise Refused(
             f"CAST AI's cluster {record.id} is {known[2]} of account {known[0]} in {known[1]}, not {eks.name} of"
-            f" account {eks.account_id} in {eks.region}: correct cluster_id or name."
+            f" account {eks.account_id} in {eks.region}: correct cluster_id or cluster_name."
         )
 
 

@@ -25,6 +25,7 @@ from .policies import Document, Place
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
         **asked.OPTIONS,
+        "provider": {"type": "str", "choices": ["eks"], "default": "eks"},
         "identity": {"type": "str", "choices": ["role", "user"], "default": "role"},
         "instance_profile_arn": {"type": "str"},
         "node_policies": {"type": "list", "elements": "str", "default": []},
@@ -82,7 +83,7 @@ def desired(params: Parameters) -> Desired:
     found = _problems(params)
     if found:
         raise Refused(" ".join(f"{problem}." for problem in found))
-    name, cluster_id = params["name"], params["cluster_id"].lower()
+    name, cluster_id = params["cluster_name"], params["cluster_id"].lower()
     return Desired(
         name=name,
         region=params["region"],
@@ -109,12 +110,12 @@ def desired(params: Parameters) -> Desired:
 
 
 def _problems(params: Parameters) -> list[str]:
-    found = [names.eks_cluster_problem(params["name"]), *asked.problems(params, _BROUGHT)]
+    found = list(asked.problems(params, _BROUGHT))
     if params.get("role_arn") and params["identity"] == "user":
         found.append("role_arn goes with identity role only: leave one of them out")
     if params["spot_lambda_role"] and params["identity"] == "role":
         found.append("spot_lambda_role goes with identity user only: leave it out or set identity to user")
-    return [problem for problem in found if problem]
+    return found
 
 
 def place(eks: EksCluster, wanted: Desired) -> Place:

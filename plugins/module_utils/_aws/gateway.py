@@ -818,7 +818,7 @@ def _client_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "region_name": options["region"],
         "endpoint_url": options.get("endpoint_url") or None,
-        "verify": verify if options.get("validate_certs", True) else False,
+        "verify": verify if options.get("aws_validate_certs", True) else False,
         "config": botocore.config.Config(
             retries={"mode": "standard", "total_max_attempts": 8},
             connect_timeout=10,

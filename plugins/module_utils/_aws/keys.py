@@ -60,7 +60,7 @@ def plan_keys(held: HeldKeys, user: str, cluster_id: str) -> Iterator[Action]:
         return
     yield HandOverKey(
         f"create an access key of user {user} and hand it to CAST AI for cluster {cluster_id}",
-        f"castai/cluster/{cluster_id}/credentials",
+        f"castai/credentials/{cluster_id}",
         held.credentials_id or None,
         f"an access key of user {user}",
         user,

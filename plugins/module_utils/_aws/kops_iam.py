@@ -46,7 +46,11 @@ DESCRIPTION = "Policy to manage kops cluster used by CAST console"
 ADMIN_GROUPS = ("system:masters",)
 
 OPTIONS: dict[str, Any] = {
-    "argument_spec": {**asked.OPTIONS, "spot_lambda_role": {"type": "bool", "default": True}},
+    "argument_spec": {
+        **asked.OPTIONS,
+        "provider": {"type": "str", "choices": ["kops"], "default": "kops"},
+        "spot_lambda_role": {"type": "bool", "default": True},
+    },
     **AWS_RULES,
 }
 
@@ -107,10 +111,10 @@ class Current:
 
 
 def desired(params: Parameters) -> Desired:
-    found = [names.kops_cluster_problem(params["name"]), *asked.problems(params, {})]
-    if any(found):
-        raise Refused(" ".join(f"{problem}." for problem in found if problem))
-    name, cluster_id = params["name"], params["cluster_id"].lower()
+    found = list(asked.problems(params, {}))
+    if found:
+        raise Refused(" ".join(f"{problem}." for problem in found))
+    name, cluster_id = params["cluster_name"], params["cluster_id"].lower()
     return Desired(
         name=name,
         region=params["region"],
@@ -254,7 +258,7 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
     if record and (record.provider, record.facts.get("clusterName")) != ("kops", wanted.name):
         yield (
             f"CAST AI's cluster {record.id} is {record.provider} cluster {record.facts.get('clusterName')}, not kOps"
-            f" cluster {wanted.name}: correct cluster_id or name."
+            f" cluster {wanted.name}: correct cluster_id or cluster_name."
         )
     if wanted.account_id and wanted.account_id != account:
         yield (
@@ -267,7 +271,7 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
     if not vpcs:
         yield (
             f"EC2 has no running instance with tag KubernetesCluster={wanted.name} in {wanted.region} of account"
-            f" {account}: check name, region and the credentials."
+            f" {account}: check cluster_name, region and the credentials."
         )
     elif len(vpcs) > 1:
         yield (

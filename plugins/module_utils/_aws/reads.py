@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Callable
 
-from .._castai.gateway import CastAi
+from .._castai.gateway import CastAi, by_options
 from .._engine import UNKNOWN
 from .gateway import Aws
 
@@ -26,7 +26,7 @@ class Systems:
 
 
 def connect(params: Mapping[str, Any], _wanted: Any) -> Systems:
-    return Systems(CastAi(params["castai_api_url"], params["castai_api_key"], params["validate_certs"]), Aws(params))
+    return Systems(by_options(params), Aws(params))
 
 
 def read(call: Callable[..., Any], *arguments: str, when: bool = True) -> Callable[[], Any]:

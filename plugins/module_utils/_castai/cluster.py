@@ -22,35 +22,37 @@ from .._names import (
     CREDENTIALS_SECRET,
     MANAGED_BY,
     NAMESPACE,
+    account_id_problem,
     cluster_id_problem,
-    eks_cluster_problem,
-    kops_cluster_problem,
+    cluster_name_problem,
     namespace_problem,
     secret_problem,
 )
-from .._options import CONNECTION_RULES, aws_options, castai_options, kubernetes_options
-from .gateway import CastAi, Cluster
+from .._options import (
+    CONNECTION_RULES,
+    PROVIDERS,
+    aws_options,
+    castai_options,
+    cluster_options,
+    kubernetes_options,
+)
+from .gateway import CastAi, Cluster, by_options, console_of
 from .records import public
 
 Parameters = Mapping[str, Any]
 Found = Union[EksCluster, KopsCluster]
 
-PROVIDERS = {"eks": "EKS", "kops": "kOps"}
-"""Who runs clusters, as the option provider has it and as people write it."""
-
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
+        **cluster_options(required=True),
         **castai_options(),
         **aws_options(),
         **kubernetes_options(),
-        "account_id": {"type": "str"},
         "cluster_id": {"type": "str"},
         "credentials_secret": {"type": "str", "default": CREDENTIALS_SECRET, "no_log": False},
         "manage_token": {"type": "bool", "default": True},
-        "name": {"type": "str", "required": True},
         "namespace": {"type": "str", "default": NAMESPACE},
         "organization_id": {"type": "str"},
-        "provider": {"type": "str", "choices": [*PROVIDERS], "default": "eks"},
         "state_store": {"type": "str"},
         "wait_for": {"type": "str", "choices": ["none", "agent_online", "ready", "onboarded"], "default": "none"},
         "wait_timeout": {"type": "int", "default": 600},
@@ -64,7 +66,7 @@ class Desired:
     """What the user asks for.
 
     cluster_id: empty where CAST AI's list is to be searched; UNKNOWN where an earlier task of a check registers;
-    state_store: of kOps, empty where the cluster is to say.
+    state_store: of kOps, empty where the cluster is to say; console: address of CAST AI's console, empty for unknown.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Desired:
     manage_token: bool
     wait_for: str
     wait_timeout: int
+    console: str = ""
 
 
 @dataclass(frozen=True)
@@ -156,18 +159,15 @@ class StoreToken(Action):
 
 def problems(params: Parameters) -> dict[str, str]:
     """A sentence for each option that is no use to name the cluster; shared with castai_preflight."""
-    name_problem = kops_cluster_problem if params["provider"] == "kops" else eks_cluster_problem
     found = {
-        "name": name_problem(params["name"]),
+        "cluster_name": cluster_name_problem(params["provider"], params["cluster_name"]),
         "namespace": namespace_problem(params["namespace"]),
         "credentials_secret": secret_problem(params["credentials_secret"]),
     }
     if not params.get("region"):
         found["region"] = "region is not set: give the AWS region of the cluster, by the option region or by AWS_REGION"
-    account = params.get("account_id") or ""
-    if account and not (len(account) == 12 and account.isdigit()):
-        found["account_id"] = f"account_id is {account!r}: give the 12 digits of the AWS account, in quotes"
-    cluster_id = params.get("cluster_id")
+    account_id, cluster_id = params.get("account_id"), params.get("cluster_id")
+    found["account_id"] = account_id_problem(account_id) if account_id else None
     found["cluster_id"] = cluster_id_problem(cluster_id) if cluster_id else None
     return {option: f"{problem}." for option, problem in found.items() if problem}
 
@@ -177,7 +177,7 @@ def desired(params: Parameters) -> Desired:
     if found:
         raise Refused(" ".join(found.values()))
     return Desired(
-        name=params["name"],
+        name=params["cluster_name"],
         provider=params["provider"],
         region=params["region"],
         account_id=params.get("account_id") or "",
@@ -189,12 +189,12 @@ def desired(params: Parameters) -> Desired:
         manage_token=params["manage_token"],
         wait_for=params["wait_for"],
         wait_timeout=params["wait_timeout"],
+        console=console_of(params.get("castai_api_url") or ""),
     )
 
 
 def connect(params: Parameters, wanted: Desired) -> Systems:
-    castai = CastAi(params["castai_api_url"], params["castai_api_key"], params["validate_certs"])
-    return Systems(castai, Way(params))
+    return Systems(by_options(params), Way(params))
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
@@ -349,7 +349,7 @@ def _wrong_record(record: Cluster | None, found: Found, wanted: Desired) -> str:
     if record.id != _own_id(found) and not facts.items() <= record.facts.items():
         return (
             f"CAST AI's cluster {record.id} is {_placed(record.facts)}, not {_placed(facts)}: correct cluster_id or"
-            " name."
+            " cluster_name."
         )
     if record.status == "deleting":
         return f"CAST AI is disconnecting cluster {record.id}: wait until that is over, then run again."
@@ -414,12 +414,37 @@ def reached(record: Cluster, wait_for: str) -> bool:
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     found = current.found
+    cluster_id = current.record.id if current.record else UNKNOWN
     return {
         "account_id": found.account_id if found else "",
-        "cluster_id": current.record.id if current.record else UNKNOWN,
+        "agent_environment": _agent_environment(found, wanted, cluster_id) if found else {},
+        "cluster_id": cluster_id,
         "cluster": public(current.record) if current.record else None,
+        "console_url": f"{wanted.console}/external-clusters/{cluster_id}/overview" if wanted.console else "",
         "region": found.region if found else "",
         "state_store": _facts(found, wanted.state_store).get("stateStore", "") if found else "",
+    }
+
+
+def _agent_environment(found: Found, wanted: Desired, cluster_id: str) -> dict[str, str]:
+    """What the agent would otherwise ask the cloud, by the names of its environment variables.
+
+    With an id, the agent of a kOps cluster does not register itself, and then never asks EC2 which nodes are spot
+    instances; so it gets one only where the user chose it.
+    """
+    if isinstance(found, EksCluster):
+        return {
+            "STATIC_CLUSTER_ID": cluster_id,
+            "EKS_ACCOUNT_ID": found.account_id,
+            "EKS_REGION": found.region,
+            "EKS_CLUSTER_NAME": found.name,
+        }
+    return {
+        "KOPS_CSP": "aws",
+        "KOPS_REGION": found.region,
+        "KOPS_CLUSTER_NAME": found.name,
+        "KOPS_STATE_STORE": _facts(found, wanted.state_store)["stateStore"],
+        **({"STATIC_CLUSTER_ID": cluster_id} if wanted.cluster_id else {}),
     }
 
 

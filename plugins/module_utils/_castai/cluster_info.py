@@ -13,17 +13,17 @@ from typing import Any
 from .._engine import UNKNOWN, Action, Made, Refused, Subject
 from .._names import cluster_id_problem
 from .._options import castai_options
-from .gateway import CastAi, Cluster
+from .gateway import CastAi, Cluster, by_options
 from .records import public
 
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
         **castai_options(),
         "cluster_id": {"type": "str"},
-        "name": {"type": "str"},
+        "cluster_name": {"type": "str"},
         "provider": {"type": "str", "choices": ["eks", "kops", "gke", "aks"]},
     },
-    "mutually_exclusive": [["cluster_id", "name"], ["cluster_id", "provider"]],
+    "mutually_exclusive": [["cluster_id", "cluster_name"], ["cluster_id", "provider"]],
 }
 
 
@@ -39,11 +39,11 @@ def desired(params: Mapping[str, Any]) -> Desired:
     problem = cluster_id_problem(cluster_id) if cluster_id else None
     if problem:
         raise Refused(f"{problem}.")
-    return Desired(cluster_id.lower(), params.get("name") or "", params.get("provider") or "")
+    return Desired(cluster_id.lower(), params.get("cluster_name") or "", params.get("provider") or "")
 
 
 def connect(params: Mapping[str, Any], wanted: Desired) -> CastAi:
-    return CastAi(params["castai_api_url"], params["castai_api_key"], params["validate_certs"])
+    return by_options(params)
 
 
 def observe(gateway: CastAi, wanted: Desired) -> tuple[Cluster, ...]:

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
+from pathlib import Path
 from typing import Any, Callable
 from urllib.error import HTTPError
 
@@ -90,26 +91,44 @@ class Rejected(CallFailed):
         return (self.status, self.message, self.field) == (400, "Forbidden", "credentials")
 
 
+def console_of(api_url: str) -> str:
+    """Address of the console that belongs to an API, as https://console.cast.ai; empty for an API elsewhere."""
+    return api_url.rstrip("/").replace("https://api.", "https://console.", 1) if "//api." in api_url else ""
+
+
 class CastAi:
-    """The API with one key. Threads may share it."""
+    """The API with one key. Threads may share it.
+
+    ca_cert: path of the certificates that the address is checked against, empty for the system's.
+    """
 
     def __init__(
-        self, url: str, api_key: str, validate_certs: bool = True, sleep: Callable[[float], None] = time.sleep
+        self,
+        url: str,
+        api_key: str,
+        validate_certs: bool = True,
+        ca_cert: str = "",
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         if not url.startswith("https://"):
             raise Refused(f"castai_api_url is {url!r}: give an address that starts with https://.")
+        if not api_key:
+            raise Refused("castai_api_key is not set. Set it, or the environment variable CASTAI_API_KEY.")
         if not sendable(api_key):
+            raise Refused("castai_api_key has a blank, line break or special character in it. Copy it again.")
+        if ca_cert and not Path(ca_cert).is_file():
             raise Refused(
-                "castai_api_key is empty, or has a blank, line break or special character in it: copy it again."
+                f"castai_ca_cert {ca_cert!r} is no file: give one with the CA certificates of CAST AI's address."
             )
         self.url = url.rstrip("/")
         self._api_key = api_key
         self._validate_certs = validate_certs
+        self._ca_cert = ca_cert
         self._sleep = sleep
 
     def with_key(self, api_key: str) -> CastAi:
         """The same API with another key."""
-        return CastAi(self.url, api_key, self._validate_certs, self._sleep)
+        return CastAi(self.url, api_key, self._validate_certs, self._ca_cert, self._sleep)
 
     def close(self) -> None:
         """Nothing is kept open between calls."""
@@ -234,6 +253,7 @@ class CastAi:
                 headers=headers,
                 timeout=TIMEOUT,
                 validate_certs=self._validate_certs,
+                ca_path=self._ca_cert or None,
                 follow_redirects="none",
                 http_agent="castai.onboarding",
             )
@@ -248,6 +268,16 @@ class CastAi:
             raise _Passing(failure, 0, PATIENCE_UNANSWERED) from error
         except ValueError as error:
             raise CallFailed(f"Could not {purpose}: {error}") from error
+
+
+def by_options(params: Mapping[str, Any]) -> CastAi:
+    """The API as the module's options give it. Makes no call."""
+    return CastAi(
+        params["castai_api_url"],
+        params.get("castai_api_key") or "",
+        params["castai_validate_certs"],
+        params.get("castai_ca_cert") or "",
+    )
 
 
 class _Passing(Exception):

@@ -24,10 +24,10 @@ from .._k8s.access import Way, given, leaving, other_cluster
 from .._k8s.gateway import Kubernetes, Object, path_of
 from .._k8s.kops import KopsCluster
 from .._names import CREDENTIALS_SECRET, NAMESPACE, helm_release_problem
-from .._options import CONNECTION_RULES, aws_options, castai_options, kubernetes_options
+from .._options import CONNECTION_RULES, aws_options, castai_options, cluster_options, kubernetes_options
 from . import phase2, rights
-from .cluster import PROVIDERS, Found, key_of, misplaced, problems, registration, wrong_organization
-from .gateway import CastAi, Cluster
+from .cluster import Found, key_of, misplaced, problems, registration, wrong_organization
+from .gateway import CastAi, Cluster, by_options
 from .phase2 import Onboarding
 from .rights import Rights, missing_in_cluster, refusals, simulate, warnings
 
@@ -43,18 +43,16 @@ WORKLOAD_AUTOSCALER = "castai-workload-autoscaler"
 
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
+        **cluster_options(required=True),
         **castai_options(),
         **aws_options(),
         **kubernetes_options(),
-        "account_id": {"type": "str"},
         "cluster_id": {"type": "str"},
         "credentials_secret": {"type": "str", "default": CREDENTIALS_SECRET, "no_log": False},
         "helm_path": {"type": "path"},
-        "name": {"type": "str", "required": True},
         "namespace": {"type": "str", "default": NAMESPACE},
         "onboard": {"type": "dict", "options": phase2.OPTIONS},
         "organization_id": {"type": "str"},
-        "provider": {"type": "str", "choices": [*PROVIDERS], "default": "eks"},
         "releases": {
             "type": "list",
             "elements": "dict",
@@ -140,6 +138,8 @@ class Current:
     nodes: tuple[str, ...] | Problem = ()
     """Of what kinds the nodes are, where CAST AI can use none."""
     rights: Rights | Problem | None = None
+    caller: str = ""
+    """ARN of the AWS identity that this runs as, empty where it could not be read."""
 
 
 @dataclass(frozen=True)
@@ -169,11 +169,11 @@ def desired(params: Parameters) -> Desired:
     )
     wrong = problems(params)
     names = filter(None, [helm_release_problem(chart.release) for chart in charts])
-    options = ("name", "region", "account_id", "cluster_id", "credentials_secret")
+    options = ("cluster_name", "region", "account_id", "cluster_id", "credentials_secret")
     named = {option: params.get(option) or "" for option in options}
     usable = {option: "" if option in wrong or value == UNKNOWN else value for option, value in named.items()}
     return Desired(
-        usable["name"],
+        usable["cluster_name"],
         params["provider"],
         usable["region"],
         usable["account_id"],
@@ -190,8 +190,7 @@ def desired(params: Parameters) -> Desired:
 
 
 def connect(params: Parameters, wanted: Desired) -> Systems:
-    castai = partial(CastAi, params["castai_api_url"], params["castai_api_key"], params["validate_certs"])
-    return Systems(params, castai, Way(params), Helm(params.get("helm_path")))
+    return Systems(params, partial(by_options, params), Way(params), Helm(params.get("helm_path")))
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
@@ -207,19 +206,16 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         rights=_attempt(partial(_rights, gateway, wanted, records, found, caller)),
     )
     inside: Current = both["inside"]
-    return replace(inside, rights=both["rights"])
+    return replace(inside, rights=both["rights"], caller="" if isinstance(caller, Problem) else caller)
 
 
 def _account(gateway: Systems, wanted: Desired) -> tuple[Found | Problem | None, str | Problem]:
-    """The cluster, and, for onboarding, whose credentials these are."""
+    """The cluster, and whose credentials these are."""
     aws = _attempt(gateway.way.cloud)()
     if isinstance(aws, Problem):
         return aws, ""
     look = gateway.way.kops if wanted.provider == "kops" else gateway.way.eks
-    read = gather(
-        found=_attempt(partial(look, wanted.name)),
-        caller=_attempt(aws.caller_arn) if wanted.onboarding else str,
-    )
+    read = gather(found=_attempt(partial(look, wanted.name)), caller=_attempt(aws.caller_arn))
     return read["found"], read["caller"]
 
 
@@ -370,6 +366,7 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     return {
         "findings": [],
         "account_id": found.account_id if found else "",
+        "acting_as": f"{current.caller or 'unknown AWS identity'} in AWS account {found.account_id if found else ''}",
         "kubernetes_version": ".".join(map(str, current.version)) if isinstance(current.version, tuple) else "",
         "not_checked": list(_not_checked(current, wanted)),
         **({"warnings": warned} if warned else {}),

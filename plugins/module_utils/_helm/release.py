@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from .._engine import Action, CallFailed, Conflict, Made, Refused, Report, Subject, gather, until
-from .._k8s.access import Way, leaving
+from .._k8s.access import Named, Way, leaving
 from .._k8s.gateway import Kubernetes, path_of
-from .._names import NAMESPACE, eks_cluster_problem, helm_release_problem, namespace_problem
-from .._options import CONNECTION_RULES, aws_options, kubernetes_options
+from .._names import NAMESPACE, helm_release_problem, namespace_problem
+from .._options import CLUSTER_RULES, CONNECTION_RULES, aws_options, cluster_options, kubernetes_options, together
 from . import record
 from .gateway import Chart, Facts, Helm, Work, facts
 from .owner import Owner, owner
@@ -32,6 +32,7 @@ Parameters = Mapping[str, Any]
 
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
+        **cluster_options(required=False),
         **aws_options(),
         **kubernetes_options(),
         "adopt": {"type": "bool", "default": False},
@@ -39,7 +40,6 @@ OPTIONS: dict[str, Any] = {
         "chart_repo_url": {"type": "str"},
         "chart_version": {"type": "str"},
         "create_namespace": {"type": "bool", "default": True},
-        "eks_cluster": {"type": "str"},
         "helm_path": {"type": "path"},
         "name": {"type": "str", "required": True},
         "namespace": {"type": "str", "default": NAMESPACE},
@@ -51,7 +51,7 @@ OPTIONS: dict[str, Any] = {
         "values": {"type": "dict", "default": {}},
         "wait": {"type": "bool", "default": False},
     },
-    **CONNECTION_RULES,
+    **together(CLUSTER_RULES, CONNECTION_RULES),
     "required_if": [["state", "present", ["chart_ref"]]],
 }
 
@@ -75,8 +75,7 @@ class Desired:
     wait: bool
     timeout: int
     create_namespace: bool
-    eks_cluster: str = ""
-    region: str = ""
+    cluster: Named
 
     @property
     def title(self) -> str:
@@ -241,21 +240,20 @@ class DisownNamespace(Step):
 
 
 def desired(params: Parameters) -> Desired:
-    version, name = params.get("chart_version") or "", params["name"]
-    eks_cluster = params.get("eks_cluster") or ""
+    version, name, cluster = params.get("chart_version") or "", params["name"], Named.parse(params)
     problems = [
-        (option, problem)
+        f"{option}: {problem}."
         for option, problem in (
             ("name", helm_release_problem(name)),
             ("namespace", namespace_problem(params["namespace"])),
-            ("eks_cluster", eks_cluster_problem(eks_cluster) if eks_cluster else None),
         )
         if problem
     ]
+    problems += cluster.problems
     if version and not _EXACT_VERSION.fullmatch(version):
-        problems.append(("chart_version", f"{version!r} is no exact version, such as 0.161.1, in quotes"))
+        problems.append(f"chart_version: {version!r} is no exact version, such as 0.161.1, in quotes.")
     if problems:
-        raise Refused(" ".join(f"{option}: {problem}." for option, problem in problems))
+        raise Refused(" ".join(problems))
     return Desired(
         name=name,
         namespace=params["namespace"],
@@ -269,8 +267,7 @@ def desired(params: Parameters) -> Desired:
         wait=params["wait"],
         timeout=params["timeout"],
         create_namespace=params["create_namespace"],
-        eks_cluster=eks_cluster,
-        region=params.get("region") or "",
+        cluster=cluster,
     )
 
 
@@ -279,8 +276,8 @@ def connect(params: Parameters, wanted: Desired) -> Systems:
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
-    """Round 1, where the cluster is an EKS cluster: EKS. Round 2: the release's records. Round 3: its objects."""
-    cluster = gateway.way.enter(wanted.eks_cluster, wanted.region)
+    """Round 1, where the cluster is named: whether it is that one. Round 2: the release's records. Round 3: objects."""
+    cluster = gateway.way.enter(wanted.cluster)
     inside = gather(history=lambda: _history(cluster, wanted), namespace=lambda: _namespace(cluster, wanted))
     current = Current(inside["history"], _chart(wanted), inside["namespace"], now=time.time())
     work = Work(cluster.host, wanted.namespace, wanted.name, current.last.number if current.last else 0)

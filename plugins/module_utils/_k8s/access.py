@@ -14,10 +14,37 @@ from typing import Any
 from .._aws.eks import wrong_cluster
 from .._aws.gateway import Aws, EksCluster
 from .._engine import Refused, gather
+from .._names import account_id_problem, cluster_name_problem
 from . import kops
 from .gateway import Kubernetes, Object, by_kubeconfig, by_token
 
 Parameters = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Named:
+    """The cluster as the user names it. Empty strings for what is not given; without provider and name, the Kubernetes
+    options alone say what cluster it is.
+    """
+
+    provider: str = ""
+    name: str = ""
+    region: str = ""
+    account_id: str = ""
+
+    @classmethod
+    def parse(cls, params: Parameters) -> Named:
+        options = ("provider", "cluster_name", "region", "account_id")
+        return cls(*(params.get(option) or "" for option in options))
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the options themselves, a sentence each."""
+        found = (
+            cluster_name_problem(self.provider, self.name) if self.name else None,
+            account_id_problem(self.account_id) if self.account_id else None,
+        )
+        return tuple(f"{problem}." for problem in found if problem)
 
 
 def given(params: Parameters) -> bool:
@@ -27,7 +54,7 @@ def given(params: Parameters) -> bool:
 
 def reach(params: Parameters, aws: Aws | None, eks: EksCluster | None) -> Kubernetes:
     """Connect by the options, or as an EKS cluster with tokens signed by the AWS credentials. Makes no call."""
-    validate = bool(params.get("validate_certs", True))
+    validate = bool(params.get("kubernetes_validate_certs", True))
     ca_pem = _read(params.get("ca_cert"))
     if params.get("kubeconfig"):
         return by_kubeconfig(params["kubeconfig"], params.get("context"), ca_pem, validate)
@@ -35,7 +62,7 @@ def reach(params: Parameters, aws: Aws | None, eks: EksCluster | None) -> Kubern
         return by_token(params["host"], params.get("api_key"), ca_pem, validate)
     if aws is None or eks is None:
         raise Refused(
-            "No way to the cluster is given: set kubeconfig, or host and api_key, or on EKS the cluster's name and"
+            "No way to the cluster is given: set kubeconfig, or host and api_key, or on EKS provider, cluster_name and"
             " region."
         )
     if eks.status not in ("ACTIVE", "UPDATING"):
@@ -87,15 +114,24 @@ class Way:
             self.kubernetes = reach(self.params, self.aws, eks)
         return self.kubernetes
 
-    def enter(self, eks_cluster: str, region: str) -> Kubernetes:
-        """The cluster, by EKS where a name is given. Refuses one that EKS does not have, or a connection elsewhere."""
-        if eks_cluster and self.kubernetes is None:
-            eks = self.eks(eks_cluster)
-            problem = wrong_cluster(eks, eks_cluster, region, "")
-            problem = problem or (other_cluster(self.cluster(eks), eks) if eks else "")
+    def enter(self, named: Named) -> Kubernetes:
+        """The cluster, by EKS where it is one of EKS. Refuses one that is not there, or a connection to another."""
+        if self.kubernetes is None:
+            problem = self._misplaced(named)
             if problem:
                 raise Refused(problem)
         return self.cluster()
+
+    def _misplaced(self, named: Named) -> str:
+        """Why this does not lead to the named cluster, or an empty text. What it says of itself tells one of kOps."""
+        if not named.name:
+            return ""
+        if named.provider == "kops":
+            cluster = self.cluster()
+            return kops.other_kops_cluster(kops.channels_of(cluster.get(kops.PATH)), named.name, cluster.host)
+        eks = self.eks(named.name)
+        problem = wrong_cluster(eks, named.name, named.region, named.account_id)
+        return problem or (other_cluster(self.cluster(eks), eks) if eks else "")
 
     def close(self) -> None:
         if self.kubernetes:

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._engine import UNKNOWN, Action, CallFailed, Made, Refused, Subject
-from .._names import MANAGED_BY, eks_cluster_problem
-from .._options import CONNECTION_RULES, aws_options, kubernetes_options
+from .._names import MANAGED_BY
+from .._options import CLUSTER_RULES, CONNECTION_RULES, aws_options, cluster_options, kubernetes_options, together
 from . import aws_auth_text as text
-from .access import Way
+from .access import Named, Way
 from .gateway import Object, path_of
 
 Parameters = Mapping[str, Any]
@@ -29,20 +29,22 @@ PATH = path_of("v1", "ConfigMap", NAME, NAMESPACE)
 READ_BY_CLUSTER = ("CONFIG_MAP", "API_AND_CONFIG_MAP")
 """EKS authentication modes in which the cluster reads aws-auth."""
 
+_RULES = together(CLUSTER_RULES, CONNECTION_RULES)
+
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
+        **cluster_options(required=False),
         **aws_options(),
         **kubernetes_options(),
         "create": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
-        "eks_cluster": {"type": "str"},
         "groups": {"type": "list", "elements": "str", "default": []},
         "role_arn": {"type": "str"},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         "user_arn": {"type": "str"},
         "username": {"type": "str"},
     },
-    "mutually_exclusive": [*CONNECTION_RULES["mutually_exclusive"], ["role_arn", "user_arn"]],
-    "required_together": CONNECTION_RULES["required_together"],
+    **_RULES,
+    "mutually_exclusive": [*_RULES["mutually_exclusive"], ["role_arn", "user_arn"]],
     "required_one_of": [["role_arn", "user_arn"]],
     "required_if": [["state", "present", ["username"]]],
 }
@@ -58,8 +60,7 @@ class Desired:
     entry: text.Entry
     present: bool
     create: str
-    eks_cluster: str
-    region: str
+    cluster: Named
 
 
 @dataclass(frozen=True)
@@ -110,12 +111,11 @@ def desired(params: Parameters) -> Desired:
     if not found or found[1] != option[:4]:
         shape = f"arn:aws:iam::ACCOUNT:{option[:4]}/NAME"
         raise Refused(f"{option} is {params[option]!r}: give the ARN of an IAM {option[:4]}, {shape}.")
-    eks_cluster = params.get("eks_cluster") or ""
-    problem = eks_cluster_problem(eks_cluster) if eks_cluster else None
-    if problem:
-        raise Refused(f"{problem}.")
+    cluster = Named.parse(params)
+    if cluster.problems:
+        raise Refused(" ".join(cluster.problems))
     entry = text.Entry(text.without_path(params[option]), params.get("username") or "", tuple(params["groups"]))
-    return Desired(kind, entry, params["state"] == "present", params["create"], eks_cluster, params.get("region") or "")
+    return Desired(kind, entry, params["state"] == "present", params["create"], cluster)
 
 
 def connect(params: Parameters, wanted: Desired) -> Way:
@@ -123,8 +123,8 @@ def connect(params: Parameters, wanted: Desired) -> Way:
 
 
 def observe(gateway: Way, wanted: Desired) -> Current:
-    """Round 1, where the cluster is an EKS cluster: EKS. Round 2: the ConfigMap."""
-    cluster = gateway.enter(wanted.eks_cluster, wanted.region)
+    """Round 1, where the cluster is named: whether it is that one. Round 2: the ConfigMap."""
+    cluster = gateway.enter(wanted.cluster)
     mode = gateway.found.authentication_mode if gateway.found else ""
     found = cluster.get(PATH)
     if found is None:
@@ -141,14 +141,14 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
         return
     if current.mode and current.mode not in READ_BY_CLUSTER:
         raise Refused(
-            f"EKS cluster {wanted.eks_cluster} has authentication mode {current.mode}, in which it does not read"
+            f"EKS cluster {wanted.cluster.name} has authentication mode {current.mode}, in which it does not read"
             " aws-auth: give the principal an access entry instead."
         )
     if current.data is None:
         if wanted.create == "auto" and not current.mode:
             raise Refused(
-                f"The cluster has no ConfigMap {NAMESPACE}/{NAME}, and whether it reads one is not known: name the EKS"
-                " cluster by eks_cluster, or set create to always or never."
+                f"The cluster has no ConfigMap {NAMESPACE}/{NAME}, and whether it reads one is not known: give"
+                " provider and cluster_name on EKS, or set create to always or never."
             )
         if _creates(current, wanted):
             yield Create(

@@ -85,7 +85,7 @@ def wrong_kops_cluster(found: KopsCluster, account_id: str) -> Iterator[str]:
     if not found.instances:
         yield (
             f"EC2 has no running instance with tag KubernetesCluster={found.name} in {found.region} of the account that"
-            " these AWS credentials are for: check name, region and the credentials."
+            " these AWS credentials are for: check cluster_name, region and the credentials."
         )
         return
     if account_id and account_id != found.account_id:

@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .._engine import Action, CallFailed, Made, Refused, Report, Subject, gather, until
-from .._options import KUBERNETES_RULES, kubernetes_options
+from .._options import CLUSTER_RULES, KUBERNETES_RULES, cluster_options, kubernetes_options, together
 from . import kops
-from .access import Way
+from .access import Named, Way
 from .gateway import Kubernetes, Object, Rejected, path_of
 
 Parameters = Mapping[str, Any]
@@ -41,21 +41,21 @@ WANTED: Mapping[str, Toleration] = {
 
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
+        **cluster_options(required=False),
         **kubernetes_options(),
-        "kops_cluster": {"type": "str"},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         "wait": {"type": "bool", "default": False},
         "wait_timeout": {"type": "int", "default": 600},
     },
-    **KUBERNETES_RULES,
+    **together(CLUSTER_RULES, KUBERNETES_RULES),
 }
 
 
 @dataclass(frozen=True)
 class Desired:
-    """What the user asks for. kops_cluster: empty where any cluster will do."""
+    """What the user asks for. cluster: without a name where any will do."""
 
-    kops_cluster: str
+    cluster: Named
     present: bool
     wait: bool
     wait_timeout: int
@@ -163,9 +163,10 @@ def daemon_set_of(found: Object, path: str) -> DaemonSet:
 
 
 def desired(params: Parameters) -> Desired:
-    return Desired(
-        params.get("kops_cluster") or "", params["state"] == "present", params["wait"], params["wait_timeout"]
-    )
+    cluster = Named.parse(params)
+    if cluster.problems:
+        raise Refused(" ".join(cluster.problems))
+    return Desired(cluster, params["state"] == "present", params["wait"], params["wait_timeout"])
 
 
 def connect(params: Parameters, wanted: Desired) -> Way:
@@ -179,9 +180,9 @@ def observe(gateway: Way, wanted: Desired) -> Current:
     cluster, path = gateway.cluster(), PATHS[0]
     found = gather(
         daemon_set=lambda: cluster.get(PATHS[0]),
-        namespace=lambda: cluster.get(kops.PATH) if wanted.kops_cluster else None,
+        namespace=lambda: cluster.get(kops.PATH) if wanted.cluster.name else None,
     )
-    elsewhere = kops.other_kops_cluster(kops.channels_of(found["namespace"]), wanted.kops_cluster, cluster.host)
+    elsewhere = kops.other_kops_cluster(kops.channels_of(found["namespace"]), wanted.cluster.name, cluster.host)
     daemon_set = found["daemon_set"]
     if daemon_set is None:
         daemon_set, path = _of_old_api(cluster), PATHS[1]

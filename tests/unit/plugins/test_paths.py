@@ -72,7 +72,11 @@ def info(message: str = "", clusters: tuple[str, ...] | None = None, **options: 
 
 
 def cluster(message: str, **options: Any) -> Scenario:
-    return Scenario("castai_cluster", {**API, "name": "shop", "region": "eu-central-1", **options}, message)
+    return Scenario(
+        "castai_cluster",
+        {**API, "provider": "eks", "cluster_name": "shop", "region": "eu-central-1", **options},
+        message,
+    )
 
 
 def release(message: str, **options: Any) -> Scenario:
@@ -81,29 +85,33 @@ def release(message: str, **options: Any) -> Scenario:
 
 SCENARIOS = {
     "all clusters": info(clusters=("shop", "till")),
-    "by name and provider": info(name="till", provider="eks", clusters=("till",)),
+    "by name and provider": info(cluster_name="till", provider="eks", clusters=("till",)),
     "an id that only the run will know": Scenario(
         "castai_cluster_info",
         {**API, "cluster_id": "(known after apply)"},
         clusters=(),
         keywords={"check_mode": True, "diff": True},
     ),
-    "the key as another option": info(name="{{ castai_api_key }}", clusters=()),
+    "the key as another option": info(cluster_name="{{ castai_api_key }}", clusters=()),
     "no such key": info("Could not list the clusters: GET https://", castai_api_key=MARK),
     "no such key, vaulted in the task": info("Could not list the clusters: GET https://", castai_api_key=Vaulted(MARK)),
     "no key": Scenario("castai_cluster_info", {}, "missing required arguments: castai_api_key"),
     "no such option": info(
         "Unsupported parameters for (castai.onboarding.castai_cluster_info) module: color", color="red"
     ),
-    "exclusive options": info("parameters are mutually exclusive: cluster_id|name", cluster_id=NOBODY, name="shop"),
+    "exclusive options": info(
+        "parameters are mutually exclusive: cluster_id|cluster_name", cluster_id=NOBODY, cluster_name="shop"
+    ),
     "an option and its alias": cluster(
         "region is not set", access_key="a", aws_access_key_id="a", secret_key=MARK, region=""
     ),
-    "several refusals": cluster("EKS cluster name 'sh op' may", name="sh op", account_id="4711", cluster_id="x"),
+    "several refusals": cluster(
+        "EKS cluster name 'sh op' may", cluster_name="sh op", account_id="4711", cluster_id="x"
+    ),
     "a value that only a check knows": cluster("cluster_id is (known after apply)", cluster_id="(known after apply)"),
     "several findings": Scenario(
         "castai_preflight",
-        {**API, "name": "shop", "cluster_id": NOBODY, "host": "http://h", "api_key": MARK},
+        {**API, "provider": "eks", "cluster_name": "shop", "cluster_id": NOBODY, "host": "http://h", "api_key": MARK},
         "(1) region is not set",
     ),
     "values that are no dictionary": release("argument 'values' is of type", values="of no use"),

@@ -40,8 +40,8 @@ class World(Account):
         """which: the cluster's authentication mode."""
         (mode,) = which
         name = CLUSTERS[mode].name
-        own = {"identity": "role", "node_policies": [], "spot_lambda_role": False}
-        parameters = {**own, "name": name, "cluster_id": self.ids[name], **changes}
+        own = {"provider": "eks", "identity": "role", "node_policies": [], "spot_lambda_role": False}
+        parameters = {**own, "cluster_name": name, "cluster_id": self.ids[name], **changes}
         return self.reconcile(SUBJECT, check, ended_after, **parameters)
 
     def disconnect(self, mode: str) -> None:

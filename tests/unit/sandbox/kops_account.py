@@ -47,8 +47,8 @@ class World(Account):
     def run(self, *which: str, check: bool = False, ended_after: int | None = None, **changes: Any) -> Result:
         """which: the cluster's name, or none for the first."""
         name = which[0] if which else SHOP
-        parameters = {"spot_lambda_role": True, "name": name, "cluster_id": IDS[name], **changes}
-        return self.reconcile(SUBJECT, check, ended_after, **parameters)
+        own = {"provider": "kops", "cluster_name": name, "cluster_id": IDS[name], "spot_lambda_role": True}
+        return self.reconcile(SUBJECT, check, ended_after, **{**own, **changes})
 
     def attached(self, user: str = USER) -> set[str]:
         found = self.iam.list_attached_user_policies(UserName=user)["AttachedPolicies"]

@@ -49,7 +49,8 @@ PARAMETERS: dict[str, Any] = {
     "cluster_id": ID,
     "hand_over": True,
     "identity": "role",
-    "name": NAME,
+    "provider": "eks",
+    "cluster_name": NAME,
     "node_policies": [],
     "spot_lambda_role": False,
     "path": "/",
@@ -900,7 +901,7 @@ def test_aws_auth_loses_no_entry_of_a_role_that_stays(current: Current, options:
 # Options
 
 BAD_OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
-    "name": ({"name": "a b"}, "EKS cluster name 'a b'"),
+    "cluster_name": ({"cluster_name": "a b"}, "EKS cluster name 'a b'"),
     "cluster_id": ({"cluster_id": "prod"}, "cluster_id is 'prod'"),
     "region": ({"region": None}, "region is not set"),
     "path": ({"path": "vendors"}, "path is 'vendors': give an IAM path that starts and ends with '/'."),
@@ -924,7 +925,7 @@ def test_a_bad_option_is_refused(changes: dict[str, Any], sentence: str) -> None
 
 def test_all_bad_options_are_told_at_once() -> None:
     with pytest.raises(Refused, match=r"name 'a b'.*region is not set.*path is 'x'"):
-        desired(name="a b", region="", path="x")
+        desired(cluster_name="a b", region="", path="x")
 
 
 def test_a_trust_policy_gets_the_principal_that_the_run_made() -> None:

@@ -279,7 +279,8 @@ def test_the_entry_of_a_user_that_stays_is_left_in_aws_auth(world: World) -> Non
 
 
 def desired(**changes: Any) -> kops_iam.Desired:
-    return kops_iam.desired({**PARAMETERS, "spot_lambda_role": True, "name": SHOP, "cluster_id": IDS[SHOP], **changes})
+    own = {"provider": "kops", "cluster_name": SHOP, "cluster_id": IDS[SHOP], "spot_lambda_role": True}
+    return kops_iam.desired({**PARAMETERS, **own, **changes})
 
 
 REFUSALS: dict[str, tuple[list[str], dict[str, Any], str]] = {
@@ -300,12 +301,14 @@ def test_what_is_not_this_cluster_is_refused(vpcs: list[str], options: dict[str,
 
 
 def test_the_record_of_another_cluster_is_refused(world: World) -> None:
-    with pytest.raises(Refused, match=f"is kops cluster {PROD}, not kOps cluster {SHOP}: correct cluster_id or name"):
+    with pytest.raises(
+        Refused, match=f"is kops cluster {PROD}, not kOps cluster {SHOP}: correct cluster_id or cluster_name"
+    ):
         world.run(cluster_id=IDS[PROD])
 
 
 def test_bad_options_are_refused_all_at_once() -> None:
     with pytest.raises(Refused) as refusal:
-        desired(name="shop", path="vendors", region=None, permissions_boundary="x")
+        desired(cluster_name="shop", path="vendors", region=None, permissions_boundary="x")
     for sentence in ("no DNS name", "path is 'vendors'", "region is not set", "permissions_boundary is 'x'"):
         assert sentence in str(refusal.value)

@@ -33,7 +33,7 @@ from tests.unit.plugins.conftest import Wire
 ACCOUNT, REGION = "111122223333", "eu-central-1"
 ID = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e"
 PARAMETERS = {
-    "name": "shop",
+    "cluster_name": "shop",
     "provider": "eks",
     "region": REGION,
     "account_id": None,
@@ -85,7 +85,7 @@ def test_what_is_not_given_is_empty() -> None:
 
 BAD_OPTIONS = {
     "credentials_secret": ("Castai_Creds", "Secret name 'Castai_Creds' may have only lower-case letters"),
-    "name": ("sh op", "EKS cluster name 'sh op' may have only"),
+    "cluster_name": ("sh op", "EKS cluster name 'sh op' may have only"),
     "namespace": ("castai_agent", "namespace name 'castai_agent' may have only"),
     "region": (None, "region is not set"),
     "account_id": ("11112222333", "account_id is '11112222333': give the 12 digits of the AWS account, in quotes."),
@@ -199,7 +199,7 @@ REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
         {},
         (
             "EKS has no cluster shop in eu-central-1 of the account that these AWS credentials are for:"
-            " check name, region and the credentials."
+            " check cluster_name, region and the credentials."
         ),
     ),
     "credentials of another account": (
@@ -230,7 +230,7 @@ REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
         {"cluster_id": ID},
         (
             "CAST AI's cluster other account is shop of account 444455556666 in eu-central-1,"
-            " not shop of account 111122223333 in eu-central-1: correct cluster_id or name."
+            " not shop of account 111122223333 in eu-central-1: correct cluster_id or cluster_name."
         ),
     ),
     "id of another region's": (
@@ -238,7 +238,7 @@ REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
         {"cluster_id": ID},
         (
             "CAST AI's cluster other region is shop of account 111122223333 in us-east-1,"
-            " not shop of account 111122223333 in eu-central-1: correct cluster_id or name."
+            " not shop of account 111122223333 in eu-central-1: correct cluster_id or cluster_name."
         ),
     ),
     "id of another name's": (
@@ -246,7 +246,7 @@ REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
         {"cluster_id": ID},
         (
             "CAST AI's cluster other name is shop2 of account 111122223333 in eu-central-1,"
-            " not shop of account 111122223333 in eu-central-1: correct cluster_id or name."
+            " not shop of account 111122223333 in eu-central-1: correct cluster_id or cluster_name."
         ),
     ),
     "of another organisation": (

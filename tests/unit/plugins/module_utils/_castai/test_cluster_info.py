@@ -36,10 +36,10 @@ def listed(wire: Wire, **options: Any) -> list[str]:
     ("options", "ids"),
     [
         ({}, [ID, "2", "3"]),
-        ({"name": "shop"}, [ID, "3"]),
+        ({"cluster_name": "shop"}, [ID, "3"]),
         ({"provider": "eks"}, [ID, "2"]),
-        ({"name": "shop", "provider": "eks"}, [ID]),
-        ({"name": "nobody"}, []),
+        ({"cluster_name": "shop", "provider": "eks"}, [ID]),
+        ({"cluster_name": "nobody"}, []),
     ],
 )
 def test_the_list_is_filtered(wire: Wire, options: dict[str, str], ids: list[str]) -> None:

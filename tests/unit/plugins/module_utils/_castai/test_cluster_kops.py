@@ -41,7 +41,7 @@ KOPS = KopsCluster(
 
 def desired(**changes: Any) -> Desired:
     params = {
-        "name": NAME,
+        "cluster_name": NAME,
         "provider": "kops",
         "region": REGION,
         "namespace": "castai-agent",
@@ -127,10 +127,10 @@ def test_the_id_of_another_clusters_record_is_refused() -> None:
         list(plan(Current(KOPS, other), desired(cluster_id=UID)))
     assert str(refusal.value) == (
         "CAST AI's cluster other is prod.example.com of state store s3://state in eu-central-1, not shop.example.com of"
-        " state store s3://state in eu-central-1: correct cluster_id or name."
+        " state store s3://state in eu-central-1: correct cluster_id or cluster_name."
     )
 
 
 def test_a_bad_name_is_refused_before_any_call() -> None:
     with pytest.raises(Refused, match="kOps cluster name 'shop' is no DNS name with a dot in it"):
-        desired(name="shop")
+        desired(cluster_name="shop")

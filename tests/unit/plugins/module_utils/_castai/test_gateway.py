@@ -10,6 +10,7 @@ import socket
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,9 +21,11 @@ from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway 
     CastAi,
     Cluster,
     Rejected,
+    by_options,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused
 from tests.sandbox.gate import Stream
+from tests.sandbox.pki import Authority
 from tests.support.https import reply
 from tests.unit.plugins.conftest import Wire
 
@@ -56,9 +59,9 @@ CLUSTER = Cluster(
 class Patient:
     """A gateway whose sleep only counts."""
 
-    def __init__(self, url: str, key: str = KEY) -> None:
+    def __init__(self, url: str, key: str = KEY, ca_cert: str = "") -> None:
         self.pauses: list[float] = []
-        self.castai = CastAi(url, key, sleep=self.pauses.append)
+        self.castai = CastAi(url, key, ca_cert=ca_cert, sleep=self.pauses.append)
 
 
 @pytest.fixture
@@ -310,6 +313,28 @@ def test_certificates_are_not_checked_when_the_user_says_so(wire: Wire, monkeypa
     monkeypatch.delenv("SSL_CERT_FILE")
     wire.script.play(reply(200, RECORD))
     assert CastAi(wire.url, KEY, validate_certs=False).get_cluster(ID) == CLUSTER
+
+
+def test_an_authority_that_only_castai_ca_cert_has_is_enough(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    wire.script.play(reply(200, RECORD))
+    options = {"castai_api_url": wire.url, "castai_api_key": KEY, "castai_validate_certs": True}
+    castai = by_options({**options, "castai_ca_cert": str(wire.ca_file)})
+    assert castai.get_cluster(ID) == CLUSTER
+    assert castai.accepts("CANARY-token", ID)
+
+
+def test_an_authority_in_castai_ca_cert_beats_those_of_the_system(wire: Wire, tmp_path: Path) -> None:
+    other = tmp_path / "other.pem"
+    other.write_text(Authority("another").pem, encoding="ascii")
+    with pytest.raises(CallFailed, match=r"(?i)certificate"):
+        Patient(wire.url, ca_cert=str(other)).castai.list_clusters()
+    assert wire.script.received == []
+
+
+def test_a_castai_ca_cert_that_is_not_there() -> None:
+    with pytest.raises(Refused, match=r"castai_ca_cert '/no/such/ca\.pem' is no file: give one with the CA cert"):
+        CastAi("https://api.cast.ai", KEY, ca_cert="/no/such/ca.pem")
 
 
 # Options

@@ -29,8 +29,8 @@ ID, ANOTHER_ID = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e", "99999999-5a57-4d4a-8f5
 PARAMETERS: dict[str, Any] = {
     "castai_api_key": "CANARY-key",
     "castai_api_url": "https://castai.invalid",
-    "validate_certs": True,
-    "name": "shop",
+    "castai_validate_certs": True,
+    "cluster_name": "shop",
     "provider": "eks",
     "region": REGION,
     "account_id": ACCOUNT,
@@ -73,7 +73,7 @@ class Case:
 CASES = {
     "name": Case(
         "EKS cluster name 'sh op' may have only letters, digits, '-' and '_', and starts with a letter or digit.",
-        {"name": "sh op"},
+        {"cluster_name": "sh op"},
         {"found": None},
     ),
     "namespace": Case(
@@ -123,7 +123,7 @@ CASES = {
     "AWS credentials": Case("No AWS credentials were found.", {}, {"found": Problem("No AWS credentials were found.")}),
     "no such EKS cluster": Case(
         "EKS has no cluster shop in eu-central-1 of the account that these AWS credentials are for:"
-        " check name, region and the credentials.",
+        " check cluster_name, region and the credentials.",
         {},
         {"found": None},
     ),

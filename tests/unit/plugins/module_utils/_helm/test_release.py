@@ -31,6 +31,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._helm.release im
     Uninstall,
     Upgrade,
 )
+from ansible_collections.castai.onboarding.plugins.module_utils._k8s.access import Named
 
 NAME, NAMESPACE = "agent", "castai-agent"
 NOW = 1_000_000.0
@@ -66,6 +67,7 @@ def wanted(**options: Any) -> Desired:
         "wait": False,
         "timeout": 300,
         "create_namespace": True,
+        "cluster": Named(),
     }
     return Desired(**{**given, **options})
 
@@ -332,7 +334,9 @@ def test_no_secret_value_is_in_sentence_or_diff() -> None:
         ({"name": "Agent"}, "name: "),
         ({"name": "a" * 54}, "name: "),
         ({"namespace": "a_b"}, "namespace: "),
-        ({"eks_cluster": "a b"}, "eks_cluster: "),
+        ({"provider": "eks", "cluster_name": "a b"}, "EKS cluster name 'a b' may"),
+        ({"provider": "kops", "cluster_name": "shop"}, "kOps cluster name 'shop' is no DNS name"),
+        ({"account_id": "1111"}, "account_id is '1111': give the 12 digits"),
         ({"chart_version": "~0.1"}, "chart_version: "),
         ({"chart_version": "0.1"}, "chart_version: "),
     ],

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import EksCluster
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Refused
 from ansible_collections.castai.onboarding.plugins.module_utils._k8s.access import (
+    Named,
     Way,
     given,
     leaving,
@@ -21,6 +23,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._k8s.access impo
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._k8s.gateway import by_token
 from tests.sandbox.pki import Authority
+from tests.sandbox.wire import Response
 from tests.support.https import reply
 from tests.unit.plugins.conftest import Wire
 
@@ -77,7 +80,9 @@ def test_a_cluster_that_is_not_there_yet_or_any_more(wire: Wire, status: str) ->
 
 
 def test_no_way_at_all() -> None:
-    with pytest.raises(Refused, match="set kubeconfig, or host and api_key, or on EKS the cluster's name and region"):
+    with pytest.raises(
+        Refused, match="set kubeconfig, or host and api_key, or on EKS provider, cluster_name and region"
+    ):
         reach({}, None, None)
 
 
@@ -91,6 +96,92 @@ def test_the_cluster_is_connected_to_once(wire: Wire) -> None:
     way = Way({"host": wire.url, "api_key": "CANARY", "ca_cert": str(wire.ca_file)})
     assert way.cluster() is way.cluster(eks(wire))
     way.close()
+
+
+# The named cluster
+
+ACCOUNT, REGION = "111122223333", "eu-central-1"
+SHOP = Named("eks", "shop", REGION, ACCOUNT)
+KOPS = Named("kops", "shop.example.com")
+
+
+class Eks(Signer):
+    """What EKS says of its clusters, and how often it was asked."""
+
+    def __init__(self, *clusters: EksCluster) -> None:
+        self.clusters = clusters
+        self.asked = 0
+
+    def describe_cluster(self, name: str) -> EksCluster | None:
+        self.asked += 1
+        return next((cluster for cluster in self.clusters if cluster.name == name), None)
+
+
+def way_to(wire: Wire, aws: Eks | None = None) -> Way:
+    """By address and token."""
+    return Way({"host": wire.url, "api_key": "CANARY", "ca_cert": str(wire.ca_file)}, aws)  # type: ignore[arg-type]
+
+
+def saying(*channels: str) -> Response:
+    """Namespace kube-system with kOps' annotations."""
+    notes = {f"addons.k8s.io/{number}": json.dumps({"channel": one}) for number, one in enumerate(channels)}
+    return reply(200, {"metadata": {"name": "kube-system", "annotations": notes}})
+
+
+def test_a_cluster_that_is_not_named_is_entered_unasked(wire: Wire) -> None:
+    way = way_to(wire, Eks())
+    assert way.enter(Named(region=REGION, account_id=ACCOUNT)).host == wire.url
+    assert (wire.script.received, way.aws.asked) == ([], 0)  # type: ignore[union-attr]
+
+
+def test_an_eks_cluster_is_entered_when_eks_has_it_in_the_account(wire: Wire) -> None:
+    aws = Eks(eks(wire))
+    for way in (Way({}, aws), way_to(wire, aws)):  # type: ignore[arg-type]
+        assert way.enter(SHOP) is way.enter(SHOP)
+        assert way.found == eks(wire)
+    assert aws.asked == 2
+    assert wire.script.received == []
+
+
+@pytest.mark.parametrize(
+    ("named", "sentence"),
+    [
+        (replace(SHOP, name="till"), "EKS has no cluster till in eu-central-1"),
+        (
+            replace(SHOP, account_id="444455556666"),
+            "account_id is 444455556666, but the AWS credentials lead to account",
+        ),
+    ],
+)
+def test_an_eks_cluster_that_is_not_there_is_refused(wire: Wire, named: Named, sentence: str) -> None:
+    with pytest.raises(Refused, match=sentence):
+        way_to(wire, Eks(eks(wire))).enter(named)
+
+
+def test_a_connection_to_another_cluster_than_eks_has_is_refused(wire: Wire) -> None:
+    with pytest.raises(Refused, match="but EKS says that cluster shop is at"):
+        way_to(wire, Eks(eks(wire, ca_pem="another"))).enter(SHOP)
+
+
+@pytest.mark.parametrize("channels", [["s3://state/shop.example.com/addons/bootstrap-channel.yaml"], []])
+def test_a_kops_cluster_is_entered_when_it_says_no_other_name(wire: Wire, channels: list[str]) -> None:
+    wire.script.play(saying(*channels))
+    aws = Eks()
+    way = way_to(wire, aws)
+    assert way.enter(KOPS) is way.enter(KOPS)
+    assert [path for path, _authorization in asked(wire)] == ["/api/v1/namespaces/kube-system"]
+    assert (aws.asked, way.found) == (0, None)
+
+
+def test_a_kops_cluster_that_says_another_name_is_refused(wire: Wire) -> None:
+    wire.script.play(saying("s3://state/till.example.com/addons/bootstrap-channel.yaml"))
+    with pytest.raises(Refused, match=r"says that it is kOps cluster till\.example\.com of s3://state, not shop"):
+        way_to(wire).enter(KOPS)
+
+
+def test_a_kops_cluster_needs_a_connection(wire: Wire) -> None:
+    with pytest.raises(Refused, match="No way to the cluster is given"):
+        Way({}, Eks()).enter(KOPS)  # type: ignore[arg-type]
 
 
 # The wrong-cluster guard

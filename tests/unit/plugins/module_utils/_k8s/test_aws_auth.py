@@ -21,6 +21,8 @@ from ansible_collections.castai.onboarding.plugins.module_utils._k8s.aws_auth im
     plan,
     view,
 )
+from tests.support.https import reply
+from tests.unit.plugins.conftest import Wire
 
 ROLE = "arn:aws:iam::111122223333:role/vendors/cast"
 BARE = "arn:aws:iam::111122223333:role/cast"
@@ -28,7 +30,8 @@ USER = "arn:aws:iam::111122223333:user/cast"
 NODES = ["system:bootstrappers", "system:nodes"]
 PARAMETERS: dict[str, Any] = {
     "create": "auto",
-    "eks_cluster": "prod",
+    "provider": "eks",
+    "cluster_name": "prod",
     "groups": NODES,
     "region": "eu-central-1",
     "role_arn": ROLE,
@@ -71,7 +74,9 @@ def sentences(current: Current, **changes: Any) -> list[str]:
 def test_an_absent_config_map_is_made_where_nothing_else_lets_in(mode: str, create: str) -> None:
     current = held(None, mode)
     if mode == "API" or (mode, create) == ("", "auto"):
-        with pytest.raises(Refused, match="access entry instead" if mode == "API" else "name the EKS cluster"):
+        with pytest.raises(
+            Refused, match="access entry instead" if mode == "API" else "give provider and cluster_name on EKS"
+        ):
             sentences(current, create=create)
         return
     made = create == "always" or (create, mode) == ("auto", "CONFIG_MAP")
@@ -155,13 +160,25 @@ def test_a_user_with_full_control_is_told_as_such() -> None:
     assert action.target == "kubernetes/configmap/kube-system/aws-auth/mapUsers"
 
 
+def test_the_mode_of_a_kops_cluster_is_not_asked_for(wire: Wire) -> None:
+    wire.script.play(reply(200, {"metadata": {"name": "kube-system"}}), reply(404, {"message": "not found"}))
+    options = {"host": wire.url, "api_key": "CANARY", "ca_cert": str(wire.ca_file)}
+    wanted = desired(provider="kops", cluster_name="shop.example.com", create="always")
+    current = aws_auth.observe(aws_auth.connect(options, wanted), wanted)
+    assert current == Current(None)
+    assert [action.sentence for action in plan(current, wanted)] == [CREATE]
+    assert view(current, wanted, {})["authentication_mode"] == ""
+
+
 BAD_OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "no ARN": ({"role_arn": "cast"}, "role_arn is 'cast': give the ARN of an IAM role"),
     "a user as role": ({"role_arn": USER}, "give the ARN of an IAM role, arn:aws:iam::ACCOUNT:role/NAME."),
     "a role as user": ({"role_arn": None, "user_arn": ROLE}, "give the ARN of an IAM user"),
     "a session": ({"role_arn": "arn:aws:sts::111122223333:assumed-role/a/b"}, "give the ARN of an IAM role"),
     "more behind it": ({"role_arn": f"{ROLE}\n- rolearn: x"}, "give the ARN of an IAM role"),
-    "cluster": ({"eks_cluster": "a b"}, "EKS cluster name 'a b'"),
+    "cluster": ({"cluster_name": "a b"}, "EKS cluster name 'a b'"),
+    "kOps cluster": ({"provider": "kops", "cluster_name": "prod"}, "kOps cluster name 'prod' is no DNS name"),
+    "account": ({"account_id": "1111"}, "account_id is '1111': give the 12 digits of the AWS account, in quotes."),
 }
 
 

@@ -98,7 +98,7 @@ def current(tolerations: list[Toleration], added: list[Toleration] | None = None
 
 
 def desired(**changes: Any) -> Desired:
-    params = {"kops_cluster": None, "state": "present", "wait": False, "wait_timeout": 1, **changes}
+    params = {"state": "present", "wait": False, "wait_timeout": 1, **changes}
     return kube_router.desired(params)
 
 
@@ -292,9 +292,20 @@ def test_what_was_stored_is_proved() -> None:
 
 def test_the_cluster_is_asked_which_it_is_only_when_it_is_named() -> None:
     cluster = Cluster(None)
-    cluster.namespace["metadata"]["annotations"] = {"addons.k8s.io/dns": json.dumps({"channel": "s3://a/shop/x"})}
-    assert observe(cluster, desired(kops_cluster="shop")) == observe(cluster, PRESENT) == Current(None)
-    assert "says that it is kOps cluster shop" in observe(cluster, desired(kops_cluster="prod")).elsewhere
+    channel = {"channel": "s3://a/shop.example.com/x"}
+    cluster.namespace["metadata"]["annotations"] = {"addons.k8s.io/dns": json.dumps(channel)}
+    named = desired(provider="kops", cluster_name="shop.example.com")
+    assert observe(cluster, named) == observe(cluster, PRESENT) == Current(None)
+    for others in (
+        {"provider": "kops", "cluster_name": "till.example.com"},
+        {"provider": "eks", "cluster_name": "shop"},
+    ):
+        assert "says that it is kOps cluster shop.example.com" in observe(cluster, desired(**others)).elsewhere
+
+
+def test_a_name_that_no_cluster_can_have_is_refused() -> None:
+    with pytest.raises(Refused, match="kOps cluster name 'shop' is no DNS name"):
+        desired(provider="kops", cluster_name="shop")
 
 
 def rolling(tolerations: list[Toleration], **status: int) -> dict[str, Any]:

@@ -1,0 +1,38 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """What names the cluster."""
+
+    DOCUMENTATION = r"""
+options:
+  provider:
+    description: Who runs the cluster.
+    type: str
+    choices: [eks, kops]
+    required: true
+  cluster_name:
+    description: Name of the cluster, as its provider has it.
+    type: str
+    required: true
+"""
+
+    OPTIONAL = r"""
+options:
+  provider:
+    description:
+      - Who runs the cluster. Needs O(cluster_name).
+      - Without the two, the Kubernetes options alone say what cluster it is, and no other system is asked.
+    type: str
+    choices: [eks, kops]
+  cluster_name:
+    description:
+      - Name of the cluster, as its provider has it. Needs O(provider).
+      - The task fails before any change when the Kubernetes options lead to another cluster. One of EKS is told by its
+        certificate authority or address, one of kOps by its annotations.
+    type: str
+"""

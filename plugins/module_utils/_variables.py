@@ -1,0 +1,147 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which inventory variable sets which module option. Pure. PRIVATE to the collection.
+
+The one table: messages, the check of a host's variables, and the page of connection options read it. What each variable
+is, stands in the argument specs of the roles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+
+VARIABLES: Mapping[str, str] = {
+    # Which cluster
+    "castai_provider": "provider",
+    "castai_cluster_name": "cluster_name",
+    "castai_region": "region",
+    "castai_account_id": "account_id",
+    "castai_state_store": "state_store",
+    # CAST AI
+    "castai_api_key": "castai_api_key",
+    "castai_api_url": "castai_api_url",
+    "castai_ca_cert": "castai_ca_cert",
+    "castai_validate_certs": "castai_validate_certs",
+    "castai_organization_id": "organization_id",
+    "castai_cluster_id": "cluster_id",
+    # AWS
+    "castai_aws_access_key": "access_key",
+    "castai_aws_secret_key": "secret_key",
+    "castai_aws_session_token": "session_token",
+    "castai_aws_profile": "profile",
+    "castai_aws_assume_role_arn": "assume_role_arn",
+    "castai_aws_assume_role_external_id": "assume_role_external_id",
+    "castai_aws_endpoint_url": "endpoint_url",
+    "castai_aws_ca_bundle": "aws_ca_bundle",
+    "castai_aws_validate_certs": "aws_validate_certs",
+    # Kubernetes
+    "castai_kubeconfig": "kubeconfig",
+    "castai_context": "context",
+    "castai_host": "host",
+    "castai_host_token": "api_key",
+    "castai_kubernetes_ca_cert": "ca_cert",
+    "castai_kubernetes_validate_certs": "kubernetes_validate_certs",
+    # In the cluster
+    "castai_namespace": "namespace",
+    "castai_credentials_secret": "credentials_secret",
+    "castai_helm_path": "helm_path",
+    "castai_wait_for": "wait_for",
+    "castai_wait_timeout": "wait_timeout",
+    # What CAST AI gets in AWS
+    "castai_adopt": "adopt",
+    "castai_iam_path": "path",
+    "castai_managed_policy": "managed_policy",
+    "castai_permissions_boundary": "permissions_boundary",
+    "castai_policy_scope": "policy_scope",
+    "castai_restricted_policy": "restricted_policy",
+    "castai_spot_lambda_role": "spot_lambda_role",
+    "castai_tags": "tags",
+    "castai_vpc_account_id": "vpc_account_id",
+    "eks_onboard_identity": "identity",
+    "eks_onboard_instance_profile_arn": "instance_profile_arn",
+    "eks_onboard_node_policies": "node_policies",
+    "eks_onboard_node_role_arn": "node_role_arn",
+    "eks_onboard_role_arn": "role_arn",
+    "eks_onboard_security_group_id": "security_group_id",
+    "eks_onboard_user_access": "user_access",
+    "kops_onboard_aws_auth": "create",
+    # The agent
+    "agent_adopt": "adopt",
+    "agent_chart_ref": "chart_ref",
+    "agent_chart_repo_url": "chart_repo_url",
+    "agent_chart_version": "chart_version",
+    "agent_pending": "pending",
+    "agent_policy": "policy",
+    "agent_timeout": "timeout",
+    "agent_values": "values",
+    # The components
+    "components_autoscaling": "values",
+    "components_chart_repo_url": "chart_repo_url",
+    "components_grpc_url": "values",
+    "components_kvisor_url": "values",
+    "components_policy": "policy",
+    "components_skip": "",
+    "components_timeout": "timeout",
+    "components_values": "values",
+    "components_versions": "chart_version",
+    "components_workload_autoscaler": "",
+    # kube-router
+    "kube_router_state": "state",
+    "kube_router_wait": "wait",
+}
+"""The option is empty where a role uses the variable itself."""
+
+OTHERS = ("castai_hosts", "castai_registered")
+"""Variables of the playbooks, and the fact that the roles hand on."""
+
+RENAMED: Mapping[str, str] = {
+    "agent_connection": "castai_kubeconfig, castai_aws_profile and so on",
+    "agent_environment": "agent_values",
+    "castai_api_token": "castai_api_key",
+    "castai_identity": "eks_onboard_identity",
+    "components_connection": "castai_kubeconfig, castai_aws_profile and so on",
+    "kube_router_cluster_name": "castai_cluster_name",
+    "kube_router_connection": "castai_kubeconfig and so on",
+    "kube_router_wait_timeout": "castai_wait_timeout",
+}
+"""Names of earlier versions whose successor their last part does not tell, and names that users expect."""
+
+OURS = ("components_", "eks_connect_", "eks_onboard_", "kops_connect_", "kops_onboard_")
+"""Variables that begin so are ours, or were."""
+
+SHARED = ("castai_", "agent_", "kube_router_")
+"""Variables that begin so may also be the user's own."""
+
+_CLOSE = 0.8
+
+
+def named(option: str) -> str:
+    """An option as a message names it, with its inventory variable first: castai_region (option region)."""
+    variable = _VARIABLE_OF.get(option, option)
+    return variable if variable == option else f"{variable} (option {option})"
+
+
+_VARIABLE_OF = {option: variable for variable, option in reversed(VARIABLES.items()) if option}
+
+
+def right_name(name: str, known: Collection[str]) -> str | None:
+    """Which variable is meant by a name that is none of the known ones; "" where that cannot be said.
+
+    None where the name is a variable of the user's own.
+    """
+    if name in RENAMED:
+        return RENAMED[name]
+    prefix = next((prefix for prefix in OURS + SHARED if name.startswith(prefix)), "")
+    if not prefix or name in known or name in OTHERS:
+        return None
+    rest = name[len(prefix) :]
+    if prefix in OURS and f"castai_{rest}" in known:
+        return f"castai_{rest}"
+    ours = [one[len(prefix) :] for one in (*known, *OTHERS) if one.startswith(prefix)]
+    close = get_close_matches(rest, ours, 1, _CLOSE)
+    if close:
+        return prefix + close[0]
+    return "" if prefix in OURS else None
