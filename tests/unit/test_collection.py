@@ -83,8 +83,8 @@ def layer(path: Path) -> tuple[int, int]:
         return {"doc_fragments": 0, "plugin_utils": 4}.get(kind, 5), 0
     if len(rest) == 1:
         ground = {
-            **{"_given": 0, "_equal": 0, "_variables": 0, "_workplace": 0},
-            **{"_engine": 1, "_options": 1},
+            "_given": 0, "_equal": 0, "_variables": 0, "_workplace": 0,
+            "_engine": 1, "_options": 1,
             "_names": 2,
         }
         return ground[rest[0]], 0
@@ -352,7 +352,7 @@ def test_an_option_group_reaches_the_modules_by_the_variables_of_the_table() -> 
     """The dictionaries that role castai hands to the modules, against the table."""
     shared = (ROOT / "roles/castai/vars/main.yml").read_text(encoding="utf-8")
     handed = dict(re.findall(r"^    '(\w+)': (castai_\w+)", shared, re.MULTILINE))
-    handed |= {option: variable for option, variable in re.findall(r"'(cluster_id)': (castai_cluster_id)", shared)}
+    handed |= dict(re.findall(r"'(cluster_id)': (castai_cluster_id)", shared))
     rows = {option: name for name, option in reversed(VARIABLES.items()) if name.startswith("castai_")}
     assert handed
     assert {option: rows.get(option) for option in handed if option != "connecting"} == {

@@ -27,7 +27,7 @@ SPEC: dict[str, dict[str, Any]] = {
     "wait": {"type": "bool"},
     "tags": {"type": "dict"},
     "skip": {"type": "list", "elements": "str"},
-    "onboard": {"type": "dict", "options": {"identity": {"type": "str"}, "groups": {"type": "list", "elements": "str"}}},
+    "onboard": {"type": "dict", "options": {"identity": {"type": "str"}, "groups": {"type": "list"}}},
     "releases": {"type": "list", "elements": "dict", "options": {"name": {"type": "str"}, "values": {"type": "dict"}}},
 }
 BLANK = (None, "", " ", "\t\n")
@@ -67,7 +67,8 @@ def test_what_stands_in_a_free_dictionary_stays_as_it_is() -> None:
 
 
 DATA = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.dictionaries(st.text(), inner) | st.lists(inner)
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.dictionaries(st.text(), inner) | st.lists(inner),
 )
 
 
