@@ -298,6 +298,6 @@ def test_the_kubeconfig_of_another_cluster_is_refused_before_any_write(world: Wo
 def test_a_cluster_too_old_for_the_agent_is_refused_naming_its_version(world: World, operator: Operator) -> None:
     run = operator.connect(hosts=(OLD,))
     assert run.failures[OLD] == (
-        "The API server is Kubernetes 1.17, but CAST AI's agent needs 1.21 or newer: upgrade the cluster first."
+        "The API server is Kubernetes 1.17, but CAST AI's agent needs 1.21 or newer. Upgrade the cluster first."
     )
     assert writes(world) == []

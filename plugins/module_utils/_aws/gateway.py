@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, Callable, TypeVar
 
 from .._engine import CallFailed, Conflict, Refused, until
+from .._names import region_problem
+from .._variables import named
 
 try:
     import boto3
@@ -229,16 +231,18 @@ class Aws:
             )
         if _version() < OLDEST:
             raise Refused(
-                f"botocore is {botocore.__version__} where this runs, which does not know how EKS lets principals in:"
-                f" install boto3 {'.'.join(map(str, OLDEST))} or newer."
+                f"botocore is {botocore.__version__} where this runs, which does not know EKS access entries. Install"
+                f" boto3 {'.'.join(map(str, OLDEST))} or newer."
             )
-        if not options.get("region"):
-            raise Refused(
-                "region is not set: give the AWS region of the cluster, by the option region or by AWS_REGION."
-            )
+        unset = region_problem(options.get("region"))
+        if unset:
+            raise Refused(unset)
         bundle = options.get("aws_ca_bundle")
         if bundle and not Path(bundle).is_file():
-            raise Refused(f"aws_ca_bundle {bundle!r} is no file: give one with the CA certificates of AWS's addresses.")
+            raise Refused(
+                f"{named('aws_ca_bundle')} is {bundle!r}, which is not a file. Set it to one with the CA certificates"
+                " for AWS."
+            )
         self.region: str = options["region"]
         self._options = options
         self._clients: dict[str, Any] = {}
@@ -730,8 +734,8 @@ def _create(call: Callable[..., Any], find: Callable[[], Any], **arguments: Any)
     except botocore.exceptions.ClientError as error:
         if _code(error) == "EntityAlreadyExists" and not until(find, timeout=VISIBLE_SECONDS, longest=5.0):
             raise CallFailed(
-                f"AWS: {_reason(error)} It is not found under this name and path: it has another path, or its name is"
-                " in other case. Rename or delete it, or give the path that it has."
+                f"AWS: {_reason(error)} An object with this name exists under a different path or with different"
+                f" capitalisation. Rename or delete it, or set {named('path')} to the path that it has."
             ) from error
         raise
 
@@ -748,7 +752,8 @@ def _session(options: Mapping[str, Any]) -> Any:
         )
         if session.get_credentials() is None:
             raise Refused(
-                "No AWS credentials were found: give access_key and secret_key, a profile, or the usual AWS_ variables."
+                f"No AWS credentials were found. Set {named('access_key')} and {named('secret_key')}, or"
+                f" {named('profile')}, or the usual AWS_ environment variables."
             )
         if not options.get("assume_role_arn"):
             return session
@@ -808,8 +813,8 @@ def _client(session: Any, service: str, options: Mapping[str, Any], **more: Any)
         raise
     except ValueError as error:
         raise Refused(
-            f"{error}: give endpoint_url an address that starts with https:// or http://, or leave it out; the same"
-            " goes for AWS_URL, AWS_ENDPOINT_URL and endpoint_url in AWS's configuration file."
+            f"{error}. Set {named('endpoint_url')} to an address that starts with https:// or http://, or leave it out."
+            " The same goes for AWS_URL, AWS_ENDPOINT_URL and endpoint_url in AWS's configuration file."
         ) from error
 
 
@@ -831,13 +836,16 @@ def _client_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
 def _reason(error: Exception) -> str:
     if isinstance(error, botocore.exceptions.ClientError):
         answer = error.response["Error"]
+        expired = " The credentials have expired. Renew them."
+        unknown = f" AWS does not know the access key. Check {named('access_key')} or {named('profile')}."
+        mismatch = f" {named('secret_key')} is wrong, or this machine's clock is."
         advice = {
-            "ExpiredToken": " The credentials have expired: renew them.",
-            "ExpiredTokenException": " The credentials have expired: renew them.",
-            "InvalidClientTokenId": " AWS does not know the access key: check access_key or the profile.",
-            "UnrecognizedClientException": " AWS does not know the access key: check access_key or the profile.",
-            "SignatureDoesNotMatch": " The secret key is wrong, or this machine's clock is.",
-            "InvalidSignatureException": " The secret key is wrong, or this machine's clock is.",
+            "ExpiredToken": expired,
+            "ExpiredTokenException": expired,
+            "InvalidClientTokenId": unknown,
+            "UnrecognizedClientException": unknown,
+            "SignatureDoesNotMatch": mismatch,
+            "InvalidSignatureException": mismatch,
         }.get(answer.get("Code", ""), "")
         return f"{answer.get('Code')}: {answer.get('Message')}.{advice}".replace("..", ".")
     return f"{error}."

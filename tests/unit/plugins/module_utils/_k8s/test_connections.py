@@ -265,8 +265,8 @@ def test_what_kubectl_accepts_leads_to_the_server_and_so_does_the_kubeconfig_for
 
 # What is refused
 
-TRUST = r"The TLS certificate of {url} is not trusted: .*\. Set .*ca_cert \(inventory: castai_kubernetes_ca_cert\)"
-SKIP = r".* set kubernetes_validate_certs \(inventory: castai_kubernetes_validate_certs\) to false to skip the check\.$"
+TRUST = r"The TLS certificate of {url} is not trusted: .*\. Set castai_kubernetes_ca_cert \(option ca_cert\)"
+SKIP = r".* set castai_kubernetes_validate_certs \(option kubernetes_validate_certs\) to false to skip the check\.$"
 
 REFUSALS: dict[str, tuple[str, Connect, str]] = {
     "another CA": ("usual", by_host(OTHER_AUTHORITY.pem), TRUST + SKIP),
@@ -278,7 +278,7 @@ REFUSALS: dict[str, tuple[str, Connect, str]] = {
     "another CA than EKS names": (
         "usual",
         lambda place: by_token(place.url, None, OTHER_AUTHORITY.pem, True, lambda: TOKEN),
-        r"The TLS certificate of {url} is not trusted: .* It is not by the authority that EKS names" + SKIP,
+        r"The TLS certificate of {url} is not trusted: .* EKS names another authority for the cluster, .*" + SKIP,
     ),
     "a CA that the system does not know": ("usual", by_host(""), TRUST + SKIP),
     "self-signed": ("self-signed", by_host(AUTHORITY.pem), TRUST + SKIP),
