@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Union
+from typing import Any
 
 from .._aws.eks import wrong_cluster
 from .._aws.gateway import NO_REGION, EksCluster, region_of
@@ -40,7 +40,7 @@ from .gateway import CastAi, Cluster, by_options, console_of
 from .records import public
 
 Parameters = Mapping[str, Any]
-Found = Union[EksCluster, KopsCluster]
+Found = EksCluster | KopsCluster
 
 OPTIONS: dict[str, Any] = {
     "argument_spec": {

@@ -9,10 +9,10 @@ What only onboarding asks: phase2. What the credentials may do: rights. PRIVATE 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Callable
+from typing import Any
 
 from .._aws import permissions
 from .._aws.gateway import EksCluster, region_of
