@@ -2,11 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# make demo    see clusters of EKS and kOps connected and onboarded on the local world
-# make test    everything that must pass before a change is merged
-#
-# Both set up what they need: .venv from tests/requirements.txt, the collection in build/collections where Ansible finds
-# it, and the local world's programs in ~/.cache/castai-onboarding.
+# `make` prints the targets. They set up what they need: .venv from tests/requirements.txt, the collection in
+# build/collections where Ansible finds it, and the local world's programs in ~/.cache/castai-onboarding.
 
 # The installed ansible-core knows Python up to 3.13, so a newer one is only taken where there is no other.
 find_python = $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -15,39 +12,47 @@ find_python = $(shell for python in python3 python3.13 python3.12 python3.11; do
 PYTHON := $(or $(call find_python,(3, 13)),$(call find_python,(3, 99)))
 BIN := $(CURDIR)/.venv/bin
 NAMES ?=
+FRESH ?=
+AFRESH := $(if $(FRESH),--fresh)
 
 export PATH := $(BIN):$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
 export ANSIBLE_HOME := $(CURDIR)/build/ansible
 
-.PHONY: demo test bench unit world molecule gates lint setup collection programs clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench unit world molecule gates lint setup collection programs clean
 
-demo: setup
+help: ## print this
+	@sed -n 's/^\([a-z ]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | \
+		while IFS="$$(printf '\t')" read -r targets text; do \
+			for target in $$targets; do printf 'make %-11s %s\n' "$$target" "$$text"; done; done
+
+demo: setup ## see clusters of EKS and kOps connected and onboarded on the local world
 	$(BIN)/python -m tests.demo
 
-test: collection
-	$(BIN)/python -m tests
+test: collection ## everything that must pass before a change is merged; FRESH=1 reuses no earlier result
+	$(BIN)/python -m tests $(AFRESH)
 
-bench: setup
-	$(BIN)/python -m tests.bench
-
-unit world molecule: collection
+unit world molecule: collection ## this part of the tests alone
 	$(BIN)/python -m tests $@
 
-gates: collection
-	$(BIN)/python -m tests.gates $(NAMES)
+gates: collection ## the checks of a publishable collection; NAMES="ruff mypy" runs some, NAMES=--list names all
+	$(BIN)/python -m tests.gates $(AFRESH) $(NAMES)
 
-lint: collection
-	$(BIN)/python -m tests.gates ruff mypy lint changelog tree
+lint: collection ## the quick ones of the gates
+	$(BIN)/python -m tests.gates $(AFRESH) ruff mypy lint changelog tree
+
+bench: setup ## figures on speed and size
+	$(BIN)/python -m tests.bench
 
 # The Go build waits for compilers, the environment for downloads: side by side they take as long as the first alone.
-setup:
+setup: ## all that the targets need, for the first time
 	@$(MAKE) --no-print-directory -j 2 programs collection
 
-collection: .venv/ready
+collection: .venv/ready ## .venv, and the collection where Ansible finds it
 	@$(BIN)/python -m tests.tree build/collections
 
-programs:
+programs: ## the local world's programs, built once from source
 	@$(PYTHON) -u -c 'from tests.sandbox import build; build.build(print)'
 
 .venv/ready: tests/requirements.txt
@@ -57,5 +62,5 @@ programs:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement tests/requirements.txt
 	@touch $@
 
-clean:
+clean: ## remove .venv and build
 	rm -rf .venv build

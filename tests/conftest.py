@@ -1,7 +1,10 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tests import the collection from where Ansible finds it: the copied tree, brought up to date first."""
+"""Tests import the collection from where Ansible finds it: the copied tree, brought up to date first.
+
+What `make` exports is set here too, so that pytest needs nothing but the environment's Python.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +12,20 @@ import os
 import sys
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import tree
+from tests.support.exported import export
 
-COLLECTIONS = Path(os.environ.get("ANSIBLE_COLLECTIONS_PATH") or tree.ROOT / "build/collections")
-sys.path.insert(0, str(COLLECTIONS))
+export()
+COLLECTIONS = Path(os.environ["ANSIBLE_COLLECTIONS_PATH"])
 
 # A busy machine is no defect: no test is timed.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
-
-def pytest_configure(config: pytest.Config) -> None:
-    # The processes of pytest-xdist start after this one has copied.
-    if not hasattr(config, "workerinput"):
-        tree.copy(COLLECTIONS)
+# The processes of pytest-xdist start after the first one has copied. Python remembers that a folder was absent when it
+# came onto the path, so the folder comes first.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    tree.copy(COLLECTIONS)
+sys.path.insert(0, str(COLLECTIONS))

@@ -10,6 +10,7 @@ ansible-test insists on a physical `ansible_collections/castai/onboarding` folde
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import shutil
 import subprocess
@@ -27,10 +28,15 @@ def files() -> tuple[Path, ...]:
     return tuple(sorted(Path(name) for name in set(listing.split("\0")) if name and (ROOT / name).is_file()))
 
 
-def digest() -> str:
-    """One value for names, modes and contents of all files."""
+def digest(*patterns: str) -> str:
+    """One value for names, modes and contents of the files that a pattern matches, of all where none is given.
+
+    In a pattern, * matches any text, slashes too: plugins/* is all that is below plugins.
+    """
     whole = hashlib.sha256()
     for path in files():
+        if patterns and not any(fnmatch.fnmatchcase(path.as_posix(), pattern) for pattern in patterns):
+            continue
         content = (ROOT / path).read_bytes()
         whole.update(f"{path}\0{(ROOT / path).stat().st_mode & 0o111}\0{len(content)}\0".encode() + content)
     return whole.hexdigest()

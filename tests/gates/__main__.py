@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run the gates two at a time: `python -m tests.gates [--list] [--fresh] [--report FILE] [NAME...]`.
 
-A gate that was green on the very same files with the very same tools is not run again, unless --fresh asks for it.
+A gate that was green on the very same files, of those that it reads, with the very same tools is not run again, unless
+--fresh asks for it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from tests.gates.checks import GATES, Failed, Gate
 from tests.gates.environments import CACHE, NotInstallable, installed, pythons
 from tests.report import Result
 
+_GATES_THEMSELVES = ("tests/gates/*", "tests/tree.py", "tests/requirements.txt")
 _WORDS = {"passed": "ok", "failed": "FAILED", "skipped": "not installable here"}
 
 
@@ -46,10 +48,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run_all(gates: Sequence[Gate], fresh: bool) -> list[Result]:
-    conditions = "\0".join((tree.digest(), installed().identity, *map(str, pythons().values())))
+    tools = (installed().identity, tree.digest(*_GATES_THEMSELVES), *map(str, pythons().values()))
     results = []
     with ThreadPoolExecutor(2) as pool:
-        for ended in as_completed(pool.submit(_run, gate, conditions, fresh) for gate in gates):
+        for ended in as_completed(pool.submit(_run, gate, tools, fresh) for gate in gates):
             result = ended.result()
             results.append(result)
             remark = f" ({result.text})" if result.text and result.verdict != "failed" else ""
@@ -59,8 +61,9 @@ def _run_all(gates: Sequence[Gate], fresh: bool) -> list[Result]:
     return results
 
 
-def _run(gate: Gate, conditions: str, fresh: bool) -> Result:
-    green = CACHE / "green" / hashlib.sha256(f"{gate.name}\0{conditions}".encode()).hexdigest()
+def _run(gate: Gate, tools: Sequence[str], fresh: bool) -> Result:
+    conditions = "\0".join((gate.name, tree.digest(*gate.reads), *tools))
+    green = CACHE / "green" / hashlib.sha256(conditions.encode()).hexdigest()
     if green.exists() and not fresh:
         return Result(gate.name, 0.0, "passed", green.read_text())
     started = time.monotonic()

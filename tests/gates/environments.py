@@ -92,7 +92,7 @@ def environment(name: str, oldest: Version, newest: Version) -> Environment:
     requirements = (_HERE / f"{name}.txt").read_text()
     base = next((path for version, path in pythons().items() if oldest <= version <= newest), None)
     if base is None:
-        raise NotInstallable(f"it needs Python {_dotted(oldest)} to {_dotted(newest)}, and none is on this machine")
+        raise NotInstallable(f"it needs Python {dotted(oldest)} to {dotted(newest)}, and none is on this machine")
     identity = _hash(requirements, str(base))
     folder = CACHE / identity
     python = folder / "venv/bin/python"
@@ -147,7 +147,7 @@ def _run(*command: str) -> str:
     return done.stdout
 
 
-def _dotted(version: Version) -> str:
+def dotted(version: Version) -> str:
     return ".".join(map(str, version))
 
 

@@ -18,7 +18,8 @@ import re
 import string
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -29,7 +30,8 @@ from flask import Flask
 from moto.core.utils import get_service_model
 from moto.ec2.models import ec2_backends
 from moto.eks.models import eks_backends
-from moto.iam.models import AccessKeyLastUsed, Role
+from moto.iam.models import AccessKeyLastUsed, IAMBackend, PolicyVersion, Role
+from moto.moto_api._internal import mock_random
 from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.test import run_wsgi_app
 
@@ -71,9 +73,15 @@ def _marked(length: int) -> str:
     return "CANARY" + "".join(random.choices(string.ascii_letters + string.digits, k=length - 6))
 
 
+def _newest_first(list_versions: Callable[[IAMBackend, str], list[PolicyVersion]]) -> Any:
+    """ListPolicyVersions in AWS's order: moto has the oldest first."""
+    return lambda backend, arn: list_versions(backend, arn)[::-1]
+
+
 os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # half a second of every region
 # Secrets of access keys and of sessions, and the sessions' tokens.
 moto_iam.random_alphanumeric = _marked  # type: ignore[attr-defined]
+moto_iam.IAMBackend.list_policy_versions = _newest_first(IAMBackend.list_policy_versions)  # type: ignore[method-assign]
 moto_sts.random_session_token = lambda: _marked(356)  # type: ignore[attr-defined]
 
 
@@ -99,6 +107,8 @@ class Aws:
         self._sessions_end: dict[str, float] = {}
         self._tokens_signed: dict[str, float] = {}
         self._operator_key = ("", "")
+        self._chance = random.getrandbits(64)
+        self._regions: set[tuple[str, str]] = set()
         self._seed()
 
     # What the world is made of
@@ -106,11 +116,23 @@ class Aws:
     def _seed(self) -> None:
         self._accounts.empty()
         self._visibility.set()
-        self._operator_key = self.add_user(self._accounts.home, "operator", ADMINISTRATOR, self._operator_key)
+        self._regions.clear()
+        with self._same_ids(self._accounts.home):
+            self._operator_key = self.add_user(self._accounts.home, "operator", ADMINISTRATOR, self._operator_key)
         for account in self._accounts.customers[1:]:
             self._add_onboarding_role(account)
         for cluster in self._clusters:
             self._make_cluster(cluster)
+
+    @contextmanager
+    def _same_ids(self, what: str) -> Iterator[None]:
+        """Ids that are generated in the block are those of the last time, so that a reset gives none anew."""
+        after = mock_random.getrandbits(64)
+        mock_random.seed(f"{self._chance}/{what}")
+        try:
+            yield
+        finally:
+            mock_random.seed(after)
 
     def _add_onboarding_role(self, account: str) -> None:
         trust = {
@@ -124,7 +146,8 @@ class Aws:
                 }
             ],
         }
-        self.put_role(account, "onboarding", trust, ADMINISTRATOR)
+        with self._same_ids(account):
+            self.put_role(account, "onboarding", trust, ADMINISTRATOR)
 
     def env(self) -> dict[str, str]:
         """The operator's credentials, as a user would export them."""
@@ -151,13 +174,22 @@ class Aws:
             self._make_cluster(cluster)
 
     def _make_cluster(self, cluster: Cluster) -> None:
+        region = (cluster.account, cluster.region)
+        if region not in self._regions:
+            self._regions.add(region)
+            with self._same_ids("/".join(region)):
+                ec2_backends[cluster.account][cluster.region].reset()  # makes the default VPC
+        with self._same_ids(cluster.name):
+            self._fill_cluster(cluster)
+
+    def _fill_cluster(self, cluster: Cluster) -> None:
         if cluster.provider == "kops":
             kops.add_instances(cluster)
             return
         ec2 = ec2_backends[cluster.account][cluster.region]
         vpc: Any = ec2.get_default_vpc()
         group = ec2.create_security_group(
-            f"eks-cluster-sg-{cluster.name}-{random.randrange(10**9)}",
+            f"eks-cluster-sg-{cluster.name}-{mock_random.randrange(10**9)}",
             "EKS created security group applied to ENI that is attached to EKS Control Plane master nodes, "
             "as well as any managed workloads.",
             vpc_id=vpc.id,
@@ -335,6 +367,10 @@ class Aws:
             raise AwsError("unsigned", "Request is missing Authentication Token")
         if signature.service != operation.service:
             raise AwsError("wrong signature", f"Credential should be scoped to correct service: '{operation.service}'.")
+        if signature.region != operation.region:
+            raise AwsError(
+                "wrong signature", f"Credential should be scoped to a valid region, not '{signature.region}'."
+            )
         try:
             age = time.time() - signature.signed_at
         except ValueError:

@@ -149,7 +149,7 @@ class Refused(AwsError):
 
 def read_operation(request: Request) -> Operation:
     """Service and region from the host, as AWS has them; the operation as the service's protocol carries it."""
-    labels = request.host.split(":")[0].split(".")
+    labels = request.host.split(":")[0].lower().split(".")
     service, region = labels[0].removesuffix("-fips"), labels[1]
     if not re.fullmatch(r"[a-z]{2}(-[a-z]+)+-\d", region):
         region = HOME_REGIONS["aws-us-gov" if region == "us-gov" else "aws"]

@@ -32,7 +32,7 @@ _STAGES = (
     "pod/fast/pod-complete.yaml",
     "pod/fast/pod-delete.yaml",
 )
-_REPORT_SECONDS = 5
+_REPORT_SECONDS = 60
 
 Progress = Callable[[str], None]
 

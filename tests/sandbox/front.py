@@ -274,18 +274,30 @@ class Front:
         """What to write (None: delete) to be back at the baseline, without what the cluster itself keeps writing."""
         now = self._stored()
         changed: dict[str, bytes | None] = dict.fromkeys(now.keys() - self._baseline.keys())
-        changed |= {key: value for key, value in self._baseline.items() if now.get(key) != value}
-        return {key: value for key, value in changed.items() if not _is_restless(key)}
+        changed |= {key: value for key, value in self._baseline.items() if not _is_same(key, now.get(key), value)}
+        return {key: value for key, value in changed.items() if not key.startswith(_RESTLESS)}
 
     def _stored(self) -> dict[str, bytes]:
         return {key.removeprefix(self._prefix): value for key, value in self._etcd.read(self._prefix).items()}
 
 
-_RESTLESS = ("events/", "leases/", "minions/", "masterleases/", "peerserverleases/")
+_RESTLESS = ("masterleases/", "peerserverleases/")
+# Kept up to date by the cluster for as long as they are there.
+_RENEWED = ("events/", "leases/")
 
 
-def _is_restless(key: str) -> bool:
-    return key.startswith(_RESTLESS)
+def _is_same(key: str, now: bytes | None, before: bytes) -> bool:
+    """Whether a thing of the baseline is as it was; of a node, whose heartbeats go on, only what others set counts."""
+    if key.startswith(_RENEWED) or now == before:
+        return True
+    return key.startswith("minions/") and now is not None and _set_of_node(now) == _set_of_node(before)
+
+
+def _set_of_node(stored: bytes) -> tuple[Any, ...]:
+    node = json.loads(stored)
+    metadata, spec = node["metadata"], node["spec"]
+    noted = (metadata.get(field) for field in ("uid", "labels", "annotations", "finalizers", "deletionTimestamp"))
+    return *noted, spec
 
 
 def _is_internal(key: str) -> bool:

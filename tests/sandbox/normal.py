@@ -6,7 +6,8 @@
 Left out:   Events, Leases, managedFields, resourceVersion, generation and observedGeneration, of a Helm release all
             records but the newest.
 Replaced:   times; key material; Helm's release records, by what they say (name, chart, values, status, manifest);
-            the node that the scheduler chose.
+            the node that the scheduler chose, and what follows from it: zone and address of a pod (kwok counts the
+            addresses of each node for itself, so that pods share some by chance).
 Renamed:    generated ids, names and addresses. The new name follows from everything that is said about the id in the
             state, so that what referred to the same thing still does, and what referred to another still differs.
 Untouched:  everything else: contents, references, counts.
@@ -20,7 +21,7 @@ import gzip
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)?")
@@ -29,7 +30,7 @@ _LEFT_OUT_KINDS = ("Event ", "events.k8s.io/Event ", "coordination.k8s.io/Lease 
 _LEFT_OUT_FIELDS = {"managedFields", "resourceVersion", "generation", "observedGeneration"}
 _HASH_LABELS = ("pod-template-hash", "controller-revision-hash")
 _NODE_LABELS = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone")
-_ADDRESS_FIELDS = {"clusterIP", "clusterIPs", "podIP", "podIPs", "nodePort"}
+_ADDRESS_FIELDS = {"clusterIP", "clusterIPs", "nodePort"}
 _HELM_TYPE = "helm.sh/release.v1"
 # All secrets of the world begin with the mark; second: base64 of one.
 _SECRET_FORMS = re.compile(r"(CANARY[\w-]*)|(Q0FOQVJZ[A-Za-z0-9+/]*=*)")
@@ -111,10 +112,44 @@ def _pod(item: Mapping[str, Any]) -> dict[str, Any]:
     """A Pod without the labels that it takes over from its node (Kubernetes 1.35, PodTopologyLabelsAdmission)."""
     metadata = item["metadata"]
     labels = {key: value for key, value in (metadata.get("labels") or {}).items() if key not in _NODE_LABELS}
-    return {**item, "metadata": {**metadata, "labels": labels}}
+    status = {key: _address(value) if key in ("podIP", "podIPs") else value for key, value in _part(item, "status")}
+    return {**item, "metadata": {**metadata, "labels": labels}, "status": status}
 
 
-_READABLE = {"Secret": _secret, "Pod": _pod}
+def _endpoint_slice(item: Mapping[str, Any]) -> dict[str, Any]:
+    found = [{**one, "addresses": _address(one["addresses"]), "zone": "<zone>"} for one in item["endpoints"] or ()]
+    return {**item, "endpoints": _in_any_order(found)}
+
+
+def _endpoints(item: Mapping[str, Any]) -> dict[str, Any]:
+    subsets = [
+        {
+            key: _in_any_order([{**one, "ip": _address(one["ip"])} for one in value]) if "ddresses" in key else value
+            for key, value in subset.items()
+        }
+        for subset in item.get("subsets") or ()
+    ]
+    return {**item, "subsets": subsets}
+
+
+def _part(item: Mapping[str, Any], name: str) -> Iterable[tuple[str, Any]]:
+    return (item.get(name) or {}).items()
+
+
+def _address(value: Any) -> Any:
+    """Addresses of pods, without what they are."""
+    if isinstance(value, str):
+        return "<address>"
+    return [_address(one["ip"] if isinstance(one, dict) else one) for one in value]
+
+
+def _in_any_order(pods: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is behind a Service, which Kubernetes orders by address: by all that is said but who it is and where."""
+    said = {id(one): json.dumps({**one, "targetRef": "", "nodeName": ""}, sort_keys=True) for one in pods}
+    return sorted(pods, key=lambda one: said[id(one)])
+
+
+_READABLE = {"Secret": _secret, "Pod": _pod, "EndpointSlice": _endpoint_slice, "Endpoints": _endpoints}
 
 
 def _hashed(match: re.Match[str]) -> str:
@@ -191,26 +226,44 @@ def _names(state: Any, ids: re.Pattern[str]) -> dict[str, str]:
     which the other ids bear the names of the round before. Ids that stay alike are interchangeable.
     """
     names: dict[str, str] = {}
+    occurrences = list(_occurrences(state, ids))
+    texts: dict[int, str] = {}
     for _round in range(_ROUNDS):
         told: dict[str, list[str]] = {}
-        for found, path, beside in _occurrences(state, ids):
-            told.setdefault(found, []).append(_seen_from(found, f"{path}\n{beside}", ids, names))
+        for found, path, beside in occurrences:
+            told.setdefault(found, []).append(_seen_from(found, path, beside, ids, names, texts))
         names = {found: f"<id {_digest(sorted(contexts))}>" for found, contexts in told.items()}
     return names
 
 
-def _seen_from(found: str, text: str, ids: re.Pattern[str], names: Mapping[str, str]) -> str:
-    return ids.sub(lambda match: "<self>" if match[0] == found else names.get(match[0], "<id>"), text)
+def _seen_from(
+    found: str, path: str, beside: Any, ids: re.Pattern[str], names: Mapping[str, str], texts: dict[int, str]
+) -> str:
+    """texts: kept of what is beside an id, where the order of its keys does not depend on ids."""
+
+    def rename(match: re.Match[str]) -> str:
+        return "<self>" if match[0] == found else names.get(match[0], "<id>")
+
+    if _has_id_as_key(beside, ids):
+        return ids.sub(rename, path) + json.dumps(_renamed(beside, ids, rename), sort_keys=True)
+    if id(beside) not in texts:
+        texts[id(beside)] = json.dumps(beside, sort_keys=True)
+    return ids.sub(rename, f"{path}\n{texts[id(beside)]}")
 
 
-def _occurrences(value: Any, ids: re.Pattern[str], path: str = "", beside: str = "") -> Iterator[tuple[str, str, str]]:
-    """(id, path to it, the smallest object around it as text) of every id in the state."""
+def _has_id_as_key(value: Any, ids: re.Pattern[str]) -> bool:
     if isinstance(value, dict):
-        own = json.dumps(value, sort_keys=True)
+        return any(ids.search(key) or _has_id_as_key(inner, ids) for key, inner in value.items())
+    return isinstance(value, list) and any(_has_id_as_key(inner, ids) for inner in value)
+
+
+def _occurrences(value: Any, ids: re.Pattern[str], path: str = "", beside: Any = "") -> Iterator[tuple[str, str, Any]]:
+    """(id, path to it, the smallest object around it) of every id in the state."""
+    if isinstance(value, dict):
         for key, inner in value.items():
             for match in ids.finditer(key):
-                yield match[0], f"{path}/{key}", json.dumps(inner, sort_keys=True)
-            yield from _occurrences(inner, ids, f"{path}/{key}", own)
+                yield match[0], f"{path}/{key}", inner
+            yield from _occurrences(inner, ids, f"{path}/{key}", value)
     elif isinstance(value, list):
         for inner in value:
             yield from _occurrences(inner, ids, f"{path}/*", beside)

@@ -19,6 +19,7 @@ FAILURE = "failure"  # in a world's folder when it cannot go on: the reason
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
 _DNS_NAME = re.compile(r"[a-z0-9][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)+")
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 _CHOICES = {
     "provider": ("eks", "kops"),
     "mode": ("API", "API_AND_CONFIG_MAP", "CONFIG_MAP"),
@@ -62,6 +63,8 @@ class ClusterSpec:
             raise ValueError(f"cluster name {self.name!r}: only lower-case letters, digits and inner hyphens")
         if not re.fullmatch(r"\d{12}", self.account):
             raise ValueError(f"cluster {self.name}: account must have 12 digits")
+        if not _REGION.fullmatch(self.region):
+            raise ValueError(f"cluster {self.name}: region must look like eu-central-1")
         if not re.fullmatch(r"1\.\d+", self.version):
             raise ValueError(f"cluster {self.name}: version must look like 1.36")
 

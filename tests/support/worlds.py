@@ -21,7 +21,7 @@ from tests.support.playbook import PYTHON, SYSTEM_PATH
 def clear_left(purpose: str) -> None:
     """Take down the worlds PURPOSE-PID and PURPOSE-PID-MORE of processes that are no more."""
     for folder in world_folder(purpose).parent.glob(f"{purpose}-*/"):
-        pid = folder.name.split("-")[1]
+        pid = folder.name.removeprefix(f"{purpose}-").split("-")[0]
         if pid.isdigit() and not Path("/proc", pid).exists():
             World(folder.name).down()
 

@@ -60,9 +60,7 @@ class Operator:
 
     def inventory(self, *names: str, **variables: Any) -> dict[str, Any]:
         clusters = self.world.clusters()
-        waits = {f"{provider}_connect_wait_timeout": WAIT for provider in ("eks", "kops")}
-        common = {**waits, **variables}
-        return inventory([clusters[name] for name in names], common)
+        return inventory([clusters[name] for name in names], {"castai_wait_timeout": WAIT, **variables})
 
     def start(
         self,

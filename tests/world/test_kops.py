@@ -18,6 +18,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import r
 from ansible_collections.castai.onboarding.plugins.module_utils._k8s.kube_router import ADDED, SUBJECT
 from tests.sandbox import agent, kops
 from tests.sandbox.client import World
+from tests.sandbox.normal import difference, normalise
 
 from .connecting import UNKNOWN, Operator, changed_nothing, succeeded, writes
 from .service_account import ServiceAccount
@@ -190,6 +191,38 @@ def test_the_playbook_shows_its_plan_and_does_it(world: World, operator: Operato
     assert "kube-router has still to restart or get ready on 0 nodes" in run.output
     changed_nothing(operator.connect(**options))
     assert {call.system for call in world.journal()} == {"kubernetes"}
+
+
+def test_a_reset_undoes_taints_and_labels_and_leaves_no_node_and_no_event_behind(world: World) -> None:
+    """The taint drives the pods of kube-router away, which come back."""
+    kubernetes, before = world.kubernetes(SHOP), world.state()
+    away = {"key": "example.com/away", "effect": "NoExecute"}
+    for node in kubernetes.items(kops.NODES):
+        taints = [*node["spec"].get("taints", ()), away]
+        patch = {"metadata": {"labels": {"example.com/new": "yes"}}, "spec": {"taints": taints}}
+        kubernetes.patch(f"{kops.NODES}/{node['metadata']['name']}", patch)
+    kops.add_spot_node(kubernetes)
+    _until(lambda: daemon_set(world)["status"]["desiredNumberScheduled"] == 0)
+
+    told = events(world.state()) - events(before)
+    assert told
+    world.reset()
+    after = world.state()
+    assert difference(normalise(before), normalise(after)) == ""
+    assert after["aws"] == before["aws"]
+    assert nodes(after) == nodes(before)
+    assert not told & events(after)
+    assert kops.nodes_without_kube_router(kubernetes) == set()
+
+
+def nodes(state: Any) -> dict[str, Any]:
+    """What is set on each."""
+    objects = state["kubernetes"][SHOP]
+    return {label: item["spec"] for label, item in objects.items() if label.startswith("Node ")}
+
+
+def events(state: Any) -> set[str]:
+    return {label for label in state["kubernetes"][SHOP] if label.startswith("Event ")}
 
 
 # Connecting

@@ -66,7 +66,7 @@ WAY_BACK = {
         "group/castai.onboarding.aws": {"region": "{{ castai_region }}"},
         "castai.onboarding.castai_iam_eks": {
             "cluster_id": "{{ found.clusters[0].id }}",
-            "identity": "{{ castai_identity }}",
+            "identity": "{{ eks_onboard_identity }}",
             "cluster_name": "{{ inventory_hostname }}",
         },
     },

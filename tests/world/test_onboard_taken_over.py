@@ -99,7 +99,7 @@ def takeover(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> I
         inventory = onboarder.inventory(*MODES, components_skip=COMPONENTS)
         hosts = inventory["castai_clusters"]["hosts"]
         for name in UNMARKED:
-            hosts[name]["eks_onboard_adopt"] = True
+            hosts[name]["castai_adopt"] = True
         # CAST AI finds a group by the script's name; of another name one is used only when it is named.
         hosts["pulumi"]["eks_onboard_security_group_id"] = made["pulumi"]["group_id"]
         run = succeeded(onboarder.onboard(hosts=MODES, given=inventory))

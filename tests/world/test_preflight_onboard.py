@@ -70,7 +70,7 @@ def asked(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> Run:
         "not-connected": {"castai_cluster_name": "old", **host_variables(clusters["old"])},
         "token-elsewhere": {
             "castai_cluster_name": "prod",
-            "eks_onboard_credentials_secret": "of-the-console",
+            "castai_credentials_secret": "of-the-console",
             **host_variables(clusters["prod"]),
         },
         "several": {"castai_cluster_name": "other", **host_variables(clusters["other"])},

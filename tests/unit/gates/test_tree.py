@@ -73,3 +73,12 @@ def test_digest_tells_names_modes_and_contents_apart(checkout: Path) -> None:
     assert len(seen) == 4
     (checkout / "build/ignored").write_text("changed\n")
     assert tree.digest() in seen
+
+
+def test_digest_of_some_files_follows_these_alone(checkout: Path) -> None:
+    plugins, python = tree.digest("plugins/*"), tree.digest("*.py")
+    (checkout / "new.py").write_text("newer\n")
+    assert tree.digest("plugins/*") == plugins
+    assert tree.digest("*.py") != python
+    (checkout / "plugins/tracked.py").write_text("two\n")
+    assert tree.digest("plugins/*") != plugins

@@ -28,6 +28,7 @@ from .aws_client import (
     PROD,
     Clock,
     allow,
+    cluster,
     code,
     operator,
     session,
@@ -335,3 +336,49 @@ def test_reset_is_as_new_and_keeps_the_operator_s_key(aws: Aws) -> None:
     assert aws.state()[HOME]["iam"]["roles"] == {}
     assert operator(aws).client("eks").describe_cluster(name="prod")["cluster"]["endpoint"] == PROD.endpoint
     assert "CANARY" not in json.dumps(aws.state())
+
+
+@pytest.mark.parametrize(
+    ("call", "refusal"),
+    [(CALLS[1], "SignatureDoesNotMatch"), (CALLS[2], "AuthFailure"), (CALLS[3], "InvalidSignatureException")],
+)
+def test_a_region_in_other_case_is_none_that_a_signature_can_be_scoped_to(
+    aws: Aws, call: tuple[str, str], refusal: str
+) -> None:
+    service, method = call
+    assert code(getattr(operator(aws, "EU-CENTRAL-1").client(service), method)) == refusal
+
+
+def test_versions_of_a_policy_are_listed_newest_first(aws: Aws) -> None:
+    iam = operator(aws).client("iam")
+    arn = iam.create_policy(PolicyName="many", PolicyDocument=json.dumps(allow("s3:Get*")))["Policy"]["Arn"]
+    for _time in range(2):
+        iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(allow("s3:List*")), SetAsDefault=False)
+    listed = iam.list_policy_versions(PolicyArn=arn)["Versions"]
+    assert [(one["VersionId"], one["IsDefaultVersion"]) for one in listed] == [
+        ("v3", False),
+        ("v2", False),
+        ("v1", True),
+    ]
+
+
+def everything(aws: Aws) -> Any:
+    """The state with the ids that it does not have: those of VPCs, of subnets, and of principals."""
+    ec2, iam = operator(aws).client("ec2"), operator(aws).client("iam")
+    ids = [
+        sorted(one["VpcId"] for one in ec2.describe_vpcs()["Vpcs"]),
+        sorted(one["SubnetId"] for one in ec2.describe_subnets()["Subnets"]),
+        [one["UserId"] for one in iam.list_users()["Users"]],
+    ]
+    return aws.state(), ids
+
+
+def test_reset_gives_the_ids_that_were_there_and_none_that_a_run_has_seen(aws: Aws) -> None:
+    aws.add_cluster(cluster("shop.example.com", provider="kops"))
+    before = everything(aws)
+    made = []
+    for _time in range(2):
+        made.append(operator(aws).client("ec2").create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"])
+        aws.reset()
+        assert everything(aws) == before
+    assert made[0] != made[1]

@@ -123,6 +123,7 @@ def test_cluster_descriptions() -> None:
         ("prod:eks:mode=BOTH", "mode must be one of"),
         ("prod:eks:account=12", "12 digits"),
         ("prod:eks:version=v2", "version must look like"),
+        ("prod:eks:region=EU-CENTRAL-1", "region must look like"),
     ],
 )
 def test_a_mistake_in_a_description_is_told(text: str, reason: str) -> None:
