@@ -74,18 +74,19 @@ def kill_recorded(folder: Path) -> None:
 
 
 def end_caller(client: tuple[str, int], server: tuple[str, int]) -> None:
-    """KILL who holds the client side of a loopback connection, with all processes of its CASTAI_SANDBOX_RUN."""
+    """KILL who holds the client side of a loopback connection, with all processes of its run."""
     for pid in _holders(_socket_inode(client, server)):
-        run = _environment(pid).get(RUN_VARIABLE)
-        if run:
-            end_run(run)
-        else:
-            _kill(pid)
+        end_run(_environment(pid).get(RUN_VARIABLE, fork_run(pid)))
+
+
+def fork_run(pid: int) -> str:
+    """The run that a process is by itself: what a fork sets in its environment is seen in its children's alone."""
+    return f"fork-{pid}"
 
 
 def of_run(run: str) -> list[int]:
     """Those with this CASTAI_SANDBOX_RUN: Ansible's workers are in sessions of their own, no other sign."""
-    return [pid for pid in _pids() if _environment(pid).get(RUN_VARIABLE) == run]
+    return [pid for pid in _pids() if run in (fork_run(pid), _environment(pid).get(RUN_VARIABLE))]
 
 
 def end_run(run: str) -> None:

@@ -15,15 +15,12 @@ from urllib.parse import urlsplit
 
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Aws
 from tests.sandbox.client import ClusterAccess, World
-from tests.support.clusters import inventory
 from tests.support.playbook import Run, Running
 
-from .connecting import WAIT, Operator
+from .connecting import Operator
 
 SITE = "castai.onboarding.site"
 ONBOARD = "castai.onboarding.onboard"
-
-PHASES = ("connect", "onboard")
 
 AWS_AUTH = "/api/v1/namespaces/kube-system/configmaps/aws-auth"
 WHO_AM_I = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
@@ -37,12 +34,10 @@ class Onboarder(Operator):
         self.identities = identities
 
     def inventory(self, *names: str, **variables: Any) -> dict[str, Any]:
-        clusters = self.world.clusters()
-        waits = {f"{provider}_{phase}_wait_timeout": WAIT for provider in ("eks", "kops") for phase in PHASES}
-        found = inventory([clusters[name] for name in names], {**waits, **variables})
+        found = super().inventory(*names, **variables)
         for name, identity in self.identities.items():
             if name in names:
-                found["castai_clusters"]["hosts"][name]["castai_identity"] = identity
+                found["castai_clusters"]["hosts"][name]["eks_onboard_identity"] = identity
         return found
 
     def onboard(self, *arguments: str, hosts: Sequence[str], **options: Any) -> Run:

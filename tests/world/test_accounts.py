@@ -16,6 +16,7 @@ from tests.sandbox.kubernetes import OPERATOR
 
 from .connecting import Operator, changed_nothing, succeeded, writes
 
+CLUSTERS = ("prod:eks",)
 PATIENCE = 30  # seconds in which a run must have come to a call
 
 
@@ -33,7 +34,7 @@ def by_address(world: World, folder: Path) -> dict[str, Any]:
     return {
         "castai_host": cluster.endpoint,
         "castai_host_token": cluster.operator_token,
-        "castai_ca_cert": str(authority),
+        "castai_kubernetes_ca_cert": str(authority),
     }
 
 

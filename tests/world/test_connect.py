@@ -20,6 +20,7 @@ from tests.support.calls import of_task, rounds
 
 from .connecting import UNKNOWN, Operator, changed_nothing, left_pending, succeeded, without_usable_token, writes
 
+CLUSTERS = ("prod:eks", "other:eks:account=444455556666:region=us-east-1:mode=API")
 NAMESPACE = "/api/v1/namespaces/castai-agent"
 DEPLOYMENT = "/apis/apps/v1/namespaces/castai-agent/deployments/castai-agent"
 LATENCY = 1000  # ms: longer than boto3 needs to make a client, so that calls of one round overlap

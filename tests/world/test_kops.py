@@ -27,12 +27,8 @@ SHOP, OLD = "shop.example.com", "old.example.com"
 FIX = "castai.onboarding.kube_router"
 ANYTHING = {"operator": "Exists"}
 NODES = 2  # of the first cluster
-
-
-@pytest.fixture(scope="module")
-def clusters() -> tuple[str, ...]:
-    """The second says that it is Kubernetes 1.17."""
-    return f"{SHOP}:kops", f"{OLD}:kops:version=1.17:template=k8s-1.6:nodes=1"
+CLUSTERS = (f"{SHOP}:kops", f"{OLD}:kops:version=1.17:template=k8s-1.6:nodes=1")
+"""The second says that it is Kubernetes 1.17."""
 
 
 # kube-router

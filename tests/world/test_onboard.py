@@ -66,12 +66,13 @@ WAY_BACK = {
         "group/castai.onboarding.aws": {"region": "{{ castai_region }}"},
         "castai.onboarding.castai_iam_eks": {
             "cluster_id": "{{ found.clusters[0].id }}",
-            "identity": "{{ castai_identity }}",
+            "identity": "{{ eks_onboard_identity }}",
             "cluster_name": "{{ inventory_hostname }}",
         },
     },
 }
 LATENCY = 1000  # ms: longer than boto3 needs to make a client, so that calls of one round overlap
+CLUSTERS = tuple(f"{name}:eks:mode={mode}:nodes=1" for name, (mode, _identity) in HOSTS.items())
 
 
 class Story(NamedTuple):
@@ -94,11 +95,6 @@ class Story(NamedTuple):
     def prepared(self, host: str) -> Json:
         """The result of the identity's first task, which makes everything and hands nothing over."""
         return self.run.of("castai_iam_eks", host)[0]
-
-
-@pytest.fixture(scope="module")
-def clusters() -> tuple[str, ...]:
-    return tuple(f"{name}:eks:mode={mode}:nodes=1" for name, (mode, _identity) in HOSTS.items())
 
 
 @pytest.fixture(scope="module")

@@ -51,6 +51,7 @@ MAPPED_BY_SCRIPT = """\
   rolearn: {arn}
   username: system:node:{{{{EC2PrivateDNSName}}}}
 """
+CLUSTERS = (f"{NEIGHBOUR}:eks:nodes=0", *(f"{name}:eks:mode={mode}:nodes=1" for name, mode in MODES.items()))
 
 
 class Takeover(NamedTuple):
@@ -78,11 +79,6 @@ class Takeover(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def clusters() -> tuple[str, ...]:
-    return f"{NEIGHBOUR}:eks:nodes=0", *(f"{name}:eks:mode={mode}:nodes=1" for name, mode in MODES.items())
-
-
-@pytest.fixture(scope="module")
 def takeover(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Takeover]:
     world = module_world
     with pytest.MonkeyPatch.context() as patched:
@@ -99,7 +95,7 @@ def takeover(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> I
         inventory = onboarder.inventory(*MODES, components_skip=COMPONENTS)
         hosts = inventory["castai_clusters"]["hosts"]
         for name in UNMARKED:
-            hosts[name]["eks_onboard_adopt"] = True
+            hosts[name]["castai_adopt"] = True
         # CAST AI finds a group by the script's name; of another name one is used only when it is named.
         hosts["pulumi"]["eks_onboard_security_group_id"] = made["pulumi"]["group_id"]
         run = succeeded(onboarder.onboard(hosts=MODES, given=inventory))

@@ -24,6 +24,7 @@ from .connecting import Operator, writes
 
 UNKNOWN_ID = str(uuid.uuid4())
 ADMINISTRATOR = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+CLUSTERS = ("prod:eks", "other:eks:account=444455556666:region=us-east-1:mode=API", "old:eks:version=1.20:nodes=0")
 SENTENCES: dict[str, tuple[str, ...]] = {
     "unknown-key": ("CAST AI does not know the API key: check castai_api_key",),
     "key-of-another-organisation": ("The API key is of organisation ",),
@@ -128,7 +129,7 @@ def bad_inputs(world: World, folder: Path) -> dict[str, tuple[str, dict[str, Any
     leave_going(world, "going")
     chart = str(CHARTS / "castai-agent")
     elsewhere = str(clusters["other"].kubeconfig(folder / "other.kubeconfig"))
-    address = {"castai_host": clusters["prod"].endpoint, "castai_ca_cert": str(authority)}
+    address = {"castai_host": clusters["prod"].endpoint, "castai_kubernetes_ca_cert": str(authority)}
     prod: dict[str, dict[str, Any]] = {
         "unknown-key": {"castai_api_key": "CANARY-of-nobody"},
         "key-of-another-organisation": {
@@ -150,26 +151,26 @@ def bad_inputs(world: World, folder: Path) -> dict[str, tuple[str, dict[str, Any
         "no-kubeconfig": {"castai_kubeconfig": str(folder / "nowhere.yml")},
         "unreachable": {**address, "castai_host": "https://127.0.0.1:1", "castai_host_token": "CANARY-any"},
         "no-kubernetes-permission": {**address, "castai_host_token": reader_token(world)},
-        "no-helm": {"agent_helm_path": "/nowhere/helm"},
-        "old-helm": {"agent_helm_path": str(old_helm)},
-        "agent-of-another-release": {"eks_connect_namespace": "of-umbrella"},
-        "agent-of-kubectl": {"eks_connect_namespace": "of-kubectl", "agent_adopt": False},
+        "no-helm": {"castai_helm_path": "/nowhere/helm"},
+        "old-helm": {"castai_helm_path": str(old_helm)},
+        "agent-of-another-release": {"castai_namespace": "of-umbrella"},
+        "agent-of-kubectl": {"castai_namespace": "of-kubectl", "agent_adopt": False},
         "agent-of-kubectl-and-older-helm": {
-            "eks_connect_namespace": "of-kubectl",
-            "agent_helm_path": str(older_helm),
+            "castai_namespace": "of-kubectl",
+            "castai_helm_path": str(older_helm),
             "agent_chart_ref": chart,
             "agent_chart_repo_url": "",
         },
         "no-such-chart-version": {"agent_chart_version": "9.9.9"},
         "no-such-repository": {"agent_chart_repo_url": "https://castai.github.io/nowhere"},
         "long-name": {"castai_cluster_name": "a" * 101},
-        "long-namespace": {"eks_connect_namespace": "a" * 64},
-        "no-secret-name": {"eks_connect_credentials_secret": "Castai_Creds"},
-        "namespace-that-goes": {"eks_connect_namespace": "going"},
+        "long-namespace": {"castai_namespace": "a" * 64},
+        "no-secret-name": {"castai_credentials_secret": "Castai_Creds"},
+        "namespace-that-goes": {"castai_namespace": "going"},
         "several": {
             "castai_api_key": "CANARY-of-nobody",
             "castai_region": "us-west-2",
-            "agent_helm_path": "/nowhere/helm",
+            "castai_helm_path": "/nowhere/helm",
         },
     }
     return {

@@ -23,6 +23,7 @@ from tests.sandbox.client import World
 
 from .connecting import Operator, writes
 
+CLUSTERS = ("prod:eks",)
 NAMESPACE = "/api/v1/namespaces/castai-agent"
 DEPLOYMENT = "/apis/apps/v1/namespaces/castai-agent/deployments/castai-agent"
 ARCHIVE = "https://github.com/castai/helm-charts/releases/download/castai-agent-0.161.1/castai-agent-0.161.1.tgz"

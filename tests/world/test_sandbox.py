@@ -29,6 +29,8 @@ from botocore.signers import RequestSigner
 from tests.sandbox.client import ClusterAccess, World, WorldError
 from tests.sandbox.normal import difference
 
+from .conftest import Slot
+
 CLUSTER = "sandbox"
 NAMESPACES = "/api/v1/namespaces"
 OPERATOR = "arn:aws:iam::111122223333:user/operator"
@@ -36,7 +38,9 @@ CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "not
 
 
 @pytest.fixture(scope="module")
-def started() -> Iterator[World]:
+def started(slot: Slot) -> Iterator[World]:
+    """The world of the tests before is not needed meanwhile."""
+    slot.close()
     with World(f"sandbox-{os.getpid()}").up(f"{CLUSTER}:eks") as world:
         yield world
 
