@@ -40,9 +40,7 @@ def clusters(scenario: str) -> Iterator[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.molecule", description="One scenario on its own world.")
     parser.add_argument("scenario", choices=scenarios())
-    parser.add_argument(
-        "command", nargs=argparse.REMAINDER, help="molecule's command and its arguments (default: test)"
-    )
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="molecule's command, with arguments (default: test)")
     arguments = parser.parse_args()
     export()
     command, *rest = arguments.command or ["test"]

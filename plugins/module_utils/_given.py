@@ -10,8 +10,10 @@ surveys and the command line can only give text. An empty list or dictionary is 
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
+from datetime import date
 from typing import Any, Callable
 
 from ansible.module_utils.common.parameters import AnsibleFallbackNotFound
@@ -79,13 +81,29 @@ def typed(option: Mapping[str, Any], value: Any) -> Any:
 
 def _read(value: Any) -> Any:
     """The list or dictionary that a text is, or the value itself."""
-    if not (isinstance(value, str) and HAS_YAML):
+    if not isinstance(value, str):
         return value
     try:
-        found = yaml_load(value)
-    except Exception:  # not YAML, so it may be Ansible's own form, such as a=1 b=2
-        return value
+        found = json.loads(value)
+    except ValueError:
+        found = _read_yaml(value)
     return found if isinstance(found, (list, dict)) else value
+
+
+def _read_yaml(text: str) -> Any:
+    try:
+        return _without_dates(yaml_load(text)) if HAS_YAML else None
+    except Exception:  # not YAML, so it may be Ansible's own form, such as a=1 b=2
+        return None
+
+
+def _without_dates(value: Any) -> Any:
+    """Dates as text again, which a module's JSON has no other form for."""
+    if isinstance(value, Mapping):
+        return {key: _without_dates(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_dates(item) for item in value]
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def converted(option: Mapping[str, Any], value: Any) -> Any:

@@ -124,7 +124,7 @@ def named(option: str) -> str:
     return variable if variable == option else f"{variable} (option {option})"
 
 
-_VARIABLE_OF = {option: variable for variable, option in reversed(VARIABLES.items()) if option}
+_VARIABLE_OF = {option: variable for variable, option in reversed(list(VARIABLES.items())) if option}
 
 
 def right_name(name: str, known: Collection[str]) -> str | None:

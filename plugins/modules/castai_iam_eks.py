@@ -57,6 +57,7 @@ options:
     description: Who runs the cluster.
     type: str
     choices: [eks]
+    required: false
     default: eks
   role_arn:
     description:

@@ -38,6 +38,7 @@ options:
     description: Who runs the cluster.
     type: str
     choices: [kops]
+    required: false
     default: kops
   spot_lambda_role:
     description:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ansible.module_utils.common.yaml import yaml_load
 
 _ROLES = Path(__file__).resolve().parents[2] / "roles"
 
@@ -22,4 +22,4 @@ def role_variables() -> dict[str, Mapping[str, Any]]:
 
 def _entries() -> Iterator[Mapping[str, Any]]:
     for path in sorted(_ROLES.glob("*/meta/argument_specs.yml")):
-        yield from yaml.load(path.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))["argument_specs"].values()
+        yield from yaml_load(path.read_bytes())["argument_specs"].values()

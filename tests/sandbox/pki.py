@@ -29,9 +29,13 @@ class Identity:
 
 
 class Authority:
-    """A certificate authority that OpenSSL 3 accepts in strict mode: path length 0, key identifiers, SANs."""
+    """A certificate authority that OpenSSL 3 accepts in strict mode: path length 0, key identifiers, SANs.
 
-    def __init__(self, name: str) -> None:
+    identifiers: False for one without key identifiers, as those of old EKS clusters.
+    """
+
+    def __init__(self, name: str, *, identifiers: bool = True) -> None:
+        self._identifiers = identifiers
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name(name, ())
         usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
@@ -44,12 +48,17 @@ class Authority:
         self.pem = _pem(self._certificate)
         self.key_pem = key_pem(self._key)
 
-    def issue(self, name: str, *, groups: Sequence[str] = (), hosts: Sequence[str] = ()) -> Identity:
-        """A server's certificate when it has hosts (names or addresses), else a client's with its groups."""
+    def issue(
+        self, name: str, *, groups: Sequence[str] = (), hosts: Sequence[str] = (), days: tuple[int, int] = (-1, 30)
+    ) -> Identity:
+        """A server's certificate when it has hosts (names or addresses), else a client's with its groups.
+
+        days: from when to when it is valid, counted from today.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         usage = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH
         builder = (
-            self._builder(_name(name, groups), key.public_key())
+            self._builder(_name(name, groups), key.public_key(), days)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         )
@@ -60,24 +69,52 @@ class Authority:
     def server_context(self, name: str, hosts: Sequence[str]) -> ssl.SSLContext:
         """TLS for a server of HTTP/1.1 only."""
         identity = self.issue(name, hosts=hosts)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        load_identity(context, Identity(identity.certificate + self.pem, identity.key))
-        context.set_alpn_protocols(["http/1.1"])
-        return context
+        return server_context(Identity(identity.certificate + self.pem, identity.key))
 
-    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    def _builder(
+        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, days: tuple[int, int] = (-1, 30)
+    ) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.timezone.utc)
-        return (
+        builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self._name)
             .public_key(key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - _DAY)
-            .not_valid_after(now + 30 * _DAY)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+            .not_valid_before(now + days[0] * _DAY)
+            .not_valid_after(now + days[1] * _DAY)
         )
+        if not self._identifiers:
+            return builder
+        return builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False).add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
+        )
+
+
+def self_signed(name: str, hosts: Sequence[str]) -> Identity:
+    """A server's certificate that it signed itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.datetime.now(datetime.timezone.utc)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(_name(name, ()))
+        .issuer_name(_name(name, ()))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _DAY)
+        .not_valid_after(now + 30 * _DAY)
+        .add_extension(x509.SubjectAlternativeName([_alternative(host) for host in hosts]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return Identity(_pem(certificate), key_pem(key))
+
+
+def server_context(identity: Identity) -> ssl.SSLContext:
+    """TLS for a server of HTTP/1.1 only."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    load_identity(context, identity)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 def load_identity(context: ssl.SSLContext, identity: Identity) -> None:

@@ -20,12 +20,15 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.castai.onboarding.plugins.module_utils._variables import VARIABLES
 from tests.tree import NAME, ROOT, files
 
 COLLECTION = ".".join(NAME.parts[1:])
 PACKAGE = ".".join((*NAME.parts, "plugins"))
 PLUGINS = sorted(path.relative_to("plugins") for path in files() if path.parts[0] == "plugins" and path.suffix == ".py")
-MODULES = [path.stem for path in PLUGINS if path.parts[0] == "modules"]
+IN_CONTROLLER = {"castai_variables"}
+"""Documented as modules, and action plugins alone: only the controller has the variables of a host."""
+MODULES = [path.stem for path in PLUGINS if path.parts[0] == "modules" and path.stem not in IN_CONTROLLER]
 ROLES = sorted({path.parts[1] for path in files() if path.parts[0] == "roles"})
 
 Options = Mapping[str, Mapping[str, Any]]
@@ -77,15 +80,24 @@ def layer(path: Path) -> tuple[int, int]:
     """
     kind, *rest = path.with_suffix("").parts
     if kind != "module_utils":
-        return {"doc_fragments": 0, "plugin_utils": 3}.get(kind, 4), 0
+        return {"doc_fragments": 0, "plugin_utils": 4}.get(kind, 5), 0
     if len(rest) == 1:
-        return {"_engine": 0, "_equal": 0, "_names": 1, "_options": 0, "_workplace": 0}[rest[0]], 0
-    return 2, -1 if rest[1] == "gateway" else SYSTEMS.index(rest[0])
+        ground = {
+            "_given": 0,
+            "_equal": 0,
+            "_variables": 0,
+            "_workplace": 0,
+            "_engine": 1,
+            "_options": 1,
+            "_names": 2,
+        }
+        return ground[rest[0]], 0
+    return 3, -1 if rest[1] == "gateway" else SYSTEMS.index(rest[0])
 
 
 @pytest.mark.parametrize("path", PLUGINS, ids=str)
 def test_imports_go_downwards_only(path: Path) -> None:
-    side_by_side = {other for other in own_imports(path) if other.parent == path.parent and layer(path)[0] == 2}
+    side_by_side = {other for other in own_imports(path) if other.parent == path.parent and layer(path)[0] == 3}
     assert [other for other in own_imports(path) - side_by_side if layer(other) >= layer(path)] == []
 
 
@@ -190,7 +202,7 @@ def test_the_action_plugin_of_a_module_is_about_the_same(module: str) -> None:
 
 
 def test_every_action_plugin_is_a_modules() -> None:
-    assert [path.stem for path in PLUGINS if path.parts[0] == "action"] == MODULES
+    assert [path.stem for path in PLUGINS if path.parts[0] == "action"] == sorted({*MODULES, *IN_CONTROLLER})
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -242,47 +254,114 @@ def test_what_looks_secret_is_masked_or_said_to_be_none(module: str) -> None:
     }
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_what_looks_secret_is_masked_in_roles_too(role: str) -> None:
-    for entry in loaded(f"roles/{role}/meta/argument_specs.yml")["argument_specs"].values():
-        found = {name.removeprefix(f"{role}_"): option for name, option in looking_secret(entry["options"])}
-        assert {name for name, option in found.items() if not option.get("no_log")} <= PUBLIC
-
-
 # Roles
+
+Spec = Mapping[str, Any]
+
+
+def argument_specs() -> dict[str, Spec]:
+    """Of each role, by "role/entry"."""
+    return {
+        f"{role}/{name}": entry
+        for role in ROLES
+        for name, entry in loaded(f"roles/{role}/meta/argument_specs.yml")["argument_specs"].items()
+    }
+
+
+def variables_of(role: str) -> dict[str, Any]:
+    entries = [entry["options"] for name, entry in argument_specs().items() if name.startswith(f"{role}/")]
+    return {name: option for options in entries for name, option in options.items()}
+
+
+ALL_VARIABLES = {name: option for role in ROLES for name, option in variables_of(role).items()}
+
+
+def described_twice(specs: Mapping[str, Spec]) -> list[str]:
+    """Variables, and descriptions, that stand in two argument specs, or twice in one."""
+    found: dict[str, list[str]] = {}
+    for entry, spec in specs.items():
+        for name, option in spec["options"].items():
+            found.setdefault(name, []).append(entry)
+            found.setdefault(str(option["description"]), []).append(entry)
+    return [text for text, entries in found.items() if len(entries) > 1]
+
+
+def test_no_variable_is_described_twice() -> None:
+    assert described_twice(argument_specs()) == []
+
+
+def test_a_copied_variable_would_be_found() -> None:
+    specs = argument_specs()
+    copied = specs["castai/variables"]["options"]["castai_region"]
+    more = {"options": {**specs["eks_onboard/main"]["options"], "eks_onboard_region": copied}}
+    assert described_twice({**specs, "eks_onboard/main": more}) == [copied["description"]]
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_defaults_and_argument_specs_of_a_role_are_the_same_variables(role: str) -> None:
-    defaults = loaded(f"roles/{role}/defaults/main.yml")
-    entries = loaded(f"roles/{role}/meta/argument_specs.yml")["argument_specs"]
-    options = entries["main"]["options"]
-    assert set(options) == set(defaults)
-    for name, value in defaults.items():
-        assert name.startswith(f"{role}_")
-        if isinstance(value, dict) and value:
-            assert set(options[name]["options"]) == set(value)
-        elif not (isinstance(value, str) and "{{" in value):
-            assert (name, options[name].get("default")) == (name, value)
-    for entry in entries.values():
-        assert {name: option for name, option in entry["options"].items() if options[name] != option} == {}
+    path = ROOT / "roles" / role / "defaults/main.yml"
+    defaults = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+    options = variables_of(role)
+    assert {name: option.get("default") for name, option in options.items()} == {
+        name: value if value != "" or "default" in options[name] else None for name, value in defaults.items()
+    }
+    assert all(name.startswith(f"{role}_") for name in options)
+
+
+def test_only_the_provider_is_required() -> None:
+    assert [name for name, option in ALL_VARIABLES.items() if option.get("required")] == ["castai_provider"]
+
+
+@pytest.mark.parametrize("role", [role for role in ROLES if role != "castai"])
+def test_every_role_depends_on_the_one_that_has_the_shared_variables(role: str) -> None:
+    assert loaded(f"roles/{role}/meta/main.yml")["dependencies"] == [{"role": f"{COLLECTION}.castai"}]
+
+
+def test_the_shared_variables_are_no_entry_that_ansible_checks_by_itself() -> None:
+    entries = set(loaded("roles/castai/meta/argument_specs.yml")["argument_specs"])
+    tasks = {path.stem for path in (ROOT / "roles/castai/tasks").iterdir()}
+    assert entries & (tasks | {"main"}) == set()
+
+
+@pytest.mark.parametrize("entry", argument_specs())
+def test_every_entry_of_a_role_has_an_example_that_ansible_can_read(entry: str) -> None:
+    assert yaml.safe_load(argument_specs()[entry]["examples"])
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_every_entry_of_a_role_is_specified_and_in_its_readme(role: str) -> None:
-    entries = loaded(f"roles/{role}/meta/argument_specs.yml")["argument_specs"]
-    assert {path.stem for path in (ROOT / "roles" / role / "tasks").iterdir()} == set(entries)
+def test_every_variable_of_a_role_is_in_its_readme(role: str) -> None:
     readme = (ROOT / "roles" / role / "README.md").read_text(encoding="utf-8")
-    assert [name for name in loaded(f"roles/{role}/defaults/main.yml") if name not in readme] == []
+    assert [name for name in variables_of(role) if f"`{name}`" not in readme] == []
 
 
-def test_roles_offer_the_connection_that_the_modules_have() -> None:
-    having = {role: loaded(f"roles/{role}/defaults/main.yml").get(f"{role}_connection") for role in ROLES}
-    connections = [connection for connection in having.values() if connection]
-    assert connections
-    assert all(connection == connections[0] for connection in connections)
-    options = documentation("castai_cluster")["options"]
-    assert set(connections[0]) <= set(options)
+def test_every_variable_has_its_row_in_the_one_table() -> None:
+    assert set(VARIABLES) == set(ALL_VARIABLES)
+
+
+def test_the_table_names_options_that_modules_have() -> None:
+    options = {option for module in MODULES for option in subject(module).options["argument_spec"]}
+    assert {option for option in VARIABLES.values() if option} - options == set()
+
+
+SECRET_VARIABLES = {"castai_api_key", "castai_aws_secret_key", "castai_aws_session_token", "castai_host_token"}
+
+
+def test_secret_variables_are_masked() -> None:
+    assert {name for name, option in ALL_VARIABLES.items() if option.get("no_log")} == SECRET_VARIABLES
+    named = {name.removeprefix("castai_").removeprefix("aws_") for name, _option in looking_secret(ALL_VARIABLES)}
+    assert named - PUBLIC == {name.removeprefix("castai_").removeprefix("aws_") for name in SECRET_VARIABLES}
+
+
+def test_an_option_group_reaches_the_modules_by_the_variables_of_the_table() -> None:
+    """The dictionaries that role castai hands to the modules, against the table."""
+    shared = (ROOT / "roles/castai/vars/main.yml").read_text(encoding="utf-8")
+    handed = dict(re.findall(r"^    '(\w+)': (castai_\w+)", shared, re.MULTILINE))
+    handed |= dict(re.findall(r"'(cluster_id)': (castai_cluster_id)", shared))
+    rows = {option: name for name, option in reversed(VARIABLES.items()) if name.startswith("castai_")}
+    assert handed
+    assert {option: rows.get(option) for option in handed if option != "connecting"} == {
+        option: variable for option, variable in handed.items() if option != "connecting"
+    }
 
 
 # Files

@@ -55,10 +55,11 @@ def given(params: Parameters) -> bool:
 def reach(params: Parameters, aws: Aws | None, eks: EksCluster | None) -> Kubernetes:
     """Connect by the options, or as an EKS cluster with tokens signed by the AWS credentials. Makes no call."""
     validate = bool(params.get("kubernetes_validate_certs", True))
+    ca_pem = _read(params.get("ca_cert"))
     if params.get("kubeconfig"):
-        return by_kubeconfig(params["kubeconfig"], params.get("context"))
+        return by_kubeconfig(params["kubeconfig"], params.get("context"), ca_pem, validate)
     if params.get("host"):
-        return by_token(params["host"], params.get("api_key"), _read(params.get("ca_cert")), validate)
+        return by_token(params["host"], params.get("api_key"), ca_pem, validate)
     if aws is None or eks is None:
         raise Refused(
             "No way to the cluster is given: set kubeconfig, or host and api_key, or on EKS provider, cluster_name and"

@@ -2,31 +2,36 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Kubernetes: the only importer of the kubernetes client. PRIVATE to the collection.
+"""Kubernetes: the only place that talks to an API server. PRIVATE to the collection.
 
-The client reads kubeconfigs (exec plugins included) and makes the TLS connection; requests and answers stay plain JSON,
-so that an old client meets a new API server, and the reverse, without losing fields.
+Requests and answers are plain JSON over urllib3, so that no field is lost between an old collection and a new API
+server, and the reverse. The releases of the kubernetes client differ in TLS, proxies and kubeconfigs, so these are
+decided here (tls.py, proxies.py, kubeconfig.py). The client is asked for a token alone, and only for a kubeconfig with
+an auth-provider.
 """
 
 from __future__ import annotations
 
 import base64
 import contextlib
+import importlib.util
 import json
+import os
+import re
+import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable
 from urllib.parse import urlencode
-from urllib.request import getproxies
 
 from .._engine import CallFailed, Conflict, Refused
 from .._options import sendable
-from .._workplace import workplace
+from . import kubeconfig, proxies, tls
+from .kubeconfig import Server, Wrong
 
 try:
-    import kubernetes.client
-    import kubernetes.config
     import urllib3
 
     MISSING = ""
@@ -38,6 +43,17 @@ TIMEOUT = 30.0
 TOKEN_SECONDS = 600.0
 """Age at which a signed token is renewed; EKS takes it for 900 s."""
 TRIES = 5
+COMMAND_SECONDS = 60.0
+"""How long a kubeconfig's program may take to print credentials."""
+CONNECTIONS = 16
+"""How many are kept open, as many as reads go at once."""
+_TRUST_HOST = "Set ca_cert (inventory: castai_kubernetes_ca_cert) to a file with the CA certificates of this API server"
+_TRUST_KUBECONFIG = f"Set certificate-authority-data in the kubeconfig, or {_TRUST_HOST[0].lower()}{_TRUST_HOST[1:]}"
+_TRUST_EKS = (
+    "It is not by the authority that EKS names for the cluster, as where a proxy ends TLS: let the proxy leave this"
+    " address alone"
+)
+_TRUST_PROXY = "Add the CA certificates of the proxy to the system's, or name a file with them in SSL_CERT_FILE"
 FIELD_MANAGER = "castai-onboarding"
 Object = dict[str, Any]
 
@@ -117,42 +133,31 @@ def _plural(kind: str) -> str:
 class Kubernetes:
     """One API server with one set of credentials. Threads may share it.
 
-    configuration: the client's own; ca_pem: certificates to check the server against, where they are not in the
-    configuration; sign: gives a fresh Authorization header, for credentials that age; files: what to close with it.
+    authorization: the header's value, empty where the client's certificate is all; sign: gives a fresh one, for
+    credentials that age; trust: what to do where the server's certificate is signed by nobody who is trusted.
     """
 
     def __init__(
-        self,
-        configuration: Any,
-        ca_pem: str = "",
-        sign: Callable[[], str] | None = None,
-        files: contextlib.ExitStack | None = None,
+        self, server: Server, authorization: str = "", sign: Callable[[], str] | None = None, trust: str = ""
     ) -> None:
-        self._configuration = configuration
-        self._files = files or contextlib.ExitStack()
-        self._ca_pem = ca_pem
-        self._pool = kubernetes.client.ApiClient(configuration).rest_client.pool_manager
-        if ca_pem:
-            # The client takes certificates as text only since release 37; urllib3 always did.
-            self._pool.connection_pool_kw["ca_cert_data"] = ca_pem
+        self._server = server
+        self._proxy = server.proxy or proxies.of_environment(server.url, os.environ)
+        self._pool = _pool(server, self._proxy)
+        self._trust = trust
         self._sign = sign
-        self._signed, self._signed_at = "", -TOKEN_SECONDS
+        self._signed, self._signed_at = authorization, time.monotonic() if authorization else -TOKEN_SECONDS
 
     @property
     def host(self) -> str:
-        return str(self._configuration.host)
+        return self._server.url
 
     def ca_pem(self) -> str:
         """The certificates the connection is checked against; empty where the system's are, or where nothing is."""
-        if not self._configuration.verify_ssl:
-            return ""
-        path = self._configuration.ssl_ca_cert
-        return self._ca_pem or (Path(path).read_text(encoding="utf-8") if path else "")
+        return self._server.ca_pem if self._server.validate_certs else ""
 
     def close(self) -> None:
-        """Drop the connections, and the files the client made of a kubeconfig's inline certificates and keys."""
+        """Drop the connections."""
         self._pool.clear()
-        self._files.close()
 
     def get(self, path: str, **query: str) -> Object | None:
         """One object or list as the API server has it, or None."""
@@ -207,42 +212,10 @@ class Kubernetes:
 
     def kubeconfig(self) -> str:
         """A kubeconfig (JSON is YAML) with this connection, for a program that needs a file. Secret."""
-        configuration = self._configuration
-        cluster: Object = {"server": self.host}
-        if not configuration.verify_ssl:
-            cluster["insecure-skip-tls-verify"] = True
-        elif self.ca_pem():
-            cluster["certificate-authority-data"] = base64.b64encode(self.ca_pem().encode()).decode()
-        server_name = getattr(configuration, "tls_server_name", None)  # newer releases of the client know it
-        if server_name:
-            cluster["tls-server-name"] = server_name
-        # Helm goes by the environment itself, where what goes past the proxy is said too.
-        if configuration.proxy and configuration.proxy not in getproxies().values():
-            cluster["proxy-url"] = configuration.proxy
-        user: Object = {}
-        if configuration.cert_file:
-            user = {"client-certificate": configuration.cert_file, "client-key": configuration.key_file}
-        scheme, _blank, credential = self._authorization(fresh=True).partition(" ")
-        if scheme == "Basic":
-            name, _colon, password = base64.b64decode(credential).decode("latin-1").partition(":")
-            user |= {"username": name, "password": password}
-        elif credential:
-            user["token"] = credential
-        return json.dumps(
-            {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "current-context": "castai",
-                "clusters": [{"name": "castai", "cluster": cluster}],
-                "users": [{"name": "castai", "user": user}],
-                "contexts": [{"name": "castai", "context": {"cluster": "castai", "user": "castai"}}],
-            }
-        )
+        return kubeconfig.write(self._server, self._authorization(fresh=True))
 
     def _authorization(self, fresh: bool = False) -> str:
-        if self._sign is None:
-            return _header(self._configuration)
-        if fresh or time.monotonic() - self._signed_at > TOKEN_SECONDS:
+        if self._sign and (fresh or time.monotonic() - self._signed_at > TOKEN_SECONDS):
             self._signed, self._signed_at = self._sign(), time.monotonic()
         return self._signed
 
@@ -270,8 +243,10 @@ class Kubernetes:
         if status == 409:
             raise Conflict(f"{text}.")
         if status == 0:
+            way = f" through proxy {self._proxy.url}" if self._proxy else ""
             raise CallFailed(
-                f"Kubernetes API server {self.host} did not answer: {message}. Is it reachable from where this runs?"
+                f"Kubernetes API server {self.host} did not answer{way}: {message}. Is it reachable from where this"
+                " runs?"
             )
         advice = {
             401: " The API server does not know these credentials.",
@@ -300,7 +275,7 @@ class Kubernetes:
                 redirect=False,
             )
         except urllib3.exceptions.HTTPError as error:
-            return 0, {"message": str(error)}
+            return 0, {"message": self._problem(error)}
         try:
             parsed = json.loads(answer.data)
         except ValueError:
@@ -312,70 +287,212 @@ class Kubernetes:
             raise CallFailed(f"What answers at {self.host} is no Kubernetes API server: it says {text!r}.")
         return answer.status, {"message": f"HTTP {answer.status} {text}".strip()}
 
+    def _problem(self, error: Exception) -> str:
+        """Why there was no answer, as a clause. Raises CallFailed where another try would not help."""
+        trust = {self.host: self._trust}
+        if self._proxy:
+            trust[self._proxy.url] = _TRUST_PROXY
+        sentence = tls.problem(error, trust)
+        if not sentence and self._proxy:
+            sentence = _refused_by(self._proxy, self.host, error)
+        if sentence:
+            raise CallFailed(sentence) from error
+        reasons = [cause.strerror for cause in tls.causes(error) if isinstance(cause, OSError) and cause.strerror]
+        return reasons[0] if reasons else str(error)
 
-def by_kubeconfig(path: str, context: str | None) -> Kubernetes:
-    """By a kubeconfig file and a context of it (its current one where context is None)."""
-    _need_client()
-    configuration = kubernetes.client.Configuration()
-    files = contextlib.ExitStack()
-    # Keys are written there, and a run that is killed leaves them.
-    folder = files.enter_context(workplace("kubeconfig")).path
-    files.callback(kubernetes.config.kube_config._cleanup_temp_files)
-    problem = ""
+
+def by_kubeconfig(path: str, context: str | None, ca_pem: str = "", validate_certs: bool = True) -> Kubernetes:
+    """By a kubeconfig file and a context of it (its current one where context is None).
+
+    ca_pem, validate_certs: in place of what the kubeconfig says, where they are not the defaults.
+    """
+    _need_urllib3()
+    if kubeconfig.MISSING:
+        raise Refused(f"The Python package PyYAML is needed where this runs: {kubeconfig.MISSING}. Install PyYAML.")
+    with _naming(path, context):
+        server, user = kubeconfig.read(path, context)
+        if ca_pem or not validate_certs:
+            server = replace(server, ca_pem=ca_pem or server.ca_pem, validate_certs=validate_certs)
+        server, authorization, sign = _credentials(server, user)
+        if sign is None:
+            return Kubernetes(server, authorization, trust=_TRUST_KUBECONFIG)
+        renew = sign
+
+        def renewed() -> str:
+            with _naming(path, context):
+                return renew()
+
+        return Kubernetes(server, authorization, renewed, _TRUST_KUBECONFIG)
+
+
+@contextlib.contextmanager
+def _naming(path: str, context: str | None) -> Iterator[None]:
+    """Say which kubeconfig is wrong."""
     try:
-        kubernetes.config.load_kube_config(
-            config_file=path,
-            context=context,
-            client_configuration=configuration,
-            persist_config=False,
-            temp_file_path=str(folder),
-        )
-    except Exception as error:  # the client lets through whatever YAML of another shape makes it run into
-        problem = str(error).rstrip(".")
-    else:
-        if not configuration.host:
-            problem = "its cluster has no server"
-        elif not (configuration.api_key or configuration.cert_file):
-            # A command that fails is only logged by the client.
-            problem = "it gives no credentials: its user has none, or the command that prints them failed"
-    if problem:
-        files.close()
+        yield
+    except (Wrong, Refused) as problem:
+        reason = str(problem).rstrip(".")
         raise Refused(
-            f"kubeconfig {path!r}, context {context or '(current)'}: {problem}. Check kubeconfig and context."
-        )
-    sign = None
-    if configuration.refresh_api_key_hook is not None:
-
-        def sign() -> str:
-            # This runs the kubeconfig's command again once its token has expired.
-            return _header(configuration)
-
-    return Kubernetes(configuration, sign=sign, files=files)
+            f"kubeconfig {path!r}, context {context or '(current)'}: {reason}. Check kubeconfig and context."
+        ) from None
 
 
 def by_token(
     host: str, token: str | None, ca_pem: str, validate_certs: bool, sign: Callable[[], str] | None = None
 ) -> Kubernetes:
     """By address and bearer token, or by a function that signs one. ca_pem: empty for the system's certificates."""
-    _need_client()
+    _need_urllib3()
     if not host.startswith("https://"):
         raise Refused(f"host is {host!r}: give the API server's address, starting with https://.")
-    configuration = kubernetes.client.Configuration()
-    configuration.host = host
-    configuration.verify_ssl = validate_certs
-    if token:
-        configuration.api_key = {"authorization": f"Bearer {token}"}
-    return Kubernetes(configuration, ca_pem, sign and (lambda: f"Bearer {sign()}"))
+    server = Server(host, ca_pem, validate_certs)
+    if sign is None:
+        return Kubernetes(server, f"Bearer {token}" if token else "", trust=_TRUST_HOST)
+    return Kubernetes(server, sign=lambda: f"Bearer {sign()}", trust=_TRUST_EKS)
 
 
-def _header(configuration: Any) -> str:
-    """The Authorization header of a configuration, or an empty text: Bearer and a token, or Basic and a password.
+def _pool(server: Server, proxy: proxies.Proxy | None) -> Any:
+    """The connections to a server, through a proxy if there is one."""
+    checked = server.validate_certs
+    context = tls.context(server.url, server.ca_pem, checked, server.name, server.certificate, server.key)
+    arguments: dict[str, Any] = {"maxsize": CONNECTIONS, "ssl_context": context}
+    if not checked:
+        # The user said so; urllib3 would say it again with each call.
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    if proxy is None:
+        return urllib3.PoolManager(**arguments)
+    if proxy.scheme == "socks5":
+        return _socks_pool(proxy, arguments)
+    return urllib3.ProxyManager(
+        proxy.url,
+        proxy_headers=proxy.headers,
+        proxy_ssl_context=tls.context(proxy.url, "", checked) if proxy.scheme == "https" else None,
+        **arguments,
+    )
 
-    Releases of the client keep it under different names, but all show it here.
+
+def _socks_pool(proxy: proxies.Proxy, arguments: Mapping[str, Any]) -> Any:
+    if importlib.util.find_spec("socks") is None:
+        raise Refused(
+            f"Proxy {proxy.url} needs the Python package PySocks where this runs. Install it, or use an HTTP proxy."
+        )
+    from urllib3.contrib.socks import SOCKSProxyManager
+
+    # The h: names are looked up by the proxy, as by kubectl's.
+    url = proxy.url.replace("socks5", "socks5h", 1)
+    return SOCKSProxyManager(url, proxy.user or None, proxy.password or None, **arguments)
+
+
+def _refused_by(proxy: proxies.Proxy, host: str, error: Exception) -> str:
+    """Why a proxy never lets a connection through, as a sentence, or an empty text: it did, or another try may help."""
+    for cause in tls.causes(error):
+        said = re.search(r"Tunnel connection failed: (4\d\d[\w ]*)|SOCKS5 authentication (failed|methods)", str(cause))
+        if not said:
+            continue
+        if said[0].startswith("SOCKS5") or said[1].startswith("407"):
+            return (
+                f"Proxy {proxy.url} asks for another log-in: put USER:PASSWORD@ before the proxy's name, in proxy-url"
+                " of the kubeconfig or in HTTPS_PROXY."
+            )
+        return (
+            f"Proxy {proxy.url} does not let through to {host}: {said[1].strip()}. Allow it there, or name the host in"
+            " NO_PROXY."
+        )
+    return ""
+
+
+def _credentials(server: Server, user: kubeconfig.User) -> tuple[Server, str, Callable[[], str] | None]:
+    """The server with the client's certificate, the Authorization header, and what gives a fresh one if it ages."""
+    if user.log_in:
+        log_in = base64.b64encode(":".join(user.log_in).encode()).decode()
+        return server, f"Basic {log_in}", None
+    if user.command:
+        printed = _run(user.command)
+        command = user.command
+        if printed.get("clientCertificateData"):
+            certificate, key = str(printed["clientCertificateData"]), str(printed.get("clientKeyData") or "")
+            server = replace(server, certificate=certificate, key=key)
+        return server, _bearer(printed.get("token")), lambda: _bearer(_run(command).get("token"))
+    if user.auth_provider is not None:
+        provider = user.auth_provider
+        return server, _ask(provider), lambda: _ask(provider)
+    if user.token_file:
+        path = user.token_file
+        return server, _from_file(path), lambda: _from_file(path)
+    return server, _bearer(user.token), None
+
+
+def _bearer(token: Any) -> str:
+    return f"Bearer {token}" if token else ""
+
+
+def _from_file(path: str) -> str:
+    try:
+        token = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise Wrong(f"its tokenFile {path!r} cannot be read ({getattr(error, 'strerror', error)})") from None
+    if not token:
+        raise Wrong(f"its tokenFile {path!r} is empty")
+    return f"Bearer {token}"
+
+
+def _run(command: kubeconfig.Command) -> Object:
+    """What a kubeconfig's program prints: token, clientCertificateData, clientKeyData.
+
+    https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins
     """
-    return str((configuration.auth_settings().get("BearerToken") or {}).get("value") or "")
+    spec: Object = {"interactive": False, **({"cluster": command.cluster} if command.cluster else {})}
+    told = {"apiVersion": command.api_version, "kind": "ExecCredential", "spec": spec}
+    program = f"the program {command.program} that prints its credentials"
+    try:
+        done = subprocess.run(  # noqa: S603 - the user's own kubeconfig names it
+            [command.program, *command.arguments],
+            env={**os.environ, **command.variables, "KUBERNETES_EXEC_INFO": json.dumps(told)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+    except (OSError, ValueError) as error:
+        hint = f" {' '.join(command.hint.split())}" if command.hint else ""
+        raise Wrong(f"{program} did not start ({getattr(error, 'strerror', error)}).{hint}") from None
+    except subprocess.TimeoutExpired:
+        raise Wrong(f"{program} did not end within {COMMAND_SECONDS:.0f} seconds") from None
+    if done.returncode:
+        lines = [line.strip() for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
+        raise Wrong(f"{program} ended with {done.returncode}: {lines[-1][:300] if lines else 'it says nothing'}")
+    try:
+        status = json.loads(done.stdout)["status"]
+    except (ValueError, KeyError, TypeError):
+        status = None
+    if not isinstance(status, dict) or not (status.get("token") or status.get("clientCertificateData")):
+        raise Wrong(f"{program} printed no ExecCredential with a token or a certificate")
+    return status
 
 
-def _need_client() -> None:
+def _ask(provider: Mapping[str, Any]) -> str:
+    """The header by a user's auth-provider, which only the kubernetes client knows."""
+    try:
+        import kubernetes.client
+        import kubernetes.config
+    except ImportError as error:
+        raise Wrong(f"its auth-provider needs the Python package kubernetes where this runs: {error}") from None
+    configuration = kubernetes.client.Configuration()
+    config = {
+        "current-context": "castai",
+        "clusters": [{"name": "castai", "cluster": {"server": "https://kubernetes.invalid"}}],
+        "users": [{"name": "castai", "user": {"auth-provider": provider}}],
+        "contexts": [{"name": "castai", "context": {"cluster": "castai", "user": "castai"}}],
+    }
+    try:
+        kubernetes.config.load_kube_config_from_dict(config, client_configuration=configuration, persist_config=False)
+    except Exception as error:  # the client lets through whatever a log-in makes it run into
+        raise Wrong(f"its auth-provider {provider.get('name')} gives no token: {error}") from None
+    header = (configuration.auth_settings().get("BearerToken") or {}).get("value")
+    if not header:
+        raise Wrong(f"its auth-provider {provider.get('name')} gives no token: log in anew with its own program")
+    return str(header)
+
+
+def _need_urllib3() -> None:
     if MISSING:
-        raise Refused(f"The Python package kubernetes is needed where this runs: {MISSING}. Install kubernetes.")
+        raise Refused(f"The Python package urllib3 is needed where this runs: {MISSING}. Install urllib3.")

@@ -95,7 +95,7 @@ SCENARIOS = {
     "the key as another option": info(cluster_name="{{ castai_api_key }}", clusters=()),
     "no such key": info("Could not list the clusters: GET https://", castai_api_key=MARK),
     "no such key, vaulted in the task": info("Could not list the clusters: GET https://", castai_api_key=Vaulted(MARK)),
-    "no key": Scenario("castai_cluster_info", {}, "missing required arguments: castai_api_key"),
+    "no key": Scenario("castai_cluster_info", {}, "castai_api_key is not set. Set it, or the environment"),
     "no such option": info(
         "Unsupported parameters for (castai.onboarding.castai_cluster_info) module: color", color="red"
     ),

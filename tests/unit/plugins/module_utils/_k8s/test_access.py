@@ -22,6 +22,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._k8s.access impo
     reach,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._k8s.gateway import by_token
+from tests.sandbox.pki import Authority
 from tests.sandbox.wire import Response
 from tests.support.https import reply
 from tests.unit.plugins.conftest import Wire
@@ -186,6 +187,7 @@ def test_a_kops_cluster_needs_a_connection(wire: Wire) -> None:
 # The wrong-cluster guard
 
 
+OURS, THEIRS = Authority("shop").pem, Authority("till").pem
 OTHER = " with another certificate authority"
 UNTOLD = ", and no certificate authority is checked by which to tell"
 
@@ -193,21 +195,21 @@ UNTOLD = ", and no certificate authority is checked by which to tell"
 @pytest.mark.parametrize(
     ("host", "ca_pem", "checked", "problem"),
     [
-        ("https://shop.eks", "PEM", True, ""),
-        ("https://shop.eks/", " PEM\n", True, ""),
-        ("https://127.0.0.1:8443", "PEM", True, ""),  # a tunnel: the certificate authority is this cluster's alone
-        ("https://shop.eks", "another", True, OTHER),
-        ("https://till.eks", "another", True, OTHER),
+        ("https://shop.eks", OURS, True, ""),
+        ("https://shop.eks/", f" {OURS}\n", True, ""),
+        ("https://127.0.0.1:8443", OURS, True, ""),  # a tunnel: the certificate authority is this cluster's alone
+        ("https://shop.eks", THEIRS, True, OTHER),
+        ("https://till.eks", THEIRS, True, OTHER),
         ("https://SHOP.eks", "", True, ""),  # nothing to compare but the address
         ("https://till.eks", "", True, UNTOLD),
-        ("https://SHOP.eks", "another", False, ""),  # one that is not checked proves nothing
-        ("https://till.eks", "PEM", False, UNTOLD),
+        ("https://SHOP.eks", THEIRS, False, ""),  # one that is not checked proves nothing
+        ("https://till.eks", OURS, False, UNTOLD),
     ],
 )
 def test_another_cluster_is_told_by_its_certificate_authority(
     wire: Wire, host: str, ca_pem: str, checked: bool, problem: str
 ) -> None:
-    shop = eks(wire, endpoint="https://shop.eks", ca_pem="PEM\n")
+    shop = eks(wire, endpoint="https://shop.eks", ca_pem=OURS)
     told = other_cluster(by_token(host, "CANARY", ca_pem, checked), shop)
     points = (
         f"The kubeconfig or host points to {host}, but EKS says that cluster shop is at https://shop.eks{problem}: "

@@ -8,6 +8,7 @@ import base64
 import itertools
 import json
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -241,18 +242,29 @@ def test_what_is_no_kubernetes_is_told(wire: Wire, cluster: Kubernetes, body: by
         cluster.get(SECRET)
 
 
-@pytest.mark.parametrize("ca_pem", [Authority("somebody else").pem, "no certificate"])
-def test_a_server_with_another_certificate_authority_is_not_talked_to(
-    wire: Wire, hasty: list[float], ca_pem: str
+def test_a_server_with_another_certificate_authority_is_not_talked_to(wire: Wire, hasty: list[float]) -> None:
+    with pytest.raises(CallFailed, match=r"is not trusted: .* Set ca_cert .* or set kubernetes_validate_certs"):
+        by_token(wire.url, TOKEN, Authority("somebody else").pem, True).get(SECRET)
+    assert (wire.script.received, hasty) == ([], [])
+
+
+@pytest.mark.parametrize("ca_pem", ["no certificate", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"])
+def test_ca_certificates_that_are_none_are_refused(ca_pem: str) -> None:
+    with pytest.raises(Refused, match=r"hold no PEM certificate, or a broken one\. Check ca_cert"):
+        by_token("https://prod.example", TOKEN, ca_pem, True)
+
+
+def test_a_bundle_with_remarks_in_any_language_will_do(wire: Wire) -> None:
+    wire.script.play(reply(200, {"fine": True}))
+    assert by_token(wire.url, TOKEN, f"# Prüfstelle\n{wire.ca_pem}# Ende\n", True).get(SECRET) == {"fine": True}
+
+
+def test_certificates_are_not_checked_when_the_user_says_so_and_nothing_warns_of_it(
+    wire: Wire, recwarn: pytest.WarningsRecorder
 ) -> None:
-    with pytest.raises(CallFailed, match=r"did not answer: .*certificate"):
-        by_token(wire.url, TOKEN, ca_pem, True).get(SECRET)
-    assert wire.script.received == []
-
-
-def test_certificates_are_not_checked_when_the_user_says_so(wire: Wire) -> None:
     wire.script.play(reply(200, {"fine": True}))
     assert by_token(wire.url, TOKEN, "", False).get(SECRET) == {"fine": True}
+    assert [str(warning.message) for warning in recwarn] == []
 
 
 def test_an_address_where_nothing_listens(hasty: list[float]) -> None:
@@ -350,14 +362,19 @@ def encoded(text: str) -> str:
 
 
 ADMIN = Authority("kOps").issue("kubecfg", groups=["system:masters"])
+LOCKED = subprocess.run(
+    ["openssl", "ec", "-aes256", "-passout", "pass:CANARY"], input=ADMIN.key, capture_output=True, text=True, check=True
+).stdout
 CERTIFICATE = {"client-certificate-data": encoded(ADMIN.certificate), "client-key-data": encoded(ADMIN.key)}
 RUN = """
-import sys, time
+import ssl, sys, time
 sys.path[:0] = {path}
 from {module} import by_kubeconfig
-cluster = by_kubeconfig({kubeconfig!r}, None)
-print(flush=True)
-time.sleep(60)
+def stay(*_arguments, **_keywords):
+    print(flush=True)
+    time.sleep(60)
+ssl.SSLContext.load_cert_chain = stay
+by_kubeconfig({kubeconfig!r}, None)
 """
 
 
@@ -375,20 +392,41 @@ def keys_in(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and path.read_text(encoding="utf-8") == ADMIN.key]
 
 
-def test_the_key_of_a_kubeconfig_is_the_users_alone_and_gone_afterwards(
-    wire: Wire, tmp_path: Path, temporary: Path
+def test_the_key_of_a_kubeconfig_is_the_users_alone_and_gone_once_it_is_read(
+    wire: Wire, tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cluster = by_kubeconfig(written(tmp_path, config(wire, CERTIFICATE)), None)
-    (key,) = keys_in(temporary)
-    assert (key.stat().st_mode & 0o777, key.parent.stat().st_mode & 0o777) == (0o600, 0o700)
-    cluster.close()
+    modes: list[tuple[int, int]] = []
+
+    load = ssl.SSLContext.load_cert_chain
+
+    def watched(*arguments: Any, **keywords: Any) -> None:
+        (key,) = keys_in(temporary)
+        modes.append((key.stat().st_mode & 0o777, key.parent.stat().st_mode & 0o777))
+        load(*arguments, **keywords)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", watched)
+    by_kubeconfig(written(tmp_path, config(wire, CERTIFICATE)), None)
+    assert modes == [(0o600, 0o700)]
     assert list(temporary.iterdir()) == []
 
 
-def test_of_a_kubeconfig_that_is_refused_nothing_stays(wire: Wire, tmp_path: Path, temporary: Path) -> None:
-    user = {"client-certificate-data": CERTIFICATE["client-certificate-data"], "client-key": "/no/such"}
-    with pytest.raises(Refused, match="/no/such"):
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"client-key": "/no/such"}, "/no/such"),
+        ({}, "has only one"),
+        ({"client-key-data": encoded(Authority("x").key_pem)}, "cannot be used"),
+        ({"client-key-data": encoded("CANARY")}, "cannot be used"),
+        ({"client-key-data": encoded(LOCKED)}, "without a password"),
+    ],
+)
+def test_of_a_kubeconfig_that_is_refused_nothing_stays(
+    wire: Wire, tmp_path: Path, temporary: Path, changes: dict[str, str], sentence: str
+) -> None:
+    user = {"client-certificate-data": CERTIFICATE["client-certificate-data"], **changes}
+    with pytest.raises(Refused, match=sentence) as caught:
         by_kubeconfig(written(tmp_path, config(wire, user)), None)
+    assert "CANARY" not in str(caught.value)
     assert list(temporary.iterdir()) == []
 
 
@@ -418,7 +456,8 @@ def test_a_kubeconfig_with_certificate_and_password(wire: Wire, tmp_path: Path) 
     again = by_kubeconfig(written(tmp_path, cluster.kubeconfig()), None)
     assert again.get(SECRET) == {"fine": True}
     assert tokens(wire) == [f"Basic {encoded('admin:CANARY:pass word')}"] * 2
-    assert Path(again._configuration.key_file).read_text(encoding="utf-8") == ADMIN.key
+    (user,) = json.loads(again.kubeconfig())["users"]
+    assert {key: value for key, value in user["user"].items() if key in CERTIFICATE} == CERTIFICATE
     again.close()
     cluster.close()
 
@@ -426,24 +465,31 @@ def test_a_kubeconfig_with_certificate_and_password(wire: Wire, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("content", "context", "sentence"),
     [
-        (None, None, "No configuration found"),
-        ("", None, "is empty"),
-        ("just CANARY", None, "."),
-        ("- CANARY", None, "."),
-        ("users: [CANARY\n  x: : y", None, "while parsing"),
-        ({"apiVersion": "v1", "kind": "Config"}, None, "current-context"),
-        (lambda wire: config(wire, {"token": TOKEN}), "nowhere", "nowhere"),
-        (lambda wire: config(wire, {"token": TOKEN}), "there", "gone"),
+        (None, None, "there is no such file"),
+        ("", None, "it is empty, or not a kubeconfig"),
+        ("just CANARY", None, "it is empty, or not a kubeconfig"),
+        ("- CANARY", None, "it is empty, or not a kubeconfig"),
+        ("users: [CANARY\n  x: : y", None, "line 2 is not YAML"),
+        ("users: !CANARY x", None, "line 1 is not YAML"),
+        ("users: [" * 3000, None, "it is not YAML"),
+        ("users: CANARY", None, "its users are not a list of names with a user each"),
+        ({"apiVersion": "v1", "kind": "Config"}, None, "it has no current-context"),
+        (lambda wire: config(wire, {"token": TOKEN}), "nowhere", "it has no context 'nowhere', only: here, there"),
+        (lambda wire: config(wire, {"token": TOKEN}), "there", "it has no cluster 'gone', only: c"),
         (lambda wire: config(wire, {"token": TOKEN}, server=""), None, "its cluster has no server"),
         (lambda wire: config(wire, {"token": TOKEN}, **{"certificate-authority": "/no/such"}), None, "/no/such"),
-        (lambda wire: config(wire, {"token": TOKEN}, **{"certificate-authority-data": "CANARY"}), None, "padding"),
+        (lambda wire: config(wire, {"token": TOKEN}, **{"certificate-authority-data": "CANARY"}), None, "base64"),
+        (lambda wire: config(wire, {"token": TOKEN}, server="http://10.0.0.1"), None, "starts with https://"),
+        (lambda wire: config(wire, {"token": TOKEN}, **{"proxy-url": "ftp://CANARY@proxy"}), None, "only http, https"),
+        (lambda wire: config(wire, {"token": TOKEN}, **{"proxy-url": "http://u:CANARY#@proxy:1"}), None, "%XX"),
+        (lambda wire: config(wire, {"token": TOKEN, "as": "admin"}), None, "its user acts as somebody else (as)"),
         (lambda wire: config(wire, {}), None, "it gives no credentials"),
         (
             lambda wire: config(
                 wire, {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "/no/such"}}
             ),
             None,
-            "the command that prints them failed",
+            "the program /no/such that prints its credentials did not start (No such file or directory)",
         ),
     ],
 )
@@ -481,18 +527,17 @@ def test_the_kubeconfig_for_helm_skips_the_check_only_when_the_user_says_so(wire
 PROXY = "http://CANARY:CANARY@proxy.example:3128"
 
 
-@pytest.mark.parametrize("of_environment", ["", PROXY, "http://another.example:3128"])
+@pytest.mark.parametrize("of_environment", ["", PROXY, "another.example:3128"])
 def test_the_kubeconfig_for_helm_leads_the_same_way(
     wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of_environment: str
 ) -> None:
-    """But for a proxy of the environment, which Helm sees itself."""
+    """A proxy of the environment is not in it: Helm goes by the environment itself, and by the same rules."""
     monkeypatch.setenv("https_proxy", of_environment)
     monkeypatch.setenv("HTTPS_PROXY", of_environment)
     way = {"server": "https://prod.example", "tls-server-name": "kubernetes", "proxy-url": PROXY}
-    with_both, without_proxy = (
+    with_proxy, without_proxy = (
         by_kubeconfig(written(tmp_path, config(wire, {"token": TOKEN}, **cluster)), None).kubeconfig()
         for cluster in (way, {"server": "https://prod.example"})
     )
-    expected = way if of_environment != PROXY else {key: way[key] for key in way if key != "proxy-url"}
-    assert json.loads(with_both)["clusters"][0]["cluster"] == expected
+    assert json.loads(with_proxy)["clusters"][0]["cluster"] == way
     assert json.loads(without_proxy)["clusters"][0]["cluster"] == {"server": "https://prod.example"}

@@ -1,0 +1,287 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Kubeconfigs, read as kubectl reads them and written for Helm. PRIVATE to the collection.
+
+Source: kubernetes/client-go, tools/clientcmd (api/v1/types.go, loader.go, client_config.go).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .._engine import Refused
+from . import proxies
+
+try:
+    import yaml
+
+    MISSING = ""
+except ImportError as error:
+    MISSING = str(error)
+
+Entry = dict[str, Any]
+
+_LISTS = {"clusters": "cluster", "users": "user", "contexts": "context"}
+_PATHS = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
+
+
+class Wrong(Exception):
+    """A kubeconfig that leads nowhere. The text is a clause, without a full stop, and shows no secret."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """An API server and how a connection to it is made.
+
+    ca_pem: empty for the system's certificates; name: the one that its certificate is for, where that is not in url;
+    proxy: the kubeconfig's, None where the environment decides; certificate, key: the client's, PEM.
+    """
+
+    url: str
+    ca_pem: str = ""
+    validate_certs: bool = True
+    name: str = ""
+    proxy: proxies.Proxy | None = None
+    certificate: str = ""
+    key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A program that prints credentials, as a user's `exec` names it."""
+
+    program: str
+    arguments: tuple[str, ...]
+    variables: Mapping[str, str] = field(repr=False)
+    api_version: str
+    cluster: Mapping[str, Any] | None
+    """What it is told of the cluster, where it asks for that."""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class User:
+    """How a user logs in: by at most one of these, beside or in place of a client certificate.
+
+    token_file: read again now and then; log_in: user name and password; auth_provider: as the kubeconfig has it.
+    """
+
+    token: str = field(default="", repr=False)
+    token_file: str = ""
+    log_in: tuple[str, str] | None = field(default=None, repr=False)
+    command: Command | None = None
+    auth_provider: Mapping[str, Any] | None = field(default=None, repr=False)
+
+
+def read(path: str, context: str | None) -> tuple[Server, User]:
+    """Server and user of a context, the current one where it is None. path: several with colons between, as in kubectl.
+
+    Raises Wrong.
+    """
+    config = _merged([Path(part).expanduser() for part in path.split(os.pathsep) if part])
+    name = context or config["current-context"]
+    if not name:
+        raise Wrong("it has no current-context")
+    chosen = _named(config, "contexts", name)
+    cluster = _named(config, "clusters", _text(chosen, "cluster"))
+    user = _named(config, "users", _text(chosen, "user")) if _text(chosen, "user") else {}
+    impersonated = [key for key in ("as", "as-uid", "as-groups", "as-user-extra") if user.get(key)]
+    if impersonated:
+        raise Wrong(f"its user acts as somebody else ({', '.join(impersonated)}), which is not supported")
+    server = _server(cluster, user)
+    return server, _user(user, cluster, server)
+
+
+def write(server: Server, authorization: str) -> str:
+    """A kubeconfig (JSON is YAML) for a program that needs a file. Secret.
+
+    authorization: the header's value, empty for none.
+    """
+    cluster: Entry = {"server": server.url}
+    if not server.validate_certs:
+        cluster["insecure-skip-tls-verify"] = True
+    elif server.ca_pem:
+        cluster["certificate-authority-data"] = _encoded(server.ca_pem)
+    if server.name:
+        cluster["tls-server-name"] = server.name
+    if server.proxy:
+        cluster["proxy-url"] = server.proxy.secret_url
+    user: Entry = {}
+    if server.certificate:
+        user = {"client-certificate-data": _encoded(server.certificate), "client-key-data": _encoded(server.key)}
+    scheme, _blank, credential = authorization.partition(" ")
+    if scheme == "Basic":
+        name, _colon, password = base64.b64decode(credential).decode().partition(":")
+        user |= {"username": name, "password": password}
+    elif credential:
+        user["token"] = credential
+    return json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "castai",
+            "clusters": [{"name": "castai", "cluster": cluster}],
+            "users": [{"name": "castai", "user": user}],
+            "contexts": [{"name": "castai", "context": {"cluster": "castai", "user": "castai"}}],
+        }
+    )
+
+
+def _merged(paths: list[Path]) -> Entry:
+    """The entries of all files by kind and name; of two with one name the first counts, as in kubectl."""
+    merged: Entry = {"current-context": "", **{kind: {} for kind in _LISTS}}
+    found = [path for path in paths if path.exists()]
+    if not found:
+        raise Wrong("there is no such file")
+    for path in found:
+        content = _parsed(path)
+        merged["current-context"] = merged["current-context"] or _text(content, "current-context")
+        for kind, key in _LISTS.items():
+            for item in content.get(kind) or []:
+                merged[kind].setdefault(_text(item, "name"), _resolved(item.get(key) or {}, path.parent))
+    return merged
+
+
+def _parsed(path: Path) -> Entry:
+    try:
+        content = _loader()(path.read_text(encoding="utf-8-sig")).get_single_data()
+    except OSError as error:
+        raise Wrong(f"it cannot be read ({error.strerror})") from None
+    except yaml.MarkedYAMLError as error:
+        # Its own text quotes the line, which may hold a password.
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise Wrong(f"line {line} is not YAML") from None
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise Wrong("it is not YAML") from None
+    if not isinstance(content, dict):
+        raise Wrong("it is empty, or not a kubeconfig")
+    for kind, key in _LISTS.items():
+        items = content.get(kind) or []
+        if not isinstance(items, list) or not all(
+            isinstance(item, dict) and isinstance(item.get(key) or {}, dict) for item in items
+        ):
+            raise Wrong(f"its {kind} are not a list of names with a {key} each")
+    return content
+
+
+def _loader() -> Any:
+    """The class that reads scalars as texts, as they are written: a token of digits is not a number."""
+    resolvers = {
+        first: [(tag, pattern) for tag, pattern in known if tag.endswith((":null", ":merge"))]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    return type("Loader", (yaml.SafeLoader,), {"yaml_implicit_resolvers": resolvers})
+
+
+def _resolved(entry: Entry, folder: Path) -> Entry:
+    """With paths that do not depend on where this runs: they are relative to the kubeconfig's folder."""
+    resolved = {key: str(folder / entry[key]) for key in _PATHS if isinstance(entry.get(key), str) and entry[key]}
+    command = entry.get("exec")
+    if isinstance(command, dict) and "/" in _text(command, "command"):
+        resolved["exec"] = {**command, "command": str(folder / _text(command, "command"))}  # type: ignore[assignment]
+    return {**entry, **resolved}
+
+
+def _named(config: Entry, kind: str, name: str) -> Entry:
+    if name not in config[kind]:
+        known = ", ".join(config[kind]) or "none"
+        raise Wrong(f"it has no {_LISTS[kind]} {name!r}, only: {known}")
+    return dict(config[kind][name])
+
+
+def _server(cluster: Entry, user: Entry) -> Server:
+    url = _text(cluster, "server")
+    if not url:
+        raise Wrong("its cluster has no server")
+    if not url.startswith("https://"):
+        raise Wrong(f"its server is {url!r}, and only an address that starts with https:// keeps credentials secret")
+    certificate = _material(user, "client-certificate")
+    key = _material(user, "client-key")
+    if bool(certificate) != bool(key):
+        raise Wrong("of client-certificate and client-key its user has only one")
+    proxy = _text(cluster, "proxy-url")
+    try:
+        return Server(
+            url,
+            _material(cluster, "certificate-authority"),
+            _text(cluster, "insecure-skip-tls-verify").lower() != "true",
+            _text(cluster, "tls-server-name"),
+            proxies.parse(proxy, "its proxy-url") if proxy else None,
+            certificate,
+            key,
+        )
+    except Refused as problem:
+        raise Wrong(str(problem).rstrip(".")) from None
+
+
+def _user(user: Entry, cluster: Entry, server: Server) -> User:
+    """The first that the user has, in kubectl's order: a token is not asked for where one is written down."""
+    if _text(user, "token") or _text(user, "tokenFile"):
+        return User(token=_text(user, "token"), token_file=_text(user, "tokenFile"))
+    if isinstance(user.get("auth-provider"), dict):
+        return User(auth_provider=user["auth-provider"])
+    if isinstance(user.get("exec"), dict):
+        return User(command=_command(user["exec"], cluster, server))
+    if _text(user, "username"):
+        return User(log_in=(_text(user, "username"), _text(user, "password")))
+    if not server.certificate:
+        raise Wrong("it gives no credentials: its user has none")
+    return User()
+
+
+def _command(entry: Entry, cluster: Entry, server: Server) -> Command:
+    program, version = _text(entry, "command"), _text(entry, "apiVersion")
+    if not program or not version:
+        raise Wrong("the exec of its user has no command or no apiVersion")
+    if _text(entry, "interactiveMode") == "Always":
+        raise Wrong(f"the program {program} that prints its credentials has to ask a person")
+    told = None
+    if _text(entry, "provideClusterInfo").lower() == "true":
+        told = json.loads(write(server, ""))["clusters"][0]["cluster"]
+        told["config"] = next(
+            (
+                extension.get("extension")
+                for extension in cluster.get("extensions") or []
+                if _text(extension, "name") == "client.authentication.k8s.io/exec"
+            ),
+            None,
+        )
+    return Command(
+        program,
+        tuple(str(argument) for argument in entry.get("args") or []),
+        {_text(item, "name"): _text(item, "value") for item in entry.get("env") or []},
+        version,
+        told,
+        _text(entry, "installHint"),
+    )
+
+
+def _material(entry: Entry, key: str) -> str:
+    """PEM that an entry has itself, in base64, or in a file."""
+    inline, path = _text(entry, f"{key}-data"), _text(entry, key)
+    if not inline and not path:
+        return ""
+    try:
+        return base64.b64decode(inline).decode() if inline else Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise Wrong(f"the {key} {path!r} cannot be read ({error.strerror})") from None
+    except ValueError:
+        raise Wrong(f"its {key}-data is not PEM in base64" if inline else f"the {key} {path!r} is not PEM") from None
+
+
+def _text(entry: Any, key: str) -> str:
+    """A field's text, empty where it has none."""
+    value = entry.get(key) if isinstance(entry, dict) else None
+    return value if isinstance(value, str) else ""
+
+
+def _encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()

@@ -1,0 +1,143 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which proxy leads to an API server, by the rules of kubectl and Helm. PRIVATE to the collection.
+
+The environment's are Go's, of golang.org/x/net/http/httpproxy, which knows no ALL_PROXY. A kubeconfig's proxy-url comes
+before them, and NO_PROXY does not count for it (client-go, rest.Config.Proxy).
+"""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote, unquote, urlsplit
+
+from .._engine import Refused
+
+PORTS = {"http": 80, "https": 443, "socks5": 1080}
+"""The schemes that a proxy may have, and where it listens when its address does not say so."""
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """url: SCHEME://HOST:PORT. user, password: empty for none."""
+
+    url: str
+    user: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+
+    @property
+    def scheme(self) -> str:
+        return self.url.partition(":")[0]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What logs in at a proxy of HTTP."""
+        if not self.user:
+            return {}
+        log_in = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+        return {"Proxy-Authorization": f"Basic {log_in}"}
+
+    @property
+    def secret_url(self) -> str:
+        """The address with user and password in it."""
+        if not self.user:
+            return self.url
+        log_in = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}"
+        return self.url.replace("://", f"://{log_in}@", 1)
+
+
+def parse(text: str, origin: str) -> Proxy:
+    """A proxy's address, without a scheme too, which means http.
+
+    origin: where it was found, for the sentence of a refusal, which does not show the address with its password.
+    """
+    try:
+        parts = urlsplit(text if "://" in text else f"http://{text}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or not parts.scheme or any(character.isspace() for character in host):
+        raise Refused(
+            f"{origin} is not the address of a proxy: give SCHEME://HOST:PORT. Special characters of a user name or"
+            " password are written as %XX."
+        )
+    scheme = "socks5" if parts.scheme == "socks5h" else parts.scheme
+    if scheme not in PORTS:
+        raise Refused(f"{origin} is a proxy of scheme {scheme}://, but only http, https and socks5 are supported.")
+    where = f"[{host}]" if ":" in host else host
+    return Proxy(
+        f"{scheme}://{where}:{port or PORTS[scheme]}", unquote(parts.username or ""), unquote(parts.password or "")
+    )
+
+
+def of_environment(url: str, environment: Mapping[str, str]) -> Proxy | None:
+    """The proxy for an https:// address, or None where it is reached without."""
+    name, text = _first(environment, "HTTPS_PROXY", "https_proxy")
+    parts = urlsplit(url)
+    exceptions = _first(environment, "NO_PROXY", "no_proxy")[1]
+    if not text or _without(parts.hostname or "", str(parts.port or 443), exceptions):
+        return None
+    return parse(text, f"The environment variable {name}")
+
+
+def _first(environment: Mapping[str, str], *names: str) -> tuple[str, str]:
+    """The first of these variables that is set and not blank, and its value; two empty texts where none is."""
+    found = ((name, environment.get(name, "").strip()) for name in names)
+    return next(((name, text) for name, text in found if text), ("", ""))
+
+
+def _without(host: str, port: str, exceptions: str) -> bool:
+    """Whether no proxy is used for a host. exceptions: the value of NO_PROXY."""
+    address = _address(host)
+    if host == "localhost" or (address and address.is_loopback):
+        return True
+    entries = (entry.strip().lower() for entry in exceptions.split(","))
+    return any(_matches(entry, host, address, port) for entry in entries if entry)
+
+
+def _matches(entry: str, host: str, address: Address | None, port: str) -> bool:
+    """Whether an entry of NO_PROXY is about a host: *, a network, an address or a domain; these may have a port."""
+    if entry == "*":
+        return True
+    network = _network(entry) if "/" in entry else None
+    if network:
+        return address is not None and address in network
+    name, its_port = _split(entry)
+    if not name or its_port not in ("", port):
+        return False
+    its_address = _address(name)
+    if its_address or address:
+        return its_address == address
+    domain = name[1:] if name.startswith("*.") else name
+    return host.endswith(domain if domain.startswith(".") else f".{domain}") or host == domain
+
+
+def _split(entry: str) -> tuple[str, str]:
+    """Host and port, which is empty where the entry has none."""
+    host, colon, port = entry.rpartition(":")
+    if colon and host.startswith("[") and host.endswith("]"):
+        return host[1:-1], port
+    return (host, port) if colon and ":" not in host else (entry, "")
+
+
+def _network(entry: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(entry, strict=False) if entry.rpartition("/")[2].isdigit() else None
+    except ValueError:
+        return None
+
+
+def _address(host: str) -> Address | None:
+    """The address that a host is, an IPv4 one where it is written as one of IPv6, or None for a name."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address

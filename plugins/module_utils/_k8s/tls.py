@@ -1,0 +1,151 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""TLS to an API server: what kubectl accepts is accepted, on every Python. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from .._engine import Refused
+from .._workplace import workplace
+
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+
+_UNTRUSTED = frozenset({2, 18, 19, 20, 21})
+"""Codes of OpenSSL's check: the certificate is signed by nobody who is trusted."""
+_TOO_EARLY, _EXPIRED = 9, 10
+_OTHER_NAME = frozenset({62, 64})
+
+_SKIP = "or set kubernetes_validate_certs (inventory: castai_kubernetes_validate_certs) to false to skip the check."
+
+
+class _Context(ssl.SSLContext):
+    """Asks for one name, an IP address too, which urllib3 before 2 leaves out. Its errors say whose they are."""
+
+    url = ""
+    name = ""
+
+    def wrap_socket(self, *arguments: Any, **keywords: Any) -> ssl.SSLSocket:
+        try:
+            return super().wrap_socket(*arguments, **{**keywords, "server_hostname": self.name})
+        except ssl.SSLError as error:
+            error.filename = self.url
+            raise
+
+    def wrap_bio(self, *arguments: Any, **keywords: Any) -> ssl.SSLObject:
+        return super().wrap_bio(*arguments, **{**keywords, "server_hostname": self.name})
+
+
+def context(
+    url: str, ca_pem: str, validate_certs: bool, name: str = "", certificate: str = "", key: str = ""
+) -> ssl.SSLContext:
+    """What connections to one address are made with. certificate, key: the client's, PEM, if it has any.
+
+    ca_pem: empty for the system's certificates; name: the server's in its certificate, empty for the one in url. Raises
+    Refused for PEM that cannot be used.
+    """
+    made = _Context(ssl.PROTOCOL_TLS_CLIENT)
+    made.url = url
+    made.name = (name or urlsplit(url).hostname or "").rstrip(".")
+    # As in Go, whatever is trusted is the end of a chain, and the common name does not count.
+    made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    # Authorities of old EKS clusters have no key identifiers, which Python 3.13 asks for unless told not to.
+    made.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    made.hostname_checks_common_name = False
+    if not validate_certs:
+        made.check_hostname = False
+        made.verify_mode = ssl.CERT_NONE
+    elif ca_pem:
+        made.load_verify_locations(cadata=_certificates(ca_pem))
+    else:
+        made.load_default_certs()
+    if certificate:
+        _identify(made, certificate, key)
+    return made
+
+
+def _certificates(pem: str) -> str:
+    """The certificates of a text, without what else it says, which may be in any language."""
+    found = _CERTIFICATE.findall(pem)
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata="\n".join(found))
+    except (ssl.SSLError, ValueError):
+        raise Refused(
+            "The CA certificates for the API server hold no PEM certificate, or a broken one. Check ca_cert (inventory:"
+            " castai_kubernetes_ca_cert), or certificate-authority-data of the kubeconfig."
+        ) from None
+    return "\n".join(found)
+
+
+def _identify(made: ssl.SSLContext, certificate: str, key: str) -> None:
+    """The context takes files only: they are there for this moment, for the user alone."""
+    with workplace("kubeconfig") as place:
+        files = (place.write("certificate.pem", certificate), place.write("key.pem", key))
+        try:
+            # Without a password OpenSSL would ask for one at the terminal.
+            made.load_cert_chain(*files, password="")
+        except (ssl.SSLError, ValueError) as error:
+            reason = getattr(error, "reason", None) or error
+            raise Refused(
+                f"The client certificate and its key cannot be used ({reason}): give a PEM certificate and the key that"
+                " belongs to it, without a password."
+            ) from None
+
+
+def problem(error: BaseException, trust: Mapping[str, str]) -> str:
+    """Why TLS fails however often it is tried, or an empty text: that was not it, or another try may help.
+
+    trust: for each address, the one most spoken with first, what to do where the certificate is signed by nobody who is
+    trusted, without a full stop.
+    """
+    for cause in causes(error):
+        if not isinstance(cause, ssl.SSLError) or isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+            continue
+        url = cause.filename if cause.filename in trust else next(iter(trust))
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return _refused(cause, url, trust[url])
+        return _failed(cause, url)
+    return ""
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and all that it was made of. urllib3 wraps errors in each other's arguments."""
+    waiting, seen = [error], set[int]()
+    while waiting:
+        cause = waiting.pop(0)
+        if id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield cause
+        inner = (*cause.args, cause.__cause__, cause.__context__)
+        waiting += [one for one in inner if isinstance(one, BaseException)]
+
+
+def _refused(error: ssl.SSLCertVerificationError, url: str, trust: str) -> str:
+    said, code = error.verify_message, error.verify_code
+    if code in _OTHER_NAME:
+        return (
+            f"The TLS certificate of {url} is for another name: {said.rstrip('.')}. Give the address that it is for,"
+            f" set tls-server-name in the kubeconfig to a name that it is for, {_SKIP}"
+        )
+    if code in (_EXPIRED, _TOO_EARLY):
+        state = "has expired" if code == _EXPIRED else "is not valid yet"
+        return (
+            f"The TLS certificate of {url}, or of the authority that signed it, {state}: renew it there, correct the"
+            f" clock of the machine where this runs, {_SKIP}"
+        )
+    what = "is not trusted" if code in _UNTRUSTED else "was refused"
+    return f"The TLS certificate of {url} {what}: {said}. {trust}, {_SKIP}"
+
+
+def _failed(error: ssl.SSLError, url: str) -> str:
+    reason = str(error.reason or error)
+    if "ALERT" in reason:
+        return f"{url} broke off TLS ({reason}): it may want another client certificate, or another version of TLS."
+    return f"TLS with {url} failed ({reason}): is it the address of an API server, and of its port for https?"

@@ -1,0 +1,176 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Not given, empty, none and text, for every option and variable."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+from ansible.module_utils.common.parameters import AnsibleFallbackNotFound
+from hypothesis import given as cases
+from hypothesis import strategies as st
+
+from ansible_collections.castai.onboarding.plugins.module_utils._given import (
+    converted,
+    from_environment,
+    given,
+    is_given,
+    problem,
+)
+
+SPEC: dict[str, dict[str, Any]] = {
+    "name": {"type": "str", "aliases": ["called"]},
+    "wait": {"type": "bool"},
+    "tags": {"type": "dict"},
+    "skip": {"type": "list", "elements": "str"},
+    "onboard": {"type": "dict", "options": {"identity": {"type": "str"}, "groups": {"type": "list"}}},
+    "releases": {"type": "list", "elements": "dict", "options": {"name": {"type": "str"}, "values": {"type": "dict"}}},
+}
+BLANK = (None, "", " ", "\t\n")
+
+
+@pytest.mark.parametrize("blank", BLANK, ids=repr)
+@pytest.mark.parametrize("name", [*SPEC, "called"])
+def test_null_and_blank_text_are_not_given(name: str, blank: Any) -> None:
+    assert given(SPEC, {name: blank}) == {}
+
+
+def test_what_is_not_given_inside_of_options_is_not_given_either() -> None:
+    inside = {"onboard": {"identity": "", "groups": None}, "releases": [{"name": "a", "values": " "}]}
+    assert given(SPEC, inside) == {"onboard": {}, "releases": [{"name": "a"}]}
+
+
+def test_an_empty_list_or_dictionary_means_none() -> None:
+    assert given(SPEC, {"tags": {}, "skip": [], "releases": "[]", "onboard": "{}"}) == {
+        "tags": {},
+        "skip": [],
+        "releases": [],
+        "onboard": {},
+    }
+
+
+def test_false_and_zero_are_given() -> None:
+    assert given(SPEC, {"wait": False, "name": 0}) == {"wait": False, "name": 0}
+
+
+def test_blank_values_of_unknown_options_stay_for_ansible_to_complain_about() -> None:
+    assert given(SPEC, {"nmae": ""}) == {"nmae": ""}
+
+
+def test_what_stands_in_a_free_dictionary_stays_as_it_is() -> None:
+    free = {"replicas": None, "image": {"tag": ""}, "text": "{a: b}"}
+    assert given(SPEC, {"tags": free})["tags"] == free
+
+
+DATA = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.dictionaries(st.text(), inner) | st.lists(inner),
+)
+
+
+@cases(st.dictionaries(st.text(min_size=1), DATA, min_size=1))
+def test_text_is_the_dictionary_that_it_says_in_json_and_in_yaml(data: dict[str, Any]) -> None:
+    texts = (json.dumps(data), yaml.safe_dump(data))
+    assert [given(SPEC, {"tags": text})["tags"] for text in texts] == [data, data]
+
+
+def test_dates_stay_text() -> None:
+    assert given(SPEC, {"tags": "{since: 2026-11-27}"}) == {"tags": {"since": "2026-11-27"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "items"),
+    [
+        ("[a, b]", ["a", "b"]),
+        ('["a", "b"]', ["a", "b"]),
+        ("- a\n- b\n", ["a", "b"]),
+        ("a,b", ["a", "b"]),
+        ("a, b", ["a", "b"]),
+        ("a", ["a"]),
+        ("[]", []),
+    ],
+)
+def test_text_is_the_list_that_it_says(text: str, items: list[str]) -> None:
+    assert converted(SPEC["skip"], text) == items
+
+
+@pytest.mark.parametrize("text", ["false", "no", "off", "0", "False"])
+def test_text_that_says_false_is_false(text: str) -> None:
+    assert converted(SPEC["wait"], text) is False
+
+
+def test_ansibles_own_form_of_a_dictionary_is_still_read() -> None:
+    assert converted(SPEC["tags"], "a=1 b=2") == {"a": "1", "b": "2"}
+
+
+CHOICES = {"type": "str", "choices": ["eks", "kops"]}
+SOME = {"type": "list", "elements": "str", "choices": ["a", "b"]}
+KEYED = {"type": "dict", "options": {"a": {"type": "dict"}}}
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [
+        ({"type": "bool"}, "maybe", "v is 'maybe'. Set it to true or false."),
+        ({"type": "bool"}, [True], "v is [True]. Set it to true or false."),
+        ({"type": "int"}, "soon", "v is 'soon'. Set it to a whole number."),
+        ({"type": "int"}, True, "v is True. Set it to a whole number."),
+        ({"type": "int"}, 1.5, "v is 1.5. Set it to a whole number."),
+        ({"type": "str"}, ["eu"], "v is ['eu']. Set it to text."),
+        ({"type": "str"}, {"a": 1}, "v is {'a': 1}. Set it to text."),
+        ({"type": "path"}, ["a"], "v is ['a']. Set it to a path."),
+        ({"type": "dict"}, "text", "v is 'text'. Set it to a dictionary."),
+        ({"type": "dict"}, ["a"], "v is ['a']. Set it to a dictionary."),
+        (SPEC["skip"], {"a": 1}, "v is {'a': 1}. Set it to a list of text."),
+        (SPEC["skip"], [["a"]], "v is [['a']]. Set it to a list of text."),
+        (SPEC["skip"], [None], "v is [None]. Set it to a list of text."),
+        (CHOICES, "aks", "v is 'aks'. Set it to one of: eks, kops."),
+        (SOME, ["a", "c"], "v has 'c'. Set it only of: a, b."),
+        (KEYED, {"b": {}}, "v has the key 'b'. Use only: a."),
+        (KEYED, {"a": "x"}, "v.a is 'x'. Set it to a dictionary."),
+        ({"type": "int"}, "9" * 200 + "x", f"v is '{'9' * 79}.... Set it to a whole number."),
+    ],
+    ids=str,
+)
+def test_a_wrong_value_is_one_sentence_with_what_is_right(option: dict[str, Any], value: Any, sentence: str) -> None:
+    assert problem("v", option, value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ({"type": "bool"}, "yes"),
+        ({"type": "bool"}, False),
+        ({"type": "int"}, "600"),
+        ({"type": "str"}, 111122223333),
+        (SPEC["skip"], "a,b"),
+        (CHOICES, "eks"),
+        (SOME, "[a]"),
+        (KEYED, "{a: {b: 1}}"),
+        (SPEC["tags"], '{"a": null}'),
+    ],
+    ids=str,
+)
+def test_nothing_is_said_of_a_right_value(option: dict[str, Any], value: Any) -> None:
+    assert problem("v", option, value) == ""
+
+
+@cases(st.sampled_from([*SPEC.values(), CHOICES, SOME, KEYED]), DATA)
+def test_any_value_is_either_converted_or_one_sentence(option: dict[str, Any], value: Any) -> None:
+    sentence = problem("v", option, value) if is_given(value) else ""
+    assert sentence == "" or (sentence.startswith("v") and sentence.endswith(".") and "\n" not in sentence)
+    if is_given(value) and not sentence:
+        converted(option, value)
+
+
+def test_environment_variables_that_are_set_but_blank_do_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIRST", " ")
+    monkeypatch.setenv("SECOND", "value")
+    assert from_environment("FIRST", "SECOND") == "value"
+    monkeypatch.setenv("SECOND", "")
+    with pytest.raises(AnsibleFallbackNotFound):
+        from_environment("FIRST", "SECOND", "ABSENT")

@@ -1,0 +1,85 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Misspelt and removed names of variables, and those that are the user's own."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.castai.onboarding.plugins.module_utils._variables import (
+    OTHERS,
+    RENAMED,
+    VARIABLES,
+    named,
+    right_name,
+)
+
+
+@pytest.mark.parametrize("name", [*VARIABLES, *OTHERS])
+def test_a_name_of_ours_is_right(name: str) -> None:
+    assert right_name(name, VARIABLES) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("castai_reigon", "castai_region"),
+        ("castai_regions", "castai_region"),
+        ("castai_acount_id", "castai_account_id"),
+        ("castai_kubconfig", "castai_kubeconfig"),
+        ("castai_aws_acces_key", "castai_aws_access_key"),
+        ("castai_provder", "castai_provider"),
+        ("castai_api_kay", "castai_api_key"),
+        ("components_autoscalling", "components_autoscaling"),
+        ("eks_onboard_identiy", "eks_onboard_identity"),
+        ("agent_value", "agent_values"),
+        ("kube_router_states", "kube_router_state"),
+    ],
+)
+def test_a_slip_of_the_keyboard_is_found(name: str, right: str) -> None:
+    assert right_name(name, VARIABLES) == right
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("eks_connect_region", "castai_region"),
+        ("eks_onboard_tags", "castai_tags"),
+        ("kops_connect_state_store", "castai_state_store"),
+        ("kops_onboard_account_id", "castai_account_id"),
+        ("components_namespace", "castai_namespace"),
+        ("castai_identity", "eks_onboard_identity"),
+        ("agent_connection", RENAMED["agent_connection"]),
+    ],
+)
+def test_an_earlier_name_leads_to_the_one_of_now(name: str, right: str) -> None:
+    assert right_name(name, VARIABLES) == right
+
+
+@pytest.mark.parametrize("name", ["components_color", "eks_connect_wait_for_it_all", "kops_onboard_spelling"])
+def test_a_name_that_can_only_be_ours_is_refused_without_a_guess(name: str) -> None:
+    assert right_name(name, VARIABLES) == ""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("castai_owner", "castai_team", "castai_ticket", "castai_clusters", "castai_budget_2026"),
+        *("agent_version", "agent_port", "kube_router_run_firewall", "ansible_user", "region", "my_castai_region"),
+    ],
+)
+def test_users_own_variables_are_left_alone(name: str) -> None:
+    assert right_name(name, VARIABLES) is None
+
+
+def test_successors_are_variables() -> None:
+    for successor in RENAMED.values():
+        first = successor.split(",")[0].split(" ")[0]
+        assert first in VARIABLES
+
+
+def test_an_option_is_named_with_its_variable_first() -> None:
+    assert named("region") == "castai_region (option region)"
+    assert named("castai_api_key") == "castai_api_key"
+    assert named("releases") == "releases"

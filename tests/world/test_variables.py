@@ -1,0 +1,202 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What users put into an inventory, a survey or the command line: wrong values and names, and text for everything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.sandbox.client import World
+from tests.support.clusters import host_variables
+from tests.support.playbook import Run
+
+from .connecting import Operator, changed_nothing, succeeded, writes
+from .onboarding import Onboarder
+
+
+@pytest.fixture(scope="module")
+def clusters() -> tuple[str, ...]:
+    return ("prod:eks",)
+
+
+NOT_OURS = "{} is not a variable of castai.onboarding. {}."
+
+
+def renamed(name: str, right: str) -> tuple[str, Any, str]:
+    return name, "x", NOT_OURS.format(name, f"Use {right}")
+
+
+def wrong(name: str, value: Any, right: str) -> tuple[str, Any, str]:
+    return name, value, f"{name} is {value!r}. Set it to {right}."
+
+
+BOOL, INT, LIST, DICT, TEXT = "true or false", "a whole number", "a list of text", "a dictionary", "text"
+
+WRONG = (
+    # Slips of the keyboard
+    renamed("castai_reigon", "castai_region"),
+    renamed("castai_acount_id", "castai_account_id"),
+    renamed("castai_provder", "castai_provider"),
+    renamed("castai_clustername", "castai_cluster_name"),
+    renamed("castai_kubconfig", "castai_kubeconfig"),
+    renamed("castai_contxt", "castai_context"),
+    renamed("castai_aws_profil", "castai_aws_profile"),
+    renamed("castai_organisation_id", "castai_organization_id"),
+    renamed("castai_tag", "castai_tags"),
+    renamed("castai_wait_time_out", "castai_wait_timeout"),
+    renamed("castai_validate_cert", "castai_validate_certs"),
+    renamed("components_auto_scaling", "components_autoscaling"),
+    renamed("components_version", "components_versions"),
+    renamed("agent_value", "agent_values"),
+    renamed("eks_onboard_node_policy", "eks_onboard_node_policies"),
+    # Earlier names
+    renamed("castai_identity", "eks_onboard_identity"),
+    renamed("castai_api_token", "castai_api_key"),
+    renamed("eks_connect_region", "castai_region"),
+    renamed("eks_connect_api_key", "castai_api_key"),
+    renamed("eks_onboard_cluster_name", "castai_cluster_name"),
+    renamed("eks_onboard_tags", "castai_tags"),
+    renamed("kops_connect_state_store", "castai_state_store"),
+    renamed("kops_onboard_account_id", "castai_account_id"),
+    renamed("components_namespace", "castai_namespace"),
+    renamed("agent_environment", "agent_values"),
+    ("eks_onboard_color", "x", NOT_OURS.format("eks_onboard_color", "Remove it")),
+    # Other types
+    wrong("castai_region", ["eu-central-1"], TEXT),
+    wrong("castai_account_id", {"id": 1}, TEXT),
+    wrong("castai_cluster_name", ["prod"], TEXT),
+    wrong("castai_kubeconfig", {"path": "x"}, "a path"),
+    wrong("castai_validate_certs", "maybe", BOOL),
+    wrong("castai_aws_validate_certs", "certainly", BOOL),
+    wrong("castai_kubernetes_validate_certs", [True], BOOL),
+    wrong("castai_adopt", "perhaps", BOOL),
+    wrong("castai_spot_lambda_role", "spot", BOOL),
+    wrong("castai_wait_timeout", "soon", INT),
+    wrong("castai_wait_timeout", True, INT),
+    wrong("agent_timeout", "5 minutes", INT),
+    wrong("components_timeout", [600], INT),
+    wrong("castai_tags", "team", DICT),
+    wrong("castai_tags", ["team"], DICT),
+    wrong("castai_managed_policy", ["Statement"], DICT),
+    wrong("agent_values", "replicaCount", DICT),
+    wrong("components_values", ["x"], DICT),
+    wrong("components_autoscaling", "sometimes", BOOL),
+    wrong("components_workload_autoscaler", {"enabled": True}, BOOL),
+    wrong("components_skip", {"castai-kvisor": True}, LIST),
+    wrong("eks_onboard_node_policies", {"arn": "x"}, LIST),
+    # Other words
+    wrong("castai_provider", "EKS", "one of: eks, kops"),
+    wrong("castai_policy_scope", "organization", "one of: cluster, account"),
+    wrong("castai_wait_for", "online", "one of: none, agent_online, ready"),
+    wrong("eks_onboard_identity", "key", "one of: role, user"),
+    wrong("eks_onboard_user_access", "admin", "one of: cluster_admin, none"),
+    wrong("agent_policy", "always", "one of: enforce, install_only"),
+    wrong("agent_pending", "wait", "one of: recover, fail"),
+    ("castai_provider", "", "castai_provider is not set. Set it to one of: eks, kops."),
+    ("castai_provider", None, "castai_provider is not set. Set it to one of: eks, kops."),
+)
+
+
+class Asked(NamedTuple):
+    run: Run
+    writes: list[Any]
+
+
+@pytest.fixture(scope="module", params=[("--check",), ()], ids=["check", "run"])
+def asked(request: pytest.FixtureRequest, module_world: World, tmp_path_factory: pytest.TempPathFactory) -> Asked:
+    module_world.reset()
+    operator = Operator(module_world, tmp_path_factory.mktemp("wrong"))
+    cluster = host_variables(module_world.clusters()["prod"])
+    hosts = {f"h{number}": {**cluster, name: value} for number, (name, value, _sentence) in enumerate(WRONG)}
+    hosts["own"] = {**cluster, "castai_cluster_name": "nowhere", "castai_owner": "me", "agent_version": "7"}
+    run = operator.connect("--forks", "8", *request.param, given={"castai_clusters": {"hosts": hosts}})
+    return Asked(run, writes(module_world))
+
+
+def test_a_wrong_variable_is_one_sentence(asked: Asked) -> None:
+    said = [asked.run.failures.get(f"h{number}") for number in range(len(WRONG))]
+    assert said == [sentence for _name, _value, sentence in WRONG]
+
+
+def test_nothing_is_written_for_wrong_variables(asked: Asked) -> None:
+    assert asked.run.status != 0
+    assert asked.writes == []
+
+
+def test_users_own_variables_stop_nobody(asked: Asked) -> None:
+    assert "EKS has no cluster nowhere" in asked.run.failures["own"]
+
+
+DATA: Mapping[str, Any] = {
+    "castai_tags": {"team": "platform", "cost-center": "4711"},
+    "castai_adopt": False,
+    "castai_policy_scope": "cluster",
+    "castai_iam_path": "/vendors/",
+    "castai_wait_for": "agent_online",
+    "castai_wait_timeout": 120,
+    "castai_aws_validate_certs": True,
+    "castai_organization_id": "",
+    "agent_policy": "enforce",
+    "agent_adopt": True,
+    "agent_timeout": 240,
+    "agent_values": {"replicaCount": 1, "additionalEnv": {"LOG_LEVEL": "2"}},
+    "components_autoscaling": False,
+    "components_workload_autoscaler": False,
+    "components_skip": ["castai-kvisor", "castai-pod-pinner"],
+    "components_versions": {"castai-evictor": "0.35.143"},
+    "components_values": {"cluster-controller": {"replicas": 2}, "castai-spot-handler": {"useSystemNodes": False}},
+    "components_timeout": 500,
+    "eks_onboard_identity": "role",
+    "eks_onboard_node_policies": ["arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"],
+}
+"""One of every type, for role, shared and component variables, none of them its default where that shows."""
+
+SURVEY = {
+    **{name: json.dumps(value) if isinstance(value, (dict, list)) else str(value) for name, value in DATA.items()},
+    **dict.fromkeys(("castai_api_url", "castai_context", "castai_helm_path", "castai_host"), ""),
+    **dict.fromkeys(("castai_managed_policy", "castai_spot_lambda_role"), ""),
+    **dict.fromkeys(("eks_onboard_role_arn", "eks_onboard_user_access"), ""),
+}
+"""The same as a survey gives it: text for all, and blank text for whatever is left open."""
+
+
+def as_arguments(variables: Mapping[str, str]) -> list[str]:
+    return [argument for name, value in variables.items() for argument in ("-e", f"{name}={json.dumps(value)}")]
+
+
+def test_text_means_what_it_says(world: World, tmp_path: Path) -> None:
+    operator = Onboarder(world, tmp_path / "operator")
+    as_data = succeeded(operator.onboard("--check", hosts=["prod"], **DATA))
+    by_survey = succeeded(operator.onboard("--check", "-e", json.dumps(SURVEY), hosts=["prod"]))
+    by_e = succeeded(operator.onboard("--check", *as_arguments(SURVEY), hosts=["prod"]))
+    assert by_survey.actions() == by_e.actions() == as_data.actions()
+    assert any("castai-evictor" in action for action in as_data.actions())
+    assert not any("castai-kvisor" in action for action in as_data.actions())
+
+    succeeded(operator.onboard("-e", json.dumps(SURVEY), hosts=["prod"]))
+    controller = world.state()["kubernetes"]["prod"]["apps/Deployment castai-agent/castai-cluster-controller"]
+    settings = {one["name"]: one.get("value") for one in controller["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert settings["AUTOSCALING_DISABLED"] == "true"
+    changed_nothing(operator.onboard(hosts=["prod"], **DATA))
+    changed_nothing(operator.onboard(*as_arguments(SURVEY), hosts=["prod"]))
+
+
+def test_castai_registered_tells_a_play_of_ones_own_what_was_done(world: World, tmp_path: Path) -> None:
+    operator = Onboarder(world, tmp_path / "operator")
+    planned = succeeded(operator.onboard("--check", hosts=["prod"], components_skip=["castai-kvisor"]))
+    facts = [task.result["ansible_facts"] for task in planned.tasks if task.task.endswith("Set castai_registered")]
+    (_connected, onboarded) = [fact["castai_registered"] for fact in facts]
+    assert onboarded["cluster_id"] == "(known after apply)"
+    assert "prod: would create" in onboarded["summary"]
+    assert onboarded["summary"].endswith("in AWS account 111122223333, CAST AI organization not known.")
+    assert set(onboarded) == {
+        *("cluster_id", "cluster_name", "console_url", "organization_id", "status", "agent_status"),
+        *("actions", "releases", "identity", "summary"),
+    }
+    assert onboarded["actions"] == planned.actions()[-len(onboarded["actions"]) :]
