@@ -259,7 +259,7 @@ def test_a_cluster_has_one_record_by_whoever_registers_it(world: World, operator
 
 
 def test_who_cannot_connect_is_told_why_before_any_write(world: World, operator: Operator) -> None:
-    """Who may not list nodes, who gives the kubeconfig of another cluster, and whose cluster is too old for the agent."""
+    """Who may not list nodes, who gives another cluster's kubeconfig, and whose cluster is too old for the agent."""
     account = ServiceAccount(world, SHOP)
     account.bind("connect", "", [row for row in rights.CONNECT if row[1] in rights.OF_CLUSTER])
     account.bind("connect", rights.SYSTEM, rights.CONNECT_SYSTEM)
