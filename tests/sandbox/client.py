@@ -158,6 +158,10 @@ class World:
         """Delay every call that is not handled yet by so much."""
         self._call("latency", milliseconds=milliseconds)
 
+    def rounds(self, on: bool = True) -> None:
+        """Hold calls until their caller only waits for answers: those that overlap then need none of each other."""
+        self._call("rounds", on=on)
+
     def clock(self, seconds: float) -> float:
         """Advance the world's clock; returns its time, seconds since the epoch."""
         found: float = self._call("clock", seconds=seconds)

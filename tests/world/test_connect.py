@@ -34,7 +34,6 @@ from .connecting import (
 CLUSTERS = ("prod:eks", "other:eks:account=444455556666:region=us-east-1:mode=API")
 NAMESPACE = "/api/v1/namespaces/castai-agent"
 DEPLOYMENT = "/apis/apps/v1/namespaces/castai-agent/deployments/castai-agent"
-LATENCY = 1000  # ms: longer than boto3 needs to make a client, so that calls of one round overlap
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +82,7 @@ def test_a_module_needs_at_most_three_rounds_of_reads(world: World, recorded: Se
     world.reset()  # of what the recorded run may just have left
     forked = Forked(world, tmp_path, recorded)
     succeeded(forked.connect())
-    world.latency(LATENCY)
+    world.rounds()
     mark = world.mark()
     again = changed_nothing(forked.connect())
     calls = world.journal(mark)

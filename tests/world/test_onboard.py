@@ -73,7 +73,6 @@ WAY_BACK = {
         },
     },
 }
-LATENCY = 1000  # ms: longer than boto3 needs to make a client, so that calls of one round overlap
 CLUSTERS = tuple(f"{name}:eks:mode={mode}:nodes=1" for name, (mode, _identity) in HOSTS.items())
 
 
@@ -191,10 +190,10 @@ def test_clusters_with_names_alike_share_nothing(story: Story) -> None:
 def test_a_module_needs_at_most_three_rounds_of_reads(story: Story, host: str, tmp_path: Path) -> None:
     world = story.world
     forked = Forked(world, tmp_path, steps(story.again, host), host)
-    world.latency(LATENCY)
+    world.rounds()
     mark = world.mark()
     again = changed_nothing(forked.connect())
-    world.latency(0)
+    world.rounds(False)
     calls = world.journal(mark)
     asked = [(task, of_task(task, calls)) for task in again.tasks]
     assert sum(len(own) for _task, own in asked) == len(calls) > 0
