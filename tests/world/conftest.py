@@ -10,6 +10,7 @@ pytest-xdist runs, so that each world comes up once.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +32,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and item.path.parent == Path(__file__).parent:
-            item.add_marker(pytest.mark.xdist_group(" ".join(_clusters(item.module))))
+            item.add_marker(pytest.mark.xdist_group(_group(_clusters(item.module))))
+
+
+def _group(clusters: tuple[str, ...]) -> str:
+    """A short name, as it becomes part of the tests' own."""
+    return f"world-{hashlib.sha256(' '.join(clusters).encode()).hexdigest()[:4]}"
 
 
 def _clusters(module: Any) -> tuple[str, ...]:
