@@ -212,7 +212,7 @@ class World:
     def _call(self, verb: str, **arguments: Any) -> Any:
         try:
             address = json.loads((self.folder / READY).read_text(encoding="utf-8"))
-            connection = http.client.HTTPConnection("127.0.0.1", address["port"], timeout=60)
+            connection = http.client.HTTPConnection("127.0.0.1", address["port"], timeout=120)
             headers = {"Authorization": f"Bearer {address['token']}"}
             connection.request("POST", f"/{verb}", json.dumps(arguments), headers)
             response = connection.getresponse()

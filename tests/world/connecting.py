@@ -28,7 +28,7 @@ ROLE_IN_MODULES = [
 
 UNKNOWN = "(known after apply)"
 WAIT = 60
-REST = 30  # seconds in which controllers and the agent must have come to rest
+REST = 90  # seconds in which controllers and the agent must have come to rest, on a busy machine too
 
 # What Helm was started with, for the search for secrets: `set` shows all variables of the shell, so the environment.
 _HELM = """#!/bin/sh

@@ -21,7 +21,7 @@ from .connecting import Forked, Operator, changed_nothing, succeeded, writes
 
 CLUSTERS = ("prod:eks",)
 WAYS = ("kubeconfig", "context", "host", "ca_cert")
-PATIENCE = 30  # seconds in which a run must have come to a call
+PATIENCE = 90  # seconds in which a run must have come to a call
 
 
 def by_kubeconfig(world: World, folder: Path) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def test_a_tainted_node_gets_a_pod_after_it_and_none_before(world: World) -> Non
 
 
 def _until(done: Any) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not done():
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -245,7 +246,8 @@ def test_a_living_helm_is_waited_for(releaser: Releaser) -> None:
     first = threading.Thread(target=lambda: results.append(releaser.run()))
     first.start()
     while not releaser.world.fired()[0]:
-        pass
+        assert first.is_alive(), results
+        time.sleep(0.05)
     second = releaser.run()
     first.join()
     assert len(results[0]["actions"]) == 1
