@@ -152,6 +152,9 @@ DATA: Mapping[str, Any] = {
 }
 """One of every type, for role, shared and component variables, none of them its default where that shows."""
 
+FOR_MACHINES = {"ansible_connection": "ssh", "ansible_become": True, "ansible_python_interpreter": "/nowhere/python"}
+"""What an inventory says for machines, and a cluster is none."""
+
 SURVEY = {
     **{name: json.dumps(value) if isinstance(value, (dict, list)) else str(value) for name, value in DATA.items()},
     **dict.fromkeys(("castai_api_url", "castai_context", "castai_helm_path", "castai_host"), ""),
@@ -167,7 +170,7 @@ def as_arguments(variables: Mapping[str, str]) -> list[str]:
 
 def test_text_means_what_it_says(world: World, tmp_path: Path) -> None:
     operator = Onboarder(world, tmp_path / "operator")
-    as_data = succeeded(operator.onboard("--check", hosts=["prod"], **DATA))
+    as_data = succeeded(operator.onboard("--check", hosts=["prod"], **FOR_MACHINES, **DATA))
     by_survey = succeeded(operator.onboard("--check", "-e", json.dumps(SURVEY), hosts=["prod"]))
     by_e = succeeded(operator.onboard("--check", *as_arguments(SURVEY), hosts=["prod"]))
     assert by_survey.actions() == by_e.actions() == as_data.actions()

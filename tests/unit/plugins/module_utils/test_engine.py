@@ -210,6 +210,7 @@ def test_a_run_does_what_the_plan_says_in_order_and_a_second_one_nothing() -> No
     assert result.public(diff=True) == {
         "changed": True,
         "actions": ["paint lid blue", "paint key green"],
+        "changes": {"created": ["drawer/key"], "changed": ["drawer/lid"], "removed": []},
         "diff": {
             "before": {"drawer/lid": "white", "drawer/key": None},
             "after": {"drawer/lid": "blue", "drawer/key": "green"},
@@ -218,7 +219,13 @@ def test_a_run_does_what_the_plan_says_in_order_and_a_second_one_nothing() -> No
         "held": 2,
     }
     assert drawer.writes == ["lid", "key"]
-    assert run(drawer).public(diff=False) == {"changed": False, "actions": [], "ids": [UNKNOWN], "held": 3}
+    assert run(drawer).public(diff=False) == {
+        "changed": False,
+        "actions": [],
+        "changes": {"created": [], "changed": [], "removed": []},
+        "ids": [UNKNOWN],
+        "held": 3,
+    }
 
 
 def test_check_mode_writes_nothing_and_its_plan_and_diff_are_those_of_the_run() -> None:

@@ -297,11 +297,30 @@ def test_the_view_of_a_connected_and_of_a_fresh_cluster() -> None:
     }
     assert view(Current(EKS, None), desired(), {}) == {
         "account_id": ACCOUNT,
+        "agent_environment": {
+            "STATIC_CLUSTER_ID": UNKNOWN,
+            "EKS_ACCOUNT_ID": ACCOUNT,
+            "EKS_REGION": REGION,
+            "EKS_CLUSTER_NAME": "shop",
+        },
         "cluster_id": UNKNOWN,
         "cluster": None,
+        "console_url": "",
         "region": REGION,
         "state_store": "",
     }
+
+
+@pytest.mark.parametrize(
+    ("api_url", "console_url"),
+    [
+        ("https://api.cast.ai", f"https://console.cast.ai/external-clusters/{ID}/overview"),
+        ("https://api.eu.cast.ai/", f"https://console.eu.cast.ai/external-clusters/{ID}/overview"),
+        ("https://castai-proxy.example.com", ""),
+    ],
+)
+def test_the_console_is_the_one_of_the_api(api_url: str, console_url: str) -> None:
+    assert view(CONNECTED, desired(castai_api_url=api_url), {})["console_url"] == console_url
 
 
 @pytest.mark.parametrize("status", ["connecting", "ready", "warning", "failed"])

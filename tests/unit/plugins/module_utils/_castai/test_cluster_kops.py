@@ -134,3 +134,15 @@ def test_the_id_of_another_clusters_record_is_refused() -> None:
 def test_a_bad_name_is_refused_before_any_call() -> None:
     with pytest.raises(Refused, match="kOps cluster name 'shop' is no DNS name with a dot in it"):
         desired(cluster_name="shop")
+
+
+def test_the_agent_gets_an_id_only_where_the_user_chose_one() -> None:
+    found = {
+        "KOPS_CSP": "aws",
+        "KOPS_REGION": REGION,
+        "KOPS_CLUSTER_NAME": NAME,
+        "KOPS_STATE_STORE": "s3://state",
+    }
+    assert view(Current(KOPS, RECORD), desired(), {})["agent_environment"] == found
+    chosen = view(Current(KOPS, RECORD), desired(cluster_id=UID), {})["agent_environment"]
+    assert chosen == {**found, "STATIC_CLUSTER_ID": UID}

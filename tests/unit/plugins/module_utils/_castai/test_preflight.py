@@ -368,7 +368,7 @@ def test_options_that_no_gateway_takes_are_findings_beside_the_others(tmp_path: 
     wanted = preflight.desired(parameters)
     systems = preflight.connect(parameters, wanted)
     found = " ".join(findings_of(preflight.observe(systems, wanted), wanted))
-    for part in ("region is not set", "castai_api_key is empty, or has", "host is 'http://10.0.0.1'", "no-helm"):
+    for part in ("region is not set", "castai_api_key has a blank", "host is 'http://10.0.0.1'", "no-helm"):
         assert part in found
     assert "CANARY" not in found
 
@@ -378,9 +378,16 @@ def test_the_view_has_what_was_read() -> None:
     assert view(GOOD, wanted, {}) == {
         "findings": [],
         "account_id": ACCOUNT,
+        "acting_as": f"unknown AWS identity in AWS account {ACCOUNT}",
         "kubernetes_version": "1.36",
         "not_checked": [],
     }
+
+
+def test_the_view_says_who_this_runs_as() -> None:
+    caller = f"arn:aws:iam::{ACCOUNT}:user/operator"
+    shown = view(replace(GOOD, caller=caller), preflight.desired(PARAMETERS), {})
+    assert shown["acting_as"] == f"{caller} in AWS account {ACCOUNT}"
 
 
 def test_a_clusters_id_is_taken_in_either_case() -> None:
