@@ -61,6 +61,8 @@ class Part:
 def phases(fresh: bool) -> tuple[tuple[Part, ...], ...]:
     """One after the other; the parts of each side by side, as none of them keeps the machine busy alone."""
     pytest = ("pytest", "-n", "2", "--dist")
+    # In the order of the files, whose last ones are short: the groups with few tests are not.
+    by_world = ("loadgroup", "--no-loadscope-reorder")
     unit, gates, world = (_REPORTS / f"{name}.xml" for name in ("unit", "gates", "world"))
     afresh = ("--fresh",) if fresh else ()
     return (
@@ -68,7 +70,7 @@ def phases(fresh: bool) -> tuple[tuple[Part, ...], ...]:
         (
             Part(
                 "world",
-                (*pytest, "loadgroup", "-v", "tests/world", f"--junitxml={world}"),
+                (*pytest, *by_world, "-v", "tests/world", f"--junitxml={world}"),
                 True,
                 (*_PRODUCT, *_TOOLS),
                 world,
