@@ -44,8 +44,8 @@ class Gate:
     reads: tuple[str, ...] = ("*",)
 
 
-# What a user of the collection gets, without its pages.
-_PRODUCT = ("plugins/*", "roles/*", "playbooks/*", "meta/*", "galaxy.yml", "requirements.txt")
+# What a user of the collection gets, without its pages, and what Pythons it is for.
+_PRODUCT = ("plugins/*", "roles/*", "playbooks/*", "meta/*", "galaxy.yml", "requirements.txt", "tests/config.yml")
 _CODE = (*_PRODUCT, "tests/*", "extensions/*", "changelogs/*", "*.py", "*.toml")
 # Those of sanity's tests that look at pages too. They take seconds.
 _OF_TEXT = ("line-endings", "no-illegal-filenames", "no-smart-quotes", "symlinks")
@@ -61,7 +61,7 @@ def _gates() -> Iterator[Gate]:
     yield Gate("sanity-2.18", _sanity_on("2.18", (3, 11), (3, 13), _OF_CORE), _PRODUCT)
     yield Gate("sanity-2.20", _sanity_on("2.20", (3, 12), (3, 14), _OF_CORE), _PRODUCT)
     yield Gate("sanity-installed", lambda folder: _sanity(folder, installed(), (3, 11), (3, 13), _OF_CORE), _PRODUCT)
-    yield Gate("lint", _lint)
+    yield Gate("lint", _lint, (*_PRODUCT, "*.yml", ".ansible-lint"))
     yield Gate("importer", _importer)
     yield Gate("docs-site", _docs_site, (*_PRODUCT, "docs/*"))
     yield Gate("mypy", _mypy, ("plugins/*", "pyproject.toml"))

@@ -83,8 +83,12 @@ def layer(path: Path) -> tuple[int, int]:
         return {"doc_fragments": 0, "plugin_utils": 4}.get(kind, 5), 0
     if len(rest) == 1:
         ground = {
-            "_given": 0, "_equal": 0, "_variables": 0, "_workplace": 0,
-            "_engine": 1, "_options": 1,
+            "_given": 0,
+            "_equal": 0,
+            "_variables": 0,
+            "_workplace": 0,
+            "_engine": 1,
+            "_options": 1,
             "_names": 2,
         }
         return ground[rest[0]], 0
