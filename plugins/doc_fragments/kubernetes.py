@@ -43,5 +43,8 @@ options:
     type: bool
     default: true
 requirements:
-  - kubernetes >= 28.1
+  - urllib3 >= 1.26.5
+  - PyYAML >= 6.0
+  - kubernetes >= 24.2.0, for a kubeconfig with an auth-provider
+  - PySocks, for a SOCKS proxy
 """
