@@ -38,8 +38,8 @@ options:
     aliases: [ssl_ca_cert]
   kubernetes_validate_certs:
     description:
-      - Whether the TLS certificate of the API server is checked, by this task and by Helm. O(kubeconfig) says that for
-        itself.
+      - Whether the TLS certificate of the API server is checked, by this task and by Helm. With O(kubeconfig), the file
+        itself says that.
     type: bool
     default: true
 requirements:

@@ -41,8 +41,8 @@ class Gate:
     reads: tuple[str, ...] = ("*",)
 
 
-# What a user of the collection gets, without its pages.
-_PRODUCT = ("plugins/*", "roles/*", "playbooks/*", "meta/*", "galaxy.yml", "requirements.txt")
+# What a user of the collection gets, without its pages, and what Pythons it is for.
+_PRODUCT = ("plugins/*", "roles/*", "playbooks/*", "meta/*", "galaxy.yml", "requirements.txt", "tests/config.yml")
 _CODE = (*_PRODUCT, "tests/*", "extensions/*", "changelogs/*", "*.py", "*.toml")
 _CONNECTIONS = ("plugins/module_utils/*", versions.TABLE, "tests/gates/*", "tests/sandbox/*", "tests/support/*")
 # What the artefact may hold, and what it must hold beside plugins and roles.
@@ -66,7 +66,7 @@ def _gates() -> Iterator[Gate]:
     yield Gate("sanity-2.20", _sanity_on("2.20", (3, 12), (3, 14), _OF_CORE), _PRODUCT)
     yield Gate("sanity-installed", lambda folder: _sanity(folder, installed(), (3, 11), (3, 13), _OF_CORE), _PRODUCT)
     yield Gate("playbooks", versions.playbooks, (*_PRODUCT, "tests/gates/*", "tests/sandbox/*", "tests/support/*"))
-    yield Gate("lint", _lint)
+    yield Gate("lint", _lint, (*_PRODUCT, "*.yml", ".ansible-lint"))
     yield Gate("connections", versions.connections, _CONNECTIONS)
     yield Gate("importer", _importer)
     yield Gate("docs-site", _docs_site, (*_PRODUCT, "docs/*"))
@@ -174,7 +174,8 @@ def _tree(folder: Path) -> None:
     collection = tree.copy(folder)
     runtime = yaml.safe_load((collection / "meta/runtime.yml").read_text())
     grouped = set(runtime["action_groups"]["all"])
-    modules = {path.stem for path in (collection / "plugins/modules").glob("*.py")}
+    # Without main() it is the documentation of an action plugin that takes no options.
+    modules = {path.stem for path in (collection / "plugins/modules").glob("*.py") if "def main" in path.read_text()}
     complaints = [f"{name}: in action group all or in plugins/modules, but not in both" for name in grouped ^ modules]
     paths = [path.relative_to(collection) for path in collection.rglob("*") if path.is_file()]
     for path in paths:

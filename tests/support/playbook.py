@@ -115,6 +115,14 @@ class Running:
         )
 
 
+_starts = 0
+
+
+def starts() -> int:
+    """How many times this process has started ansible-playbook."""
+    return _starts
+
+
 def start_playbook(
     folder: Path,
     playbook: str | Path | Sequence[Json],
@@ -131,6 +139,8 @@ def start_playbook(
     playbook: a name such as castai.onboarding.connect, a file, or the plays as data. inventory: a file, or data.
     show: its output goes where this process's goes, and is not kept.
     """
+    global _starts
+    _starts += 1
     name = uuid.uuid4().hex
     of_run = folder / f"run-{name[:8]}"
     home, temporary = folder / "home", folder / "tmp"

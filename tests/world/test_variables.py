@@ -19,12 +19,7 @@ from tests.support.playbook import Run
 from .connecting import Operator, changed_nothing, succeeded, writes
 from .onboarding import Onboarder
 
-
-@pytest.fixture(scope="module")
-def clusters() -> tuple[str, ...]:
-    return ("prod:eks",)
-
-
+CLUSTERS = ("prod:eks",)
 NOT_OURS = "{} is not a variable of castai.onboarding. {}."
 
 
