@@ -38,10 +38,13 @@ options:
     aliases: [ssl_ca_cert]
   kubernetes_validate_certs:
     description:
-      - Whether the TLS certificate of the API server is checked, by this task and by Helm. O(kubeconfig) says that for
-        itself.
+      - Whether the TLS certificate of the API server is checked, by this task and by Helm. With O(kubeconfig), the file
+        itself says that.
     type: bool
     default: true
 requirements:
-  - kubernetes >= 28.1
+  - urllib3 >= 1.26.5
+  - PyYAML >= 6.0
+  - kubernetes >= 24.2.0, for a kubeconfig with an auth-provider
+  - PySocks, for a SOCKS proxy
 """

@@ -14,7 +14,7 @@ from .. import _names as names
 from .._castai.gateway import Cluster
 from .._engine import UNKNOWN, Refused
 from .._options import aws_options, castai_options, cluster_options
-from .gateway import Making
+from .gateway import NO_REGION, Making, region_of
 
 Parameters = Mapping[str, Any]
 
@@ -55,8 +55,8 @@ def problems(params: Parameters, shapes: Mapping[str, str]) -> Iterator[str]:
             names.account_id_problem(account_id) if account_id else None,
         ],
     )
-    if not params.get("region"):
-        yield "region is not set: give the AWS region of the cluster, by the option region or by AWS_REGION"
+    if not region_of(params):
+        yield NO_REGION
     if not re.fullmatch(r"/([!-~]+/)?", params["path"]):
         yield f"path is {params['path']!r}: give an IAM path that starts and ends with '/'"
     for option, pattern in {**shapes, **SHAPES}.items():

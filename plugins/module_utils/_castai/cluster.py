@@ -9,10 +9,10 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Union
+from typing import Any
 
 from .._aws.eks import wrong_cluster
-from .._aws.gateway import EksCluster
+from .._aws.gateway import NO_REGION, EksCluster, region_of
 from .._engine import UNKNOWN, Action, CallFailed, Conflict, Made, Refused, Report, Subject, gather, until
 from .._k8s.access import Way, leaving, other_cluster
 from .._k8s.gateway import Object, path_of
@@ -40,7 +40,7 @@ from .gateway import CastAi, Cluster, by_options, console_of
 from .records import public
 
 Parameters = Mapping[str, Any]
-Found = Union[EksCluster, KopsCluster]
+Found = EksCluster | KopsCluster
 
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
@@ -164,8 +164,8 @@ def problems(params: Parameters) -> dict[str, str]:
         "namespace": namespace_problem(params["namespace"]),
         "credentials_secret": secret_problem(params["credentials_secret"]),
     }
-    if not params.get("region"):
-        found["region"] = "region is not set: give the AWS region of the cluster, by the option region or by AWS_REGION"
+    if not region_of(params):
+        found["region"] = NO_REGION
     account_id, cluster_id = params.get("account_id"), params.get("cluster_id")
     found["account_id"] = account_id_problem(account_id) if account_id else None
     found["cluster_id"] = cluster_id_problem(cluster_id) if cluster_id else None
@@ -179,7 +179,7 @@ def desired(params: Parameters) -> Desired:
     return Desired(
         name=params["cluster_name"],
         provider=params["provider"],
-        region=params["region"],
+        region=region_of(params),
         account_id=params.get("account_id") or "",
         cluster_id=(params.get("cluster_id") or "").lower(),
         organization_id=params.get("organization_id") or "",

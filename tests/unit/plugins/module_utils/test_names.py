@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import string
-from typing import Callable
+from collections.abc import Callable
 
 import pytest
 from hypothesis import example, given, settings

@@ -83,7 +83,7 @@ CASES = {
         f"Secret name '{'s' * 254}' has 254 characters, at most 253 are allowed.", {"credentials_secret": "s" * 254}
     ),
     "region": Case(
-        "region is not set: give the AWS region of the cluster, by the option region or by AWS_REGION.",
+        "region is not set: give the AWS region of the cluster, by the option region, by AWS_REGION or in the profile.",
         {"region": None},
         {"found": None},
     ),
