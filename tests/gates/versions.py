@@ -56,7 +56,7 @@ CLIENTS: tuple[tuple[str, str, Version], ...] = (
     ("24.2.0", "1.26.5", (3, 10)),
     ("28.1.0", "1.26.20", (3, 11)),
     ("31.0.0", "2.0.7", (3, 11)),
-    ("34.1.0", "2.5.0", (3, 12)),
+    ("34.1.0", "2.3.0", (3, 12)),
     ("37.0.2", "2.8.0", (3, 13)),
 )
 """Releases of the kubernetes client with urllib3 and Python: the oldest, the newest, and those between that differ.
@@ -85,7 +85,7 @@ def playbooks(folder: Path) -> str:
 
 def connections(folder: Path) -> str:
     """The table of connections under each kubernetes client."""
-    return "; ".join(_table(folder / client, *rest) for client, *rest in ((client[0], *client) for client in CLIENTS))
+    return "; ".join(_table(folder / client, client, urllib3, python) for client, urllib3, python in CLIENTS)
 
 
 def _run(world: World, folder: Path, one: Set, on: Environment, helm: Path) -> str:
