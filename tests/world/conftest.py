@@ -25,14 +25,24 @@ from .budget import Budget
 from .connecting import Operator
 
 
+HERE = Path(__file__).parent
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Budget(config))
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist looks at the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if isinstance(item, pytest.Function) and item.path.parent == Path(__file__).parent:
+        if isinstance(item, pytest.Function) and item.path.parent == HERE:
             item.add_marker(pytest.mark.xdist_group(_group(_clusters(item.module))))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """A process of pytest-xdist that does not know the groups would bring every world up."""
+    if session.config.getoption("dist", "no") == "loadgroup" and hasattr(session.config, "workerinput"):
+        assert all("@world-" in item.nodeid for item in session.items if item.path.parent == HERE)
 
 
 def _group(clusters: tuple[str, ...]) -> str:
