@@ -24,7 +24,6 @@ from tests.support.worlds import clear_left
 from .budget import Budget
 from .connecting import Operator
 
-
 HERE = Path(__file__).parent
 
 
