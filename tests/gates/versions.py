@@ -26,11 +26,13 @@ from tests.gates.environments import CACHE, Environment, Failed, Version, dotted
 from tests.sandbox.client import ClusterAccess, World
 from tests.sandbox.locks import locked
 from tests.support.clusters import inventory
-from tests.support.playbook import SYSTEM_PATH, run_playbook
+from tests.support.playbook import SYSTEM_PATH, Run, run_playbook
+from tests.support.survey import DATA, SURVEY
 from tests.support.worlds import clear_left
 
 CLUSTERS = ("prod:eks", "shop.example.com:kops")
 PLAYBOOKS = ("castai.onboarding.connect", "castai.onboarding.onboard")
+SITE = "castai.onboarding.site"
 TABLE = "tests/unit/plugins/module_utils/_k8s/test_connections.py"
 
 _WATCH = Path(__file__).parent / "watch"
@@ -96,6 +98,7 @@ def _run(world: World, folder: Path, one: Set, on: Environment, helm: Path) -> s
     kops = world.clusters()["shop.example.com"]
     hosts["castai_clusters"]["hosts"][kops.name]["castai_kubeconfig"] = _by_auth_provider(world, kops, folder)
     with imported(folder) as (variables, found):
+        _text_means_what_it_says(folder, one, on, helm, hosts, {**exported, **variables})
         for playbook in PLAYBOOKS:
             run = run_playbook(
                 folder,
@@ -105,10 +108,38 @@ def _run(world: World, folder: Path, one: Set, on: Environment, helm: Path) -> s
                 path=(helm.parent, on.python.parent, *SYSTEM_PATH),
                 python=on.python,
             )
-            if run.status:
-                raise Failed(f"{playbook} under the {one.requirements} set ended with {run.status}:\n{run.output}")
+            _ended_well(run, f"{playbook} under the {one.requirements} set")
     wanted = {**pins(one.requirements), "helm": one.helm[1]}
     return in_words({**found, "helm": _version_of(helm)}, wanted, f"the {one.requirements} set")
+
+
+def _text_means_what_it_says(
+    folder: Path, one: Set, on: Environment, helm: Path, hosts: Mapping[str, Any], environment: Mapping[str, str]
+) -> None:
+    """The plan of `site` for variables given as data and as text, with Jinja's native types and without."""
+    plans = []
+    for native in ("false", "true"):
+        for variables in (DATA, SURVEY):
+            run = run_playbook(
+                folder,
+                SITE,
+                "--check",
+                "-e",
+                json.dumps(variables),
+                inventory=hosts,
+                environment={**environment, "ANSIBLE_JINJA2_NATIVE": native},
+                path=(helm.parent, on.python.parent, *SYSTEM_PATH),
+                python=on.python,
+            )
+            _ended_well(run, f"{SITE} under the {one.requirements} set with jinja2_native {native}")
+            plans.append({host: run.actions(host) for host in run.stats})
+    if not any(plans[0].values()) or any(plan != plans[0] for plan in plans):
+        raise Failed(f"under the {one.requirements} set, text plans otherwise than data: {json.dumps(plans, indent=1)}")
+
+
+def _ended_well(run: Run, what: str) -> None:
+    if run.status:
+        raise Failed(f"{what} ended with {run.status}:\n{run.output}")
 
 
 def _by_auth_provider(world: World, cluster: ClusterAccess, folder: Path) -> str:
