@@ -1,16 +1,17 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Everything that must pass before a change is merged: `python -m tests [unit] [gates] [world] [molecule]`.
+"""Everything that must pass before a change is merged: `python -m tests [--fresh] [unit] [gates] [world] [molecule]`.
 
-The local world's Go build goes on beside the parts that do not need it. Ends with what failed, what took longest, and
-one line of counts.
+The local world's Go build goes on beside the gates, which do not need it, and the unit tests beside the world's: these
+wait while the others compute. What passed on the very same files is not run again, unless --fresh asks for it. Ends
+with what failed, what took longest, and one line of counts.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
+import hashlib
 import subprocess
 import sys
 import tempfile
@@ -18,88 +19,130 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from tests import report
+from tests import report, tree
+from tests.gates.environments import CACHE, installed
+from tests.molecule import scenarios
 from tests.report import Result
+from tests.support.exported import export
 from tests.tree import ROOT
 
 _REPORTS = ROOT / "build/reports"
-_SCENARIOS = ROOT / "extensions/molecule"
 _SLOWEST = 10
 _BUILD = "from tests.sandbox import build; build.build(lambda line: print(f'local world: {line}', flush=True))"
+# Patterns of tree.digest: what a user gets, and what every part of the tests is made of.
+_PRODUCT = ("plugins/*", "roles/*", "playbooks/*", "meta/*", "galaxy.yml", "docs/examples/*")
+_TOOLS = ("tests/*.py", "tests/sandbox/*", "tests/support/*", "tests/requirements.txt", "pyproject.toml")
 
 
 @dataclass(frozen=True)
 class Part:
-    """A program of this environment that leaves its results in a file, or is one result itself."""
+    """A program of this environment that leaves its results in a file, or is one result itself.
+
+    reads: the files that its outcome depends on, as patterns of tree.digest; none for one that looks after that itself.
+    """
 
     name: str
     command: tuple[str, ...]
     on_world: bool
+    reads: tuple[str, ...]
     results: Path | None = None
-    folder: Path = ROOT
+
+    @property
+    def kept(self) -> Path:
+        """Where the results are, once all of them were good on these files."""
+        conditions = (*self.command, tree.digest(*self.reads), installed().identity)
+        return CACHE / "green" / f"{hashlib.sha256(chr(0).join(conditions).encode()).hexdigest()}.xml"
 
 
-def parts() -> tuple[Part, ...]:
-    pytest = ("pytest", "-n", "2", "--dist", "loadfile")
+def phases(fresh: bool) -> tuple[tuple[Part, ...], ...]:
+    """One after the other; the parts of each side by side, as none of them keeps the machine busy alone."""
+    pytest = ("pytest", "-n", "2", "--dist")
+    # In the order of the files, whose last ones are short: the groups with few tests are not.
+    by_world = ("loadgroup", "--no-loadscope-reorder")
     unit, gates, world = (_REPORTS / f"{name}.xml" for name in ("unit", "gates", "world"))
-    scenarios = sorted(path.parent.name for path in _SCENARIOS.glob("*/molecule.yml"))
+    afresh = ("--fresh",) if fresh else ()
     return (
-        Part("unit", (*pytest, "-q", "tests/unit", f"--junitxml={unit}"), False, unit),
-        Part("gates", ("tests.gates", f"--report={gates}"), False, gates),
-        Part("world", (*pytest, "-v", "tests/world", f"--junitxml={world}"), True, world),
-        *(
-            Part("molecule", ("molecule", "test", "--scenario-name", name), True, folder=_SCENARIOS.parent)
-            for name in scenarios
+        (Part("gates", ("tests.gates", *afresh, f"--report={gates}"), False, (), gates),),
+        (
+            Part(
+                "world",
+                (*pytest, *by_world, "-v", "tests/world", f"--junitxml={world}"),
+                True,
+                (*_PRODUCT, *_TOOLS),
+                world,
+            ),
+            Part("unit", (*pytest, "loadfile", "-q", "tests/unit", f"--junitxml={unit}"), False, ("*",), unit),
+        ),
+        tuple(
+            Part("molecule", ("tests.molecule", name), True, (*_PRODUCT, *_TOOLS, "extensions/*"))
+            for name in scenarios()
         ),
     )
 
 
 def main(arguments: Sequence[str]) -> int:
-    names = list(dict.fromkeys(part.name for part in parts()))
+    names = list(dict.fromkeys(part.name for phase in phases(False) for part in phase))
     parser = argparse.ArgumentParser(prog="python -m tests", description="Everything that must pass.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"run these only: {', '.join(names)}")
-    chosen = parser.parse_args(arguments).parts or names
+    parser.add_argument("--fresh", action="store_true", help="run also what passed on the same files")
+    options = parser.parse_args(arguments)
+    chosen = options.parts or names
     if set(chosen) - set(names):
         parser.error(f"the parts are {', '.join(names)}")
+    export()
     started = time.monotonic()
-    results = _run_all([part for part in parts() if part.name in chosen])
+    wanted = [tuple(part for part in phase if part.name in chosen) for phase in phases(options.fresh)]
+    results = _run_all([phase for phase in wanted if phase], options.fresh)
     _print_summary(results, time.monotonic() - started)
     return any(result.verdict == "failed" for result in results)
 
 
-def _run_all(wanted: Sequence[Part]) -> list[Result]:
-    groups = [tuple(group) for _name, group in itertools.groupby(wanted, lambda part: part.name)]
-    if not any(part.on_world for part in wanted):
-        return [result for group in groups for result in _run_together(group)]
+def _run_all(wanted: Sequence[tuple[Part, ...]], fresh: bool) -> list[Result]:
+    if not any(part.on_world for phase in wanted for part in phase):
+        return [result for phase in wanted for result in _run_together(phase, fresh)]
     results: list[Result] = []
     with subprocess.Popen([sys.executable, "-c", _BUILD], cwd=ROOT) as build:
-        for group in groups:
-            if group[0].on_world and build.wait():
-                results.append(Result(group[0].name, 0, "failed", "the local world does not build"))
-            else:
-                results.extend(_run_together(group))
+        for phase in wanted:
+            ready = phase
+            if any(part.on_world for part in phase) and build.wait():
+                lacking = "the local world does not build"
+                results += [Result(part.name, 0, "failed", lacking) for part in phase if part.on_world]
+                ready = tuple(part for part in phase if not part.on_world)
+            results += _run_together(ready, fresh)
     return results
 
 
-def _run_together(group: Sequence[Part]) -> list[Result]:
-    """Parts of one name side by side, as none of them keeps the machine busy alone; each is shown when it has ended."""
-    if len(group) == 1:
-        return list(_run(group[0]))
-    print(f"\n== {group[0].name}: {len(group)} side by side", flush=True)
-    with ThreadPoolExecutor(len(group)) as pool, ExitStack() as files:
-        outputs = [files.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8")) for _part in group]
-        results = list(pool.map(_run, group, outputs))
-        for output in outputs:
+def _run_together(phase: Sequence[Part], fresh: bool) -> list[Result]:
+    """The first is shown as it goes on, each of the others when all have ended."""
+    if not phase:
+        return []
+    with ThreadPoolExecutor(len(phase)) as pool, ExitStack() as files:
+        others = [files.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8")) for _part in phase[1:]]
+        results = list(pool.map(_run_unless_kept, phase, [None, *others], [fresh] * len(phase)))
+        for output in others:
             output.seek(0)
             print(output.read())
     return [result for found in results for result in found]
 
 
-def _run(part: Part, output: IO[str] | None = None) -> Sequence[Result]:
+def _run_unless_kept(part: Part, output: IO[str] | None, fresh: bool) -> Sequence[Result]:
+    if not part.reads:
+        return _run(part, output)
+    kept = part.kept
+    if kept.exists() and not fresh:
+        print(f"\n== {part.name}: passed on the same files before", file=output, flush=True)
+        return [replace(result, seconds=0.0) for result in report.read(kept)]
+    results = _run(part, output)
+    if not any(result.verdict == "failed" for result in results) and kept == part.kept:
+        report.write(kept, part.name, results)
+    return results
+
+
+def _run(part: Part, output: IO[str] | None) -> Sequence[Result]:
     """The results of the part; one more, of its command, where the command failed and no result says why."""
     print(f"\n== {part.name}: {' '.join(part.command)}", file=output, flush=True)
     if part.results:
@@ -107,7 +150,7 @@ def _run(part: Part, output: IO[str] | None = None) -> Sequence[Result]:
     started = time.monotonic()
     command = [sys.executable, "-m", *part.command]
     status = subprocess.run(
-        command, cwd=part.folder, check=False, stdout=output, stderr=output and subprocess.STDOUT
+        command, cwd=ROOT, check=False, stdout=output, stderr=output and subprocess.STDOUT
     ).returncode
     seconds = time.monotonic() - started
     print(f"== {part.name}: {seconds:.0f} s", file=output, flush=True)

@@ -15,28 +15,32 @@ import hashlib
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = Path("ansible_collections", "castai", "onboarding")
 
 
-def files() -> tuple[Path, ...]:
-    """The paths, relative to the root, of every file that is tracked, or new and not ignored."""
+def files(*patterns: str) -> tuple[Path, ...]:
+    """The paths, relative to the root, of every file that is tracked, or new and not ignored.
+
+    Of those that a pattern matches, where one is given: * is any text, slashes too, so plugins/* is all below plugins.
+    """
     command = "git ls-files -z --cached --others --exclude-standard"
     listing = subprocess.run(command.split(), cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    return tuple(sorted(Path(name) for name in set(listing.split("\0")) if name and (ROOT / name).is_file()))
+    named = {name for name in listing.split("\0") if name and (ROOT / name).is_file()}
+    return tuple(sorted(Path(name) for name in named if not patterns or matches(name, patterns)))
+
+
+def matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def digest(*patterns: str) -> str:
-    """One value for names, modes and contents of the files that a pattern matches, of all where none is given.
-
-    In a pattern, * matches any text, slashes too: plugins/* is all that is below plugins.
-    """
+    """One value for names, modes and contents of all files, or of those that a pattern matches."""
     whole = hashlib.sha256()
-    for path in files():
-        if patterns and not any(fnmatch.fnmatchcase(path.as_posix(), pattern) for pattern in patterns):
-            continue
+    for path in files(*patterns):
         content = (ROOT / path).read_bytes()
         whole.update(f"{path}\0{(ROOT / path).stat().st_mode & 0o111}\0{len(content)}\0".encode() + content)
     return whole.hexdigest()

@@ -21,13 +21,15 @@ attributes:
     description: A second run with the same options changes nothing.
     support: full
   action_group:
-    description: Use C(group/castai.onboarding.all) in C(module_defaults) to set options of all modules at once.
+    description:
+      - Use C(group/castai.onboarding.all) in C(module_defaults) to set options of all modules at once, and the groups
+        C(cluster), C(castai), C(aws) and C(kubernetes) to set those that name the cluster and reach each system.
     support: full
     membership:
       - castai.onboarding.all
 notes:
   - Runs inside the Ansible controller, without starting a process, when the connection is V(local), the task sets no
-    C(become), C(async) or C(environment), and no other interpreter is set for it. Results are the same on both ways.
+    C(become), C(async) or C(environment), and no other interpreter is set for it. The results are the same either way.
 """
 
     INFO = r"""
@@ -43,7 +45,9 @@ attributes:
     description: Reads only.
     support: full
   action_group:
-    description: Use C(group/castai.onboarding.all) in C(module_defaults) to set options of all modules at once.
+    description:
+      - Use C(group/castai.onboarding.all) in C(module_defaults) to set options of all modules at once, and the groups
+        C(cluster), C(castai), C(aws) and C(kubernetes) to set those that name the cluster and reach each system.
     support: full
     membership:
       - castai.onboarding.all

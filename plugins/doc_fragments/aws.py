@@ -38,8 +38,8 @@ options:
   account_id:
     description:
       - The 12 digits of the AWS account that the cluster must be in, in quotes.
-      - The task fails before any change when the credentials lead to another account. It is not checked where the task
-        asks nothing of AWS.
+      - The task fails before any change when the credentials lead to another account. It is not checked when the task
+        needs nothing from AWS.
     type: str
   endpoint_url:
     description:
@@ -48,7 +48,7 @@ options:
     type: str
   aws_ca_bundle:
     description:
-      - File with the CA certificates that AWS's addresses are checked against, where a proxy ends TLS.
+      - File with the CA certificates that AWS's addresses are checked against, if a proxy of your company ends TLS.
       - Read from the environment variable E(AWS_CA_BUNDLE) when not set.
     type: path
   assume_role_arn:

@@ -12,21 +12,20 @@ class ModuleDocFragment:
 options:
   castai_api_key:
     description:
-      - API key of CAST AI, with full access to the organisation the cluster belongs to.
-      - Read from the environment variable E(CASTAI_API_KEY) or E(CASTAI_API_TOKEN) when not set.
+      - API key of CAST AI, with full access to the organization the cluster belongs to.
+      - Needed; read from the environment variable E(CASTAI_API_KEY) or E(CASTAI_API_TOKEN) when not set.
       - It stays in memory; it never enters the cluster, a result or a log.
     type: str
-    required: true
   castai_api_url:
     description:
-      - Address of the CAST AI API, for example V(https://api.eu.cast.ai) for an organisation of the EU region.
+      - Address of the CAST AI API, for example V(https://api.eu.cast.ai) for an organization of the EU region.
       - Read from the environment variable E(CASTAI_API_URL) when not set.
     type: str
     default: https://api.cast.ai
   castai_ca_cert:
     description:
-      - File with the CA certificates that O(castai_api_url) is checked against, where a proxy ends TLS; the system's
-        when not set.
+      - File with the CA certificates that O(castai_api_url) is checked against, if a proxy of your company ends TLS.
+        Without it, the system's certificates count.
     type: path
   castai_validate_certs:
     description: Whether the TLS certificate of O(castai_api_url) is checked.

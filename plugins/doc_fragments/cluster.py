@@ -26,13 +26,13 @@ options:
   provider:
     description:
       - Who runs the cluster. Needs O(cluster_name).
-      - Without the two, the Kubernetes options alone say what cluster it is, and no other system is asked.
+      - Without both, the Kubernetes options alone decide which cluster it is, and no other system is asked.
     type: str
     choices: [eks, kops]
   cluster_name:
     description:
       - Name of the cluster, as its provider has it. Needs O(provider).
-      - The task fails before any change when the Kubernetes options lead to another cluster. One of EKS is told by its
-        certificate authority or address, one of kOps by its annotations.
+      - The task fails before any change when the Kubernetes options lead to another cluster. An EKS cluster is
+        recognized by its certificate authority or address, a kOps cluster by its annotations.
     type: str
 """

@@ -12,17 +12,17 @@ class ModuleDocFragment:
 options:
   adopt:
     description:
-      - Whether an object under a name that this module or another tool gives is taken over when nothing tells whose it
-        is. An object that is known to be another cluster's never is.
+      - Whether an object with a name that this module or another tool would give is taken over if nothing shows which
+        cluster it belongs to. An object that belongs to another cluster is never taken over.
     type: bool
     default: false
   cluster_id:
-    description: UUID of the cluster at CAST AI, as RV(castai.onboarding.castai_cluster#module:cluster_id) has it.
+    description: UUID of the cluster at CAST AI, as in RV(castai.onboarding.castai_cluster#module:cluster_id).
     type: str
     required: true
   hand_over:
     description:
-      - Whether CAST AI gets the identity. Without it everything is prepared, and CAST AI can do nothing yet.
+      - Whether CAST AI gets the identity. Without it everything is prepared, but CAST AI can do nothing yet.
     type: bool
     default: true
   managed_policy:
@@ -34,8 +34,8 @@ options:
     default: /
   permissions_boundary:
     description:
-      - ARN of the permissions boundary of the roles or user that are created. One that is there keeps its own, with a
-        warning where it is another.
+      - ARN of the permissions boundary of the roles or user that are created. An existing role or user keeps its own
+        boundary, with a warning if that is another one.
     type: str
   prepare:
     description:
@@ -48,16 +48,16 @@ options:
     type: dict
   state:
     description:
-      - V(absent) takes everything back that this module made. What is shared, given or also used by others stays, and
-        RV(kept) says why. Disconnect the cluster at CAST AI first.
+      - V(absent) removes everything that this module created. What is shared, your own or also used by others stays,
+        and RV(kept) says why. Disconnect the cluster at CAST AI first.
     type: str
     choices: [present, absent]
     default: present
   tags:
-    description: Tags of what is created, beside the two that tell whose it is.
+    description: Tags of what is created, in addition to the two that name the cluster.
     type: dict
     default: {}
   vpc_account_id:
-    description: Account that owns the cluster's VPC, where it is shared from another one.
+    description: AWS account that owns the cluster's VPC, if it is shared from another account.
     type: str
 """

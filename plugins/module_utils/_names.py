@@ -123,13 +123,6 @@ def wrong_account(wanted: str, account_id: str) -> str:
     )
 
 
-def region_problem(region: str | None) -> str | None:
-    """What to do where no region is given, or None."""
-    if region:
-        return None
-    return f"{named('region')} is not set. Set it to the AWS region of the cluster, or set AWS_REGION."
-
-
 def cluster_id_problem(cluster_id: str) -> str | None:
     """What is wrong with the id of a cluster at CAST AI, which is a UUID, or None."""
     if cluster_id == UNKNOWN or _UUID.fullmatch(cluster_id.lower()):

@@ -12,21 +12,28 @@ version_added: 0.1.0
 description:
   - Adds, corrects or removes one entry of C(mapRoles) or C(mapUsers) in ConfigMap C(kube-system/aws-auth).
   - Entries are compared by meaning. Every byte that is not of this entry stays as it is, comments and order included.
-  - A text that cannot be read is refused, quoting the line, as is one that cannot be changed without touching others.
-  - The write carries the version that was read. When somebody else writes in between, it is planned again on what they
-    wrote.
+  - Fails, quoting the line, if the text cannot be parsed or cannot be changed without touching other entries.
+  - The write carries the version that was read. When somebody else writes in between, the change is planned again on
+    what they wrote.
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes
   - castai.onboarding.cluster.optional
   - castai.onboarding.aws
   - castai.onboarding.kubernetes
+attributes:
+  action_group:
+    membership:
+      - castai.onboarding.all
+      - castai.onboarding.aws
+      - castai.onboarding.cluster
+      - castai.onboarding.kubernetes
 options:
   create:
     description:
-      - Whether an absent ConfigMap is created. With O(provider=eks) the authentication mode of the
-        cluster is asked for, and V(auto) creates it only where that is C(CONFIG_MAP). With access entries nothing is
-        done, and RV(reason) says so. Elsewhere the mode is not known, and an absent ConfigMap is refused.
+      - Whether an absent ConfigMap is created. With O(provider=eks), V(auto) reads the authentication mode of the
+        cluster and creates it only if that is C(CONFIG_MAP). With access entries nothing is done, and RV(reason) says
+        so. For other clusters the mode is not known, and the task fails if the ConfigMap is absent.
     type: str
     choices: [auto, always, never]
     default: auto
@@ -40,7 +47,7 @@ options:
     description: ARN of the IAM role. Its path is left out in the ConfigMap, as the authenticator needs it.
     type: str
   state:
-    description: Whether the principal has this one entry, or none.
+    description: Whether the principal has exactly this entry, or no entry.
     type: str
     choices: [present, absent]
     default: present
@@ -62,7 +69,7 @@ EXAMPLES = r"""
     username: "{% raw %}system:node:{{EC2PrivateDNSName}}{% endraw %}"
     groups: [system:bootstrappers, system:nodes]
 
-- name: Take the entry of a user away
+- name: Remove the entry of a user
   castai.onboarding.castai_aws_auth:
     kubeconfig: ~/.kube/config
     context: shop-prod
@@ -85,8 +92,16 @@ authentication_mode:
   description: Authentication mode of the EKS cluster, empty without O(provider=eks).
   returned: success
   type: str
+changes:
+  description: The objects that were C(created), C(changed) and C(removed), or would be in check mode, a list each.
+  returned: success
+  type: dict
+  sample:
+    created: []
+    changed: [kubernetes/configmap/kube-system/aws-auth/mapRoles]
+    removed: []
 reason:
-  description: Why nothing had to be done although the entry is not there, empty otherwise.
+  description: Why nothing was done although the entry is absent, empty otherwise.
   returned: success
   type: str
 """

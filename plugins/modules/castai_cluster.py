@@ -12,11 +12,12 @@ version_added: 0.1.0
 description:
   - Registers the cluster with CAST AI, or finds its registration.
   - Creates the cluster's own token at CAST AI and writes it into a Secret of the cluster, when the Secret holds no key
-    that CAST AI accepts. The token goes from CAST AI to the Secret inside this task and is nowhere else. The API key of
-    the user never enters the cluster.
+    that CAST AI accepts. The token goes from CAST AI to the Secret inside this task and appears nowhere else. Your API
+    key never enters the cluster.
   - Waits, if asked to, until the agent in the cluster reports.
   - A kOps cluster is registered as its agent would do it, by the UID of namespace C(kube-system), so that there is only
-    one record. Its name must be that of its annotations, and one of its nodes an instance that EC2 has for the name.
+    one record. The name must match the kOps annotations, and at least one node must be an EC2 instance tagged with that
+    name.
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes
@@ -24,18 +25,26 @@ extends_documentation_fragment:
   - castai.onboarding.castai
   - castai.onboarding.aws
   - castai.onboarding.kubernetes
+attributes:
+  action_group:
+    membership:
+      - castai.onboarding.all
+      - castai.onboarding.aws
+      - castai.onboarding.castai
+      - castai.onboarding.cluster
+      - castai.onboarding.kubernetes
 options:
   cluster_id:
     description:
       - UUID of the cluster at CAST AI, to choose a registration by id.
-      - In check mode it may be C((known after apply)), as an earlier task returns it that would register the cluster.
+      - In check mode it may be C((known after apply)), which an earlier task returns if it would register the cluster.
     type: str
   credentials_secret:
     description: Name of the Secret that holds the cluster's token, under the key C(API_KEY).
     type: str
     default: castai-credentials
   manage_token:
-    description: Whether the namespace and the Secret with the cluster's token are taken care of.
+    description: Whether the namespace and the Secret with the cluster's token are created, and a bad token replaced.
     type: bool
     default: true
   namespace:
@@ -44,12 +53,12 @@ options:
     default: castai-agent
   organization_id:
     description:
-      - UUID of the CAST AI organisation that the cluster must belong to. CAST AI is given it with the registration, to
-        refuse an API key of another one; a cluster that is registered in another one makes the task fail.
+      - UUID of the CAST AI organization that the cluster must belong to. It is sent with the registration, so that CAST
+        AI refuses an API key of another one. The task fails when the cluster is registered in another one.
     type: str
   state_store:
     description:
-      - State store of the kOps cluster, such as V(s3://shop-state), where its annotations do not say it.
+      - State store of the kOps cluster, such as V(s3://shop-state), if the cluster's annotations do not name it.
       - Only for O(provider=kops).
     type: str
   wait_for:
@@ -122,11 +131,31 @@ actions:
     - register EKS cluster shop-prod of account 111122223333 in eu-central-1 with CAST AI
     - create namespace castai-agent
     - create the token of cluster (known after apply) and store it in Secret castai-agent/castai-credentials
+agent_environment:
+  description: Environment variables that the agent needs, with texts as values, for its chart's C(additionalEnv).
+  returned: success
+  type: dict
+  sample:
+    STATIC_CLUSTER_ID: 5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e
+    EKS_ACCOUNT_ID: "111122223333"
+    EKS_REGION: eu-central-1
+    EKS_CLUSTER_NAME: shop-prod
 applied:
   description: What was done before the failure.
   returned: failure
   type: list
   elements: str
+changes:
+  description: The objects that were C(created), C(changed) and C(removed), or would be in check mode, a list each.
+  returned: success
+  type: dict
+  sample:
+    created:
+      - castai/cluster/shop-prod
+      - kubernetes/namespace/castai-agent
+      - kubernetes/secret/castai-agent/castai-credentials
+    changed: []
+    removed: []
 cluster:
   description: The cluster as CAST AI records it, null when it is not registered yet (check mode).
   returned: success
@@ -148,7 +177,7 @@ cluster:
       description: Name of the cluster.
       type: str
     organization_id:
-      description: UUID of the organisation.
+      description: UUID of the organization.
       type: str
     provider:
       description: Who runs the cluster.
@@ -167,6 +196,16 @@ cluster_id:
   returned: success
   type: str
   sample: 5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e
+console_url:
+  description: Address of the cluster in the console of CAST AI, empty where O(castai_api_url) does not tell it.
+  returned: success
+  type: str
+  sample: https://console.cast.ai/external-clusters/5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e/overview
+progress:
+  description: The states that were seen while waiting.
+  returned: when it waited
+  type: list
+  elements: str
 region:
   description: AWS region that the cluster is in.
   returned: success
@@ -176,11 +215,6 @@ state_store:
   returned: success
   type: str
   sample: s3://shop-state
-progress:
-  description: The states that were seen while waiting.
-  returned: when it waited
-  type: list
-  elements: str
 """
 
 from ansible_collections.castai.onboarding.plugins.module_utils._castai.cluster import SUBJECT

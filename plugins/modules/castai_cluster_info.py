@@ -10,11 +10,16 @@ module: castai_cluster_info
 short_description: Read the clusters that CAST AI knows
 version_added: 0.1.0
 description:
-  - Returns one cluster, or all clusters of the API key's organisation.
+  - Returns one cluster, or all clusters of the API key's organization.
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes.info
   - castai.onboarding.castai
+attributes:
+  action_group:
+    membership:
+      - castai.onboarding.all
+      - castai.onboarding.castai
 options:
   cluster_id:
     description: UUID of the one cluster to read.
@@ -31,7 +36,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Read all clusters of the organisation
+- name: Read all clusters of the organization
   castai.onboarding.castai_cluster_info:
     castai_api_key: "{{ castai_api_key }}"
   register: known
@@ -47,6 +52,14 @@ actions:
   returned: success
   type: list
   elements: str
+changes:
+  description: The lists C(created), C(changed) and C(removed), always empty, as this module only reads.
+  returned: success
+  type: dict
+  sample:
+    created: []
+    changed: []
+    removed: []
 clusters:
   description: The clusters, each with the keys of RV(castai.onboarding.castai_cluster#module:cluster).
   returned: success

@@ -10,9 +10,9 @@ module: castai_iam_eks
 short_description: Give CAST AI an identity in AWS that is limited to one EKS cluster
 version_added: 0.1.0
 description:
-  - Makes the IAM role that CAST AI assumes, or the IAM user whose key it holds, with policies for this cluster alone.
-  - Makes what CAST AI's nodes need, a role, an instance profile and a security group, and lets them into the cluster by
-    an access entry where its authentication mode has those. Elsewhere RV(access) has what
+  - Creates the IAM role that CAST AI assumes, or the IAM user whose key it holds, with policies for this cluster alone.
+  - Creates what CAST AI's nodes need, a role, an instance profile and a security group, and lets the nodes into the
+    cluster by an access entry if its authentication mode has those. If not, RV(access) has what
     M(castai.onboarding.castai_aws_auth) needs.
   - Hands role or key over to CAST AI last. The key's secret goes from IAM to CAST AI inside this task.
   - What the vendor's script, Terraform or Pulumi made for this cluster is taken over under its name. An object that
@@ -24,11 +24,18 @@ extends_documentation_fragment:
   - castai.onboarding.castai
   - castai.onboarding.aws
   - castai.onboarding.identity
+attributes:
+  action_group:
+    membership:
+      - castai.onboarding.all
+      - castai.onboarding.aws
+      - castai.onboarding.castai
+      - castai.onboarding.cluster
 options:
   identity:
     description:
-      - V(role) makes a role that CAST AI assumes with the cluster's id as external id, without any key.
-      - V(user) makes a user with one access key, for partitions in which CAST AI's principal cannot be trusted.
+      - V(role) creates a role that CAST AI assumes with the cluster's id as external id, without any key.
+      - V(user) creates a user with one access key, for partitions in which CAST AI's principal cannot be trusted.
     type: str
     choices: [role, user]
     default: role
@@ -62,17 +69,17 @@ options:
   role_arn:
     description:
       - ARN of a role of your own for CAST AI to assume. It is checked, not changed, and handed over.
-      - It has to trust RV(principal_arn) with the external id O(cluster_id). Where CAST AI has no principal for the
-        cluster yet, run with O(hand_over=false) first, which makes it.
+      - It must trust RV(principal_arn) with the external id O(cluster_id). If CAST AI has no principal for the cluster
+        yet, run with O(hand_over=false) first, which creates it.
     type: str
   security_group_id:
     description: Id of a security group of your own for the nodes, in the cluster's VPC. It is not changed.
     type: str
   spot_lambda_role:
     description:
-      - Whether the role C(CastLambdaRoleForSpot) is made, which the users of an account's clusters share, as
-        M(castai.onboarding.castai_iam_kops) does it. With O(identity=user) only.
-      - With O(state=absent), whether it is taken away when no other cluster uses it.
+      - Whether the role C(CastLambdaRoleForSpot) is created, which the users of an account's clusters share, as
+        M(castai.onboarding.castai_iam_kops) creates it. With O(identity=user) only.
+      - With O(state=absent), whether it is removed when no other cluster uses it.
     type: bool
     default: false
   user_access:
@@ -106,7 +113,7 @@ EXAMPLES = r"""
       cost-center: "4711"
     hand_over: false
 
-- name: Take the identity back
+- name: Remove the identity
   castai.onboarding.castai_iam_eks:
     castai_api_key: "{{ castai_api_key }}"
     cluster_id: "{{ shop.cluster_id }}"
@@ -123,8 +130,8 @@ access:
   contains:
     aws_auth:
       description:
-        - Entries for M(castai.onboarding.castai_aws_auth), each with its options; empty where none is needed. With
-          O(state=absent), those to take away; the entry of a role or user that stays is none of them.
+        - Entries for M(castai.onboarding.castai_aws_auth), each with its options; empty when no entry is needed. With
+          O(state=absent), the entries to remove, without those of a role or user that stays.
       type: list
       elements: dict
     reason:
@@ -139,7 +146,7 @@ actions:
   type: list
   elements: str
 adopted:
-  description: Names of objects that were there before, and which tool made them, by their names.
+  description: Objects that existed before, each with the tool that made it, by its name.
   returned: success, when O(state=present)
   type: dict
 applied:
@@ -147,8 +154,16 @@ applied:
   returned: failure
   type: list
   elements: str
+changes:
+  description: The objects that were C(created), C(changed) and C(removed), or would be in check mode, a list each.
+  returned: success
+  type: dict
+  sample:
+    created: [iam/policy/CastEKSPolicy-shop-prod]
+    changed: [iam/role/cast-eks-shop-prod-cluster-role-5b0a1ff3]
+    removed: []
 identity_arn:
-  description: ARN of the role or user, or the one that it would have where there is none.
+  description: ARN of the role or user, also when it does not exist.
   returned: success
   type: str
 instance_profile_arn:
@@ -156,7 +171,7 @@ instance_profile_arn:
   returned: success, when O(state=present)
   type: str
 kept:
-  description: What was left although it is there, each with the reason.
+  description: What was not removed, each with the reason.
   returned: success, when O(state=absent)
   type: list
   elements: str
@@ -165,7 +180,7 @@ node_role_arn:
   returned: success, when O(state=present)
   type: str
 principal_arn:
-  description: ARN of the principal by which CAST AI assumes the role, or C((known after apply)); empty for a user.
+  description: ARN of the principal that CAST AI assumes the role with, or C((known after apply)); empty for a user.
   returned: success, when O(state=present)
   type: str
 security_group_id:

@@ -10,13 +10,13 @@ module: castai_iam_kops
 short_description: Give CAST AI an identity in AWS that is limited to one kOps cluster
 version_added: 0.1.0
 description:
-  - Makes the IAM user whose key CAST AI holds, with policies for this cluster alone. The cluster and its VPC are found
-    by the running instances that carry its tag C(KubernetesCluster).
-  - Makes the role C(CastLambdaRoleForSpot), which the kOps clusters of an account share, when it is absent. No other
+  - Creates the IAM user whose key CAST AI holds, with policies for this cluster alone. The running instances with the
+    tag C(KubernetesCluster) show which VPC is the cluster's.
+  - Creates the role C(CastLambdaRoleForSpot), which the kOps clusters of an account share, when it is absent. No other
     role is changed, whatever its name.
   - Hands the key over to CAST AI last. Its secret goes from IAM to CAST AI inside this task.
-  - What the vendor's script made for this cluster is taken over, in whatever spelling. An object that belongs to
-    another cluster is refused, naming it.
+  - What the vendor's script made for this cluster is taken over, however its name is capitalized. An object of another
+    cluster is refused, naming that cluster.
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes
@@ -24,13 +24,20 @@ extends_documentation_fragment:
   - castai.onboarding.castai
   - castai.onboarding.aws
   - castai.onboarding.identity
+attributes:
+  action_group:
+    membership:
+      - castai.onboarding.all
+      - castai.onboarding.aws
+      - castai.onboarding.castai
+      - castai.onboarding.cluster
 options:
   policy_scope:
     description:
-      - V(cluster) gives the cluster a managed policy of its own, which leaves it to the restricted policy in which
-        subnets instances may be started, those of the cluster's VPC. V(account) uses C(CastKopsPolicyV2) as the
-        vendor's documents have it, for any subnet of the account. Clusters share that one, so it is created when absent
-        and otherwise left as it is, with a warning where its document differs.
+      - V(cluster) gives the cluster a managed policy of its own. Instances may then be started only in subnets of the
+        cluster's VPC, which the restricted policy allows. V(account) uses C(CastKopsPolicyV2) as the vendor's documents
+        have it, for any subnet of the account. Clusters share that one, so it is created when absent and otherwise left
+        as it is, with a warning if its document differs.
     type: str
     choices: [cluster, account]
     default: cluster
@@ -42,14 +49,14 @@ options:
     default: kops
   spot_lambda_role:
     description:
-      - Whether the role C(CastLambdaRoleForSpot) is made, by which CAST AI hears of spot interruptions. One that is
-        there without the tag C(cast:managed-by) is left as it is, with a warning.
+      - Whether the role C(CastLambdaRoleForSpot) is created, which reports spot interruptions to CAST AI. An existing
+        one without the tag C(cast:managed-by) is left as it is, with a warning.
     type: bool
     default: true
   user_access:
     description:
       - What the user may do in the cluster. V(cluster_admin) is full control, as CAST AI asks for.
-      - It only decides what is in RV(access).
+      - It decides only what is in RV(access).
     type: str
     choices: [cluster_admin, none]
     default: cluster_admin
@@ -75,7 +82,7 @@ EXAMPLES = r"""
     spot_lambda_role: false
     hand_over: false
 
-- name: Take the identity back
+- name: Remove the identity
   castai.onboarding.castai_iam_kops:
     castai_api_key: "{{ castai_api_key }}"
     cluster_id: "{{ shop.cluster_id }}"
@@ -93,8 +100,8 @@ access:
     aws_auth:
       description:
         - Entries for M(castai.onboarding.castai_aws_auth), each with its options, for a cluster that reads aws-auth.
-          Empty with O(user_access=none). With O(state=absent), those to take away; the entry of a user that stays is
-          none of them.
+          Empty with O(user_access=none). With O(state=absent), the entries to remove, without that of a user that
+          stays.
       type: list
       elements: dict
 actions:
@@ -103,7 +110,7 @@ actions:
   type: list
   elements: str
 adopted:
-  description: Names of objects that were there before, and which tool made them, by their names.
+  description: Objects that existed before, each with the tool that made it, by its name.
   returned: success, when O(state=present)
   type: dict
 applied:
@@ -111,12 +118,20 @@ applied:
   returned: failure
   type: list
   elements: str
+changes:
+  description: The objects that were C(created), C(changed) and C(removed), or would be in check mode, a list each.
+  returned: success
+  type: dict
+  sample:
+    created: [iam/policy/CastKopsPolicyV2-shop.example.com, iam/user/cast-kops-shop.example.com]
+    changed: []
+    removed: []
 identity_arn:
-  description: ARN of the user, or the one that it would have where there is none.
+  description: ARN of the user, also when it does not exist.
   returned: success
   type: str
 kept:
-  description: What was left although it is there, each with the reason.
+  description: What was not removed, each with the reason.
   returned: success, when O(state=absent)
   type: list
   elements: str

@@ -13,22 +13,28 @@ description:
   - Adds what DaemonSet C(kube-system/kube-router) lacks of three tolerations, for taint C(CriticalAddonsOnly), for any
     C(NoSchedule) and for any C(NoExecute) taint. Without them a node that CAST AI taints has no network. All other
     tolerations stay.
-  - Decides by what the DaemonSet has, not by a version. Nothing is done where the cluster has no kube-router.
+  - Decides by the DaemonSet's own tolerations, not by a version. Does nothing if the cluster has no kube-router.
   - An annotation of the DaemonSet notes what was added, so that O(state=absent) removes just that.
   - kOps puts its own DaemonSet back when it applies a changed manifest, as after C(kops update cluster). The next run
-    adds the tolerations again and says that they were taken back.
-  - The write carries the version that was read. When somebody else writes in between, it is planned again on what they
-    wrote.
+    adds the tolerations again and says that kOps had removed them.
+  - The write carries the version that was read. When somebody else writes in between, the change is planned again on
+    what they wrote.
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes
   - castai.onboarding.cluster.optional
   - castai.onboarding.kubernetes
+attributes:
+  action_group:
+    membership:
+      - castai.onboarding.all
+      - castai.onboarding.cluster
+      - castai.onboarding.kubernetes
 options:
   cluster_name:
     description:
       - Name of the cluster, as its provider has it. Needs O(provider).
-      - The task fails before any change when the annotations of kOps say that it is another one. EKS is not asked.
+      - The task fails before any change when the kOps annotations name another cluster. EKS is not asked.
     type: str
   state:
     description: Whether kube-router has the tolerations, or is left without those that were added.
@@ -39,8 +45,8 @@ options:
     description:
       - Whether to wait until kube-router has restarted on every node. Not waited for in check mode, and not where the
         update strategy of the DaemonSet is C(OnDelete), with which nothing restarts.
-      - A node on which it was not available before, as one that is not ready, is not waited for. A warning says on how
-        many nodes it is not available in the end.
+      - A node on which kube-router was not available before, for example because the node is not ready, is not waited
+        for. A warning says on how many nodes it is not available in the end.
     type: bool
     default: false
   wait_timeout:
@@ -67,7 +73,7 @@ EXAMPLES = r"""
     cluster_name: shop.example.com
     wait: true
 
-- name: Take back what was added
+- name: Remove what was added
   castai.onboarding.castai_kube_router_fix:
     kubeconfig: ~/.kube/config
     context: shop.example.com
@@ -95,21 +101,29 @@ applied:
   returned: failure
   type: list
   elements: str
+changes:
+  description: The objects that were C(created), C(changed) and C(removed), or would be in check mode, a list each.
+  returned: success
+  type: dict
+  sample:
+    created: []
+    changed: [kubernetes/daemonset/kube-system/kube-router]
+    removed: []
 found:
   description: Whether the cluster has kube-router.
   returned: success
   type: bool
 progress:
-  description: On how many nodes kube-router had still to restart, as seen while waiting.
+  description: On how many nodes kube-router still had to restart, as seen while waiting.
   returned: when it waited
   type: list
   elements: str
 restarts:
-  description: Number of nodes on which kube-router restarts by what was done.
+  description: Number of nodes on which the change restarts kube-router.
   returned: success
   type: int
 reverted:
-  description: Whether somebody had taken back what an earlier run added.
+  description: Whether somebody had removed what an earlier run added.
   returned: success
   type: bool
 """

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: castai_preflight
-short_description: Find out what stands in the way of connecting or onboarding a cluster
+short_description: Find out what would stop connecting or onboarding a cluster
 version_added: 0.1.0
 description:
   - Only reads, and fails with every reason at once, each with its fix, before anything is changed.
-  - Asks whether the CAST AI API key is right and of the right organisation, whether the AWS credentials lead to the
-    cluster, whether the Kubernetes options point to that same cluster, whether its API server answers, is new enough
-    and lets these credentials do what is needed, whether Helm is there and new enough, whether each chart can be had,
-    whether the objects that an install would make are there as another Helm release's or nobody's, and whether all
-    names are within their limits.
-  - Helm and charts are asked for only when a release is not deployed, or at another version than the wanted one. That a
-    run will need Helm for changed values, or for objects that are gone, is not foreseen.
-  - With O(onboard), asks too whether the cluster is connected and its agent online, whether its token is where
-    components that are to be installed look for it, whether its nodes are such as CAST AI can manage, and what the AWS
-    credentials lack, by a simulation of their policies. What cannot be found out, as where simulating is not allowed,
-    is in RV(not_checked).
+  - Checks whether the API key of CAST AI works and is of the right organization, whether the AWS credentials lead to
+    the cluster, whether the Kubernetes options point to that same cluster, whether its API server answers, is new
+    enough and allows these credentials what is needed, whether Helm is installed and new enough, whether each chart can
+    be downloaded, whether objects that the install would create already exist, in another Helm release or outside Helm,
+    and whether all names are within their limits.
+  - Helm and the charts are checked only when a release is not deployed, or has another version than the wanted one. A
+    run that needs Helm for changed values, or for deleted objects, may still find a problem with them.
+  - With O(onboard), also checks whether the cluster is connected and its agent online, whether the cluster's token is
+    where the components look for it, whether CAST AI can manage the cluster's nodes, and which permissions the AWS
+    credentials lack, by a simulation of their policies. What could not be checked, for example because simulating is
+    not allowed, is in RV(not_checked).
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes.info
@@ -29,6 +29,14 @@ extends_documentation_fragment:
   - castai.onboarding.castai
   - castai.onboarding.aws
   - castai.onboarding.kubernetes
+attributes:
+  action_group:
+    membership:
+      - castai.onboarding.all
+      - castai.onboarding.aws
+      - castai.onboarding.castai
+      - castai.onboarding.cluster
+      - castai.onboarding.kubernetes
 options:
   cluster_id:
     description: UUID that the cluster must have at CAST AI.
@@ -46,14 +54,15 @@ options:
     default: castai-agent
   onboard:
     description:
-      - What M(castai.onboarding.castai_iam_eks) or M(castai.onboarding.castai_iam_kops) will be asked for, as far as it
-        matters here. On kOps there is one identity, a user.
-      - Without it, only what connecting needs is asked for.
+      - The options that M(castai.onboarding.castai_iam_eks) or M(castai.onboarding.castai_iam_kops) will get, as far as
+        they matter here. On kOps the identity is always a user.
+      - Without it, only what connecting needs is checked.
     type: dict
     suboptions:
       connecting:
         description:
-          - Whether the same run connects the cluster first, so that in check mode it need not be connected yet.
+          - Whether the same run connects the cluster first. In check mode the cluster then does not have to be
+            connected yet.
         type: bool
         default: false
       identity:
@@ -68,7 +77,7 @@ options:
         description: Role of your own for the nodes.
         type: str
       path:
-        description: IAM path of what is made.
+        description: IAM path of what is created.
         type: str
         default: /
       role_arn:
@@ -87,7 +96,8 @@ options:
         default: cluster_admin
   organization_id:
     description:
-      - UUID of the CAST AI organisation that the API key must belong to, as the clusters tell that it can see.
+      - UUID of the CAST AI organization that the API key must belong to. It is checked against the clusters that the
+        key can see.
     type: str
   releases:
     description: Helm releases that the run will want.
@@ -96,7 +106,7 @@ options:
     default: []
     suboptions:
       adopt:
-        description: Whether the release takes over what no Helm release owns.
+        description: Whether the release takes over objects that no Helm release owns.
         type: bool
         default: false
       chart_ref:
@@ -114,12 +124,12 @@ options:
         type: str
         required: true
       policy:
-        description: With V(install_only), no chart is asked for where the release is there at any version.
+        description: With V(install_only), the chart is not checked when the release exists at any version.
         type: str
         choices: [install_only, enforce]
         default: enforce
   state_store:
-    description: State store of the kOps cluster, where its annotations do not say it.
+    description: State store of the kOps cluster, if the cluster's annotations do not name it.
     type: str
 seealso:
   - module: castai.onboarding.castai_cluster
@@ -156,13 +166,26 @@ account_id:
   description: AWS account that the cluster is in.
   returned: success
   type: str
+acting_as:
+  description: ARN of the AWS identity that the task acts as, and its AWS account.
+  returned: success
+  type: str
+  sample: arn:aws:iam::111122223333:user/operator in AWS account 111122223333
 actions:
   description: Always empty, this module only reads.
   returned: success
   type: list
   elements: str
+changes:
+  description: The lists C(created), C(changed) and C(removed), always empty, as this module only reads.
+  returned: success
+  type: dict
+  sample:
+    created: []
+    changed: []
+    removed: []
 findings:
-  description: What stands in the way, one sentence each; empty on success.
+  description: The problems, one sentence each; empty on success.
   returned: always
   type: list
   elements: str
@@ -174,7 +197,7 @@ kubernetes_version:
   type: str
   sample: "1.33"
 not_checked:
-  description: What could not be found out, and why, one sentence each.
+  description: What could not be checked, and why, one sentence each.
   returned: success
   type: list
   elements: str

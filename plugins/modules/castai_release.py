@@ -7,15 +7,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: castai_release
-short_description: Install, upgrade, mend or uninstall a Helm release
+short_description: Install, upgrade, repair or uninstall a Helm release
 version_added: 0.1.0
 description:
-  - Brings one Helm release of CAST AI's components to the wanted state.
-  - What is there is read from the release's own record in the cluster and from the objects that its manifest names.
-    Helm runs only when something has to be done, so that a run that changes nothing starts no process and downloads
-    nothing.
-  - A release that failed, that a killed Helm left half done, or some of whose objects were deleted, is mended, whatever
-    the O(policy).
+  - Installs one Helm release of CAST AI's components, upgrades it, repairs it or uninstalls it, as needed.
+  - The current state is read from the release's own record in the cluster and from the objects that its manifest names.
+    Helm runs only when there is something to do, so a run that changes nothing starts no process and downloads nothing.
+  - A release is repaired, whatever the O(policy), if it failed, if a killed Helm left it half done, or if some of its
+    objects were deleted.
   - The release's Namespace is never deleted, even where an older installation made it part of the release. Before an
     upgrade or a roll-back it gets the annotation C(helm.sh/resource-policy=keep), before an uninstall it is taken out
     of the release's record.
@@ -25,21 +24,28 @@ extends_documentation_fragment:
   - castai.onboarding.cluster.optional
   - castai.onboarding.aws
   - castai.onboarding.kubernetes
+attributes:
+  action_group:
+    membership:
+      - castai.onboarding.all
+      - castai.onboarding.aws
+      - castai.onboarding.cluster
+      - castai.onboarding.kubernetes
 options:
   adopt:
     description:
-      - Whether an installation that no Helm release owns, such as an agent installed by C(kubectl apply), is taken
-        over by the install of the release. Without it the task fails when the Deployment or ClusterRole of the
-        release's name is of such a one. Later upgrades take nothing over.
-      - Needs Helm 3.17 or newer. What belongs to another Helm release is never taken over. The task fails when the
-        Deployment or ClusterRole of the release's name does, the latter in whatever namespace the other release is.
+      - Whether the install of the release takes over an installation that no Helm release owns, such as an agent
+        installed by C(kubectl apply). Without it the task fails if a Deployment or ClusterRole with the release's name
+        exists outside Helm. Later upgrades take nothing over.
+      - Needs Helm 3.17 or newer. Objects of another Helm release are never taken over. The task fails if the Deployment
+        or ClusterRole with the release's name belongs to one, even if that release is in another namespace.
     type: bool
     default: false
   chart_ref:
     description:
-      - The chart, as its name in O(chart_repo_url), as C(oci://) address, as address of an archive, as path of an
-        archive or folder that starts with C(/), C(./), C(../) or C(~) or ends in C(.tgz), or as C(REPOSITORY/CHART) of
-        a repository that C(helm repo add) has made known to the user that this runs as.
+      - The chart. Its name in O(chart_repo_url), an C(oci://) address, the address of an archive, the path of an
+        archive or folder that starts with C(/), C(./), C(../) or C(~) or ends in C(.tgz), or C(REPOSITORY/CHART) for a
+        repository that the same user has added with C(helm repo add).
       - Required when O(state=present).
     type: str
   chart_repo_url:
@@ -69,29 +75,29 @@ options:
   pending:
     description:
       - What to do with a release on which a Helm is at work, or was killed at work.
-      - V(recover) waits for O(pending_grace), then goes back to the last whole revision and on from there. Where there
-        is none it deletes the record of the killed install and installs anew.
+      - V(recover) waits for O(pending_grace), then rolls back to the last complete revision and goes on from there. If
+        there is none, it deletes the record of the killed install and installs again.
       - V(fail) makes the task fail.
     type: str
     choices: [recover, fail]
     default: recover
   pending_grace:
     description:
-      - Seconds after which a Helm that began to work on the release, and is not done, must have been killed. The time
-        counts from the last change of the release's record, by the clocks of the two machines.
+      - Seconds after which a Helm that has not finished its work on the release counts as killed. They are counted from
+        the last change of the release's record, by the clocks of the two machines.
       - Not waited for in check mode.
     type: int
     default: 300
   policy:
     description:
-      - V(enforce) upgrades the release when its chart's name or version, or its values, are not the wanted ones.
-      - V(install_only) leaves chart and values of an existing release alone. It is for components that CAST AI itself
-        upgrades and gives other values.
+      - V(enforce) upgrades the release when its chart's name or version, or its values, differ from the wanted ones.
+      - V(install_only) does not change chart and values of an existing release. It is for components that CAST AI
+        itself upgrades and gives other values.
     type: str
     choices: [enforce, install_only]
     default: enforce
   state:
-    description: Whether the release is there.
+    description: Whether the release is installed.
     type: str
     choices: [present, absent]
     default: present
@@ -172,8 +178,16 @@ applied:
   returned: failure
   type: list
   elements: str
+changes:
+  description: The objects that were C(created), C(changed) and C(removed), or would be in check mode, a list each.
+  returned: success
+  type: dict
+  sample:
+    created: [helm/release/castai-agent/castai-agent]
+    changed: []
+    removed: []
 release:
-  description: The release afterwards, in check mode as it is before. Null when it is not there.
+  description: The release afterwards, in check mode as it is before. Null when it is not installed.
   returned: success
   type: dict
   contains:

@@ -21,7 +21,8 @@ from pathlib import Path
 import yaml
 
 from tests import tree
-from tests.gates.environments import Environment, Version, dotted, environment, installed, pythons
+from tests.gates import versions
+from tests.gates.environments import Environment, Failed, Version, dotted, environment, installed, pythons
 
 Check = Callable[[Path], str | None]
 
@@ -29,10 +30,6 @@ Check = Callable[[Path], str | None]
 _FINDING = re.compile(r"^(?:ERROR|FATAL): .*", re.MULTILINE)
 # ansible-test ends with 0 although it left something out.
 _LEFT_OUT = re.compile(r".*Skipping sanity test .* due to .*")
-
-
-class Failed(Exception):
-    """A gate's tool found something; the text is its output."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +41,16 @@ class Gate:
     reads: tuple[str, ...] = ("*",)
 
 
-# What a user of the collection gets, without its pages.
-_PRODUCT = ("plugins/*", "roles/*", "playbooks/*", "meta/*", "galaxy.yml", "requirements.txt")
+# What a user of the collection gets, without its pages, and what Pythons it is for.
+_PRODUCT = ("plugins/*", "roles/*", "playbooks/*", "meta/*", "galaxy.yml", "requirements.txt", "tests/config.yml")
 _CODE = (*_PRODUCT, "tests/*", "extensions/*", "changelogs/*", "*.py", "*.toml")
+_CONNECTIONS = ("plugins/module_utils/*", versions.TABLE, "tests/gates/*", "tests/sandbox/*", "tests/support/*")
+# What the artefact may hold, and what it must hold beside plugins and roles.
+_NEEDED = re.compile(
+    r"(FILES|MANIFEST)\.json|README\.md|LICENSE|CHANGELOG\.rst|changelogs/changelog\.yaml|requirements\.txt|tests/config\.yml"
+    r"|(docs|meta|playbooks|plugins|roles)/.+"
+)
+_ASKED_FOR = ("README.md", "LICENSE", "CHANGELOG.rst", "requirements.txt", "meta/runtime.yml", "tests/config.yml")
 # Those of sanity's tests that look at pages too. They take seconds.
 _OF_TEXT = ("line-endings", "no-illegal-filenames", "no-smart-quotes", "symlinks")
 # Those whose outcome depends on the core; the others are the same on the cores between the oldest and the newest.
@@ -61,7 +65,9 @@ def _gates() -> Iterator[Gate]:
     yield Gate("sanity-2.18", _sanity_on("2.18", (3, 11), (3, 13), _OF_CORE), _PRODUCT)
     yield Gate("sanity-2.20", _sanity_on("2.20", (3, 12), (3, 14), _OF_CORE), _PRODUCT)
     yield Gate("sanity-installed", lambda folder: _sanity(folder, installed(), (3, 11), (3, 13), _OF_CORE), _PRODUCT)
-    yield Gate("lint", _lint)
+    yield Gate("playbooks", versions.playbooks, (*_PRODUCT, "tests/gates/*", "tests/sandbox/*", "tests/support/*"))
+    yield Gate("lint", _lint, (*_PRODUCT, "*.yml", ".ansible-lint"))
+    yield Gate("connections", versions.connections, _CONNECTIONS)
     yield Gate("importer", _importer)
     yield Gate("docs-site", _docs_site, (*_PRODUCT, "docs/*"))
     yield Gate("mypy", _mypy, ("plugins/*", "pyproject.toml"))
@@ -104,9 +110,12 @@ def _importer(folder: Path) -> None:
     contents = json.loads((folder / "importer_result.json").read_text())["docs_blob"]["contents"]
     documented = {page["content_name"] for page in contents if page["content_type"] == "module" and page["doc_strings"]}
     with tarfile.open(artefact) as packed:
-        shipped = {Path(name).stem for name in packed.getnames() if re.fullmatch(r"plugins/modules/\w+\.py", name)}
+        names = [member.name for member in packed.getmembers() if member.isfile()]
+    shipped = {Path(name).stem for name in names if re.fullmatch(r"plugins/modules/\w+\.py", name)}
     complaints = re.findall(r"^(?:WARNING|ERROR|CRITICAL): .*", output, re.MULTILINE)
     complaints += [f"the importer found no documentation of {name}" for name in sorted(shipped - documented)]
+    complaints += [f"{name} is in the artefact, and no user needs it" for name in names if not _NEEDED.fullmatch(name)]
+    complaints += [f"{name} is not in the artefact" for name in _ASKED_FOR if name not in names]
     if complaints:
         raise Failed("\n".join([output, *complaints]))
 
@@ -165,7 +174,8 @@ def _tree(folder: Path) -> None:
     collection = tree.copy(folder)
     runtime = yaml.safe_load((collection / "meta/runtime.yml").read_text())
     grouped = set(runtime["action_groups"]["all"])
-    modules = {path.stem for path in (collection / "plugins/modules").glob("*.py")}
+    # Without main() it is the documentation of an action plugin that takes no options.
+    modules = {path.stem for path in (collection / "plugins/modules").glob("*.py") if "def main" in path.read_text()}
     complaints = [f"{name}: in action group all or in plugins/modules, but not in both" for name in grouped ^ modules]
     paths = [path.relative_to(collection) for path in collection.rglob("*") if path.is_file()]
     for path in paths:

@@ -37,6 +37,10 @@ sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", "-q", *args]))
 Version = tuple[int, int]
 
 
+class Failed(Exception):
+    """A gate's tool found something; the text is its output."""
+
+
 class NotInstallable(Exception):
     """No Python on this machine can run it."""
 
@@ -89,7 +93,20 @@ def installed() -> Environment:
 
 def environment(name: str, oldest: Version, newest: Version) -> Environment:
     """The environment with the requirements of `NAME.txt`, on the oldest Python in the range that is at hand."""
-    requirements = (_HERE / f"{name}.txt").read_text()
+    return environment_of(_requirements(name), oldest, newest)
+
+
+def pins(name: str) -> dict[str, str]:
+    """The versions that `NAME.txt` names, by package."""
+    return dict(re.findall(r"^(\S+)==(\S+)$", _requirements(name), re.MULTILINE))
+
+
+def _requirements(name: str) -> str:
+    return (_HERE / f"{name}.txt").read_text()
+
+
+def environment_of(requirements: str, oldest: Version, newest: Version) -> Environment:
+    """The environment with these requirements, in pip's form, on the oldest Python in the range that is at hand."""
     base = next((path for version, path in pythons().items() if oldest <= version <= newest), None)
     if base is None:
         raise NotInstallable(f"it needs Python {dotted(oldest)} to {dotted(newest)}, and none is on this machine")
@@ -101,7 +118,8 @@ def environment(name: str, oldest: Version, newest: Version) -> Environment:
         if not (folder / "complete").exists():
             shutil.rmtree(folder / "venv", ignore_errors=True)
             _run(str(base), "-m", "venv", str(folder / "venv"))
-            _run(str(python), "-m", "pip", "install", "--quiet", "--requirement", str(_HERE / f"{name}.txt"))
+            (folder / "requirements.txt").write_text(requirements)
+            _run(str(python), "-m", "pip", "install", "--quiet", "--requirement", str(folder / "requirements.txt"))
             (folder / "complete").touch()
         return Environment(python, _home(folder), identity)
 

@@ -163,7 +163,7 @@ def _matches_any(value: str, patterns: Any, fold: bool = False) -> bool:
 
 def _arn_like(value: str, pattern: str) -> bool:
     ours, theirs = value.split(":", 5), pattern.split(":", 5)
-    return len(ours) == len(theirs) and all(_like(one, other) for one, other in zip(ours, theirs))
+    return len(ours) == len(theirs) and all(_like(one, other) for one, other in zip(ours, theirs, strict=True))
 
 
 def _number(compare: Callable[[float, float], bool]) -> Callable[[str, str], bool]:

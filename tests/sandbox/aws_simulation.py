@@ -101,7 +101,7 @@ class _Scene:
                 "MissingContextValues": self._missing,
                 "EvalDecisionDetails": {},
             }
-            for one, resource in zip(each, resources)
+            for one, resource in zip(each, resources, strict=True)
         ]
         # Within one account the details are there and empty; they are for cross-account simulations.
         return {**whole, "EvalDecisionDetails": {}, "ResourceSpecificResults": specific}

@@ -158,6 +158,10 @@ class World:
         """Delay every call that is not handled yet by so much."""
         self._call("latency", milliseconds=milliseconds)
 
+    def rounds(self, on: bool = True) -> None:
+        """Hold calls until their caller only waits for answers: those that overlap then need none of each other."""
+        self._call("rounds", on=on)
+
     def clock(self, seconds: float) -> float:
         """Advance the world's clock; returns its time, seconds since the epoch."""
         found: float = self._call("clock", seconds=seconds)
@@ -208,7 +212,7 @@ class World:
     def _call(self, verb: str, **arguments: Any) -> Any:
         try:
             address = json.loads((self.folder / READY).read_text(encoding="utf-8"))
-            connection = http.client.HTTPConnection("127.0.0.1", address["port"], timeout=60)
+            connection = http.client.HTTPConnection("127.0.0.1", address["port"], timeout=120)
             headers = {"Authorization": f"Bearer {address['token']}"}
             connection.request("POST", f"/{verb}", json.dumps(arguments), headers)
             response = connection.getresponse()

@@ -29,8 +29,9 @@ _WRITES = {"create", "update", "patch", "delete", "deletecollection"}
 # Endings of resources that are asked, not written: reviews, and a service account's token.
 _ASKED = ("accessreviews", "rulesreviews", "tokenreviews", "selfsubjectreviews", "serviceaccounts/token")
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "content-length", "te"}
-_AUDIT_SECONDS = 3.0
+_AUDIT_SECONDS = 15.0
 _REST_SECONDS = 0.5
+_RESET_SECONDS = 90
 
 
 @dataclass(frozen=True)
@@ -259,7 +260,7 @@ class Front:
 
     def reset(self) -> None:
         """Write the remembered store back, until nothing differs: controllers still act on what they saw last."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + _RESET_SECONDS
         while changed := self._difference():
             if time.monotonic() > deadline:
                 raise TimeoutError(f"cluster {self.name} does not come to rest: {', '.join(sorted(changed))}")

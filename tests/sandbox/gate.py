@@ -104,6 +104,7 @@ class Gate:
         self.journal = Journal()
         self.faults = Schedule()
         self.latency = 0.0  # seconds
+        self.hold: Callable[[Address, Address], None] | None = None  # what each call waits for, such as its round
         self._end_caller = end_caller
         self._lock = threading.Lock()
         self._hidden: dict[tuple[str, str, str], int] = {}
@@ -112,6 +113,7 @@ class Gate:
         self.journal.reset()
         self.faults.load([])
         self.latency = 0.0
+        self.hold = None
         with self._lock:
             self._hidden.clear()
 
@@ -121,6 +123,8 @@ class Gate:
         call = backend.classify(request)
         effects = self.faults.fire(call)
         try:
+            if self.hold:
+                self.hold(client, server)
             outcome = self._pass(backend, request, call, effects)
         except Exception as error:  # a defect of the world must show in the client and in its log
             traceback.print_exc()

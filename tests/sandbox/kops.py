@@ -200,6 +200,6 @@ def add_instances(cluster: Cluster) -> None:
         is_instance_type_default=False,
         region_name=cluster.region,
     )
-    for instance, wanted in zip(made.instances, cluster.instances):
+    for instance, wanted in zip(made.instances, cluster.instances, strict=True):
         instance.id = wanted  # the providerID of its node, which was there first
         instance.add_tags({"Name": f"nodes.{cluster.name}", "k8s.io/role/node": "1", **tags})

@@ -32,7 +32,7 @@ from .wire import Cluster
 
 ADMIN = "sandbox-admin"
 OPERATOR = "sandbox-operator"
-_READY_SECONDS = 60.0
+_READY_SECONDS = 120.0
 _NODES = "/api/v1/nodes"
 _CLUSTER_ROLES = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
 _CONFIG_MAPS = "/api/v1/namespaces/kube-system/configmaps"

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -74,18 +74,36 @@ def kill_recorded(folder: Path) -> None:
 
 
 def end_caller(client: tuple[str, int], server: tuple[str, int]) -> None:
-    """KILL who holds the client side of a loopback connection, with all processes of its CASTAI_SANDBOX_RUN."""
+    """KILL who holds the client side of a loopback connection, with all processes of its run."""
     for pid in _holders(_socket_inode(client, server)):
-        run = _environment(pid).get(RUN_VARIABLE)
-        if run:
-            end_run(run)
-        else:
-            _kill(pid)
+        end_run(_environment(pid).get(RUN_VARIABLE, fork_run(pid)))
+
+
+def holder(client: tuple[str, int], server: tuple[str, int]) -> int:
+    """Who holds the client side of a loopback connection; LookupError where nobody does any more."""
+    found = _holders(_socket_inode(client, server))
+    if not found:
+        raise LookupError(f"nobody holds {client} -> {server}")
+    return found[0]
+
+
+def waits(pid: int) -> bool:
+    """Whether no thread of the process runs, is ready to, or is in the middle of input or output."""
+    for thread in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if thread.read_text(encoding="utf-8").rpartition(")")[2].split()[0] in "RD":
+                return False
+    return True
+
+
+def fork_run(pid: int) -> str:
+    """The run that a process is by itself: what a fork sets in its environment is seen in its children's alone."""
+    return f"fork-{pid}"
 
 
 def of_run(run: str) -> list[int]:
     """Those with this CASTAI_SANDBOX_RUN: Ansible's workers are in sessions of their own, no other sign."""
-    return [pid for pid in _pids() if _environment(pid).get(RUN_VARIABLE) == run]
+    return [pid for pid in _pids() if run in (fork_run(pid), _environment(pid).get(RUN_VARIABLE))]
 
 
 def end_run(run: str) -> None:
@@ -143,7 +161,7 @@ def _proc_address(address: tuple[str, int]) -> str:
     return f"{word:08X}:{address[1]:04X}"
 
 
-def _holders(inode: str) -> Iterable[int]:
+def _holders(inode: str) -> Sequence[int]:
     wanted = f"socket:[{inode}]"
     return [pid for pid in _pids() if wanted in _descriptors(pid)]
 

@@ -25,6 +25,7 @@ from .charts import Charts
 from .gate import Address, Gate
 from .kubernetes import ControlPlane, Store, operators_kubeconfig
 from .proxy import Proxy
+from .rounds import Rounds
 from .server import Server
 from .spec import FAILURE, HOME_ACCOUNT, READY, ClusterSpec
 from .webhook import Webhook
@@ -152,6 +153,9 @@ class Supervisor:
     def latency(self, milliseconds: float) -> None:
         self._gate.latency = milliseconds / 1000
 
+    def rounds(self, on: bool) -> None:
+        self._gate.hold = Rounds().hold if on else None
+
     def clock(self, seconds: float) -> float:
         self._offset += seconds
         return self.now()
@@ -170,7 +174,7 @@ _VERBS: Mapping[str, Callable[..., Any]] = {
     name: getattr(Supervisor, name)
     for name in (
         *("environment", "clusters", "journal", "mark", "state"),
-        *("fault", "fired", "latency", "clock", "reset"),
+        *("fault", "fired", "latency", "rounds", "clock", "reset"),
     )
 }
 

@@ -115,6 +115,14 @@ class Running:
         )
 
 
+_starts = 0
+
+
+def starts() -> int:
+    """How many times this process has started ansible-playbook."""
+    return _starts
+
+
 def start_playbook(
     folder: Path,
     playbook: str | Path | Sequence[Json],
@@ -123,13 +131,16 @@ def start_playbook(
     environment: Mapping[str, str],
     path: Sequence[Path] = (PYTHON, *SYSTEM_PATH),
     show: bool = False,
+    python: Path = Path(sys.executable),
 ) -> Running:
-    """Start ansible-playbook with exactly this environment and search path.
+    """Start ansible-playbook of this Python with exactly this environment and search path.
 
     folder: home and temporary files of the run, created, and kept for who wants to look at what is left.
     playbook: a name such as castai.onboarding.connect, a file, or the plays as data. inventory: a file, or data.
     show: its output goes where this process's goes, and is not kept.
     """
+    global _starts
+    _starts += 1
     name = uuid.uuid4().hex
     of_run = folder / f"run-{name[:8]}"
     home, temporary = folder / "home", folder / "tmp"
@@ -137,7 +148,7 @@ def start_playbook(
         part.mkdir(parents=True, exist_ok=True)
     output, record = of_run / "output", of_run / "results"
     collections = os.environ.get("ANSIBLE_COLLECTIONS_PATH", str(ROOT / "build/collections"))
-    command = [sys.executable, "-m", "ansible", "playbook", "-i", _file(inventory, of_run / "inventory.yml")]
+    command = [str(python), "-m", "ansible", "playbook", "-i", _file(inventory, of_run / "inventory.yml")]
     command += [_file(playbook, of_run / "playbook.yml"), *arguments]
     with output.open("wb") as stream:
         process = subprocess.Popen(

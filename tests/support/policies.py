@@ -39,11 +39,11 @@ KINDS = (
 )
 
 PURPOSES = {
-    READ: "looking",
-    CREATE: "making what is absent",
+    READ: "reading",
+    CREATE: "creating what is absent",
     CHANGE: "changing what an earlier run or another tool left",
-    REMOVE: "the way back",
-    ASK: "telling beforehand what is missing",
+    REMOVE: "removing what onboarding created",
+    ASK: "checking beforehand what is missing",
 }
 
 

@@ -83,8 +83,12 @@ def layer(path: Path) -> tuple[int, int]:
         return {"doc_fragments": 0, "plugin_utils": 4}.get(kind, 5), 0
     if len(rest) == 1:
         ground = {
-            "_given": 0, "_equal": 0, "_variables": 0, "_workplace": 0,
-            "_engine": 1, "_options": 1,
+            "_given": 0,
+            "_equal": 0,
+            "_variables": 0,
+            "_workplace": 0,
+            "_engine": 1,
+            "_options": 1,
             "_names": 2,
         }
         return ground[rest[0]], 0
@@ -178,7 +182,7 @@ def test_every_module_tells_what_it_can_do(module: str) -> None:
     assert told["module"] == module
     assert told["description"]
     returned = yaml.safe_load(imported(Path("modules", f"{module}.py")).RETURN)
-    assert {"actions"} <= set(returned)
+    assert {"actions", "changes"} <= set(returned)
     assert all(value.get("description") and value.get("returned") for value in returned.values())
 
 
@@ -226,6 +230,13 @@ def test_action_groups_are_of_those_that_have_the_options() -> None:
     }
     found["cluster"].remove("castai_cluster_info")
     assert groups == found
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_says_of_which_action_groups_it_is(module: str) -> None:
+    groups = [group for group, modules in loaded("meta/runtime.yml")["action_groups"].items() if module in modules]
+    told = documentation(module)["attributes"]["action_group"]["membership"]
+    assert told == [f"{COLLECTION}.{group}" for group in groups]
 
 
 # Secrets

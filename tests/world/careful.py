@@ -17,7 +17,7 @@ from typing import Any
 from tests.sandbox.client import World
 from tests.support.playbook import Run
 
-from .connecting import PLAYBOOK, Operator
+from .connecting import PLAYBOOK, Forked, Operator
 
 KEYS = ("CASTAI_API_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 SECRETS = ("CANARY", "k8s-aws-v1.")
@@ -123,9 +123,20 @@ class Careful:
 
     def run_until_each(self, ends: Sequence[dict[str, Any]]) -> None:
         """One run after another, each ended by a fault."""
-        world = self.operator.world
         for end in ends:
-            world.fault(end)
-            run = self.run()
-            assert (run.status, world.fired()) == (-signal.SIGKILL, [1]), (end, run.output)
-        world.fault()
+            self.operator.world.fault(end)
+            _was_ended(end, self.operator.world, self.run())
+        self.operator.world.fault()
+
+
+def ended_by(end: dict[str, Any], forked: Forked) -> None:
+    """A run in a fork, ended by a fault; no secret is in what it showed."""
+    forked.world.fault(end)
+    run = forked.connect()
+    _was_ended(end, forked.world, run)
+    assert not holds_secret(run.output.encode()), "in the output"
+    forked.world.fault()
+
+
+def _was_ended(end: dict[str, Any], world: World, run: Run) -> None:
+    assert (run.status, world.fired()) == (-signal.SIGKILL, [1]), (end, run.output)

@@ -1,27 +1,58 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A world for the scenarios of a module, as new for each of them."""
+"""A world for the scenarios of a module, as new for each of them.
+
+A module says in CLUSTERS what its world is made of. Modules of the same clusters are a group, which one process of
+pytest-xdist runs, so that each world comes up once.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.sandbox.client import World
 from tests.support.worlds import clear_left
 
+from .budget import Budget
 from .connecting import Operator
 
-CLUSTERS = (
-    "prod:eks",
-    "other:eks:account=444455556666:region=us-east-1:mode=API",
-    "old:eks:version=1.20:nodes=0",
-)
+HERE = Path(__file__).parent
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Budget(config))
+
+
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist looks at the marks in the same hook
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and item.path.parent == HERE:
+            item.add_marker(pytest.mark.xdist_group(_group(_clusters(item.module))))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """A process of pytest-xdist that does not know the groups would bring every world up."""
+    if getattr(session.config.option, "loadgroup", False):  # as pytest-xdist tells its processes
+        assert all("@world-" in item.nodeid for item in session.items if item.path.parent == HERE)
+
+
+def _group(clusters: tuple[str, ...]) -> str:
+    """A short name, as it becomes part of the tests' own."""
+    return f"world-{hashlib.sha256(' '.join(clusters).encode()).hexdigest()[:4]}"
+
+
+def _clusters(module: Any) -> tuple[str, ...]:
+    """One that says none brings up worlds of its own."""
+    found: tuple[str, ...] = getattr(module, "CLUSTERS", ())
+    return found
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -60,16 +91,10 @@ def slot() -> Iterator[Slot]:
 
 
 @pytest.fixture(scope="module")
-def clusters() -> tuple[str, ...]:
-    """What the module's world is made of; a module may have its own."""
-    return CLUSTERS
-
-
-@pytest.fixture(scope="module")
-def module_world(slot: Slot, clusters: tuple[str, ...]) -> World:
+def module_world(slot: Slot, request: pytest.FixtureRequest) -> World:
     """The module's world, or the one that CASTAI_SANDBOX_WORLD names, which is up with these clusters and left so."""
     given = os.environ.get("CASTAI_SANDBOX_WORLD")
-    return World(given) if given else slot.world(clusters)
+    return World(given) if given else slot.world(_clusters(request.module))
 
 
 @pytest.fixture

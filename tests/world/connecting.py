@@ -17,6 +17,7 @@ from tests.sandbox.build import binaries
 from tests.sandbox.client import Seen, World
 from tests.sandbox.normal import difference
 from tests.support.clusters import inventory
+from tests.support.forked import Step, changed, run_steps
 from tests.support.playbook import PYTHON, SYSTEM_PATH, Run, Running, local_play, start_playbook
 
 PLAYBOOK = "castai.onboarding.connect"
@@ -27,7 +28,7 @@ ROLE_IN_MODULES = [
 
 UNKNOWN = "(known after apply)"
 WAIT = 60
-REST = 30  # seconds in which controllers and the agent must have come to rest
+REST = 90  # seconds in which controllers and the agent must have come to rest, on a busy machine too
 
 # What Helm was started with, for the search for secrets: `set` shows all variables of the shell, so the environment.
 _HELM = """#!/bin/sh
@@ -90,6 +91,26 @@ class Operator:
             return []
         lines = self.helm_log.read_text(encoding="utf-8").splitlines()
         return [line.removeprefix("arguments: ") for line in lines if line.startswith("arguments: ")]
+
+
+class Forked(Operator):
+    """Somebody whose runs are forks of this process, with the tasks that a run of the playbook had on a host."""
+
+    def __init__(self, world: World, folder: Path, recorded: Sequence[Step], host: str = "prod") -> None:
+        super().__init__(world, folder)
+        self.recorded = recorded
+        self.host = host
+
+    def connect(self, *arguments: str, **options: Any) -> Run:
+        """options: by module, what differs from what was recorded. Of Ansible's arguments only --check is known."""
+        assert set(arguments) <= {"--check"}
+        wanted = self.recorded
+        for module, given in options.items():
+            wanted = changed(wanted, module, **given)
+        return self.run(wanted, check="--check" in arguments)
+
+    def run(self, wanted: Sequence[Step], check: bool = False) -> Run:
+        return run_steps(self.folder, wanted, self.host, self.environment, self.search_path, check)
 
 
 def succeeded(run: Run) -> Run:

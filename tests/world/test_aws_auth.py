@@ -20,6 +20,7 @@ from tests.sandbox.client import World
 
 from .connecting import Operator
 
+CLUSTERS = ("prod:eks",)
 TRIES = 200
 OURS = "arn:aws:iam::111122223333:role/cast-prod-eks-12345678"
 OTHERS = """\

@@ -1,13 +1,14 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plan is what the run does, a second run does nothing, and one run mends what has broken."""
+"""The plan is what the run does, a second run does nothing, and one run repairs what has broken."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 import yaml
@@ -17,12 +18,29 @@ from tests.sandbox.build import binaries
 from tests.sandbox.charts import FOLDER as CHARTS
 from tests.sandbox.client import World
 from tests.support.calls import of_task, rounds
+from tests.support.forked import Step, steps
 
-from .connecting import UNKNOWN, Operator, changed_nothing, left_pending, succeeded, without_usable_token, writes
+from .connecting import (
+    UNKNOWN,
+    Forked,
+    Operator,
+    changed_nothing,
+    left_pending,
+    succeeded,
+    without_usable_token,
+    writes,
+)
 
+CLUSTERS = ("prod:eks", "other:eks:account=444455556666:region=us-east-1:mode=API")
 NAMESPACE = "/api/v1/namespaces/castai-agent"
 DEPLOYMENT = "/apis/apps/v1/namespaces/castai-agent/deployments/castai-agent"
-LATENCY = 1000  # ms: longer than boto3 needs to make a client, so that calls of one round overlap
+
+
+@pytest.fixture(scope="module")
+def recorded(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> Sequence[Step]:
+    """The tasks of an undisturbed run."""
+    module_world.reset()
+    return steps(succeeded(Operator(module_world, tmp_path_factory.mktemp("recorded")).connect()), "prod")
 
 
 def told(actions: list[str], cluster_id: str) -> list[str]:
@@ -49,8 +67,10 @@ def test_the_plan_is_what_the_run_does_and_five_runs_mint_one_token(world: World
     mark, helm = world.mark(), len(operator.helm_starts())
     again = changed_nothing(operator.connect(hosts=hosts))
     assert again.actions() == changed_nothing(operator.connect("--check", hosts=hosts)).actions() == []
-    for _time in range(3):
-        changed_nothing(operator.connect(hosts=hosts))
+    for host in hosts:
+        forked = Forked(world, operator.folder / host, steps(again, host), host)
+        for _time in range(3):
+            changed_nothing(forked.connect())
     assert writes(world, mark) == []
     assert len(operator.helm_starts()) == helm
     minted = [call.who for call in world.journal() if call.operation == "CreateClusterToken"]
@@ -58,11 +78,13 @@ def test_the_plan_is_what_the_run_does_and_five_runs_mint_one_token(world: World
     assert [call for call in world.journal() if call.system == "refused"] == []
 
 
-def test_a_module_needs_at_most_three_rounds_of_reads(world: World, operator: Operator) -> None:
-    succeeded(operator.connect())
-    world.latency(LATENCY)
+def test_a_module_needs_at_most_three_rounds_of_reads(world: World, recorded: Sequence[Step], tmp_path: Path) -> None:
+    world.reset()  # of what the recorded run may just have left
+    forked = Forked(world, tmp_path, recorded)
+    succeeded(forked.connect())
+    world.rounds()
     mark = world.mark()
-    again = changed_nothing(operator.connect())
+    again = changed_nothing(forked.connect())
     calls = world.journal(mark)
     asked = 0
     for task in again.tasks:
@@ -104,25 +126,40 @@ def by_kubectl(world: World, operator: Operator) -> None:
         kubectl.create(path_of(item["apiVersion"], item["kind"], None, namespace), item)
 
 
+def repaired(operator: Operator) -> None:
+    world = operator.world
+    kubernetes = world.kubernetes("prod")
+    namespace = kubernetes.get(NAMESPACE)["metadata"]["uid"]
+
+    mark = world.mark()
+    plan = succeeded(operator.connect("--check"))
+    assert writes(world, mark) == []
+    repair = succeeded(operator.connect())
+    assert plan.actions() == repair.actions() != []
+    assert repair.of("castai_cluster")[-1]["cluster"]["agent_status"] == "online"
+
+    changed_nothing(operator.connect())
+    assert kubernetes.get(DEPLOYMENT)["status"]["readyReplicas"] == 2
+    assert kubernetes.get(NAMESPACE)["metadata"]["uid"] == namespace
+
+
 @pytest.mark.parametrize(
     "broken",
     [left_failed, left_pending, without_deployment, without_usable_token, by_kubectl],
     ids=lambda f: f.__name__,
 )
 def test_one_run_mends_and_the_next_changes_nothing(
-    world: World, operator: Operator, broken: Callable[[World, Operator], None]
+    world: World, recorded: Sequence[Step], tmp_path: Path, broken: Callable[[World, Operator], None]
 ) -> None:
-    kubernetes = world.kubernetes("prod")
-    broken(world, operator)
-    namespace = kubernetes.get(NAMESPACE)["metadata"]["uid"]
+    world.reset()  # of what the recorded run may just have left
+    forked = Forked(world, tmp_path, recorded)
+    broken(world, forked)
+    repaired(forked)
 
-    mark = world.mark()
-    plan = succeeded(operator.connect("--check"))
-    assert writes(world, mark) == []
-    mended = succeeded(operator.connect())
-    assert plan.actions() == mended.actions() != []
-    assert mended.of("castai_cluster")[-1]["cluster"]["agent_status"] == "online"
 
-    changed_nothing(operator.connect())
-    assert kubernetes.get(DEPLOYMENT)["status"]["readyReplicas"] == 2
-    assert kubernetes.get(NAMESPACE)["metadata"]["uid"] == namespace
+def test_the_playbook_repairs_what_a_killed_run_left(
+    world: World, operator: Operator, recorded: Sequence[Step], tmp_path: Path
+) -> None:
+    world.reset()  # of what the recorded run may just have left
+    left_pending(world, Forked(world, tmp_path / "killed", recorded))
+    repaired(operator)

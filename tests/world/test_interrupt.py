@@ -1,24 +1,31 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whatever ends or disturbs a run, a rerun ends in the state of an undisturbed one."""
+"""Whatever ends or disturbs a run, a rerun ends in the state of an undisturbed one.
+
+The undisturbed one is the playbook's, as is one that is ended; the others are forks with the same tasks.
+"""
 
 from __future__ import annotations
 
 import base64
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from tests.sandbox.client import World
 from tests.sandbox.normal import difference
-from tests.support.playbook import local_play
+from tests.support.forked import Step, steps
+from tests.support.playbook import Run
 
-from .connecting import REST, Operator, at_rest, left_pending, succeeded, without_usable_token, writes
+from .connecting import REST, Forked, Operator, at_rest, left_pending, succeeded, without_usable_token, writes
 
+CLUSTERS = ("prod:eks",)
 NAMESPACE = "/api/v1/namespaces/castai-agent"
 RECORD = "prod/castai-agent/sh.helm.release.v1.castai-agent.v1"
 
@@ -38,13 +45,21 @@ HELM_WRITES = (
 class Undisturbed(NamedTuple):
     state: Any
     writes: list[tuple[str, str]]
+    steps: Sequence[Step]
 
 
 @pytest.fixture(scope="module")
 def undisturbed(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     module_world.reset()
-    succeeded(Operator(module_world, tmp_path_factory.mktemp("undisturbed")).connect())
-    return Undisturbed(at_rest(module_world), [(call.operation, call.resource) for call in writes(module_world)])
+    run = succeeded(Operator(module_world, tmp_path_factory.mktemp("undisturbed")).connect())
+    written = [(call.operation, call.resource) for call in writes(module_world)]
+    return Undisturbed(at_rest(module_world), written, steps(run, "prod"))
+
+
+@pytest.fixture
+def forked(world: World, undisturbed: Undisturbed, tmp_path: Path) -> Forked:
+    world.reset()  # of what the undisturbed run may just have left
+    return Forked(world, tmp_path, undisturbed.steps)
 
 
 def assert_same_end(world: World, expected: Any) -> None:
@@ -63,67 +78,76 @@ def test_every_write_of_ours_in_a_first_run_is_one_after_which_a_run_is_ended_be
     )
 
 
-@pytest.mark.parametrize("write", OUR_WRITES + HELM_WRITES, ids=lambda write: f"{write[1]} {write[2]}")
-def test_ended_after_a_write(
-    world: World, operator: Operator, undisturbed: Undisturbed, write: tuple[str, str, str]
-) -> None:
-    system, operation, resource = write
+def ended_after_a_write(operator: Operator, expected: Any, write: tuple[str, str, str]) -> None:
+    world, (system, operation, resource) = operator.world, write
     world.fault({"system": system, "operation": operation, "resource": resource, "end": "after"})
     ended = operator.connect()
     assert (ended.status, world.fired()) == (-signal.SIGKILL, [1]), ended.output
     world.fault()
     succeeded(operator.connect())
-    assert_same_end(world, undisturbed.state)
+    assert_same_end(world, expected)
     assert list(operator.folder.glob("tmp/castai-onboarding-*/*")) == []
 
 
-def with_the_charts_namespace(world: World, operator: Operator) -> None:
+@pytest.mark.parametrize("write", OUR_WRITES + HELM_WRITES, ids=lambda write: f"{write[1]} {write[2]}")
+def test_ended_after_a_write(forked: Forked, undisturbed: Undisturbed, write: tuple[str, str, str]) -> None:
+    ended_after_a_write(forked, undisturbed.state, write)
+
+
+def test_the_playbook_ended_in_helm(operator: Operator, undisturbed: Undisturbed) -> None:
+    operator.world.reset()
+    ended_after_a_write(operator, undisturbed.state, HELM_WRITES[1])
+
+
+def with_the_charts_namespace(_world: World, forked: Forked) -> None:
     """A release that owns its Namespace, as the chart has it unless told otherwise."""
-    succeeded(operator.connect(agent_values={"createNamespace": True}))
+    succeeded(forked.connect(castai_release={"values": {"createNamespace": True}}))
 
 
-UNINSTALL = {
-    "castai.onboarding.castai_release": {
-        "name": "castai-agent",
-        "provider": "eks",
-        "cluster_name": "prod",
-        "region": "{{ castai_region }}",
-        "state": "absent",
-    }
-}
+def connect(forked: Forked) -> Run:
+    return forked.connect()
+
+
+def uninstall(forked: Forked) -> Run:
+    (release,) = (step for step in forked.recorded if step.module == "castai_release")
+    kept = {name: value for name, value in release.arguments.items() if name not in OF_INSTALL}
+    return forked.run([replace(release, arguments={**kept, "state": "absent"})])
+
+
+OF_INSTALL = ("values", "chart_ref", "chart_repo_url", "chart_version")
 
 
 @pytest.mark.parametrize(
-    ("start", "options", "operation", "resource"),
+    ("start", "run", "operation", "resource"),
     [
-        (without_usable_token, {}, "patch secrets", "prod/castai-agent/castai-credentials"),
-        (left_pending, {}, "delete secrets", RECORD),
-        (with_the_charts_namespace, {}, "patch namespaces", ".*"),
-        (with_the_charts_namespace, {"playbook": [local_play(UNINSTALL)]}, "update secrets", RECORD),
+        (without_usable_token, connect, "patch secrets", "prod/castai-agent/castai-credentials"),
+        (left_pending, connect, "delete secrets", RECORD),
+        (with_the_charts_namespace, connect, "patch namespaces", ".*"),
+        (with_the_charts_namespace, uninstall, "update secrets", RECORD),
     ],
     ids=["token replaced", "killed install forgotten", "namespace kept", "namespace disowned"],
 )
 def test_ended_after_a_write_to_what_is_there(
     world: World,
-    operator: Operator,
-    start: Callable[[World, Operator], None],
-    options: Mapping[str, Any],
+    forked: Forked,
+    start: Callable[[World, Forked], None],
+    run: Callable[[Forked], Run],
     operation: str,
     resource: str,
 ) -> None:
-    start(world, operator)
-    succeeded(operator.connect(**options))
+    start(world, forked)
+    succeeded(run(forked))
     expected = at_rest(world)
 
     world.reset()
-    start(world, operator)
+    start(world, forked)
     mark = world.mark()
     world.fault({"system": "kubernetes", "operation": operation, "resource": resource, "end": "after"})
-    ended = operator.connect(**options)
+    ended = run(forked)
     assert (ended.status, world.fired()) == (-signal.SIGKILL, [1]), ended.output
     assert writes(world, mark)[-1].operation == operation
     world.fault()
-    succeeded(operator.connect(**options))
+    succeeded(run(forked))
     assert_same_end(world, expected)
 
 
@@ -137,9 +161,7 @@ def test_ended_after_a_write_to_what_is_there(
     ],
     ids=str,
 )
-def test_every_write_fails_once(
-    world: World, operator: Operator, undisturbed: Undisturbed, effect: dict[str, Any]
-) -> None:
+def test_every_write_fails_once(world: World, forked: Forked, undisturbed: Undisturbed, effect: dict[str, Any]) -> None:
     world.fault(
         *(
             {"system": system, "operation": operation, "resource": resource, **effect}
@@ -147,7 +169,7 @@ def test_every_write_fails_once(
         )
     )
     for _time in range(len(OUR_WRITES) + 1):
-        run = operator.connect()
+        run = forked.connect()
         if run.status == 0:
             break
         assert "A rerun is safe and goes on from here." in run.failures["prod"]
@@ -156,7 +178,7 @@ def test_every_write_fails_once(
     assert_same_end(world, undisturbed.state)
 
 
-def test_reads_that_fail_for_a_while_are_repeated(world: World, operator: Operator, undisturbed: Undisturbed) -> None:
+def test_reads_that_fail_for_a_while_are_repeated(world: World, forked: Forked, undisturbed: Undisturbed) -> None:
     def reads(system: str, **effect: Any) -> dict[str, Any]:
         return {"system": system, "write": False, **effect}
 
@@ -170,12 +192,12 @@ def test_reads_that_fail_for_a_while_are_repeated(world: World, operator: Operat
         reads("kubernetes", operation="get namespaces", fail={"status": 503, "code": "ServiceUnavailable"}),
         reads("kubernetes", operation="list secrets", lose="before"),
     )
-    succeeded(operator.connect())
+    succeeded(forked.connect())
     assert all(world.fired())
     assert_same_end(world, undisturbed.state)
 
 
-def test_a_rival_writes_first(world: World, operator: Operator, undisturbed: Undisturbed) -> None:
+def test_a_rival_writes_first(world: World, forked: Forked, undisturbed: Undisturbed) -> None:
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "castai-agent"}}
     secret = {
         "apiVersion": "v1",
@@ -194,6 +216,6 @@ def test_a_rival_writes_first(world: World, operator: Operator, undisturbed: Und
             "rival": {"method": "POST", "path": f"{NAMESPACE}/secrets", "body": secret},
         },
     )
-    succeeded(operator.connect())
+    succeeded(forked.connect())
     assert world.fired() == [1, 1]
     assert_same_end(world, undisturbed.state)

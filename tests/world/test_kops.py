@@ -27,12 +27,8 @@ SHOP, OLD = "shop.example.com", "old.example.com"
 FIX = "castai.onboarding.kube_router"
 ANYTHING = {"operator": "Exists"}
 NODES = 2  # of the first cluster
-
-
-@pytest.fixture(scope="module")
-def clusters() -> tuple[str, ...]:
-    """The second says that it is Kubernetes 1.17."""
-    return f"{SHOP}:kops", f"{OLD}:kops:version=1.17:template=k8s-1.6:nodes=1"
+CLUSTERS = (f"{SHOP}:kops", f"{OLD}:kops:version=1.17:template=k8s-1.6:nodes=1")
+"""The second says that it is Kubernetes 1.17."""
 
 
 # kube-router
@@ -116,7 +112,7 @@ def test_a_tainted_node_gets_a_pod_after_it_and_none_before(world: World) -> Non
 
 
 def _until(done: Any) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not done():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -262,15 +258,25 @@ def test_a_cluster_has_one_record_by_whoever_registers_it(world: World, operator
     }
 
 
-def test_who_may_not_list_nodes_is_told_before_any_write(world: World, operator: Operator) -> None:
+def test_who_cannot_connect_is_told_why_before_any_write(world: World, operator: Operator) -> None:
+    """Who may not list nodes, who gives another cluster's kubeconfig, and whose cluster is too old for the agent."""
     account = ServiceAccount(world, SHOP)
     account.bind("connect", "", [row for row in rights.CONNECT if row[1] in rights.OF_CLUSTER])
     account.bind("connect", rights.SYSTEM, rights.CONNECT_SYSTEM)
-    given = operator.inventory(SHOP)
-    given["castai_clusters"]["hosts"][SHOP]["castai_kubeconfig"] = limited(account, world, operator.folder)
-    refused = operator.connect(given=given)
-    assert "nodes is forbidden" in refused.failures[SHOP]
+    known = operator.inventory(SHOP, OLD)["castai_clusters"]
+    shop = {"castai_cluster_name": SHOP, **known["hosts"][SHOP]}
+    hosts = {
+        "limited": {**shop, "castai_kubeconfig": limited(account, world, operator.folder)},
+        "elsewhere": {**shop, "castai_context": OLD},
+        OLD: known["hosts"][OLD],
+    }
+    refused = operator.connect("--forks", "3", given={"castai_clusters": {**known, "hosts": hosts}}).failures
     assert writes(world) == []
+    assert "nodes is forbidden" in refused["limited"]
+    assert f"says that it is kOps cluster {OLD} of {kops.STORE}, not {SHOP}" in refused["elsewhere"]
+    assert refused[OLD] == (
+        "The API server is Kubernetes 1.17, but CAST AI's agent needs 1.21 or newer. Upgrade the cluster first."
+    )
 
 
 def test_an_agent_that_registered_its_cluster_itself_is_found(world: World, operator: Operator) -> None:
@@ -285,19 +291,3 @@ def test_an_agent_that_registered_its_cluster_itself_is_found(world: World, oper
     assert STATIC not in told(world)
     succeeded(operator.connect(hosts=(SHOP,), castai_cluster_id=uid))
     assert told(world)[STATIC] == uid
-
-
-def test_the_kubeconfig_of_another_cluster_is_refused_before_any_write(world: World, operator: Operator) -> None:
-    given = operator.inventory(SHOP)
-    given["castai_clusters"]["hosts"][SHOP]["castai_context"] = OLD
-    run = operator.connect(given=given)
-    assert f"says that it is kOps cluster {OLD} of {kops.STORE}, not {SHOP}" in run.failures[SHOP]
-    assert writes(world) == []
-
-
-def test_a_cluster_too_old_for_the_agent_is_refused_naming_its_version(world: World, operator: Operator) -> None:
-    run = operator.connect(hosts=(OLD,))
-    assert run.failures[OLD] == (
-        "The API server is Kubernetes 1.17, but CAST AI's agent needs 1.21 or newer. Upgrade the cluster first."
-    )
-    assert writes(world) == []

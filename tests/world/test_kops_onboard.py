@@ -16,10 +16,11 @@ import pytest
 from tests.sandbox.client import World
 from tests.sandbox.normal import difference
 from tests.sandbox.spec import HOME_ACCOUNT
+from tests.support.forked import steps
 from tests.support.playbook import Run, local_play
 
-from .careful import Careful, nowhere_in
-from .connecting import UNKNOWN, at_rest, changed_nothing, succeeded, writes
+from .careful import Careful, ended_by, nowhere_in
+from .connecting import UNKNOWN, Forked, at_rest, changed_nothing, succeeded, writes
 from .onboarding import AWS_AUTH, ONBOARD, Onboarder
 
 SHOP, DATA, PROD = "shop.example.com", "data.k8s.local", "prod"
@@ -72,12 +73,8 @@ WAY_BACK = {
         },
     },
 }
-
-
-@pytest.fixture(scope="module")
-def clusters() -> tuple[str, ...]:
-    """The first reads aws-auth."""
-    return f"{SHOP}:kops:aws_auth=yes:nodes=1", f"{DATA}:kops:nodes=1", f"{PROD}:eks:nodes=1"
+CLUSTERS = (f"{SHOP}:kops:aws_auth=yes:nodes=1", f"{DATA}:kops:nodes=1", f"{PROD}:eks:nodes=1")
+"""The first reads aws-auth."""
 
 
 def customers_role(world: World) -> Any:
@@ -219,22 +216,21 @@ def test_one_cluster_is_taken_back_and_the_others_stay_whole(story: Story) -> No
 # Ended
 
 
-def onboarder(world: World, folder: Path) -> Onboarder:
-    world.reset()
-    customers_role(world)
-    found = Onboarder(world, folder)
-    succeeded(found.connect(hosts=(SHOP,)))
-    return found
-
-
 def test_ended_anywhere_it_goes_on_and_leaves_one_key_and_other_peoples_roles(world: World, tmp_path: Path) -> None:
-    undisturbed = onboarder(world, tmp_path / "undisturbed")
-    succeeded(undisturbed.onboard(hosts=(SHOP,), playbook=ONBOARD))
+    """All but the last are ended in forks, which have the tasks of an undisturbed run."""
+    customers_role(world)
+    undisturbed = Onboarder(world, tmp_path / "undisturbed")
+    recorded = steps(succeeded(undisturbed.onboard(hosts=(SHOP,))), SHOP)
     end = at_rest(world, SHOP)
 
-    careful = Careful(onboarder(world, tmp_path / "ended"), (SHOP,), ONBOARD)
-    customers = roles(world)[CUSTOMERS]
-    careful.run_until_each(ENDS)
+    world.reset()
+    customers = customers_role(world)
+    forked = Forked(world, tmp_path / "forks", recorded, SHOP)
+    *in_forks, last = ENDS
+    for fault in in_forks:
+        ended_by(fault, forked)
+    careful = Careful(Onboarder(world, tmp_path / "ended"), (SHOP,), ONBOARD)
+    careful.run_until_each([last])
     succeeded(careful.run())
     assert difference(end, at_rest(world, SHOP)) == ""
     changed_nothing(careful.run())

@@ -11,19 +11,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.sandbox.client import World
 from tests.sandbox.normal import difference
 from tests.sandbox.spec import HOME_ACCOUNT
+from tests.support.forked import steps
 
-from .careful import Careful, nowhere_in
-from .connecting import at_rest, changed_nothing, succeeded
+from .careful import Careful, ended_by, nowhere_in
+from .connecting import Forked, at_rest, changed_nothing, succeeded
 from .onboarding import ONBOARD, Onboarder
 
 CLUSTER = "prod"
 USER = f"cast-eks-{CLUSTER}"
 RELEASES = ("cluster-controller", "castai-spot-handler", "castai-evictor", "castai-pod-pinner", "castai-kvisor")
+CLUSTERS = (f"{CLUSTER}:eks:mode=CONFIG_MAP:nodes=1",)
 
 
 def in_release(name: str) -> dict[str, Any]:
@@ -43,25 +43,19 @@ ENDS: tuple[dict[str, Any], ...] = (
 """One after another: the second time at aws-auth is the second entry, a key without its hand-over, one not noted."""
 
 
-@pytest.fixture(scope="module")
-def clusters() -> tuple[str, ...]:
-    return (f"{CLUSTER}:eks:mode=CONFIG_MAP:nodes=1",)
-
-
-def onboarder(world: World, folder: Path) -> Onboarder:
-    world.reset()
-    found = Onboarder(world, folder, **{CLUSTER: "user"})
-    succeeded(found.connect(hosts=(CLUSTER,)))
-    return found
-
-
 def test_ended_anywhere_it_goes_on_and_leaves_one_key(world: World, tmp_path: Path) -> None:
-    undisturbed = onboarder(world, tmp_path / "undisturbed")
-    succeeded(undisturbed.onboard(hosts=(CLUSTER,), playbook=ONBOARD))
+    """All but the last are ended in forks, which have the tasks of an undisturbed run."""
+    undisturbed = Onboarder(world, tmp_path / "undisturbed", **{CLUSTER: "user"})
+    recorded = steps(succeeded(undisturbed.onboard(hosts=(CLUSTER,))), CLUSTER)
     end = at_rest(world)
 
-    careful = Careful(onboarder(world, tmp_path / "ended"), (CLUSTER,), ONBOARD)
-    careful.run_until_each(ENDS)
+    world.reset()
+    forked = Forked(world, tmp_path / "forks", recorded)
+    *in_forks, last = ENDS
+    for fault in in_forks:
+        ended_by(fault, forked)
+    careful = Careful(Onboarder(world, tmp_path / "ended", **{CLUSTER: "user"}), (CLUSTER,), ONBOARD)
+    careful.run_until_each([last])
     succeeded(careful.run())
     assert difference(end, at_rest(world)) == ""
     changed_nothing(careful.run())

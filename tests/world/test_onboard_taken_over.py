@@ -41,7 +41,8 @@ COMPONENTS = [
     "castai-spot-handler",
     "cluster-controller",
 ]
-"""Left out: no other tool's identity has to do with them."""
+"""Installed into one of the clusters: each takes its time."""
+WITH_COMPONENTS = "newest"
 SHARED_POLICY = f"arn:aws:iam::{HOME_ACCOUNT}:policy/CastEKSPolicy"
 FOREIGN = "arn:aws:iam::aws:policy/CloudWatchReadOnlyAccess"
 MAPPED_BY_SCRIPT = """\
@@ -51,6 +52,7 @@ MAPPED_BY_SCRIPT = """\
   rolearn: {arn}
   username: system:node:{{{{EC2PrivateDNSName}}}}
 """
+CLUSTERS = (f"{NEIGHBOUR}:eks:nodes=0", *(f"{name}:eks:mode={mode}:nodes=1" for name, mode in MODES.items()))
 
 
 class Takeover(NamedTuple):
@@ -78,11 +80,6 @@ class Takeover(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def clusters() -> tuple[str, ...]:
-    return f"{NEIGHBOUR}:eks:nodes=0", *(f"{name}:eks:mode={mode}:nodes=1" for name, mode in MODES.items())
-
-
-@pytest.fixture(scope="module")
 def takeover(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Takeover]:
     world = module_world
     with pytest.MonkeyPatch.context() as patched:
@@ -98,6 +95,7 @@ def takeover(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> I
         before = world.state()["aws"][HOME_ACCOUNT]
         inventory = onboarder.inventory(*MODES, components_skip=COMPONENTS)
         hosts = inventory["castai_clusters"]["hosts"]
+        hosts[WITH_COMPONENTS]["components_skip"] = []
         for name in UNMARKED:
             hosts[name]["castai_adopt"] = True
         # CAST AI finds a group by the script's name; of another name one is used only when it is named.
@@ -136,6 +134,15 @@ def test_the_cluster_keeps_what_it_has(takeover: Takeover, host: str) -> None:
     assert result["security_group_id"] == made.get("group_id", result["security_group_id"])
     cluster = takeover.again.of("castai_cluster", host)[-1]["cluster"]
     assert (cluster["id"], cluster["status"]) == (made["cluster_id"], "ready")
+
+
+def test_components_are_installed_beside_what_the_script_made(takeover: Takeover) -> None:
+    normal = takeover.world.state(normal=True)["kubernetes"]
+    for host in MODES:
+        found = {item["name"] for label, item in normal[host].items() if label.startswith("Helm release ")}
+        assert found == {"castai-agent", *(COMPONENTS if host == WITH_COMPONENTS else ())}, host
+    statuses = {item["status"] for label, item in normal[WITH_COMPONENTS].items() if label.startswith("Helm release ")}
+    assert statuses == {"deployed"}
 
 
 def test_only_what_a_tool_had_not_made_is_new(takeover: Takeover) -> None:

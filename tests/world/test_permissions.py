@@ -19,8 +19,9 @@ from tests.support.playbook import Run
 from tests.support.policies import Policy, actions, for_cluster, only, without
 from tests.unit.sandbox.aws_account import sentences
 from tests.unit.sandbox.aws_client import HOME
-from tests.unit.sandbox.eks_account import CLUSTERS, disturb, leave_behind
+from tests.unit.sandbox.eks_account import CLUSTERS as ACCOUNTS_CLUSTERS
 from tests.unit.sandbox.eks_account import World as Account
+from tests.unit.sandbox.eks_account import disturb, leave_behind
 from tests.unit.sandbox.eks_account import world as account
 
 from .connecting import Operator, changed_nothing, succeeded, writes
@@ -28,6 +29,7 @@ from .service_account import WHO, ServiceAccount
 
 __all__ = ["account"]
 
+CLUSTERS = ("prod:eks",)
 MODE = "API_AND_CONFIG_MAP"
 OPTIONAL = "iam:SimulatePrincipalPolicy"
 LOOKS = re.compile(":(Describe|Get|List)")
@@ -71,7 +73,7 @@ class Limited:
 
 @pytest.mark.parametrize("identity", ["role", "user"])
 def test_each_missing_permission_is_named_and_the_run_goes_on_with_it(account: Account, identity: str) -> None:
-    cluster, options = CLUSTERS[MODE].name, {"identity": identity}
+    cluster, options = ACCOUNTS_CLUSTERS[MODE].name, {"identity": identity}
     account.act_as(WHO, {"Version": "2012-10-17", "Statement": []})
     onboarding = Limited(account, for_cluster("onboard", identity, cluster))
     onboarding.go_on(**options)
@@ -92,7 +94,7 @@ def test_each_missing_permission_is_named_and_the_run_goes_on_with_it(account: A
 
 @pytest.mark.parametrize("identity", ["role", "user"])
 def test_with_the_published_policies_everything_works(account: Account, identity: str) -> None:
-    cluster, options = CLUSTERS[MODE].name, {"identity": identity}
+    cluster, options = ACCOUNTS_CLUSTERS[MODE].name, {"identity": identity}
     onboarding = for_cluster("onboard", identity, cluster)
     account.act_as(WHO, onboarding)
     before = account.cloud.state()
@@ -135,7 +137,7 @@ def test_the_playbooks_with_one_permission_after_the_other(world: World, operato
         "castai_aws_secret_key": secret,
         "castai_host": cluster.endpoint,
         "castai_host_token": kubernetes.token(),
-        "castai_ca_cert": str(authority),
+        "castai_kubernetes_ca_cert": str(authority),
     }
     given = {"castai_clusters": {"hosts": {"prod": variables}}}
 

@@ -24,6 +24,7 @@ from .connecting import Operator, writes
 
 UNKNOWN_ID = str(uuid.uuid4())
 ADMINISTRATOR = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+CLUSTERS = ("prod:eks", "other:eks:account=444455556666:region=us-east-1:mode=API", "old:eks:version=1.20:nodes=0")
 SENTENCES: dict[str, tuple[str, ...]] = {
     "unknown-key": ("CAST AI does not know the API key. Check castai_api_key",),
     "key-of-another-organisation": ("The API key belongs to organisation ",),
@@ -143,7 +144,7 @@ def bad_inputs(world: World, folder: Path) -> dict[str, tuple[str, dict[str, Any
     leave_going(world, "going")
     chart = str(CHARTS / "castai-agent")
     elsewhere = str(clusters["other"].kubeconfig(folder / "other.kubeconfig"))
-    address = {"castai_host": clusters["prod"].endpoint, "castai_ca_cert": str(authority)}
+    address = {"castai_host": clusters["prod"].endpoint, "castai_kubernetes_ca_cert": str(authority)}
     prod: dict[str, dict[str, Any]] = {
         "unknown-key": {"castai_api_key": "CANARY-of-nobody"},
         "key-of-another-organisation": {

@@ -26,6 +26,7 @@ NOT_CONNECTED = (
     "Cluster old of account 111122223333 in eu-central-1 is not connected to CAST AI. Run playbook"
     " castai.onboarding.connect (connect.yml) first."
 )
+CLUSTERS = ("prod:eks", "other:eks:account=444455556666:region=us-east-1:mode=API", "old:eks:version=1.20:nodes=0")
 SENTENCES: dict[str, tuple[str, ...]] = {
     "not-connected": ("The API server is Kubernetes 1.20", NOT_CONNECTED),
     "token-elsewhere": (
@@ -122,7 +123,7 @@ def users(world: World, folder: Path) -> dict[str, dict[str, Any]]:
             "castai_aws_secret_key": secret,
             "castai_host": prod.endpoint,
             "castai_host_token": prod.operator_token,
-            "castai_ca_cert": str(authority),
+            "castai_kubernetes_ca_cert": str(authority),
         }
     world.control("aws", "put_user_boundary", account=HOME_ACCOUNT, name="boundary", policy=NO_ROLES)
     return found

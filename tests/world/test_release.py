@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.sandbox.client import World
 
 from .connecting import Operator, writes
 
+CLUSTERS = ("prod:eks",)
 NAMESPACE = "/api/v1/namespaces/castai-agent"
 DEPLOYMENT = "/apis/apps/v1/namespaces/castai-agent/deployments/castai-agent"
 ARCHIVE = "https://github.com/castai/helm-charts/releases/download/castai-agent-0.161.1/castai-agent-0.161.1.tgz"
@@ -244,7 +246,8 @@ def test_a_living_helm_is_waited_for(releaser: Releaser) -> None:
     first = threading.Thread(target=lambda: results.append(releaser.run()))
     first.start()
     while not releaser.world.fired()[0]:
-        pass
+        assert first.is_alive(), results
+        time.sleep(0.05)
     second = releaser.run()
     first.join()
     assert len(results[0]["actions"]) == 1

@@ -22,6 +22,7 @@ from tests.support.playbook import Run
 from .careful import Careful, holds_secret, nowhere_in
 from .connecting import PLAYBOOK, ROLE_IN_MODULES, Operator, changed_nothing, succeeded
 
+CLUSTERS = ("prod:eks", "other:eks:account=444455556666:region=us-east-1:mode=API")
 HOSTS = ("prod", "other")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 AGENT = re.compile(r'"agent_status": "[a-z-]+"')

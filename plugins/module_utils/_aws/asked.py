@@ -16,7 +16,7 @@ from .._castai.gateway import Cluster
 from .._engine import UNKNOWN, Refused
 from .._options import aws_options, castai_options, cluster_options
 from .._variables import named
-from .gateway import Making
+from .gateway import NO_REGION, Making, region_of
 
 Parameters = Mapping[str, Any]
 
@@ -66,9 +66,10 @@ def problems(params: Parameters, shapes: Mapping[str, Shape]) -> Iterator[str]:
             names.cluster_name_problem(params["provider"], params["cluster_name"]),
             names.cluster_id_problem(params["cluster_id"]),
             names.account_id_problem(account_id) if account_id else None,
-            names.region_problem(params.get("region")),
         ],
     )
+    if not region_of(params):
+        yield NO_REGION
     if not re.fullmatch(r"/([!-~]+/)?", params["path"]):
         yield f"{named('path')} is {params['path']!r}. Set it to an IAM path that starts and ends with '/'."
     for option, shape in {**shapes, **SHAPES}.items():

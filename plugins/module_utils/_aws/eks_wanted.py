@@ -19,7 +19,7 @@ from .._options import AWS_RULES
 from .._variables import named
 from . import asked
 from .asked import Parameters, Shape
-from .gateway import EksCluster, Making
+from .gateway import EksCluster, Making, region_of
 from .identity import Owner, short_arn
 from .policies import Document, Place
 
@@ -88,7 +88,7 @@ def desired(params: Parameters) -> Desired:
     name, cluster_id = params["cluster_name"], params["cluster_id"].lower()
     return Desired(
         name=name,
-        region=params["region"],
+        region=region_of(params),
         account_id=params.get("account_id") or "",
         cluster_id=cluster_id,
         user_mode=params["identity"] == "user",

@@ -10,15 +10,15 @@ import base64
 import contextlib
 import functools
 import json
+import os
 import re
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, TypeVar
+from typing import Any, TypeVar
 
 from .._engine import CallFailed, Conflict, Refused, until
-from .._names import region_problem
 from .._variables import named
 
 try:
@@ -29,6 +29,7 @@ try:
     import botocore.loaders
     import botocore.session
     import botocore.signers
+    import urllib3
 
     MISSING = ""
 except ImportError as error:
@@ -38,6 +39,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 OLDEST = (1, 34, 3)
 """The first boto3, and botocore, that knows EKS's accessConfig; older ones drop it from what EKS answers."""
+
+NO_REGION = (
+    f"{named('region')} is not set. Set it to the AWS region of the cluster, set AWS_REGION, or give the AWS profile a"
+    " region."
+)
 
 SERVICES = ("ec2", "eks", "iam", "sts")
 
@@ -225,28 +231,23 @@ class Aws:
     """One account and region with one set of credentials. Threads may share it."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        if MISSING:
-            raise Refused(
-                f"The Python packages boto3 and botocore are needed where this runs: {MISSING}. Install boto3."
-            )
-        if _version() < OLDEST:
-            raise Refused(
-                f"botocore is {botocore.__version__} where this runs, which does not know EKS access entries. Install"
-                f" boto3 {'.'.join(map(str, OLDEST))} or newer."
-            )
-        unset = region_problem(options.get("region"))
-        if unset:
-            raise Refused(unset)
+        _need_boto3()
+        self.region = region_of(options)
+        if not self.region:
+            raise Refused(NO_REGION)
         bundle = options.get("aws_ca_bundle")
         if bundle and not Path(bundle).is_file():
             raise Refused(
                 f"{named('aws_ca_bundle')} is {bundle!r}, which is not a file. Set it to one with the CA certificates"
                 " for AWS."
             )
-        self.region: str = options["region"]
+        options = {**options, "region": self.region}
         self._options = options
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
+        if not options.get("aws_validate_certs", True):
+            # The user said so; urllib3 would say it again with each call.
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self._session = _session(options)
 
     def _client(self, service: str) -> Any:
@@ -740,6 +741,27 @@ def _create(call: Callable[..., Any], find: Callable[[], Any], **arguments: Any)
         raise
 
 
+def region_of(options: Mapping[str, Any]) -> str:
+    """The region that the options name, else AWS_DEFAULT_REGION or the one of the profile; empty for none."""
+    if options.get("region"):
+        return str(options["region"])
+    _need_boto3()
+    try:
+        return str(_botocore_session(options.get("profile")).get_config_variable("region") or "")
+    except botocore.exceptions.BotoCoreError as error:
+        raise CallFailed(f"Could not use the AWS credentials: {_reason(error)}") from error
+
+
+def _need_boto3() -> None:
+    if MISSING:
+        raise Refused(f"The Python packages boto3 and botocore are needed where this runs: {MISSING}. Install boto3.")
+    if _version() < OLDEST:
+        raise Refused(
+            f"botocore is {botocore.__version__} where this runs, which does not know EKS access entries."
+            f" Install boto3 {'.'.join(map(str, OLDEST))} or newer."
+        )
+
+
 def _session(options: Mapping[str, Any]) -> Any:
     """A boto3 session; with assume_role_arn, of that role, renewed by botocore when it ages."""
     try:
@@ -765,10 +787,9 @@ def _session(options: Mapping[str, Any]) -> Any:
             extra_args={"RoleSessionName": "castai-onboarding", **({"ExternalId": external_id} if external_id else {})},
         )
         inner = _botocore_session()
-        # botocore has no public way to give a session credentials that renew themselves.
-        inner._credentials = botocore.credentials.RefreshableCredentials.create_from_metadata(
-            fetcher.fetch_credentials(), fetcher.fetch_credentials, "assume-role"
-        )
+        provider = _Assumed(fetcher.fetch_credentials)
+        inner.register_component("credential_provider", botocore.credentials.CredentialResolver([provider]))
+        inner.get_credentials()
         return boto3.session.Session(botocore_session=inner, region_name=options["region"])
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
         what = (
@@ -781,12 +802,31 @@ def _version() -> tuple[int, ...]:
     return tuple(map(int, re.findall(r"\d+", botocore.__version__)[:3]))
 
 
+class _Assumed:
+    """What botocore asks for an assumed role's credentials. They renew themselves."""
+
+    METHOD = CANONICAL_NAME = "assume-role"
+
+    def __init__(self, fetch: Callable[[], Mapping[str, Any]]) -> None:
+        self._fetch = fetch
+
+    def load(self) -> Any:
+        return botocore.credentials.RefreshableCredentials.create_from_metadata(self._fetch(), self._fetch, self.METHOD)
+
+
 def _botocore_session(profile: str | None = None) -> Any:
+    _forget_blank_variables()
     session = botocore.session.Session(profile=profile)
     # The default before boto3 1.40 is one address for all regions, for which a token of a region is not signed.
     session.set_config_variable("sts_regional_endpoints", "regional")
     session.register_component("data_loader", _models(session.get_config_variable("data_path")))
     return session
+
+
+def _forget_blank_variables() -> None:
+    """botocore takes blank variables at their word: an empty AWS_CA_BUNDLE turns the check of TLS certificates off."""
+    for name in [name for name, value in os.environ.items() if name.startswith("AWS_") and not value.strip()]:
+        del os.environ[name]
 
 
 @functools.cache

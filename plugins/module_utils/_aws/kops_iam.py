@@ -23,7 +23,7 @@ from .._options import AWS_RULES
 from .._variables import named
 from . import asked, kops_policies, policies
 from .asked import Parameters, check_record
-from .gateway import Instance, Making, Policy, Principal
+from .gateway import Instance, Making, Policy, Principal, region_of
 from .identity import (
     HeldPolicy,
     Owner,
@@ -119,7 +119,7 @@ def desired(params: Parameters) -> Desired:
     name, cluster_id = params["cluster_name"], params["cluster_id"].lower()
     return Desired(
         name=name,
-        region=params["region"],
+        region=region_of(params),
         account_id=params.get("account_id") or "",
         cluster_id=cluster_id,
         prepare=params["prepare"],

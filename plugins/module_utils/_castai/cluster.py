@@ -9,10 +9,10 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Union
+from typing import Any
 
 from .._aws.eks import wrong_cluster
-from .._aws.gateway import EksCluster
+from .._aws.gateway import NO_REGION, EksCluster, region_of
 from .._engine import UNKNOWN, Action, CallFailed, Conflict, Made, Refused, Report, Subject, gather, until
 from .._k8s.access import Way, leaving, other_cluster
 from .._k8s.gateway import Object, path_of
@@ -26,7 +26,6 @@ from .._names import (
     cluster_id_problem,
     cluster_name_problem,
     namespace_problem,
-    region_problem,
     secret_problem,
 )
 from .._options import (
@@ -42,7 +41,7 @@ from .gateway import CastAi, Cluster, by_options, console_of
 from .records import public
 
 Parameters = Mapping[str, Any]
-Found = Union[EksCluster, KopsCluster]
+Found = EksCluster | KopsCluster
 
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
@@ -165,8 +164,9 @@ def problems(params: Parameters) -> dict[str, str]:
         "cluster_name": cluster_name_problem(params["provider"], params["cluster_name"]),
         "namespace": namespace_problem(params["namespace"]),
         "credentials_secret": secret_problem(params["credentials_secret"]),
-        "region": region_problem(params.get("region")),
     }
+    if not region_of(params):
+        found["region"] = NO_REGION
     account_id, cluster_id = params.get("account_id"), params.get("cluster_id")
     found["account_id"] = account_id_problem(account_id) if account_id else None
     found["cluster_id"] = cluster_id_problem(cluster_id) if cluster_id else None
@@ -180,7 +180,7 @@ def desired(params: Parameters) -> Desired:
     return Desired(
         name=params["cluster_name"],
         provider=params["provider"],
-        region=params["region"],
+        region=region_of(params),
         account_id=params.get("account_id") or "",
         cluster_id=(params.get("cluster_id") or "").lower(),
         organization_id=params.get("organization_id") or "",

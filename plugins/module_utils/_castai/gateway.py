@@ -12,12 +12,12 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 from urllib.error import HTTPError
 
 from ansible.module_utils.urls import Request, SSLValidationError

@@ -9,13 +9,13 @@ What only onboarding asks: phase2. What the credentials may do: rights. PRIVATE 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Callable
+from typing import Any
 
 from .._aws import permissions
-from .._aws.gateway import EksCluster
+from .._aws.gateway import EksCluster, region_of
 from .._engine import UNKNOWN, Action, Failure, Made, Refused, Subject, gather
 from .._helm import record as helm_record
 from .._helm.gateway import Helm
@@ -171,7 +171,7 @@ def desired(params: Parameters) -> Desired:
     wrong = problems(params)
     names = filter(None, [helm_release_problem(chart.release) for chart in charts])
     options = ("cluster_name", "region", "account_id", "cluster_id", "credentials_secret")
-    asked = {option: params.get(option) or "" for option in options}
+    asked = {**{option: params.get(option) or "" for option in options}, "region": region_of(params)}
     usable = {option: "" if option in wrong or value == UNKNOWN else value for option, value in asked.items()}
     return Desired(
         usable["cluster_name"],

@@ -133,7 +133,7 @@ def read(text: str, kind: str) -> Document:
     places = _flow_places(root) if root.flow_style else _block_places(root, tokens)
     if len(places) != len(root.value):
         raise _unreadable(text, kind, "the entries of this list are not clear", root.start_mark.line)
-    items = tuple(Item(_checked(text, kind, node), *place) for node, place in zip(root.value, places))
+    items = tuple(Item(_checked(text, kind, node), *place) for node, place in zip(root.value, places, strict=True))
     return Document(items, bool(root.flow_style), root.start_mark.index, root.end_mark.index)
 
 
@@ -155,7 +155,7 @@ def _block_places(root: Any, tokens: Sequence[Any]) -> list[tuple[int, int]]:
     ]
     return [
         (dash, max(end for start, end in texts if dash <= start < following))
-        for dash, following in zip(dashes, [*dashes[1:], root.end_mark.index + 1])
+        for dash, following in zip(dashes, [*dashes[1:], root.end_mark.index + 1], strict=True)
     ]
 
 

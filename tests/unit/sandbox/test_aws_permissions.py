@@ -148,7 +148,7 @@ def test_simulating_a_user(aws: Aws) -> None:
     iam, user = operator(aws).client("iam"), f"arn:aws:iam::{HOME}:user/caller"
     actions = ["iam:CreateRole", "iam:DeleteRole", "ec2:CreateTags"]
     answer = iam.simulate_principal_policy(PolicySourceArn=user, ActionNames=actions)
-    assert decisions(answer) == dict(zip(actions, ("allowed", "explicitDeny", "implicitDeny")))
+    assert decisions(answer) == dict(zip(actions, ("allowed", "explicitDeny", "implicitDeny"), strict=True))
     first, second, third = answer["EvaluationResults"]
     assert (first["EvalResourceName"], first["MissingContextValues"]) == ("*", [])
     assert "EvalDecisionDetails" not in first

@@ -158,11 +158,11 @@ def world(seed: int) -> dict[str, Any]:
         "aws": {
             "users": {
                 f"user/cast-{name}": {"access_keys": [{"id": key, "status": "Active"}]}
-                for name, key in zip(("prod", "dev"), keys)
+                for name, key in zip(("prod", "dev"), keys, strict=True)
             }
         },
         "castai": {
-            "access_keys": dict(zip((cluster, other), keys)),
+            "access_keys": dict(zip((cluster, other), keys, strict=True)),
             "clusters": {
                 cluster: {"id": cluster, "name": "prod", "clusterNameId": f"prod-{cluster[:8]}", "createdAt": stamp},
                 other: {"id": other, "name": "dev", "clusterNameId": f"dev-{other[:8]}"},

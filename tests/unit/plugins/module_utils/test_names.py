@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import string
-from typing import Callable
+from collections.abc import Callable
 
 import pytest
 from hypothesis import example, given, settings

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import functools
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,7 @@ from botocore.credentials import AssumeRoleCredentialFetcher, RefreshableCredent
 from botocore.loaders import JSONFileLoader
 
 from ansible_collections.castai.onboarding.plugins.module_utils._aws import gateway
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Aws, EksCluster, Making
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Aws, EksCluster, Making, region_of
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Conflict, Refused, until
 from tests.sandbox.aws import ADMINISTRATOR, EXTERNAL_ID
 from tests.sandbox.aws import Aws as Cloud
@@ -241,9 +242,79 @@ def test_no_credentials_at_all(world: World, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("region", [None, ""])
-def test_no_region(world: World, region: str | None) -> None:
+def test_no_region(world: World, region: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     with pytest.raises(Refused, match=r"castai_region \(option region\) is not set"):
         connect(region=region)
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "region"),
+    [
+        ({"region": "us-east-1", "profile": "work"}, {"AWS_DEFAULT_REGION": "eu-west-3"}, "us-east-1"),
+        ({"profile": "work"}, {}, "eu-north-1"),
+        ({}, {"AWS_PROFILE": "work"}, "eu-north-1"),
+        ({}, {"AWS_PROFILE": ""}, "eu-south-1"),
+        ({}, {"AWS_PROFILE": "work", "AWS_DEFAULT_REGION": "eu-west-3"}, "eu-west-3"),
+        ({"profile": "work"}, {"AWS_DEFAULT_REGION": " "}, "eu-north-1"),
+    ],
+)
+def test_the_region_of_the_option_the_environment_or_the_profile(
+    world: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, str],
+    environment: dict[str, str],
+    region: str,
+) -> None:
+    (tmp_path / "config").write_text(
+        "[default]\nregion = eu-south-1\n[profile work]\nregion = eu-north-1\n", encoding="utf-8"
+    )
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert region_of(options) == region
+
+
+BLANK = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_CA_BUNDLE",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_MAX_ATTEMPTS",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AWS_RETRY_MODE",
+    "AWS_ROLE_ARN",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_STS_REGIONAL_ENDPOINTS",
+    "AWS_USE_FIPS_ENDPOINT",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+)
+
+
+@pytest.mark.parametrize("blank", ["", " "])
+def test_blank_variables_are_not_there(world: World, monkeypatch: pytest.MonkeyPatch, blank: str) -> None:
+    key, secret = world.cloud.env()["AWS_ACCESS_KEY_ID"], world.cloud.env()["AWS_SECRET_ACCESS_KEY"]
+    bundle = os.environ["AWS_CA_BUNDLE"]
+    for name in BLANK:
+        monkeypatch.setenv(name, blank)
+    aws = connect(access_key=key, secret_key=secret, aws_ca_bundle=bundle)
+    assert aws.caller_arn() == f"arn:aws:iam::{HOME}:user/operator"
+
+
+def test_a_blank_bundle_does_not_turn_the_check_off(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", "")
+    with pytest.raises(CallFailed, match="certificate verify failed"):
+        connect().caller_arn()
+
+
+def test_certificates_are_not_checked_when_the_user_says_so_and_nothing_warns_of_it(
+    world: World, recwarn: pytest.WarningsRecorder
+) -> None:
+    assert connect(aws_validate_certs=False).caller_arn().endswith(":user/operator")
+    assert [str(warning.message) for warning in recwarn if "HTTPS" in str(warning.message)] == []
 
 
 def test_a_bundle_that_is_not_there(world: World) -> None:

@@ -90,7 +90,8 @@ CASES = {
         {"credentials_secret": "s" * 254},
     ),
     "region": Case(
-        "castai_region (option region) is not set. Set it to the AWS region of the cluster, or set AWS_REGION.",
+        "castai_region (option region) is not set. Set it to the AWS region of the cluster, set AWS_REGION, or give the"
+        " AWS profile a region.",
         {"region": None},
         {"found": None},
     ),

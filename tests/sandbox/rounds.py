@@ -1,0 +1,68 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rounds of calls, without a clock: calls are held until their caller does nothing but wait for answers.
+
+Those that are held at a time do not wait for one another, however long the caller took to make them: it may have been
+slow, or the machine busy. Each round shows in the journal as calls that overlap.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from . import processes
+from .gate import Address
+
+_PAUSE = 0.015  # seconds between two looks
+_LOOKS = 3  # in a row at which all was quiet
+_BUSY = 0.002  # seconds of this process's own processor time between two looks: it is still reading a call
+
+
+class Rounds:
+    """waits: whether the process that holds the client's end of a connection only waits."""
+
+    def __init__(self, waits: Callable[[int], bool] = processes.waits) -> None:
+        self._waits = waits
+        self._lock = threading.Lock()
+        self._open: dict[int, threading.Event] = {}
+        self._holders: dict[tuple[Address, Address], int] = {}
+
+    def hold(self, client: Address, server: Address) -> None:
+        """Returns when the round that this call is in is complete."""
+        pid = self._holder(client, server)
+        with self._lock:
+            complete = self._open.get(pid)
+            first = complete is None
+            if complete is None:
+                complete = self._open[pid] = threading.Event()
+        if not first:
+            complete.wait()
+            return
+        try:
+            self._until_quiet(pid)
+        finally:
+            with self._lock:
+                del self._open[pid]
+            complete.set()
+
+    def _holder(self, client: Address, server: Address) -> int:
+        """Looked up once for each connection."""
+        connection = (client, server)
+        if connection not in self._holders:
+            self._holders[connection] = processes.holder(client, server)
+        return self._holders[connection]
+
+    def _until_quiet(self, pid: int) -> None:
+        quiet, used = 0, _used_by_others()
+        while quiet < _LOOKS:
+            time.sleep(_PAUSE)
+            before, used = used, _used_by_others()
+            quiet = quiet + 1 if used - before < _BUSY and self._waits(pid) else 0
+
+
+def _used_by_others() -> float:
+    """Processor time of this process but for the thread that looks."""
+    return time.process_time() - time.thread_time()

@@ -1,0 +1,168 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A run's tasks once more, in a fork of this process: what ends a run at a point costs no start of Python.
+
+A task's arguments are those that a run of the playbook gave it, so nothing of a role is written here a second time. A
+fork has read all libraries already, and its tasks are what the action plugins run inside the controller.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import Subject, run_task
+from tests.sandbox import processes
+from tests.support.playbook import COLLECTION, Json, Run, TaskResult
+
+MASKED = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
+CLUSTER_ID = "cluster_id"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One task, or one item of its loop. module: without the collection's name. cluster_id: what its result had."""
+
+    name: str
+    module: str
+    arguments: Json
+    cluster_id: str = ""
+
+    @property
+    def subject(self) -> Subject[Any, Any, Any]:
+        plugin = importlib.import_module(f"ansible_collections.{COLLECTION}.plugins.action.{self.module}")
+        found: Subject[Any, Any, Any] = plugin.ActionModule.SUBJECT
+        return found
+
+
+def steps(run: Run, host: str) -> tuple[Step, ...]:
+    """What the host's tasks of a run were given, in order; options that were not given or are secret are left out."""
+    return tuple(
+        Step(task.task, task.action.rpartition(".")[2], _given(result), str(result.get(CLUSTER_ID) or ""))
+        for task in run.tasks
+        if task.host == host and task.action.startswith(f"{COLLECTION}.castai_")
+        for result in task.result.get("results", [task.result])
+        if "module_args" in result.get("invocation", {}) and not result.get("skipped")
+    )
+
+
+def _given(result: Json) -> Json:
+    arguments = result["invocation"]["module_args"]
+    return {name: value for name, value in arguments.items() if value not in (None, "", MASKED)}
+
+
+def changed(recorded: Sequence[Step], module: str, **options: Any) -> tuple[Step, ...]:
+    """The steps with these options in those of the module; what is in a dictionary goes into the recorded one."""
+    return tuple(
+        replace(step, arguments=_with(step.arguments, options)) if step.module == module else step for step in recorded
+    )
+
+
+def _with(arguments: Json, options: Json) -> Json:
+    merged = {
+        name: {**arguments.get(name, {}), **value} if isinstance(value, dict) else value
+        for name, value in options.items()
+    }
+    return {**arguments, **merged}
+
+
+def run_steps(
+    folder: Path,
+    recorded: Sequence[Step],
+    host: str,
+    environment: Mapping[str, str],
+    path: str,
+    check: bool = False,
+    patience: float = 300,
+) -> Run:
+    """Run them in a fork until one fails, with exactly this environment; the status is as ansible-playbook's.
+
+    The cluster's id in what was recorded, and in names made of it, becomes the one that it has now.
+    """
+    record, output = (folder / f"fork-{uuid.uuid4().hex[:8]}{suffix}" for suffix in ("", ".out"))
+    for part in (folder / "home", folder / "tmp"):
+        part.mkdir(parents=True, exist_ok=True)
+    own = {"PATH": path, "HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp"), "LANG": "C.UTF-8"}
+    started = time.monotonic()
+    pid = os.fork()
+    if pid == 0:
+        _be_the_run(recorded, host, {**own, **environment}, check, record, output)
+    status = _wait(pid, started + patience)
+    lines = record.read_text(encoding="utf-8").splitlines() if record.exists() else []
+    tasks = tuple(TaskResult(**json.loads(line)) for line in lines)
+    counts = {"changed": sum(bool(task.result.get("changed")) for task in tasks)}
+    text = output.read_text(encoding="utf-8", errors="replace") + "\n".join(lines)
+    return Run(status, text, tasks, {host: counts}, time.monotonic() - started)
+
+
+def _wait(pid: int, deadline: float) -> int:
+    """The fork's exit status, negative for a signal."""
+    while True:
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > deadline:
+            processes.end_run(processes.fork_run(pid))
+            os.waitpid(pid, 0)
+            raise TimeoutError(f"the tasks in process {pid} do not end")
+        time.sleep(0.01)
+
+
+def _be_the_run(
+    recorded: Sequence[Step], host: str, environment: Mapping[str, str], check: bool, record: Path, output: Path
+) -> None:
+    """In the fork, which never returns: 0 when all went well, 2 when a task failed, 1 for a mistake of the test."""
+    status = 1
+    try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        stream = os.open(output, os.O_CREAT | os.O_WRONLY, 0o600)
+        for descriptor in (1, 2):
+            os.dup2(stream, descriptor)
+        os.environ.clear()
+        os.environ.update(environment)
+        os.environ[processes.RUN_VARIABLE] = processes.fork_run(os.getpid())
+        tempfile.tempdir = None
+        with record.open("w", encoding="utf-8") as lines:
+            status = 0
+            for task in _tasks(recorded, host, check):
+                lines.write(json.dumps(asdict(task), default=str) + "\n")
+                lines.flush()
+                if task.outcome == "failed":
+                    status = 2
+                    break
+    except BaseException:  # whatever it is must not reach the tests of which this process is a copy
+        status = 1
+        traceback.print_exc(file=sys.__stderr__)
+    finally:
+        os._exit(status)
+
+
+def _tasks(recorded: Sequence[Step], host: str, check: bool) -> Iterator[TaskResult]:
+    before = after = ""
+    for step in recorded:
+        arguments = _renamed(step.arguments, before, after) if before else step.arguments
+        task = SimpleNamespace(check_mode=check, diff=True, action=f"{COLLECTION}.{step.module}")
+        at = time.time()
+        result = run_task(step.subject, task, arguments, lambda line: print(line, flush=True))
+        outcome = "failed" if result.get("failed") else "ok"
+        yield TaskResult(host, step.name, task.action, outcome, result, at, time.time())
+        if step.cluster_id and result.get(CLUSTER_ID):
+            before, after = step.cluster_id, result[CLUSTER_ID]
+
+
+def _renamed(value: Any, before: str, after: str) -> Any:
+    """Names in IAM have the first eight characters."""
+    return json.loads(json.dumps(value).replace(before, after).replace(before[:8], after[:8]))
