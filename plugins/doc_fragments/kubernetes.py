@@ -32,14 +32,15 @@ options:
     type: str
   ca_cert:
     description:
-      - File with the CA certificates that O(host) is checked against; the system's when not set.
+      - File with the CA certificates that O(host) is checked against; the system's when not set. With O(kubeconfig), it
+        replaces the certificate authority of the file.
       - Read from the environment variable E(K8S_AUTH_SSL_CA_CERT) when not set.
     type: path
     aliases: [ssl_ca_cert]
   kubernetes_validate_certs:
     description:
-      - Whether the TLS certificate of the API server is checked, by this task and by Helm. With O(kubeconfig), the file
-        itself says that.
+      - Whether the TLS certificate of the API server is checked, by this task and by Helm. A kubeconfig can also turn
+        this off.
     type: bool
     default: true
 requirements:

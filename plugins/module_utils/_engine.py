@@ -207,7 +207,7 @@ def reconcile(subject: Subject[D, G, C], params: Mapping[str, Any], check: bool,
     """Observe, plan and, unless check, apply. Raises Refused before the first write, Stopped after it."""
     unknown = None if check else _unknown_in(params)
     if unknown:
-        raise Refused(f"{unknown} is {UNKNOWN}, which stands for a value only in check mode: give the value.")
+        raise Refused(f"{unknown} is {UNKNOWN}, which stands for a value only in check mode. Set it to the value.")
     desired = subject.desired(params)
     with contextlib.closing(subject.connect(params, desired)) as gateway:
         return _reconcile(subject, gateway, desired, check, report)

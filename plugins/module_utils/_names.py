@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 
 from ._engine import UNKNOWN
+from ._variables import named
 
 NAMESPACE = "castai-agent"
 CREDENTIALS_SECRET = "castai-credentials"
@@ -47,64 +48,86 @@ _EKS_NAME = re.compile(r"[0-9A-Za-z][-_0-9A-Za-z]*")
 
 
 def helm_release_problem(name: str) -> str | None:
-    """Why name is no Helm release name, or None. Helm: a DNS label of at most 53 characters."""
-    return _label_problem("Helm release", name, 53)
+    """What is wrong with a Helm release name, or None. Helm: a DNS label of at most 53 characters."""
+    return _label_problem("Helm release", name, 53, "the name")
 
 
 def namespace_problem(name: str) -> str | None:
-    """Why name is no Kubernetes namespace, or None. Kubernetes: a DNS label of at most 63 characters."""
-    return _label_problem("namespace", name, 63)
+    """What is wrong with the name of a namespace, or None. Kubernetes: a DNS label of at most 63 characters."""
+    return _label_problem("Namespace", name, 63, named("namespace"))
 
 
 def secret_problem(name: str) -> str | None:
-    """Why name is no Kubernetes Secret, or None. Kubernetes: a DNS subdomain of at most 253 characters."""
+    """What is wrong with the name of the credentials Secret, or None. Kubernetes: a DNS subdomain of 253 characters."""
     if len(name) > 253:
-        return f"Secret name {name!r} has {len(name)} characters, at most 253 are allowed"
+        return f"Secret name {name!r} has {len(name)} characters, at most 253 are allowed. {_correct_secret()}"
     if not _DNS_SUBDOMAIN.fullmatch(name):
         return (
-            f"Secret name {name!r} may have only lower-case letters, digits, '-' and '.', and starts and ends with a"
-            " letter or digit, as does each part between dots"
+            f"Secret name {name!r} may have only lower-case letters, digits, '-' and '.', and must start and end with a"
+            f" letter or digit, as must each part between dots. {_correct_secret()}"
         )
     return None
 
 
+def _correct_secret() -> str:
+    return f"Correct {named('credentials_secret')}."
+
+
 def eks_cluster_problem(name: str) -> str | None:
-    """Why name is no EKS cluster name, or None. Source: the API reference of EKS CreateCluster."""
+    """What is wrong with the name of an EKS cluster, or None. Source: the API reference of EKS CreateCluster."""
     if len(name) > 100:
-        return f"EKS cluster name {name!r} has {len(name)} characters, EKS allows 100"
+        return f"EKS cluster name {name!r} has {len(name)} characters, EKS allows 100. {_correct_cluster()}"
     if not _EKS_NAME.fullmatch(name):
         return (
-            f"EKS cluster name {name!r} may have only letters, digits, '-' and '_', and starts with a letter or digit"
+            f"EKS cluster name {name!r} may have only letters, digits, '-' and '_', and must start with a letter or"
+            f" digit. {_correct_cluster()}"
         )
     return None
 
 
 def kops_cluster_problem(name: str) -> str | None:
-    """Why name is no kOps cluster name, or None. kOps: a fully qualified DNS name, which has 253 characters at most."""
+    """What is wrong with the name of a kOps cluster, or None. kOps: a full DNS name, of at most 253 characters."""
     if len(name) > 253:
-        return f"kOps cluster name {name!r} has {len(name)} characters, a DNS name has 253 at most"
+        return f"kOps cluster name {name!r} has {len(name)} characters, at most 253 are allowed. {_correct_cluster()}"
     if not _DNS_NAME.fullmatch(name):
-        return f"kOps cluster name {name!r} is no DNS name with a dot in it, such as shop.example.com or shop.k8s.local"
+        return (
+            f"kOps cluster name {name!r} must be a full DNS name, for example shop.example.com or shop.k8s.local."
+            f" {_correct_cluster()}"
+        )
     return None
 
 
+def _correct_cluster() -> str:
+    return f"Correct {named('cluster_name')}."
+
+
 def cluster_name_problem(provider: str, name: str) -> str | None:
-    """Why name is no name of a cluster of that provider, or None."""
+    """What is wrong with the name of a cluster of that provider, or None."""
     return kops_cluster_problem(name) if provider == "kops" else eks_cluster_problem(name)
 
 
 def account_id_problem(account_id: str) -> str | None:
-    """Why account_id is none of AWS's, or None."""
+    """What is wrong with the id of an AWS account, or None."""
     if _ACCOUNT.fullmatch(account_id):
         return None
-    return f"account_id is {account_id!r}: give the 12 digits of the AWS account, in quotes"
+    return f"{named('account_id')} is {account_id!r}. Set it to the 12 digits of the AWS account, in quotes."
+
+
+def wrong_account(wanted: str, account_id: str) -> str:
+    """Why the account that the credentials belong to is not the wanted one, or an empty text. wanted: empty for any."""
+    if wanted in ("", account_id):
+        return ""
+    return (
+        f"{named('account_id')} is {wanted}, but the AWS credentials belong to account {account_id}. Correct it, or use"
+        f" credentials of account {wanted}."
+    )
 
 
 def cluster_id_problem(cluster_id: str) -> str | None:
-    """Why cluster_id is none of CAST AI's, which are UUIDs, or None."""
+    """What is wrong with the id of a cluster at CAST AI, which is a UUID, or None."""
     if cluster_id == UNKNOWN or _UUID.fullmatch(cluster_id.lower()):
         return None
-    return f"cluster_id is {cluster_id!r}: give the UUID of the cluster at CAST AI"
+    return f"{named('cluster_id')} is {cluster_id!r}. Set it to the UUID of the cluster at CAST AI."
 
 
 def iam_tags(cluster: str, cluster_id: str) -> dict[str, str]:
@@ -191,12 +214,13 @@ def _possible(names: Mapping[str, str], limit: int) -> dict[str, str]:
     return {name: maker for name, maker in names.items() if len(name) <= limit}
 
 
-def _label_problem(kind: str, name: str, limit: int) -> str | None:
+def _label_problem(kind: str, name: str, limit: int, culprit: str) -> str | None:
+    """culprit: what to correct."""
     if len(name) > limit:
-        return f"{kind} name {name!r} has {len(name)} characters, at most {limit} are allowed"
+        return f"{kind} name {name!r} has {len(name)} characters, at most {limit} are allowed. Correct {culprit}."
     if not _DNS_LABEL.fullmatch(name):
         return (
             f"{kind} name {name!r} may have only lower-case letters, digits and '-',"
-            " and starts and ends with a letter or digit"
+            f" and must start and end with a letter or digit. Correct {culprit}."
         )
     return None

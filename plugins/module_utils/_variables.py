@@ -118,13 +118,25 @@ SHARED = ("castai_", "agent_", "kube_router_")
 _CLOSE = 0.8
 
 
-def named(option: str) -> str:
-    """An option as a message names it, with its inventory variable first: castai_region (option region)."""
-    variable = _VARIABLE_OF.get(option, option)
-    return variable if variable == option else f"{variable} (option {option})"
+AGENT_RELEASE = "castai-agent"
+"""The Helm release whose options the role agent sets."""
 
 
-_VARIABLE_OF = {option: variable for variable, option in reversed(list(VARIABLES.items())) if option}
+def named(option: str, role: str = "castai") -> str:
+    """An option as a message names it, with its inventory variable first: castai_region (option region).
+
+    role: the one whose variables set the option, empty where that cannot be told. The option stands alone where not
+    exactly one variable of the role sets it, or the variable has the same name.
+    """
+    variables = [variable for variable, one in VARIABLES.items() if one == option and variable.startswith(f"{role}_")]
+    if len(variables) != 1 or variables == [option]:
+        return option
+    return f"{variables[0]} (option {option})"
+
+
+def role_of(release: str) -> str:
+    """The role whose variables set the options of a Helm release, empty where that cannot be told."""
+    return "agent" if release == AGENT_RELEASE else ""
 
 
 def right_name(name: str, known: Collection[str]) -> str | None:

@@ -190,7 +190,7 @@ findings:
   type: list
   elements: str
   sample:
-    - "The API server is Kubernetes 1.20, but CAST AI's agent needs 1.21 or newer: upgrade the cluster first."
+    - "The API server is Kubernetes 1.20, but CAST AI's agent needs 1.21 or newer. Upgrade the cluster first."
 kubernetes_version:
   description: Version of the API server, major and minor.
   returned: success

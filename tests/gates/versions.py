@@ -26,11 +26,13 @@ from tests.gates.environments import CACHE, Environment, Failed, Version, dotted
 from tests.sandbox.client import ClusterAccess, World
 from tests.sandbox.locks import locked
 from tests.support.clusters import inventory
-from tests.support.playbook import SYSTEM_PATH, run_playbook
+from tests.support.playbook import SYSTEM_PATH, Run, run_playbook
+from tests.support.survey import DATA, SURVEY
 from tests.support.worlds import clear_left
 
 CLUSTERS = ("prod:eks", "shop.example.com:kops")
 PLAYBOOKS = ("castai.onboarding.connect", "castai.onboarding.onboard")
+SITE = "castai.onboarding.site"
 TABLE = "tests/unit/plugins/module_utils/_k8s/test_connections.py"
 
 _WATCH = Path(__file__).parent / "watch"
@@ -56,7 +58,7 @@ CLIENTS: tuple[tuple[str, str, Version], ...] = (
     ("24.2.0", "1.26.5", (3, 10)),
     ("28.1.0", "1.26.20", (3, 11)),
     ("31.0.0", "2.0.7", (3, 11)),
-    ("34.1.0", "2.5.0", (3, 12)),
+    ("34.1.0", "2.3.0", (3, 12)),
     ("37.0.2", "2.8.0", (3, 13)),
 )
 """Releases of the kubernetes client with urllib3 and Python: the oldest, the newest, and those between that differ.
@@ -67,7 +69,7 @@ CLIENTS: tuple[tuple[str, str, Version], ...] = (
 
 def playbooks(folder: Path) -> str:
     """Each playbook over a cluster of each provider, under the oldest and under the newest set."""
-    _compare(_stated(), _lowest(), "the oldest set, against what the collection states")
+    compare(stated(), lowest(), "the oldest set, against what the collection states")
     clear_left("versions")
     world = World(f"versions-{os.getpid()}")
     sets = [(one, environment(one.requirements, *one.pythons), _helm(*one.helm)) for one in (OLDEST, NEWEST)]
@@ -85,7 +87,7 @@ def playbooks(folder: Path) -> str:
 
 def connections(folder: Path) -> str:
     """The table of connections under each kubernetes client."""
-    return "; ".join(_table(folder / client, *rest) for client, *rest in ((client[0], *client) for client in CLIENTS))
+    return "; ".join(_table(folder / client, client, urllib3, python) for client, urllib3, python in CLIENTS)
 
 
 def _run(world: World, folder: Path, one: Set, on: Environment, helm: Path) -> str:
@@ -95,7 +97,8 @@ def _run(world: World, folder: Path, one: Set, on: Environment, helm: Path) -> s
     hosts = inventory(world.clusters().values(), {"castai_wait_timeout": 120})
     kops = world.clusters()["shop.example.com"]
     hosts["castai_clusters"]["hosts"][kops.name]["castai_kubeconfig"] = _by_auth_provider(world, kops, folder)
-    with _imported(folder) as (variables, found):
+    with imported(folder) as (variables, found):
+        _text_means_what_it_says(folder, one, on, helm, hosts, {**exported, **variables})
         for playbook in PLAYBOOKS:
             run = run_playbook(
                 folder,
@@ -105,10 +108,38 @@ def _run(world: World, folder: Path, one: Set, on: Environment, helm: Path) -> s
                 path=(helm.parent, on.python.parent, *SYSTEM_PATH),
                 python=on.python,
             )
-            if run.status:
-                raise Failed(f"{playbook} under the {one.requirements} set ended with {run.status}:\n{run.output}")
+            _ended_well(run, f"{playbook} under the {one.requirements} set")
     wanted = {**pins(one.requirements), "helm": one.helm[1]}
-    return _told({**found, "helm": _version_of(helm)}, wanted, f"the {one.requirements} set")
+    return in_words({**found, "helm": _version_of(helm)}, wanted, f"the {one.requirements} set")
+
+
+def _text_means_what_it_says(
+    folder: Path, one: Set, on: Environment, helm: Path, hosts: Mapping[str, Any], environment: Mapping[str, str]
+) -> None:
+    """The plan of `site` for variables given as data and as text, with Jinja's native types and without."""
+    plans = []
+    for native in ("false", "true"):
+        for variables in (DATA, SURVEY):
+            run = run_playbook(
+                folder,
+                SITE,
+                "--check",
+                "-e",
+                json.dumps(variables),
+                inventory=hosts,
+                environment={**environment, "ANSIBLE_JINJA2_NATIVE": native},
+                path=(helm.parent, on.python.parent, *SYSTEM_PATH),
+                python=on.python,
+            )
+            _ended_well(run, f"{SITE} under the {one.requirements} set with jinja2_native {native}")
+            plans.append({host: run.actions(host) for host in run.stats})
+    if not any(plans[0].values()) or any(plan != plans[0] for plan in plans):
+        raise Failed(f"under the {one.requirements} set, text plans otherwise than data: {json.dumps(plans, indent=1)}")
+
+
+def _ended_well(run: Run, what: str) -> None:
+    if run.status:
+        raise Failed(f"{what} ended with {run.status}:\n{run.output}")
 
 
 def _by_auth_provider(world: World, cluster: ClusterAccess, folder: Path) -> str:
@@ -138,7 +169,7 @@ def _table(folder: Path, client: str, urllib3: str, python: Version) -> str:
     on = environment_of(
         "\n".join([*(f"{name}=={version}" for name, version in wanted.items()), *tools]), python, python
     )
-    with _imported(folder) as (variables, found):
+    with imported(folder) as (variables, found):
         done = subprocess.run(
             [on.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", TABLE],
             cwd=tree.ROOT,
@@ -151,11 +182,11 @@ def _table(folder: Path, client: str, urllib3: str, python: Version) -> str:
         )
     if done.returncode or "skipped" in done.stdout:
         raise Failed(f"the table of connections under kubernetes {client} and urllib3 {urllib3}:\n{done.stdout}")
-    return _told({name: found.get(name, set()) for name in ("python", *wanted)}, wanted, f"kubernetes {client}")
+    return in_words({name: found.get(name, set()) for name in ("python", *wanted)}, wanted, f"kubernetes {client}")
 
 
 @contextmanager
-def _imported(folder: Path) -> Iterator[tuple[Mapping[str, str], dict[str, set[str]]]]:
+def imported(folder: Path) -> Iterator[tuple[Mapping[str, str], dict[str, set[str]]]]:
     """Variables that make Python write down what it imports, and, after the block, the versions by name."""
     log, found = folder / "imported", dict[str, set[str]]()
     yield {"PYTHONPATH": str(_WATCH), "CASTAI_IMPORTED": str(log)}, found
@@ -164,20 +195,20 @@ def _imported(folder: Path) -> Iterator[tuple[Mapping[str, str], dict[str, set[s
         found.setdefault(name, set()).add(version)
 
 
-def _told(found: Mapping[str, Any], wanted: Mapping[str, str], where: str) -> str:
+def in_words(found: Mapping[str, Any], wanted: Mapping[str, str], where: str) -> str:
     """The versions found, in words. Raises Failed where one is not the wanted one."""
     seen = {name: "/".join(sorted(versions)) for name, versions in found.items()}
-    _compare(wanted, {name: seen.get(_AS_IMPORTED.get(name, name), "none") for name in wanted}, where)
+    compare(wanted, {name: seen.get(_AS_IMPORTED.get(name, name), "none") for name in wanted}, where)
     return ", ".join(f"{name} {version}" for name, version in sorted(seen.items()))
 
 
-def _compare(wanted: Mapping[str, str], found: Mapping[str, str], where: str) -> None:
+def compare(wanted: Mapping[str, str], found: Mapping[str, str], where: str) -> None:
     other = [f"{name} is {found.get(name)}, not {wanted[name]}" for name in wanted if found.get(name) != wanted[name]]
     if other:
         raise Failed(f"{where}: {'; '.join(other)}")
 
 
-def _stated() -> dict[str, str]:
+def stated() -> dict[str, str]:
     """The lowest versions that the collection names: in requirements.txt, meta/runtime.yml and README.md."""
     needed = re.findall(r"^(\S+)>=(\S+)$", (tree.ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)
     core = yaml.safe_load((tree.ROOT / "meta/runtime.yml").read_text(encoding="utf-8"))["requires_ansible"]
@@ -192,8 +223,8 @@ def _stated() -> dict[str, str]:
     }
 
 
-def _lowest() -> dict[str, str]:
-    """What the oldest set has, by the names of `_stated`."""
+def lowest() -> dict[str, str]:
+    """What the oldest set has, by the names of `stated`."""
     pinned = pins(OLDEST.requirements)
     major_minor = {
         "ansible-core": pinned["ansible-core"].rpartition(".")[0],

@@ -76,7 +76,7 @@ def _socks(tunnel: Tunnel, connection: socket.socket, _version: bytes) -> bool:
     connection.sendall(bytes([5, method]))
     if tunnel.log_in:
         connection.recv(1)
-        user, password = (connection.recv(connection.recv(1)[0]).decode() for _ in range(2))
+        user, password = (connection.recv(connection.recv(1)[0]).decode() for _part in range(2))
         known = f"{user}:{password}" == tunnel.log_in
         connection.sendall(b"\x01\x00" if known else b"\x01\x01")
         if not known:

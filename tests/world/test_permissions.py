@@ -156,7 +156,7 @@ def test_the_playbooks_with_one_permission_after_the_other(world: World, operato
     may(without(everything, "iam:CreateInstanceProfile", OPTIONAL))
     refused = onboard()
     (asked,) = refused.of("castai_preflight")
-    assert [sentence.split(":")[0] for sentence in asked["not_checked"]] == ["AWS permissions"]
+    assert [sentence.split(":")[0] for sentence in asked["not_checked"]] == ["Could not check AWS permissions"]
     assert [task.task for task in refused.tasks if task.outcome == "failed"] == ["Prepare the identity"]
     message = refused.failures["prod"]
     assert "Could not create instance profile cast-prod-eks-" in message

@@ -26,20 +26,32 @@ UNKNOWN_ID = str(uuid.uuid4())
 ADMINISTRATOR = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 CLUSTERS = ("prod:eks", "other:eks:account=444455556666:region=us-east-1:mode=API", "old:eks:version=1.20:nodes=0")
 SENTENCES: dict[str, tuple[str, ...]] = {
-    "unknown-key": ("CAST AI does not know the API key: check castai_api_key",),
-    "key-of-another-organisation": ("The API key is of organisation ",),
+    "unknown-key": ("CAST AI does not know the API key. Check castai_api_key",),
+    "key-of-another-organisation": ("The API key belongs to organisation ",),
     "agent-of-another-organisation": ("An agent in this cluster already reports to CAST AI as cluster ",),
     "unknown-cluster-id": (f"CAST AI shows no cluster {UNKNOWN_ID} to this API key",),
-    "no-uuid": ("cluster_id is 'prod': give the UUID of the cluster at CAST AI",),
+    "no-uuid": ("castai_cluster_id (option cluster_id) is 'prod'. Set it to the UUID of the cluster at CAST AI",),
     "unknown-cluster": (
         "EKS has no cluster nowhere in eu-central-1 of the account that these AWS credentials are for",
     ),
     "wrong-region": ("EKS has no cluster prod in us-west-2 of the account",),
-    "no-region": ("region is not set: give the AWS region of the cluster",),
-    "wrong-account": ("account_id is 999988887777, but the AWS credentials lead to account 111122223333",),
-    "no-account": ("account_id is '1111': give the 12 digits of the AWS account, in quotes.",),
-    "wrong-secret-key": ("The secret key is wrong, or this machine's clock is.",),
-    "unknown-access-key": ("AWS does not know the access key: check access_key or the profile.",),
+    "no-region": ("castai_region (option region) is not set. Set it to the AWS region of the cluster",),
+    "wrong-account": (
+        (
+            "castai_account_id (option account_id) is 999988887777, but the AWS credentials belong to account"
+            " 111122223333"
+        ),
+    ),
+    "no-account": (
+        "castai_account_id (option account_id) is '1111'. Set it to the 12 digits of the AWS account, in quotes.",
+    ),
+    "wrong-secret-key": ("castai_aws_secret_key (option secret_key) is wrong, or this machine's clock is.",),
+    "unknown-access-key": (
+        (
+            "AWS does not know the access key. Check castai_aws_access_key (option access_key) or castai_aws_profile"
+            " (option profile)."
+        ),
+    ),
     "wrong-external-id": ("Could not assume role arn:aws:iam::444455556666:role/onboarding: AccessDenied: ",),
     "no-aws-permission": ("is not authorized to perform: eks:DescribeCluster",),
     "no-access-entry": ("The API server does not know these credentials.",),
@@ -50,23 +62,26 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "no-kubernetes-permission": (
         "These Kubernetes permissions are missing in namespace castai-agent or cluster-wide:",
     ),
-    "no-helm": ("Helm was not found at /nowhere/helm: correct helm_path.",),
+    "no-helm": ("Helm was not found at /nowhere/helm. Correct castai_helm_path (option helm_path).",),
     "old-helm": ("is Helm 3.9.4, but 3.14 or newer is needed",),
     "agent-of-another-release": (
-        "Deployment of-umbrella/castai-agent belongs to Helm release of-umbrella/castai: name that release",
+        "Deployment of-umbrella/castai-agent belongs to Helm release of-umbrella/castai. Name that release",
     ),
     "agent-of-kubectl": (
-        "Deployment of-kubectl/castai-agent is there and belongs to no Helm release, so kubectl or something else made",
+        (
+            "Deployment of-kubectl/castai-agent exists and belongs to no Helm release, so kubectl or another"
+            " tool created it."
+        ),
     ),
     "agent-of-kubectl-and-older-helm": (
-        "Taking over what no Helm release owns needs Helm 3.17 or newer, but Helm here is 3.16.4: upgrade it",
+        "Taking over what no Helm release owns needs Helm 3.17 or newer, but Helm here is 3.16.4. Upgrade it",
     ),
     "no-such-chart-version": ("chart castai-agent 9.9.9",),
     "no-such-repository": ("chart castai-agent 0.161.1",),
     "long-name": ("has 101 characters, EKS allows 100.",),
     "long-namespace": ("has 64 characters, at most 63 are allowed.",),
     "no-secret-name": ("Secret name 'Castai_Creds' may have only lower-case letters",),
-    "namespace-that-goes": ("Namespace going is being deleted: wait until it is gone, then run again.",),
+    "namespace-that-goes": ("Namespace going is being deleted. Wait until it is gone, then run again.",),
     "several": (
         "CAST AI does not know the API key",
         "EKS has no cluster prod in us-west-2",

@@ -23,28 +23,31 @@ from .connecting import UNKNOWN, Operator, succeeded, writes
 
 USER = "arn:aws:iam::111122223333:user"
 NOT_CONNECTED = (
-    "Cluster old of account 111122223333 in eu-central-1 is not connected to CAST AI: run playbook"
+    "Cluster old of account 111122223333 in eu-central-1 is not connected to CAST AI. Run playbook"
     " castai.onboarding.connect (connect.yml) first."
 )
 CLUSTERS = ("prod:eks", "other:eks:account=444455556666:region=us-east-1:mode=API", "old:eks:version=1.20:nodes=0")
 SENTENCES: dict[str, tuple[str, ...]] = {
     "not-connected": ("The API server is Kubernetes 1.20", NOT_CONNECTED),
     "token-elsewhere": (
-        "Secret castai-agent/of-the-console with the cluster's token is not there, or has no API_KEY, as where",
+        "Secret castai-agent/of-the-console is missing or has no API_KEY, and the components cannot start without it.",
     ),
     "policy": (
         f"{USER}/policy lacks these AWS permissions: iam:CreateRole on arn:aws:iam::111122223333:role/cast-eks-",
     ),
     "boundary": (f"The permissions boundary of {USER}/boundary does not allow iam:CreateRole on arn:aws:iam::",),
     "several": (
-        ", not online: run playbook castai.onboarding.connect (connect.yml) first",
-        "All nodes of the cluster are of Fargate and Windows: CAST AI's components need Linux nodes on EC2",
+        ", not online. Run playbook castai.onboarding.connect (connect.yml) first",
+        "The cluster has only Fargate and Windows nodes. CAST AI needs Linux nodes on EC2",
         "A service control policy of the AWS organisation does not allow iam:CreateRole on arn:aws:iam::444455556666:",
     ),
 }
 NOT_CHECKED = {
-    "may-not-simulate": f"AWS permissions: Could not simulate what {USER}/may-not-simulate may do",
-    "from-a-vpc": "AWS permissions iam:CreateRole: they depend on aws:SourceVpc, which a simulation does not know.",
+    "may-not-simulate": f"Could not check AWS permissions: Could not simulate what {USER}/may-not-simulate may do",
+    "from-a-vpc": (
+        "Could not check AWS permissions iam:CreateRole: they depend on aws:SourceVpc, which the IAM simulator"
+        " cannot evaluate."
+    ),
 }
 
 

@@ -147,7 +147,7 @@ def test_wherever_the_chart_is(releaser: Releaser, chart: dict[str, Any]) -> Non
         ({"chart_ref": "nothing"}, "Could not get chart nothing 0.161.1"),
         ({"chart_repo_url": "https://nowhere.example"}, "https://nowhere.example"),
         ({"chart_ref": ARCHIVE, "chart_repo_url": None, "chart_version": "0.153.2"}, "but chart_version is 0.153.2"),
-        ({"chart_ref": "./nothing", "chart_repo_url": None}, "is no Helm chart"),
+        ({"chart_ref": "./nothing", "chart_repo_url": None}, "is not a Helm chart"),
         ({"helm_path": "/nothing/helm"}, "Helm was not found at /nothing/helm"),
         ({"create_namespace": False}, "Namespace castai-agent does not exist"),
         ({"cluster_name": "nothing"}, "EKS has no cluster nothing"),
@@ -177,7 +177,7 @@ def test_a_failed_upgrade(releaser: Releaser, policy: str) -> None:
 
 def test_what_is_never_ready_is_mended_by_better_values(releaser: Releaser) -> None:
     nowhere = {**VALUES, "nodeSelector": {"no": "where"}}
-    assert "raise timeout" in releaser.run(values=nowhere, wait=True, timeout=2)["msg"]
+    assert "raise agent_timeout (option timeout)." in releaser.run(values=nowhere, wait=True, timeout=2)["msg"]
     assert releaser.statuses() == ["failed"]
     releaser.bring(wait=True)
 
@@ -235,7 +235,7 @@ def test_pending_may_be_left_to_the_user(releaser: Releaser) -> None:
     releaser.world.fault({"system": "kubernetes", "operation": "create secrets", "end": "after"})
     releaser.run()
     refused = releaser.run(pending="fail")
-    assert "set pending to recover" in refused["msg"]
+    assert "set agent_pending (option pending) to recover" in refused["msg"]
     assert releaser.run(check=True, pending="fail")["msg"] == refused["msg"]
     assert releaser.statuses() == ["pending-install"]
 
@@ -286,7 +286,8 @@ def test_install_only_leaves_what_cast_ai_has_made_of_it(releaser: Releaser) -> 
 
 def made_by_the_chart(releaser: Releaser) -> None:
     """Helm 3 fails, as it makes the namespace for its record first; the next run gets the chart through."""
-    assert "set createNamespace: false in values" in releaser.run(values={**VALUES, "createNamespace": True})["msg"]
+    failed = releaser.run(values={**VALUES, "createNamespace": True})
+    assert "Set createNamespace: false in agent_values (option values)." in failed["msg"]
     releaser.bring(values={**VALUES, "createNamespace": True})
 
 
@@ -315,7 +316,7 @@ def test_an_end_that_helm_could_not_note_is_told(releaser: Releaser) -> None:
     forbidden = {"status": 403, "code": "Forbidden", "message": "cannot update secrets"}
     releaser.world.fault({"operation": "update secrets", "fail": forbidden})
     failed = releaser.run()
-    assert "is pending-install: it may not update its Secrets in namespace castai-agent" in failed["msg"]
+    assert "is pending-install. Either Helm may not update its Secrets in namespace castai-agent" in failed["msg"]
     assert "install Helm release castai-agent" in failed["applied"][0]
     releaser.bring(pending_grace=0)
 

@@ -15,6 +15,7 @@ import pytest
 from tests.sandbox.client import World
 from tests.support.clusters import host_variables
 from tests.support.playbook import Run
+from tests.support.survey import DATA, SURVEY
 
 from .connecting import Operator, changed_nothing, succeeded, writes
 from .onboarding import Onboarder
@@ -128,41 +129,8 @@ def test_users_own_variables_stop_nobody(asked: Asked) -> None:
     assert "EKS has no cluster nowhere" in asked.run.failures["own"]
 
 
-DATA: Mapping[str, Any] = {
-    "castai_tags": {"team": "platform", "cost-center": "4711"},
-    "castai_adopt": False,
-    "castai_policy_scope": "cluster",
-    "castai_iam_path": "/vendors/",
-    "castai_wait_for": "agent_online",
-    "castai_wait_timeout": 120,
-    "castai_aws_validate_certs": True,
-    "castai_organization_id": "",
-    "agent_policy": "enforce",
-    "agent_adopt": True,
-    "agent_timeout": 240,
-    "agent_values": {"replicaCount": 1, "additionalEnv": {"LOG_LEVEL": "2"}},
-    "components_autoscaling": False,
-    "components_workload_autoscaler": False,
-    "components_skip": ["castai-kvisor", "castai-pod-pinner"],
-    "components_versions": {"castai-evictor": "0.35.143"},
-    "components_values": {"cluster-controller": {"replicas": 2}, "castai-spot-handler": {"useSystemNodes": False}},
-    "components_timeout": 500,
-    "eks_onboard_identity": "role",
-    "eks_onboard_node_policies": ["arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"],
-}
-"""One of every type, for role, shared and component variables, none of them its default where that shows."""
-
 FOR_MACHINES = {"ansible_connection": "ssh", "ansible_become": True, "ansible_python_interpreter": "/nowhere/python"}
 """What an inventory says for machines, and a cluster is none."""
-
-SURVEY = {
-    **{name: json.dumps(value) if isinstance(value, (dict, list)) else str(value) for name, value in DATA.items()},
-    **dict.fromkeys(("castai_api_url", "castai_context", "castai_helm_path", "castai_host"), ""),
-    **dict.fromkeys(("castai_managed_policy", "castai_spot_lambda_role"), ""),
-    **dict.fromkeys(("eks_onboard_role_arn", "eks_onboard_user_access"), ""),
-}
-"""The same as a survey gives it: text for all, and blank text for whatever is left open."""
-
 
 def as_arguments(variables: Mapping[str, str]) -> list[str]:
     return [argument for name, value in variables.items() for argument in ("-e", f"{name}={json.dumps(value)}")]

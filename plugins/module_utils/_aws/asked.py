@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from .. import _names as names
 from .._castai.gateway import Cluster
 from .._engine import UNKNOWN, Refused
 from .._options import aws_options, castai_options, cluster_options
+from .._variables import named
 from .gateway import NO_REGION, Making, region_of
 
 Parameters = Mapping[str, Any]
@@ -37,14 +39,25 @@ OPTIONS: dict[str, Any] = {
     "vpc_account_id": {"type": "str"},
 }
 
+
+@dataclass(frozen=True)
+class Shape:
+    """What the value of an option looks like. pattern: for the whole value; kind: in words, for a message; role: whose
+    variable sets the option.
+    """
+
+    pattern: str
+    kind: str
+    role: str = "castai"
+
+
 SHAPES = {
-    "permissions_boundary": r"arn:[^:]+:iam::(\d{12}|aws):policy/\S+",
-    "vpc_account_id": r"\d{12}",
+    "permissions_boundary": Shape(r"arn:[^:]+:iam::(\d{12}|aws):policy/\S+", "IAM policy ARN"),
+    "vpc_account_id": Shape(r"\d{12}", "AWS account ID"),
 }
-"""Regular expressions for whole values."""
 
 
-def problems(params: Parameters, shapes: Mapping[str, str]) -> Iterator[str]:
+def problems(params: Parameters, shapes: Mapping[str, Shape]) -> Iterator[str]:
     """What is wrong with the options that all identities have, and with those of which shapes are given."""
     account_id = params.get("account_id")
     yield from filter(
@@ -58,10 +71,14 @@ def problems(params: Parameters, shapes: Mapping[str, str]) -> Iterator[str]:
     if not region_of(params):
         yield NO_REGION
     if not re.fullmatch(r"/([!-~]+/)?", params["path"]):
-        yield f"path is {params['path']!r}: give an IAM path that starts and ends with '/'"
-    for option, pattern in {**shapes, **SHAPES}.items():
-        if params.get(option) and not re.fullmatch(pattern, params[option]):
-            yield f"{option} is {params[option]!r}, which is none: correct it or leave it out"
+        yield f"{named('path')} is {params['path']!r}. Set it to an IAM path that starts and ends with '/'."
+    for option, shape in {**shapes, **SHAPES}.items():
+        value = params.get(option)
+        if value and not re.fullmatch(shape.pattern, value):
+            yield (
+                f"{named(option, shape.role)} is {value!r}, which is not a valid {shape.kind}. Correct it or leave it"
+                " out."
+            )
 
 
 def making(params: Parameters) -> Making:
@@ -79,10 +96,10 @@ def check_record(record: Cluster | None, cluster_id: str, present: bool) -> Clus
     if record is None or record.gone:
         if present and cluster_id != UNKNOWN:
             raise Refused(
-                f"CAST AI has no cluster {cluster_id} in the organisation of this API key: check cluster_id and"
-                " castai_api_key."
+                f"CAST AI has no cluster {cluster_id} in the organisation of this API key. Check"
+                f" {named('cluster_id')} and castai_api_key."
             )
         return None
     if present and record.status == "deleting":
-        raise Refused(f"CAST AI is disconnecting cluster {record.id}: wait until that is over, then run again.")
+        raise Refused(f"CAST AI is disconnecting cluster {record.id}. Wait until that is over, then run again.")
     return record

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from .._names import wrong_account
+from .._variables import named
 from .gateway import EksCluster
 
 
@@ -13,12 +15,7 @@ def wrong_cluster(eks: EksCluster | None, name: str, region: str, account_id: st
     """Why what EKS has is not the cluster that the user named, or an empty text. account_id may be empty."""
     if eks is None:
         return (
-            f"EKS has no cluster {name} in {region} of the account that these AWS credentials are for:"
-            " check cluster_name, region and the credentials."
+            f"EKS has no cluster {name} in {region} of the account that these AWS credentials are for."
+            f" Check {named('cluster_name')}, {named('region')} and the credentials."
         )
-    if account_id and account_id != eks.account_id:
-        return (
-            f"account_id is {account_id}, but the AWS credentials lead to account {eks.account_id}:"
-            " correct account_id or use credentials of that account."
-        )
-    return ""
+    return wrong_account(account_id, eks.account_id)

@@ -18,6 +18,7 @@ from .. import _names as names
 from .._castai.gateway import Cluster
 from .._engine import UNKNOWN, Action, Made, Refused, Subject
 from .._equal import same_policy
+from .._variables import named
 from . import policies
 from .asked import check_record
 from .eks import wrong_cluster
@@ -38,6 +39,7 @@ from .identity import (
     Gateways,
     Removal,
     WantedPolicy,
+    boundary_kept,
     delete_inline,
     plan_attachments,
     plan_inline,
@@ -60,6 +62,8 @@ NODE_USERNAME = "system:node:{{EC2PrivateDNSName}}"
 NODE_GROUPS = ("system:bootstrappers", "system:nodes")
 ADMIN_GROUPS = ("system:masters",)
 ADMIN_POLICY = "AmazonEKSClusterAdminPolicy"
+
+ROLE_ARN = named("role_arn", "eks_onboard")
 
 
 @dataclass(frozen=True)
@@ -132,31 +136,38 @@ def _check_record(record: Cluster | None, eks: EksCluster, wanted: Desired) -> N
     if known != [eks.account_id, eks.region, eks.name]:
         raise Refused(
             f"CAST AI's cluster {record.id} is {known[2]} of account {known[0]} in {known[1]}, not {eks.name} of"
-            f" account {eks.account_id} in {eks.region}: correct cluster_id or cluster_name."
+            f" account {eks.account_id} in {eks.region}. Correct {named('cluster_id')} or"
+            f" {named('cluster_name')}."
         )
 
 
 def _check_identity(current: Current, wanted: Desired, here: Place) -> None:
-    """Raise Refused for an identity that is another cluster's or brought but no use, and where no role can be."""
+    """Refuse an identity of another cluster, a given role that cannot work, and role mode where CAST AI's principal
+    cannot be trusted."""
     principal, castai = current.identity.principal, current.principal_arn
     if not wanted.user_mode and (castai.split(":")[1] if castai else "aws") != here.partition:
         whose = f"CAST AI's principal {castai}" if castai else "CAST AI's principal, which is of partition aws,"
-        raise Refused(f"{whose} cannot be trusted by a role of partition {here.partition}: set identity to user.")
+        raise Refused(
+            f"{whose} cannot be trusted by a role of partition {here.partition}. Set {named('identity', 'eks_onboard')}"
+            " to user."
+        )
     if not wanted.role_arn:
         if principal:
             what = f"{principal.kind.capitalize()} {principal.name}"
-            wanted.owner.check(what, principal, _evidence(current, wanted, principal))
+            another = "" if wanted.user_mode else ROLE_ARN
+            wanted.owner.check(what, principal, _evidence(current, wanted, principal), another)
         return
     if principal is None or principal.arn != wanted.role_arn:
-        raise Refused(f"role_arn: IAM has no role {wanted.role_arn} in account {here.account}.")
+        raise Refused(f"IAM has no role {wanted.role_arn} in account {here.account}. Correct {ROLE_ARN}.")
     if not castai and wanted.hand_over:
         raise Refused(
-            f"CAST AI has no principal for cluster {wanted.cluster_id} yet that role {principal.name} could trust: run"
-            " once with hand_over: false, which makes it, and let the result's principal_arn assume the role."
+            f"CAST AI has no principal for cluster {wanted.cluster_id} yet that role {principal.name} could trust. Run"
+            " castai_iam_eks once with hand_over: false, which creates it, and let the result's principal_arn assume"
+            " the role."
         )
     if castai and not policies.trusts(principal.trust, "AWS", castai, wanted.cluster_id):
         raise Refused(
-            f"role_arn: role {principal.name} does not let CAST AI in. Its trust policy has to allow {castai}"
+            f"Role {principal.name} of {ROLE_ARN} does not let CAST AI in. Its trust policy must allow {castai}"
             f" sts:AssumeRole with sts:ExternalId {wanted.cluster_id}."
         )
 
@@ -289,7 +300,7 @@ def _kept(current: Current, wanted: Desired) -> str:
     """Why CAST AI's role or user stays as it is on the way back, or an empty text."""
     principal = current.identity.principal
     if wanted.role_arn:
-        return "it was given by role_arn"
+        return f"it was given by {ROLE_ARN}"
     return wanted.owner.kept(principal, principal is not None and _evidence(current, wanted, principal))
 
 
@@ -307,7 +318,7 @@ def access(current: Current, wanted: Desired, here: Place, eks: EksCluster) -> d
     """
     mode = f"The cluster's authentication mode is {eks.authentication_mode}"
     if eks.access_entries:
-        return {"way": "access_entry", "reason": f"{mode}, which has access entries.", "aws_auth": []}
+        return {"way": "access_entry", "reason": f"{mode}, which supports access entries.", "aws_auth": []}
     entries: list[dict[str, Any]] = []
     if wanted.present or not kept_role(current.nodes, wanted):
         node = current.nodes.role_arn(wanted, here)
@@ -315,7 +326,7 @@ def access(current: Current, wanted: Desired, here: Place, eks: EksCluster) -> d
     if wanted.user_mode and wanted.user_access and (wanted.present or not _kept(current, wanted)):
         user = identity_arn(current, wanted, here)
         entries.append({"user_arn": user, "username": current.identity.name, "groups": list(ADMIN_GROUPS)})
-    return {"way": "aws_auth", "reason": f"{mode}, which knows no access entries.", "aws_auth": entries}
+    return {"way": "aws_auth", "reason": f"{mode}, which does not support access entries.", "aws_auth": entries}
 
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
@@ -361,7 +372,7 @@ def _warnings(current: Current, wanted: Desired, here: Place) -> Iterator[str]:
     if wanted.shared and managed.policy and not same_policy(managed.document, _managed(here, wanted).document):
         yield (
             f"Policy {managed.name}, which the clusters of the account share, differs from the wanted document and was"
-            " left as it is."
+            " left unchanged."
         )
     made = [
         None if wanted.role_arn else current.identity.principal,
@@ -369,7 +380,7 @@ def _warnings(current: Current, wanted: Desired, here: Place) -> Iterator[str]:
     ]
     for held in filter(None, made):
         if boundary and held.boundary != boundary:
-            yield f"The permissions boundary of {held.kind} {held.name}, made before, is {held.boundary or 'none'}."
+            yield boundary_kept(held)
     yield from spot_role_warnings(current.spot, wanted.owner)
 
 

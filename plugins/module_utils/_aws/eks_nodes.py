@@ -16,6 +16,7 @@ from typing import Any
 from .. import _names as names
 from .._engine import Action, Made, Refused
 from .._equal import missing_tags
+from .._variables import named
 from . import policies
 from .eks_wanted import Desired
 from .gateway import AccessEntry, EksCluster, Making, Principal, Profile, SecurityGroup
@@ -35,8 +36,13 @@ from .policies import Place
 
 ROLE_DESCRIPTION = "EKS node instance role used by CAST AI"
 GROUP_DESCRIPTION = "CAST AI created security group that allows communication between CAST AI nodes"
-IPV6_DESCRIPTION = "Policy by which nodes used by CAST AI get IPv6 addresses"
+IPV6_DESCRIPTION = "Policy that gives IPv6 addresses to nodes used by CAST AI"
 ENTRY_TYPE = "EC2_LINUX"
+
+NODE_ROLE_ARN = named("node_role_arn", "eks_onboard")
+INSTANCE_PROFILE_ARN = named("instance_profile_arn", "eks_onboard")
+SECURITY_GROUP_ID = named("security_group_id", "eks_onboard")
+"""The options by which users give objects of their own, as messages name them."""
 
 
 @dataclass(frozen=True)
@@ -175,40 +181,47 @@ class DeleteAccessEntry(Action):
 
 
 def check_nodes(nodes: Nodes, wanted: Desired, eks: EksCluster, here: Place) -> None:
-    """Raise Refused for what is brought but no use, and for what belongs to another cluster."""
+    """Refuse a given object that cannot work, and one that belongs to another cluster."""
     mark = names.short_id(wanted.cluster_id)
     if wanted.node_role_arn:
         _check_brought_role(nodes.role, wanted.node_role_arn, here)
     elif nodes.role:
-        wanted.owner.check(f"Role {nodes.role_name}", nodes.role, mark in nodes.role_name)
+        wanted.owner.check(f"Role {nodes.role_name}", nodes.role, mark in nodes.role_name, NODE_ROLE_ARN)
     if wanted.instance_profile_arn:
         _check_brought_profile(nodes.profile, wanted, here)
     elif nodes.profile:
-        wanted.owner.check(f"Instance profile {nodes.profile_name}", nodes.profile, mark in nodes.profile_name)
+        evidence = mark in nodes.profile_name
+        wanted.owner.check(f"Instance profile {nodes.profile_name}", nodes.profile, evidence, INSTANCE_PROFILE_ARN)
     if wanted.security_group_id:
         if nodes.group is None or nodes.group.vpc_id != eks.vpc_id:
-            vpc = f"{eks.vpc_id}, the VPC of cluster {eks.name},"
-            raise Refused(f"security_group_id: {vpc} has no group {wanted.security_group_id}.")
+            raise Refused(
+                f"{eks.vpc_id}, the VPC of cluster {eks.name}, has no security group {wanted.security_group_id}."
+                f" Correct {SECURITY_GROUP_ID}."
+            )
     elif nodes.group:
-        wanted.owner.check(f"Security group {nodes.group.name}", nodes.group, False)
+        wanted.owner.check(f"Security group {nodes.group.name}", nodes.group, False, SECURITY_GROUP_ID)
 
 
 def _check_brought_role(role: Principal | None, arn: str, here: Place) -> None:
     if role is None or role.arn != arn:
-        raise Refused(f"node_role_arn: IAM has no role {arn} in account {here.account}.")
+        raise Refused(f"IAM has no role {arn} in account {here.account}. Correct {NODE_ROLE_ARN}.")
     if not policies.trusts(role.trust, "Service", here.ec2_service):
-        raise Refused(f"node_role_arn: role {role.name} does not trust {here.ec2_service}, as nodes need.")
+        raise Refused(
+            f"Role {role.name} of {NODE_ROLE_ARN} does not trust {here.ec2_service}, as nodes need. Correct its trust"
+            " policy, or use another role."
+        )
 
 
 def _check_brought_profile(profile: Profile | None, wanted: Desired, here: Place) -> None:
     arn = wanted.instance_profile_arn
     if profile is None or profile.arn != arn:
-        raise Refused(f"instance_profile_arn: IAM has no instance profile {arn} in account {here.account}.")
+        raise Refused(f"IAM has no instance profile {arn} in account {here.account}. Correct {INSTANCE_PROFILE_ARN}.")
     if not profile.role:
-        raise Refused(f"instance_profile_arn: there is no role in {arn}.")
+        raise Refused(f"There is no role in {arn}. Put one into it, or correct {INSTANCE_PROFILE_ARN}.")
     if wanted.node_role_arn not in ("", profile.role_arn):
         raise Refused(
-            f"node_role_arn is {wanted.node_role_arn}, but the role in {arn} is {profile.role_arn}: leave one out."
+            f"{NODE_ROLE_ARN} is {wanted.node_role_arn}, but the role in {arn} is {profile.role_arn}. Leave it out, or"
+            f" leave out {INSTANCE_PROFILE_ARN}."
         )
 
 
@@ -286,8 +299,8 @@ def plan_entry(nodes: Nodes, wanted: Desired, eks: EksCluster, here: Place) -> I
         yield access_entry(wanted, arn, ENTRY_TYPE, "the nodes' role")
     elif nodes.entry.type != ENTRY_TYPE:
         raise Refused(
-            f"The access entry of {arn} in cluster {eks.name} is of type {nodes.entry.type}, by which Linux nodes"
-            " cannot join: delete it, or bring another role by node_role_arn."
+            f"The access entry of {arn} in cluster {eks.name} is of type {nodes.entry.type}, which does not let"
+            f" Linux nodes join. Delete it, or set {NODE_ROLE_ARN} to another role."
         )
 
 
@@ -320,14 +333,14 @@ def remove_entry(entry: AccessEntry | None, wanted: Desired, needed: str = "") -
     if entry is None:
         return
     ours = entry.tags.get(names.TAG_CLUSTER_ID) == wanted.cluster_id
-    kept = (needed and f"the role stays: {needed}") if ours else "it carries no tag of this cluster"
+    kept = (needed and f"the role stays: {needed}") if ours else "it has no tag of this cluster"
     yield Removal(f"access entry of {entry.arn}", kept, () if kept else (delete_entry(entry, wanted),))
 
 
 def kept_role(nodes: Nodes, wanted: Desired) -> str:
     """Why the nodes' role stays as it is on the way back, or an empty text."""
     if wanted.node_role_brought:
-        return f"it was given by {'node_role_arn' if wanted.node_role_arn else 'instance_profile_arn'}"
+        return f"it was given by {NODE_ROLE_ARN if wanted.node_role_arn else INSTANCE_PROFILE_ARN}"
     mark = names.short_id(wanted.cluster_id)
     kept = wanted.owner.kept(nodes.role, mark in nodes.role_name)
     if kept:
@@ -356,7 +369,7 @@ def remove_nodes(nodes: Nodes, wanted: Desired, here: Place) -> Iterator[Removal
         shared = "the clusters of the account share it" if wanted.shared else ""
         yield remove_policy(nodes.ipv6, shared or kept, detached)
     if wanted.security_group_id:
-        yield Removal(f"security group {wanted.security_group_id}", "it was given by security_group_id")
+        yield Removal(f"security group {wanted.security_group_id}", f"it was given by {SECURITY_GROUP_ID}")
     elif nodes.group:
         yield _remove_group(nodes.group, wanted)
 
@@ -364,7 +377,7 @@ def remove_nodes(nodes: Nodes, wanted: Desired, here: Place) -> Iterator[Removal
 def _remove_profile(profile: Profile, role: str, wanted: Desired, evidence: bool) -> Removal:
     kept = wanted.owner.kept(profile, evidence)
     if wanted.instance_profile_arn:
-        kept = "it was given by instance_profile_arn"
+        kept = f"it was given by {INSTANCE_PROFILE_ARN}"
     elif profile.role not in ("", role):
         kept = f"others put role {profile.role} into it"
     delete = DeleteProfile(

@@ -16,8 +16,9 @@ from .. import _names as names
 from .._castai.gateway import Cluster
 from .._engine import Refused
 from .._options import AWS_RULES
+from .._variables import named
 from . import asked
-from .asked import Parameters
+from .asked import Parameters, Shape
 from .gateway import EksCluster, Making, region_of
 from .identity import Owner, short_arn
 from .policies import Document, Place
@@ -37,11 +38,12 @@ OPTIONS: dict[str, Any] = {
     **AWS_RULES,
 }
 
+_ROLE = "eks_onboard"
 _BROUGHT = {
-    "role_arn": r"arn:[^:]+:iam::\d{12}:role/\S+",
-    "node_role_arn": r"arn:[^:]+:iam::\d{12}:role/\S+",
-    "instance_profile_arn": r"arn:[^:]+:iam::\d{12}:instance-profile/\S+",
-    "security_group_id": r"sg-\w+",
+    "role_arn": Shape(r"arn:[^:]+:iam::\d{12}:role/\S+", "IAM role ARN", _ROLE),
+    "node_role_arn": Shape(r"arn:[^:]+:iam::\d{12}:role/\S+", "IAM role ARN", _ROLE),
+    "instance_profile_arn": Shape(r"arn:[^:]+:iam::\d{12}:instance-profile/\S+", "instance profile ARN", _ROLE),
+    "security_group_id": Shape(r"sg-\w+", "security group ID", _ROLE),
 }
 
 
@@ -82,7 +84,7 @@ class Desired:
 def desired(params: Parameters) -> Desired:
     found = _problems(params)
     if found:
-        raise Refused(" ".join(f"{problem}." for problem in found))
+        raise Refused(" ".join(found))
     name, cluster_id = params["cluster_name"], params["cluster_id"].lower()
     return Desired(
         name=name,
@@ -111,10 +113,15 @@ def desired(params: Parameters) -> Desired:
 
 def _problems(params: Parameters) -> list[str]:
     found = list(asked.problems(params, _BROUGHT))
+    identity = named("identity", _ROLE)
     if params.get("role_arn") and params["identity"] == "user":
-        found.append("role_arn goes with identity role only: leave one of them out")
+        found.append(
+            f"{named('role_arn', _ROLE)} works only with identity role. Leave it out, or set {identity} to role."
+        )
     if params["spot_lambda_role"] and params["identity"] == "role":
-        found.append("spot_lambda_role goes with identity user only: leave it out or set identity to user")
+        found.append(
+            f"{named('spot_lambda_role')} works only with identity user. Leave it out, or set {identity} to user."
+        )
     return found
 
 
@@ -137,7 +144,7 @@ def role_names(record: Cluster | None, wanted: Desired) -> dict[str, str]:
         **names.eks_roles_of_others(wanted.name, wanted.cluster_id),
     }
     recorded = short_arn(record.facts.get("assumeRoleArn", "")) if record else ""
-    return {recorded: known.get(recorded, "somebody else"), **known} if recorded else known
+    return {recorded: known.get(recorded, "another tool"), **known} if recorded else known
 
 
 def user_names(wanted: Desired) -> dict[str, str]:

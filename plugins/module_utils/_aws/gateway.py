@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .._engine import CallFailed, Conflict, Refused, until
+from .._variables import named
 
 try:
     import boto3
@@ -40,7 +41,8 @@ OLDEST = (1, 34, 3)
 """The first boto3, and botocore, that knows EKS's accessConfig; older ones drop it from what EKS answers."""
 
 NO_REGION = (
-    "region is not set: give the AWS region of the cluster, by the option region, by AWS_REGION or in the profile"
+    f"{named('region')} is not set. Set it to the AWS region of the cluster, set AWS_REGION, or give the AWS profile a"
+    " region."
 )
 
 SERVICES = ("ec2", "eks", "iam", "sts")
@@ -232,10 +234,13 @@ class Aws:
         _need_boto3()
         self.region = region_of(options)
         if not self.region:
-            raise Refused(f"{NO_REGION}.")
+            raise Refused(NO_REGION)
         bundle = options.get("aws_ca_bundle")
         if bundle and not Path(bundle).is_file():
-            raise Refused(f"aws_ca_bundle {bundle!r} is no file: give one with the CA certificates of AWS's addresses.")
+            raise Refused(
+                f"{named('aws_ca_bundle')} is {bundle!r}, which is not a file. Set it to one with the CA certificates"
+                " for AWS."
+            )
         options = {**options, "region": self.region}
         self._options = options
         self._clients: dict[str, Any] = {}
@@ -730,8 +735,8 @@ def _create(call: Callable[..., Any], find: Callable[[], Any], **arguments: Any)
     except botocore.exceptions.ClientError as error:
         if _code(error) == "EntityAlreadyExists" and not until(find, timeout=VISIBLE_SECONDS, longest=5.0):
             raise CallFailed(
-                f"AWS: {_reason(error)} It is not found under this name and path: it has another path, or its name is"
-                " in other case. Rename or delete it, or give the path that it has."
+                f"AWS: {_reason(error)} An object with this name exists under a different path or with different"
+                f" capitalisation. Rename or delete it, or set {named('path')} to the path that it has."
             ) from error
         raise
 
@@ -752,8 +757,8 @@ def _need_boto3() -> None:
         raise Refused(f"The Python packages boto3 and botocore are needed where this runs: {MISSING}. Install boto3.")
     if _version() < OLDEST:
         raise Refused(
-            f"botocore is {botocore.__version__} where this runs, which does not know how EKS lets principals in:"
-            f" install boto3 {'.'.join(map(str, OLDEST))} or newer."
+            f"botocore is {botocore.__version__} where this runs, which does not know EKS access entries."
+            f" Install boto3 {'.'.join(map(str, OLDEST))} or newer."
         )
 
 
@@ -769,7 +774,8 @@ def _session(options: Mapping[str, Any]) -> Any:
         )
         if session.get_credentials() is None:
             raise Refused(
-                "No AWS credentials were found: give access_key and secret_key, a profile, or the usual AWS_ variables."
+                f"No AWS credentials were found. Set {named('access_key')} and {named('secret_key')}, or"
+                f" {named('profile')}, or the usual AWS_ environment variables."
             )
         if not options.get("assume_role_arn"):
             return session
@@ -847,8 +853,8 @@ def _client(session: Any, service: str, options: Mapping[str, Any], **more: Any)
         raise
     except ValueError as error:
         raise Refused(
-            f"{error}: give endpoint_url an address that starts with https:// or http://, or leave it out; the same"
-            " goes for AWS_URL, AWS_ENDPOINT_URL and endpoint_url in AWS's configuration file."
+            f"{error}. Set {named('endpoint_url')} to an address that starts with https:// or http://, or leave it out."
+            " The same goes for AWS_URL, AWS_ENDPOINT_URL and endpoint_url in AWS's configuration file."
         ) from error
 
 
@@ -870,13 +876,16 @@ def _client_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
 def _reason(error: Exception) -> str:
     if isinstance(error, botocore.exceptions.ClientError):
         answer = error.response["Error"]
+        expired = " The credentials have expired. Renew them."
+        unknown = f" AWS does not know the access key. Check {named('access_key')} or {named('profile')}."
+        mismatch = f" {named('secret_key')} is wrong, or this machine's clock is."
         advice = {
-            "ExpiredToken": " The credentials have expired: renew them.",
-            "ExpiredTokenException": " The credentials have expired: renew them.",
-            "InvalidClientTokenId": " AWS does not know the access key: check access_key or the profile.",
-            "UnrecognizedClientException": " AWS does not know the access key: check access_key or the profile.",
-            "SignatureDoesNotMatch": " The secret key is wrong, or this machine's clock is.",
-            "InvalidSignatureException": " The secret key is wrong, or this machine's clock is.",
+            "ExpiredToken": expired,
+            "ExpiredTokenException": expired,
+            "InvalidClientTokenId": unknown,
+            "UnrecognizedClientException": unknown,
+            "SignatureDoesNotMatch": mismatch,
+            "InvalidSignatureException": mismatch,
         }.get(answer.get("Code", ""), "")
         return f"{answer.get('Code')}: {answer.get('Message')}.{advice}".replace("..", ".")
     return f"{error}."

@@ -17,6 +17,7 @@ from .._castai.gateway import CastAi
 from .._engine import UNKNOWN, Action, Made, Refused
 from .._equal import missing_tags, same_policy
 from .._names import TAG_CLUSTER, TAG_CLUSTER_ID
+from .._variables import named
 from .gateway import Aws, Making, Policy, Principal, Profile, SecurityGroup
 from .policies import Document, external_ids
 
@@ -59,7 +60,7 @@ class Owner:
             name = held.tags.get(TAG_CLUSTER)
             return f"belongs to another cluster, {', '.join(sorted(others))}{f' ({name})' if name else ''}"
         if not (_marks(held) or evidence or self.adopt):
-            return f"carries nothing that tells whether it is cluster {self.cluster}'s"
+            return "has no tag that shows which cluster it belongs to"
         return ""
 
     def kept(self, held: Owned | None, evidence: bool) -> str:
@@ -67,16 +68,18 @@ class Owner:
         objection = self.objection(held, evidence) if held else ""
         return f"it {objection}" if objection else ""
 
-    def check(self, what: str, held: Owned, evidence: bool) -> None:
-        """Raise Refused for an object that is not this cluster's to change."""
+    def check(self, what: str, held: Owned, evidence: bool, another: str = "") -> None:
+        """Raise Refused for an object that is not this cluster's to change.
+
+        another: the option to use a different one by, as a message names it; empty where there is none.
+        """
         objection = self.objection(held, evidence)
-        if objection:
-            advice = (
-                f"give cluster {self.cluster} one of its own by the option for it"
-                if self.others(held)
-                else "set adopt to true to take it over"
-            )
-            raise Refused(f"{what} {objection}: {advice}, or delete it if nothing needs it.")
+        if not objection:
+            return
+        advice = f"Set {named('adopt')} to true to take it over, or delete it"
+        if self.others(held):
+            advice = f"Set {another} to use a different one, or delete it" if another else "Delete it"
+        raise Refused(f"{what} {objection}. {advice} if nothing needs it.")
 
 
 def choose(found: Mapping[str, Owned | None], makers: Mapping[str, str], owner: Owner) -> str:
@@ -254,7 +257,7 @@ def plan_policy(
     if held.policy is None:
         elsewhere = next((arn for arn in attached if short_arn(arn) == held.name), "")
         if elsewhere:  # a name is there once in an account, whatever its path
-            raise Refused(f"Policy {elsewhere} has another path than {making.path}: set path to that one.")
+            raise Refused(f"Policy {elsewhere} has another path than {making.path}. Set {named('path')} to that one.")
         yield CreatePolicy(
             f"create policy {held.name}", target, None, wanted.document, held.name, wanted.description, making
         )
@@ -376,6 +379,14 @@ def remove_policy(held: HeldPolicy, why_kept: str, detached: Collection[str]) ->
 def delete_inline(kind: str, name: str, policy: str, held: Document | None) -> DeleteInline:
     return DeleteInline(
         f"delete inline policy {policy} of {kind} {name}", f"iam/{kind}/{name}/{policy}", held, None, kind, name, policy
+    )
+
+
+def boundary_kept(held: Principal) -> str:
+    """The warning for a role or user with another permissions boundary than the wanted one."""
+    return (
+        f"{held.kind.capitalize()} {held.name} already existed. Its permissions boundary,"
+        f" {held.boundary or 'none'}, was left unchanged."
     )
 
 

@@ -88,7 +88,7 @@ def key_in_use(held: HeldKeys, user: str) -> str:
     if len(used) == 2:
         listed = " and ".join(f"{key.id} (last used {key.last_used})" for key in used)
         raise Refused(
-            f"User {user} has two active access keys, {listed}, and IAM allows no third: deactivate the one that CAST"
+            f"User {user} has two active access keys, {listed}, and IAM allows no third. Deactivate the one that CAST"
             " AI does not use, then run again."
         )
     # Two that were never used, or are inactive: the newer active one is the likelier to be handed over.

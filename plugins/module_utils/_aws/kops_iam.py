@@ -20,6 +20,7 @@ from .._castai.gateway import Cluster
 from .._engine import Action, Made, Refused, Subject, gather
 from .._equal import same_policy
 from .._options import AWS_RULES
+from .._variables import named
 from . import asked, kops_policies, policies
 from .asked import Parameters, check_record
 from .gateway import Instance, Making, Policy, Principal, region_of
@@ -28,6 +29,7 @@ from .identity import (
     Owner,
     Removal,
     WantedPolicy,
+    boundary_kept,
     choose,
     delete_inline,
     plan_attachments,
@@ -113,7 +115,7 @@ class Current:
 def desired(params: Parameters) -> Desired:
     found = list(asked.problems(params, {}))
     if found:
-        raise Refused(" ".join(f"{problem}." for problem in found))
+        raise Refused(" ".join(found))
     name, cluster_id = params["cluster_name"], params["cluster_id"].lower()
     return Desired(
         name=name,
@@ -258,25 +260,21 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
     if record and (record.provider, record.facts.get("clusterName")) != ("kops", wanted.name):
         yield (
             f"CAST AI's cluster {record.id} is {record.provider} cluster {record.facts.get('clusterName')}, not kOps"
-            f" cluster {wanted.name}: correct cluster_id or cluster_name."
+            f" cluster {wanted.name}. Correct {named('cluster_id')} or {named('cluster_name')}."
         )
-    if wanted.account_id and wanted.account_id != account:
-        yield (
-            f"account_id is {wanted.account_id}, but the AWS credentials lead to account {account}:"
-            " correct account_id or use credentials of that account."
-        )
+    yield from filter(None, [names.wrong_account(wanted.account_id, account)])
     if not wanted.present:
         return
     vpcs = sorted({instance.vpc_id for instance in current.instances})
     if not vpcs:
         yield (
             f"EC2 has no running instance with tag KubernetesCluster={wanted.name} in {wanted.region} of account"
-            f" {account}: check cluster_name, region and the credentials."
+            f" {account}. Check {named('cluster_name')}, {named('region')} and the credentials."
         )
     elif len(vpcs) > 1:
         yield (
-            f"The instances with tag KubernetesCluster={wanted.name} are in several VPCs, {', '.join(vpcs)}, so that"
-            " some are another cluster's: correct their tags."
+            f"The instances with tag KubernetesCluster={wanted.name} are in several VPCs, {', '.join(vpcs)}, so some"
+            " belong to another cluster. Correct their tags."
         )
 
 
@@ -373,10 +371,10 @@ def _warnings(current: Current, wanted: Desired, here: Place) -> Iterator[str]:
     if wanted.shared and managed.policy and not same_policy(managed.document, _managed(here, wanted).document):
         yield (
             f"Policy {managed.name}, which the clusters of the account share, differs from the wanted document and was"
-            " left as it is."
+            " left unchanged."
         )
     if boundary and principal and principal.boundary != boundary:
-        yield f"The permissions boundary of user {principal.name}, made before, is {principal.boundary or 'none'}."
+        yield boundary_kept(principal)
     if wanted.spot_role:
         yield from spot_role_warnings(current.spot, wanted.owner)
 

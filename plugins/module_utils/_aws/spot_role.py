@@ -82,8 +82,8 @@ def remove_spot_role(held: HeldRole, owner: Owner, partition: str) -> Iterator[R
         return
     others = sorted(name for key, name in role.tags.items() if key.startswith(TAG_USED) and key != own)
     kept = f"clusters {', '.join(others)} use it" if others else ""
-    kept = kept or ("" if TAG_CLUSTER in role.tags else "it was there before")
-    kept = kept or (f"it has {TAGS} tags, so that clusters without one may use it" if held.full else "")
+    kept = kept or ("" if TAG_CLUSTER in role.tags else "it existed before")
+    kept = kept or (f"it has {TAGS} tags, so clusters without one may use it" if held.full else "")
     if not kept:
         ours = aws_managed(partition, OF_SPOT_ROLE)
         yield remove_principal(role, held.attached, ours, dict.fromkeys(held.inline), "")
@@ -102,11 +102,11 @@ def remove_spot_role(held: HeldRole, owner: Owner, partition: str) -> Iterator[R
 def spot_role_warnings(held: HeldRole, owner: Owner) -> Iterator[str]:
     if held.unmarked(owner) and not held.theirs:
         yield (
-            f"Role {SPOT_LAMBDA_ROLE} has {TAGS} tags, which is IAM's limit, so that cluster {owner.cluster} uses it"
-            " without leaving its mark."
+            f"Role {SPOT_LAMBDA_ROLE} has {TAGS} tags, which is IAM's limit, so cluster {owner.cluster} uses it"
+            " without adding its own."
         )
     if held.theirs:
         yield (
-            f"Role {SPOT_LAMBDA_ROLE} is there without the tag cast:managed-by=cast.ai, so that it is somebody else's,"
-            " and was left as it is."
+            f"Role {SPOT_LAMBDA_ROLE} exists without the tag cast:managed-by=cast.ai, so CAST AI did not create it. It"
+            " was left unchanged."
         )

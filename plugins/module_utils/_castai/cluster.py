@@ -36,6 +36,7 @@ from .._options import (
     cluster_options,
     kubernetes_options,
 )
+from .._variables import named
 from .gateway import CastAi, Cluster, by_options, console_of
 from .records import public
 
@@ -158,7 +159,7 @@ class StoreToken(Action):
 
 
 def problems(params: Parameters) -> dict[str, str]:
-    """A sentence for each option that is no use to name the cluster; shared with castai_preflight."""
+    """What is wrong with the options that name the cluster, by option; shared with castai_preflight."""
     found = {
         "cluster_name": cluster_name_problem(params["provider"], params["cluster_name"]),
         "namespace": namespace_problem(params["namespace"]),
@@ -169,7 +170,7 @@ def problems(params: Parameters) -> dict[str, str]:
     account_id, cluster_id = params.get("account_id"), params.get("cluster_id")
     found["account_id"] = account_id_problem(account_id) if account_id else None
     found["cluster_id"] = cluster_id_problem(cluster_id) if cluster_id else None
-    return {option: f"{problem}." for option, problem in found.items() if problem}
+    return {option: problem for option, problem in found.items() if problem}
 
 
 def desired(params: Parameters) -> Desired:
@@ -272,8 +273,8 @@ def _own_id(found: Found) -> str:
 
 def plan(current: Current, wanted: Desired) -> Iterable[Action]:
     found, record = current.found, current.record
-    named = (wanted.name, wanted.region, wanted.account_id, wanted.state_store)
-    refusal = " ".join(misplaced(found, *named)) or current.elsewhere or current.leaving
+    asked = (wanted.name, wanted.region, wanted.account_id, wanted.state_store)
+    refusal = " ".join(misplaced(found, *asked)) or current.elsewhere or current.leaving
     if found is None or refusal:
         raise Refused(refusal)
     refusal = _wrong_record(record, found, wanted)
@@ -303,8 +304,8 @@ def misplaced(found: Found | None, name: str, region: str, account_id: str, stat
         yield from wrong_kops_cluster(found, account_id)
         if not (state_store or found.state_store):
             yield (
-                f"kOps cluster {found.name} does not say where its state store is, as annotations of namespace"
-                " kube-system do: give state_store, such as s3://shop-state."
+                f"kOps cluster {found.name} has no annotation of namespace kube-system that says where its state store"
+                f" is. Set {named('state_store')}, for example to s3://shop-state."
             )
     else:
         yield from filter(None, [wrong_cluster(found, name, region, account_id)])
@@ -337,8 +338,8 @@ def _plan_token(current: Current, wanted: Desired, cluster_id: str) -> Iterator[
 def _wrong_record(record: Cluster | None, found: Found, wanted: Desired) -> str:
     if record is None:
         return (
-            f"CAST AI has no cluster {wanted.cluster_id} in the organisation of this API key:"
-            " check cluster_id and castai_api_key."
+            f"CAST AI has no cluster {wanted.cluster_id} in the organisation of this API key."
+            f" Check {named('cluster_id')} and castai_api_key."
             if wanted.cluster_id not in ("", UNKNOWN)
             else ""
         )
@@ -348,11 +349,11 @@ def _wrong_record(record: Cluster | None, found: Found, wanted: Desired) -> str:
     facts = _facts(found, wanted.state_store)
     if record.id != _own_id(found) and not facts.items() <= record.facts.items():
         return (
-            f"CAST AI's cluster {record.id} is {_placed(record.facts)}, not {_placed(facts)}: correct cluster_id or"
-            " cluster_name."
+            f"CAST AI's cluster {record.id} is {_placed(record.facts)}, not {_placed(facts)}. Correct"
+            f" {named('cluster_id')} or {named('cluster_name')}."
         )
     if record.status == "deleting":
-        return f"CAST AI is disconnecting cluster {record.id}: wait until that is over, then run again."
+        return f"CAST AI is disconnecting cluster {record.id}. Wait until that is over, then run again."
     return ""
 
 
@@ -363,8 +364,8 @@ def wrong_organization(records: Iterable[Cluster], organization_id: str) -> str:
     if not organization_id or not others:
         return ""
     return (
-        f"The API key is of organisation {', '.join(sorted(others))}, not {organization_id}: use a key of the"
-        " organisation that the cluster is to belong to."
+        f"The API key belongs to organisation {', '.join(sorted(others))}, not {organization_id}. Use a key of the"
+        f" organisation that the cluster is to belong to, or correct {named('organization_id')}."
     )
 
 
@@ -389,14 +390,16 @@ def _wait(gateway: Systems, wanted: Desired, record: Cluster, report: Report) ->
         seen = gateway.castai.get_cluster(record.id) or seen
         report(f"cluster {seen.id} is {seen.status}, its agent {seen.agent_status}")
         if seen.status == "failed" and wanted.wait_for in ("ready", "onboarded"):
-            raise CallFailed(f"CAST AI gave cluster {seen.id} up: {seen.reconcile_error or 'no reason given'}.")
+            raise CallFailed(
+                f"CAST AI reports that cluster {seen.id} failed: {seen.reconcile_error or 'no reason given'}."
+            )
         return reached(seen, wanted.wait_for)
 
     if not until(probe, timeout=wanted.wait_timeout):
         raise CallFailed(
             f"Cluster {seen.id} was {seen.status} and its agent {seen.agent_status} after {wanted.wait_timeout} s, not"
             f" {wanted.wait_for.replace('_', ' ')}. Look at the pods of namespace {wanted.namespace}, or raise"
-            " wait_timeout."
+            f" {named('wait_timeout')}."
         )
     return seen
 
@@ -404,8 +407,9 @@ def _wait(gateway: Systems, wanted: Desired, record: Cluster, report: Report) ->
 def reached(record: Cluster, wait_for: str) -> bool:
     """Whether the cluster is where wait_for wants it.
 
-    "ready" alone is also what a silent cluster is, and one before the hand-over, or where that is not seen yet.
-    isPhase2 is not asked for: CAST AI does not say when it turns, and the components may be somebody else's.
+    Status "ready" alone proves nothing: CAST AI also reports it for clusters whose agent is silent or that have no
+    credentials yet. isPhase2 is not read: CAST AI does not say when it turns, and another tool may have installed the
+    components.
     """
     online = record.agent_status == "online"
     ready = wait_for == "agent_online" or record.status == "ready"

@@ -38,7 +38,7 @@ def desired(params: Mapping[str, Any]) -> Desired:
     cluster_id = params.get("cluster_id") or ""
     problem = cluster_id_problem(cluster_id) if cluster_id else None
     if problem:
-        raise Refused(f"{problem}.")
+        raise Refused(problem)
     return Desired(cluster_id.lower(), params.get("cluster_name") or "", params.get("provider") or "")
 
 

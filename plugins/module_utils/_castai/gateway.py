@@ -111,14 +111,15 @@ class CastAi:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         if not url.startswith("https://"):
-            raise Refused(f"castai_api_url is {url!r}: give an address that starts with https://.")
+            raise Refused(f"castai_api_url is {url!r}. Set it to an address that starts with https://.")
         if not api_key:
             raise Refused("castai_api_key is not set. Set it, or the environment variable CASTAI_API_KEY.")
         if not sendable(api_key):
             raise Refused("castai_api_key has a blank, line break or special character in it. Copy it again.")
         if ca_cert and not Path(ca_cert).is_file():
             raise Refused(
-                f"castai_ca_cert {ca_cert!r} is no file: give one with the CA certificates of CAST AI's address."
+                f"castai_ca_cert is {ca_cert!r}, which is not a file. Set it to one with the CA certificates for"
+                " CAST AI."
             )
         self.url = url.rstrip("/")
         self._api_key = api_key
@@ -316,8 +317,8 @@ def _rejection(error: HTTPError, method: str, path: str, purpose: str, url: str)
     request_id = error.headers.get("X-Castai-Request-Id")
     details = (f" ({violations})" if violations else "") + (f", request id {request_id}" if request_id else "")
     advice = {
-        401: " CAST AI does not know the API key: check castai_api_key and, for another region, castai_api_url.",
-        403: " The API key may not do this: use a key with full access of the cluster's organisation.",
+        401: " CAST AI does not know the API key. Check castai_api_key and, for another region, castai_api_url.",
+        403: " The API key may not do this. Use a key with full access of the cluster's organisation.",
     }.get(error.code, "")
     failure = Rejected(
         f"Could not {purpose}: {method} {url}{path} answered HTTP {error.code} {message}{details}.{advice}",

@@ -17,6 +17,7 @@ from .._engine import UNKNOWN, gather
 from .._k8s.gateway import Kubernetes, path_of
 from .._k8s.kops import KopsCluster
 from .._names import CREDENTIALS_KEY
+from .._variables import named
 from .cluster import Found
 from .gateway import Cluster
 
@@ -111,33 +112,33 @@ def connection_findings(record: Cluster | None, found: Found, tokenless: str, wa
         return
     if record is None:
         yield (
-            f"Cluster {found.name} of account {found.account_id} in {found.region} is not connected to CAST AI: run"
+            f"Cluster {found.name} of account {found.account_id} in {found.region} is not connected to CAST AI. Run"
             " playbook castai.onboarding.connect (connect.yml) first."
         )
     elif record.agent_status != "online":
         yield (
-            f"The agent of cluster {record.id} is {record.agent_status or UNKNOWN}, not online: run playbook"
+            f"The agent of cluster {record.id} is {record.agent_status or UNKNOWN}, not online. Run playbook"
             " castai.onboarding.connect (connect.yml) first, or look at the pods of the agent."
         )
     elif tokenless:
         yield (
-            f"Secret {tokenless} with the cluster's token is not there, or has no {CREDENTIALS_KEY}, as where something"
-            " else connected the cluster; without it no component starts: run playbook castai.onboarding.connect"
-            " (connect.yml) first, or name another Secret by credentials_secret."
+            f"Secret {tokenless} is missing or has no {CREDENTIALS_KEY}, and the components cannot start without it."
+            " This happens when another tool connected the cluster. Run playbook castai.onboarding.connect"
+            f" (connect.yml) first, or set {named('credentials_secret')} to another Secret."
         )
 
 
 def node_findings(nodes: tuple[str, ...]) -> Iterator[str]:
     if nodes:
         yield (
-            f"All nodes of the cluster are of {' and '.join(nodes)}: CAST AI's components need Linux nodes on EC2 that"
-            " it can add and remove. Add a node group of such nodes first."
+            f"The cluster has only {' and '.join(nodes)} nodes. CAST AI needs Linux nodes on EC2 that it can add and"
+            " remove: add a node group first."
         )
 
 
 def node_warnings(eks: EksCluster, nodes: tuple[str, ...]) -> Iterator[str]:
     if eks.auto_mode and not nodes:
         yield (
-            f"EKS Auto Mode is on for cluster {eks.name}, which adds and removes nodes as CAST AI's autoscaler does:"
-            " turn off its node pools, or leave CAST AI's autoscaler off."
+            f"EKS Auto Mode is on for cluster {eks.name}, which adds and removes nodes as CAST AI's autoscaler does."
+            " Turn off its node pools, or set components_autoscaling to false."
         )

@@ -25,6 +25,7 @@ from .._k8s.gateway import Kubernetes, Object, path_of
 from .._k8s.kops import KopsCluster
 from .._names import CREDENTIALS_SECRET, NAMESPACE, helm_release_problem
 from .._options import CONNECTION_RULES, aws_options, castai_options, cluster_options, kubernetes_options
+from .._variables import named
 from . import phase2, rights
 from .cluster import Found, key_of, misplaced, problems, registration, wrong_organization
 from .gateway import CastAi, Cluster, by_options
@@ -130,7 +131,7 @@ class Current:
     agent_cluster: str = ""
     """Id of the cluster as which an agent reports that the API key cannot see."""
     helm: tuple[str, ...] = ()
-    """Why Helm or a chart cannot be had."""
+    """Why Helm does not work, or a chart cannot be fetched."""
     taken: tuple[str, ...] | Problem = ()
     """Why a release cannot be installed over what is there."""
     tokenless: str = ""
@@ -170,8 +171,8 @@ def desired(params: Parameters) -> Desired:
     wrong = problems(params)
     names = filter(None, [helm_release_problem(chart.release) for chart in charts])
     options = ("cluster_name", "region", "account_id", "cluster_id", "credentials_secret")
-    named = {**{option: params.get(option) or "" for option in options}, "region": region_of(params)}
-    usable = {option: "" if option in wrong or value == UNKNOWN else value for option, value in named.items()}
+    asked = {**{option: params.get(option) or "" for option in options}, "region": region_of(params)}
+    usable = {option: "" if option in wrong or value == UNKNOWN else value for option, value in asked.items()}
     return Desired(
         usable["cluster_name"],
         params["provider"],
@@ -182,7 +183,7 @@ def desired(params: Parameters) -> Desired:
         params["namespace"],
         usable["credentials_secret"],
         charts,
-        (*wrong.values(), *(f"{problem}." for problem in names)),
+        (*wrong.values(), *names),
         Onboarding.parse(params["onboard"]) if params.get("onboard") else None,
         params.get("cluster_id") == UNKNOWN,
         params.get("state_store") or "",
@@ -304,7 +305,7 @@ def findings_of(current: Current, wanted: Desired) -> Iterable[str]:
     elif current.version and current.version < OLDEST_KUBERNETES:
         yield (
             f"The API server is Kubernetes {'.'.join(map(str, current.version))}, but CAST AI's agent needs"
-            f" {'.'.join(map(str, OLDEST_KUBERNETES))} or newer: upgrade the cluster first."
+            f" {'.'.join(map(str, OLDEST_KUBERNETES))} or newer. Upgrade the cluster first."
         )
     if current.leaving:
         yield current.leaving
@@ -329,14 +330,14 @@ def _castai_findings(current: Current, wanted: Desired) -> Iterable[str]:
         return
     if wanted.cluster_id and wanted.cluster_id not in {record.id for record in current.records if not record.gone}:
         yield (
-            f"CAST AI shows no cluster {wanted.cluster_id} to this API key: it is gone, or the key is of another"
-            " organisation. Check cluster_id and castai_api_key."
+            f"CAST AI shows no cluster {wanted.cluster_id} to this API key: it is gone, or the key belongs to"
+            f" another organisation. Check {named('cluster_id')} and castai_api_key."
         )
     yield from filter(None, [wrong_organization(current.records, wanted.organization_id)])
     if current.agent_cluster:
         yield (
             f"An agent in this cluster already reports to CAST AI as cluster {current.agent_cluster}, which this API"
-            " key cannot see: use a key of that organisation, or disconnect the cluster there first."
+            " key cannot see. Use a key of that organisation, or disconnect the cluster there first."
         )
 
 
@@ -383,15 +384,15 @@ def _warnings(current: Current) -> Iterable[str]:
 def _not_checked(current: Current, wanted: Desired) -> Iterable[str]:
     if wanted.organization_id and current.records == ():
         yield (
-            "Organisation of the API key: only its clusters tell, and there are none yet. CAST AI is given"
-            " organization_id when the first one is registered."
+            "Could not check the organisation of the API key: only its clusters show it, and it has no clusters yet."
+            f" CAST AI is given {named('organization_id')} when the first one is registered."
         )
     if isinstance(current.taken, Problem):
-        yield f"Whose the objects of releases are: {current.taken.sentence}"
+        yield f"Could not check who owns the objects of releases: {current.taken.sentence}"
     if isinstance(current.nodes, Problem):
-        yield f"Kinds of nodes: {current.nodes.sentence}"
+        yield f"Could not check the kinds of nodes: {current.nodes.sentence}"
     if isinstance(current.rights, Problem):
-        yield f"AWS permissions: {current.rights.sentence}"
+        yield f"Could not check AWS permissions: {current.rights.sentence}"
     elif current.rights:
         yield from current.rights.not_checked
 
@@ -481,7 +482,8 @@ def _refusal(helm: Helm, chart: Chart, found: Owner | None) -> str:
     if found is None:
         return ""
     version = _attempt(helm.check_version)()
-    return found.refusal(chart.adopt) or ("" if isinstance(version, Problem) else found.helm_refusal(version))
+    old = "" if isinstance(version, Problem) else found.helm_refusal(version)
+    return found.refusal(chart.adopt, chart.release) or old
 
 
 def _items(listed: Object | None) -> list[Object]:

@@ -103,7 +103,7 @@ def simulate(aws: Aws, caller: str, questions: Collection[Question]) -> Rights:
         return Rights(caller, not_checked=(why,))
     asked = {str(number): one for number, one in enumerate(questions)}
     answers = gather(**{number: partial(_answer, aws, source, one) for number, one in asked.items()})
-    failed = dict.fromkeys(f"AWS permissions: {answer}" for answer in answers.values() if isinstance(answer, str))
+    failures = dict.fromkeys(answer for answer in answers.values() if isinstance(answer, str))
     refused = [
         (asked[number], verdict)
         for number, answer in answers.items()
@@ -115,7 +115,7 @@ def simulate(aws: Aws, caller: str, questions: Collection[Question]) -> Rights:
     return Rights(
         source,
         tuple(_lack(question, verdict) for question, verdict in refused if not verdict.unknown),
-        (*failed, *_unsure(unsure)),
+        (*(f"Could not check AWS permissions: {failure}" for failure in failures), *_unsure(unsure)),
     )
 
 
@@ -133,7 +133,8 @@ def _unsure(verdicts: Collection[Verdict]) -> Iterator[str]:
         actions = sorted({verdict.action for verdict in verdicts})
         keys = sorted({key for verdict in verdicts for key in verdict.unknown})
         yield (
-            f"AWS permissions {', '.join(actions)}: they depend on {', '.join(keys)}, which a simulation does not know."
+            f"Could not check AWS permissions {', '.join(actions)}: they depend on {', '.join(keys)}, which the IAM"
+            " simulator cannot evaluate."
         )
 
 
@@ -143,7 +144,7 @@ def _entity(aws: Aws, caller: str) -> tuple[str, str]:
         return caller, ""
     found = re.fullmatch(r"arn:([^:]+):sts::(\d+):assumed-role/([^/]+)/.*", caller)
     if found is None:
-        return "", f"AWS permissions: {caller} is no role or user, which alone can be simulated."
+        return "", f"{caller} is neither a role nor a user, so its permissions cannot be simulated."
     partition, account, name = found.groups()
     try:
         role = aws.get_role(name)
@@ -165,7 +166,7 @@ def told(lacks: Iterable[Lack]) -> str:
 
 
 def refusals(rights: Rights, phase: str) -> Iterator[str]:
-    """A sentence for each kind of policy that stands in the way of what every run needs."""
+    """A message for each kind of policy that does not allow what every run needs."""
     needed = [lack for lack in rights.lacks if lack.needed]
     by_layer = {layer: told(lack for lack in needed if lack.by == layer) for layer in ("", "boundary", "organisation")}
     if by_layer[""]:
@@ -175,12 +176,12 @@ def refusals(rights: Rights, phase: str) -> Iterator[str]:
         )
     if by_layer["boundary"]:
         yield (
-            f"The permissions boundary of {rights.caller} does not allow {by_layer['boundary']}: have the boundary"
+            f"The permissions boundary of {rights.caller} does not allow {by_layer['boundary']}. Have the boundary"
             " widened, or use other credentials."
         )
     if by_layer["organisation"]:
         yield (
-            f"A service control policy of the AWS organisation does not allow {by_layer['organisation']}: only those"
+            f"A service control policy of the AWS organisation does not allow {by_layer['organisation']}. Only those"
             " who manage the organisation can change that."
         )
 
@@ -190,6 +191,6 @@ def warnings(rights: Rights) -> Iterator[str]:
     lacks = [lack for lack in rights.lacks if not lack.needed]
     if lacks:
         yield (
-            f"{rights.caller} lacks AWS permissions that a run may need: {told(lacks)}. It needs them where an earlier"
-            " run or another tool left something that is not as it should be."
+            f"{rights.caller} lacks AWS permissions that a run may need: {told(lacks)}. They are needed when an earlier"
+            " run or another tool left something to correct."
         )

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from .._engine import CallFailed, Conflict, Refused
+from .._variables import named, role_of
 from .._workplace import Workplace, left_dead, workplace
 from .record import same_version
 from .values import MASK
@@ -57,21 +58,18 @@ _RECORD_EXISTS = re.compile(r'secrets "sh\.helm\.release\.v1\.[^"]*" already exi
 _ADVICE = (
     (
         "invalid ownership metadata",
-        "Objects of the same name are there already: delete them, or, for an install, set adopt to take them over.",
+        "Objects of the same name already exist. Delete them, or, for an install, set {adopt} to take them over.",
     ),
     (
         r'namespaces "[^"]*" already exists',
-        "The chart makes the namespace itself: set createNamespace: false in values.",
+        "The chart creates the namespace itself. Set createNamespace: false in {values}.",
     ),
     (
-        "timed out waiting",
-        "Look at the pods and events of the namespace, or raise timeout.",
-    ),
-    (
-        "context deadline exceeded",
-        "Look at the pods and events of the namespace, or raise timeout.",
+        "timed out waiting|context deadline exceeded",
+        "Look at the pods and events of the namespace, or raise {timeout}.",
     ),
 )
+"""What Helm says, as a regular expression, and what to do about it, with options in braces."""
 
 
 @dataclass(frozen=True)
@@ -144,8 +142,8 @@ class Helm:
             self._version = tuple(map(int, found.groups())) if found else (0, 0, 0)
         if self._version < OLDEST:
             raise Refused(
-                f"{self._program()} is Helm {_dotted(self._version)}, but {_dotted(OLDEST)} or newer is needed: upgrade"
-                " Helm, or give the path of a newer one by helm_path."
+                f"{self._program()} is Helm {_dotted(self._version)}, but {_dotted(OLDEST)} or newer is needed. Upgrade"
+                f" Helm, or set {named('helm_path')} to a newer one."
             )
         return self._version
 
@@ -197,7 +195,7 @@ class Helm:
         arguments += ["--timeout", f"{work.timeout}s", *["--wait"] * work.wait]
         # The timeout counts for each hook and wait by itself; beyond three of them Helm hangs.
         deadline = 3.0 * work.timeout + SHORT
-        self._run(place, arguments, deadline, hidden=(*secrets, *_tokens(work.kubeconfig)))
+        self._run(place, arguments, deadline, hidden=(*secrets, *_tokens(work.kubeconfig)), release=work.release)
 
     def _fetch(self, place: Workplace, chart: Chart) -> Path:
         """The chart as a local archive or folder. Raises CallFailed where it is of another version than wanted."""
@@ -217,8 +215,8 @@ class Helm:
         found = facts(path)
         if chart.version and not same_version(found.version, chart.version):
             raise CallFailed(
-                f"Chart {chart.ref} is {found.name} {found.version}, but chart_version is {chart.version}:"
-                " correct one of the two."
+                f"Chart {chart.ref} is {found.name} {found.version}, but chart_version is {chart.version}."
+                " Correct one of the two."
             )
         return path
 
@@ -226,9 +224,10 @@ class Helm:
         program = shutil.which(self._path or "helm")
         if program is None:
             raise Refused(
-                f"Helm was not found at {self._path}: correct helm_path."
+                f"Helm was not found at {self._path}. Correct {named('helm_path')}."
                 if self._path
-                else "Helm was not found on the PATH: install Helm 3.14 or newer, or give its path by helm_path."
+                else f"Helm was not found on the PATH. Install Helm {_dotted(OLDEST)} or newer, or set"
+                f" {named('helm_path')}."
             )
         return program
 
@@ -240,10 +239,12 @@ class Helm:
         purpose: str = "",
         hidden: tuple[str, ...] = (),
         repository: str = "",
+        release: str = "",
     ) -> str:
         """Helm's output. It works in the folder, where no file can be taken for a chart of that name.
 
-        purpose: how an error's sentence begins. hidden: texts that an error must not show.
+        purpose: how an error's sentence begins. hidden: texts that an error must not show. release: the one that an
+        error is about.
         """
         try:
             # AnsibleModule.run_command is not there inside the controller, and cannot tie Helm's life to ours.
@@ -264,13 +265,13 @@ class Helm:
         try:
             output, errors = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
-            raise CallFailed(f"{purpose}Helm was not done after {timeout:.0f} s and was ended.") from None
+            raise CallFailed(f"{purpose}Helm did not finish within {timeout:.0f} s and was stopped.") from None
         finally:
             _stop(process)
         if process.returncode == 0:
             return output
         place.dead = process.returncode == -signal.SIGKILL
-        raise _failure(purpose, process.returncode, _scrub(errors, hidden))
+        raise _failure(purpose, process.returncode, _scrub(errors, hidden), role_of(release))
 
 
 def facts(path: Path) -> Facts:
@@ -295,18 +296,19 @@ def facts(path: Path) -> Facts:
         TypeError,
         yaml.YAMLError,
     ) as error:
-        raise Refused(f"{path} is no Helm chart ({error}): correct chart_ref.") from error
+        raise Refused(f"{path} is not a Helm chart ({error}). Correct chart_ref.") from error
 
 
-def _failure(purpose: str, code: int, errors: str) -> CallFailed | Conflict:
-    """Helm's error as ours. Lines of its log go, and what it says of the release again."""
+def _failure(purpose: str, code: int, errors: str, role: str) -> CallFailed | Conflict:
+    """Helm's error as ours. Lines of its log go, and what it says of the release again. role: see named."""
     if code < 0:
         return CallFailed(f"{purpose}Helm was ended by {signal.Signals(-code).name}.")
     reason = errors[errors.rfind("Error: ") :].removeprefix("Error: ").strip() or f"exit status {code}"
     reason = re.sub(r"\s+", " ", re.sub(r"^[A-Z ]+ FAILED: ", "", reason)).rstrip(".")
     if any(text in reason for text in _CONFLICTS) or _RECORD_EXISTS.search(reason):
         return Conflict(f"{purpose}Helm said: {reason}.")
-    advice = next((f" {advice}" for pattern, advice in _ADVICE if re.search(pattern, reason)), "")
+    options = {option: named(option, role) for option in ("adopt", "timeout", "values")}
+    advice = next((f" {advice.format(**options)}" for pattern, advice in _ADVICE if re.search(pattern, reason)), "")
     return CallFailed(f"{purpose}Helm said: {reason}.{advice}")
 
 

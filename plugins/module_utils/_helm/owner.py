@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from .._engine import gather
 from .._k8s.gateway import Kubernetes, Object, path_of
+from .._variables import named, role_of
 from .gateway import TAKES_OWNERSHIP
 from .record import OWNER_NAME, OWNER_NAMESPACE
 
@@ -24,14 +25,14 @@ class Owner:
     thing: str
     release: str = ""
 
-    def refusal(self, adopt: bool) -> str:
-        """Why the release cannot be installed, or an empty text."""
+    def refusal(self, adopt: bool, wanted: str) -> str:
+        """Why the wanted release cannot be installed, or an empty text."""
         if self.release:
-            return f"{self.thing} belongs to Helm release {self.release}: name that release, or uninstall it first."
+            return f"{self.thing} belongs to Helm release {self.release}. Name that release, or uninstall it first."
         if not adopt:
             return (
-                f"{self.thing} is there and belongs to no Helm release, so kubectl or something else made it: set adopt"
-                " to take it and its like over, or delete them."
+                f"{self.thing} exists and belongs to no Helm release, so kubectl or another tool created it. Set"
+                f" {named('adopt', role_of(wanted))} to true to take over it and others like it, or delete them."
             )
         return ""
 
@@ -41,7 +42,7 @@ class Owner:
             return ""
         return (
             f"Taking over what no Helm release owns needs Helm {'.'.join(map(str, TAKES_OWNERSHIP))} or newer, but Helm"
-            f" here is {'.'.join(map(str, version))}: upgrade it, or delete {self.thing} and what was made with it."
+            f" here is {'.'.join(map(str, version))}. Upgrade it, or delete {self.thing} and what was created with it."
         )
 
 

@@ -22,6 +22,7 @@ from .._k8s.access import Named, Way, leaving
 from .._k8s.gateway import Kubernetes, path_of
 from .._names import NAMESPACE, helm_release_problem, namespace_problem
 from .._options import CLUSTER_RULES, CONNECTION_RULES, aws_options, cluster_options, kubernetes_options, together
+from .._variables import named, role_of
 from . import record
 from .gateway import Chart, Facts, Helm, Work, facts
 from .owner import Owner, owner
@@ -156,7 +157,7 @@ class Step(Action):
         if self.unfinished:
             _outwait(cluster, self.wanted, self.unfinished, self.patience)
         if cluster.get(_record_path(self.wanted, self.revision + 1)) is not None:
-            raise Conflict(f"Somebody else wrote revision {self.revision + 1} of {self.wanted.title} meanwhile.")
+            raise Conflict(f"Someone else wrote revision {self.revision + 1} of {self.wanted.title} in the meantime.")
         self.work(gateway, self.wanted)
         return {"written": True}
 
@@ -241,17 +242,11 @@ class DisownNamespace(Step):
 
 def desired(params: Parameters) -> Desired:
     version, name, cluster = params.get("chart_version") or "", params["name"], Named.parse(params)
-    problems = [
-        f"{option}: {problem}."
-        for option, problem in (
-            ("name", helm_release_problem(name)),
-            ("namespace", namespace_problem(params["namespace"])),
-        )
-        if problem
-    ]
-    problems += cluster.problems
+    found = (helm_release_problem(name), namespace_problem(params["namespace"]), *cluster.problems)
+    problems = [problem for problem in found if problem]
     if version and not _EXACT_VERSION.fullmatch(version):
-        problems.append(f"chart_version: {version!r} is no exact version, such as 0.161.1, in quotes.")
+        option = named("chart_version", role_of(name))
+        problems.append(f"{option} is {version!r}. Set it to an exact version in quotes, for example '0.161.1'.")
     if problems:
         raise Refused(" ".join(problems))
     return Desired(
@@ -298,8 +293,8 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
     last = current.last
     if last and last.unfinished and not wanted.recover:
         raise Refused(
-            f"{wanted.title} is {last.status}: a Helm is at work on revision {last.number}, or was killed."
-            " Wait until it is done, or set pending to recover."
+            f"{wanted.title} is {last.status}: Helm is still working on revision {last.number}, or was killed."
+            f" Wait until it is done, or set {named('pending', role_of(wanted.name))} to recover."
         )
     if not wanted.present:
         yield from _plan_absent(current, wanted, last)
@@ -341,7 +336,7 @@ def _plan_present(current: Current, wanted: Desired) -> Iterator[Action]:
 def _plan_install(current: Current, wanted: Desired) -> Iterator[Action]:
     _refuse_owner(current, wanted)
     if current.namespace is None and not wanted.create_namespace:
-        raise Refused(f"Namespace {wanted.namespace} does not exist: create it, or set create_namespace.")
+        raise Refused(f"Namespace {wanted.namespace} does not exist. Create it, or set create_namespace to true.")
     yield Upgrade(
         f"install {wanted.title} in namespace {wanted.namespace} (chart {_chart_title(current.chart)})"
         + _TAKING_OVER * bool(current.owner),
@@ -478,7 +473,7 @@ def _same_chart(chart: Facts, contents: Contents) -> bool:
 
 
 def _refuse_owner(current: Current, wanted: Desired) -> None:
-    refusal = current.owner.refusal(wanted.adopt) if current.owner else ""
+    refusal = current.owner.refusal(wanted.adopt, wanted.name) if current.owner else ""
     if refusal:
         raise Refused(refusal)
 
@@ -507,7 +502,10 @@ def _chart(wanted: Desired) -> Facts:
         return Facts(chart.name, chart.version)
     found = facts(Path(chart.ref))
     if chart.version and not record.same_version(found.version, chart.version):
-        raise Refused(f"Chart {chart.ref} is {found.name} {found.version}, but chart_version is {chart.version}.")
+        raise Refused(
+            f"Chart {chart.ref} is {found.name} {found.version}, but {named('chart_version', role_of(wanted.name))} is"
+            f" {chart.version}. Correct one of the two."
+        )
     return found
 
 
@@ -552,8 +550,8 @@ def settle(gateway: Systems, wanted: Desired, current: Current, made: Made, repo
     if wanted.present and (current.last is None or current.last.status != record.DEPLOYED):
         status = current.last.status if current.last else "gone"
         raise CallFailed(
-            f"Helm was done without an error, but {wanted.title} is {status}: it may not update its Secrets in"
-            f" namespace {wanted.namespace}, or somebody else is at work on the release."
+            f"Helm ended without an error, but {wanted.title} is {status}. Either Helm may not update its Secrets in"
+            f" namespace {wanted.namespace}, or someone else is changing the release."
         )
     return current
 

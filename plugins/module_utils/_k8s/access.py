@@ -15,6 +15,7 @@ from .._aws.eks import wrong_cluster
 from .._aws.gateway import Aws, EksCluster
 from .._engine import Refused, gather
 from .._names import account_id_problem, cluster_name_problem
+from .._variables import named
 from . import kops
 from .gateway import Kubernetes, Object, by_kubeconfig, by_token
 
@@ -39,12 +40,12 @@ class Named:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with the options themselves, a sentence each."""
+        """What is wrong with the options themselves, one by one."""
         found = (
             cluster_name_problem(self.provider, self.name) if self.name else None,
             account_id_problem(self.account_id) if self.account_id else None,
         )
-        return tuple(f"{problem}." for problem in found if problem)
+        return tuple(problem for problem in found if problem)
 
 
 def given(params: Parameters) -> bool:
@@ -62,11 +63,11 @@ def reach(params: Parameters, aws: Aws | None, eks: EksCluster | None) -> Kubern
         return by_token(params["host"], params.get("api_key"), ca_pem, validate)
     if aws is None or eks is None:
         raise Refused(
-            "No way to the cluster is given: set kubeconfig, or host and api_key, or on EKS provider, cluster_name and"
-            " region."
+            f"No connection to the cluster is given. Set {named('kubeconfig')}, or {named('host')} and"
+            f" {named('api_key')}, or on EKS {named('provider')}, {named('cluster_name')} and {named('region')}."
         )
     if eks.status not in ("ACTIVE", "UPDATING"):
-        raise Refused(f"EKS cluster {eks.name} is {eks.status}: wait until it is ACTIVE.")
+        raise Refused(f"EKS cluster {eks.name} is {eks.status}. Wait until it is ACTIVE.")
     name = eks.name
     return by_token(eks.endpoint, None, eks.ca_pem, validate, lambda: aws.eks_token(name))
 
@@ -150,12 +151,12 @@ def other_cluster(kubernetes: Kubernetes, eks: EksCluster) -> str:
         differing = " with another certificate authority"
     else:
         same = kubernetes.host.rstrip("/").lower() == eks.endpoint.rstrip("/").lower()
-        differing = ", and no certificate authority is checked by which to tell"
+        differing = " (certificates are not verified, so they could not be compared)"
     if same:
         return ""
     return (
         f"The kubeconfig or host points to {kubernetes.host}, but EKS says that cluster {eks.name} is at {eks.endpoint}"
-        f"{differing}: give the kubeconfig and context of this cluster, or leave them out."
+        f"{differing}. Set {named('kubeconfig')} and {named('context')} to this cluster, or leave them out."
     )
 
 
@@ -164,7 +165,7 @@ def leaving(namespace: Object | None) -> str:
     metadata = (namespace or {}).get("metadata") or {}
     if not metadata.get("deletionTimestamp"):
         return ""
-    return f"Namespace {metadata['name']} is being deleted: wait until it is gone, then run again."
+    return f"Namespace {metadata['name']} is being deleted. Wait until it is gone, then run again."
 
 
 def _read(path: str | None) -> str:
@@ -174,5 +175,6 @@ def _read(path: str | None) -> str:
         return Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise Refused(
-            f"ca_cert {path!r} cannot be read ({error.strerror}): give a file with the API server's CA certificates."
+            f"{named('ca_cert')} is {path!r}, which cannot be read ({error.strerror}). Set it to a file with the API"
+            " server's CA certificates."
         ) from error

@@ -18,6 +18,7 @@ from typing import Any
 from .._engine import UNKNOWN, Action, CallFailed, Made, Refused, Subject
 from .._names import MANAGED_BY
 from .._options import CLUSTER_RULES, CONNECTION_RULES, aws_options, cluster_options, kubernetes_options, together
+from .._variables import named
 from . import aws_auth_text as text
 from .access import Named, Way
 from .gateway import Object, path_of
@@ -110,7 +111,7 @@ def desired(params: Parameters) -> Desired:
     found = _ARN.fullmatch(params[option])
     if not found or found[1] != option[:4]:
         shape = f"arn:aws:iam::ACCOUNT:{option[:4]}/NAME"
-        raise Refused(f"{option} is {params[option]!r}: give the ARN of an IAM {option[:4]}, {shape}.")
+        raise Refused(f"{option} is {params[option]!r}. Set it to the ARN of an IAM {option[:4]}, {shape}.")
     cluster = Named.parse(params)
     if cluster.problems:
         raise Refused(" ".join(cluster.problems))
@@ -142,13 +143,13 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
     if current.mode and current.mode not in READ_BY_CLUSTER:
         raise Refused(
             f"EKS cluster {wanted.cluster.name} has authentication mode {current.mode}, in which it does not read"
-            " aws-auth: give the principal an access entry instead."
+            " aws-auth. Give the principal an access entry instead."
         )
     if current.data is None:
         if wanted.create == "auto" and not current.mode:
             raise Refused(
-                f"The cluster has no ConfigMap {NAMESPACE}/{NAME}, and whether it reads one is not known: give"
-                " provider and cluster_name on EKS, or set create to always or never."
+                f"The cluster has no ConfigMap {NAMESPACE}/{NAME}, and whether it reads one is not known. On EKS set"
+                f" {named('provider')} and {named('cluster_name')}, or set create to always or never."
             )
         if _creates(current, wanted):
             yield Create(

@@ -129,7 +129,7 @@ def read(text: str, kind: str) -> Document:
     if root.tag == "tag:yaml.org,2002:null" or root.value == "":
         return Document((), False, root.start_mark.index, root.end_mark.index)
     if not isinstance(root, yaml.SequenceNode):
-        raise _unreadable(text, kind, "this is no list", root.start_mark.line)
+        raise _unreadable(text, kind, "this is not a list", root.start_mark.line)
     places = _flow_places(root) if root.flow_style else _block_places(root, tokens)
     if len(places) != len(root.value):
         raise _unreadable(text, kind, "the entries of this list are not clear", root.start_mark.line)
@@ -162,14 +162,14 @@ def _block_places(root: Any, tokens: Sequence[Any]) -> list[tuple[int, int]]:
 def _checked(text: str, kind: str, node: Any) -> dict[str, Any]:
     line = node.start_mark.line
     if not isinstance(node, yaml.MappingNode):
-        raise _unreadable(text, kind, "this entry is no mapping", line)
+        raise _unreadable(text, kind, "this entry is not a mapping", line)
     keys = [key.value for key, _value in node.value]
     twice = sorted({str(key) for key in keys if keys.count(key) > 1})
     if twice:
         raise _unreadable(text, kind, f"this entry has {twice[0]} twice", line)
     value: dict[str, Any] = _value(node)
     if not isinstance(value.get("groups") or [], list):
-        raise _unreadable(text, kind, "the groups of this entry are no list", line)
+        raise _unreadable(text, kind, "the groups of this entry are not a list", line)
     return value
 
 
@@ -247,8 +247,8 @@ def _proved(text: str, kind: str, wanted: Sequence[dict[str, Any]]) -> str:
         found = None
     if found != list(wanted):
         raise Refused(
-            f"aws-auth's {kind} is written in a way that cannot be changed in place without touching other entries:"
-            " write it as a plain list of mappings, then run again."
+            f"aws-auth's {kind} is written in a way that cannot be changed in place without touching other entries."
+            " Write it as a plain list of mappings, then run again."
         )
     return text
 

@@ -28,6 +28,7 @@ from urllib.parse import urlencode
 
 from .._engine import CallFailed, Conflict, Refused
 from .._options import sendable
+from .._variables import named
 from . import kubeconfig, proxies, tls
 from .kubeconfig import Server, Wrong
 
@@ -47,11 +48,11 @@ COMMAND_SECONDS = 60.0
 """How long a kubeconfig's program may take to print credentials."""
 CONNECTIONS = 16
 """How many are kept open, as many as reads go at once."""
-_TRUST_HOST = "Set ca_cert (inventory: castai_kubernetes_ca_cert) to a file with the CA certificates of this API server"
+_TRUST_HOST = f"Set {named('ca_cert')} to a file with the CA certificates of this API server"
 _TRUST_KUBECONFIG = f"Set certificate-authority-data in the kubeconfig, or {_TRUST_HOST[0].lower()}{_TRUST_HOST[1:]}"
 _TRUST_EKS = (
-    "It is not by the authority that EKS names for the cluster, as where a proxy ends TLS: let the proxy leave this"
-    " address alone"
+    "EKS names another authority for the cluster, so a proxy may end TLS in between: let the proxy leave this address"
+    " alone"
 )
 _TRUST_PROXY = "Add the CA certificates of the proxy to the system's, or name a file with them in SSL_CERT_FILE"
 FIELD_MANAGER = "castai-onboarding"
@@ -284,7 +285,7 @@ class Kubernetes:
             return answer.status, parsed
         text = answer.data[:200].decode(errors="replace").strip()
         if 200 <= answer.status < 300:
-            raise CallFailed(f"What answers at {self.host} is no Kubernetes API server: it says {text!r}.")
+            raise CallFailed(f"{self.host} does not look like a Kubernetes API server. It answered: {text!r}")
         return answer.status, {"message": f"HTTP {answer.status} {text}".strip()}
 
     def _problem(self, error: Exception) -> str:
@@ -333,7 +334,8 @@ def _naming(path: str, context: str | None) -> Iterator[None]:
     except (Wrong, Refused) as problem:
         reason = str(problem).rstrip(".")
         raise Refused(
-            f"kubeconfig {path!r}, context {context or '(current)'}: {reason}. Check kubeconfig and context."
+            f"kubeconfig {path!r}, context {context or '(current)'}: {reason}. Check {named('kubeconfig')}"
+            f" and {named('context')}."
         ) from None
 
 
@@ -343,7 +345,7 @@ def by_token(
     """By address and bearer token, or by a function that signs one. ca_pem: empty for the system's certificates."""
     _need_urllib3()
     if not host.startswith("https://"):
-        raise Refused(f"host is {host!r}: give the API server's address, starting with https://.")
+        raise Refused(f"{named('host')} is {host!r}. Set it to the API server's address, starting with https://.")
     server = Server(host, ca_pem, validate_certs)
     if sign is None:
         return Kubernetes(server, f"Bearer {token}" if token else "", trust=_TRUST_HOST)

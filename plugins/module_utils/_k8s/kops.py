@@ -18,6 +18,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .._aws.gateway import Instance
+from .._names import wrong_account
+from .._variables import named
 from .gateway import Object, path_of
 
 NAMESPACE = "kube-system"
@@ -85,19 +87,15 @@ def wrong_kops_cluster(found: KopsCluster, account_id: str) -> Iterator[str]:
     if not found.instances:
         yield (
             f"EC2 has no running instance with tag KubernetesCluster={found.name} in {found.region} of the account that"
-            " these AWS credentials are for: check cluster_name, region and the credentials."
+            f" these AWS credentials are for. Check {named('cluster_name')}, {named('region')} and the credentials."
         )
         return
-    if account_id and account_id != found.account_id:
-        yield (
-            f"account_id is {account_id}, but the AWS credentials lead to account {found.account_id}:"
-            " correct account_id or use credentials of that account."
-        )
+    yield from filter(None, [wrong_account(account_id, found.account_id)])
     if not elsewhere and not found.nodes & {instance.id for instance in found.instances}:
         yield (
             f"No node of the cluster at {found.host} is one of the {len(found.instances)} instances that EC2 has for"
-            f" kOps cluster {found.name} in {found.region}: give the kubeconfig and context of this cluster, or the"
-            " region and credentials of its account."
+            f" kOps cluster {found.name} in {found.region}. Set {named('kubeconfig')} and {named('context')} to this"
+            f" cluster, or {named('region')} and the credentials to its account."
         )
 
 
@@ -114,7 +112,7 @@ def other_kops_cluster(channels: tuple[Channel, ...], name: str, host: str) -> s
         return ""
     return (
         f"The kubeconfig or host points to {host}, which says that it is kOps cluster {channels[0].cluster} of"
-        f" {channels[0].store}, not {name}: give the kubeconfig and context of {name}."
+        f" {channels[0].store}, not {name}. Set {named('kubeconfig')} and {named('context')} to {name}."
     )
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from .._engine import Action, CallFailed, Made, Refused, Report, Subject, gather, until
 from .._options import CLUSTER_RULES, KUBERNETES_RULES, cluster_options, kubernetes_options, together
+from .._variables import named
 from . import kops
 from .access import Named, Way
 from .gateway import Kubernetes, Object, Rejected, path_of
@@ -252,8 +253,8 @@ def _wait(gateway: Way, wanted: Desired, start: DaemonSet, report: Report) -> in
         seen = daemon_set_of(answer, start.path)
         if wanted.present and seen.missing:
             raise CallFailed(
-                f"Another writer took back that kube-router tolerates {_listed(seen.missing)} while its pods"
-                " restarted, as kOps' addon manager does when it applies its manifest."
+                f"Another writer removed kube-router's toleration of {_listed(seen.missing)} while its pods restarted,"
+                " as kOps' addon manager does when it applies its manifest."
             )
         report(f"kube-router has still to restart or get ready on {_nodes(max(seen.behind, seen.unready))}")
         return seen.behind == 0 and seen.unready <= start.unready
@@ -261,7 +262,7 @@ def _wait(gateway: Way, wanted: Desired, start: DaemonSet, report: Report) -> in
     if not until(probe, timeout=wanted.wait_timeout) and seen.behind:
         raise CallFailed(
             f"After {wanted.wait_timeout} s kube-router had still to restart on {_nodes(seen.behind)}. Look at its pods"
-            f" in namespace {NAMESPACE}, or raise wait_timeout."
+            f" in namespace {NAMESPACE}, or raise {named('wait_timeout')}."
         )
     return seen.unready
 
@@ -306,7 +307,7 @@ def _restarts(found: DaemonSet) -> str:
 
 def _unready(number: int) -> str:
     return (
-        f"kube-router is not ready on {_nodes(number)}: look at its pods in namespace {NAMESPACE}, and at their nodes."
+        f"kube-router is not ready on {_nodes(number)}. Look at its pods in namespace {NAMESPACE}, and at their nodes."
     )
 
 
@@ -325,7 +326,7 @@ def _noted(text: str | None) -> tuple[Toleration, ...]:
         return tuple({str(key): value for key, value in one.items()} for one in noted)
     except (AttributeError, TypeError, ValueError) as error:
         raise Refused(
-            f"Annotation {ADDED} of DaemonSet {NAMESPACE}/{NAME} is {text!r}, not what was noted there: remove it, and"
+            f"Annotation {ADDED} of DaemonSet {NAMESPACE}/{NAME} is {text!r}, not what was noted there. Remove it, and"
             " what was added to the tolerations with it."
         ) from error
 

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .._engine import Refused
+from .._variables import named
 from .._workplace import workplace
 
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
@@ -22,7 +23,7 @@ _UNTRUSTED = frozenset({2, 18, 19, 20, 21})
 _TOO_EARLY, _EXPIRED = 9, 10
 _OTHER_NAME = frozenset({62, 64})
 
-_SKIP = "or set kubernetes_validate_certs (inventory: castai_kubernetes_validate_certs) to false to skip the check."
+_SKIP = f"or set {named('kubernetes_validate_certs')} to false to skip the check."
 
 
 class _Context(ssl.SSLContext):
@@ -77,8 +78,8 @@ def _certificates(pem: str) -> str:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata="\n".join(found))
     except (ssl.SSLError, ValueError):
         raise Refused(
-            "The CA certificates for the API server hold no PEM certificate, or a broken one. Check ca_cert (inventory:"
-            " castai_kubernetes_ca_cert), or certificate-authority-data of the kubeconfig."
+            "The CA certificates for the API server hold no PEM certificate, or a broken one. Check"
+            f" {named('ca_cert')}, or certificate-authority-data of the kubeconfig."
         ) from None
     return "\n".join(found)
 
@@ -93,7 +94,7 @@ def _identify(made: ssl.SSLContext, certificate: str, key: str) -> None:
         except (ssl.SSLError, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             raise Refused(
-                f"The client certificate and its key cannot be used ({reason}): give a PEM certificate and the key that"
+                f"The client certificate and its key cannot be used ({reason}). Give a PEM certificate and the key that"
                 " belongs to it, without a password."
             ) from None
 

@@ -49,14 +49,15 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self._write({"stats": {host: stats.summarize(host) for host in stats.processed}})
 
     def _write_task(self, outcome: str, result: Any) -> None:
+        host, task, found = (_of(result, name) for name in ("host", "task", "result"))
         self._write(
             {
-                "host": result.host.name,
+                "host": host.name,
                 "task": result.task_name,
-                "action": result.task.resolved_action or result.task.action,
+                "action": task.resolved_action or task.action,
                 "outcome": outcome,
-                "result": result.result,
-                "at": self._started.get((result.host.name, result.task._uuid), 0.0),
+                "result": found,
+                "at": self._started.get((host.name, task._uuid), 0.0),
                 "end": time.time(),
             }
         )
@@ -64,3 +65,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     def _write(self, line: dict[str, Any]) -> None:
         with open(os.environ["RECORDER_FILE"], "a", encoding="utf-8") as file:  # noqa: PTH123 - one line, one write
             file.write(json.dumps(line, default=str) + "\n")
+
+
+def _of(result: Any, name: str) -> Any:
+    """Before ansible-core 2.19 a result has no public attributes."""
+    return getattr(result, name, None) or getattr(result, f"_{name}")

@@ -103,7 +103,7 @@ SCENARIOS = {
         "parameters are mutually exclusive: cluster_id|cluster_name", cluster_id=NOBODY, cluster_name="shop"
     ),
     "an option and its alias": cluster(
-        "region is not set", access_key="a", aws_access_key_id="a", secret_key=MARK, region=""
+        "castai_region (option region) is not set", access_key="a", aws_access_key_id="a", secret_key=MARK, region=""
     ),
     "several refusals": cluster(
         "EKS cluster name 'sh op' may", cluster_name="sh op", account_id="4711", cluster_id="x"
@@ -112,11 +112,13 @@ SCENARIOS = {
     "several findings": Scenario(
         "castai_preflight",
         {**API, "provider": "eks", "cluster_name": "shop", "cluster_id": NOBODY, "host": "http://h", "api_key": MARK},
-        "(1) region is not set",
+        "(1) castai_region (option region) is not set",
     ),
     "values that are no dictionary": release("argument 'values' is of type", values="of no use"),
     "a secret value beside a wrong option": release("value of policy must be", values={"apiKey": MARK}, policy="none"),
-    "a secret value of two lines": release("name: ", name="Shop", values={"apiKey": f"{MARK}\nof two lines"}),
+    "a secret value of two lines": release(
+        "Helm release name 'Shop'", name="Shop", values={"apiKey": f"{MARK}\nof two lines"}
+    ),
     "values that are no JSON": release(
         "value of policy must be", values={"apiKey": Vaulted(MARK), "until": date(2026, 1, 2)}, policy="none"
     ),

@@ -100,7 +100,7 @@ def test_tags_never_say_that_cast_ai_manages_it() -> None:
 @pytest.mark.parametrize("cluster_id", ["", "prod", f"{ID}\n", ID[:-1]])
 def test_what_is_no_id_of_cast_ai(cluster_id: str) -> None:
     assert names.cluster_id_problem(cluster_id) == (
-        f"cluster_id is {cluster_id!r}: give the UUID of the cluster at CAST AI"
+        f"castai_cluster_id (option cluster_id) is {cluster_id!r}. Set it to the UUID of the cluster at CAST AI."
     )
     assert names.cluster_id_problem(ID.upper()) is None
     assert names.cluster_id_problem(ID) is names.cluster_id_problem(UNKNOWN) is None

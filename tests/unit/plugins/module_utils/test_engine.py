@@ -479,6 +479,6 @@ def test_a_value_that_only_a_check_knows_is_taken_in_check_mode_only(things: dic
     result = task(drawer, {"things": things})
     assert result["msg"].startswith("things.box")
     assert result["msg"].endswith(
-        "is (known after apply), which stands for a value only in check mode: give the value."
+        "is (known after apply), which stands for a value only in check mode. Set it to the value."
     )
     assert drawer.writes == []

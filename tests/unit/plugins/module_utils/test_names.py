@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Callable
 
@@ -86,20 +87,32 @@ def test_kops_cluster_names(name: str) -> None:
     "problem", [helm_release_problem, namespace_problem, eks_cluster_problem, kops_cluster_problem]
 )
 @pytest.mark.parametrize("name", ["", "a b", "-", "x" * 300])
-def test_a_problem_shows_the_name_and_can_stand_in_a_sentence(problem: Problem, name: str) -> None:
+def test_a_problem_shows_the_name_and_says_what_to_correct(problem: Problem, name: str) -> None:
     text = problem(name)
     assert text is not None
     assert repr(name) in text
-    assert not text.endswith(".")
+    assert re.search(r"\. Correct [^.]+\.$", text)
     assert "\n" not in text
 
 
 @pytest.mark.parametrize(
     ("problem", "text"),
     [
-        (eks_cluster_problem, "EKS cluster name {!r} has 101 characters, EKS allows 100"),
-        (helm_release_problem, "Helm release name {!r} has 101 characters, at most 53 are allowed"),
-        (namespace_problem, "namespace name {!r} has 101 characters, at most 63 are allowed"),
+        (
+            eks_cluster_problem,
+            (
+                "EKS cluster name {!r} has 101 characters, EKS allows 100. Correct castai_cluster_name (option"
+                " cluster_name)."
+            ),
+        ),
+        (helm_release_problem, "Helm release name {!r} has 101 characters, at most 53 are allowed. Correct the name."),
+        (
+            namespace_problem,
+            (
+                "Namespace name {!r} has 101 characters, at most 63 are allowed. Correct castai_namespace"
+                " (option namespace)."
+            ),
+        ),
     ],
 )
 def test_a_long_name_is_told_its_limit(problem: Problem, text: str) -> None:

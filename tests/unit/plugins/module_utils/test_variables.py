@@ -13,6 +13,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._variables impor
     VARIABLES,
     named,
     right_name,
+    role_of,
 )
 
 
@@ -83,3 +84,29 @@ def test_an_option_is_named_with_its_variable_first() -> None:
     assert named("region") == "castai_region (option region)"
     assert named("castai_api_key") == "castai_api_key"
     assert named("releases") == "releases"
+
+
+@pytest.mark.parametrize(
+    ("option", "role", "name"),
+    [
+        ("adopt", "castai", "castai_adopt (option adopt)"),
+        ("adopt", "agent", "agent_adopt (option adopt)"),
+        ("adopt", "components", "adopt"),
+        ("adopt", "", "adopt"),
+        ("role_arn", "castai", "role_arn"),
+        ("role_arn", "eks_onboard", "eks_onboard_role_arn (option role_arn)"),
+        ("api_key", "castai", "castai_host_token (option api_key)"),
+        ("values", "agent", "agent_values (option values)"),
+        ("values", "components", "values"),
+        ("timeout", "components", "components_timeout (option timeout)"),
+        ("timeout", "castai", "timeout"),
+    ],
+)
+def test_only_the_variable_that_sets_the_option_is_named(option: str, role: str, name: str) -> None:
+    """Several components_ variables make up values, and role components has none for adopt."""
+    assert named(option, role) == name
+
+
+def test_the_role_of_a_release_is_known_by_its_name() -> None:
+    assert role_of("castai-agent") == "agent"
+    assert role_of("castai-evictor") == role_of("agent") == ""

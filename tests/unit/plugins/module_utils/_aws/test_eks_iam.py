@@ -370,7 +370,7 @@ def test_a_shared_policy_is_made_once_and_then_left_with_a_warning() -> None:
     (warning,) = view(other, desired(**options), {})["warnings"]
     assert warning == (
         "Policy CastEKSPolicy, which the clusters of the account share, differs from the wanted document and was left"
-        " as it is."
+        " unchanged."
     )
 
 
@@ -403,7 +403,13 @@ def test_a_policy_of_the_same_name_under_another_path_is_named() -> None:
     moved = replace(
         of_identity(BY_ROLE, attached=(*WITH_READERS, f"{IAM}:policy/old/{MANAGED}")), managed=held(MANAGED)
     )
-    with pytest.raises(Refused, match=f"Policy {IAM}:policy/old/{MANAGED} has another path than /: set path to that"):
+    with pytest.raises(
+        Refused,
+        match=(
+            f"Policy {IAM}:policy/old/{MANAGED} has another path than /. Set"
+            r" castai_iam_path \(option path\) to that"
+        ),
+    ):
         sentences(moved)
 
 
@@ -419,8 +425,8 @@ def test_boundary_path_and_tags_are_on_everything_that_is_made() -> None:
     )
     warnings = view(BY_ROLE, desired(**options), {})["warnings"]
     assert warnings == [
-        f"The permissions boundary of role {ROLE}, made before, is none.",
-        f"The permissions boundary of role {NODE}, made before, is none.",
+        f"Role {ROLE} already existed. Its permissions boundary, none, was left unchanged.",
+        f"Role {NODE} already existed. Its permissions boundary, none, was left unchanged.",
     ]
 
 
@@ -432,7 +438,11 @@ def test_role_mode_needs_a_principal_of_the_partition(partition: str) -> None:
     eks = replace(EKS, arn=EKS.arn.replace("arn:aws:", f"arn:{partition}:"))
     for castai in ("", CASTAI):
         with pytest.raises(
-            Refused, match=f"cannot be trusted by a role of partition {partition}: set identity to user"
+            Refused,
+            match=(
+                rf"cannot be trusted by a role of partition {partition}. Set eks_onboard_identity \(option"
+                r" identity\) to user"
+            ),
         ):
             sentences(replace(NOTHING, eks=eks, principal_arn=castai))
     theirs = CASTAI.replace("arn:aws:", f"arn:{partition}:")
@@ -526,7 +536,8 @@ def test_without_a_sign_adopt_decides(what: str) -> None:
     with pytest.raises(Refused) as refusal:
         sentences(UNMARKED[what])
     assert str(refusal.value) == (
-        f"{what} carries nothing that tells whether it is cluster prod's: set adopt to true to take it over, or delete"
+        f"{what} has no tag that shows which cluster it belongs to. Set castai_adopt (option adopt) to true"
+        " to take it over, or delete"
         " it if nothing needs it."
     )
     assert any(sentence.startswith("tag ") for sentence in sentences(UNMARKED[what], adopt=True))
@@ -596,7 +607,8 @@ def test_a_brought_role_that_does_not_trust_cast_ai_is_refused_with_what_it_take
     with pytest.raises(Refused) as refusal:
         sentences(tagged(WITH_MINE, trust=EKS_ROLE), role_arn=MY_ROLE)
     assert str(refusal.value) == (
-        f"role_arn: role mine does not let CAST AI in. Its trust policy has to allow {CASTAI} sts:AssumeRole with"
+        "Role mine of eks_onboard_role_arn (option role_arn) does not let CAST AI in. Its trust policy must"
+        f" allow {CASTAI} sts:AssumeRole with"
         f" sts:ExternalId {ID}."
     )
 
@@ -654,7 +666,10 @@ USELESS: dict[str, tuple[Current, dict[str, str], str]] = {
     "node role that EC2 may not assume": (
         of_nodes(BROUGHT_NODE, role=role("mine", {}, {})),
         {"node_role_arn": MY_NODE},
-        "role mine does not trust ec2.amazonaws.com",
+        (
+            "Role mine of eks_onboard_node_role_arn (option node_role_arn) does not trust ec2.amazonaws.com, as"
+            " nodes need."
+        ),
     ),
     "no such profile": (
         of_nodes(BROUGHT_PROFILE, profile=None),
@@ -664,7 +679,7 @@ USELESS: dict[str, tuple[Current, dict[str, str], str]] = {
     "empty profile": (
         of_nodes(BROUGHT_PROFILE, profile=Profile("mine", MY_PROFILE, "", "", {})),
         {"instance_profile_arn": MY_PROFILE},
-        "there is no role in",
+        f"There is no role in {MY_PROFILE}. Put one into it, or correct eks_onboard_instance_profile_arn (option",
     ),
     "profile with another role than the brought one": (
         of_nodes(BROUGHT_PROFILE, role=BROUGHT_NODE.nodes.role),
@@ -675,15 +690,19 @@ USELESS: dict[str, tuple[Current, dict[str, str], str]] = {
     "group of another VPC": (
         of_nodes(BY_ROLE, group=SecurityGroup("sg-9", "mine", "vpc-2", {}, True, True)),
         {"security_group_id": "sg-9"},
-        "has no group sg-9",
+        "has no security group sg-9. Correct eks_onboard_security_group_id (option security_group_id).",
     ),
     "node entry of another type": (
         of_nodes(BY_ROLE, entry=AccessEntry(f"{IAM}:role/{NODE}", "STANDARD", {})),
         {},
-        "is of type STANDARD, by which Linux nodes cannot join",
+        "is of type STANDARD, which does not let Linux nodes join",
     ),
     "no cluster in EKS": (replace(BY_ROLE, eks=None), {}, "EKS has no cluster prod"),
-    "another account": (BY_ROLE, {"account_id": "444455556666"}, "account_id is 444455556666"),
+    "another account": (
+        BY_ROLE,
+        {"account_id": "444455556666"},
+        "castai_account_id (option account_id) is 444455556666, but the AWS",
+    ),
     "no cluster at CAST AI": (replace(BY_ROLE, record=None), {}, f"CAST AI has no cluster {ID}"),
     "an archived one": (
         replace(BY_ROLE, record=replace(RECORD, status="archived")),
@@ -821,7 +840,7 @@ KEPT: dict[str, tuple[Current, dict[str, Any], list[str], list[str]]] = {
         of_nodes(BY_ROLE, entry=replace(NODES.entry, tags={})),  # type: ignore[type-var]
         {},
         GONE[:1],
-        [f"access entry of {IAM}:role/{NODE}: it carries no tag of this cluster"],
+        [f"access entry of {IAM}:role/{NODE}: it has no tag of this cluster"],
     ),
     "shared policy": (
         replace(
@@ -837,7 +856,7 @@ KEPT: dict[str, tuple[Current, dict[str, Any], list[str], list[str]]] = {
         {"role_arn": MY_ROLE},
         [*GONE[1:7], GONE[-1]],
         [
-            "role mine: it was given by role_arn",
+            "role mine: it was given by eks_onboard_role_arn (option role_arn)",
             f"policy {MANAGED}: others have it attached",
             f"CAST AI's principal {CASTAI}: role {MY_ROLE} trusts it",
         ],
@@ -846,22 +865,22 @@ KEPT: dict[str, tuple[Current, dict[str, Any], list[str], list[str]]] = {
         BROUGHT_NODE,
         {"node_role_arn": MY_NODE},
         [GONE[0], *GONE[8:12]],
-        [f"role {MY_NODE}: it was given by node_role_arn"],
+        [f"role {MY_NODE}: it was given by eks_onboard_node_role_arn (option node_role_arn)"],
     ),
     "brought profile": (
         BROUGHT_PROFILE,
         {"instance_profile_arn": MY_PROFILE},
         [GONE[0], *GONE[7:12]],
         [
-            "instance profile mine: it was given by instance_profile_arn",
-            f"role {IAM}:role/r: it was given by instance_profile_arn",
+            "instance profile mine: it was given by eks_onboard_instance_profile_arn (option instance_profile_arn)",
+            f"role {IAM}:role/r: it was given by eks_onboard_instance_profile_arn (option instance_profile_arn)",
         ],
     ),
     "brought group": (
         of_nodes(BY_ROLE, group=SecurityGroup("sg-9", "mine", "vpc-1", {}, False, False)),
         {"security_group_id": "sg-9"},
         [GONE[12]],
-        ["security group sg-9: it was given by security_group_id"],
+        ["security group sg-9: it was given by eks_onboard_security_group_id (option security_group_id)"],
     ),
 }
 
@@ -902,17 +921,38 @@ def test_aws_auth_loses_no_entry_of_a_role_that_stays(current: Current, options:
 
 BAD_OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "cluster_name": ({"cluster_name": "a b"}, "EKS cluster name 'a b'"),
-    "cluster_id": ({"cluster_id": "prod"}, "cluster_id is 'prod'"),
-    "region": ({"region": None}, "region is not set"),
-    "path": ({"path": "vendors"}, "path is 'vendors': give an IAM path that starts and ends with '/'."),
-    "role_arn": ({"role_arn": "mine"}, "role_arn is 'mine', which is none: correct it or leave it out."),
-    "node_role_arn": ({"node_role_arn": MY_PROFILE}, "node_role_arn is"),
-    "instance_profile_arn": ({"instance_profile_arn": MY_NODE}, "instance_profile_arn is"),
-    "security_group_id": ({"security_group_id": "mine"}, "security_group_id is"),
-    "permissions_boundary": ({"permissions_boundary": "boundary"}, "permissions_boundary is"),
-    "account_id": ({"account_id": "1"}, "account_id is"),
-    "vpc_account_id": ({"vpc_account_id": "1"}, "vpc_account_id is"),
-    "user with a role": ({"identity": "user", "role_arn": MY_ROLE}, "role_arn goes with identity role only"),
+    "cluster_id": ({"cluster_id": "prod"}, "castai_cluster_id (option cluster_id) is 'prod'"),
+    "region": ({"region": None}, "castai_region (option region) is not set"),
+    "path": (
+        {"path": "vendors"},
+        "castai_iam_path (option path) is 'vendors'. Set it to an IAM path that starts and ends with '/'.",
+    ),
+    "role_arn": (
+        {"role_arn": "mine"},
+        (
+            "eks_onboard_role_arn (option role_arn) is 'mine', which is not a valid IAM role ARN. Correct it or"
+            " leave it out."
+        ),
+    ),
+    "node_role_arn": ({"node_role_arn": MY_PROFILE}, "eks_onboard_node_role_arn (option node_role_arn) is"),
+    "instance_profile_arn": (
+        {"instance_profile_arn": MY_NODE},
+        "eks_onboard_instance_profile_arn (option instance_profile_arn) is",
+    ),
+    "security_group_id": ({"security_group_id": "mine"}, "eks_onboard_security_group_id (option security_group_id) is"),
+    "permissions_boundary": (
+        {"permissions_boundary": "boundary"},
+        "castai_permissions_boundary (option permissions_boundary) is",
+    ),
+    "account_id": ({"account_id": "1"}, "castai_account_id (option account_id) is"),
+    "vpc_account_id": (
+        {"vpc_account_id": "1"},
+        "castai_vpc_account_id (option vpc_account_id) is '1', which is not a valid AWS account ID.",
+    ),
+    "user with a role": (
+        {"identity": "user", "role_arn": MY_ROLE},
+        "eks_onboard_role_arn (option role_arn) works only with identity role.",
+    ),
 }
 
 
@@ -924,7 +964,13 @@ def test_a_bad_option_is_refused(changes: dict[str, Any], sentence: str) -> None
 
 
 def test_all_bad_options_are_told_at_once() -> None:
-    with pytest.raises(Refused, match=r"name 'a b'.*region is not set.*path is 'x'"):
+    with pytest.raises(
+        Refused,
+        match=(
+            r"name 'a b'.*castai_region \(option region\) is not"
+            r" set.*castai_iam_path \(option path\) is 'x'"
+        ),
+    ):
         desired(cluster_name="a b", region="", path="x")
 
 

@@ -96,7 +96,7 @@ def test_the_recorded_role_comes_first_but_is_not_made_again() -> None:
     record = replace(RECORD, facts={**RECORD.facts, "assumeRoleArn": f"{IAM}:role/theirs"})
     there = Principal("role", "theirs", f"{IAM}:role/theirs", {}, "", {})
     found = Answers(**{ID: record, "theirs": there}).observe().identity
-    assert (found.name, found.maker) == ("theirs", "somebody else")
+    assert (found.name, found.maker) == ("theirs", "another tool")
     gone = Answers(**{ID: record}).observe().identity
     assert (gone.name, gone.principal) == ("cast-eks-prod-cluster-role-5b0a1ff3", None)
 

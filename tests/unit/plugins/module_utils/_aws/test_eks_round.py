@@ -63,7 +63,13 @@ def test_users_that_ask_for_it_share_the_role_for_spot_interruptions(world: Worl
 
 
 def test_castais_role_has_no_role_for_spot_interruptions(world: World) -> None:
-    with pytest.raises(Refused, match="spot_lambda_role goes with identity user only: leave it out or set identity"):
+    with pytest.raises(
+        Refused,
+        match=(
+            r"castai_spot_lambda_role \(option spot_lambda_role\) works only with"
+            " identity user. Leave it out, or set"
+        ),
+    ):
         world.run("API", spot_lambda_role=True)
 
 
@@ -179,7 +185,11 @@ def test_what_another_tool_made_is_taken_over(world: World, vintage: str) -> Non
     adopt = vintage in ("terraform", "pulumi")
     if adopt:
         with pytest.raises(
-            Refused, match="carries nothing that tells whether it is cluster c-api's: set adopt to true"
+            Refused,
+            match=(
+                "has no tag that shows which cluster it belongs to. Set"
+                r" castai_adopt \(option adopt\) to true"
+            ),
         ):
             world.run("API")
     done = world.run("API", adopt=adopt)
@@ -201,7 +211,7 @@ def test_what_another_tool_made_is_taken_over(world: World, vintage: str) -> Non
 def test_the_key_of_a_scripts_user_is_replaced_while_it_still_works(world: World) -> None:
     made = world.api.seed_script_world("c-api", "user")
     options = {"identity": "user", "adopt": True}
-    with pytest.raises(Refused, match="User cast-eks-c-api carries nothing that tells"):
+    with pytest.raises(Refused, match="User cast-eks-c-api has no tag that shows"):
         world.run("API", identity="user")
     predicted = sentences(world.run("API", check=True, **options))
     done = sentences(world.run("API", hand_over=False, **options))

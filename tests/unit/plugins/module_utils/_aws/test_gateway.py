@@ -193,9 +193,21 @@ def options_of(world: World, case: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("case", "sentence"),
     [
-        ("wrong secret", "The secret key is wrong, or this machine's clock is."),
-        ("unknown key", "AWS does not know the access key: check access_key or the profile."),
-        ("stale token", "AWS does not know the access key: check access_key or the profile."),
+        ("wrong secret", "castai_aws_secret_key (option secret_key) is wrong, or this machine's clock is."),
+        (
+            "unknown key",
+            (
+                "AWS does not know the access key. Check castai_aws_access_key (option access_key) or"
+                " castai_aws_profile (option profile)."
+            ),
+        ),
+        (
+            "stale token",
+            (
+                "AWS does not know the access key. Check castai_aws_access_key (option access_key) or"
+                " castai_aws_profile (option profile)."
+            ),
+        ),
         ("no profile", "Could not use the AWS credentials: The config profile (nobody) could not be found."),
         ("wrong external id", f"Could not assume role {ONBOARDING}: AccessDenied"),
         ("no external id", f"Could not assume role {ONBOARDING}: AccessDenied"),
@@ -232,7 +244,7 @@ def test_no_credentials_at_all(world: World, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("region", [None, ""])
 def test_no_region(world: World, region: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
-    with pytest.raises(Refused, match="region is not set"):
+    with pytest.raises(Refused, match=r"castai_region \(option region\) is not set"):
         connect(region=region)
 
 
@@ -306,7 +318,9 @@ def test_certificates_are_not_checked_when_the_user_says_so_and_nothing_warns_of
 
 
 def test_a_bundle_that_is_not_there(world: World) -> None:
-    with pytest.raises(Refused, match=r"aws_ca_bundle '/no/such/bundle\.pem' is no file"):
+    with pytest.raises(
+        Refused, match=r"^castai_aws_ca_bundle \(option aws_ca_bundle\) is '/no/such/bundle\.pem', which"
+    ):
         connect(aws_ca_bundle="/no/such/bundle.pem")
 
 
@@ -317,7 +331,13 @@ def test_an_endpoint_that_is_no_address(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "" if by_option else "localhost:4566")
     given = {"endpoint_url": "localhost:4566"} if by_option else {}
-    with pytest.raises(Refused, match=r"^Invalid endpoint: localhost:4566: give endpoint_url an address that starts"):
+    with pytest.raises(
+        Refused,
+        match=(
+            r"^Invalid endpoint: localhost:4566. Set castai_aws_endpoint_url \(option endpoint_url\) to an address"
+            " that starts"
+        ),
+    ):
         connect(**given, **assumed).describe_cluster("prod")
 
 
@@ -326,7 +346,7 @@ def test_a_botocore_that_does_not_know_access_entries(
     world: World, monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
     monkeypatch.setattr(botocore, "__version__", version)
-    with pytest.raises(Refused, match=rf"botocore is {version} where this runs, .* install boto3 1\.34\.3 or newer\.$"):
+    with pytest.raises(Refused, match=rf"botocore is {version} where this runs, .* Install boto3 1\.34\.3 or newer\.$"):
         connect()
 
 
@@ -382,7 +402,9 @@ def test_a_policy_of_the_same_name_elsewhere_is_told(world: World, monkeypatch: 
     monkeypatch.setattr(gateway, "VISIBLE_SECONDS", 0.0)
     aws = connect()
     aws.create_policy("elsewhere", allow("ec2:*"), "", replace(MAKING, path="/theirs/"))
-    with pytest.raises(CallFailed, match=r"EntityAlreadyExists: .* It is not found under this name and path: it has"):
+    with pytest.raises(
+        CallFailed, match=r"EntityAlreadyExists: .* An object with this name exists under a different path or with"
+    ):
         aws.create_policy("elsewhere", allow("ec2:*"), "", MAKING)
 
 

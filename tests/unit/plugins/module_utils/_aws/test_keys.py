@@ -91,7 +91,7 @@ def test_two_keys_in_use_are_refused_with_their_last_use() -> None:
         list(plan_keys(held, "user", ID))
     assert str(refusal.value) == (
         "User user has two active access keys, A (last used 2026-11-01) and B (last used 2026-11-02), and IAM allows no"
-        " third: deactivate the one that CAST AI does not use, then run again."
+        " third. Deactivate the one that CAST AI does not use, then run again."
     )
     with pytest.raises(Refused):
         journal(held, "user")

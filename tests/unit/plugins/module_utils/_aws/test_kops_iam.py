@@ -108,7 +108,7 @@ def test_other_peoples_roles_and_policies_are_not_touched(world: World) -> None:
     roles = world.cloud.state()[HOME]["iam"]["roles"]
     done = world.run()
     assert world.cloud.state()[HOME]["iam"]["roles"] == roles
-    assert f"Role {SPOT_LAMBDA_ROLE} is there without the tag" in done.view["warnings"][0]
+    assert f"Role {SPOT_LAMBDA_ROLE} exists without the tag" in done.view["warnings"][0]
     world.run(state="absent")
     assert world.cloud.state()[HOME]["iam"]["roles"] == roles
 
@@ -162,7 +162,7 @@ def test_a_lambda_role_that_the_script_made_is_used_and_left(world: World) -> No
     world.run()
     back = world.run(check=True, state="absent")
     assert f"delete role {SPOT_LAMBDA_ROLE}" not in sentences(back)
-    assert back.view["kept"] == [f"role {SPOT_LAMBDA_ROLE}: it was there before"]
+    assert back.view["kept"] == [f"role {SPOT_LAMBDA_ROLE}: it existed before"]
 
 
 def fill_tags(world: World) -> None:
@@ -178,10 +178,10 @@ def test_a_lambda_role_without_room_for_a_mark_is_used_without(world: World) -> 
     second = world.run(PROD)
     assert not [one for one in sentences(second) if SPOT_LAMBDA_ROLE in one]
     (warning,) = second.view["warnings"]
-    assert warning.startswith(f"Role {SPOT_LAMBDA_ROLE} has 50 tags, which is IAM's limit, so that cluster {PROD} uses")
+    assert warning.startswith(f"Role {SPOT_LAMBDA_ROLE} has 50 tags, which is IAM's limit, so cluster {PROD} uses")
     assert "warnings" not in world.run(SHOP).view
     back = world.run(SHOP, state="absent")
-    assert back.view["kept"] == [f"role {SPOT_LAMBDA_ROLE}: it has 50 tags, so that clusters without one may use it"]
+    assert back.view["kept"] == [f"role {SPOT_LAMBDA_ROLE}: it has 50 tags, so clusters without one may use it"]
     assert f"delete role {SPOT_LAMBDA_ROLE}" not in sentences(back)
 
 
@@ -199,7 +199,7 @@ SCRIPTS = pytest.mark.parametrize(
 @SCRIPTS
 def test_what_the_script_made_is_taken_over_in_any_spelling(world: World, policies: list[str], inline: str) -> None:
     key = world.script(*policies, inline=inline)
-    with pytest.raises(Refused, match=f"User {USER} carries nothing that tells whether it is cluster {SHOP}'s"):
+    with pytest.raises(Refused, match=f"User {USER} has no tag that shows which cluster it belongs to"):
         world.run()
     done = world.run(adopt=True)
     assert done.view["adopted"] == {USER: "the onboarding script"}
@@ -275,7 +275,7 @@ def test_the_entry_of_a_user_that_stays_is_left_in_aws_auth(world: World) -> Non
     world.script()
     back = world.run(state="absent")
     assert back.view["access"]["aws_auth"] == []
-    assert back.view["kept"][0].startswith(f"user {USER}: it carries nothing that tells")
+    assert back.view["kept"][0].startswith(f"user {USER}: it has no tag that shows")
 
 
 def desired(**changes: Any) -> kops_iam.Desired:
@@ -285,8 +285,12 @@ def desired(**changes: Any) -> kops_iam.Desired:
 
 REFUSALS: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "nothing running": ([], {}, f"EC2 has no running instance with tag KubernetesCluster={SHOP} in eu-central-1"),
-    "several VPCs": (["vpc-1", "vpc-2"], {}, "are in several VPCs, vpc-1, vpc-2, so that some are another cluster's"),
-    "another account": (["vpc-1"], {"account_id": "444455556666"}, "account_id is 444455556666, but the AWS"),
+    "several VPCs": (["vpc-1", "vpc-2"], {}, "are in several VPCs, vpc-1, vpc-2, so some belong to another cluster"),
+    "another account": (
+        ["vpc-1"],
+        {"account_id": "444455556666"},
+        "castai_account_id (option account_id) is 444455556666, but",
+    ),
     "not registered": (["vpc-1"], {"cluster_id": IDS[PROD]}, f"CAST AI has no cluster {IDS[PROD]}"),
 }
 
@@ -302,7 +306,11 @@ def test_what_is_not_this_cluster_is_refused(vpcs: list[str], options: dict[str,
 
 def test_the_record_of_another_cluster_is_refused(world: World) -> None:
     with pytest.raises(
-        Refused, match=f"is kops cluster {PROD}, not kOps cluster {SHOP}: correct cluster_id or cluster_name"
+        Refused,
+        match=(
+            f"is kops cluster {PROD}, not kOps cluster {SHOP}. Correct"
+            r" castai_cluster_id \(option cluster_id\) or"
+        ),
     ):
         world.run(cluster_id=IDS[PROD])
 
@@ -310,5 +318,10 @@ def test_the_record_of_another_cluster_is_refused(world: World) -> None:
 def test_bad_options_are_refused_all_at_once() -> None:
     with pytest.raises(Refused) as refusal:
         desired(cluster_name="shop", path="vendors", region=None, permissions_boundary="x")
-    for sentence in ("no DNS name", "path is 'vendors'", "region is not set", "permissions_boundary is 'x'"):
+    for sentence in (
+        "must be a full DNS name",
+        "castai_iam_path (option path) is 'vendors'",
+        "castai_region (option region) is not set",
+        "castai_permissions_boundary (option permissions_boundary) is 'x'",
+    ):
         assert sentence in str(refusal.value)

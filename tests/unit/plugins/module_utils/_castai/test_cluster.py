@@ -86,10 +86,19 @@ def test_what_is_not_given_is_empty() -> None:
 BAD_OPTIONS = {
     "credentials_secret": ("Castai_Creds", "Secret name 'Castai_Creds' may have only lower-case letters"),
     "cluster_name": ("sh op", "EKS cluster name 'sh op' may have only"),
-    "namespace": ("castai_agent", "namespace name 'castai_agent' may have only"),
-    "region": (None, "region is not set"),
-    "account_id": ("11112222333", "account_id is '11112222333': give the 12 digits of the AWS account, in quotes."),
-    "cluster_id": ("shop", "cluster_id is 'shop': give the UUID of the cluster at CAST AI."),
+    "namespace": ("castai_agent", "Namespace name 'castai_agent' may have only"),
+    "region": (None, "castai_region (option region) is not set"),
+    "account_id": (
+        "11112222333",
+        (
+            "castai_account_id (option account_id) is '11112222333'. Set it to the 12 digits of the AWS account, in"
+            " quotes."
+        ),
+    ),
+    "cluster_id": (
+        "shop",
+        "castai_cluster_id (option cluster_id) is 'shop'. Set it to the UUID of the cluster at CAST AI.",
+    ),
 }
 
 
@@ -110,7 +119,7 @@ def test_all_bad_options_are_told_at_once() -> None:
 
 @pytest.mark.parametrize("account", ["111122223333x", "1111222233334", "11112222333a"])
 def test_an_account_has_twelve_digits(account: str) -> None:
-    with pytest.raises(Refused, match="account_id is"):
+    with pytest.raises(Refused, match=r"castai_account_id \(option account_id\) is"):
         desired(account_id=account)
 
 
@@ -198,16 +207,17 @@ REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
         replace(CONNECTED, found=None),
         {},
         (
-            "EKS has no cluster shop in eu-central-1 of the account that these AWS credentials are for:"
-            " check cluster_name, region and the credentials."
+            "EKS has no cluster shop in eu-central-1 of the account that these AWS credentials are for."
+            " Check castai_cluster_name (option cluster_name), castai_region (option region) and the credentials."
         ),
     ),
     "credentials of another account": (
         CONNECTED,
         {"account_id": "444455556666"},
         (
-            "account_id is 444455556666, but the AWS credentials lead to account 111122223333:"
-            " correct account_id or use credentials of that account."
+            "castai_account_id (option account_id) is 444455556666, but the AWS credentials belong to"
+            " account 111122223333."
+            " Correct it, or use credentials of account 444455556666."
         ),
     ),
     "kubeconfig of another cluster": (
@@ -223,14 +233,18 @@ REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
     "id of no cluster": (
         replace(CONNECTED, record=None),
         {"cluster_id": ID},
-        f"CAST AI has no cluster {ID} in the organisation of this API key: check cluster_id and castai_api_key.",
+        (
+            f"CAST AI has no cluster {ID} in the organisation of this API key. Check castai_cluster_id (option"
+            " cluster_id) and castai_api_key."
+        ),
     ),
     "id of another account's": (
         replace(CONNECTED, record=ELSEWHERE[0]),
         {"cluster_id": ID},
         (
             "CAST AI's cluster other account is shop of account 444455556666 in eu-central-1,"
-            " not shop of account 111122223333 in eu-central-1: correct cluster_id or cluster_name."
+            " not shop of account 111122223333 in eu-central-1. Correct castai_cluster_id (option"
+            " cluster_id) or castai_cluster_name (option cluster_name)."
         ),
     ),
     "id of another region's": (
@@ -238,7 +252,8 @@ REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
         {"cluster_id": ID},
         (
             "CAST AI's cluster other region is shop of account 111122223333 in us-east-1,"
-            " not shop of account 111122223333 in eu-central-1: correct cluster_id or cluster_name."
+            " not shop of account 111122223333 in eu-central-1. Correct castai_cluster_id (option"
+            " cluster_id) or castai_cluster_name (option cluster_name)."
         ),
     ),
     "id of another name's": (
@@ -246,21 +261,23 @@ REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
         {"cluster_id": ID},
         (
             "CAST AI's cluster other name is shop2 of account 111122223333 in eu-central-1,"
-            " not shop of account 111122223333 in eu-central-1: correct cluster_id or cluster_name."
+            " not shop of account 111122223333 in eu-central-1. Correct castai_cluster_id (option"
+            " cluster_id) or castai_cluster_name (option cluster_name)."
         ),
     ),
     "of another organisation": (
         CONNECTED,
         {"organization_id": "another-org"},
         (
-            "The API key is of organisation org, not another-org: use a key of the organisation that the cluster is to"
-            " belong to."
+            "The API key belongs to organisation org, not another-org. Use a key of the organisation that"
+            " the cluster is"
+            " to belong to, or correct castai_organization_id (option organization_id)."
         ),
     ),
     "being disconnected": (
         replace(CONNECTED, record=replace(RECORD, status="deleting")),
         {},
-        f"CAST AI is disconnecting cluster {ID}: wait until that is over, then run again.",
+        f"CAST AI is disconnecting cluster {ID}. Wait until that is over, then run again.",
     ),
 }
 
@@ -381,15 +398,15 @@ def test_it_waits_no_longer_than_it_may(wire: Wire) -> None:
         wait(wire, SILENT, wait_for="agent_online", wait_timeout=0)
     assert str(caught.value) == (
         f"Cluster {ID} was ready and its agent non-responding after 0 s, not agent online."
-        " Look at the pods of namespace castai-agent, or raise wait_timeout."
+        " Look at the pods of namespace castai-agent, or raise castai_wait_timeout (option wait_timeout)."
     )
 
 
 def test_a_cluster_that_castai_gave_up_is_not_waited_for(wire: Wire) -> None:
     wire.script.play(answer("failed", "online", reconcileError="no access"))
-    with pytest.raises(CallFailed, match=f"CAST AI gave cluster {ID} up: no access"):
+    with pytest.raises(CallFailed, match=f"CAST AI reports that cluster {ID} failed: no access"):
         wait(wire, SILENT, wait_for="ready")
-    with pytest.raises(CallFailed, match="up: no access"):
+    with pytest.raises(CallFailed, match="failed: no access"):
         wait(wire, SILENT, wait_for="onboarded")
     assert wait(wire, SILENT, wait_for="agent_online")[0] is not None
 

@@ -60,7 +60,7 @@ def test_an_id_that_only_a_run_will_know_is_nobodys(wire: Wire) -> None:
 
 @pytest.mark.parametrize("cluster_id", ["shop", "../../auth/tokens", f"{ID} "])
 def test_an_id_is_a_uuid(cluster_id: str) -> None:
-    with pytest.raises(Refused, match="give the UUID of the cluster at CAST AI"):
+    with pytest.raises(Refused, match="Set it to the UUID of the cluster at CAST AI"):
         desired({"cluster_id": cluster_id})
 
 

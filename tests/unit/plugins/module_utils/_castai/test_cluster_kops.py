@@ -77,7 +77,7 @@ def test_a_registered_cluster_is_its_own_record_whoever_made_it() -> None:
 
 def test_the_state_store_can_be_given() -> None:
     silent = replace(KOPS, channels=())
-    with pytest.raises(Refused, match="does not say where its state store is, as annotations"):
+    with pytest.raises(Refused, match=r"says where its state store is. Set castai_state_store \(option"):
         list(plan(Current(silent, None), desired()))
     for found in (silent, KOPS):
         (register,) = plan(Current(found, None), desired(state_store="s3://mine/"))
@@ -101,7 +101,7 @@ REFUSALS: dict[str, tuple[KopsCluster, dict[str, Any], str]] = {
     "another account": (
         KOPS,
         {"account_id": "444455556666"},
-        "account_id is 444455556666, but the AWS credentials lead to account 111122223333",
+        "castai_account_id (option account_id) is 444455556666, but the AWS credentials belong to account 111122223333",
     ),
     "a cluster of that name elsewhere": (
         replace(KOPS, nodes=frozenset({"i-9"})),
@@ -127,12 +127,13 @@ def test_the_id_of_another_clusters_record_is_refused() -> None:
         list(plan(Current(KOPS, other), desired(cluster_id=UID)))
     assert str(refusal.value) == (
         "CAST AI's cluster other is prod.example.com of state store s3://state in eu-central-1, not shop.example.com of"
-        " state store s3://state in eu-central-1: correct cluster_id or cluster_name."
+        " state store s3://state in eu-central-1. Correct castai_cluster_id (option cluster_id) or"
+        " castai_cluster_name (option cluster_name)."
     )
 
 
 def test_a_bad_name_is_refused_before_any_call() -> None:
-    with pytest.raises(Refused, match="kOps cluster name 'shop' is no DNS name with a dot in it"):
+    with pytest.raises(Refused, match="kOps cluster name 'shop' must be a full DNS name"):
         desired(cluster_name="shop")
 
 

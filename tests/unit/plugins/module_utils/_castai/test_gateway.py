@@ -246,7 +246,7 @@ def test_field_violations_and_the_request_id_are_told(wire: Wire, patient: Patie
 
 @pytest.mark.parametrize(
     ("status", "advice"),
-    [(401, "CAST AI does not know the API key: check castai_api_key"), (403, "use a key with full access")],
+    [(401, "CAST AI does not know the API key. Check castai_api_key"), (403, "Use a key with full access")],
 )
 def test_a_key_that_is_refused_is_told_with_the_fix(wire: Wire, patient: Patient, status: int, advice: str) -> None:
     wire.script.play(reply(status, {"message": "no"}))
@@ -333,7 +333,13 @@ def test_an_authority_in_castai_ca_cert_beats_those_of_the_system(wire: Wire, tm
 
 
 def test_a_castai_ca_cert_that_is_not_there() -> None:
-    with pytest.raises(Refused, match=r"castai_ca_cert '/no/such/ca\.pem' is no file: give one with the CA cert"):
+    with pytest.raises(
+        Refused,
+        match=(
+            r"castai_ca_cert is '/no/such/ca\.pem', which is not a file."
+            " Set it to one with the CA cert"
+        ),
+    ):
         CastAi("https://api.cast.ai", KEY, ca_cert="/no/such/ca.pem")
 
 
@@ -342,7 +348,7 @@ def test_a_castai_ca_cert_that_is_not_there() -> None:
 
 @pytest.mark.parametrize("url", ["", "http://api.cast.ai", "api.cast.ai", "file:///etc/passwd"])
 def test_only_https_will_do(url: str) -> None:
-    with pytest.raises(Refused, match="give an address that starts with https://"):
+    with pytest.raises(Refused, match="Set it to an address that starts with https://"):
         CastAi(url, KEY)
 
 

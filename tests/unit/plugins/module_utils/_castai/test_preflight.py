@@ -72,70 +72,84 @@ class Case:
 
 CASES = {
     "name": Case(
-        "EKS cluster name 'sh op' may have only letters, digits, '-' and '_', and starts with a letter or digit.",
+        (
+            "EKS cluster name 'sh op' may have only letters, digits, '-' and '_', and must start with a letter"
+            " or digit. Correct castai_cluster_name (option cluster_name)."
+        ),
         {"cluster_name": "sh op"},
         {"found": None},
     ),
     "namespace": Case(
-        f"namespace name '{'n' * 64}' has 64 characters, at most 63 are allowed.", {"namespace": "n" * 64}
+        f"Namespace name '{'n' * 64}' has 64 characters, at most 63 are allowed."
+        " Correct castai_namespace (option namespace).",
+        {"namespace": "n" * 64},
     ),
     "credentials_secret": Case(
-        f"Secret name '{'s' * 254}' has 254 characters, at most 253 are allowed.", {"credentials_secret": "s" * 254}
+        f"Secret name '{'s' * 254}' has 254 characters, at most 253 are allowed."
+        " Correct castai_credentials_secret (option credentials_secret).",
+        {"credentials_secret": "s" * 254},
     ),
     "region": Case(
-        "region is not set: give the AWS region of the cluster, by the option region, by AWS_REGION or in the profile.",
+        "castai_region (option region) is not set. Set it to the AWS region of the cluster, set AWS_REGION, or give the"
+        " AWS profile a region.",
         {"region": None},
         {"found": None},
     ),
     "account_id": Case(
-        "account_id is '4711': give the 12 digits of the AWS account, in quotes.", {"account_id": "4711"}
+        "castai_account_id (option account_id) is '4711'. Set it to the 12 digits of the AWS account, in quotes.",
+        {"account_id": "4711"},
     ),
-    "cluster_id": Case("cluster_id is 'shop': give the UUID of the cluster at CAST AI.", {"cluster_id": "shop"}),
+    "cluster_id": Case(
+        "castai_cluster_id (option cluster_id) is 'shop'. Set it to the UUID of the cluster at CAST AI.",
+        {"cluster_id": "shop"},
+    ),
     "release name": Case(
-        f"Helm release name '{'r' * 54}' has 54 characters, at most 53 are allowed.",
+        f"Helm release name '{'r' * 54}' has 54 characters, at most 53 are allowed. Correct the name.",
         {"releases": [{"name": "r" * 54, "chart_ref": "castai-agent"}]},
     ),
     "API key": Case(
         "CAST AI does not know the API key.", {}, {"records": Problem("CAST AI does not know the API key.")}
     ),
     "cluster not found at CAST AI": Case(
-        f"CAST AI shows no cluster {ANOTHER_ID} to this API key: it is gone, or the key is of another organisation."
-        " Check cluster_id and castai_api_key.",
+        f"CAST AI shows no cluster {ANOTHER_ID} to this API key: it is gone, or the key belongs to another"
+        " organisation."
+        " Check castai_cluster_id (option cluster_id) and castai_api_key.",
         {"cluster_id": ANOTHER_ID},
     ),
     "cluster gone at CAST AI": Case(
-        f"CAST AI shows no cluster {ID} to this API key: it is gone, or the key is of another organisation."
-        " Check cluster_id and castai_api_key.",
+        f"CAST AI shows no cluster {ID} to this API key: it is gone, or the key belongs to another organisation."
+        " Check castai_cluster_id (option cluster_id) and castai_api_key.",
         {},
         {"records": (replace(RECORD, status="archived"),)},
     ),
     "organisation": Case(
-        "The API key is of organisation org, not another-org:"
-        " use a key of the organisation that the cluster is to belong to.",
+        "The API key belongs to organisation org, not another-org."
+        " Use a key of the organisation that the cluster is to belong to, or correct castai_organization_id"
+        " (option organization_id).",
         {"organization_id": "another-org"},
     ),
     "agent of another organisation": Case(
-        f"An agent in this cluster already reports to CAST AI as cluster {ANOTHER_ID}, which this API key cannot see:"
-        " use a key of that organisation, or disconnect the cluster there first.",
+        f"An agent in this cluster already reports to CAST AI as cluster {ANOTHER_ID}, which this API key cannot see."
+        " Use a key of that organisation, or disconnect the cluster there first.",
         {},
         {"records": (RECORD,), "agent_cluster": ANOTHER_ID},
     ),
     "AWS credentials": Case("No AWS credentials were found.", {}, {"found": Problem("No AWS credentials were found.")}),
     "no such EKS cluster": Case(
-        "EKS has no cluster shop in eu-central-1 of the account that these AWS credentials are for:"
-        " check cluster_name, region and the credentials.",
+        "EKS has no cluster shop in eu-central-1 of the account that these AWS credentials are for."
+        " Check castai_cluster_name (option cluster_name), castai_region (option region) and the credentials.",
         {},
         {"found": None},
     ),
     "credentials of another account": Case(
-        "account_id is 444455556666, but the AWS credentials lead to account 111122223333:"
-        " correct account_id or use credentials of that account.",
+        "castai_account_id (option account_id) is 444455556666, but the AWS credentials belong to account 111122223333."
+        " Correct it, or use credentials of account 444455556666.",
         {"account_id": "444455556666"},
     ),
     "kubeconfig of another cluster": Case("It is another cluster.", {}, {"elsewhere": "It is another cluster."}),
     "API server away": Case("The API server is away.", {}, {"version": Problem("The API server is away.")}),
     "API server too old": Case(
-        "The API server is Kubernetes 1.20, but CAST AI's agent needs 1.21 or newer: upgrade the cluster first.",
+        "The API server is Kubernetes 1.20, but CAST AI's agent needs 1.21 or newer. Upgrade the cluster first.",
         {},
         {"version": (1, 20)},
     ),
@@ -159,27 +173,28 @@ def lack(action: str, by: str = "", needed: bool = True) -> Lack:
 
 ONBOARDING_CASES = {
     "not connected": Case(
-        f"Cluster shop of account {ACCOUNT} in {REGION} is not connected to CAST AI: run playbook"
+        f"Cluster shop of account {ACCOUNT} in {REGION} is not connected to CAST AI. Run playbook"
         " castai.onboarding.connect (connect.yml) first.",
         {"cluster_id": None, "organization_id": None},
         {"records": ()},
     ),
     "agent silent": Case(
-        f"The agent of cluster {ID} is non-responding, not online: run playbook castai.onboarding.connect (connect.yml)"
+        f"The agent of cluster {ID} is non-responding, not online. Run playbook castai.onboarding.connect (connect.yml)"
         " first, or look at the pods of the agent.",
         {},
         {"records": (replace(RECORD, agent_status="non-responding"),)},
     ),
     "token elsewhere": Case(
-        "Secret castai-agent/key with the cluster's token is not there, or has no API_KEY, as where something else"
-        " connected the cluster; without it no component starts: run playbook castai.onboarding.connect (connect.yml)"
-        " first, or name another Secret by credentials_secret.",
+        "Secret castai-agent/key is missing or has no API_KEY, and the components cannot start without it."
+        " This happens when"
+        " another tool connected the cluster. Run playbook castai.onboarding.connect (connect.yml) first, or set"
+        " castai_credentials_secret (option credentials_secret) to another Secret.",
         {},
         {"tokenless": "castai-agent/key"},
     ),
     "no node of its own": Case(
-        "All nodes of the cluster are of Auto Mode and Fargate: CAST AI's components need Linux nodes on EC2 that it"
-        " can add and remove. Add a node group of such nodes first.",
+        "The cluster has only Auto Mode and Fargate nodes. CAST AI needs Linux nodes on EC2 that it"
+        " can add and remove: add a node group first.",
         {},
         {"nodes": ("Auto Mode", "Fargate")},
     ),
@@ -190,13 +205,13 @@ ONBOARDING_CASES = {
         {"rights": Rights(ME, (lack("iam:CreateRole"), lack("iam:TagRole"), lack("iam:X", needed=False)))},
     ),
     "permissions boundary": Case(
-        f"The permissions boundary of {ME} does not allow iam:CreateRole on arn:r: have the boundary widened, or use"
+        f"The permissions boundary of {ME} does not allow iam:CreateRole on arn:r. Have the boundary widened, or use"
         " other credentials.",
         {},
         {"rights": Rights(ME, (lack("iam:CreateRole", "boundary"),))},
     ),
     "service control policy": Case(
-        "A service control policy of the AWS organisation does not allow iam:CreateRole on arn:r: only those who manage"
+        "A service control policy of the AWS organisation does not allow iam:CreateRole on arn:r. Only those who manage"
         " the organisation can change that.",
         {},
         {"rights": Rights(ME, (lack("iam:CreateRole", "organisation"),))},
@@ -255,19 +270,21 @@ def test_what_could_not_be_found_out_is_no_finding_but_told() -> None:
     )
     assert list(findings_of(unread, wanted)) == []
     assert view(unread, wanted, {})["not_checked"] == [
-        "Whose the objects of releases are: Whose?",
-        "Kinds of nodes: No nodes for you.",
+        "Could not check who owns the objects of releases: Whose?",
+        "Could not check the kinds of nodes: No nodes for you.",
         "Nobody may simulate.",
     ]
     unasked = replace(GOOD, rights=Problem("STS is away."))
-    assert view(unasked, wanted, {})["not_checked"] == ["AWS permissions: STS is away."]
+    assert view(unasked, wanted, {})["not_checked"] == ["Could not check AWS permissions: STS is away."]
 
 
 def test_an_organisation_without_clusters_cannot_be_told() -> None:
     fresh = replace(GOOD, records=())
     wanted = preflight.desired({**PARAMETERS, "cluster_id": None})
     (sentence,) = view(fresh, wanted, {})["not_checked"]
-    assert sentence.startswith("Organisation of the API key: only its clusters tell, and there are none yet.")
+    assert sentence.startswith(
+        "Could not check the organisation of the API key: only its clusters show it, and it has no clusters yet."
+    )
     assert view(fresh, replace(wanted, organization_id=""), {})["not_checked"] == []
 
 
@@ -368,7 +385,12 @@ def test_options_that_no_gateway_takes_are_findings_beside_the_others(tmp_path: 
     wanted = preflight.desired(parameters)
     systems = preflight.connect(parameters, wanted)
     found = " ".join(findings_of(preflight.observe(systems, wanted), wanted))
-    for part in ("region is not set", "castai_api_key has a blank", "host is 'http://10.0.0.1'", "no-helm"):
+    for part in (
+        "castai_region (option region) is not set",
+        "castai_api_key has a blank",
+        "castai_host (option host) is 'http://10.0.0.1'",
+        "no-helm",
+    ):
         assert part in found
     assert "CANARY" not in found
 

@@ -148,13 +148,16 @@ def test_a_question_that_iam_does_not_take_hides_no_answer(cloud: Cloud, monkeyp
 
     monkeypatch.setattr(aws, "simulate", moody)
     found = simulate(aws, aws.caller_arn(), [ASKED, replace(ASKED, actions=("iam:TagRole",))])
-    assert (found.lacks, found.not_checked) == ((NO_CREATE,), ("AWS permissions: IAM does not take this.",))
+    assert (found.lacks, found.not_checked) == (
+        (NO_CREATE,),
+        ("Could not check AWS permissions: IAM does not take this.",),
+    )
 
 
 @pytest.mark.parametrize("caller", [f"arn:aws:iam::{HOME}:root", f"arn:aws:sts::{HOME}:federated-user/somebody"])
 def test_others_than_roles_and_users_are_not_checked(cloud: Cloud, caller: str) -> None:
     aws = gateway(cloud, *cloud.add_user(HOME, "caller", ADMINISTRATOR))
-    expected = f"AWS permissions: {caller} is no role or user, which alone can be simulated."
+    expected = f"{caller} is neither a role nor a user, so its permissions cannot be simulated."
     assert simulate(aws, caller, [ASKED]) == Rights(caller, not_checked=(expected,))
 
 
@@ -165,7 +168,10 @@ def test_what_hangs_on_a_condition_that_no_simulation_knows_is_not_checked(cloud
     found = asked_as_user(cloud, policy)
     assert found.lacks == ()
     assert found.not_checked == (
-        "AWS permissions iam:CreateRole: they depend on aws:SourceVpc, which a simulation does not know.",
+        (
+            "Could not check AWS permissions iam:CreateRole: they depend on aws:SourceVpc, which the IAM"
+            " simulator cannot evaluate."
+        ),
     )
 
 

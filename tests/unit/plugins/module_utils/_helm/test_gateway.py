@@ -188,8 +188,8 @@ def test_helms_cache_is_the_users_only_for_a_repository_of_the_users(fake: Fake,
             "Error: x: invalid ownership metadata; y",
             CallFailed,
             (
-                "Helm said: x: invalid ownership metadata; y. Objects of the same name are there already:"
-                " delete them, or, for an install, set adopt to take them over."
+                "Helm said: x: invalid ownership metadata; y. Objects of the same name already exist."
+                " Delete them, or, for an install, set adopt to take them over."
             ),
         ),
         (f"Error: bad value CANARY-value with {TOKEN}", CallFailed, "Helm said: bad value ******** with ********."),
@@ -214,7 +214,7 @@ def test_a_hanging_helm_is_ended(fake: Fake, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(gateway, "SHORT", 0.5)
     helm = fake.behave("import time; time.sleep(60)")
     helm._version = (3, 22, 0)
-    with pytest.raises(CallFailed, match="Helm was not done after 0 s and was ended"):
+    with pytest.raises(CallFailed, match="Helm did not finish within 0 s and was stopped"):
         helm.rollback(Work("https://server", "n", "agent", 2, kubeconfig=KUBECONFIG), 1)
 
 
@@ -227,7 +227,7 @@ def test_the_wrong_chart_is_noticed_before_anything_is_written(fake: Fake) -> No
 def test_an_old_or_missing_helm(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Refused, match=r"is Helm 3\.13\.3, but 3\.14 or newer is needed"):
         fake.behave(version="v3.13.3").check_version()
-    with pytest.raises(Refused, match="correct helm_path"):
+    with pytest.raises(Refused, match=r"Correct castai_helm_path \(option helm_path\)"):
         Helm(str(tmp_path / "none")).check_version()
     monkeypatch.setenv("PATH", str(tmp_path / "none"))
     with pytest.raises(Refused, match="not found on the PATH"):
@@ -267,11 +267,11 @@ def test_facts_of_a_folder_and_an_archive(tmp_path: Path, fake: Fake) -> None:
 def test_what_is_no_chart(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "agent.tgz"
     file.write_bytes(content)
-    with pytest.raises(Refused, match="is no Helm chart"):
+    with pytest.raises(Refused, match="is not a Helm chart"):
         facts(file)
 
 
 def test_an_archive_without_a_chart_is_no_chart(tmp_path: Path) -> None:
     pack(tmp_path / "agent.tgz", "agent/values.yaml", "")
-    with pytest.raises(Refused, match="is no Helm chart"):
+    with pytest.raises(Refused, match="is not a Helm chart"):
         facts(tmp_path / "agent.tgz")

@@ -48,15 +48,16 @@ def test_whose_the_objects_are(there: dict[str, Any], expected: Owner | None) ->
 
 @pytest.mark.parametrize("adopt", [True, False])
 def test_what_is_another_releases_is_never_taken(adopt: bool) -> None:
-    assert Owner("ClusterRole agent", "monitoring/agent").refusal(adopt) == (
-        "ClusterRole agent belongs to Helm release monitoring/agent: name that release, or uninstall it first."
+    assert Owner("ClusterRole agent", "monitoring/agent").refusal(adopt, "agent") == (
+        "ClusterRole agent belongs to Helm release monitoring/agent. Name that release, or uninstall it first."
     )
 
 
 def test_what_is_nobodys_is_taken_where_that_is_asked_for() -> None:
     nobodys = Owner("ClusterRole agent")
-    assert nobodys.refusal(adopt=True) == ""
-    assert "set adopt to take it and its like over" in nobodys.refusal(adopt=False)
+    assert nobodys.refusal(True, "agent") == ""
+    assert "Set adopt to true to take over it and others like it" in nobodys.refusal(False, "agent")
+    assert "Set agent_adopt (option adopt) to true" in nobodys.refusal(False, "castai-agent")
 
 
 @pytest.mark.parametrize(

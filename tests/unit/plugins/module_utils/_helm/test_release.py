@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -254,10 +255,10 @@ def test_plan(state: Current, desired: Desired, expected: list[tuple[Any, ...]])
 @pytest.mark.parametrize(
     ("state", "desired", "sentence"),
     [
-        (current(owner=NOBODY), wanted(), "set adopt"),
+        (current(owner=NOBODY), wanted(), "Set adopt to true"),
         (current(owner=OTHERS), wanted(adopt=True), "ClusterRole agent belongs to Helm release other/umbrella"),
-        (current(revision(1, "pending-install"), owner=NOBODY), wanted(), "set adopt"),
-        (current(revision(1, "failed"), owner=NOBODY), wanted(), "set adopt"),
+        (current(revision(1, "pending-install"), owner=NOBODY), wanted(), "Set adopt to true"),
+        (current(revision(1, "failed"), owner=NOBODY), wanted(), "Set adopt to true"),
         (current(revision(1, "failed"), owner=OTHERS), wanted(adopt=True), "belongs to Helm release other/umbrella"),
         (
             current(revision(3, "superseded"), revision(4, "pending-install"), owner=OTHERS),
@@ -331,20 +332,20 @@ def test_no_secret_value_is_in_sentence_or_diff() -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"name": "Agent"}, "name: "),
-        ({"name": "a" * 54}, "name: "),
-        ({"namespace": "a_b"}, "namespace: "),
+        ({"name": "Agent"}, "Correct the name."),
+        ({"name": "a" * 54}, "Correct the name."),
+        ({"namespace": "a_b"}, "Correct castai_namespace (option namespace)."),
         ({"provider": "eks", "cluster_name": "a b"}, "EKS cluster name 'a b' may"),
-        ({"provider": "kops", "cluster_name": "shop"}, "kOps cluster name 'shop' is no DNS name"),
-        ({"account_id": "1111"}, "account_id is '1111': give the 12 digits"),
-        ({"chart_version": "~0.1"}, "chart_version: "),
-        ({"chart_version": "0.1"}, "chart_version: "),
+        ({"provider": "kops", "cluster_name": "shop"}, "kOps cluster name 'shop' must be a full DNS name"),
+        ({"account_id": "1111"}, "castai_account_id (option account_id) is '1111'. Set it to the 12 digits"),
+        ({"chart_version": "~0.1"}, "chart_version is '~0.1'. Set it to an exact version in quotes"),
+        ({"chart_version": "0.1", "name": "castai-agent"}, "agent_chart_version (option chart_version) is '0.1'."),
     ],
 )
 def test_bad_options(options: dict[str, Any], sentence: str) -> None:
     spec = release.OPTIONS["argument_spec"]
     params = {name: option.get("default") for name, option in spec.items()} | {"name": "agent"} | options
-    with pytest.raises(Refused, match=sentence):
+    with pytest.raises(Refused, match=re.escape(sentence)):
         release.desired(params)
 
 

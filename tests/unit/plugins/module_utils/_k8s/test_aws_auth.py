@@ -75,7 +75,10 @@ def test_an_absent_config_map_is_made_where_nothing_else_lets_in(mode: str, crea
     current = held(None, mode)
     if mode == "API" or (mode, create) == ("", "auto"):
         with pytest.raises(
-            Refused, match="access entry instead" if mode == "API" else "give provider and cluster_name on EKS"
+            Refused,
+            match="access entry instead"
+            if mode == "API"
+            else r"On EKS set castai_provider \(option provider\) and castai_cluster_name \(option cluster_name\)",
         ):
             sentences(current, create=create)
         return
@@ -171,14 +174,17 @@ def test_the_mode_of_a_kops_cluster_is_not_asked_for(wire: Wire) -> None:
 
 
 BAD_OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
-    "no ARN": ({"role_arn": "cast"}, "role_arn is 'cast': give the ARN of an IAM role"),
-    "a user as role": ({"role_arn": USER}, "give the ARN of an IAM role, arn:aws:iam::ACCOUNT:role/NAME."),
-    "a role as user": ({"role_arn": None, "user_arn": ROLE}, "give the ARN of an IAM user"),
-    "a session": ({"role_arn": "arn:aws:sts::111122223333:assumed-role/a/b"}, "give the ARN of an IAM role"),
-    "more behind it": ({"role_arn": f"{ROLE}\n- rolearn: x"}, "give the ARN of an IAM role"),
+    "no ARN": ({"role_arn": "cast"}, "role_arn is 'cast'. Set it to the ARN of an IAM role"),
+    "a user as role": ({"role_arn": USER}, "Set it to the ARN of an IAM role, arn:aws:iam::ACCOUNT:role/NAME."),
+    "a role as user": ({"role_arn": None, "user_arn": ROLE}, "Set it to the ARN of an IAM user"),
+    "a session": ({"role_arn": "arn:aws:sts::111122223333:assumed-role/a/b"}, "Set it to the ARN of an IAM role"),
+    "more behind it": ({"role_arn": f"{ROLE}\n- rolearn: x"}, "Set it to the ARN of an IAM role"),
     "cluster": ({"cluster_name": "a b"}, "EKS cluster name 'a b'"),
-    "kOps cluster": ({"provider": "kops", "cluster_name": "prod"}, "kOps cluster name 'prod' is no DNS name"),
-    "account": ({"account_id": "1111"}, "account_id is '1111': give the 12 digits of the AWS account, in quotes."),
+    "kOps cluster": ({"provider": "kops", "cluster_name": "prod"}, "kOps cluster name 'prod' must be a full DNS name"),
+    "account": (
+        {"account_id": "1111"},
+        "castai_account_id (option account_id) is '1111'. Set it to the 12 digits of the AWS account, in quotes.",
+    ),
 }
 
 

@@ -238,19 +238,21 @@ def test_a_refusal_is_told_in_the_servers_words(wire: Wire, cluster: Kubernetes,
 @pytest.mark.parametrize("body", [b"<html>Log in to the Wi-Fi</html>", b'{"kind": "half', b"[]", None])
 def test_what_is_no_kubernetes_is_told(wire: Wire, cluster: Kubernetes, body: bytes | None) -> None:
     wire.script.play(reply(200, body))
-    with pytest.raises(CallFailed, match="is no Kubernetes API server"):
+    with pytest.raises(CallFailed, match=r"does not look like a Kubernetes API server\. It answered: "):
         cluster.get(SECRET)
 
 
 def test_a_server_with_another_certificate_authority_is_not_talked_to(wire: Wire, hasty: list[float]) -> None:
-    with pytest.raises(CallFailed, match=r"is not trusted: .* Set ca_cert .* or set kubernetes_validate_certs"):
+    with pytest.raises(
+        CallFailed, match=r"is not trusted: .* Set castai_kubernetes_ca_cert .* or set castai_kubernetes_v"
+    ):
         by_token(wire.url, TOKEN, Authority("somebody else").pem, True).get(SECRET)
     assert (wire.script.received, hasty) == ([], [])
 
 
 @pytest.mark.parametrize("ca_pem", ["no certificate", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"])
 def test_ca_certificates_that_are_none_are_refused(ca_pem: str) -> None:
-    with pytest.raises(Refused, match=r"hold no PEM certificate, or a broken one\. Check ca_cert"):
+    with pytest.raises(Refused, match=r"hold no PEM certificate, or a broken one\. Check castai_kubernetes_ca_cert \("):
         by_token("https://prod.example", TOKEN, ca_pem, True)
 
 
@@ -499,7 +501,9 @@ def test_a_kubeconfig_that_is_no_use_is_refused(
     path = str(tmp_path / "none")
     if content is not None:
         path = written(tmp_path, content(wire) if callable(content) else content)
-    with pytest.raises(Refused, match="Check kubeconfig and context") as caught:
+    with pytest.raises(
+        Refused, match=r"Check castai_kubeconfig \(option kubeconfig\) and castai_context \(option context\)"
+    ) as caught:
         by_kubeconfig(path, context)
     assert path in str(caught.value)
     assert sentence in str(caught.value)

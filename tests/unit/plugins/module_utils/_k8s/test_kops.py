@@ -64,7 +64,8 @@ def test_another_cluster_is_told_and_a_silent_one_is_taken() -> None:
     assert other_kops_cluster(channels, NAME, "https://k") == other_kops_cluster((), NAME, "https://k") == ""
     assert other_kops_cluster(channels, "prod.example.com", "https://k") == (
         "The kubeconfig or host points to https://k, which says that it is kOps cluster shop.example.com of s3://state,"
-        " not prod.example.com: give the kubeconfig and context of prod.example.com."
+        " not prod.example.com. Set castai_kubeconfig (option kubeconfig) and castai_context (option"
+        " context) to prod.example.com."
     )
     below = channels_of(namespace(dns=OWN.replace("s3://state", "s3://state/team/one")))
     assert other_kops_cluster(below, NAME, "https://k") == ""

@@ -211,7 +211,7 @@ def test_a_cluster_without_kube_router_needs_nothing() -> None:
 def test_a_spoilt_note_is_refused(note: str) -> None:
     spoilt = daemon_set([])
     spoilt["metadata"]["annotations"][ADDED] = note
-    with pytest.raises(Refused, match="not what was noted there: remove it"):
+    with pytest.raises(Refused, match=r"not what was noted there\. Remove it"):
         daemon_set_of(spoilt, PATHS[0])
 
 
@@ -304,7 +304,7 @@ def test_the_cluster_is_asked_which_it_is_only_when_it_is_named() -> None:
 
 
 def test_a_name_that_no_cluster_can_have_is_refused() -> None:
-    with pytest.raises(Refused, match="kOps cluster name 'shop' is no DNS name"):
+    with pytest.raises(Refused, match="kOps cluster name 'shop' must be a full DNS name"):
         desired(provider="kops", cluster_name="shop")
 
 
@@ -343,14 +343,14 @@ def test_a_node_that_was_not_ready_before_is_not_waited_for_but_told() -> None:
     ]
     end = settle(Cluster(one_away), WAITING, start, {}, print)
     assert view(end, WAITING, {})["warnings"] == [
-        "kube-router is not ready on 1 node: look at its pods in namespace kube-system, and at their nodes."
+        "kube-router is not ready on 1 node. Look at its pods in namespace kube-system, and at their nodes."
     ]
 
 
 def test_where_it_does_not_get_ready_in_time_that_is_told() -> None:
     slow = Cluster(rolling([EVERYTHING], numberAvailable=1))
     end = settle(slow, desired(wait=True, wait_timeout=0), current([EVERYTHING]), {}, print)
-    assert view(end, WAITING, {})["warnings"][0].startswith("kube-router is not ready on 2 nodes: ")
+    assert view(end, WAITING, {})["warnings"][0].startswith("kube-router is not ready on 2 nodes. ")
     assert "warnings" not in view(settle(Cluster(rolling([EVERYTHING])), WAITING, end, {}, print), WAITING, {})
 
 
@@ -365,7 +365,7 @@ def test_nothing_is_waited_for_where_nothing_restarts_or_nobody_asked() -> None:
 
 def test_a_rollout_that_is_undone_or_stuck_is_told() -> None:
     stuck = rolling([EVERYTHING], updatedNumberScheduled=1)
-    with pytest.raises(CallFailed, match="took back that kube-router tolerates any NoExecute taint while"):
+    with pytest.raises(CallFailed, match="removed kube-router's toleration of any NoExecute taint while"):
         waited(stuck, rolling([CRITICAL, NO_SCHEDULE]))
     with pytest.raises(CallFailed, match="was deleted while its pods restarted"):
         waited(None)
