@@ -10,7 +10,6 @@ pytest-xdist runs, so that each world comes up once.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,35 +23,19 @@ from tests.support.worlds import clear_left
 from .budget import Budget
 from .connecting import Operator
 
-HERE = Path(__file__).parent
-
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Budget(config))
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist looks at the marks in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if isinstance(item, pytest.Function) and item.path.parent == HERE:
-            item.add_marker(pytest.mark.xdist_group(_group(_clusters(item.module))))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """By worlds for `--dist loadgroup`; None for another distribution, which pytest-xdist knows."""
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    from .grouping import ByWorld  # only here is pytest-xdist sure to be there
 
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """A process of pytest-xdist that does not know the groups would bring every world up."""
-    if getattr(session.config.option, "loadgroup", False):  # as pytest-xdist tells its processes
-        assert all("@world-" in item.nodeid for item in session.items if item.path.parent == HERE)
-
-
-def _group(clusters: tuple[str, ...]) -> str:
-    """A short name, as it becomes part of the tests' own."""
-    return f"world-{hashlib.sha256(' '.join(clusters).encode()).hexdigest()[:4]}"
-
-
-def _clusters(module: Any) -> tuple[str, ...]:
-    """One that says none brings up worlds of its own."""
-    found: tuple[str, ...] = getattr(module, "CLUSTERS", ())
-    return found
+    return ByWorld(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -94,7 +77,7 @@ def slot() -> Iterator[Slot]:
 def module_world(slot: Slot, request: pytest.FixtureRequest) -> World:
     """The module's world, or the one that CASTAI_SANDBOX_WORLD names, which is up with these clusters and left so."""
     given = os.environ.get("CASTAI_SANDBOX_WORLD")
-    return World(given) if given else slot.world(_clusters(request.module))
+    return World(given) if given else slot.world(request.module.CLUSTERS)
 
 
 @pytest.fixture
