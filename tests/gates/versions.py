@@ -116,7 +116,7 @@ def _run(world: World, folder: Path, one: Set, on: Environment, helm: Path) -> s
 def _text_means_what_it_says(
     folder: Path, one: Set, on: Environment, helm: Path, hosts: Mapping[str, Any], environment: Mapping[str, str]
 ) -> None:
-    """The plan of `site` for variables given as data and as text; on old cores with Jinja's native types and without."""
+    """The plan of `site` for variables given as data and as text; before core 2.19 with native types and without."""
     plans = []
     for native in ("false", "true") if one is OLDEST else ("true",):
         for variables in (DATA, SURVEY):
