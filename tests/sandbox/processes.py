@@ -87,11 +87,12 @@ def holder(client: tuple[str, int], server: tuple[str, int]) -> int:
     return found[0]
 
 
-def waits(pid: int) -> bool:
-    """Whether no thread of the process runs, is ready to, or is in the middle of input or output."""
+def waits(pid: int, but: int = 0) -> bool:
+    """Whether no thread of the process, but one, runs, is ready to, or is in the middle of input or output."""
     for thread in Path(f"/proc/{pid}/task").glob("*/stat"):
         with suppress(FileNotFoundError, ProcessLookupError):
-            if thread.read_text(encoding="utf-8").rpartition(")")[2].split()[0] in "RD":
+            state = thread.read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+            if state in "RD" and thread.parent.name != str(but):
                 return False
     return True
 

@@ -9,23 +9,22 @@ slow, or the machine busy. Each round shows in the journal as calls that overlap
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Callable
 
 from . import processes
 from .gate import Address
 
-_PAUSE = 0.015  # seconds between two looks
-_LOOKS = 3  # in a row at which all was quiet
+_PAUSE = 0.02  # seconds between two looks
+_LOOKS = 4  # in a row at which all was quiet
 _BUSY = 0.002  # seconds of this process's own processor time between two looks: it is still reading a call
 
 
 class Rounds:
-    """waits: whether the process that holds the client's end of a connection only waits."""
+    """The callers are processes, told by their ends of the connections."""
 
-    def __init__(self, waits: Callable[[int], bool] = processes.waits) -> None:
-        self._waits = waits
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._open: dict[int, threading.Event] = {}
         self._holders: dict[tuple[Address, Address], int] = {}
@@ -42,7 +41,7 @@ class Rounds:
             complete.wait()
             return
         try:
-            self._until_quiet(pid)
+            _until_quiet(pid)
         finally:
             with self._lock:
                 del self._open[pid]
@@ -55,12 +54,18 @@ class Rounds:
             self._holders[connection] = processes.holder(client, server)
         return self._holders[connection]
 
-    def _until_quiet(self, pid: int) -> None:
-        quiet, used = 0, _used_by_others()
-        while quiet < _LOOKS:
-            time.sleep(_PAUSE)
-            before, used = used, _used_by_others()
-            quiet = quiet + 1 if used - before < _BUSY and self._waits(pid) else 0
+
+def _until_quiet(caller: int) -> None:
+    """Neither the caller makes a call nor this process reads one: its threads have the processor, or wait for it.
+
+    One that waits for Python's lock sleeps, and gets it while this one does.
+    """
+    quiet, used = 0, _used_by_others()
+    while quiet < _LOOKS:
+        time.sleep(_PAUSE)
+        before, used = used, _used_by_others()
+        reads = used - before >= _BUSY or not processes.waits(os.getpid(), but=threading.get_native_id())
+        quiet = 0 if reads or not processes.waits(caller) else quiet + 1
 
 
 def _used_by_others() -> float:

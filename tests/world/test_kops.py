@@ -129,7 +129,7 @@ def test_what_the_addon_manager_takes_back_is_added_again_and_told(world: World)
         assert (again["reverted"], again["added"]) == (True, first["added"])
         assert "again, as another writer took that back" in again["actions"][0]
     assert tolerations(world) == wanted
-    assert fix(world) == {**first, "actions": [], "added": [], "changed": False, "restarts": 0, "diff": EMPTY}
+    assert fix(world) == {**first, **NOTHING_DONE}
 
     kops.apply(world.kubernetes(SHOP), kops.kube_router("1.18"))
     upgraded = fix(world)
@@ -138,7 +138,14 @@ def test_what_the_addon_manager_takes_back_is_added_again_and_told(world: World)
     assert tolerations(world) == [ANYTHING]
 
 
-EMPTY = {"before": {}, "after": {}}
+NOTHING_DONE = {
+    "actions": [],
+    "added": [],
+    "changed": False,
+    "changes": {"created": [], "changed": [], "removed": []},
+    "diff": {"before": {}, "after": {}},
+    "restarts": 0,
+}
 
 
 def test_a_rival_between_read_and_write_loses_nothing(world: World) -> None:

@@ -132,6 +132,7 @@ def test_users_own_variables_stop_nobody(asked: Asked) -> None:
 FOR_MACHINES = {"ansible_connection": "ssh", "ansible_become": True, "ansible_python_interpreter": "/nowhere/python"}
 """What an inventory says for machines, and a cluster is none."""
 
+
 def as_arguments(variables: Mapping[str, str]) -> list[str]:
     return [argument for name, value in variables.items() for argument in ("-e", f"{name}={json.dumps(value)}")]
 
