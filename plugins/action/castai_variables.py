@@ -10,7 +10,8 @@ from typing import Any
 from ansible.module_utils.common.parameters import AnsibleFallbackNotFound
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.castai.onboarding.plugins.module_utils._given import converted, is_given, problem
+from ansible_collections.castai.onboarding.plugins.module_utils._given import as_data, converted, is_given, problem
+from ansible_collections.castai.onboarding.plugins.module_utils._helm.values import secrets
 from ansible_collections.castai.onboarding.plugins.module_utils._options import all_options
 from ansible_collections.castai.onboarding.plugins.module_utils._variables import VARIABLES, right_name
 from ansible_collections.castai.onboarding.plugins.plugin_utils._role_variables import role_variables
@@ -18,6 +19,9 @@ from ansible_collections.castai.onboarding.plugins.plugin_utils._role_variables 
 # Ansible imports this before it forks for each task on each host.
 KNOWN = role_variables()
 OPTIONS = all_options()
+
+VAULTED = ("EncryptedString", "AnsibleVaultEncryptedUnicode")
+"""Ansible's classes for what `!vault` encrypts, of newer and of older versions."""
 
 
 class ActionModule(ActionBase):
@@ -29,21 +33,32 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        variables = task_vars or {}
-        values = {
-            name: self._templar.template(variables[name])
-            for name, option in KNOWN.items()
-            if name in variables and not option.get("no_log")
-        }
-        findings = [*_wrong_names(variables), *_wrong_values(values)]
+        variables = {name: value for name, value in (task_vars or {}).items() if isinstance(name, str)}
+        values, unreadable = self._values(variables)
+        findings = [*_wrong_names(variables), *unreadable, *_wrong_values(values, variables)]
         if findings:
             numbered = " ".join(f"({number}) {text}" for number, text in enumerate(findings, 1))
             result.update(failed=True, msg=findings[0] if len(findings) == 1 else numbered, findings=findings)
-        else:
-            # The values are of use to the roles alone, and many.
-            result.update(variables={name: _value(name, given) for name, given in values.items()})
-            result["_ansible_verbose_override"] = True
+            return result
+        if self._task.no_log:
+            # Chart values may hold secrets, which so are in no output and no callback's result.
+            result["variables"] = {name: _value(name, given) for name, given in values.items() if not _no_log(name)}
         return result
+
+    def _values(self, variables: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """The values of the variables that the host has, and sentences on those whose template fails."""
+        values: dict[str, Any] = {}
+        unreadable = []
+        for name in filter(variables.__contains__, KNOWN):
+            try:
+                # In a dictionary, from which newer versions of Ansible leave out what is omitted.
+                found = self._templar.template({name: variables[name]}).get(name)
+                values[name] = None if found == variables.get("omit") else as_data(found)
+            except Exception as error:
+                # What Ansible makes of it says things twice, and older versions show the template, which may be secret.
+                reason = str(getattr(error, "orig_exc", None) or error)
+                unreadable.append(f"{name} cannot be read: {reason.rstrip('.')}.")
+        return values, unreadable
 
 
 def _wrong_names(variables: Mapping[str, Any]) -> Iterator[str]:
@@ -54,14 +69,57 @@ def _wrong_names(variables: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} is not a variable of castai.onboarding. {advice}."
 
 
-def _wrong_values(values: Mapping[str, Any]) -> Iterator[str]:
-    for name, value in values.items():
+def _wrong_values(values: Mapping[str, Any], variables: Mapping[str, Any]) -> Iterator[str]:
+    given_values = {name: value for name, value in values.items() if is_given(value)}
+    for name in filter(lambda name: name not in given_values, values):
         option = KNOWN[name]
-        if is_given(value):
-            yield from filter(None, [problem(name, option, value)])
-        elif option.get("required"):
+        if option.get("required"):
             choices = f" to one of: {', '.join(option['choices'])}" if option.get("choices") else ""
             yield f"{name} is not set. Set it{choices}."
+    wrong = [name for name, value in given_values.items() if problem(name, KNOWN[name], value)]
+    # Only now, as decrypting takes time.
+    hidden = _secrets(values, variables) if wrong else frozenset()
+    for name in wrong:
+        # In a text or list that should have been chart values, nothing tells which part is a secret.
+        private = {"no_log": True} if _are_chart_values(name) else {}
+        yield problem(name, {**KNOWN[name], **private}, given_values[name], hidden)
+
+
+def _no_log(name: str) -> bool:
+    return bool(KNOWN[name].get("no_log"))
+
+
+def _are_chart_values(name: str) -> bool:
+    return VARIABLES[name] == "values" and KNOWN[name]["type"] == "dict"
+
+
+def _secrets(values: Mapping[str, Any], variables: Mapping[str, Any]) -> frozenset[str]:
+    """The texts that must not show: secret variables, what looks like a secret inside of others, and `!vault`."""
+    whole = (value for name, value in values.items() if _no_log(name) and isinstance(value, str) and value.strip())
+    inside = secrets({name: value for name, value in values.items() if not isinstance(value, str)})
+    return frozenset([*whole, *inside, *filter(None, map(_decrypted, _vaulted(variables)))])
+
+
+def _vaulted(variables: Mapping[str, Any]) -> Iterator[Any]:
+    """What `!vault` encrypts: in our variables anywhere, and others as a whole, which ours may refer to."""
+    for name, value in variables.items():
+        yield from (leaf for leaf in _leaves(value, deep=name in KNOWN) if type(leaf).__name__ in VAULTED)
+
+
+def _leaves(value: Any, deep: bool) -> Iterator[Any]:
+    if deep and isinstance(value, (Mapping, list)):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _leaves(item, deep)
+    else:
+        yield value
+
+
+def _decrypted(text: Any) -> str:
+    """Empty where the password is not there, so that no value shows it either."""
+    try:
+        return str(text)
+    except Exception:
+        return ""
 
 
 def _value(name: str, given: Any) -> Any:

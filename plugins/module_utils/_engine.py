@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Any, Generic, Protocol, TypeVar
 
 from ansible.module_utils.basic import AnsibleModule
@@ -24,7 +23,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
 
-from ._given import given
+from ._given import as_data, given
 
 UNKNOWN = "(known after apply)"
 """Stands for an id that a create of the same run will give. Options accept it in check mode."""
@@ -327,7 +326,7 @@ def run_task(subject: Subject[Any, Any, Any], task: Any, arguments: Mapping[str,
     """
     options = dict(subject.options)
     specification = options.pop("argument_spec")
-    wanted = given(specification, _as_text(arguments))
+    wanted = given(specification, as_data(arguments))
     validation = ArgumentSpecValidator(specification, **options).validate(wanted)
     params = validation.validated_parameters
     if validation.error_messages:
@@ -342,17 +341,3 @@ def run_task(subject: Subject[Any, Any, Any], task: Any, arguments: Mapping[str,
     result["invocation"] = {"module_args": params}
     masked: dict[str, Any] = remove_values(result, validation._no_log_values | set(subject.hidden(params)))
     return masked
-
-
-def _as_text(value: Any) -> Any:
-    """A value as a module's JSON has it: dates and what `!vault` holds are texts.
-
-    ansible-core before 2.19 leaves `!vault` encrypted in a task's arguments until it makes that JSON.
-    """
-    if isinstance(value, Mapping):
-        return {key: _as_text(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_as_text(item) for item in value]
-    if isinstance(value, date):
-        return value.isoformat()
-    return str(value) if getattr(value, "__ENCRYPTED__", False) else value

@@ -13,10 +13,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from datetime import date
 from typing import Any
 
-from ansible.module_utils.common.parameters import AnsibleFallbackNotFound
+from ansible.module_utils.common.parameters import AnsibleFallbackNotFound, remove_values
 from ansible.module_utils.common.validation import (
     check_type_bool,
     check_type_dict,
@@ -92,29 +93,41 @@ def _read(value: Any) -> Any:
 
 def _read_yaml(text: str) -> Any:
     try:
-        return _without_dates(yaml_load(text)) if HAS_YAML else None
+        # As bytes: libyaml refuses subclasses of str, which the texts of an inventory are.
+        return as_data(yaml_load(text.encode())) if HAS_YAML else None
     except Exception:  # not YAML, so it may be Ansible's own form, such as a=1 b=2
         return None
 
 
-def _without_dates(value: Any) -> Any:
-    """Dates as text again, which a module's JSON has no other form for."""
+def as_data(value: Any) -> Any:
+    """A value as a module's JSON has it: dates, bytes and what `!vault` holds are texts, sets are lists.
+
+    ansible-core before 2.19 leaves `!vault` encrypted in variables and in a task's arguments until it makes that JSON.
+    """
     if isinstance(value, Mapping):
-        return {key: _without_dates(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_dates(item) for item in value]
-    return value.isoformat() if isinstance(value, date) else value
+        return {key: as_data(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, AbstractSet)):
+        return [as_data(item) for item in value]
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return str(value) if getattr(value, "__ENCRYPTED__", False) else value
 
 
 def converted(option: Mapping[str, Any], value: Any) -> Any:
-    """A given value of an option in the option's type. Raises TypeError or ValueError where it is of another one."""
-    value, kind = typed(option, value), option.get("type", "str")
+    """A given value of an option in the option's type.
+
+    Raises TypeError, ValueError or OverflowError where it is of another one. YAML reads a name such as no as false, so
+    true and false are no text.
+    """
+    value, kind = typed(option, as_data(value)), option.get("type", "str")
+    if isinstance(value, bool) and kind != "bool":
+        raise TypeError
     if kind in _TEXT:
         if not isinstance(value, (str, int, float)):
             raise TypeError
         return str(value)
-    if isinstance(value, bool) and kind != "bool":
-        raise TypeError
     value = _CONVERSIONS[kind](value)
     elements = option.get("elements")
     if elements in _CONVERSIONS or elements in _TEXT:
@@ -123,37 +136,50 @@ def converted(option: Mapping[str, Any], value: Any) -> Any:
     return value
 
 
-def problem(name: str, option: Mapping[str, Any], value: Any) -> str:
-    """A sentence on what is wrong with a given value of a variable, and what is right; empty where nothing is."""
-    kind = option.get("type", "str")
-    wanted = f"a list of {_ELEMENTS[option['elements']]}" if "elements" in option else _WANTED[kind]
+def problem(name: str, option: Mapping[str, Any], value: Any, secrets: AbstractSet[str] = frozenset()) -> str:
+    """A sentence on what is wrong with a given value of a variable, and what is right; empty where nothing is.
+
+    secrets: texts that it does not show. Of the value of an option with no_log it shows nothing but its type.
+    """
+    kind, choices = option.get("type", "str"), option.get("choices")
+    one_of = f"one of: {', '.join(map(str, choices))}" if choices and kind != "list" else ""
+    wanted = one_of or (f"a list of {_ELEMENTS[option['elements']]}" if "elements" in option else _WANTED[kind])
     try:
         found = converted(option, value)
-    except (TypeError, ValueError):
-        return f"{name} is {_shown(value)}. Set it to {wanted}."
-    choices = option.get("choices")
-    unknown = [item for item in (found if kind == "list" else [found]) if choices and item not in choices]
-    if unknown:
-        verb, right = ("has", "only of") if kind == "list" else ("is", "to one of")
-        return f"{name} {verb} {_shown(unknown[0])}. Set it {right}: {', '.join(map(str, choices or ()))}."
-    suboptions = option.get("options")
-    if suboptions and kind == "dict":
-        return _problem_inside(name, suboptions, found)
-    return ""
+    except (TypeError, ValueError, OverflowError):
+        shown = _type_of(value) if option.get("no_log") else _shown(value, secrets)
+        return f"{name} is {shown}. Set it to {wanted}."
+    if one_of and found not in (choices or ()):
+        return f"{name} is {_shown(found, secrets)}. Set it to {wanted}."
+    if kind == "int" and found < 0:
+        return f"{name} is {found}. Set it to a whole number, 0 or more."
+    if kind == "list":
+        unknown = [item for item in found if choices and item not in choices]
+        allowed = ", ".join(choices or ())
+        return f"{name} has {_shown(unknown[0], secrets)}. Use only: {allowed}." if unknown else ""
+    return _problem_inside(name, option, found, secrets) if option.get("options") else ""
 
 
-def _problem_inside(name: str, suboptions: Spec, found: Mapping[str, Any]) -> str:
+def _problem_inside(name: str, option: Mapping[str, Any], found: Mapping[str, Any], secrets: AbstractSet[str]) -> str:
+    suboptions, private = option["options"], {"no_log": True} if option.get("no_log") else {}
     for key, value in found.items():
         if key not in suboptions:
-            return f"{name} has the key {_shown(key)}. Use only: {', '.join(suboptions)}."
-        wrong = problem(f"{name}.{key}", suboptions[key], value)
+            return f"{name} has the key {_shown(key, secrets)}. Use only: {', '.join(suboptions)}."
+        wrong = problem(f"{name}.{key}", {**suboptions[key], **private}, value, secrets)
         if wrong:
             return wrong
     return ""
 
 
-def _shown(value: Any) -> str:
-    text = repr(value)
+def _type_of(value: Any) -> str:
+    for kind, words in ((Mapping, "a dictionary"), ((list, tuple), "a list"), (bool, "true or false"), (str, "text")):
+        if isinstance(value, kind):
+            return words
+    return "of another type"
+
+
+def _shown(value: Any, secrets: AbstractSet[str]) -> str:
+    text = repr(remove_values(as_data(value), secrets))
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 

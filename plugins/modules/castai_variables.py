@@ -49,8 +49,8 @@ findings:
     - "components_autoscaling is 'maybe'. Set it to true or false."
 variables:
   description:
-    - The values in the types that the roles describe, defaults included, but for secrets.
-    - They are not shown by C(-v).
-  returned: success
+    - The values in the types that the roles describe, defaults included. The variables that are secrets are left out.
+    - Only for a task with C(no_log), as chart values may have secrets in them.
+  returned: success, for a task with C(no_log)
   type: dict
 """

@@ -35,8 +35,13 @@ DATA: Mapping[str, Any] = {
 
 SURVEY = {
     **{name: json.dumps(value) if isinstance(value, (dict, list)) else str(value) for name, value in DATA.items()},
+    "castai_tags": "team: platform\ncost-center: '4711'\n",
+    "components_skip": "[castai-kvisor, castai-pod-pinner]",
+    "eks_onboard_node_policies": "- arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore",
     **dict.fromkeys(("castai_api_url", "castai_context", "castai_helm_path", "castai_host"), ""),
-    **dict.fromkeys(("castai_managed_policy", "castai_spot_lambda_role"), ""),
+    **dict.fromkeys(("castai_managed_policy", "castai_spot_lambda_role", "castai_credentials_secret"), ""),
+    **dict.fromkeys(("agent_chart_ref", "agent_chart_repo_url", "agent_chart_version", "agent_pending"), ""),
+    **dict.fromkeys(("components_chart_repo_url", "components_policy", "castai_namespace"), ""),
     **dict.fromkeys(("eks_onboard_role_arn", "eks_onboard_user_access"), ""),
 }
-"""The same as a survey gives it: text for all, and blank text for whatever is left open."""
+"""The same as a survey gives it: text for all, as JSON or YAML, and blank text for whatever is left open."""

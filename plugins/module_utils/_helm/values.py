@@ -19,6 +19,7 @@ _ABSENT = object()
 _SECRET_LEAF = re.compile(r"(key|token|passw(or)?d|passphrase|secret|credentials?)$")
 _SECRET_BRANCH = re.compile(r"secret|password|credential")
 _DOT = re.compile(r"(?<!\\)\.")
+_WITH_PASSWORD = re.compile(r"\w://[^/@:\s]*:(?P<password>[^/\s]+)@")
 _REFERENCE = re.compile(r"(ref|name)$")
 
 
@@ -55,10 +56,15 @@ def secret(path: str) -> bool:
 
 
 def secrets(values: Values) -> tuple[str, ...]:
-    """The texts among the values that look secret by their path; shorter ones would mask half of any sentence."""
-    return tuple(
-        leaf for path, leaf in _leaves(values) if isinstance(leaf, str) and len(leaf) >= SHORTEST and secret(path)
-    )
+    """The texts among the values that look secret by their path, and addresses with a password, such as a proxy's.
+
+    Shorter ones would mask half of any sentence.
+    """
+    texts = [(path, leaf) for path, leaf in _leaves(values) if isinstance(leaf, str)]
+    by_path = [leaf for path, leaf in texts if secret(path)]
+    with_password = [found for _path, leaf in texts for found in _WITH_PASSWORD.finditer(leaf)]
+    passwords = [part for found in with_password for part in (found[0], found["password"])]
+    return tuple(text for text in (*by_path, *passwords) if len(text) >= SHORTEST)
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

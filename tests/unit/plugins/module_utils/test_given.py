@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import given as cases
 from hypothesis import strategies as st
 
 from ansible_collections.castai.onboarding.plugins.module_utils._given import (
+    as_data,
     converted,
     from_environment,
     given,
@@ -78,6 +80,15 @@ def test_text_is_the_dictionary_that_it_says_in_json_and_in_yaml(data: dict[str,
     assert [given(SPEC, {"tags": text})["tags"] for text in texts] == [data, data]
 
 
+class Marked(str):
+    """A text of an inventory: of a class of Ansible's own, with where it came from."""
+
+
+@pytest.mark.parametrize("text", ["{a: [b]}", "a: [b]", "a:\n- b\n", '{"a": ["b"]}'])
+def test_text_of_an_inventory_is_the_dictionary_that_it_says(text: str) -> None:
+    assert given(SPEC, {"tags": Marked(text)}) == {"tags": {"a": ["b"]}}
+
+
 def test_dates_stay_text() -> None:
     assert given(SPEC, {"tags": "{since: 2026-11-27}"}) == {"tags": {"since": "2026-11-27"}}
 
@@ -120,6 +131,13 @@ KEYED = {"type": "dict", "options": {"a": {"type": "dict"}}}
         ({"type": "int"}, "soon", "v is 'soon'. Set it to a whole number."),
         ({"type": "int"}, True, "v is True. Set it to a whole number."),
         ({"type": "int"}, 1.5, "v is 1.5. Set it to a whole number."),
+        ({"type": "int"}, float("inf"), "v is inf. Set it to a whole number."),
+        ({"type": "int"}, -5, "v is -5. Set it to a whole number, 0 or more."),
+        ({"type": "int"}, "-1", "v is -1. Set it to a whole number, 0 or more."),
+        ({"type": "int"}, datetime.date(2026, 1, 2), "v is '2026-01-02'. Set it to a whole number."),
+        ({"type": "str"}, False, "v is False. Set it to text."),
+        ({"type": "path"}, True, "v is True. Set it to a path."),
+        (SPEC["skip"], [True], "v is [True]. Set it to a list of text."),
         ({"type": "str"}, ["eu"], "v is ['eu']. Set it to text."),
         ({"type": "str"}, {"a": 1}, "v is {'a': 1}. Set it to text."),
         ({"type": "path"}, ["a"], "v is ['a']. Set it to a path."),
@@ -129,7 +147,8 @@ KEYED = {"type": "dict", "options": {"a": {"type": "dict"}}}
         (SPEC["skip"], [["a"]], "v is [['a']]. Set it to a list of text."),
         (SPEC["skip"], [None], "v is [None]. Set it to a list of text."),
         (CHOICES, "aks", "v is 'aks'. Set it to one of: eks, kops."),
-        (SOME, ["a", "c"], "v has 'c'. Set it only of: a, b."),
+        (CHOICES, False, "v is False. Set it to one of: eks, kops."),
+        (SOME, ["a", "c"], "v has 'c'. Use only: a, b."),
         (KEYED, {"b": {}}, "v has the key 'b'. Use only: a."),
         (KEYED, {"a": "x"}, "v.a is 'x'. Set it to a dictionary."),
         ({"type": "int"}, "9" * 200 + "x", f"v is '{'9' * 79}.... Set it to a whole number."),
@@ -141,9 +160,35 @@ def test_a_wrong_value_is_one_sentence_with_what_is_right(option: dict[str, Any]
 
 
 @pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [
+        ({"type": "str", "no_log": True}, {"token": "s3cret"}, "v is a dictionary. Set it to text."),
+        ({"type": "str", "no_log": True}, ["s3cret"], "v is a list. Set it to text."),
+        ({"type": "dict", "no_log": True}, "token s3cret", "v is text. Set it to a dictionary."),
+        ({**KEYED, "no_log": True}, {"a": "token s3cret"}, "v.a is text. Set it to a dictionary."),
+        ({"type": "bool"}, "a s3cret", "v is 'a ********'. Set it to true or false."),
+        ({"type": "int"}, "s3cret" * 14, f"v is '{'*' * 79}.... Set it to a whole number."),
+        (CHOICES, "s3cret", "v is 'VALUE_SPECIFIED_IN_NO_LOG_PARAMETER'. Set it to one of: eks, kops."),
+        (SOME, ["a s3cret"], "v has 'a ********'. Use only: a, b."),
+        (KEYED, {"a s3cret": {}}, "v has the key 'a ********'. Use only: a."),
+    ],
+    ids=str,
+)
+def test_a_sentence_shows_no_secret(option: dict[str, Any], value: Any, sentence: str) -> None:
+    assert problem("v", option, value, {"s3cret"}) == sentence
+
+
+def test_what_json_has_no_form_for_becomes_data() -> None:
+    odd = {"day": datetime.date(2026, 1, 2), "in": [("a",), {"b"}, b"c"]}
+    assert as_data(odd) == {"day": "2026-01-02", "in": [["a"], ["b"], "c"]}
+    assert converted({"type": "str"}, datetime.date(2026, 1, 2)) == "2026-01-02"
+
+
+@pytest.mark.parametrize(
     ("option", "value"),
     [
         ({"type": "bool"}, "yes"),
+        ({"type": "int"}, 0),
         ({"type": "bool"}, False),
         ({"type": "int"}, "600"),
         ({"type": "str"}, 111122223333),
