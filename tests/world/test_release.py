@@ -337,7 +337,7 @@ def test_what_another_namespaces_release_owns_is_not_taken(releaser: Releaser) -
     releaser.bring(namespace="monitoring")
     mark = releaser.world.mark()
     refused = releaser.run(adopt=True)["msg"]
-    assert refused.startswith("ClusterRole castai-agent belongs to Helm release monitoring/castai-agent: ")
+    assert refused.startswith("ClusterRole castai-agent belongs to Helm release monitoring/castai-agent. ")
     assert writes(releaser.world, mark) == []
 
 
