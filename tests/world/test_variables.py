@@ -80,8 +80,9 @@ WRONG = (
     wrong("castai_tags", "team", DICT),
     wrong("castai_tags", ["team"], DICT),
     wrong("castai_managed_policy", ["Statement"], DICT),
-    wrong("agent_values", "replicaCount", DICT),
-    wrong("components_values", ["x"], DICT),
+    # Chart values may hold secrets.
+    ("agent_values", "replicaCount", "agent_values is text. Set it to a dictionary."),
+    ("components_values", ["x"], "components_values is a list. Set it to a dictionary."),
     wrong("components_autoscaling", "sometimes", BOOL),
     wrong("components_workload_autoscaler", {"enabled": True}, BOOL),
     wrong("components_skip", {"castai-kvisor": True}, LIST),
