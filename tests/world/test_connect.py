@@ -161,5 +161,8 @@ def test_the_playbook_repairs_what_a_killed_run_left(
     world: World, operator: Operator, recorded: Sequence[Step], tmp_path: Path
 ) -> None:
     world.reset()  # of what the recorded run may just have left
-    left_pending(world, Forked(world, tmp_path / "killed", recorded))
+    killed = Forked(world, tmp_path / "killed", recorded)
+    # Of the same user on the same machine: what it leaves in its temporary files shows that its Helm is dead.
+    killed.folder = operator.folder
+    left_pending(world, killed)
     repaired(operator)
