@@ -49,8 +49,10 @@ def serve(tunnel: Tunnel, tls: ssl.SSLContext | None = None) -> Iterator[Tunnel]
     with Server(("127.0.0.1", 0), Handler) as server:
         tunnel.port = server.server_address[1]
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield tunnel
-        server.shutdown()
+        try:
+            yield tunnel
+        finally:
+            server.shutdown()
 
 
 def _connect(tunnel: Tunnel, connection: socket.socket, received: bytes) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from .._castai.gateway import CastAi
 from .._engine import UNKNOWN, Action, Made, Refused
@@ -21,7 +21,7 @@ from .._variables import named
 from .gateway import Aws, Making, Policy, Principal, Profile, SecurityGroup
 from .policies import Document, external_ids
 
-Owned = Principal | Policy | Profile | SecurityGroup
+Owned: TypeAlias = "Principal | Policy | Profile | SecurityGroup"
 
 NOTHING = Making("/", "", {})
 

@@ -446,7 +446,8 @@ def _run(command: kubeconfig.Command) -> Object:
     told = {"apiVersion": command.api_version, "kind": "ExecCredential", "spec": spec}
     program = f"the program {command.program} that prints its credentials"
     try:
-        done = subprocess.run(  # noqa: S603 - the user's own kubeconfig names it
+        # The user's own kubeconfig names it.
+        done = subprocess.run(  # noqa: S603 # pylint: disable=ansible-bad-function
             [command.program, *command.arguments],
             env={**os.environ, **command.variables, "KUBERNETES_EXEC_INFO": json.dumps(told)},
             stdin=subprocess.DEVNULL,

@@ -14,6 +14,7 @@ import base64
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 from urllib.parse import quote, unquote, urlsplit
 
 from .._engine import Refused
@@ -21,7 +22,7 @@ from .._engine import Refused
 PORTS = {"http": 80, "https": 443, "socks5": 1080}
 """The schemes that a proxy may have, and where it listens when its address does not say so."""
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Address: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
 
 
 @dataclass(frozen=True)
