@@ -20,6 +20,10 @@ from ansible_collections.castai.onboarding.plugins.plugin_utils._role_variables 
 KNOWN = role_variables()
 OPTIONS = all_options()
 
+PROVIDER = "castai_provider"
+OF_ROLE = "__castai_provider"
+"""What a role that is for one provider sets."""
+
 VAULTED = ("EncryptedString", "AnsibleVaultEncryptedUnicode")
 """Ansible's classes for what `!vault` encrypts, of newer and of older versions."""
 
@@ -35,7 +39,9 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         variables = {name: value for name, value in (task_vars or {}).items() if isinstance(name, str)}
         values, unreadable = self._values(variables)
-        findings = [*_wrong_names(variables), *unreadable, *_wrong_values(values, variables)]
+        of_role = self._templar.template(variables.get(OF_ROLE, "")) if PROVIDER in values else ""
+        findings = [*_wrong_names(variables), *unreadable, *_wrong_role(values.get(PROVIDER), of_role)]
+        findings += _wrong_values({**values, PROVIDER: of_role} if is_given(of_role) else values, variables)
         if findings:
             numbered = " ".join(f"({number}) {text}" for number, text in enumerate(findings, 1))
             result.update(failed=True, msg=findings[0] if len(findings) == 1 else numbered, findings=findings)
@@ -67,6 +73,15 @@ def _wrong_names(variables: Mapping[str, Any]) -> Iterator[str]:
         if right is not None:
             advice = f"Use {right}" if right else "Remove it"
             yield f"{name} is not a variable of castai.onboarding. {advice}."
+
+
+def _wrong_role(provider: Any, of_role: Any) -> Iterator[str]:
+    """provider, of_role: the host's and the role's; not given where the host has none or the role is for all."""
+    if is_given(provider) and is_given(of_role) and provider != of_role:
+        yield (
+            f"{PROVIDER} is {provider!r}, and this role is for {of_role}. Use the role of the cluster's provider, or"
+            f" set {PROVIDER} to {of_role}."
+        )
 
 
 def _wrong_values(values: Mapping[str, Any], variables: Mapping[str, Any]) -> Iterator[str]:

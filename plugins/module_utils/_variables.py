@@ -109,10 +109,10 @@ RENAMED: Mapping[str, str] = {
 }
 """Names of earlier versions whose successor their last part does not tell, and names that users expect."""
 
-OURS = ("components_", "eks_connect_", "eks_onboard_", "kops_connect_", "kops_onboard_")
+OURS = ("eks_connect_", "eks_onboard_", "kops_connect_", "kops_onboard_")
 """Variables that begin so are ours, or were."""
 
-SHARED = ("castai_", "agent_", "kube_router_")
+SHARED = ("castai_", "agent_", "components_", "kube_router_")
 """Variables that begin so may also be the user's own."""
 
 _CLOSE = 0.8
@@ -150,7 +150,7 @@ def right_name(name: str, known: Collection[str]) -> str | None:
     if not prefix or name in known or name in OTHERS:
         return None
     rest = name[len(prefix) :]
-    if prefix in OURS and f"castai_{rest}" in known:
+    if prefix in (*OURS, "components_") and f"castai_{rest}" in known:
         return f"castai_{rest}"
     ours = [one[len(prefix) :] for one in (*known, *OTHERS) if one.startswith(prefix)]
     close = get_close_matches(rest, ours, 1, _CLOSE)

@@ -70,9 +70,8 @@ options:
     choices: [none, agent_online, ready, onboarded]
     default: none
   wait_timeout:
-    description: Seconds to wait at most.
+    description: Seconds to wait at most. Without it, 900 for O(wait_for=onboarded) and 600 for the others.
     type: int
-    default: 600
 seealso:
   - module: castai.onboarding.castai_cluster_info
   - module: castai.onboarding.castai_preflight

@@ -319,6 +319,15 @@ def test_only_the_provider_is_required() -> None:
     assert [name for name, option in ALL_VARIABLES.items() if option.get("required")] == ["castai_provider"]
 
 
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "roles").glob("*/tasks/*.yml")), ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_no_role_sets_a_variable_of_the_inventory(path: Path) -> None:
+    """Conditions of a user's play go with every task of a role, so there it must read the same as in the play."""
+    names = re.findall(r"^\s+(?:- )?([a-z_]+):", path.read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(names) & set(VARIABLES) == set()
+
+
 @pytest.mark.parametrize("role", [role for role in ROLES if role != "castai"])
 def test_every_role_depends_on_the_one_that_has_the_shared_variables(role: str) -> None:
     assert loaded(f"roles/{role}/meta/main.yml")["dependencies"] == [{"role": f"{COLLECTION}.castai"}]

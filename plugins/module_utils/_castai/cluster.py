@@ -56,7 +56,7 @@ OPTIONS: dict[str, Any] = {
         "organization_id": {"type": "str"},
         "state_store": {"type": "str"},
         "wait_for": {"type": "str", "choices": ["none", "agent_online", "ready", "onboarded"], "default": "none"},
-        "wait_timeout": {"type": "int", "default": 600},
+        "wait_timeout": {"type": "int"},
     },
     **CONNECTION_RULES,
 }
@@ -189,9 +189,15 @@ def desired(params: Parameters) -> Desired:
         secret=params["credentials_secret"],
         manage_token=params["manage_token"],
         wait_for=params["wait_for"],
-        wait_timeout=params["wait_timeout"],
+        wait_timeout=_wait_timeout(params),
         console=console_of(params.get("castai_api_url") or ""),
     )
+
+
+def _wait_timeout(params: Parameters) -> int:
+    """Seconds. What was handed over has to reach CAST AI's own reconciliation, which takes longer than a report."""
+    given = params.get("wait_timeout")
+    return given if given is not None else 900 if params["wait_for"] == "onboarded" else 600
 
 
 def connect(params: Parameters, wanted: Desired) -> Systems:

@@ -58,7 +58,7 @@ def test_an_earlier_name_leads_to_the_one_of_now(name: str, right: str) -> None:
     assert right_name(name, VARIABLES) == right
 
 
-@pytest.mark.parametrize("name", ["components_color", "eks_connect_wait_for_it_all", "kops_onboard_spelling"])
+@pytest.mark.parametrize("name", ["eks_onboard_color", "eks_connect_wait_for_it_all", "kops_onboard_spelling"])
 def test_a_name_that_can_only_be_ours_is_refused_without_a_guess(name: str) -> None:
     assert right_name(name, VARIABLES) == ""
 
@@ -67,7 +67,15 @@ def test_a_name_that_can_only_be_ours_is_refused_without_a_guess(name: str) -> N
     "name",
     [
         *("castai_owner", "castai_team", "castai_ticket", "castai_clusters", "castai_budget_2026"),
-        *("agent_version", "agent_port", "kube_router_run_firewall", "ansible_user", "region", "my_castai_region"),
+        *(
+            "agent_version",
+            "agent_port",
+            "kube_router_run_firewall",
+            "components_color",
+            "ansible_user",
+            "region",
+            "my_castai_region",
+        ),
     ],
 )
 def test_users_own_variables_are_left_alone(name: str) -> None:

@@ -1,0 +1,97 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the check of a host's variables says, by Ansible's own templating and without a playbook."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.playbook.play_context import PlayContext
+from ansible.playbook.task import Task
+from ansible.plugins.loader import connection_loader
+from ansible.template import Templar, trust_as_template
+
+from ansible_collections.castai.onboarding.plugins.action.castai_variables import ActionModule
+
+
+def checked(no_log: bool = False, **variables: Any) -> dict[str, Any]:
+    """The action's result on a host with these variables; texts in them are templates."""
+    loader, variables = DataLoader(), {"castai_provider": "eks", **variables}
+    trusted = {name: trust_as_template(value) if isinstance(value, str) else value for name, value in variables.items()}
+    task = Task()
+    task.no_log = no_log
+    context = PlayContext()
+    return ActionModule(
+        task, connection_loader.get("local", context), context, loader, Templar(loader, variables=trusted), None
+    ).run(task_vars=trusted)
+
+
+def findings(**variables: Any) -> list[str]:
+    result = checked(**variables)
+    assert result.get("failed", False) == bool(result.get("findings"))
+    return result.get("findings", [])
+
+
+def test_values_are_of_the_types_that_the_roles_describe() -> None:
+    given = checked(True, components_autoscaling="false", components_skip="[castai-kvisor]", castai_tags='{"a": "1"}')
+    assert given["variables"]["components_autoscaling"] is False
+    assert given["variables"]["components_skip"] == ["castai-kvisor"]
+    assert given["variables"]["castai_tags"] == {"a": "1"}
+
+
+def test_values_are_returned_only_where_nobody_sees_them() -> None:
+    assert "variables" not in checked(castai_tags={"a": "1"})
+    assert "castai_api_key" not in checked(True, castai_api_key="k" * 20)["variables"]
+
+
+def test_a_template_that_fails_is_one_sentence_without_the_template() -> None:
+    (said,) = findings(castai_region="{{ nowhere_to_be_found }}")
+    assert said.startswith("castai_region cannot be read: ")
+    assert "{{" not in said
+
+
+def test_so_is_that_of_the_provider_which_a_role_repeats() -> None:
+    (said,) = findings(castai_provider="{{ nowhere_to_be_found }}", __castai_provider="{{ castai_provider }}")
+    assert said.startswith("castai_provider cannot be read: ")
+
+
+def test_a_secret_that_another_variable_repeats_is_not_shown() -> None:
+    secret = "kV9-pa55phrase-of-nobody"
+    (said,) = findings(castai_api_key=secret, components_autoscaling=secret)
+    assert secret not in said
+    assert said.endswith("Set it to true or false.")
+
+
+@pytest.mark.parametrize("name", ["castai_api_key", "castai_host_token", "castai_aws_secret_key"])
+def test_of_a_secret_nothing_but_its_type_is_shown(name: str) -> None:
+    assert findings(**{name: ["a", "b"]}) == [f"{name} is a list. Set it to text."]
+
+
+@pytest.mark.parametrize("blank", ["", "  ", None])
+def test_blank_is_not_given(blank: str | None) -> None:
+    assert findings(castai_tags=blank, components_skip=blank, castai_wait_timeout=blank) == []
+
+
+@pytest.mark.parametrize("provider", ["", None])
+def test_the_provider_is_asked_for_where_no_role_sets_it(provider: str | None) -> None:
+    assert findings(castai_provider=provider) == ["castai_provider is not set. Set it to one of: eks, kops."]
+    assert findings(castai_provider=provider, __castai_provider="kops") == []
+
+
+@pytest.mark.parametrize(("of_host", "of_role"), [("kops", "eks"), ("eks", "kops")])
+def test_a_role_for_another_provider_than_the_host_s_is_refused(of_host: str, of_role: str) -> None:
+    (said,) = findings(castai_provider=of_host, __castai_provider=of_role)
+    assert said.startswith(f"castai_provider is '{of_host}', and this role is for {of_role}.")
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    result = checked(castai_wait_timeout="soon", castai_reigon="eu-central-1", castai_policy_scope="planet")
+    assert len(result["findings"]) == 3
+    assert result["msg"].startswith("(1) castai_reigon ")
+
+
+def test_users_own_variables_may_be_of_any_kind() -> None:
+    assert findings(castai_owner={"team": "core"}, components_dir="/srv", **{"1": 2}) == []
