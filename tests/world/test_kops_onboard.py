@@ -139,6 +139,15 @@ def test_the_plan_writes_nothing(story: Story) -> None:
     assert story.written_by_plan == []
 
 
+def test_providers_go_side_by_side(story: Story) -> None:
+    """No cluster waits for one of the other provider: each begins with its components before any has them all."""
+    installs = [task for task in story.run.tasks if task.action.endswith(".castai_release")]
+    last = {task.host: task for task in installs}
+    first = {task.host: task for task in reversed(installs)}
+    assert set(last) == set(HOSTS)
+    assert max(task.at for task in first.values()) < min(task.end for task in last.values())
+
+
 @pytest.mark.parametrize("host", [SHOP, DATA])
 def test_the_run_does_what_the_plan_said_but_that_one_makes_what_both_share(story: Story, host: str) -> None:
     cluster_id = story.run.of("castai_cluster", host)[0]["cluster_id"]
