@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -66,6 +66,8 @@ READS = re.compile(r"(Get|List|Describe|Simulate|Generate|Decode|AssumeRole)")
 # aws-iam-authenticator, pkg/token: the age up to which a token is taken, and the bound on X-Amz-Expires.
 TOKEN_PREFIX, TOKEN_AGE, TOKEN_EXPIRES = "k8s-aws-v1.", 15 * 60, 900
 CLOCK_SKEW = 15 * 60  # "Troubleshooting Signature Version 4", seconds either way
+USE_SHOWN = timedelta(hours=1)  # how long after a use IAM shows it; ours, as AWS names no time
+USE_STEP = timedelta(minutes=1)  # how exact the time of a use is
 
 
 def _marked(length: int) -> str:
@@ -105,6 +107,7 @@ class Aws:
         self._clusters: list[Cluster] = []
         self._apps: dict[str, Flask] = {}
         self._sessions_end: dict[str, float] = {}
+        self._uses: dict[str, list[tuple[Any, AccessKeyLastUsed]]] = {}  # by key's id: moto's key and the use
         self._tokens_signed: dict[str, float] = {}
         self._operator_key = ("", "")
         self._chance = random.getrandbits(64)
@@ -393,9 +396,23 @@ class Aws:
             )
         if self._clock() > self._sessions_end.get(signature.access_key_id, float("inf")):
             raise AwsError("expired", "The security token included in the request is expired")
-        used = datetime.fromtimestamp(self._clock(), timezone.utc).replace(tzinfo=None)
-        caller.key.last_used = AccessKeyLastUsed(used, operation.service, operation.region)
+        self._note_use(operation, caller, signature.access_key_id)
         return caller
+
+    def _note_use(self, operation: Operation, caller: Caller, key_id: str) -> None:
+        used = datetime.fromtimestamp(self._clock(), timezone.utc).replace(tzinfo=None)
+        uses = self._uses.setdefault(key_id, [])
+        if not uses or uses[-1][1].timestamp + USE_STEP <= used:
+            uses.append((caller.key, AccessKeyLastUsed(used, operation.service, operation.region)))
+        if operation.name == "GetAccessKeyLastUsed":
+            self._show_uses(operation.text("AccessKeyId"), used - USE_SHOWN)
+
+    def _show_uses(self, key_id: str, until: datetime) -> None:
+        """Let IAM show the last use of a key that is old enough; moto shows each at once."""
+        uses = self._uses.get(key_id, ())
+        shown = [use for _key, use in uses if use.timestamp <= until]
+        for key, _use in uses:
+            key.last_used = shown[-1] if shown else None
 
     def _authorise(self, operation: Operation, caller: Caller) -> None:
         if operation.service not in SERVICES:
@@ -477,6 +494,7 @@ class Aws:
     def reset(self) -> None:
         with self._lock:
             self._sessions_end.clear()
+            self._uses.clear()
             self._tokens_signed.clear()
             self._seed()
 

@@ -50,7 +50,7 @@ from .identity import (
     remove_principal,
     short_arn,
 )
-from .keys import journal, plan_keys, plan_no_keys
+from .keys import check_keys, journal, plan_keys, plan_no_keys
 from .policies import Place
 from .reads import connect
 from .spot_role import plan_spot_role, remove_spot_role, spot_role_warnings
@@ -113,6 +113,7 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
             yield from removal.actions
         return
     _check_identity(current, wanted, here)
+    check_keys(current.identity.keys, current.identity.name)
     check_nodes(current.nodes, wanted, eks, here)
     if wanted.prepare:
         # First of all: once their role or user is there again, nothing tells that they are dead.
@@ -198,8 +199,7 @@ def _plan_identity(current: Current, wanted: Desired, here: Place) -> Iterator[A
         restricted = WantedPolicy(document, POLICY_DESCRIPTION)
         yield from plan_policy(current.restricted, restricted, owner, making, identity.attached)
         arns.append(current.restricted.arn)
-        noted = journal(identity.keys, identity.name)
-        yield from plan_user(identity.principal, identity.name, making, noted)
+        yield from plan_user(identity.principal, identity.name, making, journal(identity.keys))
     else:
         trust = policies.trust_castai(current.principal_arn or UNKNOWN, wanted.cluster_id)
         yield from plan_role(identity.principal, identity.name, trust, ROLE_DESCRIPTION.format(wanted.name), making)
@@ -232,7 +232,9 @@ def _plan_user_access(current: Current, wanted: Desired, eks: EksCluster, here: 
 
 def _plan_hand_over(current: Current, wanted: Desired, here: Place) -> Iterator[Action]:
     if wanted.user_mode:
-        yield from plan_keys(current.identity.keys, current.identity.name, wanted.cluster_id)
+        keys = current.identity.keys
+        noted = journal(keys) if wanted.prepare else {}
+        yield from plan_keys(keys.noting(noted), current.identity.name, wanted.cluster_id)
         return
     arn, record = identity_arn(current, wanted, here), current.record
     held = record.facts.get("assumeRoleArn", "") if record and record.credentials_id else ""

@@ -172,11 +172,12 @@ class SecurityGroup:
 
 @dataclass(frozen=True)
 class AccessKey:
-    """last_used: date of the last use, empty for never, or where it was not asked for."""
+    """last_used: date of the last use, empty for never, or where it was not asked for. created: date."""
 
     id: str
     active: bool
     last_used: str = ""
+    created: str = ""
 
 
 @dataclass(frozen=True)
@@ -529,7 +530,9 @@ class Aws:
         """Oldest first, without their last use."""
         found = self._client("iam").list_access_keys(UserName=user)["AccessKeyMetadata"]
         found = sorted(found, key=lambda key: key["CreateDate"])
-        return tuple(AccessKey(key["AccessKeyId"], key["Status"] == "Active") for key in found)
+        return tuple(
+            AccessKey(key["AccessKeyId"], key["Status"] == "Active", created=str(key["CreateDate"])) for key in found
+        )
 
     @_call("read the last use of access key {0} (iam:GetAccessKeyLastUsed)")
     def key_last_used(self, key_id: str) -> str:

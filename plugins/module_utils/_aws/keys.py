@@ -10,54 +10,127 @@ The user's tags are the journal: which key was handed over, and which credential
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from .._engine import Action, Made, Refused
-from .._names import TAG_CLUSTER
+from .._castai.gateway import Rejected
+from .._engine import Action, CallFailed, Conflict, Made, Refused, until
 from .gateway import AccessKey
-from .identity import Gateways
+from .identity import Gateways, TagPrincipal, UntagPrincipal
 
 TAG_KEY = "castai-onboarding:access-key"
 TAG_CREDENTIALS = "castai-onboarding:credentials-id"
+"""The key that was handed over, and the id of the credentials that CAST AI made of it."""
+
+TAG_FOUND_KEY = "castai-onboarding:found-access-key"
+TAG_FOUND_CREDENTIALS = "castai-onboarding:found-credentials-id"
+"""The only key that there was when CAST AI had these credentials, so that they are of no key that was made later."""
+
+TAGS = (TAG_KEY, TAG_CREDENTIALS, TAG_FOUND_KEY, TAG_FOUND_CREDENTIALS)
+
+READ_BACK_SECONDS = 15.0
+"""How long to look whether CAST AI took a key when its answer was lost."""
 
 
 @dataclass(frozen=True)
 class HeldKeys:
-    """A user's keys, oldest first, what its tags say of the one that is in use, and what CAST AI holds now."""
+    """A user's keys, oldest first, what its tags say of them, and the id of the credentials that CAST AI has now."""
 
     keys: tuple[AccessKey, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     credentials_id: str = ""
 
+    def noting(self, tags: Mapping[str, str]) -> HeldKeys:
+        """The same with further tags."""
+        return replace(self, tags={**self.tags, **tags})
+
 
 @dataclass(frozen=True)
 class DeleteKey(Action):
+    """cluster_id: where the key is deleted because CAST AI has the credentials credentials_id; empty for whatever it
+    has."""
+
     user: str = ""
     key_id: str = ""
+    cluster_id: str = ""
+    credentials_id: str = ""
 
     def run(self, gateway: Gateways, made: Made) -> None:
+        if self.cluster_id and _credentials_id(gateway, self.cluster_id) != self.credentials_id:
+            raise Conflict(f"CAST AI was given other credentials for cluster {self.cluster_id} in the meantime.")
         gateway.aws.delete_key(self.user, self.key_id)
 
 
 @dataclass(frozen=True)
 class HandOverKey(Action):
-    """Make a key, give it to CAST AI, note both ids on the user. The secret is nowhere but in this call."""
+    """Make a key, give it to CAST AI, note both ids on the user. The secret is nowhere but in this call.
+
+    A key that CAST AI refuses is deleted. One that it may have taken is left for the next run, which can tell.
+    before: the id of the credentials that CAST AI has, None for none.
+    """
 
     user: str = ""
     cluster_id: str = ""
 
     def run(self, gateway: Gateways, made: Made) -> None:
         key_id, secret = gateway.aws.create_key(self.user)
-        record = gateway.castai.set_key(self.cluster_id, key_id, secret)
-        gateway.aws.tag_principal("user", self.user, {TAG_KEY: key_id, TAG_CREDENTIALS: record.credentials_id})
+        try:
+            credentials_id = gateway.castai.set_key(self.cluster_id, key_id, secret).credentials_id
+        except CallFailed as failure:
+            if isinstance(failure, Rejected) and failure.final:
+                self._take_back(gateway, key_id, failure)
+            credentials_id = self._read_back(gateway, key_id, failure)
+        gateway.aws.tag_principal("user", self.user, {TAG_KEY: key_id, TAG_CREDENTIALS: credentials_id})
+
+    def _take_back(self, gateway: Gateways, key_id: str, refusal: Rejected) -> None:
+        """Delete the new key and raise CallFailed."""
+        try:
+            gateway.aws.delete_key(self.user, key_id)
+        except CallFailed as failure:
+            raise CallFailed(
+                f"{refusal} The new access key {key_id} could not be deleted again; the next run deletes it. {failure}"
+            ) from refusal
+        raise CallFailed(f"{refusal} The new access key {key_id} was deleted again.") from refusal
+
+    def _read_back(self, gateway: Gateways, key_id: str, failure: CallFailed) -> str:
+        """Id of the credentials that CAST AI made of the key. Raises CallFailed where it shows none yet."""
+        before = self.before or ""
+        found: list[str] = []
+
+        def changed() -> bool:
+            found.append(_credentials_id(gateway, self.cluster_id))
+            return found[-1] != before
+
+        left = f"The new access key {key_id} was left, as CAST AI may have taken it. Run again: the next run can tell."
+        try:
+            if until(changed, timeout=READ_BACK_SECONDS) and found[-1]:
+                return found[-1]
+        except CallFailed as silence:
+            raise CallFailed(f"{failure} {left}") from silence
+        raise CallFailed(f"{failure} {left}") from failure
 
 
 def plan_keys(held: HeldKeys, user: str, cluster_id: str) -> Iterator[Action]:
-    """At most one live key, CAST AI's: it is replaced only when the new one is in use."""
-    used = key_in_use(held, user)
-    yield from (_delete(user, key.id, "which nothing uses") for key in held.keys if key.id != used)
+    """At most one live key, CAST AI's: no key that it may work with goes before a new one is handed over."""
+    left = list(held.keys)
     if _handed_over(held):
+        yield from (_delete(user, key, held, cluster_id) for key in held.keys if key.id != held.tags[TAG_KEY])
+        yield from _forget(held, user)
         return
+    check_keys(held, user)
+    if len(left) > 1:  # which IAM allows no third beside
+        spare = _spare(held)[0]
+        left.remove(spare)
+        yield _delete(user, spare, held, cluster_id)
+    noted = journal(replace(held, keys=tuple(left)))
+    if noted:
+        yield TagPrincipal(
+            f"note on user {user} that {left[0].id} was its only access key",
+            f"iam/user/{user}/tags",
+            {key: held.tags[key] for key in noted if key in held.tags},
+            noted,
+            "user",
+            user,
+        )
     yield HandOverKey(
         f"create an access key of user {user} and hand it to CAST AI for cluster {cluster_id}",
         f"castai/credentials/{cluster_id}",
@@ -66,39 +139,35 @@ def plan_keys(held: HeldKeys, user: str, cluster_id: str) -> Iterator[Action]:
         user,
         cluster_id,
     )
-    if used:
-        yield _delete(user, used, "which the new one replaces")
+    yield from _forget(held.noting(noted), user)
+    yield from (_deletion(user, key.id, "which the new one replaces") for key in left)
 
 
 def plan_no_keys(held: HeldKeys, user: str) -> Iterator[Action]:
-    yield from (_delete(user, key.id, "with the user") for key in held.keys)
+    yield from (_deletion(user, key.id, "with the user") for key in held.keys)
 
 
-def key_in_use(held: HeldKeys, user: str) -> str:
-    """Id of the key that CAST AI may be working with, empty for none.
-
-    On a user that carries our tag it is the noted one; any other is left over from an interrupted run. On another
-    tool's user it is the only key, or of two the one that is active and was used. Raises Refused where both are.
-    """
-    if TAG_CLUSTER in held.tags:
-        return next((key.id for key in held.keys if key.id == held.tags.get(TAG_KEY)), "")
-    if len(held.keys) < 2:
-        return held.keys[0].id if held.keys else ""
-    used = [key for key in held.keys if key.active and key.last_used]
-    if len(used) == 2:
-        listed = " and ".join(f"{key.id} (last used {key.last_used})" for key in used)
-        raise Refused(
-            f"User {user} has two active access keys, {listed}, and IAM allows no third. Deactivate the one that CAST"
-            " AI does not use, then run again."
-        )
-    # Two that were never used, or are inactive: the newer active one is the likelier to be handed over.
-    return (used or sorted(held.keys, key=lambda key: key.active))[-1].id
+def check_keys(held: HeldKeys, user: str) -> None:
+    """Raise Refused where a new key has no room, and nothing tells which of the two there are CAST AI works with."""
+    if len(held.keys) < 2 or _handed_over(held) or _spare(held):
+        return
+    listed = " and ".join(
+        f"{key.id} (created {key.created or 'at an unknown time'},"
+        f" {f'last used {key.last_used}' if key.last_used else 'without a use that IAM shows'})"
+        for key in held.keys
+    )
+    raise Refused(
+        f"User {user} has two active access keys, {listed}. IAM allows no third, shows a first use only hours later,"
+        " and nothing records which of the two CAST AI uses. Deactivate the one that CAST AI does not use, then run"
+        " again."
+    )
 
 
-def journal(held: HeldKeys, user: str) -> dict[str, str]:
-    """Tags for a user that is being taken over, by which a later run still knows the key that is in use."""
-    used = "" if TAG_CLUSTER in held.tags else key_in_use(held, user)
-    return {TAG_KEY: used} if used else {}
+def journal(held: HeldKeys) -> dict[str, str]:
+    """Tags to set before a second key is made, by which a later run knows that the first is the one in use."""
+    if len(held.keys) != 1 or not held.credentials_id or _noted(held):
+        return {}
+    return {TAG_FOUND_KEY: held.keys[0].id, TAG_FOUND_CREDENTIALS: held.credentials_id}
 
 
 def _handed_over(held: HeldKeys) -> bool:
@@ -108,7 +177,58 @@ def _handed_over(held: HeldKeys) -> bool:
     return noted and bool(held.credentials_id)
 
 
-def _delete(user: str, key_id: str, why: str) -> DeleteKey:
+def _notes(held: HeldKeys) -> list[tuple[str, str]]:
+    """Key and credentials of each whole note."""
+    pairs = ((TAG_KEY, TAG_CREDENTIALS), (TAG_FOUND_KEY, TAG_FOUND_CREDENTIALS))
+    notes = [(held.tags.get(key, ""), held.tags.get(credentials, "")) for key, credentials in pairs]
+    return [(key, credentials) for key, credentials in notes if key and credentials]
+
+
+def _noted(held: HeldKeys) -> str:
+    """The key that CAST AI has its credentials of, if of any of this user, as far as notes tell; empty for no note."""
+    return next((key for key, credentials in _notes(held) if credentials == held.credentials_id), "")
+
+
+def _spare(held: HeldKeys) -> list[AccessKey]:
+    """The keys of which it is known that CAST AI does not work with them; that of a better reason first."""
+    noted = _noted(held)
+    if noted:
+        return [key for key in held.keys if key.id != noted]
+    replaced = {key for key, _credentials in _notes(held)} if held.credentials_id else set()
+    known = [key for key in held.keys if key.id in replaced]
+    known += [key for key in held.keys if not key.active and key not in known]
+    return known if held.credentials_id else known + [key for key in held.keys if key not in known]
+
+
+def _delete(user: str, key: AccessKey, held: HeldKeys, cluster_id: str) -> DeleteKey:
+    """Before a new one is handed over, so only while CAST AI still has the credentials that tell that it may go."""
+    why = "which is not recorded as handed over"
+    if held.credentials_id and not _noted(held):
+        noted = key.id in {one for one, _credentials in _notes(held)}
+        why = "as CAST AI was given other credentials since" if noted else "which is inactive"
+    return replace(_deletion(user, key.id, why), cluster_id=cluster_id, credentials_id=held.credentials_id)
+
+
+def _deletion(user: str, key_id: str, why: str) -> DeleteKey:
     return DeleteKey(
         f"delete access key {key_id} of user {user}, {why}", f"iam/user/{user}/{key_id}", "live", None, user, key_id
     )
+
+
+def _forget(held: HeldKeys, user: str) -> Iterator[Action]:
+    """Take off the note of what was found: from here on the handed-over key's counts."""
+    found = {key: held.tags[key] for key in (TAG_FOUND_KEY, TAG_FOUND_CREDENTIALS) if key in held.tags}
+    if found:
+        yield UntagPrincipal(
+            f"take the note of an earlier access key off user {user}",
+            f"iam/user/{user}/tags",
+            found,
+            None,
+            "user",
+            user,
+        )
+
+
+def _credentials_id(gateway: Gateways, cluster_id: str) -> str:
+    record = gateway.castai.get_cluster(cluster_id)
+    return record.credentials_id if record else ""

@@ -39,7 +39,7 @@ from .identity import (
     remove_principal,
     short_arn,
 )
-from .keys import HeldKeys, journal, plan_keys, plan_no_keys
+from .keys import HeldKeys, check_keys, journal, plan_keys, plan_no_keys
 from .policies import Document, Place
 from .reads import Systems, connect, read
 from .spot_role import HeldRole, plan_spot_role, remove_spot_role, spot_role_warnings
@@ -245,12 +245,14 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
         return
     if user.principal:
         wanted.owner.check(f"User {user.name}", user.principal, _evidence(user.principal, wanted))
+    check_keys(user.keys, user.name)
     if wanted.prepare:
         yield from _plan_user(current, wanted, here)
         if wanted.spot_role:
             yield from plan_spot_role(current.spot, wanted.owner, wanted.making, here.partition)
     if wanted.hand_over:
-        yield from plan_keys(user.keys, user.name, wanted.cluster_id)
+        noted = journal(user.keys) if wanted.prepare else {}
+        yield from plan_keys(user.keys.noting(noted), user.name, wanted.cluster_id)
 
 
 def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
@@ -289,7 +291,7 @@ def _plan_user(current: Current, wanted: Desired, here: Place) -> Iterator[Actio
     yield from plan_policy(current.managed, _managed(here, wanted), owner, making, user.attached)
     document = wanted.restricted_policy or kops_policies.kops_restricted(here)
     yield from plan_policy(current.restricted, WantedPolicy(document, DESCRIPTION), owner, making, user.attached)
-    yield from plan_user(user.principal, user.name, making, journal(user.keys, user.name))
+    yield from plan_user(user.principal, user.name, making, journal(user.keys))
     arns = _attached_by_us(current, here)
     replaced = [arn for arn in user.attached if arn not in arns and _is_replaced(short_arn(arn), current)]
     yield from plan_attachments("user", user.name, user.attached, arns, replaced)

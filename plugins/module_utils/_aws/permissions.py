@@ -238,8 +238,9 @@ GRANTS: tuple[Grant, ...] = (
                 "iam:ListAccessKeys",
                 "iam:ListAttachedUserPolicies",
             ),
-            CREATE: ("iam:CreateAccessKey", "iam:CreateUser", "iam:TagUser"),
-            CHANGE: ("iam:DeleteAccessKey", "iam:DeleteUserPolicy"),
+            # A key that CAST AI refuses is deleted by the run that made it.
+            CREATE: ("iam:CreateAccessKey", "iam:CreateUser", "iam:DeleteAccessKey", "iam:TagUser"),
+            CHANGE: ("iam:DeleteUserPolicy", "iam:UntagUser"),
             REMOVE: ("iam:DeleteAccessKey", "iam:DeleteUser", "iam:DeleteUserPolicy", "iam:ListUserPolicies"),
         },
         identities=(USER,),
@@ -302,8 +303,9 @@ GRANTS: tuple[Grant, ...] = (
                 "iam:ListAttachedUserPolicies",
                 "iam:ListUserPolicies",
             ),
-            CREATE: ("iam:CreateAccessKey", "iam:CreateUser", "iam:TagUser"),
-            CHANGE: ("iam:DeleteAccessKey", "iam:DeleteUserPolicy"),
+            # A key that CAST AI refuses is deleted by the run that made it.
+            CREATE: ("iam:CreateAccessKey", "iam:CreateUser", "iam:DeleteAccessKey", "iam:TagUser"),
+            CHANGE: ("iam:DeleteUserPolicy", "iam:UntagUser"),
             REMOVE: ("iam:DeleteAccessKey", "iam:DeleteUser", "iam:DeleteUserPolicy"),
         },
         identities=(KOPS,),

@@ -76,7 +76,8 @@ class Cluster:
 class Rejected(CallFailed):
     """CAST AI answered, and the answer is no.
 
-    status: HTTP status; message: CAST AI's own sentence; field: the first field that it objects to.
+    status: HTTP status; message: CAST AI's own sentence; field: the first field that it objects to; unanswered: whether
+    an earlier try of the same call got no answer, and may have been taken.
     """
 
     def __init__(self, text: str, status: int, message: str, field: str = "") -> None:
@@ -84,6 +85,12 @@ class Rejected(CallFailed):
         self.status = status
         self.message = message
         self.field = field
+        self.unanswered = False
+
+    @property
+    def final(self) -> bool:
+        """Whether CAST AI certainly did not do what it was asked."""
+        return 400 <= self.status < 500 and not self.unanswered
 
     @property
     def not_propagated(self) -> bool:
@@ -209,11 +216,12 @@ class CastAi:
         return self._hand_over(cluster_id, {"credentials": credentials})
 
     def _hand_over(self, cluster_id: str, body: Mapping[str, Any]) -> Cluster:
-        waited, pause = 0.0, 1.0
+        waited, pause, unanswered = 0.0, 1.0, False
         while True:
             try:
                 return self._cluster("POST", f"{CLUSTERS}/{cluster_id}", "hand the credentials over to CAST AI", body)
             except Rejected as answer:
+                answer.unanswered = unanswered = unanswered or answer.unanswered
                 if not answer.not_propagated or waited > PATIENCE_PROPAGATION:
                     raise
                 self._sleep(pause)
@@ -227,15 +235,21 @@ class CastAi:
 
     def _call(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """One call, repeated while the answer is one that passes. Every POST used here may be (see the verbs)."""
-        spent, pause = 0.0, 1.0
+        spent, pause, unanswered = 0.0, 1.0, False
         while True:
             began = time.monotonic()
             try:
                 return self._once(method, path, purpose, body)
+            except Rejected as answer:
+                answer.unanswered = unanswered
+                raise
             except _Passing as passing:
+                unanswered = unanswered or not (isinstance(passing.failure, Rejected) and passing.failure.final)
                 wait = max(passing.after, pause * random.uniform(0.5, 1.0))
                 spent += time.monotonic() - began + wait
                 if spent > passing.patience:
+                    if isinstance(passing.failure, Rejected):
+                        passing.failure.unanswered = unanswered
                     raise passing.failure from passing
                 self._sleep(wait)
                 pause = min(20.0, pause * 2)

@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.reads import Systems
 from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway import CastAi, Rejected
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import Result, Subject, reconcile
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import Result, Stopped, Subject, reconcile
 from tests.sandbox.aws import READS
 from tests.sandbox.aws import Aws as Cloud
 from tests.sandbox.castai import CastAi as Api
@@ -46,8 +48,12 @@ class Direct(CastAi):
         super().__init__("https://api.cast.ai", "key", sleep=lambda _seconds: None)
         self._api = api
         self.wrote: Callable[[], None] = lambda: None
+        self.refuses = False
+        """Whether credentials are refused for good."""
 
     def _call(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        if self.refuses and body and "credentials" in body:
+            raise Rejected(purpose, 403, "Forbidden")
         data = b"" if method == "GET" else json.dumps(body or {}).encode()
         headers = {"x-api-key": self._api.full_access_key}
         answer = self._api.handle(Request(method, "api.cast.ai", path, "", headers, data))
@@ -146,6 +152,36 @@ class Account:
 
     def keys(self, user: str) -> list[str]:
         return [key["AccessKeyId"] for key in self.iam.list_access_keys(UserName=user)["AccessKeyMetadata"]]
+
+    def check_key(self, user: str) -> None:
+        """The only key that CAST AI has is a live one of this user."""
+        found = self.iam.list_access_keys(UserName=user)["AccessKeyMetadata"]
+        (key,) = self.api.state()["access_keys"].values()
+        assert {"AccessKeyId": key, "Status": "Active"} in [
+            {name: one[name] for name in ("AccessKeyId", "Status")} for one in found
+        ]
+
+    def check_key_after_every_write(self, user: str, before: Callable[[], None], *which: str, **changes: Any) -> None:
+        """Whatever was before, CAST AI has a live key wherever a run ends, also by its refusal, and after the next."""
+        for last in itertools.count(1):
+            self.reset()
+            before()
+            ended = self.run_until(last, *which, **changes)
+            self.check_key(user)
+            self.run(*which, **changes)
+            self.check_key(user)
+            assert len(self.keys(user)) == 1
+            if not ended:
+                break
+        self.reset()
+        before()
+        had = self.keys(user)
+        self.castai.refuses = True
+        with pytest.raises(Stopped, match=r"The new access key \w+ was deleted again\."):
+            self.run(*which, **changes)
+        self.castai.refuses = False
+        self.check_key(user)
+        assert self.keys(user) in ([had[-1]], had)
 
 
 def sentences(result: Result) -> list[str]:

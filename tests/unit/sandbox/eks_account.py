@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.eks_iam import SUBJECT
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.keys import TAG_FOUND_KEY
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Result
 from ansible_collections.castai.onboarding.plugins.module_utils._names import RESTRICTED_POLICY, TAG_CLUSTER
 
@@ -118,10 +119,11 @@ def disturb(world: World, mode: str, identity: str) -> None:
 
 
 def leave_behind(world: World, mode: str, identity: str) -> None:
-    """Give CAST AI's user what an interrupted run leaves: a second key, and the inline policy of a script."""
+    """Give CAST AI's user what interrupted runs and a script leave: a second key, an old note, an inline policy."""
     if identity == "user":
         user = f"cast-eks-{CLUSTERS[mode].name}"
         world.iam.create_access_key(UserName=user)
+        world.iam.tag_user(UserName=user, Tags=[{"Key": TAG_FOUND_KEY, "Value": "AKIANOTEDEARLIER"}])
         document = json.dumps(allow("ec2:*"))
         world.iam.put_user_policy(UserName=user, PolicyName=RESTRICTED_POLICY, PolicyDocument=document)
 

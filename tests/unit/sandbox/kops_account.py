@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.keys import TAG_FOUND_KEY
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.kops_iam import SUBJECT
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Result
 from ansible_collections.castai.onboarding.plugins.module_utils._names import (
@@ -67,6 +68,10 @@ class World(Account):
             self.iam.attach_user_policy(UserName=USER, PolicyArn=made["Policy"]["Arn"])
         self.iam.attach_user_policy(UserName=USER, PolicyArn="arn:aws:iam::aws:policy/AmazonEC2ReadOnlyAccess")
         self.iam.put_user_policy(UserName=USER, PolicyName=inline, PolicyDocument=json.dumps(allow("ec2:*")))
+        return self.script_again()
+
+    def script_again(self) -> str:
+        """What a further run of it does to the key: one more, handed over. Its id."""
         key = self.iam.create_access_key(UserName=USER)["AccessKey"]
         self.castai.set_key(IDS[SHOP], key["AccessKeyId"], key["SecretAccessKey"])
         return str(key["AccessKeyId"])
@@ -84,8 +89,9 @@ def disturb(world: World) -> None:
 
 
 def leave_behind(world: World) -> None:
-    """Give CAST AI's user what an interrupted run leaves: a second key, and the inline policy of the script."""
+    """Give CAST AI's user what interrupted runs and a script leave: a second key, an old note, an inline policy."""
     world.iam.create_access_key(UserName=USER)
+    world.iam.tag_user(UserName=USER, Tags=[{"Key": TAG_FOUND_KEY, "Value": "AKIANOTEDEARLIER"}])
     document = json.dumps(allow("ec2:*"))
     world.iam.put_user_policy(UserName=USER, PolicyName=KOPS_RESTRICTED_POLICY, PolicyDocument=document)
 

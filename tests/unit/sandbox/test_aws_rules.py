@@ -12,7 +12,7 @@ import pytest
 
 from tests.sandbox.aws import Aws
 
-from .aws_client import HOME, OPERATOR, allow, cluster, code, operator, refused, session, trust
+from .aws_client import HOME, OPERATOR, Clock, allow, cluster, code, operator, refused, session, trust
 
 BOUNDARY = "arn:aws:iam::aws:policy/PowerUserAccess"
 
@@ -220,11 +220,14 @@ def test_aws_s_own_policies_are_there(aws: Aws) -> None:
     assert reader.client("ec2").describe_instances()["Reservations"] == []
 
 
-def test_a_key_says_when_it_was_last_used(aws: Aws) -> None:
+def test_a_key_says_an_hour_later_when_it_was_last_used(aws: Aws, clock: Clock) -> None:
     iam = operator(aws).client("iam")
     key, secret = aws.add_user(HOME, "u", None)
     assert "LastUsedDate" not in iam.get_access_key_last_used(AccessKeyId=key)["AccessKeyLastUsed"]
     session(aws, key, secret).client("sts").get_caller_identity()
+    clock.ahead += 3590
+    assert "LastUsedDate" not in iam.get_access_key_last_used(AccessKeyId=key)["AccessKeyLastUsed"]
+    clock.ahead += 10
     assert iam.get_access_key_last_used(AccessKeyId=key)["AccessKeyLastUsed"]["ServiceName"] == "sts"
 
 

@@ -11,7 +11,7 @@ import json
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._aws import gateway
+from ansible_collections.castai.onboarding.plugins.module_utils._aws import gateway, keys
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused, Stopped, until
 from ansible_collections.castai.onboarding.plugins.module_utils._names import SPOT_LAMBDA_ROLE
 from tests.sandbox.normal import difference
@@ -155,11 +155,28 @@ def test_a_node_role_that_is_in_another_profile_stays_whole(world: World) -> Non
     assert sentences(world.run("API", state="absent")) == []
 
 
+@pytest.mark.parametrize("before", ["script", "ours, script", "script, taken over, script"])
+def test_cast_ais_key_lives_after_every_write(world: World, before: str) -> None:
+    options = {"identity": "user", "adopt": True}
+    steps = {
+        "script": lambda: world.api.seed_script_world("c-api", "user"),
+        "ours": lambda: world.run("API", **options),
+        "taken over": lambda: world.run("API", hand_over=False, **options),
+    }
+
+    def lead_up() -> None:
+        for step in before.split(", "):
+            steps[step]()
+
+    world.check_key_after_every_write("cast-eks-c-api", lead_up, "API", **options)
+
+
 def no_answer(*_arguments: str) -> None:
     raise CallFailed("no answer")
 
 
 def test_a_hand_over_that_fails_leaves_one_key_in_the_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "READ_BACK_SECONDS", 0.0)
     world.run("API", identity="user")
     first = world.keys("cast-eks-c-api")
     world.iam.update_access_key(UserName="cast-eks-c-api", AccessKeyId=first[0], Status="Inactive")
@@ -219,8 +236,9 @@ def test_the_key_of_a_scripts_user_is_replaced_while_it_still_works(world: World
     done += sentences(world.run("API", prepare=False, **options))
     assert done == predicted
     assert "delete inline policy CastEKSRestrictedAccess of user cast-eks-c-api" in done
-    assert [sentence.split(" of ")[0] for sentence in done[-2:]] == [
+    assert [sentence.split(" of ")[0] for sentence in done[-3:]] == [
         "create an access key",
+        "take the note",
         f"delete access key {made['access_key_id']}",
     ]
     assert len(world.keys("cast-eks-c-api")) == 1

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._aws import gateway, kops_iam
+from ansible_collections.castai.onboarding.plugins.module_utils._aws import gateway, keys, kops_iam
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Instance
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.kops_iam import Current, plan
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
@@ -80,6 +80,22 @@ def test_in_two_steps_it_is_the_same(world: World) -> None:
     assert [*first, *last] == whole
 
 
+@pytest.mark.parametrize("before", ["script", "ours, key", "script, taken over, key"])
+def test_cast_ais_key_lives_after_every_write(world: World, before: str) -> None:
+    steps = {
+        "script": lambda: world.script("CastKopsPolicyV2"),
+        "key": world.script_again,
+        "ours": world.run,
+        "taken over": lambda: world.run(adopt=True, hand_over=False),
+    }
+
+    def lead_up() -> None:
+        for step in before.split(", "):
+            steps[step]()
+
+    world.check_key_after_every_write(USER, lead_up, adopt=True)
+
+
 def no_answer(*_arguments: str) -> None:
     raise CallFailed("no answer")
 
@@ -88,6 +104,7 @@ def test_four_onboardings_of_which_one_fails_at_the_hand_over_leave_one_key(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as failing:
+        failing.setattr(keys, "READ_BACK_SECONDS", 0.0)
         failing.setattr(world.castai, "set_key", no_answer)
         with pytest.raises(Stopped, match="no answer"):
             world.run()

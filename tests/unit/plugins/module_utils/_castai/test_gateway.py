@@ -212,6 +212,33 @@ def test_a_lost_answer_is_asked_for_again(wire: Wire, patient: Patient) -> None:
     assert patient.castai.register_cluster("shop", {"eks": {}}) == CLUSTER
 
 
+NOT_YET = reply(400, {"message": "Forbidden", "fieldViolations": [{"field": "credentials", "description": "no"}]})
+NO = reply(403, {"message": "Forbidden"})
+
+
+@pytest.mark.parametrize(
+    ("answers", "final"),
+    [
+        ([NO], True),
+        ([NOT_YET, NO], True),
+        ([reply(429), NO], True),
+        ([None, NO], False),
+        ([reply(502), NO], False),
+        ([reply(503), NOT_YET, NO], False),
+        ([NOT_YET, None, NO], False),
+        ([reply(500)], False),
+        ([reply(429)], True),
+    ],
+)
+def test_a_refusal_is_final_when_no_earlier_try_may_have_been_taken(
+    wire: Wire, patient: Patient, answers: list[Any], final: bool
+) -> None:
+    wire.script.play(*answers)
+    with pytest.raises(Rejected) as answer:
+        patient.castai.set_key(ID, "AKIA", "CANARY")
+    assert answer.value.final is final
+
+
 def broken_off() -> Iterator[bytes]:
     yield json.dumps(RECORD).encode()[:40]
     raise ConnectionError
