@@ -143,7 +143,7 @@ NOTHING_DONE = {
     "added": [],
     "changed": False,
     "changes": {"created": [], "changed": [], "removed": []},
-    "diff": {"before": {}, "after": {}},
+    "diff": [],
     "restarts": 0,
 }
 
