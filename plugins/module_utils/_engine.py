@@ -207,6 +207,28 @@ def until(
         pause = min(longest, pause * 1.5)
 
 
+TELL_EVERY = 30.0
+"""Seconds after which somebody who waits hears how long it has been."""
+
+
+def paced(report: Report, timeout: float, clock: Callable[[], float] = time.monotonic) -> Report:
+    """Report for a wait of timeout seconds: a line when it changes, and every 30 s with the time that has passed."""
+    start = told = clock()
+    last = ""
+
+    def tell(line: str) -> None:
+        nonlocal last, told
+        now = clock()
+        if now - told >= TELL_EVERY:
+            report(f"{line} ({now - start:.0f} s of {timeout:.0f} s)")
+            told = now
+        elif line != last:
+            report(line)
+        last = line
+
+    return tell
+
+
 def reconcile(subject: Subject[D, G, C], params: Mapping[str, Any], check: bool, report: Report) -> Result:
     """Observe, plan and, unless check, apply. Raises Refused before the first write, Stopped after it."""
     unknown = None if check else _unknown_in(params)

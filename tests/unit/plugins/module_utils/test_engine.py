@@ -27,6 +27,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
     Stopped,
     Subject,
     gather,
+    paced,
     reconcile,
     run_task,
     until,
@@ -467,7 +468,7 @@ def test_a_task_is_warned_of_an_option_that_is_given_twice() -> None:
     assert result["warnings"] == ["Both option label and its alias name are set."]
 
 
-@pytest.mark.parametrize("secret", [f"{SECRET}'s", f"{SECRET}: \"x\"\n  of two lines", f"{SECRET}\té\x07{'x ' * 90}"])
+@pytest.mark.parametrize("secret", [f"{SECRET}'s", f'{SECRET}: "x"\n  of two lines', f"{SECRET}\té\x07{'x ' * 90}"])
 @pytest.mark.parametrize("by_option", [True, False])
 def test_a_secret_that_a_diff_would_write_in_another_way_is_masked_in_it(secret: str, by_option: bool) -> None:
     def plan(current: Any, wanted: Any) -> Iterable[Action]:
@@ -500,3 +501,12 @@ def test_a_value_that_only_a_check_knows_is_taken_in_check_mode_only(things: dic
         "is (known after apply), which stands for a value only in check mode. Set it to the value."
     )
     assert drawer.writes == []
+
+
+def test_who_waits_hears_of_changes_at_once_and_of_the_time_every_half_minute() -> None:
+    clock, lines = Clock(), list[str]()
+    tell = paced(lines.append, 600, clock)
+    for seconds, line in ((0, "wet"), (10, "wet"), (10, "damp"), (9, "damp"), (1, "damp"), (10, "damp"), (25, "dry")):
+        clock.sleep(seconds)
+        tell(line)
+    assert lines == ["wet", "damp", "damp (30 s of 600 s)", "dry (65 s of 600 s)"]
