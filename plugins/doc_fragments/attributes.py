@@ -15,7 +15,7 @@ attributes:
     description: Makes no change, and predicts what a run would do.
     support: full
   diff_mode:
-    description: Shows each object that differs, before and after. Never a secret.
+    description: Shows each object that differs, before and after, under a sentence that says why. Never a secret.
     support: full
   idempotent:
     description: A second run with the same options changes nothing.

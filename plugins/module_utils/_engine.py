@@ -23,6 +23,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
 
+from ._diff import rendered
 from ._given import as_data, given
 
 UNKNOWN = "(known after apply)"
@@ -107,8 +108,12 @@ class Result:
     def changed(self) -> bool:
         return bool(self.actions)
 
-    def public(self, diff: bool) -> dict[str, Any]:
-        """The module's result, without invocation."""
+    def public(self, diff: bool, mask: Callable[[Any], Any] = lambda value: value) -> dict[str, Any]:
+        """The module's result, without invocation.
+
+        mask: takes secrets out of a value. The diff's text may have one in another spelling, quoted or over two lines,
+        so it is taken out before.
+        """
         result: dict[str, Any] = {
             "changed": self.changed,
             "actions": [action.sentence for action in self.actions],
@@ -116,10 +121,10 @@ class Result:
             **self.view,
         }
         if diff:
-            result["diff"] = {
-                "before": {action.target: action.before for action in self.actions},
-                "after": {action.target: action.after for action in self.actions},
-            }
+            result["diff"] = [
+                rendered(action.target, action.sentence, mask(action.before), mask(action.after))
+                for action in self.actions
+            ]
         return result
 
 
@@ -202,6 +207,28 @@ def until(
         pause = min(longest, pause * 1.5)
 
 
+TELL_EVERY = 30.0
+"""Seconds after which somebody who waits hears how long it has been."""
+
+
+def paced(report: Report, timeout: float, clock: Callable[[], float] = time.monotonic) -> Report:
+    """Report for a wait of timeout seconds: a line when it changes, and every 30 s with the time that has passed."""
+    start = told = clock()
+    last = ""
+
+    def tell(line: str) -> None:
+        nonlocal last, told
+        now = clock()
+        if now - told >= TELL_EVERY:
+            report(f"{line} ({now - start:.0f} s of {timeout:.0f} s)")
+            told = now
+        elif line != last:
+            report(line)
+        last = line
+
+    return tell
+
+
 def reconcile(subject: Subject[D, G, C], params: Mapping[str, Any], check: bool, report: Report) -> Result:
     """Observe, plan and, unless check, apply. Raises Refused before the first write, Stopped after it."""
     unknown = None if check else _unknown_in(params)
@@ -270,11 +297,17 @@ def _aftermath(done: list[Action]) -> str:
 
 
 def _outcome(
-    subject: Subject[Any, Any, Any], params: Mapping[str, Any], check: bool, diff: bool, progress: Progress
+    subject: Subject[Any, Any, Any],
+    params: Mapping[str, Any],
+    check: bool,
+    diff: bool,
+    progress: Progress,
+    secrets: Iterable[str],
 ) -> dict[str, Any]:
-    """The result of one task, success or failure, worded the same on both paths."""
+    """The result of one task, success or failure, worded the same on both paths. secrets: texts to mask in the diff."""
+    masked = {*secrets, *subject.hidden(params)}
     try:
-        result = reconcile(subject, params, check, progress).public(diff)
+        result = reconcile(subject, params, check, progress).public(diff, lambda value: remove_values(value, masked))
     except Failure as failure:
         applied = list(failure.applied) if isinstance(failure, Stopped) else []
         result = {"failed": True, "changed": bool(applied), "msg": str(failure), "applied": applied}
@@ -313,7 +346,7 @@ class _Module(AnsibleModule):
 def run_module(subject: Subject[Any, Any, Any]) -> None:
     """The module's path: a process of its own."""
     module = _Module(subject)
-    result = _outcome(subject, module.params, module.check_mode, module._diff, Progress())
+    result = _outcome(subject, module.params, module.check_mode, module._diff, Progress(), module.no_log_values)
     if result.pop("failed", False):
         module.fail_json(**result)
     module.exit_json(**result)
@@ -334,7 +367,7 @@ def run_task(subject: Subject[Any, Any, Any], task: Any, arguments: Mapping[str,
         prefix = f"Unsupported parameters for ({task.action}) module: " if unsupported else ""
         result: dict[str, Any] = {"failed": True, "msg": prefix + validation.errors.msg}
     else:
-        result = _outcome(subject, params, task.check_mode, task.diff, Progress(show))
+        result = _outcome(subject, params, task.check_mode, task.diff, Progress(show), validation._no_log_values)
     doubled = [f"Both option {one['option']} and its alias {one['alias']} are set." for one in validation._warnings]
     if doubled:
         result["warnings"] = [*result.get("warnings", ()), *doubled]

@@ -21,9 +21,44 @@ def same_policy(one: Any, other: Any) -> bool:
     return bool(_policy(one) == _policy(other))
 
 
+def plain_policy(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document in one form for people to compare: statements in order, lists for one and for several, sorted.
+
+    What is in it stays as it is written, so two documents differ here wherever they differ for IAM.
+    """
+    statements = document.get("Statement") or []
+    plain = [_plain(statement) for statement in (statements if isinstance(statements, list) else [statements])]
+    return {**document, "Statement": sorted(plain, key=_place)}
+
+
+def _place(statement: Any) -> tuple[str, str]:
+    """Where a statement stands: by its Sid, so that one that changes stays where it is."""
+    sid = str(statement.get("Sid") or "") if isinstance(statement, Mapping) else ""
+    return sid, json.dumps(statement, sort_keys=True, default=str)
+
+
+_LISTS = ("Action", "NotAction", "Resource", "NotResource")
+_MAPS = ("Principal", "NotPrincipal", "Condition")
+
+
+def _plain(value: Any, within: bool = False) -> Any:
+    """A statement, or a part of one that has lists at its leaves."""
+    if not isinstance(value, Mapping):
+        return _values(value) if within else value
+    return {
+        key: _plain(item, True) if within or key in _MAPS else _values(item) if key in _LISTS else item
+        for key, item in value.items()
+    }
+
+
 def missing_tags(wanted: Mapping[str, str], held: Mapping[str, str]) -> dict[str, str]:
     """The wanted tags that are not held with their value; what else is held is other people's."""
     return {key: value for key, value in wanted.items() if held.get(key) != value}
+
+
+def replaced(held: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
+    """What of the held tags the wanted ones change: in a diff, those that stay would look as if they went."""
+    return {key: held[key] for key in wanted if key in held}
 
 
 def _policy(document: Any) -> Any:

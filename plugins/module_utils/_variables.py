@@ -49,6 +49,7 @@ VARIABLES: Mapping[str, str] = {
     "castai_credentials_secret": "credentials_secret",
     "castai_helm_path": "helm_path",
     "castai_wait_for": "wait_for",
+    "castai_wait_for_workloads": "wait_for_workloads",
     "castai_wait_timeout": "wait_timeout",
     # What CAST AI gets in AWS
     "castai_adopt": "adopt",

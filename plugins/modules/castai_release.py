@@ -103,7 +103,8 @@ options:
     default: present
   timeout:
     description:
-      - Seconds that Helm may take for each thing it waits for, such as hooks, or the objects with O(wait).
+      - Seconds that Helm may take for each thing it waits for, such as hooks, or the objects with O(wait), and seconds
+        that the workloads may take with O(wait_for_workloads).
       - The token that Helm gets for a cluster that is reached by EKS alone is valid for 15 minutes.
     type: int
     default: 300
@@ -118,9 +119,20 @@ options:
     type: dict
     default: {}
   wait:
-    description: Whether Helm waits until the release's objects are ready.
+    description: Whether Helm waits until the release's objects are ready. O(wait_for_workloads) does more.
     type: bool
     default: false
+  wait_for_workloads:
+    description:
+      - Whether the release has to run. Every run looks at its Deployments, DaemonSets and StatefulSets, also when
+        there is nothing to change, and waits O(timeout) seconds at most until as many pods are ready as the objects in
+        the cluster want. Pods of a DaemonSet on nodes that are not ready themselves are not waited for.
+      - It fails with what the pods or their controller say. It does so within a minute if waiting cannot help, such as
+        for an image that cannot be pulled, a missing Secret, a quota, a PodSecurity level, or a pod that no node takes
+        and no autoscaler looks after.
+      - If V(false), what does not run is a warning. Check mode never waits, and warns too.
+    type: bool
+    default: true
 requirements:
   - Helm 3.14 or newer
 seealso:

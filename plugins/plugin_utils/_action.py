@@ -62,5 +62,7 @@ class ReconcileAction(ActionBase):
 
 
 def _shown_for(variables: dict[str, Any]) -> Report:
-    """Progress, a line of the output each, under the host's name as several hosts wait at once."""
-    return lambda line: Display().display(f"  {variables.get('inventory_hostname')}: {line}")
+    """Progress, a line each, under the host's name as several hosts wait at once. Where callbacks write JSON to the
+    output, it must stay whole.
+    """
+    return lambda line: Display().display(f"  {variables.get('inventory_hostname')}: {line}", stderr=True)

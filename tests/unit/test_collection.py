@@ -83,8 +83,9 @@ def layer(path: Path) -> tuple[int, int]:
         return {"doc_fragments": 0, "plugin_utils": 4}.get(kind, 5), 0
     if len(rest) == 1:
         ground = {
+            "_equal": -1,
+            "_diff": 0,
             "_given": 0,
-            "_equal": 0,
             "_variables": 0,
             "_workplace": 0,
             "_engine": 1,

@@ -352,7 +352,7 @@ def test_a_release_that_lost_its_records_is_taken_back(releaser: Releaser) -> No
 def test_secret_values_are_in_no_result(releaser: Releaser) -> None:
     values = {"provider": "eks", "apiKey": "CANARY-inline", "createNamespace": False}
     result = releaser.bring(values=values)
-    assert result["diff"]["after"]["helm/release/castai-agent/castai-agent"]["values"]["apiKey"] == "********"
+    assert "apiKey: '********'" in result["diff"][0]["after"]
     assert "CANARY" not in str(result)
     releaser.world.fault(
         {"operation": "patch deployments", "fail": {"status": 400, "code": "Invalid", "message": "CANARY-other"}}

@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import _names as names
 from .._engine import Action, Made, Refused
-from .._equal import missing_tags
+from .._equal import missing_tags, replaced
 from .._variables import named
 from . import policies
 from .eks_wanted import Desired
@@ -253,7 +253,7 @@ def _plan_profile(nodes: Nodes, wanted: Desired) -> Iterator[Action]:
     else:
         tags = missing_tags(wanted.making.tags, profile.tags)
         if tags:
-            yield TagProfile(f"tag instance profile {name}", f"{target}/tags", dict(profile.tags), tags, name)
+            yield TagProfile(f"tag instance profile {name}", f"{target}/tags", replaced(profile.tags, tags), tags, name)
     held = profile.role if profile else ""
     if held != nodes.role_name:
         instead = f" in place of {held}" if held else ""
@@ -275,7 +275,8 @@ def _plan_group(group: SecurityGroup | None, wanted: Desired, eks: EksCluster) -
     else:
         missing = missing_tags(tags, group.tags)
         if missing:
-            yield TagGroup(f"tag security group {name}", f"{target}/tags", dict(group.tags), missing, group.id)
+            before = replaced(group.tags, missing)
+            yield TagGroup(f"tag security group {name}", f"{target}/tags", before, missing, group.id)
         # EC2 gives a new group of a VPC the rule that lets all traffic out.
         if not group.egress_all:
             yield AllowEgress(

@@ -15,9 +15,10 @@ from typing import Protocol, Union
 
 from .._castai.gateway import CastAi
 from .._engine import UNKNOWN, Action, Made, Refused
-from .._equal import missing_tags, same_policy
+from .._equal import missing_tags, replaced, same_policy
 from .._names import TAG_CLUSTER, TAG_CLUSTER_ID
 from .._variables import named
+from . import broad
 from .gateway import Aws, Making, Policy, Principal, Profile, SecurityGroup
 from .policies import Document, external_ids
 
@@ -254,23 +255,30 @@ def plan_policy(
     held: HeldPolicy, wanted: WantedPolicy, owner: Owner, making: Making, attached: Collection[str]
 ) -> Iterator[Action]:
     """attached: what the cluster's own identity has attached, which tells that an unmarked policy is this cluster's."""
-    target = f"iam/policy/{held.name}"
+    target, rights = f"iam/policy/{held.name}", broad.of_document(wanted.document)
     if held.policy is None:
         elsewhere = next((arn for arn in attached if short_arn(arn) == held.name), "")
         if elsewhere:  # a name is there once in an account, whatever its path
             raise Refused(f"Policy {elsewhere} has another path than {making.path}. Set {named('path')} to that one.")
         yield CreatePolicy(
-            f"create policy {held.name}", target, None, wanted.document, held.name, wanted.description, making
+            broad.marked(f"create policy {held.name}", rights),
+            target,
+            None,
+            wanted.document,
+            held.name,
+            wanted.description,
+            making,
         )
         return
     if wanted.shared:
         return
     owner.check(f"Policy {held.name}", held.policy, held.arn in attached)
     if not same_policy(held.document, wanted.document):
-        yield UpdatePolicy(f"bring policy {held.name} up to date", target, held.document, wanted.document, held.arn)
+        sentence = broad.marked(f"bring policy {held.name} up to date", rights)
+        yield UpdatePolicy(sentence, target, held.document, wanted.document, held.arn)
     tags = missing_tags(making.tags, held.policy.tags)
     if tags:
-        yield TagPolicy(f"tag policy {held.name}", f"{target}/tags", dict(held.policy.tags), tags, held.arn)
+        yield TagPolicy(f"tag policy {held.name}", f"{target}/tags", replaced(held.policy.tags, tags), tags, held.arn)
 
 
 def plan_role(held: Principal | None, name: str, trust: Document, description: str, making: Making) -> Iterator[Action]:
@@ -299,7 +307,7 @@ def plan_tags(held: Principal, wanted: Mapping[str, str]) -> Iterator[Action]:
         yield TagPrincipal(
             f"tag {held.kind} {held.name}",
             f"iam/{held.kind}/{held.name}/tags",
-            {key: held.tags[key] for key in tags if key in held.tags},
+            replaced(held.tags, tags),
             tags,
             held.kind,
             held.name,
@@ -307,14 +315,14 @@ def plan_tags(held: Principal, wanted: Mapping[str, str]) -> Iterator[Action]:
 
 
 def plan_attachments(
-    kind: str, name: str, held: Iterable[str], wanted: Iterable[str], replaced: Iterable[str] = ()
+    kind: str, name: str, held: Iterable[str], wanted: Iterable[str], former: Iterable[str] = ()
 ) -> Iterator[Action]:
     """Attach what is missing, then detach what it replaces; everything else that is attached is other people's."""
     have = set(held)
     for arn in wanted:
         if arn not in have:
             yield Attach(
-                f"attach {short_arn(arn)} to {kind} {name}",
+                broad.marked(f"attach {short_arn(arn)} to {kind} {name}", broad.of_managed(arn)),
                 f"iam/{kind}/{name}/{arn}",
                 None,
                 "attached",
@@ -322,7 +330,7 @@ def plan_attachments(
                 name,
                 arn,
             )
-    for arn in replaced:
+    for arn in former:
         if arn in have:
             yield Detach(
                 f"detach {short_arn(arn)} from {kind} {name}",
@@ -338,7 +346,7 @@ def plan_attachments(
 def plan_inline(kind: str, name: str, policy: str, held: Document | None, wanted: Document) -> Iterator[Action]:
     if not same_policy(held, wanted):
         yield PutInline(
-            f"write inline policy {policy} of {kind} {name}",
+            broad.marked(f"write inline policy {policy} of {kind} {name}", broad.of_document(wanted)),
             f"iam/{kind}/{name}/{policy}",
             held,
             wanted,

@@ -13,7 +13,7 @@ from typing import Any
 
 from .._aws.eks import wrong_cluster
 from .._aws.gateway import NO_REGION, EksCluster, region_of
-from .._engine import UNKNOWN, Action, CallFailed, Conflict, Made, Refused, Report, Subject, gather, until
+from .._engine import UNKNOWN, Action, CallFailed, Conflict, Made, Refused, Report, Subject, gather, paced, until
 from .._k8s.access import Way, leaving, other_cluster
 from .._k8s.gateway import Object, path_of
 from .._k8s.kops import KopsCluster, wrong_kops_cluster
@@ -389,12 +389,12 @@ def settle(gateway: Systems, wanted: Desired, current: Current, made: Made, repo
 
 
 def _wait(gateway: Systems, wanted: Desired, record: Cluster, report: Report) -> Cluster:
-    seen = record
+    seen, tell = record, paced(report, wanted.wait_timeout)
 
     def probe() -> bool:
         nonlocal seen
         seen = gateway.castai.get_cluster(record.id) or seen
-        report(f"cluster {seen.id} is {seen.status}, its agent {seen.agent_status}")
+        tell(f"cluster {seen.id} is {seen.status}, its agent {seen.agent_status}")
         if seen.status == "failed" and wanted.wait_for in ("ready", "onboarded"):
             raise CallFailed(
                 f"CAST AI reports that cluster {seen.id} failed: {seen.reconcile_error or 'no reason given'}."

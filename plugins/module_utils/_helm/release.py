@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 from .._engine import Action, CallFailed, Conflict, Made, Refused, Report, Subject, gather, until
 from .._k8s.access import Named, Way, leaving
-from .._k8s.gateway import Kubernetes, path_of
+from .._k8s.gateway import Kubernetes, Object, path_of
+from .._k8s.workloads import KINDS, Outcome, Unready, unready, wait
 from .._names import NAMESPACE, helm_release_problem, namespace_problem
 from .._options import CLUSTER_RULES, CONNECTION_RULES, aws_options, cluster_options, kubernetes_options, together
 from .._variables import named, role_of
@@ -51,6 +52,7 @@ OPTIONS: dict[str, Any] = {
         "timeout": {"type": "int", "default": 300},
         "values": {"type": "dict", "default": {}},
         "wait": {"type": "bool", "default": False},
+        "wait_for_workloads": {"type": "bool", "default": True},
     },
     **together(CLUSTER_RULES, CONNECTION_RULES),
     "required_if": [["state", "present", ["chart_ref"]]],
@@ -77,6 +79,8 @@ class Desired:
     timeout: int
     create_namespace: bool
     cluster: Named
+    wait_for_workloads: bool = True
+    """Whether the release must run in the end; otherwise what does not is a warning."""
 
     @property
     def title(self) -> str:
@@ -110,6 +114,8 @@ class Current:
     owner: Owner | None = None
     now: float = 0.0
     killed: bool = False
+    unready: tuple[Unready, ...] = ()
+    """Workloads of the deployed revision that do not run as their live objects want."""
 
     @property
     def last(self) -> Revision | None:
@@ -263,6 +269,7 @@ def desired(params: Parameters) -> Desired:
         timeout=params["timeout"],
         create_namespace=params["create_namespace"],
         cluster=cluster,
+        wait_for_workloads=params["wait_for_workloads"],
     )
 
 
@@ -271,7 +278,8 @@ def connect(params: Parameters, wanted: Desired) -> Systems:
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
-    """Round 1, where the cluster is named: whether it is that one. Round 2: the release's records. Round 3: objects."""
+    """Round 1, where the cluster is named: whether it is that one. Round 2: the release's records. Round 3: objects.
+    Where workloads are not ready, two rounds more say why."""
     cluster = gateway.way.enter(wanted.cluster)
     inside = gather(history=lambda: _history(cluster, wanted), namespace=lambda: _namespace(cluster, wanted))
     current = Current(inside["history"], _chart(wanted), inside["namespace"], now=time.time())
@@ -280,9 +288,11 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     if wanted.present:
         last = current.last
         whole = last is not None and last.status == record.DEPLOYED
+        found = _found(cluster, wanted, last.contents.objects) if last and whole else {}
         current = replace(
             current,
-            missing=_missing(cluster, wanted, last.contents) if last and whole else (),
+            missing=tuple(item for item, live in found.items() if live is None),
+            unready=unready(cluster, _workloads(found)),
             owner=None if record.goal(current.history) else owner(cluster, wanted.name, wanted.namespace),
         )
     _check_helm(gateway.helm, current, wanted)
@@ -525,14 +535,19 @@ def _namespace(cluster: Kubernetes, wanted: Desired) -> Namespace | None:
     )
 
 
-def _missing(cluster: Kubernetes, wanted: Desired, contents: Contents) -> tuple[Reference, ...]:
-    """The objects of the manifest that are not there; of kinds that are not Kubernetes' own nothing is known."""
-    known = [item for item in contents.objects if item.built_in]
+def _found(cluster: Kubernetes, wanted: Desired, objects: Iterable[Reference]) -> dict[Reference, Object | None]:
+    """Objects of the manifest, None for absent; of kinds that are not Kubernetes' own nothing is known."""
+    known = [item for item in objects if item.built_in]
     paths = {
         str(item): path_of(item.api_version, item.kind, item.name, item.namespace or wanted.namespace) for item in known
     }
     found = gather(**{name: lambda path=path: cluster.get(path) for name, path in paths.items()}) if paths else {}
-    return tuple(item for item in known if found[str(item)] is None)
+    return {item: found[str(item)] for item in known}
+
+
+def _workloads(found: Mapping[Reference, Object | None]) -> list[Object]:
+    """Those that are there, of their kind, which one that was read alone may not say."""
+    return [{"kind": item.kind, **live} for item, live in found.items() if live and item.kind in KINDS]
 
 
 def _outwait(cluster: Kubernetes, wanted: Desired, unfinished: Revision, patience: float) -> None:
@@ -543,9 +558,27 @@ def _outwait(cluster: Kubernetes, wanted: Desired, unfinished: Revision, patienc
 
 
 def settle(gateway: Systems, wanted: Desired, current: Current, made: Made, report: Report) -> Current:
-    """After a change, what the release has become. Helm ends without an error where it could not note its own end."""
-    if not made:
+    """What the release has become, and whether it runs, after a change and without one."""
+    if made:
+        current = _changed(gateway, wanted, current)
+    if not wanted.present or not (made or current.unready):
         return current
+    cluster, objects = gateway.way.cluster(), current.last.contents.objects if current.last else ()
+
+    def look() -> tuple[Unready, ...]:
+        workloads = [item for item in objects if item.kind in KINDS]
+        return unready(cluster, _workloads(_found(cluster, wanted, workloads)))
+
+    if wanted.wait_for_workloads:
+        outcome = wait(look, wanted.title, wanted.timeout, report)
+        if outcome.unready:
+            raise CallFailed(_not_running(wanted, outcome))
+        return replace(current, unready=())
+    return replace(current, unready=look())
+
+
+def _changed(gateway: Systems, wanted: Desired, current: Current) -> Current:
+    """Read again what Helm did, which ends without an error where it could not note its own end."""
     current = replace(current, history=_history(gateway.way.cluster(), wanted))
     if wanted.present and (current.last is None or current.last.status != record.DEPLOYED):
         status = current.last.status if current.last else "gone"
@@ -556,12 +589,29 @@ def settle(gateway: Systems, wanted: Desired, current: Current, made: Made, repo
     return current
 
 
+def _not_running(wanted: Desired, outcome: Outcome) -> str:
+    """Why the release does not run, and what to do."""
+    role = role_of(wanted.name)
+    how = "cannot start" if outcome.hopeless else f"is not ready after {outcome.seconds} s"
+    longer = "" if outcome.hopeless else f" Raise {named('timeout', role)} if it only needs more time."
+    return (
+        f"{wanted.title} is installed in namespace {wanted.namespace}, but {how}: {_listed(outcome.unready)}. Correct"
+        f" that, then run again.{longer} To go on without it, set {named('wait_for_workloads')} to false."
+    )
+
+
+def _listed(unready: Iterable[Unready]) -> str:
+    return "; ".join(map(str, unready))
+
+
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     last = current.last
     if last is None:
         return {"release": None}
     contents = last.contents
+    warnings = [f"{wanted.title} does not run as it should: {_listed(current.unready)}."] if current.unready else []
     return {
+        **({"warnings": warnings} if warnings else {}),
         "release": {
             "name": wanted.name,
             "namespace": wanted.namespace,
@@ -570,7 +620,7 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
             "chart": contents.chart,
             "chart_version": contents.version,
             "app_version": contents.app_version,
-        }
+        },
     }
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .._engine import Action, CallFailed, Made, Refused, Report, Subject, gather, until
+from .._engine import Action, CallFailed, Made, Refused, Report, Subject, gather, paced, until
 from .._options import CLUSTER_RULES, KUBERNETES_RULES, cluster_options, kubernetes_options, together
 from .._variables import named
 from . import kops
@@ -243,7 +243,7 @@ def _wait(gateway: Way, wanted: Desired, start: DaemonSet, report: Report) -> in
     """On how many nodes kube-router is not available in the end. As many as at the start are not waited for: a node
     that is not ready, or gone without a word, may stay so.
     """
-    seen = start
+    seen, tell = start, paced(report, wanted.wait_timeout)
 
     def probe() -> bool:
         nonlocal seen
@@ -256,7 +256,9 @@ def _wait(gateway: Way, wanted: Desired, start: DaemonSet, report: Report) -> in
                 f"Another writer removed kube-router's toleration of {_listed(seen.missing)} while its pods restarted,"
                 " as kOps' addon manager does when it applies its manifest."
             )
-        report(f"kube-router has still to restart or get ready on {_nodes(max(seen.behind, seen.unready))}")
+        left = max(seen.behind, seen.unready)
+        if left:
+            tell(f"kube-router has still to restart or get ready on {_nodes(left)}")
         return seen.behind == 0 and seen.unready <= start.unready
 
     if not until(probe, timeout=wanted.wait_timeout) and seen.behind:

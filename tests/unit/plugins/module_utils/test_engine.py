@@ -27,6 +27,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
     Stopped,
     Subject,
     gather,
+    paced,
     reconcile,
     run_task,
     until,
@@ -122,6 +123,11 @@ def run(drawer: Drawer, check: bool = False, report: Report = lambda line: None,
     return reconcile(subject(drawer, **changes), params, check, report)
 
 
+def entry(target: str, sentence: str, before: str, after: str) -> dict[str, str]:
+    """One object's part of a diff."""
+    return {"before_header": target, "after_header": sentence, "before": before, "after": after}
+
+
 SENTENCES = ["paint box red", "paint lid blue", "paint key green"]
 
 
@@ -211,10 +217,10 @@ def test_a_run_does_what_the_plan_says_in_order_and_a_second_one_nothing() -> No
         "changed": True,
         "actions": ["paint lid blue", "paint key green"],
         "changes": {"created": ["drawer/key"], "changed": ["drawer/lid"], "removed": []},
-        "diff": {
-            "before": {"drawer/lid": "white", "drawer/key": None},
-            "after": {"drawer/lid": "blue", "drawer/key": "green"},
-        },
+        "diff": [
+            entry("drawer/lid", "paint lid blue", "white\n", "blue\n"),
+            entry("drawer/key", "paint key green", "", "green\n"),
+        ],
         "ids": ["lid", "key"],
         "held": 2,
     }
@@ -445,7 +451,7 @@ def test_a_task_obeys_check_mode_and_diff() -> None:
     drawer = Drawer()
     result = task(drawer, {"things": {"box": "red"}}, Task(check_mode=True, diff=True))
     assert (result["changed"], result["actions"]) == (True, ["paint box red"])
-    assert result["diff"] == {"before": {"drawer/box": None}, "after": {"drawer/box": "red"}}
+    assert result["diff"] == [entry("drawer/box", "paint box red", "", "red\n")]
     assert drawer.things == {}
 
 
@@ -460,6 +466,19 @@ def test_progress_is_part_of_a_tasks_result() -> None:
 def test_a_task_is_warned_of_an_option_that_is_given_twice() -> None:
     result = task(Drawer(), {"things": {}, "label": "new", "name": "new"})
     assert result["warnings"] == ["Both option label and its alias name are set."]
+
+
+@pytest.mark.parametrize("secret", [f"{SECRET}'s", f'{SECRET}: "x"\n  of two lines', f"{SECRET}\té\x07{'x ' * 90}"])
+@pytest.mark.parametrize("by_option", [True, False])
+def test_a_secret_that_a_diff_would_write_in_another_way_is_masked_in_it(secret: str, by_option: bool) -> None:
+    def plan(current: Any, wanted: Any) -> Iterable[Action]:
+        yield Paint("paint box", "drawer/box", {"coat": [secret]}, {"coat": [f"{secret} twice"], "lid": secret})
+
+    hides = {} if by_option else {"hidden": lambda params: (secret,)}
+    arguments = {"things": {}, **({"varnish": secret} if by_option else {})}
+    result = task(Drawer(), arguments, Task(check_mode=True, diff=True), plan=plan, **hides)
+    assert "coat" in result["diff"][0]["before"]
+    assert "CANARY" not in str(result["diff"])
 
 
 @pytest.mark.parametrize("label", ["new", "no choice"])
@@ -482,3 +501,12 @@ def test_a_value_that_only_a_check_knows_is_taken_in_check_mode_only(things: dic
         "is (known after apply), which stands for a value only in check mode. Set it to the value."
     )
     assert drawer.writes == []
+
+
+def test_who_waits_hears_of_changes_at_once_and_of_the_time_every_half_minute() -> None:
+    clock, lines = Clock(), list[str]()
+    tell = paced(lines.append, 600, clock)
+    for seconds, line in ((0, "wet"), (10, "wet"), (10, "damp"), (9, "damp"), (1, "damp"), (10, "damp"), (25, "dry")):
+        clock.sleep(seconds)
+        tell(line)
+    assert lines == ["wet", "damp", "damp (30 s of 600 s)", "dry (65 s of 600 s)"]

@@ -75,6 +75,7 @@ EKS = EksCluster(
 FACTS = {"accountId": ACCOUNT, "region": REGION, "clusterName": NAME}
 RECORD = Cluster(ID, NAME, "eks", "ready", "online", "org", "", "", FACTS)
 ROLE, USER, NODE = "cast-eks-prod-cluster-role-5b0a1ff3", "cast-eks-prod", "cast-prod-eks-5b0a1ff3"
+BROAD = " (may pass any role to ec2 and eks)"
 MANAGED, RESTRICTED, IPV6 = "CastEKSPolicy-prod", "CastEKSRestrictedAccess-prod", "CastEC2AssignIPv6Policy-prod"
 GROUP = "cast-prod-cluster/CastNodeSecurityGroup"
 
@@ -188,7 +189,7 @@ NODE_SENTENCES = [
 ]
 ROLE_SENTENCES = [
     f"create CAST AI's principal for cluster {ID}",
-    f"create policy {MANAGED}",
+    f"create policy {MANAGED}{BROAD}",
     f"create role {ROLE}",
     f"write inline policy CastEKSRestrictedAccess of role {ROLE}",
     f"attach AmazonEC2ReadOnlyAccess to role {ROLE}",
@@ -196,7 +197,7 @@ ROLE_SENTENCES = [
     f"attach {MANAGED} to role {ROLE}",
 ]
 USER_SENTENCES = [
-    f"create policy {MANAGED}",
+    f"create policy {MANAGED}{BROAD}",
     f"create policy {RESTRICTED}",
     f"create user {USER}",
     f"attach AmazonEC2ReadOnlyAccess to user {USER}",
@@ -273,7 +274,7 @@ DRIFT: dict[str, tuple[Current, list[str]]] = {
     ),
     "managed policy": (
         replace(BY_ROLE, managed=held(MANAGED, {"Statement": []})),
-        [f"bring policy {MANAGED} up to date"],
+        [f"bring policy {MANAGED} up to date{BROAD}"],
     ),
     "policy's tags": (
         replace(BY_ROLE, managed=held(MANAGED, policies.eks_managed(HERE), {})),
@@ -352,7 +353,7 @@ def test_the_shared_policy_goes_once_ours_is_there() -> None:
         of_identity(BY_ROLE, attached=(*WITH_READERS, f"{IAM}:policy/CastEKSPolicy")), managed=held(MANAGED)
     )
     assert sentences(by_script) == [
-        f"create policy {MANAGED}",
+        f"create policy {MANAGED}{BROAD}",
         f"attach {MANAGED} to role {ROLE}",
         f"detach CastEKSPolicy from role {ROLE}",
     ]
@@ -362,7 +363,7 @@ def test_a_shared_policy_is_made_once_and_then_left_with_a_warning() -> None:
     name, options = "CastEKSPolicy", {"policy_scope": "account"}
     attached = of_identity(BY_ROLE, attached=(*WITH_READERS, arn_of(name)))
     absent = replace(NOTHING, managed=held(name))
-    assert f"create policy {name}" in sentences(absent, **options)
+    assert f"create policy {name}{BROAD}" in sentences(absent, **options)
     there = replace(attached, managed=held(name, policies.eks_managed(HERE), {}))
     other = replace(attached, managed=held(name, {"Statement": []}, OTHERS))
     assert sentences(there, **options) == sentences(other, **options) == []
@@ -380,8 +381,8 @@ def test_documents_of_the_users_own() -> None:
         action.sentence: action for action in plan(BY_ROLE, desired(managed_policy=mine, restricted_policy=mine))
     }
     assert list(actions) == [
-        f"bring policy {MANAGED} up to date",
-        f"write inline policy CastEKSRestrictedAccess of role {ROLE}",
+        f"bring policy {MANAGED} up to date (full control of ec2)",
+        f"write inline policy CastEKSRestrictedAccess of role {ROLE} (full control of ec2)",
     ]
     assert all(action.after == mine for action in actions.values())
 

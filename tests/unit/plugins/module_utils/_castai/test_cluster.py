@@ -389,7 +389,7 @@ def test_what_was_there_before_the_hand_over_is_not_taken_for_its_end(wire: Wire
     wire.script.play(before, before, answer("connecting", "online", **after), answer("ready", "online", **after))
     record, shown = wait(wire, RECORD, wait_for="onboarded")
     assert record is not None
-    assert (record.status, record.credentials_id, len(shown)) == ("ready", "c", 4)
+    assert (record.status, record.credentials_id, len(shown)) == ("ready", "c", 3)
 
 
 def test_it_waits_no_longer_than_it_may(wire: Wire) -> None:

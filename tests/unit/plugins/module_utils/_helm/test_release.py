@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused
 from ansible_collections.castai.onboarding.plugins.module_utils._helm import record, release
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.gateway import Chart, Facts
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.owner import Owner
@@ -32,6 +32,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._helm.release im
     Uninstall,
     Upgrade,
 )
+from ansible_collections.castai.onboarding.plugins.module_utils._k8s import workloads
 from ansible_collections.castai.onboarding.plugins.module_utils._k8s.access import Named
 
 NAME, NAMESPACE = "agent", "castai-agent"
@@ -429,3 +430,82 @@ def test_from_any_state_the_plan_is_possible_and_leaves_nothing_to_plan(
     if present:
         assert state.last
         assert state.last.status == "deployed"
+
+
+# Whether it runs
+
+
+@dataclass
+class Running:
+    """A cluster with one deployed release, of whose Deployment so many pods are ready."""
+
+    available: int
+    message: str = ""
+    host: str = "https://cluster"
+
+    def get(self, path: str, **query: str) -> dict[str, Any] | None:
+        if path.endswith("/secrets"):
+            return {"items": [revision(1, "deployed").secret]}
+        if path.endswith(f"/deployments/{NAME}"):
+            failure = {"type": "ReplicaFailure", "status": "True", "message": self.message}
+            status = {"updatedReplicas": 2, "availableReplicas": self.available}
+            return {
+                "metadata": {"name": NAME, "namespace": NAMESPACE},
+                "spec": {"replicas": 2},
+                "status": {**status, **({"conditions": [failure]} if self.message else {})},
+            }
+        return {"metadata": {"name": NAMESPACE}} if path.endswith(f"/namespaces/{NAMESPACE}") else {"items": []}
+
+    def enter(self, named: Named) -> Running:
+        return self
+
+    def cluster(self) -> Running:
+        return self
+
+    def was_killed(self, work: Any) -> bool:
+        return False
+
+
+def run(cluster: Running, check: bool = False, made: bool = False, **options: Any) -> Mapping[str, Any]:
+    systems = release.Systems(cast(Any, cluster), cast(Any, cluster))
+    desired = wanted(**options)
+    observed = release.observe(systems, desired)
+    assert list(release.plan(observed, desired)) == []
+    if not check:
+        observed = release.settle(systems, desired, observed, {"written": True} if made else {}, lambda line: None)
+    return release.view(observed, desired, {})
+
+
+QUOTA = 'pods "agent-1" is forbidden: exceeded quota: few'
+
+
+@pytest.mark.parametrize("made", [False, True])
+@pytest.mark.parametrize("message", ["", QUOTA])
+def test_a_run_with_nothing_to_change_fails_where_the_release_does_not_run(message: str, made: bool) -> None:
+    with pytest.raises(CallFailed) as caught:
+        run(Running(1, message), made=made, timeout=0)
+    text = str(caught.value)
+    assert text.startswith(f"Helm release {NAME} is installed in namespace {NAMESPACE}, but is not ready after 0 s: ")
+    assert f"Deployment {NAME} has 1 of 2 pods ready" in text
+    assert message in text
+    assert text.endswith("set castai_wait_for_workloads (option wait_for_workloads) to false.")
+
+
+def test_what_is_hopeless_is_told_before_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workloads, "SURE", 0.5)
+    with pytest.raises(CallFailed, match=f"but cannot start: Deployment {NAME} has .* exceeded quota: few"):
+        run(Running(0, QUOTA), timeout=300)
+
+
+@pytest.mark.parametrize("how", [{"check": True}, {"wait_for_workloads": False}, {"check": True, "timeout": 0}])
+def test_check_mode_and_who_does_not_wait_get_a_warning(how: dict[str, Any]) -> None:
+    (warning,) = run(Running(0, QUOTA), **how)["warnings"]
+    assert warning == (
+        f"Helm release {NAME} does not run as it should: Deployment {NAME} has 0 of 2 pods ready:"
+        f" Deployment cannot create pods: {QUOTA}."
+    )
+
+
+@pytest.mark.parametrize("how", [{}, {"check": True}, {"wait_for_workloads": False}, {"made": True}])
+def test_of_what_runs_nothing_is_said(how: dict[str, Any]) -> None:
+    assert "warnings" not in run(Running(2), **how)
