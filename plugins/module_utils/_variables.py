@@ -47,6 +47,7 @@ VARIABLES: Mapping[str, str] = {
     # In the cluster
     "castai_namespace": "namespace",
     "castai_credentials_secret": "credentials_secret",
+    "castai_chart_mirror": "",
     "castai_helm_path": "helm_path",
     "castai_wait_for": "wait_for",
     "castai_wait_for_workloads": "wait_for_workloads",
@@ -80,6 +81,7 @@ VARIABLES: Mapping[str, str] = {
     "agent_values": "values",
     # The components
     "components_autoscaling": "values",
+    "components_chart_refs": "chart_ref",
     "components_chart_repo_url": "chart_repo_url",
     "components_grpc_url": "values",
     "components_kvisor_url": "values",

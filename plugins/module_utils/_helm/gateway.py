@@ -29,6 +29,7 @@ from typing import Any
 from .._engine import CallFailed, Conflict, Refused
 from .._variables import named, role_of
 from .._workplace import Workplace, left_dead, workplace
+from . import repositories
 from .record import same_version
 from .values import MASK
 
@@ -43,9 +44,12 @@ SERVER_SIDE = (4, 0)
 SHORT = 120.0
 """Seconds for which Helm may work on a chart or its own version."""
 
-_HELM_OWN = ("HELM_KUBE", "HELM_NAMESPACE", "HELM_DRIVER", "HELM_DEBUG", "HELM_PLUGINS", "HELM_DATA_HOME", "KUBECONFIG")
+_KEPT = ("HELM_CONFIG_HOME", "HELM_REGISTRY_CONFIG")
+"""Of Helm's own variables, those that lead to the user's registry log-ins; the others change what Helm does."""
+
 _SECRET_VARIABLE = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
 _PR_SET_PDEATHSIG = 1
+_REPOSITORIES = "repositories.yaml"
 
 _CONFLICTS = (
     "another operation (install/upgrade/rollback) is in progress",
@@ -199,19 +203,7 @@ class Helm:
 
     def _fetch(self, place: Workplace, chart: Chart) -> Path:
         """The chart as a local archive or folder. Raises CallFailed where it is of another version than wanted."""
-        if chart.local:
-            path = Path(chart.ref)
-        else:
-            into = place.path / "chart"
-            into.mkdir()
-            arguments = ["pull", chart.ref, "--destination", str(into)]
-            arguments += ["--version", chart.version] * bool(chart.version)
-            arguments += ["--repo", chart.repo_url] * bool(chart.repo_url)
-            purpose = f"get chart {chart.ref} {chart.version}".rstrip() + (
-                f" from {chart.repo_url}" * bool(chart.repo_url)
-            )
-            self._run(place, arguments, SHORT, f"Could not {purpose}: ", repository=chart.ref)
-            path = next(into.glob("*.tgz"))
+        path = Path(chart.ref) if chart.local else self._pull(place, chart)
         found = facts(path)
         if chart.version and not same_version(found.version, chart.version):
             raise CallFailed(
@@ -219,6 +211,24 @@ class Helm:
                 " Correct one of the two."
             )
         return path
+
+    def _pull(self, place: Workplace, chart: Chart) -> Path:
+        """The chart as an archive. Of the user's repositories Helm sees the chart's own one, with its log-in."""
+        into = place.path / "chart"
+        into.mkdir()
+        origin = f" from {chart.repo_url}" * bool(chart.repo_url)
+        purpose = f"Could not get chart {chart.ref} {chart.version}".rstrip() + f"{origin}: "
+        repository = repositories.of_chart(chart.ref, chart.repo_url, os.environ)
+        ref, source = chart.ref, ["--repo", chart.repo_url] * bool(chart.repo_url)
+        if repository:
+            place.write(_REPOSITORIES, repository.text)
+            self._run(place, ["repo", "update", repository.name], SHORT, purpose, repository.secrets)
+            if chart.repo_url:
+                ref, source = f"{repository.name}/{chart.ref}", []
+        arguments = ["pull", "--destination", str(into), *source]
+        arguments += ["--version", chart.version] * bool(chart.version)
+        self._run(place, [*arguments, "--", ref], SHORT, purpose, repository.secrets if repository else ())
+        return next(into.glob("*.tgz"))
 
     def _program(self) -> str:
         program = shutil.which(self._path or "helm")
@@ -238,7 +248,6 @@ class Helm:
         timeout: float,
         purpose: str = "",
         hidden: tuple[str, ...] = (),
-        repository: str = "",
         release: str = "",
     ) -> str:
         """Helm's output. It works in the folder, where no file can be taken for a chart of that name.
@@ -251,7 +260,7 @@ class Helm:
             process = subprocess.Popen(  # noqa: S603 # pylint: disable=ansible-bad-function
                 [self._program(), *arguments],
                 cwd=place.path,
-                env=_environment(os.environ, place.path, repository),
+                env=_environment(os.environ, place.path),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -332,24 +341,22 @@ def _tokens(kubeconfig: str) -> tuple[str, ...]:
     )
 
 
-def _environment(given: Mapping[str, str], folder: Path, repository: str) -> dict[str, str]:
-    """The user's environment for Helm: proxies, certificates and registry log-ins yes; plugins, clusters, secrets no.
+def _environment(given: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """The user's environment for Helm: proxies, certificates and registry log-ins yes; the rest of Helm's own, no.
 
-    Helm's cache goes into the folder, unless the user has moved it or it holds the index of a repository that the user
-    added under a name (NAME/CHART).
+    Its repositories and its cache go together: Helm refuses a list with a repository whose index is not in the cache.
     """
     kept = {
         name: value
         for name, value in given.items()
-        if not name.startswith(_HELM_OWN) and not _SECRET_VARIABLE.search(name)
+        if name in _KEPT or not (name == "KUBECONFIG" or name.startswith("HELM_") or _SECRET_VARIABLE.search(name))
     }
-    named = bool(repository) and "://" not in repository and "/" in repository
-    cache = {} if named else {"HELM_CACHE_HOME": str(folder / "cache")}
     return {
-        **cache,
         **kept,
+        "HELM_CACHE_HOME": str(folder / "cache"),
         "HELM_DATA_HOME": str(folder / "data"),
         "HELM_PLUGINS": str(folder / "plugins"),
+        "HELM_REPOSITORY_CONFIG": str(folder / _REPOSITORIES),
         "HELM_DRIVER": "secret",
     }
 

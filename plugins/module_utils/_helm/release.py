@@ -28,6 +28,7 @@ from . import record
 from .gateway import Chart, Facts, Helm, Work, facts
 from .owner import Owner, owner
 from .record import Contents, History, Reference, Revision
+from .repositories import address_problem
 from .values import differing, secrets, shown
 
 Parameters = Mapping[str, Any]
@@ -58,6 +59,7 @@ OPTIONS: dict[str, Any] = {
     "required_if": [["state", "present", ["chart_ref"]]],
 }
 
+_ADDRESSES = ("chart_ref", "chart_repo_url")
 _TAKING_OVER = ", taking over the objects that are there"
 _EXACT_VERSION = re.compile(r"v?\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
 
@@ -248,7 +250,12 @@ class DisownNamespace(Step):
 
 def desired(params: Parameters) -> Desired:
     version, name, cluster = params.get("chart_version") or "", params["name"], Named.parse(params)
-    found = (helm_release_problem(name), namespace_problem(params["namespace"]), *cluster.problems)
+    found = (
+        helm_release_problem(name),
+        namespace_problem(params["namespace"]),
+        *cluster.problems,
+        *(address_problem(named(option, role_of(name)), params.get(option) or "") for option in _ADDRESSES),
+    )
     problems = [problem for problem in found if problem]
     if version and not _EXACT_VERSION.fullmatch(version):
         option = named("chart_version", role_of(name))

@@ -34,6 +34,8 @@ for flag in ("--kubeconfig", "--values"):
     if flag in arguments:
         file = pathlib.Path(arguments[arguments.index(flag) + 1])
         note[flag] = [file.read_text(), oct(file.stat().st_mode & 0o777)]
+listed = pathlib.Path(os.environ.get("HELM_REPOSITORY_CONFIG") or "/none")
+note["repositories"] = json.loads(listed.read_text())["repositories"] if listed.exists() else []
 with notes.open("a") as stream:
     stream.write(json.dumps(note) + "\\n")
 if arguments[0] == "version":
@@ -99,9 +101,11 @@ def test_upgrade(fake: Fake) -> None:
     upgrade(fake.behave(), take_ownership=True)
     version, pull, run = fake.notes()
     assert version["arguments"][0] == "version"
-    assert pull["arguments"][:2] == ["pull", "agent"]
-    assert pull["arguments"][-4:] == ["--version", "0.2.0", "--repo", "https://charts.example"]
     folder = run["folder"]
+    assert pull["arguments"] == [
+        *("pull", "--destination", f"{folder}/chart", "--repo", "https://charts.example", "--version", "0.2.0"),
+        *("--", "agent"),
+    ]
     assert run["arguments"] == [
         *("upgrade", "agent", f"{folder}/chart/agent-0.2.0.tgz", "--install", "--reset-values"),
         *("--values", f"{folder}/values.json", "--create-namespace", "--take-ownership"),
@@ -138,9 +142,10 @@ def test_rollback_and_uninstall(fake: Fake) -> None:
 
 def test_the_environment_of_helm(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     secret = {"CASTAI_API_KEY": "CANARY", "AWS_SECRET_ACCESS_KEY": "CANARY", "AWS_SESSION_TOKEN": "CANARY"}
-    foreign = {"KUBECONFIG": "/k", "HELM_KUBETOKEN": "CANARY", "HELM_NAMESPACE": "n", "HELM_DRIVER": "sql"}
+    foreign = {"KUBECONFIG": "/k", "HELM_KUBETOKEN": "CANARY", "HELM_NAMESPACE": "n", "HELM_DRIVER": "secret"}
+    changing = {"HELM_BURST_LIMIT": "0", "HELM_MAX_HISTORY": "1", "HELM_DEBUG": "1", "HELM_KUBEASUSER": "root"}
     kept = {"HTTPS_PROXY": "http://proxy", "SSL_CERT_FILE": "/ca", "HELM_REGISTRY_CONFIG": "/r", "HOME": "/home/me"}
-    for name, value in {**secret, **foreign, **kept}.items():
+    for name, value in {**secret, **foreign, **changing, **kept}.items():
         monkeypatch.setenv(name, value)
     fake.behave().rollback(WORK, 1)
     note = fake.notes()[-1]
@@ -149,18 +154,58 @@ def test_the_environment_of_helm(fake: Fake, monkeypatch: pytest.MonkeyPatch) ->
     assert kept.items() <= environment.items()
     assert environment["HELM_DRIVER"] == "secret"
     assert "KUBECONFIG" not in environment
-    assert "HELM_NAMESPACE" not in environment
-    for name in ("HELM_CACHE_HOME", "HELM_DATA_HOME", "HELM_PLUGINS"):
+    assert not {"HELM_NAMESPACE", *changing} & environment.keys()
+    for name in ("HELM_CACHE_HOME", "HELM_DATA_HOME", "HELM_PLUGINS", "HELM_REPOSITORY_CONFIG"):
         assert environment[name].startswith(folder)
 
 
+LISTED = {"name": "castai-helm", "url": "https://charts.example/a/", "username": "me", "password": "CANARY-listed"}
+OTHER = {"name": "other", "url": "https://charts.example/b"}
+
+
 @pytest.mark.parametrize(
-    ("ref", "of_the_user"),
-    [("castai-helm/agent", True), ("agent", False), ("oci://registry.example/agent", False)],
+    ("ref", "repo_url", "entry", "source"),
+    [
+        ("castai-helm/agent", "", LISTED, ["--", "castai-helm/agent"]),
+        ("other/agent", "", OTHER, ["--", "other/agent"]),
+        ("agent", "https://CHARTS.example/a", LISTED, ["--", "castai-helm/agent"]),
+        ("agent", "https://charts.example/ab", None, ["--repo", "https://charts.example/ab", "--", "agent"]),
+        ("https://charts.example/a/agent-0.2.0.tgz", "", LISTED, ["--", "https://charts.example/a/agent-0.2.0.tgz"]),
+        ("oci://charts.example/a/agent", "", None, ["--", "oci://charts.example/a/agent"]),
+        ("--help", "https://nowhere.example", None, ["--repo", "https://nowhere.example", "--", "--help"]),
+    ],
 )
-def test_helms_cache_is_the_users_only_for_a_repository_of_the_users(fake: Fake, ref: str, of_the_user: bool) -> None:
-    fake.behave().show_chart(ref, "", "")
-    assert ("HELM_CACHE_HOME" not in fake.notes()[-1]["environment"]) is of_the_user
+def test_helm_sees_the_charts_repository_alone(
+    fake: Fake,
+    monkeypatch: pytest.MonkeyPatch,
+    ref: str,
+    repo_url: str,
+    entry: dict[str, str] | None,
+    source: list[str],
+) -> None:
+    config = fake.program.parent / "mine.yaml"
+    config.write_text(json.dumps({"repositories": [OTHER, LISTED]}))
+    monkeypatch.setenv("HELM_REPOSITORY_CONFIG", str(config))
+    fake.behave().show_chart(ref, "", repo_url)
+    notes = fake.notes()
+    assert notes[-1]["arguments"][3:] == source
+    if entry:
+        assert notes[0]["arguments"] == ["repo", "update", entry["name"]]
+    assert all(note["repositories"] == ([entry] if entry else []) for note in notes)
+    assert "CANARY" not in json.dumps([note["arguments"] for note in notes])
+
+
+@pytest.mark.parametrize("content", ["{", "repositories: 7", "[]", "repositories: [7, {url: x}]", "\0"])
+def test_a_broken_list_of_repositories_stops_only_who_needs_it(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    folder = fake.program.parent / "config"
+    folder.mkdir()
+    (folder / "repositories.yaml").write_text(content)
+    monkeypatch.setenv("HELM_CONFIG_HOME", str(folder))
+    assert fake.behave().show_chart("agent", "", "https://charts.example") == Facts("agent", "0.2.0")
+    with pytest.raises(Refused, match="repositories"):
+        fake.behave().show_chart("castai-helm/agent", "", "")
 
 
 @pytest.mark.parametrize(

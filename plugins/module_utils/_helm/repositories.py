@@ -1,0 +1,116 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The chart repositories that the user has added to Helm, with their log-ins. PRIVATE to the collection.
+
+Where Helm keeps them: https://helm.sh/docs/helm/helm/, variables HELM_REPOSITORY_CONFIG and HELM_CONFIG_HOME.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .._engine import Refused
+
+with contextlib.suppress(ImportError):
+    # Without it there is no Python package kubernetes either, which is asked for first.
+    import yaml
+
+
+@dataclass(frozen=True)
+class Repository:
+    """One repository of the user's. text: a list for Helm with it alone. secrets: what no message may show."""
+
+    name: str
+    text: str = field(repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+
+def of_chart(ref: str, repo_url: str, environment: Mapping[str, str]) -> Repository | None:
+    """The repository that a chart comes from, where the user has added it: by name (NAME/CHART), or by address.
+
+    ref, repo_url: as Chart has them. None where Helm needs no repository of the user's. Raises Refused for a name that
+    the user has not added, or where Helm's list cannot be read.
+    """
+    if ref.startswith("oci://"):
+        return None
+    if not repo_url and "://" not in ref:
+        name, slash, _chart = ref.partition("/")
+        if not slash:
+            return None
+        path = _path(environment)
+        found = next((entry for entry in _entries(path) if entry.get("name") == name), None)
+        if found is None:
+            raise Refused(
+                f"Chart {ref} is from repository {name}, which is not in {path}. Add it with helm repo add as the user"
+                " that runs Ansible, or correct the chart's name."
+            )
+        return _repository(found)
+    try:
+        entries = _entries(_path(environment))
+    except Refused:
+        # A list that this chart may not need.
+        return None
+    fits = _is_at if repo_url else _is_under
+    return next((_repository(entry) for entry in entries if fits(repo_url or ref, str(entry.get("url") or ""))), None)
+
+
+def address_problem(option: str, address: str) -> str:
+    """Why an address is not taken, or an empty text. What Helm is started with is seen by every user of the machine."""
+    host = address.partition("://")[2].partition("/")[0]
+    if "@" not in host:
+        return ""
+    return (
+        f"{option} has a user name or password in it. Take it out, and log in as the user that runs Ansible: with helm"
+        " registry login, or with helm repo add --username for a repository."
+    )
+
+
+def _repository(entry: Mapping[str, Any]) -> Repository:
+    text = json.dumps({"apiVersion": "v1", "repositories": [entry]})
+    return Repository(str(entry["name"]), text, (str(entry.get("password") or ""),))
+
+
+def _entries(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return iter(())
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise Refused(f"Helm's list of repositories {path} cannot be read ({reason}). Correct it.") from None
+    listed = found.get("repositories") if isinstance(found, dict) else None
+    entries = listed if isinstance(listed, list) else []
+    return (entry for entry in entries if isinstance(entry, dict) and entry.get("name"))
+
+
+def _path(environment: Mapping[str, str]) -> Path:
+    """Where Helm looks for its list of repositories."""
+    if environment.get("HELM_REPOSITORY_CONFIG"):
+        return Path(environment["HELM_REPOSITORY_CONFIG"])
+    if environment.get("HELM_CONFIG_HOME"):
+        return Path(environment["HELM_CONFIG_HOME"]) / "repositories.yaml"
+    default = "~/Library/Preferences" if sys.platform == "darwin" else "~/.config"
+    return Path(environment.get("XDG_CONFIG_HOME") or default).expanduser() / "helm" / "repositories.yaml"
+
+
+def _is_at(wanted: str, known: str) -> bool:
+    return bool(known) and _address(wanted) == _address(known)
+
+
+def _is_under(wanted: str, known: str) -> bool:
+    return bool(known) and f"{_address(wanted)}/".startswith(f"{_address(known)}/")
+
+
+def _address(url: str) -> str:
+    """An address as it is compared: the host without case, no slash at the end."""
+    scheme, _separator, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme.lower()}://{host.lower()}{slash}{path}".rstrip("/")

@@ -1,0 +1,111 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which charts the roles name, by the variables that say where charts are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+
+from tests.tree import ROOT
+
+try:
+    from ansible.template import trust_as_template
+except ImportError:  # ansible-core before 2.19 takes every text for a template
+
+    def trust_as_template(value: str) -> str:
+        return value
+
+
+OFFICIAL = "https://castai.github.io/helm-charts"
+AGENT = "castai-agent"
+
+
+def templated(role: str, expression: str, **given: Any) -> Any:
+    """An expression in a role, with the inventory's variables."""
+    variables: dict[str, Any] = {}
+    for one in ("castai", role):
+        for kind in ("defaults", "vars"):
+            variables |= trusted(yaml.safe_load((ROOT / f"roles/{one}/{kind}/main.yml").read_text(encoding="utf-8")))
+    values = {name: value for name, value in variables.items() if not name.startswith("__")} | given
+    values |= {"castai_provider": "eks", "inventory_hostname": "prod"}
+    checked = {f"__{role}_given": {"variables": values}}
+    return Templar(DataLoader(), variables={**variables, **values, **checked}).template(trust_as_template(expression))
+
+
+def trusted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: trusted(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [trusted(item) for item in value]
+    return trust_as_template(value) if isinstance(value, str) else value
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, (AGENT, OFFICIAL, "0.161.1")),
+        (
+            {"castai_chart_mirror": "https://c.example/castai/"},
+            (AGENT, "https://c.example/castai", ""),
+        ),
+        ({"castai_chart_mirror": "http://c.example"}, (AGENT, "http://c.example", "")),
+        (
+            {"castai_chart_mirror": "oci://r.example/a/b"},
+            (f"oci://r.example/a/b/{AGENT}", "", ""),
+        ),
+        ({"castai_chart_mirror": " ours "}, (f"ours/{AGENT}", "", "")),
+        ({"castai_chart_mirror": None}, (AGENT, OFFICIAL, "")),
+        (
+            {"castai_chart_mirror": "oci://r.example", "agent_chart_ref": "/srv/agent.tgz"},
+            ("/srv/agent.tgz", OFFICIAL, ""),
+        ),
+    ],
+)
+def test_the_agents_chart(given: dict[str, Any], expected: tuple[str, str, str]) -> None:
+    chart = templated("agent", "{{ __agent_chart }}", **given)
+    assert (chart["chart_ref"], chart["chart_repo_url"]) == expected[:2]
+    assert chart["chart_version"] == (expected[2] or "0.161.1")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, ("castai-evictor", OFFICIAL, "0.35.143")),
+        (
+            {"castai_chart_mirror": "https://c.example"},
+            ("castai-evictor", "https://c.example", "0.35.143"),
+        ),
+        ({"castai_chart_mirror": "oci://r.example/c/"}, ("oci://r.example/c/castai-evictor", "", "0.35.143")),
+        ({"castai_chart_mirror": "ours"}, ("ours/castai-evictor", "", "0.35.143")),
+        (
+            {"castai_chart_mirror": "ours", "components_chart_refs": {"castai-evictor": "evictor-hardened"}},
+            ("ours/evictor-hardened", "", "0.35.143"),
+        ),
+        (
+            {"castai_chart_mirror": "ours", "components_chart_refs": {"castai-evictor": "oci://r.example/evictor"}},
+            ("oci://r.example/evictor", "", "0.35.143"),
+        ),
+        ({"components_chart_refs": {"castai-evictor": "theirs/evictor"}}, ("theirs/evictor", "", "0.35.143")),
+        ({"components_chart_refs": {"castai-evictor": "/srv/evictor-9.tgz"}}, ("/srv/evictor-9.tgz", "", "")),
+        ({"components_chart_refs": {"castai-evictor": "evictor-9.tgz"}}, ("evictor-9.tgz", "", "")),
+        ({"components_chart_refs": {"castai-evictor": "~/evictor"}}, ("~/evictor", "", "")),
+        (
+            {
+                "components_chart_refs": {"castai-evictor": "./evictor"},
+                "components_versions": {"castai-evictor": "9.0.0"},
+            },
+            ("./evictor", "", "9.0.0"),
+        ),
+        ({"components_chart_refs": {"castai-kvisor": "theirs/kvisor"}}, ("castai-evictor", OFFICIAL, "0.35.143")),
+    ],
+)
+def test_a_components_chart(given: dict[str, Any], expected: tuple[str, str, str]) -> None:
+    charts = {chart["name"]: chart for chart in templated("components", "{{ __components_charts }}", **given)}
+    chart = charts["castai-evictor"]
+    assert (chart["chart_ref"], chart["chart_repo_url"], chart["chart_version"]) == expected
