@@ -100,6 +100,9 @@ WRONG = (
 )
 
 
+TELLING = "Tell what stopped this cluster"
+
+
 class Asked(NamedTuple):
     run: Run
     writes: list[Any]
@@ -112,6 +115,8 @@ def asked(request: pytest.FixtureRequest, module_world: World, tmp_path_factory:
     cluster = host_variables(module_world.clusters()["prod"])
     hosts = {f"h{number}": {**cluster, name: value} for number, (name, value, _sentence) in enumerate(WRONG)}
     hosts["own"] = {**cluster, "castai_cluster_name": "nowhere", "castai_owner": "me", "agent_version": "7"}
+    if request.param:
+        hosts["good"] = cluster
     run = operator.connect("--forks", "8", *request.param, given={"castai_clusters": {"hosts": hosts}})
     return Asked(run, writes(module_world))
 
@@ -119,6 +124,14 @@ def asked(request: pytest.FixtureRequest, module_world: World, tmp_path_factory:
 def test_a_wrong_variable_is_one_sentence(asked: Asked) -> None:
     said = [asked.run.failures.get(f"h{number}") for number in range(len(WRONG))]
     assert said == [sentence for _name, _value, sentence in WRONG]
+
+
+def test_what_stopped_clusters_stands_together_at_the_end(asked: Asked) -> None:
+    tasks = [task.task for task in asked.run.tasks]
+    end = asked.run.tasks[tasks.index(TELLING) :]
+    assert {task.task for task in end} == {TELLING}
+    assert {task.host: task.result["msg"] for task in end if task.outcome == "failed"} == asked.run.failures
+    assert {task.host for task in end if task.outcome != "failed"} <= {"good"}
 
 
 def test_nothing_is_written_for_wrong_variables(asked: Asked) -> None:
