@@ -82,7 +82,7 @@ def page_table(name: str) -> Iterator[str]:
         _function, names = options.get(option, {}).get("fallback", (None, ()))
         environment = ", ".join(f"``{one}``" for one in names)
         meaning = " ".join(filter(None, [_text(shared[variable], "``"), _default(shared[variable], "``")]))
-        yield from _row(f"``{variable}``", f"``{option}``", environment, meaning)
+        yield from _row(f"``{variable}``", option and f"``{option}``", environment, meaning)
 
 
 def _row(first: str, *others: str) -> list[str]:
