@@ -20,6 +20,15 @@ options:
     description: UUID of the cluster at CAST AI, as in RV(castai.onboarding.castai_cluster#module:cluster_id).
     type: str
     required: true
+  force:
+    description:
+      - With O(state=absent), whether the identity is removed although CAST AI has not disconnected the cluster. A
+        cluster is disconnected if CAST AI has no record of it or no credentials for it, or its status is C(deleted),
+        C(archived) or C(failed).
+      - Instances that use an instance profile or security group that would be removed are named, and refuse the
+        removal whatever this is.
+    type: bool
+    default: false
   hand_over:
     description:
       - Whether CAST AI gets the identity. Without it everything is prepared, but CAST AI can do nothing yet.
@@ -49,7 +58,8 @@ options:
   state:
     description:
       - V(absent) removes everything that this module created. What is shared, your own or also used by others stays,
-        and RV(kept) says why. Disconnect the cluster at CAST AI first.
+        and RV(kept) says why. Disconnect the cluster at CAST AI first; otherwise the removal is refused, unless
+        O(force=true).
     type: str
     choices: [present, absent]
     default: present

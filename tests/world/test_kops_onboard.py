@@ -17,7 +17,8 @@ from tests.sandbox.client import World
 from tests.sandbox.normal import difference
 from tests.sandbox.spec import HOME_ACCOUNT
 from tests.support.forked import steps
-from tests.support.playbook import Run, local_play
+from tests.support.playbook import Run
+from tests.support.recipes import recipe
 
 from .careful import Careful, ended_by, nowhere_in
 from .connecting import UNKNOWN, Forked, at_rest, changed_nothing, succeeded, writes
@@ -39,40 +40,7 @@ ENDS: tuple[dict[str, Any], ...] = (
 )
 """One after another: in the lambda role, at aws-auth, in a release, a key without its hand-over, one not noted."""
 
-WAY_BACK = {
-    **local_play(
-        {
-            "name": "Find the cluster",
-            "castai.onboarding.castai_cluster_info": {"cluster_name": "{{ inventory_hostname }}", "provider": "kops"},
-            "register": "found",
-        },
-        {
-            "name": "Ask which entries of aws-auth are its",
-            "castai.onboarding.castai_iam_kops": {"state": "absent"},
-            "check_mode": True,
-            "changed_when": False,
-            "register": "planned",
-        },
-        {
-            "name": "Take the entries out of aws-auth",
-            "castai.onboarding.castai_aws_auth": {
-                "kubeconfig": "{{ castai_kubeconfig }}",
-                "context": "{{ castai_context }}",
-                "user_arn": "{{ item.user_arn }}",
-                "state": "absent",
-            },
-            "loop": "{{ planned.access.aws_auth }}",
-        },
-        {"name": "Take the identity back", "castai.onboarding.castai_iam_kops": {"state": "absent"}},
-    ),
-    "module_defaults": {
-        "castai.onboarding.castai_iam_kops": {
-            "cluster_id": "{{ found.clusters[0].id }}",
-            "cluster_name": "{{ inventory_hostname }}",
-            "region": "{{ castai_region }}",
-        },
-    },
-}
+WAY_BACK = recipe("kops_guide", "Removal")
 CLUSTERS = (f"{SHOP}:kops:aws_auth=yes:nodes=1", f"{DATA}:kops:nodes=1", f"{PROD}:eks:nodes=1")
 """The first reads aws-auth."""
 
@@ -207,8 +175,7 @@ def test_one_cluster_is_taken_back_and_the_others_stay_whole(story: Story) -> No
     """Last, as it takes away what the others look at."""
     world, onboarder = story.world, story.onboarder
     before, cluster_id = iam(world), story.run.of("castai_cluster", SHOP)[0]["cluster_id"]
-    world.control("castai", "disconnect", cluster_id=cluster_id)
-    back = succeeded(onboarder.onboard(hosts=(SHOP,), playbook=[WAY_BACK]))
+    back = succeeded(onboarder.onboard(hosts=(SHOP,), playbook=WAY_BACK))
     _asked, taken = back.of("castai_iam_kops", SHOP)
     assert taken["kept"] == [f"role CastLambdaRoleForSpot: clusters {DATA} use it"]
     assert user(world) is None

@@ -17,7 +17,8 @@ from tests.sandbox.client import World
 from tests.sandbox.spec import HOME_ACCOUNT
 from tests.support.calls import of_task, rounds
 from tests.support.forked import steps
-from tests.support.playbook import Json, Run, local_play
+from tests.support.playbook import Json, Run
+from tests.support.recipes import recipe
 
 from .connecting import UNKNOWN, Forked, changed_nothing, succeeded, writes
 from .onboarding import AWS_AUTH, Onboarder, node_token, who_is
@@ -37,42 +38,7 @@ COMPONENTS = {
     "cluster-controller",
 }
 SLOW = [host for host, (mode, _identity) in HOSTS.items() if mode == "API_AND_CONFIG_MAP"]
-WAY_BACK = {
-    **local_play(
-        {
-            "name": "Find the cluster",
-            "castai.onboarding.castai_cluster_info": {"cluster_name": "{{ inventory_hostname }}", "provider": "eks"},
-            "register": "found",
-        },
-        {
-            "name": "Ask which entries of aws-auth are its",
-            "castai.onboarding.castai_iam_eks": {"state": "absent"},
-            "check_mode": True,
-            "changed_when": False,
-            "register": "planned",
-        },
-        {
-            "name": "Take the entries out of aws-auth",
-            "castai.onboarding.castai_aws_auth": {
-                "provider": "eks",
-                "cluster_name": "{{ inventory_hostname }}",
-                "role_arn": "{{ item.role_arn | default(omit) }}",
-                "user_arn": "{{ item.user_arn | default(omit) }}",
-                "state": "absent",
-            },
-            "loop": "{{ planned.access.aws_auth }}",
-        },
-        {"name": "Take the identity back", "castai.onboarding.castai_iam_eks": {"state": "absent"}},
-    ),
-    "module_defaults": {
-        "group/castai.onboarding.aws": {"region": "{{ castai_region }}"},
-        "castai.onboarding.castai_iam_eks": {
-            "cluster_id": "{{ found.clusters[0].id }}",
-            "identity": "{{ eks_onboard_identity }}",
-            "cluster_name": "{{ inventory_hostname }}",
-        },
-    },
-}
+WAY_BACK = recipe("onboard_guide", "Removal")
 CLUSTERS = tuple(f"{name}:eks:mode={mode}:nodes=1" for name, (mode, _identity) in HOSTS.items())
 
 
@@ -208,13 +174,13 @@ def test_the_way_back_leaves_everything_as_it_was(story: Story) -> None:
         cluster_id = story.run.of("castai_cluster", host)[0]["cluster_id"]
         world.control("castai", "disconnect", cluster_id=cluster_id)
     before = world.mark()
-    plan = succeeded(story.onboarder.onboard("--check", hosts=HOSTS, playbook=[WAY_BACK]))
+    plan = succeeded(story.onboarder.onboard("--check", hosts=HOSTS, playbook=WAY_BACK))
     assert writes(world, before) == []
-    run = succeeded(story.onboarder.onboard(hosts=HOSTS, playbook=[WAY_BACK]))
+    run = succeeded(story.onboarder.onboard(hosts=HOSTS, playbook=WAY_BACK))
     for host in HOSTS:
         assert plan.actions(host) == run.actions(host) != []
         assert run.of("castai_iam_eks", host)[-1]["kept"] == []
-    changed_nothing(story.onboarder.onboard(hosts=HOSTS, playbook=[WAY_BACK]))
+    changed_nothing(story.onboarder.onboard(hosts=HOSTS, playbook=WAY_BACK))
     after = world.state()["aws"]
     del after[HOME_ACCOUNT]["iam"]["roles"][f"arn:aws:iam::{HOME_ACCOUNT}:role/stranger"]
     assert after == story.aws_before

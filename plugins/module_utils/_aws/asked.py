@@ -26,6 +26,7 @@ OPTIONS: dict[str, Any] = {
     **aws_options(),
     "adopt": {"type": "bool", "default": False},
     "cluster_id": {"type": "str", "required": True},
+    "force": {"type": "bool", "default": False},
     "hand_over": {"type": "bool", "default": True},
     "managed_policy": {"type": "dict"},
     "path": {"type": "str", "default": "/"},
@@ -103,3 +104,15 @@ def check_record(record: Cluster | None, cluster_id: str, present: bool) -> Clus
     if present and record.status == "deleting":
         raise Refused(f"CAST AI is disconnecting cluster {record.id}. Wait until that is over, then run again.")
     return record
+
+
+def check_removable(record: Cluster | None, force: bool) -> None:
+    """Raise Refused where CAST AI still works with the identity that is to be removed. force: the user wants it so."""
+    if force or record is None or record.disconnected:
+        return
+    if record.status == "deleting":
+        raise Refused(f"CAST AI is still disconnecting cluster {record.id}. Wait until that is over, then run again.")
+    raise Refused(
+        f"CAST AI still manages cluster {record.id} (status {record.status or 'unknown'}) with the identity that is to"
+        " be removed. Disconnect the cluster at CAST AI first, so that it removes its nodes, or set force to true."
+    )

@@ -20,16 +20,18 @@ from .._engine import UNKNOWN, Action, Made, Refused, Subject
 from .._equal import same_policy
 from .._variables import named
 from . import policies
-from .asked import check_record
+from .asked import check_record, check_removable
 from .eks import wrong_cluster
 from .eks_nodes import (
     access_entry,
     check_nodes,
+    check_unused,
     delete_entry,
     kept_role,
     plan_entry,
     plan_nodes,
     remove_entry,
+    remove_group,
     remove_nodes,
 )
 from .eks_observed import Current, observe
@@ -109,6 +111,8 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
     _check_record(current.record, eks, wanted)
     here = place(eks, wanted)
     if not wanted.present:
+        check_removable(current.record, wanted.force)
+        check_unused(current.nodes, wanted)
         for removal in removals(current, wanted, here):
             yield from removal.actions
         return
@@ -250,8 +254,12 @@ def _plan_hand_over(current: Current, wanted: Desired, here: Place) -> Iterator[
 
 
 def removals(current: Current, wanted: Desired, here: Place) -> Iterator[Removal]:
-    """Everything on the way back, in an order that works: what uses an object goes before it."""
+    """Everything on the way back, in an order that works: what uses an object goes before it.
+
+    The security group goes first: while anything uses it, EC2 does not let it go, and then all stays as it is.
+    """
     identity = current.identity
+    yield from remove_group(current.nodes, wanted)
     for entry in (identity.entry, *current.dead_entries):
         yield from remove_entry(entry, wanted)
     needed = "" if wanted.node_role_brought else kept_role(current.nodes, wanted)

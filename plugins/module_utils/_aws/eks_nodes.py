@@ -19,7 +19,7 @@ from .._equal import missing_tags, replaced
 from .._variables import named
 from . import policies
 from .eks_wanted import Desired
-from .gateway import AccessEntry, EksCluster, Making, Principal, Profile, SecurityGroup
+from .gateway import AccessEntry, EksCluster, Instance, Making, Principal, Profile, SecurityGroup
 from .identity import (
     NOTHING,
     Gateways,
@@ -54,6 +54,8 @@ class Nodes:
     attached: tuple[str, ...] = ()
     inline: tuple[str, ...] = ()
     """Names of the role's inline policies; read on the way back only."""
+    instances: tuple[Instance, ...] = ()
+    """Those of the cluster's VPC; read on the way back only."""
     used_by: tuple[str, ...] = ()
     """Names of the instance profiles that the role is in; read on the way back only."""
     ipv6: HeldPolicy = field(default_factory=HeldPolicy)
@@ -353,7 +355,7 @@ def kept_role(nodes: Nodes, wanted: Desired) -> str:
 
 
 def remove_nodes(nodes: Nodes, wanted: Desired, here: Place) -> Iterator[Removal]:
-    """What uses an object goes before it."""
+    """What uses an object goes before it; the security group is remove_group's."""
     mark = names.short_id(wanted.cluster_id)
     if nodes.profile:
         yield _remove_profile(nodes.profile, nodes.role_name, wanted, mark in nodes.profile_name)
@@ -369,6 +371,31 @@ def remove_nodes(nodes: Nodes, wanted: Desired, here: Place) -> Iterator[Removal
         kept = wanted.owner.kept(nodes.ipv6.policy, nodes.ipv6.arn in nodes.attached)
         shared = "the clusters of the account share it" if wanted.shared else ""
         yield remove_policy(nodes.ipv6, shared or kept, detached)
+
+
+def check_unused(nodes: Nodes, wanted: Desired) -> None:
+    """Raise Refused for instances that need what is to be removed, whatever the user wants: they are nodes."""
+    mark = names.short_id(wanted.cluster_id)
+    profile, group = nodes.profile, nodes.group
+    if profile and _remove_profile(profile, nodes.role_name, wanted, mark in profile.name).kept:
+        profile = None
+    if group and (wanted.security_group_id or _remove_group(group, wanted).kept):
+        group = None
+    users = [
+        one.id
+        for one in nodes.instances
+        if (profile and one.profile_arn == profile.arn) or (group and group.id in one.groups)
+    ]
+    if users:
+        what = [f"instance profile {profile.name}"] if profile else []
+        what += [f"security group {group.name}"] if group else []
+        raise Refused(
+            f"Instances {', '.join(users)} use {' or '.join(what)}. Let CAST AI remove its nodes as it disconnects the"
+            " cluster, or terminate them, then run again."
+        )
+
+
+def remove_group(nodes: Nodes, wanted: Desired) -> Iterator[Removal]:
     if wanted.security_group_id:
         yield Removal(f"security group {wanted.security_group_id}", f"it was given by {SECURITY_GROUP_ID}")
     elif nodes.group:

@@ -132,6 +132,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         spot_inline=read(aws.list_inline, "role", names.SPOT_LAMBDA_ROLE, when=bool(second["spot"]) and back),
         node_attached=read(aws.list_attached, "role", node_name, when=bool(node)),
         node_inline=read(aws.list_inline, "role", node_name, when=bool(node) and back),
+        instances=read(aws.list_vpc_instances, eks.vpc_id, when=back),
         node_profiles=read(aws.list_profiles, node_name, when=bool(node) and back),
         node_entry=read(aws.get_access_entry, eks.name, node_arn, when=bool(node_arn) and entries),
         # Which of two is in use is told by nothing else, where this collection did not make them.
@@ -172,6 +173,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
             attached=third["node_attached"] or (),
             inline=third["node_inline"] or (),
             used_by=third["node_profiles"] or (),
+            instances=third["instances"] or (),
             ipv6=documents["ipv6"],
             entry=None if node_entry in dead else node_entry,
         ),

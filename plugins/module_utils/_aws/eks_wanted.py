@@ -59,6 +59,8 @@ class Desired:
     prepare: bool
     hand_over: bool
     present: bool
+    force: bool
+    """Whether an identity is removed while CAST AI works with it."""
     owner: Owner
     role_arn: str
     node_role_arn: str
@@ -95,6 +97,7 @@ def desired(params: Parameters) -> Desired:
         prepare=params["prepare"],
         hand_over=params["hand_over"],
         present=params["state"] == "present",
+        force=params["force"],
         owner=Owner(name, cluster_id, params["adopt"]),
         role_arn=params.get("role_arn") or "",
         node_role_arn=params.get("node_role_arn") or "",

@@ -117,11 +117,13 @@ class EksCluster:
 
 @dataclass(frozen=True)
 class Instance:
-    """An EC2 instance. account_id: its owner's."""
+    """An EC2 instance. account_id: its owner's; profile_arn: its instance profile's; groups: ids of security groups."""
 
     id: str
     account_id: str
     vpc_id: str
+    profile_arn: str = ""
+    groups: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -307,7 +309,15 @@ class Aws:
     @_call("find the instances of kOps cluster {0} (ec2:DescribeInstances)")
     def list_instances(self, cluster: str) -> tuple[Instance, ...]:
         """Those that run or start, by the tag that kOps gives all instances of a cluster; by id."""
-        wanted = {"tag:KubernetesCluster": [cluster], "instance-state-name": ["pending", "running"]}
+        return self._instances({"tag:KubernetesCluster": [cluster], "instance-state-name": ["pending", "running"]})
+
+    @_call("find the instances in {0} (ec2:DescribeInstances)")
+    def list_vpc_instances(self, vpc_id: str) -> tuple[Instance, ...]:
+        """Those that are not terminated, by id."""
+        states = ["pending", "running", "shutting-down", "stopping", "stopped"]
+        return self._instances({"vpc-id": [vpc_id], "instance-state-name": states})
+
+    def _instances(self, wanted: Mapping[str, list[str]]) -> tuple[Instance, ...]:
         pages = (
             self._client("ec2")
             .get_paginator("describe_instances")
@@ -316,7 +326,7 @@ class Aws:
         return tuple(
             sorted(
                 (
-                    Instance(instance["InstanceId"], reservation["OwnerId"], instance.get("VpcId") or "")
+                    _instance(instance, reservation["OwnerId"])
                     for page in pages
                     for reservation in page["Reservations"]
                     for instance in reservation["Instances"]
@@ -691,6 +701,18 @@ def _principal(kind: str, found: Mapping[str, Any]) -> Principal:
         _tag_dict(found.get("Tags")),
         (found.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn") or "",
         found.get("AssumeRolePolicyDocument") or {},
+    )
+
+
+def _instance(found: Mapping[str, Any], owner: str) -> Instance:
+    interfaces = found.get("NetworkInterfaces") or ()
+    groups = [*(found.get("SecurityGroups") or ()), *(group for one in interfaces for group in one.get("Groups") or ())]
+    return Instance(
+        found["InstanceId"],
+        owner,
+        found.get("VpcId") or "",
+        (found.get("IamInstanceProfile") or {}).get("Arn") or "",
+        frozenset(group["GroupId"] for group in groups),
     )
 
 

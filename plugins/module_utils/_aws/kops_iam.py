@@ -22,7 +22,7 @@ from .._equal import same_policy
 from .._options import AWS_RULES
 from .._variables import named
 from . import asked, kops_policies, policies
-from .asked import Parameters, check_record
+from .asked import Parameters, check_record, check_removable
 from .gateway import Instance, Making, Policy, Principal, region_of
 from .identity import (
     HeldPolicy,
@@ -68,6 +68,8 @@ class Desired:
     prepare: bool
     hand_over: bool
     present: bool
+    force: bool
+    """Whether an identity is removed while CAST AI works with it."""
     owner: Owner
     managed_policy: Document | None
     restricted_policy: Document | None
@@ -125,6 +127,7 @@ def desired(params: Parameters) -> Desired:
         prepare=params["prepare"],
         hand_over=params["hand_over"],
         present=params["state"] == "present",
+        force=params["force"],
         owner=Owner(name, cluster_id, params["adopt"]),
         managed_policy=params.get("managed_policy") or None,
         restricted_policy=params.get("restricted_policy") or None,
@@ -240,6 +243,7 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
         raise Refused(refusal)
     here, user = place(current, wanted), current.user
     if not wanted.present:
+        check_removable(current.record, wanted.force)
         for removal in removals(current, wanted, here):
             yield from removal.actions
         return

@@ -339,6 +339,7 @@ GRANTS: tuple[Grant, ...] = (
         _attachable(*_aws(*policies.OF_SPOT_ROLE)),
         (KOPS,),
     ),
+    Grant("FindNodes", GROUP, "everything", {REMOVE: ("ec2:DescribeInstances",)}),
     Grant("FindGroups", GROUP, "everything", {READ: ("ec2:DescribeSecurityGroups",)}),
     Grant("NewGroup", GROUP, "security group", {CREATE: ("ec2:CreateSecurityGroup",)}),
     Grant("NewGroupInVpc", GROUP, "VPC", {CREATE: ("ec2:CreateSecurityGroup",)}),

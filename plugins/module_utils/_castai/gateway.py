@@ -72,6 +72,11 @@ class Cluster:
         """Disconnected and cleaned up, or removed: the record is only history."""
         return self.status in ("archived", "deleted")
 
+    @property
+    def disconnected(self) -> bool:
+        """Whether CAST AI does not work with the cluster any more, so that its identity may go."""
+        return self.gone or self.status == "failed" or not self.credentials_id
+
 
 class Rejected(CallFailed):
     """CAST AI answered, and the answer is no.

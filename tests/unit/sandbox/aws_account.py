@@ -110,7 +110,9 @@ class Account:
             connect=lambda params, wanted: Systems(self.castai, self.aws),
             plan=lambda current, wanted: itertools.islice(subject.plan(current, wanted), ended_after),
         )
-        return reconcile(here, {**PARAMETERS, **parameters}, check, lambda line: None)
+        # Most tests of the way back are of its order and of what stays, and leave the cluster connected.
+        forced = {"force": parameters.get("state") == "absent"}
+        return reconcile(here, {**PARAMETERS, **forced, **parameters}, check, lambda line: None)
 
     def run_until(self, last: int, *which: str, **changes: Any) -> bool:
         """Run, and end the run when so many of its writes have taken effect; whether there were so many."""

@@ -21,6 +21,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway imp
     AccessEntry,
     AccessKey,
     EksCluster,
+    Instance,
     Making,
     Policy,
     Principal,
@@ -46,6 +47,7 @@ CASTAI = f"arn:aws:iam::809060229965:user/cast-crossrole-{ID}"
 TAGS, OTHERS = (MappingProxyType(iam_tags(*whose)) for whose in ((NAME, ID), ("shop", OTHER)))
 PARAMETERS: dict[str, Any] = {
     "adopt": False,
+    "force": False,
     "cluster_id": ID,
     "hand_over": True,
     "identity": "role",
@@ -729,6 +731,7 @@ def test_what_is_no_use_is_refused(current: Current, options: dict[str, str], se
 # The way back
 
 GONE = [
+    f"delete security group {GROUP}",
     f"delete the access entry of {IAM}:role/{NODE} in cluster prod",
     f"detach AmazonEC2ReadOnlyAccess from role {ROLE}",
     f"detach IAMReadOnlyAccess from role {ROLE}",
@@ -741,20 +744,70 @@ GONE = [
     f"detach AmazonEC2ContainerRegistryReadOnly from role {NODE}",
     f"detach AmazonEKS_CNI_Policy from role {NODE}",
     f"delete role {NODE}",
-    f"delete security group {GROUP}",
     f"delete CAST AI's principal for cluster {ID}",
 ]
 
 
 def back(current: Current, **changes: Any) -> tuple[list[str], list[str]]:
     """What is done, and what is kept."""
-    wanted = desired(state="absent", **changes)
+    wanted = desired(state="absent", **{"force": True, **changes})
     return [action.sentence for action in plan(current, wanted)], list(view(current, wanted, {})["kept"])
 
 
 def test_everything_goes_in_an_order_that_works() -> None:
     assert back(BY_ROLE) == (GONE, [])
     assert back(replace(NOTHING, principal_arn="")) == ([], [])
+
+
+CONNECTED = replace(RECORD, credentials_id="c1")
+RECORDS: dict[str, tuple[Cluster | None, bool]] = {
+    "no record": (None, True),
+    "no credentials": (replace(RECORD, status="ready"), True),
+    "never connected": (replace(RECORD, status="connecting"), True),
+    "archived": (replace(CONNECTED, status="archived"), True),
+    "deleted": (replace(CONNECTED, status="deleted"), True),
+    "failed": (replace(CONNECTED, status="failed"), True),
+    "ready": (CONNECTED, False),
+    "connecting": (replace(CONNECTED, status="connecting"), False),
+    "warning": (replace(CONNECTED, status="warning"), False),
+    "paused": (replace(CONNECTED, status="hibernated"), False),
+    "no status": (replace(CONNECTED, status=""), False),
+    "disconnecting": (replace(CONNECTED, status="deleting"), False),
+    "its agent is silent": (replace(CONNECTED, agent_status="disconnected"), False),
+}
+
+
+@pytest.mark.parametrize(("record", "disconnected"), RECORDS.values(), ids=RECORDS)
+def test_it_goes_when_cast_ai_has_disconnected_the_cluster_or_by_force(
+    record: Cluster | None, disconnected: bool
+) -> None:
+    current = replace(BY_ROLE, record=record)
+    assert back(current)[0] == GONE
+    if disconnected:
+        assert back(current, force=False)[0] == GONE
+        return
+    with pytest.raises(Refused, match=f"CAST AI (still manages|is still disconnecting) cluster {ID}"):
+        back(current, force=False)
+
+
+OF_PROFILE = Instance("i-1", ACCOUNT, "vpc-1", profile_arn=f"{IAM}:instance-profile/{NODE}")
+OF_GROUP = Instance("i-2", ACCOUNT, "vpc-1", groups=frozenset({"sg-0", "sg-1"}))
+OF_OTHERS = Instance("i-3", ACCOUNT, "vpc-1", f"{IAM}:instance-profile/{NODE}-2", frozenset({"sg-2"}))
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("users", [(OF_PROFILE,), (OF_GROUP,), (OF_PROFILE, OF_GROUP), (OF_OTHERS, OF_PROFILE)])
+def test_instances_that_use_what_is_to_go_are_named(users: tuple[Instance, ...], force: bool) -> None:
+    current = replace(of_nodes(BY_ROLE, instances=users), record=RECORD)
+    named = ", ".join(one.id for one in users if one != OF_OTHERS)
+    with pytest.raises(Refused, match=f"^Instances {named} use instance profile {NODE} or security group {GROUP}"):
+        back(current, force=force)
+
+
+def test_instances_that_use_what_stays_are_no_hindrance() -> None:
+    assert back(of_nodes(BY_ROLE, instances=(OF_OTHERS,))) == (GONE, [])
+    current = of_nodes(BROUGHT_PROFILE, instances=(OF_PROFILE, OF_GROUP), group=None)
+    back(current, instance_profile_arn=MY_PROFILE, security_group_id="sg-1")
 
 
 def test_it_goes_as_well_when_cast_ai_has_forgotten_the_cluster() -> None:
@@ -764,16 +817,17 @@ def test_it_goes_as_well_when_cast_ai_has_forgotten_the_cluster() -> None:
 def test_a_user_goes_with_key_and_entry() -> None:
     done, kept = back(BY_USER, identity="user")
     assert kept == []
-    assert done[:7] == [
-        f"delete the access entry of {IAM}:user/{USER} in cluster prod",
+    assert done[:8] == [
         GONE[0],
+        f"delete the access entry of {IAM}:user/{USER} in cluster prod",
+        GONE[1],
         f"delete access key A of user {USER}, with the user",
         f"detach AmazonEC2ReadOnlyAccess from user {USER}",
         f"detach IAMReadOnlyAccess from user {USER}",
         f"detach {MANAGED} from user {USER}",
         f"detach {RESTRICTED} from user {USER}",
     ]
-    assert done[7:10] == [f"delete user {USER}", f"delete policy {MANAGED}", f"delete policy {RESTRICTED}"]
+    assert done[8:11] == [f"delete user {USER}", f"delete policy {MANAGED}", f"delete policy {RESTRICTED}"]
 
 
 KEPT: dict[str, tuple[Current, dict[str, Any], list[str], list[str]]] = {
@@ -792,7 +846,7 @@ KEPT: dict[str, tuple[Current, dict[str, Any], list[str], list[str]]] = {
     "another cluster's role": (
         tagged(BY_ROLE, tags=OTHERS),
         {},
-        [*GONE[1:6], f"delete policy {MANAGED}"],
+        [*GONE[2:7], f"delete policy {MANAGED}"],
         [
             f"role {ROLE}: it belongs to another cluster, {OTHER} (shop)",
             f"policy {MANAGED}: others have it attached",
@@ -825,7 +879,7 @@ KEPT: dict[str, tuple[Current, dict[str, Any], list[str], list[str]]] = {
     "node role that is in another profile": (
         of_nodes(BY_ROLE, used_by=(NODE, "theirs")),
         {},
-        [GONE[0], *GONE[8:12]],
+        [GONE[1], *GONE[9:13]],
         [
             f"access entry of {IAM}:role/{NODE}: the role stays: it is in instance profile theirs too",
             f"role {IAM}:role/{NODE}: it is in instance profile theirs too",
@@ -840,7 +894,7 @@ KEPT: dict[str, tuple[Current, dict[str, Any], list[str], list[str]]] = {
     "an access entry of somebody": (
         of_nodes(BY_ROLE, entry=replace(NODES.entry, tags={})),  # type: ignore[type-var]
         {},
-        GONE[:1],
+        GONE[1:2],
         [f"access entry of {IAM}:role/{NODE}: it has no tag of this cluster"],
     ),
     "shared policy": (
@@ -855,7 +909,7 @@ KEPT: dict[str, tuple[Current, dict[str, Any], list[str], list[str]]] = {
     "brought role": (
         WITH_MINE,
         {"role_arn": MY_ROLE},
-        [*GONE[1:7], GONE[-1]],
+        [*GONE[2:8], GONE[-1]],
         [
             "role mine: it was given by eks_onboard_role_arn (option role_arn)",
             f"policy {MANAGED}: others have it attached",
@@ -865,13 +919,13 @@ KEPT: dict[str, tuple[Current, dict[str, Any], list[str], list[str]]] = {
     "brought node role": (
         BROUGHT_NODE,
         {"node_role_arn": MY_NODE},
-        [GONE[0], *GONE[8:12]],
+        [GONE[1], *GONE[9:13]],
         [f"role {MY_NODE}: it was given by eks_onboard_node_role_arn (option node_role_arn)"],
     ),
     "brought profile": (
         BROUGHT_PROFILE,
         {"instance_profile_arn": MY_PROFILE},
-        [GONE[0], *GONE[7:12]],
+        [GONE[1], *GONE[8:13]],
         [
             "instance profile mine: it was given by eks_onboard_instance_profile_arn (option instance_profile_arn)",
             f"role {IAM}:role/r: it was given by eks_onboard_instance_profile_arn (option instance_profile_arn)",
@@ -880,7 +934,7 @@ KEPT: dict[str, tuple[Current, dict[str, Any], list[str], list[str]]] = {
     "brought group": (
         of_nodes(BY_ROLE, group=SecurityGroup("sg-9", "mine", "vpc-1", {}, False, False)),
         {"security_group_id": "sg-9"},
-        [GONE[12]],
+        [GONE[0]],
         ["security group sg-9: it was given by eks_onboard_security_group_id (option security_group_id)"],
     ),
 }

@@ -143,6 +143,46 @@ def test_dead_entries_go_on_the_way_back(world: World) -> None:
     assert world.cloud.state() == before
 
 
+def test_what_cast_ais_nodes_run_with_is_not_removed(world: World) -> None:
+    done = world.run("API")
+    profile, group = done.view["instance_profile_arn"], done.view["security_group_id"]
+    subnet = world.ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc_of(world, group)]}])["Subnets"][0]
+    node = world.ec2.run_instances(
+        ImageId="ami-12345678",
+        MinCount=1,
+        MaxCount=1,
+        IamInstanceProfile={"Arn": profile},
+        SecurityGroupIds=[group],
+        SubnetId=subnet["SubnetId"],
+    )["Instances"][0]["InstanceId"]
+    before = world.cloud.state()
+    for disconnected, sentence in ((False, "still manages cluster"), (True, f"^Instances {node} use")):
+        if disconnected:
+            world.disconnect("API")
+        for check in (True, False):
+            with pytest.raises(Refused, match=sentence):
+                world.run("API", check=check, state="absent", force=False)
+        assert world.cloud.state() == before
+    with pytest.raises(Refused, match=f"^Instances {node} use"):
+        world.run("API", state="absent", force=True)
+    world.ec2.terminate_instances(InstanceIds=[node])
+    assert world.run("API", check=True, state="absent", force=False).view["kept"] == []
+
+
+def vpc_of(world: World, group: str) -> str:
+    return str(world.ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["VpcId"])
+
+
+def test_a_security_group_in_use_stops_the_way_back_before_anything_went(world: World) -> None:
+    group = world.run("API").view["security_group_id"]
+    subnet = world.ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc_of(world, group)]}])["Subnets"][0]
+    world.ec2.create_network_interface(SubnetId=subnet["SubnetId"], Groups=[group])
+    before = world.cloud.state()
+    with pytest.raises(Stopped, match="DependencyViolation"):
+        world.run("API", state="absent")
+    assert world.cloud.state() == before
+
+
 def test_a_node_role_that_is_in_another_profile_stays_whole(world: World) -> None:
     role = world.run("API").view["node_role_arn"].rpartition("/")[2]
     world.iam.create_instance_profile(InstanceProfileName="theirs")

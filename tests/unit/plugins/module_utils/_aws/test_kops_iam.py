@@ -295,8 +295,19 @@ def test_the_entry_of_a_user_that_stays_is_left_in_aws_auth(world: World) -> Non
     assert back.view["kept"][0].startswith(f"user {USER}: it has no tag that shows")
 
 
+def test_a_user_that_cast_ai_works_with_is_not_removed(world: World) -> None:
+    world.run()
+    before = world.cloud.state()
+    for check in (True, False):
+        with pytest.raises(Refused, match=f"^CAST AI still manages cluster {IDS[SHOP]} .* or set force to true"):
+            world.run(check=check, state="absent", force=False)
+    assert world.cloud.state() == before
+    world.api.control("disconnect", cluster_id=IDS[SHOP])
+    assert sentences(world.run(state="absent", force=False))[-1] == f"delete role {SPOT_LAMBDA_ROLE}"
+
+
 def desired(**changes: Any) -> kops_iam.Desired:
-    own = {"provider": "kops", "cluster_name": SHOP, "cluster_id": IDS[SHOP], "spot_lambda_role": True}
+    own = {"force": False, "provider": "kops", "cluster_name": SHOP, "cluster_id": IDS[SHOP], "spot_lambda_role": True}
     return kops_iam.desired({**PARAMETERS, **own, **changes})
 
 
