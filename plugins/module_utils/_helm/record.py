@@ -231,6 +231,14 @@ def encode(secret: Object, release: Mapping[str, Any]) -> dict[str, Any]:
     return {**secret, "data": {**secret["data"], "release": data}}
 
 
+def with_status(secret: Object, status: str) -> dict[str, Any]:
+    """The record Secret with another status of the release."""
+    release = decode(secret)
+    changed = encode(secret, {**release, "info": {**(release.get("info") or {}), "status": status}})
+    metadata = secret["metadata"]
+    return {**changed, "metadata": {**metadata, "labels": {**(metadata.get("labels") or {}), "status": status}}}
+
+
 def without_namespace(release: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The release with a Namespace taken out of its manifest; all other documents keep their bytes."""
     kept = [

@@ -19,13 +19,13 @@ from typing import Any, cast
 
 from .._engine import Action, CallFailed, Conflict, Made, Refused, Report, Subject, gather, until
 from .._k8s.access import Named, Way, leaving
-from .._k8s.gateway import Kubernetes, path_of
+from .._k8s.gateway import Kubernetes, Object, path_of
 from .._names import NAMESPACE, helm_release_problem, namespace_problem
 from .._options import CLUSTER_RULES, CONNECTION_RULES, aws_options, cluster_options, kubernetes_options, together
 from .._variables import named, role_of
 from . import record
 from .gateway import Chart, Facts, Helm, Work, facts
-from .owner import Owner, owner
+from .owner import Owner, managed_refusal, manager_among, operated, owner
 from .record import Contents, History, Reference, Revision
 from .repositories import address_problem
 from .values import differing, secrets, shown
@@ -38,6 +38,7 @@ OPTIONS: dict[str, Any] = {
         **aws_options(),
         **kubernetes_options(),
         "adopt": {"type": "bool", "default": False},
+        "adopt_managed": {"type": "bool", "default": False},
         "chart_ref": {"type": "str"},
         "chart_repo_url": {"type": "str"},
         "chart_version": {"type": "str"},
@@ -73,6 +74,7 @@ class Desired:
     values: Mapping[str, Any] = field(repr=False)
     enforce: bool
     adopt: bool
+    adopt_managed: bool
     recover: bool
     grace: int
     wait: bool
@@ -102,7 +104,8 @@ class Current:
 
     history: the release's revisions, oldest first. chart: what is known of the wanted chart without fetching it.
     missing: objects of the deployed revision that are gone. owner: where nothing whole is there of the release, whose
-    the objects of its name are. now: Unix seconds. killed: whether the newest revision's Helm is known to be dead.
+    the objects of its chart are. manager: who manages the release beside Helm, empty for nobody. now: Unix seconds.
+    killed: whether the newest revision's Helm is known to be dead.
     """
 
     history: History
@@ -110,6 +113,7 @@ class Current:
     namespace: Namespace | None
     missing: tuple[Reference, ...] = ()
     owner: Owner | None = None
+    manager: str = ""
     now: float = 0.0
     killed: bool = False
 
@@ -202,17 +206,14 @@ class Uninstall(Step):
 
 
 @dataclass(frozen=True)
-class Forget(Step):
-    """Delete the record of a killed install. Its objects carry the release's marks: a new install takes them."""
+class MarkFailed(Step):
+    """Note in the record of a killed revision that it failed, so that an upgrade compares with what it made."""
 
     helm = False
 
     def work(self, gateway: Systems, wanted: Desired) -> None:
         secret = self.unfinished.secret if self.unfinished else {}
-        gateway.way.cluster().delete(
-            _record_path(wanted, self.revision),
-            {"preconditions": {"resourceVersion": secret["metadata"]["resourceVersion"]}},
-        )
+        gateway.way.cluster().replace(_record_path(wanted, self.revision), record.with_status(secret, record.FAILED))
 
 
 @dataclass(frozen=True)
@@ -264,6 +265,7 @@ def desired(params: Parameters) -> Desired:
         values=params["values"],
         enforce=params["policy"] == "enforce",
         adopt=params["adopt"],
+        adopt_managed=params["adopt_managed"],
         recover=params["pending"] == "recover",
         grace=params["pending_grace"],
         wait=params["wait"],
@@ -280,23 +282,39 @@ def connect(params: Parameters, wanted: Desired) -> Systems:
 def observe(gateway: Systems, wanted: Desired) -> Current:
     """Round 1, where the cluster is named: whether it is that one. Round 2: the release's records. Round 3: objects."""
     cluster = gateway.way.enter(wanted.cluster)
-    inside = gather(history=lambda: _history(cluster, wanted), namespace=lambda: _namespace(cluster, wanted))
-    current = Current(inside["history"], _chart(wanted), inside["namespace"], now=time.time())
+    inside = gather(
+        history=lambda: _history(cluster, wanted),
+        namespace=lambda: _namespace(cluster, wanted),
+        operated=lambda: operated(cluster, wanted.name, wanted.namespace),
+    )
+    current = Current(
+        inside["history"], _chart(wanted), inside["namespace"], manager=inside["operated"], now=time.time()
+    )
     work = Work(cluster.host, wanted.namespace, wanted.name, current.last.number if current.last else 0)
     current = replace(current, killed=gateway.helm.was_killed(work))
-    if wanted.present:
-        last = current.last
-        whole = last is not None and last.status == record.DEPLOYED
+    last = current.last
+    if last:
+        live = _live(cluster, wanted, last.contents)
+        gone = tuple(item for item, found in live.items() if found is None)
         current = replace(
             current,
-            missing=_missing(cluster, wanted, last.contents) if last and whole else (),
-            owner=None if record.goal(current.history) else owner(cluster, wanted.name, wanted.namespace),
+            missing=gone if wanted.present and last.status == record.DEPLOYED else (),
+            manager=current.manager or manager_among(filter(None, live.values())),
         )
+    if wanted.present and not record.goal(current.history):
+        current = replace(current, owner=owner(cluster, wanted.name, wanted.namespace))
     _check_helm(gateway.helm, current, wanted)
     return current
 
 
 def plan(current: Current, wanted: Desired) -> Iterator[Action]:
+    steps = tuple(_plan(current, wanted))
+    if steps and current.manager and not wanted.adopt_managed:
+        raise Refused(managed_refusal(wanted.title, current.manager, wanted.name, current.last is not None))
+    return iter(steps)
+
+
+def _plan(current: Current, wanted: Desired) -> Iterator[Action]:
     last = current.last
     if last and last.unfinished and not wanted.recover:
         raise Refused(
@@ -335,7 +353,7 @@ def _plan_present(current: Current, wanted: Desired) -> Iterator[Action]:
     if last is None:
         yield from _plan_install(current, wanted)
     elif last.unfinished and record.goal(current.history) is None:
-        yield from _plan_forget(current, wanted, last)
+        yield from _plan_killed(current, wanted, last)
     else:
         yield from _plan_existing(current, wanted, last)
 
@@ -359,25 +377,21 @@ def _plan_install(current: Current, wanted: Desired) -> Iterator[Action]:
     )
 
 
-def _plan_forget(current: Current, wanted: Desired, killed: Revision) -> Iterator[Action]:
-    """Nothing whole is there that an unfinished revision could go back to: go on as if it had not been begun."""
+def _plan_killed(current: Current, wanted: Desired, killed: Revision) -> Iterator[Action]:
+    """Nothing whole is there that an unfinished revision could go back to: go on from what it made."""
     what = killed.status.partition("-")[2]
-    yield Forget(
-        f"delete the record of the killed {what} of {wanted.title} (revision {killed.number})",
+    yield MarkFailed(
+        f"mark the killed {what} of {wanted.title} (revision {killed.number}) as failed",
         _target(wanted, f"/record/{killed.number}"),
         {"revision": killed.number, "status": killed.status},
-        None,
+        {"revision": killed.number, "status": record.FAILED},
         wanted,
         killed.number,
         **_waiting(killed, current, wanted),
     )
-    rest = replace(current, history=current.history[:-1], killed=True)
-    before = rest.last
-    if killed.status == record.PENDING_INSTALL and before and not before.unfinished:
-        # What is left is the history of a release that was uninstalled, only marked in another way.
-        yield from _upgrade(rest, wanted, _basis(rest, before), before.number, first=True)
-    else:
-        yield from _plan_present(rest, wanted)
+    failed = Revision.of(record.with_status(killed.secret, record.FAILED))
+    rest = replace(current, history=(*current.history[:-1], failed), killed=True)
+    yield from _upgrade(rest, wanted, failed, killed.number, first=True)
 
 
 def _plan_existing(current: Current, wanted: Desired, last: Revision) -> Iterator[Action]:
@@ -480,7 +494,8 @@ def _same_chart(chart: Facts, contents: Contents) -> bool:
 
 
 def _refuse_owner(current: Current, wanted: Desired) -> None:
-    refusal = current.owner.refusal(wanted.adopt, wanted.name) if current.owner else ""
+    found = current.owner
+    refusal = found.refusal(wanted.adopt, wanted.name, wanted.adopt_managed) if found else ""
     if refusal:
         raise Refused(refusal)
 
@@ -532,14 +547,15 @@ def _namespace(cluster: Kubernetes, wanted: Desired) -> Namespace | None:
     )
 
 
-def _missing(cluster: Kubernetes, wanted: Desired, contents: Contents) -> tuple[Reference, ...]:
-    """The objects of the manifest that are not there; of kinds that are not Kubernetes' own nothing is known."""
-    known = [item for item in contents.objects if item.built_in]
+def _live(cluster: Kubernetes, wanted: Desired, contents: Contents) -> dict[Reference, Object | None]:
+    """The objects of the manifest as they are, None for gone. Only Kubernetes' own kinds are read."""
+    known = {str(item): item for item in contents.objects if item.built_in}
     paths = {
-        str(item): path_of(item.api_version, item.kind, item.name, item.namespace or wanted.namespace) for item in known
+        name: path_of(item.api_version, item.kind, item.name, item.namespace or wanted.namespace)
+        for name, item in known.items()
     }
     found = gather(**{name: lambda path=path: cluster.get(path) for name, path in paths.items()}) if paths else {}
-    return tuple(item for item in known if found[str(item)] is None)
+    return {item: found[name] for name, item in known.items()}
 
 
 def _outwait(cluster: Kubernetes, wanted: Desired, unfinished: Revision, patience: float) -> None:

@@ -141,3 +141,14 @@ def test_deployed(release: str, version: str, deployed: bool) -> None:
 )
 def test_built_in(api_version: str, built_in: bool) -> None:
     assert Reference(api_version, "Thing", "", "x").built_in is built_in
+
+
+def test_another_status_changes_nothing_else() -> None:
+    release = {"name": "agent", "info": {"status": "pending-install", "notes": "n"}, "config": {"a": 1}}
+    metadata = {"name": "x", "resourceVersion": "7", "labels": {"status": "pending-install", "version": "1"}}
+    before = record.encode({"metadata": metadata, "data": {"other": "o"}}, release)
+    after = record.with_status(before, record.FAILED)
+    assert record.decode(after) == {**release, "info": {"status": "failed", "notes": "n"}}
+    assert after["metadata"] == {**metadata, "labels": {"status": "failed", "version": "1"}}
+    assert after["data"]["other"] == "o"
+    assert record.Revision.of(after).status == "failed"

@@ -24,8 +24,8 @@ from ansible_collections.castai.onboarding.plugins.module_utils._helm.release im
     Current,
     Desired,
     DisownNamespace,
-    Forget,
     KeepNamespace,
+    MarkFailed,
     Namespace,
     RollBack,
     Step,
@@ -63,6 +63,7 @@ def wanted(**options: Any) -> Desired:
         "values": PLAIN,
         "enforce": True,
         "adopt": False,
+        "adopt_managed": False,
         "recover": True,
         "grace": 300,
         "wait": False,
@@ -184,7 +185,7 @@ ABSENT = wanted(present=False)
         pytest.param(
             current(revision(1, "failed"), revision(2, "pending-upgrade")),
             wanted(),
-            [(Forget, 2), (Upgrade, 1)],
+            [(MarkFailed, 2), (Upgrade, 2)],
             id="killed upgrade of a failed install",
         ),
         pytest.param(
@@ -194,13 +195,19 @@ ABSENT = wanted(present=False)
             id="killed roll-back",
         ),
         pytest.param(
-            current(revision(1, "pending-install")), wanted(), [(Forget, 1), (Upgrade, 0)], id="killed install"
+            current(revision(1, "pending-install")), wanted(), [(MarkFailed, 1), (Upgrade, 1)], id="killed install"
         ),
         pytest.param(
             current(revision(3, "superseded"), revision(4, "pending-install")),
             INSTALL_ONLY,
-            [(Forget, 4), (Upgrade, 3)],
+            [(MarkFailed, 4), (Upgrade, 4)],
             id="killed install over the history of an uninstalled release",
+        ),
+        pytest.param(
+            current(revision(1, "pending-install", WITH_NAMESPACE)),
+            wanted(),
+            [(MarkFailed, 1), (KeepNamespace, 1), (Upgrade, 1)],
+            id="killed install that brought the namespace in",
         ),
         pytest.param(current(revision(2, "uninstalling")), wanted(), [(RollBack, 2, 2)], id="killed uninstall"),
         pytest.param(
@@ -274,6 +281,37 @@ def test_plan(state: Current, desired: Desired, expected: list[tuple[Any, ...]])
 def test_refused(state: Current, desired: Desired, sentence: str) -> None:
     with pytest.raises(Refused, match=sentence):
         list(release.plan(state, desired))
+
+
+FLUX = "Flux (HelmRelease flux-system/castai-agent)"
+
+
+@pytest.mark.parametrize(
+    ("state", "desired", "sentence"),
+    [
+        (current(revision(1, "deployed"), manager=FLUX), OTHER_VALUES, "Set components_policy (option policy) to"),
+        (current(revision(1, "deployed"), manager=FLUX, missing=(DEPLOYMENT,)), INSTALL_ONLY, FLUX),
+        (current(revision(1, "deployed"), manager=FLUX), ABSENT, FLUX),
+        (current(manager="CAST AI's operator"), wanted(), "Add agent to components_skip, or end its management there"),
+        (
+            current(owner=replace(NOBODY, manager="Argo CD")),
+            wanted(adopt=True),
+            f"{NOBODY.thing} is managed by Argo",
+        ),
+        (current(owner=replace(OTHERS, umbrella=True)), wanted(adopt=True), "of CAST AI's umbrella chart"),
+    ],
+)
+def test_what_others_manage_is_changed_only_where_that_is_asked_for(
+    state: Current, desired: Desired, sentence: str
+) -> None:
+    with pytest.raises(Refused, match=re.escape(sentence)):
+        list(release.plan(state, desired))
+    assert planned(state, replace(desired, adopt_managed=True, adopt=True))
+
+
+@pytest.mark.parametrize("desired", [wanted(), INSTALL_ONLY])
+def test_what_others_manage_may_stay_as_it_is(desired: Desired) -> None:
+    assert planned(current(revision(1, "deployed"), manager=FLUX), desired) == []
 
 
 @pytest.mark.parametrize(
@@ -363,7 +401,7 @@ def effect(state: Current, step: Step) -> Current:
     assert step.revision == (last.number if last else 0)
     if isinstance(step, KeepNamespace):
         return replace(state, namespace=Namespace(kept=True))
-    assert last is None or isinstance(step, (Upgrade, RollBack, Uninstall, Forget, DisownNamespace))
+    assert last is None or isinstance(step, (Upgrade, RollBack, Uninstall, MarkFailed, DisownNamespace))
     if isinstance(step, Upgrade):
         assert step.wanted.adopt or state.owner is None
         assert last is None or not last.unfinished
@@ -383,8 +421,8 @@ def effect(state: Current, step: Step) -> Current:
     if isinstance(step, DisownNamespace):
         values = {name: value for name, value in last.contents.values.items() if name != "createNamespace"}
         return replace(state, history=(*history[:-1], revision(last.number, last.status, values)))
-    if isinstance(step, Forget):
-        return replace(state, history=history[:-1])
+    if isinstance(step, MarkFailed):
+        return replace(state, history=(*history[:-1], revision(last.number, "failed", last.contents.values)))
     assert not last.contents.owns_namespace(NAMESPACE)
     return replace(state, history=())
 
