@@ -72,6 +72,12 @@ options:
     description: Whether an install creates the namespace when it is absent.
     type: bool
     default: true
+  delete_superseded_records:
+    description:
+      - Whether Helm's records of older revisions are deleted if they hold an API key, once the newest revision holds
+        none. Without it a warning names them.
+    type: bool
+    default: false
   helm_path:
     description: Path of the Helm program, version 3.14 or newer, or 4. It is searched for on the E(PATH) when not set.
     type: path

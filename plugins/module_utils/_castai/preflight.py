@@ -475,8 +475,20 @@ def _to_install(listed: Object | Problem | None, charts: tuple[Chart, ...]) -> t
     return tuple(
         chart
         for chart in charts
-        if not helm_record.deployed(secrets, chart.release, "" if chart.any_version else chart.version)
+        if not _unreadable(secrets, chart)
+        and not helm_record.deployed(secrets, chart.release, "" if chart.any_version else chart.version)
     )
+
+
+def _unreadable(secrets: list[Object], chart: Chart) -> str:
+    """Why Helm's records of a release cannot be read, or an empty text."""
+    try:
+        revisions = helm_record.of(secrets, chart.release)
+        if revisions and revisions[-1].status == helm_record.DEPLOYED:
+            len(revisions[-1].contents.objects)
+    except Refused as refusal:
+        return str(refusal)
+    return ""
 
 
 def _taken(
@@ -486,6 +498,9 @@ def _taken(
     if isinstance(listed, Problem):
         return ()
     secrets = _items(listed)
+    unreadable = tuple(filter(None, (_unreadable(secrets, chart) for chart in wanted.charts)))
+    if unreadable:
+        return unreadable
     there = {chart.release for chart in wanted.charts if helm_record.goal(helm_record.of(secrets, chart.release))}
     # What is there and is only wanted at any version is left alone.
     charts = [chart for chart in wanted.charts if not (chart.release in there and chart.any_version)]

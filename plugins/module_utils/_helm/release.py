@@ -43,6 +43,7 @@ OPTIONS: dict[str, Any] = {
         "chart_repo_url": {"type": "str"},
         "chart_version": {"type": "str"},
         "create_namespace": {"type": "bool", "default": True},
+        "delete_superseded_records": {"type": "bool", "default": False},
         "helm_path": {"type": "path"},
         "name": {"type": "str", "required": True},
         "namespace": {"type": "str", "default": NAMESPACE},
@@ -80,6 +81,7 @@ class Desired:
     wait: bool
     timeout: int
     create_namespace: bool
+    delete_superseded: bool
     cluster: Named
 
     @property
@@ -217,6 +219,17 @@ class MarkFailed(Step):
 
 
 @dataclass(frozen=True)
+class DeleteRecord(Step):
+    """Delete the record of a revision that a newer one has taken the place of."""
+
+    number: int = 0
+    helm = False
+
+    def work(self, gateway: Systems, wanted: Desired) -> None:
+        gateway.way.cluster().delete(_record_path(wanted, self.number))
+
+
+@dataclass(frozen=True)
 class KeepNamespace(Step):
     """Annotate the Namespace so that Helm leaves it when a later revision does not have it."""
 
@@ -271,6 +284,7 @@ def desired(params: Parameters) -> Desired:
         wait=params["wait"],
         timeout=params["timeout"],
         create_namespace=params["create_namespace"],
+        delete_superseded=params["delete_superseded_records"],
         cluster=cluster,
     )
 
@@ -309,9 +323,36 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
 
 def plan(current: Current, wanted: Desired) -> Iterator[Action]:
     steps = tuple(_plan(current, wanted))
+    if wanted.present and wanted.delete_superseded:
+        steps = (*steps, *_plan_delete(current, wanted, steps))
     if steps and current.manager and not wanted.adopt_managed:
         raise Refused(managed_refusal(wanted.title, current.manager, wanted.name, current.last is not None))
     return iter(steps)
+
+
+def _plan_delete(current: Current, wanted: Desired, steps: tuple[Action, ...]) -> Iterator[Action]:
+    """Delete what holds an API key once the newest revision no longer does."""
+    writing = [step for step in steps if isinstance(step, (Upgrade, RollBack))]
+    last = current.last
+    newest = (last.number if last else 0) + len(writing)
+    if writing and isinstance(writing[-1], RollBack):
+        goal = next(item for item in current.history if item.number == writing[-1].to)
+        holds = bool(goal.api_key_paths)
+    else:
+        holds = bool(record.api_keys(wanted.values) if writing else last and last.api_key_paths)
+    if holds:
+        return
+    for revision in current.history:
+        if revision.api_key_paths and revision.number != newest:
+            yield DeleteRecord(
+                f"delete the record of revision {revision.number} of {wanted.title}, which holds an API key",
+                _target(wanted, f"/record/{revision.number}"),
+                {"revision": revision.number},
+                None,
+                wanted,
+                newest,
+                number=revision.number,
+            )
 
 
 def _plan(current: Current, wanted: Desired) -> Iterator[Action]:
@@ -584,7 +625,9 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     if last is None:
         return {"release": None}
     contents = last.contents
+    warned = list(_warnings(current, wanted, last)) if wanted.present else []
     return {
+        **({"warnings": warned} if warned else {}),
         "release": {
             "name": wanted.name,
             "namespace": wanted.namespace,
@@ -593,8 +636,29 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
             "chart": contents.chart,
             "chart_version": contents.version,
             "app_version": contents.app_version,
-        }
+        },
     }
+
+
+def _warnings(current: Current, wanted: Desired, last: Revision) -> Iterator[str]:
+    """What tells that an API key stands in the cluster, as the vendor's script and Terraform leave it."""
+    if last.api_key_paths and not record.api_keys(wanted.values) and not wanted.enforce:
+        yield (
+            f"{wanted.title} has an API key in its values ({', '.join(last.api_key_paths)}), which everybody who may"
+            f" read Secrets in namespace {wanted.namespace} can read. Run once with {_policy(wanted)} set to enforce,"
+            " which gives the release the cluster's own token, then revoke that key at CAST AI."
+        )
+    older = [revision for revision in current.history if revision.number != last.number and revision.api_key_paths]
+    if older and not wanted.delete_superseded:
+        names = ", ".join(record.secret_name(wanted.name, revision.number) for revision in older)
+        yield (
+            f"Superseded records of {wanted.title} hold an API key: Secrets {names}. Set"
+            f" {named('delete_superseded_records')} to true to delete them, and revoke that key at CAST AI."
+        )
+
+
+def _policy(wanted: Desired) -> str:
+    return named("policy", role_of(wanted.name) or "components")
 
 
 def _summary(revision: Revision, paths: tuple[str, ...] = ()) -> dict[str, Any]:

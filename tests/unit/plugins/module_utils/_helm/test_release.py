@@ -69,6 +69,7 @@ def wanted(**options: Any) -> Desired:
         "wait": False,
         "timeout": 300,
         "create_namespace": True,
+        "delete_superseded": False,
         "cluster": Named(),
     }
     return Desired(**{**given, **options})
@@ -365,6 +366,67 @@ def test_no_secret_value_is_in_sentence_or_diff() -> None:
     assert step.before["values"] == {"apiKey": "********", "replicas": 1}
     assert step.after["values"] == {"apiKey": "********", "replicas": 2}
     assert "CANARY" not in repr(step)
+
+
+OF_SCRIPT = {"replicas": 2, "castai": {"apiKey": "CANARY-full-access"}}
+
+
+def warnings(state: Current, desired: Desired) -> list[str]:
+    found: list[str] = release.view(state, desired, {}).get("warnings", [])
+    assert "CANARY" not in str(found)
+    return found
+
+
+def test_an_api_key_in_a_release_that_is_left_alone_is_a_warning() -> None:
+    (warning,) = warnings(current(revision(1, "deployed", OF_SCRIPT)), INSTALL_ONLY)
+    assert warning.startswith("Helm release agent has an API key in its values (castai.apiKey), which everybody")
+    assert "Run once with components_policy (option policy) set to enforce" in warning
+    assert (
+        "agent_policy (option policy)"
+        in warnings(current(revision(1, "deployed", {"apiKey": "CANARY"})), wanted(name="castai-agent", enforce=False))[
+            0
+        ]
+    )
+    assert (
+        warnings(current(revision(1, "deployed", {"castai": {"apiKeySecretRef": "x", "apiKey": ""}})), wanted()) == []
+    )
+
+
+def test_superseded_records_with_an_api_key_are_named_or_deleted() -> None:
+    state = current(revision(1, "superseded", OF_SCRIPT), revision(2, "failed", OF_SCRIPT), revision(3, "deployed"))
+    (warning,) = warnings(state, INSTALL_ONLY)
+    assert "sh.helm.release.v1.agent.v1, sh.helm.release.v1.agent.v2" in warning
+    assert "castai_delete_superseded_records (option delete_superseded_records) to true" in warning
+    deleting = replace(INSTALL_ONLY, delete_superseded=True)
+    assert warnings(state, deleting) == []
+    assert [
+        (type(step), step.number) for step in planned(state, deleting) if isinstance(step, release.DeleteRecord)
+    ] == [
+        (release.DeleteRecord, 1),
+        (release.DeleteRecord, 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("history", "desired", "deleted"),
+    [
+        ([revision(1, "deployed", OF_SCRIPT)], wanted(), [1]),
+        ([revision(1, "deployed", OF_SCRIPT)], INSTALL_ONLY, []),
+        ([revision(1, "superseded", OF_SCRIPT), revision(2, "deployed", OF_SCRIPT)], wanted(), [1, 2]),
+        ([revision(1, "superseded", OF_SCRIPT), revision(2, "pending-upgrade")], INSTALL_ONLY, []),
+        ([revision(1, "superseded", OF_SCRIPT), revision(2, "pending-upgrade")], wanted(), [1]),
+        ([revision(1, "deployed", OF_SCRIPT)], wanted(values=OF_SCRIPT), []),
+        ([revision(1, "pending-install", OF_SCRIPT)], wanted(), [1]),
+    ],
+)
+def test_no_record_goes_while_the_newest_holds_the_key(
+    history: list[Revision], desired: Desired, deleted: list[int]
+) -> None:
+    found = planned(current(*history), replace(desired, delete_superseded=True))
+    assert [step.number for step in found if isinstance(step, release.DeleteRecord)] == deleted
+    if deleted:
+        assert isinstance(found[-1], release.DeleteRecord)
+        assert found[-1].revision == history[-1].number + sum(isinstance(step, (Upgrade, RollBack)) for step in found)
 
 
 @pytest.mark.parametrize(
