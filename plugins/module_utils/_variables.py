@@ -48,6 +48,7 @@ VARIABLES: Mapping[str, str] = {
     "castai_namespace": "namespace",
     "castai_credentials_secret": "credentials_secret",
     "castai_chart_mirror": "",
+    "castai_delete_superseded_records": "delete_superseded_records",
     "castai_helm_path": "helm_path",
     "castai_wait_for": "wait_for",
     "castai_wait_for_workloads": "wait_for_workloads",

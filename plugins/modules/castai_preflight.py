@@ -109,6 +109,11 @@ options:
         description: Whether the release takes over objects that no Helm release owns.
         type: bool
         default: false
+      adopt_managed:
+        description:
+          - Whether the release takes over what Argo CD, Flux, CAST AI's operator or CAST AI's umbrella chart manages.
+        type: bool
+        default: false
       chart_ref:
         description: Name, path or address of the chart.
         type: str

@@ -35,10 +35,19 @@ options:
   adopt:
     description:
       - Whether the install of the release takes over an installation that no Helm release owns, such as an agent
-        installed by C(kubectl apply). Without it the task fails if a Deployment or ClusterRole with the release's name
-        exists outside Helm. Later upgrades take nothing over.
-      - Needs Helm 3.17 or newer. Objects of another Helm release are never taken over. The task fails if the Deployment
-        or ClusterRole with the release's name belongs to one, even if that release is in another namespace.
+        installed by C(kubectl apply). Without it the task fails if a workload, ServiceAccount or ClusterRole that the
+        chart names exists outside Helm. Later upgrades take nothing over.
+      - Needs Helm 3.17 or newer. Objects of another Helm release are never taken over, with the exception of
+        O(adopt_managed). The task fails if the workload, ServiceAccount or ClusterRole belongs to one, even if that
+        release is in another namespace.
+    type: bool
+    default: false
+  adopt_managed:
+    description:
+      - Whether the task changes or takes over what Argo CD, Flux, CAST AI's operator or its umbrella chart manages.
+        Without it the task fails where it would change such a release, naming who manages it. Both then change the
+        release, each undoing the other's work, until the other is told to leave it alone.
+      - What does not belong to the release yet is only taken over with O(adopt) too.
     type: bool
     default: false
   chart_ref:
@@ -63,6 +72,12 @@ options:
     description: Whether an install creates the namespace when it is absent.
     type: bool
     default: true
+  delete_superseded_records:
+    description:
+      - Whether Helm's records of older revisions are deleted if they hold an API key, once the newest revision holds
+        none. Without it a warning names them.
+    type: bool
+    default: false
   helm_path:
     description: Path of the Helm program, version 3.14 or newer, or 4. It is searched for on the E(PATH) when not set.
     type: path
@@ -78,7 +93,7 @@ options:
     description:
       - What to do with a release on which a Helm is at work, or was killed at work.
       - V(recover) waits for O(pending_grace), then rolls back to the last complete revision and goes on from there. If
-        there is none, it deletes the record of the killed install and installs again.
+        there is none, it marks the killed install as failed and upgrades from there.
       - V(fail) makes the task fail.
     type: str
     choices: [recover, fail]

@@ -221,6 +221,25 @@ def test_helm_killed_in(releaser: Releaser, operation: str, options: dict[str, A
     assert releaser.statuses()[-1:] == (["deployed"] if state == "present" else [])
 
 
+def test_what_a_killed_install_made_of_other_values_goes(releaser: Releaser) -> None:
+    """Fields that only the killed install gave its objects, and objects that only it made."""
+    other = {
+        **VALUES,
+        "nodeSelector": {"pool": "old"},
+        "additionalEnv": {"OLD": "1"},
+        "resourceQuota": {"enabled": True},
+    }
+    releaser.world.fault({"system": "kubernetes", "operation": "create deployments", "end": "after"})
+    assert "Helm was ended by SIGKILL" in releaser.run(values=other)["msg"]
+    assert releaser.bring()["actions"][0] == (
+        "mark the killed install of Helm release castai-agent (revision 1) as failed"
+    )
+    pod = releaser.world.kubernetes("prod").get(DEPLOYMENT)["spec"]["template"]["spec"]
+    assert not pod.get("nodeSelector")
+    assert "OLD" not in str(pod["containers"])
+    assert releaser.statuses() == ["superseded", "deployed"]
+
+
 def test_helm_killed_while_it_recovers(releaser: Releaser) -> None:
     releaser.bring()
     for operation in ("patch deployments", "create secrets"):

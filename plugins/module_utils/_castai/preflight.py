@@ -19,7 +19,7 @@ from .._aws.gateway import EksCluster, region_of
 from .._engine import UNKNOWN, Action, Failure, Made, Refused, Subject, gather
 from .._helm import record as helm_record
 from .._helm.gateway import Helm
-from .._helm.owner import Owner, owner
+from .._helm.owner import Owner, managed_refusal, operated, owner
 from .._helm.repositories import address_problem
 from .._k8s.access import Way, given, leaving, other_cluster
 from .._k8s.gateway import Kubernetes, Object, path_of
@@ -61,6 +61,7 @@ OPTIONS: dict[str, Any] = {
             "default": [],
             "options": {
                 "adopt": {"type": "bool", "default": False},
+                "adopt_managed": {"type": "bool", "default": False},
                 "chart_ref": {"type": "str", "required": True},
                 "chart_repo_url": {"type": "str"},
                 "chart_version": {"type": "str"},
@@ -86,6 +87,8 @@ class Chart:
     """Whether the release is good at any version that is there."""
     adopt: bool = False
     """Whether the release takes over what no Helm release owns."""
+    adopt_managed: bool = False
+    """Whether the release takes over what another tool manages."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +169,7 @@ def desired(params: Parameters) -> Desired:
             item.get("chart_version") or "",
             item.get("policy") == "install_only",
             bool(item.get("adopt")),
+            bool(item.get("adopt_managed")),
         )
         for item in params["releases"]
     )
@@ -471,28 +475,60 @@ def _to_install(listed: Object | Problem | None, charts: tuple[Chart, ...]) -> t
     return tuple(
         chart
         for chart in charts
-        if not helm_record.deployed(secrets, chart.release, "" if chart.any_version else chart.version)
+        if not _unreadable(secrets, chart)
+        and not helm_record.deployed(secrets, chart.release, "" if chart.any_version else chart.version)
     )
+
+
+def _unreadable(secrets: list[Object], chart: Chart) -> str:
+    """Why Helm's records of a release cannot be read, or an empty text."""
+    try:
+        revisions = helm_record.of(secrets, chart.release)
+        if revisions and revisions[-1].status == helm_record.DEPLOYED:
+            len(revisions[-1].contents.objects)
+    except Refused as refusal:
+        return str(refusal)
+    return ""
 
 
 def _taken(
     gateway: Systems, kubernetes: Kubernetes, wanted: Desired, listed: Object | Problem | None
 ) -> tuple[str, ...]:
-    """Why releases of which nothing whole is there cannot be installed over what is, in castai_release's words."""
+    """Why releases cannot be installed over what is there, or not be changed, in castai_release's words."""
     if isinstance(listed, Problem):
         return ()
     secrets = _items(listed)
-    first = [chart for chart in wanted.charts if not helm_record.goal(helm_record.of(secrets, chart.release))]
-    owners = gather(**{chart.release: partial(owner, kubernetes, chart.release, wanted.namespace) for chart in first})
-    return tuple(filter(None, [_refusal(gateway.helm, chart, owners[chart.release]) for chart in first]))
+    unreadable = tuple(filter(None, (_unreadable(secrets, chart) for chart in wanted.charts)))
+    if unreadable:
+        return unreadable
+    there = {chart.release for chart in wanted.charts if helm_record.goal(helm_record.of(secrets, chart.release))}
+    # What is there and is only wanted at any version is left alone.
+    charts = [chart for chart in wanted.charts if not (chart.release in there and chart.any_version)]
+    look = {chart.release: partial(_owner_of, kubernetes, chart.release, wanted.namespace) for chart in charts}
+    owners = gather(**look) if look else {}
+    refusals = [_refusal(gateway.helm, chart, owners[chart.release], chart.release in there) for chart in charts]
+    return tuple(filter(None, refusals))
 
 
-def _refusal(helm: Helm, chart: Chart, found: Owner | None) -> str:
-    if found is None:
+def _owner_of(kubernetes: Kubernetes, release: str, namespace: str) -> tuple[Owner | None, str]:
+    """Whose the objects of a release are, and who manages it beside Helm."""
+    found = gather(
+        owner=partial(owner, kubernetes, release, namespace), operated=partial(operated, kubernetes, release, namespace)
+    )
+    return found["owner"], found["operated"]
+
+
+def _refusal(helm: Helm, chart: Chart, owned: tuple[Owner | None, str], exists: bool) -> str:
+    """exists: whether the release is there. owned: as _owner_of gives it."""
+    found, operator = owned
+    manager = operator or (found.manager if found and exists else "")
+    if manager and not chart.adopt_managed:
+        return managed_refusal(f"Helm release {chart.release}", manager, chart.release, exists)
+    if found is None or exists:
         return ""
     version = _attempt(helm.check_version)()
     old = "" if isinstance(version, Problem) else found.helm_refusal(version)
-    return found.refusal(chart.adopt, chart.release) or old
+    return found.refusal(chart.adopt, chart.release, chart.adopt_managed) or old
 
 
 def _items(listed: Object | None) -> list[Object]:

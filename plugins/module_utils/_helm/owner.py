@@ -2,37 +2,74 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whose the objects are that the first install of a release would make. PRIVATE to the collection."""
+"""Whose the objects are that a release would make or change. PRIVATE to the collection.
+
+An object that its chart names has one owner, a Helm release or nobody. Beside that, somebody may manage it: Argo CD,
+Flux, CAST AI's operator. Their marks: https://argo-cd.readthedocs.io/en/stable/user-guide/resource_tracking/,
+https://fluxcd.io/flux/components/helm/helmreleases/ and https://fluxcd.io/flux/components/kustomize/kustomizations/.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from .._engine import gather
+from .._engine import CallFailed, gather
 from .._k8s.gateway import Kubernetes, Object, path_of
-from .._variables import named, role_of
+from .._variables import AGENT_RELEASE, named, role_of
+from . import record
 from .gateway import TAKES_OWNERSHIP
 from .record import OWNER_NAME, OWNER_NAMESPACE
+
+UMBRELLA = "castai"
+"""CAST AI's chart that holds all others."""
+
+_NAMED_BY_CHART: Mapping[str, str] = {
+    "cluster-controller": "castai-cluster-controller",
+    "castai-kvisor": "castai-kvisor-controller",
+}
+"""Releases whose objects have another name than the release."""
+
+_DAEMON_SETS: Mapping[str, str] = {"castai-kvisor": "castai-kvisor-agent", "castai-spot-handler": "castai-spot-handler"}
+"""The DaemonSets of the charts; those of the others are asked for nothing that connecting needs no right for."""
+
+_COMPONENTS = "/apis/castware.cast.ai/v1alpha1/namespaces/{}/components"
+_ARGO, _FLUX_HELM, _FLUX_KUSTOMIZE = "argocd.argoproj.io/", "helm.toolkit.fluxcd.io/", "kustomize.toolkit.fluxcd.io/"
+_FIELD_MANAGERS: Mapping[str, str] = {
+    "argocd-application-controller": "Argo CD",
+    "argocd-controller": "Argo CD",
+    "helm-controller": "Flux",
+    "kustomize-controller": "Flux",
+}
 
 
 @dataclass(frozen=True)
 class Owner:
     """Whose an object is that a release would make and does not own.
 
-    release: NAMESPACE/RELEASE, empty for an object that no Helm release owns.
+    release: NAMESPACE/RELEASE, empty for an object that no Helm release owns. umbrella: whether that release is of
+    CAST AI's umbrella chart. manager: who manages the object beside that, empty for nobody.
     """
 
     thing: str
     release: str = ""
+    umbrella: bool = False
+    manager: str = ""
 
-    def refusal(self, adopt: bool, wanted: str) -> str:
+    def refusal(self, adopt: bool, wanted: str, adopt_managed: bool = False) -> str:
         """Why the wanted release cannot be installed, or an empty text."""
-        if self.release:
+        if self.umbrella and not adopt_managed:
+            return f"{self.thing} belongs to Helm release {self.release} of CAST AI's umbrella chart. {_beside(wanted)}"
+        if self.release and not self.umbrella:
             return f"{self.thing} belongs to Helm release {self.release}. Name that release, or uninstall it first."
+        if self.manager and not adopt_managed:
+            return managed_refusal(self.thing, self.manager, wanted, False)
         if not adopt:
+            option = named("adopt", role_of(wanted))
             return (
                 f"{self.thing} exists and belongs to no Helm release, so kubectl or another tool created it. Set"
-                f" {named('adopt', role_of(wanted))} to true to take over it and others like it, or delete them."
+                f" {option} to true to take over it and others like it, or delete them."
             )
         return ""
 
@@ -46,23 +83,122 @@ class Owner:
         )
 
 
-def owner(cluster: Kubernetes, name: str, namespace: str) -> Owner | None:
-    """Whose the objects of a release's name are; None where there are none, or only the release's own.
-
-    They are its Deployment and its ClusterRole, which shows an installation in another namespace. What belongs to
-    another release comes first.
-    """
-    found = gather(
-        deployment=lambda: cluster.get(path_of("apps/v1", "Deployment", name, namespace)),
-        role=lambda: cluster.get(path_of("rbac.authorization.k8s.io/v1", "ClusterRole", name, None)),
+def managed_refusal(thing: str, manager: str, release: str, exists: bool) -> str:
+    """Why something that another tool manages is not changed. exists: whether it is a Helm release already."""
+    if exists:
+        way = f"Set {named('policy', _role(release))} to install_only to leave the release as it is"
+    else:
+        way = _leave_out(release)
+    return (
+        f"{thing} is managed by {manager}, which would undo what is changed here. {way}, or end its management there"
+        " first. In a task of castai_release, adopt_managed takes it over all the same."
     )
-    things = {f"Deployment {namespace}/{name}": found["deployment"], f"ClusterRole {name}": found["role"]}
-    owners = [Owner(thing, _release(item)) for thing, item in things.items() if item]
+
+
+def owner(cluster: Kubernetes, name: str, namespace: str) -> Owner | None:
+    """Whose the objects of a release are; None where there are none, or only the release's own that nobody manages.
+
+    They are the workloads, ServiceAccounts and ClusterRoles that its chart names; the latter show an installation in
+    another namespace. What belongs to another release comes first, then what somebody manages.
+    """
+    paths = _paths(name, namespace)
+    found = gather(**{thing: lambda path=path: cluster.get(path) for thing, path in paths.items()})
+    owners = [
+        Owner(thing, _release(item), manager=manager_of(item)) for thing, item in found.items() if item is not None
+    ]
     others = [one for one in owners if one.release != f"{namespace}/{name}"]
-    return next((one for one in others if one.release), next(iter(others), None))
+    foreign = next((one for one in others if one.release), None)
+    if foreign:
+        return Owner(foreign.thing, foreign.release, _is_umbrella(cluster, foreign.release), foreign.manager)
+    managed = next((one for one in owners if one.manager), None)
+    return Owner(managed.thing, manager=managed.manager) if managed else next(iter(others), None)
+
+
+def operated(cluster: Kubernetes, name: str, namespace: str) -> str:
+    """CAST AI's operator in words where it manages a release, or an empty text."""
+    try:
+        listed = cluster.get(_COMPONENTS.format(namespace))
+    except CallFailed:
+        # Who may not list them can still see the operator itself.
+        found = cluster.get(path_of("apps/v1", "Deployment", "castware-operator", namespace))
+        return "CAST AI's operator (Deployment castware-operator)" if found else ""
+    for item in (listed or {}).get("items") or ():
+        spec = item.get("spec") or {}
+        component = str(spec.get("component") or "")
+        if spec.get("enabled", True) and name in (component, f"castai-{component}", spec.get("releaseName")):
+            return f"CAST AI's operator (Component {item['metadata']['name']} of castware.cast.ai)"
+    return ""
+
+
+def manager_of(item: Object) -> str:
+    """Who manages an object, by the marks on it, or an empty text."""
+    metadata = item.get("metadata") or {}
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    for prefix, kind in ((_FLUX_HELM, "HelmRelease"), (_FLUX_KUSTOMIZE, "Kustomization")):
+        if labels.get(f"{prefix}name"):
+            return f"Flux ({kind} {labels.get(f'{prefix}namespace') or ''}/{labels[f'{prefix}name']})"
+    tracked = str(annotations.get(f"{_ARGO}tracking-id") or "").partition(":")[0]
+    application = tracked or labels.get(f"{_ARGO}instance") or annotations.get(f"{_ARGO}instance")
+    if application:
+        return f"Argo CD (Application {application})"
+    if any(key.startswith(_ARGO) for key in (*labels, *annotations)):
+        return "Argo CD"
+    writers = {entry.get("manager") for entry in metadata.get("managedFields") or ()}
+    tool = next((tool for writer, tool in _FIELD_MANAGERS.items() if writer in writers), "")
+    instance = labels.get("app.kubernetes.io/instance")
+    return f"{tool} (Application {instance})" if tool == "Argo CD" and instance else tool
+
+
+def manager_among(items: Iterable[Object]) -> str:
+    """The first manager of any of these objects, or an empty text."""
+    return next(filter(None, map(manager_of, items)), "")
+
+
+def _paths(name: str, namespace: str) -> dict[str, str]:
+    """The REST paths of a release's most telling objects, by what they are called in sentences."""
+    of_chart = _NAMED_BY_CHART.get(name, name)
+    found: dict[str, Any] = {
+        f"Deployment {namespace}/{of_chart}": ("apps/v1", "Deployment", of_chart, namespace),
+        f"ClusterRole {of_chart}": ("rbac.authorization.k8s.io/v1", "ClusterRole", of_chart, None),
+        f"ServiceAccount {namespace}/{of_chart}": ("v1", "ServiceAccount", of_chart, namespace),
+    }
+    if name in _DAEMON_SETS:
+        found[f"DaemonSet {namespace}/{_DAEMON_SETS[name]}"] = ("apps/v1", "DaemonSet", _DAEMON_SETS[name], namespace)
+    return {thing: path_of(*parts) for thing, parts in found.items()}
 
 
 def _release(item: Object) -> str:
     annotations = item["metadata"].get("annotations") or {}
     name = annotations.get(OWNER_NAME)
     return f"{annotations.get(OWNER_NAMESPACE) or ''}/{name}" if name else ""
+
+
+def _is_umbrella(cluster: Kubernetes, release: str) -> bool:
+    """Whether a release is of the umbrella chart: by its record, or, where that cannot be read, by its usual name."""
+    namespace, _slash, name = release.partition("/")
+    try:
+        listed = cluster.get(path_of("v1", "Secret", None, namespace), labelSelector=f"owner=helm,name={name}")
+        last = record.newest(record.history((listed or {}).get("items") or ()))
+        return last.contents.chart == UMBRELLA if last else name == UMBRELLA
+    except CallFailed:
+        return name == UMBRELLA
+
+
+def _beside(release: str) -> str:
+    """What to do where the umbrella chart has what a release would install."""
+    if release == AGENT_RELEASE:
+        return (
+            "The cluster is connected already: run only castai.onboarding.onboard (onboard.yml). To manage the agent"
+            " here, uninstall that release first."
+        )
+    return f"{_leave_out(release)}, or uninstall that release and run castai.onboarding.connect (connect.yml) first."
+
+
+def _leave_out(release: str) -> str:
+    if release == AGENT_RELEASE:
+        return "Run only castai.onboarding.onboard (onboard.yml), which leaves the agent alone"
+    return f"Add {release} to components_skip"
+
+
+def _role(release: str) -> str:
+    return role_of(release) or "components"

@@ -16,10 +16,14 @@ import functools
 import gzip
 import json
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
+
+from .._engine import Refused
+from .values import paths
 
 with contextlib.suppress(ImportError):
     # Without it there is no Python package kubernetes either, which is asked for first.
@@ -64,6 +68,7 @@ BUILT_IN_GROUPS = frozenset(
     }
 )
 
+_API_KEY = re.compile(r"(^|\.)apikey$", re.IGNORECASE)
 _DOCUMENT = re.compile(r"(?m)^---[ \t]*$\n?")
 
 
@@ -129,14 +134,16 @@ class Revision:
 
     @classmethod
     def of(cls, secret: Object) -> Revision:
+        """Raises Refused, as contents does, where somebody edited the record so that it cannot be read."""
         labels = secret["metadata"].get("labels") or {}
         changed = labels.get("modifiedAt")
-        return cls(
-            number=int(labels.get("version") or 0),
-            status=labels.get("status") or "unknown",
-            changed=float(changed) if changed else _seconds(secret["metadata"].get("creationTimestamp")),
-            secret=secret,
-        )
+        with _reading(secret):
+            return cls(
+                number=int(labels.get("version") or 0),
+                status=labels.get("status") or "unknown",
+                changed=float(changed) if changed else _seconds(secret["metadata"].get("creationTimestamp")),
+                secret=secret,
+            )
 
     @property
     def unfinished(self) -> bool:
@@ -146,17 +153,34 @@ class Revision:
     @functools.cached_property
     def contents(self) -> Contents:
         release = decode(self.secret)
-        chart = (release.get("chart") or {}).get("metadata") or {}
-        return Contents(
-            chart=chart.get("name") or "",
-            version=chart.get("version") or "",
-            app_version=chart.get("appVersion") or "",
-            values=release.get("config") or {},
-            manifest=release.get("manifest") or "",
-        )
+        with _reading(self.secret):
+            chart = _of(dict, _of(dict, release, "chart"), "metadata")
+            found = Contents(
+                chart=_of(str, chart, "name"),
+                version=_of(str, chart, "version"),
+                app_version=_of(str, chart, "appVersion"),
+                values=_of(dict, release, "config"),
+                manifest=_of(str, release, "manifest"),
+            )
+            # They are kept; a manifest that cannot be read is found out here.
+            len(found.objects)
+            return found
+
+    @property
+    def api_key_paths(self) -> tuple[str, ...]:
+        """Where in the values an API key stands, which everybody who may read Secrets can read; none if unreadable."""
+        try:
+            return api_keys(self.contents.values)
+        except Refused:
+            return ()
 
 
 History = tuple[Revision, ...]
+
+
+def api_keys(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """The dotted paths of the API keys in a chart's values."""
+    return tuple(path for path in paths(values) if _API_KEY.search(path))
 
 
 def secret_name(release: str, revision: int) -> str:
@@ -219,9 +243,41 @@ def same_version(one: str, other: str) -> bool:
 
 def decode(secret: Object) -> dict[str, Any]:
     """The release in a record Secret as the API server gives it (its data in base64, on top of Helm's own)."""
-    packed = base64.b64decode(base64.b64decode(secret["data"]["release"]))
-    parsed = json.loads(gzip.decompress(packed) if packed[:2] == b"\x1f\x8b" else packed)
-    return parsed if isinstance(parsed, dict) else {}
+    with _reading(secret):
+        packed = base64.b64decode(base64.b64decode(secret["data"]["release"]))
+        parsed = json.loads(gzip.decompress(packed) if packed[:2] == b"\x1f\x8b" else packed)
+        if not isinstance(parsed, dict):
+            raise TypeError("it holds no release")
+        return parsed
+
+
+@contextlib.contextmanager
+def _reading(secret: Object) -> Iterator[None]:
+    """Say which record cannot be read, whatever it holds. What it holds is not shown, as it may be secret."""
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, AttributeError, OSError, EOFError, zlib.error, RecursionError) as error:
+        reason = f"{type(error).__name__}"
+    except yaml.YAMLError:
+        reason = "its manifest is not YAML"
+    else:
+        return
+    metadata = secret["metadata"]
+    name = f"{metadata.get('namespace') or ''}/{metadata.get('name') or ''}"
+    raise Refused(
+        f"Helm's record Secret {name} cannot be read ({reason}):"
+        " somebody edited it or restored it wrongly. Restore it, or delete it to go on from the revision before it."
+    )
+
+
+def _of(kind: type[Any], mapping: Mapping[str, Any], key: str) -> Any:
+    """What a record has under a key, of that type; its empty value where there is none."""
+    found = mapping.get(key)
+    if not found:
+        return kind()
+    if not isinstance(found, kind):
+        raise TypeError(key)
+    return found
 
 
 def encode(secret: Object, release: Mapping[str, Any]) -> dict[str, Any]:
@@ -229,6 +285,14 @@ def encode(secret: Object, release: Mapping[str, Any]) -> dict[str, Any]:
     packed = gzip.compress(json.dumps(release, separators=(",", ":")).encode(), mtime=0)
     data = base64.b64encode(base64.b64encode(packed)).decode()
     return {**secret, "data": {**secret["data"], "release": data}}
+
+
+def with_status(secret: Object, status: str) -> dict[str, Any]:
+    """The record Secret with another status of the release."""
+    release = decode(secret)
+    changed = encode(secret, {**release, "info": {**(release.get("info") or {}), "status": status}})
+    metadata = secret["metadata"]
+    return {**changed, "metadata": {**metadata, "labels": {**(metadata.get("labels") or {}), "status": status}}}
 
 
 def without_namespace(release: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -248,6 +312,8 @@ def _documents(manifest: str) -> list[str]:
 def _objects(text: str) -> Iterator[dict[str, Any]]:
     """The objects of a manifest's document: one, none (only comments), or those of a List."""
     document = yaml.load(text, Loader=_LOADER)  # noqa: S506 - the base loader makes only texts, lists and maps
+    if document and not isinstance(document, dict):
+        raise TypeError("a manifest holds objects")
     found = [document] if not document or document.get("kind") != "List" else document.get("items")
     yield from (item for item in found or () if item and (item.get("metadata") or {}).get("name"))
 

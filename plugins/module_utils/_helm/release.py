@@ -26,7 +26,7 @@ from .._options import CLUSTER_RULES, CONNECTION_RULES, aws_options, cluster_opt
 from .._variables import named, role_of
 from . import record
 from .gateway import Chart, Facts, Helm, Work, facts
-from .owner import Owner, owner
+from .owner import Owner, managed_refusal, manager_among, operated, owner
 from .record import Contents, History, Reference, Revision
 from .repositories import address_problem
 from .values import differing, secrets, shown
@@ -39,10 +39,12 @@ OPTIONS: dict[str, Any] = {
         **aws_options(),
         **kubernetes_options(),
         "adopt": {"type": "bool", "default": False},
+        "adopt_managed": {"type": "bool", "default": False},
         "chart_ref": {"type": "str"},
         "chart_repo_url": {"type": "str"},
         "chart_version": {"type": "str"},
         "create_namespace": {"type": "bool", "default": True},
+        "delete_superseded_records": {"type": "bool", "default": False},
         "helm_path": {"type": "path"},
         "name": {"type": "str", "required": True},
         "namespace": {"type": "str", "default": NAMESPACE},
@@ -75,11 +77,13 @@ class Desired:
     values: Mapping[str, Any] = field(repr=False)
     enforce: bool
     adopt: bool
+    adopt_managed: bool
     recover: bool
     grace: int
     wait: bool
     timeout: int
     create_namespace: bool
+    delete_superseded: bool
     cluster: Named
     wait_for_workloads: bool = True
     """Whether the release must run in the end; otherwise what does not is a warning."""
@@ -106,7 +110,8 @@ class Current:
 
     history: the release's revisions, oldest first. chart: what is known of the wanted chart without fetching it.
     missing: objects of the deployed revision that are gone. owner: where nothing whole is there of the release, whose
-    the objects of its name are. now: Unix seconds. killed: whether the newest revision's Helm is known to be dead.
+    the objects of its chart are. manager: who manages the release beside Helm, empty for nobody. now: Unix seconds.
+    killed: whether the newest revision's Helm is known to be dead.
     """
 
     history: History
@@ -114,6 +119,7 @@ class Current:
     namespace: Namespace | None
     missing: tuple[Reference, ...] = ()
     owner: Owner | None = None
+    manager: str = ""
     now: float = 0.0
     killed: bool = False
     unready: tuple[Unready, ...] = ()
@@ -208,17 +214,25 @@ class Uninstall(Step):
 
 
 @dataclass(frozen=True)
-class Forget(Step):
-    """Delete the record of a killed install. Its objects carry the release's marks: a new install takes them."""
+class MarkFailed(Step):
+    """Note in the record of a killed revision that it failed, so that an upgrade compares with what it made."""
 
     helm = False
 
     def work(self, gateway: Systems, wanted: Desired) -> None:
         secret = self.unfinished.secret if self.unfinished else {}
-        gateway.way.cluster().delete(
-            _record_path(wanted, self.revision),
-            {"preconditions": {"resourceVersion": secret["metadata"]["resourceVersion"]}},
-        )
+        gateway.way.cluster().replace(_record_path(wanted, self.revision), record.with_status(secret, record.FAILED))
+
+
+@dataclass(frozen=True)
+class DeleteRecord(Step):
+    """Delete the record of a revision that a newer one has taken the place of."""
+
+    number: int = 0
+    helm = False
+
+    def work(self, gateway: Systems, wanted: Desired) -> None:
+        gateway.way.cluster().delete(_record_path(wanted, self.number))
 
 
 @dataclass(frozen=True)
@@ -270,11 +284,13 @@ def desired(params: Parameters) -> Desired:
         values=params["values"],
         enforce=params["policy"] == "enforce",
         adopt=params["adopt"],
+        adopt_managed=params["adopt_managed"],
         recover=params["pending"] == "recover",
         grace=params["pending_grace"],
         wait=params["wait"],
         timeout=params["timeout"],
         create_namespace=params["create_namespace"],
+        delete_superseded=params["delete_superseded_records"],
         cluster=cluster,
         wait_for_workloads=params["wait_for_workloads"],
     )
@@ -288,25 +304,67 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     """Round 1, where the cluster is named: whether it is that one. Round 2: the release's records. Round 3: objects.
     Where workloads are not ready, two rounds more say why."""
     cluster = gateway.way.enter(wanted.cluster)
-    inside = gather(history=lambda: _history(cluster, wanted), namespace=lambda: _namespace(cluster, wanted))
-    current = Current(inside["history"], _chart(wanted), inside["namespace"], now=time.time())
+    inside = gather(
+        history=lambda: _history(cluster, wanted),
+        namespace=lambda: _namespace(cluster, wanted),
+        operated=lambda: operated(cluster, wanted.name, wanted.namespace),
+    )
+    current = Current(
+        inside["history"], _chart(wanted), inside["namespace"], manager=inside["operated"], now=time.time()
+    )
     work = Work(cluster.host, wanted.namespace, wanted.name, current.last.number if current.last else 0)
     current = replace(current, killed=gateway.helm.was_killed(work))
-    if wanted.present:
-        last = current.last
-        whole = last is not None and last.status == record.DEPLOYED
-        found = _found(cluster, wanted, last.contents.objects) if last and whole else {}
+    last = current.last
+    if last:
+        live = _found(cluster, wanted, last.contents.objects)
+        whole = wanted.present and last.status == record.DEPLOYED
         current = replace(
             current,
-            missing=tuple(item for item, live in found.items() if live is None),
-            unready=unready(cluster, _workloads(found)),
-            owner=None if record.goal(current.history) else owner(cluster, wanted.name, wanted.namespace),
+            missing=tuple(item for item, found in live.items() if found is None) if whole else (),
+            unready=unready(cluster, _workloads(live)) if whole else (),
+            manager=current.manager or manager_among(filter(None, live.values())),
         )
+    if wanted.present and not record.goal(current.history):
+        current = replace(current, owner=owner(cluster, wanted.name, wanted.namespace))
     _check_helm(gateway.helm, current, wanted)
     return current
 
 
 def plan(current: Current, wanted: Desired) -> Iterator[Action]:
+    steps = tuple(_plan(current, wanted))
+    if wanted.present and wanted.delete_superseded:
+        steps = (*steps, *_plan_delete(current, wanted, steps))
+    if steps and current.manager and not wanted.adopt_managed:
+        raise Refused(managed_refusal(wanted.title, current.manager, wanted.name, current.last is not None))
+    return iter(steps)
+
+
+def _plan_delete(current: Current, wanted: Desired, steps: tuple[Action, ...]) -> Iterator[Action]:
+    """Delete what holds an API key once the newest revision no longer does."""
+    writing = [step for step in steps if isinstance(step, (Upgrade, RollBack))]
+    last = current.last
+    newest = (last.number if last else 0) + len(writing)
+    if writing and isinstance(writing[-1], RollBack):
+        goal = next(item for item in current.history if item.number == writing[-1].to)
+        holds = bool(goal.api_key_paths)
+    else:
+        holds = bool(record.api_keys(wanted.values) if writing else last and last.api_key_paths)
+    if holds:
+        return
+    for revision in current.history:
+        if revision.api_key_paths and revision.number != newest:
+            yield DeleteRecord(
+                f"delete the record of revision {revision.number} of {wanted.title}, which holds an API key",
+                _target(wanted, f"/record/{revision.number}"),
+                {"revision": revision.number},
+                None,
+                wanted,
+                newest,
+                number=revision.number,
+            )
+
+
+def _plan(current: Current, wanted: Desired) -> Iterator[Action]:
     last = current.last
     if last and last.unfinished and not wanted.recover:
         raise Refused(
@@ -345,7 +403,7 @@ def _plan_present(current: Current, wanted: Desired) -> Iterator[Action]:
     if last is None:
         yield from _plan_install(current, wanted)
     elif last.unfinished and record.goal(current.history) is None:
-        yield from _plan_forget(current, wanted, last)
+        yield from _plan_killed(current, wanted, last)
     else:
         yield from _plan_existing(current, wanted, last)
 
@@ -369,25 +427,21 @@ def _plan_install(current: Current, wanted: Desired) -> Iterator[Action]:
     )
 
 
-def _plan_forget(current: Current, wanted: Desired, killed: Revision) -> Iterator[Action]:
-    """Nothing whole is there that an unfinished revision could go back to: go on as if it had not been begun."""
+def _plan_killed(current: Current, wanted: Desired, killed: Revision) -> Iterator[Action]:
+    """Nothing whole is there that an unfinished revision could go back to: go on from what it made."""
     what = killed.status.partition("-")[2]
-    yield Forget(
-        f"delete the record of the killed {what} of {wanted.title} (revision {killed.number})",
+    yield MarkFailed(
+        f"mark the killed {what} of {wanted.title} (revision {killed.number}) as failed",
         _target(wanted, f"/record/{killed.number}"),
         {"revision": killed.number, "status": killed.status},
-        None,
+        {"revision": killed.number, "status": record.FAILED},
         wanted,
         killed.number,
         **_waiting(killed, current, wanted),
     )
-    rest = replace(current, history=current.history[:-1], killed=True)
-    before = rest.last
-    if killed.status == record.PENDING_INSTALL and before and not before.unfinished:
-        # What is left is the history of a release that was uninstalled, only marked in another way.
-        yield from _upgrade(rest, wanted, _basis(rest, before), before.number, first=True)
-    else:
-        yield from _plan_present(rest, wanted)
+    failed = Revision.of(record.with_status(killed.secret, record.FAILED))
+    rest = replace(current, history=(*current.history[:-1], failed), killed=True)
+    yield from _upgrade(rest, wanted, failed, killed.number, first=True)
 
 
 def _plan_existing(current: Current, wanted: Desired, last: Revision) -> Iterator[Action]:
@@ -490,7 +544,8 @@ def _same_chart(chart: Facts, contents: Contents) -> bool:
 
 
 def _refuse_owner(current: Current, wanted: Desired) -> None:
-    refusal = current.owner.refusal(wanted.adopt, wanted.name) if current.owner else ""
+    found = current.owner
+    refusal = found.refusal(wanted.adopt, wanted.name, wanted.adopt_managed) if found else ""
     if refusal:
         raise Refused(refusal)
 
@@ -543,13 +598,14 @@ def _namespace(cluster: Kubernetes, wanted: Desired) -> Namespace | None:
 
 
 def _found(cluster: Kubernetes, wanted: Desired, objects: Iterable[Reference]) -> dict[Reference, Object | None]:
-    """Objects of the manifest, None for absent; of kinds that are not Kubernetes' own nothing is known."""
-    known = [item for item in objects if item.built_in]
+    """Objects of the manifest as they are, None for gone. Only Kubernetes' own kinds are read."""
+    known = {str(item): item for item in objects if item.built_in}
     paths = {
-        str(item): path_of(item.api_version, item.kind, item.name, item.namespace or wanted.namespace) for item in known
+        name: path_of(item.api_version, item.kind, item.name, item.namespace or wanted.namespace)
+        for name, item in known.items()
     }
     found = gather(**{name: lambda path=path: cluster.get(path) for name, path in paths.items()}) if paths else {}
-    return {item: found[str(item)] for item in known}
+    return {item: found[name] for name, item in known.items()}
 
 
 def _workloads(found: Mapping[Reference, Object | None]) -> list[Object]:
@@ -616,9 +672,9 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     if last is None:
         return {"release": None}
     contents = last.contents
-    warnings = [f"{wanted.title} does not run as it should: {_listed(current.unready)}."] if current.unready else []
+    warned = list(_warnings(current, wanted, last)) if wanted.present else []
     return {
-        **({"warnings": warnings} if warnings else {}),
+        **({"warnings": warned} if warned else {}),
         "release": {
             "name": wanted.name,
             "namespace": wanted.namespace,
@@ -629,6 +685,29 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
             "app_version": contents.app_version,
         },
     }
+
+
+def _warnings(current: Current, wanted: Desired, last: Revision) -> Iterator[str]:
+    """What does not run, and where an API key stands in the cluster, as the vendor's script and Terraform leave it."""
+    if current.unready:
+        yield f"{wanted.title} does not run as it should: {_listed(current.unready)}."
+    if last.api_key_paths and not record.api_keys(wanted.values) and not wanted.enforce:
+        yield (
+            f"{wanted.title} has an API key in its values ({', '.join(last.api_key_paths)}), which everybody who may"
+            f" read Secrets in namespace {wanted.namespace} can read. Run once with {_policy(wanted)} set to enforce,"
+            " which gives the release the cluster's own token, then revoke that key at CAST AI."
+        )
+    older = [revision for revision in current.history if revision.number != last.number and revision.api_key_paths]
+    if older and not wanted.delete_superseded:
+        names = ", ".join(record.secret_name(wanted.name, revision.number) for revision in older)
+        yield (
+            f"Superseded records of {wanted.title} hold an API key: Secrets {names}. Set"
+            f" {named('delete_superseded_records')} to true to delete them, and revoke that key at CAST AI."
+        )
+
+
+def _policy(wanted: Desired) -> str:
+    return named("policy", role_of(wanted.name) or "components")
 
 
 def _summary(revision: Revision, paths: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -34,6 +34,11 @@ def differing(before: Values, after: Values) -> tuple[str, ...]:
     )
 
 
+def paths(values: Values) -> tuple[str, ...]:
+    """The dotted paths of all texts that are not empty."""
+    return tuple(path for path, leaf in _leaves(values) if isinstance(leaf, str) and leaf)
+
+
 def shown(values: Values, paths: tuple[str, ...]) -> dict[str, Any]:
     """The leaves at these paths, by path, masked where the path looks secret."""
     leaves = dict(_leaves(values))

@@ -5,12 +5,18 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import gzip
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import Refused
 from ansible_collections.castai.onboarding.plugins.module_utils._helm import record
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.record import Reference, Revision
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.values import differing
@@ -141,3 +147,74 @@ def test_deployed(release: str, version: str, deployed: bool) -> None:
 )
 def test_built_in(api_version: str, built_in: bool) -> None:
     assert Reference(api_version, "Thing", "", "x").built_in is built_in
+
+
+def test_another_status_changes_nothing_else() -> None:
+    release = {"name": "agent", "info": {"status": "pending-install", "notes": "n"}, "config": {"a": 1}}
+    metadata = {"name": "x", "resourceVersion": "7", "labels": {"status": "pending-install", "version": "1"}}
+    before = record.encode({"metadata": metadata, "data": {"other": "o"}}, release)
+    after = record.with_status(before, record.FAILED)
+    assert record.decode(after) == {**release, "info": {"status": "failed", "notes": "n"}}
+    assert after["metadata"] == {**metadata, "labels": {"status": "failed", "version": "1"}}
+    assert after["data"]["other"] == "o"
+    assert record.Revision.of(after).status == "failed"
+
+
+def edited(content: Any, pack: bool = True, **labels: str) -> dict[str, Any]:
+    """A record Secret whose release somebody put there by hand."""
+    text = content if isinstance(content, bytes) else json.dumps(content).encode()
+    data = base64.b64encode(base64.b64encode(gzip.compress(text)) if pack else text).decode()
+    metadata = {"namespace": "n", "name": "edited", "labels": {"version": "1", "status": "deployed", **labels}}
+    return {"metadata": metadata, "data": {"release": data}}
+
+
+WHOLE = {"chart": {"metadata": {"name": "agent"}}, "manifest": "kind: A", "config": {}}
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        {"metadata": {"namespace": "n", "name": "edited"}},
+        {"metadata": {"namespace": "n", "name": "edited"}, "data": None},
+        {"metadata": {"namespace": "n", "name": "edited"}, "data": {"other": ""}},
+        {"metadata": {"namespace": "n", "name": "edited"}, "data": {"release": "abc"}},
+        edited(b"not packed", pack=False),
+        edited(base64.b64encode(b"\x1f\x8bnot gzip"), pack=False),
+        edited(base64.b64encode(gzip.compress(b"{}")[:-4]), pack=False),
+        edited(b"not JSON"),
+        edited(b"[" * 100_000),
+        edited([]),
+        edited(None),
+        edited({**WHOLE, "chart": "agent"}),
+        edited({**WHOLE, "chart": {"metadata": [1]}}),
+        edited({**WHOLE, "chart": {"metadata": {"name": 7}}}),
+        edited({**WHOLE, "config": "a: b"}),
+        edited({**WHOLE, "manifest": {"kind": "A"}}),
+        edited({**WHOLE, "manifest": "{"}),
+        edited({**WHOLE, "manifest": "- kind: A"}),
+        edited({**WHOLE, "manifest": "metadata: x"}),
+        edited({**WHOLE, "manifest": "kind: List\nitems: x"}),
+        edited(WHOLE, version="one"),
+        edited(WHOLE, modifiedAt="yesterday"),
+    ],
+)
+def test_an_edited_record_is_refused_by_name(secret: dict[str, Any]) -> None:
+    with pytest.raises(Refused, match="Helm's record Secret n/edited cannot be read"):
+        print(Revision.of(secret).contents)
+
+
+KEYS = ["chart", "metadata", "config", "manifest", "name", "version", "info"]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(st.one_of(st.binary(max_size=60), JSON), st.booleans(), st.text(max_size=3))
+def test_whatever_a_record_holds_it_is_read_or_refused(content: Any, pack: bool, version: str) -> None:
+    secret = edited(content, pack=pack, version=version)
+    with contextlib.suppress(Refused):
+        found = Revision.of(secret)
+        assert isinstance(found.contents.objects, tuple)
+        assert isinstance(found.api_key_paths, tuple)

@@ -24,8 +24,8 @@ from ansible_collections.castai.onboarding.plugins.module_utils._helm.release im
     Current,
     Desired,
     DisownNamespace,
-    Forget,
     KeepNamespace,
+    MarkFailed,
     Namespace,
     RollBack,
     Step,
@@ -64,11 +64,13 @@ def wanted(**options: Any) -> Desired:
         "values": PLAIN,
         "enforce": True,
         "adopt": False,
+        "adopt_managed": False,
         "recover": True,
         "grace": 300,
         "wait": False,
         "timeout": 300,
         "create_namespace": True,
+        "delete_superseded": False,
         "cluster": Named(),
     }
     return Desired(**{**given, **options})
@@ -185,7 +187,7 @@ ABSENT = wanted(present=False)
         pytest.param(
             current(revision(1, "failed"), revision(2, "pending-upgrade")),
             wanted(),
-            [(Forget, 2), (Upgrade, 1)],
+            [(MarkFailed, 2), (Upgrade, 2)],
             id="killed upgrade of a failed install",
         ),
         pytest.param(
@@ -195,13 +197,19 @@ ABSENT = wanted(present=False)
             id="killed roll-back",
         ),
         pytest.param(
-            current(revision(1, "pending-install")), wanted(), [(Forget, 1), (Upgrade, 0)], id="killed install"
+            current(revision(1, "pending-install")), wanted(), [(MarkFailed, 1), (Upgrade, 1)], id="killed install"
         ),
         pytest.param(
             current(revision(3, "superseded"), revision(4, "pending-install")),
             INSTALL_ONLY,
-            [(Forget, 4), (Upgrade, 3)],
+            [(MarkFailed, 4), (Upgrade, 4)],
             id="killed install over the history of an uninstalled release",
+        ),
+        pytest.param(
+            current(revision(1, "pending-install", WITH_NAMESPACE)),
+            wanted(),
+            [(MarkFailed, 1), (KeepNamespace, 1), (Upgrade, 1)],
+            id="killed install that brought the namespace in",
         ),
         pytest.param(current(revision(2, "uninstalling")), wanted(), [(RollBack, 2, 2)], id="killed uninstall"),
         pytest.param(
@@ -277,6 +285,37 @@ def test_refused(state: Current, desired: Desired, sentence: str) -> None:
         list(release.plan(state, desired))
 
 
+FLUX = "Flux (HelmRelease flux-system/castai-agent)"
+
+
+@pytest.mark.parametrize(
+    ("state", "desired", "sentence"),
+    [
+        (current(revision(1, "deployed"), manager=FLUX), OTHER_VALUES, "Set components_policy (option policy) to"),
+        (current(revision(1, "deployed"), manager=FLUX, missing=(DEPLOYMENT,)), INSTALL_ONLY, FLUX),
+        (current(revision(1, "deployed"), manager=FLUX), ABSENT, FLUX),
+        (current(manager="CAST AI's operator"), wanted(), "Add agent to components_skip, or end its management there"),
+        (
+            current(owner=replace(NOBODY, manager="Argo CD")),
+            wanted(adopt=True),
+            f"{NOBODY.thing} is managed by Argo",
+        ),
+        (current(owner=replace(OTHERS, umbrella=True)), wanted(adopt=True), "of CAST AI's umbrella chart"),
+    ],
+)
+def test_what_others_manage_is_changed_only_where_that_is_asked_for(
+    state: Current, desired: Desired, sentence: str
+) -> None:
+    with pytest.raises(Refused, match=re.escape(sentence)):
+        list(release.plan(state, desired))
+    assert planned(state, replace(desired, adopt_managed=True, adopt=True))
+
+
+@pytest.mark.parametrize("desired", [wanted(), INSTALL_ONLY])
+def test_what_others_manage_may_stay_as_it_is(desired: Desired) -> None:
+    assert planned(current(revision(1, "deployed"), manager=FLUX), desired) == []
+
+
 @pytest.mark.parametrize(
     ("state", "desired", "takes"),
     [
@@ -330,6 +369,67 @@ def test_no_secret_value_is_in_sentence_or_diff() -> None:
     assert "CANARY" not in repr(step)
 
 
+OF_SCRIPT = {"replicas": 2, "castai": {"apiKey": "CANARY-full-access"}}
+
+
+def warnings(state: Current, desired: Desired) -> list[str]:
+    found: list[str] = release.view(state, desired, {}).get("warnings", [])
+    assert "CANARY" not in str(found)
+    return found
+
+
+def test_an_api_key_in_a_release_that_is_left_alone_is_a_warning() -> None:
+    (warning,) = warnings(current(revision(1, "deployed", OF_SCRIPT)), INSTALL_ONLY)
+    assert warning.startswith("Helm release agent has an API key in its values (castai.apiKey), which everybody")
+    assert "Run once with components_policy (option policy) set to enforce" in warning
+    assert (
+        "agent_policy (option policy)"
+        in warnings(current(revision(1, "deployed", {"apiKey": "CANARY"})), wanted(name="castai-agent", enforce=False))[
+            0
+        ]
+    )
+    assert (
+        warnings(current(revision(1, "deployed", {"castai": {"apiKeySecretRef": "x", "apiKey": ""}})), wanted()) == []
+    )
+
+
+def test_superseded_records_with_an_api_key_are_named_or_deleted() -> None:
+    state = current(revision(1, "superseded", OF_SCRIPT), revision(2, "failed", OF_SCRIPT), revision(3, "deployed"))
+    (warning,) = warnings(state, INSTALL_ONLY)
+    assert "sh.helm.release.v1.agent.v1, sh.helm.release.v1.agent.v2" in warning
+    assert "castai_delete_superseded_records (option delete_superseded_records) to true" in warning
+    deleting = replace(INSTALL_ONLY, delete_superseded=True)
+    assert warnings(state, deleting) == []
+    assert [
+        (type(step), step.number) for step in planned(state, deleting) if isinstance(step, release.DeleteRecord)
+    ] == [
+        (release.DeleteRecord, 1),
+        (release.DeleteRecord, 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("history", "desired", "deleted"),
+    [
+        ([revision(1, "deployed", OF_SCRIPT)], wanted(), [1]),
+        ([revision(1, "deployed", OF_SCRIPT)], INSTALL_ONLY, []),
+        ([revision(1, "superseded", OF_SCRIPT), revision(2, "deployed", OF_SCRIPT)], wanted(), [1, 2]),
+        ([revision(1, "superseded", OF_SCRIPT), revision(2, "pending-upgrade")], INSTALL_ONLY, []),
+        ([revision(1, "superseded", OF_SCRIPT), revision(2, "pending-upgrade")], wanted(), [1]),
+        ([revision(1, "deployed", OF_SCRIPT)], wanted(values=OF_SCRIPT), []),
+        ([revision(1, "pending-install", OF_SCRIPT)], wanted(), [1]),
+    ],
+)
+def test_no_record_goes_while_the_newest_holds_the_key(
+    history: list[Revision], desired: Desired, deleted: list[int]
+) -> None:
+    found = planned(current(*history), replace(desired, delete_superseded=True))
+    assert [step.number for step in found if isinstance(step, release.DeleteRecord)] == deleted
+    if deleted:
+        assert isinstance(found[-1], release.DeleteRecord)
+        assert found[-1].revision == history[-1].number + sum(isinstance(step, (Upgrade, RollBack)) for step in found)
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
@@ -364,7 +464,7 @@ def effect(state: Current, step: Step) -> Current:
     assert step.revision == (last.number if last else 0)
     if isinstance(step, KeepNamespace):
         return replace(state, namespace=Namespace(kept=True))
-    assert last is None or isinstance(step, (Upgrade, RollBack, Uninstall, Forget, DisownNamespace))
+    assert last is None or isinstance(step, (Upgrade, RollBack, Uninstall, MarkFailed, DisownNamespace))
     if isinstance(step, Upgrade):
         assert step.wanted.adopt or state.owner is None
         assert last is None or not last.unfinished
@@ -384,8 +484,8 @@ def effect(state: Current, step: Step) -> Current:
     if isinstance(step, DisownNamespace):
         values = {name: value for name, value in last.contents.values.items() if name != "createNamespace"}
         return replace(state, history=(*history[:-1], revision(last.number, last.status, values)))
-    if isinstance(step, Forget):
-        return replace(state, history=history[:-1])
+    if isinstance(step, MarkFailed):
+        return replace(state, history=(*history[:-1], revision(last.number, "failed", last.contents.values)))
     assert not last.contents.owns_namespace(NAMESPACE)
     return replace(state, history=())
 
