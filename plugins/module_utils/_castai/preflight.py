@@ -10,7 +10,7 @@ What only onboarding asks: phase2. What the credentials may do: rights. PRIVATE 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -18,18 +18,21 @@ from .._aws import permissions
 from .._aws.gateway import EksCluster, region_of
 from .._engine import UNKNOWN, Action, Failure, Made, Refused, Subject, gather
 from .._helm import record as helm_record
+from .._helm.gateway import Chart as HelmChart
 from .._helm.gateway import Helm
 from .._helm.owner import Owner, owner
+from .._helm.values import secrets
 from .._k8s.access import Way, given, leaving, other_cluster
 from .._k8s.gateway import Kubernetes, Object, path_of
 from .._k8s.kops import KopsCluster
 from .._names import CREDENTIALS_SECRET, NAMESPACE, helm_release_problem
 from .._options import CONNECTION_RULES, aws_options, castai_options, cluster_options, kubernetes_options
 from .._variables import named
-from . import phase2, rights
+from . import phase2, readiness, rights
 from .cluster import Found, key_of, misplaced, problems, registration, wrong_organization
 from .gateway import CastAi, Cluster, by_options
 from .phase2 import Onboarding
+from .readiness import Verdict
 from .rights import Rights, missing_in_cluster, refusals, simulate, warnings
 
 Parameters = Mapping[str, Any]
@@ -65,9 +68,11 @@ OPTIONS: dict[str, Any] = {
                 "chart_version": {"type": "str"},
                 "name": {"type": "str", "required": True},
                 "policy": {"type": "str", "choices": ["install_only", "enforce"], "default": "enforce"},
+                "values": {"type": "dict", "default": {}},
             },
         },
         "state_store": {"type": "str"},
+        "wait_for_workloads": {"type": "bool", "default": True},
     },
     **CONNECTION_RULES,
 }
@@ -85,6 +90,7 @@ class Chart:
     """Whether the release is good at any version that is there."""
     adopt: bool = False
     """Whether the release takes over what no Helm release owns."""
+    values: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,8 @@ class Desired:
     registering: bool = False
     """Whether the id will be known only when an earlier task of a check has registered the cluster."""
     state_store: str = ""
+    must_run: bool = True
+    """Whether what would keep a release from running is a reason not to go on; otherwise it is a warning."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +146,10 @@ class Current:
     """The Secret in which components that are to be installed would miss the cluster's token."""
     nodes: tuple[str, ...] | Problem = ()
     """Of what kinds the nodes are, where CAST AI can use none."""
+    startable: Verdict | Problem = field(default_factory=Verdict)
+    """Whether the pods of releases that are to be installed can start."""
+    metrics: str = ""
+    """What works less well without metrics-server."""
     rights: Rights | Problem | None = None
     caller: str = ""
     """ARN of the AWS identity that this runs as, empty where it could not be read."""
@@ -165,6 +177,7 @@ def desired(params: Parameters) -> Desired:
             item.get("chart_version") or "",
             item.get("policy") == "install_only",
             bool(item.get("adopt")),
+            item.get("values") or {},
         )
         for item in params["releases"]
     )
@@ -187,6 +200,7 @@ def desired(params: Parameters) -> Desired:
         Onboarding.parse(params["onboard"]) if params.get("onboard") else None,
         params.get("cluster_id") == UNKNOWN,
         params.get("state_store") or "",
+        params.get("wait_for_workloads", True),
     )
 
 
@@ -258,6 +272,10 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         if wanted.onboarding and wanted.secret
         else _nothing,
         nodes=_attempt(partial(phase2.foreign_nodes, kubernetes)) if wanted.onboarding else tuple,
+        ground=partial(readiness.read, kubernetes, wanted.namespace),
+        metrics=partial(readiness.metrics_warning, kubernetes, [chart.release for chart in wanted.charts])
+        if wanted.onboarding
+        else str,
     )
     if isinstance(second["version"], Problem):
         return replace(current, version=second["version"], helm=_helm_problems(gateway, wanted.charts))
@@ -270,6 +288,7 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         else _nothing,
         helm=partial(_helm_problems, gateway, charts),
         taken=_attempt(partial(_taken, gateway, kubernetes, wanted, second["releases"])),
+        startable=_attempt(partial(_startable, gateway.helm, second, _absent(second["releases"], charts))),
     )
     return replace(
         current,
@@ -279,8 +298,12 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         agent_cluster=reporting if _unknown(reporting, records) and third["reporting"] is None else "",
         helm=third["helm"],
         taken=third["taken"],
-        tokenless=_tokenless(second["secret"], wanted) if charts else "",
+        tokenless=_tokenless(second["secret"], wanted)
+        if charts or _refer_to_secret(second["releases"], wanted)
+        else "",
         nodes=second["nodes"],
+        startable=third["startable"],
+        metrics=second["metrics"],
     )
 
 
@@ -320,6 +343,8 @@ def findings_of(current: Current, wanted: Desired) -> Iterable[str]:
     yield from current.helm
     if not isinstance(current.taken, Problem):
         yield from current.taken
+    if wanted.must_run and isinstance(current.startable, Verdict):
+        yield from current.startable.findings
     if wanted.onboarding:
         yield from _onboarding_findings(current, wanted, wanted.onboarding)
 
@@ -363,7 +388,7 @@ def _provider_findings(current: Current, wanted: Desired) -> Iterable[str]:
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     found = _there(current.found)
-    warned = list(_warnings(current)) if wanted.onboarding else []
+    warned = [*_startup_warnings(current, wanted), *(_warnings(current) if wanted.onboarding else ())]
     return {
         "findings": [],
         "account_id": found.account_id if found else "",
@@ -372,6 +397,14 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
         "not_checked": list(_not_checked(current, wanted)),
         **({"warnings": warned} if warned else {}),
     }
+
+
+def _startup_warnings(current: Current, wanted: Desired) -> Iterable[str]:
+    """What keeps releases from running, where that is not a reason not to go on, and what runs less well."""
+    if isinstance(current.startable, Verdict):
+        yield from () if wanted.must_run else current.startable.findings
+        yield from current.startable.warnings
+    yield from filter(None, [current.metrics])
 
 
 def _warnings(current: Current) -> Iterable[str]:
@@ -391,6 +424,10 @@ def _not_checked(current: Current, wanted: Desired) -> Iterable[str]:
         yield f"Could not check who owns the objects of releases: {current.taken.sentence}"
     if isinstance(current.nodes, Problem):
         yield f"Could not check the kinds of nodes: {current.nodes.sentence}"
+    if isinstance(current.startable, Verdict):
+        yield from current.startable.not_checked
+    else:
+        yield f"Could not check whether pods can start: {current.startable.sentence}"
     if isinstance(current.rights, Problem):
         yield f"Could not check AWS permissions: {current.rights.sentence}"
     elif current.rights:
@@ -458,12 +495,41 @@ def _to_install(listed: Object | Problem | None, charts: tuple[Chart, ...]) -> t
     """The charts that the run has to fetch: those whose release is not deployed, or at another version that counts."""
     if isinstance(listed, Problem):
         return charts
-    secrets = _items(listed)
+    records = _items(listed)
     return tuple(
         chart
         for chart in charts
-        if not helm_record.deployed(secrets, chart.release, "" if chart.any_version else chart.version)
+        if not helm_record.deployed(records, chart.release, "" if chart.any_version else chart.version)
     )
+
+
+def _absent(listed: Object | Problem | None, charts: tuple[Chart, ...]) -> tuple[Chart, ...]:
+    """Those of which nothing whole is there, so that all their pods are new."""
+    if isinstance(listed, Problem):
+        return ()
+    records = _items(listed)
+    return tuple(chart for chart in charts if not helm_record.goal(helm_record.of(records, chart.release)))
+
+
+def _startable(helm: Helm, read: Mapping[str, Any], charts: tuple[Chart, ...]) -> Verdict:
+    """read: the second round. Where CAST AI can use no node, that is said elsewhere."""
+    if read["version"] < OLDEST_KUBERNETES or not charts:
+        return Verdict()
+    ground: readiness.Cluster = replace(read["ground"], nodes=None) if read["nodes"] else read["ground"]
+    planned = [
+        readiness.Planned(chart.release, HelmChart(chart.ref, chart.version, chart.repo_url), chart.values)
+        for chart in charts
+    ]
+    return readiness.study(helm, ground, planned)
+
+
+def _refer_to_secret(listed: Object | Problem | None, wanted: Desired) -> bool:
+    """Whether a release that is there has its pods take the cluster's token from the Secret."""
+    if isinstance(listed, Problem):
+        return False
+    records = _items(listed)
+    goals = [helm_record.goal(helm_record.of(records, chart.release)) for chart in wanted.charts]
+    return any(goal is not None and wanted.secret in goal.contents.manifest for goal in goals)
 
 
 def _taken(
@@ -472,8 +538,8 @@ def _taken(
     """Why releases of which nothing whole is there cannot be installed over what is, in castai_release's words."""
     if isinstance(listed, Problem):
         return ()
-    secrets = _items(listed)
-    first = [chart for chart in wanted.charts if not helm_record.goal(helm_record.of(secrets, chart.release))]
+    records = _items(listed)
+    first = [chart for chart in wanted.charts if not helm_record.goal(helm_record.of(records, chart.release))]
     owners = gather(**{chart.release: partial(owner, kubernetes, chart.release, wanted.namespace) for chart in first})
     return tuple(filter(None, [_refusal(gateway.helm, chart, owners[chart.release]) for chart in first]))
 
@@ -507,4 +573,11 @@ def _helm_problems(gateway: Systems, charts: tuple[Chart, ...]) -> tuple[str, ..
     return tuple(answer.sentence for answer in shown.values() if isinstance(answer, Problem))
 
 
-SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view)
+def hidden(params: Parameters) -> tuple[str, ...]:
+    """Texts among the charts' values that look secret."""
+    items = params.get("releases") or ()
+    values = [item.get("values") for item in items if isinstance(item, Mapping)] if isinstance(items, list) else []
+    return tuple(text for one in values if isinstance(one, dict) for text in secrets(one))
+
+
+SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view, hidden=hidden)
