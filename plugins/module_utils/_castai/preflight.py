@@ -16,7 +16,7 @@ from typing import Any
 
 from .._aws import permissions
 from .._aws.gateway import EksCluster, region_of
-from .._engine import UNKNOWN, Action, Failure, Made, Refused, Subject, gather
+from .._engine import UNKNOWN, Action, Failure, Made, Refused, Subject, Unwritable, gather
 from .._helm import record as helm_record
 from .._helm.gateway import Chart as HelmChart
 from .._helm.gateway import Helm
@@ -310,14 +310,40 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
 def plan(current: Current, wanted: Desired) -> Iterable[Action]:
     """No action ever: this module only refuses."""
     findings = tuple(dict.fromkeys(findings_of(current, wanted)))
+    lacks = tuple(dict.fromkeys(lacks_of(current, wanted)))
+    if lacks:
+        every = (*findings, *lacks)
+        raise Unwritable(_listed(every), every, lacks, Refused(_listed(findings), findings) if findings else None)
     if findings:
-        listed = findings[0] if len(findings) == 1 else " ".join(f"({n}) {text}" for n, text in enumerate(findings, 1))
-        raise Refused(listed, findings)
+        raise Refused(_listed(findings), findings)
     return ()
 
 
+def _listed(findings: tuple[str, ...]) -> str:
+    return findings[0] if len(findings) == 1 else " ".join(f"({n}) {text}" for n, text in enumerate(findings, 1))
+
+
+def lacks_of(current: Current, wanted: Desired) -> Iterable[str]:
+    """What the credentials lack to write, which a plan does not need."""
+    if not isinstance(current.missing, Problem):
+        yield from _missing_sentence(current.missing, wanted, reading=False)
+    found = _there(current.found)
+    if isinstance(current.rights, Rights) and found and wanted.onboarding:
+        phase = permissions.file_name("onboard", wanted.onboarding.identity_on(found))
+        yield from refusals(current.rights, phase, reading=False)
+
+
+def _missing_sentence(missing: tuple[str, ...], wanted: Desired, reading: bool) -> Iterable[str]:
+    some = [label for label in missing if (label.partition(" ")[0] in rights.READING) is reading]
+    if some:
+        yield (
+            f"These Kubernetes permissions are missing in namespace {wanted.namespace} or cluster-wide:"
+            f" {', '.join(some)}. Grant them to the user or role that this runs as, or use a cluster administrator."
+        )
+
+
 def findings_of(current: Current, wanted: Desired) -> Iterable[str]:
-    """Every reason not to go on, each a sentence with the fix."""
+    """Every reason not to go on in check mode too, each a sentence with the fix. What only a run needs: lacks_of."""
     yield from wanted.problems
     yield from _castai_findings(current, wanted)
     yield from _provider_findings(current, wanted)
@@ -334,12 +360,8 @@ def findings_of(current: Current, wanted: Desired) -> Iterable[str]:
         yield current.leaving
     if isinstance(current.missing, Problem):
         yield current.missing.sentence
-    elif current.missing:
-        yield (
-            f"These Kubernetes permissions are missing in namespace {wanted.namespace} or cluster-wide:"
-            f" {', '.join(current.missing)}. Grant them to the user or role that this runs as, or use a cluster"
-            " administrator."
-        )
+    else:
+        yield from _missing_sentence(current.missing, wanted, reading=True)
     yield from current.helm
     if not isinstance(current.taken, Problem):
         yield from current.taken
@@ -375,7 +397,9 @@ def _onboarding_findings(current: Current, wanted: Desired, onboarding: Onboardi
     if not isinstance(current.nodes, Problem):
         yield from phase2.node_findings(current.nodes)
     if isinstance(current.rights, Rights) and found:
-        yield from refusals(current.rights, permissions.file_name("onboard", onboarding.identity_on(found)))
+        yield from refusals(
+            current.rights, permissions.file_name("onboard", onboarding.identity_on(found)), reading=True
+        )
 
 
 def _provider_findings(current: Current, wanted: Desired) -> Iterable[str]:
@@ -388,7 +412,7 @@ def _provider_findings(current: Current, wanted: Desired) -> Iterable[str]:
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     found = _there(current.found)
-    warned = [*_startup_warnings(current, wanted), *(_warnings(current) if wanted.onboarding else ())]
+    warned = [*(_warnings(current) if wanted.onboarding else ()), *_startup_warnings(current, wanted)]
     return {
         "findings": [],
         "account_id": found.account_id if found else "",
