@@ -67,6 +67,21 @@ class Refused(Failure):
         self.findings = findings
 
 
+class Unwritable(Refused):
+    """The credentials lack what only writing needs: refused in a run, while a plan goes on and warns.
+
+    lacks: what is missing, in sentences, which are among the findings; rest: the refusal without them, None where
+    nothing else is wrong.
+    """
+
+    def __init__(
+        self, message: str, findings: tuple[str, ...], lacks: tuple[str, ...], rest: Refused | None = None
+    ) -> None:
+        super().__init__(message, findings)
+        self.lacks = lacks
+        self.rest = rest
+
+
 class Stopped(Failure):
     """A run that ended part-way.
 
@@ -253,9 +268,9 @@ def _reconcile(subject: Subject[D, G, C], gateway: G, desired: D, check: bool, r
     for attempt in range(1, ATTEMPTS + 1):
         try:
             current = subject.observe(gateway, desired)
-            planned = tuple(subject.plan(current, desired))
             if check:
-                return Result(planned, subject.view(current, desired, made))
+                return _foreseen(subject, current, desired)
+            planned = tuple(subject.plan(current, desired))
             for action in planned:
                 _apply(action, gateway, made, done)
             break
@@ -275,6 +290,20 @@ def _reconcile(subject: Subject[D, G, C], gateway: G, desired: D, check: bool, r
         except Failure as failure:
             raise Stopped(f"{failure} {_aftermath(done)}", _sentences(done)) from failure
     return Result(tuple(done), subject.view(current, desired, made))
+
+
+def _foreseen(subject: Subject[D, G, C], current: C, desired: D) -> Result:
+    """What check mode shows. A plan can be made with credentials that may only read."""
+    lacks: tuple[str, ...] = ()
+    planned: tuple[Action, ...] = ()
+    try:
+        planned = tuple(subject.plan(current, desired))
+    except Unwritable as refusal:
+        if refusal.rest:
+            raise refusal.rest from None
+        lacks = refusal.lacks
+    view = subject.view(current, desired, {})
+    return Result(planned, {**view, "warnings": [*view.get("warnings", ()), *lacks]} if lacks else view)
 
 
 def _apply(action: Action, gateway: Any, made: dict[str, Any], done: list[Action]) -> None:

@@ -133,9 +133,21 @@ options:
         type: str
         choices: [install_only, enforce]
         default: enforce
+      values:
+        description:
+          - The chart's values, with which Helm renders the chart where a PodSecurity level, a quota, or the nodes may
+            keep its pods from starting.
+        type: dict
+        default: {}
   state_store:
     description: State store of the kOps cluster, if the cluster's annotations do not name it.
     type: str
+  wait_for_workloads:
+    description:
+      - Whether the releases have to run. What certainly keeps their pods from starting is a finding then, and a warning
+        if V(false).
+    type: bool
+    default: true
 seealso:
   - module: castai.onboarding.castai_cluster
   - module: castai.onboarding.castai_iam_eks

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.permissions import (
     ASK,
     CHANGE,
@@ -17,6 +19,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.permissions
     GRANTS,
     KOPS,
     PHASES,
+    PLAN,
     READ,
     REMOVE,
     ROLE,
@@ -26,15 +29,28 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.permissions
     document,
     file_name,
 )
+from ansible_collections.castai.onboarding.plugins.module_utils._castai import rights
 from tests.tree import ROOT
 
 Policy = dict[str, Any]
 
 FOLDER = Path("docs/examples/policies")
 PAGE = Path("docs/docsite/rst/permissions.rst")
+CLUSTER_ROLE = Path("docs/examples/plan-cluster-role.yml")
+PLANNER = "castai-onboarding-plan"
+LICENCE = """\
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+---
+# Enough for check mode of connecting, onboarding and kube-router. Helm keeps releases in Secrets: to let them be read
+# only in namespaces castai-agent and kube-system, bind the role there by RoleBindings, and only what is cluster-wide
+# (namespaces, nodes, clusterroles, clusterrolebindings, customresourcedefinitions, mutatingwebhookconfigurations) by
+# a ClusterRoleBinding.
+"""
 BEGIN, END = (f".. {word} of what tests/support/policies.py writes" for word in ("Begin", "End"))
 KINDS = (
-    *(("connect", ROLE), ("onboard", ROLE), ("onboard", USER), ("remove", ROLE), ("remove", USER)),
+    *((PLAN, ROLE), ("connect", ROLE), ("onboard", ROLE), ("onboard", USER), ("remove", ROLE), ("remove", USER)),
     *((phase, KOPS) for phase in PHASES),
 )
 
@@ -47,6 +63,13 @@ PURPOSES = {
 }
 
 
+class Indenting(yaml.SafeDumper):
+    """Lists stand under their key as people write them."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+
 def place(identity: str) -> Scope:
     """What stands in the published policies."""
     return Scope("aws", "111122223333", "eu-central-1", "shop.example.com" if identity == KOPS else "shop-prod")
@@ -57,7 +80,24 @@ def published() -> dict[Path, str]:
     files = {FOLDER / file_name(*kind): json.dumps(document(*kind, place(kind[1])), indent=2) + "\n" for kind in KINDS}
     page = (ROOT / PAGE).read_text(encoding="utf-8")
     before, rest = page.split(BEGIN)
+    files[CLUSTER_ROLE] = LICENCE + yaml.dump(cluster_role(), Dumper=Indenting, sort_keys=False)
     return {**files, PAGE: before + "\n".join([BEGIN, *table(), END]) + rest.split(END)[1]}
+
+
+def cluster_role() -> dict[str, Any]:
+    """A ClusterRole for plans: of all that a run may, what reads."""
+    verbs: dict[tuple[str, str], dict[str, None]] = {}
+    for group, resource, allowed in rights.planning():
+        verbs.setdefault((group, resource), {}).update(dict.fromkeys(allowed))
+    by_rule: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (group, resource), allowed in verbs.items():
+        by_rule.setdefault((group, tuple(allowed)), []).append(resource)
+    rules = [
+        {"apiGroups": [group], "resources": resources, "verbs": list(allowed)}
+        for (group, allowed), resources in by_rule.items()
+    ]
+    metadata = {"name": PLANNER}
+    return {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": metadata, "rules": rules}
 
 
 def for_cluster(phase: str, identity: str, cluster: str) -> Policy:

@@ -168,7 +168,7 @@ def test_components_are_told_what_kops_is(story: Story) -> None:
     objects = story.world.state()["kubernetes"][SHOP]
     kvisor = objects["apps/Deployment castai-agent/castai-kvisor-controller"]
     arguments = kvisor["spec"]["template"]["spec"]["containers"][0]["args"]
-    assert not any("kube-bench-cloud-provider" in argument for argument in arguments)
+    assert not any("cloud-provider" in argument for argument in arguments)
 
 
 def test_one_cluster_is_taken_back_and_the_others_stay_whole(story: Story) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.castai.onboarding.plugins.module_utils._castai import rights
 from tests.sandbox.client import World
 from tests.sandbox.spec import HOME_ACCOUNT
 from tests.support.clusters import host_variables
@@ -20,6 +21,7 @@ from tests.support.playbook import Run
 from tests.support.policies import for_cluster, without
 
 from .connecting import UNKNOWN, Operator, succeeded, writes
+from .service_account import ServiceAccount
 
 USER = "arn:aws:iam::111122223333:user"
 NOT_CONNECTED = (
@@ -32,16 +34,18 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "token-elsewhere": (
         "Secret castai-agent/of-the-console is missing or has no API_KEY, and the components cannot start without it.",
     ),
-    "policy": (
-        f"{USER}/policy lacks these AWS permissions: iam:CreateRole on arn:aws:iam::111122223333:role/cast-eks-",
-    ),
-    "boundary": (f"The permissions boundary of {USER}/boundary does not allow iam:CreateRole on arn:aws:iam::",),
     "several": (
         ", not online. Run playbook castai.onboarding.connect (connect.yml) first",
         "The cluster has only Fargate and Windows nodes. CAST AI needs Linux nodes on EC2",
-        "A service control policy of the AWS organisation does not allow iam:CreateRole on arn:aws:iam::444455556666:",
     ),
 }
+WARNINGS = {
+    "policy": (
+        f"{USER}/policy lacks these AWS permissions: iam:CreateRole on arn:aws:iam::111122223333:role/cast-eks-"
+    ),
+    "boundary": (f"The permissions boundary of {USER}/boundary does not allow iam:CreateRole on arn:aws:iam::"),
+}
+"""Of what only a run lacks."""
 NOT_CHECKED = {
     "may-not-simulate": f"Could not check AWS permissions: Could not simulate what {USER}/may-not-simulate may do",
     "from-a-vpc": (
@@ -109,6 +113,7 @@ def users(world: World, folder: Path) -> dict[str, dict[str, Any]]:
         "boundary": policy(allow("*")),
         "may-not-simulate": without(published, "iam:SimulatePrincipalPolicy"),
         "from-a-vpc": policy(*without(published, "iam:CreateRole")["Statement"], from_vpc),
+        "plan": for_cluster("plan", "role", "prod"),
     }
     prod = world.clusters()["prod"]
     authority = folder / "ca.pem"
@@ -125,6 +130,9 @@ def users(world: World, folder: Path) -> dict[str, dict[str, Any]]:
             "castai_host_token": prod.operator_token,
             "castai_kubernetes_ca_cert": str(authority),
         }
+    planner = ServiceAccount(world, "prod")
+    planner.bind("plan", "", rights.planning())
+    found["plan"]["castai_host_token"] = planner.token()
     world.control("aws", "put_user_boundary", account=HOME_ACCOUNT, name="boundary", policy=NO_ROLES)
     return found
 
@@ -136,6 +144,22 @@ def test_what_stands_in_the_way_gives_its_sentence(asked: Run, host: str) -> Non
     for finding, sentence in zip(result["findings"], SENTENCES[host], strict=True):
         assert sentence in finding
     assert asked.failures[host] == result["msg"]
+
+
+@pytest.mark.parametrize("host", WARNINGS)
+def test_what_only_a_run_may_not_is_a_warning_of_the_plan(asked: Run, host: str) -> None:
+    (result,) = asked.of("castai_preflight", host)
+    assert any(WARNINGS[host] in warning for warning in result["warnings"])
+    assert host not in asked.failures
+
+
+def test_with_credentials_that_only_read_a_plan_is_whole_and_says_what_a_run_lacks(asked: Run) -> None:
+    (result,) = asked.of("castai_preflight", "plan")
+    in_cluster, in_aws = (warning for warning in result["warnings"] if " missing " in warning or " lacks " in warning)
+    assert "create secrets" in in_cluster
+    assert "iam:CreateRole" in in_aws
+    assert "plan" not in asked.failures
+    assert asked.actions("plan") == asked.actions("from-a-vpc") != []
 
 
 @pytest.mark.parametrize("host", NOT_CHECKED)

@@ -182,6 +182,47 @@ def test_what_is_never_ready_is_mended_by_better_values(releaser: Releaser) -> N
     releaser.bring(wait=True)
 
 
+def restricted(releaser: Releaser) -> None:
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "castai-agent", "labels": labels}}
+    releaser.world.kubernetes("prod").create("/api/v1/namespaces", body)
+
+
+def limited(releaser: Releaser) -> None:
+    kubernetes = releaser.world.kubernetes("prod")
+    kubernetes.create("/api/v1/namespaces", {"apiVersion": "v1", "metadata": {"name": "castai-agent"}})
+    quota = {"apiVersion": "v1", "metadata": {"name": "few"}, "spec": {"hard": {"pods": "1"}}}
+    kubernetes.create(f"{NAMESPACE}/resourcequotas", quota)
+
+
+@pytest.mark.parametrize(
+    ("before", "values", "said"),
+    [
+        (restricted, VALUES, 'violates PodSecurity "restricted:latest"'),
+        (limited, VALUES, "exceeded quota: few"),
+        (None, {**VALUES, "nodeSelector": {"no": "where"}}, "node(s) didn't match Pod's node affinity/selector"),
+    ],
+)
+def test_where_pods_cannot_start_no_run_ends_ok(
+    releaser: Releaser, before: Callable[[Releaser], None] | None, values: dict[str, Any], said: str
+) -> None:
+    if before:
+        before(releaser)
+    began = time.monotonic()
+    failed = releaser.run(values=values)
+    assert time.monotonic() - began < 75
+    assert failed["failed"] is True
+    assert "but cannot start: Deployment castai-agent" in failed["msg"]
+    assert said in failed["msg"]
+    assert len(failed["applied"]) == 1
+    again = releaser.run(values=values, timeout=1)
+    assert said in again["msg"]
+    assert again["applied"] == []
+    for result in (releaser.run(check=True, values=values), releaser.run(values=values, wait_for_workloads=False)):
+        assert result["changed"] is False
+        assert said in result["warnings"][0]
+
+
 @pytest.mark.parametrize(
     ("operation", "resource", "policy"),
     [

@@ -27,7 +27,11 @@ READ, CREATE, CHANGE, REMOVE, ASK = "read", "create", "change", "remove", "ask"
 """What an action is for: to look; to make what is absent; to change what another run or tool made; the way back; to
 find out beforehand what is missing, which nothing depends on."""
 
+PLAN = "plan"
+"""A phase that only looks: check mode of connecting and onboarding."""
+
 PHASES: Mapping[str, tuple[str, ...]] = {
+    PLAN: (READ, ASK),
     "connect": (READ,),
     "onboard": (READ, CREATE, CHANGE, ASK),
     "remove": (READ, REMOVE),
@@ -365,19 +369,26 @@ GRANTS: tuple[Grant, ...] = (
 )
 
 
+def only_reads(action: str) -> bool:
+    """Whether an action is one of those that a plan needs."""
+    return any(action in grant.of((READ,)) for grant in GRANTS)
+
+
 def granted(phase: str, identity: str, further: Collection[str] = ()) -> Iterator[Grant]:
     """What a phase needs. further: parts that the identity can have and mostly has not."""
     for grant in GRANTS:
-        wanted = identity in grant.identities or grant.part in further
+        # A plan is made before it is known, or by somebody who does not know, which identity a cluster of EKS gets.
+        identities = ON_EKS if phase == PLAN and identity in ON_EKS else (identity,)
+        wanted = bool(set(identities) & set(grant.identities)) or grant.part in further
         if wanted and grant.of(PHASES[phase]) and (phase != "connect" or grant.part == CONNECT):
             yield grant
 
 
 def file_name(phase: str, identity: str) -> str:
-    """The published policy, in docs/examples/policies. On EKS, identity is of no matter to phase connect."""
+    """The published policy, in docs/examples/policies. On EKS, identity is of no matter to connecting and to a plan."""
     if identity == KOPS:
         return f"kops-{phase}.json"
-    return f"eks-{phase}.json" if phase == "connect" else f"eks-{phase}-{identity}.json"
+    return f"eks-{phase}.json" if phase in ("connect", PLAN) else f"eks-{phase}-{identity}.json"
 
 
 def document(phase: str, identity: str, scope: Scope) -> Document:

@@ -296,7 +296,7 @@ def plan(current: Current, wanted: Desired) -> Iterable[Action]:
             f" {found.region} with CAST AI",
             f"castai/cluster/{wanted.name}",
             None,
-            {"name": wanted.name, "id": own_id or cluster_id, **block},
+            {"name": wanted.name, "id": cluster_id, **block},
             wanted.name,
             {**block, **{name: value for name, value in given.items() if value}},
         )

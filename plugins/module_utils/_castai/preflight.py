@@ -10,27 +10,30 @@ What only onboarding asks: phase2. What the credentials may do: rights. PRIVATE 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from .._aws import permissions
 from .._aws.gateway import EksCluster, region_of
-from .._engine import UNKNOWN, Action, Failure, Made, Refused, Subject, gather
+from .._engine import UNKNOWN, Action, Failure, Made, Refused, Subject, Unwritable, gather
 from .._helm import record as helm_record
+from .._helm.gateway import Chart as HelmChart
 from .._helm.gateway import Helm
 from .._helm.owner import Owner, managed_refusal, operated, owner
 from .._helm.repositories import address_problem
+from .._helm.values import secrets
 from .._k8s.access import Way, given, leaving, other_cluster
 from .._k8s.gateway import Kubernetes, Object, path_of
 from .._k8s.kops import KopsCluster
 from .._names import CREDENTIALS_SECRET, NAMESPACE, helm_release_problem
 from .._options import CONNECTION_RULES, aws_options, castai_options, cluster_options, kubernetes_options
 from .._variables import named, role_of
-from . import phase2, rights
+from . import phase2, readiness, rights
 from .cluster import Found, key_of, misplaced, problems, registration, wrong_organization
 from .gateway import CastAi, Cluster, by_options
 from .phase2 import Onboarding
+from .readiness import Verdict
 from .rights import Rights, missing_in_cluster, refusals, simulate, warnings
 
 Parameters = Mapping[str, Any]
@@ -67,9 +70,11 @@ OPTIONS: dict[str, Any] = {
                 "chart_version": {"type": "str"},
                 "name": {"type": "str", "required": True},
                 "policy": {"type": "str", "choices": ["install_only", "enforce"], "default": "enforce"},
+                "values": {"type": "dict", "default": {}},
             },
         },
         "state_store": {"type": "str"},
+        "wait_for_workloads": {"type": "bool", "default": True},
     },
     **CONNECTION_RULES,
 }
@@ -89,6 +94,7 @@ class Chart:
     """Whether the release takes over what no Helm release owns."""
     adopt_managed: bool = False
     """Whether the release takes over what another tool manages."""
+    values: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,8 @@ class Desired:
     registering: bool = False
     """Whether the id will be known only when an earlier task of a check has registered the cluster."""
     state_store: str = ""
+    must_run: bool = True
+    """Whether what would keep a release from running is a reason not to go on; otherwise it is a warning."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +150,10 @@ class Current:
     """The Secret in which components that are to be installed would miss the cluster's token."""
     nodes: tuple[str, ...] | Problem = ()
     """Of what kinds the nodes are, where CAST AI can use none."""
+    startable: Verdict | Problem = field(default_factory=Verdict)
+    """Whether the pods of releases that are to be installed can start."""
+    metrics: str = ""
+    """What works less well without metrics-server."""
     rights: Rights | Problem | None = None
     caller: str = ""
     """ARN of the AWS identity that this runs as, empty where it could not be read."""
@@ -170,6 +182,7 @@ def desired(params: Parameters) -> Desired:
             item.get("policy") == "install_only",
             bool(item.get("adopt")),
             bool(item.get("adopt_managed")),
+            item.get("values") or {},
         )
         for item in params["releases"]
     )
@@ -193,6 +206,7 @@ def desired(params: Parameters) -> Desired:
         Onboarding.parse(params["onboard"]) if params.get("onboard") else None,
         params.get("cluster_id") == UNKNOWN,
         params.get("state_store") or "",
+        params.get("wait_for_workloads", True),
     )
 
 
@@ -271,6 +285,10 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         if wanted.onboarding and wanted.secret
         else _nothing,
         nodes=_attempt(partial(phase2.foreign_nodes, kubernetes)) if wanted.onboarding else tuple,
+        ground=partial(readiness.read, kubernetes, wanted.namespace),
+        metrics=partial(readiness.metrics_warning, kubernetes, [chart.release for chart in wanted.charts])
+        if wanted.onboarding
+        else str,
     )
     if isinstance(second["version"], Problem):
         return replace(current, version=second["version"], helm=_helm_problems(gateway, wanted.charts))
@@ -283,6 +301,7 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         else _nothing,
         helm=partial(_helm_problems, gateway, charts),
         taken=_attempt(partial(_taken, gateway, kubernetes, wanted, second["releases"])),
+        startable=_attempt(partial(_startable, gateway.helm, second, _absent(second["releases"], charts))),
     )
     return replace(
         current,
@@ -292,22 +311,52 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         agent_cluster=reporting if _unknown(reporting, records) and third["reporting"] is None else "",
         helm=third["helm"],
         taken=third["taken"],
-        tokenless=_tokenless(second["secret"], wanted) if charts else "",
+        tokenless=_tokenless(second["secret"], wanted)
+        if charts or _refer_to_secret(second["releases"], wanted)
+        else "",
         nodes=second["nodes"],
+        startable=third["startable"],
+        metrics=second["metrics"],
     )
 
 
 def plan(current: Current, wanted: Desired) -> Iterable[Action]:
     """No action ever: this module only refuses."""
     findings = tuple(dict.fromkeys(findings_of(current, wanted)))
+    lacks = tuple(dict.fromkeys(lacks_of(current, wanted)))
+    if lacks:
+        every = (*findings, *lacks)
+        raise Unwritable(_listed(every), every, lacks, Refused(_listed(findings), findings) if findings else None)
     if findings:
-        listed = findings[0] if len(findings) == 1 else " ".join(f"({n}) {text}" for n, text in enumerate(findings, 1))
-        raise Refused(listed, findings)
+        raise Refused(_listed(findings), findings)
     return ()
 
 
+def _listed(findings: tuple[str, ...]) -> str:
+    return findings[0] if len(findings) == 1 else " ".join(f"({n}) {text}" for n, text in enumerate(findings, 1))
+
+
+def lacks_of(current: Current, wanted: Desired) -> Iterable[str]:
+    """What the credentials lack to write, which a plan does not need."""
+    if not isinstance(current.missing, Problem):
+        yield from _missing_sentence(current.missing, wanted, reading=False)
+    found = _there(current.found)
+    if isinstance(current.rights, Rights) and found and wanted.onboarding:
+        phase = permissions.file_name("onboard", wanted.onboarding.identity_on(found))
+        yield from refusals(current.rights, phase, reading=False)
+
+
+def _missing_sentence(missing: tuple[str, ...], wanted: Desired, reading: bool) -> Iterable[str]:
+    some = [label for label in missing if (label.partition(" ")[0] in rights.READING) is reading]
+    if some:
+        yield (
+            f"These Kubernetes permissions are missing in namespace {wanted.namespace} or cluster-wide:"
+            f" {', '.join(some)}. Grant them to the user or role that this runs as, or use a cluster administrator."
+        )
+
+
 def findings_of(current: Current, wanted: Desired) -> Iterable[str]:
-    """Every reason not to go on, each a sentence with the fix."""
+    """Every reason not to go on in check mode too, each a sentence with the fix. What only a run needs: lacks_of."""
     yield from wanted.problems
     yield from _castai_findings(current, wanted)
     yield from _provider_findings(current, wanted)
@@ -324,15 +373,13 @@ def findings_of(current: Current, wanted: Desired) -> Iterable[str]:
         yield current.leaving
     if isinstance(current.missing, Problem):
         yield current.missing.sentence
-    elif current.missing:
-        yield (
-            f"These Kubernetes permissions are missing in namespace {wanted.namespace} or cluster-wide:"
-            f" {', '.join(current.missing)}. Grant them to the user or role that this runs as, or use a cluster"
-            " administrator."
-        )
+    else:
+        yield from _missing_sentence(current.missing, wanted, reading=True)
     yield from current.helm
     if not isinstance(current.taken, Problem):
         yield from current.taken
+    if wanted.must_run and isinstance(current.startable, Verdict):
+        yield from current.startable.findings
     if wanted.onboarding:
         yield from _onboarding_findings(current, wanted, wanted.onboarding)
 
@@ -363,7 +410,9 @@ def _onboarding_findings(current: Current, wanted: Desired, onboarding: Onboardi
     if not isinstance(current.nodes, Problem):
         yield from phase2.node_findings(current.nodes)
     if isinstance(current.rights, Rights) and found:
-        yield from refusals(current.rights, permissions.file_name("onboard", onboarding.identity_on(found)))
+        yield from refusals(
+            current.rights, permissions.file_name("onboard", onboarding.identity_on(found)), reading=True
+        )
 
 
 def _provider_findings(current: Current, wanted: Desired) -> Iterable[str]:
@@ -376,7 +425,7 @@ def _provider_findings(current: Current, wanted: Desired) -> Iterable[str]:
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     found = _there(current.found)
-    warned = list(_warnings(current)) if wanted.onboarding else []
+    warned = [*(_warnings(current) if wanted.onboarding else ()), *_startup_warnings(current, wanted)]
     return {
         "findings": [],
         "account_id": found.account_id if found else "",
@@ -385,6 +434,14 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
         "not_checked": list(_not_checked(current, wanted)),
         **({"warnings": warned} if warned else {}),
     }
+
+
+def _startup_warnings(current: Current, wanted: Desired) -> Iterable[str]:
+    """What keeps releases from running, where that is not a reason not to go on, and what runs less well."""
+    if isinstance(current.startable, Verdict):
+        yield from () if wanted.must_run else current.startable.findings
+        yield from current.startable.warnings
+    yield from filter(None, [current.metrics])
 
 
 def _warnings(current: Current) -> Iterable[str]:
@@ -404,6 +461,10 @@ def _not_checked(current: Current, wanted: Desired) -> Iterable[str]:
         yield f"Could not check who owns the objects of releases: {current.taken.sentence}"
     if isinstance(current.nodes, Problem):
         yield f"Could not check the kinds of nodes: {current.nodes.sentence}"
+    if isinstance(current.startable, Verdict):
+        yield from current.startable.not_checked
+    else:
+        yield f"Could not check whether pods can start: {current.startable.sentence}"
     if isinstance(current.rights, Problem):
         yield f"Could not check AWS permissions: {current.rights.sentence}"
     elif current.rights:
@@ -471,24 +532,58 @@ def _to_install(listed: Object | Problem | None, charts: tuple[Chart, ...]) -> t
     """The charts that the run has to fetch: those whose release is not deployed, or at another version that counts."""
     if isinstance(listed, Problem):
         return charts
-    secrets = _items(listed)
+    records = _items(listed)
     return tuple(
         chart
         for chart in charts
-        if not _unreadable(secrets, chart)
-        and not helm_record.deployed(secrets, chart.release, "" if chart.any_version else chart.version)
+        if not _unreadable(records, chart)
+        and not helm_record.deployed(records, chart.release, "" if chart.any_version else chart.version)
     )
 
 
-def _unreadable(secrets: list[Object], chart: Chart) -> str:
+def _unreadable(records: list[Object], chart: Chart) -> str:
     """Why Helm's records of a release cannot be read, or an empty text."""
     try:
-        revisions = helm_record.of(secrets, chart.release)
+        revisions = helm_record.of(records, chart.release)
         if revisions and revisions[-1].status == helm_record.DEPLOYED:
             len(revisions[-1].contents.objects)
     except Refused as refusal:
         return str(refusal)
     return ""
+
+
+def _absent(listed: Object | Problem | None, charts: tuple[Chart, ...]) -> tuple[Chart, ...]:
+    """Those of which nothing whole is there, so that all their pods are new."""
+    if isinstance(listed, Problem):
+        return ()
+    records = _items(listed)
+    return tuple(
+        chart
+        for chart in charts
+        if not _unreadable(records, chart) and not helm_record.goal(helm_record.of(records, chart.release))
+    )
+
+
+def _startable(helm: Helm, read: Mapping[str, Any], charts: tuple[Chart, ...]) -> Verdict:
+    """read: the second round. Where CAST AI can use no node, that is said elsewhere."""
+    if read["version"] < OLDEST_KUBERNETES or not charts:
+        return Verdict()
+    ground: readiness.Cluster = replace(read["ground"], nodes=None) if read["nodes"] else read["ground"]
+    planned = [
+        readiness.Planned(chart.release, HelmChart(chart.ref, chart.version, chart.repo_url), chart.values)
+        for chart in charts
+    ]
+    return readiness.study(helm, ground, planned)
+
+
+def _refer_to_secret(listed: Object | Problem | None, wanted: Desired) -> bool:
+    """Whether a release that is there has its pods take the cluster's token from the Secret."""
+    if isinstance(listed, Problem):
+        return False
+    records = _items(listed)
+    readable = [chart for chart in wanted.charts if not _unreadable(records, chart)]
+    goals = [helm_record.goal(helm_record.of(records, chart.release)) for chart in readable]
+    return any(goal is not None and wanted.secret in goal.contents.manifest for goal in goals)
 
 
 def _taken(
@@ -497,11 +592,11 @@ def _taken(
     """Why releases cannot be installed over what is there, or not be changed, in castai_release's words."""
     if isinstance(listed, Problem):
         return ()
-    secrets = _items(listed)
-    unreadable = tuple(filter(None, (_unreadable(secrets, chart) for chart in wanted.charts)))
+    records = _items(listed)
+    unreadable = tuple(filter(None, (_unreadable(records, chart) for chart in wanted.charts)))
     if unreadable:
         return unreadable
-    there = {chart.release for chart in wanted.charts if helm_record.goal(helm_record.of(secrets, chart.release))}
+    there = {chart.release for chart in wanted.charts if helm_record.goal(helm_record.of(records, chart.release))}
     # What is there and is only wanted at any version is left alone.
     charts = [chart for chart in wanted.charts if not (chart.release in there and chart.any_version)]
     look = {chart.release: partial(_owner_of, kubernetes, chart.release, wanted.namespace) for chart in charts}
@@ -553,4 +648,11 @@ def _helm_problems(gateway: Systems, charts: tuple[Chart, ...]) -> tuple[str, ..
     return tuple(answer.sentence for answer in shown.values() if isinstance(answer, Problem))
 
 
-SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view)
+def hidden(params: Parameters) -> tuple[str, ...]:
+    """Texts among the charts' values that look secret."""
+    items = params.get("releases") or ()
+    values = [item.get("values") for item in items if isinstance(item, Mapping)] if isinstance(items, list) else []
+    return tuple(text for one in values if isinstance(one, dict) for text in secrets(one))
+
+
+SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view, hidden=hidden)

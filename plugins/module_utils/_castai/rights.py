@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from .._aws.gateway import Aws, Verdict
-from .._aws.permissions import Question
+from .._aws.permissions import Question, only_reads
 from .._engine import CallFailed, gather
 from .._k8s.gateway import Kubernetes
 
@@ -36,7 +36,9 @@ CONNECT: Rows = (
     ("", "secrets", ("get", "list", "create", "update", "patch", "delete")),
     ("", "configmaps", _WRITE),
     ("", "serviceaccounts", _WRITE),
-    ("", "resourcequotas", _WRITE),
+    ("", "resourcequotas", (*_WRITE, "list")),
+    ("", "pods", ("list",)),
+    ("", "events", ("list",)),
     ("apps", "deployments", _WRITE),
     ("policy", "poddisruptionbudgets", _WRITE),
     (_RBAC, "clusterroles", (*_WRITE, "bind", "escalate")),
@@ -61,6 +63,19 @@ ONBOARD_SYSTEM: Rows = (("", "configmaps", ("get", "create", "patch")),)
 """In namespace kube-system: aws-auth, where the cluster has no access entries."""
 
 SYSTEM = "kube-system"
+
+OF_NODES: Rows = (("", "nodes", ("list",)),)
+"""Cluster-wide: what kOps clusters are known by, and on all where pods could run."""
+
+
+READING = ("get", "list")
+"""Verbs that a plan needs; all others are for a run alone, and so is watch, by which Helm waits."""
+
+
+def planning() -> Rows:
+    """What a plan reads of a cluster, whatever it is."""
+    rows = (*ONBOARD, *WORKLOAD_AUTOSCALER, *CONNECT_SYSTEM, *ONBOARD_SYSTEM, *OF_NODES)
+    return tuple((group, resource, tuple(verb for verb in verbs if verb in READING)) for group, resource, verbs in rows)
 
 
 def missing_in_cluster(kubernetes: Kubernetes, namespace: str, rows: Rows, of_system: Rows) -> tuple[str, ...]:
@@ -165,9 +180,10 @@ def told(lacks: Iterable[Lack]) -> str:
     return "; ".join(f"{', '.join(actions)} on {resource}" for resource, actions in by_resource.items())
 
 
-def refusals(rights: Rights, phase: str) -> Iterator[str]:
-    """A message for each kind of policy that does not allow what every run needs."""
-    needed = [lack for lack in rights.lacks if lack.needed]
+def refusals(rights: Rights, phase: str, reading: bool) -> Iterator[str]:
+    """A message for each kind of policy that does not allow what every run needs. reading: what a plan needs too, or
+    what only a run needs."""
+    needed = [lack for lack in rights.lacks if lack.needed and only_reads(lack.action) is reading]
     by_layer = {layer: told(lack for lack in needed if lack.by == layer) for layer in ("", "boundary", "organisation")}
     if by_layer[""]:
         yield (

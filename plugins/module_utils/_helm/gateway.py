@@ -157,6 +157,22 @@ class Helm:
         with workplace() as place:
             return facts(self._fetch(place, chart))
 
+    def render(
+        self, chart: Chart, release: str, namespace: str, values: Mapping[str, Any], secrets: tuple[str, ...]
+    ) -> tuple[dict[str, Any], ...]:
+        """The objects that an install would make, hooks included. secrets: texts that an error must not show."""
+        self.check_version()
+        with workplace() as place:
+            archive = self._fetch(place, chart)
+            arguments = ["template", release, str(archive), "--namespace", namespace]
+            arguments += ["--values", str(place.write("values.json", json.dumps(values)))]
+            text = self._run(place, arguments, SHORT, f"Could not render chart {chart.ref}: ", hidden=secrets)
+        try:
+            found = list(yaml.safe_load_all(text))
+        except yaml.YAMLError as error:
+            raise CallFailed(f"Chart {chart.ref} renders to text that is not YAML ({error}).") from None
+        return tuple(item for item in found if isinstance(item, dict) and (item.get("metadata") or {}).get("name"))
+
     def was_killed(self, work: Work) -> bool:
         """Whether a run on this machine was killed during this work. Starts no process."""
         return left_dead(work.identity, work.revision)

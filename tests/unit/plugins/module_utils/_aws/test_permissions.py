@@ -20,6 +20,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.permissions
     READ,
     Scope,
     document,
+    file_name,
     granted,
     questions,
 )
@@ -220,3 +221,27 @@ def test_a_question_is_of_the_region_that_the_call_goes_to(
 def test_what_is_brought_is_not_asked_for() -> None:
     asked = questions((READ,), "role", {"identity", "node_role", "profile", "group", "access"}, PLACE, ID, "vpc-1")
     assert [one.actions for one in asked] == [("eks:DescribeCluster",)]
+
+
+@pytest.mark.parametrize("identity", ["role", "user", "kops"])
+def test_a_plan_reads_all_that_onboarding_reads_and_writes_nothing(identity: str) -> None:
+    reading = {action for grant in granted("onboard", identity) for action in grant.of((READ,))}
+    planned = actions("plan", identity)
+    assert reading <= planned
+    assert all(action.partition(":")[2].startswith(("Describe", "Get", "List", "Simulate")) for action in planned)
+    assert actions("connect", identity) <= planned
+
+
+def test_one_policy_is_enough_for_the_plans_of_eks_whatever_the_identity() -> None:
+    assert statements("plan", "role") == statements("plan", "user")
+    assert file_name("plan", "role") == file_name("plan", "user") == "eks-plan.json"
+    assert file_name("plan", "kops") == "kops-plan.json"
+
+
+@pytest.mark.parametrize("identity", ["role", "user"])
+def test_with_the_policy_of_a_plan_check_mode_foresees_everything(world: World, identity: str) -> None:
+    foreseen = world.run(MODE, check=True, identity=identity).actions
+    world.act_as("planner", for_cluster("plan", identity, CLUSTERS[MODE].name))
+    assert [one.sentence for one in world.run(MODE, check=True, identity=identity).actions] == [
+        one.sentence for one in foreseen
+    ]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,11 +19,12 @@ from ansible_collections.castai.onboarding.plugins.module_utils._castai.prefligh
     Current,
     Problem,
     findings_of,
+    lacks_of,
     plan,
     view,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._castai.rights import Lack, Rights
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Refused, Subject, reconcile
 
 ACCOUNT, REGION = "111122223333", "eu-central-1"
 ID, ANOTHER_ID = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e", "99999999-5a57-4d4a-8f5d-0a6f5c1f0d7e"
@@ -223,7 +225,8 @@ def findings(*cases: Case, onboard: dict[str, Any] | None = None) -> list[str]:
     options = {name: value for case in cases for name, value in case.options.items()}
     reads = {name: value for case in cases for name, value in case.reads.items()}
     wanted = preflight.desired({**PARAMETERS, "onboard": onboard, **options})
-    return list(findings_of(replace(READY_TO_ONBOARD if onboard else GOOD, **reads), wanted))
+    current = replace(READY_TO_ONBOARD if onboard else GOOD, **reads)
+    return [*findings_of(current, wanted), *lacks_of(current, wanted)]
 
 
 def test_nothing_is_found_where_nothing_is_wrong() -> None:
@@ -414,3 +417,57 @@ def test_the_view_says_who_this_runs_as() -> None:
 
 def test_a_clusters_id_is_taken_in_either_case() -> None:
     assert preflight.desired({**PARAMETERS, "cluster_id": ID.upper()}).cluster_id == ID
+
+
+MAY_NOT_WRITE = replace(
+    READY_TO_ONBOARD,
+    missing=("create secrets", "watch jobs.batch"),
+    rights=Rights(ME, (lack("iam:CreateRole"), lack("iam:CreateRole", "boundary"))),
+)
+
+
+def of_run(current: Current, check: bool) -> Any:
+    subject = Subject(
+        preflight.OPTIONS,
+        preflight.desired,
+        lambda params, wanted: SimpleNamespace(close=lambda: None),
+        lambda gateway, wanted: current,
+        plan,
+        view,
+    )
+    return reconcile(subject, {**PARAMETERS, "onboard": ONBOARD}, check, print)
+
+
+def test_who_may_only_read_can_make_a_plan_that_says_what_a_run_lacks() -> None:
+    shown = of_run(MAY_NOT_WRITE, check=True).view
+    for sentence, beginning in zip(
+        shown["warnings"],
+        (
+            "These Kubernetes permissions are missing in namespace castai-agent or cluster-wide: create secrets, watch",
+            f"{ME} lacks these AWS permissions: iam:CreateRole on arn:r.",
+            f"The permissions boundary of {ME} does not allow iam:CreateRole on arn:r.",
+        ),
+        strict=True,
+    ):
+        assert sentence.startswith(beginning)
+    with pytest.raises(Refused) as refused:
+        of_run(MAY_NOT_WRITE, check=False)
+    assert list(refused.value.findings) == shown["warnings"]
+
+
+@pytest.mark.parametrize(
+    "lacking",
+    [
+        {"missing": ("get secrets", "create secrets")},
+        {"rights": Rights(ME, (lack("iam:GetRole"), lack("iam:TagRole")))},
+    ],
+)
+def test_who_may_not_read_is_refused_in_check_mode_too(lacking: dict[str, Any]) -> None:
+    with pytest.raises(Refused) as refused:
+        of_run(replace(READY_TO_ONBOARD, **lacking), check=True)
+    (finding,) = refused.value.findings
+    assert any(read in finding for read in ("get secrets", "iam:GetRole"))
+    assert not any(write in finding for write in ("create", "iam:TagRole"))
+    with pytest.raises(Refused) as refused:
+        of_run(replace(READY_TO_ONBOARD, **lacking), check=False)
+    assert len(refused.value.findings) == 2

@@ -1,0 +1,199 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whether the pods of releases that are to be installed could start, for preflight. PRIVATE to the collection.
+
+Their pods are those of the chart with the run's values, which Helm renders only where something may stop them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from .._engine import CallFailed, Failure, gather
+from .._helm.gateway import Chart, Helm
+from .._helm.values import secrets
+from .._k8s import pods
+from .._k8s.gateway import Kubernetes, Object, path_of
+from .._variables import named
+
+SOME_ID = "00000000-0000-0000-0000-000000000000"
+"""For charts that want the cluster's id, before it is known."""
+
+METRICS = "/apis/metrics.k8s.io"
+_CHOOSY = ("nodeSelector", "affinity", "tolerations")
+"""Values by which a chart's pods choose nodes."""
+
+Templates = Mapping[str, tuple[pods.Template, ...]]
+"""By release."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A release that is to be installed, with the run's values."""
+
+    release: str
+    chart: Chart
+    values: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What of the cluster decides. nodes: None where they may not be listed."""
+
+    namespace: str
+    level: str = pods.PRIVILEGED
+    quotas: tuple[Object, ...] = ()
+    nodes: tuple[Object, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """findings: why pods certainly cannot start; not_checked: what could not be found out, and why."""
+
+    findings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    not_checked: tuple[str, ...] = ()
+
+
+def read(kubernetes: Kubernetes, namespace: str) -> Cluster:
+    """One round. Who may not list nodes or quotas is asked for that elsewhere."""
+    found = gather(
+        namespace=lambda: _or_none(lambda: kubernetes.get(path_of("v1", "Namespace", namespace, None))),
+        quotas=lambda: _or_none(lambda: kubernetes.get(path_of("v1", "ResourceQuota", None, namespace))),
+        nodes=lambda: _or_none(lambda: kubernetes.get(path_of("v1", "Node", None, None), limit="500")),
+    )
+    labels = ((found["namespace"] or {}).get("metadata") or {}).get("labels") or {}
+    nodes = found["nodes"]
+    return Cluster(
+        namespace,
+        labels.get(pods.ENFORCE) or pods.PRIVILEGED,
+        tuple((found["quotas"] or {}).get("items") or ()),
+        None if nodes is None else tuple(nodes.get("items") or ()),
+    )
+
+
+def metrics_warning(kubernetes: Kubernetes, releases: Collection[str]) -> str:
+    """What works less well without metrics-server, or an empty text."""
+    try:
+        if kubernetes.get(METRICS) is not None:
+            return ""
+    except Failure:
+        return ""
+    autoscaler = "castai-workload-autoscaler"
+    hit = f"{autoscaler} cannot size workloads" if autoscaler in releases else "castai-agent sees no usage of pods"
+    return f"The cluster has no metrics-server, so {hit}. Install metrics-server."
+
+
+def study(helm: Helm, cluster: Cluster, planned: Collection[Planned]) -> Verdict:
+    """What keeps the planned releases from running. Charts are rendered where level, quotas, nodes or values call for
+    it."""
+    asking = [one for one in planned if _may_be_stopped(cluster, one)]
+    rendered = (
+        gather(**{one.release: partial(_render, helm, cluster.namespace, one) for one in asking}) if asking else {}
+    )
+    unread = tuple(
+        f"Could not check whether the pods of {release} can start: {answer}"
+        for release, answer in rendered.items()
+        if isinstance(answer, str)
+    )
+    found = {release: answer for release, answer in rendered.items() if not isinstance(answer, str)}
+    return Verdict(tuple(findings(cluster, found)), tuple(warnings(cluster, bool(planned))), unread)
+
+
+def findings(cluster: Cluster, templates: Templates) -> Iterator[str]:
+    """Why pods certainly cannot start."""
+    yield from _by_level(cluster, templates)
+    yield from _by_quota(cluster, templates)
+    yield from _by_nodes(cluster, templates)
+
+
+def warnings(cluster: Cluster, installing: bool) -> Iterator[str]:
+    if installing and cluster.nodes is not None and sum(map(pods.plain, cluster.nodes)) == 1:
+        yield (
+            "The cluster has one node that takes pods, so castai-agent and cluster-controller cannot spread theirs over"
+            " two, and castai-evictor has no node to move pods to."
+        )
+
+
+def _may_be_stopped(cluster: Cluster, one: Planned) -> bool:
+    choosy = any(f'"{key}"' in json.dumps(one.values, default=str) for key in _CHOOSY)
+    nodeless = cluster.nodes is not None and (choosy or not any(map(pods.plain, cluster.nodes)))
+    return cluster.level != pods.PRIVILEGED or bool(cluster.quotas) or nodeless
+
+
+def _render(helm: Helm, namespace: str, one: Planned) -> tuple[pods.Template, ...] | str:
+    """The pods that the release would make, or why that is not known."""
+    try:
+        values = _with_id(one.values)
+        return pods.templates(helm.render(one.chart, one.release, namespace, values, secrets(values)))
+    except CallFailed as failure:
+        return str(failure)
+
+
+def _with_id(values: Mapping[str, Any]) -> dict[str, Any]:
+    castai = values.get("castai")
+    if isinstance(castai, Mapping) and castai.get("clusterID") == "":
+        return {**values, "castai": {**castai, "clusterID": SOME_ID}}
+    return dict(values)
+
+
+def _by_level(cluster: Cluster, templates: Templates) -> Iterator[str]:
+    stopped: dict[str, list[str]] = {}
+    enough = pods.BASELINE
+    for release, found in templates.items():
+        nouns = [noun for template in found for noun in pods.forbidden(template.pod, cluster.level)]
+        if nouns:
+            stopped[release] = list(dict.fromkeys(nouns))
+        if any(pods.forbidden(template.pod, pods.BASELINE) for template in found):
+            enough = pods.PRIVILEGED
+    if stopped:
+        listed = "; ".join(f"{release} has {', '.join(nouns)}" for release, nouns in stopped.items())
+        yield (
+            f"Namespace {cluster.namespace} enforces PodSecurity level {cluster.level}, under which these cannot start:"
+            f" {listed}. Set the namespace's label {pods.ENFORCE} to {enough}, or set {named('namespace')} to another"
+            " namespace."
+        )
+
+
+def _by_quota(cluster: Cluster, templates: Templates) -> Iterator[str]:
+    every = [template for found in templates.values() for template in found]
+    taking = sum(map(pods.usable, cluster.nodes or ()))
+    asked = pods.needed(every, taking)
+    for quota in cluster.quotas:
+        short = pods.short_of(quota, asked)
+        if short:
+            yield (
+                f"ResourceQuota {quota['metadata']['name']} of namespace {cluster.namespace} leaves too little for"
+                f" {', '.join(templates)}: {'; '.join(short)}. Raise the quota."
+            )
+
+
+def _by_nodes(cluster: Cluster, templates: Templates) -> Iterator[str]:
+    if cluster.nodes is None:
+        return
+    lost = [
+        f"{template.title} of {release}"
+        for release, found in templates.items()
+        for template in found
+        if template.kind != "DaemonSet" and not any(pods.takes(node, template.pod) for node in cluster.nodes)
+    ]
+    if lost:
+        yield (
+            f"None of the cluster's {len(cluster.nodes)} nodes takes the pods of {', '.join(lost)}: they are tainted,"
+            " cordoned or not ready, or lack the labels that the pods ask for. Add a node, or set tolerations and"
+            " nodeSelector in agent_values or components_values. If an autoscaler will add nodes for them, set"
+            f" {named('wait_for_workloads')} to false."
+        )
+
+
+def _or_none(get: Any) -> Any:
+    try:
+        return get()
+    except Failure:
+        return None

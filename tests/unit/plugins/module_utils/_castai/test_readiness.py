@@ -1,0 +1,210 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What preflight says of releases whose pods could not start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import pytest
+
+from ansible_collections.castai.onboarding.plugins.module_utils._castai import preflight, readiness
+from ansible_collections.castai.onboarding.plugins.module_utils._castai.readiness import (
+    Cluster,
+    Planned,
+    Verdict,
+    study,
+)
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed
+from ansible_collections.castai.onboarding.plugins.module_utils._helm import record
+from ansible_collections.castai.onboarding.plugins.module_utils._helm.gateway import Chart, Helm
+from ansible_collections.castai.onboarding.plugins.module_utils._k8s.gateway import Kubernetes, Rejected
+from tests.unit.plugins.module_utils._castai.test_preflight import GOOD, ONBOARD, PARAMETERS
+from tests.unit.plugins.module_utils._k8s.test_pods import HARDENED, TAINTED, item, node, pod, sized
+
+NAMESPACE = "castai-agent"
+OBJECTS: Mapping[str, list[dict[str, Any]]] = {
+    "castai-agent": [item("Deployment", {**pod(), **sized(1).pod}, replicas=2)],
+    "castai-spot-handler": [item("DaemonSet", {**pod(HARDENED), "hostNetwork": True})],
+    "hardened": [item("Deployment", pod(HARDENED))],
+}
+TWO = (node(), node())
+
+
+@dataclass
+class Renderer:
+    """Helm, which notes what it renders."""
+
+    rendered: list[str] = field(default_factory=list)
+    values: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def render(self, chart: Chart, release: str, namespace: str, values: Mapping[str, Any], hidden: Any) -> Any:
+        self.rendered.append(release)
+        self.values.append(values)
+        if release not in OBJECTS:
+            raise CallFailed("Could not render chart x.")
+        return OBJECTS[release]
+
+
+def planned(*releases: str, **values: Any) -> list[Planned]:
+    return [Planned(release, Chart(release), values) for release in releases or OBJECTS]
+
+
+def judged(cluster: Cluster, *releases: str, **values: Any) -> Verdict:
+    return study(cast(Helm, Renderer()), cluster, planned(*releases, **values))
+
+
+def test_where_nothing_can_stop_them_no_chart_is_rendered() -> None:
+    helm = Renderer()
+    for nodes in (TWO, None):
+        assert study(cast(Helm, helm), Cluster(NAMESPACE, nodes=nodes), planned()) == Verdict()
+    assert study(cast(Helm, helm), Cluster(NAMESPACE, nodes=TWO), planned(castai={"clusterID": ""})) == Verdict()
+    assert helm.rendered == []
+
+
+@pytest.mark.parametrize(
+    ("level", "listed", "enough"),
+    [
+        ("baseline", "castai-spot-handler has the host's network", "privileged"),
+        (
+            "restricted",
+            (
+                "castai-agent has allowPrivilegeEscalation other than false, runAsNonRoot other than true, capabilities"
+                " that are not dropped, no seccomp profile; castai-spot-handler has the host's network"
+            ),
+            "privileged",
+        ),
+    ],
+)
+def test_a_podsecurity_level_names_each_component_and_what_it_has(level: str, listed: str, enough: str) -> None:
+    assert judged(Cluster(NAMESPACE, level, nodes=TWO)).findings == (
+        (
+            f"Namespace castai-agent enforces PodSecurity level {level}, under which these cannot start: {listed}. Set"
+            f" the namespace's label pod-security.kubernetes.io/enforce to {enough}, or set castai_namespace (option"
+            " namespace) to another namespace."
+        ),
+    )
+
+
+def test_the_level_that_is_enough_is_named() -> None:
+    assert "enforce to baseline," in judged(Cluster(NAMESPACE, "restricted", nodes=TWO), "castai-agent").findings[0]
+    assert judged(Cluster(NAMESPACE, "restricted", nodes=TWO), "hardened") == Verdict()
+
+
+def test_a_quota_below_what_all_together_need() -> None:
+    quota = {"metadata": {"name": "few"}, "spec": {"hard": {"pods": "4"}}, "status": {"used": {}}}
+    assert judged(Cluster(NAMESPACE, quotas=(quota,), nodes=TWO)).findings == (
+        (
+            "ResourceQuota few of namespace castai-agent leaves too little for castai-agent, castai-spot-handler,"
+            " hardened: 4 of pods, 5 needed. Raise the quota."
+        ),
+    )
+    assert judged(Cluster(NAMESPACE, quotas=(quota,), nodes=TWO), "castai-agent") == Verdict()
+
+
+@pytest.mark.parametrize("nodes", [(), (TAINTED, TAINTED), (node(False),)])
+def test_no_node_for_a_component(nodes: tuple[Any, ...]) -> None:
+    (finding,) = judged(Cluster(NAMESPACE, nodes=nodes), "castai-agent", "castai-spot-handler").findings
+    assert finding.startswith(
+        f"None of the cluster's {len(nodes)} nodes takes the pods of Deployment x of castai-agent: they are tainted,"
+    )
+    assert finding.endswith("set castai_wait_for_workloads (option wait_for_workloads) to false.")
+
+
+def test_values_that_choose_nodes_are_looked_at() -> None:
+    helm = Renderer()
+    study(cast(Helm, helm), Cluster(NAMESPACE, nodes=TWO), planned("hardened", x={"nodeSelector": {"a": "b"}}))
+    assert helm.rendered == ["hardened"]
+
+
+def test_one_node_is_a_warning() -> None:
+    (warning,) = judged(Cluster(NAMESPACE, nodes=(node(), TAINTED)), "hardened").warnings
+    assert warning.startswith("The cluster has one node that takes pods, so castai-agent and cluster-controller")
+    assert study(cast(Helm, Renderer()), Cluster(NAMESPACE, nodes=(node(),)), []) == Verdict()
+
+
+def test_a_chart_that_does_not_render_is_not_checked_and_gets_an_id() -> None:
+    helm = Renderer()
+    found = study(cast(Helm, helm), Cluster(NAMESPACE, "baseline"), planned("none", castai={"clusterID": "", "a": 1}))
+    assert found.not_checked == ("Could not check whether the pods of none can start: Could not render chart x.",)
+    assert helm.values == [{"castai": {"clusterID": readiness.SOME_ID, "a": 1}}]
+
+
+@dataclass
+class Api:
+    answers: Mapping[str, Any]
+
+    def get(self, path: str, **query: str) -> Any:
+        answer = self.answers.get(path.rpartition("/")[2])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def test_the_cluster_is_read_as_far_as_it_may_be() -> None:
+    forbidden = Rejected("no", 403, "no")
+    namespace = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "baseline"}}}
+    quotas = {"items": [{"metadata": {"name": "q"}}]}
+    full = Api({NAMESPACE: namespace, "resourcequotas": quotas, "nodes": {"items": list(TWO)}})
+    assert readiness.read(cast(Kubernetes, full), NAMESPACE) == Cluster(
+        NAMESPACE, "baseline", tuple(quotas["items"]), TWO
+    )
+    none = Api(dict.fromkeys((NAMESPACE, "resourcequotas", "nodes"), forbidden))
+    assert readiness.read(cast(Kubernetes, none), NAMESPACE) == Cluster(NAMESPACE)
+
+
+@pytest.mark.parametrize(
+    ("answer", "releases", "part"),
+    [
+        (None, ["castai-workload-autoscaler"], "castai-workload-autoscaler cannot size workloads"),
+        (None, [], "castai-agent sees no usage of pods"),
+        ({"kind": "APIGroup"}, [], ""),
+        (Rejected("no", 503, "no"), [], ""),
+    ],
+)
+def test_without_metrics_server(answer: Any, releases: list[str], part: str) -> None:
+    warning = readiness.metrics_warning(cast(Kubernetes, Api({"metrics.k8s.io": answer})), releases)
+    assert bool(warning) is bool(part)
+    assert part in warning
+
+
+STOPPED = replace(GOOD, startable=Verdict(("No pod starts.",), ("One node.",), ("Not known.",)), metrics="No metrics.")
+
+
+def test_what_stops_pods_is_a_finding_or_for_who_does_not_wait_a_warning() -> None:
+    wanted = preflight.desired(PARAMETERS)
+    assert list(preflight.findings_of(STOPPED, wanted)) == ["No pod starts."]
+    assert preflight.view(STOPPED, wanted, {})["warnings"] == ["One node.", "No metrics."]
+    assert preflight.view(STOPPED, wanted, {})["not_checked"] == ["Not known."]
+    lax = preflight.desired({**PARAMETERS, "wait_for_workloads": False})
+    assert list(preflight.findings_of(STOPPED, lax)) == []
+    assert preflight.view(STOPPED, lax, {})["warnings"] == ["No pod starts.", "One node.", "No metrics."]
+
+
+def test_secret_values_of_charts_are_hidden() -> None:
+    releases = [{"name": "a", "values": {"apiKey": "CANARY-key"}}, {"name": "b"}]
+    assert preflight.hidden({"releases": releases}) == ("CANARY-key",)
+    assert preflight.hidden({"releases": "no list"}) == preflight.hidden({}) == ()
+
+
+@pytest.mark.parametrize(
+    ("manifest", "status", "refers"),
+    [
+        ("env: {secretRef: castai-credentials}", "deployed", True),
+        ("env: {secretRef: castai-credentials}", "failed", False),
+        ("env: {secretRef: of-the-script}", "deployed", False),
+    ],
+)
+def test_a_secret_that_installed_components_use_is_missed_on_every_run(
+    manifest: str, status: str, refers: bool
+) -> None:
+    """Of those that another tool installed with a key of their own it is not asked."""
+    labels = {"name": "castai-agent", "version": "1", "status": status}
+    secret = record.encode({"metadata": {"name": "r", "labels": labels}, "data": {}}, {"manifest": manifest})
+    listed = {"items": [secret]}
+    wanted = preflight.desired({**PARAMETERS, "onboard": ONBOARD})
+    assert preflight._refer_to_secret(listed, wanted) is refers
+    assert preflight._tokenless(None, wanted) == "castai-agent/castai-credentials"

@@ -1,0 +1,233 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Wrong values of every option of every module and of every variable of every role, made by a generator with a seed.
+
+Each is refused in one sentence with the option's name, before any call: what refuses is pure, or is told so here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import random
+import string
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.castai.onboarding.plugins.action.castai_variables import KNOWN, ActionModule
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import Refused, Subject
+from ansible_collections.castai.onboarding.plugins.module_utils._given import given
+
+SEEDS = (20261127, 1, 77)
+CLUSTER = "3f1c1f0e-6a1b-4f5e-9c55-0d3c2f0b8a11"
+EKS = {"provider": "eks", "cluster_name": "prod", "region": "eu-central-1"}
+KEY = {"castai_api_key": "k" * 40}
+BASES: Mapping[str, Mapping[str, Any]] = {
+    "castai_aws_auth": {**EKS, "role_arn": "arn:aws:iam::123456789012:role/nodes", "username": "nodes"},
+    "castai_cluster": {**EKS, **KEY},
+    "castai_cluster_info": KEY,
+    "castai_iam_eks": {**EKS, **KEY, "cluster_id": CLUSTER},
+    "castai_iam_kops": {**EKS, **KEY, "provider": "kops", "cluster_name": "shop.example.com", "cluster_id": CLUSTER},
+    "castai_kube_router_fix": {"kubeconfig": "/nowhere/config", "context": "prod"},
+    "castai_preflight": {**EKS, **KEY},
+    "castai_release": {
+        **EKS,
+        "name": "castai-agent",
+        "chart_ref": "castai-agent",
+        "chart_repo_url": "https://example.com",
+    },
+}
+"""Options of each module that are right."""
+
+ANY_TEXT = (
+    *("access_key", "secret_key", "session_token", "profile", "assume_role_external_id", "context", "username"),
+    *("aws_ca_bundle", "ca_cert", "castai_ca_cert", "kubeconfig", "helm_path", "organization_id", "chart_ref"),
+)
+"""Options that take whatever text there is: only a call shows whether it is right."""
+
+
+def module(name: str) -> Subject[Any, Any, Any]:
+    found = importlib.import_module(f"ansible_collections.castai.onboarding.plugins.modules.{name}").SUBJECT
+    assert isinstance(found, Subject)
+    return found
+
+
+def text(rng: random.Random, alphabet: str, least: int, most: int) -> str:
+    return "".join(rng.choice(alphabet) for _ in range(rng.randint(least, most)))
+
+
+ODD = "\u00e9\u0661 \t\n\x1b\x00\"'\\"
+
+
+def names(most: int) -> Callable[[random.Random], str]:
+    """What Kubernetes and AWS take for no name of at most so many characters."""
+
+    def wrong(rng: random.Random) -> str:
+        good = text(rng, string.ascii_lowercase, 1, 8)
+        return rng.choice(
+            [
+                good + text(rng, string.ascii_lowercase, most, most + 40),
+                good + rng.choice(ODD) + good,
+                f"{good} {good}",
+                f"{good}/{good}",
+                f"-{good}",
+            ]
+        )
+
+    return wrong
+
+
+def kubernetes_names(most: int) -> Callable[[random.Random], str]:
+    return lambda rng: rng.choice(
+        [names(most)(rng), good_name(rng).upper(), f"{good_name(rng)}_x", f"{good_name(rng)}-"]
+    )
+
+
+def good_name(rng: random.Random) -> str:
+    return text(rng, string.ascii_lowercase, 3, 8)
+
+
+def digits(rng: random.Random) -> str:
+    return rng.choice(
+        [
+            text(rng, string.digits, 1, 11),
+            text(rng, string.digits, 13, 20),
+            "\u0661" * 12,
+            "12345678901x",
+            "1234 5678 9012",
+        ]
+    )
+
+
+def arns(kind: str) -> Callable[[random.Random], str]:
+    def wrong(rng: random.Random) -> str:
+        account, name = text(rng, string.digits, 12, 12), good_name(rng)
+        return rng.choice(
+            [
+                name,
+                f"arn:aws:iam::{account[1:]}:{kind}/{name}",
+                f"arn:aws:s3:::{name}",
+                f"arn:aws:iam::{account}:{kind}/",
+                f"arn:aws:iam::{account}:{kind}/*",
+                f"arn:aws:iam::{account}:{kind}/{name} ",
+                f"arn:aws:iam::{account}:{kind}/{rng.choice(ODD)}{name}",
+                f"arn:aws:iam::{account}:group/{name}",
+            ]
+        )
+
+    return wrong
+
+
+def addresses(rng: random.Random) -> str:
+    host = f"{good_name(rng)}.example.com"
+    return rng.choice(
+        [host, f"ftp://{host}", f"https://me:{good_name(rng)}@{host}", f"https://{host} x", "https://", f"//{host}"]
+    )
+
+
+def tags(rng: random.Random) -> Any:
+    return rng.choice(
+        [
+            {f"aws:{good_name(rng)}": "x"},
+            {text(rng, "a", 129, 140): "x"},
+            {good_name(rng): text(rng, "b", 257, 300)},
+            {"": "x"},
+            {good_name(rng): None},
+            {good_name(rng): ["x"]},
+            {"name": "a", "NAME": "b"},
+            {f"{good_name(rng)}{number}": "x" for number in range(60)},
+            {f"a{rng.choice('!*#%{}')}b": "x"},
+        ]
+    )
+
+
+def policies(rng: random.Random) -> Any:
+    statement = {"Effect": "Allow", "Action": "ec2:RunInstances", "Resource": "*"}
+    document = {"Version": "2012-10-17", "Statement": [statement]}
+    return rng.choice(
+        [
+            {good_name(rng): "b"},
+            {**document, "Statement": []},
+            {**document, "Version": "2012-10-18"},
+            {**document, "Statement": [{**statement, "Effect": "allow"}]},
+            {**document, "Statement": [{key: value for key, value in statement.items() if key != "Action"}]},
+            {**document, "Statement": "all"},
+            {**document, "Statement": [{**statement, "Resource": [f"arn:aws:s3:::{'x' * 60}{n}" for n in range(120)]}]},
+        ]
+    )
+
+
+FORMS: Mapping[str, Callable[[random.Random], Any]] = {
+    "account_id": digits,
+    "assume_role_arn": arns("role"),
+    "castai_api_key": lambda rng: f"{good_name(rng)}{rng.choice(ODD[2:4])}{good_name(rng)}\n",
+    "castai_api_url": addresses,
+    "chart_repo_url": addresses,
+    "chart_version": lambda rng: rng.choice(
+        ["latest", ">=1", "1", "1.2", "~1.2.3", "1.2.x", f"1.2.3 {good_name(rng)}"]
+    ),
+    "cluster_id": lambda rng: rng.choice(
+        [good_name(rng), CLUSTER[:-1], CLUSTER + "0", CLUSTER.replace("-", ""), "g" + CLUSTER[1:]]
+    ),
+    "cluster_name": names(100),
+    "credentials_secret": kubernetes_names(253),
+    "endpoint_url": addresses,
+    "host": addresses,
+    "instance_profile_arn": arns("instance-profile"),
+    "managed_policy": policies,
+    "name": kubernetes_names(53),
+    "namespace": kubernetes_names(63),
+    "node_policies": lambda rng: [arns("policy")(rng)],
+    "node_role_arn": arns("role"),
+    "path": lambda rng: rng.choice(
+        [good_name(rng), f"/{good_name(rng)}", f"{good_name(rng)}/", f"/{'x' * 512}/", "/\u00e9/", "/a b/"]
+    ),
+    "permissions_boundary": arns("policy"),
+    "region": lambda rng: rng.choice(
+        ["EU-CENTRAL-1", "eu central 1", "eu-central-1\nx", "frankfurt", "eu_central_1", "e\u00fc-west-1"]
+    ),
+    "restricted_policy": policies,
+    "role_arn": arns("role"),
+    "security_group_id": lambda rng: rng.choice(
+        [good_name(rng), "sg-", "sg-XYZ", "vpc-0123456789abcdef0", f"sg-{'0' * 40}"]
+    ),
+    "state_store": lambda rng: rng.choice([good_name(rng), "http://bucket", "s3://", "s3:///x", "bucket/x"]),
+    "tags": tags,
+    "timeout": lambda rng: -rng.randint(1, 10**6),
+    "user_arn": arns("user"),
+    "vpc_account_id": digits,
+    "wait_timeout": lambda rng: -rng.randint(1, 10**6),
+}
+
+
+def by_type(rng: random.Random, option: Mapping[str, Any]) -> Any:
+    """A value of another type than the option's, or no choice of its."""
+    kind, choices = option.get("type", "str"), option.get("choices")
+    if choices and kind == "str":
+        return rng.choice([rng.choice(choices).upper(), f"{rng.choice(choices)}s", good_name(rng), "no"])
+    wrong: Mapping[str, list[Any]] = {
+        "str": [["x"], {"x": "y"}],
+        "path": [["x"], {"x": "y"}],
+        "bool": [good_name(rng), 2, ["x"], {"x": "y"}],
+        "int": [good_name(rng), "1.5", ["x"], {"x": 1}],
+        "list": [{"x": "y"}] if option.get("elements") != "dict" else [[good_name(rng)], 7],
+        "dict": [["x"], 7, good_name(rng)],
+    }
+    return rng.choice(wrong[kind])
+
+
+def said(name: str, arguments: Mapping[str, Any]) -> str:
+    """What the module says of its arguments before any call; empty where it says nothing."""
+    subject = module(name)
+    rules = {key: value for key, value in subject.options.items() if key != "argument_spec"}
+    spec = subject.options["argument_spec"]
+    validated = ArgumentSpecValidator(spec, **rules).validate(given(spec, arguments))
+    if validated.error_messages:
+        return " ".join(validated.error_messages)
+    try:
+        desired = subject.desired(validated.validated_parameters)
+    except Refused as refused:
+        return str(refused)
+    return " ".join(getattr(desired, "problems", ()))
