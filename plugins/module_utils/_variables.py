@@ -50,6 +50,7 @@ VARIABLES: Mapping[str, str] = {
     "castai_chart_mirror": "",
     "castai_delete_superseded_records": "delete_superseded_records",
     "castai_helm_path": "helm_path",
+    "castai_image_pull_secrets": "",
     "castai_wait_for": "wait_for",
     "castai_wait_timeout": "wait_timeout",
     # What CAST AI gets in AWS
@@ -83,6 +84,7 @@ VARIABLES: Mapping[str, str] = {
     "components_autoscaling": "values",
     "components_chart_refs": "chart_ref",
     "components_chart_repo_url": "chart_repo_url",
+    "components_evictor_hook_image": "values",
     "components_grpc_url": "values",
     "components_kvisor_url": "values",
     "components_policy": "policy",

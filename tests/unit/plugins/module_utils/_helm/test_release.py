@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused
 from ansible_collections.castai.onboarding.plugins.module_utils._helm import record, release
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.gateway import Chart, Facts
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.owner import Owner
@@ -535,3 +535,48 @@ def test_from_any_state_the_plan_is_possible_and_leaves_nothing_to_plan(
     if present:
         assert state.last
         assert state.last.status == "deployed"
+
+
+def hook_pod(reason: str, job: str = "castai-evictor-crd-upgrade-1") -> dict[str, Any]:
+    waiting = {"reason": reason, "message": "no route to docker.io."}
+    status = {"image": "docker.io/rancher/kubectl:v1", "state": {"waiting": waiting}}
+    return {
+        "metadata": {"name": f"{job}-x7", "labels": {"job-name": job}},
+        "status": {"containerStatuses": [status]},
+    }
+
+
+class Pods:
+    def __init__(self, *answers: Any) -> None:
+        self._answers = iter(answers)
+
+    def get(self, path: str, **query: str) -> dict[str, Any]:
+        answer = next(self._answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return {"items": answer}
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        ([[hook_pod("ErrImagePull")], [hook_pod("ImagePullBackOff")], [hook_pod("ErrImagePull")]], True),
+        ([[hook_pod("ErrImagePull")], [], [hook_pod("ErrImagePull")]], False),
+        ([[hook_pod("ContainerCreating")]] * 3, False),
+        ([[hook_pod("ImagePullBackOff", "nightly-report")]] * 3, False),
+        ([CallFailed("forbidden")] * 3, False),
+        ([[{"metadata": {"name": "bare"}}]] * 3, False),
+    ],
+)
+def test_a_hook_whose_image_cannot_be_pulled_is_told(answers: list[Any], told: bool) -> None:
+    cluster: Any = Pods(*answers)
+    times = iter(range(0, 1000, 40))
+    watch = release.HookWatch(cluster, wanted(name="castai-evictor"), clock=lambda: next(times))
+    found = " ".join(filter(None, [watch() for _ in answers]))
+    assert bool(found) is told
+    if told:
+        assert (
+            "castai-evictor-crd-upgrade-1-x7, a hook of the chart, cannot pull image docker.io/rancher/kubectl:v1 (no"
+            in found
+        )
+        assert "set components_evictor_hook_image to a copy" in found
