@@ -20,6 +20,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import time
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -41,6 +42,14 @@ OLDEST = (3, 14)
 TAKES_OWNERSHIP = (3, 17)
 SERVER_SIDE = (4, 0)
 
+EVICTOR = "castai-evictor"
+HOOK_ADVICE = (
+    " Its image comes from Docker Hub: if the nodes cannot pull it there, set components_evictor_hook_image to a copy."
+)
+
+LOOK = 5.0
+"""Seconds between two looks at what Helm waits for."""
+
 SHORT = 120.0
 """Seconds for which Helm may work on a chart or its own version."""
 
@@ -50,6 +59,9 @@ _KEPT = ("HELM_CONFIG_HOME", "HELM_REGISTRY_CONFIG")
 _SECRET_VARIABLE = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
 _PR_SET_PDEATHSIG = 1
 _REPOSITORIES = "repositories.yaml"
+
+Watch = Callable[[], str]
+"""Gives a sentence once waiting is in vain, before that an empty text."""
 
 _CONFLICTS = (
     "another operation (install/upgrade/rollback) is in progress",
@@ -67,6 +79,10 @@ _ADVICE = (
     (
         r'namespaces "[^"]*" already exists',
         "The chart creates the namespace itself. Set createNamespace: false in {values}.",
+    ),
+    (
+        "(pre|post)-(install|upgrade).*(timed out waiting|context deadline exceeded|DeadlineExceeded)",
+        "A hook of the chart did not end in time. Look at its Job and pods in the namespace, or raise {timeout}.{hook}",
     ),
     (
         "timed out waiting|context deadline exceeded",
@@ -185,8 +201,12 @@ class Helm:
         secrets: tuple[str, ...],
         create_namespace: bool,
         take_ownership: bool,
+        watch: Watch = lambda: "",
     ) -> None:
-        """Install or upgrade. The chart is fetched, and its version compared, before anything is written."""
+        """Install or upgrade. The chart is fetched, and its version compared, before anything is written.
+
+        watch: asked from time to time; Helm is stopped where it gives a reason why waiting is in vain.
+        """
         version = self.check_version()
         with workplace(work.identity, work.revision) as place:
             archive = self._fetch(place, chart)
@@ -195,7 +215,7 @@ class Helm:
             arguments += ["--create-namespace"] * create_namespace
             arguments += ["--take-ownership"] * (take_ownership and version >= TAKES_OWNERSHIP)
             arguments += _overwriting(version)
-            self._change(place, work, arguments, secrets)
+            self._change(place, work, arguments, secrets, watch)
 
     def rollback(self, work: Work, to: int) -> None:
         """Apply what a revision's record holds, as a new revision."""
@@ -209,13 +229,21 @@ class Helm:
         with workplace(work.identity, work.revision) as place:
             self._change(place, work, ["uninstall", work.release, "--ignore-not-found"])
 
-    def _change(self, place: Workplace, work: Work, arguments: list[str], secrets: tuple[str, ...] = ()) -> None:
+    def _change(
+        self,
+        place: Workplace,
+        work: Work,
+        arguments: list[str],
+        secrets: tuple[str, ...] = (),
+        watch: Watch = lambda: "",
+    ) -> None:
         kubeconfig = place.write("kubeconfig", work.kubeconfig)
         arguments = [*arguments, "--kubeconfig", str(kubeconfig), "--namespace", work.namespace]
         arguments += ["--timeout", f"{work.timeout}s", *["--wait"] * work.wait]
         # The timeout counts for each hook and wait by itself; beyond three of them Helm hangs.
         deadline = 3.0 * work.timeout + SHORT
-        self._run(place, arguments, deadline, hidden=(*secrets, *_tokens(work.kubeconfig)), release=work.release)
+        hidden = (*secrets, *_tokens(work.kubeconfig))
+        self._run(place, arguments, deadline, hidden=hidden, release=work.release, watch=watch)
 
     def _fetch(self, place: Workplace, chart: Chart) -> Path:
         """The chart as a local archive or folder. Raises CallFailed where it is of another version than wanted."""
@@ -265,11 +293,12 @@ class Helm:
         purpose: str = "",
         hidden: tuple[str, ...] = (),
         release: str = "",
+        watch: Watch = lambda: "",
     ) -> str:
         """Helm's output. It works in the folder, where no file can be taken for a chart of that name.
 
         purpose: how an error's sentence begins. hidden: texts that an error must not show. release: the one that an
-        error is about.
+        error is about. watch: see upgrade.
         """
         try:
             # AnsibleModule.run_command is not there inside the controller, and cannot tie Helm's life to ours.
@@ -288,7 +317,7 @@ class Helm:
         except OSError as error:
             raise CallFailed(f"{purpose}Helm did not start ({error.strerror}).") from error
         try:
-            output, errors = process.communicate(timeout=timeout)
+            output, errors = _wait(process, timeout, watch)
         except subprocess.TimeoutExpired:
             raise CallFailed(f"{purpose}Helm did not finish within {timeout:.0f} s and was stopped.") from None
         finally:
@@ -296,7 +325,7 @@ class Helm:
         if process.returncode == 0:
             return output
         place.dead = process.returncode == -signal.SIGKILL
-        raise _failure(purpose, process.returncode, _scrub(errors, hidden), role_of(release))
+        raise _failure(purpose, process.returncode, _scrub(errors, hidden), release)
 
 
 def facts(path: Path) -> Facts:
@@ -324,15 +353,32 @@ def facts(path: Path) -> Facts:
         raise Refused(f"{path} is not a Helm chart ({error}). Correct chart_ref.") from error
 
 
-def _failure(purpose: str, code: int, errors: str, role: str) -> CallFailed | Conflict:
-    """Helm's error as ours. Lines of its log go, and what it says of the release again. role: see named."""
+def _wait(process: subprocess.Popen[str], timeout: float, watch: Watch) -> tuple[str, str]:
+    """What Helm prints until it ends. Raises CallFailed where watch gives a reason, and TimeoutExpired."""
+    deadline = time.monotonic() + timeout
+    while True:
+        left = deadline - time.monotonic()
+        try:
+            return process.communicate(timeout=max(0.0, min(left, LOOK)))
+        except subprocess.TimeoutExpired:
+            if left <= LOOK:
+                raise
+        reason = watch()
+        if reason:
+            raise CallFailed(reason)
+
+
+def _failure(purpose: str, code: int, errors: str, release: str) -> CallFailed | Conflict:
+    """Helm's error as ours. Lines of its log go, and what it says of the release again."""
     if code < 0:
         return CallFailed(f"{purpose}Helm was ended by {signal.Signals(-code).name}.")
     reason = errors[errors.rfind("Error: ") :].removeprefix("Error: ").strip() or f"exit status {code}"
     reason = re.sub(r"\s+", " ", re.sub(r"^[A-Z ]+ FAILED: ", "", reason)).rstrip(".")
     if any(text in reason for text in _CONFLICTS) or _RECORD_EXISTS.search(reason):
         return Conflict(f"{purpose}Helm said: {reason}.")
+    role = role_of(release)
     options = {option: named(option, role) for option in ("adopt", "timeout", "values")}
+    options["hook"] = HOOK_ADVICE if release == EVICTOR else ""
     advice = next((f" {advice.format(**options)}" for pattern, advice in _ADVICE if re.search(pattern, reason)), "")
     return CallFailed(f"{purpose}Helm said: {reason}.{advice}")
 

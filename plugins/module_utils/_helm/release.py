@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-from .._engine import Action, CallFailed, Conflict, Made, Refused, Report, Subject, gather, until
+from .._engine import Action, CallFailed, Conflict, Failure, Made, Refused, Report, Subject, gather, until
 from .._k8s.access import Named, Way, leaving
 from .._k8s.gateway import Kubernetes, Object, path_of
 from .._k8s.workloads import KINDS, Outcome, Unready, unready, wait
@@ -25,7 +25,7 @@ from .._names import NAMESPACE, helm_release_problem, namespace_problem
 from .._options import CLUSTER_RULES, CONNECTION_RULES, aws_options, cluster_options, kubernetes_options, together
 from .._variables import named, role_of
 from . import record
-from .gateway import Chart, Facts, Helm, Work, facts
+from .gateway import EVICTOR, HOOK_ADVICE, Chart, Facts, Helm, Work, facts
 from .owner import Owner, managed_refusal, manager_among, operated, owner
 from .record import Contents, History, Reference, Revision
 from .repositories import address_problem
@@ -60,6 +60,10 @@ OPTIONS: dict[str, Any] = {
     **together(CLUSTER_RULES, CONNECTION_RULES),
     "required_if": [["state", "present", ["chart_ref"]]],
 }
+
+PULL_PATIENCE = 60.0
+"""Seconds for which an image must not be pulled until Helm is stopped."""
+UNPULLED = ("ErrImagePull", "ErrImageNeverPull", "ImagePullBackOff", "InvalidImageName", "RegistryUnavailable")
 
 _ADDRESSES = ("chart_ref", "chart_repo_url")
 _TAKING_OVER = ", taking over the objects that are there"
@@ -194,7 +198,50 @@ class Upgrade(Step):
             secrets(wanted.values),
             wanted.create_namespace,
             wanted.adopt,
+            HookWatch(gateway.way.cluster(), wanted),
         )
+
+
+@dataclass
+class HookWatch:
+    """Sees that a hook's image cannot be pulled: Helm would wait for the hook until its time is over."""
+
+    cluster: Kubernetes
+    wanted: Desired
+    since: float = 0.0
+    clock: Callable[[], float] = time.monotonic
+
+    def __call__(self) -> str:
+        """Why waiting is in vain, once that has been so for a while, as a registry may be away for a moment."""
+        try:
+            listed = self.cluster.get(path_of("v1", "Pod", None, self.wanted.namespace), labelSelector="job-name")
+        except Failure:
+            return ""  # they may not be listed, or not now
+        found = next(filter(None, map(self._unpulled, (listed or {}).get("items") or ())), None)
+        if found is None:
+            self.since = 0.0
+            return ""
+        self.since = self.since or self.clock()
+        if self.clock() - self.since < PULL_PATIENCE:
+            return ""
+        pod, image, message = found
+        return (
+            f"Pod {self.wanted.namespace}/{pod}, a hook of the chart, cannot pull image {image}"
+            f"{f' ({message})' if message else ''}. Helm was stopped, as it would wait in vain."
+            f"{HOOK_ADVICE if self.wanted.name == EVICTOR else ''}"
+        )
+
+    def _unpulled(self, pod: Object) -> tuple[str, str, str] | None:
+        """Pod, image and the kubelet's reason, where an image of one of the release's Jobs cannot be pulled."""
+        metadata = pod["metadata"]
+        if not (metadata.get("labels") or {}).get("job-name", "").startswith(f"{self.wanted.name}-"):
+            return None
+        for status in (pod.get("status") or {}).get("containerStatuses") or ():
+            waiting = (status.get("state") or {}).get("waiting") or {}
+            if waiting.get("reason") in UNPULLED:
+                message = str(waiting.get("message") or "")[:300].rstrip(".")
+                return metadata["name"], str(status.get("image") or ""), message
+        return None
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,11 @@ from __future__ import annotations
 import importlib
 import random
 import string
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.castai.onboarding.plugins.action.castai_variables import KNOWN, ActionModule
+
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Refused, Subject
 from ansible_collections.castai.onboarding.plugins.module_utils._given import given
 

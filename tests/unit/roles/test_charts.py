@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which charts the roles name, by the variables that say where charts are."""
+"""Which charts the roles name and with what images, by the variables that say where those are."""
 
 from __future__ import annotations
 
@@ -109,3 +109,35 @@ def test_a_components_chart(given: dict[str, Any], expected: tuple[str, str, str
     charts = {chart["name"]: chart for chart in templated("components", "{{ __components_charts }}", **given)}
     chart = charts["castai-evictor"]
     assert (chart["chart_ref"], chart["chart_repo_url"], chart["chart_version"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ("", None),
+        ("r.example/kubectl", {"repository": "r.example/kubectl"}),
+        ("r.example:5000/kubectl", {"repository": "r.example:5000/kubectl"}),
+        (" r.example:5000/a/kubectl:v1.35 ", {"repository": "r.example:5000/a/kubectl", "tag": "v1.35"}),
+        ("kubectl:1@sha256:ab", {"repository": "kubectl", "tag": "1", "digest": "sha256:ab"}),
+        ("kubectl@sha256:ab", {"repository": "kubectl", "digest": "sha256:ab"}),
+    ],
+)
+def test_the_image_of_the_evictors_hook(image: str, expected: dict[str, str] | None) -> None:
+    releases = templated("components", "{{ __components_releases }}", components_evictor_hook_image=image)
+    (evictor,) = (release for release in releases if release["name"] == "castai-evictor")
+    assert evictor["values"].get("crdUpgrade") == ({"image": expected} if expected else None)
+
+
+def test_pull_secrets_are_those_of_every_release() -> None:
+    given = {"castai_image_pull_secrets": ["one", "two"]}
+    wanted = [{"name": "one"}, {"name": "two"}]
+    assert templated("agent", "{{ __agent_values }}", **given)["imagePullSecrets"] == wanted
+    assert templated("components", "{{ __components_pulling }}", **given) == {"imagePullSecrets": wanted}
+    (evictor,) = (
+        release
+        for release in templated("components", "{{ __components_releases }}", **given)
+        if release["name"] == "castai-evictor"
+    )
+    assert evictor["values"]["crdUpgrade"] == {"imagePullSecrets": wanted}
+    assert templated("components", "{{ __components_pulling }}") == {}
+    assert "imagePullSecrets" not in templated("agent", "{{ __agent_values }}")

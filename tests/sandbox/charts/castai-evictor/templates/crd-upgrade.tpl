@@ -71,9 +71,14 @@ spec:
     spec:
       restartPolicy: Never
       serviceAccountName: castai-evictor-crd-upgrade
+      {{- with .Values.crdUpgrade.imagePullSecrets }}
+      imagePullSecrets:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
       containers:
         - name: kubectl
-          image: {{ .Values.crdUpgrade.image }}
+          {{- $digest := .Values.crdUpgrade.image.digest }}
+          image: {{ .Values.crdUpgrade.image.repository }}:{{ .Values.crdUpgrade.image.tag }}{{ with $digest }}@{{ . }}{{ end }}
           args: ["apply", "--server-side", "--filename", "/crds"]
           volumeMounts:
             - name: crds

@@ -237,6 +237,14 @@ def test_a_broken_list_of_repositories_stops_only_who_needs_it(
                 " Delete them, or, for an install, set adopt to take them over."
             ),
         ),
+        (
+            "Error: UPGRADE FAILED: pre-upgrade hooks failed: 1 error occurred: * timed out waiting for the condition",
+            CallFailed,
+            (
+                "Helm said: pre-upgrade hooks failed: 1 error occurred: * timed out waiting for the condition. A hook"
+                " of the chart did not end in time. Look at its Job and pods in the namespace, or raise timeout."
+            ),
+        ),
         (f"Error: bad value CANARY-value with {TOKEN}", CallFailed, "Helm said: bad value ******** with ********."),
     ],
 )
@@ -320,3 +328,18 @@ def test_an_archive_without_a_chart_is_no_chart(tmp_path: Path) -> None:
     pack(tmp_path / "agent.tgz", "agent/values.yaml", "")
     with pytest.raises(Refused, match="is not a Helm chart"):
         facts(tmp_path / "agent.tgz")
+
+
+def test_helm_is_stopped_once_waiting_is_in_vain(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway, "LOOK", 0.1)
+    reasons = iter(["", "", "The image cannot be pulled."])
+    helm = fake.behave("import time; time.sleep(60)")
+    with pytest.raises(CallFailed, match="The image cannot be pulled"):
+        upgrade(helm, watch=lambda: next(reasons))
+    assert next(reasons, None) is None
+
+
+def test_a_failed_hook_of_the_evictor_names_its_variable(fake: Fake) -> None:
+    helm = fake.fail("Error: failed pre-install: 1 error occurred: * timed out waiting for the condition")
+    with pytest.raises(CallFailed, match="set components_evictor_hook_image to a copy"):
+        helm.rollback(Work("https://server", "n", "castai-evictor", 2, kubeconfig=KUBECONFIG), 1)

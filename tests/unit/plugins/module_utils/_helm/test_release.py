@@ -615,3 +615,48 @@ def test_check_mode_and_who_does_not_wait_get_a_warning(how: dict[str, Any]) -> 
 @pytest.mark.parametrize("how", [{}, {"check": True}, {"wait_for_workloads": False}, {"made": True}])
 def test_of_what_runs_nothing_is_said(how: dict[str, Any]) -> None:
     assert "warnings" not in run(Running(2), **how)
+
+
+def hook_pod(reason: str, job: str = "castai-evictor-crd-upgrade-1") -> dict[str, Any]:
+    waiting = {"reason": reason, "message": "no route to docker.io."}
+    status = {"image": "docker.io/rancher/kubectl:v1", "state": {"waiting": waiting}}
+    return {
+        "metadata": {"name": f"{job}-x7", "labels": {"job-name": job}},
+        "status": {"containerStatuses": [status]},
+    }
+
+
+class Pods:
+    def __init__(self, *answers: Any) -> None:
+        self._answers = iter(answers)
+
+    def get(self, path: str, **query: str) -> dict[str, Any]:
+        answer = next(self._answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return {"items": answer}
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        ([[hook_pod("ErrImagePull")], [hook_pod("ImagePullBackOff")], [hook_pod("ErrImagePull")]], True),
+        ([[hook_pod("ErrImagePull")], [], [hook_pod("ErrImagePull")]], False),
+        ([[hook_pod("ContainerCreating")]] * 3, False),
+        ([[hook_pod("ImagePullBackOff", "nightly-report")]] * 3, False),
+        ([CallFailed("forbidden")] * 3, False),
+        ([[{"metadata": {"name": "bare"}}]] * 3, False),
+    ],
+)
+def test_a_hook_whose_image_cannot_be_pulled_is_told(answers: list[Any], told: bool) -> None:
+    cluster: Any = Pods(*answers)
+    times = iter(range(0, 1000, 40))
+    watch = release.HookWatch(cluster, wanted(name="castai-evictor"), clock=lambda: next(times))
+    found = " ".join(filter(None, [watch() for _ in answers]))
+    assert bool(found) is told
+    if told:
+        assert (
+            "castai-evictor-crd-upgrade-1-x7, a hook of the chart, cannot pull image docker.io/rancher/kubectl:v1 (no"
+            in found
+        )
+        assert "set components_evictor_hook_image to a copy" in found
