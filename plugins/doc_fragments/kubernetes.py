@@ -33,7 +33,8 @@ options:
   ca_cert:
     description:
       - File with the CA certificates that O(host) is checked against; the system's when not set. With O(kubeconfig), it
-        replaces the certificate authority of the file.
+        replaces the certificate authority of the file. Where EKS gives the address, it counts beside the cluster's own,
+        for a proxy that ends TLS in front of it.
       - Read from the environment variable E(K8S_AUTH_SSL_CA_CERT) when not set.
     type: path
     aliases: [ssl_ca_cert]

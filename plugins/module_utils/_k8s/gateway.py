@@ -52,7 +52,7 @@ _TRUST_HOST = f"Set {named('ca_cert')} to a file with the CA certificates of thi
 _TRUST_KUBECONFIG = f"Set certificate-authority-data in the kubeconfig, or {_TRUST_HOST[0].lower()}{_TRUST_HOST[1:]}"
 _TRUST_EKS = (
     "EKS names another authority for the cluster, so a proxy may end TLS in between: let the proxy leave this address"
-    " alone"
+    f" alone, or set {named('ca_cert')} to a file with the proxy's CA certificates"
 )
 _TRUST_PROXY = "Add the CA certificates of the proxy to the system's, or name a file with them in SSL_CERT_FILE"
 FIELD_MANAGER = "castai-onboarding"
@@ -155,6 +155,11 @@ class Kubernetes:
     def ca_pem(self) -> str:
         """The certificates the connection is checked against; empty where the system's are, or where nothing is."""
         return self._server.ca_pem if self._server.validate_certs else ""
+
+    @property
+    def verified(self) -> bool:
+        """Whether the server's certificate is checked, against whichever authorities."""
+        return self._server.validate_certs
 
     def close(self) -> None:
         """Drop the connections."""
