@@ -23,7 +23,8 @@ options:
     type: str
   host:
     description:
-      - Address of the API server, instead of O(kubeconfig). Needs O(api_key).
+      - Address of the API server, instead of O(kubeconfig). It starts with C(https://), and has no user name or
+        password in it. Needs O(api_key).
       - Read from the environment variable E(K8S_AUTH_HOST) when not set.
     type: str
   api_key:

@@ -76,7 +76,8 @@ def reach(params: Parameters, aws: Aws | None, eks: EksCluster | None) -> Kubern
         raise Refused(f"EKS cluster {eks.name} is {eks.status}. Wait until it is ACTIVE.")
     name = eks.name
     # A proxy that ends TLS may stand before the address: the user's file has its authority, beside the cluster's own.
-    return by_token(eks.endpoint, None, f"{ca_pem}\n{eks.ca_pem}", validate, lambda: aws.eks_token(name))
+    trusted = "\n".join(filter(None, (ca_pem, eks.ca_pem)))
+    return by_token(eks.endpoint, None, trusted, validate, lambda: aws.eks_token(name))
 
 
 @dataclass

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from .. import _addresses
 from .._engine import CallFailed, Conflict, Refused
 from .._options import sendable
 from .._variables import named
@@ -349,8 +350,9 @@ def by_token(
 ) -> Kubernetes:
     """By address and bearer token, or by a function that signs one. ca_pem: empty for the system's certificates."""
     _need_urllib3()
-    if not host.startswith("https://"):
-        raise Refused(f"{named('host')} is {host!r}. Set it to the API server's address, starting with https://.")
+    wrong = _addresses.problem("host", host)
+    if wrong:
+        raise Refused(wrong)
     server = Server(host, ca_pem, validate_certs)
     if sign is None:
         return Kubernetes(server, f"Bearer {token}" if token else "", trust=_TRUST_HOST)
