@@ -43,7 +43,8 @@ options:
     type: str
   endpoint_url:
     description:
-      - Address that all AWS calls go to instead of AWS's own.
+      - Address that all AWS calls go to instead of AWS's own, without a user name or password. With C(http://) only
+        this machine itself can be addressed.
       - Read from the environment variable E(AWS_URL) when not set.
     type: str
   aws_ca_bundle:

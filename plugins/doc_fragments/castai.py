@@ -19,6 +19,7 @@ options:
   castai_api_url:
     description:
       - Address of the CAST AI API, for example V(https://api.eu.cast.ai) for an organization of the EU region.
+        It starts with C(https://), and has no user name or password in it.
       - Read from the environment variable E(CASTAI_API_URL) when not set.
     type: str
     default: https://api.cast.ai

@@ -23,7 +23,8 @@ options:
     type: str
   host:
     description:
-      - Address of the API server, instead of O(kubeconfig). Needs O(api_key).
+      - Address of the API server, instead of O(kubeconfig). It starts with C(https://), and has no user name or
+        password in it. Needs O(api_key).
       - Read from the environment variable E(K8S_AUTH_HOST) when not set.
     type: str
   api_key:
@@ -33,7 +34,8 @@ options:
   ca_cert:
     description:
       - File with the CA certificates that O(host) is checked against; the system's when not set. With O(kubeconfig), it
-        replaces the certificate authority of the file.
+        replaces the certificate authority of the file. Where EKS gives the address, it counts beside the cluster's own,
+        for a proxy that ends TLS in front of it.
       - Read from the environment variable E(K8S_AUTH_SSL_CA_CERT) when not set.
     type: path
     aliases: [ssl_ca_cert]

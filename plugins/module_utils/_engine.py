@@ -11,6 +11,7 @@ the diff are read off it. This is the only file that knows Ansible's module obje
 from __future__ import annotations
 
 import contextlib
+import functools
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +24,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
 
+from . import _addresses, _forms
 from ._diff import rendered
 from ._given import as_data, given
 
@@ -249,6 +251,9 @@ def reconcile(subject: Subject[D, G, C], params: Mapping[str, Any], check: bool,
     unknown = None if check else _unknown_in(params)
     if unknown:
         raise Refused(f"{unknown} is {UNKNOWN}, which stands for a value only in check mode. Set it to the value.")
+    wrong = (*_addresses.problems(params), *_forms.problems(params))
+    if wrong:
+        raise Refused(" ".join(wrong), wrong)
     desired = subject.desired(params)
     with contextlib.closing(subject.connect(params, desired)) as gateway:
         return _reconcile(subject, gateway, desired, check, report)
@@ -334,7 +339,7 @@ def _outcome(
     secrets: Iterable[str],
 ) -> dict[str, Any]:
     """The result of one task, success or failure, worded the same on both paths. secrets: texts to mask in the diff."""
-    masked = {*secrets, *subject.hidden(params)}
+    masked = {*secrets, *_hidden(subject, params)}
     try:
         result = reconcile(subject, params, check, progress).public(diff, lambda value: remove_values(value, masked))
     except Failure as failure:
@@ -347,13 +352,18 @@ def _outcome(
     return result
 
 
+def _hidden(subject: Subject[Any, Any, Any], params: Mapping[str, Any]) -> tuple[str, ...]:
+    """The texts to mask, beside the values of no_log options."""
+    return (*subject.hidden(params), *_addresses.hidden(params))
+
+
 class _Module(AnsibleModule):
     """Masks what the subject hides in the log and in whatever it returns, complaints about other options included."""
 
     params: dict[str, Any]
 
     def __init__(self, subject: Subject[Any, Any, Any]) -> None:
-        self._hidden = subject.hidden
+        self._hidden = functools.partial(_hidden, subject)
         super().__init__(supports_check_mode=True, **subject.options)
 
     def _load_params(self) -> None:
@@ -401,5 +411,5 @@ def run_task(subject: Subject[Any, Any, Any], task: Any, arguments: Mapping[str,
     if doubled:
         result["warnings"] = [*result.get("warnings", ()), *doubled]
     result["invocation"] = {"module_args": params}
-    masked: dict[str, Any] = remove_values(result, validation._no_log_values | set(subject.hidden(params)))
+    masked: dict[str, Any] = remove_values(result, validation._no_log_values | set(_hidden(subject, params)))
     return masked

@@ -55,8 +55,8 @@ options:
       - The chart. Its name in O(chart_repo_url), an C(oci://) address, the address of an archive, the path of an
         archive or folder that starts with C(/), C(./), C(../) or C(~) or ends in C(.tgz), or C(REPOSITORY/CHART) for a
         repository that the same user has added with C(helm repo add).
-      - An address must not contain a user name or password. Helm's own log-ins count, those of C(helm registry login)
-        and of C(helm repo add).
+      - An address with a user name or password in it is refused, here and in O(chart_repo_url). Log in with
+        C(helm registry login) or C(helm repo add) instead.
       - Required when O(state=present).
     type: str
   chart_repo_url:

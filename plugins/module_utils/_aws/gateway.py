@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .. import _addresses
 from .._engine import CallFailed, Conflict, Refused, until
 from .._variables import named
 
@@ -871,16 +872,25 @@ def read_models() -> None:
             session.create_client(service, region_name="us-east-1")
 
 
+_ELSEWHERE = "The same goes for AWS_URL, AWS_ENDPOINT_URL and endpoint_url in AWS's configuration file."
+
+
 def _client(session: Any, service: str, options: Mapping[str, Any], **more: Any) -> Any:
     try:
-        return session.client(service, **{**more, **_client_arguments(options)})
+        client = session.client(service, **{**more, **_client_arguments(options)})
     except botocore.exceptions.BotoCoreError:
         raise
     except ValueError as error:
+        said = "An endpoint address of AWS is wrong" if "@" in str(error) else str(error)
         raise Refused(
-            f"{error}. Set {named('endpoint_url')} to an address that starts with https:// or http://, or leave it out."
-            " The same goes for AWS_URL, AWS_ENDPOINT_URL and endpoint_url in AWS's configuration file."
-        ) from error
+            f"{said}. Set {named('endpoint_url')} to an address that starts with https://, or leave it out."
+            f" {_ELSEWHERE}"
+        ) from (None if "@" in str(error) else error)
+    # The option itself was looked at before; botocore has others, and those of single services.
+    wrong = _addresses.problem("endpoint_url", client.meta.endpoint_url)
+    if wrong:
+        raise Refused(f"{wrong} {_ELSEWHERE}")
+    return client
 
 
 def _client_arguments(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from urllib.error import HTTPError
 
 from ansible.module_utils.urls import Request, SSLValidationError
 
+from .. import _addresses
 from .._engine import CallFailed, Refused
 from .._options import sendable
 
@@ -122,8 +123,9 @@ class CastAi:
         ca_cert: str = "",
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        if not url.startswith("https://"):
-            raise Refused(f"castai_api_url is {url!r}. Set it to an address that starts with https://.")
+        wrong = _addresses.problem("castai_api_url", url)
+        if wrong:
+            raise Refused(wrong)
         if not api_key:
             raise Refused("castai_api_key is not set. Set it, or the environment variable CASTAI_API_KEY.")
         if not sendable(api_key):

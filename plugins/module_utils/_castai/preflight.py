@@ -21,14 +21,13 @@ from .._helm import record as helm_record
 from .._helm.gateway import Chart as HelmChart
 from .._helm.gateway import Helm
 from .._helm.owner import Owner, managed_refusal, operated, owner
-from .._helm.repositories import address_problem
 from .._helm.values import secrets
 from .._k8s.access import Way, given, leaving, other_cluster
 from .._k8s.gateway import Kubernetes, Object, path_of
 from .._k8s.kops import KopsCluster
 from .._names import CREDENTIALS_SECRET, NAMESPACE, helm_release_problem
 from .._options import CONNECTION_RULES, aws_options, castai_options, cluster_options, kubernetes_options
-from .._variables import named, role_of
+from .._variables import named
 from . import phase2, readiness, rights
 from .cluster import Found, key_of, misplaced, problems, registration, wrong_organization
 from .gateway import CastAi, Cluster, by_options
@@ -188,7 +187,6 @@ def desired(params: Parameters) -> Desired:
     )
     wrong = problems(params)
     names = filter(None, [helm_release_problem(chart.release) for chart in charts])
-    addresses = filter(None, [_address_problem(chart) for chart in charts])
     options = ("cluster_name", "region", "account_id", "cluster_id", "credentials_secret")
     asked = {**{option: params.get(option) or "" for option in options}, "region": region_of(params)}
     usable = {option: "" if option in wrong or value == UNKNOWN else value for option, value in asked.items()}
@@ -202,18 +200,11 @@ def desired(params: Parameters) -> Desired:
         params["namespace"],
         usable["credentials_secret"],
         charts,
-        (*wrong.values(), *names, *addresses),
+        (*wrong.values(), *names),
         Onboarding.parse(params["onboard"]) if params.get("onboard") else None,
         params.get("cluster_id") == UNKNOWN,
         params.get("state_store") or "",
         params.get("wait_for_workloads", True),
-    )
-
-
-def _address_problem(chart: Chart) -> str:
-    role = role_of(chart.release)
-    return address_problem(named("chart_ref", role), chart.ref) or address_problem(
-        named("chart_repo_url", role), chart.repo_url
     )
 
 
@@ -642,7 +633,6 @@ def _helm_problems(gateway: Systems, charts: tuple[Chart, ...]) -> tuple[str, ..
         **{
             chart.release: _attempt(partial(helm.show_chart, chart.ref, chart.version, chart.repo_url))
             for chart in charts
-            if not _address_problem(chart)
         }
     )
     return tuple(answer.sentence for answer in shown.values() if isinstance(answer, Problem))

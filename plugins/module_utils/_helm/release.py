@@ -28,7 +28,6 @@ from . import record
 from .gateway import EVICTOR, HOOK_ADVICE, Chart, Facts, Helm, Work, facts
 from .owner import Owner, managed_refusal, manager_among, operated, owner
 from .record import Contents, History, Reference, Revision
-from .repositories import address_problem
 from .values import differing, secrets, shown
 
 Parameters = Mapping[str, Any]
@@ -65,7 +64,6 @@ PULL_PATIENCE = 60.0
 """Seconds for which an image must not be pulled until Helm is stopped."""
 UNPULLED = ("ErrImagePull", "ErrImageNeverPull", "ImagePullBackOff", "InvalidImageName", "RegistryUnavailable")
 
-_ADDRESSES = ("chart_ref", "chart_repo_url")
 _TAKING_OVER = ", taking over the objects that are there"
 _EXACT_VERSION = re.compile(r"v?\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
 
@@ -315,7 +313,6 @@ def desired(params: Parameters) -> Desired:
         helm_release_problem(name),
         namespace_problem(params["namespace"]),
         *cluster.problems,
-        *(address_problem(named(option, role_of(name)), params.get(option) or "") for option in _ADDRESSES),
     )
     problems = [problem for problem in found if problem]
     if version and not _EXACT_VERSION.fullmatch(version):

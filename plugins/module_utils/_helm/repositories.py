@@ -62,17 +62,6 @@ def of_chart(ref: str, repo_url: str, environment: Mapping[str, str]) -> Reposit
     return next((_repository(entry) for entry in entries if fits(repo_url or ref, str(entry.get("url") or ""))), None)
 
 
-def address_problem(option: str, address: str) -> str:
-    """Why an address is not taken, or an empty text. What Helm is started with is seen by every user of the machine."""
-    host = address.partition("://")[2].partition("/")[0]
-    if "@" not in host:
-        return ""
-    return (
-        f"{option} has a user name or password in it. Take it out, and log in as the user that runs Ansible: with helm"
-        " registry login, or with helm repo add --username for a repository."
-    )
-
-
 def _repository(entry: Mapping[str, Any]) -> Repository:
     text = json.dumps({"apiVersion": "v1", "repositories": [entry]})
     return Repository(str(entry["name"]), text, (str(entry.get("password") or ""),))

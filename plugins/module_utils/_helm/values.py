@@ -16,11 +16,23 @@ MASK = "********"
 SHORTEST = 6
 
 _ABSENT = object()
-_SECRET_LEAF = re.compile(r"(key|token|passw(or)?d|passphrase|secret|credentials?)$")
-_SECRET_BRANCH = re.compile(r"secret|password|credential")
+_SECRET_LEAF = re.compile(
+    r"(key|tokens?|(?<!by)(?<!com)pass|passw(or)?ds?|pwd|passphrases?|secrets?|credentials?|\wkeys|dockerconfigjson|dockercfg"
+    r"|htpasswd|kubeconfig|authorization|connectionstring|dsn|jwt)$"
+)
+_SECRET_BRANCH = re.compile(r"secret|password|credential|tokens$|\wkeys$|^auths$|dockerconfig")
 _DOT = re.compile(r"(?<!\\)\.")
-_WITH_PASSWORD = re.compile(r"\w://[^/@:\s]*:(?P<password>[^/\s]+)@")
-_REFERENCE = re.compile(r"(ref|name)$")
+_INDEX = re.compile(r"\d+")
+_USER_INFO = re.compile(
+    r"(?P<before>\b[a-z][\w+.-]*://)"
+    r"(?:[^/@:\s]*:(?P<password>[^/\s]+|(?!\d+[/?#])\S+)|(?<!ssh://)(?<!git://)(?P<token>[^/@:\s]+))@",
+    re.IGNORECASE,
+)
+_BARE_USER_INFO = re.compile(r"(?P<before>)[^/@:\s]+:(?P<password>[^/@\s]+)(?P<token>)@(?=[\w.-]+(:\d+)?$)")
+"""User name and password, or a token alone, in an address; without a scheme it is the whole text."""
+_REFERENCE = re.compile(r"(ref|name|pullsecrets)$")
+_SELECTORS = frozenset({"tolerations", "matchexpressions", "topologyspreadconstraints"})
+"""What is called key in these is the name of a label or taint."""
 
 
 def differing(before: Values, after: Values) -> tuple[str, ...]:
@@ -40,22 +52,22 @@ def paths(values: Values) -> tuple[str, ...]:
 
 
 def shown(values: Values, paths: tuple[str, ...]) -> dict[str, Any]:
-    """The leaves at these paths, by path, masked where the path looks secret."""
-    leaves = dict(_leaves(values))
-    return {
-        path: MASK if secret(path) and not isinstance(leaves[path], bool) else leaves[path]
-        for path in paths
-        if path in leaves
-    }
+    """The leaves at these paths, by path, masked where path or entry looks secret, or an address has a password."""
+    leaves, names = dict(_leaves(values)), _names(values)
+    return {path: _masked(path, leaves[path], names.get(path, "")) for path in paths if path in leaves}
 
 
-def secret(path: str) -> bool:
-    """Whether the leaf at a dotted path looks secret by its name: apiKey, castai.token, additionalSecretEnv.ANYTHING.
+def secret(path: str, name: str = "") -> bool:
+    """Whether the leaf at a dotted path looks secret by its name: apiKey, tokens.0, additionalSecretEnv.ANYTHING.
 
-    References are not: apiKeySecretRef, clusterIdSecretKeyRef.key.
+    name: of the entry whose value it is, as in env.0.value. References are not secret: apiKeySecretRef,
+    clusterIdSecretKeyRef.key.
     """
-    branches = [re.sub(r"[^a-z0-9]", "", part.lower()) for part in _DOT.split(path)]
-    if any(_REFERENCE.search(branch) for branch in branches):
+    parts = [re.sub(r"[^a-z0-9]", "", part.lower()) for part in (*_DOT.split(path), *([name] if name else ()))]
+    branches = [part for part in parts if not _INDEX.fullmatch(part)] or parts
+    if any(_REFERENCE.search(branch) for branch in branches) or branches[-1] == "topologykey":
+        return False
+    if branches[-1] == "key" and not _SELECTORS.isdisjoint(branches):
         return False
     return bool(_SECRET_LEAF.search(branches[-1])) or any(_SECRET_BRANCH.search(branch) for branch in branches[:-1])
 
@@ -65,25 +77,65 @@ def secrets(values: Values) -> tuple[str, ...]:
 
     Shorter ones would mask half of any sentence.
     """
+    names = _names(values)
     texts = [(path, leaf) for path, leaf in _leaves(values) if isinstance(leaf, str)]
-    by_path = [leaf for path, leaf in texts if secret(path)]
-    with_password = [found for _path, leaf in texts for found in _WITH_PASSWORD.finditer(leaf)]
-    passwords = [part for found in with_password for part in (found[0], found["password"])]
-    return tuple(text for text in (*by_path, *passwords) if len(text) >= SHORTEST)
+    by_path = [leaf for path, leaf in texts if secret(path, names.get(path, ""))]
+    parts = [
+        part
+        for _path, leaf in texts
+        for found in _user_infos(leaf)
+        for part in (found[0], found["password"] or found["token"])
+    ]
+    return tuple(text for text in (*by_path, *parts) if len(text) >= SHORTEST)
+
+
+def _masked(path: str, leaf: Any, name: str) -> Any:
+    if isinstance(leaf, bool):
+        return leaf
+    if secret(path, name):
+        return MASK
+    if isinstance(leaf, str):
+        for found in reversed(list(_user_infos(leaf))):
+            leaf = f"{leaf[: found.end('before')]}{MASK}{leaf[found.end() - 1 :]}"
+    return leaf
+
+
+def _user_infos(text: str) -> Iterator[re.Match[str]]:
+    bare = _BARE_USER_INFO.match(text)
+    return iter((bare,)) if bare else _USER_INFO.finditer(text)
+
+
+def _names(value: Any, path: str = "") -> dict[str, str]:
+    """The names of entries that have a name and a value, as those of env have, by the path of the value."""
+    named: dict[str, str] = {}
+    if isinstance(value, Mapping):
+        name = value.get("name")
+        if isinstance(name, str):
+            named |= {inner: name for inner, _leaf in _leaves(value.get("value"), _joined(path, "value"))}
+    for key, item in _items(value):
+        named |= _names(item, _joined(path, key))
+    return named
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    items: list[tuple[str, Any]] = []
-    if isinstance(value, Mapping):
-        items = [(str(key).replace(".", "\\."), item) for key, item in value.items()]
-    elif isinstance(value, (list, tuple)):
-        items = [(str(index), item) for index, item in enumerate(value)]
+    items = _items(value)
     if not items:
         if path:
             yield path, value
         return
     for key, item in items:
-        yield from _leaves(item, f"{path}.{key}" if path else key)
+        yield from _leaves(item, _joined(path, key))
+
+
+def _items(value: Any) -> list[tuple[str, Any]]:
+    """What a map or list has, each with its part of the path."""
+    if isinstance(value, Mapping):
+        return [(str(key).replace(".", "\\."), item) for key, item in value.items()]
+    return [(str(index), item) for index, item in enumerate(value)] if isinstance(value, (list, tuple)) else []
+
+
+def _joined(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -13,13 +13,19 @@ from typing import Any
 
 from .._aws.eks import wrong_cluster
 from .._aws.gateway import Aws, EksCluster
-from .._engine import Refused, gather
+from .._engine import CallFailed, Refused, gather
 from .._names import account_id_problem, cluster_name_problem
 from .._variables import named
 from . import kops
-from .gateway import Kubernetes, Object, by_kubeconfig, by_token
+from .gateway import Kubernetes, Object, Rejected, by_kubeconfig, by_token, path_of
+from .tls import certificates
 
 Parameters = Mapping[str, Any]
+
+ROOT_CA, ROOT_CA_KEY = "kube-root-ca.crt", "ca.crt"
+"""The ConfigMap in which Kubernetes publishes the cluster's certificate authority, in each namespace since 1.20."""
+ROOT_CA_NAMESPACES = (kops.NAMESPACE, "default")
+ROOT_CA_PATHS = tuple(path_of("v1", "ConfigMap", ROOT_CA, namespace) for namespace in ROOT_CA_NAMESPACES)
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,9 @@ def reach(params: Parameters, aws: Aws | None, eks: EksCluster | None) -> Kubern
     if eks.status not in ("ACTIVE", "UPDATING"):
         raise Refused(f"EKS cluster {eks.name} is {eks.status}. Wait until it is ACTIVE.")
     name = eks.name
-    return by_token(eks.endpoint, None, eks.ca_pem, validate, lambda: aws.eks_token(name))
+    # A proxy that ends TLS may stand before the address: the user's file has its authority, beside the cluster's own.
+    trusted = "\n".join(filter(None, (ca_pem, eks.ca_pem)))
+    return by_token(eks.endpoint, None, trusted, validate, lambda: aws.eks_token(name))
 
 
 @dataclass
@@ -140,23 +148,50 @@ class Way:
 
 
 def other_cluster(kubernetes: Kubernetes, eks: EksCluster) -> str:
-    """Why the connection is not to this EKS cluster, or an empty text.
+    """Why the connection is not to this EKS cluster, or an empty text. Reads at most two ConfigMaps.
 
     Each EKS cluster has a certificate authority of its own, so that an equal one proves the cluster even behind a
-    tunnel; without one that is checked, the address must be EKS's.
+    tunnel. Behind a proxy that ends TLS the connection has the proxy's; then the cluster's own, which Kubernetes
+    publishes in each namespace, is read through it. Without certificates that are checked, nothing that is read proves
+    anything, and the address must be EKS's.
     """
-    authority = kubernetes.ca_pem()
-    if authority and eks.ca_pem:
-        same = authority.strip() == eks.ca_pem.strip()
-        differing = " with another certificate authority"
-    else:
-        same = kubernetes.host.rstrip("/").lower() == eks.endpoint.rstrip("/").lower()
-        differing = " (certificates are not verified, so they could not be compared)"
-    if same:
+    authority, ours = certificates(kubernetes.ca_pem()), certificates(eks.ca_pem)
+    same_address = kubernetes.host.rstrip("/").lower() == eks.endpoint.rstrip("/").lower()
+    if authority == ours if authority and ours else same_address:
         return ""
+    if not kubernetes.verified:
+        differing = " (certificates are not verified, so they could not be compared)"
+    elif not ours:
+        differing = " (without a certificate authority to compare with)"
+    else:
+        untold = _unproven(kubernetes, ours)
+        if not untold:
+            return ""
+        differing = f" with another certificate authority, {untold}"
     return (
         f"The kubeconfig or host points to {kubernetes.host}, but EKS says that cluster {eks.name} is at {eks.endpoint}"
         f"{differing}. Set {named('kubeconfig')} and {named('context')} to this cluster, or leave them out."
+    )
+
+
+def _unproven(kubernetes: Kubernetes, ours: frozenset[bytes]) -> str:
+    """Why what the cluster publishes does not show that this authority is its own, as a clause, or an empty text."""
+    reason = "it does not exist"
+    for path in ROOT_CA_PATHS:
+        try:
+            data = (kubernetes.get(path) or {}).get("data")
+        except Rejected as answer:
+            reason = str(answer).rstrip(".")
+            continue
+        except CallFailed as failure:
+            reason = str(failure).rstrip(".")
+            break
+        published = certificates(data.get(ROOT_CA_KEY) if isinstance(data, dict) else None)
+        if published:
+            return "" if published == ours else f"as its ConfigMap {ROOT_CA} has"
+    return (
+        f"and ConfigMap {ROOT_CA} of namespace {' or '.join(ROOT_CA_NAMESPACES)}, which would tell whether a proxy ends"
+        f" TLS in between, could not be read ({reason})"
     )
 
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from .. import _addresses
 from .._engine import CallFailed, Conflict, Refused
 from .._options import sendable
 from .._variables import named
@@ -52,7 +53,7 @@ _TRUST_HOST = f"Set {named('ca_cert')} to a file with the CA certificates of thi
 _TRUST_KUBECONFIG = f"Set certificate-authority-data in the kubeconfig, or {_TRUST_HOST[0].lower()}{_TRUST_HOST[1:]}"
 _TRUST_EKS = (
     "EKS names another authority for the cluster, so a proxy may end TLS in between: let the proxy leave this address"
-    " alone"
+    f" alone, or set {named('ca_cert')} to a file with the proxy's CA certificates"
 )
 _TRUST_PROXY = "Add the CA certificates of the proxy to the system's, or name a file with them in SSL_CERT_FILE"
 FIELD_MANAGER = "castai-onboarding"
@@ -155,6 +156,11 @@ class Kubernetes:
     def ca_pem(self) -> str:
         """The certificates the connection is checked against; empty where the system's are, or where nothing is."""
         return self._server.ca_pem if self._server.validate_certs else ""
+
+    @property
+    def verified(self) -> bool:
+        """Whether the server's certificate is checked, against whichever authorities."""
+        return self._server.validate_certs
 
     def close(self) -> None:
         """Drop the connections."""
@@ -344,8 +350,9 @@ def by_token(
 ) -> Kubernetes:
     """By address and bearer token, or by a function that signs one. ca_pem: empty for the system's certificates."""
     _need_urllib3()
-    if not host.startswith("https://"):
-        raise Refused(f"{named('host')} is {host!r}. Set it to the API server's address, starting with https://.")
+    wrong = _addresses.problem("host", host)
+    if wrong:
+        raise Refused(wrong)
     server = Server(host, ca_pem, validate_certs)
     if sign is None:
         return Kubernetes(server, f"Bearer {token}" if token else "", trust=_TRUST_HOST)

@@ -14,15 +14,13 @@ import base64
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
 from urllib.parse import quote, unquote, urlsplit
 
+from .._addresses import Address, ip_address, loopback
 from .._engine import Refused
 
 PORTS = {"http": 80, "https": 443, "socks5": 1080}
 """The schemes that a proxy may have, and where it listens when its address does not say so."""
-
-Address: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
 
 
 @dataclass(frozen=True)
@@ -96,11 +94,11 @@ def _first(environment: Mapping[str, str], *names: str) -> tuple[str, str]:
 
 def _without(host: str, port: str, exceptions: str) -> bool:
     """Whether no proxy is used for a host. exceptions: the value of NO_PROXY."""
-    address = _address(host)
-    if host == "localhost" or (address and address.is_loopback):
+    if loopback(host):
         return True
+    its_address = ip_address(host)
     entries = (entry.strip().lower() for entry in exceptions.split(","))
-    return any(_matches(entry, host, address, port) for entry in entries if entry)
+    return any(_matches(entry, host, its_address, port) for entry in entries if entry)
 
 
 def _matches(entry: str, host: str, address: Address | None, port: str) -> bool:
@@ -113,7 +111,7 @@ def _matches(entry: str, host: str, address: Address | None, port: str) -> bool:
     name, its_port = _split(entry)
     if not name or its_port not in ("", port):
         return False
-    its_address = _address(name)
+    its_address = ip_address(name)
     if its_address or address:
         return its_address == address
     domain = name[1:] if name.startswith("*.") else name
@@ -133,12 +131,3 @@ def _network(entry: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None
         return ipaddress.ip_network(entry, strict=False) if entry.rpartition("/")[2].isdigit() else None
     except ValueError:
         return None
-
-
-def _address(host: str) -> Address | None:
-    """The address that a host is, an IPv4 one where it is written as one of IPv6, or None for a name."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address

@@ -71,6 +71,17 @@ def context(
     return made
 
 
+def certificates(pem: Any) -> frozenset[bytes]:
+    """Each certificate of a text in PEM, however it is broken into lines; none where it is something else."""
+    found = set()
+    for text in _CERTIFICATE.findall(pem) if isinstance(pem, str) else ():
+        try:
+            found.add(ssl.PEM_cert_to_DER_cert(text))
+        except ValueError:  # such a text proves nothing
+            return frozenset()
+    return frozenset(found - {b""})
+
+
 def _certificates(pem: str) -> str:
     """The certificates of a text, without what else it says, which may be in any language."""
     found = _CERTIFICATE.findall(pem)

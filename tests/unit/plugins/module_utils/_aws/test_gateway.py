@@ -341,6 +341,27 @@ def test_an_endpoint_that_is_no_address(
         connect(**given, **assumed).describe_cluster("prod")
 
 
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_EKS"])
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("http://vpce.example.com", "carries session tokens and new access keys in clear text"),
+        ("https://user:CANARY-1@vpce.example.com", "has a user name, token or password in its address"),
+        ("user:CANARY-2@vpce.example.com", "An endpoint address of AWS is wrong"),
+    ],
+)
+def test_an_endpoint_that_would_give_credentials_away(
+    world: World, monkeypatch: pytest.MonkeyPatch, variable: str, url: str, sentence: str
+) -> None:
+    monkeypatch.setenv(variable, url)
+    calls = world.calls()
+    with pytest.raises(Refused, match="AWS_ENDPOINT_URL and endpoint_url in AWS's configuration file") as refused:
+        connect().describe_cluster("prod")
+    assert sentence in str(refused.value)
+    assert "CANARY" not in str(refused.value)
+    assert world.calls() == calls
+
+
 @pytest.mark.parametrize("version", ["1.31.0", "1.34.2", "0.9"])
 def test_a_botocore_that_does_not_know_access_entries(
     world: World, monkeypatch: pytest.MonkeyPatch, version: str

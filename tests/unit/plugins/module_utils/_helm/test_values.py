@@ -56,14 +56,51 @@ def test_what_differs_is_shown_on_one_of_the_sides(before: dict[str, Any], after
 
 @pytest.mark.parametrize(
     "path",
-    ["apiKey", "castai.apiKey", "API_KEY", "castai.token", "db.passwd", "client-secret", "additionalSecretEnv.ANY"],
+    [
+        "apiKey",
+        "castai.apiKey",
+        "API_KEY",
+        "castai.token",
+        "db.passwd",
+        "client-secret",
+        "additionalSecretEnv.ANY",
+        "tokens.0",
+        "tokens.a",
+        "apiKeys.3",
+        "api-keys.prod",
+        "passwords.0.1",
+        "pass",
+        "DB_PASS",
+        "dbPwd",
+        "\\.dockerconfigjson",
+        "registry.\\.dockercfg",
+        "dockerConfig.auths.registry\\.example\\.com.auth",
+        "headers.Authorization",
+        "db.connectionString",
+    ],
 )
 def test_paths_that_look_secret(path: str) -> None:
     assert secret(path)
 
 
 @pytest.mark.parametrize(
-    "path", ["apiKeySecretRef", "castai.apiKeySecretRef", "clusterIdSecretKeyRef.key", "provider", "secretName", "keys"]
+    "path",
+    [
+        "apiKeySecretRef",
+        "castai.apiKeySecretRef",
+        "clusterIdSecretKeyRef.key",
+        "provider",
+        "secretName",
+        "keys",
+        "imagePullSecrets.0.name",
+        "imagePullSecrets.0",
+        "tolerations.0.key",
+        "affinity.nodeAffinity.matchExpressions.1.key",
+        "topologySpreadConstraints.0.topologyKey",
+        "compass",
+        "env.0.value",
+        "0",
+    ],
 )
 def test_paths_that_do_not(path: str) -> None:
     assert not secret(path)
@@ -85,3 +122,48 @@ def test_secret_leaves_are_masked_and_known() -> None:
         "provider": "eks",
     }
     assert sorted(secrets(values)) == ["CANARY-1", "CANARY-2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "hides"),
+    [
+        ("API_TOKEN", True),
+        ("DB_PASS", True),
+        ("registry.password", True),
+        ("STATIC_CLUSTER_ID", False),
+        ("TOKEN_SECRET_NAME", False),
+        ("", False),
+        (None, False),
+        (["apiKey"], False),
+    ],
+)
+@pytest.mark.parametrize("value", ["CANARY-1", ["CANARY-1"], {"a": "CANARY-1"}])
+def test_a_value_beside_a_name_is_secret_by_that_name(name: Any, hides: bool, value: Any) -> None:
+    values = {"agents": [{"env": [{"name": "PLAIN", "value": "seen"}, {"name": name, "value": value}]}]}
+    told = shown(values, differing({}, values))
+    assert told["agents.0.env.0.value"] == "seen"
+    assert ("CANARY" not in str(told)) == hides
+    assert secrets(values) == (("CANARY-1",) if hides else ())
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("http://me:CANARY-1@proxy:3128", f"http://{MASK}@proxy:3128"),
+        ("see http://me:CANARY@1@proxy:3128, too", f"see http://{MASK}@proxy:3128, too"),
+        ("http://me:CANARY/1@proxy:3128", f"http://{MASK}@proxy:3128"),
+        ("socks5://:CANARY-1@[::1]:1080", f"socks5://{MASK}@[::1]:1080"),
+        ("https://CANARY-1@git.example.com/x", f"https://{MASK}@git.example.com/x"),
+        ("me:CANARY-1@proxy:3128", f"{MASK}@proxy:3128"),
+        ("http://a:CANARY-1@p http://b:CANARY-2@q", f"http://{MASK}@p http://{MASK}@q"),
+        ("http://proxy:3128/a@b", "http://proxy:3128/a@b"),
+        ("ssh://git@github.com/x", "ssh://git@github.com/x"),
+        ("mail@example.com", "mail@example.com"),
+        ("image@sha256:0123", "image@sha256:0123"),
+        ("registry:5000/image@sha256:0123", "registry:5000/image@sha256:0123"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(text: str, masked: str) -> None:
+    values = {"proxy": {"https": text}}
+    assert shown(values, ("proxy.https",)) == {"proxy.https": masked}
+    assert any("CANARY" in one for one in secrets(values)) == ("CANARY" in text)

@@ -161,7 +161,7 @@ def test_an_eks_cluster_that_is_not_there_is_refused(wire: Wire, named: Named, s
 
 def test_a_connection_to_another_cluster_than_eks_has_is_refused(wire: Wire) -> None:
     with pytest.raises(Refused, match="but EKS says that cluster shop is at"):
-        way_to(wire, Eks(eks(wire, ca_pem="another"))).enter(SHOP)
+        way_to(wire, Eks(eks(wire, ca_pem=THEIRS))).enter(SHOP)
 
 
 @pytest.mark.parametrize("channels", [["s3://state/shop.example.com/addons/bootstrap-channel.yaml"], []])
@@ -189,7 +189,6 @@ def test_a_kops_cluster_needs_a_connection(wire: Wire) -> None:
 
 
 OURS, THEIRS = Authority("shop").pem, Authority("till").pem
-OTHER = " with another certificate authority"
 UNTOLD = " (certificates are not verified, so they could not be compared)"
 
 
@@ -199,10 +198,9 @@ UNTOLD = " (certificates are not verified, so they could not be compared)"
         ("https://shop.eks", OURS, True, ""),
         ("https://shop.eks/", f" {OURS}\n", True, ""),
         ("https://127.0.0.1:8443", OURS, True, ""),  # a tunnel: the certificate authority is this cluster's alone
-        ("https://shop.eks", THEIRS, True, OTHER),
-        ("https://till.eks", THEIRS, True, OTHER),
+        ("https://127.0.0.1:8443", OURS.replace("\n", "\r\n"), True, ""),
+        ("https://127.0.0.1:8443", f"# shop\n{OURS}{OURS}", True, ""),
         ("https://SHOP.eks", "", True, ""),  # nothing to compare but the address
-        ("https://till.eks", "", True, UNTOLD),
         ("https://SHOP.eks", THEIRS, False, ""),  # one that is not checked proves nothing
         ("https://till.eks", OURS, False, UNTOLD),
     ],
@@ -216,6 +214,80 @@ def test_another_cluster_is_told_by_its_certificate_authority(
         f"The kubeconfig or host points to {host}, but EKS says that cluster shop is at https://shop.eks{problem}. "
     )
     assert told.startswith(points) if problem else told == ""
+
+
+def published(pem: Any) -> Response:
+    return reply(200, {"metadata": {"name": "kube-root-ca.crt"}, "data": {"ca.crt": pem}})
+
+
+NO, GONE = reply(403, {"message": "configmaps is forbidden"}), reply(404, {"message": "not found"})
+UNREAD = (
+    " with another certificate authority, and ConfigMap kube-root-ca.crt of namespace kube-system or default, which"
+)
+
+
+@pytest.mark.parametrize(
+    "answers", [[published(OURS)], [published(f"\n{OURS}\n")], [NO, published(OURS)], [GONE, published(OURS)]]
+)
+@pytest.mark.parametrize("own", [True, False])
+def test_behind_a_proxy_that_ends_tls_the_cluster_is_proven_by_the_authority_it_publishes(
+    wire: Wire, answers: list[Response], own: bool
+) -> None:
+    wire.script.play(*answers)
+    shop = eks(wire, endpoint="https://shop.eks", ca_pem=OURS)
+    # The proxy's authority is in a file of the user's, or one that the system knows.
+    assert other_cluster(by_token(wire.url, "CANARY", wire.ca_pem if own else "", True), shop) == ""
+    spaces = ["kube-system", "default"][: len(answers)]
+    assert [path for path, _header in asked(wire)] == [
+        f"/api/v1/namespaces/{space}/configmaps/kube-root-ca.crt" for space in spaces
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answers", "why"),
+    [
+        ([published(THEIRS)], " with another certificate authority, as its ConfigMap kube-root-ca.crt has. "),
+        ([published(OURS + THEIRS)], " with another certificate authority, as its ConfigMap kube-root-ca.crt has. "),
+        ([published(""), published(THEIRS)], ", as its ConfigMap kube-root-ca.crt has. "),
+        ([NO, NO], UNREAD),
+        ([NO, NO], "configmaps is forbidden. These credentials may not do this). Set castai_kubeconfig"),
+        ([GONE, GONE], "(it does not exist)"),
+        ([published(7), published(["x"])], "(it does not exist)"),
+        ([published(OURS.replace("MII", "é")), reply(200, {"data": "x"})], "(it does not exist)"),
+        ([reply(401, {"message": "Unauthorized"})], "Unauthorized. The API server does not know these credentials)"),
+        ([reply(200, b"<html>")], "does not look like a Kubernetes API server"),
+    ],
+)
+def test_a_cluster_behind_a_proxy_that_does_not_prove_itself_is_refused(
+    wire: Wire, answers: list[Response], why: str
+) -> None:
+    wire.script.play(*answers)
+    shop = eks(wire, endpoint="https://shop.eks", ca_pem=OURS)
+    told = other_cluster(by_token(wire.url, "CANARY", wire.ca_pem, True), shop)
+    assert told.startswith(f"The kubeconfig or host points to {wire.url}, but EKS says that cluster shop is at")
+    assert why in told
+
+
+@pytest.mark.parametrize("ca_pem", ["", THEIRS])
+def test_what_is_read_without_checking_certificates_proves_no_cluster(wire: Wire, ca_pem: str) -> None:
+    wire.script.play(published(OURS))
+    shop = eks(wire, endpoint="https://shop.eks", ca_pem=OURS)
+    assert UNTOLD in other_cluster(by_token(wire.url, "CANARY", ca_pem, False), shop)
+    assert wire.script.received == []
+
+
+def test_without_an_authority_of_eks_only_the_address_counts(wire: Wire) -> None:
+    shop = eks(wire, endpoint="https://shop.eks", ca_pem="")
+    told = other_cluster(by_token(wire.url, "CANARY", wire.ca_pem, True), shop)
+    assert "is at https://shop.eks (without a certificate authority to compare with)." in told
+
+
+def test_eks_is_reached_through_a_proxy_that_ends_tls_by_the_users_own_file(wire: Wire) -> None:
+    wire.script.play(published(OURS))
+    shop = eks(wire, ca_pem=OURS)
+    for params in ({"ca_cert": str(wire.ca_file)}, {"ca_cert": str(wire.ca_file), "kubernetes_validate_certs": True}):
+        assert other_cluster(reach(params, Signer(), shop), shop) == ""  # type: ignore[arg-type]
+    assert {header for _path, header in asked(wire)} == {"Bearer CANARY-for-shop"}
 
 
 def test_a_namespace_that_is_being_deleted_is_told() -> None:

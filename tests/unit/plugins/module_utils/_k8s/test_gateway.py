@@ -482,6 +482,11 @@ def test_a_kubeconfig_with_certificate_and_password(wire: Wire, tmp_path: Path) 
         (lambda wire: config(wire, {"token": TOKEN}, **{"certificate-authority": "/no/such"}), None, "/no/such"),
         (lambda wire: config(wire, {"token": TOKEN}, **{"certificate-authority-data": "CANARY"}), None, "base64"),
         (lambda wire: config(wire, {"token": TOKEN}, server="http://10.0.0.1"), None, "starts with https://"),
+        (
+            lambda wire: config(wire, {"token": TOKEN}, server="https://me:CANARY-pw@10.0.0.1"),
+            None,
+            "its server has a user name or password in its address, which belong to its user",
+        ),
         (lambda wire: config(wire, {"token": TOKEN}, **{"proxy-url": "ftp://CANARY@proxy"}), None, "only http, https"),
         (lambda wire: config(wire, {"token": TOKEN}, **{"proxy-url": "http://u:CANARY#@proxy:1"}), None, "%XX"),
         (lambda wire: config(wire, {"token": TOKEN, "as": "admin"}), None, "its user acts as somebody else (as)"),

@@ -1,0 +1,132 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Addresses that options give: no credentials in them, and none sent in clear text. Pure. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+from ._variables import named, role_of
+
+Address: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
+
+_CHART = (
+    (
+        "Log in by Helm: helm registry login HOST for a registry, or helm repo add NAME ADDRESS --username USER"
+        " --password-stdin for a repository, whose chart is then NAME/CHART as {}, without {}."
+    ),
+    "chart_ref",
+    "chart_repo_url",
+)
+_CREDENTIALS: Mapping[str, tuple[str, ...]] = {
+    "castai_api_url": ("The API key goes into {}.", "castai_api_key"),
+    "host": ("A token goes into {}, a user name and password into the file of {}.", "api_key", "kubeconfig"),
+    "endpoint_url": ("Credentials go into {} and {}, or {}.", "access_key", "secret_key", "profile"),
+    "chart_repo_url": _CHART,
+    "chart_ref": _CHART,
+}
+"""The options that are addresses, and where credentials for each go: a sentence, and the options in it."""
+
+_AUTHORITY = re.compile(r"[^/?#\\]*")
+_SHORTEST = 6
+"""Shorter texts would mask half of any sentence."""
+
+
+def problems(params: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is wrong with the addresses among a module's options and suboptions, in sentences that show no secret."""
+    found = (problem(option, url, role) for option, url, role in _addresses(params))
+    return tuple(dict.fromkeys(filter(None, found)))
+
+
+def problem(option: str, url: str, role: str = "castai") -> str:
+    """What is wrong with the address that an option gives, or an empty text. role: see named."""
+    name = named(option, role)
+    if has_user_info(url):
+        way, *options = _CREDENTIALS[option]
+        return (
+            f"{name} has a user name, token or password in its address. Set it to the address alone."
+            f" {way.format(*(named(one, role) for one in options))}"
+        )
+    if option == "castai_api_url" and not _is_https(url):
+        return f"{name} is {url!r}. Set it to an address that starts with https://."
+    if option == "host" and not _is_https(url):
+        return f"{name} is {url!r}. Set it to the API server's address, starting with https://."
+    if option == "endpoint_url" and in_clear(url):
+        return (
+            f"{name} is {url!r}, which carries session tokens and new access keys in clear text. Set it to an address"
+            " that starts with https://. With http:// only this machine itself can be addressed."
+        )
+    return ""
+
+
+def hidden(params: Mapping[str, Any]) -> Iterator[str]:
+    """The texts to mask wherever they appear: addresses with credentials in them, and these credentials."""
+    for _option, url, _role in _addresses(params):
+        if has_user_info(url):
+            yield url
+            user_info = url.rpartition("@")[0].rpartition("://")[2]
+            yield from (text for text in (user_info, user_info.partition(":")[2]) if len(text) >= _SHORTEST)
+
+
+def has_user_info(url: str) -> bool:
+    """Whether an address has a user name, token or password before its host, also one that is not written as %XX."""
+    rest = url.partition("://")[2] or url
+    authority = _AUTHORITY.match(rest)[0]  # type: ignore[index]
+    if "@" in authority:
+        return True
+    _host, colon, port = authority.rpartition(":")
+    return bool(colon) and "@" in rest and "]" not in port and not port.isdigit()
+
+
+def in_clear(url: str) -> bool:
+    """Whether an address is one of HTTP without TLS, and of another machine."""
+    parts = _parts(url)
+    return parts is not None and parts[0] == "http" and not loopback(parts[1])
+
+
+def loopback(host: str) -> bool:
+    """Whether a name or address is this machine's own."""
+    found = ip_address(host)
+    return host.lower() == "localhost" or bool(found and found.is_loopback)
+
+
+def ip_address(host: str) -> Address | None:
+    """The address that a host is, an IPv4 one where it is written as one of IPv6, or None for a name."""
+    try:
+        found = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
+
+
+def _is_https(url: str) -> bool:
+    parts = _parts(url)
+    return url.startswith("https://") and parts is not None and bool(parts[1])
+
+
+def _parts(url: str) -> tuple[str, str] | None:
+    """Scheme and host, or None where it is no address. urlsplit overlooks line breaks and tabs."""
+    try:
+        parts = urlsplit(url)
+        port_is_a_number = parts.port is None or bool(parts.port)
+    except ValueError:
+        return None
+    usable = port_is_a_number and url.isprintable() and " " not in url
+    return (parts.scheme, parts.hostname or "") if usable else None
+
+
+def _addresses(params: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Option, address and the role whose variables set the option."""
+    role = role_of(str(params.get("name") or "")) if "chart_ref" in params else "castai"
+    for option, value in params.items():
+        if option in _CREDENTIALS and isinstance(value, str) and value:
+            yield option, value, role
+        for item in value if isinstance(value, list) else ():
+            if isinstance(item, Mapping):
+                yield from _addresses(item)

@@ -1,0 +1,50 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the values of options that several modules share must look like. Pure. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ._variables import named, role_of
+
+_FORMS: Mapping[str, tuple[str, str]] = {
+    "region": (r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}", "an AWS region, such as eu-central-1"),
+    "assume_role_arn": (
+        r"arn:aws[a-z-]*:iam::[0-9]{12}:role/([!-~]+/)?[A-Za-z0-9_+=,.@-]{1,64}",
+        "the ARN of a role, such as arn:aws:iam::123456789012:role/NAME",
+    ),
+    "state_store": (r"[a-z0-9]+://[^/\s]+(/\S*)?", "an address such as s3://BUCKET"),
+}
+"""A pattern for each option, and in words what it takes."""
+
+_SECONDS = ("pending_grace", "timeout", "wait_timeout")
+
+
+def problems(params: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is wrong with the options of a module, in sentences."""
+    found = {option: _right(option, params.get(option)) for option in (*_FORMS, *_SECONDS)}
+    return tuple(
+        f"{named(option, _role(option, params))} is {params[option]!r}. Set it to {right}."
+        for option, right in found.items()
+        if right
+    )
+
+
+def _right(option: str, value: Any) -> str:
+    """What a wrong value should be, in words; an empty text for one that is right or not given."""
+    if value is None or value == "":
+        return ""
+    if option in _SECONDS:
+        return "" if value >= 0 else "a number of seconds, 0 or more"
+    pattern, words = _FORMS[option]
+    return "" if re.fullmatch(pattern, value, re.ASCII) else words
+
+
+def _role(option: str, params: Mapping[str, Any]) -> str:
+    """The role whose variables set the option."""
+    return role_of(str(params.get("name") or "")) if option == "timeout" else "castai"
