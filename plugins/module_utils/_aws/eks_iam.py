@@ -20,7 +20,7 @@ from .._engine import UNKNOWN, Action, Made, Refused, Subject
 from .._equal import same_policy
 from .._variables import named
 from . import policies
-from .asked import check_record, check_removable
+from .asked import check_policies, check_record, check_removable
 from .eks import wrong_cluster
 from .eks_nodes import (
     access_entry,
@@ -116,6 +116,7 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
         for removal in removals(current, wanted, here):
             yield from removal.actions
         return
+    check_policies(current.absent_policies, wanted.named_policies)
     _check_identity(current, wanted, here)
     check_keys(current.identity.keys, current.identity.name)
     check_nodes(current.nodes, wanted, eks, here)

@@ -14,6 +14,7 @@ from typing import Any
 from .. import _names as names
 from .._castai.gateway import Cluster
 from .._engine import gather
+from .asked import absent_policies
 from .eks_nodes import Nodes
 from .eks_wanted import (
     Desired,
@@ -66,6 +67,8 @@ class Current:
     spot: HeldRole = field(default_factory=HeldRole)
     dead_entries: tuple[AccessEntry, ...] = ()
     """Access entries whose role or user is gone: EKS lets in none that is made again under its name."""
+    absent_policies: tuple[str, ...] = ()
+    """Policies that options name and that are not there."""
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
@@ -94,6 +97,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         **{f"node {name}": read(aws.get_role, name) for name in node_roles},
         **{f"profile {name}": read(aws.get_profile, name) for name in profiles},
         **{arn: read(aws.get_policy, arn) for arn in sorted(arns)},
+        **absent_policies(aws, wanted.named_policies),
         spot=read(aws.get_role, names.SPOT_LAMBDA_ROLE, when=wanted.spot_role),
         group=read(aws.get_group, wanted.security_group_id)
         if wanted.security_group_id
@@ -179,6 +183,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         ),
         HeldRole(second["spot"], third["spot_attached"] or (), third["spot_inline"] or ()),
         dead,
+        tuple(arn for arn in wanted.named_policies if second[f"absent {arn}"]),
     )
 
 

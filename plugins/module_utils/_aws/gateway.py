@@ -48,6 +48,7 @@ NO_REGION = (
 SERVICES = ("ec2", "eks", "iam", "sts")
 
 NOT_FOUND = frozenset({"NoSuchEntity", "ResourceNotFoundException", "InvalidGroup.NotFound"})
+DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 WROTE_FIRST = frozenset(
     {
         "ConcurrentModification",
@@ -223,7 +224,11 @@ def _call(purpose: str, absent: bool = False, first: frozenset[str] = WROTE_FIRS
                     return None
                 done = purpose.format(*args, Kind=str(args[0]).capitalize() if args else "")
                 sentence = f"Could not {done} as AWS: {_reason(error)}"
-                raise (Conflict(sentence) if code in first else CallFailed(sentence)) from error
+                if code in first:
+                    raise Conflict(sentence) from error
+                # After an action's own sentence, which call it was is enough.
+                _what, call, operation = done.partition(" (")
+                raise CallFailed(sentence, f"{call}{operation} as AWS: {_reason(error)}") from error
 
         return run  # type: ignore[return-value]
 
@@ -450,6 +455,17 @@ class Aws:
             policy["AttachmentCount"],
             _tag_dict(policy.get("Tags")),
         )
+
+    @_call("read policy {0} (iam:GetPolicy)")
+    def lacks_policy(self, arn: str) -> bool:
+        """Whether it is not there; False also where these credentials may not look at it, as others' may need not."""
+        try:
+            self._client("iam").get_policy(PolicyArn=arn)
+        except botocore.exceptions.ClientError as error:
+            if _code(error) not in NOT_FOUND | DENIED:
+                raise
+            return _code(error) in NOT_FOUND
+        return False
 
     @_call("read version {1} of policy {0} (iam:GetPolicyVersion)", absent=True)
     def get_policy_document(self, arn: str, version: str) -> Mapping[str, Any] | None:

@@ -178,7 +178,9 @@ def test_a_security_group_in_use_stops_the_way_back_before_anything_went(world: 
     subnet = world.ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc_of(world, group)]}])["Subnets"][0]
     world.ec2.create_network_interface(SubnetId=subnet["SubnetId"], Groups=[group])
     before = world.cloud.state()
-    with pytest.raises(Stopped, match="DependencyViolation"):
+    name = "cast-c-api-cluster/CastNodeSecurityGroup"
+    sentence = rf"^Could not delete security group {name} \(ec2:DeleteSecurityGroup\) as AWS: DependencyViolation: "
+    with pytest.raises(Stopped, match=sentence):
         world.run("API", state="absent")
     assert world.cloud.state() == before
 
