@@ -121,7 +121,7 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
     check_keys(current.identity.keys, current.identity.name)
     check_nodes(current.nodes, wanted, eks, here)
     if wanted.prepare:
-        # First of all: once their role or user is there again, nothing tells that they are dead.
+        # First of all: once their role or user is there again, only the times tell that they are dead.
         for entry in current.dead_entries:
             yield delete_entry(entry, wanted, ", whose role or user is gone")
         yield from _plan_identity(current, wanted, here)

@@ -15,6 +15,7 @@ import re
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -137,6 +138,7 @@ class Principal:
     tags: Mapping[str, str]
     boundary: str
     trust: Mapping[str, Any]
+    created: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -152,13 +154,14 @@ class Policy:
 
 @dataclass(frozen=True)
 class Profile:
-    """An instance profile, and its role's name and ARN, empty for none."""
+    """An instance profile, and its role's name, ARN and time of creation, empty for none."""
 
     name: str
     arn: str
     role: str
     role_arn: str
     tags: Mapping[str, str]
+    role_created: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -190,6 +193,16 @@ class AccessEntry:
     arn: str
     type: str
     tags: Mapping[str, str]
+    created: datetime | None = None
+
+    def outlived(self, created: datetime | None) -> bool:
+        """Whether the principal that has its name now was created later: EKS does not let that one in by it.
+
+        IAM tells whole seconds.
+        """
+        if self.created is None or created is None:
+            return False
+        return self.created.replace(microsecond=0) < created.replace(microsecond=0)
 
 
 @dataclass(frozen=True)
@@ -513,9 +526,14 @@ class Aws:
     @_call("read instance profile {0} (iam:GetInstanceProfile)", absent=True)
     def get_profile(self, name: str) -> Profile | None:
         profile = self._client("iam").get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
-        role: Mapping[str, str] = next(iter(profile["Roles"]), {})
+        role: Mapping[str, Any] = next(iter(profile["Roles"]), {})
         return Profile(
-            name, profile["Arn"], role.get("RoleName", ""), role.get("Arn", ""), _tag_dict(profile.get("Tags"))
+            name,
+            profile["Arn"],
+            role.get("RoleName", ""),
+            role.get("Arn", ""),
+            _tag_dict(profile.get("Tags")),
+            role.get("CreateDate"),
         )
 
     @_call("list the instance profiles of role {0} (iam:ListInstanceProfilesForRole)", absent=True)
@@ -639,7 +657,7 @@ class Aws:
     @_call("read the access entry of {1} in cluster {0} (eks:DescribeAccessEntry)", absent=True)
     def get_access_entry(self, cluster: str, arn: str) -> AccessEntry | None:
         entry = self._client("eks").describe_access_entry(clusterName=cluster, principalArn=arn)["accessEntry"]
-        return AccessEntry(arn, entry["type"], dict(entry.get("tags") or {}))
+        return AccessEntry(arn, entry["type"], dict(entry.get("tags") or {}), entry.get("createdAt"))
 
     @_call("list the access policies of {1} in cluster {0} (eks:ListAssociatedAccessPolicies)", absent=True)
     def list_access_policies(self, cluster: str, arn: str) -> tuple[str, ...]:
@@ -717,6 +735,7 @@ def _principal(kind: str, found: Mapping[str, Any]) -> Principal:
         _tag_dict(found.get("Tags")),
         (found.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn") or "",
         found.get("AssumeRolePolicyDocument") or {},
+        found.get("CreateDate"),
     )
 
 
