@@ -35,7 +35,7 @@ options:
     type: bool
     default: true
   managed_policy:
-    description: Document of your own in place of the managed policy's.
+    description: Document of your own in place of the managed policy's. At most 6,144 characters without white space.
     type: dict
   path:
     description: IAM path of what is created, with a slash at both ends.
@@ -53,7 +53,9 @@ options:
     type: bool
     default: true
   restricted_policy:
-    description: Document of your own in place of the restricted policy's.
+    description:
+      - Document of your own in place of the restricted policy's. At most 6,144 characters without white space, or
+        10,240 for a role.
     type: dict
   state:
     description:
@@ -64,7 +66,11 @@ options:
     choices: [present, absent]
     default: present
   tags:
-    description: Tags of what is created, in addition to the two that name the cluster.
+    description:
+      - Tags of what is created, in addition to the two that name the cluster. Values are text, numbers, V(true) or
+        V(false), as written.
+      - Every object gets them, so they must suit IAM, EC2 and EKS. At most 46 tags, or 44 for a user; no two keys that
+        differ in case alone.
     type: dict
     default: {}
   vpc_account_id:

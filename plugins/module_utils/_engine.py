@@ -51,7 +51,14 @@ class Failure(Exception):
 
 
 class CallFailed(Failure):
-    """A call to an outside system failed for good."""
+    """A call to an outside system failed for good.
+
+    within: the same as it goes on after a sentence that already says what could not be done, empty for none.
+    """
+
+    def __init__(self, message: str, within: str = "") -> None:
+        super().__init__(message)
+        self.within = within
 
 
 class Conflict(Failure):
@@ -317,7 +324,9 @@ def _apply(action: Action, gateway: Any, made: dict[str, Any], done: list[Action
     except Conflict:
         raise
     except Failure as failure:
-        raise Stopped(f"Could not {action.sentence}: {failure} {_aftermath(done)}", _sentences(done)) from failure
+        within = failure.within if isinstance(failure, CallFailed) else ""
+        text = f"Could not {action.sentence}{within or f': {failure}'} {_aftermath(done)}"
+        raise Stopped(text, _sentences(done)) from failure
     done.append(action)
 
 

@@ -65,6 +65,10 @@ options:
             connected yet.
         type: bool
         default: false
+      adopt:
+        description: Whether objects are taken over that nothing shows to be this cluster's.
+        type: bool
+        default: false
       identity:
         description: Whether CAST AI assumes a role, or holds the key of a user.
         type: str
@@ -73,6 +77,14 @@ options:
       instance_profile_arn:
         description: Instance profile of your own.
         type: str
+      managed_policy:
+        description: Document of your own in place of the managed policy's.
+        type: dict
+      node_policies:
+        description: ARNs of further policies for the node role.
+        type: list
+        elements: str
+        default: []
       node_role_arn:
         description: Role of your own for the nodes.
         type: str
@@ -80,6 +92,17 @@ options:
         description: IAM path of what is created.
         type: str
         default: /
+      permissions_boundary:
+        description: ARN of the permissions boundary of what is created.
+        type: str
+      policy_scope:
+        description: Whether the managed policy is the cluster's own or the account's.
+        type: str
+        choices: [cluster, account]
+        default: cluster
+      restricted_policy:
+        description: Document of your own in place of the restricted policy's.
+        type: dict
       role_arn:
         description: Role of your own for CAST AI.
         type: str
@@ -89,11 +112,18 @@ options:
       spot_lambda_role:
         description: Whether C(CastLambdaRoleForSpot) is wanted, as on kOps by default. On EKS with a user only.
         type: bool
+      tags:
+        description: Tags of what is created.
+        type: dict
+        default: {}
       user_access:
         description: What the user may do in the cluster, of identity V(user) or on kOps.
         type: str
         choices: [cluster_admin, none]
         default: cluster_admin
+      vpc_account_id:
+        description: AWS account that owns the cluster's VPC.
+        type: str
   organization_id:
     description:
       - UUID of the CAST AI organization that the API key must belong to. It is checked against the clusters that the

@@ -80,22 +80,22 @@ def layer(path: Path) -> tuple[int, int]:
     """
     kind, *rest = path.with_suffix("").parts
     if kind != "module_utils":
-        return {"doc_fragments": 0, "plugin_utils": 5}.get(kind, 6), 0
+        return {"doc_fragments": 0, "plugin_utils": 4}.get(kind, 5), 0
     if len(rest) == 1:
         ground = {
-            "_equal": -1,
-            "_diff": 0,
-            "_given": 0,
-            "_variables": 0,
-            "_workplace": 0,
-            "_addresses": 1,
-            "_forms": 1,
-            "_engine": 2,
-            "_options": 2,
-            "_names": 3,
+            "_equal": -2,
+            "_diff": -1,
+            "_given": -1,
+            "_variables": -1,
+            "_workplace": -1,
+            "_addresses": 0,
+            "_forms": 0,
+            "_engine": 1,
+            "_options": 1,
+            "_names": 2,
         }
         return ground[rest[0]], 0
-    return 4, -1 if rest[1] == "gateway" else SYSTEMS.index(rest[0])
+    return 3, -1 if rest[1] == "gateway" else SYSTEMS.index(rest[0])
 
 
 @pytest.mark.parametrize("path", PLUGINS, ids=str)

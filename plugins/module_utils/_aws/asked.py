@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from .. import _names as names
@@ -16,7 +17,9 @@ from .._castai.gateway import Cluster
 from .._engine import UNKNOWN, Refused
 from .._options import aws_options, castai_options, cluster_options
 from .._variables import named
-from .gateway import NO_REGION, Making, region_of
+from . import forms
+from .gateway import NO_REGION, Aws, Making, region_of
+from .keys import TAGS as KEY_TAGS
 
 Parameters = Mapping[str, Any]
 
@@ -52,13 +55,14 @@ class Shape:
     role: str = "castai"
 
 
+POLICY_ARN = forms.iam_arn("policy", "aws")
 SHAPES = {
-    "permissions_boundary": Shape(r"arn:[^:]+:iam::(\d{12}|aws):policy/\S+", "IAM policy ARN"),
-    "vpc_account_id": Shape(r"\d{12}", "AWS account ID"),
+    "permissions_boundary": Shape(POLICY_ARN, "IAM policy ARN"),
+    "vpc_account_id": Shape(r"[0-9]{12}", "AWS account ID"),
 }
 
 
-def problems(params: Parameters, shapes: Mapping[str, Shape]) -> Iterator[str]:
+def problems(params: Parameters, shapes: Mapping[str, Shape], inline: bool = False) -> Iterator[str]:
     """What is wrong with the options that all identities have, and with those of which shapes are given."""
     account_id = params.get("account_id")
     yield from filter(
@@ -71,21 +75,56 @@ def problems(params: Parameters, shapes: Mapping[str, Shape]) -> Iterator[str]:
     )
     if not region_of(params):
         yield NO_REGION
-    if not re.fullmatch(r"/([!-~]+/)?", params["path"]):
-        yield f"{named('path')} is {params['path']!r}. Set it to an IAM path that starts and ends with '/'."
+    yield from form_problems(params, shapes, inline)
+
+
+def form_problems(params: Parameters, shapes: Mapping[str, Shape], inline: bool) -> Iterator[str]:
+    """The same of what becomes of an identity alone, as preflight asks too.
+
+    inline: whether the restricted policy is a role's inline policy.
+    """
+    path = forms.path_problem(params["path"])
+    if path:
+        yield f"{named('path')} {path}"
+    own = [*names.iam_tags("", ""), *(() if inline else KEY_TAGS)]
+    # A security group has a Name too, and the role for spot interruptions two marks more than the others.
+    for problem in forms.tag_problems(params.get("tags") or {}, own, forms.TAGS - max(len(own), 4)):
+        yield f"{named('tags')} {problem}"
+    for option, size in (
+        ("managed_policy", forms.MANAGED_SIZE),
+        ("restricted_policy", forms.INLINE_OF_ROLE_SIZE if inline else forms.MANAGED_SIZE),
+    ):
+        problem = forms.document_problem(params[option], size) if params.get(option) else ""
+        if problem:
+            yield f"{named(option)} {problem}"
     for option, shape in {**shapes, **SHAPES}.items():
-        value = params.get(option)
-        if value and not re.fullmatch(shape.pattern, value):
-            yield (
-                f"{named(option, shape.role)} is {value!r}, which is not a valid {shape.kind}. Correct it or leave it"
-                " out."
-            )
+        if params.get(option):
+            yield from arn_problems(params, named(option, shape.role), params[option], shape)
+
+
+def arn_problems(params: Parameters, option: str, value: str, shape: Shape) -> Iterator[str]:
+    """What is wrong with an ARN, or another value of a shape. option: as a message names it."""
+    if not re.fullmatch(shape.pattern, value):
+        yield f"{option} is {value!r}, which is not a valid {shape.kind}. Correct it or leave it out."
+        return
+    region, account_id = region_of(params), params.get("account_id")
+    if not value.startswith("arn:"):
+        return
+    _arn, partition, _service, _region, account, _rest = value.split(":", 5)
+    if region and partition != forms.partition_of(region):
+        yield (
+            f"{option} is {value!r}, which is of partition {partition}, but region {region} is in partition"
+            f" {forms.partition_of(region)}. Correct it or leave it out."
+        )
+    elif account_id and account not in ("aws", account_id):
+        yield f"{option} is {value!r}, which is not of account {account_id}. Correct it or leave it out."
 
 
 def making(params: Parameters) -> Making:
     """What every object is created with."""
     own = names.iam_tags(params["cluster_name"], params["cluster_id"].lower())
-    tags = {**{key: str(value) for key, value in params["tags"].items()}, **own}
+    given = {forms.tag_text(key) or "": forms.tag_text(value) or "" for key, value in (params["tags"] or {}).items()}
+    tags = {**given, **own}
     return Making(params["path"], params.get("permissions_boundary") or "", tags)
 
 
@@ -116,3 +155,15 @@ def check_removable(record: Cluster | None, force: bool) -> None:
         f"CAST AI still manages cluster {record.id} (status {record.status or 'unknown'}) with the identity that is to"
         " be removed. Disconnect the cluster at CAST AI first, so that it removes its nodes, or set force to true."
     )
+
+
+def absent_policies(aws: Aws, arns: Iterable[str]) -> dict[str, Callable[[], bool]]:
+    """Reads, for gather: whether a policy that an option names is not there."""
+    return {f"absent {arn}": partial(aws.lacks_policy, arn) for arn in arns}
+
+
+def check_policies(absent: Iterable[str], options: Mapping[str, str]) -> None:
+    """Raise Refused for policies that are not there. options: the option that names each, as a message has it."""
+    missing = [f"IAM has no policy {arn}. Correct {options[arn]}." for arn in absent]
+    if missing:
+        raise Refused(" ".join(missing))

@@ -20,7 +20,7 @@ from .._engine import UNKNOWN, Action, Made, Refused, Subject
 from .._equal import same_policy
 from .._variables import named
 from . import policies
-from .asked import check_record, check_removable
+from .asked import check_policies, check_record, check_removable
 from .eks import wrong_cluster
 from .eks_nodes import (
     access_entry,
@@ -116,11 +116,12 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
         for removal in removals(current, wanted, here):
             yield from removal.actions
         return
+    check_policies(current.absent_policies, wanted.named_policies)
     _check_identity(current, wanted, here)
     check_keys(current.identity.keys, current.identity.name)
     check_nodes(current.nodes, wanted, eks, here)
     if wanted.prepare:
-        # First of all: once their role or user is there again, nothing tells that they are dead.
+        # First of all: once their role or user is there again, only the times tell that they are dead.
         for entry in current.dead_entries:
             yield delete_entry(entry, wanted, ", whose role or user is gone")
         yield from _plan_identity(current, wanted, here)

@@ -14,6 +14,7 @@ from typing import Any
 from .. import _names as names
 from .._castai.gateway import Cluster
 from .._engine import gather
+from .asked import absent_policies
 from .eks_nodes import Nodes
 from .eks_wanted import (
     Desired,
@@ -65,7 +66,9 @@ class Current:
     nodes: Nodes = field(default_factory=Nodes)
     spot: HeldRole = field(default_factory=HeldRole)
     dead_entries: tuple[AccessEntry, ...] = ()
-    """Access entries whose role or user is gone: EKS lets in none that is made again under its name."""
+    """Access entries whose role or user is gone, though it may have been made again since: EKS does not let that in."""
+    absent_policies: tuple[str, ...] = ()
+    """Policies that options name and that are not there."""
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
@@ -94,6 +97,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         **{f"node {name}": read(aws.get_role, name) for name in node_roles},
         **{f"profile {name}": read(aws.get_profile, name) for name in profiles},
         **{arn: read(aws.get_policy, arn) for arn in sorted(arns)},
+        **absent_policies(aws, wanted.named_policies),
         spot=read(aws.get_role, names.SPOT_LAMBDA_ROLE, when=wanted.spot_role),
         group=read(aws.get_group, wanted.security_group_id)
         if wanted.security_group_id
@@ -144,8 +148,12 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         },
     )
     entry, node_entry = third["entry"], third["node_entry"]
-    held_entries = ((entry, principal), (node_entry, node or wanted.node_role_brought))
-    dead = tuple(one for one, holder in held_entries if one and not holder)
+    node_created = node.created if node else profile.role_created if wanted.instance_profile_arn and profile else None
+    held_entries = (
+        (entry, principal, principal.created if principal else None),
+        (node_entry, node or wanted.node_role_brought, node_created),
+    )
+    dead = tuple(one for one, holder, created in held_entries if one and (not holder or one.outlived(created)))
     documents = {kind: replace(found, document=third.get(f"document {kind}")) for kind, found in held.items()}
     return Current(
         eks,
@@ -164,7 +172,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
                 record.credentials_id if record else "",
             ),
             entry=None if entry in dead else entry,
-            access_policies=third["access_policies"] or (),
+            access_policies=() if entry in dead else third["access_policies"] or (),
         ),
         documents["managed"],
         documents["restricted"],
@@ -179,6 +187,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         ),
         HeldRole(second["spot"], third["spot_attached"] or (), third["spot_inline"] or ()),
         dead,
+        tuple(arn for arn in wanted.named_policies if second[f"absent {arn}"]),
     )
 
 

@@ -9,6 +9,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from .._castai.gateway import Cluster
 from .._engine import Refused
 from .._options import AWS_RULES
 from .._variables import named
-from . import asked
+from . import asked, forms
 from .asked import Parameters, Shape
 from .gateway import EksCluster, Making, region_of
 from .identity import Owner, short_arn
@@ -39,11 +40,12 @@ OPTIONS: dict[str, Any] = {
 }
 
 _ROLE = "eks_onboard"
-_BROUGHT = {
-    "role_arn": Shape(r"arn:[^:]+:iam::\d{12}:role/\S+", "IAM role ARN", _ROLE),
-    "node_role_arn": Shape(r"arn:[^:]+:iam::\d{12}:role/\S+", "IAM role ARN", _ROLE),
-    "instance_profile_arn": Shape(r"arn:[^:]+:iam::\d{12}:instance-profile/\S+", "instance profile ARN", _ROLE),
-    "security_group_id": Shape(r"sg-\w+", "security group ID", _ROLE),
+NODE_POLICIES = named("node_policies", _ROLE)
+BROUGHT = {
+    "role_arn": Shape(forms.iam_arn("role"), "IAM role ARN", _ROLE),
+    "node_role_arn": Shape(forms.iam_arn("role"), "IAM role ARN", _ROLE),
+    "instance_profile_arn": Shape(forms.iam_arn("instance-profile"), "instance profile ARN", _ROLE),
+    "security_group_id": Shape(r"sg-[0-9a-f]{1,17}", "security group ID", _ROLE),
 }
 
 
@@ -78,13 +80,21 @@ class Desired:
     spot_role: bool
 
     @property
+    def named_policies(self) -> dict[str, str]:
+        """Policies that must be there, with the options that name them as a message has those."""
+        if not (self.present and self.prepare):
+            return {}
+        boundary = {self.making.boundary: named("permissions_boundary")} if self.making.boundary else {}
+        return {**boundary, **dict.fromkeys(() if self.node_role_brought else self.node_policies, NODE_POLICIES)}
+
+    @property
     def node_role_brought(self) -> bool:
         """A profile of the user's own comes with a role in it."""
         return bool(self.node_role_arn or self.instance_profile_arn)
 
 
 def desired(params: Parameters) -> Desired:
-    found = _problems(params)
+    found = [*asked.problems(params, BROUGHT, params["identity"] == "role"), *identity_problems(params)]
     if found:
         raise Refused(" ".join(found))
     name, cluster_id = params["cluster_name"], params["cluster_id"].lower()
@@ -114,18 +124,22 @@ def desired(params: Parameters) -> Desired:
     )
 
 
-def _problems(params: Parameters) -> list[str]:
-    found = list(asked.problems(params, _BROUGHT))
+def form_problems(params: Parameters) -> Iterator[str]:
+    """What is wrong with the form of the options that are an identity's alone."""
+    yield from asked.form_problems(params, BROUGHT, params["identity"] == "role")
+    yield from identity_problems(params)
+
+
+def identity_problems(params: Parameters) -> Iterator[str]:
+    """What is wrong with the options that only an identity on EKS has."""
     identity = named("identity", _ROLE)
     if params.get("role_arn") and params["identity"] == "user":
-        found.append(
-            f"{named('role_arn', _ROLE)} works only with identity role. Leave it out, or set {identity} to role."
-        )
-    if params["spot_lambda_role"] and params["identity"] == "role":
-        found.append(
-            f"{named('spot_lambda_role')} works only with identity user. Leave it out, or set {identity} to user."
-        )
-    return found
+        yield f"{named('role_arn', _ROLE)} works only with identity role. Leave it out, or set {identity} to role."
+    if params.get("spot_lambda_role") and params["identity"] == "role":
+        yield f"{named('spot_lambda_role')} works only with identity user. Leave it out, or set {identity} to user."
+    shape = Shape(asked.POLICY_ARN, "IAM policy ARN", _ROLE)
+    for arn in params.get("node_policies") or ():
+        yield from asked.arn_problems(params, NODE_POLICIES, arn, shape)
 
 
 def place(eks: EksCluster, wanted: Desired) -> Place:

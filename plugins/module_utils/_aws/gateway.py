@@ -15,6 +15,7 @@ import re
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -49,6 +50,7 @@ NO_REGION = (
 SERVICES = ("ec2", "eks", "iam", "sts")
 
 NOT_FOUND = frozenset({"NoSuchEntity", "ResourceNotFoundException", "InvalidGroup.NotFound"})
+DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 WROTE_FIRST = frozenset(
     {
         "ConcurrentModification",
@@ -137,6 +139,7 @@ class Principal:
     tags: Mapping[str, str]
     boundary: str
     trust: Mapping[str, Any]
+    created: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -152,13 +155,14 @@ class Policy:
 
 @dataclass(frozen=True)
 class Profile:
-    """An instance profile, and its role's name and ARN, empty for none."""
+    """An instance profile, and its role's name, ARN and time of creation, empty for none."""
 
     name: str
     arn: str
     role: str
     role_arn: str
     tags: Mapping[str, str]
+    role_created: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -190,6 +194,16 @@ class AccessEntry:
     arn: str
     type: str
     tags: Mapping[str, str]
+    created: datetime | None = None
+
+    def outlived(self, created: datetime | None) -> bool:
+        """Whether the principal that has its name now was created later: EKS does not let that one in by it.
+
+        IAM tells whole seconds.
+        """
+        if self.created is None or created is None:
+            return False
+        return self.created.replace(microsecond=0) < created.replace(microsecond=0)
 
 
 @dataclass(frozen=True)
@@ -224,7 +238,11 @@ def _call(purpose: str, absent: bool = False, first: frozenset[str] = WROTE_FIRS
                     return None
                 done = purpose.format(*args, Kind=str(args[0]).capitalize() if args else "")
                 sentence = f"Could not {done} as AWS: {_reason(error)}"
-                raise (Conflict(sentence) if code in first else CallFailed(sentence)) from error
+                if code in first:
+                    raise Conflict(sentence) from error
+                # After an action's own sentence, which call it was is enough.
+                _what, call, operation = done.partition(" (")
+                raise CallFailed(sentence, f"{call}{operation} as AWS: {_reason(error)}") from error
 
         return run  # type: ignore[return-value]
 
@@ -452,6 +470,17 @@ class Aws:
             _tag_dict(policy.get("Tags")),
         )
 
+    @_call("read policy {0} (iam:GetPolicy)")
+    def lacks_policy(self, arn: str) -> bool:
+        """Whether it is not there; False also where these credentials may not look at it, as others' may need not."""
+        try:
+            self._client("iam").get_policy(PolicyArn=arn)
+        except botocore.exceptions.ClientError as error:
+            if _code(error) not in NOT_FOUND | DENIED:
+                raise
+            return _code(error) in NOT_FOUND
+        return False
+
     @_call("read version {1} of policy {0} (iam:GetPolicyVersion)", absent=True)
     def get_policy_document(self, arn: str, version: str) -> Mapping[str, Any] | None:
         answer = self._client("iam").get_policy_version(PolicyArn=arn, VersionId=version)
@@ -498,9 +527,14 @@ class Aws:
     @_call("read instance profile {0} (iam:GetInstanceProfile)", absent=True)
     def get_profile(self, name: str) -> Profile | None:
         profile = self._client("iam").get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
-        role: Mapping[str, str] = next(iter(profile["Roles"]), {})
+        role: Mapping[str, Any] = next(iter(profile["Roles"]), {})
         return Profile(
-            name, profile["Arn"], role.get("RoleName", ""), role.get("Arn", ""), _tag_dict(profile.get("Tags"))
+            name,
+            profile["Arn"],
+            role.get("RoleName", ""),
+            role.get("Arn", ""),
+            _tag_dict(profile.get("Tags")),
+            role.get("CreateDate"),
         )
 
     @_call("list the instance profiles of role {0} (iam:ListInstanceProfilesForRole)", absent=True)
@@ -624,7 +658,7 @@ class Aws:
     @_call("read the access entry of {1} in cluster {0} (eks:DescribeAccessEntry)", absent=True)
     def get_access_entry(self, cluster: str, arn: str) -> AccessEntry | None:
         entry = self._client("eks").describe_access_entry(clusterName=cluster, principalArn=arn)["accessEntry"]
-        return AccessEntry(arn, entry["type"], dict(entry.get("tags") or {}))
+        return AccessEntry(arn, entry["type"], dict(entry.get("tags") or {}), entry.get("createdAt"))
 
     @_call("list the access policies of {1} in cluster {0} (eks:ListAssociatedAccessPolicies)", absent=True)
     def list_access_policies(self, cluster: str, arn: str) -> tuple[str, ...]:
@@ -702,6 +736,7 @@ def _principal(kind: str, found: Mapping[str, Any]) -> Principal:
         _tag_dict(found.get("Tags")),
         (found.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn") or "",
         found.get("AssumeRolePolicyDocument") or {},
+        found.get("CreateDate"),
     )
 
 

@@ -22,7 +22,7 @@ from .._equal import same_policy
 from .._options import AWS_RULES
 from .._variables import named
 from . import asked, kops_policies, policies
-from .asked import Parameters, check_record, check_removable
+from .asked import Parameters, check_policies, check_record, check_removable
 from .gateway import Instance, Making, Policy, Principal, region_of
 from .identity import (
     HeldPolicy,
@@ -81,6 +81,12 @@ class Desired:
     vpc_account_id: str
     spot_role: bool
 
+    @property
+    def named_policies(self) -> dict[str, str]:
+        """Policies that must be there, with the options that name them as a message has those."""
+        boundary = self.making.boundary if self.present and self.prepare else ""
+        return {boundary: named("permissions_boundary")} if boundary else {}
+
 
 @dataclass(frozen=True)
 class User:
@@ -112,6 +118,8 @@ class Current:
     unshared: HeldPolicy = field(default_factory=HeldPolicy)
     """The cluster's own managed policy, where it shares the account's now."""
     spot: HeldRole = field(default_factory=HeldRole)
+    absent_policies: tuple[str, ...] = ()
+    """Policies that options name and that are not there."""
 
 
 def desired(params: Parameters) -> Desired:
@@ -184,6 +192,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         # Which of two is in use is told by nothing else, where this collection did not make them.
         **{key.id: read(aws.key_last_used, key.id) for key in keys if len(keys) > 1},
         **{arn: read(aws.get_policy, arn) for arn in sorted(set(arns.values())) if arn},
+        **asked.absent_policies(aws, wanted.named_policies),
     )
     current = Current(first["caller"], first["instances"], record)
     here = place(current, wanted)
@@ -220,6 +229,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         managed=replace(held["managed"], document=third.get("managed")),
         restricted=replace(held["restricted"], document=third.get("restricted")),
         unshared=replace(held.get("unshared", HeldPolicy()), document=third.get("unshared")),
+        absent_policies=tuple(arn for arn in wanted.named_policies if second[f"absent {arn}"]),
         spot=HeldRole(first["spot"], second["spot"] or (), second["spot_inline"] or ()),
     )
 
@@ -247,6 +257,7 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
         for removal in removals(current, wanted, here):
             yield from removal.actions
         return
+    check_policies(current.absent_policies, wanted.named_policies)
     if user.principal:
         wanted.owner.check(f"User {user.name}", user.principal, _evidence(user.principal, wanted))
     check_keys(user.keys, user.name)

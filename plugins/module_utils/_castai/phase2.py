@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .._aws import permissions
+from .._aws import eks_wanted, permissions
+from .._aws.asked import form_problems
 from .._aws.gateway import EksCluster
 from .._aws.permissions import Question, Scope
 from .._engine import UNKNOWN, gather
@@ -23,14 +24,22 @@ from .gateway import Cluster
 
 OPTIONS: dict[str, Any] = {
     "connecting": {"type": "bool", "default": False},
+    "adopt": {"type": "bool", "default": False},
     "identity": {"type": "str", "choices": ["role", "user"], "default": "role"},
     "instance_profile_arn": {"type": "str"},
+    "managed_policy": {"type": "dict"},
+    "node_policies": {"type": "list", "elements": "str", "default": []},
     "node_role_arn": {"type": "str"},
     "path": {"type": "str", "default": "/"},
+    "permissions_boundary": {"type": "str"},
+    "policy_scope": {"type": "str", "choices": ["cluster", "account"], "default": "cluster"},
+    "restricted_policy": {"type": "dict"},
     "role_arn": {"type": "str"},
     "security_group_id": {"type": "str"},
     "spot_lambda_role": {"type": "bool"},
+    "tags": {"type": "dict", "default": {}},
     "user_access": {"type": "str", "choices": ["cluster_admin", "none"], "default": "cluster_admin"},
+    "vpc_account_id": {"type": "str"},
 }
 
 COMPUTE = "eks.amazonaws.com/compute-type"
@@ -68,6 +77,15 @@ class Onboarding:
 
     def identity_on(self, found: Found) -> str:
         return permissions.KOPS if isinstance(found, KopsCluster) else self.identity
+
+
+def problems(params: Mapping[str, Any]) -> Iterator[str]:
+    """What the module that makes the identity would refuse by form. params: all of preflight's."""
+    options = params.get("onboard")
+    if options:
+        asked = {**options, **{option: params.get(option) for option in ("account_id", "profile", "region")}}
+        eks = params["provider"] == "eks"
+        yield from eks_wanted.form_problems(asked) if eks else form_problems(asked, {}, False)
 
 
 def questions(wanted: Onboarding, found: Found, record: Cluster | None, partition: str) -> tuple[Question, ...]:

@@ -200,7 +200,7 @@ def desired(params: Parameters) -> Desired:
         params["namespace"],
         usable["credentials_secret"],
         charts,
-        (*wrong.values(), *names),
+        (*wrong.values(), *names, *phase2.problems(params)),
         Onboarding.parse(params["onboard"]) if params.get("onboard") else None,
         params.get("cluster_id") == UNKNOWN,
         params.get("state_store") or "",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import itertools
 import json
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -16,7 +17,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import C
 from ansible_collections.castai.onboarding.plugins.module_utils._names import SPOT_LAMBDA_ROLE
 from tests.sandbox.normal import difference
 from tests.unit.sandbox.aws_account import sentences
-from tests.unit.sandbox.aws_client import HOME
+from tests.unit.sandbox.aws_client import HOME, trust
 from tests.unit.sandbox.eks_account import CLUSTERS, World, world
 
 __all__ = ["world"]
@@ -134,6 +135,36 @@ def test_who_is_made_again_gets_in(world: World) -> None:
     assert difference(undisturbed, world.state()) == ""
 
 
+@pytest.mark.parametrize("brought", [False, True])
+def test_who_was_made_again_by_others_gets_in(world: World, monkeypatch: pytest.MonkeyPatch, brought: bool) -> None:
+    """By hand, by Terraform: the entry is there, of the right type, and lets in nobody."""
+    options = {"identity": "user", "adopt": True}
+    view = world.run("API", **options).view
+    arns = [view["identity_arn"], view["node_role_arn"]]
+    if brought:
+        options["node_role_arn"] = arns[1]
+    for arn in arns:
+        world.lose(arn)
+    with monkeypatch.context() as later:
+        later.setattr("moto.iam.models.utcnow", lambda: datetime.now(timezone.utc).replace(tzinfo=None) + HOUR)
+        world.iam.create_user(UserName=arns[0].rpartition("/")[2])
+        world.iam.create_role(RoleName=arns[1].rpartition("/")[2], AssumeRolePolicyDocument=trust())
+
+    def get_in() -> list[bool]:
+        return [world.cloud.kubernetes_user(CLUSTERS["API"], arn, None) is not None for arn in arns]
+
+    assert get_in() == [False, False]
+    done = sentences(world.run("API", check=True, **options))
+    assert done[:2] == [
+        f"delete the access entry of {arn} in cluster c-api, whose role or user is gone" for arn in arns
+    ]
+    assert sentences(world.run("API", **options)) == done
+    assert get_in() == [True, True]
+
+
+HOUR = timedelta(hours=1)
+
+
 def test_dead_entries_go_on_the_way_back(world: World) -> None:
     before = world.cloud.state()
     view = world.run("API", identity="user").view
@@ -178,7 +209,9 @@ def test_a_security_group_in_use_stops_the_way_back_before_anything_went(world: 
     subnet = world.ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc_of(world, group)]}])["Subnets"][0]
     world.ec2.create_network_interface(SubnetId=subnet["SubnetId"], Groups=[group])
     before = world.cloud.state()
-    with pytest.raises(Stopped, match="DependencyViolation"):
+    name = "cast-c-api-cluster/CastNodeSecurityGroup"
+    sentence = rf"^Could not delete security group {name} \(ec2:DeleteSecurityGroup\) as AWS: DependencyViolation: "
+    with pytest.raises(Stopped, match=sentence):
         world.run("API", state="absent")
     assert world.cloud.state() == before
 

@@ -107,6 +107,8 @@ def own_methods() -> Iterator[str]:
 ELSEWHERE = {"eks_token", "simulate"}
 """Methods that are not the modules' that make identities: one that needs no permission, and preflight's own."""
 
+BOUNDARY = "arn:aws:iam::aws:policy/PowerUserAccess"
+
 ANYBODY = "sts:GetCallerIdentity"
 """Needs no permission. Source: the API reference of STS."""
 
@@ -122,7 +124,8 @@ def test_every_call_is_granted_and_every_grant_is_needed(world: World, monkeypat
             disturb(world, MODE, identity)
             again = Seen(patch)
             world.run(MODE, identity=identity)
-            world.run(MODE, check=True, identity=identity, security_group_id=done.view["security_group_id"])
+            own = {"security_group_id": done.view["security_group_id"], "permissions_boundary": BOUNDARY}
+            world.run(MODE, check=True, identity=identity, **own)
             patch.undo()
             world.lose(done.view["node_role_arn"])
             anew = Seen(patch)
