@@ -11,8 +11,10 @@ short_description: Map an IAM role or user into a cluster by its aws-auth Config
 version_added: 0.1.0
 description:
   - Adds, corrects or removes one entry of C(mapRoles) or C(mapUsers) in ConfigMap C(kube-system/aws-auth).
-  - Entries are compared by meaning. Every byte that is not of this entry stays as it is, comments and order included.
-  - Fails, quoting the line, if the text cannot be parsed or cannot be changed without touching other entries.
+  - Entries are read as the AWS IAM authenticator reads them, so C(roleARN) counts as C(rolearn). Every byte that is not
+    of this entry stays as it is, comments and order included.
+  - Fails, quoting the line, if the authenticator would read nothing of the text, if the entry to change is not clear, or
+    if it cannot be changed without touching other entries. Odd entries of others are left alone.
   - The write carries the version that was read. When somebody else writes in between, the change is planned again on
     what they wrote.
 author: castai.onboarding authors (@castai)

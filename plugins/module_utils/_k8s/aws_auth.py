@@ -21,6 +21,7 @@ from .._options import CLUSTER_RULES, CONNECTION_RULES, aws_options, cluster_opt
 from .._variables import named
 from . import aws_auth_text as text
 from .access import Named, Way
+from .aws_auth_reading import Entry
 from .gateway import Object, path_of
 
 Parameters = Mapping[str, Any]
@@ -58,7 +59,7 @@ class Desired:
     """What the user asks for. kind: the ConfigMap's key, mapRoles or mapUsers."""
 
     kind: str
-    entry: text.Entry
+    entry: Entry
     present: bool
     create: str
     cluster: Named
@@ -115,7 +116,7 @@ def desired(params: Parameters) -> Desired:
     cluster = Named.parse(params)
     if cluster.problems:
         raise Refused(" ".join(cluster.problems))
-    entry = text.Entry(text.without_path(params[option]), params.get("username") or "", tuple(params["groups"]))
+    entry = Entry(text.without_path(params[option]), params.get("username") or "", tuple(params["groups"]))
     return Desired(kind, entry, params["state"] == "present", params["create"], cluster)
 
 
