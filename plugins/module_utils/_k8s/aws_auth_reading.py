@@ -166,22 +166,7 @@ def read(text: str, kind: str) -> Document:
     if text.strip() in _SKIPPED:
         start = len(text) - len(text.lstrip()) if text.strip() else len(text)
         return Document((), False, start, start + len(text.strip()))
-    if BOM in text:
-        line = len(BREAK.findall(text[: text.index(BOM)]))
-        raise unreadable(text, kind, "a byte order mark is allowed only at the start", line)
-    try:
-        root = _compose(text, kind)
-        tokens = list(yaml.scan(text, Loader=_Loader))
-    except yaml.reader.ReaderError as error:
-        line = len(BREAK.findall(text[: error.position]))
-        raise unreadable(text, kind, f"the character U+{error.character:04X} is not allowed", line) from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise unreadable(text, kind, getattr(error, "problem", "") or str(error), mark.line if mark else 0) from error
-    except (ValueError, OverflowError) as error:  # PyYAML's chr() of an escape such as "\\UFFFFFFFF"
-        found = re.search(r"\\U(?!000|0010)", text)
-        line = len(BREAK.findall(text[: found.start()])) if found else 0
-        raise unreadable(text, kind, "a character is escaped that does not exist", line) from error
+    root, tokens = _parsed(text, kind)
     if root is None:
         return Document((), False, len(text), len(text))
     if root.content is _Other.NULL or (root.kind == "scalar" and root.content == ""):
@@ -203,34 +188,44 @@ def unreadable(text: str, kind: str, why: str, line: int) -> Refused:
     return Refused(f"aws-auth's {kind} cannot be read, {why}, in line {line + 1}: {shown}. Correct it, then run again.")
 
 
+def _parsed(text: str, kind: str) -> tuple[_Node | None, list[Any]]:
+    """The root, None where there is no document, and PyYAML's tokens."""
+    if BOM in text:
+        line = len(BREAK.findall(text[: text.index(BOM)]))
+        raise unreadable(text, kind, "a byte order mark is allowed only at the start", line)
+    try:
+        return _compose(text, kind), list(yaml.scan(text, Loader=_Loader))
+    except yaml.reader.ReaderError as error:
+        line = len(BREAK.findall(text[: error.position]))
+        raise unreadable(text, kind, f"the character U+{error.character:04X} is not allowed", line) from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise unreadable(text, kind, getattr(error, "problem", "") or str(error), mark.line if mark else 0) from error
+    except (ValueError, OverflowError) as error:  # PyYAML's chr() of an escape such as "\\UFFFFFFFF"
+        found = re.search(r"\\U(?!000|0010)", text)
+        line = len(BREAK.findall(text[: found.start()])) if found else 0
+        raise unreadable(text, kind, "a character is escaped that does not exist", line) from error
+
+
 def _compose(text: str, kind: str) -> _Node | None:
     """The root of the only document; None where there is no document."""
     anchors: dict[str, _Node] = {}
     open_nodes: list[_Node] = []
     root: _Node | None = None
-    for event in yaml.parse(text, Loader=_Loader):
-        line = event.start_mark.line
+    events: Iterator[Any] = iter(yaml.parse(text, Loader=_Loader))
+    for event in events:
+        line, end = event.start_mark.line, event.end_mark.index
         try:
+            if root is not None and not open_nodes and isinstance(event, yaml.NodeEvent):
+                raise _Unread("a second YAML document starts here")
             if isinstance(event, yaml.DocumentStartEvent) and event.version not in (None, (1, 1)):
                 raise _Unread("this asks for another version of YAML than 1.1")
             if isinstance(event, yaml.CollectionEndEvent):
-                node = open_nodes.pop()
-                node.end, line = event.end_mark.index, node.line
-                _close(node)
-            if not isinstance(event, yaml.NodeEvent):
-                continue
-            if root is not None and not open_nodes:
-                raise _Unread("a second YAML document starts here")
-            node = _node(event, anchors, open_nodes)
-            if open_nodes:
-                open_nodes[-1].children.append(node)
-            root = root or node
-            if isinstance(event, yaml.CollectionStartEvent):
-                open_nodes.append(node)
-                if len(open_nodes) >= _DEEPEST:
-                    raise _Unread("this is nested too deep")
-            else:
-                _close(node)
+                line = open_nodes[-1].line
+                _close(open_nodes.pop(), end)
+            elif isinstance(event, yaml.NodeEvent):
+                node = _opened(event, anchors, open_nodes)
+                root = root or node
         except _Unread as error:
             raise unreadable(text, kind, str(error), line) from error
     if root and _excessive(root.weight + 1, root.aliased):
@@ -238,11 +233,25 @@ def _compose(text: str, kind: str) -> _Node | None:
     return root
 
 
+def _opened(event: Any, anchors: dict[str, _Node], open_nodes: list[_Node]) -> _Node:
+    """The node that the event starts, put into the innermost open one; a list or mapping is open from now on."""
+    node = _node(event, anchors, open_nodes)
+    if open_nodes:
+        open_nodes[-1].children.append(node)
+    if not isinstance(event, yaml.CollectionStartEvent):
+        _close(node, node.end)
+    elif len(open_nodes) + 1 >= _DEEPEST:
+        raise _Unread("this is nested too deep")
+    else:
+        open_nodes.append(node)
+    return node
+
+
 def _node(event: Any, anchors: dict[str, _Node], open_nodes: Sequence[_Node]) -> _Node:
     start, end = event.start_mark, event.end_mark
     node = _Node(start.line, start.index, end.index, "scalar")
     if isinstance(event, yaml.AliasEvent):
-        node.kind, node.target = "alias", anchors.get(event.anchor)
+        node.kind, node.target = "alias", anchors.get(str(event.anchor))
         if node.target is None:
             raise _Unread(f"nothing has the anchor {event.anchor}")
         if any(node.target is one for one in open_nodes):
@@ -261,8 +270,9 @@ def _node(event: Any, anchors: dict[str, _Node], open_nodes: Sequence[_Node]) ->
     return node
 
 
-def _close(node: _Node) -> None:
+def _close(node: _Node, end: int) -> None:
     """Set what follows from a node's children, or from an alias's target. Raises _Unread."""
+    node.end = end
     if node.target:
         node.digest, node.weight, node.aliased = node.target.digest, node.target.weight + 1, node.target.weight
     elif node.kind != "scalar":

@@ -117,9 +117,7 @@ def _added_to_flow(text: str, document: Document, written: str) -> str:
 def _block(value: dict[str, Any], indent: str) -> list[str]:
     """The entry as lines; double quotes, so that no text is taken for something else."""
     lines = [f"{key}: {_quoted(text)}" for key, text in value.items() if key != "groups"]
-    lines += (
-        ["groups:", *(f"- {_quoted(group)}" for group in value["groups"])] if value["groups"] else ["groups: []"]
-    )
+    lines += ["groups:", *(f"- {_quoted(group)}" for group in value["groups"])] if value["groups"] else ["groups: []"]
     return [f"{indent}{'  ' if number else '- '}{line}" for number, line in enumerate(lines)]
 
 

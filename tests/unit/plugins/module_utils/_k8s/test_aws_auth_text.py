@@ -163,7 +163,7 @@ def test_odd_entries_of_others_are_left_alone(text: str) -> None:
     new = put(text, "mapRoles", ENTRY)
     assert find(new, "mapRoles", CAST) == (ENTRY,)
     assert put(new, "mapRoles", ENTRY) == new
-    if text.strip("` \"\n"):
+    if text.strip('` "\n'):
         assert remove(new, "mapRoles", CAST) == text
 
 
@@ -173,8 +173,8 @@ FAULTS = {
     "an ARN twice in other case": (f"- roleARN: {NODE}\n  rolearn: {CAST}\n", "rolearn twice, in line 6"),
     "groups are a text": (f"# x\n- rolearn: {CAST}\n  groups: x\n", "groups of this entry are not a list, in line 7"),
     "a group is a number": (f"- rolearn: {CAST}\n  groups: [a, 1]\n", "a group of this entry is not text, in line 6"),
-    "the name is a number": (f"- {{rolearn: {CAST}, username: 0x1F}}\n", "username of this entry is not text, in line 6"),
-    "the name is a truth value": (f"- rolearn: {CAST}\n  username: y\n", "username of this entry is not text, in line 6"),
+    "the name is a number": (f"- {{rolearn: {CAST}, username: 0x1F}}\n", "username of this entry is not text"),
+    "the name is a truth value": (f"- rolearn: {CAST}\n  username: y\n", "username of this entry is not text"),
 }
 
 
@@ -189,8 +189,16 @@ def test_an_entry_that_is_read_in_part_is_refused_where_the_change_touches_it(en
     assert remove(put(text, "mapRoles", other), "mapRoles", other.arn) == text
 
 
+CASES: list[Callable[[str], str]] = [
+    str.upper,
+    str.title,
+    lambda key: key[:4] + key[4:].upper(),
+    lambda key: key.replace("s", "\u017f"),  # Go's encoding/json folds it to s
+]
+
+
 @pytest.mark.parametrize("kind", ["mapRoles", "mapUsers"])
-@pytest.mark.parametrize("case", [str.upper, str.title, lambda key: key[:4] + key[4:].upper(), lambda key: key.replace("s", "\u017f")])
+@pytest.mark.parametrize("case", CASES)
 def test_keys_match_without_case(kind: str, case: Callable[[str], str]) -> None:
     arn = CAST if kind == "mapRoles" else CAST.replace(":role/", ":user/team/")
     principal, entry = KINDS[kind], Entry(arn, ENTRY.username, ENTRY.groups)
@@ -242,7 +250,7 @@ def test_a_name_of_any_characters_is_written_so_that_the_authenticator_reads_it(
 
 def test_a_long_text_in_one_line_does_not_become_a_long_sentence() -> None:
     with pytest.raises(Refused) as refusal:
-        put(f'[{", ".join([FLOW] * 1000)}', "mapRoles", ENTRY)
+        put(f"[{', '.join([FLOW] * 1000)}", "mapRoles", ENTRY)
     assert len(str(refusal.value)) < 400
 
 
@@ -279,6 +287,26 @@ def test_paths_of_roles_are_stripped(arn: str, bare: str) -> None:
     assert without_path(arn) == bare
     assert matches(bare.upper(), without_path(arn))
     assert matches(arn, without_path(arn)) is (arn == bare)
+
+
+def test_an_entry_that_keeps_the_path_of_the_role_is_in_force_for_nobody() -> None:
+    dead = [CAST.replace("role/", f"role/{path}/") for path in ("a", "b/c", "team")]
+    text = "".join(f"- rolearn: {arn}\n  username: {ENTRY.username}\n  groups: [system:nodes]\n" for arn in dead)
+    assert find(text, "mapRoles", CAST) == ()
+    assert with_path(text, "mapRoles", CAST) == tuple(dead)
+    assert remove(text, "mapRoles", CAST) == text
+    new = put(text, "mapRoles", ENTRY)
+    assert new.startswith(text)
+    assert find(new, "mapRoles", CAST) == (ENTRY,)
+    assert remove(new, "mapRoles", CAST) == text
+
+
+def test_two_users_of_a_name_in_two_paths_are_two() -> None:
+    one, other = (f"arn:aws:iam::111122223333:user/{path}/cast" for path in "ab")
+    text = f"- userarn: {one}\n  username: a\n- userarn: {other}\n  username: b\n"
+    assert find(text, "mapUsers", one) == (Entry(one, "a", ()),)
+    assert with_path(text, "mapUsers", one) == ()
+    assert remove(text, "mapUsers", one) == f"- userarn: {other}\n  username: b\n"
 
 
 entries = st.builds(
