@@ -11,8 +11,10 @@ short_description: Map an IAM role or user into a cluster by its aws-auth Config
 version_added: 0.1.0
 description:
   - Adds, corrects or removes one entry of C(mapRoles) or C(mapUsers) in ConfigMap C(kube-system/aws-auth).
-  - Entries are compared by meaning. Every byte that is not of this entry stays as it is, comments and order included.
-  - Fails, quoting the line, if the text cannot be parsed or cannot be changed without touching other entries.
+  - Entries are read as the AWS IAM authenticator reads them, so C(roleARN) counts as C(rolearn). Every byte that is not
+    of this entry stays as it is, comments and order included.
+  - Fails, quoting the line, if the authenticator would read nothing of the text, if the entry to change is not clear,
+    or if it cannot be changed without touching other entries. Odd entries of others are left alone.
   - The write carries the version that was read. When somebody else writes in between, the change is planned again on
     what they wrote.
 author: castai.onboarding authors (@castai)
@@ -44,7 +46,10 @@ options:
     elements: str
     default: []
   role_arn:
-    description: ARN of the IAM role. Its path is left out in the ConfigMap, as the authenticator needs it.
+    description:
+      - ARN of the IAM role. Its path is left out in the ConfigMap, as the authenticator needs it.
+      - An entry that keeps a path is in force for nobody, so it does not count as this role's and is never changed. The
+        action, or RV(reason), names it.
     type: str
   state:
     description: Whether the principal has exactly this entry, or no entry.
@@ -101,7 +106,9 @@ changes:
     changed: [kubernetes/configmap/kube-system/aws-auth/mapRoles]
     removed: []
 reason:
-  description: Why nothing was done although the entry is absent, empty otherwise.
+  description:
+    - Why nothing was done although the entry is absent, empty otherwise.
+    - With O(state=absent), which entries keep the role's path and are left, if there is nothing else of the role.
   returned: success
   type: str
 """

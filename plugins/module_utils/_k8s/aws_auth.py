@@ -21,6 +21,7 @@ from .._options import CLUSTER_RULES, CONNECTION_RULES, aws_options, cluster_opt
 from .._variables import named
 from . import aws_auth_text as text
 from .access import Named, Way
+from .aws_auth_reading import Entry
 from .gateway import Object, path_of
 
 Parameters = Mapping[str, Any]
@@ -46,11 +47,12 @@ OPTIONS: dict[str, Any] = {
     },
     **_RULES,
     "mutually_exclusive": [*_RULES["mutually_exclusive"], ["role_arn", "user_arn"]],
-    "required_one_of": [["role_arn", "user_arn"]],
     "required_if": [["state", "present", ["username"]]],
 }
 
-_ARN = re.compile(rf"arn:aws[-a-z]*:iam::\d{{12}}:(role|user)/\S+({re.escape(UNKNOWN)})?")
+_PARTITION = r"aws(?:-cn|-us-gov|-eusc|-iso(?:-[a-z])?)?"
+_NAME = rf"[\w+=,.@-]{{1,64}}|[\w+=,.@-]*{re.escape(UNKNOWN)}"
+_ARN = re.compile(rf"arn:{_PARTITION}:iam::[0-9]{{12}}:(role|user)/(?:[!-.0-~]+/)*(?:{_NAME})", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Desired:
     """What the user asks for. kind: the ConfigMap's key, mapRoles or mapUsers."""
 
     kind: str
-    entry: text.Entry
+    entry: Entry
     present: bool
     create: str
     cluster: Named
@@ -73,6 +75,9 @@ class Current:
     ours: bool = False
     """Whether this collection made the ConfigMap."""
     mode: str = ""
+    immutable: bool = False
+    binary: frozenset[str] = frozenset()
+    """The keys of binaryData, which the authenticator does not read."""
 
 
 @dataclass(frozen=True)
@@ -106,16 +111,19 @@ class Delete(Action):
 
 
 def desired(params: Parameters) -> Desired:
-    kind = "mapRoles" if params.get("role_arn") else "mapUsers"
-    option = "role_arn" if params.get("role_arn") else "user_arn"
-    found = _ARN.fullmatch(params[option])
+    kind, option = ("mapRoles", "role_arn") if params.get("role_arn") else ("mapUsers", "user_arn")
+    arn = params.get(option) or ""
+    if not arn:
+        options = f"{named('role_arn')} nor {named('user_arn')}"
+        raise Refused(f"Neither {options} is set. Set one of them to the ARN of the principal.")
+    found = _ARN.fullmatch(arn)
     if not found or found[1] != option[:4]:
         shape = f"arn:aws:iam::ACCOUNT:{option[:4]}/NAME"
-        raise Refused(f"{option} is {params[option]!r}. Set it to the ARN of an IAM {option[:4]}, {shape}.")
+        raise Refused(f"{named(option)} is {arn!r}. Set it to the ARN of an IAM {option[:4]}, {shape}.")
     cluster = Named.parse(params)
     if cluster.problems:
         raise Refused(" ".join(cluster.problems))
-    entry = text.Entry(text.without_path(params[option]), params.get("username") or "", tuple(params["groups"]))
+    entry = Entry(text.without_path(arn), params.get("username") or "", tuple(params["groups"]))
     return Desired(kind, entry, params["state"] == "present", params["create"], cluster)
 
 
@@ -132,7 +140,10 @@ def observe(gateway: Way, wanted: Desired) -> Current:
         return Current(None, mode=mode)
     metadata = found["metadata"]
     ours = MANAGED_BY.items() <= (metadata.get("labels") or {}).items()
-    return Current(found.get("data") or {}, metadata["resourceVersion"], ours, mode)
+    binary = frozenset(found.get("binaryData") or ())
+    return Current(
+        found.get("data") or {}, metadata["resourceVersion"], ours, mode, bool(found.get("immutable")), binary
+    )
 
 
 def plan(current: Current, wanted: Desired) -> Iterator[Action]:
@@ -162,9 +173,12 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
         return
     new = text.put(held, wanted.kind, wanted.entry)
     if new != (held or ""):
-        verb = "correct" if text.find(held, wanted.kind, wanted.entry.arn) else "add"
+        _check_writable(current, wanted)
+        verb = "correct" if _held(current, wanted) else "add"
+        dead = _dead(current, wanted)
+        beside = f", beside {dead}" if dead else ""
         yield Write(
-            f"{verb} {_title(wanted)} in {wanted.kind} of ConfigMap {NAMESPACE}/{NAME}",
+            f"{verb} {_title(wanted)} in {wanted.kind} of ConfigMap {NAMESPACE}/{NAME}{beside}",
             _target(wanted),
             held,
             new,
@@ -174,10 +188,10 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
 
 
 def _plan_absent(current: Current, wanted: Desired, held: str | None) -> Iterator[Action]:
-    if not text.find(held, wanted.kind, wanted.entry.arn):
+    if not _held(current, wanted):
         return
     left = text.remove(held, wanted.kind, wanted.entry.arn)
-    others = {key for key in current.data or {} if key != wanted.kind}
+    others = {key for key in current.data or {} if key != wanted.kind} | current.binary
     if current.ours and not left.strip() and not others:
         yield Delete(
             f"delete ConfigMap {NAMESPACE}/{NAME}, whose only entry was ours",
@@ -187,6 +201,7 @@ def _plan_absent(current: Current, wanted: Desired, held: str | None) -> Iterato
             current.version,
         )
         return
+    _check_writable(current, wanted)
     yield Write(
         f"remove the entry of {wanted.entry.arn} from {wanted.kind} of ConfigMap {NAMESPACE}/{NAME}",
         _target(wanted),
@@ -202,7 +217,35 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     reason = f"The cluster has no ConfigMap {NAMESPACE}/{NAME}, and create is {wanted.create}."
     if wanted.create == "auto":
         reason = f"{reason[:-1]}: in authentication mode {current.mode} an access entry lets the principal in."
-    return {"authentication_mode": current.mode, "reason": reason if left_out else ""}
+    dead = "" if wanted.present or _held(current, wanted) else _dead(current, wanted)
+    kept = f"{wanted.entry.arn} has no entry. Left as it is: {dead}." if dead else ""
+    return {"authentication_mode": current.mode, "reason": reason if left_out else kept}
+
+
+def _held(current: Current, wanted: Desired) -> tuple[Entry, ...]:
+    return text.find((current.data or {}).get(wanted.kind), wanted.kind, wanted.entry.arn)
+
+
+def _dead(current: Current, wanted: Desired) -> str:
+    """The entries that name the role with its path, for a sentence; empty where there are none."""
+    found = text.with_path((current.data or {}).get(wanted.kind), wanted.kind, wanted.entry.arn)
+    if not found:
+        return ""
+    entries = "the entry of" if len(found) == 1 else "the entries of"
+    return f"{entries} {', '.join(found)}, which no caller matches, as the path is in the ARN"
+
+
+def _check_writable(current: Current, wanted: Desired) -> None:
+    if current.immutable:
+        raise Refused(
+            f"ConfigMap {NAMESPACE}/{NAME} is immutable, so {wanted.kind} cannot be changed. Delete it and create it"
+            " again without immutable, then run again."
+        )
+    if wanted.kind in current.binary:
+        raise Refused(
+            f"ConfigMap {NAMESPACE}/{NAME} has {wanted.kind} in binaryData, which the authenticator does not read, so"
+            f" that data cannot have it too. Move the text to {wanted.kind} of data, then run again."
+        )
 
 
 def _creates(current: Current, wanted: Desired) -> bool:

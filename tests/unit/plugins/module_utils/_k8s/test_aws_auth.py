@@ -6,11 +6,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, CallFailed, Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
+    UNKNOWN,
+    CallFailed,
+    Refused,
+    run_task,
+)
 from ansible_collections.castai.onboarding.plugins.module_utils._k8s import aws_auth
 from ansible_collections.castai.onboarding.plugins.module_utils._k8s.aws_auth import (
     Create,
@@ -173,12 +180,93 @@ def test_the_mode_of_a_kops_cluster_is_not_asked_for(wire: Wire) -> None:
     assert view(current, wanted, {})["authentication_mode"] == ""
 
 
+DEAD = tuple(BARE.replace("role/", f"role/{path}/") for path in ("vendors", "a/b"))
+KEPT = "".join(f"- rolearn: {arn}\n  username: theirs\n" for arn in DEAD)
+
+
+def test_an_entry_that_keeps_the_path_is_named_and_left() -> None:
+    one = held({"mapRoles": KEPT.partition("- rolearn: " + DEAD[1])[0]})
+    dead = f"the entry of {DEAD[0]}, which no caller matches, as the path is in the ARN"
+    assert sentences(one) == [f"{ADD}, beside {dead}"]
+    current = held({"mapRoles": KEPT})
+    assert sentences(current)[0].startswith(f"{ADD}, beside the entries of {DEAD[0]}, {DEAD[1]}, which no caller")
+    (write,) = plan(current, desired())
+    assert write.after == KEPT + OURS
+    assert sentences(current, state="absent") == []
+    assert view(one, desired(state="absent"), {})["reason"] == f"{BARE} has no entry. Left as it is: {dead}."
+    assert view(held({"mapRoles": KEPT + OURS}), desired(state="absent"), {})["reason"] == ""
+    (removal,) = plan(held({"mapRoles": KEPT + OURS}), desired(state="absent"))
+    assert removal.after == KEPT
+
+
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_what_the_api_server_would_refuse_is_refused_before(state: str) -> None:
+    text = {"present": THEIRS, "absent": THEIRS + OURS}[state]
+    for current, sentence in (
+        (Current({"mapRoles": text}, "7", immutable=True), "is immutable, so mapRoles cannot be changed"),
+        (Current({"mapRoles": text}, "7", binary=frozenset(["mapRoles"])), "has mapRoles in binaryData"),
+    ):
+        with pytest.raises(Refused, match=sentence):
+            sentences(current, state=state)
+        right = {"present": THEIRS + OURS, "absent": THEIRS}[state]
+        assert list(plan(replace(current, data={"mapRoles": right}), desired(state=state))) == []
+
+
+def test_binary_data_of_others_is_no_hindrance_and_never_deleted() -> None:
+    current = Current({"mapRoles": OURS}, "7", ours=True, binary=frozenset(["mapUsers"]))
+    (action,) = plan(current, desired(state="absent"))
+    assert isinstance(action, Write)
+    assert sentences(Current({}, "7", binary=frozenset(["mapUsers"]))) == [ADD]
+
+
+def test_an_immutable_config_map_of_ours_is_deleted_with_its_only_entry() -> None:
+    current = Current({"mapRoles": OURS}, "7", ours=True, immutable=True)
+    assert [type(action) for action in plan(current, desired(state="absent"))] == [Delete]
+
+
+def test_immutable_and_binary_data_are_read(wire: Wire) -> None:
+    body = {"metadata": {"resourceVersion": "7"}, "immutable": True, "binaryData": {"mapRoles": "AA=="}}
+    wire.script.play(reply(200, {"metadata": {"name": "kube-system"}}), reply(200, body))
+    options = {"host": wire.url, "api_key": "CANARY", "ca_cert": str(wire.ca_file)}
+    wanted = desired(provider="kops", cluster_name="shop.example.com", create="always")
+    current = aws_auth.observe(aws_auth.connect(options, wanted), wanted)
+    assert current == Current({}, "7", immutable=True, binary=frozenset(["mapRoles"]))
+
+
 BAD_OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "no ARN": ({"role_arn": "cast"}, "role_arn is 'cast'. Set it to the ARN of an IAM role"),
     "a user as role": ({"role_arn": USER}, "Set it to the ARN of an IAM role, arn:aws:iam::ACCOUNT:role/NAME."),
     "a role as user": ({"role_arn": None, "user_arn": ROLE}, "Set it to the ARN of an IAM user"),
     "a session": ({"role_arn": "arn:aws:sts::111122223333:assumed-role/a/b"}, "Set it to the ARN of an IAM role"),
     "more behind it": ({"role_arn": f"{ROLE}\n- rolearn: x"}, "Set it to the ARN of an IAM role"),
+    "neither": (
+        {"role_arn": None},
+        "Neither role_arn nor user_arn is set. Set one of them to the ARN of the principal.",
+    ),
+    "empty": ({"role_arn": "", "user_arn": ""}, "Neither role_arn nor user_arn is set."),
+    "any role": ({"role_arn": BARE[:-4] + "*"}, "Set it to the ARN of an IAM role"),
+    "any role in a path": ({"role_arn": BARE[:-4] + "a/*"}, "Set it to the ARN of an IAM role"),
+    "no name": ({"role_arn": BARE[:-4]}, "Set it to the ARN of an IAM role"),
+    "a path only": ({"role_arn": BARE[:-4] + "a/"}, "Set it to the ARN of an IAM role"),
+    "an empty part of the path": ({"role_arn": BARE[:-4] + "/cast"}, "Set it to the ARN of an IAM role"),
+    "a name too long": ({"role_arn": BARE[:-4] + "a" * 65}, "Set it to the ARN of an IAM role"),
+    "a letter that IAM does not know": ({"role_arn": BARE + "\u00e9"}, "Set it to the ARN of an IAM role"),
+    "digits of another script": (
+        {"role_arn": BARE.replace("111122223333", "\u0661" * 12)},
+        "Set it to the ARN of an IAM role",
+    ),
+    "another partition": ({"role_arn": BARE.replace(":aws:", ":awsome:")}, "Set it to the ARN of an IAM role"),
+    "a partition that is none": ({"role_arn": BARE.replace(":aws:", ":aws-:")}, "Set it to the ARN of an IAM role"),
+    "another service": ({"role_arn": BARE.replace(":iam:", ":sts:")}, "Set it to the ARN of an IAM role"),
+    "a region": ({"role_arn": BARE.replace("iam::", "iam:eu-central-1:")}, "Set it to the ARN of an IAM role"),
+    "an instance profile": (
+        {"role_arn": BARE.replace(":role/", ":instance-profile/")},
+        "Set it to the ARN of an IAM role",
+    ),
+    "the account": (
+        {"role_arn": None, "user_arn": "arn:aws:iam::111122223333:root"},
+        "Set it to the ARN of an IAM user",
+    ),
     "cluster": ({"cluster_name": "a b"}, "EKS cluster name 'a b'"),
     "kOps cluster": ({"provider": "kops", "cluster_name": "prod"}, "kOps cluster name 'prod' must be a full DNS name"),
     "account": (
@@ -195,7 +283,16 @@ def test_a_bad_option_is_refused(changes: dict[str, Any], sentence: str) -> None
     assert sentence in str(refusal.value)
 
 
-@pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov"])
+@pytest.mark.parametrize("arns", [{}, {"role_arn": ""}, {"role_arn": None, "user_arn": None}, {"user_arn": " "}])
+def test_a_task_without_a_principal_is_told_so_in_one_sentence(arns: dict[str, Any]) -> None:
+    task = SimpleNamespace(check_mode=True, diff=False)
+    options = {"host": "https://127.0.0.1:1", "api_key": "CANARY", "username": "u", **arns}
+    result = run_task(aws_auth.SUBJECT, task, options, lambda line: None)
+    assert (result["failed"], result["changed"]) == (True, False)
+    assert result["msg"] == "Neither role_arn nor user_arn is set. Set one of them to the ARN of the principal."
+
+
+@pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b", "aws-eusc"])
 def test_an_arn_of_any_partition_loses_its_path(partition: str) -> None:
     arn = ROLE.replace("arn:aws:", f"arn:{partition}:")
     assert desired(role_arn=arn).entry.arn == arn.replace("vendors/", "")
