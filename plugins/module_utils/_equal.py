@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 
@@ -19,6 +19,72 @@ def same_policy(one: Any, other: Any) -> bool:
     Source: IAM's policy grammar (reference_policies_grammar) and elements (reference_policies_elements).
     """
     return bool(_policy(one) == _policy(other))
+
+
+def written_like(held: Any, wanted: Any) -> Any:
+    """The held policy document in the wanted one's form and order, so that the two differ only where they say it."""
+    if not (isinstance(held, Mapping) and isinstance(wanted, Mapping)):
+        return held
+    left, shown = _listed(held.get("Statement")), []
+    models = _listed(wanted.get("Statement"))
+    for model in models:
+        found = [one for one in left if _statement(one) == _statement(model)] or [
+            one for one in left if _sid(one) and _sid(one) == _sid(model)
+        ]
+        if found:
+            left.remove(found[0])
+            shown.append(_written_like(found[0], model, ("Sid",) if _statement(found[0]) == _statement(model) else ()))
+    # What is alone on both sides is one statement that was changed.
+    if len(left) == 1 and len(shown) == len(models) - 1 == 0:
+        left, shown = [], [_written_like(left[0], models[0])]
+    statements = [*shown, *left]
+    single = not isinstance(wanted.get("Statement"), list) and len(statements) == 1
+    return {
+        **{key: held[key] for key in (*wanted, *held) if key in held},
+        "Statement": statements[0] if single else statements,
+    }
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list) else [value] if value else []
+
+
+def _sid(statement: Any) -> Any:
+    return statement.get("Sid") if isinstance(statement, Mapping) else None
+
+
+def _written_like(held: Any, model: Any, taken: Collection[str] = (), key: str = "") -> Any:
+    """A value, list or dictionary of a policy in the form of the wanted one. taken: keys that say nothing."""
+    if isinstance(held, Mapping) and isinstance(model, Mapping):
+        names = {name.lower(): name for name in model}
+        if len({one.lower() for one in held}) < len(held):
+            return held
+        renamed = {names.get(one.lower(), one): value for one, value in held.items() if one not in taken}
+        renamed.update({one: model[one] for one in taken if one in model})
+        keys = dict.fromkeys(one for one in (*model, *renamed) if one in renamed)
+        return {one: _written_like(renamed[one], model.get(one), key=one) for one in keys}
+    if isinstance(held, Mapping) or isinstance(model, Mapping):
+        return held
+    known = {_text(value): value for value in _values_of(model)}
+    folded = {text.lower(): value for text, value in known.items()} if key in ("Action", "NotAction") else {}
+    found = [known.get(_text(one), folded.get(_text(one).lower(), one)) for one in _values_of(held)]
+    order = list(known)
+    values = list({_text(one): one for one in found}.values())
+    values.sort(key=lambda one: order.index(_text(one)) if _text(one) in order else len(order))
+    return values if isinstance(model, list) or len(values) != 1 else values[0]
+
+
+def _values_of(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def changed_tags(wanted: Mapping[str, str], held: Mapping[str, str]) -> dict[str, str]:
+    """What is held of the tags that are to be set: the rest stays, and would look like a removal."""
+    return {key: held[key] for key in wanted if key in held}
 
 
 def missing_tags(wanted: Mapping[str, str], held: Mapping[str, str]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import _names as names
 from .._engine import Action, Made, Refused
-from .._equal import missing_tags
+from .._equal import changed_tags, missing_tags
 from .._variables import named
 from . import policies
 from .eks_wanted import Desired
@@ -31,6 +31,7 @@ from .identity import (
     plan_role,
     remove_policy,
     remove_principal,
+    short_arn,
 )
 from .policies import Place
 
@@ -255,7 +256,9 @@ def _plan_profile(nodes: Nodes, wanted: Desired) -> Iterator[Action]:
     else:
         tags = missing_tags(wanted.making.tags, profile.tags)
         if tags:
-            yield TagProfile(f"tag instance profile {name}", f"{target}/tags", dict(profile.tags), tags, name)
+            yield TagProfile(
+                f"tag instance profile {name}", f"{target}/tags", changed_tags(tags, profile.tags), tags, name
+            )
     held = profile.role if profile else ""
     if held != nodes.role_name:
         instead = f" in place of {held}" if held else ""
@@ -277,7 +280,9 @@ def _plan_group(group: SecurityGroup | None, wanted: Desired, eks: EksCluster) -
     else:
         missing = missing_tags(tags, group.tags)
         if missing:
-            yield TagGroup(f"tag security group {name}", f"{target}/tags", dict(group.tags), missing, group.id)
+            yield TagGroup(
+                f"tag security group {name}", f"{target}/tags", changed_tags(missing, group.tags), missing, group.id
+            )
         # EC2 gives a new group of a VPC the rule that lets all traffic out.
         if not group.egress_all:
             yield AllowEgress(
@@ -304,6 +309,8 @@ def plan_entry(nodes: Nodes, wanted: Desired, eks: EksCluster, here: Place) -> I
             f"The access entry of {arn} in cluster {eks.name} is of type {nodes.entry.type}, which does not let"
             f" Linux nodes join. Delete it, or set {NODE_ROLE_ARN} to another role."
         )
+    elif not wanted.node_role_brought:
+        yield from plan_entry_tags(nodes.entry, wanted)
 
 
 def access_entry(wanted: Desired, arn: str, kind: str, whose: str) -> CreateAccessEntry:
@@ -317,6 +324,29 @@ def access_entry(wanted: Desired, arn: str, kind: str, whose: str) -> CreateAcce
         kind,
         wanted.making.tags,
     )
+
+
+@dataclass(frozen=True)
+class TagAccessEntry(Action):
+    """after: the tags that are set; others stay. arn: the entry's own."""
+
+    arn: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.aws.tag_access_entry(self.arn, self.after)
+
+
+def plan_entry_tags(entry: AccessEntry, wanted: Desired) -> Iterator[Action]:
+    """An entry that another tool made for what is this cluster's is taken over, so that it goes on the way back."""
+    tags = missing_tags(wanted.making.tags, entry.tags)
+    if tags:
+        yield TagAccessEntry(
+            f"tag the access entry of {entry.arn} in cluster {wanted.name}",
+            f"eks/access-entry/{entry.arn}/tags",
+            changed_tags(tags, entry.tags),
+            tags,
+            entry.own_arn,
+        )
 
 
 def delete_entry(entry: AccessEntry, wanted: Desired, why: str = "") -> DeleteAccessEntry:
@@ -363,7 +393,10 @@ def remove_nodes(nodes: Nodes, wanted: Desired, here: Place) -> Iterator[Removal
     if kept and arn:
         yield Removal(f"role {arn}", kept)
     elif nodes.role:
+        # The vendor's script attaches its policy for IPv6 on IPv4 clusters too.
+        ipv6 = {names.IPV6_POLICY, *names.cluster_policies(names.IPV6_POLICY, wanted.name, wanted.cluster_id)}
         ours = {*policies.aws_managed(here.partition, policies.OF_NODES), *wanted.node_policies, nodes.ipv6.arn}
+        ours |= {arn for arn in nodes.attached if short_arn(arn) in ipv6}
         detached = nodes.attached
         yield remove_principal(nodes.role, nodes.attached, ours, dict.fromkeys(nodes.inline), "")
     if nodes.ipv6.policy:

@@ -15,7 +15,7 @@ from typing import Protocol, Union
 
 from .._castai.gateway import CastAi
 from .._engine import UNKNOWN, Action, Made, Refused
-from .._equal import missing_tags, same_policy
+from .._equal import changed_tags, missing_tags, same_policy, written_like
 from .._names import TAG_CLUSTER, TAG_CLUSTER_ID
 from .._variables import named
 from .gateway import Aws, Making, Policy, Principal, Profile, SecurityGroup
@@ -267,10 +267,13 @@ def plan_policy(
         return
     owner.check(f"Policy {held.name}", held.policy, held.arn in attached)
     if not same_policy(held.document, wanted.document):
-        yield UpdatePolicy(f"bring policy {held.name} up to date", target, held.document, wanted.document, held.arn)
+        shown = written_like(held.document, wanted.document)
+        yield UpdatePolicy(f"bring policy {held.name} up to date", target, shown, wanted.document, held.arn)
     tags = missing_tags(making.tags, held.policy.tags)
     if tags:
-        yield TagPolicy(f"tag policy {held.name}", f"{target}/tags", dict(held.policy.tags), tags, held.arn)
+        yield TagPolicy(
+            f"tag policy {held.name}", f"{target}/tags", changed_tags(tags, held.policy.tags), tags, held.arn
+        )
 
 
 def plan_role(held: Principal | None, name: str, trust: Document, description: str, making: Making) -> Iterator[Action]:
@@ -280,7 +283,12 @@ def plan_role(held: Principal | None, name: str, trust: Document, description: s
         return
     if not same_policy(held.trust, trust):
         yield SetTrust(
-            f"set the trust policy of role {name}", f"iam/role/{name}", dict(held.trust), trust, "role", name
+            f"set the trust policy of role {name}",
+            f"iam/role/{name}",
+            written_like(held.trust, trust),
+            trust,
+            "role",
+            name,
         )
     yield from plan_tags(held, making.tags)
 
@@ -299,7 +307,7 @@ def plan_tags(held: Principal, wanted: Mapping[str, str]) -> Iterator[Action]:
         yield TagPrincipal(
             f"tag {held.kind} {held.name}",
             f"iam/{held.kind}/{held.name}/tags",
-            {key: held.tags[key] for key in tags if key in held.tags},
+            changed_tags(tags, held.tags),
             tags,
             held.kind,
             held.name,
@@ -340,7 +348,7 @@ def plan_inline(kind: str, name: str, policy: str, held: Document | None, wanted
         yield PutInline(
             f"write inline policy {policy} of {kind} {name}",
             f"iam/{kind}/{name}/{policy}",
-            held,
+            written_like(held, wanted),
             wanted,
             kind,
             name,
