@@ -195,6 +195,15 @@ class AccessResponse(EKSResponse):
         del cluster.access_entries[principal], cluster.access_policies[principal]
         return ActionResult({})
 
+    def tag_resource(self) -> ActionResult:
+        arn = self._get_param("resourceArn")
+        for cluster in self.eks_backend.clusters.values():
+            for entry in cluster.access_entries.values() if isinstance(cluster, EksCluster) else ():
+                if entry["accessEntryArn"] == arn:
+                    entry["tags"] = {**entry["tags"], **self._get_param("tags")}
+                    return ActionResult({})
+        return super().tag_resource()
+
     def list_access_entries(self) -> ActionResult:
         return ActionResult({"accessEntries": sorted(self._api_cluster().access_entries)})
 

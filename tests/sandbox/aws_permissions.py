@@ -162,6 +162,8 @@ def needed(accounts: Accounts, operation: Operation, caller: Caller) -> Iterator
 def _resource(accounts: Accounts, operation: Operation, caller: Caller) -> str:
     """The ARN that policies are matched against, `*` when the operation has none."""
     kind, name = next(named(operation), ("", "*"))
+    if operation.action == "eks:TagResource":
+        return operation.text("resourceArn")
     if operation.service == "eks":
         if operation.name in OF_ENTRIES:
             return entry_arn(operation, caller)

@@ -29,6 +29,7 @@ from .eks_nodes import (
     delete_entry,
     kept_role,
     plan_entry,
+    plan_entry_tags,
     plan_nodes,
     remove_entry,
     remove_group,
@@ -39,6 +40,7 @@ from .eks_wanted import OPTIONS, Desired, desired, place
 from .gateway import EksCluster, Principal
 from .identity import (
     Gateways,
+    Owned,
     Removal,
     WantedPolicy,
     boundary_kept,
@@ -222,6 +224,8 @@ def _plan_user_access(current: Current, wanted: Desired, eks: EksCluster, here: 
     identity, arn = current.identity, identity_arn(current, wanted, here)
     if identity.entry is None:
         yield access_entry(wanted, arn, "STANDARD", "CAST AI's user")
+    else:
+        yield from plan_entry_tags(identity.entry, wanted)
     policy = f"arn:{here.partition}:eks::aws:cluster-access-policy/{ADMIN_POLICY}"
     if policy not in identity.access_policies:
         yield AssociatePolicy(
@@ -365,16 +369,18 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
 def _adopted(current: Current, wanted: Desired) -> dict[str, str]:
     """Which tool made what was there before us, by its name."""
     identity, nodes = current.identity, current.nodes
-    found = {
+    found: dict[str, Owned | None] = {
         identity.name: None if wanted.role_arn else identity.principal,
         nodes.role_name: None if wanted.node_role_brought else nodes.role,
         nodes.profile_name: None if wanted.instance_profile_arn else nodes.profile,
     }
+    if nodes.group and not wanted.security_group_id:
+        found[nodes.group.name] = nodes.group
     makers = {identity.name: identity.maker, **nodes.makers}
     return {
-        name: makers[name] or "the onboarding script"
+        name: makers.get(name) or "the onboarding script"
         for name, held in found.items()
-        if held and (makers[name] or names.TAG_CLUSTER not in held.tags)
+        if held and (makers.get(name) or names.TAG_CLUSTER not in held.tags)
     }
 
 

@@ -31,6 +31,7 @@ from .identity import (
     plan_role,
     remove_policy,
     remove_principal,
+    short_arn,
 )
 from .policies import Place
 
@@ -305,6 +306,8 @@ def plan_entry(nodes: Nodes, wanted: Desired, eks: EksCluster, here: Place) -> I
             f"The access entry of {arn} in cluster {eks.name} is of type {nodes.entry.type}, which does not let"
             f" Linux nodes join. Delete it, or set {NODE_ROLE_ARN} to another role."
         )
+    elif not wanted.node_role_brought:
+        yield from plan_entry_tags(nodes.entry, wanted)
 
 
 def access_entry(wanted: Desired, arn: str, kind: str, whose: str) -> CreateAccessEntry:
@@ -318,6 +321,29 @@ def access_entry(wanted: Desired, arn: str, kind: str, whose: str) -> CreateAcce
         kind,
         wanted.making.tags,
     )
+
+
+@dataclass(frozen=True)
+class TagAccessEntry(Action):
+    """after: the tags that are set; others stay. arn: the entry's own."""
+
+    arn: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.aws.tag_access_entry(self.arn, self.after)
+
+
+def plan_entry_tags(entry: AccessEntry, wanted: Desired) -> Iterator[Action]:
+    """An entry that another tool made for what is this cluster's is taken over, so that it goes on the way back."""
+    tags = missing_tags(wanted.making.tags, entry.tags)
+    if tags:
+        yield TagAccessEntry(
+            f"tag the access entry of {entry.arn} in cluster {wanted.name}",
+            f"eks/access-entry/{entry.arn}/tags",
+            replaced(entry.tags, tags),
+            tags,
+            entry.own_arn,
+        )
 
 
 def delete_entry(entry: AccessEntry, wanted: Desired, why: str = "") -> DeleteAccessEntry:
@@ -364,7 +390,10 @@ def remove_nodes(nodes: Nodes, wanted: Desired, here: Place) -> Iterator[Removal
     if kept and arn:
         yield Removal(f"role {arn}", kept)
     elif nodes.role:
+        # The vendor's script attaches its policy for IPv6 on IPv4 clusters too.
+        ipv6 = {names.IPV6_POLICY, *names.cluster_policies(names.IPV6_POLICY, wanted.name, wanted.cluster_id)}
         ours = {*policies.aws_managed(here.partition, policies.OF_NODES), *wanted.node_policies, nodes.ipv6.arn}
+        ours |= {arn for arn in nodes.attached if short_arn(arn) in ipv6}
         detached = nodes.attached
         yield remove_principal(nodes.role, nodes.attached, ours, dict.fromkeys(nodes.inline), "")
     if nodes.ipv6.policy:

@@ -189,12 +189,13 @@ class AccessKey:
 
 @dataclass(frozen=True)
 class AccessEntry:
-    """How an EKS cluster lets an IAM principal in. type: STANDARD, EC2_LINUX, ..."""
+    """How an EKS cluster lets an IAM principal in. arn: the principal's; type: STANDARD, EC2_LINUX, ..."""
 
     arn: str
     type: str
     tags: Mapping[str, str]
     created: datetime | None = None
+    own_arn: str = ""
 
     def outlived(self, created: datetime | None) -> bool:
         """Whether the principal that has its name now was created later: EKS does not let that one in by it.
@@ -658,7 +659,9 @@ class Aws:
     @_call("read the access entry of {1} in cluster {0} (eks:DescribeAccessEntry)", absent=True)
     def get_access_entry(self, cluster: str, arn: str) -> AccessEntry | None:
         entry = self._client("eks").describe_access_entry(clusterName=cluster, principalArn=arn)["accessEntry"]
-        return AccessEntry(arn, entry["type"], dict(entry.get("tags") or {}), entry.get("createdAt"))
+        return AccessEntry(
+            arn, entry["type"], dict(entry.get("tags") or {}), entry.get("createdAt"), entry["accessEntryArn"]
+        )
 
     @_call("list the access policies of {1} in cluster {0} (eks:ListAssociatedAccessPolicies)", absent=True)
     def list_access_policies(self, cluster: str, arn: str) -> tuple[str, ...]:
@@ -676,6 +679,11 @@ class Aws:
         _until_visible(
             self._client("eks").create_access_entry, clusterName=cluster, principalArn=arn, type=kind, tags=dict(tags)
         )
+
+    @_call("tag access entry {0} (eks:TagResource)")
+    def tag_access_entry(self, entry: str, tags: Mapping[str, str]) -> None:
+        """entry: its own ARN."""
+        self._client("eks").tag_resource(resourceArn=entry, tags=dict(tags))
 
     @_call("associate {2} with the access entry of {1} (eks:AssociateAccessPolicy)")
     def associate_access_policy(self, cluster: str, arn: str, policy: str) -> None:

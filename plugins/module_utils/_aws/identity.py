@@ -288,7 +288,12 @@ def plan_role(held: Principal | None, name: str, trust: Document, description: s
         return
     if not same_policy(held.trust, trust):
         yield SetTrust(
-            f"set the trust policy of role {name}", f"iam/role/{name}", dict(held.trust), trust, "role", name
+            f"set the trust policy of role {name}",
+            f"iam/role/{name}",
+            held.trust,
+            trust,
+            "role",
+            name,
         )
     yield from plan_tags(held, making.tags)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from .._castai.gateway import Rejected
 from .._engine import Action, CallFailed, Conflict, Made, Refused, until
+from .._equal import replaced
 from .gateway import AccessKey
 from .identity import Gateways, TagPrincipal, UntagPrincipal
 
@@ -126,7 +127,7 @@ def plan_keys(held: HeldKeys, user: str, cluster_id: str) -> Iterator[Action]:
         yield TagPrincipal(
             f"note on user {user} that {left[0].id} was its only access key",
             f"iam/user/{user}/tags",
-            {key: held.tags[key] for key in noted if key in held.tags},
+            replaced(held.tags, noted),
             noted,
             "user",
             user,

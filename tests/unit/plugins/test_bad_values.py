@@ -12,16 +12,18 @@ import importlib
 import random
 import string
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import Refused, Subject
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import Refused, Subject, reconcile
 from ansible_collections.castai.onboarding.plugins.module_utils._given import given
 
 SEEDS = (20261127, 1, 77)
 CLUSTER = "3f1c1f0e-6a1b-4f5e-9c55-0d3c2f0b8a11"
-EKS = {"provider": "eks", "cluster_name": "prod", "region": "eu-central-1"}
+AWS = {"region": "eu-central-1", "access_key": "AKIAIOSFODNN7EXAMPLE", "secret_key": "s" * 40}
+EKS = {"provider": "eks", "cluster_name": "prod", **AWS}
 KEY = {"castai_api_key": "k" * 40}
 BASES: Mapping[str, Mapping[str, Any]] = {
     "castai_aws_auth": {**EKS, "role_arn": "arn:aws:iam::123456789012:role/nodes", "username": "nodes"},
@@ -217,16 +219,31 @@ def by_type(rng: random.Random, option: Mapping[str, Any]) -> Any:
     return rng.choice(wrong[kind])
 
 
+class Reached(Exception):
+    """Nothing was refused before the first read."""
+
+
 def said(name: str, arguments: Mapping[str, Any]) -> str:
-    """What the module says of its arguments before any call; empty where it says nothing."""
+    """What the module says of its arguments before any call; empty where it says nothing.
+
+    castai_preflight gathers what it says, to tell it with what it finds.
+    """
     subject = module(name)
     rules = {key: value for key, value in subject.options.items() if key != "argument_spec"}
     spec = subject.options["argument_spec"]
     validated = ArgumentSpecValidator(spec, **rules).validate(given(spec, arguments))
     if validated.error_messages:
         return " ".join(validated.error_messages)
+    gathered: list[str] = []
+
+    def observe(_gateway: Any, desired: Any) -> Any:
+        gathered.extend(getattr(desired, "problems", ()))
+        raise Reached
+
     try:
-        desired = subject.desired(validated.validated_parameters)
+        reconcile(replace(subject, observe=observe), validated.validated_parameters, True, print)
     except Refused as refused:
         return str(refused)
-    return " ".join(getattr(desired, "problems", ()))
+    except Reached:
+        return " ".join(gathered)
+    raise AssertionError("it neither refused nor began to read")

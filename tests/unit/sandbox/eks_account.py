@@ -14,6 +14,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.eks_iam imp
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.keys import TAG_FOUND_KEY
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Result
 from ansible_collections.castai.onboarding.plugins.module_utils._names import RESTRICTED_POLICY, TAG_CLUSTER
+from tests.sandbox.aws_eks import find_cluster
 
 from .aws_account import Account
 from .aws_client import HOME, OPERATOR, NoAgent, allow, cluster, trust
@@ -92,6 +93,9 @@ def disturb(world: World, mode: str, identity: str) -> None:
     names = {kind: arn.rpartition("/")[2] for kind, arn in view.items() if kind.endswith("_arn")}
     who, node_role, profile = names["identity_arn"], names["node_role_arn"], names["instance_profile_arn"]
     iam, ec2, group, marks = world.iam, world.ec2, view["security_group_id"], [TAG_CLUSTER]
+    found = find_cluster(CLUSTERS[mode])
+    if found and view["node_role_arn"] in found.access_entries:
+        found.access_entries[view["node_role_arn"]]["tags"] = {}
     mine = f"arn:aws:iam::{HOME}:policy/CastEKSPolicy-{CLUSTERS[mode].name}"
     shared = iam.create_policy(PolicyName="CastEKSPolicy", PolicyDocument=json.dumps(allow("ec2:*")))["Policy"]["Arn"]
     for number in range(4):

@@ -11,7 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.castai.onboarding.plugins.module_utils._equal import missing_tags, same_policy
+from ansible_collections.castai.onboarding.plugins.module_utils._equal import (
+    missing_tags,
+    plain_policy,
+    replaced,
+    same_policy,
+)
 
 actions = st.sampled_from(["ec2:RunInstances", "ec2:CreateTags", "eks:List*", "iam:PassRole"])
 texts = st.sampled_from(["*", "arn:aws:ec2:*:1:instance/*", "arn:aws:iam::1:role/R", "arn:aws:iam::1:role/r", "true"])
@@ -60,6 +65,15 @@ def test_a_policy_written_otherwise_is_the_same(document: dict[str, Any], chance
     assert same_policy(other, document)
 
 
+@given(documents)
+def test_what_is_shown_of_a_policy_says_what_it_says(document: dict[str, Any]) -> None:
+    assert same_policy(plain_policy(document), document)
+
+
+def test_only_the_tags_that_are_set_are_shown() -> None:
+    assert replaced({"a": "0", "c": "3"}, {"a": "1", "b": "2"}) == {"a": "0"}
+
+
 @given(documents, st.randoms(use_true_random=False), st.sampled_from(["Effect", "Action", "Resource", "more", "less"]))
 def test_a_policy_that_says_something_else_is_not(document: dict[str, Any], chance: random.Random, what: str) -> None:
     new = {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": ["arn:aws:s3:::b/*"]}
@@ -90,6 +104,7 @@ def test_a_policy_that_says_something_else_is_not(document: dict[str, Any], chan
 )
 def test_no_document_is_too_odd_to_compare(document: Any) -> None:
     assert same_policy(document, document)
+    plain_policy({"Version": "2012-10-17", "Statement": document})
 
 
 STATEMENT = {"Effect": "Allow", "Action": "a:B", "Resource": "*"}

@@ -282,7 +282,9 @@ def test_what_another_tool_made_is_taken_over(world: World, vintage: str) -> Non
             ),
         ):
             world.run("API")
+    predicted = world.run("API", check=True, adopt=adopt).view["adopted"]
     done = world.run("API", adopt=adopt)
+    assert done.view["adopted"] == predicted
     assert world.names()[:2] == (roles, profiles)
     assert len(world.names()[2] - groups) == adopt
     assert not any(sentence.startswith(("create role", "create instance profile")) for sentence in sentences(done))
@@ -290,12 +292,54 @@ def test_what_another_tool_made_is_taken_over(world: World, vintage: str) -> Non
     assert done.view["instance_profile_arn"] == made["profile_arn"]
     makers = {"terraform": {"Terraform"}, "pulumi": {"Pulumi"}}.get(vintage, {"the onboarding script"})
     assert set(done.view["adopted"].values()) == makers
+    assert ("cast-c-api-cluster/CastNodeSecurityGroup" in done.view["adopted"]) is not adopt
     assert sentences(world.run("API", adopt=adopt)) == []
     assert {"CastEKSPolicy-c-api", "AmazonEC2ReadOnlyAccess"} <= world.attached(role)
     assert "CastEKSPolicy" not in world.attached(role)
     assert "CastEKSPolicy" in world.attached(other["role_arn"].rpartition("/")[2])
     assert "AmazonEKS_CNI_Policy" in world.attached(node)
     assert len(world.versions("CastEKSPolicy")) == (4 if vintage == "older" else 3)
+
+
+@pytest.mark.parametrize("vintage", ["newest", "older"])
+def test_what_the_script_made_and_we_took_over_goes_whole(world: World, vintage: str) -> None:
+    """Also its policy for IPv6 on an IPv4 cluster, and the access entry that it made of the nodes' role."""
+    before = world.cloud.state()
+    made = world.api.seed_script_world("c-api", vintage)
+    done = world.run("API")
+    tagged = f"tag the access entry of {made['node_role_arn']} in cluster c-api"
+    assert (tagged in sentences(done)) is (vintage == "newest")
+    world.disconnect("API")
+    back = world.run("API", state="absent", force=False)
+    assert back.view["kept"] == []
+    left = world.cloud.state()
+    for policy in ("CastEKSPolicy", "CastEC2AssignIPv6Policy"):
+        left[HOME]["iam"]["policies"].pop(f"arn:aws:iam::{HOME}:policy/{policy}", None)
+    assert left == before
+
+
+def test_a_diff_shows_what_changes_alone(world: World) -> None:
+    """A script's document in another form and order, and tags of others."""
+    world.run("API")
+    arn = f"arn:aws:iam::{HOME}:policy/CastEKSPolicy-c-api"
+    wanted = world.iam.get_policy_version(PolicyArn=arn, VersionId="v1")["PolicyVersion"]["Document"]
+    first, *others = wanted["Statement"]
+    other = {
+        **first,
+        "Action": "iam:passrole",
+        "Sid": first["Sid"],
+        "Resource": [*first["Resource"], "arn:aws:iam::1:role/x"],
+    }
+    document = {"Statement": [*reversed(others), other], "Version": "2012-10-17"}
+    world.iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(document), SetAsDefault=True)
+    world.iam.tag_policy(PolicyArn=arn, Tags=[{"Key": "team", "Value": "a"}])
+    world.iam.untag_policy(PolicyArn=arn, TagKeys=["cast:cluster-id"])
+    diff = world.run("API", check=True).public(diff=True)["diff"]
+    target = "iam/policy/CastEKSPolicy-c-api"
+    expected = {**wanted, "Statement": [{**first, "Resource": [*first["Resource"], "arn:aws:iam::1:role/x"]}, *others]}
+    assert json.dumps(diff["before"][target]) == json.dumps(expected)
+    assert diff["after"][target] == wanted
+    assert diff["before"][f"{target}/tags"] == {}
 
 
 def test_the_key_of_a_scripts_user_is_replaced_while_it_still_works(world: World) -> None:
