@@ -46,6 +46,7 @@ VARIABLES: Mapping[str, str] = {
     "castai_kubernetes_validate_certs": "kubernetes_validate_certs",
     # In the cluster
     "castai_namespace": "namespace",
+    "castai_create_namespace": "create_namespace",
     "castai_credentials_secret": "credentials_secret",
     "castai_chart_mirror": "",
     "castai_delete_superseded_records": "delete_superseded_records",

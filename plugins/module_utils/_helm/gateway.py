@@ -312,6 +312,17 @@ class Helm:
         raise _failure(purpose, process.returncode, _scrub(errors, hidden), release)
 
 
+def driver_problem(environment: Mapping[str, str]) -> str:
+    """Why releases cannot be managed with Helm as the user has set it, or an empty text."""
+    driver = environment.get("HELM_DRIVER", "").strip().lower()
+    if driver in ("", "secret", "secrets"):
+        return ""
+    return (
+        f"HELM_DRIVER is {driver!r} in the environment, but only releases that Helm keeps in Secrets can be managed"
+        " here: an existing release would not be seen. Unset it for this run if this cluster's releases are in Secrets."
+    )
+
+
 def facts(path: Path) -> Facts:
     """What the Chart.yaml of a chart folder or archive says."""
     try:

@@ -10,6 +10,7 @@ runs only when something has to be done.
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,13 +19,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from .._engine import Action, CallFailed, Conflict, Failure, Made, Refused, Report, Subject, gather, until
-from .._k8s.access import Named, Way, leaving
+from .._k8s.access import Named, Way, leaving, namespace_refusal
 from .._k8s.gateway import Kubernetes, Object, path_of
 from .._names import NAMESPACE, helm_release_problem, namespace_problem
 from .._options import CLUSTER_RULES, CONNECTION_RULES, aws_options, cluster_options, kubernetes_options, together
 from .._variables import named, role_of
 from . import record
-from .gateway import EVICTOR, HOOK_ADVICE, Chart, Facts, Helm, Work, facts
+from .gateway import EVICTOR, HOOK_ADVICE, Chart, Facts, Helm, Work, driver_problem, facts
 from .owner import Owner, managed_refusal, manager_among, operated, owner
 from .record import Contents, History, Reference, Revision
 from .repositories import address_problem
@@ -342,6 +343,9 @@ def connect(params: Parameters, wanted: Desired) -> Systems:
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
     """Round 1, where the cluster is named: whether it is that one. Round 2: the release's records. Round 3: objects."""
+    problem = driver_problem(os.environ)
+    if problem:
+        raise Refused(problem)
     cluster = gateway.way.enter(wanted.cluster)
     inside = gather(
         history=lambda: _history(cluster, wanted),
@@ -362,6 +366,8 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
             missing=gone if wanted.present and last.status == record.DEPLOYED else (),
             manager=current.manager or manager_among(filter(None, live.values())),
         )
+    if wanted.present and not current.history:
+        _refuse_other_driver(cluster, wanted)
     if wanted.present and not record.goal(current.history):
         current = replace(current, owner=owner(cluster, wanted.name, wanted.namespace))
     _check_helm(gateway.helm, current, wanted)
@@ -449,7 +455,7 @@ def _plan_present(current: Current, wanted: Desired) -> Iterator[Action]:
 def _plan_install(current: Current, wanted: Desired) -> Iterator[Action]:
     _refuse_owner(current, wanted)
     if current.namespace is None and not wanted.create_namespace:
-        raise Refused(f"Namespace {wanted.namespace} does not exist. Create it, or set create_namespace to true.")
+        raise Refused(namespace_refusal(wanted.namespace))
     yield Upgrade(
         f"install {wanted.title} in namespace {wanted.namespace} (chart {_chart_title(current.chart)})"
         + _TAKING_OVER * bool(current.owner),
@@ -460,7 +466,7 @@ def _plan_install(current: Current, wanted: Desired) -> Iterator[Action]:
             "status": record.DEPLOYED,
             "values": shown(wanted.values, differing({}, wanted.values)),
         },
-        wanted,
+        replace(wanted, create_namespace=current.namespace is None),
         current.history[-1].number if current.history else 0,
     )
 
@@ -548,7 +554,11 @@ def _upgrade(current: Current, wanted: Desired, basis: Revision, number: int, fi
             "status": record.DEPLOYED,
             "values": shown(wanted.values, paths),
         },
-        replace(wanted, adopt=wanted.adopt and (first or bool(current.owner))),
+        replace(
+            wanted,
+            adopt=wanted.adopt and (first or bool(current.owner)),
+            create_namespace=wanted.create_namespace and current.namespace is None,
+        ),
         number,
     )
 
@@ -622,6 +632,21 @@ def _chart(wanted: Desired) -> Facts:
 def _history(cluster: Kubernetes, wanted: Desired) -> History:
     listed = cluster.get(_record_path(wanted), labelSelector=f"owner=helm,name={wanted.name}")
     return record.history((listed or {}).get("items") or ())
+
+
+def _refuse_other_driver(cluster: Kubernetes, wanted: Desired) -> None:
+    """Raise Refused where Helm keeps the release in ConfigMaps: an install would begin anew, and lose its values."""
+    try:
+        path = path_of("v1", "ConfigMap", None, wanted.namespace)
+        listed = cluster.get(path, labelSelector=f"owner=helm,name={wanted.name}")
+    except Failure:
+        return  # connecting needs no right to list them
+    if (listed or {}).get("items"):
+        raise Refused(
+            f"Helm keeps {wanted.title} in ConfigMaps of namespace {wanted.namespace}, as with HELM_DRIVER=configmap,"
+            " but only releases in Secrets can be managed here. Uninstall it first: HELM_DRIVER=configmap helm"
+            f" uninstall {wanted.name} --namespace {wanted.namespace}"
+        )
 
 
 def _namespace(cluster: Kubernetes, wanted: Desired) -> Namespace | None:

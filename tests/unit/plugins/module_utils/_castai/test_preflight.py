@@ -414,3 +414,28 @@ def test_the_view_says_who_this_runs_as() -> None:
 
 def test_a_clusters_id_is_taken_in_either_case() -> None:
     assert preflight.desired({**PARAMETERS, "cluster_id": ID.upper()}).cluster_id == ID
+
+
+def test_helms_driver_is_a_finding_beside_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HELM_DRIVER", "configmap")
+    gateway: Any = None
+    (found,) = preflight._helm_problems(gateway, ())
+    assert found.startswith("HELM_DRIVER is 'configmap'")
+
+
+@pytest.mark.parametrize(
+    ("exists", "create", "asked", "finding"),
+    [(True, True, False, False), (True, False, False, False), (False, True, True, False), (False, False, False, True)],
+)
+def test_a_namespace_is_made_only_where_it_is_absent_and_may_be(
+    exists: bool, create: bool, asked: bool, finding: bool
+) -> None:
+    class Closed:
+        def can(self, verb: str, group: str, resource: str, namespace: str = "") -> bool:
+            return False
+
+    kubernetes: Any = Closed()
+    wanted = preflight.desired({**PARAMETERS, "create_namespace": create})
+    assert ("create namespaces" in preflight._missing(kubernetes, wanted, EKS, exists)) is asked
+    found = list(findings_of(replace(GOOD, namespace_exists=exists), wanted))
+    assert any("castai_create_namespace" in one for one in found) is finding

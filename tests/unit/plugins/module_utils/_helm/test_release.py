@@ -273,7 +273,7 @@ def test_plan(state: Current, desired: Desired, expected: list[tuple[Any, ...]])
             wanted(adopt=True),
             "belongs to Helm release other/umbrella",
         ),
-        (current(namespace=None), wanted(create_namespace=False), "Namespace castai-agent does not exist"),
+        (current(namespace=None), wanted(create_namespace=False), "set castai_create_namespace"),
         (current(namespace=Namespace(leaving="It is being deleted.")), wanted(), "It is being deleted."),
         (current(revision(1, "pending-upgrade")), wanted(recover=False), "set pending to recover"),
         (current(revision(1, "uninstalling")), wanted(recover=False, present=False), "set pending to recover"),
@@ -580,3 +580,36 @@ def test_a_hook_whose_image_cannot_be_pulled_is_told(answers: list[Any], told: b
             in found
         )
         assert "set components_evictor_hook_image to a copy" in found
+
+
+@pytest.mark.parametrize("namespace", [None, Namespace()])
+@pytest.mark.parametrize("history", [(), (revision(1, "failed"),), (revision(1, "pending-install"),)])
+def test_helm_creates_the_namespace_only_where_it_is_absent(
+    namespace: Namespace | None, history: tuple[Revision, ...]
+) -> None:
+    (step,) = (one for one in planned(current(*history, namespace=namespace), wanted()) if isinstance(one, Upgrade))
+    assert step.wanted.create_namespace is (namespace is None)
+
+
+class InConfigMaps:
+    def __init__(self, items: list[Any], allowed: bool = True) -> None:
+        self._items, self._allowed = items, allowed
+
+    def get(self, path: str, **query: str) -> dict[str, Any]:
+        assert (path, query) == (
+            "/api/v1/namespaces/castai-agent/configmaps",
+            {"labelSelector": "owner=helm,name=agent"},
+        )
+        if not self._allowed:
+            raise CallFailed("forbidden")
+        return {"items": self._items}
+
+
+def test_a_release_that_helm_keeps_in_configmaps_is_refused() -> None:
+    there, absent, hidden = InConfigMaps([{}]), InConfigMaps([]), InConfigMaps([{}], allowed=False)
+    for cluster in (absent, hidden):
+        given: Any = cluster
+        release._refuse_other_driver(given, wanted())
+    given = there
+    with pytest.raises(Refused, match="HELM_DRIVER=configmap helm uninstall agent --namespace castai-agent"):
+        release._refuse_other_driver(given, wanted())
