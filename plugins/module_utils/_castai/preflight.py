@@ -485,12 +485,14 @@ def _to_install(listed: Object | Problem | None, charts: tuple[Chart, ...]) -> t
     if isinstance(listed, Problem):
         return charts
     secrets = _items(listed)
-    return tuple(
-        chart
-        for chart in charts
-        if not _unreadable(secrets, chart)
-        and not helm_record.deployed(secrets, chart.release, "" if chart.any_version else chart.version)
-    )
+    return tuple(chart for chart in charts if not _unreadable(secrets, chart) and not _chart_is_there(secrets, chart))
+
+
+def _chart_is_there(secrets: list[Object], chart: Chart) -> bool:
+    """Whether the cluster has all that a run needs of the chart; a repair goes back to what is recorded."""
+    if chart.any_version:
+        return helm_record.goal(helm_record.of(secrets, chart.release)) is not None
+    return helm_record.deployed(secrets, chart.release, chart.version)
 
 
 def _unreadable(secrets: list[Object], chart: Chart) -> str:

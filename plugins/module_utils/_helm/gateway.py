@@ -372,10 +372,17 @@ def _failure(purpose: str, code: int, errors: str, release: str) -> CallFailed |
     if any(text in reason for text in _CONFLICTS) or _RECORD_EXISTS.search(reason):
         return Conflict(f"{purpose}Helm said: {reason}.")
     role = role_of(release)
-    options = {option: named(option, role) for option in ("adopt", "timeout", "values")}
+    options = {option: named(option, role) for option in ("timeout", "values")}
+    options["adopt"] = adopt_option(release)
     options["hook"] = HOOK_ADVICE if release == EVICTOR else ""
     advice = next((f" {advice.format(**options)}" for pattern, advice in _ADVICE if re.search(pattern, reason)), "")
     return CallFailed(f"{purpose}Helm said: {reason}.{advice}")
+
+
+def adopt_option(release: str) -> str:
+    """The option that takes over objects as a message names it: role components has no variable for it."""
+    role = role_of(release)
+    return "adopt of a task of castai_release" if role == "components" else named("adopt", role)
 
 
 def _overwriting(version: tuple[int, ...]) -> list[str]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-from .._engine import Action, CallFailed, Conflict, Failure, Made, Refused, Report, Subject, gather, until
+from .._engine import Action, CallFailed, Conflict, Failure, Made, PartlyDone, Refused, Report, Subject, gather, until
 from .._k8s.access import Named, Way, leaving, namespace_refusal
 from .._k8s.gateway import Kubernetes, Object, path_of
 from .._names import NAMESPACE, helm_release_problem, namespace_problem
@@ -121,6 +121,8 @@ class Current:
     missing: tuple[Reference, ...] = ()
     owner: Owner | None = None
     manager: str = ""
+    replicas: tuple[tuple[str, int], ...] = ()
+    """Of the release's live workloads, by path."""
     now: float = 0.0
     killed: bool = False
 
@@ -171,7 +173,11 @@ class Step(Action):
             _outwait(cluster, self.wanted, self.unfinished, self.patience)
         if cluster.get(_record_path(self.wanted, self.revision + 1)) is not None:
             raise Conflict(f"Someone else wrote revision {self.revision + 1} of {self.wanted.title} in the meantime.")
-        self.work(gateway, self.wanted)
+        try:
+            self.work(gateway, self.wanted)
+        except CallFailed as failure:
+            left = _left_by(cluster, self.wanted, self.revision) if self.helm else ""
+            raise PartlyDone(str(failure), left) if left else failure from failure.__cause__
         return {"written": True}
 
     def work(self, gateway: Systems, wanted: Desired) -> None:
@@ -244,9 +250,16 @@ class RollBack(Step):
     """Apply a revision's stored manifest as a new revision: no chart is fetched, its values stay."""
 
     to: int = 0
+    replicas: tuple[tuple[str, int], ...] = ()
+    """Paths of workloads with replicas that others, such as CAST AI, gave them and that stay."""
 
     def work(self, gateway: Systems, wanted: Desired) -> None:
         gateway.helm.rollback(gateway.work(wanted, self.revision + 1), self.to)
+        cluster = gateway.way.cluster()
+        for path, count in self.replicas:
+            found = cluster.get(path)
+            if found and found["spec"].get("replicas") != count:
+                cluster.patch(path, {"spec": {"replicas": count}})
 
 
 @dataclass(frozen=True)
@@ -365,6 +378,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
             current,
             missing=gone if wanted.present and last.status == record.DEPLOYED else (),
             manager=current.manager or manager_among(filter(None, live.values())),
+            replicas=tuple(_replicas(wanted, live)),
         )
     if wanted.present and not current.history:
         _refuse_other_driver(cluster, wanted)
@@ -527,6 +541,7 @@ def _roll_back(current: Current, wanted: Desired, last: Revision, goal: Revision
         last.number,
         **_waiting(last, current, wanted),
         to=goal.number,
+        replicas=current.replicas if current.missing else (),
     )
 
 
@@ -671,6 +686,25 @@ def _live(cluster: Kubernetes, wanted: Desired, contents: Contents) -> dict[Refe
     return {item: found[name] for name, item in known.items()}
 
 
+def _left_by(cluster: Kubernetes, wanted: Desired, revision: int) -> str:
+    """What a Helm that failed has left of its work, as a clause, or an empty text. revision: the newest one before."""
+    try:
+        written = cluster.get(_record_path(wanted, revision + 1)) or cluster.get(_record_path(wanted, revision))
+        found = Revision.of(written) if written else None
+    except Failure:
+        return ""
+    if found is None or (found.number == revision and found.status != record.UNINSTALLING):
+        return ""
+    return f"revision {found.number} of {wanted.title}, which is {found.status}"
+
+
+def _replicas(wanted: Desired, live: Mapping[Reference, Object | None]) -> Iterator[tuple[str, int]]:
+    for item, found in live.items():
+        count = ((found or {}).get("spec") or {}).get("replicas")
+        if isinstance(count, int):
+            yield path_of(item.api_version, item.kind, item.name, item.namespace or wanted.namespace), count
+
+
 def _outwait(cluster: Kubernetes, wanted: Desired, unfinished: Revision, patience: float) -> None:
     """Wait until a Helm that may be at work on this revision must be dead; Conflict when it was not."""
     path, seen = _record_path(wanted, unfinished.number), _version_of(unfinished.secret)
@@ -694,43 +728,44 @@ def settle(gateway: Systems, wanted: Desired, current: Current, made: Made, repo
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     last = current.last
-    if last is None:
-        return {"release": None}
-    contents = last.contents
     warned = list(_warnings(current, wanted, last)) if wanted.present else []
+    return {**({"warnings": warned} if warned else {}), "release": _described(wanted, last) if last else None}
+
+
+def _described(wanted: Desired, last: Revision) -> Mapping[str, Any]:
+    contents = last.contents
     return {
-        **({"warnings": warned} if warned else {}),
-        "release": {
-            "name": wanted.name,
-            "namespace": wanted.namespace,
-            "revision": last.number,
-            "status": last.status,
-            "chart": contents.chart,
-            "chart_version": contents.version,
-            "app_version": contents.app_version,
-        },
+        "name": wanted.name,
+        "namespace": wanted.namespace,
+        "revision": last.number,
+        "status": last.status,
+        "chart": contents.chart,
+        "chart_version": contents.version,
+        "app_version": contents.app_version,
     }
 
 
-def _warnings(current: Current, wanted: Desired, last: Revision) -> Iterator[str]:
+def _warnings(current: Current, wanted: Desired, last: Revision | None) -> Iterator[str]:
     """What tells that an API key stands in the cluster, as the vendor's script and Terraform leave it."""
-    if last.api_key_paths and not record.api_keys(wanted.values) and not wanted.enforce:
+    if last and last.api_key_paths and not record.api_keys(wanted.values) and not wanted.enforce:
+        policy = named("policy", role_of(wanted.name))
         yield (
             f"{wanted.title} has an API key in its values ({', '.join(last.api_key_paths)}), which everybody who may"
-            f" read Secrets in namespace {wanted.namespace} can read. Run once with {_policy(wanted)} set to enforce,"
+            f" read Secrets in namespace {wanted.namespace} can read. Run once with {policy} set to enforce,"
             " which gives the release the cluster's own token, then revoke that key at CAST AI."
         )
-    older = [revision for revision in current.history if revision.number != last.number and revision.api_key_paths]
+    if current.owner and current.owner.kept:
+        yield (
+            f"What {wanted.title} takes over keeps settings that the chart does not set itself. There are:"
+            f" {', '.join(current.owner.kept)}. Remove those that are not wanted with kubectl edit."
+        )
+    older = [revision for revision in current.history if revision is not last and revision.api_key_paths]
     if older and not wanted.delete_superseded:
         names = ", ".join(record.secret_name(wanted.name, revision.number) for revision in older)
         yield (
             f"Superseded records of {wanted.title} hold an API key: Secrets {names}. Set"
             f" {named('delete_superseded_records')} to true to delete them, and revoke that key at CAST AI."
         )
-
-
-def _policy(wanted: Desired) -> str:
-    return named("policy", role_of(wanted.name) or "components")
 
 
 def _summary(revision: Revision, paths: tuple[str, ...] = ()) -> dict[str, Any]:
