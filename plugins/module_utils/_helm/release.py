@@ -364,6 +364,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         history=lambda: _history(cluster, wanted),
         namespace=lambda: _namespace(cluster, wanted),
         operated=lambda: operated(cluster, wanted.name, wanted.namespace),
+        in_configmaps=lambda: _in_configmaps(cluster, wanted),
     )
     current = Current(
         inside["history"], _chart(wanted), inside["namespace"], manager=inside["operated"], now=time.time()
@@ -380,8 +381,12 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
             manager=current.manager or manager_among(filter(None, live.values())),
             replicas=tuple(_replicas(wanted, live)),
         )
-    if wanted.present and not current.history:
-        _refuse_other_driver(cluster, wanted)
+    if inside["in_configmaps"] and not current.history:
+        raise Refused(
+            f"Helm keeps {wanted.title} in ConfigMaps of namespace {wanted.namespace}, as with HELM_DRIVER=configmap,"
+            " but only releases in Secrets can be managed here. Uninstall it first: HELM_DRIVER=configmap helm"
+            f" uninstall {wanted.name} --namespace {wanted.namespace}"
+        )
     if wanted.present and not record.goal(current.history):
         current = replace(current, owner=owner(cluster, wanted.name, wanted.namespace))
     _check_helm(gateway.helm, current, wanted)
@@ -649,19 +654,14 @@ def _history(cluster: Kubernetes, wanted: Desired) -> History:
     return record.history((listed or {}).get("items") or ())
 
 
-def _refuse_other_driver(cluster: Kubernetes, wanted: Desired) -> None:
-    """Raise Refused where Helm keeps the release in ConfigMaps: an install would begin anew, and lose its values."""
+def _in_configmaps(cluster: Kubernetes, wanted: Desired) -> bool:
+    """Whether Helm keeps the release in ConfigMaps: an install would begin anew, and lose its values."""
     try:
         path = path_of("v1", "ConfigMap", None, wanted.namespace)
-        listed = cluster.get(path, labelSelector=f"owner=helm,name={wanted.name}")
+        listed = cluster.get(path, labelSelector=f"owner=helm,name={wanted.name}", limit="1")
     except Failure:
-        return  # connecting needs no right to list them
-    if (listed or {}).get("items"):
-        raise Refused(
-            f"Helm keeps {wanted.title} in ConfigMaps of namespace {wanted.namespace}, as with HELM_DRIVER=configmap,"
-            " but only releases in Secrets can be managed here. Uninstall it first: HELM_DRIVER=configmap helm"
-            f" uninstall {wanted.name} --namespace {wanted.namespace}"
-        )
+        return False  # connecting needs no right to list them
+    return bool((listed or {}).get("items"))
 
 
 def _namespace(cluster: Kubernetes, wanted: Desired) -> Namespace | None:
