@@ -61,6 +61,17 @@ class CallFailed(Failure):
         self.within = within
 
 
+class PartlyDone(CallFailed):
+    """A call that failed after it had changed something.
+
+    left: what it left, such as "revision 2 of Helm release castai-agent, which is failed".
+    """
+
+    def __init__(self, message: str, left: str) -> None:
+        super().__init__(message)
+        self.left = left
+
+
 class Conflict(Failure):
     """Somebody else wrote first: observe and plan again."""
 
@@ -94,12 +105,13 @@ class Unwritable(Refused):
 class Stopped(Failure):
     """A run that ended part-way.
 
-    applied: the sentences of the actions that were done, in order.
+    applied: the sentences of the actions that were done, in order. left: what the failed one left, or an empty text.
     """
 
-    def __init__(self, message: str, applied: tuple[str, ...]) -> None:
+    def __init__(self, message: str, applied: tuple[str, ...], left: str = "") -> None:
         super().__init__(message)
         self.applied = applied
+        self.left = left
 
 
 @dataclass(frozen=True)
@@ -325,8 +337,9 @@ def _apply(action: Action, gateway: Any, made: dict[str, Any], done: list[Action
         raise
     except Failure as failure:
         within = failure.within if isinstance(failure, CallFailed) else ""
-        text = f"Could not {action.sentence}{within or f': {failure}'} {_aftermath(done)}"
-        raise Stopped(text, _sentences(done)) from failure
+        left = failure.left if isinstance(failure, PartlyDone) else ""
+        text = f"Could not {action.sentence}{within or f': {failure}'} {_aftermath(done, left)}"
+        raise Stopped(text, _sentences(done), left) from failure
     done.append(action)
 
 
@@ -334,8 +347,10 @@ def _sentences(done: list[Action]) -> tuple[str, ...]:
     return tuple(action.sentence for action in done)
 
 
-def _aftermath(done: list[Action]) -> str:
-    before = f"Done before that: {'; '.join(_sentences(done))}." if done else "Nothing was changed before that."
+def _aftermath(done: list[Action], left: str = "") -> str:
+    parts = [f"Done before that: {'; '.join(_sentences(done))}."] if done else []
+    parts += [f"It left {left}."] if left else []
+    before = " ".join(parts) or "Nothing was changed before that."
     return f"{before} A rerun is safe and goes on from here."
 
 
@@ -353,7 +368,8 @@ def _outcome(
         result = reconcile(subject, params, check, progress).public(diff, lambda value: remove_values(value, masked))
     except Failure as failure:
         applied = list(failure.applied) if isinstance(failure, Stopped) else []
-        result = {"failed": True, "changed": bool(applied), "msg": str(failure), "applied": applied}
+        changed = bool(applied or (isinstance(failure, Stopped) and failure.left))
+        result = {"failed": True, "changed": changed, "msg": str(failure), "applied": applied}
         if isinstance(failure, Refused) and failure.findings:
             result["findings"] = list(failure.findings)
     if progress.lines:

@@ -46,6 +46,7 @@ VARIABLES: Mapping[str, str] = {
     "castai_kubernetes_validate_certs": "kubernetes_validate_certs",
     # In the cluster
     "castai_namespace": "namespace",
+    "castai_create_namespace": "create_namespace",
     "castai_credentials_secret": "credentials_secret",
     "castai_chart_mirror": "",
     "castai_delete_superseded_records": "delete_superseded_records",
@@ -128,13 +129,26 @@ AGENT_RELEASE = "castai-agent"
 """The Helm release whose options the role agent sets."""
 
 
+COMPONENTS = (
+    "cluster-controller",
+    "castai-spot-handler",
+    "castai-evictor",
+    "castai-pod-pinner",
+    "castai-kvisor",
+    "castai-workload-autoscaler",
+)
+"""The Helm releases whose options the role components sets."""
+
+
 def named(option: str, role: str = "castai") -> str:
     """An option as a message names it, with its inventory variable first: castai_region (option region).
 
-    role: the one whose variables set the option, empty where that cannot be told. The option stands alone where not
-    exactly one variable of the role sets it, or the variable has the same name.
+    role: the one whose variables set the option, empty where that cannot be told. Of several variables the one with
+    the option's name counts; without such, or with none, the option stands alone.
     """
     variables = [variable for variable, one in VARIABLES.items() if one == option and variable.startswith(f"{role}_")]
+    if f"{role}_{option}" in variables:
+        variables = [f"{role}_{option}"]
     if len(variables) != 1 or variables == [option]:
         return option
     return f"{variables[0]} (option {option})"
@@ -142,6 +156,8 @@ def named(option: str, role: str = "castai") -> str:
 
 def role_of(release: str) -> str:
     """The role whose variables set the options of a Helm release, empty where that cannot be told."""
+    if release in COMPONENTS:
+        return "components"
     return "agent" if release == AGENT_RELEASE else ""
 
 

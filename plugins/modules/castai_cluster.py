@@ -39,6 +39,10 @@ options:
       - UUID of the cluster at CAST AI, to choose a registration by id.
       - In check mode it may be C((known after apply)), which an earlier task returns if it would register the cluster.
     type: str
+  create_namespace:
+    description: Whether the namespace is created if it is absent. Otherwise the task fails where it is needed.
+    type: bool
+    default: true
   credentials_secret:
     description: Name of the Secret that holds the cluster's token, under the key C(API_KEY).
     type: str

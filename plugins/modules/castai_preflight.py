@@ -41,6 +41,10 @@ options:
   cluster_id:
     description: UUID that the cluster must have at CAST AI.
     type: str
+  create_namespace:
+    description: Whether the namespace is created if it is absent. Otherwise the task fails where it is needed.
+    type: bool
+    default: true
   credentials_secret:
     description: Name of the Secret that holds the cluster's token, or will hold it, under the key C(API_KEY).
     type: str

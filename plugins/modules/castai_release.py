@@ -69,7 +69,9 @@ options:
         A chart given by a path has its own version.
     type: str
   create_namespace:
-    description: Whether an install creates the namespace when it is absent.
+    description:
+      - Whether an install creates the namespace when it is absent. Helm is told to only then; Helm 4 needs the verb
+        C(patch) on Namespaces for it.
     type: bool
     default: true
   delete_superseded_records:

@@ -147,7 +147,7 @@ def test_the_playbooks_with_one_permission_after_the_other(world: World, operato
     def onboard() -> Run:
         return operator.connect(playbook="castai.onboarding.onboard", given=given)
 
-    kubernetes.grant("connect", rights.CONNECT, rights.CONNECT_SYSTEM)
+    kubernetes.grant("connect", (*rights.CREATE_NAMESPACE, *rights.CONNECT), rights.CONNECT_SYSTEM)
     succeeded(operator.connect(given=given))
     kubernetes.withdraw("connect")
     kubernetes.grant("onboard", rights.ONBOARD, ())

@@ -14,7 +14,7 @@ from typing import Any
 from .._aws.eks import wrong_cluster
 from .._aws.gateway import NO_REGION, EksCluster, region_of
 from .._engine import UNKNOWN, Action, CallFailed, Conflict, Made, Refused, Report, Subject, gather, paced, until
-from .._k8s.access import Way, leaving, other_cluster
+from .._k8s.access import Way, leaving, namespace_refusal, other_cluster
 from .._k8s.gateway import Object, path_of
 from .._k8s.kops import KopsCluster, wrong_kops_cluster
 from .._names import (
@@ -50,6 +50,7 @@ OPTIONS: dict[str, Any] = {
         **aws_options(),
         **kubernetes_options(),
         "cluster_id": {"type": "str"},
+        "create_namespace": {"type": "bool", "default": True},
         "credentials_secret": {"type": "str", "default": CREDENTIALS_SECRET, "no_log": False},
         "manage_token": {"type": "bool", "default": True},
         "namespace": {"type": "str", "default": NAMESPACE},
@@ -83,6 +84,7 @@ class Desired:
     wait_for: str
     wait_timeout: int
     console: str = ""
+    create_namespace: bool = True
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ class Current:
     token_usable: bool = False
     leaving: str = ""
     """Why nothing can be made in the namespace, empty when it can."""
+    immutable: bool = False
+    """Whether the Secret can only be deleted."""
 
 
 @dataclass(frozen=True)
@@ -187,6 +191,7 @@ def desired(params: Parameters) -> Desired:
         state_store=(params.get("state_store") or "").rstrip("/"),
         namespace=params["namespace"],
         secret=params["credentials_secret"],
+        create_namespace=params.get("create_namespace", True),
         manage_token=params["manage_token"],
         wait_for=params["wait_for"],
         wait_timeout=_wait_timeout(params),
@@ -234,6 +239,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         leaving=leaving(inside["namespace"]),
         namespace_exists=inside["namespace"] is not None,
         secret_version=_version_of(inside["secret"]),
+        immutable=bool((inside["secret"] or {}).get("immutable")),
         token_usable=bool(key and current.record and gateway.castai.accepts(key, current.record.id)),
     )
 
@@ -287,6 +293,8 @@ def plan(current: Current, wanted: Desired) -> Iterable[Action]:
     if refusal:
         raise Refused(refusal)
     cluster_id = record.id if record else UNKNOWN
+    if wanted.manage_token:
+        _refuse_unwritable(current, wanted)
     if record is None and wanted.cluster_id != UNKNOWN:
         block: dict[str, Any] = {wanted.provider: _facts(found, wanted.state_store)}
         own_id = _own_id(found)
@@ -315,6 +323,18 @@ def misplaced(found: Found | None, name: str, region: str, account_id: str, stat
             )
     else:
         yield from filter(None, [wrong_cluster(found, name, region, account_id)])
+
+
+def _refuse_unwritable(current: Current, wanted: Desired) -> None:
+    """Raise Refused, before a token is made, where there is no place for it."""
+    if not (current.namespace_exists or wanted.create_namespace):
+        raise Refused(namespace_refusal(wanted.namespace))
+    if current.immutable and not current.token_usable:
+        raise Refused(
+            f"Secret {wanted.namespace}/{wanted.secret} is immutable, and CAST AI does not accept its {CREDENTIALS_KEY}"
+            " for this cluster, so it has to be replaced. Delete it, or set"
+            f" {named('credentials_secret')} to another name."
+        )
 
 
 def _plan_token(current: Current, wanted: Desired, cluster_id: str) -> Iterator[Action]:

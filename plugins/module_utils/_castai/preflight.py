@@ -9,6 +9,7 @@ What only onboarding asks: phase2. What the credentials may do: rights. PRIVATE 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -19,10 +20,10 @@ from .._aws.gateway import EksCluster, region_of
 from .._engine import UNKNOWN, Action, Failure, Made, Refused, Subject, Unwritable, gather
 from .._helm import record as helm_record
 from .._helm.gateway import Chart as HelmChart
-from .._helm.gateway import Helm
+from .._helm.gateway import Helm, driver_problem
 from .._helm.owner import Owner, managed_refusal, operated, owner
 from .._helm.values import secrets
-from .._k8s.access import Way, given, leaving, other_cluster
+from .._k8s.access import Way, given, leaving, namespace_refusal, other_cluster
 from .._k8s.gateway import Kubernetes, Object, path_of
 from .._k8s.kops import KopsCluster
 from .._names import CREDENTIALS_SECRET, NAMESPACE, helm_release_problem
@@ -52,6 +53,7 @@ OPTIONS: dict[str, Any] = {
         **aws_options(),
         **kubernetes_options(),
         "cluster_id": {"type": "str"},
+        "create_namespace": {"type": "bool", "default": True},
         "credentials_secret": {"type": "str", "default": CREDENTIALS_SECRET, "no_log": False},
         "helm_path": {"type": "path"},
         "namespace": {"type": "str", "default": NAMESPACE},
@@ -118,6 +120,7 @@ class Desired:
     state_store: str = ""
     must_run: bool = True
     """Whether what would keep a release from running is a reason not to go on; otherwise it is a warning."""
+    create_namespace: bool = True
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,7 @@ class Current:
     elsewhere: str = ""
     leaving: str = ""
     """Why nothing can be made in the namespace."""
+    namespace_exists: bool = True
     version: tuple[int, int] | Problem | None = None
     missing: tuple[str, ...] | Problem = ()
     """Kubernetes permissions that are missing, as "verb resource.group"."""
@@ -205,6 +209,7 @@ def desired(params: Parameters) -> Desired:
         params.get("cluster_id") == UNKNOWN,
         params.get("state_store") or "",
         params.get("wait_for_workloads", True),
+        params.get("create_namespace", True),
     )
 
 
@@ -286,7 +291,9 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
     reporting = _cluster_of(second["metadata"])
     charts = _to_install(second["releases"], wanted.charts)
     third = gather(
-        missing=_nothing if second["everything"] is True else _attempt(lambda: _missing(kubernetes, wanted, known)),
+        missing=_nothing
+        if second["everything"] is True
+        else _attempt(lambda: _missing(kubernetes, wanted, known, second["namespace"] is not None)),
         reporting=_attempt(lambda: gateway.castai().get_cluster(reporting))
         if _unknown(reporting, records)
         else _nothing,
@@ -297,6 +304,7 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
     return replace(
         current,
         leaving="" if isinstance(second["namespace"], Problem) else leaving(second["namespace"]),
+        namespace_exists=second["namespace"] is not None,
         version=second["version"],
         missing=third["missing"] or (),
         agent_cluster=reporting if _unknown(reporting, records) and third["reporting"] is None else "",
@@ -362,6 +370,8 @@ def findings_of(current: Current, wanted: Desired) -> Iterable[str]:
         )
     if current.leaving:
         yield current.leaving
+    if not (current.namespace_exists or wanted.create_namespace):
+        yield namespace_refusal(wanted.namespace)
     if isinstance(current.missing, Problem):
         yield current.missing.sentence
     else:
@@ -478,13 +488,16 @@ def _nothing() -> None:
     return None
 
 
-def _missing(kubernetes: Kubernetes, wanted: Desired, eks: EksCluster | None) -> tuple[str, ...]:
+def _missing(
+    kubernetes: Kubernetes, wanted: Desired, eks: EksCluster | None, namespace_exists: bool
+) -> tuple[str, ...]:
+    create = () if namespace_exists or not wanted.create_namespace else rights.CREATE_NAMESPACE
     if wanted.onboarding is None:
-        return missing_in_cluster(kubernetes, wanted.namespace, rights.CONNECT, rights.CONNECT_SYSTEM)
+        return missing_in_cluster(kubernetes, wanted.namespace, (*create, *rights.CONNECT), rights.CONNECT_SYSTEM)
     by_api = eks.access_entries if eks else permissions.USER_ACCESS in wanted.onboarding.unneeded
     of_system = () if by_api else rights.ONBOARD_SYSTEM
     more = any(chart.release == WORKLOAD_AUTOSCALER for chart in wanted.charts)
-    rows = (*rights.ONBOARD, *(rights.WORKLOAD_AUTOSCALER if more else ()))
+    rows = (*create, *rights.ONBOARD, *(rights.WORKLOAD_AUTOSCALER if more else ()))
     return missing_in_cluster(kubernetes, wanted.namespace, rows, of_system)
 
 
@@ -524,12 +537,14 @@ def _to_install(listed: Object | Problem | None, charts: tuple[Chart, ...]) -> t
     if isinstance(listed, Problem):
         return charts
     records = _items(listed)
-    return tuple(
-        chart
-        for chart in charts
-        if not _unreadable(records, chart)
-        and not helm_record.deployed(records, chart.release, "" if chart.any_version else chart.version)
-    )
+    return tuple(chart for chart in charts if not _unreadable(records, chart) and not _chart_is_there(records, chart))
+
+
+def _chart_is_there(records: list[Object], chart: Chart) -> bool:
+    """Whether the cluster has all that a run needs of the chart; a repair goes back to what is recorded."""
+    if chart.any_version:
+        return helm_record.goal(helm_record.of(records, chart.release)) is not None
+    return helm_record.deployed(records, chart.release, chart.version)
 
 
 def _unreadable(records: list[Object], chart: Chart) -> str:
@@ -622,6 +637,9 @@ def _items(listed: Object | None) -> list[Object]:
 
 
 def _helm_problems(gateway: Systems, charts: tuple[Chart, ...]) -> tuple[str, ...]:
+    driver = driver_problem(os.environ)
+    if driver:
+        return (driver,)
     if not charts:
         return ()
     helm = gateway.helm

@@ -31,8 +31,11 @@ _RBAC = "rbac.authorization.k8s.io"
 Rows = tuple[tuple[str, str, tuple[str, ...]], ...]
 """API group, resource and verbs."""
 
+CREATE_NAMESPACE: Rows = (("", "namespaces", ("create",)),)
+"""Where the namespace is absent."""
+
 CONNECT: Rows = (
-    ("", "namespaces", ("get", "create")),
+    ("", "namespaces", ("get",)),
     ("", "secrets", ("get", "list", "create", "update", "patch", "delete")),
     ("", "configmaps", _WRITE),
     ("", "serviceaccounts", _WRITE),

@@ -328,6 +328,17 @@ class Helm:
         raise _failure(purpose, process.returncode, _scrub(errors, hidden), release)
 
 
+def driver_problem(environment: Mapping[str, str]) -> str:
+    """Why releases cannot be managed with Helm as the user has set it, or an empty text."""
+    driver = environment.get("HELM_DRIVER", "").strip().lower()
+    if driver in ("", "secret", "secrets"):
+        return ""
+    return (
+        f"HELM_DRIVER is {driver!r} in the environment, but only releases that Helm keeps in Secrets can be managed"
+        " here: an existing release would not be seen. Unset it for this run if this cluster's releases are in Secrets."
+    )
+
+
 def facts(path: Path) -> Facts:
     """What the Chart.yaml of a chart folder or archive says."""
     try:
@@ -377,10 +388,17 @@ def _failure(purpose: str, code: int, errors: str, release: str) -> CallFailed |
     if any(text in reason for text in _CONFLICTS) or _RECORD_EXISTS.search(reason):
         return Conflict(f"{purpose}Helm said: {reason}.")
     role = role_of(release)
-    options = {option: named(option, role) for option in ("adopt", "timeout", "values")}
+    options = {option: named(option, role) for option in ("timeout", "values")}
+    options["adopt"] = adopt_option(release)
     options["hook"] = HOOK_ADVICE if release == EVICTOR else ""
     advice = next((f" {advice.format(**options)}" for pattern, advice in _ADVICE if re.search(pattern, reason)), "")
     return CallFailed(f"{purpose}Helm said: {reason}.{advice}")
+
+
+def adopt_option(release: str) -> str:
+    """The option that takes over objects as a message names it: role components has no variable for it."""
+    role = role_of(release)
+    return "adopt of a task of castai_release" if role == "components" else named("adopt", role)
 
 
 def _overwriting(version: tuple[int, ...]) -> list[str]:

@@ -11,15 +11,15 @@ https://fluxcd.io/flux/components/helm/helmreleases/ and https://fluxcd.io/flux/
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .._engine import CallFailed, gather
 from .._k8s.gateway import Kubernetes, Object, path_of
 from .._variables import AGENT_RELEASE, named, role_of
 from . import record
-from .gateway import TAKES_OWNERSHIP
+from .gateway import TAKES_OWNERSHIP, adopt_option
 from .record import OWNER_NAME, OWNER_NAMESPACE
 
 UMBRELLA = "castai"
@@ -56,6 +56,8 @@ class Owner:
     release: str = ""
     umbrella: bool = False
     manager: str = ""
+    kept: tuple[str, ...] = ()
+    """Settings of its pods that a chart which does not set them leaves: "nodeSelector pool", "env HTTPS_PROXY"."""
 
     def refusal(self, adopt: bool, wanted: str, adopt_managed: bool = False) -> str:
         """Why the wanted release cannot be installed, or an empty text."""
@@ -66,10 +68,9 @@ class Owner:
         if self.manager and not adopt_managed:
             return managed_refusal(self.thing, self.manager, wanted, False)
         if not adopt:
-            option = named("adopt", role_of(wanted))
             return (
                 f"{self.thing} exists and belongs to no Helm release, so kubectl or another tool created it. Set"
-                f" {option} to true to take over it and others like it, or delete them."
+                f" {adopt_option(wanted)} to true to take over it and others like it, or delete them."
             )
         return ""
 
@@ -86,7 +87,7 @@ class Owner:
 def managed_refusal(thing: str, manager: str, release: str, exists: bool) -> str:
     """Why something that another tool manages is not changed. exists: whether it is a Helm release already."""
     if exists:
-        way = f"Set {named('policy', _role(release))} to install_only to leave the release as it is"
+        way = f"Set {named('policy', role_of(release))} to install_only to leave the release as it is"
     else:
         way = _leave_out(release)
     return (
@@ -106,12 +107,14 @@ def owner(cluster: Kubernetes, name: str, namespace: str) -> Owner | None:
     owners = [
         Owner(thing, _release(item), manager=manager_of(item)) for thing, item in found.items() if item is not None
     ]
+    kept = tuple(dict.fromkeys(part for item in found.values() if item for part in _kept(item)))
     others = [one for one in owners if one.release != f"{namespace}/{name}"]
     foreign = next((one for one in others if one.release), None)
     if foreign:
         return Owner(foreign.thing, foreign.release, _is_umbrella(cluster, foreign.release), foreign.manager)
     managed = next((one for one in owners if one.manager), None)
-    return Owner(managed.thing, manager=managed.manager) if managed else next(iter(others), None)
+    first = Owner(managed.thing, manager=managed.manager) if managed else next(iter(others), None)
+    return replace(first, kept=kept) if first else None
 
 
 def operated(cluster: Kubernetes, name: str, namespace: str) -> str:
@@ -152,6 +155,13 @@ def manager_of(item: Object) -> str:
 def manager_among(items: Iterable[Object]) -> str:
     """The first manager of any of these objects, or an empty text."""
     return next(filter(None, map(manager_of, items)), "")
+
+
+def _kept(workload: Object) -> Iterator[str]:
+    pod = ((workload.get("spec") or {}).get("template") or {}).get("spec") or {}
+    yield from (f"nodeSelector {key}" for key in pod.get("nodeSelector") or ())
+    for container in pod.get("containers") or ():
+        yield from (f"env {entry['name']}" for entry in container.get("env") or () if entry.get("name"))
 
 
 def _paths(name: str, namespace: str) -> dict[str, str]:
@@ -198,7 +208,3 @@ def _leave_out(release: str) -> str:
     if release == AGENT_RELEASE:
         return "Run only castai.onboarding.onboard (onboard.yml), which leaves the agent alone"
     return f"Add {release} to components_skip"
-
-
-def _role(release: str) -> str:
-    return role_of(release) or "components"

@@ -10,6 +10,7 @@ runs only when something has to be done.
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,15 +18,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-from .._engine import Action, CallFailed, Conflict, Failure, Made, Refused, Report, Subject, gather, until
-from .._k8s.access import Named, Way, leaving
+from .._engine import Action, CallFailed, Conflict, Failure, Made, PartlyDone, Refused, Report, Subject, gather, until
+from .._k8s.access import Named, Way, leaving, namespace_refusal
 from .._k8s.gateway import Kubernetes, Object, path_of
 from .._k8s.workloads import KINDS, Outcome, Unready, unready, wait
 from .._names import NAMESPACE, helm_release_problem, namespace_problem
 from .._options import CLUSTER_RULES, CONNECTION_RULES, aws_options, cluster_options, kubernetes_options, together
 from .._variables import named, role_of
 from . import record
-from .gateway import EVICTOR, HOOK_ADVICE, Chart, Facts, Helm, Work, facts
+from .gateway import EVICTOR, HOOK_ADVICE, Chart, Facts, Helm, Work, driver_problem, facts
 from .owner import Owner, managed_refusal, manager_among, operated, owner
 from .record import Contents, History, Reference, Revision
 from .values import differing, secrets, shown
@@ -122,6 +123,8 @@ class Current:
     missing: tuple[Reference, ...] = ()
     owner: Owner | None = None
     manager: str = ""
+    replicas: tuple[tuple[str, int], ...] = ()
+    """Of the release's live workloads, by path."""
     now: float = 0.0
     killed: bool = False
     unready: tuple[Unready, ...] = ()
@@ -174,7 +177,11 @@ class Step(Action):
             _outwait(cluster, self.wanted, self.unfinished, self.patience)
         if cluster.get(_record_path(self.wanted, self.revision + 1)) is not None:
             raise Conflict(f"Someone else wrote revision {self.revision + 1} of {self.wanted.title} in the meantime.")
-        self.work(gateway, self.wanted)
+        try:
+            self.work(gateway, self.wanted)
+        except CallFailed as failure:
+            left = _left_by(cluster, self.wanted, self.revision) if self.helm else ""
+            raise PartlyDone(str(failure), left) if left else failure from failure.__cause__
         return {"written": True}
 
     def work(self, gateway: Systems, wanted: Desired) -> None:
@@ -247,9 +254,16 @@ class RollBack(Step):
     """Apply a revision's stored manifest as a new revision: no chart is fetched, its values stay."""
 
     to: int = 0
+    replicas: tuple[tuple[str, int], ...] = ()
+    """Paths of workloads with replicas that others, such as CAST AI, gave them and that stay."""
 
     def work(self, gateway: Systems, wanted: Desired) -> None:
         gateway.helm.rollback(gateway.work(wanted, self.revision + 1), self.to)
+        cluster = gateway.way.cluster()
+        for path, count in self.replicas:
+            found = cluster.get(path)
+            if found and found["spec"].get("replicas") != count:
+                cluster.patch(path, {"spec": {"replicas": count}})
 
 
 @dataclass(frozen=True)
@@ -347,11 +361,15 @@ def connect(params: Parameters, wanted: Desired) -> Systems:
 def observe(gateway: Systems, wanted: Desired) -> Current:
     """Round 1, where the cluster is named: whether it is that one. Round 2: the release's records. Round 3: objects.
     Where workloads are not ready, two rounds more say why."""
+    problem = driver_problem(os.environ)
+    if problem:
+        raise Refused(problem)
     cluster = gateway.way.enter(wanted.cluster)
     inside = gather(
         history=lambda: _history(cluster, wanted),
         namespace=lambda: _namespace(cluster, wanted),
         operated=lambda: operated(cluster, wanted.name, wanted.namespace),
+        in_configmaps=lambda: _in_configmaps(cluster, wanted),
     )
     current = Current(
         inside["history"], _chart(wanted), inside["namespace"], manager=inside["operated"], now=time.time()
@@ -367,6 +385,13 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
             missing=tuple(item for item, found in live.items() if found is None) if whole else (),
             unready=unready(cluster, _workloads(live)) if whole else (),
             manager=current.manager or manager_among(filter(None, live.values())),
+            replicas=tuple(_replicas(wanted, live)),
+        )
+    if inside["in_configmaps"] and not current.history:
+        raise Refused(
+            f"Helm keeps {wanted.title} in ConfigMaps of namespace {wanted.namespace}, as with HELM_DRIVER=configmap,"
+            " but only releases in Secrets can be managed here. Uninstall it first: HELM_DRIVER=configmap helm"
+            f" uninstall {wanted.name} --namespace {wanted.namespace}"
         )
     if wanted.present and not record.goal(current.history):
         current = replace(current, owner=owner(cluster, wanted.name, wanted.namespace))
@@ -455,7 +480,7 @@ def _plan_present(current: Current, wanted: Desired) -> Iterator[Action]:
 def _plan_install(current: Current, wanted: Desired) -> Iterator[Action]:
     _refuse_owner(current, wanted)
     if current.namespace is None and not wanted.create_namespace:
-        raise Refused(f"Namespace {wanted.namespace} does not exist. Create it, or set create_namespace to true.")
+        raise Refused(namespace_refusal(wanted.namespace))
     yield Upgrade(
         f"install {wanted.title} in namespace {wanted.namespace} (chart {_chart_title(current.chart)})"
         + _TAKING_OVER * bool(current.owner),
@@ -466,7 +491,7 @@ def _plan_install(current: Current, wanted: Desired) -> Iterator[Action]:
             "status": record.DEPLOYED,
             "values": shown(wanted.values, differing({}, wanted.values)),
         },
-        wanted,
+        replace(wanted, create_namespace=current.namespace is None),
         current.history[-1].number if current.history else 0,
     )
 
@@ -527,6 +552,7 @@ def _roll_back(current: Current, wanted: Desired, last: Revision, goal: Revision
         last.number,
         **_waiting(last, current, wanted),
         to=goal.number,
+        replicas=current.replicas if current.missing else (),
     )
 
 
@@ -554,7 +580,11 @@ def _upgrade(current: Current, wanted: Desired, basis: Revision, number: int, fi
             "status": record.DEPLOYED,
             "values": shown(wanted.values, paths),
         },
-        replace(wanted, adopt=wanted.adopt and (first or bool(current.owner))),
+        replace(
+            wanted,
+            adopt=wanted.adopt and (first or bool(current.owner)),
+            create_namespace=wanted.create_namespace and current.namespace is None,
+        ),
         number,
     )
 
@@ -630,6 +660,16 @@ def _history(cluster: Kubernetes, wanted: Desired) -> History:
     return record.history((listed or {}).get("items") or ())
 
 
+def _in_configmaps(cluster: Kubernetes, wanted: Desired) -> bool:
+    """Whether Helm keeps the release in ConfigMaps: an install would begin anew, and lose its values."""
+    try:
+        path = path_of("v1", "ConfigMap", None, wanted.namespace)
+        listed = cluster.get(path, labelSelector=f"owner=helm,name={wanted.name}", limit="1")
+    except Failure:
+        return False  # connecting needs no right to list them
+    return bool((listed or {}).get("items"))
+
+
 def _namespace(cluster: Kubernetes, wanted: Desired) -> Namespace | None:
     found = cluster.get(path_of("v1", "Namespace", wanted.namespace, None))
     if found is None:
@@ -655,6 +695,25 @@ def _found(cluster: Kubernetes, wanted: Desired, objects: Iterable[Reference]) -
 def _workloads(found: Mapping[Reference, Object | None]) -> list[Object]:
     """Those that are there, of their kind, which one that was read alone may not say."""
     return [{"kind": item.kind, **live} for item, live in found.items() if live and item.kind in KINDS]
+
+
+def _left_by(cluster: Kubernetes, wanted: Desired, revision: int) -> str:
+    """What a Helm that failed has left of its work, as a clause, or an empty text. revision: the newest one before."""
+    try:
+        written = cluster.get(_record_path(wanted, revision + 1)) or cluster.get(_record_path(wanted, revision))
+        found = Revision.of(written) if written else None
+    except Failure:
+        return ""
+    if found is None or (found.number == revision and found.status != record.UNINSTALLING):
+        return ""
+    return f"revision {found.number} of {wanted.title}, which is {found.status}"
+
+
+def _replicas(wanted: Desired, live: Mapping[Reference, Object | None]) -> Iterator[tuple[str, int]]:
+    for item, found in live.items():
+        count = ((found or {}).get("spec") or {}).get("replicas")
+        if isinstance(count, int):
+            yield path_of(item.api_version, item.kind, item.name, item.namespace or wanted.namespace), count
 
 
 def _outwait(cluster: Kubernetes, wanted: Desired, unfinished: Revision, patience: float) -> None:
@@ -713,45 +772,46 @@ def _listed(unready: Iterable[Unready]) -> str:
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     last = current.last
-    if last is None:
-        return {"release": None}
-    contents = last.contents
     warned = list(_warnings(current, wanted, last)) if wanted.present else []
+    return {**({"warnings": warned} if warned else {}), "release": _described(wanted, last) if last else None}
+
+
+def _described(wanted: Desired, last: Revision) -> Mapping[str, Any]:
+    contents = last.contents
     return {
-        **({"warnings": warned} if warned else {}),
-        "release": {
-            "name": wanted.name,
-            "namespace": wanted.namespace,
-            "revision": last.number,
-            "status": last.status,
-            "chart": contents.chart,
-            "chart_version": contents.version,
-            "app_version": contents.app_version,
-        },
+        "name": wanted.name,
+        "namespace": wanted.namespace,
+        "revision": last.number,
+        "status": last.status,
+        "chart": contents.chart,
+        "chart_version": contents.version,
+        "app_version": contents.app_version,
     }
 
 
-def _warnings(current: Current, wanted: Desired, last: Revision) -> Iterator[str]:
+def _warnings(current: Current, wanted: Desired, last: Revision | None) -> Iterator[str]:
     """What does not run, and where an API key stands in the cluster, as the vendor's script and Terraform leave it."""
     if current.unready:
         yield f"{wanted.title} does not run as it should: {_listed(current.unready)}."
-    if last.api_key_paths and not record.api_keys(wanted.values) and not wanted.enforce:
+    if last and last.api_key_paths and not record.api_keys(wanted.values) and not wanted.enforce:
+        policy = named("policy", role_of(wanted.name))
         yield (
             f"{wanted.title} has an API key in its values ({', '.join(last.api_key_paths)}), which everybody who may"
-            f" read Secrets in namespace {wanted.namespace} can read. Run once with {_policy(wanted)} set to enforce,"
+            f" read Secrets in namespace {wanted.namespace} can read. Run once with {policy} set to enforce,"
             " which gives the release the cluster's own token, then revoke that key at CAST AI."
         )
-    older = [revision for revision in current.history if revision.number != last.number and revision.api_key_paths]
+    if current.owner and current.owner.kept:
+        yield (
+            f"What {wanted.title} takes over keeps settings that the chart does not set itself. There are:"
+            f" {', '.join(current.owner.kept)}. Remove those that are not wanted with kubectl edit."
+        )
+    older = [revision for revision in current.history if revision is not last and revision.api_key_paths]
     if older and not wanted.delete_superseded:
         names = ", ".join(record.secret_name(wanted.name, revision.number) for revision in older)
         yield (
             f"Superseded records of {wanted.title} hold an API key: Secrets {names}. Set"
             f" {named('delete_superseded_records')} to true to delete them, and revoke that key at CAST AI."
         )
-
-
-def _policy(wanted: Desired) -> str:
-    return named("policy", role_of(wanted.name) or "components")
 
 
 def _summary(revision: Revision, paths: tuple[str, ...] = ()) -> dict[str, Any]:

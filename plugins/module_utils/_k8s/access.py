@@ -203,6 +203,11 @@ def leaving(namespace: Object | None) -> str:
     return f"Namespace {metadata['name']} is being deleted. Wait until it is gone, then run again."
 
 
+def namespace_refusal(namespace: str) -> str:
+    """What to say where a Namespace is absent and is not to be created."""
+    return f"Namespace {namespace} does not exist. Create it, or set {named('create_namespace')} to true."
+
+
 def _read(path: str | None) -> str:
     if not path:
         return ""

@@ -20,6 +20,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
     CallFailed,
     Conflict,
     Made,
+    PartlyDone,
     Progress,
     Refused,
     Report,
@@ -325,6 +326,17 @@ def test_a_run_that_stops_names_the_step_what_was_done_and_that_a_rerun_is_safe(
     assert caught.value.applied == tuple(SENTENCES[: len(done)])
     assert drawer.closed == 1
     assert run(drawer).public(diff=False)["actions"] == SENTENCES[len(done) :]
+
+
+@pytest.mark.parametrize(("done", "before"), [([], ""), ([None], "Done before that: paint box red. ")])
+def test_what_a_failed_step_left_is_told(done: list[None], before: str) -> None:
+    drawer = Drawer(troubles=[*done, PartlyDone("No paint left.", "half a coat of red")])
+    with pytest.raises(Stopped) as caught:
+        run(drawer)
+    assert str(caught.value).endswith(
+        f": No paint left. {before}It left half a coat of red. A rerun is safe and goes on from here."
+    )
+    assert caught.value.left == "half a coat of red"
 
 
 def test_a_wait_that_fails_tells_what_was_done() -> None:

@@ -105,7 +105,7 @@ def test_an_option_is_named_with_its_variable_first() -> None:
         ("role_arn", "eks_onboard", "eks_onboard_role_arn (option role_arn)"),
         ("api_key", "castai", "castai_host_token (option api_key)"),
         ("values", "agent", "agent_values (option values)"),
-        ("values", "components", "values"),
+        ("values", "components", "components_values (option values)"),
         ("timeout", "components", "components_timeout (option timeout)"),
         ("timeout", "castai", "timeout"),
     ],
@@ -117,4 +117,5 @@ def test_only_the_variable_that_sets_the_option_is_named(option: str, role: str,
 
 def test_the_role_of_a_release_is_known_by_its_name() -> None:
     assert role_of("castai-agent") == "agent"
-    assert role_of("castai-evictor") == role_of("agent") == ""
+    assert role_of("castai-evictor") == role_of("cluster-controller") == "components"
+    assert role_of("agent") == ""

@@ -429,3 +429,24 @@ def test_a_cluster_that_castai_gave_up_is_not_waited_for(wire: Wire) -> None:
 )
 def test_the_key_of_a_secret_is_empty_whatever_is_wrong_with_it(secret: Any, key: str) -> None:
     assert cluster.key_of(secret) == key
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "sentence"),
+    [
+        (
+            replace(CONNECTED, token_usable=False, immutable=True),
+            desired(),
+            "Secret castai-agent/castai-credentials is immutable",
+        ),
+        (replace(CONNECTED, namespace_exists=False), replace(desired(), create_namespace=False), "does not exist"),
+    ],
+)
+def test_no_token_is_made_that_has_no_place(found: Current, wanted: Desired, sentence: str) -> None:
+    with pytest.raises(Refused, match=sentence):
+        list(plan(found, wanted))
+    list(plan(found, replace(wanted, manage_token=False)))
+
+
+def test_an_immutable_secret_with_the_right_token_may_stay() -> None:
+    assert list(plan(replace(CONNECTED, immutable=True), desired())) == []

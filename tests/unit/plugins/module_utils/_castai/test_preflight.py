@@ -25,6 +25,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._castai.prefligh
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._castai.rights import Lack, Rights
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Refused, Subject, reconcile
+from ansible_collections.castai.onboarding.plugins.module_utils._helm import record as helm_record
 
 ACCOUNT, REGION = "111122223333", "eu-central-1"
 ID, ANOTHER_ID = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e", "99999999-5a57-4d4a-8f5d-0a6f5c1f0d7e"
@@ -471,3 +472,122 @@ def test_who_may_not_read_is_refused_in_check_mode_too(lacking: dict[str, Any]) 
     with pytest.raises(Refused) as refused:
         of_run(replace(READY_TO_ONBOARD, **lacking), check=False)
     assert len(refused.value.findings) == 2
+
+
+def test_helms_driver_is_a_finding_beside_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HELM_DRIVER", "configmap")
+    gateway: Any = None
+    (found,) = preflight._helm_problems(gateway, ())
+    assert found.startswith("HELM_DRIVER is 'configmap'")
+
+
+@pytest.mark.parametrize(
+    ("exists", "create", "asked", "finding"),
+    [(True, True, False, False), (True, False, False, False), (False, True, True, False), (False, False, False, True)],
+)
+def test_a_namespace_is_made_only_where_it_is_absent_and_may_be(
+    exists: bool, create: bool, asked: bool, finding: bool
+) -> None:
+    class Closed:
+        def can(self, verb: str, group: str, resource: str, namespace: str = "") -> bool:
+            return False
+
+    kubernetes: Any = Closed()
+    wanted = preflight.desired({**PARAMETERS, "create_namespace": create})
+    assert ("create namespaces" in preflight._missing(kubernetes, wanted, EKS, exists)) is asked
+    found = list(findings_of(replace(GOOD, namespace_exists=exists), wanted))
+    assert any("castai_create_namespace" in one for one in found) is finding
+
+
+OF_UMBRELLA = {
+    "meta.helm.sh/release-name": "castai",
+    "meta.helm.sh/release-namespace": "castai-agent",
+}
+APPS = "/apis/apps/v1/namespaces/castai-agent"
+UMBRELLA_HAS = (
+    f"{APPS}/deployments/castai-agent",
+    f"{APPS}/daemonsets/castai-spot-handler",
+    f"{APPS}/daemonsets/castai-kvisor-agent",
+    f"{APPS}/deployments/castai-kvisor-controller",
+)
+
+
+class Inside:
+    """A cluster with these objects, by path."""
+
+    def __init__(self, **objects: dict[str, Any]) -> None:
+        self.objects = objects
+
+    def get(self, path: str, **_query: str) -> dict[str, Any] | None:
+        return self.objects.get(path)
+
+
+class NewHelm:
+    def check_version(self) -> tuple[int, ...]:
+        return (4, 3, 1)
+
+
+def taken(cluster: Inside, *names: str, records: tuple[dict[str, Any], ...] = (), **options: Any) -> tuple[str, ...]:
+    """What stops these releases, as preflight has it."""
+    releases = [{"name": name, "chart_ref": name, "policy": "install_only", **options} for name in names]
+    wanted = preflight.desired({**PARAMETERS, "releases": releases})
+    gateway: Any = preflight.Systems(PARAMETERS, lambda: None, None, NewHelm())  # type: ignore[arg-type,return-value]
+    kubernetes: Any = cluster
+    return preflight._taken(gateway, kubernetes, wanted, {"items": list(records)})
+
+
+def test_beside_the_umbrella_chart_what_it_has_is_refused_and_the_rest_installed() -> None:
+    cluster = Inside(**{path: {"metadata": {"annotations": OF_UMBRELLA}} for path in UMBRELLA_HAS})
+    assert taken(cluster, "cluster-controller", "castai-evictor", "castai-pod-pinner") == ()
+    refused = taken(cluster, "castai-spot-handler", "castai-kvisor", "castai-agent", "castai-evictor", adopt=True)
+    assert len(refused) == 3
+    assert all("of CAST AI's umbrella chart" in sentence for sentence in refused)
+    assert ["Add castai-spot-handler to components_skip" in sentence for sentence in refused] == [True, False, False]
+
+
+def deployed_record(name: str) -> dict[str, Any]:
+    labels = {"name": name, "version": "1", "status": "deployed", "modifiedAt": "1"}
+    return helm_record.encode({"metadata": {"labels": labels}, "data": {}}, {})
+
+
+@pytest.mark.parametrize(
+    ("policy", "there", "refused"),
+    [("enforce", True, True), ("enforce", False, True), ("install_only", True, False), ("install_only", False, True)],
+)
+def test_beside_cast_ais_operator_existing_releases_are_left_alone(policy: str, there: bool, refused: bool) -> None:
+    component = {"metadata": {"name": "castai-agent"}, "spec": {"component": "castai-agent", "enabled": True}}
+    path = "/apis/castware.cast.ai/v1alpha1/namespaces/castai-agent/components"
+    cluster = Inside(**{path: {"items": [component]}})
+    records = (deployed_record("castai-agent"),) if there else ()
+    found = taken(cluster, "castai-agent", records=records, policy=policy, adopt=True)
+    assert ("CAST AI's operator" in "".join(found)) is refused
+    assert taken(cluster, "castai-agent", records=records, policy=policy, adopt=True, adopt_managed=True) == ()
+
+
+def test_what_flux_deployed_is_left_alone_or_refused() -> None:
+    labels = {"helm.toolkit.fluxcd.io/name": "agent", "helm.toolkit.fluxcd.io/namespace": "flux-system"}
+    own = {"meta.helm.sh/release-name": "castai-agent", "meta.helm.sh/release-namespace": "castai-agent"}
+    cluster = Inside(**{f"{APPS}/deployments/castai-agent": {"metadata": {"labels": labels, "annotations": own}}})
+    records = (deployed_record("castai-agent"),)
+    (found,) = taken(cluster, "castai-agent", records=records, policy="enforce", adopt=True)
+    assert "managed by Flux (HelmRelease flux-system/agent)" in found
+    assert "agent_policy (option policy) to install_only" in found
+    assert taken(cluster, "castai-agent", records=records) == ()
+
+
+def test_a_record_that_cannot_be_read_is_a_finding() -> None:
+    broken = deployed_record("castai-agent")
+    broken["data"]["release"] = "edited"
+    broken["metadata"] |= {"namespace": "castai-agent", "name": "one"}
+    (found,) = taken(Inside(), "castai-agent", records=(broken,))
+    assert "Secret castai-agent/one cannot be read" in found
+    assert preflight._to_install({"items": [broken]}, preflight.desired(PARAMETERS).charts) == ()
+
+
+def test_no_chart_is_fetched_for_a_repair_that_needs_none() -> None:
+    good, failed = deployed_record("castai-agent"), deployed_record("castai-agent")
+    failed["metadata"]["labels"] |= {"version": "2", "status": "failed"}
+    listed = {"items": [good, failed]}
+    (chart,) = preflight.desired(PARAMETERS).charts
+    assert preflight._to_install(listed, (replace(chart, any_version=True),)) == ()
+    assert preflight._to_install(listed, (chart,)) == (chart,)

@@ -60,7 +60,7 @@ def test_every_verb_is_asked_for_where_it_is_needed() -> None:
     )
     missing = missing_in_cluster(reviews, "castai", CONNECT, CONNECT_SYSTEM)
     assert len(missing) == len(reviews.asked) - 2
-    assert {"create namespaces", "create secrets", "create roles.rbac.authorization.k8s.io"} <= set(missing)
+    assert {"create secrets", "create roles.rbac.authorization.k8s.io"} <= set(missing)
     assert "create roles.rbac.authorization.k8s.io in kube-system" not in missing
     assert ("create", "", "secrets", "castai") in reviews.asked
     assert ("escalate", "rbac.authorization.k8s.io", "clusterroles", "") in reviews.asked

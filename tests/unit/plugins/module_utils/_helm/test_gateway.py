@@ -343,3 +343,15 @@ def test_a_failed_hook_of_the_evictor_names_its_variable(fake: Fake) -> None:
     helm = fake.fail("Error: failed pre-install: 1 error occurred: * timed out waiting for the condition")
     with pytest.raises(CallFailed, match="set components_evictor_hook_image to a copy"):
         helm.rollback(Work("https://server", "n", "castai-evictor", 2, kubeconfig=KUBECONFIG), 1)
+
+
+@pytest.mark.parametrize(
+    ("driver", "refused"),
+    [
+        *((driver, True) for driver in ("configmap", "configmaps", "SQL", "memory", "x")),
+        *((driver, False) for driver in ("secret", "Secrets", "", " ")),
+    ],
+)
+def test_only_releases_in_secrets_are_managed(driver: str, refused: bool) -> None:
+    assert bool(gateway.driver_problem({"HELM_DRIVER": driver})) is refused
+    assert gateway.driver_problem({}) == ""

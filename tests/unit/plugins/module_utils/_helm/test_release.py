@@ -274,7 +274,7 @@ def test_plan(state: Current, desired: Desired, expected: list[tuple[Any, ...]])
             wanted(adopt=True),
             "belongs to Helm release other/umbrella",
         ),
-        (current(namespace=None), wanted(create_namespace=False), "Namespace castai-agent does not exist"),
+        (current(namespace=None), wanted(create_namespace=False), "set castai_create_namespace"),
         (current(namespace=Namespace(leaving="It is being deleted.")), wanted(), "It is being deleted."),
         (current(revision(1, "pending-upgrade")), wanted(recover=False), "set pending to recover"),
         (current(revision(1, "uninstalling")), wanted(recover=False, present=False), "set pending to recover"),
@@ -291,7 +291,7 @@ FLUX = "Flux (HelmRelease flux-system/castai-agent)"
 @pytest.mark.parametrize(
     ("state", "desired", "sentence"),
     [
-        (current(revision(1, "deployed"), manager=FLUX), OTHER_VALUES, "Set components_policy (option policy) to"),
+        (current(revision(1, "deployed"), manager=FLUX), OTHER_VALUES, "Set policy to install_only"),
         (current(revision(1, "deployed"), manager=FLUX, missing=(DEPLOYMENT,)), INSTALL_ONLY, FLUX),
         (current(revision(1, "deployed"), manager=FLUX), ABSENT, FLUX),
         (current(manager="CAST AI's operator"), wanted(), "Add agent to components_skip, or end its management there"),
@@ -381,7 +381,7 @@ def warnings(state: Current, desired: Desired) -> list[str]:
 def test_an_api_key_in_a_release_that_is_left_alone_is_a_warning() -> None:
     (warning,) = warnings(current(revision(1, "deployed", OF_SCRIPT)), INSTALL_ONLY)
     assert warning.startswith("Helm release agent has an API key in its values (castai.apiKey), which everybody")
-    assert "Run once with components_policy (option policy) set to enforce" in warning
+    assert "Run once with policy set to enforce" in warning
     assert (
         "agent_policy (option policy)"
         in warnings(current(revision(1, "deployed", {"apiKey": "CANARY"})), wanted(name="castai-agent", enforce=False))[
@@ -660,3 +660,102 @@ def test_a_hook_whose_image_cannot_be_pulled_is_told(answers: list[Any], told: b
             in found
         )
         assert "set components_evictor_hook_image to a copy" in found
+
+
+@pytest.mark.parametrize("namespace", [None, Namespace()])
+@pytest.mark.parametrize("history", [(), (revision(1, "failed"),), (revision(1, "pending-install"),)])
+def test_helm_creates_the_namespace_only_where_it_is_absent(
+    namespace: Namespace | None, history: tuple[Revision, ...]
+) -> None:
+    (step,) = (one for one in planned(current(*history, namespace=namespace), wanted()) if isinstance(one, Upgrade))
+    assert step.wanted.create_namespace is (namespace is None)
+
+
+class InConfigMaps:
+    def __init__(self, items: list[Any], allowed: bool = True) -> None:
+        self._items, self._allowed = items, allowed
+
+    def get(self, path: str, **query: str) -> dict[str, Any]:
+        assert (path, query) == (
+            "/api/v1/namespaces/castai-agent/configmaps",
+            {"labelSelector": "owner=helm,name=agent", "limit": "1"},
+        )
+        if not self._allowed:
+            raise CallFailed("forbidden")
+        return {"items": self._items}
+
+
+@pytest.mark.parametrize(
+    ("cluster", "found"),
+    [(InConfigMaps([{}]), True), (InConfigMaps([]), False), (InConfigMaps([{}], allowed=False), False)],
+)
+def test_a_release_that_helm_keeps_in_configmaps_is_seen(cluster: Any, found: bool) -> None:
+    assert release._in_configmaps(cluster, wanted()) is found
+
+
+class Records:
+    """The record Secrets of a release, by revision."""
+
+    def __init__(self, *there: Revision) -> None:
+        self._there = {record.secret_name(NAME, one.number): one.secret for one in there}
+
+    def get(self, path: str) -> Any:
+        return self._there.get(path.rpartition("/")[2])
+
+
+@pytest.mark.parametrize(
+    ("there", "before", "left"),
+    [
+        ((), 0, ""),
+        ((revision(1, "failed"),), 0, "revision 1 of Helm release agent, which is failed"),
+        ((revision(1, "deployed"),), 1, ""),
+        ((revision(1, "deployed"), revision(2, "pending-upgrade")), 1, "revision 2 of Helm release agent, which is"),
+        ((revision(3, "uninstalling"),), 3, "revision 3 of Helm release agent, which is uninstalling"),
+    ],
+)
+def test_what_a_failed_helm_left_is_told(there: tuple[Revision, ...], before: int, left: str) -> None:
+    cluster: Any = Records(*there)
+    found = release._left_by(cluster, wanted(), before)
+    assert found.startswith(left)
+    assert bool(found) is bool(left)
+
+
+def test_a_repair_keeps_the_replicas_that_others_gave() -> None:
+    replicas = (("/apis/apps/v1/namespaces/castai-agent/deployments/castai-evictor", 1),)
+    (step,) = planned(current(revision(1, "deployed"), missing=(DEPLOYMENT,), replicas=replicas), INSTALL_ONLY)
+    assert isinstance(step, RollBack)
+    assert step.replicas == replicas
+    failed = current(revision(1, "deployed"), revision(2, "failed"), replicas=replicas)
+    (step,) = planned(failed, INSTALL_ONLY)
+    assert isinstance(step, RollBack)
+    assert step.replicas == ()
+
+
+def test_replicas_are_put_back_after_the_roll_back() -> None:
+    class Cluster:
+        host = "https://server"
+        patched: list[Any] = []  # noqa: RUF012
+
+        def get(self, path: str) -> Any:
+            return {"spec": {"replicas": 0}} if path == "/evictor" else {"spec": {"replicas": 2}}
+
+        def patch(self, *patch: Any) -> None:
+            self.patched.append(patch)
+
+        def kubeconfig(self) -> str:
+            return "{}"
+
+    cluster = Cluster()
+    systems: Any = release.Systems(
+        type("Helm", (), {"rollback": lambda *_: None})(),
+        type("Way", (), {"cluster": lambda _self: cluster})(),
+    )
+    step = RollBack("", "", None, None, wanted(), 1, to=1, replicas=(("/evictor", 1), ("/same", 2)))
+    step.work(systems, wanted())
+    assert cluster.patched == [("/evictor", {"spec": {"replicas": 1}})]
+
+
+def test_what_an_adopted_workload_keeps_is_named() -> None:
+    kept = ("nodeSelector pool", "env HTTPS_PROXY")
+    (warning,) = warnings(current(owner=replace(NOBODY, kept=kept)), wanted(adopt=True)) or [""]
+    assert "nodeSelector pool, env HTTPS_PROXY" in warning
