@@ -60,8 +60,11 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in found.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    if value is None or isinstance(value, (bool, int, float)):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, (int, float)):
+        # Ansible tags what comes of a playbook, by types of its own.
+        return int(value) if isinstance(value, int) else float(value)
     text = str(value)
     # YAML writes a text with tabs or control characters on one line: what spans lines is shown as lines.
     return _printable(text).expandtabs() if "\n" in text else text

@@ -146,9 +146,9 @@ def _seen(item: Object) -> bool:
 def _explained(cluster: Kubernetes, item: Object) -> Unready | None:
     """Why it is not ready; None for a DaemonSet that lacks only pods of nodes that are not ready themselves."""
     namespace, daemon = item["metadata"].get("namespace") or "", item["kind"] == "DaemonSet"
-    pods_path = path_of("v1", "Pod", None, namespace)
+    pods_path, labels = path_of("v1", "Pod", None, namespace), _selector(item)
     read = gather(
-        pods=lambda: _items(cluster, pods_path, labelSelector=_selector(item)),
+        pods=lambda: _items(cluster, pods_path, labelSelector=labels) if labels else [],
         events=lambda: _events(cluster, item) if item["kind"] != "Deployment" else [],
         nodes=lambda: _items(cluster, path_of("v1", "Node", None, None)) if daemon else [],
     )
@@ -261,6 +261,7 @@ def _items(cluster: Kubernetes, path: str, **query: str) -> list[Object]:
 
 
 def _selector(item: Object) -> str:
+    """The labels of its pods; empty where it chooses them in another way, as all would be taken for its own."""
     labels = ((item.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
     return ",".join(f"{key}={value}" for key, value in labels.items())
 

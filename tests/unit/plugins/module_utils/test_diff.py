@@ -229,6 +229,21 @@ def test_the_form_of_a_policy_makes_no_difference_and_its_content_does(document:
     assert rendered("p", "s", other, None)["before"] == one
 
 
+class Tagged(int):
+    """What Ansible makes of a number in a playbook."""
+
+
+class TaggedText(str):
+    """The same of a text."""
+
+    __slots__ = ()
+
+
+def test_values_of_types_of_ansibles_own_are_shown() -> None:
+    value = {TaggedText("replicas"): Tagged(0), "share": 0.5, "name": TaggedText("x")}
+    assert rendered("thing", "make it", None, value)["after"] == "name: x\nreplicas: 0\nshare: 0.5\n"
+
+
 def test_without_yaml_json_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_diff, "_HAS_YAML", False)
     assert rendered("thing", "make it", None, {"a": [1]})["after"] == '{\n  "a": [\n    1\n  ]\n}\n'

@@ -140,6 +140,23 @@ def test_rollback_and_uninstall(fake: Fake) -> None:
     assert uninstall[:3] == ["uninstall", "agent", "--ignore-not-found"]
 
 
+def test_a_chart_is_rendered_with_values_that_stand_in_no_argument(fake: Fake) -> None:
+    text = "---\n# empty\n---\nkind: A\nmetadata: {name: a}\nspec: {hostNetwork: true}\n---\njust text\n"
+    chart = Chart("agent", "0.2.0", "https://charts.example")
+    found = fake.behave(f"print({text!r})").render(chart, "agent", "n", {"apiKey": "CANARY"}, ("CANARY",))
+    assert found == ({"kind": "A", "metadata": {"name": "a"}, "spec": {"hostNetwork": True}},)
+    run = fake.notes()[-1]
+    assert run["arguments"][:2] == ["template", "agent"]
+    assert run["arguments"][-4:-1] == ["--namespace", "n", "--values"]
+    assert run["--values"] == ['{"apiKey": "CANARY"}', "0o600"]
+    assert "CANARY" not in json.dumps([run["arguments"], run["environment"]])
+    with pytest.raises(CallFailed, match=r"Could not render chart agent: Helm said: bad \*+\.") as failed:
+        fake.fail("Error: bad CANARY").render(chart, "agent", "n", {"apiKey": "CANARY"}, ("CANARY",))
+    assert "CANARY" not in str(failed.value)
+    with pytest.raises(CallFailed, match="renders to text that is not YAML"):
+        fake.behave('print("a: b: c")').render(chart, "agent", "n", {}, ())
+
+
 def test_the_environment_of_helm(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     secret = {"CASTAI_API_KEY": "CANARY", "AWS_SECRET_ACCESS_KEY": "CANARY", "AWS_SESSION_TOKEN": "CANARY"}
     foreign = {"KUBECONFIG": "/k", "HELM_KUBETOKEN": "CANARY", "HELM_NAMESPACE": "n", "HELM_DRIVER": "secret"}

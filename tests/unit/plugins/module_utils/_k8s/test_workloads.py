@@ -290,6 +290,14 @@ def test_the_sentence_says_how_many_run() -> None:
     assert str(found).startswith("Deployment agent has 1 of 2 pods ready: pod agent-1 is ErrImagePull ")
 
 
+def test_pods_of_others_are_not_taken_for_its_own() -> None:
+    chosen = {"matchExpressions": [{"key": "app", "operator": "In", "values": ["agent"]}]}
+    item = deployment(availableReplicas=0)
+    item["spec"]["selector"] = chosen
+    (found,) = look(item, pods=[waiting("ImagePullBackOff", PULL)])
+    assert (found.why, found.reason) == ("", "")
+
+
 @pytest.mark.parametrize(
     ("pods", "absent", "named"),
     [
