@@ -50,7 +50,14 @@ class Failure(Exception):
 
 
 class CallFailed(Failure):
-    """A call to an outside system failed for good."""
+    """A call to an outside system failed for good.
+
+    unsure: a write that may have been done all the same, as its answer was lost.
+    """
+
+    def __init__(self, message: str, unsure: bool = False) -> None:
+        super().__init__(message)
+        self.unsure = unsure
 
 
 class Conflict(Failure):
@@ -261,7 +268,9 @@ def _apply(action: Action, gateway: Any, made: dict[str, Any], done: list[Action
     except Conflict:
         raise
     except Failure as failure:
-        raise Stopped(f"Could not {action.sentence}: {failure} {_aftermath(done)}", _sentences(done)) from failure
+        unsure = isinstance(failure, CallFailed) and failure.unsure
+        text = f"Could not {action.sentence}: {failure} {_aftermath(done, unsure)}"
+        raise Stopped(text, _sentences(done)) from failure
     done.append(action)
 
 
@@ -269,8 +278,12 @@ def _sentences(done: list[Action]) -> tuple[str, ...]:
     return tuple(action.sentence for action in done)
 
 
-def _aftermath(done: list[Action]) -> str:
+def _aftermath(done: list[Action], unsure: bool = False) -> str:
+    """unsure: whether the write that failed may have been done all the same."""
     before = f"Done before that: {'; '.join(_sentences(done))}." if done else "Nothing was changed before that."
+    if unsure:
+        may_be = "Whether it was done all the same is not known."
+        before = f"{may_be} {before}" if done else may_be
     return f"{before} A rerun is safe and goes on from here."
 
 

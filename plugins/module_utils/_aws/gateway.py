@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .. import _addresses
+from .._answers import tidy
 from .._engine import CallFailed, Conflict, Refused, until
 from .._variables import named
 
@@ -35,6 +36,14 @@ try:
     MISSING = ""
 except ImportError as error:
     MISSING = str(error)
+
+LONGEST = 4000
+"""Characters of AWS's words that a sentence shows: EC2's encoded ones are only of use as a whole."""
+
+_LOST: tuple[type[Exception], ...] = ()
+"""Errors after which a call may have been done all the same."""
+if not MISSING:
+    _LOST = (botocore.exceptions.ReadTimeoutError, botocore.exceptions.ConnectionClosedError)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -221,7 +230,9 @@ def _call(purpose: str, absent: bool = False, first: frozenset[str] = WROTE_FIRS
                     return None
                 done = purpose.format(*args, Kind=str(args[0]).capitalize() if args else "")
                 sentence = f"Could not {done} as AWS: {_reason(error)}"
-                raise (Conflict(sentence) if code in first else CallFailed(sentence)) from error
+                if code in first:
+                    raise Conflict(sentence) from error
+                raise CallFailed(sentence, unsure=isinstance(error, _LOST)) from error
 
         return run  # type: ignore[return-value]
 
@@ -897,5 +908,6 @@ def _reason(error: Exception) -> str:
             "SignatureDoesNotMatch": mismatch,
             "InvalidSignatureException": mismatch,
         }.get(answer.get("Code", ""), "")
-        return f"{answer.get('Code')}: {answer.get('Message')}.{advice}".replace("..", ".")
-    return f"{error}."
+        said = tidy(f"{answer.get('Code')}: {answer.get('Message')}", LONGEST).rstrip(".")
+        return f"{said}.{advice}"
+    return f"{tidy(str(error)).rstrip('.')}."

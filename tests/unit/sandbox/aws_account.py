@@ -47,7 +47,7 @@ class Direct(CastAi):
         self._api = api
         self.wrote: Callable[[], None] = lambda: None
 
-    def _call(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def _once(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
         data = b"" if method == "GET" else json.dumps(body or {}).encode()
         headers = {"x-api-key": self._api.full_access_key}
         answer = self._api.handle(Request(method, "api.cast.ai", path, "", headers, data))
