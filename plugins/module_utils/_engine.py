@@ -53,12 +53,14 @@ class Failure(Exception):
 class CallFailed(Failure):
     """A call to an outside system failed for good.
 
-    within: the same as it goes on after a sentence that already says what could not be done, empty for none.
+    within: the same as it goes on after a sentence that already says what could not be done, empty for none; unsure: a
+    write that may have been done all the same, as its answer was lost.
     """
 
-    def __init__(self, message: str, within: str = "") -> None:
+    def __init__(self, message: str, within: str = "", unsure: bool = False) -> None:
         super().__init__(message)
         self.within = within
+        self.unsure = unsure
 
 
 class PartlyDone(CallFailed):
@@ -336,9 +338,9 @@ def _apply(action: Action, gateway: Any, made: dict[str, Any], done: list[Action
     except Conflict:
         raise
     except Failure as failure:
-        within = failure.within if isinstance(failure, CallFailed) else ""
+        call = failure if isinstance(failure, CallFailed) else CallFailed("")
         left = failure.left if isinstance(failure, PartlyDone) else ""
-        text = f"Could not {action.sentence}{within or f': {failure}'} {_aftermath(done, left)}"
+        text = f"Could not {action.sentence}{call.within or f': {failure}'} {_aftermath(done, left, call.unsure)}"
         raise Stopped(text, _sentences(done), left) from failure
     done.append(action)
 
@@ -347,8 +349,10 @@ def _sentences(done: list[Action]) -> tuple[str, ...]:
     return tuple(action.sentence for action in done)
 
 
-def _aftermath(done: list[Action], left: str = "") -> str:
-    parts = [f"Done before that: {'; '.join(_sentences(done))}."] if done else []
+def _aftermath(done: list[Action], left: str = "", unsure: bool = False) -> str:
+    """left: what the failed call left; unsure: whether the write that failed may have been done all the same."""
+    parts = ["Whether it was done all the same is not known."] if unsure else []
+    parts += [f"Done before that: {'; '.join(_sentences(done))}."] if done else []
     parts += [f"It left {left}."] if left else []
     before = " ".join(parts) or "Nothing was changed before that."
     return f"{before} A rerun is safe and goes on from here."

@@ -5,7 +5,9 @@
 """The temporary folders of a run, and what is left of them when it was killed. PRIVATE to the collection.
 
 A folder is named after what it is for, and holds a lock for as long as the run or its Helm lives. What is left of one
-that nobody locks any more, the next run on this machine that needs a folder for the same removes.
+that nobody locks any more, the next run of the same user on this machine that needs a folder for the same removes; one
+that is for nothing in particular, the next run that needs any. The temporary folder may be everybody's: what is a link,
+or somebody else's, or cannot be looked at, is not ours, and proves nothing.
 
 Helm's folders are for a release, and are named after the revision at work too. One that nobody locks any more tells the
 next run that the revision's Helm is dead, so that it need not wait to be sure. That run removes what is in it, and the
@@ -19,8 +21,9 @@ import fcntl
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,9 +54,8 @@ def workplace(purpose: str = "", revision: int = 0) -> Iterator[Workplace]:
     purpose: any text, which of a release names it and its cluster; empty for one of no interest to others. revision:
     the one whose record the work writes.
     """
-    if purpose:
-        for left in _left(purpose):
-            shutil.rmtree(left, ignore_errors=True)
+    for left in {*_left(purpose), *_left("")}:
+        shutil.rmtree(left, ignore_errors=True)
     new = Path(tempfile.mkdtemp(prefix="castai-onboarding-new-"))
     lock = os.open(new / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
@@ -66,7 +68,8 @@ def workplace(purpose: str = "", revision: int = 0) -> Iterator[Workplace]:
         os.close(lock)
         shutil.rmtree(path, ignore_errors=True)
         if place.dead:
-            path.mkdir(mode=0o700)
+            with contextlib.suppress(OSError):
+                path.mkdir(mode=0o700)
 
 
 def left_dead(release: str, revision: int) -> bool:
@@ -77,30 +80,43 @@ def left_dead(release: str, revision: int) -> bool:
     found = _left(release)
     for path in found:
         shutil.rmtree(path, ignore_errors=True)
-        path.mkdir(mode=0o700, exist_ok=True)
+        with contextlib.suppress(OSError):  # somebody else's may be there by now
+            path.mkdir(mode=0o700, exist_ok=True)
     return any(path.name.startswith(_prefix(release, revision)) for path in found)
 
 
 def _left(purpose: str) -> list[Path]:
     """The folders of killed runs."""
-    found = Path(tempfile.gettempdir()).glob(f"{_prefix(purpose)}*")
+    try:
+        found = list(Path(tempfile.gettempdir()).glob(f"{_prefix(purpose)}*"))
+    except OSError:
+        return []
     return [path for path in found if _dead(path)]
 
 
 def _dead(path: Path) -> bool:
+    """Whether a folder is one of ours that nobody locks. Whatever cannot be told of it: no."""
     try:
-        if path.stat().st_uid != os.getuid():
+        if not _ours(path.lstat(), stat.S_ISDIR):
             return False
-        lock = os.open(path / _LOCK, os.O_RDWR)
+        lock = os.open(path / _LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
-        return path.is_dir()
+        return path.is_dir() and not path.is_symlink()
+    except OSError:
+        return False
     try:
+        if not _ours(os.fstat(lock), stat.S_ISREG):
+            return False
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError:
         return False
     finally:
         os.close(lock)
     return True
+
+
+def _ours(found: os.stat_result, kind: Callable[[int], bool]) -> bool:
+    return found.st_uid == os.getuid() and kind(found.st_mode)
 
 
 def _prefix(purpose: str, revision: int | None = None) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .. import _addresses
+from .._answers import tidy
 from .._engine import CallFailed, Conflict, Refused, until
 from .._variables import named
 
@@ -36,6 +37,14 @@ try:
     MISSING = ""
 except ImportError as error:
     MISSING = str(error)
+
+LONGEST = 4000
+"""Characters of AWS's words that a sentence shows: EC2's encoded ones are only of use as a whole."""
+
+_LOST: tuple[type[Exception], ...] = ()
+"""Errors after which a call may have been done all the same."""
+if not MISSING:
+    _LOST = (botocore.exceptions.ReadTimeoutError, botocore.exceptions.ConnectionClosedError)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -243,7 +252,8 @@ def _call(purpose: str, absent: bool = False, first: frozenset[str] = WROTE_FIRS
                     raise Conflict(sentence) from error
                 # After an action's own sentence, which call it was is enough.
                 _what, call, operation = done.partition(" (")
-                raise CallFailed(sentence, f"{call}{operation} as AWS: {_reason(error)}") from error
+                within = f"{call}{operation} as AWS: {_reason(error)}"
+                raise CallFailed(sentence, within, unsure=isinstance(error, _LOST)) from error
 
         return run  # type: ignore[return-value]
 
@@ -965,5 +975,6 @@ def _reason(error: Exception) -> str:
             "SignatureDoesNotMatch": mismatch,
             "InvalidSignatureException": mismatch,
         }.get(answer.get("Code", ""), "")
-        return f"{answer.get('Code')}: {answer.get('Message')}.{advice}".replace("..", ".")
-    return f"{error}."
+        said = tidy(f"{answer.get('Code')}: {answer.get('Message')}", LONGEST).rstrip(".")
+        return f"{said}.{advice}"
+    return f"{tidy(str(error)).rstrip('.')}."

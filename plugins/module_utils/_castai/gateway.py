@@ -11,20 +11,24 @@ from __future__ import annotations
 
 import json
 import random
+import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.error import HTTPError
 
 from ansible.module_utils.urls import Request, SSLValidationError
 
 from .. import _addresses
-from .._engine import CallFailed, Refused
+from .._answers import Odd, loaded, object_in, objects_in, some_objects, text_in, tidy
+from .._engine import CallFailed, Conflict, Refused
 from .._options import sendable
+
+T = TypeVar("T")
 
 CLUSTERS = "/v1/kubernetes/external-clusters"
 TIMEOUT = 60.0
@@ -36,6 +40,15 @@ PATIENCE_PROPAGATION = 180.0
 
 PATIENCE_UNANSWERED = 5.0
 """The same where nothing answers: a wrong address should not take a minute to show."""
+
+LOOKS = 3
+"""How often a write whose answer was lost is looked for."""
+
+_NEVER_SENT = (ConnectionRefusedError, socket.gaierror)
+"""Why a call certainly was not made."""
+
+LARGEST_ERROR = 2**24
+"""Bytes that are read of a refusal at most."""
 
 
 @dataclass(frozen=True)
@@ -55,17 +68,18 @@ class Cluster:
 
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> Cluster:
-        provider = body.get("providerType") or ""
+        """Raises Odd where the answer is of another shape."""
+        provider = text_in(body, "providerType")
         return cls(
-            id=body.get("id") or "",
-            name=body.get("name") or "",
+            id=text_in(body, "id"),
+            name=text_in(body, "name"),
             provider=provider,
-            status=body.get("status") or "",
-            agent_status=body.get("agentStatus") or "",
-            organization_id=body.get("organizationId") or "",
-            credentials_id=body.get("credentialsId") or "",
-            reconcile_error=body.get("reconcileError") or "",
-            facts={key: value for key, value in (body.get(provider) or {}).items() if isinstance(value, str)},
+            status=text_in(body, "status"),
+            agent_status=text_in(body, "agentStatus"),
+            organization_id=text_in(body, "organizationId"),
+            credentials_id=text_in(body, "credentialsId"),
+            reconcile_error=text_in(body, "reconcileError"),
+            facts={key: tidy(value) for key, value in object_in(body, provider).items() if isinstance(value, str)},
         )
 
     @property
@@ -82,8 +96,8 @@ class Cluster:
 class Rejected(CallFailed):
     """CAST AI answered, and the answer is no.
 
-    status: HTTP status; message: CAST AI's own sentence; field: the first field that it objects to; unanswered: whether
-    an earlier try of the same call got no answer, and may have been taken.
+    status: HTTP status; message: CAST AI's own sentence; field: the first field that it objects to. It is unsure where an
+    earlier try of the same call got no answer, and may have been taken.
     """
 
     def __init__(self, text: str, status: int, message: str, field: str = "") -> None:
@@ -91,12 +105,11 @@ class Rejected(CallFailed):
         self.status = status
         self.message = message
         self.field = field
-        self.unanswered = False
 
     @property
     def final(self) -> bool:
         """Whether CAST AI certainly did not do what it was asked."""
-        return 400 <= self.status < 500 and not self.unanswered
+        return 400 <= self.status < 500 and not self.unsure
 
     @property
     def not_propagated(self) -> bool:
@@ -150,8 +163,7 @@ class CastAi:
 
     def list_clusters(self) -> tuple[Cluster, ...]:
         """All clusters of the key's organisation; the endpoint has no paging and no filter."""
-        body = self._call("GET", CLUSTERS, "list the clusters")
-        return tuple(Cluster.parse(item) for item in body.get("items") or ())
+        return self._call("GET", CLUSTERS, "list the clusters", _clusters)
 
     def get_cluster(self, cluster_id: str) -> Cluster | None:
         try:
@@ -167,14 +179,23 @@ class CastAi:
         block: the provider's, by the provider's name; the id where the cluster brings one, as kOps' do; organizationId
         where CAST AI is to refuse a key of another organisation.
         """
-        return self._cluster("POST", CLUSTERS, f"register cluster {name}", {"name": name, **block})
+
+        def registered() -> Cluster | None:
+            return next((one for one in self.list_clusters() if _is_of(one, block)), None)
+
+        purpose = f"register cluster {name}"
+        return self._read_back(
+            lambda: self._cluster("POST", CLUSTERS, purpose, {"name": name, **block}, registered), registered
+        )
 
     def create_token(self, cluster_id: str) -> str:
         """Mint the cluster's own token; earlier ones may stop working. A lost answer costs only a token nobody has."""
-        body = self._call("POST", f"{CLUSTERS}/{cluster_id}/token", f"create the token of cluster {cluster_id}")
-        token = body.get("token")
-        if not isinstance(token, str) or not token:
-            raise CallFailed(f"CAST AI answered the token request of cluster {cluster_id} without a token.")
+        purpose = f"create the token of cluster {cluster_id}"
+        token = self._call("POST", f"{CLUSTERS}/{cluster_id}/token", purpose, lambda body: body.get("token"))
+        if not isinstance(token, str) or not sendable(token):
+            raise CallFailed(
+                f"CAST AI answered the token request of cluster {cluster_id} without a token.", unsure=True
+            )
         return token
 
     def accepts(self, api_key: str, cluster_id: str) -> bool:
@@ -190,25 +211,34 @@ class CastAi:
 
     def get_principal(self, cluster_id: str) -> str | None:
         """ARN of the AWS principal that CAST AI uses for this cluster, None where it has none yet."""
+        path, purpose = f"{CLUSTERS}/{cluster_id}/assume-role-principal", "read CAST AI's AWS principal"
         try:
-            body = self._call("GET", f"{CLUSTERS}/{cluster_id}/assume-role-principal", "read CAST AI's AWS principal")
+            return self._call("GET", path, purpose, lambda body: text_in(body, "arn")) or None
         except Rejected as answer:
             if answer.status == 404:
                 return None
             raise
-        return body.get("arn") or None
 
     def create_principal(self, cluster_id: str) -> str:
-        """Its ARN. Only where there is none: CAST AI answers HTTP 500 for a second one."""
-        body = self._call("POST", f"{CLUSTERS}/{cluster_id}/assume-role-principal", "create CAST AI's AWS principal")
-        if not body.get("arn"):
-            raise CallFailed(f"CAST AI answered without the ARN of the AWS principal of cluster {cluster_id}.")
-        return str(body["arn"])
+        """Its ARN. CAST AI answers HTTP 500 for a second one, which may be of a lost answer or another run's."""
+        path, purpose = f"{CLUSTERS}/{cluster_id}/assume-role-principal", "create CAST AI's AWS principal"
+
+        def created() -> str | None:
+            return self.get_principal(cluster_id)
+
+        arn = self._read_back(
+            lambda: self._call("POST", path, purpose, lambda body: text_in(body, "arn"), look=created), created
+        )
+        if not arn:
+            text = f"CAST AI answered without the ARN of the AWS principal of cluster {cluster_id}."
+            raise CallFailed(text, unsure=True)
+        return arn
 
     def delete_principal(self, cluster_id: str) -> None:
         """Delete; gone already is success."""
         try:
-            self._call("DELETE", f"{CLUSTERS}/{cluster_id}/assume-role-principal", "delete CAST AI's AWS principal")
+            path = f"{CLUSTERS}/{cluster_id}/assume-role-principal"
+            self._call("DELETE", path, "delete CAST AI's AWS principal", lambda body: None)
         except Rejected as answer:
             if answer.status != 404:
                 raise
@@ -223,45 +253,95 @@ class CastAi:
         return self._hand_over(cluster_id, {"credentials": credentials})
 
     def _hand_over(self, cluster_id: str, body: Mapping[str, Any]) -> Cluster:
-        waited, pause, unanswered = 0.0, 1.0, False
+        waited, pause, unsure = 0.0, 1.0, False
         while True:
             try:
                 return self._cluster("POST", f"{CLUSTERS}/{cluster_id}", "hand the credentials over to CAST AI", body)
             except Rejected as answer:
-                answer.unanswered = unanswered = unanswered or answer.unanswered
+                answer.unsure = unsure = unsure or answer.unsure
                 if not answer.not_propagated or waited > PATIENCE_PROPAGATION:
                     raise
                 self._sleep(pause)
                 waited, pause = waited + pause, min(15.0, pause * 1.5)
 
-    def _cluster(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None = None) -> Cluster:
-        cluster = Cluster.parse(self._call(method, path, purpose, body))
+    def _cluster(
+        self,
+        method: str,
+        path: str,
+        purpose: str,
+        body: Mapping[str, Any] | None = None,
+        look: Callable[[], Cluster | None] | None = None,
+    ) -> Cluster:
+        cluster = self._call(method, path, purpose, Cluster.parse, body, look)
         if not cluster.id:
-            raise CallFailed(f"Could not {purpose}: {self.url} answered without a cluster id.")
+            raise CallFailed(f"Could not {purpose}: {self.url} answered without a cluster id.", unsure=method != "GET")
         return cluster
 
-    def _call(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """One call, repeated while the answer is one that passes. Every POST used here may be (see the verbs)."""
-        spent, pause, unanswered = 0.0, 1.0, False
+    def _read_back(self, write: Callable[[], T], look: Callable[[], T | None]) -> T:
+        """Write what can be there only once. Where CAST AI says that it is there already, or fails as it does then,
+        another run was first, or an answer was lost. Raises Conflict where it is to be seen only later.
+        """
+        try:
+            return write()
+        except Rejected as answer:
+            if answer.status not in (409, 500):
+                raise
+            refusal = answer
+        for turn in range(LOOKS):
+            found = _if_readable(look)
+            if found is not None:
+                return found
+            if turn < LOOKS - 1:
+                self._sleep(1.0)
+        if refusal.status == 409:
+            raise Conflict(str(refusal)) from refusal
+        refusal.unsure = True
+        raise refusal
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        purpose: str,
+        read: Callable[[Mapping[str, Any]], T],
+        body: Mapping[str, Any] | None = None,
+        look: Callable[[], T | None] | None = None,
+    ) -> T:
+        """One call, repeated while the answer is one that passes.
+
+        read: takes what is wanted from the answer, and raises Odd where that cannot be. look: for a POST that may not
+        be repeated, what it would have answered if it was done, else None; it is asked where an answer was lost. Every
+        other POST may be repeated (see the verbs).
+        """
+        spent, pause, unsure = 0.0, 1.0, False
         while True:
             began = time.monotonic()
             try:
-                return self._once(method, path, purpose, body)
+                return read(self._once(method, path, purpose, body))
+            except Odd as odd:
+                raise CallFailed(
+                    f"Could not {purpose}: {self.url} answered in a form that the API does not have: {odd}. Is"
+                    " castai_api_url the address of the API, and is a proxy in between?",
+                    unsure=method != "GET",
+                ) from odd
             except Rejected as answer:
-                answer.unanswered = unanswered
+                answer.unsure = answer.unsure or unsure
                 raise
             except _Passing as passing:
-                unanswered = unanswered or not (isinstance(passing.failure, Rejected) and passing.failure.final)
+                unsure = unsure or (passing.lost and method != "GET")
+                passing.failure.unsure = unsure
+                if passing.lost and look:
+                    found = _if_readable(look)
+                    if found is not None:
+                        return found
                 wait = max(passing.after, pause * random.uniform(0.5, 1.0))
                 spent += time.monotonic() - began + wait
                 if spent > passing.patience:
-                    if isinstance(passing.failure, Rejected):
-                        passing.failure.unanswered = unanswered
                     raise passing.failure from passing
                 self._sleep(wait)
                 pause = min(20.0, pause * 2)
 
-    def _once(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
+    def _once(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None) -> Mapping[str, Any]:
         headers = {"X-API-Key": self._api_key, "Accept": "application/json"}
         data = None
         if method != "GET":
@@ -281,15 +361,15 @@ class CastAi:
             )
             return _parse(answer.read())
         except SSLValidationError as error:
-            raise CallFailed(f"Could not {purpose}: {error}") from error
+            raise CallFailed(f"Could not {purpose}: {tidy(str(error))}") from error
         except HTTPError as error:
             raise _rejection(error, method, path, purpose, self.url) from error
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
-            failure = CallFailed(f"Could not {purpose}: {self.url} did not answer ({reason}).")
-            raise _Passing(failure, 0, PATIENCE_UNANSWERED) from error
+            failure = CallFailed(f"Could not {purpose}: {self.url} did not answer ({tidy(str(reason))}).")
+            raise _Passing(failure, 0, PATIENCE_UNANSWERED, lost=not isinstance(reason, _NEVER_SENT)) from error
         except ValueError as error:
-            raise CallFailed(f"Could not {purpose}: {error}") from error
+            raise CallFailed(f"Could not {purpose}: {tidy(str(error))}", unsure=method != "GET") from error
 
 
 def by_options(params: Mapping[str, Any]) -> CastAi:
@@ -305,22 +385,24 @@ def by_options(params: Mapping[str, Any]) -> CastAi:
 class _Passing(Exception):
     """A failure that may pass.
 
-    failure: what to raise when it does not; after: seconds to wait at least; patience: seconds to wait in all.
+    failure: what to raise when it does not; after: seconds to wait at least; patience: seconds to wait in all; lost:
+    whether the call may have been done all the same.
     """
 
-    def __init__(self, failure: CallFailed, after: float, patience: float) -> None:
+    def __init__(self, failure: CallFailed, after: float, patience: float, lost: bool = False) -> None:
         super().__init__(str(failure))
+        self.lost = lost
         self.failure = failure
         self.after = after
         self.patience = patience
 
 
-def _parse(raw: bytes) -> dict[str, Any]:
+def _parse(raw: bytes) -> Mapping[str, Any]:
     if not raw.strip():
         return {}
     try:
-        body = json.loads(raw)
-    except ValueError:
+        body = loaded(raw)
+    except Odd:
         raise ValueError(
             "the answer is not JSON; is castai_api_url the address of the API, and is a proxy in between?"
         ) from None
@@ -329,13 +411,35 @@ def _parse(raw: bytes) -> dict[str, Any]:
     return body
 
 
+def _clusters(body: Mapping[str, Any]) -> tuple[Cluster, ...]:
+    return tuple(Cluster.parse(item) for item in objects_in(body, "items"))
+
+
+def _is_of(cluster: Cluster, block: Mapping[str, Any]) -> bool:
+    """Whether a record is what registering with this block made."""
+    facts = block.get(cluster.provider)
+    if cluster.gone or not isinstance(facts, Mapping) or not facts:
+        return False
+    return cluster.id == block.get("id") or facts.items() <= cluster.facts.items()
+
+
+def _if_readable(look: Callable[[], T | None]) -> T | None:
+    """What there is, None where it cannot be read: then what failed before is told."""
+    try:
+        return look()
+    except CallFailed:
+        return None
+
+
 def _rejection(error: HTTPError, method: str, path: str, purpose: str, url: str) -> Exception:
     """What to raise for an answer other than success: Rejected, or _Passing with it."""
     body = _error_body(error)
-    message = str(body.get("message") or error.reason or "")
-    objections = [item for item in body.get("fieldViolations") or () if isinstance(item, dict)]
-    violations = "; ".join(f"{item.get('field')}: {item.get('description')}" for item in objections)
-    request_id = error.headers.get("X-Castai-Request-Id")
+    message = tidy(body.get("message")) or tidy(str(error.reason or ""))
+    objections = [
+        (tidy(str(item.get("field"))), item.get("description")) for item in some_objects(body.get("fieldViolations"))
+    ]
+    violations = tidy("; ".join(f"{field}: {tidy(str(description))}" for field, description in objections[:20]))
+    request_id = tidy(error.headers.get("X-Castai-Request-Id") or "", 100)
     details = (f" ({violations})" if violations else "") + (f", request id {request_id}" if request_id else "")
     advice = {
         401: " CAST AI does not know the API key. Check castai_api_key and, for another region, castai_api_url.",
@@ -345,18 +449,18 @@ def _rejection(error: HTTPError, method: str, path: str, purpose: str, url: str)
         f"Could not {purpose}: {method} {url}{path} answered HTTP {error.code} {message}{details}.{advice}",
         error.code,
         message,
-        str(objections[0].get("field")) if objections else "",
+        objections[0][0] if objections else "",
     )
     if error.code == 429:
         return _Passing(failure, _retry_after(error.headers.get("Retry-After") or ""), PATIENCE)
     if error.code in (502, 503, 504) or (error.code == 500 and method == "GET"):
-        return _Passing(failure, 0, PATIENCE)
+        return _Passing(failure, 0, PATIENCE, lost=error.code != 503)
     return failure
 
 
 def _error_body(error: HTTPError) -> Mapping[str, Any]:
     try:
-        body = json.loads(error.read() or b"{}")
+        body = loaded(error.read(LARGEST_ERROR) or b"{}")
     except (ValueError, OSError, HTTPException):
         return {}
     return body if isinstance(body, dict) else {}
@@ -364,9 +468,9 @@ def _error_body(error: HTTPError) -> Mapping[str, Any]:
 
 def _retry_after(value: str) -> float:
     """Seconds to wait, 0 to 60, of the header's two forms (RFC 9110, 10.2.3)."""
-    if value.isdigit():
+    if value.isascii() and value.isdigit():
         return min(60.0, float(value))
     try:
         return min(60.0, max(0.0, parsedate_to_datetime(value).timestamp() - time.time()))
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         return 0.0

@@ -27,6 +27,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from .. import _addresses
+from .._answers import Odd, loaded, tidy
 from .._engine import CallFailed, Conflict, Refused
 from .._options import sendable
 from .._variables import named
@@ -58,6 +59,21 @@ _TRUST_EKS = (
 _TRUST_PROXY = "Add the CA certificates of the proxy to the system's, or name a file with them in SSL_CERT_FILE"
 FIELD_MANAGER = "castai-onboarding"
 Object = dict[str, Any]
+
+MASK = "********"
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
+"""What variables with secrets are called."""
+_CREDENTIAL = re.compile(
+    r"((?:bearer|basic)\s+|[\w-]*(?:token|secret|passw(?:or)?d|api.?key|access.?key)[\w-]*[\"']?\s*[=:]\s*[\"']?"
+    r"|://[^/@\s:]*:(?=[^/@\s]+@))[^\s\"',;@&]{6,}|\beyJ[\w-]+\.[\w.-]+|\bk8s-aws-v1\.[\w-]+",
+    re.IGNORECASE,
+)
+"""What looks like a credential in a program's words: its name stays, or nothing."""
+_SHORTEST = 6
+_OBJECTS = ("metadata", "spec", "status", "data", "binaryData")
+_MAPS = ("labels", "annotations")
+_TEXTS = ("name", "namespace", "uid", "resourceVersion", "deletionTimestamp")
+"""What of every object has one shape."""
 
 _CLUSTER_WIDE = frozenset(
     {
@@ -209,13 +225,13 @@ class Kubernetes:
                 },
             },
         )
-        return bool((review.get("status") or {}).get("allowed"))
+        status = review.get("status")
+        return isinstance(status, dict) and status.get("allowed") is True
 
     def version(self) -> tuple[int, int]:
         """Major and minor of the API server."""
         body = self._send("GET", "/version", {})
-        minor = "".join(c for c in str(body.get("minor", "0")) if c.isdigit())
-        return int(body.get("major") or 0), int(minor or 0)
+        return _number(body.get("major")), _number(body.get("minor"))
 
     def kubeconfig(self) -> str:
         """A kubeconfig (JSON is YAML) with this connection, for a program that needs a file. Secret."""
@@ -244,8 +260,14 @@ class Kubernetes:
             else:
                 time.sleep(0.2 * 2**attempt)
         if 200 <= status < 300:
+            odd = _odd_in(answer)
+            if odd:
+                raise CallFailed(
+                    f"{self.host} does not look like a Kubernetes API server: in its answer to {method} {path}, {odd}.",
+                    unsure=method != "GET",
+                )
             return answer
-        message = str(answer.get("message") or f"HTTP {status}").rstrip(".")
+        message = (tidy(answer.get("message")) or f"HTTP {status}").rstrip(".")
         text = f"{method} {path} at {self.host}: {message}"
         if status == 409:
             raise Conflict(f"{text}.")
@@ -253,7 +275,8 @@ class Kubernetes:
             way = f" through proxy {self._proxy.url}" if self._proxy else ""
             raise CallFailed(
                 f"Kubernetes API server {self.host} did not answer{way}: {message}. Is it reachable from where this"
-                " runs?"
+                " runs?",
+                unsure=method != "GET" and not answer.get("neverSent"),
             )
         advice = {
             401: " The API server does not know these credentials.",
@@ -282,16 +305,18 @@ class Kubernetes:
                 redirect=False,
             )
         except urllib3.exceptions.HTTPError as error:
-            return 0, {"message": self._problem(error)}
+            return 0, {"message": self._problem(error), "neverSent": _never_sent(error)}
         try:
-            parsed = json.loads(answer.data)
-        except ValueError:
+            parsed = loaded(answer.data)
+        except Odd:
             parsed = None
         if isinstance(parsed, dict):
             return answer.status, parsed
-        text = answer.data[:200].decode(errors="replace").strip()
+        text = tidy(answer.data[:4000].decode(errors="replace"), 200)
         if 200 <= answer.status < 300:
-            raise CallFailed(f"{self.host} does not look like a Kubernetes API server. It answered: {text!r}")
+            raise CallFailed(
+                f"{self.host} does not look like a Kubernetes API server. It answered: {text!r}", unsure=method != "GET"
+            )
         return answer.status, {"message": f"HTTP {answer.status} {text}".strip()}
 
     def _problem(self, error: Exception) -> str:
@@ -306,6 +331,46 @@ class Kubernetes:
             raise CallFailed(sentence) from error
         reasons = [cause.strerror for cause in tls.causes(error) if isinstance(cause, OSError) and cause.strerror]
         return reasons[0] if reasons else str(error)
+
+
+def _odd_in(answer: Object) -> str:
+    """What of an answer has another shape than any object or list of Kubernetes, as a clause, or an empty text.
+
+    Whoever reads single fields goes by this; what is below them differs from kind to kind.
+    """
+    if answer.get("kind") == "Status":
+        return ""
+    items = answer.get("items")
+    if items is not None and not (isinstance(items, list) and all(isinstance(item, dict) for item in items)):
+        return "items is not a list of objects"
+    for one in (answer, *(items or ())):
+        metadata = one.get("metadata")
+        for field in _OBJECTS:
+            if one.get(field) is not None and not isinstance(one[field], dict):
+                return f"{field} is not an object"
+        for field in _MAPS:
+            held = (metadata or {}).get(field)
+            if held is not None and not _is_map(held):
+                return f"metadata.{field} is not a map of texts"
+        if any((metadata or {}).get(field) is not None and not isinstance(metadata[field], str) for field in _TEXTS):
+            return "metadata has another field that is not text"
+    return ""
+
+
+def _is_map(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+
+
+def _never_sent(error: Exception) -> bool:
+    """Whether a request certainly did not reach the server."""
+    kinds = (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.NewConnectionError)
+    return any(isinstance(cause, kinds) for cause in tls.causes(error))
+
+
+def _number(text: Any) -> int:
+    """Of a version such as 1 and 36+; 0 where it is none."""
+    found = re.match(r"[0-9]{1,6}", str(text or ""))
+    return int(found[0]) if found else 0
 
 
 def by_kubeconfig(path: str, context: str | None, ca_pem: str = "", validate_certs: bool = True) -> Kubernetes:
@@ -441,6 +506,11 @@ def _from_file(path: str) -> str:
         raise Wrong(f"its tokenFile {path!r} cannot be read ({getattr(error, 'strerror', error)})") from None
     if not token:
         raise Wrong(f"its tokenFile {path!r} is empty")
+    if not sendable(token):
+        raise Wrong(
+            f"its tokenFile {path!r} has a blank, line break or special character within the token, and must hold"
+            " nothing else than the token"
+        )
     return f"Bearer {token}"
 
 
@@ -468,15 +538,31 @@ def _run(command: kubeconfig.Command) -> Object:
     except subprocess.TimeoutExpired:
         raise Wrong(f"{program} did not end within {COMMAND_SECONDS:.0f} seconds") from None
     if done.returncode:
-        lines = [line.strip() for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
-        raise Wrong(f"{program} ended with {done.returncode}: {lines[-1][:300] if lines else 'it says nothing'}")
+        raise Wrong(f"{program} ended with {done.returncode}: {_words(command, done) or 'it says nothing'}")
     try:
-        status = json.loads(done.stdout)["status"]
-    except (ValueError, KeyError, TypeError):
+        status = loaded(done.stdout)["status"]
+    except (Odd, KeyError, TypeError):
         status = None
     if not isinstance(status, dict) or not (status.get("token") or status.get("clientCertificateData")):
-        raise Wrong(f"{program} printed no ExecCredential with a token or a certificate")
+        said = _words(command, done)
+        raise Wrong(
+            f"{program} printed no ExecCredential with a token or a certificate{f'. It said: {said}' if said else ''}"
+        )
     return status
+
+
+def _words(command: kubeconfig.Command, done: subprocess.CompletedProcess[bytes]) -> str:
+    """The last lines of what a program says of its failure, without the secrets that it was given or prints."""
+    text = done.stderr[-8000:].decode(errors="replace")
+    given = (*command.variables.values(), *(value for name, value in os.environ.items() if _SECRET.search(name)))
+    for secret in sorted((value for value in given if len(value) >= _SHORTEST), key=len, reverse=True):
+        text = text.replace(secret, MASK)
+    lines = [
+        tidy(line)
+        for line in re.split(r"[\r\n]+", _CREDENTIAL.sub(lambda one: f"{one[1] or ''}{MASK}", text))
+        if tidy(line)
+    ]
+    return tidy(" ".join(lines[-3:]), 400)
 
 
 def _ask(provider: Mapping[str, Any]) -> str:

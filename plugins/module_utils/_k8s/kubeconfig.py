@@ -31,6 +31,7 @@ except ImportError as error:
 Entry = dict[str, Any]
 
 _LISTS = {"clusters": "cluster", "users": "user", "contexts": "context"}
+_IMPERSONATION = ("as", "as-uid", "as-groups", "as-user-extra")
 _PATHS = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
 
 
@@ -94,9 +95,12 @@ def read(path: str, context: str | None) -> tuple[Server, User]:
     chosen = _named(config, "contexts", name)
     cluster = _named(config, "clusters", _text(chosen, "cluster"))
     user = _named(config, "users", _text(chosen, "user")) if _text(chosen, "user") else {}
-    impersonated = [key for key in ("as", "as-uid", "as-groups", "as-user-extra") if user.get(key)]
+    impersonated = [key for key in _IMPERSONATION if user.get(key)]
     if impersonated:
-        raise Wrong(f"its user acts as somebody else ({', '.join(impersonated)}), which is not supported")
+        raise Wrong(
+            f"its user acts as somebody else ({', '.join(impersonated)}), which is not supported: choose a context"
+            " whose user has the rights itself"
+        )
     server = _server(cluster, user)
     return server, _user(user, cluster, server)
 

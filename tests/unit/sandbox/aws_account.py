@@ -51,7 +51,7 @@ class Direct(CastAi):
         self.refuses = False
         """Whether credentials are refused for good."""
 
-    def _call(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def _once(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
         if self.refuses and body and "credentials" in body:
             raise Rejected(purpose, 403, "Forbidden")
         data = b"" if method == "GET" else json.dumps(body or {}).encode()

@@ -374,6 +374,18 @@ def test_progress_shows_a_line_once_while_nothing_changes() -> None:
     assert shown == progress.lines == ["wet", "dry", "wet"]
 
 
+@pytest.mark.parametrize("done", [False, True])
+def test_a_write_that_may_have_been_done_claims_nothing(done: bool) -> None:
+    troubles: list[Exception | None] = [None] * done
+    drawer = Drawer(troubles=[*troubles, CallFailed("No answer.", unsure=True)])
+    with pytest.raises(Stopped) as stopped:
+        reconcile(subject(drawer), {"things": {"box": "red", "lid": "blue"}}, False, lambda line: None)
+    before = "Done before that: paint box red. " if done else ""
+    assert str(stopped.value).endswith(
+        f"No answer. Whether it was done all the same is not known. {before}A rerun is safe and goes on from here."
+    )
+
+
 # run_task
 
 

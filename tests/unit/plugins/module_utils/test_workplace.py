@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -85,3 +85,76 @@ def test_a_killed_helm_leaves_the_proof_without_its_files(temporary: Path) -> No
         place.dead = True
     assert left_dead(RELEASE, 3)
     assert [list(path.iterdir()) for path in temporary.iterdir()] == [[]]
+
+
+def ours(purpose: str, revision: int, ending: str = "x") -> str:
+    return f"{module._prefix(purpose, revision)}{ending}"
+
+
+ODD: dict[str, Callable[[Path, Path], None]] = {
+    "a file": lambda path, _other: path.write_text(""),
+    "a link to a folder": lambda path, other: path.symlink_to(other),
+    "a link to nothing": lambda path, other: path.symlink_to(other / "none"),
+    "a link to itself": lambda path, _other: path.symlink_to(path),
+    "a pipe": lambda path, _other: os.mkfifo(path),
+    "a folder whose lock is a link": lambda path, other: (path.mkdir(), (path / "lock").symlink_to(other / "lock"))[1],
+    "a folder whose lock is a folder": lambda path, _other: (path / "lock").mkdir(parents=True),
+    "a folder whose lock is a pipe": lambda path, _other: (path.mkdir(), os.mkfifo(path / "lock"))[1],
+}
+
+
+@pytest.mark.parametrize("purpose", ["", RELEASE])
+@pytest.mark.parametrize("kind", ODD)
+def test_what_is_no_folder_of_ours_is_left_alone_and_proves_nothing(temporary: Path, kind: str, purpose: str) -> None:
+    other = temporary / "other"
+    other.mkdir()
+    (other / "lock").write_text("")
+    odd = temporary / ours(purpose, 7)
+    ODD[kind](odd, other)
+    assert not left_dead(purpose, 7)
+    with workplace(purpose, 7) as place:
+        assert place.path.is_dir()
+    assert (other / "lock").exists()
+    assert odd.is_symlink() or odd.exists()
+
+
+@pytest.mark.parametrize("with_lock", [True, False])
+def test_a_folder_of_another_user_is_left_alone_and_proves_nothing(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch, with_lock: bool
+) -> None:
+    odd = temporary / ours(RELEASE, 7)
+    odd.mkdir()
+    if with_lock:
+        (odd / "lock").write_text("")
+    monkeypatch.setattr(os, "getuid", lambda: 4711)
+    assert not left_dead(RELEASE, 7)
+    with workplace(RELEASE, 7):
+        assert odd.exists()
+
+
+@pytest.mark.parametrize(
+    "error", [PermissionError, InterruptedError, OSError(40, "Too many levels"), NotADirectoryError]
+)
+def test_what_cannot_be_looked_at_is_not_ours(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch, error: OSError | type[OSError]
+) -> None:
+    (temporary / ours(RELEASE, 7)).mkdir()
+
+    def refused(*_arguments: object, **_keywords: object) -> int:
+        raise error
+
+    monkeypatch.setattr(os, "open", refused)
+    assert not left_dead(RELEASE, 7)
+
+
+@pytest.mark.parametrize("purpose", ["", RELEASE])
+def test_folders_for_nothing_in_particular_are_cleared_by_any_run(temporary: Path, purpose: str) -> None:
+    left, others = temporary / ours("", 0), temporary / ours("another", 3)
+    for folder in (left, others):
+        folder.mkdir()
+        (folder / "lock").write_text("")
+        (folder / "key.pem").write_text("CANARY")
+    with workplace() as living, workplace(purpose, 1):
+        assert living.path.exists()
+        assert not left.exists()
+    assert list(temporary.iterdir()) == [others]

@@ -5,16 +5,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from email.message import Message
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from ansible_collections.castai.onboarding.plugins.module_utils._castai import gateway
 from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway import (
     PATIENCE,
     PATIENCE_UNANSWERED,
@@ -23,7 +29,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway 
     Rejected,
     by_options,
 )
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Conflict, Refused
 from tests.sandbox.gate import Stream
 from tests.sandbox.pki import Authority
 from tests.support.https import reply
@@ -188,7 +194,7 @@ def test_an_internal_error_passes_for_reads_only(wire: Wire, patient: Patient) -
     wire.script.play(reply(500, {"message": "Internal Server Error"}), reply(200, RECORD))
     with pytest.raises(Rejected, match="HTTP 500 Internal Server Error"):
         patient.castai.register_cluster("shop", {})
-    assert len(wire.script.received) == 1
+    assert [request.method for request in wire.script.received] == ["POST", "GET", "GET", "GET"]
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -237,6 +243,73 @@ def test_a_refusal_is_final_when_no_earlier_try_may_have_been_taken(
     with pytest.raises(Rejected) as answer:
         patient.castai.set_key(ID, "AKIA", "CANARY")
     assert answer.value.final is final
+
+
+BLOCK = {"eks": {"accountId": "111122223333", "region": "eu-central-1", "clusterName": "shop"}}
+ARN = "arn:aws:iam::809060229965:user/cast-crossrole"
+LATE = [None, reply(504, b"<html>"), reply(502), reply(500, {"message": "Internal"}), reply(409, {"message": "exists"})]
+
+
+@pytest.mark.parametrize("answer", LATE)
+def test_a_registration_whose_answer_is_lost_is_read_back_before_it_is_repeated(
+    wire: Wire, patient: Patient, answer: Any
+) -> None:
+    gone = {**RECORD, "id": "old", "status": "archived"}
+    wire.script.play(answer, reply(200, {"items": [gone, {"id": "other"}, RECORD]}))
+    assert patient.castai.register_cluster("shop", BLOCK) == CLUSTER
+    assert [request.method for request in wire.script.received] == ["POST", "GET"]
+
+
+@pytest.mark.parametrize("answer", LATE)
+def test_a_principal_whose_answer_is_lost_or_that_another_run_made_is_read_back(
+    wire: Wire, patient: Patient, answer: Any
+) -> None:
+    wire.script.play(answer, reply(200, {"arn": ARN}))
+    assert patient.castai.create_principal(ID) == ARN
+    assert [request.method for request in wire.script.received] == ["POST", "GET"]
+
+
+@pytest.mark.parametrize("status", [409, 500])
+def test_what_another_run_is_just_making_shows_a_little_later(wire: Wire, patient: Patient, status: int) -> None:
+    wire.script.play(reply(status, {"message": "no"}), reply(404), reply(503), reply(200, {"arn": ARN}))
+    assert patient.castai.create_principal(ID) == ARN
+
+
+def test_what_was_certainly_not_done_is_repeated(wire: Wire, patient: Patient) -> None:
+    wire.script.play(None, reply(404), reply(200, {"arn": ARN}))
+    assert patient.castai.create_principal(ID) == ARN
+    assert [request.method for request in wire.script.received] == ["POST", "GET", "POST"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"), [(reply(409, {"message": "exists"}), Conflict), (reply(500, {"message": "no"}), Rejected)]
+)
+def test_what_cannot_be_read_back_claims_nothing(wire: Wire, patient: Patient, answer: Any, error: Any) -> None:
+    wire.script.play(answer, reply(403, {"message": "not yours"}))
+    with pytest.raises(error) as caught:
+        patient.castai.create_principal(ID)
+    assert getattr(caught.value, "unsure", True)
+
+
+@pytest.mark.parametrize("call", ["register_cluster", "create_token", "create_principal", "set_role"])
+@pytest.mark.parametrize("answer", [None, reply(200, b"<html>"), reply(200, b"[7]"), reply(504)])
+def test_a_write_whose_answer_is_lost_for_good_may_have_been_done(
+    wire: Wire, patient: Patient, call: str, answer: Any
+) -> None:
+    wire.script.play(answer)
+    arguments = {"register_cluster": ("shop", BLOCK), "set_role": (ID, ARN)}.get(call, (ID,))
+    with pytest.raises(CallFailed) as caught:
+        getattr(patient.castai, call)(*arguments)
+    assert caught.value.unsure
+
+
+def test_what_was_never_sent_was_not_done() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        nobody = Patient(f"https://127.0.0.1:{unused.getsockname()[1]}")
+        with pytest.raises(CallFailed) as caught:
+            nobody.castai.set_role(ID, ARN)
+    assert not caught.value.unsure
 
 
 def broken_off() -> Iterator[bytes]:
@@ -416,3 +489,104 @@ def test_the_key_is_in_no_error(wire: Wire, patient: Patient, answer: Any) -> No
         assert KEY not in f"{error} {error!r} {error.args}"
         error = error.__cause__ or error.__context__
     assert KEY not in repr(vars(caught.value))
+
+
+# Answers of any shape
+
+CALLS: dict[str, Any] = {
+    "list_clusters": lambda castai: castai.list_clusters(),
+    "get_cluster": lambda castai: castai.get_cluster(ID),
+    "register_cluster": lambda castai: castai.register_cluster("shop", BLOCK),
+    "create_token": lambda castai: castai.create_token(ID),
+    "accepts": lambda castai: castai.accepts("CANARY-other", ID),
+    "get_principal": lambda castai: castai.get_principal(ID),
+    "create_principal": lambda castai: castai.create_principal(ID),
+    "delete_principal": lambda castai: castai.delete_principal(ID),
+    "set_role": lambda castai: castai.set_role(ID, ARN),
+    "set_key": lambda castai: castai.set_key(ID, "AKIA", "CANARY-secret"),
+}
+VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just(ID)
+NAMES = st.sampled_from([*RECORD, "items", "arn", "token", "message", "fieldViolations", "field", "description"])
+TREES = st.recursive(
+    VALUES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES | st.text(max_size=3), inner, max_size=6),
+    max_leaves=20,
+)
+DEEP = b'{"items": ' + b"[" * 200_000
+ESCAPING = json.dumps({"message": "\x1b]0;pwned\x07\x1b[31mno\u202e\r\n" + "x" * 3_000_000}).encode()
+ODD = [DEEP, b"[" * 200_000, ESCAPING, b"\xff\xfe", b'{"id": 1' + b"0" * 5000 + b"}", b"NaN", b'{"items": ["x"]}']
+
+
+class Answering:
+    """Answers each request with the next of these, the last one again and again, without a network."""
+
+    def __init__(self, *answers: tuple[int, bytes]) -> None:
+        self.answers = list(answers)
+
+    def open(self, method: str, url: str, **_keywords: Any) -> io.BytesIO:
+        status, body = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if status == 200:
+            return io.BytesIO(body)
+        raise HTTPError(url, status, "Reason", Message(), io.BytesIO(body))
+
+
+def tried(call: str, *answers: tuple[int, bytes]) -> str:
+    """The sentence of the call's failure, empty where it is content."""
+    network = Answering(*answers)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(gateway, "Request", lambda: network)
+        try:
+            CALLS[call](CastAi("https://api.cast.ai", KEY, sleep=lambda _seconds: None))
+        except (CallFailed, Conflict) as failure:
+            return str(failure)
+    return ""
+
+
+def check(sentence: str) -> None:
+    assert len(sentence) < 2000
+    assert sentence.isprintable()
+    assert "CANARY" not in sentence
+
+
+@pytest.mark.parametrize("call", CALLS)
+@given(answer=TREES, status=st.sampled_from([200, 200, 200, 400, 404, 409, 500]))
+@settings(max_examples=60, deadline=None)
+def test_an_answer_of_any_shape_is_an_answer_or_one_sentence(call: str, answer: Any, status: int) -> None:
+    check(tried(call, (status, json.dumps(answer).encode())))
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("status", [200, 400, 500])
+@pytest.mark.parametrize("body", ODD, ids=range(len(ODD)))
+def test_an_answer_that_is_too_much_is_one_sentence(call: str, status: int, body: bytes) -> None:
+    check(tried(call, (status, body)))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"items": ["x"]},
+        {"items": [None]},
+        {"items": {"id": ID}},
+        {"items": 7},
+        {"items": [{**RECORD, "eks": ["x"]}]},
+        {"items": [{**RECORD, "id": 7}]},
+        {"items": [{**RECORD, "status": {"a": "b"}}]},
+    ],
+)
+def test_a_list_of_another_shape_is_no_empty_list(answer: Any) -> None:
+    sentence = tried("list_clusters", (200, json.dumps(answer).encode()))
+    assert "answered in a form that the API does not have: field" in sentence
+    check(sentence)
+
+
+def test_what_a_server_says_is_cut_and_obeyed_by_no_terminal() -> None:
+    sentence = tried("list_clusters", (400, ESCAPING))
+    assert "answered HTTP 400 no xxx" in sentence
+    assert "x..." in sentence
+    check(sentence)
+
+
+@pytest.mark.parametrize("header", ["\u00b2", "Fri, 99 Foo 99999 99:99:99 GMT", "9" * 400, "1e9"])
+def test_a_retry_after_that_is_no_time(header: str) -> None:
+    assert 0.0 <= gateway._retry_after(header) <= 60.0

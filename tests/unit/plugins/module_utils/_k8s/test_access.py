@@ -253,7 +253,7 @@ def test_behind_a_proxy_that_ends_tls_the_cluster_is_proven_by_the_authority_it_
         ([NO, NO], "configmaps is forbidden. These credentials may not do this). Set castai_kubeconfig"),
         ([GONE, GONE], "(it does not exist)"),
         ([published(7), published(["x"])], "(it does not exist)"),
-        ([published(OURS.replace("MII", "é")), reply(200, {"data": "x"})], "(it does not exist)"),
+        ([published(OURS.replace("MII", "é")), reply(200, {"data": {}})], "(it does not exist)"),
         ([reply(401, {"message": "Unauthorized"})], "Unauthorized. The API server does not know these credentials)"),
         ([reply(200, b"<html>")], "does not look like a Kubernetes API server"),
     ],

@@ -318,10 +318,37 @@ def test_a_connection_that_is_refused_is_told_in_one_sentence_and_not_tried_agai
     assert "CANARY" not in str(caught.value)
 
 
+def saying(words: str, code: int = 1) -> dict[str, Any]:
+    """A program that says this of itself and ends."""
+    return {
+        "command": sys.executable,
+        "args": ["-S", "-c", f"import sys; sys.stderr.write({words!r}); sys.exit({code})"],
+    }
+
+
 PROGRAMS: dict[str, tuple[dict[str, Any], str]] = {
     "fails": (
         {"command": sys.executable, "args": ["-S", "-c", "import sys; sys.exit('log in first')"]},
         "ended with 1: log in first",
+    ),
+    "fails with a reason and a hint": (
+        saying("time=now\nToken has expired\nand refresh failed\n\n"),
+        "now Token has expired and",
+    ),
+    "says much": (saying("x" * 100_000), r"ended with 1: x{300,397}\.\.\."),
+    "colours": (saying("\x1b[31mno\x1b[0m \x1b]0;title\x07access\r\x00"), "ended with 1: no access"),
+    "says a secret": (saying("got --token=CANARY-1 and password: 'CANARY-2'"), r"--token=\*+ and password: '\*+'"),
+    "says another secret": (saying("Authorization: Bearer CANARY-345"), r"Bearer \*+"),
+    "says an address": (saying("proxy http://me:CANARY-pw@proxy:1 refused"), r"http://me:\*+@proxy:1 refused"),
+    "says a token": (saying(f"have {ID_TOKEN} only"), r"have \*+ only"),
+    "says what it was given": (
+        {**saying("with CANARY-given"), "env": [{"name": "ANY", "value": "CANARY-given"}]},
+        r"with \*+",
+    ),
+    "says why it prints nothing": (saying("no such profile", 0), "printed no ExecCred.* It said: no such profile"),
+    "prints what is too deep": (
+        {"command": sys.executable, "args": ["-S", "-c", "print('[' * 200000)"]},
+        "printed no ExecCred",
     ),
     "prints something else": ({"command": sys.executable, "args": ["-S", "-c", "print(1)"]}, "printed no ExecCred"),
     "is not there": ({"command": "/no/such", "installHint": "Get it\nthere."}, r"did not start \(.*\)\. Get it there"),
@@ -335,8 +362,12 @@ def test_why_a_program_gives_no_credentials_is_told(program: str, tmp_path: Path
     entry, sentence = PROGRAMS[program]
     user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", **entry}}
     path = Place(1, Script(), tmp_path).kubeconfig(user)
-    with pytest.raises(Refused, match=rf"^kubeconfig '{path}', context \(current\): the .*{sentence}"):
+    with pytest.raises(Refused, match=rf"^kubeconfig '{path}', context \(current\): the .*{sentence}") as caught:
         by_kubeconfig(path, None)
+    said = str(caught.value)
+    assert "CANARY" not in said
+    assert ID_TOKEN not in said
+    assert said.isprintable()
 
 
 def test_a_program_is_told_of_the_cluster_when_it_asks(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Conflict, Refused
 from ansible_collections.castai.onboarding.plugins.module_utils._k8s import gateway
@@ -490,6 +492,13 @@ def test_a_kubeconfig_with_certificate_and_password(wire: Wire, tmp_path: Path) 
         (lambda wire: config(wire, {"token": TOKEN}, **{"proxy-url": "ftp://CANARY@proxy"}), None, "only http, https"),
         (lambda wire: config(wire, {"token": TOKEN}, **{"proxy-url": "http://u:CANARY#@proxy:1"}), None, "%XX"),
         (lambda wire: config(wire, {"token": TOKEN, "as": "admin"}), None, "its user acts as somebody else (as)"),
+        (lambda wire: config(wire, {"token": TOKEN, "as-uid": "7"}), None, "acts as somebody else (as-uid), which"),
+        (lambda wire: config(wire, {"token": TOKEN, "as-groups": ["a", "b"]}), None, "else (as-groups), which"),
+        (
+            lambda wire: config(wire, {"token": TOKEN, "as": 7, "as-user-extra": {"scopes": ["x"]}}),
+            None,
+            "acts as somebody else (as, as-user-extra), which is not supported: choose a context whose user",
+        ),
         (lambda wire: config(wire, {}), None, "it gives no credentials"),
         (
             lambda wire: config(
@@ -550,3 +559,119 @@ def test_the_kubeconfig_for_helm_leads_the_same_way(
     )
     assert json.loads(with_proxy)["clusters"][0]["cluster"] == way
     assert json.loads(without_proxy)["clusters"][0]["cluster"] == {"server": "https://prod.example"}
+
+
+# Answers of any shape
+
+TREES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["kind", "metadata", "items", "spec", "status", "data", "message", "labels", "name", "allowed", "major"]
+            ),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=15,
+)
+ODD = [
+    b'{"a": ' + b"[" * 200_000,
+    b"[" * 200_000,
+    json.dumps({"message": "\x1b[31mno\n" + "x" * 3_000_000}).encode(),
+    b"\xff",
+]
+
+
+class Pool:
+    """Answers every request with the same, without a network."""
+
+    def __init__(self, status: int, data: bytes) -> None:
+        self.status, self.data = status, data
+
+    def request(self, *_arguments: Any, **_keywords: Any) -> Pool:
+        return self
+
+
+def tried(status: int, data: bytes) -> None:
+    """Make every call; what it fails with is one short sentence."""
+    kubernetes = by_token("https://prod.example", TOKEN, "", True)
+    kubernetes._pool = Pool(status, data)
+    calls: list[Any] = [
+        lambda: kubernetes.get("/api/v1/namespaces"),
+        lambda: kubernetes.create("/api/v1/namespaces", {}),
+        lambda: kubernetes.replace("/api/v1/namespaces/a", {}),
+        lambda: kubernetes.patch("/api/v1/namespaces/a", {}),
+        lambda: kubernetes.delete("/api/v1/namespaces/a"),
+        lambda: kubernetes.can("get", "", "pods"),
+        lambda: kubernetes.version(),
+    ]
+    for call in calls:
+        sentence = ""
+        try:
+            found = call()
+        except (CallFailed, Conflict) as failure:
+            found, sentence = None, str(failure)
+        assert len(sentence) < 1000
+        assert sentence.isprintable()
+        for item in (found.get("items") or ()) if isinstance(found, dict) and found.get("kind") != "Status" else ():
+            assert isinstance((item.get("metadata") or {}).get("labels") or {}, dict)
+
+
+@given(answer=TREES, status=st.sampled_from([200, 200, 200, 201, 400, 403, 409]))
+@settings(max_examples=150, deadline=None)
+def test_an_answer_of_any_shape_is_an_answer_or_one_sentence(answer: Any, status: int) -> None:
+    tried(status, json.dumps(answer).encode())
+
+
+@pytest.mark.parametrize("status", [200, 400, 409])
+@pytest.mark.parametrize("data", ODD, ids=range(len(ODD)))
+def test_an_answer_that_is_too_much_is_one_sentence(status: int, data: bytes) -> None:
+    tried(status, data)
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        ({"items": ["x"]}, "items is not a list of objects"),
+        ({"items": {}}, "items is not a list of objects"),
+        ({"items": [{"metadata": []}]}, "metadata is not an object"),
+        ({"metadata": {"annotations": {"a": 1}}}, "metadata.annotations is not a map of texts"),
+        ({"metadata": {"name": 7}}, "metadata has another field that is not text"),
+        ({"data": "x"}, "data is not an object"),
+    ],
+)
+def test_an_object_of_another_shape_is_told(wire: Wire, answer: Any, sentence: str) -> None:
+    wire.script.play(reply(200, answer))
+    with pytest.raises(
+        CallFailed, match="does not look like a Kubernetes API server: in its answer to GET /api"
+    ) as caught:
+        by_token(wire.url, TOKEN, wire.ca_pem, True).get("/api/v1/namespaces")
+    assert sentence in str(caught.value)
+
+
+def test_a_write_whose_answer_is_lost_may_have_been_done(wire: Wire) -> None:
+    wire.script.play(None)
+    kubernetes = by_token(wire.url, TOKEN, wire.ca_pem, True)
+    with pytest.raises(CallFailed) as caught:
+        kubernetes.create("/api/v1/namespaces", {})
+    assert caught.value.unsure
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        nobody = by_token(f"https://127.0.0.1:{unused.getsockname()[1]}", TOKEN, wire.ca_pem, True)
+        with pytest.raises(CallFailed) as caught:
+            nobody.create("/api/v1/namespaces", {})
+    assert not caught.value.unsure
+
+
+@pytest.mark.parametrize("token", ["CANARY-1\nCANARY-2", "CANARY-1\r\nX: CANARY-2", "CANARY 3", "CANARY-\u00fc"])
+def test_a_token_file_with_more_than_a_token_is_told_by_its_name(wire: Wire, tmp_path: Path, token: str) -> None:
+    file = tmp_path / "token"
+    file.write_text(f"{token}\n", encoding="utf-8")
+    with pytest.raises(
+        Refused, match=r"its tokenFile '.*token' has a blank, line break or special character"
+    ) as caught:
+        by_kubeconfig(written(tmp_path, config(wire, {"tokenFile": str(file)})), None)
+    assert "CANARY" not in str(caught.value)
