@@ -96,8 +96,8 @@ class Cluster:
 class Rejected(CallFailed):
     """CAST AI answered, and the answer is no.
 
-    status: HTTP status; message: CAST AI's own sentence; field: the first field that it objects to. It is unsure where an
-    earlier try of the same call got no answer, and may have been taken.
+    status: HTTP status; message: CAST AI's own sentence; field: the first field that it objects to. It is unsure where
+    an earlier try of the same call got no answer, and may have been taken.
     """
 
     def __init__(self, text: str, status: int, message: str, field: str = "") -> None:

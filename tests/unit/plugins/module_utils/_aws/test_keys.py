@@ -227,7 +227,7 @@ class Model:
         self.wrote()
         if self.answer in ("refused", "retried"):
             refusal = Rejected("no", 403, "no")
-            refusal.unanswered = self.answer == "retried"
+            refusal.unsure = self.answer == "retried"
             raise refusal
         if self.answer in ("lost", "late"):
             raise CallFailed("no answer")
