@@ -15,7 +15,7 @@ from .._aws.asked import form_problems
 from .._aws.gateway import EksCluster
 from .._aws.permissions import Question, Scope
 from .._engine import UNKNOWN, gather
-from .._k8s.gateway import Kubernetes, path_of
+from .._k8s.gateway import Kubernetes, Object, path_of
 from .._k8s.kops import KopsCluster
 from .._names import CREDENTIALS_KEY
 from .._variables import named
@@ -45,7 +45,7 @@ OPTIONS: dict[str, Any] = {
 COMPUTE = "eks.amazonaws.com/compute-type"
 """Label of nodes that EKS manages alone. Source: EKS User Guide, on Fargate and on Auto Mode."""
 
-OWN_NODES = f"kubernetes.io/os=linux,{COMPUTE} notin (auto,fargate)"
+OWN_NODES = f"kubernetes.io/os=linux,{COMPUTE} notin (auto,fargate,hybrid)"
 """Label selector of the nodes that CAST AI's components can run on, and that it can replace."""
 
 
@@ -111,17 +111,28 @@ def questions(wanted: Onboarding, found: Found, record: Cluster | None, partitio
 
 
 def foreign_nodes(kubernetes: Kubernetes) -> tuple[str, ...]:
-    """Of what kinds the nodes are, where CAST AI can use none of them: Fargate, Auto Mode, Windows."""
+    """Of what kinds the nodes are, where CAST AI can use none of them: Fargate, Auto Mode, hybrid, Windows.
+
+    A node that is no instance of EC2 says so by its providerID; a new one has none yet.
+    """
     path = path_of("v1", "Node", None, None)
     found = gather(
-        own=lambda: kubernetes.get(path, labelSelector=OWN_NODES, limit="1"),
+        own=lambda: kubernetes.get(path, labelSelector=OWN_NODES, limit="500"),
         some=lambda: kubernetes.get(path, limit="500"),
     )
-    if (found["own"] or {}).get("items"):
+    if any(_on_ec2(node) for node in (found["own"] or {}).get("items") or ()):
         return ()
-    labels = (node["metadata"].get("labels") or {} for node in (found["some"] or {}).get("items") or ())
-    kinds = {"fargate": "Fargate", "auto": "Auto Mode"}
-    return tuple(sorted({kinds.get(one.get(COMPUTE, ""), "Windows") for one in labels}))
+    return tuple(sorted({_kind(node) for node in (found["some"] or {}).get("items") or ()}))
+
+
+def _on_ec2(node: Object) -> bool:
+    return str((node.get("spec") or {}).get("providerID") or "aws://").startswith("aws://")
+
+
+def _kind(node: Object) -> str:
+    labels = (node.get("metadata") or {}).get("labels") or {}
+    kinds = {"fargate": "Fargate", "auto": "Auto Mode", "hybrid": "hybrid"}
+    return kinds.get(labels.get(COMPUTE, ""), "Windows" if _on_ec2(node) else "hybrid")
 
 
 def connection_findings(record: Cluster | None, found: Found, tokenless: str, wanted: Onboarding) -> Iterator[str]:

@@ -35,17 +35,43 @@ ONBOARD = {"connecting": False, "identity": "role", "path": "/", "user_access": 
 class Nodes:
     """An API server that has these nodes, by their labels."""
 
-    def __init__(self, *labels: dict[str, str]) -> None:
+    def __init__(self, *labels: dict[str, str], providers: list[str | None] | None = None) -> None:
         self._labels = labels
+        self._providers = providers or ["aws:///eu-central-1a/i-0123"] * len(labels)
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
         assert path == "/api/v1/nodes"
-        found = [one for one in self._labels if query.get("labelSelector") != OWN_NODES or self._own(one)]
-        return {"items": [{"metadata": {"labels": one} if one else {}} for one in found[: int(query["limit"])]]}
+        nodes = [
+            {"metadata": {"labels": labels} if labels else {}, "spec": {"providerID": provider} if provider else {}}
+            for labels, provider in zip(self._labels, self._providers, strict=True)
+            if query.get("labelSelector") != OWN_NODES or self._own(labels)
+        ]
+        return {"items": nodes[: int(query["limit"])]}
 
     def _own(self, labels: dict[str, str]) -> bool:
         compute = labels.get("eks.amazonaws.com/compute-type")
-        return labels.get("kubernetes.io/os") == "linux" and compute not in ("auto", "fargate")
+        return labels.get("kubernetes.io/os") == "linux" and compute not in ("auto", "fargate", "hybrid")
+
+
+@pytest.mark.parametrize(
+    ("providers", "kinds"),
+    [
+        (["eks-hybrid:///eu-central-1/shop/mi-0123"], ("hybrid",)),
+        (["eks-hybrid:///eu-central-1/shop/mi-0123", "gce://p/z/n"], ("hybrid",)),
+        (["eks-hybrid:///eu-central-1/shop/mi-0123", "aws:///eu-central-1a/i-0123"], ()),
+        ([None], ()),  # a new node
+        ([""], ()),
+    ],
+)
+@pytest.mark.parametrize("labelled", [True, False])
+def test_nodes_that_are_no_instances_of_ec2(
+    providers: list[str | None], kinds: tuple[str, ...], labelled: bool
+) -> None:
+    labels = [
+        {**LINUX, **({"eks.amazonaws.com/compute-type": "hybrid"} if labelled and "hybrid" in str(one) else {})}
+        for one in providers
+    ]
+    assert foreign_nodes(Nodes(*labels, providers=providers)) == kinds  # type: ignore[arg-type]
 
 
 LINUX = {"kubernetes.io/os": "linux"}
