@@ -51,11 +51,13 @@ class CallFailed(Failure):
     """A call to an outside system failed for good.
 
     within: the same as it goes on after a sentence that already says what could not be done, empty for none.
+    unanswered: whether the system may have done it all the same.
     """
 
-    def __init__(self, message: str, within: str = "") -> None:
+    def __init__(self, message: str, within: str = "", unanswered: bool = False) -> None:
         super().__init__(message)
         self.within = within
+        self.unanswered = unanswered
 
 
 class Conflict(Failure):
@@ -263,8 +265,10 @@ def _apply(action: Action, gateway: Any, made: dict[str, Any], done: list[Action
     except Conflict:
         raise
     except Failure as failure:
-        within = failure.within if isinstance(failure, CallFailed) else ""
-        text = f"Could not {action.sentence}{within or f': {failure}'} {_aftermath(done)}"
+        within, unanswered = "", False
+        if isinstance(failure, CallFailed):
+            within, unanswered = failure.within, failure.unanswered
+        text = f"Could not {action.sentence}{within or f': {failure}'} {_aftermath(done, unanswered)}"
         raise Stopped(text, _sentences(done)) from failure
     done.append(action)
 
@@ -273,9 +277,12 @@ def _sentences(done: list[Action]) -> tuple[str, ...]:
     return tuple(action.sentence for action in done)
 
 
-def _aftermath(done: list[Action]) -> str:
-    before = f"Done before that: {'; '.join(_sentences(done))}." if done else "Nothing was changed before that."
-    return f"{before} A rerun is safe and goes on from here."
+def _aftermath(done: list[Action], unanswered: bool = False) -> str:
+    """unanswered: whether what failed last may have been done all the same."""
+    parts = [f"Done before that: {'; '.join(_sentences(done))}."] if done else []
+    if unanswered:
+        parts.append("It is not known whether this was done after all.")
+    return " ".join([*(parts or ["Nothing was changed before that."]), "A rerun is safe and goes on from here."])
 
 
 def _outcome(

@@ -242,7 +242,8 @@ def _call(purpose: str, absent: bool = False, first: frozenset[str] = WROTE_FIRS
                     raise Conflict(sentence) from error
                 # After an action's own sentence, which call it was is enough.
                 _what, call, operation = done.partition(" (")
-                raise CallFailed(sentence, f"{call}{operation} as AWS: {_reason(error)}") from error
+                within = f"{call}{operation} as AWS: {_reason(error)}"
+                raise CallFailed(sentence, within, _unanswered(error)) from error
 
         return run  # type: ignore[return-value]
 
@@ -558,8 +559,11 @@ class Aws:
     def tag_profile(self, name: str, tags: Mapping[str, str]) -> None:
         self._client("iam").tag_instance_profile(InstanceProfileName=name, Tags=_tag_list(tags))
 
-    @_call("put role {1} into instance profile {0} (iam:AddRoleToInstanceProfile)")
+    @_call(
+        "put role {1} into instance profile {0} (iam:AddRoleToInstanceProfile)", first=WROTE_FIRST | {"LimitExceeded"}
+    )
     def fill_profile(self, name: str, role: str) -> None:
+        """One at most: where there is one by now, it is somebody else's work."""
         _until_visible(self._client("iam").add_role_to_instance_profile, InstanceProfileName=name, RoleName=role)
 
     @_call("take role {1} out of instance profile {0} (iam:RemoveRoleFromInstanceProfile)", absent=True)
@@ -778,6 +782,15 @@ def _compact(document: Mapping[str, Any]) -> str:
 def _code(error: Exception) -> str:
     response = getattr(error, "response", None) or {}
     return str((response.get("Error") or {}).get("Code") or "")
+
+
+def _unanswered(error: Exception) -> bool:
+    """Whether AWS may have done what it was asked: its answer was lost, or says that something broke inside it."""
+    if isinstance(error, botocore.exceptions.ClientError):
+        return bool(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500)
+    if isinstance(error, botocore.exceptions.EndpointConnectionError):
+        return False
+    return isinstance(error, botocore.exceptions.HTTPClientError)
 
 
 def _until_visible(call: Callable[..., Any], **arguments: Any) -> Any:

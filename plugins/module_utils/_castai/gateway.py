@@ -81,16 +81,15 @@ class Cluster:
 class Rejected(CallFailed):
     """CAST AI answered, and the answer is no.
 
-    status: HTTP status; message: CAST AI's own sentence; field: the first field that it objects to; unanswered: whether
-    an earlier try of the same call got no answer, and may have been taken.
+    status: HTTP status; message: CAST AI's own sentence; field: the first field that it objects to. unanswered: also
+    where an earlier try of the same call got no answer, and may have been taken.
     """
 
     def __init__(self, text: str, status: int, message: str, field: str = "") -> None:
-        super().__init__(text)
+        super().__init__(text, unanswered=status >= 500)
         self.status = status
         self.message = message
         self.field = field
-        self.unanswered = False
 
     @property
     def final(self) -> bool:
@@ -197,8 +196,18 @@ class CastAi:
         return body.get("arn") or None
 
     def create_principal(self, cluster_id: str) -> str:
-        """Its ARN. Only where there is none: CAST AI answers HTTP 500 for a second one."""
-        body = self._call("POST", f"{CLUSTERS}/{cluster_id}/assume-role-principal", "create CAST AI's AWS principal")
+        """Its ARN. CAST AI answers HTTP 500 for a second one: another's, or our own where the first answer was lost."""
+        try:
+            body = self._call(
+                "POST", f"{CLUSTERS}/{cluster_id}/assume-role-principal", "create CAST AI's AWS principal"
+            )
+        except CallFailed as failure:
+            if not failure.unanswered:
+                raise
+            arn = self.get_principal(cluster_id)
+            if arn is None:
+                raise
+            return arn
         if not body.get("arn"):
             raise CallFailed(f"CAST AI answered without the ARN of the AWS principal of cluster {cluster_id}.")
         return str(body["arn"])
@@ -246,15 +255,13 @@ class CastAi:
             try:
                 return self._once(method, path, purpose, body)
             except Rejected as answer:
-                answer.unanswered = unanswered
+                answer.unanswered = answer.unanswered or unanswered
                 raise
             except _Passing as passing:
-                unanswered = unanswered or not (isinstance(passing.failure, Rejected) and passing.failure.final)
+                passing.failure.unanswered = unanswered = unanswered or passing.failure.unanswered
                 wait = max(passing.after, pause * random.uniform(0.5, 1.0))
                 spent += time.monotonic() - began + wait
                 if spent > passing.patience:
-                    if isinstance(passing.failure, Rejected):
-                        passing.failure.unanswered = unanswered
                     raise passing.failure from passing
                 self._sleep(wait)
                 pause = min(20.0, pause * 2)
@@ -284,10 +291,10 @@ class CastAi:
             raise _rejection(error, method, path, purpose, self.url) from error
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
-            failure = CallFailed(f"Could not {purpose}: {self.url} did not answer ({reason}).")
+            failure = CallFailed(f"Could not {purpose}: {self.url} did not answer ({reason}).", unanswered=True)
             raise _Passing(failure, 0, PATIENCE_UNANSWERED) from error
         except ValueError as error:
-            raise CallFailed(f"Could not {purpose}: {error}") from error
+            raise CallFailed(f"Could not {purpose}: {error}", unanswered=True) from error
 
 
 def by_options(params: Mapping[str, Any]) -> CastAi:

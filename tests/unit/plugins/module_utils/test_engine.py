@@ -321,6 +321,17 @@ def test_a_run_that_stops_names_the_step_what_was_done_and_that_a_rerun_is_safe(
     assert run(drawer).public(diff=False)["actions"] == SENTENCES[len(done) :]
 
 
+@pytest.mark.parametrize(("done", "before"), [([], ""), ([None], "Done before that: paint box red. ")])
+def test_what_may_have_been_done_is_not_said_to_have_changed_nothing(done: list[None], before: str) -> None:
+    drawer = Drawer(troubles=[*done, CallFailed("No answer.", " (by hand): no answer.", unanswered=True)])
+    with pytest.raises(Stopped) as caught:
+        run(drawer)
+    assert str(caught.value) == (
+        f"Could not {SENTENCES[len(done)]} (by hand): no answer. {before}It is not known whether this was done after"
+        " all. A rerun is safe and goes on from here."
+    )
+
+
 def test_a_wait_that_fails_tells_what_was_done() -> None:
     def impatient(*arguments: Any) -> Any:
         raise CallFailed("It did not dry.")
