@@ -41,11 +41,6 @@ except ImportError as error:
 LONGEST = 4000
 """Characters of AWS's words that a sentence shows: EC2's encoded ones are only of use as a whole."""
 
-_LOST: tuple[type[Exception], ...] = ()
-"""Errors after which a call may have been done all the same."""
-if not MISSING:
-    _LOST = (botocore.exceptions.ReadTimeoutError, botocore.exceptions.ConnectionClosedError)
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 OLDEST = (1, 34, 3)
@@ -253,7 +248,7 @@ def _call(purpose: str, absent: bool = False, first: frozenset[str] = WROTE_FIRS
                 # After an action's own sentence, which call it was is enough.
                 _what, call, operation = done.partition(" (")
                 within = f"{call}{operation} as AWS: {_reason(error)}"
-                raise CallFailed(sentence, within, unsure=isinstance(error, _LOST)) from error
+                raise CallFailed(sentence, within, _unsure(error)) from error
 
         return run  # type: ignore[return-value]
 
@@ -569,8 +564,11 @@ class Aws:
     def tag_profile(self, name: str, tags: Mapping[str, str]) -> None:
         self._client("iam").tag_instance_profile(InstanceProfileName=name, Tags=_tag_list(tags))
 
-    @_call("put role {1} into instance profile {0} (iam:AddRoleToInstanceProfile)")
+    @_call(
+        "put role {1} into instance profile {0} (iam:AddRoleToInstanceProfile)", first=WROTE_FIRST | {"LimitExceeded"}
+    )
     def fill_profile(self, name: str, role: str) -> None:
+        """One at most: where there is one by now, it is somebody else's work."""
         _until_visible(self._client("iam").add_role_to_instance_profile, InstanceProfileName=name, RoleName=role)
 
     @_call("take role {1} out of instance profile {0} (iam:RemoveRoleFromInstanceProfile)", absent=True)
@@ -789,6 +787,15 @@ def _compact(document: Mapping[str, Any]) -> str:
 def _code(error: Exception) -> str:
     response = getattr(error, "response", None) or {}
     return str((response.get("Error") or {}).get("Code") or "")
+
+
+def _unsure(error: Exception) -> bool:
+    """Whether AWS may have done what it was asked: its answer was lost, or says that something broke inside it."""
+    if isinstance(error, botocore.exceptions.ClientError):
+        return bool(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500)
+    if isinstance(error, botocore.exceptions.EndpointConnectionError):
+        return False
+    return isinstance(error, botocore.exceptions.HTTPClientError)
 
 
 def _until_visible(call: Callable[..., Any], **arguments: Any) -> Any:

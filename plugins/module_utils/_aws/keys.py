@@ -106,8 +106,8 @@ class HandOverKey(Action):
             if until(changed, timeout=READ_BACK_SECONDS) and found[-1]:
                 return found[-1]
         except CallFailed as silence:
-            raise CallFailed(f"{failure} {left}") from silence
-        raise CallFailed(f"{failure} {left}") from failure
+            raise CallFailed(f"{failure} {left}", unsure=True) from silence
+        raise CallFailed(f"{failure} {left}", unsure=True) from failure
 
 
 def plan_keys(held: HeldKeys, user: str, cluster_id: str) -> Iterator[Action]:

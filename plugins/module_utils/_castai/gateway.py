@@ -101,7 +101,7 @@ class Rejected(CallFailed):
     """
 
     def __init__(self, text: str, status: int, message: str, field: str = "") -> None:
-        super().__init__(text)
+        super().__init__(text, unsure=status >= 500)
         self.status = status
         self.message = message
         self.field = field
@@ -328,7 +328,7 @@ class CastAi:
                 answer.unsure = answer.unsure or unsure
                 raise
             except _Passing as passing:
-                unsure = unsure or (passing.lost and method != "GET")
+                unsure = unsure or (method != "GET" and (passing.lost or passing.failure.unsure))
                 passing.failure.unsure = unsure
                 if passing.lost and look:
                     found = _if_readable(look)

@@ -108,7 +108,7 @@ def test_the_role_tells_the_variable() -> None:
     (of_agent,) = problems({"releases": [{"name": "castai-agent", "chart_ref": "a", "chart_repo_url": WITH[0]}]})
     (of_another,) = problems({"releases": [{"name": "castai-kvisor", "chart_ref": "a", "chart_repo_url": WITH[0]}]})
     assert of_agent.startswith("agent_chart_repo_url (option chart_repo_url) has")
-    assert of_another.startswith("chart_repo_url has")
+    assert of_another.startswith("components_chart_repo_url (option chart_repo_url) has")
 
 
 @pytest.mark.parametrize(

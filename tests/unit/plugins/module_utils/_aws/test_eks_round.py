@@ -9,6 +9,7 @@ import functools
 import itertools
 import json
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
@@ -242,6 +243,49 @@ def test_cast_ais_key_lives_after_every_write(world: World, before: str) -> None
             steps[step]()
 
     world.check_key_after_every_write("cast-eks-c-api", lead_up, "API", **options)
+
+
+WRITES = {
+    "iam": ("CreatePolicy", "CreateRole", "CreateUser", "CreateInstanceProfile", "AddRoleToInstanceProfile"),
+    "ec2": ("CreateSecurityGroup", "AuthorizeSecurityGroupIngress"),
+    "eks": ("CreateAccessEntry",),
+}
+
+
+@pytest.mark.parametrize("identity", ["role", "user"])
+def test_a_second_operator_at_the_same_time_is_no_failure(world: World, identity: str) -> None:
+    """Who does all of it just before any one of our writes: what is there then is read, and planned again."""
+    world.run("API", identity=identity)
+    undisturbed = world.state()
+    for service, operations in WRITES.items():
+        for operation in operations:
+            if operation == ("CreateUser" if identity == "role" else "CreateRole"):
+                continue
+            world.reset()
+            events, event = world.aws._client(service).meta.events, f"before-call.{service}.{operation}"
+
+            def rival(events: Any = events, event: str = event, **_call: Any) -> None:
+                events.unregister(event, rival)
+                world.run("API", identity=identity, hand_over=False)
+
+            events.register(event, rival)
+            world.run("API", identity=identity, hand_over=False)
+            world.run("API", identity=identity, prepare=False)
+            assert difference(undisturbed, world.state()) == "", operation
+
+
+def test_a_principal_that_a_second_operator_makes_is_used(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    create = world.castai.create_principal
+
+    def both(cluster_id: str) -> str:
+        monkeypatch.setattr(world.castai, "create_principal", create)
+        world.run("API")
+        return create(cluster_id)
+
+    monkeypatch.setattr(world.castai, "create_principal", both)
+    done = world.run("API")
+    assert done.view["principal_arn"] in world.api.state()["assume_role_principals"].values()
+    assert sentences(world.run("API")) == []
 
 
 def no_answer(*_arguments: str) -> None:

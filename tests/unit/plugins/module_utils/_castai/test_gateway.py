@@ -218,6 +218,28 @@ def test_a_lost_answer_is_asked_for_again(wire: Wire, patient: Patient) -> None:
     assert patient.castai.register_cluster("shop", {"eks": {}}) == CLUSTER
 
 
+PRINCIPAL = reply(200, {"arn": "arn:aws:iam::809060229965:user/cast-crossrole"})
+BROKEN = reply(500, {"message": "Internal Server Error"})
+
+
+@pytest.mark.parametrize("answers", [[None, BROKEN, PRINCIPAL], [reply(502), BROKEN, PRINCIPAL], [BROKEN, PRINCIPAL]])
+def test_a_principal_that_is_there_already_is_read(wire: Wire, patient: Patient, answers: list[Any]) -> None:
+    """Our own, whose answer was lost, or that of another operator at the same time."""
+    wire.script.play(*answers)
+    assert patient.castai.create_principal(ID) == "arn:aws:iam::809060229965:user/cast-crossrole"
+    assert [one.method for one in wire.script.received][-1] == "GET"
+
+
+@pytest.mark.parametrize(("answers", "unsure"), [([BROKEN, reply(404)], True), ([reply(403)], False)])
+def test_a_principal_that_is_not_there_is_a_failure(
+    wire: Wire, patient: Patient, answers: list[Any], unsure: bool
+) -> None:
+    wire.script.play(*answers)
+    with pytest.raises(Rejected) as answer:
+        patient.castai.create_principal(ID)
+    assert answer.value.unsure is unsure
+
+
 NOT_YET = reply(400, {"message": "Forbidden", "fieldViolations": [{"field": "credentials", "description": "no"}]})
 NO = reply(403, {"message": "Forbidden"})
 
