@@ -160,9 +160,17 @@ def _explained(cluster: Kubernetes, item: Object) -> Unready | None:
         broken = [pod for pod in broken if (pod.get("spec") or {}).get("nodeName") not in absent]
         if not broken:
             return None
+    if available and updated >= wanted and broken and all(map(_only_apart, broken)):
+        return None  # it runs, and preflight warns of the one node
     state = f"{min(updated, available)} of {wanted} pods ready"
     why, reason = _why(cluster, item, broken, read["events"], len(pods) < wanted)
     return Unready(title(item), state, why, reason)
+
+
+def _only_apart(pod: Object) -> bool:
+    """Whether a pod waits for a node of its own, apart from the others of its workload."""
+    reason, message = _of_pod(pod)
+    return reason == _UNSCHEDULABLE and "anti-affinity" in message
 
 
 def _why(

@@ -290,6 +290,15 @@ def test_the_sentence_says_how_many_run() -> None:
     assert str(found).startswith("Deployment agent has 1 of 2 pods ready: pod agent-1 is ErrImagePull ")
 
 
+def test_a_second_pod_that_must_be_apart_may_lack_a_node_where_the_first_runs() -> None:
+    apart = "0/1 nodes are available: 1 node(s) didn't match pod anti-affinity rules."
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": apart}
+    second = pod(name="agent-2", node="", conditions=[condition])
+    assert look(deployment(availableReplicas=1), pods=[ready(), second]) == ()
+    assert look(deployment(availableReplicas=0), pods=[second]) != ()
+    assert look(deployment(availableReplicas=1), pods=[ready(), waiting("ErrImagePull")]) != ()
+
+
 def test_pods_of_others_are_not_taken_for_its_own() -> None:
     chosen = {"matchExpressions": [{"key": "app", "operator": "In", "values": ["agent"]}]}
     item = deployment(availableReplicas=0)
