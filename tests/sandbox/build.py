@@ -1,7 +1,10 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Builds etcd, the control plane, kwok and Helm from the Go module in kubernetes/, once for each content of it."""
+"""Builds the control plane with etcd, kwok, Helm and the judge of aws-auth from the Go module in kubernetes/.
+
+Once for each content of it.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ SOURCE = Path(__file__).parent / "kubernetes"
 KUBERNETES = "k8s.io/kubernetes"
 _KWOK = "sigs.k8s.io/kwok"
 _HELM = "helm.sh/helm/v3"
-_PACKAGES = ("./controlplane", f"{_KWOK}/cmd/kwok", f"{_HELM}/cmd/helm")
+_PACKAGES = ("./authenticator", "./controlplane", f"{_KWOK}/cmd/kwok", f"{_HELM}/cmd/helm")
 
 # kwok 0.8 ends with "no stages found" unless it is given stages; its own lie in its module's folder.
 _STAGES = (
@@ -38,9 +41,9 @@ Progress = Callable[[str], None]
 
 
 def binaries() -> Path:
-    """Where the binaries of this source lie, or will: controlplane, kwok, helm, stages/, version."""
+    """Where the binaries of this source lie, or will: authenticator, controlplane, kwok, helm, stages/, version."""
     content = hashlib.sha256()
-    for name in ("go.mod", "go.sum", "controlplane/main.go"):
+    for name in ("go.mod", "go.sum", "authenticator/main.go", "controlplane/main.go"):
         content.update((SOURCE / name).read_bytes())
     return cache_folder() / "kubernetes" / content.hexdigest()[:16]
 

@@ -190,9 +190,8 @@ def unreadable(text: str, kind: str, why: str, line: int) -> Refused:
 
 def _parsed(text: str, kind: str) -> tuple[_Node | None, list[Any]]:
     """The root, None where there is no document, and PyYAML's tokens."""
-    if BOM in text:
-        line = len(BREAK.findall(text[: text.index(BOM)]))
-        raise unreadable(text, kind, "a byte order mark is allowed only at the start", line)
+    if text.startswith(BOM):
+        raise unreadable(text, kind, "a second byte order mark follows the first", 0)
     try:
         return _compose(text, kind), list(yaml.scan(text, Loader=_Loader))
     except yaml.reader.ReaderError as error:
@@ -260,7 +259,7 @@ def _node(event: Any, anchors: dict[str, _Node], open_nodes: Sequence[_Node]) ->
     if event.anchor is not None:
         anchors[event.anchor] = node
     if isinstance(event, yaml.ScalarEvent):
-        tag = None if event.tag == "!" else event.tag
+        tag = f"{_TAG}str" if event.tag == "!" else event.tag
         node.content = _resolved(tag, event.implicit[0], event.value)
         node.merges = event.value == "<<" and (event.implicit[0] or tag == f"{_TAG}merge")
         node.digest = _digest(tag, event.implicit[0], event.value)
@@ -411,7 +410,7 @@ def _entry(node: _Node, kind: str) -> tuple[Entry, str]:
             if value.kind == "list":
                 contents = [child.real.content if child.real.kind == "scalar" else None for child in value.children]
                 groups = tuple(content if isinstance(content, str) else "" for content in contents)
-                if not all(isinstance(content, str) for content in contents):
+                if not all(isinstance(content, str) or content is _Other.NULL for content in contents):
                     fault = fault or "a group of this entry is not text"
             elif value.content is _Other.NULL:
                 groups = ()

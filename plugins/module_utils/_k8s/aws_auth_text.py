@@ -41,8 +41,7 @@ def matches(held: str, arn: str) -> bool:
 
 def find(text: str | None, kind: str, arn: str) -> tuple[Entry, ...]:
     """The entries of this principal, as they are in force. Raises Refused for a text that cannot be read."""
-    _bom, held = _parted(text)
-    return tuple(item.entry for item in read(held, kind).items if matches(item.entry.arn, arn))
+    return tuple(item.entry for item in _items(_parted(text)[1], kind, arn))
 
 
 def with_path(text: str | None, kind: str, arn: str) -> tuple[str, ...]:
@@ -66,15 +65,18 @@ def put(text: str | None, kind: str, entry: Entry) -> str:
 def remove(text: str | None, kind: str, arn: str) -> str:
     """The text without this principal's entries."""
     bom, left = _parted(text)
-    for _entry in find(left, kind, arn):
+    while found := _items(left, kind, arn):
+        if found[0].fault:
+            raise unreadable(left, kind, found[0].fault, found[0].line)
         document = read(left, kind)
-        place = [matches(item.entry.arn, arn) for item in document.items].index(True)
-        item = document.items[place]
-        if item.fault:
-            raise unreadable(left, kind, item.fault, item.line)
+        place = document.items.index(found[0])
         others = document.items[:place] + document.items[place + 1 :]
         left = _proved(_cut(left, document, place), kind, others)
     return bom + left
+
+
+def _items(text: str, kind: str, arn: str) -> list[Item]:
+    return [item for item in read(text, kind).items if matches(item.entry.arn, arn)]
 
 
 def _lower(arn: str) -> str:

@@ -102,6 +102,7 @@ REFUSED = {
     ),
     "a control character": (BLOCK + "- rolearn: \a\n", "the character U+0007 is not allowed, in line 6"),
     "an escape of no character": (BLOCK + '- rolearn: "\\UFFFFFFFF"\n', "escaped that does not exist, in line 6"),
+    "a second byte order mark": ("\ufeff\ufeff" + BLOCK, "a second byte order mark follows the first, in line 1"),
     "half a character": (BLOCK + '- rolearn: "\\ud83d\\ude00"\n', "half a character is escaped in it, in line 6"),
 }
 
@@ -135,6 +136,11 @@ OTHERS = {
     "an alias in a flow list": "[&a {rolearn: q}, *a]",
     "bare quotes": '""',
     "back quotes": " ``\n",
+    "a byte order mark": f"\ufeff{BLOCK}",
+    "a byte order mark before a flow list": f"\ufeff{FLOW}",
+    "a byte order mark in a value": BLOCK + "- rolearn: 'a\ufeffb'\n",
+    "Macintosh": BLOCK.replace("\n", "\r"),
+    "Macintosh without line break at the end": BLOCK.replace("\n", "\r").rstrip("\r"),
     "YAML's other line breaks": BLOCK.replace("\n", "\x85"),
 }
 """Odd entries, all of them other people's."""
@@ -227,7 +233,7 @@ def test_keys_match_without_case(kind: str, case: Callable[[str], str]) -> None:
         ("<<: [{rolearn: a}, {rolearn: b, username: u}]\n", "a", "u"),
         ("rolearn: !!binary YQ==\n  username: !Sub u\n", "a", "u"),
         ("rolearn: !!str 0x1\n  username: !x 2\n", "0x1", "2"),
-        ("rolearn: ! 'yes'\n  username: 2001-12-14t21:59:43.10-05:00\n", "", "2001-12-14t21:59:43.10-05:00"),
+        ("rolearn: ! yes\n  username: 2001-12-14t21:59:43.10-05:00\n", "yes", "2001-12-14t21:59:43.10-05:00"),
         ("rolearn: y\n  username: 1:30\n", "", "1:30"),
         ("rolearn: 1e3\n  username: 1_000\n", "", ""),
         ("rolearn: 0o17\n  username: 0b12\n", "", "0b12"),
@@ -257,6 +263,13 @@ def test_a_long_text_in_one_line_does_not_become_a_long_sentence() -> None:
 def test_an_anchor_that_others_use_is_not_pulled_from_under_them() -> None:
     with pytest.raises(Refused, match="cannot be changed in place"):
         remove(f"- &a\n  rolearn: {CAST}\n  username: u\n- <<: *a\n  rolearn: {NODE}\n", "mapRoles", CAST)
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r", "\r\n"])
+def test_an_entry_breaks_its_lines_as_the_text_does(newline: str) -> None:
+    new = put(BLOCK.replace("\n", newline), "mapRoles", ENTRY)
+    assert new.count(newline) == 10
+    assert set(new.replace(newline, "")) & set("\r\n") == set()
 
 
 @pytest.mark.parametrize("text", ["null", "~\n", "null # none\n"])
