@@ -18,6 +18,14 @@ _ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[@
 """What terminals obey (ECMA-48), colours for one."""
 
 
+MASK = "********"
+_CREDENTIAL = re.compile(
+    r"((?:bearer|basic)\s+|[\w-]*(?:token|secret|passw(?:or)?d|api.?key|access.?key)[\w-]*[\"']?\s*[=:]\s*[\"']?"
+    r"|://[^/@\s:]*:(?=[^/@\s]+@))[^\s\"',;@&]{6,}|\beyJ[\w-]+\.[\w.-]+|\bk8s-aws-v1\.[\w-]+",
+    re.IGNORECASE,
+)
+
+
 class Odd(ValueError):
     """An answer of another shape than the API has. The text is a clause."""
 
@@ -30,6 +38,11 @@ def tidy(text: Any, longest: int = LONGEST) -> str:
     start = _ESCAPES.sub("", text[: 8 * longest])
     line = " ".join("".join(one if one.isprintable() else " " for one in start).split())
     return line if len(line) <= longest and len(text) <= 8 * longest else f"{line[: longest - 3]}..."
+
+
+def masked(text: str) -> str:
+    """A program's words without what looks like a credential: its name stays, or nothing."""
+    return _CREDENTIAL.sub(lambda found: f"{found[1] or ''}{MASK}", text)
 
 
 def loaded(raw: bytes | str) -> Any:

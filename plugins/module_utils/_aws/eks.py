@@ -18,4 +18,29 @@ def wrong_cluster(eks: EksCluster | None, name: str, region: str, account_id: st
             f"EKS has no cluster {name} in {region} of the account that these AWS credentials are for."
             f" Check {named('cluster_name')}, {named('region')} and the credentials."
         )
+    if eks.connector:
+        return unusable(eks)
     return wrong_account(account_id, eks.account_id)
+
+
+def unusable(eks: EksCluster) -> str:
+    """Why EKS's API server for a cluster cannot be reached, or an empty text."""
+    if eks.connector:
+        return (
+            f"EKS only shows cluster {eks.name}, by EKS Connector: it runs elsewhere (provider {eks.connector}). Here"
+            f" only clusters that EKS or kOps runs can be connected: check {named('cluster_name')} and"
+            f" {named('provider')}."
+        )
+    if eks.status == "DELETING":
+        return (
+            f"EKS cluster {eks.name} is DELETING, and will soon not exist. Check {named('cluster_name')} and"
+            f" {named('region')}, or take the host out of the inventory."
+        )
+    if eks.status == "FAILED":
+        return (
+            f"EKS cluster {eks.name} is FAILED: EKS could not create it, and it will not become ACTIVE. Look at its"
+            " health issues in EKS, delete it and create it again."
+        )
+    if eks.status not in ("ACTIVE", "UPDATING"):
+        return f"EKS cluster {eks.name} is {eks.status}. Wait until it is ACTIVE."
+    return ""

@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from .. import _addresses
-from .._answers import tidy
+from .._answers import masked, tidy
 from .._engine import CallFailed, Conflict, Refused, until
 from .._variables import named
 
@@ -107,6 +108,8 @@ class EksCluster:
     vpc_id: str
     auto_mode: bool = False
     """Whether EKS adds and removes nodes itself (EKS Auto Mode)."""
+    connector: str = ""
+    """Who runs the cluster, where EKS only shows it (EKS Connector)."""
 
     @property
     def access_entries(self) -> bool:
@@ -329,6 +332,7 @@ class Aws:
             ip_family=(cluster.get("kubernetesNetworkConfig") or {}).get("ipFamily") or "ipv4",
             vpc_id=(cluster.get("resourcesVpcConfig") or {}).get("vpcId") or "",
             auto_mode=bool((cluster.get("computeConfig") or {}).get("enabled")),
+            connector=(cluster["connectorConfig"].get("provider") or "unknown") if "connectorConfig" in cluster else "",
         )
 
     @_call("find the instances of kOps cluster {0} (ec2:DescribeInstances)")
@@ -359,6 +363,11 @@ class Aws:
                 key=lambda one: one.id,
             )
         )
+
+    @property
+    def sts_host(self) -> str:
+        """Where STS is called, and what tokens are signed for."""
+        return urlsplit(self._client("sts").meta.endpoint_url).hostname or ""
 
     @_call("sign a Kubernetes token for EKS cluster {0}")
     def eks_token(self, name: str) -> str:
@@ -858,7 +867,8 @@ def _session(options: Mapping[str, Any]) -> Any:
             region_name=options["region"],
             botocore_session=_botocore_session(options.get("profile")),
         )
-        if session.get_credentials() is None:
+        credentials = _credentials(session, options)
+        if credentials is None:
             raise Refused(
                 f"No AWS credentials were found. Set {named('access_key')} and {named('secret_key')}, or"
                 f" {named('profile')}, or the usual AWS_ environment variables."
@@ -882,6 +892,72 @@ def _session(options: Mapping[str, Any]) -> Any:
             f"assume role {options['assume_role_arn']}" if options.get("assume_role_arn") else "use the AWS credentials"
         )
         raise CallFailed(f"Could not {what}: {_reason(error)}") from error
+
+
+def _credentials(session: Any, options: Mapping[str, Any]) -> Any:
+    """The session's credentials, fetched now, so that what is wrong with their source is told once, with its name.
+
+    Whatever a profile's program prints or a file holds, botocore lets through what it runs into.
+    """
+    profile, entry = _profile(session)
+    by_key = options.get("access_key") or (not options.get("profile") and os.environ.get("AWS_ACCESS_KEY_ID"))
+    if entry.get(_ASKS) and not by_key:
+        raise Refused(
+            f"AWS profile {profile} needs a code of an MFA device (mfa_serial), for which nobody can be asked here. Get"
+            " temporary credentials first, as by aws sts get-session-token, and give them by"
+            f" {named('access_key')}, {named('secret_key')} and {named('session_token')}, or by the environment."
+        )
+    try:
+        credentials = session.get_credentials()
+        if credentials is not None:
+            credentials.get_frozen_credentials()
+        return credentials
+    except (botocore.exceptions.ClientError, botocore.exceptions.HTTPClientError):
+        raise
+    except (botocore.exceptions.BotoCoreError, *_SOURCE_ERRORS) as error:
+        raise CallFailed(f"Could not use the AWS credentials{_source(profile, entry)}: {_said(error)}.") from None
+
+
+_ASKS = "asks for a code"
+_SOURCE_ERRORS = (OSError, EOFError, ValueError, LookupError, AttributeError, TypeError)
+
+
+def _profile(session: Any) -> tuple[str, Mapping[str, Any]]:
+    """The name of the profile that is used, and what AWS's configuration file says of it and of those it is made of."""
+    inner = session._session
+    name = inner.get_config_variable("profile") or "default"
+    profiles = inner.full_config.get("profiles") or {}
+    entry: dict[str, Any] = {}
+    waiting, seen = [name], set[str]()
+    while waiting:
+        one = waiting.pop()
+        found = profiles.get(one)
+        if one in seen or not isinstance(found, Mapping):
+            continue
+        seen.add(one)
+        asks = {_ASKS: True} if found.get("role_arn") and found.get("mfa_serial") else {}
+        entry = {**asks, **found, **entry}
+        waiting += [str(found["source_profile"])] if found.get("source_profile") else []
+    return str(name), entry
+
+
+def _source(profile: str, entry: Mapping[str, Any]) -> str:
+    """Where credentials come from: the profile, and its program or file, without arguments, which may be secret."""
+    if entry.get("credential_process"):
+        program = str(entry["credential_process"]).split()[:1]
+        return f" of profile {profile}, by its credential_process {' '.join(program)}"
+    file = os.environ.get("AWS_WEB_IDENTITY_TOKEN_FILE") or entry.get("web_identity_token_file")
+    if file:
+        return f", by the web identity token file {file}"
+    return f" of profile {profile}" if entry else ""
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror + (f": {error.filename}" if error.filename else "")
+    if isinstance(error, (json.JSONDecodeError, AttributeError, TypeError)):
+        return "what it prints is not the JSON that AWS's documents describe"
+    return tidy(masked(str(error))).rstrip(".")
 
 
 def _version() -> tuple[int, ...]:

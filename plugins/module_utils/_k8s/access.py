@@ -6,12 +6,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .._aws.eks import wrong_cluster
+from .._aws.eks import unusable, wrong_cluster
 from .._aws.gateway import Aws, EksCluster
 from .._engine import CallFailed, Refused, gather
 from .._names import account_id_problem, cluster_name_problem
@@ -26,6 +27,10 @@ ROOT_CA, ROOT_CA_KEY = "kube-root-ca.crt", "ca.crt"
 """The ConfigMap in which Kubernetes publishes the cluster's certificate authority, in each namespace since 1.20."""
 ROOT_CA_NAMESPACES = (kops.NAMESPACE, "default")
 ROOT_CA_PATHS = tuple(path_of("v1", "ConfigMap", ROOT_CA, namespace) for namespace in ROOT_CA_NAMESPACES)
+
+
+_STS = re.compile(r"sts(-fips)?(\.[a-z0-9-]+)?\.(amazonaws\.com(\.cn)?|api\.aws)")
+"""STS's own host names, with and without a region."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +77,13 @@ def reach(params: Parameters, aws: Aws | None, eks: EksCluster | None) -> Kubern
             f"No connection to the cluster is given. Set {named('kubeconfig')}, or {named('host')} and"
             f" {named('api_key')}, or on EKS {named('provider')}, {named('cluster_name')} and {named('region')}."
         )
-    if eks.status not in ("ACTIVE", "UPDATING"):
-        raise Refused(f"EKS cluster {eks.name} is {eks.status}. Wait until it is ACTIVE.")
+    problem = unusable(eks)
+    if problem:
+        raise Refused(problem)
     name = eks.name
     # A proxy that ends TLS may stand before the address: the user's file has its authority, beside the cluster's own.
     trusted = "\n".join(filter(None, (ca_pem, eks.ca_pem)))
-    return by_token(eks.endpoint, None, trusted, validate, lambda: aws.eks_token(name))
+    return by_token(eks.endpoint, None, trusted, validate, lambda: aws.eks_token(name), _unknown(aws))
 
 
 @dataclass
@@ -145,6 +151,18 @@ class Way:
     def close(self) -> None:
         if self.kubernetes:
             self.kubernetes.close()
+
+
+def _unknown(aws: Aws) -> str:
+    """Why EKS may not know a token that is signed for this STS, a blank and a sentence, or an empty text."""
+    host = aws.sts_host
+    if not host or _STS.fullmatch(host):
+        return ""
+    return (
+        f" The token is signed for STS at {host}, and EKS takes only tokens for STS's public addresses: leave"
+        f" AWS_ENDPOINT_URL_STS, {named('endpoint_url')} and the same in AWS's configuration file out, or set"
+        f" {named('kubeconfig')}."
+    )
 
 
 def other_cluster(kubernetes: Kubernetes, eks: EksCluster) -> str:

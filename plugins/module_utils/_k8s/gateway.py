@@ -27,7 +27,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from .. import _addresses
-from .._answers import Odd, loaded, tidy
+from .._answers import MASK, Odd, loaded, masked, tidy
 from .._engine import CallFailed, Conflict, Refused
 from .._options import sendable
 from .._variables import named
@@ -60,15 +60,8 @@ _TRUST_PROXY = "Add the CA certificates of the proxy to the system's, or name a 
 FIELD_MANAGER = "castai-onboarding"
 Object = dict[str, Any]
 
-MASK = "********"
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
 """What variables with secrets are called."""
-_CREDENTIAL = re.compile(
-    r"((?:bearer|basic)\s+|[\w-]*(?:token|secret|passw(?:or)?d|api.?key|access.?key)[\w-]*[\"']?\s*[=:]\s*[\"']?"
-    r"|://[^/@\s:]*:(?=[^/@\s]+@))[^\s\"',;@&]{6,}|\beyJ[\w-]+\.[\w.-]+|\bk8s-aws-v1\.[\w-]+",
-    re.IGNORECASE,
-)
-"""What looks like a credential in a program's words: its name stays, or nothing."""
 _SHORTEST = 6
 _OBJECTS = ("metadata", "spec", "status", "data", "binaryData")
 _MAPS = ("labels", "annotations")
@@ -152,16 +145,23 @@ class Kubernetes:
     """One API server with one set of credentials. Threads may share it.
 
     authorization: the header's value, empty where the client's certificate is all; sign: gives a fresh one, for
-    credentials that age; trust: what to do where the server's certificate is signed by nobody who is trusted.
+    credentials that age; trust: what to do where the server's certificate is signed by nobody who is trusted; unknown:
+    why the server may not know the credentials, a blank and a sentence.
     """
 
     def __init__(
-        self, server: Server, authorization: str = "", sign: Callable[[], str] | None = None, trust: str = ""
+        self,
+        server: Server,
+        authorization: str = "",
+        sign: Callable[[], str] | None = None,
+        trust: str = "",
+        unknown: str = "",
     ) -> None:
         self._server = server
         self._proxy = server.proxy or proxies.of_environment(server.url, os.environ)
         self._pool = _pool(server, self._proxy)
         self._trust = trust
+        self._unknown = unknown
         self._sign = sign
         self._signed, self._signed_at = authorization, time.monotonic() if authorization else -TOKEN_SECONDS
 
@@ -279,7 +279,7 @@ class Kubernetes:
                 unsure=method != "GET" and not answer.get("neverSent"),
             )
         advice = {
-            401: " The API server does not know these credentials.",
+            401: f" The API server does not know these credentials.{self._unknown}",
             403: " These credentials may not do this.",
         }.get(status, "")
         raise Rejected(f"{text}.{advice}", status, message)
@@ -411,7 +411,12 @@ def _naming(path: str, context: str | None) -> Iterator[None]:
 
 
 def by_token(
-    host: str, token: str | None, ca_pem: str, validate_certs: bool, sign: Callable[[], str] | None = None
+    host: str,
+    token: str | None,
+    ca_pem: str,
+    validate_certs: bool,
+    sign: Callable[[], str] | None = None,
+    unknown: str = "",
 ) -> Kubernetes:
     """By address and bearer token, or by a function that signs one. ca_pem: empty for the system's certificates."""
     _need_urllib3()
@@ -421,7 +426,7 @@ def by_token(
     server = Server(host, ca_pem, validate_certs)
     if sign is None:
         return Kubernetes(server, f"Bearer {token}" if token else "", trust=_TRUST_HOST)
-    return Kubernetes(server, sign=lambda: f"Bearer {sign()}", trust=_TRUST_EKS)
+    return Kubernetes(server, sign=lambda: f"Bearer {sign()}", trust=_TRUST_EKS, unknown=unknown)
 
 
 def _pool(server: Server, proxy: proxies.Proxy | None) -> Any:
@@ -557,11 +562,7 @@ def _words(command: kubeconfig.Command, done: subprocess.CompletedProcess[bytes]
     given = (*command.variables.values(), *(value for name, value in os.environ.items() if _SECRET.search(name)))
     for secret in sorted((value for value in given if len(value) >= _SHORTEST), key=len, reverse=True):
         text = text.replace(secret, MASK)
-    lines = [
-        tidy(line)
-        for line in re.split(r"[\r\n]+", _CREDENTIAL.sub(lambda one: f"{one[1] or ''}{MASK}", text))
-        if tidy(line)
-    ]
+    lines = [tidy(line) for line in re.split(r"[\r\n]+", masked(text)) if tidy(line)]
     return tidy(" ".join(lines[-3:]), 400)
 
 

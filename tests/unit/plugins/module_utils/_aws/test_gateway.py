@@ -9,6 +9,7 @@ import base64
 import functools
 import json
 import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -360,6 +361,104 @@ def test_an_endpoint_that_would_give_credentials_away(
     assert sentence in str(refused.value)
     assert "CANARY" not in str(refused.value)
     assert world.calls() == calls
+
+
+def printing(folder: Path, code: str) -> str:
+    """A program of credential_process, with an argument that is secret."""
+    (folder / "program.py").write_text(code, encoding="utf-8")
+    return f"credential_process = {sys.executable} -S {folder / 'program.py'} --password CANARY-argument"
+
+
+SOURCES: dict[str, tuple[Callable[[Path], str], str]] = {
+    "not there": (
+        lambda _folder: "credential_process = /no/such/program --key CANARY-argument",
+        "by its credential_process /no/such/program: No such file or directory: /no/such/program",
+    ),
+    "prints text": (
+        lambda folder: printing(folder, "print('CANARY-out')"),
+        "what it prints is not the JSON that AWS's",
+    ),
+    "prints a list": (lambda folder: printing(folder, "print('[1]')"), "what it prints is not the JSON"),
+    "prints nothing": (
+        lambda folder: printing(folder, ""),
+        f"by its credential_process {sys.executable}: what it prints",
+    ),
+    "prints an old version": (lambda folder: printing(folder, "print('{}')"), "Version"),
+    "fails": (
+        lambda folder: printing(folder, "import sys; sys.exit('\\x1b[31mlog in first, token=CANARY-token')"),
+        "log in first, token=********.",
+    ),
+    "a wrong quote": (
+        lambda _folder: "credential_process = 'prog",
+        "by its credential_process 'prog: No closing quotation",
+    ),
+    "another profile's": (
+        lambda folder: (
+            f"source_profile = base\nrole_arn = arn:aws:iam::1:role/r\n[profile base]\n{printing(folder, '')}"
+        ),
+        "of profile work, by its credential_process",
+    ),
+    "MFA": (
+        lambda _folder: (
+            "role_arn = arn:aws:iam::1:role/r\nmfa_serial = arn:aws:iam::1:mfa/me\nsource_profile = default"
+        ),
+        "AWS profile work needs a code of an MFA device (mfa_serial), for which nobody can be asked here.",
+    ),
+    "MFA further down": (
+        lambda _folder: (
+            "role_arn = arn:aws:iam::1:role/r\nsource_profile = mid\n[profile mid]\n"
+            "role_arn = arn:aws:iam::1:role/m\nmfa_serial = arn:aws:iam::1:mfa/me\nsource_profile = default"
+        ),
+        "AWS profile work needs a code of an MFA device",
+    ),
+    "no token file": (
+        lambda folder: f"role_arn = arn:aws:iam::1:role/r\nweb_identity_token_file = {folder / 'none'}",
+        "by the web identity token file ",
+    ),
+}
+
+
+@pytest.mark.parametrize("by_option", [True, False])
+@pytest.mark.parametrize("source", SOURCES)
+def test_credentials_that_cannot_be_had_are_told_with_profile_and_program(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str, by_option: bool
+) -> None:
+    entry, sentence = SOURCES[source]
+    config = tmp_path / "config"
+    config.write_text(f"[default]\nregion = eu-central-1\n[profile work]\n{entry(tmp_path)}\n", encoding="utf-8")
+    (tmp_path / "keys").write_text("[default]\naws_access_key_id = A\naws_secret_access_key = CANARY-s\n", "utf-8")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "keys"))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    if not by_option:
+        monkeypatch.setenv("AWS_PROFILE", "work")
+    with pytest.raises((CallFailed, Refused)) as caught:
+        connect(**({"profile": "work"} if by_option else {}))
+    said = str(caught.value)
+    assert sentence in said
+    assert "CANARY" not in said
+    assert said.isprintable()
+
+
+def test_a_web_identity_token_file_that_is_not_there_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/no/such/token")
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::111122223333:role/r")
+    with pytest.raises(
+        CallFailed, match=r"by the web identity token file /no/such/token: No such file or directory: /no/such/token\.$"
+    ):
+        connect()
+
+
+def test_a_profile_of_an_mfa_device_with_keys_of_its_own_asks_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "config").write_text("[profile work]\nmfa_serial = arn:aws:iam::1:mfa/me\n", encoding="utf-8")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_PROFILE", "work")
+    assert connect().caller_arn().endswith(":user/operator")
 
 
 @pytest.mark.parametrize("version", ["1.31.0", "1.34.2", "0.9"])

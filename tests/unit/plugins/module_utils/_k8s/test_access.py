@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import EksCluster
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused
 from ansible_collections.castai.onboarding.plugins.module_utils._k8s.access import (
     Named,
     Way,
@@ -33,6 +33,8 @@ PATH = "/api/v1/namespaces"
 
 class Signer:
     """What reaching a cluster needs of AWS."""
+
+    sts_host = "sts.eu-central-1.amazonaws.com"
 
     def eks_token(self, name: str) -> str:
         return f"CANARY-for-{name}"
@@ -74,10 +76,48 @@ def test_host_and_token_beat_eks(wire: Wire) -> None:
     assert asked(wire) == [(PATH, "Bearer CANARY-given")]
 
 
-@pytest.mark.parametrize("status", ["CREATING", "DELETING", "FAILED", "PENDING"])
-def test_a_cluster_that_is_not_there_yet_or_any_more(wire: Wire, status: str) -> None:
-    with pytest.raises(Refused, match=f"EKS cluster shop is {status}. Wait until it is ACTIVE"):
-        reach({}, Signer(), eks(wire, status=status))  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"status": "CREATING"}, "EKS cluster shop is CREATING. Wait until it is ACTIVE"),
+        ({"status": "PENDING"}, "EKS cluster shop is PENDING. Wait until it is ACTIVE"),
+        ({"status": "DELETING"}, "EKS cluster shop is DELETING, and will soon not exist. Check castai_cluster_name"),
+        ({"status": "FAILED"}, "EKS cluster shop is FAILED: EKS could not create it, and it will not become ACTIVE"),
+        ({"connector": "GKE"}, "EKS only shows cluster shop, by EKS Connector: it runs elsewhere (provider GKE)."),
+        ({"connector": "OTHER", "status": "PENDING"}, "EKS only shows cluster shop, by EKS Connector"),
+    ],
+)
+def test_a_cluster_that_cannot_be_reached(wire: Wire, changes: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(Refused, match=f"^{re.escape(sentence)}") as caught:
+        reach({}, Signer(), eks(wire, **changes))  # type: ignore[arg-type]
+    assert ("Wait" in str(caught.value)) == (changes.get("status") in ("CREATING", "PENDING") and len(changes) == 1)
+
+
+def test_a_cluster_that_eks_only_shows_is_refused_with_a_kubeconfig_too(wire: Wire) -> None:
+    with pytest.raises(Refused, match="EKS only shows cluster shop"):
+        way_to(wire, Eks(eks(wire, connector="GKE", endpoint=""))).enter(SHOP)
+
+
+@pytest.mark.parametrize(
+    ("host", "public"),
+    [
+        ("sts.eu-central-1.amazonaws.com", True),
+        ("sts.amazonaws.com", True),
+        ("sts-fips.us-east-1.amazonaws.com", True),
+        ("sts.cn-north-1.amazonaws.com.cn", True),
+        ("sts.eu-central-1.api.aws", True),
+        ("vpce-0123-abcd.sts.eu-central-1.vpce.amazonaws.com", False),
+        ("sts.internal.example.com", False),
+    ],
+)
+def test_why_eks_does_not_know_a_token_of_another_sts_is_told(wire: Wire, host: str, public: bool) -> None:
+    wire.script.play(reply(401, {"message": "Unauthorized"}))
+    signer = Signer()
+    signer.sts_host = host
+    with pytest.raises(CallFailed) as caught:
+        reach({}, signer, eks(wire)).get(PATH)  # type: ignore[arg-type]
+    told = f"The token is signed for STS at {host}, and EKS takes only tokens for STS's public addresses: leave"
+    assert (told in str(caught.value)) != public
 
 
 def test_no_way_at_all() -> None:
