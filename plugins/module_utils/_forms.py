@@ -18,7 +18,9 @@ _FORMS: Mapping[str, tuple[str, str]] = {
         r"arn:aws[a-z-]*:iam::[0-9]{12}:role/([!-~]+/)?[A-Za-z0-9_+=,.@-]{1,64}",
         "the ARN of a role, such as arn:aws:iam::123456789012:role/NAME",
     ),
-    "state_store": (r"[a-z0-9]+://[^/\s]+(/\S*)?", "an address such as s3://BUCKET"),
+    "state_store": (r"(?!https?:)[a-z0-9]+://[^/\s]+(/\S*)?", "an address such as s3://BUCKET"),
+    "endpoint_url": (r"https?://[^/\s]+(/\S*)?", "an address that starts with https://, or leave it out"),
+    "chart_repo_url": (r"(https?|file)://[^/\s]+(/\S*)?", "the address of a chart repository, starting with https://"),
 }
 """A pattern for each option, and in words what it takes."""
 
@@ -47,4 +49,4 @@ def _right(option: str, value: Any) -> str:
 
 def _role(option: str, params: Mapping[str, Any]) -> str:
     """The role whose variables set the option."""
-    return role_of(str(params.get("name") or "")) if option == "timeout" else "castai"
+    return role_of(str(params.get("name") or "")) if option in ("chart_repo_url", "timeout") else "castai"

@@ -10,17 +10,24 @@ from __future__ import annotations
 
 import importlib
 import random
+import re
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+import botocore.session
+import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
+from ansible_collections.castai.onboarding.plugins.action.castai_variables import KNOWN
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Refused, Subject, reconcile
 from ansible_collections.castai.onboarding.plugins.module_utils._given import given
+from tests.support.checked import checked
 
 SEEDS = (20261127, 1, 77)
+TURNS = 4
+"""Values of each kind for each option."""
 CLUSTER = "3f1c1f0e-6a1b-4f5e-9c55-0d3c2f0b8a11"
 AWS = {"region": "eu-central-1", "access_key": "AKIAIOSFODNN7EXAMPLE", "secret_key": "s" * 40}
 EKS = {"provider": "eks", "cluster_name": "prod", **AWS}
@@ -41,12 +48,6 @@ BASES: Mapping[str, Mapping[str, Any]] = {
     },
 }
 """Options of each module that are right."""
-
-ANY_TEXT = (
-    *("access_key", "secret_key", "session_token", "profile", "assume_role_external_id", "context", "username"),
-    *("aws_ca_bundle", "ca_cert", "castai_ca_cert", "kubeconfig", "helm_path", "organization_id", "chart_ref"),
-)
-"""Options that take whatever text there is: only a call shows whether it is right."""
 
 
 def module(name: str) -> Subject[Any, Any, Any]:
@@ -155,7 +156,7 @@ def policies(rng: random.Random) -> Any:
             {**document, "Statement": [{**statement, "Effect": "allow"}]},
             {**document, "Statement": [{key: value for key, value in statement.items() if key != "Action"}]},
             {**document, "Statement": "all"},
-            {**document, "Statement": [{**statement, "Resource": [f"arn:aws:s3:::{'x' * 60}{n}" for n in range(120)]}]},
+            {**document, "Statement": [{**statement, "Resource": [f"arn:aws:s3:::{'x' * 60}{n}" for n in range(200)]}]},
         ]
     )
 
@@ -214,7 +215,7 @@ def by_type(rng: random.Random, option: Mapping[str, Any]) -> Any:
         "bool": [good_name(rng), 2, ["x"], {"x": "y"}],
         "int": [good_name(rng), "1.5", ["x"], {"x": 1}],
         "list": [{"x": "y"}] if option.get("elements") != "dict" else [[good_name(rng)], 7],
-        "dict": [["x"], 7, good_name(rng)],
+        "dict": [["x"], good_name(rng)],
     }
     return rng.choice(wrong[kind])
 
@@ -247,3 +248,58 @@ def said(name: str, arguments: Mapping[str, Any]) -> str:
     except Reached:
         return " ".join(gathered)
     raise AssertionError("it neither refused nor began to read")
+
+
+TEXT = ("str", "path")
+
+
+def wrong_options(rng: random.Random) -> Iterator[tuple[str, str, Any]]:
+    """Module, option and a wrong value.
+
+    Of text only its form is wrong: Ansible makes text of a list before a module sees it, and castai_variables is who
+    refuses that. cluster_name of castai_cluster_info is what to look for, which may be anything; castai_preflight tells
+    what is wrong with the key when it uses it.
+    """
+    passed = (("castai_cluster_info", "cluster_name"), ("castai_preflight", "castai_api_key"))
+    for name in BASES:
+        for option, described in module(name).options["argument_spec"].items():
+            makes = [FORMS[option]] if option in FORMS and (name, option) not in passed else []
+            if described.get("choices") or described.get("type", "str") not in TEXT:
+                makes.append(lambda rng, described=described: by_type(rng, described))
+            yield from ((name, option, make(rng)) for make in makes for _turn in range(TURNS))
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_what_is_right_is_not_refused(name: str) -> None:
+    assert said(name, BASES[name]) == ""
+
+
+def test_every_region_of_aws_is_one() -> None:
+    session = botocore.session.Session()
+    partitions = session.get_available_partitions()
+    regions = [region for one in partitions for region in session.get_available_regions("ec2", one)]
+    assert len(regions) > 30
+    assert [region for region in regions if said("castai_cluster", {**BASES["castai_cluster"], "region": region})] == []
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_wrong_option_is_named_before_any_call(seed: int) -> None:
+    cases = list(wrong_options(random.Random(seed)))
+    assert len(cases) > 500
+    silent = [
+        (name, option, value)
+        for name, option, value in cases
+        if option not in said(name, {**BASES[name], option: value})
+    ]
+    assert silent == []
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_wrong_variable_is_one_sentence_with_its_name(seed: int) -> None:
+    rng = random.Random(seed)
+    variables = [(name, by_type(rng, option)) for name, option in sorted(KNOWN.items()) for _turn in range(2 * TURNS)]
+    assert len(variables) > 500
+    for name, value in variables:
+        (sentence,) = checked(**{name: value})["findings"]
+        assert re.match(rf"{name}\b.* (Set it to|Use only:) .*\.$", sentence), sentence
+        assert len(sentence) < 400

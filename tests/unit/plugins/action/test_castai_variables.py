@@ -8,25 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible.parsing.dataloader import DataLoader
-from ansible.playbook.play_context import PlayContext
-from ansible.playbook.task import Task
-from ansible.plugins.loader import connection_loader
-from ansible.template import Templar, trust_as_template
 
-from ansible_collections.castai.onboarding.plugins.action.castai_variables import ActionModule
-
-
-def checked(no_log: bool = False, **variables: Any) -> dict[str, Any]:
-    """The action's result on a host with these variables; texts in them are templates."""
-    loader, variables = DataLoader(), {"castai_provider": "eks", **variables}
-    trusted = {name: trust_as_template(value) if isinstance(value, str) else value for name, value in variables.items()}
-    task = Task()
-    task.no_log = no_log
-    context = PlayContext()
-    return ActionModule(
-        task, connection_loader.get("local", context), context, loader, Templar(loader, variables=trusted), None
-    ).run(task_vars=trusted)
+from tests.support.checked import checked
 
 
 def findings(**variables: Any) -> list[str]:
