@@ -109,7 +109,8 @@ def _added(text: str, document: Document, value: dict[str, Any]) -> str:
 
 def _added_to_flow(text: str, document: Document, written: str) -> str:
     if not document.items:
-        return text[: document.start + 1] + written + text[document.start + 1 :]
+        inside = document.end - 1  # a tag or an anchor may stand before the list
+        return text[:inside] + written + text[inside:]
     last = document.items[-1]
     lead = text[_line_start(text, last.start) : last.start]
     own_line = bool(BREAK.search(text, 0, last.start)) and not lead.strip()
