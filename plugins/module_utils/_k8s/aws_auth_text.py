@@ -128,12 +128,22 @@ def _cut(text: str, document: Document, place: int) -> str:
     items, item = document.items, document.items[place]
     if document.flow:
         if place + 1 < len(items):
-            return text[: item.start] + text[items[place + 1].start :]
+            return _cut_before(text, item, items[place + 1])
         return text[: items[place - 1].end if place else item.start] + text[item.end :]
     start, end = _line_start(text, item.start), _line_end(text, item.end)
     if text[end - 1] not in _BREAKS:  # the text's last line: what parted it from the one before goes too
         start -= 2 if text[:start].endswith("\r\n") else 1 if start else 0
     return text[:start] + text[end:]
+
+
+def _cut_before(text: str, item: Item, following: Item) -> str:
+    """Without an entry of a flow list and its comma; comments on lines between it and the following one stay."""
+    line_end = _line_end(text, item.end)
+    line_start = _line_start(text, item.start)
+    comma = "," in text[item.end : line_end].partition("#")[0]
+    if comma and not text[line_start : item.start].strip() and text[line_end : following.start].strip():
+        return text[:line_start] + text[line_end:]
+    return text[: item.start] + text[following.start :]
 
 
 def _flow(value: dict[str, Any]) -> str:

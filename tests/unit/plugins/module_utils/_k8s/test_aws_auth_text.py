@@ -283,6 +283,13 @@ def test_null_becomes_a_list(text: str) -> None:
     assert yaml.safe_load(put(text, "mapRoles", ENTRY)) == [ENTRY.as_dict("mapRoles")]
 
 
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_comment_on_the_next_entry_of_a_flow_list_stays(newline: str) -> None:
+    theirs = f"  # theirs, do not touch\n  {FLOW[1:-1]}\n]\n".replace("\n", newline)
+    ours = f'  {{"rolearn": "{CAST}"}}, # ours{newline}'
+    assert remove(f"[{newline}{ours}{theirs}", "mapRoles", CAST) == f"[{newline}{theirs}"
+
+
 def test_another_entry_of_the_principal_is_replaced() -> None:
     old = f"- rolearn: {CAST.upper().replace('ARN:AWS:IAM', 'arn:aws:iam')}\n  username: old\n- rolearn: {CAST}\n"
     assert find(put(BLOCK + old, "mapRoles", ENTRY), "mapRoles", CAST) == (ENTRY,)
