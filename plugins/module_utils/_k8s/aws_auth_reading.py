@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -31,12 +32,29 @@ try:
     MISSING = ""
 
     class _Loader(yaml.SafeLoader):
-        """PyYAML's scanner looks at the possible keys of all levels for each token: slow where thousands are nested.
+        """PyYAML's scanner, with tabs wherever go-yaml allows them, and quick where thousands of levels are nested.
 
-        They are held in the order in which they came, so the oldest is the first.
+        PyYAML looks at the possible keys of all levels for each token. They are held in the order in which they came,
+        so the oldest is the first.
         """
 
         possible_simple_keys: dict[int, Any]
+
+        def scan_to_next_token(self) -> None:
+            super().scan_to_next_token()
+            while self.peek() == "\t" and (self.flow_level or not self.allow_simple_key):
+                self.forward()
+                super().scan_to_next_token()
+
+        def scan_plain_spaces(self, indent: Any, start_mark: Any) -> Any:
+            length = 0
+            while self.peek(length) in (" ", "\t"):
+                length += 1
+            blanks = self.prefix(length)
+            self.forward(length)
+            if BREAK.match(self.peek()):
+                return super().scan_plain_spaces(indent, start_mark)
+            return [blanks] if blanks else []
 
         def stale_possible_simple_keys(self) -> None:
             if any(self._is_stale(key) for key in self._oldest()):
@@ -164,8 +182,7 @@ def read(text: str, kind: str) -> Document:
     if MISSING:
         raise Refused(f"The Python package PyYAML is needed where this runs: {MISSING}. Install PyYAML.")
     if text.strip() in _SKIPPED:
-        start = len(text) - len(text.lstrip()) if text.strip() else len(text)
-        return Document((), False, start, start + len(text.strip()))
+        return Document((), False, *_blank(text))
     root, tokens = _parsed(text, kind)
     if root is None:
         return Document((), False, len(text), len(text))
@@ -186,6 +203,13 @@ def unreadable(text: str, kind: str, why: str, line: int) -> Refused:
     shown = lines[min(line, len(lines) - 1)].strip()
     shown = repr(shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}...")
     return Refused(f"aws-auth's {kind} cannot be read, {why}, in line {line + 1}: {shown}. Correct it, then run again.")
+
+
+def _blank(text: str) -> tuple[int, int]:
+    """What of a text that counts as none a list has to replace, as YAML would not read it before one."""
+    inner = text.strip(" \r\n")
+    start = text.index(inner) if inner else len(text)
+    return start, start + len(inner)
 
 
 def _parsed(text: str, kind: str) -> tuple[_Node | None, list[Any]]:
@@ -298,7 +322,7 @@ def _close_mapping(node: _Node) -> None:
         if isinstance(name, str) and name.casefold() in _FIELDS:
             node.fields[name] = value.real
             own.append(name.casefold())
-    node.twice = next((name for name in own if own.count(name) > 1), "")
+    node.twice = next((name for name, count in Counter(own).items() if count > 1), "")
 
 
 def _merged(value: _Node) -> Iterator[_Node]:

@@ -109,7 +109,8 @@ def _added(text: str, document: Document, value: dict[str, Any]) -> str:
 
 def _added_to_flow(text: str, document: Document, written: str) -> str:
     if not document.items:
-        return text[: document.start + 1] + written + text[document.start + 1 :]
+        inside = document.end - 1  # a tag or an anchor may stand before the list
+        return text[:inside] + written + text[inside:]
     last = document.items[-1]
     lead = text[_line_start(text, last.start) : last.start]
     own_line = bool(BREAK.search(text, 0, last.start)) and not lead.strip()
@@ -127,12 +128,22 @@ def _cut(text: str, document: Document, place: int) -> str:
     items, item = document.items, document.items[place]
     if document.flow:
         if place + 1 < len(items):
-            return text[: item.start] + text[items[place + 1].start :]
+            return _cut_before(text, item, items[place + 1])
         return text[: items[place - 1].end if place else item.start] + text[item.end :]
     start, end = _line_start(text, item.start), _line_end(text, item.end)
     if text[end - 1] not in _BREAKS:  # the text's last line: what parted it from the one before goes too
         start -= 2 if text[:start].endswith("\r\n") else 1 if start else 0
     return text[:start] + text[end:]
+
+
+def _cut_before(text: str, item: Item, following: Item) -> str:
+    """Without an entry of a flow list and its comma; comments on lines between it and the following one stay."""
+    line_end = _line_end(text, item.end)
+    line_start = _line_start(text, item.start)
+    comma = "," in text[item.end : line_end].partition("#")[0]
+    if comma and not text[line_start : item.start].strip() and text[line_end : following.start].strip():
+        return text[:line_start] + text[line_end:]
+    return text[: item.start] + text[following.start :]
 
 
 def _flow(value: dict[str, Any]) -> str:

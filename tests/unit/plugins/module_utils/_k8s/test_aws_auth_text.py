@@ -134,13 +134,19 @@ OTHERS = {
     "mappings 3,000 deep": BLOCK + "- rolearn: q\n  x: " + "{a: " * 3_000 + "}" * 3_000 + "\n",
     "a flow list 3,000 deep": f'[{{"rolearn": "{NODE}", "x": {"[" * 3_000}{"]" * 3_000}}}]',
     "an alias in a flow list": "[&a {rolearn: q}, *a]",
+    "an empty flow list with tag and anchor": "!!seq &all\n[ # none\n]\n",
     "bare quotes": '""',
     "back quotes": " ``\n",
+    "blanks of all kinds": " \t\n\x0b\xa0\n",
     "a byte order mark": f"\ufeff{BLOCK}",
     "a byte order mark before a flow list": f"\ufeff{FLOW}",
     "a byte order mark in a value": BLOCK + "- rolearn: 'a\ufeffb'\n",
     "Macintosh": BLOCK.replace("\n", "\r"),
     "Macintosh without line break at the end": BLOCK.replace("\n", "\r").rstrip("\r"),
+    "tabs before comments and at ends of lines": BLOCK.replace("\n", "\t# x\n") + "- rolearn: q \t\n",
+    "tabs behind colons": BLOCK.replace(": ", ":\t"),
+    "tabs in a flow list": '[\n\t{\t"rolearn":\t"q",\n\t"username": a\tb\t}\t,\n\t{rolearn: r}\n]\n',
+    "tabs in plain text": BLOCK + "- rolearn: q\tr\n  username: a\t \tb\n    c\t\n",
     "YAML's other line breaks": BLOCK.replace("\n", "\x85"),
 }
 """Odd entries, all of them other people's."""
@@ -169,7 +175,7 @@ def test_odd_entries_of_others_are_left_alone(text: str) -> None:
     new = put(text, "mapRoles", ENTRY)
     assert find(new, "mapRoles", CAST) == (ENTRY,)
     assert put(new, "mapRoles", ENTRY) == new
-    if text.strip('` "\n'):
+    if text.strip().strip('`"'):
         assert remove(new, "mapRoles", CAST) == text
 
 
@@ -275,6 +281,13 @@ def test_an_entry_breaks_its_lines_as_the_text_does(newline: str) -> None:
 @pytest.mark.parametrize("text", ["null", "~\n", "null # none\n"])
 def test_null_becomes_a_list(text: str) -> None:
     assert yaml.safe_load(put(text, "mapRoles", ENTRY)) == [ENTRY.as_dict("mapRoles")]
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_comment_on_the_next_entry_of_a_flow_list_stays(newline: str) -> None:
+    theirs = f"  # theirs, do not touch\n  {FLOW[1:-1]}\n]\n".replace("\n", newline)
+    ours = f'  {{"rolearn": "{CAST}"}}, # ours{newline}'
+    assert remove(f"[{newline}{ours}{theirs}", "mapRoles", CAST) == f"[{newline}{theirs}"
 
 
 def test_another_entry_of_the_principal_is_replaced() -> None:
