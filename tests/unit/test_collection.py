@@ -80,24 +80,26 @@ def layer(path: Path) -> tuple[int, int]:
     """
     kind, *rest = path.with_suffix("").parts
     if kind != "module_utils":
-        return {"doc_fragments": 0, "plugin_utils": 4}.get(kind, 5), 0
+        return {"doc_fragments": 0, "plugin_utils": 5}.get(kind, 6), 0
     if len(rest) == 1:
         ground = {
+            "_answers": 0,
             "_given": 0,
             "_equal": 0,
             "_variables": 0,
             "_workplace": 0,
-            "_engine": 1,
-            "_options": 1,
-            "_names": 2,
+            "_addresses": 1,
+            "_engine": 2,
+            "_options": 2,
+            "_names": 3,
         }
         return ground[rest[0]], 0
-    return 3, -1 if rest[1] == "gateway" else SYSTEMS.index(rest[0])
+    return 4, -1 if rest[1] == "gateway" else SYSTEMS.index(rest[0])
 
 
 @pytest.mark.parametrize("path", PLUGINS, ids=str)
 def test_imports_go_downwards_only(path: Path) -> None:
-    side_by_side = {other for other in own_imports(path) if other.parent == path.parent and layer(path)[0] == 3}
+    side_by_side = {other for other in own_imports(path) if other.parent == path.parent and layer(path)[0] == 4}
     assert [other for other in own_imports(path) - side_by_side if layer(other) >= layer(path)] == []
 
 
