@@ -17,13 +17,13 @@ LONGEST = 600
 _ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[@-_])")
 """What terminals obey (ECMA-48), colours for one."""
 
-
 MASK = "********"
 _CREDENTIAL = re.compile(
     r"((?:bearer|basic)\s+|[\w-]*(?:token|secret|passw(?:or)?d|api.?key|access.?key)[\w-]*[\"']?\s*[=:]\s*[\"']?"
     r"|://[^/@\s:]*:(?=[^/@\s]+@))[^\s\"',;@&]{6,}|\beyJ[\w-]+\.[\w.-]+|\bk8s-aws-v1\.[\w-]+",
     re.IGNORECASE,
 )
+"""What looks like a credential; the first group, its name, stays readable."""
 
 
 class Odd(ValueError):

@@ -10,9 +10,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .. import _answers
+
 Values = Mapping[str, Any]
 
-MASK = "********"
+MASK = _answers.MASK
 SHORTEST = 6
 
 _ABSENT = object()

@@ -8,16 +8,18 @@ from __future__ import annotations
 import functools
 import itertools
 import json
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._aws import gateway, keys
+from ansible_collections.castai.onboarding.plugins.module_utils._castai import gateway as castai
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused, Stopped, until
 from ansible_collections.castai.onboarding.plugins.module_utils._names import SPOT_LAMBDA_ROLE
 from tests.sandbox.normal import difference
-from tests.unit.sandbox.aws_account import sentences
+from tests.unit.sandbox.aws_account import Direct, sentences
 from tests.unit.sandbox.aws_client import HOME, trust
 from tests.unit.sandbox.eks_account import CLUSTERS, World, world
 
@@ -428,3 +430,59 @@ def test_what_others_hung_on_the_role_stays_on_the_way_back(world: World) -> Non
     assert back.view["kept"] == [f"role {role}: others gave it theirs, more"]
     assert world.attached(role) == {"theirs"}
     assert sentences(world.run("API", state="absent")) == []
+
+
+def test_a_second_operator_who_makes_the_principal_first_disturbs_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.run("API")
+    undisturbed = world.state()
+    world.reset()
+    really, others = world.castai.get_principal, Direct(world.api)
+    made: list[str] = []
+
+    def get_principal(cluster_id: str) -> str | None:
+        found = really(cluster_id)
+        if not made:
+            made.append(others.create_principal(cluster_id))
+        return found
+
+    monkeypatch.setattr(world.castai, "get_principal", get_principal)
+    assert world.run("API").view["principal_arn"] == made[0]
+    assert sentences(world.run("API")) == []
+    assert difference(undisturbed, world.state()) == ""
+
+
+@pytest.mark.parametrize("identity", ["role", "user"])
+def test_each_answer_of_castai_to_a_write_may_be_lost(
+    world: World, monkeypatch: pytest.MonkeyPatch, identity: str
+) -> None:
+    world.run("API", identity=identity)
+    undisturbed = world.state()
+    really = world.castai._once
+    for last in itertools.count(1):
+        world.reset()
+        writes = itertools.count(1)
+        lost: list[str] = []
+
+        def once(
+            method: str,
+            path: str,
+            *others: Any,
+            writes: Iterator[int] = writes,
+            wanted: int = last,
+            lost: list[str] = lost,
+        ) -> Any:
+            answer = really(method, path, *others)
+            if method != "GET" and next(writes) == wanted:
+                lost.append(path)
+                raise castai._Passing(CallFailed("No answer."), 0, castai.PATIENCE, lost=True)
+            return answer
+
+        monkeypatch.setattr(world.castai, "_once", once)
+        world.run("API", identity=identity)
+        if not lost:
+            break
+        assert difference(undisturbed, world.state()) == "", lost
+        assert sentences(world.run("API", identity=identity)) == []
+    assert last > 1
