@@ -121,11 +121,11 @@ OF_INSTALL = ("values", "chart_ref", "chart_repo_url", "chart_version")
     ("start", "run", "operation", "resource"),
     [
         (without_usable_token, connect, "patch secrets", "prod/castai-agent/castai-credentials"),
-        (left_pending, connect, "delete secrets", RECORD),
+        (left_pending, connect, "update secrets", RECORD),
         (with_the_charts_namespace, connect, "patch namespaces", ".*"),
         (with_the_charts_namespace, uninstall, "update secrets", RECORD),
     ],
-    ids=["token replaced", "killed install forgotten", "namespace kept", "namespace disowned"],
+    ids=["token replaced", "killed install marked", "namespace kept", "namespace disowned"],
 )
 def test_ended_after_a_write_to_what_is_there(
     world: World,
