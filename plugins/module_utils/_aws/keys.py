@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from .._castai.gateway import Rejected
 from .._engine import Action, CallFailed, Conflict, Made, Refused, until
-from .._equal import replaced
+from .._equal import missing_tags, replaced
 from .gateway import AccessKey
 from .identity import Gateways, TagPrincipal, UntagPrincipal
 
@@ -25,6 +25,9 @@ TAG_CREDENTIALS = "castai-onboarding:credentials-id"
 TAG_FOUND_KEY = "castai-onboarding:found-access-key"
 TAG_FOUND_CREDENTIALS = "castai-onboarding:found-credentials-id"
 """The only key that there was when CAST AI had these credentials, so that they are of no key that was made later."""
+
+NO_CREDENTIALS = "none"
+"""Of a key that there was when CAST AI had no credentials: whatever it has later is of another key."""
 
 TAGS = (TAG_KEY, TAG_CREDENTIALS, TAG_FOUND_KEY, TAG_FOUND_CREDENTIALS)
 
@@ -166,9 +169,10 @@ def check_keys(held: HeldKeys, user: str) -> None:
 
 def journal(held: HeldKeys) -> dict[str, str]:
     """Tags to set before a second key is made, by which a later run knows that the first is the one in use."""
-    if len(held.keys) != 1 or not held.credentials_id or _noted(held):
+    if len(held.keys) != 1 or _noted(held):
         return {}
-    return {TAG_FOUND_KEY: held.keys[0].id, TAG_FOUND_CREDENTIALS: held.credentials_id}
+    found = {TAG_FOUND_KEY: held.keys[0].id, TAG_FOUND_CREDENTIALS: held.credentials_id or NO_CREDENTIALS}
+    return found if missing_tags(found, held.tags) else {}
 
 
 def _handed_over(held: HeldKeys) -> bool:

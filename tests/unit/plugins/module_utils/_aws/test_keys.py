@@ -55,9 +55,9 @@ REFUSED = "refused"
 CASES: dict[str, tuple[Mapping[str, str], tuple[AccessKey, ...], str, str]] = {
     "no user, no key": ({}, (), "", "+"),
     "ours, no key yet": (OURS, (), "", "+"),
-    "ours, ended before the hand-over": (OURS, (A_NEW,), "", "+ -A"),
-    "ours, ended twice, so that CAST AI has no key": (OURS, (A_NEW, B_NEW), "", "-A + -B"),
-    "ours, ended twice, one of them inactive": (OURS, (A_NEW, B_OFF), "", "-B + -A"),
+    "ours, ended before the hand-over": (OURS, (A_NEW,), "", "=A + -A"),
+    "ours, ended twice, so that CAST AI has no key": (OURS, (A_NEW, B_NEW), "", "-A =B + -B"),
+    "ours, ended twice, one of them inactive": (OURS, (A_NEW, B_OFF), "", "-B =A + -A"),
     "ours, ended after the hand-over": (OURS, (A_NEW,), "c1", "=A + -A"),
     "handed over": (DONE, (A,), "c1", ""),
     "handed over, and a second one left": (DONE, (A, B_NEW), "c1", "-B"),
@@ -74,8 +74,8 @@ CASES: dict[str, tuple[Mapping[str, str], tuple[AccessKey, ...], str, str]] = {
     "CAST AI has other credentials, the second key is inactive": (DONE, (A, B_OFF), "c2", "-A =B + -B"),
     "CAST AI has other credentials, of a key that nobody noted": (DONE, (B,), "c2", "=B + -B"),
     "CAST AI has other credentials, two keys that nobody noted": (DONE, (B, C), "c2", REFUSED),
-    "CAST AI lost them": (DONE, (A,), "", "+ -A"),
-    "the noted credentials are empty": ({**DONE, TAG_CREDENTIALS: ""}, (A,), "", "+ -A"),
+    "CAST AI lost them": (DONE, (A,), "", "=A + -A"),
+    "the noted credentials are empty": ({**DONE, TAG_CREDENTIALS: ""}, (A,), "", "=A + -A"),
     "the noted credentials are empty, two keys": ({**DONE, TAG_CREDENTIALS: ""}, (A, B), "c1", REFUSED),
     "a note without credentials": ({**OURS, TAG_KEY: "A"}, (A,), "c1", "=A + -A"),
     "a note without credentials, two keys": ({**OURS, TAG_KEY: "A"}, (A, B_NEW), "c1", REFUSED),
@@ -353,6 +353,14 @@ def test_without_two_scripts_at_work_nobody_is_asked(monkeypatch: pytest.MonkeyP
         model = after((*start, event, "taken"))
         two_scripts = (*start, event) in {("script", "script"), ("script", "script refused")}
         assert two_scripts or model.keys == (model.in_use,), (start, event)
+
+
+def test_runs_of_ours_alone_ask_nobody_however_often_they_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "READ_BACK_SECONDS", 0.0)
+    ours = [event for event in EVENTS if "script" not in event and event != "deactivate"]
+    for start, events in itertools.product([(), ("script",)], itertools.product(ours, repeat=3)):
+        model = after((*start, *events, "taken"))
+        assert model.keys == (model.in_use,), (start, events)
 
 
 def run(actions: Iterator[Any], model: Model) -> None:
