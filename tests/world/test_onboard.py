@@ -164,7 +164,9 @@ def test_a_module_needs_at_most_three_rounds_of_reads(story: Story, host: str, t
     asked = [(task, of_task(task, calls)) for task in again.tasks]
     assert sum(len(own) for _task, own in asked) == len(calls) > 0
     for task, own in asked:
-        assert rounds(own) <= 3, (task.task, own)
+        # Two more say why pods are not ready, here those of a second replica for which there is no second node.
+        explains = any(call.operation == "list pods" for call in own)
+        assert rounds(own) <= (5 if explains else 3), (task.task, own)
 
 
 def test_the_way_back_leaves_everything_as_it_was(story: Story) -> None:

@@ -60,12 +60,16 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "unreachable": ("Kubernetes API server https://127.0.0.1:1 did not answer",),
     "too-old": ("The API server is Kubernetes 1.20, but CAST AI's agent needs 1.21 or newer",),
     "no-kubernetes-permission": (
-        "These Kubernetes permissions are missing in namespace castai-agent or cluster-wide:",
+        "These Kubernetes permissions are missing in namespace castai-agent or cluster-wide: get namespaces,",
+        "These Kubernetes permissions are missing in namespace castai-agent or cluster-wide: create ",
     ),
     "no-helm": ("Helm was not found at /nowhere/helm. Correct castai_helm_path (option helm_path).",),
     "old-helm": ("is Helm 3.9.4, but 3.14 or newer is needed",),
     "agent-of-another-release": (
-        "Deployment of-umbrella/castai-agent belongs to Helm release of-umbrella/castai. Name that release",
+        (
+            "Deployment of-umbrella/castai-agent belongs to Helm release of-umbrella/castai of CAST AI's umbrella"
+            " chart. The cluster is connected already: run only castai.onboarding.onboard (onboard.yml)."
+        ),
     ),
     "agent-of-kubectl": (
         (

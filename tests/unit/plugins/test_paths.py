@@ -111,7 +111,14 @@ SCENARIOS = {
     "a value that only a check knows": cluster("cluster_id is (known after apply)", cluster_id="(known after apply)"),
     "several findings": Scenario(
         "castai_preflight",
-        {**API, "provider": "eks", "cluster_name": "shop", "cluster_id": NOBODY, "host": "http://h", "api_key": MARK},
+        {
+            **API,
+            "provider": "eks",
+            "cluster_name": "shop",
+            "cluster_id": NOBODY,
+            "host": "https://127.0.0.1:9",
+            "api_key": MARK,
+        },
         "(1) castai_region (option region) is not set",
     ),
     "values that are no dictionary": release("argument 'values' is of type", values="of no use"),

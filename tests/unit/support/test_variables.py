@@ -29,7 +29,10 @@ def test_a_row_of_the_page_has_option_environment_and_meaning() -> None:
     assert rows[start + 1 : start + 4] == [
         "     - ``ca_cert``",
         "     - ``K8S_AUTH_SSL_CA_CERT``",
-        "     - File with the CA certificates of the API server at ``castai_host``, or in place of the kubeconfig's.",
+        (
+            "     - File with the CA certificates of the API server at ``castai_host``, or in place of the"
+            " kubeconfig's, or of a proxy that ends TLS in front of EKS."
+        ),
     ]
 
 
