@@ -44,6 +44,7 @@ _ID_FORMS = (
     r"key:[0-9a-f]{16}",
     r"kube-api-access-[a-z0-9]{5}",  # the volume that admission adds to a pod
     r"127\.0\.0\.1:[0-9]+",
+    r"castai-evictor-crd-upgrade-[0-9]+(?:-[a-z0-9]{5})?",  # the hook's Job and its pods, by Helm's revision number
 )
 _NEW_NAME = re.compile(r"<id [0-9a-f]{8}>")
 _ROUNDS = 3  # how far apart in the state two things may be and still tell ids apart
