@@ -294,7 +294,7 @@ class CastAi:
             if turn < LOOKS - 1:
                 self._sleep(1.0)
         if refusal.status == 409:
-            raise Conflict(str(refusal)) from refusal
+            raise Conflict(str(refusal))
         refusal.unsure = True
         raise refusal
 

@@ -414,8 +414,7 @@ def _plan_delete(current: Current, wanted: Desired, steps: tuple[Action, ...]) -
     last = current.last
     newest = (last.number if last else 0) + len(writing)
     if writing and isinstance(writing[-1], RollBack):
-        goal = next(item for item in current.history if item.number == writing[-1].to)
-        holds = bool(goal.api_key_paths)
+        holds = any(item.api_key_paths for item in current.history if item.number == writing[-1].to)
     else:
         holds = bool(record.api_keys(wanted.values) if writing else last and last.api_key_paths)
     if holds:
@@ -427,8 +426,8 @@ def _plan_delete(current: Current, wanted: Desired, steps: tuple[Action, ...]) -
                 _target(wanted, f"/record/{revision.number}"),
                 {"revision": revision.number},
                 None,
-                wanted,
-                newest,
+                wanted=wanted,
+                revision=newest,
                 number=revision.number,
             )
 

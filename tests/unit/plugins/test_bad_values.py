@@ -57,7 +57,7 @@ def module(name: str) -> Subject[Any, Any, Any]:
 
 
 def text(rng: random.Random, alphabet: str, least: int, most: int) -> str:
-    return "".join(rng.choice(alphabet) for _ in range(rng.randint(least, most)))
+    return "".join(rng.choice(alphabet) for _turn in range(rng.randint(least, most)))
 
 
 ODD = "\u00e9\u0661 \t\n\x1b\x00\"'\\"

@@ -646,7 +646,7 @@ def test_a_hook_whose_image_cannot_be_pulled_is_told(answers: list[Any], told: b
     cluster: Any = Pods(*answers)
     times = iter(range(0, 1000, 40))
     watch = release.HookWatch(cluster, wanted(name="castai-evictor"), clock=lambda: next(times))
-    found = " ".join(filter(None, [watch() for _ in answers]))
+    found = " ".join(filter(None, [watch() for _answer in answers]))
     assert bool(found) is told
     if told:
         assert (

@@ -606,7 +606,7 @@ def tried(status: int, data: bytes) -> None:
         lambda: kubernetes.patch("/api/v1/namespaces/a", {}),
         lambda: kubernetes.delete("/api/v1/namespaces/a"),
         lambda: kubernetes.can("get", "", "pods"),
-        lambda: kubernetes.version(),
+        kubernetes.version,
     ]
     for call in calls:
         sentence = ""
