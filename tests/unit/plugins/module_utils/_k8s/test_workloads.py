@@ -370,7 +370,8 @@ def test_what_is_hopeless_is_given_up_within_a_minute(one: Unready, sure: float)
 
 
 def test_what_only_looks_hopeless_for_a_moment_is_waited_for() -> None:
-    assert waited((0, HOPELESS), (20, SLOW), (25, HOPELESS), (50, None))[0].unready == ()
+    """Each state lasts longer than the longest pause between two looks, which is 6 s."""
+    assert waited((0, HOPELESS), (20, SLOW), (30, HOPELESS), (55, None))[0].unready == ()
 
 
 def test_time_ends_with_what_was_seen_last_and_a_line_every_half_minute() -> None:
