@@ -10,6 +10,7 @@ from typing import Any
 from ansible.module_utils.common.parameters import AnsibleFallbackNotFound
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import numbered
 from ansible_collections.castai.onboarding.plugins.module_utils._given import as_data, converted, is_given, problem
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.values import secrets
 from ansible_collections.castai.onboarding.plugins.module_utils._options import all_options
@@ -43,8 +44,7 @@ class ActionModule(ActionBase):
         findings = [*_wrong_names(variables), *unreadable, *_wrong_role(values.get(PROVIDER), of_role)]
         findings += _wrong_values({**values, PROVIDER: of_role} if is_given(of_role) else values, variables)
         if findings:
-            numbered = " ".join(f"({number}) {text}" for number, text in enumerate(findings, 1))
-            result.update(failed=True, msg=findings[0] if len(findings) == 1 else numbered, findings=findings)
+            result.update(failed=True, msg=numbered(findings), findings=findings)
             return result
         if self._task.no_log:
             # Chart values may hold secrets, which so are in no output and no callback's result.

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
+from ._answers import SHORTEST
 from ._variables import named, role_of
 
 Address: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
@@ -34,8 +35,6 @@ _CREDENTIALS: Mapping[str, tuple[str, ...]] = {
 """The options that are addresses, and where credentials for each go: a sentence, and the options in it."""
 
 _AUTHORITY = re.compile(r"[^/?#\\]*")
-_SHORTEST = 6
-"""Shorter texts would mask half of any sentence."""
 
 
 def problems(params: Mapping[str, Any]) -> tuple[str, ...]:
@@ -71,7 +70,7 @@ def hidden(params: Mapping[str, Any]) -> Iterator[str]:
         if has_user_info(url):
             yield url
             user_info = url.rpartition("@")[0].rpartition("://")[2]
-            yield from (text for text in (user_info, user_info.partition(":")[2]) if len(text) >= _SHORTEST)
+            yield from (text for text in (user_info, user_info.partition(":")[2]) if len(text) >= SHORTEST)
 
 
 def has_user_info(url: str) -> bool:

@@ -18,6 +18,12 @@ _ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[@
 """What terminals obey (ECMA-48), colours for one."""
 
 MASK = "********"
+SHORTEST = 6
+"""Characters of a text that is masked at least: shorter ones would mask half of any sentence."""
+
+SECRET_VARIABLE = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
+"""What environment variables with secrets are called."""
+
 _CREDENTIAL = re.compile(
     r"((?:bearer|basic)\s+|[\w-]*(?:token|secret|passw(?:or)?d|api.?key|access.?key)[\w-]*[\"']?\s*[=:]\s*[\"']?"
     r"|://[^/@\s:]*:(?=[^/@\s]+@))[^\s\"',;@&]{6,}|\beyJ[\w-]+\.[\w.-]+|\bk8s-aws-v1\.[\w-]+",

@@ -14,7 +14,7 @@ import contextlib
 import functools
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
@@ -87,6 +87,11 @@ class Refused(Failure):
     def __init__(self, message: str, findings: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.findings = findings
+
+
+def numbered(findings: Sequence[str]) -> str:
+    """Reasons as one text: (1) ... (2) ..., one alone without a number."""
+    return findings[0] if len(findings) == 1 else " ".join(f"({n}) {text}" for n, text in enumerate(findings, 1))
 
 
 class Unwritable(Refused):

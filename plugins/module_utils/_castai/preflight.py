@@ -17,7 +17,7 @@ from typing import Any
 
 from .._aws import permissions
 from .._aws.gateway import EksCluster, region_of
-from .._engine import UNKNOWN, Action, Failure, Made, Refused, Subject, Unwritable, gather
+from .._engine import UNKNOWN, Action, Failure, Made, Refused, Subject, Unwritable, gather, numbered
 from .._helm import record as helm_record
 from .._helm.gateway import Chart as HelmChart
 from .._helm.gateway import Helm, driver_problem
@@ -325,14 +325,10 @@ def plan(current: Current, wanted: Desired) -> Iterable[Action]:
     lacks = tuple(dict.fromkeys(lacks_of(current, wanted)))
     if lacks:
         every = (*findings, *lacks)
-        raise Unwritable(_listed(every), every, lacks, Refused(_listed(findings), findings) if findings else None)
+        raise Unwritable(numbered(every), every, lacks, Refused(numbered(findings), findings) if findings else None)
     if findings:
-        raise Refused(_listed(findings), findings)
+        raise Refused(numbered(findings), findings)
     return ()
-
-
-def _listed(findings: tuple[str, ...]) -> str:
-    return findings[0] if len(findings) == 1 else " ".join(f"({n}) {text}" for n, text in enumerate(findings, 1))
 
 
 def lacks_of(current: Current, wanted: Desired) -> Iterable[str]:

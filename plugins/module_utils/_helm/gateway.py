@@ -27,12 +27,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .._answers import MASK, SECRET_VARIABLE
 from .._engine import CallFailed, Conflict, Refused
 from .._variables import named, role_of
 from .._workplace import Workplace, left_dead, workplace
 from . import repositories
 from .record import same_version
-from .values import MASK
 
 with contextlib.suppress(ImportError):
     # Without it there is no Python package kubernetes either, which is asked for first.
@@ -56,7 +56,6 @@ SHORT = 120.0
 _KEPT = ("HELM_CONFIG_HOME", "HELM_REGISTRY_CONFIG")
 """Of Helm's own variables, those that lead to the user's registry log-ins; the others change what Helm does."""
 
-_SECRET_VARIABLE = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
 _PR_SET_PDEATHSIG = 1
 _REPOSITORIES = "repositories.yaml"
 
@@ -429,7 +428,7 @@ def _environment(given: Mapping[str, str], folder: Path) -> dict[str, str]:
     kept = {
         name: value
         for name, value in given.items()
-        if name in _KEPT or not (name == "KUBECONFIG" or name.startswith("HELM_") or _SECRET_VARIABLE.search(name))
+        if name in _KEPT or not (name == "KUBECONFIG" or name.startswith("HELM_") or SECRET_VARIABLE.search(name))
     }
     return {
         **kept,

@@ -10,12 +10,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .. import _answers
+from .._answers import MASK, SHORTEST
 
 Values = Mapping[str, Any]
-
-MASK = _answers.MASK
-SHORTEST = 6
 
 _ABSENT = object()
 _SECRET_LEAF = re.compile(

@@ -27,7 +27,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from .. import _addresses
-from .._answers import MASK, Odd, loaded, masked, tidy
+from .._answers import MASK, SECRET_VARIABLE, SHORTEST, Odd, loaded, masked, tidy
 from .._engine import CallFailed, Conflict, Refused
 from .._options import sendable
 from .._variables import named
@@ -60,9 +60,6 @@ _TRUST_PROXY = "Add the CA certificates of the proxy to the system's, or name a 
 FIELD_MANAGER = "castai-onboarding"
 Object = dict[str, Any]
 
-_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
-"""What variables with secrets are called."""
-_SHORTEST = 6
 _OBJECTS = ("metadata", "spec", "status", "data", "binaryData")
 _MAPS = ("labels", "annotations")
 _TEXTS = ("name", "namespace", "uid", "resourceVersion", "deletionTimestamp")
@@ -559,8 +556,11 @@ def _run(command: kubeconfig.Command) -> Object:
 def _words(command: kubeconfig.Command, done: subprocess.CompletedProcess[bytes]) -> str:
     """The last lines of what a program says of its failure, without the secrets that it was given or prints."""
     text = done.stderr[-8000:].decode(errors="replace")
-    given = (*command.variables.values(), *(value for name, value in os.environ.items() if _SECRET.search(name)))
-    for secret in sorted((value for value in given if len(value) >= _SHORTEST), key=len, reverse=True):
+    given = (
+        *command.variables.values(),
+        *(value for name, value in os.environ.items() if SECRET_VARIABLE.search(name)),
+    )
+    for secret in sorted((value for value in given if len(value) >= SHORTEST), key=len, reverse=True):
         text = text.replace(secret, MASK)
     lines = [tidy(line) for line in re.split(r"[\r\n]+", masked(text)) if tidy(line)]
     return tidy(" ".join(lines[-3:]), 400)
