@@ -264,7 +264,8 @@ def paced(report: Report, timeout: float, clock: Callable[[], float] = time.mono
         now = clock()
         if now - told >= TELL_EVERY:
             report(f"{line} ({now - start:.0f} s of {timeout:.0f} s)")
-            told = now
+            # In step with the start, however late each look is.
+            told = now - (now - start) % TELL_EVERY
         elif line != last:
             report(line)
         last = line

@@ -422,10 +422,10 @@ def _plan_delete(current: Current, wanted: Desired, steps: tuple[Action, ...]) -
     for revision in current.history:
         if revision.api_key_paths and revision.number != newest:
             yield DeleteRecord(
-                f"delete the record of revision {revision.number} of {wanted.title}, which holds an API key",
-                _target(wanted, f"/record/{revision.number}"),
-                {"revision": revision.number},
-                None,
+                sentence=f"delete the record of revision {revision.number} of {wanted.title}, which holds an API key",
+                target=_target(wanted, f"/record/{revision.number}"),
+                before={"revision": revision.number},
+                after=None,
                 wanted=wanted,
                 revision=newest,
                 number=revision.number,
