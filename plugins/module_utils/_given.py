@@ -93,8 +93,8 @@ def _read(value: Any) -> Any:
 
 def _read_yaml(text: str) -> Any:
     try:
-        # As bytes: libyaml refuses subclasses of str, which the texts of an inventory are.
-        return as_data(yaml_load(text.encode())) if HAS_YAML else None
+        # As plain bytes: libyaml refuses subclasses of str and bytes, which texts of an inventory are and encode to.
+        return as_data(yaml_load(str.encode(text))) if HAS_YAML else None
     except Exception:  # not YAML, so it may be Ansible's own form, such as a=1 b=2
         return None
 
