@@ -14,6 +14,7 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 
 import yaml
@@ -44,12 +45,13 @@ def main() -> int:
     arguments = parser.parse_args()
     export()
     command, *rest = arguments.command or ["test"]
-    with own_world(f"molecule-{arguments.scenario}") as world:
+    # Of a run that failed, molecule would still know that its cluster was prepared.
+    with own_world(f"molecule-{arguments.scenario}") as world, tempfile.TemporaryDirectory() as own:
         world.up(*clusters(arguments.scenario), progress=print)
         return subprocess.run(
             [sys.executable, "-m", "molecule", command, "--scenario-name", arguments.scenario, *rest],
             cwd=EXTENSIONS,
-            env={**os.environ, **world.env(), WORLD_VARIABLE: world.name},
+            env={**os.environ, **world.env(), WORLD_VARIABLE: world.name, "MOLECULE_EPHEMERAL_DIRECTORY": own},
             check=False,
         ).returncode
 
