@@ -123,13 +123,16 @@ class Account:
                 raise Ended
 
         self.aws, self.castai.wrote = gateway(self.administrator), wrote
-        for client in self.aws._clients.values():
+        clients = self.aws._clients.values()
+        for client in clients:
             client.meta.events.register("after-call", wrote)
         try:
             self.run(*which, **changes)
         except Ended:
             return True
         finally:
+            for client in clients:
+                client.meta.events.unregister("after-call", wrote)
             self.aws, self.castai.wrote = gateway(self.administrator), lambda: None
         return False
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Iterator
@@ -117,8 +118,14 @@ def gateway(credentials: boto3.Session) -> Gateway:
     """The modules' AWS with these credentials."""
     aws = Gateway({"region": "eu-central-1", "access_key": "x", "secret_key": "x"})
     aws._session = credentials
-    aws._clients = {name: credentials.client(name) for name in ("iam", "ec2", "eks", "sts")}
+    aws._clients = {name: _client(credentials, name) for name in ("iam", "ec2", "eks", "sts")}
     return aws
+
+
+@functools.lru_cache(maxsize=64)
+def _client(credentials: boto3.Session, service: str) -> Any:
+    """One for all gateways with these credentials: boto3 makes a class of hundreds of methods for each."""
+    return credentials.client(service)
 
 
 def _text(value: str | bytes) -> str:
