@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from .. import _addresses
 from .._answers import masked, tidy
 from .._engine import CallFailed, Conflict, Refused, until
+from .._patience import FEWER
 from .._variables import named
 
 try:
@@ -56,6 +57,19 @@ SERVICES = ("ec2", "eks", "iam", "sts")
 
 NOT_FOUND = frozenset({"NoSuchEntity", "ResourceNotFoundException", "InvalidGroup.NotFound"})
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+THROTTLED = frozenset(
+    {
+        "EC2ThrottledException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+"""Codes of a call that botocore has repeated in vain, with growing pauses: AWS does not say how long to wait."""
 WROTE_FIRST = frozenset(
     {
         "ConcurrentModification",
@@ -1057,6 +1071,7 @@ def _reason(error: Exception) -> str:
             "UnrecognizedClientException": unknown,
             "SignatureDoesNotMatch": mismatch,
             "InvalidSignatureException": mismatch,
+            **dict.fromkeys(THROTTLED, f" AWS limits how often this account may call. {FEWER}"),
         }.get(answer.get("Code", ""), "")
         said = tidy(f"{answer.get('Code')}: {answer.get('Message')}", LONGEST).rstrip(".")
         return f"{said}.{advice}"

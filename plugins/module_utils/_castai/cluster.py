@@ -36,6 +36,7 @@ from .._options import (
     cluster_options,
     kubernetes_options,
 )
+from .._patience import within
 from .._variables import named
 from .gateway import CastAi, Cluster, by_options, console_of
 from .records import public
@@ -421,7 +422,9 @@ def _wait(gateway: Systems, wanted: Desired, record: Cluster, report: Report) ->
             )
         return reached(seen, wanted.wait_for)
 
-    if not until(probe, timeout=wanted.wait_timeout):
+    with within(wanted.wait_timeout):
+        there = until(probe, timeout=wanted.wait_timeout)
+    if not there:
         raise CallFailed(
             f"Cluster {seen.id} was {seen.status} and its agent {seen.agent_status} after {wanted.wait_timeout} s, not"
             f" {wanted.wait_for.replace('_', ' ')}. Look at the pods of namespace {wanted.namespace}, or raise"

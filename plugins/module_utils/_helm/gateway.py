@@ -29,6 +29,7 @@ from typing import Any
 
 from .._answers import MASK, SECRET_VARIABLE
 from .._engine import CallFailed, Conflict, Refused
+from .._patience import FEWER, Repeats
 from .._variables import named, role_of
 from .._workplace import Workplace, left_dead, workplace
 from . import repositories
@@ -56,6 +57,9 @@ SHORT = 120.0
 _KEPT = ("HELM_CONFIG_HOME", "HELM_REGISTRY_CONFIG")
 """Of Helm's own variables, those that lead to the user's registry log-ins; the others change what Helm does."""
 
+PULL_PATIENCE = 60.0
+"""Seconds, tries and pauses together, after which a chart that cannot be had for the moment is given up."""
+
 _PR_SET_PDEATHSIG = 1
 _REPOSITORIES = "repositories.yaml"
 
@@ -70,7 +74,10 @@ _CONFLICTS = (
     "has no deployed releases",
 )
 _RECORD_EXISTS = re.compile(r'secrets "sh\.helm\.release\.v1\.[^"]*" already exists')
+_PASSING = re.compile(r"(?i)\b(429 too many|50[0234] (internal|bad|service|gateway))|toomanyrequests|connection reset")
+"""What Helm says of a chart repository that may give the chart later. Helm itself asks only once."""
 _ADVICE = (
+    ("(?i)too many requests|toomanyrequests", f"The server limits how often it may be called. {FEWER}"),
     (
         "invalid ownership metadata",
         "Objects of the same name already exist. Delete them, or, for an install, set {adopt} to take them over.",
@@ -263,15 +270,27 @@ class Helm:
         purpose = f"Could not get chart {chart.ref} {chart.version}".rstrip() + f"{origin}: "
         repository = repositories.of_chart(chart.ref, chart.repo_url, os.environ)
         ref, source = chart.ref, ["--repo", chart.repo_url] * bool(chart.repo_url)
+        hidden = repository.secrets if repository else ()
         if repository:
             place.write(_REPOSITORIES, repository.text)
-            self._run(place, ["repo", "update", repository.name], SHORT, purpose, repository.secrets)
+            self._ask(place, ["repo", "update", repository.name], purpose, hidden)
             if chart.repo_url:
                 ref, source = f"{repository.name}/{chart.ref}", []
         arguments = ["pull", "--destination", str(into), *source]
         arguments += ["--version", chart.version] * bool(chart.version)
-        self._run(place, [*arguments, "--", ref], SHORT, purpose, repository.secrets if repository else ())
+        self._ask(place, [*arguments, "--", ref], purpose, hidden)
         return next(into.glob("*.tgz"))
+
+    def _ask(self, place: Workplace, arguments: list[str], purpose: str, hidden: tuple[str, ...]) -> None:
+        """Have Helm ask a chart repository, again where its answer is one that passes."""
+        repeats = Repeats(2.0, 20.0)
+        while True:
+            try:
+                self._run(place, arguments, SHORT, purpose, hidden)
+                return
+            except CallFailed as failure:
+                if not _PASSING.search(str(failure)) or not repeats.wait(PULL_PATIENCE):
+                    raise
 
     def _program(self) -> str:
         program = shutil.which(self._path or "helm")

@@ -211,6 +211,26 @@ def test_writes_are_repeated_only_when_they_were_not_taken(wire: Wire, cluster: 
     assert len(hasty) == 1
 
 
+def test_the_server_says_how_long_to_wait(wire: Wire, cluster: Kubernetes, hasty: list[float]) -> None:
+    """As API Priority and Fairness does, and a server that starts or stops; a busy one for longer than five tries."""
+    later = [reply(429, None, ("Retry-After", "1"))] * 20
+    for answers in (later, [reply(503, None, ("Retry-After", "1"))] * 20):
+        wire.script.play(*answers, reply(201, {"fine": True}))
+        assert cluster.create(SECRETS, {}) == cluster.get(SECRET) == {"fine": True}
+    assert hasty == [1.0] * 40
+
+
+def test_a_server_that_stays_throttled_is_told(wire: Wire, cluster: Kubernetes, hasty: list[float]) -> None:
+    wire.script.play(reply(429, {"message": "Too many requests, please try again later."}, ("Retry-After", "1")))
+    with pytest.raises(Rejected) as caught:
+        cluster.get(SECRET)
+    assert str(caught.value).endswith(
+        ": Too many requests, please try again later. The API server limits how often it may be called. Run fewer hosts"
+        " at a time (ansible-playbook --forks), or run again later."
+    )
+    assert 100 < sum(hasty) <= 120
+
+
 def test_a_server_that_stays_away_is_given_up(wire: Wire, cluster: Kubernetes, hasty: list[float]) -> None:
     wire.script.play(None)
     with pytest.raises(CallFailed, match=r"did not answer: .* Is it reachable from where this runs"):
@@ -590,6 +610,7 @@ class Pool:
 
     def __init__(self, status: int, data: bytes) -> None:
         self.status, self.data = status, data
+        self.headers: dict[str, str] = {}
 
     def request(self, *_arguments: Any, **_keywords: Any) -> Pool:
         return self
