@@ -235,6 +235,11 @@ class Kubernetes:
         """A kubeconfig (JSON is YAML) with this connection, for a program that needs a file. Secret."""
         return kubeconfig.write(self._server, self._authorization(fresh=True))
 
+    def token(self) -> str:
+        """The bearer token as it is now, of credentials that age; empty for others. Secret."""
+        scheme, _blank, token = self._authorization().partition(" ") if self._sign else ("", "", "")
+        return token if scheme == "Bearer" else ""
+
     def _authorization(self, fresh: bool = False) -> str:
         if self._sign and (fresh or time.monotonic() - self._signed_at > TOKEN_SECONDS):
             self._signed, self._signed_at = self._sign(), time.monotonic()

@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import sys
 import tarfile
 import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -400,6 +403,43 @@ def test_helm_is_stopped_once_waiting_is_in_vain(fake: Fake, monkeypatch: pytest
     with pytest.raises(CallFailed, match="The image cannot be pulled"):
         upgrade(helm, watch=lambda: next(reasons))
     assert next(reasons, None) is None
+
+
+# Shows the tokens that Helm would go by, one after another.
+AGEING = """
+    import time
+    (user,) = json.loads(pathlib.Path(arguments[arguments.index("--kubeconfig") + 1]).read_text())["users"]
+    file, seen = pathlib.Path(user["user"]["tokenFile"]), []
+    while len(seen) < 3:
+        token = file.read_text()
+        assert file.stat().st_mode & 0o777 == 0o600
+        if token not in seen:
+            seen.append(token)
+        time.sleep(0.01)
+    sys.exit("Error: saw " + " ".join(seen))
+"""
+
+
+def test_a_token_that_ages_while_helm_works_is_renewed(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway, "LOOK", 0.1)
+    tokens = (f"CANARY-{number}-" for number in itertools.count(1))
+    helm = fake.behave(AGEING.lstrip())
+    with pytest.raises(CallFailed, match=r"Helm said: saw \*+ \*+ \*+\.") as caught:
+        helm.rollback(replace(WORK, token=lambda: next(tokens)), 1)
+    assert "CANARY" not in str(caught.value)
+
+
+def test_a_token_that_cannot_be_renewed_does_not_stop_helm(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway, "LOOK", 0.1)
+    answers: Iterator[Any] = itertools.chain([TOKEN], itertools.repeat(CallFailed("No credentials.")))
+
+    def token() -> str:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return str(answer)
+
+    fake.behave("import time; time.sleep(0.5)").rollback(replace(WORK, token=token), 1)
 
 
 def test_a_failed_hook_of_the_evictor_names_its_variable(fake: Fake) -> None:

@@ -165,6 +165,14 @@ def test_a_signed_token_is_renewed_by_its_age(wire: Wire, signing: Kubernetes, m
     assert tokens(wire) == ["Bearer CANARY-signed-1", "Bearer CANARY-signed-2"]
 
 
+def test_what_a_program_goes_by_is_renewed_by_its_age(
+    wire: Wire, signing: Kubernetes, cluster: Kubernetes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [signing.token(), signing.token(), cluster.token()] == ["CANARY-signed-1", "CANARY-signed-1", ""]
+    monkeypatch.setattr(gateway, "TOKEN_SECONDS", 0.0)
+    assert [signing.token(), cluster.token()] == ["CANARY-signed-2", ""]
+
+
 @pytest.mark.parametrize("write", [False, True])
 def test_a_signed_token_that_is_refused_is_renewed_once(wire: Wire, signing: Kubernetes, write: bool) -> None:
     wire.script.play(refusal(401, "Unauthorized"), reply(200, {"fine": True}))
