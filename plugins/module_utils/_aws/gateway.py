@@ -619,8 +619,16 @@ class Aws:
 
     @_call("create an access key of user {0} (iam:CreateAccessKey)")
     def create_key(self, user: str) -> tuple[str, str]:
-        """Its id and its secret."""
-        key = _until_visible(self._client("iam").create_access_key, UserName=user)["AccessKey"]
+        """Its id and its secret. Raises CallFailed where there are two by now, of which one may be on its way."""
+        try:
+            key = _until_visible(self._client("iam").create_access_key, UserName=user)["AccessKey"]
+        except botocore.exceptions.ClientError as error:
+            if _code(error) != "LimitExceeded":
+                raise
+            raise CallFailed(
+                f"User {user} has got another access key since its keys were read, and IAM allows no third. Another run"
+                " may be handing it to CAST AI right now: wait until that has ended, then run again."
+            ) from error
         return key["AccessKeyId"], key["SecretAccessKey"]
 
     @_call("delete access key {1} of user {0} (iam:DeleteAccessKey)", absent=True)

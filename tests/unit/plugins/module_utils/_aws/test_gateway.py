@@ -540,6 +540,19 @@ def test_what_somebody_else_has_just_made_is_waited_for(
     world.cloud.set_visibility()
 
 
+def test_a_key_that_somebody_else_makes_at_the_same_moment_is_told(world: World) -> None:
+    aws = Aws({"region": REGION})
+    aws.create_user("castai", Making("/", "", {}))
+    for _operator in range(2):
+        aws.create_key("castai")
+    with pytest.raises(CallFailed) as caught:
+        aws.create_key("castai")
+    assert str(caught.value) == (
+        "User castai has got another access key since its keys were read, and IAM allows no third. Another run may be"
+        " handing it to CAST AI right now: wait until that has ended, then run again."
+    )
+
+
 def test_a_policy_of_the_same_name_elsewhere_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateway, "VISIBLE_SECONDS", 0.0)
     aws = connect()
