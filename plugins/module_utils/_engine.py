@@ -16,6 +16,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -223,7 +224,8 @@ def gather(**reads: Callable[[], Any]) -> dict[str, Any]:
     if len(reads) == 1:
         return {name: read() for name, read in reads.items()}
     with ThreadPoolExecutor(max_workers=min(16, len(reads) or 1)) as pool:
-        futures = {name: pool.submit(read) for name, read in reads.items()}
+        # Each in the caller's context, which says how long its calls may be repeated (_patience.py).
+        futures = {name: pool.submit(copy_context().run, read) for name, read in reads.items()}
     return {name: future.result() for name, future in futures.items()}
 
 

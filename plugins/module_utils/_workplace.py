@@ -46,6 +46,10 @@ class Workplace:
             file.write(text)
         return path
 
+    def replace(self, name: str, text: str) -> Path:
+        """The same in place of one that may be there; its readers see the old text or the new one, and nothing else."""
+        return self.write(f"{name}.new", text).replace(self.path / name)
+
 
 @contextlib.contextmanager
 def workplace(purpose: str = "", revision: int = 0) -> Iterator[Workplace]:

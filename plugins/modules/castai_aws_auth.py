@@ -15,6 +15,9 @@ description:
     of this entry stays as it is, comments and order included.
   - Fails, quoting the line, if the authenticator would read nothing of the text, if the entry to change is not clear,
     or if it cannot be changed without touching other entries. Odd entries of others are left alone.
+  - The authenticator takes the first of C(mapRoles) and C(mapUsers) that has the ARN of a caller, whatever the ARN is
+    of. So a user's entry in C(mapRoles) is removed when the one in C(mapUsers) is made, as it would count before it,
+    and O(state=absent) removes the entries of both.
   - The write carries the version that was read. When somebody else writes in between, the change is planned again on
     what they wrote.
 author: castai.onboarding authors (@castai)

@@ -314,17 +314,20 @@ def kubernetes_user(cluster: EksCluster, arn: str, aws_auth: Mapping[str, Any] |
 
 
 def _by_aws_auth(arn: str, aws_auth: Mapping[str, Any]) -> KubernetesUser | None:
-    """As aws-iam-authenticator: an assumed role has lost its path, so that a mapped role ARN with a path never fits."""
-    lists = {key: _parsed(aws_auth.get(key)) for key in ("mapRoles", "mapUsers", "mapAccounts")}
+    """As aws-iam-authenticator: mapRoles first, whatever the ARN is of, the last entry of an ARN, keys in any case.
+
+    An assumed role has lost its path, so that a mapped role ARN with a path never fits.
+    """
     account = arn.split(":")[4]
     prefix, role, _rest = arn.partition(":role/")
     flat = f"{prefix}:role/{arn.rpartition('/')[2]}" if role else arn
-    key, wanted = ("rolearn", lists["mapRoles"]) if role else ("userarn", lists["mapUsers"])
-    for row in wanted:
-        if isinstance(row, dict) and str(row.get(key, "")).lower() == flat.lower():
-            username = str(row.get("username") or flat).replace("{{AccountID}}", account)
-            return KubernetesUser(username, tuple(row.get("groups") or ()))
-    if account in [str(one) for one in lists["mapAccounts"]]:
+    for kind, key in (("mapRoles", "rolearn"), ("mapUsers", "userarn")):
+        for row in reversed(_parsed(aws_auth.get(kind))):
+            entry = {str(name).lower(): row[name] for name in sorted(row, key=str)} if isinstance(row, dict) else {}
+            if str(entry.get(key, "")).lower() == flat.lower():
+                username = str(entry.get("username") or flat).replace("{{AccountID}}", account)
+                return KubernetesUser(username, tuple(entry.get("groups") or ()))
+    if account in [str(one) for one in _parsed(aws_auth.get("mapAccounts"))]:
         return KubernetesUser(flat, ())
     return None
 

@@ -5,13 +5,15 @@
 
 A schedule is a JSON list. Each fault says which calls it means (`system`, `operation` and `resource` as regular
 expressions, `write`), how many matches it lets pass (`after`, default 0), how many it then takes (`times`, default 1),
-and exactly one effect: fail, throttle, delay, lose, hide, rival or end (see README.md).
+or of how many a second it takes those beyond (`over`), and exactly one effect: fail, throttle, delay, lose, hide, rival
+or end (see README.md).
 """
 
 from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -114,6 +116,7 @@ class Fault:
     write: bool | None = None
     after: int = 0
     times: int = 1
+    over: float = 0
 
     @classmethod
     def parse(cls, data: Any) -> Fault:
@@ -139,35 +142,53 @@ class Fault:
         )
 
 
-class Schedule:
-    """The faults loaded, each with how many matching calls it has seen. Safe for threads."""
+class Meter:
+    """How many calls a fault has seen, taken, and last let pass: up to a second's worth at once, if it was quiet."""
 
-    def __init__(self) -> None:
+    def __init__(self, fault: Fault, clock: Callable[[], float]) -> None:
+        self._fault = fault
+        self._clock = clock
+        self._seen = 0
+        self._left, self._at = fault.over, clock()
+        self.taken = 0
+
+    def takes(self) -> bool:
+        """Count a call, and tell whether the fault is for it."""
+        self._seen += 1
+        taken = self._too_fast() if self._fault.over else 0 < self._seen - self._fault.after <= self._fault.times
+        self.taken += taken
+        return taken
+
+    def _too_fast(self) -> bool:
+        now = self._clock()
+        self._left = min(self._fault.over, self._left + (now - self._at) * self._fault.over)
+        self._at = now
+        if self._left < 1:
+            return True
+        self._left -= 1
+        return False
+
+
+class Schedule:
+    """The faults loaded, each with its meter. Safe for threads."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._lock = threading.Lock()
-        self._faults: tuple[Fault, ...] = ()
-        self._seen: list[int] = []
+        self._clock = clock
+        self._faults: tuple[tuple[Fault, Meter], ...] = ()
 
     def load(self, data: Sequence[Any]) -> None:
         """Replace the schedule."""
-        faults = tuple(Fault.parse(item) for item in data)
+        faults = tuple((fault, Meter(fault, self._clock)) for fault in map(Fault.parse, data))
         with self._lock:
-            self._faults, self._seen = faults, [0] * len(faults)
+            self._faults = faults
 
     def fire(self, call: Call) -> list[Effect]:
         """The effects of this call, in the schedule's order."""
-        effects = []
         with self._lock:
-            for number, fault in enumerate(self._faults):
-                if fault.means(call):
-                    self._seen[number] += 1
-                    if fault.after < self._seen[number] <= fault.after + fault.times:
-                        effects.append(fault.effect)
-        return effects
+            return [fault.effect for fault, meter in self._faults if fault.means(call) and meter.takes()]
 
     def fired(self) -> list[int]:
         """How often each fault has taken effect."""
         with self._lock:
-            return [
-                max(0, min(seen - fault.after, fault.times))
-                for fault, seen in zip(self._faults, self._seen, strict=True)
-            ]
+            return [meter.taken for _fault, meter in self._faults]

@@ -87,6 +87,7 @@ def layer(path: Path) -> tuple[int, int]:
             "_answers": -1,
             "_diff": -1,
             "_given": -1,
+            "_patience": -1,
             "_variables": -1,
             "_workplace": -1,
             "_addresses": 0,

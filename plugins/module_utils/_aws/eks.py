@@ -24,7 +24,7 @@ def wrong_cluster(eks: EksCluster | None, name: str, region: str, account_id: st
 
 
 def unusable(eks: EksCluster) -> str:
-    """Why EKS's API server for a cluster cannot be reached, or an empty text."""
+    """Why nothing can be done in a cluster, or for long, or an empty text."""
     if eks.connector:
         return (
             f"EKS only shows cluster {eks.name}, by EKS Connector: it runs elsewhere (provider {eks.connector}). Here"

@@ -21,7 +21,7 @@ from .._equal import same_policy
 from .._variables import named
 from . import policies
 from .asked import check_policies, check_record, check_removable
-from .eks import wrong_cluster
+from .eks import unusable, wrong_cluster
 from .eks_nodes import (
     access_entry,
     check_nodes,
@@ -108,6 +108,8 @@ class HandOverRole(Action):
 def plan(current: Current, wanted: Desired) -> Iterator[Action]:
     eks = current.eks
     refusal = wrong_cluster(eks, wanted.name, wanted.region, wanted.account_id)
+    if eks and wanted.present:
+        refusal = refusal or unusable(eks)
     if eks is None or refusal:
         raise Refused(refusal)
     _check_record(current.record, eks, wanted)

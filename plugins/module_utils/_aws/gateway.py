@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from .. import _addresses
 from .._answers import masked, tidy
 from .._engine import CallFailed, Conflict, Refused, until
+from .._patience import FEWER
 from .._variables import named
 
 try:
@@ -56,6 +57,19 @@ SERVICES = ("ec2", "eks", "iam", "sts")
 
 NOT_FOUND = frozenset({"NoSuchEntity", "ResourceNotFoundException", "InvalidGroup.NotFound"})
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+THROTTLED = frozenset(
+    {
+        "EC2ThrottledException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+"""Codes of a call that botocore has repeated in vain, with growing pauses: AWS does not say how long to wait."""
 WROTE_FIRST = frozenset(
     {
         "ConcurrentModification",
@@ -605,8 +619,16 @@ class Aws:
 
     @_call("create an access key of user {0} (iam:CreateAccessKey)")
     def create_key(self, user: str) -> tuple[str, str]:
-        """Its id and its secret."""
-        key = _until_visible(self._client("iam").create_access_key, UserName=user)["AccessKey"]
+        """Its id and its secret. Raises CallFailed where there are two by now, of which one may be on its way."""
+        try:
+            key = _until_visible(self._client("iam").create_access_key, UserName=user)["AccessKey"]
+        except botocore.exceptions.ClientError as error:
+            if _code(error) != "LimitExceeded":
+                raise
+            raise CallFailed(
+                f"User {user} has got another access key since its keys were read, and IAM allows no third. Another run"
+                " may be handing it to CAST AI right now: wait until that has ended, then run again."
+            ) from error
         return key["AccessKeyId"], key["SecretAccessKey"]
 
     @_call("delete access key {1} of user {0} (iam:DeleteAccessKey)", absent=True)
@@ -1057,6 +1079,7 @@ def _reason(error: Exception) -> str:
             "UnrecognizedClientException": unknown,
             "SignatureDoesNotMatch": mismatch,
             "InvalidSignatureException": mismatch,
+            **dict.fromkeys(THROTTLED, f" AWS limits how often this account may call. {FEWER}"),
         }.get(answer.get("Code", ""), "")
         said = tidy(f"{answer.get('Code')}: {answer.get('Message')}", LONGEST).rstrip(".")
         return f"{said}.{advice}"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .._aws.eks import wrong_cluster
+from .._aws.eks import unusable, wrong_cluster
 from .._aws.gateway import NO_REGION, EksCluster, region_of
 from .._engine import UNKNOWN, Action, CallFailed, Conflict, Made, Refused, Report, Subject, gather, paced, until
 from .._k8s.access import Way, leaving, namespace_refusal, other_cluster
@@ -36,6 +36,7 @@ from .._options import (
     cluster_options,
     kubernetes_options,
 )
+from .._patience import within
 from .._variables import named
 from .gateway import CastAi, Cluster, by_options, console_of
 from .records import public
@@ -322,7 +323,8 @@ def misplaced(found: Found | None, name: str, region: str, account_id: str, stat
                 f" is. Set {named('state_store')}, for example to s3://shop-state."
             )
     else:
-        yield from filter(None, [wrong_cluster(found, name, region, account_id)])
+        wrong = wrong_cluster(found, name, region, account_id)
+        yield from filter(None, [wrong or (unusable(found) if found else "")])
 
 
 def _refuse_unwritable(current: Current, wanted: Desired) -> None:
@@ -421,7 +423,9 @@ def _wait(gateway: Systems, wanted: Desired, record: Cluster, report: Report) ->
             )
         return reached(seen, wanted.wait_for)
 
-    if not until(probe, timeout=wanted.wait_timeout):
+    with within(wanted.wait_timeout):
+        there = until(probe, timeout=wanted.wait_timeout)
+    if not there:
         raise CallFailed(
             f"Cluster {seen.id} was {seen.status} and its agent {seen.agent_status} after {wanted.wait_timeout} s, not"
             f" {wanted.wait_for.replace('_', ' ')}. Look at the pods of namespace {wanted.namespace}, or raise"

@@ -10,12 +10,10 @@ Paths, fields and errors: the published API description (https://api.cast.ai/v1/
 from __future__ import annotations
 
 import json
-import random
 import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +25,7 @@ from .. import _addresses
 from .._answers import Odd, loaded, object_in, objects_in, some_objects, text_in, tidy
 from .._engine import CallFailed, Conflict, Refused
 from .._options import sendable
+from .._patience import THROTTLED, Repeats, retry_after, throttled
 
 T = TypeVar("T")
 
@@ -313,9 +312,8 @@ class CastAi:
         be repeated, what it would have answered if it was done, else None; it is asked where an answer was lost. Every
         other POST may be repeated (see the verbs).
         """
-        spent, pause, unsure = 0.0, 1.0, False
+        repeats, unsure = Repeats(1.0, 20.0, self._sleep), False
         while True:
-            began = time.monotonic()
             try:
                 return read(self._once(method, path, purpose, body))
             except Odd as odd:
@@ -334,12 +332,8 @@ class CastAi:
                     found = _if_readable(look)
                     if found is not None:
                         return found
-                wait = max(passing.after, pause * random.uniform(0.5, 1.0))
-                spent += time.monotonic() - began + wait
-                if spent > passing.patience:
+                if not repeats.wait(passing.patience, passing.after):
                     raise passing.failure from passing
-                self._sleep(wait)
-                pause = min(20.0, pause * 2)
 
     def _once(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None) -> Mapping[str, Any]:
         headers = {"X-API-Key": self._api_key, "Accept": "application/json"}
@@ -385,8 +379,8 @@ def by_options(params: Mapping[str, Any]) -> CastAi:
 class _Passing(Exception):
     """A failure that may pass.
 
-    failure: what to raise when it does not; after: seconds to wait at least; patience: seconds to wait in all; lost:
-    whether the call may have been done all the same.
+    failure: what to raise when it does not; after: seconds that CAST AI asks to wait, or 0; patience: seconds to wait
+    in all; lost: whether the call may have been done all the same.
     """
 
     def __init__(self, failure: CallFailed, after: float, patience: float, lost: bool = False) -> None:
@@ -439,11 +433,13 @@ def _rejection(error: HTTPError, method: str, path: str, purpose: str, url: str)
         (tidy(str(item.get("field"))), item.get("description")) for item in some_objects(body.get("fieldViolations"))
     ]
     violations = tidy("; ".join(f"{field}: {tidy(str(description))}" for field, description in objections[:20]))
+    asked = retry_after(error.headers.get("Retry-After"))
     request_id = tidy(error.headers.get("X-Castai-Request-Id") or "", 100)
     details = (f" ({violations})" if violations else "") + (f", request id {request_id}" if request_id else "")
     advice = {
         401: " CAST AI does not know the API key. Check castai_api_key and, for another region, castai_api_url.",
         403: " The API key may not do this. Use a key with full access of the cluster's organisation.",
+        429: throttled("CAST AI limits how often this API key may call", asked),
     }.get(error.code, "")
     failure = Rejected(
         f"Could not {purpose}: {method} {url}{path} answered HTTP {error.code} {message}{details}.{advice}",
@@ -452,9 +448,9 @@ def _rejection(error: HTTPError, method: str, path: str, purpose: str, url: str)
         objections[0][0] if objections else "",
     )
     if error.code == 429:
-        return _Passing(failure, _retry_after(error.headers.get("Retry-After") or ""), PATIENCE)
+        return _Passing(failure, asked, THROTTLED)
     if error.code in (502, 503, 504) or (error.code == 500 and method == "GET"):
-        return _Passing(failure, 0, PATIENCE, lost=error.code != 503)
+        return _Passing(failure, asked, PATIENCE, lost=error.code != 503)
     return failure
 
 
@@ -464,13 +460,3 @@ def _error_body(error: HTTPError) -> Mapping[str, Any]:
     except (ValueError, OSError, HTTPException):
         return {}
     return body if isinstance(body, dict) else {}
-
-
-def _retry_after(value: str) -> float:
-    """Seconds to wait, 0 to 60, of the header's two forms (RFC 9110, 10.2.3)."""
-    if value.isascii() and value.isdigit():
-        return min(60.0, float(value))
-    try:
-        return min(60.0, max(0.0, parsedate_to_datetime(value).timestamp() - time.time()))
-    except (ValueError, TypeError, OverflowError):
-        return 0.0

@@ -22,13 +22,14 @@ import sys
 import tarfile
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .._answers import MASK, SECRET_VARIABLE
-from .._engine import CallFailed, Conflict, Refused
+from .._engine import CallFailed, Conflict, Failure, Refused
+from .._patience import FEWER, Repeats
 from .._variables import named, role_of
 from .._workplace import Workplace, left_dead, workplace
 from . import repositories
@@ -56,8 +57,12 @@ SHORT = 120.0
 _KEPT = ("HELM_CONFIG_HOME", "HELM_REGISTRY_CONFIG")
 """Of Helm's own variables, those that lead to the user's registry log-ins; the others change what Helm does."""
 
+PULL_PATIENCE = 60.0
+"""Seconds, tries and pauses together, after which a chart that cannot be had for the moment is given up."""
+
 _PR_SET_PDEATHSIG = 1
 _REPOSITORIES = "repositories.yaml"
+_TOKEN = "token"
 
 Watch = Callable[[], str]
 """Gives a sentence once waiting is in vain, before that an empty text."""
@@ -70,7 +75,10 @@ _CONFLICTS = (
     "has no deployed releases",
 )
 _RECORD_EXISTS = re.compile(r'secrets "sh\.helm\.release\.v1\.[^"]*" already exists')
+_PASSING = re.compile(r"(?i)\b(429 too many|50[0234] (internal|bad|service|gateway))|toomanyrequests|connection reset")
+"""What Helm says of a chart repository that may give the chart later. Helm itself asks only once."""
 _ADVICE = (
+    ("(?i)too many requests|toomanyrequests", f"The server limits how often it may be called. {FEWER}"),
     (
         "invalid ownership metadata",
         "Objects of the same name already exist. Delete them, or, for an install, set {adopt} to take them over.",
@@ -128,7 +136,8 @@ class Work:
     """What Helm is to work on, and how.
 
     server: the API server's address. revision: the one whose record the work writes. timeout: seconds for each thing
-    that Helm waits for. kubeconfig: its text.
+    that Helm waits for. kubeconfig: its text. token: gives the bearer token as it is now, of credentials that age, so
+    that Helm may work for longer than one lives; empty for others.
     """
 
     server: str
@@ -138,6 +147,7 @@ class Work:
     wait: bool = False
     timeout: int = 0
     kubeconfig: str = field(default="", repr=False)
+    token: Callable[[], str] = field(default=lambda: "", repr=False, compare=False)
 
     @property
     def identity(self) -> str:
@@ -236,13 +246,25 @@ class Helm:
         secrets: tuple[str, ...] = (),
         watch: Watch = lambda: "",
     ) -> None:
-        kubeconfig = place.write("kubeconfig", work.kubeconfig)
-        arguments = [*arguments, "--kubeconfig", str(kubeconfig), "--namespace", work.namespace]
+        kubeconfig, token = work.kubeconfig, work.token()
+        hidden = [*secrets, *_tokens(kubeconfig), token]
+        if token:
+            kubeconfig = _with_token_file(kubeconfig, place.replace(_TOKEN, token))
+
+        def look() -> str:
+            with contextlib.suppress(Failure):  # the token that Helm has may still do
+                token = work.token()
+                if token not in hidden:
+                    hidden.append(token)
+                    place.replace(_TOKEN, token)
+            return watch()
+
+        path = place.write("kubeconfig", kubeconfig)
+        arguments = [*arguments, "--kubeconfig", str(path), "--namespace", work.namespace]
         arguments += ["--timeout", f"{work.timeout}s", *["--wait"] * work.wait]
         # The timeout counts for each hook and wait by itself; beyond three of them Helm hangs.
         deadline = 3.0 * work.timeout + SHORT
-        hidden = (*secrets, *_tokens(work.kubeconfig))
-        self._run(place, arguments, deadline, hidden=hidden, release=work.release, watch=watch)
+        self._run(place, arguments, deadline, hidden=hidden, release=work.release, watch=look)
 
     def _fetch(self, place: Workplace, chart: Chart) -> Path:
         """The chart as a local archive or folder. Raises CallFailed where it is of another version than wanted."""
@@ -263,15 +285,27 @@ class Helm:
         purpose = f"Could not get chart {chart.ref} {chart.version}".rstrip() + f"{origin}: "
         repository = repositories.of_chart(chart.ref, chart.repo_url, os.environ)
         ref, source = chart.ref, ["--repo", chart.repo_url] * bool(chart.repo_url)
+        hidden = repository.secrets if repository else ()
         if repository:
             place.write(_REPOSITORIES, repository.text)
-            self._run(place, ["repo", "update", repository.name], SHORT, purpose, repository.secrets)
+            self._ask(place, ["repo", "update", repository.name], purpose, hidden)
             if chart.repo_url:
                 ref, source = f"{repository.name}/{chart.ref}", []
         arguments = ["pull", "--destination", str(into), *source]
         arguments += ["--version", chart.version] * bool(chart.version)
-        self._run(place, [*arguments, "--", ref], SHORT, purpose, repository.secrets if repository else ())
+        self._ask(place, [*arguments, "--", ref], purpose, hidden)
         return next(into.glob("*.tgz"))
+
+    def _ask(self, place: Workplace, arguments: list[str], purpose: str, hidden: tuple[str, ...]) -> None:
+        """Have Helm ask a chart repository, again where its answer is one that passes."""
+        repeats = Repeats(2.0, 20.0)
+        while True:
+            try:
+                self._run(place, arguments, SHORT, purpose, hidden)
+                return
+            except CallFailed as failure:
+                if not _PASSING.search(str(failure)) or not repeats.wait(PULL_PATIENCE):
+                    raise
 
     def _program(self) -> str:
         program = shutil.which(self._path or "helm")
@@ -290,7 +324,7 @@ class Helm:
         arguments: list[str],
         timeout: float,
         purpose: str = "",
-        hidden: tuple[str, ...] = (),
+        hidden: Sequence[str] = (),
         release: str = "",
         watch: Watch = lambda: "",
     ) -> str:
@@ -408,7 +442,7 @@ def _overwriting(version: tuple[int, ...]) -> list[str]:
     return ["--server-side=true", "--force-conflicts"] if version >= SERVER_SIDE else []
 
 
-def _scrub(text: str, hidden: tuple[str, ...]) -> str:
+def _scrub(text: str, hidden: Sequence[str]) -> str:
     for secret in sorted(filter(None, hidden), key=len, reverse=True):
         text = text.replace(secret, MASK)
     return text
@@ -418,6 +452,14 @@ def _tokens(kubeconfig: str) -> tuple[str, ...]:
     return tuple(
         value for user in json.loads(kubeconfig)["users"] for key, value in user["user"].items() if key == "token"
     )
+
+
+def _with_token_file(kubeconfig: str, path: Path) -> str:
+    """The kubeconfig with a file for its user's token, which Helm reads again about once a minute."""
+    config = json.loads(kubeconfig)
+    for user in config["users"]:
+        user["user"]["tokenFile"] = str(path)
+    return json.dumps(config)
 
 
 def _environment(given: Mapping[str, str], folder: Path) -> dict[str, str]:

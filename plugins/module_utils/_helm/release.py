@@ -151,6 +151,7 @@ class Systems:
             wanted.wait,
             wanted.timeout,
             cluster.kubeconfig(),
+            cluster.token,
         )
 
     def close(self) -> None:

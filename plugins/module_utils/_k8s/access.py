@@ -65,7 +65,13 @@ def given(params: Parameters) -> bool:
 
 
 def reach(params: Parameters, aws: Aws | None, eks: EksCluster | None) -> Kubernetes:
-    """Connect by the options, or as an EKS cluster with tokens signed by the AWS credentials. Makes no call."""
+    """Connect by the options, or as an EKS cluster with tokens signed by the AWS credentials. Makes no call.
+
+    Refuses a cluster that EKS does not have for use, whatever leads to it.
+    """
+    problem = unusable(eks) if eks else ""
+    if problem:
+        raise Refused(problem)
     validate = bool(params.get("kubernetes_validate_certs", True))
     ca_pem = _read(params.get("ca_cert"))
     if params.get("kubeconfig"):
@@ -77,9 +83,6 @@ def reach(params: Parameters, aws: Aws | None, eks: EksCluster | None) -> Kubern
             f"No connection to the cluster is given. Set {named('kubeconfig')}, or {named('host')} and"
             f" {named('api_key')}, or on EKS {named('provider')}, {named('cluster_name')} and {named('region')}."
         )
-    problem = unusable(eks)
-    if problem:
-        raise Refused(problem)
     name = eks.name
     # A proxy that ends TLS may stand before the address: the user's file has its authority, beside the cluster's own.
     trusted = "\n".join(filter(None, (ca_pem, eks.ca_pem)))

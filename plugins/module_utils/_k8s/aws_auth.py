@@ -27,6 +27,7 @@ from .gateway import Object, path_of
 Parameters = Mapping[str, Any]
 
 NAME, NAMESPACE = "aws-auth", "kube-system"
+ROLES, USERS = "mapRoles", "mapUsers"
 PATH = path_of("v1", "ConfigMap", NAME, NAMESPACE)
 READ_BY_CLUSTER = ("CONFIG_MAP", "API_AND_CONFIG_MAP")
 """EKS authentication modes in which the cluster reads aws-auth."""
@@ -87,9 +88,13 @@ class Write(Action):
     kind: str = ""
     version: str = ""
 
-    def run(self, gateway: Way, made: Made) -> None:
-        body = {"metadata": {"resourceVersion": self.version}, "data": {self.kind: self.after}}
-        _prove(gateway.cluster().patch(PATH, body), self.kind, self.after)
+    def run(self, gateway: Way, made: Made) -> Mapping[str, Any]:
+        """Gives the new version for another write of the same plan, by the one that was read."""
+        version = made.get(f"{NAME} {self.version}", self.version)
+        body = {"metadata": {"resourceVersion": version}, "data": {self.kind: self.after}}
+        stored = gateway.cluster().patch(PATH, body)
+        _prove(stored, self.kind, self.after)
+        return {f"{NAME} {self.version}": stored["metadata"]["resourceVersion"]}
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,7 @@ class Delete(Action):
 
 
 def desired(params: Parameters) -> Desired:
-    kind, option = ("mapRoles", "role_arn") if params.get("role_arn") else ("mapUsers", "user_arn")
+    kind, option = (ROLES, "role_arn") if params.get("role_arn") else (USERS, "user_arn")
     arn = params.get(option) or ""
     if not arn:
         options = f"{named('role_arn')} nor {named('user_arn')}"
@@ -165,7 +170,7 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
         if _creates(current, wanted):
             yield Create(
                 f"create ConfigMap {NAMESPACE}/{NAME} with {_title(wanted)}",
-                _target(wanted),
+                _target(wanted.kind),
                 None,
                 text.put("", wanted.kind, wanted.entry),
                 wanted.kind,
@@ -173,21 +178,54 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
         return
     new = text.put(held, wanted.kind, wanted.entry)
     if new != (held or ""):
-        _check_writable(current, wanted)
+        _check_writable(current, wanted.kind)
         verb = "correct" if _held(current, wanted) else "add"
         dead = _dead(current, wanted)
         beside = f", beside {dead}" if dead else ""
         yield Write(
             f"{verb} {_title(wanted)} in {wanted.kind} of ConfigMap {NAMESPACE}/{NAME}{beside}",
-            _target(wanted),
+            _target(wanted.kind),
             held,
             new,
             wanted.kind,
             current.version,
         )
+    if wanted.kind == USERS:
+        # The authenticator looks through mapRoles first, for a user's ARN too.
+        yield from _take_out(current, wanted, ROLES, f", which counts before the one in {USERS}")
 
 
 def _plan_absent(current: Current, wanted: Desired, held: str | None) -> Iterator[Action]:
+    """An entry of mapRoles, which counts before one of mapUsers, goes last, so that none comes into force meanwhile."""
+    if wanted.kind == ROLES:
+        yield from _take_out(current, wanted, USERS)
+    yield from _plan_own_absent(current, wanted, held)
+    if wanted.kind == USERS:
+        yield from _take_out(current, wanted, ROLES)
+
+
+def _take_out(current: Current, wanted: Desired, kind: str, why: str = "") -> Iterator[Action]:
+    """Remove the principal's entries from the list for the other kind of principals, where they count as well."""
+    held = (current.data or {}).get(kind)
+    try:
+        text.find(held, kind, wanted.entry.arn)
+    except Refused:
+        return  # nothing of it is in force
+    left = text.remove(held, kind, wanted.entry.arn)
+    if left == (held or ""):
+        return
+    _check_writable(current, kind)
+    yield Write(
+        f"remove the entry of {wanted.entry.arn} from {kind} of ConfigMap {NAMESPACE}/{NAME}{why}",
+        _target(kind),
+        held,
+        left or None,
+        kind,
+        current.version,
+    )
+
+
+def _plan_own_absent(current: Current, wanted: Desired, held: str | None) -> Iterator[Action]:
     if not _held(current, wanted):
         return
     left = text.remove(held, wanted.kind, wanted.entry.arn)
@@ -195,16 +233,16 @@ def _plan_absent(current: Current, wanted: Desired, held: str | None) -> Iterato
     if current.ours and not left.strip() and not others:
         yield Delete(
             f"delete ConfigMap {NAMESPACE}/{NAME}, whose only entry was ours",
-            _target(wanted),
+            _target(wanted.kind),
             held,
             None,
             current.version,
         )
         return
-    _check_writable(current, wanted)
+    _check_writable(current, wanted.kind)
     yield Write(
         f"remove the entry of {wanted.entry.arn} from {wanted.kind} of ConfigMap {NAMESPACE}/{NAME}",
-        _target(wanted),
+        _target(wanted.kind),
         held,
         left or None,
         wanted.kind,
@@ -235,16 +273,16 @@ def _dead(current: Current, wanted: Desired) -> str:
     return f"{entries} {', '.join(found)}, which no caller matches, as the path is in the ARN"
 
 
-def _check_writable(current: Current, wanted: Desired) -> None:
+def _check_writable(current: Current, kind: str) -> None:
     if current.immutable:
         raise Refused(
-            f"ConfigMap {NAMESPACE}/{NAME} is immutable, so {wanted.kind} cannot be changed. Delete it and create it"
+            f"ConfigMap {NAMESPACE}/{NAME} is immutable, so {kind} cannot be changed. Delete it and create it"
             " again without immutable, then run again."
         )
-    if wanted.kind in current.binary:
+    if kind in current.binary:
         raise Refused(
-            f"ConfigMap {NAMESPACE}/{NAME} has {wanted.kind} in binaryData, which the authenticator does not read, so"
-            f" that data cannot have it too. Move the text to {wanted.kind} of data, then run again."
+            f"ConfigMap {NAMESPACE}/{NAME} has {kind} in binaryData, which the authenticator does not read, so"
+            f" that data cannot have it too. Move the text to {kind} of data, then run again."
         )
 
 
@@ -259,8 +297,8 @@ def _title(wanted: Desired) -> str:
     return f"an entry for {wanted.entry.arn} as {wanted.entry.username} in {groups}{full}"
 
 
-def _target(wanted: Desired) -> str:
-    return f"kubernetes/configmap/{NAMESPACE}/{NAME}/{wanted.kind}"
+def _target(kind: str) -> str:
+    return f"kubernetes/configmap/{NAMESPACE}/{NAME}/{kind}"
 
 
 def _prove(stored: Object, kind: str, written: str | None) -> None:

@@ -30,6 +30,7 @@ from .. import _addresses
 from .._answers import MASK, SECRET_VARIABLE, SHORTEST, Odd, loaded, masked, tidy
 from .._engine import CallFailed, Conflict, Refused
 from .._options import sendable
+from .._patience import THROTTLED, Repeats, retry_after, throttled
 from .._variables import named
 from . import kubeconfig, proxies, tls
 from .kubeconfig import Server, Wrong
@@ -234,6 +235,11 @@ class Kubernetes:
         """A kubeconfig (JSON is YAML) with this connection, for a program that needs a file. Secret."""
         return kubeconfig.write(self._server, self._authorization(fresh=True))
 
+    def token(self) -> str:
+        """The bearer token as it is now, of credentials that age; empty for others. Secret."""
+        scheme, _blank, token = self._authorization().partition(" ") if self._sign else ("", "", "")
+        return token if scheme == "Bearer" else ""
+
     def _authorization(self, fresh: bool = False) -> str:
         if self._sign and (fresh or time.monotonic() - self._signed_at > TOKEN_SECONDS):
             self._signed, self._signed_at = self._sign(), time.monotonic()
@@ -248,14 +254,14 @@ class Kubernetes:
         content: str = "application/json",
     ) -> Object:
         url = self.host.rstrip("/") + path + (f"?{urlencode(query)}" if query else "")
-        for attempt in range(1, TRIES + 1):
-            status, answer = self._once(method, url, body, content)
+        repeats, attempt = Repeats(0.5, 5.0), 0
+        while True:
+            attempt += 1
+            status, answer, asked = self._once(method, url, body, content)
             if status == 401 and attempt == 1 and self._sign:
                 self._signed_at = -TOKEN_SECONDS
-            elif attempt == TRIES or not (status == 429 or (method == "GET" and status in (0, 500, 502, 503, 504))):
+            elif not self._passes(method, status, asked, attempt) or not repeats.wait(THROTTLED, asked):
                 break
-            else:
-                time.sleep(0.2 * 2**attempt)
         if 200 <= status < 300:
             odd = _odd_in(answer)
             if odd:
@@ -278,11 +284,23 @@ class Kubernetes:
         advice = {
             401: f" The API server does not know these credentials.{self._unknown}",
             403: " These credentials may not do this.",
+            429: throttled("The API server limits how often it may be called", asked),
         }.get(status, "")
         raise Rejected(f"{text}.{advice}", status, message)
 
-    def _once(self, method: str, url: str, body: Object | None, content: str) -> tuple[int, Object]:
-        """HTTP status and parsed body; status 0 and a message where there was no answer."""
+    @staticmethod
+    def _passes(method: str, status: int, asked: float, attempt: int) -> bool:
+        """Whether another try may help. A write is repeated where the server says that it did not take it: 429 is of
+        API Priority and Fairness, and 503 with a time to wait of a server that starts or stops.
+        """
+        if status == 429 or (status == 503 and asked):
+            return True
+        return attempt < TRIES and method == "GET" and status in (0, 500, 502, 503, 504)
+
+    def _once(self, method: str, url: str, body: Object | None, content: str) -> tuple[int, Object, float]:
+        """HTTP status, parsed body, and the seconds that the server asks to wait; status 0 and a message where there
+        was no answer.
+        """
         headers = {"Accept": "application/json", "User-Agent": "castai.onboarding"}
         authorization = self._authorization()
         if authorization:
@@ -302,19 +320,20 @@ class Kubernetes:
                 redirect=False,
             )
         except urllib3.exceptions.HTTPError as error:
-            return 0, {"message": self._problem(error), "neverSent": _never_sent(error)}
+            return 0, {"message": self._problem(error), "neverSent": _never_sent(error)}, 0.0
+        asked = retry_after(answer.headers.get("Retry-After"))
         try:
             parsed = loaded(answer.data)
         except Odd:
             parsed = None
         if isinstance(parsed, dict):
-            return answer.status, parsed
+            return answer.status, parsed, asked
         text = tidy(answer.data[:4000].decode(errors="replace"), 200)
         if 200 <= answer.status < 300:
             raise CallFailed(
                 f"{self.host} does not look like a Kubernetes API server. It answered: {text!r}", unsure=method != "GET"
             )
-        return answer.status, {"message": f"HTTP {answer.status} {text}".strip()}
+        return answer.status, {"message": f"HTTP {answer.status} {text}".strip()}, asked
 
     def _problem(self, error: Exception) -> str:
         """Why there was no answer, as a clause. Raises CallFailed where another try would not help."""

@@ -18,6 +18,7 @@ from typing import Any
 
 from .._engine import Action, CallFailed, Made, Refused, Report, Subject, gather, paced, until
 from .._options import CLUSTER_RULES, KUBERNETES_RULES, cluster_options, kubernetes_options, together
+from .._patience import within
 from .._variables import named
 from . import kops
 from .access import Named, Way
@@ -261,7 +262,9 @@ def _wait(gateway: Way, wanted: Desired, start: DaemonSet, report: Report) -> in
             tell(f"kube-router has still to restart or get ready on {_nodes(left)}")
         return seen.behind == 0 and seen.unready <= start.unready
 
-    if not until(probe, timeout=wanted.wait_timeout) and seen.behind:
+    with within(wanted.wait_timeout):
+        restarted = until(probe, timeout=wanted.wait_timeout)
+    if not restarted and seen.behind:
         raise CallFailed(
             f"After {wanted.wait_timeout} s kube-router had still to restart on {_nodes(seen.behind)}. Look at its pods"
             f" in namespace {NAMESPACE}, or raise {named('wait_timeout')}."

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._engine import Failure, Report, gather, paced, until
+from .._patience import within
 from .gateway import Kubernetes, Object, path_of
 
 KINDS = ("DaemonSet", "Deployment", "StatefulSet")
@@ -99,7 +100,8 @@ def wait(
             tell(f"{title}: {', '.join(f'{one.workload} has {one.state}' for one in seen)}")
         return not seen or hopeless
 
-    until(probe, timeout=timeout, first=0.5, longest=5.0, sleep=sleep, clock=clock)
+    with within(timeout):
+        until(probe, timeout=timeout, first=0.5, longest=5.0, sleep=sleep, clock=clock)
     return Outcome(seen, round(clock() - start), hopeless)
 
 

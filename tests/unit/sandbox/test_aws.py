@@ -307,6 +307,18 @@ def test_who_enters_a_cluster_is_decided_by_entries_and_aws_auth(aws: Aws) -> No
     assert aws.kubernetes_user(PROD, OPERATOR, None) is None
 
 
+def test_aws_auth_is_read_as_the_authenticator_reads_it(aws: Aws) -> None:
+    """Keys in any case, the last entry of an ARN, and mapRoles first, whatever the ARN is of."""
+    role, user = f"arn:aws:iam::{HOME}:role/dev", f"arn:aws:iam::{HOME}:user/dev"
+    first, last = {"RoleARN": role, "UserName": "first"}, {"ROLEARN": role, "USERNAME": "last", "Groups": ["devs"]}
+    assert aws.kubernetes_user(OLD, role, {"mapRoles": json.dumps([first, last])}) == ("last", ("devs",))
+    of_user = {"mapUsers": json.dumps([{"userarn": user, "username": "user"}, {"userarn": role, "username": "role"}])}
+    assert aws.kubernetes_user(OLD, user, of_user) == ("user", ())
+    assert aws.kubernetes_user(OLD, role, of_user) == ("role", ())
+    both = {"mapRoles": json.dumps([{"rolearn": user, "username": "in mapRoles"}]), **of_user}
+    assert aws.kubernetes_user(OLD, user, both) == ("in mapRoles", ())
+
+
 def test_a_journal_entry_names_operation_resource_and_caller(aws: Aws) -> None:
     seen = []
     caller = operator(aws)

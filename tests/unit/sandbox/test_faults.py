@@ -76,6 +76,16 @@ def test_counts_matches_only_and_takes_as_many_as_it_says() -> None:
     assert schedule.fired() == [2]
 
 
+def test_a_limit_takes_what_is_beyond_so_many_a_second() -> None:
+    times = [100.0, 100.0, 100.0, 100.4, 100.5, 160.0, 160.0, 160.0]
+    clock = iter([100.0, *times])
+    schedule = Schedule(lambda: next(clock))
+    schedule.load([{"system": "aws", "over": 2, "throttle": {}}])
+    taken = [bool(schedule.fire(CREATE_ROLE)) for _time in times]
+    assert taken == [False, False, True, True, False, False, False, True]
+    assert schedule.fired() == [3]
+
+
 def test_effects_of_several_faults_come_in_their_order() -> None:
     schedule = Schedule()
     schedule.load([{"delay": 1}, {"write": True, "lose": "after"}])

@@ -706,6 +706,11 @@ USELESS: dict[str, tuple[Current, dict[str, str], str]] = {
         {"account_id": "444455556666"},
         "castai_account_id (option account_id) is 444455556666, but the AWS",
     ),
+    "a cluster that goes": (
+        replace(BY_ROLE, eks=replace(EKS, status="DELETING")),
+        {},
+        "EKS cluster prod is DELETING, and will soon not exist.",
+    ),
     "no cluster at CAST AI": (replace(BY_ROLE, record=None), {}, f"CAST AI has no cluster {ID}"),
     "an archived one": (
         replace(BY_ROLE, record=replace(RECORD, status="archived")),
@@ -808,6 +813,10 @@ def test_instances_that_use_what_stays_are_no_hindrance() -> None:
     assert back(of_nodes(BY_ROLE, instances=(OF_OTHERS,))) == (GONE, [])
     current = of_nodes(BROUGHT_PROFILE, instances=(OF_PROFILE, OF_GROUP), group=None)
     back(current, instance_profile_arn=MY_PROFILE, security_group_id="sg-1")
+
+
+def test_it_goes_as_well_when_the_cluster_goes() -> None:
+    assert back(replace(BY_ROLE, eks=replace(EKS, status="DELETING"))) == back(BY_ROLE)
 
 
 def test_it_goes_as_well_when_cast_ai_has_forgotten_the_cluster() -> None:

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import botocore
+import botocore.endpoint
 import pytest
 from botocore.credentials import AssumeRoleCredentialFetcher, RefreshableCredentials
 from botocore.loaders import JSONFileLoader
@@ -233,6 +234,27 @@ def test_a_missing_permission_is_told_in_the_words_of_aws(world: World) -> None:
         "Could not read EKS cluster prod (eks:DescribeCluster) as AWS: AccessDeniedException:"
         f" User: arn:aws:iam::{HOME}:user/powerless is not authorized to perform: eks:DescribeCluster on resource:"
     )
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(400, "Throttling"), (400, "ThrottlingException"), (503, "RequestLimitExceeded")]
+)
+def test_throttled_calls_are_repeated_and_then_told(
+    world: World, monkeypatch: pytest.MonkeyPatch, status: int, code: str
+) -> None:
+    monkeypatch.setattr(botocore.endpoint.time, "sleep", lambda _seconds: None)
+    fault = {"operation": "iam:GetRole", "fail": {"status": status, "code": code, "message": "Rate exceeded"}}
+    world.gate.faults.load([{**fault, "times": 4}])
+    aws = Aws({"region": REGION})
+    assert aws.get_role("gone") is None
+    world.gate.faults.load([{**fault, "times": 100}])
+    with pytest.raises(CallFailed) as caught:
+        aws.get_role("gone")
+    assert str(caught.value) == (
+        f"Could not read role gone (iam:GetRole) as AWS: {code}: Rate exceeded. AWS limits how often this account may"
+        " call. Run fewer hosts at a time (ansible-playbook --forks), or run again later."
+    )
+    assert world.gate.faults.fired() == [8]
 
 
 def test_no_credentials_at_all(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -516,6 +538,19 @@ def test_what_somebody_else_has_just_made_is_waited_for(
         CREATES[kind](aws, MAKING)
     assert READS[kind](aws)
     world.cloud.set_visibility()
+
+
+def test_a_key_that_somebody_else_makes_at_the_same_moment_is_told(world: World) -> None:
+    aws = Aws({"region": REGION})
+    aws.create_user("castai", Making("/", "", {}))
+    for _operator in range(2):
+        aws.create_key("castai")
+    with pytest.raises(CallFailed) as caught:
+        aws.create_key("castai")
+    assert str(caught.value) == (
+        "User castai has got another access key since its keys were read, and IAM allows no third. Another run may be"
+        " handing it to CAST AI right now: wait until that has ended, then run again."
+    )
 
 
 def test_a_policy_of_the_same_name_elsewhere_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

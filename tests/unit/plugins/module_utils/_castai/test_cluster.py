@@ -225,6 +225,14 @@ REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
         {},
         "It is another cluster.",
     ),
+    "cluster that goes": (
+        replace(CONNECTED, found=replace(EKS, status="DELETING")),
+        {},
+        (
+            "EKS cluster shop is DELETING, and will soon not exist. Check castai_cluster_name (option cluster_name) and"
+            " castai_region (option region), or take the host out of the inventory."
+        ),
+    ),
     "namespace that goes": (
         replace(CONNECTED, leaving="It is being deleted."),
         {},

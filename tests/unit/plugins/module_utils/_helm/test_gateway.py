@@ -6,16 +6,21 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import sys
 import tarfile
 import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from ansible_collections.castai.onboarding.plugins.module_utils import _patience
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Conflict, Refused
 from ansible_collections.castai.onboarding.plugins.module_utils._helm import gateway
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.gateway import Chart, Facts, Helm, Work, facts
@@ -41,6 +46,11 @@ with notes.open("a") as stream:
 if arguments[0] == "version":
     print({version!r}, end="")
 elif arguments[0] == "pull":
+    refused = pathlib.Path({refusals!r})
+    if refused.exists() and refused.read_text():
+        first, _line, rest = refused.read_text().partition("\\n")
+        refused.write_text(rest)
+        sys.exit(first)
     shutil.copy({archive!r}, arguments[arguments.index("--destination") + 1])
 else:
     {behaviour}
@@ -48,12 +58,13 @@ else:
 
 
 class Fake:
-    """A helm program that notes its starts."""
+    """A helm program that notes its starts. refusals: what it says to the first pulls, a line for each."""
 
     def __init__(self, folder: Path) -> None:
         self.program = folder / "helm"
         self.archive = folder / "agent-0.2.0.tgz"
         self._notes = folder / "notes"
+        self.refusals = folder / "refusals"
         pack(self.archive, "agent/Chart.yaml", "name: agent\nversion: 0.2.0\n")
         self.behave()
 
@@ -63,6 +74,7 @@ class Fake:
                 python=sys.executable,
                 notes=str(self._notes),
                 archive=str(self.archive),
+                refusals=str(self.refusals),
                 version=version,
                 behaviour=behaviour,
             )
@@ -347,6 +359,43 @@ def test_an_archive_without_a_chart_is_no_chart(tmp_path: Path) -> None:
         facts(tmp_path / "agent.tgz")
 
 
+THROTTLED = "Error: failed to fetch https://charts.example/agent-0.2.0.tgz : 429 Too Many Requests"
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that were not slept."""
+    pauses: list[float] = []
+    monkeypatch.setattr(_patience, "time", SimpleNamespace(sleep=pauses.append, monotonic=lambda: 0.0))
+    return pauses
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        THROTTLED,
+        "Error: failed to fetch https://charts.example/agent-0.2.0.tgz : 503 Service Unavailable",
+        "Error: toomanyrequests: You have reached your pull rate limit.",
+    ],
+)
+def test_a_repository_that_gives_the_chart_later_is_asked_again(fake: Fake, hasty: list[float], refusal: str) -> None:
+    fake.refusals.write_text(f"{refusal}\n" * 3)
+    upgrade(fake.behave())
+    assert [note["arguments"][0] for note in fake.notes()] == ["version", *["pull"] * 4, "upgrade"]
+    assert len(hasty) == 3
+
+
+def test_a_repository_that_never_gives_the_chart_is_given_up(fake: Fake, hasty: list[float]) -> None:
+    fake.refusals.write_text("Error: chart not found\n")
+    with pytest.raises(CallFailed, match="chart not found"):
+        upgrade(fake.behave())
+    assert hasty == []
+    fake.refusals.write_text(f"{THROTTLED}\n" * 20)
+    with pytest.raises(CallFailed, match=r"429 Too Many Requests\. The server limits .* Run fewer hosts at a time"):
+        upgrade(fake.behave())
+    assert 20 < sum(hasty) <= gateway.PULL_PATIENCE
+
+
 def test_helm_is_stopped_once_waiting_is_in_vain(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateway, "LOOK", 0.1)
     reasons = iter(["", "", "The image cannot be pulled."])
@@ -354,6 +403,43 @@ def test_helm_is_stopped_once_waiting_is_in_vain(fake: Fake, monkeypatch: pytest
     with pytest.raises(CallFailed, match="The image cannot be pulled"):
         upgrade(helm, watch=lambda: next(reasons))
     assert next(reasons, None) is None
+
+
+# Shows the tokens that Helm would go by, one after another.
+AGEING = """
+    import time
+    (user,) = json.loads(pathlib.Path(arguments[arguments.index("--kubeconfig") + 1]).read_text())["users"]
+    file, seen = pathlib.Path(user["user"]["tokenFile"]), []
+    while len(seen) < 3:
+        token = file.read_text()
+        assert file.stat().st_mode & 0o777 == 0o600
+        if token not in seen:
+            seen.append(token)
+        time.sleep(0.01)
+    sys.exit("Error: saw " + " ".join(seen))
+"""
+
+
+def test_a_token_that_ages_while_helm_works_is_renewed(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway, "LOOK", 0.1)
+    tokens = (f"CANARY-{number}-" for number in itertools.count(1))
+    helm = fake.behave(AGEING.lstrip())
+    with pytest.raises(CallFailed, match=r"Helm said: saw \*+ \*+ \*+\.") as caught:
+        helm.rollback(replace(WORK, token=lambda: next(tokens)), 1)
+    assert "CANARY" not in str(caught.value)
+
+
+def test_a_token_that_cannot_be_renewed_does_not_stop_helm(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway, "LOOK", 0.1)
+    answers: Iterator[Any] = itertools.chain([TOKEN], itertools.repeat(CallFailed("No credentials.")))
+
+    def token() -> str:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return str(answer)
+
+    fake.behave("import time; time.sleep(0.5)").rollback(replace(WORK, token=token), 1)
 
 
 def test_a_failed_hook_of_the_evictor_names_its_variable(fake: Fake) -> None:

@@ -739,6 +739,9 @@ def test_replicas_are_put_back_after_the_roll_back() -> None:
         def kubeconfig(self) -> str:
             return "{}"
 
+        def token(self) -> str:
+            return ""
+
     cluster = Cluster()
     systems: Any = release.Systems(
         type("Helm", (), {"rollback": lambda *_: None})(),

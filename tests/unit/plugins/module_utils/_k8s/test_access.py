@@ -90,12 +90,14 @@ def test_host_and_token_beat_eks(wire: Wire) -> None:
 def test_a_cluster_that_cannot_be_reached(wire: Wire, changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(Refused, match=f"^{re.escape(sentence)}") as caught:
         reach({}, Signer(), eks(wire, **changes))  # type: ignore[arg-type]
+    with pytest.raises(Refused, match=f"^{re.escape(sentence)}"):
+        way_to(wire, Eks(eks(wire, **changes))).enter(SHOP)
+    assert wire.script.received == []
     assert ("Wait" in str(caught.value)) == (changes.get("status") in ("CREATING", "PENDING") and len(changes) == 1)
 
 
-def test_a_cluster_that_eks_only_shows_is_refused_with_a_kubeconfig_too(wire: Wire) -> None:
-    with pytest.raises(Refused, match="EKS only shows cluster shop"):
-        way_to(wire, Eks(eks(wire, connector="GKE", endpoint=""))).enter(SHOP)
+def test_a_cluster_that_is_updated_can_be_reached(wire: Wire) -> None:
+    assert way_to(wire, Eks(eks(wire, status="UPDATING"))).enter(SHOP).host == wire.url
 
 
 @pytest.mark.parametrize(

@@ -314,10 +314,40 @@ class Cluster:
 
     def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         self.bodies.append(body)
-        return {"data": {kind: (text or "") + self.change or None for kind, text in body["data"].items()}}
+        data = {kind: (text or "") + self.change or None for kind, text in body["data"].items()}
+        return {"metadata": {"resourceVersion": f"{len(self.bodies)} later"}, "data": data}
 
     def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         return self.create(path, body)
+
+
+def test_an_entry_in_the_other_list_goes_by_a_write_on_the_version_after_the_first() -> None:
+    """mapRoles counts first: what is to be in force comes before what hides it goes."""
+    stray = f"- rolearn: {USER}\n  username: stray\n"
+    options = {"role_arn": None, "user_arn": USER, "username": "cast", "groups": []}
+    title = f"an entry for {USER} as cast in no group in mapUsers of ConfigMap kube-system/aws-auth"
+    remove = f"remove the entry of {USER} from mapRoles of ConfigMap kube-system/aws-auth"
+    added = plan(held({"mapRoles": THEIRS + stray}), desired(**options))
+    first, second = added
+    assert [first.sentence, second.sentence] == [f"add {title}", f"{remove}, which counts before the one in mapUsers"]
+    cluster = Cluster()
+    made = dict(first.run(cluster, {}) or {})
+    second.run(cluster, made)
+    assert cluster.bodies == [
+        {"metadata": {"resourceVersion": "7"}, "data": {"mapUsers": first.after}},
+        {"metadata": {"resourceVersion": "1 later"}, "data": {"mapRoles": THEIRS}},
+    ]
+    again = Write("", "", kind="mapRoles", version="9")
+    again.run(cluster, made)
+    assert cluster.bodies[-1]["metadata"] == {"resourceVersion": "9"}
+    gone = held({"mapUsers": first.after, "mapRoles": THEIRS + stray})
+    assert sentences(gone, state="absent", **options) == [remove.replace("mapRoles", "mapUsers"), remove]
+
+
+def test_another_list_that_cannot_be_read_is_no_hindrance() -> None:
+    """Nothing of it is in force."""
+    options = {"role_arn": None, "user_arn": USER, "username": "cast", "groups": []}
+    assert len(sentences(held({"mapRoles": "{not: [yaml"}), **options)) == 1
 
 
 def test_a_write_is_on_the_version_that_was_read_and_proved() -> None:

@@ -19,7 +19,7 @@ import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Refused
 from ansible_collections.castai.onboarding.plugins.module_utils._k8s import aws_auth
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s.aws_auth import Current
+from ansible_collections.castai.onboarding.plugins.module_utils._k8s.aws_auth import Current, Write
 from tests.sandbox.build import build
 from tests.unit.plugins.module_utils._k8s import test_aws_auth_text as listed
 
@@ -227,7 +227,8 @@ def changed(data: Mapping[str, str], kind: str, state: str) -> dict[str, str]:
     wanted = aws_auth.desired(options)
     after: dict[str, Any] = dict(data)
     for action in aws_auth.plan(Current(data, "7"), wanted):
-        after[kind] = action.after
+        assert isinstance(action, Write)
+        after[action.kind] = action.after
     return {key: text for key, text in after.items() if text is not None}
 
 
@@ -257,6 +258,31 @@ def test_who_gets_in_differs_by_exactly_the_entry(kind: str, text: str, judge: J
     assert judge(removed)[0] == others
     assert changed(removed, kind, "absent") == removed
     assert removed[other] == data[other]
+
+
+@pytest.mark.parametrize("beside", [False, True])
+@pytest.mark.parametrize("kind", OURS)
+def test_an_entry_in_the_list_for_the_other_kind_of_principal(kind: str, beside: bool, judge: Judge) -> None:
+    """The authenticator takes the first of mapRoles and mapUsers that has the caller's ARN, whatever the ARN is of."""
+    other = {"mapRoles": "mapUsers", "mapUsers": "mapRoles"}[kind]
+    arn = OURS[kind].lower()
+    stray = f"- {NAMES[other].upper()}: {OURS[kind]}\n  username: stray\n  groups: [system:masters]\n"
+    theirs = f"- {NAMES[other]}: {ARNS[other][0]}\n  username: other\n"
+    data = {other: stray + theirs}
+    if beside:
+        data[kind] = changed({}, kind, "present").get(kind, "")
+
+    def of_ours(texts: Mapping[str, str]) -> list[tuple[str, ...]]:
+        found = [one for one in judge(texts)[0] if one[1] == arn]
+        return [one[2:] for one in sorted(found, key=lambda one: one[0])]
+
+    assert ("stray", "system:masters") in of_ours(data)
+    added = changed(data, kind, "present")
+    assert of_ours(added)[0] == (NODE_NAME, *NODES)
+    assert changed(added, kind, "present") == added
+    removed = changed(added, kind, "absent")
+    assert of_ours(removed) == of_ours(changed(data, kind, "absent")) == []
+    assert removed[other] == theirs
 
 
 def assert_refused_with_reason(

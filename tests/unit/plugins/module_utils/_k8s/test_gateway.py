@@ -165,6 +165,14 @@ def test_a_signed_token_is_renewed_by_its_age(wire: Wire, signing: Kubernetes, m
     assert tokens(wire) == ["Bearer CANARY-signed-1", "Bearer CANARY-signed-2"]
 
 
+def test_what_a_program_goes_by_is_renewed_by_its_age(
+    wire: Wire, signing: Kubernetes, cluster: Kubernetes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [signing.token(), signing.token(), cluster.token()] == ["CANARY-signed-1", "CANARY-signed-1", ""]
+    monkeypatch.setattr(gateway, "TOKEN_SECONDS", 0.0)
+    assert [signing.token(), cluster.token()] == ["CANARY-signed-2", ""]
+
+
 @pytest.mark.parametrize("write", [False, True])
 def test_a_signed_token_that_is_refused_is_renewed_once(wire: Wire, signing: Kubernetes, write: bool) -> None:
     wire.script.play(refusal(401, "Unauthorized"), reply(200, {"fine": True}))
@@ -209,6 +217,26 @@ def test_writes_are_repeated_only_when_they_were_not_taken(wire: Wire, cluster: 
         with pytest.raises(CallFailed):
             cluster.create(SECRETS, {})
     assert len(hasty) == 1
+
+
+def test_the_server_says_how_long_to_wait(wire: Wire, cluster: Kubernetes, hasty: list[float]) -> None:
+    """As API Priority and Fairness does, and a server that starts or stops; a busy one for longer than five tries."""
+    later = [reply(429, None, ("Retry-After", "1"))] * 20
+    for answers in (later, [reply(503, None, ("Retry-After", "1"))] * 20):
+        wire.script.play(*answers, reply(201, {"fine": True}))
+        assert cluster.create(SECRETS, {}) == cluster.get(SECRET) == {"fine": True}
+    assert hasty == [1.0] * 40
+
+
+def test_a_server_that_stays_throttled_is_told(wire: Wire, cluster: Kubernetes, hasty: list[float]) -> None:
+    wire.script.play(reply(429, {"message": "Too many requests, please try again later."}, ("Retry-After", "1")))
+    with pytest.raises(Rejected) as caught:
+        cluster.get(SECRET)
+    assert str(caught.value).endswith(
+        ": Too many requests, please try again later. The API server limits how often it may be called. Run fewer hosts"
+        " at a time (ansible-playbook --forks), or run again later."
+    )
+    assert 100 < sum(hasty) <= 120
 
 
 def test_a_server_that_stays_away_is_given_up(wire: Wire, cluster: Kubernetes, hasty: list[float]) -> None:
@@ -590,6 +618,7 @@ class Pool:
 
     def __init__(self, status: int, data: bytes) -> None:
         self.status, self.data = status, data
+        self.headers: dict[str, str] = {}
 
     def request(self, *_arguments: Any, **_keywords: Any) -> Pool:
         return self
