@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .._answers import MASK, SECRET_VARIABLE
+from .._answers import MASK, SECRET_VARIABLE, tidy
 from .._engine import CallFailed, Conflict, Refused
 from .._variables import named, role_of
 from .._workplace import Workplace, left_dead, workplace
@@ -55,6 +55,9 @@ SHORT = 120.0
 
 _KEPT = ("HELM_CONFIG_HOME", "HELM_REGISTRY_CONFIG")
 """Of Helm's own variables, those that lead to the user's registry log-ins; the others change what Helm does."""
+
+_VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?(?:[-+].*)?")
+"""Helm that was built without its release's flags has no patch: v4.3, v3.22+unreleased."""
 
 _PR_SET_PDEATHSIG = 1
 _REPOSITORIES = "repositories.yaml"
@@ -152,13 +155,18 @@ class Helm:
         self._version: tuple[int, ...] = ()
 
     def check_version(self) -> tuple[int, ...]:
-        """Major, minor and patch. Raises Refused where Helm is missing or too old."""
+        """Major, minor and patch. Raises Refused where Helm is missing, too old, or does not tell."""
         if not self._version:
             with workplace() as place:
                 arguments = ["version", "--template", "{{.Version}}"]
                 text = self._run(place, arguments, SHORT, "Could not find out Helm's version: ")
-            found = re.search(r"(\d+)\.(\d+)\.(\d+)", text)
-            self._version = tuple(map(int, found.groups())) if found else (0, 0, 0)
+            found = _VERSION.fullmatch(text.strip().rpartition("\n")[2].strip())
+            if found is None:
+                raise Refused(
+                    f"{self._program()} says that its version is {tidy(text, 80)!r}, which is not one of Helm. Set"
+                    f" {named('helm_path')} to Helm {_dotted(OLDEST)} or newer."
+                )
+            self._version = tuple(int(part or 0) for part in found.groups())
         if self._version < OLDEST:
             raise Refused(
                 f"{self._program()} is Helm {_dotted(self._version)}, but {_dotted(OLDEST)} or newer is needed. Upgrade"
