@@ -30,6 +30,7 @@ DEPLOYMENT = "/apis/apps/v1/namespaces/castai-agent/deployments/castai-agent"
 ARCHIVE = "https://github.com/castai/helm-charts/releases/download/castai-agent-0.161.1/castai-agent-0.161.1.tgz"
 VALUES: dict[str, Any] = {"provider": "eks", "apiKeySecretRef": "castai-credentials", "createNamespace": False}
 MORE = {**VALUES, "replicaCount": 3}
+CHANGING = ("upgrade", "rollback", "uninstall")
 LONG = 600
 """A grace far beyond any test's patience: whoever waits for it fails."""
 
@@ -77,7 +78,8 @@ class Releaser:
         return found
 
     def _changes(self) -> int:
-        return len([start for start in self.operator.helm_starts() if not start.startswith("version")])
+        """How often Helm was started to change a release."""
+        return len([start for start in self.operator.helm_starts() if start.startswith(CHANGING)])
 
 
 @pytest.fixture
@@ -124,6 +126,27 @@ def test_install_upgrade_downgrade_uninstall(releaser: Releaser) -> None:
     assert kubernetes.get(DEPLOYMENT) is None
     assert kubernetes.get(NAMESPACE)["status"]["phase"] == "Active"
     assert list(Path(tempfile.gettempdir()).iterdir()) == []
+
+
+def test_what_hooks_made_goes_with_the_release(releaser: Releaser) -> None:
+    evictor = {"name": "castai-evictor", "chart_ref": "castai-evictor", "chart_version": None}
+    values = {"replicaCount": 0, "apiKeySecretRef": "castai-credentials"}
+    kubernetes = releaser.world.kubernetes("prod")
+    jobs = "/apis/batch/v1/namespaces/castai-agent/jobs"
+    releaser.bring(**evictor, values=values)
+    releaser.bring(**evictor, values={**values, "nodeSelector": {"a": "b"}})
+    assert len(kubernetes.items(jobs)) == 2
+    kubernetes.create(f"{NAMESPACE}/configmaps", {"metadata": {"name": "of-somebody-else"}})
+    removed, uninstalled = releaser.bring(**evictor, values=values, state="absent")["actions"]
+    assert "Job castai-agent/castai-evictor-crd-upgrade-1, " in removed
+    assert uninstalled == "uninstall Helm release castai-evictor"
+    assert kubernetes.items(jobs) == []
+    for path in (f"{NAMESPACE}/serviceaccounts", f"{NAMESPACE}/configmaps", f"{NAMESPACE}/pods"):
+        assert not [one for one in kubernetes.items(path) if "evictor" in one["metadata"]["name"]]
+    for kind in ("clusterroles", "clusterrolebindings"):
+        found = kubernetes.items(f"/apis/rbac.authorization.k8s.io/v1/{kind}")
+        assert not [one for one in found if "evictor" in one["metadata"]["name"]]
+    assert kubernetes.get(f"{NAMESPACE}/configmaps/of-somebody-else")
 
 
 @pytest.mark.parametrize(
@@ -407,6 +430,25 @@ def test_a_release_that_lost_its_records_is_taken_back(releaser: Releaser) -> No
     for found in kubernetes.items(f"{NAMESPACE}/secrets?labelSelector=owner%3Dhelm"):
         kubernetes.delete(f"{NAMESPACE}/secrets/{found['metadata']['name']}")
     assert len(releaser.bring()["actions"]) == 1
+
+
+def test_what_an_upgrade_would_add_and_is_there_already(releaser: Releaser) -> None:
+    """The agent has made its ConfigMap itself; whatever else values or versions add is the same to Helm."""
+    releaser.bring()
+    kubernetes = releaser.world.kubernetes("prod")
+    made = {"metadata": {"name": "castai-agent-metadata"}, "data": {"CLUSTER_ID": "kept"}}
+    kubernetes.create(f"{NAMESPACE}/configmaps", made)
+    values = {**VALUES, "metadataStore": {"createConfigMap": True}}
+    mark = releaser.world.mark()
+    for check in (True, False):
+        refused = releaser.run(check=check, values=values)["msg"]
+        assert refused.startswith("ConfigMap castai-agent/castai-agent-metadata exists and belongs to no Helm release")
+        assert "Set agent_adopt (option adopt) to true" in refused
+    assert "Set createNamespace: false" in releaser.run(check=True, values={**values, "createNamespace": True})["msg"]
+    assert writes(releaser.world, mark) == []
+    (done,) = releaser.bring(values=values, adopt=True)["actions"]
+    assert done.endswith("with changed values metadataStore.createConfigMap, taking over the objects that are there")
+    assert kubernetes.get(f"{NAMESPACE}/configmaps/castai-agent-metadata")["data"]["CLUSTER_ID"] == "kept"
 
 
 def test_secret_values_are_in_no_result(releaser: Releaser) -> None:

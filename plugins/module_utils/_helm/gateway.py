@@ -153,6 +153,8 @@ class Helm:
     def __init__(self, path: str | None = None) -> None:
         self._path = path
         self._version: tuple[int, ...] = ()
+        self._pulled: dict[Chart, tuple[str, bytes]] = {}
+        """File name and content of charts that were fetched: a task may look at one before it installs it."""
 
     def check_version(self) -> tuple[int, ...]:
         """Major, minor and patch. Raises Refused where Helm is missing, too old, or does not tell."""
@@ -267,6 +269,10 @@ class Helm:
         """The chart as an archive. Of the user's repositories Helm sees the chart's own one, with its log-in."""
         into = place.path / "chart"
         into.mkdir()
+        if chart in self._pulled:
+            name, content = self._pulled[chart]
+            (into / name).write_bytes(content)
+            return into / name
         origin = f" from {chart.repo_url}" * bool(chart.repo_url)
         purpose = f"Could not get chart {chart.ref} {chart.version}".rstrip() + f"{origin}: "
         repository = repositories.of_chart(chart.ref, chart.repo_url, os.environ)
@@ -279,7 +285,9 @@ class Helm:
         arguments = ["pull", "--destination", str(into), *source]
         arguments += ["--version", chart.version] * bool(chart.version)
         self._run(place, [*arguments, "--", ref], SHORT, purpose, repository.secrets if repository else ())
-        return next(into.glob("*.tgz"))
+        archive = next(into.glob("*.tgz"))
+        self._pulled[chart] = archive.name, archive.read_bytes()
+        return archive
 
     def _program(self) -> str:
         program = shutil.which(self._path or "helm")

@@ -320,7 +320,7 @@ def test_forms_of_a_version(fake: Fake, said: str, version: tuple[int, ...]) -> 
 
 @pytest.mark.parametrize("said", ["", "unknown", "v4", "Client: v2.17.0", "version.BuildInfo{Version: 1.2.3}"])
 def test_what_tells_no_version_is_not_called_an_old_helm(fake: Fake, said: str) -> None:
-    with pytest.raises(Refused, match="says that its version is .*, which is not one of Helm") as caught:
+    with pytest.raises(Refused, match=r"says that its version is .*, which is not one of Helm") as caught:
         fake.behave(version=said).check_version()
     assert "0.0.0" not in str(caught.value)
 

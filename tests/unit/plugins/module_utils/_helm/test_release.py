@@ -753,3 +753,94 @@ def test_what_an_adopted_workload_keeps_is_named() -> None:
     kept = ("nodeSelector pool", "env HTTPS_PROXY")
     (warning,) = warnings(current(owner=replace(NOBODY, kept=kept)), wanted(adopt=True)) or [""]
     assert "nodeSelector pool, env HTTPS_PROXY" in warning
+
+
+METADATA = "/api/v1/namespaces/castai-agent/configmaps/metadata"
+MINE = {"meta.helm.sh/release-name": NAME, "meta.helm.sh/release-namespace": NAMESPACE}
+
+
+class Adding:
+    """A Helm whose chart makes more than the release has, and a cluster where some of that is there already."""
+
+    rendered = (
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": NAME}},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "metadata"}},
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "h", "annotations": {"helm.sh/hook": "pre-upgrade"}},
+        },
+        {"apiVersion": "autoscaling.cast.ai/v1", "kind": "EvictorConfig", "metadata": {"name": "unknown-path"}},
+    )
+
+    def __init__(self, there: Mapping[str, Any]) -> None:
+        self.there = {"/api/v1/namespaces/castai-agent/secrets/h": {}, **there}
+
+    def render(self, *_given: Any) -> Any:
+        return self.rendered
+
+    def cluster(self) -> Adding:
+        return self
+
+    def get(self, path: str) -> Any:
+        found = self.there.get(path)
+        if isinstance(found, Exception):
+            raise found
+        return None if found is None else {"metadata": {"annotations": found}}
+
+
+@pytest.mark.parametrize(
+    ("there", "owner"),
+    [
+        ({}, None),
+        ({METADATA: MINE}, None),
+        ({METADATA: {}}, Owner("ConfigMap metadata")),
+        ({METADATA: {**MINE, "meta.helm.sh/release-name": "x"}}, Owner("ConfigMap metadata", "castai-agent/x")),
+        ({METADATA: CallFailed("forbidden")}, None),
+    ],
+)
+def test_whose_what_an_upgrade_adds_is(there: Mapping[str, Any], owner: Owner | None) -> None:
+    systems: Any = release.Systems(cast(Any, Adding(there)), cast(Any, Adding(there)))
+    assert release._added_owner(systems, OTHER_VALUES, current(revision(1, "deployed"))) == owner
+
+
+def test_a_namespace_that_is_there_is_not_made_by_an_upgrade() -> None:
+    systems: Any = Adding({f"/api/v1/namespaces/{NAMESPACE}": {}})
+    systems.rendered = ({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},)
+    with pytest.raises(Refused, match="Set createNamespace: false in values"):
+        release._added_owner(release.Systems(systems, systems), OTHER_VALUES, current(revision(1, "deployed")))
+
+
+def test_an_upgrade_takes_over_what_it_adds_only_where_that_is_asked_for() -> None:
+    added = current(revision(1, "deployed"), owner=NOBODY)
+    with pytest.raises(Refused, match="exists and belongs to no Helm release"):
+        planned(added, OTHER_VALUES)
+    (step,) = planned(added, replace(OTHER_VALUES, adopt=True))
+    assert step.wanted.adopt
+
+
+def test_what_hooks_left_goes_before_the_release_is_forgotten() -> None:
+    left = (Reference("batch/v1", "Job", "", "crds"), Reference("v1", "ServiceAccount", "", "crds"))
+    killed = current(revision(1, "pending-install", age=0), hooks=left)
+    hooks, uninstall = planned(killed, ABSENT)
+    assert hooks.sentence == f"delete what hooks of Helm release {NAME} left: Job crds, ServiceAccount crds"
+    assert (hooks.patience, uninstall.patience) == (300, 0)
+    deleted: list[Any] = []
+    systems: Any = Adding({})
+    systems.delete = lambda path, body: deleted.append((path.rpartition("namespaces/")[2], body["propagationPolicy"]))
+    hooks.work(release.Systems(systems, systems), ABSENT)
+    assert deleted == [("castai-agent/jobs/crds", "Background"), ("castai-agent/serviceaccounts/crds", "Background")]
+    assert planned(current(revision(1, "deployed"), hooks=left), wanted()) == []
+
+
+def test_only_what_still_is_a_hook_goes() -> None:
+    jobs = "/apis/batch/v1/namespaces/castai-agent/jobs/"
+    hook = {"helm.sh/hook": "pre-install"}
+    manifests = [f"kind: Job\napiVersion: batch/v1\nmetadata: {{name: {name}}}\n" for name in ("a", "b", "c", "d")]
+    content = {"hooks": [{"manifest": text} for text in manifests]}
+    labels = {"version": "1", "status": "deployed", "modifiedAt": "1"}
+    one = Revision.of(record.encode({"metadata": {"name": "x", "labels": labels}, "data": {}}, content))
+    cluster: Any = Adding({f"{jobs}a": hook, f"{jobs}b": {}, f"{jobs}c": CallFailed("forbidden")})
+    unreadable = Revision.of({"metadata": {"name": "y", "labels": labels}, "data": {"release": "?"}})
+    found = release._left_by_hooks(cluster, ABSENT, (unreadable, one))
+    assert found == (Reference("batch/v1", "Job", "", "a"),)
