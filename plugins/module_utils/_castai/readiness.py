@@ -13,19 +13,23 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from .._engine import CallFailed, Failure, gather
 from .._helm.gateway import Chart, Helm
 from .._helm.values import secrets
 from .._k8s import pods
-from .._k8s.gateway import Kubernetes, Object, path_of
+from .._k8s.gateway import Kubernetes, Object, Rejected, path_of
 from .._variables import named
 
 SOME_ID = "00000000-0000-0000-0000-000000000000"
 """For charts that want the cluster's id, before it is known."""
 
-METRICS = "/apis/metrics.k8s.io"
+METRICS = "/apis/metrics.k8s.io/v1beta1"
+"""What metrics-server itself answers, by way of the API server, which says 503 where it does not."""
+
+WORKLOAD_AUTOSCALER = "castai-workload-autoscaler"
 _CHOOSY = ("nodeSelector", "affinity", "tolerations")
 """Values by which a chart's pods choose nodes."""
 
@@ -78,16 +82,25 @@ def read(kubernetes: Kubernetes, namespace: str) -> Cluster:
     )
 
 
-def metrics_warning(kubernetes: Kubernetes, releases: Collection[str]) -> str:
-    """What works less well without metrics-server, or an empty text."""
+def metrics_warning(kubernetes: Kubernetes, releases: Collection[str]) -> tuple[str, bool]:
+    """What works less well without metrics-server, or an empty text, and whether there certainly is none."""
     try:
-        if kubernetes.get(METRICS) is not None:
-            return ""
+        lacking = kubernetes.get(METRICS) is None
+    except Rejected as answer:
+        if answer.status != HTTPStatus.SERVICE_UNAVAILABLE:
+            return "", False
+        lacking = False
     except Failure:
-        return ""
-    autoscaler = "castai-workload-autoscaler"
-    hit = f"{autoscaler} cannot size workloads" if autoscaler in releases else "castai-agent sees no usage of pods"
-    return f"The cluster has no metrics-server, so {hit}. Install metrics-server."
+        return "", False
+    else:
+        if not lacking:
+            return "", False
+    state = "has no metrics-server" if lacking else "has a metrics-server that does not answer"
+    sizing = WORKLOAD_AUTOSCALER in releases
+    hit = f"{WORKLOAD_AUTOSCALER} cannot size workloads" if sizing else "castai-agent sees no usage of pods"
+    fix = "Install metrics-server" if lacking else "Look at its pods"
+    way_out = ", or set components_workload_autoscaler to false" if sizing else ""
+    return f"The cluster {state}, so {hit}. {fix}{way_out}.", lacking
 
 
 def study(helm: Helm, cluster: Cluster, planned: Collection[Planned]) -> Verdict:
