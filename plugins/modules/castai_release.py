@@ -18,7 +18,7 @@ description:
   - The release's Namespace is never deleted, even where an older installation made it part of the release. Before an
     upgrade or a roll-back it gets the annotation C(helm.sh/resource-policy=keep), before an uninstall it is taken out
     of the release's record.
-  - Before an upgrade, in check mode too, the chart is rendered, and the task fails where the upgrade would add an object
+  - Before an upgrade, in check mode too, the chart is rendered. The task fails where the upgrade would add an object
     that exists already and is not the release's, unless O(adopt) takes it over.
   - An uninstall also deletes what the chart's hooks created, which Helm leaves, but for CustomResourceDefinitions and
     claims of volumes.

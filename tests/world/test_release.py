@@ -31,6 +31,9 @@ ARCHIVE = "https://github.com/castai/helm-charts/releases/download/castai-agent-
 VALUES: dict[str, Any] = {"provider": "eks", "apiKeySecretRef": "castai-credentials", "createNamespace": False}
 MORE = {**VALUES, "replicaCount": 3}
 CHANGING = ("upgrade", "rollback", "uninstall")
+HOPELESS = 60
+"""Seconds after which a run has given up at the latest where waiting is in vain."""
+UNPULLABLE = "unpullable.example"
 LONG = 600
 """A grace far beyond any test's patience: whoever waits for it fails."""
 
@@ -224,6 +227,7 @@ def limited(releaser: Releaser) -> None:
         (restricted, VALUES, 'violates PodSecurity "restricted:latest"'),
         (limited, VALUES, "exceeded quota: few"),
         (None, {**VALUES, "nodeSelector": {"no": "where"}}, "node(s) didn't match Pod's node affinity/selector"),
+        (None, {**VALUES, "image": {"repository": f"{UNPULLABLE}/agent"}}, f'pulling image "{UNPULLABLE}/agent:'),
     ],
 )
 def test_where_pods_cannot_start_no_run_ends_ok(
@@ -233,7 +237,7 @@ def test_where_pods_cannot_start_no_run_ends_ok(
         before(releaser)
     began = time.monotonic()
     failed = releaser.run(values=values)
-    assert time.monotonic() - began < 75
+    assert time.monotonic() - began < HOPELESS
     assert failed["failed"] is True
     assert "but cannot start: Deployment castai-agent" in failed["msg"]
     assert said in failed["msg"]
@@ -244,6 +248,37 @@ def test_where_pods_cannot_start_no_run_ends_ok(
     for result in (releaser.run(check=True, values=values), releaser.run(values=values, wait_for_workloads=False)):
         assert result["changed"] is False
         assert said in result["warnings"][0]
+
+
+@pytest.mark.parametrize(
+    ("before", "image", "said"),
+    [
+        (restricted, "docker.io/rancher", 'violates PodSecurity "restricted:latest"'),
+        (None, UNPULLABLE, "Back-off pulling"),
+    ],
+)
+def test_a_hook_that_cannot_run_ends_the_run(
+    releaser: Releaser, before: Callable[[Releaser], None] | None, image: str, said: str
+) -> None:
+    """Helm waits for the evictor's Job, long before there is a workload to look at."""
+    if before:
+        before(releaser)
+    values = {"apiKeySecretRef": "castai-credentials", "crdUpgrade": {"image": {"repository": f"{image}/kubectl"}}}
+    began = time.monotonic()
+    failed = releaser.run(name="castai-evictor", chart_ref="castai-evictor", chart_version=None, values=values)
+    assert time.monotonic() - began < HOPELESS
+    assert (
+        "Job castai-evictor-crd-upgrade-1 in namespace castai-agent, a hook of the chart, cannot run" in failed["msg"]
+    )
+    assert said in failed["msg"]
+
+
+def test_a_daemonset_that_cannot_start_is_told_by_its_own_events(releaser: Releaser) -> None:
+    restricted(releaser)
+    values = {"castai": {"clusterID": "c", "apiKeySecretRef": "castai-credentials"}, "controller": {"enabled": False}}
+    failed = releaser.run(name="castai-kvisor", chart_ref="castai-kvisor", chart_version=None, values=values)
+    assert "but cannot start: DaemonSet castai-kvisor-agent has 0 of" in failed["msg"]
+    assert 'violates PodSecurity "restricted:latest"' in failed["msg"]
 
 
 @pytest.mark.parametrize(

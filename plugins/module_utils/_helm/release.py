@@ -22,7 +22,7 @@ from typing import Any, cast
 from .._engine import Action, CallFailed, Conflict, Failure, Made, PartlyDone, Refused, Report, Subject, gather, until
 from .._k8s.access import Named, Way, leaving, namespace_refusal
 from .._k8s.gateway import Kubernetes, Object, path_of
-from .._k8s.workloads import KINDS, Outcome, Unready, unready, wait
+from .._k8s.workloads import KINDS, NO_IMAGE, Outcome, Patience, Unready, stuck_jobs, unready, wait
 from .._names import NAMESPACE, helm_release_problem, namespace_problem
 from .._options import CLUSTER_RULES, CONNECTION_RULES, aws_options, cluster_options, kubernetes_options, together
 from .._variables import named, role_of
@@ -61,10 +61,6 @@ OPTIONS: dict[str, Any] = {
     **together(CLUSTER_RULES, CONNECTION_RULES),
     "required_if": [["state", "present", ["chart_ref"]]],
 }
-
-PULL_PATIENCE = 60.0
-"""Seconds for which an image must not be pulled until Helm is stopped."""
-UNPULLED = ("ErrImagePull", "ErrImageNeverPull", "ImagePullBackOff", "InvalidImageName", "RegistryUnavailable")
 
 _TAKING_OVER = ", taking over the objects that are there"
 _EXACT_VERSION = re.compile(r"v?\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
@@ -212,44 +208,24 @@ class Upgrade(Step):
 
 @dataclass
 class HookWatch:
-    """Sees that a hook's image cannot be pulled: Helm would wait for the hook until its time is over."""
+    """Sees that a hook's Job cannot run: Helm would wait for it until its time is over."""
 
     cluster: Kubernetes
     wanted: Desired
-    since: float = 0.0
+    patience: Patience = field(default_factory=Patience)
     clock: Callable[[], float] = time.monotonic
 
     def __call__(self) -> str:
         """Why waiting is in vain, once that has been so for a while, as a registry may be away for a moment."""
-        try:
-            listed = self.cluster.get(path_of("v1", "Pod", None, self.wanted.namespace), labelSelector="job-name")
-        except Failure:
-            return ""  # they may not be listed, or not now
-        found = next(filter(None, map(self._unpulled, (listed or {}).get("items") or ())), None)
-        if found is None:
-            self.since = 0.0
+        stuck = stuck_jobs(self.cluster, self.wanted.namespace, f"{self.wanted.name}-")
+        if not self.patience.over(stuck, self.clock()):
             return ""
-        self.since = self.since or self.clock()
-        if self.clock() - self.since < PULL_PATIENCE:
-            return ""
-        pod, image, message = found
+        one = next(one for one in stuck if one.reason)
+        unpulled = one.reason in NO_IMAGE and self.wanted.name == EVICTOR
         return (
-            f"Pod {self.wanted.namespace}/{pod}, a hook of the chart, cannot pull image {image}"
-            f"{f' ({message})' if message else ''}. Helm was stopped, as it would wait in vain."
-            f"{HOOK_ADVICE if self.wanted.name == EVICTOR else ''}"
+            f"{one.workload} in namespace {self.wanted.namespace}, a hook of the chart, cannot run: {one.why}. Helm was"
+            f" stopped, as it would wait in vain.{HOOK_ADVICE * unpulled}"
         )
-
-    def _unpulled(self, pod: Object) -> tuple[str, str, str] | None:
-        """Pod, image and the kubelet's reason, where an image of one of the release's Jobs cannot be pulled."""
-        metadata = pod["metadata"]
-        if not (metadata.get("labels") or {}).get("job-name", "").startswith(f"{self.wanted.name}-"):
-            return None
-        for status in (pod.get("status") or {}).get("containerStatuses") or ():
-            waiting = (status.get("state") or {}).get("waiting") or {}
-            if waiting.get("reason") in UNPULLED:
-                message = str(waiting.get("message") or "")[:300].rstrip(".")
-                return metadata["name"], str(status.get("image") or ""), message
-        return None
 
 
 @dataclass(frozen=True)

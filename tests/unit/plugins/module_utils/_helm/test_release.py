@@ -611,49 +611,66 @@ def test_of_what_runs_nothing_is_said(how: dict[str, Any]) -> None:
     assert "warnings" not in run(Running(2), **how)
 
 
-def hook_pod(reason: str, job: str = "castai-evictor-crd-upgrade-1") -> dict[str, Any]:
+HOOK = "castai-evictor-crd-upgrade-1"
+REFUSED = 'pods "x" is forbidden: violates PodSecurity "restricted:latest"'
+
+
+def hook_pod(reason: str, job: str = HOOK) -> dict[str, Any]:
     waiting = {"reason": reason, "message": "no route to docker.io."}
-    status = {"image": "docker.io/rancher/kubectl:v1", "state": {"waiting": waiting}}
-    return {
-        "metadata": {"name": f"{job}-x7", "labels": {"job-name": job}},
-        "status": {"containerStatuses": [status]},
-    }
+    status = {"name": "kubectl", "state": {"waiting": waiting}}
+    return {"metadata": {"name": f"{job}-x7"}, "status": {"phase": "Pending", "containerStatuses": [status]}}
 
 
-class Pods:
-    def __init__(self, *answers: Any) -> None:
-        self._answers = iter(answers)
+class Hooks:
+    """A Job that does not end, with what its pods and events say, look by look; None where nothing may be listed."""
+
+    def __init__(self, looks: list[list[dict[str, Any]] | None], job: str, ended: bool) -> None:
+        self._looks = iter(looks)
+        self._look: list[dict[str, Any]] | None = None
+        conditions = [{"type": "Complete", "status": "True"}] if ended else []
+        spec = {"selector": {"matchLabels": {"controller-uid": "u"}}}
+        metadata = {"name": job, "namespace": NAMESPACE, "uid": "u"}
+        self._job = {"metadata": metadata, "spec": spec, "status": {"conditions": conditions}}
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
-        answer = next(self._answers)
-        if isinstance(answer, Exception):
-            raise answer
-        return {"items": answer}
+        kind = path.rpartition("/")[2]
+        if kind == "jobs":
+            self._look = next(self._looks)
+            if self._look is None:
+                raise CallFailed("forbidden")
+            return {"items": [self._job]}
+        assert kind in ("pods", "events")
+        return {"items": [one for one in self._look or () if ("reason" in one) is (kind == "events")]}
+
+
+def refused(message: str) -> dict[str, Any]:
+    return {"metadata": {}, "reason": "FailedCreate", "message": message}
 
 
 @pytest.mark.parametrize(
-    ("answers", "told"),
+    ("looks", "job", "ended", "told"),
     [
-        ([[hook_pod("ErrImagePull")], [hook_pod("ImagePullBackOff")], [hook_pod("ErrImagePull")]], True),
-        ([[hook_pod("ErrImagePull")], [], [hook_pod("ErrImagePull")]], False),
-        ([[hook_pod("ContainerCreating")]] * 3, False),
-        ([[hook_pod("ImagePullBackOff", "nightly-report")]] * 3, False),
-        ([CallFailed("forbidden")] * 3, False),
-        ([[{"metadata": {"name": "bare"}}]] * 3, False),
+        ([[hook_pod("ErrImagePull")], [hook_pod("ImagePullBackOff")]], HOOK, False, "no route to docker.io"),
+        ([[refused(REFUSED)]] * 2, HOOK, False, REFUSED),
+        ([[hook_pod("ErrImagePull")], [], [hook_pod("ErrImagePull")]], HOOK, False, ""),
+        ([[hook_pod("ContainerCreating")]] * 3, HOOK, False, ""),
+        ([[hook_pod("ImagePullBackOff")]] * 3, HOOK, True, ""),
+        ([[hook_pod("ImagePullBackOff")]] * 3, "nightly-report", False, ""),
+        ([None] * 3, HOOK, False, ""),
     ],
 )
-def test_a_hook_whose_image_cannot_be_pulled_is_told(answers: list[Any], told: bool) -> None:
-    cluster: Any = Pods(*answers)
+def test_a_hook_that_cannot_run_is_told(
+    looks: list[list[dict[str, Any]] | None], job: str, ended: bool, told: str
+) -> None:
     times = iter(range(0, 1000, 40))
+    cluster: Any = Hooks(looks, job, ended)
     watch = release.HookWatch(cluster, wanted(name="castai-evictor"), clock=lambda: next(times))
-    found = " ".join(filter(None, [watch() for _answer in answers]))
-    assert bool(found) is told
+    found = " ".join(filter(None, [watch() for _look in looks]))
+    assert bool(found) is bool(told)
     if told:
-        assert (
-            "castai-evictor-crd-upgrade-1-x7, a hook of the chart, cannot pull image docker.io/rancher/kubectl:v1 (no"
-            in found
-        )
-        assert "set components_evictor_hook_image to a copy" in found
+        assert found.startswith(f"Job {HOOK} in namespace castai-agent, a hook of the chart, cannot run: ")
+        assert told in found
+        assert ("set components_evictor_hook_image to a copy" in found) is (told != REFUSED)
 
 
 @pytest.mark.parametrize("namespace", [None, Namespace()])
