@@ -18,6 +18,10 @@ description:
   - The release's Namespace is never deleted, even where an older installation made it part of the release. Before an
     upgrade or a roll-back it gets the annotation C(helm.sh/resource-policy=keep), before an uninstall it is taken out
     of the release's record.
+  - Before an upgrade, in check mode too, the chart is rendered. The task fails where the upgrade would add an object
+    that exists already and is not the release's, unless O(adopt) takes it over.
+  - An uninstall also deletes what the chart's hooks created, which Helm leaves, but for CustomResourceDefinitions and
+    claims of volumes.
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes
@@ -36,7 +40,7 @@ options:
     description:
       - Whether the install of the release takes over an installation that no Helm release owns, such as an agent
         installed by C(kubectl apply). Without it the task fails if a workload, ServiceAccount or ClusterRole that the
-        chart names exists outside Helm. Later upgrades take nothing over.
+        chart names exists outside Helm. A later upgrade takes over what it would add to the release, if that exists.
       - Needs Helm 3.17 or newer. Objects of another Helm release are never taken over, with the exception of
         O(adopt_managed). The task fails if the workload, ServiceAccount or ClusterRole belongs to one, even if that
         release is in another namespace.

@@ -45,6 +45,9 @@ _AUDIT_POLICY = {
     "rules": [{"level": "None", "users": [ADMIN]}, {"level": "Metadata"}],
 }
 
+_STAGES = Path(__file__).parent / "stages"
+"""What kwok's own ones do not have."""
+
 
 class ReservedPort:
     """A free port of 127.0.0.1, kept from everybody but a server of ours that shares it (SO_REUSEPORT)."""
@@ -224,7 +227,7 @@ class ControlPlane:
         return (*self._client_flags(), "--manage-all-nodes=true", "--node-lease-duration-seconds=40", *stages)
 
     def _stages(self) -> Sequence[Path]:
-        return list((self._binaries / "stages").iterdir())
+        return [*(self._binaries / "stages").iterdir(), *_STAGES.iterdir()]
 
     def _client_flags(self) -> Sequence[str]:
         return "--kubeconfig", self._file("admin.kubeconfig")

@@ -30,6 +30,10 @@ DEPLOYMENT = "/apis/apps/v1/namespaces/castai-agent/deployments/castai-agent"
 ARCHIVE = "https://github.com/castai/helm-charts/releases/download/castai-agent-0.161.1/castai-agent-0.161.1.tgz"
 VALUES: dict[str, Any] = {"provider": "eks", "apiKeySecretRef": "castai-credentials", "createNamespace": False}
 MORE = {**VALUES, "replicaCount": 3}
+CHANGING = ("upgrade", "rollback", "uninstall")
+HOPELESS = 60
+"""Seconds after which a run has given up at the latest where waiting is in vain."""
+UNPULLABLE = "unpullable.example"
 LONG = 600
 """A grace far beyond any test's patience: whoever waits for it fails."""
 
@@ -77,7 +81,8 @@ class Releaser:
         return found
 
     def _changes(self) -> int:
-        return len([start for start in self.operator.helm_starts() if not start.startswith("version")])
+        """How often Helm was started to change a release."""
+        return len([start for start in self.operator.helm_starts() if start.startswith(CHANGING)])
 
 
 @pytest.fixture
@@ -124,6 +129,27 @@ def test_install_upgrade_downgrade_uninstall(releaser: Releaser) -> None:
     assert kubernetes.get(DEPLOYMENT) is None
     assert kubernetes.get(NAMESPACE)["status"]["phase"] == "Active"
     assert list(Path(tempfile.gettempdir()).iterdir()) == []
+
+
+def test_what_hooks_made_goes_with_the_release(releaser: Releaser) -> None:
+    evictor = {"name": "castai-evictor", "chart_ref": "castai-evictor", "chart_version": None}
+    values = {"replicaCount": 0, "apiKeySecretRef": "castai-credentials"}
+    kubernetes = releaser.world.kubernetes("prod")
+    jobs = "/apis/batch/v1/namespaces/castai-agent/jobs"
+    releaser.bring(**evictor, values=values)
+    releaser.bring(**evictor, values={**values, "nodeSelector": {"a": "b"}})
+    assert len(kubernetes.items(jobs)) == 2
+    kubernetes.create(f"{NAMESPACE}/configmaps", {"metadata": {"name": "of-somebody-else"}})
+    removed, uninstalled = releaser.bring(**evictor, values=values, state="absent")["actions"]
+    assert "Job castai-agent/castai-evictor-crd-upgrade-1, " in removed
+    assert uninstalled == "uninstall Helm release castai-evictor"
+    assert kubernetes.items(jobs) == []
+    for path in (f"{NAMESPACE}/serviceaccounts", f"{NAMESPACE}/configmaps", f"{NAMESPACE}/pods"):
+        assert not [one for one in kubernetes.items(path) if "evictor" in one["metadata"]["name"]]
+    for kind in ("clusterroles", "clusterrolebindings"):
+        found = kubernetes.items(f"/apis/rbac.authorization.k8s.io/v1/{kind}")
+        assert not [one for one in found if "evictor" in one["metadata"]["name"]]
+    assert kubernetes.get(f"{NAMESPACE}/configmaps/of-somebody-else")
 
 
 @pytest.mark.parametrize(
@@ -201,6 +227,7 @@ def limited(releaser: Releaser) -> None:
         (restricted, VALUES, 'violates PodSecurity "restricted:latest"'),
         (limited, VALUES, "exceeded quota: few"),
         (None, {**VALUES, "nodeSelector": {"no": "where"}}, "node(s) didn't match Pod's node affinity/selector"),
+        (None, {**VALUES, "image": {"repository": f"{UNPULLABLE}/agent"}}, f'pulling image "{UNPULLABLE}/agent:'),
     ],
 )
 def test_where_pods_cannot_start_no_run_ends_ok(
@@ -210,7 +237,7 @@ def test_where_pods_cannot_start_no_run_ends_ok(
         before(releaser)
     began = time.monotonic()
     failed = releaser.run(values=values)
-    assert time.monotonic() - began < 75
+    assert time.monotonic() - began < HOPELESS
     assert failed["failed"] is True
     assert "but cannot start: Deployment castai-agent" in failed["msg"]
     assert said in failed["msg"]
@@ -221,6 +248,37 @@ def test_where_pods_cannot_start_no_run_ends_ok(
     for result in (releaser.run(check=True, values=values), releaser.run(values=values, wait_for_workloads=False)):
         assert result["changed"] is False
         assert said in result["warnings"][0]
+
+
+@pytest.mark.parametrize(
+    ("before", "image", "said"),
+    [
+        (restricted, "docker.io/rancher", 'violates PodSecurity "restricted:latest"'),
+        (None, UNPULLABLE, "Back-off pulling"),
+    ],
+)
+def test_a_hook_that_cannot_run_ends_the_run(
+    releaser: Releaser, before: Callable[[Releaser], None] | None, image: str, said: str
+) -> None:
+    """Helm waits for the evictor's Job, long before there is a workload to look at."""
+    if before:
+        before(releaser)
+    values = {"apiKeySecretRef": "castai-credentials", "crdUpgrade": {"image": {"repository": f"{image}/kubectl"}}}
+    began = time.monotonic()
+    failed = releaser.run(name="castai-evictor", chart_ref="castai-evictor", chart_version=None, values=values)
+    assert time.monotonic() - began < HOPELESS
+    assert (
+        "Job castai-evictor-crd-upgrade-1 in namespace castai-agent, a hook of the chart, cannot run" in failed["msg"]
+    )
+    assert said in failed["msg"]
+
+
+def test_a_daemonset_that_cannot_start_is_told_by_its_own_events(releaser: Releaser) -> None:
+    restricted(releaser)
+    values = {"castai": {"clusterID": "c", "apiKeySecretRef": "castai-credentials"}, "controller": {"enabled": False}}
+    failed = releaser.run(name="castai-kvisor", chart_ref="castai-kvisor", chart_version=None, values=values)
+    assert "but cannot start: DaemonSet castai-kvisor-agent has 0 of" in failed["msg"]
+    assert 'violates PodSecurity "restricted:latest"' in failed["msg"]
 
 
 @pytest.mark.parametrize(
@@ -407,6 +465,25 @@ def test_a_release_that_lost_its_records_is_taken_back(releaser: Releaser) -> No
     for found in kubernetes.items(f"{NAMESPACE}/secrets?labelSelector=owner%3Dhelm"):
         kubernetes.delete(f"{NAMESPACE}/secrets/{found['metadata']['name']}")
     assert len(releaser.bring()["actions"]) == 1
+
+
+def test_what_an_upgrade_would_add_and_is_there_already(releaser: Releaser) -> None:
+    """The agent has made its ConfigMap itself; whatever else values or versions add is the same to Helm."""
+    releaser.bring()
+    kubernetes = releaser.world.kubernetes("prod")
+    made = {"metadata": {"name": "castai-agent-metadata"}, "data": {"CLUSTER_ID": "kept"}}
+    kubernetes.create(f"{NAMESPACE}/configmaps", made)
+    values = {**VALUES, "metadataStore": {"createConfigMap": True}}
+    mark = releaser.world.mark()
+    for check in (True, False):
+        refused = releaser.run(check=check, values=values)["msg"]
+        assert refused.startswith("ConfigMap castai-agent/castai-agent-metadata exists and belongs to no Helm release")
+        assert "Set agent_adopt (option adopt) to true" in refused
+    assert "Set createNamespace: false" in releaser.run(check=True, values={**values, "createNamespace": True})["msg"]
+    assert writes(releaser.world, mark) == []
+    (done,) = releaser.bring(values=values, adopt=True)["actions"]
+    assert done.endswith("with changed values metadataStore.createConfigMap, taking over the objects that are there")
+    assert kubernetes.get(f"{NAMESPACE}/configmaps/castai-agent-metadata")["data"]["CLUSTER_ID"] == "kept"
 
 
 def test_secret_values_are_in_no_result(releaser: Releaser) -> None:

@@ -44,8 +44,6 @@ OLDEST_KUBERNETES = (1, 21)
 AGENT_METADATA = "castai-agent-metadata"
 """ConfigMap that a reporting agent writes, with the cluster's id as CLUSTER_ID."""
 
-WORKLOAD_AUTOSCALER = "castai-workload-autoscaler"
-
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
         **cluster_options(required=True),
@@ -157,6 +155,8 @@ class Current:
     """Whether the pods of releases that are to be installed can start."""
     metrics: str = ""
     """What works less well without metrics-server."""
+    unmeasured: bool = False
+    """Whether what is to be installed does not work at all without it."""
     rights: Rights | Problem | None = None
     caller: str = ""
     """ARN of the AWS identity that this runs as, empty where it could not be read."""
@@ -284,12 +284,14 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         ground=partial(readiness.read, kubernetes, wanted.namespace),
         metrics=partial(readiness.metrics_warning, kubernetes, [chart.release for chart in wanted.charts])
         if wanted.onboarding
-        else str,
+        else lambda: ("", False),
     )
     if isinstance(second["version"], Problem):
         return replace(current, version=second["version"], helm=_helm_problems(gateway, wanted.charts))
     reporting = _cluster_of(second["metadata"])
     charts = _to_install(second["releases"], wanted.charts)
+    absent = _absent(second["releases"], charts)
+    metrics, lacking = second["metrics"]
     third = gather(
         missing=_nothing
         if second["everything"] is True
@@ -299,7 +301,7 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         else _nothing,
         helm=partial(_helm_problems, gateway, charts),
         taken=_attempt(partial(_taken, gateway, kubernetes, wanted, second["releases"])),
-        startable=_attempt(partial(_startable, gateway.helm, second, _absent(second["releases"], charts))),
+        startable=_attempt(partial(_startable, gateway.helm, second, absent)),
     )
     return replace(
         current,
@@ -315,7 +317,8 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         else "",
         nodes=second["nodes"],
         startable=third["startable"],
-        metrics=second["metrics"],
+        metrics=metrics,
+        unmeasured=lacking and readiness.WORKLOAD_AUTOSCALER in {chart.release for chart in absent},
     )
 
 
@@ -375,8 +378,8 @@ def findings_of(current: Current, wanted: Desired) -> Iterable[str]:
     yield from current.helm
     if not isinstance(current.taken, Problem):
         yield from current.taken
-    if wanted.must_run and isinstance(current.startable, Verdict):
-        yield from current.startable.findings
+    if wanted.must_run:
+        yield from _stopping(current)
     if wanted.onboarding:
         yield from _onboarding_findings(current, wanted, wanted.onboarding)
 
@@ -435,10 +438,19 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
 
 def _startup_warnings(current: Current, wanted: Desired) -> Iterable[str]:
     """What keeps releases from running, where that is not a reason not to go on, and what runs less well."""
+    yield from () if wanted.must_run else _stopping(current)
     if isinstance(current.startable, Verdict):
-        yield from () if wanted.must_run else current.startable.findings
         yield from current.startable.warnings
-    yield from filter(None, [current.metrics])
+    if current.metrics and not current.unmeasured:
+        yield current.metrics
+
+
+def _stopping(current: Current) -> Iterable[str]:
+    """What keeps releases that are to be installed from running, or from working at all."""
+    if isinstance(current.startable, Verdict):
+        yield from current.startable.findings
+    if current.unmeasured:
+        yield current.metrics
 
 
 def _warnings(current: Current) -> Iterable[str]:
@@ -492,7 +504,7 @@ def _missing(
         return missing_in_cluster(kubernetes, wanted.namespace, (*create, *rights.CONNECT), rights.CONNECT_SYSTEM)
     by_api = eks.access_entries if eks else permissions.USER_ACCESS in wanted.onboarding.unneeded
     of_system = () if by_api else rights.ONBOARD_SYSTEM
-    more = any(chart.release == WORKLOAD_AUTOSCALER for chart in wanted.charts)
+    more = any(chart.release == readiness.WORKLOAD_AUTOSCALER for chart in wanted.charts)
     rows = (*create, *rights.ONBOARD, *(rights.WORKLOAD_AUTOSCALER if more else ()))
     return missing_in_cluster(kubernetes, wanted.namespace, rows, of_system)
 

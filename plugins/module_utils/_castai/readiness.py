@@ -11,23 +11,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from .._engine import CallFailed, Failure, gather
 from .._helm.gateway import Chart, Helm
 from .._helm.values import secrets
 from .._k8s import pods
-from .._k8s.gateway import Kubernetes, Object, path_of
+from .._k8s.gateway import Kubernetes, Object, Rejected, path_of
 from .._variables import named
 
 SOME_ID = "00000000-0000-0000-0000-000000000000"
 """For charts that want the cluster's id, before it is known."""
 
-METRICS = "/apis/metrics.k8s.io"
+METRICS = "/apis/metrics.k8s.io/v1beta1"
+"""What metrics-server itself answers, by way of the API server, which says 503 where it does not."""
+
+WORKLOAD_AUTOSCALER = "castai-workload-autoscaler"
 _CHOOSY = ("nodeSelector", "affinity", "tolerations")
 """Values by which a chart's pods choose nodes."""
+
+_RESOURCES = "set resources in agent_values or components_values"
 
 Templates = Mapping[str, tuple[pods.Template, ...]]
 """By release."""
@@ -44,11 +50,12 @@ class Planned:
 
 @dataclass(frozen=True)
 class Cluster:
-    """What of the cluster decides. nodes: None where they may not be listed."""
+    """What of the cluster decides. limits, nodes: None where they may not be listed. limits: the LimitRanges."""
 
     namespace: str
     level: str = pods.PRIVILEGED
     quotas: tuple[Object, ...] = ()
+    limits: tuple[Object, ...] | None = ()
     nodes: tuple[Object, ...] | None = None
 
 
@@ -66,28 +73,39 @@ def read(kubernetes: Kubernetes, namespace: str) -> Cluster:
     found = gather(
         namespace=lambda: _or_none(lambda: kubernetes.get(path_of("v1", "Namespace", namespace, None))),
         quotas=lambda: _or_none(lambda: kubernetes.get(path_of("v1", "ResourceQuota", None, namespace))),
+        limits=lambda: _or_none(lambda: kubernetes.get(path_of("v1", "LimitRange", None, namespace))),
         nodes=lambda: _or_none(lambda: kubernetes.get(path_of("v1", "Node", None, None), limit="500")),
     )
     labels = ((found["namespace"] or {}).get("metadata") or {}).get("labels") or {}
-    nodes = found["nodes"]
+    limits, nodes = found["limits"], found["nodes"]
     return Cluster(
         namespace,
         labels.get(pods.ENFORCE) or pods.PRIVILEGED,
         tuple((found["quotas"] or {}).get("items") or ()),
+        None if limits is None else tuple(limits.get("items") or ()),
         None if nodes is None else tuple(nodes.get("items") or ()),
     )
 
 
-def metrics_warning(kubernetes: Kubernetes, releases: Collection[str]) -> str:
-    """What works less well without metrics-server, or an empty text."""
+def metrics_warning(kubernetes: Kubernetes, releases: Collection[str]) -> tuple[str, bool]:
+    """What works less well without metrics-server, or an empty text, and whether there certainly is none."""
     try:
-        if kubernetes.get(METRICS) is not None:
-            return ""
+        lacking = kubernetes.get(METRICS) is None
+    except Rejected as answer:
+        if answer.status != HTTPStatus.SERVICE_UNAVAILABLE:
+            return "", False
+        lacking = False
     except Failure:
-        return ""
-    autoscaler = "castai-workload-autoscaler"
-    hit = f"{autoscaler} cannot size workloads" if autoscaler in releases else "castai-agent sees no usage of pods"
-    return f"The cluster has no metrics-server, so {hit}. Install metrics-server."
+        return "", False
+    else:
+        if not lacking:
+            return "", False
+    state = "has no metrics-server" if lacking else "has a metrics-server that does not answer"
+    sizing = WORKLOAD_AUTOSCALER in releases
+    hit = f"{WORKLOAD_AUTOSCALER} cannot size workloads" if sizing else "castai-agent sees no usage of pods"
+    fix = "Install metrics-server" if lacking else "Look at its pods"
+    way_out = ", or set components_workload_autoscaler to false" if sizing else ""
+    return f"The cluster {state}, so {hit}. {fix}{way_out}.", lacking
 
 
 def study(helm: Helm, cluster: Cluster, planned: Collection[Planned]) -> Verdict:
@@ -109,7 +127,9 @@ def study(helm: Helm, cluster: Cluster, planned: Collection[Planned]) -> Verdict
 def findings(cluster: Cluster, templates: Templates) -> Iterator[str]:
     """Why pods certainly cannot start."""
     yield from _by_level(cluster, templates)
-    yield from _by_quota(cluster, templates)
+    stored = _stored(cluster, templates)
+    yield from _by_limits(cluster, stored)
+    yield from _by_quota(cluster, stored)
     yield from _by_nodes(cluster, templates)
 
 
@@ -124,7 +144,7 @@ def warnings(cluster: Cluster, installing: bool) -> Iterator[str]:
 def _may_be_stopped(cluster: Cluster, one: Planned) -> bool:
     choosy = any(f'"{key}"' in json.dumps(one.values, default=str) for key in _CHOOSY)
     nodeless = cluster.nodes is not None and (choosy or not any(map(pods.plain, cluster.nodes)))
-    return cluster.level != pods.PRIVILEGED or bool(cluster.quotas) or nodeless
+    return cluster.level != pods.PRIVILEGED or bool(cluster.quotas) or bool(cluster.limits) or nodeless
 
 
 def _render(helm: Helm, namespace: str, one: Planned) -> tuple[pods.Template, ...] | str:
@@ -161,17 +181,61 @@ def _by_level(cluster: Cluster, templates: Templates) -> Iterator[str]:
         )
 
 
+def _stored(cluster: Cluster, templates: Templates) -> Templates:
+    """The same with what LimitRanges, as far as they are known, fill in."""
+    ranges = cluster.limits or ()
+    return {
+        release: tuple(replace(template, pod=pods.with_defaults(template.pod, ranges)) for template in found)
+        for release, found in templates.items()
+    }
+
+
+def _by_limits(cluster: Cluster, templates: Templates) -> Iterator[str]:
+    refused = [
+        f"{template.title} of {release} ({'; '.join(why)})"
+        for release, found in templates.items()
+        for template in found
+        if (why := pods.beyond(template.pod, cluster.limits or ()))
+    ]
+    if refused:
+        names = ", ".join(one["metadata"]["name"] for one in cluster.limits or ())
+        yield (
+            f"LimitRange {names} of namespace {cluster.namespace} does not let these have pods: {', '.join(refused)}."
+            f" Change it, or {_RESOURCES}."
+        )
+
+
 def _by_quota(cluster: Cluster, templates: Templates) -> Iterator[str]:
-    every = [template for found in templates.values() for template in found]
-    taking = sum(map(pods.usable, cluster.nodes or ()))
-    asked = pods.needed(every, taking)
+    known = cluster.limits is not None
     for quota in cluster.quotas:
-        short = pods.short_of(quota, asked)
+        counted = {
+            release: [one for one in found if pods.covers(quota, one.pod, known)]
+            for release, found in templates.items()
+        }
+        every = [template for found in counted.values() for template in found]
+        short = pods.short_of(quota, pods.needed((one, _how_many(cluster, one)) for one in every))
+        name = f"ResourceQuota {quota['metadata']['name']} of namespace {cluster.namespace}"
         if short:
+            asking = ", ".join(release for release, found in counted.items() if found)
+            yield f"{name} leaves too little for {asking}: {'; '.join(short)}. Raise the quota."
+        unnamed = [
+            f"{template.title} of {release} ({', '.join(lacks)})"
+            for release, found in counted.items()
+            for template in found
+            if known and (lacks := pods.unnamed(quota, template.pod))
+        ]
+        if unnamed:
             yield (
-                f"ResourceQuota {quota['metadata']['name']} of namespace {cluster.namespace} leaves too little for"
-                f" {', '.join(templates)}: {'; '.join(short)}. Raise the quota."
+                f"{name} takes only pods whose containers all say what they need, but these do not:"
+                f" {', '.join(unnamed)}. Add a LimitRange with defaults, or {_RESOURCES}."
             )
+
+
+def _how_many(cluster: Cluster, template: pods.Template) -> int:
+    """How many pods that stay a workload makes at least."""
+    if not template.lasting:
+        return 0
+    return template.count or sum(pods.takes(node, template.pod) for node in cluster.nodes or ())
 
 
 def _by_nodes(cluster: Cluster, templates: Templates) -> Iterator[str]:

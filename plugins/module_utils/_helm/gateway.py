@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .._answers import MASK, SECRET_VARIABLE
+from .._answers import MASK, SECRET_VARIABLE, tidy
 from .._engine import CallFailed, Conflict, Failure, Refused
 from .._patience import FEWER, Repeats
 from .._variables import named, role_of
@@ -59,6 +59,9 @@ _KEPT = ("HELM_CONFIG_HOME", "HELM_REGISTRY_CONFIG")
 
 PULL_PATIENCE = 60.0
 """Seconds, tries and pauses together, after which a chart that cannot be had for the moment is given up."""
+
+_VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?(?:[-+].*)?")
+"""Helm that was built without its release's flags has no patch: v4.3, v3.22+unreleased."""
 
 _PR_SET_PDEATHSIG = 1
 _REPOSITORIES = "repositories.yaml"
@@ -160,15 +163,22 @@ class Helm:
     def __init__(self, path: str | None = None) -> None:
         self._path = path
         self._version: tuple[int, ...] = ()
+        self._pulled: dict[Chart, tuple[str, bytes]] = {}
+        """File name and content of charts that were fetched: a task may look at one before it installs it."""
 
     def check_version(self) -> tuple[int, ...]:
-        """Major, minor and patch. Raises Refused where Helm is missing or too old."""
+        """Major, minor and patch. Raises Refused where Helm is missing, too old, or does not tell."""
         if not self._version:
             with workplace() as place:
                 arguments = ["version", "--template", "{{.Version}}"]
                 text = self._run(place, arguments, SHORT, "Could not find out Helm's version: ")
-            found = re.search(r"(\d+)\.(\d+)\.(\d+)", text)
-            self._version = tuple(map(int, found.groups())) if found else (0, 0, 0)
+            found = _VERSION.fullmatch(text.strip().rpartition("\n")[2].strip())
+            if found is None:
+                raise Refused(
+                    f"{self._program()} says that its version is {tidy(text, 80)!r}, which is not one of Helm. Set"
+                    f" {named('helm_path')} to Helm {_dotted(OLDEST)} or newer."
+                )
+            self._version = tuple(int(part or 0) for part in found.groups())
         if self._version < OLDEST:
             raise Refused(
                 f"{self._program()} is Helm {_dotted(self._version)}, but {_dotted(OLDEST)} or newer is needed. Upgrade"
@@ -281,6 +291,10 @@ class Helm:
         """The chart as an archive. Of the user's repositories Helm sees the chart's own one, with its log-in."""
         into = place.path / "chart"
         into.mkdir()
+        if chart in self._pulled:
+            name, content = self._pulled[chart]
+            (into / name).write_bytes(content)
+            return into / name
         origin = f" from {chart.repo_url}" * bool(chart.repo_url)
         purpose = f"Could not get chart {chart.ref} {chart.version}".rstrip() + f"{origin}: "
         repository = repositories.of_chart(chart.ref, chart.repo_url, os.environ)
@@ -294,7 +308,9 @@ class Helm:
         arguments = ["pull", "--destination", str(into), *source]
         arguments += ["--version", chart.version] * bool(chart.version)
         self._ask(place, [*arguments, "--", ref], purpose, hidden)
-        return next(into.glob("*.tgz"))
+        archive = next(into.glob("*.tgz"))
+        self._pulled[chart] = archive.name, archive.read_bytes()
+        return archive
 
     def _ask(self, place: Workplace, arguments: list[str], purpose: str, hidden: tuple[str, ...]) -> None:
         """Have Helm ask a chart repository, again where its answer is one that passes."""

@@ -117,6 +117,16 @@ def owner(cluster: Kubernetes, name: str, namespace: str) -> Owner | None:
     return replace(first, kept=kept) if first else None
 
 
+def owner_of_added(found: Mapping[str, Object | None], name: str, namespace: str) -> Owner | None:
+    """Whose one of these objects is, which an upgrade would add to a release; None where Helm can make or keep all.
+
+    found: live objects by what they are called in sentences, None for those that are not there.
+    """
+    owners = [Owner(thing, _release(item), manager=manager_of(item)) for thing, item in found.items() if item]
+    others = [one for one in owners if one.release != f"{namespace}/{name}"]
+    return next((one for one in others if one.release or one.manager), next(iter(others), None))
+
+
 def operated(cluster: Kubernetes, name: str, namespace: str) -> str:
     """CAST AI's operator in words where it manages a release, or an empty text."""
     try:

@@ -41,6 +41,7 @@ SUPERSEDED = "superseded"
 UNINSTALLED = "uninstalled"
 UNINSTALLING = "uninstalling"
 
+HOOK_ANNOTATION = "helm.sh/hook"
 KEEP_ANNOTATION = "helm.sh/resource-policy"
 OWNER_NAME = "meta.helm.sh/release-name"
 OWNER_NAMESPACE = "meta.helm.sh/release-namespace"
@@ -67,6 +68,8 @@ BUILT_IN_GROUPS = frozenset(
         "storage.k8s.io",
     }
 )
+
+_KEPT_KINDS = ("CustomResourceDefinition", "Namespace", "PersistentVolume", "PersistentVolumeClaim")
 
 _API_KEY = re.compile(r"(^|\.)apikey$", re.IGNORECASE)
 _DOCUMENT = re.compile(r"(?m)^---[ \t]*$\n?")
@@ -100,6 +103,7 @@ class Contents:
     app_version: str
     values: Mapping[str, Any] = field(repr=False)
     manifest: str = field(repr=False)
+    hook_manifests: tuple[str, ...] = field(default=(), repr=False)
 
     @functools.cached_property
     def objects(self) -> tuple[Reference, ...]:
@@ -114,6 +118,12 @@ class Contents:
                 }
             )
         )
+
+    @functools.cached_property
+    def hooks(self) -> tuple[Reference, ...]:
+        """What its hooks made and an uninstall may leave, but for what holds the data of others."""
+        made = [item for text in self.hook_manifests for item in _objects(text)]
+        return tuple(sorted({_reference(item) for item in made if item.get("kind") not in _KEPT_KINDS}))
 
     def owns_namespace(self, name: str) -> bool:
         """Whether this Namespace is an object of the release, so that Helm would delete it with the release."""
@@ -161,9 +171,10 @@ class Revision:
                 app_version=_of(str, chart, "appVersion"),
                 values=_of(dict, release, "config"),
                 manifest=_of(str, release, "manifest"),
+                hook_manifests=tuple(_of(str, hook, "manifest") for hook in _of(list, release, "hooks")),
             )
             # They are kept; a manifest that cannot be read is found out here.
-            len(found.objects)
+            len(found.objects) + len(found.hooks)
             return found
 
     @property
@@ -303,6 +314,13 @@ def without_namespace(release: Mapping[str, Any], name: str) -> dict[str, Any]:
         if not any(item.kind == "Namespace" and item.name == name for item in map(_reference, _objects(text)))
     ]
     return {**release, "manifest": "".join(f"---\n{text}" for text in kept)}
+
+
+def references(objects: Iterable[Object]) -> tuple[Reference, ...]:
+    """The objects of a rendered chart that a release would hold: not its hooks, which Helm makes anew each time."""
+    return tuple(
+        _reference(item) for item in objects if HOOK_ANNOTATION not in (item["metadata"].get("annotations") or {})
+    )
 
 
 def _documents(manifest: str) -> list[str]:

@@ -10,6 +10,7 @@ runs only when something has to be done.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -21,13 +22,13 @@ from typing import Any, cast
 from .._engine import Action, CallFailed, Conflict, Failure, Made, PartlyDone, Refused, Report, Subject, gather, until
 from .._k8s.access import Named, Way, leaving, namespace_refusal
 from .._k8s.gateway import Kubernetes, Object, path_of
-from .._k8s.workloads import KINDS, Outcome, Unready, unready, wait
+from .._k8s.workloads import KINDS, NO_IMAGE, Outcome, Patience, Unready, stuck_jobs, unready, wait
 from .._names import NAMESPACE, helm_release_problem, namespace_problem
 from .._options import CLUSTER_RULES, CONNECTION_RULES, aws_options, cluster_options, kubernetes_options, together
 from .._variables import named, role_of
 from . import record
 from .gateway import EVICTOR, HOOK_ADVICE, Chart, Facts, Helm, Work, driver_problem, facts
-from .owner import Owner, managed_refusal, manager_among, operated, owner
+from .owner import Owner, managed_refusal, manager_among, operated, owner, owner_of_added
 from .record import Contents, History, Reference, Revision
 from .values import differing, secrets, shown
 
@@ -60,10 +61,6 @@ OPTIONS: dict[str, Any] = {
     **together(CLUSTER_RULES, CONNECTION_RULES),
     "required_if": [["state", "present", ["chart_ref"]]],
 }
-
-PULL_PATIENCE = 60.0
-"""Seconds for which an image must not be pulled until Helm is stopped."""
-UNPULLED = ("ErrImagePull", "ErrImageNeverPull", "ImagePullBackOff", "InvalidImageName", "RegistryUnavailable")
 
 _TAKING_OVER = ", taking over the objects that are there"
 _EXACT_VERSION = re.compile(r"v?\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
@@ -127,6 +124,8 @@ class Current:
     """Of the release's live workloads, by path."""
     now: float = 0.0
     killed: bool = False
+    hooks: tuple[Reference, ...] = ()
+    """Where the release is to go, what its hooks left: to Helm it is not the release's."""
     unready: tuple[Unready, ...] = ()
     """Workloads of the deployed revision that do not run as their live objects want."""
 
@@ -210,44 +209,24 @@ class Upgrade(Step):
 
 @dataclass
 class HookWatch:
-    """Sees that a hook's image cannot be pulled: Helm would wait for the hook until its time is over."""
+    """Sees that a hook's Job cannot run: Helm would wait for it until its time is over."""
 
     cluster: Kubernetes
     wanted: Desired
-    since: float = 0.0
+    patience: Patience = field(default_factory=Patience)
     clock: Callable[[], float] = time.monotonic
 
     def __call__(self) -> str:
         """Why waiting is in vain, once that has been so for a while, as a registry may be away for a moment."""
-        try:
-            listed = self.cluster.get(path_of("v1", "Pod", None, self.wanted.namespace), labelSelector="job-name")
-        except Failure:
-            return ""  # they may not be listed, or not now
-        found = next(filter(None, map(self._unpulled, (listed or {}).get("items") or ())), None)
-        if found is None:
-            self.since = 0.0
+        stuck = stuck_jobs(self.cluster, self.wanted.namespace, f"{self.wanted.name}-")
+        if not self.patience.over(stuck, self.clock()):
             return ""
-        self.since = self.since or self.clock()
-        if self.clock() - self.since < PULL_PATIENCE:
-            return ""
-        pod, image, message = found
+        one = next(one for one in stuck if one.reason)
+        unpulled = one.reason in NO_IMAGE and self.wanted.name == EVICTOR
         return (
-            f"Pod {self.wanted.namespace}/{pod}, a hook of the chart, cannot pull image {image}"
-            f"{f' ({message})' if message else ''}. Helm was stopped, as it would wait in vain."
-            f"{HOOK_ADVICE if self.wanted.name == EVICTOR else ''}"
+            f"{one.workload} in namespace {self.wanted.namespace}, a hook of the chart, cannot run: {one.why}. Helm was"
+            f" stopped, as it would wait in vain.{HOOK_ADVICE * unpulled}"
         )
-
-    def _unpulled(self, pod: Object) -> tuple[str, str, str] | None:
-        """Pod, image and the kubelet's reason, where an image of one of the release's Jobs cannot be pulled."""
-        metadata = pod["metadata"]
-        if not (metadata.get("labels") or {}).get("job-name", "").startswith(f"{self.wanted.name}-"):
-            return None
-        for status in (pod.get("status") or {}).get("containerStatuses") or ():
-            waiting = (status.get("state") or {}).get("waiting") or {}
-            if waiting.get("reason") in UNPULLED:
-                message = str(waiting.get("message") or "")[:300].rstrip(".")
-                return metadata["name"], str(status.get("image") or ""), message
-        return None
 
 
 @dataclass(frozen=True)
@@ -271,6 +250,19 @@ class RollBack(Step):
 class Uninstall(Step):
     def work(self, gateway: Systems, wanted: Desired) -> None:
         gateway.helm.uninstall(gateway.work(wanted, self.revision))
+
+
+@dataclass(frozen=True)
+class DeleteHooks(Step):
+    """Delete what the release's hooks made, which an uninstall leaves."""
+
+    objects: tuple[Reference, ...] = ()
+    helm = False
+
+    def work(self, gateway: Systems, wanted: Desired) -> None:
+        for item in self.objects:
+            # A Job's pods stay otherwise.
+            gateway.way.cluster().delete(_path(item, wanted), {"propagationPolicy": "Background"})
 
 
 @dataclass(frozen=True)
@@ -387,6 +379,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
             unready=unready(cluster, _workloads(live)) if whole else (),
             manager=current.manager or manager_among(filter(None, live.values())),
             replicas=tuple(_replicas(wanted, live)),
+            hooks=() if wanted.present else _left_by_hooks(cluster, wanted, current.history),
         )
     if inside["in_configmaps"] and not current.history:
         raise Refused(
@@ -396,6 +389,8 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         )
     if wanted.present and not record.goal(current.history):
         current = replace(current, owner=owner(cluster, wanted.name, wanted.namespace))
+    elif any(isinstance(step, Upgrade) for step in plan(current, wanted)):
+        current = replace(current, owner=_added_owner(gateway, wanted, current))
     _check_helm(gateway.helm, current, wanted)
     return current
 
@@ -462,6 +457,19 @@ def _plan_absent(current: Current, wanted: Desired, last: Revision | None) -> It
             wanted,
             last.number,
             **waiting,
+        )
+        waiting = {}
+    if current.hooks:
+        # Before the uninstall: afterwards nothing tells that they were the release's.
+        yield DeleteHooks(
+            f"delete what hooks of {wanted.title} left: {', '.join(map(str, current.hooks))}",
+            _target(wanted, "/hooks"),
+            {"objects": list(map(str, current.hooks))},
+            None,
+            wanted,
+            last.number,
+            **waiting,
+            objects=current.hooks,
         )
         waiting = {}
     yield Uninstall(f"uninstall {wanted.title}", _target(wanted), _summary(last), None, wanted, last.number, **waiting)
@@ -624,6 +632,21 @@ def _refuse_owner(current: Current, wanted: Desired) -> None:
         raise Refused(refusal)
 
 
+def _added_owner(gateway: Systems, wanted: Desired, current: Current) -> Owner | None:
+    """Whose an object is that an upgrade would add to the release while it is there already: Helm refuses to."""
+    known = {item for revision in current.history[-1:] for item in revision.contents.objects}
+    rendered = gateway.helm.render(wanted.chart, wanted.name, wanted.namespace, wanted.values, secrets(wanted.values))
+    added = [item for item in record.references(rendered) if item not in known]
+    live = {str(item): found for item, found in _readable(gateway.way.cluster(), wanted, added)}
+    namespace = f"Namespace {wanted.namespace}"
+    if owner_of_added({namespace: live.pop(namespace, None)}, wanted.name, wanted.namespace):
+        raise Refused(
+            f"With these values the chart of {wanted.title} creates {namespace}, which exists. Set createNamespace:"
+            f" false in {named('values', role_of(wanted.name))}."
+        )
+    return owner_of_added(live, wanted.name, wanted.namespace)
+
+
 def _waiting(last: Revision, current: Current, wanted: Desired) -> dict[str, Any]:
     """How long a living Helm is given to finish an unfinished revision, as arguments of a step."""
     if not last.unfinished:
@@ -684,12 +707,34 @@ def _namespace(cluster: Kubernetes, wanted: Desired) -> Namespace | None:
 def _found(cluster: Kubernetes, wanted: Desired, objects: Iterable[Reference]) -> dict[Reference, Object | None]:
     """Objects of the manifest as they are, None for gone. Only Kubernetes' own kinds are read."""
     known = {str(item): item for item in objects if item.built_in}
-    paths = {
-        name: path_of(item.api_version, item.kind, item.name, item.namespace or wanted.namespace)
-        for name, item in known.items()
-    }
+    paths = {name: _path(item, wanted) for name, item in known.items()}
     found = gather(**{name: lambda path=path: cluster.get(path) for name, path in paths.items()}) if paths else {}
     return {item: found[name] for name, item in known.items()}
+
+
+def _readable(cluster: Kubernetes, wanted: Desired, objects: Iterable[Reference]) -> Iterator[tuple[Reference, Object]]:
+    """Those that are there, each as it is; not what may not be read, for which the work itself needs no right."""
+    for item in objects:
+        with contextlib.suppress(Failure):
+            found = _found(cluster, wanted, [item]).get(item)
+            if found:
+                yield item, found
+
+
+def _left_by_hooks(cluster: Kubernetes, wanted: Desired, history: History) -> tuple[Reference, ...]:
+    made = sorted({item for revision in history for item in _hooks(revision)})
+    return tuple(
+        item
+        for item, found in _readable(cluster, wanted, made)
+        if record.HOOK_ANNOTATION in (found["metadata"].get("annotations") or {})
+    )
+
+
+def _hooks(revision: Revision) -> tuple[Reference, ...]:
+    try:
+        return revision.contents.hooks
+    except Refused:
+        return ()  # an old record that nobody can read keeps nobody from uninstalling
 
 
 def _workloads(found: Mapping[Reference, Object | None]) -> list[Object]:
@@ -713,7 +758,7 @@ def _replicas(wanted: Desired, live: Mapping[Reference, Object | None]) -> Itera
     for item, found in live.items():
         count = ((found or {}).get("spec") or {}).get("replicas")
         if isinstance(count, int):
-            yield path_of(item.api_version, item.kind, item.name, item.namespace or wanted.namespace), count
+            yield _path(item, wanted), count
 
 
 def _outwait(cluster: Kubernetes, wanted: Desired, unfinished: Revision, patience: float) -> None:
@@ -829,6 +874,10 @@ def _chart_title(chart: Facts) -> str:
 
 def _target(wanted: Desired, part: str = "") -> str:
     return f"helm/release/{wanted.namespace}/{wanted.name}{part}"
+
+
+def _path(item: Reference, wanted: Desired) -> str:
+    return path_of(item.api_version, item.kind, item.name, item.namespace or wanted.namespace)
 
 
 def _record_path(wanted: Desired, revision: int | None = None) -> str:

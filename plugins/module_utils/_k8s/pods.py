@@ -2,16 +2,18 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whether pods could start that do not exist yet: by PodSecurity level, quota, nodes. Pure. PRIVATE to the collection.
+"""Whether pods could start that do not exist yet. Pure. PRIVATE to the collection.
 
-Pods are those of the templates in a chart's manifest. Sources: Kubernetes' "Pod Security Standards", "Resource Quotas",
-"Assigning Pods to Nodes" and "Taints and Tolerations".
+By PodSecurity level, LimitRanges, ResourceQuotas and nodes; what is not certain keeps no pod from starting.
+
+Pods are those of the templates in a chart's manifest. Sources: Kubernetes' "Pod Security Standards", "Limit Ranges",
+"Resource Quotas", "Assigning Pods to Nodes" and "Taints and Tolerations".
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -53,12 +55,17 @@ _VOLUMES = frozenset(
         "secret",
     }
 )
+_LISTS = ("initContainers", "containers")
+_PARTS = ("requests", "limits")
+_MUST_BE_NAMED = ("requests.cpu", "requests.memory", "limits.cpu", "limits.memory")
 _UNITS = {
+    "n": Decimal("1e-9"),
+    "u": Decimal("1e-6"),
     "m": Decimal("0.001"),
     **{unit: Decimal(1000) ** power for power, unit in enumerate(("", "k", "M", "G", "T", "P", "E"))},
     **{unit: Decimal(1024) ** power for power, unit in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)},
 }
-_QUANTITY = re.compile(r"([0-9]*\.?[0-9]+)(m|[kMGTPE]i?|Ki|)")
+_QUANTITY = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+|)")
 
 
 @dataclass(frozen=True)
@@ -150,54 +157,213 @@ def _against_restricted(pod: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _containers(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [*(pod.get("initContainers") or ()), *(pod.get("containers") or ())]
+    return [one for key in _LISTS for one in pod.get(key) or ()]
+
+
+# Limit ranges
+
+
+def with_defaults(pod: Mapping[str, Any], ranges: Iterable[Object]) -> dict[str, Any]:
+    """The pod's spec as it is stored: requests default to limits, and LimitRanges fill in what containers leave out."""
+    defaults = [item for one in ranges for item in _limit_items(one) if item.get("type") == "Container"]
+    return {**pod, **{key: [_filled(one, defaults) for one in pod[key]] for key in _LISTS if pod.get(key)}}
+
+
+def _filled(container: Mapping[str, Any], defaults: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    given = container.get("resources") or {}
+    limits = dict(given.get("limits") or {})
+    requests = {**limits, **(given.get("requests") or {})}
+    for item in defaults:
+        limits = {**(item.get("default") or {}), **limits}
+        requests = {**(item.get("defaultRequest") or {}), **requests}
+    return {**container, "resources": {**given, "limits": limits, "requests": requests}}
+
+
+def beyond(pod: Mapping[str, Any], ranges: Iterable[Object]) -> tuple[str, ...]:
+    """Why LimitRanges do not let this pod be made: clauses. pod: as with_defaults gives it."""
+    found: list[str] = []
+    for container in _containers(pod):
+        name = f"container {container.get('name')}"
+        requests, limits = _amounts(container, "requests"), _amounts(container, "limits")
+        found += [
+            f"{name} requests {_shown(requests[kind], kind)} of {kind}, above its limit {_shown(limit, kind)}"
+            for kind, limit in limits.items()
+            if requests.get(kind, Decimal(0)) > limit
+        ]
+        for item in (item for one in ranges for item in _limit_items(one) if item.get("type") == "Container"):
+            found += _against_limits(name, requests, limits, item)
+    for item in (item for one in ranges for item in _limit_items(one) if item.get("type") == "Pod"):
+        found += _against_limits("the pod", _total(pod, "requests"), _total(pod, "limits"), item)
+    return tuple(dict.fromkeys(found))
+
+
+def _against_limits(
+    name: str, requests: Mapping[str, Decimal], limits: Mapping[str, Decimal], item: Mapping[str, Any]
+) -> Iterator[str]:
+    """What one item of a LimitRange has against these amounts."""
+    for kind, bound in ((kind, quantity(bound)) for kind, bound in (item.get("min") or {}).items()):
+        smallest = min(
+            [amount for amount in (requests.get(kind), limits.get(kind)) if amount is not None], default=None
+        )
+        if kind not in requests:
+            yield f"{name} requests no {kind}, {_shown(bound, kind)} is the least"
+        elif smallest is not None and smallest < bound:
+            yield f"{name} has {_shown(smallest, kind)} of {kind}, {_shown(bound, kind)} is the least"
+    for kind, bound in ((kind, quantity(bound)) for kind, bound in (item.get("max") or {}).items()):
+        largest = max([amount for amount in (requests.get(kind), limits.get(kind)) if amount is not None], default=None)
+        if kind not in limits:
+            yield f"{name} has no limit of {kind}, {_shown(bound, kind)} is the most"
+        elif largest is not None and largest > bound:
+            yield f"{name} has {_shown(largest, kind)} of {kind}, {_shown(bound, kind)} is the most"
+    for kind, bound in ((kind, quantity(bound)) for kind, bound in (item.get("maxLimitRequestRatio") or {}).items()):
+        request, limit = requests.get(kind) or Decimal(0), limits.get(kind) or Decimal(0)
+        if not request or not limit:
+            lacks = "limit" if request else "request"
+            yield f"{name} has no {lacks} of {kind}, and a limit may be {bound:f} times a request"
+        elif limit / request > bound:
+            yield f"{name} has a limit of {kind} above {bound:f} times its request"
+
+
+def _limit_items(limit_range: Object) -> list[Mapping[str, Any]]:
+    return (limit_range.get("spec") or {}).get("limits") or []
+
+
+def _amounts(container: Mapping[str, Any], part: str) -> dict[str, Decimal]:
+    return {kind: quantity(amount) for kind, amount in ((container.get("resources") or {}).get(part) or {}).items()}
+
+
+def _total(pod: Mapping[str, Any], part: str) -> dict[str, Decimal]:
+    """What a pod asks for in all: its containers and sidecars together, an init container where that asks for more, or
+    what the pod itself says."""
+    total: dict[str, Decimal] = {}
+    sidecars: dict[str, Decimal] = {}
+    highest: dict[str, Decimal] = {}
+    for container in pod.get("containers") or ():
+        total = _sum(total, _amounts(container, part))
+    for container in pod.get("initContainers") or ():
+        amounts = _sum(sidecars, _amounts(container, part))
+        highest = _highest(highest, amounts)
+        if container.get("restartPolicy") == "Always":
+            sidecars = amounts
+    return {**_highest(_sum(total, sidecars), highest), **_amounts(pod, part)}
+
+
+def _highest(one: Mapping[str, Decimal], other: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    return {kind: max(one.get(kind, Decimal(0)), other.get(kind, Decimal(0))) for kind in {**one, **other}}
+
+
+def _sum(one: Mapping[str, Decimal], other: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    return {kind: one.get(kind, Decimal(0)) + other.get(kind, Decimal(0)) for kind in {**one, **other}}
 
 
 # Quotas
 
 
-def needed(wanted: Iterable[Template], nodes: int) -> dict[str, Decimal]:
-    """What pods that stay ask of a quota, by its resources. nodes: on how many a DaemonSet's pods run."""
+def needed(wanted: Iterable[tuple[Template, int]]) -> dict[str, Decimal]:
+    """What pods that stay ask of a quota, by its resources; each template with how many pods it makes."""
     total: dict[str, Decimal] = {}
-    for template in wanted:
-        count = (template.count or nodes) if template.lasting else 0
+    for template, count in wanted:
         for resource, one in _asked(template.pod).items():
             total[resource] = total.get(resource, Decimal(0)) + count * one
     return total
 
 
 def _asked(pod: Mapping[str, Any]) -> dict[str, Decimal]:
-    found = {"pods": Decimal(1)}
-    for container in pod.get("containers") or ():
-        resources = container.get("resources") or {}
-        limits = resources.get("limits") or {}
-        for kind, amounts in (("requests", {**limits, **(resources.get("requests") or {})}), ("limits", limits)):
-            for name in ("cpu", "memory"):
-                amount = quantity(amounts.get(name))
-                found[f"{kind}.{name}"] = found.get(f"{kind}.{name}", Decimal(0)) + amount
-    return found
+    amounts = {f"{part}.{kind}": amount for part in _PARTS for kind, amount in _total(pod, part).items()}
+    return {"pods": Decimal(1), **amounts}
+
+
+def covers(quota: Object, pod: Mapping[str, Any], whole: bool = True) -> bool:
+    """Whether a ResourceQuota certainly counts this pod. whole: whether the pod has all that LimitRanges give it."""
+    spec = quota.get("spec") or {}
+    scopes = [(scope, "Exists", ()) for scope in spec.get("scopes") or ()]
+    scopes += [
+        (one.get("scopeName"), one.get("operator"), one.get("values") or ())
+        for one in (spec.get("scopeSelector") or {}).get("matchExpressions") or ()
+    ]
+    return all(_in_scope(pod, *scope, whole) for scope in scopes)
+
+
+def _in_scope(pod: Mapping[str, Any], scope: str, operator: str, values: Collection[str], whole: bool) -> bool:
+    """Whether a pod is certainly in a scope. One without a priority class may yet be given one by default."""
+    priority = pod.get("priorityClassName")
+    if scope == "PriorityClass":
+        matches = {"Exists": True, "In": priority in values, "NotIn": priority not in values}
+        return bool(priority) and matches.get(operator, False)
+    asking = any(amount for part in _PARTS for kind, amount in _every(pod, part) if kind in ("cpu", "memory"))
+    return {
+        "Terminating": pod.get("activeDeadlineSeconds") is not None,
+        "NotTerminating": pod.get("activeDeadlineSeconds") is None,
+        "BestEffort": whole and not asking,
+        "NotBestEffort": asking,
+        "CrossNamespacePodAffinity": _across_namespaces(pod),
+    }.get(scope, False)
+
+
+def _every(pod: Mapping[str, Any], part: str) -> Iterator[tuple[str, Decimal]]:
+    for container in _containers(pod):
+        yield from _amounts(container, part).items()
+
+
+def _across_namespaces(pod: Mapping[str, Any]) -> bool:
+    affinity = pod.get("affinity") or {}
+    for kind in ("podAffinity", "podAntiAffinity"):
+        rules = affinity.get(kind) or {}
+        terms = [
+            *(rules.get("requiredDuringSchedulingIgnoredDuringExecution") or ()),
+            *(
+                one.get("podAffinityTerm") or {}
+                for one in rules.get("preferredDuringSchedulingIgnoredDuringExecution") or ()
+            ),
+        ]
+        if any(term.get("namespaces") or term.get("namespaceSelector") is not None for term in terms):
+            return True
+    return False
 
 
 def short_of(quota: Object, asked: Mapping[str, Decimal]) -> tuple[str, ...]:
-    """What a ResourceQuota leaves less of than is asked: clauses. One for only some pods is not looked at."""
-    spec, used = quota.get("spec") or {}, (quota.get("status") or {}).get("used") or {}
-    if spec.get("scopes") or spec.get("scopeSelector"):
-        return ()
+    """What a ResourceQuota leaves less of than the pods that it counts ask for: clauses."""
+    used = (quota.get("status") or {}).get("used") or {}
     found = []
-    for resource, hard in (spec.get("hard") or {}).items():
-        wanted = asked.get(
-            {"cpu": "requests.cpu", "memory": "requests.memory", "count/pods": "pods"}.get(resource, resource)
-        )
+    for resource, hard in _hard(quota).items():
+        wanted = asked.get(_counted_as(resource))
         left = max(Decimal(0), quantity(hard) - quantity(used.get(resource)))
-        if wanted and wanted > left:
+        if wanted and wanted > left and _QUANTITY.fullmatch(str(hard)):
             found.append(f"{_shown(left, resource)} of {resource}, {_shown(wanted, resource)} needed")
     return tuple(found)
+
+
+def unnamed(quota: Object, pod: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a container of the pod must say, as the ResourceQuota counts it, and does not: "limits.cpu"."""
+    must = dict.fromkeys(map(_counted_as, _hard(quota)))
+    return tuple(
+        resource
+        for resource in must
+        if resource in _MUST_BE_NAMED
+        and not pod.get("resources")
+        and any(resource.partition(".")[2] not in _amounts(one, resource.partition(".")[0]) for one in _containers(pod))
+    )
+
+
+def _hard(quota: Object) -> Mapping[str, Any]:
+    return (quota.get("spec") or {}).get("hard") or {}
+
+
+def _counted_as(resource: str) -> str:
+    """A quota's resource by the one name that it has here: cpu is requests.cpu."""
+    if resource == "count/pods":
+        return "pods"
+    plain = resource in ("cpu", "memory", "ephemeral-storage") or resource.startswith("hugepages-")
+    return f"requests.{resource}" if plain else resource
 
 
 def quantity(text: Any) -> Decimal:
     """Kubernetes' quantity as a number; 0 for none and for what is not one."""
     found = _QUANTITY.fullmatch(str(text if text is not None else ""))
-    return Decimal(found[1]) * _UNITS[found[2]] if found else Decimal(0)
+    if not found:
+        return Decimal(0)
+    unit = _UNITS.get(found[2])
+    return Decimal(found[1]) * (Decimal(f"1{found[2]}") if unit is None else unit)
 
 
 def _shown(amount: Decimal, resource: str) -> str:

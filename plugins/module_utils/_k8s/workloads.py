@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .._answers import tidy
 from .._engine import Failure, Report, gather, paced, until
 from .._patience import within
 from .gateway import Kubernetes, Object, path_of
@@ -28,8 +29,9 @@ SURE_OF_NODES = 45.0
 _SHOWN = 400
 """Characters of a sentence of others that a message shows at most."""
 
-_NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
-_UNSTARTABLE = (*_NO_IMAGE, "CreateContainerConfigError")
+NO_IMAGE = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable")
+"""Reasons of waiting containers whose image cannot be pulled; they take turns with one another."""
+_UNSTARTABLE = (*NO_IMAGE, "CreateContainerConfigError")
 """Reasons of waiting containers that do not pass by themselves."""
 
 _UNSCHEDULABLE, _FAILED_CREATE = "Unschedulable", "FailedCreate"
@@ -68,9 +70,10 @@ class Patience:
     """For how long each workload has had the same hopeless reason."""
 
     since: dict[tuple[str, str], float] = field(default_factory=dict)
+    """By workload and reason, an empty one for an image that cannot be pulled."""
 
     def over(self, unready: Iterable[Unready], now: float) -> bool:
-        found = {(one.workload, one.reason) for one in unready if one.reason}
+        found = {(one.workload, "" if one.reason in NO_IMAGE else one.reason) for one in unready if one.reason}
         self.since = {key: self.since.get(key, now) for key in found}
         return any(
             now - start >= (SURE_OF_NODES if reason == _UNSCHEDULABLE else SURE)
@@ -110,6 +113,25 @@ def unready(cluster: Kubernetes, items: Iterable[Object]) -> tuple[Unready, ...]
     waiting = {title(item): item for item in items if not is_ready(item)}
     found = gather(**{name: lambda item=item: _explained(cluster, item) for name, item in waiting.items()})
     return tuple(filter(None, found.values()))
+
+
+def stuck_jobs(cluster: Kubernetes, namespace: str, prefix: str) -> tuple[Unready, ...]:
+    """Jobs of such a name that do not end, with what their pods say; none where Jobs may not be listed."""
+    jobs = [{"kind": "Job", **item} for item in _items(cluster, path_of("batch/v1", "Job", None, namespace))]
+    running = [
+        job
+        for job in jobs
+        if job["metadata"]["name"].startswith(prefix) and not (_is_true(job, "Complete") or _is_true(job, "Failed"))
+    ]
+    return tuple(_stuck(cluster, job) for job in running)
+
+
+def _stuck(cluster: Kubernetes, job: Object) -> Unready:
+    labels = _selector(job)
+    pods_path = path_of("v1", "Pod", None, job["metadata"].get("namespace") or "")
+    pods = [pod for pod in _items(cluster, pods_path, labelSelector=labels) if _counts_as_pod(pod)] if labels else []
+    why, reason = _why(cluster, job, pods, [] if pods else _events(cluster, job), not pods)
+    return Unready(title(job), "no pod that ended well", why, reason)
 
 
 def title(item: Object) -> str:
@@ -296,5 +318,5 @@ def _last_seen(event: Object) -> str:
 
 
 def _short(message: Any) -> str:
-    text = "".join(char for char in " ".join(str(message or "").split()) if char.isprintable())
-    return f"{text[:_SHOWN]}..." if len(text) > _SHOWN else text.rstrip(".")
+    text = tidy(message, _SHOWN)
+    return text if text.endswith("...") else text.rstrip(".")

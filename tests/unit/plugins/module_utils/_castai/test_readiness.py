@@ -105,6 +105,66 @@ def test_a_quota_below_what_all_together_need() -> None:
     assert judged(Cluster(NAMESPACE, quotas=(quota,), nodes=TWO), "castai-agent") == Verdict()
 
 
+def quota(*scopes: str, **hard: str) -> dict[str, Any]:
+    return {"metadata": {"name": "few"}, "spec": {"hard": hard, "scopes": list(scopes)}}
+
+
+@pytest.mark.parametrize(
+    ("scope", "default", "counted"),
+    [
+        ("BestEffort", {}, True),
+        ("NotBestEffort", {}, False),
+        ("BestEffort", {"cpu": "1m"}, False),
+        ("NotBestEffort", {"cpu": "1m"}, True),
+        ("BestEffort", None, False),
+        ("Terminating", {}, False),
+    ],
+)
+def test_a_quota_counts_only_the_pods_in_its_scope(scope: str, default: Any, counted: bool) -> None:
+    """default: what a LimitRange gives; None where LimitRanges may not be read."""
+    limits = None if default is None else (limit_range(defaultRequest=default),)
+    cluster = Cluster(NAMESPACE, quotas=(quota(scope, pods="0"),), limits=limits, nodes=TWO)
+    assert any("leaves too little for hardened" in one for one in judged(cluster, "hardened").findings) is counted
+
+
+def test_a_daemonset_asks_for_pods_only_on_nodes_that_take_them() -> None:
+    away = Cluster(NAMESPACE, quotas=(quota(pods="0"),), nodes=(TAINTED, TAINTED, node(False)))
+    assert not any("too little" in finding for finding in judged(away, "castai-spot-handler").findings)
+
+
+def test_a_quota_on_cpu_wants_containers_that_say_it() -> None:
+    wide = quota(cpu="99")
+    assert judged(Cluster(NAMESPACE, quotas=(wide,), nodes=TWO), "castai-spot-handler").findings == (
+        (
+            "ResourceQuota few of namespace castai-agent takes only pods whose containers all say what they need, but"
+            " these do not: DaemonSet x of castai-spot-handler (requests.cpu). Add a LimitRange with defaults, or set"
+            " resources in agent_values or components_values."
+        ),
+    )
+    defaults = limit_range(defaultRequest={"cpu": "1"})
+    for limits in ((defaults,), None):
+        assert judged(Cluster(NAMESPACE, quotas=(wide,), limits=limits, nodes=TWO), "castai-spot-handler") == Verdict()
+    short = Cluster(NAMESPACE, quotas=(quota(cpu="1"),), limits=(defaults,), nodes=TWO)
+    assert "1 of cpu, 2 needed" in judged(short, "castai-spot-handler").findings[0]
+
+
+def limit_range(**item: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "bounds"}, "spec": {"limits": [{"type": "Container", **item}]}}
+
+
+def test_a_limit_range_that_refuses_pods() -> None:
+    cluster = Cluster(NAMESPACE, limits=(limit_range(max={"memory": "1Gi"}),), nodes=TWO)
+    assert judged(cluster, "hardened").findings == (
+        (
+            "LimitRange bounds of namespace castai-agent does not let these have pods: Deployment x of hardened"
+            " (container a has no limit of memory, 1024Mi is the most). Change it, or set resources in agent_values or"
+            " components_values."
+        ),
+    )
+    given = limit_range(max={"memory": "1Gi"}, default={"memory": "1Gi"}, defaultRequest={"memory": "1Gi"})
+    assert judged(replace(cluster, limits=(given,)), "hardened") == Verdict()
+
+
 @pytest.mark.parametrize("nodes", [(), (TAINTED, TAINTED), (node(False),)])
 def test_no_node_for_a_component(nodes: tuple[Any, ...]) -> None:
     (finding,) = judged(Cluster(NAMESPACE, nodes=nodes), "castai-agent", "castai-spot-handler").findings
@@ -148,27 +208,41 @@ def test_the_cluster_is_read_as_far_as_it_may_be() -> None:
     forbidden = Rejected("no", 403, "no")
     namespace = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "baseline"}}}
     quotas = {"items": [{"metadata": {"name": "q"}}]}
-    full = Api({NAMESPACE: namespace, "resourcequotas": quotas, "nodes": {"items": list(TWO)}})
+    ranges = {"items": [{"metadata": {"name": "r"}}]}
+    full = Api({NAMESPACE: namespace, "resourcequotas": quotas, "limitranges": ranges, "nodes": {"items": list(TWO)}})
     assert readiness.read(cast(Kubernetes, full), NAMESPACE) == Cluster(
-        NAMESPACE, "baseline", tuple(quotas["items"]), TWO
+        NAMESPACE, "baseline", tuple(quotas["items"]), tuple(ranges["items"]), TWO
     )
-    none = Api(dict.fromkeys((NAMESPACE, "resourcequotas", "nodes"), forbidden))
-    assert readiness.read(cast(Kubernetes, none), NAMESPACE) == Cluster(NAMESPACE)
+    none = Api(dict.fromkeys((NAMESPACE, "resourcequotas", "limitranges", "nodes"), forbidden))
+    assert readiness.read(cast(Kubernetes, none), NAMESPACE) == Cluster(NAMESPACE, limits=None)
 
 
 @pytest.mark.parametrize(
-    ("answer", "releases", "part"),
+    ("answer", "releases", "part", "lacking"),
     [
-        (None, ["castai-workload-autoscaler"], "castai-workload-autoscaler cannot size workloads"),
-        (None, [], "castai-agent sees no usage of pods"),
-        ({"kind": "APIGroup"}, [], ""),
-        (Rejected("no", 503, "no"), [], ""),
+        (None, ["castai-workload-autoscaler"], "no metrics-server, so castai-workload-autoscaler cannot", True),
+        (None, [], "castai-agent sees no usage of pods. Install metrics-server.", True),
+        ({"kind": "APIResourceList"}, [], "", False),
+        (Rejected("no", 503, "no"), [], "a metrics-server that does not answer, so castai-agent sees no usage", False),
+        (Rejected("no", 403, "no"), [], "", False),
+        (CallFailed("no"), [], "", False),
     ],
 )
-def test_without_metrics_server(answer: Any, releases: list[str], part: str) -> None:
-    warning = readiness.metrics_warning(cast(Kubernetes, Api({"metrics.k8s.io": answer})), releases)
+def test_without_metrics_server(answer: Any, releases: list[str], part: str, lacking: bool) -> None:
+    warning, none = readiness.metrics_warning(cast(Kubernetes, Api({"v1beta1": answer})), releases)
     assert bool(warning) is bool(part)
     assert part in warning
+    assert none is lacking
+
+
+def test_what_does_not_work_without_metrics_server_is_not_installed_without_it() -> None:
+    lacking = replace(GOOD, metrics="No metrics.", unmeasured=True)
+    wanted = preflight.desired(PARAMETERS)
+    assert list(preflight.findings_of(lacking, wanted)) == ["No metrics."]
+    assert "warnings" not in preflight.view(lacking, wanted, {})
+    lax = preflight.desired({**PARAMETERS, "wait_for_workloads": False})
+    assert list(preflight.findings_of(lacking, lax)) == []
+    assert preflight.view(lacking, lax, {})["warnings"] == ["No metrics."]
 
 
 STOPPED = replace(GOOD, startable=Verdict(("No pod starts.",), ("One node.",), ("Not known.",)), metrics="No metrics.")

@@ -316,6 +316,27 @@ def test_an_old_or_missing_helm(fake: Fake, tmp_path: Path, monkeypatch: pytest.
         Helm().check_version()
 
 
+@pytest.mark.parametrize(
+    ("said", "version"),
+    [
+        ("v4.3", (4, 3, 0)),
+        ("v3.22+unreleased", (3, 22, 0)),
+        ("v3.14.0-rc.1+g0a1b2c3.dirty", (3, 14, 0)),
+        ("4.1.4", (4, 1, 4)),
+        ("wrapper 1.2.3 of tools\nv3.15.1\n", (3, 15, 1)),
+    ],
+)
+def test_forms_of_a_version(fake: Fake, said: str, version: tuple[int, ...]) -> None:
+    assert fake.behave(version=said).check_version() == version
+
+
+@pytest.mark.parametrize("said", ["", "unknown", "v4", "Client: v2.17.0", "version.BuildInfo{Version: 1.2.3}"])
+def test_what_tells_no_version_is_not_called_an_old_helm(fake: Fake, said: str) -> None:
+    with pytest.raises(Refused, match=r"says that its version is .*, which is not one of Helm") as caught:
+        fake.behave(version=said).check_version()
+    assert "0.0.0" not in str(caught.value)
+
+
 def test_helm_is_found_on_the_path_and_asked_for_its_version_once(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{fake.program.parent}{os.pathsep}{os.environ['PATH']}")
     helm = Helm()

@@ -218,3 +218,10 @@ def test_whatever_a_record_holds_it_is_read_or_refused(content: Any, pack: bool,
         found = Revision.of(secret)
         assert isinstance(found.contents.objects, tuple)
         assert isinstance(found.api_key_paths, tuple)
+
+
+def test_what_hooks_made_but_for_what_holds_the_data_of_others() -> None:
+    kinds = ("Job", "ConfigMap", "CustomResourceDefinition", "Namespace", "PersistentVolumeClaim")
+    hooks = [{"manifest": f"apiVersion: v1\nkind: {kind}\nmetadata:\n  name: crds\n"} for kind in kinds]
+    secret = record.encode(secret_of("tiny", 1, "deployed"), {"hooks": [*hooks, {}]})
+    assert [item.kind for item in Revision.of(secret).contents.hooks] == ["ConfigMap", "Job"]

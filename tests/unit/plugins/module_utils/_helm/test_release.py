@@ -611,49 +611,66 @@ def test_of_what_runs_nothing_is_said(how: dict[str, Any]) -> None:
     assert "warnings" not in run(Running(2), **how)
 
 
-def hook_pod(reason: str, job: str = "castai-evictor-crd-upgrade-1") -> dict[str, Any]:
+HOOK = "castai-evictor-crd-upgrade-1"
+REFUSED = 'pods "x" is forbidden: violates PodSecurity "restricted:latest"'
+
+
+def hook_pod(reason: str, job: str = HOOK) -> dict[str, Any]:
     waiting = {"reason": reason, "message": "no route to docker.io."}
-    status = {"image": "docker.io/rancher/kubectl:v1", "state": {"waiting": waiting}}
-    return {
-        "metadata": {"name": f"{job}-x7", "labels": {"job-name": job}},
-        "status": {"containerStatuses": [status]},
-    }
+    status = {"name": "kubectl", "state": {"waiting": waiting}}
+    return {"metadata": {"name": f"{job}-x7"}, "status": {"phase": "Pending", "containerStatuses": [status]}}
 
 
-class Pods:
-    def __init__(self, *answers: Any) -> None:
-        self._answers = iter(answers)
+class Hooks:
+    """A Job that does not end, with what its pods and events say, look by look; None where nothing may be listed."""
+
+    def __init__(self, looks: list[list[dict[str, Any]] | None], job: str, ended: bool) -> None:
+        self._looks = iter(looks)
+        self._look: list[dict[str, Any]] | None = None
+        conditions = [{"type": "Complete", "status": "True"}] if ended else []
+        spec = {"selector": {"matchLabels": {"controller-uid": "u"}}}
+        metadata = {"name": job, "namespace": NAMESPACE, "uid": "u"}
+        self._job = {"metadata": metadata, "spec": spec, "status": {"conditions": conditions}}
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
-        answer = next(self._answers)
-        if isinstance(answer, Exception):
-            raise answer
-        return {"items": answer}
+        kind = path.rpartition("/")[2]
+        if kind == "jobs":
+            self._look = next(self._looks)
+            if self._look is None:
+                raise CallFailed("forbidden")
+            return {"items": [self._job]}
+        assert kind in ("pods", "events")
+        return {"items": [one for one in self._look or () if ("reason" in one) is (kind == "events")]}
+
+
+def refused(message: str) -> dict[str, Any]:
+    return {"metadata": {}, "reason": "FailedCreate", "message": message}
 
 
 @pytest.mark.parametrize(
-    ("answers", "told"),
+    ("looks", "job", "ended", "told"),
     [
-        ([[hook_pod("ErrImagePull")], [hook_pod("ImagePullBackOff")], [hook_pod("ErrImagePull")]], True),
-        ([[hook_pod("ErrImagePull")], [], [hook_pod("ErrImagePull")]], False),
-        ([[hook_pod("ContainerCreating")]] * 3, False),
-        ([[hook_pod("ImagePullBackOff", "nightly-report")]] * 3, False),
-        ([CallFailed("forbidden")] * 3, False),
-        ([[{"metadata": {"name": "bare"}}]] * 3, False),
+        ([[hook_pod("ErrImagePull")], [hook_pod("ImagePullBackOff")]], HOOK, False, "no route to docker.io"),
+        ([[refused(REFUSED)]] * 2, HOOK, False, REFUSED),
+        ([[hook_pod("ErrImagePull")], [], [hook_pod("ErrImagePull")]], HOOK, False, ""),
+        ([[hook_pod("ContainerCreating")]] * 3, HOOK, False, ""),
+        ([[hook_pod("ImagePullBackOff")]] * 3, HOOK, True, ""),
+        ([[hook_pod("ImagePullBackOff")]] * 3, "nightly-report", False, ""),
+        ([None] * 3, HOOK, False, ""),
     ],
 )
-def test_a_hook_whose_image_cannot_be_pulled_is_told(answers: list[Any], told: bool) -> None:
-    cluster: Any = Pods(*answers)
+def test_a_hook_that_cannot_run_is_told(
+    looks: list[list[dict[str, Any]] | None], job: str, ended: bool, told: str
+) -> None:
     times = iter(range(0, 1000, 40))
+    cluster: Any = Hooks(looks, job, ended)
     watch = release.HookWatch(cluster, wanted(name="castai-evictor"), clock=lambda: next(times))
-    found = " ".join(filter(None, [watch() for _answer in answers]))
-    assert bool(found) is told
+    found = " ".join(filter(None, [watch() for _look in looks]))
+    assert bool(found) is bool(told)
     if told:
-        assert (
-            "castai-evictor-crd-upgrade-1-x7, a hook of the chart, cannot pull image docker.io/rancher/kubectl:v1 (no"
-            in found
-        )
-        assert "set components_evictor_hook_image to a copy" in found
+        assert found.startswith(f"Job {HOOK} in namespace castai-agent, a hook of the chart, cannot run: ")
+        assert told in found
+        assert ("set components_evictor_hook_image to a copy" in found) is (told != REFUSED)
 
 
 @pytest.mark.parametrize("namespace", [None, Namespace()])
@@ -756,3 +773,94 @@ def test_what_an_adopted_workload_keeps_is_named() -> None:
     kept = ("nodeSelector pool", "env HTTPS_PROXY")
     (warning,) = warnings(current(owner=replace(NOBODY, kept=kept)), wanted(adopt=True)) or [""]
     assert "nodeSelector pool, env HTTPS_PROXY" in warning
+
+
+METADATA = "/api/v1/namespaces/castai-agent/configmaps/metadata"
+MINE = {"meta.helm.sh/release-name": NAME, "meta.helm.sh/release-namespace": NAMESPACE}
+
+
+class Adding:
+    """A Helm whose chart makes more than the release has, and a cluster where some of that is there already."""
+
+    rendered = (
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": NAME}},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "metadata"}},
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "h", "annotations": {"helm.sh/hook": "pre-upgrade"}},
+        },
+        {"apiVersion": "autoscaling.cast.ai/v1", "kind": "EvictorConfig", "metadata": {"name": "unknown-path"}},
+    )
+
+    def __init__(self, there: Mapping[str, Any]) -> None:
+        self.there = {"/api/v1/namespaces/castai-agent/secrets/h": {}, **there}
+
+    def render(self, *_given: Any) -> Any:
+        return self.rendered
+
+    def cluster(self) -> Adding:
+        return self
+
+    def get(self, path: str) -> Any:
+        found = self.there.get(path)
+        if isinstance(found, Exception):
+            raise found
+        return None if found is None else {"metadata": {"annotations": found}}
+
+
+@pytest.mark.parametrize(
+    ("there", "owner"),
+    [
+        ({}, None),
+        ({METADATA: MINE}, None),
+        ({METADATA: {}}, Owner("ConfigMap metadata")),
+        ({METADATA: {**MINE, "meta.helm.sh/release-name": "x"}}, Owner("ConfigMap metadata", "castai-agent/x")),
+        ({METADATA: CallFailed("forbidden")}, None),
+    ],
+)
+def test_whose_what_an_upgrade_adds_is(there: Mapping[str, Any], owner: Owner | None) -> None:
+    systems: Any = release.Systems(cast(Any, Adding(there)), cast(Any, Adding(there)))
+    assert release._added_owner(systems, OTHER_VALUES, current(revision(1, "deployed"))) == owner
+
+
+def test_a_namespace_that_is_there_is_not_made_by_an_upgrade() -> None:
+    systems: Any = Adding({f"/api/v1/namespaces/{NAMESPACE}": {}})
+    systems.rendered = ({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},)
+    with pytest.raises(Refused, match="Set createNamespace: false in values"):
+        release._added_owner(release.Systems(systems, systems), OTHER_VALUES, current(revision(1, "deployed")))
+
+
+def test_an_upgrade_takes_over_what_it_adds_only_where_that_is_asked_for() -> None:
+    added = current(revision(1, "deployed"), owner=NOBODY)
+    with pytest.raises(Refused, match="exists and belongs to no Helm release"):
+        planned(added, OTHER_VALUES)
+    (step,) = planned(added, replace(OTHER_VALUES, adopt=True))
+    assert step.wanted.adopt
+
+
+def test_what_hooks_left_goes_before_the_release_is_forgotten() -> None:
+    left = (Reference("batch/v1", "Job", "", "crds"), Reference("v1", "ServiceAccount", "", "crds"))
+    killed = current(revision(1, "pending-install", age=0), hooks=left)
+    hooks, uninstall = planned(killed, ABSENT)
+    assert hooks.sentence == f"delete what hooks of Helm release {NAME} left: Job crds, ServiceAccount crds"
+    assert (hooks.patience, uninstall.patience) == (300, 0)
+    deleted: list[Any] = []
+    systems: Any = Adding({})
+    systems.delete = lambda path, body: deleted.append((path.rpartition("namespaces/")[2], body["propagationPolicy"]))
+    hooks.work(release.Systems(systems, systems), ABSENT)
+    assert deleted == [("castai-agent/jobs/crds", "Background"), ("castai-agent/serviceaccounts/crds", "Background")]
+    assert planned(current(revision(1, "deployed"), hooks=left), wanted()) == []
+
+
+def test_only_what_still_is_a_hook_goes() -> None:
+    jobs = "/apis/batch/v1/namespaces/castai-agent/jobs/"
+    hook = {"helm.sh/hook": "pre-install"}
+    manifests = [f"kind: Job\napiVersion: batch/v1\nmetadata: {{name: {name}}}\n" for name in ("a", "b", "c", "d")]
+    content = {"hooks": [{"manifest": text} for text in manifests]}
+    labels = {"version": "1", "status": "deployed", "modifiedAt": "1"}
+    one = Revision.of(record.encode({"metadata": {"name": "x", "labels": labels}, "data": {}}, content))
+    cluster: Any = Adding({f"{jobs}a": hook, f"{jobs}b": {}, f"{jobs}c": CallFailed("forbidden")})
+    unreadable = Revision.of({"metadata": {"name": "y", "labels": labels}, "data": {"release": "?"}})
+    found = release._left_by_hooks(cluster, ABSENT, (unreadable, one))
+    assert found == (Reference("batch/v1", "Job", "", "a"),)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -127,19 +128,150 @@ SIZED = [
         ({"cpu": "3"}, {}, ("3 of cpu, 3.2 needed",)),
         ({"memory": "1000Mi"}, {}, ("1000Mi of memory, 1024Mi needed",)),
         ({"limits.memory": "2Gi", "secrets": "0"}, {}, ()),
-        ({"pods": "what?"}, {}, ("0 of pods, 5 needed",)),
+        ({"pods": "what?"}, {}, ()),
+        ({"pods": "1e3", "requests.memory": "1E3"}, {}, ("0Mi of requests.memory, 1024Mi needed",)),
     ],
 )
 def test_quotas(hard: dict[str, Any], used: dict[str, Any], short: tuple[str, ...]) -> None:
     quota = {"metadata": {"name": "q"}, "spec": {"hard": hard}, "status": {"used": used}}
-    assert pods.short_of(quota, pods.needed(SIZED, 3)) == short
-    scoped = {**quota, "spec": {"hard": hard, "scopeSelector": {"matchExpressions": []}}}
-    assert pods.short_of(scoped, pods.needed(SIZED, 3)) == ()
+    stored = [replace(one, pod=pods.with_defaults(one.pod, ())) for one in SIZED]
+    assert pods.short_of(quota, pods.needed(zip(stored, (2, 3, 0), strict=True))) == short
+
+
+CRITICAL = pod(priorityClassName="system-cluster-critical")
+ASKING: dict[str, Any] = {"containers": [{"resources": {"requests": {"cpu": "1m"}}}]}
+ACROSS = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{"namespaceSelector": {}}]}}
+PREFERRED = [{"weight": 1, "podAffinityTerm": {"namespaces": ["x"]}}]
+
+
+@pytest.mark.parametrize(
+    ("spec", "scope", "covered"),
+    [
+        (pod(), {}, True),
+        (CRITICAL, ("PriorityClass", "Exists"), True),
+        (CRITICAL, ("PriorityClass", "In", "system-cluster-critical"), True),
+        (CRITICAL, ("PriorityClass", "In", "low"), False),
+        (CRITICAL, ("PriorityClass", "NotIn", "low"), True),
+        (CRITICAL, ("PriorityClass", "DoesNotExist"), False),
+        # A default class may be given to it.
+        (pod(), ("PriorityClass", "DoesNotExist"), False),
+        (pod(), ("PriorityClass", "NotIn", "low"), False),
+        (pod(), {"scopes": ["NotTerminating"]}, True),
+        (pod(), {"scopes": ["Terminating"]}, False),
+        (pod(activeDeadlineSeconds=0), {"scopes": ["Terminating"]}, True),
+        (pod(), {"scopes": ["BestEffort", "NotTerminating"]}, True),
+        (pod(), {"scopes": ["BestEffort", "Terminating"]}, False),
+        (pod(), {"scopes": ["NotBestEffort"]}, False),
+        (ASKING, {"scopes": ["NotBestEffort"]}, True),
+        ({"initContainers": ASKING["containers"], "containers": [{}]}, {"scopes": ["BestEffort"]}, False),
+        (pod(affinity=ACROSS), {"scopes": ["CrossNamespacePodAffinity"]}, True),
+        (
+            pod(affinity={"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": PREFERRED}}),
+            ("CrossNamespacePodAffinity", "Exists"),
+            True,
+        ),
+        (pod(affinity={"podAffinity": {}}), {"scopes": ["CrossNamespacePodAffinity"]}, False),
+        (pod(), {"scopes": ["OfTheFuture"]}, False),
+    ],
+)
+def test_which_pods_a_quota_counts(spec: dict[str, Any], scope: Any, covered: bool) -> None:
+    if isinstance(scope, tuple):
+        name, operator, *values = scope
+        expression = {"scopeName": name, "operator": operator, **({"values": values} if values else {})}
+        scope = {"scopeSelector": {"matchExpressions": [expression]}}
+    assert pods.covers({"spec": scope}, spec) is covered
+
+
+def test_a_pod_that_limit_ranges_may_give_requests_is_not_surely_of_best_effort() -> None:
+    assert not pods.covers({"spec": {"scopes": ["BestEffort"]}}, pod(), whole=False)
+
+
+def test_init_containers_sidecars_and_the_pod_itself_count_as_the_quota_counts_them() -> None:
+    def one(cpu: str, **more: Any) -> dict[str, Any]:
+        return {"resources": {"requests": {"cpu": cpu}}, **more}
+
+    inits = [one("1", restartPolicy="Always"), one("5")]
+    spec = {"containers": [one("2"), one("2")], "initContainers": inits}
+    for found, cpu in ((spec, 6), ({**spec, "initContainers": inits[:1]}, 5), ({**spec, **one("3")}, 3)):
+        assert pods.needed([(pods.Template("Deployment", "x", 1, found), 2)])["requests.cpu"] == 2 * cpu
+
+
+@pytest.mark.parametrize(
+    ("hard", "resources", "lacks"),
+    [
+        ({"pods": "9"}, {}, ()),
+        ({"cpu": "9", "limits.memory": "9Gi"}, {}, ("requests.cpu", "limits.memory")),
+        ({"cpu": "9", "limits.memory": "9Gi"}, {"limits": {"cpu": 1, "memory": "1Gi"}}, ()),
+        ({"requests.ephemeral-storage": "9"}, {}, ()),
+    ],
+)
+def test_what_a_quota_wants_containers_to_say(
+    hard: dict[str, str], resources: dict[str, Any], lacks: tuple[str, ...]
+) -> None:
+    stored = pods.with_defaults({"containers": [{"resources": resources}]}, ())
+    assert pods.unnamed({"spec": {"hard": hard}}, stored) == lacks
+    assert pods.unnamed({"spec": {"hard": hard}}, {**stored, "resources": {"limits": {"cpu": "1"}}}) == ()
+
+
+def ranges(kind: str = "Container", **item: Any) -> list[dict[str, Any]]:
+    return [
+        {"spec": {"limits": [{"type": "PersistentVolumeClaim", "min": {"storage": "1Gi"}}, {"type": kind, **item}]}}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("resources", "found", "refused"),
+    [
+        ({}, [], ()),
+        ({"requests": {"cpu": "1"}}, ranges(default={"cpu": "2"}, defaultRequest={"cpu": "1m"}), ()),
+        ({}, ranges(default={"cpu": "2"}, defaultRequest={"cpu": "1"}, max={"cpu": "2"}, min={"cpu": "1"}), ()),
+        (
+            {"requests": {"cpu": "3"}},
+            ranges(default={"cpu": "2"}),
+            ("container a requests 3 of cpu, above its limit 2",),
+        ),
+        ({"limits": {"cpu": "3"}}, ranges(max={"cpu": "2"}), ("container a has 3 of cpu, 2 is the most",)),
+        ({"requests": {"cpu": "1"}}, ranges(max={"cpu": "2"}), ("container a has no limit of cpu, 2 is the most",)),
+        ({"requests": {"cpu": "1m"}}, ranges(min={"cpu": "10m"}), ("container a has 0.001 of cpu, 0.01 is the least",)),
+        ({}, ranges(min={"memory": "16Mi"}), ("container a requests no memory, 16Mi is the least",)),
+        (
+            {"requests": {"cpu": "1"}, "limits": {"cpu": "3"}},
+            ranges(maxLimitRequestRatio={"cpu": 2}),
+            ("container a has a limit of cpu above 2 times its request",),
+        ),
+        (
+            {"requests": {"cpu": "1"}},
+            ranges(maxLimitRequestRatio={"cpu": 2}),
+            ("container a has no limit of cpu, and a limit may be 2 times a request",),
+        ),
+        ({"limits": {"cpu": "1"}}, ranges("Pod", max={"cpu": "2"}), ()),
+        ({"limits": {"cpu": "3"}}, ranges("Pod", max={"cpu": "2"}), ("the pod has 3 of cpu, 2 is the most",)),
+    ],
+)
+def test_limit_ranges(resources: dict[str, Any], found: list[Any], refused: tuple[str, ...]) -> None:
+    stored = pods.with_defaults({"containers": [{"name": "a", "resources": resources}]}, found)
+    assert pods.beyond(stored, found) == refused
 
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("1", "1"), ("100m", "0.1"), ("1.5Gi", "1610612736"), ("2k", "2000"), (3, "3"), (None, "0"), ("Gi", "0")],
+    [
+        ("1", "1"),
+        ("100m", "0.1"),
+        ("1.5Gi", "1610612736"),
+        ("2k", "2000"),
+        (3, "3"),
+        (None, "0"),
+        ("Gi", "0"),
+        ("1e3", "1000"),
+        ("2E-1", "0.2"),
+        ("1E", "1e18"),
+        ("1.", "1"),
+        (".5", "0.5"),
+        ("250u", "0.00025"),
+        ("5n", "5e-9"),
+        ("-1", "-1"),
+    ],
 )
 def test_quantities(text: Any, number: str) -> None:
     assert pods.quantity(text) == Decimal(number)

@@ -16,6 +16,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._k8s.gateway imp
 from ansible_collections.castai.onboarding.plugins.module_utils._k8s.workloads import (
     SURE,
     SURE_OF_NODES,
+    Patience,
     Unready,
     is_ready,
     unready,
@@ -272,7 +273,7 @@ WHY: dict[str, tuple[Object, dict[str, list[Object] | Exception], str, str]] = {
     "a sentence without end": (
         deployment(availableReplicas=0),
         {"pods": [waiting("ErrImagePull", "\x1b[31mx\n" + "y" * 5000)]},
-        f"pod agent-1 is ErrImagePull (container agent: [31mx {'y' * 394}...)",
+        f"pod agent-1 is ErrImagePull (container agent: x {'y' * 395}...)",
         "ErrImagePull",
     ),
 }
@@ -379,3 +380,10 @@ def test_time_ends_with_what_was_seen_last_and_a_line_every_half_minute() -> Non
     assert (outcome.unready, outcome.hopeless, outcome.seconds) == ((SLOW,), False, 100)
     assert len(lines) == 4
     assert all(line.endswith(" s of 100 s)") for line in lines[1:])
+
+
+def test_words_for_one_image_take_turns_without_a_new_patience() -> None:
+    patience = Patience()
+    words = ("ErrImagePull", "ImagePullBackOff", "ErrImagePull", "ImagePullBackOff")
+    found = [patience.over([Unready("w", "", "", word)], 12.0 * at) for at, word in enumerate(words)]
+    assert found == [False, False, False, True]
