@@ -10,6 +10,7 @@ collection.
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import Any, ClassVar
 
@@ -20,8 +21,11 @@ from ansible.utils.display import Display
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import read_models
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Report, Subject, run_task
 
-# Ansible imports this before it forks for each task on each host.
+# Ansible imports this before it forks for each task on each host. What was read is needed to the end, so it is frozen
+# out of garbage collection, once: collecting it copies its pages in every fork, and takes a second at the end of the run.
 read_models()
+gc.collect()
+gc.freeze()
 
 LOCAL = ("local", "ansible.builtin.local", "ansible.legacy.local")
 
