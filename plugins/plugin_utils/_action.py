@@ -45,6 +45,11 @@ class ReconcileAction(ActionBase):
             result.update(self._execute_module(task_vars=variables, wrap_async=self._task.async_val))
         else:
             result.update(run_task(self.SUBJECT, self._task, self._task.args, _shown_for(variables)))
+        # Ansible shows a text once, whichever and how many hosts it is about.
+        host = variables.get("inventory_hostname")
+        given = result.get("warnings", ())
+        if host and given:
+            result["warnings"] = [f"{host}: {one}" if isinstance(one, str) else one for one in given]
         return result
 
     def _needs_a_process(self, variables: dict[str, Any]) -> bool:
