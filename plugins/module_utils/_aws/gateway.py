@@ -21,7 +21,8 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from .. import _addresses
-from .._answers import masked, tidy
+from .._answers import tidy
+from .._credentials import masked
 from .._engine import CallFailed, Conflict, Refused, until
 from .._patience import FEWER
 from .._variables import named
