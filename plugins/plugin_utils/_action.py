@@ -22,7 +22,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway imp
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Report, Subject, run_task
 
 # Ansible imports this before it forks for each task on each host. What was read is needed to the end, so it is frozen
-# out of garbage collection, once: collecting it copies its pages in every fork, and takes a second at the end of the run.
+# out of garbage collection, once: collecting it copies its pages in every fork and takes a second at the end of a run.
 read_models()
 gc.collect()
 gc.freeze()
