@@ -155,8 +155,6 @@ class Current:
     """Whether the pods of releases that are to be installed can start."""
     metrics: str = ""
     """What works less well without metrics-server."""
-    unmeasured: bool = False
-    """Whether what is to be installed does not work at all without it."""
     rights: Rights | Problem | None = None
     caller: str = ""
     """ARN of the AWS identity that this runs as, empty where it could not be read."""
@@ -284,14 +282,13 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         ground=partial(readiness.read, kubernetes, wanted.namespace),
         metrics=partial(readiness.metrics_warning, kubernetes, [chart.release for chart in wanted.charts])
         if wanted.onboarding
-        else lambda: ("", False),
+        else lambda: "",
     )
     if isinstance(second["version"], Problem):
         return replace(current, version=second["version"], helm=_helm_problems(gateway, wanted.charts))
     reporting = _cluster_of(second["metadata"])
     charts = _to_install(second["releases"], wanted.charts)
     absent = _absent(second["releases"], charts)
-    metrics, lacking = second["metrics"]
     third = gather(
         missing=_nothing
         if second["everything"] is True
@@ -317,8 +314,7 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         else "",
         nodes=second["nodes"],
         startable=third["startable"],
-        metrics=metrics,
-        unmeasured=lacking and readiness.WORKLOAD_AUTOSCALER in {chart.release for chart in absent},
+        metrics=second["metrics"],
     )
 
 
@@ -441,16 +437,14 @@ def _startup_warnings(current: Current, wanted: Desired) -> Iterable[str]:
     yield from () if wanted.must_run else _stopping(current)
     if isinstance(current.startable, Verdict):
         yield from current.startable.warnings
-    if current.metrics and not current.unmeasured:
+    if current.metrics:
         yield current.metrics
 
 
 def _stopping(current: Current) -> Iterable[str]:
-    """What keeps releases that are to be installed from running, or from working at all."""
+    """What keeps releases that are to be installed from running."""
     if isinstance(current.startable, Verdict):
         yield from current.startable.findings
-    if current.unmeasured:
-        yield current.metrics
 
 
 def _warnings(current: Current) -> Iterable[str]:
