@@ -55,6 +55,7 @@ MADE_ONCE = {
     "CreateClusterToken",
     *(f"iam:Create{kind}" for kind in ("AccessKey", "InstanceProfile", "Policy", "Role", "User")),
 }
+ALL = ("-e", "remove=castai_clusters")
 CLUSTERS = tuple(f"{name}:eks:mode={mode}:nodes=1" for name, (mode, _identity) in HOSTS.items())
 
 
@@ -206,17 +207,17 @@ def test_a_module_needs_at_most_three_rounds_of_reads(story: Story, host: str, t
 def test_the_way_back_leaves_everything_as_it_was(story: Story) -> None:
     """Last, as nothing is left of the others after it."""
     world = story.world
+    before = world.mark()
+    plan = succeeded(story.onboarder.onboard("--check", *ALL, hosts=HOSTS, playbook=WAY_BACK))
+    assert writes(world, before) == []
     for host in HOSTS:
         cluster_id = story.run.of("castai_cluster", host)[0]["cluster_id"]
         world.control("castai", "disconnect", cluster_id=cluster_id)
-    before = world.mark()
-    plan = succeeded(story.onboarder.onboard("--check", hosts=HOSTS, playbook=WAY_BACK))
-    assert writes(world, before) == []
-    run = succeeded(story.onboarder.onboard(hosts=HOSTS, playbook=WAY_BACK))
+    run = succeeded(story.onboarder.onboard(*ALL, hosts=HOSTS, playbook=WAY_BACK))
     for host in HOSTS:
         assert plan.actions(host) == run.actions(host) != []
         assert run.of("castai_iam_eks", host)[-1]["kept"] == []
-    changed_nothing(story.onboarder.onboard(hosts=HOSTS, playbook=WAY_BACK))
+    changed_nothing(story.onboarder.onboard(*ALL, hosts=HOSTS, playbook=WAY_BACK))
     after = world.state()["aws"]
     del after[HOME_ACCOUNT]["iam"]["roles"][f"arn:aws:iam::{HOME_ACCOUNT}:role/stranger"]
     assert after == story.aws_before
