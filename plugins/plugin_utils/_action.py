@@ -45,11 +45,7 @@ class ReconcileAction(ActionBase):
             result.update(self._execute_module(task_vars=variables, wrap_async=self._task.async_val))
         else:
             result.update(run_task(self.SUBJECT, self._task, self._task.args, _shown_for(variables)))
-        # Ansible shows a text once, whichever and how many hosts it is about.
-        host = variables.get("inventory_hostname")
-        given = result.get("warnings", ())
-        if host and given:
-            result["warnings"] = [f"{host}: {one}" if isinstance(one, str) else one for one in given]
+            _name_host(result, variables)
         return result
 
     def _needs_a_process(self, variables: dict[str, Any]) -> bool:
@@ -68,6 +64,13 @@ class ReconcileAction(ActionBase):
         known = variables["ansible_delegated_vars"][host] if host else variables
         wanted = self._templar.template(constants.config.get_config_value("INTERPRETER_PYTHON", variables=known))
         return bool(wanted) and not wanted.startswith("auto") and wanted != sys.executable
+
+
+def _name_host(result: dict[str, Any], variables: dict[str, Any]) -> None:
+    """Ansible shows a warning once, whichever and how many hosts it is about. A module's warnings it takes itself."""
+    host = variables.get("inventory_hostname")
+    if host and "warnings" in result:
+        result["warnings"] = [f"{host}: {warning}" for warning in result["warnings"]]
 
 
 def _shown_for(variables: dict[str, Any]) -> Report:
