@@ -287,7 +287,7 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
     if isinstance(second["version"], Problem):
         return replace(current, version=second["version"], helm=_helm_problems(gateway, wanted.charts))
     reporting = _cluster_of(second["metadata"])
-    charts = _to_install(second["releases"], wanted.charts)
+    charts = _to_install(second["releases"], wanted.charts, _is_unknown(current, wanted))
     absent = _absent(second["releases"], charts)
     third = gather(
         missing=_nothing
@@ -534,12 +534,23 @@ def _unknown(cluster_id: str, records: tuple[Cluster, ...] | Problem) -> bool:
     return bool(cluster_id) and not isinstance(records, Problem) and cluster_id not in {record.id for record in records}
 
 
-def _to_install(listed: Object | Problem | None, charts: tuple[Chart, ...]) -> tuple[Chart, ...]:
-    """The charts that the run has to fetch: those whose release is not deployed, or at another version that counts."""
+def _to_install(listed: Object | Problem | None, charts: tuple[Chart, ...], anew: bool = False) -> tuple[Chart, ...]:
+    """The charts that the run has to fetch: those whose release is not deployed, or at another version that counts.
+
+    anew: the cluster gets another id, which is in the values of every release.
+    """
     if isinstance(listed, Problem):
         return charts
     records = _items(listed)
-    return tuple(chart for chart in charts if not _unreadable(records, chart) and not _chart_is_there(records, chart))
+    return tuple(
+        chart for chart in charts if not _unreadable(records, chart) and (anew or not _chart_is_there(records, chart))
+    )
+
+
+def _is_unknown(current: Current, wanted: Desired) -> bool:
+    """Whether CAST AI certainly does not have the cluster: it was never connected, or removed there."""
+    found, records = _there(current.found), current.records
+    return found is not None and not isinstance(records, Problem) and _record(records, found, wanted) is None
 
 
 def _chart_is_there(records: list[Object], chart: Chart) -> bool:
