@@ -16,6 +16,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -714,11 +715,15 @@ def _found(cluster: Kubernetes, wanted: Desired, objects: Iterable[Reference]) -
 
 def _readable(cluster: Kubernetes, wanted: Desired, objects: Iterable[Reference]) -> Iterator[tuple[Reference, Object]]:
     """Those that are there, each as it is; not what may not be read, for which the work itself needs no right."""
-    for item in objects:
+
+    def read(item: Reference) -> Object | None:
         with contextlib.suppress(Failure):
-            found = _found(cluster, wanted, [item]).get(item)
-            if found:
-                yield item, found
+            return _found(cluster, wanted, [item]).get(item)
+        return None
+
+    known = {str(item): item for item in objects}
+    found = gather(**{name: partial(read, item) for name, item in known.items()})
+    yield from ((item, found[name]) for name, item in known.items() if found[name])
 
 
 def _left_by_hooks(cluster: Kubernetes, wanted: Desired, history: History) -> tuple[Reference, ...]:
