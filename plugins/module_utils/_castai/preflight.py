@@ -288,7 +288,6 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         return replace(current, version=second["version"], helm=_helm_problems(gateway, wanted.charts))
     reporting = _cluster_of(second["metadata"])
     charts = _to_install(second["releases"], wanted.charts, _is_unknown(current, wanted))
-    absent = _absent(second["releases"], charts)
     third = gather(
         missing=_nothing
         if second["everything"] is True
@@ -298,7 +297,7 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         else _nothing,
         helm=partial(_helm_problems, gateway, charts),
         taken=_attempt(partial(_taken, gateway, kubernetes, wanted, second["releases"])),
-        startable=_attempt(partial(_startable, gateway.helm, second, absent)),
+        startable=_attempt(partial(_startable, gateway.helm, second, _absent(second["releases"], charts))),
     )
     return replace(
         current,

@@ -90,16 +90,15 @@ def read(kubernetes: Kubernetes, namespace: str) -> Cluster:
 def metrics_warning(kubernetes: Kubernetes, releases: Collection[str]) -> str:
     """What works less well without metrics-server; empty where it answers or nothing is known."""
     try:
-        lacking = kubernetes.get(METRICS) is None
+        if kubernetes.get(METRICS) is not None:
+            return ""
+        lacking = True
     except Rejected as answer:
         if answer.status != HTTPStatus.SERVICE_UNAVAILABLE:
             return ""
         lacking = False
     except Failure:
         return ""
-    else:
-        if not lacking:
-            return ""
     state = "has no metrics-server" if lacking else "has a metrics-server that does not answer"
     sizing = WORKLOAD_AUTOSCALER in releases
     hit = f"{WORKLOAD_AUTOSCALER} cannot size workloads" if sizing else "castai-agent sees no usage of pods"
