@@ -8,8 +8,9 @@ from __future__ import annotations
 import base64
 import threading
 from collections.abc import Callable, Mapping
-from http.client import HTTPException
 from typing import Any, NamedTuple
+
+from urllib3.exceptions import HTTPError
 
 from . import kops
 from .kube import Kubernetes, KubernetesError
@@ -56,7 +57,7 @@ class Agent(threading.Thread):
         while not self._stopping.wait(INTERVAL):
             try:
                 self._run = self.look()
-            except (KubernetesError, OSError, HTTPException):
+            except (KubernetesError, HTTPError):
                 if self._run:  # the API server is away; the pods go on
                     self._snapshot(self._cluster, self._run.environment, self._controller)
 

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import base64
-import http.client
 import json
 import ssl
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+
+import urllib3
 
 from .pki import Identity, load_identity
 
@@ -37,10 +37,11 @@ class Kubernetes:
         self.kubeconfig = kubeconfig
         config = json.loads(kubeconfig.read_text(encoding="utf-8"))
         cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-        self._address = urlsplit(cluster["server"])
-        self._context = ssl.create_default_context(cadata=_decode(cluster["certificate-authority-data"]))
-        identity = Identity(_decode(user["client-certificate-data"]), _decode(user["client-key-data"]))
-        load_identity(self._context, identity)
+        self._server = cluster["server"]
+        context = ssl.create_default_context(cadata=_decode(cluster["certificate-authority-data"]))
+        load_identity(context, Identity(_decode(user["client-certificate-data"]), _decode(user["client-key-data"])))
+        # A handshake costs the API server more than most answers: the same connection serves one call after another.
+        self._connections = urllib3.PoolManager(ssl_context=context, maxsize=4, timeout=30, retries=False)
 
     def get(self, path: str) -> Any:
         """The object or list at a path such as /api/v1/namespaces/x/secrets/y; None when there is none."""
@@ -80,22 +81,16 @@ class Kubernetes:
         """Whether the API server answers and is ready."""
         try:
             self.request("GET", "/readyz")
-        except (OSError, http.client.HTTPException, KubernetesError):
+        except (urllib3.exceptions.HTTPError, KubernetesError):
             return False
         return True
 
     def request(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Any:
         """Any call: the answer as JSON, or as text when it is none. Raises KubernetesError."""
-        connection = http.client.HTTPSConnection(
-            self._address.hostname or "", self._address.port, context=self._context, timeout=30
-        )
-        try:
-            data = None if body is None else json.dumps(body).encode()
-            connection.request(method, path, data, {"Content-Type": content_type} if data else {})
-            response = connection.getresponse()
-            answer = _parse(response.read())
-        finally:
-            connection.close()
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": content_type} if data else {}
+        response = self._connections.request(method, f"{self._server}{path}", body=data, headers=headers)
+        answer = _parse(response.data)
         if response.status >= 400:
             raise KubernetesError(response.status, answer["message"] if isinstance(answer, dict) else answer)
         return answer

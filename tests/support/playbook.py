@@ -168,6 +168,7 @@ def start_playbook(
                 "HOME": str(home),
                 "TMPDIR": str(temporary),
                 "LANG": "C.UTF-8",
+                "ANSIBLE_CONFIG": str(Path(__file__).with_name("ansible.cfg")),
                 "ANSIBLE_COLLECTIONS_PATH": collections,
                 "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callback"),
                 "ANSIBLE_CALLBACKS_ENABLED": "recorder",
