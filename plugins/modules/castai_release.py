@@ -161,6 +161,7 @@ requirements:
 seealso:
   - module: castai.onboarding.castai_cluster
   - module: castai.onboarding.castai_preflight
+  - module: castai.onboarding.castai_releases
 """
 
 EXAMPLES = r"""

@@ -18,7 +18,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import read_models
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import Report, Subject, run_task
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import AnySubject, Report, run_task
 
 # Ansible imports this before it forks for each task on each host.
 read_models()
@@ -29,7 +29,7 @@ LOCAL = ("local", "ansible.builtin.local", "ansible.legacy.local")
 class ReconcileAction(ActionBase):
     """Runs SUBJECT here, or the module of the same name where the task asks for another process, user or machine."""
 
-    SUBJECT: ClassVar[Subject[Any, Any, Any]]
+    SUBJECT: ClassVar[AnySubject]
     TRANSFERS_FILES = False
     _supports_async = True
     _supports_check_mode = True

@@ -20,6 +20,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -163,11 +164,16 @@ class Helm:
     def __init__(self, path: str | None = None) -> None:
         self._path = path
         self._version: tuple[int, ...] = ()
+        self._asking = threading.Lock()
         self._pulled: dict[Chart, tuple[str, bytes]] = {}
         """File name and content of charts that were fetched: a task may look at one before it installs it."""
 
     def check_version(self) -> tuple[int, ...]:
         """Major, minor and patch. Raises Refused where Helm is missing, too old, or does not tell."""
+        with self._asking:
+            return self._checked_version()
+
+    def _checked_version(self) -> tuple[int, ...]:
         if not self._version:
             with workplace() as place:
                 arguments = ["version", "--template", "{{.Version}}"]
