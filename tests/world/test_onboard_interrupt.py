@@ -22,7 +22,8 @@ from .onboarding import ONBOARD, Onboarder
 
 CLUSTER = "prod"
 USER = f"cast-eks-{CLUSTER}"
-RELEASES = ("cluster-controller", "castai-spot-handler", "castai-evictor", "castai-pod-pinner", "castai-kvisor")
+RELEASES = ("cluster-controller", "castai-kvisor")
+"""The one that Helm installs alone, and one that it installs beside three others, which are then ended too."""
 CLUSTERS = (f"{CLUSTER}:eks:mode=CONFIG_MAP:nodes=1",)
 
 
