@@ -19,6 +19,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import read_models
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import AnySubject, Report, run_task
+from ansible_collections.castai.onboarding.plugins.module_utils._helm.gateway import keep_charts
 
 # Ansible imports this before it forks for each task on each host.
 read_models()
@@ -40,6 +41,7 @@ class ReconcileAction(ActionBase):
         if self._needs_a_process(variables):
             result.update(self._execute_module(task_vars=variables, wrap_async=self._task.async_val))
         else:
+            keep_charts(constants.DEFAULT_LOCAL_TMP)
             result.update(run_task(self.SUBJECT, self._task, self._task.args, _shown_for(variables)))
         return result
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
+import hashlib
 import json
 import os
 import re
@@ -23,7 +25,7 @@ import tarfile
 import threading
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,6 +68,8 @@ _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?(?:[-+].*)?")
 
 _PR_SET_PDEATHSIG = 1
 _REPOSITORIES = "repositories.yaml"
+_charts: Path | None = None
+"""Where charts are kept for a run."""
 _TOKEN = "token"
 
 Watch = Callable[[], str]
@@ -297,10 +301,19 @@ class Helm:
         """The chart as an archive. Of the user's repositories Helm sees the chart's own one, with its log-in."""
         into = place.path / "chart"
         into.mkdir()
-        if chart in self._pulled:
-            name, content = self._pulled[chart]
-            (into / name).write_bytes(content)
-            return into / name
+        if chart not in self._pulled:
+            with _kept(chart) as folder:
+                found = next(folder.glob("*.tgz"), None) if folder else None
+                archive = found or self._download(place, chart, into)
+                self._pulled[chart] = archive.name, archive.read_bytes()
+                if folder and not found:
+                    shutil.copyfile(archive, folder / "new")
+                    (folder / "new").rename(folder / archive.name)
+        name, content = self._pulled[chart]
+        (into / name).write_bytes(content)
+        return into / name
+
+    def _download(self, place: Workplace, chart: Chart, into: Path) -> Path:
         origin = f" from {chart.repo_url}" * bool(chart.repo_url)
         purpose = f"Could not get chart {chart.ref} {chart.version}".rstrip() + f"{origin}: "
         repository = repositories.of_chart(chart.ref, chart.repo_url, os.environ)
@@ -314,9 +327,7 @@ class Helm:
         arguments = ["pull", "--destination", str(into), *source]
         arguments += ["--version", chart.version] * bool(chart.version)
         self._ask(place, [*arguments, "--", ref], purpose, hidden)
-        archive = next(into.glob("*.tgz"))
-        self._pulled[chart] = archive.name, archive.read_bytes()
-        return archive
+        return next(into.glob("*.tgz"))
 
     def _ask(self, place: Workplace, arguments: list[str], purpose: str, hidden: tuple[str, ...]) -> None:
         """Have Helm ask a chart repository, again where its answer is one that passes."""
@@ -381,6 +392,26 @@ class Helm:
             return output
         place.dead = process.returncode == -signal.SIGKILL
         raise _failure(purpose, process.returncode, _scrub(errors, hidden), release)
+
+
+def keep_charts(folder: str | None) -> None:
+    """Keep the charts that are fetched from now on in this folder, for all processes of a run; None: do not."""
+    global _charts
+    _charts = Path(folder) if folder else None
+
+
+@contextlib.contextmanager
+def _kept(chart: Chart) -> Iterator[Path | None]:
+    """The folder in which a chart is kept for the rest of the run, locked. None where none is kept."""
+    if _charts is None or not _charts.is_dir():
+        yield None
+        return
+    digest = hashlib.sha256(json.dumps([chart.repo_url, chart.ref, chart.version]).encode()).hexdigest()
+    folder = _charts / f"castai-onboarding-chart-{digest[:32]}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with (folder / "lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
 
 
 def driver_problem(environment: Mapping[str, str]) -> str:

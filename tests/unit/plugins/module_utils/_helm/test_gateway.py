@@ -14,6 +14,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +22,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils import _patience
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Conflict, Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Conflict, Refused, gather
 from ansible_collections.castai.onboarding.plugins.module_utils._helm import gateway
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.gateway import Chart, Facts, Helm, Work, facts
 
@@ -304,6 +305,31 @@ def test_the_wrong_chart_is_noticed_before_anything_is_written(fake: Fake) -> No
     with pytest.raises(CallFailed, match=r"is agent 0\.2\.0, but chart_version is 0\.3\.0"):
         upgrade(fake.behave(), Chart("https://charts.example/agent-0.3.0.tgz", "0.3.0"))
     assert fake.notes()[-1]["arguments"][0] == "pull"
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_chart_is_fetched_once_for_all_processes_of_a_run_where_charts_are_kept(
+    fake: Fake, tmp_path: Path, kept: bool
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    chart = ("agent", "0.2.0", "https://charts.example")
+    gateway.keep_charts(str(folder) if kept else None)
+    try:
+        of_hosts = [fake.behave() for _host in range(4)]
+        shown = gather(**{f"host-{n}": partial(helm.show_chart, *chart) for n, helm in enumerate(of_hosts)})
+        shown["another"] = of_hosts[0].show_chart("agent", "0.2.0", "https://others.example")
+    finally:
+        gateway.keep_charts(None)
+    assert {str(facts) for facts in shown.values()} == {str(gateway.Facts("agent", "0.2.0"))}
+    assert len([note for note in fake.notes() if note["arguments"][0] == "pull"]) == (2 if kept else 5)
+    assert len(list(folder.glob("*/*.tgz"))) == (2 if kept else 0)
+
+
+def test_the_version_is_asked_once_by_threads_of_one_task(fake: Fake) -> None:
+    helm = fake.behave()
+    assert set(gather(**{f"release-{n}": helm.check_version for n in range(4)}).values()) == {(3, 22, 0)}
+    assert [note["arguments"][0] for note in fake.notes()] == ["version"]
 
 
 def test_an_old_or_missing_helm(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
