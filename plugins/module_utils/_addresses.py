@@ -7,12 +7,11 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
-from ._answers import SHORTEST
+from ._credentials import SHORTEST, in_address
 from ._variables import named, role_of
 
 Address: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
@@ -34,8 +33,6 @@ _CREDENTIALS: Mapping[str, tuple[str, ...]] = {
 }
 """The options that are addresses, and where credentials for each go: a sentence, and the options in it."""
 
-_AUTHORITY = re.compile(r"[^/?#\\]*")
-
 
 def problems(params: Mapping[str, Any]) -> tuple[str, ...]:
     """What is wrong with the addresses among a module's options and suboptions, in sentences that show no secret."""
@@ -46,7 +43,7 @@ def problems(params: Mapping[str, Any]) -> tuple[str, ...]:
 def problem(option: str, url: str, role: str = "castai") -> str:
     """What is wrong with the address that an option gives, or an empty text. role: see named."""
     name = named(option, role)
-    if has_user_info(url):
+    if in_address(url):
         way, *options = _CREDENTIALS[option]
         return (
             f"{name} has a user name, token or password in its address. Set it to the address alone."
@@ -67,20 +64,10 @@ def problem(option: str, url: str, role: str = "castai") -> str:
 def hidden(params: Mapping[str, Any]) -> Iterator[str]:
     """The texts to mask wherever they appear: addresses with credentials in them, and these credentials."""
     for _option, url, _role in _addresses(params):
-        if has_user_info(url):
+        secrets = in_address(url)
+        if secrets:
             yield url
-            user_info = url.rpartition("@")[0].rpartition("://")[2]
-            yield from (text for text in (user_info, user_info.partition(":")[2]) if len(text) >= SHORTEST)
-
-
-def has_user_info(url: str) -> bool:
-    """Whether an address has a user name, token or password before its host, also one that is not written as %XX."""
-    rest = url.partition("://")[2] or url
-    authority = _AUTHORITY.match(rest)[0]  # type: ignore[index]
-    if "@" in authority:
-        return True
-    _host, colon, port = authority.rpartition(":")
-    return bool(colon) and "@" in rest and "]" not in port and not port.isdigit()
+            yield from (text for text in secrets if len(text) >= SHORTEST)
 
 
 def in_clear(url: str) -> bool:

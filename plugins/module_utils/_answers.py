@@ -17,20 +17,6 @@ LONGEST = 600
 _ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[@-_])")
 """What terminals obey (ECMA-48), colours for one."""
 
-MASK = "********"
-SHORTEST = 6
-"""Characters of a text that is masked at least: shorter ones would mask half of any sentence."""
-
-SECRET_VARIABLE = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
-"""What environment variables with secrets are called."""
-
-_CREDENTIAL = re.compile(
-    r"((?:bearer|basic)\s+|[\w-]*(?:token|secret|passw(?:or)?d|api.?key|access.?key)[\w-]*[\"']?\s*[=:]\s*[\"']?"
-    r"|://[^/@\s:]*:(?=[^/@\s]+@))[^\s\"',;@&]{6,}|\beyJ[\w-]+\.[\w.-]+|\bk8s-aws-v1\.[\w-]+",
-    re.IGNORECASE,
-)
-"""What looks like a credential; the first group, its name, stays readable."""
-
 
 class Odd(ValueError):
     """An answer of another shape than the API has. The text is a clause."""
@@ -44,11 +30,6 @@ def tidy(text: Any, longest: int = LONGEST) -> str:
     start = _ESCAPES.sub("", text[: 8 * longest])
     line = " ".join("".join(one if one.isprintable() else " " for one in start).split())
     return line if len(line) <= longest and len(text) <= 8 * longest else f"{line[: longest - 3]}..."
-
-
-def masked(text: str) -> str:
-    """A program's words without what looks like a credential: its name stays, or nothing."""
-    return _CREDENTIAL.sub(lambda found: f"{found[1] or ''}{MASK}", text)
 
 
 def loaded(raw: bytes | str) -> Any:

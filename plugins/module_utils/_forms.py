@@ -12,10 +12,20 @@ from typing import Any
 
 from ._variables import named, role_of
 
+IAM_NAME = r"[0-9A-Za-z_+=,.@-]{1,128}"
+IAM_PATH = r"/([!-~]+/)?"
+
+
+def iam_arn(kind: str, *accounts: str) -> str:
+    """The pattern of an IAM object's ARN. accounts: what may stand in place of an account's id."""
+    account = "|".join((r"[0-9]{12}", *accounts))
+    return rf"arn:aws[a-z-]*:iam::({account}):{kind}{IAM_PATH}{IAM_NAME}"
+
+
 _FORMS: Mapping[str, tuple[str, str]] = {
     "region": (r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}", "an AWS region, such as eu-central-1"),
     "assume_role_arn": (
-        r"arn:aws[a-z-]*:iam::[0-9]{12}:role/([!-~]+/)?[A-Za-z0-9_+=,.@-]{1,64}",
+        iam_arn("role"),
         "the ARN of a role, such as arn:aws:iam::123456789012:role/NAME",
     ),
     "state_store": (r"(?!https?:)[a-z0-9]+://[^/\s]+(/\S*)?", "an address such as s3://BUCKET"),

@@ -123,7 +123,8 @@ SHARED = ("castai_", "agent_", "components_", "kube_router_")
 """Variables that begin so may also be the user's own."""
 
 _CLOSE = 0.8
-
+_CLOSE_AS_A_WHOLE = 0.9
+"""Of names with a slip in what they begin with."""
 
 AGENT_RELEASE = "castai-agent"
 """The Helm release whose options the role agent sets."""
@@ -169,8 +170,11 @@ def right_name(name: str, known: Collection[str]) -> str | None:
     if name in RENAMED:
         return RENAMED[name]
     prefix = next((prefix for prefix in OURS + SHARED if name.startswith(prefix)), "")
-    if not prefix or name in known or name in OTHERS:
+    if name in known or name in OTHERS:
         return None
+    if not prefix:
+        alike = [one for one in known if one[:2] == name[:2]]
+        return next(iter(get_close_matches(name, alike, 1, _CLOSE_AS_A_WHOLE)), None)
     rest = name[len(prefix) :]
     if prefix in (*OURS, "components_") and f"castai_{rest}" in known:
         return f"castai_{rest}"

@@ -124,6 +124,11 @@ options:
         type: str
         choices: [enforce, install_only]
         default: enforce
+      purpose:
+        description:
+          - What the release does in the cluster, to follow the word C(which), such as C(adds and removes nodes). A plan
+            that installs the release says it, for those who do not know the release by its name.
+        type: str
       state:
         description: Whether the release is installed.
         type: str
@@ -179,6 +184,7 @@ EXAMPLES = r"""
         chart_repo_url: https://castai.github.io/helm-charts
         chart_version: 0.92.14
         policy: install_only
+        purpose: adds, drains and removes nodes
         values:
           castai:
             apiKeySecretRef: castai-credentials
@@ -217,7 +223,9 @@ actions:
   type: list
   elements: str
   sample:
-    - install Helm release cluster-controller in namespace castai-agent (chart castai-cluster-controller 0.92.14)
+    - >-
+      install Helm release cluster-controller, which adds, drains and removes nodes, in namespace castai-agent (chart
+      castai-cluster-controller 0.92.14)
 applied:
   description: What was done, also after the failure of one release.
   returned: failure

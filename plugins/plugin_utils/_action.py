@@ -10,6 +10,7 @@ collection.
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import Any, ClassVar
 
@@ -21,8 +22,11 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway imp
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import AnySubject, Report, run_task
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.gateway import keep_charts
 
-# Ansible imports this before it forks for each task on each host.
+# Ansible imports this before it forks for each task on each host. What was read is needed to the end, so it is frozen
+# out of garbage collection, once: collecting it copies its pages in every fork and takes a second at the end of a run.
 read_models()
+gc.collect()
+gc.freeze()
 
 LOCAL = ("local", "ansible.builtin.local", "ansible.legacy.local")
 
@@ -43,6 +47,7 @@ class ReconcileAction(ActionBase):
         else:
             keep_charts(constants.DEFAULT_LOCAL_TMP)
             result.update(run_task(self.SUBJECT, self._task, self._task.args, _shown_for(variables)))
+            _name_host(result, variables)
         return result
 
     def _needs_a_process(self, variables: dict[str, Any]) -> bool:
@@ -61,6 +66,13 @@ class ReconcileAction(ActionBase):
         known = variables["ansible_delegated_vars"][host] if host else variables
         wanted = self._templar.template(constants.config.get_config_value("INTERPRETER_PYTHON", variables=known))
         return bool(wanted) and not wanted.startswith("auto") and wanted != sys.executable
+
+
+def _name_host(result: dict[str, Any], variables: dict[str, Any]) -> None:
+    """Ansible shows a warning once, whichever and how many hosts it is about. A module's warnings it takes itself."""
+    host = variables.get("inventory_hostname")
+    if host and "warnings" in result:
+        result["warnings"] = [f"{host}: {warning}" for warning in result["warnings"]]
 
 
 def _shown_for(variables: dict[str, Any]) -> Report:

@@ -116,7 +116,10 @@ def _run(world: World, folder: Path, one: Set, on: Environment, helm: Path) -> s
 def _text_means_what_it_says(
     folder: Path, one: Set, on: Environment, helm: Path, hosts: Mapping[str, Any], environment: Mapping[str, str]
 ) -> None:
-    """The plan of `site` for variables given as data and as text; before core 2.19 with native types and without."""
+    """The plan of `site` for variables given as data and as text; before core 2.19 with native types and without.
+
+    For one host, as what a text means is asked in one place for all providers.
+    """
     plans = []
     for native in ("false", "true") if one is OLDEST else ("true",):
         for variables in (DATA, SURVEY):
@@ -124,6 +127,8 @@ def _text_means_what_it_says(
                 folder,
                 SITE,
                 "--check",
+                "--limit",
+                "prod",
                 "-e",
                 json.dumps(variables),
                 inventory=hosts,

@@ -9,6 +9,7 @@ fork has read all libraries already, and its tasks are what the action plugins r
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -97,9 +98,12 @@ def run_steps(
         part.mkdir(parents=True, exist_ok=True)
     own = {"PATH": path, "HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp"), "LANG": "C.UTF-8"}
     started = time.monotonic()
+    # A collection in the fork would copy the pages of all that the tests have read.
+    gc.freeze()
     pid = os.fork()
     if pid == 0:
         _be_the_run(recorded, host, {**own, **environment}, check, record, output)
+    gc.unfreeze()
     status = _wait(pid, started + patience)
     lines = record.read_text(encoding="utf-8").splitlines() if record.exists() else []
     tasks = tuple(TaskResult(**json.loads(line)) for line in lines)

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -132,12 +134,14 @@ def start_playbook(
     path: Sequence[Path] = (PYTHON, *SYSTEM_PATH),
     show: bool = False,
     python: Path = Path(sys.executable),
+    contained: bool = False,
 ) -> Running:
     """Start ansible-playbook of this Python with exactly this environment and search path.
 
     folder: home and temporary files of the run, created, and kept for who wants to look at what is left.
     playbook: a name such as castai.onboarding.connect, a file, or the plays as data. inventory: a file, or data.
-    show: its output goes where this process's goes, and is not kept.
+    show: its output goes where this process's goes, and is not kept. contained: by ansible-runner, as AWX does in an
+    execution environment: as a user that nobody knows, with a home and collections that cannot be written.
     """
     global _starts
     _starts += 1
@@ -148,8 +152,13 @@ def start_playbook(
         part.mkdir(parents=True, exist_ok=True)
     output, record = of_run / "output", of_run / "results"
     collections = os.environ.get("ANSIBLE_COLLECTIONS_PATH", str(ROOT / "build/collections"))
-    command = [str(python), "-m", "ansible", "playbook", "-i", _file(inventory, of_run / "inventory.yml")]
-    command += [_file(playbook, of_run / "playbook.yml"), *arguments]
+    if contained:
+        collections = str(shutil.copytree(collections, folder / "collections", dirs_exist_ok=True))
+        command = [*_as_nobody(), str(python), "-m", "ansible_runner", "run", *_project(of_run, playbook, inventory)]
+        _make_unwritable(Path(collections), home)
+    else:
+        command = [str(python), "-m", "ansible", "playbook", "-i", _file(inventory, of_run / "inventory.yml")]
+        command += [_file(playbook, of_run / "playbook.yml"), *arguments]
     with output.open("wb") as stream:
         process = subprocess.Popen(
             command,
@@ -165,6 +174,8 @@ def start_playbook(
                 "ANSIBLE_NOCOLOR": "1",
                 "RECORDER_FILE": str(record),
                 processes.RUN_VARIABLE: name,
+                # Ansible itself has to write somewhere.
+                **({"ANSIBLE_HOME": str(temporary / "ansible")} if contained else {}),
                 **environment,
             },
             stdin=subprocess.DEVNULL,
@@ -205,6 +216,33 @@ def _file(given: str | Path | Sequence[Json] | Json, place: Path) -> str:
         return str(given)
     place.write_text(json.dumps(given, indent=1), encoding="utf-8")
     return str(place)
+
+
+@functools.cache
+def _as_nobody() -> tuple[str, ...]:
+    """What starts a program as a user without a name, in a namespace of users of its own, which root is not needed for;
+    nothing on a machine that forbids these.
+    """
+    command = ("unshare", "--user", "--map-user=12345", "--map-group=12345")
+    program = shutil.which(command[0])
+    if program is None or subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
+        return ()
+    return (program, *command[1:])
+
+
+def _project(folder: Path, playbook: Any, inventory: Any) -> list[str]:
+    """What ansible-runner is to run, as arguments: a project of one playbook, which imports the wanted one."""
+    for part in ("project", "inventory"):
+        (folder / part).mkdir()
+    _file([{"ansible.builtin.import_playbook": playbook}], folder / "project/site.yml")
+    _file(inventory, folder / "inventory/hosts.json")
+    return [str(folder), "--playbook", "site.yml"]
+
+
+def _make_unwritable(*folders: Path) -> None:
+    for folder in folders:
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(path.stat().st_mode & 0o555)
 
 
 def _whole_lines(file: Path) -> list[str]:

@@ -85,6 +85,7 @@ def layer(path: Path) -> tuple[int, int]:
     if len(rest) == 1:
         ground = {
             "_equal": -2,
+            "_credentials": -2,
             "_answers": -1,
             "_diff": -1,
             "_given": -1,

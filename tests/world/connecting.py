@@ -69,9 +69,13 @@ class Operator:
         hosts: Sequence[str] = ("prod",),
         playbook: str | Sequence[Mapping[str, Any]] = PLAYBOOK,
         given: Mapping[str, Any] | None = None,
+        contained: bool = False,
         **variables: Any,
     ) -> Running:
-        """Start connecting these clusters. given: the inventory, where it is not simply them with these variables."""
+        """Start connecting these clusters. given: the inventory, where it is not simply them with these variables.
+
+        contained: see start_playbook.
+        """
         path = self.path if playbook == PLAYBOOK else (*self.path, *SYSTEM_PATH)
         return start_playbook(
             self.folder,
@@ -80,6 +84,7 @@ class Operator:
             inventory=given or self.inventory(*hosts, **variables),
             environment=self.environment,
             path=path,
+            contained=contained,
         )
 
     def connect(self, *arguments: str, **options: Any) -> Run:

@@ -50,9 +50,14 @@ def by_aws(recorded: Sequence[Step]) -> list[Step]:
     ]
 
 
-@pytest.mark.parametrize("way", [by_kubeconfig, by_address], ids=lambda way: way.__name__)
-def test_every_way_into_the_cluster_leads_to_the_same(world: World, operator: Operator, way: Any) -> None:
-    run = succeeded(operator.connect(**way(world, operator.folder)))
+@pytest.mark.parametrize(
+    ("way", "contained"), [(by_kubeconfig, True), (by_address, False)], ids=["kubeconfig, contained", "address"]
+)
+def test_every_way_into_the_cluster_leads_to_the_same(
+    world: World, operator: Operator, way: Any, contained: bool
+) -> None:
+    """The first in an execution environment, where nothing but the temporary folder can be written."""
+    run = succeeded(operator.connect(contained=contained, **way(world, operator.folder)))
     assert {call.who for call in writes(world) if call.system == "kubernetes"} == {OPERATOR}
     changed_nothing(Forked(world, operator.folder / "again", by_aws(steps(run, "prod"))).connect())
 

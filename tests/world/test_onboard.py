@@ -8,6 +8,7 @@ All are of one account, and their names differ only after the 30 characters that
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,6 +40,22 @@ COMPONENTS = {
 }
 SLOW = [host for host, (mode, _identity) in HOSTS.items() if mode == "API_AND_CONFIG_MAP"]
 WAY_BACK = recipe("onboard_guide", "Removal")
+LIMITS = (
+    {"system": "aws", "over": 10, "throttle": {"status": 400, "code": "Throttling"}},
+    {"system": "castai", "over": 5, "throttle": {"retry_after": 1}},
+    *(
+        {"system": "kubernetes", "resource": f"{host}(/.*)?", "over": 5, "throttle": {"retry_after": 1}}
+        for host in HOSTS
+    ),
+)
+"""How many calls a second AWS, CAST AI and each API server take."""
+REGISTER = "RegisterCluster"
+MADE_ONCE = {
+    REGISTER,
+    "CreateClusterToken",
+    *(f"iam:Create{kind}" for kind in ("AccessKey", "InstanceProfile", "Policy", "Role", "User")),
+}
+ALL = ("-e", "remove=castai_clusters")
 CLUSTERS = tuple(f"{name}:eks:mode={mode}:nodes=1" for name, (mode, _identity) in HOSTS.items())
 
 
@@ -51,6 +68,8 @@ class Story(NamedTuple):
     plan: Run
     written_by_plan: list[Any]
     run: Run
+    written: list[Any]
+    throttled: list[int]
     again: Run
     written_again: list[Any]
     helm_again: int
@@ -72,11 +91,16 @@ def story(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> Stor
     plan = succeeded(onboarder.onboard("--check", "--diff", hosts=HOSTS))
     written_by_plan = writes(world)
     world.control("castai", "stale", reads=1)
+    world.fault(*LIMITS)
     run = succeeded(onboarder.onboard("--diff", hosts=HOSTS))
+    written, throttled = writes(world), world.fired()
+    world.fault()
     mark, helm = world.mark(), len(onboarder.helm_starts())
     again = onboarder.onboard(hosts=HOSTS)
     helm_again = len(onboarder.helm_starts()) - helm
-    return Story(onboarder, *before, plan, written_by_plan, run, again, writes(world, mark), helm_again)
+    return Story(
+        onboarder, *before, plan, written_by_plan, run, written, throttled, again, writes(world, mark), helm_again
+    )
 
 
 def aws_auth(world: World, cluster: str) -> dict[str, str] | None:
@@ -95,6 +119,20 @@ def test_the_run_does_what_the_plan_said(story: Story, host: str) -> None:
     planned, done = ([told(action, cluster_id) for action in run.actions(host)] for run in (story.plan, story.run))
     assert planned == done
     assert len(done) > 20
+    assert any(
+        "install Helm release cluster-controller, which adds, drains and removes nodes, in" in action for action in done
+    )
+
+
+def test_a_run_that_all_systems_throttle_makes_nothing_twice(story: Story) -> None:
+    aws, _castai, *api_servers = story.throttled
+    assert aws > 0
+    assert all(api_servers)  # while the few calls to CAST AI may happen to keep within its limit
+    made = [call for call in story.written if call.operation in MADE_ONCE and 200 <= call.status < 300]
+    assert {call.operation for call in made} == MADE_ONCE
+    assert len([call for call in made if call.operation == REGISTER]) == len(HOSTS)
+    objects = Counter((call.operation, call.resource) for call in made if call.operation != REGISTER)
+    assert set(objects.values()) == {1}
 
 
 def told(action: str, cluster_id: str) -> str:
@@ -172,17 +210,17 @@ def test_a_module_needs_at_most_three_rounds_of_reads(story: Story, host: str, t
 def test_the_way_back_leaves_everything_as_it_was(story: Story) -> None:
     """Last, as nothing is left of the others after it."""
     world = story.world
+    before = world.mark()
+    plan = succeeded(story.onboarder.onboard("--check", *ALL, hosts=HOSTS, playbook=WAY_BACK))
+    assert writes(world, before) == []
     for host in HOSTS:
         cluster_id = story.run.of("castai_cluster", host)[0]["cluster_id"]
         world.control("castai", "disconnect", cluster_id=cluster_id)
-    before = world.mark()
-    plan = succeeded(story.onboarder.onboard("--check", hosts=HOSTS, playbook=WAY_BACK))
-    assert writes(world, before) == []
-    run = succeeded(story.onboarder.onboard(hosts=HOSTS, playbook=WAY_BACK))
+    run = succeeded(story.onboarder.onboard(*ALL, hosts=HOSTS, playbook=WAY_BACK))
     for host in HOSTS:
         assert plan.actions(host) == run.actions(host) != []
         assert run.of("castai_iam_eks", host)[-1]["kept"] == []
-    changed_nothing(story.onboarder.onboard(hosts=HOSTS, playbook=WAY_BACK))
+    changed_nothing(story.onboarder.onboard(*ALL, hosts=HOSTS, playbook=WAY_BACK))
     after = world.state()["aws"]
     del after[HOME_ACCOUNT]["iam"]["roles"][f"arn:aws:iam::{HOME_ACCOUNT}:role/stranger"]
     assert after == story.aws_before

@@ -98,6 +98,7 @@ def test_the_judgement_is_the_api_servers(kubernetes: Kubernetes, name: str) -> 
         kubernetes.create(f"{path}/limitranges", {"metadata": {"name": "l"}, "spec": {"limits": wanted["limits"]}})
     if wanted["quota"]:
         kubernetes.create(f"{path}/resourcequotas", {"metadata": {"name": "q"}, "spec": wanted["quota"]})
+        wait_for_quotas(kubernetes, path)
     refused = refusal(kubernetes, path, wanted["pod"])
     ranges, quotas = kubernetes.items(f"{path}/limitranges"), kubernetes.items(f"{path}/resourcequotas")
     pod = pods.with_defaults(wanted["pod"], ranges)
@@ -107,6 +108,22 @@ def test_the_judgement_is_the_api_servers(kubernetes: Kubernetes, name: str) -> 
             asked = pods.needed([(pods.Template("Deployment", "x", 1, pod), 1)])
             judged += [*pods.short_of(quota, asked), *pods.unnamed(quota, pod)]
     assert bool(judged) is bool(refused), (judged, refused)
+
+
+def wait_for_quotas(kubernetes: Kubernetes, path: str) -> None:
+    """Return once the API server goes by the quotas made so far: it learns of them in order, a moment later."""
+    kubernetes.create(
+        f"{path}/resourcequotas", {"metadata": {"name": "last"}, "spec": {"hard": {"count/configmaps": "0"}}}
+    )
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            kubernetes.create(f"{path}/configmaps?dryRun=All", {"metadata": {"name": "x"}})
+        except KubernetesError as error:
+            if "quota: last" in str(error):
+                return
+        time.sleep(0.1)
+    raise TimeoutError("the API server does not know of the quotas")
 
 
 def refusal(kubernetes: Kubernetes, path: str, spec: dict[str, Any]) -> str:

@@ -39,6 +39,12 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "The cluster has only Fargate and Windows nodes. CAST AI needs Linux nodes on EC2",
     ),
 }
+BROKEN = {
+    "no-rights": "is not authorized to perform: eks:DescribeCluster",
+    "no-network": "Kubernetes API server https://127.0.0.1:1 did not answer",
+    "not-ready": "EKS cluster old is CREATING. Wait until it is ACTIVE.",
+}
+TELLING = "Tell what stopped this cluster"
 WARNINGS = {
     "policy": (
         f"{USER}/policy lacks these AWS permissions: iam:CreateRole on arn:aws:iam::111122223333:role/cast-eks-"
@@ -67,11 +73,43 @@ NO_ROLES = policy(allow("*"), {**allow("iam:CreateRole"), "Effect": "Deny"})
 
 
 @pytest.fixture(scope="module")
-def asked(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    world = module_world
-    world.reset()
-    operator = Operator(world, tmp_path_factory.mktemp("preflight-onboard"))
-    connected = succeeded(operator.connect(hosts=("prod", "other")))
+def operator_of_all(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> Operator:
+    module_world.reset()
+    return Operator(module_world, tmp_path_factory.mktemp("preflight-onboard"))
+
+
+@pytest.fixture(scope="module")
+def connected(operator_of_all: Operator) -> Run:
+    """Two clusters that are connected among hosts that cannot be."""
+    operator, world = operator_of_all, operator_of_all.world
+    prod, old = (world.clusters()[name] for name in ("prod", "old"))
+    key_id, secret = world.control("aws", "add_user", account=HOME_ACCOUNT, name="without-rights", policy=None)
+    of_old = {"account": old.account, "region": old.region, "name": "old"}
+    given = operator.inventory("prod", "other")
+    given["castai_clusters"]["hosts"] |= {
+        "no-rights": {
+            **host_variables(prod),
+            "castai_cluster_name": "prod",
+            "castai_aws_access_key": key_id,
+            "castai_aws_secret_key": secret,
+        },
+        "no-network": {
+            **host_variables(prod),
+            "castai_cluster_name": "prod",
+            "castai_host": "https://127.0.0.1:1",
+            "castai_host_token": "CANARY-any",
+        },
+        "not-ready": {**host_variables(old), "castai_cluster_name": "old"},
+    }
+    world.control("aws", "set_cluster", **of_old, status="CREATING")
+    run = operator.connect("--forks", "5", given=given)
+    world.control("aws", "set_cluster", **of_old, status="ACTIVE")
+    return run
+
+
+@pytest.fixture(scope="module")
+def asked(operator_of_all: Operator, connected: Run) -> Run:
+    operator, world = operator_of_all, operator_of_all.world
     spoil(world, connected.of("castai_cluster", "other")[0]["cluster_id"])
     clusters = world.clusters()
     hosts = {
@@ -137,6 +175,19 @@ def users(world: World, folder: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
+def test_clusters_that_cannot_be_connected_stop_no_other_one_and_are_told_together_at_the_end(connected: Run) -> None:
+    assert connected.status != 0
+    assert {host for host, counts in connected.stats.items() if counts["failures"]} == BROKEN.keys()
+    for host in ("prod", "other"):
+        assert connected.of("castai_cluster", host)[-1]["cluster"]["agent_status"] == "online"
+    first = min(number for number, task in enumerate(connected.tasks) if task.task == TELLING)
+    end = [task for task in connected.tasks[first:] if task.outcome == "failed"]
+    assert {task.task for task in connected.tasks[first:]} == {TELLING}
+    assert {task.host for task in end} == BROKEN.keys()
+    for task in end:
+        assert BROKEN[task.host] in task.result["msg"]
+
+
 @pytest.mark.parametrize("host", SENTENCES)
 def test_what_stands_in_the_way_gives_its_sentence(asked: Run, host: str) -> None:
     (result,) = asked.of("castai_preflight", host)
@@ -149,7 +200,7 @@ def test_what_stands_in_the_way_gives_its_sentence(asked: Run, host: str) -> Non
 @pytest.mark.parametrize("host", WARNINGS)
 def test_what_only_a_run_may_not_is_a_warning_of_the_plan(asked: Run, host: str) -> None:
     (result,) = asked.of("castai_preflight", host)
-    assert any(WARNINGS[host] in warning for warning in result["warnings"])
+    assert any(warning.startswith(f"{host}: ") and WARNINGS[host] in warning for warning in result["warnings"])
     assert host not in asked.failures
 
 
@@ -179,5 +230,5 @@ def test_both_phases_can_be_planned_for_a_cluster_that_is_not_connected(world: W
     assert [action for action in planned if action.startswith("register ")] == [
         "register EKS cluster prod of account 111122223333 in eu-central-1 with CAST AI"
     ]
-    assert f"create role cast-eks-prod-cluster-role-{UNKNOWN}" in planned
+    assert f"create role cast-eks-prod-cluster-role-{UNKNOWN}, which CAST AI assumes" in planned
     assert planned[-1].startswith("give CAST AI role arn:aws:iam::111122223333:role/cast-eks-prod-cluster-role-")

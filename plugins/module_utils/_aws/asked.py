@@ -15,6 +15,7 @@ from typing import Any
 from .. import _names as names
 from .._castai.gateway import Cluster
 from .._engine import UNKNOWN, Refused
+from .._forms import iam_arn
 from .._options import aws_options, castai_options, cluster_options
 from .._variables import named
 from . import forms
@@ -55,7 +56,7 @@ class Shape:
     role: str = "castai"
 
 
-POLICY_ARN = forms.iam_arn("policy", "aws")
+POLICY_ARN = iam_arn("policy", "aws")
 SHAPES = {
     "permissions_boundary": Shape(POLICY_ARN, "IAM policy ARN"),
     "vpc_account_id": Shape(r"[0-9]{12}", "AWS account ID"),

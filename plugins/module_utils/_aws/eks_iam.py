@@ -59,6 +59,7 @@ from .policies import Place
 from .reads import connect
 from .spot_role import plan_spot_role, remove_spot_role, spot_role_warnings
 
+ROLE_USE = "which CAST AI assumes"
 ROLE_DESCRIPTION = "Role to manage '{}' EKS cluster used by CAST AI"
 POLICY_DESCRIPTION = "Policy to manage EKS cluster used by CAST AI"
 
@@ -211,7 +212,8 @@ def _plan_identity(current: Current, wanted: Desired, here: Place) -> Iterator[A
         yield from plan_user(identity.principal, identity.name, making, journal(identity.keys))
     else:
         trust = policies.trust_castai(current.principal_arn or UNKNOWN, wanted.cluster_id)
-        yield from plan_role(identity.principal, identity.name, trust, ROLE_DESCRIPTION.format(wanted.name), making)
+        description = ROLE_DESCRIPTION.format(wanted.name)
+        yield from plan_role(identity.principal, identity.name, ROLE_USE, trust, description, making)
         yield from plan_inline("role", identity.name, names.RESTRICTED_POLICY, identity.inline, document)
     replaced = [arn for arn in identity.attached if short_arn(arn) == names.MANAGED_POLICY and not wanted.shared]
     kind = "user" if wanted.user_mode else "role"

@@ -36,6 +36,7 @@ from .identity import (
 from .policies import Place
 
 ROLE_DESCRIPTION = "EKS node instance role used by CAST AI"
+ROLE_USE = "which CAST AI's nodes run with"
 GROUP_DESCRIPTION = "CAST AI created security group that allows communication between CAST AI nodes"
 IPV6_DESCRIPTION = "Policy that gives IPv6 addresses to nodes used by CAST AI"
 ENTRY_TYPE = "EC2_LINUX"
@@ -244,7 +245,7 @@ def _plan_role(nodes: Nodes, wanted: Desired, eks: EksCluster, here: Place) -> I
         yield from plan_policy(nodes.ipv6, ipv6, wanted.owner, wanted.making, nodes.attached)
         arns.append(nodes.ipv6.arn)
     trust = policies.trust_nodes(here)
-    yield from plan_role(nodes.role, nodes.role_name, trust, ROLE_DESCRIPTION, wanted.making)
+    yield from plan_role(nodes.role, nodes.role_name, ROLE_USE, trust, ROLE_DESCRIPTION, wanted.making)
     yield from plan_attachments("role", nodes.role_name, nodes.attached, arns)
 
 

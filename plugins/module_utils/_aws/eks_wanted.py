@@ -16,9 +16,10 @@ from typing import Any
 from .. import _names as names
 from .._castai.gateway import Cluster
 from .._engine import Refused
+from .._forms import iam_arn
 from .._options import AWS_RULES
 from .._variables import named
-from . import asked, forms
+from . import asked
 from .asked import Parameters, Shape
 from .gateway import EksCluster, Making, region_of
 from .identity import Owner, short_arn
@@ -42,9 +43,9 @@ OPTIONS: dict[str, Any] = {
 _ROLE = "eks_onboard"
 NODE_POLICIES = named("node_policies", _ROLE)
 BROUGHT = {
-    "role_arn": Shape(forms.iam_arn("role"), "IAM role ARN", _ROLE),
-    "node_role_arn": Shape(forms.iam_arn("role"), "IAM role ARN", _ROLE),
-    "instance_profile_arn": Shape(forms.iam_arn("instance-profile"), "instance profile ARN", _ROLE),
+    "role_arn": Shape(iam_arn("role"), "IAM role ARN", _ROLE),
+    "node_role_arn": Shape(iam_arn("role"), "IAM role ARN", _ROLE),
+    "instance_profile_arn": Shape(iam_arn("instance-profile"), "instance profile ARN", _ROLE),
     "security_group_id": Shape(r"sg-[0-9a-f]{1,17}", "security group ID", _ROLE),
 }
 

@@ -16,6 +16,8 @@ import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from .._forms import IAM_PATH
+
 TAGS = 50
 """How many tags an object may have."""
 
@@ -25,8 +27,6 @@ TAG_KEY, TAG_VALUE, PATH = 128, 256, 512
 MANAGED_SIZE, INLINE_OF_ROLE_SIZE = 6144, 10240
 """Characters that a managed policy, and all inline policies of a role together, may have, white space aside."""
 
-IAM_NAME = r"[0-9A-Za-z_+=,.@-]{1,128}"
-IAM_PATH = r"/([!-~]+/)?"
 
 _OPERATORS = re.compile(
     r"(For(All|Any)Values:)?("
@@ -53,12 +53,6 @@ def partition_of(region: str) -> str:
     """The partition that a region is in. Source: botocore's endpoints.json, regionRegex."""
     prefixes = {"cn-": "aws-cn", "us-gov-": "aws-us-gov", "us-iso-": "aws-iso", "us-isob-": "aws-iso-b"}
     return next((found for prefix, found in prefixes.items() if region.startswith(prefix)), "aws")
-
-
-def iam_arn(kind: str, *accounts: str) -> str:
-    """The pattern of an IAM object's ARN. accounts: what may stand in place of an account's id."""
-    account = "|".join((r"[0-9]{12}", *accounts))
-    return rf"arn:aws[a-z-]*:iam::({account}):{kind}{IAM_PATH}{IAM_NAME}"
 
 
 def tag_text(value: Any) -> str | None:

@@ -21,7 +21,8 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from .. import _addresses
-from .._answers import masked, tidy
+from .._answers import tidy
+from .._credentials import masked
 from .._engine import CallFailed, Conflict, Refused, until
 from .._patience import FEWER
 from .._variables import named
@@ -1083,4 +1084,11 @@ def _reason(error: Exception) -> str:
         }.get(answer.get("Code", ""), "")
         said = tidy(f"{answer.get('Code')}: {answer.get('Message')}", LONGEST).rstrip(".")
         return f"{said}.{advice}"
+    if isinstance(error, botocore.exceptions.ProxyConnectionError):
+        # botocore shows the address, with the password where it does not know the scheme.
+        return (
+            "the proxy of HTTPS_PROXY does not answer or does not let through. Set HTTPS_PROXY to an HTTP proxy that"
+            " lets through to AWS, with USER:PASSWORD@ before its name if it asks for a log-in, or name the host in"
+            " NO_PROXY."
+        )
     return f"{tidy(str(error)).rstrip('.')}."

@@ -281,10 +281,12 @@ def plan_policy(
         yield TagPolicy(f"tag policy {held.name}", f"{target}/tags", replaced(held.policy.tags, tags), tags, held.arn)
 
 
-def plan_role(held: Principal | None, name: str, trust: Document, description: str, making: Making) -> Iterator[Action]:
-    """The role itself, its trust and tags; whose it is has been checked."""
+def plan_role(
+    held: Principal | None, name: str, use: str, trust: Document, description: str, making: Making
+) -> Iterator[Action]:
+    """The role itself, its trust and tags; whose it is has been checked. use: who works with it, for the plan."""
     if held is None:
-        yield CreateRole(f"create role {name}", f"iam/role/{name}", None, trust, name, description, making)
+        yield CreateRole(f"create role {name}, {use}", f"iam/role/{name}", None, trust, name, description, making)
         return
     if not same_policy(held.trust, trust):
         yield SetTrust(

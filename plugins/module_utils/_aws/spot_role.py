@@ -20,6 +20,7 @@ from .identity import Owner, Removal, UntagPrincipal, plan_attachments, plan_rol
 from .policies import OF_SPOT_ROLE, Document, aws_managed, document
 
 DESCRIPTION = "Lambda role used by CAST AI to handle Spot interrupts."
+USE = "which functions of CAST AI run with"
 SERVICES = ("states", "events", "lambda", "apigateway")
 VENDOR: Mapping[str, str] = {"cast:managed-by": "cast.ai"}
 """Tag by which CAST AI's policies let it delete a role."""
@@ -68,7 +69,7 @@ def plan_spot_role(held: HeldRole, owner: Owner, making: Making, partition: str)
     if held.role is None:
         tags = {key: value for key, value in making.tags.items() if key != TAG_CLUSTER_ID}
         making = replace(making, tags={**tags, **VENDOR, **used})
-        yield from plan_role(None, SPOT_LAMBDA_ROLE, trust(), DESCRIPTION, making)
+        yield from plan_role(None, SPOT_LAMBDA_ROLE, USE, trust(), DESCRIPTION, making)
     elif not held.unmarked(owner):
         yield from plan_tags(held.role, used)
     yield from plan_attachments("role", SPOT_LAMBDA_ROLE, held.attached, aws_managed(partition, OF_SPOT_ROLE))

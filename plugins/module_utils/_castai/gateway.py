@@ -360,7 +360,8 @@ class CastAi:
             raise _rejection(error, method, path, purpose, self.url) from error
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
-            failure = CallFailed(f"Could not {purpose}: {self.url} did not answer ({tidy(str(reason))}).")
+            said = tidy(str(reason))
+            failure = CallFailed(f"Could not {purpose}: {self.url} did not answer ({said}).{_of_proxy(said)}")
             raise _Passing(failure, 0, PATIENCE_UNANSWERED, lost=not isinstance(reason, _NEVER_SENT)) from error
         except ValueError as error:
             raise CallFailed(f"Could not {purpose}: {tidy(str(error))}", unsure=method != "GET") from error
@@ -389,6 +390,15 @@ class _Passing(Exception):
         self.failure = failure
         self.after = after
         self.patience = patience
+
+
+def _of_proxy(said: str) -> str:
+    """What to do where a proxy does not let through, after a blank, or an empty text."""
+    if "Tunnel connection failed: 407" in said:
+        return " Put USER:PASSWORD@ before the proxy's name in HTTPS_PROXY, with special characters as %XX."
+    if "Tunnel connection failed: 4" in said:
+        return " Let the proxy of HTTPS_PROXY through to this address, or name its host in NO_PROXY."
+    return ""
 
 
 def _parse(raw: bytes) -> Mapping[str, Any]:

@@ -155,8 +155,6 @@ class Current:
     """Whether the pods of releases that are to be installed can start."""
     metrics: str = ""
     """What works less well without metrics-server."""
-    unmeasured: bool = False
-    """Whether what is to be installed does not work at all without it."""
     rights: Rights | Problem | None = None
     caller: str = ""
     """ARN of the AWS identity that this runs as, empty where it could not be read."""
@@ -284,14 +282,12 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         ground=partial(readiness.read, kubernetes, wanted.namespace),
         metrics=partial(readiness.metrics_warning, kubernetes, [chart.release for chart in wanted.charts])
         if wanted.onboarding
-        else lambda: ("", False),
+        else lambda: "",
     )
     if isinstance(second["version"], Problem):
         return replace(current, version=second["version"], helm=_helm_problems(gateway, wanted.charts))
     reporting = _cluster_of(second["metadata"])
-    charts = _to_install(second["releases"], wanted.charts)
-    absent = _absent(second["releases"], charts)
-    metrics, lacking = second["metrics"]
+    charts = _to_install(second["releases"], wanted.charts, _is_unknown(current, wanted))
     third = gather(
         missing=_nothing
         if second["everything"] is True
@@ -301,7 +297,7 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         else _nothing,
         helm=partial(_helm_problems, gateway, charts),
         taken=_attempt(partial(_taken, gateway, kubernetes, wanted, second["releases"])),
-        startable=_attempt(partial(_startable, gateway.helm, second, absent)),
+        startable=_attempt(partial(_startable, gateway.helm, second, _absent(second["releases"], charts))),
     )
     return replace(
         current,
@@ -317,8 +313,7 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         else "",
         nodes=second["nodes"],
         startable=third["startable"],
-        metrics=metrics,
-        unmeasured=lacking and readiness.WORKLOAD_AUTOSCALER in {chart.release for chart in absent},
+        metrics=second["metrics"],
     )
 
 
@@ -441,16 +436,14 @@ def _startup_warnings(current: Current, wanted: Desired) -> Iterable[str]:
     yield from () if wanted.must_run else _stopping(current)
     if isinstance(current.startable, Verdict):
         yield from current.startable.warnings
-    if current.metrics and not current.unmeasured:
+    if current.metrics:
         yield current.metrics
 
 
 def _stopping(current: Current) -> Iterable[str]:
-    """What keeps releases that are to be installed from running, or from working at all."""
+    """What keeps releases that are to be installed from running."""
     if isinstance(current.startable, Verdict):
         yield from current.startable.findings
-    if current.unmeasured:
-        yield current.metrics
 
 
 def _warnings(current: Current) -> Iterable[str]:
@@ -540,12 +533,23 @@ def _unknown(cluster_id: str, records: tuple[Cluster, ...] | Problem) -> bool:
     return bool(cluster_id) and not isinstance(records, Problem) and cluster_id not in {record.id for record in records}
 
 
-def _to_install(listed: Object | Problem | None, charts: tuple[Chart, ...]) -> tuple[Chart, ...]:
-    """The charts that the run has to fetch: those whose release is not deployed, or at another version that counts."""
+def _to_install(listed: Object | Problem | None, charts: tuple[Chart, ...], anew: bool = False) -> tuple[Chart, ...]:
+    """The charts that the run has to fetch: those whose release is not deployed, or at another version that counts.
+
+    anew: the cluster gets another id, which is in the values of every release.
+    """
     if isinstance(listed, Problem):
         return charts
     records = _items(listed)
-    return tuple(chart for chart in charts if not _unreadable(records, chart) and not _chart_is_there(records, chart))
+    return tuple(
+        chart for chart in charts if not _unreadable(records, chart) and (anew or not _chart_is_there(records, chart))
+    )
+
+
+def _is_unknown(current: Current, wanted: Desired) -> bool:
+    """Whether CAST AI certainly does not have the cluster: it was never connected, or removed there."""
+    found, records = _there(current.found), current.records
+    return found is not None and not isinstance(records, Problem) and _record(records, found, wanted) is None
 
 
 def _chart_is_there(records: list[Object], chart: Chart) -> bool:

@@ -87,25 +87,24 @@ def read(kubernetes: Kubernetes, namespace: str) -> Cluster:
     )
 
 
-def metrics_warning(kubernetes: Kubernetes, releases: Collection[str]) -> tuple[str, bool]:
-    """What works less well without metrics-server, or an empty text, and whether there certainly is none."""
+def metrics_warning(kubernetes: Kubernetes, releases: Collection[str]) -> str:
+    """What works less well without metrics-server; empty where it answers or nothing is known."""
     try:
-        lacking = kubernetes.get(METRICS) is None
+        if kubernetes.get(METRICS) is not None:
+            return ""
+        lacking = True
     except Rejected as answer:
         if answer.status != HTTPStatus.SERVICE_UNAVAILABLE:
-            return "", False
+            return ""
         lacking = False
     except Failure:
-        return "", False
-    else:
-        if not lacking:
-            return "", False
+        return ""
     state = "has no metrics-server" if lacking else "has a metrics-server that does not answer"
     sizing = WORKLOAD_AUTOSCALER in releases
     hit = f"{WORKLOAD_AUTOSCALER} cannot size workloads" if sizing else "castai-agent sees no usage of pods"
     fix = "Install metrics-server" if lacking else "Look at its pods"
     way_out = ", or set components_workload_autoscaler to false" if sizing else ""
-    return f"The cluster {state}, so {hit}. {fix}{way_out}.", lacking
+    return f"The cluster {state}, so {hit}. {fix}{way_out}."
 
 
 def study(helm: Helm, cluster: Cluster, planned: Collection[Planned]) -> Verdict:

@@ -30,7 +30,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .._answers import MASK, SECRET_VARIABLE, tidy
+from .._answers import tidy
+from .._credentials import MASK, SECRET_VARIABLE
 from .._engine import CallFailed, Conflict, Failure, Refused
 from .._patience import FEWER, Repeats
 from .._variables import named, role_of

@@ -67,6 +67,7 @@ OPTIONS: dict[str, Any] = {
         "pending": {"type": "str", "choices": ["recover", "fail"], "default": "recover"},
         "pending_grace": {"type": "int", "default": 300},
         "policy": {"type": "str", "choices": ["enforce", "install_only"], "default": "enforce"},
+        "purpose": {"type": "str"},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         "timeout": {"type": "int", "default": 300},
         "values": {"type": "dict", "default": {}},
@@ -105,6 +106,8 @@ class Desired:
     cluster: Named
     wait_for_workloads: bool = True
     """Whether the release must run in the end; otherwise what does not is a warning."""
+    purpose: str = ""
+    """What the release does in the cluster, for who reads a plan."""
 
     @property
     def title(self) -> str:
@@ -362,6 +365,7 @@ def desired(params: Parameters) -> Desired:
         delete_superseded=params["delete_superseded_records"],
         cluster=cluster,
         wait_for_workloads=params["wait_for_workloads"],
+        purpose=params.get("purpose") or "",
     )
 
 
@@ -529,8 +533,9 @@ def _plan_install(current: Current, wanted: Desired) -> Iterator[Action]:
     _refuse_owner(current, wanted)
     if current.namespace is None and not wanted.create_namespace:
         raise Refused(namespace_refusal(wanted.namespace))
+    purpose = f", which {wanted.purpose}," * bool(wanted.purpose)
     yield Upgrade(
-        f"install {wanted.title} in namespace {wanted.namespace} (chart {_chart_title(current.chart)})"
+        f"install {wanted.title}{purpose} in namespace {wanted.namespace} (chart {_chart_title(current.chart)})"
         + _TAKING_OVER * bool(current.owner),
         _target(wanted),
         None,
@@ -753,11 +758,15 @@ def _found(cluster: Kubernetes, namespace: str, objects: Iterable[Reference]) ->
 
 def _readable(cluster: Kubernetes, wanted: Desired, objects: Iterable[Reference]) -> Iterator[tuple[Reference, Object]]:
     """Those that are there, each as it is; not what may not be read, for which the work itself needs no right."""
-    for item in objects:
+
+    def read(item: Reference) -> Object | None:
         with contextlib.suppress(Failure):
-            found = _found(cluster, wanted.namespace, [item]).get(item)
-            if found:
-                yield item, found
+            return _found(cluster, wanted.namespace, [item]).get(item)
+        return None
+
+    known = list(objects)
+    found = side_by_side(CONNECTIONS, [partial(read, item) for item in known])
+    yield from ((item, one) for item, one in zip(known, found, strict=True) if one)
 
 
 def _left_by_hooks(cluster: Kubernetes, wanted: Desired, history: History) -> tuple[Reference, ...]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .._answers import MASK, SHORTEST
+from .._credentials import MASK, SHORTEST, in_addresses, without
 
 Values = Mapping[str, Any]
 
@@ -22,13 +22,6 @@ _SECRET_LEAF = re.compile(
 _SECRET_BRANCH = re.compile(r"secret|password|credential|tokens$|\wkeys$|^auths$|dockerconfig")
 _DOT = re.compile(r"(?<!\\)\.")
 _INDEX = re.compile(r"\d+")
-_USER_INFO = re.compile(
-    r"(?P<before>\b[a-z][\w+.-]*://)"
-    r"(?:[^/@:\s]*:(?P<password>[^/\s]+|(?!\d+[/?#])\S+)|(?<!ssh://)(?<!git://)(?P<token>[^/@:\s]+))@",
-    re.IGNORECASE,
-)
-_BARE_USER_INFO = re.compile(r"(?P<before>)[^/@:\s]+:(?P<password>[^/@\s]+)(?P<token>)@(?=[\w.-]+(:\d+)?$)")
-"""User name and password, or a token alone, in an address; without a scheme it is the whole text."""
 _REFERENCE = re.compile(r"(ref|name|pullsecrets)$")
 _SELECTORS = frozenset({"tolerations", "matchexpressions", "topologyspreadconstraints"})
 """What is called key in these is the name of a label or taint."""
@@ -79,12 +72,7 @@ def secrets(values: Values) -> tuple[str, ...]:
     names = _names(values)
     texts = [(path, leaf) for path, leaf in _leaves(values) if isinstance(leaf, str)]
     by_path = [leaf for path, leaf in texts if secret(path, names.get(path, ""))]
-    parts = [
-        part
-        for _path, leaf in texts
-        for found in _user_infos(leaf)
-        for part in (found[0], found["password"] or found["token"])
-    ]
+    parts = [part for _path, leaf in texts for found in in_addresses(leaf) for part in (found.whole, found.secret)]
     return tuple(text for text in (*by_path, *parts) if len(text) >= SHORTEST)
 
 
@@ -93,15 +81,7 @@ def _masked(path: str, leaf: Any, name: str) -> Any:
         return leaf
     if secret(path, name):
         return MASK
-    if isinstance(leaf, str):
-        for found in reversed(list(_user_infos(leaf))):
-            leaf = f"{leaf[: found.end('before')]}{MASK}{leaf[found.end() - 1 :]}"
-    return leaf
-
-
-def _user_infos(text: str) -> Iterator[re.Match[str]]:
-    bare = _BARE_USER_INFO.match(text)
-    return iter((bare,)) if bare else _USER_INFO.finditer(text)
+    return without(leaf) if isinstance(leaf, str) else leaf
 
 
 def _names(value: Any, path: str = "") -> dict[str, str]:

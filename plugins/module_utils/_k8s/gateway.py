@@ -27,7 +27,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from .. import _addresses
-from .._answers import MASK, SECRET_VARIABLE, SHORTEST, Odd, loaded, masked, tidy
+from .._answers import Odd, loaded, tidy
+from .._credentials import MASK, SECRET_VARIABLE, SHORTEST, masked
 from .._engine import CallFailed, Conflict, Refused
 from .._options import sendable
 from .._patience import THROTTLED, Repeats, retry_after, throttled

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .._addresses import has_user_info
+from .._credentials import in_address
 from .._engine import Refused
 from . import proxies
 
@@ -206,7 +206,7 @@ def _server(cluster: Entry, user: Entry) -> Server:
     url = _text(cluster, "server")
     if not url:
         raise Wrong("its cluster has no server")
-    if has_user_info(url):
+    if in_address(url):
         raise Wrong("its server has a user name or password in its address, which belong to its user")
     if not url.startswith("https://"):
         raise Wrong(f"its server is {url!r}, and only an address that starts with https:// keeps credentials secret")

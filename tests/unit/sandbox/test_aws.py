@@ -281,14 +281,15 @@ def test_a_bearer_token_for_another_cluster_or_by_a_wrong_secret_is_none(aws: Aw
 
 
 def test_a_bearer_token_ages_from_its_first_use(aws: Aws, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = time.time()
+    monkeypatch.setattr(time, "time", lambda: begun)
     token = bearer(operator(aws), "prod")
     assert aws.identify(token, "prod", clock()) == OPERATOR
     clock.ahead = 15 * 60 + 1
     assert aws.identify(token, "prod", clock()) == OPERATOR  # may have been signed anew within the second
-    now = time.time
-    monkeypatch.setattr(time, "time", lambda: now() + 2)
+    monkeypatch.setattr(time, "time", lambda: begun + 60)
     assert aws.identify(token, "prod", clock()) is None
-    clock.ahead = 14 * 60
+    clock.ahead = 14 * 60 - 60
     assert aws.identify(token, "prod", clock()) == OPERATOR
 
 

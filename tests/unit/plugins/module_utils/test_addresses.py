@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._addresses import (
-    has_user_info,
     hidden,
     loopback,
     problem,
     problems,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._castai.cluster_info import SUBJECT
+from ansible_collections.castai.onboarding.plugins.module_utils._credentials import in_address
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import run_task
 
 OPTIONS = ("castai_api_url", "host", "endpoint_url", "chart_repo_url", "chart_ref")
@@ -32,12 +32,18 @@ WITH = [
     "oci://user:CANARY-8@registry.example.com/charts/agent",
     "http://user:CANARY-9@localhost:8080",
     "user:CANARY-10@api.example.com/charts",
+    "https://charts.example.com/agent.tgz?token=CANARY-11",
+    "https://a.blob.core.windows.net/c/agent.tgz?sv=2026-01-01&sp=r&sig=CANARY%2F12",
+    "https://s3.example.com/agent.tgz?X-Amz-Expires=60&X-Amz-Signature=CANARY-13&X-Amz-Credential=CANARY-13",
+    "https://api.example.com/v1?api_key=CANARY-14#x",
+    "registry.example.com/agent.tgz?Key=CANARY-15",
 ]
 WITHOUT = [
     "https://api.cast.ai",
     "https://[2001:db8::1]:6443/k8s/clusters/c-1",
     "oci://registry.example.com:5000/charts/agent@sha256:0123",
     "https://charts.example.com/team@shop/",
+    "https://charts.example.com/agent.tgz?version=1&monkey=2&expires=3",
     "castai/castai-agent",
     "/home/a@b/chart.tgz",
     "",
@@ -47,7 +53,7 @@ WITHOUT = [
 @pytest.mark.parametrize("url", WITH)
 @pytest.mark.parametrize("option", OPTIONS)
 def test_credentials_in_an_address_are_refused_and_not_shown(option: str, url: str) -> None:
-    assert has_user_info(url)
+    assert in_address(url)
     found = problem(option, url)
     assert f"{option} has a user name, token or password in its address. Set it to the address alone" in found.replace(
         ")", ""
@@ -60,7 +66,7 @@ def test_credentials_in_an_address_are_refused_and_not_shown(option: str, url: s
 
 @pytest.mark.parametrize("url", WITHOUT)
 def test_addresses_without_credentials(url: str) -> None:
-    assert not has_user_info(url)
+    assert not in_address(url)
     assert tuple(hidden(dict.fromkeys(OPTIONS, url))) == ()
     assert problem("chart_ref", url) == problem("chart_repo_url", url) == ""
 

@@ -31,6 +31,9 @@ def test_a_name_of_ours_is_right(name: str) -> None:
         ("castai_kubconfig", "castai_kubeconfig"),
         ("castai_aws_acces_key", "castai_aws_access_key"),
         ("castai_provder", "castai_provider"),
+        ("component_skip", "components_skip"),
+        ("cast_region", "castai_region"),
+        ("eks_onbord_identity", "eks_onboard_identity"),
         ("castai_api_kay", "castai_api_key"),
         ("components_autoscalling", "components_autoscaling"),
         ("eks_onboard_identiy", "eks_onboard_identity"),
@@ -66,6 +69,7 @@ def test_a_name_that_can_only_be_ours_is_refused_without_a_guess(name: str) -> N
 @pytest.mark.parametrize(
     "name",
     [
+        *("cast_team", "component_color", "ansible_host", "region", "kube_version", "eks_region"),
         *("castai_owner", "castai_team", "castai_ticket", "castai_clusters", "castai_budget_2026"),
         *(
             "agent_version",

@@ -179,7 +179,7 @@ def tagged(current: Current, **changes: Any) -> Current:
 
 
 NODE_SENTENCES = [
-    f"create role {NODE}",
+    f"create role {NODE}, which CAST AI's nodes run with",
     f"attach AmazonEKSWorkerNodePolicy to role {NODE}",
     f"attach AmazonEC2ContainerRegistryReadOnly to role {NODE}",
     f"attach AmazonEKS_CNI_Policy to role {NODE}",
@@ -192,7 +192,7 @@ NODE_SENTENCES = [
 ROLE_SENTENCES = [
     f"create CAST AI's principal for cluster {ID}",
     f"create policy {MANAGED}{BROAD}",
-    f"create role {ROLE}",
+    f"create role {ROLE}, which CAST AI assumes",
     f"write inline policy CastEKSRestrictedAccess of role {ROLE}",
     f"attach AmazonEC2ReadOnlyAccess to role {ROLE}",
     f"attach IAMReadOnlyAccess to role {ROLE}",

@@ -31,6 +31,8 @@ from tests.sandbox.aws import Aws as Cloud
 from tests.sandbox.gate import Gate
 from tests.sandbox.proxy import Proxy
 from tests.sandbox.wire import Cluster
+from tests.support.tunnel import Tunnel
+from tests.support.tunnel import serve as serve_tunnel
 from tests.unit.sandbox.aws_client import allow, trust
 
 HOME, OTHER, REGION = "111122223333", "444455556666", "eu-central-1"
@@ -338,6 +340,17 @@ def test_certificates_are_not_checked_when_the_user_says_so_and_nothing_warns_of
 ) -> None:
     assert connect(aws_validate_certs=False).caller_arn().endswith(":user/operator")
     assert [str(warning.message) for warning in recwarn if "HTTPS" in str(warning.message)] == []
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+def test_a_proxy_that_does_not_let_through_is_told(world: World, monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    monkeypatch.setattr(botocore.endpoint.time, "sleep", lambda _seconds: None)
+    with serve_tunnel(Tunnel(0, "me:CANARY")) as tunnel:
+        for name in ("HTTPS_PROXY", "https_proxy"):
+            monkeypatch.setenv(name, f"{scheme}://me:CANARY-wrong@localhost:{tunnel.port}")
+        with pytest.raises(CallFailed, match=r"Set HTTPS_PROXY to an HTTP proxy that lets through to AWS") as caught:
+            Aws({"region": REGION}).caller_arn()
+    assert "CANARY" not in str(caught.value)
 
 
 def test_a_bundle_that_is_not_there(world: World) -> None:

@@ -34,6 +34,8 @@ from ansible_collections.castai.onboarding.plugins.module_utils._patience import
 from tests.sandbox.gate import Stream
 from tests.sandbox.pki import Authority
 from tests.support.https import reply
+from tests.support.tunnel import Tunnel
+from tests.support.tunnel import serve as serve_tunnel
 from tests.unit.plugins.conftest import Wire
 
 KEY = "CANARY-0123456789abcdef"
@@ -430,6 +432,25 @@ def test_an_address_where_nothing_listens_shows_soon(patient: Patient) -> None:
         with pytest.raises(CallFailed, match=r"Could not list the clusters: https://127\.0\.0\.1:\d+ did not answer"):
             nobody.castai.list_clusters()
     assert sum(nobody.pauses) <= PATIENCE_UNANSWERED
+
+
+@pytest.mark.parametrize(
+    ("tunnel", "advice"),
+    [
+        (Tunnel(0, "me:CANARY"), "407 Proxy Authentication Required). Put USER:PASSWORD@ before the proxy's name in"),
+        (Tunnel(0, said="403 Forbidden"), "403 Forbidden). Let the proxy of HTTPS_PROXY through to this address, or"),
+        (Tunnel(0, said="503 Service Unavailable"), "503 Service Unavailable)."),
+    ],
+)
+def test_a_proxy_that_does_not_let_through_is_told(
+    tunnel: Tunnel, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve_tunnel(tunnel):
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:CANARY-wrong@localhost:{tunnel.port}")
+        with pytest.raises(CallFailed) as caught:
+            Patient("https://api.cast.ai").castai.list_clusters()
+    assert f"https://api.cast.ai did not answer (Tunnel connection failed: {advice}" in str(caught.value)
+    assert "CANARY" not in str(caught.value)
 
 
 def test_a_server_that_never_answers_shows_soon(wire: Wire, patient: Patient) -> None:

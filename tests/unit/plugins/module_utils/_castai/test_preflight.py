@@ -584,6 +584,18 @@ def test_a_record_that_cannot_be_read_is_a_finding() -> None:
     assert preflight._to_install({"items": [broken]}, preflight.desired(PARAMETERS).charts) == ()
 
 
+def test_what_is_deployed_is_fetched_too_for_a_cluster_that_castai_no_longer_has() -> None:
+    listed, wanted = {"items": [deployed_record("castai-agent")]}, preflight.desired(PARAMETERS)
+    charts = tuple(replace(chart, any_version=True) for chart in wanted.charts)
+    assert preflight._to_install(listed, charts, preflight._is_unknown(GOOD, wanted)) == ()
+    for records in ((), (replace(RECORD, status="deleted"),), (replace(RECORD, id="another", name="till"),)):
+        assert (
+            preflight._to_install(listed, charts, preflight._is_unknown(replace(GOOD, records=records), wanted))
+            == charts
+        )
+    assert not preflight._is_unknown(replace(GOOD, records=Problem("No answer.")), wanted)
+
+
 def test_no_chart_is_fetched_for_a_repair_that_needs_none() -> None:
     good, failed = deployed_record("castai-agent"), deployed_record("castai-agent")
     failed["metadata"]["labels"] |= {"version": "2", "status": "failed"}

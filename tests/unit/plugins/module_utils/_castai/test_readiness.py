@@ -218,31 +218,20 @@ def test_the_cluster_is_read_as_far_as_it_may_be() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "releases", "part", "lacking"),
+    ("answer", "releases", "part"),
     [
-        (None, ["castai-workload-autoscaler"], "no metrics-server, so castai-workload-autoscaler cannot", True),
-        (None, [], "castai-agent sees no usage of pods. Install metrics-server.", True),
-        ({"kind": "APIResourceList"}, [], "", False),
-        (Rejected("no", 503, "no"), [], "a metrics-server that does not answer, so castai-agent sees no usage", False),
-        (Rejected("no", 403, "no"), [], "", False),
-        (CallFailed("no"), [], "", False),
+        (None, ["castai-workload-autoscaler"], "no metrics-server, so castai-workload-autoscaler cannot"),
+        (None, [], "castai-agent sees no usage of pods. Install metrics-server."),
+        ({"kind": "APIResourceList"}, [], ""),
+        (Rejected("no", 503, "no"), [], "a metrics-server that does not answer, so castai-agent sees no usage"),
+        (Rejected("no", 403, "no"), [], ""),
+        (CallFailed("no"), [], ""),
     ],
 )
-def test_without_metrics_server(answer: Any, releases: list[str], part: str, lacking: bool) -> None:
-    warning, none = readiness.metrics_warning(cast(Kubernetes, Api({"v1beta1": answer})), releases)
+def test_without_metrics_server(answer: Any, releases: list[str], part: str) -> None:
+    warning = readiness.metrics_warning(cast(Kubernetes, Api({"v1beta1": answer})), releases)
     assert bool(warning) is bool(part)
     assert part in warning
-    assert none is lacking
-
-
-def test_what_does_not_work_without_metrics_server_is_not_installed_without_it() -> None:
-    lacking = replace(GOOD, metrics="No metrics.", unmeasured=True)
-    wanted = preflight.desired(PARAMETERS)
-    assert list(preflight.findings_of(lacking, wanted)) == ["No metrics."]
-    assert "warnings" not in preflight.view(lacking, wanted, {})
-    lax = preflight.desired({**PARAMETERS, "wait_for_workloads": False})
-    assert list(preflight.findings_of(lacking, lax)) == []
-    assert preflight.view(lacking, lax, {})["warnings"] == ["No metrics."]
 
 
 STOPPED = replace(GOOD, startable=Verdict(("No pod starts.",), ("One node.",), ("Not known.",)), metrics="No metrics.")

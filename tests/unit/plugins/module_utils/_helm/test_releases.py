@@ -83,6 +83,13 @@ def plans(cluster: Cluster) -> list[list[str]]:
     return [[action.sentence for action in release.plan(*pair)] for pair in pairs]
 
 
+def test_a_plan_that_installs_says_what_each_does_in_the_cluster() -> None:
+    desired = wanted(purpose="adds nodes")
+    found = releases.SUBJECT.observe(release.Systems(cast(Any, Cluster()), cast(Any, Cluster())), desired)
+    first, *_others = [action.sentence for one in zip(found, desired, strict=True) for action in release.plan(*one)]
+    assert first.startswith("install Helm release cluster-controller, which adds nodes, in namespace castai-agent (")
+
+
 def test_what_counts_for_all_is_read_once() -> None:
     cluster = Cluster(*(kept(name, 1) for name in NAMES))
     assert plans(cluster) == [[], [], []]

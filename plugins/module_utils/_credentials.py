@@ -1,0 +1,84 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What looks like a credential in a text: in an address, or after its name. Pure. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+MASK = "********"
+SHORTEST = 6
+"""Characters of a text that is masked at least: shorter ones would mask half of any sentence."""
+
+SECRET_VARIABLE = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
+"""What environment variables with secrets are called."""
+
+# Everything has a bound: the words of a program may be a text of megabytes.
+_NAMED = re.compile(
+    r"((?:bearer|basic)\s{1,9}|[\w-]{0,60}(?:token|secret|passw(?:or)?d|api.?key|access.?key)[\w-]{0,60}[\"']?\s{0,9}[=:]\s{0,9}[\"']?)"
+    r"[^\s\"',;@&*]{6,}|\beyJ[\w-]+\.[\w.-]+|\bk8s-aws-v1\.[\w-]+",
+    re.IGNORECASE,
+)
+"""A credential after its name, which is the first group, or one that is known by its form."""
+
+_USER_INFO = re.compile(
+    r"(?P<before>\b[a-z][\w+.-]{0,30}://)"
+    r"(?:[^/@:\s]{0,99}:(?P<password>[^/\s]{1,999}|(?!\d+[/?#])\S{1,999})|(?<!ssh://)(?<!git://)(?P<token>[^/@:\s]{1,999}))(?=@)",
+    re.IGNORECASE,
+)
+_BARE_USER_INFO = re.compile(r"(?P<before>)[^/@:\s]+:(?P<password>[^/@\s]+)(?P<token>)(?=@[\w.-]+(:\d+)?$)")
+"""User name and password, or a token alone, in an address; without a scheme it is the whole text."""
+_PARAMETER = re.compile(
+    r"(?P<before>[?&;#](?:[\w.~%-]{0,60}"
+    r"(?:token|secret|passw(?:or)?d|credential|signature|api.?key|access.?key|assertion|jwt)[\w.~%-]{0,60}"
+    r"|sig|key|auth|pwd)=)(?P<password>[^&;#\s\"'<>]+)(?P<token>)",
+    re.IGNORECASE,
+)
+"""A parameter of an address: ?token=, an Azure SAS's sig=, X-Amz-Signature= of a presigned address."""
+
+
+@dataclass(frozen=True)
+class Credential:
+    """One in the address of a text. start, end: what is masked; secret: the password, token or parameter alone."""
+
+    start: int
+    end: int
+    secret: str = field(repr=False)
+    whole: str = field(repr=False)
+    """With what stands before it in the address."""
+
+
+def in_addresses(text: str) -> list[Credential]:
+    """Those of the addresses in a text, in their order."""
+    bare = _BARE_USER_INFO.match(text)
+    found = [bare] if bare else [*_USER_INFO.finditer(text), *_PARAMETER.finditer(text)]
+    every = (Credential(one.end("before"), one.end(), one["password"] or one["token"], one[0]) for one in found)
+    return sorted(every, key=lambda one: one.start)
+
+
+def in_address(url: str) -> tuple[str, ...]:
+    """The secret texts in what is an address as a whole, with a scheme or without."""
+    return tuple(one.secret for one in in_addresses(url if "://" in url else f"any://{url}"))
+
+
+def without(text: str) -> str:
+    """A text whose addresses have no credentials."""
+    return "".join(_kept(text))
+
+
+def _kept(text: str) -> Iterator[str]:
+    at = 0
+    for one in in_addresses(text):
+        if one.start >= at:
+            yield f"{text[at : one.start]}{MASK}"
+        at = max(at, one.end)
+    yield text[at:]
+
+
+def masked(text: str) -> str:
+    """A program's words without what looks like a credential: its name stays, or nothing."""
+    return _NAMED.sub(lambda found: f"{found[1] or ''}{MASK}", without(text))

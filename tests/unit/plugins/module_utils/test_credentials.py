@@ -1,0 +1,41 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One recogniser for options, values of charts and the words of programs."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from ansible_collections.castai.onboarding.plugins.module_utils._credentials import MASK, in_addresses, masked, without
+from ansible_collections.castai.onboarding.plugins.module_utils._helm.values import secrets, shown
+
+TEXTS = {
+    "get https://me:CANARY-1@h/x?a=b: no": f"get https://{MASK}@h/x?a=b: no",
+    "get https://CANARY-2@h/x": f"get https://{MASK}@h/x",
+    "https://h/x?token=CANARY-3&b=c": f"https://h/x?token={MASK}&b=c",
+    'Get "https://h/x?sp=r&sig=CANARY-4": EOF': f'Get "https://h/x?sp=r&sig={MASK}": EOF',
+    "https://h/?X-Amz-Signature=CANARY-5&X-Amz-Security-Token=CANARY-6": (
+        f"https://h/?X-Amz-Signature={MASK}&X-Amz-Security-Token={MASK}"
+    ),
+    "https://me:CANARY-7@h/?X-Goog-Credential=CANARY-8": f"https://{MASK}@h/?X-Goog-Credential={MASK}",
+    "https://h/x?version=1&monkey=2, ssh://git@h": "https://h/x?version=1&monkey=2, ssh://git@h",
+}
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_addresses_in_a_text(text: str) -> None:
+    assert without(text) == masked(text) == TEXTS[text]
+    assert shown({"url": text}, ("url",)) == {"url": TEXTS[text]}
+    hidden = secrets({"url": text})
+    assert ("CANARY" in text) is bool(hidden)
+    assert all(one.secret in hidden for one in in_addresses(text))
+
+
+def test_a_long_text_takes_no_long_time() -> None:
+    began = time.monotonic()
+    for text in ("a://b:" * 10_000, "a://" + "b" * 60_000, "?token=" * 10_000, "@" * 60_000):
+        masked(text)
+    assert time.monotonic() - began < 10
