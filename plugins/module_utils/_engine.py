@@ -333,15 +333,10 @@ def _unknown_in(value: Any, path: str = "") -> str | None:
 
 
 def _reconcile(subject: Subject[D, G, C], gateway: G, desired: D, check: bool, report: Report) -> Result:
-    if check:
-        try:
-            return _foreseen(subject, subject.observe(gateway, desired), desired)
-        except Failure as failure:
-            if isinstance(failure, Refused):
-                raise
-            raise _stopped([_Broken.by(failure)], []) from failure
     run = _Run(subject, gateway, desired)
     try:
+        if check:
+            return _repeated(lambda: _foreseen(subject, subject.observe(gateway, desired), desired))
         run.apply()
         run.settle(report)
     except _Broken as broken:
@@ -356,11 +351,9 @@ def _reconcile_several(
     to their end even where one fails, and last they are waited for together."""
     subject = several.subject
     try:
-        current = several.observe(gateway, desired)
-    except Failure as failure:
-        if isinstance(failure, Refused):
-            raise
-        raise _stopped([_Broken.by(failure)], []) from failure
+        current = _repeated(partial(several.observe, gateway, desired))
+    except _Broken as broken:
+        raise _stopped([broken], []) from broken.__cause__
     if check:
         foreseen = each([partial(_foreseen, subject, *pair) for pair in zip(current, desired, strict=True)])
         return _of_all(several, desired, foreseen)
@@ -369,9 +362,9 @@ def _reconcile_several(
     first.attempt(first.apply)
     side_by_side(several.most, [partial(run.attempt, run.apply) for run in others])
     side_by_side(len(runs), [partial(run.attempt, partial(run.settle, report)) for run in runs if not run.broken])
-    broken = [run.broken for run in runs if run.broken]
-    if broken:
-        raise _stopped(broken, [action for run in runs for action in run.done], len(runs) > 1) from broken[0].__cause__
+    ends = [run.broken for run in runs if run.broken]
+    if ends:
+        raise _stopped(ends, [action for run in runs for action in run.done], len(runs) > 1) from ends[0].__cause__
     return _of_all(several, desired, [run.result() for run in runs])
 
 
@@ -425,23 +418,20 @@ class _Run(Generic[D, G, C]):
 
     def apply(self) -> None:
         """Do what is planned, and plan again where somebody else wrote first."""
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                if self.planned is None:
-                    self.current = self.subject.observe(self.gateway, self.desired)
-                    self.planned = tuple(self.subject.plan(self.current, self.desired))
-                for action in self.planned:
-                    _apply(action, self.gateway, self.made, self.done)
-                return
-            except Conflict as conflict:
-                if attempt == ATTEMPTS:
-                    raise _Broken(f"{conflict} This happened {ATTEMPTS} times in a row.") from conflict
-                self.planned = None
-                time.sleep(random.uniform(0.02, 0.1) * attempt)
-            except Failure as failure:
-                if isinstance(failure, _Broken) or (not self.done and isinstance(failure, Refused)):
-                    raise
-                raise _Broken.by(failure) from failure
+        try:
+            _repeated(self._apply_once)
+        except Refused as refusal:
+            if self.done:
+                raise _Broken.by(refusal) from refusal
+            raise
+
+    def _apply_once(self) -> None:
+        planned, self.planned = self.planned, None
+        if planned is None:
+            self.current = self.subject.observe(self.gateway, self.desired)
+            planned = tuple(self.subject.plan(self.current, self.desired))
+        for action in planned:
+            _apply(action, self.gateway, self.made, self.done)
 
     def settle(self, report: Report) -> None:
         if self.subject.settle:
@@ -466,6 +456,23 @@ class _Broken(Failure):
     @classmethod
     def by(cls, failure: Failure) -> _Broken:
         return cls(str(failure))
+
+
+def _repeated(part: Callable[[], T]) -> T:
+    """What a part gives, done again where somebody else wrote first."""
+    attempt = 1
+    while True:
+        try:
+            return part()
+        except Conflict as conflict:
+            if attempt == ATTEMPTS:
+                raise _Broken(f"{conflict} This happened {ATTEMPTS} times in a row.") from conflict
+            time.sleep(random.uniform(0.02, 0.1) * attempt)
+            attempt += 1
+        except (_Broken, Refused):
+            raise
+        except Failure as failure:
+            raise _Broken.by(failure) from failure
 
 
 def _foreseen(subject: Subject[D, G, C], current: C, desired: D) -> Result:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from typing import Any
 
 import pytest
@@ -284,6 +285,28 @@ def test_whoever_writes_first_makes_it_plan_again_with_what_is_there_then() -> N
     assert drawer.writes == ["box", "key"]
     assert result.public(diff=False)["actions"] == ["paint box red", "paint key green"]
     assert result.public(diff=False)["ids"] == ["box", "key"]
+
+
+class Busy:
+    """Is read in vain so many times, as somebody else is at it."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+
+    def __call__(self, gateway: Any, wanted: Any) -> dict[str, str]:
+        self.left -= 1
+        if self.left >= 0:
+            raise Conflict("Lid was touched.")
+        return {}
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_what_somebody_else_changes_while_it_is_read_is_read_again(check: bool) -> None:
+    assert len(run(Drawer(), check, observe=Busy(ATTEMPTS - 1)).actions) == 3
+    assert len(in_all(cabinet(), FIVE, check, observe=Busy(ATTEMPTS - 1)).actions) == 5
+    for attempt in (partial(run, Drawer()), partial(in_all, cabinet(), FIVE)):
+        with pytest.raises(Stopped, match=r"^Lid was touched\. This happened 5 times in a row\. Nothing was changed"):
+            attempt(check=check, observe=Busy(ATTEMPTS))
 
 
 def test_it_gives_up_when_somebody_writes_first_again_and_again() -> None:

@@ -17,6 +17,8 @@ from ansible_collections.castai.onboarding.plugins.module_utils._k8s.access impo
 
 NAMESPACE = "castai-agent"
 NAMES = ("cluster-controller", "castai-evictor", "castai-kvisor")
+GONE = ("castai-cluster-controller", "castai-evictor", "castai-kvisor-controller")
+"""Deployments as the owner of what an install would make is looked for."""
 
 
 def kept(name: str, number: int, status: str = "deployed") -> dict[str, Any]:
@@ -75,18 +77,16 @@ def wanted(**options: Any) -> list[release.Desired]:
     return list(releases.desired({**shared, "releases": items}))
 
 
-def plans(cluster: Cluster) -> list[list[str]]:
+def plans(cluster: Cluster, **options: Any) -> list[list[str]]:
     systems = release.Systems(cast(Any, cluster), cast(Any, cluster))
-    desired = wanted()
+    desired = wanted(**options)
     found = releases.SUBJECT.observe(systems, desired)
     pairs = zip(found, desired, strict=True)
     return [[action.sentence for action in release.plan(*pair)] for pair in pairs]
 
 
 def test_a_plan_that_installs_says_what_each_does_in_the_cluster() -> None:
-    desired = wanted(purpose="adds nodes")
-    found = releases.SUBJECT.observe(release.Systems(cast(Any, Cluster()), cast(Any, Cluster())), desired)
-    first, *_others = [action.sentence for one in zip(found, desired, strict=True) for action in release.plan(*one)]
+    (first, *_others), *_releases = plans(Cluster(gone=GONE), purpose="adds nodes")
     assert first.startswith("install Helm release cluster-controller, which adds nodes, in namespace castai-agent (")
 
 
