@@ -170,7 +170,7 @@ def test_wherever_the_chart_is(releaser: Releaser, chart: dict[str, Any]) -> Non
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"chart_version": "9.9.9"}, 'version "9.9.9" not found in https://castai.github.io/helm-charts'),
+        ({"chart_version": "9.9.9"}, "no chart version found for castai-agent-9.9.9"),
         ({"chart_ref": "nothing"}, "Could not get chart nothing 0.161.1"),
         ({"chart_repo_url": "https://nowhere.example"}, "https://nowhere.example"),
         ({"chart_ref": ARCHIVE, "chart_repo_url": None, "chart_version": "0.153.2"}, "but chart_version is 0.153.2"),
