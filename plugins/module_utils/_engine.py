@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -224,7 +224,7 @@ class Several(Generic[D, G, C]):
     most: int = 4
 
 
-AnySubject = Subject[Any, Any, Any] | Several[Any, Any, Any]
+AnySubject: TypeAlias = "Subject[Any, Any, Any] | Several[Any, Any, Any]"
 
 
 @dataclass
