@@ -194,7 +194,9 @@ def _tables(names: Sequence[str], story: Story) -> Iterator[str]:
 
 def _onboarded(name: str, story: Story) -> Iterator[str]:
     releases = [
-        item.get("release") or {} for loop in story.onboard.run.of("castai_release", name) for item in loop["results"]
+        release or {}
+        for result in story.onboard.run.of("castai_releases", name)
+        for release in result["releases"].values()
     ]
     yield f"{sum(release.get('status') == 'deployed' for release in releases)} of {len(releases)}"
     done = len(story.connect.run.actions(name)) + len(story.onboard.run.actions(name))

@@ -11,14 +11,14 @@ the diff are read off it. This is the only file that knows Ansible's module obje
 from __future__ import annotations
 
 import contextlib
-import functools
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from functools import partial
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -38,6 +38,7 @@ ATTEMPTS = 5
 D = TypeVar("D")
 C = TypeVar("C")
 G = TypeVar("G", bound="Gateway")
+T = TypeVar("T")
 Made = Mapping[str, Any]
 Report = Callable[[str], None]
 
@@ -205,6 +206,27 @@ class Subject(Generic[D, G, C]):
     hidden: Callable[[Mapping[str, Any]], Iterable[str]] = lambda params: ()
 
 
+@dataclass(frozen=True)
+class Several(Generic[D, G, C]):
+    """What a module manages that takes a list of what another subject takes for one.
+
+    desired: pure; none is nothing to do. observe: the first one, for all at once; who is planned again observes alone.
+    view: of what the single views are. most: how many are applied side by side.
+    """
+
+    options: Mapping[str, Any]
+    subject: Subject[D, G, C]
+    desired: Callable[[Mapping[str, Any]], Sequence[D]]
+    connect: Callable[[Mapping[str, Any], Sequence[D]], G]
+    observe: Callable[[G, Sequence[D]], Sequence[C]]
+    view: Callable[[Sequence[D], Sequence[Mapping[str, Any]]], Mapping[str, Any]]
+    hidden: Callable[[Mapping[str, Any]], Iterable[str]] = lambda params: ()
+    most: int = 4
+
+
+AnySubject: TypeAlias = "Subject[Any, Any, Any] | Several[Any, Any, Any]"
+
+
 @dataclass
 class Progress:
     """What was reported while waiting: shown at once in the controller, listed in the result by a module."""
@@ -221,12 +243,18 @@ class Progress:
 
 def gather(**reads: Callable[[], Any]) -> dict[str, Any]:
     """Run independent reads at once, wait for all of them, raise the first error in the order given."""
-    if len(reads) == 1:
-        return {name: read() for name, read in reads.items()}
-    with ThreadPoolExecutor(max_workers=min(16, len(reads) or 1)) as pool:
+    return dict(zip(reads, side_by_side(16, list(reads.values())), strict=True))
+
+
+def side_by_side(most: int, calls: Sequence[Callable[[], T]]) -> list[T]:
+    """Run independent calls, so many at once, wait for all of them, raise the first error in the order given."""
+    most = min(most, len(calls))
+    if most <= 1:
+        return [call() for call in calls]
+    with ThreadPoolExecutor(max_workers=most) as pool:
         # Each in the caller's context, which says how long its calls may be repeated (_patience.py).
-        futures = {name: pool.submit(copy_context().run, read) for name, read in reads.items()}
-    return {name: future.result() for name, future in futures.items()}
+        futures = [pool.submit(copy_context().run, call) for call in calls]
+    return [future.result() for future in futures]
 
 
 def until(
@@ -275,7 +303,9 @@ def paced(report: Report, timeout: float, clock: Callable[[], float] = time.mono
     return tell
 
 
-def reconcile(subject: Subject[D, G, C], params: Mapping[str, Any], check: bool, report: Report) -> Result:
+def reconcile(
+    subject: Subject[D, G, C] | Several[D, G, C], params: Mapping[str, Any], check: bool, report: Report
+) -> Result:
     """Observe, plan and, unless check, apply. Raises Refused before the first write, Stopped after it."""
     unknown = None if check else _unknown_in(params)
     if unknown:
@@ -283,6 +313,12 @@ def reconcile(subject: Subject[D, G, C], params: Mapping[str, Any], check: bool,
     wrong = (*_addresses.problems(params), *_forms.problems(params))
     if wrong:
         raise Refused(" ".join(wrong), wrong)
+    if isinstance(subject, Several):
+        several = subject.desired(params)
+        if not several:
+            return Result((), subject.view((), ()))
+        with contextlib.closing(subject.connect(params, several)) as gateway:
+            return _reconcile_several(subject, gateway, several, check, report)
     desired = subject.desired(params)
     with contextlib.closing(subject.connect(params, desired)) as gateway:
         return _reconcile(subject, gateway, desired, check, report)
@@ -297,33 +333,146 @@ def _unknown_in(value: Any, path: str = "") -> str | None:
 
 
 def _reconcile(subject: Subject[D, G, C], gateway: G, desired: D, check: bool, report: Report) -> Result:
-    done: list[Action] = []
-    made: dict[str, Any] = {}
-    for attempt in range(1, ATTEMPTS + 1):
+    run = _Run(subject, gateway, desired)
+    try:
+        if check:
+            return _repeated(lambda: _foreseen(subject, subject.observe(gateway, desired), desired))
+        run.apply()
+        run.settle(report)
+    except _Broken as broken:
+        raise _stopped([broken], run.done) from broken.__cause__
+    return run.result()
+
+
+def _reconcile_several(
+    several: Several[D, G, C], gateway: G, desired: Sequence[D], check: bool, report: Report
+) -> Result:
+    """All are observed and planned before the first write. The first is applied alone, then the others side by side,
+    to their end even where one fails, and last they are waited for together."""
+    subject = several.subject
+    try:
+        current = _repeated(partial(several.observe, gateway, desired))
+    except _Broken as broken:
+        raise _stopped([broken], []) from broken.__cause__
+    if check:
+        foreseen = each([partial(_foreseen, subject, *pair) for pair in zip(current, desired, strict=True)])
+        return _of_all(several, desired, foreseen)
+    runs = each([partial(_planned, subject, gateway, *pair) for pair in zip(current, desired, strict=True)])
+    first, *others = runs
+    first.attempt(first.apply)
+    side_by_side(several.most, [partial(run.attempt, run.apply) for run in others])
+    side_by_side(len(runs), [partial(run.attempt, partial(run.settle, report)) for run in runs if not run.broken])
+    ends = [run.broken for run in runs if run.broken]
+    if ends:
+        raise _stopped(ends, [action for run in runs for action in run.done], len(runs) > 1) from ends[0].__cause__
+    return _of_all(several, desired, [run.result() for run in runs])
+
+
+def each(parts: Sequence[Callable[[], T]], most: int = 1) -> list[T]:
+    """What each part gives, so many of them at once. Raises one Refused for those of all."""
+
+    def refused_or(part: Callable[[], T]) -> T | Refused:
         try:
-            current = subject.observe(gateway, desired)
-            if check:
-                return _foreseen(subject, current, desired)
-            planned = tuple(subject.plan(current, desired))
-            for action in planned:
-                _apply(action, gateway, made, done)
-            break
+            return part()
+        except Refused as refusal:
+            return refusal
+
+    ended = side_by_side(most, [partial(refused_or, part) for part in parts])
+    refusals = [one for one in ended if isinstance(one, Refused)]
+    if refusals:
+        findings = tuple(dict.fromkeys(text for one in refusals for text in one.findings or (str(one),)))
+        raise Refused(" ".join(dict.fromkeys(map(str, refusals))), findings if len(findings) > 1 else ())
+    return [one for one in ended if not isinstance(one, Refused)]
+
+
+def _planned(subject: Subject[D, G, C], gateway: G, current: C, desired: D) -> _Run[D, G, C]:
+    return _Run(subject, gateway, desired, current, tuple(subject.plan(current, desired)))
+
+
+def _of_all(several: Several[D, G, C], desired: Sequence[D], results: Sequence[Result]) -> Result:
+    actions = tuple(action for result in results for action in result.actions)
+    return Result(actions, several.view(desired, [result.view for result in results]))
+
+
+@dataclass
+class _Run(Generic[D, G, C]):
+    """One subject's run, part by part. current, planned: what was observed and planned already."""
+
+    subject: Subject[D, G, C]
+    gateway: G
+    desired: D
+    current: C | None = None
+    planned: tuple[Action, ...] | None = None
+    done: list[Action] = field(default_factory=list)
+    made: dict[str, Any] = field(default_factory=dict)
+    broken: _Broken | None = None
+
+    def attempt(self, part: Callable[[], None]) -> None:
+        """Do a part, and keep how it ended where it did not end well."""
+        try:
+            part()
+        except _Broken as broken:
+            self.broken = broken
+        except Refused as refusal:
+            self.broken = _Broken.by(refusal)
+
+    def apply(self) -> None:
+        """Do what is planned, and plan again where somebody else wrote first."""
+        try:
+            _repeated(self._apply_once)
+        except Refused as refusal:
+            if self.done:
+                raise _Broken.by(refusal) from refusal
+            raise
+
+    def _apply_once(self) -> None:
+        planned, self.planned = self.planned, None
+        if planned is None:
+            self.current = self.subject.observe(self.gateway, self.desired)
+            planned = tuple(self.subject.plan(self.current, self.desired))
+        for action in planned:
+            _apply(action, self.gateway, self.made, self.done)
+
+    def settle(self, report: Report) -> None:
+        if self.subject.settle:
+            observed = cast(C, self.current)
+            try:
+                self.current = self.subject.settle(self.gateway, self.desired, observed, self.made, report)
+            except Failure as failure:
+                raise _Broken.by(failure) from failure
+
+    def result(self) -> Result:
+        return Result(tuple(self.done), self.subject.view(cast(C, self.current), self.desired, self.made))
+
+
+class _Broken(Failure):
+    """A run that ended part-way. left: what it left; unsure: whether the write that failed may have been done."""
+
+    def __init__(self, message: str, left: str = "", unsure: bool = False) -> None:
+        super().__init__(message)
+        self.left = left
+        self.unsure = unsure
+
+    @classmethod
+    def by(cls, failure: Failure) -> _Broken:
+        return cls(str(failure))
+
+
+def _repeated(part: Callable[[], T]) -> T:
+    """What a part gives, done again where somebody else wrote first."""
+    attempt = 1
+    while True:
+        try:
+            return part()
         except Conflict as conflict:
             if attempt == ATTEMPTS:
-                raise Stopped(
-                    f"{conflict} This happened {ATTEMPTS} times in a row. {_aftermath(done)}", _sentences(done)
-                ) from conflict
+                raise _Broken(f"{conflict} This happened {ATTEMPTS} times in a row.") from conflict
             time.sleep(random.uniform(0.02, 0.1) * attempt)
+            attempt += 1
+        except (_Broken, Refused):
+            raise
         except Failure as failure:
-            if isinstance(failure, Stopped) or (not done and isinstance(failure, Refused)):
-                raise
-            raise Stopped(f"{failure} {_aftermath(done)}", _sentences(done)) from failure
-    if subject.settle:
-        try:
-            current = subject.settle(gateway, desired, current, made, report)
-        except Failure as failure:
-            raise Stopped(f"{failure} {_aftermath(done)}", _sentences(done)) from failure
-    return Result(tuple(done), subject.view(current, desired, made))
+            raise _Broken.by(failure) from failure
 
 
 def _foreseen(subject: Subject[D, G, C], current: C, desired: D) -> Result:
@@ -348,26 +497,30 @@ def _apply(action: Action, gateway: Any, made: dict[str, Any], done: list[Action
     except Failure as failure:
         call = failure if isinstance(failure, CallFailed) else CallFailed("")
         left = failure.left if isinstance(failure, PartlyDone) else ""
-        text = f"Could not {action.sentence}{call.within or f': {failure}'} {_aftermath(done, left, call.unsure)}"
-        raise Stopped(text, _sentences(done), left) from failure
+        text = f"Could not {action.sentence}{call.within or f': {failure}'}"
+        raise _Broken(text, left, call.unsure) from failure
     done.append(action)
 
 
-def _sentences(done: list[Action]) -> tuple[str, ...]:
-    return tuple(action.sentence for action in done)
-
-
-def _aftermath(done: list[Action], left: str = "", unsure: bool = False) -> str:
-    """left: what the failed call left; unsure: whether the write that failed may have been done all the same."""
-    parts = ["Whether it was done all the same is not known."] if unsure else []
-    parts += [f"Done before that: {'; '.join(_sentences(done))}."] if done else []
-    parts += [f"It left {left}."] if left else []
-    before = " ".join(parts) or "Nothing was changed before that."
-    return f"{before} A rerun is safe and goes on from here."
+def _stopped(broken: Sequence[_Broken], done: Sequence[Action], several: bool = False) -> Stopped:
+    """several: whether these are some of several runs, of which the others went on."""
+    sentences = tuple(action.sentence for action in done)
+    applied = f"Done{' before that' * (not several)}: {'; '.join(sentences)}." if done else ""
+    parts: list[str] = []
+    for one in broken:
+        parts += [str(one), "Whether it was done all the same is not known." * one.unsure]
+        # What was done before comes first, where there is one order.
+        parts += [applied * (not several), f"It left {one.left}." if one.left else ""]
+    parts.append(applied * several)
+    if not (done or any(one.left or one.unsure for one in broken)):
+        parts.append("Nothing was changed." if several else "Nothing was changed before that.")
+    parts.append("A rerun is safe and goes on from here.")
+    left = "; ".join(one.left for one in broken if one.left)
+    return Stopped(" ".join(filter(None, parts)), sentences, left)
 
 
 def _outcome(
-    subject: Subject[Any, Any, Any],
+    subject: AnySubject,
     params: Mapping[str, Any],
     check: bool,
     diff: bool,
@@ -389,7 +542,7 @@ def _outcome(
     return result
 
 
-def _hidden(subject: Subject[Any, Any, Any], params: Mapping[str, Any]) -> tuple[str, ...]:
+def _hidden(subject: AnySubject, params: Mapping[str, Any]) -> tuple[str, ...]:
     """The texts to mask, beside the values of no_log options."""
     return (*subject.hidden(params), *_addresses.hidden(params))
 
@@ -399,8 +552,8 @@ class _Module(AnsibleModule):
 
     params: dict[str, Any]
 
-    def __init__(self, subject: Subject[Any, Any, Any]) -> None:
-        self._hidden = functools.partial(_hidden, subject)
+    def __init__(self, subject: AnySubject) -> None:
+        self._hidden = partial(_hidden, subject)
         super().__init__(supports_check_mode=True, **subject.options)
 
     def _load_params(self) -> None:
@@ -419,7 +572,7 @@ class _Module(AnsibleModule):
         super()._return_formatted(kwargs)
 
 
-def run_module(subject: Subject[Any, Any, Any]) -> None:
+def run_module(subject: AnySubject) -> None:
     """The module's path: a process of its own."""
     module = _Module(subject)
     result = _outcome(subject, module.params, module.check_mode, module._diff, Progress(), module.no_log_values)
@@ -428,7 +581,7 @@ def run_module(subject: Subject[Any, Any, Any]) -> None:
     module.exit_json(**result)
 
 
-def run_task(subject: Subject[Any, Any, Any], task: Any, arguments: Mapping[str, Any], show: Report) -> dict[str, Any]:
+def run_task(subject: AnySubject, task: Any, arguments: Mapping[str, Any], show: Report) -> dict[str, Any]:
     """The action plugin's path: inside the controller, same validation, wording and masking.
 
     task: Ansible's Task (its action, check_mode and diff are read); arguments: the task's templated arguments.

@@ -38,13 +38,15 @@ _SECONDS = ("pending_grace", "timeout", "wait_timeout")
 
 
 def problems(params: Mapping[str, Any]) -> tuple[str, ...]:
-    """What is wrong with the options of a module, in sentences."""
+    """What is wrong with the options of a module, and with those of each release, in sentences."""
     found = {option: _right(option, params.get(option)) for option in (*_FORMS, *_SECONDS)}
-    return tuple(
+    wrong = [
         f"{named(option, _role(option, params))} is {params[option]!r}. Set it to {right}."
         for option, right in found.items()
         if right
-    )
+    ]
+    inside = (problem for release in params.get("releases") or () for problem in problems(release))
+    return tuple(dict.fromkeys((*wrong, *inside)))
 
 
 def _right(option: str, value: Any) -> str:

@@ -119,6 +119,11 @@ options:
     type: str
     choices: [enforce, install_only]
     default: enforce
+  purpose:
+    description:
+      - What the release does in the cluster, to follow the word C(which), such as C(adds and removes nodes). A plan
+        that installs the release says it, for those who do not know the release by its name.
+    type: str
   state:
     description: Whether the release is installed.
     type: str
@@ -161,6 +166,7 @@ requirements:
 seealso:
   - module: castai.onboarding.castai_cluster
   - module: castai.onboarding.castai_preflight
+  - module: castai.onboarding.castai_releases
 """
 
 EXAMPLES = r"""

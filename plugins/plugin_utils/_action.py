@@ -19,7 +19,8 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import read_models
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import Report, Subject, run_task
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import AnySubject, Report, run_task
+from ansible_collections.castai.onboarding.plugins.module_utils._helm.gateway import keep_charts
 
 # Ansible imports this before it forks for each task on each host. What was read is needed to the end, so it is frozen
 # out of garbage collection, once: collecting it copies its pages in every fork and takes a second at the end of a run.
@@ -33,7 +34,7 @@ LOCAL = ("local", "ansible.builtin.local", "ansible.legacy.local")
 class ReconcileAction(ActionBase):
     """Runs SUBJECT here, or the module of the same name where the task asks for another process, user or machine."""
 
-    SUBJECT: ClassVar[Subject[Any, Any, Any]]
+    SUBJECT: ClassVar[AnySubject]
     TRANSFERS_FILES = False
     _supports_async = True
     _supports_check_mode = True
@@ -44,6 +45,7 @@ class ReconcileAction(ActionBase):
         if self._needs_a_process(variables):
             result.update(self._execute_module(task_vars=variables, wrap_async=self._task.async_val))
         else:
+            keep_charts(constants.DEFAULT_LOCAL_TMP)
             result.update(run_task(self.SUBJECT, self._task, self._task.args, _shown_for(variables)))
             _name_host(result, variables)
         return result

@@ -25,7 +25,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import Subject, run_task
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import AnySubject, run_task
 from tests.sandbox import processes
 from tests.support.playbook import COLLECTION, Json, Run, TaskResult
 
@@ -43,9 +43,9 @@ class Step:
     cluster_id: str = ""
 
     @property
-    def subject(self) -> Subject[Any, Any, Any]:
+    def subject(self) -> AnySubject:
         plugin = importlib.import_module(f"ansible_collections.{COLLECTION}.plugins.action.{self.module}")
-        found: Subject[Any, Any, Any] = plugin.ActionModule.SUBJECT
+        found: AnySubject = plugin.ActionModule.SUBJECT
         return found
 
 

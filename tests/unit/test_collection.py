@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import Several
 from ansible_collections.castai.onboarding.plugins.module_utils._variables import VARIABLES
 from tests.tree import NAME, ROOT, files
 
@@ -213,7 +214,9 @@ def test_every_action_plugin_is_a_modules() -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_every_module_has_a_plan_test(module: str) -> None:
-    planned_in = Path(*subject(module).plan.__module__.removeprefix(f"{PACKAGE}.").split("."))
+    found = subject(module)
+    single = found.subject if isinstance(found, Several) else found
+    planned_in = Path(*single.plan.__module__.removeprefix(f"{PACKAGE}.").split("."))
     test = ROOT / "tests/unit/plugins" / planned_in.parent / f"test_{planned_in.name}.py"
     calls = [node for node in ast.walk(ast.parse(test.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
     names = {getattr(call.func, "id", None) or getattr(call.func, "attr", None) for call in calls}

@@ -129,9 +129,9 @@ class Careful:
         self.operator.world.fault()
 
 
-def ended_by(end: dict[str, Any], forked: Forked) -> None:
-    """A run in a fork, ended by a fault; no secret is in what it showed."""
-    forked.world.fault(end)
+def ended_by(end: dict[str, Any], forked: Forked, *others: dict[str, Any]) -> None:
+    """A run in a fork, ended by a fault; no secret is in what it showed. others: faults that it has beside that."""
+    forked.world.fault(*others, end)
     run = forked.connect()
     _was_ended(end, forked.world, run)
     assert not holds_secret(run.output.encode()), "in the output"
@@ -139,4 +139,4 @@ def ended_by(end: dict[str, Any], forked: Forked) -> None:
 
 
 def _was_ended(end: dict[str, Any], world: World, run: Run) -> None:
-    assert (run.status, world.fired()) == (-signal.SIGKILL, [1]), (end, run.output)
+    assert (run.status, world.fired()[-1]) == (-signal.SIGKILL, 1), (end, run.output)

@@ -30,15 +30,23 @@ USER = f"cast-kops-{SHOP}"
 SPOT_ROLE = f"arn:aws:iam::{HOME_ACCOUNT}:role/CastLambdaRoleForSpot"
 CUSTOMERS = f"arn:aws:iam::{HOME_ACCOUNT}:role/customer-lambda-role"
 
-RECORD = f"{SHOP}/castai-agent/sh.helm.release.v1.castai-evictor.v1"
 ENDS: tuple[dict[str, Any], ...] = (
     {"operation": "iam:AttachRolePolicy", "end": "after"},
     {"operation": "patch configmaps", "resource": f"{SHOP}/kube-system/aws-auth", "end": "after"},
-    {"operation": "create secrets", "resource": RECORD, "end": "after"},
+)
+"""One after another: in the lambda role, at aws-auth."""
+BROKEN = "castai-spot-handler"
+REFUSED: dict[str, Any] = {
+    "system": "kubernetes",
+    "operation": "create secrets",
+    "resource": rf"{SHOP}/castai-agent/sh\.helm\.release\.v1\.{BROKEN}\.v1",
+    "fail": {"status": 403, "code": "Forbidden", "message": "no"},
+}
+LATER_ENDS: tuple[dict[str, Any], ...] = (
     {"operation": "iam:CreateAccessKey", "end": "after"},
     {"operation": "UpdateCluster", "end": "after"},
 )
-"""One after another: in the lambda role, at aws-auth, in a release, a key without its hand-over, one not noted."""
+"""A key without its hand-over, and one not noted."""
 
 WAY_BACK = recipe("kops_guide", "Removal")
 CLUSTERS = (f"{SHOP}:kops:aws_auth=yes:nodes=1", f"{DATA}:kops:nodes=1", f"{PROD}:eks:nodes=1")
@@ -109,11 +117,9 @@ def test_the_plan_writes_nothing(story: Story) -> None:
 
 def test_providers_go_side_by_side(story: Story) -> None:
     """No cluster waits for one of the other provider: each begins with its components before any has them all."""
-    installs = [task for task in story.run.tasks if task.action.endswith(".castai_release")]
-    last = {task.host: task for task in installs}
-    first = {task.host: task for task in reversed(installs)}
-    assert set(last) == set(HOSTS)
-    assert max(task.at for task in first.values()) < min(task.end for task in last.values())
+    installs = [task for task in story.run.tasks if task.action.endswith(".castai_releases")]
+    assert {task.host for task in installs} == set(HOSTS)
+    assert max(task.at for task in installs) < min(task.end for task in installs)
 
 
 @pytest.mark.parametrize("host", [SHOP, DATA])
@@ -196,8 +202,18 @@ def test_one_cluster_is_taken_back_and_the_others_stay_whole(story: Story) -> No
 # Ended
 
 
+def stops_before_the_hand_over(world: World, run: Run) -> None:
+    """One release of five is refused: the others are installed all the same, and CAST AI has got nothing."""
+    assert run.status == 2, run.output
+    assert run.failures[SHOP].startswith(f"Could not install Helm release {BROKEN}, which tells CAST AI of ")
+    assert run.failures[SHOP].count("Could not") == 1
+    assert len(run.of("castai_releases", SHOP)[0]["applied"]) == 4
+    assert user(world)["access_keys"] == []
+    assert world.state()["castai"]["access_keys"] == {}
+
+
 def test_ended_anywhere_it_goes_on_and_leaves_one_key_and_other_peoples_roles(world: World, tmp_path: Path) -> None:
-    """All but the last are ended in forks, which have the tasks of an undisturbed run."""
+    """Runs are ended in forks, which have the tasks of an undisturbed run; between them a release breaks."""
     customers_role(world)
     undisturbed = Onboarder(world, tmp_path / "undisturbed")
     recorded = steps(succeeded(undisturbed.onboard(hosts=(SHOP,))), SHOP)
@@ -206,11 +222,13 @@ def test_ended_anywhere_it_goes_on_and_leaves_one_key_and_other_peoples_roles(wo
     world.reset()
     customers = customers_role(world)
     forked = Forked(world, tmp_path / "forks", recorded, SHOP)
-    *in_forks, last = ENDS
-    for fault in in_forks:
+    for fault in ENDS:
         ended_by(fault, forked)
     careful = Careful(Onboarder(world, tmp_path / "ended"), (SHOP,), ONBOARD)
-    careful.run_until_each([last])
+    world.fault(REFUSED)
+    stops_before_the_hand_over(world, careful.run())
+    for fault in LATER_ENDS:
+        ended_by(fault, forked)
     succeeded(careful.run())
     assert difference(end, at_rest(world, SHOP)) == ""
     changed_nothing(careful.run())

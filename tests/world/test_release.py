@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""castai_release with the real Helm, from every state that Helm, or who killed it, can leave."""
+"""castai_release and castai_releases with the real Helm, from every state that Helm, or who killed it, can leave."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ import pytest
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import run_task
 from ansible_collections.castai.onboarding.plugins.module_utils._helm import record
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.release import SUBJECT
+from ansible_collections.castai.onboarding.plugins.module_utils._helm.releases import SUBJECT as SEVERAL
 from tests.sandbox.charts import FOLDER as CHARTS
 from tests.sandbox.client import World
 
@@ -169,7 +170,7 @@ def test_wherever_the_chart_is(releaser: Releaser, chart: dict[str, Any]) -> Non
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"chart_version": "9.9.9"}, 'version "9.9.9" not found in https://castai.github.io/helm-charts'),
+        ({"chart_version": "9.9.9"}, "no chart version found for castai-agent-9.9.9"),
         ({"chart_ref": "nothing"}, "Could not get chart nothing 0.161.1"),
         ({"chart_repo_url": "https://nowhere.example"}, "https://nowhere.example"),
         ({"chart_ref": ARCHIVE, "chart_repo_url": None, "chart_version": "0.153.2"}, "but chart_version is 0.153.2"),
@@ -484,6 +485,76 @@ def test_what_an_upgrade_would_add_and_is_there_already(releaser: Releaser) -> N
     (done,) = releaser.bring(values=values, adopt=True)["actions"]
     assert done.endswith("with changed values metadataStore.createConfigMap, taking over the objects that are there")
     assert kubernetes.get(f"{NAMESPACE}/configmaps/castai-agent-metadata")["data"]["CLUSTER_ID"] == "kept"
+
+
+# Several
+
+KEY_BY_REFERENCE = {"apiKeySecretRef": "castai-credentials"}
+COMPONENTS: dict[str, dict[str, Any]] = {
+    "cluster-controller": {"castai": {**KEY_BY_REFERENCE, "clusterID": "c"}},
+    "castai-spot-handler": {
+        **KEY_BY_REFERENCE,
+        "createNamespace": False,
+        "castai": {"clusterID": "c", "provider": "aws"},
+    },
+    "castai-evictor": {**KEY_BY_REFERENCE, "replicaCount": 0},
+    "castai-pod-pinner": {"replicaCount": 0, "castai": {**KEY_BY_REFERENCE, "clusterID": "c"}},
+    "castai-kvisor": {"castai": {**KEY_BY_REFERENCE, "clusterID": "c"}},
+}
+SHARED = ("provider", "cluster_name", "region", "helm_path")
+
+
+def several(releaser: Releaser) -> Result:
+    items = [
+        {
+            "name": name,
+            "chart_ref": name if name.startswith("castai-") else f"castai-{name}",
+            "chart_repo_url": releaser.options["chart_repo_url"],
+            "values": values,
+            "pending_grace": LONG,
+            "wait_for_workloads": False,
+        }
+        for name, values in COMPONENTS.items()
+    ]
+    task = SimpleNamespace(check_mode=False, diff=True)
+    shared = {name: releaser.options[name] for name in SHARED}
+    return run_task(SEVERAL, task, {**shared, "releases": items}, lambda line: None)
+
+
+@pytest.mark.parametrize(
+    ("broken", "effect", "said"),
+    [
+        (("castai-spot-handler",), {"fail": {"status": 403, "code": "Forbidden", "message": "no"}}, "Helm said: "),
+        (("castai-spot-handler", "castai-pod-pinner", "castai-kvisor"), {"end": "after"}, "Helm was ended by SIGKILL"),
+    ],
+    ids=["one refused", "three killed"],
+)
+def test_releases_that_fail_do_not_stop_the_others(
+    releaser: Releaser, broken: tuple[str, ...], effect: dict[str, Any], said: str
+) -> None:
+    releaser.world.fault(
+        *(
+            {"operation": "create secrets", "resource": rf".*\.{name}\.v1", "system": "kubernetes", **effect}
+            for name in broken
+        )
+    )
+    failed = several(releaser)
+    assert failed["msg"].count(said) == failed["msg"].count("Could not install Helm release") == len(broken)
+    assert len(failed["applied"]) == len(COMPONENTS) - len(broken)
+    assert failed["msg"].endswith("A rerun is safe and goes on from here.")
+    releaser.world.fault()
+    again = several(releaser)
+    assert "msg" not in again, again["msg"]
+    assert {name: found["status"] for name, found in again["releases"].items()} == dict.fromkeys(
+        COMPONENTS, record.DEPLOYED
+    )
+    assert {name for name in COMPONENTS if name in str(again["actions"])} == set(broken)
+    starts = len(releaser.operator.helm_starts())
+    mark = releaser.world.mark()
+    assert several(releaser)["actions"] == []
+    assert (writes(releaser.world, mark), len(releaser.operator.helm_starts())) == ([], starts)
+    lists = [call for call in releaser.world.journal(mark) if call.operation == "list secrets"]
+    assert len(lists) == 1
 
 
 def test_secret_values_are_in_no_result(releaser: Releaser) -> None:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
+import hashlib
 import json
 import os
 import re
@@ -20,21 +22,23 @@ import signal
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from .._answers import tidy
 from .._credentials import MASK, SECRET_VARIABLE
-from .._engine import CallFailed, Conflict, Failure, Refused
+from .._engine import CallFailed, Conflict, Failure, Refused, until
 from .._patience import FEWER, Repeats
 from .._variables import named, role_of
 from .._workplace import Workplace, left_dead, workplace
 from . import repositories
 from .record import same_version
+from .repositories import Repository
 
 with contextlib.suppress(ImportError):
     # Without it there is no Python package kubernetes either, which is asked for first.
@@ -55,6 +59,10 @@ LOOK = 5.0
 SHORT = 120.0
 """Seconds for which Helm may work on a chart or its own version."""
 
+TURN = 120.0
+"""Seconds for which one host waits while another fetches the same chart or index: a repository that does not answer
+would have all hosts wait one after the other."""
+
 _KEPT = ("HELM_CONFIG_HOME", "HELM_REGISTRY_CONFIG")
 """Of Helm's own variables, those that lead to the user's registry log-ins; the others change what Helm does."""
 
@@ -66,6 +74,9 @@ _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?(?:[-+].*)?")
 
 _PR_SET_PDEATHSIG = 1
 _REPOSITORIES = "repositories.yaml"
+_CACHE = "cache"
+_charts: Path | None = None
+"""Where charts are kept for a run."""
 _TOKEN = "token"
 
 Watch = Callable[[], str]
@@ -164,11 +175,18 @@ class Helm:
     def __init__(self, path: str | None = None) -> None:
         self._path = path
         self._version: tuple[int, ...] = ()
+        self._asking = threading.Lock()
         self._pulled: dict[Chart, tuple[str, bytes]] = {}
         """File name and content of charts that were fetched: a task may look at one before it installs it."""
+        self._indexing = threading.Lock()
+        self._indexes: dict[Repository, bytes] = {}
 
     def check_version(self) -> tuple[int, ...]:
         """Major, minor and patch. Raises Refused where Helm is missing, too old, or does not tell."""
+        with self._asking:
+            return self._checked_version()
+
+    def _checked_version(self) -> tuple[int, ...]:
         if not self._version:
             with workplace() as place:
                 arguments = ["version", "--template", "{{.Version}}"]
@@ -292,26 +310,51 @@ class Helm:
         """The chart as an archive. Of the user's repositories Helm sees the chart's own one, with its log-in."""
         into = place.path / "chart"
         into.mkdir()
-        if chart in self._pulled:
-            name, content = self._pulled[chart]
-            (into / name).write_bytes(content)
-            return into / name
+        if chart not in self._pulled:
+            with _kept(chart.repo_url, chart.ref, chart.version) as folder:
+                found = next(folder.glob("*.tgz"), None) if folder else None
+                archive = found or self._download(place, chart, into)
+                self._pulled[chart] = archive.name, archive.read_bytes()
+                if folder and not found:
+                    _keep(archive, folder)
+        name, content = self._pulled[chart]
+        (into / name).write_bytes(content)
+        return into / name
+
+    def _download(self, place: Workplace, chart: Chart, into: Path) -> Path:
         origin = f" from {chart.repo_url}" * bool(chart.repo_url)
         purpose = f"Could not get chart {chart.ref} {chart.version}".rstrip() + f"{origin}: "
         repository = repositories.of_chart(chart.ref, chart.repo_url, os.environ)
-        ref, source = chart.ref, ["--repo", chart.repo_url] * bool(chart.repo_url)
-        hidden = repository.secrets if repository else ()
+        ref, hidden = chart.ref, repository.secrets if repository else ()
         if repository:
-            place.write(_REPOSITORIES, repository.text)
-            self._ask(place, ["repo", "update", repository.name], purpose, hidden)
-            if chart.repo_url:
-                ref, source = f"{repository.name}/{chart.ref}", []
-        arguments = ["pull", "--destination", str(into), *source]
+            self._know(place, repository, purpose)
+            ref = f"{repository.name}/{chart.ref}" if chart.repo_url else chart.ref
+        arguments = ["pull", "--destination", str(into)]
         arguments += ["--version", chart.version] * bool(chart.version)
         self._ask(place, [*arguments, "--", ref], purpose, hidden)
-        archive = next(into.glob("*.tgz"))
-        self._pulled[chart] = archive.name, archive.read_bytes()
-        return archive
+        return next(into.glob("*.tgz"))
+
+    def _know(self, place: Workplace, repository: Repository, purpose: str) -> None:
+        """Have Helm know the repository and its index, which is asked for once, as it has all charts."""
+        index = place.path / _CACHE / "repository" / f"{repository.name}-index.yaml"
+        with self._indexing, _kept(repository.name, repository.url) as folder:
+            kept = folder / index.name if folder else None
+            if repository not in self._indexes and kept and kept.exists():
+                self._indexes[repository] = kept.read_bytes()
+            if repository in self._indexes:
+                place.write(_REPOSITORIES, repository.text)
+                index.parent.mkdir(parents=True, exist_ok=True)
+                index.write_bytes(self._indexes[repository])
+                return
+            if repository.added:
+                place.write(_REPOSITORIES, repository.text)
+                self._ask(place, ["repo", "update", repository.name], purpose, repository.secrets)
+            else:
+                self._ask(place, ["repo", "add", repository.name, repository.url], purpose, ())
+            if index.exists():  # some Helms do not fail where they could not get it
+                self._indexes[repository] = index.read_bytes()
+                if folder:
+                    _keep(index, folder)
 
     def _ask(self, place: Workplace, arguments: list[str], purpose: str, hidden: tuple[str, ...]) -> None:
         """Have Helm ask a chart repository, again where its answer is one that passes."""
@@ -378,6 +421,41 @@ class Helm:
         raise _failure(purpose, process.returncode, _scrub(errors, hidden), release)
 
 
+def keep_charts(folder: str | None) -> None:
+    """Keep the charts that are fetched from now on in this folder, for all processes of a run; None: do not."""
+    global _charts
+    _charts = Path(folder) if folder else None
+
+
+@contextlib.contextmanager
+def _kept(*key: str) -> Iterator[Path | None]:
+    """The folder in which a chart or an index is kept for the rest of the run, locked. None where none is kept, or
+    where another host has it for too long: who waits then fetches alone.
+    """
+    if _charts is None or not _charts.is_dir():
+        yield None
+        return
+    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
+    folder = _charts / f"castai-onboarding-chart-{digest[:32]}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with (folder / "lock").open("w", encoding="utf-8") as lock:
+        locked = until(lambda: _locked(lock), timeout=TURN, first=0.05, longest=0.2)
+        yield folder if locked else None
+
+
+def _locked(file: IO[str]) -> bool:
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+def _keep(file: Path, folder: Path) -> None:
+    """Whole, or not at all where the run is ended meanwhile."""
+    shutil.copyfile(file, folder / "new")
+    (folder / "new").rename(folder / file.name)
+
+
 def driver_problem(environment: Mapping[str, str]) -> str:
     """Why releases cannot be managed with Helm as the user has set it, or an empty text."""
     driver = environment.get("HELM_DRIVER", "").strip().lower()
@@ -435,6 +513,7 @@ def _failure(purpose: str, code: int, errors: str, release: str) -> CallFailed |
         return CallFailed(f"{purpose}Helm was ended by {signal.Signals(-code).name}.")
     reason = errors[errors.rfind("Error: ") :].removeprefix("Error: ").strip() or f"exit status {code}"
     reason = re.sub(r"\s+", " ", re.sub(r"^[A-Z ]+ FAILED: ", "", reason)).rstrip(".")
+    reason = reason.replace(". (try 'helm repo update')", "")  # which is done already
     if any(text in reason for text in _CONFLICTS) or _RECORD_EXISTS.search(reason):
         return Conflict(f"{purpose}Helm said: {reason}.")
     role = role_of(release)
@@ -491,7 +570,7 @@ def _environment(given: Mapping[str, str], folder: Path) -> dict[str, str]:
     }
     return {
         **kept,
-        "HELM_CACHE_HOME": str(folder / "cache"),
+        "HELM_CACHE_HOME": str(folder / _CACHE),
         "HELM_DATA_HOME": str(folder / "data"),
         "HELM_PLUGINS": str(folder / "plugins"),
         "HELM_REPOSITORY_CONFIG": str(folder / _REPOSITORIES),

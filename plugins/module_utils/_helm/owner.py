@@ -11,8 +11,9 @@ https://fluxcd.io/flux/components/helm/helmreleases/ and https://fluxcd.io/flux/
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from .._engine import CallFailed, gather
@@ -129,13 +130,22 @@ def owner_of_added(found: Mapping[str, Object | None], name: str, namespace: str
 
 def operated(cluster: Kubernetes, name: str, namespace: str) -> str:
     """CAST AI's operator in words where it manages a release, or an empty text."""
+    return operators(cluster, namespace)(name)
+
+
+def operators(cluster: Kubernetes, namespace: str) -> Callable[[str], str]:
+    """The same for any release of the namespace, by its name: what it is told by is read once."""
     try:
         listed = cluster.get(_COMPONENTS.format(namespace))
     except CallFailed:
         # Who may not list them can still see the operator itself.
         found = cluster.get(path_of("apps/v1", "Deployment", "castware-operator", namespace))
-        return "CAST AI's operator (Deployment castware-operator)" if found else ""
-    for item in (listed or {}).get("items") or ():
+        return lambda name: "CAST AI's operator (Deployment castware-operator)" if found else ""
+    return partial(_operator, (listed or {}).get("items") or ())
+
+
+def _operator(components: Iterable[Object], name: str) -> str:
+    for item in components:
         spec = item.get("spec") or {}
         component = str(spec.get("component") or "")
         if spec.get("enabled", True) and name in (component, f"castai-{component}", spec.get("releaseName")):

@@ -14,22 +14,36 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from .._engine import Action, CallFailed, Conflict, Failure, Made, PartlyDone, Refused, Report, Subject, gather, until
+from .._engine import (
+    Action,
+    CallFailed,
+    Conflict,
+    Failure,
+    Made,
+    PartlyDone,
+    Refused,
+    Report,
+    Subject,
+    each,
+    gather,
+    side_by_side,
+    until,
+)
 from .._k8s.access import Named, Way, leaving, namespace_refusal
-from .._k8s.gateway import Kubernetes, Object, path_of
+from .._k8s.gateway import CONNECTIONS, Kubernetes, Object, path_of
 from .._k8s.workloads import KINDS, NO_IMAGE, Outcome, Patience, Unready, stuck_jobs, unready, wait
 from .._names import NAMESPACE, helm_release_problem, namespace_problem
 from .._options import CLUSTER_RULES, CONNECTION_RULES, aws_options, cluster_options, kubernetes_options, together
 from .._variables import named, role_of
 from . import record
 from .gateway import EVICTOR, HOOK_ADVICE, Chart, Facts, Helm, Work, driver_problem, facts
-from .owner import Owner, managed_refusal, manager_among, operated, owner, owner_of_added
+from .owner import Owner, managed_refusal, manager_among, operators, owner, owner_of_added
 from .record import Contents, History, Reference, Revision
 from .values import differing, secrets, shown
 
@@ -53,6 +67,7 @@ OPTIONS: dict[str, Any] = {
         "pending": {"type": "str", "choices": ["recover", "fail"], "default": "recover"},
         "pending_grace": {"type": "int", "default": 300},
         "policy": {"type": "str", "choices": ["enforce", "install_only"], "default": "enforce"},
+        "purpose": {"type": "str"},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         "timeout": {"type": "int", "default": 300},
         "values": {"type": "dict", "default": {}},
@@ -62,6 +77,9 @@ OPTIONS: dict[str, Any] = {
     **together(CLUSTER_RULES, CONNECTION_RULES),
     "required_if": [["state", "present", ["chart_ref"]]],
 }
+
+MOST = 4
+"""How many releases Helm works on at once."""
 
 _TAKING_OVER = ", taking over the objects that are there"
 _EXACT_VERSION = re.compile(r"v?\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
@@ -88,6 +106,8 @@ class Desired:
     cluster: Named
     wait_for_workloads: bool = True
     """Whether the release must run in the end; otherwise what does not is a warning."""
+    purpose: str = ""
+    """What the release does in the cluster, for who reads a plan."""
 
     @property
     def title(self) -> str:
@@ -263,7 +283,7 @@ class DeleteHooks(Step):
     def work(self, gateway: Systems, wanted: Desired) -> None:
         for item in self.objects:
             # A Job's pods stay otherwise.
-            gateway.way.cluster().delete(_path(item, wanted), {"propagationPolicy": "Background"})
+            gateway.way.cluster().delete(_path(item, wanted.namespace), {"propagationPolicy": "Background"})
 
 
 @dataclass(frozen=True)
@@ -345,48 +365,71 @@ def desired(params: Parameters) -> Desired:
         delete_superseded=params["delete_superseded_records"],
         cluster=cluster,
         wait_for_workloads=params["wait_for_workloads"],
+        purpose=params.get("purpose") or "",
     )
 
 
 def connect(params: Parameters, wanted: Desired) -> Systems:
+    return systems(params)
+
+
+def systems(params: Parameters) -> Systems:
     return Systems(Helm(params.get("helm_path")), Way(params))
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
-    """Round 1, where the cluster is named: whether it is that one. Round 2: the release's records. Round 3: objects.
-    Where workloads are not ready, two rounds more say why."""
+    (current,) = observe_all(gateway, (wanted,))
+    return current
+
+
+def observe_all(gateway: Systems, wanted: Sequence[Desired]) -> list[Current]:
+    """Of releases of one namespace. Round 1, where the cluster is named: whether it is that one. Round 2: the releases'
+    records. Round 3: objects. Where workloads are not ready, two rounds more say why."""
     problem = driver_problem(os.environ)
     if problem:
         raise Refused(problem)
-    cluster = gateway.way.enter(wanted.cluster)
+    cluster = gateway.way.enter(wanted[0].cluster)
+    namespace, names = wanted[0].namespace, [one.name for one in wanted]
     inside = gather(
-        history=lambda: _history(cluster, wanted),
-        namespace=lambda: _namespace(cluster, wanted),
-        operated=lambda: operated(cluster, wanted.name, wanted.namespace),
-        in_configmaps=lambda: _in_configmaps(cluster, wanted),
+        records=lambda: _records(cluster, namespace, names),
+        namespace=lambda: _namespace(cluster, namespace),
+        operator=lambda: operators(cluster, namespace),
+        in_configmaps=lambda: _in_configmaps(cluster, namespace, names),
     )
-    current = Current(
-        inside["history"], _chart(wanted), inside["namespace"], manager=inside["operated"], now=time.time()
-    )
-    work = Work(cluster.host, wanted.namespace, wanted.name, current.last.number if current.last else 0)
-    current = replace(current, killed=gateway.helm.was_killed(work))
-    last = current.last
+
+    def begin(one: Desired) -> Current:
+        history = record.of(inside["records"], one.name)
+        if one.name in inside["in_configmaps"] and not history:
+            raise Refused(
+                f"Helm keeps {one.title} in ConfigMaps of namespace {namespace}, as with HELM_DRIVER=configmap, but"
+                " only releases in Secrets can be managed here. Uninstall it first: HELM_DRIVER=configmap helm"
+                f" uninstall {one.name} --namespace {namespace}"
+            )
+        current = Current(
+            history, _chart(one), inside["namespace"], manager=inside["operator"](one.name), now=time.time()
+        )
+        work = Work(cluster.host, namespace, one.name, current.last.number if current.last else 0)
+        return replace(current, killed=gateway.helm.was_killed(work))
+
+    begun = each([partial(begin, one) for one in wanted])
+    owned = {item for current in begun if current.last for item in current.last.contents.objects}
+    live = _found(cluster, namespace, owned)
+    return each([partial(_complete, gateway, *one, live) for one in zip(wanted, begun, strict=True)], MOST)
+
+
+def _complete(gateway: Systems, wanted: Desired, current: Current, found: Mapping[Reference, Object | None]) -> Current:
+    """current with what is known of the release's objects, and of those that are not its own yet."""
+    cluster, last = gateway.way.cluster(), current.last
     if last:
-        live = _found(cluster, wanted, last.contents.objects)
+        live = {item: found[item] for item in last.contents.objects if item in found}
         whole = wanted.present and last.status == record.DEPLOYED
         current = replace(
             current,
-            missing=tuple(item for item, found in live.items() if found is None) if whole else (),
+            missing=tuple(item for item, one in live.items() if one is None) if whole else (),
             unready=unready(cluster, _workloads(live)) if whole else (),
             manager=current.manager or manager_among(filter(None, live.values())),
             replicas=tuple(_replicas(wanted, live)),
             hooks=() if wanted.present else _left_by_hooks(cluster, wanted, current.history),
-        )
-    if inside["in_configmaps"] and not current.history:
-        raise Refused(
-            f"Helm keeps {wanted.title} in ConfigMaps of namespace {wanted.namespace}, as with HELM_DRIVER=configmap,"
-            " but only releases in Secrets can be managed here. Uninstall it first: HELM_DRIVER=configmap helm"
-            f" uninstall {wanted.name} --namespace {wanted.namespace}"
         )
     if wanted.present and not record.goal(current.history):
         current = replace(current, owner=owner(cluster, wanted.name, wanted.namespace))
@@ -490,8 +533,9 @@ def _plan_install(current: Current, wanted: Desired) -> Iterator[Action]:
     _refuse_owner(current, wanted)
     if current.namespace is None and not wanted.create_namespace:
         raise Refused(namespace_refusal(wanted.namespace))
+    purpose = f", which {wanted.purpose}," * bool(wanted.purpose)
     yield Upgrade(
-        f"install {wanted.title} in namespace {wanted.namespace} (chart {_chart_title(current.chart)})"
+        f"install {wanted.title}{purpose} in namespace {wanted.namespace} (chart {_chart_title(current.chart)})"
         + _TAKING_OVER * bool(current.owner),
         _target(wanted),
         None,
@@ -679,23 +723,23 @@ def _chart(wanted: Desired) -> Facts:
     return found
 
 
-def _history(cluster: Kubernetes, wanted: Desired) -> History:
-    listed = cluster.get(_record_path(wanted), labelSelector=f"owner=helm,name={wanted.name}")
-    return record.history((listed or {}).get("items") or ())
+def _records(cluster: Kubernetes, namespace: str, names: Iterable[str], kind: str = "Secret") -> list[Object]:
+    """What Helm keeps of these releases, all their revisions."""
+    selector = f"owner=helm,name in ({','.join(names)})"
+    return (cluster.get(path_of("v1", kind, None, namespace), labelSelector=selector) or {}).get("items") or []
 
 
-def _in_configmaps(cluster: Kubernetes, wanted: Desired) -> bool:
-    """Whether Helm keeps the release in ConfigMaps: an install would begin anew, and lose its values."""
+def _in_configmaps(cluster: Kubernetes, namespace: str, names: Iterable[str]) -> frozenset[str]:
+    """Which releases Helm keeps in ConfigMaps: an install would begin anew, and lose their values."""
     try:
-        path = path_of("v1", "ConfigMap", None, wanted.namespace)
-        listed = cluster.get(path, labelSelector=f"owner=helm,name={wanted.name}", limit="1")
+        listed = _records(cluster, namespace, names, "ConfigMap")
     except Failure:
-        return False  # connecting needs no right to list them
-    return bool((listed or {}).get("items"))
+        return frozenset()  # connecting needs no right to list them
+    return frozenset((item["metadata"].get("labels") or {}).get("name") or "" for item in listed)
 
 
-def _namespace(cluster: Kubernetes, wanted: Desired) -> Namespace | None:
-    found = cluster.get(path_of("v1", "Namespace", wanted.namespace, None))
+def _namespace(cluster: Kubernetes, name: str) -> Namespace | None:
+    found = cluster.get(path_of("v1", "Namespace", name, None))
     if found is None:
         return None
     annotations = found["metadata"].get("annotations") or {}
@@ -705,12 +749,11 @@ def _namespace(cluster: Kubernetes, wanted: Desired) -> Namespace | None:
     )
 
 
-def _found(cluster: Kubernetes, wanted: Desired, objects: Iterable[Reference]) -> dict[Reference, Object | None]:
-    """Objects of the manifest as they are, None for gone. Only Kubernetes' own kinds are read."""
-    known = {str(item): item for item in objects if item.built_in}
-    paths = {name: _path(item, wanted) for name, item in known.items()}
-    found = gather(**{name: lambda path=path: cluster.get(path) for name, path in paths.items()}) if paths else {}
-    return {item: found[name] for name, item in known.items()}
+def _found(cluster: Kubernetes, namespace: str, objects: Iterable[Reference]) -> dict[Reference, Object | None]:
+    """Objects of manifests as they are, None for gone. Only Kubernetes' own kinds are read."""
+    known = [item for item in objects if item.built_in]
+    found = side_by_side(CONNECTIONS, [partial(cluster.get, _path(item, namespace)) for item in known])
+    return dict(zip(known, found, strict=True))
 
 
 def _readable(cluster: Kubernetes, wanted: Desired, objects: Iterable[Reference]) -> Iterator[tuple[Reference, Object]]:
@@ -718,12 +761,12 @@ def _readable(cluster: Kubernetes, wanted: Desired, objects: Iterable[Reference]
 
     def read(item: Reference) -> Object | None:
         with contextlib.suppress(Failure):
-            return _found(cluster, wanted, [item]).get(item)
+            return _found(cluster, wanted.namespace, [item]).get(item)
         return None
 
-    known = {str(item): item for item in objects}
-    found = gather(**{name: partial(read, item) for name, item in known.items()})
-    yield from ((item, found[name]) for name, item in known.items() if found[name])
+    known = list(objects)
+    found = side_by_side(CONNECTIONS, [partial(read, item) for item in known])
+    yield from ((item, one) for item, one in zip(known, found, strict=True) if one)
 
 
 def _left_by_hooks(cluster: Kubernetes, wanted: Desired, history: History) -> tuple[Reference, ...]:
@@ -763,7 +806,7 @@ def _replicas(wanted: Desired, live: Mapping[Reference, Object | None]) -> Itera
     for item, found in live.items():
         count = ((found or {}).get("spec") or {}).get("replicas")
         if isinstance(count, int):
-            yield _path(item, wanted), count
+            yield _path(item, wanted.namespace), count
 
 
 def _outwait(cluster: Kubernetes, wanted: Desired, unfinished: Revision, patience: float) -> None:
@@ -783,7 +826,7 @@ def settle(gateway: Systems, wanted: Desired, current: Current, made: Made, repo
 
     def look() -> tuple[Unready, ...]:
         workloads = [item for item in objects if item.kind in KINDS]
-        return unready(cluster, _workloads(_found(cluster, wanted, workloads)))
+        return unready(cluster, _workloads(_found(cluster, wanted.namespace, workloads)))
 
     if wanted.wait_for_workloads:
         outcome = wait(look, wanted.title, wanted.timeout, report)
@@ -795,7 +838,8 @@ def settle(gateway: Systems, wanted: Desired, current: Current, made: Made, repo
 
 def _changed(gateway: Systems, wanted: Desired, current: Current) -> Current:
     """Read again what Helm did, which ends without an error where it could not note its own end."""
-    current = replace(current, history=_history(gateway.way.cluster(), wanted))
+    records = _records(gateway.way.cluster(), wanted.namespace, [wanted.name])
+    current = replace(current, history=record.of(records, wanted.name))
     if wanted.present and (current.last is None or current.last.status != record.DEPLOYED):
         status = current.last.status if current.last else "gone"
         raise CallFailed(
@@ -881,8 +925,9 @@ def _target(wanted: Desired, part: str = "") -> str:
     return f"helm/release/{wanted.namespace}/{wanted.name}{part}"
 
 
-def _path(item: Reference, wanted: Desired) -> str:
-    return path_of(item.api_version, item.kind, item.name, item.namespace or wanted.namespace)
+def _path(item: Reference, namespace: str) -> str:
+    """namespace: the release's."""
+    return path_of(item.api_version, item.kind, item.name, item.namespace or namespace)
 
 
 def _record_path(wanted: Desired, revision: int | None = None) -> str:

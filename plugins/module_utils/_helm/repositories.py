@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The chart repositories that the user has added to Helm, with their log-ins. PRIVATE to the collection.
+"""The chart repositories that Helm is told of: those that the user has added to it, with their log-ins, and those of
+an address alone. PRIVATE to the collection.
 
 Where Helm keeps them: https://helm.sh/docs/helm/helm/, variables HELM_REPOSITORY_CONFIG and HELM_CONFIG_HOME.
 """
@@ -24,20 +25,26 @@ with contextlib.suppress(ImportError):
     import yaml
 
 
+_UNADDED = "repository"
+"""What Helm is told as the name of one that the user has not added."""
+
+
 @dataclass(frozen=True)
 class Repository:
-    """One repository of the user's. text: a list for Helm with it alone. secrets: what no message may show."""
+    """added: whether the user has added it. text: a list for Helm with it alone. secrets: what no message may show."""
 
     name: str
+    url: str
+    added: bool
     text: str = field(repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 def of_chart(ref: str, repo_url: str, environment: Mapping[str, str]) -> Repository | None:
-    """The repository that a chart comes from, where the user has added it: by name (NAME/CHART), or by address.
+    """The repository that a chart comes from: by name (NAME/CHART), where the user has added it, or by address.
 
-    ref, repo_url: as Chart has them. None where Helm needs no repository of the user's. Raises Refused for a name that
-    the user has not added, or where Helm's list cannot be read.
+    ref, repo_url: as Chart has them. None where Helm needs no repository. Raises Refused for a name that the user has
+    not added, or where Helm's list cannot be read.
     """
     if ref.startswith("oci://"):
         return None
@@ -57,14 +64,18 @@ def of_chart(ref: str, repo_url: str, environment: Mapping[str, str]) -> Reposit
         entries = _entries(_path(environment))
     except Refused:
         # A list that this chart may not need.
-        return None
+        entries = iter(())
     fits = _is_at if repo_url else _is_under
-    return next((_repository(entry) for entry in entries if fits(repo_url or ref, str(entry.get("url") or ""))), None)
+    found = next((entry for entry in entries if fits(repo_url or ref, str(entry.get("url") or ""))), None)
+    if found is None and repo_url:
+        return _repository({"name": _UNADDED, "url": repo_url}, added=False)
+    return _repository(found) if found else None
 
 
-def _repository(entry: Mapping[str, Any]) -> Repository:
+def _repository(entry: Mapping[str, Any], added: bool = True) -> Repository:
     text = json.dumps({"apiVersion": "v1", "repositories": [entry]})
-    return Repository(str(entry["name"]), text, (str(entry.get("password") or ""),))
+    secrets = (str(entry.get("password") or ""),)
+    return Repository(str(entry["name"]), str(entry.get("url") or ""), added, text, secrets)
 
 
 def _entries(path: Path) -> Iterator[dict[str, Any]]:

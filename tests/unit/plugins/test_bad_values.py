@@ -21,7 +21,13 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.castai.onboarding.plugins.action.castai_variables import KNOWN
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import Refused, Subject, reconcile
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
+    AnySubject,
+    Refused,
+    Several,
+    Subject,
+    reconcile,
+)
 from ansible_collections.castai.onboarding.plugins.module_utils._given import given
 from tests.support.checked import checked
 
@@ -46,13 +52,14 @@ BASES: Mapping[str, Mapping[str, Any]] = {
         "chart_ref": "castai-agent",
         "chart_repo_url": "https://example.com",
     },
+    "castai_releases": {**EKS, "releases": [{"name": "castai-agent", "chart_ref": "castai-agent"}]},
 }
 """Options of each module that are right."""
 
 
-def module(name: str) -> Subject[Any, Any, Any]:
+def module(name: str) -> AnySubject:
     found = importlib.import_module(f"ansible_collections.castai.onboarding.plugins.modules.{name}").SUBJECT
-    assert isinstance(found, Subject)
+    assert isinstance(found, (Several, Subject))
     return found
 
 

@@ -83,6 +83,11 @@ def release(message: str, **options: Any) -> Scenario:
     return Scenario("castai_release", {"name": "castai-agent", "chart_ref": "castai-agent", **options}, message)
 
 
+def releases(message: str, **options: Any) -> Scenario:
+    right = {"name": "cluster-controller", "chart_ref": "castai-cluster-controller"}
+    return Scenario("castai_releases", {"releases": [right, {**right, **options}]}, message)
+
+
 SCENARIOS = {
     "all clusters": info(clusters=("shop", "till")),
     "by name and provider": info(cluster_name="till", provider="eks", clusters=("till",)),
@@ -124,6 +129,13 @@ SCENARIOS = {
     "values that are no dictionary": release("argument 'values' is of type", values="of no use"),
     "a secret value beside a wrong option": release("value of policy must be", values={"apiKey": MARK}, policy="none"),
     "a secret value of two lines": release(
+        "Helm release name 'Shop'", name="Shop", values={"apiKey": f"{MARK}\nof two lines"}
+    ),
+    "a release that is there twice": releases("Option releases has cluster-controller more than once."),
+    "a secret value of a release of several": releases(
+        "value of policy must be", values={"apiKey": MARK}, policy="none", name="castai-evictor"
+    ),
+    "a secret value of a release with a bad name": releases(
         "Helm release name 'Shop'", name="Shop", values={"apiKey": f"{MARK}\nof two lines"}
     ),
     "values that are no JSON": release(

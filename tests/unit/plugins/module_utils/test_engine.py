@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
     Refused,
     Report,
     Result,
+    Several,
     Stopped,
     Subject,
     gather,
@@ -285,6 +287,28 @@ def test_whoever_writes_first_makes_it_plan_again_with_what_is_there_then() -> N
     assert result.public(diff=False)["ids"] == ["box", "key"]
 
 
+class Busy:
+    """Is read in vain so many times, as somebody else is at it."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+
+    def __call__(self, gateway: Any, wanted: Any) -> dict[str, str]:
+        self.left -= 1
+        if self.left >= 0:
+            raise Conflict("Lid was touched.")
+        return {}
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_what_somebody_else_changes_while_it_is_read_is_read_again(check: bool) -> None:
+    assert len(run(Drawer(), check, observe=Busy(ATTEMPTS - 1)).actions) == 3
+    assert len(in_all(cabinet(), FIVE, check, observe=Busy(ATTEMPTS - 1)).actions) == 5
+    for attempt in (partial(run, Drawer()), partial(in_all, cabinet(), FIVE)):
+        with pytest.raises(Stopped, match=r"^Lid was touched\. This happened 5 times in a row\. Nothing was changed"):
+            attempt(check=check, observe=Busy(ATTEMPTS))
+
+
 def test_it_gives_up_when_somebody_writes_first_again_and_again() -> None:
     drawer = Drawer(troubles=[None, *[Conflict("Lid was touched.")] * ATTEMPTS])
     with pytest.raises(Stopped) as caught:
@@ -384,6 +408,181 @@ def test_a_write_that_may_have_been_done_claims_nothing(done: bool) -> None:
     assert str(stopped.value).endswith(
         f"No answer. Whether it was done all the same is not known. {before}A rerun is safe and goes on from here."
     )
+
+
+# Several
+
+
+@dataclass
+class Cabinet:
+    """A world of drawers, some of which jam; it sees which are painted at the same moment."""
+
+    drawers: dict[str, Drawer]
+    at_once: int = 1
+    """How many are waited for before the first of those side by side goes on."""
+    alone: str = ""
+    seen: list[str] = field(default_factory=list)
+    busy: int = 0
+    most: int = 0
+
+    def __post_init__(self) -> None:
+        self._barrier = threading.Barrier(self.at_once)
+        self._lock = threading.Lock()
+
+    def meet(self, drawer: str) -> None:
+        with self._lock:
+            self.busy += 1
+            self.most = max(self.most, self.busy)
+            self.seen.append(drawer)
+        if drawer != self.alone:
+            self._barrier.wait(10)
+        with self._lock:
+            self.busy -= 1
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class PaintIn(Action):
+    drawer: str = ""
+    colour: str = ""
+
+    def run(self, gateway: Cabinet, made: Made) -> Mapping[str, Any]:
+        gateway.meet(self.drawer)
+        gateway.drawers[self.drawer].write("box", self.colour)
+        return {"colour": self.colour}
+
+
+Wanted = tuple[str, str]
+
+
+def plan_in(current: Mapping[str, str], wanted: Wanted) -> Iterable[Action]:
+    drawer, colour = wanted
+    if "lock" in current:
+        raise Refused(f"{drawer} is locked.")
+    if current.get("box") != colour:
+        yield PaintIn(f"paint {drawer} {colour}", drawer, current.get("box"), colour, drawer, colour)
+
+
+def in_all(cabinet: Cabinet, names: Iterable[str], check: bool = False, **changes: Any) -> Result:
+    parts: dict[str, Any] = {
+        "options": {},
+        "desired": lambda params: (),
+        "connect": lambda params, wanted: cabinet,
+        "observe": lambda gateway, wanted: dict(gateway.drawers[wanted[0]].things),
+        "plan": plan_in,
+        "view": lambda current, wanted, made: {"colour": current.get("box"), "made": made.get("colour")},
+    }
+    single: Subject[Any, Any, Any] = Subject(**{**parts, **changes})
+    several = Several(
+        {},
+        single,
+        lambda params: [(name, "red") for name in params["names"]],
+        lambda params, wanted: cabinet,
+        lambda gateway, wanted: [single.observe(gateway, one) for one in wanted],
+        lambda wanted, views: {one[0]: shown["made"] for one, shown in zip(wanted, views, strict=True)},
+    )
+    return reconcile(several, {"names": list(names)}, check, lambda line: None)
+
+
+FIVE = ("a", "b", "c", "d", "e")
+
+
+def cabinet(at_once: int = 4, **troubles: list[Exception | None]) -> Cabinet:
+    return Cabinet({name: Drawer(troubles=troubles.get(name, [])) for name in FIVE}, at_once, "a")
+
+
+def test_the_first_is_done_alone_and_the_others_side_by_side() -> None:
+    drawers = cabinet()
+    result = in_all(drawers, FIVE)
+    assert (drawers.seen[0], drawers.most) == ("a", 4)
+    assert [action.sentence for action in result.actions] == [f"paint {name} red" for name in FIVE]
+    assert result.view == dict.fromkeys(FIVE, "red")
+    assert not in_all(drawers, FIVE).changed
+
+
+def test_no_more_than_four_are_done_side_by_side() -> None:
+    names = [f"drawer-{number}" for number in range(9)]
+    drawers = Cabinet({name: Drawer() for name in names}, 4, names[0])
+    assert len(in_all(drawers, names).actions) == 9
+    assert drawers.most == 4
+
+
+def test_one_that_fails_does_not_stop_the_others_and_a_rerun_does_the_rest() -> None:
+    drawers = cabinet(b=[CallFailed("No paint.")], d=[PartlyDone("It dripped.", "half a coat of red")])
+    with pytest.raises(Stopped) as caught:
+        in_all(drawers, FIVE)
+    assert str(caught.value) == (
+        "Could not paint b red: No paint. Could not paint d red: It dripped. It left half a coat of red."
+        " Done: paint a red; paint c red; paint e red. A rerun is safe and goes on from here."
+    )
+    assert caught.value.applied == ("paint a red", "paint c red", "paint e red")
+    assert caught.value.left == "half a coat of red"
+    drawers = Cabinet(drawers.drawers)
+    assert [action.sentence for action in in_all(drawers, FIVE).actions] == ["paint b red", "paint d red"]
+
+
+def test_the_first_that_fails_does_not_stop_the_others() -> None:
+    drawers = cabinet(a=[CallFailed("No answer.", unsure=True)])
+    with pytest.raises(Stopped) as caught:
+        in_all(drawers, FIVE)
+    assert str(caught.value).startswith(
+        "Could not paint a red: No answer. Whether it was done all the same is not known. Done: paint b red; "
+    )
+
+
+def test_where_all_fail_nothing_was_changed() -> None:
+    drawers = cabinet(1, **{name: [CallFailed("No paint.")] for name in FIVE})
+    with pytest.raises(Stopped, match=r"paint e red: No paint\. Nothing was changed\. A rerun is safe"):
+        in_all(drawers, FIVE)
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_what_may_not_be_done_is_said_of_all_before_anything_is_done(check: bool) -> None:
+    drawers = cabinet()
+    for name in ("b", "e"):
+        drawers.drawers[name].things["lock"] = "shut"
+    with pytest.raises(Refused) as caught:
+        in_all(drawers, FIVE, check)
+    assert (str(caught.value), caught.value.findings) == (
+        "b is locked. e is locked.",
+        ("b is locked.", "e is locked."),
+    )
+    assert drawers.seen == []
+
+
+def test_check_mode_shows_the_actions_of_all_in_order_and_writes_nothing() -> None:
+    drawers = cabinet()
+    foreseen = in_all(drawers, FIVE, check=True)
+    assert drawers.seen == []
+    assert [action.sentence for action in foreseen.actions] == [f"paint {name} red" for name in FIVE]
+
+
+def test_of_one_that_somebody_else_wrote_first_alone_a_new_plan_is_made() -> None:
+    drawers = cabinet(1, c=[Conflict("c was touched."), None])
+    assert len(in_all(drawers, FIVE).actions) == 5
+    assert sorted(drawers.seen) == ["a", "b", "c", "c", "d", "e"]
+
+
+def test_all_that_did_not_fail_are_waited_for_together() -> None:
+    together = threading.Barrier(4)
+
+    def settle(gateway: Any, wanted: Wanted, current: Any, made: Made, report: Report) -> Any:
+        together.wait(10)
+        if wanted[0] == "e":
+            raise CallFailed("e does not dry.")
+        return current
+
+    with pytest.raises(Stopped) as caught:
+        in_all(cabinet(b=[CallFailed("No paint.")]), FIVE, settle=settle)
+    assert str(caught.value).startswith(
+        "Could not paint b red: No paint. e does not dry. Done: paint a red; paint c red; paint d red; paint e red."
+    )
+
+
+def test_of_none_there_is_nothing_to_do() -> None:
+    assert not in_all(cabinet(), ()).changed
 
 
 # run_task

@@ -12,8 +12,10 @@ import os
 import sys
 import tarfile
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +23,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils import _patience
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Conflict, Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Conflict, Refused, gather
 from ansible_collections.castai.onboarding.plugins.module_utils._helm import gateway
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.gateway import Chart, Facts, Helm, Work, facts
 
@@ -29,7 +31,8 @@ TOKEN = "CANARY-token"
 KUBECONFIG = json.dumps({"users": [{"name": "castai", "user": {"token": TOKEN}}]})
 WORK = Work("https://server", "castai-agent", "agent", 2, wait=True, timeout=60, kubeconfig=KUBECONFIG)
 
-# Notes what it was started with, and answers as the test wants. `pull` gets the fake's own chart.
+# Notes what it was started with, and answers as the test wants. `pull` gets the fake's own chart, for which Helm needs
+# the index of a repository that it knows.
 SCRIPT = """#!{python}
 import json, os, pathlib, shutil, sys
 notes = pathlib.Path({notes!r})
@@ -41,11 +44,21 @@ for flag in ("--kubeconfig", "--values"):
         note[flag] = [file.read_text(), oct(file.stat().st_mode & 0o777)]
 listed = pathlib.Path(os.environ.get("HELM_REPOSITORY_CONFIG") or "/none")
 note["repositories"] = json.loads(listed.read_text())["repositories"] if listed.exists() else []
+index = pathlib.Path(os.environ["HELM_CACHE_HOME"], "repository")
 with notes.open("a") as stream:
     stream.write(json.dumps(note) + "\\n")
 if arguments[0] == "version":
     print({version!r}, end="")
+elif arguments[0] == "repo":
+    name = arguments[2]
+    index.mkdir(parents=True, exist_ok=True)
+    (index / f"{{name}}-index.yaml").write_text("entries")
+    if arguments[1] == "add":
+        listed.write_text(json.dumps({{"repositories": [{{"name": name, "url": arguments[3]}}]}}))
 elif arguments[0] == "pull":
+    for known in note["repositories"]:
+        if (index / f"{{known['name']}}-index.yaml").read_text() != "entries":
+            sys.exit("Error: no cached repo found")
     refused = pathlib.Path({refusals!r})
     if refused.exists() and refused.read_text():
         first, _line, rest = refused.read_text().partition("\\n")
@@ -111,12 +124,12 @@ def upgrade(helm: Helm, chart: Chart = Chart("agent", "0.2.0", "https://charts.e
 
 def test_upgrade(fake: Fake) -> None:
     upgrade(fake.behave(), take_ownership=True)
-    version, pull, run = fake.notes()
+    version, add, pull, run = fake.notes()
     assert version["arguments"][0] == "version"
     folder = run["folder"]
+    assert add["arguments"] == ["repo", "add", "repository", "https://charts.example"]
     assert pull["arguments"] == [
-        *("pull", "--destination", f"{folder}/chart", "--repo", "https://charts.example", "--version", "0.2.0"),
-        *("--", "agent"),
+        *("pull", "--destination", f"{folder}/chart", "--version", "0.2.0", "--", "repository/agent")
     ]
     assert run["arguments"] == [
         *("upgrade", "agent", f"{folder}/chart/agent-0.2.0.tgz", "--install", "--reset-values"),
@@ -198,10 +211,10 @@ OTHER = {"name": "other", "url": "https://charts.example/b"}
         ("castai-helm/agent", "", LISTED, ["--", "castai-helm/agent"]),
         ("other/agent", "", OTHER, ["--", "other/agent"]),
         ("agent", "https://CHARTS.example/a", LISTED, ["--", "castai-helm/agent"]),
-        ("agent", "https://charts.example/ab", None, ["--repo", "https://charts.example/ab", "--", "agent"]),
+        ("agent", "https://charts.example/ab", None, ["--", "repository/agent"]),
         ("https://charts.example/a/agent-0.2.0.tgz", "", LISTED, ["--", "https://charts.example/a/agent-0.2.0.tgz"]),
         ("oci://charts.example/a/agent", "", None, ["--", "oci://charts.example/a/agent"]),
-        ("--help", "https://nowhere.example", None, ["--repo", "https://nowhere.example", "--", "--help"]),
+        ("--help", "https://nowhere.example", None, ["--", "repository/--help"]),
     ],
 )
 def test_helm_sees_the_charts_repository_alone(
@@ -216,11 +229,12 @@ def test_helm_sees_the_charts_repository_alone(
     config.write_text(json.dumps({"repositories": [OTHER, LISTED]}))
     monkeypatch.setenv("HELM_REPOSITORY_CONFIG", str(config))
     fake.behave().show_chart(ref, "", repo_url)
-    notes = fake.notes()
-    assert notes[-1]["arguments"][3:] == source
-    if entry:
-        assert notes[0]["arguments"] == ["repo", "update", entry["name"]]
-    assert all(note["repositories"] == ([entry] if entry else []) for note in notes)
+    *before, pull = notes = fake.notes()
+    assert pull["arguments"][3:] == source
+    asked = [["repo", "update", entry["name"]]] if entry else [["repo", "add", "repository", repo_url]] * bool(repo_url)
+    assert [note["arguments"] for note in before] == asked
+    known = entry or (repo_url and {"name": "repository", "url": repo_url})
+    assert pull["repositories"] == ([known] if known else [])
     assert "CANARY" not in json.dumps([note["arguments"] for note in notes])
 
 
@@ -304,6 +318,52 @@ def test_the_wrong_chart_is_noticed_before_anything_is_written(fake: Fake) -> No
     with pytest.raises(CallFailed, match=r"is agent 0\.2\.0, but chart_version is 0\.3\.0"):
         upgrade(fake.behave(), Chart("https://charts.example/agent-0.3.0.tgz", "0.3.0"))
     assert fake.notes()[-1]["arguments"][0] == "pull"
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_chart_is_fetched_once_for_all_processes_of_a_run_where_charts_are_kept(
+    fake: Fake, tmp_path: Path, kept: bool
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    chart, again = ("agent", "0.2.0", "https://charts.example"), ("agent", "", "https://charts.example")
+    gateway.keep_charts(str(folder) if kept else None)
+    try:
+        of_hosts = [fake.behave() for _host in range(4)]
+        shown = gather(**{f"host-{n}": partial(helm.show_chart, *chart) for n, helm in enumerate(of_hosts)})
+        shown["another"] = of_hosts[0].show_chart("agent", "0.2.0", "https://others.example")
+        shown["again"] = of_hosts[1].show_chart(*again)
+    finally:
+        gateway.keep_charts(None)
+    assert {str(facts) for facts in shown.values()} == {str(gateway.Facts("agent", "0.2.0"))}
+    asked = Counter(note["arguments"][0] for note in fake.notes())
+    assert asked == ({"pull": 3, "repo": 2} if kept else {"pull": 6, "repo": 5})
+    assert len(list(folder.glob("*/*.tgz"))) == (3 if kept else 0)
+
+
+def test_the_index_of_a_repository_is_asked_for_once_by_threads_of_one_task(fake: Fake) -> None:
+    helm = fake.behave()
+    versions = ("", "0.2.0", "v0.2.0")
+    gather(**{f"chart {text}": partial(helm.show_chart, "agent", text, "https://charts.example") for text in versions})
+    assert Counter(note["arguments"][0] for note in fake.notes()) == {"pull": 3, "repo": 1}
+
+
+def test_who_waits_too_long_for_the_fetch_of_another_fetches_alone(
+    fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway, "TURN", 0.3)
+    gateway.keep_charts(str(tmp_path))
+    try:
+        with gateway._kept("https://charts.example", "agent", ""):
+            assert fake.behave().show_chart("agent", "", "https://charts.example") == Facts("agent", "0.2.0")
+    finally:
+        gateway.keep_charts(None)
+
+
+def test_the_version_is_asked_once_by_threads_of_one_task(fake: Fake) -> None:
+    helm = fake.behave()
+    assert set(gather(**{f"release-{n}": helm.check_version for n in range(4)}).values()) == {(3, 22, 0)}
+    assert [note["arguments"][0] for note in fake.notes()] == ["version"]
 
 
 def test_an_old_or_missing_helm(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -402,7 +462,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_a_repository_that_gives_the_chart_later_is_asked_again(fake: Fake, hasty: list[float], refusal: str) -> None:
     fake.refusals.write_text(f"{refusal}\n" * 3)
     upgrade(fake.behave())
-    assert [note["arguments"][0] for note in fake.notes()] == ["version", *["pull"] * 4, "upgrade"]
+    assert [note["arguments"][0] for note in fake.notes()] == ["version", "repo", *["pull"] * 4, "upgrade"]
     assert len(hasty) == 3
 
 

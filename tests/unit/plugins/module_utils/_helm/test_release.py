@@ -88,7 +88,7 @@ def revision(
         "config": dict(values),
         "manifest": "".join(f"---\n{document}" for document in documents),
     }
-    labels = {"version": str(number), "status": status, "modifiedAt": str(int(NOW - age))}
+    labels = {"name": NAME, "version": str(number), "status": status, "modifiedAt": str(int(NOW - age))}
     metadata = {"name": record.secret_name(NAME, number), "labels": labels, "resourceVersion": f"rv-{number}"}
     return Revision.of(record.encode({"metadata": metadata, "data": {}}, content))
 
@@ -682,6 +682,9 @@ def test_helm_creates_the_namespace_only_where_it_is_absent(
     assert step.wanted.create_namespace is (namespace is None)
 
 
+KEPT = {"metadata": {"labels": {"name": NAME, "owner": "helm"}}}
+
+
 class InConfigMaps:
     def __init__(self, items: list[Any], allowed: bool = True) -> None:
         self._items, self._allowed = items, allowed
@@ -689,7 +692,7 @@ class InConfigMaps:
     def get(self, path: str, **query: str) -> dict[str, Any]:
         assert (path, query) == (
             "/api/v1/namespaces/castai-agent/configmaps",
-            {"labelSelector": "owner=helm,name=agent", "limit": "1"},
+            {"labelSelector": "owner=helm,name in (agent,other)"},
         )
         if not self._allowed:
             raise CallFailed("forbidden")
@@ -698,10 +701,10 @@ class InConfigMaps:
 
 @pytest.mark.parametrize(
     ("cluster", "found"),
-    [(InConfigMaps([{}]), True), (InConfigMaps([]), False), (InConfigMaps([{}], allowed=False), False)],
+    [(InConfigMaps([KEPT]), {NAME}), (InConfigMaps([]), set()), (InConfigMaps([KEPT], allowed=False), set())],
 )
-def test_a_release_that_helm_keeps_in_configmaps_is_seen(cluster: Any, found: bool) -> None:
-    assert release._in_configmaps(cluster, wanted()) is found
+def test_a_release_that_helm_keeps_in_configmaps_is_seen(cluster: Any, found: set[str]) -> None:
+    assert release._in_configmaps(cluster, NAMESPACE, [NAME, "other"]) == found
 
 
 class Records:

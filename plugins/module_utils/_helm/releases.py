@@ -1,0 +1,78 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Several Helm releases of one namespace, each as release.py has it. PRIVATE to the collection.
+
+What of the cluster counts for all is read once. Helm works on the first of the list alone, as the others may need what
+it makes, then on the others side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from .._engine import Refused, Several, each
+from .._options import CLUSTER_RULES, CONNECTION_RULES, aws_options, cluster_options, kubernetes_options, together
+from . import release
+from .release import Desired, Systems
+
+Parameters = Mapping[str, Any]
+
+_SHARED = ("create_namespace", "helm_path", "namespace")
+"""What counts for all releases, beside which cluster it is."""
+
+_OF_CLUSTER = {**cluster_options(required=False), **aws_options(), **kubernetes_options()}
+_ALL: Mapping[str, Any] = release.OPTIONS["argument_spec"]
+
+OPTIONS: dict[str, Any] = {
+    "argument_spec": {
+        **_OF_CLUSTER,
+        **{name: _ALL[name] for name in _SHARED},
+        "releases": {
+            "type": "list",
+            "elements": "dict",
+            "required": True,
+            "options": {name: option for name, option in _ALL.items() if name not in (*_OF_CLUSTER, *_SHARED)},
+            "required_if": release.OPTIONS["required_if"],
+        },
+    },
+    **together(CLUSTER_RULES, CONNECTION_RULES),
+}
+
+
+def desired(params: Parameters) -> Sequence[Desired]:
+    shared = {name: value for name, value in params.items() if name != "releases"}
+    wanted = each([partial(release.desired, {**shared, **one}) for one in params["releases"]])
+    names = [one.name for one in wanted]
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise Refused(f"Option releases has {', '.join(doubled)} more than once. Name each release once.")
+    return wanted
+
+
+def connect(params: Parameters, wanted: Sequence[Desired]) -> Systems:
+    return release.systems(params)
+
+
+def view(wanted: Sequence[Desired], views: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    warnings = [text for one in views for text in one.get("warnings", ())]
+    releases = {one.name: shown["release"] for one, shown in zip(wanted, views, strict=True)}
+    return {**({"warnings": warnings} if warnings else {}), "releases": releases}
+
+
+def hidden(params: Parameters) -> tuple[str, ...]:
+    items = params.get("releases")
+    return tuple(
+        text
+        for item in (items if isinstance(items, list) else ())
+        if isinstance(item, Mapping)
+        for text in release.hidden(item)
+    )
+
+
+SUBJECT = Several(
+    OPTIONS, release.SUBJECT, desired, connect, release.observe_all, view, hidden=hidden, most=release.MOST
+)

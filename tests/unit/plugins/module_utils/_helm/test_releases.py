@@ -1,0 +1,127 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What of a cluster is read once for several releases, and how each is seen by itself all the same."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import Any, cast
+
+import pytest
+
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._helm import record, release, releases
+from ansible_collections.castai.onboarding.plugins.module_utils._k8s.access import Named
+
+NAMESPACE = "castai-agent"
+NAMES = ("cluster-controller", "castai-evictor", "castai-kvisor")
+GONE = ("castai-cluster-controller", "castai-evictor", "castai-kvisor-controller")
+"""Deployments as the owner of what an install would make is looked for."""
+
+
+def kept(name: str, number: int, status: str = "deployed") -> dict[str, Any]:
+    """Helm's record of a revision whose manifest has a Deployment of the release's name."""
+    manifest = f"apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {name}\n"
+    content = {"chart": {"metadata": {"name": name, "version": "1.0.0"}}, "config": {}, "manifest": manifest}
+    labels = {"name": name, "owner": "helm", "version": str(number), "status": status, "modifiedAt": "1"}
+    return record.encode(
+        {"metadata": {"name": record.secret_name(name, number), "labels": labels}, "data": {}}, content
+    )
+
+
+class Cluster:
+    """Has these records, and the workloads of all releases but those that are gone. Stands for Helm as well."""
+
+    host = "https://cluster"
+
+    def __init__(
+        self, *records: dict[str, Any], gone: tuple[str, ...] = (), in_configmaps: tuple[str, ...] = ()
+    ) -> None:
+        self._records, self._gone = records, gone
+        self._configmaps = [{"metadata": {"labels": {"name": name}}} for name in in_configmaps]
+        self._lock = threading.Lock()
+        self.asked: Counter[str] = Counter()
+
+    def get(self, path: str, **query: str) -> dict[str, Any] | None:
+        with self._lock:
+            self.asked[path.removeprefix(f"/api/v1/namespaces/{NAMESPACE}")] += 1
+        kind, name = path.split("/")[-2:]
+        if path.endswith(("/secrets", "/configmaps")):
+            assert query == {"labelSelector": f"owner=helm,name in ({','.join(NAMES)})"}
+            return {"items": list(self._records) if name == "secrets" else self._configmaps}
+        if kind == "deployments" and name not in self._gone:
+            status = {"updatedReplicas": 1, "availableReplicas": 1, "replicas": 1}
+            return {"metadata": {"name": name}, "spec": {"replicas": 1}, "status": status}
+        return {"metadata": {"name": NAMESPACE}} if path.endswith(f"/namespaces/{NAMESPACE}") else None
+
+    def enter(self, named: Named) -> Cluster:
+        return self
+
+    def cluster(self) -> Cluster:
+        return self
+
+    def was_killed(self, work: Any) -> bool:
+        return False
+
+    def check_version(self) -> tuple[int, ...]:
+        return (3, 22, 0)
+
+
+def wanted(**options: Any) -> list[release.Desired]:
+    spec = releases.OPTIONS["argument_spec"]
+    defaults = {name: one.get("default") for name, one in spec["releases"]["options"].items()}
+    items = [{**defaults, "name": name, "chart_ref": name, "policy": "install_only", **options} for name in NAMES]
+    shared = {name: one.get("default") for name, one in spec.items()}
+    return list(releases.desired({**shared, "releases": items}))
+
+
+def plans(cluster: Cluster, **options: Any) -> list[list[str]]:
+    systems = release.Systems(cast(Any, cluster), cast(Any, cluster))
+    desired = wanted(**options)
+    found = releases.SUBJECT.observe(systems, desired)
+    pairs = zip(found, desired, strict=True)
+    return [[action.sentence for action in release.plan(*pair)] for pair in pairs]
+
+
+def test_a_plan_that_installs_says_what_each_does_in_the_cluster() -> None:
+    (first, *_others), *_releases = plans(Cluster(gone=GONE), purpose="adds nodes")
+    assert first.startswith("install Helm release cluster-controller, which adds nodes, in namespace castai-agent (")
+
+
+def test_what_counts_for_all_is_read_once() -> None:
+    cluster = Cluster(*(kept(name, 1) for name in NAMES))
+    assert plans(cluster) == [[], [], []]
+    assert set(cluster.asked.values()) == {1}
+    assert cluster.asked.total() == 4 + len(NAMES)
+
+
+def test_each_is_planned_by_its_own_record() -> None:
+    kvisor = (kept("castai-kvisor", 1), kept("castai-kvisor", 2, "failed"))
+    cluster = Cluster(kept("castai-evictor", 1), *kvisor, gone=("castai-evictor", "castai-cluster-controller"))
+    assert plans(cluster) == [
+        ["install Helm release cluster-controller in namespace castai-agent (chart cluster-controller (newest))"],
+        ["restore Deployment castai-evictor of Helm release castai-evictor (apply revision 1 again)"],
+        ["roll Helm release castai-kvisor back to revision 1 (revision 2 is failed)"],
+    ]
+
+
+def test_all_that_helm_keeps_in_configmaps_are_named() -> None:
+    cluster = Cluster(kept(NAMES[0], 1), in_configmaps=NAMES)
+    with pytest.raises(Refused) as caught:
+        plans(cluster)
+    assert [text.partition(" in ConfigMaps")[0] for text in caught.value.findings] == [
+        f"Helm keeps Helm release {name}" for name in NAMES[1:]
+    ]
+
+
+def test_what_is_wrong_with_all_is_said_once() -> None:
+    with pytest.raises(Refused) as caught:
+        wanted(chart_version="1.0")
+    assert str(caught.value).count("Set it to an exact version in quotes") == 1
+
+
+def test_secret_values_of_every_release_are_hidden() -> None:
+    items = [{"name": name, "values": {"apiKey": f"CANARY-{name}"}} for name in NAMES]
+    assert releases.hidden({"releases": items}) == tuple(f"CANARY-{name}" for name in NAMES)
