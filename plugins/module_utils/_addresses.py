@@ -55,8 +55,8 @@ def problem(option: str, url: str, role: str = "castai") -> str:
         return f"{name} is {url!r}. Set it to the API server's address, starting with https://."
     if option == "endpoint_url" and in_clear(url):
         return (
-            f"{name} is {url!r}, which carries session tokens and new access keys in clear text. Set it to an address"
-            " that starts with https://. With http:// only this machine itself can be addressed."
+            f"{name} is {url!r}, which would send session tokens and new access keys in clear text. Set it to an"
+            " address that starts with https://. http:// is only allowed for this machine itself."
         )
     return ""
 

@@ -44,7 +44,7 @@ BROKEN = {
     "no-network": "Kubernetes API server https://127.0.0.1:1 did not answer",
     "not-ready": "EKS cluster old is CREATING. Wait until it is ACTIVE.",
 }
-TELLING = "Tell what stopped this cluster"
+TELLING = "Show why this cluster failed"
 WARNINGS = {
     "policy": (
         f"{USER}/policy lacks these AWS permissions: iam:CreateRole on arn:aws:iam::111122223333:role/cast-eks-"

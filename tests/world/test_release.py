@@ -483,7 +483,7 @@ def test_what_an_upgrade_would_add_and_is_there_already(releaser: Releaser) -> N
     assert "Set createNamespace: false" in releaser.run(check=True, values={**values, "createNamespace": True})["msg"]
     assert writes(releaser.world, mark) == []
     (done,) = releaser.bring(values=values, adopt=True)["actions"]
-    assert done.endswith("with changed values metadataStore.createConfigMap, taking over the objects that are there")
+    assert done.endswith("with changed values metadataStore.createConfigMap, taking over the existing objects")
     assert kubernetes.get(f"{NAMESPACE}/configmaps/castai-agent-metadata")["data"]["CLUSTER_ID"] == "kept"
 
 
@@ -541,7 +541,7 @@ def test_releases_that_fail_do_not_stop_the_others(
     failed = several(releaser)
     assert failed["msg"].count(said) == failed["msg"].count("Could not install Helm release") == len(broken)
     assert len(failed["applied"]) == len(COMPONENTS) - len(broken)
-    assert failed["msg"].endswith("A rerun is safe and goes on from here.")
+    assert failed["msg"].endswith("A rerun is safe and continues from here.")
     releaser.world.fault()
     again = several(releaser)
     assert "msg" not in again, again["msg"]

@@ -59,7 +59,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no policy": ({"managed_policy": {"a": "b"}}, "castai_managed_policy (option managed_policy) has the element 'a'"),
     "no statement": ({"managed_policy": {"Version": "2012-10-17"}}, "has no Statement. Add one."),
     "an old version": ({"managed_policy": {**document(), "Version": "2012-10-18"}}, "has the Version '2012-10-18'"),
-    "too long": ({"managed_policy": LONG}, "characters without white space. IAM takes at most 6144: shorten it."),
+    "too long": ({"managed_policy": LONG}, "characters without white space. IAM allows at most 6144: shorten it."),
     "an effect": ({"restricted_policy": document(Effect="allow")}, "statement 1 has the Effect 'allow'. Set it to"),
     "no effect": ({"restricted_policy": document(Effect=None)}, "statement 1 has the Effect None."),
     "no action": ({"restricted_policy": document(Action=None)}, "has neither Action nor NotAction. Use one of them."),
@@ -147,9 +147,9 @@ def test_what_aws_takes_is_taken(own: dict[str, Any], changes: dict[str, Any]) -
 def test_an_inline_policy_of_a_role_may_be_longer_than_a_managed_one() -> None:
     assert refusal(EKS, {"restricted_policy": LONG}) == ""
     longer = document(Resource=LONG["Statement"][0]["Resource"] * 2)
-    assert "IAM takes at most 10240" in refusal(EKS, {"restricted_policy": longer})
+    assert "IAM allows at most 10240" in refusal(EKS, {"restricted_policy": longer})
     for own in ({**EKS, "identity": "user"}, KOPS):
-        assert "IAM takes at most 6144" in refusal(own, {"restricted_policy": LONG})
+        assert "IAM allows at most 6144" in refusal(own, {"restricted_policy": LONG})
 
 
 def test_our_own_documents_are_policies() -> None:

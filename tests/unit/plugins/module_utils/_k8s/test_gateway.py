@@ -515,17 +515,17 @@ def test_a_kubeconfig_with_certificate_and_password(wire: Wire, tmp_path: Path) 
         (
             lambda wire: config(wire, {"token": TOKEN}, server="https://me:CANARY-pw@10.0.0.1"),
             None,
-            "its server has a user name or password in its address, which belong to its user",
+            "the address of its server contains a user name or password, which belong to its user",
         ),
         (lambda wire: config(wire, {"token": TOKEN}, **{"proxy-url": "ftp://CANARY@proxy"}), None, "only http, https"),
         (lambda wire: config(wire, {"token": TOKEN}, **{"proxy-url": "http://u:CANARY#@proxy:1"}), None, "%XX"),
-        (lambda wire: config(wire, {"token": TOKEN, "as": "admin"}), None, "its user acts as somebody else (as)"),
-        (lambda wire: config(wire, {"token": TOKEN, "as-uid": "7"}), None, "acts as somebody else (as-uid), which"),
+        (lambda wire: config(wire, {"token": TOKEN, "as": "admin"}), None, "its user impersonates another (as)"),
+        (lambda wire: config(wire, {"token": TOKEN, "as-uid": "7"}), None, "impersonates another (as-uid), which"),
         (lambda wire: config(wire, {"token": TOKEN, "as-groups": ["a", "b"]}), None, "else (as-groups), which"),
         (
             lambda wire: config(wire, {"token": TOKEN, "as": 7, "as-user-extra": {"scopes": ["x"]}}),
             None,
-            "acts as somebody else (as, as-user-extra), which is not supported: choose a context whose user",
+            "impersonates another (as, as-user-extra), which is not supported: choose a context whose user",
         ),
         (lambda wire: config(wire, {}), None, "it gives no credentials"),
         (
