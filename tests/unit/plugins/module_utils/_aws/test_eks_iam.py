@@ -669,7 +669,7 @@ USELESS: dict[str, tuple[Current, dict[str, str], str]] = {
         of_nodes(BROUGHT_NODE, role=role("mine", {}, {})),
         {"node_role_arn": MY_NODE},
         (
-            "Role mine of eks_onboard_node_role_arn (option node_role_arn) does not trust ec2.amazonaws.com, as"
+            "Role mine of eks_onboard_node_role_arn (option node_role_arn) does not trust ec2.amazonaws.com, which"
             " nodes need."
         ),
     ),

@@ -348,7 +348,9 @@ def test_a_proxy_that_does_not_let_through_is_told(world: World, monkeypatch: py
     with serve_tunnel(Tunnel(0, "me:CANARY")) as tunnel:
         for name in ("HTTPS_PROXY", "https_proxy"):
             monkeypatch.setenv(name, f"{scheme}://me:CANARY-wrong@localhost:{tunnel.port}")
-        with pytest.raises(CallFailed, match=r"Set HTTPS_PROXY to an HTTP proxy that lets through to AWS") as caught:
+        with pytest.raises(
+            CallFailed, match=r"Set HTTPS_PROXY to an HTTP proxy that allows connections to AWS"
+        ) as caught:
             Aws({"region": REGION}).caller_arn()
     assert "CANARY" not in str(caught.value)
 
@@ -381,7 +383,7 @@ def test_an_endpoint_that_is_no_address(
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        ("http://vpce.example.com", "carries session tokens and new access keys in clear text"),
+        ("http://vpce.example.com", "would send session tokens and new access keys in clear text"),
         ("https://user:CANARY-1@vpce.example.com", "has a user name, token or password in its address"),
         ("user:CANARY-2@vpce.example.com", "An endpoint address of AWS is wrong"),
     ],
@@ -444,7 +446,7 @@ SOURCES: dict[str, tuple[Callable[[Path], str], str]] = {
             "role_arn = arn:aws:iam::1:role/r\nsource_profile = mid\n[profile mid]\n"
             "role_arn = arn:aws:iam::1:role/m\nmfa_serial = arn:aws:iam::1:mfa/me\nsource_profile = default"
         ),
-        "AWS profile work needs a code of an MFA device",
+        "AWS profile work needs a code from an MFA device",
     ),
     "no token file": (
         lambda folder: f"role_arn = arn:aws:iam::1:role/r\nweb_identity_token_file = {folder / 'none'}",
