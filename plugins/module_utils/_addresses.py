@@ -46,7 +46,7 @@ def problem(option: str, url: str, role: str = "castai") -> str:
     if in_address(url):
         way, *options = _CREDENTIALS[option]
         return (
-            f"{name} has a user name, token or password in its address. Set it to the address alone."
+            f"{name} contains a user name, token or password. Set it to the address without them."
             f" {way.format(*(named(one, role) for one in options))}"
         )
     if option == "castai_api_url" and not _is_https(url):

@@ -128,7 +128,7 @@ def test_what_the_addon_manager_takes_back_is_added_again_and_told(world: World)
     for check in (True, False):
         again = fix(world, check=check)
         assert (again["reverted"], again["added"]) == (True, first["added"])
-        assert "again, as another writer took that back" in again["actions"][0]
+        assert "again, because another writer removed it" in again["actions"][0]
     assert tolerations(world) == wanted
     assert fix(world) == {**first, **NOTHING_DONE}
 

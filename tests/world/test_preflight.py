@@ -45,7 +45,7 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "no-account": (
         "castai_account_id (option account_id) is '1111'. Set it to the 12 digits of the AWS account, in quotes.",
     ),
-    "wrong-secret-key": ("castai_aws_secret_key (option secret_key) is wrong, or this machine's clock is.",),
+    "wrong-secret-key": ("castai_aws_secret_key (option secret_key) or this machine's clock is wrong. Check both.",),
     "unknown-access-key": (
         (
             "AWS does not know the access key. Check castai_aws_access_key (option access_key) or castai_aws_profile"

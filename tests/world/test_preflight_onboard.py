@@ -25,7 +25,7 @@ from .service_account import ServiceAccount
 
 USER = "arn:aws:iam::111122223333:user"
 NOT_CONNECTED = (
-    "Cluster old of account 111122223333 in eu-central-1 is not connected to CAST AI. Run playbook"
+    "Cluster old of account 111122223333 in eu-central-1 is not connected to CAST AI. Run the playbook"
     " castai.onboarding.connect (connect.yml) first."
 )
 CLUSTERS = ("prod:eks", "other:eks:account=444455556666:region=us-east-1:mode=API", "old:eks:version=1.20:nodes=0")
@@ -35,7 +35,7 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "Secret castai-agent/of-the-console is missing or has no API_KEY, and the components cannot start without it.",
     ),
     "several": (
-        ", not online. Run playbook castai.onboarding.connect (connect.yml) first",
+        ", not online. Run the playbook castai.onboarding.connect (connect.yml) first",
         "The cluster has only Fargate and Windows nodes. CAST AI needs Linux nodes on EC2",
     ),
 }

@@ -296,7 +296,7 @@ def test_a_daemonset_that_cannot_start_is_told_by_its_own_events(releaser: Relea
 def test_helm_killed_in_an_upgrade(releaser: Releaser, operation: str, resource: str, policy: str) -> None:
     releaser.bring()
     releaser.world.fault({"system": "kubernetes", "operation": operation, "resource": resource, "end": "after"})
-    assert "Helm was ended by SIGKILL" in releaser.run(values=MORE)["msg"]
+    assert "Helm was stopped by SIGKILL" in releaser.run(values=MORE)["msg"]
     whole = releaser.statuses()[-1] == "deployed"
     releaser.bring(values=MORE, policy=policy)
     assert releaser.statuses()[-1] == "deployed"
@@ -316,7 +316,7 @@ def test_helm_killed_in(releaser: Releaser, operation: str, options: dict[str, A
     if options:
         releaser.bring()
     releaser.world.fault({"system": "kubernetes", "operation": operation, "end": "after"})
-    assert "Helm was ended by SIGKILL" in releaser.run(**options)["msg"]
+    assert "Helm was stopped by SIGKILL" in releaser.run(**options)["msg"]
     releaser.bring(state=state)
     assert releaser.statuses()[-1:] == (["deployed"] if state == "present" else [])
 
@@ -330,7 +330,7 @@ def test_what_a_killed_install_made_of_other_values_goes(releaser: Releaser) -> 
         "resourceQuota": {"enabled": True},
     }
     releaser.world.fault({"system": "kubernetes", "operation": "create deployments", "end": "after"})
-    assert "Helm was ended by SIGKILL" in releaser.run(values=other)["msg"]
+    assert "Helm was stopped by SIGKILL" in releaser.run(values=other)["msg"]
     assert releaser.bring()["actions"][0] == (
         "mark the killed install of Helm release castai-agent (revision 1) as failed"
     )
@@ -525,7 +525,11 @@ def several(releaser: Releaser) -> Result:
     ("broken", "effect", "said"),
     [
         (("castai-spot-handler",), {"fail": {"status": 403, "code": "Forbidden", "message": "no"}}, "Helm said: "),
-        (("castai-spot-handler", "castai-pod-pinner", "castai-kvisor"), {"end": "after"}, "Helm was ended by SIGKILL"),
+        (
+            ("castai-spot-handler", "castai-pod-pinner", "castai-kvisor"),
+            {"end": "after"},
+            "Helm was stopped by SIGKILL",
+        ),
     ],
     ids=["one refused", "three killed"],
 )

@@ -304,8 +304,8 @@ def plan_entry(nodes: Nodes, wanted: Desired, eks: EksCluster, here: Place) -> I
         yield access_entry(wanted, arn, ENTRY_TYPE, "the nodes' role")
     elif nodes.entry.type != ENTRY_TYPE:
         raise Refused(
-            f"The access entry of {arn} in cluster {eks.name} is of type {nodes.entry.type}, which does not let"
-            f" Linux nodes join. Delete it, or set {NODE_ROLE_ARN} to another role."
+            f"The access entry of {arn} in cluster {eks.name} is of type {nodes.entry.type}, so Linux nodes cannot"
+            f" join. Delete it, or set {NODE_ROLE_ARN} to another role."
         )
     elif not wanted.node_role_brought:
         yield from plan_entry_tags(nodes.entry, wanted)

@@ -74,7 +74,7 @@ def tag_problems(tags: Mapping[Any, Any], own: Collection[str], room: int) -> It
         if not 1 <= len(key) <= TAG_KEY:
             yield f"has the key {shown} of {len(key)} characters. Use 1 to {TAG_KEY}."
         elif not _writable(key):
-            yield f"has the key {shown}. Use letters, digits, spaces and _.:/=+-@ only."
+            yield f"has the key {shown}. Use only letters, digits, spaces and _.:/=+-@."
         elif key.lower().startswith("aws:"):
             yield f"has the key {shown}. Keys that start with aws: are reserved for AWS. Use another one."
         elif key.lower() in seen:
@@ -87,7 +87,7 @@ def tag_problems(tags: Mapping[Any, Any], own: Collection[str], room: int) -> It
         elif len(text) > TAG_VALUE:
             yield f"has a value of {len(text)} characters for {shown}. Use at most {TAG_VALUE}."
         elif not _writable(text):
-            yield f"has the value {text!r} for {shown}. Use letters, digits, spaces and _.:/=+-@ only."
+            yield f"has the value {text!r} for {shown}. Use only letters, digits, spaces and _.:/=+-@."
     if len(tags) > room:
         yield f"has {len(tags)} tags. Use at most {room}: AWS allows {TAGS}, and the collection sets its own."
 
@@ -132,7 +132,7 @@ def _statement_problem(statement: Any, sids: set[str]) -> str:
         return f"has the Effect {statement.get('Effect')!r}. Set it to Allow or Deny."
     sid = statement.get("Sid", "")
     if not isinstance(sid, str) or not _SID.fullmatch(sid):
-        return f"has the Sid {sid!r}. Use letters and digits only."
+        return f"has the Sid {sid!r}. Use only letters and digits."
     if sid and sid in sids:
         return f"has the Sid {sid!r}, which another statement also has. Use a different one."
     sids.add(sid)

@@ -1071,7 +1071,7 @@ def _reason(error: Exception) -> str:
         answer = error.response["Error"]
         expired = " The credentials have expired. Renew them."
         unknown = f" AWS does not know the access key. Check {named('access_key')} or {named('profile')}."
-        mismatch = f" {named('secret_key')} is wrong, or this machine's clock is."
+        mismatch = f" {named('secret_key')} or this machine's clock is wrong. Check both."
         advice = {
             "ExpiredToken": expired,
             "ExpiredTokenException": expired,

@@ -160,7 +160,7 @@ def check_keys(held: HeldKeys, user: str) -> None:
         return
     listed = " and ".join(
         f"{key.id} (created {key.created or 'at an unknown time'},"
-        f" {f'last used {key.last_used}' if key.last_used else 'no use known to IAM'})"
+        f" {f'last used {key.last_used}' if key.last_used else 'not used as far as IAM knows'})"
         for key in held.keys
     )
     raise Refused(

@@ -141,7 +141,7 @@ class CastAi:
         if not api_key:
             raise Refused("castai_api_key is not set. Set it, or the environment variable CASTAI_API_KEY.")
         if not sendable(api_key):
-            raise Refused("castai_api_key has a blank, line break or special character in it. Copy it again.")
+            raise Refused("castai_api_key contains a blank, line break or special character. Copy it again.")
         if ca_cert and not Path(ca_cert).is_file():
             raise Refused(
                 f"castai_ca_cert is {ca_cert!r}, which is not a file. Set it to one with the CA certificates for"
@@ -273,7 +273,10 @@ class CastAi:
     ) -> Cluster:
         cluster = self._call(method, path, purpose, Cluster.parse, body, look)
         if not cluster.id:
-            raise CallFailed(f"Could not {purpose}: {self.url} answered without a cluster id.", unsure=method != "GET")
+            raise CallFailed(
+                f"Could not {purpose}: {self.url} sent an answer without a cluster id. Run again.",
+                unsure=method != "GET",
+            )
         return cluster
 
     def _read_back(self, write: Callable[[], T], look: Callable[[], T | None]) -> T:

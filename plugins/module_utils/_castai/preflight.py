@@ -456,8 +456,8 @@ def _warnings(current: Current) -> Iterable[str]:
 def _not_checked(current: Current, wanted: Desired) -> Iterable[str]:
     if wanted.organization_id and current.records == ():
         yield (
-            "Could not check the organization of the API key: only its clusters show it, and it has no clusters yet."
-            f" CAST AI checks {named('organization_id')} when the first one is registered."
+            "Could not check which organization the API key belongs to: only its clusters show this, and it has none"
+            f" yet. CAST AI checks {named('organization_id')} when the first one is registered."
         )
     if isinstance(current.taken, Problem):
         yield f"Could not check who owns the objects of releases: {current.taken.sentence}"

@@ -515,7 +515,7 @@ def _wait(process: subprocess.Popen[str], timeout: float, watch: Watch) -> tuple
 def _failure(purpose: str, code: int, errors: str, release: str) -> CallFailed | Conflict:
     """Helm's error as ours. Lines of its log go, and what it says of the release again."""
     if code < 0:
-        return CallFailed(f"{purpose}Helm was ended by {signal.Signals(-code).name}.")
+        return CallFailed(f"{purpose}Helm was stopped by {signal.Signals(-code).name}.")
     reason = errors[errors.rfind("Error: ") :].removeprefix("Error: ").strip() or f"exit status {code}"
     reason = re.sub(r"\s+", " ", re.sub(r"^[A-Z ]+ FAILED: ", "", reason)).rstrip(".")
     reason = reason.replace(". (try 'helm repo update')", "")  # which is done already

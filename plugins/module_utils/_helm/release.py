@@ -197,7 +197,7 @@ class Step(Action):
         if self.unfinished:
             _outwait(cluster, self.wanted, self.unfinished, self.patience)
         if cluster.get(_record_path(self.wanted, self.revision + 1)) is not None:
-            raise Conflict(f"Someone else wrote revision {self.revision + 1} of {self.wanted.title} in the meantime.")
+            raise Conflict(f"Somebody else wrote revision {self.revision + 1} of {self.wanted.title} in the meantime.")
         try:
             self.work(gateway, self.wanted)
         except CallFailed as failure:
@@ -401,9 +401,9 @@ def observe_all(gateway: Systems, wanted: Sequence[Desired]) -> list[Current]:
         history = record.of(inside["records"], one.name)
         if one.name in inside["in_configmaps"] and not history:
             raise Refused(
-                f"Helm keeps {one.title} in ConfigMaps of namespace {namespace}, as with HELM_DRIVER=configmap, but"
-                " only releases in Secrets can be managed here. Uninstall it first: HELM_DRIVER=configmap helm"
-                f" uninstall {one.name} --namespace {namespace}"
+                f"Helm keeps {one.title} in ConfigMaps of namespace {namespace} (HELM_DRIVER=configmap), but only"
+                " releases in Secrets can be managed here. Uninstall it first: HELM_DRIVER=configmap helm uninstall"
+                f" {one.name} --namespace {namespace}"
             )
         current = Current(
             history, _chart(one), inside["namespace"], manager=inside["operator"](one.name), now=time.time()
@@ -849,7 +849,7 @@ def _changed(gateway: Systems, wanted: Desired, current: Current) -> Current:
         status = current.last.status if current.last else "gone"
         raise CallFailed(
             f"Helm ended without an error, but {wanted.title} is {status}. Either Helm may not update its Secrets in"
-            f" namespace {wanted.namespace}, or someone else is changing the release."
+            f" namespace {wanted.namespace}, or somebody else is changing the release."
         )
     return current
 

@@ -306,7 +306,9 @@ class Kubernetes:
         authorization = self._authorization()
         if authorization:
             if not sendable(authorization.partition(" ")[2]):
-                raise Refused(f"The token for {self.host} has a blank, line break or special character in it.")
+                raise Refused(
+                    f"The token for {self.host} contains a blank, line break or special character. Copy it again."
+                )
             headers["Authorization"] = authorization
         if body is not None:
             headers["Content-Type"] = content

@@ -207,7 +207,7 @@ def _server(cluster: Entry, user: Entry) -> Server:
     if not url:
         raise Wrong("its cluster has no server")
     if in_address(url):
-        raise Wrong("the address of its server contains a user name or password, which belong to its user")
+        raise Wrong("the address of its server contains a user name or password, which belong in its user")
     if not url.startswith("https://"):
         raise Wrong(f"its server is {url!r}, and only an address that starts with https:// keeps credentials secret")
     certificate = _material(user, "client-certificate")

@@ -160,7 +160,7 @@ def _failed(error: ssl.SSLError, url: str) -> str:
     reason = str(error.reason or error)
     if "ALERT" in reason:
         return (
-            f"{url} broke off TLS ({reason}): it may require a different client certificate or a different version of"
-            " TLS."
+            f"{url} closed the TLS connection ({reason}): it may require a different client certificate or a"
+            " different version of TLS."
         )
     return f"TLS with {url} failed ({reason}): check that this is the address of an API server, and of its HTTPS port."

@@ -274,7 +274,7 @@ def test_a_failed_read_before_any_write_says_that_nothing_was_changed() -> None:
     def broken(gateway: Drawer, wanted: Any) -> Any:
         raise CallFailed("No answer.")
 
-    with pytest.raises(Stopped, match=r"^No answer\. Nothing was changed before that\. A rerun is safe and goes on"):
+    with pytest.raises(Stopped, match=r"^No answer\. Nothing was changed before that\. A rerun is safe and continues"):
         run(Drawer(), observe=broken)
 
 

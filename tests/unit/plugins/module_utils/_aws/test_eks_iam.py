@@ -697,7 +697,7 @@ USELESS: dict[str, tuple[Current, dict[str, str], str]] = {
     "node entry of another type": (
         of_nodes(BY_ROLE, entry=AccessEntry(f"{IAM}:role/{NODE}", "STANDARD", {})),
         {},
-        "is of type STANDARD, which does not let Linux nodes join",
+        "is of type STANDARD, so Linux nodes cannot join",
     ),
     "no cluster in EKS": (replace(BY_ROLE, eks=None), {}, "EKS has no cluster prod"),
     "another account": (
@@ -1014,7 +1014,7 @@ BAD_OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "user with a role": (
         {"identity": "user", "role_arn": MY_ROLE},
-        "eks_onboard_role_arn (option role_arn) works only with identity role.",
+        "eks_onboard_role_arn (option role_arn) only works with identity role.",
     ),
 }
 

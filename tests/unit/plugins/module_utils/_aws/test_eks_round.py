@@ -71,8 +71,7 @@ def test_castais_role_has_no_role_for_spot_interruptions(world: World) -> None:
     with pytest.raises(
         Refused,
         match=(
-            r"castai_spot_lambda_role \(option spot_lambda_role\) works only with"
-            " identity user. Leave it out, or set"
+            r"castai_spot_lambda_role \(option spot_lambda_role\) only works with identity user. Leave it out, or set"
         ),
     ):
         world.run("API", spot_lambda_role=True)

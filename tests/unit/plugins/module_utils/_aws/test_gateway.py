@@ -197,7 +197,7 @@ def options_of(world: World, case: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("case", "sentence"),
     [
-        ("wrong secret", "castai_aws_secret_key (option secret_key) is wrong, or this machine's clock is."),
+        ("wrong secret", "castai_aws_secret_key (option secret_key) or this machine's clock is wrong. Check both."),
         (
             "unknown key",
             (
@@ -384,7 +384,7 @@ def test_an_endpoint_that_is_no_address(
     ("url", "sentence"),
     [
         ("http://vpce.example.com", "would send session tokens and new access keys in clear text"),
-        ("https://user:CANARY-1@vpce.example.com", "has a user name, token or password in its address"),
+        ("https://user:CANARY-1@vpce.example.com", "contains a user name, token or password"),
         ("user:CANARY-2@vpce.example.com", "An endpoint address of AWS is wrong"),
     ],
 )

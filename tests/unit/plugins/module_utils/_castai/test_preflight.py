@@ -174,22 +174,21 @@ def lack(action: str, by: str = "", needed: bool = True) -> Lack:
 
 ONBOARDING_CASES = {
     "not connected": Case(
-        f"Cluster shop of account {ACCOUNT} in {REGION} is not connected to CAST AI. Run playbook"
+        f"Cluster shop of account {ACCOUNT} in {REGION} is not connected to CAST AI. Run the playbook"
         " castai.onboarding.connect (connect.yml) first.",
         {"cluster_id": None, "organization_id": None},
         {"records": ()},
     ),
     "agent silent": Case(
-        f"The agent of cluster {ID} is non-responding, not online. Run playbook castai.onboarding.connect (connect.yml)"
-        " first, or look at the pods of the agent.",
+        f"The agent of cluster {ID} is non-responding, not online. Run the playbook castai.onboarding.connect"
+        " (connect.yml) first, or look at the pods of the agent.",
         {},
         {"records": (replace(RECORD, agent_status="non-responding"),)},
     ),
     "token elsewhere": Case(
-        "Secret castai-agent/key is missing or has no API_KEY, and the components cannot start without it."
-        " This happens when"
-        " another tool connected the cluster. Run playbook castai.onboarding.connect (connect.yml) first, or set"
-        " castai_credentials_secret (option credentials_secret) to another Secret.",
+        "Secret castai-agent/key is missing or has no API_KEY, and the components cannot start without it. This"
+        " happens when another tool connected the cluster. Run the playbook castai.onboarding.connect (connect.yml)"
+        " first, or set castai_credentials_secret (option credentials_secret) to another Secret.",
         {},
         {"tokenless": "castai-agent/key"},
     ),
@@ -285,7 +284,7 @@ def test_an_organisation_without_clusters_cannot_be_told() -> None:
     wanted = preflight.desired({**PARAMETERS, "cluster_id": None})
     (sentence,) = view(fresh, wanted, {})["not_checked"]
     assert sentence.startswith(
-        "Could not check the organization of the API key: only its clusters show it, and it has no clusters yet."
+        "Could not check which organization the API key belongs to: only its clusters show this, and it has none yet."
     )
     assert view(fresh, replace(wanted, organization_id=""), {})["not_checked"] == []
 

@@ -299,7 +299,7 @@ def test_errors(fake: Fake, error: str, kind: type[Exception], sentence: str) ->
 
 def test_a_killed_helm_is_told_and_known_afterwards(fake: Fake) -> None:
     helm = fake.behave("os.kill(os.getpid(), 9)")
-    with pytest.raises(CallFailed, match="Helm was ended by SIGKILL"):
+    with pytest.raises(CallFailed, match="Helm was stopped by SIGKILL"):
         helm.rollback(WORK, 1)
     assert helm.was_killed(WORK)
     fake.behave().rollback(WORK, 1)

@@ -85,7 +85,7 @@ def test_an_absent_config_map_is_made_where_nothing_else_lets_in(mode: str, crea
             Refused,
             match="access entry instead"
             if mode == "API"
-            else r"On EKS set castai_provider \(option provider\) and castai_cluster_name \(option cluster_name\)",
+            else r"On EKS, set castai_provider \(option provider\) and castai_cluster_name \(option cluster_name\)",
         ):
             sentences(current, create=create)
         return

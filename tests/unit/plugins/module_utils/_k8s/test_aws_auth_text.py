@@ -81,7 +81,7 @@ REFUSED = {
     "flow list and more": ("[]\n" + BLOCK, "line 2"),
     "unclosed": ('[{"rolearn": "x"}', "line 1"),
     "odd indent": (BLOCK + "   - rolearn: q\n", "line"),
-    "an anchor in itself": (BLOCK + "- &a [*a]\n", "has the anchor a contains itself, in line 6"),
+    "an anchor in itself": (BLOCK + "- &a [*a]\n", "anchor a contains itself, in line 6"),
     "an anchor in its own entry": (BLOCK + "- &a\n  rolearn: q\n  x: [{y: *a}]\n", "contains itself, in line 8"),
     "no such anchor": (BLOCK + "- *a\n", "anchor a is not defined, in line 6"),
     "a list as a key": (BLOCK + "- rolearn: q\n  more:\n    ? [a]\n    : b\n", "a key is a list, in line 8"),
@@ -94,14 +94,17 @@ REFUSED = {
     "no base64": (BLOCK + "- rolearn: !!binary x\n", "a !!binary value is not base64, in line 6"),
     "merged text": (BLOCK + "- <<: x\n", "the value of a << is not a mapping, in line 6"),
     "merged alias of a list": (BLOCK + "- a: &l [{}]\n  <<: *l\n", "the value of a << is not a mapping, in line 6"),
-    "another version of YAML": ("%YAML 1.2\n---\n" + BLOCK, "another version of YAML than 1.1, in line 1"),
+    "another version of YAML": ("%YAML 1.2\n---\n" + BLOCK, "a version of YAML other than 1.1, in line 1"),
     "nested 20,000 deep": (BLOCK + "- x: " + "[" * 20_000 + "]" * 20_000 + "\n", "nested too deep, in line 6"),
     "a million laughs": (
         "- a: &a0 [x]\n" + "".join(f"- a: &a{n + 1} [{', '.join([f'*a{n}'] * 9)}]\n" for n in range(30)) + BLOCK,
         "its aliases expand to too much, in line 1",
     ),
     "a control character": (BLOCK + "- rolearn: \a\n", "the character U+0007 is not allowed, in line 6"),
-    "an escape of no character": (BLOCK + '- rolearn: "\\UFFFFFFFF"\n', "escaped that does not exist, in line 6"),
+    "an escape of no character": (
+        BLOCK + '- rolearn: "\\UFFFFFFFF"\n',
+        "for a character that does not exist, in line 6",
+    ),
     "a second byte order mark": ("\ufeff\ufeff" + BLOCK, "a second byte order mark follows the first, in line 1"),
     "half a character": (BLOCK + '- rolearn: "\\ud83d\\ude00"\n', "it escapes only half of a character, in line 6"),
 }

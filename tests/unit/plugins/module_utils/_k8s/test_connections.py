@@ -290,7 +290,7 @@ REFUSALS: dict[str, tuple[str, Connect, str]] = {
     "for another name": (
         "another name",
         by_host(AUTHORITY.pem),
-        r"The TLS certificate of {url} is for another name: .*\. Give the address that it is for, .*tls-server-name"
+        r"The TLS certificate of {url} is for another name: .*\. Use an address that it covers, .*tls-server-name"
         + SKIP,
     ),
     "for another name than tls-server-name": (
@@ -303,8 +303,12 @@ REFUSALS: dict[str, tuple[str, Connect, str]] = {
         by_host(AUTHORITY.pem),
         r"The TLS certificate of {url} (was refused|is for another name): " + SKIP,
     ),
-    "no client certificate": ("asks for a certificate", by_host(AUTHORITY.pem), "{url} broke off TLS "),
-    "not TLS": ("no TLS", by_host(AUTHORITY.pem), r"TLS with {url} failed \(.*\): is it the address of an API server"),
+    "no client certificate": ("asks for a certificate", by_host(AUTHORITY.pem), "{url} closed the TLS connection "),
+    "not TLS": (
+        "no TLS",
+        by_host(AUTHORITY.pem),
+        r"TLS with {url} failed \(.*\): check that this is the address of an API server",
+    ),
 }
 
 
@@ -352,7 +356,7 @@ PROGRAMS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "prints something else": ({"command": sys.executable, "args": ["-S", "-c", "print(1)"]}, "printed no ExecCred"),
     "is not there": ({"command": "/no/such", "installHint": "Get it\nthere."}, r"did not start \(.*\)\. Get it there"),
-    "asks": ({"command": "x", "interactiveMode": "Always"}, "has to ask a person"),
+    "asks": ({"command": "x", "interactiveMode": "Always"}, "needs to ask a person"),
     "has no name": ({}, "has no command"),
 }
 

@@ -167,7 +167,9 @@ def test_a_daemon_set_of_the_old_api_restarts_nothing_by_itself() -> None:
     """extensions/v1beta1 defaulted to OnDelete, which stays when the cluster is upgraded."""
     found = current([CRITICAL, NO_SCHEDULE], updateStrategy={"type": "OnDelete"})
     (write,) = plan(found, PRESENT)
-    assert write.sentence.endswith("as its update strategy is OnDelete: new nodes get it, old pods once deleted")
+    assert write.sentence.endswith(
+        "because the update strategy is OnDelete: new nodes get it at once, old pods when they are deleted"
+    )
     assert (write.after["restarts"], view(found, PRESENT, {})["restarts"]) == (0, 0)
 
 
@@ -212,7 +214,7 @@ def test_a_cluster_without_kube_router_needs_nothing() -> None:
 def test_a_spoilt_note_is_refused(note: str) -> None:
     spoilt = daemon_set([])
     spoilt["metadata"]["annotations"][ADDED] = note
-    with pytest.raises(Refused, match=r"not what was noted there\. Remove it"):
+    with pytest.raises(Refused, match=r"not a record of added tolerations\. Remove it"):
         daemon_set_of(spoilt, PATHS[0])
 
 
