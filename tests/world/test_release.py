@@ -308,7 +308,7 @@ def test_a_daemonset_that_cannot_start_is_told_by_its_own_events(releaser: Relea
 def test_helm_killed_in_an_upgrade(releaser: Releaser, operation: str, resource: str, policy: str) -> None:
     releaser.bring()
     releaser.world.fault({"system": "kubernetes", "operation": operation, "resource": resource, "end": "after"})
-    assert "Helm was ended by SIGKILL" in releaser.run(values=MORE)["msg"]
+    assert "Helm was stopped by SIGKILL" in releaser.run(values=MORE)["msg"]
     whole = releaser.statuses()[-1] == "deployed"
     releaser.bring(values=MORE, policy=policy)
     assert releaser.statuses()[-1] == "deployed"
@@ -328,7 +328,7 @@ def test_helm_killed_in(releaser: Releaser, operation: str, options: dict[str, A
     if options:
         releaser.bring()
     releaser.world.fault({"system": "kubernetes", "operation": operation, "end": "after"})
-    assert "Helm was ended by SIGKILL" in releaser.run(**options)["msg"]
+    assert "Helm was stopped by SIGKILL" in releaser.run(**options)["msg"]
     releaser.bring(state=state)
     assert releaser.statuses()[-1:] == (["deployed"] if state == "present" else [])
 
@@ -342,7 +342,7 @@ def test_what_a_killed_install_made_of_other_values_goes(releaser: Releaser) -> 
         "resourceQuota": {"enabled": True},
     }
     releaser.world.fault({"system": "kubernetes", "operation": "create deployments", "end": "after"})
-    assert "Helm was ended by SIGKILL" in releaser.run(values=other)["msg"]
+    assert "Helm was stopped by SIGKILL" in releaser.run(values=other)["msg"]
     assert releaser.bring()["actions"][0] == (
         "mark the killed install of Helm release castai-agent (revision 1) as failed"
     )
@@ -495,7 +495,7 @@ def test_what_an_upgrade_would_add_and_is_there_already(releaser: Releaser) -> N
     assert "Set createNamespace: false" in releaser.run(check=True, values={**values, "createNamespace": True})["msg"]
     assert writes(releaser.world, mark) == []
     (done,) = releaser.bring(values=values, adopt=True)["actions"]
-    assert done.endswith("with changed values metadataStore.createConfigMap, taking over the objects that are there")
+    assert done.endswith("with changed values metadataStore.createConfigMap, taking over the existing objects")
     assert kubernetes.get(f"{NAMESPACE}/configmaps/castai-agent-metadata")["data"]["CLUSTER_ID"] == "kept"
 
 
@@ -537,7 +537,11 @@ def several(releaser: Releaser) -> Result:
     ("broken", "effect", "said"),
     [
         (("castai-spot-handler",), {"fail": {"status": 403, "code": "Forbidden", "message": "no"}}, "Helm said: "),
-        (("castai-spot-handler", "castai-pod-pinner", "castai-kvisor"), {"end": "after"}, "Helm was ended by SIGKILL"),
+        (
+            ("castai-spot-handler", "castai-pod-pinner", "castai-kvisor"),
+            {"end": "after"},
+            "Helm was stopped by SIGKILL",
+        ),
     ],
     ids=["one refused", "three killed"],
 )
@@ -553,7 +557,7 @@ def test_releases_that_fail_do_not_stop_the_others(
     failed = several(releaser)
     assert failed["msg"].count(said) == failed["msg"].count("Could not install Helm release") == len(broken)
     assert len(failed["applied"]) == len(COMPONENTS) - len(broken)
-    assert failed["msg"].endswith("A rerun is safe and goes on from here.")
+    assert failed["msg"].endswith("A rerun is safe and continues from here.")
     releaser.world.fault()
     again = several(releaser)
     assert "msg" not in again, again["msg"]

@@ -260,12 +260,12 @@ def _call(purpose: str, absent: bool = False, first: frozenset[str] = WROTE_FIRS
                 if absent and code in NOT_FOUND:
                     return None
                 done = purpose.format(*args, Kind=str(args[0]).capitalize() if args else "")
-                sentence = f"Could not {done} as AWS: {_reason(error)}"
+                sentence = f"Could not {done}: {_reason(error)}"
                 if code in first:
                     raise Conflict(sentence) from error
                 # After an action's own sentence, which call it was is enough.
                 _what, call, operation = done.partition(" (")
-                within = f"{call}{operation} as AWS: {_reason(error)}"
+                within = f"{call}{operation}: {_reason(error)}"
                 raise CallFailed(sentence, within, _unsure(error)) from error
 
         return run  # type: ignore[return-value]
@@ -302,7 +302,7 @@ class Aws:
                 self._clients[service] = _client(self._session, service, self._options)
             return self._clients[service]
 
-    @_call("find out whose credentials these are (sts:GetCallerIdentity)")
+    @_call("identify the credentials (sts:GetCallerIdentity)")
     def caller_arn(self) -> str:
         return str(self._client("sts").get_caller_identity()["Arn"])
 
@@ -441,7 +441,7 @@ class Aws:
     def tag_principal(self, kind: str, name: str, tags: Mapping[str, str]) -> None:
         _until_visible(self._of(kind, "tag_{}"), **_name(kind, name), Tags=_tag_list(tags))
 
-    @_call("take tags off {0} {1} (iam:Untag{Kind})", absent=True)
+    @_call("remove tags from {0} {1} (iam:Untag{Kind})", absent=True)
     def untag_principal(self, kind: str, name: str, keys: Collection[str]) -> None:
         self._of(kind, "untag_{}")(**_name(kind, name), TagKeys=sorted(keys))
 
@@ -588,14 +588,12 @@ class Aws:
     def tag_profile(self, name: str, tags: Mapping[str, str]) -> None:
         self._client("iam").tag_instance_profile(InstanceProfileName=name, Tags=_tag_list(tags))
 
-    @_call(
-        "put role {1} into instance profile {0} (iam:AddRoleToInstanceProfile)", first=WROTE_FIRST | {"LimitExceeded"}
-    )
+    @_call("add role {1} to instance profile {0} (iam:AddRoleToInstanceProfile)", first=WROTE_FIRST | {"LimitExceeded"})
     def fill_profile(self, name: str, role: str) -> None:
         """One at most: where there is one by now, it is somebody else's work."""
         _until_visible(self._client("iam").add_role_to_instance_profile, InstanceProfileName=name, RoleName=role)
 
-    @_call("take role {1} out of instance profile {0} (iam:RemoveRoleFromInstanceProfile)", absent=True)
+    @_call("remove role {1} from instance profile {0} (iam:RemoveRoleFromInstanceProfile)", absent=True)
     def empty_profile(self, name: str, role: str) -> None:
         self._client("iam").remove_role_from_instance_profile(InstanceProfileName=name, RoleName=role)
 
@@ -627,8 +625,9 @@ class Aws:
             if _code(error) != "LimitExceeded":
                 raise
             raise CallFailed(
-                f"User {user} has got another access key since its keys were read, and IAM allows no third. Another run"
-                " may be handing it to CAST AI right now: wait until that has ended, then run again."
+                f"User {user} got another access key after its keys were read, and IAM does not allow a third."
+                " Another run may be handing it over to CAST AI right now: wait until that run has finished, then"
+                " run again."
             ) from error
         return key["AccessKeyId"], key["SecretAccessKey"]
 
@@ -676,7 +675,7 @@ class Aws:
     def tag_ec2(self, resource: str, tags: Mapping[str, str]) -> None:
         _until_visible(self._client("ec2").create_tags, Resources=[resource], Tags=_tag_list(tags))
 
-    @_call("let all traffic out of security group {0} (ec2:AuthorizeSecurityGroupEgress)")
+    @_call("allow all outgoing traffic of security group {0} (ec2:AuthorizeSecurityGroupEgress)")
     def allow_egress(self, group_id: str) -> None:
         _until_visible(
             self._client("ec2").authorize_security_group_egress,
@@ -684,7 +683,7 @@ class Aws:
             IpPermissions=[{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}],
         )
 
-    @_call("let security group {0} reach itself (ec2:AuthorizeSecurityGroupIngress)")
+    @_call("allow traffic within security group {0} (ec2:AuthorizeSecurityGroupIngress)")
     def allow_itself(self, group_id: str) -> None:
         _until_visible(
             self._client("ec2").authorize_security_group_ingress,
@@ -854,7 +853,7 @@ def _create(call: Callable[..., Any], find: Callable[[], Any], **arguments: Any)
         if _code(error) == "EntityAlreadyExists" and not until(find, timeout=VISIBLE_SECONDS, longest=5.0):
             raise CallFailed(
                 f"AWS: {_reason(error)} An object with this name exists under a different path or with different"
-                f" capitalisation. Rename or delete it, or set {named('path')} to the path that it has."
+                f" capitalization. Rename or delete it, or set {named('path')} to its path."
             ) from error
         raise
 
@@ -875,8 +874,8 @@ def _need_boto3() -> None:
         raise Refused(f"The Python packages boto3 and botocore are needed where this runs: {MISSING}. Install boto3.")
     if _version() < OLDEST:
         raise Refused(
-            f"botocore is {botocore.__version__} where this runs, which does not know EKS access entries."
-            f" Install boto3 {'.'.join(map(str, OLDEST))} or newer."
+            f"botocore is {botocore.__version__} where this runs, which does not support EKS access entries. Install"
+            f" boto3 {'.'.join(map(str, OLDEST))} or newer."
         )
 
 
@@ -926,9 +925,9 @@ def _credentials(session: Any, options: Mapping[str, Any]) -> Any:
     by_key = options.get("access_key") or (not options.get("profile") and os.environ.get("AWS_ACCESS_KEY_ID"))
     if entry.get(_ASKS) and not by_key:
         raise Refused(
-            f"AWS profile {profile} needs a code of an MFA device (mfa_serial), for which nobody can be asked here. Get"
-            " temporary credentials first, as by aws sts get-session-token, and give them by"
-            f" {named('access_key')}, {named('secret_key')} and {named('session_token')}, or by the environment."
+            f"AWS profile {profile} needs a code from an MFA device (mfa_serial), but this run cannot ask for one."
+            " Get temporary credentials first, for example with aws sts get-session-token, and set them in"
+            f" {named('access_key')}, {named('secret_key')} and {named('session_token')}, or in the environment."
         )
     try:
         credentials = session.get_credentials()
@@ -968,10 +967,10 @@ def _source(profile: str, entry: Mapping[str, Any]) -> str:
     """Where credentials come from: the profile, and its program or file, without arguments, which may be secret."""
     if entry.get("credential_process"):
         program = str(entry["credential_process"]).split()[:1]
-        return f" of profile {profile}, by its credential_process {' '.join(program)}"
+        return f" of profile {profile}, from its credential_process {' '.join(program)}"
     file = os.environ.get("AWS_WEB_IDENTITY_TOKEN_FILE") or entry.get("web_identity_token_file")
     if file:
-        return f", by the web identity token file {file}"
+        return f", from the web identity token file {file}"
     return f" of profile {profile}" if entry else ""
 
 
@@ -979,7 +978,7 @@ def _said(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror + (f": {error.filename}" if error.filename else "")
     if isinstance(error, (json.JSONDecodeError, AttributeError, TypeError)):
-        return "what it prints is not the JSON that AWS's documents describe"
+        return "its output is not the JSON that AWS's documentation describes"
     return tidy(masked(str(error))).rstrip(".")
 
 
@@ -1072,7 +1071,7 @@ def _reason(error: Exception) -> str:
         answer = error.response["Error"]
         expired = " The credentials have expired. Renew them."
         unknown = f" AWS does not know the access key. Check {named('access_key')} or {named('profile')}."
-        mismatch = f" {named('secret_key')} is wrong, or this machine's clock is."
+        mismatch = f" {named('secret_key')} or this machine's clock is wrong. Check both."
         advice = {
             "ExpiredToken": expired,
             "ExpiredTokenException": expired,
@@ -1087,8 +1086,8 @@ def _reason(error: Exception) -> str:
     if isinstance(error, botocore.exceptions.ProxyConnectionError):
         # botocore shows the address, with the password where it does not know the scheme.
         return (
-            "the proxy of HTTPS_PROXY does not answer or does not let through. Set HTTPS_PROXY to an HTTP proxy that"
-            " lets through to AWS, with USER:PASSWORD@ before its name if it asks for a log-in, or name the host in"
-            " NO_PROXY."
+            "the proxy in HTTPS_PROXY does not answer or does not allow the connection. Set HTTPS_PROXY to an HTTP"
+            " proxy that allows connections to AWS, with USER:PASSWORD@ before its name if it requires a log-in, or"
+            " add the host to NO_PROXY."
         )
     return f"{tidy(str(error)).rstrip('.')}."

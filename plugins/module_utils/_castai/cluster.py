@@ -319,8 +319,8 @@ def misplaced(found: Found | None, name: str, region: str, account_id: str, stat
         yield from wrong_kops_cluster(found, account_id)
         if not (state_store or found.state_store):
             yield (
-                f"kOps cluster {found.name} has no annotation of namespace kube-system that says where its state store"
-                f" is. Set {named('state_store')}, for example to s3://shop-state."
+                "The annotations of namespace kube-system do not say where the state store of kOps cluster"
+                f" {found.name} is. Set {named('state_store')}, for example to s3://shop-state."
             )
     else:
         wrong = wrong_cluster(found, name, region, account_id)
@@ -366,8 +366,8 @@ def _plan_token(current: Current, wanted: Desired, cluster_id: str) -> Iterator[
 def _wrong_record(record: Cluster | None, found: Found, wanted: Desired) -> str:
     if record is None:
         return (
-            f"CAST AI has no cluster {wanted.cluster_id} in the organisation of this API key."
-            f" Check {named('cluster_id')} and castai_api_key."
+            f"CAST AI has no cluster {wanted.cluster_id} in the organization of this API key. Check"
+            f" {named('cluster_id')} and castai_api_key."
             if wanted.cluster_id not in ("", UNKNOWN)
             else ""
         )
@@ -392,8 +392,8 @@ def wrong_organization(records: Iterable[Cluster], organization_id: str) -> str:
     if not organization_id or not others:
         return ""
     return (
-        f"The API key belongs to organisation {', '.join(sorted(others))}, not {organization_id}. Use a key of the"
-        f" organisation that the cluster is to belong to, or correct {named('organization_id')}."
+        f"The API key belongs to organization {', '.join(sorted(others))}, not {organization_id}. Use a key of the"
+        f" organization that the cluster should belong to, or correct {named('organization_id')}."
     )
 
 

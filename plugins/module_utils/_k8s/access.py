@@ -162,8 +162,8 @@ def _unknown(aws: Aws) -> str:
     if not host or _STS.fullmatch(host):
         return ""
     return (
-        f" The token is signed for STS at {host}, and EKS takes only tokens for STS's public addresses: leave"
-        f" AWS_ENDPOINT_URL_STS, {named('endpoint_url')} and the same in AWS's configuration file out, or set"
+        f" The token is signed for STS at {host}, but EKS only accepts tokens for STS's public addresses: unset"
+        f" AWS_ENDPOINT_URL_STS, {named('endpoint_url')} and the same setting in AWS's configuration file, or set"
         f" {named('kubeconfig')}."
     )
 
@@ -211,8 +211,8 @@ def _unproven(kubernetes: Kubernetes, ours: frozenset[bytes]) -> str:
         if published:
             return "" if published == ours else f"as its ConfigMap {ROOT_CA} has"
     return (
-        f"and ConfigMap {ROOT_CA} of namespace {' or '.join(ROOT_CA_NAMESPACES)}, which would tell whether a proxy ends"
-        f" TLS in between, could not be read ({reason})"
+        f"and ConfigMap {ROOT_CA} of namespace {' or '.join(ROOT_CA_NAMESPACES)}, which would show whether a proxy"
+        f" ends TLS in between, could not be read ({reason})"
     )
 
 
