@@ -533,7 +533,8 @@ def taken(cluster: Inside, *names: str, records: tuple[dict[str, Any], ...] = ()
     wanted = preflight.desired({**PARAMETERS, "releases": releases})
     gateway: Any = preflight.Systems(PARAMETERS, lambda: None, None, NewHelm())  # type: ignore[arg-type,return-value]
     kubernetes: Any = cluster
-    return preflight._taken(gateway, kubernetes, wanted, {"items": list(records)})
+    listed = preflight.Releases.of({"items": list(records)}, wanted.charts)
+    return preflight._taken(gateway, kubernetes, wanted, listed)
 
 
 def test_beside_the_umbrella_chart_what_it_has_is_refused_and_the_rest_installed() -> None:
@@ -581,11 +582,23 @@ def test_a_record_that_cannot_be_read_is_a_finding() -> None:
     broken["metadata"] |= {"namespace": "castai-agent", "name": "one"}
     (found,) = taken(Inside(), "castai-agent", records=(broken,))
     assert "Secret castai-agent/one cannot be read" in found
-    assert preflight._to_install({"items": [broken]}, preflight.desired(PARAMETERS).charts) == ()
+    charts = preflight.desired(PARAMETERS).charts
+    assert preflight._to_install(preflight.Releases.of({"items": [broken]}, charts), charts) == ()
+
+
+def test_an_older_record_that_cannot_be_read_is_a_finding_beside_others() -> None:
+    """A repair would go back to it."""
+    broken, failed = deployed_record("castai-agent"), deployed_record("castai-agent")
+    broken["data"]["release"] = "edited"
+    broken["metadata"] |= {"namespace": "castai-agent", "name": "one"}
+    failed["metadata"]["labels"] |= {"version": "2", "status": "failed"}
+    (found,) = taken(Inside(), "castai-agent", records=(broken, failed))
+    assert "Secret castai-agent/one cannot be read" in found
 
 
 def test_what_is_deployed_is_fetched_too_for_a_cluster_that_castai_no_longer_has() -> None:
-    listed, wanted = {"items": [deployed_record("castai-agent")]}, preflight.desired(PARAMETERS)
+    wanted = preflight.desired(PARAMETERS)
+    listed = preflight.Releases.of({"items": [deployed_record("castai-agent")]}, wanted.charts)
     charts = tuple(replace(chart, any_version=True) for chart in wanted.charts)
     assert preflight._to_install(listed, charts, preflight._is_unknown(GOOD, wanted)) == ()
     for records in ((), (replace(RECORD, status="deleted"),), (replace(RECORD, id="another", name="till"),)):
@@ -599,7 +612,7 @@ def test_what_is_deployed_is_fetched_too_for_a_cluster_that_castai_no_longer_has
 def test_no_chart_is_fetched_for_a_repair_that_needs_none() -> None:
     good, failed = deployed_record("castai-agent"), deployed_record("castai-agent")
     failed["metadata"]["labels"] |= {"version": "2", "status": "failed"}
-    listed = {"items": [good, failed]}
     (chart,) = preflight.desired(PARAMETERS).charts
+    listed = preflight.Releases.of({"items": [good, failed]}, [chart])
     assert preflight._to_install(listed, (replace(chart, any_version=True),)) == ()
     assert preflight._to_install(listed, (chart,)) == (chart,)
