@@ -181,6 +181,20 @@ def test_components_are_told_what_kops_is(story: Story) -> None:
     assert not any("cloud-provider" in argument for argument in arguments)
 
 
+@pytest.mark.parametrize("host", [SHOP, PROD])
+def test_preflight_reads_each_object_once(story: Story, tmp_path: Path, host: str) -> None:
+    asked = [step for step in steps(story.run, host) if step.module == "castai_preflight"][-1]
+    mark = story.world.mark()
+    succeeded(Forked(story.world, tmp_path, [asked], host).connect())
+    reads = [
+        (seen.operation, seen.resource)
+        for seen in story.world.journal(mark)
+        if seen.system == "kubernetes" and seen.operation.startswith(("get ", "list "))
+    ]
+    assert ("list nodes", host) in reads
+    assert sorted(reads) == sorted(set(reads))
+
+
 def test_one_cluster_is_taken_back_and_the_others_stay_whole(story: Story) -> None:
     """Last, as it takes away what the others look at."""
     world, onboarder = story.world, story.onboarder
