@@ -195,6 +195,8 @@ class Current:
     """Whether the pods of releases that are to be installed can start."""
     metrics: str = ""
     """What works less well without metrics-server."""
+    pulling: tuple[str, ...] = ()
+    """Which Secrets are absent by which images would be pulled."""
     rights: Rights | Problem | None = None
     caller: str = ""
     """ARN of the AWS identity that this runs as, empty where it could not be read."""
@@ -317,6 +319,12 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
             kind: _attempt(partial(kubernetes.get, path_of("v1", kind, None, wanted.namespace)))
             for kind in (readiness.QUOTA, readiness.LIMITS)
         },
+        pulling=partial(
+            readiness.pull_warnings,
+            kubernetes,
+            wanted.namespace,
+            {chart.release: chart.values for chart in wanted.charts},
+        ),
         metrics=partial(readiness.metrics_warning, kubernetes, [chart.release for chart in wanted.charts])
         if wanted.onboarding
         else lambda: "",
@@ -351,6 +359,7 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         nodes=foreign,
         startable=third["startable"],
         metrics=second["metrics"],
+        pulling=second["pulling"],
     )
 
 
@@ -475,6 +484,7 @@ def _startup_warnings(current: Current, wanted: Desired) -> Iterable[str]:
         yield from current.startable.warnings
     if current.metrics:
         yield current.metrics
+    yield from current.pulling
 
 
 def _stopping(current: Current) -> Iterable[str]:

@@ -20,7 +20,7 @@ from .._engine import CallFailed, Failure, gather
 from .._helm.gateway import Chart, Helm
 from .._helm.values import secrets
 from .._k8s import pods
-from .._k8s.gateway import Kubernetes, Object, Rejected
+from .._k8s.gateway import Kubernetes, Object, Rejected, path_of
 from .._k8s.kops import NODES, SOME_NODES, KopsCluster
 from .._variables import named
 
@@ -117,6 +117,34 @@ def metrics_warning(kubernetes: Kubernetes, releases: Collection[str]) -> str:
     fix = "Install metrics-server" if lacking else "Look at its pods"
     way_out = ", or set components_workload_autoscaler to false" if sizing else ""
     return f"The cluster {state}, so {hit}. {fix}{way_out}."
+
+
+def pull_warnings(kubernetes: Kubernetes, namespace: str, values: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """Which Secrets are absent by which pods would pull their images. values: of the charts, by release.
+
+    Without one a node pulls as nobody, which public images allow.
+    """
+    users: dict[str, list[str]] = {}
+    for release, given in values.items():
+        listed = given.get("imagePullSecrets")
+        for one in listed if isinstance(listed, list) else ():
+            name = one.get("name") if isinstance(one, Mapping) else None
+            if isinstance(name, str) and name:
+                users.setdefault(name, []).append(release)
+    reads = {name: partial(_is_absent, kubernetes, path_of("v1", "Secret", name, namespace)) for name in users}
+    return tuple(
+        f"Secret {namespace}/{name} does not exist, but {', '.join(users[name])} would pull images with it. Create it,"
+        " or correct castai_image_pull_secrets."
+        for name, absent in (gather(**reads) if reads else {}).items()
+        if absent
+    )
+
+
+def _is_absent(kubernetes: Kubernetes, path: str) -> bool:
+    try:
+        return kubernetes.get(path) is None
+    except Failure:
+        return False
 
 
 def study(helm: Helm, cluster: Cluster, planned: Collection[Planned]) -> Verdict:

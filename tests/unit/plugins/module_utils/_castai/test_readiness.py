@@ -241,6 +241,27 @@ def test_without_metrics_server(answer: Any, releases: list[str], part: str) -> 
     assert part in warning
 
 
+@pytest.mark.parametrize(
+    ("there", "values", "missing"),
+    [
+        (None, {"imagePullSecrets": [{"name": "pull"}]}, True),
+        ({"metadata": {}}, {"imagePullSecrets": [{"name": "pull"}]}, False),
+        (Rejected("no", 403, "no"), {"imagePullSecrets": [{"name": "pull"}]}, False),
+        (None, {"imagePullSecrets": ["pull", {"name": 1}, {}]}, False),
+        (None, {"imagePullSecrets": "pull"}, False),
+        (None, {}, False),
+    ],
+)
+def test_without_the_secret_to_pull_images_with(there: Any, values: dict[str, Any], missing: bool) -> None:
+    charts = {"castai-agent": values, "castai-kvisor": values, "castai-evictor": {}}
+    said = readiness.pull_warnings(cast(Kubernetes, Api({"pull": there})), NAMESPACE, charts)
+    sentence = (
+        f"Secret {NAMESPACE}/pull does not exist, but castai-agent, castai-kvisor would pull images with it. Create it,"
+        " or correct castai_image_pull_secrets."
+    )
+    assert said == ((sentence,) if missing else ())
+
+
 STOPPED = replace(GOOD, startable=Verdict(("No pod starts.",), ("One node.",), ("Not known.",)), metrics="No metrics.")
 
 
