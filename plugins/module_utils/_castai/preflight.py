@@ -19,8 +19,8 @@ from .._aws import permissions
 from .._aws.gateway import EksCluster, region_of
 from .._engine import UNKNOWN, Action, Failure, Made, Refused, Subject, Unwritable, gather, numbered
 from .._helm import record as helm_record
+from .._helm.gateway import EVICTOR, SERVER_SIDE, Helm, driver_problem
 from .._helm.gateway import Chart as HelmChart
-from .._helm.gateway import Helm, driver_problem
 from .._helm.owner import Owner, managed_refusal, operators, owner
 from .._helm.record import History, Revision
 from .._helm.values import secrets
@@ -338,7 +338,11 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
     third = gather(
         missing=_nothing
         if second["everything"] is True
-        else _attempt(lambda: _missing(kubernetes, wanted, known, second["namespace"] is not None)),
+        else _attempt(
+            lambda: _missing(
+                kubernetes, wanted, known, second["namespace"] is not None, _waits_for_hooks(gateway.helm, charts)
+            )
+        ),
         reporting=_attempt(lambda: gateway.castai().get_cluster(reporting))
         if _unknown(reporting, records)
         else _nothing,
@@ -386,7 +390,7 @@ def lacks_of(current: Current, wanted: Desired) -> Iterable[str]:
 
 
 def _missing_sentence(missing: tuple[str, ...], wanted: Desired, reading: bool) -> Iterable[str]:
-    some = [label for label in missing if (label.partition(" ")[0] in rights.READING) is reading]
+    some = [label for label in missing if rights.for_a_plan(label) is reading]
     if some:
         yield (
             f"These Kubernetes permissions are missing in namespace {wanted.namespace} or cluster-wide:"
@@ -537,16 +541,28 @@ def _nothing() -> None:
 
 
 def _missing(
-    kubernetes: Kubernetes, wanted: Desired, eks: EksCluster | None, namespace_exists: bool
+    kubernetes: Kubernetes, wanted: Desired, eks: EksCluster | None, namespace_exists: bool, hooks: bool = False
 ) -> tuple[str, ...]:
+    """hooks: as _waits_for_hooks gives it."""
     create = () if namespace_exists or not wanted.create_namespace else rights.CREATE_NAMESPACE
     if wanted.onboarding is None:
         return missing_in_cluster(kubernetes, wanted.namespace, (*create, *rights.CONNECT), rights.CONNECT_SYSTEM)
     by_api = eks.access_entries if eks else permissions.USER_ACCESS in wanted.onboarding.unneeded
     of_system = () if by_api else rights.ONBOARD_SYSTEM
     more = any(chart.release == readiness.WORKLOAD_AUTOSCALER for chart in wanted.charts)
-    rows = (*create, *rights.ONBOARD, *(rights.WORKLOAD_AUTOSCALER if more else ()))
+    rows = (
+        *create,
+        *rights.ONBOARD,
+        *(rights.WORKLOAD_AUTOSCALER if more else ()),
+        *(rights.HOOKS if hooks else ()),
+    )
     return missing_in_cluster(kubernetes, wanted.namespace, rows, of_system)
+
+
+def _waits_for_hooks(helm: Helm, charts: tuple[Chart, ...]) -> bool:
+    """Whether Helm will wait for all that the hooks of a chart that is to be installed make."""
+    version = _attempt(helm.check_version)() if any(chart.release == EVICTOR for chart in charts) else ()
+    return not isinstance(version, Problem) and version >= SERVER_SIDE
 
 
 def _known(current: Current, wanted: Desired) -> tuple[Found, Cluster | None] | None:

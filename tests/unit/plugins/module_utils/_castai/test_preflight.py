@@ -499,6 +499,32 @@ def test_a_namespace_is_made_only_where_it_is_absent_and_may_be(
     assert any("castai_create_namespace" in one for one in found) is finding
 
 
+@pytest.mark.parametrize(
+    ("version", "names", "asked"),
+    [
+        ((4, 3, 1), ["castai-evictor"], True),
+        ((3, 22, 0), ["castai-evictor"], False),
+        ((4, 3, 1), ["castai-kvisor"], False),
+    ],
+)
+def test_helm_4_waits_for_all_that_the_evictors_hook_makes(
+    version: tuple[int, ...], names: list[str], asked: bool
+) -> None:
+    """A plan does without, as it runs no hook."""
+    helm: Any = SimpleNamespace(check_version=lambda: version)
+    releases = [{"name": name, "chart_ref": name} for name in names]
+    wanted = preflight.desired({**PARAMETERS, "onboard": ONBOARD, "releases": releases})
+    hooks = preflight._waits_for_hooks(helm, wanted.charts)
+    kubernetes: Any = SimpleNamespace(can=lambda *access: access[0] not in ("list", "watch"))
+    missing = preflight._missing(kubernetes, wanted, EKS, True, hooks)
+    assert ("list serviceaccounts" in missing) is asked
+    lacks, findings = (" ".join(one(replace(GOOD, missing=missing), wanted)) for one in (lacks_of, findings_of))
+    assert ("watch clusterrolebindings.rbac.authorization.k8s.io" in lacks) is asked
+    assert ("list serviceaccounts" in lacks) is asked
+    assert "list serviceaccounts" not in findings
+    assert "list pods" in findings
+
+
 OF_UMBRELLA = {
     "meta.helm.sh/release-name": "castai",
     "meta.helm.sh/release-namespace": "castai-agent",
