@@ -19,8 +19,8 @@ description:
   - Helm and the charts are only checked if a release is not deployed or has a different version. A run that needs Helm
     for changed values or deleted objects may still find a problem with them.
   - For releases that are not installed yet, checks whether the namespace's PodSecurity level, a quota, a limit range or
-    a lack of nodes is certain to keep their pods from starting. A cluster with a single node is a warning, and so is a
-    missing metrics-server with O(onboard).
+    a lack of nodes is certain to keep their pods from starting. A cluster with a single node is a warning, and so are
+    a missing Secret of the charts' C(imagePullSecrets) and, with O(onboard), a missing metrics-server.
   - In check mode, missing write permissions are only warnings, because a plan does not need them.
   - With O(onboard), also checks whether the cluster is connected and its agent online, whether the cluster's token is
     where the components look for it, whether CAST AI can manage the cluster's nodes, and which permissions the AWS

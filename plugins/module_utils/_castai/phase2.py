@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,8 @@ from .._aws import eks_wanted, permissions
 from .._aws.asked import form_problems
 from .._aws.gateway import EksCluster
 from .._aws.permissions import Question, Scope
-from .._engine import UNKNOWN, gather
-from .._k8s.gateway import Kubernetes, Object, path_of
+from .._engine import UNKNOWN
+from .._k8s.gateway import Object
 from .._k8s.kops import KopsCluster
 from .._names import CREDENTIALS_KEY
 from .._variables import named
@@ -44,9 +44,6 @@ OPTIONS: dict[str, Any] = {
 
 COMPUTE = "eks.amazonaws.com/compute-type"
 """Label of nodes that EKS manages alone. Source: EKS User Guide, on Fargate and on Auto Mode."""
-
-OWN_NODES = f"kubernetes.io/os=linux,{COMPUTE} notin (auto,fargate,hybrid)"
-"""Label selector of the nodes that CAST AI's components can run on, and that it can replace."""
 
 
 @dataclass(frozen=True)
@@ -110,19 +107,13 @@ def questions(wanted: Onboarding, found: Found, record: Cluster | None, partitio
     )
 
 
-def foreign_nodes(kubernetes: Kubernetes) -> tuple[str, ...]:
+def foreign_nodes(nodes: Iterable[Object]) -> tuple[str, ...]:
     """Of what kinds the nodes are, where CAST AI can use none of them: Fargate, Auto Mode, hybrid, Windows.
 
     A node that is no instance of EC2 says so by its providerID; a new one has none yet.
     """
-    path = path_of("v1", "Node", None, None)
-    found = gather(
-        own=lambda: kubernetes.get(path, labelSelector=OWN_NODES, limit="500"),
-        some=lambda: kubernetes.get(path, limit="500"),
-    )
-    if any(_on_ec2(node) for node in (found["own"] or {}).get("items") or ()):
-        return ()
-    return tuple(sorted({_kind(node) for node in (found["some"] or {}).get("items") or ()}))
+    kinds = {_kind(node) for node in nodes}
+    return () if "" in kinds else tuple(sorted(kinds))
 
 
 def _on_ec2(node: Object) -> bool:
@@ -130,9 +121,14 @@ def _on_ec2(node: Object) -> bool:
 
 
 def _kind(node: Object) -> str:
+    """Empty for one that CAST AI's components can run on, and that it can replace."""
     labels = (node.get("metadata") or {}).get("labels") or {}
     kinds = {"fargate": "Fargate", "auto": "Auto Mode", "hybrid": "hybrid"}
-    return kinds.get(labels.get(COMPUTE, ""), "Windows" if _on_ec2(node) else "hybrid")
+    if labels.get(COMPUTE) in kinds:
+        return kinds[labels[COMPUTE]]
+    if not _on_ec2(node):
+        return "hybrid"
+    return "" if labels.get("kubernetes.io/os") == "linux" else "Windows"
 
 
 def connection_findings(record: Cluster | None, found: Found, tokenless: str, wanted: Onboarding) -> Iterator[str]:

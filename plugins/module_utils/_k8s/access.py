@@ -124,6 +124,7 @@ class Way:
             kops.channels_of(found["namespace"]),
             kops.nodes_of(found["nodes"]),
             found["instances"],
+            found["nodes"],
         )
 
     def cluster(self, eks: EksCluster | None = None) -> Kubernetes:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -62,6 +62,8 @@ class KopsCluster:
     channels: tuple[Channel, ...]
     nodes: frozenset[str]
     instances: tuple[Instance, ...]
+    listed: Object | None = field(default=None, repr=False)
+    """The nodes as the API server listed them."""
 
     @property
     def account_id(self) -> str:
