@@ -284,8 +284,8 @@ class Aws:
         bundle = options.get("aws_ca_bundle")
         if bundle and not Path(bundle).is_file():
             raise Refused(
-                f"{named('aws_ca_bundle')} is {bundle!r}, which is not a file. Set it to one with the CA certificates"
-                " for AWS."
+                f"{named('aws_ca_bundle')} is {bundle!r}, which is not a file. Set it to a file with the CA"
+                " certificates for AWS."
             )
         options = {**options, "region": self.region}
         self._options = options

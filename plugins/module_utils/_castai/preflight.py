@@ -344,7 +344,7 @@ def _missing_sentence(missing: tuple[str, ...], wanted: Desired, reading: bool) 
     if some:
         yield (
             f"These Kubernetes permissions are missing in namespace {wanted.namespace} or cluster-wide:"
-            f" {', '.join(some)}. Grant them to the user or role that this runs as, or use a cluster administrator."
+            f" {', '.join(some)}. Grant them to the user or role of this run, or use a cluster administrator."
         )
 
 
