@@ -64,7 +64,7 @@ SHAPES = {
 
 
 def problems(params: Parameters, shapes: Mapping[str, Shape], inline: bool = False) -> Iterator[str]:
-    """What is wrong with the options that all identities have, and with those of which shapes are given."""
+    """Problems of the options that all identities have, and of those whose shapes are given."""
     account_id = params.get("account_id")
     yield from filter(
         None,

@@ -431,7 +431,7 @@ def _is_of(cluster: Cluster, block: Mapping[str, Any]) -> bool:
 
 
 def _if_readable(look: Callable[[], T | None]) -> T | None:
-    """What there is, None where it cannot be read: then what failed before is told."""
+    """The current state, or None if it cannot be read: then the earlier failure is reported."""
     try:
         return look()
     except CallFailed:

@@ -146,7 +146,7 @@ class Current:
     helm: tuple[str, ...] = ()
     """Why Helm does not work, or a chart cannot be fetched."""
     taken: tuple[str, ...] | Problem = ()
-    """Why a release cannot be installed over what is there."""
+    """Why a release cannot be installed over existing objects."""
     tokenless: str = ""
     """The Secret in which components that are to be installed would miss the cluster's token."""
     nodes: tuple[str, ...] | Problem = ()
@@ -571,7 +571,7 @@ def _unreadable(records: list[Object], chart: Chart) -> str:
 
 
 def _absent(listed: Object | Problem | None, charts: tuple[Chart, ...]) -> tuple[Chart, ...]:
-    """Those of which nothing whole is there, so that all their pods are new."""
+    """Releases that are not fully installed, so all their pods are new."""
     if isinstance(listed, Problem):
         return ()
     records = _items(listed)
@@ -607,7 +607,7 @@ def _refer_to_secret(listed: Object | Problem | None, wanted: Desired) -> bool:
 def _taken(
     gateway: Systems, kubernetes: Kubernetes, wanted: Desired, listed: Object | Problem | None
 ) -> tuple[str, ...]:
-    """Why releases cannot be installed over what is there, or not be changed, in castai_release's words."""
+    """Why releases cannot be installed over existing objects or changed, in castai_release's words."""
     if isinstance(listed, Problem):
         return ()
     records = _items(listed)
