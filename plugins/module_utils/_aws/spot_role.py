@@ -62,7 +62,7 @@ def trust() -> Document:
 
 
 def plan_spot_role(held: HeldRole, owner: Owner, making: Making, partition: str) -> Iterator[Action]:
-    """Create the role if it is missing, and tag it as used by this cluster. A role not made for CAST AI is left alone."""
+    """Create the role if it is missing and tag it as used by this cluster. A role not made for CAST AI stays."""
     if held.theirs:
         return
     used = {f"{TAG_USED}{owner.cluster_id}": owner.cluster}
