@@ -68,7 +68,7 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "agent-of-another-release": (
         (
             "Deployment of-umbrella/castai-agent belongs to Helm release of-umbrella/castai of CAST AI's umbrella"
-            " chart. The cluster is connected already: run only castai.onboarding.onboard (onboard.yml)."
+            " chart. The cluster is already connected: only run castai.onboarding.onboard (onboard.yml)."
         ),
     ),
     "agent-of-kubectl": (

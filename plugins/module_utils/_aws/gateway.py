@@ -244,7 +244,7 @@ class Verdict:
 
 
 def _call(purpose: str, absent: bool = False, first: frozenset[str] = WROTE_FIRST) -> Callable[[F], F]:
-    """Word botocore's errors as a sentence.
+    """Turn botocore's errors into sentences.
 
     purpose may use the method's arguments by position, {0}, and {Kind} for a first one that is role or user, as IAM's
     actions have it. absent: not found is the answer None; first: codes that mean somebody wrote first.
@@ -284,8 +284,8 @@ class Aws:
         bundle = options.get("aws_ca_bundle")
         if bundle and not Path(bundle).is_file():
             raise Refused(
-                f"{named('aws_ca_bundle')} is {bundle!r}, which is not a file. Set it to one with the CA certificates"
-                " for AWS."
+                f"{named('aws_ca_bundle')} is {bundle!r}, which is not a file. Set it to a file with the CA"
+                " certificates for AWS."
             )
         options = {**options, "region": self.region}
         self._options = options
@@ -533,7 +533,7 @@ class Aws:
     def update_policy(self, arn: str, document: Mapping[str, Any]) -> None:
         """Set a new default version; of the five that IAM keeps, the oldest that is not the default makes room.
 
-        A sixth at that moment is somebody else's work.
+        A sixth at that moment was created by somebody else.
         """
         iam = self._client("iam")
         versions = iam.list_policy_versions(PolicyArn=arn)["Versions"]
@@ -590,7 +590,7 @@ class Aws:
 
     @_call("add role {1} to instance profile {0} (iam:AddRoleToInstanceProfile)", first=WROTE_FIRST | {"LimitExceeded"})
     def fill_profile(self, name: str, role: str) -> None:
-        """One at most: where there is one by now, it is somebody else's work."""
+        """At most one role: if there is one by now, somebody else added it."""
         _until_visible(self._client("iam").add_role_to_instance_profile, InstanceProfileName=name, RoleName=role)
 
     @_call("remove role {1} from instance profile {0} (iam:RemoveRoleFromInstanceProfile)", absent=True)
@@ -618,7 +618,7 @@ class Aws:
 
     @_call("create an access key of user {0} (iam:CreateAccessKey)")
     def create_key(self, user: str) -> tuple[str, str]:
-        """Its id and its secret. Raises CallFailed where there are two by now, of which one may be on its way."""
+        """Its id and its secret. Raises CallFailed if there are two by now: one of them may just be handed over."""
         try:
             key = _until_visible(self._client("iam").create_access_key, UserName=user)["AccessKey"]
         except botocore.exceptions.ClientError as error:
@@ -846,7 +846,7 @@ def _until_visible(call: Callable[..., Any], **arguments: Any) -> Any:
 
 
 def _create(call: Callable[..., Any], find: Callable[[], Any], **arguments: Any) -> None:
-    """Create an IAM object. Where somebody did so first, wait until it is shown, for a new plan to find it."""
+    """Create an IAM object. If somebody else did so first, wait until it is visible, so that a new plan finds it."""
     try:
         call(**arguments)
     except botocore.exceptions.ClientError as error:

@@ -66,7 +66,7 @@ class Owner:
         return ""
 
     def kept(self, held: Owned | None, evidence: bool) -> str:
-        """Why an object stays on the way back, or an empty text, as for one that is not there. evidence: as above."""
+        """Why removal keeps an object, or an empty text, also if it does not exist. evidence: as above."""
         objection = self.objection(held, evidence) if held else ""
         return f"it {objection}" if objection else ""
 
@@ -119,7 +119,7 @@ class HeldPolicy:
 
 @dataclass(frozen=True)
 class Removal:
-    """One thing on the way back: the actions that take it away, or why it is kept, or both where it is kept bare."""
+    """One object to remove: the actions that remove it, or why it is kept, or both if only its contents are removed."""
 
     thing: str
     kept: str = ""
@@ -327,7 +327,7 @@ def plan_tags(held: Principal, wanted: Mapping[str, str]) -> Iterator[Action]:
 def plan_attachments(
     kind: str, name: str, held: Iterable[str], wanted: Iterable[str], former: Iterable[str] = ()
 ) -> Iterator[Action]:
-    """Attach what is missing, then detach what it replaces; everything else that is attached is other people's."""
+    """Attach missing policies, then detach those they replace. Other attached policies are not managed here."""
     have = set(held)
     for arn in wanted:
         if arn not in have:

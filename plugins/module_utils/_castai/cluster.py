@@ -381,7 +381,7 @@ def _wrong_record(record: Cluster | None, found: Found, wanted: Desired) -> str:
             f" {named('cluster_id')} or {named('cluster_name')}."
         )
     if record.status == "deleting":
-        return f"CAST AI is disconnecting cluster {record.id}. Wait until that is over, then run again."
+        return f"CAST AI is disconnecting cluster {record.id}. Wait until it has finished, then run again."
     return ""
 
 
