@@ -118,7 +118,7 @@ def test_the_umbrella_chart_is_known_by_its_record(chart: str, umbrella: bool, n
 
 def test_what_to_do_beside_the_umbrella_chart() -> None:
     of_agent = Owner("Deployment castai-agent/castai-agent", "castai-agent/castai", True)
-    assert "run only castai.onboarding.onboard (onboard.yml)" in of_agent.refusal(True, "castai-agent")
+    assert "only run castai.onboarding.onboard (onboard.yml)" in of_agent.refusal(True, "castai-agent")
     of_kvisor = Owner("ClusterRole castai-kvisor-controller", "castai-agent/castai", True)
     assert "Add castai-kvisor to components_skip" in of_kvisor.refusal(True, "castai-kvisor")
     assert of_kvisor.refusal(True, "castai-kvisor", adopt_managed=True) == ""
