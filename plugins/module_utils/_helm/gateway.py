@@ -94,9 +94,8 @@ _RECORD_EXISTS = re.compile(r'secrets "sh\.helm\.release\.v1\.[^"]*" already exi
 _PASSING = re.compile(r"(?i)\b(429 too many|50[0234] (internal|bad|service|gateway))|toomanyrequests|connection reset")
 """What Helm says of a chart repository that may give the chart later. Helm itself asks only once."""
 _LIMITED = re.compile("(?i)too many requests|toomanyrequests")
-_LIMITS = f"The server limits how often it may be called. {FEWER}"
 _ADVICE = (
-    (_LIMITED.pattern, _LIMITS),
+    (_LIMITED.pattern, f"The server limits how often it may be called. {FEWER}"),
     (
         "invalid ownership metadata",
         "Objects of the same name already exist. Delete them, or, for an install, set {adopt} to take them over.",
@@ -523,14 +522,14 @@ def _failure(purpose: str, code: int, errors: str, release: str) -> CallFailed |
     reason = reason.replace(". (try 'helm repo update')", "")  # which is done already
     if any(text in reason for text in _CONFLICTS) or _RECORD_EXISTS.search(reason):
         return Conflict(f"{purpose}Helm said: {reason}.")
-    if release and _LIMITED.search(reason):  # the API server, which Helm has asked ten times
-        return Throttled(f"{purpose}Helm said: {reason}. {_LIMITS}")
     role = role_of(release)
     options = {option: named(option, role) for option in ("timeout", "values")}
     options["adopt"] = adopt_option(release)
     options["hook"] = HOOK_ADVICE if release == EVICTOR else ""
     advice = next((f" {advice.format(**options)}" for pattern, advice in _ADVICE if re.search(pattern, reason)), "")
-    return CallFailed(f"{purpose}Helm said: {reason}.{advice}")
+    # Of the API server, which Helm has asked ten times; a chart repository is asked again by who downloads.
+    failure = Throttled if release and _LIMITED.search(reason) else CallFailed
+    return failure(f"{purpose}Helm said: {reason}.{advice}")
 
 
 def adopt_option(release: str) -> str:
