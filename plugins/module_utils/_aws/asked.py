@@ -13,13 +13,13 @@ from functools import partial
 from typing import Any
 
 from .. import _names as names
-from .._castai.gateway import Cluster
 from .._engine import UNKNOWN, Refused
 from .._forms import iam_arn
+from .._gateways.aws import NO_REGION, Aws, Making, region_of
+from .._gateways.castai import Cluster
 from .._options import aws_options, castai_options, cluster_options
 from .._variables import named
 from . import forms
-from .gateway import NO_REGION, Aws, Making, region_of
 from .keys import TAGS as KEY_TAGS
 
 Parameters = Mapping[str, Any]

@@ -6,9 +6,9 @@
 
 from __future__ import annotations
 
+from .._gateways.aws import EksCluster
 from .._names import wrong_account
 from .._variables import named
-from .gateway import EksCluster
 
 
 def wrong_cluster(eks: EksCluster | None, name: str, region: str, account_id: str) -> str:

@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import _names as names
-from .._castai.gateway import Cluster
 from .._engine import UNKNOWN, Action, Made, Refused, Subject
 from .._equal import same_policy
+from .._gateways.aws import EksCluster, Principal
+from .._gateways.castai import Cluster
 from .._variables import named
 from . import policies
 from .asked import check_policies, check_record, check_removable
@@ -37,7 +38,6 @@ from .eks_nodes import (
 )
 from .eks_observed import Current, observe
 from .eks_wanted import OPTIONS, Desired, desired, place
-from .gateway import EksCluster, Principal
 from .identity import (
     Gateways,
     Owned,

@@ -16,10 +16,10 @@ from typing import Any
 from .. import _names as names
 from .._engine import Action, Made, Refused
 from .._equal import missing_tags, replaced
+from .._gateways.aws import AccessEntry, EksCluster, Instance, Making, Principal, Profile, SecurityGroup
 from .._variables import named
 from . import policies
 from .eks_wanted import Desired
-from .gateway import AccessEntry, EksCluster, Instance, Making, Principal, Profile, SecurityGroup
 from .identity import (
     NOTHING,
     Gateways,

@@ -12,8 +12,9 @@ from functools import partial
 from typing import Any
 
 from .. import _names as names
-from .._castai.gateway import Cluster
 from .._engine import gather
+from .._gateways.aws import AccessEntry, EksCluster, Policy, Principal
+from .._gateways.castai import Cluster
 from .asked import absent_policies
 from .eks_nodes import Nodes
 from .eks_wanted import (
@@ -26,7 +27,6 @@ from .eks_wanted import (
     role_names,
     user_names,
 )
-from .gateway import AccessEntry, EksCluster, Policy, Principal
 from .identity import HeldPolicy, choose
 from .keys import HeldKeys
 from .policies import Document, Place

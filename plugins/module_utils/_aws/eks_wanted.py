@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import _names as names
-from .._castai.gateway import Cluster
 from .._engine import Refused
 from .._forms import iam_arn
+from .._gateways.aws import EksCluster, Making, region_of
+from .._gateways.castai import Cluster
 from .._options import AWS_RULES
 from .._variables import named
 from . import asked
 from .asked import Parameters, Shape
-from .gateway import EksCluster, Making, region_of
 from .identity import Owner, short_arn
 from .policies import Document, Place
 

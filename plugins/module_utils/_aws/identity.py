@@ -13,13 +13,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, Union
 
-from .._castai.gateway import CastAi
 from .._engine import UNKNOWN, Action, Made, Refused
 from .._equal import missing_tags, replaced, same_policy
+from .._gateways.aws import Aws, Making, Policy, Principal, Profile, SecurityGroup
+from .._gateways.castai import CastAi
 from .._names import TAG_CLUSTER, TAG_CLUSTER_ID
 from .._variables import named
 from . import broad
-from .gateway import Aws, Making, Policy, Principal, Profile, SecurityGroup
 from .policies import Document, external_ids
 
 # pylint knows | between classes in annotations alone.

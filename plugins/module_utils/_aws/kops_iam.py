@@ -16,14 +16,14 @@ from functools import partial
 from typing import Any
 
 from .. import _names as names
-from .._castai.gateway import Cluster
 from .._engine import Action, Made, Refused, Subject, gather
 from .._equal import same_policy
+from .._gateways.aws import Instance, Making, Policy, Principal, region_of
+from .._gateways.castai import Cluster
 from .._options import AWS_RULES
 from .._variables import named
 from . import asked, kops_policies, policies
 from .asked import Parameters, check_policies, check_record, check_removable
-from .gateway import Instance, Making, Policy, Principal, region_of
 from .identity import (
     HeldPolicy,
     Owner,

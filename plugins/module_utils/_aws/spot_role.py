@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from .._engine import Action
+from .._gateways.aws import Making, Principal
 from .._names import SPOT_LAMBDA_ROLE, TAG_CLUSTER, TAG_CLUSTER_ID
-from .gateway import Making, Principal
 from .identity import Owner, Removal, UntagPrincipal, plan_attachments, plan_role, plan_tags, remove_principal
 from .policies import OF_SPOT_ROLE, Document, aws_managed, document
 

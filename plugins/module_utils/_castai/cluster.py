@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .._aws.eks import unusable, wrong_cluster
-from .._aws.gateway import NO_REGION, EksCluster, region_of
+from .._clusters.connection import Way, leaving, namespace_refusal, other_cluster
+from .._clusters.kops import KopsCluster, wrong_kops_cluster
 from .._engine import UNKNOWN, Action, CallFailed, Conflict, Made, Refused, Report, Subject, gather, paced, until
-from .._k8s.access import Way, leaving, namespace_refusal, other_cluster
-from .._k8s.gateway import Object, path_of
-from .._k8s.kops import KopsCluster, wrong_kops_cluster
+from .._gateways.aws import NO_REGION, EksCluster, region_of
+from .._gateways.castai import CastAi, Cluster, by_options, console_of
+from .._gateways.kubernetes import Object, path_of
 from .._names import (
     CREDENTIALS_KEY,
     CREDENTIALS_SECRET,
@@ -38,7 +39,6 @@ from .._options import (
 )
 from .._patience import within
 from .._variables import named
-from .gateway import CastAi, Cluster, by_options, console_of
 from .records import public
 
 Parameters = Mapping[str, Any]

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._engine import UNKNOWN, Action, Made, Refused, Subject
+from .._gateways.castai import CastAi, Cluster, by_options
 from .._names import cluster_id_problem
 from .._options import castai_options
-from .gateway import CastAi, Cluster, by_options
 from .records import public
 
 OPTIONS: dict[str, Any] = {

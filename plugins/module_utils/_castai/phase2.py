@@ -12,15 +12,15 @@ from typing import Any
 
 from .._aws import eks_wanted, permissions
 from .._aws.asked import form_problems
-from .._aws.gateway import EksCluster
 from .._aws.permissions import Question, Scope
+from .._clusters.kops import KopsCluster
 from .._engine import UNKNOWN, gather
-from .._k8s.gateway import Kubernetes, Object, path_of
-from .._k8s.kops import KopsCluster
+from .._gateways.aws import EksCluster
+from .._gateways.castai import Cluster
+from .._gateways.kubernetes import Kubernetes, Object, path_of
 from .._names import CREDENTIALS_KEY
 from .._variables import named
 from .cluster import Found
-from .gateway import Cluster
 
 OPTIONS: dict[str, Any] = {
     "connecting": {"type": "bool", "default": False},

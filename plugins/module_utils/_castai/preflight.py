@@ -16,22 +16,22 @@ from functools import partial
 from typing import Any
 
 from .._aws import permissions
-from .._aws.gateway import EksCluster, region_of
+from .._clusters.connection import Way, given, leaving, namespace_refusal, other_cluster
+from .._clusters.kops import KopsCluster
 from .._engine import UNKNOWN, Action, Failure, Made, Refused, Subject, Unwritable, gather, numbered
+from .._gateways.aws import EksCluster, region_of
+from .._gateways.castai import CastAi, Cluster, by_options
+from .._gateways.helm import Chart as HelmChart
+from .._gateways.helm import Helm, driver_problem
+from .._gateways.kubernetes import Kubernetes, Object, path_of
 from .._helm import record as helm_record
-from .._helm.gateway import Chart as HelmChart
-from .._helm.gateway import Helm, driver_problem
 from .._helm.owner import Owner, managed_refusal, operated, owner
 from .._helm.values import secrets
-from .._k8s.access import Way, given, leaving, namespace_refusal, other_cluster
-from .._k8s.gateway import Kubernetes, Object, path_of
-from .._k8s.kops import KopsCluster
 from .._names import CREDENTIALS_SECRET, NAMESPACE, helm_release_problem
 from .._options import CONNECTION_RULES, aws_options, castai_options, cluster_options, kubernetes_options
 from .._variables import named
 from . import phase2, readiness, rights
 from .cluster import Found, key_of, misplaced, problems, registration, wrong_organization
-from .gateway import CastAi, Cluster, by_options
 from .phase2 import Onboarding
 from .readiness import Verdict
 from .rights import Rights, missing_in_cluster, refusals, simulate, warnings

@@ -17,11 +17,11 @@ from http import HTTPStatus
 from typing import Any
 
 from .._engine import CallFailed, Failure, gather
-from .._helm.gateway import Chart, Helm
+from .._gateways.helm import Chart, Helm
+from .._gateways.kubernetes import Kubernetes, Object, Rejected, path_of
 from .._helm.values import secrets
-from .._k8s import pods
-from .._k8s.gateway import Kubernetes, Object, Rejected, path_of
 from .._variables import named
+from . import pods
 
 SOME_ID = "00000000-0000-0000-0000-000000000000"
 """For charts that want the cluster's id, before it is known."""

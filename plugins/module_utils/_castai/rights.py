@@ -11,10 +11,10 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from .._aws.gateway import Aws, Verdict
 from .._aws.permissions import Question, only_reads
 from .._engine import CallFailed, gather
-from .._k8s.gateway import Kubernetes
+from .._gateways.aws import Aws, Verdict
+from .._gateways.kubernetes import Kubernetes
 
 _WRITE = ("get", "create", "patch", "delete")
 OF_CLUSTER = frozenset(

@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from .._clusters.connection import Named, Way, leaving, namespace_refusal
 from .._engine import (
     Action,
     CallFailed,
@@ -35,17 +36,16 @@ from .._engine import (
     side_by_side,
     until,
 )
-from .._k8s.access import Named, Way, leaving, namespace_refusal
-from .._k8s.gateway import CONNECTIONS, Kubernetes, Object, path_of
-from .._k8s.workloads import KINDS, NO_IMAGE, Outcome, Patience, Unready, stuck_jobs, unready, wait
+from .._gateways.helm import EVICTOR, HOOK_ADVICE, Chart, Facts, Helm, Work, driver_problem, facts, same_version
+from .._gateways.kubernetes import CONNECTIONS, Kubernetes, Object, path_of
 from .._names import NAMESPACE, helm_release_problem, namespace_problem
 from .._options import CLUSTER_RULES, CONNECTION_RULES, aws_options, cluster_options, kubernetes_options, together
 from .._variables import named, role_of
 from . import record
-from .gateway import EVICTOR, HOOK_ADVICE, Chart, Facts, Helm, Work, driver_problem, facts
 from .owner import Owner, managed_refusal, manager_among, operators, owner, owner_of_added
 from .record import Contents, History, Reference, Revision
 from .values import differing, secrets, shown
+from .workloads import KINDS, NO_IMAGE, Outcome, Patience, Unready, stuck_jobs, unready, wait
 
 Parameters = Mapping[str, Any]
 
@@ -666,7 +666,7 @@ def _differs(current: Current, wanted: Desired, contents: Contents) -> bool:
 def _same_chart(chart: Facts, contents: Contents) -> bool:
     """What is not known of the wanted chart counts as equal."""
     return (not chart.name or chart.name == contents.chart) and (
-        not chart.version or record.same_version(chart.version, contents.version)
+        not chart.version or same_version(chart.version, contents.version)
     )
 
 
@@ -715,7 +715,7 @@ def _chart(wanted: Desired) -> Facts:
     if not (wanted.present and chart.local):
         return Facts(chart.name, chart.version)
     found = facts(Path(chart.ref))
-    if chart.version and not record.same_version(found.version, chart.version):
+    if chart.version and not same_version(found.version, chart.version):
         raise Refused(
             f"Chart {chart.ref} is {found.name} {found.version}, but {named('chart_version', role_of(wanted.name))} is"
             f" {chart.version}. Correct one of the two."

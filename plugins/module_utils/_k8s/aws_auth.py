@@ -15,14 +15,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .._clusters.connection import Named, Way
 from .._engine import UNKNOWN, Action, CallFailed, Made, Refused, Subject
+from .._gateways.kubernetes import Object, path_of
 from .._names import MANAGED_BY
 from .._options import CLUSTER_RULES, CONNECTION_RULES, aws_options, cluster_options, kubernetes_options, together
 from .._variables import named
 from . import aws_auth_text as text
-from .access import Named, Way
 from .aws_auth_reading import Entry
-from .gateway import Object, path_of
 
 Parameters = Mapping[str, Any]
 

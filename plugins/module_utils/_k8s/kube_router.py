@@ -16,13 +16,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .._clusters import kops
+from .._clusters.connection import Named, Way
 from .._engine import Action, CallFailed, Made, Refused, Report, Subject, gather, paced, until
+from .._gateways.kubernetes import Kubernetes, Object, Rejected, path_of
 from .._options import CLUSTER_RULES, KUBERNETES_RULES, cluster_options, kubernetes_options, together
 from .._patience import within
 from .._variables import named
-from . import kops
-from .access import Named, Way
-from .gateway import Kubernetes, Object, Rejected, path_of
 
 Parameters = Mapping[str, Any]
 Toleration = Mapping[str, Any]

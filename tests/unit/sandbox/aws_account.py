@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.reads import Systems
-from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway import CastAi, Rejected
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Result, Stopped, Subject, reconcile
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import CastAi, Rejected
 from tests.sandbox.aws import READS
 from tests.sandbox.aws import Aws as Cloud
 from tests.sandbox.castai import CastAi as Api

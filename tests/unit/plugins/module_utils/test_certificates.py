@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Aws, EksCluster
-from ansible_collections.castai.onboarding.plugins.module_utils._castai import gateway as castai
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.connection import Way
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s.access import Way
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways import castai as castai
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import Aws, EksCluster
 from tests.support.https import reply
 from tests.unit.plugins.conftest import Wire
 

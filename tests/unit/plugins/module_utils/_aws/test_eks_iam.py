@@ -17,7 +17,15 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.eks_iam imp
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.eks_nodes import Nodes
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.eks_observed import Current, Identity
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.eks_wanted import Desired, place
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import (
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.identity import (
+    CreatePolicy,
+    CreateRole,
+    HeldPolicy,
+    choose,
+)
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.keys import TAG_CREDENTIALS, TAG_KEY, HeldKeys
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Action, Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import (
     AccessEntry,
     AccessKey,
     EksCluster,
@@ -28,15 +36,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway imp
     Profile,
     SecurityGroup,
 )
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.identity import (
-    CreatePolicy,
-    CreateRole,
-    HeldPolicy,
-    choose,
-)
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.keys import TAG_CREDENTIALS, TAG_KEY, HeldKeys
-from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway import Cluster
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Action, Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import Cluster
 from ansible_collections.castai.onboarding.plugins.module_utils._k8s import aws_auth_text
 from ansible_collections.castai.onboarding.plugins.module_utils._names import iam_tags
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import EksCluster
 from ansible_collections.castai.onboarding.plugins.module_utils._castai import cluster
 from ansible_collections.castai.onboarding.plugins.module_utils._castai.cluster import (
     CreateNamespace,
@@ -24,9 +23,10 @@ from ansible_collections.castai.onboarding.plugins.module_utils._castai.cluster 
     registration,
     view,
 )
-from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway import CastAi, Cluster
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.connection import Way
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, CallFailed, Refused
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s.access import Way
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import EksCluster
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import CastAi, Cluster
 from tests.support.https import reply
 from tests.unit.plugins.conftest import Wire
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Instance
 from ansible_collections.castai.onboarding.plugins.module_utils._castai import cluster
 from ansible_collections.castai.onboarding.plugins.module_utils._castai.cluster import (
     Current,
@@ -20,9 +19,10 @@ from ansible_collections.castai.onboarding.plugins.module_utils._castai.cluster 
     registration,
     view,
 )
-from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway import Cluster
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.kops import Channel, KopsCluster
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Refused
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s.kops import Channel, KopsCluster
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import Instance
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import Cluster
 
 ACCOUNT, REGION, NAME = "111122223333", "eu-central-1", "shop.example.com"
 UID = "0d9b5f86-8d7b-4f0e-9a5b-3c2d1e0f4a5b"

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import EksCluster, Instance
 from ansible_collections.castai.onboarding.plugins.module_utils._castai.cluster import Found, registration
-from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway import Cluster
 from ansible_collections.castai.onboarding.plugins.module_utils._castai.phase2 import (
     OWN_NODES,
     Onboarding,
     foreign_nodes,
     questions,
 )
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s.kops import KopsCluster
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.kops import KopsCluster
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import EksCluster, Instance
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import Cluster
 
 ID, ANOTHER_ID = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e", "99999999-5a57-4d4a-8f5d-0a6f5c1f0d7e"
 EKS = EksCluster(

@@ -11,9 +11,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import EksCluster
 from ansible_collections.castai.onboarding.plugins.module_utils._castai import preflight
-from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway import Cluster
 from ansible_collections.castai.onboarding.plugins.module_utils._castai.preflight import (
     Chart,
     Current,
@@ -25,6 +23,8 @@ from ansible_collections.castai.onboarding.plugins.module_utils._castai.prefligh
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._castai.rights import Lack, Rights
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Refused, Subject, reconcile
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import EksCluster
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import Cluster
 from ansible_collections.castai.onboarding.plugins.module_utils._helm import record as helm_record
 
 ACCOUNT, REGION = "111122223333", "eu-central-1"

@@ -19,11 +19,11 @@ from ansible_collections.castai.onboarding.plugins.module_utils._castai.readines
     study,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.helm import Chart, Helm
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.kubernetes import Kubernetes, Rejected
 from ansible_collections.castai.onboarding.plugins.module_utils._helm import record
-from ansible_collections.castai.onboarding.plugins.module_utils._helm.gateway import Chart, Helm
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s.gateway import Kubernetes, Rejected
+from tests.unit.plugins.module_utils._castai.test_pods import HARDENED, TAINTED, item, node, pod, sized
 from tests.unit.plugins.module_utils._castai.test_preflight import GOOD, ONBOARD, PARAMETERS
-from tests.unit.plugins.module_utils._k8s.test_pods import HARDENED, TAINTED, item, node, pod, sized
 
 NAMESPACE = "castai-agent"
 OBJECTS: Mapping[str, list[dict[str, Any]]] = {

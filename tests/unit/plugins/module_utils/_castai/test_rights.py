@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Aws
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.permissions import (
     CREATE,
     READ,
@@ -31,6 +30,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._castai.rights i
     simulate,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import Aws
 from tests.sandbox.aws import ADMINISTRATOR
 from tests.sandbox.aws import Aws as Cloud
 from tests.unit.sandbox.aws_client import HOME, OPERATOR, PROD, Clock, allow, operator, session, trust

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from .._aws.eks import unusable, wrong_cluster
-from .._aws.gateway import Aws, EksCluster
 from .._engine import CallFailed, Refused, gather
+from .._gateways.aws import Aws, EksCluster
+from .._gateways.kubernetes import Kubernetes, Object, Rejected, by_kubeconfig, by_token, path_of
+from .._gateways.tls import certificates
 from .._names import account_id_problem, cluster_name_problem
 from .._variables import named
 from . import kops
-from .gateway import Kubernetes, Object, Rejected, by_kubeconfig, by_token, path_of
-from .tls import certificates
 
 Parameters = Mapping[str, Any]
 

@@ -12,9 +12,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import EksCluster
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s.access import (
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.connection import (
     Named,
     Way,
     given,
@@ -22,7 +20,9 @@ from ansible_collections.castai.onboarding.plugins.module_utils._k8s.access impo
     other_cluster,
     reach,
 )
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s.gateway import by_token
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import EksCluster
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.kubernetes import by_token
 from tests.sandbox.pki import Authority
 from tests.sandbox.wire import Response
 from tests.support.https import reply

@@ -20,8 +20,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.castai.onboarding.plugins.module_utils._castai import gateway
-from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway import (
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Conflict, Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways import castai as gateway
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import (
     PATIENCE,
     PATIENCE_UNANSWERED,
     CastAi,
@@ -29,7 +30,6 @@ from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway 
     Rejected,
     by_options,
 )
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Conflict, Refused
 from ansible_collections.castai.onboarding.plugins.module_utils._patience import THROTTLED
 from tests.sandbox.gate import Stream
 from tests.sandbox.pki import Authority

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from .._aws.gateway import Instance
+from .._gateways.aws import Instance
+from .._gateways.kubernetes import Object, path_of
 from .._names import wrong_account
 from .._variables import named
-from .gateway import Object, path_of
 
 NAMESPACE = "kube-system"
 PATH = path_of("v1", "Namespace", NAMESPACE, None)
