@@ -10,10 +10,10 @@ from typing import Any
 from ansible.module_utils.common.parameters import AnsibleFallbackNotFound
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.table import all_options
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import numbered
 from ansible_collections.castai.onboarding.plugins.module_utils._given import as_data, converted, is_given, problem
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.values import secrets
-from ansible_collections.castai.onboarding.plugins.module_utils._options import all_options
 from ansible_collections.castai.onboarding.plugins.module_utils._variables import VARIABLES, right_name
 from ansible_collections.castai.onboarding.plugins.plugin_utils._role_variables import role_variables
 

@@ -101,11 +101,6 @@ def _correct_cluster() -> str:
     return f"Correct {named('cluster_name')}."
 
 
-def cluster_name_problem(provider: str, name: str) -> str | None:
-    """What is wrong with the name of a cluster of that provider, or None."""
-    return kops_cluster_problem(name) if provider == "kops" else eks_cluster_problem(name)
-
-
 def account_id_problem(account_id: str) -> str | None:
     """What is wrong with the id of an AWS account, or None."""
     if _ACCOUNT.fullmatch(account_id):

@@ -25,7 +25,7 @@ from .keys import TAGS as KEY_TAGS
 Parameters = Mapping[str, Any]
 
 OPTIONS: dict[str, Any] = {
-    **cluster_options(required=True),
+    **cluster_options((), required=True),
     **castai_options(),
     **aws_options(),
     "adopt": {"type": "bool", "default": False},
@@ -63,13 +63,18 @@ SHAPES = {
 }
 
 
-def problems(params: Parameters, shapes: Mapping[str, Shape], inline: bool = False) -> Iterator[str]:
-    """What is wrong with the options that all identities have, and with those of which shapes are given."""
+def problems(
+    params: Parameters, name_problem: str | None, shapes: Mapping[str, Shape], inline: bool = False
+) -> Iterator[str]:
+    """What is wrong with the options that all identities have, and with those of which shapes are given.
+
+    name_problem: what is wrong with the cluster's name, as its provider has it.
+    """
     account_id = params.get("account_id")
     yield from filter(
         None,
         [
-            names.cluster_name_problem(params["provider"], params["cluster_name"]),
+            name_problem,
             names.cluster_id_problem(params["cluster_id"]),
             names.account_id_problem(account_id) if account_id else None,
         ],

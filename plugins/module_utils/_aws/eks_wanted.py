@@ -95,7 +95,8 @@ class Desired:
 
 
 def desired(params: Parameters) -> Desired:
-    found = [*asked.problems(params, BROUGHT, params["identity"] == "role"), *identity_problems(params)]
+    name_problem = names.eks_cluster_problem(params["cluster_name"])
+    found = [*asked.problems(params, name_problem, BROUGHT, params["identity"] == "role"), *identity_problems(params)]
     if found:
         raise Refused(" ".join(found))
     name, cluster_id = params["cluster_name"], params["cluster_id"].lower()

@@ -123,7 +123,7 @@ class Current:
 
 
 def desired(params: Parameters) -> Desired:
-    found = list(asked.problems(params, {}))
+    found = list(asked.problems(params, names.kops_cluster_problem(params["cluster_name"]), {}))
     if found:
         raise Refused(" ".join(found))
     name, cluster_id = params["cluster_name"], params["cluster_id"].lower()

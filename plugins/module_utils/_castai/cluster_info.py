@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .._clusters.table import RECORDED
 from .._engine import UNKNOWN, Action, Made, Refused, Subject
 from .._gateways.castai import CastAi, Cluster, by_options
 from .._names import cluster_id_problem
@@ -21,7 +22,7 @@ OPTIONS: dict[str, Any] = {
         **castai_options(),
         "cluster_id": {"type": "str"},
         "cluster_name": {"type": "str"},
-        "provider": {"type": "str", "choices": ["eks", "kops", "gke", "aks"]},
+        "provider": {"type": "str", "choices": [*RECORDED]},
     },
     "mutually_exclusive": [["cluster_id", "cluster_name"], ["cluster_id", "provider"]],
 }

@@ -15,11 +15,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from .._aws import permissions
-from .._clusters.connection import Way, given, leaving, namespace_refusal, other_cluster
-from .._clusters.kops import KopsCluster
+from .._clusters.connection import Way, given, leaving, named_by, namespace_refusal, other_cluster
+from .._clusters.facts import CloudRights, ClusterFacts, Named, Provider
+from .._clusters.table import PROVIDERS, connection_options, connection_rules, registration_options
 from .._engine import UNKNOWN, Action, Failure, Made, Refused, Subject, Unwritable, gather, numbered
-from .._gateways.aws import EksCluster, region_of
 from .._gateways.castai import CastAi, Cluster, by_options
 from .._gateways.helm import Chart as HelmChart
 from .._gateways.helm import Helm, driver_problem
@@ -28,13 +27,13 @@ from .._helm import record as helm_record
 from .._helm.owner import Owner, managed_refusal, operated, owner
 from .._helm.values import secrets
 from .._names import CREDENTIALS_SECRET, NAMESPACE, helm_release_problem
-from .._options import CONNECTION_RULES, aws_options, castai_options, cluster_options, kubernetes_options
+from .._options import castai_options
 from .._variables import named
 from . import phase2, readiness, rights
-from .cluster import Found, key_of, misplaced, problems, registration, wrong_organization
+from .cluster import key_of, problems, registration, wrong_organization
 from .phase2 import Onboarding
 from .readiness import Verdict
-from .rights import Rights, missing_in_cluster, refusals, simulate, warnings
+from .rights import missing_in_cluster
 
 Parameters = Mapping[str, Any]
 
@@ -46,10 +45,8 @@ AGENT_METADATA = "castai-agent-metadata"
 
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
-        **cluster_options(required=True),
+        **connection_options(required=True),
         **castai_options(),
-        **aws_options(),
-        **kubernetes_options(),
         "cluster_id": {"type": "str"},
         "create_namespace": {"type": "bool", "default": True},
         "credentials_secret": {"type": "str", "default": CREDENTIALS_SECRET, "no_log": False},
@@ -72,10 +69,10 @@ OPTIONS: dict[str, Any] = {
                 "values": {"type": "dict", "default": {}},
             },
         },
-        "state_store": {"type": "str"},
+        **registration_options(),
         "wait_for_workloads": {"type": "bool", "default": True},
     },
-    **CONNECTION_RULES,
+    **connection_rules(required=True),
 }
 
 
@@ -100,10 +97,9 @@ class Chart:
 class Desired:
     """What the user says of the cluster. Empty strings for what is not given, or no use."""
 
-    name: str
-    provider: str
-    region: str
-    account_id: str
+    cluster: Named
+    findable: bool
+    """Whether all is given that the provider needs to be asked for the cluster."""
     cluster_id: str
     organization_id: str
     namespace: str
@@ -115,10 +111,13 @@ class Desired:
     """What is to be onboarded; None for connecting alone."""
     registering: bool = False
     """Whether the id will be known only when an earlier task of a check has registered the cluster."""
-    state_store: str = ""
     must_run: bool = True
     """Whether what would keep a release from running is a reason not to go on; otherwise it is a warning."""
     create_namespace: bool = True
+
+    @property
+    def provider(self) -> Provider:
+        return PROVIDERS[self.cluster.provider]
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,7 @@ class Current:
     """What the reads gave: a value, a Problem, or None for what could not be asked."""
 
     records: tuple[Cluster, ...] | Problem = ()
-    found: Found | Problem | None = None
+    facts: ClusterFacts | Problem | None = None
     elsewhere: str = ""
     leaving: str = ""
     """Why nothing can be made in the namespace."""
@@ -155,9 +154,9 @@ class Current:
     """Whether the pods of releases that are to be installed can start."""
     metrics: str = ""
     """What works less well without metrics-server."""
-    rights: Rights | Problem | None = None
+    rights: CloudRights | Problem | None = None
     caller: str = ""
-    """ARN of the AWS identity that this runs as, empty where it could not be read."""
+    """Whose the cloud's credentials are, empty where it could not be read."""
 
 
 @dataclass(frozen=True)
@@ -189,23 +188,20 @@ def desired(params: Parameters) -> Desired:
     )
     wrong = problems(params)
     names = filter(None, [helm_release_problem(chart.release) for chart in charts])
-    options = ("cluster_name", "region", "account_id", "cluster_id", "credentials_secret")
-    asked = {**{option: params.get(option) or "" for option in options}, "region": region_of(params)}
-    usable = {option: "" if option in wrong or value == UNKNOWN else value for option, value in asked.items()}
+    usable = {option: "" if option in wrong else value for option, value in params.items()}
+    cluster_id = usable.get("cluster_id") or ""
+    named_so = named_by(usable)
     return Desired(
-        usable["cluster_name"],
-        params["provider"],
-        usable["region"],
-        usable["account_id"],
-        usable["cluster_id"].lower(),
+        named_so,
+        bool(named_so.name) and not wrong.keys() & PROVIDERS[params["provider"]].missing_options(params).keys(),
+        "" if cluster_id == UNKNOWN else cluster_id.lower(),
         params.get("organization_id") or "",
         params["namespace"],
-        usable["credentials_secret"],
+        usable["credentials_secret"] or "",
         charts,
         (*wrong.values(), *names, *phase2.problems(params)),
         Onboarding.parse(params["onboard"]) if params.get("onboard") else None,
         params.get("cluster_id") == UNKNOWN,
-        params.get("state_store") or "",
         params.get("wait_for_workloads", True),
         params.get("create_namespace", True),
     )
@@ -216,55 +212,58 @@ def connect(params: Parameters, wanted: Desired) -> Systems:
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
-    """Round 1: CAST AI and AWS, and on kOps the cluster. Round 2: the cluster, and whose the AWS session is. Round 3:
-    single permissions, other organisations, charts, whose the objects are that releases would make."""
+    """Round 1: CAST AI and the provider. Round 2: the cluster, and what the cloud lets the caller do. Round 3: single
+    permissions, other organisations, charts, whose the objects are that releases would make."""
     first = gather(
         records=_attempt(lambda: gateway.castai().list_clusters()),
-        account=partial(_account, gateway, wanted) if wanted.name and wanted.region else lambda: (None, ""),
+        account=partial(_account, gateway, wanted) if wanted.findable else lambda: (None, ""),
     )
-    records, (found, caller) = first["records"], first["account"]
+    records, (facts, caller) = first["records"], first["account"]
     both = gather(
-        inside=partial(_inside, gateway, wanted, Current(records, found)),
-        rights=_attempt(partial(_rights, gateway, wanted, records, found, caller)),
+        inside=partial(_inside, gateway, wanted, Current(records, facts)),
+        rights=_attempt(partial(_rights, gateway, wanted, records, facts, caller)),
     )
     inside: Current = both["inside"]
     return replace(inside, rights=both["rights"], caller="" if isinstance(caller, Problem) else caller)
 
 
-def _account(gateway: Systems, wanted: Desired) -> tuple[Found | Problem | None, str | Problem]:
+def _account(gateway: Systems, wanted: Desired) -> tuple[ClusterFacts | Problem | None, str | Problem]:
     """The cluster, and whose credentials these are."""
-    aws = _attempt(gateway.way.cloud)()
-    if isinstance(aws, Problem):
-        return aws, ""
-    look = gateway.way.kops if wanted.provider == "kops" else gateway.way.eks
-    read = gather(found=_attempt(partial(look, wanted.name)), caller=_attempt(aws.caller_arn))
-    return read["found"], read["caller"]
+    cloud = _attempt(gateway.way.cloud)()
+    if isinstance(cloud, Problem):
+        return cloud, ""
+    read = gather(
+        facts=_attempt(partial(gateway.way.read, wanted.cluster)),
+        caller=_attempt(partial(wanted.provider.caller, cloud)),
+    )
+    return read["facts"], read["caller"]
 
 
 def _rights(
     gateway: Systems,
     wanted: Desired,
     records: tuple[Cluster, ...] | Problem,
-    found: Found | Problem | None,
+    facts: ClusterFacts | Problem | None,
     caller: str | Problem,
-) -> Rights | None:
-    onboarding, there = wanted.onboarding, _there(found)
+) -> CloudRights | None:
+    onboarding, there = wanted.onboarding, _there(facts)
     if onboarding is None or there is None or not caller or isinstance(caller, Problem):
         return None
-    asked = phase2.questions(onboarding, there, _record(records, there, wanted), caller.split(":")[1])
-    return simulate(gateway.way.cloud(), caller, asked) if asked else None
+    record = _record(records, there, wanted)
+    return wanted.provider.onboarding.rights(gateway.way.cloud(), there, onboarding.options, record, caller)
 
 
 def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
     """The same with what the cluster and Helm say."""
     records = current.records
-    known = current.found if isinstance(current.found, EksCluster) else None
-    if known is None and not given(gateway.params):
+    facts = None if isinstance(current.facts, Problem) else current.facts
+    api_server = facts.api_server if facts else None
+    if api_server is None and not given(gateway.params):
         return replace(current, helm=_helm_problems(gateway, wanted.charts))
-    kubernetes = _attempt(lambda: gateway.way.cluster(known))()
+    kubernetes = _attempt(lambda: gateway.way.cluster(api_server))()
     if isinstance(kubernetes, Problem):
         return replace(current, version=kubernetes, helm=_helm_problems(gateway, wanted.charts))
-    elsewhere = other_cluster(kubernetes, known) if known else ""
+    elsewhere = other_cluster(kubernetes, facts) if facts else ""
     if elsewhere:
         return replace(current, elsewhere=elsewhere, helm=_helm_problems(gateway, wanted.charts))
     second = gather(
@@ -278,7 +277,7 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         secret=_attempt(lambda: kubernetes.get(path_of("v1", "Secret", wanted.secret, wanted.namespace)))
         if wanted.onboarding and wanted.secret
         else _nothing,
-        nodes=_attempt(partial(phase2.foreign_nodes, kubernetes)) if wanted.onboarding else tuple,
+        nodes=_attempt(partial(wanted.provider.onboarding.foreign_nodes, kubernetes)) if wanted.onboarding else tuple,
         ground=partial(readiness.read, kubernetes, wanted.namespace),
         metrics=partial(readiness.metrics_warning, kubernetes, [chart.release for chart in wanted.charts])
         if wanted.onboarding
@@ -291,7 +290,7 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
     third = gather(
         missing=_nothing
         if second["everything"] is True
-        else _attempt(lambda: _missing(kubernetes, wanted, known, second["namespace"] is not None)),
+        else _attempt(lambda: _missing(kubernetes, wanted, facts, second["namespace"] is not None)),
         reporting=_attempt(lambda: gateway.castai().get_cluster(reporting))
         if _unknown(reporting, records)
         else _nothing,
@@ -333,10 +332,8 @@ def lacks_of(current: Current, wanted: Desired) -> Iterable[str]:
     """What the credentials lack to write, which a plan does not need."""
     if not isinstance(current.missing, Problem):
         yield from _missing_sentence(current.missing, wanted, reading=False)
-    found = _there(current.found)
-    if isinstance(current.rights, Rights) and found and wanted.onboarding:
-        phase = permissions.file_name("onboard", wanted.onboarding.identity_on(found))
-        yield from refusals(current.rights, phase, reading=False)
+    if wanted.onboarding and isinstance(current.rights, CloudRights):
+        yield from current.rights.writing
 
 
 def _missing_sentence(missing: tuple[str, ...], wanted: Desired, reading: bool) -> Iterable[str]:
@@ -397,34 +394,31 @@ def _castai_findings(current: Current, wanted: Desired) -> Iterable[str]:
 
 
 def _onboarding_findings(current: Current, wanted: Desired, onboarding: Onboarding) -> Iterable[str]:
-    found, records = _there(current.found), current.records
-    if found and not isinstance(records, Problem) and not wanted.registering:
-        record = _record(records, found, wanted)
+    facts, records = _there(current.facts), current.records
+    if facts and not isinstance(records, Problem) and not wanted.registering:
+        record = _record(records, facts, wanted)
         if record or not wanted.cluster_id:
-            yield from phase2.connection_findings(record, found, current.tokenless, onboarding)
+            yield from phase2.connection_findings(record, facts, current.tokenless, onboarding)
     if not isinstance(current.nodes, Problem):
-        yield from phase2.node_findings(current.nodes)
-    if isinstance(current.rights, Rights) and found:
-        yield from refusals(
-            current.rights, permissions.file_name("onboard", onboarding.identity_on(found)), reading=True
-        )
+        yield from filter(None, [wanted.provider.onboarding.nodes_problem(current.nodes)])
+    if isinstance(current.rights, CloudRights):
+        yield from current.rights.reading
 
 
 def _provider_findings(current: Current, wanted: Desired) -> Iterable[str]:
-    found = current.found
-    if isinstance(found, Problem):
-        yield found.sentence
-    elif wanted.name and wanted.region:
-        yield from misplaced(found, wanted.name, wanted.region, wanted.account_id, wanted.state_store)
+    if isinstance(current.facts, Problem):
+        yield current.facts.sentence
+    elif current.facts:
+        yield from current.facts.problems
 
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
-    found = _there(current.found)
-    warned = [*(_warnings(current) if wanted.onboarding else ()), *_startup_warnings(current, wanted)]
+    facts = _there(current.facts)
+    warned = [*(_warnings(current, wanted) if wanted.onboarding else ()), *_startup_warnings(current, wanted)]
     return {
         "findings": [],
-        "account_id": found.account_id if found else "",
-        "acting_as": f"{current.caller or 'unknown AWS identity'} in AWS account {found.account_id if found else ''}",
+        **(facts.result_fields if facts else {}),
+        "acting_as": wanted.provider.acting_as(current.caller, facts),
         "kubernetes_version": ".".join(map(str, current.version)) if isinstance(current.version, tuple) else "",
         "not_checked": list(_not_checked(current, wanted)),
         **({"warnings": warned} if warned else {}),
@@ -446,11 +440,12 @@ def _stopping(current: Current) -> Iterable[str]:
         yield from current.startable.findings
 
 
-def _warnings(current: Current) -> Iterable[str]:
-    if isinstance(current.rights, Rights):
-        yield from warnings(current.rights)
-    if isinstance(current.found, EksCluster) and not isinstance(current.nodes, Problem):
-        yield from phase2.node_warnings(current.found, current.nodes)
+def _warnings(current: Current, wanted: Desired) -> Iterable[str]:
+    if isinstance(current.rights, CloudRights):
+        yield from current.rights.warnings
+    facts = _there(current.facts)
+    if facts and not isinstance(current.nodes, Problem):
+        yield from wanted.provider.onboarding.warnings(facts, current.nodes)
 
 
 def _not_checked(current: Current, wanted: Desired) -> Iterable[str]:
@@ -468,7 +463,7 @@ def _not_checked(current: Current, wanted: Desired) -> Iterable[str]:
     else:
         yield f"Could not check whether pods can start: {current.startable.sentence}"
     if isinstance(current.rights, Problem):
-        yield f"Could not check AWS permissions: {current.rights.sentence}"
+        yield f"Could not check {wanted.provider.cloud_title} permissions: {current.rights.sentence}"
     elif current.rights:
         yield from current.rights.not_checked
 
@@ -490,28 +485,26 @@ def _nothing() -> None:
 
 
 def _missing(
-    kubernetes: Kubernetes, wanted: Desired, eks: EksCluster | None, namespace_exists: bool
+    kubernetes: Kubernetes, wanted: Desired, facts: ClusterFacts | None, namespace_exists: bool
 ) -> tuple[str, ...]:
     create = () if namespace_exists or not wanted.create_namespace else rights.CREATE_NAMESPACE
     if wanted.onboarding is None:
         return missing_in_cluster(kubernetes, wanted.namespace, (*create, *rights.CONNECT), rights.CONNECT_SYSTEM)
-    by_api = eks.access_entries if eks else permissions.USER_ACCESS in wanted.onboarding.unneeded
-    of_system = () if by_api else rights.ONBOARD_SYSTEM
+    there = facts if facts and facts.exists else None
+    of_system = wanted.provider.onboarding.system_rows(there, wanted.onboarding.options)
     more = any(chart.release == readiness.WORKLOAD_AUTOSCALER for chart in wanted.charts)
     rows = (*create, *rights.ONBOARD, *(rights.WORKLOAD_AUTOSCALER if more else ()))
     return missing_in_cluster(kubernetes, wanted.namespace, rows, of_system)
 
 
-def _record(records: tuple[Cluster, ...] | Problem, found: Found, wanted: Desired) -> Cluster | None:
+def _record(records: tuple[Cluster, ...] | Problem, facts: ClusterFacts, wanted: Desired) -> Cluster | None:
     listed = () if isinstance(records, Problem) else records
-    return registration(listed, found, wanted.cluster_id, wanted.state_store)
+    return registration(listed, facts, wanted.cluster_id)
 
 
-def _there(found: Found | Problem | None) -> Found | None:
+def _there(facts: ClusterFacts | Problem | None) -> ClusterFacts | None:
     """The cluster, where the provider has it."""
-    if isinstance(found, Problem) or (isinstance(found, KopsCluster) and not found.instances):
-        return None
-    return found
+    return None if isinstance(facts, Problem) or facts is None or not facts.exists else facts
 
 
 def _cluster_of(metadata: Object | Problem | None) -> str:
@@ -548,8 +541,8 @@ def _to_install(listed: Object | Problem | None, charts: tuple[Chart, ...], anew
 
 def _is_unknown(current: Current, wanted: Desired) -> bool:
     """Whether CAST AI certainly does not have the cluster: it was never connected, or removed there."""
-    found, records = _there(current.found), current.records
-    return found is not None and not isinstance(records, Problem) and _record(records, found, wanted) is None
+    facts, records = _there(current.facts), current.records
+    return facts is not None and not isinstance(records, Problem) and _record(records, facts, wanted) is None
 
 
 def _chart_is_there(records: list[Object], chart: Chart) -> bool:

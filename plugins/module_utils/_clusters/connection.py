@@ -2,91 +2,66 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How a module reaches a cluster: kubeconfig, address and token, or on EKS nothing. PRIVATE to the collection."""
+"""How a module reaches a cluster: kubeconfig, address and token, or nothing where the provider leads there.
+
+PRIVATE to the collection.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .._aws.eks import unusable, wrong_cluster
-from .._engine import CallFailed, Refused, gather
-from .._gateways.aws import Aws, EksCluster
+from .._engine import CallFailed, Refused
 from .._gateways.kubernetes import Kubernetes, Object, Rejected, by_kubeconfig, by_token, path_of
 from .._gateways.tls import certificates
-from .._names import account_id_problem, cluster_name_problem
 from .._variables import named
-from . import kops
+from .facts import ApiServer, ClusterFacts, Named
+from .table import PROVIDERS
 
 Parameters = Mapping[str, Any]
 
 ROOT_CA, ROOT_CA_KEY = "kube-root-ca.crt", "ca.crt"
 """The ConfigMap in which Kubernetes publishes the cluster's certificate authority, in each namespace since 1.20."""
-ROOT_CA_NAMESPACES = (kops.NAMESPACE, "default")
+ROOT_CA_NAMESPACES = ("kube-system", "default")
 ROOT_CA_PATHS = tuple(path_of("v1", "ConfigMap", ROOT_CA, namespace) for namespace in ROOT_CA_NAMESPACES)
 
 
-_STS = re.compile(r"sts(-fips)?(\.[a-z0-9-]+)?\.(amazonaws\.com(\.cn)?|api\.aws)")
-"""STS's own host names, with and without a region."""
-
-
-@dataclass(frozen=True)
-class Named:
-    """The cluster as the user names it. Empty strings for what is not given; without provider and name, the Kubernetes
-    options alone say what cluster it is.
-    """
-
-    provider: str = ""
-    name: str = ""
-    region: str = ""
-    account_id: str = ""
-
-    @classmethod
-    def parse(cls, params: Parameters) -> Named:
-        options = ("provider", "cluster_name", "region", "account_id")
-        return cls(*(params.get(option) or "" for option in options))
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """What is wrong with the options themselves, one by one."""
-        found = (
-            cluster_name_problem(self.provider, self.name) if self.name else None,
-            account_id_problem(self.account_id) if self.account_id else None,
-        )
-        return tuple(problem for problem in found if problem)
+def named_by(params: Parameters) -> Named:
+    """The cluster that the options name."""
+    provider = params.get("provider") or ""
+    location = PROVIDERS[provider].location_options if provider else ()
+    return Named(provider, params.get("cluster_name") or "", {option: params.get(option) or "" for option in location})
 
 
 def given(params: Parameters) -> bool:
-    """Whether the Kubernetes options name a cluster; otherwise EKS is asked for it."""
+    """Whether the Kubernetes options name a cluster; otherwise its provider is asked for it."""
     return bool(params.get("kubeconfig") or params.get("host"))
 
 
-def reach(params: Parameters, aws: Aws | None, eks: EksCluster | None) -> Kubernetes:
-    """Connect by the options, or as an EKS cluster with tokens signed by the AWS credentials. Makes no call.
+def reach(params: Parameters, api_server: ApiServer | None) -> Kubernetes:
+    """Connect by the options, or else as the cluster's provider has it. Makes no call.
 
-    Refuses a cluster that EKS does not have for use, whatever leads to it.
+    Refuses a cluster that its provider does not have for use, whatever leads to it.
     """
-    problem = unusable(eks) if eks else ""
-    if problem:
-        raise Refused(problem)
+    if api_server and api_server.unreachable_problem:
+        raise Refused(api_server.unreachable_problem)
     validate = bool(params.get("kubernetes_validate_certs", True))
     ca_pem = _read(params.get("ca_cert"))
     if params.get("kubeconfig"):
         return by_kubeconfig(params["kubeconfig"], params.get("context"), ca_pem, validate)
     if params.get("host"):
         return by_token(params["host"], params.get("api_key"), ca_pem, validate)
-    if aws is None or eks is None:
+    if api_server is None:
         raise Refused(
             f"No connection to the cluster is given. Set {named('kubeconfig')}, or {named('host')} and"
             f" {named('api_key')}, or on EKS {named('provider')}, {named('cluster_name')} and {named('region')}."
         )
-    name = eks.name
     # A proxy that ends TLS may stand before the address: the user's file has its authority, beside the cluster's own.
-    trusted = "\n".join(filter(None, (ca_pem, eks.ca_pem)))
-    return by_token(eks.endpoint, None, trusted, validate, lambda: aws.eks_token(name), _unknown(aws))
+    trusted = "\n".join(filter(None, (ca_pem, api_server.ca_pem)))
+    return by_token(api_server.endpoint, None, trusted, validate, api_server.sign, api_server.unknown_token())
 
 
 @dataclass
@@ -94,90 +69,69 @@ class Way:
     """The way of one task to its cluster, by the options. Each system is connected to on first use, and once."""
 
     params: Parameters
-    aws: Aws | None = None
+    connected: Any = None
+    """The provider's cloud."""
     kubernetes: Kubernetes | None = None
-    found: EksCluster | None = None
+    facts: ClusterFacts | None = None
 
-    def cloud(self) -> Aws:
-        """AWS, by the options."""
-        self.aws = self.aws or Aws(self.params)
-        return self.aws
+    def cloud(self) -> Any:
+        """The provider's cloud, by the options."""
+        self.connected = self.connected or PROVIDERS[self.params["provider"]].cloud(self.params)
+        return self.connected
 
-    def eks(self, name: str) -> EksCluster | None:
-        """What EKS says of the cluster."""
-        self.found = self.cloud().describe_cluster(name)
-        return self.found
+    def read(self, wanted: Named) -> ClusterFacts:
+        """What the provider says of the cluster: one round."""
+        self.facts = PROVIDERS[wanted.provider].read(self, wanted)
+        return self.facts
 
-    def kops(self, name: str) -> kops.KopsCluster:
-        """What the cluster says of itself, and EC2 of its instances: one round."""
-        aws, cluster = self.cloud(), self.cluster()
-        found = gather(
-            instances=lambda: aws.list_instances(name),
-            namespace=lambda: cluster.get(kops.PATH),
-            nodes=lambda: cluster.get(kops.NODES, limit=kops.SOME_NODES),
-        )
-        return kops.KopsCluster(
-            name,
-            aws.region,
-            cluster.host,
-            str(((found["namespace"] or {}).get("metadata") or {}).get("uid") or ""),
-            kops.channels_of(found["namespace"]),
-            kops.nodes_of(found["nodes"]),
-            found["instances"],
-        )
-
-    def cluster(self, eks: EksCluster | None = None) -> Kubernetes:
-        """The cluster itself. eks is needed on the first call where the options name no other way."""
+    def cluster(self, api_server: ApiServer | None = None) -> Kubernetes:
+        """The cluster itself. api_server is needed on the first call where the options name no other way."""
         if self.kubernetes is None:
-            self.kubernetes = reach(self.params, self.aws, eks)
+            self.kubernetes = reach(self.params, api_server)
         return self.kubernetes
 
-    def enter(self, named: Named) -> Kubernetes:
-        """The cluster, by EKS where it is one of EKS. Refuses one that is not there, or a connection to another."""
+    def enter(self, wanted: Named) -> Kubernetes:
+        """The cluster, by its provider where it takes one. Refuses one that is absent, or a connection to another."""
         if self.kubernetes is None:
-            problem = self._misplaced(named)
+            problem = self._misplaced(wanted)
             if problem:
                 raise Refused(problem)
         return self.cluster()
 
-    def _misplaced(self, named: Named) -> str:
-        """Why this does not lead to the named cluster, or an empty text. What it says of itself tells one of kOps."""
-        if not named.name:
+    def _misplaced(self, wanted: Named) -> str:
+        """Why this does not lead to the named cluster, or an empty text."""
+        if not wanted.name:
             return ""
-        if named.provider == "kops":
-            cluster = self.cluster()
-            return kops.other_kops_cluster(kops.channels_of(cluster.get(kops.PATH)), named.name, cluster.host)
-        eks = self.eks(named.name)
-        problem = wrong_cluster(eks, named.name, named.region, named.account_id)
-        return problem or (other_cluster(self.cluster(eks), eks) if eks else "")
+        own_name_problem = PROVIDERS[wanted.provider].own_name_problem
+        if own_name_problem:
+            return own_name_problem(self.cluster(), wanted.name)
+        facts = self.read(wanted)
+        return " ".join(facts.problems) or other_cluster(self.cluster(facts.api_server), facts)
 
     def close(self) -> None:
         if self.kubernetes:
             self.kubernetes.close()
 
 
-def _unknown(aws: Aws) -> str:
-    """Why EKS may not know a token that is signed for this STS, a blank and a sentence, or an empty text."""
-    host = aws.sts_host
-    if not host or _STS.fullmatch(host):
-        return ""
-    return (
-        f" The token is signed for STS at {host}, and EKS takes only tokens for STS's public addresses: leave"
-        f" AWS_ENDPOINT_URL_STS, {named('endpoint_url')} and the same in AWS's configuration file out, or set"
-        f" {named('kubeconfig')}."
-    )
+def own_name_problem(kubernetes: Kubernetes, wanted: Named) -> str:
+    """Why the cluster is not the named one, by what it says of itself, whoever runs it. Empty where it does not say."""
+    asked = [one.own_name_problem for one in PROVIDERS.values() if one.own_name_problem] if wanted.name else []
+    return next(filter(None, (problem(kubernetes, wanted.name) for problem in asked)), "")
 
 
-def other_cluster(kubernetes: Kubernetes, eks: EksCluster) -> str:
-    """Why the connection is not to this EKS cluster, or an empty text. Reads at most two ConfigMaps.
+def other_cluster(kubernetes: Kubernetes, facts: ClusterFacts) -> str:
+    """Why the connection is not to this cluster, by what its provider knows of its API server, or an empty text.
 
-    Each EKS cluster has a certificate authority of its own, so that an equal one proves the cluster even behind a
-    tunnel. Behind a proxy that ends TLS the connection has the proxy's; then the cluster's own, which Kubernetes
-    publishes in each namespace, is read through it. Without certificates that are checked, nothing that is read proves
-    anything, and the address must be EKS's.
+    Reads at most two ConfigMaps. Each such cluster has a certificate authority of its own, so that an equal one proves
+    the cluster even behind a tunnel. Behind a proxy that ends TLS the connection has the proxy's; then the cluster's
+    own, which Kubernetes publishes in each namespace, is read through it. Without certificates that are checked,
+    nothing that is read proves anything, and the address must be its own.
     """
-    authority, ours = certificates(kubernetes.ca_pem()), certificates(eks.ca_pem)
-    same_address = kubernetes.host.rstrip("/").lower() == eks.endpoint.rstrip("/").lower()
+    server = facts.api_server
+    if server is None:
+        return ""
+    authority, ours = certificates(kubernetes.ca_pem()), certificates(server.ca_pem)
+    same_address = _plain(kubernetes.host) in map(_plain, server.hosts)
     if authority == ours if authority and ours else same_address:
         return ""
     if not kubernetes.verified:
@@ -190,9 +144,13 @@ def other_cluster(kubernetes: Kubernetes, eks: EksCluster) -> str:
             return ""
         differing = f" with another certificate authority, {untold}"
     return (
-        f"The kubeconfig or host points to {kubernetes.host}, but EKS says that cluster {eks.name} is at {eks.endpoint}"
+        f"The kubeconfig or host points to {kubernetes.host}, but {facts.seen_at} is at {server.endpoint}"
         f"{differing}. Set {named('kubeconfig')} and {named('context')} to this cluster, or leave them out."
     )
+
+
+def _plain(address: str) -> str:
+    return address.rstrip("/").lower()
 
 
 def _unproven(kubernetes: Kubernetes, ours: frozenset[bytes]) -> str:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a kOps cluster says of itself, and EC2 of its nodes. Pure. PRIVATE to the collection.
+"""kOps clusters on AWS: what a cluster says of itself, and EC2 of its nodes. PRIVATE to the collection.
 
 kOps' addon manager notes on namespace kube-system from which channel it applied each addon, as
 addons.k8s.io/NAME: {"channel": "s3://STORE/CLUSTER/addons/bootstrap-channel.yaml", ...}. CAST AI's agent takes name and
@@ -17,10 +17,18 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from .._gateways.aws import Instance
-from .._gateways.kubernetes import Object, path_of
-from .._names import wrong_account
+from .._aws import permissions
+from .._aws.asked import form_problems
+from .._aws.permissions import Question, Scope
+from .._engine import gather
+from .._gateways.aws import Aws, Instance
+from .._gateways.castai import Cluster
+from .._gateways.kubernetes import Kubernetes, Object, path_of
+from .._names import kops_cluster_problem, wrong_account
+from .._options import AWS_RULES, aws_options
 from .._variables import named
+from . import on_aws
+from .facts import ClusterFacts, Named, Onboarding, Parameters, Provider, Rows, Systems
 
 NAMESPACE = "kube-system"
 PATH = path_of("v1", "Namespace", NAMESPACE, None)
@@ -123,3 +131,127 @@ def _channel(text: str) -> Channel | None:
         return None
     path = tuple(part for part in address.path.split("/") if part)
     return Channel(f"{address.scheme}://{address.netloc}", path) if address.scheme and address.netloc and path else None
+
+
+def read(systems: Systems, wanted: Named) -> ClusterFacts:
+    """What the cluster says of itself, and EC2 of its instances."""
+    aws: Aws = systems.cloud()
+    cluster = systems.cluster()
+    found = gather(
+        instances=lambda: aws.list_instances(wanted.name),
+        namespace=lambda: cluster.get(PATH),
+        nodes=lambda: cluster.get(NODES, limit=SOME_NODES),
+    )
+    return facts(
+        KopsCluster(
+            wanted.name,
+            aws.region,
+            cluster.host,
+            str(((found["namespace"] or {}).get("metadata") or {}).get("uid") or ""),
+            channels_of(found["namespace"]),
+            nodes_of(found["nodes"]),
+            found["instances"],
+        ),
+        wanted,
+    )
+
+
+def facts(found: KopsCluster, wanted: Named) -> ClusterFacts:
+    given = wanted.location.get("state_store", "").rstrip("/")
+    store = given or found.state_store
+    problems = [*wrong_kops_cluster(found, wanted.location.get("account_id", ""))]
+    if not store:
+        problems.append(
+            f"kOps cluster {found.name} has no annotation of namespace kube-system that says where its state store"
+            f" is. Set {named('state_store')}, for example to s3://shop-state."
+        )
+    return ClusterFacts(
+        KEY,
+        found.name,
+        f"kOps cluster {found.name}",
+        f"of account {found.account_id} in {found.region}",
+        # As the agent sends it.
+        {"cloud": "aws", "region": found.region, "clusterName": found.name, "stateStore": store},
+        exists=bool(found.instances),
+        own_id=found.uid,
+        result_fields={"account_id": found.account_id, "region": found.region, "state_store": store},
+        problems=tuple(problems),
+        own=found,
+    )
+
+
+def own_name_problem(kubernetes: Kubernetes, name: str) -> str:
+    return other_kops_cluster(channels_of(kubernetes.get(PATH)), name, kubernetes.host)
+
+
+def describe_location(record: Mapping[str, str]) -> str:
+    return f"{record.get('clusterName')} of state store {record.get('stateStore')} in {record.get('region')}"
+
+
+def agent_environment(found: ClusterFacts, cluster_id: str, chosen: bool) -> Mapping[str, str]:
+    """What the agent would otherwise ask the cloud, by the names of its environment variables.
+
+    With an id, the agent of a kOps cluster does not register itself, and then never asks EC2 which nodes are spot
+    instances; so it gets one only where the user chose it.
+    """
+    return {
+        "KOPS_CSP": "aws",
+        "KOPS_REGION": found.own.region,
+        "KOPS_CLUSTER_NAME": found.name,
+        "KOPS_STATE_STORE": found.registration["stateStore"],
+        **({"STATIC_CLUSTER_ID": cluster_id} if chosen else {}),
+    }
+
+
+def questions(options: Parameters, found: KopsCluster, record: Cluster | None, partition: str) -> tuple[Question, ...]:
+    """What AWS is asked of the caller's rights."""
+    no_spot_role = {permissions.SPOT_ROLE} if options.get("spot_lambda_role") is False else set()
+    return permissions.questions(
+        (permissions.READ, permissions.CREATE),
+        permissions.KOPS,
+        on_aws.unneeded(options) | no_spot_role,
+        Scope(partition, found.account_id, found.region, found.name, options["path"]),
+        record.id if record else "0" * 8,
+    )
+
+
+def _option_problems(params: Parameters) -> Iterator[str]:
+    return form_problems(on_aws.identity_options(params), {}, False)
+
+
+def _system_rows(found: ClusterFacts | None, options: Parameters) -> Rows:
+    return () if options["user_access"] == "none" else on_aws.AWS_AUTH_ROWS
+
+
+KEY = "kops"
+
+KOPS = Provider(
+    key=KEY,
+    title="kOps",
+    cloud_title="AWS",
+    options=aws_options(),
+    rules=AWS_RULES,
+    location_options=(*on_aws.LOCATION_OPTIONS, "state_store"),
+    name_problem=lambda name: kops_cluster_problem(name) or "",
+    option_problems=on_aws.option_problems,
+    missing_options=on_aws.missing_options,
+    cloud=Aws,
+    caller=on_aws.caller,
+    acting_as=on_aws.acting_as,
+    read=read,
+    own_name_problem=own_name_problem,
+    describe_location=describe_location,
+    agent_environment=agent_environment,
+    registration_options={"state_store": {"type": "str"}},
+    component_values={"castai-spot-handler": {"castai": {"provider": "aws"}}},
+    roles_between=("kube_router",),
+    onboarding=Onboarding(
+        options=on_aws.IDENTITY_OPTIONS,
+        option_problems=_option_problems,
+        rights=on_aws.rights(lambda options: permissions.KOPS, questions),
+        system_rows=_system_rows,
+        possible_rows=on_aws.AWS_AUTH_ROWS,
+        foreign_nodes=on_aws.foreign_nodes,
+        nodes_problem=on_aws.nodes_problem,
+    ),
+)

@@ -20,7 +20,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from .._clusters.connection import Named, Way, leaving, namespace_refusal
+from .._clusters.connection import Way, leaving, named_by, namespace_refusal
+from .._clusters.facts import Named
+from .._clusters.table import connection_options, connection_rules, given_problems
 from .._engine import (
     Action,
     CallFailed,
@@ -39,7 +41,6 @@ from .._engine import (
 from .._gateways.helm import EVICTOR, HOOK_ADVICE, Chart, Facts, Helm, Work, driver_problem, facts, same_version
 from .._gateways.kubernetes import CONNECTIONS, Kubernetes, Object, path_of
 from .._names import NAMESPACE, helm_release_problem, namespace_problem
-from .._options import CLUSTER_RULES, CONNECTION_RULES, aws_options, cluster_options, kubernetes_options, together
 from .._variables import named, role_of
 from . import record
 from .owner import Owner, managed_refusal, manager_among, operators, owner, owner_of_added
@@ -51,9 +52,7 @@ Parameters = Mapping[str, Any]
 
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
-        **cluster_options(required=False),
-        **aws_options(),
-        **kubernetes_options(),
+        **connection_options(required=False),
         "adopt": {"type": "bool", "default": False},
         "adopt_managed": {"type": "bool", "default": False},
         "chart_ref": {"type": "str"},
@@ -74,7 +73,7 @@ OPTIONS: dict[str, Any] = {
         "wait": {"type": "bool", "default": False},
         "wait_for_workloads": {"type": "bool", "default": True},
     },
-    **together(CLUSTER_RULES, CONNECTION_RULES),
+    **connection_rules(required=False),
     "required_if": [["state", "present", ["chart_ref"]]],
 }
 
@@ -336,11 +335,11 @@ class DisownNamespace(Step):
 
 
 def desired(params: Parameters) -> Desired:
-    version, name, cluster = params.get("chart_version") or "", params["name"], Named.parse(params)
+    version, name, cluster = params.get("chart_version") or "", params["name"], named_by(params)
     found = (
         helm_release_problem(name),
         namespace_problem(params["namespace"]),
-        *cluster.problems,
+        *given_problems(params),
     )
     problems = [problem for problem in found if problem]
     if version and not _EXACT_VERSION.fullmatch(version):

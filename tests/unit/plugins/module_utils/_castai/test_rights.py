@@ -19,15 +19,13 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.permissions
     Scope,
     questions,
 )
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.rights import Lack, Rights, simulate
 from ansible_collections.castai.onboarding.plugins.module_utils._castai.rights import (
     CONNECT,
     CONNECT_SYSTEM,
     ONBOARD,
     WORKLOAD_AUTOSCALER,
-    Lack,
-    Rights,
     missing_in_cluster,
-    simulate,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import Aws

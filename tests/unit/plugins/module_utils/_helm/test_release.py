@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.castai.onboarding.plugins.module_utils._clusters.connection import Named
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import Named
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.helm import Chart, Facts
 from ansible_collections.castai.onboarding.plugins.module_utils._helm import record, release, workloads

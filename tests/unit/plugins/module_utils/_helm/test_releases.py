@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._clusters.connection import Named
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import Named
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Refused
 from ansible_collections.castai.onboarding.plugins.module_utils._helm import record, release, releases
 
