@@ -10,7 +10,7 @@ from typing import Any
 from ansible.module_utils.common.parameters import AnsibleFallbackNotFound
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.castai.onboarding.plugins.module_utils._clusters.table import all_options
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.table import PROVIDERS, all_options
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import numbered
 from ansible_collections.castai.onboarding.plugins.module_utils._given import as_data, converted, is_given, problem
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.values import secrets
@@ -46,6 +46,12 @@ class ActionModule(ActionBase):
         if findings:
             result.update(failed=True, msg=numbered(findings), findings=findings)
             return result
+        provider = PROVIDERS.get(of_role if is_given(of_role) else values.get(PROVIDER, ""))
+        if provider:
+            result["of_provider"] = {
+                "component_values": as_data(provider.component_values),
+                "roles_between": list(provider.roles_between),
+            }
         if self._task.no_log:
             # Chart values may hold secrets, which so are in no output and no callback's result.
             result["variables"] = {name: _value(name, given) for name, given in values.items() if not _no_log(name)}

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.table import PROVIDERS, RECORDED
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Several
 from ansible_collections.castai.onboarding.plugins.module_utils._variables import VARIABLES
 from tests.tree import NAME, ROOT, files
@@ -106,6 +107,89 @@ def test_imports_go_in_no_circle() -> None:
 @pytest.mark.parametrize("path", PLUGINS, ids=str)
 def test_outside_systems_are_talked_to_by_gateways_only(path: Path) -> None:
     assert "_gateways" in path.parts or {name.split(".")[0] for name in imports(path)} & SDKS == set()
+
+
+# Providers
+
+CLOUDS = ("_aws", "_google", "_azure")
+"""Folders of what CAST AI gets in each cloud."""
+
+PROVIDER_NAMES = {*RECORDED, *(provider.title for provider in PROVIDERS.values())}
+
+
+def of_providers(path: Path) -> bool:
+    """Whether a file is about one provider, or about one cloud, whose services may have a provider's name."""
+    clouds = [f"_gateways/{folder[1:]}" for folder in CLOUDS]
+    return any(str(path).startswith(f"module_utils/{one}") for one in ("_clusters/", *CLOUDS, *clouds))
+
+
+def providers_named(tree: ast.Module) -> set[str]:
+    """A text that is a provider's name: compared, looked up, or the key of a dictionary, it would be a branch."""
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return texts & PROVIDER_NAMES
+
+
+@pytest.mark.parametrize("path", [path for path in PLUGINS if not of_providers(path)], ids=str)
+def test_no_story_names_a_provider(path: Path) -> None:
+    assert providers_named(tree_of(path)) == set()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['x == "eks"', 'x in ("kops",)', '{"gke": 1}[x]', 'x.get("aks")', 'f"{x}" != "kOps"', 'match x:\n case "EKS": y'],
+)
+def test_a_story_that_names_a_provider_would_be_found(text: str) -> None:
+    assert providers_named(ast.parse(text))
+
+
+@pytest.mark.parametrize("path", [path for path in PLUGINS if path.parts[1] in ("_castai", "_helm", "_k8s")], ids=str)
+def test_stories_import_of_clusters_what_is_of_all_providers_alone(path: Path) -> None:
+    of_all = {"__init__", "connection", "facts", "table"}
+    found = {other for other in own_imports(path) if len(other.parts) > 2}
+    assert [other for other in found if other.parts[1] in CLOUDS] == []
+    assert [other for other in found if other.parts[1] == "_clusters" and other.stem not in of_all] == []
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Every text and key of what a YAML file holds."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from (str(key), *texts_in(item))
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts_in(item)
+    elif isinstance(value, str):
+        yield value
+
+
+QUOTED = re.compile(rf"""['"]({"|".join(map(re.escape, PROVIDER_NAMES))})['"]""")
+
+
+def providers_named_in_yaml(text: str) -> list[str]:
+    return [one for one in texts_in(yaml.safe_load(text)) if one in PROVIDER_NAMES or QUOTED.search(one)]
+
+
+TASKS = [
+    path
+    for path in files()
+    if path.suffix == ".yml"
+    and (path.parts[0] == "playbooks" or (path.parts[0] == "roles" and path.parts[2] != "meta"))
+]
+
+
+@pytest.mark.parametrize("path", TASKS, ids=str)
+def test_no_role_or_playbook_names_a_provider(path: Path) -> None:
+    """But that a role is for one provider, it says once, to those that it calls."""
+    text = (ROOT / path).read_text(encoding="utf-8")
+    own = re.findall(r"^ +__castai_provider: (\w+)$", text, re.MULTILINE)
+    assert providers_named_in_yaml(text) == own
+    for key in own:
+        assert path.parts[1].startswith(f"{key}_") or path.parts[1] in PROVIDERS[key].roles_between
+
+
+@pytest.mark.parametrize("text", ["when: x == 'eks'", "a: \"{{ {'kops': 1}[x] }}\"", "a:\n  gke: 1", "in: [aks]"])
+def test_a_role_that_names_a_provider_would_be_found(text: str) -> None:
+    assert providers_named_in_yaml(text)
 
 
 def test_one_file_knows_about_check_mode() -> None:

@@ -103,7 +103,7 @@ class HandOverRole(Action):
     arn: str = ""
 
     def run(self, gateway: Gateways, made: Made) -> None:
-        gateway.castai.set_role(self.cluster_id, self.arn)
+        gateway.castai.set_role(self.cluster_id, "eks", self.arn)
 
 
 def plan(current: Current, wanted: Desired) -> Iterator[Action]:
