@@ -56,6 +56,7 @@ LAYERS = (
     ("_engine", "_options"),
     ("_names",),
     ("_gateways",),
+    ("_owner",),
     ("_aws",),
     ("_clusters",),
     ("_helm", "_k8s"),

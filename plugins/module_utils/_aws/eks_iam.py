@@ -17,8 +17,9 @@ from typing import Any
 from .. import _names as names
 from .._engine import UNKNOWN, Action, Made, Refused, Subject
 from .._equal import same_policy
-from .._gateways.aws import EksCluster, Principal
+from .._gateways.aws import EksCluster, Principal, Tagged
 from .._gateways.castai import Cluster
+from .._owner import Removal
 from .._variables import named
 from . import policies
 from .asked import check_policies, check_record, check_removable
@@ -40,8 +41,6 @@ from .eks_observed import Current, observe
 from .eks_wanted import OPTIONS, Desired, desired, place
 from .identity import (
     Gateways,
-    Owned,
-    Removal,
     WantedPolicy,
     boundary_kept,
     delete_inline,
@@ -373,7 +372,7 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
 def _adopted(current: Current, wanted: Desired) -> dict[str, str]:
     """Which tool made what was there before us, by its name."""
     identity, nodes = current.identity, current.nodes
-    found: dict[str, Owned | None] = {
+    found: dict[str, Tagged | None] = {
         identity.name: None if wanted.role_arn else identity.principal,
         nodes.role_name: None if wanted.node_role_brought else nodes.role,
         nodes.profile_name: None if wanted.instance_profile_arn else nodes.profile,

@@ -17,6 +17,7 @@ from .. import _names as names
 from .._engine import Action, Made, Refused
 from .._equal import missing_tags, replaced
 from .._gateways.aws import AccessEntry, EksCluster, Instance, Making, Principal, Profile, SecurityGroup
+from .._owner import Removal
 from .._variables import named
 from . import policies
 from .eks_wanted import Desired
@@ -24,7 +25,6 @@ from .identity import (
     NOTHING,
     Gateways,
     HeldPolicy,
-    Removal,
     WantedPolicy,
     plan_attachments,
     plan_policy,

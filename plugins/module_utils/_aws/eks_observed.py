@@ -15,6 +15,7 @@ from .. import _names as names
 from .._engine import gather
 from .._gateways.aws import AccessEntry, EksCluster, Policy, Principal
 from .._gateways.castai import Cluster
+from .._owner import choose
 from .asked import absent_policies
 from .eks_nodes import Nodes
 from .eks_wanted import (
@@ -27,7 +28,7 @@ from .eks_wanted import (
     role_names,
     user_names,
 )
-from .identity import HeldPolicy, choose
+from .identity import HeldPolicy
 from .keys import HeldKeys
 from .policies import Document, Place
 from .reads import Systems, read

@@ -19,10 +19,11 @@ from .._forms import iam_arn
 from .._gateways.aws import EksCluster, Making, region_of
 from .._gateways.castai import Cluster
 from .._options import AWS_RULES
+from .._owner import Owner
 from .._variables import named
 from . import asked
 from .asked import Parameters, Shape
-from .identity import Owner, short_arn
+from .identity import short_arn
 from .policies import Document, Place
 
 OPTIONS: dict[str, Any] = {

@@ -21,16 +21,14 @@ from .._equal import same_policy
 from .._gateways.aws import Instance, Making, Policy, Principal, region_of
 from .._gateways.castai import Cluster
 from .._options import AWS_RULES
+from .._owner import Owner, Removal, choose
 from .._variables import named
 from . import asked, kops_policies, policies
 from .asked import Parameters, check_policies, check_record, check_removable
 from .identity import (
     HeldPolicy,
-    Owner,
-    Removal,
     WantedPolicy,
     boundary_kept,
-    choose,
     delete_inline,
     plan_attachments,
     plan_policy,

@@ -24,6 +24,7 @@ from .. import _addresses
 from .._answers import tidy
 from .._credentials import masked
 from .._engine import CallFailed, Conflict, Refused, until
+from .._names import TAG_CLUSTER, TAG_CLUSTER_ID
 from .._patience import FEWER
 from .._variables import named
 
@@ -103,9 +104,25 @@ VISIBLE_SECONDS = 60.0
 KEY_TYPES = {"aws:SecureTransport": "boolean"}
 """Types of condition keys that are no strings."""
 
+EXTERNAL_ID = "sts:ExternalId"
+
 TOKEN_PREFIX = "k8s-aws-v1."
 TOKEN_URL_SECONDS = 60
 """aws-iam-authenticator accepts a token for 15 minutes after its date, whatever the URL's own expiry of 60 s."""
+
+
+class Tagged:
+    """What says by its tags of which cluster it is."""
+
+    tags: Mapping[str, str]
+
+    @property
+    def cluster_ids(self) -> frozenset[str]:
+        return frozenset(filter(None, [self.tags.get(TAG_CLUSTER_ID)]))
+
+    @property
+    def cluster_name(self) -> str:
+        return self.tags.get(TAG_CLUSTER) or ""
 
 
 @dataclass(frozen=True)
@@ -152,7 +169,7 @@ class Instance:
 
 
 @dataclass(frozen=True)
-class Principal:
+class Principal(Tagged):
     """An IAM role or user. trust: a role's trust policy document, empty for a user."""
 
     kind: str
@@ -163,9 +180,13 @@ class Principal:
     trust: Mapping[str, Any]
     created: datetime | None = None
 
+    @property
+    def cluster_ids(self) -> frozenset[str]:
+        return super().cluster_ids | frozenset(filter(None, external_ids(self.trust)))
+
 
 @dataclass(frozen=True)
-class Policy:
+class Policy(Tagged):
     """A customer-managed policy. version: its default version; attachments: to how many principals it is attached."""
 
     name: str
@@ -176,7 +197,7 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class Profile:
+class Profile(Tagged):
     """An instance profile, and its role's name, ARN and time of creation, empty for none."""
 
     name: str
@@ -188,7 +209,7 @@ class Profile:
 
 
 @dataclass(frozen=True)
-class SecurityGroup:
+class SecurityGroup(Tagged):
     """egress_all, ingress_self: whether all traffic may go out, and come from the group itself."""
 
     id: str
@@ -761,6 +782,16 @@ class Making:
     def arguments(self) -> dict[str, Any]:
         boundary = {"PermissionsBoundary": self.boundary} if self.boundary else {}
         return {"Path": self.path, "Tags": _tag_list(self.tags), **boundary}
+
+
+def external_ids(trust: Mapping[str, Any]) -> list[str]:
+    """The external ids that a trust policy asks for: the clusters at CAST AI that the role was made for."""
+    conditions = [statement.get("Condition") or {} for statement in _listed(trust.get("Statement"))]
+    return [one for condition in conditions for one in _listed((condition.get("StringEquals") or {}).get(EXTERNAL_ID))]
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value] if value else []
 
 
 def _verdict(result: Mapping[str, Any]) -> Verdict:

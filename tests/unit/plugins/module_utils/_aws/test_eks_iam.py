@@ -21,7 +21,6 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.identity im
     CreatePolicy,
     CreateRole,
     HeldPolicy,
-    choose,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.keys import TAG_CREDENTIALS, TAG_KEY, HeldKeys
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Action, Refused
@@ -39,6 +38,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws im
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import Cluster
 from ansible_collections.castai.onboarding.plugins.module_utils._k8s import aws_auth_text
 from ansible_collections.castai.onboarding.plugins.module_utils._names import iam_tags
+from ansible_collections.castai.onboarding.plugins.module_utils._owner import choose
 
 ACCOUNT, REGION, NAME = "111122223333", "eu-central-1", "prod"
 ID, OTHER = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e", "6c1b2004-0000-4d4a-8f5d-0a6f5c1f0d7e"
