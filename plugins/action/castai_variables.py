@@ -93,17 +93,22 @@ def _wrong_role(provider: Any, of_role: Any) -> Iterator[str]:
 def _wrong_values(values: Mapping[str, Any], variables: Mapping[str, Any]) -> Iterator[str]:
     given_values = {name: value for name, value in values.items() if is_given(value)}
     for name in filter(lambda name: name not in given_values, values):
-        option = KNOWN[name]
+        option = _option(name)
         if option.get("required"):
             choices = f" to one of: {', '.join(option['choices'])}" if option.get("choices") else ""
             yield f"{name} is not set. Set it{choices}."
-    wrong = [name for name, value in given_values.items() if problem(name, KNOWN[name], value)]
+    wrong = [name for name, value in given_values.items() if problem(name, _option(name), value)]
     # Only now, as decrypting takes time.
     hidden = _secrets(values, variables) if wrong else frozenset()
     for name in wrong:
         # In a text or list that should have been chart values, nothing tells which part is a secret.
         private = {"no_log": True} if _are_chart_values(name) else {}
-        yield problem(name, {**KNOWN[name], **private}, given_values[name], hidden)
+        yield problem(name, {**_option(name), **private}, given_values[name], hidden)
+
+
+def _option(name: str) -> Mapping[str, Any]:
+    """As its role describes it; which providers there are, the table says."""
+    return {**KNOWN[name], "choices": [*PROVIDERS]} if name == PROVIDER else KNOWN[name]
 
 
 def _no_log(name: str) -> bool:

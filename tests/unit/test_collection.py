@@ -443,6 +443,10 @@ def test_the_table_names_options_that_modules_have() -> None:
     assert {option for option in VARIABLES.values() if option} - options == set()
 
 
+def test_the_inventory_may_name_every_provider() -> None:
+    assert ALL_VARIABLES["castai_provider"]["choices"] == [*PROVIDERS]
+
+
 SECRET_VARIABLES = {"castai_api_key", "castai_aws_secret_key", "castai_aws_session_token", "castai_host_token"}
 
 

@@ -26,16 +26,18 @@ OFFICIAL = "https://castai.github.io/helm-charts"
 AGENT = "castai-agent"
 
 
-def templated(role: str, expression: str, **given: Any) -> Any:
+OF_EKS = {"castai-kvisor": {"controller": {"extraArgs": {"cloud-provider": "eks"}}}}
+
+
+def templated(role: str, expression: str, values_of_provider: Any = OF_EKS, **given: Any) -> Any:
     """An expression in a role, with the inventory's variables."""
     variables: dict[str, Any] = {}
     for one in ("castai", role):
         for kind in ("defaults", "vars"):
             variables |= trusted(yaml.safe_load((ROOT / f"roles/{one}/{kind}/main.yml").read_text(encoding="utf-8")))
     values = {name: value for name, value in variables.items() if not name.startswith("__")} | given
-    values |= {"castai_provider": "eks", "inventory_hostname": "prod"}
-    of_provider = {"component_values": {"castai-kvisor": {"controller": {"extraArgs": {"cloud-provider": "eks"}}}}}
-    checked = {f"__{role}_given": {"variables": values, "of_provider": of_provider}}
+    values = {"castai_provider": "eks", "inventory_hostname": "prod", **values}
+    checked = {f"__{role}_given": {"variables": values, "of_provider": {"component_values": values_of_provider}}}
     return Templar(DataLoader(), variables={**variables, **values, **checked}).template(trust_as_template(expression))
 
 
