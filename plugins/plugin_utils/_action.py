@@ -19,7 +19,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import AnySubject, Report, run_task
-from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import read_models
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_session import read_models
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.helm import keep_charts
 
 # Ansible imports this before it forks for each task on each host. What was read is needed to the end, so it is frozen

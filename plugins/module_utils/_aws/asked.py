@@ -15,7 +15,9 @@ from typing import Any
 from .. import _names as names
 from .._engine import UNKNOWN, Refused
 from .._forms import iam_arn
-from .._gateways.aws import NO_REGION, Aws, Making, region_of
+from .._gateways.aws import Aws
+from .._gateways.aws_iam import Making
+from .._gateways.aws_session import NO_REGION, region_of
 from .._gateways.castai import Cluster
 from .._options import aws_options, castai_options, cluster_options
 from .._variables import named

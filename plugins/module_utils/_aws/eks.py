@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from .._gateways.aws import EksCluster
+from .._gateways.aws_eks import EksCluster
 from .._names import wrong_account
 from .._variables import named
 

@@ -17,7 +17,9 @@ from typing import Any
 from .. import _names as names
 from .._engine import UNKNOWN, Action, Made, Refused, Subject
 from .._equal import same_policy
-from .._gateways.aws import EksCluster, Principal, Tagged
+from .._gateways.aws_eks import EksCluster
+from .._gateways.aws_iam import Principal
+from .._gateways.aws_session import Tagged
 from .._gateways.castai import Cluster
 from .._owner import Removal
 from .._variables import named

@@ -13,7 +13,8 @@ from typing import Any
 
 from .. import _names as names
 from .._engine import gather
-from .._gateways.aws import AccessEntry, EksCluster, Policy, Principal
+from .._gateways.aws_eks import AccessEntry, EksCluster
+from .._gateways.aws_iam import Policy, Principal
 from .._gateways.castai import Cluster
 from .._owner import choose
 from .asked import absent_policies

@@ -16,7 +16,9 @@ from typing import Any
 from .. import _names as names
 from .._engine import Refused
 from .._forms import iam_arn
-from .._gateways.aws import EksCluster, Making, region_of
+from .._gateways.aws_eks import EksCluster
+from .._gateways.aws_iam import Making
+from .._gateways.aws_session import region_of
 from .._gateways.castai import Cluster
 from .._options import AWS_RULES
 from .._owner import Owner

@@ -15,7 +15,8 @@ from typing import Protocol
 
 from .._engine import UNKNOWN, Action, Made, Refused
 from .._equal import missing_tags, replaced, same_policy
-from .._gateways.aws import Aws, Making, Policy, Principal
+from .._gateways.aws import Aws
+from .._gateways.aws_iam import Making, Policy, Principal
 from .._gateways.castai import CastAi
 from .._owner import Owner, Removal
 from .._variables import named

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from .._engine import Action, CallFailed, Conflict, Made, Refused, until
 from .._equal import missing_tags, replaced
-from .._gateways.aws import AccessKey
+from .._gateways.aws_iam import AccessKey
 from .._gateways.castai import Rejected
 from .identity import Gateways, TagPrincipal, UntagPrincipal
 

@@ -18,7 +18,9 @@ from typing import Any
 from .. import _names as names
 from .._engine import Action, Made, Refused, Subject, gather
 from .._equal import same_policy
-from .._gateways.aws import Instance, Making, Policy, Principal, region_of
+from .._gateways.aws_ec2 import Instance
+from .._gateways.aws_iam import Making, Policy, Principal
+from .._gateways.aws_session import region_of
 from .._gateways.castai import Cluster
 from .._options import AWS_RULES
 from .._owner import Owner, Removal, choose

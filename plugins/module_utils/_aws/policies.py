@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .._gateways.aws import external_ids
+from .._gateways.aws_iam import external_ids
 
 Document = Mapping[str, Any]
 

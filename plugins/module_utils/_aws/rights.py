@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from .._engine import CallFailed, gather
-from .._gateways.aws import Aws, Verdict
+from .._gateways.aws import Aws
+from .._gateways.aws_iam import Verdict
 from .permissions import Question, only_reads
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from .._engine import Action
-from .._gateways.aws import Making, Principal
+from .._gateways.aws_iam import Making, Principal
 from .._names import SPOT_LAMBDA_ROLE, TAG_CLUSTER, TAG_CLUSTER_ID
 from .._owner import Owner, Removal
 from .identity import UntagPrincipal, plan_attachments, plan_role, plan_tags, remove_principal

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from .._aws import eks_wanted, permissions
 from .._aws.eks import unusable, wrong_cluster
 from .._aws.permissions import Question, Scope
-from .._gateways.aws import Aws, EksCluster
+from .._gateways.aws import Aws
+from .._gateways.aws_eks import EksCluster
 from .._gateways.castai import Cluster
 from .._names import eks_cluster_problem
 from .._options import AWS_RULES, aws_options

@@ -21,7 +21,8 @@ from .._aws import permissions
 from .._aws.asked import form_problems
 from .._aws.permissions import Question, Scope
 from .._engine import gather
-from .._gateways.aws import Aws, Instance
+from .._gateways.aws import Aws
+from .._gateways.aws_ec2 import Instance
 from .._gateways.castai import Cluster
 from .._gateways.kubernetes import Kubernetes, Object, path_of
 from .._names import kops_cluster_problem, wrong_account

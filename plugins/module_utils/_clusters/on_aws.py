@@ -13,7 +13,8 @@ from .._aws import permissions
 from .._aws.permissions import Question
 from .._aws.rights import Rights, refusals, simulate, warnings
 from .._engine import gather
-from .._gateways.aws import NO_REGION, Aws, region_of
+from .._gateways.aws import Aws
+from .._gateways.aws_session import NO_REGION, region_of
 from .._gateways.castai import Cluster
 from .._gateways.kubernetes import Kubernetes, Object, path_of
 from .._names import account_id_problem

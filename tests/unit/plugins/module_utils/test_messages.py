@@ -33,7 +33,7 @@ ALONE = {
     # The Helm release alone does not tell which role's variables it has its options from.
     "_gateways/helm.py": {"chart_ref", "chart_version"},
     # Files of AWS and kubectl have fields of these names.
-    "_gateways/aws.py": {"endpoint_url"},
+    "_gateways/aws_session.py": {"endpoint_url"},
     # Role kops_onboard never leaves this open, so only those who use the module itself read the sentence.
     "_k8s/aws_auth.py": {"create"},
 }

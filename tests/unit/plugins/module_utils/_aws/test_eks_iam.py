@@ -24,16 +24,14 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.identity im
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.keys import TAG_CREDENTIALS, TAG_KEY, HeldKeys
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Action, Refused
-from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import (
-    AccessEntry,
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_ec2 import Instance, SecurityGroup
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_eks import AccessEntry, EksCluster
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_iam import (
     AccessKey,
-    EksCluster,
-    Instance,
     Making,
     Policy,
     Principal,
     Profile,
-    SecurityGroup,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import Cluster
 from ansible_collections.castai.onboarding.plugins.module_utils._k8s import aws_auth_text

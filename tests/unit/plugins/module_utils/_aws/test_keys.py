@@ -29,7 +29,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.keys import
     plan_no_keys,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Conflict, Failure, Refused
-from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import AccessKey
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_iam import AccessKey
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import Rejected
 from ansible_collections.castai.onboarding.plugins.module_utils._names import iam_tags
 

@@ -21,8 +21,8 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
     Stopped,
     until,
 )
-from ansible_collections.castai.onboarding.plugins.module_utils._gateways import aws as gateway
-from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import Instance
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways import aws_session as gateway
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_ec2 import Instance
 from ansible_collections.castai.onboarding.plugins.module_utils._names import SPOT_LAMBDA_ROLE
 from tests.unit.sandbox.aws_account import PARAMETERS, sentences
 from tests.unit.sandbox.aws_client import HOME, allow, trust

@@ -101,7 +101,8 @@ class Seen:
 
 def own_methods() -> Iterator[str]:
     """The gateway's methods that make calls."""
-    return (name for name, member in vars(Aws).items() if callable(member) and not name.startswith("_"))
+    members = [item for service in Aws.__mro__ if service is not object for item in vars(service).items()]
+    return (name for name, member in members if callable(member) and not name.startswith("_"))
 
 
 ELSEWHERE = {"eks_token", "simulate"}

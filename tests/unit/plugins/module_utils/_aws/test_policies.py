@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.castai.onboarding.plugins.module_utils._aws import policies
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.policies import Document, Place
 from ansible_collections.castai.onboarding.plugins.module_utils._equal import same_policy
-from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import external_ids
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_iam import external_ids
 from tests.sandbox.script_world import managed_document, restricted_document
 from tests.unit.sandbox.aws_client import PROD
 

@@ -28,7 +28,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._clusters import
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.connection import Way
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import ClusterFacts, Named
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, CallFailed, Refused
-from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import EksCluster
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_eks import EksCluster
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import CastAi, Cluster
 from tests.support.https import reply
 from tests.unit.plugins.conftest import Wire

@@ -23,7 +23,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._clusters import
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import ClusterFacts, Named
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.kops import Channel, KopsCluster
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Refused
-from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import Instance
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_ec2 import Instance
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import Cluster
 
 ACCOUNT, REGION, NAME = "111122223333", "eu-central-1", "shop.example.com"

@@ -16,7 +16,8 @@ from ansible_collections.castai.onboarding.plugins.module_utils._clusters import
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import Named
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.kops import KopsCluster
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.on_aws import OWN_NODES, foreign_nodes
-from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import EksCluster, Instance
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_ec2 import Instance
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_eks import EksCluster
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import Cluster
 
 ID, ANOTHER_ID = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e", "99999999-5a57-4d4a-8f5d-0a6f5c1f0d7e"

@@ -26,7 +26,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._clusters import
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import CloudRights, ClusterFacts, Named
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.on_aws import judged
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Refused, Subject, reconcile
-from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import EksCluster
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_eks import EksCluster
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import Cluster
 from ansible_collections.castai.onboarding.plugins.module_utils._helm import record as helm_record
 

@@ -22,7 +22,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._clusters.connec
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import ClusterFacts, Named
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused
-from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import EksCluster
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_eks import EksCluster
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.kubernetes import by_token
 from tests.sandbox.pki import Authority
 from tests.sandbox.wire import Response
