@@ -13,6 +13,8 @@ PYTHON := $(or $(call find_python,(3, 13)),$(call find_python,(3, 99)))
 BIN := $(CURDIR)/.venv/bin
 NAMES ?=
 FRESH ?=
+AGAINST ?=
+SIZES ?=
 AFRESH := $(if $(FRESH),--fresh)
 
 export PATH := $(BIN):$(PATH)
@@ -42,8 +44,8 @@ gates: collection ## the checks of a publishable collection; NAMES="ruff mypy" r
 lint: collection ## the quick ones of the gates
 	$(BIN)/python -m tests.gates $(AFRESH) ruff mypy lint changelog tree
 
-bench: setup ## figures on speed and size
-	$(BIN)/python -m tests.bench
+bench: setup ## figures on speed and size; AGAINST=COMMIT measures that one beside, SIZES="1 8" other numbers of clusters
+	$(BIN)/python -m tests.bench $(if $(AGAINST),--against $(AGAINST)) $(if $(SIZES),--sizes $(SIZES))
 
 # The Go build waits for compilers, the environment for downloads: side by side they take as long as the first alone.
 setup: ## all that the targets need, for the first time

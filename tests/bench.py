@@ -3,21 +3,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`make bench`: how long a task, connecting, onboarding and a fleet take on the local world. Figures, not pass or fail.
 
-Prints tables and writes build/bench.json. The local world runs on the same processors as what is measured.
+AGAINST=COMMIT measures that commit's collection beside this one, run by run in turns; SIZES="1 8" takes other numbers
+of clusters. Prints tables and writes build/bench.json. The local world runs on the processors of what is measured.
 """
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
 import os
 import platform
 import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -29,15 +33,20 @@ from tests.support.calls import of_task, rounds
 from tests.support.clusters import inventory
 from tests.support.playbook import Run, local_play, run_playbook, start_playbook
 from tests.support.worlds import operator, own_world
-from tests.tree import ROOT
+from tests.tree import NAME, ROOT
 
 PLAYBOOK = "castai.onboarding.connect"
 PHASES = {"connect": PLAYBOOK, "onboard": "castai.onboarding.onboard"}
+SITE = {"site": "castai.onboarding.site"}
+PATIENT = {"castai_wait_for_workloads": True}
+HASTY = {"castai_wait_for_workloads": False}
 REPORT = ROOT / "build/bench.json"
 REPEATS = 5
 TASKS = 6
 LATENCY = 40  # ms
-SIZES = (2, 4, 8)
+SIZES = (1, 4, 8)
+THIS = "this"
+SYSTEMS = ("aws", "castai", "kubernetes", "charts")
 _SAMPLE_SECONDS = 0.1
 
 
@@ -62,16 +71,46 @@ class CallFigures:
 
 
 @dataclass(frozen=True)
-class SizeFigures:
-    """A run over clusters that need nothing: of all processes of ansible-playbook together, per run."""
+class WholeRun:
+    """A run over clusters with a control plane each, LATENCY added to every call: medians, and calls by system.
 
+    collection: THIS, or the commit that it is compared with. waits: for the pods of what it installs. cpu_seconds,
+    peak_mb: of all processes of ansible-playbook together.
+    """
+
+    collection: str
+    playbook: str
+    state: str
+    waits: bool
     clusters: int
+    seconds: float
+    cpu_seconds: float
+    peak_mb: float
+    aws: float
+    castai: float
+    kubernetes: float
+    charts: float
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What each further cluster adds to a run."""
+
+    collection: str
+    playbook: str
+    state: str
+    waits: bool
     seconds: float
     cpu_seconds: float
     peak_mb: float
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Figures on speed and size.")
+    parser.add_argument("--against", metavar="COMMIT", help="measure the collection of this commit too, in turns")
+    parser.add_argument("--sizes", metavar="N", type=int, nargs="*", help="numbers of clusters (default: 1 4 8)")
+    options = parser.parse_args()
+    sizes = sorted(options.sizes or SIZES)
     with own_world("bench") as world, tempfile.TemporaryDirectory(prefix="castai-bench-") as name:
         folder = Path(name)
         _up(world, 1)
@@ -79,11 +118,13 @@ def main() -> int:
         _print(f"{LATENCY} ms added to every call", calls)
         paths = list(_paths(world, folder))
         _print(f"one task, median of {REPEATS}", paths)
-        _up(world, max(SIZES))
-        sizes = list(_sizes(world, folder))
-        _print(f"nothing to do, median of {REPEATS}", sizes)
-    growth = _growth(sizes)
-    _print("each further cluster", [growth])
+        if sizes[-1] > 1:
+            _up(world, sizes[-1])
+        runs = list(_whole_runs(world, folder, sizes, _collections(folder, options.against)))
+        _print(f"whole runs, {LATENCY} ms added to every call, median of {REPEATS}", runs)
+    growth = list(_growth(runs))
+    if growth:
+        _print("each further cluster", growth)
     report = {
         "machine": {
             "processors": os.cpu_count(),
@@ -92,8 +133,8 @@ def main() -> int:
         },
         "task": [asdict(row) for row in paths],
         "phases": [asdict(row) for row in calls],
-        "clusters": [asdict(row) for row in sizes],
-        "each_further_cluster": growth,
+        "runs": [asdict(row) for row in runs],
+        "each_further_cluster": [asdict(row) for row in growth],
     }
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -105,9 +146,26 @@ def _up(world: World, clusters: int) -> None:
     world.up(*(f"bench-{number}:eks" for number in range(clusters)), progress=print)
 
 
+def _collections(folder: Path, commit: str | None) -> Mapping[str, Mapping[str, str]]:
+    """The variables that make Ansible find each collection, by its name."""
+    if not commit:
+        return {THIS: {}}
+    other = folder / "other"
+    (other / NAME).mkdir(parents=True)
+    packed = subprocess.run(["git", "archive", commit], cwd=ROOT, check=True, capture_output=True).stdout
+    subprocess.run(["tar", "-x", "-C", other / NAME], input=packed, check=True)
+    return {commit: {"ANSIBLE_COLLECTIONS_PATH": str(other)}, THIS: {}}
+
+
 def _run(world: World, folder: Path, *arguments: str, playbook: Any = PLAYBOOK) -> Run:
     given = inventory(world.clusters().values(), {})
-    return _good(run_playbook(folder, playbook, *arguments, inventory=given, **operator(world)))
+    return _good(run_playbook(folder, playbook, *arguments, inventory=given, **_user(world)))
+
+
+def _user(world: World, **variables: str) -> dict[str, Any]:
+    """Who operates the world's clusters, with Ansible's own settings rather than those of the tests."""
+    given = operator(world)
+    return {**given, "environment": {**given["environment"], "ANSIBLE_CONFIG": os.devnull, **variables}}
 
 
 def _good(run: Run) -> Run:
@@ -151,20 +209,31 @@ def _milliseconds(world: World, folder: Path, task: Mapping[str, Any], in_module
     return 1000 * statistics.median(seconds(TASKS) - seconds(1) for _time in range(REPEATS)) / (TASKS - 1)
 
 
-def _sizes(world: World, folder: Path) -> Iterator[SizeFigures]:
-    _run(world, folder, "--forks", str(max(SIZES)))
-    names = list(world.clusters())
-    for size in SIZES:
-        arguments = ("--forks", str(size), "--limit", ",".join(names[:size]))
-        runs = [_measured(world, folder, *arguments) for _time in range(REPEATS)]
-        yield SizeFigures(size, *(statistics.median(values) for values in zip(*runs, strict=True)))
+def _whole_runs(
+    world: World, folder: Path, sizes: Sequence[int], collections: Mapping[str, Mapping[str, str]]
+) -> Iterator[WholeRun]:
+    """Each playbook on clusters as new, and again with nothing to do; the collections in turns."""
+    world.latency(LATENCY)
+    for size in sizes:
+        found = defaultdict[tuple[str, str, str, bool], list[tuple[float, ...]]](list)
+        for _time, (name, where) in itertools.product(range(REPEATS), collections.items()):
+            for playbooks, variables in ((PHASES, PATIENT), (PHASES, HASTY), (SITE, PATIENT)):
+                world.reset()
+                for (playbook, full_name), state in itertools.product(playbooks.items(), ("fresh", "nothing to do")):
+                    figures = _measured(world, folder, full_name, size, variables, where)
+                    found[name, playbook, state, variables is PATIENT].append(figures)
+        for run, measured in found.items():
+            yield WholeRun(*run, size, *(statistics.median(values) for values in zip(*measured, strict=True)))
+    world.latency(0)
 
 
-def _measured(world: World, folder: Path, *arguments: str) -> tuple[float, float, float]:
-    """Seconds, CPU seconds and peak megabytes of a run and all processes that it starts."""
-    before = _cpu_seconds()
-    given = inventory(world.clusters().values(), {})
-    running = start_playbook(folder, PLAYBOOK, *arguments, inventory=given, **operator(world))
+def _measured(
+    world: World, folder: Path, playbook: str, clusters: int, variables: Mapping[str, Any], where: Mapping[str, str]
+) -> tuple[float, ...]:
+    """Seconds, CPU seconds and peak megabytes of a run and all processes that it starts, and its calls by SYSTEMS."""
+    before, mark = _cpu_seconds(), world.mark()
+    given = inventory(list(world.clusters().values())[:clusters], variables)
+    running = start_playbook(folder, playbook, "--forks", str(clusters), inventory=given, **_user(world, **where))
     ended, peaks = threading.Event(), [0.0]
 
     def watch() -> None:
@@ -178,7 +247,8 @@ def _measured(world: World, folder: Path, *arguments: str) -> tuple[float, float
     finally:
         ended.set()
         watcher.join()
-    return run.seconds, _cpu_seconds() - before, max(peaks)
+    calls = Counter(call.system for call in world.journal(mark))
+    return run.seconds, _cpu_seconds() - before, max(peaks), *(calls[system] for system in SYSTEMS)
 
 
 def _cpu_seconds() -> float:
@@ -200,14 +270,18 @@ def _proportional_kb(pid: int) -> int:
     return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
 
 
-def _growth(sizes: list[SizeFigures]) -> dict[str, float]:
-    first, last = sizes[0], sizes[-1]
-    more = last.clusters - first.clusters
-    return {name: (getattr(last, name) - getattr(first, name)) / more for name in ("seconds", "cpu_seconds", "peak_mb")}
+def _growth(runs: Sequence[WholeRun]) -> Iterator[Growth]:
+    alike = defaultdict[tuple[str, str, str, bool], list[WholeRun]](list)
+    for run in runs:
+        alike[run.collection, run.playbook, run.state, run.waits].append(run)
+    for what, (first, *_between, last) in ((what, found) for what, found in alike.items() if len(found) > 1):
+        more = last.clusters - first.clusters
+        measured = ("seconds", "cpu_seconds", "peak_mb")
+        yield Growth(*what, *((getattr(last, name) - getattr(first, name)) / more for name in measured))
 
 
 def _print(title: str, rows: Iterable[Any]) -> None:
-    cells = [row if isinstance(row, dict) else asdict(row) for row in rows]
+    cells = [asdict(row) for row in rows]
     lines = [list(cells[0])] + [[_shown(value) for value in row.values()] for row in cells]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     print(f"\n== {title}")

@@ -79,6 +79,15 @@ class PartlyDone(CallFailed):
 class Conflict(Failure):
     """Somebody else wrote first: observe and plan again."""
 
+    pause = 0.1
+    """Seconds at most before the next attempt, times the number of attempts so far."""
+
+
+class Throttled(Conflict):
+    """A program of others was told "later" until it gave up: observe and plan again, a good while later."""
+
+    pause = 10.0
+
 
 class Refused(Failure):
     """The input is wrong, the plan is unsafe, or the world is not what the user said. Raised in check mode too.
@@ -459,7 +468,7 @@ class _Broken(Failure):
 
 
 def _repeated(part: Callable[[], T]) -> T:
-    """What a part gives, done again where somebody else wrote first."""
+    """What a part gives, done again where somebody else wrote first or the servers ask for later."""
     attempt = 1
     while True:
         try:
@@ -467,7 +476,7 @@ def _repeated(part: Callable[[], T]) -> T:
         except Conflict as conflict:
             if attempt == ATTEMPTS:
                 raise _Broken(f"{conflict} This happened {ATTEMPTS} times in a row.") from conflict
-            time.sleep(random.uniform(0.02, 0.1) * attempt)
+            time.sleep(random.uniform(0.2, 1.0) * conflict.pause * attempt)
             attempt += 1
         except (_Broken, Refused):
             raise

@@ -202,6 +202,8 @@ class Front:
         return replace(request, headers={**request.headers, "authorization": f"Bearer {self._owner_token}"})
 
     def fail(self, request: Request, status: int, code: str, message: str) -> Response:
+        if status == 429:  # in the API server's words: clients say it in theirs
+            return Response(429, (("Content-Type", "text/plain"),), b"Too many requests, please try again later.\n")
         body = {
             "kind": "Status",
             "apiVersion": "v1",

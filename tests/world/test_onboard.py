@@ -22,8 +22,8 @@ from tests.support.forked import steps
 from tests.support.playbook import Json, Run
 from tests.support.recipes import recipe
 
-from .connecting import UNKNOWN, Forked, changed_nothing, succeeded, writes
-from .onboarding import AWS_AUTH, Onboarder, node_token, who_is
+from .connecting import Forked, changed_nothing, succeeded, writes
+from .onboarding import AWS_AUTH, Onboarder, node_token, told, who_is
 
 MODES = {"api": "API", "both": "API_AND_CONFIG_MAP", "map": "CONFIG_MAP"}
 HOSTS = {
@@ -152,11 +152,6 @@ def test_a_run_that_all_systems_throttle_makes_nothing_twice(story: Story) -> No
 def test_all_clusters_share_one_download_of_the_index_and_of_each_chart(story: Story) -> None:
     assert set(Counter(story.fetched).values()) == {1}
     assert len(story.fetched) == 1 + len(COMPONENTS)
-
-
-def told(action: str, cluster_id: str) -> str:
-    """The sentence as it would read had the id been known; in names it is cut to eight characters."""
-    return action.replace(f"-{UNKNOWN}", f"-{cluster_id[:8]}").replace(UNKNOWN, cluster_id)
 
 
 def test_a_second_run_changes_nothing(story: Story) -> None:

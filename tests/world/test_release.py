@@ -202,6 +202,18 @@ def test_a_failed_upgrade(releaser: Releaser, policy: str) -> None:
     assert releaser.replicas() == (3 if policy == "enforce" else 2)
 
 
+@pytest.mark.parametrize("operation", ["get clusterroles", "create deployments"])
+def test_where_the_api_server_throttles_helm_until_it_gives_up_it_is_tried_again(
+    releaser: Releaser, operation: str
+) -> None:
+    """Helm asks eleven times. It fails before it writes, and while it does."""
+    releaser.world.fault({"operation": operation, "throttle": {"retry_after": 0}, "times": 11})
+    releaser.bring()
+    assert releaser.world.fired() == [11]
+    assert releaser.statuses()[-1] == "deployed"
+    releaser.world.fault()
+
+
 def test_what_is_never_ready_is_mended_by_better_values(releaser: Releaser) -> None:
     nowhere = {**VALUES, "nodeSelector": {"no": "where"}}
     assert "raise agent_timeout (option timeout)." in releaser.run(values=nowhere, wait=True, timeout=2)["msg"]

@@ -32,7 +32,7 @@ from typing import IO, Any
 
 from .._answers import tidy
 from .._credentials import MASK, SECRET_VARIABLE
-from .._engine import CallFailed, Conflict, Failure, Refused, until
+from .._engine import CallFailed, Conflict, Failure, Refused, Throttled, until
 from .._patience import FEWER, Repeats
 from .._variables import named, role_of
 from .._workplace import Workplace, left_dead, workplace
@@ -91,8 +91,10 @@ _CONFLICTS = (
 _RECORD_EXISTS = re.compile(r'secrets "sh\.helm\.release\.v1\.[^"]*" already exists')
 _PASSING = re.compile(r"(?i)\b(429 too many|50[0234] (internal|bad|service|gateway))|toomanyrequests|connection reset")
 """What Helm says of a chart repository that may give the chart later. Helm itself asks only once."""
+_LIMITED = re.compile("(?i)too many requests|toomanyrequests")
+_LIMITS = f"The server limits how often it may be called. {FEWER}"
 _ADVICE = (
-    ("(?i)too many requests|toomanyrequests", f"The server limits how often it may be called. {FEWER}"),
+    (_LIMITED.pattern, _LIMITS),
     (
         "invalid ownership metadata",
         "Objects of the same name already exist. Delete them, or, for an install, set {adopt} to take them over.",
@@ -520,6 +522,8 @@ def _failure(purpose: str, code: int, errors: str, release: str) -> CallFailed |
     reason = reason.replace(". (try 'helm repo update')", "")  # which is done already
     if any(text in reason for text in _CONFLICTS) or _RECORD_EXISTS.search(reason):
         return Conflict(f"{purpose}Helm said: {reason}.")
+    if release and _LIMITED.search(reason):  # the API server, which Helm has asked ten times
+        return Throttled(f"{purpose}Helm said: {reason}. {_LIMITS}")
     role = role_of(release)
     options = {option: named(option, role) for option in ("timeout", "values")}
     options["adopt"] = adopt_option(release)

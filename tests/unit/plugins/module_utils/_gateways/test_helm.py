@@ -23,7 +23,13 @@ from typing import Any
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils import _patience
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Conflict, Refused, gather
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
+    CallFailed,
+    Conflict,
+    Refused,
+    Throttled,
+    gather,
+)
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways import helm as gateway
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.helm import Chart, Facts, Helm, Work, facts
 
@@ -270,6 +276,15 @@ def test_a_broken_list_of_repositories_stops_only_who_needs_it(
             'Error: create: failed to create: secrets "sh.helm.release.v1.agent.v2" already exists',
             Conflict,
             'Helm said: create: failed to create: secrets "sh.helm.release.v1.agent.v2" already exists.',
+        ),
+        (
+            "Error: the server has received too many requests and has asked us to try again later (get pods)",
+            Throttled,
+            (
+                "Helm said: the server has received too many requests and has asked us to try again later (get pods)."
+                " The server limits how often it may be called."
+                " Run fewer hosts at a time (ansible-playbook --forks), or run again later."
+            ),
         ),
         ('Error: secrets "mine" already exists', CallFailed, 'Helm said: secrets "mine" already exists.'),
         (
