@@ -200,6 +200,8 @@ class Subject(Generic[D, G, C]):
     connect: makes the gateways, with a close(); no call but a credential exchange.
     observe: reads only, absent is a value, at most three rounds.
     plan: pure; what should differ, as actions in order. Raises Refused.
+    confirm: reads what only this plan calls for, such as whether a program can do it; returns the plan, or the one made
+        with what it read. Raises Refused.
     view: pure; the public part of the result, from what was read and what was made.
     settle: waits, after a real run, for what the user asked to wait for; returns what to view.
     hidden: pure; texts of free-form options to mask in the result, beside the values of no_log options.
@@ -213,6 +215,12 @@ class Subject(Generic[D, G, C]):
     view: Callable[[C, D, Made], Mapping[str, Any]]
     settle: Callable[[G, D, C, Made, Report], C] | None = None
     hidden: Callable[[Mapping[str, Any]], Iterable[str]] = lambda params: ()
+    confirm: Callable[[G, D, C, tuple[Action, ...]], tuple[Action, ...]] | None = None
+
+    def planned(self, gateway: G, current: C, desired: D) -> tuple[Action, ...]:
+        """The plan, confirmed."""
+        planned = tuple(self.plan(current, desired))
+        return self.confirm(gateway, desired, current, planned) if self.confirm else planned
 
 
 @dataclass(frozen=True)
@@ -345,7 +353,7 @@ def _reconcile(subject: Subject[D, G, C], gateway: G, desired: D, check: bool, r
     run = _Run(subject, gateway, desired)
     try:
         if check:
-            return _repeated(lambda: _foreseen(subject, subject.observe(gateway, desired), desired))
+            return _repeated(lambda: _foreseen(subject, gateway, subject.observe(gateway, desired), desired))
         run.apply()
         run.settle(report)
     except _Broken as broken:
@@ -361,12 +369,13 @@ def _reconcile_several(
     subject = several.subject
     try:
         current = _repeated(partial(several.observe, gateway, desired))
+        pairs = list(zip(current, desired, strict=True))
+        if check:
+            foreseen = [partial(_foreseen, subject, gateway, *pair) for pair in pairs]
+            return _of_all(several, desired, _repeated(partial(each, foreseen, several.most)))
+        runs = _repeated(partial(each, [partial(_planned, subject, gateway, *pair) for pair in pairs], several.most))
     except _Broken as broken:
         raise _stopped([broken], []) from broken.__cause__
-    if check:
-        foreseen = each([partial(_foreseen, subject, *pair) for pair in zip(current, desired, strict=True)])
-        return _of_all(several, desired, foreseen)
-    runs = each([partial(_planned, subject, gateway, *pair) for pair in zip(current, desired, strict=True)])
     first, *others = runs
     first.attempt(first.apply)
     side_by_side(several.most, [partial(run.attempt, run.apply) for run in others])
@@ -395,7 +404,7 @@ def each(parts: Sequence[Callable[[], T]], most: int = 1) -> list[T]:
 
 
 def _planned(subject: Subject[D, G, C], gateway: G, current: C, desired: D) -> _Run[D, G, C]:
-    return _Run(subject, gateway, desired, current, tuple(subject.plan(current, desired)))
+    return _Run(subject, gateway, desired, current, subject.planned(gateway, current, desired))
 
 
 def _of_all(several: Several[D, G, C], desired: Sequence[D], results: Sequence[Result]) -> Result:
@@ -438,7 +447,7 @@ class _Run(Generic[D, G, C]):
         planned, self.planned = self.planned, None
         if planned is None:
             self.current = self.subject.observe(self.gateway, self.desired)
-            planned = tuple(self.subject.plan(self.current, self.desired))
+            planned = self.subject.planned(self.gateway, self.current, self.desired)
         for action in planned:
             _apply(action, self.gateway, self.made, self.done)
 
@@ -484,12 +493,12 @@ def _repeated(part: Callable[[], T]) -> T:
             raise _Broken.by(failure) from failure
 
 
-def _foreseen(subject: Subject[D, G, C], current: C, desired: D) -> Result:
+def _foreseen(subject: Subject[D, G, C], gateway: G, current: C, desired: D) -> Result:
     """What check mode shows. A plan can be made with credentials that may only read."""
     lacks: tuple[str, ...] = ()
     planned: tuple[Action, ...] = ()
     try:
-        planned = tuple(subject.plan(current, desired))
+        planned = subject.planned(gateway, current, desired)
     except Unwritable as refusal:
         if refusal.rest:
             raise refusal.rest from None

@@ -19,8 +19,8 @@ description:
   - Helm and the charts are checked only when a release is not deployed, or has another version than the wanted one. A
     run that needs Helm for changed values, or for deleted objects, may still find a problem with them.
   - Of releases that are not installed yet, checks whether the PodSecurity level of the namespace, a quota, a limit
-    range or the lack of a node certainly keeps their pods from starting. One node alone is a warning, and so is, with
-    O(onboard), a missing metrics-server.
+    range or the lack of a node certainly keeps their pods from starting. One node alone is a warning, and so is a
+    missing Secret of the charts' C(imagePullSecrets), and, with O(onboard), a missing metrics-server.
   - In check mode, permissions that are missing only for writing are warnings, as a plan does not need them.
   - With O(onboard), also checks whether the cluster is connected and its agent online, whether the cluster's token is
     where the components look for it, whether CAST AI can manage the cluster's nodes, and which permissions the AWS

@@ -157,6 +157,21 @@ def test_kube_router_is_mended_before_nodes_can_come(story: Story) -> None:
     assert story.run.of("castai_kube_router_fix", PROD) == []
 
 
+@pytest.mark.parametrize(("host", "parts"), [(SHOP, 3), (PROD, 2)])
+def test_each_part_of_a_run_ends_with_a_line(story: Story, host: str, parts: int) -> None:
+    plan, run, again = (summaries(one, host) for one in (story.plan, story.run, story.again))
+    assert [len(plan), len(run), len(again)] == [parts] * 3
+    assert all(line.startswith(f"{host}: ") for line in (*plan, *run, *again))
+    if host == SHOP:
+        assert plan[1] == f"{SHOP}: would change kubernetes/daemonset for kube-router."
+        assert run[1] == f"{SHOP}: changed kubernetes/daemonset for kube-router."
+        assert again[1] == f"{SHOP}: nothing to change for kube-router."
+
+
+def summaries(run: Run, host: str) -> list[str]:
+    return [task.result["msg"] for task in run.tasks if task.host == host and task.task == "Summary"]
+
+
 def test_a_second_run_changes_nothing(story: Story) -> None:
     changed_nothing(story.again)
     assert story.written_again == []
@@ -179,6 +194,20 @@ def test_components_are_told_what_kops_is(story: Story) -> None:
     kvisor = objects["apps/Deployment castai-agent/castai-kvisor-controller"]
     arguments = kvisor["spec"]["template"]["spec"]["containers"][0]["args"]
     assert not any("cloud-provider" in argument for argument in arguments)
+
+
+@pytest.mark.parametrize("host", [SHOP, PROD])
+def test_preflight_reads_each_object_once(story: Story, tmp_path: Path, host: str) -> None:
+    asked = [step for step in steps(story.run, host) if step.module == "castai_preflight"][-1]
+    mark = story.world.mark()
+    succeeded(Forked(story.world, tmp_path, [asked], host).connect())
+    reads = [
+        (seen.operation, seen.resource)
+        for seen in story.world.journal(mark)
+        if seen.system == "kubernetes" and seen.operation.startswith(("get ", "list "))
+    ]
+    assert ("list nodes", host) in reads
+    assert sorted(reads) == sorted(set(reads))
 
 
 def test_one_cluster_is_taken_back_and_the_others_stay_whole(story: Story) -> None:

@@ -20,11 +20,12 @@ from .._clusters.facts import CloudRights, ClusterFacts, Named, Provider
 from .._clusters.table import PROVIDERS, connection_options, connection_rules, registration_options
 from .._engine import UNKNOWN, Action, Failure, Made, Refused, Subject, Unwritable, gather, numbered
 from .._gateways.castai import CastAi, Cluster, by_options
+from .._gateways.helm import EVICTOR, SERVER_SIDE, Helm, driver_problem
 from .._gateways.helm import Chart as HelmChart
-from .._gateways.helm import Helm, driver_problem
 from .._gateways.kubernetes import Kubernetes, Object, path_of
 from .._helm import record as helm_record
-from .._helm.owner import Owner, managed_refusal, operated, owner
+from .._helm.owner import Owner, managed_refusal, operators, owner
+from .._helm.record import History, Revision
 from .._helm.values import secrets
 from .._names import CREDENTIALS_SECRET, NAMESPACE, helm_release_problem
 from .._options import castai_options
@@ -39,6 +40,9 @@ Parameters = Mapping[str, Any]
 
 OLDEST_KUBERNETES = (1, 21)
 """The charts use policy/v1 without a fallback, which Kubernetes has since 1.21."""
+
+_OPERATOR = ""
+"""Among reads by release, the one that counts for all."""
 
 AGENT_METADATA = "castai-agent-metadata"
 """ConfigMap that a reporting agent writes, with the cluster's id as CLUSTER_ID."""
@@ -128,6 +132,42 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Releases:
+    """What Helm keeps of the wanted releases, read once for all questions.
+
+    known: whether it could be read; unreadable: why single ones cannot, by release.
+    """
+
+    known: bool
+    histories: Mapping[str, History] = field(default_factory=dict)
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, listed: Object | Problem | None, charts: Iterable[Chart]) -> Releases:
+        if isinstance(listed, Problem):
+            return cls(known=False)
+        histories, unreadable = {}, {}
+        for release in dict.fromkeys(chart.release for chart in charts):
+            try:
+                history = helm_record.of(_items(listed), release)
+                goal = helm_record.goal(history)
+                if goal:
+                    len(goal.contents.objects)
+            except Refused as refusal:
+                unreadable[release] = str(refusal)
+            else:
+                histories[release] = history
+        return cls(True, histories, unreadable)
+
+    def of_chart(self, chart: Chart) -> History:
+        return self.histories.get(chart.release, ())
+
+    def goal(self, chart: Chart) -> Revision | None:
+        """The revision that ought to be there."""
+        return helm_record.goal(self.of_chart(chart))
+
+
+@dataclass(frozen=True)
 class Current:
     """What the reads gave: a value, a Problem, or None for what could not be asked."""
 
@@ -154,6 +194,8 @@ class Current:
     """Whether the pods of releases that are to be installed can start."""
     metrics: str = ""
     """What works less well without metrics-server."""
+    pulling: tuple[str, ...] = ()
+    """Which Secrets are absent by which images would be pulled."""
     rights: CloudRights | Problem | None = None
     caller: str = ""
     """Whose the cloud's credentials are, empty where it could not be read."""
@@ -221,7 +263,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     records, (facts, caller) = first["records"], first["account"]
     both = gather(
         inside=partial(_inside, gateway, wanted, Current(records, facts)),
-        rights=_attempt(partial(_rights, gateway, wanted, records, facts, caller)),
+        rights=_attempt(partial(_rights, gateway, wanted, Current(records, facts), caller)),
     )
     inside: Current = both["inside"]
     return replace(inside, rights=both["rights"], caller="" if isinstance(caller, Problem) else caller)
@@ -239,17 +281,11 @@ def _account(gateway: Systems, wanted: Desired) -> tuple[ClusterFacts | Problem 
     return read["facts"], read["caller"]
 
 
-def _rights(
-    gateway: Systems,
-    wanted: Desired,
-    records: tuple[Cluster, ...] | Problem,
-    facts: ClusterFacts | Problem | None,
-    caller: str | Problem,
-) -> CloudRights | None:
-    onboarding, there = wanted.onboarding, _there(facts)
+def _rights(gateway: Systems, wanted: Desired, current: Current, caller: str | Problem) -> CloudRights | None:
+    onboarding, there, known = wanted.onboarding, _there(current.facts), _known(current, wanted)
     if onboarding is None or there is None or not caller or isinstance(caller, Problem):
         return None
-    record = _record(records, there, wanted)
+    record = known[1] if known else None
     return wanted.provider.onboarding.rights(gateway.way.cloud(), there, onboarding.options, record, caller)
 
 
@@ -277,8 +313,17 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         secret=_attempt(lambda: kubernetes.get(path_of("v1", "Secret", wanted.secret, wanted.namespace)))
         if wanted.onboarding and wanted.secret
         else _nothing,
-        nodes=_attempt(partial(wanted.provider.onboarding.foreign_nodes, kubernetes)) if wanted.onboarding else tuple,
-        ground=partial(readiness.read, kubernetes, wanted.namespace),
+        nodes=_attempt(partial(readiness.nodes, kubernetes, facts)),
+        **{
+            kind: _attempt(partial(kubernetes.get, path_of("v1", kind, None, wanted.namespace)))
+            for kind in (readiness.QUOTA, readiness.LIMITS)
+        },
+        pulling=partial(
+            readiness.pull_warnings,
+            kubernetes,
+            wanted.namespace,
+            {chart.release: chart.values for chart in wanted.charts},
+        ),
         metrics=partial(readiness.metrics_warning, kubernetes, [chart.release for chart in wanted.charts])
         if wanted.onboarding
         else lambda: "",
@@ -286,17 +331,23 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
     if isinstance(second["version"], Problem):
         return replace(current, version=second["version"], helm=_helm_problems(gateway, wanted.charts))
     reporting = _cluster_of(second["metadata"])
-    charts = _to_install(second["releases"], wanted.charts, _is_unknown(current, wanted))
+    releases = Releases.of(second["releases"], wanted.charts)
+    charts = _to_install(releases, wanted.charts, _is_unknown(current, wanted))
+    foreign = _foreign(wanted, second["nodes"]) if wanted.onboarding else ()
     third = gather(
         missing=_nothing
         if second["everything"] is True
-        else _attempt(lambda: _missing(kubernetes, wanted, facts, second["namespace"] is not None)),
+        else _attempt(
+            lambda: _missing(
+                kubernetes, wanted, facts, second["namespace"] is not None, _waits_for_hooks(gateway.helm, charts)
+            )
+        ),
         reporting=_attempt(lambda: gateway.castai().get_cluster(reporting))
         if _unknown(reporting, records)
         else _nothing,
         helm=partial(_helm_problems, gateway, charts),
-        taken=_attempt(partial(_taken, gateway, kubernetes, wanted, second["releases"])),
-        startable=_attempt(partial(_startable, gateway.helm, second, _absent(second["releases"], charts))),
+        taken=_attempt(partial(_taken, gateway, kubernetes, wanted, releases)),
+        startable=_attempt(partial(_startable, gateway.helm, wanted, second, _absent(releases, charts), bool(foreign))),
     )
     return replace(
         current,
@@ -307,12 +358,11 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         agent_cluster=reporting if _unknown(reporting, records) and third["reporting"] is None else "",
         helm=third["helm"],
         taken=third["taken"],
-        tokenless=_tokenless(second["secret"], wanted)
-        if charts or _refer_to_secret(second["releases"], wanted)
-        else "",
-        nodes=second["nodes"],
+        tokenless=_tokenless(second["secret"], wanted) if charts or _refer_to_secret(releases, wanted) else "",
+        nodes=foreign,
         startable=third["startable"],
         metrics=second["metrics"],
+        pulling=second["pulling"],
     )
 
 
@@ -337,7 +387,7 @@ def lacks_of(current: Current, wanted: Desired) -> Iterable[str]:
 
 
 def _missing_sentence(missing: tuple[str, ...], wanted: Desired, reading: bool) -> Iterable[str]:
-    some = [label for label in missing if (label.partition(" ")[0] in rights.READING) is reading]
+    some = [label for label in missing if rights.for_a_plan(label) is reading]
     if some:
         yield (
             f"These Kubernetes permissions are missing in namespace {wanted.namespace} or cluster-wide:"
@@ -394,9 +444,9 @@ def _castai_findings(current: Current, wanted: Desired) -> Iterable[str]:
 
 
 def _onboarding_findings(current: Current, wanted: Desired, onboarding: Onboarding) -> Iterable[str]:
-    facts, records = _there(current.facts), current.records
-    if facts and not isinstance(records, Problem) and not wanted.registering:
-        record = _record(records, facts, wanted)
+    known = _known(current, wanted)
+    if known and not wanted.registering:
+        facts, record = known
         if record or not wanted.cluster_id:
             yield from phase2.connection_findings(record, facts, current.tokenless, onboarding)
     if not isinstance(current.nodes, Problem):
@@ -432,6 +482,7 @@ def _startup_warnings(current: Current, wanted: Desired) -> Iterable[str]:
         yield from current.startable.warnings
     if current.metrics:
         yield current.metrics
+    yield from current.pulling
 
 
 def _stopping(current: Current) -> Iterable[str]:
@@ -485,21 +536,36 @@ def _nothing() -> None:
 
 
 def _missing(
-    kubernetes: Kubernetes, wanted: Desired, facts: ClusterFacts | None, namespace_exists: bool
+    kubernetes: Kubernetes, wanted: Desired, facts: ClusterFacts | None, namespace_exists: bool, hooks: bool = False
 ) -> tuple[str, ...]:
+    """hooks: as _waits_for_hooks gives it."""
     create = () if namespace_exists or not wanted.create_namespace else rights.CREATE_NAMESPACE
     if wanted.onboarding is None:
         return missing_in_cluster(kubernetes, wanted.namespace, (*create, *rights.CONNECT), rights.CONNECT_SYSTEM)
     there = facts if facts and facts.exists else None
     of_system = wanted.provider.onboarding.system_rows(there, wanted.onboarding.options)
     more = any(chart.release == readiness.WORKLOAD_AUTOSCALER for chart in wanted.charts)
-    rows = (*create, *rights.ONBOARD, *(rights.WORKLOAD_AUTOSCALER if more else ()))
+    rows = (
+        *create,
+        *rights.ONBOARD,
+        *(rights.WORKLOAD_AUTOSCALER if more else ()),
+        *(rights.HOOKS if hooks else ()),
+    )
     return missing_in_cluster(kubernetes, wanted.namespace, rows, of_system)
 
 
-def _record(records: tuple[Cluster, ...] | Problem, facts: ClusterFacts, wanted: Desired) -> Cluster | None:
-    listed = () if isinstance(records, Problem) else records
-    return registration(listed, facts, wanted.cluster_id)
+def _waits_for_hooks(helm: Helm, charts: tuple[Chart, ...]) -> bool:
+    """Whether Helm will wait for all that the hooks of a chart that is to be installed make."""
+    version = _attempt(helm.check_version)() if any(chart.release == EVICTOR for chart in charts) else ()
+    return not isinstance(version, Problem) and version >= SERVER_SIDE
+
+
+def _known(current: Current, wanted: Desired) -> tuple[ClusterFacts, Cluster | None] | None:
+    """The cluster and CAST AI's record of it; None where one of the two could not be read."""
+    facts, records = _there(current.facts), current.records
+    if facts is None or isinstance(records, Problem):
+        return None
+    return facts, registration(records, facts, wanted.cluster_id)
 
 
 def _there(facts: ClusterFacts | Problem | None) -> ClusterFacts | None:
@@ -526,107 +592,94 @@ def _unknown(cluster_id: str, records: tuple[Cluster, ...] | Problem) -> bool:
     return bool(cluster_id) and not isinstance(records, Problem) and cluster_id not in {record.id for record in records}
 
 
-def _to_install(listed: Object | Problem | None, charts: tuple[Chart, ...], anew: bool = False) -> tuple[Chart, ...]:
+def _foreign(wanted: Desired, nodes: tuple[Object, ...] | Problem | None) -> tuple[str, ...] | Problem:
+    """See Current.nodes. nodes: None where there are more than are read at once, of which nothing is said."""
+    return nodes if isinstance(nodes, Problem) else wanted.provider.onboarding.foreign_nodes(nodes or ())
+
+
+def _to_install(releases: Releases, charts: tuple[Chart, ...], anew: bool = False) -> tuple[Chart, ...]:
     """The charts that the run has to fetch: those whose release is not deployed, or at another version that counts.
 
     anew: the cluster gets another id, which is in the values of every release.
     """
-    if isinstance(listed, Problem):
-        return charts
-    records = _items(listed)
     return tuple(
-        chart for chart in charts if not _unreadable(records, chart) and (anew or not _chart_is_there(records, chart))
+        chart
+        for chart in charts
+        if chart.release not in releases.unreadable and (anew or not _chart_is_there(releases, chart))
     )
 
 
 def _is_unknown(current: Current, wanted: Desired) -> bool:
     """Whether CAST AI certainly does not have the cluster: it was never connected, or removed there."""
-    facts, records = _there(current.facts), current.records
-    return facts is not None and not isinstance(records, Problem) and _record(records, facts, wanted) is None
+    known = _known(current, wanted)
+    return known is not None and known[1] is None
 
 
-def _chart_is_there(records: list[Object], chart: Chart) -> bool:
+def _chart_is_there(releases: Releases, chart: Chart) -> bool:
     """Whether the cluster has all that a run needs of the chart; a repair goes back to what is recorded."""
     if chart.any_version:
-        return helm_record.goal(helm_record.of(records, chart.release)) is not None
-    return helm_record.deployed(records, chart.release, chart.version)
+        return releases.goal(chart) is not None
+    return helm_record.deployed(releases.of_chart(chart), chart.version)
 
 
-def _unreadable(records: list[Object], chart: Chart) -> str:
-    """Why Helm's records of a release cannot be read, or an empty text."""
-    try:
-        revisions = helm_record.of(records, chart.release)
-        if revisions and revisions[-1].status == helm_record.DEPLOYED:
-            len(revisions[-1].contents.objects)
-    except Refused as refusal:
-        return str(refusal)
-    return ""
-
-
-def _absent(listed: Object | Problem | None, charts: tuple[Chart, ...]) -> tuple[Chart, ...]:
+def _absent(releases: Releases, charts: tuple[Chart, ...]) -> tuple[Chart, ...]:
     """Those of which nothing whole is there, so that all their pods are new."""
-    if isinstance(listed, Problem):
-        return ()
-    records = _items(listed)
     return tuple(
         chart
         for chart in charts
-        if not _unreadable(records, chart) and not helm_record.goal(helm_record.of(records, chart.release))
+        if releases.known and chart.release not in releases.unreadable and not releases.goal(chart)
     )
 
 
-def _startable(helm: Helm, read: Mapping[str, Any], charts: tuple[Chart, ...]) -> Verdict:
-    """read: the second round. Where CAST AI can use no node, that is said elsewhere."""
+def _startable(
+    helm: Helm, wanted: Desired, read: Mapping[str, Any], charts: tuple[Chart, ...], foreign: bool
+) -> Verdict:
+    """read: the second round. foreign: whether CAST AI can use no node, which is said elsewhere."""
     if read["version"] < OLDEST_KUBERNETES or not charts:
         return Verdict()
-    ground: readiness.Cluster = replace(read["ground"], nodes=None) if read["nodes"] else read["ground"]
     planned = [
         readiness.Planned(chart.release, HelmChart(chart.ref, chart.version, chart.repo_url), chart.values)
         for chart in charts
     ]
+    listed = {name: None if isinstance(one, Problem) else one for name, one in read.items()}
+    ground = readiness.Cluster.of(
+        wanted.namespace,
+        listed["namespace"],
+        listed[readiness.QUOTA],
+        listed[readiness.LIMITS],
+        None if foreign else listed["nodes"],
+    )
     return readiness.study(helm, ground, planned)
 
 
-def _refer_to_secret(listed: Object | Problem | None, wanted: Desired) -> bool:
+def _refer_to_secret(releases: Releases, wanted: Desired) -> bool:
     """Whether a release that is there has its pods take the cluster's token from the Secret."""
-    if isinstance(listed, Problem):
-        return False
-    records = _items(listed)
-    readable = [chart for chart in wanted.charts if not _unreadable(records, chart)]
-    goals = [helm_record.goal(helm_record.of(records, chart.release)) for chart in readable]
+    goals = [releases.goal(chart) for chart in wanted.charts if chart.release not in releases.unreadable]
     return any(goal is not None and wanted.secret in goal.contents.manifest for goal in goals)
 
 
-def _taken(
-    gateway: Systems, kubernetes: Kubernetes, wanted: Desired, listed: Object | Problem | None
-) -> tuple[str, ...]:
+def _taken(gateway: Systems, kubernetes: Kubernetes, wanted: Desired, releases: Releases) -> tuple[str, ...]:
     """Why releases cannot be installed over what is there, or not be changed, in castai_release's words."""
-    if isinstance(listed, Problem):
+    if not releases.known:
         return ()
-    records = _items(listed)
-    unreadable = tuple(filter(None, (_unreadable(records, chart) for chart in wanted.charts)))
-    if unreadable:
-        return unreadable
-    there = {chart.release for chart in wanted.charts if helm_record.goal(helm_record.of(records, chart.release))}
+    if releases.unreadable:
+        return tuple(releases.unreadable.values())
+    there = {chart.release for chart in wanted.charts if releases.goal(chart)}
     # What is there and is only wanted at any version is left alone.
     charts = [chart for chart in wanted.charts if not (chart.release in there and chart.any_version)]
-    look = {chart.release: partial(_owner_of, kubernetes, chart.release, wanted.namespace) for chart in charts}
-    owners = gather(**look) if look else {}
-    refusals = [_refusal(gateway.helm, chart, owners[chart.release], chart.release in there) for chart in charts]
+    if not charts:
+        return ()
+    look = {chart.release: partial(owner, kubernetes, chart.release, wanted.namespace) for chart in charts}
+    found = gather(**look, **{_OPERATOR: partial(operators, kubernetes, wanted.namespace)})
+    refusals = [
+        _refusal(gateway.helm, chart, found[chart.release], found[_OPERATOR](chart.release), chart.release in there)
+        for chart in charts
+    ]
     return tuple(filter(None, refusals))
 
 
-def _owner_of(kubernetes: Kubernetes, release: str, namespace: str) -> tuple[Owner | None, str]:
-    """Whose the objects of a release are, and who manages it beside Helm."""
-    found = gather(
-        owner=partial(owner, kubernetes, release, namespace), operated=partial(operated, kubernetes, release, namespace)
-    )
-    return found["owner"], found["operated"]
-
-
-def _refusal(helm: Helm, chart: Chart, owned: tuple[Owner | None, str], exists: bool) -> str:
-    """exists: whether the release is there. owned: as _owner_of gives it."""
-    found, operator = owned
+def _refusal(helm: Helm, chart: Chart, found: Owner | None, operator: str, exists: bool) -> str:
+    """found: whose its objects are; operator: who manages it beside Helm; exists: whether the release is there."""
     manager = operator or (found.manager if found and exists else "")
     if manager and not chart.adopt_managed:
         return managed_refusal(f"Helm release {chart.release}", manager, chart.release, exists)

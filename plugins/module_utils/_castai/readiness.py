@@ -16,6 +16,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+from .._clusters.facts import NODES, SOME_NODES, ClusterFacts
 from .._engine import CallFailed, Failure, gather
 from .._gateways.helm import Chart, Helm
 from .._gateways.kubernetes import Kubernetes, Object, Rejected, path_of
@@ -29,6 +30,7 @@ SOME_ID = "00000000-0000-0000-0000-000000000000"
 METRICS = "/apis/metrics.k8s.io/v1beta1"
 """What metrics-server itself answers, by way of the API server, which says 503 where it does not."""
 
+QUOTA, LIMITS = "ResourceQuota", "LimitRange"
 WORKLOAD_AUTOSCALER = "castai-workload-autoscaler"
 _CHOOSY = ("nodeSelector", "affinity", "tolerations")
 """Values by which a chart's pods choose nodes."""
@@ -50,13 +52,34 @@ class Planned:
 
 @dataclass(frozen=True)
 class Cluster:
-    """What of the cluster decides. limits, nodes: None where they may not be listed. limits: the LimitRanges."""
+    """What of the cluster decides. limits: the LimitRanges. Both and nodes: None where they may not be listed.
+
+    nodes: None too where there are more than are read at once."""
 
     namespace: str
     level: str = pods.PRIVILEGED
     quotas: tuple[Object, ...] = ()
     limits: tuple[Object, ...] | None = ()
     nodes: tuple[Object, ...] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        namespace: Object | None,
+        quotas: Object | None,
+        limits: Object | None,
+        nodes: tuple[Object, ...] | None,
+    ) -> Cluster:
+        """From what the API server gave, None for what may not be read. Of quotas that is asked elsewhere."""
+        labels = ((namespace or {}).get("metadata") or {}).get("labels") or {}
+        return cls(
+            name,
+            labels.get(pods.ENFORCE) or pods.PRIVILEGED,
+            tuple((quotas or {}).get("items") or ()),
+            None if limits is None else tuple(limits.get("items") or ()),
+            nodes,
+        )
 
 
 @dataclass(frozen=True)
@@ -68,23 +91,12 @@ class Verdict:
     not_checked: tuple[str, ...] = ()
 
 
-def read(kubernetes: Kubernetes, namespace: str) -> Cluster:
-    """One round. Who may not list nodes or quotas is asked for that elsewhere."""
-    found = gather(
-        namespace=lambda: _or_none(lambda: kubernetes.get(path_of("v1", "Namespace", namespace, None))),
-        quotas=lambda: _or_none(lambda: kubernetes.get(path_of("v1", "ResourceQuota", None, namespace))),
-        limits=lambda: _or_none(lambda: kubernetes.get(path_of("v1", "LimitRange", None, namespace))),
-        nodes=lambda: _or_none(lambda: kubernetes.get(path_of("v1", "Node", None, None), limit="500")),
-    )
-    labels = ((found["namespace"] or {}).get("metadata") or {}).get("labels") or {}
-    limits, nodes = found["limits"], found["nodes"]
-    return Cluster(
-        namespace,
-        labels.get(pods.ENFORCE) or pods.PRIVILEGED,
-        tuple((found["quotas"] or {}).get("items") or ()),
-        None if limits is None else tuple(limits.get("items") or ()),
-        None if nodes is None else tuple(nodes.get("items") or ()),
-    )
+def nodes(kubernetes: Kubernetes, facts: ClusterFacts | None) -> tuple[Object, ...] | None:
+    """The cluster's nodes; None where there are more than are read at once. facts: where known."""
+    listed = facts.nodes if facts and facts.nodes else kubernetes.get(NODES, limit=SOME_NODES)
+    if ((listed or {}).get("metadata") or {}).get("continue"):
+        return None
+    return tuple((listed or {}).get("items") or ())
 
 
 def metrics_warning(kubernetes: Kubernetes, releases: Collection[str]) -> str:
@@ -105,6 +117,34 @@ def metrics_warning(kubernetes: Kubernetes, releases: Collection[str]) -> str:
     fix = "Install metrics-server" if lacking else "Look at its pods"
     way_out = ", or set components_workload_autoscaler to false" if sizing else ""
     return f"The cluster {state}, so {hit}. {fix}{way_out}."
+
+
+def pull_warnings(kubernetes: Kubernetes, namespace: str, values: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """Which Secrets are absent by which pods would pull their images. values: of the charts, by release.
+
+    Without one a node pulls as nobody, which public images allow.
+    """
+    users: dict[str, list[str]] = {}
+    for release, given in values.items():
+        listed = given.get("imagePullSecrets")
+        for one in listed if isinstance(listed, list) else ():
+            name = one.get("name") if isinstance(one, Mapping) else None
+            if isinstance(name, str) and name:
+                users.setdefault(name, []).append(release)
+    reads = {name: partial(_is_absent, kubernetes, path_of("v1", "Secret", name, namespace)) for name in users}
+    return tuple(
+        f"Secret {namespace}/{name} does not exist, but {', '.join(users[name])} would pull images with it. Create it,"
+        " or correct castai_image_pull_secrets."
+        for name, absent in (gather(**reads) if reads else {}).items()
+        if absent
+    )
+
+
+def _is_absent(kubernetes: Kubernetes, path: str) -> bool:
+    try:
+        return kubernetes.get(path) is None
+    except Failure:
+        return False
 
 
 def study(helm: Helm, cluster: Cluster, planned: Collection[Planned]) -> Verdict:
@@ -253,10 +293,3 @@ def _by_nodes(cluster: Cluster, templates: Templates) -> Iterator[str]:
             " nodeSelector in agent_values or components_values. If an autoscaler will add nodes for them, set"
             f" {named('wait_for_workloads')} to false."
         )
-
-
-def _or_none(get: Any) -> Any:
-    try:
-        return get()
-    except Failure:
-        return None

@@ -9,18 +9,23 @@ A provider is one function that reads and one frozen value that it returns. PRIV
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from .._gateways.castai import Cluster
-from .._gateways.kubernetes import Kubernetes
+from .._gateways.kubernetes import Kubernetes, Object, path_of
 from .._options import Rules, Spec
 
 Parameters = Mapping[str, Any]
 
 Rows = tuple[tuple[str, str, tuple[str, ...]], ...]
 """Kubernetes permissions: API group, resource and verbs."""
+
+
+NODES = path_of("v1", "Node", None, None)
+SOME_NODES = "500"
+"""How many nodes are read at most."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,8 @@ class ClusterFacts:
     seen_at: str = ""
     access_mode: str = ""
     own: Any = field(default=None, repr=False)
+    nodes: Object | None = field(default=None, repr=False)
+    """The nodes as the API server listed them, where the provider has read them."""
 
 
 class Systems(Protocol):
@@ -108,7 +115,7 @@ class Onboarding:
     options: of the identity. option_problems: what the identity's module would refuse by form; params: preflight's.
     rights: reads, with the identity's options, CAST AI's record and who calls; None for nothing to ask. system_rows:
     what is needed in namespace kube-system; facts: None where not known. possible_rows: any of that. foreign_nodes:
-    reads of what kinds the nodes are, where CAST AI can use none. nodes_problem, warnings: of those kinds.
+    of what kinds the nodes are, where CAST AI can use none. nodes_problem, warnings: of those kinds.
     """
 
     options: Spec
@@ -116,7 +123,7 @@ class Onboarding:
     rights: Callable[[Any, ClusterFacts, Parameters, Cluster | None, str], CloudRights | None]
     system_rows: Callable[[ClusterFacts | None, Parameters], Rows] = lambda facts, options: ()
     possible_rows: Rows = ()
-    foreign_nodes: Callable[[Kubernetes], tuple[str, ...]] = lambda kubernetes: ()
+    foreign_nodes: Callable[[Iterable[Object]], tuple[str, ...]] = lambda nodes: ()
     nodes_problem: Callable[[tuple[str, ...]], str] = lambda kinds: ""
     warnings: Callable[[ClusterFacts, tuple[str, ...]], Iterator[str]] = lambda facts, kinds: iter(())
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,13 +29,10 @@ from .._names import kops_cluster_problem, wrong_account
 from .._options import AWS_RULES, aws_options
 from .._variables import named
 from . import on_aws
-from .facts import ClusterFacts, Named, Onboarding, Parameters, Provider, Rows, Systems
+from .facts import NODES, SOME_NODES, ClusterFacts, Named, Onboarding, Parameters, Provider, Rows, Systems
 
 NAMESPACE = "kube-system"
 PATH = path_of("v1", "Namespace", NAMESPACE, None)
-NODES = path_of("v1", "Node", None, None)
-SOME_NODES = "500"
-"""How many nodes are read at most: one that EC2 knows tells the cluster."""
 
 _ADDON = "addons.k8s.io/"
 _OWN = ("addons", "bootstrap-channel.yaml")
@@ -71,6 +68,8 @@ class KopsCluster:
     channels: tuple[Channel, ...]
     nodes: frozenset[str]
     instances: tuple[Instance, ...]
+    listed: Object | None = field(default=None, repr=False)
+    """The nodes as the API server listed them."""
 
     @property
     def account_id(self) -> str:
@@ -152,6 +151,7 @@ def read(systems: Systems, wanted: Named) -> ClusterFacts:
             channels_of(found["namespace"]),
             nodes_of(found["nodes"]),
             found["instances"],
+            found["nodes"],
         ),
         wanted,
     )
@@ -178,6 +178,7 @@ def facts(found: KopsCluster, wanted: Named) -> ClusterFacts:
         result_fields={"account_id": found.account_id, "region": found.region, "state_store": store},
         problems=tuple(problems),
         own=found,
+        nodes=found.listed,
     )
 
 

@@ -6,17 +6,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from .._aws import permissions
 from .._aws.permissions import Question
 from .._aws.rights import Rights, refusals, simulate, warnings
-from .._engine import gather
 from .._gateways.aws import Aws
 from .._gateways.aws_session import NO_REGION, region_of
 from .._gateways.castai import Cluster
-from .._gateways.kubernetes import Kubernetes, Object, path_of
+from .._gateways.kubernetes import Object
 from .._names import account_id_problem
 from .facts import CloudRights, ClusterFacts, Parameters, Rows
 
@@ -46,9 +45,6 @@ AWS_AUTH_ROWS: Rows = (("", "configmaps", ("get", "create", "patch")),)
 
 COMPUTE = "eks.amazonaws.com/compute-type"
 """Label of nodes that EKS manages alone. Source: EKS User Guide, on Fargate and on Auto Mode."""
-
-OWN_NODES = f"kubernetes.io/os=linux,{COMPUTE} notin (auto,fargate,hybrid)"
-"""Label selector of the nodes that CAST AI's components can run on, and that it can replace."""
 
 
 def option_problems(params: Parameters) -> Mapping[str, str]:
@@ -115,19 +111,13 @@ def identity_options(params: Parameters) -> dict[str, Any]:
     return {**params["onboard"], **{option: params.get(option) for option in (*LOCATION_OPTIONS, "profile")}}
 
 
-def foreign_nodes(kubernetes: Kubernetes) -> tuple[str, ...]:
+def foreign_nodes(nodes: Iterable[Object]) -> tuple[str, ...]:
     """Of what kinds the nodes are, where CAST AI can use none of them: Fargate, Auto Mode, hybrid, Windows.
 
     A node that is no instance of EC2 says so by its providerID; a new one has none yet.
     """
-    path = path_of("v1", "Node", None, None)
-    found = gather(
-        own=lambda: kubernetes.get(path, labelSelector=OWN_NODES, limit="500"),
-        some=lambda: kubernetes.get(path, limit="500"),
-    )
-    if any(_on_ec2(node) for node in (found["own"] or {}).get("items") or ()):
-        return ()
-    return tuple(sorted({_kind(node) for node in (found["some"] or {}).get("items") or ()}))
+    kinds = {_kind(node) for node in nodes}
+    return () if "" in kinds else tuple(sorted(kinds))
 
 
 def _on_ec2(node: Object) -> bool:
@@ -135,9 +125,14 @@ def _on_ec2(node: Object) -> bool:
 
 
 def _kind(node: Object) -> str:
+    """Empty for one that CAST AI's components can run on, and that it can replace."""
     labels = (node.get("metadata") or {}).get("labels") or {}
     kinds = {"fargate": "Fargate", "auto": "Auto Mode", "hybrid": "hybrid"}
-    return kinds.get(labels.get(COMPUTE, ""), "Windows" if _on_ec2(node) else "hybrid")
+    if labels.get(COMPUTE) in kinds:
+        return kinds[labels[COMPUTE]]
+    if not _on_ec2(node):
+        return "hybrid"
+    return "" if labels.get("kubernetes.io/os") == "linux" else "Windows"
 
 
 def nodes_problem(kinds: tuple[str, ...]) -> str:

@@ -128,13 +128,8 @@ def owner_of_added(found: Mapping[str, Object | None], name: str, namespace: str
     return next((one for one in others if one.release or one.manager), next(iter(others), None))
 
 
-def operated(cluster: Kubernetes, name: str, namespace: str) -> str:
-    """CAST AI's operator in words where it manages a release, or an empty text."""
-    return operators(cluster, namespace)(name)
-
-
 def operators(cluster: Kubernetes, namespace: str) -> Callable[[str], str]:
-    """The same for any release of the namespace, by its name: what it is told by is read once."""
+    """CAST AI's operator in words where it manages a release of the namespace, by its name, or an empty text."""
     try:
         listed = cluster.get(_COMPONENTS.format(namespace))
     except CallFailed:

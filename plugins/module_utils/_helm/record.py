@@ -240,9 +240,8 @@ def good(revisions: History) -> Revision | None:
     return None
 
 
-def deployed(secrets: Iterable[Object], release: str, version: str) -> bool:
-    """Whether a namespace's record Secrets show this release deployed at this chart version (empty: at any)."""
-    revisions = of(secrets, release)
+def deployed(revisions: History, version: str) -> bool:
+    """Whether a release is deployed at this chart version (empty: at any)."""
     if not revisions or revisions[-1].status != DEPLOYED:
         return False
     return not version or same_version(revisions[-1].contents.version, version)

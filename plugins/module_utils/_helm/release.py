@@ -130,8 +130,9 @@ class Current:
 
     history: the release's revisions, oldest first. chart: what is known of the wanted chart without fetching it.
     missing: objects of the deployed revision that are gone. owner: where nothing whole is there of the release, whose
-    the objects of its chart are. manager: who manages the release beside Helm, empty for nobody. now: Unix seconds.
-    killed: whether the newest revision's Helm is known to be dead.
+    the objects of its chart are; before an upgrade, whose those are that it would add, by confirm. manager: who
+    manages the release beside Helm, empty for nobody. now: Unix seconds. killed: whether the newest revision's Helm is
+    known to be dead.
     """
 
     history: History
@@ -432,9 +433,6 @@ def _complete(gateway: Systems, wanted: Desired, current: Current, found: Mappin
         )
     if wanted.present and not record.goal(current.history):
         current = replace(current, owner=owner(cluster, wanted.name, wanted.namespace))
-    elif any(isinstance(step, Upgrade) for step in plan(current, wanted)):
-        current = replace(current, owner=_added_owner(gateway, wanted, current))
-    _check_helm(gateway.helm, current, wanted)
     return current
 
 
@@ -699,13 +697,21 @@ def _waiting(last: Revision, current: Current, wanted: Desired) -> dict[str, Any
     return {"unfinished": last, "patience": 0.0 if current.killed else max(0.0, wanted.grace - age)}
 
 
-def _check_helm(helm: Helm, current: Current, wanted: Desired) -> None:
-    """Refuse, in check mode too, what the helm program here cannot do. It is started only when there is work for it."""
-    if any(isinstance(step, Step) and step.helm for step in plan(current, wanted)):
-        version = helm.check_version()
-        refusal = current.owner.helm_refusal(version) if current.owner else ""
-        if refusal:
-            raise Refused(refusal)
+def confirm(gateway: Systems, wanted: Desired, current: Current, planned: tuple[Action, ...]) -> tuple[Action, ...]:
+    """Refuse, in check mode too, what the helm program here cannot do. It is started only when there is work for it.
+
+    Only an upgrade renders the chart, which shows what it would add.
+    """
+    if not any(isinstance(step, Step) and step.helm for step in planned):
+        return planned
+    version = gateway.helm.check_version()
+    if record.goal(current.history) and any(isinstance(step, Upgrade) for step in planned):
+        current = replace(current, owner=_added_owner(gateway, wanted, current))
+        planned = tuple(plan(current, wanted))
+    refusal = current.owner.helm_refusal(version) if current.owner else ""
+    if refusal:
+        raise Refused(refusal)
+    return planned
 
 
 def _chart(wanted: Desired) -> Facts:
@@ -949,4 +955,4 @@ def hidden(params: Parameters) -> tuple[str, ...]:
     return secrets(values) if isinstance(values, dict) else ()
 
 
-SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view, settle, hidden)
+SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view, settle, hidden, confirm)

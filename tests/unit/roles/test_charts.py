@@ -37,7 +37,7 @@ def templated(role: str, expression: str, values_of_provider: Any = OF_EKS, **gi
             variables |= trusted(yaml.safe_load((ROOT / f"roles/{one}/{kind}/main.yml").read_text(encoding="utf-8")))
     values = {name: value for name, value in variables.items() if not name.startswith("__")} | given
     values = {"castai_provider": "eks", "inventory_hostname": "prod", **values}
-    checked = {f"__{role}_given": {"variables": values, "of_provider": {"component_values": values_of_provider}}}
+    checked = {"__castai_given": {"variables": values, "of_provider": {"component_values": values_of_provider}}}
     return Templar(DataLoader(), variables={**variables, **values, **checked}).template(trust_as_template(expression))
 
 
@@ -148,12 +148,12 @@ def test_pull_secrets_are_those_of_every_release() -> None:
     given = {"castai_image_pull_secrets": ["one", "two"]}
     wanted = [{"name": "one"}, {"name": "two"}]
     assert templated("agent", "{{ __agent_values }}", **given)["imagePullSecrets"] == wanted
-    assert templated("components", "{{ __components_pulling }}", **given) == {"imagePullSecrets": wanted}
+    assert templated("components", "{{ __castai_pulling }}", **given) == {"imagePullSecrets": wanted}
     (evictor,) = (
         release
         for release in templated("components", "{{ __components_releases }}", **given)
         if release["name"] == "castai-evictor"
     )
     assert evictor["values"]["crdUpgrade"] == {"imagePullSecrets": wanted}
-    assert templated("components", "{{ __components_pulling }}") == {}
+    assert templated("components", "{{ __castai_pulling }}") == {}
     assert "imagePullSecrets" not in templated("agent", "{{ __agent_values }}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
 from typing import Any
@@ -500,6 +500,37 @@ def test_the_first_is_done_alone_and_the_others_side_by_side() -> None:
     assert [action.sentence for action in result.actions] == [f"paint {name} red" for name in FIVE]
     assert result.view == dict.fromkeys(FIVE, "red")
     assert not in_all(drawers, FIVE).changed
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_what_only_the_plan_calls_for_is_read_after_it(check: bool) -> None:
+    """And only where there is one, before the first write; the plan is the one that this gives."""
+
+    def dearer(gateway: Drawer, wanted: Any, current: Any, planned: tuple[Action, ...]) -> tuple[Action, ...]:
+        assert gateway.things == current
+        return tuple(replace(one, sentence=f"{one.sentence} twice") for one in planned)
+
+    result = run(Drawer({"lid": "blue"}), check, confirm=dearer)
+    assert [action.sentence for action in result.actions] == ["paint box red twice", "paint key green twice"]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_of_several_all_plans_are_confirmed_before_the_first_write(check: bool) -> None:
+    def no_brush(gateway: Any, wanted: Wanted, current: Any, planned: tuple[Action, ...]) -> tuple[Action, ...]:
+        if planned and wanted[0] in "be":
+            raise Refused(f"There is no brush for {wanted[0]}.")
+        return planned
+
+    drawers = cabinet()
+    with pytest.raises(Refused, match=r"brush for b\. There is no brush for e\."):
+        in_all(drawers, FIVE, check, confirm=no_brush)
+    assert drawers.seen == []
+    with pytest.raises(Stopped, match=r"No answer\. Nothing was changed before that\. A rerun"):
+        in_all(drawers, FIVE, check, confirm=partial(failing, "No answer."))
+
+
+def failing(sentence: str, *_given: Any) -> Any:
+    raise CallFailed(sentence)
 
 
 def test_no_more_than_four_are_done_side_by_side() -> None:

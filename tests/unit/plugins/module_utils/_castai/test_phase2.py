@@ -15,7 +15,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._castai.cluster 
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters import eks, kops
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import Named
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.kops import KopsCluster
-from ansible_collections.castai.onboarding.plugins.module_utils._clusters.on_aws import OWN_NODES, foreign_nodes
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.on_aws import foreign_nodes
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_ec2 import Instance
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_eks import EksCluster
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import Cluster
@@ -32,25 +32,8 @@ SPOT_ROLE = {"iam:CreateRole", "iam:TagRole", "iam:AttachRolePolicy"}
 ONBOARD = {"connecting": False, "identity": "role", "path": "/", "user_access": "cluster_admin"}
 
 
-class Nodes:
-    """An API server that has these nodes, by their labels."""
-
-    def __init__(self, *labels: dict[str, str], providers: list[str | None] | None = None) -> None:
-        self._labels = labels
-        self._providers = providers or ["aws:///eu-central-1a/i-0123"] * len(labels)
-
-    def get(self, path: str, **query: str) -> dict[str, Any]:
-        assert path == "/api/v1/nodes"
-        nodes = [
-            {"metadata": {"labels": labels} if labels else {}, "spec": {"providerID": provider} if provider else {}}
-            for labels, provider in zip(self._labels, self._providers, strict=True)
-            if query.get("labelSelector") != OWN_NODES or self._own(labels)
-        ]
-        return {"items": nodes[: int(query["limit"])]}
-
-    def _own(self, labels: dict[str, str]) -> bool:
-        compute = labels.get("eks.amazonaws.com/compute-type")
-        return labels.get("kubernetes.io/os") == "linux" and compute not in ("auto", "fargate", "hybrid")
+def node(labels: dict[str, str], provider: str | None = "aws:///eu-central-1a/i-0123") -> dict[str, Any]:
+    return {"metadata": {"labels": labels} if labels else {}, "spec": {"providerID": provider} if provider else {}}
 
 
 @pytest.mark.parametrize(
@@ -67,11 +50,9 @@ class Nodes:
 def test_nodes_that_are_no_instances_of_ec2(
     providers: list[str | None], kinds: tuple[str, ...], labelled: bool
 ) -> None:
-    labels = [
-        {**LINUX, **({"eks.amazonaws.com/compute-type": "hybrid"} if labelled and "hybrid" in str(one) else {})}
-        for one in providers
-    ]
-    assert foreign_nodes(Nodes(*labels, providers=providers)) == kinds  # type: ignore[arg-type]
+    hybrid = {"eks.amazonaws.com/compute-type": "hybrid"}
+    nodes = [node({**LINUX, **(hybrid if labelled and "hybrid" in str(one) else {})}, one) for one in providers]
+    assert foreign_nodes(nodes) == kinds
 
 
 LINUX = {"kubernetes.io/os": "linux"}
@@ -86,14 +67,14 @@ FARGATE, AUTO = ({**LINUX, "eks.amazonaws.com/compute-type": kind} for kind in (
         ([LINUX], ()),
         ([FARGATE, AUTO, WINDOWS, LINUX], ()),
         ([FARGATE], ("Fargate",)),
+        ([{}], ("Windows",)),
         ([AUTO, AUTO], ("Auto Mode",)),
         ([WINDOWS], ("Windows",)),
         ([FARGATE, WINDOWS, AUTO], ("Auto Mode", "Fargate", "Windows")),
     ],
 )
 def test_nodes_that_castai_cannot_use(nodes: list[dict[str, str]], kinds: tuple[str, ...]) -> None:
-    kubernetes: Any = Nodes(*nodes)
-    assert foreign_nodes(kubernetes) == kinds
+    assert foreign_nodes(map(node, nodes)) == kinds
 
 
 @pytest.mark.parametrize(

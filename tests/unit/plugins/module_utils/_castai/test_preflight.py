@@ -517,6 +517,32 @@ def test_a_namespace_is_made_only_where_it_is_absent_and_may_be(
     assert any("castai_create_namespace" in one for one in found) is finding
 
 
+@pytest.mark.parametrize(
+    ("version", "names", "asked"),
+    [
+        ((4, 3, 1), ["castai-evictor"], True),
+        ((3, 22, 0), ["castai-evictor"], False),
+        ((4, 3, 1), ["castai-kvisor"], False),
+    ],
+)
+def test_helm_4_waits_for_all_that_the_evictors_hook_makes(
+    version: tuple[int, ...], names: list[str], asked: bool
+) -> None:
+    """A plan does without, as it runs no hook."""
+    helm: Any = SimpleNamespace(check_version=lambda: version)
+    releases = [{"name": name, "chart_ref": name} for name in names]
+    wanted = preflight.desired({**PARAMETERS, "onboard": ONBOARD, "releases": releases})
+    hooks = preflight._waits_for_hooks(helm, wanted.charts)
+    kubernetes: Any = SimpleNamespace(can=lambda *access: access[0] not in ("list", "watch"))
+    missing = preflight._missing(kubernetes, wanted, EKS, True, hooks)
+    assert ("list serviceaccounts" in missing) is asked
+    lacks, findings = (" ".join(one(replace(GOOD, missing=missing), wanted)) for one in (lacks_of, findings_of))
+    assert ("watch clusterrolebindings.rbac.authorization.k8s.io" in lacks) is asked
+    assert ("list serviceaccounts" in lacks) is asked
+    assert "list serviceaccounts" not in findings
+    assert "list pods" in findings
+
+
 OF_UMBRELLA = {
     "meta.helm.sh/release-name": "castai",
     "meta.helm.sh/release-namespace": "castai-agent",
@@ -551,7 +577,8 @@ def taken(cluster: Inside, *names: str, records: tuple[dict[str, Any], ...] = ()
     wanted = preflight.desired({**PARAMETERS, "releases": releases})
     gateway: Any = preflight.Systems(PARAMETERS, lambda: None, None, NewHelm())  # type: ignore[arg-type,return-value]
     kubernetes: Any = cluster
-    return preflight._taken(gateway, kubernetes, wanted, {"items": list(records)})
+    listed = preflight.Releases.of({"items": list(records)}, wanted.charts)
+    return preflight._taken(gateway, kubernetes, wanted, listed)
 
 
 def test_beside_the_umbrella_chart_what_it_has_is_refused_and_the_rest_installed() -> None:
@@ -599,11 +626,23 @@ def test_a_record_that_cannot_be_read_is_a_finding() -> None:
     broken["metadata"] |= {"namespace": "castai-agent", "name": "one"}
     (found,) = taken(Inside(), "castai-agent", records=(broken,))
     assert "Secret castai-agent/one cannot be read" in found
-    assert preflight._to_install({"items": [broken]}, preflight.desired(PARAMETERS).charts) == ()
+    charts = preflight.desired(PARAMETERS).charts
+    assert preflight._to_install(preflight.Releases.of({"items": [broken]}, charts), charts) == ()
+
+
+def test_an_older_record_that_cannot_be_read_is_a_finding_beside_others() -> None:
+    """A repair would go back to it."""
+    broken, failed = deployed_record("castai-agent"), deployed_record("castai-agent")
+    broken["data"]["release"] = "edited"
+    broken["metadata"] |= {"namespace": "castai-agent", "name": "one"}
+    failed["metadata"]["labels"] |= {"version": "2", "status": "failed"}
+    (found,) = taken(Inside(), "castai-agent", records=(broken, failed))
+    assert "Secret castai-agent/one cannot be read" in found
 
 
 def test_what_is_deployed_is_fetched_too_for_a_cluster_that_castai_no_longer_has() -> None:
-    listed, wanted = {"items": [deployed_record("castai-agent")]}, preflight.desired(PARAMETERS)
+    wanted = preflight.desired(PARAMETERS)
+    listed = preflight.Releases.of({"items": [deployed_record("castai-agent")]}, wanted.charts)
     charts = tuple(replace(chart, any_version=True) for chart in wanted.charts)
     assert preflight._to_install(listed, charts, preflight._is_unknown(GOOD, wanted)) == ()
     for records in ((), (replace(RECORD, status="deleted"),), (replace(RECORD, id="another", name="till"),)):
@@ -617,7 +656,7 @@ def test_what_is_deployed_is_fetched_too_for_a_cluster_that_castai_no_longer_has
 def test_no_chart_is_fetched_for_a_repair_that_needs_none() -> None:
     good, failed = deployed_record("castai-agent"), deployed_record("castai-agent")
     failed["metadata"]["labels"] |= {"version": "2", "status": "failed"}
-    listed = {"items": [good, failed]}
     (chart,) = preflight.desired(PARAMETERS).charts
+    listed = preflight.Releases.of({"items": [good, failed]}, [chart])
     assert preflight._to_install(listed, (replace(chart, any_version=True),)) == ()
     assert preflight._to_install(listed, (chart,)) == (chart,)

@@ -18,6 +18,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._castai.readines
     Verdict,
     study,
 )
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import ClusterFacts
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.helm import Chart, Helm
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.kubernetes import Kubernetes, Rejected
@@ -204,17 +205,23 @@ class Api:
         return answer
 
 
-def test_the_cluster_is_read_as_far_as_it_may_be() -> None:
-    forbidden = Rejected("no", 403, "no")
+def test_the_cluster_is_known_as_far_as_it_may_be_read() -> None:
     namespace = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "baseline"}}}
     quotas = {"items": [{"metadata": {"name": "q"}}]}
     ranges = {"items": [{"metadata": {"name": "r"}}]}
-    full = Api({NAMESPACE: namespace, "resourcequotas": quotas, "limitranges": ranges, "nodes": {"items": list(TWO)}})
-    assert readiness.read(cast(Kubernetes, full), NAMESPACE) == Cluster(
+    assert Cluster.of(NAMESPACE, namespace, quotas, ranges, TWO) == Cluster(
         NAMESPACE, "baseline", tuple(quotas["items"]), tuple(ranges["items"]), TWO
     )
-    none = Api(dict.fromkeys((NAMESPACE, "resourcequotas", "limitranges", "nodes"), forbidden))
-    assert readiness.read(cast(Kubernetes, none), NAMESPACE) == Cluster(NAMESPACE, limits=None)
+    assert Cluster.of(NAMESPACE, None, None, None, None) == Cluster(NAMESPACE, limits=None)
+
+
+@pytest.mark.parametrize("further", ["", "token"])
+def test_of_more_nodes_than_are_read_at_once_nothing_is_said(further: str) -> None:
+    listed = {"metadata": {"continue": further}, "items": list(TWO)}
+    found = None if further else TWO
+    assert readiness.nodes(cast(Kubernetes, Api({"nodes": listed})), None) == found
+    facts = ClusterFacts("any", "shop", "", "", {}, nodes=listed)
+    assert readiness.nodes(cast(Kubernetes, Api({"nodes": CallFailed("read twice")})), facts) == found
 
 
 @pytest.mark.parametrize(
@@ -232,6 +239,27 @@ def test_without_metrics_server(answer: Any, releases: list[str], part: str) -> 
     warning = readiness.metrics_warning(cast(Kubernetes, Api({"v1beta1": answer})), releases)
     assert bool(warning) is bool(part)
     assert part in warning
+
+
+@pytest.mark.parametrize(
+    ("there", "values", "missing"),
+    [
+        (None, {"imagePullSecrets": [{"name": "pull"}]}, True),
+        ({"metadata": {}}, {"imagePullSecrets": [{"name": "pull"}]}, False),
+        (Rejected("no", 403, "no"), {"imagePullSecrets": [{"name": "pull"}]}, False),
+        (None, {"imagePullSecrets": ["pull", {"name": 1}, {}]}, False),
+        (None, {"imagePullSecrets": "pull"}, False),
+        (None, {}, False),
+    ],
+)
+def test_without_the_secret_to_pull_images_with(there: Any, values: dict[str, Any], missing: bool) -> None:
+    charts = {"castai-agent": values, "castai-kvisor": values, "castai-evictor": {}}
+    said = readiness.pull_warnings(cast(Kubernetes, Api({"pull": there})), NAMESPACE, charts)
+    sentence = (
+        f"Secret {NAMESPACE}/pull does not exist, but castai-agent, castai-kvisor would pull images with it. Create it,"
+        " or correct castai_image_pull_secrets."
+    )
+    assert said == ((sentence,) if missing else ())
 
 
 STOPPED = replace(GOOD, startable=Verdict(("No pod starts.",), ("One node.",), ("Not known.",)), metrics="No metrics.")
@@ -267,7 +295,7 @@ def test_a_secret_that_installed_components_use_is_missed_on_every_run(
     """Of those that another tool installed with a key of their own it is not asked."""
     labels = {"name": "castai-agent", "version": "1", "status": status}
     secret = record.encode({"metadata": {"name": "r", "labels": labels}, "data": {}}, {"manifest": manifest})
-    listed = {"items": [secret]}
     wanted = preflight.desired({**PARAMETERS, "onboard": ONBOARD})
-    assert preflight._refer_to_secret(listed, wanted) is refers
+    releases = preflight.Releases.of({"items": [secret]}, wanted.charts)
+    assert preflight._refer_to_secret(releases, wanted) is refers
     assert preflight._tokenless(None, wanted) == "castai-agent/castai-credentials"

@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed
 from ansible_collections.castai.onboarding.plugins.module_utils._helm import record
-from ansible_collections.castai.onboarding.plugins.module_utils._helm.owner import Owner, manager_of, operated, owner
+from ansible_collections.castai.onboarding.plugins.module_utils._helm.owner import Owner, manager_of, operators, owner
 
 DEPLOYMENT = "/apis/apps/v1/namespaces/castai-agent/deployments/agent"
 ROLE = "/apis/rbac.authorization.k8s.io/v1/clusterroles/agent"
@@ -185,7 +185,7 @@ def test_what_cast_ais_operator_manages(component: dict[str, Any], release: str,
     cluster: Any = Objects({})
     cluster.whole[COMPONENTS] = {"items": [{"metadata": {"name": "one"}, "spec": component}]}
     words = "CAST AI's operator (Component one of castware.cast.ai)"
-    assert operated(cluster, release, "castai-agent") == (words if managed else "")
+    assert operators(cluster, "castai-agent")(release) == (words if managed else "")
 
 
 @pytest.mark.parametrize("running", [True, False])
@@ -197,4 +197,4 @@ def test_an_operator_whose_components_may_not_be_listed(running: bool) -> None:
             return super().get(path, **query)
 
     cluster: Any = Closed({OPERATOR: {}} if running else {})
-    assert bool(operated(cluster, "castai-agent", "castai-agent")) is running
+    assert bool(operators(cluster, "castai-agent")("castai-agent")) is running

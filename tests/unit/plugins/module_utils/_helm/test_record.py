@@ -130,7 +130,7 @@ def test_deployed(release: str, version: str, deployed: bool) -> None:
         secret_of("b", 1, "deployed"),
         secret_of("b", 2, "failed"),
     ]
-    assert record.deployed(secrets, release, version) is deployed
+    assert record.deployed(record.of(secrets, release), version) is deployed
 
 
 @pytest.mark.parametrize(

@@ -575,6 +575,26 @@ def run(cluster: Running, check: bool = False, made: bool = False, **options: An
     return release.view(observed, desired, {})
 
 
+def test_what_an_upgrade_would_add_is_asked_after_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading does not plan, and a plan without an upgrade renders no chart."""
+    cluster = cast(Any, Running(2))
+    systems, desired = release.Systems(cluster, cluster), wanted(values={"replicas": 3})
+    with monkeypatch.context() as patched:
+        patched.setattr(release, "plan", None)
+        observed = release.observe(systems, desired)
+    planned = tuple(release.plan(observed, desired))
+    assert release.confirm(systems, desired, observed, ()) == ()
+    seen: Any = Adding({METADATA: {}})
+    with pytest.raises(Refused, match="ConfigMap metadata exists and belongs to no Helm release"):
+        release.confirm(release.Systems(seen, seen), desired, observed, planned)
+    desired = replace(desired, adopt=True)
+    planned = tuple(release.plan(observed, desired))
+    (step,) = release.confirm(release.Systems(seen, seen), desired, observed, planned)
+    assert isinstance(step, Upgrade)
+    assert step.wanted.adopt
+    assert step.sentence.endswith(", taking over the objects that are there")
+
+
 QUOTA = 'pods "agent-1" is forbidden: exceeded quota: few'
 
 
@@ -797,6 +817,9 @@ class Adding:
 
     def __init__(self, there: Mapping[str, Any]) -> None:
         self.there = {"/api/v1/namespaces/castai-agent/secrets/h": {}, **there}
+
+    def check_version(self) -> tuple[int, ...]:
+        return (4, 3, 1)
 
     def render(self, *_given: Any) -> Any:
         return self.rendered
