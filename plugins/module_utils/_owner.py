@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from ._engine import Action, Refused
+from ._engine import Action, Kept, Refused
 from ._variables import named
 
 
@@ -91,3 +91,9 @@ class Removal:
     thing: str
     kept: str = ""
     actions: tuple[Action, ...] = ()
+
+    @property
+    def planned(self) -> Iterator[Action | Kept]:
+        yield from self.actions
+        if self.kept:
+            yield Kept(self.thing, self.kept)

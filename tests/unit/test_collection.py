@@ -298,6 +298,37 @@ def test_every_module_has_a_plan_test(module: str) -> None:
     assert "plan" in names
 
 
+PLANS = re.compile(r"_?plan(_\w+)?|removals|_?remove_\w+")
+"""Names of functions that plan."""
+
+
+def reached(tree: ast.Module, *names: str) -> set[str]:
+    """The names that functions of a file use, and those of its functions that they call, and so on."""
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    found, left = set[str](), list(names)
+    while left:
+        nodes = ast.walk(functions[left.pop()])
+        used = {name for node in nodes for name in (getattr(node, "id", None), getattr(node, "attr", None)) if name}
+        left += [name for name in used - found if name in functions]
+        found |= used
+    return found
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_neither_what_reads_nor_what_shows_plans(module: str) -> None:
+    found = subject(module)
+    single = found.subject if isinstance(found, Several) else found
+    for part in (single.desired, single.connect, single.observe, single.view, single.settle):
+        if part is not None:
+            path = Path(*part.__module__.removeprefix(f"{PACKAGE}.").split(".")).with_suffix(".py")
+            assert [name for name in reached(tree_of(path), part.__name__) if PLANS.fullmatch(name)] == []
+
+
+def test_a_view_that_plans_would_be_found() -> None:
+    tree = ast.parse("def view():\n return shown()\ndef shown():\n return [*removals()]\ndef removals():\n pass")
+    assert [name for name in reached(tree, "view") if PLANS.fullmatch(name)] == ["removals"]
+
+
 def test_action_groups_are_of_those_that_have_the_options() -> None:
     """castai_cluster_info has the options of a cluster too, but to find some of many."""
     groups = loaded("meta/runtime.yml")["action_groups"]

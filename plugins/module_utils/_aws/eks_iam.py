@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import _names as names
-from .._engine import UNKNOWN, Action, Made, Refused, Subject
+from .._engine import UNKNOWN, Action, Kept, Made, Refused, Subject
 from .._equal import same_policy
 from .._gateways.aws_eks import EksCluster
 from .._gateways.aws_iam import Principal
@@ -107,7 +107,7 @@ class HandOverRole(Action):
         gateway.castai.set_role(self.cluster_id, "eks", self.arn)
 
 
-def plan(current: Current, wanted: Desired) -> Iterator[Action]:
+def plan(current: Current, wanted: Desired) -> Iterator[Action | Kept]:
     eks = current.eks
     refusal = wrong_cluster(eks, wanted.name, wanted.region, wanted.account_id)
     if eks and wanted.present:
@@ -120,7 +120,7 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
         check_removable(current.record, wanted.force)
         check_unused(current.nodes, wanted)
         for removal in removals(current, wanted, here):
-            yield from removal.actions
+            yield from removal.planned
         return
     check_policies(current.absent_policies, wanted.named_policies)
     _check_identity(current, wanted, here)
@@ -356,8 +356,7 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     here = place(eks, wanted)
     shown = {"access": access(current, wanted, here, eks), "identity_arn": identity_arn(current, wanted, here)}
     if not wanted.present:
-        found = removals(current, wanted, here)
-        return {**shown, "kept": [f"{removal.thing}: {removal.kept}" for removal in found if removal.kept]}
+        return {**shown, "kept": list(made.get("kept", ()))}
     profile_arn = here.iam("instance-profile", wanted.making.path, nodes.profile_name)
     warnings = list(_warnings(current, wanted, here))
     return {

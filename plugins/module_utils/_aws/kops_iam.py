@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from .. import _names as names
-from .._engine import Action, Made, Refused, Subject, gather
+from .._engine import Action, Kept, Made, Refused, Subject, gather
 from .._equal import same_policy
 from .._gateways.aws_ec2 import Instance
 from .._gateways.aws_iam import Making, Policy, Principal
@@ -247,7 +247,7 @@ def _held_policy(found: Mapping[str, Policy | None], known: Iterable[str], here:
     return HeldPolicy(name, here.iam("policy", wanted.making.path, name))
 
 
-def plan(current: Current, wanted: Desired) -> Iterator[Action]:
+def plan(current: Current, wanted: Desired) -> Iterator[Action | Kept]:
     refusal = " ".join(_misplaced(current, wanted))
     if refusal:
         raise Refused(refusal)
@@ -255,7 +255,7 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
     if not wanted.present:
         check_removable(current.record, wanted.force)
         for removal in removals(current, wanted, here):
-            yield from removal.actions
+            yield from removal.planned
         return
     check_policies(current.absent_policies, wanted.named_policies)
     if user.principal:
@@ -371,8 +371,7 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     mapped = wanted.user_access and (wanted.present or not _kept(user, wanted))
     shown = {"access": {"aws_auth": [entry] if mapped else []}, "identity_arn": arn}
     if not wanted.present:
-        found = removals(current, wanted, here)
-        return {**shown, "kept": [f"{removal.thing}: {removal.kept}" for removal in found if removal.kept]}
+        return {**shown, "kept": list(made.get("kept", ()))}
     adopted = user.principal and names.TAG_CLUSTER not in user.principal.tags
     warnings = list(_warnings(current, wanted, here))
     return {

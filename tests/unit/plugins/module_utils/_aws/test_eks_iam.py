@@ -23,7 +23,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.identity im
     HeldPolicy,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.keys import TAG_CREDENTIALS, TAG_KEY, HeldKeys
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Action, Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Action, Plan, Refused
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_ec2 import Instance, SecurityGroup
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_eks import AccessEntry, EksCluster
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_iam import (
@@ -754,7 +754,8 @@ GONE = [
 def back(current: Current, **changes: Any) -> tuple[list[str], list[str]]:
     """What is done, and what is kept."""
     wanted = desired(state="absent", **{"force": True, **changes})
-    return [action.sentence for action in plan(current, wanted)], list(view(current, wanted, {})["kept"])
+    planned = Plan.of(plan(current, wanted))
+    return [action.sentence for action in planned.actions], view(current, wanted, planned.shown({}))["kept"]
 
 
 def test_everything_goes_in_an_order_that_works() -> None:
