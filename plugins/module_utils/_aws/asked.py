@@ -65,9 +65,7 @@ SHAPES = {
 }
 
 
-def problems(
-    params: Parameters, name_problem: str | None, shapes: Mapping[str, Shape], inline: bool = False
-) -> Iterator[str]:
+def problems(params: Parameters, name_problem: str, shapes: Mapping[str, Shape], inline: bool = False) -> Iterator[str]:
     """What is wrong with the options that all identities have, and with those of which shapes are given.
 
     name_problem: what is wrong with the cluster's name, as its provider has it.
@@ -78,7 +76,7 @@ def problems(
         [
             name_problem,
             names.cluster_id_problem(params["cluster_id"]),
-            names.account_id_problem(account_id) if account_id else None,
+            names.account_id_problem(account_id) if account_id else "",
         ],
     )
     if not region_of(params):

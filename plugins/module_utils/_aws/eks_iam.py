@@ -25,7 +25,7 @@ from .._owner import Removal
 from .._variables import named
 from . import policies
 from .asked import check_policies, check_record, check_removable
-from .eks import unusable, wrong_cluster
+from .eks import named_cluster_problem, unusable_problem
 from .eks_nodes import (
     access_entry,
     check_nodes,
@@ -109,9 +109,9 @@ class HandOverRole(Action):
 
 def plan(current: Current, wanted: Desired) -> Iterator[Action | Kept]:
     eks = current.eks
-    refusal = wrong_cluster(eks, wanted.name, wanted.region, wanted.account_id)
+    refusal = named_cluster_problem(eks, wanted.name, wanted.region, wanted.account_id)
     if eks and wanted.present:
-        refusal = refusal or unusable(eks)
+        refusal = refusal or unusable_problem(eks)
     if eks is None or refusal:
         raise Refused(refusal)
     _check_record(current.record, eks, wanted)

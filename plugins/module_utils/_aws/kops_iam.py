@@ -279,7 +279,7 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
             f"CAST AI's cluster {record.id} is {record.provider} cluster {record.facts.get('clusterName')}, not kOps"
             f" cluster {wanted.name}. Correct {named('cluster_id')} or {named('cluster_name')}."
         )
-    yield from filter(None, [names.wrong_account(wanted.account_id, account)])
+    yield from filter(None, [names.account_problem(wanted.account_id, account)])
     if not wanted.present:
         return
     vpcs = sorted({instance.vpc_id for instance in current.instances})

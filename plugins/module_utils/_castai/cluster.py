@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .._clusters.connection import Way, leaving, named_by, namespace_refusal, other_cluster
+from .._clusters.connection import Way, named_by, namespace_refusal, other_cluster_problem, terminating_problem
 from .._clusters.facts import ClusterFacts, Named
 from .._clusters.table import PROVIDERS, connection_options, connection_rules, location_of, registration_options
 from .._engine import UNKNOWN, Action, CallFailed, Conflict, Made, Refused, Report, Subject, gather, paced, until
@@ -155,7 +155,7 @@ def problems(params: Parameters) -> dict[str, str]:
         "credentials_secret": secret_problem(params["credentials_secret"]),
         **provider.missing_options(params),
         **provider.option_problems(params),
-        "cluster_id": cluster_id_problem(cluster_id) if cluster_id else None,
+        "cluster_id": cluster_id_problem(cluster_id) if cluster_id else "",
     }
     return {option: problem for option, problem in found.items() if problem}
 
@@ -199,7 +199,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     if not wanted.manage_token:
         return current
     kubernetes = way.cluster(facts.api_server)
-    elsewhere = other_cluster(kubernetes, facts)
+    elsewhere = other_cluster_problem(kubernetes, facts)
     if elsewhere:
         return replace(current, elsewhere=elsewhere)
     inside = gather(
@@ -209,7 +209,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     key = key_of(inside["secret"])
     return replace(
         current,
-        leaving=leaving(inside["namespace"]),
+        leaving=terminating_problem(inside["namespace"]),
         namespace_exists=inside["namespace"] is not None,
         secret_version=_version_of(inside["secret"]),
         immutable=bool((inside["secret"] or {}).get("immutable")),
@@ -240,7 +240,7 @@ def registration(records: tuple[Cluster, ...], facts: ClusterFacts, cluster_id: 
 
 def plan(current: Current, wanted: Desired) -> Iterable[Action]:
     facts, record = current.facts, current.record
-    refusal = " ".join(facts.problems) or current.elsewhere or current.leaving or _wrong_record(record, facts, wanted)
+    refusal = " ".join(facts.problems) or current.elsewhere or current.leaving or _record_problem(record, facts, wanted)
     if refusal:
         raise Refused(refusal)
     cluster_id = record.id if record else UNKNOWN
@@ -298,7 +298,7 @@ def _plan_token(current: Current, wanted: Desired, cluster_id: str) -> Iterator[
         )
 
 
-def _wrong_record(record: Cluster | None, facts: ClusterFacts, wanted: Desired) -> str:
+def _record_problem(record: Cluster | None, facts: ClusterFacts, wanted: Desired) -> str:
     if record is None:
         return (
             f"CAST AI has no cluster {wanted.cluster_id} in the organisation of this API key."
@@ -306,7 +306,7 @@ def _wrong_record(record: Cluster | None, facts: ClusterFacts, wanted: Desired) 
             if wanted.cluster_id not in ("", UNKNOWN)
             else ""
         )
-    refusal = wrong_organization((record,), wanted.organization_id)
+    refusal = organization_problem((record,), wanted.organization_id)
     if refusal:
         return refusal
     if record.id != facts.own_id and not facts.registration.items() <= record.facts.items():
@@ -320,7 +320,7 @@ def _wrong_record(record: Cluster | None, facts: ClusterFacts, wanted: Desired) 
     return ""
 
 
-def wrong_organization(records: Iterable[Cluster], organization_id: str) -> str:
+def organization_problem(records: Iterable[Cluster], organization_id: str) -> str:
     """Why the organisation whose clusters these are is not the wanted one, or an empty text. organization_id: empty
     for any."""
     others = {record.organization_id for record in records if record.organization_id} - {organization_id}

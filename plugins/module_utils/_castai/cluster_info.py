@@ -37,7 +37,7 @@ class Desired:
 
 def desired(params: Mapping[str, Any]) -> Desired:
     cluster_id = params.get("cluster_id") or ""
-    problem = cluster_id_problem(cluster_id) if cluster_id else None
+    problem = cluster_id_problem(cluster_id) if cluster_id else ""
     if problem:
         raise Refused(problem)
     return Desired(cluster_id.lower(), params.get("cluster_name") or "", params.get("provider") or "")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from .._clusters.connection import Way, given, leaving, named_by, namespace_refusal, other_cluster
+from .._clusters.connection import Way, given, named_by, namespace_refusal, other_cluster_problem, terminating_problem
 from .._clusters.facts import CloudRights, ClusterFacts, Named, Provider
 from .._clusters.table import PROVIDERS, connection_options, connection_rules, registration_options
 from .._engine import UNKNOWN, Action, Failure, Made, Refused, Subject, Unwritable, gather, numbered
@@ -31,7 +31,7 @@ from .._names import CREDENTIALS_SECRET, NAMESPACE, helm_release_problem
 from .._options import castai_options
 from .._variables import named
 from . import phase2, readiness, rights
-from .cluster import key_of, problems, registration, wrong_organization
+from .cluster import key_of, organization_problem, problems, registration
 from .phase2 import Onboarding
 from .readiness import Verdict
 from .rights import missing_in_cluster
@@ -299,7 +299,7 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
     kubernetes = _attempt(lambda: gateway.way.cluster(api_server))()
     if isinstance(kubernetes, Problem):
         return replace(current, version=kubernetes, helm=_helm_problems(gateway, wanted.charts))
-    elsewhere = other_cluster(kubernetes, facts) if facts else ""
+    elsewhere = other_cluster_problem(kubernetes, facts) if facts else ""
     if elsewhere:
         return replace(current, elsewhere=elsewhere, helm=_helm_problems(gateway, wanted.charts))
     second = gather(
@@ -351,7 +351,7 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
     )
     return replace(
         current,
-        leaving="" if isinstance(second["namespace"], Problem) else leaving(second["namespace"]),
+        leaving="" if isinstance(second["namespace"], Problem) else terminating_problem(second["namespace"]),
         namespace_exists=second["namespace"] is not None,
         version=second["version"],
         missing=third["missing"] or (),
@@ -435,7 +435,7 @@ def _castai_findings(current: Current, wanted: Desired) -> Iterable[str]:
             f"CAST AI shows no cluster {wanted.cluster_id} to this API key: it is gone, or the key belongs to"
             f" another organisation. Check {named('cluster_id')} and castai_api_key."
         )
-    yield from filter(None, [wrong_organization(current.records, wanted.organization_id)])
+    yield from filter(None, [organization_problem(current.records, wanted.organization_id)])
     if current.agent_cluster:
         yield (
             f"An agent in this cluster already reports to CAST AI as cluster {current.agent_cluster}, which this API"

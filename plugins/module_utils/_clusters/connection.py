@@ -106,7 +106,7 @@ class Way:
         if own_name_problem:
             return own_name_problem(self.cluster(), wanted.name)
         facts = self.read(wanted)
-        return " ".join(facts.problems) or other_cluster(self.cluster(facts.api_server), facts)
+        return " ".join(facts.problems) or other_cluster_problem(self.cluster(facts.api_server), facts)
 
     def close(self) -> None:
         if self.kubernetes:
@@ -119,7 +119,7 @@ def own_name_problem(kubernetes: Kubernetes, wanted: Named) -> str:
     return next(filter(None, (problem(kubernetes, wanted.name) for problem in asked)), "")
 
 
-def other_cluster(kubernetes: Kubernetes, facts: ClusterFacts) -> str:
+def other_cluster_problem(kubernetes: Kubernetes, facts: ClusterFacts) -> str:
     """Why the connection is not to this cluster, by what its provider knows of its API server, or an empty text.
 
     Reads at most two ConfigMaps. Each such cluster has a certificate authority of its own, so that an equal one proves
@@ -174,7 +174,7 @@ def _unproven(kubernetes: Kubernetes, ours: frozenset[bytes]) -> str:
     )
 
 
-def leaving(namespace: Object | None) -> str:
+def terminating_problem(namespace: Object | None) -> str:
     """Why nothing can be made in a Namespace, or an empty text."""
     metadata = (namespace or {}).get("metadata") or {}
     if not metadata.get("deletionTimestamp"):

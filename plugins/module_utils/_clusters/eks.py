@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from .._aws import eks_wanted, permissions
-from .._aws.eks import unusable, wrong_cluster
+from .._aws.eks import named_cluster_problem, unusable_problem
 from .._aws.permissions import Question, Scope
 from .._gateways.aws import Aws
 from .._gateways.aws_eks import EksCluster
@@ -31,7 +31,7 @@ def read(systems: Systems, wanted: Named) -> ClusterFacts:
 
 
 def facts(found: EksCluster | None, wanted: Named, aws: Aws) -> ClusterFacts:
-    problem = wrong_cluster(found, wanted.name, aws.region, wanted.location.get("account_id", ""))
+    problem = named_cluster_problem(found, wanted.name, aws.region, wanted.location.get("account_id", ""))
     title = f"EKS cluster {wanted.name}"
     if found is None:
         return ClusterFacts(KEY, wanted.name, title, f"in {aws.region}", {}, exists=False, problems=(problem,))
@@ -43,7 +43,7 @@ def facts(found: EksCluster | None, wanted: Named, aws: Aws) -> ClusterFacts:
         f"of account {found.account_id} in {found.region}",
         registration,
         result_fields={"account_id": found.account_id, "region": found.region, "state_store": ""},
-        problems=tuple(filter(None, [problem or unusable(found)])),
+        problems=tuple(filter(None, [problem or unusable_problem(found)])),
         api_server=api_server(found, aws),
         seen_at=f"EKS says that cluster {found.name}",
         access_mode=found.authentication_mode,
@@ -59,7 +59,7 @@ def api_server(found: EksCluster, aws: Aws) -> ApiServer:
         frozenset({found.endpoint}),
         lambda: aws.eks_token(found.name),
         lambda: _unknown_token(aws),
-        unusable(found),
+        unusable_problem(found),
     )
 
 
@@ -130,7 +130,7 @@ EKS = Provider(
     options=aws_options(),
     rules=AWS_RULES,
     location_options=on_aws.LOCATION_OPTIONS,
-    name_problem=lambda name: eks_cluster_problem(name) or "",
+    name_problem=eks_cluster_problem,
     option_problems=on_aws.option_problems,
     missing_options=on_aws.missing_options,
     cloud=Aws,

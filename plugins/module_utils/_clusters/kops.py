@@ -25,7 +25,7 @@ from .._gateways.aws import Aws
 from .._gateways.aws_ec2 import Instance
 from .._gateways.castai import Cluster
 from .._gateways.kubernetes import Kubernetes, Object, path_of
-from .._names import kops_cluster_problem, wrong_account
+from .._names import account_problem, kops_cluster_problem
 from .._options import AWS_RULES, aws_options
 from .._variables import named
 from . import on_aws
@@ -98,7 +98,7 @@ def wrong_kops_cluster(found: KopsCluster, account_id: str) -> Iterator[str]:
             f" these AWS credentials are for. Check {named('cluster_name')}, {named('region')} and the credentials."
         )
         return
-    yield from filter(None, [wrong_account(account_id, found.account_id)])
+    yield from filter(None, [account_problem(account_id, found.account_id)])
     if not elsewhere and not found.nodes & {instance.id for instance in found.instances}:
         yield (
             f"No node of the cluster at {found.host} is one of the {len(found.instances)} instances that EC2 has for"
@@ -234,7 +234,7 @@ KOPS = Provider(
     options=aws_options(),
     rules=AWS_RULES,
     location_options=(*on_aws.LOCATION_OPTIONS, "state_store"),
-    name_problem=lambda name: kops_cluster_problem(name) or "",
+    name_problem=kops_cluster_problem,
     option_problems=on_aws.option_problems,
     missing_options=on_aws.missing_options,
     cloud=Aws,

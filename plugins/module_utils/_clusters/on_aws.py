@@ -49,7 +49,7 @@ COMPUTE = "eks.amazonaws.com/compute-type"
 
 def option_problems(params: Parameters) -> Mapping[str, str]:
     account_id = params.get("account_id")
-    problem = account_id_problem(account_id) if account_id else None
+    problem = account_id_problem(account_id) if account_id else ""
     return {"account_id": problem} if problem else {}
 
 

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from .._clusters.connection import Way, leaving, named_by, namespace_refusal
+from .._clusters.connection import Way, named_by, namespace_refusal, terminating_problem
 from .._clusters.facts import Named
 from .._clusters.table import connection_options, connection_rules, given_problems
 from .._engine import (
@@ -749,7 +749,7 @@ def _namespace(cluster: Kubernetes, name: str) -> Namespace | None:
         return None
     annotations = found["metadata"].get("annotations") or {}
     return Namespace(
-        leaving=leaving(found),
+        leaving=terminating_problem(found),
         kept=annotations.get(record.KEEP_ANNOTATION) == "keep",
     )
 

@@ -16,9 +16,9 @@ from ansible_collections.castai.onboarding.plugins.module_utils._clusters import
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.connection import (
     Way,
     given,
-    leaving,
-    other_cluster,
+    other_cluster_problem,
     reach,
+    terminating_problem,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import ClusterFacts, Named
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused
@@ -259,7 +259,7 @@ def test_another_cluster_is_told_by_its_certificate_authority(
     wire: Wire, host: str, ca_pem: str, checked: bool, problem: str
 ) -> None:
     shop = shown(eks(wire, endpoint="https://shop.eks", ca_pem=OURS))
-    told = other_cluster(by_token(host, "CANARY", ca_pem, checked), shop)
+    told = other_cluster_problem(by_token(host, "CANARY", ca_pem, checked), shop)
     points = (
         f"The kubeconfig or host points to {host}, but EKS says that cluster shop is at https://shop.eks{problem}. "
     )
@@ -286,7 +286,7 @@ def test_behind_a_proxy_that_ends_tls_the_cluster_is_proven_by_the_authority_it_
     wire.script.play(*answers)
     shop = shown(eks(wire, endpoint="https://shop.eks", ca_pem=OURS))
     # The proxy's authority is in a file of the user's, or one that the system knows.
-    assert other_cluster(by_token(wire.url, "CANARY", wire.ca_pem if own else "", True), shop) == ""
+    assert other_cluster_problem(by_token(wire.url, "CANARY", wire.ca_pem if own else "", True), shop) == ""
     spaces = ["kube-system", "default"][: len(answers)]
     assert [path for path, _header in asked(wire)] == [
         f"/api/v1/namespaces/{space}/configmaps/kube-root-ca.crt" for space in spaces
@@ -313,7 +313,7 @@ def test_a_cluster_behind_a_proxy_that_does_not_prove_itself_is_refused(
 ) -> None:
     wire.script.play(*answers)
     shop = shown(eks(wire, endpoint="https://shop.eks", ca_pem=OURS))
-    told = other_cluster(by_token(wire.url, "CANARY", wire.ca_pem, True), shop)
+    told = other_cluster_problem(by_token(wire.url, "CANARY", wire.ca_pem, True), shop)
     assert told.startswith(f"The kubeconfig or host points to {wire.url}, but EKS says that cluster shop is at")
     assert why in told
 
@@ -322,13 +322,13 @@ def test_a_cluster_behind_a_proxy_that_does_not_prove_itself_is_refused(
 def test_what_is_read_without_checking_certificates_proves_no_cluster(wire: Wire, ca_pem: str) -> None:
     wire.script.play(published(OURS))
     shop = shown(eks(wire, endpoint="https://shop.eks", ca_pem=OURS))
-    assert UNTOLD in other_cluster(by_token(wire.url, "CANARY", ca_pem, False), shop)
+    assert UNTOLD in other_cluster_problem(by_token(wire.url, "CANARY", ca_pem, False), shop)
     assert wire.script.received == []
 
 
 def test_without_an_authority_of_eks_only_the_address_counts(wire: Wire) -> None:
     shop = shown(eks(wire, endpoint="https://shop.eks", ca_pem=""))
-    told = other_cluster(by_token(wire.url, "CANARY", wire.ca_pem, True), shop)
+    told = other_cluster_problem(by_token(wire.url, "CANARY", wire.ca_pem, True), shop)
     assert "is at https://shop.eks (without a certificate authority to compare with)." in told
 
 
@@ -336,12 +336,12 @@ def test_eks_is_reached_through_a_proxy_that_ends_tls_by_the_users_own_file(wire
     wire.script.play(published(OURS))
     shop = shown(eks(wire, ca_pem=OURS))
     for params in ({"ca_cert": str(wire.ca_file)}, {"ca_cert": str(wire.ca_file), "kubernetes_validate_certs": True}):
-        assert other_cluster(reach(params, shop.api_server), shop) == ""
+        assert other_cluster_problem(reach(params, shop.api_server), shop) == ""
     assert {header for _path, header in asked(wire)} == {"Bearer CANARY-for-shop"}
 
 
 def test_a_namespace_that_is_being_deleted_is_told() -> None:
-    assert leaving(None) == leaving({"metadata": {"name": "ns"}}) == ""
-    assert leaving({"metadata": {"name": "ns", "deletionTimestamp": "2026-11-20T10:00:00Z"}}) == (
+    assert terminating_problem(None) == terminating_problem({"metadata": {"name": "ns"}}) == ""
+    assert terminating_problem({"metadata": {"name": "ns", "deletionTimestamp": "2026-11-20T10:00:00Z"}}) == (
         "Namespace ns is being deleted. Wait until it is gone, then run again."
     )
