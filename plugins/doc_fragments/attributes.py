@@ -12,24 +12,27 @@ class ModuleDocFragment:
 options: {}
 attributes:
   check_mode:
-    description: Makes no change, and predicts what a run would do.
+    description: Changes nothing and predicts what a run would do.
     support: full
   diff_mode:
-    description: Shows each object that differs, before and after, under a sentence that says why. Never a secret.
+    description:
+      - Shows each object that differs, before and after, under a sentence that says what happens to it. Never shows a
+        secret.
     support: full
   idempotent:
     description: A second run with the same options changes nothing.
     support: full
   action_group:
     description:
-      - Use C(group/castai.onboarding.all) in C(module_defaults) to set options of all modules at once, and the groups
-        C(cluster), C(castai), C(aws) and C(kubernetes) to set those that name the cluster and reach each system.
+      - Use C(group/castai.onboarding.all) in C(module_defaults) to set options for all modules at once. The groups
+        C(cluster), C(castai), C(aws) and C(kubernetes) set the options that identify the cluster and connect to each
+        system.
     support: full
     membership:
       - castai.onboarding.all
 notes:
-  - Runs inside the Ansible controller, without starting a process, when the connection is V(local), the task sets no
-    C(become), C(async) or C(environment), and no other interpreter is set for it. The results are the same either way.
+  - Runs inside the Ansible controller, without starting a process, if the connection is V(local), the task does not set
+    C(become), C(async) or C(environment), and no other Python interpreter is set. The results are the same either way.
 """
 
     INFO = r"""
@@ -46,8 +49,9 @@ attributes:
     support: full
   action_group:
     description:
-      - Use C(group/castai.onboarding.all) in C(module_defaults) to set options of all modules at once, and the groups
-        C(cluster), C(castai), C(aws) and C(kubernetes) to set those that name the cluster and reach each system.
+      - Use C(group/castai.onboarding.all) in C(module_defaults) to set options for all modules at once. The groups
+        C(cluster), C(castai), C(aws) and C(kubernetes) set the options that identify the cluster and connect to each
+        system.
     support: full
     membership:
       - castai.onboarding.all

@@ -13,12 +13,12 @@ options:
   access_key:
     description:
       - AWS access key id.
-      - When neither this nor O(profile) is set, the credentials are found as boto3 finds them, in the variables
+      - If neither this nor O(profile) is set, boto3 finds the credentials as usual, for example in
         E(AWS_ACCESS_KEY_ID), E(AWS_SECRET_ACCESS_KEY) and E(AWS_SESSION_TOKEN), in E(AWS_PROFILE), or on the instance.
     type: str
     aliases: [aws_access_key_id]
   secret_key:
-    description: AWS secret access key. Needed with O(access_key).
+    description: AWS secret access key. Required with O(access_key).
     type: str
     aliases: [aws_secret_access_key]
   session_token:
@@ -26,37 +26,37 @@ options:
     type: str
     aliases: [aws_session_token]
   profile:
-    description: Name of a profile in the AWS configuration files. Excludes O(access_key).
+    description: Name of a profile in the AWS configuration files. Cannot be combined with O(access_key).
     type: str
     aliases: [aws_profile]
   region:
     description:
       - AWS region of the cluster.
-      - Read from the environment variable E(AWS_REGION) or E(AWS_DEFAULT_REGION) when not set.
+      - Defaults to the environment variable E(AWS_REGION) or E(AWS_DEFAULT_REGION).
     type: str
     aliases: [aws_region]
   account_id:
     description:
-      - The 12 digits of the AWS account that the cluster must be in, in quotes.
-      - The task fails before any change when the credentials lead to another account. It is not checked when the task
+      - AWS account that the cluster must be in, as 12 digits in quotes.
+      - The task fails before any change if the credentials belong to another account. It is not checked if the task
         needs nothing from AWS.
     type: str
   endpoint_url:
     description:
-      - Address that all AWS calls go to instead of AWS's own, without a user name or password. With C(http://) only
-        this machine itself can be addressed.
-      - Read from the environment variable E(AWS_URL) when not set.
+      - Address for all AWS calls instead of AWS's own addresses, without a user name or password. C(http://) is only
+        allowed for addresses of the machine itself.
+      - Defaults to the environment variable E(AWS_URL).
     type: str
   aws_ca_bundle:
     description:
-      - File with the CA certificates that AWS's addresses are checked against, if a proxy of your company ends TLS.
-      - Read from the environment variable E(AWS_CA_BUNDLE) when not set.
+      - File with the CA certificates for AWS's addresses, if your company's proxy ends TLS.
+      - Defaults to the environment variable E(AWS_CA_BUNDLE).
     type: path
   assume_role_arn:
     description: ARN of an IAM role to assume first, for example in the account of the cluster.
     type: str
   assume_role_external_id:
-    description: External id that the trust policy of O(assume_role_arn) asks for.
+    description: External id that the trust policy of O(assume_role_arn) requires.
     type: str
   aws_validate_certs:
     description: Whether the TLS certificates of AWS's addresses are checked.

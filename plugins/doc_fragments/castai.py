@@ -12,21 +12,21 @@ class ModuleDocFragment:
 options:
   castai_api_key:
     description:
-      - API key of CAST AI, with full access to the organization the cluster belongs to.
-      - Needed; read from the environment variable E(CASTAI_API_KEY) or E(CASTAI_API_TOKEN) when not set.
-      - It stays in memory; it never enters the cluster, a result or a log.
+      - CAST AI API key with full access to the cluster's organization.
+      - Required. Defaults to the environment variable E(CASTAI_API_KEY) or E(CASTAI_API_TOKEN).
+      - The key stays in memory and never enters the cluster, a result or a log.
     type: str
   castai_api_url:
     description:
-      - Address of the CAST AI API, for example V(https://api.eu.cast.ai) for an organization of the EU region.
-        It starts with C(https://), and has no user name or password in it.
-      - Read from the environment variable E(CASTAI_API_URL) when not set.
+      - Address of the CAST AI API, for example V(https://api.eu.cast.ai) for an organization in the EU region. It must
+        start with C(https://) and must not contain a user name or password.
+      - Defaults to the environment variable E(CASTAI_API_URL).
     type: str
     default: https://api.cast.ai
   castai_ca_cert:
     description:
-      - File with the CA certificates that O(castai_api_url) is checked against, if a proxy of your company ends TLS.
-        Without it, the system's certificates count.
+      - File with the CA certificates for O(castai_api_url), if your company's proxy ends TLS. By default, the system's
+        certificates apply.
     type: path
   castai_validate_certs:
     description: Whether the TLS certificate of O(castai_api_url) is checked.

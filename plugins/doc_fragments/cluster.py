@@ -11,12 +11,12 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   provider:
-    description: Who runs the cluster.
+    description: Provider of the cluster.
     type: str
     choices: [eks, kops]
     required: true
   cluster_name:
-    description: Name of the cluster, as its provider has it.
+    description: Name of the cluster at its provider.
     type: str
     required: true
 """
@@ -25,14 +25,14 @@ options:
 options:
   provider:
     description:
-      - Who runs the cluster. Needs O(cluster_name).
-      - Without both, the Kubernetes options alone decide which cluster it is, and no other system is asked.
+      - Provider of the cluster. Requires O(cluster_name).
+      - If neither is set, only the Kubernetes options decide which cluster it is, and no other system is asked.
     type: str
     choices: [eks, kops]
   cluster_name:
     description:
-      - Name of the cluster, as its provider has it. Needs O(provider).
-      - The task fails before any change when the Kubernetes options lead to another cluster. An EKS cluster is
-        recognized by its certificate authority or address, a kOps cluster by its annotations.
+      - Name of the cluster at its provider. Requires O(provider).
+      - The task fails before any change if the Kubernetes options lead to another cluster. An EKS cluster is recognized
+        by its certificate authority or address, a kOps cluster by its annotations.
     type: str
 """

@@ -12,8 +12,8 @@ class ModuleDocFragment:
 options:
   adopt:
     description:
-      - Whether an object with a name that this module or another tool would give is taken over if nothing shows which
-        cluster it belongs to. An object that belongs to another cluster is never taken over.
+      - Whether objects with a name that this module or another tool would use are taken over if nothing shows which
+        cluster they belong to. Objects of another cluster are never taken over.
     type: bool
     default: false
   cluster_id:
@@ -22,55 +22,57 @@ options:
     required: true
   force:
     description:
-      - With O(state=absent), whether the identity is removed although CAST AI has not disconnected the cluster. A
-        cluster is disconnected if CAST AI has no record of it or no credentials for it, or its status is C(deleted),
-        C(archived) or C(failed).
-      - Instances that use an instance profile or security group that would be removed are named, and refuse the
-        removal whatever this is.
+      - With O(state=absent), whether the identity is removed even if CAST AI has not disconnected the cluster. A
+        cluster counts as disconnected if CAST AI has no record of it or no credentials for it, or if its status is
+        C(deleted), C(archived) or C(failed).
+      - If instances still use an instance profile or security group that would be removed, the task fails regardless of
+        this option and names them.
     type: bool
     default: false
   hand_over:
     description:
-      - Whether CAST AI gets the identity. Without it everything is prepared, but CAST AI can do nothing yet.
+      - Whether CAST AI gets the identity. If V(false), everything is prepared, but CAST AI cannot do anything yet.
     type: bool
     default: true
   managed_policy:
-    description: Document of your own in place of the managed policy's. At most 6,144 characters without white space.
+    description:
+      - Your own policy document, instead of the default one of the managed policy. At most 6,144 characters without
+        white space.
     type: dict
   path:
-    description: IAM path of what is created, with a slash at both ends.
+    description: IAM path of the created objects, with a slash at both ends.
     type: str
     default: /
   permissions_boundary:
     description:
-      - ARN of the permissions boundary of the roles or user that are created. An existing role or user keeps its own
-        boundary, with a warning if that is another one.
+      - ARN of the permissions boundary for the created roles or user. An existing role or user keeps its own boundary,
+        with a warning if it differs.
     type: str
   prepare:
     description:
-      - Whether everything but the hand-over is done. Without it only the hand-over is left, for the last task of a play
-        whose earlier one prepared everything with O(hand_over=false).
+      - Whether everything except the hand-over is done. If V(false), the task only hands over. Use this in the last
+        task of a play if an earlier task prepared everything with O(hand_over=false).
     type: bool
     default: true
   restricted_policy:
     description:
-      - Document of your own in place of the restricted policy's. At most 6,144 characters without white space, or
-        10,240 for a role.
+      - Your own policy document, instead of the default one of the restricted policy. At most 6,144 characters without
+        white space, or 10,240 for a role.
     type: dict
   state:
     description:
-      - V(absent) removes everything that this module created. What is shared, your own or also used by others stays,
-        and RV(kept) says why. Disconnect the cluster at CAST AI first; otherwise the removal is refused, unless
+      - V(absent) removes everything that this module created. Objects that are shared, your own or also used by others
+        stay, and RV(kept) says why. Disconnect the cluster at CAST AI first; otherwise the task fails, unless
         O(force=true).
     type: str
     choices: [present, absent]
     default: present
   tags:
     description:
-      - Tags of what is created, in addition to the two that name the cluster. Values are text, numbers, V(true) or
-        V(false), as written.
-      - Every object gets them, so they must suit IAM, EC2 and EKS. At most 46 tags, or 44 for a user; no two keys that
-        differ in case alone.
+      - Tags for the created objects, in addition to the two that name the cluster. Values are text, numbers, V(true) or
+        V(false), and are used as written.
+      - Every object gets them, so they must be valid for IAM, EC2 and EKS. At most 46 tags are allowed, or 44 for a
+        user, and no two keys may differ only in case.
     type: dict
     default: {}
   vpc_account_id:

@@ -12,31 +12,31 @@ class ModuleDocFragment:
 options:
   kubeconfig:
     description:
-      - Path of a kubeconfig file. Read from the environment variable E(K8S_AUTH_KUBECONFIG) when not set.
-      - On EKS leave all options of this group out. Address and certificate then come from EKS, and the token is signed
-        with the AWS credentials; no kubeconfig, kubectl or aws command is needed.
+      - Path of a kubeconfig file. Defaults to the environment variable E(K8S_AUTH_KUBECONFIG).
+      - On EKS, leave out all options of this group. The address and certificate then come from EKS, and the token is
+        signed with the AWS credentials. No kubeconfig, kubectl or aws command is needed.
     type: path
   context:
     description:
-      - Name of the context of O(kubeconfig) to use; the file's current context when not set.
-      - Read from the environment variable E(K8S_AUTH_CONTEXT) when not set.
+      - Name of the context in O(kubeconfig). Defaults to the file's current context.
+      - Read from the environment variable E(K8S_AUTH_CONTEXT) if not set.
     type: str
   host:
     description:
-      - Address of the API server, instead of O(kubeconfig). It starts with C(https://), and has no user name or
-        password in it. Needs O(api_key).
-      - Read from the environment variable E(K8S_AUTH_HOST) when not set.
+      - Address of the API server, instead of O(kubeconfig). It must start with C(https://) and must not contain a user
+        name or password. Requires O(api_key).
+      - Defaults to the environment variable E(K8S_AUTH_HOST).
     type: str
   api_key:
     description:
-      - Bearer token for O(host). Read from the environment variable E(K8S_AUTH_API_KEY) when not set.
+      - Bearer token for O(host). Defaults to the environment variable E(K8S_AUTH_API_KEY).
     type: str
   ca_cert:
     description:
-      - File with the CA certificates that O(host) is checked against; the system's when not set. With O(kubeconfig), it
-        replaces the certificate authority of the file. Where EKS gives the address, it counts beside the cluster's own,
-        for a proxy that ends TLS in front of it.
-      - Read from the environment variable E(K8S_AUTH_SSL_CA_CERT) when not set.
+      - File with the CA certificates for O(host). By default, the system's certificates apply. With O(kubeconfig), it
+        replaces the certificate authority in the file. If the address comes from EKS, it is used in addition to the
+        cluster's own authority, for a proxy that ends TLS in front of the cluster.
+      - Defaults to the environment variable E(K8S_AUTH_SSL_CA_CERT).
     type: path
     aliases: [ssl_ca_cert]
   kubernetes_validate_certs:

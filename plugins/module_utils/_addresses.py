@@ -46,7 +46,7 @@ def problem(option: str, url: str, role: str = "castai") -> str:
     if in_address(url):
         way, *options = _CREDENTIALS[option]
         return (
-            f"{name} has a user name, token or password in its address. Set it to the address alone."
+            f"{name} contains a user name, token or password. Set it to the address without them."
             f" {way.format(*(named(one, role) for one in options))}"
         )
     if option == "castai_api_url" and not _is_https(url):
@@ -55,8 +55,8 @@ def problem(option: str, url: str, role: str = "castai") -> str:
         return f"{name} is {url!r}. Set it to the API server's address, starting with https://."
     if option == "endpoint_url" and in_clear(url):
         return (
-            f"{name} is {url!r}, which carries session tokens and new access keys in clear text. Set it to an address"
-            " that starts with https://. With http:// only this machine itself can be addressed."
+            f"{name} is {url!r}, which would send session tokens and new access keys in clear text. Set it to an"
+            " address that starts with https://. http:// is only allowed for this machine itself."
         )
     return ""
 

@@ -356,7 +356,7 @@ def reconcile(
     """Observe, plan and, unless check, apply. Raises Refused before the first write, Stopped after it."""
     unknown = None if check else _unknown_in(params)
     if unknown:
-        raise Refused(f"{unknown} is {UNKNOWN}, which stands for a value only in check mode. Set it to the value.")
+        raise Refused(f"{unknown} is {UNKNOWN}, which only stands for a value in check mode. Set it to the value.")
     wrong = (*_addresses.problems(params), *_forms.problems(params))
     if wrong:
         raise Refused(" ".join(wrong), wrong)
@@ -560,13 +560,13 @@ def _stopped(broken: Sequence[_Broken], done: Sequence[Action], several: bool = 
     applied = f"Done{' before that' * (not several)}: {'; '.join(sentences)}." if done else ""
     parts: list[str] = []
     for one in broken:
-        parts += [str(one), "Whether it was done all the same is not known." * one.unsure]
+        parts += [str(one), "It is not known whether it was done anyway." * one.unsure]
         # What was done before comes first, where there is one order.
         parts += [applied * (not several), f"It left {one.left}." if one.left else ""]
     parts.append(applied * several)
     if not (done or any(one.left or one.unsure for one in broken)):
         parts.append("Nothing was changed." if several else "Nothing was changed before that.")
-    parts.append("A rerun is safe and goes on from here.")
+    parts.append("A rerun is safe and continues from here.")
     left = "; ".join(one.left for one in broken if one.left)
     return Stopped(" ".join(filter(None, parts)), sentences, left)
 

@@ -63,11 +63,11 @@ def namespace_problem(name: str) -> str:
 def secret_problem(name: str) -> str:
     """What is wrong with the name of the credentials Secret. Kubernetes: a DNS subdomain of 253 characters."""
     if len(name) > 253:
-        return f"Secret name {name!r} has {len(name)} characters, at most 253 are allowed. {_correct_secret()}"
+        return f"Secret name {name!r} has {len(name)} characters, but at most 253 are allowed. {_correct_secret()}"
     if not _DNS_SUBDOMAIN.fullmatch(name):
         return (
-            f"Secret name {name!r} may have only lower-case letters, digits, '-' and '.', and must start and end with a"
-            f" letter or digit, as must each part between dots. {_correct_secret()}"
+            f"Secret name {name!r} may only contain lower-case letters, digits, '-' and '.', and must start and end"
+            f" with a letter or digit, and so must each part between dots. {_correct_secret()}"
         )
     return ""
 
@@ -79,11 +79,11 @@ def _correct_secret() -> str:
 def eks_cluster_problem(name: str) -> str:
     """What is wrong with the name of an EKS cluster. Source: the API reference of EKS CreateCluster."""
     if len(name) > 100:
-        return f"EKS cluster name {name!r} has {len(name)} characters, EKS allows 100. {_correct_cluster()}"
+        return f"EKS cluster name {name!r} has {len(name)} characters, but EKS allows at most 100. {_correct_cluster()}"
     if not _EKS_NAME.fullmatch(name):
         return (
-            f"EKS cluster name {name!r} may have only letters, digits, '-' and '_', and must start with a letter or"
-            f" digit. {_correct_cluster()}"
+            f"EKS cluster name {name!r} may only contain letters, digits, '-' and '_', and must start with a letter"
+            f" or digit. {_correct_cluster()}"
         )
     return ""
 
@@ -91,7 +91,9 @@ def eks_cluster_problem(name: str) -> str:
 def kops_cluster_problem(name: str) -> str:
     """What is wrong with the name of a kOps cluster. kOps: a full DNS name, of at most 253 characters."""
     if len(name) > 253:
-        return f"kOps cluster name {name!r} has {len(name)} characters, at most 253 are allowed. {_correct_cluster()}"
+        return (
+            f"kOps cluster name {name!r} has {len(name)} characters, but at most 253 are allowed. {_correct_cluster()}"
+        )
     if not _DNS_NAME.fullmatch(name):
         return (
             f"kOps cluster name {name!r} must be a full DNS name, for example shop.example.com or shop.k8s.local."
@@ -215,10 +217,10 @@ def _possible(names: Mapping[str, str], limit: int) -> dict[str, str]:
 def _label_problem(kind: str, name: str, limit: int, culprit: str) -> str:
     """culprit: what to correct."""
     if len(name) > limit:
-        return f"{kind} name {name!r} has {len(name)} characters, at most {limit} are allowed. Correct {culprit}."
+        return f"{kind} name {name!r} has {len(name)} characters, but at most {limit} are allowed. Correct {culprit}."
     if not _DNS_LABEL.fullmatch(name):
         return (
-            f"{kind} name {name!r} may have only lower-case letters, digits and '-',"
-            f" and must start and end with a letter or digit. Correct {culprit}."
+            f"{kind} name {name!r} may only contain lower-case letters, digits and '-', and must start and end with a"
+            f" letter or digit. Correct {culprit}."
         )
     return ""

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: castai_aws_auth
-short_description: Map an IAM role or user into a cluster by its aws-auth ConfigMap
+short_description: Give an IAM role or user access to a cluster through the ConfigMap aws-auth
 version_added: 0.1.0
 description:
   - Adds, corrects or removes one entry of C(mapRoles) or C(mapUsers) in ConfigMap C(kube-system/aws-auth).
-  - Entries are read as the AWS IAM authenticator reads them, so C(roleARN) counts as C(rolearn). Every byte that is not
-    of this entry stays as it is, comments and order included.
-  - Fails, quoting the line, if the authenticator would read nothing of the text, if the entry to change is not clear,
-    or if it cannot be changed without touching other entries. Odd entries of others are left alone.
-  - The authenticator takes the first of C(mapRoles) and C(mapUsers) that has the ARN of a caller, whatever the ARN is
-    of. So a user's entry in C(mapRoles) is removed when the one in C(mapUsers) is made, as it would count before it,
-    and O(state=absent) removes the entries of both.
-  - The write carries the version that was read. When somebody else writes in between, the change is planned again on
-    what they wrote.
+  - Entries are read in the same way as the AWS IAM authenticator reads them, so C(roleARN) counts as C(rolearn).
+    Everything outside this entry stays exactly as it is, including comments and order.
+  - Fails and quotes the line if the authenticator would ignore the whole text, if it is unclear which entry to change,
+    or if the entry cannot be changed without touching others. Other entries are left alone, even if they are invalid.
+  - The authenticator looks for the ARN of a caller first in C(mapRoles) and then in C(mapUsers), whether it is the ARN
+    of a role or a user. So when a user's entry is added to C(mapUsers), an entry for that user in C(mapRoles) is
+    removed, because it would take precedence. O(state=absent) removes the entries from both.
+  - The write includes the version that was read. If somebody else writes in between, the change is planned again on top
+    of theirs.
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes
@@ -36,26 +36,27 @@ attributes:
 options:
   create:
     description:
-      - Whether an absent ConfigMap is created. With O(provider=eks), V(auto) reads the authentication mode of the
-        cluster and creates it only if that is C(CONFIG_MAP). With access entries nothing is done, and RV(reason) says
-        so. For other clusters the mode is not known, and the task fails if the ConfigMap is absent.
+      - Whether a missing ConfigMap is created. With O(provider=eks), V(auto) reads the authentication mode of the
+        cluster and only creates the ConfigMap if it is C(CONFIG_MAP). If the cluster has access entries, nothing is
+        done, and RV(reason) says so. For other clusters the mode is not known, and the task fails if the ConfigMap is
+        missing.
     type: str
     choices: [auto, always, never]
     default: auto
   groups:
     description:
-      - Kubernetes groups of the entry. An entry that has these and more is left as it is.
+      - Kubernetes groups of the entry. An entry with these and additional groups is left as it is.
     type: list
     elements: str
     default: []
   role_arn:
     description:
-      - ARN of the IAM role. Its path is left out in the ConfigMap, as the authenticator needs it.
-      - An entry that keeps a path is in force for nobody, so it does not count as this role's and is never changed. The
-        action, or RV(reason), names it.
+      - ARN of the IAM role. The ConfigMap gets the ARN without its path, because the authenticator requires that.
+      - An entry that includes the path has no effect, so it does not count as this role's entry and is never changed.
+        The action, or RV(reason), mentions it.
     type: str
   state:
-    description: Whether the principal has exactly this entry, or no entry.
+    description: Whether the principal has exactly this entry or none.
     type: str
     choices: [present, absent]
     default: present
@@ -63,7 +64,7 @@ options:
     description: ARN of the IAM user.
     type: str
   username:
-    description: Kubernetes user name of the entry. Needed when O(state=present).
+    description: Kubernetes user name of the entry. Required if O(state=present).
     type: str
 """
 
@@ -87,7 +88,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 actions:
-  description: What was done, or would be done in check mode, in order. Each a sentence in the imperative.
+  description: What was done, or would be done in check mode, in order, as one imperative sentence for each action.
   returned: success
   type: list
   elements: str
@@ -97,11 +98,11 @@ applied:
   type: list
   elements: str
 authentication_mode:
-  description: Authentication mode of the EKS cluster, empty without O(provider=eks).
+  description: Authentication mode of the EKS cluster. Empty without O(provider=eks).
   returned: success
   type: str
 changes:
-  description: The objects that were C(created), C(changed) and C(removed), or would be in check mode, a list each.
+  description: Three lists of the objects that were C(created), C(changed) and C(removed), or would be in check mode.
   returned: success
   type: dict
   sample:
@@ -110,8 +111,8 @@ changes:
     removed: []
 reason:
   description:
-    - Why nothing was done although the entry is absent, empty otherwise.
-    - With O(state=absent), which entries keep the role's path and are left, if there is nothing else of the role.
+    - Why nothing was done although the entry is missing. Otherwise empty.
+    - With O(state=absent), if the role has no other entry, which entries include its path and were left.
   returned: success
   type: str
 """

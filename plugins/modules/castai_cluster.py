@@ -11,13 +11,13 @@ short_description: Register a Kubernetes cluster with CAST AI
 version_added: 0.1.0
 description:
   - Registers the cluster with CAST AI, or finds its registration.
-  - Creates the cluster's own token at CAST AI and writes it into a Secret of the cluster, when the Secret holds no key
-    that CAST AI accepts. The token goes from CAST AI to the Secret inside this task and appears nowhere else. Your API
+  - Creates the cluster's own token at CAST AI and writes it to a Secret in the cluster, if the Secret contains no key
+    that CAST AI accepts. The token goes from CAST AI to the Secret within this task and appears nowhere else. Your API
     key never enters the cluster.
-  - Waits, if asked to, until the agent in the cluster reports.
-  - A kOps cluster is registered as its agent would do it, by the UID of namespace C(kube-system), so that there is only
-    one record. The name must match the kOps annotations, and at least one node must be an EC2 instance tagged with that
-    name.
+  - Optionally waits until the agent in the cluster reports.
+  - A kOps cluster is registered in the same way as its agent would do it, under the UID of namespace C(kube-system), so
+    that there is only one record. The name must match the kOps annotations, and at least one node must be an EC2
+    instance tagged with that name.
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes
@@ -36,29 +36,32 @@ attributes:
 options:
   cluster_id:
     description:
-      - UUID of the cluster at CAST AI, to choose a registration by id.
+      - UUID of the cluster at CAST AI, to select a registration by its id.
       - In check mode it may be C((known after apply)), which an earlier task returns if it would register the cluster.
     type: str
   create_namespace:
-    description: Whether the namespace is created if it is absent. Otherwise the task fails where it is needed.
+    description:
+      - Whether the namespace is created if it is missing. If V(false), the task fails if it needs a missing namespace.
     type: bool
     default: true
   credentials_secret:
-    description: Name of the Secret that holds the cluster's token, under the key C(API_KEY).
+    description: Name of the Secret that contains the cluster's token under the key C(API_KEY).
     type: str
     default: castai-credentials
   manage_token:
-    description: Whether the namespace and the Secret with the cluster's token are created, and a bad token replaced.
+    description:
+      - Whether to create the namespace and the Secret with the cluster's token, and to replace an invalid token.
     type: bool
     default: true
   namespace:
-    description: Namespace of the Secret, created when absent. CAST AI's components expect V(castai-agent).
+    description: Namespace of the Secret. It is created if it is missing. CAST AI's components expect V(castai-agent).
     type: str
     default: castai-agent
   organization_id:
     description:
       - UUID of the CAST AI organization that the cluster must belong to. It is sent with the registration, so that CAST
-        AI refuses an API key of another one. The task fails when the cluster is registered in another one.
+        AI rejects an API key of another organization. The task fails if the cluster is registered in another
+        organization.
     type: str
   state_store:
     description:
@@ -67,14 +70,14 @@ options:
     type: str
   wait_for:
     description:
-      - What to wait for after the changes. V(agent_online) is reached when the agent reports, V(ready) when CAST AI
-        also calls the cluster ready, V(onboarded) when it also has credentials for the cluster.
-      - Not waited for in check mode.
+      - What to wait for after the changes. V(agent_online) waits until the agent reports, V(ready) until CAST AI also
+        calls the cluster ready, V(onboarded) until it also has credentials for the cluster.
+      - Check mode does not wait.
     type: str
     choices: [none, agent_online, ready, onboarded]
     default: none
   wait_timeout:
-    description: Seconds to wait at most. Without it, 900 for O(wait_for=onboarded) and 600 for the others.
+    description: Maximum number of seconds to wait. Defaults to 900 for O(wait_for=onboarded) and to 600 otherwise.
     type: int
 seealso:
   - module: castai.onboarding.castai_cluster_info
@@ -91,7 +94,7 @@ EXAMPLES = r"""
     region: eu-central-1
   register: shop
 
-- name: The same for a cluster of another AWS account
+- name: Register a cluster in another AWS account
   castai.onboarding.castai_cluster:
     castai_api_key: "{{ castai_api_key }}"
     provider: eks
@@ -126,7 +129,7 @@ account_id:
   returned: success
   type: str
 actions:
-  description: What was done, or would be done in check mode, in order. Each a sentence in the imperative.
+  description: What was done, or would be done in check mode, in order, as one imperative sentence for each action.
   returned: success
   type: list
   elements: str
@@ -135,7 +138,7 @@ actions:
     - create namespace castai-agent
     - create the token of cluster (known after apply) and store it in Secret castai-agent/castai-credentials
 agent_environment:
-  description: Environment variables that the agent needs, with texts as values, for its chart's C(additionalEnv).
+  description: Environment variables that the agent needs, as text, for its chart's C(additionalEnv).
   returned: success
   type: dict
   sample:
@@ -149,7 +152,7 @@ applied:
   type: list
   elements: str
 changes:
-  description: The objects that were C(created), C(changed) and C(removed), or would be in check mode, a list each.
+  description: Three lists of the objects that were C(created), C(changed) and C(removed), or would be in check mode.
   returned: success
   type: dict
   sample:
@@ -160,7 +163,7 @@ changes:
     changed: []
     removed: []
 cluster:
-  description: The cluster as CAST AI records it, null when it is not registered yet (check mode).
+  description: CAST AI's record of the cluster. Null if it is not registered yet (check mode).
   returned: success
   type: dict
   contains:
@@ -171,7 +174,7 @@ cluster:
       description: V(waiting-connection), V(online), V(non-responding), V(disconnecting) or V(disconnected).
       type: str
     credentials_id:
-      description: Id of the cloud credentials that CAST AI holds, empty for a cluster that is only connected.
+      description: Id of the cloud credentials that CAST AI has. Empty for a cluster that is only connected.
       type: str
     id:
       description: UUID of the cluster.
@@ -183,10 +186,10 @@ cluster:
       description: UUID of the organization.
       type: str
     provider:
-      description: Who runs the cluster.
+      description: Provider of the cluster.
       type: str
     reconcile_error:
-      description: Why CAST AI cannot work on the cluster, empty when it can.
+      description: Why CAST AI cannot work on the cluster. Empty if it can.
       type: str
     region:
       description: AWS region of the cluster.
@@ -195,17 +198,17 @@ cluster:
       description: V(ready), V(connecting), V(warning), V(failed), V(deleting), V(hibernated) and others.
       type: str
 cluster_id:
-  description: UUID of the cluster, or C((known after apply)) in check mode on a cluster that is not registered yet.
+  description: UUID of the cluster, or C((known after apply)) in check mode if the cluster is not registered yet.
   returned: success
   type: str
   sample: 5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e
 console_url:
-  description: Address of the cluster in the console of CAST AI, empty where O(castai_api_url) does not tell it.
+  description: Address of the cluster in the CAST AI console. Empty if it cannot be derived from O(castai_api_url).
   returned: success
   type: str
   sample: https://console.cast.ai/external-clusters/5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e/overview
 progress:
-  description: The states that were seen while waiting.
+  description: The states seen while waiting.
   returned: when it waited
   type: list
   elements: str
@@ -214,7 +217,7 @@ region:
   returned: success
   type: str
 state_store:
-  description: State store of the kOps cluster, empty for other providers.
+  description: State store of the kOps cluster. Empty for other providers.
   returned: success
   type: str
   sample: s3://shop-state

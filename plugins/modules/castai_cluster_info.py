@@ -22,13 +22,13 @@ attributes:
       - castai.onboarding.castai
 options:
   cluster_id:
-    description: UUID of the one cluster to read.
+    description: UUID of a single cluster to read.
     type: str
   cluster_name:
-    description: Only clusters of this name.
+    description: Only return clusters with this name.
     type: str
   provider:
-    description: Only clusters of this provider.
+    description: Only return clusters of this provider.
     type: str
     choices: [eks, kops, gke, aks]
 seealso:
@@ -41,19 +41,19 @@ EXAMPLES = r"""
     castai_api_key: "{{ castai_api_key }}"
   register: known
 
-- name: Show those whose agent does not report
+- name: Show the clusters whose agent does not report
   ansible.builtin.debug:
     msg: "{{ known.clusters | rejectattr('agent_status', 'equalto', 'online') | map(attribute='name') }}"
 """
 
 RETURN = r"""
 actions:
-  description: Always empty, this module only reads.
+  description: Always empty, because this module only reads.
   returned: success
   type: list
   elements: str
 changes:
-  description: The lists C(created), C(changed) and C(removed), always empty, as this module only reads.
+  description: The lists C(created), C(changed) and C(removed), always empty, because this module only reads.
   returned: success
   type: dict
   sample:

@@ -10,13 +10,13 @@ module: castai_iam_eks
 short_description: Give CAST AI an identity in AWS that is limited to one EKS cluster
 version_added: 0.1.0
 description:
-  - Creates the IAM role that CAST AI assumes, or the IAM user whose key it holds, with policies for this cluster alone.
-  - Creates what CAST AI's nodes need, a role, an instance profile and a security group, and lets the nodes into the
-    cluster by an access entry if its authentication mode has those. If not, RV(access) has what
-    M(castai.onboarding.castai_aws_auth) needs.
-  - Hands role or key over to CAST AI last. The key's secret goes from IAM to CAST AI inside this task.
-  - What the vendor's script, Terraform or Pulumi made for this cluster is taken over under its name. An object that
-    belongs to another cluster is refused, naming it.
+  - Creates the IAM role that CAST AI assumes, or an IAM user with an access key, and policies for this cluster only.
+  - Creates a role, an instance profile and a security group for CAST AI's nodes. Allows the nodes to join the cluster
+    through an access entry, if its authentication mode supports them. Otherwise RV(access) contains the options for
+    M(castai.onboarding.castai_aws_auth).
+  - Hands the role or the key over to CAST AI last. The key's secret goes from IAM to CAST AI within this task.
+  - Objects that the vendor's script, Terraform or Pulumi created for this cluster are taken over and keep their names.
+    If an object belongs to another cluster, the task fails and names that cluster.
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes
@@ -34,57 +34,57 @@ attributes:
 options:
   identity:
     description:
-      - V(role) creates a role that CAST AI assumes with the cluster's id as external id, without any key.
-      - V(user) creates a user with one access key, for partitions in which CAST AI's principal cannot be trusted.
+      - V(role) creates a role that CAST AI assumes with the cluster's id as external id. No key is needed.
+      - V(user) creates a user with one access key, for partitions where CAST AI's principal cannot be trusted.
     type: str
     choices: [role, user]
     default: role
   instance_profile_arn:
     description:
-      - ARN of an instance profile of your own for the nodes. It is checked and not changed. Nodes run with the role in
-        it.
+      - ARN of your own instance profile for the nodes. It is checked but not changed. Nodes run with the role in it.
     type: str
   node_policies:
-    description: ARNs of further policies for the node role.
+    description: ARNs of additional policies for the node role.
     type: list
     elements: str
     default: []
   node_role_arn:
-    description: ARN of a role of your own for the nodes. It is checked and not changed.
+    description: ARN of your own role for the nodes. It is checked but not changed.
     type: str
   policy_scope:
     description:
-      - V(cluster) gives the cluster a managed policy of its own. V(account) uses C(CastEKSPolicy), as the vendor's
-        documents name it, and for IPv6 C(CastEC2AssignIPv6Policy). Clusters share those, so they are created when
-        absent and otherwise left as they are, with a warning where the document of the first differs.
+      - V(cluster) gives the cluster its own managed policy. V(account) uses C(CastEKSPolicy), the name in the vendor's
+        documentation, and for IPv6 C(CastEC2AssignIPv6Policy). Clusters share these policies, so they are created if
+        they are missing and otherwise left as they are. A warning is shown if the document of C(CastEKSPolicy) differs.
     type: str
     choices: [cluster, account]
     default: cluster
   provider:
-    description: Who runs the cluster.
+    description: Provider of the cluster.
     type: str
     choices: [eks]
     required: false
     default: eks
   role_arn:
     description:
-      - ARN of a role of your own for CAST AI to assume. It is checked, not changed, and handed over.
+      - ARN of your own role for CAST AI to assume. It is checked and handed over, but not changed.
       - It must trust RV(principal_arn) with the external id O(cluster_id). If CAST AI has no principal for the cluster
         yet, run with O(hand_over=false) first, which creates it.
     type: str
   security_group_id:
-    description: Id of a security group of your own for the nodes, in the cluster's VPC. It is not changed.
+    description: Id of your own security group for the nodes, in the cluster's VPC. It is not changed.
     type: str
   spot_lambda_role:
     description:
-      - Whether the role C(CastLambdaRoleForSpot) is created, which the users of an account's clusters share, as
-        M(castai.onboarding.castai_iam_kops) creates it. With O(identity=user) only.
+      - Whether the role C(CastLambdaRoleForSpot) is created, as M(castai.onboarding.castai_iam_kops) does. All clusters
+        of an account share it. Only with O(identity=user).
       - With O(state=absent), whether it is removed when no other cluster uses it.
     type: bool
     default: false
   user_access:
     description:
-      - What the user of O(identity=user) may do in the cluster. V(cluster_admin) is full control, as CAST AI asks for.
+      - What the user may do in the cluster, with O(identity=user). V(cluster_admin) is full control, which CAST AI asks
+        for.
     type: str
     choices: [cluster_admin, none]
     default: cluster_admin
@@ -101,7 +101,7 @@ EXAMPLES = r"""
     cluster_name: shop-prod
     region: eu-central-1
 
-- name: Prepare everything in a company that asks for a boundary, a path and tags, and hand over later
+- name: Prepare everything with a permissions boundary, a path and tags, and hand over later
   castai.onboarding.castai_iam_eks:
     castai_api_key: "{{ castai_api_key }}"
     cluster_id: "{{ shop.cluster_id }}"
@@ -124,29 +124,29 @@ EXAMPLES = r"""
 
 RETURN = r"""
 access:
-  description: How the cluster lets principals in.
+  description: How the principals get access to the cluster.
   returned: success
   type: dict
   contains:
     aws_auth:
       description:
-        - Entries for M(castai.onboarding.castai_aws_auth), each with its options; empty when no entry is needed. With
-          O(state=absent), the entries to remove, without those of a role or user that stays.
+        - Entries for M(castai.onboarding.castai_aws_auth), each with its options. Empty if no entry is needed. With
+          O(state=absent), the entries to remove, without those of a role or user that is kept.
       type: list
       elements: dict
     reason:
-      description: Why this way.
+      description: Why the cluster uses this way.
       type: str
     way:
       description: V(access_entry) or V(aws_auth).
       type: str
 actions:
-  description: What was done, or would be done in check mode, in order. Each a sentence in the imperative.
+  description: What was done, or would be done in check mode, in order, as one imperative sentence for each action.
   returned: success
   type: list
   elements: str
 adopted:
-  description: Objects that existed before, each with the tool that made it, by its name.
+  description: Objects that existed before, each with the tool that created it, judging by its name.
   returned: success, when O(state=present)
   type: dict
 applied:
@@ -155,7 +155,7 @@ applied:
   type: list
   elements: str
 changes:
-  description: The objects that were C(created), C(changed) and C(removed), or would be in check mode, a list each.
+  description: Three lists of the objects that were C(created), C(changed) and C(removed), or would be in check mode.
   returned: success
   type: dict
   sample:
@@ -163,7 +163,7 @@ changes:
     changed: [iam/role/cast-eks-shop-prod-cluster-role-5b0a1ff3]
     removed: []
 identity_arn:
-  description: ARN of the role or user, also when it does not exist.
+  description: ARN of the role or user, even if it does not exist.
   returned: success
   type: str
 instance_profile_arn:
@@ -171,7 +171,7 @@ instance_profile_arn:
   returned: success, when O(state=present)
   type: str
 kept:
-  description: What was not removed, each with the reason.
+  description: Objects that were not removed, each with the reason.
   returned: success, when O(state=absent)
   type: list
   elements: str
@@ -180,7 +180,7 @@ node_role_arn:
   returned: success, when O(state=present)
   type: str
 principal_arn:
-  description: ARN of the principal that CAST AI assumes the role with, or C((known after apply)); empty for a user.
+  description: ARN of the principal with which CAST AI assumes the role, or C((known after apply)). Empty for a user.
   returned: success, when O(state=present)
   type: str
 security_group_id:

@@ -10,13 +10,13 @@ module: castai_iam_kops
 short_description: Give CAST AI an identity in AWS that is limited to one kOps cluster
 version_added: 0.1.0
 description:
-  - Creates the IAM user whose key CAST AI holds, with policies for this cluster alone. The running instances with the
-    tag C(KubernetesCluster) show which VPC is the cluster's.
-  - Creates the role C(CastLambdaRoleForSpot), which the kOps clusters of an account share, when it is absent. No other
+  - Creates an IAM user with an access key for CAST AI, and policies for this cluster only. The cluster's VPC is found
+    through its running instances, which have the tag C(KubernetesCluster).
+  - Creates the role C(CastLambdaRoleForSpot), which the kOps clusters of an account share, if it is missing. No other
     role is changed, whatever its name.
-  - Hands the key over to CAST AI last. Its secret goes from IAM to CAST AI inside this task.
-  - What the vendor's script made for this cluster is taken over, however its name is capitalized. An object of another
-    cluster is refused, naming that cluster.
+  - Hands the key over to CAST AI last. Its secret goes from IAM to CAST AI within this task.
+  - Objects that the vendor's script created for this cluster are taken over, regardless of the case of their names. If
+    an object belongs to another cluster, the task fails and names that cluster.
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes
@@ -34,29 +34,29 @@ attributes:
 options:
   policy_scope:
     description:
-      - V(cluster) gives the cluster a managed policy of its own. Instances may then be started only in subnets of the
-        cluster's VPC, which the restricted policy allows. V(account) uses C(CastKopsPolicyV2) as the vendor's documents
-        have it, for any subnet of the account. Clusters share that one, so it is created when absent and otherwise left
-        as it is, with a warning if its document differs.
+      - V(cluster) gives the cluster its own managed policy. Instances can then only be started in subnets of the
+        cluster's VPC, which the restricted policy allows. V(account) uses C(CastKopsPolicyV2) from the vendor's
+        documentation, which allows any subnet of the account. Clusters share this policy, so it is created if it is
+        missing and otherwise left as it is, with a warning if its document differs.
     type: str
     choices: [cluster, account]
     default: cluster
   provider:
-    description: Who runs the cluster.
+    description: Provider of the cluster.
     type: str
     choices: [kops]
     required: false
     default: kops
   spot_lambda_role:
     description:
-      - Whether the role C(CastLambdaRoleForSpot) is created, which reports spot interruptions to CAST AI. An existing
-        one without the tag C(cast:managed-by) is left as it is, with a warning.
+      - Whether the role C(CastLambdaRoleForSpot) is created. The function that reports spot interruptions to CAST AI
+        runs with it. An existing role without the tag C(cast:managed-by) is left as it is, with a warning.
     type: bool
     default: true
   user_access:
     description:
-      - What the user may do in the cluster. V(cluster_admin) is full control, as CAST AI asks for.
-      - It decides only what is in RV(access).
+      - What the user may do in the cluster. V(cluster_admin) is full control, which CAST AI asks for.
+      - This only affects RV(access).
     type: str
     choices: [cluster_admin, none]
     default: cluster_admin
@@ -93,7 +93,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 access:
-  description: How the cluster lets the user in.
+  description: How the user gets access to the cluster.
   returned: success
   type: dict
   contains:
@@ -105,12 +105,12 @@ access:
       type: list
       elements: dict
 actions:
-  description: What was done, or would be done in check mode, in order. Each a sentence in the imperative.
+  description: What was done, or would be done in check mode, in order, as one imperative sentence for each action.
   returned: success
   type: list
   elements: str
 adopted:
-  description: Objects that existed before, each with the tool that made it, by its name.
+  description: Objects that existed before, each with the tool that created it, judging by its name.
   returned: success, when O(state=present)
   type: dict
 applied:
@@ -119,7 +119,7 @@ applied:
   type: list
   elements: str
 changes:
-  description: The objects that were C(created), C(changed) and C(removed), or would be in check mode, a list each.
+  description: Three lists of the objects that were C(created), C(changed) and C(removed), or would be in check mode.
   returned: success
   type: dict
   sample:
@@ -127,11 +127,11 @@ changes:
     changed: []
     removed: []
 identity_arn:
-  description: ARN of the user, also when it does not exist.
+  description: ARN of the user, even if it does not exist.
   returned: success
   type: str
 kept:
-  description: What was not removed, each with the reason.
+  description: Objects that were not removed, each with the reason.
   returned: success, when O(state=absent)
   type: list
   elements: str

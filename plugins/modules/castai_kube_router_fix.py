@@ -7,18 +7,19 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: castai_kube_router_fix
-short_description: Let kube-router run on the tainted nodes of CAST AI
+short_description: Allow kube-router to run on CAST AI's tainted nodes
 version_added: 0.1.0
 description:
-  - Adds what DaemonSet C(kube-system/kube-router) lacks of three tolerations, for taint C(CriticalAddonsOnly), for any
-    C(NoSchedule) and for any C(NoExecute) taint. Without them a node that CAST AI taints has no network. All other
-    tolerations stay.
-  - Decides by the DaemonSet's own tolerations, not by a version. Does nothing if the cluster has no kube-router.
-  - An annotation of the DaemonSet notes what was added, so that O(state=absent) removes just that.
-  - kOps puts its own DaemonSet back when it applies a changed manifest, as after C(kops update cluster). The next run
-    adds the tolerations again and says that kOps had removed them.
-  - The write carries the version that was read. When somebody else writes in between, the change is planned again on
-    what they wrote.
+  - The DaemonSet C(kube-system/kube-router) needs three tolerations, for the taint C(CriticalAddonsOnly), for any
+    C(NoSchedule) taint and for any C(NoExecute) taint. This module adds the missing ones. Without them, nodes that CAST
+    AI taints have no network. All other tolerations stay.
+  - The decision depends on the DaemonSet's tolerations, not on a version. If the cluster has no kube-router, nothing is
+    done.
+  - An annotation of the DaemonSet records the added tolerations, so that O(state=absent) removes exactly those.
+  - kOps restores its own DaemonSet when it applies a changed manifest, for example after C(kops update cluster). The
+    next run adds the tolerations again and reports that kOps had removed them.
+  - The write includes the version that was read. If somebody else writes in between, the change is planned again on top
+    of theirs.
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes
@@ -33,24 +34,24 @@ attributes:
 options:
   cluster_name:
     description:
-      - Name of the cluster, as its provider has it. Needs O(provider).
-      - The task fails before any change when the kOps annotations name another cluster. EKS is not asked.
+      - Name of the cluster at its provider. Requires O(provider).
+      - The task fails before any change if the kOps annotations name another cluster. EKS is not asked.
     type: str
   state:
-    description: Whether kube-router has the tolerations, or is left without those that were added.
+    description: Whether kube-router has the added tolerations, or only its original ones.
     type: str
     choices: [present, absent]
     default: present
   wait:
     description:
-      - Whether to wait until kube-router has restarted on every node. Not waited for in check mode, and not where the
-        update strategy of the DaemonSet is C(OnDelete), with which nothing restarts.
-      - A node on which kube-router was not available before, for example because the node is not ready, is not waited
-        for. A warning says on how many nodes it is not available in the end.
+      - Whether to wait until kube-router has restarted on every node. The task does not wait in check mode, or if the
+        update strategy of the DaemonSet is C(OnDelete), because then nothing restarts.
+      - The task does not wait for nodes on which kube-router was not available before, for example because the node is
+        not ready. A warning says on how many nodes it is not available at the end.
     type: bool
     default: false
   wait_timeout:
-    description: Seconds to wait at most.
+    description: Maximum number of seconds to wait.
     type: int
     default: 600
 seealso:
@@ -65,7 +66,7 @@ EXAMPLES = r"""
     provider: kops
     cluster_name: shop.example.com
 
-- name: The same, and wait until it has restarted everywhere
+- name: Do the same and wait until it has restarted on every node
   castai.onboarding.castai_kube_router_fix:
     kubeconfig: ~/.kube/config
     context: shop.example.com
@@ -73,7 +74,7 @@ EXAMPLES = r"""
     cluster_name: shop.example.com
     wait: true
 
-- name: Remove what was added
+- name: Remove the added tolerations
   castai.onboarding.castai_kube_router_fix:
     kubeconfig: ~/.kube/config
     context: shop.example.com
@@ -82,7 +83,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 actions:
-  description: What was done, or would be done in check mode, in order. Each a sentence in the imperative.
+  description: What was done, or would be done in check mode, in order, as one imperative sentence for each action.
   returned: success
   type: list
   elements: str
@@ -102,7 +103,7 @@ applied:
   type: list
   elements: str
 changes:
-  description: The objects that were C(created), C(changed) and C(removed), or would be in check mode, a list each.
+  description: Three lists of the objects that were C(created), C(changed) and C(removed), or would be in check mode.
   returned: success
   type: dict
   sample:
@@ -114,7 +115,7 @@ found:
   returned: success
   type: bool
 progress:
-  description: On how many nodes kube-router still had to restart, as seen while waiting.
+  description: The numbers of nodes on which kube-router still had to restart, as seen while waiting.
   returned: when it waited
   type: list
   elements: str
@@ -123,7 +124,7 @@ restarts:
   returned: success
   type: int
 reverted:
-  description: Whether somebody had removed what an earlier run added.
+  description: Whether the tolerations added by an earlier run had been removed in the meantime.
   returned: success
   type: bool
 """

@@ -7,25 +7,25 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: castai_preflight
-short_description: Find out what would stop connecting or onboarding a cluster
+short_description: Check everything that connecting or onboarding a cluster needs
 version_added: 0.1.0
 description:
-  - Only reads, and fails with every reason at once, each with its fix, before anything is changed.
-  - Checks whether the API key of CAST AI works and is of the right organization, whether the AWS credentials lead to
-    the cluster, whether the Kubernetes options point to that same cluster, whether its API server answers, is new
-    enough and allows these credentials what is needed, whether Helm is installed and new enough, whether each chart can
-    be downloaded, whether objects that the install would create already exist, in another Helm release or outside Helm,
-    and whether all names are within their limits.
-  - Helm and the charts are checked only when a release is not deployed, or has another version than the wanted one. A
-    run that needs Helm for changed values, or for deleted objects, may still find a problem with them.
-  - Of releases that are not installed yet, checks whether the PodSecurity level of the namespace, a quota, a limit
-    range or the lack of a node certainly keeps their pods from starting. One node alone is a warning, and so is a
-    missing Secret of the charts' C(imagePullSecrets), and, with O(onboard), a missing metrics-server.
-  - In check mode, permissions that are missing only for writing are warnings, as a plan does not need them.
+  - This module only reads. It reports all problems at once, each with its fix, before anything is changed.
+  - Checks whether the CAST AI API key works and belongs to the right organization, whether the AWS credentials lead to
+    the cluster, whether the Kubernetes options point to the same cluster, whether its API server answers, is new enough
+    and grants the necessary permissions, whether Helm is installed and new enough, whether each chart can be
+    downloaded, whether objects that the install would create already exist, in another Helm release or outside Helm,
+    and whether all names are short enough.
+  - Helm and the charts are only checked if a release is not deployed or has a different version. A run that needs Helm
+    for changed values or deleted objects may still find a problem with them.
+  - For releases that are not installed yet, checks whether the namespace's PodSecurity level, a quota, a limit range or
+    a lack of nodes is certain to keep their pods from starting. A cluster with a single node is a warning, and so are
+    a missing Secret of the charts' C(imagePullSecrets) and, with O(onboard), a missing metrics-server.
+  - In check mode, missing write permissions are only warnings, because a plan does not need them.
   - With O(onboard), also checks whether the cluster is connected and its agent online, whether the cluster's token is
     where the components look for it, whether CAST AI can manage the cluster's nodes, and which permissions the AWS
-    credentials lack, by a simulation of their policies. What could not be checked, for example because simulating is
-    not allowed, is in RV(not_checked).
+    credentials lack, according to a simulation of their policies. RV(not_checked) lists checks that were not possible,
+    for example because simulating is not allowed.
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes.info
@@ -46,15 +46,16 @@ options:
     description: UUID that the cluster must have at CAST AI.
     type: str
   create_namespace:
-    description: Whether the namespace is created if it is absent. Otherwise the task fails where it is needed.
+    description:
+      - Whether the namespace is created if it is missing. If V(false), the task fails if it needs a missing namespace.
     type: bool
     default: true
   credentials_secret:
-    description: Name of the Secret that holds the cluster's token, or will hold it, under the key C(API_KEY).
+    description: Name of the Secret that contains, or will contain, the cluster's token under the key C(API_KEY).
     type: str
     default: castai-credentials
   helm_path:
-    description: Path of the Helm program; C(helm) of the search path when not set.
+    description: Path of the Helm program. By default, C(helm) is looked up on the E(PATH).
     type: path
   namespace:
     description: Namespace of CAST AI's components.
@@ -62,70 +63,70 @@ options:
     default: castai-agent
   onboard:
     description:
-      - The options that M(castai.onboarding.castai_iam_eks) or M(castai.onboarding.castai_iam_kops) will get, as far as
-        they matter here. On kOps the identity is always a user.
-      - Without it, only what connecting needs is checked.
+      - The options that M(castai.onboarding.castai_iam_eks) or M(castai.onboarding.castai_iam_kops) will get, if they
+        matter for the checks. On kOps the identity is always a user.
+      - Without it, only the requirements for connecting are checked.
     type: dict
     suboptions:
       connecting:
         description:
-          - Whether the same run connects the cluster first. In check mode the cluster then does not have to be
-            connected yet.
+          - Whether the same run connects the cluster first. If so, the cluster does not have to be connected yet in
+            check mode.
         type: bool
         default: false
       adopt:
-        description: Whether objects are taken over that nothing shows to be this cluster's.
+        description: Whether objects are taken over if nothing shows which cluster they belong to.
         type: bool
         default: false
       identity:
-        description: Whether CAST AI assumes a role, or holds the key of a user.
+        description: Whether CAST AI gets a role that it assumes or a user with an access key.
         type: str
         choices: [role, user]
         default: role
       instance_profile_arn:
-        description: Instance profile of your own.
+        description: ARN of your own instance profile.
         type: str
       managed_policy:
-        description: Document of your own in place of the managed policy's.
+        description: Your own policy document, instead of the default one of the managed policy.
         type: dict
       node_policies:
-        description: ARNs of further policies for the node role.
+        description: ARNs of additional policies for the node role.
         type: list
         elements: str
         default: []
       node_role_arn:
-        description: Role of your own for the nodes.
+        description: ARN of your own role for the nodes.
         type: str
       path:
-        description: IAM path of what is created.
+        description: IAM path of the created objects.
         type: str
         default: /
       permissions_boundary:
-        description: ARN of the permissions boundary of what is created.
+        description: ARN of the permissions boundary for the created roles or user.
         type: str
       policy_scope:
-        description: Whether the managed policy is the cluster's own or the account's.
+        description: Whether the cluster gets its own managed policy or uses the one that the account shares.
         type: str
         choices: [cluster, account]
         default: cluster
       restricted_policy:
-        description: Document of your own in place of the restricted policy's.
+        description: Your own policy document, instead of the default one of the restricted policy.
         type: dict
       role_arn:
-        description: Role of your own for CAST AI.
+        description: ARN of your own role for CAST AI.
         type: str
       security_group_id:
-        description: Security group of your own.
+        description: Id of your own security group.
         type: str
       spot_lambda_role:
-        description: Whether C(CastLambdaRoleForSpot) is wanted, as on kOps by default. On EKS with a user only.
+        description: Whether C(CastLambdaRoleForSpot) is used, which is the default on kOps. On EKS it needs a user.
         type: bool
       tags:
-        description: Tags of what is created.
+        description: Tags for the created objects.
         type: dict
         default: {}
       user_access:
-        description: What the user may do in the cluster, of identity V(user) or on kOps.
+        description: What the user may do in the cluster, on kOps or with identity V(user).
         type: str
         choices: [cluster_admin, none]
         default: cluster_admin
@@ -138,18 +139,19 @@ options:
         key can see.
     type: str
   releases:
-    description: Helm releases that the run will want.
+    description: Helm releases that the run will install or upgrade.
     type: list
     elements: dict
     default: []
     suboptions:
       adopt:
-        description: Whether the release takes over objects that no Helm release owns.
+        description: Whether the release takes over objects that do not belong to any Helm release.
         type: bool
         default: false
       adopt_managed:
         description:
-          - Whether the release takes over what Argo CD, Flux, CAST AI's operator or CAST AI's umbrella chart manages.
+          - Whether the release takes over objects that Argo CD, Flux, CAST AI's operator or CAST AI's umbrella chart
+            manages.
         type: bool
         default: false
       chart_ref:
@@ -167,14 +169,14 @@ options:
         type: str
         required: true
       policy:
-        description: With V(install_only), the chart is not checked when the release exists at any version.
+        description: With V(install_only), the chart is not checked if the release exists, whatever its version.
         type: str
         choices: [install_only, enforce]
         default: enforce
       values:
         description:
-          - The chart's values, with which Helm renders the chart where a PodSecurity level, a quota, or the nodes may
-            keep its pods from starting.
+          - The chart's values. Helm renders the chart with them if a PodSecurity level, a quota or the nodes might keep
+            its pods from starting.
         type: dict
         default: {}
   state_store:
@@ -182,8 +184,8 @@ options:
     type: str
   wait_for_workloads:
     description:
-      - Whether the releases have to run. What certainly keeps their pods from starting is a finding then, and a warning
-        if V(false).
+      - Whether the releases must be running. If so, anything certain to keep their pods from starting is a finding; if
+        V(false), it is a warning.
     type: bool
     default: true
 seealso:
@@ -222,17 +224,17 @@ account_id:
   returned: success
   type: str
 acting_as:
-  description: ARN of the AWS identity that the task acts as, and its AWS account.
+  description: ARN of the AWS identity that the task uses, and its AWS account.
   returned: success
   type: str
   sample: arn:aws:iam::111122223333:user/operator in AWS account 111122223333
 actions:
-  description: Always empty, this module only reads.
+  description: Always empty, because this module only reads.
   returned: success
   type: list
   elements: str
 changes:
-  description: The lists C(created), C(changed) and C(removed), always empty, as this module only reads.
+  description: The lists C(created), C(changed) and C(removed), always empty, because this module only reads.
   returned: success
   type: dict
   sample:
@@ -240,7 +242,7 @@ changes:
     changed: []
     removed: []
 findings:
-  description: The problems, one sentence each; empty on success.
+  description: The problems, one sentence for each. Empty on success.
   returned: always
   type: list
   elements: str
@@ -252,7 +254,7 @@ kubernetes_version:
   type: str
   sample: "1.33"
 not_checked:
-  description: What could not be checked, and why, one sentence each.
+  description: What could not be checked and why, one sentence for each.
   returned: success
   type: list
   elements: str

@@ -10,11 +10,11 @@ module: castai_variables
 short_description: Check the inventory variables of a host
 version_added: 0.1.0
 description:
-  - Checks every variable of the collection's roles that the host has, before anything is called. It fails with one
-    sentence for each that has a wrong value, a misspelt name, or a name that the collection does not have any more.
-  - A host variable that begins with C(castai_) and resembles none of the collection's is your own, and left alone.
-  - The roles begin with it. Text from a survey or the command line is a list, a dictionary, true or false in
-    RV(variables), as the variable wants it. Null and blank text are "not given".
+  - Checks the host's values for all variables of the collection's roles before any call is made. It fails with one
+    sentence for each wrong value, each misspelt name and each name that the collection no longer uses.
+  - Host variables that begin with C(castai_) but resemble none of the collection's are your own and are ignored.
+  - It is the first task of each role. In RV(variables), text from a survey or the command line is converted to the type
+    of the variable, such as a list, a dictionary or a boolean. Null and blank text count as "not given".
 author: castai.onboarding authors (@castai)
 options: {}
 attributes:
@@ -28,7 +28,7 @@ attributes:
     description: Reads only.
     support: full
 notes:
-  - Always runs inside the Ansible controller, which alone knows the variables of a host.
+  - Always runs inside the Ansible controller, because only the controller knows the variables of a host.
 seealso:
   - module: castai.onboarding.castai_preflight
 """
@@ -40,7 +40,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 findings:
-  description: What is wrong with the variables, one sentence each.
+  description: What is wrong with the variables, one sentence for each.
   returned: failure
   type: list
   elements: str
@@ -69,8 +69,9 @@ of_provider:
         - kube_router
 variables:
   description:
-    - The values in the types that the roles describe, defaults included. The variables that are secrets are left out.
-    - Only for a task with C(no_log), as chart values may have secrets in them.
+    - The values, with the types that the roles describe, including defaults. Variables that contain secrets are left
+      out.
+    - Only returned for a task with C(no_log), because chart values may contain secrets.
   returned: success, for a task with C(no_log)
   type: dict
 """

@@ -43,10 +43,10 @@ LICENCE = """\
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 ---
-# Enough for check mode of connecting, onboarding and kube-router. Helm keeps releases in Secrets: to let them be read
-# only in namespaces castai-agent and kube-system, bind the role there by RoleBindings, and only what is cluster-wide
-# (namespaces, nodes, clusterroles, clusterrolebindings, customresourcedefinitions, mutatingwebhookconfigurations) by
-# a ClusterRoleBinding.
+# Enough to connect, onboard and repair kube-router in check mode. Helm stores its releases in Secrets. To allow reading
+# them only in namespaces castai-agent and kube-system, bind the role there with RoleBindings, and use a
+# ClusterRoleBinding only for the cluster-wide resources (namespaces, nodes, clusterroles, clusterrolebindings,
+# customresourcedefinitions, mutatingwebhookconfigurations).
 """
 BEGIN, END = (f".. {word} of what tests/support/policies.py writes" for word in ("Begin", "End"))
 KINDS = (
@@ -55,11 +55,11 @@ KINDS = (
 )
 
 PURPOSES = {
-    READ: "reading",
-    CREATE: "creating what is absent",
-    CHANGE: "changing what an earlier run or another tool left",
-    REMOVE: "removing what onboarding created",
-    ASK: "checking beforehand what is missing",
+    READ: "read",
+    CREATE: "create missing objects",
+    CHANGE: "update existing objects",
+    REMOVE: "remove what onboarding created",
+    ASK: "check permissions first",
 }
 
 
@@ -130,7 +130,7 @@ def _listed(value: str | list[str]) -> list[str]:
 
 def table() -> Iterator[str]:
     """Every grant, by what it is for."""
-    yield from ("", ".. list-table::", "   :header-rows: 1", "", *_row("actions", "on", "identity", "for"))
+    yield from ("", ".. list-table::", "   :header-rows: 1", "", *_row("actions", "on", "identity", "to"))
     for grant in GRANTS:
         for purpose, actions in grant.actions.items():
             yield from _row(

@@ -172,7 +172,7 @@ def test_every_write_fails_once(world: World, forked: Forked, undisturbed: Undis
         run = forked.connect()
         if run.status == 0:
             break
-        assert "A rerun is safe and goes on from here." in run.failures["prod"]
+        assert "A rerun is safe and continues from here." in run.failures["prod"]
     succeeded(run)
     assert world.fired() == [1] * len(OUR_WRITES)
     assert_same_end(world, undisturbed.state)

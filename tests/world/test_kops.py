@@ -128,7 +128,7 @@ def test_what_the_addon_manager_takes_back_is_added_again_and_told(world: World)
     for check in (True, False):
         again = fix(world, check=check)
         assert (again["reverted"], again["added"]) == (True, first["added"])
-        assert "again, as another writer took that back" in again["actions"][0]
+        assert "again, because another writer removed it" in again["actions"][0]
     assert tolerations(world) == wanted
     assert fix(world) == {**first, **NOTHING_DONE}
 
@@ -192,7 +192,7 @@ def test_the_playbook_shows_its_plan_and_does_it(world: World, operator: Operato
     run = succeeded(operator.connect(**options))
     assert all(plan.actions(host) == run.actions(host) != [] for host in (SHOP, OLD))
     assert [one["restarts"] for one in run.of("castai_kube_router_fix", SHOP)] == [NODES]
-    assert re.search(r"kube-router has still to restart or get ready on [1-9]\d* nodes?\b", run.output)
+    assert re.search(r"kube-router still has to restart or become ready on [1-9]\d* nodes?\b", run.output)
     changed_nothing(operator.connect(**options))
     assert {call.system for call in world.journal()} == {"kubernetes"}
 

@@ -67,7 +67,7 @@ class Limited:
         done = f"Done before that: {'; '.join(refusal.applied)}." if refusal.applied else "Nothing was changed before"
         assert message.startswith("Could not ")
         assert done in message
-        assert message.endswith("A rerun is safe and goes on from here.")
+        assert message.endswith("A rerun is safe and continues from here.")
         self.granted.add(missing)
 
 
@@ -158,12 +158,12 @@ def test_the_playbooks_with_one_permission_after_the_other(world: World, operato
     (asked,) = refused.of("castai_preflight")
     assert [sentence.split(":")[0] for sentence in asked["not_checked"]] == ["Could not check AWS permissions"]
     failed = [task.task for task in refused.tasks if task.outcome == "failed"]
-    assert failed == ["Prepare the identity", "Tell what stopped this cluster"]
+    assert failed == ["Prepare the identity", "Show why this cluster failed"]
     message = refused.failures["prod"]
     assert "Could not create instance profile cast-prod-eks-" in message
     assert f"user/{WHO} is not authorized to perform: iam:CreateInstanceProfile on resource: " in message
     assert "Done before that: create CAST AI's principal" in message
-    assert message.endswith("A rerun is safe and goes on from here.")
+    assert message.endswith("A rerun is safe and continues from here.")
 
     may(without(everything, "iam:CreateInstanceProfile"))
     mark = world.mark()

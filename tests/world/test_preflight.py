@@ -27,7 +27,7 @@ ADMINISTRATOR = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Act
 CLUSTERS = ("prod:eks", "other:eks:account=444455556666:region=us-east-1:mode=API", "old:eks:version=1.20:nodes=0")
 SENTENCES: dict[str, tuple[str, ...]] = {
     "unknown-key": ("CAST AI does not know the API key. Check castai_api_key",),
-    "key-of-another-organisation": ("The API key belongs to organisation ",),
+    "key-of-another-organisation": ("The API key belongs to organization ",),
     "agent-of-another-organisation": ("An agent in this cluster already reports to CAST AI as cluster ",),
     "unknown-cluster-id": (f"CAST AI shows no cluster {UNKNOWN_ID} to this API key",),
     "no-uuid": ("castai_cluster_id (option cluster_id) is 'prod'. Set it to the UUID of the cluster at CAST AI",),
@@ -45,7 +45,7 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "no-account": (
         "castai_account_id (option account_id) is '1111'. Set it to the 12 digits of the AWS account, in quotes.",
     ),
-    "wrong-secret-key": ("castai_aws_secret_key (option secret_key) is wrong, or this machine's clock is.",),
+    "wrong-secret-key": ("castai_aws_secret_key (option secret_key) or this machine's clock is wrong. Check both.",),
     "unknown-access-key": (
         (
             "AWS does not know the access key. Check castai_aws_access_key (option access_key) or castai_aws_profile"
@@ -78,13 +78,13 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         ),
     ),
     "agent-of-kubectl-and-older-helm": (
-        "Taking over what no Helm release owns needs Helm 3.17 or newer, but Helm here is 3.16.4. Upgrade it",
+        "Taking over objects outside Helm needs Helm 3.17 or newer, but Helm here is 3.16.4. Upgrade it",
     ),
     "no-such-chart-version": ("chart castai-agent 9.9.9",),
     "no-such-repository": ("chart castai-agent 0.161.1",),
-    "long-name": ("has 101 characters, EKS allows 100.",),
-    "long-namespace": ("has 64 characters, at most 63 are allowed.",),
-    "no-secret-name": ("Secret name 'Castai_Creds' may have only lower-case letters",),
+    "long-name": ("has 101 characters, but EKS allows at most 100.",),
+    "long-namespace": ("has 64 characters, but at most 63 are allowed.",),
+    "no-secret-name": ("Secret name 'Castai_Creds' may only contain lower-case letters",),
     "namespace-that-goes": ("Namespace going is being deleted. Wait until it is gone, then run again.",),
     "several": (
         "CAST AI does not know the API key",

@@ -25,7 +25,7 @@ from .service_account import ServiceAccount
 
 USER = "arn:aws:iam::111122223333:user"
 NOT_CONNECTED = (
-    "Cluster old of account 111122223333 in eu-central-1 is not connected to CAST AI. Run playbook"
+    "Cluster old of account 111122223333 in eu-central-1 is not connected to CAST AI. Run the playbook"
     " castai.onboarding.connect (connect.yml) first."
 )
 CLUSTERS = ("prod:eks", "other:eks:account=444455556666:region=us-east-1:mode=API", "old:eks:version=1.20:nodes=0")
@@ -35,7 +35,7 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "Secret castai-agent/of-the-console is missing or has no API_KEY, and the components cannot start without it.",
     ),
     "several": (
-        ", not online. Run playbook castai.onboarding.connect (connect.yml) first",
+        ", not online. Run the playbook castai.onboarding.connect (connect.yml) first",
         "The cluster has only Fargate and Windows nodes. CAST AI needs Linux nodes on EC2",
     ),
 }
@@ -44,7 +44,7 @@ BROKEN = {
     "no-network": "Kubernetes API server https://127.0.0.1:1 did not answer",
     "not-ready": "EKS cluster old is CREATING. Wait until it is ACTIVE.",
 }
-TELLING = "Tell what stopped this cluster"
+TELLING = "Show why this cluster failed"
 WARNINGS = {
     "policy": (
         f"{USER}/policy lacks these AWS permissions: iam:CreateRole on arn:aws:iam::111122223333:role/cast-eks-"

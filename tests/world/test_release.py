@@ -22,8 +22,10 @@ from ansible_collections.castai.onboarding.plugins.module_utils._helm.release im
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.releases import SUBJECT as SEVERAL
 from tests.sandbox.charts import FOLDER as CHARTS
 from tests.sandbox.client import World
+from tests.sandbox.kube import Kubernetes
 
 from .connecting import Operator, writes
+from .namespaces import limit, restrict
 
 CLUSTERS = ("prod:eks",)
 NAMESPACE = "/api/v1/namespaces/castai-agent"
@@ -221,33 +223,20 @@ def test_what_is_never_ready_is_mended_by_better_values(releaser: Releaser) -> N
     releaser.bring(wait=True)
 
 
-def restricted(releaser: Releaser) -> None:
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "castai-agent", "labels": labels}}
-    releaser.world.kubernetes("prod").create("/api/v1/namespaces", body)
-
-
-def limited(releaser: Releaser) -> None:
-    kubernetes = releaser.world.kubernetes("prod")
-    kubernetes.create("/api/v1/namespaces", {"apiVersion": "v1", "metadata": {"name": "castai-agent"}})
-    quota = {"apiVersion": "v1", "metadata": {"name": "few"}, "spec": {"hard": {"pods": "1"}}}
-    kubernetes.create(f"{NAMESPACE}/resourcequotas", quota)
-
-
 @pytest.mark.parametrize(
     ("before", "values", "said"),
     [
-        (restricted, VALUES, 'violates PodSecurity "restricted:latest"'),
-        (limited, VALUES, "exceeded quota: few"),
+        (restrict, VALUES, 'violates PodSecurity "restricted:latest"'),
+        (limit, VALUES, "exceeded quota: one-pod"),
         (None, {**VALUES, "nodeSelector": {"no": "where"}}, "node(s) didn't match Pod's node affinity/selector"),
         (None, {**VALUES, "image": {"repository": f"{UNPULLABLE}/agent"}}, f'pulling image "{UNPULLABLE}/agent:'),
     ],
 )
 def test_where_pods_cannot_start_no_run_ends_ok(
-    releaser: Releaser, before: Callable[[Releaser], None] | None, values: dict[str, Any], said: str
+    releaser: Releaser, before: Callable[[Kubernetes, str], None] | None, values: dict[str, Any], said: str
 ) -> None:
     if before:
-        before(releaser)
+        before(releaser.world.kubernetes("prod"), "castai-agent")
     began = time.monotonic()
     failed = releaser.run(values=values)
     assert time.monotonic() - began < HOPELESS
@@ -266,16 +255,16 @@ def test_where_pods_cannot_start_no_run_ends_ok(
 @pytest.mark.parametrize(
     ("before", "image", "said"),
     [
-        (restricted, "docker.io/rancher", 'violates PodSecurity "restricted:latest"'),
+        (restrict, "docker.io/rancher", 'violates PodSecurity "restricted:latest"'),
         (None, UNPULLABLE, "Back-off pulling"),
     ],
 )
 def test_a_hook_that_cannot_run_ends_the_run(
-    releaser: Releaser, before: Callable[[Releaser], None] | None, image: str, said: str
+    releaser: Releaser, before: Callable[[Kubernetes, str], None] | None, image: str, said: str
 ) -> None:
     """Helm waits for the evictor's Job, long before there is a workload to look at."""
     if before:
-        before(releaser)
+        before(releaser.world.kubernetes("prod"), "castai-agent")
     values = {"apiKeySecretRef": "castai-credentials", "crdUpgrade": {"image": {"repository": f"{image}/kubectl"}}}
     began = time.monotonic()
     failed = releaser.run(name="castai-evictor", chart_ref="castai-evictor", chart_version=None, values=values)
@@ -287,7 +276,7 @@ def test_a_hook_that_cannot_run_ends_the_run(
 
 
 def test_a_daemonset_that_cannot_start_is_told_by_its_own_events(releaser: Releaser) -> None:
-    restricted(releaser)
+    restrict(releaser.world.kubernetes("prod"), "castai-agent")
     values = {"castai": {"clusterID": "c", "apiKeySecretRef": "castai-credentials"}, "controller": {"enabled": False}}
     failed = releaser.run(name="castai-kvisor", chart_ref="castai-kvisor", chart_version=None, values=values)
     assert "but cannot start: DaemonSet castai-kvisor-agent has 0 of" in failed["msg"]
@@ -308,7 +297,7 @@ def test_a_daemonset_that_cannot_start_is_told_by_its_own_events(releaser: Relea
 def test_helm_killed_in_an_upgrade(releaser: Releaser, operation: str, resource: str, policy: str) -> None:
     releaser.bring()
     releaser.world.fault({"system": "kubernetes", "operation": operation, "resource": resource, "end": "after"})
-    assert "Helm was ended by SIGKILL" in releaser.run(values=MORE)["msg"]
+    assert "Helm was stopped by SIGKILL" in releaser.run(values=MORE)["msg"]
     whole = releaser.statuses()[-1] == "deployed"
     releaser.bring(values=MORE, policy=policy)
     assert releaser.statuses()[-1] == "deployed"
@@ -328,7 +317,7 @@ def test_helm_killed_in(releaser: Releaser, operation: str, options: dict[str, A
     if options:
         releaser.bring()
     releaser.world.fault({"system": "kubernetes", "operation": operation, "end": "after"})
-    assert "Helm was ended by SIGKILL" in releaser.run(**options)["msg"]
+    assert "Helm was stopped by SIGKILL" in releaser.run(**options)["msg"]
     releaser.bring(state=state)
     assert releaser.statuses()[-1:] == (["deployed"] if state == "present" else [])
 
@@ -342,7 +331,7 @@ def test_what_a_killed_install_made_of_other_values_goes(releaser: Releaser) -> 
         "resourceQuota": {"enabled": True},
     }
     releaser.world.fault({"system": "kubernetes", "operation": "create deployments", "end": "after"})
-    assert "Helm was ended by SIGKILL" in releaser.run(values=other)["msg"]
+    assert "Helm was stopped by SIGKILL" in releaser.run(values=other)["msg"]
     assert releaser.bring()["actions"][0] == (
         "mark the killed install of Helm release castai-agent (revision 1) as failed"
     )
@@ -384,6 +373,26 @@ def test_a_living_helm_is_waited_for(releaser: Releaser) -> None:
     assert len(results[0]["actions"]) == 1
     assert second["actions"] == []
     assert releaser.statuses() == ["deployed"]
+
+
+def test_a_helm_that_works_for_longer_than_its_token_lives(releaser: Releaser) -> None:
+    """Helm reads the file with its token again after 50 s, and waits for that long here."""
+    held = {"system": "kubernetes", "operation": "create serviceaccounts", "throttle": {"retry_after": 55}}
+    releaser.world.fault(held)
+    results: list[Result] = []
+    run = threading.Thread(target=lambda: results.append(releaser.run()))
+    run.start()
+    while not releaser.world.fired()[0]:
+        assert run.is_alive(), results
+        time.sleep(0.05)
+    mark = releaser.world.mark()
+    releaser.world.clock(16 * 60)
+    run.join()
+    assert "msg" not in results[0], results[0]["msg"]
+    assert releaser.statuses() == ["deployed"]
+    written = writes(releaser.world, mark)
+    assert "create deployments" in [call.operation for call in written]
+    assert 401 not in [call.status for call in written]
 
 
 def test_a_dead_helm_of_another_machine_is_waited_out(releaser: Releaser, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -495,7 +504,7 @@ def test_what_an_upgrade_would_add_and_is_there_already(releaser: Releaser) -> N
     assert "Set createNamespace: false" in releaser.run(check=True, values={**values, "createNamespace": True})["msg"]
     assert writes(releaser.world, mark) == []
     (done,) = releaser.bring(values=values, adopt=True)["actions"]
-    assert done.endswith("with changed values metadataStore.createConfigMap, taking over the objects that are there")
+    assert done.endswith("with changed values metadataStore.createConfigMap, taking over the existing objects")
     assert kubernetes.get(f"{NAMESPACE}/configmaps/castai-agent-metadata")["data"]["CLUSTER_ID"] == "kept"
 
 
@@ -537,7 +546,11 @@ def several(releaser: Releaser) -> Result:
     ("broken", "effect", "said"),
     [
         (("castai-spot-handler",), {"fail": {"status": 403, "code": "Forbidden", "message": "no"}}, "Helm said: "),
-        (("castai-spot-handler", "castai-pod-pinner", "castai-kvisor"), {"end": "after"}, "Helm was ended by SIGKILL"),
+        (
+            ("castai-spot-handler", "castai-pod-pinner", "castai-kvisor"),
+            {"end": "after"},
+            "Helm was stopped by SIGKILL",
+        ),
     ],
     ids=["one refused", "three killed"],
 )
@@ -553,7 +566,7 @@ def test_releases_that_fail_do_not_stop_the_others(
     failed = several(releaser)
     assert failed["msg"].count(said) == failed["msg"].count("Could not install Helm release") == len(broken)
     assert len(failed["applied"]) == len(COMPONENTS) - len(broken)
-    assert failed["msg"].endswith("A rerun is safe and goes on from here.")
+    assert failed["msg"].endswith("A rerun is safe and continues from here.")
     releaser.world.fault()
     again = several(releaser)
     assert "msg" not in again, again["msg"]

@@ -100,7 +100,7 @@ WRONG = (
 )
 
 
-TELLING = "Tell what stopped this cluster"
+TELLING = "Show why this cluster failed"
 
 
 class Asked(NamedTuple):

@@ -119,11 +119,11 @@ def arn_problems(params: Parameters, option: str, value: str, shape: Shape) -> I
     _arn, partition, _service, _region, account, _rest = value.split(":", 5)
     if region and partition != forms.partition_of(region):
         yield (
-            f"{option} is {value!r}, which is of partition {partition}, but region {region} is in partition"
+            f"{option} is {value!r}, which is in partition {partition}, but region {region} is in partition"
             f" {forms.partition_of(region)}. Correct it or leave it out."
         )
     elif account_id and account not in ("aws", account_id):
-        yield f"{option} is {value!r}, which is not of account {account_id}. Correct it or leave it out."
+        yield f"{option} is {value!r}, which is not in account {account_id}. Correct it or leave it out."
 
 
 def making(params: Parameters) -> Making:
@@ -142,7 +142,7 @@ def check_record(record: Cluster | None, cluster_id: str, present: bool) -> Clus
     if record is None or record.gone:
         if present and cluster_id != UNKNOWN:
             raise Refused(
-                f"CAST AI has no cluster {cluster_id} in the organisation of this API key. Check"
+                f"CAST AI has no cluster {cluster_id} in the organization of this API key. Check"
                 f" {named('cluster_id')} and castai_api_key."
             )
         return None
@@ -158,8 +158,9 @@ def check_removable(record: Cluster | None, force: bool) -> None:
     if record.status == "deleting":
         raise Refused(f"CAST AI is still disconnecting cluster {record.id}. Wait until that is over, then run again.")
     raise Refused(
-        f"CAST AI still manages cluster {record.id} (status {record.status or 'unknown'}) with the identity that is to"
-        " be removed. Disconnect the cluster at CAST AI first, so that it removes its nodes, or set force to true."
+        f"CAST AI still manages cluster {record.id} (status {record.status or 'unknown'}) with the identity that"
+        " would be removed. Disconnect the cluster at CAST AI first, so that it removes its nodes, or set force to"
+        " true."
     )
 
 

@@ -27,14 +27,14 @@ def unusable_problem(eks: EksCluster) -> str:
     """Why nothing can be done in a cluster, or for long, or an empty text."""
     if eks.connector:
         return (
-            f"EKS only shows cluster {eks.name}, by EKS Connector: it runs elsewhere (provider {eks.connector}). Here"
-            f" only clusters that EKS or kOps runs can be connected: check {named('cluster_name')} and"
+            f"EKS only shows cluster {eks.name} through EKS Connector: it runs elsewhere (provider {eks.connector})."
+            f" Only clusters run by EKS or kOps can be connected: check {named('cluster_name')} and"
             f" {named('provider')}."
         )
     if eks.status == "DELETING":
         return (
-            f"EKS cluster {eks.name} is DELETING, and will soon not exist. Check {named('cluster_name')} and"
-            f" {named('region')}, or take the host out of the inventory."
+            f"EKS cluster {eks.name} is DELETING and will soon be gone. Check {named('cluster_name')} and"
+            f" {named('region')}, or remove the host from the inventory."
         )
     if eks.status == "FAILED":
         return (

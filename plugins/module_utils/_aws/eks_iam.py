@@ -158,10 +158,10 @@ def _check_identity(current: Current, wanted: Desired, here: Place) -> None:
     cannot be trusted."""
     principal, castai = current.identity.principal, current.principal_arn
     if not wanted.user_mode and (castai.split(":")[1] if castai else "aws") != here.partition:
-        whose = f"CAST AI's principal {castai}" if castai else "CAST AI's principal, which is of partition aws,"
+        whose = f"CAST AI's principal {castai}" if castai else "CAST AI's principal, which is in partition aws,"
         raise Refused(
-            f"{whose} cannot be trusted by a role of partition {here.partition}. Set {named('identity', 'eks_onboard')}"
-            " to user."
+            f"{whose} cannot be trusted by a role in partition {here.partition}. Set"
+            f" {named('identity', 'eks_onboard')} to user."
         )
     if not wanted.role_arn:
         if principal:
@@ -173,14 +173,14 @@ def _check_identity(current: Current, wanted: Desired, here: Place) -> None:
         raise Refused(f"IAM has no role {wanted.role_arn} in account {here.account}. Correct {ROLE_ARN}.")
     if not castai and wanted.hand_over:
         raise Refused(
-            f"CAST AI has no principal for cluster {wanted.cluster_id} yet that role {principal.name} could trust. Run"
-            " castai_iam_eks once with hand_over: false, which creates it, and let the result's principal_arn assume"
-            " the role."
+            f"CAST AI has no principal for cluster {wanted.cluster_id} yet, so role {principal.name} cannot trust it."
+            " Run castai_iam_eks once with hand_over: false to create it, then allow the result's principal_arn to"
+            " assume the role."
         )
     if castai and not policies.trusts(principal.trust, "AWS", castai, wanted.cluster_id):
         raise Refused(
-            f"Role {principal.name} of {ROLE_ARN} does not let CAST AI in. Its trust policy must allow {castai}"
-            f" sts:AssumeRole with sts:ExternalId {wanted.cluster_id}."
+            f"Role {principal.name} of {ROLE_ARN} does not trust CAST AI. Its trust policy must allow {castai} to"
+            f" call sts:AssumeRole with sts:ExternalId {wanted.cluster_id}."
         )
 
 
@@ -320,7 +320,7 @@ def _kept(current: Current, wanted: Desired) -> str:
     """Why CAST AI's role or user stays as it is on the way back, or an empty text."""
     principal = current.identity.principal
     if wanted.role_arn:
-        return f"it was given by {ROLE_ARN}"
+        return f"it was set with {ROLE_ARN}"
     return wanted.owner.kept(principal, principal is not None and _evidence(current, wanted, principal))
 
 
@@ -392,8 +392,8 @@ def _warnings(current: Current, wanted: Desired, here: Place) -> Iterator[str]:
     managed, boundary = current.managed, wanted.making.boundary
     if wanted.shared and managed.policy and not same_policy(managed.document, _managed(here, wanted).document):
         yield (
-            f"Policy {managed.name}, which the clusters of the account share, differs from the wanted document and was"
-            " left unchanged."
+            f"Policy {managed.name}, which the clusters of the account share, differs from the expected document and"
+            " was left unchanged."
         )
     made = [
         None if wanted.role_arn else current.identity.principal,

@@ -213,8 +213,8 @@ def _check_brought_role(role: Principal | None, arn: str, here: Place) -> None:
         raise Refused(f"IAM has no role {arn} in account {here.account}. Correct {NODE_ROLE_ARN}.")
     if not policies.trusts(role.trust, "Service", here.ec2_service):
         raise Refused(
-            f"Role {role.name} of {NODE_ROLE_ARN} does not trust {here.ec2_service}, as nodes need. Correct its trust"
-            " policy, or use another role."
+            f"Role {role.name} of {NODE_ROLE_ARN} does not trust {here.ec2_service}, which nodes need. Correct its"
+            " trust policy, or use another role."
         )
 
 
@@ -223,7 +223,7 @@ def _check_brought_profile(profile: Profile | None, wanted: Desired, here: Place
     if profile is None or profile.arn != arn:
         raise Refused(f"IAM has no instance profile {arn} in account {here.account}. Correct {INSTANCE_PROFILE_ARN}.")
     if not profile.role:
-        raise Refused(f"There is no role in {arn}. Put one into it, or correct {INSTANCE_PROFILE_ARN}.")
+        raise Refused(f"There is no role in {arn}. Add one to it, or correct {INSTANCE_PROFILE_ARN}.")
     if wanted.node_role_arn not in ("", profile.role_arn):
         raise Refused(
             f"{NODE_ROLE_ARN} is {wanted.node_role_arn}, but the role in {arn} is {profile.role_arn}. Leave it out, or"
@@ -262,9 +262,9 @@ def _plan_profile(nodes: Nodes, wanted: Desired) -> Iterator[Action]:
             yield TagProfile(f"tag instance profile {name}", f"{target}/tags", replaced(profile.tags, tags), tags, name)
     held = profile.role if profile else ""
     if held != nodes.role_name:
-        instead = f" in place of {held}" if held else ""
+        instead = f" instead of {held}" if held else ""
         yield FillProfile(
-            f"put role {nodes.role_name} into instance profile {name}{instead}",
+            f"add role {nodes.role_name} to instance profile {name}{instead}",
             f"{target}/role",
             held or None,
             nodes.role_name,
@@ -286,11 +286,11 @@ def _plan_group(group: SecurityGroup | None, wanted: Desired, eks: EksCluster) -
         # EC2 gives a new group of a VPC the rule that lets all traffic out.
         if not group.egress_all:
             yield AllowEgress(
-                f"let all traffic out of security group {name}", f"{target}/egress", None, "all", group.id
+                f"allow all outgoing traffic of security group {name}", f"{target}/egress", None, "all", group.id
             )
     if group is None or not group.ingress_self:
         yield AllowItself(
-            f"let security group {name} reach itself",
+            f"allow traffic within security group {name}",
             f"{target}/ingress",
             None,
             "all from itself",
@@ -306,8 +306,8 @@ def plan_entry(nodes: Nodes, wanted: Desired, eks: EksCluster, here: Place) -> I
         yield access_entry(wanted, arn, ENTRY_TYPE, "the nodes' role")
     elif nodes.entry.type != ENTRY_TYPE:
         raise Refused(
-            f"The access entry of {arn} in cluster {eks.name} is of type {nodes.entry.type}, which does not let"
-            f" Linux nodes join. Delete it, or set {NODE_ROLE_ARN} to another role."
+            f"The access entry of {arn} in cluster {eks.name} is of type {nodes.entry.type}, so Linux nodes cannot"
+            f" join. Delete it, or set {NODE_ROLE_ARN} to another role."
         )
     elif not wanted.node_role_brought:
         yield from plan_entry_tags(nodes.entry, wanted)
@@ -372,7 +372,7 @@ def remove_entry(entry: AccessEntry | None, wanted: Desired, needed: str = "") -
 def kept_role(nodes: Nodes, wanted: Desired) -> str:
     """Why the nodes' role stays as it is on the way back, or an empty text."""
     if wanted.node_role_brought:
-        return f"it was given by {NODE_ROLE_ARN if wanted.node_role_arn else INSTANCE_PROFILE_ARN}"
+        return f"it was set with {NODE_ROLE_ARN if wanted.node_role_arn else INSTANCE_PROFILE_ARN}"
     mark = names.short_id(wanted.cluster_id)
     kept = wanted.owner.kept(nodes.role, mark in nodes.role_name)
     if kept:
@@ -422,14 +422,14 @@ def check_unused(nodes: Nodes, wanted: Desired) -> None:
         what = [f"instance profile {profile.name}"] if profile else []
         what += [f"security group {group.name}"] if group else []
         raise Refused(
-            f"Instances {', '.join(users)} use {' or '.join(what)}. Let CAST AI remove its nodes as it disconnects the"
-            " cluster, or terminate them, then run again."
+            f"Instances {', '.join(users)} use {' or '.join(what)}. Disconnect the cluster so that CAST AI removes"
+            " its nodes, or terminate them, then run again."
         )
 
 
 def remove_group(nodes: Nodes, wanted: Desired) -> Iterator[Removal]:
     if wanted.security_group_id:
-        yield Removal(f"security group {wanted.security_group_id}", f"it was given by {SECURITY_GROUP_ID}")
+        yield Removal(f"security group {wanted.security_group_id}", f"it was set with {SECURITY_GROUP_ID}")
     elif nodes.group:
         yield _remove_group(nodes.group, wanted)
 
@@ -437,7 +437,7 @@ def remove_group(nodes: Nodes, wanted: Desired) -> Iterator[Removal]:
 def _remove_profile(profile: Profile, role: str, wanted: Desired, evidence: bool) -> Removal:
     kept = wanted.owner.kept(profile, evidence)
     if wanted.instance_profile_arn:
-        kept = f"it was given by {INSTANCE_PROFILE_ARN}"
+        kept = f"it was set with {INSTANCE_PROFILE_ARN}"
     elif profile.role not in ("", role):
         kept = f"others put role {profile.role} into it"
     delete = DeleteProfile(

@@ -139,9 +139,9 @@ def identity_problems(params: Parameters) -> Iterator[str]:
     """What is wrong with the options that only an identity on EKS has."""
     identity = named("identity", _ROLE)
     if params.get("role_arn") and params["identity"] == "user":
-        yield f"{named('role_arn', _ROLE)} works only with identity role. Leave it out, or set {identity} to role."
+        yield f"{named('role_arn', _ROLE)} only works with identity role. Leave it out, or set {identity} to role."
     if params.get("spot_lambda_role") and params["identity"] == "role":
-        yield f"{named('spot_lambda_role')} works only with identity user. Leave it out, or set {identity} to user."
+        yield f"{named('spot_lambda_role')} only works with identity user. Leave it out, or set {identity} to user."
     shape = Shape(asked.POLICY_ARN, "IAM policy ARN", _ROLE)
     for arn in params.get("node_policies") or ():
         yield from asked.arn_problems(params, NODE_POLICIES, arn, shape)

@@ -74,9 +74,9 @@ def tag_problems(tags: Mapping[Any, Any], own: Collection[str], room: int) -> It
         if not 1 <= len(key) <= TAG_KEY:
             yield f"has the key {shown} of {len(key)} characters. Use 1 to {TAG_KEY}."
         elif not _writable(key):
-            yield f"has the key {shown}. Use letters, digits, spaces and _.:/=+-@ only."
+            yield f"has the key {shown}. Use only letters, digits, spaces and _.:/=+-@."
         elif key.lower().startswith("aws:"):
-            yield f"has the key {shown}. Only AWS sets keys that start with aws:. Use another."
+            yield f"has the key {shown}. Keys that start with aws: are reserved for AWS. Use another one."
         elif key.lower() in seen:
             first = seen[key.lower()]
             why = f"which is the same as {first!r} to IAM" if first in tags else "which this collection sets itself"
@@ -87,7 +87,7 @@ def tag_problems(tags: Mapping[Any, Any], own: Collection[str], room: int) -> It
         elif len(text) > TAG_VALUE:
             yield f"has a value of {len(text)} characters for {shown}. Use at most {TAG_VALUE}."
         elif not _writable(text):
-            yield f"has the value {text!r} for {shown}. Use letters, digits, spaces and _.:/=+-@ only."
+            yield f"has the value {text!r} for {shown}. Use only letters, digits, spaces and _.:/=+-@."
     if len(tags) > room:
         yield f"has {len(tags)} tags. Use at most {room}: AWS allows {TAGS}, and the collection sets its own."
 
@@ -105,7 +105,7 @@ def document_problem(document: Mapping[str, Any], size: int) -> str:
     """What is wrong with an identity's policy first, in words that follow the option's name; empty for none."""
     unknown = [key for key in document if key not in ("Version", "Id", "Statement")]
     if unknown:
-        return f"has the element {unknown[0]!r}. A policy has Version, Id and Statement only."
+        return f"has the element {unknown[0]!r}. A policy can only contain Version, Id and Statement."
     if document.get("Version", "2012-10-17") not in ("2012-10-17", "2008-10-17"):
         return f'has the Version {document["Version"]!r}. Set it to "2012-10-17".'
     statements = _listed(document.get("Statement"))
@@ -118,7 +118,7 @@ def document_problem(document: Mapping[str, Any], size: int) -> str:
             return f"is not a policy: statement {number} {problem}"
     length = len(re.sub(r"\s", "", json.dumps(document)))
     if length > size:
-        return f"has {length} characters without white space. IAM takes at most {size}: shorten it."
+        return f"has {length} characters without white space. IAM allows at most {size}: shorten it."
     return ""
 
 
@@ -132,9 +132,9 @@ def _statement_problem(statement: Any, sids: set[str]) -> str:
         return f"has the Effect {statement.get('Effect')!r}. Set it to Allow or Deny."
     sid = statement.get("Sid", "")
     if not isinstance(sid, str) or not _SID.fullmatch(sid):
-        return f"has the Sid {sid!r}. Use letters and digits only."
+        return f"has the Sid {sid!r}. Use only letters and digits."
     if sid and sid in sids:
-        return f"has the Sid {sid!r}, which another statement has too. Use another."
+        return f"has the Sid {sid!r}, which another statement also has. Use a different one."
     sids.add(sid)
     for one, form, like in (("Action", _ACTION, "ec2:RunInstances"), ("Resource", _RESOURCE, "an ARN or *")):
         given = [name for name in (one, f"Not{one}") if name in statement]
@@ -152,7 +152,7 @@ def _condition_problem(condition: Any) -> str:
         return "has a Condition that is not a dictionary."
     for operator, keys in condition.items():
         if not (isinstance(operator, str) and _OPERATORS.fullmatch(operator)):
-            return f"has the condition operator {operator!r}, which IAM does not know."
+            return f"has the condition operator {operator!r}, which IAM does not know. Correct it."
         if not isinstance(keys, Mapping) or not all(_is_value(value) for value in keys.values()):
             return f"has a Condition {operator} that is not a dictionary of condition keys with their values."
     return ""

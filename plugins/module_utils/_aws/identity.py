@@ -190,7 +190,10 @@ def plan_policy(
     if held.policy is None:
         elsewhere = next((arn for arn in attached if short_arn(arn) == held.name), "")
         if elsewhere:  # a name is there once in an account, whatever its path
-            raise Refused(f"Policy {elsewhere} has another path than {making.path}. Set {named('path')} to that one.")
+            raise Refused(
+                f"Policy {elsewhere} has a different path than {making.path}. Set {named('path')} to the path of the"
+                " policy."
+            )
         yield CreatePolicy(
             broad.marked(f"create policy {held.name}", rights),
             target,
@@ -205,7 +208,7 @@ def plan_policy(
         return
     owner.check(f"Policy {held.name}", held.policy, held.arn in attached)
     if not same_policy(held.document, wanted.document):
-        sentence = broad.marked(f"bring policy {held.name} up to date", rights)
+        sentence = broad.marked(f"update policy {held.name}", rights)
         yield UpdatePolicy(sentence, target, held.document, wanted.document, held.arn)
     tags = missing_tags(making.tags, held.policy.tags)
     if tags:
@@ -311,14 +314,14 @@ def remove_principal(
         actions.append(
             DeletePrincipal(f"delete {kind} {name}", f"iam/{kind}/{name}", {"arn": held.arn}, None, kind, name)
         )
-    kept = f"others gave it {', '.join(map(short_arn, foreign))}" if foreign else ""
+    kept = f"others attached {', '.join(map(short_arn, foreign))} to it" if foreign else ""
     return Removal(f"{kind} {name}", kept, tuple(actions))
 
 
 def remove_policy(held: HeldPolicy, why_kept: str, detached: Collection[str]) -> Removal:
     """detached: what was taken from the only principal of ours that had it attached."""
     attachments = (held.policy.attachments if held.policy else 0) - (held.arn in detached)
-    kept = why_kept or ("others have it attached" if attachments > 0 else "")
+    kept = why_kept or ("it is also attached to others" if attachments > 0 else "")
     delete = DeletePolicy(f"delete policy {held.name}", f"iam/policy/{held.name}", held.document, None, held.arn)
     return Removal(f"policy {held.name}", kept, () if kept else (delete,))
 

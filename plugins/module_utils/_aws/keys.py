@@ -60,7 +60,7 @@ class DeleteKey(Action):
 
     def run(self, gateway: Gateways, made: Made) -> None:
         if self.cluster_id and _credentials_id(gateway, self.cluster_id) != self.credentials_id:
-            raise Conflict(f"CAST AI was given other credentials for cluster {self.cluster_id} in the meantime.")
+            raise Conflict(f"CAST AI was given different credentials for cluster {self.cluster_id} in the meantime.")
         gateway.aws.delete_key(self.user, self.key_id)
 
 
@@ -104,7 +104,10 @@ class HandOverKey(Action):
             found.append(_credentials_id(gateway, self.cluster_id))
             return found[-1] != before
 
-        left = f"The new access key {key_id} was left, as CAST AI may have taken it. Run again: the next run can tell."
+        left = (
+            f"The new access key {key_id} was kept, because CAST AI may have accepted it. Run again: the next run can"
+            " tell."
+        )
         try:
             if until(changed, timeout=READ_BACK_SECONDS) and found[-1]:
                 return found[-1]
@@ -128,7 +131,7 @@ def plan_keys(held: HeldKeys, user: str, cluster_id: str) -> Iterator[Action]:
     noted = journal(replace(held, keys=tuple(left)))
     if noted:
         yield TagPrincipal(
-            f"note on user {user} that {left[0].id} was its only access key",
+            f"record in the tags of user {user} that {left[0].id} was its only access key",
             f"iam/user/{user}/tags",
             replaced(held.tags, noted),
             noted,
@@ -157,13 +160,13 @@ def check_keys(held: HeldKeys, user: str) -> None:
         return
     listed = " and ".join(
         f"{key.id} (created {key.created or 'at an unknown time'},"
-        f" {f'last used {key.last_used}' if key.last_used else 'without a use that IAM shows'})"
+        f" {f'last used {key.last_used}' if key.last_used else 'not used as far as IAM knows'})"
         for key in held.keys
     )
     raise Refused(
-        f"User {user} has two active access keys, {listed}. IAM allows no third, shows a first use only hours later,"
-        " and nothing records which of the two CAST AI uses. Deactivate the one that CAST AI does not use, then run"
-        " again."
+        f"User {user} has two active access keys, {listed}. IAM does not allow a third, shows a first use only hours"
+        " later, and nothing records which of the two CAST AI uses. Deactivate the one that CAST AI does not use,"
+        " then run again."
     )
 
 
@@ -210,7 +213,7 @@ def _delete(user: str, key: AccessKey, held: HeldKeys, cluster_id: str) -> Delet
     why = "which is not recorded as handed over"
     if held.credentials_id and not _noted(held):
         noted = key.id in {one for one, _credentials in _notes(held)}
-        why = "as CAST AI was given other credentials since" if noted else "which is inactive"
+        why = "because CAST AI has been given different credentials since" if noted else "which is inactive"
     return replace(_deletion(user, key.id, why), cluster_id=cluster_id, credentials_id=held.credentials_id)
 
 
@@ -225,7 +228,7 @@ def _forget(held: HeldKeys, user: str) -> Iterator[Action]:
     found = {key: held.tags[key] for key in (TAG_FOUND_KEY, TAG_FOUND_CREDENTIALS) if key in held.tags}
     if found:
         yield UntagPrincipal(
-            f"take the note of an earlier access key off user {user}",
+            f"remove the record of an earlier access key from the tags of user {user}",
             f"iam/user/{user}/tags",
             found,
             None,

@@ -386,8 +386,8 @@ def _warnings(current: Current, wanted: Desired, here: Place) -> Iterator[str]:
     managed, boundary, principal = current.managed, wanted.making.boundary, current.user.principal
     if wanted.shared and managed.policy and not same_policy(managed.document, _managed(here, wanted).document):
         yield (
-            f"Policy {managed.name}, which the clusters of the account share, differs from the wanted document and was"
-            " left unchanged."
+            f"Policy {managed.name}, which the clusters of the account share, differs from the expected document and"
+            " was left unchanged."
         )
     if boundary and principal and principal.boundary != boundary:
         yield boundary_kept(principal)

@@ -121,12 +121,12 @@ def refusals(rights: Rights, policy: str, reading: bool) -> Iterator[str]:
     if by_layer["boundary"]:
         yield (
             f"The permissions boundary of {rights.caller} does not allow {by_layer['boundary']}. Have the boundary"
-            " widened, or use other credentials."
+            " extended, or use other credentials."
         )
     if by_layer["organisation"]:
         yield (
-            f"A service control policy of the AWS organisation does not allow {by_layer['organisation']}. Only those"
-            " who manage the organisation can change that."
+            f"A service control policy of the AWS organization does not allow {by_layer['organisation']}. Only an"
+            " administrator of the organization can change that."
         )
 
 
@@ -135,6 +135,6 @@ def warnings(rights: Rights) -> Iterator[str]:
     lacks = [lack for lack in rights.lacks if not lack.needed]
     if lacks:
         yield (
-            f"{rights.caller} lacks AWS permissions that a run may need: {told(lacks)}. They are needed when an earlier"
-            " run or another tool left something to correct."
+            f"{rights.caller} lacks AWS permissions that a run may need: {told(lacks)}. They are needed to update"
+            " existing objects."
         )

@@ -91,7 +91,7 @@ def remove_spot_role(held: HeldRole, owner: Owner, partition: str) -> Iterator[R
         yield remove_principal(role, held.attached, ours, dict.fromkeys(held.inline), "")
         return
     unmark = UntagPrincipal(
-        f"take the mark of cluster {owner.cluster} off role {role.name}",
+        f"remove the tag of cluster {owner.cluster} from role {role.name}",
         f"iam/role/{role.name}/tags",
         {own: role.tags[own]},
         None,

@@ -301,8 +301,8 @@ def _plan_token(current: Current, wanted: Desired, cluster_id: str) -> Iterator[
 def _record_problem(record: Cluster | None, facts: ClusterFacts, wanted: Desired) -> str:
     if record is None:
         return (
-            f"CAST AI has no cluster {wanted.cluster_id} in the organisation of this API key."
-            f" Check {named('cluster_id')} and castai_api_key."
+            f"CAST AI has no cluster {wanted.cluster_id} in the organization of this API key. Check"
+            f" {named('cluster_id')} and castai_api_key."
             if wanted.cluster_id not in ("", UNKNOWN)
             else ""
         )
@@ -327,8 +327,8 @@ def organization_problem(records: Iterable[Cluster], organization_id: str) -> st
     if not organization_id or not others:
         return ""
     return (
-        f"The API key belongs to organisation {', '.join(sorted(others))}, not {organization_id}. Use a key of the"
-        f" organisation that the cluster is to belong to, or correct {named('organization_id')}."
+        f"The API key belongs to organization {', '.join(sorted(others))}, not {organization_id}. Use a key of the"
+        f" organization that the cluster should belong to, or correct {named('organization_id')}."
     )
 
 

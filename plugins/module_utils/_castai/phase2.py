@@ -46,17 +46,17 @@ def connection_findings(
         return
     if record is None:
         yield (
-            f"Cluster {facts.name} {facts.location} is not connected to CAST AI. Run playbook"
+            f"Cluster {facts.name} {facts.location} is not connected to CAST AI. Run the playbook"
             " castai.onboarding.connect (connect.yml) first."
         )
     elif record.agent_status != "online":
         yield (
-            f"The agent of cluster {record.id} is {record.agent_status or UNKNOWN}, not online. Run playbook"
+            f"The agent of cluster {record.id} is {record.agent_status or UNKNOWN}, not online. Run the playbook"
             " castai.onboarding.connect (connect.yml) first, or look at the pods of the agent."
         )
     elif tokenless:
         yield (
             f"Secret {tokenless} is missing or has no {CREDENTIALS_KEY}, and the components cannot start without it."
-            " This happens when another tool connected the cluster. Run playbook castai.onboarding.connect"
+            " This happens when another tool connected the cluster. Run the playbook castai.onboarding.connect"
             f" (connect.yml) first, or set {named('credentials_secret')} to another Secret."
         )

@@ -432,14 +432,14 @@ def _castai_findings(current: Current, wanted: Desired) -> Iterable[str]:
         return
     if wanted.cluster_id and wanted.cluster_id not in {record.id for record in current.records if not record.gone}:
         yield (
-            f"CAST AI shows no cluster {wanted.cluster_id} to this API key: it is gone, or the key belongs to"
-            f" another organisation. Check {named('cluster_id')} and castai_api_key."
+            f"CAST AI shows no cluster {wanted.cluster_id} to this API key: it is gone, or the key belongs to another"
+            f" organization. Check {named('cluster_id')} and castai_api_key."
         )
     yield from filter(None, [organization_problem(current.records, wanted.organization_id)])
     if current.agent_cluster:
         yield (
             f"An agent in this cluster already reports to CAST AI as cluster {current.agent_cluster}, which this API"
-            " key cannot see. Use a key of that organisation, or disconnect the cluster there first."
+            " key cannot see. Use a key of that organization, or disconnect the cluster there first."
         )
 
 
@@ -502,8 +502,8 @@ def _warnings(current: Current, wanted: Desired) -> Iterable[str]:
 def _not_checked(current: Current, wanted: Desired) -> Iterable[str]:
     if wanted.organization_id and current.records == ():
         yield (
-            "Could not check the organisation of the API key: only its clusters show it, and it has no clusters yet."
-            f" CAST AI is given {named('organization_id')} when the first one is registered."
+            "Could not check which organization the API key belongs to: only its clusters show this, and it has none"
+            f" yet. CAST AI checks {named('organization_id')} when the first one is registered."
         )
     if isinstance(current.taken, Problem):
         yield f"Could not check who owns the objects of releases: {current.taken.sentence}"

@@ -113,7 +113,7 @@ def metrics_warning(kubernetes: Kubernetes, releases: Collection[str]) -> str:
         return ""
     state = "has no metrics-server" if lacking else "has a metrics-server that does not answer"
     sizing = WORKLOAD_AUTOSCALER in releases
-    hit = f"{WORKLOAD_AUTOSCALER} cannot size workloads" if sizing else "castai-agent sees no usage of pods"
+    hit = f"{WORKLOAD_AUTOSCALER} cannot size workloads" if sizing else "castai-agent cannot see how much pods use"
     fix = "Install metrics-server" if lacking else "Look at its pods"
     way_out = ", or set components_workload_autoscaler to false" if sizing else ""
     return f"The cluster {state}, so {hit}. {fix}{way_out}."
@@ -175,8 +175,8 @@ def findings(cluster: Cluster, templates: Templates) -> Iterator[str]:
 def warnings(cluster: Cluster, installing: bool) -> Iterator[str]:
     if installing and cluster.nodes is not None and sum(map(pods.plain, cluster.nodes)) == 1:
         yield (
-            "The cluster has one node that takes pods, so castai-agent and cluster-controller cannot spread theirs over"
-            " two, and castai-evictor has no node to move pods to."
+            "Only one node of the cluster accepts pods, so castai-agent and cluster-controller cannot spread their"
+            " pods over two nodes, and castai-evictor has no node to move pods to."
         )
 
 
@@ -239,7 +239,7 @@ def _by_limits(cluster: Cluster, templates: Templates) -> Iterator[str]:
     if refused:
         names = ", ".join(one["metadata"]["name"] for one in cluster.limits or ())
         yield (
-            f"LimitRange {names} of namespace {cluster.namespace} does not let these have pods: {', '.join(refused)}."
+            f"LimitRange {names} of namespace {cluster.namespace} does not allow the pods of {', '.join(refused)}."
             f" Change it, or {_RESOURCES}."
         )
 
@@ -265,7 +265,7 @@ def _by_quota(cluster: Cluster, templates: Templates) -> Iterator[str]:
         ]
         if unnamed:
             yield (
-                f"{name} takes only pods whose containers all say what they need, but these do not:"
+                f"{name} only accepts pods whose containers all set requests and limits, but these do not:"
                 f" {', '.join(unnamed)}. Add a LimitRange with defaults, or {_RESOURCES}."
             )
 
@@ -288,8 +288,8 @@ def _by_nodes(cluster: Cluster, templates: Templates) -> Iterator[str]:
     ]
     if lost:
         yield (
-            f"None of the cluster's {len(cluster.nodes)} nodes takes the pods of {', '.join(lost)}: they are tainted,"
-            " cordoned or not ready, or lack the labels that the pods ask for. Add a node, or set tolerations and"
-            " nodeSelector in agent_values or components_values. If an autoscaler will add nodes for them, set"
-            f" {named('wait_for_workloads')} to false."
+            f"None of the cluster's {len(cluster.nodes)} nodes accepts the pods of {', '.join(lost)}: they are"
+            " tainted, cordoned or not ready, or lack the labels that the pods require. Add a node, or set"
+            " tolerations and nodeSelector in agent_values or components_values. If an autoscaler will add nodes for"
+            f" them, set {named('wait_for_workloads')} to false."
         )

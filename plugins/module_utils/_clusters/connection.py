@@ -169,8 +169,8 @@ def _unproven(kubernetes: Kubernetes, ours: frozenset[bytes]) -> str:
         if published:
             return "" if published == ours else f"as its ConfigMap {ROOT_CA} has"
     return (
-        f"and ConfigMap {ROOT_CA} of namespace {' or '.join(ROOT_CA_NAMESPACES)}, which would tell whether a proxy ends"
-        f" TLS in between, could not be read ({reason})"
+        f"and ConfigMap {ROOT_CA} of namespace {' or '.join(ROOT_CA_NAMESPACES)}, which would show whether a proxy"
+        f" ends TLS in between, could not be read ({reason})"
     )
 
 

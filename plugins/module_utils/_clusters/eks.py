@@ -69,8 +69,8 @@ def _unknown_token(aws: Aws) -> str:
     if not host or _STS.fullmatch(host):
         return ""
     return (
-        f" The token is signed for STS at {host}, and EKS takes only tokens for STS's public addresses: leave"
-        f" AWS_ENDPOINT_URL_STS, {named('endpoint_url')} and the same in AWS's configuration file out, or set"
+        f" The token is signed for STS at {host}, but EKS only accepts tokens for STS's public addresses: unset"
+        f" AWS_ENDPOINT_URL_STS, {named('endpoint_url')} and the same setting in AWS's configuration file, or set"
         f" {named('kubeconfig')}."
     )
 

@@ -163,8 +163,8 @@ def facts(found: KopsCluster, wanted: Named) -> ClusterFacts:
     problems = [*wrong_kops_cluster(found, wanted.location.get("account_id", ""))]
     if not store:
         problems.append(
-            f"kOps cluster {found.name} has no annotation of namespace kube-system that says where its state store"
-            f" is. Set {named('state_store')}, for example to s3://shop-state."
+            "The annotations of namespace kube-system do not say where the state store of kOps cluster"
+            f" {found.name} is. Set {named('state_store')}, for example to s3://shop-state."
         )
     return ClusterFacts(
         KEY,

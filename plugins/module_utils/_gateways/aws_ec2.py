@@ -127,7 +127,7 @@ class Ec2(Session):
     def tag_ec2(self, resource: str, tags: Mapping[str, str]) -> None:
         until_visible(self._client("ec2").create_tags, Resources=[resource], Tags=tag_list(tags))
 
-    @call("let all traffic out of security group {0} (ec2:AuthorizeSecurityGroupEgress)")
+    @call("allow all outgoing traffic of security group {0} (ec2:AuthorizeSecurityGroupEgress)")
     def allow_egress(self, group_id: str) -> None:
         until_visible(
             self._client("ec2").authorize_security_group_egress,
@@ -135,7 +135,7 @@ class Ec2(Session):
             IpPermissions=[{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}],
         )
 
-    @call("let security group {0} reach itself (ec2:AuthorizeSecurityGroupIngress)")
+    @call("allow traffic within security group {0} (ec2:AuthorizeSecurityGroupIngress)")
     def allow_itself(self, group_id: str) -> None:
         until_visible(
             self._client("ec2").authorize_security_group_ingress,

@@ -177,7 +177,7 @@ class Iam(Session):
     def tag_principal(self, kind: str, name: str, tags: Mapping[str, str]) -> None:
         until_visible(self._of(kind, "tag_{}"), **_name(kind, name), Tags=tag_list(tags))
 
-    @call("take tags off {0} {1} (iam:Untag{Kind})", absent=True)
+    @call("remove tags from {0} {1} (iam:Untag{Kind})", absent=True)
     def untag_principal(self, kind: str, name: str, keys: Collection[str]) -> None:
         self._of(kind, "untag_{}")(**_name(kind, name), TagKeys=sorted(keys))
 
@@ -324,14 +324,12 @@ class Iam(Session):
     def tag_profile(self, name: str, tags: Mapping[str, str]) -> None:
         self._client("iam").tag_instance_profile(InstanceProfileName=name, Tags=tag_list(tags))
 
-    @call(
-        "put role {1} into instance profile {0} (iam:AddRoleToInstanceProfile)", first=WROTE_FIRST | {"LimitExceeded"}
-    )
+    @call("add role {1} to instance profile {0} (iam:AddRoleToInstanceProfile)", first=WROTE_FIRST | {"LimitExceeded"})
     def fill_profile(self, name: str, role: str) -> None:
         """One at most: where there is one by now, it is somebody else's work."""
         until_visible(self._client("iam").add_role_to_instance_profile, InstanceProfileName=name, RoleName=role)
 
-    @call("take role {1} out of instance profile {0} (iam:RemoveRoleFromInstanceProfile)", absent=True)
+    @call("remove role {1} from instance profile {0} (iam:RemoveRoleFromInstanceProfile)", absent=True)
     def empty_profile(self, name: str, role: str) -> None:
         self._client("iam").remove_role_from_instance_profile(InstanceProfileName=name, RoleName=role)
 
@@ -363,8 +361,9 @@ class Iam(Session):
             if error_code(error) != "LimitExceeded":
                 raise
             raise CallFailed(
-                f"User {user} has got another access key since its keys were read, and IAM allows no third. Another run"
-                " may be handing it to CAST AI right now: wait until that has ended, then run again."
+                f"User {user} got another access key after its keys were read, and IAM does not allow a third."
+                " Another run may be handing it over to CAST AI right now: wait until that run has finished, then"
+                " run again."
             ) from error
         return key["AccessKeyId"], key["SecretAccessKey"]
 

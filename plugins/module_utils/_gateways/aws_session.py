@@ -132,12 +132,12 @@ def call(purpose: str, absent: bool = False, first: frozenset[str] = WROTE_FIRST
                 if absent and code in NOT_FOUND:
                     return None
                 done = purpose.format(*args, Kind=str(args[0]).capitalize() if args else "")
-                sentence = f"Could not {done} as AWS: {reason_of(error)}"
+                sentence = f"Could not {done}: {reason_of(error)}"
                 if code in first:
                     raise Conflict(sentence) from error
                 # After an action's own sentence, which call it was is enough.
                 _what, call, operation = done.partition(" (")
-                within = f"{call}{operation} as AWS: {reason_of(error)}"
+                within = f"{call}{operation}: {reason_of(error)}"
                 raise CallFailed(sentence, within, _unsure(error)) from error
 
         return run  # type: ignore[return-value]
@@ -191,7 +191,7 @@ def create_once(call: Callable[..., Any], find: Callable[[], Any], **arguments: 
         if error_code(error) == "EntityAlreadyExists" and not until(find, timeout=VISIBLE_SECONDS, longest=5.0):
             raise CallFailed(
                 f"AWS: {reason_of(error)} An object with this name exists under a different path or with different"
-                f" capitalisation. Rename or delete it, or set {named('path')} to the path that it has."
+                f" capitalization. Rename or delete it, or set {named('path')} to its path."
             ) from error
         raise
 
@@ -225,7 +225,7 @@ class Session:
                 self._clients[service] = _client(self._session, service, self._options)
             return self._clients[service]
 
-    @call("find out whose credentials these are (sts:GetCallerIdentity)")
+    @call("identify the credentials (sts:GetCallerIdentity)")
     def caller_arn(self) -> str:
         return str(self._client("sts").get_caller_identity()["Arn"])
 
@@ -246,8 +246,8 @@ def _need_boto3() -> None:
         raise Refused(f"The Python packages boto3 and botocore are needed where this runs: {MISSING}. Install boto3.")
     if _version() < OLDEST:
         raise Refused(
-            f"botocore is {botocore.__version__} where this runs, which does not know EKS access entries."
-            f" Install boto3 {'.'.join(map(str, OLDEST))} or newer."
+            f"botocore is {botocore.__version__} where this runs, which does not support EKS access entries. Install"
+            f" boto3 {'.'.join(map(str, OLDEST))} or newer."
         )
 
 
@@ -297,9 +297,9 @@ def _credentials(session: Any, options: Mapping[str, Any]) -> Any:
     by_key = options.get("access_key") or (not options.get("profile") and os.environ.get("AWS_ACCESS_KEY_ID"))
     if entry.get(_ASKS) and not by_key:
         raise Refused(
-            f"AWS profile {profile} needs a code of an MFA device (mfa_serial), for which nobody can be asked here. Get"
-            " temporary credentials first, as by aws sts get-session-token, and give them by"
-            f" {named('access_key')}, {named('secret_key')} and {named('session_token')}, or by the environment."
+            f"AWS profile {profile} needs a code from an MFA device (mfa_serial), but this run cannot ask for one."
+            " Get temporary credentials first, for example with aws sts get-session-token, and set them in"
+            f" {named('access_key')}, {named('secret_key')} and {named('session_token')}, or in the environment."
         )
     try:
         credentials = session.get_credentials()
@@ -340,10 +340,10 @@ def _source(profile: str, entry: Mapping[str, Any]) -> str:
     """Where credentials come from: the profile, and its program or file, without arguments, which may be secret."""
     if entry.get("credential_process"):
         program = str(entry["credential_process"]).split()[:1]
-        return f" of profile {profile}, by its credential_process {' '.join(program)}"
+        return f" of profile {profile}, from its credential_process {' '.join(program)}"
     file = os.environ.get("AWS_WEB_IDENTITY_TOKEN_FILE") or entry.get("web_identity_token_file")
     if file:
-        return f", by the web identity token file {file}"
+        return f", from the web identity token file {file}"
     return f" of profile {profile}" if entry else ""
 
 
@@ -351,7 +351,7 @@ def _said(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror + (f": {error.filename}" if error.filename else "")
     if isinstance(error, (json.JSONDecodeError, AttributeError, TypeError)):
-        return "what it prints is not the JSON that AWS's documents describe"
+        return "its output is not the JSON that AWS's documentation describes"
     return tidy(masked(str(error))).rstrip(".")
 
 
@@ -444,7 +444,7 @@ def reason_of(error: Exception) -> str:
         answer = error.response["Error"]
         expired = " The credentials have expired. Renew them."
         unknown = f" AWS does not know the access key. Check {named('access_key')} or {named('profile')}."
-        mismatch = f" {named('secret_key')} is wrong, or this machine's clock is."
+        mismatch = f" {named('secret_key')} or this machine's clock is wrong. Check both."
         advice = {
             "ExpiredToken": expired,
             "ExpiredTokenException": expired,
@@ -459,8 +459,8 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, botocore.exceptions.ProxyConnectionError):
         # botocore shows the address, with the password where it does not know the scheme.
         return (
-            "the proxy of HTTPS_PROXY does not answer or does not let through. Set HTTPS_PROXY to an HTTP proxy that"
-            " lets through to AWS, with USER:PASSWORD@ before its name if it asks for a log-in, or name the host in"
-            " NO_PROXY."
+            "the proxy in HTTPS_PROXY does not answer or does not allow the connection. Set HTTPS_PROXY to an HTTP"
+            " proxy that allows connections to AWS, with USER:PASSWORD@ before its name if it requires a log-in, or"
+            " add the host to NO_PROXY."
         )
     return f"{tidy(str(error)).rstrip('.')}."

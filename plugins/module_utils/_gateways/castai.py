@@ -141,7 +141,7 @@ class CastAi:
         if not api_key:
             raise Refused("castai_api_key is not set. Set it, or the environment variable CASTAI_API_KEY.")
         if not sendable(api_key):
-            raise Refused("castai_api_key has a blank, line break or special character in it. Copy it again.")
+            raise Refused("castai_api_key contains a blank, line break or special character. Copy it again.")
         if ca_cert and not Path(ca_cert).is_file():
             raise Refused(
                 f"castai_ca_cert is {ca_cert!r}, which is not a file. Set it to one with the CA certificates for"
@@ -277,7 +277,10 @@ class CastAi:
     ) -> Cluster:
         cluster = self._call(method, path, purpose, Cluster.parse, body, look)
         if not cluster.id:
-            raise CallFailed(f"Could not {purpose}: {self.url} answered without a cluster id.", unsure=method != "GET")
+            raise CallFailed(
+                f"Could not {purpose}: {self.url} sent an answer without a cluster id. Run again.",
+                unsure=method != "GET",
+            )
         return cluster
 
     def _read_back(self, write: Callable[[], T], look: Callable[[], T | None]) -> T:
@@ -322,8 +325,8 @@ class CastAi:
                 return read(self._once(method, path, purpose, body))
             except Odd as odd:
                 raise CallFailed(
-                    f"Could not {purpose}: {self.url} answered in a form that the API does not have: {odd}. Is"
-                    " castai_api_url the address of the API, and is a proxy in between?",
+                    f"Could not {purpose}: {self.url} returned an answer that does not match the API: {odd}. Check"
+                    " castai_api_url, and whether a proxy answers in its place.",
                     unsure=method != "GET",
                 ) from odd
             except Rejected as answer:
@@ -401,7 +404,7 @@ def _of_proxy(said: str) -> str:
     if "Tunnel connection failed: 407" in said:
         return " Put USER:PASSWORD@ before the proxy's name in HTTPS_PROXY, with special characters as %XX."
     if "Tunnel connection failed: 4" in said:
-        return " Let the proxy of HTTPS_PROXY through to this address, or name its host in NO_PROXY."
+        return " Allow this address in the proxy of HTTPS_PROXY, or add its host to NO_PROXY."
     return ""
 
 
@@ -412,7 +415,7 @@ def _parse(raw: bytes) -> Mapping[str, Any]:
         body = loaded(raw)
     except Odd:
         raise ValueError(
-            "the answer is not JSON; is castai_api_url the address of the API, and is a proxy in between?"
+            "the answer is not JSON. Check castai_api_url, and whether a proxy answers in its place."
         ) from None
     if not isinstance(body, dict):
         raise ValueError("the answer is not a JSON object.")
@@ -452,7 +455,7 @@ def _rejection(error: HTTPError, method: str, path: str, purpose: str, url: str)
     details = (f" ({violations})" if violations else "") + (f", request id {request_id}" if request_id else "")
     advice = {
         401: " CAST AI does not know the API key. Check castai_api_key and, for another region, castai_api_url.",
-        403: " The API key may not do this. Use a key with full access of the cluster's organisation.",
+        403: " The API key may not do this. Use a key with full access to the cluster's organization.",
         429: throttled("CAST AI limits how often this API key may call", asked),
     }.get(error.code, "")
     failure = Rejected(

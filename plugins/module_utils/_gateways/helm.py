@@ -49,7 +49,8 @@ SERVER_SIDE = (4, 0)
 
 EVICTOR = "castai-evictor"
 HOOK_ADVICE = (
-    " Its image comes from Docker Hub: if the nodes cannot pull it there, set components_evictor_hook_image to a copy."
+    " Its image comes from Docker Hub: if the nodes cannot pull it from there, set components_evictor_hook_image"
+    " to a copy."
 )
 
 LOOK = 5.0
@@ -105,7 +106,10 @@ _ADVICE = (
     ),
     (
         "(pre|post)-(install|upgrade).*(timed out waiting|context deadline exceeded|DeadlineExceeded)",
-        "A hook of the chart did not end in time. Look at its Job and pods in the namespace, or raise {timeout}.{hook}",
+        (
+            "A hook of the chart did not finish in time. Look at its Job and pods in the namespace, or raise"
+            " {timeout}.{hook}"
+        ),
     ),
     (
         "timed out waiting|context deadline exceeded",
@@ -195,7 +199,7 @@ class Helm:
             found = _VERSION.fullmatch(text.strip().rpartition("\n")[2].strip())
             if found is None:
                 raise Refused(
-                    f"{self._program()} says that its version is {tidy(text, 80)!r}, which is not one of Helm. Set"
+                    f"{self._program()} reports version {tidy(text, 80)!r}, which is not a version of Helm. Set"
                     f" {named('helm_path')} to Helm {_dotted(OLDEST)} or newer."
                 )
             self._version = tuple(int(part or 0) for part in found.groups())
@@ -469,7 +473,8 @@ def driver_problem(environment: Mapping[str, str]) -> str:
         return ""
     return (
         f"HELM_DRIVER is {driver!r} in the environment, but only releases that Helm keeps in Secrets can be managed"
-        " here: an existing release would not be seen. Unset it for this run if this cluster's releases are in Secrets."
+        " here: existing releases would not be found. Unset it for this run if this cluster's releases are in"
+        " Secrets."
     )
 
 
@@ -516,7 +521,7 @@ def _wait(process: subprocess.Popen[str], timeout: float, watch: Watch) -> tuple
 def _failure(purpose: str, code: int, errors: str, release: str) -> CallFailed | Conflict:
     """Helm's error as ours. Lines of its log go, and what it says of the release again."""
     if code < 0:
-        return CallFailed(f"{purpose}Helm was ended by {signal.Signals(-code).name}.")
+        return CallFailed(f"{purpose}Helm was stopped by {signal.Signals(-code).name}.")
     reason = errors[errors.rfind("Error: ") :].removeprefix("Error: ").strip() or f"exit status {code}"
     reason = re.sub(r"\s+", " ", re.sub(r"^[A-Z ]+ FAILED: ", "", reason)).rstrip(".")
     reason = reason.replace(". (try 'helm repo update')", "")  # which is done already

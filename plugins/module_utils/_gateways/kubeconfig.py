@@ -98,8 +98,8 @@ def read(path: str, context: str | None) -> tuple[Server, User]:
     impersonated = [key for key in _IMPERSONATION if user.get(key)]
     if impersonated:
         raise Wrong(
-            f"its user acts as somebody else ({', '.join(impersonated)}), which is not supported: choose a context"
-            " whose user has the rights itself"
+            f"its user impersonates another ({', '.join(impersonated)}), which is not supported: choose a context"
+            " whose user has the permissions itself"
         )
     server = _server(cluster, user)
     return server, _user(user, cluster, server)
@@ -207,13 +207,13 @@ def _server(cluster: Entry, user: Entry) -> Server:
     if not url:
         raise Wrong("its cluster has no server")
     if in_address(url):
-        raise Wrong("its server has a user name or password in its address, which belong to its user")
+        raise Wrong("the address of its server contains a user name or password, which belong in its user")
     if not url.startswith("https://"):
         raise Wrong(f"its server is {url!r}, and only an address that starts with https:// keeps credentials secret")
     certificate = _material(user, "client-certificate")
     key = _material(user, "client-key")
     if bool(certificate) != bool(key):
-        raise Wrong("of client-certificate and client-key its user has only one")
+        raise Wrong("its user has only one of client-certificate and client-key")
     proxy = _text(cluster, "proxy-url")
     try:
         return Server(
@@ -249,7 +249,7 @@ def _command(entry: Entry, cluster: Entry, server: Server) -> Command:
     if not program or not version:
         raise Wrong("the exec of its user has no command or no apiVersion")
     if _text(entry, "interactiveMode") == "Always":
-        raise Wrong(f"the program {program} that prints its credentials has to ask a person")
+        raise Wrong(f"the program {program} that prints its credentials needs to ask a person")
     told = None
     if _text(entry, "provideClusterInfo").lower() == "true":
         told = json.loads(write(server, ""))["clusters"][0]["cluster"]

@@ -55,10 +55,10 @@ CONNECTIONS = 16
 _TRUST_HOST = f"Set {named('ca_cert')} to a file with the CA certificates of this API server"
 _TRUST_KUBECONFIG = f"Set certificate-authority-data in the kubeconfig, or {_TRUST_HOST[0].lower()}{_TRUST_HOST[1:]}"
 _TRUST_EKS = (
-    "EKS names another authority for the cluster, so a proxy may end TLS in between: let the proxy leave this address"
-    f" alone, or set {named('ca_cert')} to a file with the proxy's CA certificates"
+    "EKS names another authority for the cluster, so a proxy may end TLS in between: exempt this address from the"
+    f" proxy, or set {named('ca_cert')} to a file with the proxy's CA certificates"
 )
-_TRUST_PROXY = "Add the CA certificates of the proxy to the system's, or name a file with them in SSL_CERT_FILE"
+_TRUST_PROXY = "Add the CA certificates of the proxy to the system's, or set SSL_CERT_FILE to a file that contains them"
 FIELD_MANAGER = "castai-onboarding"
 Object = dict[str, Any]
 
@@ -278,8 +278,8 @@ class Kubernetes:
         if status == 0:
             way = f" through proxy {self._proxy.url}" if self._proxy else ""
             raise CallFailed(
-                f"Kubernetes API server {self.host} did not answer{way}: {message}. Is it reachable from where this"
-                " runs?",
+                f"Kubernetes API server {self.host} did not answer{way}: {message}. Check that it is reachable from"
+                " where this runs.",
                 unsure=method != "GET" and not answer.get("neverSent"),
             )
         advice = {
@@ -306,7 +306,9 @@ class Kubernetes:
         authorization = self._authorization()
         if authorization:
             if not sendable(authorization.partition(" ")[2]):
-                raise Refused(f"The token for {self.host} has a blank, line break or special character in it.")
+                raise Refused(
+                    f"The token for {self.host} contains a blank, line break or special character. Copy it again."
+                )
             headers["Authorization"] = authorization
         if body is not None:
             headers["Content-Type"] = content
@@ -486,12 +488,12 @@ def _refused_by(proxy: proxies.Proxy, host: str, error: Exception) -> str:
             continue
         if said[0].startswith("SOCKS5") or said[1].startswith("407"):
             return (
-                f"Proxy {proxy.url} asks for another log-in: put USER:PASSWORD@ before the proxy's name, in proxy-url"
-                " of the kubeconfig or in HTTPS_PROXY."
+                f"Proxy {proxy.url} requires a different log-in: put USER:PASSWORD@ before the proxy's name, in"
+                " proxy-url of the kubeconfig or in HTTPS_PROXY."
             )
         return (
-            f"Proxy {proxy.url} does not let through to {host}: {said[1].strip()}. Allow it there, or name the host in"
-            " NO_PROXY."
+            f"Proxy {proxy.url} does not allow connections to {host}: {said[1].strip()}. Allow them there, or add the"
+            " host to NO_PROXY."
         )
     return ""
 
@@ -530,8 +532,8 @@ def _from_file(path: str) -> str:
         raise Wrong(f"its tokenFile {path!r} is empty")
     if not sendable(token):
         raise Wrong(
-            f"its tokenFile {path!r} has a blank, line break or special character within the token, and must hold"
-            " nothing else than the token"
+            f"its tokenFile {path!r} has a blank, line break or special character within the token, and must contain"
+            " nothing but the token"
         )
     return f"Bearer {token}"
 
@@ -558,7 +560,7 @@ def _run(command: kubeconfig.Command) -> Object:
         hint = f" {' '.join(command.hint.split())}" if command.hint else ""
         raise Wrong(f"{program} did not start ({getattr(error, 'strerror', error)}).{hint}") from None
     except subprocess.TimeoutExpired:
-        raise Wrong(f"{program} did not end within {COMMAND_SECONDS:.0f} seconds") from None
+        raise Wrong(f"{program} did not finish within {COMMAND_SECONDS:.0f} seconds") from None
     if done.returncode:
         raise Wrong(f"{program} ended with {done.returncode}: {_words(command, done) or 'it says nothing'}")
     try:
@@ -606,7 +608,7 @@ def _ask(provider: Mapping[str, Any]) -> str:
         raise Wrong(f"its auth-provider {provider.get('name')} gives no token: {error}") from None
     header = (configuration.auth_settings().get("BearerToken") or {}).get("value")
     if not header:
-        raise Wrong(f"its auth-provider {provider.get('name')} gives no token: log in anew with its own program")
+        raise Wrong(f"its auth-provider {provider.get('name')} gives no token: log in again with its own program")
     return str(header)
 
 

@@ -64,12 +64,12 @@ def parse(text: str, origin: str) -> Proxy:
         host, port = None, None
     if not host or not parts.scheme or any(character.isspace() for character in host):
         raise Refused(
-            f"{origin} is not the address of a proxy: give SCHEME://HOST:PORT. Special characters of a user name or"
-            " password are written as %XX."
+            f"{origin} is not the address of a proxy: set it to SCHEME://HOST:PORT. Special characters of a user name"
+            " or password are written as %XX."
         )
     scheme = "socks5" if parts.scheme == "socks5h" else parts.scheme
     if scheme not in PORTS:
-        raise Refused(f"{origin} is a proxy of scheme {scheme}://, but only http, https and socks5 are supported.")
+        raise Refused(f"{origin} is a proxy with scheme {scheme}://, but only http, https and socks5 are supported.")
     where = f"[{host}]" if ":" in host else host
     return Proxy(
         f"{scheme}://{where}:{port or PORTS[scheme]}", unquote(parts.username or ""), unquote(parts.password or "")

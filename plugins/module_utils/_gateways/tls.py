@@ -89,8 +89,8 @@ def _certificates(pem: str) -> str:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata="\n".join(found))
     except (ssl.SSLError, ValueError):
         raise Refused(
-            "The CA certificates for the API server hold no PEM certificate, or a broken one. Check"
-            f" {named('ca_cert')}, or certificate-authority-data of the kubeconfig."
+            f"The CA certificates for the API server contain no valid PEM certificate. Check {named('ca_cert')}, or"
+            " certificate-authority-data of the kubeconfig."
         ) from None
     return "\n".join(found)
 
@@ -105,8 +105,8 @@ def _identify(made: ssl.SSLContext, certificate: str, key: str) -> None:
         except (ssl.SSLError, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             raise Refused(
-                f"The client certificate and its key cannot be used ({reason}). Give a PEM certificate and the key that"
-                " belongs to it, without a password."
+                f"The client certificate and its key cannot be used ({reason}). Set a PEM certificate and the key"
+                " that belongs to it, without a password."
             ) from None
 
 
@@ -143,8 +143,8 @@ def _refused(error: ssl.SSLCertVerificationError, url: str, trust: str) -> str:
     said, code = error.verify_message, error.verify_code
     if code in _OTHER_NAME:
         return (
-            f"The TLS certificate of {url} is for another name: {said.rstrip('.')}. Give the address that it is for,"
-            f" set tls-server-name in the kubeconfig to a name that it is for, {_SKIP}"
+            f"The TLS certificate of {url} is for another name: {said.rstrip('.')}. Use an address that it covers,"
+            f" set tls-server-name in the kubeconfig to a name that it covers, {_SKIP}"
         )
     if code in (_EXPIRED, _TOO_EARLY):
         state = "has expired" if code == _EXPIRED else "is not valid yet"
@@ -159,5 +159,8 @@ def _refused(error: ssl.SSLCertVerificationError, url: str, trust: str) -> str:
 def _failed(error: ssl.SSLError, url: str) -> str:
     reason = str(error.reason or error)
     if "ALERT" in reason:
-        return f"{url} broke off TLS ({reason}): it may want another client certificate, or another version of TLS."
-    return f"TLS with {url} failed ({reason}): is it the address of an API server, and of its port for https?"
+        return (
+            f"{url} closed the TLS connection ({reason}): it may require a different client certificate or a"
+            " different version of TLS."
+        )
+    return f"TLS with {url} failed ({reason}): check that this is the address of an API server, and of its HTTPS port."

@@ -65,13 +65,16 @@ class Owner:
         if self.umbrella and not adopt_managed:
             return f"{self.thing} belongs to Helm release {self.release} of CAST AI's umbrella chart. {_beside(wanted)}"
         if self.release and not self.umbrella:
-            return f"{self.thing} belongs to Helm release {self.release}. Name that release, or uninstall it first."
+            return (
+                f"{self.thing} belongs to Helm release {self.release}. Use the name of that release, or uninstall it"
+                " first."
+            )
         if self.manager and not adopt_managed:
             return managed_refusal(self.thing, self.manager, wanted, False)
         if not adopt:
             return (
                 f"{self.thing} exists and belongs to no Helm release, so kubectl or another tool created it. Set"
-                f" {adopt_option(wanted)} to true to take over it and others like it, or delete them."
+                f" {adopt_option(wanted)} to true to take over this and similar objects, or delete them."
             )
         return ""
 
@@ -80,8 +83,9 @@ class Owner:
         if version >= TAKES_OWNERSHIP:
             return ""
         return (
-            f"Taking over what no Helm release owns needs Helm {'.'.join(map(str, TAKES_OWNERSHIP))} or newer, but Helm"
-            f" here is {'.'.join(map(str, version))}. Upgrade it, or delete {self.thing} and what was created with it."
+            f"Taking over objects outside Helm needs Helm {'.'.join(map(str, TAKES_OWNERSHIP))} or newer, but Helm"
+            f" here is {'.'.join(map(str, version))}. Upgrade it, or delete {self.thing} and the objects created with"
+            " it."
         )
 
 
@@ -92,8 +96,8 @@ def managed_refusal(thing: str, manager: str, release: str, exists: bool) -> str
     else:
         way = _leave_out(release)
     return (
-        f"{thing} is managed by {manager}, which would undo what is changed here. {way}, or end its management there"
-        " first. In a task of castai_release, adopt_managed takes it over all the same."
+        f"{thing} is managed by {manager}, which would undo these changes. {way}, or stop managing it there first. In"
+        " a task of castai_release, adopt_managed takes it over anyway."
     )
 
 

@@ -253,7 +253,7 @@ def decode(secret: Object) -> dict[str, Any]:
         packed = base64.b64decode(base64.b64decode(secret["data"]["release"]))
         parsed = json.loads(gzip.decompress(packed) if packed[:2] == b"\x1f\x8b" else packed)
         if not isinstance(parsed, dict):
-            raise TypeError("it holds no release")
+            raise TypeError("it contains no release")
         return parsed
 
 
@@ -271,8 +271,8 @@ def _reading(secret: Object) -> Iterator[None]:
     metadata = secret["metadata"]
     name = f"{metadata.get('namespace') or ''}/{metadata.get('name') or ''}"
     raise Refused(
-        f"Helm's record Secret {name} cannot be read ({reason}):"
-        " somebody edited it or restored it wrongly. Restore it, or delete it to go on from the revision before it."
+        f"Helm's record Secret {name} cannot be read ({reason}): somebody edited it or restored it wrongly. Restore"
+        " it, or delete it to continue from the previous revision."
     )
 
 

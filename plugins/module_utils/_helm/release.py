@@ -80,7 +80,7 @@ OPTIONS: dict[str, Any] = {
 MOST = 4
 """How many releases Helm works on at once."""
 
-_TAKING_OVER = ", taking over the objects that are there"
+_TAKING_OVER = ", taking over the existing objects"
 _EXACT_VERSION = re.compile(r"v?\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
 
 
@@ -197,7 +197,7 @@ class Step(Action):
         if self.unfinished:
             _outwait(cluster, self.wanted, self.unfinished, self.patience)
         if cluster.get(_record_path(self.wanted, self.revision + 1)) is not None:
-            raise Conflict(f"Someone else wrote revision {self.revision + 1} of {self.wanted.title} in the meantime.")
+            raise Conflict(f"Somebody else wrote revision {self.revision + 1} of {self.wanted.title} in the meantime.")
         try:
             self.work(gateway, self.wanted)
         except CallFailed as failure:
@@ -245,8 +245,8 @@ class HookWatch:
         one = next(one for one in stuck if one.reason)
         unpulled = one.reason in NO_IMAGE and self.wanted.name == EVICTOR
         return (
-            f"{one.workload} in namespace {self.wanted.namespace}, a hook of the chart, cannot run: {one.why}. Helm was"
-            f" stopped, as it would wait in vain.{HOOK_ADVICE * unpulled}"
+            f"{one.workload} in namespace {self.wanted.namespace}, a hook of the chart, cannot run: {one.why}. Helm"
+            f" was stopped, because waiting would not help.{HOOK_ADVICE * unpulled}"
         )
 
 
@@ -401,9 +401,9 @@ def observe_all(gateway: Systems, wanted: Sequence[Desired]) -> list[Current]:
         history = record.of(inside["records"], one.name)
         if one.name in inside["in_configmaps"] and not history:
             raise Refused(
-                f"Helm keeps {one.title} in ConfigMaps of namespace {namespace}, as with HELM_DRIVER=configmap, but"
-                " only releases in Secrets can be managed here. Uninstall it first: HELM_DRIVER=configmap helm"
-                f" uninstall {one.name} --namespace {namespace}"
+                f"Helm keeps {one.title} in ConfigMaps of namespace {namespace} (HELM_DRIVER=configmap), but only"
+                " releases in Secrets can be managed here. Uninstall it first: HELM_DRIVER=configmap helm uninstall"
+                f" {one.name} --namespace {namespace}"
             )
         current = Current(
             history, _chart(one), inside["namespace"], manager=inside["operator"](one.name), now=time.time()
@@ -459,7 +459,9 @@ def _plan_delete(current: Current, wanted: Desired, steps: tuple[Action, ...]) -
     for revision in current.history:
         if revision.api_key_paths and revision.number != newest:
             yield DeleteRecord(
-                sentence=f"delete the record of revision {revision.number} of {wanted.title}, which holds an API key",
+                sentence=(
+                    f"delete the record of revision {revision.number} of {wanted.title}, which contains an API key"
+                ),
                 target=_target(wanted, f"/record/{revision.number}"),
                 before={"revision": revision.number},
                 after=None,
@@ -491,7 +493,7 @@ def _plan_absent(current: Current, wanted: Desired, last: Revision | None) -> It
     waiting = _waiting(last, current, wanted)
     if contents.owns_namespace(wanted.namespace):
         yield DisownNamespace(
-            f"take Namespace {wanted.namespace} out of the record of {wanted.title}, so that Helm leaves it",
+            f"remove Namespace {wanted.namespace} from the record of {wanted.title}, so that Helm keeps it",
             _target(wanted, "/record"),
             {"namespace": wanted.namespace},
             None,
@@ -503,7 +505,7 @@ def _plan_absent(current: Current, wanted: Desired, last: Revision | None) -> It
     if current.hooks:
         # Before the uninstall: afterwards nothing tells that they were the release's.
         yield DeleteHooks(
-            f"delete what hooks of {wanted.title} left: {', '.join(map(str, current.hooks))}",
+            f"delete the objects left by hooks of {wanted.title}: {', '.join(map(str, current.hooks))}",
             _target(wanted, "/hooks"),
             {"objects": list(map(str, current.hooks))},
             None,
@@ -620,7 +622,7 @@ def _upgrade(current: Current, wanted: Desired, basis: Revision, number: int, fi
     if paths:
         changes.append(f"with changed values {', '.join(paths)}")
     if not changes:
-        changes = ["once more, as its last change failed"]
+        changes = ["again, because its last change failed"]
     yield Upgrade(
         " ".join([f"upgrade {wanted.title}", *changes]) + _TAKING_OVER * bool(current.owner),
         _target(wanted),
@@ -642,7 +644,10 @@ def _upgrade(current: Current, wanted: Desired, basis: Revision, number: int, fi
 def _keep_namespace(current: Current, wanted: Desired, number: int) -> Iterator[Action]:
     if current.namespace and not current.namespace.kept:
         yield KeepNamespace(
-            f"mark Namespace {wanted.namespace} to be kept, so that Helm leaves it when the chart no longer makes it",
+            (
+                f"mark Namespace {wanted.namespace} to be kept, so that Helm does not delete it when the chart no"
+                " longer creates it"
+            ),
             f"kubernetes/namespace/{wanted.namespace}",
             {"annotations": {record.KEEP_ANNOTATION: None}},
             {"annotations": {record.KEEP_ANNOTATION: "keep"}},
@@ -849,7 +854,7 @@ def _changed(gateway: Systems, wanted: Desired, current: Current) -> Current:
         status = current.last.status if current.last else "gone"
         raise CallFailed(
             f"Helm ended without an error, but {wanted.title} is {status}. Either Helm may not update its Secrets in"
-            f" namespace {wanted.namespace}, or someone else is changing the release."
+            f" namespace {wanted.namespace}, or somebody else is changing the release."
         )
     return current
 
@@ -861,7 +866,7 @@ def _not_running(wanted: Desired, outcome: Outcome) -> str:
     longer = "" if outcome.hopeless else f" Raise {named('timeout', role)} if it only needs more time."
     return (
         f"{wanted.title} is installed in namespace {wanted.namespace}, but {how}: {_listed(outcome.unready)}. Correct"
-        f" that, then run again.{longer} To go on without it, set {named('wait_for_workloads')} to false."
+        f" that, then run again.{longer} To continue without it, set {named('wait_for_workloads')} to false."
     )
 
 
@@ -891,24 +896,24 @@ def _described(wanted: Desired, last: Revision) -> Mapping[str, Any]:
 def _warnings(current: Current, wanted: Desired, last: Revision | None) -> Iterator[str]:
     """What does not run, and where an API key stands in the cluster, as the vendor's script and Terraform leave it."""
     if current.unready:
-        yield f"{wanted.title} does not run as it should: {_listed(current.unready)}."
+        yield f"{wanted.title} is not running properly: {_listed(current.unready)}."
     if last and last.api_key_paths and not record.api_keys(wanted.values) and not wanted.enforce:
         policy = named("policy", role_of(wanted.name))
         yield (
-            f"{wanted.title} has an API key in its values ({', '.join(last.api_key_paths)}), which everybody who may"
-            f" read Secrets in namespace {wanted.namespace} can read. Run once with {policy} set to enforce,"
-            " which gives the release the cluster's own token, then revoke that key at CAST AI."
+            f"{wanted.title} has an API key in its values ({', '.join(last.api_key_paths)}), which anybody who can"
+            f" read Secrets in namespace {wanted.namespace} can see. Run once with {policy} set to enforce, which"
+            " gives the release the cluster's own token, then revoke that key at CAST AI."
         )
     if current.owner and current.owner.kept:
         yield (
-            f"What {wanted.title} takes over keeps settings that the chart does not set itself. There are:"
-            f" {', '.join(current.owner.kept)}. Remove those that are not wanted with kubectl edit."
+            f"The objects that {wanted.title} takes over keep settings that the chart does not set:"
+            f" {', '.join(current.owner.kept)}. Remove those that you do not want with kubectl edit."
         )
     older = [revision for revision in current.history if revision is not last and revision.api_key_paths]
     if older and not wanted.delete_superseded:
         names = ", ".join(record.secret_name(wanted.name, revision.number) for revision in older)
         yield (
-            f"Superseded records of {wanted.title} hold an API key: Secrets {names}. Set"
+            f"Superseded records of {wanted.title} contain an API key: Secrets {names}. Set"
             f" {named('delete_superseded_records')} to true to delete them, and revoke that key at CAST AI."
         )
 

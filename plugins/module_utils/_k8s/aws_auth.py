@@ -157,14 +157,14 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
         return
     if current.mode and current.mode not in READ_BY_CLUSTER:
         raise Refused(
-            f"EKS cluster {wanted.cluster.name} has authentication mode {current.mode}, in which it does not read"
-            " aws-auth. Give the principal an access entry instead."
+            f"EKS cluster {wanted.cluster.name} has authentication mode {current.mode}, so it does not read aws-auth."
+            " Give the principal an access entry instead."
         )
     if current.data is None:
         if wanted.create == "auto" and not current.mode:
             raise Refused(
-                f"The cluster has no ConfigMap {NAMESPACE}/{NAME}, and whether it reads one is not known. On EKS set"
-                f" {named('provider')} and {named('cluster_name')}, or set create to always or never."
+                f"The cluster has no ConfigMap {NAMESPACE}/{NAME}, and it is not known whether it reads one. On EKS,"
+                f" set {named('provider')} and {named('cluster_name')}, or set create to always or never."
             )
         if _creates(current, wanted):
             yield Create(
@@ -191,7 +191,7 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
         )
     if wanted.kind == USERS:
         # The authenticator looks through mapRoles first, for a user's ARN too.
-        yield from _take_out(current, wanted, ROLES, f", which counts before the one in {USERS}")
+        yield from _take_out(current, wanted, ROLES, f", which takes precedence over the one in {USERS}")
 
 
 def _plan_absent(current: Current, wanted: Desired, held: str | None) -> Iterator[Action]:
@@ -253,7 +253,7 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     left_out = wanted.present and current.data is None and not _creates(current, wanted)
     reason = f"The cluster has no ConfigMap {NAMESPACE}/{NAME}, and create is {wanted.create}."
     if wanted.create == "auto":
-        reason = f"{reason[:-1]}: in authentication mode {current.mode} an access entry lets the principal in."
+        reason = f"{reason[:-1]}: in authentication mode {current.mode} an access entry gives the principal access."
     dead = "" if wanted.present or _held(current, wanted) else _dead(current, wanted)
     kept = f"{wanted.entry.arn} has no entry. Left as it is: {dead}." if dead else ""
     return {"authentication_mode": current.mode, "reason": reason if left_out else kept}
@@ -269,7 +269,7 @@ def _dead(current: Current, wanted: Desired) -> str:
     if not found:
         return ""
     entries = "the entry of" if len(found) == 1 else "the entries of"
-    return f"{entries} {', '.join(found)}, which no caller matches, as the path is in the ARN"
+    return f"{entries} {', '.join(found)}, which no caller matches, because the ARN includes the path"
 
 
 def _check_writable(current: Current, kind: str) -> None:
@@ -280,8 +280,8 @@ def _check_writable(current: Current, kind: str) -> None:
         )
     if kind in current.binary:
         raise Refused(
-            f"ConfigMap {NAMESPACE}/{NAME} has {kind} in binaryData, which the authenticator does not read, so"
-            f" that data cannot have it too. Move the text to {kind} of data, then run again."
+            f"ConfigMap {NAMESPACE}/{NAME} has {kind} in binaryData, which the authenticator does not read, and data"
+            f" cannot contain it too. Move the text to {kind} of data, then run again."
         )
 
 
@@ -304,8 +304,8 @@ def _prove(stored: Object, kind: str, written: str | None) -> None:
     """The answer to a write is what the API server stored: it must be the text that was planned."""
     if (stored.get("data") or {}).get(kind) != written:
         raise CallFailed(
-            f"ConfigMap {NAMESPACE}/{NAME} was written, but the API server stored another {kind}: an admission webhook"
-            " changes it. Look at it before the next run."
+            f"ConfigMap {NAMESPACE}/{NAME} was written, but the API server stored another {kind}: an admission"
+            " webhook changes it. Check the webhook before the next run."
         )
 
 

@@ -100,7 +100,7 @@ class _Other(Enum):
     """Scalars that are not text."""
 
     NULL = "null"
-    PLAIN = "a number or a truth value"
+    PLAIN = "a number or a boolean"
     HUGE = "a number above 2^63"
     ENDLESS = "an infinite number"
 
@@ -192,7 +192,7 @@ def read(text: str, kind: str) -> Document:
         raise unreadable(text, kind, "this is not a list", root.line)
     places = [(node.start, node.end) for node in root.children] if root.flow else _block_places(root, tokens)
     if len(places) != len(root.children):
-        raise unreadable(text, kind, "the entries of this list are not clear", root.line)
+        raise unreadable(text, kind, "the entries of this list are ambiguous", root.line)
     items = tuple(_item(node, kind, *place) for node, place in zip(root.children, places, strict=True))
     return Document(items, root.flow, root.start, root.end)
 
@@ -227,7 +227,7 @@ def _parsed(text: str, kind: str) -> tuple[_Node | None, list[Any]]:
     except (ValueError, OverflowError) as error:  # PyYAML's chr() of an escape such as "\\UFFFFFFFF"
         found = re.search(r"\\U(?!000|0010)", text)
         line = len(BREAK.findall(text[: found.start()])) if found else 0
-        raise unreadable(text, kind, "a character is escaped that does not exist", line) from error
+        raise unreadable(text, kind, "an escape sequence stands for a character that does not exist", line) from error
 
 
 def _compose(text: str, kind: str) -> _Node | None:
@@ -242,7 +242,7 @@ def _compose(text: str, kind: str) -> _Node | None:
             if root is not None and not open_nodes and isinstance(event, yaml.NodeEvent):
                 raise _Unread("a second YAML document starts here")
             if isinstance(event, yaml.DocumentStartEvent) and event.version not in (None, (1, 1)):
-                raise _Unread("this asks for another version of YAML than 1.1")
+                raise _Unread("this requires a version of YAML other than 1.1")
             if isinstance(event, yaml.CollectionEndEvent):
                 line = open_nodes[-1].line
                 _close(open_nodes.pop(), end)
@@ -252,7 +252,7 @@ def _compose(text: str, kind: str) -> _Node | None:
         except _Unread as error:
             raise unreadable(text, kind, str(error), line) from error
     if root and _excessive(root.weight + 1, root.aliased):
-        raise unreadable(text, kind, "its aliases stand for too much", root.line)
+        raise unreadable(text, kind, "its aliases expand to too much", root.line)
     return root
 
 
@@ -276,9 +276,9 @@ def _node(event: Any, anchors: dict[str, _Node], open_nodes: Sequence[_Node]) ->
     if isinstance(event, yaml.AliasEvent):
         node.kind, node.target = "alias", anchors.get(str(event.anchor))
         if node.target is None:
-            raise _Unread(f"nothing has the anchor {event.anchor}")
+            raise _Unread(f"anchor {event.anchor} is not defined")
         if any(node.target is one for one in open_nodes):
-            raise _Unread(f"what has the anchor {event.anchor} contains itself")
+            raise _Unread(f"anchor {event.anchor} contains itself")
         return node
     if event.anchor is not None:
         anchors[event.anchor] = node
@@ -330,7 +330,7 @@ def _merged(value: _Node) -> Iterator[_Node]:
     sources = reversed(value.children) if value.kind == "list" else [value]
     for source in sources:
         if source.real.kind != "mapping":
-            raise _Unread("a << is given no mapping")
+            raise _Unread("the value of a << is not a mapping")
         yield source.real
 
 
@@ -341,7 +341,7 @@ def _a(node: _Node) -> str:
 def _resolved(tag: str | None, plain: bool, value: str) -> str | _Other:
     """What go-yaml 2 makes of a scalar: a tag that it does not know leaves it text, and a date is text."""
     if any("\ud800" <= character <= "\udfff" for character in value):
-        raise _Unread("half a character is escaped in it")
+        raise _Unread("it escapes only half of a character")
     short = tag[len(_TAG) :] if tag and tag.startswith(_TAG) else tag
     if short == "binary":
         try:

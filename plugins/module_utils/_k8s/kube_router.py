@@ -128,7 +128,7 @@ class Write(Action):
         if (stored.tolerations, stored.added) != (self.tolerations, self.added):
             raise CallFailed(
                 f"DaemonSet {NAMESPACE}/{NAME} was written, but the API server stored other tolerations: an admission"
-                " webhook changes them. Look at it before the next run."
+                " webhook changes them. Check the webhook before the next run."
             )
 
 
@@ -209,7 +209,7 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
         return
     missing = found.missing
     if wanted.present and missing:
-        again = " again, as another writer took that back" if found.reverted else ""
+        again = " again, because another writer removed it" if found.reverted else ""
         yield _write(
             found,
             f"let kube-router tolerate {_listed(missing)}{again}{_restarts(found)}",
@@ -220,14 +220,17 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
         names = [what for what, one in WANTED.items() if one in found.kept]
         yield _write(
             found,
-            f"take back that kube-router tolerates {_listed(names)}{_restarts(found)}",
+            f"stop kube-router from tolerating {_listed(names)}{_restarts(found)}",
             tuple(one for one in found.tolerations if one not in found.kept),
             (),
         )
     elif found.reverted:
         yield _write(
             found,
-            f"forget what was added to DaemonSet {NAMESPACE}/{NAME}, as another writer took it back",
+            (
+                f"remove the record of tolerations added to DaemonSet {NAMESPACE}/{NAME}, because another writer"
+                " removed them"
+            ),
             found.tolerations,
             found.kept if wanted.present else (),
         )
@@ -259,15 +262,15 @@ def _wait(gateway: Way, wanted: Desired, start: DaemonSet, report: Report) -> in
             )
         left = max(seen.behind, seen.unready)
         if left:
-            tell(f"kube-router has still to restart or get ready on {_nodes(left)}")
+            tell(f"kube-router still has to restart or become ready on {_nodes(left)}")
         return seen.behind == 0 and seen.unready <= start.unready
 
     with within(wanted.wait_timeout):
         restarted = until(probe, timeout=wanted.wait_timeout)
     if not restarted and seen.behind:
         raise CallFailed(
-            f"After {wanted.wait_timeout} s kube-router had still to restart on {_nodes(seen.behind)}. Look at its pods"
-            f" in namespace {NAMESPACE}, or raise {named('wait_timeout')}."
+            f"After {wanted.wait_timeout} s kube-router still had to restart on {_nodes(seen.behind)}. Look at its"
+            f" pods in namespace {NAMESPACE}, or raise {named('wait_timeout')}."
         )
     return seen.unready
 
@@ -307,7 +310,10 @@ def _shown(tolerations: tuple[Toleration, ...], added: tuple[Toleration, ...]) -
 def _restarts(found: DaemonSet) -> str:
     if found.rolls:
         return f", which restarts it on {_nodes(found.pods)}"
-    return ", which restarts no pod, as its update strategy is OnDelete: new nodes get it, old pods once deleted"
+    return (
+        ", which restarts no pods, because the update strategy is OnDelete: new nodes get it at once, old pods when"
+        " they are deleted"
+    )
 
 
 def _unready(number: int) -> str:
@@ -331,8 +337,8 @@ def _noted(text: str | None) -> tuple[Toleration, ...]:
         return tuple({str(key): value for key, value in one.items()} for one in noted)
     except (AttributeError, TypeError, ValueError) as error:
         raise Refused(
-            f"Annotation {ADDED} of DaemonSet {NAMESPACE}/{NAME} is {text!r}, not what was noted there. Remove it, and"
-            " what was added to the tolerations with it."
+            f"Annotation {ADDED} of DaemonSet {NAMESPACE}/{NAME} is {text!r}, which is not a record of added"
+            " tolerations. Remove it, together with the tolerations that were added."
         ) from error
 
 

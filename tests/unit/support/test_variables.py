@@ -30,8 +30,8 @@ def test_a_row_of_the_page_has_option_environment_and_meaning() -> None:
         "     - ``ca_cert``",
         "     - ``K8S_AUTH_SSL_CA_CERT``",
         (
-            "     - File with the CA certificates of the API server at ``castai_host``, or in place of the"
-            " kubeconfig's, or of a proxy that ends TLS in front of EKS."
+            "     - File with CA certificates for the API server: for ``castai_host``, instead of those in the"
+            " kubeconfig, or for a proxy that ends TLS in front of EKS."
         ),
     ]
 

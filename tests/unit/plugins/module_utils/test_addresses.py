@@ -55,7 +55,7 @@ WITHOUT = [
 def test_credentials_in_an_address_are_refused_and_not_shown(option: str, url: str) -> None:
     assert in_address(url)
     found = problem(option, url)
-    assert f"{option} has a user name, token or password in its address. Set it to the address alone" in found.replace(
+    assert f"{option} contains a user name, token or password. Set it to the address without them" in found.replace(
         ")", ""
     ).replace("(option ", "")
     assert "CANARY" not in found
@@ -105,7 +105,7 @@ def test_a_task_is_refused_before_any_call_and_its_result_shows_no_password(
     monkeypatch.setenv("CASTAI_API_URL", "https://user:CANARY-1@api.example.com")
     arguments = {"castai_api_key": "CANARY-key", **({} if by_environment else {"castai_api_url": WITH[1]})}
     result = run_task(SUBJECT, Task(), arguments, lambda line: None)
-    assert result["msg"].startswith("castai_api_url has a user name, token or password in its address.")
+    assert result["msg"].startswith("castai_api_url contains a user name, token or password.")
     assert result["changed"] is False
     assert "CANARY" not in str(result)
 
@@ -113,8 +113,8 @@ def test_a_task_is_refused_before_any_call_and_its_result_shows_no_password(
 def test_the_role_tells_the_variable() -> None:
     (of_agent,) = problems({"releases": [{"name": "castai-agent", "chart_ref": "a", "chart_repo_url": WITH[0]}]})
     (of_another,) = problems({"releases": [{"name": "castai-kvisor", "chart_ref": "a", "chart_repo_url": WITH[0]}]})
-    assert of_agent.startswith("agent_chart_repo_url (option chart_repo_url) has")
-    assert of_another.startswith("components_chart_repo_url (option chart_repo_url) has")
+    assert of_agent.startswith("agent_chart_repo_url (option chart_repo_url) contains")
+    assert of_another.startswith("components_chart_repo_url (option chart_repo_url) contains")
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ TEN: dict[str, tuple[list[Action], str, str, list[str]]] = {
     "a policy that somebody widened": (
         of_eks(replace(eks.BY_ROLE, managed=eks.held(eks.MANAGED, WIDENED))),
         f"iam/policy/{eks.MANAGED}",
-        f"bring policy {eks.MANAGED} up to date (may pass any role to ec2 and eks)",
+        f"update policy {eks.MANAGED} (may pass any role to ec2 and eks)",
         ["-  - ec2:TerminateInstances"],
     ),
     "a tag": (

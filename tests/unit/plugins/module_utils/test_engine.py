@@ -275,7 +275,7 @@ def test_a_failed_read_before_any_write_says_that_nothing_was_changed() -> None:
     def broken(gateway: Drawer, wanted: Any) -> Any:
         raise CallFailed("No answer.")
 
-    with pytest.raises(Stopped, match=r"^No answer\. Nothing was changed before that\. A rerun is safe and goes on"):
+    with pytest.raises(Stopped, match=r"^No answer\. Nothing was changed before that\. A rerun is safe and continues"):
         run(Drawer(), observe=broken)
 
 
@@ -315,8 +315,8 @@ def test_it_gives_up_when_somebody_writes_first_again_and_again() -> None:
     with pytest.raises(Stopped) as caught:
         run(drawer)
     assert str(caught.value) == (
-        "Lid was touched. This happened 5 times in a row. Done before that: paint box red."
-        " A rerun is safe and goes on from here."
+        "Lid was touched. This happened 5 times in a row. Done before that: paint box red. A rerun is safe and"
+        " continues from here."
     )
     assert caught.value.applied == ("paint box red",)
     assert (drawer.reads, drawer.closed) == (ATTEMPTS, 1)
@@ -327,7 +327,7 @@ def test_a_refusal_of_the_second_plan_tells_what_the_first_one_did() -> None:
     with pytest.raises(Stopped) as caught:
         run(drawer)
     assert str(caught.value) == (
-        "The drawer is locked: open it. Done before that: paint box red. A rerun is safe and goes on from here."
+        "The drawer is locked: open it. Done before that: paint box red. A rerun is safe and continues from here."
     )
 
 
@@ -346,7 +346,7 @@ def test_a_run_that_stops_names_the_step_what_was_done_and_that_a_rerun_is_safe(
     with pytest.raises(Stopped) as caught:
         run(drawer)
     assert str(caught.value) == (
-        f"Could not {SENTENCES[len(done)]}: No paint left. {aftermath} A rerun is safe and goes on from here."
+        f"Could not {SENTENCES[len(done)]}: No paint left. {aftermath} A rerun is safe and continues from here."
     )
     assert caught.value.applied == tuple(SENTENCES[: len(done)])
     assert drawer.closed == 1
@@ -359,7 +359,7 @@ def test_what_a_failed_step_left_is_told(done: list[None], before: str) -> None:
     with pytest.raises(Stopped) as caught:
         run(drawer)
     assert str(caught.value).endswith(
-        f": No paint left. {before}It left half a coat of red. A rerun is safe and goes on from here."
+        f": No paint left. {before}It left half a coat of red. A rerun is safe and continues from here."
     )
     assert caught.value.left == "half a coat of red"
 
@@ -407,7 +407,7 @@ def test_a_write_that_may_have_been_done_claims_nothing(done: bool) -> None:
         reconcile(subject(drawer), {"things": {"box": "red", "lid": "blue"}}, False, lambda line: None)
     before = "Done before that: paint box red. " if done else ""
     assert str(stopped.value).endswith(
-        f"No answer. Whether it was done all the same is not known. {before}A rerun is safe and goes on from here."
+        f"No answer. It is not known whether it was done anyway. {before}A rerun is safe and continues from here."
     )
 
 
@@ -546,8 +546,8 @@ def test_one_that_fails_does_not_stop_the_others_and_a_rerun_does_the_rest() -> 
     with pytest.raises(Stopped) as caught:
         in_all(drawers, FIVE)
     assert str(caught.value) == (
-        "Could not paint b red: No paint. Could not paint d red: It dripped. It left half a coat of red."
-        " Done: paint a red; paint c red; paint e red. A rerun is safe and goes on from here."
+        "Could not paint b red: No paint. Could not paint d red: It dripped. It left half a coat of red. Done: paint"
+        " a red; paint c red; paint e red. A rerun is safe and continues from here."
     )
     assert caught.value.applied == ("paint a red", "paint c red", "paint e red")
     assert caught.value.left == "half a coat of red"
@@ -560,7 +560,7 @@ def test_the_first_that_fails_does_not_stop_the_others() -> None:
     with pytest.raises(Stopped) as caught:
         in_all(drawers, FIVE)
     assert str(caught.value).startswith(
-        "Could not paint a red: No answer. Whether it was done all the same is not known. Done: paint b red; "
+        "Could not paint a red: No answer. It is not known whether it was done anyway. Done: paint b red; "
     )
 
 
@@ -753,7 +753,7 @@ def test_a_value_that_only_a_check_knows_is_taken_in_check_mode_only(things: dic
     result = task(drawer, {"things": things})
     assert result["msg"].startswith("things.box")
     assert result["msg"].endswith(
-        "is (known after apply), which stands for a value only in check mode. Set it to the value."
+        "is (known after apply), which only stands for a value in check mode. Set it to the value."
     )
     assert drawer.writes == []
 

@@ -100,16 +100,19 @@ def test_a_problem_shows_the_name_and_says_what_to_correct(problem: Problem, nam
         (
             eks_cluster_problem,
             (
-                "EKS cluster name {!r} has 101 characters, EKS allows 100. Correct castai_cluster_name (option"
-                " cluster_name)."
+                "EKS cluster name {!r} has 101 characters, but EKS allows at most 100. Correct castai_cluster_name"
+                " (option cluster_name)."
             ),
         ),
-        (helm_release_problem, "Helm release name {!r} has 101 characters, at most 53 are allowed. Correct the name."),
+        (
+            helm_release_problem,
+            ("Helm release name {!r} has 101 characters, but at most 53 are allowed. Correct the name."),
+        ),
         (
             namespace_problem,
             (
-                "Namespace name {!r} has 101 characters, at most 63 are allowed. Correct castai_namespace"
-                " (option namespace)."
+                "Namespace name {!r} has 101 characters, but at most 63 are allowed. Correct castai_namespace (option"
+                " namespace)."
             ),
         ),
     ],

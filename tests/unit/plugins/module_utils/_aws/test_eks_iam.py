@@ -182,9 +182,9 @@ NODE_SENTENCES = [
     f"attach AmazonEC2ContainerRegistryReadOnly to role {NODE}",
     f"attach AmazonEKS_CNI_Policy to role {NODE}",
     f"create instance profile {NODE}",
-    f"put role {NODE} into instance profile {NODE}",
+    f"add role {NODE} to instance profile {NODE}",
     f"create security group {GROUP} in vpc-1",
-    f"let security group {GROUP} reach itself",
+    f"allow traffic within security group {GROUP}",
     f"create an access entry for the nodes' role, {IAM}:role/{NODE}, in cluster prod",
 ]
 ROLE_SENTENCES = [
@@ -274,7 +274,7 @@ DRIFT: dict[str, tuple[Current, list[str]]] = {
     ),
     "managed policy": (
         replace(BY_ROLE, managed=held(MANAGED, {"Statement": []})),
-        [f"bring policy {MANAGED} up to date{BROAD}"],
+        [f"update policy {MANAGED}{BROAD}"],
     ),
     "policy's tags": (
         replace(BY_ROLE, managed=held(MANAGED, policies.eks_managed(HERE), {})),
@@ -296,18 +296,18 @@ DRIFT: dict[str, tuple[Current, list[str]]] = {
     ),
     "empty profile": (
         of_nodes(BY_ROLE, profile=replace(NODES.profile, role="")),  # type: ignore[type-var]
-        [f"put role {NODE} into instance profile {NODE}"],
+        [f"add role {NODE} to instance profile {NODE}"],
     ),
     "profile with another role": (
         of_nodes(BY_ROLE, profile=replace(NODES.profile, role="x", tags={})),  # type: ignore[type-var]
-        [f"tag instance profile {NODE}", f"put role {NODE} into instance profile {NODE} in place of x"],
+        [f"tag instance profile {NODE}", f"add role {NODE} to instance profile {NODE} instead of x"],
     ),
     "group": (
         of_nodes(BY_ROLE, group=SecurityGroup("sg-1", GROUP, "vpc-1", TAGS, False, False)),
         [
             f"tag security group {GROUP}",
-            f"let all traffic out of security group {GROUP}",
-            f"let security group {GROUP} reach itself",
+            f"allow all outgoing traffic of security group {GROUP}",
+            f"allow traffic within security group {GROUP}",
         ],
     ),
     "access entry": (of_nodes(BY_ROLE, entry=None), NODE_SENTENCES[-1:]),
@@ -370,8 +370,8 @@ def test_a_shared_policy_is_made_once_and_then_left_with_a_warning() -> None:
     assert "warnings" not in view(there, desired(**options), {})
     (warning,) = view(other, desired(**options), {})["warnings"]
     assert warning == (
-        "Policy CastEKSPolicy, which the clusters of the account share, differs from the wanted document and was left"
-        " unchanged."
+        "Policy CastEKSPolicy, which the clusters of the account share, differs from the expected document and was"
+        " left unchanged."
     )
 
 
@@ -381,7 +381,7 @@ def test_documents_of_the_users_own() -> None:
         action.sentence: action for action in plan(BY_ROLE, desired(managed_policy=mine, restricted_policy=mine))
     }
     assert list(actions) == [
-        f"bring policy {MANAGED} up to date (full control of ec2)",
+        f"update policy {MANAGED} (full control of ec2)",
         f"write inline policy CastEKSRestrictedAccess of role {ROLE} (full control of ec2)",
     ]
     assert all(action.after == mine for action in actions.values())
@@ -407,8 +407,8 @@ def test_a_policy_of_the_same_name_under_another_path_is_named() -> None:
     with pytest.raises(
         Refused,
         match=(
-            f"Policy {IAM}:policy/old/{MANAGED} has another path than /. Set"
-            r" castai_iam_path \(option path\) to that"
+            f"Policy {IAM}:policy/old/{MANAGED} has a different path than /. Set"
+            r" castai_iam_path \(option path\) to the path of the policy"
         ),
     ):
         sentences(moved)
@@ -441,7 +441,7 @@ def test_role_mode_needs_a_principal_of_the_partition(partition: str) -> None:
         with pytest.raises(
             Refused,
             match=(
-                rf"cannot be trusted by a role of partition {partition}. Set eks_onboard_identity \(option"
+                rf"cannot be trusted by a role in partition {partition}. Set eks_onboard_identity \(option"
                 r" identity\) to user"
             ),
         ):
@@ -600,7 +600,7 @@ def test_a_brought_role_needs_cast_ais_principal_first() -> None:
     assert sentences(fresh, role_arn=MY_ROLE, hand_over=False) == ROLE_SENTENCES[:1]
     shown = view(fresh, desired(role_arn=MY_ROLE), {"principal_arn": CASTAI})
     assert shown["principal_arn"] == CASTAI
-    with pytest.raises(Refused, match=r"CAST AI has no principal for cluster .* yet that role mine could trust"):
+    with pytest.raises(Refused, match=r"CAST AI has no principal for cluster .* yet, so role mine cannot trust it"):
         sentences(fresh, role_arn=MY_ROLE)
 
 
@@ -608,9 +608,8 @@ def test_a_brought_role_that_does_not_trust_cast_ai_is_refused_with_what_it_take
     with pytest.raises(Refused) as refusal:
         sentences(tagged(WITH_MINE, trust=EKS_ROLE), role_arn=MY_ROLE)
     assert str(refusal.value) == (
-        "Role mine of eks_onboard_role_arn (option role_arn) does not let CAST AI in. Its trust policy must"
-        f" allow {CASTAI} sts:AssumeRole with"
-        f" sts:ExternalId {ID}."
+        "Role mine of eks_onboard_role_arn (option role_arn) does not trust CAST AI. Its trust policy must allow"
+        f" {CASTAI} to call sts:AssumeRole with sts:ExternalId {ID}."
     )
 
 
@@ -641,7 +640,7 @@ def test_a_brought_node_role_is_put_into_our_profile_and_let_in() -> None:
     empty = of_nodes(BROUGHT_NODE, profile=None)
     assert sentences(empty, node_role_arn=MY_NODE) == [
         f"create instance profile {NODE}",
-        f"put role mine into instance profile {NODE}",
+        f"add role mine to instance profile {NODE}",
         entry,
     ]
 
@@ -668,7 +667,7 @@ USELESS: dict[str, tuple[Current, dict[str, str], str]] = {
         of_nodes(BROUGHT_NODE, role=role("mine", {}, {})),
         {"node_role_arn": MY_NODE},
         (
-            "Role mine of eks_onboard_node_role_arn (option node_role_arn) does not trust ec2.amazonaws.com, as"
+            "Role mine of eks_onboard_node_role_arn (option node_role_arn) does not trust ec2.amazonaws.com, which"
             " nodes need."
         ),
     ),
@@ -680,7 +679,7 @@ USELESS: dict[str, tuple[Current, dict[str, str], str]] = {
     "empty profile": (
         of_nodes(BROUGHT_PROFILE, profile=Profile("mine", MY_PROFILE, "", "", {})),
         {"instance_profile_arn": MY_PROFILE},
-        f"There is no role in {MY_PROFILE}. Put one into it, or correct eks_onboard_instance_profile_arn (option",
+        f"There is no role in {MY_PROFILE}. Add one to it, or correct eks_onboard_instance_profile_arn (option",
     ),
     "profile with another role than the brought one": (
         of_nodes(BROUGHT_PROFILE, role=BROUGHT_NODE.nodes.role),
@@ -696,7 +695,7 @@ USELESS: dict[str, tuple[Current, dict[str, str], str]] = {
     "node entry of another type": (
         of_nodes(BY_ROLE, entry=AccessEntry(f"{IAM}:role/{NODE}", "STANDARD", {})),
         {},
-        "is of type STANDARD, which does not let Linux nodes join",
+        "is of type STANDARD, so Linux nodes cannot join",
     ),
     "no cluster in EKS": (replace(BY_ROLE, eks=None), {}, "EKS has no cluster prod"),
     "another account": (
@@ -707,7 +706,7 @@ USELESS: dict[str, tuple[Current, dict[str, str], str]] = {
     "a cluster that goes": (
         replace(BY_ROLE, eks=replace(EKS, status="DELETING")),
         {},
-        "EKS cluster prod is DELETING, and will soon not exist.",
+        "EKS cluster prod is DELETING and will soon be gone.",
     ),
     "no cluster at CAST AI": (replace(BY_ROLE, record=None), {}, f"CAST AI has no cluster {ID}"),
     "an archived one": (
@@ -843,13 +842,13 @@ KEPT: dict[str, tuple[Current, dict[str, Any], list[str], list[str]]] = {
         of_identity(BY_ROLE, attached=(*BY_ROLE.identity.attached, arn_of("theirs"))),
         {},
         [f"delete role {ROLE}"],
-        [f"role {ROLE}: others gave it theirs"],
+        [f"role {ROLE}: others attached theirs to it"],
     ),
     "role that others gave an inline policy": (
         of_identity(BY_ROLE, others=("CastEKSRestrictedAccess", "theirs")),
         {},
         [f"delete role {ROLE}"],
-        [f"role {ROLE}: others gave it theirs"],
+        [f"role {ROLE}: others attached theirs to it"],
     ),
     "another cluster's role": (
         tagged(BY_ROLE, tags=OTHERS),
@@ -857,7 +856,7 @@ KEPT: dict[str, tuple[Current, dict[str, Any], list[str], list[str]]] = {
         [*GONE[2:7], f"delete policy {MANAGED}"],
         [
             f"role {ROLE}: it belongs to another cluster, {OTHER} (shop)",
-            f"policy {MANAGED}: others have it attached",
+            f"policy {MANAGED}: it is also attached to others",
         ],
     ),
     "another cluster's policy": (
@@ -870,7 +869,7 @@ KEPT: dict[str, tuple[Current, dict[str, Any], list[str], list[str]]] = {
         replace(BY_ROLE, managed=held(MANAGED, {}, attachments=2)),
         {},
         [f"delete policy {MANAGED}"],
-        [f"policy {MANAGED}: others have it attached"],
+        [f"policy {MANAGED}: it is also attached to others"],
     ),
     "profile with another role": (
         of_nodes(BY_ROLE, profile=replace(NODES.profile, role="x")),  # type: ignore[type-var]
@@ -882,7 +881,7 @@ KEPT: dict[str, tuple[Current, dict[str, Any], list[str], list[str]]] = {
         of_nodes(BY_ROLE, attached=(*NODES.attached, arn_of("theirs"))),
         {},
         [f"delete role {NODE}"],
-        [f"role {NODE}: others gave it theirs"],
+        [f"role {NODE}: others attached theirs to it"],
     ),
     "node role that is in another profile": (
         of_nodes(BY_ROLE, used_by=(NODE, "theirs")),
@@ -919,8 +918,8 @@ KEPT: dict[str, tuple[Current, dict[str, Any], list[str], list[str]]] = {
         {"role_arn": MY_ROLE},
         [*GONE[2:8], GONE[-1]],
         [
-            "role mine: it was given by eks_onboard_role_arn (option role_arn)",
-            f"policy {MANAGED}: others have it attached",
+            "role mine: it was set with eks_onboard_role_arn (option role_arn)",
+            f"policy {MANAGED}: it is also attached to others",
             f"CAST AI's principal {CASTAI}: role {MY_ROLE} trusts it",
         ],
     ),
@@ -928,22 +927,22 @@ KEPT: dict[str, tuple[Current, dict[str, Any], list[str], list[str]]] = {
         BROUGHT_NODE,
         {"node_role_arn": MY_NODE},
         [GONE[1], *GONE[9:13]],
-        [f"role {MY_NODE}: it was given by eks_onboard_node_role_arn (option node_role_arn)"],
+        [f"role {MY_NODE}: it was set with eks_onboard_node_role_arn (option node_role_arn)"],
     ),
     "brought profile": (
         BROUGHT_PROFILE,
         {"instance_profile_arn": MY_PROFILE},
         [GONE[1], *GONE[8:13]],
         [
-            "instance profile mine: it was given by eks_onboard_instance_profile_arn (option instance_profile_arn)",
-            f"role {IAM}:role/r: it was given by eks_onboard_instance_profile_arn (option instance_profile_arn)",
+            "instance profile mine: it was set with eks_onboard_instance_profile_arn (option instance_profile_arn)",
+            f"role {IAM}:role/r: it was set with eks_onboard_instance_profile_arn (option instance_profile_arn)",
         ],
     ),
     "brought group": (
         of_nodes(BY_ROLE, group=SecurityGroup("sg-9", "mine", "vpc-1", {}, False, False)),
         {"security_group_id": "sg-9"},
         [GONE[0]],
-        ["security group sg-9: it was given by eks_onboard_security_group_id (option security_group_id)"],
+        ["security group sg-9: it was set with eks_onboard_security_group_id (option security_group_id)"],
     ),
 }
 
@@ -1014,7 +1013,7 @@ BAD_OPTIONS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "user with a role": (
         {"identity": "user", "role_arn": MY_ROLE},
-        "eks_onboard_role_arn (option role_arn) works only with identity role.",
+        "eks_onboard_role_arn (option role_arn) only works with identity role.",
     ),
 }
 

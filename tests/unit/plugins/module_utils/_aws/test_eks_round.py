@@ -72,8 +72,7 @@ def test_castais_role_has_no_role_for_spot_interruptions(world: World) -> None:
     with pytest.raises(
         Refused,
         match=(
-            r"castai_spot_lambda_role \(option spot_lambda_role\) works only with"
-            " identity user. Leave it out, or set"
+            r"castai_spot_lambda_role \(option spot_lambda_role\) only works with identity user. Leave it out, or set"
         ),
     ):
         world.run("API", spot_lambda_role=True)
@@ -215,7 +214,7 @@ def test_a_security_group_in_use_stops_the_way_back_before_anything_went(world: 
     world.ec2.create_network_interface(SubnetId=subnet["SubnetId"], Groups=[group])
     before = world.cloud.state()
     name = "cast-c-api-cluster/CastNodeSecurityGroup"
-    sentence = rf"^Could not delete security group {name} \(ec2:DeleteSecurityGroup\) as AWS: DependencyViolation: "
+    sentence = rf"^Could not delete security group {name} \(ec2:DeleteSecurityGroup\): DependencyViolation: "
     with pytest.raises(Stopped, match=sentence):
         world.run("API", state="absent")
     assert world.cloud.state() == before
@@ -405,7 +404,7 @@ def test_the_key_of_a_scripts_user_is_replaced_while_it_still_works(world: World
     assert "delete inline policy CastEKSRestrictedAccess of user cast-eks-c-api" in done
     assert [sentence.split(" of ")[0] for sentence in done[-3:]] == [
         "create an access key",
-        "take the note",
+        "remove the record",
         f"delete access key {made['access_key_id']}",
     ]
     assert len(world.keys("cast-eks-c-api")) == 1
@@ -418,7 +417,7 @@ def test_a_policy_with_five_versions_makes_room(world: World) -> None:
     for number in range(4):
         document = {"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": f"x:{number}", "Resource": "*"}}
         world.iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(document), SetAsDefault=True)
-    repaired = "bring policy CastEKSPolicy-c-api up to date (may pass any role to ec2 and eks)"
+    repaired = "update policy CastEKSPolicy-c-api (may pass any role to ec2 and eks)"
     assert sentences(world.run("API")) == [repaired]
     assert len(world.versions("CastEKSPolicy-c-api")) == 5
     assert sentences(world.run("API")) == []
@@ -431,7 +430,7 @@ def test_what_others_hung_on_the_role_stays_on_the_way_back(world: World) -> Non
     world.iam.attach_role_policy(RoleName=role, PolicyArn=theirs)
     world.iam.put_role_policy(RoleName=role, PolicyName="more", PolicyDocument=json.dumps(ALLOW))
     back = world.run("API", state="absent")
-    assert back.view["kept"] == [f"role {role}: others gave it theirs, more"]
+    assert back.view["kept"] == [f"role {role}: others attached theirs, more to it"]
     assert world.attached(role) == {"theirs"}
     assert sentences(world.run("API", state="absent")) == []
 

@@ -43,8 +43,11 @@ def document(**changes: Any) -> dict[str, Any]:
 LONG = document(Resource=[f"arn:aws:s3:::a-bucket-with-a-number-{number}" for number in range(200)])
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
-    "aws prefix": ({"tags": {"aws:x": "y"}}, "castai_tags (option tags) has the key 'aws:x'. Only AWS sets keys"),
-    "AWS prefix": ({"tags": {"AWS:x": "y"}}, "Only AWS sets keys that start with aws:"),
+    "aws prefix": (
+        {"tags": {"aws:x": "y"}},
+        "castai_tags (option tags) has the key 'aws:x'. Keys that start with aws:",
+    ),
+    "AWS prefix": ({"tags": {"AWS:x": "y"}}, "Keys that start with aws: are reserved"),
     "60 tags": ({"tags": {f"t{number}": "x" for number in range(60)}}, "castai_tags (option tags) has 60 tags. Use at"),
     "one tag too many": ({"tags": {f"t{number}": "x" for number in range(47)}}, "has 47 tags. Use at most 4"),
     "a value of 257": ({"tags": {"a": "x" * 257}}, "has a value of 257 characters for 'a'. Use at most 256."),
@@ -52,14 +55,14 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a key of 129": ({"tags": {"k" * 129: "x"}}, "of 129 characters. Use 1 to 128."),
     "equal but for case": ({"tags": {"name": "a", "Name": "b"}}, "has the key 'Name', which is the same as 'name' to"),
     "ours": ({"tags": {"Cast:Cluster-Id": "a"}}, "has the key 'Cast:Cluster-Id', which this collection sets itself"),
-    "a key with a character": ({"tags": {"a;b": "x"}}, "has the key 'a;b'. Use letters, digits, spaces and"),
-    "a value with a character": ({"tags": {"a": "x\ny"}}, "has the value 'x\\ny' for 'a'. Use letters, digits"),
+    "a key with a character": ({"tags": {"a;b": "x"}}, "has the key 'a;b'. Use only letters, digits, spaces and"),
+    "a value with a character": ({"tags": {"a": "x\ny"}}, "has the value 'x\\ny' for 'a'. Use only letters, digits"),
     "no value": ({"tags": {"team": None}}, "has no value for 'team'. Set it to text."),
     "a list": ({"tags": {"team": ["a"]}}, "has a list or dictionary for 'team'. Set it to text."),
     "no policy": ({"managed_policy": {"a": "b"}}, "castai_managed_policy (option managed_policy) has the element 'a'"),
     "no statement": ({"managed_policy": {"Version": "2012-10-17"}}, "has no Statement. Add one."),
     "an old version": ({"managed_policy": {**document(), "Version": "2012-10-18"}}, "has the Version '2012-10-18'"),
-    "too long": ({"managed_policy": LONG}, "characters without white space. IAM takes at most 6144: shorten it."),
+    "too long": ({"managed_policy": LONG}, "characters without white space. IAM allows at most 6144: shorten it."),
     "an effect": ({"restricted_policy": document(Effect="allow")}, "statement 1 has the Effect 'allow'. Set it to"),
     "no effect": ({"restricted_policy": document(Effect=None)}, "statement 1 has the Effect None."),
     "no action": ({"restricted_policy": document(Action=None)}, "has neither Action nor NotAction. Use one of them."),
@@ -68,7 +71,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no resource": ({"managed_policy": document(Resource=None)}, "has neither Resource nor NotResource."),
     "a bad resource": ({"managed_policy": document(Resource="bucket")}, "has the Resource 'bucket'. Write it like an"),
     "a principal": ({"managed_policy": document(Principal="*")}, "statement 1 has the element 'Principal'."),
-    "a Sid": ({"managed_policy": document(Sid="a b")}, "has the Sid 'a b'. Use letters and digits only."),
+    "a Sid": ({"managed_policy": document(Sid="a b")}, "has the Sid 'a b'. Use only letters and digits."),
     "an operator": ({"managed_policy": document(Condition={"Equals": {"a": "b"}})}, "operator 'Equals', which IAM"),
     "no condition": ({"managed_policy": document(Condition={"StringLike": "a"})}, "Condition StringLike that is not"),
     "a text for a statement": ({"managed_policy": {"Statement": ["a"]}}, "statement 1 is not a dictionary."),
@@ -76,18 +79,18 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a path with a letter": ({"path": "/größe/"}, "castai_iam_path (option path) is '/größe/'. Set it to an IAM path"),
     "no boundary": ({"permissions_boundary": "x"}, "option permissions_boundary) is 'x', which is not a valid IAM"),
     "a boundary with a star": ({"permissions_boundary": f"{POLICY}/*"}, "which is not a valid IAM policy ARN"),
-    "a boundary elsewhere": ({"permissions_boundary": "arn:aws-cn:iam::aws:policy/a"}, "is of partition aws-cn, but"),
+    "a boundary elsewhere": ({"permissions_boundary": "arn:aws-cn:iam::aws:policy/a"}, "is in partition aws-cn, but"),
     "another account's boundary": (
         {"permissions_boundary": f"{POLICY}/a", "account_id": "444455556666"},
-        "which is not of account 444455556666.",
+        "which is not in account 444455556666.",
     ),
     "digits of another script": ({"vpc_account_id": "١١١١٢٢٢٢٣٣٣٣"}, "which is not a valid AWS account ID"),
 }
 BAD_ON_EKS: dict[str, tuple[dict[str, Any], str]] = {
     "a policy": ({"node_policies": ["x"]}, "eks_onboard_node_policies (option node_policies) is 'x', which is not"),
-    "a policy elsewhere": ({"node_policies": ["arn:aws-us-gov:iam::aws:policy/a"]}, "is of partition aws-us-gov, but"),
+    "a policy elsewhere": ({"node_policies": ["arn:aws-us-gov:iam::aws:policy/a"]}, "is in partition aws-us-gov, but"),
     "a role with a star": ({"role_arn": "arn:aws:iam::111122223333:role/*"}, "is not a valid IAM role ARN"),
-    "a role elsewhere": ({"node_role_arn": "arn:aws-cn:iam::111122223333:role/a"}, "is of partition aws-cn"),
+    "a role elsewhere": ({"node_role_arn": "arn:aws-cn:iam::111122223333:role/a"}, "is in partition aws-cn"),
     "a group": ({"security_group_id": "sg-XYZ"}, "is not a valid security group ID"),
     "one tag too many for a user": (
         {"identity": "user", "tags": {f"t{number}": "x" for number in range(45)}},
@@ -147,9 +150,9 @@ def test_what_aws_takes_is_taken(own: dict[str, Any], changes: dict[str, Any]) -
 def test_an_inline_policy_of_a_role_may_be_longer_than_a_managed_one() -> None:
     assert refusal(EKS, {"restricted_policy": LONG}) == ""
     longer = document(Resource=LONG["Statement"][0]["Resource"] * 2)
-    assert "IAM takes at most 10240" in refusal(EKS, {"restricted_policy": longer})
+    assert "IAM allows at most 10240" in refusal(EKS, {"restricted_policy": longer})
     for own in ({**EKS, "identity": "user"}, KOPS):
-        assert "IAM takes at most 6144" in refusal(own, {"restricted_policy": LONG})
+        assert "IAM allows at most 6144" in refusal(own, {"restricted_policy": LONG})
 
 
 def test_our_own_documents_are_policies() -> None:

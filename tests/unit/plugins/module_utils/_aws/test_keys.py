@@ -140,9 +140,10 @@ def test_two_keys_of_which_either_may_be_in_use_are_refused_with_age_and_last_us
     with pytest.raises(Refused) as refusal:
         check_keys(held, "user")
     assert str(refusal.value) == (
-        "User user has two active access keys, A (created 2026-10-01, last used 2026-11-01) and B (created 2026-10-02,"
-        " without a use that IAM shows). IAM allows no third, shows a first use only hours later, and"
-        " nothing records which of the two CAST AI uses. Deactivate the one that CAST AI does not use, then run again."
+        "User user has two active access keys, A (created 2026-10-01, last used 2026-11-01) and B (created"
+        " 2026-10-02, not used as far as IAM knows). IAM does not allow a third, shows a first use only hours later,"
+        " and nothing records which of the two CAST AI uses. Deactivate the one that CAST AI does not use, then run"
+        " again."
     )
     with pytest.raises(Refused):
         list(plan_keys(held, "user", ID))
@@ -156,7 +157,7 @@ def test_the_plan_says_why_a_key_goes_first() -> None:
     assert sentence(DONE, (A, B), "c1") == first("B", "which is not recorded as handed over")
     assert sentence(FOUND, (A, B), "c1") == first("B", "which is not recorded as handed over")
     assert sentence(OURS, (A, B), "") == first("A", "which is not recorded as handed over")
-    assert sentence(DONE, (A, B), "c2") == first("A", "as CAST AI was given other credentials since")
+    assert sentence(DONE, (A, B), "c2") == first("A", "because CAST AI has been given different credentials since")
     assert sentence({}, (A, B_OFF), "c2") == first("B", "which is inactive")
 
 
@@ -389,7 +390,7 @@ def test_a_lost_answer_is_read_back_before_anything_is_deleted(
         run(plan_keys(model.held(), "user", ID), model)
         assert model.keys == ("K2",)
         return
-    with pytest.raises(CallFailed, match="access key K2 was left, as CAST AI may have taken it"):
+    with pytest.raises(CallFailed, match="access key K2 was kept, because CAST AI may have accepted it"):
         run(plan_keys(model.held(), "user", ID), model)
     assert model.keys == ("K1", "K2")
     late = replace(model, in_use="K2", tags=dict(model.tags))
@@ -404,7 +405,7 @@ def test_a_key_is_not_deleted_when_another_wrote_since_the_plan_was_made() -> No
     (spare, _secret) = model.create_key("user")
     planned = list(plan_keys(model.held(), "user", ID))
     model.set_key(ID, spare, "")
-    with pytest.raises(Conflict, match="given other credentials"):
+    with pytest.raises(Conflict, match="given different credentials"):
         run(iter(planned), model)
     assert spare in model.keys
 

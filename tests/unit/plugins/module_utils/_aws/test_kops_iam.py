@@ -141,7 +141,7 @@ def test_clusters_of_one_account_share_the_lambda_role_and_nothing_else(world: W
     assert sentences(world.run(SHOP)) == []
     back = world.run(PROD, state="absent")
     assert back.view["kept"] == [f"role {SPOT_LAMBDA_ROLE}: clusters {SHOP} use it"]
-    assert f"take the mark of cluster {PROD} off role {SPOT_LAMBDA_ROLE}" in sentences(back)
+    assert f"remove the tag of cluster {PROD} from role {SPOT_LAMBDA_ROLE}" in sentences(back)
     assert world.cloud.state() == alone
     world.run(PROD)
     world.run(SHOP, state="absent")
@@ -245,7 +245,7 @@ def test_the_shared_policy_is_used_in_the_spelling_that_is_there(world: World) -
     assert "CASTKopsPolicyV2" in world.attached()
     (warning,) = done.view["warnings"]
     assert warning.startswith(
-        "Policy CASTKopsPolicyV2, which the clusters of the account share, differs from the wanted"
+        "Policy CASTKopsPolicyV2, which the clusters of the account share, differs from the expected"
     )
 
 

@@ -95,9 +95,9 @@ def test_what_is_not_given_is_empty() -> None:
 
 
 BAD_OPTIONS = {
-    "credentials_secret": ("Castai_Creds", "Secret name 'Castai_Creds' may have only lower-case letters"),
-    "cluster_name": ("sh op", "EKS cluster name 'sh op' may have only"),
-    "namespace": ("castai_agent", "Namespace name 'castai_agent' may have only"),
+    "credentials_secret": ("Castai_Creds", "Secret name 'Castai_Creds' may only contain lower-case letters"),
+    "cluster_name": ("sh op", "EKS cluster name 'sh op' may only contain"),
+    "namespace": ("castai_agent", "Namespace name 'castai_agent' may only contain"),
     "region": (None, "castai_region (option region) is not set"),
     "account_id": (
         "11112222333",
@@ -240,8 +240,8 @@ REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
         replace(CONNECTED, facts=eks_facts(replace(THERE, status="DELETING"))),
         {},
         (
-            "EKS cluster shop is DELETING, and will soon not exist. Check castai_cluster_name (option cluster_name) and"
-            " castai_region (option region), or take the host out of the inventory."
+            "EKS cluster shop is DELETING and will soon be gone. Check castai_cluster_name (option cluster_name) and"
+            " castai_region (option region), or remove the host from the inventory."
         ),
     ),
     "namespace that goes": (
@@ -253,7 +253,7 @@ REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
         replace(CONNECTED, record=None),
         {"cluster_id": ID},
         (
-            f"CAST AI has no cluster {ID} in the organisation of this API key. Check castai_cluster_id (option"
+            f"CAST AI has no cluster {ID} in the organization of this API key. Check castai_cluster_id (option"
             " cluster_id) and castai_api_key."
         ),
     ),
@@ -288,9 +288,8 @@ REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
         CONNECTED,
         {"organization_id": "another-org"},
         (
-            "The API key belongs to organisation org, not another-org. Use a key of the organisation that"
-            " the cluster is"
-            " to belong to, or correct castai_organization_id (option organization_id)."
+            "The API key belongs to organization org, not another-org. Use a key of the organization that the cluster"
+            " should belong to, or correct castai_organization_id (option organization_id)."
         ),
     ),
     "being disconnected": (

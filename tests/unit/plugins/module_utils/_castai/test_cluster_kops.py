@@ -86,7 +86,7 @@ def test_a_registered_cluster_is_its_own_record_whoever_made_it() -> None:
 
 def test_the_state_store_can_be_given() -> None:
     silent = replace(THERE, channels=())
-    with pytest.raises(Refused, match=r"says where its state store is. Set castai_state_store \(option"):
+    with pytest.raises(Refused, match=r"where the state store of kOps cluster .* is. Set castai_state_store \(option"):
         list(plan(Current(kops_facts(silent), None), desired()))
     for found in (silent, THERE):
         (register,) = plan(Current(kops_facts(found, state_store="s3://mine/"), None), desired())

@@ -95,20 +95,20 @@ class Case:
 CASES = {
     "name": Case(
         (
-            "EKS cluster name 'sh op' may have only letters, digits, '-' and '_', and must start with a letter"
-            " or digit. Correct castai_cluster_name (option cluster_name)."
+            "EKS cluster name 'sh op' may only contain letters, digits, '-' and '_', and must start with a letter or"
+            " digit. Correct castai_cluster_name (option cluster_name)."
         ),
         {"cluster_name": "sh op"},
         {"facts": None},
     ),
     "namespace": Case(
-        f"Namespace name '{'n' * 64}' has 64 characters, at most 63 are allowed."
-        " Correct castai_namespace (option namespace).",
+        f"Namespace name '{'n' * 64}' has 64 characters, but at most 63 are allowed. Correct castai_namespace (option"
+        " namespace).",
         {"namespace": "n" * 64},
     ),
     "credentials_secret": Case(
-        f"Secret name '{'s' * 254}' has 254 characters, at most 253 are allowed."
-        " Correct castai_credentials_secret (option credentials_secret).",
+        f"Secret name '{'s' * 254}' has 254 characters, but at most 253 are allowed. Correct"
+        " castai_credentials_secret (option credentials_secret).",
         {"credentials_secret": "s" * 254},
     ),
     "region": Case(
@@ -126,7 +126,7 @@ CASES = {
         {"cluster_id": "shop"},
     ),
     "release name": Case(
-        f"Helm release name '{'r' * 54}' has 54 characters, at most 53 are allowed. Correct the name.",
+        f"Helm release name '{'r' * 54}' has 54 characters, but at most 53 are allowed. Correct the name.",
         {"releases": [{"name": "r" * 54, "chart_ref": "castai-agent"}]},
     ),
     "API key": Case(
@@ -134,25 +134,23 @@ CASES = {
     ),
     "cluster not found at CAST AI": Case(
         f"CAST AI shows no cluster {ANOTHER_ID} to this API key: it is gone, or the key belongs to another"
-        " organisation."
-        " Check castai_cluster_id (option cluster_id) and castai_api_key.",
+        " organization. Check castai_cluster_id (option cluster_id) and castai_api_key.",
         {"cluster_id": ANOTHER_ID},
     ),
     "cluster gone at CAST AI": Case(
-        f"CAST AI shows no cluster {ID} to this API key: it is gone, or the key belongs to another organisation."
+        f"CAST AI shows no cluster {ID} to this API key: it is gone, or the key belongs to another organization."
         " Check castai_cluster_id (option cluster_id) and castai_api_key.",
         {},
         {"records": (replace(RECORD, status="archived"),)},
     ),
     "organisation": Case(
-        "The API key belongs to organisation org, not another-org."
-        " Use a key of the organisation that the cluster is to belong to, or correct castai_organization_id"
-        " (option organization_id).",
+        "The API key belongs to organization org, not another-org. Use a key of the organization that the cluster"
+        " should belong to, or correct castai_organization_id (option organization_id).",
         {"organization_id": "another-org"},
     ),
     "agent of another organisation": Case(
         f"An agent in this cluster already reports to CAST AI as cluster {ANOTHER_ID}, which this API key cannot see."
-        " Use a key of that organisation, or disconnect the cluster there first.",
+        " Use a key of that organization, or disconnect the cluster there first.",
         {},
         {"records": (RECORD,), "agent_cluster": ANOTHER_ID},
     ),
@@ -192,22 +190,21 @@ CASES = {
 
 ONBOARDING_CASES = {
     "not connected": Case(
-        f"Cluster shop of account {ACCOUNT} in {REGION} is not connected to CAST AI. Run playbook"
+        f"Cluster shop of account {ACCOUNT} in {REGION} is not connected to CAST AI. Run the playbook"
         " castai.onboarding.connect (connect.yml) first.",
         {"cluster_id": None, "organization_id": None},
         {"records": ()},
     ),
     "agent silent": Case(
-        f"The agent of cluster {ID} is non-responding, not online. Run playbook castai.onboarding.connect (connect.yml)"
-        " first, or look at the pods of the agent.",
+        f"The agent of cluster {ID} is non-responding, not online. Run the playbook castai.onboarding.connect"
+        " (connect.yml) first, or look at the pods of the agent.",
         {},
         {"records": (replace(RECORD, agent_status="non-responding"),)},
     ),
     "token elsewhere": Case(
-        "Secret castai-agent/key is missing or has no API_KEY, and the components cannot start without it."
-        " This happens when"
-        " another tool connected the cluster. Run playbook castai.onboarding.connect (connect.yml) first, or set"
-        " castai_credentials_secret (option credentials_secret) to another Secret.",
+        "Secret castai-agent/key is missing or has no API_KEY, and the components cannot start without it. This"
+        " happens when another tool connected the cluster. Run the playbook castai.onboarding.connect (connect.yml)"
+        " first, or set castai_credentials_secret (option credentials_secret) to another Secret.",
         {},
         {"tokenless": "castai-agent/key"},
     ),
@@ -224,14 +221,14 @@ ONBOARDING_CASES = {
         {"rights": rights(lack("iam:CreateRole"), lack("iam:TagRole"), lack("iam:X", needed=False))},
     ),
     "permissions boundary": Case(
-        f"The permissions boundary of {ME} does not allow iam:CreateRole on arn:r. Have the boundary widened, or use"
+        f"The permissions boundary of {ME} does not allow iam:CreateRole on arn:r. Have the boundary extended, or use"
         " other credentials.",
         {},
         {"rights": rights(lack("iam:CreateRole", "boundary"))},
     ),
     "service control policy": Case(
-        "A service control policy of the AWS organisation does not allow iam:CreateRole on arn:r. Only those who manage"
-        " the organisation can change that.",
+        "A service control policy of the AWS organization does not allow iam:CreateRole on arn:r. Only an"
+        " administrator of the organization can change that.",
         {},
         {"rights": rights(lack("iam:CreateRole", "organisation"))},
     ),
@@ -303,7 +300,7 @@ def test_an_organisation_without_clusters_cannot_be_told() -> None:
     wanted = preflight.desired({**PARAMETERS, "cluster_id": None})
     (sentence,) = view(fresh, wanted, {})["not_checked"]
     assert sentence.startswith(
-        "Could not check the organisation of the API key: only its clusters show it, and it has no clusters yet."
+        "Could not check which organization the API key belongs to: only its clusters show this, and it has none yet."
     )
     assert view(fresh, replace(wanted, organization_id=""), {})["not_checked"] == []
 
@@ -407,7 +404,7 @@ def test_options_that_no_gateway_takes_are_findings_beside_the_others(tmp_path: 
     found = " ".join(findings_of(preflight.observe(systems, wanted), wanted))
     for part in (
         "castai_region (option region) is not set",
-        "castai_api_key has a blank",
+        "castai_api_key contains a blank",
         "castai_host (option host) is 'http://10.0.0.1'",
         "no-helm",
     ):

@@ -137,9 +137,9 @@ def test_a_quota_on_cpu_wants_containers_that_say_it() -> None:
     wide = quota(cpu="99")
     assert judged(Cluster(NAMESPACE, quotas=(wide,), nodes=TWO), "castai-spot-handler").findings == (
         (
-            "ResourceQuota few of namespace castai-agent takes only pods whose containers all say what they need, but"
-            " these do not: DaemonSet x of castai-spot-handler (requests.cpu). Add a LimitRange with defaults, or set"
-            " resources in agent_values or components_values."
+            "ResourceQuota few of namespace castai-agent only accepts pods whose containers all set requests and"
+            " limits, but these do not: DaemonSet x of castai-spot-handler (requests.cpu). Add a LimitRange with"
+            " defaults, or set resources in agent_values or components_values."
         ),
     )
     defaults = limit_range(defaultRequest={"cpu": "1"})
@@ -157,9 +157,9 @@ def test_a_limit_range_that_refuses_pods() -> None:
     cluster = Cluster(NAMESPACE, limits=(limit_range(max={"memory": "1Gi"}),), nodes=TWO)
     assert judged(cluster, "hardened").findings == (
         (
-            "LimitRange bounds of namespace castai-agent does not let these have pods: Deployment x of hardened"
-            " (container a has no limit of memory, 1024Mi is the most). Change it, or set resources in agent_values or"
-            " components_values."
+            "LimitRange bounds of namespace castai-agent does not allow the pods of Deployment x of hardened"
+            " (container a has no limit of memory, the maximum is 1024Mi). Change it, or set resources in"
+            " agent_values or components_values."
         ),
     )
     given = limit_range(max={"memory": "1Gi"}, default={"memory": "1Gi"}, defaultRequest={"memory": "1Gi"})
@@ -170,7 +170,7 @@ def test_a_limit_range_that_refuses_pods() -> None:
 def test_no_node_for_a_component(nodes: tuple[Any, ...]) -> None:
     (finding,) = judged(Cluster(NAMESPACE, nodes=nodes), "castai-agent", "castai-spot-handler").findings
     assert finding.startswith(
-        f"None of the cluster's {len(nodes)} nodes takes the pods of Deployment x of castai-agent: they are tainted,"
+        f"None of the cluster's {len(nodes)} nodes accepts the pods of Deployment x of castai-agent: they are tainted,"
     )
     assert finding.endswith("set castai_wait_for_workloads (option wait_for_workloads) to false.")
 
@@ -183,7 +183,7 @@ def test_values_that_choose_nodes_are_looked_at() -> None:
 
 def test_one_node_is_a_warning() -> None:
     (warning,) = judged(Cluster(NAMESPACE, nodes=(node(), TAINTED)), "hardened").warnings
-    assert warning.startswith("The cluster has one node that takes pods, so castai-agent and cluster-controller")
+    assert warning.startswith("Only one node of the cluster accepts pods, so castai-agent and cluster-controller")
     assert study(cast(Helm, Renderer()), Cluster(NAMESPACE, nodes=(node(),)), []) == Verdict()
 
 
@@ -228,9 +228,9 @@ def test_of_more_nodes_than_are_read_at_once_nothing_is_said(further: str) -> No
     ("answer", "releases", "part"),
     [
         (None, ["castai-workload-autoscaler"], "no metrics-server, so castai-workload-autoscaler cannot"),
-        (None, [], "castai-agent sees no usage of pods. Install metrics-server."),
+        (None, [], "castai-agent cannot see how much pods use. Install metrics-server."),
         ({"kind": "APIResourceList"}, [], ""),
-        (Rejected("no", 503, "no"), [], "a metrics-server that does not answer, so castai-agent sees no usage"),
+        (Rejected("no", 503, "no"), [], "a metrics-server that does not answer, so castai-agent cannot see how"),
         (Rejected("no", 403, "no"), [], ""),
         (CallFailed("no"), [], ""),
     ],

@@ -88,10 +88,10 @@ def test_host_and_token_beat_eks(wire: Wire) -> None:
     [
         ({"status": "CREATING"}, "EKS cluster shop is CREATING. Wait until it is ACTIVE"),
         ({"status": "PENDING"}, "EKS cluster shop is PENDING. Wait until it is ACTIVE"),
-        ({"status": "DELETING"}, "EKS cluster shop is DELETING, and will soon not exist. Check castai_cluster_name"),
+        ({"status": "DELETING"}, "EKS cluster shop is DELETING and will soon be gone. Check castai_cluster_name"),
         ({"status": "FAILED"}, "EKS cluster shop is FAILED: EKS could not create it, and it will not become ACTIVE"),
-        ({"connector": "GKE"}, "EKS only shows cluster shop, by EKS Connector: it runs elsewhere (provider GKE)."),
-        ({"connector": "OTHER", "status": "PENDING"}, "EKS only shows cluster shop, by EKS Connector"),
+        ({"connector": "GKE"}, "EKS only shows cluster shop through EKS Connector: it runs elsewhere (provider GKE)."),
+        ({"connector": "OTHER", "status": "PENDING"}, "EKS only shows cluster shop through EKS Connector"),
     ],
 )
 def test_a_cluster_that_cannot_be_reached(wire: Wire, changes: dict[str, Any], sentence: str) -> None:
@@ -125,7 +125,7 @@ def test_why_eks_does_not_know_a_token_of_another_sts_is_told(wire: Wire, host: 
     signer.sts_host = host
     with pytest.raises(CallFailed) as caught:
         reach({}, shown(eks(wire), signer).api_server).get(PATH)
-    told = f"The token is signed for STS at {host}, and EKS takes only tokens for STS's public addresses: leave"
+    told = f"The token is signed for STS at {host}, but EKS only accepts tokens for STS's public addresses: unset"
     assert (told in str(caught.value)) != public
 
 

@@ -200,7 +200,7 @@ def options_of(world: World, case: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("case", "sentence"),
     [
-        ("wrong secret", "castai_aws_secret_key (option secret_key) is wrong, or this machine's clock is."),
+        ("wrong secret", "castai_aws_secret_key (option secret_key) or this machine's clock is wrong. Check both."),
         (
             "unknown key",
             (
@@ -236,8 +236,8 @@ def test_a_missing_permission_is_told_in_the_words_of_aws(world: World) -> None:
     with pytest.raises(CallFailed) as caught:
         connect(access_key=key, secret_key=secret).describe_cluster("prod")
     assert str(caught.value).startswith(
-        "Could not read EKS cluster prod (eks:DescribeCluster) as AWS: AccessDeniedException:"
-        f" User: arn:aws:iam::{HOME}:user/powerless is not authorized to perform: eks:DescribeCluster on resource:"
+        "Could not read EKS cluster prod (eks:DescribeCluster): AccessDeniedException: User:"
+        f" arn:aws:iam::{HOME}:user/powerless is not authorized to perform: eks:DescribeCluster on resource:"
     )
 
 
@@ -256,8 +256,8 @@ def test_throttled_calls_are_repeated_and_then_told(
     with pytest.raises(CallFailed) as caught:
         aws.get_role("gone")
     assert str(caught.value) == (
-        f"Could not read role gone (iam:GetRole) as AWS: {code}: Rate exceeded. AWS limits how often this account may"
-        " call. Run fewer hosts at a time (ansible-playbook --forks), or run again later."
+        f"Could not read role gone (iam:GetRole): {code}: Rate exceeded. AWS limits how often this account may call."
+        " Run fewer hosts at a time (ansible-playbook --forks), or run again later."
     )
     assert world.gate.faults.fired() == [8]
 
@@ -351,7 +351,9 @@ def test_a_proxy_that_does_not_let_through_is_told(world: World, monkeypatch: py
     with serve_tunnel(Tunnel(0, "me:CANARY")) as tunnel:
         for name in ("HTTPS_PROXY", "https_proxy"):
             monkeypatch.setenv(name, f"{scheme}://me:CANARY-wrong@localhost:{tunnel.port}")
-        with pytest.raises(CallFailed, match=r"Set HTTPS_PROXY to an HTTP proxy that lets through to AWS") as caught:
+        with pytest.raises(
+            CallFailed, match=r"Set HTTPS_PROXY to an HTTP proxy that allows connections to AWS"
+        ) as caught:
             Aws({"region": REGION}).caller_arn()
     assert "CANARY" not in str(caught.value)
 
@@ -384,8 +386,8 @@ def test_an_endpoint_that_is_no_address(
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        ("http://vpce.example.com", "carries session tokens and new access keys in clear text"),
-        ("https://user:CANARY-1@vpce.example.com", "has a user name, token or password in its address"),
+        ("http://vpce.example.com", "would send session tokens and new access keys in clear text"),
+        ("https://user:CANARY-1@vpce.example.com", "contains a user name, token or password"),
         ("user:CANARY-2@vpce.example.com", "An endpoint address of AWS is wrong"),
     ],
 )
@@ -410,16 +412,16 @@ def printing(folder: Path, code: str) -> str:
 SOURCES: dict[str, tuple[Callable[[Path], str], str]] = {
     "not there": (
         lambda _folder: "credential_process = /no/such/program --key CANARY-argument",
-        "by its credential_process /no/such/program: No such file or directory: /no/such/program",
+        "from its credential_process /no/such/program: No such file or directory: /no/such/program",
     ),
     "prints text": (
         lambda folder: printing(folder, "print('CANARY-out')"),
-        "what it prints is not the JSON that AWS's",
+        "its output is not the JSON that AWS's",
     ),
-    "prints a list": (lambda folder: printing(folder, "print('[1]')"), "what it prints is not the JSON"),
+    "prints a list": (lambda folder: printing(folder, "print('[1]')"), "its output is not the JSON"),
     "prints nothing": (
         lambda folder: printing(folder, ""),
-        f"by its credential_process {sys.executable}: what it prints",
+        f"from its credential_process {sys.executable}: its output",
     ),
     "prints an old version": (lambda folder: printing(folder, "print('{}')"), "Version"),
     "fails": (
@@ -428,30 +430,30 @@ SOURCES: dict[str, tuple[Callable[[Path], str], str]] = {
     ),
     "a wrong quote": (
         lambda _folder: "credential_process = 'prog",
-        "by its credential_process 'prog: No closing quotation",
+        "from its credential_process 'prog: No closing quotation",
     ),
     "another profile's": (
         lambda folder: (
             f"source_profile = base\nrole_arn = arn:aws:iam::1:role/r\n[profile base]\n{printing(folder, '')}"
         ),
-        "of profile work, by its credential_process",
+        "of profile work, from its credential_process",
     ),
     "MFA": (
         lambda _folder: (
             "role_arn = arn:aws:iam::1:role/r\nmfa_serial = arn:aws:iam::1:mfa/me\nsource_profile = default"
         ),
-        "AWS profile work needs a code of an MFA device (mfa_serial), for which nobody can be asked here.",
+        "AWS profile work needs a code from an MFA device (mfa_serial), but this run cannot ask for one.",
     ),
     "MFA further down": (
         lambda _folder: (
             "role_arn = arn:aws:iam::1:role/r\nsource_profile = mid\n[profile mid]\n"
             "role_arn = arn:aws:iam::1:role/m\nmfa_serial = arn:aws:iam::1:mfa/me\nsource_profile = default"
         ),
-        "AWS profile work needs a code of an MFA device",
+        "AWS profile work needs a code from an MFA device",
     ),
     "no token file": (
         lambda folder: f"role_arn = arn:aws:iam::1:role/r\nweb_identity_token_file = {folder / 'none'}",
-        "by the web identity token file ",
+        "from the web identity token file ",
     ),
 }
 
@@ -485,7 +487,8 @@ def test_a_web_identity_token_file_that_is_not_there_is_named(world: World, monk
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/no/such/token")
     monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::111122223333:role/r")
     with pytest.raises(
-        CallFailed, match=r"by the web identity token file /no/such/token: No such file or directory: /no/such/token\.$"
+        CallFailed,
+        match=r"from the web identity token file /no/such/token: No such file or directory: /no/such/token\.$",
     ):
         connect()
 
@@ -564,8 +567,8 @@ def test_a_key_that_somebody_else_makes_at_the_same_moment_is_told(world: World)
     with pytest.raises(CallFailed) as caught:
         aws.create_key("castai")
     assert str(caught.value) == (
-        "User castai has got another access key since its keys were read, and IAM allows no third. Another run may be"
-        " handing it to CAST AI right now: wait until that has ended, then run again."
+        "User castai got another access key after its keys were read, and IAM does not allow a third. Another run may"
+        " be handing it over to CAST AI right now: wait until that run has finished, then run again."
     )
 
 

@@ -403,7 +403,7 @@ def test_a_refusal_without_a_readable_body_tells_its_status(wire: Wire, patient:
 @pytest.mark.parametrize("body", [b"<html>Log in to the Wi-Fi</html>", b'{"items": [{"id": "half'])
 def test_an_answer_that_is_no_json_tells_of_address_and_proxy(wire: Wire, patient: Patient, body: bytes) -> None:
     wire.script.play(reply(200, body))
-    with pytest.raises(CallFailed, match="is castai_api_url the address of the API, and is a proxy in between"):
+    with pytest.raises(CallFailed, match="Check castai_api_url, and whether a proxy answers in its place"):
         patient.castai.list_clusters()
     assert patient.pauses == []
 
@@ -438,7 +438,7 @@ def test_an_address_where_nothing_listens_shows_soon(patient: Patient) -> None:
     ("tunnel", "advice"),
     [
         (Tunnel(0, "me:CANARY"), "407 Proxy Authentication Required). Put USER:PASSWORD@ before the proxy's name in"),
-        (Tunnel(0, said="403 Forbidden"), "403 Forbidden). Let the proxy of HTTPS_PROXY through to this address, or"),
+        (Tunnel(0, said="403 Forbidden"), "403 Forbidden). Allow this address in the proxy of HTTPS_PROXY, or"),
         (Tunnel(0, said="503 Service Unavailable"), "503 Service Unavailable)."),
     ],
 )
@@ -633,7 +633,7 @@ def test_an_answer_that_is_too_much_is_one_sentence(call: str, status: int, body
 )
 def test_a_list_of_another_shape_is_no_empty_list(answer: Any) -> None:
     sentence = tried("list_clusters", (200, json.dumps(answer).encode()))
-    assert "answered in a form that the API does not have: field" in sentence
+    assert "returned an answer that does not match the API: field" in sentence
     check(sentence)
 
 

@@ -290,7 +290,7 @@ REFUSALS: dict[str, tuple[str, Connect, str]] = {
     "for another name": (
         "another name",
         by_host(AUTHORITY.pem),
-        r"The TLS certificate of {url} is for another name: .*\. Give the address that it is for, .*tls-server-name"
+        r"The TLS certificate of {url} is for another name: .*\. Use an address that it covers, .*tls-server-name"
         + SKIP,
     ),
     "for another name than tls-server-name": (
@@ -303,8 +303,12 @@ REFUSALS: dict[str, tuple[str, Connect, str]] = {
         by_host(AUTHORITY.pem),
         r"The TLS certificate of {url} (was refused|is for another name): " + SKIP,
     ),
-    "no client certificate": ("asks for a certificate", by_host(AUTHORITY.pem), "{url} broke off TLS "),
-    "not TLS": ("no TLS", by_host(AUTHORITY.pem), r"TLS with {url} failed \(.*\): is it the address of an API server"),
+    "no client certificate": ("asks for a certificate", by_host(AUTHORITY.pem), "{url} closed the TLS connection "),
+    "not TLS": (
+        "no TLS",
+        by_host(AUTHORITY.pem),
+        r"TLS with {url} failed \(.*\): check that this is the address of an API server",
+    ),
 }
 
 
@@ -352,7 +356,7 @@ PROGRAMS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "prints something else": ({"command": sys.executable, "args": ["-S", "-c", "print(1)"]}, "printed no ExecCred"),
     "is not there": ({"command": "/no/such", "installHint": "Get it\nthere."}, r"did not start \(.*\)\. Get it there"),
-    "asks": ({"command": "x", "interactiveMode": "Always"}, "has to ask a person"),
+    "asks": ({"command": "x", "interactiveMode": "Always"}, "needs to ask a person"),
     "has no name": ({}, "has no command"),
 }
 
@@ -449,7 +453,7 @@ def test_no_proxy_counts_for_the_environments_proxy_and_not_for_the_kubeconfigs(
 def test_a_proxy_that_wants_another_log_in(scheme: str, given: str, tmp_path: Path) -> None:
     place = served("usual", tmp_path)
     with serve_tunnel(Tunnel(place.port, LOG_IN)) as tunnel:
-        sentence = rf"^Proxy {scheme}://localhost:{tunnel.port} asks for another log-in: put USER:PASSWORD@"
+        sentence = rf"^Proxy {scheme}://localhost:{tunnel.port} requires a different log-in: put USER:PASSWORD@"
         with pytest.raises(CallFailed, match=sentence) as caught:
             far(place, f"{scheme}://{given}localhost:{tunnel.port}").get(PATH)
     assert "CANARY" not in str(caught.value)
@@ -459,7 +463,7 @@ def test_a_proxy_that_does_not_let_through(tmp_path: Path) -> None:
     place = served("usual", tmp_path)
     with serve_tunnel(Tunnel(place.port, said="403 Forbidden")) as tunnel:
         proxy = f"http://localhost:{tunnel.port}"
-        sentence = rf"^Proxy {proxy} does not let through to {FAR}: 403 Forbidden\. Allow it there"
+        sentence = rf"^Proxy {proxy} does not allow connections to {FAR}: 403 Forbidden\. Allow them there"
         with pytest.raises(CallFailed, match=sentence):
             far(place, proxy).get(PATH)
 

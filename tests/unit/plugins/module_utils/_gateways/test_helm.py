@@ -300,7 +300,7 @@ def test_a_broken_list_of_repositories_stops_only_who_needs_it(
             CallFailed,
             (
                 "Helm said: pre-upgrade hooks failed: 1 error occurred: * timed out waiting for the condition. A hook"
-                " of the chart did not end in time. Look at its Job and pods in the namespace, or raise timeout."
+                " of the chart did not finish in time. Look at its Job and pods in the namespace, or raise timeout."
             ),
         ),
         (f"Error: bad value CANARY-value with {TOKEN}", CallFailed, "Helm said: bad value ******** with ********."),
@@ -314,7 +314,7 @@ def test_errors(fake: Fake, error: str, kind: type[Exception], sentence: str) ->
 
 def test_a_killed_helm_is_told_and_known_afterwards(fake: Fake) -> None:
     helm = fake.behave("os.kill(os.getpid(), 9)")
-    with pytest.raises(CallFailed, match="Helm was ended by SIGKILL"):
+    with pytest.raises(CallFailed, match="Helm was stopped by SIGKILL"):
         helm.rollback(WORK, 1)
     assert helm.was_killed(WORK)
     fake.behave().rollback(WORK, 1)
@@ -407,7 +407,7 @@ def test_forms_of_a_version(fake: Fake, said: str, version: tuple[int, ...]) -> 
 
 @pytest.mark.parametrize("said", ["", "unknown", "v4", "Client: v2.17.0", "version.BuildInfo{Version: 1.2.3}"])
 def test_what_tells_no_version_is_not_called_an_old_helm(fake: Fake, said: str) -> None:
-    with pytest.raises(Refused, match=r"says that its version is .*, which is not one of Helm") as caught:
+    with pytest.raises(Refused, match=r"reports version .*, which is not a version of Helm") as caught:
         fake.behave(version=said).check_version()
     assert "0.0.0" not in str(caught.value)
 

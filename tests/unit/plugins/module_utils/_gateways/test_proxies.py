@@ -112,7 +112,9 @@ def test_an_address_of_a_proxy(text: str, proxy: Proxy) -> None:
     "text", ["http://", "http://me:CANARY#@proxy:3128", "proxy:CANARY", "http://CAN ARY:1", "://x"]
 )
 def test_what_is_not_the_address_of_a_proxy_is_refused_unseen(text: str) -> None:
-    with pytest.raises(Refused, match=r"^HTTPS_PROXY is not the address of a proxy: give SCHEME://HOST:PORT") as caught:
+    with pytest.raises(
+        Refused, match=r"^HTTPS_PROXY is not the address of a proxy: set it to SCHEME://HOST:PORT"
+    ) as caught:
         parse(text, "HTTPS_PROXY")
     assert "CAN" not in str(caught.value)
 

@@ -57,14 +57,15 @@ def test_whose_the_objects_are(there: dict[str, Any], expected: Owner | None) ->
 @pytest.mark.parametrize("adopt", [True, False])
 def test_what_is_another_releases_is_never_taken(adopt: bool) -> None:
     assert Owner("ClusterRole agent", "monitoring/agent").refusal(adopt, "agent") == (
-        "ClusterRole agent belongs to Helm release monitoring/agent. Name that release, or uninstall it first."
+        "ClusterRole agent belongs to Helm release monitoring/agent. Use the name of that release, or uninstall"
+        " it first."
     )
 
 
 def test_what_is_nobodys_is_taken_where_that_is_asked_for() -> None:
     nobodys = Owner("ClusterRole agent")
     assert nobodys.refusal(True, "agent") == ""
-    assert "Set adopt to true to take over it and others like it" in nobodys.refusal(False, "agent")
+    assert "Set adopt to true to take over this and similar objects" in nobodys.refusal(False, "agent")
     assert "Set agent_adopt (option adopt) to true" in nobodys.refusal(False, "castai-agent")
     assert "Set adopt of a task of castai_release to true" in nobodys.refusal(False, "castai-kvisor")
 

@@ -293,7 +293,7 @@ FLUX = "Flux (HelmRelease flux-system/castai-agent)"
         (current(revision(1, "deployed"), manager=FLUX), OTHER_VALUES, "Set policy to install_only"),
         (current(revision(1, "deployed"), manager=FLUX, missing=(DEPLOYMENT,)), INSTALL_ONLY, FLUX),
         (current(revision(1, "deployed"), manager=FLUX), ABSENT, FLUX),
-        (current(manager="CAST AI's operator"), wanted(), "Add agent to components_skip, or end its management there"),
+        (current(manager="CAST AI's operator"), wanted(), "Add agent to components_skip, or stop managing it there"),
         (
             current(owner=replace(NOBODY, manager="Argo CD")),
             wanted(adopt=True),
@@ -379,7 +379,7 @@ def warnings(state: Current, desired: Desired) -> list[str]:
 
 def test_an_api_key_in_a_release_that_is_left_alone_is_a_warning() -> None:
     (warning,) = warnings(current(revision(1, "deployed", OF_SCRIPT)), INSTALL_ONLY)
-    assert warning.startswith("Helm release agent has an API key in its values (castai.apiKey), which everybody")
+    assert warning.startswith("Helm release agent has an API key in its values (castai.apiKey), which anybody")
     assert "Run once with policy set to enforce" in warning
     assert (
         "agent_policy (option policy)"
@@ -620,8 +620,8 @@ def test_what_is_hopeless_is_told_before_the_time_is_over(monkeypatch: pytest.Mo
 def test_check_mode_and_who_does_not_wait_get_a_warning(how: dict[str, Any]) -> None:
     (warning,) = run(Running(0, QUOTA), **how)["warnings"]
     assert warning == (
-        f"Helm release {NAME} does not run as it should: Deployment {NAME} has 0 of 2 pods ready:"
-        f" Deployment cannot create pods: {QUOTA}."
+        f"Helm release {NAME} is not running properly: Deployment {NAME} has 0 of 2 pods ready: Deployment cannot"
+        f" create pods: {QUOTA}."
     )
 
 
@@ -868,7 +868,7 @@ def test_what_hooks_left_goes_before_the_release_is_forgotten() -> None:
     left = (Reference("batch/v1", "Job", "", "crds"), Reference("v1", "ServiceAccount", "", "crds"))
     killed = current(revision(1, "pending-install", age=0), hooks=left)
     hooks, uninstall = planned(killed, ABSENT)
-    assert hooks.sentence == f"delete what hooks of Helm release {NAME} left: Job crds, ServiceAccount crds"
+    assert hooks.sentence == f"delete the objects left by hooks of Helm release {NAME}: Job crds, ServiceAccount crds"
     assert (hooks.patience, uninstall.patience) == (300, 0)
     deleted: list[Any] = []
     systems: Any = Adding({})

@@ -85,7 +85,7 @@ def test_an_absent_config_map_is_made_where_nothing_else_lets_in(mode: str, crea
             Refused,
             match="access entry instead"
             if mode == "API"
-            else r"On EKS set castai_provider \(option provider\) and castai_cluster_name \(option cluster_name\)",
+            else r"On EKS, set castai_provider \(option provider\) and castai_cluster_name \(option cluster_name\)",
         ):
             sentences(current, create=create)
         return
@@ -111,7 +111,7 @@ def test_an_absent_config_map_is_made_where_nothing_else_lets_in(mode: str, crea
 def test_a_config_map_gets_the_one_entry(data: dict[str, str], done: list[str], mode: str, create: str) -> None:
     current = held(data, mode)
     if mode == "API":
-        with pytest.raises(Refused, match="authentication mode API, in which it does not read aws-auth"):
+        with pytest.raises(Refused, match="authentication mode API, so it does not read aws-auth"):
             sentences(current, create=create)
         return
     actions = list(plan(current, desired(create=create)))
@@ -186,7 +186,7 @@ KEPT = "".join(f"- rolearn: {arn}\n  username: theirs\n" for arn in DEAD)
 
 def test_an_entry_that_keeps_the_path_is_named_and_left() -> None:
     one = held({"mapRoles": KEPT.partition("- rolearn: " + DEAD[1])[0]})
-    dead = f"the entry of {DEAD[0]}, which no caller matches, as the path is in the ARN"
+    dead = f"the entry of {DEAD[0]}, which no caller matches, because the ARN includes the path"
     assert sentences(one) == [f"{ADD}, beside {dead}"]
     current = held({"mapRoles": KEPT})
     assert sentences(current)[0].startswith(f"{ADD}, beside the entries of {DEAD[0]}, {DEAD[1]}, which no caller")
@@ -329,7 +329,10 @@ def test_an_entry_in_the_other_list_goes_by_a_write_on_the_version_after_the_fir
     remove = f"remove the entry of {USER} from mapRoles of ConfigMap kube-system/aws-auth"
     added = plan(held({"mapRoles": THEIRS + stray}), desired(**options))
     first, second = added
-    assert [first.sentence, second.sentence] == [f"add {title}", f"{remove}, which counts before the one in mapUsers"]
+    assert [first.sentence, second.sentence] == [
+        f"add {title}",
+        (f"{remove}, which takes precedence over the one in mapUsers"),
+    ]
     cluster = Cluster()
     made = dict(first.run(cluster, {}) or {})
     second.run(cluster, made)

@@ -167,14 +167,16 @@ def test_a_daemon_set_of_the_old_api_restarts_nothing_by_itself() -> None:
     """extensions/v1beta1 defaulted to OnDelete, which stays when the cluster is upgraded."""
     found = current([CRITICAL, NO_SCHEDULE], updateStrategy={"type": "OnDelete"})
     (write,) = plan(found, PRESENT)
-    assert write.sentence.endswith("as its update strategy is OnDelete: new nodes get it, old pods once deleted")
+    assert write.sentence.endswith(
+        "because the update strategy is OnDelete: new nodes get it at once, old pods when they are deleted"
+    )
     assert (write.after["restarts"], view(found, PRESENT, {})["restarts"]) == (0, 0)
 
 
 def test_what_was_taken_back_is_added_again_and_told() -> None:
     reverted = current([CRITICAL, NO_SCHEDULE], [NO_EXECUTE])
     (sentence,) = sentences(reverted)
-    assert sentence.startswith("let kube-router tolerate any NoExecute taint again, as another writer took that back,")
+    assert sentence.startswith("let kube-router tolerate any NoExecute taint again, because another writer removed it,")
     assert view(reverted, PRESENT, {})["reverted"] is True
     partly = current([CRITICAL, MASTER, NO_EXECUTE], [NO_SCHEDULE, NO_EXECUTE])
     (write,) = plan(partly, PRESENT)
@@ -186,7 +188,8 @@ def test_a_note_on_what_is_gone_is_forgotten_without_a_restart() -> None:
         upgraded = current([EVERYTHING], [NO_EXECUTE])
         (write,) = plan(upgraded, wanted)
         assert write.sentence == (
-            "forget what was added to DaemonSet kube-system/kube-router, as another writer took it back"
+            "remove the record of tolerations added to DaemonSet kube-system/kube-router, because another writer"
+            " removed them"
         )
         assert write.after == {"tolerations": [EVERYTHING], "added": [], "restarts": 0}
         assert view(upgraded, wanted, {}) == {"added": [], "found": True, "restarts": 0, "reverted": True}
@@ -195,7 +198,7 @@ def test_a_note_on_what_is_gone_is_forgotten_without_a_restart() -> None:
 def test_only_what_was_added_is_taken_away() -> None:
     found = current([CRITICAL, NO_SCHEDULE, NO_EXECUTE, MASTER], [NO_EXECUTE])
     assert sentences(found, ABSENT) == [
-        "take back that kube-router tolerates any NoExecute taint, which restarts it on 3 nodes"
+        "stop kube-router from tolerating any NoExecute taint, which restarts it on 3 nodes"
     ]
     for untouched in (current([CRITICAL, NO_SCHEDULE, NO_EXECUTE]), current([])):
         assert sentences(untouched, ABSENT) == []
@@ -211,7 +214,7 @@ def test_a_cluster_without_kube_router_needs_nothing() -> None:
 def test_a_spoilt_note_is_refused(note: str) -> None:
     spoilt = daemon_set([])
     spoilt["metadata"]["annotations"][ADDED] = note
-    with pytest.raises(Refused, match=r"not what was noted there\. Remove it"):
+    with pytest.raises(Refused, match=r"not a record of added tolerations\. Remove it"):
         daemon_set_of(spoilt, PATHS[0])
 
 
@@ -328,15 +331,15 @@ def test_the_rollout_is_waited_for_with_progress() -> None:
         rolling([EVERYTHING], updatedNumberScheduled=1),
         rolling([EVERYTHING], numberAvailable=2),
         rolling([EVERYTHING]),
-    ) == [f"kube-router has still to restart or get ready on {left}" for left in ("3 nodes", "2 nodes", "1 node")]
+    ) == [f"kube-router still has to restart or become ready on {left}" for left in ("3 nodes", "2 nodes", "1 node")]
 
 
 def test_a_node_that_was_not_ready_before_is_not_waited_for_but_told() -> None:
     one_away = rolling([EVERYTHING], numberAvailable=2)
     start = Current(daemon_set_of(one_away, PATHS[0]))
     assert waited(rolling([EVERYTHING], updatedNumberScheduled=1), one_away, start=start) == [
-        "kube-router has still to restart or get ready on 2 nodes",
-        "kube-router has still to restart or get ready on 1 node",
+        "kube-router still has to restart or become ready on 2 nodes",
+        "kube-router still has to restart or become ready on 1 node",
     ]
     end = settle(Cluster(one_away), WAITING, start, {}, print)
     assert view(end, WAITING, {})["warnings"] == [
@@ -366,5 +369,5 @@ def test_a_rollout_that_is_undone_or_stuck_is_told() -> None:
         waited(stuck, rolling([CRITICAL, NO_SCHEDULE]))
     with pytest.raises(CallFailed, match="was deleted while its pods restarted"):
         waited(None)
-    with pytest.raises(CallFailed, match="After 0 s kube-router had still to restart on 2 nodes"):
+    with pytest.raises(CallFailed, match="After 0 s kube-router still had to restart on 2 nodes"):
         waited(stuck, wanted=desired(wait=True, wait_timeout=0))
