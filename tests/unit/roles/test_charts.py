@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -29,15 +30,17 @@ AGENT = "castai-agent"
 OF_EKS = {"castai-kvisor": {"controller": {"extraArgs": {"cloud-provider": "eks"}}}}
 
 
-def templated(role: str, expression: str, values_of_provider: Any = OF_EKS, **given: Any) -> Any:
-    """An expression in a role, with the inventory's variables."""
+def templated(role: str, expression: str, values_of_provider: Mapping[str, Any] | None = None, **given: Any) -> Any:
+    """An expression in a role, with the inventory's variables. values_of_provider: as castai_variables has them."""
     variables: dict[str, Any] = {}
     for one in ("castai", role):
         for kind in ("defaults", "vars"):
             variables |= trusted(yaml.safe_load((ROOT / f"roles/{one}/{kind}/main.yml").read_text(encoding="utf-8")))
     values = {name: value for name, value in variables.items() if not name.startswith("__")} | given
     values = {"castai_provider": "eks", "inventory_hostname": "prod", **values}
-    checked = {"__castai_given": {"variables": values, "of_provider": {"component_values": values_of_provider}}}
+    checked = {
+        "__castai_given": {"variables": values, "of_provider": {"component_values": values_of_provider or OF_EKS}}
+    }
     return Templar(DataLoader(), variables={**variables, **values, **checked}).template(trust_as_template(expression))
 
 

@@ -17,7 +17,7 @@ import pytest
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters import eks
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.connection import Way
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed
-from ansible_collections.castai.onboarding.plugins.module_utils._gateways import castai as castai
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways import castai
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import Aws
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_eks import EksCluster
 from tests.support.https import reply
