@@ -555,7 +555,7 @@ def _apply(action: Action, gateway: Any, made: dict[str, Any], done: list[Action
 
 
 def _stopped(broken: Sequence[_Broken], done: Sequence[Action], several: bool = False) -> Stopped:
-    """several: whether these are some of several runs, of which the others went on."""
+    """several: whether these are some of several runs, while the others continued."""
     sentences = tuple(action.sentence for action in done)
     applied = f"Done{' before that' * (not several)}: {'; '.join(sentences)}." if done else ""
     parts: list[str] = []

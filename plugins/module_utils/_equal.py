@@ -52,7 +52,7 @@ def _plain(value: Any, within: bool = False) -> Any:
 
 
 def missing_tags(wanted: Mapping[str, str], held: Mapping[str, str]) -> dict[str, str]:
-    """The wanted tags that are not held with their value; what else is held is other people's."""
+    """The desired tags that are missing or have another value. Other tags are not managed here."""
     return {key: value for key, value in wanted.items() if held.get(key) != value}
 
 

@@ -52,7 +52,7 @@ class Owner:
         return ""
 
     def kept(self, held: Owned | None, evidence: bool) -> str:
-        """Why an object stays on the way back, or an empty text, as for one that is not there. evidence: as above."""
+        """Why removal keeps an object, or an empty text, also if it does not exist. evidence: as above."""
         objection = self.objection(held, evidence) if held else ""
         return f"it {objection}" if objection else ""
 
@@ -86,7 +86,7 @@ def choose(found: Mapping[str, Owned | None], makers: Mapping[str, str], owner: 
 
 @dataclass(frozen=True)
 class Removal:
-    """One thing on the way back: the actions that take it away, or why it is kept, or both where it is kept bare."""
+    """One object to remove: the actions that remove it, or why it is kept, or both if only its contents are removed."""
 
     thing: str
     kept: str = ""

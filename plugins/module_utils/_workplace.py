@@ -84,7 +84,7 @@ def left_dead(release: str, revision: int) -> bool:
     found = _left(release)
     for path in found:
         shutil.rmtree(path, ignore_errors=True)
-        with contextlib.suppress(OSError):  # somebody else's may be there by now
+        with contextlib.suppress(OSError):  # another process may have created one by now
             path.mkdir(mode=0o700, exist_ok=True)
     return any(path.name.startswith(_prefix(release, revision)) for path in found)
 

@@ -76,7 +76,7 @@ def playbooks(folder: Path) -> str:
     compare(stated(), lowest(), "the oldest set, against what the collection states")
     clear_left("versions")
     world = World(f"versions-{os.getpid()}")
-    sets = [(one, environment(one.requirements, *one.pythons), _helm(*one.helm)) for one in (OLDEST, NEWEST)]
+    sets = [(one, environment(one.requirements, *one.pythons), built_helm(*one.helm)) for one in (OLDEST, NEWEST)]
     try:
         world.up(*CLUSTERS)
         remarks = []
@@ -242,7 +242,7 @@ def lowest() -> dict[str, str]:
     return {**pinned, **{f"{name} in README.md": version for name, version in major_minor.items()}}
 
 
-def _helm(module: str, version: str) -> Path:
+def built_helm(module: str, version: str) -> Path:
     """Helm of that version, built from its source once."""
     folder = CACHE / f"helm-{version}"
     folder.mkdir(parents=True, exist_ok=True)

@@ -54,9 +54,9 @@ class Charts:
     hosts = (INDEX[0], ARCHIVES[0])
 
     def __init__(self) -> None:
-        archives = tuple(_archives())
-        self._files = {(ARCHIVES[0], archive.path): archive.data for archive in archives}
-        self._files[INDEX] = _index(archives)
+        packed = tuple(archives())
+        self._files = {(ARCHIVES[0], archive.path): archive.data for archive in packed}
+        self._files[INDEX] = _index(packed)
 
     def classify(self, request: Request) -> Call:
         what = "index" if (request.host, request.path) == INDEX else "chart"
@@ -84,7 +84,8 @@ class Charts:
         """Nothing to take back."""
 
 
-def _archives() -> Iterator[Archive]:
+def archives() -> Iterator[Archive]:
+    """Every chart in every version."""
     for folder in sorted(path.parent for path in FOLDER.glob("*/Chart.yaml")):
         chart = yaml.safe_load((folder / "Chart.yaml").read_text(encoding="utf-8"))
         yield Archive(chart, _package(folder, chart))

@@ -21,6 +21,7 @@ from tests.support.clusters import host_variables
 from tests.support.playbook import Run
 
 from .connecting import Operator, writes
+from .namespaces import limit, restrict
 
 UNKNOWN_ID = str(uuid.uuid4())
 ADMINISTRATOR = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
@@ -68,7 +69,7 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "agent-of-another-release": (
         (
             "Deployment of-umbrella/castai-agent belongs to Helm release of-umbrella/castai of CAST AI's umbrella"
-            " chart. The cluster is connected already: run only castai.onboarding.onboard (onboard.yml)."
+            " chart. The cluster is already connected: only run castai.onboarding.onboard (onboard.yml)."
         ),
     ),
     "agent-of-kubectl": (
@@ -79,6 +80,15 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     ),
     "agent-of-kubectl-and-older-helm": (
         "Taking over objects outside Helm needs Helm 3.17 or newer, but Helm here is 3.16.4. Upgrade it",
+    ),
+    "pods-that-the-level-forbids": (
+        (
+            "Namespace restricted enforces PodSecurity level restricted, under which these cannot start: castai-agent"
+            " has "
+        ),
+    ),
+    "pods-beyond-the-quota": (
+        "ResourceQuota one-pod of namespace limited leaves too little for castai-agent: 1 of pods, 3 needed.",
     ),
     "no-such-chart-version": ("chart castai-agent 9.9.9",),
     "no-such-repository": ("chart castai-agent 0.161.1",),
@@ -146,6 +156,8 @@ def bad_inputs(world: World, folder: Path) -> dict[str, tuple[str, dict[str, Any
     leave_agent(world, "of-kubectl", {})
     leave_agent(world, "of-umbrella", {OWNER_NAME: "castai", OWNER_NAMESPACE: "of-umbrella"})
     leave_going(world, "going")
+    restrict(world.kubernetes("prod"), "restricted")
+    limit(world.kubernetes("prod"), "limited")
     chart = str(CHARTS / "castai-agent")
     elsewhere = str(clusters["other"].kubeconfig(folder / "other.kubeconfig"))
     address = {"castai_host": clusters["prod"].endpoint, "castai_kubernetes_ca_cert": str(authority)}
@@ -180,6 +192,8 @@ def bad_inputs(world: World, folder: Path) -> dict[str, tuple[str, dict[str, Any
             "agent_chart_ref": chart,
             "agent_chart_repo_url": "",
         },
+        "pods-that-the-level-forbids": {"castai_namespace": "restricted"},
+        "pods-beyond-the-quota": {"castai_namespace": "limited"},
         "no-such-chart-version": {"agent_chart_version": "9.9.9"},
         "no-such-repository": {"agent_chart_repo_url": "https://castai.github.io/nowhere"},
         "long-name": {"castai_cluster_name": "a" * 101},

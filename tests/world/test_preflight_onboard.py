@@ -21,6 +21,7 @@ from tests.support.playbook import Run
 from tests.support.policies import for_cluster, without
 
 from .connecting import UNKNOWN, Operator, succeeded, writes
+from .namespaces import limit, restrict
 from .service_account import ServiceAccount
 
 USER = "arn:aws:iam::111122223333:user"
@@ -33,6 +34,17 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "not-connected": ("The API server is Kubernetes 1.20", NOT_CONNECTED),
     "token-elsewhere": (
         "Secret castai-agent/of-the-console is missing or has no API_KEY, and the components cannot start without it.",
+    ),
+    "pods-that-the-level-forbids": (
+        (
+            "Namespace restricted enforces PodSecurity level restricted, under which these cannot start:"
+            " cluster-controller has "
+        ),
+        "Secret restricted/castai-credentials is missing",
+    ),
+    "pods-beyond-the-quota": (
+        "ResourceQuota one-pod of namespace limited leaves too little for cluster-controller, castai-spot-handler,",
+        "Secret limited/castai-credentials is missing",
     ),
     "several": (
         ", not online. Run the playbook castai.onboarding.connect (connect.yml) first",
@@ -49,9 +61,12 @@ WARNINGS = {
     "policy": (
         f"{USER}/policy lacks these AWS permissions: iam:CreateRole on arn:aws:iam::111122223333:role/cast-eks-"
     ),
+    "no-pull-secret": (
+        "Secret castai-agent/of-the-registry does not exist, but cluster-controller, castai-spot-handler,"
+    ),
     "boundary": (f"The permissions boundary of {USER}/boundary does not allow iam:CreateRole on arn:aws:iam::"),
 }
-"""Of what only a run lacks."""
+"""Of what only a run lacks, and of what may keep pods from starting."""
 NOT_CHECKED = {
     "may-not-simulate": f"Could not check AWS permissions: Could not simulate what {USER}/may-not-simulate may do",
     "from-a-vpc": (
@@ -112,13 +127,15 @@ def asked(operator_of_all: Operator, connected: Run) -> Run:
     operator, world = operator_of_all, operator_of_all.world
     spoil(world, connected.of("castai_cluster", "other")[0]["cluster_id"])
     clusters = world.clusters()
+    prod = {"castai_cluster_name": "prod", **host_variables(clusters["prod"])}
+    restrict(world.kubernetes("prod"), "restricted")
+    limit(world.kubernetes("prod"), "limited")
     hosts = {
         "not-connected": {"castai_cluster_name": "old", **host_variables(clusters["old"])},
-        "token-elsewhere": {
-            "castai_cluster_name": "prod",
-            "castai_credentials_secret": "of-the-console",
-            **host_variables(clusters["prod"]),
-        },
+        "token-elsewhere": {**prod, "castai_credentials_secret": "of-the-console"},
+        "pods-that-the-level-forbids": {**prod, "castai_namespace": "restricted"},
+        "pods-beyond-the-quota": {**prod, "castai_namespace": "limited"},
+        "no-pull-secret": {**prod, "castai_image_pull_secrets": ["of-the-registry"]},
         "several": {"castai_cluster_name": "other", **host_variables(clusters["other"])},
         **users(world, operator.folder),
     }
@@ -198,7 +215,7 @@ def test_what_stands_in_the_way_gives_its_sentence(asked: Run, host: str) -> Non
 
 
 @pytest.mark.parametrize("host", WARNINGS)
-def test_what_only_a_run_may_not_is_a_warning_of_the_plan(asked: Run, host: str) -> None:
+def test_what_a_plan_can_do_without_is_a_warning(asked: Run, host: str) -> None:
     (result,) = asked.of("castai_preflight", host)
     assert any(warning.startswith(f"{host}: ") and WARNINGS[host] in warning for warning in result["warnings"])
     assert host not in asked.failures

@@ -66,7 +66,7 @@ SHAPES = {
 
 
 def problems(params: Parameters, name_problem: str, shapes: Mapping[str, Shape], inline: bool = False) -> Iterator[str]:
-    """What is wrong with the options that all identities have, and with those of which shapes are given.
+    """Problems of the options that all identities have, and of those whose shapes are given.
 
     name_problem: what is wrong with the cluster's name, as its provider has it.
     """
@@ -147,7 +147,7 @@ def check_record(record: Cluster | None, cluster_id: str, present: bool) -> Clus
             )
         return None
     if present and record.status == "deleting":
-        raise Refused(f"CAST AI is disconnecting cluster {record.id}. Wait until that is over, then run again.")
+        raise Refused(f"CAST AI is disconnecting cluster {record.id}. Wait until it has finished, then run again.")
     return record
 
 
@@ -156,7 +156,9 @@ def check_removable(record: Cluster | None, force: bool) -> None:
     if force or record is None or record.disconnected:
         return
     if record.status == "deleting":
-        raise Refused(f"CAST AI is still disconnecting cluster {record.id}. Wait until that is over, then run again.")
+        raise Refused(
+            f"CAST AI is still disconnecting cluster {record.id}. Wait until it has finished, then run again."
+        )
     raise Refused(
         f"CAST AI still manages cluster {record.id} (status {record.status or 'unknown'}) with the identity that"
         " would be removed. Disconnect the cluster at CAST AI first, so that it removes its nodes, or set force to"

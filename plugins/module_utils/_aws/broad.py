@@ -54,7 +54,7 @@ def of_managed(arn: str) -> str:
 
 
 def _controlled(statement: Mapping[str, Any]) -> Iterator[str]:
-    """The services of which a statement gives every action on everything, empty for all of them."""
+    """The services for which a statement allows every action on everything; empty for all services."""
     if not _anywhere(statement):
         return
     # What NotAction and NotResource leave out is mostly little.

@@ -264,7 +264,7 @@ def _plan_hand_over(current: Current, wanted: Desired, here: Place) -> Iterator[
 
 
 def removals(current: Current, wanted: Desired, here: Place) -> Iterator[Removal]:
-    """Everything on the way back, in an order that works: what uses an object goes before it.
+    """Everything to remove, in an order that works: users of an object go before it.
 
     The security group goes first: while anything uses it, EC2 does not let it go, and then all stays as it is.
     """
@@ -317,7 +317,7 @@ def _remove_identity(current: Current, wanted: Desired, here: Place) -> Removal 
 
 
 def _kept(current: Current, wanted: Desired) -> str:
-    """Why CAST AI's role or user stays as it is on the way back, or an empty text."""
+    """Why removal keeps CAST AI's role or user, or an empty text."""
     principal = current.identity.principal
     if wanted.role_arn:
         return f"it was set with {ROLE_ARN}"

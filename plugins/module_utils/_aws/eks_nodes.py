@@ -57,11 +57,11 @@ class Nodes:
     role: Principal | None = None
     attached: tuple[str, ...] = ()
     inline: tuple[str, ...] = ()
-    """Names of the role's inline policies; read on the way back only."""
+    """Names of the role's inline policies; only read for removal."""
     instances: tuple[Instance, ...] = ()
-    """Those of the cluster's VPC; read on the way back only."""
+    """Those of the cluster's VPC; only read for removal."""
     used_by: tuple[str, ...] = ()
-    """Names of the instance profiles that the role is in; read on the way back only."""
+    """Names of the instance profiles that contain the role; only read for removal."""
     ipv6: HeldPolicy = field(default_factory=HeldPolicy)
     profile_name: str = ""
     profile: Profile | None = None
@@ -337,7 +337,7 @@ class TagAccessEntry(Action):
 
 
 def plan_entry_tags(entry: AccessEntry, wanted: Desired) -> Iterator[Action]:
-    """An entry that another tool made for what is this cluster's is taken over, so that it goes on the way back."""
+    """Take over an entry that another tool created for this cluster's objects, so that removal deletes it."""
     tags = missing_tags(wanted.making.tags, entry.tags)
     if tags:
         yield TagAccessEntry(
@@ -370,7 +370,7 @@ def remove_entry(entry: AccessEntry | None, wanted: Desired, needed: str = "") -
 
 
 def kept_role(nodes: Nodes, wanted: Desired) -> str:
-    """Why the nodes' role stays as it is on the way back, or an empty text."""
+    """Why removal keeps the nodes' role, or an empty text."""
     if wanted.node_role_brought:
         return f"it was set with {NODE_ROLE_ARN if wanted.node_role_arn else INSTANCE_PROFILE_ARN}"
     mark = names.short_id(wanted.cluster_id)

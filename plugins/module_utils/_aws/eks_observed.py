@@ -48,7 +48,7 @@ class Identity:
     inline: Document | None = None
     """The restricted policy's document."""
     others: tuple[str, ...] = ()
-    """Names of all inline policies; read on the way back only."""
+    """Names of all inline policies; only read for removal."""
     keys: HeldKeys = field(default_factory=HeldKeys)
     entry: AccessEntry | None = None
     """A user's access entry, and the access policies associated with it."""
@@ -141,7 +141,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         instances=read(aws.list_vpc_instances, eks.vpc_id, when=back),
         node_profiles=read(aws.list_profiles, node_name, when=bool(node) and back),
         node_entry=read(aws.get_access_entry, eks.name, node_arn, when=bool(node_arn) and entries),
-        # Which of two is in use is told by nothing else, where this collection did not make them.
+        # Nothing else shows which of two keys is in use, if this collection did not create them.
         **{key.id: read(aws.key_last_used, key.id) for key in keys if len(keys) > 1},
         **{
             f"document {kind}": read(aws.get_policy_document, found.policy.arn, found.policy.version)

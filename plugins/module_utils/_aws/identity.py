@@ -258,7 +258,7 @@ def plan_tags(held: Principal, wanted: Mapping[str, str]) -> Iterator[Action]:
 def plan_attachments(
     kind: str, name: str, held: Iterable[str], wanted: Iterable[str], former: Iterable[str] = ()
 ) -> Iterator[Action]:
-    """Attach what is missing, then detach what it replaces; everything else that is attached is other people's."""
+    """Attach missing policies, then detach those they replace. Other attached policies are not managed here."""
     have = set(held)
     for arn in wanted:
         if arn not in have:

@@ -198,7 +198,7 @@ def _noted(held: HeldKeys) -> str:
 
 
 def _spare(held: HeldKeys) -> list[AccessKey]:
-    """The keys of which it is known that CAST AI does not work with them; that of a better reason first."""
+    """The keys that CAST AI is known not to use, the one with the better reason first."""
     noted = _noted(held)
     if noted:
         return [key for key in held.keys if key.id != noted]

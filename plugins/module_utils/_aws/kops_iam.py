@@ -189,7 +189,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         spot_inline=read(
             aws.list_inline, "role", names.SPOT_LAMBDA_ROLE, when=bool(first["spot"]) and not wanted.present
         ),
-        # Which of two is in use is told by nothing else, where this collection did not make them.
+        # Nothing else shows which of two keys is in use, if this collection did not create them.
         **{key.id: read(aws.key_last_used, key.id) for key in keys if len(keys) > 1},
         **{arn: read(aws.get_policy, arn) for arn in sorted(set(arns.values())) if arn},
         **asked.absent_policies(aws, wanted.named_policies),
@@ -332,7 +332,7 @@ def _same_name(one: str, other: str) -> bool:
 
 
 def removals(current: Current, wanted: Desired, here: Place) -> Iterator[Removal]:
-    """Everything on the way back, in an order that works: what uses an object goes before it."""
+    """Everything to remove, in an order that works: users of an object go before it."""
     user, principal = current.user, current.user.principal
     detached: tuple[str, ...] = ()
     if principal:
@@ -354,7 +354,7 @@ def removals(current: Current, wanted: Desired, here: Place) -> Iterator[Removal
 
 
 def _kept(user: User, wanted: Desired) -> str:
-    """Why the user stays as it is on the way back, or an empty text."""
+    """Why removal keeps the user, or an empty text."""
     principal = user.principal
     return wanted.owner.kept(principal, principal is not None and _evidence(principal, wanted))
 

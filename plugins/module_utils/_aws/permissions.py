@@ -47,7 +47,7 @@ CONNECT, ACCESS, USER_ACCESS, IDENTITY, NODE_ROLE, PROFILE, GROUP, SPOT_ROLE = (
     "group",
     "spot_role",
 )
-"""Parts of the work, some of which a cluster may not need."""
+"""Parts of the work. A cluster may not need all of them."""
 
 # Of which kind of resource, in ARNs. Several names, where other tools' objects are looked for too.
 _IAM = "arn:{partition}:iam::{account}:"

@@ -19,18 +19,18 @@ from .permissions import Question, only_reads
 
 @dataclass(frozen=True)
 class Lack:
-    """An action that AWS would refuse. by: organisation, boundary, or empty for the caller's policies."""
+    """An action that AWS would deny. by: organisation, boundary, or empty for the caller's policies."""
 
     action: str
     resource: str
     by: str
     needed: bool
-    """Whether every run needs it; otherwise it depends on what is there already."""
+    """Whether every run needs it; otherwise it depends on existing objects."""
 
 
 @dataclass(frozen=True)
 class Rights:
-    """What a simulation says of the caller. not_checked: what it could not tell, and why, in sentences."""
+    """The result of a simulation for the caller. not_checked: what it could not evaluate and why, in sentences."""
 
     caller: str
     lacks: tuple[Lack, ...] = ()
@@ -61,7 +61,7 @@ def simulate(aws: Aws, caller: str, questions: Collection[Question]) -> Rights:
 
 
 def _answer(aws: Aws, source: str, question: Question) -> tuple[Verdict, ...] | str:
-    """Verdicts, or why there are none."""
+    """Verdicts, or the reason why there are none."""
     try:
         context = {**question.context, "aws:PrincipalArn": source}
         return aws.simulate(source, question.actions, question.resource, context)

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""CastLambdaRoleForSpot, by which CAST AI hears of spot interruptions; the clusters of an account share it.
+"""CastLambdaRoleForSpot, which notifies CAST AI of spot interruptions; the clusters of an account share it.
 
-Tags on it tell which clusters use it; the last of them takes it away, if this collection made it. Whatever else ends
-in lambda-role is other people's, and is not looked at. PRIVATE to the collection.
+Tags on it show which clusters use it. Removing the last of them removes the role, if this collection created it. Other
+roles whose names end in lambda-role are not read or changed. PRIVATE to the collection.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DESCRIPTION = "Lambda role used by CAST AI to handle Spot interrupts."
 USE = "which functions of CAST AI run with"
 SERVICES = ("states", "events", "lambda", "apigateway")
 VENDOR: Mapping[str, str] = {"cast:managed-by": "cast.ai"}
-"""Tag by which CAST AI's policies let it delete a role."""
+"""Tag that allows CAST AI, by its policies, to delete a role."""
 
 TAG_USED = "castai-onboarding:used-by:"
 """With a cluster's id at its end: the name of a cluster that uses the role."""
@@ -40,20 +40,20 @@ class HeldRole:
     role: Principal | None = None
     attached: tuple[str, ...] = ()
     inline: tuple[str, ...] = ()
-    """Names of its inline policies, which are others'; read on the way back only."""
+    """Names of its inline policies, which others added; only read for removal."""
 
     @property
     def theirs(self) -> bool:
-        """Whether it is there without CAST AI's tag: somebody else's, whatever its name."""
+        """Whether it exists without CAST AI's tag, so it was not created for CAST AI, whatever its name."""
         return self.role is not None and not VENDOR.items() <= self.role.tags.items()
 
     @property
     def full(self) -> bool:
-        """Whether it can carry no further cluster's mark, so that some that use it may have none."""
+        """Whether it has no room for another cluster's tag, so some clusters may use it without one."""
         return self.role is not None and len(self.role.tags) >= TAGS
 
     def unmarked(self, owner: Owner) -> bool:
-        """Whether this cluster's mark has no room on it."""
+        """Whether there is no room for this cluster's tag."""
         return self.role is not None and self.full and f"{TAG_USED}{owner.cluster_id}" not in self.role.tags
 
 
@@ -63,7 +63,7 @@ def trust() -> Document:
 
 
 def plan_spot_role(held: HeldRole, owner: Owner, making: Making, partition: str) -> Iterator[Action]:
-    """Made when absent, and marked as used by this cluster; a role of that name that is not CAST AI's is left alone."""
+    """Create the role if it is missing and tag it as used by this cluster. A role not made for CAST AI stays."""
     if held.theirs:
         return
     used = {f"{TAG_USED}{owner.cluster_id}": owner.cluster}
@@ -77,7 +77,7 @@ def plan_spot_role(held: HeldRole, owner: Owner, making: Making, partition: str)
 
 
 def remove_spot_role(held: HeldRole, owner: Owner, partition: str) -> Iterator[Removal]:
-    """Nothing to tell where this cluster does not use it."""
+    """Yields nothing if this cluster does not use it."""
     role = held.role
     own = f"{TAG_USED}{owner.cluster_id}"
     if role is None or own not in role.tags:

@@ -316,7 +316,7 @@ def _record_problem(record: Cluster | None, facts: ClusterFacts, wanted: Desired
             f" {named('cluster_name')}."
         )
     if record.status == "deleting":
-        return f"CAST AI is disconnecting cluster {record.id}. Wait until that is over, then run again."
+        return f"CAST AI is disconnecting cluster {record.id}. Wait until it has finished, then run again."
     return ""
 
 

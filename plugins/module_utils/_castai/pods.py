@@ -383,7 +383,7 @@ def usable(node: Object) -> bool:
 
 
 def plain(node: Object) -> bool:
-    """Whether any Linux pod may be put on it, of which nothing is known."""
+    """Whether an arbitrary Linux pod can be scheduled on it."""
     system = (node["metadata"].get("labels") or {}).get("kubernetes.io/os", "linux")
     return usable(node) and system == "linux" and takes(node, {})
 

@@ -185,7 +185,7 @@ class Current:
     helm: tuple[str, ...] = ()
     """Why Helm does not work, or a chart cannot be fetched."""
     taken: tuple[str, ...] | Problem = ()
-    """Why a release cannot be installed over what is there."""
+    """Why a release cannot be installed over existing objects."""
     tokenless: str = ""
     """The Secret in which components that are to be installed would miss the cluster's token."""
     nodes: tuple[str, ...] | Problem = ()
@@ -391,7 +391,7 @@ def _missing_sentence(missing: tuple[str, ...], wanted: Desired, reading: bool) 
     if some:
         yield (
             f"These Kubernetes permissions are missing in namespace {wanted.namespace} or cluster-wide:"
-            f" {', '.join(some)}. Grant them to the user or role that this runs as, or use a cluster administrator."
+            f" {', '.join(some)}. Grant them to the user or role of this run, or use a cluster administrator."
         )
 
 
@@ -623,7 +623,7 @@ def _chart_is_there(releases: Releases, chart: Chart) -> bool:
 
 
 def _absent(releases: Releases, charts: tuple[Chart, ...]) -> tuple[Chart, ...]:
-    """Those of which nothing whole is there, so that all their pods are new."""
+    """Releases that are not fully installed, so all their pods are new."""
     return tuple(
         chart
         for chart in charts
@@ -659,7 +659,7 @@ def _refer_to_secret(releases: Releases, wanted: Desired) -> bool:
 
 
 def _taken(gateway: Systems, kubernetes: Kubernetes, wanted: Desired, releases: Releases) -> tuple[str, ...]:
-    """Why releases cannot be installed over what is there, or not be changed, in castai_release's words."""
+    """Why releases cannot be installed over existing objects or changed, in castai_release's words."""
     if not releases.known:
         return ()
     if releases.unreadable:

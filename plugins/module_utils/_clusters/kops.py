@@ -115,7 +115,7 @@ def channels_of(namespace: Object | None) -> tuple[Channel, ...]:
 
 
 def other_kops_cluster(channels: tuple[Channel, ...], name: str, host: str) -> str:
-    """Why the cluster at host is not the one of this name, or an empty text, as where it does not say."""
+    """Why the cluster at host does not have this name, or an empty text, also if its annotations do not say."""
     if not channels or any(name in channel.path for channel in channels):
         return ""
     return (

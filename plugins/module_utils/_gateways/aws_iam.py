@@ -269,7 +269,7 @@ class Iam(Session):
     def update_policy(self, arn: str, document: Mapping[str, Any]) -> None:
         """Set a new default version; of the five that IAM keeps, the oldest that is not the default makes room.
 
-        A sixth at that moment is somebody else's work.
+        A sixth at that moment was created by somebody else.
         """
         iam = self._client("iam")
         versions = iam.list_policy_versions(PolicyArn=arn)["Versions"]
@@ -326,7 +326,7 @@ class Iam(Session):
 
     @call("add role {1} to instance profile {0} (iam:AddRoleToInstanceProfile)", first=WROTE_FIRST | {"LimitExceeded"})
     def fill_profile(self, name: str, role: str) -> None:
-        """One at most: where there is one by now, it is somebody else's work."""
+        """At most one role: if there is one by now, somebody else added it."""
         until_visible(self._client("iam").add_role_to_instance_profile, InstanceProfileName=name, RoleName=role)
 
     @call("remove role {1} from instance profile {0} (iam:RemoveRoleFromInstanceProfile)", absent=True)
@@ -354,7 +354,7 @@ class Iam(Session):
 
     @call("create an access key of user {0} (iam:CreateAccessKey)")
     def create_key(self, user: str) -> tuple[str, str]:
-        """Its id and its secret. Raises CallFailed where there are two by now, of which one may be on its way."""
+        """Its id and its secret. Raises CallFailed if there are two by now: one of them may just be handed over."""
         try:
             key = until_visible(self._client("iam").create_access_key, UserName=user)["AccessKey"]
         except botocore.exceptions.ClientError as error:

@@ -116,7 +116,7 @@ class Tagged:
 
 
 def call(purpose: str, absent: bool = False, first: frozenset[str] = WROTE_FIRST) -> Callable[[F], F]:
-    """Word botocore's errors as a sentence.
+    """Turn botocore's errors into sentences.
 
     purpose may use the method's arguments by position, {0}, and {Kind} for a first one that is role or user, as IAM's
     actions have it. absent: not found is the answer None; first: codes that mean somebody wrote first.
@@ -184,7 +184,7 @@ def until_visible(call: Callable[..., Any], **arguments: Any) -> Any:
 
 
 def create_once(call: Callable[..., Any], find: Callable[[], Any], **arguments: Any) -> None:
-    """Create an IAM object. Where somebody did so first, wait until it is shown, for a new plan to find it."""
+    """Create an IAM object. If somebody else did so first, wait until it is visible, so that a new plan finds it."""
     try:
         call(**arguments)
     except botocore.exceptions.ClientError as error:
@@ -207,8 +207,8 @@ class Session:
         bundle = options.get("aws_ca_bundle")
         if bundle and not Path(bundle).is_file():
             raise Refused(
-                f"{named('aws_ca_bundle')} is {bundle!r}, which is not a file. Set it to one with the CA certificates"
-                " for AWS."
+                f"{named('aws_ca_bundle')} is {bundle!r}, which is not a file. Set it to a file with the CA"
+                " certificates for AWS."
             )
         options = {**options, "region": self.region}
         self._options = options

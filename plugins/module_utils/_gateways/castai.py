@@ -144,7 +144,7 @@ class CastAi:
             raise Refused("castai_api_key contains a blank, line break or special character. Copy it again.")
         if ca_cert and not Path(ca_cert).is_file():
             raise Refused(
-                f"castai_ca_cert is {ca_cert!r}, which is not a file. Set it to one with the CA certificates for"
+                f"castai_ca_cert is {ca_cert!r}, which is not a file. Set it to a file with the CA certificates for"
                 " CAST AI."
             )
         self.url = url.rstrip("/")
@@ -435,7 +435,7 @@ def _is_of(cluster: Cluster, block: Mapping[str, Any]) -> bool:
 
 
 def _if_readable(look: Callable[[], T | None]) -> T | None:
-    """What there is, None where it cannot be read: then what failed before is told."""
+    """The current state, or None if it cannot be read: then the earlier failure is reported."""
     try:
         return look()
     except CallFailed:

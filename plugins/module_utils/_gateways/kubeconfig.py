@@ -65,7 +65,7 @@ class Command:
     variables: Mapping[str, str] = field(repr=False)
     api_version: str
     cluster: Mapping[str, Any] | None
-    """What it is told of the cluster, where it asks for that."""
+    """Information about the cluster for the program, if it asks for it."""
     hint: str = ""
 
 

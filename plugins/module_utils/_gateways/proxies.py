@@ -64,8 +64,8 @@ def parse(text: str, origin: str) -> Proxy:
         host, port = None, None
     if not host or not parts.scheme or any(character.isspace() for character in host):
         raise Refused(
-            f"{origin} is not the address of a proxy: set it to SCHEME://HOST:PORT. Special characters of a user name"
-            " or password are written as %XX."
+            f"{origin} is not the address of a proxy: set it to SCHEME://HOST:PORT. Write special characters in a"
+            " user name or password as %XX."
         )
     scheme = "socks5" if parts.scheme == "socks5h" else parts.scheme
     if scheme not in PORTS:

@@ -26,7 +26,7 @@ with contextlib.suppress(ImportError):
 
 
 _UNADDED = "repository"
-"""What Helm is told as the name of one that the user has not added."""
+"""The name given to Helm for a repository that the user has not added."""
 
 
 @dataclass(frozen=True)

@@ -217,7 +217,7 @@ def _beside(release: str) -> str:
     """What to do where the umbrella chart has what a release would install."""
     if release == AGENT_RELEASE:
         return (
-            "The cluster is connected already: run only castai.onboarding.onboard (onboard.yml). To manage the agent"
+            "The cluster is already connected: only run castai.onboarding.onboard (onboard.yml). To manage the agent"
             " here, uninstall that release first."
         )
     return f"{_leave_out(release)}, or uninstall that release and run castai.onboarding.connect (connect.yml) first."
@@ -225,5 +225,5 @@ def _beside(release: str) -> str:
 
 def _leave_out(release: str) -> str:
     if release == AGENT_RELEASE:
-        return "Run only castai.onboarding.onboard (onboard.yml), which leaves the agent alone"
+        return "Only run castai.onboarding.onboard (onboard.yml), which leaves the agent alone"
     return f"Add {release} to components_skip"

@@ -49,7 +49,7 @@ def desired(params: Parameters) -> Sequence[Desired]:
     names = [one.name for one in wanted]
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
-        raise Refused(f"Option releases has {', '.join(doubled)} more than once. List each release only once.")
+        raise Refused(f"Option releases lists {', '.join(doubled)} more than once. List each release only once.")
     return wanted
 
 

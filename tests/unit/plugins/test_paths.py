@@ -131,7 +131,7 @@ SCENARIOS = {
     "a secret value of two lines": release(
         "Helm release name 'Shop'", name="Shop", values={"apiKey": f"{MARK}\nof two lines"}
     ),
-    "a release that is there twice": releases("Option releases has cluster-controller more than once."),
+    "a release that is there twice": releases("Option releases lists cluster-controller more than once."),
     "a secret value of a release of several": releases(
         "value of policy must be", values={"apiKey": MARK}, policy="none", name="castai-evictor"
     ),

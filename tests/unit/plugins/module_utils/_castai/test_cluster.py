@@ -295,7 +295,7 @@ REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
     "being disconnected": (
         replace(CONNECTED, record=replace(RECORD, status="deleting")),
         {},
-        f"CAST AI is disconnecting cluster {ID}. Wait until that is over, then run again.",
+        f"CAST AI is disconnecting cluster {ID}. Wait until it has finished, then run again.",
     ),
 }
 

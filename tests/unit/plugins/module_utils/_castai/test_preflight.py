@@ -177,7 +177,7 @@ CASES = {
     "namespace that goes": Case("It is being deleted.", {}, {"leaving": "It is being deleted."}),
     "permissions": Case(
         "These Kubernetes permissions are missing in namespace castai-agent or cluster-wide: create secrets, escalate"
-        " clusterroles.rbac.authorization.k8s.io. Grant them to the user or role that this runs as, or use a cluster"
+        " clusterroles.rbac.authorization.k8s.io. Grant them to the user or role of this run, or use a cluster"
         " administrator.",
         {},
         {"missing": ("create secrets", "escalate clusterroles.rbac.authorization.k8s.io")},

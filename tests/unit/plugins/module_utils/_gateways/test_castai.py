@@ -494,7 +494,7 @@ def test_a_castai_ca_cert_that_is_not_there() -> None:
         Refused,
         match=(
             r"castai_ca_cert is '/no/such/ca\.pem', which is not a file."
-            " Set it to one with the CA cert"
+            " Set it to a file with the CA cert"
         ),
     ):
         CastAi("https://api.cast.ai", KEY, ca_cert="/no/such/ca.pem")

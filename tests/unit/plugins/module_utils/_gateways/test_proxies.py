@@ -121,5 +121,5 @@ def test_what_is_not_the_address_of_a_proxy_is_refused_unseen(text: str) -> None
 
 @pytest.mark.parametrize("scheme", ["ftp", "socks4", "socks"])
 def test_a_scheme_that_no_proxy_has(scheme: str) -> None:
-    with pytest.raises(Refused, match=rf"^X is a proxy of scheme {scheme}://, but only http, https and socks5 are"):
+    with pytest.raises(Refused, match=rf"^X is a proxy with scheme {scheme}://, but only http, https and socks5 are"):
         parse(f"{scheme}://me:CANARY@proxy:1", "X")

@@ -592,7 +592,7 @@ def test_what_an_upgrade_would_add_is_asked_after_the_plan(monkeypatch: pytest.M
     (step,) = release.confirm(release.Systems(seen, seen), desired, observed, planned)
     assert isinstance(step, Upgrade)
     assert step.wanted.adopt
-    assert step.sentence.endswith(", taking over the objects that are there")
+    assert step.sentence.endswith(", taking over the existing objects")
 
 
 QUOTA = 'pods "agent-1" is forbidden: exceeded quota: few'
