@@ -10,10 +10,10 @@ from typing import Any
 from ansible.module_utils.common.parameters import AnsibleFallbackNotFound
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.table import PROVIDERS, all_options
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import numbered
 from ansible_collections.castai.onboarding.plugins.module_utils._given import as_data, converted, is_given, problem
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.values import secrets
-from ansible_collections.castai.onboarding.plugins.module_utils._options import all_options
 from ansible_collections.castai.onboarding.plugins.module_utils._variables import VARIABLES, right_name
 from ansible_collections.castai.onboarding.plugins.plugin_utils._role_variables import role_variables
 
@@ -46,6 +46,12 @@ class ActionModule(ActionBase):
         if findings:
             result.update(failed=True, msg=numbered(findings), findings=findings)
             return result
+        provider = PROVIDERS.get(of_role if is_given(of_role) else values.get(PROVIDER, ""))
+        if provider:
+            result["of_provider"] = {
+                "component_values": as_data(provider.component_values),
+                "roles_between": list(provider.roles_between),
+            }
         if self._task.no_log:
             # Chart values may hold secrets, which so are in no output and no callback's result.
             result["variables"] = {name: _value(name, given) for name, given in values.items() if not _no_log(name)}
@@ -87,17 +93,22 @@ def _wrong_role(provider: Any, of_role: Any) -> Iterator[str]:
 def _wrong_values(values: Mapping[str, Any], variables: Mapping[str, Any]) -> Iterator[str]:
     given_values = {name: value for name, value in values.items() if is_given(value)}
     for name in filter(lambda name: name not in given_values, values):
-        option = KNOWN[name]
+        option = _option(name)
         if option.get("required"):
             choices = f" to one of: {', '.join(option['choices'])}" if option.get("choices") else ""
             yield f"{name} is not set. Set it{choices}."
-    wrong = [name for name, value in given_values.items() if problem(name, KNOWN[name], value)]
+    wrong = [name for name, value in given_values.items() if problem(name, _option(name), value)]
     # Only now, as decrypting takes time.
     hidden = _secrets(values, variables) if wrong else frozenset()
     for name in wrong:
         # In a text or list that should have been chart values, nothing tells which part is a secret.
         private = {"no_log": True} if _are_chart_values(name) else {}
-        yield problem(name, {**KNOWN[name], **private}, given_values[name], hidden)
+        yield problem(name, {**_option(name), **private}, given_values[name], hidden)
+
+
+def _option(name: str) -> Mapping[str, Any]:
+    """As its role describes it; which providers there are, the table says."""
+    return {**KNOWN[name], "choices": [*PROVIDERS]} if name == PROVIDER else KNOWN[name]
 
 
 def _no_log(name: str) -> bool:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
@@ -152,6 +152,34 @@ class Action:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """What a plan leaves although it was to go, and why; said among the actions, done by nobody."""
+
+    thing: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The actions in order, and what is kept, in words."""
+
+    actions: tuple[Action, ...] = ()
+    kept: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, parts: Iterable[Action | Kept]) -> Plan:
+        every = tuple(parts)
+        return cls(
+            tuple(one for one in every if isinstance(one, Action)),
+            tuple(f"{one.thing}: {one.why}" for one in every if isinstance(one, Kept)),
+        )
+
+    def shown(self, made: Made) -> Made:
+        """What view() is given: what was made, and what is kept."""
+        return {**made, "kept": self.kept} if self.kept else made
+
+
+@dataclass(frozen=True)
 class Result:
     """What a run did, or in check mode would do."""
 
@@ -199,10 +227,10 @@ class Subject(Generic[D, G, C]):
     desired: pure; raises Refused on bad input, before any call.
     connect: makes the gateways, with a close(); no call but a credential exchange.
     observe: reads only, absent is a value, at most three rounds.
-    plan: pure; what should differ, as actions in order. Raises Refused.
+    plan: pure; what should differ, as actions in order, and what is kept. Called once per attempt. Raises Refused.
     confirm: reads what only this plan calls for, such as whether a program can do it; returns the plan, or the one made
         with what it read. Raises Refused.
-    view: pure; the public part of the result, from what was read and what was made.
+    view: pure; the public part of the result, from what was read and what was made, and "kept" of the plan.
     settle: waits, after a real run, for what the user asked to wait for; returns what to view.
     hidden: pure; texts of free-form options to mask in the result, beside the values of no_log options.
     """
@@ -211,16 +239,18 @@ class Subject(Generic[D, G, C]):
     desired: Callable[[Mapping[str, Any]], D]
     connect: Callable[[Mapping[str, Any], D], G]
     observe: Callable[[G, D], C]
-    plan: Callable[[C, D], Iterable[Action]]
+    plan: Callable[[C, D], Iterable[Action | Kept]]
     view: Callable[[C, D, Made], Mapping[str, Any]]
     settle: Callable[[G, D, C, Made, Report], C] | None = None
     hidden: Callable[[Mapping[str, Any]], Iterable[str]] = lambda params: ()
     confirm: Callable[[G, D, C, tuple[Action, ...]], tuple[Action, ...]] | None = None
 
-    def planned(self, gateway: G, current: C, desired: D) -> tuple[Action, ...]:
+    def planned(self, gateway: G, current: C, desired: D) -> Plan:
         """The plan, confirmed."""
-        planned = tuple(self.plan(current, desired))
-        return self.confirm(gateway, desired, current, planned) if self.confirm else planned
+        planned = Plan.of(self.plan(current, desired))
+        if self.confirm:
+            return replace(planned, actions=self.confirm(gateway, desired, current, planned.actions))
+        return planned
 
 
 @dataclass(frozen=True)
@@ -420,7 +450,9 @@ class _Run(Generic[D, G, C]):
     gateway: G
     desired: D
     current: C | None = None
-    planned: tuple[Action, ...] | None = None
+    planned: Plan | None = None
+    kept: Plan = field(default_factory=Plan)
+    """The plan that was made last, for what it keeps."""
     done: list[Action] = field(default_factory=list)
     made: dict[str, Any] = field(default_factory=dict)
     broken: _Broken | None = None
@@ -448,7 +480,8 @@ class _Run(Generic[D, G, C]):
         if planned is None:
             self.current = self.subject.observe(self.gateway, self.desired)
             planned = self.subject.planned(self.gateway, self.current, self.desired)
-        for action in planned:
+        self.kept = planned
+        for action in planned.actions:
             _apply(action, self.gateway, self.made, self.done)
 
     def settle(self, report: Report) -> None:
@@ -460,7 +493,8 @@ class _Run(Generic[D, G, C]):
                 raise _Broken.by(failure) from failure
 
     def result(self) -> Result:
-        return Result(tuple(self.done), self.subject.view(cast(C, self.current), self.desired, self.made))
+        made = self.kept.shown(self.made)
+        return Result(tuple(self.done), self.subject.view(cast(C, self.current), self.desired, made))
 
 
 class _Broken(Failure):
@@ -496,15 +530,15 @@ def _repeated(part: Callable[[], T]) -> T:
 def _foreseen(subject: Subject[D, G, C], gateway: G, current: C, desired: D) -> Result:
     """What check mode shows. A plan can be made with credentials that may only read."""
     lacks: tuple[str, ...] = ()
-    planned: tuple[Action, ...] = ()
+    planned = Plan()
     try:
         planned = subject.planned(gateway, current, desired)
     except Unwritable as refusal:
         if refusal.rest:
             raise refusal.rest from None
         lacks = refusal.lacks
-    view = subject.view(current, desired, {})
-    return Result(planned, {**view, "warnings": [*view.get("warnings", ()), *lacks]} if lacks else view)
+    view = subject.view(current, desired, planned.shown({}))
+    return Result(planned.actions, {**view, "warnings": [*view.get("warnings", ()), *lacks]} if lacks else view)
 
 
 def _apply(action: Action, gateway: Any, made: dict[str, Any], done: list[Action]) -> None:

@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Every name we give, and every limit. Pure. PRIVATE to the collection."""
+"""Every name we give, and every limit. Pure. PRIVATE to the collection.
+
+A function whose name ends in _problem gives a sentence, or an empty text where nothing is wrong, here and everywhere.
+"""
 
 from __future__ import annotations
 
@@ -47,18 +50,18 @@ _ACCOUNT = re.compile(r"[0-9]{12}")
 _EKS_NAME = re.compile(r"[0-9A-Za-z][-_0-9A-Za-z]*")
 
 
-def helm_release_problem(name: str) -> str | None:
-    """What is wrong with a Helm release name, or None. Helm: a DNS label of at most 53 characters."""
+def helm_release_problem(name: str) -> str:
+    """What is wrong with a Helm release name. Helm: a DNS label of at most 53 characters."""
     return _label_problem("Helm release", name, 53, "the name")
 
 
-def namespace_problem(name: str) -> str | None:
-    """What is wrong with the name of a namespace, or None. Kubernetes: a DNS label of at most 63 characters."""
+def namespace_problem(name: str) -> str:
+    """What is wrong with the name of a namespace. Kubernetes: a DNS label of at most 63 characters."""
     return _label_problem("Namespace", name, 63, named("namespace"))
 
 
-def secret_problem(name: str) -> str | None:
-    """What is wrong with the name of the credentials Secret, or None. Kubernetes: a DNS subdomain of 253 characters."""
+def secret_problem(name: str) -> str:
+    """What is wrong with the name of the credentials Secret. Kubernetes: a DNS subdomain of 253 characters."""
     if len(name) > 253:
         return f"Secret name {name!r} has {len(name)} characters, but at most 253 are allowed. {_correct_secret()}"
     if not _DNS_SUBDOMAIN.fullmatch(name):
@@ -66,15 +69,15 @@ def secret_problem(name: str) -> str | None:
             f"Secret name {name!r} may only contain lower-case letters, digits, '-' and '.', and must start and end"
             f" with a letter or digit, and so must each part between dots. {_correct_secret()}"
         )
-    return None
+    return ""
 
 
 def _correct_secret() -> str:
     return f"Correct {named('credentials_secret')}."
 
 
-def eks_cluster_problem(name: str) -> str | None:
-    """What is wrong with the name of an EKS cluster, or None. Source: the API reference of EKS CreateCluster."""
+def eks_cluster_problem(name: str) -> str:
+    """What is wrong with the name of an EKS cluster. Source: the API reference of EKS CreateCluster."""
     if len(name) > 100:
         return f"EKS cluster name {name!r} has {len(name)} characters, but EKS allows at most 100. {_correct_cluster()}"
     if not _EKS_NAME.fullmatch(name):
@@ -82,11 +85,11 @@ def eks_cluster_problem(name: str) -> str | None:
             f"EKS cluster name {name!r} may only contain letters, digits, '-' and '_', and must start with a letter"
             f" or digit. {_correct_cluster()}"
         )
-    return None
+    return ""
 
 
-def kops_cluster_problem(name: str) -> str | None:
-    """What is wrong with the name of a kOps cluster, or None. kOps: a full DNS name, of at most 253 characters."""
+def kops_cluster_problem(name: str) -> str:
+    """What is wrong with the name of a kOps cluster. kOps: a full DNS name, of at most 253 characters."""
     if len(name) > 253:
         return (
             f"kOps cluster name {name!r} has {len(name)} characters, but at most 253 are allowed. {_correct_cluster()}"
@@ -96,27 +99,22 @@ def kops_cluster_problem(name: str) -> str | None:
             f"kOps cluster name {name!r} must be a full DNS name, for example shop.example.com or shop.k8s.local."
             f" {_correct_cluster()}"
         )
-    return None
+    return ""
 
 
 def _correct_cluster() -> str:
     return f"Correct {named('cluster_name')}."
 
 
-def cluster_name_problem(provider: str, name: str) -> str | None:
-    """What is wrong with the name of a cluster of that provider, or None."""
-    return kops_cluster_problem(name) if provider == "kops" else eks_cluster_problem(name)
-
-
-def account_id_problem(account_id: str) -> str | None:
-    """What is wrong with the id of an AWS account, or None."""
+def account_id_problem(account_id: str) -> str:
+    """What is wrong with the id of an AWS account."""
     if _ACCOUNT.fullmatch(account_id):
-        return None
+        return ""
     return f"{named('account_id')} is {account_id!r}. Set it to the 12 digits of the AWS account, in quotes."
 
 
-def wrong_account(wanted: str, account_id: str) -> str:
-    """Why the account that the credentials belong to is not the wanted one, or an empty text. wanted: empty for any."""
+def account_problem(wanted: str, account_id: str) -> str:
+    """Why the account that the credentials belong to is not the wanted one. wanted: empty for any."""
     if wanted in ("", account_id):
         return ""
     return (
@@ -125,10 +123,10 @@ def wrong_account(wanted: str, account_id: str) -> str:
     )
 
 
-def cluster_id_problem(cluster_id: str) -> str | None:
-    """What is wrong with the id of a cluster at CAST AI, which is a UUID, or None."""
+def cluster_id_problem(cluster_id: str) -> str:
+    """What is wrong with the id of a cluster at CAST AI, which is a UUID."""
     if cluster_id == UNKNOWN or _UUID.fullmatch(cluster_id.lower()):
-        return None
+        return ""
     return f"{named('cluster_id')} is {cluster_id!r}. Set it to the UUID of the cluster at CAST AI."
 
 
@@ -216,7 +214,7 @@ def _possible(names: Mapping[str, str], limit: int) -> dict[str, str]:
     return {name: maker for name, maker in names.items() if len(name) <= limit}
 
 
-def _label_problem(kind: str, name: str, limit: int, culprit: str) -> str | None:
+def _label_problem(kind: str, name: str, limit: int, culprit: str) -> str:
     """culprit: what to correct."""
     if len(name) > limit:
         return f"{kind} name {name!r} has {len(name)} characters, but at most {limit} are allowed. Correct {culprit}."
@@ -225,4 +223,4 @@ def _label_problem(kind: str, name: str, limit: int, culprit: str) -> str | None
             f"{kind} name {name!r} may only contain lower-case letters, digits and '-', and must start and end with a"
             f" letter or digit. Correct {culprit}."
         )
-    return None
+    return ""

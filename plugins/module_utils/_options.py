@@ -9,6 +9,7 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ._given import from_environment
@@ -16,18 +17,15 @@ from ._given import from_environment
 Spec = dict[str, dict[str, Any]]
 Rules = dict[str, list[list[str]]]
 
-PROVIDERS = {"eks": "EKS", "kops": "kOps"}
-"""Who runs clusters, as the option provider has it and as people write it."""
-
 
 def _env(*names: str) -> tuple[Any, list[str]]:
     return (from_environment, list(names))
 
 
-def cluster_options(required: bool) -> Spec:
+def cluster_options(providers: Iterable[str], required: bool) -> Spec:
     """What names the cluster. required: False where a kubeconfig alone may decide."""
     return {
-        "provider": {"type": "str", "choices": [*PROVIDERS], "required": required},
+        "provider": {"type": "str", "choices": [*providers], "required": required},
         "cluster_name": {"type": "str", "required": required},
     }
 
@@ -73,11 +71,6 @@ def kubernetes_options() -> Spec:
     }
 
 
-def all_options() -> Spec:
-    """The options of every group."""
-    return {**cluster_options(required=True), **castai_options(), **aws_options(), **kubernetes_options()}
-
-
 CLUSTER_RULES: Rules = {"mutually_exclusive": [], "required_together": [["provider", "cluster_name"]]}
 """How the options of the cluster go together where they are optional, for AnsibleModule."""
 
@@ -97,10 +90,6 @@ KUBERNETES_RULES: Rules = {
 def together(*groups: Rules) -> Rules:
     """The rules of several groups as those of one."""
     return {rule: [options for group in groups for options in group[rule]] for rule in AWS_RULES}
-
-
-CONNECTION_RULES = together(KUBERNETES_RULES, AWS_RULES)
-"""The same for Kubernetes and AWS."""
 
 
 def sendable(credential: str) -> bool:

@@ -258,6 +258,14 @@ not_checked:
   returned: success
   type: list
   elements: str
+region:
+  description: AWS region that the cluster is in.
+  returned: success
+  type: str
+state_store:
+  description: State store of the kOps cluster. Empty for other providers.
+  returned: success
+  type: str
 """
 
 from ansible_collections.castai.onboarding.plugins.module_utils._castai.preflight import SUBJECT

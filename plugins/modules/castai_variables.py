@@ -47,6 +47,26 @@ findings:
   sample:
     - castai_reigon is not a variable of castai.onboarding. Use castai_region.
     - "components_autoscaling is 'maybe'. Set it to true or false."
+of_provider:
+  description: What the roles and playbooks need to know of the cluster's provider.
+  returned: success, where the provider is known
+  type: dict
+  contains:
+    component_values:
+      description: Chart values that its clusters need, by Helm release.
+      returned: always
+      type: dict
+      sample:
+        castai-spot-handler:
+          castai:
+            provider: aws
+    roles_between:
+      description: Roles that its clusters need after they are connected and before they are onboarded.
+      returned: always
+      type: list
+      elements: str
+      sample:
+        - kube_router
 variables:
   description:
     - The values, with the types that the roles describe, including defaults. Variables that contain secrets are left

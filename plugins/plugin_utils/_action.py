@@ -18,9 +18,9 @@ from ansible import constants
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import read_models
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import AnySubject, Report, run_task
-from ansible_collections.castai.onboarding.plugins.module_utils._helm.gateway import keep_charts
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_session import read_models
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.helm import keep_charts
 
 # Ansible imports this before it forks for each task on each host. What was read is needed to the end, so it is frozen
 # out of garbage collection, once: collecting it copies its pages in every fork and takes a second at the end of a run.

@@ -33,7 +33,7 @@ from tests.support.worlds import clear_left
 CLUSTERS = ("prod:eks", "shop.example.com:kops")
 PLAYBOOKS = ("castai.onboarding.connect", "castai.onboarding.onboard")
 SITE = "castai.onboarding.site"
-TABLE = "tests/unit/plugins/module_utils/_k8s/test_connections.py"
+TABLE = "tests/unit/plugins/module_utils/_gateways/test_connections.py"
 
 _WATCH = Path(__file__).parent / "watch"
 _NAMED = ("ansible-core", "Python", "Helm")

@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from ansible_collections.castai.onboarding.plugins.module_utils._options import all_options
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.table import all_options
 from ansible_collections.castai.onboarding.plugins.module_utils._variables import VARIABLES
 from tests.tree import ROOT
 

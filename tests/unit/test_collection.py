@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.table import PROVIDERS, RECORDED
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Several
 from ansible_collections.castai.onboarding.plugins.module_utils._variables import VARIABLES
 from tests.tree import NAME, ROOT, files
@@ -49,8 +50,19 @@ def loaded(path: str) -> Any:
 
 # Layers
 
-SYSTEMS = ("_aws", "_k8s", "_helm", "_castai")
-"""Each may use those before it."""
+LAYERS = (
+    ("_answers", "_credentials", "_equal", "_given", "_patience", "_variables", "_workplace"),
+    ("_addresses", "_diff", "_forms"),
+    ("_engine", "_options"),
+    ("_names",),
+    ("_gateways",),
+    ("_owner",),
+    ("_aws",),
+    ("_clusters",),
+    ("_helm", "_k8s"),
+    ("_castai",),
+)
+"""Folders and files of module_utils from the ground up. Each may import those of the rows before it."""
 
 SDKS = {"azure", "boto3", "botocore", "google", "googleapiclient", "kubernetes", "msal", "subprocess", "urllib3"}
 """Packages of outside systems, and what runs their programs."""
@@ -74,38 +86,18 @@ def own_imports(path: Path) -> set[Path]:
     return {Path(*parts[:-1], f"{parts[-1]}.py") for parts in ours} & set(PLUGINS)
 
 
-def layer(path: Path) -> tuple[int, int]:
-    """Where a file stands: the higher ones may import the lower ones. Files of one system stand side by side.
-
-    Gateways stand below all that decides, so that a module may be handed those of several systems.
-    """
+def layer(path: Path) -> int:
+    """The row of a file: the higher ones may import the lower ones."""
     kind, *rest = path.with_suffix("").parts
     if kind != "module_utils":
-        return {"doc_fragments": 0, "plugin_utils": 4}.get(kind, 5), 0
-    if len(rest) == 1:
-        ground = {
-            "_equal": -2,
-            "_credentials": -2,
-            "_answers": -1,
-            "_diff": -1,
-            "_given": -1,
-            "_patience": -1,
-            "_variables": -1,
-            "_workplace": -1,
-            "_addresses": 0,
-            "_forms": 0,
-            "_engine": 1,
-            "_options": 1,
-            "_names": 2,
-        }
-        return ground[rest[0]], 0
-    return 3, -1 if rest[1] == "gateway" else SYSTEMS.index(rest[0])
+        return {"doc_fragments": -1, "plugin_utils": len(LAYERS)}.get(kind, len(LAYERS) + 1)
+    return next(number for number, row in enumerate(LAYERS) if rest[0] in row)
 
 
 @pytest.mark.parametrize("path", PLUGINS, ids=str)
 def test_imports_go_downwards_only(path: Path) -> None:
-    side_by_side = {other for other in own_imports(path) if other.parent == path.parent and layer(path)[0] == 3}
-    assert [other for other in own_imports(path) - side_by_side if layer(other) >= layer(path)] == []
+    in_its_folder = {other for other in own_imports(path) if other.parent == path.parent and len(path.parts) > 2}
+    assert [other for other in own_imports(path) - in_its_folder if layer(other) >= layer(path)] == []
 
 
 def test_imports_go_in_no_circle() -> None:
@@ -115,7 +107,90 @@ def test_imports_go_in_no_circle() -> None:
 
 @pytest.mark.parametrize("path", PLUGINS, ids=str)
 def test_outside_systems_are_talked_to_by_gateways_only(path: Path) -> None:
-    assert path.name == "gateway.py" or {name.split(".")[0] for name in imports(path)} & SDKS == set()
+    assert "_gateways" in path.parts or {name.split(".")[0] for name in imports(path)} & SDKS == set()
+
+
+# Providers
+
+CLOUDS = ("_aws", "_google", "_azure")
+"""Folders of what CAST AI gets in each cloud."""
+
+PROVIDER_NAMES = {*RECORDED, *(provider.title for provider in PROVIDERS.values())}
+
+
+def of_providers(path: Path) -> bool:
+    """Whether a file is about one provider, or about one cloud, whose services may have a provider's name."""
+    clouds = [f"_gateways/{folder[1:]}" for folder in CLOUDS]
+    return any(str(path).startswith(f"module_utils/{one}") for one in ("_clusters/", *CLOUDS, *clouds))
+
+
+def providers_named(tree: ast.Module) -> set[str]:
+    """A text that is a provider's name: compared, looked up, or the key of a dictionary, it would be a branch."""
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return texts & PROVIDER_NAMES
+
+
+@pytest.mark.parametrize("path", [path for path in PLUGINS if not of_providers(path)], ids=str)
+def test_no_story_names_a_provider(path: Path) -> None:
+    assert providers_named(tree_of(path)) == set()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['x == "eks"', 'x in ("kops",)', '{"gke": 1}[x]', 'x.get("aks")', 'f"{x}" != "kOps"', 'match x:\n case "EKS": y'],
+)
+def test_a_story_that_names_a_provider_would_be_found(text: str) -> None:
+    assert providers_named(ast.parse(text))
+
+
+@pytest.mark.parametrize("path", [path for path in PLUGINS if path.parts[1] in ("_castai", "_helm", "_k8s")], ids=str)
+def test_stories_import_of_clusters_what_is_of_all_providers_alone(path: Path) -> None:
+    of_all = {"__init__", "connection", "facts", "table"}
+    found = {other for other in own_imports(path) if len(other.parts) > 2}
+    assert [other for other in found if other.parts[1] in CLOUDS] == []
+    assert [other for other in found if other.parts[1] == "_clusters" and other.stem not in of_all] == []
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Every text and key of what a YAML file holds."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from (str(key), *texts_in(item))
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts_in(item)
+    elif isinstance(value, str):
+        yield value
+
+
+QUOTED = re.compile(rf"""['"]({"|".join(map(re.escape, PROVIDER_NAMES))})['"]""")
+
+
+def providers_named_in_yaml(text: str) -> list[str]:
+    return [one for one in texts_in(yaml.safe_load(text)) if one in PROVIDER_NAMES or QUOTED.search(one)]
+
+
+TASKS = [
+    path
+    for path in files()
+    if path.suffix == ".yml"
+    and (path.parts[0] == "playbooks" or (path.parts[0] == "roles" and path.parts[2] != "meta"))
+]
+
+
+@pytest.mark.parametrize("path", TASKS, ids=str)
+def test_no_role_or_playbook_names_a_provider(path: Path) -> None:
+    """But that a role is for one provider, it says once, to those that it calls."""
+    text = (ROOT / path).read_text(encoding="utf-8")
+    own = re.findall(r"^ +__castai_provider: (\w+)$", text, re.MULTILINE)
+    assert providers_named_in_yaml(text) == own
+    for key in own:
+        assert path.parts[1].startswith(f"{key}_") or path.parts[1] in PROVIDERS[key].roles_between
+
+
+@pytest.mark.parametrize("text", ["when: x == 'eks'", "a: \"{{ {'kops': 1}[x] }}\"", "a:\n  gke: 1", "in: [aks]"])
+def test_a_role_that_names_a_provider_would_be_found(text: str) -> None:
+    assert providers_named_in_yaml(text)
 
 
 def test_one_file_knows_about_check_mode() -> None:
@@ -221,6 +296,37 @@ def test_every_module_has_a_plan_test(module: str) -> None:
     calls = [node for node in ast.walk(ast.parse(test.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
     names = {getattr(call.func, "id", None) or getattr(call.func, "attr", None) for call in calls}
     assert "plan" in names
+
+
+PLANS = re.compile(r"_?plan(_\w+)?|removals|_?remove_\w+")
+"""Names of functions that plan."""
+
+
+def reached(tree: ast.Module, *names: str) -> set[str]:
+    """The names that functions of a file use, and those of its functions that they call, and so on."""
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    found, left = set[str](), list(names)
+    while left:
+        nodes = ast.walk(functions[left.pop()])
+        used = {name for node in nodes for name in (getattr(node, "id", None), getattr(node, "attr", None)) if name}
+        left += [name for name in used - found if name in functions]
+        found |= used
+    return found
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_neither_what_reads_nor_what_shows_plans(module: str) -> None:
+    found = subject(module)
+    single = found.subject if isinstance(found, Several) else found
+    for part in (single.desired, single.connect, single.observe, single.view, single.settle):
+        if part is not None:
+            path = Path(*part.__module__.removeprefix(f"{PACKAGE}.").split(".")).with_suffix(".py")
+            assert [name for name in reached(tree_of(path), part.__name__) if PLANS.fullmatch(name)] == []
+
+
+def test_a_view_that_plans_would_be_found() -> None:
+    tree = ast.parse("def view():\n return shown()\ndef shown():\n return [*removals()]\ndef removals():\n pass")
+    assert [name for name in reached(tree, "view") if PLANS.fullmatch(name)] == ["removals"]
 
 
 def test_action_groups_are_of_those_that_have_the_options() -> None:
@@ -366,6 +472,10 @@ def test_every_variable_has_its_row_in_the_one_table() -> None:
 def test_the_table_names_options_that_modules_have() -> None:
     options = {option for module in MODULES for option in subject(module).options["argument_spec"]}
     assert {option for option in VARIABLES.values() if option} - options == set()
+
+
+def test_the_inventory_may_name_every_provider() -> None:
+    assert ALL_VARIABLES["castai_provider"]["choices"] == [*PROVIDERS]
 
 
 SECRET_VARIABLES = {"castai_api_key", "castai_aws_secret_key", "castai_aws_session_token", "castai_host_token"}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Aws
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import Aws
 from tests.sandbox.client import ClusterAccess, World
 from tests.support.playbook import Run, Running
 

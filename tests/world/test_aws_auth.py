@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.connection import Way
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import run_task
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s.access import Way
 from ansible_collections.castai.onboarding.plugins.module_utils._k8s.aws_auth import PATH, SUBJECT, Current, Desired
 from tests.sandbox.client import World
 

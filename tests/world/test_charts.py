@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Failure
-from ansible_collections.castai.onboarding.plugins.module_utils._helm.gateway import Facts, Helm
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.helm import Facts, Helm
 from tests.sandbox.build import binaries
 from tests.support.https import serve
 from tests.support.registry import LOG_IN, PASSWORD, PREFIX, USER, Registry

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s.gateway import path_of
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.kubernetes import path_of
 from tests.sandbox.build import binaries
 from tests.sandbox.charts import FOLDER as CHARTS
 from tests.sandbox.client import World

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s.gateway import CONNECTIONS
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.kubernetes import CONNECTIONS
 from tests.sandbox.client import World
 from tests.sandbox.spec import HOME_ACCOUNT
 from tests.support.calls import of_task, rounds

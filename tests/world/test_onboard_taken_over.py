@@ -15,8 +15,8 @@ import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils import _names as names
 from ansible_collections.castai.onboarding.plugins.module_utils._aws import policies
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Aws
 from ansible_collections.castai.onboarding.plugins.module_utils._equal import same_policy
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import Aws
 from tests.sandbox.client import World
 from tests.sandbox.spec import HOME_ACCOUNT
 from tests.support.playbook import Json, Run

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s import pods
+from ansible_collections.castai.onboarding.plugins.module_utils._castai import pods
 from tests.sandbox.client import World
 from tests.sandbox.kube import Kubernetes, KubernetesError
 

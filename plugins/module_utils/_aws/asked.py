@@ -13,19 +13,21 @@ from functools import partial
 from typing import Any
 
 from .. import _names as names
-from .._castai.gateway import Cluster
 from .._engine import UNKNOWN, Refused
 from .._forms import iam_arn
+from .._gateways.aws import Aws
+from .._gateways.aws_iam import Making
+from .._gateways.aws_session import NO_REGION, region_of
+from .._gateways.castai import Cluster
 from .._options import aws_options, castai_options, cluster_options
 from .._variables import named
 from . import forms
-from .gateway import NO_REGION, Aws, Making, region_of
 from .keys import TAGS as KEY_TAGS
 
 Parameters = Mapping[str, Any]
 
 OPTIONS: dict[str, Any] = {
-    **cluster_options(required=True),
+    **cluster_options((), required=True),
     **castai_options(),
     **aws_options(),
     "adopt": {"type": "bool", "default": False},
@@ -63,15 +65,18 @@ SHAPES = {
 }
 
 
-def problems(params: Parameters, shapes: Mapping[str, Shape], inline: bool = False) -> Iterator[str]:
-    """Problems of the options that all identities have, and of those whose shapes are given."""
+def problems(params: Parameters, name_problem: str, shapes: Mapping[str, Shape], inline: bool = False) -> Iterator[str]:
+    """Problems of the options that all identities have, and of those whose shapes are given.
+
+    name_problem: what is wrong with the cluster's name, as its provider has it.
+    """
     account_id = params.get("account_id")
     yield from filter(
         None,
         [
-            names.cluster_name_problem(params["provider"], params["cluster_name"]),
+            name_problem,
             names.cluster_id_problem(params["cluster_id"]),
-            names.account_id_problem(account_id) if account_id else None,
+            names.account_id_problem(account_id) if account_id else "",
         ],
     )
     if not region_of(params):

@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-from .._names import wrong_account
+from .._gateways.aws_eks import EksCluster
+from .._names import account_problem
 from .._variables import named
-from .gateway import EksCluster
 
 
-def wrong_cluster(eks: EksCluster | None, name: str, region: str, account_id: str) -> str:
+def named_cluster_problem(eks: EksCluster | None, name: str, region: str, account_id: str) -> str:
     """Why what EKS has is not the cluster that the user named, or an empty text. account_id may be empty."""
     if eks is None:
         return (
@@ -19,11 +19,11 @@ def wrong_cluster(eks: EksCluster | None, name: str, region: str, account_id: st
             f" Check {named('cluster_name')}, {named('region')} and the credentials."
         )
     if eks.connector:
-        return unusable(eks)
-    return wrong_account(account_id, eks.account_id)
+        return unusable_problem(eks)
+    return account_problem(account_id, eks.account_id)
 
 
-def unusable(eks: EksCluster) -> str:
+def unusable_problem(eks: EksCluster) -> str:
     """Why nothing can be done in a cluster, or for long, or an empty text."""
     if eks.connector:
         return (

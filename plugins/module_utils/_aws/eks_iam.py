@@ -15,13 +15,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import _names as names
-from .._castai.gateway import Cluster
-from .._engine import UNKNOWN, Action, Made, Refused, Subject
+from .._engine import UNKNOWN, Action, Kept, Made, Refused, Subject
 from .._equal import same_policy
+from .._gateways.aws_eks import EksCluster
+from .._gateways.aws_iam import Principal
+from .._gateways.aws_session import Tagged
+from .._gateways.castai import Cluster
+from .._owner import Removal
 from .._variables import named
 from . import policies
 from .asked import check_policies, check_record, check_removable
-from .eks import unusable, wrong_cluster
+from .eks import named_cluster_problem, unusable_problem
 from .eks_nodes import (
     access_entry,
     check_nodes,
@@ -37,11 +41,8 @@ from .eks_nodes import (
 )
 from .eks_observed import Current, observe
 from .eks_wanted import OPTIONS, Desired, desired, place
-from .gateway import EksCluster, Principal
 from .identity import (
     Gateways,
-    Owned,
-    Removal,
     WantedPolicy,
     boundary_kept,
     delete_inline,
@@ -103,14 +104,14 @@ class HandOverRole(Action):
     arn: str = ""
 
     def run(self, gateway: Gateways, made: Made) -> None:
-        gateway.castai.set_role(self.cluster_id, self.arn)
+        gateway.castai.set_role(self.cluster_id, "eks", self.arn)
 
 
-def plan(current: Current, wanted: Desired) -> Iterator[Action]:
+def plan(current: Current, wanted: Desired) -> Iterator[Action | Kept]:
     eks = current.eks
-    refusal = wrong_cluster(eks, wanted.name, wanted.region, wanted.account_id)
+    refusal = named_cluster_problem(eks, wanted.name, wanted.region, wanted.account_id)
     if eks and wanted.present:
-        refusal = refusal or unusable(eks)
+        refusal = refusal or unusable_problem(eks)
     if eks is None or refusal:
         raise Refused(refusal)
     _check_record(current.record, eks, wanted)
@@ -119,7 +120,7 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
         check_removable(current.record, wanted.force)
         check_unused(current.nodes, wanted)
         for removal in removals(current, wanted, here):
-            yield from removal.actions
+            yield from removal.planned
         return
     check_policies(current.absent_policies, wanted.named_policies)
     _check_identity(current, wanted, here)
@@ -355,8 +356,7 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     here = place(eks, wanted)
     shown = {"access": access(current, wanted, here, eks), "identity_arn": identity_arn(current, wanted, here)}
     if not wanted.present:
-        found = removals(current, wanted, here)
-        return {**shown, "kept": [f"{removal.thing}: {removal.kept}" for removal in found if removal.kept]}
+        return {**shown, "kept": list(made.get("kept", ()))}
     profile_arn = here.iam("instance-profile", wanted.making.path, nodes.profile_name)
     warnings = list(_warnings(current, wanted, here))
     return {
@@ -373,7 +373,7 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
 def _adopted(current: Current, wanted: Desired) -> dict[str, str]:
     """Which tool made what was there before us, by its name."""
     identity, nodes = current.identity, current.nodes
-    found: dict[str, Owned | None] = {
+    found: dict[str, Tagged | None] = {
         identity.name: None if wanted.role_arn else identity.principal,
         nodes.role_name: None if wanted.node_role_brought else nodes.role,
         nodes.profile_name: None if wanted.instance_profile_arn else nodes.profile,

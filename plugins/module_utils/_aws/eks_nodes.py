@@ -16,15 +16,17 @@ from typing import Any
 from .. import _names as names
 from .._engine import Action, Made, Refused
 from .._equal import missing_tags, replaced
+from .._gateways.aws_ec2 import Instance, SecurityGroup
+from .._gateways.aws_eks import AccessEntry, EksCluster
+from .._gateways.aws_iam import Making, Principal, Profile
+from .._owner import Removal
 from .._variables import named
 from . import policies
 from .eks_wanted import Desired
-from .gateway import AccessEntry, EksCluster, Instance, Making, Principal, Profile, SecurityGroup
 from .identity import (
     NOTHING,
     Gateways,
     HeldPolicy,
-    Removal,
     WantedPolicy,
     plan_attachments,
     plan_policy,

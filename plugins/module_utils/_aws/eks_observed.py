@@ -12,8 +12,11 @@ from functools import partial
 from typing import Any
 
 from .. import _names as names
-from .._castai.gateway import Cluster
 from .._engine import gather
+from .._gateways.aws_eks import AccessEntry, EksCluster
+from .._gateways.aws_iam import Policy, Principal
+from .._gateways.castai import Cluster
+from .._owner import choose
 from .asked import absent_policies
 from .eks_nodes import Nodes
 from .eks_wanted import (
@@ -26,8 +29,7 @@ from .eks_wanted import (
     role_names,
     user_names,
 )
-from .gateway import AccessEntry, EksCluster, Policy, Principal
-from .identity import HeldPolicy, choose
+from .identity import HeldPolicy
 from .keys import HeldKeys
 from .policies import Document, Place
 from .reads import Systems, read

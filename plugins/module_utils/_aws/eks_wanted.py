@@ -14,15 +14,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import _names as names
-from .._castai.gateway import Cluster
 from .._engine import Refused
 from .._forms import iam_arn
+from .._gateways.aws_eks import EksCluster
+from .._gateways.aws_iam import Making
+from .._gateways.aws_session import region_of
+from .._gateways.castai import Cluster
 from .._options import AWS_RULES
+from .._owner import Owner
 from .._variables import named
 from . import asked
 from .asked import Parameters, Shape
-from .gateway import EksCluster, Making, region_of
-from .identity import Owner, short_arn
+from .identity import short_arn
 from .policies import Document, Place
 
 OPTIONS: dict[str, Any] = {
@@ -95,7 +98,8 @@ class Desired:
 
 
 def desired(params: Parameters) -> Desired:
-    found = [*asked.problems(params, BROUGHT, params["identity"] == "role"), *identity_problems(params)]
+    name_problem = names.eks_cluster_problem(params["cluster_name"])
+    found = [*asked.problems(params, name_problem, BROUGHT, params["identity"] == "role"), *identity_problems(params)]
     if found:
         raise Refused(" ".join(found))
     name, cluster_id = params["cluster_name"], params["cluster_id"].lower()

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Roles, users and policies in IAM, and whose they are. PRIVATE to the collection.
+"""Roles, users and policies in IAM. PRIVATE to the collection.
 
 Shared by every kind of cluster on AWS. Only what is this cluster's is changed; what is attached by others stays.
 """
@@ -11,19 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol, Union
+from typing import Protocol
 
-from .._castai.gateway import CastAi
 from .._engine import UNKNOWN, Action, Made, Refused
 from .._equal import missing_tags, replaced, same_policy
-from .._names import TAG_CLUSTER, TAG_CLUSTER_ID
+from .._gateways.aws import Aws
+from .._gateways.aws_iam import Making, Policy, Principal
+from .._gateways.castai import CastAi
+from .._owner import Owner, Removal
 from .._variables import named
 from . import broad
-from .gateway import Aws, Making, Policy, Principal, Profile, SecurityGroup
-from .policies import Document, external_ids
-
-# pylint knows | between classes in annotations alone.
-Owned = Union[Principal, Policy, Profile, SecurityGroup]  # noqa: UP007
+from .policies import Document
 
 NOTHING = Making("/", "", {})
 
@@ -38,64 +36,6 @@ class Gateways(Protocol):
     @property
     def castai(self) -> CastAi:
         """The API."""
-
-
-@dataclass(frozen=True)
-class Owner:
-    """The cluster that objects are made for, and how to tell its own from others'."""
-
-    cluster: str
-    cluster_id: str
-    adopt: bool
-
-    def others(self, held: Owned) -> set[str]:
-        """Ids of the other clusters that an object says it is of."""
-        return _marks(held) - {self.cluster_id}
-
-    def objection(self, held: Owned, evidence: bool) -> str:
-        """Why an object is not this cluster's to change, or an empty text.
-
-        evidence: other signs that it is (CAST AI's record, the cluster's id in its name, its attachment to what is).
-        """
-        others = self.others(held)
-        if others:
-            name = held.tags.get(TAG_CLUSTER)
-            return f"belongs to another cluster, {', '.join(sorted(others))}{f' ({name})' if name else ''}"
-        if not (_marks(held) or evidence or self.adopt):
-            return "has no tag that shows which cluster it belongs to"
-        return ""
-
-    def kept(self, held: Owned | None, evidence: bool) -> str:
-        """Why removal keeps an object, or an empty text, also if it does not exist. evidence: as above."""
-        objection = self.objection(held, evidence) if held else ""
-        return f"it {objection}" if objection else ""
-
-    def check(self, what: str, held: Owned, evidence: bool, another: str = "") -> None:
-        """Raise Refused for an object that is not this cluster's to change.
-
-        another: the option to use a different one by, as a message names it; empty where there is none.
-        """
-        objection = self.objection(held, evidence)
-        if not objection:
-            return
-        advice = f"Set {named('adopt')} to true to take it over, or delete it"
-        if self.others(held):
-            advice = f"Set {another} to use a different one, or delete it" if another else "Delete it"
-        raise Refused(f"{what} {objection}. {advice} if nothing needs it.")
-
-
-def choose(found: Mapping[str, Owned | None], makers: Mapping[str, str], owner: Owner) -> str:
-    """The name of the object to work with: the first that is there and not another cluster's, else one to create.
-
-    makers: the names to look under, in order, and which other tool uses each. Under those without we create, under the
-    last of them whatever is there. Empty where there is no name.
-    """
-    for name in makers:
-        held = found.get(name)
-        if held and not owner.others(held):
-            return name
-    ours = [name for name, maker in makers.items() if not maker]
-    return next((name for name in ours if found.get(name) is None), ours[-1] if ours else "")
 
 
 @dataclass(frozen=True)
@@ -115,15 +55,6 @@ class HeldPolicy:
     arn: str = ""
     policy: Policy | None = None
     document: Document | None = None
-
-
-@dataclass(frozen=True)
-class Removal:
-    """One object to remove: the actions that remove it, or why it is kept, or both if only its contents are removed."""
-
-    thing: str
-    kept: str = ""
-    actions: tuple[Action, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -412,12 +343,6 @@ def boundary_kept(held: Principal) -> str:
 def short_arn(arn: str) -> str:
     """The name in an ARN; a name stays as it is."""
     return arn.rpartition("/")[2]
-
-
-def _marks(held: Owned) -> set[str]:
-    """Ids of the clusters that an object says it is of, by its tag or its trust policy."""
-    trust = external_ids(held.trust) if isinstance(held, Principal) else []
-    return {mark for mark in (held.tags.get(TAG_CLUSTER_ID), *trust) if mark}
 
 
 def _filled(document: Document, made: Made) -> Document:

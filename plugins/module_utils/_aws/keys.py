@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from .._castai.gateway import Rejected
 from .._engine import Action, CallFailed, Conflict, Made, Refused, until
 from .._equal import missing_tags, replaced
-from .gateway import AccessKey
+from .._gateways.aws_iam import AccessKey
+from .._gateways.castai import Rejected
 from .identity import Gateways, TagPrincipal, UntagPrincipal
 
 TAG_KEY = "castai-onboarding:access-key"

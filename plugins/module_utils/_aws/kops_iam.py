@@ -16,21 +16,21 @@ from functools import partial
 from typing import Any
 
 from .. import _names as names
-from .._castai.gateway import Cluster
-from .._engine import Action, Made, Refused, Subject, gather
+from .._engine import Action, Kept, Made, Refused, Subject, gather
 from .._equal import same_policy
+from .._gateways.aws_ec2 import Instance
+from .._gateways.aws_iam import Making, Policy, Principal
+from .._gateways.aws_session import region_of
+from .._gateways.castai import Cluster
 from .._options import AWS_RULES
+from .._owner import Owner, Removal, choose
 from .._variables import named
 from . import asked, kops_policies, policies
 from .asked import Parameters, check_policies, check_record, check_removable
-from .gateway import Instance, Making, Policy, Principal, region_of
 from .identity import (
     HeldPolicy,
-    Owner,
-    Removal,
     WantedPolicy,
     boundary_kept,
-    choose,
     delete_inline,
     plan_attachments,
     plan_policy,
@@ -123,7 +123,7 @@ class Current:
 
 
 def desired(params: Parameters) -> Desired:
-    found = list(asked.problems(params, {}))
+    found = list(asked.problems(params, names.kops_cluster_problem(params["cluster_name"]), {}))
     if found:
         raise Refused(" ".join(found))
     name, cluster_id = params["cluster_name"], params["cluster_id"].lower()
@@ -247,7 +247,7 @@ def _held_policy(found: Mapping[str, Policy | None], known: Iterable[str], here:
     return HeldPolicy(name, here.iam("policy", wanted.making.path, name))
 
 
-def plan(current: Current, wanted: Desired) -> Iterator[Action]:
+def plan(current: Current, wanted: Desired) -> Iterator[Action | Kept]:
     refusal = " ".join(_misplaced(current, wanted))
     if refusal:
         raise Refused(refusal)
@@ -255,7 +255,7 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
     if not wanted.present:
         check_removable(current.record, wanted.force)
         for removal in removals(current, wanted, here):
-            yield from removal.actions
+            yield from removal.planned
         return
     check_policies(current.absent_policies, wanted.named_policies)
     if user.principal:
@@ -279,7 +279,7 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
             f"CAST AI's cluster {record.id} is {record.provider} cluster {record.facts.get('clusterName')}, not kOps"
             f" cluster {wanted.name}. Correct {named('cluster_id')} or {named('cluster_name')}."
         )
-    yield from filter(None, [names.wrong_account(wanted.account_id, account)])
+    yield from filter(None, [names.account_problem(wanted.account_id, account)])
     if not wanted.present:
         return
     vpcs = sorted({instance.vpc_id for instance in current.instances})
@@ -371,8 +371,7 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     mapped = wanted.user_access and (wanted.present or not _kept(user, wanted))
     shown = {"access": {"aws_auth": [entry] if mapped else []}, "identity_arn": arn}
     if not wanted.present:
-        found = removals(current, wanted, here)
-        return {**shown, "kept": [f"{removal.thing}: {removal.kept}" for removal in found if removal.kept]}
+        return {**shown, "kept": list(made.get("kept", ()))}
     adopted = user.principal and names.TAG_CLUSTER not in user.principal.tags
     warnings = list(_warnings(current, wanted, here))
     return {

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .._gateways.aws_iam import external_ids
+
 Document = Mapping[str, Any]
 
 OF_CASTAI = ("AmazonEC2ReadOnlyAccess", "IAMReadOnlyAccess")
@@ -185,14 +187,9 @@ def trusts(trust: Document, kind: str, who: str, external_id: str = "") -> bool:
         statement.get("Effect") == "Allow"
         and {"sts:assumerole", "sts:*", "*"} & {action.lower() for action in _listed(statement.get("Action"))}
         and {who, account} & set(_principals(statement, kind))
-        and _external_ids(statement) in ([], [external_id])
+        and external_ids({"Statement": statement}) in ([], [external_id])
         for statement in _listed(trust.get("Statement"))
     )
-
-
-def external_ids(trust: Document) -> list[str]:
-    """The external ids that a trust policy asks for: the clusters at CAST AI that the role was made for."""
-    return [one for statement in _listed(trust.get("Statement")) for one in _external_ids(statement)]
 
 
 def aws_managed(partition: str, names: Iterable[str]) -> tuple[str, ...]:
@@ -207,10 +204,6 @@ def _listed(value: Any) -> list[Any]:
 def _principals(statement: Document, kind: str) -> list[str]:
     principal = statement.get("Principal")
     return _listed(principal.get(kind)) if isinstance(principal, Mapping) else []
-
-
-def _external_ids(statement: Document) -> list[str]:
-    return _listed(((statement.get("Condition") or {}).get("StringEquals") or {}).get("sts:ExternalId"))
 
 
 def document(*statements: Mapping[str, Any]) -> Document:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from .._castai.gateway import CastAi, by_options
 from .._engine import UNKNOWN
-from .gateway import Aws
+from .._gateways.aws import Aws
+from .._gateways.castai import CastAi, by_options
 
 
 @dataclass(frozen=True)

@@ -11,56 +11,43 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .._aws.eks import unusable, wrong_cluster
-from .._aws.gateway import NO_REGION, EksCluster, region_of
+from .._clusters.connection import Way, named_by, namespace_refusal, other_cluster_problem, terminating_problem
+from .._clusters.facts import ClusterFacts, Named
+from .._clusters.table import PROVIDERS, connection_options, connection_rules, location_of, registration_options
 from .._engine import UNKNOWN, Action, CallFailed, Conflict, Made, Refused, Report, Subject, gather, paced, until
-from .._k8s.access import Way, leaving, namespace_refusal, other_cluster
-from .._k8s.gateway import Object, path_of
-from .._k8s.kops import KopsCluster, wrong_kops_cluster
+from .._gateways.castai import CastAi, Cluster, by_options, console_of
+from .._gateways.kubernetes import Object, path_of
 from .._names import (
     CREDENTIALS_KEY,
     CREDENTIALS_SECRET,
     MANAGED_BY,
     NAMESPACE,
-    account_id_problem,
     cluster_id_problem,
-    cluster_name_problem,
     namespace_problem,
     secret_problem,
 )
-from .._options import (
-    CONNECTION_RULES,
-    PROVIDERS,
-    aws_options,
-    castai_options,
-    cluster_options,
-    kubernetes_options,
-)
+from .._options import castai_options
 from .._patience import within
 from .._variables import named
-from .gateway import CastAi, Cluster, by_options, console_of
 from .records import public
 
 Parameters = Mapping[str, Any]
-Found = EksCluster | KopsCluster
 
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
-        **cluster_options(required=True),
+        **connection_options(required=True),
         **castai_options(),
-        **aws_options(),
-        **kubernetes_options(),
         "cluster_id": {"type": "str"},
         "create_namespace": {"type": "bool", "default": True},
         "credentials_secret": {"type": "str", "default": CREDENTIALS_SECRET, "no_log": False},
         "manage_token": {"type": "bool", "default": True},
         "namespace": {"type": "str", "default": NAMESPACE},
         "organization_id": {"type": "str"},
-        "state_store": {"type": "str"},
+        **registration_options(),
         "wait_for": {"type": "str", "choices": ["none", "agent_online", "ready", "onboarded"], "default": "none"},
         "wait_timeout": {"type": "int"},
     },
-    **CONNECTION_RULES,
+    **connection_rules(required=True),
 }
 
 
@@ -69,16 +56,12 @@ class Desired:
     """What the user asks for.
 
     cluster_id: empty where CAST AI's list is to be searched; UNKNOWN where an earlier task of a check registers;
-    state_store: of kOps, empty where the cluster is to say; console: address of CAST AI's console, empty for unknown.
+    console: address of CAST AI's console, empty for unknown.
     """
 
-    name: str
-    provider: str
-    region: str
-    account_id: str
+    cluster: Named
     cluster_id: str
     organization_id: str
-    state_store: str
     namespace: str
     secret: str
     manage_token: bool
@@ -90,9 +73,9 @@ class Desired:
 
 @dataclass(frozen=True)
 class Current:
-    """What is there. found, record: None for absent; a Secret that is absent has no version."""
+    """What is there. record: None for absent; a Secret that is absent has no version."""
 
-    found: Found | None
+    facts: ClusterFacts
     record: Cluster | None
     elsewhere: str = ""
     """Why the Kubernetes connection is to another cluster, empty when it is not."""
@@ -165,16 +148,15 @@ class StoreToken(Action):
 
 def problems(params: Parameters) -> dict[str, str]:
     """What is wrong with the options that name the cluster, by option; shared with castai_preflight."""
+    provider, cluster_id = PROVIDERS[params["provider"]], params.get("cluster_id")
     found = {
-        "cluster_name": cluster_name_problem(params["provider"], params["cluster_name"]),
+        "cluster_name": provider.name_problem(params["cluster_name"]),
         "namespace": namespace_problem(params["namespace"]),
         "credentials_secret": secret_problem(params["credentials_secret"]),
+        **provider.missing_options(params),
+        **provider.option_problems(params),
+        "cluster_id": cluster_id_problem(cluster_id) if cluster_id else "",
     }
-    if not region_of(params):
-        found["region"] = NO_REGION
-    account_id, cluster_id = params.get("account_id"), params.get("cluster_id")
-    found["account_id"] = account_id_problem(account_id) if account_id else None
-    found["cluster_id"] = cluster_id_problem(cluster_id) if cluster_id else None
     return {option: problem for option, problem in found.items() if problem}
 
 
@@ -183,13 +165,9 @@ def desired(params: Parameters) -> Desired:
     if found:
         raise Refused(" ".join(found.values()))
     return Desired(
-        name=params["cluster_name"],
-        provider=params["provider"],
-        region=region_of(params),
-        account_id=params.get("account_id") or "",
+        cluster=named_by(params),
         cluster_id=(params.get("cluster_id") or "").lower(),
         organization_id=params.get("organization_id") or "",
-        state_store=(params.get("state_store") or "").rstrip("/"),
         namespace=params["namespace"],
         secret=params["credentials_secret"],
         create_namespace=params.get("create_namespace", True),
@@ -211,23 +189,17 @@ def connect(params: Parameters, wanted: Desired) -> Systems:
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
-    """Round 1: the provider, which is EKS, or EC2 and the cluster, and CAST AI. Round 2: the cluster. Round 3: whether
-    the Secret's key works.
-    """
+    """Round 1: the provider and CAST AI. Round 2: the cluster. Round 3: whether the Secret's key works."""
     way = gateway.way
-    read = gather(
-        found=lambda: way.kops(wanted.name) if wanted.provider == "kops" else way.eks(wanted.name),
-        records=lambda: _records(gateway.castai, wanted),
-    )
-    found: Found | None = read["found"]
-    if found is None:
-        return Current(None, None)
-    current = Current(found, registration(read["records"], found, wanted.cluster_id, wanted.state_store))
+    read = gather(facts=lambda: way.read(wanted.cluster), records=lambda: _records(gateway.castai, wanted))
+    facts: ClusterFacts = read["facts"]
+    if not facts.exists:
+        return Current(facts, None)
+    current = Current(facts, registration(read["records"], facts, wanted.cluster_id))
     if not wanted.manage_token:
         return current
-    eks = found if isinstance(found, EksCluster) else None
-    kubernetes = way.cluster(eks)
-    elsewhere = other_cluster(kubernetes, eks) if eks else ""
+    kubernetes = way.cluster(facts.api_server)
+    elsewhere = other_cluster_problem(kubernetes, facts)
     if elsewhere:
         return replace(current, elsewhere=elsewhere)
     inside = gather(
@@ -237,7 +209,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     key = key_of(inside["secret"])
     return replace(
         current,
-        leaving=leaving(inside["namespace"]),
+        leaving=terminating_problem(inside["namespace"]),
         namespace_exists=inside["namespace"] is not None,
         secret_version=_version_of(inside["secret"]),
         immutable=bool((inside["secret"] or {}).get("immutable")),
@@ -252,79 +224,42 @@ def _records(castai: CastAi, wanted: Desired) -> tuple[Cluster, ...]:
     return tuple(filter(None, [castai.get_cluster(wanted.cluster_id)]))
 
 
-def registration(records: tuple[Cluster, ...], found: Found, cluster_id: str, state_store: str) -> Cluster | None:
+def registration(records: tuple[Cluster, ...], facts: ClusterFacts, cluster_id: str) -> Cluster | None:
     """The record of this cluster: the one with the wanted id, or its own, or the one with its provider block.
 
-    cluster_id: empty or UNKNOWN for any; state_store: of kOps, empty where the cluster is to say.
+    cluster_id: empty or UNKNOWN for any.
     """
     living = tuple(record for record in records if not record.gone)
     if cluster_id not in ("", UNKNOWN):
         return next((one for one in living if one.id == cluster_id), None)
-    provider = "kops" if isinstance(found, KopsCluster) else "eks"
-    facts = _facts(found, state_store).items()
-    by_id = (one for one in living if one.id == _own_id(found))
-    by_block = (one for one in living if one.provider == provider and facts <= one.facts.items())
+    block = facts.registration.items()
+    by_id = (one for one in living if one.id == facts.own_id)
+    by_block = (one for one in living if one.provider == facts.provider and block <= one.facts.items())
     return next(by_id, None) or next(by_block, None)
 
 
-def _facts(found: Found, state_store: str) -> dict[str, str]:
-    """The provider block: what tells a cluster from all others at CAST AI. On kOps as the agent sends it."""
-    if isinstance(found, EksCluster):
-        return {"accountId": found.account_id, "region": found.region, "clusterName": found.name}
-    return {
-        "cloud": "aws",
-        "region": found.region,
-        "clusterName": found.name,
-        "stateStore": state_store or found.state_store,
-    }
-
-
-def _own_id(found: Found) -> str:
-    """The id that a cluster brings to CAST AI, empty for one that is given it there."""
-    return found.uid if isinstance(found, KopsCluster) else ""
-
-
 def plan(current: Current, wanted: Desired) -> Iterable[Action]:
-    found, record = current.found, current.record
-    asked = (wanted.name, wanted.region, wanted.account_id, wanted.state_store)
-    refusal = " ".join(misplaced(found, *asked)) or current.elsewhere or current.leaving
-    if found is None or refusal:
-        raise Refused(refusal)
-    refusal = _wrong_record(record, found, wanted)
+    facts, record = current.facts, current.record
+    refusal = " ".join(facts.problems) or current.elsewhere or current.leaving or _record_problem(record, facts, wanted)
     if refusal:
         raise Refused(refusal)
     cluster_id = record.id if record else UNKNOWN
     if wanted.manage_token:
         _refuse_unwritable(current, wanted)
     if record is None and wanted.cluster_id != UNKNOWN:
-        block: dict[str, Any] = {wanted.provider: _facts(found, wanted.state_store)}
-        own_id = _own_id(found)
-        given = {"id": own_id, "organizationId": wanted.organization_id}
+        block: dict[str, Any] = {facts.provider: dict(facts.registration)}
+        given = {"id": facts.own_id, "organizationId": wanted.organization_id}
+        name = wanted.cluster.name
         yield Register(
-            f"register {PROVIDERS[wanted.provider]} cluster {found.name} of account {found.account_id} in"
-            f" {found.region} with CAST AI",
-            f"castai/cluster/{wanted.name}",
+            f"register {facts.title} {facts.location} with CAST AI",
+            f"castai/cluster/{name}",
             None,
-            {"name": wanted.name, "id": cluster_id, **block},
-            wanted.name,
+            {"name": name, "id": cluster_id, **block},
+            name,
             {**block, **{name: value for name, value in given.items() if value}},
         )
     if wanted.manage_token:
         yield from _plan_token(current, wanted, cluster_id)
-
-
-def misplaced(found: Found | None, name: str, region: str, account_id: str, state_store: str) -> Iterator[str]:
-    """Why what was found is not the cluster that the user named, or cannot be registered. The last two may be empty."""
-    if isinstance(found, KopsCluster):
-        yield from wrong_kops_cluster(found, account_id)
-        if not (state_store or found.state_store):
-            yield (
-                "The annotations of namespace kube-system do not say where the state store of kOps cluster"
-                f" {found.name} is. Set {named('state_store')}, for example to s3://shop-state."
-            )
-    else:
-        wrong = wrong_cluster(found, name, region, account_id)
-        yield from filter(None, [wrong or (unusable(found) if found else "")])
 
 
 def _refuse_unwritable(current: Current, wanted: Desired) -> None:
@@ -363,7 +298,7 @@ def _plan_token(current: Current, wanted: Desired, cluster_id: str) -> Iterator[
         )
 
 
-def _wrong_record(record: Cluster | None, found: Found, wanted: Desired) -> str:
+def _record_problem(record: Cluster | None, facts: ClusterFacts, wanted: Desired) -> str:
     if record is None:
         return (
             f"CAST AI has no cluster {wanted.cluster_id} in the organization of this API key. Check"
@@ -371,21 +306,21 @@ def _wrong_record(record: Cluster | None, found: Found, wanted: Desired) -> str:
             if wanted.cluster_id not in ("", UNKNOWN)
             else ""
         )
-    refusal = wrong_organization((record,), wanted.organization_id)
+    refusal = organization_problem((record,), wanted.organization_id)
     if refusal:
         return refusal
-    facts = _facts(found, wanted.state_store)
-    if record.id != _own_id(found) and not facts.items() <= record.facts.items():
+    if record.id != facts.own_id and not facts.registration.items() <= record.facts.items():
+        ours = PROVIDERS[facts.provider].describe_location(facts.registration)
         return (
-            f"CAST AI's cluster {record.id} is {_placed(record.facts)}, not {_placed(facts)}. Correct"
-            f" {named('cluster_id')} or {named('cluster_name')}."
+            f"CAST AI's cluster {record.id} is {location_of(record)}, not {ours}. Correct {named('cluster_id')} or"
+            f" {named('cluster_name')}."
         )
     if record.status == "deleting":
         return f"CAST AI is disconnecting cluster {record.id}. Wait until it has finished, then run again."
     return ""
 
 
-def wrong_organization(records: Iterable[Cluster], organization_id: str) -> str:
+def organization_problem(records: Iterable[Cluster], organization_id: str) -> str:
     """Why the organisation whose clusters these are is not the wanted one, or an empty text. organization_id: empty
     for any."""
     others = {record.organization_id for record in records if record.organization_id} - {organization_id}
@@ -395,11 +330,6 @@ def wrong_organization(records: Iterable[Cluster], organization_id: str) -> str:
         f"The API key belongs to organization {', '.join(sorted(others))}, not {organization_id}. Use a key of the"
         f" organization that the cluster should belong to, or correct {named('organization_id')}."
     )
-
-
-def _placed(facts: Mapping[str, str]) -> str:
-    owner = f"state store {facts['stateStore']}" if "stateStore" in facts else f"account {facts.get('accountId')}"
-    return f"{facts.get('clusterName')} of {owner} in {facts.get('region')}"
 
 
 def settle(gateway: Systems, wanted: Desired, current: Current, made: Made, report: Report) -> Current:
@@ -447,38 +377,14 @@ def reached(record: Cluster, wait_for: str) -> bool:
 
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
-    found = current.found
-    cluster_id = current.record.id if current.record else UNKNOWN
+    facts, cluster_id = current.facts, current.record.id if current.record else UNKNOWN
+    agent_environment = PROVIDERS[facts.provider].agent_environment
     return {
-        "account_id": found.account_id if found else "",
-        "agent_environment": _agent_environment(found, wanted, cluster_id) if found else {},
+        **facts.result_fields,
+        "agent_environment": dict(agent_environment(facts, cluster_id, bool(wanted.cluster_id))),
         "cluster_id": cluster_id,
         "cluster": public(current.record) if current.record else None,
         "console_url": f"{wanted.console}/external-clusters/{cluster_id}/overview" if wanted.console else "",
-        "region": found.region if found else "",
-        "state_store": _facts(found, wanted.state_store).get("stateStore", "") if found else "",
-    }
-
-
-def _agent_environment(found: Found, wanted: Desired, cluster_id: str) -> dict[str, str]:
-    """What the agent would otherwise ask the cloud, by the names of its environment variables.
-
-    With an id, the agent of a kOps cluster does not register itself, and then never asks EC2 which nodes are spot
-    instances; so it gets one only where the user chose it.
-    """
-    if isinstance(found, EksCluster):
-        return {
-            "STATIC_CLUSTER_ID": cluster_id,
-            "EKS_ACCOUNT_ID": found.account_id,
-            "EKS_REGION": found.region,
-            "EKS_CLUSTER_NAME": found.name,
-        }
-    return {
-        "KOPS_CSP": "aws",
-        "KOPS_REGION": found.region,
-        "KOPS_CLUSTER_NAME": found.name,
-        "KOPS_STATE_STORE": _facts(found, wanted.state_store)["stateStore"],
-        **({"STATIC_CLUSTER_ID": cluster_id} if wanted.cluster_id else {}),
     }
 
 

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .._clusters.table import RECORDED
 from .._engine import UNKNOWN, Action, Made, Refused, Subject
+from .._gateways.castai import CastAi, Cluster, by_options
 from .._names import cluster_id_problem
 from .._options import castai_options
-from .gateway import CastAi, Cluster, by_options
 from .records import public
 
 OPTIONS: dict[str, Any] = {
@@ -21,7 +22,7 @@ OPTIONS: dict[str, Any] = {
         **castai_options(),
         "cluster_id": {"type": "str"},
         "cluster_name": {"type": "str"},
-        "provider": {"type": "str", "choices": ["eks", "kops", "gke", "aks"]},
+        "provider": {"type": "str", "choices": [*RECORDED]},
     },
     "mutually_exclusive": [["cluster_id", "cluster_name"], ["cluster_id", "provider"]],
 }
@@ -36,7 +37,7 @@ class Desired:
 
 def desired(params: Mapping[str, Any]) -> Desired:
     cluster_id = params.get("cluster_id") or ""
-    problem = cluster_id_problem(cluster_id) if cluster_id else None
+    problem = cluster_id_problem(cluster_id) if cluster_id else ""
     if problem:
         raise Refused(problem)
     return Desired(cluster_id.lower(), params.get("cluster_name") or "", params.get("provider") or "")

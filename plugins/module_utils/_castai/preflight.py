@@ -15,27 +15,26 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from .._aws import permissions
-from .._aws.gateway import EksCluster, region_of
+from .._clusters.connection import Way, given, named_by, namespace_refusal, other_cluster_problem, terminating_problem
+from .._clusters.facts import CloudRights, ClusterFacts, Named, Provider
+from .._clusters.table import PROVIDERS, connection_options, connection_rules, registration_options
 from .._engine import UNKNOWN, Action, Failure, Made, Refused, Subject, Unwritable, gather, numbered
+from .._gateways.castai import CastAi, Cluster, by_options
+from .._gateways.helm import EVICTOR, SERVER_SIDE, Helm, driver_problem
+from .._gateways.helm import Chart as HelmChart
+from .._gateways.kubernetes import Kubernetes, Object, path_of
 from .._helm import record as helm_record
-from .._helm.gateway import EVICTOR, SERVER_SIDE, Helm, driver_problem
-from .._helm.gateway import Chart as HelmChart
 from .._helm.owner import Owner, managed_refusal, operators, owner
 from .._helm.record import History, Revision
 from .._helm.values import secrets
-from .._k8s.access import Way, given, leaving, namespace_refusal, other_cluster
-from .._k8s.gateway import Kubernetes, Object, path_of
-from .._k8s.kops import KopsCluster
 from .._names import CREDENTIALS_SECRET, NAMESPACE, helm_release_problem
-from .._options import CONNECTION_RULES, aws_options, castai_options, cluster_options, kubernetes_options
+from .._options import castai_options
 from .._variables import named
 from . import phase2, readiness, rights
-from .cluster import Found, key_of, misplaced, problems, registration, wrong_organization
-from .gateway import CastAi, Cluster, by_options
+from .cluster import key_of, organization_problem, problems, registration
 from .phase2 import Onboarding
 from .readiness import Verdict
-from .rights import Rights, missing_in_cluster, refusals, simulate, warnings
+from .rights import missing_in_cluster
 
 Parameters = Mapping[str, Any]
 
@@ -50,10 +49,8 @@ AGENT_METADATA = "castai-agent-metadata"
 
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
-        **cluster_options(required=True),
+        **connection_options(required=True),
         **castai_options(),
-        **aws_options(),
-        **kubernetes_options(),
         "cluster_id": {"type": "str"},
         "create_namespace": {"type": "bool", "default": True},
         "credentials_secret": {"type": "str", "default": CREDENTIALS_SECRET, "no_log": False},
@@ -76,10 +73,10 @@ OPTIONS: dict[str, Any] = {
                 "values": {"type": "dict", "default": {}},
             },
         },
-        "state_store": {"type": "str"},
+        **registration_options(),
         "wait_for_workloads": {"type": "bool", "default": True},
     },
-    **CONNECTION_RULES,
+    **connection_rules(required=True),
 }
 
 
@@ -104,10 +101,9 @@ class Chart:
 class Desired:
     """What the user says of the cluster. Empty strings for what is not given, or no use."""
 
-    name: str
-    provider: str
-    region: str
-    account_id: str
+    cluster: Named
+    findable: bool
+    """Whether all is given that the provider needs to be asked for the cluster."""
     cluster_id: str
     organization_id: str
     namespace: str
@@ -119,10 +115,13 @@ class Desired:
     """What is to be onboarded; None for connecting alone."""
     registering: bool = False
     """Whether the id will be known only when an earlier task of a check has registered the cluster."""
-    state_store: str = ""
     must_run: bool = True
     """Whether what would keep a release from running is a reason not to go on; otherwise it is a warning."""
     create_namespace: bool = True
+
+    @property
+    def provider(self) -> Provider:
+        return PROVIDERS[self.cluster.provider]
 
 
 @dataclass(frozen=True)
@@ -173,7 +172,7 @@ class Current:
     """What the reads gave: a value, a Problem, or None for what could not be asked."""
 
     records: tuple[Cluster, ...] | Problem = ()
-    found: Found | Problem | None = None
+    facts: ClusterFacts | Problem | None = None
     elsewhere: str = ""
     leaving: str = ""
     """Why nothing can be made in the namespace."""
@@ -197,9 +196,9 @@ class Current:
     """What works less well without metrics-server."""
     pulling: tuple[str, ...] = ()
     """Which Secrets are absent by which images would be pulled."""
-    rights: Rights | Problem | None = None
+    rights: CloudRights | Problem | None = None
     caller: str = ""
-    """ARN of the AWS identity that this runs as, empty where it could not be read."""
+    """Whose the cloud's credentials are, empty where it could not be read."""
 
 
 @dataclass(frozen=True)
@@ -231,23 +230,20 @@ def desired(params: Parameters) -> Desired:
     )
     wrong = problems(params)
     names = filter(None, [helm_release_problem(chart.release) for chart in charts])
-    options = ("cluster_name", "region", "account_id", "cluster_id", "credentials_secret")
-    asked = {**{option: params.get(option) or "" for option in options}, "region": region_of(params)}
-    usable = {option: "" if option in wrong or value == UNKNOWN else value for option, value in asked.items()}
+    usable = {option: "" if option in wrong else value for option, value in params.items()}
+    cluster_id = usable.get("cluster_id") or ""
+    named_so = named_by(usable)
     return Desired(
-        usable["cluster_name"],
-        params["provider"],
-        usable["region"],
-        usable["account_id"],
-        usable["cluster_id"].lower(),
+        named_so,
+        bool(named_so.name) and not wrong.keys() & PROVIDERS[params["provider"]].missing_options(params).keys(),
+        "" if cluster_id == UNKNOWN else cluster_id.lower(),
         params.get("organization_id") or "",
         params["namespace"],
-        usable["credentials_secret"],
+        usable["credentials_secret"] or "",
         charts,
         (*wrong.values(), *names, *phase2.problems(params)),
         Onboarding.parse(params["onboard"]) if params.get("onboard") else None,
         params.get("cluster_id") == UNKNOWN,
-        params.get("state_store") or "",
         params.get("wait_for_workloads", True),
         params.get("create_namespace", True),
     )
@@ -258,49 +254,52 @@ def connect(params: Parameters, wanted: Desired) -> Systems:
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
-    """Round 1: CAST AI and AWS, and on kOps the cluster. Round 2: the cluster, and whose the AWS session is. Round 3:
-    single permissions, other organisations, charts, whose the objects are that releases would make."""
+    """Round 1: CAST AI and the provider. Round 2: the cluster, and what the cloud lets the caller do. Round 3: single
+    permissions, other organisations, charts, whose the objects are that releases would make."""
     first = gather(
         records=_attempt(lambda: gateway.castai().list_clusters()),
-        account=partial(_account, gateway, wanted) if wanted.name and wanted.region else lambda: (None, ""),
+        account=partial(_account, gateway, wanted) if wanted.findable else lambda: (None, ""),
     )
-    records, (found, caller) = first["records"], first["account"]
+    records, (facts, caller) = first["records"], first["account"]
     both = gather(
-        inside=partial(_inside, gateway, wanted, Current(records, found)),
-        rights=_attempt(partial(_rights, gateway, wanted, Current(records, found), caller)),
+        inside=partial(_inside, gateway, wanted, Current(records, facts)),
+        rights=_attempt(partial(_rights, gateway, wanted, Current(records, facts), caller)),
     )
     inside: Current = both["inside"]
     return replace(inside, rights=both["rights"], caller="" if isinstance(caller, Problem) else caller)
 
 
-def _account(gateway: Systems, wanted: Desired) -> tuple[Found | Problem | None, str | Problem]:
+def _account(gateway: Systems, wanted: Desired) -> tuple[ClusterFacts | Problem | None, str | Problem]:
     """The cluster, and whose credentials these are."""
-    aws = _attempt(gateway.way.cloud)()
-    if isinstance(aws, Problem):
-        return aws, ""
-    look = gateway.way.kops if wanted.provider == "kops" else gateway.way.eks
-    read = gather(found=_attempt(partial(look, wanted.name)), caller=_attempt(aws.caller_arn))
-    return read["found"], read["caller"]
+    cloud = _attempt(gateway.way.cloud)()
+    if isinstance(cloud, Problem):
+        return cloud, ""
+    read = gather(
+        facts=_attempt(partial(gateway.way.read, wanted.cluster)),
+        caller=_attempt(partial(wanted.provider.caller, cloud)),
+    )
+    return read["facts"], read["caller"]
 
 
-def _rights(gateway: Systems, wanted: Desired, current: Current, caller: str | Problem) -> Rights | None:
-    onboarding, there, known = wanted.onboarding, _there(current.found), _known(current, wanted)
+def _rights(gateway: Systems, wanted: Desired, current: Current, caller: str | Problem) -> CloudRights | None:
+    onboarding, there, known = wanted.onboarding, _there(current.facts), _known(current, wanted)
     if onboarding is None or there is None or not caller or isinstance(caller, Problem):
         return None
-    asked = phase2.questions(onboarding, there, known[1] if known else None, caller.split(":")[1])
-    return simulate(gateway.way.cloud(), caller, asked) if asked else None
+    record = known[1] if known else None
+    return wanted.provider.onboarding.rights(gateway.way.cloud(), there, onboarding.options, record, caller)
 
 
 def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
     """The same with what the cluster and Helm say."""
     records = current.records
-    known = current.found if isinstance(current.found, EksCluster) else None
-    if known is None and not given(gateway.params):
+    facts = None if isinstance(current.facts, Problem) else current.facts
+    api_server = facts.api_server if facts else None
+    if api_server is None and not given(gateway.params):
         return replace(current, helm=_helm_problems(gateway, wanted.charts))
-    kubernetes = _attempt(lambda: gateway.way.cluster(known))()
+    kubernetes = _attempt(lambda: gateway.way.cluster(api_server))()
     if isinstance(kubernetes, Problem):
         return replace(current, version=kubernetes, helm=_helm_problems(gateway, wanted.charts))
-    elsewhere = other_cluster(kubernetes, known) if known else ""
+    elsewhere = other_cluster_problem(kubernetes, facts) if facts else ""
     if elsewhere:
         return replace(current, elsewhere=elsewhere, helm=_helm_problems(gateway, wanted.charts))
     second = gather(
@@ -314,7 +313,7 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         secret=_attempt(lambda: kubernetes.get(path_of("v1", "Secret", wanted.secret, wanted.namespace)))
         if wanted.onboarding and wanted.secret
         else _nothing,
-        nodes=_attempt(partial(readiness.nodes, kubernetes, current.found)),
+        nodes=_attempt(partial(readiness.nodes, kubernetes, facts)),
         **{
             kind: _attempt(partial(kubernetes.get, path_of("v1", kind, None, wanted.namespace)))
             for kind in (readiness.QUOTA, readiness.LIMITS)
@@ -334,13 +333,13 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
     reporting = _cluster_of(second["metadata"])
     releases = Releases.of(second["releases"], wanted.charts)
     charts = _to_install(releases, wanted.charts, _is_unknown(current, wanted))
-    foreign = _foreign(second["nodes"]) if wanted.onboarding else ()
+    foreign = _foreign(wanted, second["nodes"]) if wanted.onboarding else ()
     third = gather(
         missing=_nothing
         if second["everything"] is True
         else _attempt(
             lambda: _missing(
-                kubernetes, wanted, known, second["namespace"] is not None, _waits_for_hooks(gateway.helm, charts)
+                kubernetes, wanted, facts, second["namespace"] is not None, _waits_for_hooks(gateway.helm, charts)
             )
         ),
         reporting=_attempt(lambda: gateway.castai().get_cluster(reporting))
@@ -352,7 +351,7 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
     )
     return replace(
         current,
-        leaving="" if isinstance(second["namespace"], Problem) else leaving(second["namespace"]),
+        leaving="" if isinstance(second["namespace"], Problem) else terminating_problem(second["namespace"]),
         namespace_exists=second["namespace"] is not None,
         version=second["version"],
         missing=third["missing"] or (),
@@ -383,10 +382,8 @@ def lacks_of(current: Current, wanted: Desired) -> Iterable[str]:
     """What the credentials lack to write, which a plan does not need."""
     if not isinstance(current.missing, Problem):
         yield from _missing_sentence(current.missing, wanted, reading=False)
-    found = _there(current.found)
-    if isinstance(current.rights, Rights) and found and wanted.onboarding:
-        phase = permissions.file_name("onboard", wanted.onboarding.identity_on(found))
-        yield from refusals(current.rights, phase, reading=False)
+    if wanted.onboarding and isinstance(current.rights, CloudRights):
+        yield from current.rights.writing
 
 
 def _missing_sentence(missing: tuple[str, ...], wanted: Desired, reading: bool) -> Iterable[str]:
@@ -438,7 +435,7 @@ def _castai_findings(current: Current, wanted: Desired) -> Iterable[str]:
             f"CAST AI shows no cluster {wanted.cluster_id} to this API key: it is gone, or the key belongs to another"
             f" organization. Check {named('cluster_id')} and castai_api_key."
         )
-    yield from filter(None, [wrong_organization(current.records, wanted.organization_id)])
+    yield from filter(None, [organization_problem(current.records, wanted.organization_id)])
     if current.agent_cluster:
         yield (
             f"An agent in this cluster already reports to CAST AI as cluster {current.agent_cluster}, which this API"
@@ -447,34 +444,31 @@ def _castai_findings(current: Current, wanted: Desired) -> Iterable[str]:
 
 
 def _onboarding_findings(current: Current, wanted: Desired, onboarding: Onboarding) -> Iterable[str]:
-    known, there = _known(current, wanted), _there(current.found)
+    known = _known(current, wanted)
     if known and not wanted.registering:
-        found, record = known
+        facts, record = known
         if record or not wanted.cluster_id:
-            yield from phase2.connection_findings(record, found, current.tokenless, onboarding)
+            yield from phase2.connection_findings(record, facts, current.tokenless, onboarding)
     if not isinstance(current.nodes, Problem):
-        yield from phase2.node_findings(current.nodes)
-    if isinstance(current.rights, Rights) and there:
-        yield from refusals(
-            current.rights, permissions.file_name("onboard", onboarding.identity_on(there)), reading=True
-        )
+        yield from filter(None, [wanted.provider.onboarding.nodes_problem(current.nodes)])
+    if isinstance(current.rights, CloudRights):
+        yield from current.rights.reading
 
 
 def _provider_findings(current: Current, wanted: Desired) -> Iterable[str]:
-    found = current.found
-    if isinstance(found, Problem):
-        yield found.sentence
-    elif wanted.name and wanted.region:
-        yield from misplaced(found, wanted.name, wanted.region, wanted.account_id, wanted.state_store)
+    if isinstance(current.facts, Problem):
+        yield current.facts.sentence
+    elif current.facts:
+        yield from current.facts.problems
 
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
-    found = _there(current.found)
-    warned = [*(_warnings(current) if wanted.onboarding else ()), *_startup_warnings(current, wanted)]
+    facts = _there(current.facts)
+    warned = [*(_warnings(current, wanted) if wanted.onboarding else ()), *_startup_warnings(current, wanted)]
     return {
         "findings": [],
-        "account_id": found.account_id if found else "",
-        "acting_as": f"{current.caller or 'unknown AWS identity'} in AWS account {found.account_id if found else ''}",
+        **(facts.result_fields if facts else {}),
+        "acting_as": wanted.provider.acting_as(current.caller, facts),
         "kubernetes_version": ".".join(map(str, current.version)) if isinstance(current.version, tuple) else "",
         "not_checked": list(_not_checked(current, wanted)),
         **({"warnings": warned} if warned else {}),
@@ -497,11 +491,12 @@ def _stopping(current: Current) -> Iterable[str]:
         yield from current.startable.findings
 
 
-def _warnings(current: Current) -> Iterable[str]:
-    if isinstance(current.rights, Rights):
-        yield from warnings(current.rights)
-    if isinstance(current.found, EksCluster) and not isinstance(current.nodes, Problem):
-        yield from phase2.node_warnings(current.found, current.nodes)
+def _warnings(current: Current, wanted: Desired) -> Iterable[str]:
+    if isinstance(current.rights, CloudRights):
+        yield from current.rights.warnings
+    facts = _there(current.facts)
+    if facts and not isinstance(current.nodes, Problem):
+        yield from wanted.provider.onboarding.warnings(facts, current.nodes)
 
 
 def _not_checked(current: Current, wanted: Desired) -> Iterable[str]:
@@ -519,7 +514,7 @@ def _not_checked(current: Current, wanted: Desired) -> Iterable[str]:
     else:
         yield f"Could not check whether pods can start: {current.startable.sentence}"
     if isinstance(current.rights, Problem):
-        yield f"Could not check AWS permissions: {current.rights.sentence}"
+        yield f"Could not check {wanted.provider.cloud_title} permissions: {current.rights.sentence}"
     elif current.rights:
         yield from current.rights.not_checked
 
@@ -541,14 +536,14 @@ def _nothing() -> None:
 
 
 def _missing(
-    kubernetes: Kubernetes, wanted: Desired, eks: EksCluster | None, namespace_exists: bool, hooks: bool = False
+    kubernetes: Kubernetes, wanted: Desired, facts: ClusterFacts | None, namespace_exists: bool, hooks: bool = False
 ) -> tuple[str, ...]:
     """hooks: as _waits_for_hooks gives it."""
     create = () if namespace_exists or not wanted.create_namespace else rights.CREATE_NAMESPACE
     if wanted.onboarding is None:
         return missing_in_cluster(kubernetes, wanted.namespace, (*create, *rights.CONNECT), rights.CONNECT_SYSTEM)
-    by_api = eks.access_entries if eks else permissions.USER_ACCESS in wanted.onboarding.unneeded
-    of_system = () if by_api else rights.ONBOARD_SYSTEM
+    there = facts if facts and facts.exists else None
+    of_system = wanted.provider.onboarding.system_rows(there, wanted.onboarding.options)
     more = any(chart.release == readiness.WORKLOAD_AUTOSCALER for chart in wanted.charts)
     rows = (
         *create,
@@ -565,19 +560,17 @@ def _waits_for_hooks(helm: Helm, charts: tuple[Chart, ...]) -> bool:
     return not isinstance(version, Problem) and version >= SERVER_SIDE
 
 
-def _known(current: Current, wanted: Desired) -> tuple[Found, Cluster | None] | None:
+def _known(current: Current, wanted: Desired) -> tuple[ClusterFacts, Cluster | None] | None:
     """The cluster and CAST AI's record of it; None where one of the two could not be read."""
-    found, records = _there(current.found), current.records
-    if found is None or isinstance(records, Problem):
+    facts, records = _there(current.facts), current.records
+    if facts is None or isinstance(records, Problem):
         return None
-    return found, registration(records, found, wanted.cluster_id, wanted.state_store)
+    return facts, registration(records, facts, wanted.cluster_id)
 
 
-def _there(found: Found | Problem | None) -> Found | None:
+def _there(facts: ClusterFacts | Problem | None) -> ClusterFacts | None:
     """The cluster, where the provider has it."""
-    if isinstance(found, Problem) or (isinstance(found, KopsCluster) and not found.instances):
-        return None
-    return found
+    return None if isinstance(facts, Problem) or facts is None or not facts.exists else facts
 
 
 def _cluster_of(metadata: Object | Problem | None) -> str:
@@ -599,9 +592,9 @@ def _unknown(cluster_id: str, records: tuple[Cluster, ...] | Problem) -> bool:
     return bool(cluster_id) and not isinstance(records, Problem) and cluster_id not in {record.id for record in records}
 
 
-def _foreign(nodes: tuple[Object, ...] | Problem | None) -> tuple[str, ...] | Problem:
+def _foreign(wanted: Desired, nodes: tuple[Object, ...] | Problem | None) -> tuple[str, ...] | Problem:
     """See Current.nodes. nodes: None where there are more than are read at once, of which nothing is said."""
-    return nodes if isinstance(nodes, Problem) else phase2.foreign_nodes(nodes or ())
+    return nodes if isinstance(nodes, Problem) else wanted.provider.onboarding.foreign_nodes(nodes or ())
 
 
 def _to_install(releases: Releases, charts: tuple[Chart, ...], anew: bool = False) -> tuple[Chart, ...]:

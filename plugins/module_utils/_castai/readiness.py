@@ -16,13 +16,13 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+from .._clusters.facts import NODES, SOME_NODES, ClusterFacts
 from .._engine import CallFailed, Failure, gather
-from .._helm.gateway import Chart, Helm
+from .._gateways.helm import Chart, Helm
+from .._gateways.kubernetes import Kubernetes, Object, Rejected, path_of
 from .._helm.values import secrets
-from .._k8s import pods
-from .._k8s.gateway import Kubernetes, Object, Rejected, path_of
-from .._k8s.kops import NODES, SOME_NODES, KopsCluster
 from .._variables import named
+from . import pods
 
 SOME_ID = "00000000-0000-0000-0000-000000000000"
 """For charts that want the cluster's id, before it is known."""
@@ -91,9 +91,9 @@ class Verdict:
     not_checked: tuple[str, ...] = ()
 
 
-def nodes(kubernetes: Kubernetes, found: object) -> tuple[Object, ...] | None:
-    """The cluster's nodes; None where there are more than are read at once. found: what was read of it before."""
-    listed = found.listed if isinstance(found, KopsCluster) else kubernetes.get(NODES, limit=SOME_NODES)
+def nodes(kubernetes: Kubernetes, facts: ClusterFacts | None) -> tuple[Object, ...] | None:
+    """The cluster's nodes; None where there are more than are read at once. facts: where known."""
+    listed = facts.nodes if facts and facts.nodes else kubernetes.get(NODES, limit=SOME_NODES)
     if ((listed or {}).get("metadata") or {}).get("continue"):
         return None
     return tuple((listed or {}).get("items") or ())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .gateway import Cluster
+from .._gateways.castai import Cluster
 
 
 def public(record: Cluster) -> dict[str, Any]:

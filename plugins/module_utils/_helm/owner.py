@@ -17,10 +17,10 @@ from functools import partial
 from typing import Any
 
 from .._engine import CallFailed, gather
-from .._k8s.gateway import Kubernetes, Object, path_of
+from .._gateways.helm import TAKES_OWNERSHIP, adopt_option
+from .._gateways.kubernetes import Kubernetes, Object, path_of
 from .._variables import AGENT_RELEASE, named, role_of
 from . import record
-from .gateway import TAKES_OWNERSHIP, adopt_option
 from .record import OWNER_NAME, OWNER_NAMESPACE
 
 UMBRELLA = "castai"

@@ -23,6 +23,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from .._engine import Refused
+from .._gateways.helm import same_version
 from .values import paths
 
 with contextlib.suppress(ImportError):
@@ -244,11 +245,6 @@ def deployed(revisions: History, version: str) -> bool:
     if not revisions or revisions[-1].status != DEPLOYED:
         return False
     return not version or same_version(revisions[-1].contents.version, version)
-
-
-def same_version(one: str, other: str) -> bool:
-    """Whether two chart versions are the same; Helm takes them with and without a leading v."""
-    return one.lstrip("v") == other.lstrip("v")
 
 
 def decode(secret: Object) -> dict[str, Any]:

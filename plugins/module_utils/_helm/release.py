@@ -20,6 +20,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from .._clusters.connection import Way, named_by, namespace_refusal, terminating_problem
+from .._clusters.facts import Named
+from .._clusters.table import connection_options, connection_rules, given_problems
 from .._engine import (
     Action,
     CallFailed,
@@ -35,25 +38,21 @@ from .._engine import (
     side_by_side,
     until,
 )
-from .._k8s.access import Named, Way, leaving, namespace_refusal
-from .._k8s.gateway import CONNECTIONS, Kubernetes, Object, path_of
-from .._k8s.workloads import KINDS, NO_IMAGE, Outcome, Patience, Unready, stuck_jobs, unready, wait
+from .._gateways.helm import EVICTOR, HOOK_ADVICE, Chart, Facts, Helm, Work, driver_problem, facts, same_version
+from .._gateways.kubernetes import CONNECTIONS, Kubernetes, Object, path_of
 from .._names import NAMESPACE, helm_release_problem, namespace_problem
-from .._options import CLUSTER_RULES, CONNECTION_RULES, aws_options, cluster_options, kubernetes_options, together
 from .._variables import named, role_of
 from . import record
-from .gateway import EVICTOR, HOOK_ADVICE, Chart, Facts, Helm, Work, driver_problem, facts
 from .owner import Owner, managed_refusal, manager_among, operators, owner, owner_of_added
 from .record import Contents, History, Reference, Revision
 from .values import differing, secrets, shown
+from .workloads import KINDS, NO_IMAGE, Outcome, Patience, Unready, stuck_jobs, unready, wait
 
 Parameters = Mapping[str, Any]
 
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
-        **cluster_options(required=False),
-        **aws_options(),
-        **kubernetes_options(),
+        **connection_options(required=False),
         "adopt": {"type": "bool", "default": False},
         "adopt_managed": {"type": "bool", "default": False},
         "chart_ref": {"type": "str"},
@@ -74,7 +73,7 @@ OPTIONS: dict[str, Any] = {
         "wait": {"type": "bool", "default": False},
         "wait_for_workloads": {"type": "bool", "default": True},
     },
-    **together(CLUSTER_RULES, CONNECTION_RULES),
+    **connection_rules(required=False),
     "required_if": [["state", "present", ["chart_ref"]]],
 }
 
@@ -337,11 +336,11 @@ class DisownNamespace(Step):
 
 
 def desired(params: Parameters) -> Desired:
-    version, name, cluster = params.get("chart_version") or "", params["name"], Named.parse(params)
+    version, name, cluster = params.get("chart_version") or "", params["name"], named_by(params)
     found = (
         helm_release_problem(name),
         namespace_problem(params["namespace"]),
-        *cluster.problems,
+        *given_problems(params),
     )
     problems = [problem for problem in found if problem]
     if version and not _EXACT_VERSION.fullmatch(version):
@@ -669,7 +668,7 @@ def _differs(current: Current, wanted: Desired, contents: Contents) -> bool:
 def _same_chart(chart: Facts, contents: Contents) -> bool:
     """What is not known of the wanted chart counts as equal."""
     return (not chart.name or chart.name == contents.chart) and (
-        not chart.version or record.same_version(chart.version, contents.version)
+        not chart.version or same_version(chart.version, contents.version)
     )
 
 
@@ -726,7 +725,7 @@ def _chart(wanted: Desired) -> Facts:
     if not (wanted.present and chart.local):
         return Facts(chart.name, chart.version)
     found = facts(Path(chart.ref))
-    if chart.version and not record.same_version(found.version, chart.version):
+    if chart.version and not same_version(found.version, chart.version):
         raise Refused(
             f"Chart {chart.ref} is {found.name} {found.version}, but {named('chart_version', role_of(wanted.name))} is"
             f" {chart.version}. Correct one of the two."
@@ -755,7 +754,7 @@ def _namespace(cluster: Kubernetes, name: str) -> Namespace | None:
         return None
     annotations = found["metadata"].get("annotations") or {}
     return Namespace(
-        leaving=leaving(found),
+        leaving=terminating_problem(found),
         kept=annotations.get(record.KEEP_ANNOTATION) == "keep",
     )
 

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from .._clusters.table import connection_options, connection_rules
 from .._engine import Refused, Several, each
-from .._options import CLUSTER_RULES, CONNECTION_RULES, aws_options, cluster_options, kubernetes_options, together
 from . import release
 from .release import Desired, Systems
 
@@ -24,7 +24,7 @@ Parameters = Mapping[str, Any]
 _SHARED = ("create_namespace", "helm_path", "namespace")
 """What counts for all releases, beside which cluster it is."""
 
-_OF_CLUSTER = {**cluster_options(required=False), **aws_options(), **kubernetes_options()}
+_OF_CLUSTER = connection_options(required=False)
 _ALL: Mapping[str, Any] = release.OPTIONS["argument_spec"]
 
 OPTIONS: dict[str, Any] = {
@@ -39,7 +39,7 @@ OPTIONS: dict[str, Any] = {
             "required_if": release.OPTIONS["required_if"],
         },
     },
-    **together(CLUSTER_RULES, CONNECTION_RULES),
+    **connection_rules(required=False),
 }
 
 

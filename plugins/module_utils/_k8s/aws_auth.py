@@ -15,14 +15,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .._clusters.connection import Way, named_by
+from .._clusters.facts import Named
+from .._clusters.table import connection_options, connection_rules, given_problems
 from .._engine import UNKNOWN, Action, CallFailed, Made, Refused, Subject
+from .._gateways.kubernetes import Object, path_of
 from .._names import MANAGED_BY
-from .._options import CLUSTER_RULES, CONNECTION_RULES, aws_options, cluster_options, kubernetes_options, together
 from .._variables import named
 from . import aws_auth_text as text
-from .access import Named, Way
 from .aws_auth_reading import Entry
-from .gateway import Object, path_of
 
 Parameters = Mapping[str, Any]
 
@@ -32,13 +33,11 @@ PATH = path_of("v1", "ConfigMap", NAME, NAMESPACE)
 READ_BY_CLUSTER = ("CONFIG_MAP", "API_AND_CONFIG_MAP")
 """EKS authentication modes in which the cluster reads aws-auth."""
 
-_RULES = together(CLUSTER_RULES, CONNECTION_RULES)
+_RULES = connection_rules(required=False)
 
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
-        **cluster_options(required=False),
-        **aws_options(),
-        **kubernetes_options(),
+        **connection_options(required=False),
         "create": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
         "groups": {"type": "list", "elements": "str", "default": []},
         "role_arn": {"type": "str"},
@@ -125,11 +124,11 @@ def desired(params: Parameters) -> Desired:
     if not found or found[1] != option[:4]:
         shape = f"arn:aws:iam::ACCOUNT:{option[:4]}/NAME"
         raise Refused(f"{named(option)} is {arn!r}. Set it to the ARN of an IAM {option[:4]}, {shape}.")
-    cluster = Named.parse(params)
-    if cluster.problems:
-        raise Refused(" ".join(cluster.problems))
+    problems = given_problems(params)
+    if problems:
+        raise Refused(" ".join(problems))
     entry = Entry(text.without_path(arn), params.get("username") or "", tuple(params["groups"]))
-    return Desired(kind, entry, params["state"] == "present", params["create"], cluster)
+    return Desired(kind, entry, params["state"] == "present", params["create"], named_by(params))
 
 
 def connect(params: Parameters, wanted: Desired) -> Way:
@@ -139,7 +138,7 @@ def connect(params: Parameters, wanted: Desired) -> Way:
 def observe(gateway: Way, wanted: Desired) -> Current:
     """Round 1, where the cluster is named: whether it is that one. Round 2: the ConfigMap."""
     cluster = gateway.enter(wanted.cluster)
-    mode = gateway.found.authentication_mode if gateway.found else ""
+    mode = gateway.facts.access_mode if gateway.facts else ""
     found = cluster.get(PATH)
     if found is None:
         return Current(None, mode=mode)

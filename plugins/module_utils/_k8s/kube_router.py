@@ -16,13 +16,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .._clusters.connection import Way, named_by, own_name_problem
+from .._clusters.facts import Named
+from .._clusters.table import given_problems, naming_options
 from .._engine import Action, CallFailed, Made, Refused, Report, Subject, gather, paced, until
-from .._options import CLUSTER_RULES, KUBERNETES_RULES, cluster_options, kubernetes_options, together
+from .._gateways.kubernetes import Kubernetes, Object, Rejected, path_of
+from .._options import CLUSTER_RULES, KUBERNETES_RULES, kubernetes_options, together
 from .._patience import within
 from .._variables import named
-from . import kops
-from .access import Named, Way
-from .gateway import Kubernetes, Object, Rejected, path_of
 
 Parameters = Mapping[str, Any]
 Toleration = Mapping[str, Any]
@@ -43,7 +44,7 @@ WANTED: Mapping[str, Toleration] = {
 
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
-        **cluster_options(required=False),
+        **naming_options(required=False),
         **kubernetes_options(),
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
         "wait": {"type": "bool", "default": False},
@@ -165,10 +166,10 @@ def daemon_set_of(found: Object, path: str) -> DaemonSet:
 
 
 def desired(params: Parameters) -> Desired:
-    cluster = Named.parse(params)
-    if cluster.problems:
-        raise Refused(" ".join(cluster.problems))
-    return Desired(cluster, params["state"] == "present", params["wait"], params["wait_timeout"])
+    problems = given_problems(params)
+    if problems:
+        raise Refused(" ".join(problems))
+    return Desired(named_by(params), params["state"] == "present", params["wait"], params["wait_timeout"])
 
 
 def connect(params: Parameters, wanted: Desired) -> Way:
@@ -176,19 +177,18 @@ def connect(params: Parameters, wanted: Desired) -> Way:
 
 
 def observe(gateway: Way, wanted: Desired) -> Current:
-    """Round 1: the DaemonSet, and namespace kube-system, which tells what cluster it is. Round 2, where there is none:
+    """Round 1: the DaemonSet, and what the cluster says of its name. Round 2, where there is none:
     under the old API version.
     """
     cluster, path = gateway.cluster(), PATHS[0]
     found = gather(
         daemon_set=lambda: cluster.get(PATHS[0]),
-        namespace=lambda: cluster.get(kops.PATH) if wanted.cluster.name else None,
+        elsewhere=lambda: own_name_problem(cluster, wanted.cluster),
     )
-    elsewhere = kops.other_kops_cluster(kops.channels_of(found["namespace"]), wanted.cluster.name, cluster.host)
     daemon_set = found["daemon_set"]
     if daemon_set is None:
         daemon_set, path = _of_old_api(cluster), PATHS[1]
-    return Current(daemon_set_of(daemon_set, path) if daemon_set else None, elsewhere)
+    return Current(daemon_set_of(daemon_set, path) if daemon_set else None, found["elsewhere"])
 
 
 def _of_old_api(cluster: Kubernetes) -> Object | None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -26,15 +27,20 @@ OFFICIAL = "https://castai.github.io/helm-charts"
 AGENT = "castai-agent"
 
 
-def templated(role: str, expression: str, **given: Any) -> Any:
-    """An expression in a role, with the inventory's variables."""
+OF_EKS = {"castai-kvisor": {"controller": {"extraArgs": {"cloud-provider": "eks"}}}}
+
+
+def templated(role: str, expression: str, values_of_provider: Mapping[str, Any] | None = None, **given: Any) -> Any:
+    """An expression in a role, with the inventory's variables. values_of_provider: as castai_variables has them."""
     variables: dict[str, Any] = {}
     for one in ("castai", role):
         for kind in ("defaults", "vars"):
             variables |= trusted(yaml.safe_load((ROOT / f"roles/{one}/{kind}/main.yml").read_text(encoding="utf-8")))
     values = {name: value for name, value in variables.items() if not name.startswith("__")} | given
-    values |= {"castai_provider": "eks", "inventory_hostname": "prod"}
-    checked = {"__castai_given": {"variables": values}}
+    values = {"castai_provider": "eks", "inventory_hostname": "prod", **values}
+    checked = {
+        "__castai_given": {"variables": values, "of_provider": {"component_values": values_of_provider or OF_EKS}}
+    }
     return Templar(DataLoader(), variables={**variables, **values, **checked}).template(trust_as_template(expression))
 
 
@@ -109,6 +115,19 @@ def test_a_components_chart(given: dict[str, Any], expected: tuple[str, str, str
     charts = {chart["name"]: chart for chart in templated("components", "{{ __components_charts }}", **given)}
     chart = charts["castai-evictor"]
     assert (chart["chart_ref"], chart["chart_repo_url"], chart["chart_version"]) == expected
+
+
+def test_a_components_values_are_ours_the_providers_and_the_users() -> None:
+    user = {"controller": {"extraArgs": {"image-scan-enabled": False, "mine": 1}}}
+    charts = templated("components", "{{ __components_charts }}", components_values={"castai-kvisor": user})
+    (kvisor,) = (chart for chart in charts if chart["name"] == "castai-kvisor")
+    assert kvisor["values"]["controller"]["extraArgs"] == {
+        "kube-linter-enabled": True,
+        "image-scan-enabled": False,
+        "kube-bench-enabled": True,
+        "cloud-provider": "eks",
+        "mine": 1,
+    }
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from botocore.loaders import create_loader
 from botocore.session import get_session
 
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Aws as Gateway
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import Aws as Gateway
 from tests.sandbox.aws import Aws
 from tests.sandbox.wire import Cluster, Request
 

@@ -30,6 +30,14 @@ def test_values_are_returned_only_where_nobody_sees_them() -> None:
     assert "castai_api_key" not in checked(True, castai_api_key="k" * 20)["variables"]
 
 
+def test_what_roles_need_of_the_provider_is_of_the_roles_where_that_is_for_one() -> None:
+    of_eks, of_kops = checked()["of_provider"], checked(castai_provider=None, __castai_provider="kops")["of_provider"]
+    assert (of_eks["roles_between"], of_kops["roles_between"]) == ([], ["kube_router"])
+    assert of_eks["component_values"]["castai-kvisor"] == {"controller": {"extraArgs": {"cloud-provider": "eks"}}}
+    assert "castai-kvisor" not in of_kops["component_values"]
+    assert of_eks["component_values"]["castai-spot-handler"] == of_kops["component_values"]["castai-spot-handler"]
+
+
 def test_a_template_that_fails_is_one_sentence_without_the_template() -> None:
     (said,) = findings(castai_region="{{ nowhere_to_be_found }}")
     assert said.startswith("castai_region cannot be read: ")

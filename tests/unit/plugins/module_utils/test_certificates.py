@@ -14,10 +14,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Aws, EksCluster
-from ansible_collections.castai.onboarding.plugins.module_utils._castai import gateway as castai
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters import eks
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.connection import Way
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s.access import Way
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways import castai
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import Aws
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_eks import EksCluster
 from tests.support.https import reply
 from tests.unit.plugins.conftest import Wire
 
@@ -45,8 +47,10 @@ def of_eks(wire: Wire, params: Options) -> Way:
     """The way to an EKS cluster whose certificate authority EKS does not say."""
     without = {name: value for name, value in params.items() if name not in ("host", "api_key")}
     arn = "arn:aws:eks:eu-central-1:111122223333:cluster/shop"
-    way = Way(without, Aws(without))
-    way.cluster(EksCluster("shop", arn, wire.url, "", "ACTIVE", "1.36", "API", "ipv4", "vpc-1"))
+    aws = Aws(without)
+    found = EksCluster("shop", arn, wire.url, "", "ACTIVE", "1.36", "API", "ipv4", "vpc-1")
+    way = Way(without, aws)
+    way.cluster(eks.api_server(found, aws))
     return way
 
 

@@ -20,6 +20,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
     Action,
     CallFailed,
     Conflict,
+    Kept,
     Made,
     PartlyDone,
     Progress,
@@ -764,3 +765,22 @@ def test_who_waits_hears_of_changes_at_once_and_of_the_time_every_half_minute() 
         clock.sleep(seconds)
         tell(line)
     assert lines == ["wet", "damp", "damp (30 s of 600 s)", "dry (65 s of 600 s)"]
+
+
+@pytest.mark.parametrize(
+    ("check", "troubles", "attempts"), [(True, [], 1), (False, [], 1), (False, [Conflict("b")], 2)]
+)
+def test_a_plan_is_made_once_per_attempt_and_its_view_is_told_what_it_keeps(
+    check: bool, troubles: list[Exception | None], attempts: int
+) -> None:
+    drawer, plans = Drawer(troubles=troubles), []
+
+    def some(current: Mapping[str, str], wanted: Mapping[str, str]) -> Iterable[Action | Kept]:
+        plans.append(current)
+        yield Kept("the lining", "others use it")
+        yield from plan(current, wanted)
+
+    done = run(drawer, check, plan=some, view=lambda current, wanted, made: {"kept": made["kept"]})
+    assert (len(plans), drawer.reads) == (attempts, attempts)
+    assert done.view == {"kept": ("the lining: others use it",)}
+    assert [type(action) for action in done.actions] == [Paint, Paint, Paint]

@@ -31,9 +31,9 @@ _WRONG = re.compile(rf"(?:^|\. )({_WORDS}) is \W")
 
 ALONE = {
     # The Helm release alone does not tell which role's variables it has its options from.
-    "_helm/gateway.py": {"chart_ref", "chart_version"},
+    "_gateways/helm.py": {"chart_ref", "chart_version"},
     # Files of AWS and kubectl have fields of these names.
-    "_aws/gateway.py": {"endpoint_url"},
+    "_gateways/aws_session.py": {"endpoint_url"},
     # Role kops_onboard never leaves this open, so only those who use the module itself read the sentence.
     "_k8s/aws_auth.py": {"create"},
 }

@@ -17,28 +17,26 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.eks_iam imp
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.eks_nodes import Nodes
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.eks_observed import Current, Identity
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.eks_wanted import Desired, place
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import (
-    AccessEntry,
-    AccessKey,
-    EksCluster,
-    Instance,
-    Making,
-    Policy,
-    Principal,
-    Profile,
-    SecurityGroup,
-)
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.identity import (
     CreatePolicy,
     CreateRole,
     HeldPolicy,
-    choose,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.keys import TAG_CREDENTIALS, TAG_KEY, HeldKeys
-from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway import Cluster
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Action, Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Action, Plan, Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_ec2 import Instance, SecurityGroup
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_eks import AccessEntry, EksCluster
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_iam import (
+    AccessKey,
+    Making,
+    Policy,
+    Principal,
+    Profile,
+)
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import Cluster
 from ansible_collections.castai.onboarding.plugins.module_utils._k8s import aws_auth_text
 from ansible_collections.castai.onboarding.plugins.module_utils._names import iam_tags
+from ansible_collections.castai.onboarding.plugins.module_utils._owner import choose
 
 ACCOUNT, REGION, NAME = "111122223333", "eu-central-1", "prod"
 ID, OTHER = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e", "6c1b2004-0000-4d4a-8f5d-0a6f5c1f0d7e"
@@ -755,7 +753,8 @@ GONE = [
 def back(current: Current, **changes: Any) -> tuple[list[str], list[str]]:
     """What is done, and what is kept."""
     wanted = desired(state="absent", **{"force": True, **changes})
-    return [action.sentence for action in plan(current, wanted)], list(view(current, wanted, {})["kept"])
+    planned = Plan.of(plan(current, wanted))
+    return [action.sentence for action in planned.actions], view(current, wanted, planned.shown({}))["kept"]
 
 
 def test_everything_goes_in_an_order_that_works() -> None:

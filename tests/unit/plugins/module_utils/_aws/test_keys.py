@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._aws import keys
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import AccessKey
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.keys import (
     TAG_CREDENTIALS,
     TAG_FOUND_CREDENTIALS,
@@ -29,8 +28,9 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.keys import
     plan_keys,
     plan_no_keys,
 )
-from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway import Rejected
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Conflict, Failure, Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_iam import AccessKey
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import Rejected
 from ansible_collections.castai.onboarding.plugins.module_utils._names import iam_tags
 
 ID = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e"

@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._aws import gateway, keys, kops_iam
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Instance
+from ansible_collections.castai.onboarding.plugins.module_utils._aws import keys, kops_iam
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.kops_iam import Current, plan
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
     UNKNOWN,
@@ -22,6 +21,8 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
     Stopped,
     until,
 )
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways import aws_session as gateway
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_ec2 import Instance
 from ansible_collections.castai.onboarding.plugins.module_utils._names import SPOT_LAMBDA_ROLE
 from tests.unit.sandbox.aws_account import PARAMETERS, sentences
 from tests.unit.sandbox.aws_client import HOME, allow, trust

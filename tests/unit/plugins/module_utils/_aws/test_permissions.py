@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Aws
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.permissions import (
     CHANGE,
     CREATE,
@@ -24,6 +23,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.permissions
     granted,
     questions,
 )
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import Aws
 from tests.sandbox import aws, aws_permissions
 from tests.sandbox.aws_accounts import Accounts, Caller
 from tests.sandbox.aws_wire import Operation
@@ -101,7 +101,8 @@ class Seen:
 
 def own_methods() -> Iterator[str]:
     """The gateway's methods that make calls."""
-    return (name for name, member in vars(Aws).items() if callable(member) and not name.startswith("_"))
+    members = [item for service in Aws.__mro__ if service is not object for item in vars(service).items()]
+    return (name for name, member in members if callable(member) and not name.startswith("_"))
 
 
 ELSEWHERE = {"eks_token", "simulate"}

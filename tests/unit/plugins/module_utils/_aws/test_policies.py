@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.castai.onboarding.plugins.module_utils._aws import policies
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.policies import Document, Place
 from ansible_collections.castai.onboarding.plugins.module_utils._equal import same_policy
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_iam import external_ids
 from tests.sandbox.script_world import managed_document, restricted_document
 from tests.unit.sandbox.aws_client import PROD
 
@@ -119,6 +120,6 @@ def test_who_may_assume_a_role(document: Document, lets_in: bool) -> None:
 
 
 def test_a_trust_policy_tells_whose_the_role_is() -> None:
-    assert policies.external_ids(policies.trust_castai(CASTAI, ID)) == [ID]
-    assert policies.external_ids({"Statement": [STATEMENT, {**STATEMENT, **WITH_ID}]}) == [ID]
-    assert policies.external_ids({"Statement": STATEMENT}) == policies.external_ids({}) == []
+    assert external_ids(policies.trust_castai(CASTAI, ID)) == [ID]
+    assert external_ids({"Statement": [STATEMENT, {**STATEMENT, **WITH_ID}]}) == [ID]
+    assert external_ids({"Statement": STATEMENT}) == external_ids({}) == []

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import EksCluster
 from ansible_collections.castai.onboarding.plugins.module_utils._castai import cluster
 from ansible_collections.castai.onboarding.plugins.module_utils._castai.cluster import (
     CreateNamespace,
@@ -24,9 +24,12 @@ from ansible_collections.castai.onboarding.plugins.module_utils._castai.cluster 
     registration,
     view,
 )
-from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway import CastAi, Cluster
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters import eks
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.connection import Way
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import ClusterFacts, Named
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, CallFailed, Refused
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s.access import Way
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_eks import EksCluster
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import CastAi, Cluster
 from tests.support.https import reply
 from tests.unit.plugins.conftest import Wire
 
@@ -46,7 +49,7 @@ PARAMETERS = {
     "wait_timeout": 600,
 }
 FACTS = {"accountId": ACCOUNT, "region": REGION, "clusterName": "shop"}
-EKS = EksCluster(
+THERE = EksCluster(
     "shop",
     f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/shop",
     "https://shop",
@@ -57,6 +60,14 @@ EKS = EksCluster(
     "ipv4",
     "vpc-1",
 )
+AWS: Any = SimpleNamespace(region=REGION)
+
+
+def eks_facts(found: EksCluster | None = THERE, **location: str) -> ClusterFacts:
+    return eks.facts(found, Named("eks", "shop", location), AWS)
+
+
+EKS = eks_facts()
 RECORD = Cluster(ID, "shop", "eks", "ready", "online", "org", "", "", FACTS)
 CONNECTED = Current(EKS, RECORD, "", True, "7", True)
 
@@ -78,7 +89,7 @@ def sentences(current: Current, **changes: Any) -> list[str]:
 
 
 def test_what_is_not_given_is_empty() -> None:
-    assert (desired().account_id, desired().cluster_id) == ("", "")
+    assert (desired().cluster.location["account_id"], desired().cluster_id) == ("", "")
     assert desired(cluster_id=UNKNOWN).cluster_id == UNKNOWN
     assert desired(cluster_id=ID.upper()).cluster_id == ID
 
@@ -136,13 +147,13 @@ ELSEWHERE = [
 
 def test_the_registration_is_the_one_with_this_provider_block_whatever_its_name() -> None:
     renamed = replace(RECORD, name="a name given in the console", facts={**FACTS, "dnsClusterIp": "10.100.0.10"})
-    assert registration((*ELSEWHERE, renamed), EKS, "", "") == renamed
-    assert registration(tuple(ELSEWHERE), EKS, "", "") is None
+    assert registration((*ELSEWHERE, renamed), EKS, "") == renamed
+    assert registration(tuple(ELSEWHERE), EKS, "") is None
 
 
 def test_a_registration_by_id_is_the_one_that_was_read() -> None:
-    assert registration((RECORD,), EKS, ID, "") == RECORD
-    assert registration((), EKS, ID, "") is None
+    assert registration((RECORD,), EKS, ID) == RECORD
+    assert registration((), EKS, ID) is None
 
 
 # Plans
@@ -204,7 +215,7 @@ def test_a_key_that_is_replaced_is_replaced_only_as_it_was_read() -> None:
 
 REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
     "no such EKS cluster": (
-        replace(CONNECTED, found=None),
+        replace(CONNECTED, facts=eks_facts(None)),
         {},
         (
             "EKS has no cluster shop in eu-central-1 of the account that these AWS credentials are for."
@@ -212,7 +223,7 @@ REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
         ),
     ),
     "credentials of another account": (
-        CONNECTED,
+        replace(CONNECTED, facts=eks_facts(account_id="444455556666")),
         {"account_id": "444455556666"},
         (
             "castai_account_id (option account_id) is 444455556666, but the AWS credentials belong to"
@@ -226,7 +237,7 @@ REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
         "It is another cluster.",
     ),
     "cluster that goes": (
-        replace(CONNECTED, found=replace(EKS, status="DELETING")),
+        replace(CONNECTED, facts=eks_facts(replace(THERE, status="DELETING"))),
         {},
         (
             "EKS cluster shop is DELETING and will soon be gone. Check castai_cluster_name (option cluster_name) and"

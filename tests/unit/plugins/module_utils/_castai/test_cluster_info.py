@@ -16,8 +16,8 @@ from ansible_collections.castai.onboarding.plugins.module_utils._castai.cluster_
     plan,
     view,
 )
-from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway import CastAi, Cluster
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import CastAi, Cluster
 from tests.support.https import reply
 from tests.unit.plugins.conftest import Wire
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Instance
 from ansible_collections.castai.onboarding.plugins.module_utils._castai import cluster
 from ansible_collections.castai.onboarding.plugins.module_utils._castai.cluster import (
     Current,
@@ -20,15 +19,18 @@ from ansible_collections.castai.onboarding.plugins.module_utils._castai.cluster 
     registration,
     view,
 )
-from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway import Cluster
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters import kops
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import ClusterFacts, Named
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.kops import Channel, KopsCluster
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Refused
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s.kops import Channel, KopsCluster
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_ec2 import Instance
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import Cluster
 
 ACCOUNT, REGION, NAME = "111122223333", "eu-central-1", "shop.example.com"
 UID = "0d9b5f86-8d7b-4f0e-9a5b-3c2d1e0f4a5b"
 FACTS = {"cloud": "aws", "region": REGION, "clusterName": NAME, "stateStore": "s3://state"}
 RECORD = Cluster(UID, NAME, "kops", "ready", "online", "org", "", "", FACTS)
-KOPS = KopsCluster(
+THERE = KopsCluster(
     NAME,
     REGION,
     "https://k",
@@ -37,6 +39,13 @@ KOPS = KopsCluster(
     frozenset({"i-1", "i-2"}),
     (Instance("i-2", ACCOUNT, "vpc-1"), Instance("i-3", ACCOUNT, "vpc-1")),
 )
+
+
+def kops_facts(found: KopsCluster = THERE, **location: str) -> ClusterFacts:
+    return kops.facts(found, Named("kops", NAME, location))
+
+
+KOPS = kops_facts()
 
 
 def desired(**changes: Any) -> Desired:
@@ -66,21 +75,21 @@ def test_a_registered_cluster_is_its_own_record_whoever_made_it() -> None:
     earlier = replace(RECORD, id="earlier")
     other_store = replace(RECORD, facts={**FACTS, "stateStore": "s3://another"})
     eks = replace(RECORD, id="eks", provider="eks")
-    assert registration((earlier, RECORD), KOPS, "", "") == RECORD
-    assert registration((earlier, other_store), KOPS, "", "") == other_store
-    assert registration((eks, earlier), KOPS, "", "") == earlier
-    assert registration((eks, replace(other_store, id="x")), KOPS, "", "") is None
+    assert registration((earlier, RECORD), KOPS, "") == RECORD
+    assert registration((earlier, other_store), KOPS, "") == other_store
+    assert registration((eks, earlier), KOPS, "") == earlier
+    assert registration((eks, replace(other_store, id="x")), KOPS, "") is None
     for record in (RECORD, earlier, other_store):
         assert list(plan(Current(KOPS, record), desired())) == []
         assert list(plan(Current(KOPS, record), desired(cluster_id=UID))) == []
 
 
 def test_the_state_store_can_be_given() -> None:
-    silent = replace(KOPS, channels=())
+    silent = replace(THERE, channels=())
     with pytest.raises(Refused, match=r"where the state store of kOps cluster .* is. Set castai_state_store \(option"):
-        list(plan(Current(silent, None), desired()))
-    for found in (silent, KOPS):
-        (register,) = plan(Current(found, None), desired(state_store="s3://mine/"))
+        list(plan(Current(kops_facts(silent), None), desired()))
+    for found in (silent, THERE):
+        (register,) = plan(Current(kops_facts(found, state_store="s3://mine/"), None), desired())
         assert register.after["kops"]["stateStore"] == "s3://mine"
     assert view(Current(KOPS, RECORD), desired(), {})["state_store"] == "s3://state"
     shown = view(Current(KOPS, None), desired(), {})
@@ -89,22 +98,22 @@ def test_the_state_store_can_be_given() -> None:
 
 REFUSALS: dict[str, tuple[KopsCluster, dict[str, Any], str]] = {
     "annotations of another name": (
-        replace(KOPS, channels=(Channel("s3://state", ("prod.example.com", "addons", "bootstrap-channel.yaml")),)),
+        replace(THERE, channels=(Channel("s3://state", ("prod.example.com", "addons", "bootstrap-channel.yaml")),)),
         {},
         "says that it is kOps cluster prod.example.com of s3://state, not shop.example.com",
     ),
     "nothing running": (
-        replace(KOPS, instances=()),
+        replace(THERE, instances=()),
         {"account_id": "444455556666"},
         "EC2 has no running instance with tag KubernetesCluster=shop.example.com in eu-central-1 of the account",
     ),
     "another account": (
-        KOPS,
+        THERE,
         {"account_id": "444455556666"},
         "castai_account_id (option account_id) is 444455556666, but the AWS credentials belong to account 111122223333",
     ),
     "a cluster of that name elsewhere": (
-        replace(KOPS, nodes=frozenset({"i-9"})),
+        replace(THERE, nodes=frozenset({"i-9"})),
         {},
         "No node of the cluster at https://k is one of the 2 instances that EC2 has for kOps cluster shop.example.com",
     ),
@@ -117,7 +126,7 @@ def test_another_cluster_is_refused_before_any_action(
 ) -> None:
     for record in (None, RECORD):
         with pytest.raises(Refused) as refusal:
-            list(plan(Current(found, record), desired(**options)))
+            list(plan(Current(kops_facts(found, **options), record), desired(**options)))
         assert sentence in str(refusal.value)
 
 

@@ -6,25 +6,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import EksCluster, Instance
-from ansible_collections.castai.onboarding.plugins.module_utils._castai.cluster import Found, registration
-from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway import Cluster
-from ansible_collections.castai.onboarding.plugins.module_utils._castai.phase2 import (
-    Onboarding,
-    foreign_nodes,
-    questions,
-)
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s.kops import KopsCluster
+from ansible_collections.castai.onboarding.plugins.module_utils._castai.cluster import registration
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters import eks, kops
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import Named
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.kops import KopsCluster
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.on_aws import foreign_nodes
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_ec2 import Instance
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_eks import EksCluster
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import Cluster
 
 ID, ANOTHER_ID = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e", "99999999-5a57-4d4a-8f5d-0a6f5c1f0d7e"
 EKS = EksCluster(
     "shop", "arn:aws:eks:eu-central-1:111122223333:cluster/shop", "", "", "ACTIVE", "1.36", "API", "ipv4", "vpc-1"
 )
 FACTS = {"accountId": EKS.account_id, "region": EKS.region, "clusterName": EKS.name}
+AWS: Any = SimpleNamespace(region="eu-central-1")
 OURS = Cluster(ID, "shop", "eks", "ready", "online", "org", "", "", FACTS)
 KOPS = KopsCluster("shop.example.com", EKS.region, "", "", (), frozenset(), (Instance("i-1", EKS.account_id, "vpc-2"),))
 SPOT_ROLE = {"iam:CreateRole", "iam:TagRole", "iam:AttachRolePolicy"}
@@ -89,16 +90,23 @@ def test_nodes_that_castai_cannot_use(nodes: list[dict[str, str]], kinds: tuple[
     ],
 )
 def test_the_record_of_a_cluster(records: Any, cluster_id: str, found: Any) -> None:
-    assert registration(records, EKS, cluster_id, "") == found
+    assert registration(records, eks.facts(EKS, Named("eks", "shop"), AWS), cluster_id) == found
 
 
-def needed(record: Cluster | None = OURS, found: Found = EKS, **options: Any) -> set[str]:
-    asked = questions(Onboarding.parse({**ONBOARD, **options}), found, record, "aws")
+def needed(record: Cluster | None = OURS, found: EksCluster | KopsCluster = EKS, **options: Any) -> set[str]:
+    onboard = {**ONBOARD, **options}
+    if isinstance(found, KopsCluster):
+        asked = kops.questions(onboard, found, record, "aws")
+    else:
+        asked = eks.questions(onboard, found, record, "aws")
     return {action for one in asked for action in one.needed}
 
 
 def test_nothing_is_asked_for_a_cluster_that_castai_has_credentials_of() -> None:
-    assert needed(replace(OURS, credentials_id="c")) == set()
+    found, nobody = eks.facts(EKS, Named("eks", "shop"), AWS), "arn:aws:iam::111122223333:root"
+    rights = eks.EKS.onboarding.rights
+    assert rights(AWS, found, ONBOARD, replace(OURS, credentials_id="c"), nobody) is None
+    assert rights(AWS, found, ONBOARD, OURS, nobody) is not None
     assert needed(None) == needed() != set()
 
 

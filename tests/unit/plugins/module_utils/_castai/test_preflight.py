@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import EksCluster
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.rights import Lack, Rights
 from ansible_collections.castai.onboarding.plugins.module_utils._castai import preflight
-from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway import Cluster
 from ansible_collections.castai.onboarding.plugins.module_utils._castai.preflight import (
     Chart,
     Current,
@@ -23,8 +22,12 @@ from ansible_collections.castai.onboarding.plugins.module_utils._castai.prefligh
     plan,
     view,
 )
-from ansible_collections.castai.onboarding.plugins.module_utils._castai.rights import Lack, Rights
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters import eks
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import CloudRights, ClusterFacts, Named
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.on_aws import judged
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Refused, Subject, reconcile
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_eks import EksCluster
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import Cluster
 from ansible_collections.castai.onboarding.plugins.module_utils._helm import record as helm_record
 
 ACCOUNT, REGION = "111122223333", "eu-central-1"
@@ -43,7 +46,7 @@ PARAMETERS: dict[str, Any] = {
     "credentials_secret": "castai-credentials",
     "releases": [{"name": "castai-agent", "chart_ref": "castai-agent"}],
 }
-EKS = EksCluster(
+THERE = EksCluster(
     "shop",
     f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/shop",
     "https://shop",
@@ -54,14 +57,30 @@ EKS = EksCluster(
     "ipv4",
     "vpc-1",
 )
+AWS: Any = SimpleNamespace(region=REGION)
+
+
+def eks_facts(found: EksCluster | None = THERE, **location: str) -> ClusterFacts:
+    return eks.facts(found, Named("eks", "shop", location), AWS)
+
+
+EKS = eks_facts()
 FACTS = {"accountId": ACCOUNT, "region": REGION, "clusterName": "shop"}
 RECORD = Cluster(ID, "shop", "eks", "ready", "online", "org", "", "", FACTS)
-GOOD = Current(records=(RECORD,), found=EKS, version=(1, 36))
+GOOD = Current(records=(RECORD,), facts=EKS, version=(1, 36))
 
 
 ONBOARD = {"connecting": False, "identity": "role", "path": "/", "user_access": "cluster_admin"}
 ME = f"arn:aws:iam::{ACCOUNT}:role/me"
-READY_TO_ONBOARD = replace(GOOD, rights=Rights(ME))
+READY_TO_ONBOARD = replace(GOOD, rights=CloudRights())
+
+
+def lack(action: str, by: str = "", needed: bool = True) -> Lack:
+    return Lack(action, "arn:r", by, needed)
+
+
+def rights(*lacks: Lack) -> CloudRights:
+    return judged(Rights(ME, lacks), "eks-onboard-role.json")
 
 
 @dataclass(frozen=True)
@@ -80,7 +99,7 @@ CASES = {
             " digit. Correct castai_cluster_name (option cluster_name)."
         ),
         {"cluster_name": "sh op"},
-        {"found": None},
+        {"facts": None},
     ),
     "namespace": Case(
         f"Namespace name '{'n' * 64}' has 64 characters, but at most 63 are allowed. Correct castai_namespace (option"
@@ -96,7 +115,7 @@ CASES = {
         "castai_region (option region) is not set. Set it to the AWS region of the cluster, set AWS_REGION, or give the"
         " AWS profile a region.",
         {"region": None},
-        {"found": None},
+        {"facts": None},
     ),
     "account_id": Case(
         "castai_account_id (option account_id) is '4711'. Set it to the 12 digits of the AWS account, in quotes.",
@@ -135,17 +154,18 @@ CASES = {
         {},
         {"records": (RECORD,), "agent_cluster": ANOTHER_ID},
     ),
-    "AWS credentials": Case("No AWS credentials were found.", {}, {"found": Problem("No AWS credentials were found.")}),
+    "AWS credentials": Case("No AWS credentials were found.", {}, {"facts": Problem("No AWS credentials were found.")}),
     "no such EKS cluster": Case(
         "EKS has no cluster shop in eu-central-1 of the account that these AWS credentials are for."
         " Check castai_cluster_name (option cluster_name), castai_region (option region) and the credentials.",
         {},
-        {"found": None},
+        {"facts": eks_facts(None)},
     ),
     "credentials of another account": Case(
         "castai_account_id (option account_id) is 444455556666, but the AWS credentials belong to account 111122223333."
         " Correct it, or use credentials of account 444455556666.",
         {"account_id": "444455556666"},
+        {"facts": eks_facts(account_id="444455556666")},
     ),
     "kubeconfig of another cluster": Case("It is another cluster.", {}, {"elsewhere": "It is another cluster."}),
     "API server away": Case("The API server is away.", {}, {"version": Problem("The API server is away.")}),
@@ -166,10 +186,6 @@ CASES = {
     "Helm": Case("Helm is missing.", {}, {"helm": ("Helm is missing.",)}),
     "objects of another release": Case("They are another's.", {}, {"taken": ("They are another's.",)}),
 }
-
-
-def lack(action: str, by: str = "", needed: bool = True) -> Lack:
-    return Lack(action, "arn:r", by, needed)
 
 
 ONBOARDING_CASES = {
@@ -202,19 +218,19 @@ ONBOARDING_CASES = {
         f"{ME} lacks these AWS permissions: iam:CreateRole, iam:TagRole on arn:r. Give it the policy"
         " eks-onboard-role.json of docs/examples/policies, or use other credentials.",
         {},
-        {"rights": Rights(ME, (lack("iam:CreateRole"), lack("iam:TagRole"), lack("iam:X", needed=False)))},
+        {"rights": rights(lack("iam:CreateRole"), lack("iam:TagRole"), lack("iam:X", needed=False))},
     ),
     "permissions boundary": Case(
         f"The permissions boundary of {ME} does not allow iam:CreateRole on arn:r. Have the boundary extended, or use"
         " other credentials.",
         {},
-        {"rights": Rights(ME, (lack("iam:CreateRole", "boundary"),))},
+        {"rights": rights(lack("iam:CreateRole", "boundary"))},
     ),
     "service control policy": Case(
         "A service control policy of the AWS organization does not allow iam:CreateRole on arn:r. Only an"
         " administrator of the organization can change that.",
         {},
-        {"rights": Rights(ME, (lack("iam:CreateRole", "organisation"),))},
+        {"rights": rights(lack("iam:CreateRole", "organisation"))},
     ),
 }
 
@@ -267,7 +283,7 @@ def test_what_could_not_be_found_out_is_no_finding_but_told() -> None:
         GOOD,
         taken=Problem("Whose?"),
         nodes=Problem("No nodes for you."),
-        rights=Rights("", not_checked=("Nobody may simulate.",)),
+        rights=CloudRights(not_checked=("Nobody may simulate.",)),
     )
     assert list(findings_of(unread, wanted)) == []
     assert view(unread, wanted, {})["not_checked"] == [
@@ -291,7 +307,7 @@ def test_an_organisation_without_clusters_cannot_be_told() -> None:
 
 def test_what_stands_in_the_way_of_some_runs_only_is_a_warning() -> None:
     wanted = preflight.desired({**PARAMETERS, "onboard": ONBOARD})
-    some = replace(GOOD, found=replace(EKS, auto_mode=True), rights=Rights(ME, (lack("iam:X", needed=False),)))
+    some = replace(GOOD, facts=eks_facts(replace(THERE, auto_mode=True)), rights=rights(lack("iam:X", needed=False)))
     assert list(findings_of(some, wanted)) == []
     permissions, auto_mode = view(some, wanted, {})["warnings"]
     assert permissions.startswith(f"{ME} lacks AWS permissions that a run may need: iam:X on arn:r.")
@@ -302,7 +318,7 @@ def test_what_stands_in_the_way_of_some_runs_only_is_a_warning() -> None:
 
 # What the sentence of one read depends on, so that another case's option would change or hide it.
 LEANS_ON = {
-    "found": {"name", "region", "account_id"},
+    "facts": {"name", "region", "account_id"},
     "records": {"cluster_id", "organization_id"},
     "missing": {"namespace"},
 }
@@ -401,6 +417,8 @@ def test_the_view_has_what_was_read() -> None:
     assert view(GOOD, wanted, {}) == {
         "findings": [],
         "account_id": ACCOUNT,
+        "region": REGION,
+        "state_store": "",
         "acting_as": f"unknown AWS identity in AWS account {ACCOUNT}",
         "kubernetes_version": "1.36",
         "not_checked": [],
@@ -420,7 +438,7 @@ def test_a_clusters_id_is_taken_in_either_case() -> None:
 MAY_NOT_WRITE = replace(
     READY_TO_ONBOARD,
     missing=("create secrets", "watch jobs.batch"),
-    rights=Rights(ME, (lack("iam:CreateRole"), lack("iam:CreateRole", "boundary"))),
+    rights=rights(lack("iam:CreateRole"), lack("iam:CreateRole", "boundary")),
 )
 
 
@@ -457,7 +475,7 @@ def test_who_may_only_read_can_make_a_plan_that_says_what_a_run_lacks() -> None:
     "lacking",
     [
         {"missing": ("get secrets", "create secrets")},
-        {"rights": Rights(ME, (lack("iam:GetRole"), lack("iam:TagRole")))},
+        {"rights": rights(lack("iam:GetRole"), lack("iam:TagRole"))},
     ],
 )
 def test_who_may_not_read_is_refused_in_check_mode_too(lacking: dict[str, Any]) -> None:

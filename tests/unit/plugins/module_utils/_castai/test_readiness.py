@@ -18,13 +18,13 @@ from ansible_collections.castai.onboarding.plugins.module_utils._castai.readines
     Verdict,
     study,
 )
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import ClusterFacts
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.helm import Chart, Helm
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.kubernetes import Kubernetes, Rejected
 from ansible_collections.castai.onboarding.plugins.module_utils._helm import record
-from ansible_collections.castai.onboarding.plugins.module_utils._helm.gateway import Chart, Helm
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s.gateway import Kubernetes, Rejected
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s.kops import KopsCluster
+from tests.unit.plugins.module_utils._castai.test_pods import HARDENED, TAINTED, item, node, pod, sized
 from tests.unit.plugins.module_utils._castai.test_preflight import GOOD, ONBOARD, PARAMETERS
-from tests.unit.plugins.module_utils._k8s.test_pods import HARDENED, TAINTED, item, node, pod, sized
 
 NAMESPACE = "castai-agent"
 OBJECTS: Mapping[str, list[dict[str, Any]]] = {
@@ -220,8 +220,8 @@ def test_of_more_nodes_than_are_read_at_once_nothing_is_said(further: str) -> No
     listed = {"metadata": {"continue": further}, "items": list(TWO)}
     found = None if further else TWO
     assert readiness.nodes(cast(Kubernetes, Api({"nodes": listed})), None) == found
-    kops = KopsCluster("shop.example.com", "eu-central-1", "", "", (), frozenset(), (), listed)
-    assert readiness.nodes(cast(Kubernetes, Api({"nodes": CallFailed("read twice")})), kops) == found
+    facts = ClusterFacts("any", "shop", "", "", {}, nodes=listed)
+    assert readiness.nodes(cast(Kubernetes, Api({"nodes": CallFailed("read twice")})), facts) == found
 
 
 @pytest.mark.parametrize(

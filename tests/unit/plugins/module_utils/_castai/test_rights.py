@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Aws
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.permissions import (
     CREATE,
     READ,
@@ -20,17 +19,16 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.permissions
     Scope,
     questions,
 )
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.rights import Lack, Rights, simulate
 from ansible_collections.castai.onboarding.plugins.module_utils._castai.rights import (
     CONNECT,
     CONNECT_SYSTEM,
     ONBOARD,
     WORKLOAD_AUTOSCALER,
-    Lack,
-    Rights,
     missing_in_cluster,
-    simulate,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import Aws
 from tests.sandbox.aws import ADMINISTRATOR
 from tests.sandbox.aws import Aws as Cloud
 from tests.unit.sandbox.aws_client import HOME, OPERATOR, PROD, Clock, allow, operator, session, trust

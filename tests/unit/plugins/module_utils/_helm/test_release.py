@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import Named
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused
-from ansible_collections.castai.onboarding.plugins.module_utils._helm import record, release
-from ansible_collections.castai.onboarding.plugins.module_utils._helm.gateway import Chart, Facts
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.helm import Chart, Facts
+from ansible_collections.castai.onboarding.plugins.module_utils._helm import record, release, workloads
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.owner import Owner
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.record import Reference, Revision
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.release import (
@@ -32,8 +33,6 @@ from ansible_collections.castai.onboarding.plugins.module_utils._helm.release im
     Uninstall,
     Upgrade,
 )
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s import workloads
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s.access import Named
 
 NAME, NAMESPACE = "agent", "castai-agent"
 NOW = 1_000_000.0

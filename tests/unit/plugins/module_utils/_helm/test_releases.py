@@ -11,9 +11,9 @@ from typing import Any, cast
 
 import pytest
 
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import Named
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Refused
 from ansible_collections.castai.onboarding.plugins.module_utils._helm import record, release, releases
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s.access import Named
 
 NAMESPACE = "castai-agent"
 NAMES = ("cluster-controller", "castai-evictor", "castai-kvisor")

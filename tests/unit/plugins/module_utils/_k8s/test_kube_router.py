@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.kubernetes import Rejected
 from ansible_collections.castai.onboarding.plugins.module_utils._k8s import kube_router
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s.gateway import Rejected
 from ansible_collections.castai.onboarding.plugins.module_utils._k8s.kube_router import (
     ADDED,
     PATHS,

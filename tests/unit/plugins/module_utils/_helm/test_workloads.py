@@ -12,8 +12,8 @@ from typing import Any, cast
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s.gateway import Kubernetes, Object
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s.workloads import (
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.kubernetes import Kubernetes, Object
+from ansible_collections.castai.onboarding.plugins.module_utils._helm.workloads import (
     SURE,
     SURE_OF_NODES,
     Patience,

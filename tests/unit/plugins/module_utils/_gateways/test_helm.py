@@ -30,8 +30,8 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
     Throttled,
     gather,
 )
-from ansible_collections.castai.onboarding.plugins.module_utils._helm import gateway
-from ansible_collections.castai.onboarding.plugins.module_utils._helm.gateway import Chart, Facts, Helm, Work, facts
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways import helm as gateway
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.helm import Chart, Facts, Helm, Work, facts
 
 TOKEN = "CANARY-token"
 KUBECONFIG = json.dumps({"users": [{"name": "castai", "user": {"token": TOKEN}}]})

@@ -37,7 +37,6 @@ from .._patience import FEWER, Repeats
 from .._variables import named, role_of
 from .._workplace import Workplace, left_dead, workplace
 from . import repositories
-from .record import same_version
 from .repositories import Repository
 
 with contextlib.suppress(ImportError):
@@ -459,6 +458,11 @@ def _keep(file: Path, folder: Path) -> None:
     """Whole, or not at all where the run is ended meanwhile."""
     shutil.copyfile(file, folder / "new")
     (folder / "new").rename(folder / file.name)
+
+
+def same_version(one: str, other: str) -> bool:
+    """Whether two chart versions are the same; Helm takes them with and without a leading v."""
+    return one.lstrip("v") == other.lstrip("v")
 
 
 def driver_problem(environment: Mapping[str, str]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s import pods
+from ansible_collections.castai.onboarding.plugins.module_utils._castai import pods
 
 HARDENED: dict[str, Any] = {
     "runAsNonRoot": True,

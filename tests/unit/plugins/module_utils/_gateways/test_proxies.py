@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Refused
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s.proxies import Proxy, of_environment, parse
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.proxies import Proxy, of_environment, parse
 
 NAMES = ("https://prod.example", "https://prod.example:6443", "https://a.PROD.example", "https://xprod.example")
 ADDRESSES = ("https://10.1.2.3", "https://10.1.2.3:6443", "https://[fd00::1]", "https://[::ffff:10.1.2.3]")

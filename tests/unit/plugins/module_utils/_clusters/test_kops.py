@@ -9,7 +9,7 @@ import json
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s.kops import (
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.kops import (
     Channel,
     channels_of,
     nodes_of,

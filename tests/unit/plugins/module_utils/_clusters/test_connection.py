@@ -12,17 +12,18 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import EksCluster
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s.access import (
-    Named,
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters import eks as of_eks
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.connection import (
     Way,
     given,
-    leaving,
-    other_cluster,
+    other_cluster_problem,
     reach,
+    terminating_problem,
 )
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s.gateway import by_token
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import ClusterFacts, Named
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_eks import EksCluster
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.kubernetes import by_token
 from tests.sandbox.pki import Authority
 from tests.sandbox.wire import Response
 from tests.support.https import reply
@@ -34,6 +35,7 @@ PATH = "/api/v1/namespaces"
 class Signer:
     """What reaching a cluster needs of AWS."""
 
+    region = "eu-central-1"
     sts_host = "sts.eu-central-1.amazonaws.com"
 
     def eks_token(self, name: str) -> str:
@@ -43,6 +45,11 @@ class Signer:
 def eks(wire: Wire, **changes: Any) -> EksCluster:
     arn = "arn:aws:eks:eu-central-1:111122223333:cluster/shop"
     return replace(EksCluster("shop", arn, wire.url, wire.ca_pem, "ACTIVE", "1.36", "API", "ipv4", "vpc-1"), **changes)
+
+
+def shown(found: EksCluster, signer: Any = None) -> ClusterFacts:
+    """As EKS shows it."""
+    return of_eks.facts(found, Named("eks", found.name), signer or Signer())
 
 
 def asked(wire: Wire) -> list[tuple[str, str]]:
@@ -65,14 +72,14 @@ def test_whether_a_way_is_given(params: dict[str, str], known: bool) -> None:
 
 def test_an_eks_cluster_needs_no_options(wire: Wire) -> None:
     wire.script.play(reply(200, {"fine": True}))
-    assert reach({}, Signer(), eks(wire)).get(PATH) == {"fine": True}  # type: ignore[arg-type]
+    assert reach({}, shown(eks(wire)).api_server).get(PATH) == {"fine": True}
     assert asked(wire) == [(PATH, "Bearer CANARY-for-shop")]
 
 
 def test_host_and_token_beat_eks(wire: Wire) -> None:
     wire.script.play(reply(200, {"fine": True}))
     params = {"host": wire.url, "api_key": "CANARY-given", "ca_cert": str(wire.ca_file)}
-    assert reach(params, None, None).get(PATH) == {"fine": True}
+    assert reach(params, None).get(PATH) == {"fine": True}
     assert asked(wire) == [(PATH, "Bearer CANARY-given")]
 
 
@@ -89,7 +96,7 @@ def test_host_and_token_beat_eks(wire: Wire) -> None:
 )
 def test_a_cluster_that_cannot_be_reached(wire: Wire, changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(Refused, match=f"^{re.escape(sentence)}") as caught:
-        reach({}, Signer(), eks(wire, **changes))  # type: ignore[arg-type]
+        reach({}, shown(eks(wire, **changes)).api_server)
     with pytest.raises(Refused, match=f"^{re.escape(sentence)}"):
         way_to(wire, Eks(eks(wire, **changes))).enter(SHOP)
     assert wire.script.received == []
@@ -117,7 +124,7 @@ def test_why_eks_does_not_know_a_token_of_another_sts_is_told(wire: Wire, host: 
     signer = Signer()
     signer.sts_host = host
     with pytest.raises(CallFailed) as caught:
-        reach({}, signer, eks(wire)).get(PATH)  # type: ignore[arg-type]
+        reach({}, shown(eks(wire), signer).api_server).get(PATH)
     told = f"The token is signed for STS at {host}, but EKS only accepts tokens for STS's public addresses: unset"
     assert (told in str(caught.value)) != public
 
@@ -126,25 +133,25 @@ def test_no_way_at_all() -> None:
     with pytest.raises(
         Refused, match=r"Set castai_kubeconfig \(option kubeconfig\), or castai_host \(option host\) and"
     ):
-        reach({}, None, None)
+        reach({}, None)
 
 
 def test_a_ca_file_that_is_not_there(tmp_path: Path) -> None:
     params = {"host": "https://h", "api_key": "CANARY", "ca_cert": str(tmp_path / "none")}
     with pytest.raises(Refused, match=r"none', which cannot be read \(No such file or directory\). Set it to a file"):
-        reach(params, None, None)
+        reach(params, None)
 
 
 def test_the_cluster_is_connected_to_once(wire: Wire) -> None:
     way = Way({"host": wire.url, "api_key": "CANARY", "ca_cert": str(wire.ca_file)})
-    assert way.cluster() is way.cluster(eks(wire))
+    assert way.cluster() is way.cluster(shown(eks(wire)).api_server)
     way.close()
 
 
 # The named cluster
 
 ACCOUNT, REGION = "111122223333", "eu-central-1"
-SHOP = Named("eks", "shop", REGION, ACCOUNT)
+SHOP = Named("eks", "shop", {"region": REGION, "account_id": ACCOUNT})
 KOPS = Named("kops", "shop.example.com")
 
 
@@ -162,7 +169,7 @@ class Eks(Signer):
 
 def way_to(wire: Wire, aws: Eks | None = None) -> Way:
     """By address and token."""
-    return Way({"host": wire.url, "api_key": "CANARY", "ca_cert": str(wire.ca_file)}, aws)  # type: ignore[arg-type]
+    return Way({"host": wire.url, "api_key": "CANARY", "ca_cert": str(wire.ca_file)}, aws)
 
 
 def saying(*channels: str) -> Response:
@@ -173,15 +180,16 @@ def saying(*channels: str) -> Response:
 
 def test_a_cluster_that_is_not_named_is_entered_unasked(wire: Wire) -> None:
     way = way_to(wire, Eks())
-    assert way.enter(Named(region=REGION, account_id=ACCOUNT)).host == wire.url
-    assert (wire.script.received, way.aws.asked) == ([], 0)  # type: ignore[union-attr]
+    assert way.enter(Named(location={"region": REGION, "account_id": ACCOUNT})).host == wire.url
+    assert (wire.script.received, way.connected.asked) == ([], 0)
 
 
 def test_an_eks_cluster_is_entered_when_eks_has_it_in_the_account(wire: Wire) -> None:
     aws = Eks(eks(wire))
-    for way in (Way({}, aws), way_to(wire, aws)):  # type: ignore[arg-type]
+    for way in (Way({}, aws), way_to(wire, aws)):
         assert way.enter(SHOP) is way.enter(SHOP)
-        assert way.found == eks(wire)
+        assert way.facts is not None
+        assert way.facts.own == eks(wire)
     assert aws.asked == 2
     assert wire.script.received == []
 
@@ -191,7 +199,7 @@ def test_an_eks_cluster_is_entered_when_eks_has_it_in_the_account(wire: Wire) ->
     [
         (replace(SHOP, name="till"), "EKS has no cluster till in eu-central-1"),
         (
-            replace(SHOP, account_id="444455556666"),
+            replace(SHOP, location={"account_id": "444455556666"}),
             "castai_account_id (option account_id) is 444455556666, but the AWS credentials belong to account",
         ),
     ],
@@ -213,7 +221,7 @@ def test_a_kops_cluster_is_entered_when_it_says_no_other_name(wire: Wire, channe
     way = way_to(wire, aws)
     assert way.enter(KOPS) is way.enter(KOPS)
     assert [path for path, _authorization in asked(wire)] == ["/api/v1/namespaces/kube-system"]
-    assert (aws.asked, way.found) == (0, None)
+    assert (aws.asked, way.facts) == (0, None)
 
 
 def test_a_kops_cluster_that_says_another_name_is_refused(wire: Wire) -> None:
@@ -224,7 +232,7 @@ def test_a_kops_cluster_that_says_another_name_is_refused(wire: Wire) -> None:
 
 def test_a_kops_cluster_needs_a_connection(wire: Wire) -> None:
     with pytest.raises(Refused, match="No connection to the cluster is given"):
-        Way({}, Eks()).enter(KOPS)  # type: ignore[arg-type]
+        Way({}, Eks()).enter(KOPS)
 
 
 # The wrong-cluster guard
@@ -250,8 +258,8 @@ UNTOLD = " (certificates are not verified, so they could not be compared)"
 def test_another_cluster_is_told_by_its_certificate_authority(
     wire: Wire, host: str, ca_pem: str, checked: bool, problem: str
 ) -> None:
-    shop = eks(wire, endpoint="https://shop.eks", ca_pem=OURS)
-    told = other_cluster(by_token(host, "CANARY", ca_pem, checked), shop)
+    shop = shown(eks(wire, endpoint="https://shop.eks", ca_pem=OURS))
+    told = other_cluster_problem(by_token(host, "CANARY", ca_pem, checked), shop)
     points = (
         f"The kubeconfig or host points to {host}, but EKS says that cluster shop is at https://shop.eks{problem}. "
     )
@@ -276,9 +284,9 @@ def test_behind_a_proxy_that_ends_tls_the_cluster_is_proven_by_the_authority_it_
     wire: Wire, answers: list[Response], own: bool
 ) -> None:
     wire.script.play(*answers)
-    shop = eks(wire, endpoint="https://shop.eks", ca_pem=OURS)
+    shop = shown(eks(wire, endpoint="https://shop.eks", ca_pem=OURS))
     # The proxy's authority is in a file of the user's, or one that the system knows.
-    assert other_cluster(by_token(wire.url, "CANARY", wire.ca_pem if own else "", True), shop) == ""
+    assert other_cluster_problem(by_token(wire.url, "CANARY", wire.ca_pem if own else "", True), shop) == ""
     spaces = ["kube-system", "default"][: len(answers)]
     assert [path for path, _header in asked(wire)] == [
         f"/api/v1/namespaces/{space}/configmaps/kube-root-ca.crt" for space in spaces
@@ -304,8 +312,8 @@ def test_a_cluster_behind_a_proxy_that_does_not_prove_itself_is_refused(
     wire: Wire, answers: list[Response], why: str
 ) -> None:
     wire.script.play(*answers)
-    shop = eks(wire, endpoint="https://shop.eks", ca_pem=OURS)
-    told = other_cluster(by_token(wire.url, "CANARY", wire.ca_pem, True), shop)
+    shop = shown(eks(wire, endpoint="https://shop.eks", ca_pem=OURS))
+    told = other_cluster_problem(by_token(wire.url, "CANARY", wire.ca_pem, True), shop)
     assert told.startswith(f"The kubeconfig or host points to {wire.url}, but EKS says that cluster shop is at")
     assert why in told
 
@@ -313,27 +321,27 @@ def test_a_cluster_behind_a_proxy_that_does_not_prove_itself_is_refused(
 @pytest.mark.parametrize("ca_pem", ["", THEIRS])
 def test_what_is_read_without_checking_certificates_proves_no_cluster(wire: Wire, ca_pem: str) -> None:
     wire.script.play(published(OURS))
-    shop = eks(wire, endpoint="https://shop.eks", ca_pem=OURS)
-    assert UNTOLD in other_cluster(by_token(wire.url, "CANARY", ca_pem, False), shop)
+    shop = shown(eks(wire, endpoint="https://shop.eks", ca_pem=OURS))
+    assert UNTOLD in other_cluster_problem(by_token(wire.url, "CANARY", ca_pem, False), shop)
     assert wire.script.received == []
 
 
 def test_without_an_authority_of_eks_only_the_address_counts(wire: Wire) -> None:
-    shop = eks(wire, endpoint="https://shop.eks", ca_pem="")
-    told = other_cluster(by_token(wire.url, "CANARY", wire.ca_pem, True), shop)
+    shop = shown(eks(wire, endpoint="https://shop.eks", ca_pem=""))
+    told = other_cluster_problem(by_token(wire.url, "CANARY", wire.ca_pem, True), shop)
     assert "is at https://shop.eks (without a certificate authority to compare with)." in told
 
 
 def test_eks_is_reached_through_a_proxy_that_ends_tls_by_the_users_own_file(wire: Wire) -> None:
     wire.script.play(published(OURS))
-    shop = eks(wire, ca_pem=OURS)
+    shop = shown(eks(wire, ca_pem=OURS))
     for params in ({"ca_cert": str(wire.ca_file)}, {"ca_cert": str(wire.ca_file), "kubernetes_validate_certs": True}):
-        assert other_cluster(reach(params, Signer(), shop), shop) == ""  # type: ignore[arg-type]
+        assert other_cluster_problem(reach(params, shop.api_server), shop) == ""
     assert {header for _path, header in asked(wire)} == {"Bearer CANARY-for-shop"}
 
 
 def test_a_namespace_that_is_being_deleted_is_told() -> None:
-    assert leaving(None) == leaving({"metadata": {"name": "ns"}}) == ""
-    assert leaving({"metadata": {"name": "ns", "deletionTimestamp": "2026-11-20T10:00:00Z"}}) == (
+    assert terminating_problem(None) == terminating_problem({"metadata": {"name": "ns"}}) == ""
+    assert terminating_problem({"metadata": {"name": "ns", "deletionTimestamp": "2026-11-20T10:00:00Z"}}) == (
         "Namespace ns is being deleted. Wait until it is gone, then run again."
     )

@@ -13,8 +13,8 @@ from typing import Any
 
 from .._answers import tidy
 from .._engine import Failure, Report, gather, paced, until
+from .._gateways.kubernetes import Kubernetes, Object, path_of
 from .._patience import within
-from .gateway import Kubernetes, Object, path_of
 
 KINDS = ("DaemonSet", "Deployment", "StatefulSet")
 """Of group apps."""

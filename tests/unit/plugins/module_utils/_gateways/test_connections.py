@@ -23,8 +23,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s import gateway
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s.gateway import by_kubeconfig, by_token
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways import kubernetes as gateway
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.kubernetes import by_kubeconfig, by_token
 from tests.sandbox.pki import Authority, Identity, self_signed, server_context
 from tests.sandbox.server import Server
 from tests.support.https import Script, reply

@@ -242,16 +242,20 @@ class CastAi:
             if answer.status != 404:
                 raise
 
-    def set_role(self, cluster_id: str, arn: str) -> Cluster:
-        """Hand a role over; CAST AI tries it, and is asked again while AWS does not show it to everybody yet."""
-        return self._hand_over(cluster_id, {"eks": {"assumeRoleArn": arn}})
+    def set_role(self, cluster_id: str, provider: str, arn: str) -> Cluster:
+        """Hand a role over, in the provider's block.
+
+        CAST AI tries it, and is asked again while AWS does not show it to everybody yet.
+        """
+        return self.hand_over(cluster_id, {provider: {"assumeRoleArn": arn}})
 
     def set_key(self, cluster_id: str, key_id: str, secret: str) -> Cluster:
         """Hand an access key over, as set_role."""
         credentials = json.dumps({"accessKeyId": key_id, "secretAccessKey": secret})
-        return self._hand_over(cluster_id, {"credentials": credentials})
+        return self.hand_over(cluster_id, {"credentials": credentials})
 
-    def _hand_over(self, cluster_id: str, body: Mapping[str, Any]) -> Cluster:
+    def hand_over(self, cluster_id: str, body: Mapping[str, Any]) -> Cluster:
+        """Hand credentials over. body: as the provider's clusters have them."""
         waited, pause, unsure = 0.0, 1.0, False
         while True:
             try:

@@ -23,9 +23,12 @@ import pytest
 from botocore.credentials import AssumeRoleCredentialFetcher, RefreshableCredentials
 from botocore.loaders import JSONFileLoader
 
-from ansible_collections.castai.onboarding.plugins.module_utils._aws import gateway
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.gateway import Aws, EksCluster, Making, region_of
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Conflict, Refused, until
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways import aws_session as gateway
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import Aws
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_eks import EksCluster
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_iam import Making
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_session import region_of
 from tests.sandbox.aws import ADMINISTRATOR, EXTERNAL_ID
 from tests.sandbox.aws import Aws as Cloud
 from tests.sandbox.gate import Gate

@@ -20,8 +20,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.castai.onboarding.plugins.module_utils._castai import gateway
-from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway import (
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Conflict, Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways import castai as gateway
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import (
     PATIENCE,
     PATIENCE_UNANSWERED,
     CastAi,
@@ -29,7 +30,6 @@ from ansible_collections.castai.onboarding.plugins.module_utils._castai.gateway 
     Rejected,
     by_options,
 )
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Conflict, Refused
 from ansible_collections.castai.onboarding.plugins.module_utils._patience import THROTTLED
 from tests.sandbox.gate import Stream
 from tests.sandbox.pki import Authority
@@ -335,7 +335,7 @@ def test_a_write_whose_answer_is_lost_for_good_may_have_been_done(
     wire: Wire, patient: Patient, call: str, answer: Any
 ) -> None:
     wire.script.play(answer)
-    arguments = {"register_cluster": ("shop", BLOCK), "set_role": (ID, ARN)}.get(call, (ID,))
+    arguments = {"register_cluster": ("shop", BLOCK), "set_role": (ID, "eks", ARN)}.get(call, (ID,))
     with pytest.raises(CallFailed) as caught:
         getattr(patient.castai, call)(*arguments)
     assert caught.value.unsure
@@ -346,7 +346,7 @@ def test_what_was_never_sent_was_not_done() -> None:
         unused.bind(("127.0.0.1", 0))
         nobody = Patient(f"https://127.0.0.1:{unused.getsockname()[1]}")
         with pytest.raises(CallFailed) as caught:
-            nobody.castai.set_role(ID, ARN)
+            nobody.castai.set_role(ID, "eks", ARN)
     assert not caught.value.unsure
 
 
@@ -559,7 +559,7 @@ CALLS: dict[str, Any] = {
     "get_principal": lambda castai: castai.get_principal(ID),
     "create_principal": lambda castai: castai.create_principal(ID),
     "delete_principal": lambda castai: castai.delete_principal(ID),
-    "set_role": lambda castai: castai.set_role(ID, ARN),
+    "set_role": lambda castai: castai.set_role(ID, "eks", ARN),
     "set_key": lambda castai: castai.set_key(ID, "AKIA", "CANARY-secret"),
 }
 VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just(ID)

@@ -21,8 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Conflict, Refused
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s import gateway
-from ansible_collections.castai.onboarding.plugins.module_utils._k8s.gateway import (
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways import kubernetes as gateway
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.kubernetes import (
     Kubernetes,
     Rejected,
     by_kubeconfig,

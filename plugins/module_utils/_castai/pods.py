@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from .gateway import Object
+from .._gateways.kubernetes import Object
 
 PRIVILEGED, BASELINE, RESTRICTED = "privileged", "baseline", "restricted"
 ENFORCE = "pod-security.kubernetes.io/enforce"

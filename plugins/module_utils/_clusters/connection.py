@@ -1,0 +1,199 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How a module reaches a cluster: kubeconfig, address and token, or nothing where the provider leads there.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .._engine import CallFailed, Refused
+from .._gateways.kubernetes import Kubernetes, Object, Rejected, by_kubeconfig, by_token, path_of
+from .._gateways.tls import certificates
+from .._variables import named
+from .facts import ApiServer, ClusterFacts, Named
+from .table import PROVIDERS
+
+Parameters = Mapping[str, Any]
+
+ROOT_CA, ROOT_CA_KEY = "kube-root-ca.crt", "ca.crt"
+"""The ConfigMap in which Kubernetes publishes the cluster's certificate authority, in each namespace since 1.20."""
+ROOT_CA_NAMESPACES = ("kube-system", "default")
+ROOT_CA_PATHS = tuple(path_of("v1", "ConfigMap", ROOT_CA, namespace) for namespace in ROOT_CA_NAMESPACES)
+
+
+def named_by(params: Parameters) -> Named:
+    """The cluster that the options name."""
+    provider = params.get("provider") or ""
+    location = PROVIDERS[provider].location_options if provider else ()
+    return Named(provider, params.get("cluster_name") or "", {option: params.get(option) or "" for option in location})
+
+
+def given(params: Parameters) -> bool:
+    """Whether the Kubernetes options name a cluster; otherwise its provider is asked for it."""
+    return bool(params.get("kubeconfig") or params.get("host"))
+
+
+def reach(params: Parameters, api_server: ApiServer | None) -> Kubernetes:
+    """Connect by the options, or else as the cluster's provider has it. Makes no call.
+
+    Refuses a cluster that its provider does not have for use, whatever leads to it.
+    """
+    if api_server and api_server.unreachable_problem:
+        raise Refused(api_server.unreachable_problem)
+    validate = bool(params.get("kubernetes_validate_certs", True))
+    ca_pem = _read(params.get("ca_cert"))
+    if params.get("kubeconfig"):
+        return by_kubeconfig(params["kubeconfig"], params.get("context"), ca_pem, validate)
+    if params.get("host"):
+        return by_token(params["host"], params.get("api_key"), ca_pem, validate)
+    if api_server is None:
+        raise Refused(
+            f"No connection to the cluster is given. Set {named('kubeconfig')}, or {named('host')} and"
+            f" {named('api_key')}, or on EKS {named('provider')}, {named('cluster_name')} and {named('region')}."
+        )
+    # A proxy that ends TLS may stand before the address: the user's file has its authority, beside the cluster's own.
+    trusted = "\n".join(filter(None, (ca_pem, api_server.ca_pem)))
+    return by_token(api_server.endpoint, None, trusted, validate, api_server.sign, api_server.unknown_token())
+
+
+@dataclass
+class Way:
+    """The way of one task to its cluster, by the options. Each system is connected to on first use, and once."""
+
+    params: Parameters
+    connected: Any = None
+    """The provider's cloud."""
+    kubernetes: Kubernetes | None = None
+    facts: ClusterFacts | None = None
+
+    def cloud(self) -> Any:
+        """The provider's cloud, by the options."""
+        self.connected = self.connected or PROVIDERS[self.params["provider"]].cloud(self.params)
+        return self.connected
+
+    def read(self, wanted: Named) -> ClusterFacts:
+        """What the provider says of the cluster: one round."""
+        self.facts = PROVIDERS[wanted.provider].read(self, wanted)
+        return self.facts
+
+    def cluster(self, api_server: ApiServer | None = None) -> Kubernetes:
+        """The cluster itself. api_server is needed on the first call where the options name no other way."""
+        if self.kubernetes is None:
+            self.kubernetes = reach(self.params, api_server)
+        return self.kubernetes
+
+    def enter(self, wanted: Named) -> Kubernetes:
+        """The cluster, by its provider where it takes one. Refuses one that is absent, or a connection to another."""
+        if self.kubernetes is None:
+            problem = self._misplaced(wanted)
+            if problem:
+                raise Refused(problem)
+        return self.cluster()
+
+    def _misplaced(self, wanted: Named) -> str:
+        """Why this does not lead to the named cluster, or an empty text."""
+        if not wanted.name:
+            return ""
+        own_name_problem = PROVIDERS[wanted.provider].own_name_problem
+        if own_name_problem:
+            return own_name_problem(self.cluster(), wanted.name)
+        facts = self.read(wanted)
+        return " ".join(facts.problems) or other_cluster_problem(self.cluster(facts.api_server), facts)
+
+    def close(self) -> None:
+        if self.kubernetes:
+            self.kubernetes.close()
+
+
+def own_name_problem(kubernetes: Kubernetes, wanted: Named) -> str:
+    """Why the cluster is not the named one, by what it says of itself, whoever runs it. Empty where it does not say."""
+    asked = [one.own_name_problem for one in PROVIDERS.values() if one.own_name_problem] if wanted.name else []
+    return next(filter(None, (problem(kubernetes, wanted.name) for problem in asked)), "")
+
+
+def other_cluster_problem(kubernetes: Kubernetes, facts: ClusterFacts) -> str:
+    """Why the connection is not to this cluster, by what its provider knows of its API server, or an empty text.
+
+    Reads at most two ConfigMaps. Each such cluster has a certificate authority of its own, so that an equal one proves
+    the cluster even behind a tunnel. Behind a proxy that ends TLS the connection has the proxy's; then the cluster's
+    own, which Kubernetes publishes in each namespace, is read through it. Without certificates that are checked,
+    nothing that is read proves anything, and the address must be its own.
+    """
+    server = facts.api_server
+    if server is None:
+        return ""
+    authority, ours = certificates(kubernetes.ca_pem()), certificates(server.ca_pem)
+    same_address = _plain(kubernetes.host) in map(_plain, server.hosts)
+    if authority == ours if authority and ours else same_address:
+        return ""
+    if not kubernetes.verified:
+        differing = " (certificates are not verified, so they could not be compared)"
+    elif not ours:
+        differing = " (without a certificate authority to compare with)"
+    else:
+        untold = _unproven(kubernetes, ours)
+        if not untold:
+            return ""
+        differing = f" with another certificate authority, {untold}"
+    return (
+        f"The kubeconfig or host points to {kubernetes.host}, but {facts.seen_at} is at {server.endpoint}"
+        f"{differing}. Set {named('kubeconfig')} and {named('context')} to this cluster, or leave them out."
+    )
+
+
+def _plain(address: str) -> str:
+    return address.rstrip("/").lower()
+
+
+def _unproven(kubernetes: Kubernetes, ours: frozenset[bytes]) -> str:
+    """Why what the cluster publishes does not show that this authority is its own, as a clause, or an empty text."""
+    reason = "it does not exist"
+    for path in ROOT_CA_PATHS:
+        try:
+            data = (kubernetes.get(path) or {}).get("data")
+        except Rejected as answer:
+            reason = str(answer).rstrip(".")
+            continue
+        except CallFailed as failure:
+            reason = str(failure).rstrip(".")
+            break
+        published = certificates(data.get(ROOT_CA_KEY) if isinstance(data, dict) else None)
+        if published:
+            return "" if published == ours else f"as its ConfigMap {ROOT_CA} has"
+    return (
+        f"and ConfigMap {ROOT_CA} of namespace {' or '.join(ROOT_CA_NAMESPACES)}, which would show whether a proxy"
+        f" ends TLS in between, could not be read ({reason})"
+    )
+
+
+def terminating_problem(namespace: Object | None) -> str:
+    """Why nothing can be made in a Namespace, or an empty text."""
+    metadata = (namespace or {}).get("metadata") or {}
+    if not metadata.get("deletionTimestamp"):
+        return ""
+    return f"Namespace {metadata['name']} is being deleted. Wait until it is gone, then run again."
+
+
+def namespace_refusal(namespace: str) -> str:
+    """What to say where a Namespace is absent and is not to be created."""
+    return f"Namespace {namespace} does not exist. Create it, or set {named('create_namespace')} to true."
+
+
+def _read(path: str | None) -> str:
+    if not path:
+        return ""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise Refused(
+            f"{named('ca_cert')} is {path!r}, which cannot be read ({error.strerror}). Set it to a file with the API"
+            " server's CA certificates."
+        ) from error

@@ -1,0 +1,163 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What everybody else needs to know of a cluster and of who runs it: the protocol of providers.
+
+A provider is one function that reads and one frozen value that it returns. PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from .._gateways.castai import Cluster
+from .._gateways.kubernetes import Kubernetes, Object, path_of
+from .._options import Rules, Spec
+
+Parameters = Mapping[str, Any]
+
+Rows = tuple[tuple[str, str, tuple[str, ...]], ...]
+"""Kubernetes permissions: API group, resource and verbs."""
+
+
+NODES = path_of("v1", "Node", None, None)
+SOME_NODES = "500"
+"""How many nodes are read at most."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """The cluster as the user names it. location: the provider's options for that, empty where not given.
+
+    Without provider and name, the Kubernetes options alone say what cluster it is.
+    """
+
+    provider: str = ""
+    name: str = ""
+    location: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ApiServer:
+    """How to get into a cluster without a kubeconfig, and how to recognise it.
+
+    ca_pem: its certificate authorities; hosts: the addresses that are its own; sign: gives a bearer token;
+    unknown_token: gives why the API server may not know such a token, a blank and a sentence, or an empty text.
+    """
+
+    endpoint: str
+    ca_pem: str
+    hosts: frozenset[str]
+    sign: Callable[[], str] = field(repr=False, compare=False)
+    unknown_token: Callable[[], str] = field(default=lambda: "", repr=False, compare=False)
+    unreachable_problem: str = ""
+    """Why nothing can be done in the cluster, whatever leads to it."""
+
+
+@dataclass(frozen=True)
+class ClusterFacts:
+    """A cluster as its provider shows it.
+
+    title: "EKS cluster shop"; location: "of account 111122223333 in eu-central-1"; registration: its block for CAST AI;
+    own_id: the id that it brings there, empty for one that CAST AI gives; result_fields: what results show of it;
+    problems: why it is not the cluster that the user named, or cannot be registered; api_server: None where only a
+    kubeconfig leads to it; seen_at: who knows its address, "EKS says that cluster shop"; access_mode: how it lets
+    principals in, where the provider says so; own: what the provider alone reads.
+    """
+
+    provider: str
+    name: str
+    title: str
+    location: str
+    registration: Mapping[str, str]
+    exists: bool = True
+    own_id: str = ""
+    result_fields: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    api_server: ApiServer | None = None
+    seen_at: str = ""
+    access_mode: str = ""
+    own: Any = field(default=None, repr=False)
+    nodes: Object | None = field(default=None, repr=False)
+    """The nodes as the API server listed them, where the provider has read them."""
+
+
+class Systems(Protocol):
+    """What a provider reads with. Each is connected to on first use."""
+
+    def cloud(self) -> Any:
+        """The provider's cloud, by the options."""
+
+    def cluster(self) -> Kubernetes:
+        """The cluster that the Kubernetes options lead to."""
+
+
+@dataclass(frozen=True)
+class CloudRights:
+    """What the caller may not do in the cloud, in sentences.
+
+    reading: what a plan needs too; writing: what only a run needs; warnings: what only some runs need.
+    """
+
+    reading: tuple[str, ...] = ()
+    writing: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    not_checked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Onboarding:
+    """What preflight asks of a provider's cluster that is to be onboarded.
+
+    options: of the identity. option_problems: what the identity's module would refuse by form; params: preflight's.
+    rights: reads, with the identity's options, CAST AI's record and who calls; None for nothing to ask. system_rows:
+    what is needed in namespace kube-system; facts: None where not known. possible_rows: any of that. foreign_nodes:
+    of what kinds the nodes are, where CAST AI can use none. nodes_problem, warnings: of those kinds.
+    """
+
+    options: Spec
+    option_problems: Callable[[Parameters], Iterator[str]]
+    rights: Callable[[Any, ClusterFacts, Parameters, Cluster | None, str], CloudRights | None]
+    system_rows: Callable[[ClusterFacts | None, Parameters], Rows] = lambda facts, options: ()
+    possible_rows: Rows = ()
+    foreign_nodes: Callable[[Iterable[Object]], tuple[str, ...]] = lambda nodes: ()
+    nodes_problem: Callable[[tuple[str, ...]], str] = lambda kinds: ""
+    warnings: Callable[[ClusterFacts, tuple[str, ...]], Iterator[str]] = lambda facts, kinds: iter(())
+
+
+@dataclass(frozen=True)
+class Provider:
+    """Who runs clusters. key: as CAST AI and the option provider have it; title: as people write it.
+
+    options, rules: its location and credentials, for AnsibleModule. registration_options: what only registering needs.
+    name_problem, option_problems, missing_options: pure; what is wrong with values, and which options must be given.
+    cloud: connects. caller: reads whose credentials these are. acting_as: that in words, of an empty one too. read: one
+    round. own_name_problem: reads why a cluster is not the one of this name, by what it says of itself; None where only
+    the provider knows. describe_location: a record's block in words. agent_environment: of the cluster's id at CAST AI,
+    and whether the user gave it. component_values: by release. roles_between: the roles that a cluster needs after it
+    is connected and before it is onboarded.
+    """
+
+    key: str
+    title: str
+    cloud_title: str
+    options: Spec
+    rules: Rules
+    location_options: tuple[str, ...]
+    name_problem: Callable[[str], str]
+    option_problems: Callable[[Parameters], Mapping[str, str]]
+    missing_options: Callable[[Parameters], Mapping[str, str]]
+    cloud: Callable[[Parameters], Any]
+    caller: Callable[[Any], str]
+    acting_as: Callable[[str, ClusterFacts | None], str]
+    read: Callable[[Systems, Named], ClusterFacts]
+    describe_location: Callable[[Mapping[str, str]], str]
+    agent_environment: Callable[[ClusterFacts, str, bool], Mapping[str, str]]
+    onboarding: Onboarding
+    registration_options: Spec = field(default_factory=dict)
+    own_name_problem: Callable[[Kubernetes, str], str] | None = None
+    component_values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    roles_between: tuple[str, ...] = ()

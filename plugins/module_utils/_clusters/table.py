@@ -1,0 +1,83 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""All providers: the only file that names more than one. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .._gateways.castai import Cluster
+from .._options import (
+    CLUSTER_RULES,
+    KUBERNETES_RULES,
+    Rules,
+    Spec,
+    castai_options,
+    cluster_options,
+    kubernetes_options,
+    together,
+)
+from .eks import EKS
+from .facts import Parameters, Provider
+from .kops import KOPS
+
+PROVIDERS: dict[str, Provider] = {provider.key: provider for provider in (EKS, KOPS)}
+
+RECORDED = ("eks", "kops", "gke", "aks")
+"""Providers of the clusters that CAST AI may have, whether or not they can be connected here."""
+
+
+def naming_options(required: bool) -> Spec:
+    """What names the cluster. required: False where a kubeconfig alone may decide."""
+    return cluster_options(PROVIDERS, required)
+
+
+def connection_options(required: bool) -> Spec:
+    """What names the cluster and leads to it, whoever runs it."""
+    return {**naming_options(required), **_merged(provider.options for provider in PROVIDERS.values())} | (
+        kubernetes_options()
+    )
+
+
+def connection_rules(required: bool) -> Rules:
+    """How these go together, for AnsibleModule."""
+    rules = {id(provider.rules): provider.rules for provider in PROVIDERS.values()}
+    return together(*(() if required else (CLUSTER_RULES,)), KUBERNETES_RULES, *rules.values())
+
+
+def registration_options() -> Spec:
+    """What only registering a cluster needs of its location."""
+    return _merged(provider.registration_options for provider in PROVIDERS.values())
+
+
+def identity_options() -> Spec:
+    """What preflight is told of the identities of all providers."""
+    return _merged(provider.onboarding.options for provider in PROVIDERS.values())
+
+
+def all_options() -> Spec:
+    """The options of every group."""
+    return {**connection_options(required=True), **castai_options()}
+
+
+def given_problems(params: Parameters) -> tuple[str, ...]:
+    """What is wrong with the options that name the cluster, where any of them may be left out."""
+    name, key = params.get("cluster_name") or "", params.get("provider") or ""
+    found = [PROVIDERS[key].name_problem(name)] if name and key else []
+    found += [problem for provider in PROVIDERS.values() for problem in provider.option_problems(params).values()]
+    return tuple(dict.fromkeys(filter(None, found)))
+
+
+def location_of(record: Cluster) -> str:
+    """Which cluster a record of CAST AI is of, in words."""
+    provider = PROVIDERS.get(record.provider)
+    if provider:
+        return provider.describe_location(record.facts)
+    return f"{record.facts.get('clusterName') or record.name} ({record.provider})"
+
+
+def _merged(specs: Iterable[Mapping[str, dict[str, Any]]]) -> Spec:
+    return {option: one for spec in specs for option, one in spec.items()}

@@ -1,0 +1,466 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""AWS: the session, its clients, and what its errors mean. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import re
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .. import _addresses
+from .._answers import tidy
+from .._credentials import masked
+from .._engine import CallFailed, Conflict, Refused, until
+from .._names import TAG_CLUSTER, TAG_CLUSTER_ID
+from .._patience import FEWER
+from .._variables import named
+
+try:
+    import boto3
+    import botocore.config
+    import botocore.credentials
+    import botocore.exceptions
+    import botocore.loaders
+    import botocore.session
+    import botocore.signers
+    import urllib3
+
+    MISSING = ""
+except ImportError as error:
+    MISSING = str(error)
+
+LONGEST = 4000
+"""Characters of AWS's words that a sentence shows: EC2's encoded ones are only of use as a whole."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+OLDEST = (1, 34, 3)
+"""The first boto3, and botocore, that knows EKS's accessConfig; older ones drop it from what EKS answers."""
+
+NO_REGION = (
+    f"{named('region')} is not set. Set it to the AWS region of the cluster, set AWS_REGION, or give the AWS profile a"
+    " region."
+)
+
+SERVICES = ("ec2", "eks", "iam", "sts")
+
+NOT_FOUND = frozenset({"NoSuchEntity", "ResourceNotFoundException", "InvalidGroup.NotFound"})
+
+DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+
+THROTTLED = frozenset(
+    {
+        "EC2ThrottledException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+"""Codes of a call that botocore has repeated in vain, with growing pauses: AWS does not say how long to wait."""
+
+WROTE_FIRST = frozenset(
+    {
+        "ConcurrentModification",
+        "DeleteConflict",
+        "EntityAlreadyExists",
+        "InvalidGroup.Duplicate",
+        "InvalidPermission.Duplicate",
+        "ResourceInUseException",
+    }
+)
+"""Codes that mean somebody else wrote since the plan was made."""
+
+NOT_YET = {
+    "InvalidGroup.NotFound": "",
+    "InvalidParameterException": "principal",
+    "InvalidRequestException": "principal",
+    "MalformedPolicyDocument": "principal",
+    "NoSuchEntity": "",
+    "ResourceNotFoundException": "principalarn",
+}
+"""Codes, and a word of their message, of a write that names an object made moments ago, which AWS does not show yet.
+
+Sources: IAM User Guide, "Changes that I make are not always immediately visible"; EC2 API Reference, "Eventual
+consistency".
+"""
+
+VISIBLE_SECONDS = 60.0
+"""How long to wait for that."""
+
+
+class Tagged:
+    """What says by its tags of which cluster it is."""
+
+    tags: Mapping[str, str]
+
+    @property
+    def cluster_ids(self) -> frozenset[str]:
+        return frozenset(filter(None, [self.tags.get(TAG_CLUSTER_ID)]))
+
+    @property
+    def cluster_name(self) -> str:
+        return self.tags.get(TAG_CLUSTER) or ""
+
+
+def call(purpose: str, absent: bool = False, first: frozenset[str] = WROTE_FIRST) -> Callable[[F], F]:
+    """Turn botocore's errors into sentences.
+
+    purpose may use the method's arguments by position, {0}, and {Kind} for a first one that is role or user, as IAM's
+    actions have it. absent: not found is the answer None; first: codes that mean somebody wrote first.
+    """
+
+    def wrap(method: F) -> F:
+        @functools.wraps(method)
+        def run(self: Session, *args: Any) -> Any:
+            try:
+                return method(self, *args)
+            except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+                code = error_code(error)
+                if absent and code in NOT_FOUND:
+                    return None
+                done = purpose.format(*args, Kind=str(args[0]).capitalize() if args else "")
+                sentence = f"Could not {done}: {reason_of(error)}"
+                if code in first:
+                    raise Conflict(sentence) from error
+                # After an action's own sentence, which call it was is enough.
+                _what, call, operation = done.partition(" (")
+                within = f"{call}{operation}: {reason_of(error)}"
+                raise CallFailed(sentence, within, _unsure(error)) from error
+
+        return run  # type: ignore[return-value]
+
+    return wrap
+
+
+def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def tag_dict(tags: Any) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in tags or ()}
+
+
+def error_code(error: Exception) -> str:
+    response = getattr(error, "response", None) or {}
+    return str((response.get("Error") or {}).get("Code") or "")
+
+
+def _unsure(error: Exception) -> bool:
+    """Whether AWS may have done what it was asked: its answer was lost, or says that something broke inside it."""
+    if isinstance(error, botocore.exceptions.ClientError):
+        return bool(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500)
+    if isinstance(error, botocore.exceptions.EndpointConnectionError):
+        return False
+    return isinstance(error, botocore.exceptions.HTTPClientError)
+
+
+def until_visible(call: Callable[..., Any], **arguments: Any) -> Any:
+    """Make a write that names an object made moments ago, again while AWS does not show that yet."""
+
+    def attempt() -> Any:
+        try:
+            return (call(**arguments),)
+        except botocore.exceptions.ClientError as error:
+            word = NOT_YET.get(error_code(error))
+            if word is None or word not in str(error).lower():
+                raise
+            return None
+
+    answer = until(attempt, timeout=VISIBLE_SECONDS, longest=5.0)
+    return answer[0] if answer else call(**arguments)
+
+
+def create_once(call: Callable[..., Any], find: Callable[[], Any], **arguments: Any) -> None:
+    """Create an IAM object. If somebody else did so first, wait until it is visible, so that a new plan finds it."""
+    try:
+        call(**arguments)
+    except botocore.exceptions.ClientError as error:
+        if error_code(error) == "EntityAlreadyExists" and not until(find, timeout=VISIBLE_SECONDS, longest=5.0):
+            raise CallFailed(
+                f"AWS: {reason_of(error)} An object with this name exists under a different path or with different"
+                f" capitalization. Rename or delete it, or set {named('path')} to its path."
+            ) from error
+        raise
+
+
+class Session:
+    """One account and region with one set of credentials. Threads may share it."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        _need_boto3()
+        self.region = region_of(options)
+        if not self.region:
+            raise Refused(NO_REGION)
+        bundle = options.get("aws_ca_bundle")
+        if bundle and not Path(bundle).is_file():
+            raise Refused(
+                f"{named('aws_ca_bundle')} is {bundle!r}, which is not a file. Set it to a file with the CA"
+                " certificates for AWS."
+            )
+        options = {**options, "region": self.region}
+        self._options = options
+        self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()
+        if not options.get("aws_validate_certs", True):
+            # The user said so; urllib3 would say it again with each call.
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        self._session = _session(options)
+
+    def _client(self, service: str) -> Any:
+        with self._lock:
+            if service not in self._clients:
+                self._clients[service] = _client(self._session, service, self._options)
+            return self._clients[service]
+
+    @call("identify the credentials (sts:GetCallerIdentity)")
+    def caller_arn(self) -> str:
+        return str(self._client("sts").get_caller_identity()["Arn"])
+
+
+def region_of(options: Mapping[str, Any]) -> str:
+    """The region that the options name, else AWS_DEFAULT_REGION or the one of the profile; empty for none."""
+    if options.get("region"):
+        return str(options["region"])
+    _need_boto3()
+    try:
+        return str(_botocore_session(options.get("profile")).get_config_variable("region") or "")
+    except botocore.exceptions.BotoCoreError as error:
+        raise CallFailed(f"Could not use the AWS credentials: {reason_of(error)}") from error
+
+
+def _need_boto3() -> None:
+    if MISSING:
+        raise Refused(f"The Python packages boto3 and botocore are needed where this runs: {MISSING}. Install boto3.")
+    if _version() < OLDEST:
+        raise Refused(
+            f"botocore is {botocore.__version__} where this runs, which does not support EKS access entries. Install"
+            f" boto3 {'.'.join(map(str, OLDEST))} or newer."
+        )
+
+
+def _session(options: Mapping[str, Any]) -> Any:
+    """A boto3 session; with assume_role_arn, of that role, renewed by botocore when it ages."""
+    try:
+        session = boto3.session.Session(
+            aws_access_key_id=options.get("access_key"),
+            aws_secret_access_key=options.get("secret_key"),
+            aws_session_token=options.get("session_token"),
+            region_name=options["region"],
+            botocore_session=_botocore_session(options.get("profile")),
+        )
+        credentials = _credentials(session, options)
+        if credentials is None:
+            raise Refused(
+                f"No AWS credentials were found. Set {named('access_key')} and {named('secret_key')}, or"
+                f" {named('profile')}, or the usual AWS_ environment variables."
+            )
+        if not options.get("assume_role_arn"):
+            return session
+        external_id = options.get("assume_role_external_id")
+        fetcher = botocore.credentials.AssumeRoleCredentialFetcher(
+            lambda service, **keywords: _client(session, service, options, **keywords),
+            session.get_credentials(),
+            options["assume_role_arn"],
+            extra_args={"RoleSessionName": "castai-onboarding", **({"ExternalId": external_id} if external_id else {})},
+        )
+        inner = _botocore_session()
+        provider = _Assumed(fetcher.fetch_credentials)
+        inner.register_component("credential_provider", botocore.credentials.CredentialResolver([provider]))
+        inner.get_credentials()
+        return boto3.session.Session(botocore_session=inner, region_name=options["region"])
+    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+        what = (
+            f"assume role {options['assume_role_arn']}" if options.get("assume_role_arn") else "use the AWS credentials"
+        )
+        raise CallFailed(f"Could not {what}: {reason_of(error)}") from error
+
+
+def _credentials(session: Any, options: Mapping[str, Any]) -> Any:
+    """The session's credentials, fetched now, so that what is wrong with their source is told once, with its name.
+
+    Whatever a profile's program prints or a file holds, botocore lets through what it runs into.
+    """
+    profile, entry = _profile(session)
+    by_key = options.get("access_key") or (not options.get("profile") and os.environ.get("AWS_ACCESS_KEY_ID"))
+    if entry.get(_ASKS) and not by_key:
+        raise Refused(
+            f"AWS profile {profile} needs a code from an MFA device (mfa_serial), but this run cannot ask for one."
+            " Get temporary credentials first, for example with aws sts get-session-token, and set them in"
+            f" {named('access_key')}, {named('secret_key')} and {named('session_token')}, or in the environment."
+        )
+    try:
+        credentials = session.get_credentials()
+        if credentials is not None:
+            credentials.get_frozen_credentials()
+        return credentials
+    except (botocore.exceptions.ClientError, botocore.exceptions.HTTPClientError):
+        raise
+    except (botocore.exceptions.BotoCoreError, *_SOURCE_ERRORS) as error:
+        raise CallFailed(f"Could not use the AWS credentials{_source(profile, entry)}: {_said(error)}.") from None
+
+
+_ASKS = "asks for a code"
+
+_SOURCE_ERRORS = (OSError, EOFError, ValueError, LookupError, AttributeError, TypeError)
+
+
+def _profile(session: Any) -> tuple[str, Mapping[str, Any]]:
+    """The name of the profile that is used, and what AWS's configuration file says of it and of those it is made of."""
+    inner = session._session
+    name = inner.get_config_variable("profile") or "default"
+    profiles = inner.full_config.get("profiles") or {}
+    entry: dict[str, Any] = {}
+    waiting, seen = [name], set[str]()
+    while waiting:
+        one = waiting.pop()
+        found = profiles.get(one)
+        if one in seen or not isinstance(found, Mapping):
+            continue
+        seen.add(one)
+        asks = {_ASKS: True} if found.get("role_arn") and found.get("mfa_serial") else {}
+        entry = {**asks, **found, **entry}
+        waiting += [str(found["source_profile"])] if found.get("source_profile") else []
+    return str(name), entry
+
+
+def _source(profile: str, entry: Mapping[str, Any]) -> str:
+    """Where credentials come from: the profile, and its program or file, without arguments, which may be secret."""
+    if entry.get("credential_process"):
+        program = str(entry["credential_process"]).split()[:1]
+        return f" of profile {profile}, from its credential_process {' '.join(program)}"
+    file = os.environ.get("AWS_WEB_IDENTITY_TOKEN_FILE") or entry.get("web_identity_token_file")
+    if file:
+        return f", from the web identity token file {file}"
+    return f" of profile {profile}" if entry else ""
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror + (f": {error.filename}" if error.filename else "")
+    if isinstance(error, (json.JSONDecodeError, AttributeError, TypeError)):
+        return "its output is not the JSON that AWS's documentation describes"
+    return tidy(masked(str(error))).rstrip(".")
+
+
+def _version() -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", botocore.__version__)[:3]))
+
+
+class _Assumed:
+    """What botocore asks for an assumed role's credentials. They renew themselves."""
+
+    METHOD = CANONICAL_NAME = "assume-role"
+
+    def __init__(self, fetch: Callable[[], Mapping[str, Any]]) -> None:
+        self._fetch = fetch
+
+    def load(self) -> Any:
+        return botocore.credentials.RefreshableCredentials.create_from_metadata(self._fetch(), self._fetch, self.METHOD)
+
+
+def _botocore_session(profile: str | None = None) -> Any:
+    _forget_blank_variables()
+    session = botocore.session.Session(profile=profile)
+    # The default before boto3 1.40 is one address for all regions, for which a token of a region is not signed.
+    session.set_config_variable("sts_regional_endpoints", "regional")
+    session.register_component("data_loader", _models(session.get_config_variable("data_path")))
+    return session
+
+
+def _forget_blank_variables() -> None:
+    """botocore takes blank variables at their word: an empty AWS_CA_BUNDLE turns the check of TLS certificates off."""
+    for name in [name for name, value in os.environ.items() if name.startswith("AWS_") and not value.strip()]:
+        del os.environ[name]
+
+
+@functools.cache
+def _models(search_path: str | None) -> Any:
+    """What AWS's services and endpoints are like, read once for all sessions: it takes longer than the calls."""
+    return botocore.loaders.create_loader(search_path)
+
+
+def read_models() -> None:
+    """Read them now, for all processes that fork from this one. Makes no call; what is wrong shows at the first."""
+    if MISSING:
+        return
+    with contextlib.suppress(botocore.exceptions.BotoCoreError, ValueError):
+        session = _botocore_session()
+        session.set_credentials("none", "none")
+        for service in SERVICES:
+            session.create_client(service, region_name="us-east-1")
+
+
+_ELSEWHERE = "The same goes for AWS_URL, AWS_ENDPOINT_URL and endpoint_url in AWS's configuration file."
+
+
+def _client(session: Any, service: str, options: Mapping[str, Any], **more: Any) -> Any:
+    try:
+        client = session.client(service, **{**more, **_client_arguments(options)})
+    except botocore.exceptions.BotoCoreError:
+        raise
+    except ValueError as error:
+        said = "An endpoint address of AWS is wrong" if "@" in str(error) else str(error)
+        raise Refused(
+            f"{said}. Set {named('endpoint_url')} to an address that starts with https://, or leave it out."
+            f" {_ELSEWHERE}"
+        ) from (None if "@" in str(error) else error)
+    # The option itself was looked at before; botocore has others, and those of single services.
+    wrong = _addresses.problem("endpoint_url", client.meta.endpoint_url)
+    if wrong:
+        raise Refused(f"{wrong} {_ELSEWHERE}")
+    return client
+
+
+def _client_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
+    verify: Any = options.get("aws_ca_bundle") or None
+    return {
+        "region_name": options["region"],
+        "endpoint_url": options.get("endpoint_url") or None,
+        "verify": verify if options.get("aws_validate_certs", True) else False,
+        "config": botocore.config.Config(
+            retries={"mode": "standard", "total_max_attempts": 8},
+            connect_timeout=10,
+            read_timeout=60,
+            user_agent_extra="castai.onboarding",
+        ),
+    }
+
+
+def reason_of(error: Exception) -> str:
+    if isinstance(error, botocore.exceptions.ClientError):
+        answer = error.response["Error"]
+        expired = " The credentials have expired. Renew them."
+        unknown = f" AWS does not know the access key. Check {named('access_key')} or {named('profile')}."
+        mismatch = f" {named('secret_key')} or this machine's clock is wrong. Check both."
+        advice = {
+            "ExpiredToken": expired,
+            "ExpiredTokenException": expired,
+            "InvalidClientTokenId": unknown,
+            "UnrecognizedClientException": unknown,
+            "SignatureDoesNotMatch": mismatch,
+            "InvalidSignatureException": mismatch,
+            **dict.fromkeys(THROTTLED, f" AWS limits how often this account may call. {FEWER}"),
+        }.get(answer.get("Code", ""), "")
+        said = tidy(f"{answer.get('Code')}: {answer.get('Message')}", LONGEST).rstrip(".")
+        return f"{said}.{advice}"
+    if isinstance(error, botocore.exceptions.ProxyConnectionError):
+        # botocore shows the address, with the password where it does not know the scheme.
+        return (
+            "the proxy in HTTPS_PROXY does not answer or does not allow the connection. Set HTTPS_PROXY to an HTTP"
+            " proxy that allows connections to AWS, with USER:PASSWORD@ before its name if it requires a log-in, or"
+            " add the host to NO_PROXY."
+        )
+    return f"{tidy(str(error)).rstrip('.')}."
