@@ -57,7 +57,7 @@ LAYERS = (
     ("_names",),
     ("_gateways",),
     ("_owner",),
-    ("_aws",),
+    ("_aws", "_google"),
     ("_clusters",),
     ("_helm", "_k8s"),
     ("_castai",),
