@@ -34,38 +34,38 @@ class Owner:
     cluster_id: str
     adopt: bool
 
-    def others(self, held: Owned) -> set[str]:
+    def others(self, existing: Owned) -> set[str]:
         """Ids of the other clusters that an object says it is of."""
-        return set(held.cluster_ids - {self.cluster_id})
+        return set(existing.cluster_ids - {self.cluster_id})
 
-    def objection(self, held: Owned, evidence: bool) -> str:
+    def objection(self, existing: Owned, evidence: bool) -> str:
         """Why an object is not this cluster's to change, or an empty text.
 
         evidence: other signs that it is (CAST AI's record, the cluster's id in its name, its attachment to what is).
         """
-        others = self.others(held)
+        others = self.others(existing)
         if others:
-            name = f" ({held.cluster_name})" if held.cluster_name else ""
+            name = f" ({existing.cluster_name})" if existing.cluster_name else ""
             return f"belongs to another cluster, {', '.join(sorted(others))}{name}"
-        if not (held.cluster_ids or evidence or self.adopt):
+        if not (existing.cluster_ids or evidence or self.adopt):
             return "has no tag that shows which cluster it belongs to"
         return ""
 
-    def kept(self, held: Owned | None, evidence: bool) -> str:
+    def kept(self, existing: Owned | None, evidence: bool) -> str:
         """Why removal keeps an object, or an empty text, also if it does not exist. evidence: as above."""
-        objection = self.objection(held, evidence) if held else ""
+        objection = self.objection(existing, evidence) if existing else ""
         return f"it {objection}" if objection else ""
 
-    def check(self, what: str, held: Owned, evidence: bool, another: str = "") -> None:
+    def check(self, what: str, existing: Owned, evidence: bool, another: str = "") -> None:
         """Raise Refused for an object that is not this cluster's to change.
 
         another: the option to use a different one by, as a message names it; empty where there is none.
         """
-        objection = self.objection(held, evidence)
+        objection = self.objection(existing, evidence)
         if not objection:
             return
         advice = f"Set {named('adopt')} to true to take it over, or delete it"
-        if self.others(held):
+        if self.others(existing):
             advice = f"Set {another} to use a different one, or delete it" if another else "Delete it"
         raise Refused(f"{what} {objection}. {advice} if nothing needs it.")
 
@@ -77,8 +77,8 @@ def choose(found: Mapping[str, Owned | None], makers: Mapping[str, str], owner: 
     last of them whatever is there. Empty where there is no name.
     """
     for name in makers:
-        held = found.get(name)
-        if held and not owner.others(held):
+        existing = found.get(name)
+        if existing and not owner.others(existing):
             return name
     ours = [name for name, maker in makers.items() if not maker]
     return next((name for name in ours if found.get(name) is None), ours[-1] if ours else "")

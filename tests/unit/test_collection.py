@@ -51,7 +51,7 @@ def loaded(path: str) -> Any:
 # Layers
 
 LAYERS = (
-    ("_answers", "_credentials", "_equal", "_given", "_patience", "_variables", "_workplace"),
+    ("_answers", "_credentials", "_equal", "_given", "_patience", "_variables", "_temp_folder"),
     ("_addresses", "_diff", "_forms"),
     ("_engine", "_options"),
     ("_names",),

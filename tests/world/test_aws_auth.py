@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.castai.onboarding.plugins.module_utils._clusters.connection import Way
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.connection import Connection
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import run_task
 from ansible_collections.castai.onboarding.plugins.module_utils._k8s.aws_auth import PATH, SUBJECT, Current, Desired
 from tests.sandbox.client import World
@@ -63,8 +63,8 @@ def test_a_rival_between_read_and_write_loses_nothing(
     options = {"host": cluster.endpoint, "api_key": cluster.operator_token, "ca_cert": str(authority)}
     entry = {"role_arn": OURS, "username": "system:node:{{EC2PrivateDNSName}}", "groups": ["system:nodes"]}
 
-    def observe(way: Way, wanted: Desired) -> Current:
-        current = SUBJECT.observe(way, wanted)
+    def observe(connection: Connection, wanted: Desired) -> Current:
+        current = SUBJECT.observe(connection, wanted)
         if rival.wrote < tries:
             rival.write()
         return current

@@ -24,7 +24,6 @@ from .._gateways.castai import Cluster
 from .._owner import Removal
 from .._variables import named
 from . import policies
-from .asked import check_policies, check_record, check_removable
 from .eks import named_cluster_problem, unusable_problem
 from .eks_nodes import (
     access_entry,
@@ -40,7 +39,7 @@ from .eks_nodes import (
     remove_nodes,
 )
 from .eks_observed import Current, observe
-from .eks_wanted import OPTIONS, Desired, desired, place
+from .eks_wanted import OPTIONS, Desired, desired, location
 from .identity import (
     Gateways,
     WantedPolicy,
@@ -56,9 +55,10 @@ from .identity import (
     short_arn,
 )
 from .keys import check_keys, journal, plan_keys, plan_no_keys
-from .policies import Place
-from .reads import connect
+from .options import check_policies, check_record, check_removable
+from .policies import Location
 from .spot_role import plan_spot_role, remove_spot_role, spot_role_warnings
+from .systems import connect
 
 ROLE_USE = "which CAST AI assumes"
 ROLE_DESCRIPTION = "Role to manage '{}' EKS cluster used by CAST AI"
@@ -115,7 +115,7 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action | Kept]:
     if eks is None or refusal:
         raise Refused(refusal)
     _check_record(current.record, eks, wanted)
-    here = place(eks, wanted)
+    here = location(eks, wanted)
     if not wanted.present:
         check_removable(current.record, wanted.force)
         check_unused(current.nodes, wanted)
@@ -153,7 +153,7 @@ def _check_record(record: Cluster | None, eks: EksCluster, wanted: Desired) -> N
         )
 
 
-def _check_identity(current: Current, wanted: Desired, here: Place) -> None:
+def _check_identity(current: Current, wanted: Desired, here: Location) -> None:
     """Refuse an identity of another cluster, a given role that cannot work, and role mode where CAST AI's principal
     cannot be trusted."""
     principal, castai = current.identity.principal, current.principal_arn
@@ -190,7 +190,7 @@ def _evidence(current: Current, wanted: Desired, principal: Principal) -> bool:
     return recorded or names.short_id(wanted.cluster_id) in principal.name
 
 
-def _plan_identity(current: Current, wanted: Desired, here: Place) -> Iterator[Action]:
+def _plan_identity(current: Current, wanted: Desired, here: Location) -> Iterator[Action]:
     """Role or user with everything attached. What replaces the account's shared policy is attached before that goes."""
     identity, owner, making = current.identity, wanted.owner, wanted.making
     if not wanted.user_mode and not current.principal_arn:
@@ -223,7 +223,7 @@ def _plan_identity(current: Current, wanted: Desired, here: Place) -> Iterator[A
         yield delete_inline("user", identity.name, names.RESTRICTED_POLICY, identity.inline)
 
 
-def _plan_user_access(current: Current, wanted: Desired, eks: EksCluster, here: Place) -> Iterator[Action]:
+def _plan_user_access(current: Current, wanted: Desired, eks: EksCluster, here: Location) -> Iterator[Action]:
     if not (wanted.user_mode and wanted.user_access and eks.access_entries):
         return
     identity, arn = current.identity, identity_arn(current, wanted, here)
@@ -244,26 +244,26 @@ def _plan_user_access(current: Current, wanted: Desired, eks: EksCluster, here: 
         )
 
 
-def _plan_hand_over(current: Current, wanted: Desired, here: Place) -> Iterator[Action]:
+def _plan_hand_over(current: Current, wanted: Desired, here: Location) -> Iterator[Action]:
     if wanted.user_mode:
         keys = current.identity.keys
         noted = journal(keys) if wanted.prepare else {}
         yield from plan_keys(keys.noting(noted), current.identity.name, wanted.cluster_id)
         return
     arn, record = identity_arn(current, wanted, here), current.record
-    held = record.facts.get("assumeRoleArn", "") if record and record.credentials_id else ""
-    if held != arn:
+    existing = record.facts.get("assumeRoleArn", "") if record and record.credentials_id else ""
+    if existing != arn:
         yield HandOverRole(
             f"give CAST AI role {arn} for cluster {wanted.cluster_id}",
             f"castai/cluster/{wanted.cluster_id}/role",
-            held or None,
+            existing or None,
             arn,
             wanted.cluster_id,
             arn,
         )
 
 
-def removals(current: Current, wanted: Desired, here: Place) -> Iterator[Removal]:
+def removals(current: Current, wanted: Desired, here: Location) -> Iterator[Removal]:
     """Everything to remove, in an order that works: users of an object go before it.
 
     The security group goes first: while anything uses it, EC2 does not let it go, and then all stays as it is.
@@ -277,11 +277,11 @@ def removals(current: Current, wanted: Desired, here: Place) -> Iterator[Removal
     user = _remove_identity(current, wanted, here)
     yield from filter(None, [user])
     detached = identity.attached if user and user.actions else ()
-    for held, shared in ((current.managed, wanted.shared), (current.restricted, False)):
-        if held.policy:
+    for existing, shared in ((current.managed, wanted.shared), (current.restricted, False)):
+        if existing.policy:
             others = "the clusters of the account share it" if shared else ""
-            kept = others or wanted.owner.kept(held.policy, held.arn in identity.attached)
-            yield remove_policy(held, kept, detached)
+            kept = others or wanted.owner.kept(existing.policy, existing.arn in identity.attached)
+            yield remove_policy(existing, kept, detached)
     yield from remove_nodes(current.nodes, wanted, here)
     yield from remove_spot_role(current.spot, wanted.owner, here.partition)
     if current.principal_arn:
@@ -296,7 +296,7 @@ def removals(current: Current, wanted: Desired, here: Place) -> Iterator[Removal
         yield Removal(f"CAST AI's principal {current.principal_arn}", kept, () if kept else (delete,))
 
 
-def _remove_identity(current: Current, wanted: Desired, here: Place) -> Removal | None:
+def _remove_identity(current: Current, wanted: Desired, here: Location) -> Removal | None:
     identity, principal = current.identity, current.identity.principal
     if principal is None:
         return None
@@ -324,14 +324,14 @@ def _kept(current: Current, wanted: Desired) -> str:
     return wanted.owner.kept(principal, principal is not None and _evidence(current, wanted, principal))
 
 
-def identity_arn(current: Current, wanted: Desired, here: Place) -> str:
+def identity_arn(current: Current, wanted: Desired, here: Location) -> str:
     identity = current.identity
     if wanted.role_arn or identity.principal:
         return wanted.role_arn or identity.principal.arn  # type: ignore[union-attr]
     return here.iam("user" if wanted.user_mode else "role", wanted.making.path, identity.name)
 
 
-def access(current: Current, wanted: Desired, here: Place, eks: EksCluster) -> dict[str, Any]:
+def access(current: Current, wanted: Desired, here: Location, eks: EksCluster) -> dict[str, Any]:
     """Which way the cluster lets principals in, and why. aws_auth: what castai_aws_auth has to add or take away.
 
     On the way back the entry of a role or user that stays is left out: it may have been there before.
@@ -353,7 +353,7 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     eks, nodes = current.eks, current.nodes
     if eks is None:
         return {}
-    here = place(eks, wanted)
+    here = location(eks, wanted)
     shown = {"access": access(current, wanted, here, eks), "identity_arn": identity_arn(current, wanted, here)}
     if not wanted.present:
         return {**shown, "kept": list(made.get("kept", ()))}
@@ -383,12 +383,12 @@ def _adopted(current: Current, wanted: Desired) -> dict[str, str]:
     makers = {identity.name: identity.maker, **nodes.makers}
     return {
         name: makers.get(name) or "the onboarding script"
-        for name, held in found.items()
-        if held and (makers.get(name) or names.TAG_CLUSTER not in held.tags)
+        for name, existing in found.items()
+        if existing and (makers.get(name) or names.TAG_CLUSTER not in existing.tags)
     }
 
 
-def _warnings(current: Current, wanted: Desired, here: Place) -> Iterator[str]:
+def _warnings(current: Current, wanted: Desired, here: Location) -> Iterator[str]:
     managed, boundary = current.managed, wanted.making.boundary
     if wanted.shared and managed.policy and not same_policy(managed.document, _managed(here, wanted).document):
         yield (
@@ -399,13 +399,13 @@ def _warnings(current: Current, wanted: Desired, here: Place) -> Iterator[str]:
         None if wanted.role_arn else current.identity.principal,
         None if wanted.node_role_brought else current.nodes.role,
     ]
-    for held in filter(None, made):
-        if boundary and held.boundary != boundary:
-            yield boundary_kept(held)
+    for existing in filter(None, made):
+        if boundary and existing.boundary != boundary:
+            yield boundary_kept(existing)
     yield from spot_role_warnings(current.spot, wanted.owner)
 
 
-def _managed(here: Place, wanted: Desired) -> WantedPolicy:
+def _managed(here: Location, wanted: Desired) -> WantedPolicy:
     return WantedPolicy(wanted.managed_policy or policies.eks_managed(here), POLICY_DESCRIPTION, wanted.shared)
 
 

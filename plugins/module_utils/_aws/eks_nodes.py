@@ -25,8 +25,8 @@ from . import policies
 from .eks_wanted import Desired
 from .identity import (
     NOTHING,
+    ExistingPolicy,
     Gateways,
-    HeldPolicy,
     WantedPolicy,
     plan_attachments,
     plan_policy,
@@ -35,7 +35,7 @@ from .identity import (
     remove_principal,
     short_arn,
 )
-from .policies import Place
+from .policies import Location
 
 ROLE_DESCRIPTION = "EKS node instance role used by CAST AI"
 ROLE_USE = "which CAST AI's nodes run with"
@@ -62,7 +62,7 @@ class Nodes:
     """Those of the cluster's VPC; only read for removal."""
     used_by: tuple[str, ...] = ()
     """Names of the instance profiles that contain the role; only read for removal."""
-    ipv6: HeldPolicy = field(default_factory=HeldPolicy)
+    ipv6: ExistingPolicy = field(default_factory=ExistingPolicy)
     profile_name: str = ""
     profile: Profile | None = None
     group: SecurityGroup | None = None
@@ -70,8 +70,8 @@ class Nodes:
     makers: Mapping[str, str] = field(default_factory=dict)
     """Which other tool made the role and the profile, by name."""
 
-    def role_arn(self, wanted: Desired, here: Place) -> str:
-        """The role that nodes run with: brought, in a brought profile, found, or to be made."""
+    def role_arn(self, wanted: Desired, here: Location) -> str:
+        """The role that nodes run with: given, in a given profile, found, or to be made."""
         if wanted.node_role_arn:
             return wanted.node_role_arn
         if wanted.instance_profile_arn:
@@ -186,7 +186,7 @@ class DeleteAccessEntry(Action):
         gateway.aws.delete_access_entry(self.cluster, self.arn)
 
 
-def check_nodes(nodes: Nodes, wanted: Desired, eks: EksCluster, here: Place) -> None:
+def check_nodes(nodes: Nodes, wanted: Desired, eks: EksCluster, here: Location) -> None:
     """Refuse a given object that cannot work, and one that belongs to another cluster."""
     mark = names.short_id(wanted.cluster_id)
     if wanted.node_role_arn:
@@ -208,7 +208,7 @@ def check_nodes(nodes: Nodes, wanted: Desired, eks: EksCluster, here: Place) -> 
         wanted.owner.check(f"Security group {nodes.group.name}", nodes.group, False, SECURITY_GROUP_ID)
 
 
-def _check_brought_role(role: Principal | None, arn: str, here: Place) -> None:
+def _check_brought_role(role: Principal | None, arn: str, here: Location) -> None:
     if role is None or role.arn != arn:
         raise Refused(f"IAM has no role {arn} in account {here.account}. Correct {NODE_ROLE_ARN}.")
     if not policies.trusts(role.trust, "Service", here.ec2_service):
@@ -218,7 +218,7 @@ def _check_brought_role(role: Principal | None, arn: str, here: Place) -> None:
         )
 
 
-def _check_brought_profile(profile: Profile | None, wanted: Desired, here: Place) -> None:
+def _check_brought_profile(profile: Profile | None, wanted: Desired, here: Location) -> None:
     arn = wanted.instance_profile_arn
     if profile is None or profile.arn != arn:
         raise Refused(f"IAM has no instance profile {arn} in account {here.account}. Correct {INSTANCE_PROFILE_ARN}.")
@@ -231,7 +231,7 @@ def _check_brought_profile(profile: Profile | None, wanted: Desired, here: Place
         )
 
 
-def plan_nodes(nodes: Nodes, wanted: Desired, eks: EksCluster, here: Place) -> Iterator[Action]:
+def plan_nodes(nodes: Nodes, wanted: Desired, eks: EksCluster, here: Location) -> Iterator[Action]:
     if not wanted.node_role_brought:
         yield from _plan_role(nodes, wanted, eks, here)
     if not wanted.instance_profile_arn:
@@ -240,7 +240,7 @@ def plan_nodes(nodes: Nodes, wanted: Desired, eks: EksCluster, here: Place) -> I
         yield from _plan_group(nodes.group, wanted, eks)
 
 
-def _plan_role(nodes: Nodes, wanted: Desired, eks: EksCluster, here: Place) -> Iterator[Action]:
+def _plan_role(nodes: Nodes, wanted: Desired, eks: EksCluster, here: Location) -> Iterator[Action]:
     arns = [*policies.aws_managed(here.partition, policies.OF_NODES), *wanted.node_policies]
     if eks.ip_family == "ipv6":
         ipv6 = WantedPolicy(policies.IPV6_NODES, IPV6_DESCRIPTION, wanted.shared)
@@ -260,13 +260,13 @@ def _plan_profile(nodes: Nodes, wanted: Desired) -> Iterator[Action]:
         tags = missing_tags(wanted.making.tags, profile.tags)
         if tags:
             yield TagProfile(f"tag instance profile {name}", f"{target}/tags", replaced(profile.tags, tags), tags, name)
-    held = profile.role if profile else ""
-    if held != nodes.role_name:
-        instead = f" instead of {held}" if held else ""
+    existing = profile.role if profile else ""
+    if existing != nodes.role_name:
+        instead = f" instead of {existing}" if existing else ""
         yield FillProfile(
             f"add role {nodes.role_name} to instance profile {name}{instead}",
             f"{target}/role",
-            held or None,
+            existing or None,
             nodes.role_name,
             name,
         )
@@ -298,7 +298,7 @@ def _plan_group(group: SecurityGroup | None, wanted: Desired, eks: EksCluster) -
         )
 
 
-def plan_entry(nodes: Nodes, wanted: Desired, eks: EksCluster, here: Place) -> Iterator[Action]:
+def plan_entry(nodes: Nodes, wanted: Desired, eks: EksCluster, here: Location) -> Iterator[Action]:
     if not eks.access_entries:
         return
     arn = nodes.role_arn(wanted, here)
@@ -383,7 +383,7 @@ def kept_role(nodes: Nodes, wanted: Desired) -> str:
     return f"it is in instance profile {', '.join(others)} too" if others else ""
 
 
-def remove_nodes(nodes: Nodes, wanted: Desired, here: Place) -> Iterator[Removal]:
+def remove_nodes(nodes: Nodes, wanted: Desired, here: Location) -> Iterator[Removal]:
     """What uses an object goes before it; the security group is remove_group's."""
     mark = names.short_id(wanted.cluster_id)
     if nodes.profile:

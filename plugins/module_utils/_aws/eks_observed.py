@@ -17,23 +17,23 @@ from .._gateways.aws_eks import AccessEntry, EksCluster
 from .._gateways.aws_iam import Policy, Principal
 from .._gateways.castai import Cluster
 from .._owner import choose
-from .asked import absent_policies
 from .eks_nodes import Nodes
 from .eks_wanted import (
     Desired,
+    location,
     node_role_names,
-    place,
     policy_arns,
     policy_names,
     profile_names,
     role_names,
     user_names,
 )
-from .identity import HeldPolicy
-from .keys import HeldKeys
-from .policies import Document, Place
-from .reads import Systems, read
-from .spot_role import HeldRole
+from .identity import ExistingPolicy
+from .keys import ExistingKeys
+from .options import absent_policies
+from .policies import Document, Location
+from .spot_role import ExistingRole
+from .systems import Systems, read
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Identity:
     """The restricted policy's document."""
     others: tuple[str, ...] = ()
     """Names of all inline policies; only read for removal."""
-    keys: HeldKeys = field(default_factory=HeldKeys)
+    keys: ExistingKeys = field(default_factory=ExistingKeys)
     entry: AccessEntry | None = None
     """A user's access entry, and the access policies associated with it."""
     access_policies: tuple[str, ...] = ()
@@ -63,10 +63,10 @@ class Current:
     record: Cluster | None
     principal_arn: str = ""
     identity: Identity = field(default_factory=Identity)
-    managed: HeldPolicy = field(default_factory=HeldPolicy)
-    restricted: HeldPolicy = field(default_factory=HeldPolicy)
+    managed: ExistingPolicy = field(default_factory=ExistingPolicy)
+    restricted: ExistingPolicy = field(default_factory=ExistingPolicy)
     nodes: Nodes = field(default_factory=Nodes)
-    spot: HeldRole = field(default_factory=HeldRole)
+    spot: ExistingRole = field(default_factory=ExistingRole)
     dead_entries: tuple[AccessEntry, ...] = ()
     """Access entries whose role or user is gone, though it may have been made again since: EKS does not let that in."""
     absent_policies: tuple[str, ...] = ()
@@ -84,7 +84,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     eks, record = first["eks"], first["record"]
     if eks is None:
         return Current(None, record)
-    here = place(eks, wanted)
+    here = location(eks, wanted)
     principals = user_names(wanted) if user else role_names(record, wanted)
     node_roles, profiles = node_role_names(wanted), profile_names(wanted)
     sought = {
@@ -113,12 +113,12 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     name, principal = chosen("principal", principals)
     node_name, node = chosen("node", node_roles)
     profile_name, profile = chosen("profile", profiles)
-    held = {kind: _held_policy(second, known, here, wanted) for kind, known in sought.items()}
+    existing = {kind: _existing_policy(second, known, here, wanted) for kind, known in sought.items()}
     makers = {**node_roles, **profiles}
     nodes = Nodes(
         role_name=node_name,
         role=node,
-        ipv6=held["ipv6"],
+        ipv6=existing["ipv6"],
         profile_name=profile_name,
         profile=profile,
         group=second["group"],
@@ -145,18 +145,18 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         **{key.id: read(aws.key_last_used, key.id) for key in keys if len(keys) > 1},
         **{
             f"document {kind}": read(aws.get_policy_document, found.policy.arn, found.policy.version)
-            for kind, found in held.items()
+            for kind, found in existing.items()
             if found.policy
         },
     )
     entry, node_entry = third["entry"], third["node_entry"]
     node_created = node.created if node else profile.role_created if wanted.instance_profile_arn and profile else None
-    held_entries = (
+    existing_entries = (
         (entry, principal, principal.created if principal else None),
         (node_entry, node or wanted.node_role_brought, node_created),
     )
-    dead = tuple(one for one, holder, created in held_entries if one and (not holder or one.outlived(created)))
-    documents = {kind: replace(found, document=third.get(f"document {kind}")) for kind, found in held.items()}
+    dead = tuple(one for one, holder, created in existing_entries if one and (not holder or one.outlived(created)))
+    documents = {kind: replace(found, document=third.get(f"document {kind}")) for kind, found in existing.items()}
     return Current(
         eks,
         record,
@@ -168,7 +168,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
             attached=third["attached"] or (),
             inline=third["inline"],
             others=third["others"] or (),
-            keys=HeldKeys(
+            keys=ExistingKeys(
                 tuple(replace(key, last_used=third.get(key.id) or "") for key in keys),
                 principal.tags if principal else {},
                 record.credentials_id if record else "",
@@ -187,21 +187,21 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
             ipv6=documents["ipv6"],
             entry=None if node_entry in dead else node_entry,
         ),
-        HeldRole(second["spot"], third["spot_attached"] or (), third["spot_inline"] or ()),
+        ExistingRole(second["spot"], third["spot_attached"] or (), third["spot_inline"] or ()),
         dead,
         tuple(arn for arn in wanted.named_policies if second[f"absent {arn}"]),
     )
 
 
-def _held_policy(
-    found: Mapping[str, Policy | None], known: Mapping[str, str], here: Place, wanted: Desired
-) -> HeldPolicy:
+def _existing_policy(
+    found: Mapping[str, Policy | None], known: Mapping[str, str], here: Location, wanted: Desired
+) -> ExistingPolicy:
     """Without its document. found: policies by ARN; known: the names to look under, none where it is not needed."""
     if not known:
-        return HeldPolicy()
+        return ExistingPolicy()
     by_name = {
         name: next(filter(None, (found[arn] for arn in policy_arns(here, wanted, name))), None) for name in known
     }
     name = choose(by_name, known, wanted.owner)
     policy = by_name[name]
-    return HeldPolicy(name, policy.arn if policy else policy_arns(here, wanted, name)[0], policy)
+    return ExistingPolicy(name, policy.arn if policy else policy_arns(here, wanted, name)[0], policy)

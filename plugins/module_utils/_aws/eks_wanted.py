@@ -23,14 +23,14 @@ from .._gateways.castai import Cluster
 from .._options import AWS_RULES
 from .._owner import Owner
 from .._variables import named
-from . import asked
-from .asked import Parameters, Shape
+from . import options
 from .identity import short_arn
-from .policies import Document, Place
+from .options import Parameters, Shape
+from .policies import Document, Location
 
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
-        **asked.OPTIONS,
+        **options.OPTIONS,
         "provider": {"type": "str", "choices": ["eks"], "default": "eks"},
         "identity": {"type": "str", "choices": ["role", "user"], "default": "role"},
         "instance_profile_arn": {"type": "str"},
@@ -45,7 +45,7 @@ OPTIONS: dict[str, Any] = {
 
 _ROLE = "eks_onboard"
 NODE_POLICIES = named("node_policies", _ROLE)
-BROUGHT = {
+GIVEN = {
     "role_arn": Shape(iam_arn("role"), "IAM role ARN", _ROLE),
     "node_role_arn": Shape(iam_arn("role"), "IAM role ARN", _ROLE),
     "instance_profile_arn": Shape(iam_arn("instance-profile"), "instance profile ARN", _ROLE),
@@ -55,7 +55,7 @@ BROUGHT = {
 
 @dataclass(frozen=True)
 class Desired:
-    """What the user asks for. Empty strings where nothing is given; role_arn and its like are brought, not made."""
+    """What the user asks for. Empty texts where nothing is given; role_arn and its like exist and are never made."""
 
     name: str
     region: str
@@ -99,7 +99,7 @@ class Desired:
 
 def desired(params: Parameters) -> Desired:
     name_problem = names.eks_cluster_problem(params["cluster_name"])
-    found = [*asked.problems(params, name_problem, BROUGHT, params["identity"] == "role"), *identity_problems(params)]
+    found = [*options.problems(params, name_problem, GIVEN, params["identity"] == "role"), *identity_problems(params)]
     if found:
         raise Refused(" ".join(found))
     name, cluster_id = params["cluster_name"], params["cluster_id"].lower()
@@ -122,7 +122,7 @@ def desired(params: Parameters) -> Desired:
         restricted_policy=params.get("restricted_policy") or None,
         node_policies=tuple(params["node_policies"]),
         shared=params["policy_scope"] == "account",
-        making=asked.making(params),
+        making=options.making(params),
         user_access=params["user_access"] == "cluster_admin",
         vpc_account_id=params.get("vpc_account_id") or "",
         spot_role=params["spot_lambda_role"],
@@ -131,7 +131,7 @@ def desired(params: Parameters) -> Desired:
 
 def form_problems(params: Parameters) -> Iterator[str]:
     """What is wrong with the form of the options that are an identity's alone."""
-    yield from asked.form_problems(params, BROUGHT, params["identity"] == "role")
+    yield from options.form_problems(params, GIVEN, params["identity"] == "role")
     yield from identity_problems(params)
 
 
@@ -142,14 +142,14 @@ def identity_problems(params: Parameters) -> Iterator[str]:
         yield f"{named('role_arn', _ROLE)} only works with identity role. Leave it out, or set {identity} to role."
     if params.get("spot_lambda_role") and params["identity"] == "role":
         yield f"{named('spot_lambda_role')} only works with identity user. Leave it out, or set {identity} to user."
-    shape = Shape(asked.POLICY_ARN, "IAM policy ARN", _ROLE)
+    shape = Shape(options.POLICY_ARN, "IAM policy ARN", _ROLE)
     for arn in params.get("node_policies") or ():
-        yield from asked.arn_problems(params, NODE_POLICIES, arn, shape)
+        yield from options.arn_problems(params, NODE_POLICIES, arn, shape)
 
 
-def place(eks: EksCluster, wanted: Desired) -> Place:
+def location(eks: EksCluster, wanted: Desired) -> Location:
     partition, account = eks.arn.split(":")[1], eks.account_id
-    return Place(partition, account, eks.region, eks.name, eks.vpc_id, wanted.vpc_account_id or account)
+    return Location(partition, account, eks.region, eks.name, eks.vpc_id, wanted.vpc_account_id or account)
 
 
 # Names to look under, in order, and which tool uses each; empty for ours, which the vendor's script uses too.
@@ -177,7 +177,7 @@ def policy_names(base: str, shared: bool, wanted: Desired) -> dict[str, str]:
     return dict.fromkeys((base,) if shared else names.cluster_policies(base, wanted.name, wanted.cluster_id), "")
 
 
-def policy_arns(here: Place, wanted: Desired, name: str) -> tuple[str, ...]:
+def policy_arns(here: Location, wanted: Desired, name: str) -> tuple[str, ...]:
     """Where a policy may be: IAM finds it by its path only, and other tools give none."""
     return tuple(dict.fromkeys(here.iam("policy", path, name) for path in (wanted.making.path, "/")))
 

@@ -48,7 +48,7 @@ class WantedPolicy:
 
 
 @dataclass(frozen=True)
-class HeldPolicy:
+class ExistingPolicy:
     """A policy under the name that it has or will have; policy: None for absent, document: of the default version."""
 
     name: str = ""
@@ -183,83 +183,85 @@ class DeleteInline(OnPrincipal):
 
 
 def plan_policy(
-    held: HeldPolicy, wanted: WantedPolicy, owner: Owner, making: Making, attached: Collection[str]
+    existing: ExistingPolicy, wanted: WantedPolicy, owner: Owner, making: Making, attached: Collection[str]
 ) -> Iterator[Action]:
     """attached: what the cluster's own identity has attached, which tells that an unmarked policy is this cluster's."""
-    target, rights = f"iam/policy/{held.name}", broad.of_document(wanted.document)
-    if held.policy is None:
-        elsewhere = next((arn for arn in attached if short_arn(arn) == held.name), "")
+    target, rights = f"iam/policy/{existing.name}", broad.of_document(wanted.document)
+    if existing.policy is None:
+        elsewhere = next((arn for arn in attached if short_arn(arn) == existing.name), "")
         if elsewhere:  # a name is there once in an account, whatever its path
             raise Refused(
                 f"Policy {elsewhere} has a different path than {making.path}. Set {named('path')} to the path of the"
                 " policy."
             )
         yield CreatePolicy(
-            broad.marked(f"create policy {held.name}", rights),
+            broad.marked(f"create policy {existing.name}", rights),
             target,
             None,
             wanted.document,
-            held.name,
+            existing.name,
             wanted.description,
             making,
         )
         return
     if wanted.shared:
         return
-    owner.check(f"Policy {held.name}", held.policy, held.arn in attached)
-    if not same_policy(held.document, wanted.document):
-        sentence = broad.marked(f"update policy {held.name}", rights)
-        yield UpdatePolicy(sentence, target, held.document, wanted.document, held.arn)
-    tags = missing_tags(making.tags, held.policy.tags)
+    owner.check(f"Policy {existing.name}", existing.policy, existing.arn in attached)
+    if not same_policy(existing.document, wanted.document):
+        sentence = broad.marked(f"update policy {existing.name}", rights)
+        yield UpdatePolicy(sentence, target, existing.document, wanted.document, existing.arn)
+    tags = missing_tags(making.tags, existing.policy.tags)
     if tags:
-        yield TagPolicy(f"tag policy {held.name}", f"{target}/tags", replaced(held.policy.tags, tags), tags, held.arn)
+        yield TagPolicy(
+            f"tag policy {existing.name}", f"{target}/tags", replaced(existing.policy.tags, tags), tags, existing.arn
+        )
 
 
 def plan_role(
-    held: Principal | None, name: str, use: str, trust: Document, description: str, making: Making
+    existing: Principal | None, name: str, use: str, trust: Document, description: str, making: Making
 ) -> Iterator[Action]:
     """The role itself, its trust and tags; whose it is has been checked. use: who works with it, for the plan."""
-    if held is None:
+    if existing is None:
         yield CreateRole(f"create role {name}, {use}", f"iam/role/{name}", None, trust, name, description, making)
         return
-    if not same_policy(held.trust, trust):
+    if not same_policy(existing.trust, trust):
         yield SetTrust(
             f"set the trust policy of role {name}",
             f"iam/role/{name}",
-            held.trust,
+            existing.trust,
             trust,
             "role",
             name,
         )
-    yield from plan_tags(held, making.tags)
+    yield from plan_tags(existing, making.tags)
 
 
-def plan_user(held: Principal | None, name: str, making: Making, journal: Mapping[str, str]) -> Iterator[Action]:
+def plan_user(existing: Principal | None, name: str, making: Making, journal: Mapping[str, str]) -> Iterator[Action]:
     """journal: tags beside the usual ones, for a user that another tool made."""
-    if held is None:
+    if existing is None:
         yield CreateUser(f"create user {name}", f"iam/user/{name}", None, {"name": name}, name, making)
     else:
-        yield from plan_tags(held, {**making.tags, **journal})
+        yield from plan_tags(existing, {**making.tags, **journal})
 
 
-def plan_tags(held: Principal, wanted: Mapping[str, str]) -> Iterator[Action]:
-    tags = missing_tags(wanted, held.tags)
+def plan_tags(existing: Principal, wanted: Mapping[str, str]) -> Iterator[Action]:
+    tags = missing_tags(wanted, existing.tags)
     if tags:
         yield TagPrincipal(
-            f"tag {held.kind} {held.name}",
-            f"iam/{held.kind}/{held.name}/tags",
-            replaced(held.tags, tags),
+            f"tag {existing.kind} {existing.name}",
+            f"iam/{existing.kind}/{existing.name}/tags",
+            replaced(existing.tags, tags),
             tags,
-            held.kind,
-            held.name,
+            existing.kind,
+            existing.name,
         )
 
 
 def plan_attachments(
-    kind: str, name: str, held: Iterable[str], wanted: Iterable[str], former: Iterable[str] = ()
+    kind: str, name: str, existing: Iterable[str], wanted: Iterable[str], former: Iterable[str] = ()
 ) -> Iterator[Action]:
     """Attach missing policies, then detach those they replace. Other attached policies are not managed here."""
-    have = set(held)
+    have = set(existing)
     for arn in wanted:
         if arn not in have:
             yield Attach(
@@ -284,12 +286,12 @@ def plan_attachments(
             )
 
 
-def plan_inline(kind: str, name: str, policy: str, held: Document | None, wanted: Document) -> Iterator[Action]:
-    if not same_policy(held, wanted):
+def plan_inline(kind: str, name: str, policy: str, existing: Document | None, wanted: Document) -> Iterator[Action]:
+    if not same_policy(existing, wanted):
         yield PutInline(
             broad.marked(f"write inline policy {policy} of {kind} {name}", broad.of_document(wanted)),
             f"iam/{kind}/{name}/{policy}",
-            held,
+            existing,
             wanted,
             kind,
             name,
@@ -298,13 +300,13 @@ def plan_inline(kind: str, name: str, policy: str, held: Document | None, wanted
 
 
 def remove_principal(
-    held: Principal, attached: Iterable[str], ours: Collection[str], inline: Mapping[str, Document | None], own: str
+    existing: Principal, attached: Iterable[str], ours: Collection[str], inline: Mapping[str, Document | None], own: str
 ) -> Removal:
     """The role or user and what we hung on it; where others hung something on it, it stays with that.
 
     ours: ARNs of policies that we attach; inline: its inline policies, of which own is ours.
     """
-    kind, name = held.kind, held.name
+    kind, name = existing.kind, existing.name
     mine = [arn for arn in attached if arn in ours]
     foreign = [*(arn for arn in attached if arn not in ours), *(policy for policy in inline if policy != own)]
     actions = [*plan_attachments(kind, name, mine, (), mine)]
@@ -312,31 +314,39 @@ def remove_principal(
         actions.append(delete_inline(kind, name, own, inline[own]))
     if not foreign:
         actions.append(
-            DeletePrincipal(f"delete {kind} {name}", f"iam/{kind}/{name}", {"arn": held.arn}, None, kind, name)
+            DeletePrincipal(f"delete {kind} {name}", f"iam/{kind}/{name}", {"arn": existing.arn}, None, kind, name)
         )
     kept = f"others attached {', '.join(map(short_arn, foreign))} to it" if foreign else ""
     return Removal(f"{kind} {name}", kept, tuple(actions))
 
 
-def remove_policy(held: HeldPolicy, why_kept: str, detached: Collection[str]) -> Removal:
+def remove_policy(existing: ExistingPolicy, why_kept: str, detached: Collection[str]) -> Removal:
     """detached: what was taken from the only principal of ours that had it attached."""
-    attachments = (held.policy.attachments if held.policy else 0) - (held.arn in detached)
+    attachments = (existing.policy.attachments if existing.policy else 0) - (existing.arn in detached)
     kept = why_kept or ("it is also attached to others" if attachments > 0 else "")
-    delete = DeletePolicy(f"delete policy {held.name}", f"iam/policy/{held.name}", held.document, None, held.arn)
-    return Removal(f"policy {held.name}", kept, () if kept else (delete,))
+    delete = DeletePolicy(
+        f"delete policy {existing.name}", f"iam/policy/{existing.name}", existing.document, None, existing.arn
+    )
+    return Removal(f"policy {existing.name}", kept, () if kept else (delete,))
 
 
-def delete_inline(kind: str, name: str, policy: str, held: Document | None) -> DeleteInline:
+def delete_inline(kind: str, name: str, policy: str, existing: Document | None) -> DeleteInline:
     return DeleteInline(
-        f"delete inline policy {policy} of {kind} {name}", f"iam/{kind}/{name}/{policy}", held, None, kind, name, policy
+        f"delete inline policy {policy} of {kind} {name}",
+        f"iam/{kind}/{name}/{policy}",
+        existing,
+        None,
+        kind,
+        name,
+        policy,
     )
 
 
-def boundary_kept(held: Principal) -> str:
+def boundary_kept(existing: Principal) -> str:
     """The warning for a role or user with another permissions boundary than the wanted one."""
     return (
-        f"{held.kind.capitalize()} {held.name} already existed. Its permissions boundary,"
-        f" {held.boundary or 'none'}, was left unchanged."
+        f"{existing.kind.capitalize()} {existing.name} already existed. Its permissions boundary,"
+        f" {existing.boundary or 'none'}, was left unchanged."
     )
 
 

@@ -36,14 +36,14 @@ READ_BACK_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
-class HeldKeys:
+class ExistingKeys:
     """A user's keys, oldest first, what its tags say of them, and the id of the credentials that CAST AI has now."""
 
     keys: tuple[AccessKey, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     credentials_id: str = ""
 
-    def noting(self, tags: Mapping[str, str]) -> HeldKeys:
+    def noting(self, tags: Mapping[str, str]) -> ExistingKeys:
         """The same with further tags."""
         return replace(self, tags={**self.tags, **tags})
 
@@ -116,24 +116,26 @@ class HandOverKey(Action):
         raise CallFailed(f"{failure} {left}", unsure=True) from failure
 
 
-def plan_keys(held: HeldKeys, user: str, cluster_id: str) -> Iterator[Action]:
+def plan_keys(existing: ExistingKeys, user: str, cluster_id: str) -> Iterator[Action]:
     """At most one live key, CAST AI's: no key that it may work with goes before a new one is handed over."""
-    left = list(held.keys)
-    if _handed_over(held):
-        yield from (_delete(user, key, held, cluster_id) for key in held.keys if key.id != held.tags[TAG_KEY])
-        yield from _forget(held, user)
+    left = list(existing.keys)
+    if _handed_over(existing):
+        yield from (
+            _delete(user, key, existing, cluster_id) for key in existing.keys if key.id != existing.tags[TAG_KEY]
+        )
+        yield from _forget(existing, user)
         return
-    check_keys(held, user)
+    check_keys(existing, user)
     if len(left) > 1:  # which IAM allows no third beside
-        spare = _spare(held)[0]
+        spare = _spare(existing)[0]
         left.remove(spare)
-        yield _delete(user, spare, held, cluster_id)
-    noted = journal(replace(held, keys=tuple(left)))
+        yield _delete(user, spare, existing, cluster_id)
+    noted = journal(replace(existing, keys=tuple(left)))
     if noted:
         yield TagPrincipal(
             f"record in the tags of user {user} that {left[0].id} was its only access key",
             f"iam/user/{user}/tags",
-            replaced(held.tags, noted),
+            replaced(existing.tags, noted),
             noted,
             "user",
             user,
@@ -141,27 +143,27 @@ def plan_keys(held: HeldKeys, user: str, cluster_id: str) -> Iterator[Action]:
     yield HandOverKey(
         f"create an access key of user {user} and hand it to CAST AI for cluster {cluster_id}",
         f"castai/credentials/{cluster_id}",
-        held.credentials_id or None,
+        existing.credentials_id or None,
         f"an access key of user {user}",
         user,
         cluster_id,
     )
-    yield from _forget(held.noting(noted), user)
+    yield from _forget(existing.noting(noted), user)
     yield from (_deletion(user, key.id, "which the new one replaces") for key in left)
 
 
-def plan_no_keys(held: HeldKeys, user: str) -> Iterator[Action]:
-    yield from (_deletion(user, key.id, "with the user") for key in held.keys)
+def plan_no_keys(existing: ExistingKeys, user: str) -> Iterator[Action]:
+    yield from (_deletion(user, key.id, "with the user") for key in existing.keys)
 
 
-def check_keys(held: HeldKeys, user: str) -> None:
+def check_keys(existing: ExistingKeys, user: str) -> None:
     """Raise Refused where a new key has no room, and nothing tells which of the two there are CAST AI works with."""
-    if len(held.keys) < 2 or _handed_over(held) or _spare(held):
+    if len(existing.keys) < 2 or _handed_over(existing) or _spare(existing):
         return
     listed = " and ".join(
         f"{key.id} (created {key.created or 'at an unknown time'},"
         f" {f'last used {key.last_used}' if key.last_used else 'not used as far as IAM knows'})"
-        for key in held.keys
+        for key in existing.keys
     )
     raise Refused(
         f"User {user} has two active access keys, {listed}. IAM does not allow a third, shows a first use only hours"
@@ -170,51 +172,51 @@ def check_keys(held: HeldKeys, user: str) -> None:
     )
 
 
-def journal(held: HeldKeys) -> dict[str, str]:
+def journal(existing: ExistingKeys) -> dict[str, str]:
     """Tags to set before a second key is made, by which a later run knows that the first is the one in use."""
-    if len(held.keys) != 1 or _noted(held):
+    if len(existing.keys) != 1 or _noted(existing):
         return {}
-    found = {TAG_FOUND_KEY: held.keys[0].id, TAG_FOUND_CREDENTIALS: held.credentials_id or NO_CREDENTIALS}
-    return found if missing_tags(found, held.tags) else {}
+    found = {TAG_FOUND_KEY: existing.keys[0].id, TAG_FOUND_CREDENTIALS: existing.credentials_id or NO_CREDENTIALS}
+    return found if missing_tags(found, existing.tags) else {}
 
 
-def _handed_over(held: HeldKeys) -> bool:
+def _handed_over(existing: ExistingKeys) -> bool:
     """Whether what CAST AI holds was made of a key of this user that lives."""
-    live = {key.id for key in held.keys if key.active}
-    noted = held.tags.get(TAG_KEY) in live and held.tags.get(TAG_CREDENTIALS) == held.credentials_id
-    return noted and bool(held.credentials_id)
+    live = {key.id for key in existing.keys if key.active}
+    noted = existing.tags.get(TAG_KEY) in live and existing.tags.get(TAG_CREDENTIALS) == existing.credentials_id
+    return noted and bool(existing.credentials_id)
 
 
-def _notes(held: HeldKeys) -> list[tuple[str, str]]:
+def _notes(existing: ExistingKeys) -> list[tuple[str, str]]:
     """Key and credentials of each whole note."""
     pairs = ((TAG_KEY, TAG_CREDENTIALS), (TAG_FOUND_KEY, TAG_FOUND_CREDENTIALS))
-    notes = [(held.tags.get(key, ""), held.tags.get(credentials, "")) for key, credentials in pairs]
+    notes = [(existing.tags.get(key, ""), existing.tags.get(credentials, "")) for key, credentials in pairs]
     return [(key, credentials) for key, credentials in notes if key and credentials]
 
 
-def _noted(held: HeldKeys) -> str:
+def _noted(existing: ExistingKeys) -> str:
     """The key that CAST AI has its credentials of, if of any of this user, as far as notes tell; empty for no note."""
-    return next((key for key, credentials in _notes(held) if credentials == held.credentials_id), "")
+    return next((key for key, credentials in _notes(existing) if credentials == existing.credentials_id), "")
 
 
-def _spare(held: HeldKeys) -> list[AccessKey]:
+def _spare(existing: ExistingKeys) -> list[AccessKey]:
     """The keys that CAST AI is known not to use, the one with the better reason first."""
-    noted = _noted(held)
+    noted = _noted(existing)
     if noted:
-        return [key for key in held.keys if key.id != noted]
-    replaced = {key for key, _credentials in _notes(held)} if held.credentials_id else set()
-    known = [key for key in held.keys if key.id in replaced]
-    known += [key for key in held.keys if not key.active and key not in known]
-    return known if held.credentials_id else known + [key for key in held.keys if key not in known]
+        return [key for key in existing.keys if key.id != noted]
+    replaced = {key for key, _credentials in _notes(existing)} if existing.credentials_id else set()
+    known = [key for key in existing.keys if key.id in replaced]
+    known += [key for key in existing.keys if not key.active and key not in known]
+    return known if existing.credentials_id else known + [key for key in existing.keys if key not in known]
 
 
-def _delete(user: str, key: AccessKey, held: HeldKeys, cluster_id: str) -> DeleteKey:
+def _delete(user: str, key: AccessKey, existing: ExistingKeys, cluster_id: str) -> DeleteKey:
     """Before a new one is handed over, so only while CAST AI still has the credentials that tell that it may go."""
     why = "which is not recorded as handed over"
-    if held.credentials_id and not _noted(held):
-        noted = key.id in {one for one, _credentials in _notes(held)}
+    if existing.credentials_id and not _noted(existing):
+        noted = key.id in {one for one, _credentials in _notes(existing)}
         why = "because CAST AI has been given different credentials since" if noted else "which is inactive"
-    return replace(_deletion(user, key.id, why), cluster_id=cluster_id, credentials_id=held.credentials_id)
+    return replace(_deletion(user, key.id, why), cluster_id=cluster_id, credentials_id=existing.credentials_id)
 
 
 def _deletion(user: str, key_id: str, why: str) -> DeleteKey:
@@ -223,9 +225,9 @@ def _deletion(user: str, key_id: str, why: str) -> DeleteKey:
     )
 
 
-def _forget(held: HeldKeys, user: str) -> Iterator[Action]:
+def _forget(existing: ExistingKeys, user: str) -> Iterator[Action]:
     """Take off the note of what was found: from here on the handed-over key's counts."""
-    found = {key: held.tags[key] for key in (TAG_FOUND_KEY, TAG_FOUND_CREDENTIALS) if key in held.tags}
+    found = {key: existing.tags[key] for key in (TAG_FOUND_KEY, TAG_FOUND_CREDENTIALS) if key in existing.tags}
     if found:
         yield UntagPrincipal(
             f"remove the record of an earlier access key from the tags of user {user}",

@@ -25,10 +25,9 @@ from .._gateways.castai import Cluster
 from .._options import AWS_RULES
 from .._owner import Owner, Removal, choose
 from .._variables import named
-from . import asked, kops_policies, policies
-from .asked import Parameters, check_policies, check_record, check_removable
+from . import kops_policies, options, policies
 from .identity import (
-    HeldPolicy,
+    ExistingPolicy,
     WantedPolicy,
     boundary_kept,
     delete_inline,
@@ -39,17 +38,18 @@ from .identity import (
     remove_principal,
     short_arn,
 )
-from .keys import HeldKeys, check_keys, journal, plan_keys, plan_no_keys
-from .policies import Document, Place
-from .reads import Systems, connect, read
-from .spot_role import HeldRole, plan_spot_role, remove_spot_role, spot_role_warnings
+from .keys import ExistingKeys, check_keys, journal, plan_keys, plan_no_keys
+from .options import Parameters, check_policies, check_record, check_removable
+from .policies import Document, Location
+from .spot_role import ExistingRole, plan_spot_role, remove_spot_role, spot_role_warnings
+from .systems import Systems, connect, read
 
 DESCRIPTION = "Policy to manage kops cluster used by CAST console"
 ADMIN_GROUPS = ("system:masters",)
 
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
-        **asked.OPTIONS,
+        **options.OPTIONS,
         "provider": {"type": "str", "choices": ["kops"], "default": "kops"},
         "spot_lambda_role": {"type": "bool", "default": True},
     },
@@ -97,7 +97,7 @@ class User:
     attached: tuple[str, ...] = ()
     inline: Mapping[str, Document | None] = field(default_factory=dict)
     """Inline policies by name; those that are not the restricted one without their documents."""
-    keys: HeldKeys = field(default_factory=HeldKeys)
+    keys: ExistingKeys = field(default_factory=ExistingKeys)
 
     @property
     def restricted(self) -> str:
@@ -113,17 +113,17 @@ class Current:
     instances: tuple[Instance, ...]
     record: Cluster | None
     user: User = field(default_factory=User)
-    managed: HeldPolicy = field(default_factory=HeldPolicy)
-    restricted: HeldPolicy = field(default_factory=HeldPolicy)
-    unshared: HeldPolicy = field(default_factory=HeldPolicy)
+    managed: ExistingPolicy = field(default_factory=ExistingPolicy)
+    restricted: ExistingPolicy = field(default_factory=ExistingPolicy)
+    unshared: ExistingPolicy = field(default_factory=ExistingPolicy)
     """The cluster's own managed policy, where it shares the account's now."""
-    spot: HeldRole = field(default_factory=HeldRole)
+    spot: ExistingRole = field(default_factory=ExistingRole)
     absent_policies: tuple[str, ...] = ()
     """Policies that options name and that are not there."""
 
 
 def desired(params: Parameters) -> Desired:
-    found = list(asked.problems(params, names.kops_cluster_problem(params["cluster_name"]), {}))
+    found = list(options.problems(params, names.kops_cluster_problem(params["cluster_name"]), {}))
     if found:
         raise Refused(" ".join(found))
     name, cluster_id = params["cluster_name"], params["cluster_id"].lower()
@@ -140,18 +140,18 @@ def desired(params: Parameters) -> Desired:
         managed_policy=params.get("managed_policy") or None,
         restricted_policy=params.get("restricted_policy") or None,
         shared=params["policy_scope"] == "account",
-        making=asked.making(params),
+        making=options.making(params),
         user_access=params["user_access"] == "cluster_admin",
         vpc_account_id=params.get("vpc_account_id") or "",
         spot_role=params["spot_lambda_role"],
     )
 
 
-def place(current: Current, wanted: Desired) -> Place:
+def location(current: Current, wanted: Desired) -> Location:
     partition, account = current.caller.split(":")[1], current.caller.split(":")[4]
     vpcs = sorted({instance.vpc_id for instance in current.instances})
     vpc = vpcs[0] if vpcs else ""
-    return Place(partition, account, wanted.region, wanted.name, vpc, wanted.vpc_account_id or account)
+    return Location(partition, account, wanted.region, wanted.name, vpc, wanted.vpc_account_id or account)
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
@@ -192,12 +192,12 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         # Nothing else shows which of two keys is in use, if this collection did not create them.
         **{key.id: read(aws.key_last_used, key.id) for key in keys if len(keys) > 1},
         **{arn: read(aws.get_policy, arn) for arn in sorted(set(arns.values())) if arn},
-        **asked.absent_policies(aws, wanted.named_policies),
+        **options.absent_policies(aws, wanted.named_policies),
     )
     current = Current(first["caller"], first["instances"], record)
-    here = place(current, wanted)
-    held = {
-        kind: _held_policy({one: second.get(arns[one]) for one in known}, known, here, wanted)
+    here = location(current, wanted)
+    existing = {
+        kind: _existing_policy({one: second.get(arns[one]) for one in known}, known, here, wanted)
         for kind, known in sought.items()
     }
     inline = second["inline"] or ()
@@ -209,7 +209,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         },
         **{
             kind: read(aws.get_policy_document, found.policy.arn, found.policy.version)
-            for kind, found in held.items()
+            for kind, found in existing.items()
             if found.policy
         },
     )
@@ -220,17 +220,17 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
             principal,
             second["attached"] or (),
             {one: third.get(f"inline {one}") for one in inline},
-            HeldKeys(
+            ExistingKeys(
                 tuple(replace(key, last_used=second.get(key.id) or "") for key in keys),
                 principal.tags if principal else {},
                 record.credentials_id if record else "",
             ),
         ),
-        managed=replace(held["managed"], document=third.get("managed")),
-        restricted=replace(held["restricted"], document=third.get("restricted")),
-        unshared=replace(held.get("unshared", HeldPolicy()), document=third.get("unshared")),
+        managed=replace(existing["managed"], document=third.get("managed")),
+        restricted=replace(existing["restricted"], document=third.get("restricted")),
+        unshared=replace(existing.get("unshared", ExistingPolicy()), document=third.get("unshared")),
         absent_policies=tuple(arn for arn in wanted.named_policies if second[f"absent {arn}"]),
-        spot=HeldRole(first["spot"], second["spot"] or (), second["spot_inline"] or ()),
+        spot=ExistingRole(first["spot"], second["spot"] or (), second["spot_inline"] or ()),
     )
 
 
@@ -238,20 +238,22 @@ def _policy_names(base: str, shared: bool, wanted: Desired) -> tuple[str, ...]:
     return (base,) if shared else names.cluster_policies(base, wanted.name, wanted.cluster_id)
 
 
-def _held_policy(found: Mapping[str, Policy | None], known: Iterable[str], here: Place, wanted: Desired) -> HeldPolicy:
+def _existing_policy(
+    found: Mapping[str, Policy | None], known: Iterable[str], here: Location, wanted: Desired
+) -> ExistingPolicy:
     """The policy to work with, under the spelling that it has; without its document."""
     name = choose(found, dict.fromkeys(known, ""), wanted.owner)
     policy = found[name]
     if policy:
-        return HeldPolicy(policy.name, policy.arn, policy)
-    return HeldPolicy(name, here.iam("policy", wanted.making.path, name))
+        return ExistingPolicy(policy.name, policy.arn, policy)
+    return ExistingPolicy(name, here.iam("policy", wanted.making.path, name))
 
 
 def plan(current: Current, wanted: Desired) -> Iterator[Action | Kept]:
     refusal = " ".join(_misplaced(current, wanted))
     if refusal:
         raise Refused(refusal)
-    here, user = place(current, wanted), current.user
+    here, user = location(current, wanted), current.user
     if not wanted.present:
         check_removable(current.record, wanted.force)
         for removal in removals(current, wanted, here):
@@ -300,7 +302,7 @@ def _evidence(principal: Principal, wanted: Desired) -> bool:
     return names.short_id(wanted.cluster_id) in principal.name
 
 
-def _plan_user(current: Current, wanted: Desired, here: Place) -> Iterator[Action]:
+def _plan_user(current: Current, wanted: Desired, here: Location) -> Iterator[Action]:
     """The user with everything attached. What replaces older policies is attached before those go."""
     user, owner, making = current.user, wanted.owner, wanted.making
     yield from plan_policy(current.managed, _managed(here, wanted), owner, making, user.attached)
@@ -314,7 +316,7 @@ def _plan_user(current: Current, wanted: Desired, here: Place) -> Iterator[Actio
         yield delete_inline("user", user.name, user.restricted, user.inline[user.restricted])
 
 
-def _attached_by_us(current: Current, here: Place) -> list[str]:
+def _attached_by_us(current: Current, here: Location) -> list[str]:
     managed = policies.aws_managed(here.partition, kops_policies.OF_CASTAI)
     return [*managed, current.managed.arn, current.restricted.arn]
 
@@ -331,7 +333,7 @@ def _same_name(one: str, other: str) -> bool:
     return one.lower() == other.lower()
 
 
-def removals(current: Current, wanted: Desired, here: Place) -> Iterator[Removal]:
+def removals(current: Current, wanted: Desired, here: Location) -> Iterator[Removal]:
     """Everything to remove, in an order that works: users of an object go before it."""
     user, principal = current.user, current.user.principal
     detached: tuple[str, ...] = ()
@@ -345,11 +347,11 @@ def removals(current: Current, wanted: Desired, here: Place) -> Iterator[Removal
             removal = remove_principal(principal, user.attached, ours, user.inline, user.restricted)
             yield replace(removal, actions=(*plan_no_keys(user.keys, user.name), *removal.actions))
             detached = user.attached
-    for held, shared in ((current.managed, wanted.shared), (current.restricted, False), (current.unshared, False)):
-        if held.policy:
+    for existing, shared in ((current.managed, wanted.shared), (current.restricted, False), (current.unshared, False)):
+        if existing.policy:
             others = "the clusters of the account share it" if shared else ""
-            kept = others or wanted.owner.kept(held.policy, held.arn in user.attached)
-            yield remove_policy(held, kept, detached)
+            kept = others or wanted.owner.kept(existing.policy, existing.arn in user.attached)
+            yield remove_policy(existing, kept, detached)
     yield from remove_spot_role(current.spot, wanted.owner, here.partition)
 
 
@@ -359,13 +361,13 @@ def _kept(user: User, wanted: Desired) -> str:
     return wanted.owner.kept(principal, principal is not None and _evidence(principal, wanted))
 
 
-def identity_arn(current: Current, wanted: Desired, here: Place) -> str:
+def identity_arn(current: Current, wanted: Desired, here: Location) -> str:
     user = current.user
     return user.principal.arn if user.principal else here.iam("user", wanted.making.path, user.name)
 
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
-    here, user = place(current, wanted), current.user
+    here, user = location(current, wanted), current.user
     arn = identity_arn(current, wanted, here)
     entry = {"user_arn": arn, "username": user.name, "groups": list(ADMIN_GROUPS)}
     mapped = wanted.user_access and (wanted.present or not _kept(user, wanted))
@@ -382,7 +384,7 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     }
 
 
-def _warnings(current: Current, wanted: Desired, here: Place) -> Iterator[str]:
+def _warnings(current: Current, wanted: Desired, here: Location) -> Iterator[str]:
     managed, boundary, principal = current.managed, wanted.making.boundary, current.user.principal
     if wanted.shared and managed.policy and not same_policy(managed.document, _managed(here, wanted).document):
         yield (
@@ -395,7 +397,7 @@ def _warnings(current: Current, wanted: Desired, here: Place) -> Iterator[str]:
         yield from spot_role_warnings(current.spot, wanted.owner)
 
 
-def _managed(here: Place, wanted: Desired) -> WantedPolicy:
+def _managed(here: Location, wanted: Desired) -> WantedPolicy:
     """The shared one as the documents have it; a cluster's own leaves subnets to the restricted policy."""
     document = wanted.managed_policy or kops_policies.kops_managed(here, wanted.shared)
     return WantedPolicy(document, DESCRIPTION, wanted.shared)

@@ -9,7 +9,7 @@ Contents: the vendor's onboarding script for kOps, with the partition put right 
 
 from __future__ import annotations
 
-from .policies import Document, Place, allow, document
+from .policies import Document, Location, allow, document
 
 OF_CASTAI = (
     "AmazonEC2ReadOnlyAccess",
@@ -23,12 +23,12 @@ TAG = "KubernetesCluster"
 """Tag that kOps gives everything of a cluster, with the cluster's name."""
 
 
-def kops_managed(place: Place, subnets: bool) -> Document:
+def kops_managed(location: Location, subnets: bool) -> Document:
     """What CAST AI may do in the account. subnets: whether instances may be started in any subnet of it."""
-    ec2, roles = f"arn:{place.partition}:ec2:*:{place.account}", [f"arn:{place.partition}:iam::*:role/*"]
+    ec2, roles = f"arn:{location.partition}:ec2:*:{location.account}", [f"arn:{location.partition}:iam::*:role/*"]
     parts = ("network-interface", "security-group", "volume", "key-pair", *(("subnet",) if subnets else ()))
     return document(
-        allow("PassRoleEC2", ["iam:PassRole"], roles, {"StringEquals": {"iam:PassedToService": place.ec2_service}}),
+        allow("PassRoleEC2", ["iam:PassRole"], roles, {"StringEquals": {"iam:PassedToService": location.ec2_service}}),
         allow(
             "PassRoleLambda",
             ["iam:PassRole"],
@@ -62,7 +62,7 @@ def kops_managed(place: Place, subnets: bool) -> Document:
         allow(
             "RunInstancesPermissions",
             ["ec2:RunInstances"],
-            [*(f"{ec2}:{part}/*" for part in parts), f"arn:{place.partition}:ec2:*::image/*"],
+            [*(f"{ec2}:{part}/*" for part in parts), f"arn:{location.partition}:ec2:*::image/*"],
         ),
         allow(
             "LambdaPermissions",
@@ -81,29 +81,29 @@ def kops_managed(place: Place, subnets: bool) -> Document:
     )
 
 
-def kops_restricted(place: Place) -> Document:
+def kops_restricted(location: Location) -> Document:
     """What CAST AI may do to this cluster's instances and groups, and in which VPC it may start some."""
-    instances = [f"arn:{place.partition}:ec2:*:{place.account}:instance/*"]
-    groups = [f"arn:{place.partition}:autoscaling:*:{place.account}:autoScalingGroup:*:autoScalingGroupName/*"]
-    vpc = f"arn:{place.partition}:ec2:{place.region}:{place.vpc_account}"
+    instances = [f"arn:{location.partition}:ec2:*:{location.account}:instance/*"]
+    groups = [f"arn:{location.partition}:autoscaling:*:{location.account}:autoScalingGroup:*:autoScalingGroupName/*"]
+    vpc = f"arn:{location.partition}:ec2:{location.region}:{location.vpc_account}"
     return document(
         allow(
             "RunInstancesTagRestriction",
             ["ec2:RunInstances"],
             instances,
-            {"StringEquals": {f"aws:RequestTag/{TAG}": place.cluster}},
+            {"StringEquals": {f"aws:RequestTag/{TAG}": location.cluster}},
         ),
         allow(
             "RunInstancesVpcRestriction",
             ["ec2:RunInstances"],
             [f"{vpc}:subnet/*"],
-            {"StringEquals": {"ec2:Vpc": f"{vpc}:vpc/{place.vpc}"}},
+            {"StringEquals": {"ec2:Vpc": f"{vpc}:vpc/{location.vpc}"}},
         ),
         allow(
             "InstanceActionsTagRestriction",
             ["ec2:TerminateInstances", "ec2:StartInstances", "ec2:StopInstances", "ec2:ModifyInstanceAttribute"],
             instances,
-            {"StringEquals": {f"ec2:ResourceTag/{TAG}": place.cluster}},
+            {"StringEquals": {f"ec2:ResourceTag/{TAG}": location.cluster}},
         ),
         allow(
             "AutoscalingActionsTagRestriction",
@@ -115,6 +115,6 @@ def kops_restricted(place: Place) -> Document:
                 "autoscaling:TerminateInstanceInAutoScalingGroup",
             ],
             groups,
-            {"StringEquals": {f"autoscaling:ResourceTag/{TAG}": place.cluster}},
+            {"StringEquals": {f"autoscaling:ResourceTag/{TAG}": location.cluster}},
         ),
     )

@@ -29,7 +29,7 @@ IPV6_NODES: Document = {
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """Where a cluster is. vpc_account: the account that owns the VPC, the cluster's own unless it is shared."""
 
     partition: str
@@ -57,21 +57,21 @@ def ec2_service(partition: str) -> str:
     return "ec2.amazonaws.com.cn" if partition == "aws-cn" else "ec2.amazonaws.com"
 
 
-def eks_managed(place: Place) -> Document:
+def eks_managed(location: Location) -> Document:
     """What CAST AI may do in the account: pass roles to EC2 and EKS, tag, and name the parts of an instance."""
-    ec2 = f"arn:{place.partition}:ec2:*:{place.account}"
+    ec2 = f"arn:{location.partition}:ec2:*:{location.account}"
     parts = ("network-interface", "security-group", "volume", "key-pair", "capacity-reservation")
     return document(
         allow(
             "PassRoleEC2",
             ["iam:PassRole"],
-            [f"arn:{place.partition}:iam::*:role/*"],
-            {"StringEquals": {"iam:PassedToService": place.ec2_service}},
+            [f"arn:{location.partition}:iam::*:role/*"],
+            {"StringEquals": {"iam:PassedToService": location.ec2_service}},
         ),
         allow(
             "PassRoleEKS",
             ["iam:PassRole"],
-            [f"arn:{place.partition}:iam::*:role/*"],
+            [f"arn:{location.partition}:iam::*:role/*"],
             {"StringEquals": {"iam:PassedToService": "eks.amazonaws.com"}},
         ),
         allow(
@@ -88,32 +88,35 @@ def eks_managed(place: Place) -> Document:
         allow(
             "RunInstancesPermissions",
             ["ec2:RunInstances"],
-            [*(f"{ec2}:{part}/*" for part in parts), f"arn:{place.partition}:ec2:*::image/*"],
+            [*(f"{ec2}:{part}/*" for part in parts), f"arn:{location.partition}:ec2:*::image/*"],
         ),
     )
 
 
-def eks_restricted(place: Place) -> Document:
+def eks_restricted(location: Location) -> Document:
     """What CAST AI may do to this cluster's instances, groups and templates."""
-    here = f"{place.region}:{place.account}"
-    ec2, vpc = f"arn:{place.partition}:ec2:{here}", f"arn:{place.partition}:ec2:{place.region}:{place.vpc_account}"
-    groups = f"arn:{place.partition}:autoscaling:{here}:autoScalingGroup:*:autoScalingGroupName/*"
-    eks = f"arn:{place.partition}:eks:{here}"
-    asked = {"StringEquals": {f"aws:RequestTag/{place.tag}": "owned"}}
-    owned = {"StringEquals": {f"aws:ResourceTag/{place.tag}": "owned"}}
+    here = f"{location.region}:{location.account}"
+    ec2, vpc = (
+        f"arn:{location.partition}:ec2:{here}",
+        f"arn:{location.partition}:ec2:{location.region}:{location.vpc_account}",
+    )
+    groups = f"arn:{location.partition}:autoscaling:{here}:autoScalingGroup:*:autoScalingGroupName/*"
+    eks = f"arn:{location.partition}:eks:{here}"
+    asked = {"StringEquals": {f"aws:RequestTag/{location.tag}": "owned"}}
+    owned = {"StringEquals": {f"aws:ResourceTag/{location.tag}": "owned"}}
     return document(
         allow("RunInstancesTagRestriction", ["ec2:RunInstances"], [f"{ec2}:instance/*"], asked),
         allow(
             "RunInstancesVpcRestriction",
             ["ec2:RunInstances"],
             [f"{vpc}:subnet/*"],
-            {"StringEquals": {"ec2:Vpc": f"{vpc}:vpc/{place.vpc}"}},
+            {"StringEquals": {"ec2:Vpc": f"{vpc}:vpc/{location.vpc}"}},
         ),
         allow(
             "InstanceActionsTagRestriction",
             ["ec2:TerminateInstances", "ec2:StartInstances", "ec2:StopInstances", "ec2:CreateTags"],
             [f"{ec2}:instance/*"],
-            {"StringEquals": {f"ec2:ResourceTag/{place.tag}": ["owned", "shared"]}},
+            {"StringEquals": {f"ec2:ResourceTag/{location.tag}": ["owned", "shared"]}},
         ),
         allow(
             "AutoscalingActionsTagRestriction",
@@ -126,7 +129,7 @@ def eks_restricted(place: Place) -> Document:
                 "autoscaling:UpdateAutoScalingGroup",
             ],
             [groups],
-            {"StringEquals": {f"autoscaling:ResourceTag/{place.tag}": ["owned", "shared"]}},
+            {"StringEquals": {f"autoscaling:ResourceTag/{location.tag}": ["owned", "shared"]}},
         ),
         allow(
             "EKS",
@@ -138,7 +141,7 @@ def eks_restricted(place: Place) -> Document:
                 "eks:CreateNodegroup",
                 "eks:DeleteNodegroup",
             ],
-            [f"{eks}:cluster/{place.cluster}", f"{eks}:nodegroup/{place.cluster}/*/*"],
+            [f"{eks}:cluster/{location.cluster}", f"{eks}:nodegroup/{location.cluster}/*/*"],
         ),
         allow("CreateLaunchTemplateWithTag", ["ec2:CreateLaunchTemplate"], ["*"], asked),
         allow(
@@ -155,7 +158,7 @@ def eks_restricted(place: Place) -> Document:
         allow(
             "RunInstancesForEKSNodegroups",
             ["ec2:RunInstances"],
-            [f"arn:{place.partition}:ec2:*:*:launch-template/*"],
+            [f"arn:{location.partition}:ec2:*:*:launch-template/*"],
             owned,
         ),
     )
@@ -173,8 +176,8 @@ def trust_castai(principal_arn: str, cluster_id: str) -> Document:
     )
 
 
-def trust_nodes(place: Place) -> Document:
-    return document({"Effect": "Allow", "Principal": {"Service": place.ec2_service}, "Action": "sts:AssumeRole"})
+def trust_nodes(location: Location) -> Document:
+    return document({"Effect": "Allow", "Principal": {"Service": location.ec2_service}, "Action": "sts:AssumeRole"})
 
 
 def trusts(trust: Document, kind: str, who: str, external_id: str = "") -> bool:

@@ -98,7 +98,7 @@ def _lack(question: Question, verdict: Verdict) -> Lack:
     return Lack(verdict.action, question.resource, verdict.by, verdict.action in question.needed)
 
 
-def told(lacks: Iterable[Lack]) -> str:
+def in_words(lacks: Iterable[Lack]) -> str:
     """Actions by resource, in words."""
     by_resource: dict[str, list[str]] = {}
     for lack in lacks:
@@ -112,7 +112,9 @@ def refusals(rights: Rights, policy: str, reading: bool) -> Iterator[str]:
     policy: the published one that has it all; reading: what a plan needs too, or what only a run needs.
     """
     needed = [lack for lack in rights.lacks if lack.needed and only_reads(lack.action) is reading]
-    by_layer = {layer: told(lack for lack in needed if lack.by == layer) for layer in ("", "boundary", "organisation")}
+    by_layer = {
+        layer: in_words(lack for lack in needed if lack.by == layer) for layer in ("", "boundary", "organisation")
+    }
     if by_layer[""]:
         yield (
             f"{rights.caller} lacks these AWS permissions: {by_layer['']}. Give it the policy {policy} of"
@@ -135,6 +137,6 @@ def warnings(rights: Rights) -> Iterator[str]:
     lacks = [lack for lack in rights.lacks if not lack.needed]
     if lacks:
         yield (
-            f"{rights.caller} lacks AWS permissions that a run may need: {told(lacks)}. They are needed to update"
+            f"{rights.caller} lacks AWS permissions that a run may need: {in_words(lacks)}. They are needed to update"
             " existing objects."
         )

@@ -34,7 +34,7 @@ TAGS = 50
 
 
 @dataclass(frozen=True)
-class HeldRole:
+class ExistingRole:
     """The role, None for absent, and the policies attached to it."""
 
     role: Principal | None = None
@@ -62,33 +62,33 @@ def trust() -> Document:
     return document({"Effect": "Allow", "Principal": {"Service": services}, "Action": "sts:AssumeRole"})
 
 
-def plan_spot_role(held: HeldRole, owner: Owner, making: Making, partition: str) -> Iterator[Action]:
+def plan_spot_role(existing: ExistingRole, owner: Owner, making: Making, partition: str) -> Iterator[Action]:
     """Create the role if it is missing and tag it as used by this cluster. A role not made for CAST AI stays."""
-    if held.theirs:
+    if existing.theirs:
         return
     used = {f"{TAG_USED}{owner.cluster_id}": owner.cluster}
-    if held.role is None:
+    if existing.role is None:
         tags = {key: value for key, value in making.tags.items() if key != TAG_CLUSTER_ID}
         making = replace(making, tags={**tags, **VENDOR, **used})
         yield from plan_role(None, SPOT_LAMBDA_ROLE, USE, trust(), DESCRIPTION, making)
-    elif not held.unmarked(owner):
-        yield from plan_tags(held.role, used)
-    yield from plan_attachments("role", SPOT_LAMBDA_ROLE, held.attached, aws_managed(partition, OF_SPOT_ROLE))
+    elif not existing.unmarked(owner):
+        yield from plan_tags(existing.role, used)
+    yield from plan_attachments("role", SPOT_LAMBDA_ROLE, existing.attached, aws_managed(partition, OF_SPOT_ROLE))
 
 
-def remove_spot_role(held: HeldRole, owner: Owner, partition: str) -> Iterator[Removal]:
+def remove_spot_role(existing: ExistingRole, owner: Owner, partition: str) -> Iterator[Removal]:
     """Yields nothing if this cluster does not use it."""
-    role = held.role
+    role = existing.role
     own = f"{TAG_USED}{owner.cluster_id}"
     if role is None or own not in role.tags:
         return
     others = sorted(name for key, name in role.tags.items() if key.startswith(TAG_USED) and key != own)
     kept = f"clusters {', '.join(others)} use it" if others else ""
     kept = kept or ("" if TAG_CLUSTER in role.tags else "it existed before")
-    kept = kept or (f"it has {TAGS} tags, so clusters without one may use it" if held.full else "")
+    kept = kept or (f"it has {TAGS} tags, so clusters without one may use it" if existing.full else "")
     if not kept:
         ours = aws_managed(partition, OF_SPOT_ROLE)
-        yield remove_principal(role, held.attached, ours, dict.fromkeys(held.inline), "")
+        yield remove_principal(role, existing.attached, ours, dict.fromkeys(existing.inline), "")
         return
     unmark = UntagPrincipal(
         f"remove the tag of cluster {owner.cluster} from role {role.name}",
@@ -101,13 +101,13 @@ def remove_spot_role(held: HeldRole, owner: Owner, partition: str) -> Iterator[R
     yield Removal(f"role {role.name}", kept, (unmark,))
 
 
-def spot_role_warnings(held: HeldRole, owner: Owner) -> Iterator[str]:
-    if held.unmarked(owner) and not held.theirs:
+def spot_role_warnings(existing: ExistingRole, owner: Owner) -> Iterator[str]:
+    if existing.unmarked(owner) and not existing.theirs:
         yield (
             f"Role {SPOT_LAMBDA_ROLE} has {TAGS} tags, which is IAM's limit, so cluster {owner.cluster} uses it"
             " without adding its own."
         )
-    if held.theirs:
+    if existing.theirs:
         yield (
             f"Role {SPOT_LAMBDA_ROLE} exists without the tag cast:managed-by=cast.ai, so CAST AI did not create it. It"
             " was left unchanged."

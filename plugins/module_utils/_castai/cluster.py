@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .._clusters.connection import Way, named_by, namespace_refusal, other_cluster_problem, terminating_problem
+from .._clusters.connection import Connection, named_by, namespace_refusal, other_cluster_problem, terminating_problem
 from .._clusters.facts import ClusterFacts, Named
 from .._clusters.table import PROVIDERS, connection_options, connection_rules, location_of, registration_options
 from .._engine import UNKNOWN, Action, CallFailed, Conflict, Made, Refused, Report, Subject, gather, paced, until
@@ -91,10 +91,10 @@ class Current:
 @dataclass(frozen=True)
 class Systems:
     castai: CastAi
-    way: Way
+    connection: Connection
 
     def close(self) -> None:
-        self.way.close()
+        self.connection.close()
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class CreateNamespace(Action):
     def run(self, gateway: Systems, made: Made) -> None:
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.name}}
         try:
-            gateway.way.cluster().create(path_of("v1", "Namespace", None, None), body)
+            gateway.connection.cluster().create(path_of("v1", "Namespace", None, None), body)
         except Conflict:
             return  # made by somebody else meanwhile, which is what was wanted
 
@@ -131,7 +131,7 @@ class StoreToken(Action):
     def run(self, gateway: Systems, made: Made) -> Mapping[str, Any]:
         token = gateway.castai.create_token(made.get("cluster_id") or self.cluster_id)
         data = {CREDENTIALS_KEY: base64.b64encode(token.encode()).decode()}
-        kubernetes = gateway.way.cluster()
+        kubernetes = gateway.connection.cluster()
         if self.version:
             kubernetes.patch(
                 path_of("v1", "Secret", self.secret, self.namespace),
@@ -185,20 +185,20 @@ def _wait_timeout(params: Parameters) -> int:
 
 
 def connect(params: Parameters, wanted: Desired) -> Systems:
-    return Systems(by_options(params), Way(params))
+    return Systems(by_options(params), Connection(params))
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
     """Round 1: the provider and CAST AI. Round 2: the cluster. Round 3: whether the Secret's key works."""
-    way = gateway.way
-    read = gather(facts=lambda: way.read(wanted.cluster), records=lambda: _records(gateway.castai, wanted))
+    connection = gateway.connection
+    read = gather(facts=lambda: connection.read(wanted.cluster), records=lambda: _records(gateway.castai, wanted))
     facts: ClusterFacts = read["facts"]
     if not facts.exists:
         return Current(facts, None)
     current = Current(facts, registration(read["records"], facts, wanted.cluster_id))
     if not wanted.manage_token:
         return current
-    kubernetes = way.cluster(facts.api_server)
+    kubernetes = connection.cluster(facts.api_server)
     elsewhere = other_cluster_problem(kubernetes, facts)
     if elsewhere:
         return replace(current, elsewhere=elsewhere)

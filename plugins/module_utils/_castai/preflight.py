@@ -15,7 +15,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from .._clusters.connection import Way, given, named_by, namespace_refusal, other_cluster_problem, terminating_problem
+from .._clusters.connection import (
+    Connection,
+    given,
+    named_by,
+    namespace_refusal,
+    other_cluster_problem,
+    terminating_problem,
+)
 from .._clusters.facts import CloudRights, ClusterFacts, Named, Provider
 from .._clusters.table import PROVIDERS, connection_options, connection_rules, registration_options
 from .._engine import UNKNOWN, Action, Failure, Made, Refused, Subject, Unwritable, gather, numbered
@@ -207,11 +214,11 @@ class Systems:
 
     params: Parameters
     castai: Callable[[], CastAi]
-    way: Way
+    connection: Connection
     helm: Helm
 
     def close(self) -> None:
-        self.way.close()
+        self.connection.close()
 
 
 def desired(params: Parameters) -> Desired:
@@ -250,7 +257,7 @@ def desired(params: Parameters) -> Desired:
 
 
 def connect(params: Parameters, wanted: Desired) -> Systems:
-    return Systems(params, partial(by_options, params), Way(params), Helm(params.get("helm_path")))
+    return Systems(params, partial(by_options, params), Connection(params), Helm(params.get("helm_path")))
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
@@ -271,11 +278,11 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
 
 def _account(gateway: Systems, wanted: Desired) -> tuple[ClusterFacts | Problem | None, str | Problem]:
     """The cluster, and whose credentials these are."""
-    cloud = _attempt(gateway.way.cloud)()
+    cloud = _attempt(gateway.connection.cloud)()
     if isinstance(cloud, Problem):
         return cloud, ""
     read = gather(
-        facts=_attempt(partial(gateway.way.read, wanted.cluster)),
+        facts=_attempt(partial(gateway.connection.read, wanted.cluster)),
         caller=_attempt(partial(wanted.provider.caller, cloud)),
     )
     return read["facts"], read["caller"]
@@ -286,7 +293,7 @@ def _rights(gateway: Systems, wanted: Desired, current: Current, caller: str | P
     if onboarding is None or there is None or not caller or isinstance(caller, Problem):
         return None
     record = known[1] if known else None
-    return wanted.provider.onboarding.rights(gateway.way.cloud(), there, onboarding.options, record, caller)
+    return wanted.provider.onboarding.rights(gateway.connection.cloud(), there, onboarding.options, record, caller)
 
 
 def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
@@ -296,7 +303,7 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
     api_server = facts.api_server if facts else None
     if api_server is None and not given(gateway.params):
         return replace(current, helm=_helm_problems(gateway, wanted.charts))
-    kubernetes = _attempt(lambda: gateway.way.cluster(api_server))()
+    kubernetes = _attempt(lambda: gateway.connection.cluster(api_server))()
     if isinstance(kubernetes, Problem):
         return replace(current, version=kubernetes, helm=_helm_problems(gateway, wanted.charts))
     elsewhere = other_cluster_problem(kubernetes, facts) if facts else ""

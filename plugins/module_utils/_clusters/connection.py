@@ -65,7 +65,7 @@ def reach(params: Parameters, api_server: ApiServer | None) -> Kubernetes:
 
 
 @dataclass
-class Way:
+class Connection:
     """The way of one task to its cluster, by the options. Each system is connected to on first use, and once."""
 
     params: Parameters

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .._aws import permissions
-from .._aws.asked import form_problems
+from .._aws.options import form_problems
 from .._aws.permissions import Question, Scope
 from .._engine import gather
 from .._gateways.aws import Aws

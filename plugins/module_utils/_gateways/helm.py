@@ -34,8 +34,8 @@ from .._answers import tidy
 from .._credentials import MASK, SECRET_VARIABLE
 from .._engine import CallFailed, Conflict, Failure, Refused, Throttled, until
 from .._patience import FEWER, Repeats
+from .._temp_folder import TempFolder, left_dead, temp_folder
 from .._variables import named, role_of
-from .._workplace import Workplace, left_dead, workplace
 from . import repositories
 from .repositories import Repository
 
@@ -192,9 +192,9 @@ class Helm:
 
     def _checked_version(self) -> tuple[int, ...]:
         if not self._version:
-            with workplace() as place:
+            with temp_folder() as temp:
                 arguments = ["version", "--template", "{{.Version}}"]
-                text = self._run(place, arguments, SHORT, "Could not find out Helm's version: ")
+                text = self._run(temp, arguments, SHORT, "Could not find out Helm's version: ")
             found = _VERSION.fullmatch(text.strip().rpartition("\n")[2].strip())
             if found is None:
                 raise Refused(
@@ -212,19 +212,19 @@ class Helm:
     def show_chart(self, ref: str, version: str, repo_url: str) -> Facts:
         """What a chart says of itself, wherever it is."""
         chart = Chart(ref, version, repo_url)
-        with workplace() as place:
-            return facts(self._fetch(place, chart))
+        with temp_folder() as temp:
+            return facts(self._fetch(temp, chart))
 
     def render(
         self, chart: Chart, release: str, namespace: str, values: Mapping[str, Any], secrets: tuple[str, ...]
     ) -> tuple[dict[str, Any], ...]:
         """The objects that an install would make, hooks included. secrets: texts that an error must not show."""
         self.check_version()
-        with workplace() as place:
-            archive = self._fetch(place, chart)
+        with temp_folder() as temp:
+            archive = self._fetch(temp, chart)
             arguments = ["template", release, str(archive), "--namespace", namespace]
-            arguments += ["--values", str(place.write("values.json", json.dumps(values)))]
-            text = self._run(place, arguments, SHORT, f"Could not render chart {chart.ref}: ", hidden=secrets)
+            arguments += ["--values", str(temp.write("values.json", json.dumps(values)))]
+            text = self._run(temp, arguments, SHORT, f"Could not render chart {chart.ref}: ", hidden=secrets)
         try:
             found = list(yaml.safe_load_all(text))
         except yaml.YAMLError as error:
@@ -250,30 +250,30 @@ class Helm:
         watch: asked from time to time; Helm is stopped where it gives a reason why waiting is in vain.
         """
         version = self.check_version()
-        with workplace(work.identity, work.revision) as place:
-            archive = self._fetch(place, chart)
+        with temp_folder(work.identity, work.revision) as temp:
+            archive = self._fetch(temp, chart)
             arguments = ["upgrade", work.release, str(archive), "--install", "--reset-values"]
-            arguments += ["--values", str(place.write("values.json", json.dumps(values)))]
+            arguments += ["--values", str(temp.write("values.json", json.dumps(values)))]
             arguments += ["--create-namespace"] * create_namespace
             arguments += ["--take-ownership"] * (take_ownership and version >= TAKES_OWNERSHIP)
             arguments += _overwriting(version)
-            self._change(place, work, arguments, secrets, watch)
+            self._change(temp, work, arguments, secrets, watch)
 
     def rollback(self, work: Work, to: int) -> None:
         """Apply what a revision's record holds, as a new revision."""
         version = self.check_version()
-        with workplace(work.identity, work.revision) as place:
-            self._change(place, work, ["rollback", work.release, str(to), *_overwriting(version)])
+        with temp_folder(work.identity, work.revision) as temp:
+            self._change(temp, work, ["rollback", work.release, str(to), *_overwriting(version)])
 
     def uninstall(self, work: Work) -> None:
         """Delete the release's objects and its records; gone already is success."""
         self.check_version()
-        with workplace(work.identity, work.revision) as place:
-            self._change(place, work, ["uninstall", work.release, "--ignore-not-found"])
+        with temp_folder(work.identity, work.revision) as temp:
+            self._change(temp, work, ["uninstall", work.release, "--ignore-not-found"])
 
     def _change(
         self,
-        place: Workplace,
+        temp: TempFolder,
         work: Work,
         arguments: list[str],
         secrets: tuple[str, ...] = (),
@@ -282,26 +282,26 @@ class Helm:
         kubeconfig, token = work.kubeconfig, work.token()
         hidden = [*secrets, *_tokens(kubeconfig), token]
         if token:
-            kubeconfig = _with_token_file(kubeconfig, place.replace(_TOKEN, token))
+            kubeconfig = _with_token_file(kubeconfig, temp.replace(_TOKEN, token))
 
         def look() -> str:
             with contextlib.suppress(Failure):  # the token that Helm has may still do
                 token = work.token()
                 if token not in hidden:
                     hidden.append(token)
-                    place.replace(_TOKEN, token)
+                    temp.replace(_TOKEN, token)
             return watch()
 
-        path = place.write("kubeconfig", kubeconfig)
+        path = temp.write("kubeconfig", kubeconfig)
         arguments = [*arguments, "--kubeconfig", str(path), "--namespace", work.namespace]
         arguments += ["--timeout", f"{work.timeout}s", *["--wait"] * work.wait]
         # The timeout counts for each hook and wait by itself; beyond three of them Helm hangs.
         deadline = 3.0 * work.timeout + SHORT
-        self._run(place, arguments, deadline, hidden=hidden, release=work.release, watch=look)
+        self._run(temp, arguments, deadline, hidden=hidden, release=work.release, watch=look)
 
-    def _fetch(self, place: Workplace, chart: Chart) -> Path:
+    def _fetch(self, temp: TempFolder, chart: Chart) -> Path:
         """The chart as a local archive or folder. Raises CallFailed where it is of another version than wanted."""
-        path = Path(chart.ref) if chart.local else self._pull(place, chart)
+        path = Path(chart.ref) if chart.local else self._pull(temp, chart)
         found = facts(path)
         if chart.version and not same_version(found.version, chart.version):
             raise CallFailed(
@@ -310,14 +310,14 @@ class Helm:
             )
         return path
 
-    def _pull(self, place: Workplace, chart: Chart) -> Path:
+    def _pull(self, temp: TempFolder, chart: Chart) -> Path:
         """The chart as an archive. Of the user's repositories Helm sees the chart's own one, with its log-in."""
-        into = place.path / "chart"
+        into = temp.path / "chart"
         into.mkdir()
         if chart not in self._pulled:
             with _kept(chart.repo_url, chart.ref, chart.version) as folder:
                 found = next(folder.glob("*.tgz"), None) if folder else None
-                archive = found or self._download(place, chart, into)
+                archive = found or self._download(temp, chart, into)
                 self._pulled[chart] = archive.name, archive.read_bytes()
                 if folder and not found:
                     _keep(archive, folder)
@@ -325,47 +325,47 @@ class Helm:
         (into / name).write_bytes(content)
         return into / name
 
-    def _download(self, place: Workplace, chart: Chart, into: Path) -> Path:
+    def _download(self, temp: TempFolder, chart: Chart, into: Path) -> Path:
         origin = f" from {chart.repo_url}" * bool(chart.repo_url)
         purpose = f"Could not get chart {chart.ref} {chart.version}".rstrip() + f"{origin}: "
         repository = repositories.of_chart(chart.ref, chart.repo_url, os.environ)
         ref, hidden = chart.ref, repository.secrets if repository else ()
         if repository:
-            self._know(place, repository, purpose)
+            self._know(temp, repository, purpose)
             ref = f"{repository.name}/{chart.ref}" if chart.repo_url else chart.ref
         arguments = ["pull", "--destination", str(into)]
         arguments += ["--version", chart.version] * bool(chart.version)
-        self._ask(place, [*arguments, "--", ref], purpose, hidden)
+        self._ask(temp, [*arguments, "--", ref], purpose, hidden)
         return next(into.glob("*.tgz"))
 
-    def _know(self, place: Workplace, repository: Repository, purpose: str) -> None:
+    def _know(self, temp: TempFolder, repository: Repository, purpose: str) -> None:
         """Have Helm know the repository and its index, which is asked for once, as it has all charts."""
-        index = place.path / _CACHE / "repository" / f"{repository.name}-index.yaml"
+        index = temp.path / _CACHE / "repository" / f"{repository.name}-index.yaml"
         with self._indexing, _kept(repository.name, repository.url) as folder:
             kept = folder / index.name if folder else None
             if repository not in self._indexes and kept and kept.exists():
                 self._indexes[repository] = kept.read_bytes()
             if repository in self._indexes:
-                place.write(_REPOSITORIES, repository.text)
+                temp.write(_REPOSITORIES, repository.text)
                 index.parent.mkdir(parents=True, exist_ok=True)
                 index.write_bytes(self._indexes[repository])
                 return
             if repository.added:
-                place.write(_REPOSITORIES, repository.text)
-                self._ask(place, ["repo", "update", repository.name], purpose, repository.secrets)
+                temp.write(_REPOSITORIES, repository.text)
+                self._ask(temp, ["repo", "update", repository.name], purpose, repository.secrets)
             else:
-                self._ask(place, ["repo", "add", repository.name, repository.url], purpose, ())
+                self._ask(temp, ["repo", "add", repository.name, repository.url], purpose, ())
             if index.exists():  # some Helms do not fail where they could not get it
                 self._indexes[repository] = index.read_bytes()
                 if folder:
                     _keep(index, folder)
 
-    def _ask(self, place: Workplace, arguments: list[str], purpose: str, hidden: tuple[str, ...]) -> None:
+    def _ask(self, temp: TempFolder, arguments: list[str], purpose: str, hidden: tuple[str, ...]) -> None:
         """Have Helm ask a chart repository, again where its answer is one that passes."""
         repeats = Repeats(2.0, 20.0)
         while True:
             try:
-                self._run(place, arguments, SHORT, purpose, hidden)
+                self._run(temp, arguments, SHORT, purpose, hidden)
                 return
             except CallFailed as failure:
                 if not _PASSING.search(str(failure)) or not repeats.wait(PULL_PATIENCE):
@@ -384,7 +384,7 @@ class Helm:
 
     def _run(
         self,
-        place: Workplace,
+        temp: TempFolder,
         arguments: list[str],
         timeout: float,
         purpose: str = "",
@@ -401,14 +401,14 @@ class Helm:
             # AnsibleModule.run_command is not there inside the controller, and cannot tie Helm's life to ours.
             process = subprocess.Popen(  # noqa: S603 # pylint: disable=ansible-bad-function
                 [self._program(), *arguments],
-                cwd=place.path,
-                env=_environment(os.environ, place.path),
+                cwd=temp.path,
+                env=_environment(os.environ, temp.path),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
                 errors="replace",
-                pass_fds=[place.lock],
+                pass_fds=[temp.lock],
                 preexec_fn=_end_with_parent(),
             )
         except OSError as error:
@@ -421,7 +421,7 @@ class Helm:
             _stop(process)
         if process.returncode == 0:
             return output
-        place.dead = process.returncode == -signal.SIGKILL
+        temp.dead = process.returncode == -signal.SIGKILL
         raise _failure(purpose, process.returncode, _scrub(errors, hidden), release)
 
 

@@ -250,10 +250,10 @@ def _command(entry: Entry, cluster: Entry, server: Server) -> Command:
         raise Wrong("the exec of its user has no command or no apiVersion")
     if _text(entry, "interactiveMode") == "Always":
         raise Wrong(f"the program {program} that prints its credentials needs to ask a person")
-    told = None
+    exec_info = None
     if _text(entry, "provideClusterInfo").lower() == "true":
-        told = json.loads(write(server, ""))["clusters"][0]["cluster"]
-        told["config"] = next(
+        exec_info = json.loads(write(server, ""))["clusters"][0]["cluster"]
+        exec_info["config"] = next(
             (
                 extension.get("extension")
                 for extension in cluster.get("extensions") or []
@@ -266,7 +266,7 @@ def _command(entry: Entry, cluster: Entry, server: Server) -> Command:
         tuple(str(argument) for argument in entry.get("args") or []),
         {_text(item, "name"): _text(item, "value") for item in entry.get("env") or []},
         version,
-        told,
+        exec_info,
         _text(entry, "installHint"),
     )
 

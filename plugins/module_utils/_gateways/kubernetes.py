@@ -544,13 +544,13 @@ def _run(command: kubeconfig.Command) -> Object:
     https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins
     """
     spec: Object = {"interactive": False, **({"cluster": command.cluster} if command.cluster else {})}
-    told = {"apiVersion": command.api_version, "kind": "ExecCredential", "spec": spec}
+    info = {"apiVersion": command.api_version, "kind": "ExecCredential", "spec": spec}
     program = f"the program {command.program} that prints its credentials"
     try:
         # The user's own kubeconfig names it.
         done = subprocess.run(  # noqa: S603 # pylint: disable=ansible-bad-function
             [command.program, *command.arguments],
-            env={**os.environ, **command.variables, "KUBERNETES_EXEC_INFO": json.dumps(told)},
+            env={**os.environ, **command.variables, "KUBERNETES_EXEC_INFO": json.dumps(info)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=COMMAND_SECONDS,

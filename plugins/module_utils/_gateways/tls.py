@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .._engine import Refused
+from .._temp_folder import temp_folder
 from .._variables import named
-from .._workplace import workplace
 
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
@@ -97,8 +97,8 @@ def _certificates(pem: str) -> str:
 
 def _identify(made: ssl.SSLContext, certificate: str, key: str) -> None:
     """The context takes files only: they are there for this moment, for the user alone."""
-    with workplace("kubeconfig") as place:
-        files = (place.write("certificate.pem", certificate), place.write("key.pem", key))
+    with temp_folder("kubeconfig") as temp:
+        files = (temp.write("certificate.pem", certificate), temp.write("key.pem", key))
         try:
             # Without a password OpenSSL would ask for one at the terminal.
             made.load_cert_chain(*files, password="")

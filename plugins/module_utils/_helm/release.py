@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A Helm release: installed, upgraded, mended, taken over or uninstalled. PRIVATE to the collection.
+"""A Helm release: installed, upgraded, repaired, taken over or uninstalled. PRIVATE to the collection.
 
 What is there is read from the release's own record Secrets and from the objects that its manifest names; Helm itself
 runs only when something has to be done.
@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from .._clusters.connection import Way, named_by, namespace_refusal, terminating_problem
+from .._clusters.connection import Connection, named_by, namespace_refusal, terminating_problem
 from .._clusters.facts import Named
 from .._clusters.table import connection_options, connection_rules, given_problems
 from .._engine import (
@@ -158,11 +158,11 @@ class Current:
 @dataclass(frozen=True)
 class Systems:
     helm: Helm
-    way: Way
+    connection: Connection
 
     def work(self, wanted: Desired, revision: int) -> Work:
         """Helm's work on a revision of the release."""
-        cluster = self.way.cluster()
+        cluster = self.connection.cluster()
         return Work(
             cluster.host,
             wanted.namespace,
@@ -175,7 +175,7 @@ class Systems:
         )
 
     def close(self) -> None:
-        self.way.close()
+        self.connection.close()
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ class Step(Action):
     """Whether the helm program is needed."""
 
     def run(self, gateway: Systems, made: Made) -> Mapping[str, Any]:
-        cluster = gateway.way.cluster()
+        cluster = gateway.connection.cluster()
         if self.unfinished:
             _outwait(cluster, self.wanted, self.unfinished, self.patience)
         if cluster.get(_record_path(self.wanted, self.revision + 1)) is not None:
@@ -224,7 +224,7 @@ class Upgrade(Step):
             secrets(wanted.values),
             wanted.create_namespace,
             wanted.adopt,
-            HookWatch(gateway.way.cluster(), wanted),
+            HookWatch(gateway.connection.cluster(), wanted),
         )
 
 
@@ -260,7 +260,7 @@ class RollBack(Step):
 
     def work(self, gateway: Systems, wanted: Desired) -> None:
         gateway.helm.rollback(gateway.work(wanted, self.revision + 1), self.to)
-        cluster = gateway.way.cluster()
+        cluster = gateway.connection.cluster()
         for path, count in self.replicas:
             found = cluster.get(path)
             if found and found["spec"].get("replicas") != count:
@@ -283,7 +283,7 @@ class DeleteHooks(Step):
     def work(self, gateway: Systems, wanted: Desired) -> None:
         for item in self.objects:
             # A Job's pods stay otherwise.
-            gateway.way.cluster().delete(_path(item, wanted.namespace), {"propagationPolicy": "Background"})
+            gateway.connection.cluster().delete(_path(item, wanted.namespace), {"propagationPolicy": "Background"})
 
 
 @dataclass(frozen=True)
@@ -294,7 +294,8 @@ class MarkFailed(Step):
 
     def work(self, gateway: Systems, wanted: Desired) -> None:
         secret = self.unfinished.secret if self.unfinished else {}
-        gateway.way.cluster().replace(_record_path(wanted, self.revision), record.with_status(secret, record.FAILED))
+        failed = record.with_status(secret, record.FAILED)
+        gateway.connection.cluster().replace(_record_path(wanted, self.revision), failed)
 
 
 @dataclass(frozen=True)
@@ -305,7 +306,7 @@ class DeleteRecord(Step):
     helm = False
 
     def work(self, gateway: Systems, wanted: Desired) -> None:
-        gateway.way.cluster().delete(_record_path(wanted, self.number))
+        gateway.connection.cluster().delete(_record_path(wanted, self.number))
 
 
 @dataclass(frozen=True)
@@ -315,7 +316,7 @@ class KeepNamespace(Step):
     helm = False
 
     def work(self, gateway: Systems, wanted: Desired) -> None:
-        gateway.way.cluster().patch(
+        gateway.connection.cluster().patch(
             path_of("v1", "Namespace", wanted.namespace, None),
             {"metadata": {"annotations": {record.KEEP_ANNOTATION: "keep"}}},
         )
@@ -328,7 +329,7 @@ class DisownNamespace(Step):
     helm = False
 
     def work(self, gateway: Systems, wanted: Desired) -> None:
-        cluster, path = gateway.way.cluster(), _record_path(wanted, self.revision)
+        cluster, path = gateway.connection.cluster(), _record_path(wanted, self.revision)
         secret = cluster.get(path)
         if secret is None:
             raise Conflict(f"Revision {self.revision} of {wanted.title} is gone.")
@@ -374,7 +375,7 @@ def connect(params: Parameters, wanted: Desired) -> Systems:
 
 
 def systems(params: Parameters) -> Systems:
-    return Systems(Helm(params.get("helm_path")), Way(params))
+    return Systems(Helm(params.get("helm_path")), Connection(params))
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
@@ -388,7 +389,7 @@ def observe_all(gateway: Systems, wanted: Sequence[Desired]) -> list[Current]:
     problem = driver_problem(os.environ)
     if problem:
         raise Refused(problem)
-    cluster = gateway.way.enter(wanted[0].cluster)
+    cluster = gateway.connection.enter(wanted[0].cluster)
     namespace, names = wanted[0].namespace, [one.name for one in wanted]
     inside = gather(
         records=lambda: _records(cluster, namespace, names),
@@ -419,7 +420,7 @@ def observe_all(gateway: Systems, wanted: Sequence[Desired]) -> list[Current]:
 
 def _complete(gateway: Systems, wanted: Desired, current: Current, found: Mapping[Reference, Object | None]) -> Current:
     """current with what is known of the release's objects, and of those that are not its own yet."""
-    cluster, last = gateway.way.cluster(), current.last
+    cluster, last = gateway.connection.cluster(), current.last
     if last:
         live = {item: found[item] for item in last.contents.objects if item in found}
         whole = wanted.present and last.status == record.DEPLOYED
@@ -684,7 +685,7 @@ def _added_owner(gateway: Systems, wanted: Desired, current: Current) -> Owner |
     known = {item for revision in current.history[-1:] for item in revision.contents.objects}
     rendered = gateway.helm.render(wanted.chart, wanted.name, wanted.namespace, wanted.values, secrets(wanted.values))
     added = [item for item in record.references(rendered) if item not in known]
-    live = {str(item): found for item, found in _readable(gateway.way.cluster(), wanted, added)}
+    live = {str(item): found for item, found in _readable(gateway.connection.cluster(), wanted, added)}
     namespace = f"Namespace {wanted.namespace}"
     if owner_of_added({namespace: live.pop(namespace, None)}, wanted.name, wanted.namespace):
         raise Refused(
@@ -832,7 +833,7 @@ def settle(gateway: Systems, wanted: Desired, current: Current, made: Made, repo
         current = _changed(gateway, wanted, current)
     if not wanted.present or not (made or current.unready):
         return current
-    cluster, objects = gateway.way.cluster(), current.last.contents.objects if current.last else ()
+    cluster, objects = gateway.connection.cluster(), current.last.contents.objects if current.last else ()
 
     def look() -> tuple[Unready, ...]:
         workloads = [item for item in objects if item.kind in KINDS]
@@ -848,7 +849,7 @@ def settle(gateway: Systems, wanted: Desired, current: Current, made: Made, repo
 
 def _changed(gateway: Systems, wanted: Desired, current: Current) -> Current:
     """Read again what Helm did, which ends without an error where it could not note its own end."""
-    records = _records(gateway.way.cluster(), wanted.namespace, [wanted.name])
+    records = _records(gateway.connection.cluster(), wanted.namespace, [wanted.name])
     current = replace(current, history=record.of(records, wanted.name))
     if wanted.present and (current.last is None or current.last.status != record.DEPLOYED):
         status = current.last.status if current.last else "gone"

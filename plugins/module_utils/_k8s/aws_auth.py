@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .._clusters.connection import Way, named_by
+from .._clusters.connection import Connection, named_by
 from .._clusters.facts import Named
 from .._clusters.table import connection_options, connection_rules, given_problems
 from .._engine import UNKNOWN, Action, CallFailed, Made, Refused, Subject
@@ -87,7 +87,7 @@ class Write(Action):
     kind: str = ""
     version: str = ""
 
-    def run(self, gateway: Way, made: Made) -> Mapping[str, Any]:
+    def run(self, gateway: Connection, made: Made) -> Mapping[str, Any]:
         """Gives the new version for another write of the same plan, by the one that was read."""
         version = made.get(f"{NAME} {self.version}", self.version)
         body = {"metadata": {"resourceVersion": version}, "data": {self.kind: self.after}}
@@ -100,7 +100,7 @@ class Write(Action):
 class Create(Action):
     kind: str = ""
 
-    def run(self, gateway: Way, made: Made) -> None:
+    def run(self, gateway: Connection, made: Made) -> None:
         metadata = {"name": NAME, "namespace": NAMESPACE, "labels": MANAGED_BY}
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {self.kind: self.after}}
         _prove(gateway.cluster().create(path_of("v1", "ConfigMap", None, NAMESPACE), body), self.kind, self.after)
@@ -110,7 +110,7 @@ class Create(Action):
 class Delete(Action):
     version: str = ""
 
-    def run(self, gateway: Way, made: Made) -> None:
+    def run(self, gateway: Connection, made: Made) -> None:
         gateway.cluster().delete(PATH, {"preconditions": {"resourceVersion": self.version}})
 
 
@@ -131,11 +131,11 @@ def desired(params: Parameters) -> Desired:
     return Desired(kind, entry, params["state"] == "present", params["create"], named_by(params))
 
 
-def connect(params: Parameters, wanted: Desired) -> Way:
-    return Way(params)
+def connect(params: Parameters, wanted: Desired) -> Connection:
+    return Connection(params)
 
 
-def observe(gateway: Way, wanted: Desired) -> Current:
+def observe(gateway: Connection, wanted: Desired) -> Current:
     """Round 1, where the cluster is named: whether it is that one. Round 2: the ConfigMap."""
     cluster = gateway.enter(wanted.cluster)
     mode = gateway.facts.access_mode if gateway.facts else ""

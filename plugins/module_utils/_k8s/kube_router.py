@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .._clusters.connection import Way, named_by, own_name_problem
+from .._clusters.connection import Connection, named_by, own_name_problem
 from .._clusters.facts import Named
 from .._clusters.table import given_problems, naming_options
 from .._engine import Action, CallFailed, Made, Refused, Report, Subject, gather, paced, until
@@ -118,7 +118,7 @@ class Write(Action):
     tolerations: tuple[Toleration, ...] = ()
     added: tuple[Toleration, ...] = ()
 
-    def run(self, gateway: Way, made: Made) -> None:
+    def run(self, gateway: Connection, made: Made) -> None:
         note = json.dumps(self.added, sort_keys=True) if self.added else None
         body = {
             "metadata": {"resourceVersion": self.version, "annotations": {ADDED: note}},
@@ -172,11 +172,11 @@ def desired(params: Parameters) -> Desired:
     return Desired(named_by(params), params["state"] == "present", params["wait"], params["wait_timeout"])
 
 
-def connect(params: Parameters, wanted: Desired) -> Way:
-    return Way(params)
+def connect(params: Parameters, wanted: Desired) -> Connection:
+    return Connection(params)
 
 
-def observe(gateway: Way, wanted: Desired) -> Current:
+def observe(gateway: Connection, wanted: Desired) -> Current:
     """Round 1: the DaemonSet, and what the cluster says of its name. Round 2, where there is none:
     under the old API version.
     """
@@ -236,14 +236,14 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
         )
 
 
-def settle(gateway: Way, wanted: Desired, current: Current, made: Made, report: Report) -> Current:
+def settle(gateway: Connection, wanted: Desired, current: Current, made: Made, report: Report) -> Current:
     """Wait until kube-router runs with the template's tolerations on all nodes, where a change restarts it."""
     if wanted.wait and current.daemon_set and current.daemon_set.rolls:
         return replace(current, unready=_wait(gateway, wanted, current.daemon_set, report))
     return current
 
 
-def _wait(gateway: Way, wanted: Desired, start: DaemonSet, report: Report) -> int:
+def _wait(gateway: Connection, wanted: Desired, start: DaemonSet, report: Report) -> int:
     """On how many nodes kube-router is not available in the end. As many as at the start are not waited for: a node
     that is not ready, or gone without a word, may stay so.
     """

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.reads import Systems
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.systems import Systems
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
     Action,
     Kept,

@@ -102,5 +102,5 @@ def test_what_is_no_id_of_cast_ai(cluster_id: str) -> None:
     assert names.cluster_id_problem(cluster_id) == (
         f"castai_cluster_id (option cluster_id) is {cluster_id!r}. Set it to the UUID of the cluster at CAST AI."
     )
-    assert names.cluster_id_problem(ID.upper()) is None
-    assert names.cluster_id_problem(ID) is names.cluster_id_problem(UNKNOWN) is None
+    assert not names.cluster_id_problem(ID.upper())
+    assert names.cluster_id_problem(ID) == names.cluster_id_problem(UNKNOWN) == ""

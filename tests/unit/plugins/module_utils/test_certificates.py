@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters import eks
-from ansible_collections.castai.onboarding.plugins.module_utils._clusters.connection import Way
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.connection import Connection
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways import castai
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import Aws
@@ -43,13 +43,13 @@ def options(wire: Wire, off: str) -> dict[str, Any]:
     return {**NAMED, **addresses, **{switch: switch != off for switch in SWITCHES}}
 
 
-def of_eks(wire: Wire, params: Options) -> Way:
+def of_eks(wire: Wire, params: Options) -> Connection:
     """The way to an EKS cluster whose certificate authority EKS does not say."""
     without = {name: value for name, value in params.items() if name not in ("host", "api_key")}
     arn = "arn:aws:eks:eu-central-1:111122223333:cluster/shop"
     aws = Aws(without)
     found = EksCluster("shop", arn, wire.url, "", "ACTIVE", "1.36", "API", "ipv4", "vpc-1")
-    way = Way(without, aws)
+    way = Connection(without, aws)
     way.cluster(eks.api_server(found, aws))
     return way
 
@@ -57,7 +57,7 @@ def of_eks(wire: Wire, params: Options) -> Way:
 CALLS: Mapping[str, tuple[str, Callable[[Wire, Options], Any]]] = {
     "CAST AI": (SWITCHES[0], lambda wire, params: castai.by_options(params).list_clusters()),
     "AWS": (SWITCHES[1], lambda wire, params: Aws(params).caller_arn()),
-    "API server": (SWITCHES[2], lambda wire, params: Way(params).cluster().get(PATH)),
+    "API server": (SWITCHES[2], lambda wire, params: Connection(params).cluster().get(PATH)),
     "API server of EKS": (SWITCHES[2], lambda wire, params: of_eks(wire, params).cluster().get(PATH)),
 }
 """Of each system its switch, and a call."""
@@ -85,5 +85,5 @@ def test_a_switch_opens_its_own_door_only(wire: Wire, system: str, off: str) -> 
 
 @pytest.mark.parametrize("off", SWITCHES)
 def test_helm_checks_the_api_server_as_the_modules_do(wire: Wire, off: str) -> None:
-    (cluster,) = json.loads(Way(options(wire, off)).cluster().kubeconfig())["clusters"]
+    (cluster,) = json.loads(Connection(options(wire, off)).cluster().kubeconfig())["clusters"]
     assert cluster["cluster"].get("insecure-skip-tls-verify", False) == (off == "kubernetes_validate_certs")

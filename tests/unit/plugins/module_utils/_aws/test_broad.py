@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._aws import broad, kops_policies, policies
 
-HERE = policies.Place("aws", "111122223333", "eu-central-1", "prod", "vpc-1", "111122223333")
+HERE = policies.Location("aws", "111122223333", "eu-central-1", "prod", "vpc-1", "111122223333")
 EVERYTHING = "full control of the AWS account"
 
 

@@ -16,13 +16,13 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws import eks_
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.eks_iam import plan, view
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.eks_nodes import Nodes
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.eks_observed import Current, Identity
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.eks_wanted import Desired, place
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.eks_wanted import Desired, location
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.identity import (
     CreatePolicy,
     CreateRole,
-    HeldPolicy,
+    ExistingPolicy,
 )
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.keys import TAG_CREDENTIALS, TAG_KEY, HeldKeys
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.keys import TAG_CREDENTIALS, TAG_KEY, ExistingKeys
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Action, Plan, Refused
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_ec2 import Instance, SecurityGroup
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_eks import AccessEntry, EksCluster
@@ -92,18 +92,18 @@ def arn_of(name: str) -> str:
     return f"{IAM}:policy/{name}"
 
 
-def held(name: str, document: Any = None, tags: Mapping[str, str] = TAGS, attachments: int = 1) -> HeldPolicy:
+def held(name: str, document: Any = None, tags: Mapping[str, str] = TAGS, attachments: int = 1) -> ExistingPolicy:
     """A policy that is there, or without a document one that is not."""
     if document is None:
-        return HeldPolicy(name, arn_of(name))
-    return HeldPolicy(name, arn_of(name), Policy(name, arn_of(name), "v1", attachments, tags), document)
+        return ExistingPolicy(name, arn_of(name))
+    return ExistingPolicy(name, arn_of(name), Policy(name, arn_of(name), "v1", attachments, tags), document)
 
 
 def role(name: str, trust: Any, tags: Mapping[str, str] = TAGS) -> Principal:
     return Principal("role", name, f"{IAM}:role/{name}", tags, "", trust)
 
 
-HERE = place(EKS, desired())
+HERE = location(EKS, desired())
 WITH_READERS = policies.aws_managed("aws", policies.OF_CASTAI)
 NOTHING = Current(
     EKS,
@@ -111,7 +111,7 @@ NOTHING = Current(
     "",
     Identity(ROLE),
     held(MANAGED),
-    HeldPolicy(),
+    ExistingPolicy(),
     Nodes(role_name=NODE, profile_name=NODE, makers={NODE: ""}),
 )
 NODES = Nodes(
@@ -136,7 +136,7 @@ BY_ROLE = Current(
         others=("CastEKSRestrictedAccess",),
     ),
     held(MANAGED, policies.eks_managed(HERE)),
-    HeldPolicy(),
+    ExistingPolicy(),
     NODES,
 )
 USER_TAGS = {**TAGS, TAG_KEY: "A", TAG_CREDENTIALS: "c1"}
@@ -148,7 +148,7 @@ BY_USER = replace(
         USER,
         Principal("user", USER, f"{IAM}:user/{USER}", USER_TAGS, "", {}),
         attached=(*WITH_READERS, arn_of(MANAGED), arn_of(RESTRICTED)),
-        keys=HeldKeys((AccessKey("A", True, "2026-11-01"),), USER_TAGS, "c1"),
+        keys=ExistingKeys((AccessKey("A", True, "2026-11-01"),), USER_TAGS, "c1"),
         entry=AccessEntry(f"{IAM}:user/{USER}", "STANDARD", TAGS),
         access_policies=("arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy",),
     ),

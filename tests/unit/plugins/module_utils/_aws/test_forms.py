@@ -12,11 +12,11 @@ import botocore.loaders
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._aws import (
-    asked,
     eks_wanted,
     forms,
     kops_iam,
     kops_policies,
+    options,
     policies,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._castai import phase2
@@ -156,7 +156,7 @@ def test_an_inline_policy_of_a_role_may_be_longer_than_a_managed_one() -> None:
 
 
 def test_our_own_documents_are_policies() -> None:
-    here = policies.Place("aws", "111122223333", "eu-central-1", "prod", "vpc-1", "111122223333")
+    here = policies.Location("aws", "111122223333", "eu-central-1", "prod", "vpc-1", "111122223333")
     ours = (
         policies.eks_managed(here),
         policies.eks_restricted(here),
@@ -169,7 +169,7 @@ def test_our_own_documents_are_policies() -> None:
 
 def test_tags_are_text_as_yaml_has_it() -> None:
     tags = {"a": True, "b": False, "c": 1, "d": 1.5, "e": "", 4711: "x", True: "y"}
-    made = asked.making({**PARAMETERS, "cluster_name": "prod", "cluster_id": ID, "tags": tags}).tags
+    made = options.making({**PARAMETERS, "cluster_name": "prod", "cluster_id": ID, "tags": tags}).tags
     assert made.items() >= {
         "a": "true", "b": "false", "c": "1", "d": "1.5", "e": "", "4711": "x", "true": "y"
     }.items()  # fmt: skip
@@ -186,13 +186,13 @@ def test_limits_are_those_of_iams_model() -> None:
 @pytest.mark.parametrize("identity", ["role", "user"])
 def test_policies_that_are_not_there_are_refused_before_any_write(world: World, identity: str) -> None:
     before = world.cloud.state()
-    for options, variable in (
+    for given, variable in (
         ({"permissions_boundary": f"{POLICY}/nowhere"}, "castai_permissions_boundary (option permissions_boundary)"),
         ({"node_policies": [f"{POLICY}/nowhere"]}, "eks_onboard_node_policies (option node_policies)"),
     ):
         sentence = re.escape(f"IAM has no policy {POLICY}/nowhere. Correct {variable}.")
         for check in (True, False):
             with pytest.raises(Refused, match=sentence):
-                world.run("API", check=check, identity=identity, **options)
+                world.run("API", check=check, identity=identity, **given)
         assert world.cloud.state() == before
-        assert sentences(world.run("API", check=True, identity=identity, state="absent", **options)) == []
+        assert sentences(world.run("API", check=True, identity=identity, state="absent", **given)) == []

@@ -21,8 +21,8 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.keys import
     TAG_FOUND_KEY,
     TAG_KEY,
     DeleteKey,
+    ExistingKeys,
     HandOverKey,
-    HeldKeys,
     check_keys,
     journal,
     plan_keys,
@@ -106,7 +106,7 @@ CASES: dict[str, tuple[Mapping[str, str], tuple[AccessKey, ...], str, str]] = {
 }
 
 
-def shown(held: HeldKeys) -> str:
+def shown(held: ExistingKeys) -> str:
     marks: list[str] = []
     try:
         check_keys(held, "user")
@@ -126,7 +126,7 @@ def shown(held: HeldKeys) -> str:
 def test_which_keys_go_and_when(
     tags: Mapping[str, str], held: tuple[AccessKey, ...], credentials: str, done: str
 ) -> None:
-    before = HeldKeys(held, tags, credentials)
+    before = ExistingKeys(held, tags, credentials)
     assert shown(before) == done
     # Taken over first, in a run of its own, as the role does it, the same is done with the keys.
     later = before.noting({**OURS, **journal(before)})
@@ -136,7 +136,7 @@ def test_which_keys_go_and_when(
 
 
 def test_two_keys_of_which_either_may_be_in_use_are_refused_with_age_and_last_use() -> None:
-    held = HeldKeys((A, B_NEW), {}, "c1")
+    held = ExistingKeys((A, B_NEW), {}, "c1")
     with pytest.raises(Refused) as refusal:
         check_keys(held, "user")
     assert str(refusal.value) == (
@@ -151,7 +151,7 @@ def test_two_keys_of_which_either_may_be_in_use_are_refused_with_age_and_last_us
 
 def test_the_plan_says_why_a_key_goes_first() -> None:
     def sentence(tags: Mapping[str, str], held: tuple[AccessKey, ...], credentials: str) -> str:
-        return next(iter(plan_keys(HeldKeys(held, tags, credentials), "user", ID))).sentence
+        return next(iter(plan_keys(ExistingKeys(held, tags, credentials), "user", ID))).sentence
 
     first = "delete access key {} of user user, {}".format
     assert sentence(DONE, (A, B), "c1") == first("B", "which is not recorded as handed over")
@@ -162,7 +162,7 @@ def test_the_plan_says_why_a_key_goes_first() -> None:
 
 
 def test_a_user_goes_with_its_keys() -> None:
-    assert [action.sentence for action in plan_no_keys(HeldKeys((A, B)), "user")] == [
+    assert [action.sentence for action in plan_no_keys(ExistingKeys((A, B)), "user")] == [
         "delete access key A of user user, with the user",
         "delete access key B of user user, with the user",
     ]
@@ -201,9 +201,9 @@ class Model:
     def castai(self) -> Any:
         return self
 
-    def held(self) -> HeldKeys:
+    def held(self) -> ExistingKeys:
         found = tuple(AccessKey(one, one not in self.inactive) for one in self.keys)
-        return HeldKeys(found, dict(self.tags), self.credentials_id)
+        return ExistingKeys(found, dict(self.tags), self.credentials_id)
 
     def wrote(self) -> None:
         assert not self.in_use or (self.in_use in self.keys and self.in_use not in self.inactive), "an outage"
@@ -411,7 +411,7 @@ def test_a_key_is_not_deleted_when_another_wrote_since_the_plan_was_made() -> No
 
 
 def test_the_secret_goes_to_cast_ai_and_is_nowhere_else() -> None:
-    (action,) = plan_keys(HeldKeys(), "user", ID)
+    (action,) = plan_keys(ExistingKeys(), "user", ID)
     model = Model()
     assert action.run(model, {}) is None  # type: ignore[func-returns-value]
     assert model.tags == {TAG_KEY: "K1", TAG_CREDENTIALS: "c-K1"}

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._aws import policies
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.policies import Document, Place
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.policies import Document, Location
 from ansible_collections.castai.onboarding.plugins.module_utils._equal import same_policy
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_iam import external_ids
 from tests.sandbox.script_world import managed_document, restricted_document
 from tests.unit.sandbox.aws_client import PROD
 
 ID = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e"
-HERE = Place("aws", PROD.account, PROD.region, PROD.name, "vpc-1", PROD.account)
+HERE = Location("aws", PROD.account, PROD.region, PROD.name, "vpc-1", PROD.account)
 MANAGED_LIMIT, INLINE_ROLE_LIMIT, INLINE_USER_LIMIT = 6144, 10240, 2048
 """Characters without white space. Source: IAM User Guide, reference_iam-quotas."""
 
@@ -62,9 +62,11 @@ def test_every_statement_has_the_vendors_name() -> None:
 
 @pytest.mark.parametrize("length", [1, 20, 63, 100])
 def test_documents_fit_but_the_restricted_one_never_into_a_user(length: int) -> None:
-    place = replace(HERE, partition="aws-us-gov", region="us-gov-east-1", cluster="c" * length, vpc="vpc-" + "0" * 17)
-    assert size(policies.eks_managed(place)) <= MANAGED_LIMIT
-    assert INLINE_USER_LIMIT < size(policies.eks_restricted(place)) <= min(MANAGED_LIMIT, INLINE_ROLE_LIMIT)
+    location = replace(
+        HERE, partition="aws-us-gov", region="us-gov-east-1", cluster="c" * length, vpc="vpc-" + "0" * 17
+    )
+    assert size(policies.eks_managed(location)) <= MANAGED_LIMIT
+    assert INLINE_USER_LIMIT < size(policies.eks_restricted(location)) <= min(MANAGED_LIMIT, INLINE_ROLE_LIMIT)
 
 
 @pytest.mark.parametrize(
@@ -72,20 +74,20 @@ def test_documents_fit_but_the_restricted_one_never_into_a_user(length: int) -> 
     [("aws", "ec2.amazonaws.com"), ("aws-us-gov", "ec2.amazonaws.com"), ("aws-cn", "ec2.amazonaws.com.cn")],
 )
 def test_a_partition_holds_throughout(partition: str, ec2: str) -> None:
-    place = replace(HERE, partition=partition)
+    location = replace(HERE, partition=partition)
     arns = [
         resource
-        for document in (policies.eks_managed(place), policies.eks_restricted(place))
+        for document in (policies.eks_managed(location), policies.eks_restricted(location))
         for statement in document["Statement"]
         for resource in statement["Resource"]
         if resource != "*"
     ]
     assert {arn.split(":")[1] for arn in arns} == {partition}
-    passed = by_sid(policies.eks_managed(place), "PassRoleEC2")["Condition"]["StringEquals"]
+    passed = by_sid(policies.eks_managed(location), "PassRoleEC2")["Condition"]["StringEquals"]
     assert passed == {"iam:PassedToService": ec2}
-    assert policies.trusts(policies.trust_nodes(place), "Service", ec2)
+    assert policies.trusts(policies.trust_nodes(location), "Service", ec2)
     assert policies.aws_managed(partition, ["X"]) == (f"arn:{partition}:iam::aws:policy/X",)
-    assert place.iam("role", "/a/", "r") == f"arn:{partition}:iam::{place.account}:role/a/r"
+    assert location.iam("role", "/a/", "r") == f"arn:{partition}:iam::{location.account}:role/a/r"
 
 
 def test_subnets_are_those_of_the_account_that_owns_the_vpc() -> None:

@@ -25,7 +25,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._castai.cluster 
     view,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters import eks
-from ansible_collections.castai.onboarding.plugins.module_utils._clusters.connection import Way
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.connection import Connection
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import ClusterFacts, Named
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, CallFailed, Refused
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_eks import EksCluster
@@ -377,7 +377,7 @@ def answer(status: str, agent: str, **more: Any) -> Any:
 
 def wait(wire: Wire, record: Cluster, **options: Any) -> tuple[Cluster | None, list[str]]:
     shown: list[str] = []
-    systems = Systems(CastAi(wire.url, "CANARY-key"), Way({}))
+    systems = Systems(CastAi(wire.url, "CANARY-key"), Connection({}))
     current = cluster.settle(systems, desired(**options), Current(EKS, None), {"record": record}, shown.append)
     return current.record, shown
 

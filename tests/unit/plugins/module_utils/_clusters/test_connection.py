@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters import eks as of_eks
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.connection import (
-    Way,
+    Connection,
     given,
     other_cluster_problem,
     reach,
@@ -98,13 +98,13 @@ def test_a_cluster_that_cannot_be_reached(wire: Wire, changes: dict[str, Any], s
     with pytest.raises(Refused, match=f"^{re.escape(sentence)}") as caught:
         reach({}, shown(eks(wire, **changes)).api_server)
     with pytest.raises(Refused, match=f"^{re.escape(sentence)}"):
-        way_to(wire, Eks(eks(wire, **changes))).enter(SHOP)
+        connection_to(wire, Eks(eks(wire, **changes))).enter(SHOP)
     assert wire.script.received == []
     assert ("Wait" in str(caught.value)) == (changes.get("status") in ("CREATING", "PENDING") and len(changes) == 1)
 
 
 def test_a_cluster_that_is_updated_can_be_reached(wire: Wire) -> None:
-    assert way_to(wire, Eks(eks(wire, status="UPDATING"))).enter(SHOP).host == wire.url
+    assert connection_to(wire, Eks(eks(wire, status="UPDATING"))).enter(SHOP).host == wire.url
 
 
 @pytest.mark.parametrize(
@@ -143,9 +143,9 @@ def test_a_ca_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_the_cluster_is_connected_to_once(wire: Wire) -> None:
-    way = Way({"host": wire.url, "api_key": "CANARY", "ca_cert": str(wire.ca_file)})
-    assert way.cluster() is way.cluster(shown(eks(wire)).api_server)
-    way.close()
+    connection = Connection({"host": wire.url, "api_key": "CANARY", "ca_cert": str(wire.ca_file)})
+    assert connection.cluster() is connection.cluster(shown(eks(wire)).api_server)
+    connection.close()
 
 
 # The named cluster
@@ -167,9 +167,9 @@ class Eks(Signer):
         return next((cluster for cluster in self.clusters if cluster.name == name), None)
 
 
-def way_to(wire: Wire, aws: Eks | None = None) -> Way:
+def connection_to(wire: Wire, aws: Eks | None = None) -> Connection:
     """By address and token."""
-    return Way({"host": wire.url, "api_key": "CANARY", "ca_cert": str(wire.ca_file)}, aws)
+    return Connection({"host": wire.url, "api_key": "CANARY", "ca_cert": str(wire.ca_file)}, aws)
 
 
 def saying(*channels: str) -> Response:
@@ -179,17 +179,17 @@ def saying(*channels: str) -> Response:
 
 
 def test_a_cluster_that_is_not_named_is_entered_unasked(wire: Wire) -> None:
-    way = way_to(wire, Eks())
-    assert way.enter(Named(location={"region": REGION, "account_id": ACCOUNT})).host == wire.url
-    assert (wire.script.received, way.connected.asked) == ([], 0)
+    connection = connection_to(wire, Eks())
+    assert connection.enter(Named(location={"region": REGION, "account_id": ACCOUNT})).host == wire.url
+    assert (wire.script.received, connection.connected.asked) == ([], 0)
 
 
 def test_an_eks_cluster_is_entered_when_eks_has_it_in_the_account(wire: Wire) -> None:
     aws = Eks(eks(wire))
-    for way in (Way({}, aws), way_to(wire, aws)):
-        assert way.enter(SHOP) is way.enter(SHOP)
-        assert way.facts is not None
-        assert way.facts.own == eks(wire)
+    for connection in (Connection({}, aws), connection_to(wire, aws)):
+        assert connection.enter(SHOP) is connection.enter(SHOP)
+        assert connection.facts is not None
+        assert connection.facts.own == eks(wire)
     assert aws.asked == 2
     assert wire.script.received == []
 
@@ -206,33 +206,33 @@ def test_an_eks_cluster_is_entered_when_eks_has_it_in_the_account(wire: Wire) ->
 )
 def test_an_eks_cluster_that_is_not_there_is_refused(wire: Wire, named: Named, sentence: str) -> None:
     with pytest.raises(Refused, match=re.escape(sentence)):
-        way_to(wire, Eks(eks(wire))).enter(named)
+        connection_to(wire, Eks(eks(wire))).enter(named)
 
 
 def test_a_connection_to_another_cluster_than_eks_has_is_refused(wire: Wire) -> None:
     with pytest.raises(Refused, match="but EKS says that cluster shop is at"):
-        way_to(wire, Eks(eks(wire, ca_pem=THEIRS))).enter(SHOP)
+        connection_to(wire, Eks(eks(wire, ca_pem=THEIRS))).enter(SHOP)
 
 
 @pytest.mark.parametrize("channels", [["s3://state/shop.example.com/addons/bootstrap-channel.yaml"], []])
 def test_a_kops_cluster_is_entered_when_it_says_no_other_name(wire: Wire, channels: list[str]) -> None:
     wire.script.play(saying(*channels))
     aws = Eks()
-    way = way_to(wire, aws)
-    assert way.enter(KOPS) is way.enter(KOPS)
+    connection = connection_to(wire, aws)
+    assert connection.enter(KOPS) is connection.enter(KOPS)
     assert [path for path, _authorization in asked(wire)] == ["/api/v1/namespaces/kube-system"]
-    assert (aws.asked, way.facts) == (0, None)
+    assert (aws.asked, connection.facts) == (0, None)
 
 
 def test_a_kops_cluster_that_says_another_name_is_refused(wire: Wire) -> None:
     wire.script.play(saying("s3://state/till.example.com/addons/bootstrap-channel.yaml"))
     with pytest.raises(Refused, match=r"says that it is kOps cluster till\.example\.com of s3://state, not shop"):
-        way_to(wire).enter(KOPS)
+        connection_to(wire).enter(KOPS)
 
 
 def test_a_kops_cluster_needs_a_connection(wire: Wire) -> None:
     with pytest.raises(Refused, match="No connection to the cluster is given"):
-        Way({}, Eks()).enter(KOPS)
+        Connection({}, Eks()).enter(KOPS)
 
 
 # The wrong-cluster guard

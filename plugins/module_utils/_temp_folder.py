@@ -31,7 +31,7 @@ _LOCK = "lock"
 
 
 @dataclass
-class Workplace:
+class TempFolder:
     """path: the folder, readable by the user alone. lock: file descriptor for Helm to inherit, so that it locks too."""
 
     path: Path
@@ -52,7 +52,7 @@ class Workplace:
 
 
 @contextlib.contextmanager
-def workplace(purpose: str = "", revision: int = 0) -> Iterator[Workplace]:
+def temp_folder(purpose: str = "", revision: int = 0) -> Iterator[TempFolder]:
     """A new folder, removed at the end together with those that killed runs left for the same purpose.
 
     purpose: any text, which of a release names it and its cluster; empty for one of no interest to others. revision:
@@ -65,13 +65,13 @@ def workplace(purpose: str = "", revision: int = 0) -> Iterator[Workplace]:
     fcntl.flock(lock, fcntl.LOCK_EX)
     # Under its name only now, so that nobody takes it for one without a lock.
     path = new.rename(new.with_name(_prefix(purpose, revision) + new.name.rpartition("-")[2]))
-    place = Workplace(path, lock)
+    temp = TempFolder(path, lock)
     try:
-        yield place
+        yield temp
     finally:
         os.close(lock)
         shutil.rmtree(path, ignore_errors=True)
-        if place.dead:
+        if temp.dead:
             with contextlib.suppress(OSError):
                 path.mkdir(mode=0o700)
 
@@ -99,7 +99,7 @@ def _left(purpose: str) -> list[Path]:
 
 
 def _dead(path: Path) -> bool:
-    """Whether a folder is one of ours that nobody locks. Whatever cannot be told of it: no."""
+    """Whether a folder is one of ours that nobody locks. What cannot be found out counts as no."""
     try:
         if not _ours(path.lstat(), stat.S_ISDIR):
             return False

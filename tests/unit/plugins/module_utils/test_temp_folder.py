@@ -14,18 +14,18 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils import _workplace as module
+from ansible_collections.castai.onboarding.plugins.module_utils import _temp_folder as module
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import until
-from ansible_collections.castai.onboarding.plugins.module_utils._workplace import left_dead, workplace
+from ansible_collections.castai.onboarding.plugins.module_utils._temp_folder import left_dead, temp_folder
 
 RELEASE = "https://server namespace release"
 RUN = """
 import subprocess, sys
 sys.path[:0] = {path}
-from {module} import workplace
-with workplace({release!r}, 7) as place:
-    place.write("kubeconfig", "CANARY")
-    helm = subprocess.Popen(["sleep", "60"], pass_fds=[place.lock])
+from {module} import temp_folder
+with temp_folder({release!r}, 7) as temp:
+    temp.write("kubeconfig", "CANARY")
+    helm = subprocess.Popen(["sleep", "60"], pass_fds=[temp.lock])
     print(helm.pid, flush=True)
     helm.wait()
 """
@@ -45,17 +45,17 @@ def start() -> subprocess.Popen[bytes]:
 
 
 def test_files_are_the_users_alone_and_gone_afterwards(temporary: Path) -> None:
-    with workplace(RELEASE, 1) as place:
-        file = place.write("kubeconfig", "CANARY")
+    with temp_folder(RELEASE, 1) as temp:
+        file = temp.write("kubeconfig", "CANARY")
         assert file.read_text() == "CANARY"
-        assert (file.stat().st_mode & 0o777, place.path.stat().st_mode & 0o777) == (0o600, 0o700)
+        assert (file.stat().st_mode & 0o777, temp.path.stat().st_mode & 0o777) == (0o600, 0o700)
         assert not left_dead(RELEASE, 1)
     assert list(temporary.iterdir()) == []
 
 
 def test_gone_after_an_error_too(temporary: Path) -> None:
-    with pytest.raises(FileExistsError), workplace(RELEASE, 1) as place:
-        place.write("lock", "CANARY")
+    with pytest.raises(FileExistsError), temp_folder(RELEASE, 1) as temp:
+        temp.write("lock", "CANARY")
     assert list(temporary.iterdir()) == []
 
 
@@ -72,17 +72,17 @@ def test_a_killed_run_is_known_by_the_next_which_removes_what_is_left(temporary:
     assert [list(path.iterdir()) for path in temporary.iterdir()] == [[]]
     assert not left_dead(RELEASE, 8)
     assert not left_dead("another", 7)
-    with workplace("another", 7), workplace():
+    with temp_folder("another", 7), temp_folder():
         assert left_dead(RELEASE, 7)
-    with workplace(RELEASE, 8):
+    with temp_folder(RELEASE, 8):
         assert not left_dead(RELEASE, 7)
     assert list(temporary.iterdir()) == []
 
 
 def test_a_killed_helm_leaves_the_proof_without_its_files(temporary: Path) -> None:
-    with workplace(RELEASE, 3) as place:
-        place.write("kubeconfig", "CANARY")
-        place.dead = True
+    with temp_folder(RELEASE, 3) as temp:
+        temp.write("kubeconfig", "CANARY")
+        temp.dead = True
     assert left_dead(RELEASE, 3)
     assert [list(path.iterdir()) for path in temporary.iterdir()] == [[]]
 
@@ -112,8 +112,8 @@ def test_what_is_no_folder_of_ours_is_left_alone_and_proves_nothing(temporary: P
     odd = temporary / ours(purpose, 7)
     ODD[kind](odd, other)
     assert not left_dead(purpose, 7)
-    with workplace(purpose, 7) as place:
-        assert place.path.is_dir()
+    with temp_folder(purpose, 7) as temp:
+        assert temp.path.is_dir()
     assert (other / "lock").exists()
     assert odd.is_symlink() or odd.exists()
 
@@ -128,7 +128,7 @@ def test_a_folder_of_another_user_is_left_alone_and_proves_nothing(
         (odd / "lock").write_text("")
     monkeypatch.setattr(os, "getuid", lambda: 4711)
     assert not left_dead(RELEASE, 7)
-    with workplace(RELEASE, 7):
+    with temp_folder(RELEASE, 7):
         assert odd.exists()
 
 
@@ -154,7 +154,7 @@ def test_folders_for_nothing_in_particular_are_cleared_by_any_run(temporary: Pat
         folder.mkdir()
         (folder / "lock").write_text("")
         (folder / "key.pem").write_text("CANARY")
-    with workplace() as living, workplace(purpose, 1):
+    with temp_folder() as living, temp_folder(purpose, 1):
         assert living.path.exists()
         assert not left.exists()
     assert list(temporary.iterdir()) == [others]
