@@ -56,7 +56,7 @@ LAYERS = (
     ("_engine", "_options"),
     ("_names",),
     ("_gateways",),
-    ("_owner",),
+    ("_keys", "_owner", "_record"),
     ("_aws", "_google"),
     ("_clusters",),
     ("_helm", "_k8s"),

@@ -16,8 +16,8 @@ from .._names import TAG_CLUSTER, TAG_CLUSTER_ID
 from .names import DESCRIPTION, ROLE_TITLE
 
 _ACCOUNT = re.compile(
-    rf"(?<!\S){TAG_CLUSTER_ID}=(?P<cluster_id>\S+)(?: {TAG_CLUSTER}=(?P<cluster>\S+))?"
-    r"(?: key=(?P<key>\S+) credentials=(?P<credentials>\S+))?(?!\S)"
+    rf"(?<!\S){TAG_CLUSTER_ID}=(\S+)(?: {TAG_CLUSTER}=(\S+))?"
+    r"(?: key=(\S+) credentials=(\S+))?(?!\S)"
 )
 _ROLE = re.compile(rf"\({TAG_CLUSTER_ID}=([^)]+)\)")
 
@@ -41,7 +41,7 @@ def parse_mark(description: str) -> Mark:
     if not found:
         return Mark(text=description.strip())
     around = (description[: found.start()].strip(), description[found.end() :].strip())
-    return Mark(**found.groupdict(""), text=" ".join(filter(None, around)))
+    return Mark(*found.groups(""), text=" ".join(filter(None, around)))
 
 
 def describe(mark: Mark) -> str:
