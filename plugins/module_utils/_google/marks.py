@@ -10,7 +10,7 @@ Whoever can edit a description can write a mark, so a mark alone never lets anyt
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .._names import TAG_CLUSTER, TAG_CLUSTER_ID
 from .names import DESCRIPTION, ROLE_TITLE
@@ -41,7 +41,7 @@ def parse_mark(description: str) -> Mark:
     if not found:
         return Mark(text=description.strip())
     around = (description[: found.start()].strip(), description[found.end() :].strip())
-    return Mark(*found.groups(""), text=" ".join(filter(None, around)))
+    return replace(Mark(*found.groups("")), text=" ".join(filter(None, around)))
 
 
 def describe(mark: Mark) -> str:
