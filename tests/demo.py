@@ -20,9 +20,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.sandbox import kops
 from tests.sandbox.client import Seen, World
-from tests.sandbox.kube import Kubernetes
+from tests.sandbox.kubernetes import kops
+from tests.sandbox.kubernetes.client import Kubernetes
 from tests.support.playbook import Run, run_playbook
 from tests.support.worlds import operator, own_world
 from tests.tree import ROOT

@@ -22,7 +22,7 @@ from typing import Any
 
 from . import processes
 from .build import binaries, build
-from .kube import Kubernetes
+from .kubernetes.client import Kubernetes
 from .locks import locked
 from .normal import normalise
 from .spec import FAILURE, READY, ClusterSpec, world_folder

@@ -19,16 +19,16 @@ from subprocess import Popen
 from typing import Any, NoReturn
 
 from . import processes
-from .aws import Aws
-from .castai import CastAi
-from .charts import Charts
+from .aws.server import Aws
+from .castai.server import CastAi
+from .charts.server import Charts
 from .gate import Address, Gate
-from .kubernetes import ControlPlane, Store, operators_kubeconfig
+from .kubernetes.cluster import ControlPlane, Store, operators_kubeconfig
+from .kubernetes.webhook import Webhook
 from .proxy import Proxy
 from .rounds import Rounds
 from .server import Server
 from .spec import FAILURE, HOME_ACCOUNT, READY, ClusterSpec
-from .webhook import Webhook
 from .wire import Backend, Request, Response
 
 _LOOPBACK = "127.0.0.1,localhost"

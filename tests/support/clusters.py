@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tests.sandbox.aws import EXTERNAL_ID
+from tests.sandbox.aws.server import EXTERNAL_ID
 from tests.sandbox.client import ClusterAccess
 from tests.sandbox.spec import HOME_ACCOUNT
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from tests.sandbox.kube import Kubernetes
+from tests.sandbox.kubernetes.client import Kubernetes
 
 NAMESPACES = "/api/v1/namespaces"
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.sandbox.client import World
-from tests.sandbox.kubernetes import OPERATOR
+from tests.sandbox.kubernetes.cluster import OPERATOR
 from tests.support.forked import Step, steps
 
 from .connecting import Forked, Operator, changed_nothing, succeeded, writes

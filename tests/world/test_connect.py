@@ -15,7 +15,7 @@ import yaml
 
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.kubernetes import path_of
 from tests.sandbox.build import binaries
-from tests.sandbox.charts import FOLDER as CHARTS
+from tests.sandbox.charts.server import FOLDER as CHARTS
 from tests.sandbox.client import World
 from tests.support.calls import of_task, rounds
 from tests.support.forked import Step, steps

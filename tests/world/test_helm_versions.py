@@ -18,7 +18,7 @@ import pytest
 from ansible_collections.castai.onboarding.plugins.module_utils._castai import rights
 from tests.gates.versions import NEWEST, OLDEST, built_helm
 from tests.sandbox.build import binaries
-from tests.sandbox.charts import archives
+from tests.sandbox.charts.server import archives
 from tests.sandbox.client import World
 from tests.support.forked import Step, steps
 from tests.support.https import serve

@@ -17,8 +17,9 @@ import pytest
 from ansible_collections.castai.onboarding.plugins.module_utils._castai import rights
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import run_task
 from ansible_collections.castai.onboarding.plugins.module_utils._k8s.kube_router import ADDED, SUBJECT
-from tests.sandbox import agent, kops
+from tests.sandbox.castai import agent
 from tests.sandbox.client import World
+from tests.sandbox.kubernetes import kops
 from tests.sandbox.normal import difference, normalise
 
 from .connecting import UNKNOWN, Operator, changed_nothing, succeeded, writes

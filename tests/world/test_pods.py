@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._castai import pods
 from tests.sandbox.client import World
-from tests.sandbox.kube import Kubernetes, KubernetesError
+from tests.sandbox.kubernetes.client import Kubernetes, KubernetesError
 
 CLUSTERS = ("prod:eks",)
 PATIENCE = 30

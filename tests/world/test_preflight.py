@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.record import OWNER_NAME, OWNER_NAMESPACE
-from tests.sandbox.charts import FOLDER as CHARTS
+from tests.sandbox.charts.server import FOLDER as CHARTS
 from tests.sandbox.client import World
 from tests.support.clusters import host_variables
 from tests.support.playbook import Run

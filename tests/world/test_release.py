@@ -20,9 +20,9 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import r
 from ansible_collections.castai.onboarding.plugins.module_utils._helm import record
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.release import SUBJECT
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.releases import SUBJECT as SEVERAL
-from tests.sandbox.charts import FOLDER as CHARTS
+from tests.sandbox.charts.server import FOLDER as CHARTS
 from tests.sandbox.client import World
-from tests.sandbox.kube import Kubernetes
+from tests.sandbox.kubernetes.client import Kubernetes
 
 from .connecting import Operator, writes
 from .namespaces import limit, restrict

@@ -22,8 +22,8 @@ import pytest
 import yaml
 from ansible.parsing.vault import VaultLib, VaultSecret
 
-from tests.sandbox.aws import Aws
-from tests.sandbox.castai import CastAi
+from tests.sandbox.aws.server import Aws
+from tests.sandbox.castai.server import CastAi
 from tests.support.https import serve
 from tests.support.playbook import TaskResult, local_play, run_playbook
 

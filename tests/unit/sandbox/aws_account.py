@@ -23,9 +23,9 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
     reconcile,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import CastAi, Rejected
-from tests.sandbox.aws import READS
-from tests.sandbox.aws import Aws as Cloud
-from tests.sandbox.castai import CastAi as Api
+from tests.sandbox.aws.server import READS
+from tests.sandbox.aws.server import Aws as Cloud
+from tests.sandbox.castai.server import CastAi as Api
 from tests.sandbox.normal import normalise
 from tests.sandbox.wire import Request
 

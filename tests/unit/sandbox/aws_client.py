@@ -21,7 +21,7 @@ from botocore.loaders import create_loader
 from botocore.session import get_session
 
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import Aws as Gateway
-from tests.sandbox.aws import Aws
+from tests.sandbox.aws.server import Aws
 from tests.sandbox.wire import Cluster, Request
 
 HOME, OTHER = "111122223333", "444455556666"

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sandbox.aws import Aws
+from tests.sandbox.aws.server import Aws
 
 from .aws_client import Clock, world
 

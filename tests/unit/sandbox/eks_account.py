@@ -14,7 +14,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.eks_iam imp
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.keys import TAG_FOUND_KEY
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Result
 from ansible_collections.castai.onboarding.plugins.module_utils._names import RESTRICTED_POLICY, TAG_CLUSTER
-from tests.sandbox.aws_eks import find_cluster
+from tests.sandbox.aws.eks import find_cluster
 
 from .aws_account import Account
 from .aws_client import HOME, OPERATOR, NoAgent, allow, cluster, trust
@@ -134,5 +134,5 @@ def leave_behind(world: World, mode: str, identity: str) -> None:
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr("tests.sandbox.castai.Agent", NoAgent)
+    monkeypatch.setattr("tests.sandbox.castai.server.Agent", NoAgent)
     return World()

@@ -98,5 +98,5 @@ def leave_behind(world: World) -> None:
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr("tests.sandbox.castai.Agent", NoAgent)
+    monkeypatch.setattr("tests.sandbox.castai.server.Agent", NoAgent)
     return World()

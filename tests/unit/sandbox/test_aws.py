@@ -16,8 +16,8 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.signers import RequestSigner
 
-from tests.sandbox.aws import ADMINISTRATOR, EXTERNAL_ID, Aws
-from tests.sandbox.aws_auth import Access, allowed
+from tests.sandbox.aws.auth import Access, allowed
+from tests.sandbox.aws.server import ADMINISTRATOR, EXTERNAL_ID, Aws
 
 from .aws_client import (
     HOME,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.aws import ADMINISTRATOR, Aws
+from tests.sandbox.aws.server import ADMINISTRATOR, Aws
 
 from .aws_client import HOME, OPERATOR, allow, code, operator, refused, session, trust
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.aws import Aws
+from tests.sandbox.aws.server import Aws
 
 from .aws_client import HOME, OPERATOR, Clock, allow, cluster, code, operator, refused, session, trust
 

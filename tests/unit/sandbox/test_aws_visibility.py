@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.aws import Aws
+from tests.sandbox.aws.server import Aws
 
 from .aws_client import OPERATOR, Clock, code, operator, refused, session, trust
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox import castai as api
-from tests.sandbox.agent import CONTROLLER, CORE, DEPLOYMENT, METADATA, Agent
-from tests.sandbox.aws import ADMINISTRATOR, Aws
-from tests.sandbox.castai import PREFIX, CastAi
-from tests.sandbox.kube import Kubernetes
+from tests.sandbox.aws.server import ADMINISTRATOR, Aws
+from tests.sandbox.castai import server as api
+from tests.sandbox.castai.agent import CONTROLLER, CORE, DEPLOYMENT, METADATA, Agent
+from tests.sandbox.castai.server import PREFIX, CastAi
+from tests.sandbox.kubernetes.client import Kubernetes
 from tests.sandbox.wire import Cluster, Request
 
 EKS = {"accountId": "111122223333", "region": "eu-central-1", "clusterName": "prod"}
@@ -269,7 +269,7 @@ def deployment(ready: int, generation: int = 1) -> Mapping[str, Any]:
 @pytest.fixture
 def agent(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Agent]:
     def make(objects: dict[str, Any], snapshot: Callable[..., str | None]) -> Agent:
-        monkeypatch.setattr("tests.sandbox.agent.Kubernetes", lambda _config: Api(objects))
+        monkeypatch.setattr("tests.sandbox.castai.agent.Kubernetes", lambda _config: Api(objects))
         return Agent(CLUSTER, snapshot)
 
     return make

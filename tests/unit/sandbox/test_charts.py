@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from tests.sandbox.charts import Charts
+from tests.sandbox.charts.server import Charts
 from tests.sandbox.wire import Request, Response
 
 VERSIONS = {

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sandbox.front import AuditLog, Target, is_dry_run, object_name, target
+from tests.sandbox.kubernetes.front import AuditLog, Target, is_dry_run, object_name, target
 from tests.sandbox.locks import locked
 from tests.sandbox.spec import ClusterSpec, world_folder
 from tests.sandbox.wire import Request

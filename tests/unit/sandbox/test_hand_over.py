@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.aws import ADMINISTRATOR, Aws
-from tests.sandbox.castai import PREFIX, CastAi
-from tests.sandbox.script_world import VINTAGES
+from tests.sandbox.aws.other_ways import VINTAGES
+from tests.sandbox.aws.server import ADMINISTRATOR, Aws
+from tests.sandbox.castai.server import PREFIX, CastAi
 from tests.sandbox.wire import Request
 
 from .aws_client import HOME, OTHER, PROD, Clock, NoAgent, cluster, operator, trust
@@ -24,7 +24,7 @@ SECOND = cluster("prod-two")
 
 @pytest.fixture
 def castai(aws: Aws, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> CastAi:
-    monkeypatch.setattr("tests.sandbox.castai.Agent", NoAgent)
+    monkeypatch.setattr("tests.sandbox.castai.server.Agent", NoAgent)
     made = CastAi(aws, clock)
     aws.add_cluster(SECOND)
     for one in (PROD, SECOND):

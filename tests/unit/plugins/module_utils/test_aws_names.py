@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.castai.onboarding.plugins.module_utils import _names as names
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN
-from tests.sandbox import script_world
+from tests.sandbox.aws import other_ways as script_world
 
 ID, OTHER = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e", "6c1b2004-5a57-4d4a-8f5d-0a6f5c1f0d7e"
 clusters = st.from_regex(r"[0-9A-Za-z][-_0-9A-Za-z]{0,99}", fullmatch=True)

@@ -24,9 +24,10 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.permissions
     questions,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import Aws
-from tests.sandbox import aws, aws_permissions
-from tests.sandbox.aws_accounts import Accounts, Caller
-from tests.sandbox.aws_wire import Operation
+from tests.sandbox.aws import permissions as aws_permissions
+from tests.sandbox.aws import server as aws
+from tests.sandbox.aws.accounts import Accounts, Caller
+from tests.sandbox.aws.wire import Operation
 from tests.support.policies import KINDS, for_cluster, published
 from tests.tree import ROOT
 from tests.unit.sandbox import kops_account

@@ -15,7 +15,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws import poli
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.policies import Document, Location
 from ansible_collections.castai.onboarding.plugins.module_utils._equal import same_policy
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_iam import external_ids
-from tests.sandbox.script_world import managed_document, restricted_document
+from tests.sandbox.aws.other_ways import managed_document, restricted_document
 from tests.unit.sandbox.aws_client import PROD
 
 ID = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e"

@@ -29,8 +29,8 @@ from ansible_collections.castai.onboarding.plugins.module_utils._castai.rights i
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import Aws
-from tests.sandbox.aws import ADMINISTRATOR
-from tests.sandbox.aws import Aws as Cloud
+from tests.sandbox.aws.server import ADMINISTRATOR
+from tests.sandbox.aws.server import Aws as Cloud
 from tests.unit.sandbox.aws_client import HOME, OPERATOR, PROD, Clock, allow, operator, session, trust
 
 PLACE, ID = Scope("aws", HOME, "eu-central-1", PROD.name), "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e"

@@ -29,8 +29,8 @@ from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws im
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_eks import EksCluster
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_iam import Making
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_session import region_of
-from tests.sandbox.aws import ADMINISTRATOR, EXTERNAL_ID
-from tests.sandbox.aws import Aws as Cloud
+from tests.sandbox.aws.server import ADMINISTRATOR, EXTERNAL_ID
+from tests.sandbox.aws.server import Aws as Cloud
 from tests.sandbox.gate import Gate
 from tests.sandbox.proxy import Proxy
 from tests.sandbox.wire import Cluster

@@ -16,8 +16,8 @@ from typing import Any
 
 from moto.ec2.models import ec2_backends
 
-from .kube import Kubernetes, KubernetesError
-from .wire import Cluster
+from ..wire import Cluster
+from .client import Kubernetes, KubernetesError
 
 STORE = "s3://kops-state"
 KUBE_SYSTEM = "/api/v1/namespaces/kube-system"

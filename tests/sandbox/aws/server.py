@@ -35,16 +35,20 @@ from moto.moto_api._internal import mock_random
 from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.test import run_wsgi_app
 
-from . import aws_eks, kops, script_world
-from .aws_accounts import Accounts, Caller
-from .aws_auth import matches, read_signature
-from .aws_permissions import authorise, named
-from .aws_rules import Asked, check
-from .aws_simulation import OPERATIONS as SIMULATIONS
-from .aws_simulation import simulate
-from .aws_state import account_state
-from .aws_visibility import Visibility
-from .aws_wire import (
+from ..kubernetes import kops
+from ..spec import HOME_ACCOUNT, partition_of
+from ..wire import Call, Cluster, Request, Response
+from . import eks as aws_eks
+from . import other_ways as script_world
+from .accounts import Accounts, Caller
+from .auth import matches, read_signature
+from .permissions import authorise, named
+from .rules import Asked, check
+from .simulation import OPERATIONS as SIMULATIONS
+from .simulation import simulate
+from .state import account_state
+from .visibility import Visibility
+from .wire import (
     NOT_FOUND,
     SERVICES,
     AwsError,
@@ -54,8 +58,6 @@ from .aws_wire import (
     read_operation,
     refusal,
 )
-from .spec import HOME_ACCOUNT, partition_of
-from .wire import Call, Cluster, Request, Response
 
 EXTERNAL_ID = "onboarding-external-id"
 ADMINISTRATOR: Mapping[str, Any] = {

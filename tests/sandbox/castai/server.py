@@ -22,9 +22,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
+from ..wire import Call, Cluster, Request, Response
 from .agent import UID, Agent
-from .castai_aws import CastAiAtAws, Cloud, Principal
-from .wire import Call, Cluster, Request, Response
+from .aws import CastAiAtAws, Cloud, Principal
 
 PREFIX = "/v1/kubernetes/external-clusters"
 TOKEN_LIFETIME = 4 * 3600  # seconds without a connecting component; "a few hours" in the provider's gitops examples

@@ -21,8 +21,8 @@ from moto.core.utils import get_service_model
 from moto.utilities.utils import get_partition
 from werkzeug.exceptions import NotFound
 
-from .aws_auth import read_signature
-from .wire import Request, Response
+from ..wire import Request, Response
+from .auth import read_signature
 
 SERVICES = ("ec2", "eks", "iam", "sts")
 # Where a partition's global services are; botocore's endpoints.json, credentialScope.

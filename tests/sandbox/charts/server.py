@@ -20,9 +20,9 @@ from typing import Any
 
 import yaml
 
-from .wire import Call, Request, Response
+from ..wire import Call, Request, Response
 
-FOLDER = Path(__file__).parent / "charts"
+FOLDER = Path(__file__).parent / "sources"
 INDEX = ("castai.github.io", "/helm-charts/index.yaml")
 ARCHIVES = ("github.com", "/castai/helm-charts/releases/download")
 # Versions beside the chart's own: chart -> (version, appVersion), so that there is something to upgrade from.

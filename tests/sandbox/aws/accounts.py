@@ -26,7 +26,7 @@ from moto.iam.models import (
 )
 from moto.sts.models import STSBackend, sts_backends
 
-from .spec import CASTAI_ACCOUNT
+from ..spec import CASTAI_ACCOUNT
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from .spec import CASTAI_ACCOUNT, partition_of
-from .wire import Request, Response
+from ..spec import CASTAI_ACCOUNT, partition_of
+from ..wire import Request, Response
 
 MAY_ASSUME: Mapping[str, Any] = {
     "Version": "2012-10-17",

@@ -16,11 +16,11 @@ from typing import Any
 from moto.core.serialize import QuerySerializer
 from moto.core.utils import get_service_model
 
-from .aws_accounts import Accounts, Caller, boundary_document, named_documents
-from .aws_auth import Access, allowed
-from .aws_permissions import BOUNDARY, IDENTITY, ORGANISATION, Decision, decide
-from .aws_wire import Operation, Refused
-from .wire import Response
+from ..wire import Response
+from .accounts import Accounts, Caller, boundary_document, named_documents
+from .auth import Access, allowed
+from .permissions import BOUNDARY, IDENTITY, ORGANISATION, Decision, decide
+from .wire import Operation, Refused
 
 OPERATIONS = ("iam:SimulatePrincipalPolicy", "iam:SimulateCustomPolicy")
 PAGE = 100

@@ -19,10 +19,10 @@ from typing import Any
 from moto.ec2.models import ec2_backends
 from moto.iam.models import IAMBackend, Role, User
 
-from .aws_accounts import Accounts
-from .aws_eks import add_access_entry, find_cluster
-from .spec import partition_of
-from .wire import Cluster
+from ..spec import partition_of
+from ..wire import Cluster
+from .accounts import Accounts
+from .eks import add_access_entry, find_cluster
 
 VINTAGES = ("newest", "older", "user", "terraform", "pulumi")
 VERSIONS_KEPT = 5

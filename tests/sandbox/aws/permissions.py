@@ -17,10 +17,10 @@ from moto.ec2.models import ec2_backends
 from moto.eks.models import eks_backends
 from moto.iam.models import Role
 
-from .aws_accounts import Accounts, Caller, boundary_document, named_documents
-from .aws_auth import Access, allowed, trusted
-from .aws_eks import EksCluster
-from .aws_wire import AwsError, Operation
+from .accounts import Accounts, Caller, boundary_document, named_documents
+from .auth import Access, allowed, trusted
+from .eks import EksCluster
+from .wire import AwsError, Operation
 
 NEEDS_NO_PERMISSION = ("sts:GetCallerIdentity", "sts:GetSessionToken")  # AWS STS API Reference
 # The parameter that names what an operation is about, and its kind in an ARN. The first one given counts.

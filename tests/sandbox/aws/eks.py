@@ -29,7 +29,7 @@ from moto.eks.responses import EKSResponse
 from moto.iam.models import iam_backends
 from moto.utilities.utils import get_partition
 
-from .wire import Cluster
+from ..wire import Cluster
 
 # EKS User Guide, "Creating access entries": user name and groups that a type brings with it.
 TYPES: Mapping[str, tuple[str, list[str]]] = {

@@ -21,12 +21,12 @@ from moto.iam.exceptions import MalformedPolicyDocument
 from moto.iam.models import IAMBackend, InstanceProfile, Role, User
 from moto.iam.policy_validation import IAMTrustPolicyDocumentValidator
 
-from .aws_accounts import Accounts, Caller
-from .aws_eks import INVALID_PRINCIPAL, NO_ENTRY, forget_principal
-from .aws_limits import check_limits
-from .aws_permissions import entry_arn
-from .aws_visibility import Visibility
-from .aws_wire import AwsError, Operation, Refused
+from .accounts import Accounts, Caller
+from .eks import INVALID_PRINCIPAL, NO_ENTRY, forget_principal
+from .limits import check_limits
+from .permissions import entry_arn
+from .visibility import Visibility
+from .wire import AwsError, Operation, Refused
 
 TRUST_SIZE, MANAGED_SIZE, INLINE_SIZES = 2048, 6144, {"user": 2048, "role": 10240}
 ATTACHED = 10  # managed policies on one user or role

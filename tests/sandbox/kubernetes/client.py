@@ -13,7 +13,7 @@ from typing import Any
 
 import urllib3
 
-from .pki import Identity, load_identity
+from ..pki import Identity, load_identity
 
 _PATCH_TYPES = {
     "merge": "application/merge-patch+json",

@@ -9,9 +9,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from .gate import Address
-from .server import Server
-from .wire import Cluster, Request, Response
+from ..gate import Address
+from ..server import Server
+from ..wire import Cluster, Request, Response
 
 _EKS_BEARER = "Bearer k8s-aws-v1."
 _STAMP = "#"  # in no token: base64url has none

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
+from ..gate import Address, Entry, Gate, Stream
+from ..pki import Authority
+from ..server import Server
+from ..wire import Call, Request, Response
 from .etcd import Etcd
-from .gate import Address, Entry, Gate, Stream
-from .pki import Authority
-from .server import Server
 from .webhook import stamped
-from .wire import Call, Request, Response
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
 _WRITES = {"create", "update", "patch", "delete", "deletecollection"}

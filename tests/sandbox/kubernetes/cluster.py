@@ -18,17 +18,17 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..build import version
+from ..gate import Gate
+from ..pki import Authority, new_key
+from ..processes import launch
+from ..spec import ClusterSpec
+from ..wire import Cluster
 from . import kops
-from .build import version
+from .client import Kubernetes
 from .etcd import Etcd
 from .front import AuditLog, Front
-from .gate import Gate
-from .kube import Kubernetes
-from .pki import Authority, new_key
-from .processes import launch
-from .spec import ClusterSpec
 from .webhook import Webhook
-from .wire import Cluster
 
 ADMIN = "sandbox-admin"
 OPERATOR = "sandbox-operator"

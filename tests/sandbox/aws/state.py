@@ -11,8 +11,8 @@ from typing import Any
 from moto.ec2.models import ec2_backends
 from moto.iam.models import IAMBackend, Role, User
 
-from .aws_eks import find_cluster
-from .wire import Cluster
+from ..wire import Cluster
+from .eks import find_cluster
 
 
 def account_state(iam: IAMBackend, account: str, clusters: list[Cluster]) -> dict[str, Any]:

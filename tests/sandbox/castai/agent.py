@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from urllib3.exceptions import HTTPError
 
-from . import kops
-from .kube import Kubernetes, KubernetesError
-from .wire import Cluster
+from ..kubernetes import kops
+from ..kubernetes.client import Kubernetes, KubernetesError
+from ..wire import Cluster
 
 INTERVAL = 1.0  # seconds between looks
 CORE = "/api/v1/namespaces/castai-agent"

@@ -12,7 +12,7 @@ from typing import Any
 
 from moto.core.utils import get_service_model
 
-from .aws_wire import AwsError, Operation
+from .wire import AwsError, Operation
 
 CHECKED = ("eks", "iam", "sts")  # EC2's model has no limits
 
