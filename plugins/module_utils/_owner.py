@@ -28,11 +28,15 @@ class Owned(Protocol):
 
 @dataclass(frozen=True)
 class Owner:
-    """The cluster that objects are made for, and how to tell its own from others'."""
+    """The cluster that objects are made for, and how to tell its own from others'.
+
+    unmarked: what an object has that does not say of which cluster it is, as a message has it.
+    """
 
     cluster: str
     cluster_id: str
     adopt: bool
+    unmarked: str = "no tag"
 
     def others(self, existing: Owned) -> set[str]:
         """Ids of the other clusters that an object says it is of."""
@@ -48,7 +52,7 @@ class Owner:
             name = f" ({existing.cluster_name})" if existing.cluster_name else ""
             return f"belongs to another cluster, {', '.join(sorted(others))}{name}"
         if not (existing.cluster_ids or evidence or self.adopt):
-            return "has no tag that shows which cluster it belongs to"
+            return f"has {self.unmarked} that shows which cluster it belongs to"
         return ""
 
     def kept(self, existing: Owned | None, evidence: bool) -> str:

@@ -1,0 +1,320 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is there of CAST AI's service account for a GKE cluster, in three rounds of reads. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from functools import partial
+from typing import Any
+
+from .._engine import UNKNOWN, gather
+from .._gateways.castai import CastAi, Cluster, by_options
+from .._gateways.google import Google
+from .._gateways.google_container import GkeCluster
+from .._gateways.google_iam import Account, AccountKey, Role
+from .._gateways.google_projects import Project
+from .._gateways.google_session import SERVICE_DISABLED, Rejected
+from .._keys import NO_NOTE, Key, Keys, Note
+from .._owner import choose
+from . import names
+from .bindings import NODE_ACCOUNTS, ON_ACCOUNTS, Policy, Triple, held_by, held_by_deleted
+from .marks import Mark, marked_role, parse_mark
+from .options import Desired
+
+MOST_KEYS = 10
+"""How many keys IAM allows an account. Source: IAM's quotas."""
+
+LONGEST_LEFT = timedelta(days=30)
+"""A key is renewed when less than this is left of its life, or less than a tenth of it."""
+
+
+@dataclass(frozen=True)
+class Systems:
+    castai: CastAi
+    google: Google
+
+    def close(self) -> None:
+        self.google.close()
+
+
+def connect(params: Mapping[str, Any], _wanted: Any) -> Systems:
+    return Systems(by_options(params), Google(params))
+
+
+@dataclass(frozen=True)
+class MarkedAccount:
+    """A service account, and what its description says."""
+
+    account: Account
+
+    @property
+    def mark(self) -> Mark:
+        return parse_mark(self.account.description)
+
+    @property
+    def cluster_ids(self) -> frozenset[str]:
+        return frozenset(filter(None, [self.mark.cluster_id]))
+
+    @property
+    def cluster_name(self) -> str:
+        return self.mark.cluster
+
+
+@dataclass(frozen=True)
+class MarkedRole:
+    """A custom role, and what its description says."""
+
+    role: Role
+
+    @property
+    def cluster_ids(self) -> frozenset[str]:
+        return frozenset(filter(None, [marked_role(self.role.description)]))
+
+    @property
+    def cluster_name(self) -> str:
+        return ""
+
+
+@dataclass(frozen=True)
+class CastAccount:
+    """CAST AI's account under the address that it has or will have. found: None for absent; maker: which other tool
+    uses this address; keys: those that a user can manage; policy: who may use it.
+    """
+
+    email: str = ""
+    found: MarkedAccount | None = None
+    maker: str = ""
+    keys: tuple[AccountKey, ...] = ()
+    policy: Policy = field(default_factory=dict)
+
+    @property
+    def account_id(self) -> str:
+        return self.email.partition("@")[0]
+
+    @property
+    def member(self) -> str:
+        return names.member(self.email)
+
+
+@dataclass(frozen=True)
+class ProjectState:
+    """What a project has of ours. roles: by id."""
+
+    policy: Policy = field(default_factory=dict)
+    roles: Mapping[str, Role] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Current:
+    """What is there. record: None for absent. off: services that are not enabled. node_accounts: of the cluster's
+    nodes, by address, None for one that was not read; node_policies: who may use them.
+    """
+
+    project: Project
+    cluster: GkeCluster | None
+    record: Cluster | None
+    now: datetime
+    off: tuple[str, ...] = ()
+    account: CastAccount = field(default_factory=CastAccount)
+    home: ProjectState = field(default_factory=ProjectState)
+    extra: Mapping[str, ProjectState] = field(default_factory=dict)
+    node_accounts: Mapping[str, Account | None] = field(default_factory=dict)
+    node_policies: Mapping[str, Policy] = field(default_factory=dict)
+
+    @property
+    def credentials_id(self) -> str:
+        return self.record.credentials_id if self.record else ""
+
+    @property
+    def client_account(self) -> str:
+        """The account that CAST AI uses without a key, as its record says, empty for none."""
+        return self.record.facts.get("clientServiceAccount", "") if self.record else ""
+
+    @property
+    def cast_account(self) -> str:
+        """CAST AI's own account, which may use it then."""
+        return self.record.facts.get("castServiceAccount", "") if self.record else ""
+
+    @property
+    def held(self) -> tuple[Triple, ...]:
+        """The project's bindings of our account."""
+        return held_by(self.home.policy, self.account.member)
+
+    @property
+    def left_by_deleted(self) -> tuple[Triple, ...]:
+        """Those of an account of its address that was deleted."""
+        return held_by_deleted(self.home.policy, self.account.member)
+
+    @property
+    def keys(self) -> Keys:
+        found = self.account.found
+        note = Note(found.mark.key, found.mark.credentials) if found else NO_NOTE
+        keys = tuple(key_state(key, self.now) for key in self.account.keys)
+        return Keys(keys, MOST_KEYS, note, credentials_id=self.credentials_id)
+
+
+def key_state(key: AccountKey, now: datetime) -> Key:
+    """Whether a key is dead or is to be renewed, and why."""
+    end, begin = moment(key.valid_before), moment(key.valid_after)
+    if key.disabled:
+        reason = key.disable_reason.removeprefix("SERVICE_ACCOUNT_KEY_DISABLE_REASON_").replace("_", " ").lower()
+        return Key(key.id, f"which is disabled ({reason})" if reason else "which is disabled")
+    if end is None:
+        return Key(key.id)
+    if end <= now:
+        return Key(key.id, f"which expired on {end:%Y-%m-%d}")
+    life = end - begin if begin else LONGEST_LEFT
+    return Key(key.id, due=f"which expires on {end:%Y-%m-%d}" if end - now < min(LONGEST_LEFT, life / 10) else "")
+
+
+def moment(text: str) -> datetime | None:
+    """A time of Google's, None for none; a key that never expires does so in 9999."""
+    try:
+        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return None if found.year >= 9999 else found.astimezone(timezone.utc)
+
+
+def read(call: Callable[..., Any], *arguments: Any, when: bool = True, absent: Any = None) -> Callable[[], Any]:
+    """A read, or what stands for its answer: where it is not needed, an argument holds an id that only a run will know,
+    or the service is off, so that there is nothing to be read.
+    """
+    if not when or any(isinstance(text, str) and UNKNOWN in text for text in arguments):
+        return lambda: absent
+
+    def run() -> Any:
+        try:
+            return call(*arguments)
+        except Rejected as refusal:
+            if refusal.problem.reason != SERVICE_DISABLED:
+                raise
+            return absent
+
+    return run
+
+
+def observe(gateway: Systems, wanted: Desired) -> Current:
+    """Round 1: cluster, CAST AI's record, project, services. Round 2: accounts, roles and policies by name. Round 3:
+    what belongs to the accounts, and the roles that they have.
+    """
+    google, castai = gateway.google, gateway.castai
+    asked = wanted.project or google.project
+    whole = wanted.prepare or not wanted.present
+    first = gather(
+        cluster=partial(google.get_cluster, asked, wanted.location, wanted.name),
+        record=read(castai.get_cluster, wanted.cluster_id),
+        project=read(google.get_project, asked, absent=Project(asked, "", "")),
+        enabled=read(google.enabled_services, asked, wanted.services, when=whole and wanted.present),
+    )
+    project: Project = first["project"]
+    current = Current(project, first["cluster"], first["record"], datetime.now(timezone.utc))
+    if first["enabled"] is not None:
+        off = tuple(one for one in wanted.services if one not in first["enabled"])
+        current = replace(current, off=off)
+    candidates = _candidates(current, wanted)
+    nodes = node_emails(current) if whole else ()
+    own = own_nodes(nodes, project)
+    second = gather(
+        policy=read(google.get_policy, project.project, when=whole, absent={}),
+        **{f"account {email}": read(google.get_account, email) for email in candidates},
+        **{f"role {one}": read(google.get_role, project.project, one, when=whole) for one in wanted.role_ids},
+        **{f"node {email}": read(google.get_account, email) for email in own if wanted.form == NODE_ACCOUNTS},
+        **{f"policy {one}": read(google.get_policy, one, when=whole, absent={}) for one in wanted.extra_projects},
+        **{
+            f"role {role_id} in {one}": read(google.get_role, one, role_id, when=whole)
+            for one in wanted.extra_projects
+            for role_id in wanted.role_ids[:1]
+        },
+    )
+    accounts = {
+        email: MarkedAccount(account) if account else None
+        for email, account in ((email, second[f"account {email}"]) for email in candidates)
+    }
+    email = choose(accounts, candidates, wanted.owner)
+    found = accounts.get(email)
+    current = replace(
+        current,
+        account=CastAccount(email, found, candidates[email] if found else ""),
+        home=ProjectState(
+            second["policy"], _present({one: second[f"role {one}"] for one in wanted.role_ids})
+        ),
+        extra={
+            one: ProjectState(
+                second[f"policy {one}"],
+                _present({role_id: second[f"role {role_id} in {one}"] for role_id in wanted.role_ids[:1]}),
+            )
+            for one in wanted.extra_projects
+        },
+        node_accounts={email: second.get(f"node {email}") for email in nodes},
+    )
+    further = [one for one in bound_roles(current) if one not in current.home.roles]
+    on_accounts = nodes if wanted.form == ON_ACCOUNTS else ()
+    third = gather(
+        keys=read(google.list_keys, email, when=bool(found) and not wanted.keyless, absent=()),
+        policy=read(google.get_account_policy, email, when=bool(found) and wanted.keyless and whole, absent={}),
+        **{f"role {one}": read(google.get_role, project.project, one, when=whole) for one in further},
+        **{f"policy {one}": read(google.get_account_policy, one) for one in on_accounts},
+    )
+    return replace(
+        current,
+        account=replace(current.account, keys=tuple(third["keys"]), policy=third["policy"]),
+        home=replace(
+            current.home, roles={**current.home.roles, **_present({one: third[f"role {one}"] for one in further})}
+        ),
+        node_policies={one: third[f"policy {one}"] for one in on_accounts},
+    )
+
+
+def _candidates(current: Current, wanted: Desired) -> dict[str, str]:
+    """Addresses that the account has or may get, in order, and which other tool uses each."""
+    if wanted.existing_account:
+        return {wanted.existing_account: ""}
+    project = current.project.project
+    makers = {
+        **dict.fromkeys(names.accounts(wanted.name, wanted.cluster_id), ""),
+        **names.accounts_of_others(wanted.name),
+    }
+    ids = {names.account_email(one, project): maker for one, maker in makers.items()}
+    recorded = current.client_account
+    if recorded and recorded not in ids:
+        return {recorded: "another tool", **ids}
+    return {**({recorded: ids[recorded]} if recorded else {}), **ids}
+
+
+def node_emails(current: Current) -> tuple[str, ...]:
+    """The accounts that the cluster's nodes run as. The project's own one is not known where its number is not."""
+    if current.cluster is None:
+        return ()
+    own = names.compute_account(current.project.number) if current.project.number else ""
+    found = (own if one == names.DEFAULT_NODE_ACCOUNT else one for one in current.cluster.node_accounts)
+    return tuple(sorted(set(filter(None, found))))
+
+
+def own_nodes(emails: Iterable[str], project: Project) -> tuple[str, ...]:
+    """Those that are of this project, so that a binding of the project covers them."""
+    own = names.compute_account(project.number)
+    return tuple(one for one in emails if one == own or names.project_of(one) == project.project)
+
+
+def bound_roles(current: Current) -> tuple[str, ...]:
+    """Ids of the project's custom roles that our account has."""
+    prefix = names.role_name(current.project.project, "")
+    found = (triple.role for triple in (*current.held, *current.left_by_deleted))
+    return tuple(dict.fromkeys(one.removeprefix(prefix) for one in found if one.startswith(prefix)))
+
+
+def _present(roles: Mapping[str, Role | None]) -> dict[str, Role]:
+    return {role_id: role for role_id, role in roles.items() if role}
+
+
+def members_of(policy: Policy, role: str) -> Iterable[str]:
+    """Who has a role by a policy."""
+    for binding in policy.get("bindings") or ():
+        if binding.get("role") == role:
+            yield from binding.get("members") or ()
