@@ -60,6 +60,21 @@ def aws_options() -> Spec:
     }
 
 
+def google_options() -> Spec:
+    """The environment variables are the gateway's own business, so that an option beats them, for the kind too."""
+    return {
+        "auth_kind": {"type": "str", "choices": ["application", "machineaccount", "serviceaccount", "accesstoken"]},
+        "service_account_file": {"type": "path"},
+        "service_account_contents": {"type": "jsonarg", "no_log": True},
+        "service_account_email": {"type": "str"},
+        "access_token": {"type": "str", "no_log": True},
+        "impersonate_service_account": {"type": "str"},
+        "quota_project": {"type": "str"},
+        "project": {"type": "str"},
+        "google_ca_cert": {"type": "path"},
+    }
+
+
 def kubernetes_options() -> Spec:
     return {
         "kubeconfig": {"type": "path", "fallback": _env("K8S_AUTH_KUBECONFIG")},

@@ -20,7 +20,7 @@ from .._gateways.google import Google
 from .._gateways.google_session import SERVICE_DISABLED, Rejected
 from .._patience import Repeats
 from . import names
-from .bindings import Change, Policy, Triple, changed, triples
+from .bindings import NO_CHANGE, Change, Policy, Triple, changed, triples
 from .marks import Mark, describe
 
 T = TypeVar("T")
@@ -34,7 +34,9 @@ POLICY_SECONDS = 120.0
 HAND_OVER_SECONDS = 420.0
 """How long CAST AI is asked again while it cannot use what it was given: grants take up to 7 minutes."""
 
-UNIQUE_ID_BLOCKED = "marked for deletion"
+PROVIDER = "gke"
+
+ID_BLOCKED = "marked for deletion"
 """In the refusal of a role whose id a role deleted weeks ago still takes."""
 
 
@@ -48,24 +50,27 @@ class Gateways(Protocol):
         """The API."""
 
 
-def when_visible(call: Callable[[], T], made_here: bool) -> T:
-    """Call, again while Google does not show the object yet, if this run made it."""
+def when_visible(call: Callable[[], T | None], made_here: bool) -> T | None:
+    """Call, again while Google does not show the object yet, if this run made it. None: it is not there."""
     refusals: list[Rejected] = []
 
     def answered() -> tuple[T] | None:
         try:
-            return (call(),)
+            found = call()
         except Rejected as refusal:
             # Not found, or for an account not allowed, as if it were somebody else's.
             if not made_here or refusal.status not in (403, 404) or refusal.problem.reason == SERVICE_DISABLED:
                 raise
             refusals.append(refusal)
             return None
+        return None if found is None else (found,)
 
+    if not made_here:
+        return call()
     found: tuple[T] | None = until(answered, timeout=VISIBLE_SECONDS)
-    if found is None:
+    if found is None and refusals:
         raise refusals[-1]
-    return found[0]
+    return found[0] if found else None
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ class EnableServices(Action):
         """Whether the services that only look enabled answer."""
         try:
             gateway.google.get_policy(self.project)
-            gateway.google.get_account(self.account)
+            gateway.google.get_account(self.project, self.account)
         except Rejected as refusal:
             if refusal.problem.reason != SERVICE_DISABLED:
                 raise
@@ -97,21 +102,20 @@ class EnableServices(Action):
 
 @dataclass(frozen=True)
 class OnAccount(Action):
-    """An action on one service account."""
+    """An action on one service account. project: the one that it is of."""
 
     email: str = ""
+    project: str = ""
 
 
 @dataclass(frozen=True)
 class CreateAccount(OnAccount):
-    project: str = ""
     display_name: str = ""
     description: str = ""
 
     def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
         account_id = self.email.partition("@")[0]
         gateway.google.create_account(self.project, account_id, self.display_name, self.description)
-        when_visible(lambda: gateway.google.check_account(self.email), True)
         return {"account_made": self.email}
 
 
@@ -120,19 +124,19 @@ class DescribeAccount(OnAccount):
     """after: the whole description."""
 
     def run(self, gateway: Gateways, made: Made) -> None:
-        gateway.google.describe_account(self.email, self.after)
+        gateway.google.patch_account(self.project, self.email, {"description": self.after})
 
 
 @dataclass(frozen=True)
 class EnableAccount(OnAccount):
     def run(self, gateway: Gateways, made: Made) -> None:
-        gateway.google.enable_account(self.email)
+        gateway.google.enable_account(self.project, self.email)
 
 
 @dataclass(frozen=True)
 class DeleteAccount(OnAccount):
     def run(self, gateway: Gateways, made: Made) -> None:
-        gateway.google.delete_account(self.email)
+        gateway.google.delete_account(self.project, self.email)
 
 
 @dataclass(frozen=True)
@@ -143,8 +147,14 @@ class OnRole(Action):
     role_id: str = ""
     description: str = ""
 
-    def write(self, gateway: Gateways, role_id: str) -> None:
-        gateway.google.create_role(self.project, role_id, names.ROLE_TITLE, self.description, self.after)
+    @property
+    def wanted(self) -> dict[str, Any]:
+        return {
+            "title": names.ROLE_TITLE,
+            "description": self.description,
+            "includedPermissions": list(self.after),
+            "stage": "GA",
+        }
 
 
 @dataclass(frozen=True)
@@ -157,9 +167,9 @@ class CreateRole(OnRole):
         ids = [self.role_id, *self.others]
         for number, role_id in enumerate(ids):
             try:
-                self.write(gateway, role_id)
+                gateway.google.create_role(self.project, role_id, self.wanted)
             except Rejected as refusal:
-                if refusal.status != 400 or UNIQUE_ID_BLOCKED not in str(refusal) or number == len(ids) - 1:
+                if refusal.status != 400 or ID_BLOCKED not in str(refusal) or number == len(ids) - 1:
                     raise
                 continue
             return {role_key(self.project, self.role_id): role_id}
@@ -171,9 +181,7 @@ class UpdateRole(OnRole):
     etag: str = ""
 
     def run(self, gateway: Gateways, made: Made) -> None:
-        gateway.google.update_role(
-            self.project, self.role_id, names.ROLE_TITLE, self.description, self.after, self.etag
-        )
+        gateway.google.patch_role(self.project, self.role_id, self.wanted, self.etag)
 
 
 @dataclass(frozen=True)
@@ -181,7 +189,7 @@ class UndeleteRole(OnRole):
     def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
         gateway.google.undelete_role(self.project, self.role_id)
         # As it was deleted; its etag is another one now.
-        gateway.google.update_role(self.project, self.role_id, names.ROLE_TITLE, self.description, self.after, "")
+        gateway.google.patch_role(self.project, self.role_id, self.wanted)
         return {role_key(self.project, self.role_id): self.role_id}
 
 
@@ -205,7 +213,8 @@ class CreateCastAccount(Action):
     project: str = ""
 
     def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
-        return {"cast_account": gateway.castai.create_google_account(self.cluster_id, self.email, self.project)}
+        block = {"gkeSaImpersonate": self.email, "projectId": self.project}
+        return {"cast_account": gateway.castai.create_service_account(self.cluster_id, PROVIDER, block)}
 
 
 @dataclass(frozen=True)
@@ -213,18 +222,19 @@ class DisableCastAccount(Action):
     cluster_id: str = ""
 
     def run(self, gateway: Gateways, made: Made) -> None:
-        gateway.castai.disable_google_account(self.cluster_id)
+        gateway.castai.disable_service_account(self.cluster_id, PROVIDER)
 
 
 @dataclass(frozen=True)
 class SetPolicy(Action):
     """Change the bindings of one policy: read, modify, write, until nobody else writes in between.
 
-    where: a project, or the address of a service account whose own policy it is.
+    where: a project, or the address of a service account whose own policy it is; home: the project of that.
     """
 
     where: str = ""
-    change: Change = Change()  # noqa: RUF009
+    home: str = ""
+    change: Change = NO_CHANGE
 
     def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
         change = Change(
@@ -277,12 +287,15 @@ class SetPolicy(Action):
     def _read(self, gateway: Gateways, made: Made) -> Policy:
         if "@" in self.where:
             made_here = made.get("account_made") == self.where
-            return when_visible(lambda: gateway.google.get_account_policy(self.where), made_here)
+            found = when_visible(lambda: gateway.google.get_account_policy(self.home, self.where), made_here)
+            if found is None:
+                raise CallFailed(f"Service account {self.where} does not exist any more. Run again.")
+            return found
         return gateway.google.get_policy(self.where)
 
     def _replace(self, gateway: Gateways, policy: Policy, made: Made) -> None:
         if "@" in self.where:
-            gateway.google.set_account_policy(self.where, policy)
+            gateway.google.set_account_policy(self.home, self.where, policy)
         else:
             gateway.google.set_policy(self.where, policy)
 
@@ -308,9 +321,10 @@ def still_to_do(policy: Policy, change: Change) -> Change:
 @dataclass(frozen=True)
 class DeleteKey(_keys.DeleteKey):
     email: str = ""
+    project: str = ""
 
     def delete(self, gateway: Gateways) -> None:
-        gateway.google.delete_key(self.email, self.key_id)
+        gateway.google.delete_key(self.project, self.email, self.key_id)
 
 
 @dataclass(frozen=True)
@@ -321,15 +335,16 @@ class HandOverKey(_keys.HandOverKey):
 
     KIND: ClassVar[str] = "key"
     email: str = ""
+    project: str = ""
     mark: Mark | None = None
-
-    def run(self, gateway: Gateways, made: Made) -> None:
-        # An account of this run may not take keys yet.
-        when_visible(lambda: gateway.google.check_account(self.email), made.get("account_made") == self.email)
-        super().run(gateway, made)
+    fresh: bool = False
+    """Whether this run makes the account, so that it may not take keys yet."""
 
     def create(self, gateway: Gateways) -> tuple[str, str]:
-        return gateway.google.create_key(self.email)
+        new = when_visible(lambda: gateway.google.create_key(self.project, self.email), self.fresh)
+        if new is None:
+            raise CallFailed(f"Service account {self.email} does not exist any more. Run again.")
+        return new.key.id, new.credentials
 
     def give(self, gateway: Gateways, key_id: str, secret: str) -> Cluster:
         return gateway.castai.hand_over(self.cluster_id, {"credentials": secret}, HAND_OVER_SECONDS)
@@ -337,10 +352,10 @@ class HandOverKey(_keys.HandOverKey):
     def note(self, gateway: Gateways, key_id: str, credentials: str) -> None:
         if self.mark:
             noted = Mark(self.mark.cluster_id, self.mark.cluster, key_id, credentials, self.mark.text)
-            gateway.google.describe_account(self.email, describe(noted))
+            gateway.google.patch_account(self.project, self.email, {"description": describe(noted)})
 
     def take_back(self, gateway: Gateways, key_id: str) -> None:
-        gateway.google.delete_key(self.email, key_id)
+        gateway.google.delete_key(self.project, self.email, key_id)
 
 
 @dataclass(frozen=True)
@@ -351,5 +366,3 @@ class HandOverAccount(Action):
 
     def run(self, gateway: Gateways, made: Made) -> None:
         gateway.castai.hand_over(self.cluster_id, {"credentials": "{}"}, HAND_OVER_SECONDS)
-
-

@@ -66,6 +66,9 @@ class Change:
         return bool(self.added or self.removed)
 
 
+NO_CHANGE = Change()
+
+
 def condition_of(binding: Mapping[str, Any]) -> Condition | None:
     found = binding.get("condition")
     if not found:

@@ -16,7 +16,7 @@ from typing import Any
 
 from .. import _names
 from .._engine import UNKNOWN, Action, Kept, Made, Refused, Subject
-from .._gateways.google_iam import Role
+from .._gateways.google_iam import CustomRole
 from .._keys import Deletion
 from .._owner import Removal
 from .._record import check_record, check_removable
@@ -57,11 +57,11 @@ from .observed import (
     MOST_KEYS,
     CastAccount,
     Current,
-
     MarkedRole,
     ProjectState,
     bound_roles,
     connect,
+    home_of,
     members_of,
     moment,
     observe,
@@ -163,7 +163,7 @@ def _check_keys(current: Current, wanted: Desired) -> None:
     keys = current.account.keys
     full = len(keys) >= MOST_KEYS and not _served(current)
     if current.keys.stuck if not wanted.existing_account else full:
-        listed = ", ".join(f"{key.id} (created {key.valid_after[:10] or 'at an unknown time'})" for key in keys)
+        listed = ", ".join(f"{key.id} (created {key.created[:10] or 'at an unknown time'})" for key in keys)
         raise Refused(
             f"Service account {current.account.email} has {len(keys)} keys, the most that Google allows, and nothing"
             f" records which of them CAST AI uses: {listed}. Delete those that nobody uses, then run again."
@@ -204,7 +204,7 @@ def _plan_account(current: Current, wanted: Desired) -> Iterator[Action]:
             None,
             {"email": account.email, "description": description},
             account.email,
-            current.project.project,
+            home_of(account.email, current.project),
             names.display_name(wanted.name),
             description,
         )
@@ -216,6 +216,7 @@ def _plan_account(current: Current, wanted: Desired) -> Iterator[Action]:
             True,
             False,
             account.email,
+            home_of(account.email, current.project),
         )
     if description != found.account.description:
         yield DescribeAccount(
@@ -224,6 +225,7 @@ def _plan_account(current: Current, wanted: Desired) -> Iterator[Action]:
             found.account.description,
             description,
             account.email,
+            home_of(account.email, current.project),
         )
 
 
@@ -251,9 +253,7 @@ def _plan_roles(current: Current, wanted: Desired) -> Iterator[Action]:
         yield from _plan_role(current, wanted, project, state, role_id_of(current, wanted, project))
 
 
-def _plan_role(
-    current: Current, wanted: Desired, project: str, state: ProjectState, role_id: str
-) -> Iterator[Action]:
+def _plan_role(current: Current, wanted: Desired, project: str, state: ProjectState, role_id: str) -> Iterator[Action]:
     found = state.roles.get(role_id)
     target = f"gcp/role/{names.role_name(project, role_id)}"
     permissions = sorted(wanted.permissions)
@@ -299,7 +299,7 @@ def _plan_role(
         )
 
 
-def _differs(found: Role, wanted: Desired) -> bool:
+def _differs(found: CustomRole, wanted: Desired) -> bool:
     marked = marked_role(found.description) == wanted.cluster_id
     return not marked or found.permissions != wanted.permissions or found.stage != "GA"
 
@@ -352,11 +352,11 @@ def _plan_bindings(current: Current, wanted: Desired) -> Iterator[Action]:
         problem = size_problem(state.policy, change, where) if state else ""
         if problem:
             raise Refused(problem)
-        yield _set_policy(where, change, current.account.email)
+        yield _set_policy(current, where, change)
 
 
-def _set_policy(where: str, change: Change, email: str) -> SetPolicy:
-    parts = []
+def _set_policy(current: Current, where: str, change: Change) -> SetPolicy:
+    parts, email = [], current.account.email
     if change.added:
         parts.append(f"bind {_roles(change.added)} to {email}")
     if change.removed:
@@ -368,6 +368,7 @@ def _set_policy(where: str, change: Change, email: str) -> SetPolicy:
         [one.shown() for one in change.removed] or None,
         [one.shown() for one in change.added] or None,
         where,
+        home_of(where, current.project) if "@" in where else "",
         change,
     )
 
@@ -397,7 +398,15 @@ def _plan_users(current: Current, wanted: Desired) -> Iterator[Action]:
         )
     change = users_change(account, cast)
     if change:
-        yield _set_users(account.email, change, cast or "CAST AI's account")
+        yield SetPolicy(
+            f"let {cast or 'that account'} act as service account {account.email}",
+            f"gcp/policy/{account.email}",
+            None,
+            [one.shown() for one in change.added],
+            account.email,
+            home_of(account.email, current.project),
+            change,
+        )
 
 
 def users_change(account: CastAccount, cast: str) -> Change:
@@ -406,17 +415,6 @@ def users_change(account: CastAccount, cast: str) -> Change:
     have = {triple.role for triple in held_by(account.policy, member)}
     roles = (names.TOKEN_CREATOR, names.ACCOUNT_USER)
     return Change(tuple(Triple(role, member) for role in roles if role not in have))
-
-
-def _set_users(where: str, change: Change, who: str) -> SetPolicy:
-    return SetPolicy(
-        f"let {who} act as service account {where}",
-        f"gcp/policy/{where}",
-        None,
-        [one.shown() for one in change.added],
-        where,
-        change,
-    )
 
 
 # The hand-over
@@ -467,7 +465,9 @@ def _hand_over_key(current: Current, wanted: Desired, mark: Mark | None) -> Hand
         f"a key of service account {email}",
         wanted.cluster_id,
         email,
+        home_of(email, current.project),
         mark,
+        current.account.found is None,
     )
 
 
@@ -482,6 +482,7 @@ def _delete_key(current: Current, wanted: Desired, one: Deletion) -> DeleteKey:
         wanted.cluster_id if one.guarded else "",
         current.credentials_id if one.guarded else "",
         email,
+        home_of(email, current.project),
     )
 
 
@@ -511,7 +512,7 @@ def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
     foreign = found is not None and bool(wanted.owner.objection(found, _evidence(current, wanted)))
     if not foreign or wanted.existing_account:
         for where, change in _bindings_to_remove(current, wanted, bool(kept)).items():
-            yield Removal("bindings", "", (_set_policy(where, change, account.email),))
+            yield Removal("bindings", "", (_set_policy(current, where, change),))
     if found and kept:
         yield Removal(f"service account {account.email}", kept)
     elif found:
@@ -522,6 +523,7 @@ def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
             {"email": account.email, "description": found.account.description},
             None,
             account.email,
+            home_of(account.email, current.project),
         )
         yield Removal(f"service account {account.email}", "", (*keys, delete))
     yield from _role_removals(current, wanted)
@@ -581,10 +583,9 @@ def _role_kept(current: Current, wanted: Desired, project: str, state: ProjectSt
     known = _names.short_id(wanted.cluster_id) in role_id or role_id in bound_roles(current)
     if not (marked and known) and not wanted.owner.adopt:
         return "nothing in its description shows that it belongs to this cluster"
-    member = current.account.member
-    ours = (member.lower(), f"deleted:{member}?uid=".lower())
-    others = [one for one in members_of(state.policy, names.role_name(project, role_id))]
-    if any(not one.lower().startswith(ours) for one in others):
+    member = current.account.member.lower()
+    bound = [one.lower() for one in members_of(state.policy, names.role_name(project, role_id))]
+    if any(one != member and not one.startswith(f"deleted:{member}?uid=") for one in bound):
         return "it is also bound to others"
     return ""
 
@@ -652,7 +653,7 @@ def _warnings(current: Current, wanted: Desired) -> Iterator[str]:
                 " one and was left unchanged."
             )
     for key in () if wanted.keyless else current.account.keys:
-        end = moment(key.valid_before)
+        end = moment(key.expires)
         if end and current.keys.settled and key.id == current.keys.handed_over.key_id:
             yield (
                 f"Key {key.id} of service account {email} expires on {end:%Y-%m-%d}. A run before that date replaces"
@@ -686,4 +687,3 @@ def _binding_warnings(current: Current, wanted: Desired) -> Iterator[str]:
 
 
 SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view)
-

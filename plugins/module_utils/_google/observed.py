@@ -16,7 +16,7 @@ from .._engine import UNKNOWN, gather
 from .._gateways.castai import CastAi, Cluster, by_options
 from .._gateways.google import Google
 from .._gateways.google_container import GkeCluster
-from .._gateways.google_iam import Account, AccountKey, Role
+from .._gateways.google_iam import AccountKey, CustomRole, ServiceAccount
 from .._gateways.google_projects import Project
 from .._gateways.google_session import SERVICE_DISABLED, Rejected
 from .._keys import NO_NOTE, Key, Keys, Note
@@ -31,6 +31,9 @@ MOST_KEYS = 10
 
 LONGEST_LEFT = timedelta(days=30)
 """A key is renewed when less than this is left of its life, or less than a tenth of it."""
+
+
+_REASON = "SERVICE_ACCOUNT_KEY_DISABLE_REASON_"
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def connect(params: Mapping[str, Any], _wanted: Any) -> Systems:
 class MarkedAccount:
     """A service account, and what its description says."""
 
-    account: Account
+    account: ServiceAccount
 
     @property
     def mark(self) -> Mark:
@@ -69,7 +72,7 @@ class MarkedAccount:
 class MarkedRole:
     """A custom role, and what its description says."""
 
-    role: Role
+    role: CustomRole
 
     @property
     def cluster_ids(self) -> frozenset[str]:
@@ -106,7 +109,7 @@ class ProjectState:
     """What a project has of ours. roles: by id."""
 
     policy: Policy = field(default_factory=dict)
-    roles: Mapping[str, Role] = field(default_factory=dict)
+    roles: Mapping[str, CustomRole] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ class Current:
     account: CastAccount = field(default_factory=CastAccount)
     home: ProjectState = field(default_factory=ProjectState)
     extra: Mapping[str, ProjectState] = field(default_factory=dict)
-    node_accounts: Mapping[str, Account | None] = field(default_factory=dict)
+    node_accounts: Mapping[str, ServiceAccount | None] = field(default_factory=dict)
     node_policies: Mapping[str, Policy] = field(default_factory=dict)
 
     @property
@@ -160,10 +163,10 @@ class Current:
 
 def key_state(key: AccountKey, now: datetime) -> Key:
     """Whether a key is dead or is to be renewed, and why."""
-    end, begin = moment(key.valid_before), moment(key.valid_after)
+    end, begin = moment(key.expires), moment(key.created)
     if key.disabled:
-        reason = key.disable_reason.removeprefix("SERVICE_ACCOUNT_KEY_DISABLE_REASON_").replace("_", " ").lower()
-        return Key(key.id, f"which is disabled ({reason})" if reason else "which is disabled")
+        reasons = ", ".join(one.removeprefix(_REASON).replace("_", " ").lower() for one in key.state)
+        return Key(key.id, f"which is disabled ({reasons})" if reasons else "which is disabled")
     if end is None:
         return Key(key.id)
     if end <= now:
@@ -212,7 +215,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         project=read(google.get_project, asked, absent=Project(asked, "", "")),
         enabled=read(google.enabled_services, asked, wanted.services, when=whole and wanted.present),
     )
-    project: Project = first["project"]
+    project: Project = first["project"] or Project(asked, "", "")
     current = Current(project, first["cluster"], first["record"], datetime.now(timezone.utc))
     if first["enabled"] is not None:
         off = tuple(one for one in wanted.services if one not in first["enabled"])
@@ -222,9 +225,13 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     own = own_nodes(nodes, project)
     second = gather(
         policy=read(google.get_policy, project.project, when=whole, absent={}),
-        **{f"account {email}": read(google.get_account, email) for email in candidates},
+        **{f"account {email}": read(google.get_account, home_of(email, project), email) for email in candidates},
         **{f"role {one}": read(google.get_role, project.project, one, when=whole) for one in wanted.role_ids},
-        **{f"node {email}": read(google.get_account, email) for email in own if wanted.form == NODE_ACCOUNTS},
+        **{
+            f"node {email}": read(google.get_account, home_of(email, project), email)
+            for email in own
+            if wanted.form == NODE_ACCOUNTS
+        },
         **{f"policy {one}": read(google.get_policy, one, when=whole, absent={}) for one in wanted.extra_projects},
         **{
             f"role {role_id} in {one}": read(google.get_role, one, role_id, when=whole)
@@ -241,9 +248,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     current = replace(
         current,
         account=CastAccount(email, found, candidates[email] if found else ""),
-        home=ProjectState(
-            second["policy"], _present({one: second[f"role {one}"] for one in wanted.role_ids})
-        ),
+        home=ProjectState(second["policy"], _present({one: second[f"role {one}"] for one in wanted.role_ids})),
         extra={
             one: ProjectState(
                 second[f"policy {one}"],
@@ -255,19 +260,20 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     )
     further = [one for one in bound_roles(current) if one not in current.home.roles]
     on_accounts = nodes if wanted.form == ON_ACCOUNTS else ()
+    home = home_of(email, project)
     third = gather(
-        keys=read(google.list_keys, email, when=bool(found) and not wanted.keyless, absent=()),
-        policy=read(google.get_account_policy, email, when=bool(found) and wanted.keyless and whole, absent={}),
+        keys=read(google.list_keys, home, email, when=bool(found) and not wanted.keyless, absent=()),
+        policy=read(google.get_account_policy, home, email, when=bool(found) and wanted.keyless and whole, absent={}),
         **{f"role {one}": read(google.get_role, project.project, one, when=whole) for one in further},
-        **{f"policy {one}": read(google.get_account_policy, one) for one in on_accounts},
+        **{f"policy {one}": read(google.get_account_policy, home_of(one, project), one) for one in on_accounts},
     )
     return replace(
         current,
-        account=replace(current.account, keys=tuple(third["keys"]), policy=third["policy"]),
+        account=replace(current.account, keys=tuple(third["keys"]), policy=third["policy"] or {}),
         home=replace(
             current.home, roles={**current.home.roles, **_present({one: third[f"role {one}"] for one in further})}
         ),
-        node_policies={one: third[f"policy {one}"] for one in on_accounts},
+        node_policies={one: third[f"policy {one}"] or {} for one in on_accounts},
     )
 
 
@@ -296,6 +302,12 @@ def node_emails(current: Current) -> tuple[str, ...]:
     return tuple(sorted(set(filter(None, found))))
 
 
+def home_of(email: str, project: Project) -> str:
+    """The project that an account is to be looked for in: that of its address, else the cluster's."""
+    number = email.partition("-compute@developer.")[0]
+    return names.project_of(email) or (number if number.isdigit() and number != project.number else project.project)
+
+
 def own_nodes(emails: Iterable[str], project: Project) -> tuple[str, ...]:
     """Those that are of this project, so that a binding of the project covers them."""
     own = names.compute_account(project.number)
@@ -309,7 +321,7 @@ def bound_roles(current: Current) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one.removeprefix(prefix) for one in found if one.startswith(prefix)))
 
 
-def _present(roles: Mapping[str, Role | None]) -> dict[str, Role]:
+def _present(roles: Mapping[str, CustomRole | None]) -> dict[str, CustomRole]:
     return {role_id: role for role_id, role in roles.items() if role}
 
 

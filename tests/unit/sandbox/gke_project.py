@@ -1,0 +1,246 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""castai_gke_sa in this process, against the world's Google Cloud and the local CAST AI without a socket."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from google.auth.exceptions import GoogleAuthError
+
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import Result, reconcile
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import Rejected
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.google import Google
+from ansible_collections.castai.onboarding.plugins.module_utils._google.gke_sa import SUBJECT
+from ansible_collections.castai.onboarding.plugins.module_utils._google.observed import Systems
+from tests.sandbox.castai.server import CastAi as Api
+
+from . import aws_client
+from .aws_account import Direct, Ended, first
+from .aws_client import Clock
+from .google_client import LOCATION, NUMBER, PROJECT, Cloud, cluster
+
+SHOP = cluster("shop")
+SISTER = cluster("shop", location="europe-west3")
+NODE_ACCOUNT = f"{NUMBER}-compute@developer.gserviceaccount.com"
+ACCOUNT = f"castai-gke-5042d146@{PROJECT}.iam.gserviceaccount.com"
+MEMBER = f"serviceAccount:{ACCOUNT}"
+USER = "roles/iam.serviceAccountUser"
+
+PARAMETERS: Mapping[str, Any] = {
+    "adopt": False,
+    "enable_services": True,
+    "extra_projects": [],
+    "force": False,
+    "hand_over": True,
+    "identity": "key",
+    "load_balancers": [],
+    "prepare": True,
+    "project": PROJECT,
+    "role_scope": "cluster",
+    "state": "present",
+}
+
+
+class Trying(Direct):
+    """CAST AI without a socket, which tries a key before it takes it, as the service does."""
+
+    def __init__(self, api: Api, cloud: Cloud) -> None:
+        super().__init__(api)
+        self.cloud = cloud
+        self.given: dict[str, str] = {}
+        """The key file that was taken last, by cluster."""
+
+    def _once(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
+        text = (body or {}).get("credentials", "")
+        if "private_key" in text and not self.works(text):
+            raise Rejected(purpose, 400, "Forbidden", "credentials")
+        found = super()._once(method, path, purpose, body)
+        if "private_key" in text:
+            self.given[path.rpartition("/")[2]] = text
+        return found
+
+    def works(self, text: str) -> bool:
+        """Whether Google gives a token for the key that may read instances."""
+        credentials = self.cloud.key_credentials(text)
+        try:
+            credentials.refresh(self.request)
+        except GoogleAuthError:
+            return False
+        asked = {"permissions": ["compute.instances.list"]}
+        url = f"https://cloudresourcemanager.googleapis.com/v3/projects/{PROJECT}:testIamPermissions"
+        answer = self.cloud.session(credentials.token).post(url, json=asked)
+        return bool(answer.json().get("permissions"))
+
+    @property
+    def request(self) -> Any:
+        from google.auth.transport.requests import Request
+
+        return Request(self.cloud.plain_session())
+
+
+class World:
+    """A project with a cluster, and one of the same name in another location; the operator owns it."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.cloud = Cloud(self.clock)
+        self.api = Api(aws_client.world(self.clock), self.clock)
+        self.castai = Trying(self.api, self.cloud)
+        for one in (SHOP, SISTER):
+            self.cloud.google.add_cluster(one)
+            self.api.add_cluster(one)
+        self.register()
+
+    def register(self) -> None:
+        self.ids = {}
+        for one in (SHOP, SISTER):
+            block = {"projectId": PROJECT, "location": one.region, "region": one.region, "clusterName": one.name}
+            self.ids[one.region] = self.castai.register_cluster(one.name, {"gke": block}).id
+        self.castai.given = {}
+        self.google = self.gateway()
+
+    def reset(self) -> None:
+        """As it was when it was made."""
+        self.cloud.google.reset()
+        self.api.reset()
+        self.register()
+
+    def gateway(self, token: str = "") -> Google:
+        """The modules' Google Cloud, as the operator or with another token."""
+        google = Google({"access_token": token or self.cloud.token(), "project": PROJECT})
+        google._http.mount("https://", self.cloud.adapter())
+        return google
+
+    @property
+    def cluster_id(self) -> str:
+        return self.ids[LOCATION]
+
+    @property
+    def role(self) -> str:
+        return f"projects/{PROJECT}/roles/castai.gkeAccess.{self.cluster_id[:8]}"
+
+    def run(
+        self, location: str = LOCATION, check: bool = False, ended_after: int | None = None, **changes: Any
+    ) -> Result:
+        """ended_after: how many actions are done, None for all."""
+        parameters = {
+            **PARAMETERS,
+            "cluster_name": "shop",
+            "cluster_id": self.ids[location],
+            "location": location,
+            "force": changes.get("state") == "absent",
+            **changes,
+        }
+        here = replace(
+            SUBJECT,
+            connect=lambda params, wanted: Systems(self.castai, self.google),
+            plan=lambda current, wanted: first(SUBJECT.plan(current, wanted), ended_after),
+        )
+        return reconcile(here, parameters, check, lambda line: None)
+
+    def run_until(self, last: int, **changes: Any) -> bool:
+        """Run, and end the run when so many of its writes have taken effect; whether there were so many."""
+        writes = itertools.count(1)
+
+        def wrote() -> None:
+            if next(writes) == last:
+                raise Ended
+
+        self.castai.wrote = wrote
+        self.google = self.gateway()
+        send = self.google.send
+
+        def sent(call: Any, *arguments: Any, **named: Any) -> Any:
+            found = send(call, *arguments, **named)
+            if not call.only_reads:
+                wrote()
+            return found
+
+        self.google.send = sent  # type: ignore[method-assign]
+        try:
+            self.run(**changes)
+        except Ended:
+            return True
+        finally:
+            self.castai.wrote, self.google = lambda: None, self.gateway()
+        return False
+
+    # What there is
+
+    @property
+    def project(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.cloud.google.state()[PROJECT]
+        return found
+
+    @property
+    def bindings(self) -> set[tuple[str, str, str]]:
+        """Role, member and the condition's expression."""
+        return {
+            (one["role"], member, (one.get("condition") or {}).get("expression", ""))
+            for one in self.project["policy"]["bindings"]
+            for member in one["members"]
+        }
+
+    def account(self, email: str = ACCOUNT) -> dict[str, Any] | None:
+        return next((one for one in self.project["accounts"] if one["email"] == email), None)
+
+    def keys(self, email: str = ACCOUNT) -> list[str]:
+        found = self.account(email)
+        return [one["name"].rpartition("/")[2] for one in found["keys"]] if found else []
+
+    @property
+    def given_key(self) -> str:
+        """The id of the key that CAST AI has for the first cluster, empty for none."""
+        text = self.castai.given.get(self.cluster_id)
+        return str(json.loads(text)["private_key_id"]) if text else ""
+
+    def check_key(self) -> None:
+        """The key that CAST AI took last for the first cluster, if any, works."""
+        text = self.castai.given.get(self.cluster_id)
+        assert not text or self.castai.works(text), "an outage"
+
+    def check_key_after_every_write(self, before: Callable[[], None], **changes: Any) -> int:
+        """Whatever was before, CAST AI has a live key wherever a run ends, and after the next; how many writes there
+        were."""
+        ends: list[Any] = []
+        for last in itertools.count(1):
+            self.reset()
+            before()
+            ended = self.run_until(last, **changes)
+            self.check_key()
+            self.run(**changes)
+            self.check_key()
+            assert self.run(**changes).actions == ()
+            ends.append(self.comparable())
+            assert ends[-1] == ends[0], last
+            if not ended:
+                return last - 1
+        raise AssertionError
+
+    def comparable(self) -> Any:
+        """What is there, without generated ids."""
+        accounts = [(one["email"], one.get("displayName"), len(one["keys"])) for one in self.project["accounts"]]
+        roles = {name.partition(".gkeAccess")[0]: role for name, role in self.project["roles"].items()}
+        roles = {name: {**role, "description": ""} for name, role in roles.items()}
+        policy = sorted((role.partition(".gkeAccess")[0], member) for role, member, _text in self.bindings)
+        return accounts, roles, policy, bool(self.given_key in self.keys())
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr("tests.sandbox.castai.server.Agent", aws_client.NoAgent)
+    made = World()
+
+    # Waits take no time, and the clouds' clock goes on by what they would have taken.
+    def slept(seconds: float) -> None:
+        made.clock.ahead += seconds
+
+    monkeypatch.setattr("time.sleep", slept)
+    return made
