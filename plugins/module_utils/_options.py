@@ -61,17 +61,20 @@ def aws_options() -> Spec:
 
 
 def google_options() -> Spec:
-    """The environment variables are the gateway's own business, so that an option beats them, for the kind too."""
+    """The environment variables of the credentials and the project are the gateway's own business: an option beats
+    them also for the kind, and what the project comes from is told."""
     return {
+        "access_token": {"type": "str", "no_log": True},
         "auth_kind": {"type": "str", "choices": ["application", "machineaccount", "serviceaccount", "accesstoken"]},
-        "service_account_file": {"type": "path"},
+        "endpoint": {"type": "str", "choices": ["auto", "dns", "public", "private"], "default": "auto"},
+        "google_ca_cert": {"type": "path", "fallback": _env("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")},
+        "impersonate_service_account": {"type": "str"},
+        "location": {"type": "str"},
+        "project": {"type": "str"},
+        "quota_project": {"type": "str"},
         "service_account_contents": {"type": "jsonarg", "no_log": True},
         "service_account_email": {"type": "str"},
-        "access_token": {"type": "str", "no_log": True},
-        "impersonate_service_account": {"type": "str"},
-        "quota_project": {"type": "str"},
-        "project": {"type": "str"},
-        "google_ca_cert": {"type": "path"},
+        "service_account_file": {"type": "path"},
     }
 
 
@@ -94,6 +97,14 @@ AWS_RULES: Rules = {
     "required_together": [["access_key", "secret_key"]],
 }
 """The same for AWS."""
+
+GOOGLE_RULES: Rules = {
+    "mutually_exclusive": [
+        ["access_token", "service_account_contents", "service_account_email", "service_account_file"]
+    ],
+    "required_together": [],
+}
+"""The same for Google Cloud."""
 
 KUBERNETES_RULES: Rules = {
     "mutually_exclusive": [["kubeconfig", "host"], ["context", "host"]],

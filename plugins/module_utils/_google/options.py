@@ -130,7 +130,16 @@ def desired(params: Parameters) -> Desired:
 
 def problems(params: Parameters) -> Iterator[str]:
     """Problems of the options, the cluster's and CAST AI's included."""
-    yield from filter(None, [_names.cluster_id_problem(params["cluster_id"])])
+    project = params.get("project")
+    yield from filter(
+        None,
+        [
+            _names.gke_cluster_problem(params["cluster_name"]),
+            _names.cluster_id_problem(params["cluster_id"]),
+            _names.google_project_problem(project) if project else "",
+            _names.google_location_problem(params["location"]),
+        ],
+    )
     yield from form_problems(params)
 
 
