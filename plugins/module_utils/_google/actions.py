@@ -19,9 +19,11 @@ from .._gateways.castai import CastAi, Cluster
 from .._gateways.google import Google
 from .._gateways.google_session import SERVICE_DISABLED, Rejected
 from .._patience import Repeats
+from .._variables import named
 from . import names
 from .bindings import NO_CHANGE, Change, Policy, Triple, changed, triples
 from .marks import Mark, describe
+from .options import EXISTING_ACCOUNT, ROLE
 
 T = TypeVar("T")
 
@@ -73,6 +75,14 @@ def when_visible(call: Callable[[], T | None], made_here: bool) -> T | None:
     return found[0] if found else None
 
 
+def forbidden(refusal: Rejected, constraint: str, advice: str) -> Rejected:
+    """A refusal with what else can be done where an organization policy forbids it. constraint: a part of its name."""
+    if not any(constraint in one for one in refusal.problem.constraints):
+        return refusal
+    within = refusal.within and f"{refusal.within} {advice}"
+    return Rejected(f"{refusal} {advice}", refusal.status, refusal.problem, within, refusal.unsure)
+
+
 @dataclass(frozen=True)
 class EnableServices(Action):
     """after: the services. What they have can only be read now, so the rest is planned again."""
@@ -115,7 +125,11 @@ class CreateAccount(OnAccount):
 
     def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
         account_id = self.email.partition("@")[0]
-        gateway.google.create_account(self.project, account_id, self.display_name, self.description)
+        try:
+            gateway.google.create_account(self.project, account_id, self.display_name, self.description)
+        except Rejected as refusal:
+            advice = f"Or set {EXISTING_ACCOUNT} to an account that they made."
+            raise forbidden(refusal, "disableServiceAccountCreation", advice) from refusal
         return {"account_made": self.email}
 
 
@@ -263,7 +277,8 @@ class SetPolicy(Action):
                 failure: CallFailed | Conflict = conflict
             except Rejected as refusal:
                 if not self._passes(refusal, made):
-                    raise
+                    members = " and ".join(dict.fromkeys(triple.member for triple in left.added))
+                    raise forbidden(refusal, "llowedPolicyMember", f"The exception is for {members}.") from refusal
                 failure = refusal
             else:
                 return
@@ -341,7 +356,11 @@ class HandOverKey(_keys.HandOverKey):
     """Whether this run makes the account, so that it may not take keys yet."""
 
     def create(self, gateway: Gateways) -> tuple[str, str]:
-        new = when_visible(lambda: gateway.google.create_key(self.project, self.email), self.fresh)
+        try:
+            new = when_visible(lambda: gateway.google.create_key(self.project, self.email), self.fresh)
+        except Rejected as refusal:
+            advice = f"Or set {named('identity', ROLE)} to impersonation, which needs no key."
+            raise forbidden(refusal, "disableServiceAccountKeyCreation", advice) from refusal
         if new is None:
             raise CallFailed(f"Service account {self.email} does not exist any more. Run again.")
         return new.key.id, new.credentials

@@ -107,14 +107,12 @@ def held_by_deleted(policy: Policy, member: str) -> tuple[Triple, ...]:
 
 
 def difference(held: Iterable[Triple], wanted: Iterable[Triple], former: Iterable[Triple]) -> Change:
-    """held: of our member; former: what goes from there, unless it is wanted."""
+    """held: of our member; former: what goes, unless it is wanted, such as bindings that a deleted account left."""
     have = {(triple.role, triple.condition) for triple in held}
     want = list(dict.fromkeys(wanted))
-    needed = {(triple.role, triple.condition) for triple in want}
-    return Change(
-        tuple(triple for triple in want if (triple.role, triple.condition) not in have),
-        tuple(triple for triple in dict.fromkeys(former) if (triple.role, triple.condition) not in needed),
-    )
+    needed = {(triple.role, triple.condition, triple.member.lower()) for triple in want}
+    gone = (one for one in dict.fromkeys(former) if (one.role, one.condition, one.member.lower()) not in needed)
+    return Change(tuple(triple for triple in want if (triple.role, triple.condition) not in have), tuple(gone))
 
 
 def changed(policy: Policy, change: Change) -> dict[str, Any]:

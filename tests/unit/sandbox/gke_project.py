@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -53,6 +54,7 @@ class Trying(Direct):
 
     def __init__(self, api: Api, cloud: Cloud) -> None:
         super().__init__(api)
+        self._sleep = lambda seconds: time.sleep(seconds)
         self.cloud = cloud
         self.given: dict[str, str] = {}
         """The key file that was taken last, by cluster."""
@@ -191,7 +193,7 @@ class World:
     def account(self, email: str = ACCOUNT) -> dict[str, Any] | None:
         return next((one for one in self.project["accounts"] if one["email"] == email), None)
 
-    def keys(self, email: str = ACCOUNT) -> list[str]:
+    def key_ids(self, email: str = ACCOUNT) -> list[str]:
         found = self.account(email)
         return [one["name"].rpartition("/")[2] for one in found["keys"]] if found else []
 
@@ -230,7 +232,7 @@ class World:
         roles = {name.partition(".gkeAccess")[0]: role for name, role in self.project["roles"].items()}
         roles = {name: {**role, "description": ""} for name, role in roles.items()}
         policy = sorted((role.partition(".gkeAccess")[0], member) for role, member, _text in self.bindings)
-        return accounts, roles, policy, bool(self.given_key in self.keys())
+        return accounts, roles, policy, bool(self.given_key in self.key_ids())
 
 
 @pytest.fixture
