@@ -177,7 +177,7 @@ class Session:
         """An access token that is good for a while, for Kubernetes. Secret."""
         credentials = self._chosen.credentials
         with self._lock, in_words():
-            if self.can_renew and not _fresh(credentials):
+            if not credentials.token or (self.can_renew and not _fresh(credentials)):
                 credentials.refresh(self._request)
             return str(credentials.token or "")
 
@@ -336,8 +336,6 @@ def _advice(call: Call, status: int, problem: Problem, asked: float, can_renew: 
 
 
 def _fresh(credentials: Any) -> bool:
-    if not credentials.token:
-        return False
     expiry = credentials.expiry
     # google-auth has it in UTC, without saying so.
     left = (expiry.replace(tzinfo=timezone.utc) - datetime.now(timezone.utc)).total_seconds() if expiry else None
