@@ -60,6 +60,24 @@ def aws_options() -> Spec:
     }
 
 
+def google_options() -> Spec:
+    """The environment variables of the credentials and the project are the gateway's own business: an option beats
+    them also for the kind, and what the project comes from is told."""
+    return {
+        "access_token": {"type": "str", "no_log": True},
+        "auth_kind": {"type": "str", "choices": ["application", "machineaccount", "serviceaccount", "accesstoken"]},
+        "endpoint": {"type": "str", "choices": ["auto", "dns", "public", "private"], "default": "auto"},
+        "google_ca_cert": {"type": "path", "fallback": _env("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")},
+        "impersonate_service_account": {"type": "str"},
+        "location": {"type": "str"},
+        "project": {"type": "str"},
+        "quota_project": {"type": "str"},
+        "service_account_contents": {"type": "jsonarg", "no_log": True},
+        "service_account_email": {"type": "str"},
+        "service_account_file": {"type": "path"},
+    }
+
+
 def kubernetes_options() -> Spec:
     return {
         "kubeconfig": {"type": "path", "fallback": _env("K8S_AUTH_KUBECONFIG")},
@@ -79,6 +97,12 @@ AWS_RULES: Rules = {
     "required_together": [["access_key", "secret_key"]],
 }
 """The same for AWS."""
+
+GOOGLE_RULES: Rules = {
+    "mutually_exclusive": [],
+    "required_together": [],
+}
+"""The same for Google Cloud."""
 
 KUBERNETES_RULES: Rules = {
     "mutually_exclusive": [["kubeconfig", "host"], ["context", "host"]],

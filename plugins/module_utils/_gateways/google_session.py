@@ -134,8 +134,8 @@ class Rejected(CallFailed):
 class Session:
     """One set of credentials. Threads may share it.
 
-    project: what the options say, or else the environment or the key; project_source: which of these, empty for the
-    options.
+    endpoint: by which of its addresses a cluster is reached. project: what the options say, or else the environment;
+    project_source: the variable, empty for an option.
     """
 
     def __init__(self, options: Mapping[str, Any]) -> None:
@@ -147,6 +147,7 @@ class Session:
         self._http = Http(_ca_file(options))
         self._request = Request(self._http)
         self._chosen: Chosen = load(options, self._request)
+        self.endpoint = str(options.get("endpoint") or "auto")
         self._lock = threading.Lock()
         self._caller: str | None = None
 

@@ -260,7 +260,11 @@ def test_a_machine_and_its_access_scopes(
     host = f"127.0.0.1:{server.port}"
     monkeypatch.delenv("NO_GCE_CHECK")
     monkeypatch.setenv("GCE_METADATA_HOST", host)
-    monkeypatch.setattr(metadata, "_GCE_METADATA_HOST", host)
+    # google-auth reads the variable when it is imported; older releases keep it in a default.
+    monkeypatch.setattr(metadata, "_GCE_METADATA_HOST", host, raising=False)
+    root_address = f"http://{host}/computeMetadata/v1/"
+    defaults = [root_address if str(one).startswith("http") else one for one in metadata.get.__defaults__]
+    monkeypatch.setattr(metadata.get, "__defaults__", tuple(defaults))
     try:
         google = connected(cloud, access_token=None)
         assert (google.token(), google.caller()) == (TOKEN, "vm@p.iam.gserviceaccount.com")
