@@ -145,8 +145,8 @@ def way_in(found: GkeCluster, endpoint: str) -> tuple[str, bool, str]:
         problem = "" if found.dns_endpoint else f"GKE cluster {found.name} has no DNS endpoint: {other}"
         if found.dns_endpoint and not found.dns_from_outside:
             problem = (
-                f"The DNS endpoint of GKE cluster {found.name} takes no traffic from outside Google's network. Turn that"
-                f" on (gcloud container clusters update --enable-dns-access), or {other}"
+                f"The DNS endpoint of GKE cluster {found.name} takes no traffic from outside Google's network. Turn"
+                f" that on (gcloud container clusters update --enable-dns-access), or {other}"
             )
         return _url(found.dns_endpoint), True, problem
     if not found.by_ip:
