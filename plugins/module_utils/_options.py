@@ -99,9 +99,7 @@ AWS_RULES: Rules = {
 """The same for AWS."""
 
 GOOGLE_RULES: Rules = {
-    "mutually_exclusive": [
-        ["access_token", "service_account_contents", "service_account_email", "service_account_file"]
-    ],
+    "mutually_exclusive": [],
     "required_together": [],
 }
 """The same for Google Cloud."""
