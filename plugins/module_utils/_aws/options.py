@@ -7,15 +7,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from .. import _names as names
 from .._engine import UNKNOWN, Refused
 from .._forms import iam_arn
-from .._gateways.aws import Aws
 from .._gateways.aws_iam import Making
 from .._gateways.aws_session import NO_REGION, region_of
 from .._gateways.castai import Cluster
@@ -164,11 +162,6 @@ def check_removable(record: Cluster | None, force: bool) -> None:
         " would be removed. Disconnect the cluster at CAST AI first, so that it removes its nodes, or set force to"
         " true."
     )
-
-
-def absent_policies(aws: Aws, arns: Iterable[str]) -> dict[str, Callable[[], bool]]:
-    """Reads, for gather: whether a policy that an option names is not there."""
-    return {f"absent {arn}": partial(aws.lacks_policy, arn) for arn in arns}
 
 
 def check_policies(absent: Iterable[str], options: Mapping[str, str]) -> None:
