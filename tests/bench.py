@@ -234,7 +234,9 @@ def _measured(
     """Seconds, CPU seconds and peak megabytes of a run and all processes that it starts, and its calls by SYSTEMS."""
     before, mark = _cpu_seconds(), world.mark()
     given = inventory(list(world.clusters().values())[:clusters], variables)
-    running = start_playbook(folder, playbook, "--forks", str(clusters), inventory=given, **_user(world, folder, **where))
+    running = start_playbook(
+        folder, playbook, "--forks", str(clusters), inventory=given, **_user(world, folder, **where)
+    )
     ended, peaks = threading.Event(), [0.0]
 
     def watch() -> None:

@@ -64,7 +64,18 @@ LAYERS = (
 )
 """Folders and files of module_utils from the ground up. Each may import those of the rows before it."""
 
-SDKS = {"azure", "boto3", "botocore", "google", "googleapiclient", "kubernetes", "msal", "subprocess", "urllib3"}
+SDKS = {
+    "azure",
+    "boto3",
+    "botocore",
+    "google",
+    "googleapiclient",
+    "kubernetes",
+    "msal",
+    "requests",
+    "subprocess",
+    "urllib3",
+}
 """Packages of outside systems, and what runs their programs."""
 
 

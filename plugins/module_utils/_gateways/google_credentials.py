@@ -1,0 +1,346 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whose credentials Google Cloud is called with. PRIVATE to the collection.
+
+Options and environment variables are those of the collection google.cloud and of AWX's Google credential. Each kind of
+file is read by the constructor of its kind: google-auth's generic loader is deprecated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .._answers import tidy
+from .._credentials import masked
+from .._engine import CallFailed, Refused
+from .._options import sendable
+from .._variables import named
+from . import google_http
+
+try:
+    import google.auth.aws
+    import google.auth.compute_engine
+    import google.auth.compute_engine._metadata
+    import google.auth.exceptions
+    import google.auth.external_account_authorized_user
+    import google.auth.identity_pool
+    import google.auth.impersonated_credentials
+    import google.auth.pluggable
+    import google.auth.transport.requests
+    import google.oauth2.credentials
+    import google.oauth2.service_account
+
+    MISSING = google_http.MISSING
+except ImportError as error:
+    MISSING = google_http.MISSING or str(error)
+
+SCOPES = (
+    "https://www.googleapis.com/auth/cloud-platform",
+    "https://www.googleapis.com/auth/userinfo.email",
+)
+"""Without the second one, Kubernetes knows a service account by its number alone."""
+
+APPLICATION, MACHINE, ACCOUNT, TOKEN = "application", "machineaccount", "serviceaccount", "accesstoken"
+
+_GIVEN: Mapping[str, str] = {
+    "access_token": TOKEN,
+    "service_account_contents": ACCOUNT,
+    "service_account_file": ACCOUNT,
+    "service_account_email": MACHINE,
+}
+"""The options that are credentials, in the order in which they count, and their kinds."""
+
+_VARIABLES: Mapping[str, str] = {
+    "auth_kind": "GCP_AUTH_KIND",
+    **{option: f"GCP_{option.upper()}" for option in _GIVEN},
+}
+
+_PROJECT_VARIABLES = ("GCP_PROJECT", "GOOGLE_CLOUD_PROJECT")
+_FILE_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
+_METADATA_SECONDS = 3.0
+_TARGET = re.compile(r"serviceAccounts/([^/:]+):generateAccessToken$")
+
+Info = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Credentials, and what is known of them without a call.
+
+    project: the cluster's, empty where nothing says it; project_source: the variable or file that says it, empty for an
+    option.
+    """
+
+    credentials: Any = field(repr=False)
+    project: str
+    project_source: str
+    can_renew: bool
+    account: str = ""
+    """E-mail, or the word that stands for the machine's own account; empty where only Google knows."""
+    machine: bool = False
+    """Whether a machine's metadata server gives the tokens."""
+
+    def email(self) -> str:
+        """The e-mail of the caller as far as the credentials say it."""
+        account = self.credentials.service_account_email if self.machine else self.account
+        return "" if account == "default" else str(account)
+
+    def machine_scopes(self, request: Any) -> tuple[str, ...]:
+        """The access scopes of a machine, which no request changes; none for others, or where it does not say."""
+        if not self.machine:
+            return ()
+        with contextlib.suppress(google.auth.exceptions.GoogleAuthError):
+            info = google.auth.compute_engine._metadata.get_service_account_info(request, self.account)
+            return tuple(info.get("scopes") or ())
+        return ()
+
+
+def load(options: Mapping[str, Any], request: Any) -> Chosen:
+    """The credentials that the options name, else the environment. Calls at most the metadata server.
+
+    request: google-auth's, for the metadata server and for whatever renews a token. Raises Refused.
+    """
+    chosen = _chosen(options, request)
+    target = options.get("impersonate_service_account") or _variable("CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT")
+    if target:
+        *delegates, last = (one.strip() for one in target.split(","))
+        credentials = google.auth.impersonated_credentials.Credentials(
+            chosen.credentials, last, list(SCOPES), delegates or None
+        )
+        chosen = Chosen(credentials, "", "", chosen.can_renew, last)
+    quota_project = options.get("quota_project") or _variable("GOOGLE_CLOUD_QUOTA_PROJECT")
+    credentials = chosen.credentials
+    if quota_project:
+        credentials = credentials.with_quota_project(quota_project)
+    project, source = _project(options)
+    return Chosen(credentials, project, source, chosen.can_renew, chosen.account, chosen.machine)
+
+
+def project_of(options: Mapping[str, Any]) -> str:
+    """The project of the cluster, empty where neither an option nor the environment says it."""
+    return _project(options)[0]
+
+
+def _project(options: Mapping[str, Any]) -> tuple[str, str]:
+    if options.get("project"):
+        return str(options["project"]), ""
+    return next(((_variable(name), name) for name in _PROJECT_VARIABLES if _variable(name)), ("", ""))
+
+
+def _variable(name: str) -> str:
+    """A variable that is empty is not set: AWX writes all of them."""
+    return os.environ.get(name, "").strip()
+
+
+def _chosen(options: Mapping[str, Any], request: Any) -> Chosen:
+    kind, option, value = _wanted(options)
+    if kind == TOKEN:
+        token = value.strip()
+        if not sendable(token):
+            raise Refused(f"{_name(option)} contains a blank, line break or special character. Copy it again.")
+        return Chosen(google.oauth2.credentials.Credentials(token=token), "", "", False)
+    if kind == ACCOUNT and option == "service_account_contents":
+        return _account(_parsed(value, _name(option)), _name(option))
+    if kind == ACCOUNT:
+        return _account(_read(value, _name(option)), _name(option))
+    if kind == MACHINE:
+        return _machine(value or "default")
+    return _application_default(request)
+
+
+def _wanted(options: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Kind, option and value of the credentials. An option beats the environment, also for the kind."""
+    given = {option: _text(options[option]) for option in _GIVEN if options.get(option)}
+    kind = options.get("auth_kind") or ""
+    if not given:
+        given = {option: _variable(_VARIABLES[option]) for option in _GIVEN if _variable(_VARIABLES[option])}
+        kind = kind or _variable(_VARIABLES["auth_kind"])
+    elif kind and kind not in {_GIVEN[option] for option in given}:
+        others = " and ".join(_name(option) for option in given)
+        raise Refused(
+            f"{named('auth_kind')} is {kind}, but {others} is a credential of another kind. Set one of them only."
+        )
+    kinds = (APPLICATION, MACHINE, ACCOUNT, TOKEN)
+    if kind and kind not in kinds:
+        raise Refused(f"GCP_AUTH_KIND is {kind!r}. Set it to {', '.join(kinds[:-1])} or {kinds[-1]}, or unset it.")
+    for option, value in given.items():
+        if kind in ("", _GIVEN[option]):
+            return _GIVEN[option], option, value
+    if kind in (ACCOUNT, TOKEN):
+        needed = [_name(option) for option, one in _GIVEN.items() if one == kind]
+        raise Refused(f"{named('auth_kind')} is {kind}, but {' and '.join(needed)} is not set. Set it.")
+    return kind or APPLICATION, "service_account_email", ""
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _name(option: str) -> str:
+    return f"{named(option)}, or {_VARIABLES[option]},"
+
+
+def _account(info: Info, origin: str) -> Chosen:
+    if info.get("type") != "service_account":
+        raise Refused(
+            f"{origin} holds credentials of type {tidy(str(info.get('type')), 60)!r}, not the key of a service account."
+            f" For other types set {_FILE_VARIABLE} to the file."
+        )
+    return _of_info(info, origin)
+
+
+def _application_default(request: Any) -> Chosen:
+    """What Google calls application default credentials, in Google's order."""
+    path = _variable(_FILE_VARIABLE)
+    if path:
+        return _of_info(_read(path, _FILE_VARIABLE), _FILE_VARIABLE)
+    folder = _variable("CLOUDSDK_CONFIG") or str(Path("~/.config/gcloud").expanduser())
+    file = Path(folder, "application_default_credentials.json")
+    if file.is_file():
+        return _of_info(_read(str(file), "gcloud's file of application default credentials"), str(file))
+    if not _variable("NO_GCE_CHECK") and _on_google(request):
+        return _machine("default")
+    raise Refused(
+        f"No credentials for Google Cloud were found. Set {named('service_account_file')},"
+        f" {named('service_account_contents')} or {named('access_token')}, or the environment variable"
+        f" {_FILE_VARIABLE}."
+    )
+
+
+def _on_google(request: Any) -> bool:
+    """Whether there is a metadata server."""
+    host = _variable("GCE_METADATA_HOST") or _variable("GCE_METADATA_ROOT") or "169.254.169.254"
+    try:
+        answer = request(
+            url=f"http://{host}", method="GET", headers={"Metadata-Flavor": "Google"}, timeout=_METADATA_SECONDS
+        )
+    except google.auth.exceptions.GoogleAuthError:
+        return False
+    return {key.lower(): value for key, value in answer.headers.items()}.get("metadata-flavor") == "Google"
+
+
+def _machine(account: str) -> Chosen:
+    credentials = google.auth.compute_engine.Credentials(service_account_email=account, scopes=list(SCOPES))
+    return Chosen(credentials, "", "", True, account, machine=True)
+
+
+def _read(path: str, origin: str) -> Info:
+    try:
+        text = Path(path).expanduser().read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        said = getattr(error, "strerror", None) or "it is not text"
+        raise Refused(
+            f"{origin} is {path!r}, which cannot be read ({said}). Set it to a file of credentials."
+        ) from None
+    return _parsed(text, f"{origin} {path!r}")
+
+
+def _parsed(text: str, origin: str) -> Info:
+    # What the file says may be a key: errors of the parser show it.
+    try:
+        info = json.loads(text)
+    except (ValueError, RecursionError):
+        info = None
+    if not isinstance(info, Mapping):
+        raise Refused(f"{origin} is not the JSON that Google gives out as credentials. Copy it again.")
+    return info
+
+
+def _of_info(info: Info, origin: str) -> Chosen:
+    """Credentials by the type that a file says it has."""
+    kind = str(info.get("type") or "")
+    make = _MAKERS.get(kind)
+    if make is None:
+        raise Refused(
+            f"{origin} holds credentials of type {tidy(kind, 60)!r}, which this collection cannot use. It knows"
+            f" {', '.join(_MAKERS)}."
+        )
+    try:
+        return make(info, origin)
+    except (google.auth.exceptions.GoogleAuthError, ValueError, KeyError, TypeError, AttributeError) as error:
+        said = _field_of(error)
+        raise Refused(
+            f"{origin} holds credentials of type {kind} that cannot be used{said}. Copy them again."
+        ) from None
+
+
+def _field_of(error: Exception) -> str:
+    """Which fields are missing, as a clause; any other words of the error may show a key."""
+    found = re.search(r"missing fields ([\w, ]+)|fields? needed[^:]*: ([\w, ]+)", str(error))
+    if isinstance(error, KeyError):
+        return f": field {tidy(str(error.args[0]), 60)} is missing"
+    return f": missing fields {next(filter(None, found.groups()))}" if found else ""
+
+
+def _of_account(info: Info, origin: str) -> Chosen:
+    credentials = google.oauth2.service_account.Credentials.from_service_account_info(info, scopes=list(SCOPES))
+    return Chosen(credentials, "", "", True, str(info["client_email"]))
+
+
+def _of_user(info: Info, origin: str) -> Chosen:
+    credentials = google.oauth2.credentials.Credentials.from_authorized_user_info(info, scopes=list(SCOPES))
+    if info.get("quota_project_id"):
+        credentials = credentials.with_quota_project(info["quota_project_id"])
+    return Chosen(credentials, "", "", True, str(info.get("account") or ""))
+
+
+def _of_external(info: Info, origin: str) -> Chosen:
+    source = info.get("credential_source") or {}
+    if info.get("subject_token_type") == "urn:ietf:params:aws:token-type:aws4_request":
+        made = google.auth.aws.Credentials
+    elif source.get("executable"):
+        made = google.auth.pluggable.Credentials
+    else:
+        made = google.auth.identity_pool.Credentials
+    credentials = made.from_info(info, scopes=list(SCOPES))
+    return Chosen(credentials, "", "", True, str(credentials.service_account_email or ""))
+
+
+def _of_external_user(info: Info, origin: str) -> Chosen:
+    credentials = google.auth.external_account_authorized_user.Credentials.from_info(info)
+    return Chosen(credentials, "", "", True)
+
+
+def _of_impersonated(info: Info, origin: str) -> Chosen:
+    target = _TARGET.search(str(info["service_account_impersonation_url"]))
+    if not target:
+        raise KeyError("service_account_impersonation_url")
+    source = _of_info(info["source_credentials"], origin)
+    credentials = google.auth.impersonated_credentials.Credentials(
+        source.credentials, target[1], list(SCOPES), info.get("delegates") or None
+    )
+    return Chosen(credentials, "", "", source.can_renew, target[1])
+
+
+_MAKERS: Mapping[str, Callable[[Info, str], Chosen]] = {
+    "service_account": _of_account,
+    "authorized_user": _of_user,
+    "external_account": _of_external,
+    "external_account_authorized_user": _of_external_user,
+    "impersonated_service_account": _of_impersonated,
+}
+"""How each type of file is read."""
+
+
+@contextlib.contextmanager
+def in_words() -> Iterator[None]:
+    """Say what is wrong with credentials, without showing them."""
+    try:
+        yield
+    except google.auth.exceptions.GoogleAuthError as error:
+        said = google_http.problem_of(error, "Google's token server")
+        said = said or tidy(masked(str(error.args[0] if error.args else error))).rstrip(".") + "."
+        raise CallFailed(
+            f"Could not get a token from Google: {said} Check the credentials: {named('service_account_file')},"
+            f" {named('service_account_contents')}, {named('access_token')}, {named('impersonate_service_account')}, or"
+            f" the file of {_FILE_VARIABLE}."
+        ) from None

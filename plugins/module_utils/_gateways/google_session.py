@@ -1,0 +1,354 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Google Cloud: the session, its requests, and what its errors mean. PRIVATE to the collection.
+
+google-auth gives the tokens; requests are plain JSON, so that no field of an answer is lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from .._answers import Odd, loaded, some_objects, tidy
+from .._engine import CallFailed, Conflict, Refused
+from .._patience import THROTTLED, Repeats, retry_after, throttled
+from .._variables import named
+from .google_credentials import MISSING, SCOPES, Chosen, in_words, load
+from .google_http import Http, host_of, never_sent, problem_of, said_by
+
+with contextlib.suppress(ImportError):
+    # google_credentials says what is missing.
+    import requests
+    from google.auth.transport.requests import Request
+
+T = TypeVar("T")
+
+TIMEOUT = (10.0, 60.0)
+"""Seconds to connect, and to wait for an answer."""
+PATIENCE = 60.0
+"""Seconds, tries and pauses together, after which a call that Google fails to answer is given up."""
+FRESH_SECONDS = 1800.0
+"""How long a token for Kubernetes is good for at least: Helm has it for a whole upgrade."""
+
+DENIED = "PERMISSION_DENIED"
+SERVICE_DISABLED = "SERVICE_DISABLED"
+_CONSTRAINT = re.compile(r"\b(?:customC|c)onstraints/[\w.]+")
+_REQUIRED = re.compile(r"[Rr]equired \"([\w.]+)\" permission|[Pp]ermission '([\w./]+)' denied")
+_KEY_LIMIT = "number of keys"
+"""Words of a refusal that looks like one of too many calls, and never passes."""
+
+Answer = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One method of an API of Google's.
+
+    purpose: what it does, in words; path: after the host; both with {names}. permissions: what the caller needs on the
+    project or the object. reads: whether it changes nothing, whatever its method; repeats: whether a write may be
+    repeated when its answer was lost.
+    """
+
+    purpose: str
+    method: str
+    service: str
+    path: str
+    permissions: tuple[str, ...] = ()
+    reads: bool = False
+    repeats: bool = False
+
+    @property
+    def only_reads(self) -> bool:
+        return self.reads or self.method == "GET"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What the body of an answer says is wrong.
+
+    state: PERMISSION_DENIED, ABORTED, ...; reason, metadata: of ErrorInfo; violations: types of the preconditions that
+    fail, which for an organization policy is its constraint.
+    """
+
+    state: str = ""
+    message: str = ""
+    reason: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    violations: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, body: Any, reason: str) -> Problem:
+        """body: parsed JSON of any shape, None for none; reason: HTTP's."""
+        error = body.get("error") if isinstance(body, Mapping) else None
+        if not isinstance(error, Mapping):
+            return cls(message=tidy(reason))
+        details = list(some_objects(error.get("details")))
+        infos = [one for one in details if str(one.get("@type")).endswith("google.rpc.ErrorInfo")]
+        info = infos[0] if infos else {}
+        metadata = info.get("metadata")
+        old = next(some_objects(error.get("errors")), {})
+        return cls(
+            tidy(error.get("status"), 100),
+            tidy(error.get("message")) or tidy(reason),
+            tidy(info.get("reason") or old.get("reason"), 100),
+            {tidy(str(key), 100): tidy(value) for key, value in metadata.items()}
+            if isinstance(metadata, Mapping)
+            else {},
+            tuple(tidy(one.get("type"), 200) for detail in details for one in some_objects(detail.get("violations"))),
+        )
+
+    @property
+    def constraints(self) -> tuple[str, ...]:
+        """The organization policies that refuse, as constraints/..."""
+        found = (*self.violations, self.metadata.get("customConstraints", ""), self.message)
+        return tuple(dict.fromkeys(one for text in found for one in _CONSTRAINT.findall(text)))
+
+    @property
+    def permission(self) -> str:
+        """The one that Google says is missing, empty where it does not say."""
+        if self.metadata.get("permission"):
+            return self.metadata["permission"]
+        found = _REQUIRED.search(self.message)
+        return next(filter(None, found.groups()), "") if found else ""
+
+
+class Rejected(CallFailed):
+    """Google answered, and the answer is no. status: HTTP's; problem: what the answer says."""
+
+    def __init__(self, text: str, status: int, problem: Problem, within: str = "", unsure: bool = False) -> None:
+        super().__init__(text, within, unsure)
+        self.status = status
+        self.problem = problem
+
+
+class Session:
+    """One set of credentials. Threads may share it.
+
+    project: what the options say, or else the environment or the key; project_source: which of these, empty for the
+    options.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        if MISSING:
+            raise Refused(
+                "The Python packages google-auth and requests are needed where this runs:"
+                f" {MISSING}. Install google-auth and requests."
+            )
+        self._http = Http(_ca_file(options))
+        self._request = Request(self._http)
+        self._chosen: Chosen = load(options, self._request)
+        self._lock = threading.Lock()
+        self._caller: str | None = None
+
+    @property
+    def project(self) -> str:
+        return self._chosen.project
+
+    @property
+    def project_source(self) -> str:
+        return self._chosen.project_source
+
+    @property
+    def can_renew(self) -> bool:
+        """Whether there is a new token when this one is too old."""
+        return self._chosen.can_renew
+
+    @property
+    def universe(self) -> str:
+        """The domain of all services."""
+        with in_words():
+            return str(getattr(self._chosen.credentials, "universe_domain", "") or "googleapis.com")
+
+    def close(self) -> None:
+        """Drop the connections."""
+        self._http.close()
+
+    def token(self) -> str:
+        """An access token that is good for a while, for Kubernetes. Secret."""
+        credentials = self._chosen.credentials
+        with self._lock, in_words():
+            if self.can_renew and not _fresh(credentials):
+                credentials.refresh(self._request)
+            return str(credentials.token or "")
+
+    def lacks_email_scope(self) -> bool:
+        """Whether the tokens are a machine's, whose access scopes show its account to Kubernetes as a number alone."""
+        scopes = self._chosen.machine_scopes(self._request)
+        return bool(scopes) and not {SCOPES[1], "email"} & set(scopes)
+
+    def caller(self) -> str:
+        """E-mail of whose credentials these are, empty where Google does not say."""
+        if self._caller is None:
+            self._caller = self._chosen.email() or self._userinfo()
+        return self._caller
+
+    def _userinfo(self) -> str:
+        try:
+            found = self.send(_USERINFO)
+        except CallFailed:
+            return ""
+        return tidy((found or {}).get("email"), 300)
+
+    def send(
+        self,
+        call: Call,
+        body: Any = None,
+        query: Iterable[tuple[str, str]] = (),
+        absent: bool = False,
+        read: Callable[[Answer], T] | None = None,
+        **names: str,
+    ) -> Any:
+        """Make a call. absent: not found is the answer None; read: takes what is wanted, and raises Odd where it can't.
+
+        Raises Conflict where somebody wrote first.
+        """
+        path = call.path.format(**{name: quote(value, safe="/:@") for name, value in names.items()})
+        url = f"https://{call.service}.{self.universe}{path}"
+        purpose = call.purpose.format(**names)
+        repeats, unsure, renewed = Repeats(1.0, 20.0), False, False
+        while True:
+            status, answer, reason, asked = self._once(call, url, purpose, body, query)
+            problem = Problem.of(answer, reason)
+            if status == 401 and not renewed and self.can_renew:
+                renewed = True
+                self._expire()
+                continue
+            unsure = unsure or (status >= 500 and not call.only_reads)
+            patience = _patience(call, status, problem)
+            if not (patience and repeats.wait(patience, asked)):
+                break
+        if 200 <= status < 300:
+            try:
+                if not isinstance(answer, Mapping):
+                    raise Odd("the answer is not a JSON object")
+                return read(answer) if read else answer
+            except Odd as odd:
+                raise CallFailed(
+                    f"Could not {purpose}: {host_of(url)} returned an answer that does not match the API:"
+                    f" {odd}. Check whether a proxy answers in its place.",
+                    unsure=not call.only_reads,
+                ) from odd
+        if status == 404 and absent:
+            return None
+        said = problem.message.rstrip(".")
+        advice = _advice(call, status, problem, asked, self.can_renew)
+        permissions = f" ({', '.join(call.permissions)})" if call.permissions else ""
+        code = " ".join(filter(None, [str(status), problem.state]))
+        within = f"{permissions.strip() or purpose}: {code}: {said}.{advice}"
+        sentence = f"Could not {purpose}{permissions}: {code}: {said}.{advice}"
+        if status in (409, 412):
+            raise Conflict(sentence)
+        raise Rejected(sentence, status, problem, f" {within}", unsure)
+
+    def _expire(self) -> None:
+        """Get a new token, for one that Google does not take."""
+        with self._lock, in_words():
+            self._chosen.credentials.refresh(self._request)
+
+    def _once(
+        self, call: Call, url: str, purpose: str, body: Any, query: Iterable[tuple[str, str]]
+    ) -> tuple[int, Any, str, float]:
+        """Status, parsed body, HTTP's reason, and the seconds that Google asks to wait. No answer that may pass is 503.
+
+        A redirection is none of Google's answers.
+        """
+        headers = {"Accept": "application/json", "User-Agent": "castai.onboarding"}
+        with self._lock, in_words():
+            self._chosen.credentials.before_request(self._request, call.method, url, headers)
+        try:
+            answer = self._http.request(
+                call.method, url, params=[*query], json=body, headers=headers, timeout=TIMEOUT, allow_redirects=False
+            )
+        except requests.exceptions.RequestException as error:
+            return self._unanswered(call, url, purpose, error)
+        try:
+            parsed = loaded(answer.content) if answer.content.strip() else {}
+        except Odd:
+            parsed = None
+        return answer.status_code, parsed, answer.reason or "", retry_after(answer.headers.get("Retry-After"))
+
+    def _unanswered(self, call: Call, url: str, purpose: str, error: Exception) -> tuple[int, Any, str, float]:
+        """What stands for the answer of a call that got none. Raises CallFailed where another try would not help."""
+        host = host_of(url)
+        sentence = problem_of(error, host)
+        if not sentence and never_sent(error) and not (call.only_reads or call.repeats):
+            sentence = f"{host} did not answer ({said_by(error)}). Check that it is reachable from where this runs."
+        if sentence:
+            raise CallFailed(f"Could not {purpose}: {sentence}") from error
+        return 503, None, f"{host} did not answer ({said_by(error)})", 0.0
+
+
+_USERINFO = Call("ask whose credentials these are", "GET", "www", "/oauth2/v3/userinfo")
+
+
+def _patience(call: Call, status: int, problem: Problem) -> float:
+    """Seconds in which it is worth to repeat a call with this answer; 0 where it is not."""
+    if _limited(status, problem):
+        return THROTTLED
+    if status in (500, 502, 503, 504) and (call.only_reads or call.repeats):
+        return PATIENCE
+    return 0.0
+
+
+def _limited(status: int, problem: Problem) -> bool:
+    """Whether Google refuses for the number of calls alone, and so did nothing."""
+    if status == 429:
+        return _KEY_LIMIT not in problem.message.lower()
+    per_minute = "Quota exceeded for quota metric" in problem.message and "per minute" in problem.message
+    return status == 403 and (problem.reason == "RATE_LIMIT_EXCEEDED" or per_minute)
+
+
+def _advice(call: Call, status: int, problem: Problem, asked: float, can_renew: bool) -> str:
+    """What to do, sentences after a blank, or an empty text."""
+    if problem.reason == SERVICE_DISABLED:
+        service = problem.metadata.get("service") or f"{call.service}.googleapis.com"
+        return f" Enable {service} in the project, for example with gcloud services enable {service}, and run again."
+    if problem.constraints:
+        names = " and ".join(problem.constraints)
+        return f" An organization policy forbids it: {names}. Ask its administrators for an exception."
+    if problem.reason == "USER_PROJECT_DENIED":
+        project = problem.metadata.get("consumer") or "the quota project"
+        return f" Grant serviceusage.services.use on {project}, or set {named('quota_project')} to another project."
+    if "vpcServiceControlsUniqueIdentifier" in problem.metadata:
+        return " VPC Service Controls forbid it: allow where this runs, and its identity, in the perimeter."
+    if _limited(status, problem):
+        return throttled("Google limits how often these credentials may call", asked)
+    if status == 403:
+        needed = problem.permission or " and ".join(call.permissions)
+        return f" Grant {needed} to the identity that runs this." if needed else " Its identity may not do this."
+    if status == 401 and not can_renew:
+        return (
+            f" The token has expired or is not valid, and cannot be renewed: set {named('access_token')} to a new one."
+        )
+    if status == 401:
+        return " Google does not accept the credentials. Renew them."
+    return ""
+
+
+def _fresh(credentials: Any) -> bool:
+    if not credentials.token:
+        return False
+    expiry = credentials.expiry
+    # google-auth has it in UTC, without saying so.
+    left = (expiry.replace(tzinfo=timezone.utc) - datetime.now(timezone.utc)).total_seconds() if expiry else None
+    return left is None or left > FRESH_SECONDS
+
+
+def _ca_file(options: Mapping[str, Any]) -> str:
+    path = options.get("google_ca_cert") or ""
+    if path and not Path(path).is_file():
+        raise Refused(
+            f"{named('google_ca_cert')} is {path!r}, which is not a file. Set it to a file with the CA certificates for"
+            " Google Cloud."
+        )
+    return str(path)
