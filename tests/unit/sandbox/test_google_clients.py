@@ -40,6 +40,7 @@ ACCOUNT = f"{PARENT}/serviceAccounts/castai@{PROJECT}.iam.gserviceaccount.com"
 ROLE = f"{PARENT}/roles/castai.access"
 CLUSTER = f"{PARENT}/locations/europe-west1/clusters/shop"
 GONE = "1" * 21  # the unique id of a deleted account
+KEY = "0" * 40
 STALE = base64.b64encode(b"before").decode()
 POLICY = {"version": 3, "bindings": []}
 
@@ -131,6 +132,7 @@ CALLS = (
         f"{ACCOUNTS}.keys.create",
         {"name": ACCOUNT, "body": {"privateKeyType": "TYPE_GOOGLE_CREDENTIALS_FILE"}},
     ),
+    Made(IAM, f"{ACCOUNTS}.keys.delete", {"name": f"{ACCOUNT}/keys/{KEY}"}),
     Made(IAM, f"{ROLES}.get", {"name": ROLE}),
     Made(
         IAM,
@@ -183,6 +185,8 @@ def world(proxied: Proxied) -> Iterator[Cloud]:
     email = cloud.do("add_account", project=PROJECT, account_id="castai")
     cloud.do("add_role", project=PROJECT, role_id="castai.access", permissions=["compute.zones.list"])
     cloud.do("grant", project=email, role="roles/iam.serviceAccountTokenCreator", member=f"serviceAccount:{OPERATOR}")
+    cloud.do("add_key", email=email)
+    cloud.google.store.keys[-1].id = KEY
     gone = cloud.do("add_account", project=PROJECT, account_id="castai-gone")
     cloud.do("delete_account", email=gone)
     cloud.google.store.accounts[-1].unique_id = GONE
