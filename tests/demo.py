@@ -48,12 +48,15 @@ WIDTH = 118
 MISTAKES: Mapping[str, Mapping[str, Any]] = {
     SHOP: {
         "castai_acount_id": "111122223333",
-        "castai_api_url": "http://api.cast.ai",
-        "castai_tags": {"aws:team": "shop"},
+        "castai_tags": "team=shop",
         "castai_wait_timeout": "soon",
-        "eks_onboard_node_role_arn": "arn:aws:iam::111122223333:user/nodes",
     },
-    STAGING: {"castai_account_id": "999988887777", "eks_onboard_security_group_id": "sg-0123456789abcdef0"},
+    STAGING: {
+        "castai_account_id": "999988887777",
+        "castai_api_key": "wrong",
+        "castai_helm_path": "/opt/helm",
+        "castai_namespace": "castai_agent",
+    },
     KOPS: {"castai_context": "shop.exmaple.com"},
 }
 """What is wrong for which cluster. The first cluster's is found without a call."""
@@ -77,8 +80,9 @@ class Step:
 
     def findings(self, cluster: str) -> list[str]:
         """Why it failed for the cluster."""
-        failed = [task.result for task in self.run.tasks if task.host == cluster and task.outcome == "failed"]
-        return [line for result in failed for line in result.get("findings") or [str(result.get("msg"))]]
+        failed = (task.result for task in self.run.tasks if task.host == cluster and task.outcome == "failed")
+        result = next(failed, {})
+        return list(result.get("findings") or filter(None, [result.get("msg")]))
 
 
 @dataclass
@@ -133,7 +137,7 @@ def _tell(story: Story) -> None:
     connect = story.run("connect", "Connect", "connect")
     for name in NAMES:
         print(f"{name}: {len(connect.run.actions(name))} actions, the agent is {connect.said(name, 'agent_status')}")
-    planned = story.run("onboard plan", "The plan to onboard, in words", "onboard", "--check", "--diff")
+    planned = story.run("onboard plan", "The plan to onboard, in words", "site", "--check", "--diff")
     _list(SHOP, planned.run.actions(SHOP))
     for name in NAMES[1:]:
         print(f"{name}: {_totals(planned.run.actions(name))}")
@@ -141,10 +145,10 @@ def _tell(story: Story) -> None:
     for line in _diff(planned.run, STAGING, AWS_AUTH):
         print(line)
     world.fault({"system": "aws", "write": True, "after": 25, "end": "after"})
-    killed = story.run("killed", "Onboard, and a KILL after the 26th write to AWS", "onboard")
+    killed = story.run("killed", "Onboard, and a KILL after the 26th write to AWS", "site")
     world.fault()
     print(f"ansible-playbook ended by signal {-killed.run.status} after {len(killed.writes)} writes")
-    onboard = story.run("onboard", "The same again", "onboard")
+    onboard = story.run("onboard", "The same again", "site")
     for name in NAMES:
         print(f"{name}: {_totals(onboard.run.actions(name))}; CAST AI says {onboard.said(name, 'status')}")
     again = story.run("again", "Everything once more, and nothing to do", "site")
@@ -152,10 +156,10 @@ def _tell(story: Story) -> None:
     _say("Three things deleted by hand: a Deployment, an attached policy and an entry of aws-auth")
     _harm(world)
     drift = story.run("drift", "The drift", "site", "--check")
-    repair = story.run("repair", "The repair", "site")
     for name in NAMES:
         _list(name, drift.run.actions(name))
-    print("All of that was done." if drift.run.actions() == repair.run.actions() else "NOT ALL of that was done.")
+    repair = story.run("repair", "The repair", "site")
+    print(f"{_count(sum(repair.run.changed.values()), 'change')}, as planned")
     _mark_as_others(world)
     refused = story.run("refused", "CAST AI's role marked as another cluster's", "onboard", "--limit", SHOP)
     _list(SHOP, refused.findings(SHOP))
