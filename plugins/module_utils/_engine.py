@@ -13,12 +13,12 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, cast
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -38,7 +38,10 @@ ATTEMPTS = 5
 D = TypeVar("D")
 C = TypeVar("C")
 G = TypeVar("G", bound="Gateway")
+K = TypeVar("K")
+P = ParamSpec("P")
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 Made = Mapping[str, Any]
 Report = Callable[[str], None]
 
@@ -294,9 +297,61 @@ class Progress:
                 self.show(line)
 
 
-def gather(**reads: Callable[[], Any]) -> dict[str, Any]:
-    """Run independent reads at once, wait for all of them, raise the first error in the order given."""
-    return dict(zip(reads, side_by_side(16, list(reads.values())), strict=True))
+class Answer(Generic[T_co]):
+    """What a call of at_once() returned, to be read after its block."""
+
+    def __init__(self, call: Callable[[], T_co]) -> None:
+        self._call = call
+        self._returned: list[T_co] = []
+
+    def run(self) -> None:
+        self._returned.append(self._call())
+
+    def result(self) -> T_co:
+        (value,) = self._returned
+        return value
+
+
+class Ask:
+    """Collects the calls of one round: ask(call, *arguments)."""
+
+    def __init__(self) -> None:
+        self.answers: list[Answer[Any]] = []
+
+    def __call__(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Answer[T]:
+        answer = Answer(partial(call, *args, **kwargs))
+        self.answers.append(answer)
+        return answer
+
+    def when(self, needed: bool, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Answer[T | None]:
+        """The call, or None where it is not needed or an argument holds an id that only a run will know."""
+        if needed and not any(isinstance(value, str) and UNKNOWN in value for value in args):
+            return self(call, *args, **kwargs)
+        return self(_nothing)
+
+    def known(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Answer[T | None]:
+        """The call, or None where an argument holds an id that only a run will know."""
+        return self.when(True, call, *args, **kwargs)
+
+
+def _nothing() -> None:
+    return None
+
+
+@contextlib.contextmanager
+def at_once() -> Iterator[Ask]:
+    """Run the independent calls of a block at its end, all at once, and wait for all of them.
+
+    Raises the first error in the order asked.
+    """
+    ask = Ask()
+    yield ask
+    side_by_side(16, [answer.run for answer in ask.answers])
+
+
+def results(answers: Mapping[K, Answer[T]]) -> dict[K, T]:
+    """The results of answers, by the same keys."""
+    return {key: answer.result() for key, answer in answers.items()}
 
 
 def side_by_side(most: int, calls: Sequence[Callable[[], T]]) -> list[T]:

@@ -12,11 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 from .. import _names as names
-from .._engine import Action, Kept, Made, Refused, Subject, gather
+from .._engine import Action, Kept, Made, Refused, Subject, at_once, results
 from .._equal import same_policy
 from .._gateways.aws_ec2 import Instance
 from .._gateways.aws_iam import Making, Policy, Principal
@@ -43,7 +42,7 @@ from .keys import ExistingKeys, check_keys, journal, plan_keys, plan_no_keys
 from .options import Parameters, check_policies
 from .policies import Document, Location
 from .spot_role import ExistingRole, plan_spot_role, remove_spot_role, spot_role_warnings
-from .systems import Systems, connect, read
+from .systems import Systems, connect
 
 DESCRIPTION = "Policy to manage kops cluster used by CAST console"
 ADMIN_GROUPS = ("system:masters",)
@@ -160,78 +159,74 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     documents."""
     aws, castai = gateway.aws, gateway.castai
     users = names.kops_users(wanted.name, wanted.cluster_id)
-    first = gather(
-        caller=aws.caller_arn,
-        instances=partial(aws.list_instances, wanted.name),
-        record=read(castai.get_cluster, wanted.cluster_id),
-        policies=aws.list_policies,
-        spot=read(aws.get_role, names.SPOT_LAMBDA_ROLE, when=wanted.spot_role or not wanted.present),
-        **{f"user {name}": read(aws.get_user, name) for name in users},
-        **{f"keys {name}": read(aws.list_keys, name) for name in users},
-    )
-    name = choose({one: first[f"user {one}"] for one in users}, dict.fromkeys(users, ""), wanted.owner)
-    principal: Principal | None = first[f"user {name}"]
-    keys = first[f"keys {name}"] or ()
-    record: Cluster | None = first["record"]
+    with at_once() as ask:
+        caller = ask(aws.caller_arn)
+        instances = ask(aws.list_instances, wanted.name)
+        recorded = ask.known(castai.get_cluster, wanted.cluster_id)
+        all_policies = ask(aws.list_policies)
+        spot = ask.when(wanted.spot_role or not wanted.present, aws.get_role, names.SPOT_LAMBDA_ROLE)
+        by_user = {name: ask.known(aws.get_user, name) for name in users}
+        keys_by_user = {name: ask.known(aws.list_keys, name) for name in users}
+    found_users = results(by_user)
+    name = choose(found_users, dict.fromkeys(users, ""), wanted.owner)
+    principal, keys = found_users[name], keys_by_user[name].result() or ()
+    record, spot_role = recorded.result(), spot.result()
     sought = {
         "managed": _policy_names(names.KOPS_MANAGED_POLICY, wanted.shared, wanted),
         "restricted": _policy_names(names.KOPS_RESTRICTED_POLICY, False, wanted),
         **({"unshared": _policy_names(names.KOPS_MANAGED_POLICY, False, wanted)} if wanted.shared else {}),
     }
     arns = {
-        one: next((arn for arn in first["policies"] if _same_name(short_arn(arn), one)), "")
+        one: next((arn for arn in all_policies.result() if _same_name(short_arn(arn), one)), "")
         for known in sought.values()
         for one in known
     }
-    second = gather(
-        attached=read(aws.list_attached, "user", name, when=bool(principal)),
-        inline=read(aws.list_inline, "user", name, when=bool(principal)),
-        spot=read(aws.list_attached, "role", names.SPOT_LAMBDA_ROLE, when=bool(first["spot"])),
-        spot_inline=read(
-            aws.list_inline, "role", names.SPOT_LAMBDA_ROLE, when=bool(first["spot"]) and not wanted.present
-        ),
+    with at_once() as ask:
+        attached = ask.when(bool(principal), aws.list_attached, "user", name)
+        inline_names = ask.when(bool(principal), aws.list_inline, "user", name)
+        spot_attached = ask.when(bool(spot_role), aws.list_attached, "role", names.SPOT_LAMBDA_ROLE)
+        spot_inline = ask.when(bool(spot_role) and not wanted.present, aws.list_inline, "role", names.SPOT_LAMBDA_ROLE)
         # Nothing else shows which of two keys is in use, if this collection did not create them.
-        **{key.id: read(aws.key_last_used, key.id) for key in keys if len(keys) > 1},
-        **{arn: read(aws.get_policy, arn) for arn in sorted(set(arns.values())) if arn},
-        **options.absent_policies(aws, wanted.named_policies),
-    )
-    current = Current(first["caller"], first["instances"], record)
-    here = location(current, wanted)
+        last_used = {key.id: ask.known(aws.key_last_used, key.id) for key in keys if len(keys) > 1}
+        by_arn = {arn: ask.known(aws.get_policy, arn) for arn in sorted(set(arns.values())) if arn}
+        lacking = {arn: ask(aws.lacks_policy, arn) for arn in wanted.named_policies}
+    current = Current(caller.result(), instances.result(), record)
+    here, found_policies = location(current, wanted), results(by_arn)
     existing = {
-        kind: _existing_policy({one: second.get(arns[one]) for one in known}, known, here, wanted)
+        kind: _existing_policy({one: found_policies.get(arns[one]) for one in known}, known, here, wanted)
         for kind, known in sought.items()
     }
-    inline = second["inline"] or ()
-    third = gather(
-        **{
-            f"inline {one}": read(aws.get_inline, "user", name, one)
+    inline = inline_names.result() or ()
+    with at_once() as ask:
+        read_inline = {
+            one: ask.known(aws.get_inline, "user", name, one)
             for one in inline
             if _same_name(one, names.KOPS_RESTRICTED_POLICY)
-        },
-        **{
-            kind: read(aws.get_policy_document, found.policy.arn, found.policy.version)
+        }
+        read = {
+            kind: ask.known(aws.get_policy_document, found.policy.arn, found.policy.version)
             for kind, found in existing.items()
             if found.policy
-        },
-    )
+        }
+    used, inline_documents, documents = results(last_used), results(read_inline), results(read)
     return replace(
         current,
         user=User(
             name,
             principal,
-            second["attached"] or (),
-            {one: third.get(f"inline {one}") for one in inline},
+            attached.result() or (),
+            {one: inline_documents.get(one) for one in inline},
             ExistingKeys(
-                tuple(replace(key, last_used=second.get(key.id) or "") for key in keys),
+                tuple(replace(key, last_used=used.get(key.id) or "") for key in keys),
                 principal.tags if principal else {},
                 record.credentials_id if record else "",
             ),
         ),
-        managed=replace(existing["managed"], document=third.get("managed")),
-        restricted=replace(existing["restricted"], document=third.get("restricted")),
-        unshared=replace(existing.get("unshared", ExistingPolicy()), document=third.get("unshared")),
-        absent_policies=tuple(arn for arn in wanted.named_policies if second[f"absent {arn}"]),
-        spot=ExistingRole(first["spot"], second["spot"] or (), second["spot_inline"] or ()),
+        managed=replace(existing["managed"], document=documents.get("managed")),
+        restricted=replace(existing["restricted"], document=documents.get("restricted")),
+        unshared=replace(existing.get("unshared", ExistingPolicy()), document=documents.get("unshared")),
+        absent_policies=tuple(arn for arn, absent in results(lacking).items() if absent),
+        spot=ExistingRole(spot_role, spot_attached.result() or (), spot_inline.result() or ()),
     )
 
 

@@ -7,15 +7,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from .. import _names as names
 from .._engine import Refused
 from .._forms import iam_arn
-from .._gateways.aws import Aws
 from .._gateways.aws_iam import Making
 from .._gateways.aws_session import NO_REGION, region_of
 from .._options import aws_options, castai_options, cluster_options
@@ -131,11 +129,6 @@ def making(params: Parameters) -> Making:
     given = {forms.tag_text(key) or "": forms.tag_text(value) or "" for key, value in (params["tags"] or {}).items()}
     tags = {**given, **own}
     return Making(params["path"], params.get("permissions_boundary") or "", tags)
-
-
-def absent_policies(aws: Aws, arns: Iterable[str]) -> dict[str, Callable[[], bool]]:
-    """Reads, for gather: whether a policy that an option names is not there."""
-    return {f"absent {arn}": partial(aws.lacks_policy, arn) for arn in arns}
 
 
 def check_policies(absent: Iterable[str], options: Mapping[str, str]) -> None:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
-from .._engine import CallFailed, gather
+from .._engine import CallFailed, at_once
 from .._gateways.aws import Aws
 from .._gateways.aws_iam import Verdict
 from .permissions import Question, only_reads
@@ -42,12 +41,13 @@ def simulate(aws: Aws, caller: str, questions: Collection[Question]) -> Rights:
     source, why = _entity(aws, caller)
     if not source:
         return Rights(caller, not_checked=(why,))
-    asked = {str(number): one for number, one in enumerate(questions)}
-    answers = gather(**{number: partial(_answer, aws, source, one) for number, one in asked.items()})
-    failures = dict.fromkeys(answer for answer in answers.values() if isinstance(answer, str))
+    with at_once() as ask:
+        asked = [(one, ask(_answer, aws, source, one)) for one in questions]
+    answers = [(one, answer.result()) for one, answer in asked]
+    failures = dict.fromkeys(answer for _question, answer in answers if isinstance(answer, str))
     refused = [
-        (asked[number], verdict)
-        for number, answer in answers.items()
+        (question, verdict)
+        for question, answer in answers
         if not isinstance(answer, str)
         for verdict in answer
         if not verdict.allowed

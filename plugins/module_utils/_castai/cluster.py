@@ -14,7 +14,7 @@ from typing import Any
 from .._clusters.connection import Connection, named_by, namespace_refusal, other_cluster_problem, terminating_problem
 from .._clusters.facts import ClusterFacts, Named
 from .._clusters.table import PROVIDERS, connection_options, connection_rules, location_of, registration_options
-from .._engine import UNKNOWN, Action, CallFailed, Conflict, Made, Refused, Report, Subject, gather, paced, until
+from .._engine import UNKNOWN, Action, CallFailed, Conflict, Made, Refused, Report, Subject, at_once, paced, until
 from .._gateways.castai import CastAi, Cluster, by_options, console_of
 from .._gateways.kubernetes import Object, path_of
 from .._names import (
@@ -191,28 +191,30 @@ def connect(params: Parameters, wanted: Desired) -> Systems:
 def observe(gateway: Systems, wanted: Desired) -> Current:
     """Round 1: the provider and CAST AI. Round 2: the cluster. Round 3: whether the Secret's key works."""
     connection = gateway.connection
-    read = gather(facts=lambda: connection.read(wanted.cluster), records=lambda: _records(gateway.castai, wanted))
-    facts: ClusterFacts = read["facts"]
+    with at_once() as ask:
+        found = ask(connection.read, wanted.cluster)
+        records = ask(_records, gateway.castai, wanted)
+    facts = found.result()
     if not facts.exists:
         return Current(facts, None)
-    current = Current(facts, registration(read["records"], facts, wanted.cluster_id))
+    current = Current(facts, registration(records.result(), facts, wanted.cluster_id))
     if not wanted.manage_token:
         return current
     kubernetes = connection.cluster(facts.api_server)
     elsewhere = other_cluster_problem(kubernetes, facts)
     if elsewhere:
         return replace(current, elsewhere=elsewhere)
-    inside = gather(
-        namespace=lambda: kubernetes.get(path_of("v1", "Namespace", wanted.namespace, None)),
-        secret=lambda: kubernetes.get(path_of("v1", "Secret", wanted.secret, wanted.namespace)),
-    )
-    key = key_of(inside["secret"])
+    with at_once() as ask:
+        asked_namespace = ask(kubernetes.get, path_of("v1", "Namespace", wanted.namespace, None))
+        asked_secret = ask(kubernetes.get, path_of("v1", "Secret", wanted.secret, wanted.namespace))
+    namespace, secret = asked_namespace.result(), asked_secret.result()
+    key = key_of(secret)
     return replace(
         current,
-        leaving=terminating_problem(inside["namespace"]),
-        namespace_exists=inside["namespace"] is not None,
-        secret_version=_version_of(inside["secret"]),
-        immutable=bool((inside["secret"] or {}).get("immutable")),
+        leaving=terminating_problem(namespace),
+        namespace_exists=namespace is not None,
+        secret_version=_version_of(secret),
+        immutable=bool((secret or {}).get("immutable")),
         token_usable=bool(key and current.record and gateway.castai.accepts(key, current.record.id)),
     )
 

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from .._clusters.connection import (
     Connection,
@@ -25,7 +25,7 @@ from .._clusters.connection import (
 )
 from .._clusters.facts import CloudRights, ClusterFacts, Named, Provider
 from .._clusters.table import PROVIDERS, connection_options, connection_rules, registration_options
-from .._engine import UNKNOWN, Action, Failure, Made, Refused, Subject, Unwritable, gather, numbered
+from .._engine import UNKNOWN, Action, Failure, Made, Refused, Subject, Unwritable, at_once, numbered, results
 from .._gateways.castai import CastAi, Cluster, by_options
 from .._gateways.helm import EVICTOR, SERVER_SIDE, Helm, driver_problem
 from .._gateways.helm import Chart as HelmChart
@@ -45,11 +45,11 @@ from .rights import missing_in_cluster
 
 Parameters = Mapping[str, Any]
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 OLDEST_KUBERNETES = (1, 21)
 """The charts use policy/v1 without a fallback, which Kubernetes has since 1.21."""
-
-_OPERATOR = ""
-"""Among reads by release, the one that counts for all."""
 
 AGENT_METADATA = "castai-agent-metadata"
 """ConfigMap that a reporting agent writes, with the cluster's id as CLUSTER_ID."""
@@ -263,29 +263,25 @@ def connect(params: Parameters, wanted: Desired) -> Systems:
 def observe(gateway: Systems, wanted: Desired) -> Current:
     """Round 1: CAST AI and the provider. Round 2: the cluster, and what the cloud lets the caller do. Round 3: single
     permissions, other organisations, charts, whose the objects are that releases would make."""
-    first = gather(
-        records=_attempt(lambda: gateway.castai().list_clusters()),
-        account=partial(_account, gateway, wanted) if wanted.findable else lambda: (None, ""),
-    )
-    records, (facts, caller) = first["records"], first["account"]
-    both = gather(
-        inside=partial(_inside, gateway, wanted, Current(records, facts)),
-        rights=_attempt(partial(_rights, gateway, wanted, Current(records, facts), caller)),
-    )
-    inside: Current = both["inside"]
-    return replace(inside, rights=both["rights"], caller="" if isinstance(caller, Problem) else caller)
+    with at_once() as ask:
+        asked_records = ask(_attempt, lambda: gateway.castai().list_clusters())
+        account = ask.when(wanted.findable, _account, gateway, wanted)
+    records, (facts, caller) = asked_records.result(), account.result() or (None, "")
+    with at_once() as ask:
+        inside = ask(_inside, gateway, wanted, Current(records, facts))
+        cloud_rights = ask(_attempt, _rights, gateway, wanted, Current(records, facts), caller)
+    return replace(inside.result(), rights=cloud_rights.result(), caller="" if isinstance(caller, Problem) else caller)
 
 
 def _account(gateway: Systems, wanted: Desired) -> tuple[ClusterFacts | Problem | None, str | Problem]:
     """The cluster, and whose credentials these are."""
-    cloud = _attempt(gateway.connection.cloud)()
+    cloud = _attempt(gateway.connection.cloud)
     if isinstance(cloud, Problem):
         return cloud, ""
-    read = gather(
-        facts=_attempt(partial(gateway.connection.read, wanted.cluster)),
-        caller=_attempt(partial(wanted.provider.caller, cloud)),
-    )
-    return read["facts"], read["caller"]
+    with at_once() as ask:
+        facts = ask(_attempt, gateway.connection.read, wanted.cluster)
+        caller = ask(_attempt, wanted.provider.caller, cloud)
+    return facts.result(), caller.result()
 
 
 def _rights(gateway: Systems, wanted: Desired, current: Current, caller: str | Problem) -> CloudRights | None:
@@ -303,73 +299,70 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
     api_server = facts.api_server if facts else None
     if api_server is None and not given(gateway.params):
         return replace(current, helm=_helm_problems(gateway, wanted.charts))
-    kubernetes = _attempt(lambda: gateway.connection.cluster(api_server))()
+    kubernetes = _attempt(gateway.connection.cluster, api_server)
     if isinstance(kubernetes, Problem):
         return replace(current, version=kubernetes, helm=_helm_problems(gateway, wanted.charts))
     elsewhere = other_cluster_problem(kubernetes, facts) if facts else ""
     if elsewhere:
         return replace(current, elsewhere=elsewhere, helm=_helm_problems(gateway, wanted.charts))
-    second = gather(
-        version=_attempt(kubernetes.version),
-        namespace=_attempt(lambda: kubernetes.get(path_of("v1", "Namespace", wanted.namespace, None))),
-        everything=_attempt(lambda: kubernetes.can("*", "*", "*")),
-        releases=_attempt(
-            lambda: kubernetes.get(path_of("v1", "Secret", None, wanted.namespace), labelSelector="owner=helm")
-        ),
-        metadata=_attempt(lambda: kubernetes.get(path_of("v1", "ConfigMap", AGENT_METADATA, wanted.namespace))),
-        secret=_attempt(lambda: kubernetes.get(path_of("v1", "Secret", wanted.secret, wanted.namespace)))
-        if wanted.onboarding and wanted.secret
-        else _nothing,
-        nodes=_attempt(partial(readiness.nodes, kubernetes, facts)),
-        **{
-            kind: _attempt(partial(kubernetes.get, path_of("v1", kind, None, wanted.namespace)))
-            for kind in (readiness.QUOTA, readiness.LIMITS)
-        },
-        pulling=partial(
-            readiness.pull_warnings,
-            kubernetes,
-            wanted.namespace,
-            {chart.release: chart.values for chart in wanted.charts},
-        ),
-        metrics=partial(readiness.metrics_warning, kubernetes, [chart.release for chart in wanted.charts])
-        if wanted.onboarding
-        else lambda: "",
-    )
-    if isinstance(second["version"], Problem):
-        return replace(current, version=second["version"], helm=_helm_problems(gateway, wanted.charts))
-    reporting = _cluster_of(second["metadata"])
-    releases = Releases.of(second["releases"], wanted.charts)
+    values = {chart.release: chart.values for chart in wanted.charts}
+    with at_once() as ask:
+        asked_version = ask(_attempt, kubernetes.version)
+        asked_namespace = ask(_attempt, kubernetes.get, path_of("v1", "Namespace", wanted.namespace, None))
+        everything = ask(_attempt, kubernetes.can, "*", "*", "*")
+        secrets_of_helm = ask(
+            _attempt, kubernetes.get, path_of("v1", "Secret", None, wanted.namespace), labelSelector="owner=helm"
+        )
+        metadata = ask(_attempt, kubernetes.get, path_of("v1", "ConfigMap", AGENT_METADATA, wanted.namespace))
+        secret = ask.when(
+            bool(wanted.onboarding and wanted.secret),
+            _attempt,
+            kubernetes.get,
+            path_of("v1", "Secret", wanted.secret, wanted.namespace),
+        )
+        asked_nodes = ask(_attempt, readiness.nodes, kubernetes, facts)
+        quotas = ask(_attempt, kubernetes.get, path_of("v1", readiness.QUOTA, None, wanted.namespace))
+        limits = ask(_attempt, kubernetes.get, path_of("v1", readiness.LIMITS, None, wanted.namespace))
+        pulling = ask(readiness.pull_warnings, kubernetes, wanted.namespace, values)
+        metrics = ask.when(wanted.onboarding is not None, readiness.metrics_warning, kubernetes, list(values))
+    version, namespace, nodes = asked_version.result(), asked_namespace.result(), asked_nodes.result()
+    if isinstance(version, Problem):
+        return replace(current, version=version, helm=_helm_problems(gateway, wanted.charts))
+    reporting = _cluster_of(metadata.result())
+    releases = Releases.of(secrets_of_helm.result(), wanted.charts)
     charts = _to_install(releases, wanted.charts, _is_unknown(current, wanted))
-    foreign = _foreign(wanted, second["nodes"]) if wanted.onboarding else ()
-    third = gather(
-        missing=_nothing
-        if second["everything"] is True
-        else _attempt(
-            lambda: _missing(
-                kubernetes, wanted, facts, second["namespace"] is not None, _waits_for_hooks(gateway.helm, charts)
-            )
-        ),
-        reporting=_attempt(lambda: gateway.castai().get_cluster(reporting))
-        if _unknown(reporting, records)
-        else _nothing,
-        helm=partial(_helm_problems, gateway, charts),
-        taken=_attempt(partial(_taken, gateway, kubernetes, wanted, releases)),
-        startable=_attempt(partial(_startable, gateway.helm, wanted, second, _absent(releases, charts), bool(foreign))),
+    foreign = _foreign(wanted, nodes) if wanted.onboarding else ()
+    cluster = readiness.Cluster.of(
+        wanted.namespace,
+        _or_none(namespace),
+        _or_none(quotas.result()),
+        _or_none(limits.result()),
+        None if foreign else _or_none(nodes),
     )
+    with at_once() as ask:
+        missing = ask.when(
+            everything.result() is not True,
+            _attempt,
+            lambda: _missing(kubernetes, wanted, facts, namespace is not None, _waits_for_hooks(gateway.helm, charts)),
+        )
+        reported = ask.when(_unknown(reporting, records), _attempt, lambda: gateway.castai().get_cluster(reporting))
+        helm = ask(_helm_problems, gateway, charts)
+        taken = ask(_attempt, _taken, gateway, kubernetes, wanted, releases)
+        startable = ask(_attempt, _startable, gateway.helm, version, cluster, _absent(releases, charts))
     return replace(
         current,
-        leaving="" if isinstance(second["namespace"], Problem) else terminating_problem(second["namespace"]),
-        namespace_exists=second["namespace"] is not None,
-        version=second["version"],
-        missing=third["missing"] or (),
-        agent_cluster=reporting if _unknown(reporting, records) and third["reporting"] is None else "",
-        helm=third["helm"],
-        taken=third["taken"],
-        tokenless=_tokenless(second["secret"], wanted) if charts or _refer_to_secret(releases, wanted) else "",
+        leaving="" if isinstance(namespace, Problem) else terminating_problem(namespace),
+        namespace_exists=namespace is not None,
+        version=version,
+        missing=missing.result() or (),
+        agent_cluster=reporting if _unknown(reporting, records) and reported.result() is None else "",
+        helm=helm.result(),
+        taken=taken.result(),
+        tokenless=_tokenless(secret.result(), wanted) if charts or _refer_to_secret(releases, wanted) else "",
         nodes=foreign,
-        startable=third["startable"],
-        metrics=second["metrics"],
-        pulling=second["pulling"],
+        startable=startable.result(),
+        metrics=metrics.result() or "",
+        pulling=pulling.result(),
     )
 
 
@@ -526,20 +519,16 @@ def _not_checked(current: Current, wanted: Desired) -> Iterable[str]:
         yield from current.rights.not_checked
 
 
-def _attempt(read: Callable[[], Any]) -> Callable[[], Any]:
-    """The read, with a failure as its value."""
-
-    def run() -> Any:
-        try:
-            return read()
-        except Failure as failure:
-            return Problem(str(failure))
-
-    return run
+def _attempt(read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Problem:
+    """What a read returns, or why it failed."""
+    try:
+        return read(*args, **kwargs)
+    except Failure as failure:
+        return Problem(str(failure))
 
 
-def _nothing() -> None:
-    return None
+def _or_none(answer: T | Problem) -> T | None:
+    return None if isinstance(answer, Problem) else answer
 
 
 def _missing(
@@ -563,7 +552,7 @@ def _missing(
 
 def _waits_for_hooks(helm: Helm, charts: tuple[Chart, ...]) -> bool:
     """Whether Helm will wait for all that the hooks of a chart that is to be installed make."""
-    version = _attempt(helm.check_version)() if any(chart.release == EVICTOR for chart in charts) else ()
+    version = _attempt(helm.check_version) if any(chart.release == EVICTOR for chart in charts) else ()
     return not isinstance(version, Problem) and version >= SERVER_SIDE
 
 
@@ -638,25 +627,14 @@ def _absent(releases: Releases, charts: tuple[Chart, ...]) -> tuple[Chart, ...]:
     )
 
 
-def _startable(
-    helm: Helm, wanted: Desired, read: Mapping[str, Any], charts: tuple[Chart, ...], foreign: bool
-) -> Verdict:
-    """read: the second round. foreign: whether CAST AI can use no node, which is said elsewhere."""
-    if read["version"] < OLDEST_KUBERNETES or not charts:
+def _startable(helm: Helm, version: tuple[int, int], cluster: readiness.Cluster, charts: tuple[Chart, ...]) -> Verdict:
+    if version < OLDEST_KUBERNETES or not charts:
         return Verdict()
     planned = [
         readiness.Planned(chart.release, HelmChart(chart.ref, chart.version, chart.repo_url), chart.values)
         for chart in charts
     ]
-    listed = {name: None if isinstance(one, Problem) else one for name, one in read.items()}
-    ground = readiness.Cluster.of(
-        wanted.namespace,
-        listed["namespace"],
-        listed[readiness.QUOTA],
-        listed[readiness.LIMITS],
-        None if foreign else listed["nodes"],
-    )
-    return readiness.study(helm, ground, planned)
+    return readiness.study(helm, cluster, planned)
 
 
 def _refer_to_secret(releases: Releases, wanted: Desired) -> bool:
@@ -676,10 +654,17 @@ def _taken(gateway: Systems, kubernetes: Kubernetes, wanted: Desired, releases: 
     charts = [chart for chart in wanted.charts if not (chart.release in there and chart.any_version)]
     if not charts:
         return ()
-    look = {chart.release: partial(owner, kubernetes, chart.release, wanted.namespace) for chart in charts}
-    found = gather(**look, **{_OPERATOR: partial(operators, kubernetes, wanted.namespace)})
+    with at_once() as ask:
+        owners = {chart.release: ask(owner, kubernetes, chart.release, wanted.namespace) for chart in charts}
+        operator = ask(operators, kubernetes, wanted.namespace)
     refusals = [
-        _refusal(gateway.helm, chart, found[chart.release], found[_OPERATOR](chart.release), chart.release in there)
+        _refusal(
+            gateway.helm,
+            chart,
+            owners[chart.release].result(),
+            operator.result()(chart.release),
+            chart.release in there,
+        )
         for chart in charts
     ]
     return tuple(filter(None, refusals))
@@ -692,7 +677,7 @@ def _refusal(helm: Helm, chart: Chart, found: Owner | None, operator: str, exist
         return managed_refusal(f"Helm release {chart.release}", manager, chart.release, exists)
     if found is None or exists:
         return ""
-    version = _attempt(helm.check_version)()
+    version = _attempt(helm.check_version)
     old = "" if isinstance(version, Problem) else found.helm_refusal(version)
     return found.refusal(chart.adopt, chart.release, chart.adopt_managed) or old
 
@@ -712,13 +697,11 @@ def _helm_problems(gateway: Systems, charts: tuple[Chart, ...]) -> tuple[str, ..
         helm.check_version()
     except Failure as failure:
         return (str(failure),)
-    shown = gather(
-        **{
-            chart.release: _attempt(partial(helm.show_chart, chart.ref, chart.version, chart.repo_url))
-            for chart in charts
+    with at_once() as ask:
+        shown = {
+            chart.release: ask(_attempt, helm.show_chart, chart.ref, chart.version, chart.repo_url) for chart in charts
         }
-    )
-    return tuple(answer.sentence for answer in shown.values() if isinstance(answer, Problem))
+    return tuple(answer.sentence for answer in results(shown).values() if isinstance(answer, Problem))
 
 
 def hidden(params: Parameters) -> tuple[str, ...]:

@@ -12,12 +12,11 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 from .._clusters.facts import NODES, SOME_NODES, ClusterFacts
-from .._engine import CallFailed, Failure, gather
+from .._engine import CallFailed, Failure, at_once, results
 from .._gateways.helm import Chart, Helm
 from .._gateways.kubernetes import Kubernetes, Object, Rejected, path_of
 from .._helm.values import secrets
@@ -131,11 +130,12 @@ def pull_warnings(kubernetes: Kubernetes, namespace: str, values: Mapping[str, M
             name = one.get("name") if isinstance(one, Mapping) else None
             if isinstance(name, str) and name:
                 users.setdefault(name, []).append(release)
-    reads = {name: partial(_is_absent, kubernetes, path_of("v1", "Secret", name, namespace)) for name in users}
+    with at_once() as ask:
+        asked = {name: ask(_is_absent, kubernetes, path_of("v1", "Secret", name, namespace)) for name in users}
     return tuple(
         f"Secret {namespace}/{name} does not exist, but {', '.join(users[name])} would pull images with it. Create it,"
         " or correct castai_image_pull_secrets."
-        for name, absent in (gather(**reads) if reads else {}).items()
+        for name, absent in results(asked).items()
         if absent
     )
 
@@ -151,9 +151,9 @@ def study(helm: Helm, cluster: Cluster, planned: Collection[Planned]) -> Verdict
     """What keeps the planned releases from running. Charts are rendered where level, quotas, nodes or values call for
     it."""
     asking = [one for one in planned if _may_be_stopped(cluster, one)]
-    rendered = (
-        gather(**{one.release: partial(_render, helm, cluster.namespace, one) for one in asking}) if asking else {}
-    )
+    with at_once() as ask:
+        answers = {one.release: ask(_render, helm, cluster.namespace, one) for one in asking}
+    rendered = results(answers)
     unread = tuple(
         f"Could not check whether the pods of {release} can start: {answer}"
         for release, answer in rendered.items()

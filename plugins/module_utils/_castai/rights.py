@@ -6,11 +6,9 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from .._clusters.facts import Rows
 from .._clusters.table import PROVIDERS
-from .._engine import gather
+from .._engine import at_once, results
 from .._gateways.kubernetes import Kubernetes
 
 _WRITE = ("get", "create", "patch", "delete")
@@ -85,12 +83,14 @@ def planning() -> Rows:
 def missing_in_cluster(kubernetes: Kubernetes, namespace: str, rows: Rows, of_system: Rows) -> tuple[str, ...]:
     """What the API server does not allow, as "verb resource.group"."""
     places = [(row, "" if row[1] in OF_CLUSTER else namespace) for row in rows]
-    reviews = {
-        _label(verb, group, resource, place): partial(kubernetes.can, verb, group, resource, place)
+    questions = {
+        _label(verb, group, resource, place): (verb, group, resource, place)
         for (group, resource, verbs), place in [*places, *((row, SYSTEM) for row in of_system)]
         for verb in verbs
     }
-    return tuple(label for label, allowed in gather(**reviews).items() if not allowed)
+    with at_once() as ask:
+        reviews = {label: ask(kubernetes.can, *question) for label, question in questions.items()}
+    return tuple(label for label, allowed in results(reviews).items() if not allowed)
 
 
 def _label(verb: str, group: str, resource: str, place: str = "") -> str:

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from .._aws import permissions
 from .._aws.options import form_problems
 from .._aws.permissions import Question, Scope
-from .._engine import gather
+from .._engine import at_once
 from .._gateways.aws import Aws
 from .._gateways.aws_ec2 import Instance
 from .._gateways.castai import Cluster
@@ -137,21 +137,21 @@ def read(systems: Systems, wanted: Named) -> ClusterFacts:
     """What the cluster says of itself, and EC2 of its instances."""
     aws: Aws = systems.cloud()
     cluster = systems.cluster()
-    found = gather(
-        instances=lambda: aws.list_instances(wanted.name),
-        namespace=lambda: cluster.get(PATH),
-        nodes=lambda: cluster.get(NODES, limit=SOME_NODES),
-    )
+    with at_once() as ask:
+        instances = ask(aws.list_instances, wanted.name)
+        asked_namespace = ask(cluster.get, PATH)
+        asked_nodes = ask(cluster.get, NODES, limit=SOME_NODES)
+    namespace, nodes = asked_namespace.result(), asked_nodes.result()
     return facts(
         KopsCluster(
             wanted.name,
             aws.region,
             cluster.host,
-            str(((found["namespace"] or {}).get("metadata") or {}).get("uid") or ""),
-            channels_of(found["namespace"]),
-            nodes_of(found["nodes"]),
-            found["instances"],
-            found["nodes"],
+            str(((namespace or {}).get("metadata") or {}).get("uid") or ""),
+            channels_of(namespace),
+            nodes_of(nodes),
+            instances.result(),
+            nodes,
         ),
         wanted,
     )

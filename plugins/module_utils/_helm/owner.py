@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from .._engine import CallFailed, gather
+from .._engine import CallFailed, at_once, results
 from .._gateways.helm import TAKES_OWNERSHIP, adopt_option
 from .._gateways.kubernetes import Kubernetes, Object, path_of
 from .._variables import AGENT_RELEASE, named, role_of
@@ -108,7 +108,9 @@ def owner(cluster: Kubernetes, name: str, namespace: str) -> Owner | None:
     another namespace. What belongs to another release comes first, then what somebody manages.
     """
     paths = _paths(name, namespace)
-    found = gather(**{thing: lambda path=path: cluster.get(path) for thing, path in paths.items()})
+    with at_once() as ask:
+        asked = {thing: ask(cluster.get, path) for thing, path in paths.items()}
+    found = results(asked)
     owners = [
         Owner(thing, _release(item), manager=manager_of(item)) for thing, item in found.items() if item is not None
     ]

@@ -33,8 +33,8 @@ from .._engine import (
     Refused,
     Report,
     Subject,
+    at_once,
     each,
-    gather,
     side_by_side,
     until,
 )
@@ -391,24 +391,21 @@ def observe_all(gateway: Systems, wanted: Sequence[Desired]) -> list[Current]:
         raise Refused(problem)
     cluster = gateway.connection.enter(wanted[0].cluster)
     namespace, names = wanted[0].namespace, [one.name for one in wanted]
-    inside = gather(
-        records=lambda: _records(cluster, namespace, names),
-        namespace=lambda: _namespace(cluster, namespace),
-        operator=lambda: operators(cluster, namespace),
-        in_configmaps=lambda: _in_configmaps(cluster, namespace, names),
-    )
+    with at_once() as ask:
+        records = ask(_records, cluster, namespace, names)
+        existing = ask(_namespace, cluster, namespace)
+        operator = ask(operators, cluster, namespace)
+        in_configmaps = ask(_in_configmaps, cluster, namespace, names)
 
     def begin(one: Desired) -> Current:
-        history = record.of(inside["records"], one.name)
-        if one.name in inside["in_configmaps"] and not history:
+        history = record.of(records.result(), one.name)
+        if one.name in in_configmaps.result() and not history:
             raise Refused(
                 f"Helm keeps {one.title} in ConfigMaps of namespace {namespace} (HELM_DRIVER=configmap), but only"
                 " releases in Secrets can be managed here. Uninstall it first: HELM_DRIVER=configmap helm uninstall"
                 f" {one.name} --namespace {namespace}"
             )
-        current = Current(
-            history, _chart(one), inside["namespace"], manager=inside["operator"](one.name), now=time.time()
-        )
+        current = Current(history, _chart(one), existing.result(), manager=operator.result()(one.name), now=time.time())
         work = Work(cluster.host, namespace, one.name, current.last.number if current.last else 0)
         return replace(current, killed=gateway.helm.was_killed(work))
 

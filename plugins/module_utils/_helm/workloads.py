@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._answers import tidy
-from .._engine import Failure, Report, gather, paced, until
+from .._engine import Failure, Report, at_once, paced, results, until
 from .._gateways.kubernetes import Kubernetes, Object, path_of
 from .._patience import within
 
@@ -111,8 +111,9 @@ def wait(
 def unready(cluster: Kubernetes, items: Iterable[Object]) -> tuple[Unready, ...]:
     """Which of these live workloads are not ready. Round 1: their pods, events and nodes. Round 2: an autoscaler."""
     waiting = {title(item): item for item in items if not is_ready(item)}
-    found = gather(**{name: lambda item=item: _explained(cluster, item) for name, item in waiting.items()})
-    return tuple(filter(None, found.values()))
+    with at_once() as ask:
+        asked = {name: ask(_explained, cluster, item) for name, item in waiting.items()}
+    return tuple(filter(None, results(asked).values()))
 
 
 def stuck_jobs(cluster: Kubernetes, namespace: str, prefix: str) -> tuple[Unready, ...]:
@@ -171,23 +172,22 @@ def _explained(cluster: Kubernetes, item: Object) -> Unready | None:
     """Why it is not ready; None for a DaemonSet that lacks only pods of nodes that are not ready themselves."""
     namespace, daemon = item["metadata"].get("namespace") or "", item["kind"] == "DaemonSet"
     pods_path, labels = path_of("v1", "Pod", None, namespace), _selector(item)
-    read = gather(
-        pods=lambda: _items(cluster, pods_path, labelSelector=labels) if labels else [],
-        events=lambda: _events(cluster, item) if item["kind"] != "Deployment" else [],
-        nodes=lambda: _items(cluster, path_of("v1", "Node", None, None)) if daemon else [],
-    )
-    pods = [pod for pod in read["pods"] if _counts_as_pod(pod)]
+    with at_once() as ask:
+        asked_pods = ask.when(bool(labels), _items, cluster, pods_path, labelSelector=labels)
+        asked_events = ask.when(item["kind"] != "Deployment", _events, cluster, item)
+        asked_nodes = ask.when(daemon, _items, cluster, path_of("v1", "Node", None, None))
+    pods = [pod for pod in asked_pods.result() or () if _counts_as_pod(pod)]
     broken = sorted((pod for pod in pods if not _is_true(pod, "Ready")), key=_born, reverse=True)
     wanted, updated, available, _left = _counts(item)
     if daemon and _seen(item) and broken and len(pods) >= wanted:
-        absent = {node["metadata"]["name"] for node in read["nodes"] if not _is_true(node, "Ready")}
+        absent = {node["metadata"]["name"] for node in asked_nodes.result() or () if not _is_true(node, "Ready")}
         broken = [pod for pod in broken if (pod.get("spec") or {}).get("nodeName") not in absent]
         if not broken:
             return None
     if available and updated >= wanted and broken and all(map(_only_apart, broken)):
         return None  # it runs, and preflight warns of the one node
     state = f"{min(updated, available)} of {wanted} pods ready"
-    why, reason = _why(cluster, item, broken, read["events"], len(pods) < wanted)
+    why, reason = _why(cluster, item, broken, asked_events.result() or [], len(pods) < wanted)
     return Unready(title(item), state, why, reason)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from .._clusters.connection import Connection, named_by, own_name_problem
 from .._clusters.facts import Named
 from .._clusters.table import given_problems, naming_options
-from .._engine import Action, CallFailed, Made, Refused, Report, Subject, gather, paced, until
+from .._engine import Action, CallFailed, Made, Refused, Report, Subject, at_once, paced, until
 from .._gateways.kubernetes import Kubernetes, Object, Rejected, path_of
 from .._options import CLUSTER_RULES, KUBERNETES_RULES, kubernetes_options, together
 from .._patience import within
@@ -181,14 +181,13 @@ def observe(gateway: Connection, wanted: Desired) -> Current:
     under the old API version.
     """
     cluster, path = gateway.cluster(), PATHS[0]
-    found = gather(
-        daemon_set=lambda: cluster.get(PATHS[0]),
-        elsewhere=lambda: own_name_problem(cluster, wanted.cluster),
-    )
-    daemon_set = found["daemon_set"]
+    with at_once() as ask:
+        found = ask(cluster.get, PATHS[0])
+        elsewhere = ask(own_name_problem, cluster, wanted.cluster)
+    daemon_set = found.result()
     if daemon_set is None:
         daemon_set, path = _of_old_api(cluster), PATHS[1]
-    return Current(daemon_set_of(daemon_set, path) if daemon_set else None, found["elsewhere"])
+    return Current(daemon_set_of(daemon_set, path) if daemon_set else None, elsewhere.result())
 
 
 def _of_old_api(cluster: Kubernetes) -> Object | None:

@@ -4,7 +4,7 @@
 """Google's own discovery documents: which calls there are, and whether a request or an answer is one of theirs.
 
 They come with google-api-python-client. They have no error codes and no lengths, and say in prose only which fields are
-required ("Required. ..."); these are required here.
+required ("Required. ..."); these are required here, and those that google.iam.v1's protocol buffers mark so.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ NAMES = (
     *("iamcredentials.v1", "orgpolicy.v2", "sts.v1"),
 )
 UNIVERSES = ("googleapis.com", "universe.example")
+_REQUIRED = {"SetIamPolicyRequest": "policy", "TestIamPermissionsRequest": "permissions"}
 # How clients say in which form they want enumerations answered; names are right for both.
 _ALT = {"$alt", "alt", "prettyPrint"}
 
@@ -84,6 +85,9 @@ class Document:
         """Call `fail` with what is wrong with a value. required: whether fields may be missing that are required."""
         if "$ref" in schema:
             schema = self._said["schemas"][schema["$ref"]]
+            missing = _REQUIRED.get(schema["id"], "") if required and isinstance(value, dict) else ""
+            if missing and missing not in value:
+                fail(f"Missing required field '{missing}'.")
         kind = schema.get("type")
         if kind == "object":
             self._check_object(schema, value, where, fail, required)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import itertools
 import secrets
@@ -215,8 +216,7 @@ def _key_pair(number: int) -> rsa.RSAPrivateKey:
 
 
 def new_etag() -> str:
-    """Sixteen characters of base64 that are of both alphabets."""
-    return "Bw" + "".join(secrets.choice("abcdefghkmnpqrstuvwxyz23456789") for _time in range(9)) + "="
+    return base64.b64encode(secrets.token_bytes(8)).decode()
 
 
 def same_etag(one: str, other: str) -> bool:

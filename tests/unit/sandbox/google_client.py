@@ -16,10 +16,13 @@ import google_auth_httplib2
 import httplib2
 import requests
 from google.auth.transport.requests import AuthorizedSession
+from google.oauth2 import service_account
 from google.oauth2.credentials import Credentials
 from googleapiclient.discovery import build
 from urllib3 import HTTPResponse
 
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.google import Google as Gateway
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.google_session import Session
 from tests.sandbox.gate import Gate
 from tests.sandbox.google.server import Google
 from tests.sandbox.google.tokens import CLOUD, EMAIL
@@ -91,14 +94,12 @@ class Cloud:
 
     def session(self, token: str | None = None) -> requests.Session:
         """Authorised, as the operator if nothing is said. google-auth fetches nothing for it."""
-        made = AuthorizedSession(Credentials(token=token or self.token()))
+        made: requests.Session = AuthorizedSession(Credentials(token=token or self.token()))
         made.mount("https://", self.adapter())
         return made
 
     def key_credentials(self, text: str | None = None) -> Any:
         """google-auth's for a key file, the operator's if nothing is said; refresh them by `self.request()`."""
-        from google.oauth2 import service_account
-
         info = json.loads(text or self.google.operator_key())
         return service_account.Credentials.from_service_account_info(info, scopes=[CLOUD, EMAIL])
 
@@ -109,10 +110,23 @@ class Cloud:
         made.mount("http://", self.adapter())
         return made
 
-    def client(self, service: str, version: str, token: str | None = None) -> Any:
-        """google-api-python-client's."""
-        http = google_auth_httplib2.AuthorizedHttp(Credentials(token=token or self.token()), http=DirectHttp(self))
-        return build(service, version, http=http, static_discovery=True)
+    def gateway(self, token: str | None = None) -> Gateway:
+        """The modules' Google Cloud, as the operator if nothing is said."""
+        session = Session({"access_token": token or self.token()})
+        session._http.mount("https://", self.adapter())
+        return Gateway(session)
+
+    def client(self, service: str, version: str, token: str | None = None, http: Any = None) -> Any:
+        """google-api-python-client's; http: what it goes through instead of straight to the stand-in."""
+        credentials = Credentials(token=token or self.token())
+        authorised = google_auth_httplib2.AuthorizedHttp(credentials, http=http or DirectHttp(self))
+        return build(service, version, http=authorised, static_discovery=True)
+
+    def reset(self) -> None:
+        """As it was when it was made, but for its clusters."""
+        self.clock.ahead = 0.0
+        self.google.reset()
+        self.gate.reset()
 
     def writes(self) -> list[str]:
         """What was written since it came up, by the name of the call."""
