@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
-from functools import partial
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
-from .._engine import UNKNOWN, gather
+from .._engine import at_once, results
 from .._gateways.castai import CastAi, Cluster, by_options
 from .._gateways.google import Google
 from .._gateways.google_container import GkeCluster
@@ -25,6 +24,9 @@ from . import names
 from .bindings import NODE_ACCOUNTS, ON_ACCOUNTS, Policy, Triple, held_by, held_by_deleted
 from .marks import Mark, marked_role, parse_mark
 from .options import Desired
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 MOST_KEYS = 10
 """How many keys IAM allows an account. Source: IAM's quotas."""
@@ -184,22 +186,18 @@ def moment(text: str) -> datetime | None:
     return None if found.year >= 9999 else found.astimezone(timezone.utc)
 
 
-def read(call: Callable[..., Any], *arguments: Any, when: bool = True, absent: Any = None) -> Callable[[], Any]:
-    """A read, or what stands for its answer: where it is not needed, an argument holds an id that only a run will know,
-    or the service is off, so that there is nothing to be read.
-    """
-    if not when or any(isinstance(text, str) and UNKNOWN in text for text in arguments):
-        return lambda: absent
+def unless_off(call: Callable[P, T]) -> Callable[P, T | None]:
+    """The same read, which gives None where the service is off, so that there is nothing to be read."""
 
-    def run() -> Any:
+    def read(*arguments: P.args, **named: P.kwargs) -> T | None:
         try:
-            return call(*arguments)
+            return call(*arguments, **named)
         except Rejected as refusal:
             if refusal.problem.reason != SERVICE_DISABLED:
                 raise
-            return absent
+            return None
 
-    return run
+    return read
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
@@ -207,73 +205,58 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     what belongs to the accounts, and the roles that they have.
     """
     google, castai = gateway.google, gateway.castai
+    get_role, get_account = unless_off(google.get_role), unless_off(google.get_account)
+    get_policy, get_account_policy = unless_off(google.get_policy), unless_off(google.get_account_policy)
     asked = wanted.project or google.project
     whole = wanted.prepare or not wanted.present
-    first = gather(
-        cluster=partial(google.get_cluster, asked, wanted.location, wanted.name),
-        record=read(castai.get_cluster, wanted.cluster_id),
-        project=read(google.get_project, asked, absent=Project(asked, "", "")),
-        enabled=read(google.enabled_services, asked, wanted.services, when=whole and wanted.present),
-    )
-    project: Project = first["project"] or Project(asked, "", "")
-    current = Current(project, first["cluster"], first["record"], datetime.now(timezone.utc))
-    if first["enabled"] is not None:
-        off = tuple(one for one in wanted.services if one not in first["enabled"])
-        current = replace(current, off=off)
-    candidates = _candidates(current, wanted)
+    with at_once() as ask:
+        cluster = ask(google.get_cluster, asked, wanted.location, wanted.name)
+        record = ask.known(castai.get_cluster, wanted.cluster_id)
+        named = ask(unless_off(google.get_project), asked)
+        enabled = ask.when(whole and wanted.present, google.enabled_services, asked, wanted.services)
+    project, on = named.result() or Project(asked, "", ""), enabled.result()
+    off = () if on is None else tuple(one for one in wanted.services if one not in on)
+    current = Current(project, cluster.result(), record.result(), datetime.now(timezone.utc), off)
+    home, candidates = project.project, _candidates(current, wanted)
     nodes = node_emails(current) if whole else ()
-    own = own_nodes(nodes, project)
-    second = gather(
-        policy=read(google.get_policy, project.project, when=whole, absent={}),
-        **{f"account {email}": read(google.get_account, home_of(email, project), email) for email in candidates},
-        **{f"role {one}": read(google.get_role, project.project, one, when=whole) for one in wanted.role_ids},
-        **{
-            f"node {email}": read(google.get_account, home_of(email, project), email)
-            for email in own
-            if wanted.form == NODE_ACCOUNTS
-        },
-        **{f"policy {one}": read(google.get_policy, one, when=whole, absent={}) for one in wanted.extra_projects},
-        **{
-            f"role {role_id} in {one}": read(google.get_role, one, role_id, when=whole)
-            for one in wanted.extra_projects
-            for role_id in wanted.role_ids[:1]
-        },
-    )
-    accounts = {
-        email: MarkedAccount(account) if account else None
-        for email, account in ((email, second[f"account {email}"]) for email in candidates)
-    }
+    extra = {(one, role_id) for one in wanted.extra_projects for role_id in wanted.role_ids[:1] if whole}
+    with at_once() as ask:
+        policy = ask.when(whole, get_policy, home)
+        by_email = {one: ask.known(get_account, home_of(one, project), one) for one in candidates}
+        by_role = {one: ask.known(get_role, home, one) for one in wanted.role_ids if whole}
+        scoped = own_nodes(nodes, project) if wanted.form == NODE_ACCOUNTS else ()
+        by_node = {one: ask(get_account, home_of(one, project), one) for one in scoped}
+        policies = {one: ask(get_policy, one) for one in wanted.extra_projects if whole}
+        in_extra = {one: ask.known(get_role, *one) for one in extra}
+    accounts = {one: MarkedAccount(found) if found else None for one, found in results(by_email).items()}
     email = choose(accounts, candidates, wanted.owner)
-    found = accounts.get(email)
+    found, extra_roles, node_accounts = accounts.get(email), results(in_extra), results(by_node)
     current = replace(
         current,
         account=CastAccount(email, found, candidates[email] if found else ""),
-        home=ProjectState(second["policy"], _present({one: second[f"role {one}"] for one in wanted.role_ids})),
+        home=ProjectState(policy.result() or {}, _present(results(by_role))),
         extra={
             one: ProjectState(
-                second[f"policy {one}"],
-                _present({role_id: second[f"role {role_id} in {one}"] for role_id in wanted.role_ids[:1]}),
+                bindings or {}, _present({role_id: role for (of, role_id), role in extra_roles.items() if of == one})
             )
-            for one in wanted.extra_projects
+            for one, bindings in results(policies).items()
         },
-        node_accounts={email: second.get(f"node {email}") for email in nodes},
+        node_accounts={one: node_accounts.get(one) for one in nodes},
     )
     further = [one for one in bound_roles(current) if one not in current.home.roles]
-    on_accounts = nodes if wanted.form == ON_ACCOUNTS else ()
-    home = home_of(email, project)
-    third = gather(
-        keys=read(google.list_keys, home, email, when=bool(found) and not wanted.keyless, absent=()),
-        policy=read(google.get_account_policy, home, email, when=bool(found) and wanted.keyless and whole, absent={}),
-        **{f"role {one}": read(google.get_role, project.project, one, when=whole) for one in further},
-        **{f"policy {one}": read(google.get_account_policy, home_of(one, project), one) for one in on_accounts},
-    )
+    of = home_of(email, project)
+    with at_once() as ask:
+        keys = ask.when(bool(found) and not (wanted.keyless and wanted.existing_account), google.list_keys, of, email)
+        users = ask.when(bool(found) and wanted.keyless and whole, google.get_account_policy, of, email)
+        by_role = {one: ask(get_role, home, one) for one in further}
+        on_nodes = {
+            one: ask(get_account_policy, home_of(one, project), one) for one in nodes if wanted.form == ON_ACCOUNTS
+        }
     return replace(
         current,
-        account=replace(current.account, keys=tuple(third["keys"]), policy=third["policy"] or {}),
-        home=replace(
-            current.home, roles={**current.home.roles, **_present({one: third[f"role {one}"] for one in further})}
-        ),
-        node_policies={one: third[f"policy {one}"] or {} for one in on_accounts},
+        account=replace(current.account, keys=keys.result() or (), policy=users.result() or {}),
+        home=replace(current.home, roles={**current.home.roles, **_present(results(by_role))}),
+        node_policies={one: bindings or {} for one, bindings in results(on_nodes).items()},
     )
 
 
