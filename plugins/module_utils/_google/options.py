@@ -13,7 +13,7 @@ from typing import Any
 
 from .. import _names
 from .._engine import UNKNOWN, Refused
-from .._options import castai_options, cluster_options, google_options
+from .._options import GOOGLE_RULES, castai_options, cluster_options, google_options
 from .._owner import Owner
 from .._variables import named
 from . import names, role
@@ -39,17 +39,20 @@ IDENTITY_OPTIONS: dict[str, Any] = {
 """What the identity is; preflight takes these too."""
 
 OPTIONS: dict[str, Any] = {
-    **cluster_options((), required=True),
-    **castai_options(),
-    **google_options(),
-    **IDENTITY_OPTIONS,
-    "cluster_id": {"type": "str", "required": True},
-    "force": {"type": "bool", "default": False},
-    "hand_over": {"type": "bool", "default": True},
-    "location": {"type": "str", "required": True},
-    "prepare": {"type": "bool", "default": True},
-    "provider": {"type": "str", "choices": ["gke"], "default": "gke"},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "argument_spec": {
+        **cluster_options((), required=True),
+        **castai_options(),
+        **google_options(),
+        **IDENTITY_OPTIONS,
+        "cluster_id": {"type": "str", "required": True},
+        "force": {"type": "bool", "default": False},
+        "hand_over": {"type": "bool", "default": True},
+        "location": {"type": "str", "required": True},
+        "prepare": {"type": "bool", "default": True},
+        "provider": {"type": "str", "choices": ["gke"], "default": "gke"},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    },
+    **GOOGLE_RULES,
 }
 
 ROLE = "gke_onboard"

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import itertools
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused, Stopped
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import Action, CallFailed, Refused, Stopped
 from ansible_collections.castai.onboarding.plugins.module_utils._google.gke_sa import plan
+from ansible_collections.castai.onboarding.plugins.module_utils._google.observed import Systems, observe
+from ansible_collections.castai.onboarding.plugins.module_utils._google.options import desired
 from ansible_collections.castai.onboarding.plugins.module_utils._google.role import DEFAULT
 from tests.unit.sandbox.aws_account import sentences
-from tests.unit.sandbox.gke_project import ACCOUNT, MEMBER, NODE_ACCOUNT, USER, World, world
+from tests.unit.sandbox.gke_project import ACCOUNT, MEMBER, NODE_ACCOUNT, PARAMETERS, USER, World, world
 from tests.unit.sandbox.google_client import LOCATION, OPERATOR, PROJECT
 
-__all__ = ["plan", "world"]
+__all__ = ["world"]
 
 
 def test_a_fresh_project_gets_account_role_bindings_and_key(world: World) -> None:
@@ -49,6 +52,21 @@ def test_a_fresh_project_gets_account_role_bindings_and_key(world: World) -> Non
     assert done.view["service_account"] == ACCOUNT
     assert done.view["role"] == world.role
     assert world.run().actions == ()
+
+
+def test_the_plan_is_made_of_what_was_read_alone(world: World) -> None:
+    wanted = desired({**PARAMETERS, "cluster_name": "shop", "cluster_id": world.cluster_id, "location": LOCATION})
+    current = observe(Systems(world.castai, world.google), wanted)
+    asked = len(world.cloud.gate.journal.since(0))
+    planned = [one for one in plan(current, wanted) if isinstance(one, Action)]
+    assert [type(one).__name__ for one in planned] == ["CreateAccount", "CreateRole", "SetPolicy", "HandOverKey"]
+    assert len(world.cloud.gate.journal.since(0)) == asked
+    for changed in (
+        {"hand_over": False},
+        {"prepare": False},
+    ):
+        some = [*plan(current, replace(wanted, **changed))]
+        assert [*plan(current, wanted)][slice(*((0, 3) if "hand_over" in changed else (3, 4)))] == some
 
 
 def test_what_is_prepared_first_is_handed_over_later(world: World) -> None:
