@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 from .._gateways.aws_eks import EksCluster
-from .._names import account_problem
 from .._variables import named
+from .names import account_problem
 
 
 def named_cluster_problem(eks: EksCluster | None, name: str, region: str, account_id: str) -> str:

@@ -14,16 +14,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .. import _names as names
 from .._engine import UNKNOWN, Action, Kept, Made, Refused, Subject
 from .._equal import same_policy
 from .._gateways.aws_eks import EksCluster
 from .._gateways.aws_iam import Principal
 from .._gateways.aws_session import Tagged
 from .._gateways.castai import Cluster
+from .._names import TAG_CLUSTER, short_id
 from .._owner import Removal
 from .._variables import named
-from . import policies
+from . import names, policies
 from .eks import named_cluster_problem, unusable_problem
 from .eks_nodes import (
     access_entry,
@@ -187,7 +187,7 @@ def _check_identity(current: Current, wanted: Desired, here: Location) -> None:
 def _evidence(current: Current, wanted: Desired, principal: Principal) -> bool:
     """Whether CAST AI's record or its name tells that a role or user without marks is this cluster's."""
     recorded = current.record is not None and current.record.facts.get("assumeRoleArn") == principal.arn
-    return recorded or names.short_id(wanted.cluster_id) in principal.name
+    return recorded or short_id(wanted.cluster_id) in principal.name
 
 
 def _plan_identity(current: Current, wanted: Desired, here: Location) -> Iterator[Action]:
@@ -384,7 +384,7 @@ def _adopted(current: Current, wanted: Desired) -> dict[str, str]:
     return {
         name: makers.get(name) or "the onboarding script"
         for name, existing in found.items()
-        if existing and (makers.get(name) or names.TAG_CLUSTER not in existing.tags)
+        if existing and (makers.get(name) or TAG_CLUSTER not in existing.tags)
     }
 
 

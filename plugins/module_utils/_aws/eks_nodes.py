@@ -13,15 +13,15 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .. import _names as names
 from .._engine import Action, Made, Refused
 from .._equal import missing_tags, replaced
 from .._gateways.aws_ec2 import Instance, SecurityGroup
 from .._gateways.aws_eks import AccessEntry, EksCluster
 from .._gateways.aws_iam import Making, Principal, Profile
+from .._names import TAG_CLUSTER_ID, short_id
 from .._owner import Removal
 from .._variables import named
-from . import policies
+from . import names, policies
 from .eks_wanted import Desired
 from .identity import (
     NOTHING,
@@ -188,7 +188,7 @@ class DeleteAccessEntry(Action):
 
 def check_nodes(nodes: Nodes, wanted: Desired, eks: EksCluster, here: Location) -> None:
     """Refuse a given object that cannot work, and one that belongs to another cluster."""
-    mark = names.short_id(wanted.cluster_id)
+    mark = short_id(wanted.cluster_id)
     if wanted.node_role_arn:
         _check_brought_role(nodes.role, wanted.node_role_arn, here)
     elif nodes.role:
@@ -364,7 +364,7 @@ def remove_entry(entry: AccessEntry | None, wanted: Desired, needed: str = "") -
     """needed: why its role or user stays as it is, where others may come in by the entry then."""
     if entry is None:
         return
-    ours = entry.tags.get(names.TAG_CLUSTER_ID) == wanted.cluster_id
+    ours = entry.tags.get(TAG_CLUSTER_ID) == wanted.cluster_id
     kept = (needed and f"the role stays: {needed}") if ours else "it has no tag of this cluster"
     yield Removal(f"access entry of {entry.arn}", kept, () if kept else (delete_entry(entry, wanted),))
 
@@ -373,7 +373,7 @@ def kept_role(nodes: Nodes, wanted: Desired) -> str:
     """Why removal keeps the nodes' role, or an empty text."""
     if wanted.node_role_brought:
         return f"it was set with {NODE_ROLE_ARN if wanted.node_role_arn else INSTANCE_PROFILE_ARN}"
-    mark = names.short_id(wanted.cluster_id)
+    mark = short_id(wanted.cluster_id)
     kept = wanted.owner.kept(nodes.role, mark in nodes.role_name)
     if kept:
         return kept
@@ -385,7 +385,7 @@ def kept_role(nodes: Nodes, wanted: Desired) -> str:
 
 def remove_nodes(nodes: Nodes, wanted: Desired, here: Location) -> Iterator[Removal]:
     """What uses an object goes before it; the security group is remove_group's."""
-    mark = names.short_id(wanted.cluster_id)
+    mark = short_id(wanted.cluster_id)
     if nodes.profile:
         yield _remove_profile(nodes.profile, nodes.role_name, wanted, mark in nodes.profile_name)
     detached: Collection[str] = ()
@@ -407,7 +407,7 @@ def remove_nodes(nodes: Nodes, wanted: Desired, here: Location) -> Iterator[Remo
 
 def check_unused(nodes: Nodes, wanted: Desired) -> None:
     """Raise Refused for instances that need what is to be removed, whatever the user wants: they are nodes."""
-    mark = names.short_id(wanted.cluster_id)
+    mark = short_id(wanted.cluster_id)
     profile, group = nodes.profile, nodes.group
     if profile and _remove_profile(profile, nodes.role_name, wanted, mark in profile.name).kept:
         profile = None

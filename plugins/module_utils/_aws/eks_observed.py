@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from .. import _names as names
 from .._engine import at_once, results
 from .._gateways.aws_eks import AccessEntry, EksCluster
 from .._gateways.aws_iam import Policy, Principal
 from .._gateways.castai import Cluster
 from .._owner import Owned, choose
+from . import names
 from .eks_nodes import Nodes
 from .eks_wanted import (
     Desired,

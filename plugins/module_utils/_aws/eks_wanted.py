@@ -13,19 +13,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .. import _names as names
 from .._engine import Refused
 from .._forms import iam_arn
 from .._gateways.aws_eks import EksCluster
 from .._gateways.aws_iam import Making
 from .._gateways.aws_session import region_of
 from .._gateways.castai import Cluster
-from .._options import AWS_RULES
 from .._owner import Owner
 from .._variables import named
-from . import options
+from . import names, options
 from .identity import short_arn
-from .options import Parameters, Shape
+from .options import AWS_RULES, Parameters, Shape
 from .policies import Document, Location
 
 OPTIONS: dict[str, Any] = {

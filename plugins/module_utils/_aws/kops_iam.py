@@ -14,17 +14,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .. import _names as names
 from .._engine import Action, Kept, Made, Refused, Subject, at_once, results
 from .._equal import same_policy
 from .._gateways.aws_ec2 import Instance
 from .._gateways.aws_iam import Making, Policy, Principal
 from .._gateways.aws_session import region_of
 from .._gateways.castai import Cluster
-from .._options import AWS_RULES
+from .._names import TAG_CLUSTER, short_id
 from .._owner import Owner, Removal, choose
 from .._variables import named
-from . import kops_policies, options, policies
+from . import kops_policies, names, options, policies
 from .identity import (
     ExistingPolicy,
     WantedPolicy,
@@ -38,7 +37,7 @@ from .identity import (
     short_arn,
 )
 from .keys import ExistingKeys, check_keys, journal, plan_keys, plan_no_keys
-from .options import Parameters, check_policies, check_record, check_removable
+from .options import AWS_RULES, Parameters, check_policies, check_record, check_removable
 from .policies import Document, Location
 from .spot_role import ExistingRole, plan_spot_role, remove_spot_role, spot_role_warnings
 from .systems import Systems, connect
@@ -294,7 +293,7 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
 
 def _evidence(principal: Principal, wanted: Desired) -> bool:
     """Whether the name tells that a user without marks is this cluster's."""
-    return names.short_id(wanted.cluster_id) in principal.name
+    return short_id(wanted.cluster_id) in principal.name
 
 
 def _plan_user(current: Current, wanted: Desired, here: Location) -> Iterator[Action]:
@@ -369,7 +368,7 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     shown = {"access": {"aws_auth": [entry] if mapped else []}, "identity_arn": arn}
     if not wanted.present:
         return {**shown, "kept": list(made.get("kept", ()))}
-    adopted = user.principal and names.TAG_CLUSTER not in user.principal.tags
+    adopted = user.principal and TAG_CLUSTER not in user.principal.tags
     warnings = list(_warnings(current, wanted, here))
     return {
         **shown,

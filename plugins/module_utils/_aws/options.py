@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What users ask for of CAST AI's identity on any cluster at AWS. Pure. PRIVATE to the collection."""
+"""The options of AWS, and those of CAST AI's identity for any cluster there. Pure. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -11,18 +11,42 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .. import _names as names
 from .._engine import UNKNOWN, Refused
 from .._forms import iam_arn
 from .._gateways.aws_iam import Making
 from .._gateways.aws_session import NO_REGION, region_of
 from .._gateways.castai import Cluster
-from .._options import aws_options, castai_options, cluster_options
+from .._names import cluster_id_problem
+from .._options import Rules, Spec, castai_options, cluster_options, env
 from .._variables import named
-from . import forms
+from . import forms, names
 from .keys import TAGS as KEY_TAGS
 
 Parameters = Mapping[str, Any]
+
+
+def aws_options() -> Spec:
+    """The credentials' environment variables are botocore's own business, so that a profile beats them as usual."""
+    return {
+        "access_key": {"type": "str", "aliases": ["aws_access_key_id"], "no_log": False},
+        "secret_key": {"type": "str", "aliases": ["aws_secret_access_key"], "no_log": True},
+        "session_token": {"type": "str", "aliases": ["aws_session_token"], "no_log": True},
+        "profile": {"type": "str", "aliases": ["aws_profile"]},
+        "region": {"type": "str", "aliases": ["aws_region"], "fallback": env("AWS_REGION", "AWS_DEFAULT_REGION")},
+        "account_id": {"type": "str"},
+        "endpoint_url": {"type": "str", "fallback": env("AWS_URL")},
+        "aws_ca_bundle": {"type": "path", "fallback": env("AWS_CA_BUNDLE")},
+        "assume_role_arn": {"type": "str"},
+        "assume_role_external_id": {"type": "str"},
+        "aws_validate_certs": {"type": "bool", "default": True},
+    }
+
+
+AWS_RULES: Rules = {
+    "mutually_exclusive": [["profile", "access_key"]],
+    "required_together": [["access_key", "secret_key"]],
+}
+"""How they go together, for AnsibleModule."""
 
 OPTIONS: dict[str, Any] = {
     **cluster_options((), required=True),
@@ -73,7 +97,7 @@ def problems(params: Parameters, name_problem: str, shapes: Mapping[str, Shape],
         None,
         [
             name_problem,
-            names.cluster_id_problem(params["cluster_id"]),
+            cluster_id_problem(params["cluster_id"]),
             names.account_id_problem(account_id) if account_id else "",
         ],
     )

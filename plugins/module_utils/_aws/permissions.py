@@ -14,8 +14,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .. import _names as names
-from . import kops_policies, policies
+from .._names import TAG_CLUSTER_ID
+from . import kops_policies, names, policies
 from .policies import Document
 
 ROLE, USER, KOPS = "role", "user", "kops"
@@ -152,7 +152,7 @@ def _attachable(*arns: str) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
     return {"ArnLike": {"iam:PolicyARN": arns}}
 
 
-_MARKED = {"Null": {f"aws:ResourceTag/{names.TAG_CLUSTER_ID}": ("false",)}}
+_MARKED = {"Null": {f"aws:ResourceTag/{TAG_CLUSTER_ID}": ("false",)}}
 """Condition: the object says which cluster at CAST AI it is for."""
 
 _OF_POLICIES: Mapping[str, tuple[str, ...]] = {

@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 
 from .._engine import Action
 from .._gateways.aws_iam import Making, Principal
-from .._names import SPOT_LAMBDA_ROLE, TAG_CLUSTER, TAG_CLUSTER_ID
+from .._names import TAG_CLUSTER, TAG_CLUSTER_ID
 from .._owner import Owner, Removal
 from .identity import UntagPrincipal, plan_attachments, plan_role, plan_tags, remove_principal
+from .names import SPOT_LAMBDA_ROLE
 from .policies import OF_SPOT_ROLE, Document, aws_managed, document
 
 DESCRIPTION = "Lambda role used by CAST AI to handle Spot interrupts."

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 
 from .._aws import eks_wanted, permissions
 from .._aws.eks import named_cluster_problem, unusable_problem
+from .._aws.names import eks_cluster_problem
+from .._aws.options import AWS_RULES, aws_options
 from .._aws.permissions import Question, Scope
 from .._gateways.aws import Aws
 from .._gateways.aws_eks import EksCluster
 from .._gateways.castai import Cluster
-from .._names import eks_cluster_problem
-from .._options import AWS_RULES, aws_options
 from .._variables import named
 from . import on_aws
 from .facts import ApiServer, ClusterFacts, Named, Onboarding, Parameters, Provider, Rows, Systems

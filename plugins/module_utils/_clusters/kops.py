@@ -18,15 +18,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .._aws import permissions
-from .._aws.options import form_problems
+from .._aws.names import account_problem, kops_cluster_problem
+from .._aws.options import AWS_RULES, aws_options, form_problems
 from .._aws.permissions import Question, Scope
 from .._engine import at_once
 from .._gateways.aws import Aws
 from .._gateways.aws_ec2 import Instance
 from .._gateways.castai import Cluster
 from .._gateways.kubernetes import Kubernetes, Object, path_of
-from .._names import account_problem, kops_cluster_problem
-from .._options import AWS_RULES, aws_options
 from .._variables import named
 from . import on_aws
 from .facts import NODES, SOME_NODES, ClusterFacts, Named, Onboarding, Parameters, Provider, Rows, Systems

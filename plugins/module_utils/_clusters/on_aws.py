@@ -10,13 +10,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from .._aws import permissions
+from .._aws.names import account_id_problem
 from .._aws.permissions import Question
 from .._aws.rights import Rights, refusals, simulate, warnings
 from .._gateways.aws import Aws
 from .._gateways.aws_session import NO_REGION, region_of
 from .._gateways.castai import Cluster
 from .._gateways.kubernetes import Object
-from .._names import account_id_problem
 from .facts import CloudRights, ClusterFacts, Parameters, Rows
 
 LOCATION_OPTIONS = ("region", "account_id")
