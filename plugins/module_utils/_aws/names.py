@@ -21,7 +21,8 @@ KOPS_MANAGED_POLICY = "CastKopsPolicyV2"
 KOPS_RESTRICTED_POLICY = "CastKopsRestrictedAccess"
 KOPS_OLD_POLICY = "CastKopsPolicy"
 KOPS_POLICY_OF_DOCUMENTS, KOPS_RESTRICTED_OF_DOCUMENTS = "CASTKopsPolicy", "CASTKopsRestricted"
-"""How CAST AI's documents spell the beginning of these, which its script does not; to IAM's policies they differ."""
+"""How CAST AI's documents spell the beginning of these names; its script spells it differently. To IAM they are
+different policies."""
 
 SPOT_LAMBDA_ROLE = "CastLambdaRoleForSpot"
 
@@ -74,7 +75,7 @@ def account_id_problem(account_id: str) -> str:
 
 
 def account_problem(wanted: str, account_id: str) -> str:
-    """Why the account that the credentials belong to is not the wanted one. wanted: empty for any."""
+    """Why the credentials' account is not the wanted one. wanted: empty for any account."""
     if wanted in ("", account_id):
         return ""
     return (
@@ -84,12 +85,12 @@ def account_problem(wanted: str, account_id: str) -> str:
 
 
 def iam_tags(cluster: str, cluster_id: str) -> dict[str, str]:
-    """Whose an IAM or EC2 object is."""
+    """The tags that show which cluster an IAM or EC2 object belongs to."""
     return {TAG_CLUSTER_ID: cluster_id, TAG_CLUSTER: cluster}
 
 
 def with_id(name: str, cluster_id: str, limit: int) -> str:
-    """The name with the cluster's id at its end, which no cluster of the same name shares; cut to the limit."""
+    """The name with the cluster's id appended, so that no cluster of the same name shares it; cut to the limit."""
     return f"{name[: limit - 9]}-{short_id(cluster_id)}"
 
 
@@ -99,7 +100,7 @@ def eks_role(cluster: str, cluster_id: str) -> str:
 
 
 def eks_roles_of_others(cluster: str, cluster_id: str) -> dict[str, str]:
-    """Names under which other tools made that role, and which tool."""
+    """Names under which other tools created that role, and which tool."""
     names = {
         f"cast-eks-{cluster}-cluster-role-{short_id(cluster_id)}": "an older onboarding script",
         f"castai-eks-{cluster[:53]}": "Terraform",
@@ -110,26 +111,27 @@ def eks_roles_of_others(cluster: str, cluster_id: str) -> dict[str, str]:
 
 
 def eks_users(cluster: str, cluster_id: str) -> tuple[str, ...]:
-    """Names for the IAM user of user mode: the script's where it fits, then one that no other cluster can have."""
+    """Names for the IAM user of user mode: the script's if it fits, then one that no other cluster can have."""
     plain = f"cast-eks-{cluster}"
     return (*_possible({plain: ""}, IAM_NAME), with_id(plain, cluster_id, IAM_NAME))
 
 
 def kops_users(cluster: str, cluster_id: str) -> tuple[str, ...]:
-    """The same for kOps, whose clusters have whole DNS names: a long one is cut, with a hash that keeps it unique."""
+    """The same for kOps, whose cluster names are full DNS names: a long one is cut, and gets a hash to keep it
+    unique."""
     plain = fitted(f"cast-kops-{cluster}", IAM_NAME)
     return (plain, with_id(plain, cluster_id, IAM_NAME))
 
 
 def fitted(name: str, limit: int) -> str:
-    """The name, or where it is too long its beginning and a hash of the whole."""
+    """The name, or if it is too long, its beginning and a hash of the whole."""
     if len(name) <= limit:
         return name
     return f"{name[: limit - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def eks_node_role(cluster: str, cluster_id: str) -> str:
-    """Node role and instance profile, which share the name; CAST AI finds them by it."""
+    """The name that the node role and the instance profile share; CAST AI finds them by it."""
     return f"cast-{cluster[:40]}-eks-{short_id(cluster_id)}"
 
 
@@ -158,5 +160,5 @@ def cluster_policies(base: str, cluster: str, cluster_id: str) -> tuple[str, ...
 
 
 def _possible(names: Mapping[str, str], limit: int) -> dict[str, str]:
-    """Those that AWS allows; under a longer one nothing was ever made."""
+    """The names that AWS allows; nothing was ever created under a longer one."""
     return {name: maker for name, maker in names.items() if len(name) <= limit}
