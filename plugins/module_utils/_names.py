@@ -4,7 +4,7 @@
 
 """The names we give, and their limits; those in a cloud are in its folder. Pure. PRIVATE to the collection.
 
-A function whose name ends in _problem gives a sentence, or an empty text where nothing is wrong, here and everywhere.
+Here and everywhere, a function whose name ends in _problem returns a sentence, or an empty text if nothing is wrong.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ MANAGED_BY = {"app.kubernetes.io/managed-by": "castai.onboarding"}
 
 TAG_CLUSTER_ID = "cast:cluster-id"
 TAG_CLUSTER = "castai-onboarding:cluster"
-"""Say whose an object in a cloud is. Never cast:managed-by: CAST AI may delete what carries that."""
+"""Tags or marks that show which cluster an object in a cloud belongs to. Never cast:managed-by: CAST AI may delete
+objects that have it."""
 
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -62,7 +63,8 @@ def cluster_id_problem(cluster_id: str) -> str:
 
 
 def short_id(cluster_id: str) -> str:
-    """What of the cluster's id stands in names; the marker of an unknown id stays whole, to be read as one."""
+    """The part of the cluster's id that names contain. The marker of an unknown id stays whole, so that it can be
+    recognised."""
     return cluster_id if cluster_id == UNKNOWN else cluster_id[:8]
 
 

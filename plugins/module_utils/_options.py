@@ -24,7 +24,7 @@ def env(*names: str) -> tuple[Any, list[str]]:
 
 
 def cluster_options(providers: Iterable[str], required: bool) -> Spec:
-    """What names the cluster. required: False where a kubeconfig alone may decide."""
+    """The options that name the cluster. required: False if a kubeconfig alone may decide."""
     return {
         "provider": {"type": "str", "choices": [*providers], "required": required},
         "cluster_name": {"type": "str", "required": required},
@@ -56,7 +56,7 @@ def kubernetes_options() -> Spec:
 
 
 CLUSTER_RULES: Rules = {"mutually_exclusive": [], "required_together": [["provider", "cluster_name"]]}
-"""How the options of the cluster go together where they are optional, for AnsibleModule."""
+"""How the options of the cluster depend on each other if they are optional, for AnsibleModule."""
 
 KUBERNETES_RULES: Rules = {
     "mutually_exclusive": [["kubeconfig", "host"], ["context", "host"]],
@@ -71,5 +71,5 @@ def together(*groups: Rules) -> Rules:
 
 
 def sendable(credential: str) -> bool:
-    """Whether an HTTP header can carry it. The errors of Python's own check show the credential."""
+    """Whether an HTTP header can carry it. The errors of Python's own check would show the credential."""
     return credential.isascii() and credential.isprintable() and " " not in credential and credential != ""
