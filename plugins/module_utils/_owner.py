@@ -75,8 +75,8 @@ def choose(found: Mapping[str, Owned | None], makers: Mapping[str, str], owner: 
     """The name of the object to work with: the first one that exists and does not belong to another cluster, else one
     to create.
 
-    makers: the names to look under, in order, and which other tool uses each. A new object gets the first free name that
-    no tool uses; if none is free, the last of these names is returned. Empty if there is no name.
+    makers: the names to look under, in order, and which other tool uses each. A new object gets the first free
+    name that no tool uses; if none is free, the last of these names is returned. Empty if there is no name.
     """
     for name in makers:
         existing = found.get(name)
