@@ -31,7 +31,7 @@ _CREDENTIALS: Mapping[str, tuple[str, ...]] = {
     "chart_repo_url": _CHART,
     "chart_ref": _CHART,
 }
-"""The options that are addresses, and where credentials for each go: a sentence, and the options in it."""
+"""The options that are addresses, with a sentence on where credentials for each belong, and the options in it."""
 
 
 def problems(params: Mapping[str, Any]) -> tuple[str, ...]:

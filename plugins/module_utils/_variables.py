@@ -99,7 +99,7 @@ VARIABLES: Mapping[str, str] = {
     "kube_router_state": "state",
     "kube_router_wait": "wait",
 }
-"""The option is empty where a role uses the variable itself."""
+"""The option is empty if a role uses the variable itself."""
 
 OTHERS = ("castai_hosts", "castai_registered")
 """Variables of the playbooks, and the fact that the roles pass on."""

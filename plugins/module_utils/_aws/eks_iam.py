@@ -267,7 +267,7 @@ def _plan_hand_over(current: Current, wanted: Desired, here: Location) -> Iterat
 def removals(current: Current, wanted: Desired, here: Location) -> Iterator[Removal]:
     """Everything to remove, in an order that works: whatever uses an object is removed before it.
 
-    The security group goes first: EC2 does not delete it while something uses it, and then nothing must be removed.
+    The security group goes first: EC2 does not delete it while something uses it, and then everything else stays too.
     """
     identity = current.identity
     yield from remove_group(current.nodes, wanted)

@@ -46,7 +46,7 @@ ENTRY_TYPE = "EC2_LINUX"
 NODE_ROLE_ARN = named("node_role_arn", "eks_onboard")
 INSTANCE_PROFILE_ARN = named("instance_profile_arn", "eks_onboard")
 SECURITY_GROUP_ID = named("security_group_id", "eks_onboard")
-"""The options by which users give objects of their own, as messages name them."""
+"""The options for objects that users bring themselves, as messages name them."""
 
 
 @dataclass(frozen=True)

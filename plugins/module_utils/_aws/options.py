@@ -46,7 +46,7 @@ AWS_RULES: Rules = {
     "mutually_exclusive": [["profile", "access_key"]],
     "required_together": [["access_key", "secret_key"]],
 }
-"""How they go together, for AnsibleModule."""
+"""How they depend on each other, for AnsibleModule."""
 
 OPTIONS: dict[str, Any] = {
     **cluster_options((), required=True),

@@ -131,15 +131,15 @@ class Onboarding:
 
 @dataclass(frozen=True)
 class Provider:
-    """Who runs clusters. key: as CAST AI and the option provider have it; title: as people write it.
+    """Who runs clusters. key: as CAST AI and the option provider spell it; title: as people write it.
 
     options, rules: its location and credentials, for AnsibleModule. registration_options: what only registering needs.
     name_problem, option_problems, missing_options: pure; what is wrong with values, and which options must be given.
-    cloud: connects. caller: reads whose credentials these are. acting_as: that in words, of an empty one too. read: one
-    round. own_name_problem: reads why a cluster is not the one of this name, by what it says of itself; None where only
-    the provider knows. describe_location: a record's block in words. agent_environment: of the cluster's id at CAST AI,
-    and whether the user gave it. component_values: by release. roles_between: the roles that a cluster needs after it
-    is connected and before it is onboarded.
+    cloud: connects. caller: reads who the credentials belong to. acting_as: the same in words, also for an empty
+    caller. read: one round. own_name_problem: reads why a cluster is not the one with this name, judging by what it
+    says about itself; None if only the provider knows. describe_location: a record's block in words. agent_environment:
+    from the cluster's id at CAST AI, and whether the user gave it. component_values: by release. roles_between: the
+    roles that a cluster needs after it is connected and before it is onboarded.
     """
 
     key: str

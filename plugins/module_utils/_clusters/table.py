@@ -43,7 +43,7 @@ def connection_options(required: bool) -> Spec:
 
 
 def connection_rules(required: bool) -> Rules:
-    """How these go together, for AnsibleModule."""
+    """How these depend on each other, for AnsibleModule."""
     rules = {id(provider.rules): provider.rules for provider in PROVIDERS.values()}
     return together(*(() if required else (CLUSTER_RULES,)), KUBERNETES_RULES, *rules.values())
 

@@ -210,7 +210,7 @@ class CastAi:
             raise
 
     def get_principal(self, cluster_id: str) -> str | None:
-        """ARN of the AWS principal that CAST AI uses for this cluster, None where it has none yet."""
+        """ARN of the AWS principal that CAST AI uses for this cluster, None if it has none yet."""
         path, purpose = f"{CLUSTERS}/{cluster_id}/assume-role-principal", "read CAST AI's AWS principal"
         try:
             return self._call("GET", path, purpose, lambda body: text_in(body, "arn")) or None

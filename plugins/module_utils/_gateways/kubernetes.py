@@ -120,7 +120,7 @@ class Rejected(CallFailed):
 
 
 def path_of(api_version: str, kind: str, name: str | None, namespace: str | None) -> str:
-    """The REST path of a built-in object, or of its collection where name is None.
+    """The REST path of a built-in object, or of its collection if name is None.
 
     api_version: "v1", "apps/v1"; kind: "Deployment".
     """
