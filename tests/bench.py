@@ -71,17 +71,22 @@ class CallFigures:
 
 
 @dataclass(frozen=True)
-class WholeRun:
-    """A run over clusters with a control plane each, LATENCY added to every call: medians, and calls by system.
-
-    collection: THIS, or the commit that it is compared with. waits: for the pods of what it installs. cpu_seconds,
-    peak_mb: of all processes of ansible-playbook together.
-    """
+class Scenario:
+    """What is run. collection: THIS, or the commit to compare with. waits: for the pods of what it installs."""
 
     collection: str
     playbook: str
     state: str
     waits: bool
+
+
+@dataclass(frozen=True)
+class WholeRun(Scenario):
+    """A run over clusters with a control plane each, LATENCY added to every call: medians, and calls by system.
+
+    cpu_seconds, peak_mb: of all processes of ansible-playbook together.
+    """
+
     clusters: int
     seconds: float
     cpu_seconds: float
@@ -93,13 +98,9 @@ class WholeRun:
 
 
 @dataclass(frozen=True)
-class Growth:
+class Growth(Scenario):
     """What each further cluster adds to a run."""
 
-    collection: str
-    playbook: str
-    state: str
-    waits: bool
     seconds: float
     cpu_seconds: float
     peak_mb: float
@@ -159,13 +160,14 @@ def _collections(folder: Path, commit: str | None) -> Mapping[str, Mapping[str, 
 
 def _run(world: World, folder: Path, *arguments: str, playbook: Any = PLAYBOOK) -> Run:
     given = inventory(world.clusters().values(), {})
-    return _good(run_playbook(folder, playbook, *arguments, inventory=given, **_user(world)))
+    return _good(run_playbook(folder, playbook, *arguments, inventory=given, **_user(world, folder)))
 
 
-def _user(world: World, **variables: str) -> dict[str, Any]:
+def _user(world: World, folder: Path, **variables: str) -> dict[str, Any]:
     """Who operates the world's clusters, with Ansible's own settings rather than those of the tests."""
-    given = operator(world)
-    return {**given, "environment": {**given["environment"], "ANSIBLE_CONFIG": os.devnull, **variables}}
+    given, config = operator(world), folder / "ansible.cfg"
+    config.touch()
+    return {**given, "environment": {**given["environment"], "ANSIBLE_CONFIG": str(config), **variables}}
 
 
 def _good(run: Run) -> Run:
@@ -233,7 +235,9 @@ def _measured(
     """Seconds, CPU seconds and peak megabytes of a run and all processes that it starts, and its calls by SYSTEMS."""
     before, mark = _cpu_seconds(), world.mark()
     given = inventory(list(world.clusters().values())[:clusters], variables)
-    running = start_playbook(folder, playbook, "--forks", str(clusters), inventory=given, **_user(world, **where))
+    running = start_playbook(
+        folder, playbook, "--forks", str(clusters), inventory=given, **_user(world, folder, **where)
+    )
     ended, peaks = threading.Event(), [0.0]
 
     def watch() -> None:

@@ -1,33 +1,37 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`make demo`: three EKS clusters of two AWS accounts and a kOps cluster on the local world, each planned, connected,
-onboarded. In between kube-router of the kOps cluster, which does not run on nodes of CAST AI, is mended.
+"""`make demo`: the clusters of the example inventory on the local world, from mistakes in the inventory to a repair.
 
-Fails unless the plans wrote nothing and came true, every cluster is ready, every node has its network, and one more run
-changed nothing.
+Shows what a user reads, in about 150 lines; the whole output of Ansible goes to build/demo.log. Ends with 1 unless
+every run did what it must: plans wrote nothing and came true, and the last run changed nothing.
 """
 
 from __future__ import annotations
 
-import functools
-import shlex
+import difflib
+import json
 import signal
 import sys
 import tempfile
+import textwrap
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.config
+import yaml
 
 from tests.sandbox.client import Seen, World
 from tests.sandbox.kubernetes import kops
-from tests.sandbox.kubernetes.client import Kubernetes
 from tests.support.playbook import Run, run_playbook
 from tests.support.worlds import operator, own_world
 from tests.tree import ROOT
 
-# What the example inventory speaks of: EKS clusters, one of each authentication mode, and one of kOps.
 INVENTORY = Path("docs/examples/clusters.yml")
 CLUSTERS = (
     "shop-prod:eks:mode=API_AND_CONFIG_MAP",
@@ -35,181 +39,241 @@ CLUSTERS = (
     "data-prod:eks:account=444455556666:region=us-east-1:mode=API",
     "shop.example.com:kops:aws_auth=yes",
 )
-KOPS = "shop.example.com"
+NAMES = tuple(cluster.partition(":")[0] for cluster in CLUSTERS)
+SHOP, STAGING, KOPS = NAMES[0], NAMES[1], NAMES[3]
+AWS_AUTH = "kubernetes/configmap/kube-system/aws-auth/mapRoles"
+LOG = ROOT / "build/demo.log"
+WIDTH = 118
+
+MISTAKES: Mapping[str, Mapping[str, Any]] = {
+    SHOP: {
+        "castai_acount_id": "111122223333",
+        "castai_tags": "team=shop",
+        "castai_wait_timeout": "soon",
+    },
+    STAGING: {
+        "castai_account_id": "999988887777",
+        "castai_api_key": "wrong",
+        "castai_helm_path": "/opt/helm",
+        "castai_namespace": "castai_agent",
+    },
+    KOPS: {"castai_context": "shop.exmaple.com"},
+}
+"""What is wrong for which cluster. The first cluster's is found without a call."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A run of the playbook, and the writes that the world received meanwhile."""
+    """A run of a playbook, and the writes that the world received meanwhile."""
 
     run: Run
-    writes: Sequence[Seen]
+    writes: Sequence[Seen] = ()
+
+    def said(self, cluster: str, key: str) -> str:
+        """What CAST AI said of the cluster at the end of the run."""
+        results = self.run.of("castai_cluster", cluster)
+        return str(((results[-1].get("cluster") if results else None) or {}).get(key, "unknown"))
 
     def seconds(self, cluster: str) -> float:
         """Of all its tasks; clusters go side by side."""
         return sum(task.end - task.at for task in self.run.tasks if task.host == cluster)
 
+    def findings(self, cluster: str) -> list[str]:
+        """Why it failed for the cluster."""
+        failed = (task.result for task in self.run.tasks if task.host == cluster and task.outcome == "failed")
+        result = next(failed, {})
+        return list(result.get("findings") or filter(None, [result.get("msg")]))
 
-@dataclass(frozen=True)
+
+@dataclass
 class Story:
-    """All runs of the demonstration, in order."""
+    """The runs so far, by name."""
 
-    connect_plan: Step
-    connect: Step
-    mend_plan: Step
-    mend: Step
-    onboard_plan: Step
-    onboard: Step
-    again: Step
-    without_network: tuple[set[str], set[str]]
-    """Nodes of the kOps cluster that kube-router does not run on, before and after it is mended."""
+    world: World
+    folder: Path
+    steps: dict[str, Step] = field(default_factory=dict)
 
-    @property
-    def steps(self) -> dict[str, Step]:
-        """By what a sentence calls them."""
-        return {
-            "the plan to connect": self.connect_plan,
-            "connecting": self.connect,
-            "the plan to mend kube-router": self.mend_plan,
-            "mending kube-router": self.mend,
-            "the plan to onboard": self.onboard_plan,
-            "onboarding": self.onboard,
-            "the last run": self.again,
-        }
+    def run(self, name: str, title: str, playbook: str, *arguments: str, inventory: Any = ROOT / INVENTORY) -> Step:
+        full_name = f"castai.onboarding.{playbook}"
+        shown = INVENTORY if isinstance(inventory, Path) else "mistakes.yml"
+        _say(title, " ".join(("ansible-playbook -i", str(shown), full_name, *arguments)))
+        mark = self.world.mark()
+        run = run_playbook(self.folder, full_name, *arguments, inventory=inventory, **operator(self.world))
+        with LOG.open("a", encoding="utf-8") as log:
+            log.write(f"\n== {title}\n{run.output}")
+        self.steps[name] = Step(run, self.world.journal(mark, writes=True))
+        return self.steps[name]
 
 
 def main() -> int:
-    names = [cluster.partition(":")[0] for cluster in CLUSTERS]
+    LOG.parent.mkdir(exist_ok=True)
+    LOG.write_text("", encoding="utf-8")
     with own_world("demo") as world, tempfile.TemporaryDirectory(prefix="castai-demo-") as folder:
-        _say("The local world: three EKS clusters in two AWS accounts, and a kOps cluster")
+        _say("The local world: three EKS clusters in two AWS accounts, and a kOps cluster that has a spot node")
         started = time.monotonic()
         world.up(*CLUSTERS, progress=print)
-        print(f"{', '.join(names)}: up after {time.monotonic() - started:.0f} s")
-        run = functools.partial(_step, world, Path(folder))
-        connect_plan = run("The plan to connect", "connect", "--check", "--diff")
-        _in_words(names, connect_plan)
-        connect = run("Connect", "connect")
-        kubernetes = world.kubernetes(KOPS)
-        _say(f"A node as CAST AI would add it to {KOPS}, tainted for spot")
-        kops.add_spot_node(kubernetes)
-        before = _without_network(kubernetes)
-        mend_plan = run("The plan to mend kube-router", "kube_router", "--check", "--diff")
-        _in_words([KOPS], mend_plan)
-        mend = run("Mend kube-router", "kube_router")
-        after = _without_network(kubernetes)
-        onboard_plan = run("The plan to onboard", "onboard", "--check", "--diff")
-        _in_words(names, onboard_plan)
-        onboard = run("Onboard", "onboard")
-        again = run("All again, and nothing may change", "site")
-        story = Story(connect_plan, connect, mend_plan, mend, onboard_plan, onboard, again, (before, after))
-    wrong = problems(names, story)
+        kops.add_spot_node(world.kubernetes(KOPS))
+        print(f"{', '.join(NAMES)}: up after {time.monotonic() - started:.0f} s")
+        story = Story(world, Path(folder))
+        _tell(story)
+    wrong = list(problems(story.steps))
     _say("What was done")
-    for line in _tables(names, story):
+    for line in _table(story.steps):
         print(line)
+    print(f"\nAll that Ansible printed: {LOG.relative_to(ROOT)}")
     for problem in wrong:
         print(f"NOT AS IT MUST BE: {problem}", file=sys.stderr)
     return bool(wrong)
 
 
-def _step(world: World, folder: Path, title: str, playbook: str, *arguments: str) -> Step:
-    name = f"castai.onboarding.{playbook}"
-    _say(f"{title}: ansible-playbook {shlex.join(('-i', str(INVENTORY), name, *arguments))}")
-    mark, options = world.mark(), operator(world)
-    options["environment"] |= {
-        "ANSIBLE_NOCOLOR": str(not sys.stdout.isatty()),
-        "ANSIBLE_DISPLAY_OK_HOSTS": "false",
-        "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false",
-        "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml",
-    }
-    run = run_playbook(folder, name, *arguments, inventory=ROOT / INVENTORY, show=True, **options)
-    return Step(run, world.journal(mark, writes=True))
+def _tell(story: Story) -> None:
+    world = story.world
+    mistakes = story.run("mistakes", "All mistakes of an inventory at once", "site", "--check", inventory=_mistaken())
+    for name in MISTAKES:
+        _list(name, mistakes.findings(name))
+    plan = story.run("plan", "The plan, in words", "connect", "--check", "--diff")
+    for name in NAMES:
+        _list(name, plan.run.actions(name))
+    connect = story.run("connect", "Connect", "connect")
+    for name in NAMES:
+        print(f"{name}: {len(connect.run.actions(name))} actions, the agent is {connect.said(name, 'agent_status')}")
+    planned = story.run("onboard plan", "The plan to onboard, in words", "site", "--check", "--diff")
+    _list(SHOP, planned.run.actions(SHOP))
+    for name in NAMES[1:]:
+        print(f"{name}: {_totals(planned.run.actions(name))}")
+    _say(f"One of its diffs in full: aws-auth of {STAGING}")
+    for line in _diff(planned.run, STAGING, AWS_AUTH):
+        print(line)
+    world.fault({"system": "aws", "write": True, "after": 25, "end": "after"})
+    killed = story.run("killed", "Onboard, and a KILL after the 26th write to AWS", "site")
+    world.fault()
+    print(f"ansible-playbook ended by signal {-killed.run.status} after {len(killed.writes)} writes")
+    onboard = story.run("onboard", "The same again", "site")
+    for name in NAMES:
+        print(f"{name}: {_totals(onboard.run.actions(name))}; CAST AI says {onboard.said(name, 'status')}")
+    again = story.run("again", "Everything once more, and nothing to do", "site")
+    print(f"{_count(sum(again.run.changed.values()), 'change')}, {_count(len(again.writes), 'write')}")
+    _say("Three things deleted by hand: a Deployment, an attached policy and an entry of aws-auth")
+    _harm(world)
+    drift = story.run("drift", "The drift", "site", "--check")
+    for name in NAMES:
+        _list(name, drift.run.actions(name))
+    repair = story.run("repair", "The repair", "site")
+    print(f"{_count(sum(repair.run.changed.values()), 'change')}, as planned")
+    _mark_as_others(world)
+    refused = story.run("refused", "CAST AI's role marked as another cluster's", "onboard", "--limit", SHOP)
+    _list(SHOP, refused.findings(SHOP))
 
 
-def _without_network(kubernetes: Kubernetes) -> set[str]:
-    found = kops.nodes_without_kube_router(kubernetes)
-    print(f"kube-router of {KOPS} runs on every node" + "".join(f", but not on {node}" for node in found))
+def problems(steps: Mapping[str, Step]) -> Iterator[str]:
+    """What is not as it must be."""
+    for name, step in steps.items():
+        failed = step.run.status != 0
+        if failed is not (name in ("mistakes", "killed", "refused")):
+            yield f"{name} ended with {step.run.status}"
+        if name in ("mistakes", "plan", "onboard plan", "again", "drift", "refused"):
+            yield from (f"{name} wrote: {write.operation} {write.resource}" for write in step.writes)
+    yield from (f"{name} has no findings" for name in MISTAKES if not steps["mistakes"].findings(name))
+    for name in NAMES:
+        yield from _untrue(name, steps)
+        if steps["connect"].said(name, "agent_status") != "online":
+            yield f"the agent of {name} is {steps['connect'].said(name, 'agent_status')}"
+        if steps["onboard"].said(name, "status") != "ready":
+            yield f"{name} is {steps['onboard'].said(name, 'status')}"
+    yield from (f"the run again changed {name}" for name, count in steps["again"].run.changed.items() if count)
+    if not steps["drift"].run.actions():
+        yield "no drift was seen"
+
+
+def _untrue(name: str, steps: Mapping[str, Step]) -> Iterator[str]:
+    """Which plan did not come true. That of onboarding is left out, as its run was killed in between."""
+    for plan, run in (("plan", "connect"), ("drift", "repair")):
+        if steps[plan].run.actions(name) != steps[run].run.actions(name):
+            yield f"{run} of {name} was not as planned"
+
+
+def _mistaken() -> dict[str, Any]:
+    """The example inventory with the mistakes, as data."""
+    found: dict[str, Any] = yaml.safe_load((ROOT / INVENTORY).read_text(encoding="utf-8"))
+    for group in found["castai_clusters"]["children"].values():
+        for name in set(group["hosts"]) & set(MISTAKES):
+            group["hosts"][name] = {**(group["hosts"][name] or {}), **MISTAKES[name]}
     return found
 
 
-def _in_words(names: Sequence[str], plan: Step) -> None:
-    _say("The plan in words")
-    for name in names:
-        print("\n  - ".join((name, *plan.run.actions(name))))
+def _harm(world: World) -> None:
+    world.kubernetes(KOPS).delete("/apis/apps/v1/namespaces/castai-agent/deployments/castai-cluster-controller")
+    world.kubernetes(STAGING).patch("/api/v1/namespaces/kube-system/configmaps/aws-auth", {"data": {"mapRoles": "[]"}})
+    iam, role = _iam_and_role(world)
+    iam.detach_role_policy(RoleName=role, PolicyArn=f"arn:aws:iam::111122223333:policy/CastEKSPolicy-{SHOP}")
 
 
-def problems(names: Sequence[str], story: Story) -> list[str]:
-    silent = {"the plan to connect", "the plan to mend kube-router", "the plan to onboard", "the last run"}
-    before, after = story.without_network
-    return [
-        *(f"{title} ended with {step.run.status}" for title, step in story.steps.items() if step.run.status),
-        *(
-            f"{title} wrote: {write.operation} {write.resource}"
-            for title, step in story.steps.items()
-            if title in silent
-            for write in step.writes
-        ),
-        *([] if before else ["kube-router ran on every node before it was mended"]),
-        *(f"kube-router does not run on node {node}" for node in after),
-        *(
-            f"onboarding {name} was not as planned"
-            for name in names
-            if story.onboard_plan.run.actions(name) != story.onboard.run.actions(name)
-        ),
-        *(
-            f"the agent of {name} is {_said(story.connect, name, 'agent_status')}"
-            for name in names
-            if _said(story.connect, name, "agent_status") != "online"
-        ),
-        *(
-            f"{name} is {_said(story.onboard, name, 'status')}"
-            for name in names
-            if _said(story.onboard, name, "status") != "ready"
-        ),
-        *(f"the last run changed {name}" for name, count in story.again.run.changed.items() if count),
-    ]
+def _mark_as_others(world: World) -> None:
+    iam, role = _iam_and_role(world)
+    tag = {"Key": "cast:cluster-id", "Value": "11111111-2222-4333-8444-555555555555"}
+    iam.tag_role(RoleName=role, Tags=[tag])
 
 
-def _said(step: Step, name: str, key: str) -> str:
-    """What CAST AI said of the cluster at the end of the run."""
-    results = step.run.of("castai_cluster", name)
-    cluster = (results[-1].get("cluster") if results else None) or {}
-    return str(cluster.get(key, "unknown"))
+def _iam_and_role(world: World) -> tuple[Any, str]:
+    """IAM as the operator reaches it, and CAST AI's role for the first cluster."""
+    variables = world.env()
+    iam = boto3.Session(variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"]).client(
+        "iam",
+        verify=variables["AWS_CA_BUNDLE"],
+        config=botocore.config.Config(proxies={"https": variables["HTTPS_PROXY"]}),
+    )
+    names = (role["RoleName"] for role in iam.list_roles()["Roles"])
+    return iam, next(name for name in names if name.startswith(f"cast-eks-{SHOP}-"))
 
 
-def _tables(names: Sequence[str], story: Story) -> Iterator[str]:
-    form = "{:17} {:37} {:7} {:7} {:>9} {:>9} {:>9} {:>9} {:>9}"
-    titles = ("plan", "connect", "plan", "onboard", "again")
-    yield form.format("cluster", "id", "agent", "status", *titles)
-    for name in names:
-        timed = (story.connect_plan, story.connect, story.onboard_plan, story.onboard, story.again)
-        seconds = [f"{step.seconds(name):.1f} s" for step in timed]
-        said = [_said(story.again, name, key) for key in ("id", "agent_status", "status")]
-        yield form.format(name, *said, *seconds)
-    yield ""
-    form = "{:17} {:11} {:24} {:14} {}"
-    yield form.format("cluster", "components", "done", "access", "CAST AI's identity")
-    for name in names:
-        yield form.format(name, *_onboarded(name, story))
+def _totals(actions: Sequence[str]) -> str:
+    verbs = Counter(action.partition(" ")[0] for action in actions)
+    return f"{_count(len(actions), 'action')} ({', '.join(f'{verb} {count}' for verb, count in verbs.most_common())})"
 
 
-def _onboarded(name: str, story: Story) -> Iterator[str]:
-    releases = [
-        release or {}
-        for result in story.onboard.run.of("castai_releases", name)
-        for release in result["releases"].values()
-    ]
-    yield f"{sum(release.get('status') == 'deployed' for release in releases)} of {len(releases)}"
-    done = len(story.connect.run.actions(name)) + len(story.onboard.run.actions(name))
-    yield f"{done} actions, then {len(story.again.run.actions(name)) or 'none'}"
-    run = story.onboard.run
-    prepared = next(iter((*run.of("castai_iam_eks", name), *run.of("castai_iam_kops", name))), {})
-    access = prepared.get("access") or {}
-    yield access.get("way") or ("aws_auth" if access.get("aws_auth") else "none")
-    yield (prepared.get("identity_arn") or "").rpartition(":")[2].replace("/", " ", 1)
+def _count(number: int, what: str) -> str:
+    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
 
 
-def _say(title: str) -> None:
+def _diff(run: Run, cluster: str, target: str) -> list[str]:
+    """What the run would change of an object, as unified diff."""
+    for task in run.tasks:
+        for result in (task.result, *task.result.get("results", ())):
+            for part in result.get("diff", ()) if task.host == cluster else ():
+                if target in (part.get("before_header"), part.get("after_header")):
+                    before, after = (_text(part[side]).splitlines() for side in ("before", "after"))
+                    return list(difflib.unified_diff(before, after, "before", "after", n=1, lineterm=""))
+    return []
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, indent=2)
+
+
+def _table(steps: Mapping[str, Step]) -> Iterator[str]:
+    form = "{:17} {:37} {:7} {:7} {:>9} {:>9} {:>9}  {}"
+    yield form.format("cluster", "id", "agent", "status", "connect", "onboard", "again", "CAST AI's identity")
+    for name in NAMES:
+        seconds = [f"{steps[step].seconds(name):.1f} s" for step in ("connect", "onboard", "again")]
+        said = [steps["again"].said(name, key) for key in ("id", "agent_status", "status")]
+        yield form.format(name, *said, *seconds, _identity(steps["again"].run, name))
+
+
+def _identity(run: Run, name: str) -> str:
+    arns = (str(task.result.get("identity_arn") or "") for task in run.tasks if task.host == name)
+    return next(filter(None, arns), "").rpartition(":")[2]
+
+
+def _list(name: str, lines: Sequence[str]) -> None:
+    print(f"{name}: {'' if lines else 'nothing'}".rstrip())
+    for line in lines:
+        print(textwrap.fill(line, WIDTH, initial_indent="  - ", subsequent_indent="    ", break_on_hyphens=False))
+
+
+def _say(title: str, command: str = "") -> None:
     print(f"\n== {title}", flush=True)
+    if command:
+        print(f"$ {command}", flush=True)
 
 
 if __name__ == "__main__":

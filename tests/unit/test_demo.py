@@ -5,61 +5,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.demo import Step, Story, problems
+from tests.demo import MISTAKES, NAMES, Step, problems
 from tests.sandbox.client import Seen
 from tests.support.playbook import Run, TaskResult
 
 WRITE = Seen(1, 0, 1, "kubernetes", "create secrets", "prod/castai-agent/castai-credentials", True, "", "prod", 201, "")
+SHOP = NAMES[0]
 
 
-def step(agent_status: str = "online", status: str = "ready", changed: int = 0, ended: int = 0, did: str = "") -> Step:
-    result = {"cluster": {"id": "1", "agent_status": agent_status, "status": status}, "actions": [did] if did else []}
-    task = TaskResult("prod", "Wait", "castai.onboarding.castai_cluster", "ok", result, 0, 1)
-    return Step(Run(ended, "", (task,), {"prod": {"changed": changed}}, 1), ())
+def step(ended: int = 0, changed: int = 0, writes: int = 0, **first: Any) -> Step:
+    """A run over all clusters. first: what is different in the result of the first cluster's task."""
+    results = {name: result(**(first if name == SHOP else {})) for name in NAMES}
+    outcome = "failed" if ended else "ok"
+    tasks = [TaskResult(name, "Do", "castai.onboarding.castai_cluster", outcome, results[name], 0, 1) for name in NAMES]
+    return Step(Run(ended, "", tuple(tasks), {SHOP: {"changed": changed}}, 1), [WRITE] * writes)
 
 
-GOOD = Story(
-    connect_plan=step(changed=2),
-    connect=step(changed=2),
-    mend_plan=step(changed=1),
-    mend=step(changed=1),
-    onboard_plan=step(changed=3, did="create role r"),
-    onboard=step(changed=3, did="create role r"),
-    again=step(),
-    without_network=({"spot"}, set()),
-)
+def result(agent: str = "online", status: str = "ready", did: str = "create role r") -> dict[str, Any]:
+    return {"cluster": {"id": "1", "agent_status": agent, "status": status}, "actions": [did], "msg": "Something."}
+
+
+GOOD: Mapping[str, Step] = {
+    "mistakes": step(ended=2),
+    "plan": step(changed=1),
+    "connect": step(changed=1, writes=1),
+    "onboard plan": step(changed=1),
+    "killed": step(ended=-9, writes=1),
+    "onboard": step(changed=1, writes=1),
+    "again": step(),
+    "drift": step(changed=1),
+    "repair": step(changed=1, writes=1),
+    "refused": step(ended=2),
+}
+NOT_FOUND = replace(GOOD["mistakes"], run=replace(GOOD["mistakes"].run, tasks=()))
+NO_DRIFT = replace(GOOD["drift"], run=replace(GOOD["drift"].run, tasks=()))
 
 
 def test_nothing_is_wrong_with_a_good_run() -> None:
-    assert problems(["prod"], GOOD) == []
+    assert list(problems(GOOD)) == []
 
 
 @pytest.mark.parametrize(
     ("differing", "problem"),
     [
-        ({"connect_plan": step(ended=2)}, "the plan to connect ended with 2"),
-        ({"again": step(ended=4)}, "the last run ended with 4"),
-        (
-            {"connect_plan": replace(step(), writes=[WRITE])},
-            "the plan to connect wrote: create secrets prod/castai-agent/castai-credentials",
+        ({"plan": step(ended=2)}, "plan ended with 2"),
+        ({"again": step(ended=4)}, "again ended with 4"),
+        ({"mistakes": step()}, "mistakes ended with 0"),
+        ({"mistakes": NOT_FOUND}, f"{next(iter(MISTAKES))} has no findings"),
+        ({"killed": step()}, "killed ended with 0"),
+        ({"refused": step()}, "refused ended with 0"),
+        *(
+            ({name: replace(GOOD[name], writes=[WRITE])}, f"{name} wrote: create secrets prod/castai-agent/castai-")
+            for name in ("mistakes", "plan", "onboard plan", "again", "drift", "refused")
         ),
-        ({"onboard_plan": replace(GOOD.onboard_plan, writes=[WRITE])}, "the plan to onboard wrote: create secrets "),
-        ({"mend_plan": replace(step(), writes=[WRITE])}, "the plan to mend kube-router wrote: create secrets "),
-        ({"without_network": (set(), set())}, "kube-router ran on every node before it was mended"),
-        ({"without_network": ({"spot"}, {"spot"})}, "kube-router does not run on node spot"),
-        ({"onboard_plan": step(did="create role s")}, "onboarding prod was not as planned"),
-        ({"connect": step("non-responding")}, "the agent of prod is non-responding"),
-        ({"connect": Step(Run(0, "", (), {}, 1), ())}, "the agent of prod is unknown"),
-        ({"onboard": step(status="connecting", did="create role r")}, "prod is connecting"),
-        ({"again": step(changed=1)}, "the last run changed prod"),
-        ({"again": replace(step(), writes=[WRITE])}, "the last run wrote: create secrets prod/castai-agent/castai-"),
+        ({"plan": step(did="create role s")}, f"connect of {SHOP} was not as planned"),
+        ({"repair": step(did="create role s")}, f"repair of {SHOP} was not as planned"),
+        ({"connect": step(agent="non-responding")}, f"the agent of {SHOP} is non-responding"),
+        ({"onboard": step(status="connecting")}, f"{SHOP} is connecting"),
+        ({"again": step(changed=1)}, f"the run again changed {SHOP}"),
+        ({"drift": NO_DRIFT, "repair": NO_DRIFT}, "no drift was seen"),
     ],
 )
-def test_whatever_is_wrong_is_said(differing: dict[str, Any], problem: str) -> None:
-    (said,) = problems(["prod"], replace(GOOD, **differing))
-    assert said.startswith(problem)
+def test_whatever_is_wrong_is_said(differing: Mapping[str, Step], problem: str) -> None:
+    said = list(problems({**GOOD, **differing}))
+    assert said
+    assert said[0].startswith(problem)

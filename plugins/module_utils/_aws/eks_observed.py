@@ -2,21 +2,20 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What there is of CAST AI's identity on EKS, in AWS and at CAST AI: reads only. PRIVATE to the collection."""
+"""The current state of CAST AI's identity on EKS, in AWS and at CAST AI: reads only. PRIVATE to the collection."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any
+from typing import TypeVar
 
-from .. import _names as names
-from .._engine import gather
+from .._engine import at_once, results
 from .._gateways.aws_eks import AccessEntry, EksCluster
 from .._gateways.aws_iam import Policy, Principal
 from .._gateways.castai import Cluster
-from .._owner import choose
+from .._owner import Owned, choose
+from . import names
 from .eks_nodes import Nodes
 from .eks_wanted import (
     Desired,
@@ -30,20 +29,21 @@ from .eks_wanted import (
 )
 from .identity import ExistingPolicy
 from .keys import ExistingKeys
-from .options import absent_policies
 from .policies import Document, Location
 from .spot_role import ExistingRole
-from .systems import Systems, read
+from .systems import Systems
+
+T = TypeVar("T", bound=Owned)
 
 
 @dataclass(frozen=True)
 class Identity:
-    """CAST AI's role or user under the name that it has or will have; principal: None for absent."""
+    """CAST AI's role or user, under the name that it has or will get; principal: None if absent."""
 
     name: str = ""
     principal: Principal | None = None
     maker: str = ""
-    """Which other tool's name it has, empty for the vendor's script's, which is ours too."""
+    """Which other tool uses this name; empty for the vendor's script, whose names we use too."""
     attached: tuple[str, ...] = ()
     inline: Document | None = None
     """The restricted policy's document."""
@@ -57,7 +57,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Current:
-    """What is there. eks, record: None for absent; principal_arn: CAST AI's own in AWS, empty for none yet."""
+    """The current state. eks, record: None if absent; principal_arn: CAST AI's own in AWS, empty if it has none yet."""
 
     eks: EksCluster | None
     record: Cluster | None
@@ -68,20 +68,20 @@ class Current:
     nodes: Nodes = field(default_factory=Nodes)
     spot: ExistingRole = field(default_factory=ExistingRole)
     dead_entries: tuple[AccessEntry, ...] = ()
-    """Access entries whose role or user is gone, though it may have been made again since: EKS does not let that in."""
+    """Access entries whose role or user was deleted. It may exist again, but EKS does not let a recreated one in."""
     absent_policies: tuple[str, ...] = ()
-    """Policies that options name and that are not there."""
+    """Policies that options name and that do not exist."""
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
-    """Round 1: EKS and CAST AI. Round 2: every object by its name. Round 3: what is in and attached to them."""
+    """Round 1: EKS and CAST AI. Round 2: every object by its name. Round 3: what they contain and what is attached to
+    them."""
     aws, castai, user = gateway.aws, gateway.castai, wanted.user_mode
-    first = gather(
-        eks=partial(aws.describe_cluster, wanted.name),
-        record=read(castai.get_cluster, wanted.cluster_id),
-        principal=read(castai.get_principal, wanted.cluster_id, when=not user),
-    )
-    eks, record = first["eks"], first["record"]
+    with at_once() as ask:
+        described = ask(aws.describe_cluster, wanted.name)
+        recorded = ask.known(castai.get_cluster, wanted.cluster_id)
+        castai_principal = ask.when(not user, castai.get_principal, wanted.cluster_id)
+    eks, record = described.result(), recorded.result()
     if eks is None:
         return Current(None, record)
     here = location(eks, wanted)
@@ -93,27 +93,25 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         "ipv6": policy_names(names.IPV6_POLICY, wanted.shared, wanted) if eks.ip_family == "ipv6" else {},
     }
     arns = {arn for known in sought.values() for name in known for arn in policy_arns(here, wanted, name)}
-    second = gather(
-        **{f"principal {name}": read(aws.get_user if user else aws.get_role, name) for name in principals},
-        **{f"keys {name}": read(aws.list_keys, name, when=user) for name in principals},
-        **{f"node {name}": read(aws.get_role, name) for name in node_roles},
-        **{f"profile {name}": read(aws.get_profile, name) for name in profiles},
-        **{arn: read(aws.get_policy, arn) for arn in sorted(arns)},
-        **absent_policies(aws, wanted.named_policies),
-        spot=read(aws.get_role, names.SPOT_LAMBDA_ROLE, when=wanted.spot_role),
-        group=read(aws.get_group, wanted.security_group_id)
-        if wanted.security_group_id
-        else read(aws.find_group, eks.vpc_id, names.node_security_group(wanted.name)),
-    )
+    with at_once() as ask:
+        by_principal = {name: ask.known(aws.get_user if user else aws.get_role, name) for name in principals}
+        by_user = {name: ask.when(user, aws.list_keys, name) for name in principals}
+        by_node_role = {name: ask.known(aws.get_role, name) for name in node_roles}
+        by_profile = {name: ask.known(aws.get_profile, name) for name in profiles}
+        by_arn = {arn: ask.known(aws.get_policy, arn) for arn in sorted(arns)}
+        lacking = {arn: ask(aws.lacks_policy, arn) for arn in wanted.named_policies}
+        spot = ask.when(wanted.spot_role, aws.get_role, names.SPOT_LAMBDA_ROLE)
+        group = (
+            ask.known(aws.get_group, wanted.security_group_id)
+            if wanted.security_group_id
+            else ask.known(aws.find_group, eks.vpc_id, names.node_security_group(wanted.name))
+        )
 
-    def chosen(kind: str, makers: Mapping[str, str]) -> tuple[str, Any]:
-        name = choose({name: second[f"{kind} {name}"] for name in makers}, makers, wanted.owner)
-        return name, second.get(f"{kind} {name}")
-
-    name, principal = chosen("principal", principals)
-    node_name, node = chosen("node", node_roles)
-    profile_name, profile = chosen("profile", profiles)
-    existing = {kind: _existing_policy(second, known, here, wanted) for kind, known in sought.items()}
+    name, principal = _chosen(results(by_principal), principals, wanted)
+    node_name, node = _chosen(results(by_node_role), node_roles, wanted)
+    profile_name, profile = _chosen(results(by_profile), profiles, wanted)
+    policies = results(by_arn)
+    existing = {kind: _existing_policy(policies, known, here, wanted) for kind, known in sought.items()}
     makers = {**node_roles, **profiles}
     nodes = Nodes(
         role_name=node_name,
@@ -121,82 +119,90 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         ipv6=existing["ipv6"],
         profile_name=profile_name,
         profile=profile,
-        group=second["group"],
+        group=group.result(),
         makers={name: makers.get(name, "") for name in (node_name, profile_name)},
     )
     kind, back = "user" if user else "role", not wanted.present
     node_arn, entries = nodes.role_arn(wanted, here), eks.access_entries
     arn = principal.arn if principal else here.iam(kind, wanted.making.path, name)
-    keys = second.get(f"keys {name}") or ()
-    third = gather(
-        attached=read(aws.list_attached, kind, name, when=bool(principal)),
-        inline=read(aws.get_inline, kind, name, names.RESTRICTED_POLICY, when=bool(principal)),
-        others=read(aws.list_inline, kind, name, when=bool(principal) and back),
-        entry=read(aws.get_access_entry, eks.name, arn, when=user and entries),
-        access_policies=read(aws.list_access_policies, eks.name, arn, when=bool(principal) and user and entries),
-        spot_attached=read(aws.list_attached, "role", names.SPOT_LAMBDA_ROLE, when=bool(second["spot"])),
-        spot_inline=read(aws.list_inline, "role", names.SPOT_LAMBDA_ROLE, when=bool(second["spot"]) and back),
-        node_attached=read(aws.list_attached, "role", node_name, when=bool(node)),
-        node_inline=read(aws.list_inline, "role", node_name, when=bool(node) and back),
-        instances=read(aws.list_vpc_instances, eks.vpc_id, when=back),
-        node_profiles=read(aws.list_profiles, node_name, when=bool(node) and back),
-        node_entry=read(aws.get_access_entry, eks.name, node_arn, when=bool(node_arn) and entries),
+    keys = (by_user[name].result() if name in by_user else None) or ()
+    spot_role = spot.result()
+    with at_once() as ask:
+        attached = ask.when(bool(principal), aws.list_attached, kind, name)
+        inline = ask.when(bool(principal), aws.get_inline, kind, name, names.RESTRICTED_POLICY)
+        others = ask.when(bool(principal) and back, aws.list_inline, kind, name)
+        own_entry = ask.when(user and entries, aws.get_access_entry, eks.name, arn)
+        access_policies = ask.when(bool(principal) and user and entries, aws.list_access_policies, eks.name, arn)
+        spot_attached = ask.when(bool(spot_role), aws.list_attached, "role", names.SPOT_LAMBDA_ROLE)
+        spot_inline = ask.when(bool(spot_role) and back, aws.list_inline, "role", names.SPOT_LAMBDA_ROLE)
+        node_attached = ask.when(bool(node), aws.list_attached, "role", node_name)
+        node_inline = ask.when(bool(node) and back, aws.list_inline, "role", node_name)
+        instances = ask.when(back, aws.list_vpc_instances, eks.vpc_id)
+        node_profiles = ask.when(bool(node) and back, aws.list_profiles, node_name)
+        nodes_entry = ask.when(bool(node_arn) and entries, aws.get_access_entry, eks.name, node_arn)
         # Nothing else shows which of two keys is in use, if this collection did not create them.
-        **{key.id: read(aws.key_last_used, key.id) for key in keys if len(keys) > 1},
-        **{
-            f"document {kind}": read(aws.get_policy_document, found.policy.arn, found.policy.version)
+        last_used = {key.id: ask.known(aws.key_last_used, key.id) for key in keys if len(keys) > 1}
+        read = {
+            kind: ask.known(aws.get_policy_document, found.policy.arn, found.policy.version)
             for kind, found in existing.items()
             if found.policy
-        },
-    )
-    entry, node_entry = third["entry"], third["node_entry"]
+        }
+    entry, node_entry = own_entry.result(), nodes_entry.result()
     node_created = node.created if node else profile.role_created if wanted.instance_profile_arn and profile else None
     existing_entries = (
         (entry, principal, principal.created if principal else None),
         (node_entry, node or wanted.node_role_brought, node_created),
     )
     dead = tuple(one for one, holder, created in existing_entries if one and (not holder or one.outlived(created)))
-    documents = {kind: replace(found, document=third.get(f"document {kind}")) for kind, found in existing.items()}
+    used, documents = results(last_used), results(read)
+    with_documents = {kind: replace(found, document=documents.get(kind)) for kind, found in existing.items()}
     return Current(
         eks,
         record,
-        first["principal"] or "",
+        castai_principal.result() or "",
         Identity(
             name=name,
             principal=principal,
             maker=principals.get(name, ""),
-            attached=third["attached"] or (),
-            inline=third["inline"],
-            others=third["others"] or (),
+            attached=attached.result() or (),
+            inline=inline.result(),
+            others=others.result() or (),
             keys=ExistingKeys(
-                tuple(replace(key, last_used=third.get(key.id) or "") for key in keys),
+                tuple(replace(key, last_used=used.get(key.id) or "") for key in keys),
                 principal.tags if principal else {},
                 record.credentials_id if record else "",
             ),
             entry=None if entry in dead else entry,
-            access_policies=() if entry in dead else third["access_policies"] or (),
+            access_policies=() if entry in dead else access_policies.result() or (),
         ),
-        documents["managed"],
-        documents["restricted"],
+        with_documents["managed"],
+        with_documents["restricted"],
         replace(
             nodes,
-            attached=third["node_attached"] or (),
-            inline=third["node_inline"] or (),
-            used_by=third["node_profiles"] or (),
-            instances=third["instances"] or (),
-            ipv6=documents["ipv6"],
+            attached=node_attached.result() or (),
+            inline=node_inline.result() or (),
+            used_by=node_profiles.result() or (),
+            instances=instances.result() or (),
+            ipv6=with_documents["ipv6"],
             entry=None if node_entry in dead else node_entry,
         ),
-        ExistingRole(second["spot"], third["spot_attached"] or (), third["spot_inline"] or ()),
+        ExistingRole(spot_role, spot_attached.result() or (), spot_inline.result() or ()),
         dead,
-        tuple(arn for arn in wanted.named_policies if second[f"absent {arn}"]),
+        tuple(arn for arn, absent in results(lacking).items() if absent),
     )
+
+
+def _chosen(found: Mapping[str, T | None], makers: Mapping[str, str], wanted: Desired) -> tuple[str, T | None]:
+    """The name to work with, and what exists under it."""
+    name = choose(found, makers, wanted.owner)
+    return name, found.get(name)
 
 
 def _existing_policy(
     found: Mapping[str, Policy | None], known: Mapping[str, str], here: Location, wanted: Desired
 ) -> ExistingPolicy:
-    """Without its document. found: policies by ARN; known: the names to look under, none where it is not needed."""
+    """The policy without its document. found: policies by ARN; known: the names to look under, none if it is not
+    needed."""
     if not known:
         return ExistingPolicy()
     by_name = {

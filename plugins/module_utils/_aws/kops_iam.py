@@ -4,28 +4,26 @@
 
 """CAST AI's user for one kOps cluster. PRIVATE to the collection.
 
-Everything is prepared first, CAST AI gets its key last. The documents: kops_policies. What every identity at AWS has:
-asked, reads, identity, keys, spot_role.
+Everything is prepared first; CAST AI gets its key last. The documents: kops_policies. What all identities in AWS share:
+options, systems, identity, keys, spot_role.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
-from .. import _names as names
-from .._engine import Action, Kept, Made, Refused, Subject, gather
+from .._engine import Action, Kept, Made, Refused, Subject, at_once, results
 from .._equal import same_policy
 from .._gateways.aws_ec2 import Instance
 from .._gateways.aws_iam import Making, Policy, Principal
 from .._gateways.aws_session import region_of
 from .._gateways.castai import Cluster
-from .._options import AWS_RULES
+from .._names import TAG_CLUSTER, short_id
 from .._owner import Owner, Removal, choose
 from .._variables import named
-from . import kops_policies, options, policies
+from . import kops_policies, names, options, policies
 from .identity import (
     ExistingPolicy,
     WantedPolicy,
@@ -39,10 +37,10 @@ from .identity import (
     short_arn,
 )
 from .keys import ExistingKeys, check_keys, journal, plan_keys, plan_no_keys
-from .options import Parameters, check_policies, check_record, check_removable
+from .options import AWS_RULES, Parameters, check_policies, check_record, check_removable
 from .policies import Document, Location
 from .spot_role import ExistingRole, plan_spot_role, remove_spot_role, spot_role_warnings
-from .systems import Systems, connect, read
+from .systems import Systems, connect
 
 DESCRIPTION = "Policy to manage kops cluster used by CAST console"
 ADMIN_GROUPS = ("system:masters",)
@@ -59,7 +57,7 @@ OPTIONS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Desired:
-    """What the user asks for. Empty strings where nothing is given."""
+    """What the user wants. Texts are empty if not given."""
 
     name: str
     region: str
@@ -69,12 +67,12 @@ class Desired:
     hand_over: bool
     present: bool
     force: bool
-    """Whether an identity is removed while CAST AI works with it."""
+    """Whether an identity is removed although CAST AI still works with it."""
     owner: Owner
     managed_policy: Document | None
     restricted_policy: Document | None
     shared: bool
-    """Whether the managed policy is the one that the account's clusters share."""
+    """Whether the managed policy is the one that all clusters of the account share."""
     making: Making
     user_access: bool
     """Whether the user gets full control of a cluster that reads aws-auth."""
@@ -83,31 +81,31 @@ class Desired:
 
     @property
     def named_policies(self) -> dict[str, str]:
-        """Policies that must be there, with the options that name them as a message has those."""
+        """Policies that must exist, each with the option that names it, as messages write it."""
         boundary = self.making.boundary if self.present and self.prepare else ""
         return {boundary: named("permissions_boundary")} if boundary else {}
 
 
 @dataclass(frozen=True)
 class User:
-    """CAST AI's user under the name that it has or will have; principal: None for absent."""
+    """CAST AI's user, under the name that it has or will get; principal: None if absent."""
 
     name: str = ""
     principal: Principal | None = None
     attached: tuple[str, ...] = ()
     inline: Mapping[str, Document | None] = field(default_factory=dict)
-    """Inline policies by name; those that are not the restricted one without their documents."""
+    """Inline policies by name; only the restricted one has its document."""
     keys: ExistingKeys = field(default_factory=ExistingKeys)
 
     @property
     def restricted(self) -> str:
-        """The name that the restricted policy has as an inline one, in whatever case, or an empty text."""
+        """The name of the restricted policy if it is an inline policy, in whatever case, or an empty text."""
         return next((name for name in self.inline if _same_name(name, names.KOPS_RESTRICTED_POLICY)), "")
 
 
 @dataclass(frozen=True)
 class Current:
-    """What is there. caller: whose the credentials are; record: None for absent."""
+    """The current state. caller: whose the credentials are; record: None if absent."""
 
     caller: str
     instances: tuple[Instance, ...]
@@ -116,10 +114,10 @@ class Current:
     managed: ExistingPolicy = field(default_factory=ExistingPolicy)
     restricted: ExistingPolicy = field(default_factory=ExistingPolicy)
     unshared: ExistingPolicy = field(default_factory=ExistingPolicy)
-    """The cluster's own managed policy, where it shares the account's now."""
+    """The cluster's own managed policy, if the cluster now shares the account's."""
     spot: ExistingRole = field(default_factory=ExistingRole)
     absent_policies: tuple[str, ...] = ()
-    """Policies that options name and that are not there."""
+    """Policies that options name and that do not exist."""
 
 
 def desired(params: Parameters) -> Desired:
@@ -155,82 +153,78 @@ def location(current: Current, wanted: Desired) -> Location:
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
-    """Round 1: AWS's lists, CAST AI, users and role by name. Round 2: what is in and attached to them. Round 3:
-    documents."""
+    """Round 1: AWS's lists, CAST AI, users and role by name. Round 2: what they contain and what is attached to them.
+    Round 3: documents."""
     aws, castai = gateway.aws, gateway.castai
     users = names.kops_users(wanted.name, wanted.cluster_id)
-    first = gather(
-        caller=aws.caller_arn,
-        instances=partial(aws.list_instances, wanted.name),
-        record=read(castai.get_cluster, wanted.cluster_id),
-        policies=aws.list_policies,
-        spot=read(aws.get_role, names.SPOT_LAMBDA_ROLE, when=wanted.spot_role or not wanted.present),
-        **{f"user {name}": read(aws.get_user, name) for name in users},
-        **{f"keys {name}": read(aws.list_keys, name) for name in users},
-    )
-    name = choose({one: first[f"user {one}"] for one in users}, dict.fromkeys(users, ""), wanted.owner)
-    principal: Principal | None = first[f"user {name}"]
-    keys = first[f"keys {name}"] or ()
-    record: Cluster | None = first["record"]
+    with at_once() as ask:
+        caller = ask(aws.caller_arn)
+        instances = ask(aws.list_instances, wanted.name)
+        recorded = ask.known(castai.get_cluster, wanted.cluster_id)
+        all_policies = ask(aws.list_policies)
+        spot = ask.when(wanted.spot_role or not wanted.present, aws.get_role, names.SPOT_LAMBDA_ROLE)
+        by_user = {name: ask.known(aws.get_user, name) for name in users}
+        keys_by_user = {name: ask.known(aws.list_keys, name) for name in users}
+    found_users = results(by_user)
+    name = choose(found_users, dict.fromkeys(users, ""), wanted.owner)
+    principal, keys = found_users[name], keys_by_user[name].result() or ()
+    record, spot_role = recorded.result(), spot.result()
     sought = {
         "managed": _policy_names(names.KOPS_MANAGED_POLICY, wanted.shared, wanted),
         "restricted": _policy_names(names.KOPS_RESTRICTED_POLICY, False, wanted),
         **({"unshared": _policy_names(names.KOPS_MANAGED_POLICY, False, wanted)} if wanted.shared else {}),
     }
     arns = {
-        one: next((arn for arn in first["policies"] if _same_name(short_arn(arn), one)), "")
+        one: next((arn for arn in all_policies.result() if _same_name(short_arn(arn), one)), "")
         for known in sought.values()
         for one in known
     }
-    second = gather(
-        attached=read(aws.list_attached, "user", name, when=bool(principal)),
-        inline=read(aws.list_inline, "user", name, when=bool(principal)),
-        spot=read(aws.list_attached, "role", names.SPOT_LAMBDA_ROLE, when=bool(first["spot"])),
-        spot_inline=read(
-            aws.list_inline, "role", names.SPOT_LAMBDA_ROLE, when=bool(first["spot"]) and not wanted.present
-        ),
+    with at_once() as ask:
+        attached = ask.when(bool(principal), aws.list_attached, "user", name)
+        inline_names = ask.when(bool(principal), aws.list_inline, "user", name)
+        spot_attached = ask.when(bool(spot_role), aws.list_attached, "role", names.SPOT_LAMBDA_ROLE)
+        spot_inline = ask.when(bool(spot_role) and not wanted.present, aws.list_inline, "role", names.SPOT_LAMBDA_ROLE)
         # Nothing else shows which of two keys is in use, if this collection did not create them.
-        **{key.id: read(aws.key_last_used, key.id) for key in keys if len(keys) > 1},
-        **{arn: read(aws.get_policy, arn) for arn in sorted(set(arns.values())) if arn},
-        **options.absent_policies(aws, wanted.named_policies),
-    )
-    current = Current(first["caller"], first["instances"], record)
-    here = location(current, wanted)
+        last_used = {key.id: ask.known(aws.key_last_used, key.id) for key in keys if len(keys) > 1}
+        by_arn = {arn: ask.known(aws.get_policy, arn) for arn in sorted(set(arns.values())) if arn}
+        lacking = {arn: ask(aws.lacks_policy, arn) for arn in wanted.named_policies}
+    current = Current(caller.result(), instances.result(), record)
+    here, found_policies = location(current, wanted), results(by_arn)
     existing = {
-        kind: _existing_policy({one: second.get(arns[one]) for one in known}, known, here, wanted)
+        kind: _existing_policy({one: found_policies.get(arns[one]) for one in known}, known, here, wanted)
         for kind, known in sought.items()
     }
-    inline = second["inline"] or ()
-    third = gather(
-        **{
-            f"inline {one}": read(aws.get_inline, "user", name, one)
+    inline = inline_names.result() or ()
+    with at_once() as ask:
+        read_inline = {
+            one: ask.known(aws.get_inline, "user", name, one)
             for one in inline
             if _same_name(one, names.KOPS_RESTRICTED_POLICY)
-        },
-        **{
-            kind: read(aws.get_policy_document, found.policy.arn, found.policy.version)
+        }
+        read = {
+            kind: ask.known(aws.get_policy_document, found.policy.arn, found.policy.version)
             for kind, found in existing.items()
             if found.policy
-        },
-    )
+        }
+    used, inline_documents, documents = results(last_used), results(read_inline), results(read)
     return replace(
         current,
         user=User(
             name,
             principal,
-            second["attached"] or (),
-            {one: third.get(f"inline {one}") for one in inline},
+            attached.result() or (),
+            {one: inline_documents.get(one) for one in inline},
             ExistingKeys(
-                tuple(replace(key, last_used=second.get(key.id) or "") for key in keys),
+                tuple(replace(key, last_used=used.get(key.id) or "") for key in keys),
                 principal.tags if principal else {},
                 record.credentials_id if record else "",
             ),
         ),
-        managed=replace(existing["managed"], document=third.get("managed")),
-        restricted=replace(existing["restricted"], document=third.get("restricted")),
-        unshared=replace(existing.get("unshared", ExistingPolicy()), document=third.get("unshared")),
-        absent_policies=tuple(arn for arn in wanted.named_policies if second[f"absent {arn}"]),
-        spot=ExistingRole(first["spot"], second["spot"] or (), second["spot_inline"] or ()),
+        managed=replace(existing["managed"], document=documents.get("managed")),
+        restricted=replace(existing["restricted"], document=documents.get("restricted")),
+        unshared=replace(existing.get("unshared", ExistingPolicy()), document=documents.get("unshared")),
+        absent_policies=tuple(arn for arn, absent in results(lacking).items() if absent),
+        spot=ExistingRole(spot_role, spot_attached.result() or (), spot_inline.result() or ()),
     )
 
 
@@ -241,7 +235,7 @@ def _policy_names(base: str, shared: bool, wanted: Desired) -> tuple[str, ...]:
 def _existing_policy(
     found: Mapping[str, Policy | None], known: Iterable[str], here: Location, wanted: Desired
 ) -> ExistingPolicy:
-    """The policy to work with, under the spelling that it has; without its document."""
+    """The policy to work with, spelled as it is in IAM; without its document."""
     name = choose(found, dict.fromkeys(known, ""), wanted.owner)
     policy = found[name]
     if policy:
@@ -273,7 +267,7 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action | Kept]:
 
 
 def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
-    """Why this is not the cluster that the user named, or its VPC is not known."""
+    """Why this is not the cluster that the user named, or why its VPC is not known."""
     account = current.caller.split(":")[4]
     record = check_record(current.record, wanted.cluster_id, wanted.present)
     if record and (record.provider, record.facts.get("clusterName")) != ("kops", wanted.name):
@@ -298,12 +292,13 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
 
 
 def _evidence(principal: Principal, wanted: Desired) -> bool:
-    """Whether the name tells that a user without marks is this cluster's."""
-    return names.short_id(wanted.cluster_id) in principal.name
+    """Whether the name shows that an untagged user belongs to this cluster."""
+    return short_id(wanted.cluster_id) in principal.name
 
 
 def _plan_user(current: Current, wanted: Desired, here: Location) -> Iterator[Action]:
-    """The user with everything attached. What replaces older policies is attached before those go."""
+    """The user with everything attached. Policies that replace older ones are attached before the older ones are
+    detached."""
     user, owner, making = current.user, wanted.owner, wanted.making
     yield from plan_policy(current.managed, _managed(here, wanted), owner, making, user.attached)
     document = wanted.restricted_policy or kops_policies.kops_restricted(here)
@@ -322,19 +317,19 @@ def _attached_by_us(current: Current, here: Location) -> list[str]:
 
 
 def _is_replaced(policy: str, current: Current) -> bool:
-    """Whether a policy is of before: one of the vendor's, by any spelling, or the cluster's own of another scope."""
+    """Whether a policy is an earlier one: the vendor's, in any spelling, or the cluster's own of another scope."""
     vendors = (names.KOPS_OLD_POLICY, names.KOPS_MANAGED_POLICY, names.KOPS_RESTRICTED_POLICY)
     known = (*vendors, current.unshared.name)
     return any(_same_name(policy, one) for one in known)
 
 
 def _same_name(one: str, other: str) -> bool:
-    """IAM tells no two names apart that differ in case alone, and keeps the case that was given."""
+    """IAM names are unique regardless of case, but keep the case in which they were created."""
     return one.lower() == other.lower()
 
 
 def removals(current: Current, wanted: Desired, here: Location) -> Iterator[Removal]:
-    """Everything to remove, in an order that works: users of an object go before it."""
+    """Everything to remove, in an order that works: whatever uses an object is removed before it."""
     user, principal = current.user, current.user.principal
     detached: tuple[str, ...] = ()
     if principal:
@@ -374,7 +369,7 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     shown = {"access": {"aws_auth": [entry] if mapped else []}, "identity_arn": arn}
     if not wanted.present:
         return {**shown, "kept": list(made.get("kept", ()))}
-    adopted = user.principal and names.TAG_CLUSTER not in user.principal.tags
+    adopted = user.principal and TAG_CLUSTER not in user.principal.tags
     warnings = list(_warnings(current, wanted, here))
     return {
         **shown,
@@ -398,7 +393,7 @@ def _warnings(current: Current, wanted: Desired, here: Location) -> Iterator[str
 
 
 def _managed(here: Location, wanted: Desired) -> WantedPolicy:
-    """The shared one as the documents have it; a cluster's own leaves subnets to the restricted policy."""
+    """The shared policy as in CAST AI's documents; a cluster's own leaves subnets to the restricted policy."""
     document = wanted.managed_policy or kops_policies.kops_managed(here, wanted.shared)
     return WantedPolicy(document, DESCRIPTION, wanted.shared)
 

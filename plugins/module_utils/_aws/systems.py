@@ -2,16 +2,14 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What every module needs that reads an identity at AWS and CAST AI. PRIVATE to the collection."""
+"""The connections to AWS and CAST AI that every module of an identity needs. PRIVATE to the collection."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from .._engine import UNKNOWN
 from .._gateways.aws import Aws
 from .._gateways.castai import CastAi, by_options
 
@@ -27,12 +25,3 @@ class Systems:
 
 def connect(params: Mapping[str, Any], _wanted: Any) -> Systems:
     return Systems(by_options(params), Aws(params))
-
-
-def read(call: Callable[..., Any], *arguments: str, when: bool = True) -> Callable[[], Any]:
-    """A read, or none where it is not needed, or where an argument holds an id that only a run will know."""
-    return partial(call, *arguments) if when and not any(UNKNOWN in text for text in arguments) else _nothing
-
-
-def _nothing() -> None:
-    return None

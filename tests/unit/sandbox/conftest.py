@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.sandbox.aws.server import Aws
 
 from .aws_client import Clock, world
+from .google_client import Cloud
 
 
 @pytest.fixture
@@ -19,3 +22,11 @@ def clock() -> Clock:
 @pytest.fixture
 def aws(clock: Clock) -> Aws:
     return world(clock)
+
+
+@pytest.fixture
+def cloud(clock: Clock) -> Iterator[Cloud]:
+    """A Google Cloud, which nobody may have asked what Google does not have."""
+    made = Cloud(clock)
+    yield made
+    assert made.google.take_defects() == []

@@ -30,9 +30,10 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
     Several,
     Stopped,
     Subject,
-    gather,
+    at_once,
     paced,
     reconcile,
+    results,
     run_task,
     until,
 )
@@ -135,16 +136,47 @@ def entry(target: str, sentence: str, before: str, after: str) -> dict[str, str]
 SENTENCES = ["paint box red", "paint lid blue", "paint key green"]
 
 
-# gather
+# at_once
 
 
-def test_gather_runs_all_reads_at_once() -> None:
+def test_calls_of_a_block_run_all_at_once_at_its_end() -> None:
     together = threading.Barrier(3, timeout=5)
-    reads = {name: lambda name=name: (together.wait(), name)[1] for name in "abc"}
-    assert gather(**reads) == {"a": "a", "b": "b", "c": "c"}
+
+    def named(name: str) -> str:
+        together.wait()
+        return name
+
+    with at_once() as ask:
+        answers = {name: ask(named, name) for name in "abc"}
+        assert together.n_waiting == 0
+    assert results(answers) == {"a": "a", "b": "b", "c": "c"}
 
 
-def test_gather_raises_the_first_error_in_order_once_every_read_is_over() -> None:
+def test_what_is_not_needed_or_has_an_unknown_id_is_not_called() -> None:
+    with at_once() as ask:
+        answers = {
+            "needed": ask.when(True, str.upper, "a"),
+            "not needed": ask.when(False, str.upper, "a"),
+            "known": ask.known(str.upper, "a"),
+            "unknown": ask.known(str.upper, f"role/{UNKNOWN}"),
+        }
+    assert results(answers) == {"needed": "A", "not needed": None, "known": "A", "unknown": None}
+
+
+def test_nothing_is_called_where_the_block_fails() -> None:
+    called: list[str] = []
+
+    def broken() -> None:
+        with at_once() as ask:
+            ask(called.append, "a")
+            raise CallFailed("broken")
+
+    with pytest.raises(CallFailed, match="broken"):
+        broken()
+    assert called == []
+
+
+def test_the_first_error_in_the_order_asked_is_raised_once_every_call_is_over() -> None:
     ended: list[str] = []
     second_failed = threading.Event()
 
@@ -162,14 +194,23 @@ def test_gather_raises_the_first_error_in_order_once_every_read_is_over() -> Non
         second_failed.wait(5)
         ended.append("third")
 
+    def together() -> None:
+        with at_once() as ask:
+            ask(slow_failure)
+            ask(quick_failure)
+            ask(late)
+
     with pytest.raises(CallFailed, match="first"):
-        gather(first=slow_failure, second=quick_failure, third=late)
+        together()
     assert sorted(ended) == ["first", "second", "third"]
 
 
-def test_gather_of_one_and_of_none() -> None:
-    assert gather(only=threading.get_ident) == {"only": threading.get_ident()}
-    assert gather() == {}
+def test_a_single_call_needs_no_thread() -> None:
+    with at_once() as ask:
+        only = ask(threading.get_ident)
+    assert only.result() == threading.get_ident()
+    with at_once():
+        pass
 
 
 # until

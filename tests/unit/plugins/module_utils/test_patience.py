@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import gather
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import at_once
 from ansible_collections.castai.onboarding.plugins.module_utils._patience import Repeats, retry_after, within
 
 
@@ -29,7 +29,9 @@ def test_no_pause_goes_beyond_the_time_of_the_task() -> None:
 
     pauses: list[float] = []
     with within(10):
-        assert gather(soon=lambda: waits(9), late=lambda: waits(11)) == {"soon": True, "late": False}
+        with at_once() as ask:
+            soon, late = ask(waits, 9), ask(waits, 11)
+        assert (soon.result(), late.result()) == (True, False)
         with within(100):
             assert not waits(11)
         with within(5):

@@ -28,7 +28,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
     Conflict,
     Refused,
     Throttled,
-    gather,
+    side_by_side,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways import helm as gateway
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.helm import Chart, Facts, Helm, Work, facts
@@ -345,12 +345,12 @@ def test_a_chart_is_fetched_once_for_all_processes_of_a_run_where_charts_are_kep
     gateway.keep_charts(str(folder) if kept else None)
     try:
         of_hosts = [fake.behave() for _host in range(4)]
-        shown = gather(**{f"host-{n}": partial(helm.show_chart, *chart) for n, helm in enumerate(of_hosts)})
-        shown["another"] = of_hosts[0].show_chart("agent", "0.2.0", "https://others.example")
-        shown["again"] = of_hosts[1].show_chart(*again)
+        shown = side_by_side(16, [partial(helm.show_chart, *chart) for helm in of_hosts])
+        shown.append(of_hosts[0].show_chart("agent", "0.2.0", "https://others.example"))
+        shown.append(of_hosts[1].show_chart(*again))
     finally:
         gateway.keep_charts(None)
-    assert {str(facts) for facts in shown.values()} == {str(gateway.Facts("agent", "0.2.0"))}
+    assert {str(facts) for facts in shown} == {str(gateway.Facts("agent", "0.2.0"))}
     asked = Counter(note["arguments"][0] for note in fake.notes())
     assert asked == ({"pull": 3, "repo": 2} if kept else {"pull": 6, "repo": 5})
     assert len(list(folder.glob("*/*.tgz"))) == (3 if kept else 0)
@@ -359,7 +359,7 @@ def test_a_chart_is_fetched_once_for_all_processes_of_a_run_where_charts_are_kep
 def test_the_index_of_a_repository_is_asked_for_once_by_threads_of_one_task(fake: Fake) -> None:
     helm = fake.behave()
     versions = ("", "0.2.0", "v0.2.0")
-    gather(**{f"chart {text}": partial(helm.show_chart, "agent", text, "https://charts.example") for text in versions})
+    side_by_side(16, [partial(helm.show_chart, "agent", text, "https://charts.example") for text in versions])
     assert Counter(note["arguments"][0] for note in fake.notes()) == {"pull": 3, "repo": 1}
 
 
@@ -377,7 +377,7 @@ def test_who_waits_too_long_for_the_fetch_of_another_fetches_alone(
 
 def test_the_version_is_asked_once_by_threads_of_one_task(fake: Fake) -> None:
     helm = fake.behave()
-    assert set(gather(**{f"release-{n}": helm.check_version for n in range(4)}).values()) == {(3, 22, 0)}
+    assert set(side_by_side(16, [helm.check_version] * 4)) == {(3, 22, 0)}
     assert [note["arguments"][0] for note in fake.notes()] == ["version"]
 
 

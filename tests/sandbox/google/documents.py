@@ -1,0 +1,219 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Google's own discovery documents: which calls there are, and whether a request or an answer is one of theirs.
+
+They come with google-api-python-client. They have no error codes and no lengths, and say in prose only which fields are
+required ("Required. ..."); these are required here, and those that google.iam.v1's protocol buffers mark so.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import functools
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from googleapiclient import discovery_cache
+
+from ..wire import Request
+from .errors import Defect
+
+NAMES = (
+    *("iam.v1", "cloudresourcemanager.v1", "cloudresourcemanager.v3", "serviceusage.v1", "container.v1"),
+    *("iamcredentials.v1", "orgpolicy.v2", "sts.v1"),
+)
+UNIVERSES = ("googleapis.com", "universe.example")
+_REQUIRED = {"SetIamPolicyRequest": "policy", "TestIamPermissionsRequest": "permissions"}
+# How clients say in which form they want enumerations answered; names are right for both.
+_ALT = {"$alt", "alt", "prettyPrint"}
+
+
+@dataclass(frozen=True)
+class Method:
+    """One call of an API: its part of the document, and what its path must look like."""
+
+    document: Document
+    id: str
+    verb: str
+    path: re.Pattern[str]
+    body: Mapping[str, Any]
+
+    @property
+    def service(self) -> str:
+        return self.document.service
+
+
+class Document:
+    def __init__(self, name: str) -> None:
+        folder = Path(discovery_cache.__file__).parent / "documents"
+        self._said: Mapping[str, Any] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        self.service, _dot, self.version = name.partition(".")
+        self.title: str = self._said["title"]
+        found = sorted(self._methods(self._said), key=lambda pair: -len(re.sub(r"\{.*?\}", "", pair[0])))
+        self.methods = [method for _path, method in found]
+
+    def _methods(self, holder: Mapping[str, Any]) -> Iterator[tuple[str, Method]]:
+        """With the path by which to sort: what says most comes first."""
+        for body in holder.get("methods", {}).values():
+            path = body["path"]
+            yield path, Method(self, body["id"], body["httpMethod"], self._pattern(path, body), body)
+        for inner in holder.get("resources", {}).values():
+            yield from self._methods(inner)
+
+    def _pattern(self, path: str, method: Mapping[str, Any]) -> re.Pattern[str]:
+        def group(found: re.Match[str]) -> str:
+            whole, name = found[1], found[2]
+            pattern = method["parameters"][name].get("pattern", ".+" if whole else "[^/]+")
+            return f"(?P<{name}>{pattern.removeprefix('^').removesuffix('$')})"
+
+        parts = re.split(r"(\{\+?\w+\})", f"/{self._said['servicePath']}{path}")
+        return re.compile("".join(re.sub(r"\{(\+?)(\w+)\}", group, p) if "{" in p else re.escape(p) for p in parts))
+
+    def parameters(self, method: Method) -> Mapping[str, Mapping[str, Any]]:
+        """Those of the query, by name."""
+        own = {name: one for name, one in method.body.get("parameters", {}).items() if one["location"] == "query"}
+        return {**self._said["parameters"], **own}
+
+    def check(self, schema: Any, value: Any, where: str, fail: Callable[[str], None], required: bool) -> None:
+        """Call `fail` with what is wrong with a value. required: whether fields may be missing that are required."""
+        if "$ref" in schema:
+            schema = self._said["schemas"][schema["$ref"]]
+            missing = _REQUIRED.get(schema["id"], "") if required and isinstance(value, dict) else ""
+            if missing and missing not in value:
+                fail(f"Missing required field '{missing}'.")
+        kind = schema.get("type")
+        if kind == "object":
+            self._check_object(schema, value, where, fail, required)
+        elif kind == "array":
+            if not isinstance(value, list):
+                return fail(f"Invalid value at '{where}': expected a list")
+            for number, inner in enumerate(value):
+                self.check(schema["items"], inner, f"{where}[{number}]", fail, required)
+        elif kind in _SCALARS and not _SCALARS[kind](schema, value):
+            fail(f"Invalid value at '{where}' ({_TYPES[kind]}), {json.dumps(value)}")
+        return None
+
+    def _check_object(self, schema: Any, value: Any, where: str, fail: Callable[[str], None], required: bool) -> None:
+        if not isinstance(value, dict):
+            return fail(f"Invalid value at '{where}': expected an object")
+        known = schema.get("properties", {})
+        for name, inner in value.items():
+            path = f"{where}.{name}".strip(".")
+            if name in known:
+                self.check(known[name], inner, path, fail, required)
+            elif "additionalProperties" in schema:
+                self.check(schema["additionalProperties"], inner, path, fail, required)
+            elif name != "@type":
+                fail(f"Invalid JSON payload received. Unknown name \"{name}\" at '{where}': Cannot find field.")
+        for name, inner in known.items():
+            if required and inner.get("description", "").startswith("Required.") and name not in value:
+                fail(f"Missing required field '{f'{where}.{name}'.strip('.')}'.")
+        return None
+
+
+def _is_text(schema: Mapping[str, Any], value: Any) -> bool:
+    if not isinstance(value, str) or value not in schema.get("enum", (value,)):
+        return False
+    if schema.get("format") == "byte":
+        return decoded(value) is not None
+    return schema.get("format") not in ("int64", "uint64") or re.fullmatch(r"-?\d+", value) is not None
+
+
+_SCALARS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "string": _is_text,
+    "boolean": lambda _schema, value: isinstance(value, bool),
+    "integer": lambda _schema, value: isinstance(value, int) and not isinstance(value, bool),
+    "number": lambda _schema, value: isinstance(value, (int, float)) and not isinstance(value, bool),
+}
+_TYPES = {"string": "TYPE_STRING", "boolean": "TYPE_BOOL", "integer": "TYPE_INT32", "number": "TYPE_DOUBLE"}
+
+
+def decoded(text: str) -> bytes | None:
+    """Base64 in either alphabet, as Google takes it; None for anything else."""
+    try:
+        return base64.b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
+    except binascii.Error:
+        return None
+
+
+@functools.cache
+def documents() -> Mapping[str, tuple[Document, ...]]:
+    """By service. They are read once for a process: container's alone has 270 schemas."""
+    found: dict[str, tuple[Document, ...]] = {}
+    for name in NAMES:
+        one = Document(name)
+        found[one.service] = (*found.get(one.service, ()), one)
+    return found
+
+
+def service_of(host: str) -> str:
+    """The service behind a host name of any universe, such as iam; empty for others."""
+    service, _dot, universe = host.partition(".")
+    return service if universe in UNIVERSES else ""
+
+
+def find(request: Request) -> tuple[Method, Mapping[str, str]] | None:
+    """The call that a request makes, with what its path names; None: no document has it."""
+    path = unquote(request.path)
+    for document in documents().get(service_of(request.host), ()):
+        for method in document.methods:
+            found = method.path.fullmatch(path) if method.verb == request.method else None
+            if found:
+                return method, found.groupdict()
+    return None
+
+
+def read_query(method: Method, request: Request) -> dict[str, list[str]]:
+    """Raises Defect for a parameter that the call does not have, twice what it has once, or of another type."""
+    known = method.document.parameters(method)
+    query: dict[str, list[str]] = {}
+    for name, value in parse_qsl(request.query, keep_blank_values=True):
+        if name in _ALT:
+            continue
+        if name not in known:
+            said = f'Invalid JSON payload received. Unknown name "{name}": Cannot bind query parameter.'
+            raise Defect("INVALID_ARGUMENT", f"{said} Field '{name}' could not be found in request message.")
+        query.setdefault(name, []).append(value)
+        one = known[name]
+        if one["type"] == "integer" and not re.fullmatch(r"-?\d+", value):
+            raise Defect("INVALID_ARGUMENT", f"Invalid value at '{name}' (TYPE_INT32), \"{value}\"")
+        if value not in one.get("enum", (value,)):
+            raise Defect("INVALID_ARGUMENT", f"Invalid value at '{name}' (TYPE_ENUM), \"{value}\"")
+        if len(query[name]) > 1 and not one.get("repeated"):
+            raise Defect("INVALID_ARGUMENT", f"Invalid value at '{name}': it is given twice")
+    return query
+
+
+def read_body(method: Method, request: Request) -> dict[str, Any]:
+    """Raises Defect for a body that the call does not have, with an unknown field, a missing one or a wrong value."""
+    try:
+        body = json.loads(request.body) if request.body.strip() else {}
+    except ValueError:
+        raise Defect("INVALID_ARGUMENT", "Invalid JSON payload received. Parser error") from None
+    schema = method.body.get("request")
+    if schema is None:
+        if body:
+            raise Defect("INVALID_ARGUMENT", "Invalid JSON payload received. The call has no body.")
+        return {}
+
+    def fail(said: str) -> None:
+        raise Defect("INVALID_ARGUMENT", said)
+
+    method.document.check(schema, body, "", fail, required=True)
+    return dict(body)
+
+
+def check_answer(method: Method, answer: Any) -> None:
+    """Raises ValueError for an answer that is not Google's: a defect of the stand-in."""
+
+    def fail(said: str) -> None:
+        raise ValueError(f"the answer of {method.id}: {said}")
+
+    method.document.check(method.body["response"], answer, "", fail, required=False)

@@ -1,0 +1,204 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Google Cloud as a back end of the world: reads requests by Google's documents, and lets the services answer."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from ..wire import Call, Cluster, Request, Response
+from . import accounts, clusters, documents, keys, projects, roles, services, tokens
+from .catalogue import TITLES
+from .control import Control
+from .documents import Method
+from .errors import Defect, GoogleError, as_json, made, service_disabled, unauthenticated
+from .state import state
+from .store import Asked, Principal, Store, project_in
+
+_SERVICES: Mapping[str, Mapping[str, Callable[[Asked], Any]]] = {
+    "iam": {**accounts.HANDLERS, **keys.HANDLERS, **roles.HANDLERS},
+    "cloudresourcemanager": projects.HANDLERS,
+    "orgpolicy": projects.HANDLERS,
+    "serviceusage": services.HANDLERS,
+    "container": clusters.HANDLERS,
+    "iamcredentials": tokens.HANDLERS,
+}
+# POSTs that only ask.
+_ASKS = re.compile(
+    r".*\.(testIamPermissions|getIamPolicy|getEffectiveOrgPolicy|generateAccessToken|queryTestablePermissions|token)"
+)
+METADATA = "metadata.google.internal"
+_USERINFO = {("www", "/oauth2/v3/userinfo"), ("www", "/oauth2/v2/userinfo"), ("openidconnect", "/v1/userinfo")}
+
+
+class Google:
+    """The back end. Its projects start with the operator's own two; more come with the clusters in them.
+
+    clock: the world's time in seconds since the epoch; tokens, keys and what is deleted age by it.
+    defects: what callers have asked that no document of Google's has, each in a sentence.
+    """
+
+    system = "google"
+    hosts = ("*.googleapis.com", "*.universe.example", METADATA)
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self.store = Store(clock)
+        self.defects: list[str] = []
+        self._control = Control(self.store)
+
+    def env(self) -> dict[str, str]:
+        """The operator's project; the file of its key is the world's to write (operator_key)."""
+        return {"GOOGLE_CLOUD_PROJECT": self._control.home}
+
+    def operator_key(self) -> str:
+        """The text of the key file of the operator's service account."""
+        return self._control.operator_key()
+
+    def add_cluster(self, cluster: Cluster) -> None:
+        with self.store.lock:
+            self._control.add_cluster(cluster)
+
+    def control(self, verb: str, **args: Any) -> Any:
+        with self.store.lock:
+            if verb == "defects":
+                return self.take_defects()
+            return self._control.do(verb, args)
+
+    def take_defects(self) -> list[str]:
+        """What callers have asked since the last time that Google does not have."""
+        found, self.defects = self.defects, []
+        return found
+
+    # Requests
+
+    def classify(self, request: Request) -> Call:
+        with self.store.lock:
+            try:
+                who = tokens.caller(self.store, request).member
+            except GoogleError:
+                who = ""
+        found = documents.find(request)
+        if found is None:
+            service, _dot, _rest = request.host.partition(".")
+            operation = {"/token": "oauth2.token"}.get(request.path, f"{service}{request.path.replace('/', '.')}")
+            return Call(self.system, operation, request.path, operation == "" or _other_write(request), who)
+        method, path = found
+        writes = method.verb != "GET" and _ASKS.fullmatch(method.id) is None
+        return Call(self.system, method.id, self._resource(method, path, request), writes, who)
+
+    def _resource(self, method: Method, path: Mapping[str, str], request: Request) -> str:
+        """What the call is about, as Google names it; of what is created, the name that it gets."""
+        name = next((path[one] for one in ("name", "resource", "parent") if one in path), "/".join(path.values()))
+        if not method.id.endswith((".serviceAccounts.create", ".roles.create")):
+            return name
+        try:
+            body = json.loads(request.body)
+        except ValueError:
+            return name
+        if method.id.endswith(".roles.create"):
+            return f"{name}/roles/{body.get('roleId', '')}"
+        project = self.store.project(name.partition("/")[2])
+        return f"{name}/serviceAccounts/{project.email(str(body.get('accountId')))}" if project else name
+
+    def handle(self, request: Request) -> Response:
+        with self.store.lock:
+            try:
+                return self._handle(request)
+            except Defect as error:
+                self.defects.append(f"{request.method} {request.host}{request.path}: {error}")
+                return error.answer()
+            except GoogleError as error:
+                return error.answer()
+            except tokens.OAuthError as error:
+                return error.answer
+
+    def _handle(self, request: Request) -> Response:
+        host, store = request.host, self.store
+        services.settle(store)
+        if host == METADATA:
+            return tokens.metadata(store, request)
+        service = documents.service_of(host)
+        if (service, request.method, request.path) == ("oauth2", "POST", "/token"):
+            return tokens.exchange(store, request)
+        if (service, request.path) in _USERINFO:
+            return tokens.userinfo(store, request)
+        if (service, request.method, request.path) == ("sts", "POST", "/v1/token"):
+            return self._federate(request)
+        found = documents.find(request)
+        if found is None:
+            raise Defect("INVALID_ARGUMENT", f"The requested URL {request.path} was not found on this server.")
+        method, path = found
+        if method.id.endswith(".getAllowedLocations"):
+            raise GoogleError("NOT_FOUND", "No trust boundary.")
+        caller = tokens.caller(store, request)
+        if tokens.CLOUD not in caller.scopes:
+            raise GoogleError("PERMISSION_DENIED", "Request had insufficient authentication scopes.")
+        return as_json(200, self._answer(method, path, request, caller))
+
+    def _answer(self, method: Method, path: Mapping[str, str], request: Request, caller: Principal) -> Any:
+        query, body = documents.read_query(method, request), documents.read_body(method, request)
+        handler = _SERVICES[method.service].get(method.id)
+        if handler is None:
+            raise Defect("UNIMPLEMENTED", f"This world's Google Cloud has no {method.id}.")
+        self._check_service(method, path, request)
+        answer = handler(Asked(self.store, method.id, path, query, body, caller, method.document.version))
+        documents.check_answer(method, answer)
+        return answer
+
+    def _check_service(self, method: Method, path: Mapping[str, str], request: Request) -> None:
+        """The API must be on in the project that the call is charged to: the quota project, else that of its path."""
+        charged = self.store.project(request.headers.get("x-goog-user-project", "") or project_in(path))
+        host = f"{method.service}.googleapis.com"
+        if charged is None:
+            return
+        hidden = self.store.hides("services", f"{charged.id} {host}", "use")
+        if host not in charged.services or hidden:
+            raise service_disabled(host, TITLES[host], charged.number)
+
+    def _federate(self, request: Request) -> Response:
+        """Clients send a form with the names of RFC 8693; the document has Google's own names for them."""
+        given = dict(parse_qsl(request.body.decode()))
+        body = {re.sub(r"_(\w)", lambda found: found[1].upper(), name): value for name, value in given.items()}
+        found = documents.find(request)
+        if found is None:
+            raise unauthenticated()
+        method, _path = found
+        documents.read_body(method, Request("POST", request.host, request.path, "", {}, json.dumps(body).encode()))
+        answer = tokens.federate(self.store, body)
+        documents.check_answer(method, answer)
+        return as_json(200, answer)
+
+    def fail(self, request: Request, status: int, code: str, message: str) -> Response:
+        found = documents.find(request)
+        service = documents.service_of(request.host)
+        if found is None or service == "oauth2":
+            return as_json(status, {"error": code, "error_description": message})
+        method, path = found
+        name = path.get("name") or path.get("resource") or path.get("parent") or ""
+        project = self.store.project(project_in(path))
+        if code == "SERVICE_DISABLED":
+            host = f"{method.service}.googleapis.com"
+            return service_disabled(host, TITLES[host], project.number if project else "").answer()
+        return made(status, code, message, method.service, name).answer()
+
+    # The whole
+
+    def state(self) -> Any:
+        with self.store.lock:
+            services.settle(self.store)
+            return state(self.store)
+
+    def reset(self) -> None:
+        with self.store.lock:
+            self._control.seed()
+
+
+def _other_write(request: Request) -> bool:
+    """Of what no document has: token end points only give tokens."""
+    return request.method != "GET" and not request.path.endswith("token")
