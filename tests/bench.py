@@ -71,17 +71,22 @@ class CallFigures:
 
 
 @dataclass(frozen=True)
-class WholeRun:
-    """A run over clusters with a control plane each, LATENCY added to every call: medians, and calls by system.
-
-    collection: THIS, or the commit that it is compared with. waits: for the pods of what it installs. cpu_seconds,
-    peak_mb: of all processes of ansible-playbook together.
-    """
+class Scenario:
+    """What is run. collection: THIS, or the commit to compare with. waits: for the pods of what it installs."""
 
     collection: str
     playbook: str
     state: str
     waits: bool
+
+
+@dataclass(frozen=True)
+class WholeRun(Scenario):
+    """A run over clusters with a control plane each, LATENCY added to every call: medians, and calls by system.
+
+    cpu_seconds, peak_mb: of all processes of ansible-playbook together.
+    """
+
     clusters: int
     seconds: float
     cpu_seconds: float
@@ -93,13 +98,9 @@ class WholeRun:
 
 
 @dataclass(frozen=True)
-class Growth:
+class Growth(Scenario):
     """What each further cluster adds to a run."""
 
-    collection: str
-    playbook: str
-    state: str
-    waits: bool
     seconds: float
     cpu_seconds: float
     peak_mb: float

@@ -31,11 +31,11 @@ _CREDENTIALS: Mapping[str, tuple[str, ...]] = {
     "chart_repo_url": _CHART,
     "chart_ref": _CHART,
 }
-"""The options that are addresses, and where credentials for each go: a sentence, and the options in it."""
+"""The options that are addresses, with a sentence on where credentials for each belong, and the options in it."""
 
 
 def problems(params: Mapping[str, Any]) -> tuple[str, ...]:
-    """What is wrong with the addresses among a module's options and suboptions, in sentences that show no secret."""
+    """What is wrong with the addresses among a module's options and suboptions. The sentences show no secret."""
     found = (problem(option, url, role) for option, url, role in _addresses(params))
     return tuple(dict.fromkeys(filter(None, found)))
 
@@ -71,19 +71,19 @@ def hidden(params: Mapping[str, Any]) -> Iterator[str]:
 
 
 def in_clear(url: str) -> bool:
-    """Whether an address is one of HTTP without TLS, and of another machine."""
+    """Whether an address leads to another machine by HTTP without TLS."""
     parts = _parts(url)
     return parts is not None and parts[0] == "http" and not loopback(parts[1])
 
 
 def loopback(host: str) -> bool:
-    """Whether a name or address is this machine's own."""
+    """Whether a name or address is that of this machine."""
     found = ip_address(host)
     return host.lower() == "localhost" or bool(found and found.is_loopback)
 
 
 def ip_address(host: str) -> Address | None:
-    """The address that a host is, an IPv4 one where it is written as one of IPv6, or None for a name."""
+    """The IP address of a host, in IPv4 form if it is written as IPv6, or None if the host is a name."""
     try:
         found = ipaddress.ip_address(host)
     except ValueError:
@@ -97,7 +97,7 @@ def _is_https(url: str) -> bool:
 
 
 def _parts(url: str) -> tuple[str, str] | None:
-    """Scheme and host, or None where it is no address. urlsplit overlooks line breaks and tabs."""
+    """Scheme and host, or None if it is not an address. urlsplit ignores line breaks and tabs."""
     try:
         parts = urlsplit(url)
         port_is_a_number = parts.port is None or bool(parts.port)
@@ -108,7 +108,7 @@ def _parts(url: str) -> tuple[str, str] | None:
 
 
 def _addresses(params: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Option, address and the role whose variables set the option."""
+    """Option, address, and the role whose variables set the option."""
     role = role_of(str(params.get("name") or "")) if "chart_ref" in params else "castai"
     for option, value in params.items():
         if option in _CREDENTIALS and isinstance(value, str) and value:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What looks like a credential in a text: in an address, or after its name. Pure. PRIVATE to the collection."""
+"""Finds text that looks like a credential: in an address, or after its name. Pure. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from dataclasses import dataclass, field
 
 MASK = "********"
 SHORTEST = 6
-"""Characters of a text that is masked at least: shorter ones would mask half of any sentence."""
+"""The least number of characters that are masked: shorter ones would mask half of any sentence."""
 
 SECRET_VARIABLE = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
-"""What environment variables with secrets are called."""
+"""Names of environment variables that hold secrets."""
 
-# Everything has a bound: the words of a program may be a text of megabytes.
+# Everything is bounded: a program's output may be a text of several megabytes.
 _NAMED = re.compile(
     r"((?:bearer|basic)\s{1,9}|[\w-]{0,60}(?:token|secret|passw(?:or)?d|api.?key|access.?key)[\w-]{0,60}[\"']?\s{0,9}[=:]\s{0,9}[\"']?)"
     r"[^\s\"',;@&*]{6,}|\beyJ[\w-]+\.[\w.-]+|\bk8s-aws-v1\.[\w-]+",
     re.IGNORECASE,
 )
-"""A credential after its name, which is the first group, or one that is known by its form."""
+"""A credential after its name, which is the first group, or one that is recognised by its form."""
 
 _USER_INFO = re.compile(
     r"(?P<before>\b[a-z][\w+.-]{0,30}://)"
@@ -43,17 +43,18 @@ _PARAMETER = re.compile(
 
 @dataclass(frozen=True)
 class Credential:
-    """One in the address of a text. start, end: what is masked; secret: the password, token or parameter alone."""
+    """A credential in an address within a text. start, end: what is masked; secret: the password, token or parameter
+    alone."""
 
     start: int
     end: int
     secret: str = field(repr=False)
     whole: str = field(repr=False)
-    """With what stands before it in the address."""
+    """The credential with the part of the address before it."""
 
 
 def in_addresses(text: str) -> list[Credential]:
-    """Those of the addresses in a text, in their order."""
+    """The credentials in the addresses of a text, in order."""
     bare = _BARE_USER_INFO.match(text)
     found = [bare] if bare else [*_USER_INFO.finditer(text), *_PARAMETER.finditer(text)]
     every = (Credential(one.end("before"), one.end(), one["password"] or one["token"], one[0]) for one in found)
@@ -61,12 +62,12 @@ def in_addresses(text: str) -> list[Credential]:
 
 
 def in_address(url: str) -> tuple[str, ...]:
-    """The secret texts in what is an address as a whole, with a scheme or without."""
+    """The secret texts in a text that is one address, with or without a scheme."""
     return tuple(one.secret for one in in_addresses(url if "://" in url else f"any://{url}"))
 
 
 def without(text: str) -> str:
-    """A text whose addresses have no credentials."""
+    """The text with the credentials removed from its addresses."""
     return "".join(_kept(text))
 
 
@@ -80,5 +81,5 @@ def _kept(text: str) -> Iterator[str]:
 
 
 def masked(text: str) -> str:
-    """A program's words without what looks like a credential: its name stays, or nothing."""
+    """A program's output without anything that looks like a credential: only its name stays, or nothing."""
     return _NAMED.sub(lambda found: f"{found[1] or ''}{MASK}", without(text))

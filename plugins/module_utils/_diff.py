@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A change as a person reads it, in Ansible's own default output: text before and after. PRIVATE to the collection."""
+"""A change as a person reads it in Ansible's own default output: text before and after. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ except ImportError:
     _HAS_YAML = False
 
 _UNFOLDED = 1_000_000
-"""Characters of a line: a line that is broken differs in two places where one word differs."""
+"""Characters of a line. If a line were wrapped, a change of one word would differ in two places."""
 
 
 def rendered(target: str, sentence: str, before: Any, after: Any) -> dict[str, str]:
@@ -30,7 +30,7 @@ def rendered(target: str, sentence: str, before: Any, after: Any) -> dict[str, s
     """
     old, new = _text(before), _text(after)
     if old == new:
-        # Ansible shows nothing of an entry without a difference, not even its headers.
+        # Ansible shows nothing at all for an entry without a difference, not even its headers.
         new += f"# {sentence}\n"
     return {"before_header": target, "after_header": sentence, "before": old, "after": new}
 
@@ -49,12 +49,12 @@ def _text(value: Any) -> str:
 
 
 def _printable(text: str) -> str:
-    """What a terminal would obey instead of show, as Python writes it."""
+    """The text with control sequences escaped as Python writes them, so that a terminal shows them."""
     return "".join(char if char.isprintable() or char in "\n\t" else repr(char)[1:-1] for char in text)
 
 
 def _plain(value: Any) -> Any:
-    """The same of plain types, with policies in one form, so that only what they say can differ."""
+    """The value as plain types, with policies in one form, so that only differences in meaning show."""
     if isinstance(value, Mapping):
         found = plain_policy(value) if "Statement" in value else value
         return {str(key): _plain(item) for key, item in found.items()}
@@ -63,10 +63,10 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, (int, float)):
-        # Ansible tags what comes of a playbook, by types of its own.
+        # Ansible gives what comes from a playbook types of its own.
         return int(value) if isinstance(value, int) else float(value)
     text = str(value)
-    # YAML writes a text with tabs or control characters on one line: what spans lines is shown as lines.
+    # YAML writes a text with tabs or control characters on one line; a text of several lines is shown as lines.
     return _printable(text).expandtabs() if "\n" in text else text
 
 
@@ -77,7 +77,7 @@ def _structure(value: Any) -> str:
 
 
 def _dumper() -> Any:
-    """YAML's safe one, without anchors, and with text of several lines as such."""
+    """YAML's safe dumper, without anchors, and with texts of several lines as such."""
 
     class Dumper(yaml.SafeDumper):
         def ignore_aliases(self, data: Any) -> bool:

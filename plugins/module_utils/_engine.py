@@ -4,8 +4,8 @@
 
 """The engine: observe, plan, apply. PRIVATE to the collection.
 
-Every module is a Subject. The plan is made whole, from reads alone, before the first write; `changed`, check mode and
-the diff are read off it. This is the only file that knows Ansible's module object or about check mode.
+Every module is a Subject. The whole plan is made from reads alone, before the first write; `changed`, check mode and
+the diff are derived from it. This is the only file that knows Ansible's module object and check mode.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ._diff import rendered
 from ._given import as_data, given
 
 UNKNOWN = "(known after apply)"
-"""Stands for an id that a create of the same run will give. Options accept it in check mode."""
+"""Stands for an id that a create in the same run will return. Options accept it in check mode."""
 
 ATTEMPTS = 5
 """How often a plan is made again after somebody else wrote first."""
@@ -48,7 +48,7 @@ Report = Callable[[str], None]
 
 class Gateway(Protocol):
     def close(self) -> None:
-        """Drop whatever is kept open between calls."""
+        """Close whatever is kept open between calls."""
 
 
 class Failure(Exception):
@@ -58,8 +58,8 @@ class Failure(Exception):
 class CallFailed(Failure):
     """A call to an outside system failed for good.
 
-    within: the same as it goes on after a sentence that already says what could not be done, empty for none; unsure: a
-    write that may have been done all the same, as its answer was lost.
+    within: the message as it continues a sentence that already says what failed, empty for none; unsure: the write may
+    have been done all the same, because its answer was lost.
     """
 
     def __init__(self, message: str, within: str = "", unsure: bool = False) -> None:
@@ -93,15 +93,15 @@ class Again(Conflict):
 
 
 class Throttled(Conflict):
-    """A program of others was told "later" until it gave up: observe and plan again, a good while later."""
+    """A program that others wrote was throttled until it gave up: observe and plan again, after a longer pause."""
 
     pause = 10.0
 
 
 class Refused(Failure):
-    """The input is wrong, the plan is unsafe, or the world is not what the user said. Raised in check mode too.
+    """The input is wrong, the plan is unsafe, or reality differs from what the user said. Raised in check mode too.
 
-    findings: the reasons one by one, where there can be several.
+    findings: the reasons one by one, if there can be several.
     """
 
     def __init__(self, message: str, findings: tuple[str, ...] = ()) -> None:
@@ -110,15 +110,16 @@ class Refused(Failure):
 
 
 def numbered(findings: Sequence[str]) -> str:
-    """Reasons as one text: (1) ... (2) ..., one alone without a number."""
+    """Reasons as one text: (1) ... (2) ...; a single one without a number."""
     return findings[0] if len(findings) == 1 else " ".join(f"({n}) {text}" for n, text in enumerate(findings, 1))
 
 
 class Unwritable(Refused):
-    """The credentials lack what only writing needs: refused in a run, while a plan goes on and warns.
+    """The credentials lack permissions that only writing needs: a run is refused, while a plan continues with a
+    warning.
 
-    lacks: what is missing, in sentences, which are among the findings; rest: the refusal without them, None where
-    nothing else is wrong.
+    lacks: what is missing, in sentences, which are among the findings; rest: the refusal without them, None if nothing
+    else is wrong.
     """
 
     def __init__(
@@ -132,7 +133,7 @@ class Unwritable(Refused):
 class Stopped(Failure):
     """A run that ended part-way.
 
-    applied: the sentences of the actions that were done, in order. left: what the failed one left, or an empty text.
+    applied: the sentences of the completed actions, in order. left: what the failed one left, or an empty text.
     """
 
     def __init__(self, message: str, applied: tuple[str, ...], left: str = "") -> None:
@@ -162,7 +163,7 @@ class Action:
 
 @dataclass(frozen=True)
 class Kept:
-    """What a plan leaves although it was to go, and why; said among the actions, done by nobody."""
+    """What a plan keeps although it was to be removed, and why. It is listed with the actions, but nothing runs it."""
 
     thing: str
     why: str
@@ -184,13 +185,13 @@ class Plan:
         )
 
     def shown(self, made: Made) -> Made:
-        """What view() is given: what was made, and what is kept."""
+        """What view() is given: what was created, and what is kept."""
         return {**made, "kept": self.kept} if self.kept else made
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run did, or in check mode would do."""
+    """What a run did or, in check mode, would do."""
 
     actions: tuple[Action, ...]
     view: Mapping[str, Any]
@@ -264,10 +265,11 @@ class Subject(Generic[D, G, C]):
 
 @dataclass(frozen=True)
 class Several(Generic[D, G, C]):
-    """What a module manages that takes a list of what another subject takes for one.
+    """What a module manages that takes a list of what another subject takes once.
 
-    desired: pure; none is nothing to do. observe: the first one, for all at once; who is planned again observes alone.
-    view: of what the single views are. most: how many are applied side by side.
+    desired: pure; an empty list means there is nothing to do. observe: the first observation, for all at once; if one
+    has to be planned again, it is observed alone. view: built from the single views. most: how many are applied side by
+    side.
     """
 
     options: Mapping[str, Any]
@@ -285,7 +287,7 @@ AnySubject: TypeAlias = "Subject[Any, Any, Any] | Several[Any, Any, Any]"
 
 @dataclass
 class Progress:
-    """What was reported while waiting: shown at once in the controller, listed in the result by a module."""
+    """What was reported while waiting: the controller shows it at once, a module lists it in its result."""
 
     show: Report | None = None
     lines: list[str] = field(default_factory=list)
@@ -324,13 +326,13 @@ class Ask:
         return answer
 
     def when(self, needed: bool, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Answer[T | None]:
-        """The call, or None where it is not needed or an argument holds an id that only a run will know."""
+        """The call, or None if it is not needed or an argument contains an id that only a run will know."""
         if needed and not any(isinstance(value, str) and UNKNOWN in value for value in args):
             return self(call, *args, **kwargs)
         return self(_nothing)
 
     def known(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Answer[T | None]:
-        """The call, or None where an argument holds an id that only a run will know."""
+        """The call, or None if an argument contains an id that only a run will know."""
         return self.when(True, call, *args, **kwargs)
 
 
@@ -355,12 +357,13 @@ def results(answers: Mapping[K, Answer[T]]) -> dict[K, T]:
 
 
 def side_by_side(most: int, calls: Sequence[Callable[[], T]]) -> list[T]:
-    """Run independent calls, so many at once, wait for all of them, raise the first error in the order given."""
+    """Run independent calls, at most so many at once, wait for all of them, and raise the first error in the order
+    given."""
     most = min(most, len(calls))
     if most <= 1:
         return [call() for call in calls]
     with ThreadPoolExecutor(max_workers=most) as pool:
-        # Each in the caller's context, which says how long its calls may be repeated (_patience.py).
+        # Each in the caller's context, which limits how long its calls may be repeated (_patience.py).
         futures = [pool.submit(copy_context().run, call) for call in calls]
     return [future.result() for future in futures]
 
@@ -389,7 +392,7 @@ def until(
 
 
 TELL_EVERY = 30.0
-"""Seconds after which somebody who waits hears how long it has been."""
+"""Seconds after which a waiting user is told again how long it has been."""
 
 
 def paced(report: Report, timeout: float, clock: Callable[[], float] = time.monotonic) -> Report:
@@ -402,7 +405,7 @@ def paced(report: Report, timeout: float, clock: Callable[[], float] = time.mono
         now = clock()
         if now - told >= TELL_EVERY:
             report(f"{line} ({now - start:.0f} s of {timeout:.0f} s)")
-            # In step with the start, however late each look is.
+            # Relative to the start, however late each probe is.
             told = now - (now - start) % TELL_EVERY
         elif line != last:
             report(line)
@@ -455,8 +458,8 @@ def _reconcile(subject: Subject[D, G, C], gateway: G, desired: D, check: bool, r
 def _reconcile_several(
     several: Several[D, G, C], gateway: G, desired: Sequence[D], check: bool, report: Report
 ) -> Result:
-    """All are observed and planned before the first write. The first is applied alone, then the others side by side,
-    to their end even where one fails, and last they are waited for together."""
+    """Everything is observed and planned before the first write. The first is applied alone, then the others side by
+    side. If one fails, the others still finish. Last, they are waited for together."""
     subject = several.subject
     try:
         current = _repeated(partial(several.observe, gateway, desired))
@@ -478,7 +481,7 @@ def _reconcile_several(
 
 
 def each(parts: Sequence[Callable[[], T]], most: int = 1) -> list[T]:
-    """What each part gives, so many of them at once. Raises one Refused for those of all."""
+    """The results of the parts, run at most so many at once. Raises one Refused for all of them."""
 
     def refused_or(part: Callable[[], T]) -> T | Refused:
         try:
@@ -505,7 +508,7 @@ def _of_all(several: Several[D, G, C], desired: Sequence[D], results: Sequence[R
 
 @dataclass
 class _Run(Generic[D, G, C]):
-    """One subject's run, part by part. current, planned: what was observed and planned already."""
+    """One subject's run, part by part. current, planned: what has already been observed and planned."""
 
     subject: Subject[D, G, C]
     gateway: G
@@ -513,13 +516,13 @@ class _Run(Generic[D, G, C]):
     current: C | None = None
     planned: Plan | None = None
     kept: Plan = field(default_factory=Plan)
-    """The plan that was made last, for what it keeps."""
+    """The latest plan, for what it keeps."""
     done: list[Action] = field(default_factory=list)
     made: dict[str, Any] = field(default_factory=dict)
     broken: _Broken | None = None
 
     def attempt(self, part: Callable[[], None]) -> None:
-        """Do a part, and keep how it ended where it did not end well."""
+        """Run a part, and record how it failed if it did."""
         try:
             part()
         except _Broken as broken:
@@ -528,7 +531,7 @@ class _Run(Generic[D, G, C]):
             self.broken = _Broken.by(refusal)
 
     def apply(self) -> None:
-        """Do what is planned, and plan again where somebody else wrote first."""
+        """Apply the plan, and plan again if somebody else wrote first."""
         try:
             _repeated(self._apply_once)
         except Refused as refusal:
@@ -572,7 +575,7 @@ class _Broken(Failure):
 
 
 def _repeated(part: Callable[[], T]) -> T:
-    """What a part gives, done again where somebody else wrote first or the servers ask for later."""
+    """The result of a part, run again if somebody else wrote first or a server asks to try later."""
     attempt = 1
     while True:
         try:
@@ -589,7 +592,7 @@ def _repeated(part: Callable[[], T]) -> T:
 
 
 def _foreseen(subject: Subject[D, G, C], gateway: G, current: C, desired: D) -> Result:
-    """What check mode shows. A plan can be made with credentials that may only read."""
+    """What check mode shows. Read-only credentials are enough to make a plan."""
     lacks: tuple[str, ...] = ()
     planned = Plan()
     try:
@@ -619,13 +622,13 @@ def _apply(action: Action, gateway: Any, made: dict[str, Any], done: list[Action
 
 
 def _stopped(broken: Sequence[_Broken], done: Sequence[Action], several: bool = False) -> Stopped:
-    """several: whether these are some of several runs, while the others continued."""
+    """several: whether this was one of several runs and the others continued."""
     sentences = tuple(action.sentence for action in done)
     applied = f"Done{' before that' * (not several)}: {'; '.join(sentences)}." if done else ""
     parts: list[str] = []
     for one in broken:
         parts += [str(one), "It is not known whether it was done anyway." * one.unsure]
-        # What was done before comes first, where there is one order.
+        # What was done before the failure comes first, if there is one order.
         parts += [applied * (not several), f"It left {one.left}." if one.left else ""]
     parts.append(applied * several)
     if not (done or any(one.left or one.unsure for one in broken)):
@@ -664,7 +667,8 @@ def _hidden(subject: AnySubject, params: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 class _Module(AnsibleModule):
-    """Masks what the subject hides in the log and in whatever it returns, complaints about other options included."""
+    """Masks what the subject hides, in the log and in everything it returns, including complaints about other
+    options."""
 
     params: dict[str, Any]
 
@@ -677,7 +681,7 @@ class _Module(AnsibleModule):
         self.params = given(self.argument_spec, self.params)
 
     def _log_invocation(self) -> None:
-        # The log has an option as one text, in which a value stands escaped and would not be found: mask it before.
+        # The log shows an option as one text, in which a value is escaped and would not be found, so mask it before.
         params = self.params
         self.params = remove_values(params, self.no_log_values | set(self._hidden(params)))
         super()._log_invocation()

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Equality by meaning, one function per kind of thing. Pure. PRIVATE to the collection."""
+"""Equality by meaning, one function for each kind of object. Pure. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import Any
 
 
 def same_policy(one: Any, other: Any) -> bool:
-    """Whether two IAM policy documents say the same.
+    """Whether two IAM policy documents mean the same.
 
-    A single statement equals a list of one, a single value a list of one, and order and repetition count nowhere.
-    Actions and condition keys are compared without regard to case, as IAM does; everything else as written.
-    Source: IAM's policy grammar (reference_policies_grammar) and elements (reference_policies_elements).
+    A single statement equals a list of one, a single value a list of one, and order and repetition do not matter.
+    Actions and condition keys are compared without regard to case, as in IAM; everything else as written. Source: IAM's
+    policy grammar (reference_policies_grammar) and elements (reference_policies_elements).
     """
     return bool(_policy(one) == _policy(other))
 
 
 def plain_policy(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The document in one form for people to compare: statements in order, lists for one and for several, sorted.
+    """The document in one form for people to compare: statements in order, one or several values as sorted lists.
 
-    What is in it stays as it is written, so two documents differ here wherever they differ for IAM.
+    The values stay as written, so two documents differ here wherever they differ for IAM.
     """
     statements = document.get("Statement") or []
     plain = [_plain(statement) for statement in (statements if isinstance(statements, list) else [statements])]
@@ -32,7 +32,7 @@ def plain_policy(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _place(statement: Any) -> tuple[str, str]:
-    """Where a statement stands: by its Sid, so that one that changes stays where it is."""
+    """A statement's position: by its Sid, so that a statement that changes stays in place."""
     sid = str(statement.get("Sid") or "") if isinstance(statement, Mapping) else ""
     return sid, json.dumps(statement, sort_keys=True, default=str)
 
@@ -57,7 +57,7 @@ def missing_tags(wanted: Mapping[str, str], held: Mapping[str, str]) -> dict[str
 
 
 def replaced(held: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
-    """What of the held tags the wanted ones change: in a diff, those that stay would look as if they went."""
+    """The existing values of the wanted tags: in a diff, other tags would look as if they were removed."""
     return {key: held[key] for key in wanted if key in held}
 
 
@@ -73,7 +73,7 @@ def _policy(document: Any) -> Any:
 
 
 def _statement(statement: Any) -> Any:
-    """The statement with every list as a sorted list; a Sid names a statement and says nothing."""
+    """The statement with every list sorted, and without its Sid, which only names it."""
     if not isinstance(statement, Mapping):
         return statement
     found: dict[str, Any] = {}
@@ -100,6 +100,6 @@ def _by_kind(principals: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def _values(value: Any) -> list[str]:
-    """One value or several, as texts; IAM takes true for "true"."""
+    """One or several values as texts; IAM reads true as "true"."""
     values = value if isinstance(value, list) else [value]
     return sorted({item if isinstance(item, str) else json.dumps(item) for item in values})

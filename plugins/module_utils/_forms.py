@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the values of options that several modules share must look like. Pure. PRIVATE to the collection."""
+"""The form that values of options shared by several modules must have. Pure. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IAM_PATH = r"/([!-~]+/)?"
 
 
 def iam_arn(kind: str, *accounts: str) -> str:
-    """The pattern of an IAM object's ARN. accounts: what may stand in place of an account's id."""
+    """The pattern of an IAM object's ARN. accounts: what may be there instead of an account's id."""
     account = "|".join((r"[0-9]{12}", *accounts))
     return rf"arn:aws[a-z-]*:iam::({account}):{kind}{IAM_PATH}{IAM_NAME}"
 
@@ -32,13 +32,13 @@ _FORMS: Mapping[str, tuple[str, str]] = {
     "endpoint_url": (r"https?://[^/\s]+(/\S*)?", "an address that starts with https://, or leave it out"),
     "chart_repo_url": (r"(https?|file)://[^/\s]+(/\S*)?", "the address of a chart repository, starting with https://"),
 }
-"""A pattern for each option, and in words what it takes."""
+"""For each option, its pattern, and in words what it accepts."""
 
 _SECONDS = ("pending_grace", "timeout", "wait_timeout")
 
 
 def problems(params: Mapping[str, Any]) -> tuple[str, ...]:
-    """What is wrong with the options of a module, and with those of each release, in sentences."""
+    """What is wrong with the options of a module, and of each of its releases, in sentences."""
     found = {option: _right(option, params.get(option)) for option in (*_FORMS, *_SECONDS)}
     wrong = [
         f"{named(option, _role(option, params))} is {params[option]!r}. Set it to {right}."
@@ -50,7 +50,7 @@ def problems(params: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _right(option: str, value: Any) -> str:
-    """What a wrong value should be, in words; an empty text for one that is right or not given."""
+    """What a wrong value should be, in words; an empty text if the value is right or not given."""
     if value is None or value == "":
         return ""
     if option in _SECONDS:

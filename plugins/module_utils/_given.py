@@ -55,9 +55,10 @@ def is_given(value: Any) -> bool:
 
 
 def given(spec: Spec, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments without those that are not given, with lists and dictionaries read from text, suboptions included.
+    """The arguments without those that are not given, with lists and dictionaries parsed from text, suboptions
+    included.
 
-    spec: an argument_spec. Arguments that it does not know stay as they are, for Ansible to complain about.
+    spec: an argument_spec. Unknown arguments stay as they are, for Ansible to report.
     """
     options = {name: option for key, option in spec.items() for name in (key, *option.get("aliases", ()))}
     return {
@@ -68,7 +69,7 @@ def given(spec: Spec, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def typed(option: Mapping[str, Any], value: Any) -> Any:
-    """A given value of an option, read from text where the option wants a list or dictionary."""
+    """A given value of an option, parsed from text if the option takes a list or dictionary."""
     if option.get("type") in _COLLECTIONS:
         value = _read(value)
     if option.get("type") == "jsonarg" and isinstance(value, Mapping):
@@ -84,7 +85,7 @@ def typed(option: Mapping[str, Any], value: Any) -> Any:
 
 
 def _read(value: Any) -> Any:
-    """The list or dictionary that a text is, or the value itself."""
+    """The list or dictionary that a text contains, or the value itself."""
     if not isinstance(value, str):
         return value
     try:
@@ -96,16 +97,16 @@ def _read(value: Any) -> Any:
 
 def _read_yaml(text: str) -> Any:
     try:
-        # As plain bytes: libyaml refuses subclasses of str and bytes, which texts of an inventory are and encode to.
+        # As plain bytes: libyaml refuses subclasses of str and bytes, which texts from an inventory are.
         return as_data(yaml_load(str.encode(text))) if HAS_YAML else None
     except Exception:  # not YAML, so it may be Ansible's own form, such as a=1 b=2
         return None
 
 
 def as_data(value: Any) -> Any:
-    """A value as a module's JSON has it: dates, bytes and what `!vault` holds are texts, sets are lists.
+    """A value as in a module's JSON: dates, bytes and `!vault` values are texts, sets are lists.
 
-    ansible-core before 2.19 leaves `!vault` encrypted in variables and in a task's arguments until it makes that JSON.
+    ansible-core before 2.19 keeps `!vault` encrypted in variables and in a task's arguments until it creates that JSON.
     """
     if isinstance(value, Mapping):
         return {key: as_data(item) for key, item in value.items()}
@@ -119,10 +120,10 @@ def as_data(value: Any) -> Any:
 
 
 def converted(option: Mapping[str, Any], value: Any) -> Any:
-    """A given value of an option in the option's type.
+    """A given value of an option, converted to the option's type.
 
-    Raises TypeError, ValueError or OverflowError where it is of another one. YAML reads a name such as no as false, so
-    true and false are no text.
+    Raises TypeError, ValueError or OverflowError if it cannot be converted. YAML reads a name such as no as false, so
+    true and false are not accepted as text.
     """
     value, kind = typed(option, as_data(value)), option.get("type", "str")
     if isinstance(value, bool) and kind != "bool":
@@ -140,9 +141,9 @@ def converted(option: Mapping[str, Any], value: Any) -> Any:
 
 
 def problem(name: str, option: Mapping[str, Any], value: Any, secrets: AbstractSet[str] = frozenset()) -> str:
-    """A sentence on what is wrong with a given value of a variable, and what is right; empty where nothing is.
+    """A sentence on what is wrong with a given value of a variable, and what is right; empty if nothing is wrong.
 
-    secrets: texts that it does not show. Of the value of an option with no_log it shows nothing but its type.
+    secrets: texts that it does not show. If the option has no_log, it only shows the type of the value.
     """
     kind, choices = option.get("type", "str"), option.get("choices")
     one_of = f"one of: {', '.join(map(str, choices))}" if choices and kind != "list" else ""

@@ -2,16 +2,14 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Every name we give, and every limit. Pure. PRIVATE to the collection.
+"""The names we give, and their limits; those in a cloud are in its folder. Pure. PRIVATE to the collection.
 
-A function whose name ends in _problem gives a sentence, or an empty text where nothing is wrong, here and everywhere.
+Here and everywhere, a function whose name ends in _problem returns a sentence, or an empty text if nothing is wrong.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Mapping
 
 from ._engine import UNKNOWN
 from ._variables import named
@@ -23,34 +21,15 @@ MANAGED_BY = {"app.kubernetes.io/managed-by": "castai.onboarding"}
 
 TAG_CLUSTER_ID = "cast:cluster-id"
 TAG_CLUSTER = "castai-onboarding:cluster"
+"""Tags or marks that show which cluster an object in a cloud belongs to. Never cast:managed-by: CAST AI may delete
+objects that have it."""
 
-MANAGED_POLICY = "CastEKSPolicy"
-RESTRICTED_POLICY = "CastEKSRestrictedAccess"
-IPV6_POLICY = "CastEC2AssignIPv6Policy"
-
-KOPS_MANAGED_POLICY = "CastKopsPolicyV2"
-KOPS_RESTRICTED_POLICY = "CastKopsRestrictedAccess"
-KOPS_OLD_POLICY = "CastKopsPolicy"
-KOPS_POLICY_OF_DOCUMENTS, KOPS_RESTRICTED_OF_DOCUMENTS = "CASTKopsPolicy", "CASTKopsRestricted"
-"""How CAST AI's documents spell the beginning of these, which its script does not; to IAM's policies they differ."""
-
-SPOT_LAMBDA_ROLE = "CastLambdaRoleForSpot"
-
-IAM_NAME = 64
-"""Longest name of a role or user. Source: the API reference of IAM CreateRole and CreateUser."""
-
-POLICY_NAME = 128
-"""Longest name of a managed policy or instance profile. Source: the same of CreatePolicy, CreateInstanceProfile."""
-
-_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_DNS_SUBDOMAIN = re.compile(rf"{_DNS_LABEL.pattern}(\.{_DNS_LABEL.pattern})*")
-_DNS_NAME = re.compile(rf"{_DNS_LABEL.pattern}(\.{_DNS_LABEL.pattern})+")
-_ACCOUNT = re.compile(r"[0-9]{12}")
+_DNS_SUBDOMAIN = re.compile(rf"{DNS_LABEL.pattern}(\.{DNS_LABEL.pattern})*")
 _GKE_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _PROJECT = re.compile(r"([a-z0-9][-a-z0-9.]*\.[a-z]+:)?[a-z][-a-z0-9]{4,28}[a-z0-9]|[0-9]{4,20}")
 _LOCATION = re.compile(r"[a-z]+-[a-z]+[0-9]+(-[a-z0-9]+)?")
-_EKS_NAME = re.compile(r"[0-9A-Za-z][-_0-9A-Za-z]*")
 
 
 def helm_release_problem(name: str) -> str:
@@ -77,32 +56,6 @@ def secret_problem(name: str) -> str:
 
 def _correct_secret() -> str:
     return f"Correct {named('credentials_secret')}."
-
-
-def eks_cluster_problem(name: str) -> str:
-    """What is wrong with the name of an EKS cluster. Source: the API reference of EKS CreateCluster."""
-    if len(name) > 100:
-        return f"EKS cluster name {name!r} has {len(name)} characters, but EKS allows at most 100. {_correct_cluster()}"
-    if not _EKS_NAME.fullmatch(name):
-        return (
-            f"EKS cluster name {name!r} may only contain letters, digits, '-' and '_', and must start with a letter"
-            f" or digit. {_correct_cluster()}"
-        )
-    return ""
-
-
-def kops_cluster_problem(name: str) -> str:
-    """What is wrong with the name of a kOps cluster. kOps: a full DNS name, of at most 253 characters."""
-    if len(name) > 253:
-        return (
-            f"kOps cluster name {name!r} has {len(name)} characters, but at most 253 are allowed. {_correct_cluster()}"
-        )
-    if not _DNS_NAME.fullmatch(name):
-        return (
-            f"kOps cluster name {name!r} must be a full DNS name, for example shop.example.com or shop.k8s.local."
-            f" {_correct_cluster()}"
-        )
-    return ""
 
 
 def gke_cluster_problem(name: str) -> str:
@@ -141,23 +94,6 @@ def _correct_cluster() -> str:
     return f"Correct {named('cluster_name')}."
 
 
-def account_id_problem(account_id: str) -> str:
-    """What is wrong with the id of an AWS account."""
-    if _ACCOUNT.fullmatch(account_id):
-        return ""
-    return f"{named('account_id')} is {account_id!r}. Set it to the 12 digits of the AWS account, in quotes."
-
-
-def account_problem(wanted: str, account_id: str) -> str:
-    """Why the account that the credentials belong to is not the wanted one. wanted: empty for any."""
-    if wanted in ("", account_id):
-        return ""
-    return (
-        f"{named('account_id')} is {wanted}, but the AWS credentials belong to account {account_id}. Correct it, or use"
-        f" credentials of account {wanted}."
-    )
-
-
 def cluster_id_problem(cluster_id: str) -> str:
     """What is wrong with the id of a cluster at CAST AI, which is a UUID."""
     if cluster_id == UNKNOWN or _UUID.fullmatch(cluster_id.lower()):
@@ -165,95 +101,17 @@ def cluster_id_problem(cluster_id: str) -> str:
     return f"{named('cluster_id')} is {cluster_id!r}. Set it to the UUID of the cluster at CAST AI."
 
 
-def iam_tags(cluster: str, cluster_id: str) -> dict[str, str]:
-    """Whose an IAM or EC2 object is. Never cast:managed-by: CAST AI may delete what carries that."""
-    return {TAG_CLUSTER_ID: cluster_id, TAG_CLUSTER: cluster}
-
-
 def short_id(cluster_id: str) -> str:
-    """What of the cluster's id stands in names; the marker of an unknown id stays whole, to be read as one."""
+    """The part of the cluster's id that names contain. The marker of an unknown id stays whole, so that it can be
+    recognised."""
     return cluster_id if cluster_id == UNKNOWN else cluster_id[:8]
-
-
-def with_id(name: str, cluster_id: str, limit: int) -> str:
-    """The name with the cluster's id at its end, which no cluster of the same name shares; cut to the limit."""
-    return f"{name[: limit - 9]}-{short_id(cluster_id)}"
-
-
-def eks_role(cluster: str, cluster_id: str) -> str:
-    """The role that CAST AI assumes, as the vendor's script names it."""
-    return f"cast-eks-{cluster[:30]}-cluster-role-{short_id(cluster_id)}"
-
-
-def eks_roles_of_others(cluster: str, cluster_id: str) -> dict[str, str]:
-    """Names under which other tools made that role, and which tool."""
-    names = {
-        f"cast-eks-{cluster}-cluster-role-{short_id(cluster_id)}": "an older onboarding script",
-        f"castai-eks-{cluster[:53]}": "Terraform",
-        f"cast-eks-{cluster}-role-{short_id(cluster_id)}": "Pulumi",
-    }
-    names.pop(eks_role(cluster, cluster_id), None)
-    return _possible(names, IAM_NAME)
-
-
-def eks_users(cluster: str, cluster_id: str) -> tuple[str, ...]:
-    """Names for the IAM user of user mode: the script's where it fits, then one that no other cluster can have."""
-    plain = f"cast-eks-{cluster}"
-    return (*_possible({plain: ""}, IAM_NAME), with_id(plain, cluster_id, IAM_NAME))
-
-
-def kops_users(cluster: str, cluster_id: str) -> tuple[str, ...]:
-    """The same for kOps, whose clusters have whole DNS names: a long one is cut, with a hash that keeps it unique."""
-    plain = fitted(f"cast-kops-{cluster}", IAM_NAME)
-    return (plain, with_id(plain, cluster_id, IAM_NAME))
-
-
-def fitted(name: str, limit: int) -> str:
-    """The name, or where it is too long its beginning and a hash of the whole."""
-    if len(name) <= limit:
-        return name
-    return f"{name[: limit - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-def eks_node_role(cluster: str, cluster_id: str) -> str:
-    """Node role and instance profile, which share the name; CAST AI finds them by it."""
-    return f"cast-{cluster[:40]}-eks-{short_id(cluster_id)}"
-
-
-def eks_node_roles_of_others(cluster: str) -> dict[str, str]:
-    return _possible(
-        {f"castai-eks-instance-{cluster[:44]}": "Terraform", f"cast-eks-{cluster}-node-role": "Pulumi"}, IAM_NAME
-    )
-
-
-def eks_profiles_of_others(cluster: str, cluster_id: str) -> dict[str, str]:
-    return {
-        f"castai-eks-instance-{cluster[:44]}": "Terraform",
-        f"cast-eks-{cluster}-profile-{short_id(cluster_id)}": "Pulumi",
-    }
-
-
-def node_security_group(cluster: str) -> str:
-    """CAST AI finds the group by this name. EC2: at most 255 characters."""
-    return f"cast-{cluster}-cluster/CastNodeSecurityGroup"
-
-
-def cluster_policies(base: str, cluster: str, cluster_id: str) -> tuple[str, ...]:
-    """Names for a cluster's own managed policy: Terraform's, then one that no other cluster can have."""
-    plain = fitted(f"{base}-{cluster}", POLICY_NAME)
-    return (plain, with_id(plain, cluster_id, POLICY_NAME))
-
-
-def _possible(names: Mapping[str, str], limit: int) -> dict[str, str]:
-    """Those that AWS allows; under a longer one nothing was ever made."""
-    return {name: maker for name, maker in names.items() if len(name) <= limit}
 
 
 def _label_problem(kind: str, name: str, limit: int, culprit: str) -> str:
     """culprit: what to correct."""
     if len(name) > limit:
         return f"{kind} name {name!r} has {len(name)} characters, but at most {limit} are allowed. Correct {culprit}."
-    if not _DNS_LABEL.fullmatch(name):
+    if not DNS_LABEL.fullmatch(name):
         return (
             f"{kind} name {name!r} may only contain lower-case letters, digits and '-', and must start and end with a"
             f" letter or digit. Correct {culprit}."

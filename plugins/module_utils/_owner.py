@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whose an object in a cloud is: only what is this cluster's is changed. PRIVATE to the collection."""
+"""Whose an object in a cloud is: only this cluster's own objects are changed. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from ._variables import named
 
 
 class Owned(Protocol):
-    """What can be of one cluster, such as a role, an account, an app or a policy."""
+    """What can belong to one cluster, such as a role, an account, an app or a policy."""
 
     @property
     def cluster_ids(self) -> frozenset[str]:
-        """Ids of the clusters that it says it is of, by whatever sign."""
+        """Ids of the clusters that it belongs to, according to whatever sign."""
 
     @property
     def cluster_name(self) -> str:
-        """The name of that cluster, empty where it does not say."""
+        """The name of that cluster, empty if it does not say."""
 
 
 @dataclass(frozen=True)
 class Owner:
-    """The cluster that objects are made for, and how to tell its own from others'.
+    """The cluster that objects are created for, and how to tell its own from others'.
 
-    unmarked: what an object has that does not say of which cluster it is, as a message has it.
+    unmarked: what an object without a sign of its cluster has, in the words of a message.
     """
 
     cluster: str
@@ -39,13 +39,14 @@ class Owner:
     unmarked: str = "no tag"
 
     def others(self, existing: Owned) -> set[str]:
-        """Ids of the other clusters that an object says it is of."""
+        """Ids of the other clusters that an object belongs to, by its own signs."""
         return set(existing.cluster_ids - {self.cluster_id})
 
     def objection(self, existing: Owned, evidence: bool) -> str:
-        """Why an object is not this cluster's to change, or an empty text.
+        """Why an object does not belong to this cluster and must not be changed, or an empty text.
 
-        evidence: other signs that it is (CAST AI's record, the cluster's id in its name, its attachment to what is).
+        evidence: other signs that it does (CAST AI's record, the cluster's id in its name, its attachment to an object
+        of the cluster).
         """
         others = self.others(existing)
         if others:
@@ -61,9 +62,9 @@ class Owner:
         return f"it {objection}" if objection else ""
 
     def check(self, what: str, existing: Owned, evidence: bool, another: str = "") -> None:
-        """Raise Refused for an object that is not this cluster's to change.
+        """Raise Refused for an object that does not belong to this cluster.
 
-        another: the option to use a different one by, as a message names it; empty where there is none.
+        another: the option to use a different object, as a message names it; empty if there is none.
         """
         objection = self.objection(existing, evidence)
         if not objection:
@@ -75,10 +76,11 @@ class Owner:
 
 
 def choose(found: Mapping[str, Owned | None], makers: Mapping[str, str], owner: Owner) -> str:
-    """The name of the object to work with: the first that is there and not another cluster's, else one to create.
+    """The name of the object to work with: the first one that exists and does not belong to another cluster, else one
+    to create.
 
-    makers: the names to look under, in order, and which other tool uses each. Under those without we create, under the
-    last of them whatever is there. Empty where there is no name.
+    makers: the names to look under, in order, and which other tool uses each. A new object gets the first free
+    name that no tool uses; if none is free, the last of these names is returned. Empty if there is no name.
     """
     for name in makers:
         existing = found.get(name)

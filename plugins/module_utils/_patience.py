@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How long a call is repeated whose answer says "later". PRIVATE to the collection."""
+"""How long a call that is answered with "later" is repeated. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from contextvars import ContextVar
 from email.utils import parsedate_to_datetime
 
 THROTTLED = 120.0
-"""Seconds, tries and pauses together, after which a call that is throttled is given up: limits are by the minute."""
+"""Seconds, including tries and pauses, after which a throttled call is given up: limits are per minute."""
 
 FEWER = "Run fewer hosts at a time (ansible-playbook --forks), or run again later."
-"""What to do about calls that are throttled."""
+"""What to do about throttled calls."""
 
 _end: ContextVar[float] = ContextVar("end", default=float("inf"))
 
 
 @contextlib.contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Let no call of the block sleep beyond so many seconds from now: the time that a task may take for a wait."""
+    """Let no call in the block sleep for longer than so many seconds from now: the time that a task may wait."""
     token = _end.set(min(_end.get(), time.monotonic() + seconds))
     try:
         yield
@@ -33,7 +33,7 @@ def within(seconds: float) -> Iterator[None]:
 
 
 class Repeats:
-    """The repeats of one call. first, longest: seconds of a pause that the server does not set."""
+    """The repeats of one call. first, longest: seconds of a pause that the server does not determine."""
 
     def __init__(self, first: float, longest: float, sleep: Callable[[float], None] | None = None) -> None:
         self._pause = first
@@ -43,9 +43,9 @@ class Repeats:
         self._began = time.monotonic()
 
     def wait(self, patience: float, asked: float = 0.0) -> bool:
-        """Sleep as long as the server asks for, or where it does not say a growing time with jitter.
+        """Sleep as long as the server asks for or, if it does not say, for a growing time with jitter.
 
-        False, without a pause, where the call would then have taken longer than patience, or the task its time.
+        False, without a pause, if the call would then take longer than patience, or the task longer than its time.
         """
         pause = asked
         if not asked:
@@ -61,7 +61,7 @@ class Repeats:
 
 
 def retry_after(value: str | None) -> float:
-    """Seconds that the header asks to wait, in either of its forms (RFC 9110, 10.2.3); 0 where it does not say."""
+    """Seconds that the header asks to wait, in either of its forms (RFC 9110, 10.2.3); 0 if it does not say."""
     value = value or ""
     if value.isascii() and value.isdigit():
         return float(value)
@@ -72,6 +72,6 @@ def retry_after(value: str | None) -> float:
 
 
 def throttled(who: str, asked: float) -> str:
-    """Sentences for a call that stayed throttled, after a blank. who: who limits what, without a full stop."""
+    """Sentences about a call that stayed throttled, after a blank. who: who limits what, without a full stop."""
     again = f" It asks to wait {asked:.0f} s." if asked > THROTTLED else ""
     return f" {who}.{again} {FEWER}"

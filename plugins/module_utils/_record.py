@@ -12,9 +12,9 @@ from ._variables import named
 
 
 def check_record(record: Cluster | None, cluster_id: str, present: bool) -> Cluster | None:
-    """CAST AI's record of the cluster, None where it has none any more, or not yet in a check.
+    """CAST AI's record of the cluster; None if it no longer has one or, in check mode, does not have one yet.
 
-    Raises Refused where something is to be made for a cluster that CAST AI has not, or not for long.
+    Raises Refused if something is to be created for a cluster that CAST AI does not have, or is about to lose.
     """
     if record is None or record.gone:
         if present and cluster_id != UNKNOWN:
@@ -29,7 +29,7 @@ def check_record(record: Cluster | None, cluster_id: str, present: bool) -> Clus
 
 
 def check_removable(record: Cluster | None, force: bool) -> None:
-    """Raise Refused where CAST AI still works with the identity that is to be removed. force: the user wants it so."""
+    """Raise Refused if CAST AI still works with the identity that is to be removed. force: remove it anyway."""
     if force or record is None or record.disconnected:
         return
     if record.status == "deleting":

@@ -2,16 +2,16 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The temporary folders of a run, and what is left of them when it was killed. PRIVATE to the collection.
+"""The temporary folders of a run, and what is left of them if it was killed. PRIVATE to the collection.
 
-A folder is named after what it is for, and holds a lock for as long as the run or its Helm lives. What is left of one
-that nobody locks any more, the next run of the same user on this machine that needs a folder for the same removes; one
-that is for nothing in particular, the next run that needs any. The temporary folder may be everybody's: what is a link,
-or somebody else's, or cannot be looked at, is not ours, and proves nothing.
+A folder is named after its purpose, and is locked for as long as the run or its Helm lives. If a folder is not locked
+any more, the next run of the same user on this machine that needs one for the same purpose removes it; a folder without
+a particular purpose is removed by the next run that needs any. Everybody may be able to write to the temporary folder:
+a link, a folder of somebody else and one that cannot be read are not ours, and prove nothing.
 
-Helm's folders are for a release, and are named after the revision at work too. One that nobody locks any more tells the
-next run that the revision's Helm is dead, so that it need not wait to be sure. That run removes what is in it, and the
-next one that starts Helm the folder.
+Helm's folders are for a release, and their names also contain the revision that Helm works on. One that is not locked
+any more shows the next run that the revision's Helm is dead, so it need not wait to be sure. That run removes its
+contents, and the next one that starts Helm removes the folder.
 """
 
 from __future__ import annotations
@@ -32,22 +32,23 @@ _LOCK = "lock"
 
 @dataclass
 class TempFolder:
-    """path: the folder, readable by the user alone. lock: file descriptor for Helm to inherit, so that it locks too."""
+    """path: the folder, readable only by the user. lock: file descriptor for Helm to inherit, so that it holds the
+    lock too."""
 
     path: Path
     lock: int
     dead: bool = False
-    """Set when Helm was killed: then the folder stays, empty, as the proof of it."""
+    """Set if Helm was killed: then the empty folder stays, as proof of it."""
 
     def write(self, name: str, text: str) -> Path:
-        """A new file in the folder, readable by the user alone."""
+        """A new file in the folder, readable only by the user."""
         path = self.path / name
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(text)
         return path
 
     def replace(self, name: str, text: str) -> Path:
-        """The same in place of one that may be there; its readers see the old text or the new one, and nothing else."""
+        """The same, replacing an existing one; its readers see either the old or the new text, and nothing else."""
         return self.write(f"{name}.new", text).replace(self.path / name)
 
 
@@ -55,15 +56,15 @@ class TempFolder:
 def temp_folder(purpose: str = "", revision: int = 0) -> Iterator[TempFolder]:
     """A new folder, removed at the end together with those that killed runs left for the same purpose.
 
-    purpose: any text, which of a release names it and its cluster; empty for one of no interest to others. revision:
-    the one whose record the work writes.
+    purpose: any text; for a release, its name and its cluster; empty if it does not matter to other runs. revision: the
+    one whose record is written.
     """
     for left in {*_left(purpose), *_left("")}:
         shutil.rmtree(left, ignore_errors=True)
     new = Path(tempfile.mkdtemp(prefix="castai-onboarding-new-"))
     lock = os.open(new / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    # Under its name only now, so that nobody takes it for one without a lock.
+    # It gets its name only now, so that nobody mistakes it for one without a lock.
     path = new.rename(new.with_name(_prefix(purpose, revision) + new.name.rpartition("-")[2]))
     temp = TempFolder(path, lock)
     try:
@@ -79,7 +80,7 @@ def temp_folder(purpose: str = "", revision: int = 0) -> Iterator[TempFolder]:
 def left_dead(release: str, revision: int) -> bool:
     """Whether a run on this machine was killed while its Helm worked on that revision.
 
-    Of what killed runs left for the release, only empty folders stay, as the proof of it.
+    Of what killed runs left for the release, only empty folders stay, as proof of it.
     """
     found = _left(release)
     for path in found:
@@ -99,7 +100,7 @@ def _left(purpose: str) -> list[Path]:
 
 
 def _dead(path: Path) -> bool:
-    """Whether a folder is one of ours that nobody locks. What cannot be found out counts as no."""
+    """Whether a folder is one of ours that nobody locks. If that cannot be found out, it counts as not ours."""
     try:
         if not _ours(path.lstat(), stat.S_ISDIR):
             return False

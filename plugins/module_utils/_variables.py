@@ -4,8 +4,8 @@
 
 """Which inventory variable sets which module option. Pure. PRIVATE to the collection.
 
-The one table: messages, the check of a host's variables, and the page of connection options read it. What each variable
-is, stands in the argument specs of the roles.
+The one table: messages, the check of a host's variables, and the page of connection options read it. The argument specs
+of the roles describe each variable.
 """
 
 from __future__ import annotations
@@ -121,10 +121,10 @@ VARIABLES: Mapping[str, str] = {
     "kube_router_state": "state",
     "kube_router_wait": "wait",
 }
-"""The option is empty where a role uses the variable itself."""
+"""The option is empty if a role uses the variable itself."""
 
 OTHERS = ("castai_hosts", "castai_registered")
-"""Variables of the playbooks, and the fact that the roles hand on."""
+"""Variables of the playbooks, and the fact that the roles pass on."""
 
 RENAMED: Mapping[str, str] = {
     "agent_connection": "castai_kubeconfig, castai_aws_profile and so on",
@@ -136,17 +136,17 @@ RENAMED: Mapping[str, str] = {
     "kube_router_connection": "castai_kubeconfig and so on",
     "kube_router_wait_timeout": "castai_wait_timeout",
 }
-"""Names of earlier versions whose successor their last part does not tell, and names that users expect."""
+"""Names from earlier versions whose last part does not show their successor, and names that users expect."""
 
 OURS = ("eks_connect_", "eks_onboard_", "gke_connect_", "gke_onboard_", "kops_connect_", "kops_onboard_")
-"""Variables that begin so are ours, or were."""
+"""Variables that begin like this are ours, or were."""
 
 SHARED = ("castai_", "agent_", "components_", "kube_router_")
-"""Variables that begin so may also be the user's own."""
+"""Variables that begin like this may also be the user's own."""
 
 _CLOSE = 0.8
 _CLOSE_AS_A_WHOLE = 0.9
-"""Of names with a slip in what they begin with."""
+"""How similar a misspelt name must be after a known beginning, and as a whole if its beginning is misspelt."""
 
 AGENT_RELEASE = "castai-agent"
 """The Helm release whose options the role agent sets."""
@@ -166,8 +166,8 @@ COMPONENTS = (
 def named(option: str, role: str = "castai") -> str:
     """An option as a message names it, with its inventory variable first: castai_region (option region).
 
-    role: the one whose variables set the option, empty where that cannot be told. Of several variables the one with
-    the option's name counts; without such, or with none, the option stands alone.
+    role: the one whose variables set the option, empty if unknown. If there are several variables, the one with the
+    option's name counts; without such a variable, the option stands alone.
     """
     variables = [variable for variable, one in VARIABLES.items() if one == option and variable.startswith(f"{role}_")]
     if f"{role}_{option}" in variables:
@@ -178,16 +178,16 @@ def named(option: str, role: str = "castai") -> str:
 
 
 def role_of(release: str) -> str:
-    """The role whose variables set the options of a Helm release, empty where that cannot be told."""
+    """The role whose variables set the options of a Helm release, empty if unknown."""
     if release in COMPONENTS:
         return "components"
     return "agent" if release == AGENT_RELEASE else ""
 
 
 def right_name(name: str, known: Collection[str]) -> str | None:
-    """Which variable is meant by a name that is none of the known ones; "" where that cannot be said.
+    """Which variable is meant by an unknown name; "" if that cannot be said.
 
-    None where the name is a variable of the user's own.
+    None if the name is a variable of the user's own.
     """
     if name in RENAMED:
         return RENAMED[name]

@@ -17,8 +17,8 @@ description:
   - Hands the account over to CAST AI last, with a key or without. A key goes from Google Cloud to CAST AI within this
     task.
   - The description of the account says which cluster it belongs to and which key CAST AI has.
-  - An account that the vendor's script, Terraform or Pulumi created for this cluster is taken over under its name. If it
-    belongs to another cluster, the cluster gets one of its own.
+  - An account that the vendor's script, Terraform or Pulumi created for this cluster is taken over under its name. If
+    it belongs to another cluster, the cluster gets one of its own.
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes
@@ -53,8 +53,8 @@ options:
   existing_service_account:
     description:
       - E-mail address of a service account of your own, for CAST AI to use. It is checked, but neither edited nor
-        deleted, so its description does not say which key CAST AI has. With O(identity=key), it gets a key if CAST AI has
-        no credentials for the cluster yet, or if it has no other key.
+        deleted, so its description does not say which key CAST AI has. With O(identity=key), it gets a key if CAST AI
+        has no credentials for the cluster yet, or if it has no other key.
       - It gets the same bindings as an account that this module creates.
     type: str
   extra_projects:
@@ -128,9 +128,9 @@ options:
   service_account_user:
     description:
       - Which service accounts CAST AI may use for its nodes, with the role C(roles/iam.serviceAccountUser).
-      - V(node_accounts) are those of the cluster's node pools, by a binding of the project with a condition. This is the
-        default. The condition has the form that the vendor recommends, which Google does not document. It can name 260
-        accounts, of this project only.
+      - V(node_accounts) are those of the cluster's node pools, by a binding of the project with a condition. This is
+        the default. The condition has the form that the vendor recommends, which Google does not document. It can name
+        260 accounts, of this project only.
       - V(on_accounts) are the same by a binding on each account, in other projects too.
       - V(project) are all of the project. V(none) gives CAST AI no such binding.
       - If CAST AI could use all accounts of the project before, that stays, with a warning, until you set this option.

@@ -116,6 +116,16 @@ def test_imports_go_in_no_circle() -> None:
     assert sorted(order) == PLUGINS
 
 
+def test_the_architecture_page_shows_every_layer_from_top_to_bottom() -> None:
+    page = (ROOT / "docs/docsite/rst/architecture.rst").read_text(encoding="utf-8")
+    picture = page.partition("plugins/module_utils/\n")[2].partition("\n\n")[0]
+    heads = re.findall(r"^ {6}((?:_\w+(?:\.py|/) )+)", picture, re.MULTILINE)
+    shown = [re.split(r"\W", name)[0] for head in heads for name in head.split()]
+    rows = [next(number for number, row in enumerate(LAYERS) if name in row) for name in shown]
+    assert rows == sorted(rows, reverse=True)
+    assert sorted(shown) == sorted(name for row in LAYERS for name in row)
+
+
 @pytest.mark.parametrize("path", PLUGINS, ids=str)
 def test_outside_systems_are_talked_to_by_gateways_only(path: Path) -> None:
     assert "_gateways" in path.parts or {name.split(".")[0] for name in imports(path)} & SDKS == set()

@@ -27,9 +27,8 @@ def step(ended: int = 0, changed: int = 0, writes: int = 0, **first: Any) -> Ste
     return Step(Run(ended, "", tuple(tasks), {SHOP: {"changed": changed}}, 1), [WRITE] * writes)
 
 
-def result(agent: str = "online", status: str = "ready", did: str = "create role r", found: str = "") -> dict[str, Any]:
-    cluster = {"id": "1", "agent_status": agent, "status": status}
-    return {"cluster": cluster, "actions": [did] if did else [], **({"findings": [found]} if found else {})}
+def result(agent: str = "online", status: str = "ready", did: str = "create role r") -> dict[str, Any]:
+    return {"cluster": {"id": "1", "agent_status": agent, "status": status}, "actions": [did], "msg": "Something."}
 
 
 GOOD: Mapping[str, Step] = {

@@ -9,7 +9,7 @@ import os
 import shlex
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +133,11 @@ def changed_nothing(run: Run) -> Run:
 def writes(world: World, since: int = 0) -> list[Seen]:
     """What the operator's credentials wrote, by all journals."""
     return world.journal(since=since, writes=True)
+
+
+def with_id(actions: Iterable[str], cluster_id: str) -> list[str]:
+    """The sentences as they would read had the id been known; in names it is cut to eight characters."""
+    return [action.replace(f"-{UNKNOWN}", f"-{cluster_id[:8]}").replace(UNKNOWN, cluster_id) for action in actions]
 
 
 def at_rest(world: World, cluster: str = "prod") -> Any:

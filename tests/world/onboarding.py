@@ -17,7 +17,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws im
 from tests.sandbox.client import ClusterAccess, World
 from tests.support.playbook import Run, Running
 
-from .connecting import UNKNOWN, Operator
+from .connecting import Operator
 
 SITE = "castai.onboarding.site"
 ONBOARD = "castai.onboarding.onboard"
@@ -47,11 +47,6 @@ class Onboarder(Operator):
         self, *arguments: str, hosts: Sequence[str], playbook: Any = SITE, **variables: Any
     ) -> Running:
         return self.start(*arguments, "--forks", "6", hosts=hosts, playbook=playbook, **variables)
-
-
-def told(action: str, cluster_id: str) -> str:
-    """The sentence as it would read had the id been known; in names it is cut to eight characters."""
-    return action.replace(f"-{UNKNOWN}", f"-{cluster_id[:8]}").replace(UNKNOWN, cluster_id)
 
 
 def node_token(world: World, cluster: ClusterAccess, role: str) -> str:

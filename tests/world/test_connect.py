@@ -21,12 +21,12 @@ from tests.support.calls import of_task, rounds
 from tests.support.forked import Step, steps
 
 from .connecting import (
-    UNKNOWN,
     Forked,
     Operator,
     changed_nothing,
     left_pending,
     succeeded,
+    with_id,
     without_usable_token,
     writes,
 )
@@ -43,11 +43,6 @@ def recorded(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> S
     return steps(succeeded(Operator(module_world, tmp_path_factory.mktemp("recorded")).connect()), "prod")
 
 
-def told(actions: list[str], cluster_id: str) -> list[str]:
-    """The sentences as they would read had the id been known."""
-    return [action.replace(UNKNOWN, cluster_id) for action in actions]
-
-
 def test_the_plan_is_what_the_run_does_and_five_runs_mint_one_token(world: World, operator: Operator) -> None:
     assert shutil.which("kubectl", path=operator.search_path) is None
     assert shutil.which("aws", path=operator.search_path) is None
@@ -61,8 +56,9 @@ def test_the_plan_is_what_the_run_does_and_five_runs_mint_one_token(world: World
     for host in hosts:
         cluster = run.of("castai_cluster", host)[-1]
         assert cluster["cluster"]["agent_status"] == "online"
-        assert told(plan.actions(host), cluster["cluster_id"]) == told(run.actions(host), cluster["cluster_id"])
-        assert len(run.actions(host)) == 4
+        planned, done = (with_id(one.actions(host), cluster["cluster_id"]) for one in (plan, run))
+        assert planned == done
+        assert len(done) == 4
 
     mark, helm = world.mark(), len(operator.helm_starts())
     again = changed_nothing(operator.connect(hosts=hosts))

@@ -22,8 +22,8 @@ from tests.support.forked import steps
 from tests.support.playbook import Json, Run
 from tests.support.recipes import recipe
 
-from .connecting import Forked, changed_nothing, succeeded, writes
-from .onboarding import AWS_AUTH, Onboarder, node_token, told, who_is
+from .connecting import Forked, changed_nothing, succeeded, with_id, writes
+from .onboarding import AWS_AUTH, Onboarder, node_token, who_is
 
 MODES = {"api": "API", "both": "API_AND_CONFIG_MAP", "map": "CONFIG_MAP"}
 HOSTS = {
@@ -130,7 +130,7 @@ def test_the_plan_writes_nothing(story: Story) -> None:
 @pytest.mark.parametrize("host", HOSTS)
 def test_the_run_does_what_the_plan_said(story: Story, host: str) -> None:
     cluster_id = story.run.of("castai_cluster", host)[0]["cluster_id"]
-    planned, done = ([told(action, cluster_id) for action in run.actions(host)] for run in (story.plan, story.run))
+    planned, done = (with_id(run.actions(host), cluster_id) for run in (story.plan, story.run))
     assert planned == done
     assert len(done) > 20
     assert any(

@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils import _names as names
-from ansible_collections.castai.onboarding.plugins.module_utils._aws import policies
+from ansible_collections.castai.onboarding.plugins.module_utils._aws import names, policies
 from ansible_collections.castai.onboarding.plugins.module_utils._equal import same_policy
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import Aws
 from tests.sandbox.client import World

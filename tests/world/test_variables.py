@@ -17,8 +17,8 @@ from tests.support.clusters import host_variables
 from tests.support.playbook import Run
 from tests.support.survey import DATA, SURVEY
 
-from .connecting import Operator, changed_nothing, succeeded, writes
-from .onboarding import Onboarder, told
+from .connecting import Operator, changed_nothing, succeeded, with_id, writes
+from .onboarding import Onboarder
 
 CLUSTERS = ("prod:eks",)
 NOT_OURS = "{} is not a variable of castai.onboarding. {}."
@@ -157,9 +157,7 @@ def test_text_means_what_it_says(world: World, tmp_path: Path) -> None:
     by_e = succeeded(operator.onboard("--check", *as_arguments(SURVEY), hosts=["prod"]))
     by_survey = succeeded(operator.onboard("-e", json.dumps(SURVEY), hosts=["prod"]))
     cluster_id = by_survey.of("castai_cluster", "prod")[0]["cluster_id"]
-    planned, planned_by_e, done = (
-        [told(action, cluster_id) for action in run.actions()] for run in (as_data, by_e, by_survey)
-    )
+    planned, planned_by_e, done = (with_id(run.actions(), cluster_id) for run in (as_data, by_e, by_survey))
     assert planned == planned_by_e == done
     assert any("castai-evictor" in action for action in done)
     assert not any("castai-kvisor" in action for action in done)

@@ -2,9 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What in a policy gives much, for the sentences of a plan. Pure. PRIVATE to the collection.
+"""Which broad rights a policy gives, for the sentences of a plan. Pure. PRIVATE to the collection.
 
-Not an audit: only what a reader must not miss, full control of the account or of a service, and any role.
+This is not an audit. It only covers what a reader must not miss: full control of the account or of a service, and the
+right to pass any role.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _ANY_ROLE = re.compile(r"[*?]+|arn:[^:]+:iam::[^:]*:(role/)?[*?]+")
 
 
 def marked(sentence: str, rights: str) -> str:
-    """The sentence with what it gives, where that is much."""
+    """The sentence, with the broad rights that the policy gives, if any."""
     return f"{sentence} ({rights})" if rights else sentence
 
 
@@ -42,7 +43,7 @@ def of_document(document: Document) -> str:
 
 
 def of_managed(arn: str) -> str:
-    """The same of a policy that AWS manages, by its name; of others nothing is known by their names."""
+    """The same for a policy that AWS manages, by its name. Other names say nothing about the rights."""
     owner, _policy, name = arn.partition(":policy/")
     short = name.rpartition("/")[2]
     if not owner.endswith(":iam::aws"):
@@ -57,7 +58,7 @@ def _controlled(statement: Mapping[str, Any]) -> Iterator[str]:
     """The services for which a statement allows every action on everything; empty for all services."""
     if not _anywhere(statement):
         return
-    # What NotAction and NotResource leave out is mostly little.
+    # NotAction and NotResource usually exclude very little.
     for action in ["*"] if "NotAction" in statement else statement.get("Action", ()):
         service, _colon, name = action.lower().partition(":")
         if _ANY.fullmatch(service):

@@ -2,17 +2,17 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Facts about EKS clusters that more than one module decides by. Pure. PRIVATE to the collection."""
+"""Facts about EKS clusters that more than one module needs for its decisions. Pure. PRIVATE to the collection."""
 
 from __future__ import annotations
 
 from .._gateways.aws_eks import EksCluster
-from .._names import account_problem
 from .._variables import named
+from .names import account_problem
 
 
 def named_cluster_problem(eks: EksCluster | None, name: str, region: str, account_id: str) -> str:
-    """Why what EKS has is not the cluster that the user named, or an empty text. account_id may be empty."""
+    """Why EKS's cluster is not the one that the user named, or an empty text. account_id may be empty."""
     if eks is None:
         return (
             f"EKS has no cluster {name} in {region} of the account that these AWS credentials are for."
@@ -24,7 +24,7 @@ def named_cluster_problem(eks: EksCluster | None, name: str, region: str, accoun
 
 
 def unusable_problem(eks: EksCluster) -> str:
-    """Why nothing can be done in a cluster, or for long, or an empty text."""
+    """Why the cluster cannot be used, or not for long, or an empty text."""
     if eks.connector:
         return (
             f"EKS only shows cluster {eks.name} through EKS Connector: it runs elsewhere (provider {eks.connector})."

@@ -4,8 +4,8 @@
 
 """CAST AI's identity for one EKS cluster, and what its nodes need. PRIVATE to the collection.
 
-Everything is prepared first, CAST AI gets its credentials last. What is asked for and what is there: eks_wanted,
-eks_observed. The nodes: eks_nodes. IAM in general: identity, keys, policies.
+Everything is prepared first; CAST AI gets its credentials last. Desired and current state: eks_wanted, eks_observed.
+The nodes: eks_nodes. IAM in general: identity, keys, policies.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .. import _names as names
 from .._engine import UNKNOWN, Action, Kept, Made, Refused, Subject
 from .._equal import same_policy
 from .._gateways.aws_eks import EksCluster
 from .._gateways.aws_iam import Principal
 from .._gateways.aws_session import Tagged
 from .._gateways.castai import Cluster
+from .._names import TAG_CLUSTER, short_id
 from .._owner import Removal
 from .._record import check_record, check_removable
 from .._variables import named
-from . import policies
+from . import names, policies
 from .eks import named_cluster_problem, unusable_problem
 from .eks_nodes import (
     access_entry,
@@ -128,7 +128,7 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action | Kept]:
     check_keys(current.identity.keys, current.identity.name)
     check_nodes(current.nodes, wanted, eks, here)
     if wanted.prepare:
-        # First of all: once their role or user is there again, only the times tell that they are dead.
+        # First of all: once their role or user exists again, only the times show that they are dead.
         for entry in current.dead_entries:
             yield delete_entry(entry, wanted, ", whose role or user is gone")
         yield from _plan_identity(current, wanted, here)
@@ -155,8 +155,8 @@ def _check_record(record: Cluster | None, eks: EksCluster, wanted: Desired) -> N
 
 
 def _check_identity(current: Current, wanted: Desired, here: Location) -> None:
-    """Refuse an identity of another cluster, a given role that cannot work, and role mode where CAST AI's principal
-    cannot be trusted."""
+    """Refuse an identity that belongs to another cluster, a given role that cannot work, and role mode if CAST AI's
+    principal cannot be trusted."""
     principal, castai = current.identity.principal, current.principal_arn
     if not wanted.user_mode and (castai.split(":")[1] if castai else "aws") != here.partition:
         whose = f"CAST AI's principal {castai}" if castai else "CAST AI's principal, which is in partition aws,"
@@ -186,13 +186,14 @@ def _check_identity(current: Current, wanted: Desired, here: Location) -> None:
 
 
 def _evidence(current: Current, wanted: Desired, principal: Principal) -> bool:
-    """Whether CAST AI's record or its name tells that a role or user without marks is this cluster's."""
+    """Whether CAST AI's record or its name shows that an untagged role or user belongs to this cluster."""
     recorded = current.record is not None and current.record.facts.get("assumeRoleArn") == principal.arn
-    return recorded or names.short_id(wanted.cluster_id) in principal.name
+    return recorded or short_id(wanted.cluster_id) in principal.name
 
 
 def _plan_identity(current: Current, wanted: Desired, here: Location) -> Iterator[Action]:
-    """Role or user with everything attached. What replaces the account's shared policy is attached before that goes."""
+    """The role or user with everything attached. A policy that replaces the account's shared one is attached before
+    that one is detached."""
     identity, owner, making = current.identity, wanted.owner, wanted.making
     if not wanted.user_mode and not current.principal_arn:
         yield CreateCastPrincipal(
@@ -265,9 +266,9 @@ def _plan_hand_over(current: Current, wanted: Desired, here: Location) -> Iterat
 
 
 def removals(current: Current, wanted: Desired, here: Location) -> Iterator[Removal]:
-    """Everything to remove, in an order that works: users of an object go before it.
+    """Everything to remove, in an order that works: whatever uses an object is removed before it.
 
-    The security group goes first: while anything uses it, EC2 does not let it go, and then all stays as it is.
+    The security group goes first: EC2 does not delete it while something uses it, and then everything else stays too.
     """
     identity = current.identity
     yield from remove_group(current.nodes, wanted)
@@ -333,9 +334,9 @@ def identity_arn(current: Current, wanted: Desired, here: Location) -> str:
 
 
 def access(current: Current, wanted: Desired, here: Location, eks: EksCluster) -> dict[str, Any]:
-    """Which way the cluster lets principals in, and why. aws_auth: what castai_aws_auth has to add or take away.
+    """How the cluster lets principals in, and why. aws_auth: what castai_aws_auth has to add or remove.
 
-    On the way back the entry of a role or user that stays is left out: it may have been there before.
+    On removal, the entry of a role or user that stays is left out, because it may have existed before.
     """
     mode = f"The cluster's authentication mode is {eks.authentication_mode}"
     if eks.access_entries:
@@ -372,7 +373,7 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
 
 
 def _adopted(current: Current, wanted: Desired) -> dict[str, str]:
-    """Which tool made what was there before us, by its name."""
+    """Which other tools created the existing objects, by their names."""
     identity, nodes = current.identity, current.nodes
     found: dict[str, Tagged | None] = {
         identity.name: None if wanted.role_arn else identity.principal,
@@ -385,7 +386,7 @@ def _adopted(current: Current, wanted: Desired) -> dict[str, str]:
     return {
         name: makers.get(name) or "the onboarding script"
         for name, existing in found.items()
-        if existing and (makers.get(name) or names.TAG_CLUSTER not in existing.tags)
+        if existing and (makers.get(name) or TAG_CLUSTER not in existing.tags)
     }
 
 

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What CAST AI's nodes need on EKS: a role, an instance profile, a security group, and a way into the cluster.
+"""What CAST AI's nodes need on EKS: a role, an instance profile, a security group, and access to the cluster.
 
-The way in is an access entry, where the cluster has those; aws-auth is castai_aws_auth's. PRIVATE to the collection.
+Access is an access entry if the cluster has those; otherwise castai_aws_auth manages it. PRIVATE to the collection.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .. import _names as names
 from .._engine import Action, Made, Refused
 from .._equal import missing_tags, replaced
 from .._gateways.aws_ec2 import Instance, SecurityGroup
 from .._gateways.aws_eks import AccessEntry, EksCluster
 from .._gateways.aws_iam import Making, Principal, Profile
+from .._names import TAG_CLUSTER_ID, short_id
 from .._owner import Removal
 from .._variables import named
-from . import policies
+from . import names, policies
 from .eks_wanted import Desired
 from .identity import (
     NOTHING,
@@ -46,12 +46,12 @@ ENTRY_TYPE = "EC2_LINUX"
 NODE_ROLE_ARN = named("node_role_arn", "eks_onboard")
 INSTANCE_PROFILE_ARN = named("instance_profile_arn", "eks_onboard")
 SECURITY_GROUP_ID = named("security_group_id", "eks_onboard")
-"""The options by which users give objects of their own, as messages name them."""
+"""The options for objects that users bring themselves, as messages name them."""
 
 
 @dataclass(frozen=True)
 class Nodes:
-    """What there is for the nodes, under the names that it has or will have; None for absent."""
+    """The existing objects for the nodes, under the names that they have or will get; None if absent."""
 
     role_name: str = ""
     role: Principal | None = None
@@ -59,7 +59,7 @@ class Nodes:
     inline: tuple[str, ...] = ()
     """Names of the role's inline policies; only read for removal."""
     instances: tuple[Instance, ...] = ()
-    """Those of the cluster's VPC; only read for removal."""
+    """The instances in the cluster's VPC; only read for removal."""
     used_by: tuple[str, ...] = ()
     """Names of the instance profiles that contain the role; only read for removal."""
     ipv6: ExistingPolicy = field(default_factory=ExistingPolicy)
@@ -68,10 +68,10 @@ class Nodes:
     group: SecurityGroup | None = None
     entry: AccessEntry | None = None
     makers: Mapping[str, str] = field(default_factory=dict)
-    """Which other tool made the role and the profile, by name."""
+    """Which other tool created the role and the profile, by name."""
 
     def role_arn(self, wanted: Desired, here: Location) -> str:
-        """The role that nodes run with: given, in a given profile, found, or to be made."""
+        """The role that nodes run with: given, in a given profile, existing, or to be created."""
         if wanted.node_role_arn:
             return wanted.node_role_arn
         if wanted.instance_profile_arn:
@@ -90,7 +90,7 @@ class CreateProfile(Action):
 
 @dataclass(frozen=True)
 class TagProfile(Action):
-    """after: the tags that are set; others stay."""
+    """after: the tags to set; other tags stay."""
 
     name: str = ""
 
@@ -100,7 +100,7 @@ class TagProfile(Action):
 
 @dataclass(frozen=True)
 class FillProfile(Action):
-    """Put the role into the profile, in place of the one that is in it."""
+    """Put the role into the profile, replacing the one in it."""
 
     name: str = ""
 
@@ -142,7 +142,7 @@ class OnGroup(Action):
 
 @dataclass(frozen=True)
 class TagGroup(OnGroup):
-    """after: the tags that are set; others stay."""
+    """after: the tags to set; other tags stay."""
 
     def run(self, gateway: Gateways, made: Made) -> None:
         gateway.aws.tag_ec2(self.id(made), self.after)
@@ -188,7 +188,7 @@ class DeleteAccessEntry(Action):
 
 def check_nodes(nodes: Nodes, wanted: Desired, eks: EksCluster, here: Location) -> None:
     """Refuse a given object that cannot work, and one that belongs to another cluster."""
-    mark = names.short_id(wanted.cluster_id)
+    mark = short_id(wanted.cluster_id)
     if wanted.node_role_arn:
         _check_brought_role(nodes.role, wanted.node_role_arn, here)
     elif nodes.role:
@@ -283,7 +283,7 @@ def _plan_group(group: SecurityGroup | None, wanted: Desired, eks: EksCluster) -
         if missing:
             before = replaced(group.tags, missing)
             yield TagGroup(f"tag security group {name}", f"{target}/tags", before, missing, group.id)
-        # EC2 gives a new group of a VPC the rule that lets all traffic out.
+        # EC2 gives a new security group in a VPC the rule that allows all outgoing traffic.
         if not group.egress_all:
             yield AllowEgress(
                 f"allow all outgoing traffic of security group {name}", f"{target}/egress", None, "all", group.id
@@ -328,7 +328,7 @@ def access_entry(wanted: Desired, arn: str, kind: str, whose: str) -> CreateAcce
 
 @dataclass(frozen=True)
 class TagAccessEntry(Action):
-    """after: the tags that are set; others stay. arn: the entry's own."""
+    """after: the tags to set; other tags stay. arn: the entry's own."""
 
     arn: str = ""
 
@@ -361,10 +361,10 @@ def delete_entry(entry: AccessEntry, wanted: Desired, why: str = "") -> DeleteAc
 
 
 def remove_entry(entry: AccessEntry | None, wanted: Desired, needed: str = "") -> Iterator[Removal]:
-    """needed: why its role or user stays as it is, where others may come in by the entry then."""
+    """needed: why its role or user stays as it is, if others may get in by the entry."""
     if entry is None:
         return
-    ours = entry.tags.get(names.TAG_CLUSTER_ID) == wanted.cluster_id
+    ours = entry.tags.get(TAG_CLUSTER_ID) == wanted.cluster_id
     kept = (needed and f"the role stays: {needed}") if ours else "it has no tag of this cluster"
     yield Removal(f"access entry of {entry.arn}", kept, () if kept else (delete_entry(entry, wanted),))
 
@@ -373,7 +373,7 @@ def kept_role(nodes: Nodes, wanted: Desired) -> str:
     """Why removal keeps the nodes' role, or an empty text."""
     if wanted.node_role_brought:
         return f"it was set with {NODE_ROLE_ARN if wanted.node_role_arn else INSTANCE_PROFILE_ARN}"
-    mark = names.short_id(wanted.cluster_id)
+    mark = short_id(wanted.cluster_id)
     kept = wanted.owner.kept(nodes.role, mark in nodes.role_name)
     if kept:
         return kept
@@ -384,8 +384,8 @@ def kept_role(nodes: Nodes, wanted: Desired) -> str:
 
 
 def remove_nodes(nodes: Nodes, wanted: Desired, here: Location) -> Iterator[Removal]:
-    """What uses an object goes before it; the security group is remove_group's."""
-    mark = names.short_id(wanted.cluster_id)
+    """Whatever uses an object is removed before it. The security group is removed by remove_group."""
+    mark = short_id(wanted.cluster_id)
     if nodes.profile:
         yield _remove_profile(nodes.profile, nodes.role_name, wanted, mark in nodes.profile_name)
     detached: Collection[str] = ()
@@ -393,7 +393,7 @@ def remove_nodes(nodes: Nodes, wanted: Desired, here: Location) -> Iterator[Remo
     if kept and arn:
         yield Removal(f"role {arn}", kept)
     elif nodes.role:
-        # The vendor's script attaches its policy for IPv6 on IPv4 clusters too.
+        # The vendor's script attaches its IPv6 policy on IPv4 clusters too.
         ipv6 = {names.IPV6_POLICY, *names.cluster_policies(names.IPV6_POLICY, wanted.name, wanted.cluster_id)}
         ours = {*policies.aws_managed(here.partition, policies.OF_NODES), *wanted.node_policies, nodes.ipv6.arn}
         ours |= {arn for arn in nodes.attached if short_arn(arn) in ipv6}
@@ -406,8 +406,8 @@ def remove_nodes(nodes: Nodes, wanted: Desired, here: Location) -> Iterator[Remo
 
 
 def check_unused(nodes: Nodes, wanted: Desired) -> None:
-    """Raise Refused for instances that need what is to be removed, whatever the user wants: they are nodes."""
-    mark = names.short_id(wanted.cluster_id)
+    """Raise Refused if instances still need what is to be removed, whatever the user wants: they are nodes."""
+    mark = short_id(wanted.cluster_id)
     profile, group = nodes.profile, nodes.group
     if profile and _remove_profile(profile, nodes.role_name, wanted, mark in profile.name).kept:
         profile = None

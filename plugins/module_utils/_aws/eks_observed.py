@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What there is of CAST AI's identity on EKS, in AWS and at CAST AI: reads only. PRIVATE to the collection."""
+"""The current state of CAST AI's identity on EKS, in AWS and at CAST AI: reads only. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from .. import _names as names
 from .._engine import at_once, results
 from .._gateways.aws_eks import AccessEntry, EksCluster
 from .._gateways.aws_iam import Policy, Principal
 from .._gateways.castai import Cluster
 from .._owner import Owned, choose
+from . import names
 from .eks_nodes import Nodes
 from .eks_wanted import (
     Desired,
@@ -38,12 +38,12 @@ T = TypeVar("T", bound=Owned)
 
 @dataclass(frozen=True)
 class Identity:
-    """CAST AI's role or user under the name that it has or will have; principal: None for absent."""
+    """CAST AI's role or user, under the name that it has or will get; principal: None if absent."""
 
     name: str = ""
     principal: Principal | None = None
     maker: str = ""
-    """Which other tool's name it has, empty for the vendor's script's, which is ours too."""
+    """Which other tool uses this name; empty for the vendor's script, whose names we use too."""
     attached: tuple[str, ...] = ()
     inline: Document | None = None
     """The restricted policy's document."""
@@ -57,7 +57,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Current:
-    """What is there. eks, record: None for absent; principal_arn: CAST AI's own in AWS, empty for none yet."""
+    """The current state. eks, record: None if absent; principal_arn: CAST AI's own in AWS, empty if it has none yet."""
 
     eks: EksCluster | None
     record: Cluster | None
@@ -68,13 +68,14 @@ class Current:
     nodes: Nodes = field(default_factory=Nodes)
     spot: ExistingRole = field(default_factory=ExistingRole)
     dead_entries: tuple[AccessEntry, ...] = ()
-    """Access entries whose role or user is gone, though it may have been made again since: EKS does not let that in."""
+    """Access entries whose role or user was deleted. It may exist again, but EKS does not let a recreated one in."""
     absent_policies: tuple[str, ...] = ()
-    """Policies that options name and that are not there."""
+    """Policies that options name and that do not exist."""
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
-    """Round 1: EKS and CAST AI. Round 2: every object by its name. Round 3: what is in and attached to them."""
+    """Round 1: EKS and CAST AI. Round 2: every object by its name. Round 3: what they contain and what is attached to
+    them."""
     aws, castai, user = gateway.aws, gateway.castai, wanted.user_mode
     with at_once() as ask:
         described = ask(aws.describe_cluster, wanted.name)
@@ -200,7 +201,8 @@ def _chosen(found: Mapping[str, T | None], makers: Mapping[str, str], wanted: De
 def _existing_policy(
     found: Mapping[str, Policy | None], known: Mapping[str, str], here: Location, wanted: Desired
 ) -> ExistingPolicy:
-    """Without its document. found: policies by ARN; known: the names to look under, none where it is not needed."""
+    """The policy without its document. found: policies by ARN; known: the names to look under, none if it is not
+    needed."""
     if not known:
         return ExistingPolicy()
     by_name = {

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a user asks for of CAST AI's identity on EKS, and the names that objects have or get. Pure.
+"""What a user wants of CAST AI's identity on EKS, and the names that its objects have or get. Pure.
 
 PRIVATE to the collection.
 """
@@ -13,19 +13,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .. import _names as names
 from .._engine import Refused
 from .._forms import iam_arn
 from .._gateways.aws_eks import EksCluster
 from .._gateways.aws_iam import Making
 from .._gateways.aws_session import region_of
 from .._gateways.castai import Cluster
-from .._options import AWS_RULES
 from .._owner import Owner
 from .._variables import named
-from . import options
+from . import names, options
 from .identity import short_arn
-from .options import Parameters, Shape
+from .options import AWS_RULES, Parameters, Shape
 from .policies import Document, Location
 
 OPTIONS: dict[str, Any] = {
@@ -55,7 +53,8 @@ GIVEN = {
 
 @dataclass(frozen=True)
 class Desired:
-    """What the user asks for. Empty texts where nothing is given; role_arn and its like exist and are never made."""
+    """What the user wants. Texts are empty if not given; what role_arn and similar options name exists and is never
+    created."""
 
     name: str
     region: str
@@ -66,7 +65,7 @@ class Desired:
     hand_over: bool
     present: bool
     force: bool
-    """Whether an identity is removed while CAST AI works with it."""
+    """Whether an identity is removed although CAST AI still works with it."""
     owner: Owner
     role_arn: str
     node_role_arn: str
@@ -76,16 +75,16 @@ class Desired:
     restricted_policy: Document | None
     node_policies: tuple[str, ...]
     shared: bool
-    """Whether policies are those that the account's clusters share."""
+    """Whether the policies are shared by all clusters of the account."""
     making: Making
     user_access: bool
-    """Whether the user of user mode gets full control of the cluster."""
+    """Whether the user gets full control of the cluster in user mode."""
     vpc_account_id: str
     spot_role: bool
 
     @property
     def named_policies(self) -> dict[str, str]:
-        """Policies that must be there, with the options that name them as a message has those."""
+        """Policies that must exist, each with the option that names it, as messages write it."""
         if not (self.present and self.prepare):
             return {}
         boundary = {self.making.boundary: named("permissions_boundary")} if self.making.boundary else {}
@@ -93,7 +92,7 @@ class Desired:
 
     @property
     def node_role_brought(self) -> bool:
-        """A profile of the user's own comes with a role in it."""
+        """Whether the user gives the role, alone or in an instance profile."""
         return bool(self.node_role_arn or self.instance_profile_arn)
 
 
@@ -130,7 +129,7 @@ def desired(params: Parameters) -> Desired:
 
 
 def form_problems(params: Parameters) -> Iterator[str]:
-    """What is wrong with the form of the options that are an identity's alone."""
+    """What is wrong with the form of the options that only an identity has."""
     yield from options.form_problems(params, GIVEN, params["identity"] == "role")
     yield from identity_problems(params)
 
@@ -156,7 +155,7 @@ def location(eks: EksCluster, wanted: Desired) -> Location:
 
 
 def role_names(record: Cluster | None, wanted: Desired) -> dict[str, str]:
-    """Of CAST AI's role: the recorded one first."""
+    """The names of CAST AI's role, the recorded one first."""
     if wanted.user_mode:
         return {}
     if wanted.role_arn:
@@ -178,7 +177,7 @@ def policy_names(base: str, shared: bool, wanted: Desired) -> dict[str, str]:
 
 
 def policy_arns(here: Location, wanted: Desired, name: str) -> tuple[str, ...]:
-    """Where a policy may be: IAM finds it by its path only, and other tools give none."""
+    """Where a policy may be. IAM only finds it by its path, and other tools do not set one."""
     return tuple(dict.fromkeys(here.iam("policy", path, name) for path in (wanted.making.path, "/")))
 
 

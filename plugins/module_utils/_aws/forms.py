@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What IAM and EC2 take: tags, paths, ARNs and policy documents, refused before any call. Pure. PRIVATE.
+"""What IAM and EC2 accept: tags, paths, ARNs and policy documents. Checked before any call. Pure. PRIVATE.
 
 Lengths and characters: the service model of IAM (botocore, iam/2010-05-08, shapes tagKeyType, tagValueType, pathType)
 and IAM User Guide, "IAM and AWS STS quotas". Documents: "Grammar of the IAM JSON policy language".
@@ -22,10 +22,10 @@ TAGS = 50
 """How many tags an object may have."""
 
 TAG_KEY, TAG_VALUE, PATH = 128, 256, 512
-"""Characters that a tag's key, a tag's value and a path may have at most."""
+"""The most characters that a tag's key, a tag's value and a path may have."""
 
 MANAGED_SIZE, INLINE_OF_ROLE_SIZE = 6144, 10240
-"""Characters that a managed policy, and all inline policies of a role together, may have, white space aside."""
+"""The most characters, not counting white space, of a managed policy and of all inline policies of a role together."""
 
 
 _OPERATORS = re.compile(
@@ -50,13 +50,13 @@ _ELEMENTS = {
 
 
 def partition_of(region: str) -> str:
-    """The partition that a region is in. Source: botocore's endpoints.json, regionRegex."""
+    """The partition of a region. Source: botocore's endpoints.json, regionRegex."""
     prefixes = {"cn-": "aws-cn", "us-gov-": "aws-us-gov", "us-iso-": "aws-iso", "us-isob-": "aws-iso-b"}
     return next((found for prefix, found in prefixes.items() if region.startswith(prefix)), "aws")
 
 
 def tag_text(value: Any) -> str | None:
-    """A tag's key or value as AWS gets it: true and false as YAML writes them; None for what is no text."""
+    """A tag's key or value as AWS gets it, with true and false as YAML writes them; None if it is not a text."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, (str, int, float)) else None
@@ -65,7 +65,7 @@ def tag_text(value: Any) -> str | None:
 def tag_problems(tags: Mapping[Any, Any], own: Collection[str], room: int) -> Iterator[str]:
     """What is wrong with the tags, in words that follow the option's name.
 
-    own: keys that the collection sets; room: how many tags there may be.
+    own: keys that the collection sets; room: how many tags are allowed.
     """
     seen = {key.lower(): key for key in own}
     for given, value in tags.items():
@@ -93,7 +93,7 @@ def tag_problems(tags: Mapping[Any, Any], own: Collection[str], room: int) -> It
 
 
 def path_problem(path: str) -> str:
-    """In words that follow the option's name, empty for none."""
+    """What is wrong with a path, in words that follow the option's name; empty if nothing is."""
     if not re.fullmatch(IAM_PATH, path):
         return f"is {path!r}. Set it to an IAM path that starts and ends with '/'."
     if len(path) > PATH:
@@ -102,7 +102,8 @@ def path_problem(path: str) -> str:
 
 
 def document_problem(document: Mapping[str, Any], size: int) -> str:
-    """What is wrong with an identity's policy first, in words that follow the option's name; empty for none."""
+    """The first thing that is wrong with an identity's policy, in words that follow the option's name; empty if nothing
+    is."""
     unknown = [key for key in document if key not in ("Version", "Id", "Statement")]
     if unknown:
         return f"has the element {unknown[0]!r}. A policy can only contain Version, Id and Statement."

@@ -4,7 +4,8 @@
 
 """Roles, users and policies in IAM. PRIVATE to the collection.
 
-Shared by every kind of cluster on AWS. Only what is this cluster's is changed; what is attached by others stays.
+Shared by every kind of cluster on AWS. Only this cluster's own objects are changed, and policies that others attached
+stay.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Gateways(Protocol):
 
 @dataclass(frozen=True)
 class WantedPolicy:
-    """A customer-managed policy. shared: other clusters use it too, so that it is created when absent and then left."""
+    """A customer-managed policy. shared: other clusters use it too, so it is created if absent and never changed."""
 
     document: Document
     description: str
@@ -49,7 +50,7 @@ class WantedPolicy:
 
 @dataclass(frozen=True)
 class ExistingPolicy:
-    """A policy under the name that it has or will have; policy: None for absent, document: of the default version."""
+    """A policy under the name that it has or will get. policy: None if absent; document: of its default version."""
 
     name: str = ""
     arn: str = ""
@@ -85,7 +86,7 @@ class DeletePolicy(Action):
 
 @dataclass(frozen=True)
 class TagPolicy(Action):
-    """after: the tags that are set; others stay."""
+    """after: the tags to set; other tags stay."""
 
     arn: str = ""
 
@@ -95,7 +96,7 @@ class TagPolicy(Action):
 
 @dataclass(frozen=True)
 class CreateRole(Action):
-    """after: the trust policy, whose principal may be known only now."""
+    """after: the trust policy, whose principal may only be known now."""
 
     name: str = ""
     description: str = ""
@@ -130,7 +131,7 @@ class SetTrust(OnPrincipal):
 
 @dataclass(frozen=True)
 class TagPrincipal(OnPrincipal):
-    """after: the tags that are set; others stay."""
+    """after: the tags to set; other tags stay."""
 
     def run(self, gateway: Gateways, made: Made) -> None:
         gateway.aws.tag_principal(self.kind, self.name, self.after)
@@ -138,7 +139,7 @@ class TagPrincipal(OnPrincipal):
 
 @dataclass(frozen=True)
 class UntagPrincipal(OnPrincipal):
-    """before: the tags that are taken off; others stay."""
+    """before: the tags to remove; other tags stay."""
 
     def run(self, gateway: Gateways, made: Made) -> None:
         gateway.aws.untag_principal(self.kind, self.name, self.before)
@@ -185,11 +186,12 @@ class DeleteInline(OnPrincipal):
 def plan_policy(
     existing: ExistingPolicy, wanted: WantedPolicy, owner: Owner, making: Making, attached: Collection[str]
 ) -> Iterator[Action]:
-    """attached: what the cluster's own identity has attached, which tells that an unmarked policy is this cluster's."""
+    """attached: what the cluster's own identity has attached, which shows that an untagged policy belongs to this
+    cluster."""
     target, rights = f"iam/policy/{existing.name}", broad.of_document(wanted.document)
     if existing.policy is None:
         elsewhere = next((arn for arn in attached if short_arn(arn) == existing.name), "")
-        if elsewhere:  # a name is there once in an account, whatever its path
+        if elsewhere:  # a name is unique in an account, whatever its path
             raise Refused(
                 f"Policy {elsewhere} has a different path than {making.path}. Set {named('path')} to the path of the"
                 " policy."
@@ -220,7 +222,7 @@ def plan_policy(
 def plan_role(
     existing: Principal | None, name: str, use: str, trust: Document, description: str, making: Making
 ) -> Iterator[Action]:
-    """The role itself, its trust and tags; whose it is has been checked. use: who works with it, for the plan."""
+    """The role itself, its trust and its tags. Its ownership has been checked. use: who works with it, for the plan."""
     if existing is None:
         yield CreateRole(f"create role {name}, {use}", f"iam/role/{name}", None, trust, name, description, making)
         return
@@ -237,7 +239,7 @@ def plan_role(
 
 
 def plan_user(existing: Principal | None, name: str, making: Making, journal: Mapping[str, str]) -> Iterator[Action]:
-    """journal: tags beside the usual ones, for a user that another tool made."""
+    """journal: tags beside the usual ones, for a user that another tool created."""
     if existing is None:
         yield CreateUser(f"create user {name}", f"iam/user/{name}", None, {"name": name}, name, making)
     else:
@@ -260,7 +262,7 @@ def plan_tags(existing: Principal, wanted: Mapping[str, str]) -> Iterator[Action
 def plan_attachments(
     kind: str, name: str, existing: Iterable[str], wanted: Iterable[str], former: Iterable[str] = ()
 ) -> Iterator[Action]:
-    """Attach missing policies, then detach those they replace. Other attached policies are not managed here."""
+    """Attach missing policies, then detach those that they replace. Other attached policies are not managed here."""
     have = set(existing)
     for arn in wanted:
         if arn not in have:
@@ -302,9 +304,9 @@ def plan_inline(kind: str, name: str, policy: str, existing: Document | None, wa
 def remove_principal(
     existing: Principal, attached: Iterable[str], ours: Collection[str], inline: Mapping[str, Document | None], own: str
 ) -> Removal:
-    """The role or user and what we hung on it; where others hung something on it, it stays with that.
+    """The role or user and what we attached to it. If others attached something, the role or user stays with that.
 
-    ours: ARNs of policies that we attach; inline: its inline policies, of which own is ours.
+    ours: ARNs of the policies that we attach; inline: its inline policies; own: the name of ours.
     """
     kind, name = existing.kind, existing.name
     mine = [arn for arn in attached if arn in ours]
@@ -321,7 +323,7 @@ def remove_principal(
 
 
 def remove_policy(existing: ExistingPolicy, why_kept: str, detached: Collection[str]) -> Removal:
-    """detached: what was taken from the only principal of ours that had it attached."""
+    """detached: ARNs of the policies that are detached from the only principal of ours that had them."""
     attachments = (existing.policy.attachments if existing.policy else 0) - (existing.arn in detached)
     kept = why_kept or ("it is also attached to others" if attachments > 0 else "")
     delete = DeletePolicy(
@@ -343,7 +345,7 @@ def delete_inline(kind: str, name: str, policy: str, existing: Document | None) 
 
 
 def boundary_kept(existing: Principal) -> str:
-    """The warning for a role or user with another permissions boundary than the wanted one."""
+    """The warning about a role or user whose permissions boundary differs from the wanted one."""
     return (
         f"{existing.kind.capitalize()} {existing.name} already existed. Its permissions boundary,"
         f" {existing.boundary or 'none'}, was left unchanged."
@@ -351,12 +353,12 @@ def boundary_kept(existing: Principal) -> str:
 
 
 def short_arn(arn: str) -> str:
-    """The name in an ARN; a name stays as it is."""
+    """The name in an ARN; a name is returned as it is."""
     return arn.rpartition("/")[2]
 
 
 def _filled(document: Document, made: Made) -> Document:
-    """A trust policy with CAST AI's principal put in, where this run created it."""
+    """A trust policy with CAST AI's principal filled in, if this run created it."""
     principal = made.get("principal_arn")
     if not principal:
         return document

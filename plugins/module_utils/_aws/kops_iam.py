@@ -4,8 +4,8 @@
 
 """CAST AI's user for one kOps cluster. PRIVATE to the collection.
 
-Everything is prepared first, CAST AI gets its key last. The documents: kops_policies. What every identity at AWS has:
-asked, reads, identity, keys, spot_role.
+Everything is prepared first; CAST AI gets its key last. The documents: kops_policies. What all identities in AWS share:
+options, systems, identity, keys, spot_role.
 """
 
 from __future__ import annotations
@@ -14,18 +14,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .. import _names as names
 from .._engine import Action, Kept, Made, Refused, Subject, at_once, results
 from .._equal import same_policy
 from .._gateways.aws_ec2 import Instance
 from .._gateways.aws_iam import Making, Policy, Principal
 from .._gateways.aws_session import region_of
 from .._gateways.castai import Cluster
-from .._options import AWS_RULES
+from .._names import TAG_CLUSTER, short_id
 from .._owner import Owner, Removal, choose
 from .._record import check_record, check_removable
 from .._variables import named
-from . import kops_policies, options, policies
+from . import kops_policies, names, options, policies
 from .identity import (
     ExistingPolicy,
     WantedPolicy,
@@ -39,7 +38,7 @@ from .identity import (
     short_arn,
 )
 from .keys import ExistingKeys, check_keys, journal, plan_keys, plan_no_keys
-from .options import Parameters, check_policies
+from .options import AWS_RULES, Parameters, check_policies
 from .policies import Document, Location
 from .spot_role import ExistingRole, plan_spot_role, remove_spot_role, spot_role_warnings
 from .systems import Systems, connect
@@ -59,7 +58,7 @@ OPTIONS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Desired:
-    """What the user asks for. Empty strings where nothing is given."""
+    """What the user wants. Texts are empty if not given."""
 
     name: str
     region: str
@@ -69,12 +68,12 @@ class Desired:
     hand_over: bool
     present: bool
     force: bool
-    """Whether an identity is removed while CAST AI works with it."""
+    """Whether an identity is removed although CAST AI still works with it."""
     owner: Owner
     managed_policy: Document | None
     restricted_policy: Document | None
     shared: bool
-    """Whether the managed policy is the one that the account's clusters share."""
+    """Whether the managed policy is the one that all clusters of the account share."""
     making: Making
     user_access: bool
     """Whether the user gets full control of a cluster that reads aws-auth."""
@@ -83,31 +82,31 @@ class Desired:
 
     @property
     def named_policies(self) -> dict[str, str]:
-        """Policies that must be there, with the options that name them as a message has those."""
+        """Policies that must exist, each with the option that names it, as messages write it."""
         boundary = self.making.boundary if self.present and self.prepare else ""
         return {boundary: named("permissions_boundary")} if boundary else {}
 
 
 @dataclass(frozen=True)
 class User:
-    """CAST AI's user under the name that it has or will have; principal: None for absent."""
+    """CAST AI's user, under the name that it has or will get; principal: None if absent."""
 
     name: str = ""
     principal: Principal | None = None
     attached: tuple[str, ...] = ()
     inline: Mapping[str, Document | None] = field(default_factory=dict)
-    """Inline policies by name; those that are not the restricted one without their documents."""
+    """Inline policies by name; only the restricted one has its document."""
     keys: ExistingKeys = field(default_factory=ExistingKeys)
 
     @property
     def restricted(self) -> str:
-        """The name that the restricted policy has as an inline one, in whatever case, or an empty text."""
+        """The name of the restricted policy if it is an inline policy, in whatever case, or an empty text."""
         return next((name for name in self.inline if _same_name(name, names.KOPS_RESTRICTED_POLICY)), "")
 
 
 @dataclass(frozen=True)
 class Current:
-    """What is there. caller: whose the credentials are; record: None for absent."""
+    """The current state. caller: whose the credentials are; record: None if absent."""
 
     caller: str
     instances: tuple[Instance, ...]
@@ -116,10 +115,10 @@ class Current:
     managed: ExistingPolicy = field(default_factory=ExistingPolicy)
     restricted: ExistingPolicy = field(default_factory=ExistingPolicy)
     unshared: ExistingPolicy = field(default_factory=ExistingPolicy)
-    """The cluster's own managed policy, where it shares the account's now."""
+    """The cluster's own managed policy, if the cluster now shares the account's."""
     spot: ExistingRole = field(default_factory=ExistingRole)
     absent_policies: tuple[str, ...] = ()
-    """Policies that options name and that are not there."""
+    """Policies that options name and that do not exist."""
 
 
 def desired(params: Parameters) -> Desired:
@@ -155,8 +154,8 @@ def location(current: Current, wanted: Desired) -> Location:
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
-    """Round 1: AWS's lists, CAST AI, users and role by name. Round 2: what is in and attached to them. Round 3:
-    documents."""
+    """Round 1: AWS's lists, CAST AI, users and role by name. Round 2: what they contain and what is attached to them.
+    Round 3: documents."""
     aws, castai = gateway.aws, gateway.castai
     users = names.kops_users(wanted.name, wanted.cluster_id)
     with at_once() as ask:
@@ -237,7 +236,7 @@ def _policy_names(base: str, shared: bool, wanted: Desired) -> tuple[str, ...]:
 def _existing_policy(
     found: Mapping[str, Policy | None], known: Iterable[str], here: Location, wanted: Desired
 ) -> ExistingPolicy:
-    """The policy to work with, under the spelling that it has; without its document."""
+    """The policy to work with, spelled as it is in IAM; without its document."""
     name = choose(found, dict.fromkeys(known, ""), wanted.owner)
     policy = found[name]
     if policy:
@@ -269,7 +268,7 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action | Kept]:
 
 
 def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
-    """Why this is not the cluster that the user named, or its VPC is not known."""
+    """Why this is not the cluster that the user named, or why its VPC is not known."""
     account = current.caller.split(":")[4]
     record = check_record(current.record, wanted.cluster_id, wanted.present)
     if record and (record.provider, record.facts.get("clusterName")) != ("kops", wanted.name):
@@ -294,12 +293,13 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
 
 
 def _evidence(principal: Principal, wanted: Desired) -> bool:
-    """Whether the name tells that a user without marks is this cluster's."""
-    return names.short_id(wanted.cluster_id) in principal.name
+    """Whether the name shows that an untagged user belongs to this cluster."""
+    return short_id(wanted.cluster_id) in principal.name
 
 
 def _plan_user(current: Current, wanted: Desired, here: Location) -> Iterator[Action]:
-    """The user with everything attached. What replaces older policies is attached before those go."""
+    """The user with everything attached. Policies that replace older ones are attached before the older ones are
+    detached."""
     user, owner, making = current.user, wanted.owner, wanted.making
     yield from plan_policy(current.managed, _managed(here, wanted), owner, making, user.attached)
     document = wanted.restricted_policy or kops_policies.kops_restricted(here)
@@ -318,19 +318,19 @@ def _attached_by_us(current: Current, here: Location) -> list[str]:
 
 
 def _is_replaced(policy: str, current: Current) -> bool:
-    """Whether a policy is of before: one of the vendor's, by any spelling, or the cluster's own of another scope."""
+    """Whether a policy is an earlier one: the vendor's, in any spelling, or the cluster's own of another scope."""
     vendors = (names.KOPS_OLD_POLICY, names.KOPS_MANAGED_POLICY, names.KOPS_RESTRICTED_POLICY)
     known = (*vendors, current.unshared.name)
     return any(_same_name(policy, one) for one in known)
 
 
 def _same_name(one: str, other: str) -> bool:
-    """IAM tells no two names apart that differ in case alone, and keeps the case that was given."""
+    """IAM names are unique regardless of case, but keep the case in which they were created."""
     return one.lower() == other.lower()
 
 
 def removals(current: Current, wanted: Desired, here: Location) -> Iterator[Removal]:
-    """Everything to remove, in an order that works: users of an object go before it."""
+    """Everything to remove, in an order that works: whatever uses an object is removed before it."""
     user, principal = current.user, current.user.principal
     detached: tuple[str, ...] = ()
     if principal:
@@ -370,7 +370,7 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     shown = {"access": {"aws_auth": [entry] if mapped else []}, "identity_arn": arn}
     if not wanted.present:
         return {**shown, "kept": list(made.get("kept", ()))}
-    adopted = user.principal and names.TAG_CLUSTER not in user.principal.tags
+    adopted = user.principal and TAG_CLUSTER not in user.principal.tags
     warnings = list(_warnings(current, wanted, here))
     return {
         **shown,
@@ -394,7 +394,7 @@ def _warnings(current: Current, wanted: Desired, here: Location) -> Iterator[str
 
 
 def _managed(here: Location, wanted: Desired) -> WantedPolicy:
-    """The shared one as the documents have it; a cluster's own leaves subnets to the restricted policy."""
+    """The shared policy as in CAST AI's documents; a cluster's own leaves subnets to the restricted policy."""
     document = wanted.managed_policy or kops_policies.kops_managed(here, wanted.shared)
     return WantedPolicy(document, DESCRIPTION, wanted.shared)
 

@@ -4,7 +4,7 @@
 
 """The documents that say what CAST AI's user may do for a kOps cluster. Pure. PRIVATE to the collection.
 
-Contents: the vendor's onboarding script for kOps, with the partition put right and subnets of the cluster's VPC only.
+Contents: the vendor's onboarding script for kOps, with the partition corrected and only subnets of the cluster's VPC.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ OF_CASTAI = (
 )
 
 TAG = "KubernetesCluster"
-"""Tag that kOps gives everything of a cluster, with the cluster's name."""
+"""Tag that kOps puts on everything that belongs to a cluster, with the cluster's name."""
 
 
 def kops_managed(location: Location, subnets: bool) -> Document:
-    """What CAST AI may do in the account. subnets: whether instances may be started in any subnet of it."""
+    """What CAST AI may do in the account. subnets: whether it may start instances in any subnet of the account."""
     ec2, roles = f"arn:{location.partition}:ec2:*:{location.account}", [f"arn:{location.partition}:iam::*:role/*"]
     parts = ("network-interface", "security-group", "volume", "key-pair", *(("subnet",) if subnets else ()))
     return document(
@@ -82,7 +82,7 @@ def kops_managed(location: Location, subnets: bool) -> Document:
 
 
 def kops_restricted(location: Location) -> Document:
-    """What CAST AI may do to this cluster's instances and groups, and in which VPC it may start some."""
+    """What CAST AI may do to this cluster's instances and groups, and in which VPC it may start instances."""
     instances = [f"arn:{location.partition}:ec2:*:{location.account}:instance/*"]
     groups = [f"arn:{location.partition}:autoscaling:*:{location.account}:autoScalingGroup:*:autoScalingGroupName/*"]
     vpc = f"arn:{location.partition}:ec2:{location.region}:{location.vpc_account}"

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What users ask for of CAST AI's identity on any cluster at AWS. Pure. PRIVATE to the collection."""
+"""The options of AWS, and those of CAST AI's identity for any cluster there. Pure. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -11,17 +11,41 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .. import _names as names
 from .._engine import Refused
 from .._forms import iam_arn
 from .._gateways.aws_iam import Making
 from .._gateways.aws_session import NO_REGION, region_of
-from .._options import aws_options, castai_options, cluster_options
+from .._names import cluster_id_problem
+from .._options import Rules, Spec, castai_options, cluster_options, env
 from .._variables import named
-from . import forms
+from . import forms, names
 from .keys import TAGS as KEY_TAGS
 
 Parameters = Mapping[str, Any]
+
+
+def aws_options() -> Spec:
+    """The environment variables for credentials are left to botocore, so that a profile beats them as usual."""
+    return {
+        "access_key": {"type": "str", "aliases": ["aws_access_key_id"], "no_log": False},
+        "secret_key": {"type": "str", "aliases": ["aws_secret_access_key"], "no_log": True},
+        "session_token": {"type": "str", "aliases": ["aws_session_token"], "no_log": True},
+        "profile": {"type": "str", "aliases": ["aws_profile"]},
+        "region": {"type": "str", "aliases": ["aws_region"], "fallback": env("AWS_REGION", "AWS_DEFAULT_REGION")},
+        "account_id": {"type": "str"},
+        "endpoint_url": {"type": "str", "fallback": env("AWS_URL")},
+        "aws_ca_bundle": {"type": "path", "fallback": env("AWS_CA_BUNDLE")},
+        "assume_role_arn": {"type": "str"},
+        "assume_role_external_id": {"type": "str"},
+        "aws_validate_certs": {"type": "bool", "default": True},
+    }
+
+
+AWS_RULES: Rules = {
+    "mutually_exclusive": [["profile", "access_key"]],
+    "required_together": [["access_key", "secret_key"]],
+}
+"""How they depend on each other, for AnsibleModule."""
 
 OPTIONS: dict[str, Any] = {
     **cluster_options((), required=True),
@@ -46,9 +70,8 @@ OPTIONS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Shape:
-    """What the value of an option looks like. pattern: for the whole value; kind: in words, for a message; role: whose
-    variable sets the option.
-    """
+    """What the value of an option looks like. pattern: for the whole value; kind: in words, for a message; role: the
+    one whose variable sets the option."""
 
     pattern: str
     kind: str
@@ -63,16 +86,16 @@ SHAPES = {
 
 
 def problems(params: Parameters, name_problem: str, shapes: Mapping[str, Shape], inline: bool = False) -> Iterator[str]:
-    """Problems of the options that all identities have, and of those whose shapes are given.
+    """Problems of the options that all identities have, and of those with a given shape.
 
-    name_problem: what is wrong with the cluster's name, as its provider has it.
+    name_problem: what is wrong with the cluster's name, according to its provider.
     """
     account_id = params.get("account_id")
     yield from filter(
         None,
         [
             name_problem,
-            names.cluster_id_problem(params["cluster_id"]),
+            cluster_id_problem(params["cluster_id"]),
             names.account_id_problem(account_id) if account_id else "",
         ],
     )
@@ -82,7 +105,7 @@ def problems(params: Parameters, name_problem: str, shapes: Mapping[str, Shape],
 
 
 def form_problems(params: Parameters, shapes: Mapping[str, Shape], inline: bool) -> Iterator[str]:
-    """The same of what becomes of an identity alone, as preflight asks too.
+    """Problems of the options that only an identity has; preflight asks this too.
 
     inline: whether the restricted policy is a role's inline policy.
     """
@@ -90,7 +113,7 @@ def form_problems(params: Parameters, shapes: Mapping[str, Shape], inline: bool)
     if path:
         yield f"{named('path')} {path}"
     own = [*names.iam_tags("", ""), *(() if inline else KEY_TAGS)]
-    # A security group has a Name too, and the role for spot interruptions two marks more than the others.
+    # A security group also has a Name, and the role for spot interruptions two more tags than the others.
     for problem in forms.tag_problems(params.get("tags") or {}, own, forms.TAGS - max(len(own), 4)):
         yield f"{named('tags')} {problem}"
     for option, size in (
@@ -106,7 +129,7 @@ def form_problems(params: Parameters, shapes: Mapping[str, Shape], inline: bool)
 
 
 def arn_problems(params: Parameters, option: str, value: str, shape: Shape) -> Iterator[str]:
-    """What is wrong with an ARN, or another value of a shape. option: as a message names it."""
+    """What is wrong with an ARN, or with another value that has a shape. option: as a message names it."""
     if not re.fullmatch(shape.pattern, value):
         yield f"{option} is {value!r}, which is not a valid {shape.kind}. Correct it or leave it out."
         return
@@ -132,7 +155,7 @@ def making(params: Parameters) -> Making:
 
 
 def check_policies(absent: Iterable[str], options: Mapping[str, str]) -> None:
-    """Raise Refused for policies that are not there. options: the option that names each, as a message has it."""
+    """Raise Refused for policies that do not exist. options: the option that names each, as a message writes it."""
     missing = [f"IAM has no policy {arn}. Correct {options[arn]}." for arn in absent]
     if missing:
         raise Refused(" ".join(missing))

@@ -14,8 +14,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .. import _names as names
-from . import kops_policies, policies
+from .._names import TAG_CLUSTER_ID
+from . import kops_policies, names, policies
 from .policies import Document
 
 ROLE, USER, KOPS = "role", "user", "kops"
@@ -24,11 +24,11 @@ ROLE, USER, KOPS = "role", "user", "kops"
 ON_EKS = (ROLE, USER)
 
 READ, CREATE, CHANGE, REMOVE, ASK = "read", "create", "change", "remove", "ask"
-"""What an action is for: to look; to make what is absent; to change what another run or tool made; the way back; to
-find out beforehand what is missing, which nothing depends on."""
+"""What an action is for: to read; to create what is absent; to change what another run or tool created; to remove; and
+to find out beforehand what is missing, which nothing depends on."""
 
 PLAN = "plan"
-"""A phase that only looks: check mode of connecting and onboarding."""
+"""A phase that only reads: check mode of connecting and onboarding."""
 
 PHASES: Mapping[str, tuple[str, ...]] = {
     PLAN: (READ, ASK),
@@ -49,7 +49,7 @@ CONNECT, ACCESS, USER_ACCESS, IDENTITY, NODE_ROLE, PROFILE, GROUP, SPOT_ROLE = (
 )
 """Parts of the work. A cluster may not need all of them."""
 
-# Of which kind of resource, in ARNs. Several names, where other tools' objects are looked for too.
+# The kinds of resources, as ARNs. There are several names if other tools' objects are looked for too.
 _IAM = "arn:{partition}:iam::{account}:"
 _EC2 = "arn:{partition}:ec2:{region}:{account}:"
 _EKS = "arn:{partition}:eks:{region}:{account}:"
@@ -89,12 +89,12 @@ _RESOURCES: Mapping[str, tuple[str, ...]] = {
 }
 
 _REGION_OF_IAM = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
-"""Where calls of IAM go to, whatever the cluster's region. Source: botocore's endpoints.json, credentialScope."""
+"""Where IAM calls go, whatever the cluster's region. Source: botocore's endpoints.json, credentialScope."""
 
 
 @dataclass(frozen=True)
 class Scope:
-    """Where a run works. Fields may be placeholders, but for the path."""
+    """Where a run works. All fields but the path may be placeholders."""
 
     partition: str
     account: str
@@ -103,7 +103,8 @@ class Scope:
     path: str = "/"
 
     def fill(self, texts: Collection[str]) -> list[str]:
-        """ARNs with what is in braces put in; of IAM's, those at the root too, where other tools put everything."""
+        """ARNs with the placeholders in braces filled in. For IAM, those at the root too, where other tools put
+        everything."""
         known = {"partition": self.partition, "account": self.account, "region": self.region, "cluster": self.cluster}
         paths = dict.fromkeys(("/", self.path))
         return list(dict.fromkeys(text.format(path=path, **known) for text in texts for path in paths))
@@ -111,9 +112,9 @@ class Scope:
 
 @dataclass(frozen=True)
 class Grant:
-    """Actions on one kind of resource. actions: what for -> them; condition: as in a policy, with ARNs as templates.
+    """Actions on one kind of resource. actions: by purpose; condition: as in a policy, with ARNs as templates.
 
-    Of a condition's values, the first is one that a simulation can try.
+    The first of a condition's values is one that a simulation can try.
     """
 
     sid: str
@@ -129,9 +130,9 @@ class Grant:
 
 @dataclass(frozen=True)
 class Question:
-    """What a simulation is to be asked: may these actions be done on this resource? context: condition keys.
+    """A question for the simulation: may these actions be done on this resource? context: condition keys.
 
-    needed: those of the actions that every run needs.
+    needed: the actions that every run needs.
     """
 
     actions: tuple[str, ...]
@@ -152,8 +153,8 @@ def _attachable(*arns: str) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
     return {"ArnLike": {"iam:PolicyARN": arns}}
 
 
-_MARKED = {"Null": {f"aws:ResourceTag/{names.TAG_CLUSTER_ID}": ("false",)}}
-"""Condition: the object says which cluster at CAST AI it is for."""
+_MARKED = {"Null": {f"aws:ResourceTag/{TAG_CLUSTER_ID}": ("false",)}}
+"""Condition: a tag on the object says which cluster at CAST AI it is for."""
 
 _OF_POLICIES: Mapping[str, tuple[str, ...]] = {
     READ: ("iam:GetPolicy", "iam:GetPolicyVersion"),
@@ -242,7 +243,7 @@ GRANTS: tuple[Grant, ...] = (
                 "iam:ListAccessKeys",
                 "iam:ListAttachedUserPolicies",
             ),
-            # A key that CAST AI refuses is deleted by the run that made it.
+            # A key that CAST AI refuses is deleted by the run that created it.
             CREATE: ("iam:CreateAccessKey", "iam:CreateUser", "iam:DeleteAccessKey", "iam:TagUser"),
             CHANGE: ("iam:DeleteUserPolicy", "iam:UntagUser"),
             REMOVE: ("iam:DeleteAccessKey", "iam:DeleteUser", "iam:DeleteUserPolicy", "iam:ListUserPolicies"),
@@ -307,7 +308,7 @@ GRANTS: tuple[Grant, ...] = (
                 "iam:ListAttachedUserPolicies",
                 "iam:ListUserPolicies",
             ),
-            # A key that CAST AI refuses is deleted by the run that made it.
+            # A key that CAST AI refuses is deleted by the run that created it.
             CREATE: ("iam:CreateAccessKey", "iam:CreateUser", "iam:DeleteAccessKey", "iam:TagUser"),
             CHANGE: ("iam:DeleteUserPolicy", "iam:UntagUser"),
             REMOVE: ("iam:DeleteAccessKey", "iam:DeleteUser", "iam:DeleteUserPolicy"),
@@ -370,14 +371,14 @@ GRANTS: tuple[Grant, ...] = (
 
 
 def only_reads(action: str) -> bool:
-    """Whether an action is one of those that a plan needs."""
+    """Whether a plan needs this action."""
     return any(action in grant.of((READ,)) for grant in GRANTS)
 
 
 def granted(phase: str, identity: str, further: Collection[str] = ()) -> Iterator[Grant]:
-    """What a phase needs. further: parts that the identity can have and mostly has not."""
+    """What a phase needs. further: parts that an identity can have but usually does not."""
     for grant in GRANTS:
-        # A plan is made before it is known, or by somebody who does not know, which identity a cluster of EKS gets.
+        # A plan is made before it is known which identity an EKS cluster gets, or by somebody who does not know.
         identities = ON_EKS if phase == PLAN and identity in ON_EKS else (identity,)
         wanted = bool(set(identities) & set(grant.identities)) or grant.part in further
         if wanted and grant.of(PHASES[phase]) and (phase != "connect" or grant.part == CONNECT):
@@ -385,14 +386,15 @@ def granted(phase: str, identity: str, further: Collection[str] = ()) -> Iterato
 
 
 def file_name(phase: str, identity: str) -> str:
-    """The published policy, in docs/examples/policies. On EKS, identity is of no matter to connecting and to a plan."""
+    """The published policy, in docs/examples/policies. On EKS, the identity does not matter for connecting and for a
+    plan."""
     if identity == KOPS:
         return f"kops-{phase}.json"
     return f"eks-{phase}.json" if phase in ("connect", PLAN) else f"eks-{phase}-{identity}.json"
 
 
 def document(phase: str, identity: str, scope: Scope) -> Document:
-    """The policy that lets somebody do a phase, and no more."""
+    """The policy that allows one phase, and nothing more."""
     statements = []
     for grant in granted(phase, identity):
         condition = {
@@ -422,8 +424,8 @@ def questions(
 ) -> tuple[Question, ...]:
     """What to simulate for onboarding one cluster. needed: purposes that every run has; unneeded: parts to leave out.
 
-    Every question knows all condition keys that the published policies have, so that none is missing, and those of
-    every call that service control policies ask for, such as the region.
+    Every question has all condition keys that the published policies use, so that none is missing, and those that
+    service control policies often ask for, such as the region.
     """
     all_of_it = granted("onboard", identity, further)
     wanted = [grant for grant in all_of_it if grant.part not in unneeded and grant.on != "caller"]
@@ -481,5 +483,5 @@ def _filled(values: Collection[str], scope: Scope) -> list[str]:
 
 
 def _single(values: list[str]) -> Any:
-    """As policies are written: one value without a list around it."""
+    """As policies are written: a single value without a list around it."""
     return values[0] if len(values) == 1 else values

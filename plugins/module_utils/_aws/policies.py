@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The documents that say what CAST AI's identity, and its nodes, may do. Pure. PRIVATE to the collection.
+"""The documents that say what CAST AI's identity and its nodes may do. Pure. PRIVATE to the collection.
 
-Contents: the vendor's Terraform provider, castai/policies/eks, with the launch template's partition put right.
+Contents: the vendor's Terraform provider, castai/policies/eks, with the launch template's partition corrected.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Document = Mapping[str, Any]
 
 OF_CASTAI = ("AmazonEC2ReadOnlyAccess", "IAMReadOnlyAccess")
 OF_SPOT_ROLE = ("CloudWatchLogsFullAccess", "service-role/AWSLambdaRole", "AmazonEC2ReadOnlyAccess")
-"""The last is in CAST AI's documents for kOps and not in its script."""
+"""The last one is in CAST AI's documents for kOps, but not in its script."""
 
 OF_NODES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryReadOnly", "AmazonEKS_CNI_Policy")
 IPV6_NODES: Document = {
@@ -30,7 +30,7 @@ IPV6_NODES: Document = {
 
 @dataclass(frozen=True)
 class Location:
-    """Where a cluster is. vpc_account: the account that owns the VPC, the cluster's own unless it is shared."""
+    """Where a cluster is. vpc_account: the account that owns the VPC; the cluster's own unless the VPC is shared."""
 
     partition: str
     account: str
@@ -53,12 +53,12 @@ class Location:
 
 
 def ec2_service(partition: str) -> str:
-    """EC2's service principal; China's has another domain. Source: IAM User Guide, reference_policies_elements."""
+    """EC2's service principal, which differs in China. Source: IAM User Guide, reference_policies_elements."""
     return "ec2.amazonaws.com.cn" if partition == "aws-cn" else "ec2.amazonaws.com"
 
 
 def eks_managed(location: Location) -> Document:
-    """What CAST AI may do in the account: pass roles to EC2 and EKS, tag, and name the parts of an instance."""
+    """What CAST AI may do in the account: pass roles to EC2 and EKS, tag, and use the parts of an instance."""
     ec2 = f"arn:{location.partition}:ec2:*:{location.account}"
     parts = ("network-interface", "security-group", "volume", "key-pair", "capacity-reservation")
     return document(
@@ -165,7 +165,7 @@ def eks_restricted(location: Location) -> Document:
 
 
 def trust_castai(principal_arn: str, cluster_id: str) -> Document:
-    """Who may assume the role: CAST AI's principal for this cluster, with the cluster's id as external id."""
+    """Who may assume the role: CAST AI's principal for this cluster, with the cluster's id as the external id."""
     return document(
         {
             "Effect": "Allow",
@@ -183,7 +183,7 @@ def trust_nodes(location: Location) -> Document:
 def trusts(trust: Document, kind: str, who: str, external_id: str = "") -> bool:
     """Whether a trust policy lets who assume the role. kind: AWS or Service; external_id: what the caller sends.
 
-    Only as far as a plain statement goes: one with conditions other than the external id is taken to hold.
+    Only plain statements are evaluated: one with conditions other than the external id is taken to match.
     """
     account = f"{who.rpartition(':')[0]}:root" if kind == "AWS" else who
     return any(

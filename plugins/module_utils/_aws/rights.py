@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the credentials of a run may do, in AWS: asked, never tried. PRIVATE to the collection."""
+"""What the credentials of a run may do in AWS, by simulation and never by trial. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .permissions import Question, only_reads
 
 @dataclass(frozen=True)
 class Lack:
-    """An action that AWS would deny. by: organisation, boundary, or empty for the caller's policies."""
+    """An action that AWS would deny. by: organisation or boundary, or empty for the caller's own policies."""
 
     action: str
     resource: str
@@ -37,7 +37,7 @@ class Rights:
 
 
 def simulate(aws: Aws, caller: str, questions: Collection[Question]) -> Rights:
-    """Round 1: whose the session is. Round 2: every question."""
+    """Round 1: which role or user the session belongs to. Round 2: every question."""
     source, why = _entity(aws, caller)
     if not source:
         return Rights(caller, not_checked=(why,))
@@ -80,7 +80,7 @@ def _unsure(verdicts: Collection[Verdict]) -> Iterator[str]:
 
 
 def _entity(aws: Aws, caller: str) -> tuple[str, str]:
-    """The role or user that a caller is, and else why there is none. A session's ARN has its role's name alone."""
+    """The caller's role or user, or else why it cannot be found. The ARN of a session only contains the role's name."""
     if ":user/" in caller:
         return caller, ""
     found = re.fullmatch(r"arn:([^:]+):sts::(\d+):assumed-role/([^/]+)/.*", caller)
@@ -90,7 +90,7 @@ def _entity(aws: Aws, caller: str) -> tuple[str, str]:
     try:
         role = aws.get_role(name)
     except CallFailed:
-        role = None  # it may not be read; at the root is where most roles are
+        role = None  # it may not be readable; most roles are at the root
     return role.arn if role else f"arn:{partition}:iam::{account}:role/{name}", ""
 
 
@@ -109,7 +109,7 @@ def in_words(lacks: Iterable[Lack]) -> str:
 def refusals(rights: Rights, policy: str, reading: bool) -> Iterator[str]:
     """A message for each kind of policy that does not allow what every run needs.
 
-    policy: the published one that has it all; reading: what a plan needs too, or what only a run needs.
+    policy: the published one that allows all of it; reading: what a plan needs too, or what only a run needs.
     """
     needed = [lack for lack in rights.lacks if lack.needed and only_reads(lack.action) is reading]
     by_layer = {

@@ -15,16 +15,17 @@ from dataclasses import dataclass, replace
 
 from .._engine import Action
 from .._gateways.aws_iam import Making, Principal
-from .._names import SPOT_LAMBDA_ROLE, TAG_CLUSTER, TAG_CLUSTER_ID
+from .._names import TAG_CLUSTER, TAG_CLUSTER_ID
 from .._owner import Owner, Removal
 from .identity import UntagPrincipal, plan_attachments, plan_role, plan_tags, remove_principal
+from .names import SPOT_LAMBDA_ROLE
 from .policies import OF_SPOT_ROLE, Document, aws_managed, document
 
 DESCRIPTION = "Lambda role used by CAST AI to handle Spot interrupts."
 USE = "which functions of CAST AI run with"
 SERVICES = ("states", "events", "lambda", "apigateway")
 VENDOR: Mapping[str, str] = {"cast:managed-by": "cast.ai"}
-"""Tag that allows CAST AI, by its policies, to delete a role."""
+"""Tag by which CAST AI's policies allow it to delete a role."""
 
 TAG_USED = "castai-onboarding:used-by:"
 """With a cluster's id at its end: the name of a cluster that uses the role."""
@@ -63,7 +64,8 @@ def trust() -> Document:
 
 
 def plan_spot_role(existing: ExistingRole, owner: Owner, making: Making, partition: str) -> Iterator[Action]:
-    """Create the role if it is missing and tag it as used by this cluster. A role not made for CAST AI stays."""
+    """Create the role if it is missing, and tag it as used by this cluster. A role that was not created for CAST AI
+    stays unchanged."""
     if existing.theirs:
         return
     used = {f"{TAG_USED}{owner.cluster_id}": owner.cluster}

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What every module needs that reads an identity at AWS and CAST AI. PRIVATE to the collection."""
+"""The connections to AWS and CAST AI that every module of an identity needs. PRIVATE to the collection."""
 
 from __future__ import annotations
 

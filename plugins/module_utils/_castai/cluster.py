@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A cluster at CAST AI: its registration, its own token in its own Secret, its status. PRIVATE to the collection."""
+"""A cluster at CAST AI: its registration, its token in its Secret, and its status. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ OPTIONS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Desired:
-    """What the user asks for.
+    """What the user wants.
 
-    cluster_id: empty where CAST AI's list is to be searched; UNKNOWN where an earlier task of a check registers;
-    console: address of CAST AI's console, empty for unknown.
+    cluster_id: empty to search CAST AI's list, UNKNOWN if an earlier task of the same check would register the cluster;
+    console: address of CAST AI's console, empty if unknown.
     """
 
     cluster: Named
@@ -73,17 +73,17 @@ class Desired:
 
 @dataclass(frozen=True)
 class Current:
-    """What is there. record: None for absent; a Secret that is absent has no version."""
+    """The current state. record: None if absent; a Secret that does not exist has no version."""
 
     facts: ClusterFacts
     record: Cluster | None
     elsewhere: str = ""
-    """Why the Kubernetes connection is to another cluster, empty when it is not."""
+    """Why the Kubernetes connection leads to another cluster; empty if it does not."""
     namespace_exists: bool = False
     secret_version: str = ""
     token_usable: bool = False
     leaving: str = ""
-    """Why nothing can be made in the namespace, empty when it can."""
+    """Why nothing can be created in the namespace; empty if something can."""
     immutable: bool = False
     """Whether the Secret can only be deleted."""
 
@@ -116,12 +116,12 @@ class CreateNamespace(Action):
         try:
             gateway.connection.cluster().create(path_of("v1", "Namespace", None, None), body)
         except Conflict:
-            return  # made by somebody else meanwhile, which is what was wanted
+            return  # somebody else created it meanwhile, which is just as good
 
 
 @dataclass(frozen=True)
 class StoreToken(Action):
-    """Mint the cluster's token and write it into the Secret; the token is nowhere else."""
+    """Mint the cluster's token and write it into the Secret. The token is kept nowhere else."""
 
     cluster_id: str = ""
     namespace: str = ""
@@ -179,7 +179,7 @@ def desired(params: Parameters) -> Desired:
 
 
 def _wait_timeout(params: Parameters) -> int:
-    """Seconds. What was handed over has to reach CAST AI's own reconciliation, which takes longer than a report."""
+    """Seconds. After a hand-over, CAST AI's own reconciliation has to run, which takes longer than a report."""
     given = params.get("wait_timeout")
     return given if given is not None else 900 if params["wait_for"] == "onboarded" else 600
 
@@ -220,7 +220,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
 
 
 def _records(castai: CastAi, wanted: Desired) -> tuple[Cluster, ...]:
-    """The one with the wanted id, or all."""
+    """The record with the wanted id, or all records."""
     if wanted.cluster_id in ("", UNKNOWN):
         return castai.list_clusters()
     return tuple(filter(None, [castai.get_cluster(wanted.cluster_id)]))
@@ -265,7 +265,7 @@ def plan(current: Current, wanted: Desired) -> Iterable[Action]:
 
 
 def _refuse_unwritable(current: Current, wanted: Desired) -> None:
-    """Raise Refused, before a token is made, where there is no place for it."""
+    """Raise Refused before a token is minted that could not be stored."""
     if not (current.namespace_exists or wanted.create_namespace):
         raise Refused(namespace_refusal(wanted.namespace))
     if current.immutable and not current.token_usable:
@@ -323,8 +323,8 @@ def _record_problem(record: Cluster | None, facts: ClusterFacts, wanted: Desired
 
 
 def organization_problem(records: Iterable[Cluster], organization_id: str) -> str:
-    """Why the organisation whose clusters these are is not the wanted one, or an empty text. organization_id: empty
-    for any."""
+    """Why the organisation that these clusters belong to is not the wanted one, or an empty text. organization_id:
+    empty for any."""
     others = {record.organization_id for record in records if record.organization_id} - {organization_id}
     if not organization_id or not others:
         return ""
@@ -335,7 +335,7 @@ def organization_problem(records: Iterable[Cluster], organization_id: str) -> st
 
 
 def settle(gateway: Systems, wanted: Desired, current: Current, made: Made, report: Report) -> Current:
-    """Wait until CAST AI shows the wanted status; the record in the result is the last one seen."""
+    """Wait until CAST AI reports the wanted status. The record in the result is the last one that was read."""
     record: Any = made.get("record") or current.record
     if wanted.wait_for != "none" and not reached(record, wanted.wait_for):
         record = _wait(gateway, wanted, record, report)
@@ -367,11 +367,11 @@ def _wait(gateway: Systems, wanted: Desired, record: Cluster, report: Report) ->
 
 
 def reached(record: Cluster, wait_for: str) -> bool:
-    """Whether the cluster is where wait_for wants it.
+    """Whether the cluster has reached what wait_for asks for.
 
     Status "ready" alone proves nothing: CAST AI also reports it for clusters whose agent is silent or that have no
-    credentials yet. isPhase2 is not read: CAST AI does not say when it turns, and another tool may have installed the
-    components.
+    credentials yet. isPhase2 is not read: CAST AI does not document when it changes, and another tool may have
+    installed the components.
     """
     online = record.agent_status == "online"
     ready = wait_for == "agent_online" or record.status == "ready"
@@ -391,7 +391,7 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
 
 
 def key_of(secret: Object | None) -> str:
-    """The key in the cluster's Secret; empty where there is none that can be read."""
+    """The key in the cluster's Secret; empty if there is none that can be read."""
     raw = ((secret or {}).get("data") or {}).get(CREDENTIALS_KEY) or ""
     try:
         return base64.b64decode(raw, validate=True).decode()

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What preflight asks of a cluster that is to be onboarded, beside what it asks anyway. PRIVATE to the collection."""
+"""What preflight also checks for a cluster that is to be onboarded. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OPTIONS: dict[str, Any] = {"connecting": {"type": "bool", "default": False}, **i
 
 @dataclass(frozen=True)
 class Onboarding:
-    """What the user asks for. connecting: the same run connects the cluster first; options: of the identity."""
+    """What the user wants. connecting: the same run connects the cluster first; options: those of the identity."""
 
     connecting: bool
     options: Parameters
@@ -33,7 +33,7 @@ class Onboarding:
 
 
 def problems(params: Parameters) -> Iterator[str]:
-    """What the module that makes the identity would refuse by form. params: all of preflight's."""
+    """What the identity's module would refuse because of its form. params: all of preflight's."""
     if params.get("onboard"):
         yield from PROVIDERS[params["provider"]].onboarding.option_problems(params)
 
@@ -41,7 +41,7 @@ def problems(params: Parameters) -> Iterator[str]:
 def connection_findings(
     record: Cluster | None, facts: ClusterFacts, tokenless: str, wanted: Onboarding
 ) -> Iterator[str]:
-    """Why the cluster is not connected, as onboarding needs it. tokenless: as preflight's Current has it."""
+    """Why the cluster is not connected in the way that onboarding needs. tokenless: see preflight's Current."""
     if wanted.connecting:
         return
     if record is None:

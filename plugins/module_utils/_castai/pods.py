@@ -2,12 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whether pods could start that do not exist yet. Pure. PRIVATE to the collection.
+"""Whether pods that do not exist yet could start. Pure. PRIVATE to the collection.
 
-By PodSecurity level, LimitRanges, ResourceQuotas and nodes; what is not certain keeps no pod from starting.
+Checks the PodSecurity level, LimitRanges, ResourceQuotas and nodes. What is not certain counts as no obstacle.
 
-Pods are those of the templates in a chart's manifest. Sources: Kubernetes' "Pod Security Standards", "Limit Ranges",
-"Resource Quotas", "Assigning Pods to Nodes" and "Taints and Tolerations".
+The pods are those of the templates in a chart's manifest. Sources: Kubernetes' "Pod Security Standards", "Limit
+Ranges", "Resource Quotas", "Assigning Pods to Nodes" and "Taints and Tolerations".
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .._gateways.kubernetes import Object
 
 PRIVILEGED, BASELINE, RESTRICTED = "privileged", "baseline", "restricted"
 ENFORCE = "pod-security.kubernetes.io/enforce"
-"""Label of a Namespace with the level of its pods."""
+"""Label of a Namespace with the PodSecurity level of its pods."""
 
 _TEMPLATES = ("DaemonSet", "Deployment", "Job", "StatefulSet")
 _CAPABILITIES = frozenset(
@@ -70,13 +70,13 @@ _QUANTITY = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))([numkMGTPE]|[KMGTPE
 
 @dataclass(frozen=True)
 class Template:
-    """Pods that a workload will make. count: how many, 0 for one on each node that takes it."""
+    """Pods that a workload will create. count: how many, 0 for one on each node that accepts it."""
 
     kind: str
     name: str
     count: int
     pod: Mapping[str, Any]
-    """Its spec."""
+    """The pod's spec."""
 
     @property
     def title(self) -> str:
@@ -88,7 +88,7 @@ class Template:
 
 
 def templates(objects: Iterable[Object]) -> tuple[Template, ...]:
-    """Those in the objects of a manifest; workloads that want no pod have none."""
+    """The pod templates among a manifest's objects, without those of workloads that want no pods."""
     found = []
     for item in objects:
         spec = item.get("spec") or {}
@@ -103,7 +103,7 @@ def templates(objects: Iterable[Object]) -> tuple[Template, ...]:
 
 
 def forbidden(pod: Mapping[str, Any], level: str) -> tuple[str, ...]:
-    """What a PodSecurity level does not let this pod have, as a list of nouns."""
+    """What this pod has that a PodSecurity level forbids, as a list of nouns."""
     found = list(_against_baseline(pod)) if level in (BASELINE, RESTRICTED) else []
     found += _against_restricted(pod) if level == RESTRICTED else []
     return tuple(dict.fromkeys(found))
@@ -164,7 +164,8 @@ def _containers(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def with_defaults(pod: Mapping[str, Any], ranges: Iterable[Object]) -> dict[str, Any]:
-    """The pod's spec as it is stored: requests default to limits, and LimitRanges fill in what containers leave out."""
+    """The pod's spec as it will be stored: requests default to limits, and LimitRanges fill in what containers leave
+    out."""
     defaults = [item for one in ranges for item in _limit_items(one) if item.get("type") == "Container"]
     return {**pod, **{key: [_filled(one, defaults) for one in pod[key]] for key in _LISTS if pod.get(key)}}
 
@@ -180,7 +181,7 @@ def _filled(container: Mapping[str, Any], defaults: Iterable[Mapping[str, Any]])
 
 
 def beyond(pod: Mapping[str, Any], ranges: Iterable[Object]) -> tuple[str, ...]:
-    """Why LimitRanges do not let this pod be made: clauses. pod: as with_defaults gives it."""
+    """Why LimitRanges reject this pod, as clauses. pod: as with_defaults returns it."""
     found: list[str] = []
     for container in _containers(pod):
         name = f"container {container.get('name')}"
@@ -200,7 +201,7 @@ def beyond(pod: Mapping[str, Any], ranges: Iterable[Object]) -> tuple[str, ...]:
 def _against_limits(
     name: str, requests: Mapping[str, Decimal], limits: Mapping[str, Decimal], item: Mapping[str, Any]
 ) -> Iterator[str]:
-    """What one item of a LimitRange has against these amounts."""
+    """Why one item of a LimitRange rejects these amounts."""
     for kind, bound in ((kind, quantity(bound)) for kind, bound in (item.get("min") or {}).items()):
         smallest = min(
             [amount for amount in (requests.get(kind), limits.get(kind)) if amount is not None], default=None
@@ -233,8 +234,8 @@ def _amounts(container: Mapping[str, Any], part: str) -> dict[str, Decimal]:
 
 
 def _total(pod: Mapping[str, Any], part: str) -> dict[str, Decimal]:
-    """What a pod asks for in all: its containers and sidecars together, an init container where that asks for more, or
-    what the pod itself says."""
+    """The pod's total requests: its containers and sidecars together, an init container if that requests more, or what
+    the pod itself states."""
     total: dict[str, Decimal] = {}
     sidecars: dict[str, Decimal] = {}
     highest: dict[str, Decimal] = {}
@@ -260,7 +261,7 @@ def _sum(one: Mapping[str, Decimal], other: Mapping[str, Decimal]) -> dict[str, 
 
 
 def needed(wanted: Iterable[tuple[Template, int]]) -> dict[str, Decimal]:
-    """What pods that stay ask of a quota, by its resources; each template with how many pods it makes."""
+    """What long-running pods use of a quota, by its resources. Each template has the number of pods that it creates."""
     total: dict[str, Decimal] = {}
     for template, count in wanted:
         for resource, one in _asked(template.pod).items():
@@ -274,7 +275,8 @@ def _asked(pod: Mapping[str, Any]) -> dict[str, Decimal]:
 
 
 def covers(quota: Object, pod: Mapping[str, Any], whole: bool = True) -> bool:
-    """Whether a ResourceQuota certainly counts this pod. whole: whether the pod has all that LimitRanges give it."""
+    """Whether a ResourceQuota certainly counts this pod. whole: whether the pod already has all defaults of
+    LimitRanges."""
     spec = quota.get("spec") or {}
     scopes = [(scope, "Exists", ()) for scope in spec.get("scopes") or ()]
     scopes += [
@@ -285,7 +287,7 @@ def covers(quota: Object, pod: Mapping[str, Any], whole: bool = True) -> bool:
 
 
 def _in_scope(pod: Mapping[str, Any], scope: str, operator: str, values: Collection[str], whole: bool) -> bool:
-    """Whether a pod is certainly in a scope. One without a priority class may yet be given one by default."""
+    """Whether a pod is certainly in a scope. A pod without a priority class may still be given one by default."""
     priority = pod.get("priorityClassName")
     if scope == "PriorityClass":
         matches = {"Exists": True, "In": priority in values, "NotIn": priority not in values}
@@ -322,7 +324,7 @@ def _across_namespaces(pod: Mapping[str, Any]) -> bool:
 
 
 def short_of(quota: Object, asked: Mapping[str, Decimal]) -> tuple[str, ...]:
-    """What a ResourceQuota leaves less of than the pods that it counts ask for: clauses."""
+    """Where a ResourceQuota leaves less than the pods that it counts request, as clauses."""
     used = (quota.get("status") or {}).get("used") or {}
     found = []
     for resource, hard in _hard(quota).items():
@@ -334,7 +336,7 @@ def short_of(quota: Object, asked: Mapping[str, Decimal]) -> tuple[str, ...]:
 
 
 def unnamed(quota: Object, pod: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a container of the pod must say, as the ResourceQuota counts it, and does not: "limits.cpu"."""
+    """What a container of the pod must set because the ResourceQuota counts it, but does not: "limits.cpu"."""
     must = dict.fromkeys(map(_counted_as, _hard(quota)))
     return tuple(
         resource
@@ -350,7 +352,7 @@ def _hard(quota: Object) -> Mapping[str, Any]:
 
 
 def _counted_as(resource: str) -> str:
-    """A quota's resource by the one name that it has here: cpu is requests.cpu."""
+    """A quota's resource under the one name used here: cpu is requests.cpu."""
     if resource == "count/pods":
         return "pods"
     plain = resource in ("cpu", "memory", "ephemeral-storage") or resource.startswith("hugepages-")
@@ -358,7 +360,7 @@ def _counted_as(resource: str) -> str:
 
 
 def quantity(text: Any) -> Decimal:
-    """Kubernetes' quantity as a number; 0 for none and for what is not one."""
+    """A Kubernetes quantity as a number; 0 if there is none or it cannot be parsed."""
     found = _QUANTITY.fullmatch(str(text if text is not None else ""))
     if not found:
         return Decimal(0)
@@ -376,7 +378,7 @@ def _shown(amount: Decimal, resource: str) -> str:
 
 
 def usable(node: Object) -> bool:
-    """Whether pods are put on it at all."""
+    """Whether the scheduler puts pods on the node at all."""
     conditions = (node.get("status") or {}).get("conditions") or ()
     ready = any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
     return ready and not (node.get("spec") or {}).get("unschedulable") and not node["metadata"].get("deletionTimestamp")
@@ -389,7 +391,7 @@ def plain(node: Object) -> bool:
 
 
 def takes(node: Object, pod: Mapping[str, Any]) -> bool:
-    """Whether the node's taints and labels let the pod on it. How much is free is not asked."""
+    """Whether the node's taints and labels accept the pod. Free capacity is not checked."""
     labels = {**(node["metadata"].get("labels") or {}), "metadata.name": node["metadata"]["name"]}
     taints = [one for one in (node.get("spec") or {}).get("taints") or () if one.get("effect") != "PreferNoSchedule"]
     tolerations = pod.get("tolerations") or ()

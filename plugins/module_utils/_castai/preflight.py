@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What stands in the way of connecting or onboarding a cluster: reads only, every reason at once.
+"""What prevents connecting or onboarding a cluster: reads only, and reports every reason at once.
 
-What only onboarding asks: phase2. What the credentials may do: rights. PRIVATE to the collection.
+What only onboarding needs: phase2. What the credentials may do: rights. PRIVATE to the collection.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 OLDEST_KUBERNETES = (1, 21)
-"""The charts use policy/v1 without a fallback, which Kubernetes has since 1.21."""
+"""The charts use policy/v1 without a fallback; Kubernetes has it since 1.21."""
 
 AGENT_METADATA = "castai-agent-metadata"
-"""ConfigMap that a reporting agent writes, with the cluster's id as CLUSTER_ID."""
+"""ConfigMap that an agent writes when it reports, with the cluster's id as CLUSTER_ID."""
 
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
@@ -89,28 +89,28 @@ OPTIONS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Chart:
-    """A release that the run will want. Empty strings for what is not given."""
+    """A release that the run will want. Texts are empty if not given."""
 
     release: str
     ref: str
     repo_url: str
     version: str
     any_version: bool = False
-    """Whether the release is good at any version that is there."""
+    """Whether any existing version of the release will do."""
     adopt: bool = False
-    """Whether the release takes over what no Helm release owns."""
+    """Whether the release takes over objects that no Helm release owns."""
     adopt_managed: bool = False
-    """Whether the release takes over what another tool manages."""
+    """Whether the release takes over objects that another tool manages."""
     values: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
 class Desired:
-    """What the user says of the cluster. Empty strings for what is not given, or no use."""
+    """What the user says about the cluster. Texts are empty if not given or not usable."""
 
     cluster: Named
     findable: bool
-    """Whether all is given that the provider needs to be asked for the cluster."""
+    """Whether everything is given that is needed to ask the provider about the cluster."""
     cluster_id: str
     organization_id: str
     namespace: str
@@ -121,9 +121,9 @@ class Desired:
     onboarding: Onboarding | None = None
     """What is to be onboarded; None for connecting alone."""
     registering: bool = False
-    """Whether the id will be known only when an earlier task of a check has registered the cluster."""
+    """Whether the id is only known once an earlier task of the same check would have registered the cluster."""
     must_run: bool = True
-    """Whether what would keep a release from running is a reason not to go on; otherwise it is a warning."""
+    """Whether something that would keep a release from running is a finding; otherwise it is a warning."""
     create_namespace: bool = True
 
     @property
@@ -133,16 +133,16 @@ class Desired:
 
 @dataclass(frozen=True)
 class Problem:
-    """A read that failed: the sentence stands for the value."""
+    """A read that failed. The sentence takes the place of the value."""
 
     sentence: str
 
 
 @dataclass(frozen=True)
 class Releases:
-    """What Helm keeps of the wanted releases, read once for all questions.
+    """What Helm has recorded about the wanted releases, read once for all questions.
 
-    known: whether it could be read; unreadable: why single ones cannot, by release.
+    known: whether it could be read; unreadable: why the record of a single release cannot be read, by release.
     """
 
     known: bool
@@ -170,47 +170,47 @@ class Releases:
         return self.histories.get(chart.release, ())
 
     def goal(self, chart: Chart) -> Revision | None:
-        """The revision that ought to be there."""
+        """The revision that should be installed."""
         return helm_record.goal(self.of_chart(chart))
 
 
 @dataclass(frozen=True)
 class Current:
-    """What the reads gave: a value, a Problem, or None for what could not be asked."""
+    """What the reads returned: a value, a Problem, or None for what could not be asked."""
 
     records: tuple[Cluster, ...] | Problem = ()
     facts: ClusterFacts | Problem | None = None
     elsewhere: str = ""
     leaving: str = ""
-    """Why nothing can be made in the namespace."""
+    """Why nothing can be created in the namespace."""
     namespace_exists: bool = True
     version: tuple[int, int] | Problem | None = None
     missing: tuple[str, ...] | Problem = ()
     """Kubernetes permissions that are missing, as "verb resource.group"."""
     agent_cluster: str = ""
-    """Id of the cluster as which an agent reports that the API key cannot see."""
+    """Id under which an agent reports, of a cluster that the API key cannot see."""
     helm: tuple[str, ...] = ()
     """Why Helm does not work, or a chart cannot be fetched."""
     taken: tuple[str, ...] | Problem = ()
     """Why a release cannot be installed over existing objects."""
     tokenless: str = ""
-    """The Secret in which components that are to be installed would miss the cluster's token."""
+    """The Secret that should contain the cluster's token, but does not, for components that are to be installed."""
     nodes: tuple[str, ...] | Problem = ()
-    """Of what kinds the nodes are, where CAST AI can use none."""
+    """The kinds of nodes, if CAST AI cannot use any of them."""
     startable: Verdict | Problem = field(default_factory=Verdict)
     """Whether the pods of releases that are to be installed can start."""
     metrics: str = ""
     """What works less well without metrics-server."""
     pulling: tuple[str, ...] = ()
-    """Which Secrets are absent by which images would be pulled."""
+    """Which Secrets for pulling images are missing."""
     rights: CloudRights | Problem | None = None
     caller: str = ""
-    """Whose the cloud's credentials are, empty where it could not be read."""
+    """Who the cloud credentials belong to; empty if it could not be read."""
 
 
 @dataclass(frozen=True)
 class Systems:
-    """castai: gives the API, or raises Refused where the options are no use for that, which is one finding of many."""
+    """castai: returns the API, or raises Refused if its options are unusable, which is then one finding of many."""
 
     params: Parameters
     castai: Callable[[], CastAi]
@@ -262,7 +262,7 @@ def connect(params: Parameters, wanted: Desired) -> Systems:
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
     """Round 1: CAST AI and the provider. Round 2: the cluster, and what the cloud lets the caller do. Round 3: single
-    permissions, other organisations, charts, whose the objects are that releases would make."""
+    permissions, other organisations, charts, and who owns the objects that the releases would create."""
     with at_once() as ask:
         asked_records = ask(_attempt, lambda: gateway.castai().list_clusters())
         account = ask.when(wanted.findable, _account, gateway, wanted)
@@ -274,7 +274,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
 
 
 def _account(gateway: Systems, wanted: Desired) -> tuple[ClusterFacts | Problem | None, str | Problem]:
-    """The cluster, and whose credentials these are."""
+    """The cluster, and who the cloud credentials belong to."""
     cloud = _attempt(gateway.connection.cloud)
     if isinstance(cloud, Problem):
         return cloud, ""
@@ -293,7 +293,7 @@ def _rights(gateway: Systems, wanted: Desired, current: Current, caller: str | P
 
 
 def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
-    """The same with what the cluster and Helm say."""
+    """current, with what the cluster and Helm say."""
     records = current.records
     facts = None if isinstance(current.facts, Problem) else current.facts
     api_server = facts.api_server if facts else None
@@ -367,7 +367,7 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
 
 
 def plan(current: Current, wanted: Desired) -> Iterable[Action]:
-    """No action ever: this module only refuses."""
+    """Never returns an action: this module only refuses."""
     findings = tuple(dict.fromkeys(findings_of(current, wanted)))
     lacks = tuple(dict.fromkeys(lacks_of(current, wanted)))
     if lacks:
@@ -379,7 +379,7 @@ def plan(current: Current, wanted: Desired) -> Iterable[Action]:
 
 
 def lacks_of(current: Current, wanted: Desired) -> Iterable[str]:
-    """What the credentials lack to write, which a plan does not need."""
+    """Permissions to write that the credentials lack; a plan does not need them."""
     if not isinstance(current.missing, Problem):
         yield from _missing_sentence(current.missing, wanted, reading=False)
     if wanted.onboarding and isinstance(current.rights, CloudRights):
@@ -396,7 +396,7 @@ def _missing_sentence(missing: tuple[str, ...], wanted: Desired, reading: bool) 
 
 
 def findings_of(current: Current, wanted: Desired) -> Iterable[str]:
-    """Every reason not to go on in check mode too, each a sentence with the fix. What only a run needs: lacks_of."""
+    """Every reason to stop, in check mode too, each a sentence with the fix. What only a run needs: lacks_of."""
     yield from wanted.problems
     yield from _castai_findings(current, wanted)
     yield from _provider_findings(current, wanted)
@@ -476,7 +476,7 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
 
 
 def _startup_warnings(current: Current, wanted: Desired) -> Iterable[str]:
-    """What keeps releases from running, where that is not a reason not to go on, and what runs less well."""
+    """What keeps releases from running, if that is not a reason to stop, and what will work less well."""
     yield from () if wanted.must_run else _stopping(current)
     if isinstance(current.startable, Verdict):
         yield from current.startable.warnings
@@ -551,13 +551,13 @@ def _missing(
 
 
 def _waits_for_hooks(helm: Helm, charts: tuple[Chart, ...]) -> bool:
-    """Whether Helm will wait for all that the hooks of a chart that is to be installed make."""
+    """Whether Helm will wait for everything that the hooks of a chart to be installed create."""
     version = _attempt(helm.check_version) if any(chart.release == EVICTOR for chart in charts) else ()
     return not isinstance(version, Problem) and version >= SERVER_SIDE
 
 
 def _known(current: Current, wanted: Desired) -> tuple[ClusterFacts, Cluster | None] | None:
-    """The cluster and CAST AI's record of it; None where one of the two could not be read."""
+    """The cluster and CAST AI's record of it; None if one of the two could not be read."""
     facts, records = _there(current.facts), current.records
     if facts is None or isinstance(records, Problem):
         return None
@@ -565,7 +565,7 @@ def _known(current: Current, wanted: Desired) -> tuple[ClusterFacts, Cluster | N
 
 
 def _there(facts: ClusterFacts | Problem | None) -> ClusterFacts | None:
-    """The cluster, where the provider has it."""
+    """The cluster, if the provider has it."""
     return None if isinstance(facts, Problem) or facts is None or not facts.exists else facts
 
 
@@ -589,14 +589,14 @@ def _unknown(cluster_id: str, records: tuple[Cluster, ...] | Problem) -> bool:
 
 
 def _foreign(wanted: Desired, nodes: tuple[Object, ...] | Problem | None) -> tuple[str, ...] | Problem:
-    """See Current.nodes. nodes: None where there are more than are read at once, of which nothing is said."""
+    """See Current.nodes. nodes: None if there are more than are read at once; nothing is reported then."""
     return nodes if isinstance(nodes, Problem) else wanted.provider.onboarding.foreign_nodes(nodes or ())
 
 
 def _to_install(releases: Releases, charts: tuple[Chart, ...], anew: bool = False) -> tuple[Chart, ...]:
-    """The charts that the run has to fetch: those whose release is not deployed, or at another version that counts.
+    """The charts that the run has to fetch: those whose release is not deployed, or deployed at an unwanted version.
 
-    anew: the cluster gets another id, which is in the values of every release.
+    anew: the cluster gets a new id, which is in the values of every release.
     """
     return tuple(
         chart
@@ -606,13 +606,13 @@ def _to_install(releases: Releases, charts: tuple[Chart, ...], anew: bool = Fals
 
 
 def _is_unknown(current: Current, wanted: Desired) -> bool:
-    """Whether CAST AI certainly does not have the cluster: it was never connected, or removed there."""
+    """Whether CAST AI certainly does not have the cluster: it was never connected, or was removed there."""
     known = _known(current, wanted)
     return known is not None and known[1] is None
 
 
 def _chart_is_there(releases: Releases, chart: Chart) -> bool:
-    """Whether the cluster has all that a run needs of the chart; a repair goes back to what is recorded."""
+    """Whether the cluster has everything that a run needs of the chart; a repair uses what is recorded."""
     if chart.any_version:
         return releases.goal(chart) is not None
     return helm_record.deployed(releases.of_chart(chart), chart.version)
@@ -638,7 +638,7 @@ def _startable(helm: Helm, version: tuple[int, int], cluster: readiness.Cluster,
 
 
 def _refer_to_secret(releases: Releases, wanted: Desired) -> bool:
-    """Whether a release that is there has its pods take the cluster's token from the Secret."""
+    """Whether an existing release takes the cluster's token from the Secret."""
     goals = [releases.goal(chart) for chart in wanted.charts if chart.release not in releases.unreadable]
     return any(goal is not None and wanted.secret in goal.contents.manifest for goal in goals)
 
@@ -650,7 +650,7 @@ def _taken(gateway: Systems, kubernetes: Kubernetes, wanted: Desired, releases: 
     if releases.unreadable:
         return tuple(releases.unreadable.values())
     there = {chart.release for chart in wanted.charts if releases.goal(chart)}
-    # What is there and is only wanted at any version is left alone.
+    # An existing release for which any version will do is left alone.
     charts = [chart for chart in wanted.charts if not (chart.release in there and chart.any_version)]
     if not charts:
         return ()
@@ -671,7 +671,7 @@ def _taken(gateway: Systems, kubernetes: Kubernetes, wanted: Desired, releases: 
 
 
 def _refusal(helm: Helm, chart: Chart, found: Owner | None, operator: str, exists: bool) -> str:
-    """found: whose its objects are; operator: who manages it beside Helm; exists: whether the release is there."""
+    """found: who owns its objects; operator: who manages it besides Helm; exists: whether the release exists."""
     manager = operator or (found.manager if found and exists else "")
     if manager and not chart.adopt_managed:
         return managed_refusal(f"Helm release {chart.release}", manager, chart.release, exists)

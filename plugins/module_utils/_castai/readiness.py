@@ -4,7 +4,8 @@
 
 """Whether the pods of releases that are to be installed could start, for preflight. PRIVATE to the collection.
 
-Their pods are those of the chart with the run's values, which Helm renders only where something may stop them.
+The pods are those of the chart with the run's values. Helm only renders the chart if something may keep them from
+starting.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from .._variables import named
 from . import pods
 
 SOME_ID = "00000000-0000-0000-0000-000000000000"
-"""For charts that want the cluster's id, before it is known."""
+"""For charts that need the cluster's id, before it is known."""
 
 METRICS = "/apis/metrics.k8s.io/v1beta1"
-"""What metrics-server itself answers, by way of the API server, which says 503 where it does not."""
+"""What metrics-server itself serves through the API server, which answers 503 if metrics-server does not respond."""
 
 QUOTA, LIMITS = "ResourceQuota", "LimitRange"
 WORKLOAD_AUTOSCALER = "castai-workload-autoscaler"
@@ -51,9 +52,10 @@ class Planned:
 
 @dataclass(frozen=True)
 class Cluster:
-    """What of the cluster decides. limits: the LimitRanges. Both and nodes: None where they may not be listed.
+    """The facts about the cluster that decide. limits: the LimitRanges. Both and nodes: None if they may not be listed.
 
-    nodes: None too where there are more than are read at once."""
+    nodes: also None if there are more than are read at once.
+    """
 
     namespace: str
     level: str = pods.PRIVILEGED
@@ -70,7 +72,7 @@ class Cluster:
         limits: Object | None,
         nodes: tuple[Object, ...] | None,
     ) -> Cluster:
-        """From what the API server gave, None for what may not be read. Of quotas that is asked elsewhere."""
+        """From the API server's answers; None for what may not be read. Unreadable quotas are reported elsewhere."""
         labels = ((namespace or {}).get("metadata") or {}).get("labels") or {}
         return cls(
             name,
@@ -83,7 +85,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Verdict:
-    """findings: why pods certainly cannot start; not_checked: what could not be found out, and why."""
+    """findings: why pods certainly cannot start; not_checked: what could not be checked, and why."""
 
     findings: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -91,7 +93,7 @@ class Verdict:
 
 
 def nodes(kubernetes: Kubernetes, facts: ClusterFacts | None) -> tuple[Object, ...] | None:
-    """The cluster's nodes; None where there are more than are read at once. facts: where known."""
+    """The cluster's nodes; None if there are more than are read at once. facts: None if not known."""
     listed = facts.nodes if facts and facts.nodes else kubernetes.get(NODES, limit=SOME_NODES)
     if ((listed or {}).get("metadata") or {}).get("continue"):
         return None
@@ -99,7 +101,7 @@ def nodes(kubernetes: Kubernetes, facts: ClusterFacts | None) -> tuple[Object, .
 
 
 def metrics_warning(kubernetes: Kubernetes, releases: Collection[str]) -> str:
-    """What works less well without metrics-server; empty where it answers or nothing is known."""
+    """What works less well without metrics-server; empty if it answers or nothing is known."""
     try:
         if kubernetes.get(METRICS) is not None:
             return ""
@@ -119,9 +121,9 @@ def metrics_warning(kubernetes: Kubernetes, releases: Collection[str]) -> str:
 
 
 def pull_warnings(kubernetes: Kubernetes, namespace: str, values: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
-    """Which Secrets are absent by which pods would pull their images. values: of the charts, by release.
+    """Which Secrets for pulling images are missing. values: those of the charts, by release.
 
-    Without one a node pulls as nobody, which public images allow.
+    Without the Secret a node pulls anonymously, which is enough for public images.
     """
     users: dict[str, list[str]] = {}
     for release, given in values.items():
@@ -148,8 +150,8 @@ def _is_absent(kubernetes: Kubernetes, path: str) -> bool:
 
 
 def study(helm: Helm, cluster: Cluster, planned: Collection[Planned]) -> Verdict:
-    """What keeps the planned releases from running. Charts are rendered where level, quotas, nodes or values call for
-    it."""
+    """What keeps the planned releases from running. Charts are only rendered if the PodSecurity level, quotas, nodes or
+    values make it necessary."""
     asking = [one for one in planned if _may_be_stopped(cluster, one)]
     with at_once() as ask:
         answers = {one.release: ask(_render, helm, cluster.namespace, one) for one in asking}
@@ -187,7 +189,7 @@ def _may_be_stopped(cluster: Cluster, one: Planned) -> bool:
 
 
 def _render(helm: Helm, namespace: str, one: Planned) -> tuple[pods.Template, ...] | str:
-    """The pods that the release would make, or why that is not known."""
+    """The pods that the release would create, or why they are not known."""
     try:
         values = _with_id(one.values)
         return pods.templates(helm.render(one.chart, one.release, namespace, values, secrets(values)))
@@ -221,7 +223,7 @@ def _by_level(cluster: Cluster, templates: Templates) -> Iterator[str]:
 
 
 def _stored(cluster: Cluster, templates: Templates) -> Templates:
-    """The same with what LimitRanges, as far as they are known, fill in."""
+    """The templates with what LimitRanges fill in, as far as they are known."""
     ranges = cluster.limits or ()
     return {
         release: tuple(replace(template, pod=pods.with_defaults(template.pod, ranges)) for template in found)
@@ -271,7 +273,7 @@ def _by_quota(cluster: Cluster, templates: Templates) -> Iterator[str]:
 
 
 def _how_many(cluster: Cluster, template: pods.Template) -> int:
-    """How many pods that stay a workload makes at least."""
+    """The least number of long-running pods that a workload creates."""
     if not template.lasting:
         return 0
     return template.count or sum(pods.takes(node, template.pod) for node in cluster.nodes or ())

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the credentials of a run may do in the cluster: asked, never tried. PRIVATE to the collection."""
+"""What the credentials of a run may do in the cluster, by access reviews. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _RBAC = "rbac.authorization.k8s.io"
 
 
 CREATE_NAMESPACE: Rows = (("", "namespaces", ("create",)),)
-"""Where the namespace is absent."""
+"""If the namespace does not exist."""
 
 CONNECT: Rows = (
     ("", "namespaces", ("get",)),
@@ -53,7 +53,7 @@ ONBOARD: Rows = (
     ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", _WRITE),
 )
 WORKLOAD_AUTOSCALER: Rows = (("apiextensions.k8s.io", "customresourcedefinitions", _WRITE),)
-"""What its chart needs beside that."""
+"""What its chart also needs."""
 
 HOOKS: Rows = (
     ("", "serviceaccounts", ("list", "watch")),
@@ -61,20 +61,20 @@ HOOKS: Rows = (
     (_RBAC, "clusterroles", ("list", "watch")),
     (_RBAC, "clusterrolebindings", ("list", "watch")),
 )
-"""What Helm 4 needs beside that to install the evictor: it waits for all that a hook makes, not for Jobs alone."""
+"""What Helm 4 also needs to install the evictor: it waits for everything that a hook creates, not only for Jobs."""
 
 SYSTEM = "kube-system"
 
 OF_NODES: Rows = (("", "nodes", ("list",)),)
-"""Cluster-wide: what kOps clusters are known by, and on all where pods could run."""
+"""Cluster-wide: kOps clusters are recognised by their nodes, and on all clusters they show where pods could run."""
 
 
 READING = ("get", "list")
-"""Verbs that a plan needs; all others are for a run alone, and so is watch, by which Helm waits."""
+"""Verbs that a plan needs. All others are only for a run, including watch, which Helm uses to wait."""
 
 
 def planning() -> Rows:
-    """What a plan reads of a cluster, whatever it is."""
+    """What a plan reads, whatever kind of cluster it is."""
     possible = {row: None for provider in PROVIDERS.values() for row in provider.onboarding.possible_rows}
     rows = (*ONBOARD, *WORKLOAD_AUTOSCALER, *CONNECT_SYSTEM, *possible, *OF_NODES)
     return tuple((group, resource, tuple(verb for verb in verbs if verb in READING)) for group, resource, verbs in rows)
@@ -101,5 +101,5 @@ _OF_HOOKS = frozenset(_label(verb, group, resource) for group, resource, verbs i
 
 
 def for_a_plan(label: str) -> bool:
-    """Whether a plan needs what missing_in_cluster names so."""
+    """Whether a plan needs a permission that missing_in_cluster names like this."""
     return label.partition(" ")[0] in READING and label not in _OF_HOOKS

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How a module reaches a cluster: kubeconfig, address and token, or nothing where the provider leads there.
+"""How a module reaches a cluster: a kubeconfig, an address and token, or the provider if the options give neither.
 
 PRIVATE to the collection.
 """
@@ -37,14 +37,14 @@ def named_by(params: Parameters) -> Named:
 
 
 def given(params: Parameters) -> bool:
-    """Whether the Kubernetes options name a cluster; otherwise its provider is asked for it."""
+    """Whether the Kubernetes options lead to a cluster; otherwise its provider is asked."""
     return bool(params.get("kubeconfig") or params.get("host"))
 
 
 def reach(params: Parameters, api_server: ApiServer | None) -> Kubernetes:
-    """Connect by the options, or else as the cluster's provider has it. Makes no call.
+    """Connect by the options, or else as the cluster's provider says. Makes no call.
 
-    Refuses a cluster that its provider does not have for use, whatever leads to it.
+    Refuses a cluster that its provider reports as unusable, whatever leads to it.
     """
     if api_server and api_server.unreachable_problem:
         raise Refused(api_server.unreachable_problem)
@@ -60,7 +60,7 @@ def reach(params: Parameters, api_server: ApiServer | None) -> Kubernetes:
             f" {named('api_key')}, or the options of a provider that leads to it, such as"
             f" {named('provider')}, {named('cluster_name')} and {named('region')} on EKS."
         )
-    # A proxy that ends TLS may stand before the address: the user's file has its authority, beside the cluster's own.
+    # A proxy that ends TLS may be in front of the address: the user's file has its authority beside the cluster's own.
     own = "" if api_server.publicly_trusted else api_server.ca_pem
     trusted = "\n".join(filter(None, (ca_pem, own)))
     return by_token(api_server.endpoint, None, trusted, validate, api_server.sign, api_server.advice())
@@ -68,7 +68,7 @@ def reach(params: Parameters, api_server: ApiServer | None) -> Kubernetes:
 
 @dataclass
 class Connection:
-    """The way of one task to its cluster, by the options. Each system is connected to on first use, and once."""
+    """How one task reaches its cluster, as the options say. Each system is connected to on first use, and once."""
 
     params: Parameters
     connected: Any = None
@@ -82,18 +82,19 @@ class Connection:
         return self.connected
 
     def read(self, wanted: Named) -> ClusterFacts:
-        """What the provider says of the cluster: one round."""
+        """What the provider says about the cluster: one round."""
         self.facts = PROVIDERS[wanted.provider].read(self, wanted)
         return self.facts
 
     def cluster(self, api_server: ApiServer | None = None) -> Kubernetes:
-        """The cluster itself. api_server is needed on the first call where the options name no other way."""
+        """The cluster itself. api_server is needed on the first call if the options do not lead to a cluster."""
         if self.kubernetes is None:
             self.kubernetes = reach(self.params, api_server)
         return self.kubernetes
 
     def enter(self, wanted: Named) -> Kubernetes:
-        """The cluster, by its provider where it takes one. Refuses one that is absent, or a connection to another."""
+        """The cluster, through its provider if the options say so. Refuses one that does not exist, and a connection to
+        another."""
         if self.kubernetes is None:
             problem = self._misplaced(wanted)
             if problem:
@@ -116,18 +117,19 @@ class Connection:
 
 
 def own_name_problem(kubernetes: Kubernetes, wanted: Named) -> str:
-    """Why the cluster is not the named one, by what it says of itself, whoever runs it. Empty where it does not say."""
+    """Why the cluster is not the named one, judging by what it says about itself. Empty if it says nothing."""
     asked = [one.own_name_problem for one in PROVIDERS.values() if one.own_name_problem] if wanted.name else []
     return next(filter(None, (problem(kubernetes, wanted.name) for problem in asked)), "")
 
 
 def other_cluster_problem(kubernetes: Kubernetes, facts: ClusterFacts) -> str:
-    """Why the connection is not to this cluster, by what its provider knows of its API server, or an empty text.
+    """Why the connection does not lead to this cluster, judging by what its provider knows about its API server, or an
+    empty text.
 
-    Reads at most two ConfigMaps. Each such cluster has a certificate authority of its own, so that an equal one proves
-    the cluster even behind a tunnel. Behind a proxy that ends TLS the connection has the proxy's; then the cluster's
-    own, which Kubernetes publishes in each namespace, is read through it. Without certificates that are checked,
-    nothing that is read proves anything, and the address must be its own.
+    Reads at most two ConfigMaps. Each such cluster has a certificate authority of its own, so an equal one proves that
+    it is the cluster, even behind a tunnel. Behind a proxy that ends TLS, the connection shows the proxy's authority;
+    then the cluster's own, which Kubernetes publishes in each namespace, is read through the proxy. If certificates are
+    not verified, nothing that is read proves anything, and the address must be the cluster's own.
     """
     server = facts.api_server
     if server is None:
@@ -156,7 +158,8 @@ def _plain(address: str) -> str:
 
 
 def _unproven(kubernetes: Kubernetes, ours: frozenset[bytes]) -> str:
-    """Why what the cluster publishes does not show that this authority is its own, as a clause, or an empty text."""
+    """Why the authority that the cluster publishes does not prove that it is this cluster, as a clause, or an empty
+    text."""
     reason = "it does not exist"
     for path in ROOT_CA_PATHS:
         try:
@@ -177,7 +180,7 @@ def _unproven(kubernetes: Kubernetes, ours: frozenset[bytes]) -> str:
 
 
 def terminating_problem(namespace: Object | None) -> str:
-    """Why nothing can be made in a Namespace, or an empty text."""
+    """Why nothing can be created in a Namespace, or an empty text."""
     metadata = (namespace or {}).get("metadata") or {}
     if not metadata.get("deletionTimestamp"):
         return ""
@@ -185,7 +188,7 @@ def terminating_problem(namespace: Object | None) -> str:
 
 
 def namespace_refusal(namespace: str) -> str:
-    """What to say where a Namespace is absent and is not to be created."""
+    """The message if a Namespace does not exist and must not be created."""
     return f"Namespace {namespace} does not exist. Create it, or set {named('create_namespace')} to true."
 
 

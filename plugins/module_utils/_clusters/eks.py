@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 
 from .._aws import eks_wanted, permissions
 from .._aws.eks import named_cluster_problem, unusable_problem
+from .._aws.names import eks_cluster_problem
+from .._aws.options import AWS_RULES, aws_options
 from .._aws.permissions import Question, Scope
 from .._gateways.aws import Aws
 from .._gateways.aws_eks import EksCluster
 from .._gateways.castai import Cluster
-from .._names import eks_cluster_problem
-from .._options import AWS_RULES, aws_options
 from .._variables import named
 from . import on_aws
 from .facts import ApiServer, ClusterFacts, Named, Onboarding, Parameters, Provider, Rows, Systems
@@ -52,7 +52,7 @@ def facts(found: EksCluster | None, wanted: Named, aws: Aws) -> ClusterFacts:
 
 
 def api_server(found: EksCluster, aws: Aws) -> ApiServer:
-    """Entered with tokens that the AWS credentials sign."""
+    """Its tokens are signed with the AWS credentials."""
     return ApiServer(
         found.endpoint,
         found.ca_pem,
@@ -64,7 +64,7 @@ def api_server(found: EksCluster, aws: Aws) -> ApiServer:
 
 
 def _advice(aws: Aws) -> Mapping[int, str]:
-    """Why EKS may not know a token that is signed for this STS."""
+    """Why EKS may reject a token signed for this STS."""
     host = aws.sts_host
     if not host or _STS.fullmatch(host):
         return {}
@@ -81,7 +81,7 @@ def describe_location(record: Mapping[str, str]) -> str:
 
 
 def agent_environment(found: ClusterFacts, cluster_id: str, chosen: bool) -> Mapping[str, str]:
-    """What the agent would otherwise ask the cloud, by the names of its environment variables."""
+    """Environment variables of the agent for what it would otherwise ask the cloud."""
     return {
         "STATIC_CLUSTER_ID": cluster_id,
         "EKS_ACCOUNT_ID": found.own.account_id,
@@ -91,7 +91,7 @@ def agent_environment(found: ClusterFacts, cluster_id: str, chosen: bool) -> Map
 
 
 def questions(options: Parameters, found: EksCluster, record: Cluster | None, partition: str) -> tuple[Question, ...]:
-    """What AWS is asked of the caller's rights."""
+    """The questions for AWS about the caller's permissions."""
     no_entries = set() if found.access_entries else {permissions.ACCESS, permissions.USER_ACCESS}
     with_spot_role = options.get("spot_lambda_role") and options["identity"] == permissions.USER
     return permissions.questions(

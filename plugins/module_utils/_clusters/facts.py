@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What everybody else needs to know of a cluster and of who runs it: the protocol of providers.
+"""What all other code needs to know about a cluster and its provider: the protocol of providers.
 
 A provider is one function that reads and one frozen value that it returns. PRIVATE to the collection.
 """
@@ -25,14 +25,14 @@ Rows = tuple[tuple[str, str, tuple[str, ...]], ...]
 
 NODES = path_of("v1", "Node", None, None)
 SOME_NODES = "500"
-"""How many nodes are read at most."""
+"""The most nodes that are read at once."""
 
 
 @dataclass(frozen=True)
 class Named:
-    """The cluster as the user names it. location: the provider's options for that, empty where not given.
+    """The cluster as the user names it. location: the provider's options for that, empty if not given.
 
-    Without provider and name, the Kubernetes options alone say what cluster it is.
+    Without provider and name, the Kubernetes options alone decide which cluster it is.
     """
 
     provider: str = ""
@@ -44,9 +44,9 @@ class Named:
 class ApiServer:
     """How to get into a cluster without a kubeconfig, and how to recognise it.
 
-    ca_pem: its certificate authorities; hosts: the addresses that are its own; sign: gives a bearer token; advice:
-    gives what to do about its answers, sentences after a blank, by HTTP status, 0 for no answer. publicly_trusted:
-    whether the endpoint's own certificate is of a public authority, not of the cluster's.
+    ca_pem: its certificate authorities; hosts: its own addresses; sign: returns a bearer token; advice: returns what to
+    do about its answers, sentences after a blank, by HTTP status, 0 for no answer; publicly_trusted: whether the
+    endpoint's own certificate is of a public authority, not of the cluster's.
     """
 
     endpoint: str
@@ -55,7 +55,7 @@ class ApiServer:
     sign: Callable[[], str] = field(repr=False, compare=False)
     advice: Callable[[], Mapping[int, str]] = field(default=dict, repr=False, compare=False)
     unreachable_problem: str = ""
-    """Why nothing can be done in the cluster, whatever leads to it."""
+    """Why the cluster cannot be used, whatever leads to it."""
     publicly_trusted: bool = False
 
 
@@ -64,10 +64,10 @@ class ClusterFacts:
     """A cluster as its provider shows it.
 
     title: "EKS cluster shop"; location: "of account 111122223333 in eu-central-1"; registration: its block for CAST AI;
-    own_id: the id that it brings there, empty for one that CAST AI gives; result_fields: what results show of it;
-    problems: why it is not the cluster that the user named, or cannot be registered; api_server: None where only a
+    own_id: the id that it brings along, empty if CAST AI assigns one; result_fields: what results show about it;
+    problems: why it is not the cluster that the user named, or cannot be registered; api_server: None if only a
     kubeconfig leads to it; seen_at: who knows its address, "EKS says that cluster shop"; access_mode: how it lets
-    principals in, where the provider says so; own: what the provider alone reads.
+    principals in, if the provider says so; own: what only the provider reads.
     """
 
     provider: str
@@ -84,11 +84,11 @@ class ClusterFacts:
     access_mode: str = ""
     own: Any = field(default=None, repr=False)
     nodes: Object | None = field(default=None, repr=False)
-    """The nodes as the API server listed them, where the provider has read them."""
+    """The nodes as the API server listed them, if the provider has read them."""
 
 
 class Systems(Protocol):
-    """What a provider reads with. Each is connected to on first use."""
+    """The connections that a provider reads with. Each is made on first use."""
 
     def cloud(self) -> Any:
         """The provider's cloud, by the options."""
@@ -112,12 +112,13 @@ class CloudRights:
 
 @dataclass(frozen=True)
 class Onboarding:
-    """What preflight asks of a provider's cluster that is to be onboarded.
+    """What preflight checks about a provider's cluster that is to be onboarded.
 
-    options: of the identity. option_problems: what the identity's module would refuse by form; params: preflight's.
-    rights: reads, with the identity's options, CAST AI's record and who calls; None for nothing to ask. system_rows:
-    what is needed in namespace kube-system; facts: None where not known. possible_rows: any of that. foreign_nodes:
-    of what kinds the nodes are, where CAST AI can use none. nodes_problem, warnings: of those kinds.
+    options: those of the identity. option_problems: what the identity's module would refuse because of its form;
+    params: preflight's. rights: reads, given the identity's options, CAST AI's record and the caller; None if there is
+    nothing to ask. system_rows: permissions needed in namespace kube-system; facts: None if not known. possible_rows:
+    all that may be needed there. foreign_nodes: the kinds of nodes, if CAST AI cannot use any of them. nodes_problem,
+    warnings: about those kinds.
     """
 
     options: Spec
@@ -132,15 +133,15 @@ class Onboarding:
 
 @dataclass(frozen=True)
 class Provider:
-    """Who runs clusters. key: as CAST AI and the option provider have it; title: as people write it.
+    """Who runs clusters. key: as CAST AI and the option provider spell it; title: as people write it.
 
     options, rules: its location and credentials, for AnsibleModule. registration_options: what only registering needs.
     name_problem, option_problems, missing_options: pure; what is wrong with values, and which options must be given.
-    cloud: connects. caller: reads whose credentials these are. acting_as: that in words, of an empty one too. read: one
-    round. own_name_problem: reads why a cluster is not the one of this name, by what it says of itself; None where only
-    the provider knows. describe_location: a record's block in words. agent_environment: of the cluster's id at CAST AI,
-    and whether the user gave it. component_values: by release. roles_between: the roles that a cluster needs after it
-    is connected and before it is onboarded.
+    cloud: connects. caller: reads who the credentials belong to. acting_as: the same in words, also for an empty
+    caller. read: one round. own_name_problem: reads why a cluster is not the one with this name, judging by what it
+    says about itself; None if only the provider knows. describe_location: a record's block in words. agent_environment:
+    from the cluster's id at CAST AI, and whether the user gave it. component_values: by release. roles_between: the
+    roles that a cluster needs after it is connected and before it is onboarded.
     """
 
     key: str

@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""kOps clusters on AWS: what a cluster says of itself, and EC2 of its nodes. PRIVATE to the collection.
+"""kOps clusters on AWS: what a cluster says about itself, and EC2 about its nodes. PRIVATE to the collection.
 
-kOps' addon manager notes on namespace kube-system from which channel it applied each addon, as
-addons.k8s.io/NAME: {"channel": "s3://STORE/CLUSTER/addons/bootstrap-channel.yaml", ...}. CAST AI's agent takes name and
-state store from there too (castai/k8s-agent, internal/services/discovery/kops.go).
+kOps' addon manager records on namespace kube-system from which channel it applied each addon, as addons.k8s.io/NAME:
+{"channel": "s3://STORE/CLUSTER/addons/bootstrap-channel.yaml", ...}. CAST AI's agent takes the name and the state store
+from there too (castai/k8s-agent, internal/services/discovery/kops.go).
 """
 
 from __future__ import annotations
@@ -18,15 +18,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .._aws import permissions
-from .._aws.options import form_problems
+from .._aws.names import account_problem, kops_cluster_problem
+from .._aws.options import AWS_RULES, aws_options, form_problems
 from .._aws.permissions import Question, Scope
 from .._engine import at_once
 from .._gateways.aws import Aws
 from .._gateways.aws_ec2 import Instance
 from .._gateways.castai import Cluster
 from .._gateways.kubernetes import Kubernetes, Object, path_of
-from .._names import account_problem, kops_cluster_problem
-from .._options import AWS_RULES, aws_options
 from .._variables import named
 from . import on_aws
 from .facts import NODES, SOME_NODES, ClusterFacts, Named, Onboarding, Parameters, Provider, Rows, Systems
@@ -36,14 +35,13 @@ PATH = path_of("v1", "Namespace", NAMESPACE, None)
 
 _ADDON = "addons.k8s.io/"
 _OWN = ("addons", "bootstrap-channel.yaml")
-"""Where kOps' own channel lies below the cluster; those of a user's additional addons may lie anywhere."""
+"""The path of kOps' own channel below the cluster's; channels of a user's additional addons may be anywhere."""
 
 
 @dataclass(frozen=True)
 class Channel:
-    """Where an addon comes from. store: as s3://bucket; path: what follows, whose first part the agent takes for the
-    cluster's name.
-    """
+    """Where an addon comes from. store: as s3://bucket; path: the rest; the agent takes its first part for the
+    cluster's name."""
 
     store: str
     path: tuple[str, ...]
@@ -55,10 +53,10 @@ class Channel:
 
 @dataclass(frozen=True)
 class KopsCluster:
-    """A cluster as the user named it, as it says of itself, and as EC2 has it.
+    """A cluster as the user named it, as it describes itself, and as EC2 shows it.
 
-    host: where the connection leads; uid: of namespace kube-system, as which CAST AI's agent registers; nodes: instance
-    ids of its nodes; instances: those that EC2 has for the name in the region.
+    host: where the connection leads; uid: that of namespace kube-system, which CAST AI's agent uses as the cluster's
+    id; nodes: instance ids of its nodes; instances: those that EC2 has for the name in the region.
     """
 
     name: str
@@ -77,7 +75,7 @@ class KopsCluster:
 
     @property
     def state_store(self) -> str:
-        """As the agent finds it, or empty where the cluster does not say."""
+        """The state store as the agent finds it; empty if the cluster does not say."""
         return self.channels[0].store if self.channels else ""
 
 
@@ -88,7 +86,7 @@ def nodes_of(listed: Object | None) -> frozenset[str]:
 
 
 def wrong_kops_cluster(found: KopsCluster, account_id: str) -> Iterator[str]:
-    """Why what was found is not the cluster that the user named. account_id may be empty."""
+    """Why the cluster that was found is not the one that the user named. account_id may be empty."""
     elsewhere = other_kops_cluster(found.channels, found.name, found.host)
     if elsewhere:
         yield elsewhere
@@ -108,7 +106,7 @@ def wrong_kops_cluster(found: KopsCluster, account_id: str) -> Iterator[str]:
 
 
 def channels_of(namespace: Object | None) -> tuple[Channel, ...]:
-    """The channels that namespace kube-system names, kOps' own first, then by address, so that runs agree."""
+    """The channels on namespace kube-system, kOps' own first, then by address, so that all runs agree."""
     annotations: Mapping[str, Any] = ((namespace or {}).get("metadata") or {}).get("annotations") or {}
     found = {_channel(text) for key, text in annotations.items() if key.startswith(_ADDON)}
     return tuple(sorted(filter(None, found), key=lambda one: (one.path[-2:] != _OWN, one.store, one.path)))
@@ -134,7 +132,7 @@ def _channel(text: str) -> Channel | None:
 
 
 def read(systems: Systems, wanted: Named) -> ClusterFacts:
-    """What the cluster says of itself, and EC2 of its instances."""
+    """What the cluster says about itself, and EC2 about its instances."""
     aws: Aws = systems.cloud()
     cluster = systems.cluster()
     with at_once() as ask:
@@ -191,10 +189,10 @@ def describe_location(record: Mapping[str, str]) -> str:
 
 
 def agent_environment(found: ClusterFacts, cluster_id: str, chosen: bool) -> Mapping[str, str]:
-    """What the agent would otherwise ask the cloud, by the names of its environment variables.
+    """Environment variables of the agent for what it would otherwise ask the cloud.
 
-    With an id, the agent of a kOps cluster does not register itself, and then never asks EC2 which nodes are spot
-    instances; so it gets one only where the user chose it.
+    An agent of a kOps cluster that is given an id does not register itself, and then never asks EC2 which nodes are
+    spot instances. So it only gets one if the user chose it.
     """
     return {
         "KOPS_CSP": "aws",
@@ -206,7 +204,7 @@ def agent_environment(found: ClusterFacts, cluster_id: str, chosen: bool) -> Map
 
 
 def questions(options: Parameters, found: KopsCluster, record: Cluster | None, partition: str) -> tuple[Question, ...]:
-    """What AWS is asked of the caller's rights."""
+    """The questions for AWS about the caller's permissions."""
     no_spot_role = {permissions.SPOT_ROLE} if options.get("spot_lambda_role") is False else set()
     return permissions.questions(
         (permissions.READ, permissions.CREATE),

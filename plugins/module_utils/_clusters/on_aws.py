@@ -10,13 +10,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from .._aws import permissions
+from .._aws.names import account_id_problem
 from .._aws.permissions import Question
 from .._aws.rights import Rights, refusals, simulate, warnings
 from .._gateways.aws import Aws
 from .._gateways.aws_session import NO_REGION, region_of
 from .._gateways.castai import Cluster
 from .._gateways.kubernetes import Object
-from .._names import account_id_problem
 from .facts import CloudRights, ClusterFacts, Parameters, Rows
 
 LOCATION_OPTIONS = ("region", "account_id")
@@ -41,10 +41,10 @@ IDENTITY_OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 AWS_AUTH_ROWS: Rows = (("", "configmaps", ("get", "create", "patch")),)
-"""In namespace kube-system: aws-auth, where the cluster has no access entries."""
+"""In namespace kube-system: aws-auth, if the cluster has no access entries."""
 
 COMPUTE = "eks.amazonaws.com/compute-type"
-"""Label of nodes that EKS manages alone. Source: EKS User Guide, on Fargate and on Auto Mode."""
+"""Label of nodes that only EKS manages. Source: EKS User Guide, on Fargate and on Auto Mode."""
 
 
 def option_problems(params: Parameters) -> Mapping[str, str]:
@@ -66,7 +66,7 @@ def acting_as(arn: str, facts: ClusterFacts | None) -> str:
 
 
 def unneeded(options: Parameters) -> frozenset[str]:
-    """Parts of the work that fall away: what the user gives is not made."""
+    """Parts of the work that are not needed: what the user gives is not created."""
     given = {
         permissions.IDENTITY: options.get("role_arn"),
         permissions.NODE_ROLE: options.get("node_role_arn") or options.get("instance_profile_arn"),
@@ -78,14 +78,14 @@ def unneeded(options: Parameters) -> frozenset[str]:
 
 
 Questions = Callable[[Parameters, Any, "Cluster | None", str], Collection[Question]]
-"""Of the identity's options, the cluster as AWS has it, CAST AI's record and the partition."""
+"""From the identity's options, the cluster as AWS shows it, CAST AI's record, and the partition."""
 
 
 def rights(
     identity: Callable[[Parameters], str], questions: Questions
 ) -> Callable[[Aws, ClusterFacts, Parameters, Cluster | None, str], CloudRights | None]:
-    """How to ask what the caller may do. Nothing for a cluster of which CAST AI has credentials: a run may need little
-    there."""
+    """How to check what the caller may do. Not checked for a cluster that CAST AI already has credentials for: a run
+    may need few permissions there."""
 
     def ask(aws: Aws, facts: ClusterFacts, options: Parameters, record: Cluster | None, arn: str) -> CloudRights | None:
         if record and record.credentials_id:
@@ -97,7 +97,7 @@ def rights(
 
 
 def judged(found: Rights, policy: str) -> CloudRights:
-    """policy: the published one that has all that is asked for."""
+    """policy: the published one that allows everything that is asked."""
     return CloudRights(
         tuple(refusals(found, policy, reading=True)),
         tuple(refusals(found, policy, reading=False)),
@@ -107,14 +107,14 @@ def judged(found: Rights, policy: str) -> CloudRights:
 
 
 def identity_options(params: Parameters) -> dict[str, Any]:
-    """The options of the identity with those of AWS that count for their form. params: preflight's."""
+    """The options of the identity, with those of AWS that its checks of form need. params: preflight's."""
     return {**params["onboard"], **{option: params.get(option) for option in (*LOCATION_OPTIONS, "profile")}}
 
 
 def foreign_nodes(nodes: Iterable[Object]) -> tuple[str, ...]:
-    """Of what kinds the nodes are, where CAST AI can use none of them: Fargate, Auto Mode, hybrid, Windows.
+    """The kinds of nodes, if CAST AI cannot use any of them: Fargate, Auto Mode, hybrid, Windows.
 
-    A node that is no instance of EC2 says so by its providerID; a new one has none yet.
+    The providerID shows that a node is not an EC2 instance; a new node has none yet.
     """
     kinds = {_kind(node) for node in nodes}
     return () if "" in kinds else tuple(sorted(kinds))
@@ -125,7 +125,7 @@ def _on_ec2(node: Object) -> bool:
 
 
 def _kind(node: Object) -> str:
-    """Empty for one that CAST AI's components can run on, and that it can replace."""
+    """Empty for a node that CAST AI's components can run on and that CAST AI can replace."""
     labels = (node.get("metadata") or {}).get("labels") or {}
     kinds = {"fargate": "Fargate", "auto": "Auto Mode", "hybrid": "hybrid"}
     if labels.get(COMPUTE) in kinds:

@@ -32,30 +32,30 @@ RECORDED = ("eks", "kops", "gke", "aks")
 
 
 def naming_options(required: bool) -> Spec:
-    """What names the cluster. required: False where a kubeconfig alone may decide."""
+    """The options that name the cluster. required: False if a kubeconfig alone may decide."""
     return cluster_options(PROVIDERS, required)
 
 
 def connection_options(required: bool) -> Spec:
-    """What names the cluster and leads to it, whoever runs it."""
+    """The options that name the cluster and lead to it, for all providers."""
     return {**naming_options(required), **_merged(provider.options for provider in PROVIDERS.values())} | (
         kubernetes_options()
     )
 
 
 def connection_rules(required: bool) -> Rules:
-    """How these go together, for AnsibleModule."""
+    """How these depend on each other, for AnsibleModule."""
     rules = {id(provider.rules): provider.rules for provider in PROVIDERS.values()}
     return together(*(() if required else (CLUSTER_RULES,)), KUBERNETES_RULES, *rules.values())
 
 
 def registration_options() -> Spec:
-    """What only registering a cluster needs of its location."""
+    """The location options that only registering a cluster needs."""
     return _merged(provider.registration_options for provider in PROVIDERS.values())
 
 
 def identity_options() -> Spec:
-    """What preflight is told of the identities of all providers."""
+    """The identities' options that preflight takes, for all providers."""
     return _merged(provider.onboarding.options for provider in PROVIDERS.values())
 
 
@@ -65,7 +65,7 @@ def all_options() -> Spec:
 
 
 def given_problems(params: Parameters) -> tuple[str, ...]:
-    """What is wrong with the options that name the cluster, where any of them may be left out."""
+    """What is wrong with the options that name the cluster, if any of them may be left out."""
     name, key = params.get("cluster_name") or "", params.get("provider") or ""
     found = [PROVIDERS[key].name_problem(name)] if name and key else []
     found += [problem for provider in PROVIDERS.values() for problem in provider.option_problems(params).values()]

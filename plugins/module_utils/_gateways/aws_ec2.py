@@ -22,7 +22,7 @@ from .aws_session import (
 
 @dataclass(frozen=True)
 class Instance:
-    """An EC2 instance. account_id: its owner's; profile_arn: its instance profile's; groups: ids of security groups."""
+    """An EC2 instance. account_id: its owner; profile_arn: its instance profile; groups: ids of its security groups."""
 
     id: str
     account_id: str
@@ -60,12 +60,13 @@ class Ec2(Session):
 
     @call("find the instances of kOps cluster {0} (ec2:DescribeInstances)")
     def list_instances(self, cluster: str) -> tuple[Instance, ...]:
-        """Those that run or start, by the tag that kOps gives all instances of a cluster; by id."""
+        """Running and starting instances, found by the tag that kOps puts on all instances of a cluster; sorted by
+        id."""
         return self._instances({"tag:KubernetesCluster": [cluster], "instance-state-name": ["pending", "running"]})
 
     @call("find the instances in {0} (ec2:DescribeInstances)")
     def list_vpc_instances(self, vpc_id: str) -> tuple[Instance, ...]:
-        """Those that are not terminated, by id."""
+        """Instances that are not terminated, sorted by id."""
         states = ["pending", "running", "shutting-down", "stopping", "stopped"]
         return self._instances({"vpc-id": [vpc_id], "instance-state-name": states})
 

@@ -22,12 +22,12 @@ with contextlib.suppress(ImportError):
 TOKEN_PREFIX = "k8s-aws-v1."
 
 TOKEN_URL_SECONDS = 60
-"""aws-iam-authenticator accepts a token for 15 minutes after its date, whatever the URL's own expiry of 60 s."""
+"""aws-iam-authenticator accepts a token for 15 minutes from its date, although the URL expires after 60 s."""
 
 
 @dataclass(frozen=True)
 class EksCluster:
-    """What DescribeCluster says. authentication_mode is CONFIG_MAP where the answer has none, as for old clusters."""
+    """What DescribeCluster says. authentication_mode is CONFIG_MAP if the answer has none, as for old clusters."""
 
     name: str
     arn: str
@@ -41,7 +41,7 @@ class EksCluster:
     auto_mode: bool = False
     """Whether EKS adds and removes nodes itself (EKS Auto Mode)."""
     connector: str = ""
-    """Who runs the cluster, where EKS only shows it (EKS Connector)."""
+    """The provider of a cluster that EKS only shows (EKS Connector)."""
 
     @property
     def access_entries(self) -> bool:
@@ -59,7 +59,7 @@ class EksCluster:
 
 @dataclass(frozen=True)
 class AccessEntry:
-    """How an EKS cluster lets an IAM principal in. arn: the principal's; type: STANDARD, EC2_LINUX, ..."""
+    """How an EKS cluster lets an IAM principal in. arn: the principal; type: STANDARD, EC2_LINUX, ..."""
 
     arn: str
     type: str
@@ -68,9 +68,9 @@ class AccessEntry:
     own_arn: str = ""
 
     def outlived(self, created: datetime | None) -> bool:
-        """Whether the principal that has its name now was created later: EKS does not let that one in by it.
+        """Whether the principal that has the name now was created later, so that EKS does not let it in by this entry.
 
-        IAM tells whole seconds.
+        IAM only returns whole seconds.
         """
         if self.created is None or created is None:
             return False
@@ -99,7 +99,7 @@ class Eks(Session):
 
     @property
     def sts_host(self) -> str:
-        """Where STS is called, and what tokens are signed for."""
+        """The host of STS that is called, and that tokens are signed for."""
         return urlsplit(self._client("sts").meta.endpoint_url).hostname or ""
 
     @call("sign a Kubernetes token for EKS cluster {0}")
@@ -137,7 +137,7 @@ class Eks(Session):
 
     @call("list the access policies of {1} in cluster {0} (eks:ListAssociatedAccessPolicies)", absent=True)
     def list_access_policies(self, cluster: str, arn: str) -> tuple[str, ...]:
-        """ARNs of those that hold for the whole cluster."""
+        """ARNs of the access policies that apply to the whole cluster."""
         pages = self._client("eks").get_paginator("list_associated_access_policies")
         return tuple(
             policy["policyArn"]

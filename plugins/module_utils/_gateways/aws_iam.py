@@ -34,7 +34,7 @@ with contextlib.suppress(ImportError):
     import botocore.exceptions
 
 KEY_TYPES = {"aws:SecureTransport": "boolean"}
-"""Types of condition keys that are no strings."""
+"""Types of condition keys that are not strings."""
 
 EXTERNAL_ID = "sts:ExternalId"
 
@@ -81,7 +81,7 @@ class Profile(Tagged):
 
 @dataclass(frozen=True)
 class AccessKey:
-    """last_used: date of the last use, empty for never, or where it was not asked for. created: date."""
+    """last_used: date of the last use, empty if never used or not asked for. created: date."""
 
     id: str
     active: bool
@@ -91,10 +91,10 @@ class AccessKey:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a simulation says of one action.
+    """The result of a simulation for one action.
 
-    by: what refuses beside the policies, organisation or boundary, or empty; unknown: condition keys that the caller's
-    policies ask for and a simulation does not know.
+    by: what refuses besides the policies, organisation or boundary, or empty; unknown: condition keys that the caller's
+    policies use and a simulation cannot evaluate.
     """
 
     action: str
@@ -125,7 +125,7 @@ class Iam(Session):
     ) -> tuple[Verdict, ...]:
         """source: ARN of a role or user; context: values of condition keys.
 
-        IAM does not take all actions together: those that it refuses so are asked for one by one.
+        IAM does not accept all actions together: if it refuses some together, they are simulated one by one.
         """
         pages = self._client("iam").get_paginator("simulate_principal_policy")
         entries = [
@@ -221,7 +221,7 @@ class Iam(Session):
 
     @call("list the account's own policies (iam:ListPolicies)")
     def list_policies(self) -> tuple[str, ...]:
-        """ARNs of the customer-managed policies, in whatever case their names were given."""
+        """ARNs of the customer-managed policies, in the case in which they were created."""
         pages = self._client("iam").get_paginator("list_policies").paginate(Scope="Local")
         return tuple(policy["Arn"] for page in pages for policy in page["Policies"])
 
@@ -238,7 +238,8 @@ class Iam(Session):
 
     @call("read policy {0} (iam:GetPolicy)")
     def lacks_policy(self, arn: str) -> bool:
-        """Whether it is not there; False also where these credentials may not look at it, as others' may need not."""
+        """Whether it does not exist. False also if these credentials may not read it: they may not need that
+        permission."""
         try:
             self._client("iam").get_policy(PolicyArn=arn)
         except botocore.exceptions.ClientError as error:
@@ -267,9 +268,9 @@ class Iam(Session):
 
     @call("write a new version of policy {0} (iam:CreatePolicyVersion)", first=WROTE_FIRST | {"LimitExceeded"})
     def update_policy(self, arn: str, document: Mapping[str, Any]) -> None:
-        """Set a new default version; of the five that IAM keeps, the oldest that is not the default makes room.
+        """Set a new default version. IAM keeps five, so the oldest that is not the default is deleted to make room.
 
-        A sixth at that moment was created by somebody else.
+        If there is a sixth at that moment, somebody else created it.
         """
         iam = self._client("iam")
         versions = iam.list_policy_versions(PolicyArn=arn)["Versions"]
@@ -305,7 +306,7 @@ class Iam(Session):
 
     @call("list the instance profiles of role {0} (iam:ListInstanceProfilesForRole)", absent=True)
     def list_profiles(self, role: str) -> tuple[str, ...]:
-        """Names of those that it is in."""
+        """Names of the instance profiles that contain the role."""
         pages = self._client("iam").get_paginator("list_instance_profiles_for_role").paginate(RoleName=role)
         return tuple(profile["InstanceProfileName"] for page in pages for profile in page["InstanceProfiles"])
 
@@ -326,7 +327,7 @@ class Iam(Session):
 
     @call("add role {1} to instance profile {0} (iam:AddRoleToInstanceProfile)", first=WROTE_FIRST | {"LimitExceeded"})
     def fill_profile(self, name: str, role: str) -> None:
-        """At most one role: if there is one by now, somebody else added it."""
+        """A profile has at most one role: if there is one by now, somebody else added it."""
         until_visible(self._client("iam").add_role_to_instance_profile, InstanceProfileName=name, RoleName=role)
 
     @call("remove role {1} from instance profile {0} (iam:RemoveRoleFromInstanceProfile)", absent=True)
@@ -348,13 +349,14 @@ class Iam(Session):
 
     @call("read the last use of access key {0} (iam:GetAccessKeyLastUsed)")
     def key_last_used(self, key_id: str) -> str:
-        """Its date, empty for never."""
+        """The date, empty if it was never used."""
         answer = self._client("iam").get_access_key_last_used(AccessKeyId=key_id)
         return str(answer["AccessKeyLastUsed"].get("LastUsedDate", ""))
 
     @call("create an access key of user {0} (iam:CreateAccessKey)")
     def create_key(self, user: str) -> tuple[str, str]:
-        """Its id and its secret. Raises CallFailed if there are two by now: one of them may just be handed over."""
+        """The key's id and secret. Raises CallFailed if there are two by now: one of them may be about to be handed
+        over."""
         try:
             key = until_visible(self._client("iam").create_access_key, UserName=user)["AccessKey"]
         except botocore.exceptions.ClientError as error:
@@ -377,13 +379,13 @@ class Iam(Session):
         return f"arn:{partition}:iam::{account}:policy{name}"
 
     def _of(self, kind: str, operation: str) -> Callable[..., Any]:
-        """The IAM operation for a role or a user."""
+        """The name of the IAM operation for a role or a user."""
         found: Callable[..., Any] = getattr(self._client("iam"), operation.format(kind))
         return found
 
 
 def external_ids(trust: Mapping[str, Any]) -> list[str]:
-    """The external ids that a trust policy asks for: the clusters at CAST AI that the role was made for."""
+    """The external ids that a trust policy requires: the clusters at CAST AI that the role was created for."""
     conditions = [statement.get("Condition") or {} for statement in _listed(trust.get("Statement"))]
     return [one for condition in conditions for one in _listed((condition.get("StringEquals") or {}).get(EXTERNAL_ID))]
 

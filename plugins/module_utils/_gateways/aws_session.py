@@ -39,12 +39,12 @@ except ImportError as error:
     MISSING = str(error)
 
 LONGEST = 4000
-"""Characters of AWS's words that a sentence shows: EC2's encoded ones are only of use as a whole."""
+"""Characters of AWS's words that a sentence shows: EC2's encoded messages are only useful as a whole."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 OLDEST = (1, 34, 3)
-"""The first boto3, and botocore, that knows EKS's accessConfig; older ones drop it from what EKS answers."""
+"""The first version of boto3 and botocore that knows EKS's accessConfig; older ones drop it from the answer."""
 
 NO_REGION = (
     f"{named('region')} is not set. Set it to the AWS region of the cluster, set AWS_REGION, or give the AWS profile a"
@@ -69,7 +69,7 @@ THROTTLED = frozenset(
         "TooManyRequestsException",
     }
 )
-"""Codes of a call that botocore has repeated in vain, with growing pauses: AWS does not say how long to wait."""
+"""Codes of calls that botocore has repeated without success, with growing pauses. AWS does not say how long to wait."""
 
 WROTE_FIRST = frozenset(
     {
@@ -91,18 +91,18 @@ NOT_YET = {
     "NoSuchEntity": "",
     "ResourceNotFoundException": "principalarn",
 }
-"""Codes, and a word of their message, of a write that names an object made moments ago, which AWS does not show yet.
+"""Codes, and a word in their message, of a write that refers to an object created moments ago and not yet visible.
 
 Sources: IAM User Guide, "Changes that I make are not always immediately visible"; EC2 API Reference, "Eventual
 consistency".
 """
 
 VISIBLE_SECONDS = 60.0
-"""How long to wait for that."""
+"""How long to wait until it is visible."""
 
 
 class Tagged:
-    """What says by its tags of which cluster it is."""
+    """An object whose tags show which cluster it belongs to."""
 
     tags: Mapping[str, str]
 
@@ -118,8 +118,9 @@ class Tagged:
 def call(purpose: str, absent: bool = False, first: frozenset[str] = WROTE_FIRST) -> Callable[[F], F]:
     """Turn botocore's errors into sentences.
 
-    purpose may use the method's arguments by position, {0}, and {Kind} for a first one that is role or user, as IAM's
-    actions have it. absent: not found is the answer None; first: codes that mean somebody wrote first.
+    purpose may use the method's arguments by position, {0}, and {Kind} for a first one that is role or user, as in the
+    names of IAM's actions. absent: None is returned if the object does not exist; first: codes that mean that somebody
+    wrote first.
     """
 
     def wrap(method: F) -> F:
@@ -135,7 +136,7 @@ def call(purpose: str, absent: bool = False, first: frozenset[str] = WROTE_FIRST
                 sentence = f"Could not {done}: {reason_of(error)}"
                 if code in first:
                     raise Conflict(sentence) from error
-                # After an action's own sentence, which call it was is enough.
+                # After an action's own sentence, naming the call is enough.
                 _what, call, operation = done.partition(" (")
                 within = f"{call}{operation}: {reason_of(error)}"
                 raise CallFailed(sentence, within, _unsure(error)) from error
@@ -159,7 +160,7 @@ def error_code(error: Exception) -> str:
 
 
 def _unsure(error: Exception) -> bool:
-    """Whether AWS may have done what it was asked: its answer was lost, or says that something broke inside it."""
+    """Whether AWS may have done what it was asked: its answer was lost, or reports an internal error."""
     if isinstance(error, botocore.exceptions.ClientError):
         return bool(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500)
     if isinstance(error, botocore.exceptions.EndpointConnectionError):
@@ -168,7 +169,8 @@ def _unsure(error: Exception) -> bool:
 
 
 def until_visible(call: Callable[..., Any], **arguments: Any) -> Any:
-    """Make a write that names an object made moments ago, again while AWS does not show that yet."""
+    """Run a write that refers to an object created moments ago, and repeat it while AWS does not show the object
+    yet."""
 
     def attempt() -> Any:
         try:
@@ -184,7 +186,8 @@ def until_visible(call: Callable[..., Any], **arguments: Any) -> Any:
 
 
 def create_once(call: Callable[..., Any], find: Callable[[], Any], **arguments: Any) -> None:
-    """Create an IAM object. If somebody else did so first, wait until it is visible, so that a new plan finds it."""
+    """Create an IAM object. If somebody else created it first, wait until it is visible, so that a new plan finds
+    it."""
     try:
         call(**arguments)
     except botocore.exceptions.ClientError as error:
@@ -215,7 +218,7 @@ class Session:
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
         if not options.get("aws_validate_certs", True):
-            # The user said so; urllib3 would say it again with each call.
+            # The user turned the check off; urllib3 would warn with each call.
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self._session = _session(options)
 
@@ -231,7 +234,7 @@ class Session:
 
 
 def region_of(options: Mapping[str, Any]) -> str:
-    """The region that the options name, else AWS_DEFAULT_REGION or the one of the profile; empty for none."""
+    """The region that the options name, else AWS_DEFAULT_REGION or the profile's; empty if there is none."""
     if options.get("region"):
         return str(options["region"])
     _need_boto3()
@@ -289,9 +292,9 @@ def _session(options: Mapping[str, Any]) -> Any:
 
 
 def _credentials(session: Any, options: Mapping[str, Any]) -> Any:
-    """The session's credentials, fetched now, so that what is wrong with their source is told once, with its name.
+    """The session's credentials, fetched now, so that a problem with their source is reported once, with its name.
 
-    Whatever a profile's program prints or a file holds, botocore lets through what it runs into.
+    botocore does not catch the errors that a profile's program or file causes.
     """
     profile, entry = _profile(session)
     by_key = options.get("access_key") or (not options.get("profile") and os.environ.get("AWS_ACCESS_KEY_ID"))
@@ -318,7 +321,8 @@ _SOURCE_ERRORS = (OSError, EOFError, ValueError, LookupError, AttributeError, Ty
 
 
 def _profile(session: Any) -> tuple[str, Mapping[str, Any]]:
-    """The name of the profile that is used, and what AWS's configuration file says of it and of those it is made of."""
+    """The name of the profile that is used, and what AWS's configuration file says about it and the profiles it
+    refers to."""
     inner = session._session
     name = inner.get_config_variable("profile") or "default"
     profiles = inner.full_config.get("profiles") or {}
@@ -360,7 +364,7 @@ def _version() -> tuple[int, ...]:
 
 
 class _Assumed:
-    """What botocore asks for an assumed role's credentials. They renew themselves."""
+    """Returns an assumed role's credentials to botocore. They renew themselves."""
 
     METHOD = CANONICAL_NAME = "assume-role"
 
@@ -374,26 +378,26 @@ class _Assumed:
 def _botocore_session(profile: str | None = None) -> Any:
     _forget_blank_variables()
     session = botocore.session.Session(profile=profile)
-    # The default before boto3 1.40 is one address for all regions, for which a token of a region is not signed.
+    # The default before boto3 1.40 is one address for all regions, which does not accept a token signed for a region.
     session.set_config_variable("sts_regional_endpoints", "regional")
     session.register_component("data_loader", _models(session.get_config_variable("data_path")))
     return session
 
 
 def _forget_blank_variables() -> None:
-    """botocore takes blank variables at their word: an empty AWS_CA_BUNDLE turns the check of TLS certificates off."""
+    """botocore takes blank variables literally: an empty AWS_CA_BUNDLE turns off the check of TLS certificates."""
     for name in [name for name, value in os.environ.items() if name.startswith("AWS_") and not value.strip()]:
         del os.environ[name]
 
 
 @functools.cache
 def _models(search_path: str | None) -> Any:
-    """What AWS's services and endpoints are like, read once for all sessions: it takes longer than the calls."""
+    """The definitions of AWS's services and endpoints, read once for all sessions: this takes longer than the calls."""
     return botocore.loaders.create_loader(search_path)
 
 
 def read_models() -> None:
-    """Read them now, for all processes that fork from this one. Makes no call; what is wrong shows at the first."""
+    """Read them now, for all processes that fork from this one. Makes no call. An error shows at the first call."""
     if MISSING:
         return
     with contextlib.suppress(botocore.exceptions.BotoCoreError, ValueError):
@@ -417,7 +421,7 @@ def _client(session: Any, service: str, options: Mapping[str, Any], **more: Any)
             f"{said}. Set {named('endpoint_url')} to an address that starts with https://, or leave it out."
             f" {_ELSEWHERE}"
         ) from (None if "@" in str(error) else error)
-    # The option itself was looked at before; botocore has others, and those of single services.
+    # The option itself was checked before; botocore has others, and some for single services.
     wrong = _addresses.problem("endpoint_url", client.meta.endpoint_url)
     if wrong:
         raise Refused(f"{wrong} {_ELSEWHERE}")
@@ -457,7 +461,7 @@ def reason_of(error: Exception) -> str:
         said = tidy(f"{answer.get('Code')}: {answer.get('Message')}", LONGEST).rstrip(".")
         return f"{said}.{advice}"
     if isinstance(error, botocore.exceptions.ProxyConnectionError):
-        # botocore shows the address, with the password where it does not know the scheme.
+        # botocore shows the address, including the password if it does not know the scheme.
         return (
             "the proxy in HTTPS_PROXY does not answer or does not allow the connection. Set HTTPS_PROXY to an HTTP"
             " proxy that allows connections to AWS, with USER:PASSWORD@ before its name if it requires a log-in, or"

@@ -32,27 +32,27 @@ T = TypeVar("T")
 CLUSTERS = "/v1/kubernetes/external-clusters"
 TIMEOUT = 60.0
 PATIENCE = 60.0
-"""Seconds, tries and waits together, after which a call whose answer says "later" is given up."""
+"""Seconds, including tries and pauses, after which a call that is answered with "later" is given up."""
 
 PATIENCE_PROPAGATION = 180.0
-"""The same while AWS does not show new credentials to CAST AI yet."""
+"""The same while AWS does not yet show new credentials to CAST AI."""
 
 PATIENCE_UNANSWERED = 5.0
-"""The same where nothing answers: a wrong address should not take a minute to show."""
+"""The same if nothing answers: a wrong address should not take a minute to be reported."""
 
 LOOKS = 3
-"""How often a write whose answer was lost is looked for."""
+"""How often to check whether a write whose answer was lost was done."""
 
 _NEVER_SENT = (ConnectionRefusedError, socket.gaierror)
-"""Why a call certainly was not made."""
+"""Errors that mean that a call was certainly not made."""
 
 LARGEST_ERROR = 2**24
-"""Bytes that are read of a refusal at most."""
+"""How many bytes of a refusal are read at most."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster as CAST AI records it; empty strings for what is not set."""
+    """A cluster as CAST AI records it; texts are empty if not set."""
 
     id: str
     name: str
@@ -63,11 +63,11 @@ class Cluster:
     credentials_id: str
     reconcile_error: str
     facts: Mapping[str, str]
-    """The provider block's strings: accountId, region, clusterName, ..."""
+    """The texts in the provider block: accountId, region, clusterName, ..."""
 
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> Cluster:
-        """Raises Odd where the answer is of another shape."""
+        """Raises Odd if the answer has another shape."""
         provider = text_in(body, "providerType")
         return cls(
             id=text_in(body, "id"),
@@ -88,15 +88,15 @@ class Cluster:
 
     @property
     def disconnected(self) -> bool:
-        """Whether CAST AI does not work with the cluster any more, so that its identity may go."""
+        """Whether CAST AI no longer works with the cluster, so that its identity may be removed."""
         return self.gone or self.status == "failed" or not self.credentials_id
 
 
 class Rejected(CallFailed):
-    """CAST AI answered, and the answer is no.
+    """CAST AI answered with a refusal.
 
-    status: HTTP status; message: CAST AI's own sentence; field: the first field that it objects to. It is unsure where
-    an earlier try of the same call got no answer, and may have been taken.
+    status: HTTP status; message: CAST AI's own sentence; field: the first field that it objects to. It is unsure if an
+    earlier try of the same call got no answer, and may have been accepted.
     """
 
     def __init__(self, text: str, status: int, message: str, field: str = "") -> None:
@@ -112,7 +112,7 @@ class Rejected(CallFailed):
 
     @property
     def not_propagated(self) -> bool:
-        """Whether CAST AI could not use the credentials, which is so for a while after AWS made them."""
+        """Whether CAST AI could not use the credentials, which happens for a while after AWS created them."""
         return (self.status, self.message, self.field) == (400, "Forbidden", "credentials")
 
 
@@ -173,10 +173,10 @@ class CastAi:
             raise
 
     def register_cluster(self, name: str, block: Mapping[str, Any]) -> Cluster:
-        """Idempotent by the provider block: an existing cluster answers with its id.
+        """Idempotent by the provider block: for an existing cluster, its id is returned.
 
-        block: the provider's, by the provider's name; the id where the cluster brings one, as kOps' do; organizationId
-        where CAST AI is to refuse a key of another organisation.
+        block: the provider's, under the provider's name; with the id if the cluster brings one, as kOps clusters do,
+        and with organizationId if CAST AI is to refuse a key of another organisation.
         """
 
         def registered() -> Cluster | None:
@@ -188,7 +188,8 @@ class CastAi:
         )
 
     def create_token(self, cluster_id: str) -> str:
-        """Mint the cluster's own token; earlier ones may stop working. A lost answer costs only a token nobody has."""
+        """Mint the cluster's own token; earlier ones may stop working. If the answer is lost, the token is lost and
+        nobody has it."""
         purpose = f"create the token of cluster {cluster_id}"
         token = self._call("POST", f"{CLUSTERS}/{cluster_id}/token", purpose, lambda body: body.get("token"))
         if not isinstance(token, str) or not sendable(token):
@@ -209,7 +210,7 @@ class CastAi:
             raise
 
     def get_principal(self, cluster_id: str) -> str | None:
-        """ARN of the AWS principal that CAST AI uses for this cluster, None where it has none yet."""
+        """ARN of the AWS principal that CAST AI uses for this cluster, None if it has none yet."""
         path, purpose = f"{CLUSTERS}/{cluster_id}/assume-role-principal", "read CAST AI's AWS principal"
         try:
             return self._call("GET", path, purpose, lambda body: text_in(body, "arn")) or None
@@ -219,7 +220,8 @@ class CastAi:
             raise
 
     def create_principal(self, cluster_id: str) -> str:
-        """Its ARN. CAST AI answers HTTP 500 for a second one, which may be of a lost answer or another run's."""
+        """The ARN of the new principal. CAST AI answers HTTP 500 if there is one already, from a lost answer or
+        another run."""
         path, purpose = f"{CLUSTERS}/{cluster_id}/assume-role-principal", "create CAST AI's AWS principal"
 
         def created() -> str | None:
@@ -234,7 +236,7 @@ class CastAi:
         return arn
 
     def delete_principal(self, cluster_id: str) -> None:
-        """Delete; gone already is success."""
+        """Delete; success if it is already gone."""
         try:
             path = f"{CLUSTERS}/{cluster_id}/assume-role-principal"
             self._call("DELETE", path, "delete CAST AI's AWS principal", lambda body: None)
@@ -245,12 +247,12 @@ class CastAi:
     def set_role(self, cluster_id: str, provider: str, arn: str) -> Cluster:
         """Hand a role over, in the provider's block.
 
-        CAST AI tries it, and is asked again while AWS does not show it to everybody yet.
+        CAST AI tries the role, and the call is repeated while AWS does not show it everywhere yet.
         """
         return self.hand_over(cluster_id, {provider: {"assumeRoleArn": arn}})
 
     def set_key(self, cluster_id: str, key_id: str, secret: str) -> Cluster:
-        """Hand an access key over, as set_role."""
+        """Hand an access key over, like set_role."""
         credentials = json.dumps({"accessKeyId": key_id, "secretAccessKey": secret})
         return self.hand_over(cluster_id, {"credentials": credentials})
 
@@ -277,8 +279,8 @@ class CastAi:
                 raise
 
     def hand_over(self, cluster_id: str, body: Mapping[str, Any], patience: float = PATIENCE_PROPAGATION) -> Cluster:
-        """Hand credentials over. body: as the provider's clusters have them; patience: seconds in which their cloud may
-        not show them yet.
+        """Hand credentials over. body: in the form for the provider's clusters; patience: seconds in which their cloud
+        may not show the credentials yet.
         """
         waited, pause, unsure = 0.0, 1.0, False
         while True:
@@ -308,9 +310,8 @@ class CastAi:
         return cluster
 
     def _read_back(self, write: Callable[[], T], look: Callable[[], T | None]) -> T:
-        """Write what can be there only once. Where CAST AI says that it is there already, or fails as it does then,
-        another run was first, or an answer was lost. Raises Conflict where it is to be seen only later.
-        """
+        """Write something that can only exist once. If CAST AI says that it exists, or fails as it does in that
+        case, another run was first, or an answer was lost. Raises Conflict if it is not visible yet."""
         try:
             return write()
         except Rejected as answer:
@@ -337,11 +338,11 @@ class CastAi:
         body: Mapping[str, Any] | None = None,
         look: Callable[[], T | None] | None = None,
     ) -> T:
-        """One call, repeated while the answer is one that passes.
+        """One call, repeated while the answer says that the failure is temporary.
 
-        read: takes what is wanted from the answer, and raises Odd where that cannot be. look: for a POST that may not
-        be repeated, what it would have answered if it was done, else None; it is asked where an answer was lost. Every
-        other POST may be repeated (see the verbs).
+        read: takes the result from the answer, and raises Odd if it cannot. look: for a POST that must not be repeated:
+        what it would have returned if it was done, else None; used if an answer was lost. Every other POST may be
+        repeated (see the verbs).
         """
         repeats, unsure = Repeats(1.0, 20.0, self._sleep), False
         while True:
@@ -399,7 +400,7 @@ class CastAi:
 
 
 def by_options(params: Mapping[str, Any]) -> CastAi:
-    """The API as the module's options give it. Makes no call."""
+    """The API, according to the module's options. Makes no call."""
     return CastAi(
         params["castai_api_url"],
         params.get("castai_api_key") or "",
@@ -409,10 +410,10 @@ def by_options(params: Mapping[str, Any]) -> CastAi:
 
 
 class _Passing(Exception):
-    """A failure that may pass.
+    """A failure that may be temporary.
 
-    failure: what to raise when it does not; after: seconds that CAST AI asks to wait, or 0; patience: seconds to wait
-    in all; lost: whether the call may have been done all the same.
+    failure: what to raise if it is not; after: seconds that CAST AI asks to wait, or 0; patience: seconds to wait in
+    all; lost: whether the call may have been done all the same.
     """
 
     def __init__(self, failure: CallFailed, after: float, patience: float, lost: bool = False) -> None:
@@ -424,7 +425,7 @@ class _Passing(Exception):
 
 
 def _of_proxy(said: str) -> str:
-    """What to do where a proxy does not let through, after a blank, or an empty text."""
+    """What to do about a proxy that blocks the connection, after a blank, or an empty text."""
     if "Tunnel connection failed: 407" in said:
         return " Put USER:PASSWORD@ before the proxy's name in HTTPS_PROXY, with special characters as %XX."
     if "Tunnel connection failed: 4" in said:
@@ -451,7 +452,7 @@ def _clusters(body: Mapping[str, Any]) -> tuple[Cluster, ...]:
 
 
 def _is_of(cluster: Cluster, block: Mapping[str, Any]) -> bool:
-    """Whether a record is what registering with this block made."""
+    """Whether registering with this block created the record."""
     facts = block.get(cluster.provider)
     if cluster.gone or not isinstance(facts, Mapping) or not facts:
         return False

@@ -4,8 +4,8 @@
 
 """Helm: the only place that runs the helm program. PRIVATE to the collection.
 
-What Helm needs lies in a temporary folder: kubeconfig, values, downloaded chart, cache. Nothing secret is in its
-arguments or environment.
+What Helm needs is in a temporary folder: kubeconfig, values, downloaded chart, cache. Its arguments and environment
+contain nothing secret.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from . import repositories
 from .repositories import Repository
 
 with contextlib.suppress(ImportError):
-    # Without it there is no Python package kubernetes either, which is asked for first.
+    # Without it the Python package kubernetes is missing too, and that is reported first.
     import yaml
 
 OLDEST = (3, 14)
@@ -54,23 +54,23 @@ HOOK_ADVICE = (
 )
 
 LOOK = 5.0
-"""Seconds between two looks at what Helm waits for."""
+"""Seconds between two checks of what Helm waits for."""
 
 SHORT = 120.0
-"""Seconds for which Helm may work on a chart or its own version."""
+"""Seconds that Helm may take for a chart or for its own version."""
 
 TURN = 120.0
-"""Seconds for which one host waits while another fetches the same chart or index: a repository that does not answer
-would have all hosts wait one after the other."""
+"""Seconds for which one host waits while another fetches the same chart or index: otherwise, a repository that does
+not answer would make all hosts wait one after the other."""
 
 _KEPT = ("HELM_CONFIG_HOME", "HELM_REGISTRY_CONFIG")
-"""Of Helm's own variables, those that lead to the user's registry log-ins; the others change what Helm does."""
+"""Helm's own variables that lead to the user's registry log-ins; the others change what Helm does."""
 
 PULL_PATIENCE = 60.0
-"""Seconds, tries and pauses together, after which a chart that cannot be had for the moment is given up."""
+"""Seconds, including tries and pauses, after which a temporarily unavailable chart is given up."""
 
 _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?(?:[-+].*)?")
-"""Helm that was built without its release's flags has no patch: v4.3, v3.22+unreleased."""
+"""A Helm built without its release's flags has no patch number: v4.3, v3.22+unreleased."""
 
 _PR_SET_PDEATHSIG = 1
 _REPOSITORIES = "repositories.yaml"
@@ -80,7 +80,7 @@ _charts: Path | None = None
 _TOKEN = "token"
 
 Watch = Callable[[], str]
-"""Gives a sentence once waiting is in vain, before that an empty text."""
+"""Returns a sentence once waiting is pointless, and an empty text before that."""
 
 _CONFLICTS = (
     "another operation (install/upgrade/rollback) is in progress",
@@ -91,7 +91,7 @@ _CONFLICTS = (
 )
 _RECORD_EXISTS = re.compile(r'secrets "sh\.helm\.release\.v1\.[^"]*" already exists')
 _PASSING = re.compile(r"(?i)\b(429 too many|50[0234] (internal|bad|service|gateway))|toomanyrequests|connection reset")
-"""What Helm says of a chart repository that may give the chart later. Helm itself asks only once."""
+"""Messages of Helm about a chart repository that may deliver the chart later. Helm itself only asks once."""
 _LIMITED = re.compile("(?i)too many requests|toomanyrequests")
 _ADVICE = (
     (_LIMITED.pattern, f"The server limits how often it may be called. {FEWER}"),
@@ -115,7 +115,7 @@ _ADVICE = (
         "Look at the pods and events of the namespace, or raise {timeout}.",
     ),
 )
-"""What Helm says, as a regular expression, and what to do about it, with options in braces."""
+"""Messages of Helm, as a regular expression, and what to do about each, with options in braces."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Chart:
 
     @property
     def name(self) -> str:
-        """The chart's name as far as ref tells it; empty for an archive."""
+        """The chart's name as far as ref shows it; empty for an archive."""
         if self.ref.endswith((".tgz", ".tar.gz")) or self.ref.startswith(("http://", "https://", "/")):
             return ""
         return self.ref.rstrip("/").rpartition("/")[2].partition(":")[0]
@@ -144,7 +144,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a chart says of itself; empty where it is not known."""
+    """What a chart says about itself; empty if not known."""
 
     name: str
     version: str
@@ -154,9 +154,9 @@ class Facts:
 class Work:
     """What Helm is to work on, and how.
 
-    server: the API server's address. revision: the one whose record the work writes. timeout: seconds for each thing
-    that Helm waits for. kubeconfig: its text. token: gives the bearer token as it is now, of credentials that age, so
-    that Helm may work for longer than one lives; empty for others.
+    server: the API server's address. revision: the one whose record is written. timeout: seconds for each thing that
+    Helm waits for. kubeconfig: its text. token: returns the current bearer token of credentials that expire, so that
+    Helm may work for longer than one is valid; empty for others.
     """
 
     server: str
@@ -181,12 +181,12 @@ class Helm:
         self._version: tuple[int, ...] = ()
         self._asking = threading.Lock()
         self._pulled: dict[Chart, tuple[str, bytes]] = {}
-        """File name and content of charts that were fetched: a task may look at one before it installs it."""
+        """File name and content of the fetched charts: a task may inspect a chart before it installs it."""
         self._indexing = threading.Lock()
         self._indexes: dict[Repository, bytes] = {}
 
     def check_version(self) -> tuple[int, ...]:
-        """Major, minor and patch. Raises Refused where Helm is missing, too old, or does not tell."""
+        """Major, minor and patch. Raises Refused if Helm is missing, too old, or does not say."""
         with self._asking:
             return self._checked_version()
 
@@ -210,7 +210,7 @@ class Helm:
         return self._version
 
     def show_chart(self, ref: str, version: str, repo_url: str) -> Facts:
-        """What a chart says of itself, wherever it is."""
+        """What a chart says about itself, wherever it comes from."""
         chart = Chart(ref, version, repo_url)
         with temp_folder() as temp:
             return facts(self._fetch(temp, chart))
@@ -218,7 +218,7 @@ class Helm:
     def render(
         self, chart: Chart, release: str, namespace: str, values: Mapping[str, Any], secrets: tuple[str, ...]
     ) -> tuple[dict[str, Any], ...]:
-        """The objects that an install would make, hooks included. secrets: texts that an error must not show."""
+        """The objects that an install would create, hooks included. secrets: texts that an error must not show."""
         self.check_version()
         with temp_folder() as temp:
             archive = self._fetch(temp, chart)
@@ -247,7 +247,7 @@ class Helm:
     ) -> None:
         """Install or upgrade. The chart is fetched, and its version compared, before anything is written.
 
-        watch: asked from time to time; Helm is stopped where it gives a reason why waiting is in vain.
+        watch: called from time to time; Helm is stopped if it returns a reason why waiting is pointless.
         """
         version = self.check_version()
         with temp_folder(work.identity, work.revision) as temp:
@@ -260,13 +260,13 @@ class Helm:
             self._change(temp, work, arguments, secrets, watch)
 
     def rollback(self, work: Work, to: int) -> None:
-        """Apply what a revision's record holds, as a new revision."""
+        """Apply what a revision's record contains, as a new revision."""
         version = self.check_version()
         with temp_folder(work.identity, work.revision) as temp:
             self._change(temp, work, ["rollback", work.release, str(to), *_overwriting(version)])
 
     def uninstall(self, work: Work) -> None:
-        """Delete the release's objects and its records; gone already is success."""
+        """Delete the release's objects and its records; success if they are already gone."""
         self.check_version()
         with temp_folder(work.identity, work.revision) as temp:
             self._change(temp, work, ["uninstall", work.release, "--ignore-not-found"])
@@ -285,7 +285,7 @@ class Helm:
             kubeconfig = _with_token_file(kubeconfig, temp.replace(_TOKEN, token))
 
         def look() -> str:
-            with contextlib.suppress(Failure):  # the token that Helm has may still do
+            with contextlib.suppress(Failure):  # the token that Helm has may still be good enough
                 token = work.token()
                 if token not in hidden:
                     hidden.append(token)
@@ -295,12 +295,12 @@ class Helm:
         path = temp.write("kubeconfig", kubeconfig)
         arguments = [*arguments, "--kubeconfig", str(path), "--namespace", work.namespace]
         arguments += ["--timeout", f"{work.timeout}s", *["--wait"] * work.wait]
-        # The timeout counts for each hook and wait by itself; beyond three of them Helm hangs.
+        # The timeout applies to each hook and each wait. After three of them, Helm counts as hung.
         deadline = 3.0 * work.timeout + SHORT
         self._run(temp, arguments, deadline, hidden=hidden, release=work.release, watch=look)
 
     def _fetch(self, temp: TempFolder, chart: Chart) -> Path:
-        """The chart as a local archive or folder. Raises CallFailed where it is of another version than wanted."""
+        """The chart as a local archive or folder. Raises CallFailed if its version is not the wanted one."""
         path = Path(chart.ref) if chart.local else self._pull(temp, chart)
         found = facts(path)
         if chart.version and not same_version(found.version, chart.version):
@@ -311,7 +311,7 @@ class Helm:
         return path
 
     def _pull(self, temp: TempFolder, chart: Chart) -> Path:
-        """The chart as an archive. Of the user's repositories Helm sees the chart's own one, with its log-in."""
+        """The chart as an archive. Of the user's repositories, Helm only sees the chart's own one, with its log-in."""
         into = temp.path / "chart"
         into.mkdir()
         if chart not in self._pulled:
@@ -339,7 +339,7 @@ class Helm:
         return next(into.glob("*.tgz"))
 
     def _know(self, temp: TempFolder, repository: Repository, purpose: str) -> None:
-        """Have Helm know the repository and its index, which is asked for once, as it has all charts."""
+        """Add the repository and its index to Helm. The index is fetched once, because it covers all charts."""
         index = temp.path / _CACHE / "repository" / f"{repository.name}-index.yaml"
         with self._indexing, _kept(repository.name, repository.url) as folder:
             kept = folder / index.name if folder else None
@@ -355,13 +355,13 @@ class Helm:
                 self._ask(temp, ["repo", "update", repository.name], purpose, repository.secrets)
             else:
                 self._ask(temp, ["repo", "add", repository.name, repository.url], purpose, ())
-            if index.exists():  # some Helms do not fail where they could not get it
+            if index.exists():  # some versions of Helm do not fail if they could not fetch it
                 self._indexes[repository] = index.read_bytes()
                 if folder:
                     _keep(index, folder)
 
     def _ask(self, temp: TempFolder, arguments: list[str], purpose: str, hidden: tuple[str, ...]) -> None:
-        """Have Helm ask a chart repository, again where its answer is one that passes."""
+        """Have Helm ask a chart repository, and repeat that if the failure is temporary."""
         repeats = Repeats(2.0, 20.0)
         while True:
             try:
@@ -392,13 +392,13 @@ class Helm:
         release: str = "",
         watch: Watch = lambda: "",
     ) -> str:
-        """Helm's output. It works in the folder, where no file can be taken for a chart of that name.
+        """Helm's output. It runs in the folder, where it cannot mistake a file for a chart of that name.
 
         purpose: how an error's sentence begins. hidden: texts that an error must not show. release: the one that an
         error is about. watch: see upgrade.
         """
         try:
-            # AnsibleModule.run_command is not there inside the controller, and cannot tie Helm's life to ours.
+            # AnsibleModule.run_command does not exist inside the controller, and cannot tie Helm's life to ours.
             process = subprocess.Popen(  # noqa: S603 # pylint: disable=ansible-bad-function
                 [self._program(), *arguments],
                 cwd=temp.path,
@@ -426,16 +426,15 @@ class Helm:
 
 
 def keep_charts(folder: str | None) -> None:
-    """Keep the charts that are fetched from now on in this folder, for all processes of a run; None: do not."""
+    """Keep the charts that are fetched from now on in this folder, for all processes of a run; None: keep none."""
     global _charts
     _charts = Path(folder) if folder else None
 
 
 @contextlib.contextmanager
 def _kept(*key: str) -> Iterator[Path | None]:
-    """The folder in which a chart or an index is kept for the rest of the run, locked. None where none is kept, or
-    where another host has it for too long: who waits then fetches alone.
-    """
+    """The folder in which a chart or an index is kept for the rest of the run, locked. None if nothing is kept, or
+    if another host holds the lock for too long: then this one fetches alone."""
     if _charts is None or not _charts.is_dir():
         yield None
         return
@@ -455,18 +454,18 @@ def _locked(file: IO[str]) -> bool:
 
 
 def _keep(file: Path, folder: Path) -> None:
-    """Whole, or not at all where the run is ended meanwhile."""
+    """Written whole, or not at all if the run ends meanwhile."""
     shutil.copyfile(file, folder / "new")
     (folder / "new").rename(folder / file.name)
 
 
 def same_version(one: str, other: str) -> bool:
-    """Whether two chart versions are the same; Helm takes them with and without a leading v."""
+    """Whether two chart versions are the same; Helm accepts them with and without a leading v."""
     return one.lstrip("v") == other.lstrip("v")
 
 
 def driver_problem(environment: Mapping[str, str]) -> str:
-    """Why releases cannot be managed with Helm as the user has set it, or an empty text."""
+    """Why releases cannot be managed with Helm as the user has configured it, or an empty text."""
     driver = environment.get("HELM_DRIVER", "").strip().lower()
     if driver in ("", "secret", "secrets"):
         return ""
@@ -503,7 +502,7 @@ def facts(path: Path) -> Facts:
 
 
 def _wait(process: subprocess.Popen[str], timeout: float, watch: Watch) -> tuple[str, str]:
-    """What Helm prints until it ends. Raises CallFailed where watch gives a reason, and TimeoutExpired."""
+    """Helm's output, read until it ends. Raises CallFailed if watch returns a reason, and TimeoutExpired."""
     deadline = time.monotonic() + timeout
     while True:
         left = deadline - time.monotonic()
@@ -518,12 +517,12 @@ def _wait(process: subprocess.Popen[str], timeout: float, watch: Watch) -> tuple
 
 
 def _failure(purpose: str, code: int, errors: str, release: str) -> CallFailed | Conflict:
-    """Helm's error as ours. Lines of its log go, and what it says of the release again."""
+    """Helm's error as one of ours, without lines of its log and without repeating the release."""
     if code < 0:
         return CallFailed(f"{purpose}Helm was stopped by {signal.Signals(-code).name}.")
     reason = errors[errors.rfind("Error: ") :].removeprefix("Error: ").strip() or f"exit status {code}"
     reason = re.sub(r"\s+", " ", re.sub(r"^[A-Z ]+ FAILED: ", "", reason)).rstrip(".")
-    reason = reason.replace(". (try 'helm repo update')", "")  # which is done already
+    reason = reason.replace(". (try 'helm repo update')", "")  # it is already done
     if any(text in reason for text in _CONFLICTS) or _RECORD_EXISTS.search(reason):
         return Conflict(f"{purpose}Helm said: {reason}.")
     role = role_of(release)
@@ -531,21 +530,21 @@ def _failure(purpose: str, code: int, errors: str, release: str) -> CallFailed |
     options["adopt"] = adopt_option(release)
     options["hook"] = HOOK_ADVICE if release == EVICTOR else ""
     advice = next((f" {advice.format(**options)}" for pattern, advice in _ADVICE if re.search(pattern, reason)), "")
-    # Of the API server, which Helm has asked ten times; a chart repository is asked again by who downloads.
+    # This is about the API server, which Helm has asked ten times; a chart repository is asked again by the download.
     failure = Throttled if release and _LIMITED.search(reason) else CallFailed
     return failure(f"{purpose}Helm said: {reason}.{advice}")
 
 
 def adopt_option(release: str) -> str:
-    """The option that takes over objects as a message names it: role components has no variable for it."""
+    """The option that takes objects over, as a message names it: role components has no variable for it."""
     role = role_of(release)
     return "adopt of a task of castai_release" if role == "components" else named("adopt", role)
 
 
 def _overwriting(version: tuple[int, ...]) -> list[str]:
-    """Make Helm 4 overwrite what others changed in the release's objects, as Helm 3 does, where it would give up.
+    """Make Helm 4 overwrite what others changed in the release's objects, as Helm 3 does, instead of giving up.
 
-    The flags go together only, and turn a release that Helm 3 installed to server-side apply.
+    The flags only work together, and switch a release that Helm 3 installed to server-side apply.
     """
     return ["--server-side=true", "--force-conflicts"] if version >= SERVER_SIDE else []
 
@@ -571,9 +570,9 @@ def _with_token_file(kubeconfig: str, path: Path) -> str:
 
 
 def _environment(given: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """The user's environment for Helm: proxies, certificates and registry log-ins yes; the rest of Helm's own, no.
+    """The user's environment for Helm: proxies, certificates and registry log-ins, but none of Helm's other variables.
 
-    Its repositories and its cache go together: Helm refuses a list with a repository whose index is not in the cache.
+    Repositories and cache belong together: Helm refuses a list with a repository whose index is not in the cache.
     """
     kept = {
         name: value
@@ -591,7 +590,7 @@ def _environment(given: Mapping[str, str], folder: Path) -> dict[str, str]:
 
 
 def _end_with_parent() -> Callable[[], None] | None:
-    """For the child to call before it becomes Helm: it ends when this process does, even by SIGKILL (Linux only)."""
+    """Called in the child before it becomes Helm: it then ends when this process does, even by SIGKILL (Linux only)."""
     if not sys.platform.startswith("linux"):
         return None
     prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
@@ -605,7 +604,7 @@ def _end_with_parent() -> Callable[[], None] | None:
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
-    """End Helm where it still runs: asked first, so that it can mark the release as failed."""
+    """End Helm if it still runs. It is asked first, so that it can mark the release as failed."""
     if process.poll() is None:
         process.terminate()
         try:

@@ -36,15 +36,15 @@ _PATHS = ("certificate-authority", "client-certificate", "client-key", "tokenFil
 
 
 class Wrong(Exception):
-    """A kubeconfig that leads nowhere. The text is a clause, without a full stop, and shows no secret."""
+    """A kubeconfig that cannot be used. The text is a clause, without a full stop, and shows no secret."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """An API server and how a connection to it is made.
+    """An API server and how to connect to it.
 
-    ca_pem: empty for the system's certificates; name: the one that its certificate is for, where that is not in url;
-    proxy: the kubeconfig's, None where the environment decides; certificate, key: the client's, PEM.
+    ca_pem: empty for the system's certificates; name: the one that its certificate is for, if that is not the one in
+    url; proxy: the kubeconfig's, None if the environment decides; certificate, key: the client's, PEM.
     """
 
     url: str
@@ -58,7 +58,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Command:
-    """A program that prints credentials, as a user's `exec` names it."""
+    """A program that prints credentials, named under `exec` of a user."""
 
     program: str
     arguments: tuple[str, ...]
@@ -71,9 +71,9 @@ class Command:
 
 @dataclass(frozen=True)
 class User:
-    """How a user logs in: by at most one of these, beside or in place of a client certificate.
+    """How a user logs in: by at most one of these, in addition to or instead of a client certificate.
 
-    token_file: read again now and then; log_in: user name and password; auth_provider: as the kubeconfig has it.
+    token_file: read again from time to time; log_in: user name and password; auth_provider: as in the kubeconfig.
     """
 
     token: str = field(default="", repr=False)
@@ -84,7 +84,8 @@ class User:
 
 
 def read(path: str, context: str | None) -> tuple[Server, User]:
-    """Server and user of a context, the current one where it is None. path: several with colons between, as in kubectl.
+    """Server and user of a context, the current one if it is None. path: several are separated by colons, as in
+    kubectl.
 
     Raises Wrong.
     """
@@ -141,7 +142,7 @@ def write(server: Server, authorization: str) -> str:
 
 
 def _merged(paths: list[Path]) -> Entry:
-    """The entries of all files by kind and name; of two with one name the first counts, as in kubectl."""
+    """The entries of all files by kind and name. If two have the same name, the first counts, as in kubectl."""
     merged: Entry = {"current-context": "", **{kind: {} for kind in _LISTS}}
     found = [path for path in paths if path.exists()]
     if not found:
@@ -161,7 +162,7 @@ def _parsed(path: Path) -> Entry:
     except OSError as error:
         raise Wrong(f"it cannot be read ({error.strerror})") from None
     except yaml.MarkedYAMLError as error:
-        # Its own text quotes the line, which may hold a password.
+        # Its own text quotes the line, which may contain a password.
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise Wrong(f"line {line} is not YAML") from None
     except (yaml.YAMLError, ValueError, RecursionError):
@@ -178,7 +179,7 @@ def _parsed(path: Path) -> Entry:
 
 
 def _loader() -> Any:
-    """The class that reads scalars as texts, as they are written: a token of digits is not a number."""
+    """The class that reads scalars as texts, exactly as written: a token of digits is not a number."""
     resolvers = {
         first: [(tag, pattern) for tag, pattern in known if tag.endswith((":null", ":merge"))]
         for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -187,7 +188,7 @@ def _loader() -> Any:
 
 
 def _resolved(entry: Entry, folder: Path) -> Entry:
-    """With paths that do not depend on where this runs: they are relative to the kubeconfig's folder."""
+    """The user with paths that do not depend on the working directory: they are relative to the kubeconfig's folder."""
     resolved = {key: str(folder / entry[key]) for key in _PATHS if isinstance(entry.get(key), str) and entry[key]}
     command = entry.get("exec")
     if isinstance(command, dict) and "/" in _text(command, "command"):
@@ -230,7 +231,7 @@ def _server(cluster: Entry, user: Entry) -> Server:
 
 
 def _user(user: Entry, cluster: Entry, server: Server) -> User:
-    """The first that the user has, in kubectl's order: a token is not asked for where one is written down."""
+    """The first log-in that the user has, in kubectl's order: if it has a token, no program is run for one."""
     if _text(user, "token") or _text(user, "tokenFile"):
         return User(token=_text(user, "token"), token_file=_text(user, "tokenFile"))
     if isinstance(user.get("auth-provider"), dict):
@@ -272,7 +273,7 @@ def _command(entry: Entry, cluster: Entry, server: Server) -> Command:
 
 
 def _material(entry: Entry, key: str) -> str:
-    """PEM that an entry has itself, in base64, or in a file."""
+    """PEM that an entry contains in base64, or names as a file."""
     inline, path = _text(entry, f"{key}-data"), _text(entry, key)
     if not inline and not path:
         return ""
@@ -285,7 +286,7 @@ def _material(entry: Entry, key: str) -> str:
 
 
 def _text(entry: Any, key: str) -> str:
-    """A field's text, empty where it has none."""
+    """A field's text, empty if it has none."""
     value = entry.get(key) if isinstance(entry, dict) else None
     return value if isinstance(value, str) else ""
 

@@ -5,8 +5,8 @@
 """Kubernetes: the only place that talks to an API server. PRIVATE to the collection.
 
 Requests and answers are plain JSON over urllib3, so that no field is lost between an old collection and a new API
-server, and the reverse. The releases of the kubernetes client differ in TLS, proxies and kubeconfigs, so these are
-decided here (tls.py, proxies.py, kubeconfig.py). The client is asked for a token alone, and only for a kubeconfig with
+server, or the reverse. The releases of the kubernetes client differ in TLS, proxies and kubeconfigs, so these are
+handled here (tls.py, proxies.py, kubeconfig.py). The client is only asked for a token, and only for a kubeconfig with
 an auth-provider.
 """
 
@@ -46,12 +46,12 @@ except ImportError as error:
 CONNECT_TIMEOUT = 5.0
 TIMEOUT = 30.0
 TOKEN_SECONDS = 600.0
-"""Age at which a signed token is renewed; EKS takes it for 900 s."""
+"""Age at which a signed token is renewed; EKS accepts it for 900 s."""
 TRIES = 5
 COMMAND_SECONDS = 60.0
 """How long a kubeconfig's program may take to print credentials."""
 CONNECTIONS = 16
-"""How many are kept open, as many as reads go at once."""
+"""How many connections are kept open, as many as reads run at once."""
 _TRUST_HOST = f"Set {named('ca_cert')} to a file with the CA certificates of this API server"
 _TRUST_KUBECONFIG = f"Set certificate-authority-data in the kubeconfig, or {_TRUST_HOST[0].lower()}{_TRUST_HOST[1:]}"
 _TRUST_PROVIDER = (
@@ -65,7 +65,7 @@ Object = dict[str, Any]
 _OBJECTS = ("metadata", "spec", "status", "data", "binaryData")
 _MAPS = ("labels", "annotations")
 _TEXTS = ("name", "namespace", "uid", "resourceVersion", "deletionTimestamp")
-"""What of every object has one shape."""
+"""The fields that have the same shape in every object."""
 
 _CLUSTER_WIDE = frozenset(
     {
@@ -108,7 +108,7 @@ _CLUSTER_WIDE = frozenset(
 
 
 class Rejected(CallFailed):
-    """The API server answered, and the answer is no.
+    """The API server answered with a refusal.
 
     status: HTTP status; message: the API server's own sentence.
     """
@@ -120,7 +120,7 @@ class Rejected(CallFailed):
 
 
 def path_of(api_version: str, kind: str, name: str | None, namespace: str | None) -> str:
-    """The REST path of a built-in object, or of its collection where name is None.
+    """The REST path of a built-in object, or of its collection if name is None.
 
     api_version: "v1", "apps/v1"; kind: "Deployment".
     """
@@ -130,7 +130,7 @@ def path_of(api_version: str, kind: str, name: str | None, namespace: str | None
 
 
 def _plural(kind: str) -> str:
-    """Kubernetes' plurals are English ones; Endpoints is the only kind that is a plural itself."""
+    """Kubernetes' plurals are the English ones; only the kind Endpoints is a plural itself."""
     if kind == "endpoints":
         return kind
     if kind.endswith("s"):
@@ -143,9 +143,9 @@ def _plural(kind: str) -> str:
 class Kubernetes:
     """One API server with one set of credentials. Threads may share it.
 
-    authorization: the header's value, empty where the client's certificate is all; sign: gives a fresh one, for
-    credentials that age; trust: what to do where the server's certificate is signed by nobody who is trusted; advice:
-    what to do about its answers, sentences after a blank, by HTTP status, 0 for no answer.
+    authorization: the header's value, empty if there is only a client certificate; sign: returns a fresh one, for
+    credentials that expire; trust: what to do if nobody who is trusted signed the server's certificate; advice: what
+    to do about its answers, sentences after a blank, by HTTP status, 0 for no answer.
     """
 
     def __init__(
@@ -169,16 +169,16 @@ class Kubernetes:
         return self._server.url
 
     def ca_pem(self) -> str:
-        """The certificates the connection is checked against; empty where the system's are, or where nothing is."""
+        """The certificates that the connection is checked against; empty for the system's, or if nothing is checked."""
         return self._server.ca_pem if self._server.validate_certs else ""
 
     @property
     def verified(self) -> bool:
-        """Whether the server's certificate is checked, against whichever authorities."""
+        """Whether the server's certificate is verified, against whatever authorities."""
         return self._server.validate_certs
 
     def close(self) -> None:
-        """Drop the connections."""
+        """Close the connections."""
         self._pool.clear()
 
     def get(self, path: str, **query: str) -> Object | None:
@@ -195,7 +195,7 @@ class Kubernetes:
         return self._send("POST", path, {"fieldManager": FIELD_MANAGER}, body)
 
     def replace(self, path: str, body: Object) -> Object:
-        """PUT with the body's resourceVersion. Raises Conflict when somebody wrote since it was read."""
+        """PUT with the body's resourceVersion. Raises Conflict if somebody wrote after it was read."""
         return self._send("PUT", path, {"fieldManager": FIELD_MANAGER}, body)
 
     def patch(self, path: str, body: Object) -> Object:
@@ -203,7 +203,7 @@ class Kubernetes:
         return self._send("PATCH", path, {"fieldManager": FIELD_MANAGER}, body, "application/merge-patch+json")
 
     def delete(self, path: str, body: Object | None = None) -> None:
-        """Delete; gone already is success."""
+        """Delete; success if it is already gone."""
         try:
             self._send("DELETE", path, {}, body)
         except Rejected as answer:
@@ -237,7 +237,7 @@ class Kubernetes:
         return kubeconfig.write(self._server, self._authorization(fresh=True))
 
     def token(self) -> str:
-        """The bearer token as it is now, of credentials that age; empty for others. Secret."""
+        """The current bearer token of credentials that expire; empty for others. Secret."""
         scheme, _blank, token = self._authorization().partition(" ") if self._sign else ("", "", "")
         return token if scheme == "Bearer" else ""
 
@@ -291,17 +291,15 @@ class Kubernetes:
 
     @staticmethod
     def _passes(method: str, status: int, asked: float, attempt: int) -> bool:
-        """Whether another try may help. A write is repeated where the server says that it did not take it: 429 is of
-        API Priority and Fairness, and 503 with a time to wait of a server that starts or stops.
-        """
+        """Whether another try may help. A write is only repeated if the server says that it did not accept it: 429
+        comes from API Priority and Fairness, and 503 with a time to wait from a server that starts or stops."""
         if status == 429 or (status == 503 and asked):
             return True
         return attempt < TRIES and method == "GET" and status in (0, 500, 502, 503, 504)
 
     def _once(self, method: str, url: str, body: Object | None, content: str) -> tuple[int, Object, float]:
-        """HTTP status, parsed body, and the seconds that the server asks to wait; status 0 and a message where there
-        was no answer.
-        """
+        """HTTP status, parsed body, and the seconds that the server asks to wait; status 0 and a message if there
+        was no answer."""
         headers = {"Accept": "application/json", "User-Agent": "castai.onboarding"}
         authorization = self._authorization()
         if authorization:
@@ -339,7 +337,7 @@ class Kubernetes:
         return answer.status, {"message": f"HTTP {answer.status} {text}".strip()}, asked
 
     def _problem(self, error: Exception) -> str:
-        """Why there was no answer, as a clause. Raises CallFailed where another try would not help."""
+        """Why there was no answer, as a clause. Raises CallFailed if another try would not help."""
         trust = {self.host: self._trust}
         if self._proxy:
             trust[self._proxy.url] = _TRUST_PROXY
@@ -353,9 +351,10 @@ class Kubernetes:
 
 
 def _odd_in(answer: Object) -> str:
-    """What of an answer has another shape than any object or list of Kubernetes, as a clause, or an empty text.
+    """Which part of an answer has another shape than any object or list of Kubernetes has, as a clause, or an empty
+    text.
 
-    Whoever reads single fields goes by this; what is below them differs from kind to kind.
+    Code that reads single fields relies on this; what is below them differs from kind to kind.
     """
     if answer.get("kind") == "Status":
         return ""
@@ -387,15 +386,15 @@ def _never_sent(error: Exception) -> bool:
 
 
 def _number(text: Any) -> int:
-    """Of a version such as 1 and 36+; 0 where it is none."""
+    """The number in a version such as 1 or 36+; 0 if there is none."""
     found = re.match(r"[0-9]{1,6}", str(text or ""))
     return int(found[0]) if found else 0
 
 
 def by_kubeconfig(path: str, context: str | None, ca_pem: str = "", validate_certs: bool = True) -> Kubernetes:
-    """By a kubeconfig file and a context of it (its current one where context is None).
+    """Connect by a kubeconfig file and a context in it (the current one if context is None).
 
-    ca_pem, validate_certs: in place of what the kubeconfig says, where they are not the defaults.
+    ca_pem, validate_certs: replace what the kubeconfig says, if they are not the defaults.
     """
     _need_urllib3()
     if kubeconfig.MISSING:
@@ -437,7 +436,8 @@ def by_token(
     sign: Callable[[], str] | None = None,
     advice: Mapping[int, str] | None = None,
 ) -> Kubernetes:
-    """By address and bearer token, or by a function that signs one. ca_pem: empty for the system's certificates."""
+    """Connect by address and bearer token, or by a function that signs one. ca_pem: empty for the system's
+    certificates."""
     _need_urllib3()
     wrong = _addresses.problem("host", host)
     if wrong:
@@ -456,7 +456,7 @@ def _pool(server: Server, proxy: proxies.Proxy | None) -> Any:
     context = tls.context(server.url, server.ca_pem, checked, server.name, server.certificate, server.key)
     arguments: dict[str, Any] = {"maxsize": CONNECTIONS, "ssl_context": context}
     if not checked:
-        # The user said so; urllib3 would say it again with each call.
+        # The user turned the check off; urllib3 would warn with each call.
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     if proxy is None:
         return urllib3.PoolManager(**arguments)
@@ -477,13 +477,14 @@ def _socks_pool(proxy: proxies.Proxy, arguments: Mapping[str, Any]) -> Any:
         )
     from urllib3.contrib.socks import SOCKSProxyManager
 
-    # The h: names are looked up by the proxy, as by kubectl's.
+    # With the h: names the proxy resolves host names, as with kubectl.
     url = proxy.url.replace("socks5", "socks5h", 1)
     return SOCKSProxyManager(url, proxy.user or None, proxy.password or None, **arguments)
 
 
 def _refused_by(proxy: proxies.Proxy, host: str, error: Exception) -> str:
-    """Why a proxy never lets a connection through, as a sentence, or an empty text: it did, or another try may help."""
+    """Why a proxy never lets a connection through, as a sentence, or an empty text if it did or another try may
+    help."""
     for cause in tls.causes(error):
         said = re.search(r"Tunnel connection failed: (4\d\d[\w ]*)|SOCKS5 authentication (failed|methods)", str(cause))
         if not said:
@@ -501,7 +502,8 @@ def _refused_by(proxy: proxies.Proxy, host: str, error: Exception) -> str:
 
 
 def _credentials(server: Server, user: kubeconfig.User) -> tuple[Server, str, Callable[[], str] | None]:
-    """The server with the client's certificate, the Authorization header, and what gives a fresh one if it ages."""
+    """The server with the client's certificate, the Authorization header, and a function that returns a fresh one if
+    it expires."""
     if user.log_in:
         log_in = base64.b64encode(":".join(user.log_in).encode()).decode()
         return server, f"Basic {log_in}", None
@@ -578,7 +580,7 @@ def _run(command: kubeconfig.Command) -> Object:
 
 
 def _words(command: kubeconfig.Command, done: subprocess.CompletedProcess[bytes]) -> str:
-    """The last lines of what a program says of its failure, without the secrets that it was given or prints."""
+    """The last lines of a program's error output, without the secrets that it was given or prints."""
     text = done.stderr[-8000:].decode(errors="replace")
     given = (
         *command.variables.values(),
@@ -591,7 +593,7 @@ def _words(command: kubeconfig.Command, done: subprocess.CompletedProcess[bytes]
 
 
 def _ask(provider: Mapping[str, Any]) -> str:
-    """The header by a user's auth-provider, which only the kubernetes client knows."""
+    """The header for a user's auth-provider, which only the kubernetes client supports."""
     try:
         import kubernetes.client
         import kubernetes.config
@@ -606,7 +608,7 @@ def _ask(provider: Mapping[str, Any]) -> str:
     }
     try:
         kubernetes.config.load_kube_config_from_dict(config, client_configuration=configuration, persist_config=False)
-    except Exception as error:  # the client lets through whatever a log-in makes it run into
+    except Exception as error:  # the client does not catch the errors of a log-in
         raise Wrong(f"its auth-provider {provider.get('name')} gives no token: {error}") from None
     header = (configuration.auth_settings().get("BearerToken") or {}).get("value")
     if not header:

@@ -4,8 +4,8 @@
 
 """Which proxy leads to an API server, by the rules of kubectl and Helm. PRIVATE to the collection.
 
-The environment's are Go's, of golang.org/x/net/http/httpproxy, which knows no ALL_PROXY. A kubeconfig's proxy-url comes
-before them, and NO_PROXY does not count for it (client-go, rest.Config.Proxy).
+The environment's rules are Go's, from golang.org/x/net/http/httpproxy, which does not know ALL_PROXY. A kubeconfig's
+proxy-url takes precedence, and NO_PROXY does not apply to it (client-go, rest.Config.Proxy).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .._addresses import Address, ip_address, loopback
 from .._engine import Refused
 
 PORTS = {"http": 80, "https": 443, "socks5": 1080}
-"""The schemes that a proxy may have, and where it listens when its address does not say so."""
+"""The schemes that a proxy may have, and the default port of each."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Proxy:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What logs in at a proxy of HTTP."""
+        """The header that logs in at an HTTP proxy."""
         if not self.user:
             return {}
         log_in = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
@@ -53,7 +53,7 @@ class Proxy:
 
 
 def parse(text: str, origin: str) -> Proxy:
-    """A proxy's address, without a scheme too, which means http.
+    """A proxy's address; without a scheme it means http.
 
     origin: where it was found, for the sentence of a refusal, which does not show the address with its password.
     """
@@ -77,7 +77,7 @@ def parse(text: str, origin: str) -> Proxy:
 
 
 def of_environment(url: str, environment: Mapping[str, str]) -> Proxy | None:
-    """The proxy for an https:// address, or None where it is reached without."""
+    """The proxy for an https:// address, or None if there is none."""
     name, text = _first(environment, "HTTPS_PROXY", "https_proxy")
     parts = urlsplit(url)
     exceptions = _first(environment, "NO_PROXY", "no_proxy")[1]
@@ -87,7 +87,7 @@ def of_environment(url: str, environment: Mapping[str, str]) -> Proxy | None:
 
 
 def _first(environment: Mapping[str, str], *names: str) -> tuple[str, str]:
-    """The first of these variables that is set and not blank, and its value; two empty texts where none is."""
+    """The first of these variables that is set and not blank, and its value; two empty texts if none is."""
     found = ((name, environment.get(name, "").strip()) for name in names)
     return next(((name, text) for name, text in found if text), ("", ""))
 
@@ -102,7 +102,7 @@ def _without(host: str, port: str, exceptions: str) -> bool:
 
 
 def _matches(entry: str, host: str, address: Address | None, port: str) -> bool:
-    """Whether an entry of NO_PROXY is about a host: *, a network, an address or a domain; these may have a port."""
+    """Whether an entry of NO_PROXY matches a host: *, a network, an address or a domain; these may have a port."""
     if entry == "*":
         return True
     network = _network(entry) if "/" in entry else None
@@ -119,7 +119,7 @@ def _matches(entry: str, host: str, address: Address | None, port: str) -> bool:
 
 
 def _split(entry: str) -> tuple[str, str]:
-    """Host and port, which is empty where the entry has none."""
+    """Host and port; the port is empty if the entry has none."""
     host, colon, port = entry.rpartition(":")
     if colon and host.startswith("[") and host.endswith("]"):
         return host[1:-1], port

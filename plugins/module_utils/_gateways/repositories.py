@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The chart repositories that Helm is told of: those that the user has added to it, with their log-ins, and those of
-an address alone. PRIVATE to the collection.
+"""The chart repositories that Helm gets: those that the user has added to it, with their log-ins, and those that are
+only an address. PRIVATE to the collection.
 
 Where Helm keeps them: https://helm.sh/docs/helm/helm/, variables HELM_REPOSITORY_CONFIG and HELM_CONFIG_HOME.
 """
@@ -21,7 +21,7 @@ from typing import Any
 from .._engine import Refused
 
 with contextlib.suppress(ImportError):
-    # Without it there is no Python package kubernetes either, which is asked for first.
+    # Without it the Python package kubernetes is missing too, and that is reported first.
     import yaml
 
 
@@ -31,7 +31,8 @@ _UNADDED = "repository"
 
 @dataclass(frozen=True)
 class Repository:
-    """added: whether the user has added it. text: a list for Helm with it alone. secrets: what no message may show."""
+    """added: whether the user has added it. text: a list for Helm with only this repository. secrets: what no
+    message may show."""
 
     name: str
     url: str
@@ -41,10 +42,10 @@ class Repository:
 
 
 def of_chart(ref: str, repo_url: str, environment: Mapping[str, str]) -> Repository | None:
-    """The repository that a chart comes from: by name (NAME/CHART), where the user has added it, or by address.
+    """The repository that a chart comes from: by name (NAME/CHART) if the user has added it, or by address.
 
-    ref, repo_url: as Chart has them. None where Helm needs no repository. Raises Refused for a name that the user has
-    not added, or where Helm's list cannot be read.
+    ref, repo_url: as in Chart. None if Helm needs no repository. Raises Refused for a name that the user has not added,
+    and if Helm's list cannot be read.
     """
     if ref.startswith("oci://"):
         return None
@@ -63,7 +64,7 @@ def of_chart(ref: str, repo_url: str, environment: Mapping[str, str]) -> Reposit
     try:
         entries = _entries(_path(environment))
     except Refused:
-        # A list that this chart may not need.
+        # This chart may not need the list.
         entries = iter(())
     fits = _is_at if repo_url else _is_under
     found = next((entry for entry in entries if fits(repo_url or ref, str(entry.get("url") or ""))), None)
@@ -110,7 +111,7 @@ def _is_under(wanted: str, known: str) -> bool:
 
 
 def _address(url: str) -> str:
-    """An address as it is compared: the host without case, no slash at the end."""
+    """An address as it is compared: the host without case, without a slash at the end."""
     scheme, _separator, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme.lower()}://{host.lower()}{slash}{path}".rstrip("/")

@@ -19,7 +19,7 @@ from .._variables import named
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 _UNTRUSTED = frozenset({2, 18, 19, 20, 21})
-"""Codes of OpenSSL's check: the certificate is signed by nobody who is trusted."""
+"""OpenSSL's codes for a certificate that nobody who is trusted has signed."""
 _TOO_EARLY, _EXPIRED = 9, 10
 _OTHER_NAME = frozenset({62, 64})
 
@@ -27,7 +27,8 @@ _SKIP = f"or set {named('kubernetes_validate_certs')} to false to skip the check
 
 
 class _Context(ssl.SSLContext):
-    """Asks for one name, an IP address too, which urllib3 before 2 leaves out. Its errors say whose they are."""
+    """Sends the name of the server, also if it is an IP address, which urllib3 before 2 leaves out. Errors say whose
+    they are."""
 
     url = ""
     name = ""
@@ -46,7 +47,7 @@ class _Context(ssl.SSLContext):
 def context(
     url: str, ca_pem: str, validate_certs: bool, name: str = "", certificate: str = "", key: str = ""
 ) -> ssl.SSLContext:
-    """What connections to one address are made with. certificate, key: the client's, PEM, if it has any.
+    """The parameters of connections to one address. certificate, key: the client's, PEM, if it has any.
 
     ca_pem: empty for the system's certificates; name: the server's in its certificate, empty for the one in url. Raises
     Refused for PEM that cannot be used.
@@ -54,9 +55,9 @@ def context(
     made = _Context(ssl.PROTOCOL_TLS_CLIENT)
     made.url = url
     made.name = (name or urlsplit(url).hostname or "").rstrip(".")
-    # As in Go, whatever is trusted is the end of a chain, and the common name does not count.
+    # As in Go, any trusted certificate can end a chain, and the common name does not count.
     made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    # Authorities of old EKS clusters have no key identifiers, which Python 3.13 asks for unless told not to.
+    # Authorities of old EKS clusters have no key identifiers, which Python 3.13 requires by default.
     made.verify_flags &= ~ssl.VERIFY_X509_STRICT
     made.hostname_checks_common_name = False
     if not validate_certs:
@@ -72,7 +73,7 @@ def context(
 
 
 def certificates(pem: Any) -> frozenset[bytes]:
-    """Each certificate of a text in PEM, however it is broken into lines; none where it is something else."""
+    """Each certificate in a PEM text, whatever its line breaks; none if it is something else."""
     found = set()
     for text in _CERTIFICATE.findall(pem) if isinstance(pem, str) else ():
         try:
@@ -83,7 +84,7 @@ def certificates(pem: Any) -> frozenset[bytes]:
 
 
 def _certificates(pem: str) -> str:
-    """The certificates of a text, without what else it says, which may be in any language."""
+    """The certificates in a text without its comments, which may be in any language."""
     found = _CERTIFICATE.findall(pem)
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata="\n".join(found))
@@ -96,11 +97,11 @@ def _certificates(pem: str) -> str:
 
 
 def _identify(made: ssl.SSLContext, certificate: str, key: str) -> None:
-    """The context takes files only: they are there for this moment, for the user alone."""
+    """Python's context only takes files, so they exist for this moment, for this user alone."""
     with temp_folder("kubeconfig") as temp:
         files = (temp.write("certificate.pem", certificate), temp.write("key.pem", key))
         try:
-            # Without a password OpenSSL would ask for one at the terminal.
+            # Without a password, OpenSSL would ask for one at the terminal.
             made.load_cert_chain(*files, password="")
         except (ssl.SSLError, ValueError) as error:
             reason = getattr(error, "reason", None) or error
@@ -111,10 +112,10 @@ def _identify(made: ssl.SSLContext, certificate: str, key: str) -> None:
 
 
 def problem(error: BaseException, trust: Mapping[str, str]) -> str:
-    """Why TLS fails however often it is tried, or an empty text: that was not it, or another try may help.
+    """Why TLS will fail however often it is tried, or an empty text if TLS was not the cause or another try may help.
 
-    trust: for each address, the one most spoken with first, what to do where the certificate is signed by nobody who is
-    trusted, without a full stop.
+    trust: for each address, the one mostly used first, what to do if nobody who is trusted signed the certificate,
+    without a full stop.
     """
     for cause in causes(error):
         if not isinstance(cause, ssl.SSLError) or isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
@@ -127,7 +128,7 @@ def problem(error: BaseException, trust: Mapping[str, str]) -> str:
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and all that it was made of. urllib3 wraps errors in each other's arguments."""
+    """An error and all errors that caused it. urllib3 wraps errors in each other's arguments."""
     waiting, seen = [error], set[int]()
     while waiting:
         cause = waiting.pop(0)

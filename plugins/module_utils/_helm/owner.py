@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whose the objects are that a release would make or change. PRIVATE to the collection.
+"""Who owns the objects that a release would create or change. PRIVATE to the collection.
 
-An object that its chart names has one owner, a Helm release or nobody. Beside that, somebody may manage it: Argo CD,
-Flux, CAST AI's operator. Their marks: https://argo-cd.readthedocs.io/en/stable/user-guide/resource_tracking/,
+An object that its chart names has one owner, a Helm release or nobody. Besides that, another tool may manage it: Argo
+CD, Flux, CAST AI's operator. Their marks: https://argo-cd.readthedocs.io/en/stable/user-guide/resource_tracking/,
 https://fluxcd.io/flux/components/helm/helmreleases/ and https://fluxcd.io/flux/components/kustomize/kustomizations/.
 """
 
@@ -24,16 +24,16 @@ from . import record
 from .record import OWNER_NAME, OWNER_NAMESPACE
 
 UMBRELLA = "castai"
-"""CAST AI's chart that holds all others."""
+"""CAST AI's chart that contains all others."""
 
 _NAMED_BY_CHART: Mapping[str, str] = {
     "cluster-controller": "castai-cluster-controller",
     "castai-kvisor": "castai-kvisor-controller",
 }
-"""Releases whose objects have another name than the release."""
+"""Releases whose objects have a different name than the release."""
 
 _DAEMON_SETS: Mapping[str, str] = {"castai-kvisor": "castai-kvisor-agent", "castai-spot-handler": "castai-spot-handler"}
-"""The DaemonSets of the charts; those of the others are asked for nothing that connecting needs no right for."""
+"""The DaemonSets of the charts. For other releases none is read, because connecting needs no right to read them."""
 
 _COMPONENTS = "/apis/castware.cast.ai/v1alpha1/namespaces/{}/components"
 _ARGO, _FLUX_HELM, _FLUX_KUSTOMIZE = "argocd.argoproj.io/", "helm.toolkit.fluxcd.io/", "kustomize.toolkit.fluxcd.io/"
@@ -47,10 +47,10 @@ _FIELD_MANAGERS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Owner:
-    """Whose an object is that a release would make and does not own.
+    """Who owns an object that a release would create and does not own.
 
-    release: NAMESPACE/RELEASE, empty for an object that no Helm release owns. umbrella: whether that release is of
-    CAST AI's umbrella chart. manager: who manages the object beside that, empty for nobody.
+    release: NAMESPACE/RELEASE, empty for an object that no Helm release owns. umbrella: whether that release is CAST
+    AI's umbrella chart. manager: who else manages the object, empty for nobody.
     """
 
     thing: str
@@ -58,7 +58,7 @@ class Owner:
     umbrella: bool = False
     manager: str = ""
     kept: tuple[str, ...] = ()
-    """Settings of its pods that a chart which does not set them leaves: "nodeSelector pool", "env HTTPS_PROXY"."""
+    """Settings of its pods that stay if a chart does not set them: "nodeSelector pool", "env HTTPS_PROXY"."""
 
     def refusal(self, adopt: bool, wanted: str, adopt_managed: bool = False) -> str:
         """Why the wanted release cannot be installed, or an empty text."""
@@ -79,7 +79,7 @@ class Owner:
         return ""
 
     def helm_refusal(self, version: tuple[int, ...]) -> str:
-        """Why Helm of this version cannot take the object over, or an empty text."""
+        """Why this version of Helm cannot take the object over, or an empty text."""
         if version >= TAKES_OWNERSHIP:
             return ""
         return (
@@ -90,7 +90,7 @@ class Owner:
 
 
 def managed_refusal(thing: str, manager: str, release: str, exists: bool) -> str:
-    """Why something that another tool manages is not changed. exists: whether it is a Helm release already."""
+    """Why an object that another tool manages is not changed. exists: whether it is a Helm release already."""
     if exists:
         way = f"Set {named('policy', role_of(release))} to install_only to leave the release as it is"
     else:
@@ -102,10 +102,10 @@ def managed_refusal(thing: str, manager: str, release: str, exists: bool) -> str
 
 
 def owner(cluster: Kubernetes, name: str, namespace: str) -> Owner | None:
-    """Whose the objects of a release are; None where there are none, or only the release's own that nobody manages.
+    """Who owns the objects of a release; None if there are none, or only the release's own that nobody else manages.
 
-    They are the workloads, ServiceAccounts and ClusterRoles that its chart names; the latter show an installation in
-    another namespace. What belongs to another release comes first, then what somebody manages.
+    The objects are the workloads, ServiceAccounts and ClusterRoles that its chart names; the last show an installation
+    in another namespace. Objects of another release come first, then those that another tool manages.
     """
     paths = _paths(name, namespace)
     with at_once() as ask:
@@ -125,9 +125,9 @@ def owner(cluster: Kubernetes, name: str, namespace: str) -> Owner | None:
 
 
 def owner_of_added(found: Mapping[str, Object | None], name: str, namespace: str) -> Owner | None:
-    """Whose one of these objects is, which an upgrade would add to a release; None where Helm can make or keep all.
+    """Who owns one of the objects that an upgrade would add to a release; None if Helm can create or keep all of them.
 
-    found: live objects by what they are called in sentences, None for those that are not there.
+    found: live objects by what they are called in sentences; None for those that do not exist.
     """
     owners = [Owner(thing, _release(item), manager=manager_of(item)) for thing, item in found.items() if item]
     others = [one for one in owners if one.release != f"{namespace}/{name}"]
@@ -135,11 +135,12 @@ def owner_of_added(found: Mapping[str, Object | None], name: str, namespace: str
 
 
 def operators(cluster: Kubernetes, namespace: str) -> Callable[[str], str]:
-    """CAST AI's operator in words where it manages a release of the namespace, by its name, or an empty text."""
+    """CAST AI's operator, in words, if it manages a release in the namespace, by the release's name; otherwise an
+    empty text."""
     try:
         listed = cluster.get(_COMPONENTS.format(namespace))
     except CallFailed:
-        # Who may not list them can still see the operator itself.
+        # A user who may not list them can still read the operator itself.
         found = cluster.get(path_of("apps/v1", "Deployment", "castware-operator", namespace))
         return lambda name: "CAST AI's operator (Deployment castware-operator)" if found else ""
     return partial(_operator, (listed or {}).get("items") or ())
@@ -155,7 +156,7 @@ def _operator(components: Iterable[Object], name: str) -> str:
 
 
 def manager_of(item: Object) -> str:
-    """Who manages an object, by the marks on it, or an empty text."""
+    """The tool that manages an object, judging by the marks on it, or an empty text."""
     metadata = item.get("metadata") or {}
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
     for prefix, kind in ((_FLUX_HELM, "HelmRelease"), (_FLUX_KUSTOMIZE, "Kustomization")):
@@ -186,7 +187,7 @@ def _kept(workload: Object) -> Iterator[str]:
 
 
 def _paths(name: str, namespace: str) -> dict[str, str]:
-    """The REST paths of a release's most telling objects, by what they are called in sentences."""
+    """The REST paths of a release's most significant objects, by what they are called in sentences."""
     of_chart = _NAMED_BY_CHART.get(name, name)
     found: dict[str, Any] = {
         f"Deployment {namespace}/{of_chart}": ("apps/v1", "Deployment", of_chart, namespace),
@@ -205,7 +206,7 @@ def _release(item: Object) -> str:
 
 
 def _is_umbrella(cluster: Kubernetes, release: str) -> bool:
-    """Whether a release is of the umbrella chart: by its record, or, where that cannot be read, by its usual name."""
+    """Whether a release is the umbrella chart, judging by its record or, if that cannot be read, by its usual name."""
     namespace, _slash, name = release.partition("/")
     try:
         listed = cluster.get(path_of("v1", "Secret", None, namespace), labelSelector=f"owner=helm,name={name}")
@@ -216,7 +217,7 @@ def _is_umbrella(cluster: Kubernetes, release: str) -> bool:
 
 
 def _beside(release: str) -> str:
-    """What to do where the umbrella chart has what a release would install."""
+    """What to do if the umbrella chart contains what a release would install."""
     if release == AGENT_RELEASE:
         return (
             "The cluster is already connected: only run castai.onboarding.onboard (onboard.yml). To manage the agent"

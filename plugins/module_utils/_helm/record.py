@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What Helm keeps of a release in the cluster: one Secret for each revision. Pure. PRIVATE to the collection.
+"""What Helm stores about a release in the cluster: one Secret for each revision. Pure. PRIVATE to the collection.
 
-The form is Helm's secrets driver's, the same in Helm 3 and 4: labels name, owner, status and version; the key `release`
-holds base64 of gzipped JSON (https://github.com/helm/helm/blob/main/pkg/storage/driver/util.go).
+The format is that of Helm's secrets driver, the same in Helm 3 and 4: labels name, owner, status and version; the key
+`release` contains base64 of gzipped JSON (https://github.com/helm/helm/blob/main/pkg/storage/driver/util.go).
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from .._gateways.helm import same_version
 from .values import paths
 
 with contextlib.suppress(ImportError):
-    # Without it there is no Python package kubernetes either, which is asked for first.
+    # Without it the Python package kubernetes is missing too, and that is reported first.
     import yaml
 
-    # No tags are resolved: what a manifest means by `=` or `on` does not matter here, and may not even parse.
+    # Tags are not resolved: what a manifest means by `=` or `on` does not matter here, and may not even parse.
     _LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 Object = Mapping[str, Any]
@@ -78,7 +78,7 @@ _DOCUMENT = re.compile(r"(?m)^---[ \t]*$\n?")
 
 @dataclass(frozen=True, order=True)
 class Reference:
-    """An object that a manifest names. namespace: empty for the release's own, or for none."""
+    """An object that a manifest names. namespace: empty for the release's own, and for none."""
 
     api_version: str
     kind: str
@@ -90,7 +90,7 @@ class Reference:
 
     @property
     def built_in(self) -> bool:
-        """Whether the kind is Kubernetes' own, so that its path is known without asking."""
+        """Whether Kubernetes itself defines the kind, so that its path is known without asking."""
         group, _slash, version = self.api_version.rpartition("/")
         return bool(version) and group in BUILT_IN_GROUPS
 
@@ -108,7 +108,7 @@ class Contents:
 
     @functools.cached_property
     def objects(self) -> tuple[Reference, ...]:
-        """What the manifest names, but for Jobs that Kubernetes itself removes when they end."""
+        """The manifest's objects, except Jobs that Kubernetes itself removes when they end."""
         return tuple(
             sorted(
                 {
@@ -122,7 +122,7 @@ class Contents:
 
     @functools.cached_property
     def hooks(self) -> tuple[Reference, ...]:
-        """What its hooks made and an uninstall may leave, but for what holds the data of others."""
+        """Objects that its hooks created and an uninstall may leave, except those that hold other data."""
         made = [item for text in self.hook_manifests for item in _objects(text)]
         return tuple(sorted({_reference(item) for item in made if item.get("kind") not in _KEPT_KINDS}))
 
@@ -135,7 +135,7 @@ class Contents:
 class Revision:
     """One revision of a release.
 
-    changed: when its record was last written, Unix seconds, by the clock of the machine that Helm ran on.
+    changed: when its record was last written, in Unix seconds, by the clock of the machine that ran Helm.
     """
 
     number: int
@@ -145,7 +145,7 @@ class Revision:
 
     @classmethod
     def of(cls, secret: Object) -> Revision:
-        """Raises Refused, as contents does, where somebody edited the record so that it cannot be read."""
+        """Raises Refused, as contents does, if somebody edited the record so that it cannot be read."""
         labels = secret["metadata"].get("labels") or {}
         changed = labels.get("modifiedAt")
         with _reading(secret):
@@ -158,7 +158,7 @@ class Revision:
 
     @property
     def unfinished(self) -> bool:
-        """A Helm is at work on it, or was killed in the middle."""
+        """Helm is working on it, or was killed while it did."""
         return self.status.startswith("pending-") or self.status == UNINSTALLING
 
     @functools.cached_property
@@ -174,13 +174,14 @@ class Revision:
                 manifest=_of(str, release, "manifest"),
                 hook_manifests=tuple(_of(str, hook, "manifest") for hook in _of(list, release, "hooks")),
             )
-            # They are kept; a manifest that cannot be read is found out here.
+            # They are cached; a manifest that cannot be read is found out here.
             len(found.objects) + len(found.hooks)
             return found
 
     @property
     def api_key_paths(self) -> tuple[str, ...]:
-        """Where in the values an API key stands, which everybody who may read Secrets can read; none if unreadable."""
+        """The paths of API keys in the values, which everybody who may read Secrets can read; none if it is
+        unreadable."""
         try:
             return api_keys(self.contents.values)
         except Refused:
@@ -205,21 +206,21 @@ def history(secrets: Iterable[Object]) -> History:
 
 
 def of(secrets: Iterable[Object], release: str) -> History:
-    """One release's revisions among a namespace's record Secrets."""
+    """One release's revisions, from the record Secrets of a namespace."""
     return history(secret for secret in secrets if (secret["metadata"].get("labels") or {}).get("name") == release)
 
 
 def newest(revisions: History) -> Revision | None:
-    """None where the release is not there (an uninstalled one keeps only its history)."""
+    """None if the release is not installed (an uninstalled one only keeps its history)."""
     if not revisions or revisions[-1].status == UNINSTALLED:
         return None
     return revisions[-1]
 
 
 def goal(revisions: History) -> Revision | None:
-    """The revision whose manifest ought to be there, whatever was begun since; None where there is none.
+    """The revision whose manifest should be installed, whatever was started since; None if there is none.
 
-    A killed uninstall is undone. Before an install there was nothing, even where there is the history of a release.
+    A killed uninstall is undone. Before an install nothing was installed, even if there is a history of the release.
     """
     last = newest(revisions)
     if last is None or last.status == PENDING_INSTALL:
@@ -228,10 +229,10 @@ def goal(revisions: History) -> Revision | None:
 
 
 def good(revisions: History) -> Revision | None:
-    """The newest revision that was once deployed whole, or None.
+    """The newest revision that was once fully deployed, or None.
 
-    A Helm killed between its last two writes leaves the old revision superseded and the new one pending: then the
-    newest superseded one is it.
+    If Helm is killed between its last two writes, the old revision is superseded and the new one pending; then it is
+    the newest superseded one.
     """
     for status in (DEPLOYED, SUPERSEDED):
         for revision in reversed(revisions):
@@ -259,7 +260,7 @@ def decode(secret: Object) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _reading(secret: Object) -> Iterator[None]:
-    """Say which record cannot be read, whatever it holds. What it holds is not shown, as it may be secret."""
+    """Report which record cannot be read, whatever the reason. Its contents are not shown, as they may be secret."""
     try:
         yield
     except (ValueError, TypeError, LookupError, AttributeError, OSError, EOFError, zlib.error, RecursionError) as error:
@@ -277,7 +278,7 @@ def _reading(secret: Object) -> Iterator[None]:
 
 
 def _of(kind: type[Any], mapping: Mapping[str, Any], key: str) -> Any:
-    """What a record has under a key, of that type; its empty value where there is none."""
+    """The value under a key of a record, of that type; the type's empty value if there is none."""
     found = mapping.get(key)
     if not found:
         return kind()
@@ -287,14 +288,14 @@ def _of(kind: type[Any], mapping: Mapping[str, Any], key: str) -> Any:
 
 
 def encode(secret: Object, release: Mapping[str, Any]) -> dict[str, Any]:
-    """The record Secret with another release in it."""
+    """The record Secret with a different release in it."""
     packed = gzip.compress(json.dumps(release, separators=(",", ":")).encode(), mtime=0)
     data = base64.b64encode(base64.b64encode(packed)).decode()
     return {**secret, "data": {**secret["data"], "release": data}}
 
 
 def with_status(secret: Object, status: str) -> dict[str, Any]:
-    """The record Secret with another status of the release."""
+    """The record Secret with a different status of the release."""
     release = decode(secret)
     changed = encode(secret, {**release, "info": {**(release.get("info") or {}), "status": status}})
     metadata = secret["metadata"]
@@ -312,7 +313,8 @@ def without_namespace(release: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def references(objects: Iterable[Object]) -> tuple[Reference, ...]:
-    """The objects of a rendered chart that a release would hold: not its hooks, which Helm makes anew each time."""
+    """The objects of a rendered chart that a release would own, without its hooks, which Helm creates anew each
+    time."""
     return tuple(
         _reference(item) for item in objects if HOOK_ANNOTATION not in (item["metadata"].get("annotations") or {})
     )
@@ -323,7 +325,7 @@ def _documents(manifest: str) -> list[str]:
 
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:
-    """The objects of a manifest's document: one, none (only comments), or those of a List."""
+    """The objects in a manifest's document: one, none (only comments), or those of a List."""
     document = yaml.load(text, Loader=_LOADER)  # noqa: S506 - the base loader makes only texts, lists and maps
     if document and not isinstance(document, dict):
         raise TypeError("a manifest holds objects")

@@ -4,8 +4,8 @@
 
 """A Helm release: installed, upgraded, repaired, taken over or uninstalled. PRIVATE to the collection.
 
-What is there is read from the release's own record Secrets and from the objects that its manifest names; Helm itself
-runs only when something has to be done.
+The current state is read from the release's own record Secrets and from the objects that its manifest names. Helm
+itself only runs if there is something to do.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ _EXACT_VERSION = re.compile(r"v?\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
 
 @dataclass(frozen=True)
 class Desired:
-    """What the user asks for. grace, timeout: seconds."""
+    """What the user wants. grace, timeout: seconds."""
 
     name: str
     namespace: str
@@ -104,9 +104,9 @@ class Desired:
     delete_superseded: bool
     cluster: Named
     wait_for_workloads: bool = True
-    """Whether the release must run in the end; otherwise what does not is a warning."""
+    """Whether the release must run in the end; otherwise, workloads that do not run are a warning."""
     purpose: str = ""
-    """What the release does in the cluster, for who reads a plan."""
+    """What the release does in the cluster, for the readers of a plan."""
 
     @property
     def title(self) -> str:
@@ -117,7 +117,7 @@ class Desired:
 class Namespace:
     """The release's namespace.
 
-    leaving: why nothing can be made in it. kept: it carries Helm's annotation that it is never to be deleted.
+    leaving: why nothing can be created in it. kept: it has Helm's annotation that it must never be deleted.
     """
 
     leaving: str = ""
@@ -126,13 +126,12 @@ class Namespace:
 
 @dataclass(frozen=True)
 class Current:
-    """What is there.
+    """The current state.
 
-    history: the release's revisions, oldest first. chart: what is known of the wanted chart without fetching it.
-    missing: objects of the deployed revision that are gone. owner: where nothing whole is there of the release, whose
-    the objects of its chart are; before an upgrade, whose those are that it would add, by confirm. manager: who
-    manages the release beside Helm, empty for nobody. now: Unix seconds. killed: whether the newest revision's Helm is
-    known to be dead.
+    history: the release's revisions, oldest first. chart: what is known about the wanted chart without fetching it.
+    missing: deleted objects of the deployed revision. owner: if no complete revision exists, who owns the objects of
+    its chart; before an upgrade, who owns the objects that it would add, set by confirm. manager: who else manages the
+    release, empty for nobody. now: Unix seconds. killed: whether the Helm of the newest revision is known to be dead.
     """
 
     history: History
@@ -146,9 +145,10 @@ class Current:
     now: float = 0.0
     killed: bool = False
     hooks: tuple[Reference, ...] = ()
-    """Where the release is to go, what its hooks left: to Helm it is not the release's."""
+    """What the release's hooks left, if the release is to be uninstalled: Helm does not count it as part of the
+    release."""
     unready: tuple[Unready, ...] = ()
-    """Workloads of the deployed revision that do not run as their live objects want."""
+    """Workloads of the deployed revision that do not run as their live objects ask for."""
 
     @property
     def last(self) -> Revision | None:
@@ -180,12 +180,12 @@ class Systems:
 
 @dataclass(frozen=True)
 class Step(Action):
-    """An action on the release. revision: the newest one, when this step's turn comes, 0 for none."""
+    """An action on the release. revision: the newest one when this step's turn comes, 0 for none."""
 
     wanted: Desired = field(default=cast(Any, None), repr=False)
     revision: int = 0
     unfinished: Revision | None = field(default=None, repr=False)
-    """A revision that a living Helm may still be at work on."""
+    """A revision that a running Helm may still be working on."""
     patience: float = 0.0
     """Seconds to wait until that Helm must be dead."""
 
@@ -211,9 +211,9 @@ class Step(Action):
 
 @dataclass(frozen=True)
 class Upgrade(Step):
-    """Install or upgrade, Helm decides which.
+    """Install or upgrade; Helm decides which.
 
-    wanted.adopt: only where nothing whole is there of the release yet, so that its objects may be there as nobody's.
+    wanted.adopt: only if no complete revision exists yet, so that its objects may exist without an owner.
     """
 
     def work(self, gateway: Systems, wanted: Desired) -> None:
@@ -230,7 +230,7 @@ class Upgrade(Step):
 
 @dataclass
 class HookWatch:
-    """Sees that a hook's Job cannot run: Helm would wait for it until its time is over."""
+    """Detects that a hook's Job cannot run: otherwise Helm would wait for it until the timeout."""
 
     cluster: Kubernetes
     wanted: Desired
@@ -238,7 +238,7 @@ class HookWatch:
     clock: Callable[[], float] = time.monotonic
 
     def __call__(self) -> str:
-        """Why waiting is in vain, once that has been so for a while, as a registry may be away for a moment."""
+        """Why waiting is pointless, once that has been so for a while: a registry may be unavailable for a moment."""
         stuck = stuck_jobs(self.cluster, self.wanted.namespace, f"{self.wanted.name}-")
         if not self.patience.over(stuck, self.clock()):
             return ""
@@ -252,11 +252,11 @@ class HookWatch:
 
 @dataclass(frozen=True)
 class RollBack(Step):
-    """Apply a revision's stored manifest as a new revision: no chart is fetched, its values stay."""
+    """Apply a revision's stored manifest as a new revision: no chart is fetched, and its values stay."""
 
     to: int = 0
     replicas: tuple[tuple[str, int], ...] = ()
-    """Paths of workloads with replicas that others, such as CAST AI, gave them and that stay."""
+    """Paths of workloads whose number of replicas others set, such as CAST AI, and that keep it."""
 
     def work(self, gateway: Systems, wanted: Desired) -> None:
         gateway.helm.rollback(gateway.work(wanted, self.revision + 1), self.to)
@@ -275,20 +275,20 @@ class Uninstall(Step):
 
 @dataclass(frozen=True)
 class DeleteHooks(Step):
-    """Delete what the release's hooks made, which an uninstall leaves."""
+    """Delete what the release's hooks created and an uninstall leaves."""
 
     objects: tuple[Reference, ...] = ()
     helm = False
 
     def work(self, gateway: Systems, wanted: Desired) -> None:
         for item in self.objects:
-            # A Job's pods stay otherwise.
+            # Otherwise a Job's pods would stay.
             gateway.connection.cluster().delete(_path(item, wanted.namespace), {"propagationPolicy": "Background"})
 
 
 @dataclass(frozen=True)
 class MarkFailed(Step):
-    """Note in the record of a killed revision that it failed, so that an upgrade compares with what it made."""
+    """Note in the record of a killed revision that it failed, so that an upgrade compares with what it created."""
 
     helm = False
 
@@ -300,7 +300,7 @@ class MarkFailed(Step):
 
 @dataclass(frozen=True)
 class DeleteRecord(Step):
-    """Delete the record of a revision that a newer one has taken the place of."""
+    """Delete the record of a revision that a newer one has replaced."""
 
     number: int = 0
     helm = False
@@ -311,7 +311,7 @@ class DeleteRecord(Step):
 
 @dataclass(frozen=True)
 class KeepNamespace(Step):
-    """Annotate the Namespace so that Helm leaves it when a later revision does not have it."""
+    """Annotate the Namespace so that Helm keeps it if a later revision does not contain it."""
 
     helm = False
 
@@ -324,7 +324,7 @@ class KeepNamespace(Step):
 
 @dataclass(frozen=True)
 class DisownNamespace(Step):
-    """Take the Namespace out of a revision's record: an uninstall goes by the record alone."""
+    """Take the Namespace out of a revision's record: an uninstall only goes by the record."""
 
     helm = False
 
@@ -384,8 +384,8 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
 
 
 def observe_all(gateway: Systems, wanted: Sequence[Desired]) -> list[Current]:
-    """Of releases of one namespace. Round 1, where the cluster is named: whether it is that one. Round 2: the releases'
-    records. Round 3: objects. Where workloads are not ready, two rounds more say why."""
+    """The current state of releases in one namespace. Round 1, if the cluster is named: whether it is that one.
+    Round 2: the releases' records. Round 3: objects. If workloads are not ready, two more rounds find out why."""
     problem = driver_problem(os.environ)
     if problem:
         raise Refused(problem)
@@ -416,7 +416,7 @@ def observe_all(gateway: Systems, wanted: Sequence[Desired]) -> list[Current]:
 
 
 def _complete(gateway: Systems, wanted: Desired, current: Current, found: Mapping[Reference, Object | None]) -> Current:
-    """current with what is known of the release's objects, and of those that are not its own yet."""
+    """current with what is known about the release's objects, and about those that it does not own yet."""
     cluster, last = gateway.connection.cluster(), current.last
     if last:
         live = {item: found[item] for item in last.contents.objects if item in found}
@@ -444,7 +444,7 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
 
 
 def _plan_delete(current: Current, wanted: Desired, steps: tuple[Action, ...]) -> Iterator[Action]:
-    """Delete what holds an API key once the newest revision no longer does."""
+    """Delete records that contain an API key once the newest revision contains none."""
     writing = [step for step in steps if isinstance(step, (Upgrade, RollBack))]
     last = current.last
     newest = (last.number if last else 0) + len(writing)
@@ -501,7 +501,7 @@ def _plan_absent(current: Current, wanted: Desired, last: Revision | None) -> It
         )
         waiting = {}
     if current.hooks:
-        # Before the uninstall: afterwards nothing tells that they were the release's.
+        # Before the uninstall: afterwards nothing shows that they belonged to the release.
         yield DeleteHooks(
             f"delete the objects left by hooks of {wanted.title}: {', '.join(map(str, current.hooks))}",
             _target(wanted, "/hooks"),
@@ -547,7 +547,7 @@ def _plan_install(current: Current, wanted: Desired) -> Iterator[Action]:
 
 
 def _plan_killed(current: Current, wanted: Desired, killed: Revision) -> Iterator[Action]:
-    """Nothing whole is there that an unfinished revision could go back to: go on from what it made."""
+    """There is no complete revision that an unfinished one could return to: continue from what it created."""
     what = killed.status.partition("-")[2]
     yield MarkFailed(
         f"mark the killed {what} of {wanted.title} (revision {killed.number}) as failed",
@@ -564,9 +564,9 @@ def _plan_killed(current: Current, wanted: Desired, killed: Revision) -> Iterato
 
 
 def _plan_existing(current: Current, wanted: Desired, last: Revision) -> Iterator[Action]:
-    """Go back to a whole revision where the newest is none, upgrade where the release is not what is wanted.
+    """Return to a complete revision if the newest is not complete, and upgrade if the release is not what is wanted.
 
-    Helm itself upgrades from every state but an unfinished one, and makes missing objects as it does.
+    Helm itself upgrades from every state but an unfinished one, and creates missing objects while it does.
     """
     goal = record.goal(current.history)
     differs = goal is not None and wanted.enforce and _differs(current, wanted, goal.contents)
@@ -607,8 +607,8 @@ def _roll_back(current: Current, wanted: Desired, last: Revision, goal: Revision
 
 
 def _upgrade(current: Current, wanted: Desired, basis: Revision, number: int, first: bool) -> Iterator[Action]:
-    """basis: the revision that Helm compares the new one with; number: the newest one by then; first: whether
-    nothing whole is there of the release."""
+    """basis: the revision that Helm compares the new one with; number: the newest one by then; first: whether no
+    complete revision exists."""
     _refuse_owner(current, wanted)
     contents = basis.contents
     paths = differing(contents.values, wanted.values)
@@ -664,7 +664,7 @@ def _differs(current: Current, wanted: Desired, contents: Contents) -> bool:
 
 
 def _same_chart(chart: Facts, contents: Contents) -> bool:
-    """What is not known of the wanted chart counts as equal."""
+    """What is not known about the wanted chart counts as equal."""
     return (not chart.name or chart.name == contents.chart) and (
         not chart.version or same_version(chart.version, contents.version)
     )
@@ -678,7 +678,7 @@ def _refuse_owner(current: Current, wanted: Desired) -> None:
 
 
 def _added_owner(gateway: Systems, wanted: Desired, current: Current) -> Owner | None:
-    """Whose an object is that an upgrade would add to the release while it is there already: Helm refuses to."""
+    """Who owns an existing object that an upgrade would add to the release, which Helm refuses to do."""
     known = {item for revision in current.history[-1:] for item in revision.contents.objects}
     rendered = gateway.helm.render(wanted.chart, wanted.name, wanted.namespace, wanted.values, secrets(wanted.values))
     added = [item for item in record.references(rendered) if item not in known]
@@ -693,7 +693,7 @@ def _added_owner(gateway: Systems, wanted: Desired, current: Current) -> Owner |
 
 
 def _waiting(last: Revision, current: Current, wanted: Desired) -> dict[str, Any]:
-    """How long a living Helm is given to finish an unfinished revision, as arguments of a step."""
+    """How long a running Helm is given to finish an unfinished revision, as arguments of a step."""
     if not last.unfinished:
         return {}
     age = max(0.0, current.now - last.changed)
@@ -701,7 +701,7 @@ def _waiting(last: Revision, current: Current, wanted: Desired) -> dict[str, Any
 
 
 def confirm(gateway: Systems, wanted: Desired, current: Current, planned: tuple[Action, ...]) -> tuple[Action, ...]:
-    """Refuse, in check mode too, what the helm program here cannot do. It is started only when there is work for it.
+    """Refuse, in check mode too, what the helm program here cannot do. It is only started if there is work for it.
 
     Only an upgrade renders the chart, which shows what it would add.
     """
@@ -718,7 +718,7 @@ def confirm(gateway: Systems, wanted: Desired, current: Current, planned: tuple[
 
 
 def _chart(wanted: Desired) -> Facts:
-    """What is known of the wanted chart without fetching it."""
+    """What is known about the wanted chart without fetching it."""
     chart = wanted.chart
     if not (wanted.present and chart.local):
         return Facts(chart.name, chart.version)
@@ -732,13 +732,13 @@ def _chart(wanted: Desired) -> Facts:
 
 
 def _records(cluster: Kubernetes, namespace: str, names: Iterable[str], kind: str = "Secret") -> list[Object]:
-    """What Helm keeps of these releases, all their revisions."""
+    """Helm's records of these releases, with all their revisions."""
     selector = f"owner=helm,name in ({','.join(names)})"
     return (cluster.get(path_of("v1", kind, None, namespace), labelSelector=selector) or {}).get("items") or []
 
 
 def _in_configmaps(cluster: Kubernetes, namespace: str, names: Iterable[str]) -> frozenset[str]:
-    """Which releases Helm keeps in ConfigMaps: an install would begin anew, and lose their values."""
+    """Which releases Helm stores in ConfigMaps: an install would start anew, and lose their values."""
     try:
         listed = _records(cluster, namespace, names, "ConfigMap")
     except Failure:
@@ -758,14 +758,15 @@ def _namespace(cluster: Kubernetes, name: str) -> Namespace | None:
 
 
 def _found(cluster: Kubernetes, namespace: str, objects: Iterable[Reference]) -> dict[Reference, Object | None]:
-    """Objects of manifests as they are, None for gone. Only Kubernetes' own kinds are read."""
+    """The live objects of manifests, None if deleted. Only Kubernetes' own kinds are read."""
     known = [item for item in objects if item.built_in]
     found = side_by_side(CONNECTIONS, [partial(cluster.get, _path(item, namespace)) for item in known])
     return dict(zip(known, found, strict=True))
 
 
 def _readable(cluster: Kubernetes, wanted: Desired, objects: Iterable[Reference]) -> Iterator[tuple[Reference, Object]]:
-    """Those that are there, each as it is; not what may not be read, for which the work itself needs no right."""
+    """The existing ones, each with its live object. Unreadable ones are left out: the work itself needs no right to
+    read them."""
 
     def read(item: Reference) -> Object | None:
         with contextlib.suppress(Failure):
@@ -790,16 +791,16 @@ def _hooks(revision: Revision) -> tuple[Reference, ...]:
     try:
         return revision.contents.hooks
     except Refused:
-        return ()  # an old record that nobody can read keeps nobody from uninstalling
+        return ()  # an old record that nobody can read does not prevent an uninstall
 
 
 def _workloads(found: Mapping[Reference, Object | None]) -> list[Object]:
-    """Those that are there, of their kind, which one that was read alone may not say."""
+    """The existing ones, with their kind, which an object that is read alone may not state."""
     return [{"kind": item.kind, **live} for item, live in found.items() if live and item.kind in KINDS]
 
 
 def _left_by(cluster: Kubernetes, wanted: Desired, revision: int) -> str:
-    """What a Helm that failed has left of its work, as a clause, or an empty text. revision: the newest one before."""
+    """What a failed Helm has left of its work, as a clause, or an empty text. revision: the newest one before."""
     try:
         written = cluster.get(_record_path(wanted, revision + 1)) or cluster.get(_record_path(wanted, revision))
         found = Revision.of(written) if written else None
@@ -818,14 +819,14 @@ def _replicas(wanted: Desired, live: Mapping[Reference, Object | None]) -> Itera
 
 
 def _outwait(cluster: Kubernetes, wanted: Desired, unfinished: Revision, patience: float) -> None:
-    """Wait until a Helm that may be at work on this revision must be dead; Conflict when it was not."""
+    """Wait until a Helm that may be working on this revision must be dead; raise Conflict if it was not."""
     path, seen = _record_path(wanted, unfinished.number), _version_of(unfinished.secret)
     if until(lambda: _version_of(cluster.get(path)) != seen, timeout=patience):
         raise Conflict(f"Another Helm has finished its work on {wanted.title}.")
 
 
 def settle(gateway: Systems, wanted: Desired, current: Current, made: Made, report: Report) -> Current:
-    """What the release has become, and whether it runs, after a change and without one."""
+    """What the release has become and whether it runs, with or without a change."""
     if made:
         current = _changed(gateway, wanted, current)
     if not wanted.present or not (made or current.unready):
@@ -845,7 +846,7 @@ def settle(gateway: Systems, wanted: Desired, current: Current, made: Made, repo
 
 
 def _changed(gateway: Systems, wanted: Desired, current: Current) -> Current:
-    """Read again what Helm did, which ends without an error where it could not note its own end."""
+    """Read again what Helm did: it ends without an error even if it could not record its own end."""
     records = _records(gateway.connection.cluster(), wanted.namespace, [wanted.name])
     current = replace(current, history=record.of(records, wanted.name))
     if wanted.present and (current.last is None or current.last.status != record.DEPLOYED):
@@ -892,7 +893,7 @@ def _described(wanted: Desired, last: Revision) -> Mapping[str, Any]:
 
 
 def _warnings(current: Current, wanted: Desired, last: Revision | None) -> Iterator[str]:
-    """What does not run, and where an API key stands in the cluster, as the vendor's script and Terraform leave it."""
+    """What does not run, and where the cluster contains an API key, as the vendor's script and Terraform leave it."""
     if current.unready:
         yield f"{wanted.title} is not running properly: {_listed(current.unready)}."
     if last and last.api_key_paths and not record.api_keys(wanted.values) and not wanted.enforce:
@@ -948,7 +949,7 @@ def _version_of(found: Mapping[str, Any] | None) -> str:
 
 
 def _absolute(ref: str) -> str:
-    """A path of the user's made absolute; names and addresses of charts stay. Helm works in a folder of its own."""
+    """A user's path made absolute; names and addresses of charts stay. Helm runs in a folder of its own."""
     is_path = ref.startswith(("/", "./", "../", "~")) or (ref.endswith((".tgz", ".tar.gz")) and "://" not in ref)
     return str(Path(ref).expanduser().absolute()) if is_path else ref
 

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Several Helm releases of one namespace, each as release.py has it. PRIVATE to the collection.
+"""Several Helm releases in one namespace, each handled as in release.py. PRIVATE to the collection.
 
-What of the cluster counts for all is read once. Helm works on the first of the list alone, as the others may need what
-it makes, then on the others side by side.
+The state that concerns all of them is read once. Helm works on the first of the list alone, because the others may need
+what it creates, then on the others side by side.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .release import Desired, Systems
 Parameters = Mapping[str, Any]
 
 _SHARED = ("create_namespace", "helm_path", "namespace")
-"""What counts for all releases, beside which cluster it is."""
+"""The options that apply to all releases, besides those that name the cluster."""
 
 _OF_CLUSTER = connection_options(required=False)
 _ALL: Mapping[str, Any] = release.OPTIONS["argument_spec"]

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A chart's values: what differs, and what of it may be shown. Pure. PRIVATE to the collection."""
+"""A chart's values: what differs, and which of it may be shown. Pure. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DOT = re.compile(r"(?<!\\)\.")
 _INDEX = re.compile(r"\d+")
 _REFERENCE = re.compile(r"(ref|name|pullsecrets)$")
 _SELECTORS = frozenset({"tolerations", "matchexpressions", "topologyspreadconstraints"})
-"""What is called key in these is the name of a label or taint."""
+"""Something called key below these is the name of a label or taint."""
 
 
 def differing(before: Values, after: Values) -> tuple[str, ...]:
@@ -65,7 +65,7 @@ def secret(path: str, name: str = "") -> bool:
 
 
 def secrets(values: Values) -> tuple[str, ...]:
-    """The texts among the values that look secret by their path, and addresses with a password, such as a proxy's.
+    """The texts among the values whose path looks secret, and addresses with a password, such as a proxy's.
 
     Shorter ones would mask half of any sentence.
     """
@@ -85,7 +85,7 @@ def _masked(path: str, leaf: Any, name: str) -> Any:
 
 
 def _names(value: Any, path: str = "") -> dict[str, str]:
-    """The names of entries that have a name and a value, as those of env have, by the path of the value."""
+    """The names of entries that have a name and a value, as in env, by the path of the value."""
     named: dict[str, str] = {}
     if isinstance(value, Mapping):
         name = value.get("name")
@@ -107,7 +107,7 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _items(value: Any) -> list[tuple[str, Any]]:
-    """What a map or list has, each with its part of the path."""
+    """The items of a map or list, each with its part of the path."""
     if isinstance(value, Mapping):
         return [(str(key).replace(".", "\\."), item) for key, item in value.items()]
     return [(str(index), item) for index, item in enumerate(value)] if isinstance(value, (list, tuple)) else []

@@ -20,19 +20,19 @@ KINDS = ("DaemonSet", "Deployment", "StatefulSet")
 """Of group apps."""
 
 SURE = 30.0
-"""Seconds that a reason must last before it counts as hopeless: an image is pulled again after 10 and after 20 s, and a
-Secret or a quota may come a moment later than the pods."""
+"""Seconds that a reason must last before it counts as hopeless: an image is pulled again after 10 and after 20 s,
+and a Secret or a quota may appear a moment after the pods."""
 
 SURE_OF_NODES = 45.0
-"""The same where no node takes a pod: an autoscaler says something of the pod within this time."""
+"""The same if no node accepts a pod: within this time an autoscaler reports an event about the pod."""
 
 _SHOWN = 400
-"""Characters of a sentence of others that a message shows at most."""
+"""The most characters of others' sentences that a message shows."""
 
 NO_IMAGE = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable")
-"""Reasons of waiting containers whose image cannot be pulled; they take turns with one another."""
+"""Reasons of waiting containers whose image cannot be pulled; these alternate."""
 _UNSTARTABLE = (*NO_IMAGE, "CreateContainerConfigError")
-"""Reasons of waiting containers that do not pass by themselves."""
+"""Reasons of waiting containers that do not go away by themselves."""
 
 _UNSCHEDULABLE, _FAILED_CREATE = "Unschedulable", "FailedCreate"
 _REFUSED = ("is forbidden", "denied the request")
@@ -41,10 +41,10 @@ _PASSING = "error looking up service account"
 
 @dataclass(frozen=True)
 class Unready:
-    """A workload that does not run as its own object wants.
+    """A workload that does not run as its object asks for.
 
-    state: how many of its pods are ready; why: what its pods or its controller say, empty where they say nothing;
-    reason: by which word, where that does not pass by itself.
+    state: how many of its pods are ready; why: what its pods or its controller say, empty if they say nothing; reason:
+    a keyword, if the problem does not go away by itself.
     """
 
     workload: str
@@ -58,7 +58,7 @@ class Unready:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a wait ended. seconds: how long it took; hopeless: whether it was given up before its time."""
+    """How a wait ended. seconds: how long it took; hopeless: whether it was given up early."""
 
     unready: tuple[Unready, ...]
     seconds: int
@@ -70,7 +70,7 @@ class Patience:
     """For how long each workload has had the same hopeless reason."""
 
     since: dict[tuple[str, str], float] = field(default_factory=dict)
-    """By workload and reason, an empty one for an image that cannot be pulled."""
+    """By workload and reason; the reason is empty if an image cannot be pulled."""
 
     def over(self, unready: Iterable[Unready], now: float) -> bool:
         found = {(one.workload, "" if one.reason in NO_IMAGE else one.reason) for one in unready if one.reason}
@@ -90,7 +90,7 @@ def wait(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Outcome:
-    """Look until all is ready, nothing can become ready any more, or timeout seconds have passed."""
+    """Poll until everything is ready, nothing can become ready any more, or timeout seconds have passed."""
     start, patience, tell = clock(), Patience(), paced(report, timeout, clock)
     seen: tuple[Unready, ...] = ()
     hopeless = False
@@ -117,7 +117,7 @@ def unready(cluster: Kubernetes, items: Iterable[Object]) -> tuple[Unready, ...]
 
 
 def stuck_jobs(cluster: Kubernetes, namespace: str, prefix: str) -> tuple[Unready, ...]:
-    """Jobs of such a name that do not end, with what their pods say; none where Jobs may not be listed."""
+    """Unfinished Jobs with such a name, and what their pods say; none if Jobs may not be listed."""
     jobs = [{"kind": "Job", **item} for item in _items(cluster, path_of("batch/v1", "Job", None, namespace))]
     running = [
         job
@@ -140,18 +140,19 @@ def title(item: Object) -> str:
 
 
 def is_ready(item: Object) -> bool:
-    """Whether as many pods as the live object wants are of its newest template, and available."""
+    """Whether as many pods as the live object wants come from its newest template and are available."""
     wanted, updated, available, left = _counts(item)
     return wanted == 0 or (_seen(item) and min(updated, available) >= wanted and left <= updated)
 
 
 def _counts(item: Object) -> tuple[int, int, int, int]:
-    """How many pods are wanted, of the newest template, and available; how many there are but for those ending."""
+    """How many pods are wanted, come from the newest template, are available, and exist, not counting those that
+    end."""
     spec, status = item.get("spec") or {}, item.get("status") or {}
     on_delete = (spec.get("updateStrategy") or {}).get("type") == "OnDelete"
     if item["kind"] == "DaemonSet":
         wanted = status.get("desiredNumberScheduled") or 0
-        # Until its controller has seen it, a new one wants none.
+        # Before its controller has seen it, a new one wants none.
         wanted = wanted if _seen(item) else max(1, wanted)
         updated = wanted if on_delete else status.get("updatedNumberScheduled") or 0
         return wanted, updated, status.get("numberAvailable") or 0, 0
@@ -163,13 +164,13 @@ def _counts(item: Object) -> tuple[int, int, int, int]:
 
 
 def _seen(item: Object) -> bool:
-    """Whether its controller knows its newest form."""
+    """Whether its controller has seen its newest version."""
     generation = item["metadata"].get("generation") or 0
     return bool(((item.get("status") or {}).get("observedGeneration") or 0) >= generation)
 
 
 def _explained(cluster: Kubernetes, item: Object) -> Unready | None:
-    """Why it is not ready; None for a DaemonSet that lacks only pods of nodes that are not ready themselves."""
+    """Why it is not ready; None for a DaemonSet that only lacks pods on nodes that are not ready themselves."""
     namespace, daemon = item["metadata"].get("namespace") or "", item["kind"] == "DaemonSet"
     pods_path, labels = path_of("v1", "Pod", None, namespace), _selector(item)
     with at_once() as ask:
@@ -192,7 +193,7 @@ def _explained(cluster: Kubernetes, item: Object) -> Unready | None:
 
 
 def _only_apart(pod: Object) -> bool:
-    """Whether a pod waits for a node of its own, apart from the others of its workload."""
+    """Whether a pod only waits for a separate node, away from the others of its workload."""
     reason, message = _of_pod(pod)
     return reason == _UNSCHEDULABLE and "anti-affinity" in message
 
@@ -200,13 +201,13 @@ def _only_apart(pod: Object) -> bool:
 def _why(
     cluster: Kubernetes, item: Object, broken: list[Object], events: list[Object], lacking: bool
 ) -> tuple[str, str]:
-    """What stands against it, and the word for it where that does not pass. broken: pods, the newest first."""
+    """The reason, and a keyword for it if it does not go away by itself. broken: pods, the newest first."""
     failure = _failed_create(item, events if lacking else [])
     if failure:
         refused = any(text in failure for text in _REFUSED) and _PASSING not in failure
         return f"{item['kind']} cannot create pods: {failure}", _FAILED_CREATE if refused else ""
     said = [(pod, *_of_pod(pod)) for pod in broken]
-    # One with a reason says more than one that has only just begun.
+    # A pod with a reason says more than one that has only just started.
     pod, reason, message = next((one for one in said if one[1]), said[0] if said else (None, "", ""))
     if pod is None:
         return "", ""
@@ -217,7 +218,7 @@ def _why(
 
 
 def _failed_create(item: Object, events: list[Object]) -> str:
-    """Why its controller cannot create pods: a Deployment has it of its ReplicaSet, others only in events."""
+    """Why its controller cannot create pods: a Deployment shows its ReplicaSet's reason, others only have events."""
     for condition in (item.get("status") or {}).get("conditions") or ():
         if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
             return _short(condition.get("message"))
@@ -226,7 +227,7 @@ def _failed_create(item: Object, events: list[Object]) -> str:
 
 
 def _of_pod(pod: Object) -> tuple[str, str]:
-    """Why a pod is not ready: a word such as ImagePullBackOff, empty where there is none, and a clause."""
+    """Why a pod is not ready: a word such as ImagePullBackOff, empty if there is none, and a clause."""
     status = pod.get("status") or {}
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("reason") == _UNSCHEDULABLE:
@@ -251,7 +252,7 @@ def _containers(status: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _ended(container: Mapping[str, Any]) -> str:
-    """How a container ended last, empty where it did not."""
+    """How a container ended last, empty if it did not."""
     found = (container.get("lastState") or {}).get("terminated") or (container.get("state") or {}).get("terminated")
     if not found or (found.get("exitCode") == 0 and found.get("reason") == "Completed"):
         return ""
@@ -262,9 +263,10 @@ def _ended(container: Mapping[str, Any]) -> str:
 
 
 def _may_get_node(cluster: Kubernetes, pod: Object) -> bool:
-    """Whether an autoscaler looks after a pod that no node takes: then something else than the scheduler speaks of it.
+    """Whether an autoscaler handles a pod that no node accepts: then an event about it comes from somewhere else than
+    the scheduler.
 
-    Where the events cannot be read nothing is known, so it may.
+    If the events cannot be read nothing is known, so it may.
     """
     try:
         events = _events(cluster, pod, raising=True)
@@ -285,7 +287,7 @@ def _events(cluster: Kubernetes, item: Object, raising: bool = False) -> list[Ob
 
 
 def _items(cluster: Kubernetes, path: str, **query: str) -> list[Object]:
-    """A list that only explains: empty where it may not be read."""
+    """A list that is only used for explanations: empty if it may not be read."""
     try:
         return (cluster.get(path, **query) or {}).get("items") or []
     except Failure:
@@ -293,13 +295,13 @@ def _items(cluster: Kubernetes, path: str, **query: str) -> list[Object]:
 
 
 def _selector(item: Object) -> str:
-    """The labels of its pods; empty where it chooses them in another way, as all would be taken for its own."""
+    """The labels of its pods; empty if it selects them in another way, because then all pods would match."""
     labels = ((item.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
     return ",".join(f"{key}={value}" for key, value in labels.items())
 
 
 def _counts_as_pod(pod: Object) -> bool:
-    """Whether it is one of those that its controller counts."""
+    """Whether its controller counts the pod."""
     phase = (pod.get("status") or {}).get("phase")
     return not pod["metadata"].get("deletionTimestamp") and phase not in ("Succeeded", "Failed")
 

@@ -4,8 +4,8 @@
 
 """One mapping of ConfigMap kube-system/aws-auth, added or removed. PRIVATE to the collection.
 
-The ConfigMap is other people's: one wrong byte locks nodes and administrators out. So only the text of our entry is
-touched (aws_auth_text), the write carries the resourceVersion that was read, and what was stored is compared.
+The ConfigMap is not ours: one wrong byte locks nodes and administrators out. So only the text of our entry is touched
+(aws_auth_text), the write carries the resourceVersion that was read, and the stored text is compared.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _ARN = re.compile(rf"arn:{_PARTITION}:iam::[0-9]{{12}}:(role|user)/(?:[!-.0-~]+/
 
 @dataclass(frozen=True)
 class Desired:
-    """What the user asks for. kind: the ConfigMap's key, mapRoles or mapUsers."""
+    """What the user wants. kind: the ConfigMap's key, mapRoles or mapUsers."""
 
     kind: str
     entry: Entry
@@ -68,12 +68,12 @@ class Desired:
 
 @dataclass(frozen=True)
 class Current:
-    """What is there. data: None where the ConfigMap is absent; mode: EKS's, empty where EKS was not asked."""
+    """The current state. data: None if the ConfigMap does not exist; mode: EKS's, empty if EKS was not asked."""
 
     data: Mapping[str, str] | None
     version: str = ""
     ours: bool = False
-    """Whether this collection made the ConfigMap."""
+    """Whether this collection created the ConfigMap."""
     mode: str = ""
     immutable: bool = False
     binary: frozenset[str] = frozenset()
@@ -88,7 +88,7 @@ class Write(Action):
     version: str = ""
 
     def run(self, gateway: Connection, made: Made) -> Mapping[str, Any]:
-        """Gives the new version for another write of the same plan, by the one that was read."""
+        """Passes the new version on to another write of the same plan, under the version that was read."""
         version = made.get(f"{NAME} {self.version}", self.version)
         body = {"metadata": {"resourceVersion": version}, "data": {self.kind: self.after}}
         stored = gateway.cluster().patch(PATH, body)
@@ -136,7 +136,7 @@ def connect(params: Parameters, wanted: Desired) -> Connection:
 
 
 def observe(gateway: Connection, wanted: Desired) -> Current:
-    """Round 1, where the cluster is named: whether it is that one. Round 2: the ConfigMap."""
+    """Round 1, if the cluster is named: whether it is that one. Round 2: the ConfigMap."""
     cluster = gateway.enter(wanted.cluster)
     mode = gateway.facts.access_mode if gateway.facts else ""
     found = cluster.get(PATH)
@@ -190,12 +190,13 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
             current.version,
         )
     if wanted.kind == USERS:
-        # The authenticator looks through mapRoles first, for a user's ARN too.
+        # The authenticator searches mapRoles first, for a user's ARN too.
         yield from _take_out(current, wanted, ROLES, f", which takes precedence over the one in {USERS}")
 
 
 def _plan_absent(current: Current, wanted: Desired, held: str | None) -> Iterator[Action]:
-    """An entry of mapRoles, which counts before one of mapUsers, goes last, so that none comes into force meanwhile."""
+    """An entry of mapRoles, which takes precedence over mapUsers, is removed last, so that no other comes into force
+    meanwhile."""
     if wanted.kind == ROLES:
         yield from _take_out(current, wanted, USERS)
     yield from _plan_own_absent(current, wanted, held)
@@ -204,12 +205,12 @@ def _plan_absent(current: Current, wanted: Desired, held: str | None) -> Iterato
 
 
 def _take_out(current: Current, wanted: Desired, kind: str, why: str = "") -> Iterator[Action]:
-    """Remove the principal's entries from the list for the other kind of principals, where they count as well."""
+    """Remove the principal's entries from the list for the other kind of principals, where they also apply."""
     held = (current.data or {}).get(kind)
     try:
         text.find(held, kind, wanted.entry.arn)
     except Refused:
-        return  # nothing of it is in force
+        return  # none of it is in force
     left = text.remove(held, kind, wanted.entry.arn)
     if left == (held or ""):
         return
@@ -264,7 +265,7 @@ def _held(current: Current, wanted: Desired) -> tuple[Entry, ...]:
 
 
 def _dead(current: Current, wanted: Desired) -> str:
-    """The entries that name the role with its path, for a sentence; empty where there are none."""
+    """The entries that name the role with its path, for a sentence; empty if there are none."""
     found = text.with_path((current.data or {}).get(wanted.kind), wanted.kind, wanted.entry.arn)
     if not found:
         return ""
@@ -286,7 +287,7 @@ def _check_writable(current: Current, kind: str) -> None:
 
 
 def _creates(current: Current, wanted: Desired) -> bool:
-    """An absent ConfigMap is made where the cluster reads nothing else."""
+    """A missing ConfigMap is created if the cluster reads nothing else."""
     return wanted.create == "always" or (wanted.create == "auto" and current.mode == "CONFIG_MAP")
 
 

@@ -2,12 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The text of aws-auth's mapRoles and mapUsers as aws-iam-authenticator reads it.
+"""The text of aws-auth's mapRoles and mapUsers, read as aws-iam-authenticator reads it.
 
-Pure. The authenticator makes JSON of the first YAML document (sigs.k8s.io/yaml on go-yaml 2) and reads it with Go's
-encoding/json: keys match without case, of keys that differ in case the last in byte order counts, a value of another
-type is left out, and what neither can hold leaves nothing of the whole text in force. Only PyYAML's events are used:
-its constructors know other scalars than go-yaml, and its composer recurses. PRIVATE to the collection.
+Pure. The authenticator converts the first YAML document to JSON (sigs.k8s.io/yaml on go-yaml 2) and reads it with Go's
+encoding/json: keys match regardless of case, of keys that only differ in case the last in byte order counts, a value of
+another type is left out, and if neither library can read something, none of the text is in force. Only PyYAML's events
+are used: its constructors know other scalars than go-yaml, and its composer recurses. PRIVATE to the collection.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ try:
     MISSING = ""
 
     class _Loader(yaml.SafeLoader):
-        """PyYAML's scanner, with tabs wherever go-yaml allows them, and quick where thousands of levels are nested.
+        """PyYAML's scanner, but with tabs wherever go-yaml allows them, and fast with thousands of nested levels.
 
-        PyYAML looks at the possible keys of all levels for each token. They are held in the order in which they came,
+        PyYAML looks at the possible keys of all levels for each token. They are kept in the order in which they came,
         so the oldest is the first.
         """
 
@@ -81,10 +81,10 @@ BREAK = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
 
 _FIELDS = (*KINDS.values(), "username", "groups", "userid")
 _SKIPPED = ("", "``", '""', "''")
-"""Texts that the authenticator takes for no text."""
+"""Texts that the authenticator reads as no text."""
 _DEEPEST = 10_000
 _SHOWN = 80
-"""Characters of a line that a sentence shows at most."""
+"""The most characters of a line that a sentence shows."""
 
 _TAG = "tag:yaml.org,2002:"
 _RESOLVED_TAGS = ("bool", "float", "int", "null", "str", "timestamp")
@@ -107,11 +107,11 @@ class _Other(Enum):
 
 @dataclass
 class _Node:
-    """A YAML node. end is the index behind it; flow: whether it is written as [...] or {...}.
+    """A YAML node. end is the index after it; flow: whether it is written as [...] or {...}.
 
-    content: what a scalar says. fields: of a mapping the keys that count, spelled as they are, with merged ones.
-    twice: the first of the mapping's own keys that it has twice. digest: the same for the same meaning and style.
-    weight: how many nodes it stands for with its aliases in full, aliased: how many of those are by alias.
+    content: the value of a scalar. fields: the keys of a mapping that count, spelled as they are, with merged ones.
+    twice: the first of the mapping's own keys that occurs twice. digest: equal for the same meaning and style. weight:
+    how many nodes it stands for with its aliases expanded; aliased: how many of those come from aliases.
     """
 
     line: int
@@ -136,7 +136,7 @@ class _Node:
 
 @dataclass(frozen=True)
 class Entry:
-    """One mapping: who (an IAM ARN) becomes which Kubernetes user, in which groups."""
+    """One mapping: which principal (an IAM ARN) becomes which Kubernetes user, in which groups."""
 
     arn: str
     username: str
@@ -148,10 +148,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Item:
-    """An entry as it stands in the text.
+    """An entry as it is written in the text.
 
-    entry: what of it is in force. fault: what is wrong with it, empty where nothing is. meaning: all that it says.
-    line: its first, counted from 0. start, end: indexes of its dash and behind its text.
+    entry: the part that is in force. fault: what is wrong with it, empty if nothing is. meaning: everything that it
+    says. line: its first, counted from 0. start, end: the indexes of its dash and after its text.
     """
 
     entry: Entry
@@ -173,12 +173,12 @@ class Document:
 
 
 class _Unread(Exception):
-    """Why the authenticator reads nothing of a text."""
+    """Why the authenticator cannot read a text."""
 
 
 @lru_cache(maxsize=8)
 def read(text: str, kind: str) -> Document:
-    """The text, which has no byte order mark. Raises Refused with the line where nothing of it would be in force."""
+    """The text, without a byte order mark. Raises Refused with the line if none of it would be in force."""
     if MISSING:
         raise Refused(f"The Python package PyYAML is needed where this runs: {MISSING}. Install PyYAML.")
     if text.strip() in _SKIPPED:
@@ -206,14 +206,14 @@ def unreadable(text: str, kind: str, why: str, line: int) -> Refused:
 
 
 def _blank(text: str) -> tuple[int, int]:
-    """What of a text that counts as none a list has to replace, as YAML would not read it before one."""
+    """The part of an empty text that a list has to replace, because YAML would not allow it before one."""
     inner = text.strip(" \r\n")
     start = text.index(inner) if inner else len(text)
     return start, start + len(inner)
 
 
 def _parsed(text: str, kind: str) -> tuple[_Node | None, list[Any]]:
-    """The root, None where there is no document, and PyYAML's tokens."""
+    """The root, None if there is no document, and PyYAML's tokens."""
     if text.startswith(BOM):
         raise unreadable(text, kind, "a second byte order mark follows the first", 0)
     try:
@@ -231,7 +231,7 @@ def _parsed(text: str, kind: str) -> tuple[_Node | None, list[Any]]:
 
 
 def _compose(text: str, kind: str) -> _Node | None:
-    """The root of the only document; None where there is no document."""
+    """The root of the only document; None if there is no document."""
     anchors: dict[str, _Node] = {}
     open_nodes: list[_Node] = []
     root: _Node | None = None
@@ -257,7 +257,7 @@ def _compose(text: str, kind: str) -> _Node | None:
 
 
 def _opened(event: Any, anchors: dict[str, _Node], open_nodes: list[_Node]) -> _Node:
-    """The node that the event starts, put into the innermost open one; a list or mapping is open from now on."""
+    """The node that the event starts, put into the innermost open one; a list or mapping stays open from now on."""
     node = _node(event, anchors, open_nodes)
     if open_nodes:
         open_nodes[-1].children.append(node)
@@ -309,7 +309,7 @@ def _close(node: _Node, end: int) -> None:
 
 
 def _close_mapping(node: _Node) -> None:
-    """A later key goes over an earlier one, merged keys too: go-yaml 2 merges where the << stands."""
+    """A later key overrides an earlier one, merged keys too: go-yaml 2 merges at the place of the <<."""
     own: list[str] = []
     for key, value in zip(node.children[::2], node.children[1::2], strict=True):
         if key.merges:
@@ -326,7 +326,7 @@ def _close_mapping(node: _Node) -> None:
 
 
 def _merged(value: _Node) -> Iterator[_Node]:
-    """The mappings that a << takes in, the one that counts most last."""
+    """The mappings that a << merges, the one that takes precedence last."""
     sources = reversed(value.children) if value.kind == "list" else [value]
     for source in sources:
         if source.real.kind != "mapping":
@@ -339,7 +339,7 @@ def _a(node: _Node) -> str:
 
 
 def _resolved(tag: str | None, plain: bool, value: str) -> str | _Other:
-    """What go-yaml 2 makes of a scalar: a tag that it does not know leaves it text, and a date is text."""
+    """How go-yaml 2 reads a scalar: with an unknown tag it stays text, and a date is text."""
     if any("\ud800" <= character <= "\udfff" for character in value):
         raise _Unread("it escapes only half of a character")
     short = tag[len(_TAG) :] if tag and tag.startswith(_TAG) else tag
@@ -383,7 +383,7 @@ def _integer(text: str) -> int:
     prefix = digits[:2].lower()
     if prefix in ("0x", "0o", "0b"):
         return sign * int(digits, {"0x": 16, "0o": 8, "0b": 2}[prefix])
-    if len(digits) > _SHOWN:  # Python refuses to read thousands of digits
+    if len(digits) > _SHOWN:  # Python refuses to parse thousands of digits
         return sign * 2**64
     return sign * int(digits, 8 if digits[0] == "0" else 10)
 
@@ -393,7 +393,7 @@ def _digest(*parts: object) -> str:
 
 
 def _excessive(weight: int, aliased: int) -> bool:
-    """Whether go-yaml refuses so many nodes by alias: above 99 in 100, of large documents above 10 in 100."""
+    """Whether go-yaml refuses so many nodes from aliases: above 99 in 100, in large documents above 10 in 100."""
     if aliased <= 100 or weight <= 1000:
         return False
     part = min(max(weight - 400_000, 0), 3_600_000)
@@ -401,7 +401,7 @@ def _excessive(weight: int, aliased: int) -> bool:
 
 
 def _block_places(root: _Node, tokens: Sequence[Any]) -> list[tuple[int, int]]:
-    """Each entry from its dash to where its last text ends; by tokens, as an entry may be nothing but its dash."""
+    """Each entry from its dash to the end of its last text; by tokens, because an entry may be nothing but its dash."""
     places: list[tuple[int, int]] = []
     column = next(token.start_mark.column for token in tokens if isinstance(token, yaml.BlockEntryToken))
     for token in tokens:
@@ -421,7 +421,7 @@ def _item(node: _Node, kind: str, start: int, end: int) -> Item:
 
 
 def _entry(node: _Node, kind: str) -> tuple[Entry, str]:
-    """What encoding/json makes of an entry, and what is wrong with it."""
+    """How encoding/json reads an entry, and what is wrong with it."""
     if node.kind != "mapping":
         empty = node.content is _Other.NULL
         return Entry("", "", ()), "" if empty else "this entry is not a mapping"

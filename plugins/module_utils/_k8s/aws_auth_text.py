@@ -5,8 +5,8 @@
 """The text of aws-auth's mapRoles and mapUsers: one entry added, replaced or removed, every other byte kept.
 
 Pure. The text is read as aws-iam-authenticator reads it (aws_auth_reading), the change is made in the text itself, and
-the result is read again as proof: it must be the old list with just that change. Refused, with the line, are a text
-that cannot be read and a change of an entry that is read only in part. PRIVATE to the collection.
+the result is read again as proof: it must be the old list with just that change. A text that cannot be read is refused
+with the line, and so is a change to an entry of which only a part can be read. PRIVATE to the collection.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BREAKS = "\n\r\x85\u2028\u2029"
 
 
 def without_path(arn: str) -> str:
-    """The ARN as aws-auth needs it: a role that is assumed has lost its path there, a user keeps it.
+    """The ARN as aws-auth needs it: an assumed role has lost its path there, a user keeps it.
 
     Source: aws-iam-authenticator, pkg/arn (Canonicalize) and its issue 268.
     """
@@ -32,27 +32,28 @@ def without_path(arn: str) -> str:
 
 
 def matches(held: str, arn: str) -> bool:
-    """Whether an entry's ARN lets in the principal with this ARN, which has no path where it is a role's.
+    """Whether an entry's ARN lets in the principal with this ARN, which has no path if it is a role.
 
-    The authenticator lower-cases both and changes nothing else: an entry that keeps a role's path matches nobody.
+    The authenticator converts both to lower case and changes nothing else: an entry with a role's path matches nobody.
     """
     return _lower(held) == _lower(arn)
 
 
 def find(text: str | None, kind: str, arn: str) -> tuple[Entry, ...]:
-    """The entries of this principal, as they are in force. Raises Refused for a text that cannot be read."""
+    """The principal's entries that are in force. Raises Refused for a text that cannot be read."""
     return tuple(item.entry for item in _items(_parted(text)[1], kind, arn))
 
 
 def with_path(text: str | None, kind: str, arn: str) -> tuple[str, ...]:
-    """The ARNs of entries that were meant for this role, or for one of its name: they keep a path and match nobody."""
+    """The ARNs of entries that were meant for this role, or for one of its name: with a path, they match nobody."""
     _bom, held = _parted(text)
     found = [item.entry.arn for item in read(held, kind).items]
     return tuple(one for one in found if not matches(one, arn) and matches(without_path(_lower(one)), arn))
 
 
 def put(text: str | None, kind: str, entry: Entry) -> str:
-    """The text in which this principal has this entry and no other. Unchanged where it has, or one with more groups."""
+    """The text in which this principal has this entry and no other. Unchanged if it already has it, or one with more
+    groups."""
     found = find(text, kind, entry.arn)
     if len(found) == 1 and found[0].username == entry.username and set(entry.groups) <= set(found[0].groups):
         return text or ""
@@ -80,12 +81,12 @@ def _items(text: str, kind: str, arn: str) -> list[Item]:
 
 
 def _lower(arn: str) -> str:
-    """As Go does it: the one capital letter that Python gives two small ones is an i there."""
+    """As Go does it: the one capital letter that Python converts to two characters becomes an i."""
     return arn.replace("\u0130", "i").lower()
 
 
 def _parted(text: str | None) -> tuple[str, str]:
-    """The byte order mark that a text begins with, and the text behind it."""
+    """The byte order mark that a text begins with, and the text after it."""
     held = text or ""
     return (BOM, held[1:]) if held.startswith(BOM) else ("", held)
 
@@ -109,7 +110,7 @@ def _added(text: str, document: Document, value: dict[str, Any]) -> str:
 
 def _added_to_flow(text: str, document: Document, written: str) -> str:
     if not document.items:
-        inside = document.end - 1  # a tag or an anchor may stand before the list
+        inside = document.end - 1  # a tag or an anchor may precede the list
         return text[:inside] + written + text[inside:]
     last = document.items[-1]
     lead = text[_line_start(text, last.start) : last.start]
@@ -118,7 +119,7 @@ def _added_to_flow(text: str, document: Document, written: str) -> str:
 
 
 def _block(value: dict[str, Any], indent: str) -> list[str]:
-    """The entry as lines; double quotes, so that no text is taken for something else."""
+    """The entry as lines, with double quotes, so that no text is read as another type."""
     lines = [f"{key}: {_quoted(text)}" for key, text in value.items() if key != "groups"]
     lines += ["groups:", *(f"- {_quoted(group)}" for group in value["groups"])] if value["groups"] else ["groups: []"]
     return [f"{indent}{'  ' if number else '- '}{line}" for number, line in enumerate(lines)]
@@ -131,13 +132,13 @@ def _cut(text: str, document: Document, place: int) -> str:
             return _cut_before(text, item, items[place + 1])
         return text[: items[place - 1].end if place else item.start] + text[item.end :]
     start, end = _line_start(text, item.start), _line_end(text, item.end)
-    if text[end - 1] not in _BREAKS:  # the text's last line: what parted it from the one before goes too
+    if text[end - 1] not in _BREAKS:  # last line of the text: the line break before it goes too
         start -= 2 if text[:start].endswith("\r\n") else 1 if start else 0
     return text[:start] + text[end:]
 
 
 def _cut_before(text: str, item: Item, following: Item) -> str:
-    """Without an entry of a flow list and its comma; comments on lines between it and the following one stay."""
+    """Without an entry of a flow list and its comma; comments on the lines between it and the next entry stay."""
     line_end = _line_end(text, item.end)
     line_start = _line_start(text, item.start)
     comma = "," in text[item.end : line_end].partition("#")[0]
@@ -153,7 +154,7 @@ def _flow(value: dict[str, Any]) -> str:
 
 
 def _quoted(text: str) -> str:
-    """JSON's double quotes are YAML's, but YAML has no pairs of escapes for one character, and escapes more."""
+    """JSON's double quotes are also YAML's, but YAML has no escape pairs for one character, and escapes more."""
     return re.sub(
         r"[\x7f-\xa0\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]",
         lambda found: f"\\u{ord(found[0]):04x}",
@@ -162,7 +163,7 @@ def _quoted(text: str) -> str:
 
 
 def _newline(text: str) -> str:
-    """How the text breaks its lines."""
+    """The line break that the text uses."""
     found = BREAK.search(text)
     return found[0] if found and found[0] in ("\r\n", "\r") else "\n"
 
@@ -172,7 +173,7 @@ def _line_start(text: str, index: int) -> int:
 
 
 def _line_end(text: str, index: int) -> int:
-    """Index behind the line break of the line that index lies in, or at once where a line break precedes index."""
+    """The index after the line break of index's line, or index itself if a line break precedes it."""
     if index and text[index - 1] in _BREAKS:
         return index
     found = BREAK.search(text, index)
@@ -180,7 +181,7 @@ def _line_end(text: str, index: int) -> int:
 
 
 def _proved(text: str, kind: str, others: Sequence[Item], added: Entry | None = None) -> str:
-    """The text, which must hold just these others, unchanged, and behind them the added one."""
+    """The text, which must contain just these others, unchanged, and after them the added one."""
     if not _holds(text, kind, others, added):
         raise Refused(
             f"aws-auth's {kind} is written in a way that cannot be changed in place without touching other entries."

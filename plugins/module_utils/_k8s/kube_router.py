@@ -4,7 +4,7 @@
 
 """The tolerations of kube-router, without which a tainted node of CAST AI has no network. PRIVATE to the collection.
 
-What to do is read off the DaemonSet, never off a version: kOps 1.16.1 to 1.17.2 ship it for Kubernetes 1.12 and newer
+What to do is decided by the DaemonSet, never by a version: kOps 1.16.1 to 1.17.2 ship it for Kubernetes 1.12 and newer
 with tolerations that are too narrow, 1.15 and 1.16.0 lack one for NoExecute, 1.18 and newer tolerate everything
 (kubernetes/kops, upup/models/cloudup/resources/addons/networking.kuberouter), and users change it.
 """
@@ -30,10 +30,10 @@ Toleration = Mapping[str, Any]
 
 NAME, NAMESPACE = "kube-router", "kube-system"
 PATHS = tuple(path_of(version, "DaemonSet", NAME, NAMESPACE) for version in ("apps/v1", "extensions/v1beta1"))
-"""Kubernetes has DaemonSets under the first since 1.9, and under the second until 1.15."""
+"""Kubernetes has DaemonSets under the first since 1.9, and had them under the second until 1.15."""
 
 ADDED = "castai-onboarding/added-tolerations"
-"""Annotation of the DaemonSet, not of its pods, whose change would restart them: what was added, as JSON."""
+"""Annotation with what was added, as JSON. It is on the DaemonSet, because a change on its pods would restart them."""
 
 WANTED: Mapping[str, Toleration] = {
     "taint CriticalAddonsOnly": {"key": "CriticalAddonsOnly", "operator": "Exists"},
@@ -56,7 +56,7 @@ OPTIONS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Desired:
-    """What the user asks for. cluster: without a name where any will do."""
+    """What the user wants. cluster: without a name if any will do."""
 
     cluster: Named
     present: bool
@@ -66,12 +66,12 @@ class Desired:
 
 @dataclass(frozen=True)
 class DaemonSet:
-    """kube-router as it is.
+    """The current kube-router.
 
-    added: what the annotation says that we added, whether or not it is still there; pods: how many run; rolls: whether
-    a change restarts them, as with update strategy RollingUpdate; behind: on how many nodes kube-router is not yet as
-    the template says, at least one while the controller has not seen the template; unready: on how many it is not
-    available, as on a node that is not ready itself.
+    added: what we added according to the annotation, whether or not it still exists; pods: how many run; rolls: whether
+    a change restarts them, as with update strategy RollingUpdate; behind: on how many nodes kube-router does not run
+    the current template yet, at least one while the controller has not seen the template; unready: on how many it is
+    not available, as on a node that is not ready itself.
     """
 
     path: str
@@ -85,12 +85,12 @@ class DaemonSet:
 
     @property
     def kept(self) -> tuple[Toleration, ...]:
-        """What was added and is still there."""
+        """What was added and still exists."""
         return tuple(one for one in self.added if one in self.tolerations)
 
     @property
     def reverted(self) -> bool:
-        """Whether somebody took away what was added, as kOps' addon manager does when it applies its manifest."""
+        """Whether somebody removed what was added, as kOps' addon manager does when it applies its manifest."""
         return self.kept != self.added
 
     @property
@@ -100,9 +100,8 @@ class DaemonSet:
 
 @dataclass(frozen=True)
 class Current:
-    """What is there. daemon_set: None where the cluster has no kube-router; elsewhere: why it is another cluster;
-    unready: on how many nodes kube-router was not available when the wait was over.
-    """
+    """The current state. daemon_set: None if the cluster has no kube-router; elsewhere: why it is another cluster;
+    unready: on how many nodes kube-router was not available when the wait ended."""
 
     daemon_set: DaemonSet | None
     elsewhere: str = ""
@@ -111,7 +110,7 @@ class Current:
 
 @dataclass(frozen=True)
 class Write(Action):
-    """Set the tolerations and what is noted of them, on the version that was read. Equal ones restart nothing."""
+    """Set the tolerations and the annotation about them, on the version that was read. Equal ones restart nothing."""
 
     path: str = ""
     version: str = ""
@@ -133,7 +132,7 @@ class Write(Action):
 
 
 def covers(held: Toleration, wanted: Toleration) -> bool:
-    """Whether held tolerates, for ever, every taint that wanted does.
+    """Whether held permanently tolerates every taint that wanted tolerates.
 
     Only operator Exists tolerates every value; without a key it tolerates every key, without an effect every effect.
     Source: Kubernetes, "Taints and Tolerations".
@@ -147,7 +146,7 @@ def covers(held: Toleration, wanted: Toleration) -> bool:
 
 
 def daemon_set_of(found: Object, path: str) -> DaemonSet:
-    """A DaemonSet as the API server has it, under either of its API versions. Raises Refused on a spoilt note."""
+    """A DaemonSet as the API server returns it, under either API version. Raises Refused for a damaged annotation."""
     metadata, spec, status = found["metadata"], found["spec"], found.get("status") or {}
     count = {key: value for key, value in status.items() if isinstance(value, int)}
     wanted = count.get("desiredNumberScheduled", 0)
@@ -157,7 +156,7 @@ def daemon_set_of(found: Object, path: str) -> DaemonSet:
         metadata["resourceVersion"],
         tuple(spec["template"]["spec"].get("tolerations") or ()),
         _noted((metadata.get("annotations") or {}).get(ADDED)),
-        # Those on nodes that were tainted after their start count as misscheduled.
+        # Pods on nodes that were tainted after the pods had started count as misscheduled.
         count.get("currentNumberScheduled", 0) + count.get("numberMisscheduled", 0),
         (spec.get("updateStrategy") or {}).get("type") != "OnDelete",
         wanted - count.get("updatedNumberScheduled", 0) if seen else max(1, wanted),
@@ -177,9 +176,8 @@ def connect(params: Parameters, wanted: Desired) -> Connection:
 
 
 def observe(gateway: Connection, wanted: Desired) -> Current:
-    """Round 1: the DaemonSet, and what the cluster says of its name. Round 2, where there is none:
-    under the old API version.
-    """
+    """Round 1: the DaemonSet, and what the cluster says about its name. Round 2, if there is none: under the old API
+    version."""
     cluster, path = gateway.cluster(), PATHS[0]
     with at_once() as ask:
         found = ask(cluster.get, PATHS[0])
@@ -191,7 +189,7 @@ def observe(gateway: Connection, wanted: Desired) -> Current:
 
 
 def _of_old_api(cluster: Kubernetes) -> Object | None:
-    """Who may read DaemonSets of apps alone is forbidden to look here, even where the API does not exist any more."""
+    """A user who may only read DaemonSets of apps is forbidden to look here, even if the API no longer exists."""
     try:
         return cluster.get(PATHS[1])
     except Rejected as answer:
@@ -236,7 +234,7 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
 
 
 def settle(gateway: Connection, wanted: Desired, current: Current, made: Made, report: Report) -> Current:
-    """Wait until kube-router runs with the template's tolerations on all nodes, where a change restarts it."""
+    """Wait until kube-router runs with the template's tolerations on all nodes, if a change restarts it."""
     if wanted.wait and current.daemon_set and current.daemon_set.rolls:
         return replace(current, unready=_wait(gateway, wanted, current.daemon_set, report))
     return current
@@ -244,8 +242,7 @@ def settle(gateway: Connection, wanted: Desired, current: Current, made: Made, r
 
 def _wait(gateway: Connection, wanted: Desired, start: DaemonSet, report: Report) -> int:
     """On how many nodes kube-router is not available in the end. As many as at the start are not waited for: a node
-    that is not ready, or gone without a word, may stay so.
-    """
+    that is not ready, or that disappeared, may stay so."""
     seen, tell = start, paced(report, wanted.wait_timeout)
 
     def probe() -> bool:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -84,12 +85,14 @@ class Control:
 
     def add_project(self, project: str, number: str = "", organisation: str | None = None) -> str:
         """With its default account; returns its number. organisation: the number, empty for none."""
-        made = Project(project, number or f"3{secrets.randbelow(10**11):011d}")
+        digest = int(hashlib.sha256(project.encode()).hexdigest(), 16)  # the same after each reset
+        made = Project(project, number or f"3{digest % 10**11:011d}")
         if organisation is not None:
             made.organisation = organisation
         self._store.projects[project] = made
         default = f"{made.number}-compute@developer.gserviceaccount.com"
-        self._store.accounts.append(Account(project, default, new_id(), {"displayName": "Compute Engine default"}))
+        texts = {"displayName": "Compute Engine default service account"}
+        self._store.accounts.append(Account(project, default, f"1{digest % 10**20:020d}", texts))
         return made.number
 
     def add_account(self, project: str, account_id: str, roles: Sequence[str] = (), **texts: str) -> str:

@@ -12,8 +12,9 @@ import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.eks_iam import SUBJECT
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.keys import TAG_FOUND_KEY
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.names import RESTRICTED_POLICY
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Result
-from ansible_collections.castai.onboarding.plugins.module_utils._names import RESTRICTED_POLICY, TAG_CLUSTER
+from ansible_collections.castai.onboarding.plugins.module_utils._names import TAG_CLUSTER
 from tests.sandbox.aws.eks import find_cluster
 
 from .aws_account import Account

@@ -12,12 +12,12 @@ import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.keys import TAG_FOUND_KEY
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.kops_iam import SUBJECT
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import Result
-from ansible_collections.castai.onboarding.plugins.module_utils._names import (
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.names import (
     KOPS_MANAGED_POLICY,
     KOPS_OLD_POLICY,
     KOPS_RESTRICTED_POLICY,
 )
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import Result
 
 from .aws_account import Account
 from .aws_client import HOME, NoAgent, allow, cluster

@@ -12,13 +12,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN
 from ansible_collections.castai.onboarding.plugins.module_utils._names import (
-    eks_cluster_problem,
+    cluster_id_problem,
     helm_release_problem,
-    kops_cluster_problem,
     namespace_problem,
     secret_problem,
 )
+
+ID = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e"
 
 Problem = Callable[[str], str]
 LOWER = string.ascii_lowercase + string.digits
@@ -56,36 +58,7 @@ def test_secret_names(name: str) -> None:
     assert (secret_problem(name) == "") is right
 
 
-@settings(deadline=None)
-@given(name=NEAR | st.from_regex(r"[0-9A-Za-z][-_0-9A-Za-z]{0,110}", fullmatch=True))
-@example(name="")
-@example(name="a\n")
-@example(name="_a")
-@example(name="a" * 100)
-@example(name="a" * 101)
-def test_eks_cluster_names(name: str) -> None:
-    allowed = set(string.ascii_letters + string.digits)
-    right = 0 < len(name) <= 100 and name[0] in allowed and not set(name) - allowed - {"-", "_"}
-    assert (eks_cluster_problem(name) == "") is right
-
-
-@settings(deadline=None)
-@given(name=NEAR | st.from_regex(r"[a-z0-9]([-a-z0-9]{0,9}[a-z0-9])?(\.[-a-z0-9]{1,9}){1,30}", fullmatch=True))
-@example(name="")
-@example(name="shop")
-@example(name="shop.\n")
-@example(name="shop..example.com")
-@example(name=f"{'a' * 241}.example.com")
-@example(name=f"{'a' * 242}.example.com")
-def test_kops_cluster_names(name: str) -> None:
-    labels = name.split(".")
-    right = len(labels) > 1 and len(name) <= 253 and all(is_label(label, 253) for label in labels)
-    assert (kops_cluster_problem(name) == "") is right
-
-
-@pytest.mark.parametrize(
-    "problem", [helm_release_problem, namespace_problem, eks_cluster_problem, kops_cluster_problem]
-)
+@pytest.mark.parametrize("problem", [helm_release_problem, namespace_problem])
 @pytest.mark.parametrize("name", ["", "a b", "-", "x" * 300])
 def test_a_problem_shows_the_name_and_says_what_to_correct(problem: Problem, name: str) -> None:
     text = problem(name)
@@ -97,13 +70,6 @@ def test_a_problem_shows_the_name_and_says_what_to_correct(problem: Problem, nam
 @pytest.mark.parametrize(
     ("problem", "text"),
     [
-        (
-            eks_cluster_problem,
-            (
-                "EKS cluster name {!r} has 101 characters, but EKS allows at most 100. Correct castai_cluster_name"
-                " (option cluster_name)."
-            ),
-        ),
         (
             helm_release_problem,
             ("Helm release name {!r} has 101 characters, but at most 53 are allowed. Correct the name."),
@@ -119,3 +85,12 @@ def test_a_problem_shows_the_name_and_says_what_to_correct(problem: Problem, nam
 )
 def test_a_long_name_is_told_its_limit(problem: Problem, text: str) -> None:
     assert problem("a" * 101) == text.format("a" * 101)
+
+
+@pytest.mark.parametrize("cluster_id", ["", "prod", f"{ID}\n", ID[:-1]])
+def test_what_is_no_id_of_cast_ai(cluster_id: str) -> None:
+    assert cluster_id_problem(cluster_id) == (
+        f"castai_cluster_id (option cluster_id) is {cluster_id!r}. Set it to the UUID of the cluster at CAST AI."
+    )
+    assert not cluster_id_problem(ID.upper())
+    assert cluster_id_problem(ID) == cluster_id_problem(UNKNOWN) == ""

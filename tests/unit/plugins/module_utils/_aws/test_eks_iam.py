@@ -23,6 +23,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.identity im
     ExistingPolicy,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.keys import TAG_CREDENTIALS, TAG_KEY, ExistingKeys
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.names import iam_tags
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Action, Plan, Refused
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_ec2 import Instance, SecurityGroup
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_eks import AccessEntry, EksCluster
@@ -35,7 +36,6 @@ from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_ia
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import Cluster
 from ansible_collections.castai.onboarding.plugins.module_utils._k8s import aws_auth_text
-from ansible_collections.castai.onboarding.plugins.module_utils._names import iam_tags
 from ansible_collections.castai.onboarding.plugins.module_utils._owner import choose
 
 ACCOUNT, REGION, NAME = "111122223333", "eu-central-1", "prod"

@@ -14,10 +14,10 @@ import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._aws import eks_observed
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.eks_observed import Current, observe
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.names import iam_tags
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.systems import Systems
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Ask, at_once
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_iam import Policy, Principal, Profile
-from ansible_collections.castai.onboarding.plugins.module_utils._names import iam_tags
 
 from .test_eks_iam import ACCOUNT, EKS, IAM, ID, OTHER, RECORD, desired
 

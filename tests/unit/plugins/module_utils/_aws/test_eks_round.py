@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils import _keys
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.names import SPOT_LAMBDA_ROLE
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused, Stopped, until
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways import aws_session as gateway
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways import castai
-from ansible_collections.castai.onboarding.plugins.module_utils._names import SPOT_LAMBDA_ROLE
 from tests.sandbox.normal import difference
 from tests.unit.sandbox.aws_account import Direct, sentences
 from tests.unit.sandbox.aws_client import HOME, trust

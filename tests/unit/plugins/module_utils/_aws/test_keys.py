@@ -28,10 +28,10 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.keys import
     plan_keys,
     plan_no_keys,
 )
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.names import iam_tags
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Conflict, Failure, Refused
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_iam import AccessKey
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import Rejected
-from ansible_collections.castai.onboarding.plugins.module_utils._names import iam_tags
 
 ID = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e"
 OURS = iam_tags("prod", ID)

@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.castai.onboarding.plugins.module_utils import _keys
 from ansible_collections.castai.onboarding.plugins.module_utils._aws import kops_iam
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.kops_iam import Current, plan
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.names import SPOT_LAMBDA_ROLE
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
     UNKNOWN,
     CallFailed,
@@ -24,7 +25,6 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways import aws_session as gateway
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_ec2 import Instance
-from ansible_collections.castai.onboarding.plugins.module_utils._names import SPOT_LAMBDA_ROLE
 from tests.unit.sandbox.aws_account import PARAMETERS, sentences
 from tests.unit.sandbox.aws_client import HOME, allow, trust
 from tests.unit.sandbox.kops_account import CLUSTERS, IDS, PROD, SHOP, USER, World, world

@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 import re
+import string
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.castai.onboarding.plugins.module_utils import _names as names
+from ansible_collections.castai.onboarding.plugins.module_utils._aws import names
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN
 from tests.sandbox.aws import other_ways as script_world
+
+from ..test_names import NEAR, Problem, is_label
 
 ID, OTHER = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e", "6c1b2004-5a57-4d4a-8f5d-0a6f5c1f0d7e"
 clusters = st.from_regex(r"[0-9A-Za-z][-_0-9A-Za-z]{0,99}", fullmatch=True)
@@ -97,10 +100,44 @@ def test_tags_never_say_that_cast_ai_manages_it() -> None:
     assert names.iam_tags("prod", ID) == {"cast:cluster-id": ID, "castai-onboarding:cluster": "prod"}
 
 
-@pytest.mark.parametrize("cluster_id", ["", "prod", f"{ID}\n", ID[:-1]])
-def test_what_is_no_id_of_cast_ai(cluster_id: str) -> None:
-    assert names.cluster_id_problem(cluster_id) == (
-        f"castai_cluster_id (option cluster_id) is {cluster_id!r}. Set it to the UUID of the cluster at CAST AI."
+@settings(deadline=None)
+@given(name=NEAR | st.from_regex(r"[0-9A-Za-z][-_0-9A-Za-z]{0,110}", fullmatch=True))
+@example(name="")
+@example(name="a\n")
+@example(name="_a")
+@example(name="a" * 100)
+@example(name="a" * 101)
+def test_eks_cluster_names(name: str) -> None:
+    allowed = set(string.ascii_letters + string.digits)
+    right = 0 < len(name) <= 100 and name[0] in allowed and not set(name) - allowed - {"-", "_"}
+    assert (names.eks_cluster_problem(name) == "") is right
+
+
+@settings(deadline=None)
+@given(name=NEAR | st.from_regex(r"[a-z0-9]([-a-z0-9]{0,9}[a-z0-9])?(\.[-a-z0-9]{1,9}){1,30}", fullmatch=True))
+@example(name="")
+@example(name="shop")
+@example(name="shop.\n")
+@example(name="shop..example.com")
+@example(name=f"{'a' * 241}.example.com")
+@example(name=f"{'a' * 242}.example.com")
+def test_kops_cluster_names(name: str) -> None:
+    labels = name.split(".")
+    right = len(labels) > 1 and len(name) <= 253 and all(is_label(label, 253) for label in labels)
+    assert (names.kops_cluster_problem(name) == "") is right
+
+
+@pytest.mark.parametrize("problem", [names.eks_cluster_problem, names.kops_cluster_problem])
+@pytest.mark.parametrize("name", ["", "a b", "-", "x" * 300])
+def test_a_problem_of_a_cluster_name_shows_it_and_says_what_to_correct(problem: Problem, name: str) -> None:
+    text = problem(name)
+    assert repr(name) in text
+    assert re.search(r"\. Correct [^.]+\.$", text)
+    assert "\n" not in text
+
+
+def test_a_long_cluster_name_is_told_its_limit() -> None:
+    assert names.eks_cluster_problem("a" * 101) == (
+        f"EKS cluster name {'a' * 101!r} has 101 characters, but EKS allows at most 100. Correct castai_cluster_name"
+        " (option cluster_name)."
     )
-    assert not names.cluster_id_problem(ID.upper())
-    assert names.cluster_id_problem(ID) == names.cluster_id_problem(UNKNOWN) == ""
