@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from ..wire import Call, Cluster, Request, Response
-from . import accounts, clusters, documents, keys, projects, roles, services, tokens
+from . import accounts, clusters, documents, keys, projects, roles, services, subnets, tokens
 from .catalogue import TITLES, kubernetes_permission
 from .control import Control
 from .documents import Method
@@ -26,6 +26,7 @@ _SERVICES: Mapping[str, Mapping[str, Callable[[Asked], Any]]] = {
     "cloudresourcemanager": projects.HANDLERS,
     "orgpolicy": projects.HANDLERS,
     "serviceusage": services.HANDLERS,
+    "compute": subnets.HANDLERS,
     "container": clusters.HANDLERS,
     "iamcredentials": tokens.HANDLERS,
 }
@@ -91,6 +92,8 @@ class Google:
     def _resource(self, method: Method, path: Mapping[str, str], request: Request) -> str:
         """What the call is about, as Google names it; of what is created, the name that it gets."""
         name = next((path[one] for one in ("name", "resource", "parent") if one in path), "/".join(path.values()))
+        if method.service == "compute":
+            return subnets.name_of(path["project"], path["region"], path.get("resource") or path["subnetwork"])
         if not method.id.endswith((".serviceAccounts.create", ".roles.create")):
             return name
         try:

@@ -33,7 +33,7 @@ from tests.sandbox.google.tokens import whose
 from tests.sandbox.proxy import Proxy
 from tests.sandbox.wire import Request
 
-from .google_client import NUMBER, OPERATOR, PROJECT, Cloud, cluster
+from .google_client import NUMBER, OPERATOR, PROJECT, SHARED, Cloud, cluster
 
 PARENT = f"projects/{PROJECT}"
 ACCOUNT = f"{PARENT}/serviceAccounts/castai@{PROJECT}.iam.gserviceaccount.com"
@@ -71,6 +71,8 @@ def _disabled(cloud: Cloud) -> None:
 
 IAM, PROJECTS, SERVICES, CONTAINER = "iam.v1", "cloudresourcemanager.v3", "serviceusage.v1", "container.v1"
 ACCOUNTS, ROLES = "projects.serviceAccounts", "projects.roles"
+REGION = {"project": SHARED, "region": "europe-west1"}
+SUBNET = {**REGION, "resource": "default"}
 TESTED = {"permissions": ["iam.serviceAccounts.get"]}
 ROLE_BODY = {"title": "t", "includedPermissions": ["compute.zones.get"], "stage": "GA"}
 CALLS = (
@@ -104,6 +106,10 @@ CALLS = (
         before=_disabled,
     ),
     Made(SERVICES, "operations.get", {"name": "operations/noop.DONE_OPERATION"}),
+    Made("compute.v1", "subnetworks.get", {**REGION, "subnetwork": "default"}),
+    Made("compute.v1", "subnetworks.getIamPolicy", {**SUBNET, "optionsRequestedPolicyVersion": 3}),
+    Made("compute.v1", "subnetworks.setIamPolicy", {**SUBNET, "body": {"policy": POLICY}}, etag=("policy",)),
+    Made("compute.v1", "subnetworks.testIamPermissions", {**SUBNET, "body": TESTED}),
     Made(CONTAINER, "projects.locations.clusters.get", {"name": CLUSTER}),
     Made(CONTAINER, "projects.locations.clusters.list", {"parent": f"{PARENT}/locations/-"}),
     Made(IAM, f"{ACCOUNTS}.get", {"name": ACCOUNT}),
