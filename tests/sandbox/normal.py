@@ -42,6 +42,8 @@ _ID_FORMS = (
     r"(?:vpc|subnet|sg|sgr|eni|rtb|igw)-[0-9a-f]{8,17}",
     r"eks-cluster-sg-[a-z0-9-]+-[0-9]+",
     r"key:[0-9a-f]{16}",
+    r"1[0-9]{20}",  # unique ids of Google's service accounts
+    r"[0-9a-f]{40}",  # and of their keys
     r"kube-api-access-[a-z0-9]{5}",  # the volume that admission adds to a pod
     r"127\.0\.0\.1:[0-9]+",
     r"castai-evictor-crd-upgrade-[0-9]+(?:-[a-z0-9]{5})?",  # the hook's Job and its pods, by Helm's revision number

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from .gate import Address, Gate
 from .pki import Authority
-from .server import Connection, Server, accept_tls
+from .server import Answer, Connection, Server, accept_tls
 from .wire import Backend, Request, Response
 
 _REFUSED = Response(403, (("Content-Type", "text/plain"),), b"refused: this host is not part of the local world\n")
@@ -24,12 +24,20 @@ class Proxy:
     def __init__(self, gate: Gate, backends: Sequence[Backend]) -> None:
         self._gate = gate
         self._backends = backends
+        self._others: dict[str, Answer] = {}
         self._authority = Authority("castai.onboarding local world")
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._lock = threading.Lock()
         self._server = _ProxyServer(self)
         self.port = self._server.port
         self.ca_pem = self._authority.pem
+
+    def serve(self, host: str, answer: Answer) -> None:
+        """Let something else answer under a host name, through the gate in its own way."""
+        self._others[host] = answer
+
+    def knows(self, host: str) -> bool:
+        return host in self._others or self.backend(host) is not None
 
     def backend(self, host: str) -> Backend | None:
         for backend in self._backends:
@@ -45,6 +53,8 @@ class Proxy:
             return self._contexts[host]
 
     def answer(self, request: Request, client: Address, server: Address) -> Response | None:
+        if request.host in self._others:
+            return self._others[request.host](request, client, server)
         backend = self.backend(request.host)
         if backend is None:
             self._gate.refuse(request.method, request.path)
@@ -73,7 +83,7 @@ class _ProxyConnection(Connection):
 
     def do_CONNECT(self) -> None:  # noqa: N802  # the base's way of naming
         host, _colon, port = self.path.lower().rpartition(":")
-        if self.tunnel or port != "443" or self.server.proxy.backend(host) is None:
+        if self.tunnel or port != "443" or not self.server.proxy.knows(host):
             self._send(self.server.proxy.refuse(self.path))
             self.close_connection = True
             return

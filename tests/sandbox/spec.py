@@ -12,6 +12,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 HOME_ACCOUNT = "111122223333"
+CASTAI_PROJECT = "prod-cast-identity"  # CAST AI's own at Google, as its accounts' e-mails show it
+HOME_PROJECT = "acme-prod"
 CASTAI_ACCOUNT = "809060229965"  # CAST AI's own at AWS, as public repositories show it in its principals' ARNs
 READY = "world.json"  # in a world's folder once everything answers: how to reach the control API
 FAILURE = "failure"  # in a world's folder when it cannot go on: the reason
@@ -19,9 +21,11 @@ FAILURE = "failure"  # in a world's folder when it cannot go on: the reason
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
 _DNS_NAME = re.compile(r"[a-z0-9][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)+")
+_LOCATION = re.compile(r"[a-z]+-[a-z]+\d(-[a-z])?")
+_PROJECT = re.compile(r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 _CHOICES = {
-    "provider": ("eks", "kops"),
+    "provider": ("eks", "gke", "kops"),
     "mode": ("API", "API_AND_CONFIG_MAP", "CONFIG_MAP"),
     "ip_family": ("ipv4", "ipv6"),
     "kops": ("1.15", "1.16", "1.17", "1.18"),
@@ -37,7 +41,7 @@ class ClusterSpec:
 
     `version` is what DescribeCluster and /version say; the API server is always the built one. Only on EKS: mode and
     ip_family; only on kOps: which kOps made the cluster, from which template its kube-router is or whether it has
-    another network, and whether it has a ConfigMap aws-auth.
+    another network, and whether it has a ConfigMap aws-auth; only on GKE: project and location, a region or a zone.
     """
 
     name: str
@@ -52,6 +56,8 @@ class ClusterSpec:
     template: str = "k8s-1.12"
     network: str = "kube-router"
     aws_auth: str = "no"
+    project: str = HOME_PROJECT
+    location: str = "europe-west1"
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -65,6 +71,10 @@ class ClusterSpec:
             raise ValueError(f"cluster {self.name}: account must have 12 digits")
         if not _REGION.fullmatch(self.region):
             raise ValueError(f"cluster {self.name}: region must look like eu-central-1")
+        if not _LOCATION.fullmatch(self.location):
+            raise ValueError(f"cluster {self.name}: location must look like europe-west1 or europe-west1-b")
+        if not _PROJECT.fullmatch(self.project):
+            raise ValueError(f"cluster {self.name}: project must look like acme-prod or example.com:acme-prod")
         if not re.fullmatch(r"1\.\d+", self.version):
             raise ValueError(f"cluster {self.name}: version must look like 1.36")
 
@@ -92,7 +102,20 @@ class ClusterSpec:
 
     @property
     def has_aws_auth(self) -> bool:
-        return self.aws_auth == "yes" if self.provider == "kops" else self.mode != "API"
+        return self.aws_auth == "yes" if self.provider == "kops" else self.provider == "eks" and self.mode != "API"
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """AWS account and region, or Google's project and location."""
+        return (self.project, self.location) if self.provider == "gke" else (self.account, self.region)
+
+    @property
+    def dns_endpoint(self) -> str:
+        """The name under which a GKE cluster is reached through Google's front end; empty for others."""
+        if self.provider != "gke":
+            return ""
+        digest = hashlib.sha256("/".join((*self.place, self.name)).encode()).hexdigest()
+        return f"gke-{digest[:20]}.{self.location}.gke.goog"
 
     @property
     def created_by(self) -> str:

@@ -36,8 +36,8 @@ class Response:
 class Call:
     """What a request means, for the journal and for faults.
 
-    system: castai, aws, kubernetes or charts
-    operation: RegisterCluster, iam:CreateRole, create secrets, get chart
+    system: castai, aws, google, kubernetes or charts
+    operation: RegisterCluster, iam:CreateRole, iam.projects.roles.create, create secrets, get chart
     resource: cluster id, role name, cluster/namespace/name, path
     write: would it change anything
     who: ARN, Kubernetes user, organisation and key name; empty when unknown

@@ -13,6 +13,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 from subprocess import Popen
@@ -23,6 +24,8 @@ from .aws.server import Aws
 from .castai.server import CastAi
 from .charts.server import Charts
 from .gate import Address, Gate
+from .google.endpoint import DnsEndpoint
+from .google.server import METADATA, Google
 from .kubernetes.cluster import ControlPlane, Store, operators_kubeconfig
 from .kubernetes.webhook import Webhook
 from .proxy import Proxy
@@ -32,6 +35,7 @@ from .spec import FAILURE, HOME_ACCOUNT, READY, ClusterSpec
 from .wire import Backend, Request, Response
 
 _LOOPBACK = "127.0.0.1,localhost"
+_METADATA_VARIABLES = ("GCE_METADATA_HOST", "GCE_METADATA_IP", "GCE_METADATA_ROOT")
 _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
@@ -43,9 +47,10 @@ class Supervisor:
         self._offset = 0.0
         self._gate = Gate(processes.end_caller)
         self._aws = Aws(HOME_ACCOUNT, self.now)
-        self._castai = CastAi(self._aws, self.now)
+        self._google = Google(self.now)
+        self._castai = CastAi(self._aws, self.now, self._google)
         charts = Charts()
-        webhook = Webhook(self._aws, self.now)
+        webhook = Webhook(self._aws, self._google, self.now)
         store = Store(binaries, folder) if specs else None
         self._planes = {
             spec.name: ControlPlane(spec, binaries, folder, store, self._gate, webhook) for spec in specs if store
@@ -53,11 +58,20 @@ class Supervisor:
         with ThreadPoolExecutor(max(1, len(specs))) as pool:
             list(pool.map(ControlPlane.complete, self._planes.values()))
         for plane in self._planes.values():
-            self._aws.add_cluster(plane.cluster)
+            cloud = self._google if plane.cluster.provider == "gke" else self._aws
+            cloud.add_cluster(plane.cluster)
             self._castai.add_cluster(plane.cluster)
-        outside: tuple[Backend, ...] = (self._aws, self._castai, charts)
+        outside: tuple[Backend, ...] = (self._aws, self._google, self._castai, charts)
         self._backends: dict[str, Backend] = {backend.system: backend for backend in outside}
         self._proxy = Proxy(self._gate, outside)
+        for plane in self._planes.values():
+            if plane.cluster.dns_endpoint:
+                endpoint = DnsEndpoint(self._google, plane.cluster, plane.front)
+                self._proxy.serve(plane.cluster.dns_endpoint, endpoint.answer)
+        self._metadata = Server(self._ask_metadata)
+        self._google_key = folder / "operator.json"
+        self._google_key.touch(mode=0o600)
+        self._google_key.write_text(self._google.operator_key(), encoding="utf-8")
         self._children = dict(_children(store, self._planes))
         self._token = secrets.token_hex(16)
         self._server = Server(self._answer)
@@ -81,6 +95,10 @@ class Supervisor:
                 if child.poll() is not None:
                     raise RuntimeError(f"{name} ended with {child.returncode}, see its log in {self._folder}")
             time.sleep(0.5)
+
+    def _ask_metadata(self, request: Request, client: Address, server: Address) -> Response | None:
+        """Machines ask their metadata server by http and its address."""
+        return self._gate.answer(self._google, replace(request, host=METADATA), client, server)
 
     # The control API: POST /VERB with a JSON object of arguments, answered by JSON.
 
@@ -106,6 +124,8 @@ class Supervisor:
         return {
             **self._aws.env(),
             **self._castai.env(),
+            "GOOGLE_APPLICATION_CREDENTIALS": str(self._google_key),
+            **dict.fromkeys(_METADATA_VARIABLES, f"127.0.0.1:{self._metadata.port}"),
             **dict.fromkeys(("HTTPS_PROXY", "https_proxy"), proxy),
             **dict.fromkeys(("NO_PROXY", "no_proxy"), _LOOPBACK),
             **dict.fromkeys(_CA_VARIABLES, str(self._ca)),

@@ -20,18 +20,24 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import google.auth
 import pytest
+import requests
 from botocore.credentials import Credentials
 from botocore.model import ServiceId
 from botocore.session import Session
 from botocore.signers import RequestSigner
+from google.auth.transport.requests import AuthorizedSession
 
 from tests.sandbox.client import ClusterAccess, World, WorldError
+from tests.sandbox.google.tokens import CLOUD, EMAIL
 from tests.sandbox.normal import difference
 
 from .conftest import Slot
 
-CLUSTER = "sandbox"
+CLUSTER, GKE = "sandbox", "shop"
+CONTAINER = "https://container.googleapis.com"
+GOOGLES = ("GOOGLE_APPLICATION_CREDENTIALS", "GCE_METADATA_HOST", "GCE_METADATA_IP", "GCE_METADATA_ROOT")
 NAMESPACES = "/api/v1/namespaces"
 OPERATOR = "arn:aws:iam::111122223333:user/operator"
 CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "note"}, "data": {"text": "x"}}
@@ -41,13 +47,14 @@ CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "not
 def started(slot: Slot) -> Iterator[World]:
     """The world of the tests before is not needed meanwhile."""
     slot.close()
-    with World(f"sandbox-{os.getpid()}").up(f"{CLUSTER}:eks") as world:
+    with World(f"sandbox-{os.getpid()}").up(f"{CLUSTER}:eks", f"{GKE}:gke") as world:
         yield world
 
 
 @pytest.fixture
 def world(started: World) -> Iterator[World]:
     yield started
+    assert started.control("google", "defects") == []
     started.reset()
 
 
@@ -215,6 +222,51 @@ def test_unknown_hosts_are_refused_and_shown(world: World) -> None:
     with pytest.raises(OSError, match="403"):
         connection.request("GET", "/")
     assert [(one.system, one.resource, one.status) for one in world.journal()] == [("refused", "example.com:443", 403)]
+
+
+def test_googles_tokens_open_a_gke_cluster_by_rbac_and_by_iam(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the operator's key file, under Google's names; the DNS endpoint has the world's public certificate."""
+    env = world.env()
+    for name in (*GOOGLES, "https_proxy", "no_proxy", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.setenv(name, env[name])
+    monkeypatch.delenv("HTTPS_PROXY", raising=False)
+    credentials, project = google.auth.default(scopes=[CLOUD, EMAIL])
+    listed = AuthorizedSession(credentials).get(f"{CONTAINER}/v1/projects/{project}/locations/-/clusters").json()
+    (cluster,) = listed["clusters"]
+    access = world.clusters()[GKE]
+    assert f"https://{cluster['endpoint']}" == access.endpoint
+    assert base64.b64decode(cluster["masterAuth"]["clusterCaCertificate"]).decode() == access.ca_pem
+    assert Client(access, credentials.token).call("POST", NAMESPACES, {"metadata": {"name": "mine"}})[0] == 201
+
+    email = world.control("google", "add_account", project=project, account_id="reader")
+    numbered = world.control("google", "token", member=f"serviceAccount:{email}", scopes=[CLOUD])
+    named = world.control("google", "token", member=f"serviceAccount:{email}")
+    _bind(world, email)
+    assert Client(access, named).call("GET", f"{NAMESPACES}/mine")[0] == 200
+    status, refused = Client(access, numbered).call("GET", f"{NAMESPACES}/mine")
+    assert status == 403
+    assert refused["message"].startswith('namespaces "mine" is forbidden: User "1')
+
+    endpoints = cluster["controlPlaneEndpointsConfig"]
+    url = f"https://{endpoints['dnsEndpointConfig']['endpoint']}{NAMESPACES}/mine"
+    bearer = {"Authorization": f"Bearer {named}"}
+    assert "External traffic is not allowed" in requests.get(url, headers=bearer, timeout=20).text
+    endpoints["dnsEndpointConfig"]["allowExternalTraffic"] = True
+    place = {"project": project, "location": "europe-west1", "name": GKE}
+    world.control("google", "set_cluster", **place, controlPlaneEndpointsConfig=endpoints)
+    assert "container.clusters.connect" in requests.get(url, headers=bearer, timeout=20).text
+    world.control("google", "grant", project=project, role="roles/container.viewer", member=f"serviceAccount:{email}")
+    assert requests.get(url, headers=bearer, timeout=20).json()["metadata"]["name"] == "mine"
+    seen = [one.who for one in world.journal() if one.system == "kubernetes" and one.status == 200]
+    assert seen == [email, email]
+
+
+def _bind(world: World, user: str) -> None:
+    """The user may see everything by RBAC."""
+    about = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}
+    subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}
+    body = {"metadata": {"name": "reader"}, "roleRef": about, "subjects": [subject]}
+    world.kubernetes(GKE).create("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", body)
 
 
 def test_a_mistake_is_told(world: World) -> None:

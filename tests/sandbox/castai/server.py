@@ -25,6 +25,9 @@ from typing import Any
 from ..wire import Call, Cluster, Request, Response
 from .agent import UID, Agent
 from .aws import CastAiAtAws, Cloud, Principal
+from .google import KEY as GOOGLE_KEY
+from .google import CastAiAtGoogle
+from .google import Cloud as GoogleCloud
 
 PREFIX = "/v1/kubernetes/external-clusters"
 TOKEN_LIFETIME = 4 * 3600  # seconds without a connecting component; "a few hours" in the provider's gitops examples
@@ -60,6 +63,8 @@ UPDATE = {
     "aks": {"httpProxyConfig": dict},
 }
 ON_AWS, AWS_KEY = ("eks", "kops"), ("accessKeyId", "secretAccessKey")
+GOOGLE_ACCOUNT = {"gke": {"gkeSaImpersonate": str, "projectId": str}, "aks": {}}
+ASKED = {"provider": str}
 DISCONNECT = {"deleteProvisionedNodes": bool, "keepKubernetesResources": bool}
 
 
@@ -162,13 +167,18 @@ class Route:
 
 
 class CastAi:
-    """The back end. aws: the world's; clock: its time in seconds since the epoch, by which unused tokens expire."""
+    """The back end. aws, google: the world's, the latter only for GKE clusters.
+
+    clock: the world's time in seconds since the epoch, by which unused tokens expire.
+    """
 
     system = "castai"
     hosts = ("api.cast.ai", "api.eu.cast.ai")
 
-    def __init__(self, aws: Cloud, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, aws: Cloud, clock: Callable[[], float] = time.time, google: GoogleCloud | None = None) -> None:
         self._at_aws = CastAiAtAws(aws)
+        self._at_google = CastAiAtGoogle(google) if google else None
+        self._keyless = True
         self._clock = clock
         self._lock = threading.RLock()
         self._agents: list[Agent] = []
@@ -207,7 +217,11 @@ class CastAi:
         route, cluster_id = _route(request)
         operation = route.operation if route else f"{request.method} {request.path}"
         return Call(
-            self.system, operation, cluster_id or request.path, request.method != "GET", key.name if key else ""
+            self.system,
+            operation,
+            cluster_id or request.path,
+            request.method != "GET" and operation != "ImpersonationServiceAccount",
+            key.name if key else "",
         )
 
     def handle(self, request: Request) -> Response:
@@ -307,8 +321,13 @@ class CastAi:
             self._try_role(record, role)
         elif credentials is not None and record.provider in ON_AWS:
             self._try_key(record, credentials)
+        elif credentials is not None and record.provider == "gke" and self._at_google:
+            self._try_google(record, credentials)
         record.before = [record.shown()] * self._stale
-        record.block.update(body.get(record.provider, {}))
+        changes = body.get(record.provider, {})
+        if record.provider == "gke":
+            changes = {"clientServiceAccount": changes["gkeSaImpersonate"]} if "gkeSaImpersonate" in changes else {}
+        record.block.update(changes)
         record.credentials_id, record.status, record.reconciled_at = str(uuid.uuid4()), "connecting", None
         return record.shown()
 
@@ -326,6 +345,54 @@ class CastAi:
         if not self._at_aws.key_works(key_id, secret, record.block["region"]):
             raise ApiError(400, "Forbidden", ("credentials", f"access key {key_id} cannot read instances"))
         record.access_key_id = key_id
+
+    def _try_google(self, record: Record, credentials: Any) -> None:
+        """A key, or {} for the account that the client's own lets in."""
+        google, block = self._at_google, record.block
+        assert google is not None
+        if credentials == {}:
+            own, client = block.get("castServiceAccount", ""), block.get("clientServiceAccount", "")
+            works = bool(own and client) and google.chain_works(own, client, block)
+        else:
+            missing = [name for name in GOOGLE_KEY if not isinstance(credentials, dict) or not credentials.get(name)]
+            if missing:
+                raise ApiError(400, "Bad Request", ("credentials", f"must have the fields {', '.join(missing)}"))
+            works = google.key_works(credentials, block)
+        if not works:
+            raise ApiError(400, "Forbidden", ("credentials", "no access to the cluster with these credentials"))
+        record.access_key_id = credentials.get("private_key_id", "")
+
+    def create_google_account(self, key: Key, cluster_id: str, body: dict[str, Any]) -> Any:
+        """gke-create-sa: CAST AI's account, one of each organisation, which is to become the client's."""
+        return {"serviceAccount": self._google_account(key, cluster_id, body)[0]}
+
+    def create_google_account_anew(self, key: Key, cluster_id: str, body: dict[str, Any]) -> Any:
+        """gcp-create-sa, the newer twin."""
+        email, unique_id = self._google_account(key, cluster_id, body)
+        return {"serviceAccountEmail": email, "serviceAccountId": unique_id}
+
+    def _google_account(self, key: Key, cluster_id: str, body: dict[str, Any]) -> tuple[str, str]:
+        """Where the organisation's flag is off: what is answered then is not public."""
+        record, asked = self._record(key, cluster_id), body.get("gke", {})
+        if not self._keyless or self._at_google is None:
+            raise ApiError(403, "Feature not enabled for the organization")
+        if record.provider == "gke" and not (asked.get("gkeSaImpersonate") and asked.get("projectId")):
+            raise ApiError(400, "Bad Request", ("gke.gkeSaImpersonate", "must not be empty"))
+        email, unique_id = self._at_google.account(key.organization_id)
+        if record.provider == "gke":
+            record.block |= {"clientServiceAccount": asked["gkeSaImpersonate"], "castServiceAccount": email}
+        return email, unique_id
+
+    def disable_google_account(self, key: Key, cluster_id: str, _body: Any) -> Any:
+        for name in ("clientServiceAccount", "castServiceAccount"):
+            self._record(key, cluster_id).block.pop(name, None)
+        return {}
+
+    def impersonation_account(self, key: Key, _cluster_id: str, body: dict[str, Any]) -> Any:
+        if not self._keyless or self._at_google is None:
+            raise ApiError(403, "Feature not enabled for the organization")
+        email, unique_id = self._at_google.account(key.organization_id)
+        return {"id": unique_id, "email": email}
 
     def create_token(self, key: Key, cluster_id: str, _body: Any) -> Any:
         """The documents hint that a new token ends the earlier ones; here it does, so that no test relies on them."""
@@ -425,6 +492,15 @@ class CastAi:
             names = {"cloud": "CSP", "region": "REGION", "clusterName": "CLUSTER_NAME", "stateStore": "STATE_STORE"}
             told = {field: environment[f"KOPS_{name}"] for field, name in names.items()}
             body = {"id": environment[UID], "name": told["clusterName"], "kops": told}
+        elif cluster.provider == "gke":
+            names = {
+                "projectId": "PROJECT_ID",
+                "region": "REGION",
+                "location": "LOCATION",
+                "clusterName": "CLUSTER_NAME",
+            }
+            told = {field: environment.get(f"GKE_{name}", "") for field, name in names.items()}
+            body = {"name": told["clusterName"], "gke": told}
         else:
             block = {
                 "accountId": environment.get("EKS_ACCOUNT_ID", cluster.account),
@@ -452,6 +528,7 @@ class CastAi:
             "disconnect": lambda cluster_id: self.disconnect(self._keys[self.full_access_key], cluster_id, None),
             "revoke_token": self.revoke_token,
             "stale": self.stale,
+            "keyless": self.keyless,
             "seed_script_world": self.seed_script_world,
         }
         if verb not in verbs:
@@ -512,6 +589,10 @@ class CastAi:
         """After each update from now on, show so many reads of the cluster what was before."""
         self._stale = reads
 
+    def keyless(self, on: bool) -> None:
+        """Whether the organisation may let CAST AI impersonate accounts at Google."""
+        self._keyless = on
+
     # The whole
 
     def state(self) -> Any:
@@ -540,6 +621,7 @@ class CastAi:
             self._records.clear()
             self._tokens.clear()
             self._stale = 0
+            self._keyless = True
             for cluster_id in list(self._principals):
                 self._drop_principal(cluster_id)
 
@@ -550,6 +632,13 @@ ROUTES = tuple(
     for method, path, operation, handle, schema in (
         ("POST", PREFIX, "RegisterCluster", CastAi.register, REGISTER),
         ("GET", PREFIX, "ListClusters", CastAi.list, {}),
+        (
+            "POST",
+            f"{PREFIX}/impersonation-service-account",
+            "ImpersonationServiceAccount",
+            CastAi.impersonation_account,
+            ASKED,
+        ),
         ("GET", ONE, "GetCluster", CastAi.get, {}),
         ("POST", ONE, "UpdateCluster", CastAi.update, UPDATE),
         ("DELETE", ONE, "DeleteCluster", CastAi.delete, {}),
@@ -557,6 +646,10 @@ ROUTES = tuple(
         ("GET", f"{ONE}/assume-role-principal", "GetAssumeRolePrincipal", CastAi.get_principal, {}),
         ("POST", f"{ONE}/assume-role-principal", "CreateAssumeRolePrincipal", CastAi.create_principal, {}),
         ("DELETE", f"{ONE}/assume-role-principal", "DeleteAssumeRolePrincipal", CastAi.delete_principal, {}),
+        ("POST", f"{ONE}/gke-create-sa", "GKECreateSA", CastAi.create_google_account, GOOGLE_ACCOUNT),
+        ("POST", f"{ONE}/gcp-create-sa", "GCPCreateSA", CastAi.create_google_account_anew, GOOGLE_ACCOUNT),
+        ("POST", f"{ONE}/gke-disable-sa", "GKEDisableSA", CastAi.disable_google_account, {}),
+        ("POST", f"{ONE}/gcp-disable-sa", "GCPDisableSA", CastAi.disable_google_account, {}),
         ("POST", f"{ONE}/disconnect", "DisconnectCluster", CastAi.disconnect, DISCONNECT),
         ("GET", "/v1/auth/tokens", "ListAuthTokens", CastAi.list_auth_tokens, {}),
         ("GET", "/v1/me", "GetMe", CastAi.get_me, {}),

@@ -5,22 +5,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..spec import CASTAI_PROJECT, HOME_PROJECT
 from ..wire import Cluster
 from . import clusters, keys, policies, tokens
 from .store import Account, Key, Policy, Principal, Project, Role, Store, new_etag, new_id
 
-HOME, SHARED, CASTAI = "acme-prod", "acme-shared", "prod-cast-identity"
+SHARED = "acme-shared"
 _KINDS = ("accounts", "roles", "services", "keys", "texts")
 
 
 class Control:
     """Verbs of `World.control("google", ...)`, also used by tests in process."""
-
-    home = HOME
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -32,17 +32,17 @@ class Control:
         """Two projects of an organisation, and an operator who owns both; CAST AI's own project of another one."""
         store = self._store
         store.clear()
-        for project, number in ((HOME, "123456789012"), (SHARED, "210987654321")):
+        for project, number in ((HOME_PROJECT, "123456789012"), (SHARED, "210987654321")):
             self.add_project(project, number)
-        self.add_project(CASTAI, "999888777666", organisation="1")
-        email = self.add_account(HOME, "operator")
+        self.add_project(CASTAI_PROJECT, "999888777666", organisation="1")
+        email = self.add_account(HOME_PROJECT, "operator")
         operator = self._account(email)
         key_pair = store.key_pair()
         if self._operator is None:
             self._operator = operator.unique_id, Key(secrets.token_hex(20), operator.unique_id, key_pair, store.clock())
         operator.unique_id = self._operator[0]
         store.keys.append(self._operator[1])
-        for project in (HOME, SHARED):
+        for project in (HOME_PROJECT, SHARED):
             self.grant(project, "roles/owner", f"serviceAccount:{email}")
         for cluster in self._clusters:
             self._make_cluster(cluster)
@@ -78,19 +78,21 @@ class Control:
         if project is None:
             self.add_project(cluster.account)
             project = self._project(cluster.account)
-            self.grant(project.id, "roles/owner", f"serviceAccount:operator@{HOME}.iam.gserviceaccount.com")
+            self.grant(project.id, "roles/owner", f"serviceAccount:operator@{HOME_PROJECT}.iam.gserviceaccount.com")
         clusters.add(self._store, project, cluster)
 
     # Verbs
 
     def add_project(self, project: str, number: str = "", organisation: str | None = None) -> str:
         """With its default account; returns its number. organisation: the number, empty for none."""
-        made = Project(project, number or f"3{secrets.randbelow(10**11):011d}")
+        digest = int(hashlib.sha256(project.encode()).hexdigest(), 16)  # the same after each reset
+        made = Project(project, number or f"3{digest % 10**11:011d}")
         if organisation is not None:
             made.organisation = organisation
         self._store.projects[project] = made
         default = f"{made.number}-compute@developer.gserviceaccount.com"
-        self._store.accounts.append(Account(project, default, new_id(), {"displayName": "Compute Engine default"}))
+        texts = {"displayName": "Compute Engine default service account"}
+        self._store.accounts.append(Account(project, default, f"1{digest % 10**20:020d}", texts))
         return made.number
 
     def add_account(self, project: str, account_id: str, roles: Sequence[str] = (), **texts: str) -> str:
@@ -101,6 +103,13 @@ class Control:
         for role in roles:
             self.grant(project, role, f"serviceAccount:{account.email}")
         return account.email
+
+    def own_account(self, project: str, account_id: str) -> tuple[str, str]:
+        """E-mail and unique id of an account, made when there is none."""
+        email = self._project(project).email(account_id)
+        if self._store.account(email) is None:
+            self.add_account(project, account_id)
+        return email, self._account(email).unique_id
 
     def add_key(self, email: str, **fields: Any) -> str:
         """A key of an account, the limit notwithstanding; the text of its file. fields: of what keys.list shows."""
@@ -231,6 +240,6 @@ _VERBS: Mapping[str, Callable[..., Any]] = {
     for name in (
         *("add_project", "add_account", "add_key", "set_key", "token", "add_role", "grant", "revoke", "set_policy"),
         *("set_constraint", "set_services", "set_cluster", "behave", "visibility", "delete_account", "delete_role"),
-        *("edit_role", "operator_key"),
+        *("edit_role", "operator_key", "own_account"),
     )
 }

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from ..wire import Call, Cluster, Request, Response
 from . import accounts, clusters, documents, keys, projects, roles, services, tokens
-from .catalogue import TITLES
+from .catalogue import TITLES, kubernetes_permission
 from .control import Control
 from .documents import Method
 from .errors import Defect, GoogleError, as_json, made, service_disabled, unauthenticated
@@ -51,10 +51,6 @@ class Google:
         self.store = Store(clock)
         self.defects: list[str] = []
         self._control = Control(self.store)
-
-    def env(self) -> dict[str, str]:
-        """The operator's project; the file of its key is the world's to write (operator_key)."""
-        return {"GOOGLE_CLOUD_PROJECT": self._control.home}
 
     def operator_key(self) -> str:
         """The text of the key file of the operator's service account."""
@@ -186,6 +182,31 @@ class Google:
             host = f"{method.service}.googleapis.com"
             return service_disabled(host, TITLES[host], project.number if project else "").answer()
         return made(status, code, message, method.service, name).answer()
+
+    # Kubernetes
+
+    def kubernetes_user(self, token: str) -> tuple[str, str] | None:
+        """Who a token's owner is in a cluster: its e-mail, or its number where the scope for that is missing.
+
+        None: the token is not good.
+        """
+        with self.store.lock:
+            found = tokens.whose(self.store, token)
+            if found is None:
+                return None
+            unique_id = found.unique_id or found.email
+            return (found.email if tokens.EMAIL in found.scopes else unique_id), unique_id
+
+    def may(self, cluster: Cluster, user: str, attributes: Mapping[str, Any]) -> bool:
+        """Whether IAM allows a user what a cluster asks."""
+        group, resource = attributes.get("group", ""), attributes.get("resource", "")
+        permission = kubernetes_permission(
+            group, resource, attributes.get("subresource", ""), attributes.get("verb", "")
+        )
+        with self.store.lock:
+            account = self.store.account(user)
+            principal = tokens.principal_of(account) if account else Principal(f"user:{user}")
+            return bool(permission) and clusters.may(self.store, cluster, principal, permission)
 
     # The whole
 

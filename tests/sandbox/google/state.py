@@ -32,7 +32,7 @@ def _project_state(store: Store, project: Project) -> dict[str, Any]:
             if role.name.startswith(f"projects/{project.id}/")
         },
         "clusters": {
-            name: cluster
+            name: {field: value for field, value in cluster.items() if field != "masterAuth"}
             for name, cluster in sorted(store.clusters.items())
             if name.startswith(f"projects/{project.id}/")
         },

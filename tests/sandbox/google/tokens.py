@@ -215,10 +215,12 @@ def metadata(store: Store, request: Request) -> Response:
     """The metadata server of the machine that `machine` has set; it gives the machine's scopes, whatever is asked."""
     machine = store.behaviour.get("machine")
     account = store.account(machine["email"]) if machine else None
+    if machine is None or account is None:
+        return Response(404, (), b"Not Found")
     if request.headers.get("metadata-flavor") != "Google" and request.path != "/":
         return Response(403, (("Metadata-Flavor", "Google"),), b"Missing Metadata-Flavor:Google header.")
     path = request.path.removeprefix("/computeMetadata/v1/").rstrip("/")
-    text = _machine_text(store, account, list(machine["scopes"]) if machine else [], path)
+    text = _machine_text(store, account, list(machine["scopes"]), path)
     if request.path == "/":
         text = "computeMetadata/\n"
     if text is None:
@@ -227,9 +229,7 @@ def metadata(store: Store, request: Request) -> Response:
     return Response(200, (("Metadata-Flavor", "Google"), ("Content-Type", kind)), text.encode())
 
 
-def _machine_text(store: Store, account: Account | None, scopes: list[str], path: str) -> str | None:
-    if account is None:
-        return None
+def _machine_text(store: Store, account: Account, scopes: list[str], path: str) -> str | None:
     texts = {
         "project/project-id": account.project,
         "project/numeric-project-id": store.projects[account.project].number,

@@ -101,8 +101,8 @@ class ControlPlane:
         self.cluster = Cluster(
             name=spec.name,
             provider=spec.provider,
-            account=spec.account,
-            region=spec.region,
+            account=spec.place[0],
+            region=spec.place[1],
             mode=spec.mode,
             ip_family=spec.ip_family,
             version=spec.version,
@@ -111,6 +111,7 @@ class ControlPlane:
             admin_kubeconfig=self.admin.kubeconfig,
             created_by=spec.created_by,
             instances=spec.instances,
+            dns_endpoint=spec.dns_endpoint,
         )
         webhook.add(self.cluster, self._aws_auth)
 
@@ -207,8 +208,18 @@ class ControlPlane:
             *("--service-account-issuer=https://kubernetes.default.svc", "--service-cluster-ip-range=172.20.0.0/16"),
             *("--service-account-key-file", file("accounts.key")),
             *("--service-account-signing-key-file", file("accounts.key")),
-            *("--authorization-mode=Node,RBAC", "--allow-privileged"),
+            *self._authorization_flags(),
             *("--audit-policy-file", file("audit-policy.json"), "--audit-log-path", file("audit.log")),
+        )
+
+    def _authorization_flags(self) -> Sequence[str]:
+        """On GKE, IAM is asked where RBAC says nothing."""
+        if self.spec.provider != "gke":
+            return "--authorization-mode=Node,RBAC", "--allow-privileged"
+        seconds = (f"--authorization-webhook-cache-{kind}-ttl=1s" for kind in ("authorized", "unauthorized"))
+        return (
+            *("--authorization-mode=Node,RBAC,Webhook", "--allow-privileged", "--authorization-webhook-version=v1"),
+            *("--authorization-webhook-config-file", self._file("webhook.kubeconfig"), *seconds),
         )
 
     def _controller_manager_flags(self) -> Sequence[str]:
@@ -237,7 +248,9 @@ class ControlPlane:
 
 
 def _node(spec: ClusterSpec, number: int) -> dict[str, Any]:
-    """A node as a managed node group of EKS, or an instance group of kOps, makes it."""
+    """A node as a managed node group of EKS, a node pool of GKE, or an instance group of kOps makes it."""
+    if spec.provider == "gke":
+        return _google_node(spec, number)
     zone = f"{spec.region}{'abc'[number % 3]}"
     name = f"ip-10-0-{number % 3}-{10 + number}.{spec.region}.compute.internal"
     group = {"eks.amazonaws.com/capacityType": "ON_DEMAND", "eks.amazonaws.com/nodegroup": "default"}
@@ -257,6 +270,28 @@ def _node(spec: ClusterSpec, number: int) -> dict[str, Any]:
         "kind": "Node",
         "metadata": {"name": name, "labels": labels},
         "spec": {"providerID": f"aws:///{zone}/{spec.instances[number]}"},
+    }
+
+
+def _google_node(spec: ClusterSpec, number: int) -> dict[str, Any]:
+    region = spec.location if spec.location.count("-") == 1 else spec.location.rpartition("-")[0]
+    zone = f"{region}-{'bcd'[number % 3]}" if spec.location == region else spec.location
+    name = f"gke-{spec.name}-default-pool-{spec.dns_endpoint[4:12]}-{number:04d}"
+    labels = {
+        "cloud.google.com/gke-nodepool": "default-pool",
+        "cloud.google.com/gke-os-distribution": "cos",
+        "kubernetes.io/arch": "amd64",
+        "kubernetes.io/hostname": name,
+        "kubernetes.io/os": "linux",
+        "node.kubernetes.io/instance-type": "e2-standard-4",
+        "topology.kubernetes.io/region": region,
+        "topology.kubernetes.io/zone": zone,
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"providerID": f"gce://{spec.project}/{zone}/{name}"},
     }
 
 

@@ -180,13 +180,17 @@ class Front:
         self._baseline: Mapping[str, bytes] = {}
         self._tls = ssl.create_default_context(cadata=authority.pem)
         self._upstream = threading.local()
-        self._server = Server(self._answer, authority.server_context("kube-apiserver", ["127.0.0.1", "localhost"]))
+        self._server = Server(self.answer, authority.server_context("kube-apiserver", ["127.0.0.1", "localhost"]))
         self.port = self._server.port
         self.version = ""
 
-    def _answer(self, request: Request, client: Address, server: Address) -> Response | None:
+    def answer(self, request: Request, client: Address, server: Address) -> Response | None:
         headers = {**request.headers, "audit-id": str(uuid.uuid4())}
         return self._gate.answer(self, replace(request, host=self.name, headers=headers), client, server)
+
+    def refuse(self, request: Request, refusal: Response, client: Address, server: Address) -> Response | None:
+        """Answer in the API server's place, which never sees the call."""
+        return self._gate.answer(_Refusing(self, refusal), replace(request, host=self.name), client, server)
 
     def classify(self, request: Request) -> Call:
         about = target(request)
@@ -282,6 +286,19 @@ class Front:
 
     def _stored(self) -> dict[str, bytes]:
         return {key.removeprefix(self._prefix): value for key, value in self._etcd.read(self._prefix).items()}
+
+
+class _Refusing:
+    """A front before which somebody else refuses the call."""
+
+    def __init__(self, front: Front, refusal: Response) -> None:
+        self._refusal = refusal
+        self.system, self.hosts = front.system, front.hosts
+        self.classify, self.fail, self.control = front.classify, front.fail, front.control
+        self.state, self.reset = front.state, front.reset
+
+    def handle(self, _request: Request) -> Response:
+        return self._refusal
 
 
 _RESTLESS = ("masterleases/", "peerserverleases/")

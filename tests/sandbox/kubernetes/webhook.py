@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The API servers' token webhook: who signed an EKS token, and who that is in the cluster."""
+"""The API servers' webhooks: whose a cloud's token is, who that is in the cluster, what Google's IAM allows there."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ..gate import Address
 from ..server import Server
 from ..wire import Cluster, Request, Response
 
-_EKS_BEARER = "Bearer k8s-aws-v1."
+_CLOUDS_BEARERS = ("Bearer k8s-aws-v1.", "Bearer ya29.")
 _STAMP = "#"  # in no token: base64url has none
 
 
 def stamped(authorization: str, now: float) -> str:
-    """An Authorization header whose EKS token differs from one second of the world's clock to the next.
+    """An Authorization header whose token, if a cloud's, differs from one second of the world's clock to the next.
 
     An API server remembers for 10 s who a token was (apiserver/pkg/authentication/token/cache, no flag for it); with
     this, access that ends, or a clock that is advanced, is seen within a second.
     """
-    return f"{authorization}{_STAMP}{int(now)}" if authorization.startswith(_EKS_BEARER) else authorization
+    return f"{authorization}{_STAMP}{int(now)}" if authorization.startswith(_CLOUDS_BEARERS) else authorization
 
 
 class Identities(Protocol):
@@ -38,11 +38,22 @@ class Identities(Protocol):
         """User name and groups of an ARN in a cluster, by its access entries and the data of its aws-auth."""
 
 
-class Webhook:
-    """Answers TokenReviews at http://127.0.0.1:PORT/CLUSTER for the clusters added to it."""
+class Google(Protocol):
+    """What the webhook asks of Google Cloud."""
 
-    def __init__(self, identities: Identities, now: Callable[[], float]) -> None:
+    def kubernetes_user(self, token: str) -> tuple[str, str] | None:
+        """User name and unique id of whose token it is, None if it is not good."""
+
+    def may(self, cluster: Cluster, user: str, attributes: Mapping[str, Any]) -> bool:
+        """Whether IAM allows a user what a SubjectAccessReview asks (its resourceAttributes)."""
+
+
+class Webhook:
+    """Answers TokenReviews and SubjectAccessReviews at http://127.0.0.1:PORT/CLUSTER for the clusters added to it."""
+
+    def __init__(self, identities: Identities, google: Google, now: Callable[[], float]) -> None:
         self._identities = identities
+        self._google = google
         self.now = now
         self._clusters: dict[str, tuple[Cluster, Callable[[], Mapping[str, str] | None]]] = {}
         self._server = Server(self._answer)
@@ -56,12 +67,22 @@ class Webhook:
 
     def _answer(self, request: Request, _client: Address, _server: Address) -> Response:
         review = json.loads(request.body)
-        status = self._review(request.path.removeprefix("/"), review["spec"]["token"].partition(_STAMP)[0])
-        body = {"apiVersion": review["apiVersion"], "kind": "TokenReview", "status": status}
+        name, spec = request.path.removeprefix("/"), review["spec"]
+        if review["kind"] == "TokenReview":
+            status = self._review(name, spec["token"].partition(_STAMP)[0])
+        else:
+            status = {"allowed": self._may(name, spec)}
+        body = {"apiVersion": review["apiVersion"], "kind": review["kind"], "status": status}
         return Response(200, (("Content-Type", "application/json"),), json.dumps(body).encode())
 
     def _review(self, name: str, token: str) -> Mapping[str, Any]:
         cluster, aws_auth = self._clusters[name]
+        if cluster.provider == "gke":
+            found = self._google.kubernetes_user(token)
+            return {
+                "authenticated": found is not None,
+                "user": dict(zip(("username", "uid"), found or (), strict=False)),
+            }
         arn = self._identities.identify(token, name, self.now())
         if arn is None:
             return {"authenticated": False}
@@ -69,3 +90,10 @@ class Webhook:
         if user is None:
             return {"authenticated": False, "error": f"{arn} is not mapped in cluster {name}"}
         return {"authenticated": True, "user": {"username": user[0], "uid": arn, "groups": list(user[1])}}
+
+    def _may(self, name: str, spec: Mapping[str, Any]) -> bool:
+        """Kubernetes' own users are nobody to Google."""
+        asked = spec.get("resourceAttributes")
+        if asked is None or spec.get("user", "").startswith("system:"):
+            return False
+        return self._google.may(self._clusters[name][0], spec["user"], asked)

@@ -28,8 +28,10 @@ from google.cloud import container_v1, iam_credentials_v1, orgpolicy_v2, resourc
 from google.oauth2.credentials import Credentials
 from googleapiclient.errors import HttpError
 
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.google import CALLS as GATEWAYS_CALLS
 from tests.sandbox.google.tokens import whose
 from tests.sandbox.proxy import Proxy
+from tests.sandbox.wire import Request
 
 from .google_client import NUMBER, OPERATOR, PROJECT, Cloud, cluster
 
@@ -37,6 +39,8 @@ PARENT = f"projects/{PROJECT}"
 ACCOUNT = f"{PARENT}/serviceAccounts/castai@{PROJECT}.iam.gserviceaccount.com"
 ROLE = f"{PARENT}/roles/castai.access"
 CLUSTER = f"{PARENT}/locations/europe-west1/clusters/shop"
+GONE = "1" * 21  # the unique id of a deleted account
+KEY = "0" * 40
 STALE = base64.b64encode(b"before").decode()
 POLICY = {"version": 3, "bindings": []}
 
@@ -118,6 +122,7 @@ CALLS = (
     Made(IAM, f"{ACCOUNTS}.disable", {"name": ACCOUNT, "body": {}}),
     Made(IAM, f"{ACCOUNTS}.enable", {"name": ACCOUNT, "body": {}}),
     Made(IAM, f"{ACCOUNTS}.delete", {"name": ACCOUNT}),
+    Made(IAM, f"{ACCOUNTS}.undelete", {"name": f"{PARENT}/serviceAccounts/{GONE}", "body": {}}),
     Made(IAM, f"{ACCOUNTS}.getIamPolicy", {"resource": ACCOUNT, "options_requestedPolicyVersion": 3}),
     Made(IAM, f"{ACCOUNTS}.setIamPolicy", {"resource": ACCOUNT, "body": {"policy": POLICY}}, "policy", ("policy",)),
     Made(IAM, f"{ACCOUNTS}.testIamPermissions", {"resource": ACCOUNT, "body": TESTED}, "permissions"),
@@ -127,6 +132,7 @@ CALLS = (
         f"{ACCOUNTS}.keys.create",
         {"name": ACCOUNT, "body": {"privateKeyType": "TYPE_GOOGLE_CREDENTIALS_FILE"}},
     ),
+    Made(IAM, f"{ACCOUNTS}.keys.delete", {"name": f"{ACCOUNT}/keys/{KEY}"}),
     Made(IAM, f"{ROLES}.get", {"name": ROLE}),
     Made(
         IAM,
@@ -179,6 +185,11 @@ def world(proxied: Proxied) -> Iterator[Cloud]:
     email = cloud.do("add_account", project=PROJECT, account_id="castai")
     cloud.do("add_role", project=PROJECT, role_id="castai.access", permissions=["compute.zones.list"])
     cloud.do("grant", project=email, role="roles/iam.serviceAccountTokenCreator", member=f"serviceAccount:{OPERATOR}")
+    cloud.do("add_key", email=email)
+    cloud.google.store.keys[-1].id = KEY
+    gone = cloud.do("add_account", project=PROJECT, account_id="castai-gone")
+    cloud.do("delete_account", email=gone)
+    cloud.google.store.accounts[-1].unique_id = GONE
     yield cloud
     assert cloud.google.take_defects() == []
 
@@ -217,6 +228,17 @@ def test_googles_client_makes_every_call(world: Cloud, request_of: Callable[...,
     done = world.gate.journal.since(0)[-1]
     assert (done.call.operation.rpartition(".")[2], done.status) == (made.method.rpartition(".")[2], 200)
     assert done.call.who == f"serviceAccount:{OPERATOR}"
+
+
+def test_the_gateway_makes_no_other_calls(proxied: Proxied) -> None:
+    names = {"project": PROJECT, "account": "a@b", "key": "0", "role": "r", "location": "-", "cluster": "shop"}
+    names |= {"constraint": "iam.x", "operation": "operations/acat.1"}
+    driven = {f"{one.service.partition('.')[0]}.{one.method}" for one in CALLS}
+    for one in GATEWAYS_CALLS:
+        request = Request(one.method, f"{one.service}.googleapis.com", one.path.format(**names), "", {}, b"")
+        meant = proxied.cloud.google.classify(request)
+        assert meant.operation in driven, one
+        assert meant.write is not one.only_reads, one
 
 
 @contextmanager

@@ -1,0 +1,105 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""CAST AI tries out at the local Google Cloud what it is given for a GKE cluster."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.sandbox.castai.server import PREFIX, CastAi
+from tests.sandbox.wire import Request
+
+from .google_client import PROJECT, Cloud, cluster
+
+GKE = {"projectId": PROJECT, "region": "europe-west1", "location": "europe-west1", "clusterName": "shop"}
+CLIENT = f"castai-gke@{PROJECT}.iam.gserviceaccount.com"
+
+
+@pytest.fixture
+def castai(cloud: Cloud) -> CastAi:
+    """With an account of the client's that nothing is granted to."""
+    cloud.google.add_cluster(cluster("shop"))
+    cloud.do("add_account", project=PROJECT, account_id="castai-gke")
+    return CastAi(None, cloud.clock, cloud.google)  # type: ignore[arg-type]
+
+
+def call(castai: CastAi, path: str, body: Any = None) -> tuple[int, Any]:
+    data = b"" if body is None else json.dumps(body).encode()
+    answer = castai.handle(Request("POST", "api.cast.ai", path, "", {"x-api-key": castai.full_access_key}, data))
+    return answer.status, json.loads(answer.body)
+
+
+def registered(castai: CastAi) -> str:
+    return f"{PREFIX}/{call(castai, PREFIX, {'name': 'shop', 'gke': GKE})[1]['id']}"
+
+
+def hand_over(castai: CastAi, one: str, credentials: str) -> str:
+    """The new credentialsId; empty where they do not work (yet)."""
+    status, body = call(castai, one, {"credentials": credentials})
+    if status == 200:
+        return str(body["credentialsId"])
+    assert (status, body["message"], [said["field"] for said in body["fieldViolations"]]) == (
+        400,
+        "Forbidden",
+        ["credentials"],
+    )
+    return ""
+
+
+def test_a_key_is_tried_until_it_reads_the_cluster(castai: CastAi, cloud: Cloud) -> None:
+    one, key = registered(castai), cloud.do("add_key", email=CLIENT)
+    assert not hand_over(castai, one, key)
+    role = cloud.do("add_role", project=PROJECT, role_id="castai.access", permissions=["container.clusters.get"])
+    cloud.do("visibility", grants=120)
+    cloud.do("grant", project=PROJECT, role=role, member=f"serviceAccount:{CLIENT}")
+    assert not hand_over(castai, one, key)
+    cloud.clock.ahead += 121
+    assert hand_over(castai, one, key)
+    (held,) = castai.state()["access_keys"].values()
+    assert held == json.loads(key)["private_key_id"]
+    cloud.google.store.keys.pop()
+    assert not hand_over(castai, one, key)
+    assert cloud.writes() == []  # what CAST AI does there is in no operator's journal
+
+
+def test_a_key_file_without_its_fields_is_refused(castai: CastAi) -> None:
+    status, body = call(castai, registered(castai), {"credentials": json.dumps({"type": "service_account"})})
+    assert (status, body["message"]) == (400, "Bad Request")
+
+
+def test_the_chain_of_accounts_is_tried_until_it_reads_the_cluster(castai: CastAi, cloud: Cloud) -> None:
+    one = registered(castai)
+    assert not hand_over(castai, one, "{}")
+    asked = {"gke": {"gkeSaImpersonate": CLIENT, "projectId": PROJECT}}
+    own = call(castai, f"{one}/gke-create-sa", asked)[1]["serviceAccount"]
+    assert own.startswith("cast-gke-")
+    anew = call(castai, f"{one}/gcp-create-sa", asked)[1]
+    assert anew["serviceAccountEmail"] == own
+    assert call(castai, f"{PREFIX}/impersonation-service-account", {"provider": "gke"})[1] == {
+        "id": anew["serviceAccountId"],
+        "email": own,
+    }
+    assert not hand_over(castai, one, "{}")
+    cloud.do("grant", project=CLIENT, role="roles/iam.serviceAccountTokenCreator", member=f"serviceAccount:{own}")
+    assert not hand_over(castai, one, "{}")
+    cloud.do("grant", project=PROJECT, role="roles/container.clusterViewer", member=f"serviceAccount:{CLIENT}")
+    assert hand_over(castai, one, "{}")
+    (record,) = castai.state()["clusters"].values()
+    assert (record["gke"]["clientServiceAccount"], record["gke"]["castServiceAccount"]) == (CLIENT, own)
+    assert call(castai, f"{one}/gke-disable-sa") == (200, {})
+    (record,) = castai.state()["clusters"].values()
+    assert record["gke"] == GKE
+    assert not hand_over(castai, one, "{}")
+
+
+def test_an_organisation_may_not_have_it(castai: CastAi) -> None:
+    one = registered(castai)
+    castai.control("keyless", on=False)
+    asked = {"gke": {"gkeSaImpersonate": CLIENT, "projectId": PROJECT}}
+    assert call(castai, f"{one}/gke-create-sa", asked)[0] == 403
+    castai.reset()
+    assert call(castai, f"{registered(castai)}/gke-create-sa", asked)[0] == 200
