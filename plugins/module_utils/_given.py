@@ -72,6 +72,9 @@ def typed(option: Mapping[str, Any], value: Any) -> Any:
     """A given value of an option, parsed from text if the option takes a list or dictionary."""
     if option.get("type") in _COLLECTIONS:
         value = _read(value)
+    if option.get("type") == "jsonarg" and isinstance(value, Mapping):
+        # As one text: of a dictionary, each value would be masked wherever it appears, names of projects too.
+        return json.dumps(as_data(value))
     suboptions = option.get("options")
     if suboptions and isinstance(value, Mapping):
         return given(suboptions, value)

@@ -20,6 +20,8 @@ VARIABLES: Mapping[str, str] = {
     "castai_region": "region",
     "castai_account_id": "account_id",
     "castai_state_store": "state_store",
+    "castai_project": "project",
+    "castai_location": "location",
     # CAST AI
     "castai_api_key": "castai_api_key",
     "castai_api_url": "castai_api_url",
@@ -37,7 +39,17 @@ VARIABLES: Mapping[str, str] = {
     "castai_aws_endpoint_url": "endpoint_url",
     "castai_aws_ca_bundle": "aws_ca_bundle",
     "castai_aws_validate_certs": "aws_validate_certs",
+    # Google Cloud
+    "castai_google_auth_kind": "auth_kind",
+    "castai_google_service_account_file": "service_account_file",
+    "castai_google_service_account_contents": "service_account_contents",
+    "castai_google_service_account_email": "service_account_email",
+    "castai_google_access_token": "access_token",
+    "castai_google_impersonate_service_account": "impersonate_service_account",
+    "castai_google_quota_project": "quota_project",
+    "castai_google_ca_cert": "google_ca_cert",
     # Kubernetes
+    "castai_endpoint": "endpoint",
     "castai_kubeconfig": "kubeconfig",
     "castai_context": "context",
     "castai_host": "host",
@@ -116,7 +128,7 @@ RENAMED: Mapping[str, str] = {
 }
 """Names from earlier versions whose last part does not show their successor, and names that users expect."""
 
-OURS = ("eks_connect_", "eks_onboard_", "kops_connect_", "kops_onboard_")
+OURS = ("eks_connect_", "eks_onboard_", "gke_connect_", "gke_onboard_", "kops_connect_", "kops_onboard_")
 """Variables that begin like this are ours, or were."""
 
 SHARED = ("castai_", "agent_", "components_", "kube_router_")

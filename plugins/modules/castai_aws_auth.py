@@ -25,6 +25,7 @@ extends_documentation_fragment:
   - castai.onboarding.attributes
   - castai.onboarding.cluster.optional
   - castai.onboarding.aws
+  - castai.onboarding.google
   - castai.onboarding.kubernetes
 attributes:
   action_group:
@@ -32,6 +33,7 @@ attributes:
       - castai.onboarding.all
       - castai.onboarding.aws
       - castai.onboarding.cluster
+      - castai.onboarding.google
       - castai.onboarding.kubernetes
 options:
   create:

@@ -24,6 +24,7 @@ extends_documentation_fragment:
   - castai.onboarding.cluster
   - castai.onboarding.castai
   - castai.onboarding.aws
+  - castai.onboarding.google
   - castai.onboarding.kubernetes
 attributes:
   action_group:
@@ -32,6 +33,7 @@ attributes:
       - castai.onboarding.aws
       - castai.onboarding.castai
       - castai.onboarding.cluster
+      - castai.onboarding.google
       - castai.onboarding.kubernetes
 options:
   cluster_id:
@@ -104,6 +106,15 @@ EXAMPLES = r"""
     assume_role_arn: arn:aws:iam::444455556666:role/onboarding
     assume_role_external_id: "{{ onboarding_external_id }}"
 
+- name: Register a GKE cluster with the key of a service account
+  castai.onboarding.castai_cluster:
+    castai_api_key: "{{ castai_api_key }}"
+    provider: gke
+    cluster_name: shop-prod
+    project: shop-prod-1234
+    location: europe-west3
+    service_account_file: ~/.keys/onboarding.json
+
 - name: Register a kOps cluster
   castai.onboarding.castai_cluster:
     castai_api_key: "{{ castai_api_key }}"
@@ -126,7 +137,7 @@ EXAMPLES = r"""
 RETURN = r"""
 account_id:
   description: AWS account that the cluster is in.
-  returned: success
+  returned: success, for a cluster on AWS
   type: str
 actions:
   description: What was done, or would be done in check mode, in order, as one imperative sentence for each action.
@@ -168,7 +179,7 @@ cluster:
   type: dict
   contains:
     account_id:
-      description: AWS account of the cluster.
+      description: AWS account of the cluster. Empty for other clouds.
       type: str
     agent_status:
       description: V(waiting-connection), V(online), V(non-responding), V(disconnecting) or V(disconnected).
@@ -179,11 +190,17 @@ cluster:
     id:
       description: UUID of the cluster.
       type: str
+    location:
+      description: Region or zone of a GKE cluster. Empty for other providers.
+      type: str
     name:
       description: Name of the cluster.
       type: str
     organization_id:
       description: UUID of the organization.
+      type: str
+    project:
+      description: Google Cloud project of the cluster. Empty for other clouds.
       type: str
     provider:
       description: Provider of the cluster.
@@ -192,7 +209,7 @@ cluster:
       description: Why CAST AI cannot work on the cluster. Empty if it can.
       type: str
     region:
-      description: AWS region of the cluster.
+      description: Region of the cluster.
       type: str
     status:
       description: V(ready), V(connecting), V(warning), V(failed), V(deleting), V(hibernated) and others.
@@ -207,18 +224,28 @@ console_url:
   returned: success
   type: str
   sample: https://console.cast.ai/external-clusters/5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e/overview
+location:
+  description: Region or zone that the cluster is in.
+  returned: success, for a cluster on Google Cloud
+  type: str
+  sample: europe-west3
 progress:
   description: The states seen while waiting.
   returned: when it waited
   type: list
   elements: str
+project:
+  description: Google Cloud project that the cluster is in.
+  returned: success, for a cluster on Google Cloud
+  type: str
+  sample: shop-prod
 region:
   description: AWS region that the cluster is in.
-  returned: success
+  returned: success, for a cluster on AWS
   type: str
 state_store:
-  description: State store of the kOps cluster. Empty for other providers.
-  returned: success
+  description: State store of the kOps cluster. Empty for an EKS cluster.
+  returned: success, for a cluster on AWS
   type: str
   sample: s3://shop-state
 """

@@ -32,6 +32,7 @@ extends_documentation_fragment:
   - castai.onboarding.cluster
   - castai.onboarding.castai
   - castai.onboarding.aws
+  - castai.onboarding.google
   - castai.onboarding.kubernetes
 attributes:
   action_group:
@@ -40,6 +41,7 @@ attributes:
       - castai.onboarding.aws
       - castai.onboarding.castai
       - castai.onboarding.cluster
+      - castai.onboarding.google
       - castai.onboarding.kubernetes
 options:
   cluster_id:
@@ -221,10 +223,11 @@ EXAMPLES = r"""
 RETURN = r"""
 account_id:
   description: AWS account that the cluster is in.
-  returned: success
+  returned: success, for a cluster on AWS
   type: str
 acting_as:
-  description: ARN of the AWS identity that the task uses, and its AWS account.
+  description: ARN of the AWS identity that the task uses, with its account, or e-mail of the Google identity, with the
+    cluster's project.
   returned: success
   type: str
   sample: arn:aws:iam::111122223333:user/operator in AWS account 111122223333
@@ -253,18 +256,28 @@ kubernetes_version:
   returned: success
   type: str
   sample: "1.33"
+location:
+  description: Region or zone that the cluster is in.
+  returned: success, for a cluster on Google Cloud
+  type: str
+  sample: europe-west3
 not_checked:
   description: What could not be checked and why, one sentence for each.
   returned: success
   type: list
   elements: str
+project:
+  description: Google Cloud project that the cluster is in.
+  returned: success, for a cluster on Google Cloud
+  type: str
+  sample: shop-prod
 region:
   description: AWS region that the cluster is in.
-  returned: success
+  returned: success, for a cluster on AWS
   type: str
 state_store:
-  description: State store of the kOps cluster. Empty for other providers.
-  returned: success
+  description: State store of the kOps cluster. Empty for an EKS cluster.
+  returned: success, for a cluster on AWS
   type: str
 """
 

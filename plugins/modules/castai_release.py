@@ -27,6 +27,7 @@ extends_documentation_fragment:
   - castai.onboarding.attributes
   - castai.onboarding.cluster.optional
   - castai.onboarding.aws
+  - castai.onboarding.google
   - castai.onboarding.kubernetes
   - castai.onboarding.release
   - castai.onboarding.release.task
@@ -36,6 +37,7 @@ attributes:
       - castai.onboarding.all
       - castai.onboarding.aws
       - castai.onboarding.cluster
+      - castai.onboarding.google
       - castai.onboarding.kubernetes
 options:
   namespace:

@@ -22,6 +22,7 @@ extends_documentation_fragment:
   - castai.onboarding.attributes
   - castai.onboarding.cluster.optional
   - castai.onboarding.aws
+  - castai.onboarding.google
   - castai.onboarding.kubernetes
   - castai.onboarding.release.listed
   - castai.onboarding.release.task
@@ -31,6 +32,7 @@ attributes:
       - castai.onboarding.all
       - castai.onboarding.aws
       - castai.onboarding.cluster
+      - castai.onboarding.google
       - castai.onboarding.kubernetes
 options:
   namespace:

@@ -29,7 +29,8 @@ TABLES = {
     "cluster": "castai_provider",
     "castai": "castai_api_key",
     "aws": "castai_aws_access_key",
-    "kubernetes": "castai_kubeconfig",
+    "google": "castai_google_auth_kind",
+    "kubernetes": "castai_endpoint",
     "inside": "castai_namespace",
     "identity": "castai_adopt",
 }

@@ -9,13 +9,13 @@ The user's tags are the journal: which key was handed over, and which credential
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from .._engine import Action, CallFailed, Conflict, Made, Refused, until
 from .._equal import missing_tags, replaced
-from .._gateways.aws_iam import AccessKey
-from .._gateways.castai import Rejected
+from .._gateways.aws_iam import AccessKey, Principal
+from .._gateways.castai import Cluster, Rejected
 from .identity import Gateways, TagPrincipal, UntagPrincipal
 
 TAG_KEY = "castai-onboarding:access-key"
@@ -46,6 +46,17 @@ class ExistingKeys:
     def noting(self, tags: Mapping[str, str]) -> ExistingKeys:
         """The same with further tags."""
         return replace(self, tags={**self.tags, **tags})
+
+
+def existing_keys(
+    keys: Iterable[AccessKey], used: Mapping[str, str | None], principal: Principal | None, record: Cluster | None
+) -> ExistingKeys:
+    """used: when a key was last used, by its id, as far as that was asked."""
+    return ExistingKeys(
+        tuple(replace(key, last_used=used.get(key.id) or "") for key in keys),
+        principal.tags if principal else {},
+        record.credentials_id if record else "",
+    )
 
 
 @dataclass(frozen=True)

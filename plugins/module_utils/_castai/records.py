@@ -24,4 +24,6 @@ def public(record: Cluster) -> dict[str, Any]:
         "reconcile_error": record.reconcile_error,
         "account_id": record.facts.get("accountId", ""),
         "region": record.facts.get("region", ""),
+        "project": record.facts.get("projectId", ""),
+        "location": record.facts.get("location", ""),
     }

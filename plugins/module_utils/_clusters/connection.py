@@ -57,11 +57,13 @@ def reach(params: Parameters, api_server: ApiServer | None) -> Kubernetes:
     if api_server is None:
         raise Refused(
             f"No connection to the cluster is given. Set {named('kubeconfig')}, or {named('host')} and"
-            f" {named('api_key')}, or on EKS {named('provider')}, {named('cluster_name')} and {named('region')}."
+            f" {named('api_key')}, or the options of a provider that leads to it, such as"
+            f" {named('provider')}, {named('cluster_name')} and {named('region')} on EKS."
         )
     # A proxy that ends TLS may be in front of the address: the user's file has its authority beside the cluster's own.
-    trusted = "\n".join(filter(None, (ca_pem, api_server.ca_pem)))
-    return by_token(api_server.endpoint, None, trusted, validate, api_server.sign, api_server.unknown_token())
+    own = "" if api_server.publicly_trusted else api_server.ca_pem
+    trusted = "\n".join(filter(None, (ca_pem, own)))
+    return by_token(api_server.endpoint, None, trusted, validate, api_server.sign, api_server.advice())
 
 
 @dataclass

@@ -58,21 +58,22 @@ def api_server(found: EksCluster, aws: Aws) -> ApiServer:
         found.ca_pem,
         frozenset({found.endpoint}),
         lambda: aws.eks_token(found.name),
-        lambda: _unknown_token(aws),
+        lambda: _advice(aws),
         unusable_problem(found),
     )
 
 
-def _unknown_token(aws: Aws) -> str:
-    """Why EKS may reject a token signed for this STS, as a blank and a sentence, or an empty text."""
+def _advice(aws: Aws) -> Mapping[int, str]:
+    """Why EKS may reject a token signed for this STS."""
     host = aws.sts_host
     if not host or _STS.fullmatch(host):
-        return ""
-    return (
+        return {}
+    text = (
         f" The token is signed for STS at {host}, but EKS only accepts tokens for STS's public addresses: unset"
         f" AWS_ENDPOINT_URL_STS, {named('endpoint_url')} and the same setting in AWS's configuration file, or set"
         f" {named('kubeconfig')}."
     )
+    return {401: text}
 
 
 def describe_location(record: Mapping[str, str]) -> str:

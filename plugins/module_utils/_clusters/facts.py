@@ -44,17 +44,19 @@ class Named:
 class ApiServer:
     """How to get into a cluster without a kubeconfig, and how to recognise it.
 
-    ca_pem: its certificate authorities; hosts: its own addresses; sign: returns a bearer token; unknown_token: returns
-    why the API server may reject such a token, as a blank and a sentence, or an empty text.
+    ca_pem: its certificate authorities; hosts: its own addresses; sign: returns a bearer token; advice: returns what to
+    do about its answers, sentences after a blank, by HTTP status, 0 for no answer; publicly_trusted: whether the
+    endpoint's own certificate is of a public authority, not of the cluster's.
     """
 
     endpoint: str
     ca_pem: str
     hosts: frozenset[str]
     sign: Callable[[], str] = field(repr=False, compare=False)
-    unknown_token: Callable[[], str] = field(default=lambda: "", repr=False, compare=False)
+    advice: Callable[[], Mapping[int, str]] = field(default=dict, repr=False, compare=False)
     unreachable_problem: str = ""
     """Why the cluster cannot be used, whatever leads to it."""
+    publicly_trusted: bool = False
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,10 @@ from .._options import (
 )
 from .eks import EKS
 from .facts import Parameters, Provider
+from .gke import GKE
 from .kops import KOPS
 
-PROVIDERS: dict[str, Provider] = {provider.key: provider for provider in (EKS, KOPS)}
+PROVIDERS: dict[str, Provider] = {provider.key: provider for provider in (EKS, KOPS, GKE)}
 
 RECORDED = ("eks", "kops", "gke", "aks")
 """Providers of the clusters that CAST AI may have, whether or not they can be connected here."""

@@ -165,7 +165,7 @@ def _wanted(options: Mapping[str, Any]) -> tuple[str, str, str]:
         given = {option: _variable(_VARIABLES[option]) for option in _GIVEN if _variable(_VARIABLES[option])}
         kind = kind or _variable(_VARIABLES["auth_kind"])
     elif kind and kind not in {_GIVEN[option] for option in given}:
-        others = " and ".join(_name(option) for option in given)
+        others = " and ".join(map(named, given))
         raise Refused(
             f"{named('auth_kind')} is {kind}, but {others} is a credential of another kind. Set one of them only."
         )
@@ -282,6 +282,9 @@ def _field_of(error: Exception) -> str:
 
 
 def _of_account(info: Info, origin: str) -> Chosen:
+    for needed in ("client_email", "private_key", "token_uri"):
+        if not isinstance(info.get(needed), str):
+            raise KeyError(needed)
     credentials = google.oauth2.service_account.Credentials.from_service_account_info(info, scopes=list(SCOPES))
     return Chosen(credentials, "", "", True, str(info["client_email"]))
 

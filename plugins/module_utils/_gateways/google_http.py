@@ -19,6 +19,7 @@ from . import proxies, tls
 try:
     import requests
     import requests.adapters
+    import urllib3
 
     MISSING = ""
     _Session: Any = requests.Session
@@ -97,9 +98,8 @@ def problem_of(error: BaseException, host: str) -> str:
 
 def never_sent(error: Exception) -> bool:
     """Whether a request certainly did not reach the server."""
-    kinds = (requests.exceptions.ConnectTimeout, requests.exceptions.ProxyError)
-    refused = any(isinstance(cause, ConnectionRefusedError) for cause in tls.causes(error))
-    return isinstance(error, kinds) or refused
+    kinds = (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.NewConnectionError)
+    return any(isinstance(cause, kinds) or "Tunnel connection failed" in str(cause) for cause in tls.causes(error))
 
 
 def said_by(error: Exception) -> str:

@@ -123,7 +123,7 @@ def granted_in(body: Answer) -> tuple[str, ...]:
 def policy_in(body: Answer) -> dict[str, Any]:
     """An IAM policy, whose parts have the shape that others go by."""
     text_in(body, "etag")
-    bindings = body.get("bindings") or []
+    bindings = body.get("bindings", [])
     fits = isinstance(bindings, list) and all(
         isinstance(one, Mapping)
         and isinstance(one.get("role"), str)

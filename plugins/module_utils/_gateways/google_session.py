@@ -134,8 +134,8 @@ class Rejected(CallFailed):
 class Session:
     """One set of credentials. Threads may share it.
 
-    project: what the options say, or else the environment or the key; project_source: which of these, empty for the
-    options.
+    endpoint: by which of its addresses a cluster is reached. project: what the options say, or else the environment;
+    project_source: the variable, empty for an option.
     """
 
     def __init__(self, options: Mapping[str, Any]) -> None:
@@ -147,6 +147,7 @@ class Session:
         self._http = Http(_ca_file(options))
         self._request = Request(self._http)
         self._chosen: Chosen = load(options, self._request)
+        self.endpoint = str(options.get("endpoint") or "auto")
         self._lock = threading.Lock()
         self._caller: str | None = None
 
@@ -177,7 +178,7 @@ class Session:
         """An access token that is good for a while, for Kubernetes. Secret."""
         credentials = self._chosen.credentials
         with self._lock, in_words():
-            if self.can_renew and not _fresh(credentials):
+            if not credentials.token or (self.can_renew and not _fresh(credentials)):
                 credentials.refresh(self._request)
             return str(credentials.token or "")
 
@@ -336,8 +337,6 @@ def _advice(call: Call, status: int, problem: Problem, asked: float, can_renew: 
 
 
 def _fresh(credentials: Any) -> bool:
-    if not credentials.token:
-        return False
     expiry = credentials.expiry
     # google-auth has it in UTC, without saying so.
     left = (expiry.replace(tzinfo=timezone.utc) - datetime.now(timezone.utc)).total_seconds() if expiry else None

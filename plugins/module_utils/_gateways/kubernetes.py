@@ -54,8 +54,8 @@ CONNECTIONS = 16
 """How many connections are kept open, as many as reads run at once."""
 _TRUST_HOST = f"Set {named('ca_cert')} to a file with the CA certificates of this API server"
 _TRUST_KUBECONFIG = f"Set certificate-authority-data in the kubeconfig, or {_TRUST_HOST[0].lower()}{_TRUST_HOST[1:]}"
-_TRUST_EKS = (
-    "EKS names another authority for the cluster, so a proxy may end TLS in between: exempt this address from the"
+_TRUST_PROVIDER = (
+    "The cluster has another authority at its provider, so a proxy may end TLS in between: exempt this address from the"
     f" proxy, or set {named('ca_cert')} to a file with the proxy's CA certificates"
 )
 _TRUST_PROXY = "Add the CA certificates of the proxy to the system's, or set SSL_CERT_FILE to a file that contains them"
@@ -144,8 +144,8 @@ class Kubernetes:
     """One API server with one set of credentials. Threads may share it.
 
     authorization: the header's value, empty if there is only a client certificate; sign: returns a fresh one, for
-    credentials that expire; trust: what to do if nobody who is trusted signed the server's certificate; unknown: why
-    the server may not know the credentials, a blank and a sentence.
+    credentials that expire; trust: what to do if nobody who is trusted signed the server's certificate; advice: what
+    to do about its answers, sentences after a blank, by HTTP status, 0 for no answer.
     """
 
     def __init__(
@@ -154,13 +154,13 @@ class Kubernetes:
         authorization: str = "",
         sign: Callable[[], str] | None = None,
         trust: str = "",
-        unknown: str = "",
+        advice: Mapping[int, str] | None = None,
     ) -> None:
         self._server = server
         self._proxy = server.proxy or proxies.of_environment(server.url, os.environ)
         self._pool = _pool(server, self._proxy)
         self._trust = trust
-        self._unknown = unknown
+        self._advice = advice or {}
         self._sign = sign
         self._signed, self._signed_at = authorization, time.monotonic() if authorization else -TOKEN_SECONDS
 
@@ -279,14 +279,14 @@ class Kubernetes:
             way = f" through proxy {self._proxy.url}" if self._proxy else ""
             raise CallFailed(
                 f"Kubernetes API server {self.host} did not answer{way}: {message}. Check that it is reachable from"
-                " where this runs.",
+                f" where this runs.{self._advice.get(0, '')}",
                 unsure=method != "GET" and not answer.get("neverSent"),
             )
         advice = {
-            401: f" The API server does not know these credentials.{self._unknown}",
+            401: " The API server does not know these credentials.",
             403: " These credentials may not do this.",
             429: throttled("The API server limits how often it may be called", asked),
-        }.get(status, "")
+        }.get(status, "") + self._advice.get(status, "")
         raise Rejected(f"{text}.{advice}", status, message)
 
     @staticmethod
@@ -434,7 +434,7 @@ def by_token(
     ca_pem: str,
     validate_certs: bool,
     sign: Callable[[], str] | None = None,
-    unknown: str = "",
+    advice: Mapping[int, str] | None = None,
 ) -> Kubernetes:
     """Connect by address and bearer token, or by a function that signs one. ca_pem: empty for the system's
     certificates."""
@@ -445,7 +445,9 @@ def by_token(
     server = Server(host, ca_pem, validate_certs)
     if sign is None:
         return Kubernetes(server, f"Bearer {token}" if token else "", trust=_TRUST_HOST)
-    return Kubernetes(server, sign=lambda: f"Bearer {sign()}", trust=_TRUST_EKS, unknown=unknown)
+    return Kubernetes(
+        server, sign=lambda: f"Bearer {sign()}", trust=_TRUST_PROVIDER if ca_pem else _TRUST_HOST, advice=advice
+    )
 
 
 def _pool(server: Server, proxy: proxies.Proxy | None) -> Any:

@@ -281,7 +281,7 @@ REFUSALS: dict[str, tuple[str, Connect, str]] = {
     "another CA than EKS names": (
         "usual",
         lambda place: by_token(place.url, None, OTHER_AUTHORITY.pem, True, lambda: TOKEN),
-        r"The TLS certificate of {url} is not trusted: .* EKS names another authority for the cluster, .*" + SKIP,
+        r"The TLS certificate of {url} is not trusted: .* The cluster has another authority at its provider, .*" + SKIP,
     ),
     "a CA that the system does not know": ("usual", by_host(""), TRUST + SKIP),
     "self-signed": ("self-signed", by_host(AUTHORITY.pem), TRUST + SKIP),

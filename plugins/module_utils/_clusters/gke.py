@@ -1,0 +1,319 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""GKE clusters. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from .._engine import CallFailed
+from .._gateways.google import Google
+from .._gateways.google_container import GkeCluster
+from .._gateways.google_credentials import project_of
+from .._gateways.kubernetes import Object
+from .._names import gke_cluster_problem, google_location_problem, google_project_problem
+from .._options import GOOGLE_RULES, google_options
+from .._variables import named
+from .facts import ApiServer, ClusterFacts, Named, Onboarding, Parameters, Provider, Systems
+
+USABLE = frozenset({"RUNNING", "RECONCILING", "DEGRADED"})
+"""The states in which a cluster can be reached, and stays."""
+
+AUTO, DNS, PUBLIC, PRIVATE = "auto", "dns", "public", "private"
+
+
+def read(systems: Systems, wanted: Named) -> ClusterFacts:
+    google: Google = systems.cloud()
+    location = wanted.location.get("location", "")
+    found = google.get_cluster(google.project, location, wanted.name)
+    elsewhere = _elsewhere(google, wanted.name) if found is None else ""
+    return facts(found, wanted, google, elsewhere)
+
+
+def _elsewhere(google: Google, name: str) -> str:
+    """Where else the project has a cluster of this name, a blank and a sentence, or an empty text."""
+    try:
+        places = sorted(one.location for one in google.list_clusters(google.project) if one.name == name)
+    except CallFailed:
+        return ""
+    return f" The project has one of this name in {' and '.join(places)}." if places else ""
+
+
+def facts(found: GkeCluster | None, wanted: Named, google: Google, elsewhere: str = "") -> ClusterFacts:
+    title, location = f"GKE cluster {wanted.name}", wanted.location.get("location", "")
+    source = f" (from {google.project_source})" if google.project_source else ""
+    if found is None:
+        problem = (
+            f"GKE has no cluster {wanted.name} in {location} of project {google.project}{source}.{elsewhere} Check"
+            f" {named('cluster_name')}, {named('location')} and {named('project')}."
+        )
+        where = f"of project {google.project} in {location}"
+        return ClusterFacts(KEY, wanted.name, title, where, {}, exists=False, problems=(problem,))
+    problem = unusable_problem(found)
+    server = None if problem else api_server(found, google)
+    return ClusterFacts(
+        KEY,
+        found.name,
+        title,
+        f"of project {found.project}{source} in {found.location}",
+        {
+            "projectId": found.project,
+            "region": region_of(found.location),
+            "location": found.location,
+            "clusterName": found.name,
+        },
+        result_fields={"project": found.project, "location": found.location},
+        problems=tuple(filter(None, [problem])),
+        api_server=server or _closed(found, problem),
+        seen_at=f"GKE says that cluster {found.name}",
+        own=found,
+    )
+
+
+def region_of(location: str) -> str:
+    """The region of a zone, or the region itself, as CAST AI has it."""
+    parts = location.split("-")
+    return "-".join(parts[:2]) if len(parts) > 2 else location
+
+
+def unusable_problem(found: GkeCluster) -> str:
+    """Why nothing can be done in a cluster, or for long, or an empty text."""
+    if found.autopilot:
+        return (
+            f"GKE cluster {found.name} is an Autopilot cluster, whose nodes GKE manages alone. This collection does not"
+            " support Autopilot. CAST AI's castctl and its umbrella chart offer workload autoscaling there."
+        )
+    if found.status == "PROVISIONING":
+        return f"GKE cluster {found.name} is PROVISIONING. Wait until it is RUNNING."
+    if found.status == "STOPPING":
+        return (
+            f"GKE cluster {found.name} is STOPPING and will soon be gone. Check {named('cluster_name')} and"
+            f" {named('location')}, or remove the host from the inventory."
+        )
+    if found.status not in USABLE:
+        return (
+            f"GKE cluster {found.name} is {found.status or 'in an unknown state'}. Look at its conditions in GKE, and"
+            " repair it or create it again."
+        )
+    return ""
+
+
+def api_server(found: GkeCluster, google: Google) -> ApiServer:
+    """Entered with the Google credentials' own tokens."""
+    address, by_dns, problem = way_in(found, google.endpoint)
+    if not (problem or by_dns or found.ca_pem):
+        problem = (
+            f"GKE does not show the certificate authority of cluster {found.name}. Grant"
+            " container.clusters.getCredentials to the identity that runs this, or set"
+            f" {named('endpoint')} to dns."
+        )
+    return ApiServer(
+        address,
+        found.ca_pem,
+        _hosts(found),
+        google.token,
+        lambda: _advice(found, google, by_dns),
+        problem,
+        publicly_trusted=by_dns,
+    )
+
+
+def _closed(found: GkeCluster, problem: str) -> ApiServer:
+    return ApiServer("", found.ca_pem, _hosts(found), str, unreachable_problem=problem)
+
+
+def _hosts(found: GkeCluster) -> frozenset[str]:
+    every = (found.endpoint, found.public_endpoint, found.private_endpoint, found.dns_endpoint)
+    return frozenset(_url(one) for one in every if one)
+
+
+def _url(host: str) -> str:
+    return f"https://[{host}]" if ":" in host else f"https://{host}"
+
+
+def way_in(found: GkeCluster, endpoint: str) -> tuple[str, bool, str]:
+    """The address by which a cluster is reached, whether it is its DNS name, and why there is none, or empty texts.
+
+    endpoint: the option. GKE's own rules: the DNS name works where it takes traffic from outside, an IP address where
+    those are on.
+    """
+    choice = _automatic(found) if endpoint == AUTO else endpoint
+    other = f"set {named('endpoint')} to another one."
+    if choice == DNS:
+        problem = "" if found.dns_endpoint else f"GKE cluster {found.name} has no DNS endpoint: {other}"
+        if found.dns_endpoint and not found.dns_from_outside:
+            problem = (
+                f"The DNS endpoint of GKE cluster {found.name} takes no traffic from outside Google's network. Turn"
+                f" that on (gcloud container clusters update --enable-dns-access), or {other}"
+            )
+        return _url(found.dns_endpoint), True, problem
+    if not found.by_ip:
+        return "", False, f"The IP endpoints of GKE cluster {found.name} are off. Set {named('endpoint')} to dns."
+    host = found.endpoint
+    if choice == PUBLIC:
+        host = "" if found.private else found.public_endpoint or found.endpoint
+    elif choice == PRIVATE:
+        host = found.private_endpoint or (found.endpoint if found.private else "")
+    if not host:
+        kind = f"{choice} " * (choice != AUTO)
+        return "", False, f"GKE cluster {found.name} has no {kind}endpoint: {other}"
+    return _url(host), False, ""
+
+
+def _automatic(found: GkeCluster) -> str:
+    """The first that is likely to work from anywhere; AUTO for the address as GKE has it."""
+    if not found.by_ip:
+        return DNS
+    if found.endpoint and not (found.private or found.authorized_networks):
+        return AUTO
+    return DNS if found.dns_endpoint and found.dns_from_outside else AUTO
+
+
+def _advice(found: GkeCluster, google: Google, by_dns: bool) -> Mapping[int, str]:
+    """What to do about the API server's answers, sentences after a blank, by HTTP status; 0 for no answer."""
+    advice = {}
+    if not by_dns:
+        reason = "is private" if found.private else "may only let authorized networks in"
+        dns = f"set {named('endpoint')} to dns"
+        if not found.dns_from_outside:
+            dns = f"turn on the DNS endpoint (gcloud container clusters update --enable-dns-access) and {dns}"
+        advice[0] = f" The cluster's endpoint {reason}: run this from a network that it lets in, or {dns}."
+    if not google.can_renew:
+        advice[401] = (
+            " The access token has expired or is not valid, and cannot be renewed: set"
+            f" {named('access_token')} to a new one."
+        )
+    forbidden = ""
+    if by_dns:
+        forbidden += " At the DNS endpoint they also need the permission container.clusters.connect in the project."
+    if google.lacks_email_scope():
+        forbidden += (
+            " The access scopes of this machine lack userinfo.email, so Kubernetes knows its service account by its"
+            " number alone and RoleBindings to the e-mail do not count: add that scope to the machine, or bind the"
+            " number."
+        )
+    return {**advice, **({403: forbidden} if forbidden else {})}
+
+
+def describe_location(record: Mapping[str, str]) -> str:
+    return f"{record.get('clusterName')} of project {record.get('projectId')} in {record.get('location')}"
+
+
+def agent_environment(found: ClusterFacts, cluster_id: str, chosen: bool) -> Mapping[str, str]:
+    """What the agent would otherwise ask the cloud, by the names of its environment variables."""
+    return {
+        "STATIC_CLUSTER_ID": cluster_id,
+        "GKE_PROJECT_ID": found.own.project,
+        "GKE_REGION": region_of(found.own.location),
+        "GKE_LOCATION": found.own.location,
+        "GKE_CLUSTER_NAME": found.name,
+    }
+
+
+def option_problems(params: Parameters) -> Mapping[str, str]:
+    project, location = project_of(params), params.get("location")
+    found = {
+        "project": google_project_problem(project) if project else "",
+        "location": google_location_problem(location) if location else "",
+    }
+    return {option: problem for option, problem in found.items() if problem}
+
+
+def missing_options(params: Parameters) -> Mapping[str, str]:
+    missing = {}
+    if not project_of(params):
+        missing["project"] = (
+            f"{named('project')} is not set. Set it to the Google Cloud project of the cluster, or set GCP_PROJECT."
+        )
+    if not params.get("location"):
+        missing["location"] = f"{named('location')} is not set. Set it to the region or zone of the cluster."
+    return missing
+
+
+def caller(google: Google) -> str:
+    return google.caller() or "a Google identity without an e-mail"
+
+
+def acting_as(email: str, found: ClusterFacts | None) -> str:
+    project = f" in project {found.own.project}" if found and found.own else ""
+    return f"{email or 'unknown Google identity'}{project}"
+
+
+def foreign_nodes(nodes: Iterable[Object]) -> tuple[str, ...]:
+    """Of what kinds the nodes are, where CAST AI can use none."""
+    kinds = {_kind(node) for node in nodes}
+    return () if "" in kinds else tuple(sorted(kinds))
+
+
+def _kind(node: Object) -> str:
+    labels = (node.get("metadata") or {}).get("labels") or {}
+    return "" if labels.get("kubernetes.io/os") == "linux" else "Windows"
+
+
+def nodes_problem(kinds: tuple[str, ...]) -> str:
+    if not kinds:
+        return ""
+    return (
+        f"The cluster has only {' and '.join(kinds)} nodes. CAST AI needs Linux nodes that it can add and remove: add a"
+        " node pool first."
+    )
+
+
+def warnings(found: ClusterFacts, kinds: tuple[str, ...]) -> Iterator[str]:
+    cluster: GkeCluster = found.own
+    if cluster.auto_provisioning:
+        yield (
+            f"Node auto-provisioning is on for GKE cluster {cluster.name}, which adds and removes nodes as CAST AI's"
+            " autoscaler does. Turn it off, or set components_autoscaling to false."
+        )
+    scaled = [pool.name for pool in cluster.node_pools if pool.autoscaling]
+    if scaled:
+        yield (
+            f"GKE's cluster autoscaler adds and removes nodes of node pools {', '.join(scaled)}, as CAST AI's does."
+            " Turn it off for them, or set components_autoscaling to false."
+        )
+    if cluster.alpha:
+        ends = f" and deletes it on {cluster.expires}" if cluster.expires else ""
+        yield f"GKE cluster {cluster.name} is an alpha cluster: GKE neither upgrades it nor supports it{ends}."
+    keys = sorted({pool.disk_key for pool in cluster.node_pools if pool.disk_key})
+    if keys:
+        yield (
+            f"Node disks of GKE cluster {cluster.name} are encrypted with {', '.join(keys)}. Name the key in CAST AI's"
+            " node configuration, and grant roles/cloudkms.cryptoKeyEncrypterDecrypter on it to the Compute Engine"
+            " service agent of the project."
+        )
+
+
+KEY = "gke"
+
+GKE = Provider(
+    key=KEY,
+    title="GKE",
+    cloud_title="Google Cloud",
+    options=google_options(),
+    rules=GOOGLE_RULES,
+    location_options=("project", "location"),
+    name_problem=gke_cluster_problem,
+    option_problems=option_problems,
+    missing_options=missing_options,
+    cloud=Google,
+    caller=caller,
+    acting_as=acting_as,
+    read=read,
+    describe_location=describe_location,
+    agent_environment=agent_environment,
+    component_values={
+        "castai-spot-handler": {"castai": {"provider": "gcp"}},
+        "castai-kvisor": {"controller": {"extraArgs": {"cloud-provider": "gke"}}},
+    },
+    onboarding=Onboarding(
+        options={},
+        option_problems=lambda params: iter(()),
+        rights=lambda google, found, options, record, email: None,
+        foreign_nodes=foreign_nodes,
+        nodes_problem=nodes_problem,
+        warnings=warnings,
+    ),
+)
