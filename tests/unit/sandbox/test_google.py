@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 import requests
+from google.auth.transport.requests import AuthorizedSession
+from google.oauth2 import service_account
 
 from tests.sandbox.google import conditions
 from tests.sandbox.google.tokens import CLOUD, EMAIL
@@ -457,6 +459,20 @@ def test_a_machine_has_the_scopes_that_it_was_made_with(cloud: Cloud) -> None:
     assert user[0].isdigit()
 
 
+def test_the_modules_gateway_is_known_by_its_token(cloud: Cloud) -> None:
+    assert cloud.gateway().caller() == OPERATOR
+    assert cloud.gateway(cloud.token(SOMEBODY)).caller() == SOMEBODY.partition(":")[2]
+
+
+def test_another_universe_takes_jwts_that_a_key_has_signed(cloud: Cloud) -> None:
+    info = {**json.loads(cloud.google.operator_key()), "universe_domain": "universe.example"}
+    credentials = service_account.Credentials.from_service_account_info(info, scopes=[CLOUD])
+    session = AuthorizedSession(credentials)
+    session.mount("https://", cloud.adapter())
+    url = f"https://iam.universe.example/v1/{PARENT}/serviceAccounts/{OPERATOR}"
+    assert session.get(url).json()["email"] == OPERATOR
+
+
 # The whole
 
 
@@ -481,6 +497,7 @@ def test_a_reset_leaves_the_operator_and_its_key(cloud: Cloud) -> None:
             "constraints/iam",
         ),
         ({"status": 429, "code": "RATE_LIMIT_EXCEEDED"}, 429, "RATE_LIMIT_EXCEEDED"),
+        ({"status": 403, "code": "VPC_SERVICE_CONTROLS"}, 403, "VPC_SERVICE_CONTROLS"),
     ],
 )
 def test_faults_have_googles_bodies(cloud: Cloud, fault: dict[str, Any], status: int, said: str) -> None:
@@ -488,6 +505,22 @@ def test_faults_have_googles_bodies(cloud: Cloud, fault: dict[str, Any], status:
     found = cloud.session().get(f"{IAM}/{PARENT}/serviceAccounts/{OPERATOR}")
     assert (found.status_code, said in reason(found)) == (status, True)
     assert cloud.gate.journal.since(0)[-1].fault == "fail"
+
+
+def test_faults_that_say_nothing_say_googles_words(cloud: Cloud) -> None:
+    fault = {"operation": ".*setIamPolicy", "fail": {"status": 409, "code": "ABORTED"}}
+    cloud.gate.faults.load([fault, {"operation": ".*getIamPolicy", "fail": {"status": 502, "code": "HTML"}}])
+    status, said = answer(write(cloud, {"bindings": []}))
+    assert (status, said.startswith("There were concurrent policy changes.")) == (409, True)
+    assert cloud.session().post(f"{PROJECTS}/{PROJECT}:getIamPolicy", json={}).text.startswith("<html>")
+
+
+def test_a_quota_project_must_be_the_callers_to_use(cloud: Cloud) -> None:
+    url = f"{IAM}/{PARENT}/serviceAccounts/{OPERATOR}"
+    session = cloud.session(cloud.operator_with("iam.serviceAccounts.get"))
+    found = session.get(url, headers={"x-goog-user-project": SHARED})
+    assert (found.status_code, reason(found)) == (403, "USER_PROJECT_DENIED")
+    assert cloud.session().get(url, headers={"x-goog-user-project": SHARED}).status_code == 200
 
 
 def test_a_caller_can_be_ended_and_an_answer_lost(cloud: Cloud) -> None:
