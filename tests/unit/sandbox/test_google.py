@@ -16,6 +16,7 @@ from google.auth.transport.requests import AuthorizedSession
 from google.oauth2 import service_account
 
 from tests.sandbox.google import conditions
+from tests.sandbox.google.catalogue import kubernetes_permission
 from tests.sandbox.google.tokens import CLOUD, EMAIL
 from tests.sandbox.wire import Request
 
@@ -471,6 +472,37 @@ def test_another_universe_takes_jwts_that_a_key_has_signed(cloud: Cloud) -> None
     session.mount("https://", cloud.adapter())
     url = f"https://iam.universe.example/v1/{PARENT}/serviceAccounts/{OPERATOR}"
     assert session.get(url).json()["email"] == OPERATOR
+
+
+@pytest.mark.parametrize(
+    ("asked", "permission"),
+    [
+        (("", "configmaps", "", "watch"), "container.configMaps.list"),
+        (("apps", "deployments", "", "patch"), "container.deployments.update"),
+        (("apps", "deployments", "scale", "update"), "container.deployments.updateScale"),
+        (("", "pods", "log", "get"), "container.pods.getLogs"),
+        (("rbac.authorization.k8s.io", "clusterroles", "", "escalate"), "container.clusterRoles.escalate"),
+        (("autoscaling.cast.ai", "recommendations", "", "create"), "container.thirdPartyObjects.create"),
+        (
+            ("autoscaling.k8s.io", "verticalpodautoscalers", "", "deletecollection"),
+            "container.thirdPartyObjects.delete",
+        ),
+        (("", "nonsense", "", "get"), ""),
+    ],
+)
+def test_what_iam_is_asked_for_a_request_to_a_cluster(asked: tuple[str, str, str, str], permission: str) -> None:
+    assert kubernetes_permission(*asked) == permission
+
+
+def test_iam_lets_into_a_cluster_whom_a_policy_names(cloud: Cloud) -> None:
+    shop = cluster("shop")
+    cloud.google.add_cluster(shop)
+    cloud.do("grant", project=PROJECT, role="roles/container.developer", member=SOMEBODY)
+    for resource, allowed in (("secrets", True), ("clusterroles", False)):
+        asked = {"group": "", "resource": resource, "verb": "create"}
+        assert cloud.google.may(shop, "somebody@example.com", asked) is allowed
+        assert cloud.google.may(shop, OPERATOR, asked)
+        assert not cloud.google.may(shop, "nobody@example.com", asked)
 
 
 # The whole
