@@ -115,11 +115,10 @@ class Cloud:
         made._http.mount("https://", self.adapter())
         return made
 
-    def client(self, service: str, version: str, token: str | None = None, http: Any = None) -> Any:
-        """google-api-python-client's; http: what it goes through instead of straight to the stand-in."""
-        credentials = Credentials(token=token or self.token())
-        authorised = google_auth_httplib2.AuthorizedHttp(credentials, http=http or DirectHttp(self))
-        return build(service, version, http=authorised, static_discovery=True)
+    def client(self, service: str, version: str, token: str | None = None) -> Any:
+        """google-api-python-client's."""
+        http = google_auth_httplib2.AuthorizedHttp(Credentials(token=token or self.token()), http=DirectHttp(self))
+        return build(service, version, http=http, static_discovery=True)
 
     def reset(self) -> None:
         """As it was when it was made, but for its clusters."""
