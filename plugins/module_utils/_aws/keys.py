@@ -9,14 +9,14 @@ The user's tags are the journal: which key was handed over, and which credential
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from .. import _keys
 from .._engine import Action, Refused
 from .._equal import missing_tags, replaced
-from .._gateways.aws_iam import AccessKey
+from .._gateways.aws_iam import AccessKey, Principal
 from .._gateways.castai import Cluster
 from .._keys import Deletion, Key, Keys, Note
 from .identity import Gateways, TagPrincipal, UntagPrincipal
@@ -60,6 +60,17 @@ class ExistingKeys:
             Note(tag(TAG_FOUND_KEY, ""), tag(TAG_FOUND_CREDENTIALS, "")),
             self.credentials_id,
         )
+
+
+def existing_keys(
+    keys: Iterable[AccessKey], used: Mapping[str, str | None], principal: Principal | None, record: Cluster | None
+) -> ExistingKeys:
+    """used: when a key was last used, by its id, as far as that was asked."""
+    return ExistingKeys(
+        tuple(replace(key, last_used=used.get(key.id) or "") for key in keys),
+        principal.tags if principal else {},
+        record.credentials_id if record else "",
+    )
 
 
 @dataclass(frozen=True)
