@@ -114,12 +114,14 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
                 f" {known[1]}, not {wanted.name} of project {project} in {wanted.location}. Correct"
                 f" {named('cluster_id')} or {named('cluster_name')}."
             )
-    if wanted.present and current.cluster is None:
+    if not (wanted.present and wanted.prepare):
+        return
+    if current.cluster is None:
         yield (
             f"Project {project} has no GKE cluster {wanted.name} in {wanted.location}. Check {named('cluster_name')},"
             f" {named('project')} and {named('location')}."
         )
-    elif wanted.present and current.cluster and current.cluster.autopilot:
+    elif current.cluster.autopilot:
         yield (
             f"GKE cluster {wanted.name} is an Autopilot cluster, which this collection does not support. CAST AI"
             " connects it with castctl or its umbrella Helm chart instead."

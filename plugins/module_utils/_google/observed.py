@@ -210,7 +210,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     asked = wanted.project or google.project
     whole = wanted.prepare or not wanted.present
     with at_once() as ask:
-        cluster = ask(google.get_cluster, asked, wanted.location, wanted.name)
+        cluster = ask.when(whole, google.get_cluster, asked, wanted.location, wanted.name)
         record = ask.known(castai.get_cluster, wanted.cluster_id)
         named = ask(unless_off(google.get_project), asked)
         enabled = ask.when(whole and wanted.present, google.enabled_services, asked, wanted.services)

@@ -13,13 +13,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from google.auth.exceptions import GoogleAuthError
 
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Result, reconcile
-from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import Rejected
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.google import Google
 from ansible_collections.castai.onboarding.plugins.module_utils._google.gke_sa import SUBJECT
 from ansible_collections.castai.onboarding.plugins.module_utils._google.observed import Systems
+from tests.sandbox.castai.google import CastAiAtGoogle
 from tests.sandbox.castai.server import CastAi as Api
 
 from . import aws_client
@@ -49,42 +48,20 @@ PARAMETERS: Mapping[str, Any] = {
 }
 
 
-class Trying(Direct):
-    """CAST AI without a socket, which tries a key before it takes it, as the service does."""
+class Noting(Direct):
+    """CAST AI without a socket; its waits take the clouds' time."""
 
-    def __init__(self, api: Api, cloud: Cloud) -> None:
+    def __init__(self, api: Api) -> None:
         super().__init__(api)
         self._sleep = lambda seconds: time.sleep(seconds)
-        self.cloud = cloud
         self.given: dict[str, str] = {}
-        """The key file that was taken last, by cluster."""
+        """The credentials that were taken last, by cluster: a key file, or {} for none."""
 
     def _once(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
-        text = (body or {}).get("credentials", "")
-        if "private_key" in text and not self.works(text):
-            raise Rejected(purpose, 400, "Forbidden", "credentials")
         found = super()._once(method, path, purpose, body)
-        if "private_key" in text:
-            self.given[path.rpartition("/")[2]] = text
+        if body and "credentials" in body:
+            self.given[path.rpartition("/")[2]] = body["credentials"]
         return found
-
-    def works(self, text: str) -> bool:
-        """Whether Google gives a token for the key that may read instances."""
-        credentials = self.cloud.key_credentials(text)
-        try:
-            credentials.refresh(self.request)
-        except GoogleAuthError:
-            return False
-        asked = {"permissions": ["compute.instances.list"]}
-        url = f"https://cloudresourcemanager.googleapis.com/v3/projects/{PROJECT}:testIamPermissions"
-        answer = self.cloud.session(credentials.token).post(url, json=asked)
-        return bool(answer.json().get("permissions"))
-
-    @property
-    def request(self) -> Any:
-        from google.auth.transport.requests import Request
-
-        return Request(self.cloud.plain_session())
 
 
 class World:
@@ -93,8 +70,8 @@ class World:
     def __init__(self) -> None:
         self.clock = Clock()
         self.cloud = Cloud(self.clock)
-        self.api = Api(aws_client.world(self.clock), self.clock)
-        self.castai = Trying(self.api, self.cloud)
+        self.api = Api(aws_client.world(self.clock), self.clock, self.cloud.google)
+        self.castai = Noting(self.api)
         for one in (SHOP, SISTER):
             self.cloud.google.add_cluster(one)
             self.api.add_cluster(one)
@@ -198,27 +175,40 @@ class World:
         return [one["name"].rpartition("/")[2] for one in found["keys"]] if found else []
 
     @property
+    def given(self) -> dict[str, str]:
+        """What CAST AI has for the first cluster: a key file, nothing where it needs none or has none yet."""
+        found: dict[str, str] = json.loads(self.castai.given.get(self.cluster_id, "{}"))
+        return found
+
+    @property
     def given_key(self) -> str:
         """The id of the key that CAST AI has for the first cluster, empty for none."""
-        text = self.castai.given.get(self.cluster_id)
-        return str(json.loads(text)["private_key_id"]) if text else ""
+        return self.given.get("private_key_id", "")
 
-    def check_key(self) -> None:
-        """The key that CAST AI took last for the first cluster, if any, works."""
-        text = self.castai.given.get(self.cluster_id)
-        assert not text or self.castai.works(text), "an outage"
+    def check_access(self) -> None:
+        """What CAST AI took last for the first cluster, if anything, works."""
+        if self.cluster_id not in self.castai.given:
+            return
+        castai = CastAiAtGoogle(self.cloud.google)
+        block = {"projectId": PROJECT, "location": LOCATION, "clusterName": "shop"}
+        record = self.castai.get_cluster(self.cluster_id)
+        assert record
+        if self.given:
+            assert castai.key_works(self.given, block), "an outage"
+        else:
+            accounts = [record.facts.get(f"{whose}ServiceAccount", "") for whose in ("cast", "client")]
+            assert castai.chain_works(accounts[0], accounts[1], block), "an outage"
 
-    def check_key_after_every_write(self, before: Callable[[], None], **changes: Any) -> int:
-        """Whatever was before, CAST AI has a live key wherever a run ends, and after the next; how many writes there
-        were."""
+    def check_access_after_every_write(self, before: Callable[[], None], **changes: Any) -> int:
+        """Whatever was before, CAST AI has access wherever a run ends, and after the next; how many writes there were."""
         ends: list[Any] = []
         for last in itertools.count(1):
             self.reset()
             before()
             ended = self.run_until(last, **changes)
-            self.check_key()
+            self.check_access()
             self.run(**changes)
-            self.check_key()
+            self.check_access()
             assert self.run(**changes).actions == ()
             ends.append(self.comparable())
             assert ends[-1] == ends[0], last
@@ -232,7 +222,7 @@ class World:
         roles = {name.partition(".gkeAccess")[0]: role for name, role in self.project["roles"].items()}
         roles = {name: {**role, "description": ""} for name, role in roles.items()}
         policy = sorted((role.partition(".gkeAccess")[0], member) for role, member, _text in self.bindings)
-        return accounts, roles, policy, bool(self.given_key in self.key_ids())
+        return accounts, roles, policy, self.given_key in self.key_ids()
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def test_removal_leaves_everything_as_it_was(world: World) -> None:
 
 
 def test_ended_after_any_write_a_rerun_ends_in_the_same_state(world: World) -> None:
-    assert world.check_key_after_every_write(lambda: None) == 6
+    assert world.check_access_after_every_write(lambda: None) == 6
 
 
 def test_two_clusters_of_one_name_share_nothing(world: World) -> None:
@@ -105,7 +105,7 @@ def test_two_clusters_of_one_name_share_nothing(world: World) -> None:
     assert world.account()
     assert world.account(second["service_account"]) is None
     assert {one for one in before if one[1] == MEMBER} == {one for one in world.bindings if one[1] == MEMBER}
-    world.check_key()
+    world.check_access()
 
 
 def test_an_account_without_a_mark_is_not_taken_over_unasked(world: World) -> None:
@@ -158,7 +158,7 @@ def test_what_the_script_made_is_taken_over(world: World) -> None:
 def test_ended_after_any_write_of_a_takeover_cast_ai_has_a_key_and_a_rerun_ends_in_the_same_state(
     world: World,
 ) -> None:
-    assert world.check_key_after_every_write(lambda: void(script_made(world)), adopt=True) == 7
+    assert world.check_access_after_every_write(lambda: void(script_made(world)), adopt=True) == 7
 
 
 def void(_value: object) -> None:
@@ -225,7 +225,7 @@ def test_g7_g8_g10_what_google_does_not_show_yet_is_waited_for(world: World, for
     world.cloud.do("visibility", seconds=20, grants=60)
     world.cloud.do("behave", unseen_is_forbidden=forbidden or None)
     world.run()
-    world.check_key()
+    world.check_access()
     world.clock.ahead += 300
     assert world.run().actions == ()
 
@@ -332,7 +332,7 @@ def test_g22_ten_keys_of_which_none_is_known_are_refused_and_listed(world: World
     with pytest.raises(Refused, match=f"has 10 keys, the most that Google allows.*{old}"):
         world.run(adopt=True)
     assert len(world.cloud.writes()) == before
-    world.check_key()
+    world.check_access()
 
 
 def test_g24_the_lost_answer_of_a_key_leaves_one_key_in_the_end(world: World) -> None:
@@ -373,7 +373,7 @@ def test_g27_a_disabled_account_is_enabled(world: World) -> None:
 
 def test_g29_the_shared_role_is_left_as_it_is(world: World) -> None:
     role = world.cloud.do(
-        "add_role", project=PROJECT, role_id="castai.gkeAccess", permissions=["compute.instances.list"]
+        "add_role", project=PROJECT, role_id="castai.gkeAccess", permissions=["container.clusters.get"]
     )
     done = world.run(role_scope="project")
     assert done.view["role"] == role
