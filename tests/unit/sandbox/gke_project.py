@@ -58,9 +58,13 @@ class Noting(Direct):
         """The credentials that were taken last, by cluster: a key file, or {} for none."""
 
     def _once(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
-        found = super()._once(method, path, purpose, body)
-        if body and "credentials" in body:
-            self.given[path.rpartition("/")[2]] = body["credentials"]
+        taken = {path.rpartition("/")[2]: body["credentials"]} if body and "credentials" in body else {}
+        try:
+            found = super()._once(method, path, purpose, body)
+        except Ended:  # after it has taken effect
+            self.given.update(taken)
+            raise
+        self.given.update(taken)
         return found
 
 
@@ -200,7 +204,7 @@ class World:
             assert castai.chain_works(accounts[0], accounts[1], block), "an outage"
 
     def check_access_after_every_write(self, before: Callable[[], None], **changes: Any) -> int:
-        """Whatever was before, CAST AI has access wherever a run ends, and after the next; how many writes there were."""
+        """CAST AI has access wherever a run ends, and after the next, whatever was before; how many writes there were."""
         ends: list[Any] = []
         for last in itertools.count(1):
             self.reset()
