@@ -426,8 +426,8 @@ def _plan_hand_over(current: Current, wanted: Desired) -> Iterator[Action]:
     target, email = f"castai/credentials/{wanted.cluster_id}", current.account.email
     if wanted.keyless:
         # Before the hand-over, too, CAST AI's record names the account. Keys of ours say that it may not be done yet.
-        keys = () if wanted.existing_account else current.account.keys
-        if current.client_account != email or not current.credentials_id or keys:
+        unneeded = () if wanted.existing_account else current.account.keys
+        if current.client_account != email or not current.credentials_id or unneeded:
             yield HandOverAccount(
                 f"have CAST AI use service account {email} without a key for cluster {wanted.cluster_id}",
                 target,
@@ -435,7 +435,7 @@ def _plan_hand_over(current: Current, wanted: Desired) -> Iterator[Action]:
                 f"service account {email}",
                 wanted.cluster_id,
             )
-        for key in keys:
+        for key in unneeded:
             yield _delete_key(current, wanted, Deletion(key.id, "which CAST AI does not need"))
         return
     if wanted.existing_account:

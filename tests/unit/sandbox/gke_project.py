@@ -10,12 +10,16 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import Result, reconcile
+from ansible_collections.castai.onboarding.plugins.module_utils import _keys
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import Result, reconcile, until
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways import google_services
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.google import Google
+from ansible_collections.castai.onboarding.plugins.module_utils._google import actions
 from ansible_collections.castai.onboarding.plugins.module_utils._google.gke_sa import SUBJECT
 from ansible_collections.castai.onboarding.plugins.module_utils._google.observed import Systems
 from tests.sandbox.castai.google import CastAiAtGoogle
@@ -204,7 +208,7 @@ class World:
             assert castai.chain_works(accounts[0], accounts[1], block), "an outage"
 
     def check_access_after_every_write(self, before: Callable[[], None], **changes: Any) -> int:
-        """CAST AI has access wherever a run ends, and after the next, whatever was before; how many writes there were."""
+        """CAST AI has access wherever a run ends, and after the next, whatever was before; how many writes."""
         ends: list[Any] = []
         for last in itertools.count(1):
             self.reset()
@@ -239,4 +243,6 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         made.clock.ahead += seconds
 
     monkeypatch.setattr("time.sleep", slept)
+    for waiting in (actions, _keys, google_services):
+        monkeypatch.setattr(waiting, "until", partial(until, sleep=slept, clock=made.clock))
     return made
