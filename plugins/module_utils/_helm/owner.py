@@ -29,10 +29,15 @@ UMBRELLA = "castai"
 _NAMED_BY_CHART: Mapping[str, str] = {
     "cluster-controller": "castai-cluster-controller",
     "castai-kvisor": "castai-kvisor-controller",
+    "castai-live": "castai-live-controller",
 }
 """Releases whose objects have another name than the release."""
 
-_DAEMON_SETS: Mapping[str, str] = {"castai-kvisor": "castai-kvisor-agent", "castai-spot-handler": "castai-spot-handler"}
+_DAEMON_SETS: Mapping[str, str] = {
+    "castai-kvisor": "castai-kvisor-agent",
+    "castai-live": "castai-live-daemon",
+    "castai-spot-handler": "castai-spot-handler",
+}
 """The DaemonSets of the charts; those of the others are asked for nothing that connecting needs no right for."""
 
 _COMPONENTS = "/apis/castware.cast.ai/v1alpha1/namespaces/{}/components"
