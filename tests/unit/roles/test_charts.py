@@ -164,6 +164,7 @@ def test_optional_components_have_the_clusters_token_id_and_address() -> None:
         "clusterID": "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e",
     }
     assert values["castai-pod-mutator"]["castai"] == {**direct, "apiUrl": "https://api.eu.cast.ai"}
+    assert values[SIZING[0]]["autopilot"] == {"autoDetect": False}
     assert values["castai-live"] == {"castai": direct, "castai-aws-vpc-cni": {"enabled": False}}
 
 
