@@ -101,6 +101,8 @@ VARIABLES: Mapping[str, str] = {
     "components_evictor_hook_image": "values",
     "components_grpc_url": "values",
     "components_kvisor_url": "values",
+    "components_live": "",
+    "components_pod_mutator": "",
     "components_policy": "policy",
     "components_skip": "",
     "components_timeout": "timeout",
@@ -149,6 +151,9 @@ COMPONENTS = (
     "castai-pod-pinner",
     "castai-kvisor",
     "castai-workload-autoscaler",
+    "castai-workload-autoscaler-exporter",
+    "castai-pod-mutator",
+    "castai-live",
 )
 """The Helm releases whose options the role components sets."""
 
