@@ -125,7 +125,7 @@ EXAMPLES = r"""
 RETURN = r"""
 access:
   description: How the principals get access to the cluster.
-  returned: success
+  returned: success, unless only the hand-over was asked for with O(prepare=false)
   type: dict
   contains:
     aws_auth:
@@ -147,7 +147,7 @@ actions:
   elements: str
 adopted:
   description: Objects that existed before, each with the tool that created it, judging by its name.
-  returned: success, when O(state=present)
+  returned: success, when O(state=present) and O(prepare=true)
   type: dict
 applied:
   description: What was done before the failure.
@@ -168,7 +168,7 @@ identity_arn:
   type: str
 instance_profile_arn:
   description: ARN of the nodes' instance profile.
-  returned: success, when O(state=present)
+  returned: success, when O(state=present) and O(prepare=true)
   type: str
 kept:
   description: Objects that were not removed, each with the reason.
@@ -177,7 +177,7 @@ kept:
   elements: str
 node_role_arn:
   description: ARN of the nodes' role.
-  returned: success, when O(state=present)
+  returned: success, when O(state=present) and O(prepare=true)
   type: str
 principal_arn:
   description: ARN of the principal with which CAST AI assumes the role, or C((known after apply)). Empty for a user.
@@ -185,7 +185,7 @@ principal_arn:
   type: str
 security_group_id:
   description: Id of the nodes' security group, or C((known after apply)).
-  returned: success, when O(state=present)
+  returned: success, when O(state=present) and O(prepare=true)
   type: str
 """
 

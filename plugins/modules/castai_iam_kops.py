@@ -94,7 +94,7 @@ EXAMPLES = r"""
 RETURN = r"""
 access:
   description: How the user gets access to the cluster.
-  returned: success
+  returned: success, unless only the hand-over was asked for with O(prepare=false)
   type: dict
   contains:
     aws_auth:
@@ -111,7 +111,7 @@ actions:
   elements: str
 adopted:
   description: Objects that existed before, each with the tool that created it, judging by its name.
-  returned: success, when O(state=present)
+  returned: success, when O(state=present) and O(prepare=true)
   type: dict
 applied:
   description: What was done before the failure.
@@ -137,7 +137,7 @@ kept:
   elements: str
 vpc_id:
   description: VPC of the cluster's instances.
-  returned: success, when O(state=present)
+  returned: success, when O(state=present) and O(prepare=true)
   type: str
 """
 

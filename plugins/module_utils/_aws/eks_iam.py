@@ -22,6 +22,7 @@ from .._gateways.aws_session import Tagged
 from .._gateways.castai import Cluster
 from .._names import TAG_CLUSTER, short_id
 from .._owner import Removal
+from .._record import check_record, check_removable
 from .._variables import named
 from . import names, policies
 from .eks import named_cluster_problem, unusable_problem
@@ -55,7 +56,7 @@ from .identity import (
     short_arn,
 )
 from .keys import check_keys, journal, plan_keys, plan_no_keys
-from .options import check_policies, check_record, check_removable
+from .options import check_policies
 from .policies import Location
 from .spot_role import plan_spot_role, remove_spot_role, spot_role_warnings
 from .systems import connect
@@ -125,8 +126,8 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action | Kept]:
     check_policies(current.absent_policies, wanted.named_policies)
     _check_identity(current, wanted, here)
     check_keys(current.identity.keys, current.identity.name)
-    check_nodes(current.nodes, wanted, eks, here)
     if wanted.prepare:
+        check_nodes(current.nodes, wanted, eks, here)
         # First of all: once their role or user exists again, only the times show that they are dead.
         for entry in current.dead_entries:
             yield delete_entry(entry, wanted, ", whose role or user is gone")
@@ -355,7 +356,11 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     if eks is None:
         return {}
     here = location(eks, wanted)
-    shown = {"access": access(current, wanted, here, eks), "identity_arn": identity_arn(current, wanted, here)}
+    principal_arn = "" if wanted.user_mode else made.get("principal_arn") or current.principal_arn or UNKNOWN
+    shown: dict[str, Any] = {"identity_arn": identity_arn(current, wanted, here)}
+    if not wanted.whole:
+        return {**shown, "principal_arn": principal_arn}
+    shown["access"] = access(current, wanted, here, eks)
     if not wanted.present:
         return {**shown, "kept": list(made.get("kept", ()))}
     profile_arn = here.iam("instance-profile", wanted.making.path, nodes.profile_name)
@@ -365,7 +370,7 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
         "adopted": _adopted(current, wanted),
         "instance_profile_arn": nodes.profile.arn if nodes.profile else profile_arn,
         "node_role_arn": nodes.role_arn(wanted, here),
-        "principal_arn": "" if wanted.user_mode else made.get("principal_arn") or current.principal_arn or UNKNOWN,
+        "principal_arn": principal_arn,
         "security_group_id": made.get("group_id") or (nodes.group.id if nodes.group else UNKNOWN),
         **({"warnings": warnings} if warnings else {}),
     }

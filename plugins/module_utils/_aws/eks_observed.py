@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from .._engine import at_once, results
+from .._gateways.aws import Aws
 from .._gateways.aws_eks import AccessEntry, EksCluster
 from .._gateways.aws_iam import Policy, Principal
 from .._gateways.castai import Cluster
@@ -28,7 +29,7 @@ from .eks_wanted import (
     user_names,
 )
 from .identity import ExistingPolicy
-from .keys import ExistingKeys
+from .keys import ExistingKeys, existing_keys
 from .policies import Document, Location
 from .spot_role import ExistingRole
 from .systems import Systems
@@ -86,6 +87,9 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         return Current(None, record)
     here = location(eks, wanted)
     principals = user_names(wanted) if user else role_names(record, wanted)
+    if not wanted.whole:
+        identity = _credentials(aws, principals, record, wanted)
+        return Current(eks, record, castai_principal.result() or "", identity)
     node_roles, profiles = node_role_names(wanted), profile_names(wanted)
     sought = {
         "managed": policy_names(names.MANAGED_POLICY, wanted.shared, wanted),
@@ -167,11 +171,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
             attached=attached.result() or (),
             inline=inline.result(),
             others=others.result() or (),
-            keys=ExistingKeys(
-                tuple(replace(key, last_used=used.get(key.id) or "") for key in keys),
-                principal.tags if principal else {},
-                record.credentials_id if record else "",
-            ),
+            keys=existing_keys(keys, used, principal, record),
             entry=None if entry in dead else entry,
             access_policies=() if entry in dead else access_policies.result() or (),
         ),
@@ -190,6 +190,21 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         dead,
         tuple(arn for arn, absent in results(lacking).items() if absent),
     )
+
+
+def _credentials(aws: Aws, principals: Mapping[str, str], record: Cluster | None, wanted: Desired) -> Identity:
+    """CAST AI's role or user with its keys, and nothing else of it: what a hand-over alone needs."""
+    with at_once() as ask:
+        by_principal = {
+            name: ask.known(aws.get_user if wanted.user_mode else aws.get_role, name) for name in principals
+        }
+        by_user = {name: ask.when(wanted.user_mode, aws.list_keys, name) for name in principals}
+    name, principal = _chosen(results(by_principal), principals, wanted)
+    keys = by_user[name].result() or ()
+    with at_once() as ask:
+        last_used = {key.id: ask.known(aws.key_last_used, key.id) for key in keys if len(keys) > 1}
+    existing = existing_keys(keys, results(last_used), principal, record)
+    return Identity(name=name, principal=principal, maker=principals.get(name, ""), keys=existing)
 
 
 def _chosen(found: Mapping[str, T | None], makers: Mapping[str, str], wanted: Desired) -> tuple[str, T | None]:

@@ -91,6 +91,11 @@ class Desired:
         return {**boundary, **dict.fromkeys(() if self.node_role_brought else self.node_policies, NODE_POLICIES)}
 
     @property
+    def whole(self) -> bool:
+        """Whether the whole identity is compared, not only what a hand-over needs."""
+        return self.prepare or not self.present
+
+    @property
     def node_role_brought(self) -> bool:
         """Whether the user gives the role, alone or in an instance profile."""
         return bool(self.node_role_arn or self.instance_profile_arn)

@@ -22,6 +22,7 @@ from .._gateways.aws_session import region_of
 from .._gateways.castai import Cluster
 from .._names import TAG_CLUSTER, short_id
 from .._owner import Owner, Removal, choose
+from .._record import check_record, check_removable
 from .._variables import named
 from . import kops_policies, names, options, policies
 from .identity import (
@@ -36,8 +37,8 @@ from .identity import (
     remove_principal,
     short_arn,
 )
-from .keys import ExistingKeys, check_keys, journal, plan_keys, plan_no_keys
-from .options import AWS_RULES, Parameters, check_policies, check_record, check_removable
+from .keys import ExistingKeys, check_keys, existing_keys, journal, plan_keys, plan_no_keys
+from .options import AWS_RULES, Parameters, check_policies
 from .policies import Document, Location
 from .spot_role import ExistingRole, plan_spot_role, remove_spot_role, spot_role_warnings
 from .systems import Systems, connect
@@ -78,6 +79,11 @@ class Desired:
     """Whether the user gets full control of a cluster that reads aws-auth."""
     vpc_account_id: str
     spot_role: bool
+
+    @property
+    def whole(self) -> bool:
+        """Whether the whole identity is compared, not only what a hand-over needs."""
+        return self.prepare or not self.present
 
     @property
     def named_policies(self) -> dict[str, str]:
@@ -159,23 +165,28 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     users = names.kops_users(wanted.name, wanted.cluster_id)
     with at_once() as ask:
         caller = ask(aws.caller_arn)
-        instances = ask(aws.list_instances, wanted.name)
+        instances = ask.when(wanted.whole, aws.list_instances, wanted.name)
         recorded = ask.known(castai.get_cluster, wanted.cluster_id)
-        all_policies = ask(aws.list_policies)
-        spot = ask.when(wanted.spot_role or not wanted.present, aws.get_role, names.SPOT_LAMBDA_ROLE)
+        all_policies = ask.when(wanted.whole, aws.list_policies)
+        spot = ask.when(wanted.whole and (wanted.spot_role or not wanted.present), aws.get_role, names.SPOT_LAMBDA_ROLE)
         by_user = {name: ask.known(aws.get_user, name) for name in users}
         keys_by_user = {name: ask.known(aws.list_keys, name) for name in users}
     found_users = results(by_user)
     name = choose(found_users, dict.fromkeys(users, ""), wanted.owner)
     principal, keys = found_users[name], keys_by_user[name].result() or ()
     record, spot_role = recorded.result(), spot.result()
+    if not wanted.whole:
+        with at_once() as ask:
+            last_used = {key.id: ask.known(aws.key_last_used, key.id) for key in keys if len(keys) > 1}
+        of_user = existing_keys(keys, results(last_used), principal, record)
+        return Current(caller.result(), (), record, User(name, principal, keys=of_user))
     sought = {
         "managed": _policy_names(names.KOPS_MANAGED_POLICY, wanted.shared, wanted),
         "restricted": _policy_names(names.KOPS_RESTRICTED_POLICY, False, wanted),
         **({"unshared": _policy_names(names.KOPS_MANAGED_POLICY, False, wanted)} if wanted.shared else {}),
     }
     arns = {
-        one: next((arn for arn in all_policies.result() if _same_name(short_arn(arn), one)), "")
+        one: next((arn for arn in all_policies.result() or () if _same_name(short_arn(arn), one)), "")
         for known in sought.values()
         for one in known
     }
@@ -188,7 +199,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         last_used = {key.id: ask.known(aws.key_last_used, key.id) for key in keys if len(keys) > 1}
         by_arn = {arn: ask.known(aws.get_policy, arn) for arn in sorted(set(arns.values())) if arn}
         lacking = {arn: ask(aws.lacks_policy, arn) for arn in wanted.named_policies}
-    current = Current(caller.result(), instances.result(), record)
+    current = Current(caller.result(), instances.result() or (), record)
     here, found_policies = location(current, wanted), results(by_arn)
     existing = {
         kind: _existing_policy({one: found_policies.get(arns[one]) for one in known}, known, here, wanted)
@@ -214,11 +225,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
             principal,
             attached.result() or (),
             {one: inline_documents.get(one) for one in inline},
-            ExistingKeys(
-                tuple(replace(key, last_used=used.get(key.id) or "") for key in keys),
-                principal.tags if principal else {},
-                record.credentials_id if record else "",
-            ),
+            existing_keys(keys, used, principal, record),
         ),
         managed=replace(existing["managed"], document=documents.get("managed")),
         restricted=replace(existing["restricted"], document=documents.get("restricted")),
@@ -276,7 +283,7 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
             f" cluster {wanted.name}. Correct {named('cluster_id')} or {named('cluster_name')}."
         )
     yield from filter(None, [names.account_problem(wanted.account_id, account)])
-    if not wanted.present:
+    if not (wanted.present and wanted.prepare):
         return
     vpcs = sorted({instance.vpc_id for instance in current.instances})
     if not vpcs:
@@ -366,6 +373,8 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     arn = identity_arn(current, wanted, here)
     entry = {"user_arn": arn, "username": user.name, "groups": list(ADMIN_GROUPS)}
     mapped = wanted.user_access and (wanted.present or not _kept(user, wanted))
+    if not wanted.whole:
+        return {"identity_arn": arn}
     shown = {"access": {"aws_auth": [entry] if mapped else []}, "identity_arn": arn}
     if not wanted.present:
         return {**shown, "kept": list(made.get("kept", ()))}

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from ..spec import CASTAI_PROJECT
-from ..wire import Request, Response
+from ..wire import Cluster, Request, Response
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 KEY = ("client_email", "private_key", "private_key_id", "token_uri")
@@ -51,6 +51,12 @@ class CastAiAtGoogle:
             self._cloud.control("own_account", project=CASTAI_PROJECT, account_id=account_id)
         )
         return found
+
+    def leave(self, cluster: Cluster, vintage: str, organization_id: str) -> tuple[dict[str, str], str]:
+        """What another way of onboarding leaves behind, and CAST AI's account where that impersonates."""
+        own = self.account(organization_id)[0] if vintage == "impersonate" else ""
+        place = {"cluster": cluster.name, "location": cluster.region}
+        return self._cloud.control("leave_other_way", **place, vintage=vintage, own=own), own
 
     def key_works(self, key: Mapping[str, Any], block: Mapping[str, Any]) -> bool:
         """Does Google give a token for the key, and may its account read the cluster?"""

@@ -552,12 +552,14 @@ class CastAi:
         return {"id": cluster_id, **self.create_token(key, cluster_id, None)}
 
     def seed_script_world(self, cluster: str, vintage: str, hand_over: bool = True) -> dict[str, str]:
-        """Onboard an EKS cluster of the world as script, Terraform or Pulumi would (script_world.VINTAGES), once more
-        if it was so already: what `script_world.leave` returns but the secret, and the cluster's id.
+        """Onboard a cluster of the world as script, Terraform or Pulumi would (VINTAGES of its cloud's other_ways),
+        once more if it was so already: what `other_ways.leave` returns but the secret, and the cluster's id.
 
         The cluster's own objects are left alone: who enters it by aws-auth is the caller's to write.
         """
         described = self._clusters[cluster]
+        if described.provider == "gke":
+            return self._seed_other_way(described, vintage, hand_over)
         block = {"accountId": described.account, "region": described.region, "clusterName": cluster}
         key = self._keys[self.full_access_key]
         cluster_id = self.register(key, "", {"name": cluster, "eks": block})["id"]
@@ -571,6 +573,21 @@ class CastAi:
             self.update(key, cluster_id, {"credentials": credentials})
         elif hand_over:
             self.update(key, cluster_id, {"eks": {"assumeRoleArn": made["role_arn"]}})
+        return {"cluster_id": cluster_id, **made}
+
+    def _seed_other_way(self, cluster: Cluster, vintage: str, hand_over: bool) -> dict[str, str]:
+        assert self._at_google is not None
+        block = {"projectId": cluster.account, "location": cluster.region, "clusterName": cluster.name}
+        block["region"] = "-".join(cluster.region.split("-")[:2])
+        key = self._keys[self.full_access_key]
+        cluster_id = self.register(key, "", {"name": cluster.name, "gke": block})["id"]
+        made, own = self._at_google.leave(cluster, vintage, key.organization_id)
+        if own:
+            accounts = {"clientServiceAccount": made["service_account"], "castServiceAccount": own}
+            self._records[cluster_id].block |= accounts
+        credentials = made.pop("key") or "{}"
+        if hand_over:
+            self.update(key, cluster_id, {"credentials": credentials})
         return {"cluster_id": cluster_id, **made}
 
     def _pin(self, cluster_id: str, name: str, value: str | None) -> None:

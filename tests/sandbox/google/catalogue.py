@@ -154,8 +154,8 @@ def kubernetes_permission(group: str, resource: str, subresource: str, verb: str
     """
     asked = {"watch": "list", "patch": "update", "deletecollection": "delete"}.get(verb, verb)
     kind = next((one for one in _KINDS if one.lower() == resource), "")
-    if not kind:
-        kind = "thirdPartyObjects" if "." in group and not group.endswith(".k8s.io") else ""
+    if not kind and "." in group:
+        kind = "thirdPartyObjects"
     if subresource:
         asked = _SUBRESOURCES.get(subresource, f"{asked}{subresource.capitalize()}")
     permission = f"container.{kind}.{asked}"

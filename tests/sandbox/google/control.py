@@ -12,7 +12,7 @@ from typing import Any
 
 from ..spec import CASTAI_PROJECT, HOME_PROJECT
 from ..wire import Cluster
-from . import clusters, keys, policies, tokens
+from . import clusters, keys, other_ways, policies, subnets, tokens
 from .store import Account, Key, Policy, Principal, Project, Role, Store, new_etag, new_id
 
 SHARED = "acme-shared"
@@ -79,7 +79,8 @@ class Control:
             self.add_project(cluster.account)
             project = self._project(cluster.account)
             self.grant(project.id, "roles/owner", f"serviceAccount:operator@{HOME_PROJECT}.iam.gserviceaccount.com")
-        clusters.add(self._store, project, cluster)
+        made = clusters.add(self._store, project, cluster)
+        self._store.subnets.setdefault(made["networkConfig"]["subnetwork"], Policy())
 
     # Verbs
 
@@ -91,9 +92,16 @@ class Control:
             made.organisation = organisation
         self._store.projects[project] = made
         default = f"{made.number}-compute@developer.gserviceaccount.com"
+        self.add_subnet(project, "europe-west1", "default")
         texts = {"displayName": "Compute Engine default service account"}
         self._store.accounts.append(Account(project, default, f"1{digest % 10**20:020d}", texts))
         return made.number
+
+    def add_subnet(self, project: str, region: str, name: str) -> str:
+        """Its name, as a cluster's networkConfig has it."""
+        found = subnets.name_of(project, region, name)
+        self._store.subnets[found] = Policy()
+        return found
 
     def add_account(self, project: str, account_id: str, roles: Sequence[str] = (), **texts: str) -> str:
         """A service account with these roles in its project; returns its e-mail."""
@@ -221,6 +229,16 @@ class Control:
         self._store.hidden_kinds = frozenset(kinds)
         self._store.grants_after = grants
 
+    def leave_other_way(self, cluster: str, location: str, vintage: str, own: str = "") -> dict[str, str]:
+        """What another way of onboarding leaves behind (other_ways.py). own: CAST AI's account, which impersonates."""
+        found = next((one for one in self._clusters if (one.name, one.region) == (cluster, location)), None)
+        if found is None:
+            raise ValueError(f"this world has no cluster {cluster} in {location}")
+        nodes = f"{self._project(found.account).number}-compute@developer.gserviceaccount.com"
+        return other_ways.leave(
+            lambda verb, **args: self.do(verb, args), found, vintage, self._account(nodes).unique_id, own
+        )
+
     def delete_account(self, email: str) -> None:
         self._account(email).deleted_at = self._store.clock()
 
@@ -240,6 +258,6 @@ _VERBS: Mapping[str, Callable[..., Any]] = {
     for name in (
         *("add_project", "add_account", "add_key", "set_key", "token", "add_role", "grant", "revoke", "set_policy"),
         *("set_constraint", "set_services", "set_cluster", "behave", "visibility", "delete_account", "delete_role"),
-        *("edit_role", "operator_key", "own_account"),
+        *("edit_role", "operator_key", "own_account", "add_subnet", "leave_other_way"),
     )
 }

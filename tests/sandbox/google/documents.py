@@ -25,10 +25,16 @@ from googleapiclient import discovery_cache
 from ..wire import Request
 from .errors import Defect
 
-NAMES = (
-    *("iam.v1", "cloudresourcemanager.v1", "cloudresourcemanager.v3", "serviceusage.v1", "container.v1"),
-    *("iamcredentials.v1", "orgpolicy.v2", "sts.v1"),
-)
+VERSIONS: Mapping[str, tuple[str, ...]] = {
+    "cloudresourcemanager": ("v1", "v3"),
+    "compute": ("v1",),
+    "container": ("v1",),
+    "iam": ("v1",),
+    "iamcredentials": ("v1",),
+    "orgpolicy": ("v2",),
+    "serviceusage": ("v1",),
+    "sts": ("v1",),
+}
 UNIVERSES = ("googleapis.com", "universe.example")
 _REQUIRED = {"SetIamPolicyRequest": "policy", "TestIamPermissionsRequest": "permissions"}
 # How clients say in which form they want enumerations answered; names are right for both.
@@ -51,11 +57,10 @@ class Method:
 
 
 class Document:
-    def __init__(self, name: str) -> None:
-        folder = Path(discovery_cache.__file__).parent / "documents"
-        self._said: Mapping[str, Any] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-        self.service, _dot, self.version = name.partition(".")
-        self.title: str = self._said["title"]
+    def __init__(self, service: str, version: str) -> None:
+        file = Path(discovery_cache.__file__).parent / "documents" / f"{service}.{version}.json"
+        self._said: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        self.service, self.version = service, version
         found = sorted(self._methods(self._said), key=lambda pair: -len(re.sub(r"\{.*?\}", "", pair[0])))
         self.methods = [method for _path, method in found]
 
@@ -144,13 +149,9 @@ def decoded(text: str) -> bytes | None:
 
 
 @functools.cache
-def documents() -> Mapping[str, tuple[Document, ...]]:
-    """By service. They are read once for a process: container's alone has 270 schemas."""
-    found: dict[str, tuple[Document, ...]] = {}
-    for name in NAMES:
-        one = Document(name)
-        found[one.service] = (*found.get(one.service, ()), one)
-    return found
+def documents(service: str) -> tuple[Document, ...]:
+    """Those of a service, none of an unknown one. They are read when first asked for: some are of several megabytes."""
+    return tuple(Document(service, version) for version in VERSIONS.get(service, ()))
 
 
 def service_of(host: str) -> str:
@@ -162,7 +163,7 @@ def service_of(host: str) -> str:
 def find(request: Request) -> tuple[Method, Mapping[str, str]] | None:
     """The call that a request makes, with what its path names; None: no document has it."""
     path = unquote(request.path)
-    for document in documents().get(service_of(request.host), ()):
+    for document in documents(service_of(request.host)):
         for method in document.methods:
             found = method.path.fullmatch(path) if method.verb == request.method else None
             if found:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..faults import Fail
 from ..wire import Response
 
 STATUSES: Mapping[str, int] = {
@@ -34,6 +35,26 @@ NOT_PERMITTED_CUSTOMER = (
     "One or more users named in the policy do not belong to a permitted customer,  perhaps due to an organization "
     "policy."
 )
+
+
+# What a fault says that says nothing itself, by its code.
+_KEYS, _ACCOUNTS = (
+    "Key creation is not allowed on this service account.",
+    "Service account creation is not allowed on this project.",
+)
+_QUOTED: Mapping[str, str] = {
+    "ABORTED": RPC_READ_MODIFY_WRITE,
+    "RATE_LIMIT_EXCEEDED": (
+        "Quota exceeded for quota metric 'Read requests' and limit 'Read requests per minute' of service of a consumer."
+    ),
+    "RESOURCE_EXHAUSTED": "Maximum number of keys on account reached.",
+    "constraints/iam.allowedPolicyMemberDomains": NOT_PERMITTED_CUSTOMER,
+    "constraints/iam.disableServiceAccountCreation": _ACCOUNTS,
+    "constraints/iam.disableServiceAccountKeyCreation": _KEYS,
+    "constraints/iam.managed.allowedPolicyMembers": NOT_PERMITTED_CUSTOMER,
+    "constraints/iam.managed.disableServiceAccountCreation": _ACCOUNTS,
+    "constraints/iam.managed.disableServiceAccountKeyCreation": _KEYS,
+}
 
 
 class GoogleError(Exception):
@@ -132,18 +153,37 @@ def unauthenticated() -> GoogleError:
     return GoogleError("UNAUTHENTICATED", said)
 
 
-def made(status: int, code: str, message: str, service: str, resource: str) -> GoogleError:
-    """The error that a fault asks for. code: a google.rpc status, a reason of ErrorInfo, a constraint, a permission.
+def quota_project_denied(host: str, project: str) -> GoogleError:
+    said = (
+        f"Caller does not have required permission to use project {project}. Grant the caller the "
+        "roles/serviceusage.serviceUsageConsumer role, or a custom role with the serviceusage.services.use permission."
+    )
+    info = error_info("USER_PROJECT_DENIED", "googleapis.com", service=host, consumer=f"projects/{project}")
+    return GoogleError("PERMISSION_DENIED", said, info)
 
-    SERVICE_DISABLED takes the service of the call.
+
+def perimeter() -> GoogleError:
+    """VPC Service Controls."""
+    unique = "dUJ2NkRIUlNQYVdqQ0JGbHFZc0tIZ2xDTFJ3"
+    said = f"Request is prohibited by organization's policy. vpcServiceControlsUniqueIdentifier: {unique}"
+    violation = {"type": "VPC_SERVICE_CONTROLS", "description": unique}
+    info = error_info("SECURITY_POLICY_VIOLATED", "googleapis.com", uid=unique)
+    return GoogleError("PERMISSION_DENIED", said, precondition(violation), info)
+
+
+def made(status: int, code: str, message: str, service: str, resource: str) -> GoogleError:
+    """The error that a fault asks for. code: a google.rpc status, a reason of ErrorInfo, a constraint, a permission, or
+    VPC_SERVICE_CONTROLS.
     """
+    if message == Fail.message:
+        message = _QUOTED.get(code, message)
+    if code == "VPC_SERVICE_CONTROLS":
+        return perimeter()
     rpc = next((name for name, http in STATUSES.items() if http == status), "UNKNOWN")
     if code == "NotFound":
         return GoogleError("NOT_FOUND", message)
     if code in STATUSES:
         return GoogleError(code, message, http=status)
-    if code == "SERVICE_DISABLED":
-        return service_disabled(f"{service}.googleapis.com", f"{service} API", resource)
     if code.startswith("constraints/"):
         return constrained(code, resource, message)
     if code.count(".") >= 2 and code[0].islower():

@@ -13,11 +13,11 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from ..wire import Call, Cluster, Request, Response
-from . import accounts, clusters, documents, keys, projects, roles, services, tokens
+from . import access, accounts, clusters, documents, keys, projects, roles, services, subnets, tokens
 from .catalogue import TITLES, kubernetes_permission
 from .control import Control
 from .documents import Method
-from .errors import Defect, GoogleError, as_json, made, service_disabled, unauthenticated
+from .errors import Defect, GoogleError, as_json, made, quota_project_denied, service_disabled, unauthenticated
 from .state import state
 from .store import Asked, Principal, Store, project_in
 
@@ -26,6 +26,7 @@ _SERVICES: Mapping[str, Mapping[str, Callable[[Asked], Any]]] = {
     "cloudresourcemanager": projects.HANDLERS,
     "orgpolicy": projects.HANDLERS,
     "serviceusage": services.HANDLERS,
+    "compute": subnets.HANDLERS,
     "container": clusters.HANDLERS,
     "iamcredentials": tokens.HANDLERS,
 }
@@ -91,6 +92,8 @@ class Google:
     def _resource(self, method: Method, path: Mapping[str, str], request: Request) -> str:
         """What the call is about, as Google names it; of what is created, the name that it gets."""
         name = next((path[one] for one in ("name", "resource", "parent") if one in path), "/".join(path.values()))
+        if method.service == "compute":
+            return subnets.name_of(path["project"], path["region"], path.get("resource") or path["subnetwork"])
         if not method.id.endswith((".serviceAccounts.create", ".roles.create")):
             return name
         try:
@@ -142,15 +145,20 @@ class Google:
         handler = _SERVICES[method.service].get(method.id)
         if handler is None:
             raise Defect("UNIMPLEMENTED", f"This world's Google Cloud has no {method.id}.")
-        self._check_service(method, path, request)
+        self._check_service(method, path, request, caller)
         answer = handler(Asked(self.store, method.id, path, query, body, caller, method.document.version))
         documents.check_answer(method, answer)
         return answer
 
-    def _check_service(self, method: Method, path: Mapping[str, str], request: Request) -> None:
+    def _check_service(self, method: Method, path: Mapping[str, str], request: Request, caller: Principal) -> None:
         """The API must be on in the project that the call is charged to: the quota project, else that of its path."""
-        charged = self.store.project(request.headers.get("x-goog-user-project", "") or project_in(path))
+        quota = request.headers.get("x-goog-user-project", "")
+        charged = self.store.project(quota or project_in(path))
         host = f"{method.service}.googleapis.com"
+        if quota:
+            resource = access.project_resource(self.store, charged) if charged else None
+            if not resource or not access.held(self.store, caller, resource, ("serviceusage.services.use",)):
+                raise quota_project_denied(host, quota)
         if charged is None:
             return
         hidden = self.store.hides("services", f"{charged.id} {host}", "use")
@@ -178,6 +186,10 @@ class Google:
         method, path = found
         name = path.get("name") or path.get("resource") or path.get("parent") or ""
         project = self.store.project(project_in(path))
+        if code == "HTML":  # a front end's, before the service
+            return Response(
+                status, (("Content-Type", "text/html"),), f"<html><title>Error {status}</title></html>".encode()
+            )
         if code == "SERVICE_DISABLED":
             host = f"{method.service}.googleapis.com"
             return service_disabled(host, TITLES[host], project.number if project else "").answer()

@@ -31,6 +31,11 @@ def _project_state(store: Store, project: Project) -> dict[str, Any]:
             for role in sorted(store.roles, key=lambda one: one.name)
             if role.name.startswith(f"projects/{project.id}/")
         },
+        "subnets": {
+            name: _policy_state(store, policy)
+            for name, policy in sorted(store.subnets.items())
+            if name.startswith(f"projects/{project.id}/")
+        },
         "clusters": {
             name: {field: value for field, value in cluster.items() if field != "masterAuth"}
             for name, cluster in sorted(store.clusters.items())

@@ -153,6 +153,7 @@ class Store:
         self.tokens: dict[str, Token] = {}
         self.operations: dict[str, Enabling] = {}
         self.groups: dict[str, tuple[str, ...]] = {}
+        self.subnets: dict[str, Policy] = {}
         self.clusters: dict[str, dict[str, Any]] = {}
         self.behaviour: dict[str, Any] = {}
         self.hidden_kinds: frozenset[str] = frozenset()
@@ -262,4 +263,4 @@ def project_in(path: Mapping[str, str]) -> str:
         parts = path.get(name, "").split("/")
         if parts[0] == "projects" and len(parts) > 1:
             return parts[1]
-    return path.get("projectId", "") or path.get("resource", "")
+    return next((path[one] for one in ("projectId", "project", "resource") if path.get(one)), "")

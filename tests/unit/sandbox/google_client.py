@@ -22,7 +22,6 @@ from googleapiclient.discovery import build
 from urllib3 import HTTPResponse
 
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.google import Google as Gateway
-from ansible_collections.castai.onboarding.plugins.module_utils._gateways.google_session import Session
 from tests.sandbox.gate import Gate
 from tests.sandbox.google.server import Google
 from tests.sandbox.google.tokens import CLOUD, EMAIL
@@ -112,15 +111,14 @@ class Cloud:
 
     def gateway(self, token: str | None = None) -> Gateway:
         """The modules' Google Cloud, as the operator if nothing is said."""
-        session = Session({"access_token": token or self.token()})
-        session._http.mount("https://", self.adapter())
-        return Gateway(session)
+        made = Gateway({"access_token": token or self.token()})
+        made._http.mount("https://", self.adapter())
+        return made
 
-    def client(self, service: str, version: str, token: str | None = None, http: Any = None) -> Any:
-        """google-api-python-client's; http: what it goes through instead of straight to the stand-in."""
-        credentials = Credentials(token=token or self.token())
-        authorised = google_auth_httplib2.AuthorizedHttp(credentials, http=http or DirectHttp(self))
-        return build(service, version, http=authorised, static_discovery=True)
+    def client(self, service: str, version: str, token: str | None = None) -> Any:
+        """google-api-python-client's."""
+        http = google_auth_httplib2.AuthorizedHttp(Credentials(token=token or self.token()), http=DirectHttp(self))
+        return build(service, version, http=http, static_discovery=True)
 
     def reset(self) -> None:
         """As it was when it was made, but for its clusters."""

@@ -12,8 +12,11 @@ from typing import Any
 
 import pytest
 import requests
+from google.auth.transport.requests import AuthorizedSession
+from google.oauth2 import service_account
 
 from tests.sandbox.google import conditions
+from tests.sandbox.google.catalogue import kubernetes_permission
 from tests.sandbox.google.tokens import CLOUD, EMAIL
 from tests.sandbox.wire import Request
 
@@ -457,6 +460,51 @@ def test_a_machine_has_the_scopes_that_it_was_made_with(cloud: Cloud) -> None:
     assert user[0].isdigit()
 
 
+def test_the_modules_gateway_is_known_by_its_token(cloud: Cloud) -> None:
+    assert cloud.gateway().caller() == OPERATOR
+    assert cloud.gateway(cloud.token(SOMEBODY)).caller() == SOMEBODY.partition(":")[2]
+
+
+def test_another_universe_takes_jwts_that_a_key_has_signed(cloud: Cloud) -> None:
+    info = {**json.loads(cloud.google.operator_key()), "universe_domain": "universe.example"}
+    credentials = service_account.Credentials.from_service_account_info(info, scopes=[CLOUD])
+    session = AuthorizedSession(credentials)
+    session.mount("https://", cloud.adapter())
+    url = f"https://iam.universe.example/v1/{PARENT}/serviceAccounts/{OPERATOR}"
+    assert session.get(url).json()["email"] == OPERATOR
+
+
+@pytest.mark.parametrize(
+    ("asked", "permission"),
+    [
+        (("", "configmaps", "", "watch"), "container.configMaps.list"),
+        (("apps", "deployments", "", "patch"), "container.deployments.update"),
+        (("apps", "deployments", "scale", "update"), "container.deployments.updateScale"),
+        (("", "pods", "log", "get"), "container.pods.getLogs"),
+        (("rbac.authorization.k8s.io", "clusterroles", "", "escalate"), "container.clusterRoles.escalate"),
+        (("autoscaling.cast.ai", "recommendations", "", "create"), "container.thirdPartyObjects.create"),
+        (
+            ("autoscaling.k8s.io", "verticalpodautoscalers", "", "deletecollection"),
+            "container.thirdPartyObjects.delete",
+        ),
+        (("", "nonsense", "", "get"), ""),
+    ],
+)
+def test_what_iam_is_asked_for_a_request_to_a_cluster(asked: tuple[str, str, str, str], permission: str) -> None:
+    assert kubernetes_permission(*asked) == permission
+
+
+def test_iam_lets_into_a_cluster_whom_a_policy_names(cloud: Cloud) -> None:
+    shop = cluster("shop")
+    cloud.google.add_cluster(shop)
+    cloud.do("grant", project=PROJECT, role="roles/container.developer", member=SOMEBODY)
+    for resource, allowed in (("secrets", True), ("clusterroles", False)):
+        asked = {"group": "", "resource": resource, "verb": "create"}
+        assert cloud.google.may(shop, "somebody@example.com", asked) is allowed
+        assert cloud.google.may(shop, OPERATOR, asked)
+        assert not cloud.google.may(shop, "nobody@example.com", asked)
+
+
 # The whole
 
 
@@ -481,6 +529,7 @@ def test_a_reset_leaves_the_operator_and_its_key(cloud: Cloud) -> None:
             "constraints/iam",
         ),
         ({"status": 429, "code": "RATE_LIMIT_EXCEEDED"}, 429, "RATE_LIMIT_EXCEEDED"),
+        ({"status": 403, "code": "VPC_SERVICE_CONTROLS"}, 403, "VPC_SERVICE_CONTROLS"),
     ],
 )
 def test_faults_have_googles_bodies(cloud: Cloud, fault: dict[str, Any], status: int, said: str) -> None:
@@ -488,6 +537,22 @@ def test_faults_have_googles_bodies(cloud: Cloud, fault: dict[str, Any], status:
     found = cloud.session().get(f"{IAM}/{PARENT}/serviceAccounts/{OPERATOR}")
     assert (found.status_code, said in reason(found)) == (status, True)
     assert cloud.gate.journal.since(0)[-1].fault == "fail"
+
+
+def test_faults_that_say_nothing_say_googles_words(cloud: Cloud) -> None:
+    fault = {"operation": ".*setIamPolicy", "fail": {"status": 409, "code": "ABORTED"}}
+    cloud.gate.faults.load([fault, {"operation": ".*getIamPolicy", "fail": {"status": 502, "code": "HTML"}}])
+    status, said = answer(write(cloud, {"bindings": []}))
+    assert (status, said.startswith("There were concurrent policy changes.")) == (409, True)
+    assert cloud.session().post(f"{PROJECTS}/{PROJECT}:getIamPolicy", json={}).text.startswith("<html>")
+
+
+def test_a_quota_project_must_be_the_callers_to_use(cloud: Cloud) -> None:
+    url = f"{IAM}/{PARENT}/serviceAccounts/{OPERATOR}"
+    session = cloud.session(cloud.operator_with("iam.serviceAccounts.get"))
+    found = session.get(url, headers={"x-goog-user-project": SHARED})
+    assert (found.status_code, reason(found)) == (403, "USER_PROJECT_DENIED")
+    assert cloud.session().get(url, headers={"x-goog-user-project": SHARED}).status_code == 200
 
 
 def test_a_caller_can_be_ended_and_an_answer_lost(cloud: Cloud) -> None:

@@ -10,6 +10,7 @@ google-cloud clients are made of Google's protocol buffers: their types read the
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import os
 import shutil
@@ -20,12 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import google_auth_httplib2
 import httplib2
 import pytest
 from google.api_core.exceptions import Conflict, NotFound
 from google.auth.transport.requests import Request as Refresh
 from google.cloud import container_v1, iam_credentials_v1, orgpolicy_v2, resourcemanager_v3, service_usage_v1
 from google.oauth2.credentials import Credentials
+from googleapiclient.discovery import build
 from googleapiclient.errors import HttpError
 
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.google import CALLS as GATEWAYS_CALLS
@@ -33,7 +36,7 @@ from tests.sandbox.google.tokens import whose
 from tests.sandbox.proxy import Proxy
 from tests.sandbox.wire import Request
 
-from .google_client import NUMBER, OPERATOR, PROJECT, Cloud, cluster
+from .google_client import NUMBER, OPERATOR, PROJECT, SHARED, Cloud, cluster
 
 PARENT = f"projects/{PROJECT}"
 ACCOUNT = f"{PARENT}/serviceAccounts/castai@{PROJECT}.iam.gserviceaccount.com"
@@ -71,6 +74,8 @@ def _disabled(cloud: Cloud) -> None:
 
 IAM, PROJECTS, SERVICES, CONTAINER = "iam.v1", "cloudresourcemanager.v3", "serviceusage.v1", "container.v1"
 ACCOUNTS, ROLES = "projects.serviceAccounts", "projects.roles"
+REGION = {"project": SHARED, "region": "europe-west1"}
+SUBNET = {**REGION, "resource": "default"}
 TESTED = {"permissions": ["iam.serviceAccounts.get"]}
 ROLE_BODY = {"title": "t", "includedPermissions": ["compute.zones.get"], "stage": "GA"}
 CALLS = (
@@ -104,6 +109,10 @@ CALLS = (
         before=_disabled,
     ),
     Made(SERVICES, "operations.get", {"name": "operations/noop.DONE_OPERATION"}),
+    Made("compute.v1", "subnetworks.get", {**REGION, "subnetwork": "default"}),
+    Made("compute.v1", "subnetworks.getIamPolicy", {**SUBNET, "optionsRequestedPolicyVersion": 3}),
+    Made("compute.v1", "subnetworks.setIamPolicy", {**SUBNET, "body": {"policy": POLICY}}, etag=("policy",)),
+    Made("compute.v1", "subnetworks.testIamPermissions", {**SUBNET, "body": TESTED}),
     Made(CONTAINER, "projects.locations.clusters.get", {"name": CLUSTER}),
     Made(CONTAINER, "projects.locations.clusters.list", {"parent": f"{PARENT}/locations/-"}),
     Made(IAM, f"{ACCOUNTS}.get", {"name": ACCOUNT}),
@@ -162,10 +171,15 @@ class Proxied:
     cloud: Cloud
     port: int
     ca: Path
+    credentials: Credentials
 
-    def http(self) -> httplib2.Http:
+    @functools.cache  # noqa: B019  # one for the module; making a client reads the whole document of its service
+    def client(self, service: str, version: str) -> Any:
+        """google-api-python-client's, through the proxy."""
         proxy = httplib2.ProxyInfo(httplib2.socks.PROXY_TYPE_HTTP, "127.0.0.1", self.port)
-        return httplib2.Http(ca_certs=str(self.ca), proxy_info=proxy)
+        http = httplib2.Http(ca_certs=str(self.ca), proxy_info=proxy)
+        authorised = google_auth_httplib2.AuthorizedHttp(self.credentials, http=http)
+        return build(service, version, http=authorised, static_discovery=True)
 
 
 @pytest.fixture(scope="module")
@@ -175,13 +189,14 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Proxied:
     proxy = Proxy(cloud.gate, [cloud.google])
     ca = tmp_path_factory.mktemp("proxy") / "ca.pem"
     ca.write_text(proxy.ca_pem)
-    return Proxied(cloud, proxy.port, ca)
+    return Proxied(cloud, proxy.port, ca, Credentials(token=cloud.token()))
 
 
 @pytest.fixture
 def world(proxied: Proxied) -> Iterator[Cloud]:
     cloud = proxied.cloud
     cloud.reset()
+    proxied.credentials.token = cloud.token()
     email = cloud.do("add_account", project=PROJECT, account_id="castai")
     cloud.do("add_role", project=PROJECT, role_id="castai.access", permissions=["compute.zones.list"])
     cloud.do("grant", project=email, role="roles/iam.serviceAccountTokenCreator", member=f"serviceAccount:{OPERATOR}")
@@ -207,7 +222,7 @@ def prepare(proxied: Proxied, made: Made, **changes: Any) -> Any:
     """The call, ready to be executed."""
     service, _dot, version = made.service.partition(".")
     *path, last = made.method.split(".")
-    holder: Any = proxied.cloud.client(service, version, http=proxied.http())
+    holder: Any = proxied.client(service, version)
     for name in path:
         holder = getattr(holder, name)()
     return getattr(holder, last)(**{**made.given, **changes})
@@ -223,8 +238,6 @@ def refused(call: Any) -> tuple[int, str]:
 def test_googles_client_makes_every_call(world: Cloud, request_of: Callable[..., Any], made: Made) -> None:
     made.before(world)
     request_of(made).execute()
-    if "Enable" in made.method:
-        world.clock.ahead += 1
     done = world.gate.journal.since(0)[-1]
     assert (done.call.operation.rpartition(".")[2], done.status) == (made.method.rpartition(".")[2], 200)
     assert done.call.who == f"serviceAccount:{OPERATOR}"

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from tests.sandbox.castai.server import PREFIX, CastAi
+from tests.sandbox.google.other_ways import VINTAGES
 from tests.sandbox.wire import Request
 
+from .aws_client import NoAgent
 from .google_client import PROJECT, Cloud, cluster
 
 GKE = {"projectId": PROJECT, "region": "europe-west1", "location": "europe-west1", "clusterName": "shop"}
@@ -94,6 +96,25 @@ def test_the_chain_of_accounts_is_tried_until_it_reads_the_cluster(castai: CastA
     (record,) = castai.state()["clusters"].values()
     assert record["gke"] == GKE
     assert not hand_over(castai, one, "{}")
+
+
+@pytest.mark.parametrize("vintage", VINTAGES)
+def test_what_other_ways_leave_works(
+    castai: CastAi, cloud: Cloud, vintage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.sandbox.castai.server.Agent", NoAgent)
+    castai.add_cluster(cluster("shop"))
+    made = [castai.control("seed_script_world", cluster="shop", vintage=vintage) for _time in range(2)]
+    assert made[0] == made[1]
+    prefix = "castai-gke-shop" if vintage == "pulumi" else f"castai-gke-{'' if vintage == 'script' else 'tf-'}5042d146"
+    assert made[0]["service_account"] == f"{prefix}@{PROJECT}.iam.gserviceaccount.com"
+    (record,) = castai.state()["clusters"].values()
+    assert record["credentialsId"]
+    (account,) = [one for one in cloud.google.state()[PROJECT]["accounts"] if one["email"].startswith(prefix)]
+    assert len(account["keys"]) == (0 if vintage == "impersonate" else 2)
+    assert len(account["policy"]["bindings"]) == (2 if vintage == "impersonate" else 0)
+    roles = cloud.google.state()[PROJECT]["roles"]
+    assert len(roles) == (2 if vintage == "pulumi" else 1)
 
 
 def test_an_organisation_may_not_have_it(castai: CastAi) -> None:
