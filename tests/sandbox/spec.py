@@ -110,6 +110,14 @@ class ClusterSpec:
         return (self.project, self.location) if self.provider == "gke" else (self.account, self.region)
 
     @property
+    def address(self) -> str:
+        """The public IP address of a GKE cluster, of a network that is nobody's (RFC 2544); empty for others."""
+        if self.provider != "gke":
+            return ""
+        digest = hashlib.sha256("/".join((*self.place, self.name)).encode()).digest()
+        return f"198.18.{digest[0]}.{digest[1]}"
+
+    @property
     def dns_endpoint(self) -> str:
         """The name under which a GKE cluster is reached through Google's front end; empty for others."""
         if self.provider != "gke":

@@ -127,7 +127,9 @@ def test_conditions(expression: str, met: bool) -> None:
     assert conditions.holds(expression, {**resource, "resource.service": "iam", "request.time": now}) is met
 
 
-@pytest.mark.parametrize("expression", ["resource.nmae == 1", "resource.name.", "(true", 'foo("x")', "true true"])
+@pytest.mark.parametrize(
+    "expression", ["resource.nmae == 1", "resource.name.", "(true", 'foo("x")', 'resource.name.frob("x")', "true true"]
+)
 def test_a_condition_that_cannot_be_read_is_refused(cloud: Cloud, expression: str) -> None:
     binding = {"role": READER, "members": [SOMEBODY], "condition": {"title": "t", "expression": expression}}
     status, said = answer(write(cloud, {"version": 3, "bindings": [binding]}))
