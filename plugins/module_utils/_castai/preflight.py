@@ -382,18 +382,19 @@ def plan(current: Current, wanted: Desired) -> Iterable[Action]:
 
 def lacks_of(current: Current, wanted: Desired) -> Iterable[str]:
     """Permissions to write that the credentials lack; a plan does not need them."""
-    if not isinstance(current.missing, Problem):
-        yield from _missing_sentence(current.missing, wanted, reading=False)
+    yield from _missing_sentence(current, wanted, reading=False)
     if wanted.onboarding and isinstance(current.rights, CloudRights):
         yield from current.rights.writing
 
 
-def _missing_sentence(missing: tuple[str, ...], wanted: Desired, reading: bool) -> Iterable[str]:
-    some = [label for label in missing if rights.for_a_plan(label) is reading]
+def _missing_sentence(current: Current, wanted: Desired, reading: bool) -> Iterable[str]:
+    missing, there = current.missing, _there(current.facts)
+    some = [] if isinstance(missing, Problem) else [label for label in missing if rights.for_a_plan(label) is reading]
     if some:
+        hint = f" {there.caller_hint}" if there and there.caller_hint else ""
         yield (
             f"These Kubernetes permissions are missing in namespace {wanted.namespace} or cluster-wide:"
-            f" {', '.join(some)}. Grant them to the user or role of this run, or use a cluster administrator."
+            f" {', '.join(some)}. Grant them to the user or role of this run, or use a cluster administrator.{hint}"
         )
 
 
@@ -418,7 +419,7 @@ def findings_of(current: Current, wanted: Desired) -> Iterable[str]:
     if isinstance(current.missing, Problem):
         yield current.missing.sentence
     else:
-        yield from _missing_sentence(current.missing, wanted, reading=True)
+        yield from _missing_sentence(current, wanted, reading=True)
     yield from current.helm
     if not isinstance(current.taken, Problem):
         yield from current.taken

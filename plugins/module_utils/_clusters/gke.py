@@ -21,6 +21,11 @@ from .facts import ApiServer, ClusterFacts, Named, Onboarding, Parameters, Provi
 USABLE = frozenset({"RUNNING", "RECONCILING", "DEGRADED"})
 """The states in which a cluster can be reached, and stays."""
 
+_NUMBER = (
+    "The access scopes of this machine lack userinfo.email, so Kubernetes knows its service account by its number alone"
+    " and RoleBindings to the e-mail do not count: add that scope to the machine, or bind the number."
+)
+
 AUTO, DNS, PUBLIC, PRIVATE = "auto", "dns", "public", "private"
 
 
@@ -68,6 +73,7 @@ def facts(found: GkeCluster | None, wanted: Named, google: Google, elsewhere: st
         problems=tuple(filter(None, [problem])),
         api_server=server or _closed(found, problem),
         seen_at=f"GKE says that cluster {found.name}",
+        caller_hint=_NUMBER if google.lacks_email_scope() else "",
         own=found,
     )
 
@@ -189,11 +195,7 @@ def _advice(found: GkeCluster, google: Google, by_dns: bool) -> Mapping[int, str
     if by_dns:
         forbidden += " At the DNS endpoint they also need the permission container.clusters.connect in the project."
     if google.lacks_email_scope():
-        forbidden += (
-            " The access scopes of this machine lack userinfo.email, so Kubernetes knows its service account by its"
-            " number alone and RoleBindings to the e-mail do not count: add that scope to the machine, or bind the"
-            " number."
-        )
+        forbidden += f" {_NUMBER}"
     return {**advice, **({403: forbidden} if forbidden else {})}
 
 

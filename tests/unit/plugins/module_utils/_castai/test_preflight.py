@@ -182,6 +182,15 @@ CASES = {
         {},
         {"missing": ("create secrets", "escalate clusterroles.rbac.authorization.k8s.io")},
     ),
+    "permissions of somebody under another name": Case(
+        "These Kubernetes permissions are missing in namespace castai-agent or cluster-wide: create secrets. Grant them"
+        " to the user or role of this run, or use a cluster administrator. It knows the caller by its number alone.",
+        {},
+        {
+            "missing": ("create secrets",),
+            "facts": replace(EKS, caller_hint="It knows the caller by its number alone."),
+        },
+    ),
     "access reviews": Case("Reviews are off.", {}, {"missing": Problem("Reviews are off.")}),
     "Helm": Case("Helm is missing.", {}, {"helm": ("Helm is missing.",)}),
     "objects of another release": Case("They are another's.", {}, {"taken": ("They are another's.",)}),

@@ -189,6 +189,7 @@ def test_advice(google: Google, changes: dict[str, Any], said: dict[int, str]) -
     server = shown(google, **changes).api_server
     assert server
     advice = server.advice()
+    assert ("userinfo.email" in shown(google, **changes).caller_hint) is google.lacking
     assert advice.keys() == said.keys()
     for status, text in said.items():
         assert text in advice[status]
