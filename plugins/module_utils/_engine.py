@@ -86,6 +86,12 @@ class Conflict(Failure):
     """Seconds at most before the next attempt, times the number of attempts so far."""
 
 
+class Again(Conflict):
+    """An action is done, and only now what follows can be observed and planned."""
+
+    pause = 0.0
+
+
 class Throttled(Conflict):
     """A program that others wrote was throttled until it gave up: observe and plan again, after a longer pause."""
 
@@ -602,6 +608,9 @@ def _foreseen(subject: Subject[D, G, C], gateway: G, current: C, desired: D) -> 
 def _apply(action: Action, gateway: Any, made: dict[str, Any], done: list[Action]) -> None:
     try:
         made.update(action.run(gateway, made) or {})
+    except Again:
+        done.append(action)
+        raise
     except Conflict:
         raise
     except Failure as failure:

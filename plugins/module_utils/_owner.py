@@ -28,11 +28,15 @@ class Owned(Protocol):
 
 @dataclass(frozen=True)
 class Owner:
-    """The cluster that objects are created for, and how to tell its own from others'."""
+    """The cluster that objects are created for, and how to tell its own from others'.
+
+    unmarked: what an object without a sign of its cluster has, in the words of a message.
+    """
 
     cluster: str
     cluster_id: str
     adopt: bool
+    unmarked: str = "no tag"
 
     def others(self, existing: Owned) -> set[str]:
         """Ids of the other clusters that an object belongs to, by its own signs."""
@@ -49,7 +53,7 @@ class Owner:
             name = f" ({existing.cluster_name})" if existing.cluster_name else ""
             return f"belongs to another cluster, {', '.join(sorted(others))}{name}"
         if not (existing.cluster_ids or evidence or self.adopt):
-            return "has no tag that shows which cluster it belongs to"
+            return f"has {self.unmarked} that shows which cluster it belongs to"
         return ""
 
     def kept(self, existing: Owned | None, evidence: bool) -> str:

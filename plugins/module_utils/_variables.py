@@ -85,6 +85,16 @@ VARIABLES: Mapping[str, str] = {
     "eks_onboard_security_group_id": "security_group_id",
     "eks_onboard_user_access": "user_access",
     "kops_onboard_aws_auth": "create",
+    # What CAST AI gets in Google Cloud
+    "gke_onboard_enable_services": "enable_services",
+    "gke_onboard_existing_service_account": "existing_service_account",
+    "gke_onboard_extra_projects": "extra_projects",
+    "gke_onboard_identity": "identity",
+    "gke_onboard_load_balancers": "load_balancers",
+    "gke_onboard_permissions": "permissions",
+    "gke_onboard_role_id": "role_id",
+    "gke_onboard_role_scope": "role_scope",
+    "gke_onboard_service_account_user": "service_account_user",
     # The agent
     "agent_adopt": "adopt",
     "agent_chart_ref": "chart_ref",
@@ -101,6 +111,8 @@ VARIABLES: Mapping[str, str] = {
     "components_evictor_hook_image": "values",
     "components_grpc_url": "values",
     "components_kvisor_url": "values",
+    "components_live": "",
+    "components_pod_mutator": "",
     "components_policy": "policy",
     "components_skip": "",
     "components_timeout": "timeout",
@@ -149,6 +161,9 @@ COMPONENTS = (
     "castai-pod-pinner",
     "castai-kvisor",
     "castai-workload-autoscaler",
+    "castai-workload-autoscaler-exporter",
+    "castai-pod-mutator",
+    "castai-live",
 )
 """The Helm releases whose options the role components sets."""
 

@@ -30,6 +30,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.permissions
     file_name,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._castai import rights
+from ansible_collections.castai.onboarding.plugins.module_utils._google import permissions as google
 from tests.tree import ROOT
 
 Policy = dict[str, Any]
@@ -46,9 +47,13 @@ LICENCE = """\
 # Enough to connect, onboard and repair kube-router in check mode. Helm stores its releases in Secrets. To allow reading
 # them only in namespaces castai-agent and kube-system, bind the role there with RoleBindings, and use a
 # ClusterRoleBinding only for the cluster-wide resources (namespaces, nodes, clusterroles, clusterrolebindings,
-# customresourcedefinitions, mutatingwebhookconfigurations).
+# customresourcedefinitions, custommetricsexporterconfigs, mutatingwebhookconfigurations,
+# validatingwebhookconfigurations).
 """
 BEGIN, END = (f".. {word} of what tests/support/policies.py writes" for word in ("Begin", "End"))
+BEGIN_GOOGLE, END_GOOGLE = (
+    f".. {word} of what tests/support/policies.py writes of Google Cloud" for word in ("Begin", "End")
+)
 KINDS = (
     *((PLAN, ROLE), ("connect", ROLE), ("onboard", ROLE), ("onboard", USER), ("remove", ROLE), ("remove", USER)),
     *((phase, KOPS) for phase in PHASES),
@@ -78,10 +83,52 @@ def place(identity: str) -> Scope:
 def published() -> dict[Path, str]:
     """Every generated file and its text."""
     files = {FOLDER / file_name(*kind): json.dumps(document(*kind, place(kind[1])), indent=2) + "\n" for kind in KINDS}
+    files.update({FOLDER / google.file_name(phase): google_role(phase) for phase in google.PHASES})
     page = (ROOT / PAGE).read_text(encoding="utf-8")
-    before, rest = page.split(BEGIN)
+    page = _between(page, BEGIN, table(), END)
+    page = _between(page, BEGIN_GOOGLE, google_table(), END_GOOGLE)
     files[CLUSTER_ROLE] = LICENCE + yaml.dump(cluster_role(), Dumper=Indenting, sort_keys=False)
-    return {**files, PAGE: before + "\n".join([BEGIN, *table(), END]) + rest.split(END)[1]}
+    return {**files, PAGE: page}
+
+
+def _between(page: str, begin: str, lines: Iterator[str], end: str) -> str:
+    before, _begin, rest = page.partition(f"{begin}\n")
+    return before + "\n".join([begin, *lines, end]) + "\n" + rest.partition(f"{end}\n")[2]
+
+
+def google_role(phase: str) -> str:
+    """A custom role for gcloud iam roles create --file, with what needs each permission beside it."""
+    role = google.document(phase)
+    permissions = role.pop("includedPermissions")
+    grants = {grant.permission: grant for grant in google.granted(phase)}
+    lines = [f"  - {one}  # {_needed_by(grants[one])}" for one in permissions]
+    head = LICENCE.split("---")[0] + "---\n" + yaml.dump(role, Dumper=Indenting, sort_keys=False)
+    return "\n".join([f"{head}includedPermissions:", *lines, ""])
+
+
+def _needed_by(grant: google.Grant) -> str:
+    only = f"; only with {' or '.join(SPELLED[way] for way in grant.only)}" if grant.only else ""
+    why = f": {grant.why}" if grant.why else ""
+    return f"{', '.join(grant.scenarios)}{why}{only}"
+
+
+SPELLED = {
+    google.KEY: "a key",
+    google.KEYLESS: "impersonation",
+    google.ON_ACCOUNTS: "on_accounts",
+    google.SUBNETS: "subnets of a Shared VPC",
+    google.DNS: "the DNS endpoint",
+}
+
+
+def google_table() -> Iterator[str]:
+    """Every permission, by what fails without it."""
+    yield from ("", ".. list-table::", "   :header-rows: 1", "", *_row("permission", "needed to", "only with"))
+    for grant in (*google.GRANTS, *google.OF_SUBNETS):
+        why = f" ({grant.why})" if grant.why else ""
+        only = " or ".join(SPELLED[way] for way in grant.only)
+        yield from _row(f"``{grant.permission}``", f"{', '.join(grant.scenarios)}{why}", only)
+    yield ""
 
 
 def cluster_role() -> dict[str, Any]:
@@ -148,7 +195,7 @@ def _only(grant: Grant) -> str:
 
 
 def _row(first: str, *others: str) -> list[str]:
-    return [f"   * - {first}", *(f"     - {cell}" for cell in others)]
+    return [f"   * - {first}", *(f"     - {cell}".rstrip() for cell in others)]
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from .._gateways.aws_session import Tagged
 from .._gateways.castai import Cluster
 from .._names import TAG_CLUSTER, short_id
 from .._owner import Removal
+from .._record import check_record, check_removable
 from .._variables import named
 from . import names, policies
 from .eks import named_cluster_problem, unusable_problem
@@ -55,7 +56,7 @@ from .identity import (
     short_arn,
 )
 from .keys import check_keys, journal, plan_keys, plan_no_keys
-from .options import check_policies, check_record, check_removable
+from .options import check_policies
 from .policies import Location
 from .spot_role import plan_spot_role, remove_spot_role, spot_role_warnings
 from .systems import connect

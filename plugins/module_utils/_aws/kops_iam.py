@@ -22,6 +22,7 @@ from .._gateways.aws_session import region_of
 from .._gateways.castai import Cluster
 from .._names import TAG_CLUSTER, short_id
 from .._owner import Owner, Removal, choose
+from .._record import check_record, check_removable
 from .._variables import named
 from . import kops_policies, names, options, policies
 from .identity import (
@@ -37,7 +38,7 @@ from .identity import (
     short_arn,
 )
 from .keys import ExistingKeys, check_keys, existing_keys, journal, plan_keys, plan_no_keys
-from .options import AWS_RULES, Parameters, check_policies, check_record, check_removable
+from .options import AWS_RULES, Parameters, check_policies
 from .policies import Document, Location
 from .spot_role import ExistingRole, plan_spot_role, remove_spot_role, spot_role_warnings
 from .systems import Systems, connect

@@ -11,11 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .._engine import UNKNOWN, Refused
+from .._engine import Refused
 from .._forms import iam_arn
 from .._gateways.aws_iam import Making
 from .._gateways.aws_session import NO_REGION, region_of
-from .._gateways.castai import Cluster
 from .._names import cluster_id_problem
 from .._options import Rules, Spec, castai_options, cluster_options, env
 from .._variables import named
@@ -153,38 +152,6 @@ def making(params: Parameters) -> Making:
     given = {forms.tag_text(key) or "": forms.tag_text(value) or "" for key, value in (params["tags"] or {}).items()}
     tags = {**given, **own}
     return Making(params["path"], params.get("permissions_boundary") or "", tags)
-
-
-def check_record(record: Cluster | None, cluster_id: str, present: bool) -> Cluster | None:
-    """CAST AI's record of the cluster; None if it no longer has one or, in check mode, does not have one yet.
-
-    Raises Refused if something is to be created for a cluster that CAST AI does not have, or is about to lose.
-    """
-    if record is None or record.gone:
-        if present and cluster_id != UNKNOWN:
-            raise Refused(
-                f"CAST AI has no cluster {cluster_id} in the organization of this API key. Check"
-                f" {named('cluster_id')} and castai_api_key."
-            )
-        return None
-    if present and record.status == "deleting":
-        raise Refused(f"CAST AI is disconnecting cluster {record.id}. Wait until it has finished, then run again.")
-    return record
-
-
-def check_removable(record: Cluster | None, force: bool) -> None:
-    """Raise Refused if CAST AI still works with the identity that is to be removed. force: remove it anyway."""
-    if force or record is None or record.disconnected:
-        return
-    if record.status == "deleting":
-        raise Refused(
-            f"CAST AI is still disconnecting cluster {record.id}. Wait until it has finished, then run again."
-        )
-    raise Refused(
-        f"CAST AI still manages cluster {record.id} (status {record.status or 'unknown'}) with the identity that"
-        " would be removed. Disconnect the cluster at CAST AI first, so that it removes its nodes, or set force to"
-        " true."
-    )
 
 
 def check_policies(absent: Iterable[str], options: Mapping[str, str]) -> None:

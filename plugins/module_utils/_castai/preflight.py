@@ -27,7 +27,7 @@ from .._clusters.facts import CloudRights, ClusterFacts, Named, Provider
 from .._clusters.table import PROVIDERS, connection_options, connection_rules, registration_options
 from .._engine import UNKNOWN, Action, Failure, Made, Refused, Subject, Unwritable, at_once, numbered, results
 from .._gateways.castai import CastAi, Cluster, by_options
-from .._gateways.helm import EVICTOR, SERVER_SIDE, Helm, driver_problem
+from .._gateways.helm import SERVER_SIDE, Helm, driver_problem
 from .._gateways.helm import Chart as HelmChart
 from .._gateways.kubernetes import Kubernetes, Object, path_of
 from .._helm import record as helm_record
@@ -343,7 +343,9 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         missing = ask.when(
             everything.result() is not True,
             _attempt,
-            lambda: _missing(kubernetes, wanted, facts, namespace is not None, _waits_for_hooks(gateway.helm, charts)),
+            lambda: _missing(
+                kubernetes, wanted, facts, namespace is not None, _waiting_for_hooks(gateway.helm, charts)
+            ),
         )
         reported = ask.when(_unknown(reporting, records), _attempt, lambda: gateway.castai().get_cluster(reporting))
         helm = ask(_helm_problems, gateway, charts)
@@ -532,28 +534,32 @@ def _or_none(answer: T | Problem) -> T | None:
 
 
 def _missing(
-    kubernetes: Kubernetes, wanted: Desired, facts: ClusterFacts | None, namespace_exists: bool, hooks: bool = False
+    kubernetes: Kubernetes,
+    wanted: Desired,
+    facts: ClusterFacts | None,
+    namespace_exists: bool,
+    hooks: Iterable[str] = (),
 ) -> tuple[str, ...]:
-    """hooks: as _waits_for_hooks gives it."""
+    """hooks: as _waiting_for_hooks gives it."""
     create = () if namespace_exists or not wanted.create_namespace else rights.CREATE_NAMESPACE
     if wanted.onboarding is None:
         return missing_in_cluster(kubernetes, wanted.namespace, (*create, *rights.CONNECT), rights.CONNECT_SYSTEM)
     there = facts if facts and facts.exists else None
     of_system = wanted.provider.onboarding.system_rows(there, wanted.onboarding.options)
-    more = any(chart.release == readiness.WORKLOAD_AUTOSCALER for chart in wanted.charts)
     rows = (
         *create,
         *rights.ONBOARD,
-        *(rights.WORKLOAD_AUTOSCALER if more else ()),
-        *(rights.HOOKS if hooks else ()),
+        *(row for chart in wanted.charts for row in rights.OF_RELEASE.get(chart.release, ())),
+        *(row for release in hooks for row in rights.HOOKS[release]),
     )
     return missing_in_cluster(kubernetes, wanted.namespace, rows, of_system)
 
 
-def _waits_for_hooks(helm: Helm, charts: tuple[Chart, ...]) -> bool:
-    """Whether Helm will wait for everything that the hooks of a chart to be installed create."""
-    version = _attempt(helm.check_version) if any(chart.release == EVICTOR for chart in charts) else ()
-    return not isinstance(version, Problem) and version >= SERVER_SIDE
+def _waiting_for_hooks(helm: Helm, charts: tuple[Chart, ...]) -> tuple[str, ...]:
+    """The releases to be installed whose hooks Helm will wait for, with everything that they create."""
+    found = tuple(chart.release for chart in charts if chart.release in rights.HOOKS)
+    version = _attempt(helm.check_version) if found else ()
+    return found if not isinstance(version, Problem) and version >= SERVER_SIDE else ()
 
 
 def _known(current: Current, wanted: Desired) -> tuple[ClusterFacts, Cluster | None] | None:

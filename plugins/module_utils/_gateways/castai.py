@@ -256,15 +256,39 @@ class CastAi:
         credentials = json.dumps({"accessKeyId": key_id, "secretAccessKey": secret})
         return self.hand_over(cluster_id, {"credentials": credentials})
 
-    def hand_over(self, cluster_id: str, body: Mapping[str, Any]) -> Cluster:
-        """Hand credentials over. body: in the form for the provider's clusters."""
+    def create_service_account(self, cluster_id: str, provider: str, block: Mapping[str, str]) -> str:
+        """E-mail of the account of CAST AI's that is to use a user's account; the same whenever it is asked for.
+
+        block: the user's account, as the provider's clusters have it.
+        """
+        body = {provider: dict(block)}
+        path, purpose = f"{CLUSTERS}/{cluster_id}/{provider}-create-sa", "create CAST AI's service account"
+        email = self._call("POST", path, purpose, lambda answer: text_in(answer, "serviceAccount"), body)
+        if not email:
+            text = f"CAST AI answered without its service account for cluster {cluster_id}."
+            raise CallFailed(text, unsure=True)
+        return email
+
+    def disable_service_account(self, cluster_id: str, provider: str) -> None:
+        """No such account any more is success."""
+        try:
+            path = f"{CLUSTERS}/{cluster_id}/{provider}-disable-sa"
+            self._call("POST", path, "disable CAST AI's service account", lambda body: None)
+        except Rejected as answer:
+            if answer.status != 404:
+                raise
+
+    def hand_over(self, cluster_id: str, body: Mapping[str, Any], patience: float = PATIENCE_PROPAGATION) -> Cluster:
+        """Hand credentials over. body: in the form for the provider's clusters; patience: seconds in which their cloud
+        may not show the credentials yet.
+        """
         waited, pause, unsure = 0.0, 1.0, False
         while True:
             try:
                 return self._cluster("POST", f"{CLUSTERS}/{cluster_id}", "hand the credentials over to CAST AI", body)
             except Rejected as answer:
                 answer.unsure = unsure = unsure or answer.unsure
-                if not answer.not_propagated or waited > PATIENCE_PROPAGATION:
+                if not answer.not_propagated or waited > patience:
                     raise
                 self._sleep(pause)
                 waited, pause = waited + pause, min(15.0, pause * 1.5)

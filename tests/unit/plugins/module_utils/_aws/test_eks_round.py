@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._aws import keys
+from ansible_collections.castai.onboarding.plugins.module_utils import _keys
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.names import SPOT_LAMBDA_ROLE
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused, Stopped, until
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways import aws_session as gateway
@@ -296,7 +296,7 @@ def no_answer(*_arguments: str) -> None:
 
 
 def test_a_hand_over_that_fails_leaves_one_key_in_the_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keys, "READ_BACK_SECONDS", 0.0)
+    monkeypatch.setattr(_keys, "READ_BACK_SECONDS", 0.0)
     world.run("API", identity="user")
     first = world.keys("cast-eks-c-api")
     world.iam.update_access_key(UserName="cast-eks-c-api", AccessKeyId=first[0], Status="Inactive")

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._aws import keys
+from ansible_collections.castai.onboarding.plugins.module_utils import _keys
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.keys import (
     TAG_CREDENTIALS,
     TAG_FOUND_CREDENTIALS,
@@ -328,7 +328,7 @@ def after(history: tuple[str, ...]) -> Model:
 
 def test_in_every_order_of_writers_and_interruptions_cast_ai_has_a_live_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """All states that are to be reached from a user without keys, by every event in each of them."""
-    monkeypatch.setattr(keys, "READ_BACK_SECONDS", 0.0)
+    monkeypatch.setattr(_keys, "READ_BACK_SECONDS", 0.0)
     seen, todo = {Model().state()}, deque[tuple[str, ...]]([()])
     while todo:
         history = todo.popleft()
@@ -349,7 +349,7 @@ def test_in_every_order_of_writers_and_interruptions_cast_ai_has_a_live_key(monk
 
 def test_without_two_scripts_at_work_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that is ended once, whatever for, is taken up by the next without a person."""
-    monkeypatch.setattr(keys, "READ_BACK_SECONDS", 0.0)
+    monkeypatch.setattr(_keys, "READ_BACK_SECONDS", 0.0)
     for start, event in itertools.product([(), ("script",), ("script", "prepare"), ("taken",)], EVENTS):
         model = after((*start, event, "taken"))
         two_scripts = (*start, event) in {("script", "script"), ("script", "script refused")}
@@ -357,7 +357,7 @@ def test_without_two_scripts_at_work_nobody_is_asked(monkeypatch: pytest.MonkeyP
 
 
 def test_runs_of_ours_alone_ask_nobody_however_often_they_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keys, "READ_BACK_SECONDS", 0.0)
+    monkeypatch.setattr(_keys, "READ_BACK_SECONDS", 0.0)
     ours = [event for event in EVENTS if "script" not in event and event != "deactivate"]
     for start, events in itertools.product([(), ("script",)], itertools.product(ours, repeat=3)):
         model = after((*start, *events, "taken"))
@@ -382,7 +382,7 @@ def test_a_refused_key_is_deleted_in_the_same_run_and_the_old_one_stays() -> Non
 def test_a_lost_answer_is_read_back_before_anything_is_deleted(
     monkeypatch: pytest.MonkeyPatch, answer: str, taken: bool
 ) -> None:
-    monkeypatch.setattr(keys, "READ_BACK_SECONDS", 0.0)
+    monkeypatch.setattr(_keys, "READ_BACK_SECONDS", 0.0)
     model = Model()
     model.script()
     model.answer = answer

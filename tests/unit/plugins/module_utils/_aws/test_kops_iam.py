@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._aws import keys, kops_iam
+from ansible_collections.castai.onboarding.plugins.module_utils import _keys
+from ansible_collections.castai.onboarding.plugins.module_utils._aws import kops_iam
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.kops_iam import Current, plan
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.names import SPOT_LAMBDA_ROLE
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
@@ -105,7 +106,7 @@ def test_four_onboardings_of_which_one_fails_at_the_hand_over_leave_one_key(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as failing:
-        failing.setattr(keys, "READ_BACK_SECONDS", 0.0)
+        failing.setattr(_keys, "READ_BACK_SECONDS", 0.0)
         failing.setattr(world.castai, "set_key", no_answer)
         with pytest.raises(Stopped, match="no answer"):
             world.run()

@@ -1,0 +1,387 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Writes to service accounts, roles and policies of Google Cloud, as data. PRIVATE to the collection.
+
+Google shows new objects to other services only after a while: what this run made is waited for, nothing else is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from .. import _keys
+from .._engine import UNKNOWN, Action, Again, CallFailed, Conflict, Made, until
+from .._gateways.castai import CastAi, Cluster
+from .._gateways.google import Google
+from .._gateways.google_session import SERVICE_DISABLED, Rejected
+from .._patience import Repeats
+from .._variables import named
+from . import names
+from .bindings import NO_CHANGE, Change, Policy, Triple, changed, triples
+from .marks import Mark, describe
+from .options import EXISTING_ACCOUNT, ROLE
+
+T = TypeVar("T")
+
+VISIBLE_SECONDS = 120.0
+"""How long to wait until Google shows an object that this run made, or a service that it enabled."""
+
+POLICY_SECONDS = 120.0
+"""How long to try to write a policy that others write too."""
+
+HAND_OVER_SECONDS = 420.0
+"""How long CAST AI is asked again while it cannot use what it was given: grants take up to 7 minutes."""
+
+PROVIDER = "gke"
+
+ID_BLOCKED = "marked for deletion"
+"""In the refusal of a role whose id a role deleted weeks ago still takes."""
+
+
+class Gateways(Protocol):
+    @property
+    def google(self) -> Google:
+        """Google Cloud."""
+
+    @property
+    def castai(self) -> CastAi:
+        """The API."""
+
+
+def when_visible(call: Callable[[], T | None], made_here: bool) -> T | None:
+    """Call, again while Google does not show the object yet, if this run made it. None: it is not there."""
+    refusals: list[Rejected] = []
+
+    def answered() -> tuple[T] | None:
+        try:
+            found = call()
+        except Rejected as refusal:
+            # Not found, or for an account not allowed, as if it were somebody else's.
+            if not made_here or refusal.status not in (403, 404) or refusal.problem.reason == SERVICE_DISABLED:
+                raise
+            refusals.append(refusal)
+            return None
+        return None if found is None else (found,)
+
+    if not made_here:
+        return call()
+    found: tuple[T] | None = until(answered, timeout=VISIBLE_SECONDS)
+    if found is None and refusals:
+        raise refusals[-1]
+    return found[0] if found else None
+
+
+def forbidden(refusal: Rejected, constraint: str, advice: str) -> Rejected:
+    """A refusal with what else can be done where an organization policy forbids it. constraint: a part of its name."""
+    if not any(constraint in one for one in refusal.problem.constraints):
+        return refusal
+    within = refusal.within and f"{refusal.within} {advice}"
+    return Rejected(f"{refusal} {advice}", refusal.status, refusal.problem, within, refusal.unsure)
+
+
+@dataclass(frozen=True)
+class EnableServices(Action):
+    """after: the services. What they have can only be read now, so the rest is planned again."""
+
+    project: str = ""
+    account: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.google.enable_services(self.project, tuple(self.after))
+        if not until(lambda: self._usable(gateway), timeout=VISIBLE_SECONDS, first=1.0):
+            raise CallFailed(
+                f"Google still refuses calls {VISIBLE_SECONDS:.0f} s after the services were enabled. Run again."
+            )
+        raise Again("The services are enabled.")
+
+    def _usable(self, gateway: Gateways) -> bool:
+        """Whether the services that only look enabled answer."""
+        try:
+            gateway.google.get_policy(self.project)
+            gateway.google.get_account(self.project, self.account)
+        except Rejected as refusal:
+            if refusal.problem.reason != SERVICE_DISABLED:
+                raise
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class OnAccount(Action):
+    """An action on one service account. project: the one that it is of."""
+
+    email: str = ""
+    project: str = ""
+
+
+@dataclass(frozen=True)
+class CreateAccount(OnAccount):
+    display_name: str = ""
+    description: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
+        account_id = self.email.partition("@")[0]
+        try:
+            gateway.google.create_account(self.project, account_id, self.display_name, self.description)
+        except Rejected as refusal:
+            advice = f"Or set {EXISTING_ACCOUNT} to an account that they made."
+            raise forbidden(refusal, "disableServiceAccountCreation", advice) from refusal
+        return {"account_made": self.email}
+
+
+@dataclass(frozen=True)
+class DescribeAccount(OnAccount):
+    """after: the whole description."""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.google.patch_account(self.project, self.email, {"description": self.after})
+
+
+@dataclass(frozen=True)
+class EnableAccount(OnAccount):
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.google.enable_account(self.project, self.email)
+
+
+@dataclass(frozen=True)
+class DeleteAccount(OnAccount):
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.google.delete_account(self.project, self.email)
+
+
+@dataclass(frozen=True)
+class OnRole(Action):
+    """An action on one custom role. after: its permissions."""
+
+    project: str = ""
+    role_id: str = ""
+    description: str = ""
+
+    @property
+    def wanted(self) -> dict[str, Any]:
+        return {
+            "title": names.ROLE_TITLE,
+            "description": self.description,
+            "includedPermissions": list(self.after),
+            "stage": "GA",
+        }
+
+
+@dataclass(frozen=True)
+class CreateRole(OnRole):
+    """others: ids to take instead, in order, where Google does not give this one out again yet."""
+
+    others: tuple[str, ...] = ()
+
+    def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
+        ids = [self.role_id, *self.others]
+        for number, role_id in enumerate(ids):
+            try:
+                gateway.google.create_role(self.project, role_id, self.wanted)
+            except Rejected as refusal:
+                if refusal.status != 400 or ID_BLOCKED not in str(refusal) or number == len(ids) - 1:
+                    raise
+                continue
+            return {role_key(self.project, self.role_id): role_id}
+        raise AssertionError("unreachable")
+
+
+@dataclass(frozen=True)
+class UpdateRole(OnRole):
+    etag: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.google.patch_role(self.project, self.role_id, self.wanted, self.etag)
+
+
+@dataclass(frozen=True)
+class UndeleteRole(OnRole):
+    def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
+        gateway.google.undelete_role(self.project, self.role_id)
+        # As it was deleted; its etag is another one now.
+        gateway.google.patch_role(self.project, self.role_id, self.wanted)
+        return {role_key(self.project, self.role_id): self.role_id}
+
+
+@dataclass(frozen=True)
+class DeleteRole(OnRole):
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.google.delete_role(self.project, self.role_id)
+
+
+def role_key(project: str, role_id: str) -> str:
+    """By which what was made tells the id that a planned role got."""
+    return f"role {role_id} of {project}"
+
+
+@dataclass(frozen=True)
+class CreateCastAccount(Action):
+    """Let CAST AI make its own account, which is to use ours."""
+
+    cluster_id: str = ""
+    email: str = ""
+    project: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
+        block = {"gkeSaImpersonate": self.email, "projectId": self.project}
+        return {"cast_account": gateway.castai.create_service_account(self.cluster_id, PROVIDER, block)}
+
+
+@dataclass(frozen=True)
+class DisableCastAccount(Action):
+    cluster_id: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.castai.disable_service_account(self.cluster_id, PROVIDER)
+
+
+@dataclass(frozen=True)
+class SetPolicy(Action):
+    """Change the bindings of one policy: read, modify, write, until nobody else writes in between.
+
+    where: a project, or the address of a service account whose own policy it is; home: the project of that.
+    """
+
+    where: str = ""
+    home: str = ""
+    change: Change = NO_CHANGE
+
+    def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
+        change = Change(
+            tuple(self._filled(one, made) for one in self.change.added),
+            tuple(self._filled(one, made) for one in self.change.removed),
+        )
+        self._write(gateway, change, made)
+        return {
+            "bindings added": (*made.get("bindings added", ()), *self.shown(change.added)),
+            "bindings removed": (*made.get("bindings removed", ()), *self.shown(change.removed)),
+        }
+
+    def shown(self, some: tuple[Triple, ...]) -> list[dict[str, Any]]:
+        return [{"resource": self.where, **one.shown()} for one in some]
+
+    def _write(self, gateway: Gateways, change: Change, made: Made) -> None:
+        repeats = Repeats(0.5, 10.0)
+        while True:
+            policy = self._read(gateway, made)
+            left = still_to_do(policy, change)
+            if not left:
+                return
+            try:
+                self._replace(gateway, changed(policy, left), made)
+            except Conflict as conflict:
+                failure: CallFailed | Conflict = conflict
+            except Rejected as refusal:
+                if not self._passes(refusal, made):
+                    members = " and ".join(dict.fromkeys(triple.member for triple in left.added))
+                    raise forbidden(refusal, "llowedPolicyMember", f"The exception is for {members}.") from refusal
+                failure = refusal
+            else:
+                return
+            if not repeats.wait(POLICY_SECONDS):
+                raise CallFailed(
+                    f"Could not write the IAM policy of {self.where} in {POLICY_SECONDS:.0f} s. {failure}"
+                ) from failure
+
+    def _passes(self, refusal: Rejected, made: Made) -> bool:
+        """Whether another try may help: the answer was lost, or the policy names what is not known there yet, if it is
+        of this run, or not any more, if it is of others.
+        """
+        said = str(refusal)
+        unknown = "does not exist" in said and refusal.status == 400
+        ours = [one for triple in self.change.added for one in (triple.role, triple.member.partition(":")[2])]
+        named = [one for one in ours if one in said]
+        fresh = {str(value) for value in made.values()}
+        just_made = all(one in fresh or one.rpartition("/")[2] in fresh for one in named)
+        return refusal.status >= 500 or (unknown and just_made)
+
+    def _read(self, gateway: Gateways, made: Made) -> Policy:
+        if "@" in self.where:
+            made_here = made.get("account_made") == self.where
+            found = when_visible(lambda: gateway.google.get_account_policy(self.home, self.where), made_here)
+            if found is None:
+                raise CallFailed(f"Service account {self.where} does not exist any more. Run again.")
+            return found
+        return gateway.google.get_policy(self.where)
+
+    def _replace(self, gateway: Gateways, policy: Policy, made: Made) -> None:
+        if "@" in self.where:
+            gateway.google.set_account_policy(self.home, self.where, policy)
+        else:
+            gateway.google.set_policy(self.where, policy)
+
+    def _filled(self, triple: Triple, made: Made) -> Triple:
+        """With the id that a planned role got, and the address of CAST AI's account, where this run made them."""
+        project, _roles, role_id = triple.role.removeprefix("projects/").partition("/roles/")
+        got = made.get(role_key(project, role_id))
+        role = names.role_name(project, got) if got else triple.role
+        cast = made.get("cast_account")
+        member = names.member(cast) if cast and triple.member == names.member(UNKNOWN) else triple.member
+        return triple._replace(role=role, member=member)
+
+
+def still_to_do(policy: Policy, change: Change) -> Change:
+    """What of a change a policy does not show yet."""
+    have = {(one.role, one.condition, one.member.lower()) for one in triples(policy)}
+    return Change(
+        tuple(one for one in change.added if (one.role, one.condition, one.member.lower()) not in have),
+        tuple(one for one in change.removed if (one.role, one.condition, one.member.lower()) in have),
+    )
+
+
+@dataclass(frozen=True)
+class DeleteKey(_keys.DeleteKey):
+    email: str = ""
+    project: str = ""
+
+    def delete(self, gateway: Gateways) -> None:
+        gateway.google.delete_key(self.project, self.email, self.key_id)
+
+
+@dataclass(frozen=True)
+class HandOverKey(_keys.HandOverKey):
+    """The note is in the account's description. mark: what stands there beside it; None for an account of the user's,
+    which is not edited.
+    """
+
+    KIND: ClassVar[str] = "key"
+    email: str = ""
+    project: str = ""
+    mark: Mark | None = None
+    fresh: bool = False
+    """Whether this run makes the account, so that it may not take keys yet."""
+
+    def create(self, gateway: Gateways) -> tuple[str, str]:
+        try:
+            new = when_visible(lambda: gateway.google.create_key(self.project, self.email), self.fresh)
+        except Rejected as refusal:
+            advice = f"Or set {named('identity', ROLE)} to impersonation, which needs no key."
+            raise forbidden(refusal, "disableServiceAccountKeyCreation", advice) from refusal
+        if new is None:
+            raise CallFailed(f"Service account {self.email} does not exist any more. Run again.")
+        return new.key.id, new.credentials
+
+    def give(self, gateway: Gateways, key_id: str, secret: str) -> Cluster:
+        return gateway.castai.hand_over(self.cluster_id, {"credentials": secret}, HAND_OVER_SECONDS)
+
+    def note(self, gateway: Gateways, key_id: str, credentials: str) -> None:
+        if self.mark:
+            noted = Mark(self.mark.cluster_id, self.mark.cluster, key_id, credentials, self.mark.text)
+            gateway.google.patch_account(self.project, self.email, {"description": describe(noted)})
+
+    def take_back(self, gateway: Gateways, key_id: str) -> None:
+        gateway.google.delete_key(self.project, self.email, key_id)
+
+
+@dataclass(frozen=True)
+class HandOverAccount(Action):
+    """Tell CAST AI to use our account without a key."""
+
+    cluster_id: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.castai.hand_over(self.cluster_id, {"credentials": "{}"}, HAND_OVER_SECONDS)

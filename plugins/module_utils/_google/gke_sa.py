@@ -1,0 +1,691 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""CAST AI's service account for one GKE cluster. PRIVATE to the collection.
+
+Everything is prepared first, CAST AI gets its credentials last. What is asked for: options; what is there: observed;
+writes: actions; the arithmetic of policies: bindings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from .. import _names
+from .._engine import UNKNOWN, Action, Kept, Made, Refused, Subject
+from .._gateways.google_iam import CustomRole
+from .._keys import Deletion
+from .._owner import Removal
+from .._record import check_record, check_removable
+from .._variables import named
+from . import names
+from .actions import (
+    CreateAccount,
+    CreateCastAccount,
+    CreateRole,
+    DeleteAccount,
+    DeleteKey,
+    DeleteRole,
+    DescribeAccount,
+    DisableCastAccount,
+    EnableAccount,
+    EnableServices,
+    HandOverAccount,
+    HandOverKey,
+    SetPolicy,
+    UndeleteRole,
+    UpdateRole,
+)
+from .bindings import (
+    NODE_ACCOUNTS,
+    ON_ACCOUNTS,
+    PROJECT,
+    Change,
+    Triple,
+    account_user,
+    difference,
+    held_by,
+    held_by_deleted,
+    scoped_by_vendor,
+    size_problem,
+)
+from .marks import Mark, describe, marked_role, role_description
+from .observed import (
+    MOST_KEYS,
+    CastAccount,
+    Current,
+    MarkedRole,
+    ProjectState,
+    bound_roles,
+    connect,
+    home_of,
+    members_of,
+    moment,
+    observe,
+    own_nodes,
+)
+from .options import EXISTING_ACCOUNT, OPTIONS, ROLE, Desired, desired
+
+BLOCKED_DAYS = 37
+"""How long the id of a deleted role may stay taken. Source: IAM's guide to deleting custom roles."""
+
+POOLS = ("castpool", "castpool-arm")
+"""Node pools that CAST AI makes."""
+
+SERVICE_ACCOUNT_USER = named("service_account_user", ROLE)
+
+
+def plan(current: Current, wanted: Desired) -> Iterator[Action | Kept]:
+    refusal = " ".join(_misplaced(current, wanted))
+    if refusal:
+        raise Refused(refusal)
+    if not wanted.present:
+        check_removable(current.record, wanted.force)
+        for removal in removals(current, wanted):
+            yield from removal.planned
+        return
+    _check_services(current, wanted)
+    _check_account(current, wanted)
+    if not wanted.keyless:
+        _check_keys(current, wanted)
+    if wanted.prepare:
+        yield from _plan_services(current, wanted)
+        yield from _plan_account(current, wanted)
+        yield from _plan_roles(current, wanted)
+        yield from _plan_bindings(current, wanted)
+        if wanted.keyless:
+            yield from _plan_users(current, wanted)
+    if wanted.hand_over:
+        yield from _plan_hand_over(current, wanted)
+
+
+def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
+    """Why this is not the cluster that the user named."""
+    project = current.project.project
+    record = check_record(current.record, wanted.cluster_id, wanted.present)
+    if record:
+        known = [record.facts.get(key) for key in ("projectId", "location", "clusterName")]
+        if (record.provider, *known) != ("gke", project, wanted.location, wanted.name):
+            yield (
+                f"CAST AI's cluster {record.id} is {record.provider} cluster {known[2]} of project {known[0]} in"
+                f" {known[1]}, not {wanted.name} of project {project} in {wanted.location}. Correct"
+                f" {named('cluster_id')} or {named('cluster_name')}."
+            )
+    if not (wanted.present and wanted.prepare):
+        return
+    if current.cluster is None:
+        yield (
+            f"Project {project} has no GKE cluster {wanted.name} in {wanted.location}. Check {named('cluster_name')},"
+            f" {named('project')} and {named('location')}."
+        )
+    elif current.cluster.autopilot:
+        yield (
+            f"GKE cluster {wanted.name} is an Autopilot cluster, which this collection does not support. CAST AI"
+            " connects it with castctl or its umbrella Helm chart instead."
+        )
+
+
+def _check_services(current: Current, wanted: Desired) -> None:
+    if current.off and not wanted.enable_services:
+        raise Refused(
+            f"These services are not enabled in project {current.project.project}: {', '.join(current.off)}. Enable"
+            f" them, or set {named('enable_services', ROLE)} to true."
+        )
+
+
+def _check_account(current: Current, wanted: Desired) -> None:
+    """Refuse an account of another cluster, and a given one that cannot work."""
+    account, found = current.account, current.account.found
+    if wanted.existing_account:
+        if found is None:
+            raise Refused(f"There is no service account {wanted.existing_account}. Correct {EXISTING_ACCOUNT}.")
+        if found.account.disabled:
+            raise Refused(
+                f"Service account {wanted.existing_account} of {EXISTING_ACCOUNT} is disabled. Enable it, or set"
+                " another one."
+            )
+        if wanted.owner.others(found):
+            wanted.owner.check(f"Service account {account.email}", found, True, EXISTING_ACCOUNT)
+    elif found:
+        wanted.owner.check(f"Service account {account.email}", found, _evidence(current, wanted), EXISTING_ACCOUNT)
+
+
+def _evidence(current: Current, wanted: Desired) -> bool:
+    """Whether CAST AI's record, its name or a role of this cluster alone tells that an account without a mark is
+    this cluster's."""
+    short = _names.short_id(wanted.cluster_id)
+    own = any(short in role_id for role_id in bound_roles(current))
+    return own or short in current.account.account_id or current.client_account == current.account.email
+
+
+def _check_keys(current: Current, wanted: Desired) -> None:
+    keys = current.account.keys
+    full = len(keys) >= MOST_KEYS and not _served(current)
+    if current.keys.stuck if not wanted.existing_account else full:
+        listed = ", ".join(f"{key.id} (created {key.created[:10] or 'at an unknown time'})" for key in keys)
+        raise Refused(
+            f"Service account {current.account.email} has {len(keys)} keys, the most that Google allows, and nothing"
+            f" records which of them CAST AI uses: {listed}. Delete those that nobody uses, then run again."
+        )
+
+
+# The account
+
+
+def _mark(current: Current, wanted: Desired) -> Mark:
+    """What the account's description is to say, with the note and the text that it has."""
+    held = current.account.found.mark if current.account.found else Mark()
+    return replace(held, cluster_id=wanted.cluster_id, cluster=wanted.name)
+
+
+def _plan_services(current: Current, wanted: Desired) -> Iterator[Action]:
+    if current.off:
+        yield EnableServices(
+            f"enable the services {', '.join(current.off)} of project {current.project.project}",
+            f"gcp/project/{current.project.project}/services",
+            None,
+            list(current.off),
+            project=current.project.project,
+            account=current.account.email,
+        )
+
+
+def _plan_account(current: Current, wanted: Desired) -> Iterator[Action]:
+    account, found = current.account, current.account.found
+    target = f"gcp/service-account/{account.email}"
+    description = describe(_mark(current, wanted))
+    if wanted.existing_account:
+        return
+    if found is None:
+        yield CreateAccount(
+            f"create service account {account.email}, which CAST AI uses",
+            target,
+            None,
+            {"email": account.email, "description": description},
+            account.email,
+            home_of(account.email, current.project),
+            names.display_name(wanted.name),
+            description,
+        )
+        return
+    if found.account.disabled:
+        yield EnableAccount(
+            f"enable service account {account.email}, which is disabled",
+            f"{target}/disabled",
+            True,
+            False,
+            account.email,
+            home_of(account.email, current.project),
+        )
+    if description != found.account.description:
+        yield DescribeAccount(
+            f"write in the description of service account {account.email} which cluster it belongs to",
+            f"{target}/description",
+            found.account.description,
+            description,
+            account.email,
+            home_of(account.email, current.project),
+        )
+
+
+# Roles
+
+
+def role_id_of(current: Current, wanted: Desired, project: str = "") -> str:
+    """The id of the role to work with. project: another one than the cluster's."""
+    state = current.extra[project] if project else current.home
+    if not (wanted.role_id or wanted.shared or project):
+        others = names.roles_of_others(wanted.name)
+        for role_id in bound_roles(current):
+            found = current.home.roles.get(role_id)
+            if others.get(role_id) == "Terraform" and found and not found.deleted:
+                return role_id
+    ids = wanted.role_ids[:1] if project else wanted.role_ids
+    there = [one for one in ids if one in state.roles]
+    living = [one for one in there if not state.roles[one].deleted]
+    return (*living, *there, *ids)[0]
+
+
+def _plan_roles(current: Current, wanted: Desired) -> Iterator[Action]:
+    yield from _plan_role(current, wanted, current.project.project, current.home, role_id_of(current, wanted))
+    for project, state in current.extra.items():
+        yield from _plan_role(current, wanted, project, state, role_id_of(current, wanted, project))
+
+
+def _plan_role(current: Current, wanted: Desired, project: str, state: ProjectState, role_id: str) -> Iterator[Action]:
+    found = state.roles.get(role_id)
+    target = f"gcp/role/{names.role_name(project, role_id)}"
+    permissions = sorted(wanted.permissions)
+    description = names.ROLE_TITLE if wanted.shared else role_description(wanted.cluster_id)
+    if found is None:
+        ids = wanted.role_ids
+        others = tuple(one for one in ids[ids.index(role_id) + 1 :] if one not in state.roles)
+        yield CreateRole(
+            f"create role {role_id} in project {project} with {len(permissions)} permissions",
+            target,
+            None,
+            permissions,
+            project,
+            role_id,
+            description,
+            others,
+        )
+        return
+    if not wanted.shared:
+        known = _names.short_id(wanted.cluster_id) in role_id or role_id in bound_roles(current)
+        another = named("role_id", ROLE)
+        wanted.owner.check(f"Role {role_id} of project {project}", MarkedRole(found), known, another)
+    if found.deleted:
+        yield UndeleteRole(
+            f"restore the deleted role {role_id} of project {project} with {len(permissions)} permissions",
+            target,
+            None,
+            permissions,
+            project,
+            role_id,
+            description,
+        )
+    elif not wanted.shared and _differs(found, wanted):
+        yield UpdateRole(
+            f"update role {role_id} of project {project}",
+            target,
+            sorted(found.permissions),
+            permissions,
+            project,
+            role_id,
+            description,
+            found.etag,
+        )
+
+
+def _differs(found: CustomRole, wanted: Desired) -> bool:
+    marked = marked_role(found.description) == wanted.cluster_id
+    return not marked or found.permissions != wanted.permissions or found.stage != "GA"
+
+
+# Bindings
+
+
+def role_name_of(current: Current, wanted: Desired) -> str:
+    return names.role_name(current.project.project, role_id_of(current, wanted))
+
+
+def wanted_bindings(current: Current, wanted: Desired) -> tuple[Triple, ...]:
+    """Those of the cluster's project."""
+    member = current.account.member
+    ids = [account.unique_id for account in current.node_accounts.values() if account]
+    return (Triple(role_name_of(current, wanted), member), *account_user(wanted.form, member, ids))
+
+
+def binding_changes(current: Current, wanted: Desired) -> dict[str, Change]:
+    """What changes in which policy: of projects by id, of node accounts by address."""
+    project = current.project.project
+    want = wanted_bindings(current, wanted)
+    found = {project: difference(current.held, want, (*_former(current, wanted), *current.left_by_deleted))}
+    for other, state in current.extra.items():
+        role = names.role_name(other, role_id_of(current, wanted, other))
+        held = held_by(state.policy, current.account.member)
+        left = held_by_deleted(state.policy, current.account.member)
+        found[other] = difference(held, [Triple(role, current.account.member)], left)
+    for email, policy in current.node_policies.items():
+        held = held_by(policy, current.account.member)
+        left = held_by_deleted(policy, current.account.member)
+        found[email] = difference(held, [Triple(names.ACCOUNT_USER, current.account.member)], left)
+    return {where: change for where, change in found.items() if change}
+
+
+def _former(current: Current, wanted: Desired) -> Iterator[Triple]:
+    """Bindings of our account in the project that others replace: the vendor's shared role, conditions that name other
+    accounts, and what is wider than the user chose."""
+    project = current.project.project
+    own = {names.role_name(project, one) for one in (*wanted.role_ids, names.SHARED_ROLE)}
+    for triple in current.held:
+        wider = triple.role == names.ACCOUNT_USER and triple.condition is None and wanted.chosen
+        if triple.role in own or scoped_by_vendor(triple) or wider:
+            yield triple
+
+
+def _plan_bindings(current: Current, wanted: Desired) -> Iterator[Action]:
+    for where, change in binding_changes(current, wanted).items():
+        state = current.home if where == current.project.project else current.extra.get(where)
+        problem = size_problem(state.policy, change, where) if state else ""
+        if problem:
+            raise Refused(problem)
+        yield _set_policy(current, where, change)
+
+
+def _set_policy(current: Current, where: str, change: Change) -> SetPolicy:
+    parts, email = [], current.account.email
+    if change.added:
+        parts.append(f"bind {_roles(change.added)} to {email}")
+    if change.removed:
+        parts.append(f"take {_roles(change.removed)} from {email}")
+    what = f"service account {where}" if "@" in where else f"project {where}"
+    return SetPolicy(
+        f"{' and '.join(parts)} on {what}",
+        f"gcp/policy/{where}",
+        [one.shown() for one in change.removed] or None,
+        [one.shown() for one in change.added] or None,
+        where,
+        home_of(where, current.project) if "@" in where else "",
+        change,
+    )
+
+
+def _roles(some: Iterable[Triple]) -> str:
+    """Roles in words; what lets CAST AI be every service account is said."""
+    told: dict[str, None] = {}
+    for one in some:
+        role = one.role.rpartition("/")[2] if one.role.startswith("projects/") else one.role
+        everybody = one.role == names.ACCOUNT_USER and one.condition is None
+        told[f"{role}{' with a condition' if one.condition else ''}{' without a condition' * everybody}"] = None
+    return " and ".join(told)
+
+
+def _plan_users(current: Current, wanted: Desired) -> Iterator[Action]:
+    """Let CAST AI's own account use ours."""
+    account, cast = current.account, current.cast_account
+    if not cast or current.client_account != account.email:
+        yield CreateCastAccount(
+            f"have CAST AI make the account that uses {account.email}",
+            f"castai/cluster/{wanted.cluster_id}/service-account",
+            cast or None,
+            cast or UNKNOWN,
+            wanted.cluster_id,
+            account.email,
+            current.project.project,
+        )
+    change = users_change(account, cast)
+    if change:
+        yield SetPolicy(
+            f"let {cast or 'that account'} act as service account {account.email}",
+            f"gcp/policy/{account.email}",
+            None,
+            [one.shown() for one in change.added],
+            account.email,
+            home_of(account.email, current.project),
+            change,
+        )
+
+
+def users_change(account: CastAccount, cast: str) -> Change:
+    """What lets CAST AI's own account use ours; a condition of Terraform's module counts as none."""
+    member = names.member(cast or UNKNOWN)
+    have = {triple.role for triple in held_by(account.policy, member)}
+    roles = (names.TOKEN_CREATOR, names.ACCOUNT_USER)
+    return Change(tuple(Triple(role, member) for role in roles if role not in have))
+
+
+# The hand-over
+
+
+def _plan_hand_over(current: Current, wanted: Desired) -> Iterator[Action]:
+    target, email = f"castai/credentials/{wanted.cluster_id}", current.account.email
+    if wanted.keyless:
+        if current.client_account != email or not current.credentials_id:
+            yield HandOverAccount(
+                f"have CAST AI use service account {email} without a key for cluster {wanted.cluster_id}",
+                target,
+                current.credentials_id or None,
+                f"service account {email}",
+                wanted.cluster_id,
+            )
+        yield from _delete_keys(current, wanted)
+        return
+    if wanted.existing_account:
+        if not _served(current):
+            yield _hand_over_key(current, wanted, None)
+        return
+    keys = current.keys
+    if keys.settled:
+        yield from (_delete_key(current, wanted, one) for one in keys.leftovers())
+        return
+    for one in keys.making_room():
+        keys = keys.without(one.key_id)
+        yield _delete_key(current, wanted, one)
+    yield _hand_over_key(current, wanted, _mark(current, wanted))
+    yield from (_delete_key(current, wanted, one) for one in keys.replaced())
+
+
+def _served(current: Current) -> bool:
+    """Whether CAST AI has credentials that may be of a key of an account that is the user's own.
+
+    Nothing may be noted there, so that is all that can be known.
+    """
+    return bool(current.credentials_id) and any(not (key.dead or key.due) for key in current.keys.keys)
+
+
+def _hand_over_key(current: Current, wanted: Desired, mark: Mark | None) -> HandOverKey:
+    email = current.account.email
+    return HandOverKey(
+        f"create a key of service account {email} and hand it to CAST AI for cluster {wanted.cluster_id}",
+        f"castai/credentials/{wanted.cluster_id}",
+        current.credentials_id or None,
+        f"a key of service account {email}",
+        wanted.cluster_id,
+        email,
+        home_of(email, current.project),
+        mark,
+        current.account.found is None,
+    )
+
+
+def _delete_key(current: Current, wanted: Desired, one: Deletion) -> DeleteKey:
+    email = current.account.email
+    return DeleteKey(
+        f"delete key {one.key_id} of service account {email}, {one.why}",
+        f"gcp/service-account/{email}/keys/{one.key_id}",
+        "live",
+        None,
+        one.key_id,
+        wanted.cluster_id if one.guarded else "",
+        current.credentials_id if one.guarded else "",
+        email,
+        home_of(email, current.project),
+    )
+
+
+def _delete_keys(current: Current, wanted: Desired) -> Iterator[Action]:
+    """Of an account of ours that CAST AI uses without a key."""
+    for key in () if wanted.existing_account else current.account.keys:
+        yield _delete_key(current, wanted, Deletion(key.id, "which CAST AI does not need"))
+
+
+# Removal
+
+
+def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
+    """Everything to remove, in an order that works: bindings before the account, so that none is left of a deleted
+    one, and the account before its role."""
+    account, found = current.account, current.account.found
+    kept = _kept(current, wanted)
+    if wanted.keyless and current.client_account == account.email and current.record:
+        disable = DisableCastAccount(
+            f"have CAST AI give up the account that uses {account.email}",
+            f"castai/cluster/{wanted.cluster_id}/service-account",
+            current.cast_account or UNKNOWN,
+            None,
+            wanted.cluster_id,
+        )
+        yield Removal(f"CAST AI's account {current.cast_account}", "", (disable,))
+    foreign = found is not None and bool(wanted.owner.objection(found, _evidence(current, wanted)))
+    if not foreign or wanted.existing_account:
+        for where, change in _bindings_to_remove(current, wanted, bool(kept)).items():
+            yield Removal("bindings", "", (_set_policy(current, where, change),))
+    if found and kept:
+        yield Removal(f"service account {account.email}", kept)
+    elif found:
+        keys = (_delete_key(current, wanted, Deletion(key.id, "with the account")) for key in account.keys)
+        delete = DeleteAccount(
+            f"delete service account {account.email}",
+            f"gcp/service-account/{account.email}",
+            {"email": account.email, "description": found.account.description},
+            None,
+            account.email,
+            home_of(account.email, current.project),
+        )
+        yield Removal(f"service account {account.email}", "", (*keys, delete))
+    yield from _role_removals(current, wanted)
+    for pool in current.cluster.node_pools if current.cluster else ():
+        if pool.name in POOLS:
+            yield Removal(f"node pool {pool.name}", "CAST AI made it, and only its own disconnecting deletes it")
+
+
+def _kept(current: Current, wanted: Desired) -> str:
+    """Why removal keeps the account, or an empty text, also if it does not exist."""
+    if wanted.existing_account:
+        return f"it was set with {EXISTING_ACCOUNT}"
+    return wanted.owner.kept(current.account.found, _evidence(current, wanted))
+
+
+def _bindings_to_remove(current: Current, wanted: Desired, account_stays: bool) -> dict[str, Change]:
+    """Of an account that goes, all; of one that stays, those that are ours."""
+    project, member = current.project.project, current.account.member
+    own = {names.role_name(project, one) for one in wanted.role_ids}
+    home = [one for one in current.held if not account_stays or one.role in own or scoped_by_vendor(one)]
+    found = {project: Change((), (*home, *current.left_by_deleted))}
+    for other, state in current.extra.items():
+        role = names.role_name(other, role_id_of(current, wanted, other))
+        held = [one for one in held_by(state.policy, member) if one.role == role]
+        found[other] = Change((), (*held, *held_by_deleted(state.policy, member)))
+    for email, policy in current.node_policies.items():
+        held = [one for one in held_by(policy, member) if one.role == names.ACCOUNT_USER]
+        found[email] = Change((), (*held, *held_by_deleted(policy, member)))
+    return {where: change for where, change in found.items() if change}
+
+
+def _role_removals(current: Current, wanted: Desired) -> Iterator[Removal]:
+    home = [one for one in current.home.roles if one in wanted.role_ids or one in bound_roles(current)]
+    roles = [(current.project.project, current.home, one) for one in home]
+    roles += [(project, state, one) for project, state in current.extra.items() for one in state.roles]
+    for project, state, role_id in roles:
+        role = state.roles[role_id]
+        if role.deleted:
+            continue
+        kept = _role_kept(current, wanted, project, state, role_id)
+        delete = DeleteRole(
+            f"delete role {role_id} of project {project}, whose ID stays taken for up to {BLOCKED_DAYS} days",
+            f"gcp/role/{names.role_name(project, role_id)}",
+            sorted(role.permissions),
+            None,
+            project,
+            role_id,
+        )
+        yield Removal(f"role {role_id} of project {project}", kept, () if kept else (delete,))
+
+
+def _role_kept(current: Current, wanted: Desired, project: str, state: ProjectState, role_id: str) -> str:
+    """Why removal keeps a role, or an empty text. It goes by its mark and its name or binding, never by one alone."""
+    if role_id == names.SHARED_ROLE:
+        return "the clusters of the project share it"
+    marked = marked_role(state.roles[role_id].description) == wanted.cluster_id
+    known = _names.short_id(wanted.cluster_id) in role_id or role_id in bound_roles(current)
+    if not (marked and known) and not wanted.owner.adopt:
+        return "nothing in its description shows that it belongs to this cluster"
+    member = current.account.member.lower()
+    bound = [one.lower() for one in members_of(state.policy, names.role_name(project, role_id))]
+    if any(one != member and not one.startswith(f"deleted:{member}?uid=") for one in bound):
+        return "it is also bound to others"
+    return ""
+
+
+# The result
+
+
+def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
+    account = current.account
+    shown: dict[str, Any] = {"service_account": account.email}
+    if not wanted.present:
+        removed = list(made.get("bindings removed", ()))
+        return {**shown, "bindings": {"added": [], "removed": removed}, "kept": list(made.get("kept", ()))}
+    role_id = role_id_of(current, wanted)
+    project = current.project.project
+    warnings = list(_warnings(current, wanted))
+    return {
+        **shown,
+        "adopted": _adopted(current, wanted),
+        "bindings": _shown_bindings(current, wanted, made) if wanted.prepare else {"added": [], "removed": []},
+        "role": names.role_name(project, made.get(f"role {role_id} of {project}", role_id)),
+        **({"warnings": warnings} if warnings else {}),
+    }
+
+
+def _shown_bindings(current: Current, wanted: Desired, made: Made) -> dict[str, Any]:
+    """What was written, or in check mode would be."""
+    if "bindings added" in made:
+        return {"added": list(made["bindings added"]), "removed": list(made["bindings removed"])}
+    changes = binding_changes(current, wanted)
+    if wanted.keyless:
+        users = users_change(current.account, current.cast_account)
+        changes = {**changes, **({current.account.email: users} if users else {})}
+
+    def told(some: Mapping[str, tuple[Triple, ...]]) -> list[dict[str, Any]]:
+        return [{"resource": where, **one.shown()} for where, triples in some.items() for one in triples]
+
+    return {
+        "added": told({where: change.added for where, change in changes.items()}),
+        "removed": told({where: change.removed for where, change in changes.items()}),
+    }
+
+
+def _adopted(current: Current, wanted: Desired) -> dict[str, str]:
+    """Which tool made what was there before us, by its name."""
+    found: dict[str, str] = {}
+    account = current.account
+    if account.found and not wanted.existing_account and (account.maker or not account.found.mark.cluster_id):
+        found[account.email] = account.maker or "the onboarding script"
+    role_id = role_id_of(current, wanted)
+    maker = names.roles_of_others(wanted.name).get(role_id)
+    if maker and role_id in current.home.roles:
+        found[role_id] = maker
+    return found
+
+
+def _warnings(current: Current, wanted: Desired) -> Iterator[str]:
+    project, email = current.project.project, current.account.email
+    if wanted.prepare:
+        yield from _binding_warnings(current, wanted)
+        shared = current.home.roles.get(names.SHARED_ROLE)
+        if wanted.shared and shared and not shared.deleted and shared.permissions != wanted.permissions:
+            yield (
+                f"Role {names.SHARED_ROLE}, which the clusters of project {project} share, differs from the expected"
+                " one and was left unchanged."
+            )
+    for key in () if wanted.keyless else current.account.keys:
+        end = moment(key.expires)
+        if end and current.keys.settled and key.id == current.keys.handed_over.key_id:
+            yield (
+                f"Key {key.id} of service account {email} expires on {end:%Y-%m-%d}. A run before that date replaces"
+                " it."
+            )
+
+
+def _binding_warnings(current: Current, wanted: Desired) -> Iterator[str]:
+    email, project = current.account.email, current.project.project
+    whole = [one for one in current.held if one.role == names.ACCOUNT_USER and one.condition is None]
+    if whole and not wanted.chosen:
+        yield (
+            f"{email} may act as every service account of project {project}, by a binding of"
+            f" {names.ACCOUNT_USER} that was there before. Set {SERVICE_ACCOUNT_USER} to {NODE_ACCOUNTS} or"
+            f" {ON_ACCOUNTS} to remove it."
+        )
+    if any(one.role == names.DEVELOPER for one in current.held):
+        yield f"{email} has {names.DEVELOPER}, which CAST AI does not need. It was left unchanged."
+    own = own_nodes(current.node_accounts, current.project)
+    elsewhere = [one for one in current.node_accounts if one not in own]
+    if elsewhere and wanted.form in (NODE_ACCOUNTS, PROJECT):
+        yield (
+            f"The node accounts {', '.join(elsewhere)} are of other projects, where no binding of project {project}"
+            f" lets CAST AI use them. Set {SERVICE_ACCOUNT_USER} to {ON_ACCOUNTS}, or run for each: gcloud iam"
+            f" service-accounts add-iam-policy-binding ACCOUNT --member {current.account.member} --role"
+            f" {names.ACCOUNT_USER}"
+        )
+    missing = [one for one in own if current.node_accounts[one] is None and wanted.form == NODE_ACCOUNTS]
+    if missing:
+        yield f"The node accounts {', '.join(missing)} do not exist, so no binding names them."
+
+
+SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view)

@@ -1,0 +1,114 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Names and limits of what CAST AI gets in Google Cloud. Pure. PRIVATE to the collection.
+
+Limits: the API references of IAM's serviceAccounts.create and projects.roles.create.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from .._names import short_id
+
+ACCOUNT_ID = 30
+"""Longest id of a service account."""
+
+ROLE_ID = 64
+"""Longest id of a custom role."""
+
+DESCRIPTION = 256
+"""Bytes that the description of a service account may have."""
+
+SHARED_ROLE = "castai.gkeAccess"
+"""The role that the vendor's script makes once for all clusters of a project."""
+
+ROLE_TITLE = "Role to manage GKE cluster via CAST AI"
+
+ACCOUNT_USER = "roles/iam.serviceAccountUser"
+TOKEN_CREATOR = "roles/iam.serviceAccountTokenCreator"
+NETWORK_USER = "roles/compute.networkUser"
+DEVELOPER = "roles/container.developer"
+"""Bound by the vendor's script only; Terraform dropped it in 2024 as unused."""
+
+SERVICES = tuple(
+    f"{name}.googleapis.com" for name in ("serviceusage", "cloudresourcemanager", "iam", "container", "compute")
+)
+CREDENTIALS_SERVICE = "iamcredentials.googleapis.com"
+"""Needed beside those where CAST AI works without a key."""
+
+DEFAULT_NODE_ACCOUNT = "default"
+"""What GKE shows for nodes that run as the project's Compute Engine account."""
+
+
+def hashed(cluster: str) -> str:
+    """What of a cluster's name stands in the vendor's names; neither project nor location is in it."""
+    return hashlib.sha1(cluster.encode(), usedforsecurity=False).hexdigest()[:8]
+
+
+def accounts(cluster: str, cluster_id: str) -> tuple[str, ...]:
+    """Ids for CAST AI's service account: the script's, then one that no other cluster of the name can have."""
+    plain = f"castai-gke-{hashed(cluster)}"
+    return (plain, f"{plain}-{short_id(cluster_id)}")
+
+
+def accounts_of_others(cluster: str) -> dict[str, str]:
+    """Ids under which other tools made that account, and which tool."""
+    return {
+        f"castai-gke-tf-{hashed(cluster)}": "Terraform",
+        f"castai-gke-{cluster}"[:ACCOUNT_ID].rstrip("-"): "Pulumi",
+    }
+
+
+def display_name(cluster: str) -> str:
+    return f"Service account to manage {cluster} GKE cluster via CAST"
+
+
+def roles(cluster_id: str) -> tuple[str, ...]:
+    """Ids for the cluster's own role. The id of a deleted role stays taken for weeks, so there are several."""
+    plain = f"{SHARED_ROLE}.{short_id(cluster_id)}"
+    return (plain, f"{plain}.2", f"{plain}.3")
+
+
+def roles_of_others(cluster: str) -> dict[str, str]:
+    """Ids under which other tools made a role for this cluster alone, and which tool."""
+    plain = cluster.replace("-", "_")
+    return {
+        f"{SHARED_ROLE}.{hashed(cluster)}.tf": "Terraform",
+        f"castai_gke_{plain}_cluster": "Pulumi",
+        f"castai_gke_{plain}_compute": "Pulumi",
+    }
+
+
+def role_name(project: str, role_id: str) -> str:
+    return f"projects/{project}/roles/{role_id}"
+
+
+def account_email(account_id: str, project: str) -> str:
+    """The address that an account of a project has, to be looked for; read accounts say it themselves.
+
+    A project of a domain, example.com:shop, has it the other way round.
+    """
+    domain, _colon, name = project.rpartition(":")
+    return f"{account_id}@{'.'.join(filter(None, [name, domain]))}.iam.gserviceaccount.com"
+
+
+def compute_account(project_number: str) -> str:
+    """The account of nodes for which no other is set."""
+    return f"{project_number}-compute@developer.gserviceaccount.com"
+
+
+def project_of(email: str) -> str:
+    """The project that an account's address names, empty for one that has a number there or none."""
+    found = re.fullmatch(r"[^@]+@([^.]+)((?:\.[^.]+)*)\.iam\.gserviceaccount\.com", email)
+    if not found:
+        return ""
+    name, domain = found.groups()
+    return f"{domain[1:]}:{name}" if domain else name
+
+
+def member(email: str) -> str:
+    return f"serviceAccount:{email}"

@@ -1,0 +1,315 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is there of CAST AI's service account for a GKE cluster, in three rounds of reads. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from typing import Any, ParamSpec, TypeVar
+
+from .._engine import at_once, results
+from .._gateways.castai import CastAi, Cluster, by_options
+from .._gateways.google import Google
+from .._gateways.google_container import GkeCluster
+from .._gateways.google_iam import AccountKey, CustomRole, ServiceAccount
+from .._gateways.google_projects import Project
+from .._gateways.google_session import SERVICE_DISABLED, Rejected
+from .._keys import NO_NOTE, Key, Keys, Note
+from .._owner import choose
+from . import names
+from .bindings import NODE_ACCOUNTS, ON_ACCOUNTS, Policy, Triple, held_by, held_by_deleted
+from .marks import Mark, marked_role, parse_mark
+from .options import Desired
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MOST_KEYS = 10
+"""How many keys IAM allows an account. Source: IAM's quotas."""
+
+LONGEST_LEFT = timedelta(days=30)
+"""A key is renewed when less than this is left of its life, or less than a tenth of it."""
+
+
+_REASON = "SERVICE_ACCOUNT_KEY_DISABLE_REASON_"
+
+
+@dataclass(frozen=True)
+class Systems:
+    castai: CastAi
+    google: Google
+
+    def close(self) -> None:
+        self.google.close()
+
+
+def connect(params: Mapping[str, Any], _wanted: Any) -> Systems:
+    return Systems(by_options(params), Google(params))
+
+
+@dataclass(frozen=True)
+class MarkedAccount:
+    """A service account, and what its description says."""
+
+    account: ServiceAccount
+
+    @property
+    def mark(self) -> Mark:
+        return parse_mark(self.account.description)
+
+    @property
+    def cluster_ids(self) -> frozenset[str]:
+        return frozenset(filter(None, [self.mark.cluster_id]))
+
+    @property
+    def cluster_name(self) -> str:
+        return self.mark.cluster
+
+
+@dataclass(frozen=True)
+class MarkedRole:
+    """A custom role, and what its description says."""
+
+    role: CustomRole
+
+    @property
+    def cluster_ids(self) -> frozenset[str]:
+        return frozenset(filter(None, [marked_role(self.role.description)]))
+
+    @property
+    def cluster_name(self) -> str:
+        return ""
+
+
+@dataclass(frozen=True)
+class CastAccount:
+    """CAST AI's account under the address that it has or will have. found: None for absent; maker: which other tool
+    uses this address; keys: those that a user can manage; policy: who may use it.
+    """
+
+    email: str = ""
+    found: MarkedAccount | None = None
+    maker: str = ""
+    keys: tuple[AccountKey, ...] = ()
+    policy: Policy = field(default_factory=dict)
+
+    @property
+    def account_id(self) -> str:
+        return self.email.partition("@")[0]
+
+    @property
+    def member(self) -> str:
+        return names.member(self.email)
+
+
+@dataclass(frozen=True)
+class ProjectState:
+    """What a project has of ours. roles: by id."""
+
+    policy: Policy = field(default_factory=dict)
+    roles: Mapping[str, CustomRole] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Current:
+    """What is there. record: None for absent. off: services that are not enabled. node_accounts: of the cluster's
+    nodes, by address, None for one that was not read; node_policies: who may use them.
+    """
+
+    project: Project
+    cluster: GkeCluster | None
+    record: Cluster | None
+    now: datetime
+    off: tuple[str, ...] = ()
+    account: CastAccount = field(default_factory=CastAccount)
+    home: ProjectState = field(default_factory=ProjectState)
+    extra: Mapping[str, ProjectState] = field(default_factory=dict)
+    node_accounts: Mapping[str, ServiceAccount | None] = field(default_factory=dict)
+    node_policies: Mapping[str, Policy] = field(default_factory=dict)
+
+    @property
+    def credentials_id(self) -> str:
+        return self.record.credentials_id if self.record else ""
+
+    @property
+    def client_account(self) -> str:
+        """The account that CAST AI uses without a key, as its record says, empty for none."""
+        return self.record.facts.get("clientServiceAccount", "") if self.record else ""
+
+    @property
+    def cast_account(self) -> str:
+        """CAST AI's own account, which may use it then."""
+        return self.record.facts.get("castServiceAccount", "") if self.record else ""
+
+    @property
+    def held(self) -> tuple[Triple, ...]:
+        """The project's bindings of our account."""
+        return held_by(self.home.policy, self.account.member)
+
+    @property
+    def left_by_deleted(self) -> tuple[Triple, ...]:
+        """Those of an account of its address that was deleted."""
+        return held_by_deleted(self.home.policy, self.account.member)
+
+    @property
+    def keys(self) -> Keys:
+        found = self.account.found
+        note = Note(found.mark.key, found.mark.credentials) if found else NO_NOTE
+        keys = tuple(key_state(key, self.now) for key in self.account.keys)
+        return Keys(keys, MOST_KEYS, note, credentials_id=self.credentials_id)
+
+
+def key_state(key: AccountKey, now: datetime) -> Key:
+    """Whether a key is dead or is to be renewed, and why."""
+    end, begin = moment(key.expires), moment(key.created)
+    if key.disabled:
+        reasons = ", ".join(one.removeprefix(_REASON).replace("_", " ").lower() for one in key.state)
+        return Key(key.id, f"which is disabled ({reasons})" if reasons else "which is disabled")
+    if end is None:
+        return Key(key.id)
+    if end <= now:
+        return Key(key.id, f"which expired on {end:%Y-%m-%d}")
+    life = end - begin if begin else LONGEST_LEFT
+    return Key(key.id, due=f"which expires on {end:%Y-%m-%d}" if end - now < min(LONGEST_LEFT, life / 10) else "")
+
+
+def moment(text: str) -> datetime | None:
+    """A time of Google's, None for none; a key that never expires does so in 9999."""
+    try:
+        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return None if found.year >= 9999 else found.astimezone(timezone.utc)
+
+
+def unless_off(call: Callable[P, T]) -> Callable[P, T | None]:
+    """The same read, which gives None where the service is off, so that there is nothing to be read."""
+
+    def read(*arguments: P.args, **named: P.kwargs) -> T | None:
+        try:
+            return call(*arguments, **named)
+        except Rejected as refusal:
+            if refusal.problem.reason != SERVICE_DISABLED:
+                raise
+            return None
+
+    return read
+
+
+def observe(gateway: Systems, wanted: Desired) -> Current:
+    """Round 1: cluster, CAST AI's record, project, services. Round 2: accounts, roles and policies by name. Round 3:
+    what belongs to the accounts, and the roles that they have.
+    """
+    google, castai = gateway.google, gateway.castai
+    get_role, get_account = unless_off(google.get_role), unless_off(google.get_account)
+    get_policy, get_account_policy = unless_off(google.get_policy), unless_off(google.get_account_policy)
+    asked = wanted.project or google.project
+    whole = wanted.prepare or not wanted.present
+    with at_once() as ask:
+        cluster = ask.when(whole, google.get_cluster, asked, wanted.location, wanted.name)
+        record = ask.known(castai.get_cluster, wanted.cluster_id)
+        named = ask(unless_off(google.get_project), asked)
+        enabled = ask.when(whole and wanted.present, google.enabled_services, asked, wanted.services)
+    project, on = named.result() or Project(asked, "", ""), enabled.result()
+    off = () if on is None else tuple(one for one in wanted.services if one not in on)
+    current = Current(project, cluster.result(), record.result(), datetime.now(timezone.utc), off)
+    home, candidates = project.project, _candidates(current, wanted)
+    nodes = node_emails(current) if whole else ()
+    extra = {(one, role_id) for one in wanted.extra_projects for role_id in wanted.role_ids[:1] if whole}
+    with at_once() as ask:
+        policy = ask.when(whole, get_policy, home)
+        by_email = {one: ask.known(get_account, home_of(one, project), one) for one in candidates}
+        by_role = {one: ask.known(get_role, home, one) for one in wanted.role_ids if whole}
+        scoped = own_nodes(nodes, project) if wanted.form == NODE_ACCOUNTS else ()
+        by_node = {one: ask(get_account, home_of(one, project), one) for one in scoped}
+        policies = {one: ask(get_policy, one) for one in wanted.extra_projects if whole}
+        in_extra = {one: ask.known(get_role, *one) for one in extra}
+    accounts = {one: MarkedAccount(found) if found else None for one, found in results(by_email).items()}
+    email = choose(accounts, candidates, wanted.owner)
+    found, extra_roles, node_accounts = accounts.get(email), results(in_extra), results(by_node)
+    current = replace(
+        current,
+        account=CastAccount(email, found, candidates[email] if found else ""),
+        home=ProjectState(policy.result() or {}, _present(results(by_role))),
+        extra={
+            one: ProjectState(
+                bindings or {}, _present({role_id: role for (of, role_id), role in extra_roles.items() if of == one})
+            )
+            for one, bindings in results(policies).items()
+        },
+        node_accounts={one: node_accounts.get(one) for one in nodes},
+    )
+    further = [one for one in bound_roles(current) if one not in current.home.roles]
+    of = home_of(email, project)
+    with at_once() as ask:
+        keys = ask.when(bool(found) and not (wanted.keyless and wanted.existing_account), google.list_keys, of, email)
+        users = ask.when(bool(found) and wanted.keyless and whole, google.get_account_policy, of, email)
+        by_role = {one: ask(get_role, home, one) for one in further}
+        on_nodes = {
+            one: ask(get_account_policy, home_of(one, project), one) for one in nodes if wanted.form == ON_ACCOUNTS
+        }
+    return replace(
+        current,
+        account=replace(current.account, keys=keys.result() or (), policy=users.result() or {}),
+        home=replace(current.home, roles={**current.home.roles, **_present(results(by_role))}),
+        node_policies={one: bindings or {} for one, bindings in results(on_nodes).items()},
+    )
+
+
+def _candidates(current: Current, wanted: Desired) -> dict[str, str]:
+    """Addresses that the account has or may get, in order, and which other tool uses each."""
+    if wanted.existing_account:
+        return {wanted.existing_account: ""}
+    project = current.project.project
+    makers = {
+        **dict.fromkeys(names.accounts(wanted.name, wanted.cluster_id), ""),
+        **names.accounts_of_others(wanted.name),
+    }
+    ids = {names.account_email(one, project): maker for one, maker in makers.items()}
+    recorded = current.client_account
+    if recorded and recorded not in ids:
+        return {recorded: "another tool", **ids}
+    return {**({recorded: ids[recorded]} if recorded else {}), **ids}
+
+
+def node_emails(current: Current) -> tuple[str, ...]:
+    """The accounts that the cluster's nodes run as. The project's own one is not known where its number is not."""
+    if current.cluster is None:
+        return ()
+    own = names.compute_account(current.project.number) if current.project.number else ""
+    found = (own if one == names.DEFAULT_NODE_ACCOUNT else one for one in current.cluster.node_accounts)
+    return tuple(sorted(set(filter(None, found))))
+
+
+def home_of(email: str, project: Project) -> str:
+    """The project that an account is to be looked for in: that of its address, else the cluster's."""
+    number = email.partition("-compute@developer.")[0]
+    return names.project_of(email) or (number if number.isdigit() and number != project.number else project.project)
+
+
+def own_nodes(emails: Iterable[str], project: Project) -> tuple[str, ...]:
+    """Those that are of this project, so that a binding of the project covers them."""
+    own = names.compute_account(project.number)
+    return tuple(one for one in emails if one == own or names.project_of(one) == project.project)
+
+
+def bound_roles(current: Current) -> tuple[str, ...]:
+    """Ids of the project's custom roles that our account has."""
+    prefix = names.role_name(current.project.project, "")
+    found = (triple.role for triple in (*current.held, *current.left_by_deleted))
+    return tuple(dict.fromkeys(one.removeprefix(prefix) for one in found if one.startswith(prefix)))
+
+
+def _present(roles: Mapping[str, CustomRole | None]) -> dict[str, CustomRole]:
+    return {role_id: role for role_id, role in roles.items() if role}
+
+
+def members_of(policy: Policy, role: str) -> Iterable[str]:
+    """Who has a role by a policy."""
+    for binding in policy.get("bindings") or ():
+        if binding.get("role") == role:
+            yield from binding.get("members") or ()

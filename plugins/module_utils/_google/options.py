@@ -1,0 +1,179 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What users ask for of CAST AI's service account for a GKE cluster. Pure. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .. import _names
+from .._engine import UNKNOWN, Refused
+from .._options import GOOGLE_RULES, castai_options, cluster_options, google_options
+from .._owner import Owner
+from .._variables import named
+from . import names, role
+from .bindings import FORMS, NODE_ACCOUNTS
+
+Parameters = Mapping[str, Any]
+
+KEY, KEYLESS = "key", "impersonation"
+CLUSTER, PROJECT = "cluster", "project"
+
+IDENTITY_OPTIONS: dict[str, Any] = {
+    "adopt": {"type": "bool", "default": False},
+    "enable_services": {"type": "bool", "default": True},
+    "existing_service_account": {"type": "str"},
+    "extra_projects": {"type": "list", "elements": "str", "default": []},
+    "identity": {"type": "str", "choices": [KEY, KEYLESS], "default": KEY},
+    "load_balancers": {"type": "list", "elements": "str", "choices": [*role.ADD_ONS], "default": []},
+    "permissions": {"type": "list", "elements": "str"},
+    "role_id": {"type": "str"},
+    "role_scope": {"type": "str", "choices": [CLUSTER, PROJECT], "default": CLUSTER},
+    "service_account_user": {"type": "str", "choices": [*FORMS]},
+}
+"""What the identity is; preflight takes these too."""
+
+OPTIONS: dict[str, Any] = {
+    "argument_spec": {
+        **cluster_options((), required=True),
+        **castai_options(),
+        **google_options(),
+        **IDENTITY_OPTIONS,
+        "cluster_id": {"type": "str", "required": True},
+        "force": {"type": "bool", "default": False},
+        "hand_over": {"type": "bool", "default": True},
+        "location": {"type": "str", "required": True},
+        "prepare": {"type": "bool", "default": True},
+        "provider": {"type": "str", "choices": ["gke"], "default": "gke"},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    },
+    **GOOGLE_RULES,
+}
+
+ROLE = "gke_onboard"
+"""The role whose variables set most of these."""
+
+EXISTING_ACCOUNT = named("existing_service_account", ROLE)
+_EMAIL = re.compile(r"[a-z0-9][-a-z0-9.]*@[-a-z0-9.]+")
+_PERMISSION = re.compile(r"[a-z][-a-zA-Z0-9]*(\.[a-zA-Z0-9]+){2,}")
+_PROJECT = re.compile(r"([a-z0-9][-a-z0-9.]*:)?[a-z][-a-z0-9]{4,28}[a-z0-9]|[0-9]{6,}")
+_ROLE_ID = re.compile(r"[a-zA-Z0-9_.]{3,64}")
+
+
+@dataclass(frozen=True)
+class Desired:
+    """Empty strings where nothing is given.
+
+    form: which roles/iam.serviceAccountUser CAST AI gets; chosen: whether the user set it, so that what is wider goes.
+    """
+
+    name: str
+    project: str
+    location: str
+    cluster_id: str
+    prepare: bool
+    hand_over: bool
+    present: bool
+    force: bool
+    owner: Owner
+    keyless: bool
+    existing_account: str
+    enable_services: bool
+    permissions: frozenset[str]
+    role_id: str
+    shared: bool
+    """Whether the role is the one that the project's clusters share."""
+    form: str
+    chosen: bool
+    extra_projects: tuple[str, ...]
+
+    @property
+    def role_ids(self) -> tuple[str, ...]:
+        """Ids that the role has or may get, in order."""
+        if self.role_id:
+            return (self.role_id,)
+        return (names.SHARED_ROLE,) if self.shared else names.roles(self.cluster_id)
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        return (*names.SERVICES, *((names.CREDENTIALS_SERVICE,) if self.keyless else ()))
+
+
+def desired(params: Parameters) -> Desired:
+    found = list(problems(params))
+    if found:
+        raise Refused(" ".join(found))
+    cluster_id = params["cluster_id"].lower()
+    return Desired(
+        name=params["cluster_name"],
+        project=params.get("project") or "",
+        location=params["location"],
+        cluster_id=cluster_id,
+        prepare=params["prepare"],
+        hand_over=params["hand_over"],
+        present=params["state"] == "present",
+        force=params["force"],
+        owner=Owner(params["cluster_name"], cluster_id, params["adopt"], "no mark in its description"),
+        keyless=params["identity"] == KEYLESS,
+        existing_account=(params.get("existing_service_account") or "").lower(),
+        enable_services=params["enable_services"],
+        permissions=role.wanted(params.get("permissions") or (), params["load_balancers"] or ()),
+        role_id=params.get("role_id") or "",
+        shared=params["role_scope"] == PROJECT,
+        form=params.get("service_account_user") or NODE_ACCOUNTS,
+        chosen=bool(params.get("service_account_user")),
+        extra_projects=tuple(dict.fromkeys(params["extra_projects"] or ())),
+    )
+
+
+def problems(params: Parameters) -> Iterator[str]:
+    """Problems of the options, the cluster's and CAST AI's included."""
+    project = params.get("project")
+    yield from filter(
+        None,
+        [
+            _names.gke_cluster_problem(params["cluster_name"]),
+            _names.cluster_id_problem(params["cluster_id"]),
+            _names.google_project_problem(project) if project else "",
+            _names.google_location_problem(params["location"]),
+        ],
+    )
+    yield from form_problems(params)
+
+
+def form_problems(params: Parameters) -> Iterator[str]:
+    """The same of what becomes of an identity alone, as preflight asks too."""
+    account = params.get("existing_service_account")
+    if account and not _EMAIL.fullmatch(account.lower()):
+        yield f"{EXISTING_ACCOUNT} is {account!r}. Set it to the e-mail address of the service account."
+    role_id = params.get("role_id")
+    option = named("role_id", ROLE)
+    if role_id and not _ROLE_ID.fullmatch(role_id):
+        yield f"{option} is {role_id!r}, but may only have 3 to 64 letters, digits, '_' and '.'. Correct it."
+    if role_id and params["role_scope"] == PROJECT:
+        yield f"{option} cannot be set when {named('role_scope', ROLE)} is {PROJECT}. Leave one of them out."
+    if params.get("permissions") is not None:
+        yield from _permission_problems(params["permissions"])
+    for project in params["extra_projects"] or ():
+        if project != UNKNOWN and not _PROJECT.fullmatch(str(project)):
+            yield (
+                f"{named('extra_projects', ROLE)} contains {project!r}, which is not a project ID. Correct it or leave"
+                " it out."
+            )
+
+
+def _permission_problems(permissions: list[Any]) -> Iterator[str]:
+    option = named("permissions", ROLE)
+    if not permissions:
+        yield f"{option} is empty. List the permissions of CAST AI's role, or leave it out for the default ones."
+    for one in permissions:
+        if not _PERMISSION.fullmatch(str(one)):
+            yield (
+                f"{option} contains {one!r}, but a custom role takes single permissions only, such as"
+                " compute.instances.get. Correct it."
+            )

@@ -1,0 +1,174 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the Google credentials of a run need. Pure. PRIVATE to the collection.
+
+The one source of the published custom roles, of the table in the documentation, and of what castai_preflight asks.
+Calls by their ids in Google's discovery documents; a permission mostly has the name of its method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+CONNECT, ONBOARD, REPAIR, REMOVE, PREFLIGHT = "connect", "onboard", "repair", "remove", "preflight"
+"""What fails, or is not checked, without a permission. repair: onboarding where others changed or left something."""
+
+PLAN = "plan"
+"""A phase that only looks: check mode of connecting and onboarding."""
+
+PHASES: Mapping[str, tuple[str, ...]] = {
+    PLAN: (CONNECT, ONBOARD, REPAIR, PREFLIGHT),
+    CONNECT: (CONNECT,),
+    ONBOARD: (CONNECT, ONBOARD, REPAIR, PREFLIGHT),
+    REMOVE: (REMOVE,),
+}
+"""The scenarios that a published role is enough for."""
+
+KEY, KEYLESS, ON_ACCOUNTS, SUBNETS = "key", "impersonation", "on_accounts", "subnets"
+"""Ways of onboarding that need more than others."""
+
+DNS = "dns"
+"""A cluster that is reached by its DNS endpoint."""
+
+ALWAYS = ""
+
+
+@dataclass(frozen=True)
+class Grant:
+    """One permission. calls: what asks for it; reads: whether it changes nothing; only: the ways that need it, empty
+    for all; why: of a repair, what it repairs.
+    """
+
+    permission: str
+    calls: tuple[str, ...]
+    scenarios: tuple[str, ...]
+    reads: bool = False
+    only: tuple[str, ...] = ()
+    why: str = ""
+
+    def applies(self, ways: Collection[str]) -> bool:
+        return not self.only or bool(set(self.only) & set(ways))
+
+
+_ALL = (CONNECT, ONBOARD, REMOVE)
+_IDENTITY = (ONBOARD, REMOVE)
+
+GRANTS: tuple[Grant, ...] = (
+    Grant("container.clusters.get", ("container.projects.locations.clusters.get",), _ALL, True),
+    Grant("container.clusters.connect", (), (CONNECT, ONBOARD), True, (DNS,)),
+    Grant(
+        "container.clusters.list",
+        ("container.projects.locations.clusters.list",),
+        (PREFLIGHT,),
+        True,
+        why="finds a cluster whose location is wrong",
+    ),
+    Grant("resourcemanager.projects.get", ("cloudresourcemanager.projects.get",), _ALL, True),
+    Grant("resourcemanager.projects.getIamPolicy", ("cloudresourcemanager.projects.getIamPolicy",), _IDENTITY, True),
+    Grant("resourcemanager.projects.setIamPolicy", ("cloudresourcemanager.projects.setIamPolicy",), _IDENTITY),
+    Grant("serviceusage.services.get", ("serviceusage.services.batchGet",), (ONBOARD,), True),
+    Grant("serviceusage.services.list", ("serviceusage.services.batchGet",), (ONBOARD,), True),
+    Grant(
+        "serviceusage.services.enable",
+        ("serviceusage.services.batchEnable",),
+        (REPAIR,),
+        why="enables services that are off",
+    ),
+    Grant(
+        "serviceusage.operations.get",
+        ("serviceusage.operations.get",),
+        (REPAIR,),
+        why="waits until services are enabled",
+    ),
+    Grant("iam.roles.get", ("iam.projects.roles.get",), _IDENTITY, True),
+    Grant("iam.roles.create", ("iam.projects.roles.create",), (ONBOARD,)),
+    Grant("iam.roles.update", ("iam.projects.roles.patch",), (REPAIR,), why="corrects a role that somebody changed"),
+    Grant("iam.roles.undelete", ("iam.projects.roles.undelete",), (REPAIR,), why="restores a deleted role"),
+    Grant("iam.roles.delete", ("iam.projects.roles.delete",), (REMOVE,)),
+    Grant("iam.serviceAccounts.get", ("iam.projects.serviceAccounts.get",), _IDENTITY, True),
+    Grant("iam.serviceAccounts.create", ("iam.projects.serviceAccounts.create",), (ONBOARD,)),
+    Grant("iam.serviceAccounts.update", ("iam.projects.serviceAccounts.patch",), (ONBOARD,)),
+    Grant(
+        "iam.serviceAccounts.enable",
+        ("iam.projects.serviceAccounts.enable",),
+        (REPAIR,),
+        why="enables an account that somebody disabled",
+    ),
+    Grant("iam.serviceAccounts.delete", ("iam.projects.serviceAccounts.delete",), (REMOVE,)),
+    Grant(
+        "iam.serviceAccounts.getIamPolicy",
+        ("iam.projects.serviceAccounts.getIamPolicy",),
+        _IDENTITY,
+        True,
+        (KEYLESS, ON_ACCOUNTS),
+    ),
+    Grant(
+        "iam.serviceAccounts.setIamPolicy",
+        ("iam.projects.serviceAccounts.setIamPolicy",),
+        _IDENTITY,
+        False,
+        (KEYLESS, ON_ACCOUNTS),
+    ),
+    Grant("iam.serviceAccountKeys.list", ("iam.projects.serviceAccounts.keys.list",), _IDENTITY, True, (KEY,)),
+    Grant("iam.serviceAccountKeys.create", ("iam.projects.serviceAccounts.keys.create",), (ONBOARD,), False, (KEY,)),
+    # A key that CAST AI refuses is deleted by the run that made it.
+    Grant("iam.serviceAccountKeys.delete", ("iam.projects.serviceAccounts.keys.delete",), _IDENTITY, False, (KEY,)),
+    Grant(
+        "orgpolicy.policy.get",
+        ("orgpolicy.projects.policies.getEffectivePolicy",),
+        (PREFLIGHT,),
+        True,
+        why="finds what the organization forbids",
+    ),
+)
+"""Asking which of these somebody has (testIamPermissions) needs none."""
+
+OF_SUBNETS: tuple[Grant, ...] = (
+    Grant("compute.subnetworks.getIamPolicy", ("compute.subnetworks.getIamPolicy",), _IDENTITY, True, (SUBNETS,)),
+    Grant("compute.subnetworks.setIamPolicy", ("compute.subnetworks.setIamPolicy",), _IDENTITY, False, (SUBNETS,)),
+)
+"""Needed in the host project of a Shared VPC, on the subnets alone, so they are in no published role."""
+
+
+def granted(phase: str) -> Iterator[Grant]:
+    """What the published role of a phase has."""
+    for grant in GRANTS:
+        if set(grant.scenarios) & set(PHASES[phase]) and (grant.reads or phase != PLAN):
+            yield grant
+
+
+def needed(scenario: str, ways: Collection[str]) -> dict[str, Grant]:
+    """What a scenario needs in the cluster's project, by permission, for these ways of doing it."""
+    return {grant.permission: grant for grant in GRANTS if scenario in grant.scenarios and grant.applies(ways)}
+
+
+def permission_of(call: str) -> str:
+    """The permission that a call asks for, for a service that refuses without naming it; empty for one unknown."""
+    return next((grant.permission for grant in (*GRANTS, *OF_SUBNETS) if call in grant.calls), "")
+
+
+def file_name(phase: str) -> str:
+    """The published role, in docs/examples/policies."""
+    return f"gke-{phase}.yml"
+
+
+TITLES: Mapping[str, str] = {
+    PLAN: "Plan connecting and onboarding a GKE cluster to CAST AI",
+    CONNECT: "Connect a GKE cluster to CAST AI",
+    ONBOARD: "Connect and onboard a GKE cluster to CAST AI",
+    REMOVE: "Remove CAST AI's identity for a GKE cluster",
+}
+
+
+def document(phase: str) -> dict[str, Any]:
+    """The custom role that lets somebody do a phase, as gcloud iam roles create --file takes it."""
+    return {
+        "title": TITLES[phase],
+        "description": "For castai.onboarding",
+        "stage": "GA",
+        "includedPermissions": sorted(grant.permission for grant in granted(phase)),
+    }

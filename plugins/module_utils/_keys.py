@@ -1,0 +1,227 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The rule of the keys, of whichever cloud: made, handed over, replaced, never left over. PRIVATE to the collection.
+
+At most one live key of ours, and no key goes before the new one is proven. A note beside the keys says which was handed
+over, and which credentials CAST AI made of it; where it is kept is the cloud's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+from ._engine import Action, CallFailed, Conflict, Made, until
+from ._gateways.castai import CastAi, Cluster, Rejected
+
+READ_BACK_SECONDS = 15.0
+"""How long to look whether CAST AI took a key when its answer was lost."""
+
+UNRECORDED = "which is not recorded as handed over"
+OVERTAKEN = "because CAST AI has been given different credentials since"
+REPLACED = "which the new one replaces"
+
+
+class Note(NamedTuple):
+    """A key, and the id of the credentials that CAST AI has or had with it. Half a note says nothing."""
+
+    key_id: str = ""
+    credentials_id: str = ""
+
+    @property
+    def whole(self) -> bool:
+        return bool(self.key_id and self.credentials_id)
+
+
+NO_NOTE = Note()
+
+
+class Key(NamedTuple):
+    """dead: why it cannot be used, as "which is inactive"; due: why it is to be replaced although it can."""
+
+    id: str
+    dead: str = ""
+    due: str = ""
+
+
+class Deletion(NamedTuple):
+    """guarded: whether it rests on the credentials that CAST AI has now."""
+
+    key_id: str
+    why: str
+    guarded: bool = False
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys of one identity, oldest first; most: how many it may have.
+
+    handed_over: the note of the key that was handed over. found: the note of the only key that there was when CAST AI
+    had these credentials, so that they are of no key that was made later. credentials_id: those that CAST AI has now.
+    """
+
+    keys: tuple[Key, ...]
+    most: int
+    handed_over: Note = NO_NOTE
+    found: Note = NO_NOTE
+    credentials_id: str = ""
+
+    @property
+    def notes(self) -> list[Note]:
+        return [note for note in (self.handed_over, self.found) if note.whole]
+
+    @property
+    def settled(self) -> bool:
+        """Whether what CAST AI holds was made of a key of this identity that lives and may go on."""
+        live = {key.id for key in self.keys if not (key.dead or key.due)}
+        noted = self.handed_over.key_id in live and self.handed_over.credentials_id == self.credentials_id
+        return noted and bool(self.credentials_id)
+
+    @property
+    def in_use(self) -> str:
+        """The key that CAST AI has its credentials of, if of any of these, as far as notes tell; empty for no note."""
+        return next((note.key_id for note in self.notes if note.credentials_id == self.credentials_id), "")
+
+    @property
+    def spare(self) -> list[Key]:
+        """The keys that CAST AI is known not to use, the one with the better reason first."""
+        in_use = self.in_use
+        if in_use:
+            return [key for key in self.keys if key.id != in_use]
+        overtaken = {note.key_id for note in self.notes} if self.credentials_id else set()
+        known = [key for key in self.keys if key.id in overtaken]
+        known += [key for key in self.keys if key.dead and key not in known]
+        return known if self.credentials_id else known + [key for key in self.keys if key not in known]
+
+    @property
+    def stuck(self) -> bool:
+        """Whether a new key is needed, has no room, and nothing tells which of the others CAST AI works with."""
+        return not self.settled and len(self.keys) >= self.most and not self.spare
+
+    def without(self, key_id: str) -> Keys:
+        return replace(self, keys=tuple(key for key in self.keys if key.id != key_id))
+
+    def leftovers(self) -> Iterator[Deletion]:
+        """What goes where everything is settled."""
+        for key in self.keys:
+            if key.id != self.handed_over.key_id:
+                yield Deletion(key.id, UNRECORDED, True)
+
+    def making_room(self) -> Iterator[Deletion]:
+        """What goes before a new key is made: one that CAST AI certainly does not use, where there is no room."""
+        if len(self.keys) >= self.most and self.spare:
+            key, why = self.spare[0], UNRECORDED
+            if self.credentials_id and not self.in_use:
+                why = OVERTAKEN if key.id in {note.key_id for note in self.notes} else key.dead
+            yield Deletion(key.id, why, True)
+
+    def replaced(self) -> Iterator[Deletion]:
+        """What goes after the new key was handed over."""
+        for key in self.keys:
+            yield Deletion(key.id, key.dead or key.due or REPLACED)
+
+
+class Gateways(Protocol):
+    @property
+    def castai(self) -> CastAi:
+        """The API."""
+
+
+def credentials_id(gateway: Gateways, cluster_id: str) -> str:
+    """Id of the credentials that CAST AI has now, empty for none."""
+    record = gateway.castai.get_cluster(cluster_id)
+    return record.credentials_id if record else ""
+
+
+@dataclass(frozen=True)
+class DeleteKey(Action):
+    """cluster_id: where the key is deleted because CAST AI has the credentials credentials_id; empty for whatever it
+    has."""
+
+    key_id: str = ""
+    cluster_id: str = ""
+    credentials_id: str = ""
+
+    def run(self, gateway: Any, made: Made) -> None:
+        if self.cluster_id and credentials_id(gateway, self.cluster_id) != self.credentials_id:
+            raise Conflict(f"CAST AI was given different credentials for cluster {self.cluster_id} in the meantime.")
+        self.delete(gateway)
+
+    def delete(self, gateway: Any) -> None:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class HandOverKey(Action):
+    """Make a key, give it to CAST AI, note both ids. The secret is nowhere but in this call.
+
+    A key that CAST AI refuses is deleted. One that it may have taken is left for the next run, which can tell.
+    before: the id of the credentials that CAST AI has, None for none.
+    """
+
+    KIND: ClassVar[str] = "key"
+    cluster_id: str = ""
+
+    def create(self, gateway: Any) -> tuple[str, str]:
+        """Id and secret of a new key."""
+        raise NotImplementedError
+
+    def give(self, gateway: Any, key_id: str, secret: str) -> Cluster:
+        raise NotImplementedError
+
+    def note(self, gateway: Any, key_id: str, credentials: str) -> None:
+        raise NotImplementedError
+
+    def take_back(self, gateway: Any, key_id: str) -> None:
+        """Delete the new key."""
+        raise NotImplementedError
+
+    def run(self, gateway: Any, made: Made) -> None:
+        key_id, secret = self.create(gateway)
+        try:
+            credentials = self.give(gateway, key_id, secret).credentials_id
+        except CallFailed as failure:
+            if isinstance(failure, Rejected) and failure.final:
+                self._take_back(gateway, key_id, failure)
+            credentials = self._read_back(gateway, key_id, failure)
+        try:
+            self.note(gateway, key_id, credentials)
+        except CallFailed as failure:
+            raise CallFailed(
+                f"{failure} CAST AI has the new {self.KIND} {key_id}, which could not be recorded, so the next run"
+                " replaces it.",
+                unsure=failure.unsure,
+            ) from failure
+
+    def _take_back(self, gateway: Any, key_id: str, refusal: Rejected) -> None:
+        """Delete the new key and raise CallFailed."""
+        try:
+            self.take_back(gateway, key_id)
+        except CallFailed as failure:
+            raise CallFailed(
+                f"{refusal} The new {self.KIND} {key_id} could not be deleted again; the next run deletes it. {failure}"
+            ) from refusal
+        raise CallFailed(f"{refusal} The new {self.KIND} {key_id} was deleted again.") from refusal
+
+    def _read_back(self, gateway: Any, key_id: str, failure: CallFailed) -> str:
+        """Id of the credentials that CAST AI made of the key. Raises CallFailed where it shows none yet."""
+        before = self.before or ""
+        found: list[str] = []
+
+        def changed() -> bool:
+            found.append(credentials_id(gateway, self.cluster_id))
+            return found[-1] != before
+
+        left = (
+            f"The new {self.KIND} {key_id} was kept, because CAST AI may have accepted it. Run again: the next run can"
+            " tell."
+        )
+        try:
+            if until(changed, timeout=READ_BACK_SECONDS) and found[-1]:
+                return found[-1]
+        except CallFailed as silence:
+            raise CallFailed(f"{failure} {left}", unsure=True) from silence
+        raise CallFailed(f"{failure} {left}", unsure=True) from failure

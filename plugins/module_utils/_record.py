@@ -1,0 +1,43 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""CAST AI's record of a cluster, and what it lets an identity do. Pure. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+from ._engine import UNKNOWN, Refused
+from ._gateways.castai import Cluster
+from ._variables import named
+
+
+def check_record(record: Cluster | None, cluster_id: str, present: bool) -> Cluster | None:
+    """CAST AI's record of the cluster; None if it no longer has one or, in check mode, does not have one yet.
+
+    Raises Refused if something is to be created for a cluster that CAST AI does not have, or is about to lose.
+    """
+    if record is None or record.gone:
+        if present and cluster_id != UNKNOWN:
+            raise Refused(
+                f"CAST AI has no cluster {cluster_id} in the organization of this API key. Check"
+                f" {named('cluster_id')} and castai_api_key."
+            )
+        return None
+    if present and record.status == "deleting":
+        raise Refused(f"CAST AI is disconnecting cluster {record.id}. Wait until it has finished, then run again.")
+    return record
+
+
+def check_removable(record: Cluster | None, force: bool) -> None:
+    """Raise Refused if CAST AI still works with the identity that is to be removed. force: remove it anyway."""
+    if force or record is None or record.disconnected:
+        return
+    if record.status == "deleting":
+        raise Refused(
+            f"CAST AI is still disconnecting cluster {record.id}. Wait until it has finished, then run again."
+        )
+    raise Refused(
+        f"CAST AI still manages cluster {record.id} (status {record.status or 'unknown'}) with the identity that"
+        " would be removed. Disconnect the cluster at CAST AI first, so that it removes its nodes, or set force to"
+        " true."
+    )

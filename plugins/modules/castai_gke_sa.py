@@ -1,0 +1,259 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: castai_gke_sa
+short_description: Give CAST AI a service account in Google Cloud for one GKE cluster
+version_added: 0.1.0
+description:
+  - Creates a service account for CAST AI, a custom role for this cluster only, and the bindings of both in the project.
+    The services of Google Cloud that they need are enabled if they are off.
+  - All bindings are written at once, and again if somebody else changes the IAM policy of the project in the meantime.
+    The bindings of others are written back as they were read.
+  - Hands the account over to CAST AI last, with a key or without. A key goes from Google Cloud to CAST AI within this
+    task.
+  - The description of the account says which cluster it belongs to and which key CAST AI has.
+  - An account that the vendor's script, Terraform or Pulumi created for this cluster is taken over under its name. If
+    it belongs to another cluster, the cluster gets one of its own.
+author: castai.onboarding authors (@castai)
+extends_documentation_fragment:
+  - castai.onboarding.attributes
+  - castai.onboarding.cluster
+  - castai.onboarding.castai
+  - castai.onboarding.google
+attributes:
+  action_group:
+    membership:
+      - castai.onboarding.all
+      - castai.onboarding.castai
+      - castai.onboarding.cluster
+      - castai.onboarding.google
+options:
+  adopt:
+    description:
+      - Whether an account or role with a name that this module or another tool would use is taken over if nothing shows
+        which cluster it belongs to. Those of another cluster are never taken over.
+    type: bool
+    default: false
+  cluster_id:
+    description: UUID of the cluster at CAST AI, as in RV(castai.onboarding.castai_cluster#module:cluster_id).
+    type: str
+    required: true
+  enable_services:
+    description:
+      - Whether the services of Google Cloud that CAST AI needs are enabled if they are off. They are C(serviceusage),
+        C(cloudresourcemanager), C(iam), C(container) and C(compute), and with O(identity=impersonation) also
+        C(iamcredentials). If V(false) and one is off, the task fails and names it.
+    type: bool
+    default: true
+  existing_service_account:
+    description:
+      - E-mail address of a service account of your own, for CAST AI to use. It is checked, but neither edited nor
+        deleted, so its description does not say which key CAST AI has. With O(identity=key), it gets a key if CAST AI
+        has no credentials for the cluster yet, or if it has no other key.
+      - It gets the same bindings as an account that this module creates.
+    type: str
+  extra_projects:
+    description:
+      - Further projects in which CAST AI needs its role, such as the host project of a Shared VPC. Each gets a role of
+        its own with the same permissions.
+    type: list
+    elements: str
+    default: []
+  force:
+    description:
+      - With O(state=absent), whether the account is removed even if CAST AI has not disconnected the cluster. A cluster
+        counts as disconnected if CAST AI has no record of it or no credentials for it, or if its status is C(deleted),
+        C(archived) or C(failed).
+    type: bool
+    default: false
+  hand_over:
+    description:
+      - Whether CAST AI gets the account. If V(false), everything is prepared, but CAST AI cannot do anything yet.
+    type: bool
+    default: true
+  identity:
+    description:
+      - How CAST AI becomes the account. With V(key), it holds a key of it.
+      - With V(impersonation), there is no key. CAST AI's own service account may act as this one. CAST AI has to enable
+        this for your organization first, and an organization policy may forbid members of other organizations.
+    type: str
+    choices: [key, impersonation]
+    default: key
+  load_balancers:
+    description:
+      - Kinds of load balancers whose members CAST AI manages, which need further permissions in its role.
+    type: list
+    elements: str
+    choices: [target_backend_pools, unmanaged_instance_groups]
+    default: []
+  location:
+    description: Region of a regional cluster, or zone of a zonal one.
+    type: str
+    required: true
+  permissions:
+    description:
+      - Your own list of permissions for CAST AI's role, instead of the default one. A custom role takes no wildcards.
+    type: list
+    elements: str
+  prepare:
+    description:
+      - Whether everything except the hand-over is done. If V(false), the task only hands over. Use this in the last
+        task of a play if an earlier task prepared everything with O(hand_over=false).
+    type: bool
+    default: true
+  provider:
+    description: Provider of the cluster.
+    type: str
+    choices: [gke]
+    required: false
+    default: gke
+  role_id:
+    description:
+      - ID of the custom role. By default, it is C(castai.gkeAccess.) and the first characters of O(cluster_id). Google
+        Cloud does not give out the ID of a deleted role again for weeks; then it is the default one with a number.
+    type: str
+  role_scope:
+    description:
+      - V(cluster) gives the cluster a role of its own. V(project) uses C(castai.gkeAccess) from the vendor's
+        documentation. Clusters share this role, so it is created if it is missing and otherwise left as it is, with a
+        warning if its permissions differ.
+    type: str
+    choices: [cluster, project]
+    default: cluster
+  service_account_user:
+    description:
+      - Which service accounts CAST AI may use for its nodes, with the role C(roles/iam.serviceAccountUser).
+      - V(node_accounts) are those of the cluster's node pools, by a binding of the project with a condition. This is
+        the default. The condition has the form that the vendor recommends, which Google does not document. It can name
+        260 accounts, of this project only.
+      - V(on_accounts) are the same by a binding on each account, in other projects too.
+      - V(project) are all of the project. V(none) gives CAST AI no such binding.
+      - If CAST AI could use all accounts of the project before, that stays, with a warning, until you set this option.
+    type: str
+    choices: [node_accounts, on_accounts, project, none]
+  state:
+    description:
+      - V(absent) removes everything that this module created. Objects that are shared, your own or also used by others
+        stay, and RV(kept) says why. Disconnect the cluster at CAST AI first; otherwise the task fails, unless
+        O(force=true). Services stay enabled.
+    type: str
+    choices: [present, absent]
+    default: present
+seealso:
+  - module: castai.onboarding.castai_cluster
+  - module: castai.onboarding.castai_preflight
+"""
+
+EXAMPLES = r"""
+- name: Give CAST AI a service account for the cluster
+  castai.onboarding.castai_gke_sa:
+    castai_api_key: "{{ castai_api_key }}"
+    cluster_id: "{{ shop.cluster_id }}"
+    cluster_name: shop
+    project: shop-prod-1234
+    location: europe-west3
+
+- name: Give CAST AI a service account without a key
+  castai.onboarding.castai_gke_sa:
+    castai_api_key: "{{ castai_api_key }}"
+    cluster_id: "{{ shop.cluster_id }}"
+    cluster_name: shop
+    project: shop-prod-1234
+    location: europe-west3
+    identity: impersonation
+
+- name: Prepare everything, with a binding on each node account, and hand over later
+  castai.onboarding.castai_gke_sa:
+    castai_api_key: "{{ castai_api_key }}"
+    cluster_id: "{{ shop.cluster_id }}"
+    cluster_name: shop
+    project: shop-prod-1234
+    location: europe-west3
+    service_account_user: on_accounts
+    hand_over: false
+
+- name: Remove the service account
+  castai.onboarding.castai_gke_sa:
+    castai_api_key: "{{ castai_api_key }}"
+    cluster_id: "{{ shop.cluster_id }}"
+    cluster_name: shop
+    project: shop-prod-1234
+    location: europe-west3
+    state: absent
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, or would be done in check mode, in order, as one imperative sentence for each action.
+  returned: success
+  type: list
+  elements: str
+adopted:
+  description: Objects that existed before, each with the tool that created it, judging by its name.
+  returned: success, when O(state=present)
+  type: dict
+applied:
+  description: What was done before the failure.
+  returned: failure
+  type: list
+  elements: str
+bindings:
+  description: Bindings that were written or taken out, or would be in check mode.
+  returned: success
+  type: dict
+  contains:
+    added:
+      description: New bindings, each with its C(resource), C(role), C(member) and, if it has one, C(condition).
+      type: list
+      elements: dict
+    removed:
+      description: The same of those that were taken out.
+      type: list
+      elements: dict
+  sample:
+    added:
+      - resource: shop-prod-1234
+        role: projects/shop-prod-1234/roles/castai.gkeAccess.5b0a1ff3
+        member: serviceAccount:castai-gke-5042d146@shop-prod-1234.iam.gserviceaccount.com
+    removed: []
+changes:
+  description: Three lists of the objects that were C(created), C(changed) and C(removed), or would be in check mode.
+  returned: success
+  type: dict
+  sample:
+    created:
+      - gcp/service-account/castai-gke-5042d146@shop-prod-1234.iam.gserviceaccount.com
+      - gcp/role/projects/shop-prod-1234/roles/castai.gkeAccess.5b0a1ff3
+      - gcp/policy/shop-prod-1234
+    changed: []
+    removed: []
+kept:
+  description: Objects that were not removed, each with the reason.
+  returned: success, when O(state=absent)
+  type: list
+  elements: str
+role:
+  description: Full name of the custom role, even if it does not exist.
+  returned: success, when O(state=present)
+  type: str
+service_account:
+  description: E-mail address of the service account, even if it does not exist.
+  returned: success
+  type: str
+"""
+
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import run_module
+from ansible_collections.castai.onboarding.plugins.module_utils._google.gke_sa import SUBJECT
+
+
+def main() -> None:
+    run_module(SUBJECT)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""castai_gke_sa in this process, against the world's Google Cloud and the local CAST AI without a socket."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import Result, reconcile
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.google import Google
+from ansible_collections.castai.onboarding.plugins.module_utils._google.gke_sa import SUBJECT
+from ansible_collections.castai.onboarding.plugins.module_utils._google.observed import Systems
+from tests.sandbox.castai.google import CastAiAtGoogle
+from tests.sandbox.castai.server import CastAi as Api
+
+from . import aws_client
+from .aws_account import Direct, Ended, first
+from .aws_client import Clock
+from .google_client import LOCATION, NUMBER, PROJECT, Cloud, cluster
+
+SHOP = cluster("shop")
+SISTER = cluster("shop", location="europe-west3")
+NODE_ACCOUNT = f"{NUMBER}-compute@developer.gserviceaccount.com"
+ACCOUNT = f"castai-gke-5042d146@{PROJECT}.iam.gserviceaccount.com"
+MEMBER = f"serviceAccount:{ACCOUNT}"
+USER = "roles/iam.serviceAccountUser"
+
+PARAMETERS: Mapping[str, Any] = {
+    "adopt": False,
+    "enable_services": True,
+    "extra_projects": [],
+    "force": False,
+    "hand_over": True,
+    "identity": "key",
+    "load_balancers": [],
+    "prepare": True,
+    "project": PROJECT,
+    "role_scope": "cluster",
+    "state": "present",
+}
+
+
+class Noting(Direct):
+    """CAST AI without a socket; its waits take the clouds' time."""
+
+    def __init__(self, api: Api) -> None:
+        super().__init__(api)
+        self._sleep = lambda seconds: time.sleep(seconds)
+        self.given: dict[str, str] = {}
+        """The credentials that were taken last, by cluster: a key file, or {} for none."""
+
+    def _once(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
+        found = super()._once(method, path, purpose, body)
+        if body and "credentials" in body:
+            self.given[path.rpartition("/")[2]] = body["credentials"]
+        return found
+
+
+class World:
+    """A project with a cluster, and one of the same name in another location; the operator owns it."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.cloud = Cloud(self.clock)
+        self.api = Api(aws_client.world(self.clock), self.clock, self.cloud.google)
+        self.castai = Noting(self.api)
+        for one in (SHOP, SISTER):
+            self.cloud.google.add_cluster(one)
+            self.api.add_cluster(one)
+        self.register()
+
+    def register(self) -> None:
+        self.ids = {}
+        for one in (SHOP, SISTER):
+            block = {"projectId": PROJECT, "location": one.region, "region": one.region, "clusterName": one.name}
+            self.ids[one.region] = self.castai.register_cluster(one.name, {"gke": block}).id
+        self.castai.given = {}
+        self.google = self.gateway()
+
+    def reset(self) -> None:
+        """As it was when it was made."""
+        self.cloud.google.reset()
+        self.api.reset()
+        self.register()
+
+    def gateway(self, token: str = "") -> Google:
+        """The modules' Google Cloud, as the operator or with another token."""
+        google = Google({"access_token": token or self.cloud.token(), "project": PROJECT})
+        google._http.mount("https://", self.cloud.adapter())
+        return google
+
+    @property
+    def cluster_id(self) -> str:
+        return self.ids[LOCATION]
+
+    @property
+    def role(self) -> str:
+        return f"projects/{PROJECT}/roles/castai.gkeAccess.{self.cluster_id[:8]}"
+
+    def run(
+        self, location: str = LOCATION, check: bool = False, ended_after: int | None = None, **changes: Any
+    ) -> Result:
+        """ended_after: how many actions are done, None for all."""
+        parameters = {
+            **PARAMETERS,
+            "cluster_name": "shop",
+            "cluster_id": self.ids[location],
+            "location": location,
+            "force": changes.get("state") == "absent",
+            **changes,
+        }
+        here = replace(
+            SUBJECT,
+            connect=lambda params, wanted: Systems(self.castai, self.google),
+            plan=lambda current, wanted: first(SUBJECT.plan(current, wanted), ended_after),
+        )
+        return reconcile(here, parameters, check, lambda line: None)
+
+    def run_until(self, last: int, **changes: Any) -> bool:
+        """Run, and end the run when so many of its writes have taken effect; whether there were so many."""
+        writes = itertools.count(1)
+
+        def wrote() -> None:
+            if next(writes) == last:
+                raise Ended
+
+        self.castai.wrote = wrote
+        self.google = self.gateway()
+        send = self.google.send
+
+        def sent(call: Any, *arguments: Any, **named: Any) -> Any:
+            found = send(call, *arguments, **named)
+            if not call.only_reads:
+                wrote()
+            return found
+
+        self.google.send = sent  # type: ignore[method-assign]
+        try:
+            self.run(**changes)
+        except Ended:
+            return True
+        finally:
+            self.castai.wrote, self.google = lambda: None, self.gateway()
+        return False
+
+    # What there is
+
+    @property
+    def project(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.cloud.google.state()[PROJECT]
+        return found
+
+    @property
+    def bindings(self) -> set[tuple[str, str, str]]:
+        """Role, member and the condition's expression."""
+        return {
+            (one["role"], member, (one.get("condition") or {}).get("expression", ""))
+            for one in self.project["policy"]["bindings"]
+            for member in one["members"]
+        }
+
+    def account(self, email: str = ACCOUNT) -> dict[str, Any] | None:
+        return next((one for one in self.project["accounts"] if one["email"] == email), None)
+
+    def key_ids(self, email: str = ACCOUNT) -> list[str]:
+        found = self.account(email)
+        return [one["name"].rpartition("/")[2] for one in found["keys"]] if found else []
+
+    @property
+    def given(self) -> dict[str, str]:
+        """What CAST AI has for the first cluster: a key file, nothing where it needs none or has none yet."""
+        found: dict[str, str] = json.loads(self.castai.given.get(self.cluster_id, "{}"))
+        return found
+
+    @property
+    def given_key(self) -> str:
+        """The id of the key that CAST AI has for the first cluster, empty for none."""
+        return self.given.get("private_key_id", "")
+
+    def check_access(self) -> None:
+        """What CAST AI took last for the first cluster, if anything, works."""
+        if self.cluster_id not in self.castai.given:
+            return
+        castai = CastAiAtGoogle(self.cloud.google)
+        block = {"projectId": PROJECT, "location": LOCATION, "clusterName": "shop"}
+        record = self.castai.get_cluster(self.cluster_id)
+        assert record
+        if self.given:
+            assert castai.key_works(self.given, block), "an outage"
+        else:
+            accounts = [record.facts.get(f"{whose}ServiceAccount", "") for whose in ("cast", "client")]
+            assert castai.chain_works(accounts[0], accounts[1], block), "an outage"
+
+    def check_access_after_every_write(self, before: Callable[[], None], **changes: Any) -> int:
+        """Whatever was before, CAST AI has access wherever a run ends, and after the next; how many writes there were."""
+        ends: list[Any] = []
+        for last in itertools.count(1):
+            self.reset()
+            before()
+            ended = self.run_until(last, **changes)
+            self.check_access()
+            self.run(**changes)
+            self.check_access()
+            assert self.run(**changes).actions == ()
+            ends.append(self.comparable())
+            assert ends[-1] == ends[0], last
+            if not ended:
+                return last - 1
+        raise AssertionError
+
+    def comparable(self) -> Any:
+        """What is there, without generated ids."""
+        accounts = [(one["email"], one.get("displayName"), len(one["keys"])) for one in self.project["accounts"]]
+        roles = {name.partition(".gkeAccess")[0]: role for name, role in self.project["roles"].items()}
+        roles = {name: {**role, "description": ""} for name, role in roles.items()}
+        policy = sorted((role.partition(".gkeAccess")[0], member) for role, member, _text in self.bindings)
+        return accounts, roles, policy, self.given_key in self.key_ids()
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr("tests.sandbox.castai.server.Agent", aws_client.NoAgent)
+    made = World()
+
+    # Waits take no time, and the clouds' clock goes on by what they would have taken.
+    def slept(seconds: float) -> None:
+        made.clock.ahead += seconds
+
+    monkeypatch.setattr("time.sleep", slept)
+    return made
