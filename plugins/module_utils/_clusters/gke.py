@@ -130,7 +130,7 @@ def _hosts(found: GkeCluster) -> frozenset[str]:
 
 
 def _url(host: str) -> str:
-    return f"https://[{host}]" if ":" in host else f"https://{host}"
+    return f"https://[{host}]" if host.count(":") > 1 else f"https://{host}"
 
 
 def way_in(found: GkeCluster, endpoint: str) -> tuple[str, bool, str]:
