@@ -27,6 +27,8 @@ VARIABLES: Mapping[str, str] = {
     "castai_api_url": "castai_api_url",
     "castai_ca_cert": "castai_ca_cert",
     "castai_validate_certs": "castai_validate_certs",
+    "castai_cluster_api_url": "",
+    "castai_grpc_url": "",
     "castai_organization_id": "organization_id",
     "castai_cluster_id": "cluster_id",
     # AWS

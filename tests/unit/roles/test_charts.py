@@ -168,6 +168,28 @@ def test_optional_components_have_the_clusters_token_id_and_address() -> None:
     assert values["castai-live"] == {"castai": direct, "castai-aws-vpc-cni": {"enabled": False}}
 
 
+OWN, PSC, PSC_GRPC = "https://api.cast.ai", "https://api.psc.example.com", "grpc.psc.example.com:443"
+
+
+@pytest.mark.parametrize(
+    ("given", "addresses"),
+    [
+        ({}, (OWN, None, OWN, "grpc.cast.ai:443")),
+        ({"castai_cluster_api_url": PSC, "castai_grpc_url": PSC_GRPC}, (PSC, PSC_GRPC, PSC, PSC_GRPC)),
+        ({"castai_grpc_url": PSC_GRPC, "components_grpc_url": "own:1"}, (OWN, PSC_GRPC, OWN, "own:1")),
+    ],
+)
+def test_in_the_cluster_castai_may_have_another_address(
+    given: dict[str, str], addresses: tuple[str | None, ...]
+) -> None:
+    agent = templated("agent", "{{ __agent_values }}", castai_api_url=OWN, **given)
+    charts = templated("components", "{{ __components_charts }}", castai_api_url=OWN, **given)
+    values = {chart["name"]: chart["values"]["castai"] for chart in charts if "castai" in chart["values"]}
+    pinner = values["castai-pod-pinner"]
+    assert (agent["apiURL"], agent.get("grpcURL"), pinner["apiURL"], pinner["grpcURL"]) == addresses
+    assert values["cluster-controller"]["apiURL"] == addresses[0]
+
+
 @pytest.mark.parametrize(
     ("image", "expected"),
     [
