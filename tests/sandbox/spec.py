@@ -83,7 +83,8 @@ class ClusterSpec:
         name, *rest = text.split(":")
         if not rest:
             raise ValueError(f"cluster {text!r}: expected NAME:PROVIDER[:OPTION=VALUE...]")
-        provider, *pairs = rest
+        provider, *others = rest
+        pairs = re.split(r":(?=\w+=)", ":".join(others)) if others else ()  # a project may be example.com:shop-prod
         known = {field.name for field in fields(cls)} - {"name", "provider"}
         options: dict[str, str] = {}
         for pair in pairs:
