@@ -132,7 +132,21 @@ def _closed(found: GkeCluster, problem: str) -> ApiServer:
 
 def _hosts(found: GkeCluster) -> frozenset[str]:
     every = (found.endpoint, found.public_endpoint, found.private_endpoint, found.dns_endpoint)
-    return frozenset(_url(one) for one in every if one)
+    return frozenset([*(_url(one) for one in every if one), *_gateways(found.membership)])
+
+
+def _gateways(membership: str) -> Iterator[str]:
+    """The addresses of a fleet's member at the Connect gateway, which has not the cluster's authority.
+
+    membership: //gkehub.googleapis.com/projects/NUMBER/locations/LOCATION/memberships/NAME, empty for none.
+    """
+    parts = membership.rpartition("//")[2].split("/")
+    if len(parts) != 7:
+        return
+    service, _projects, project, _locations, location, _memberships, name = parts
+    universe = service.partition(".")[2]
+    for host in (f"connectgateway.{universe}", f"{location}-connectgateway.{universe}"):
+        yield f"https://{host}/v1/projects/{project}/locations/{location}/gkeMemberships/{name}"
 
 
 def _url(host: str) -> str:

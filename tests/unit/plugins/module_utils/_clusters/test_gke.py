@@ -217,6 +217,18 @@ def test_a_dns_endpoint_is_trusted_by_the_system_and_recognized_by_its_name(wire
     assert "but GKE says that cluster shop is at" in other_cluster_problem(kubernetes, facts)
 
 
+def test_a_member_of_a_fleet_is_recognized_at_the_connect_gateway(wire: Wire) -> None:
+    membership = "//gkehub.googleapis.com/projects/123/locations/us-east1/memberships/shop"
+    facts = shown(Google(), membership=membership, ca_pem=wire.ca_pem)
+    path = "v1/projects/123/locations/us-east1/gkeMemberships/shop"
+    for host in ("connectgateway", "us-east1-connectgateway"):
+        kubernetes = by_token(f"https://{host}.googleapis.com/{path}", "CANARY", "", True)
+        assert other_cluster_problem(kubernetes, facts) == ""
+    other = by_token(f"{wire.url}/{path.replace('shop', 'other')}", "CANARY", "", True)
+    wire.script.play(reply(404, {}))
+    assert "but GKE says that cluster shop is at" in other_cluster_problem(other, facts)
+
+
 def test_what_else_adds_nodes_and_what_keeps_them_from_starting_is_warned_of() -> None:
     pools = (NodePool("a", "default", autoscaling=True), NodePool("b", "default", disk_key="projects/p/key"))
     facts = shown(Google(), auto_provisioning=True, alpha=True, expires="2027-01-01", node_pools=pools)
