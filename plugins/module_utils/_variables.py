@@ -27,6 +27,8 @@ VARIABLES: Mapping[str, str] = {
     "castai_api_url": "castai_api_url",
     "castai_ca_cert": "castai_ca_cert",
     "castai_validate_certs": "castai_validate_certs",
+    "castai_cluster_api_url": "",
+    "castai_grpc_url": "",
     "castai_organization_id": "organization_id",
     "castai_cluster_id": "cluster_id",
     # AWS
@@ -111,6 +113,8 @@ VARIABLES: Mapping[str, str] = {
     "components_evictor_hook_image": "values",
     "components_grpc_url": "values",
     "components_kvisor_url": "values",
+    "components_live": "",
+    "components_pod_mutator": "",
     "components_policy": "policy",
     "components_skip": "",
     "components_timeout": "timeout",
@@ -159,6 +163,9 @@ COMPONENTS = (
     "castai-pod-pinner",
     "castai-kvisor",
     "castai-workload-autoscaler",
+    "castai-workload-autoscaler-exporter",
+    "castai-pod-mutator",
+    "castai-live",
 )
 """The Helm releases whose options the role components sets."""
 

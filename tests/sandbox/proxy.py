@@ -32,9 +32,14 @@ class Proxy:
         self.port = self._server.port
         self.ca_pem = self._authority.pem
 
-    def serve(self, host: str, answer: Answer) -> None:
-        """Let something else answer under a host name, through the gate in its own way."""
+    def serve(self, host: str, answer: Answer, tls: ssl.SSLContext | None = None) -> None:
+        """Let something else answer under a host name or address, through the gate in its own way.
+
+        tls: with its own certificate, instead of one of this proxy's authority.
+        """
         self._others[host] = answer
+        if tls:
+            self._contexts[host] = tls
 
     def knows(self, host: str) -> bool:
         return host in self._others or self.backend(host) is not None

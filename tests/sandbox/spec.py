@@ -83,7 +83,8 @@ class ClusterSpec:
         name, *rest = text.split(":")
         if not rest:
             raise ValueError(f"cluster {text!r}: expected NAME:PROVIDER[:OPTION=VALUE...]")
-        provider, *pairs = rest
+        provider, *others = rest
+        pairs = re.split(r":(?=\w+=)", ":".join(others)) if others else ()  # a project may be example.com:shop-prod
         known = {field.name for field in fields(cls)} - {"name", "provider"}
         options: dict[str, str] = {}
         for pair in pairs:
@@ -108,6 +109,14 @@ class ClusterSpec:
     def place(self) -> tuple[str, str]:
         """AWS account and region, or Google's project and location."""
         return (self.project, self.location) if self.provider == "gke" else (self.account, self.region)
+
+    @property
+    def address(self) -> str:
+        """The public IP address of a GKE cluster, of a network that is nobody's (RFC 2544); empty for others."""
+        if self.provider != "gke":
+            return ""
+        digest = hashlib.sha256("/".join((*self.place, self.name)).encode()).digest()
+        return f"198.18.{digest[0]}.{digest[1]}"
 
     @property
     def dns_endpoint(self) -> str:

@@ -96,4 +96,5 @@ class Cluster:
     admin_kubeconfig: Path  # straight to the API server, for the world's own use
     created_by: str  # ARN of the creating principal, its administrator
     instances: tuple[str, ...] = ()  # EC2's ids of its nodes
+    address: str = ""  # of a GKE cluster: the public IP address of its endpoint, which the proxy serves
     dns_endpoint: str = ""  # of a GKE cluster, whose account is a project and whose region a location

@@ -68,6 +68,7 @@ class Supervisor:
             if plane.cluster.dns_endpoint:
                 endpoint = DnsEndpoint(self._google, plane.cluster, plane.front)
                 self._proxy.serve(plane.cluster.dns_endpoint, endpoint.answer)
+                self._proxy.serve(plane.cluster.address, plane.front.answer, plane.front.tls)
         self._metadata = Server(self._ask_metadata)
         self._google_key = folder / "operator.json"
         self._google_key.touch(mode=0o600)

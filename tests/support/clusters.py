@@ -17,6 +17,12 @@ def host_variables(cluster: ClusterAccess) -> dict[str, Any]:
     """What an inventory says of a cluster: on kOps its kubeconfig; in an account but the operator's own the role to
     assume.
     """
+    if cluster.provider == "gke":
+        return {
+            "castai_provider": cluster.provider,
+            "castai_project": cluster.account,
+            "castai_location": cluster.region,
+        }
     variables = {
         "castai_provider": cluster.provider,
         "castai_account_id": cluster.account,

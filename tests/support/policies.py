@@ -47,7 +47,8 @@ LICENCE = """\
 # Enough to connect, onboard and repair kube-router in check mode. Helm stores its releases in Secrets. To allow reading
 # them only in namespaces castai-agent and kube-system, bind the role there with RoleBindings, and use a
 # ClusterRoleBinding only for the cluster-wide resources (namespaces, nodes, clusterroles, clusterrolebindings,
-# customresourcedefinitions, mutatingwebhookconfigurations).
+# customresourcedefinitions, custommetricsexporterconfigs, mutatingwebhookconfigurations,
+# validatingwebhookconfigurations).
 """
 BEGIN, END = (f".. {word} of what tests/support/policies.py writes" for word in ("Begin", "End"))
 BEGIN_GOOGLE, END_GOOGLE = (

@@ -4,7 +4,7 @@
 """The tables of variables in the guide and in the roles' READMEs: python -m tests.support.variables writes them.
 
 What a variable is and its default come from the roles' argument specs, its option from the table in _variables.py, and
-the environment variables of that option from _options.py.
+the environment variables of that option from the option groups.
 """
 
 from __future__ import annotations

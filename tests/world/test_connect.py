@@ -31,7 +31,7 @@ from .connecting import (
     writes,
 )
 
-CLUSTERS = ("prod:eks", "other:eks:account=444455556666:region=us-east-1:mode=API")
+CLUSTERS = ("prod:eks", "other:eks:account=444455556666:region=us-east-1:mode=API", "shop:gke:location=europe-west1-b")
 NAMESPACE = "/api/v1/namespaces/castai-agent"
 DEPLOYMENT = "/apis/apps/v1/namespaces/castai-agent/deployments/castai-agent"
 
@@ -47,7 +47,8 @@ def test_the_plan_is_what_the_run_does_and_five_runs_mint_one_token(world: World
     assert shutil.which("kubectl", path=operator.search_path) is None
     assert shutil.which("aws", path=operator.search_path) is None
     assert not (operator.folder / "home/.kube").exists()
-    hosts = ("prod", "other")
+    assert shutil.which("gcloud", path=operator.search_path) is None
+    hosts = ("prod", "other", "shop")
 
     plan = succeeded(operator.connect("--check", "--diff", hosts=hosts))
     assert writes(world) == []

@@ -32,7 +32,9 @@ from .service_account import ServiceAccount
 CLUSTERS = ("prod:eks",)
 NAMESPACE = "castai-agent"
 READ_NAMESPACES = ("", "namespaces", ("get",))
-RIGHTS = [row for row in (*rights.ONBOARD, *rights.OF_NODES) if row != READ_NAMESPACES]
+OPTIONAL = ("components_live", "components_pod_mutator", "components_workload_autoscaler")
+OF_OPTIONAL = {row for rows in rights.OF_RELEASE.values() for row in rows}
+RIGHTS = [row for row in (*rights.ONBOARD, *OF_OPTIONAL, *rights.OF_NODES) if row != READ_NAMESPACES]
 EVERYWHERE = rights.OF_CLUSTER | {"nodes"}
 
 
@@ -40,7 +42,8 @@ EVERYWHERE = rights.OF_CLUSTER | {"nodes"}
 def recorded(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Step, ...]:
     """What the tasks of site are given."""
     operator = Operator(module_world, tmp_path_factory.mktemp("recorded"))
-    return steps(succeeded(operator.connect(playbook="castai.onboarding.site")), "prod")
+    everything = dict.fromkeys(OPTIONAL, True)
+    return steps(succeeded(operator.connect(playbook="castai.onboarding.site", **everything)), "prod")
 
 
 @pytest.fixture
@@ -128,9 +131,10 @@ def test_connect_and_onboard(
     assert "cluster-wide: get namespaces. Grant them" in someone.connect().failures["prod"]
     someone.account.bind("reading", "", [READ_NAMESPACES])
     if version == NEWEST.helm:
-        everywhere = [row for row in rights.HOOKS if row[1] in EVERYWHERE]
+        rows = {row for rows in rights.HOOKS.values() for row in rows}
+        everywhere = [row for row in rows if row[1] in EVERYWHERE]
         someone.account.bind("hooks", "", everywhere)
-        someone.account.bind("hooks", NAMESPACE, [row for row in rights.HOOKS if row not in everywhere])
+        someone.account.bind("hooks", NAMESPACE, rows - {*everywhere})
 
     assert writes(world, mark) == []
     succeeded(someone.connect())

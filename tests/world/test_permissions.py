@@ -138,6 +138,7 @@ def test_the_playbooks_with_one_permission_after_the_other(world: World, operato
         "castai_host": cluster.endpoint,
         "castai_host_token": kubernetes.token(),
         "castai_kubernetes_ca_cert": str(authority),
+        "components_workload_autoscaler": True,
     }
     given = {"castai_clusters": {"hosts": {"prod": variables}}}
 
@@ -150,7 +151,8 @@ def test_the_playbooks_with_one_permission_after_the_other(world: World, operato
     kubernetes.grant("connect", (*rights.CREATE_NAMESPACE, *rights.CONNECT), rights.CONNECT_SYSTEM)
     succeeded(operator.connect(given=given))
     kubernetes.withdraw("connect")
-    kubernetes.grant("onboard", rights.ONBOARD, ())
+    sizing = (rights.OF_RELEASE[f"castai-workload-autoscaler{part}"] for part in ("", "-exporter"))
+    kubernetes.grant("onboard", (*rights.ONBOARD, *(row for rows in sizing for row in rows)), ())
 
     everything = for_cluster("onboard", "role", "prod")
     may(without(everything, "iam:CreateInstanceProfile", OPTIONAL))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import threading
 import time
@@ -153,6 +154,37 @@ def test_what_hooks_made_goes_with_the_release(releaser: Releaser) -> None:
         found = kubernetes.items(f"/apis/rbac.authorization.k8s.io/v1/{kind}")
         assert not [one for one in found if "evictor" in one["metadata"]["name"]]
     assert kubernetes.get(f"{NAMESPACE}/configmaps/of-somebody-else")
+
+
+PASSING = re.compile(r"\S*(Event|Endpoints|EndpointSlice|Pod|ReplicaSet|ControllerRevision) ")
+"""Objects that the control plane makes for others, and removes later or lets expire."""
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("castai-workload-autoscaler", {"configMapRef": "castai-cluster-controller"}),
+        ("castai-workload-autoscaler-exporter", {"configMapRef": "castai-cluster-controller"}),
+        ("castai-pod-mutator", {"clusterID": "c"}),
+        ("castai-live", {"clusterID": "c"}),
+    ],
+)
+def test_an_optional_component_goes_without_a_trace(releaser: Releaser, name: str, values: dict[str, Any]) -> None:
+    """Its custom resource definitions and what the hooks of its removal make included."""
+    component = {
+        "name": name,
+        "chart_ref": name,
+        "chart_version": None,
+        "values": {"castai": {**KEY_BY_REFERENCE, **values}},
+    }
+    kubernetes = releaser.world.kubernetes("prod")
+    crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    releaser.bring(**component)
+    made = [one["metadata"]["name"] for one in kubernetes.items(crds)]
+    assert len(made) == 1
+    assert releaser.bring(**component, state="absent")["release"] is None
+    left = [key for key in releaser.world.state()["kubernetes"]["prod"] if not PASSING.match(key)]
+    assert [key for key in left if name in key or made[0] in key or "exporter-config" in key] == []
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ CLUSTER, GKE = "sandbox", "shop"
 CONTAINER = "https://container.googleapis.com"
 GOOGLES = ("GOOGLE_APPLICATION_CREDENTIALS", "GCE_METADATA_HOST", "GCE_METADATA_IP", "GCE_METADATA_ROOT")
 NAMESPACES = "/api/v1/namespaces"
+OPERATOR_ACCOUNT = "operator@acme-prod.iam.gserviceaccount.com"
 OPERATOR = "arn:aws:iam::111122223333:user/operator"
 CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "note"}, "data": {"text": "x"}}
 
@@ -224,7 +225,9 @@ def test_unknown_hosts_are_refused_and_shown(world: World) -> None:
     assert [(one.system, one.resource, one.status) for one in world.journal()] == [("refused", "example.com:443", 403)]
 
 
-def test_googles_tokens_open_a_gke_cluster_by_rbac_and_by_iam(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_googles_tokens_open_a_gke_cluster_by_rbac_and_by_iam(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """By the operator's key file, under Google's names; the DNS endpoint has the world's public certificate."""
     env = world.env()
     for name in (*GOOGLES, "https_proxy", "no_proxy", "REQUESTS_CA_BUNDLE"):
@@ -234,8 +237,15 @@ def test_googles_tokens_open_a_gke_cluster_by_rbac_and_by_iam(world: World, monk
     listed = AuthorizedSession(credentials).get(f"{CONTAINER}/v1/projects/{project}/locations/-/clusters").json()
     (cluster,) = listed["clusters"]
     access = world.clusters()[GKE]
-    assert f"https://{cluster['endpoint']}" == access.endpoint
     assert base64.b64decode(cluster["masterAuth"]["clusterCaCertificate"]).decode() == access.ca_pem
+    ca = tmp_path / "ca.pem"
+    ca.write_text(access.ca_pem)
+    bearer = {"Authorization": f"Bearer {credentials.token}"}
+    url = f"https://{cluster['endpoint']}{NAMESPACES}"
+    proxies = {"https": env["https_proxy"]}
+    with requests.Session() as session:
+        session.trust_env = False
+        assert session.get(url, headers=bearer, proxies=proxies, verify=str(ca), timeout=20).status_code == 200
     assert Client(access, credentials.token).call("POST", NAMESPACES, {"metadata": {"name": "mine"}})[0] == 201
 
     email = world.control("google", "add_account", project=project, account_id="reader")
@@ -258,7 +268,7 @@ def test_googles_tokens_open_a_gke_cluster_by_rbac_and_by_iam(world: World, monk
     world.control("google", "grant", project=project, role="roles/container.viewer", member=f"serviceAccount:{email}")
     assert requests.get(url, headers=bearer, timeout=20).json()["metadata"]["name"] == "mine"
     seen = [one.who for one in world.journal() if one.system == "kubernetes" and one.status == 200]
-    assert seen == [email, email]
+    assert seen == [OPERATOR_ACCOUNT, email, email]
 
 
 def _bind(world: World, user: str) -> None:

@@ -143,6 +143,16 @@ def test_users_own_variables_stop_nobody(asked: Asked) -> None:
     assert "EKS has no cluster nowhere" in asked.run.failures["own"]
 
 
+OPTIONAL = (
+    "castai-live-controller",
+    "castai-live-daemon",
+    "castai-pod-mutator",
+    "castai-workload-autoscaler",
+    "castai-workload-autoscaler-exporter",
+    "castai-workload-autoscaler-exporter-prometheus",
+)
+"""Deployments and DaemonSets of the components that are off by default."""
+
 FOR_MACHINES = {"ansible_connection": "ssh", "ansible_become": True, "ansible_python_interpreter": "/nowhere/python"}
 """What an inventory says for machines, and a cluster is none."""
 
@@ -161,8 +171,13 @@ def test_text_means_what_it_says(world: World, tmp_path: Path) -> None:
     assert planned == planned_by_e == done
     assert any("castai-evictor" in action for action in done)
     assert not any("castai-kvisor" in action for action in done)
+    objects = world.state()["kubernetes"]["prod"]
+    found = {name.split("/")[-1] for name in objects if name.startswith(("apps/Deployment", "apps/DaemonSet"))}
+    assert {*OPTIONAL} <= found
+    assert "castai-aws-vpc-cni" not in found
+    assert "autoscaling.cast.ai/CustomMetricsExporterConfig exporter-config" in objects
 
-    controller = world.state()["kubernetes"]["prod"]["apps/Deployment castai-agent/castai-cluster-controller"]
+    controller = objects["apps/Deployment castai-agent/castai-cluster-controller"]
     settings = {one["name"]: one.get("value") for one in controller["spec"]["template"]["spec"]["containers"][0]["env"]}
     assert settings["AUTOSCALING_DISABLED"] == "true"
     changed_nothing(operator.onboard(hosts=["prod"], **DATA))

@@ -27,7 +27,7 @@ from .._clusters.facts import CloudRights, ClusterFacts, Named, Provider
 from .._clusters.table import PROVIDERS, connection_options, connection_rules, registration_options
 from .._engine import UNKNOWN, Action, Failure, Made, Refused, Subject, Unwritable, at_once, numbered, results
 from .._gateways.castai import CastAi, Cluster, by_options
-from .._gateways.helm import EVICTOR, SERVER_SIDE, Helm, driver_problem
+from .._gateways.helm import SERVER_SIDE, Helm, driver_problem
 from .._gateways.helm import Chart as HelmChart
 from .._gateways.kubernetes import Kubernetes, Object, path_of
 from .._helm import record as helm_record
@@ -235,6 +235,7 @@ def desired(params: Parameters) -> Desired:
         )
         for item in params["releases"]
     )
+    params = phase2.with_defaults(params)
     wrong = problems(params)
     names = filter(None, [helm_release_problem(chart.release) for chart in charts])
     usable = {option: "" if option in wrong else value for option, value in params.items()}
@@ -343,7 +344,9 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         missing = ask.when(
             everything.result() is not True,
             _attempt,
-            lambda: _missing(kubernetes, wanted, facts, namespace is not None, _waits_for_hooks(gateway.helm, charts)),
+            lambda: _missing(
+                kubernetes, wanted, facts, namespace is not None, _waiting_for_hooks(gateway.helm, charts)
+            ),
         )
         reported = ask.when(_unknown(reporting, records), _attempt, lambda: gateway.castai().get_cluster(reporting))
         helm = ask(_helm_problems, gateway, charts)
@@ -380,18 +383,19 @@ def plan(current: Current, wanted: Desired) -> Iterable[Action]:
 
 def lacks_of(current: Current, wanted: Desired) -> Iterable[str]:
     """Permissions to write that the credentials lack; a plan does not need them."""
-    if not isinstance(current.missing, Problem):
-        yield from _missing_sentence(current.missing, wanted, reading=False)
+    yield from _missing_sentence(current, wanted, reading=False)
     if wanted.onboarding and isinstance(current.rights, CloudRights):
         yield from current.rights.writing
 
 
-def _missing_sentence(missing: tuple[str, ...], wanted: Desired, reading: bool) -> Iterable[str]:
-    some = [label for label in missing if rights.for_a_plan(label) is reading]
+def _missing_sentence(current: Current, wanted: Desired, reading: bool) -> Iterable[str]:
+    missing, there = current.missing, _there(current.facts)
+    some = [] if isinstance(missing, Problem) else [label for label in missing if rights.for_a_plan(label) is reading]
     if some:
+        hint = f" {there.caller_hint}" if there and there.caller_hint else ""
         yield (
             f"These Kubernetes permissions are missing in namespace {wanted.namespace} or cluster-wide:"
-            f" {', '.join(some)}. Grant them to the user or role of this run, or use a cluster administrator."
+            f" {', '.join(some)}. Grant them to the user or role of this run, or use a cluster administrator.{hint}"
         )
 
 
@@ -416,7 +420,7 @@ def findings_of(current: Current, wanted: Desired) -> Iterable[str]:
     if isinstance(current.missing, Problem):
         yield current.missing.sentence
     else:
-        yield from _missing_sentence(current.missing, wanted, reading=True)
+        yield from _missing_sentence(current, wanted, reading=True)
     yield from current.helm
     if not isinstance(current.taken, Problem):
         yield from current.taken
@@ -532,28 +536,32 @@ def _or_none(answer: T | Problem) -> T | None:
 
 
 def _missing(
-    kubernetes: Kubernetes, wanted: Desired, facts: ClusterFacts | None, namespace_exists: bool, hooks: bool = False
+    kubernetes: Kubernetes,
+    wanted: Desired,
+    facts: ClusterFacts | None,
+    namespace_exists: bool,
+    hooks: Iterable[str] = (),
 ) -> tuple[str, ...]:
-    """hooks: as _waits_for_hooks gives it."""
+    """hooks: as _waiting_for_hooks gives it."""
     create = () if namespace_exists or not wanted.create_namespace else rights.CREATE_NAMESPACE
     if wanted.onboarding is None:
         return missing_in_cluster(kubernetes, wanted.namespace, (*create, *rights.CONNECT), rights.CONNECT_SYSTEM)
     there = facts if facts and facts.exists else None
     of_system = wanted.provider.onboarding.system_rows(there, wanted.onboarding.options)
-    more = any(chart.release == readiness.WORKLOAD_AUTOSCALER for chart in wanted.charts)
     rows = (
         *create,
         *rights.ONBOARD,
-        *(rights.WORKLOAD_AUTOSCALER if more else ()),
-        *(rights.HOOKS if hooks else ()),
+        *(row for chart in wanted.charts for row in rights.OF_RELEASE.get(chart.release, ())),
+        *(row for release in hooks for row in rights.HOOKS[release]),
     )
     return missing_in_cluster(kubernetes, wanted.namespace, rows, of_system)
 
 
-def _waits_for_hooks(helm: Helm, charts: tuple[Chart, ...]) -> bool:
-    """Whether Helm will wait for everything that the hooks of a chart to be installed create."""
-    version = _attempt(helm.check_version) if any(chart.release == EVICTOR for chart in charts) else ()
-    return not isinstance(version, Problem) and version >= SERVER_SIDE
+def _waiting_for_hooks(helm: Helm, charts: tuple[Chart, ...]) -> tuple[str, ...]:
+    """The releases to be installed whose hooks Helm will wait for, with everything that they create."""
+    found = tuple(chart.release for chart in charts if chart.release in rights.HOOKS)
+    version = _attempt(helm.check_version) if found else ()
+    return found if not isinstance(version, Problem) and version >= SERVER_SIDE else ()
 
 
 def _known(current: Current, wanted: Desired) -> tuple[ClusterFacts, Cluster | None] | None:

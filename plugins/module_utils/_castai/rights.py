@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from .._clusters.facts import Rows
 from .._clusters.table import PROVIDERS
 from .._engine import at_once, results
@@ -18,7 +20,9 @@ OF_CLUSTER = frozenset(
         "clusterroles",
         "clusterrolebindings",
         "customresourcedefinitions",
+        "custommetricsexporterconfigs",
         "mutatingwebhookconfigurations",
+        "validatingwebhookconfigurations",
     }
 )
 _RBAC = "rbac.authorization.k8s.io"
@@ -52,16 +56,28 @@ ONBOARD: Rows = (
     ("batch", "jobs", (*_WRITE, "list", "watch")),
     ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", _WRITE),
 )
-WORKLOAD_AUTOSCALER: Rows = (("apiextensions.k8s.io", "customresourcedefinitions", _WRITE),)
-"""What its chart also needs."""
+_KINDS: Rows = (("apiextensions.k8s.io", "customresourcedefinitions", _WRITE),)
+_EXPORTER = "castai-workload-autoscaler-exporter"
 
-HOOKS: Rows = (
-    ("", "serviceaccounts", ("list", "watch")),
-    ("", "configmaps", ("list", "watch")),
-    (_RBAC, "clusterroles", ("list", "watch")),
-    (_RBAC, "clusterrolebindings", ("list", "watch")),
+OF_RELEASE: Mapping[str, Rows] = {
+    "castai-workload-autoscaler": _KINDS,
+    _EXPORTER: (*_KINDS, ("autoscaling.cast.ai", "custommetricsexporterconfigs", _WRITE)),
+    "castai-pod-mutator": (*_KINDS, ("admissionregistration.k8s.io", "validatingwebhookconfigurations", _WRITE)),
+    "castai-live": _KINDS,
+}
+"""What the charts of some releases also need."""
+
+_WAITING = ("list", "watch")
+_BY_HOOKS: Rows = (
+    ("", "serviceaccounts", _WAITING),
+    (_RBAC, "clusterroles", _WAITING),
+    (_RBAC, "clusterrolebindings", _WAITING),
 )
-"""What Helm 4 also needs to install the evictor: it waits for everything that a hook creates, not only for Jobs."""
+HOOKS: Mapping[str, Rows] = {
+    "castai-evictor": (*_BY_HOOKS, ("", "configmaps", _WAITING)),
+    _EXPORTER: (*_BY_HOOKS, ("autoscaling.cast.ai", "custommetricsexporterconfigs", _WAITING)),
+}
+"""What Helm 4 also needs to install a release: it waits for everything that a hook creates, not only for Jobs."""
 
 SYSTEM = "kube-system"
 
@@ -76,7 +92,8 @@ READING = ("get", "list")
 def planning() -> Rows:
     """What a plan reads, whatever kind of cluster it is."""
     possible = {row: None for provider in PROVIDERS.values() for row in provider.onboarding.possible_rows}
-    rows = (*ONBOARD, *WORKLOAD_AUTOSCALER, *CONNECT_SYSTEM, *possible, *OF_NODES)
+    optional = {row: None for rows in OF_RELEASE.values() for row in rows}
+    rows = (*ONBOARD, *optional, *CONNECT_SYSTEM, *possible, *OF_NODES)
     return tuple((group, resource, tuple(verb for verb in verbs if verb in READING)) for group, resource, verbs in rows)
 
 
@@ -97,7 +114,9 @@ def _label(verb: str, group: str, resource: str, place: str = "") -> str:
     return f"{verb} {resource}{'.' + group if group else ''}{' in ' + SYSTEM if place == SYSTEM else ''}"
 
 
-_OF_HOOKS = frozenset(_label(verb, group, resource) for group, resource, verbs in HOOKS for verb in verbs)
+_OF_HOOKS = frozenset(
+    _label(verb, group, resource) for rows in HOOKS.values() for group, resource, verbs in rows for verb in verbs
+)
 
 
 def for_a_plan(label: str) -> bool:

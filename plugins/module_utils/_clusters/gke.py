@@ -13,13 +13,20 @@ from .._gateways.google import Google
 from .._gateways.google_container import GkeCluster
 from .._gateways.google_credentials import project_of
 from .._gateways.kubernetes import Object
+from .._google.options import IDENTITY_OPTIONS, form_problems
 from .._names import gke_cluster_problem, google_location_problem, google_project_problem
 from .._options import GOOGLE_RULES, google_options
 from .._variables import named
 from .facts import ApiServer, ClusterFacts, Named, Onboarding, Parameters, Provider, Systems
+from .on_google import rights
 
 USABLE = frozenset({"RUNNING", "RECONCILING", "DEGRADED"})
 """The states in which a cluster can be reached, and stays."""
+
+_NUMBER = (
+    "The access scopes of this machine lack userinfo.email, so Kubernetes knows its service account by its number alone"
+    " and RoleBindings to the e-mail do not count: add that scope to the machine, or bind the number."
+)
 
 AUTO, DNS, PUBLIC, PRIVATE = "auto", "dns", "public", "private"
 
@@ -68,6 +75,7 @@ def facts(found: GkeCluster | None, wanted: Named, google: Google, elsewhere: st
         problems=tuple(filter(None, [problem])),
         api_server=server or _closed(found, problem),
         seen_at=f"GKE says that cluster {found.name}",
+        caller_hint=_NUMBER if google.lacks_email_scope() else "",
         own=found,
     )
 
@@ -126,11 +134,25 @@ def _closed(found: GkeCluster, problem: str) -> ApiServer:
 
 def _hosts(found: GkeCluster) -> frozenset[str]:
     every = (found.endpoint, found.public_endpoint, found.private_endpoint, found.dns_endpoint)
-    return frozenset(_url(one) for one in every if one)
+    return frozenset([*(_url(one) for one in every if one), *_gateways(found.membership)])
+
+
+def _gateways(membership: str) -> Iterator[str]:
+    """The addresses of a fleet's member at the Connect gateway, which has not the cluster's authority.
+
+    membership: //gkehub.googleapis.com/projects/NUMBER/locations/LOCATION/memberships/NAME, empty for none.
+    """
+    parts = membership.rpartition("//")[2].split("/")
+    if len(parts) != 7:
+        return
+    service, _projects, project, _locations, location, _memberships, name = parts
+    universe = service.partition(".")[2]
+    for host in (f"connectgateway.{universe}", f"{location}-connectgateway.{universe}"):
+        yield f"https://{host}/v1/projects/{project}/locations/{location}/gkeMemberships/{name}"
 
 
 def _url(host: str) -> str:
-    return f"https://[{host}]" if ":" in host else f"https://{host}"
+    return f"https://[{host}]" if host.count(":") > 1 else f"https://{host}"
 
 
 def way_in(found: GkeCluster, endpoint: str) -> tuple[str, bool, str]:
@@ -189,11 +211,7 @@ def _advice(found: GkeCluster, google: Google, by_dns: bool) -> Mapping[int, str
     if by_dns:
         forbidden += " At the DNS endpoint they also need the permission container.clusters.connect in the project."
     if google.lacks_email_scope():
-        forbidden += (
-            " The access scopes of this machine lack userinfo.email, so Kubernetes knows its service account by its"
-            " number alone and RoleBindings to the e-mail do not count: add that scope to the machine, or bind the"
-            " number."
-        )
+        forbidden += f" {_NUMBER}"
     return {**advice, **({403: forbidden} if forbidden else {})}
 
 
@@ -309,9 +327,9 @@ GKE = Provider(
         "castai-kvisor": {"controller": {"extraArgs": {"cloud-provider": "gke"}}},
     },
     onboarding=Onboarding(
-        options={},
-        option_problems=lambda params: iter(()),
-        rights=lambda google, found, options, record, email: None,
+        options=IDENTITY_OPTIONS,
+        option_problems=lambda params: form_problems(params["onboard"]),
+        rights=rights,
         foreign_nodes=foreign_nodes,
         nodes_problem=nodes_problem,
         warnings=warnings,

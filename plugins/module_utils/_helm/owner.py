@@ -29,10 +29,15 @@ UMBRELLA = "castai"
 _NAMED_BY_CHART: Mapping[str, str] = {
     "cluster-controller": "castai-cluster-controller",
     "castai-kvisor": "castai-kvisor-controller",
+    "castai-live": "castai-live-controller",
 }
 """Releases whose objects have a different name than the release."""
 
-_DAEMON_SETS: Mapping[str, str] = {"castai-kvisor": "castai-kvisor-agent", "castai-spot-handler": "castai-spot-handler"}
+_DAEMON_SETS: Mapping[str, str] = {
+    "castai-kvisor": "castai-kvisor-agent",
+    "castai-live": "castai-live-daemon",
+    "castai-spot-handler": "castai-spot-handler",
+}
 """The DaemonSets of the charts. For other releases none is read, because connecting needs no right to read them."""
 
 _COMPONENTS = "/apis/castware.cast.ai/v1alpha1/namespaces/{}/components"

@@ -239,7 +239,7 @@ class HookWatch:
 
     def __call__(self) -> str:
         """Why waiting is pointless, once that has been so for a while: a registry may be unavailable for a moment."""
-        stuck = stuck_jobs(self.cluster, self.wanted.namespace, f"{self.wanted.name}-")
+        stuck = stuck_jobs(self.cluster, self.wanted.namespace, self.wanted.name)
         if not self.patience.over(stuck, self.clock()):
             return ""
         one = next(one for one in stuck if one.reason)

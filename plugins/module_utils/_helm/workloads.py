@@ -34,6 +34,9 @@ NO_IMAGE = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNev
 _UNSTARTABLE = (*NO_IMAGE, "CreateContainerConfigError")
 """Reasons of waiting containers that do not go away by themselves."""
 
+_INSTANCE = "app.kubernetes.io/instance"
+"""Label of the objects of a chart, with the release."""
+
 _UNSCHEDULABLE, _FAILED_CREATE = "Unschedulable", "FailedCreate"
 _REFUSED = ("is forbidden", "denied the request")
 _PASSING = "error looking up service account"
@@ -116,15 +119,19 @@ def unready(cluster: Kubernetes, items: Iterable[Object]) -> tuple[Unready, ...]
     return tuple(filter(None, results(asked).values()))
 
 
-def stuck_jobs(cluster: Kubernetes, namespace: str, prefix: str) -> tuple[Unready, ...]:
-    """Unfinished Jobs with such a name, and what their pods say; none if Jobs may not be listed."""
+def stuck_jobs(cluster: Kubernetes, namespace: str, release: str) -> tuple[Unready, ...]:
+    """A release's unfinished Jobs, and what their pods say; none if Jobs may not be listed."""
     jobs = [{"kind": "Job", **item} for item in _items(cluster, path_of("batch/v1", "Job", None, namespace))]
     running = [
-        job
-        for job in jobs
-        if job["metadata"]["name"].startswith(prefix) and not (_is_true(job, "Complete") or _is_true(job, "Failed"))
+        job for job in jobs if _is_of(job, release) and not (_is_true(job, "Complete") or _is_true(job, "Failed"))
     ]
     return tuple(_stuck(cluster, job) for job in running)
+
+
+def _is_of(job: Object, release: str) -> bool:
+    """By its name, and by its label where it has one: the name of one release may begin with that of another."""
+    labels = job["metadata"].get("labels") or {}
+    return str(job["metadata"]["name"]).startswith(f"{release}-") and bool(labels.get(_INSTANCE, release) == release)
 
 
 def _stuck(cluster: Kubernetes, job: Object) -> Unready:

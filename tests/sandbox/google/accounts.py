@@ -39,7 +39,7 @@ def find(asked: Asked, permission: str, parameter: str = "name", deleted: bool =
         raise denied("iam", permission, shown)
     else:
         require(store, asked.caller, project_resource(store, asked.project()), permission, shown, "iam")
-    raise GoogleError("NOT_FOUND", f"Unknown service account: {name}" if not deleted else "Unknown service account")
+    raise GoogleError("NOT_FOUND", "Unknown service account")
 
 
 def shown(account: Account, texts: dict[str, str] | None = None) -> dict[str, Any]:
@@ -168,7 +168,7 @@ def test_permissions(asked: Asked) -> Any:
     account = asked.store.account(name, project_id)
     wanted = checked(asked.body.get("permissions", []))
     if account is None:
-        raise GoogleError("NOT_FOUND", f"Unknown service account: {name}")
+        raise GoogleError("NOT_FOUND", "Unknown service account")
     has = held(asked.store, asked.caller, account_resource(asked.store, account), wanted)
     return {"permissions": [one for one in wanted if one in has]} if has else {}
 

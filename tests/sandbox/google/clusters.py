@@ -25,7 +25,7 @@ def add(store: Store, project: Project, cluster: Cluster) -> dict[str, Any]:
     name = name_of(project.id, cluster.region, cluster.name)
     version = _VERSION.format(cluster.version)
     zone = cluster.region if cluster.region.count("-") > 1 else f"{cluster.region}-a"
-    endpoint = cluster.endpoint.removeprefix("https://")
+    endpoint = cluster.address
     network = f"projects/{project.id}/global/networks/default"
     subnetwork = f"projects/{project.id}/regions/{zone.rpartition('-')[0]}/subnetworks/default"
     store.clusters[name] = {

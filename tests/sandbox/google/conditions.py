@@ -116,12 +116,10 @@ class _Reader:
             self._take()
             name = self._take()[1]
             given = self._arguments()
-            if value is _MISSING or self._attributes is None:
-                value = _MISSING
-            elif name in _FUNCTIONS:
-                value = _FUNCTIONS[name](value, *given)
-            else:
+            if name not in _FUNCTIONS:
                 raise BadCondition(f"no function {name} in {self._expression!r}")
+            unknown = value is _MISSING or self._attributes is None
+            value = _MISSING if unknown else _FUNCTIONS[name](value, *given)
         return value
 
     def _arguments(self) -> list[Any]:

@@ -65,7 +65,10 @@ class Google:
         with self.store.lock:
             if verb == "defects":
                 return self.take_defects()
-            return self._control.do(verb, args)
+            try:
+                return self._control.do(verb, args)
+            except GoogleError as error:
+                raise ValueError(f"Google refuses {verb}: {error}") from error
 
     def take_defects(self) -> list[str]:
         """What callers have asked since the last time that Google does not have."""

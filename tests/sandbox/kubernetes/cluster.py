@@ -95,7 +95,9 @@ class ControlPlane:
         self._start("kube-apiserver", *self._apiserver_flags(store))
         self.admin = Kubernetes(self._folder / "admin.kubeconfig")
         audit = AuditLog(self._folder / "audit.log")
-        self.front = Front(spec.name, gate, authority, self._port.number, admin_token, store.client, audit, webhook.now)
+        self.front = Front(
+            spec.name, gate, authority, self._port.number, admin_token, store.client, audit, webhook.now, spec.address
+        )
         if version(binaries).removeprefix("v").rpartition(".")[0] != spec.version:
             self.front.version = spec.version
         self.cluster = Cluster(
@@ -111,6 +113,7 @@ class ControlPlane:
             admin_kubeconfig=self.admin.kubeconfig,
             created_by=spec.created_by,
             instances=spec.instances,
+            address=spec.address,
             dns_endpoint=spec.dns_endpoint,
         )
         webhook.add(self.cluster, self._aws_auth)

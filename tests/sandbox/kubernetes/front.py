@@ -152,6 +152,7 @@ class AuditLog:
 class Front:
     """TLS front of one API server: `https://127.0.0.1:port`, every call through the gate.
 
+    address: another one, under which a proxy serves it by `tls` and `answer`.
     version: answered for /version when it is not the minor version that was built, such as 1.20
     """
 
@@ -168,6 +169,7 @@ class Front:
         etcd: Etcd,
         audit: AuditLog,
         now: Callable[[], float],
+        address: str = "",
     ) -> None:
         self.name = name
         self._gate = gate
@@ -180,7 +182,9 @@ class Front:
         self._baseline: Mapping[str, bytes] = {}
         self._tls = ssl.create_default_context(cadata=authority.pem)
         self._upstream = threading.local()
-        self._server = Server(self.answer, authority.server_context("kube-apiserver", ["127.0.0.1", "localhost"]))
+        hosts = ["127.0.0.1", "localhost", *filter(None, [address])]
+        self.tls = authority.server_context("kube-apiserver", hosts)
+        self._server = Server(self.answer, self.tls)
         self.port = self._server.port
         self.version = ""
 

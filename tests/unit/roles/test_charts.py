@@ -130,6 +130,66 @@ def test_a_components_values_are_ours_the_providers_and_the_users() -> None:
     }
 
 
+USUAL = ["cluster-controller", "castai-spot-handler", "castai-evictor", "castai-pod-pinner", "castai-kvisor"]
+SIZING = ["castai-workload-autoscaler", "castai-workload-autoscaler-exporter"]
+
+
+@pytest.mark.parametrize(
+    ("given", "more"),
+    [
+        ({}, []),
+        ({"components_workload_autoscaler": True}, SIZING),
+        ({"components_workload_autoscaler": True, "components_skip": SIZING[1:]}, SIZING[:1]),
+        ({"components_pod_mutator": True}, ["castai-pod-mutator"]),
+        ({"components_live": True}, ["castai-live"]),
+    ],
+)
+def test_optional_components_come_only_by_their_variables(given: dict[str, Any], more: list[str]) -> None:
+    charts = templated("components", "{{ __components_charts }}", **given)
+    assert [chart["name"] for chart in charts] == USUAL + more
+    assert not [chart["name"] for chart in charts if not chart["chart_version"]]
+
+
+def test_optional_components_have_the_clusters_token_id_and_address() -> None:
+    given = {"components_workload_autoscaler": True, "components_pod_mutator": True, "components_live": True}
+    place = {"castai_api_url": "https://api.eu.cast.ai", "castai_credentials_secret": "token"}
+    registration = {"castai_cluster_id": "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e"}
+    charts = templated("components", "{{ __components_charts }}", **given, **place, **registration)
+    values = {chart["name"]: chart["values"] for chart in charts}
+    by_config_map = {"apiKeySecretRef": "token", "configMapRef": "castai-cluster-controller"}
+    assert [values[name]["castai"] for name in SIZING] == [by_config_map, by_config_map]
+    direct = {
+        "apiKeySecretRef": "token",
+        "apiURL": "https://api.eu.cast.ai",
+        "clusterID": "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e",
+    }
+    assert values["castai-pod-mutator"]["castai"] == {**direct, "apiUrl": "https://api.eu.cast.ai"}
+    assert values[SIZING[0]]["autopilot"] == {"autoDetect": False}
+    assert values["castai-live"] == {"castai": direct, "castai-aws-vpc-cni": {"enabled": False}}
+
+
+OWN, PSC, PSC_GRPC = "https://api.cast.ai", "https://api.psc.example.com", "grpc.psc.example.com:443"
+
+
+@pytest.mark.parametrize(
+    ("given", "addresses"),
+    [
+        ({}, (OWN, None, OWN, "grpc.cast.ai:443")),
+        ({"castai_cluster_api_url": PSC, "castai_grpc_url": PSC_GRPC}, (PSC, PSC_GRPC, PSC, PSC_GRPC)),
+        ({"castai_grpc_url": PSC_GRPC, "components_grpc_url": "own:1"}, (OWN, PSC_GRPC, OWN, "own:1")),
+    ],
+)
+def test_in_the_cluster_castai_may_have_another_address(
+    given: dict[str, str], addresses: tuple[str | None, ...]
+) -> None:
+    agent = templated("agent", "{{ __agent_values }}", castai_api_url=OWN, **given)
+    charts = templated("components", "{{ __components_charts }}", castai_api_url=OWN, **given)
+    values = {chart["name"]: chart["values"]["castai"] for chart in charts if "castai" in chart["values"]}
+    pinner = values["castai-pod-pinner"]
+    assert (agent["apiURL"], agent.get("grpcURL"), pinner["apiURL"], pinner["grpcURL"]) == addresses
+    assert values["cluster-controller"]["apiURL"] == addresses[0]
+
+
 @pytest.mark.parametrize(
     ("image", "expected"),
     [

@@ -53,6 +53,7 @@ def cluster(name: str, project: str = PROJECT, location: str = LOCATION, **other
             "ca_pem": "PEM",
             "admin_kubeconfig": Path("unused"),
             "created_by": "",
+            "address": "198.18.0.1",
             "dns_endpoint": f"gke-0123456789abcdef-{NUMBER}.{location}.gke.goog",
             **other,
         }

@@ -22,8 +22,12 @@ VERSIONS = {
     "castai-cluster-controller": ["0.92.14"],
     "castai-evictor": ["0.35.143"],
     "castai-kvisor": ["1.164.8"],
+    "castai-live": ["0.118.0"],
+    "castai-pod-mutator": ["0.17.6"],
     "castai-pod-pinner": ["1.13.0"],
     "castai-spot-handler": ["0.35.5"],
+    "castai-workload-autoscaler": ["1.9.3"],
+    "castai-workload-autoscaler-exporter": ["1.9.3"],
 }
 
 

@@ -18,6 +18,7 @@ from google.oauth2 import service_account
 from tests.sandbox.google import conditions
 from tests.sandbox.google.catalogue import kubernetes_permission
 from tests.sandbox.google.tokens import CLOUD, EMAIL
+from tests.sandbox.spec import ClusterSpec
 from tests.sandbox.wire import Request
 
 from .google_client import ADDRESS, NUMBER, OPERATOR, PROJECT, SHARED, Cloud, Ended, cluster
@@ -127,7 +128,9 @@ def test_conditions(expression: str, met: bool) -> None:
     assert conditions.holds(expression, {**resource, "resource.service": "iam", "request.time": now}) is met
 
 
-@pytest.mark.parametrize("expression", ["resource.nmae == 1", "resource.name.", "(true", 'foo("x")', "true true"])
+@pytest.mark.parametrize(
+    "expression", ["resource.nmae == 1", "resource.name.", "(true", 'foo("x")', 'resource.name.frob("x")', "true true"]
+)
 def test_a_condition_that_cannot_be_read_is_refused(cloud: Cloud, expression: str) -> None:
     binding = {"role": READER, "members": [SOMEBODY], "condition": {"title": "t", "expression": expression}}
     status, said = answer(write(cloud, {"version": 3, "bindings": [binding]}))
@@ -503,6 +506,18 @@ def test_iam_lets_into_a_cluster_whom_a_policy_names(cloud: Cloud) -> None:
         assert cloud.google.may(shop, "somebody@example.com", asked) is allowed
         assert cloud.google.may(shop, OPERATOR, asked)
         assert not cloud.google.may(shop, "nobody@example.com", asked)
+
+
+def test_a_project_of_a_domain(cloud: Cloud) -> None:
+    cloud.do("add_project", project="example.com:shop-prod")
+    cloud.do("grant", project="example.com:shop-prod", role="roles/owner", member=f"serviceAccount:{OPERATOR}")
+    found = cloud.session().post(
+        f"{IAM}/projects/example.com:shop-prod/serviceAccounts", json={"accountId": "castai-gke"}
+    )
+    assert found.json()["email"] == "castai-gke@shop-prod.example.com.iam.gserviceaccount.com"
+    assert policy(cloud, project="example.com:shop-prod")["version"] == 1
+    spec = ClusterSpec.parse("shop:gke:project=example.com:shop-prod:location=europe-west1-b")
+    assert spec.place == ("example.com:shop-prod", "europe-west1-b")
 
 
 # The whole

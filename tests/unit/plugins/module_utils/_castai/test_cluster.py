@@ -329,6 +329,8 @@ def test_the_view_of_a_connected_and_of_a_fresh_cluster() -> None:
         "reconcile_error": "",
         "account_id": ACCOUNT,
         "region": REGION,
+        "project": "",
+        "location": "",
     }
     assert view(Current(EKS, None), desired(), {}) == {
         "account_id": ACCOUNT,

@@ -182,6 +182,15 @@ CASES = {
         {},
         {"missing": ("create secrets", "escalate clusterroles.rbac.authorization.k8s.io")},
     ),
+    "permissions of somebody under another name": Case(
+        "These Kubernetes permissions are missing in namespace castai-agent or cluster-wide: create secrets. Grant them"
+        " to the user or role of this run, or use a cluster administrator. It knows the caller by its number alone.",
+        {},
+        {
+            "missing": ("create secrets",),
+            "facts": replace(EKS, caller_hint="It knows the caller by its number alone."),
+        },
+    ),
     "access reviews": Case("Reviews are off.", {}, {"missing": Problem("Reviews are off.")}),
     "Helm": Case("Helm is missing.", {}, {"helm": ("Helm is missing.",)}),
     "objects of another release": Case("They are another's.", {}, {"taken": ("They are another's.",)}),
@@ -520,16 +529,15 @@ def test_a_namespace_is_made_only_where_it_is_absent_and_may_be(
         ((4, 3, 1), ["castai-evictor"], True),
         ((3, 22, 0), ["castai-evictor"], False),
         ((4, 3, 1), ["castai-kvisor"], False),
+        ((4, 3, 1), ["castai-kvisor", "castai-workload-autoscaler-exporter"], True),
     ],
 )
-def test_helm_4_waits_for_all_that_the_evictors_hook_makes(
-    version: tuple[int, ...], names: list[str], asked: bool
-) -> None:
+def test_helm_4_waits_for_all_that_hooks_make(version: tuple[int, ...], names: list[str], asked: bool) -> None:
     """A plan does without, as it runs no hook."""
     helm: Any = SimpleNamespace(check_version=lambda: version)
     releases = [{"name": name, "chart_ref": name} for name in names]
     wanted = preflight.desired({**PARAMETERS, "onboard": ONBOARD, "releases": releases})
-    hooks = preflight._waits_for_hooks(helm, wanted.charts)
+    hooks = preflight._waiting_for_hooks(helm, wanted.charts)
     kubernetes: Any = SimpleNamespace(can=lambda *access: access[0] not in ("list", "watch"))
     missing = preflight._missing(kubernetes, wanted, EKS, True, hooks)
     assert ("list serviceaccounts" in missing) is asked
@@ -538,6 +546,29 @@ def test_helm_4_waits_for_all_that_the_evictors_hook_makes(
     assert ("list serviceaccounts" in lacks) is asked
     assert "list serviceaccounts" not in findings
     assert "list pods" in findings
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("castai-evictor", set()),
+        ("castai-workload-autoscaler", {"customresourcedefinitions"}),
+        ("castai-workload-autoscaler-exporter", {"customresourcedefinitions", "custommetricsexporterconfigs"}),
+        ("castai-pod-mutator", {"customresourcedefinitions", "validatingwebhookconfigurations"}),
+        ("castai-live", {"customresourcedefinitions"}),
+    ],
+)
+def test_an_optional_release_needs_permissions_for_its_kinds(name: str, kinds: set[str]) -> None:
+    kubernetes: Any = SimpleNamespace(can=lambda *access: False)
+    missing = []
+    for names in ((), (name,)):
+        releases = [{"name": one, "chart_ref": one} for one in names]
+        wanted = preflight.desired({**PARAMETERS, "onboard": ONBOARD, "releases": releases})
+        missing.append(set(preflight._missing(kubernetes, wanted, EKS, True)))
+    without, with_it = missing
+    verbs = ("get", "create", "patch", "delete")
+    labels = {label.partition(".")[0] for label in with_it - without}
+    assert labels == {f"{verb} {kind}" for verb in verbs for kind in kinds}
 
 
 OF_UMBRELLA = {

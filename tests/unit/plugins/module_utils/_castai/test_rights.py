@@ -23,8 +23,8 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.rights impo
 from ansible_collections.castai.onboarding.plugins.module_utils._castai.rights import (
     CONNECT,
     CONNECT_SYSTEM,
+    OF_RELEASE,
     ONBOARD,
-    WORKLOAD_AUTOSCALER,
     missing_in_cluster,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed
@@ -64,11 +64,15 @@ def test_every_verb_is_asked_for_where_it_is_needed() -> None:
     assert ("escalate", "rbac.authorization.k8s.io", "clusterroles", "") in reviews.asked
 
 
-def test_the_workload_autoscaler_brings_its_own_kinds() -> None:
+def test_optional_releases_bring_kinds_of_their_own() -> None:
     reviews: Any = Reviews()
-    missing_in_cluster(reviews, "castai", (*ONBOARD, *WORKLOAD_AUTOSCALER), ())
-    assert ("create", "apiextensions.k8s.io", "customresourcedefinitions", "") in reviews.asked
+    missing_in_cluster(reviews, "castai", (*ONBOARD, *(row for rows in OF_RELEASE.values() for row in rows)), ())
     assert ("watch", "batch", "jobs", "castai") in reviews.asked
+    assert {
+        ("create", "apiextensions.k8s.io", "customresourcedefinitions", ""),
+        ("create", "autoscaling.cast.ai", "custommetricsexporterconfigs", ""),
+        ("create", "admissionregistration.k8s.io", "validatingwebhookconfigurations", ""),
+    } <= set(reviews.asked)
 
 
 @pytest.fixture

@@ -87,6 +87,8 @@ def test_helm_that_can_take_over(version: tuple[int, ...], refused: bool) -> Non
         ("castai-kvisor", "/apis/apps/v1/namespaces/castai-agent/deployments/castai-kvisor-controller"),
         ("castai-kvisor", "/apis/apps/v1/namespaces/castai-agent/daemonsets/castai-kvisor-agent"),
         ("castai-evictor", "/apis/apps/v1/namespaces/castai-agent/deployments/castai-evictor"),
+        ("castai-live", "/apis/apps/v1/namespaces/castai-agent/deployments/castai-live-controller"),
+        ("castai-live", "/apis/apps/v1/namespaces/castai-agent/daemonsets/castai-live-daemon"),
     ],
 )
 def test_objects_go_by_the_names_that_the_chart_gives_them(release: str, path: str) -> None:

@@ -643,12 +643,15 @@ def hook_pod(reason: str, job: str = HOOK) -> dict[str, Any]:
 class Hooks:
     """A Job that does not end, with what its pods and events say, look by look; None where nothing may be listed."""
 
-    def __init__(self, looks: list[list[dict[str, Any]] | None], job: str, ended: bool) -> None:
+    def __init__(
+        self, looks: list[list[dict[str, Any]] | None], job: str, ended: bool = False, of_release: str = ""
+    ) -> None:
         self._looks = iter(looks)
         self._look: list[dict[str, Any]] | None = None
         conditions = [{"type": "Complete", "status": "True"}] if ended else []
         spec = {"selector": {"matchLabels": {"controller-uid": "u"}}}
-        metadata = {"name": job, "namespace": NAMESPACE, "uid": "u"}
+        labels = {"labels": {"app.kubernetes.io/instance": of_release}} if of_release else {}
+        metadata = {"name": job, "namespace": NAMESPACE, "uid": "u", **labels}
         self._job = {"metadata": metadata, "spec": spec, "status": {"conditions": conditions}}
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
@@ -690,6 +693,15 @@ def test_a_hook_that_cannot_run_is_told(
         assert found.startswith(f"Job {HOOK} in namespace castai-agent, a hook of the chart, cannot run: ")
         assert told in found
         assert ("set components_evictor_hook_image to a copy" in found) is (told != REFUSED)
+
+
+@pytest.mark.parametrize("name", ["castai-workload-autoscaler", "castai-workload-autoscaler-exporter"])
+def test_a_hook_of_another_release_stops_nobody(name: str) -> None:
+    job = "castai-workload-autoscaler-exporter-crd-wait-1"
+    cluster: Any = Hooks([[hook_pod("ErrImagePull", job)]] * 2, job, of_release="castai-workload-autoscaler-exporter")
+    times = iter((0.0, 40.0))
+    watch = release.HookWatch(cluster, wanted(name=name), clock=lambda: next(times))
+    assert bool(watch() or watch()) is (name == "castai-workload-autoscaler-exporter")
 
 
 @pytest.mark.parametrize("namespace", [None, Namespace()])

@@ -1,0 +1,40 @@
+{{- /*
+Copyright (c) 2026, the castai.onboarding authors
+GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+SPDX-License-Identifier: GPL-3.0-or-later
+*/ -}}
+apiVersion: apps/v1
+kind: DaemonSet
+metadata:
+  name: castai-live-daemon
+  namespace: {{ .Release.Namespace }}
+  labels:
+    {{- include "labels" . | nindent 4 }}
+spec:
+  selector:
+    matchLabels:
+      app: castai-live-daemon
+  template:
+    metadata:
+      labels:
+        app: castai-live-daemon
+    spec:
+      {{- with .Values.imagePullSecrets }}
+      imagePullSecrets:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      serviceAccountName: castai-live-daemon
+      hostPID: true
+      containers:
+        - name: daemon
+          image: "{{ .Values.daemon.image.repository }}:{{ .Chart.AppVersion }}"
+          securityContext:
+            privileged: true
+          env:
+            - name: API_URL
+              value: {{ .Values.castai.apiURL | quote }}
+            - name: CLUSTER_ID
+              value: {{ required "castai-live needs castai.clusterID" .Values.castai.clusterID | quote }}
+          envFrom:
+            - secretRef:
+                name: {{ include "secret" . }}

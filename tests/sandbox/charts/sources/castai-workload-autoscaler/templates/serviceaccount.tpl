@@ -1,0 +1,12 @@
+{{- /*
+Copyright (c) 2026, the castai.onboarding authors
+GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+SPDX-License-Identifier: GPL-3.0-or-later
+*/ -}}
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: castai-workload-autoscaler
+  namespace: {{ .Release.Namespace }}
+  labels:
+    {{- include "labels" . | nindent 4 }}
