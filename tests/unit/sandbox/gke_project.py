@@ -93,6 +93,15 @@ class World:
         self.castai.given = {}
         self.google = self.gateway()
 
+    def another_cluster(self, name: str) -> str:
+        """In the first location, registered too; its name."""
+        made = cluster(name)
+        self.cloud.google.add_cluster(made)
+        self.api.add_cluster(made)
+        block = {"projectId": PROJECT, "location": LOCATION, "region": LOCATION, "clusterName": name}
+        self.ids[name] = self.castai.register_cluster(name, {"gke": block}).id
+        return name
+
     def reset(self) -> None:
         """As it was when it was made."""
         self.cloud.google.reset()
@@ -114,20 +123,26 @@ class World:
         return f"projects/{PROJECT}/roles/castai.gkeAccess.{self.cluster_id[:8]}"
 
     def run(
-        self, location: str = LOCATION, check: bool = False, ended_after: int | None = None, **changes: Any
+        self,
+        location: str = LOCATION,
+        check: bool = False,
+        ended_after: int | None = None,
+        google: Google | None = None,
+        **changes: Any,
     ) -> Result:
-        """ended_after: how many actions are done, None for all."""
+        """ended_after: how many actions are done, None for all. google: another session than the one that there is."""
+        name = changes.get("cluster_name", "shop")
         parameters = {
             **PARAMETERS,
-            "cluster_name": "shop",
-            "cluster_id": self.ids[location],
+            "cluster_name": name,
+            "cluster_id": self.ids[location if name == "shop" else name],
             "location": location,
             "force": changes.get("state") == "absent",
             **changes,
         }
         here = replace(
             SUBJECT,
-            connect=lambda params, wanted: Systems(self.castai, self.google),
+            connect=lambda params, wanted: Systems(self.castai, google or self.google),
             plan=lambda current, wanted: first(SUBJECT.plan(current, wanted), ended_after),
         )
         return reconcile(here, parameters, check, lambda line: None)

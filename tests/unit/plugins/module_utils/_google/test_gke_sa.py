@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -546,3 +547,54 @@ def test_what_terraforms_keyless_module_left_is_recognised(world: World) -> None
     assert not any("act as service account" in one or "without a key" in one for one in sentences(done))
     world.check_access()
     assert world.run(identity="impersonation").actions == ()
+
+
+# Many at once, and what is read
+
+
+def test_ten_clusters_at_once_and_a_rival_lose_no_binding(world: World) -> None:
+    """A policy of 1,400 principals with conditions, audit logs and deleted members."""
+    expires = {"title": "until summer", "expression": 'request.time < timestamp("2097-07-01T00:00:00Z")'}
+    gone = world.cloud.do("add_account", project=PROJECT, account_id="gone-account", roles=["roles/container.viewer"])
+    world.cloud.do("delete_account", email=gone)
+    many = [f"user:u{number}@example.com" for number in range(1390)]
+    bindings = [
+        *world.project["policy"]["bindings"],
+        {"role": "roles/viewer", "members": many},
+        {"role": "roles/container.viewer", "members": many[:5], "condition": expires},
+    ]
+    audits = [{"service": "allServices", "auditLogConfigs": [{"logType": "DATA_READ", "exemptedMembers": many[:2]}]}]
+    world.cloud.do("set_policy", project=PROJECT, bindings=bindings, audits=audits)
+    before = world.project["policy"]
+    names = [world.another_cluster(f"shop-{number}") for number in range(10)]
+    started = world.clock()
+    with ThreadPoolExecutor(10) as pool:
+        runs = [pool.submit(world.run, cluster_name=name, google=world.gateway()) for name in names]
+        for number in range(20):
+            member = f"user:rival{number}@example.com"
+            world.cloud.do("grant", project=PROJECT, role="roles/container.viewer", member=member)
+        done = [run.result() for run in runs]
+    assert world.clock() - started < 120 * len(names)
+    after = world.project["policy"]
+    ours = {f"serviceAccount:{one.view['service_account']}" for one in done}
+    assert len(ours) == 10
+    for one in done:
+        member = f"serviceAccount:{one.view['service_account']}"
+        assert (one.view["role"], member, "") in world.bindings
+        assert len([role for role, who, _text in world.bindings if (role, who) == (USER, member)]) == 1
+    left = [{**one, "members": [who for who in one["members"] if who not in ours]} for one in after["bindings"]]
+    rivals = {f"user:rival{number}@example.com" for number in range(20)}
+    assert rivals <= {who for one in left for who in one["members"]}
+    left = [{**one, "members": [who for who in one["members"] if who not in rivals]} for one in left]
+    assert [one for one in left if one["members"]] == before["bindings"]
+    assert after["auditConfigs"] == before["auditConfigs"]
+
+
+def test_a_run_without_changes_reads_each_object_once(world: World) -> None:
+    world.run()
+    begun = len(world.cloud.gate.journal.since(0))
+    world.run()
+    calls = [entry.call for entry in world.cloud.gate.journal.since(0)][begun:]
+    read = [(call.operation, str(call)) for call in calls]
+    assert len(read) == len(set(read))
+    assert not any(call.write for call in calls)
