@@ -53,9 +53,13 @@ class Noting(Direct):
 
     def __init__(self, api: Api) -> None:
         super().__init__(api)
-        self._sleep = lambda seconds: time.sleep(seconds)
+        self._sleep = self._pass
         self.given: dict[str, str] = {}
         """The credentials that were taken last, by cluster: a key file, or {} for none."""
+
+    @staticmethod
+    def _pass(seconds: float) -> None:
+        time.sleep(seconds)
 
     def _once(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
         found = super()._once(method, path, purpose, body)
@@ -200,7 +204,7 @@ class World:
             assert castai.chain_works(accounts[0], accounts[1], block), "an outage"
 
     def check_access_after_every_write(self, before: Callable[[], None], **changes: Any) -> int:
-        """Whatever was before, CAST AI has access wherever a run ends, and after the next; how many writes there were."""
+        """Whatever was before, CAST AI has access wherever a run ends, and after the next. Gives the number of writes."""
         ends: list[Any] = []
         for last in itertools.count(1):
             self.reset()
