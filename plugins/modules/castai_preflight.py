@@ -65,8 +65,9 @@ options:
     default: castai-agent
   onboard:
     description:
-      - The options that M(castai.onboarding.castai_iam_eks) or M(castai.onboarding.castai_iam_kops) will get, if they
-        matter for the checks. On kOps the identity is always a user.
+      - The options that M(castai.onboarding.castai_iam_eks), M(castai.onboarding.castai_iam_kops) or
+        M(castai.onboarding.castai_gke_sa) will get, if they matter for the checks. On kOps the identity
+        is always a user.
       - Without it, only the requirements for connecting are checked.
     type: dict
     suboptions:
@@ -80,14 +81,33 @@ options:
         description: Whether objects are taken over if nothing shows which cluster they belong to.
         type: bool
         default: false
-      identity:
-        description: Whether CAST AI gets a role that it assumes or a user with an access key.
+      enable_services:
+        description: On GKE, whether services that are off are enabled.
+        type: bool
+        default: true
+      existing_service_account:
+        description: E-mail address of your own service account for CAST AI.
         type: str
-        choices: [role, user]
-        default: role
+      extra_projects:
+        description: Further projects in which CAST AI needs its role.
+        type: list
+        elements: str
+        default: []
+      identity:
+        description:
+          - On EKS, whether CAST AI gets a role that it assumes, the default, or a user with an access key.
+          - On GKE, whether it gets the key of a service account, the default, or impersonates it.
+        type: str
+        choices: [role, user, key, impersonation]
       instance_profile_arn:
         description: ARN of your own instance profile.
         type: str
+      load_balancers:
+        description: Kinds of load balancers whose members CAST AI manages.
+        type: list
+        elements: str
+        choices: [target_backend_pools, unmanaged_instance_groups]
+        default: []
       managed_policy:
         description: Your own policy document, instead of the default one of the managed policy.
         type: dict
@@ -103,6 +123,10 @@ options:
         description: IAM path of the created objects.
         type: str
         default: /
+      permissions:
+        description: Your own list of permissions for CAST AI's role in Google Cloud.
+        type: list
+        elements: str
       permissions_boundary:
         description: ARN of the permissions boundary for the created roles or user.
         type: str
@@ -117,9 +141,21 @@ options:
       role_arn:
         description: ARN of your own role for CAST AI.
         type: str
+      role_id:
+        description: ID of CAST AI's custom role in Google Cloud.
+        type: str
+      role_scope:
+        description: Whether the cluster gets a custom role of its own or uses the one that the project shares.
+        type: str
+        choices: [cluster, project]
+        default: cluster
       security_group_id:
         description: Id of your own security group.
         type: str
+      service_account_user:
+        description: Which service accounts of nodes CAST AI may use.
+        type: str
+        choices: [node_accounts, on_accounts, project, none]
       spot_lambda_role:
         description: Whether C(CastLambdaRoleForSpot) is used, which is the default on kOps. On EKS it needs a user.
         type: bool

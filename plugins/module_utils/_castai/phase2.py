@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,10 +32,32 @@ class Onboarding:
         return cls(options["connecting"], options)
 
 
+def with_defaults(params: Parameters) -> Parameters:
+    """Preflight's options with the defaults of the provider's identity."""
+    if not params.get("onboard"):
+        return params
+    options = PROVIDERS[params["provider"]].onboarding.options
+    defaults = {option: one["default"] for option, one in options.items() if "default" in one}
+    given = {option: value for option, value in params["onboard"].items() if value is not None}
+    return {**params, "onboard": {**params["onboard"], **defaults, **given}}
+
+
 def problems(params: Parameters) -> Iterator[str]:
-    """What the identity's module would refuse because of its form. params: all of preflight's."""
-    if params.get("onboard"):
-        yield from PROVIDERS[params["provider"]].onboarding.option_problems(params)
+    """What the identity's module would refuse because of its form. params: all of preflight's, with defaults."""
+    if not params.get("onboard"):
+        return
+    onboarding = PROVIDERS[params["provider"]].onboarding
+    wrong = [
+        f"{option} of {named('provider')} {params['provider']} is {params['onboard'][option]!r}. Set it to one of:"
+        f" {', '.join(one['choices'])}."
+        for option, one in onboarding.options.items()
+        if one.get("choices") and one["type"] != "list" and not _fits(params["onboard"].get(option), one["choices"])
+    ]
+    yield from wrong or onboarding.option_problems(params)
+
+
+def _fits(value: Any, choices: Collection[str]) -> bool:
+    return value is None or value in choices
 
 
 def connection_findings(

@@ -235,6 +235,7 @@ def desired(params: Parameters) -> Desired:
         )
         for item in params["releases"]
     )
+    params = phase2.with_defaults(params)
     wrong = problems(params)
     names = filter(None, [helm_release_problem(chart.release) for chart in charts])
     usable = {option: "" if option in wrong else value for option, value in params.items()}

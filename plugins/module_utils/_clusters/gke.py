@@ -13,10 +13,12 @@ from .._gateways.google import Google
 from .._gateways.google_container import GkeCluster
 from .._gateways.google_credentials import project_of
 from .._gateways.kubernetes import Object
+from .._google.options import IDENTITY_OPTIONS, form_problems
 from .._names import gke_cluster_problem, google_location_problem, google_project_problem
 from .._options import GOOGLE_RULES, google_options
 from .._variables import named
 from .facts import ApiServer, ClusterFacts, Named, Onboarding, Parameters, Provider, Systems
+from .on_google import rights
 
 USABLE = frozenset({"RUNNING", "RECONCILING", "DEGRADED"})
 """The states in which a cluster can be reached, and stays."""
@@ -325,9 +327,9 @@ GKE = Provider(
         "castai-kvisor": {"controller": {"extraArgs": {"cloud-provider": "gke"}}},
     },
     onboarding=Onboarding(
-        options={},
-        option_problems=lambda params: iter(()),
-        rights=lambda google, found, options, record, email: None,
+        options=IDENTITY_OPTIONS,
+        option_problems=lambda params: form_problems(params["onboard"]),
+        rights=rights,
         foreign_nodes=foreign_nodes,
         nodes_problem=nodes_problem,
         warnings=warnings,

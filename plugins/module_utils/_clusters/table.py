@@ -55,8 +55,22 @@ def registration_options() -> Spec:
 
 
 def identity_options() -> Spec:
-    """The identities' options that preflight takes, for all providers."""
-    return _merged(provider.onboarding.options for provider in PROVIDERS.values())
+    """What preflight is told of the identities of all providers.
+
+    An option that differs has the choices of all of them, and no default: each provider has its own (phase2).
+    """
+    merged: dict[str, dict[str, Any]] = {}
+    for provider in PROVIDERS.values():
+        for option, one in provider.onboarding.options.items():
+            merged[option] = _of_both(merged.get(option, one), one)
+    return merged
+
+
+def _of_both(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    if first == second:
+        return first
+    choices = dict.fromkeys((*first.get("choices", ()), *second.get("choices", ())))
+    return {"type": second["type"], **({"choices": [*choices]} if choices else {})}
 
 
 def all_options() -> Spec:

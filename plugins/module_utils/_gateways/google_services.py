@@ -24,7 +24,7 @@ BATCH_ENABLE = Call(
     "POST",
     "serviceusage",
     "/v1/projects/{project}/services:batchEnable",
-    ("serviceusage.services.enable",),
+    ("serviceusage.services.enable", "servicemanagement.services.bind"),
     repeats=True,
 )
 GET_OPERATION = Call(

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from .. import _keys
 from .._engine import UNKNOWN, Action, Again, CallFailed, Conflict, Made, until
+from .._gateways import castai
 from .._gateways.castai import CastAi, Cluster
 from .._gateways.google import Google
 from .._gateways.google_session import SERVICE_DISABLED, Rejected
@@ -228,7 +229,15 @@ class CreateCastAccount(Action):
 
     def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
         block = {"gkeSaImpersonate": self.email, "projectId": self.project}
-        return {"cast_account": gateway.castai.create_service_account(self.cluster_id, PROVIDER, block)}
+        try:
+            return {"cast_account": gateway.castai.create_service_account(self.cluster_id, PROVIDER, block)}
+        except castai.Rejected as refusal:
+            if not refusal.final:
+                raise
+            raise CallFailed(
+                f"{refusal} CAST AI may not have enabled this for your organization. Ask its support, or set"
+                f" {named('identity', ROLE)} to key."
+            ) from refusal
 
 
 @dataclass(frozen=True)

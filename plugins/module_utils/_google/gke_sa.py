@@ -425,7 +425,9 @@ def users_change(account: CastAccount, cast: str) -> Change:
 def _plan_hand_over(current: Current, wanted: Desired) -> Iterator[Action]:
     target, email = f"castai/credentials/{wanted.cluster_id}", current.account.email
     if wanted.keyless:
-        if current.client_account != email or not current.credentials_id:
+        # Before the hand-over, too, CAST AI's record names the account. Keys of ours say that it may not be done yet.
+        unneeded = () if wanted.existing_account else current.account.keys
+        if current.client_account != email or not current.credentials_id or unneeded:
             yield HandOverAccount(
                 f"have CAST AI use service account {email} without a key for cluster {wanted.cluster_id}",
                 target,
@@ -433,7 +435,8 @@ def _plan_hand_over(current: Current, wanted: Desired) -> Iterator[Action]:
                 f"service account {email}",
                 wanted.cluster_id,
             )
-        yield from _delete_keys(current, wanted)
+        for key in unneeded:
+            yield _delete_key(current, wanted, Deletion(key.id, "which CAST AI does not need"))
         return
     if wanted.existing_account:
         if not _served(current):
@@ -486,12 +489,6 @@ def _delete_key(current: Current, wanted: Desired, one: Deletion) -> DeleteKey:
         email,
         home_of(email, current.project),
     )
-
-
-def _delete_keys(current: Current, wanted: Desired) -> Iterator[Action]:
-    """Of an account of ours that CAST AI uses without a key."""
-    for key in () if wanted.existing_account else current.account.keys:
-        yield _delete_key(current, wanted, Deletion(key.id, "which CAST AI does not need"))
 
 
 # Removal

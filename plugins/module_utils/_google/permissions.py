@@ -71,9 +71,14 @@ GRANTS: tuple[Grant, ...] = (
     Grant("resourcemanager.projects.getIamPolicy", ("cloudresourcemanager.projects.getIamPolicy",), _IDENTITY, True),
     Grant("resourcemanager.projects.setIamPolicy", ("cloudresourcemanager.projects.setIamPolicy",), _IDENTITY),
     Grant("serviceusage.services.get", ("serviceusage.services.batchGet",), (ONBOARD,), True),
-    Grant("serviceusage.services.list", ("serviceusage.services.batchGet",), (ONBOARD,), True),
     Grant(
         "serviceusage.services.enable",
+        ("serviceusage.services.batchEnable",),
+        (REPAIR,),
+        why="enables services that are off",
+    ),
+    Grant(
+        "servicemanagement.services.bind",
         ("serviceusage.services.batchEnable",),
         (REPAIR,),
         why="enables services that are off",
@@ -91,7 +96,14 @@ GRANTS: tuple[Grant, ...] = (
     Grant("iam.roles.delete", ("iam.projects.roles.delete",), (REMOVE,)),
     Grant("iam.serviceAccounts.get", ("iam.projects.serviceAccounts.get",), _IDENTITY, True),
     Grant("iam.serviceAccounts.create", ("iam.projects.serviceAccounts.create",), (ONBOARD,)),
-    Grant("iam.serviceAccounts.update", ("iam.projects.serviceAccounts.patch",), (ONBOARD,)),
+    Grant(
+        "iam.serviceAccounts.update",
+        ("iam.projects.serviceAccounts.patch",),
+        (ONBOARD,),
+        False,
+        (KEY,),
+        "records which key CAST AI has",
+    ),
     Grant(
         "iam.serviceAccounts.enable",
         ("iam.projects.serviceAccounts.enable",),
@@ -113,10 +125,14 @@ GRANTS: tuple[Grant, ...] = (
         False,
         (KEYLESS, ON_ACCOUNTS),
     ),
-    Grant("iam.serviceAccountKeys.list", ("iam.projects.serviceAccounts.keys.list",), _IDENTITY, True, (KEY,)),
+    Grant("iam.serviceAccountKeys.list", ("iam.projects.serviceAccounts.keys.list",), _IDENTITY, True),
     Grant("iam.serviceAccountKeys.create", ("iam.projects.serviceAccounts.keys.create",), (ONBOARD,), False, (KEY,)),
-    # A key that CAST AI refuses is deleted by the run that made it.
-    Grant("iam.serviceAccountKeys.delete", ("iam.projects.serviceAccounts.keys.delete",), _IDENTITY, False, (KEY,)),
+    Grant(
+        "iam.serviceAccountKeys.delete",
+        ("iam.projects.serviceAccounts.keys.delete",),
+        (REPAIR, REMOVE),
+        why="deletes a key that was replaced, refused or left over",
+    ),
     Grant(
         "orgpolicy.policy.get",
         ("orgpolicy.projects.policies.getEffectivePolicy",),

@@ -10,12 +10,16 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import Result, reconcile
+from ansible_collections.castai.onboarding.plugins.module_utils import _keys
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import Result, reconcile, until
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways import google_services
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.google import Google
+from ansible_collections.castai.onboarding.plugins.module_utils._google import actions
 from ansible_collections.castai.onboarding.plugins.module_utils._google.gke_sa import SUBJECT
 from ansible_collections.castai.onboarding.plugins.module_utils._google.observed import Systems
 from tests.sandbox.castai.google import CastAiAtGoogle
@@ -62,9 +66,13 @@ class Noting(Direct):
         time.sleep(seconds)
 
     def _once(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
-        found = super()._once(method, path, purpose, body)
-        if body and "credentials" in body:
-            self.given[path.rpartition("/")[2]] = body["credentials"]
+        taken = {path.rpartition("/")[2]: body["credentials"]} if body and "credentials" in body else {}
+        try:
+            found = super()._once(method, path, purpose, body)
+        except Ended:  # after it has taken effect
+            self.given.update(taken)
+            raise
+        self.given.update(taken)
         return found
 
 
@@ -89,6 +97,15 @@ class World:
         self.castai.given = {}
         self.google = self.gateway()
 
+    def another_cluster(self, name: str) -> str:
+        """In the first location, registered too; its name."""
+        made = cluster(name)
+        self.cloud.google.add_cluster(made)
+        self.api.add_cluster(made)
+        block = {"projectId": PROJECT, "location": LOCATION, "region": LOCATION, "clusterName": name}
+        self.ids[name] = self.castai.register_cluster(name, {"gke": block}).id
+        return name
+
     def reset(self) -> None:
         """As it was when it was made."""
         self.cloud.google.reset()
@@ -110,20 +127,26 @@ class World:
         return f"projects/{PROJECT}/roles/castai.gkeAccess.{self.cluster_id[:8]}"
 
     def run(
-        self, location: str = LOCATION, check: bool = False, ended_after: int | None = None, **changes: Any
+        self,
+        location: str = LOCATION,
+        check: bool = False,
+        ended_after: int | None = None,
+        google: Google | None = None,
+        **changes: Any,
     ) -> Result:
-        """ended_after: how many actions are done, None for all."""
+        """ended_after: how many actions are done, None for all. google: another session than the one that there is."""
+        name = changes.get("cluster_name", "shop")
         parameters = {
             **PARAMETERS,
-            "cluster_name": "shop",
-            "cluster_id": self.ids[location],
+            "cluster_name": name,
+            "cluster_id": self.ids[location if name == "shop" else name],
             "location": location,
             "force": changes.get("state") == "absent",
             **changes,
         }
         here = replace(
             SUBJECT,
-            connect=lambda params, wanted: Systems(self.castai, self.google),
+            connect=lambda params, wanted: Systems(self.castai, google or self.google),
             plan=lambda current, wanted: first(SUBJECT.plan(current, wanted), ended_after),
         )
         return reconcile(here, parameters, check, lambda line: None)
@@ -204,7 +227,7 @@ class World:
             assert castai.chain_works(accounts[0], accounts[1], block), "an outage"
 
     def check_access_after_every_write(self, before: Callable[[], None], **changes: Any) -> int:
-        """Whatever was before, CAST AI has access wherever a run ends, and after the next. Gives the number of writes."""
+        """CAST AI has access wherever a run ends, and after the next, whatever was before; how many writes."""
         ends: list[Any] = []
         for last in itertools.count(1):
             self.reset()
@@ -239,4 +262,6 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         made.clock.ahead += seconds
 
     monkeypatch.setattr("time.sleep", slept)
+    for waiting in (actions, _keys, google_services):
+        monkeypatch.setattr(waiting, "until", partial(until, sleep=slept, clock=made.clock))
     return made

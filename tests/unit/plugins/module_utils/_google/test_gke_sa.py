@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -17,8 +18,9 @@ from ansible_collections.castai.onboarding.plugins.module_utils._google.gke_sa i
 from ansible_collections.castai.onboarding.plugins.module_utils._google.observed import Systems, observe
 from ansible_collections.castai.onboarding.plugins.module_utils._google.options import desired
 from ansible_collections.castai.onboarding.plugins.module_utils._google.role import DEFAULT
+from tests.sandbox.google.other_ways import leave
 from tests.unit.sandbox.aws_account import sentences
-from tests.unit.sandbox.gke_project import ACCOUNT, MEMBER, NODE_ACCOUNT, PARAMETERS, USER, World, world
+from tests.unit.sandbox.gke_project import ACCOUNT, MEMBER, NODE_ACCOUNT, PARAMETERS, SHOP, USER, World, world
 from tests.unit.sandbox.google_client import LOCATION, OPERATOR, PROJECT
 
 __all__ = ["world"]
@@ -461,3 +463,138 @@ def test_nobody_elses_binding_is_touched(world: World) -> None:
     assert after["auditConfigs"] == before["auditConfigs"]
     world.run(state="absent")
     assert world.project["policy"] == before
+
+
+# Without a key
+
+
+def test_without_a_key_cast_ais_account_acts_as_ours(world: World) -> None:
+    planned = world.run(check=True, identity="impersonation")
+    assert world.cloud.writes() == []
+    done = world.run(identity="impersonation")
+    assert sentences(done) == sentences(planned)
+    assert world.key_ids() == []
+    world.check_access()
+    account = world.account()
+    assert account
+    own = {(one["role"], *one["members"]) for one in account["policy"]["bindings"]}
+    cast = f"serviceAccount:{cast_account(world)}"
+    assert own == {("roles/iam.serviceAccountTokenCreator", cast), (USER, cast)}
+    assert "iamcredentials.googleapis.com" in world.project["services"]
+    assert world.run(identity="impersonation").actions == ()
+    removed = world.run(identity="impersonation", state="absent")
+    assert world.account() is None
+    assert any("give up the account" in one for one in sentences(removed))
+
+
+def cast_account(world: World) -> str:
+    record = world.castai.get_cluster(world.cluster_id)
+    assert record
+    return record.facts["castServiceAccount"]
+
+
+def test_ended_after_any_write_without_a_key_a_rerun_ends_in_the_same_state(world: World) -> None:
+    assert world.check_access_after_every_write(lambda: None, identity="impersonation") == 6
+
+
+def test_from_a_key_to_none_the_key_goes_last(world: World) -> None:
+    def before() -> None:
+        world.run()
+
+    world.check_access_after_every_write(before, identity="impersonation")
+    assert world.key_ids() == []
+
+
+def test_g20_an_organization_that_forbids_foreign_members_is_told_whom_to_allow(world: World) -> None:
+    constraint = "constraints/iam.allowedPolicyMemberDomains"
+    world.cloud.do("set_constraint", project=PROJECT, constraint=constraint, value={"allowed": ["C0123abcd"]})
+    with pytest.raises(Stopped) as stopped:
+        world.run(identity="impersonation")
+    assert "iam.allowedPolicyMemberDomains" in str(stopped.value)
+    assert cast_account(world) in str(stopped.value)
+
+
+def test_g21_where_cast_ai_has_not_enabled_it_the_key_is_named(world: World) -> None:
+    world.api.control("keyless", on=False)
+    with pytest.raises(Stopped, match=r"gke_onboard_identity \(option identity\) to key"):
+        world.run(identity="impersonation")
+    assert world.castai.given == {}
+
+
+# What other tools left, by vintage
+
+
+@pytest.mark.parametrize("vintage", ["script", "terraform", "terraform_scoped", "pulumi"])
+def test_what_any_tool_left_is_taken_over_without_an_outage(world: World, vintage: str) -> None:
+    def before() -> None:
+        left = leave(world.cloud.do, SHOP, vintage, world.account(NODE_ACCOUNT)["uniqueId"])  # type: ignore[index]
+        world.castai.hand_over(world.cluster_id, {"credentials": left["key"]})
+
+    world.check_access_after_every_write(before, adopt=True)
+    assert world.key_ids(world.run(adopt=True).view["service_account"]) == [world.given_key]
+
+
+def test_what_terraforms_keyless_module_left_is_recognised(world: World) -> None:
+    own = world.castai.create_service_account(
+        world.cluster_id,
+        "gke",
+        {"gkeSaImpersonate": f"castai-gke-tf-5042d146@{PROJECT}.iam.gserviceaccount.com", "projectId": PROJECT},
+    )
+    left = leave(world.cloud.do, SHOP, "impersonate", world.account(NODE_ACCOUNT)["uniqueId"], own)  # type: ignore[index]
+    world.castai.hand_over(world.cluster_id, {"credentials": "{}"})
+    done = world.run(identity="impersonation")
+    assert done.view["service_account"] == left["service_account"]
+    assert not any("act as service account" in one or "without a key" in one for one in sentences(done))
+    world.check_access()
+    assert world.run(identity="impersonation").actions == ()
+
+
+# Many at once, and what is read
+
+
+def test_ten_clusters_at_once_and_a_rival_lose_no_binding(world: World) -> None:
+    """A policy of 1,400 principals with conditions, audit logs and deleted members."""
+    expires = {"title": "until summer", "expression": 'request.time < timestamp("2097-07-01T00:00:00Z")'}
+    gone = world.cloud.do("add_account", project=PROJECT, account_id="gone-account", roles=["roles/container.viewer"])
+    world.cloud.do("delete_account", email=gone)
+    many = [f"user:u{number}@example.com" for number in range(1390)]
+    bindings = [
+        *world.project["policy"]["bindings"],
+        {"role": "roles/viewer", "members": many},
+        {"role": "roles/container.viewer", "members": many[:5], "condition": expires},
+    ]
+    audits = [{"service": "allServices", "auditLogConfigs": [{"logType": "DATA_READ", "exemptedMembers": many[:2]}]}]
+    world.cloud.do("set_policy", project=PROJECT, bindings=bindings, audits=audits)
+    before = world.project["policy"]
+    names = [world.another_cluster(f"shop-{number}") for number in range(10)]
+    started = world.clock()
+    with ThreadPoolExecutor(10) as pool:
+        runs = [pool.submit(world.run, cluster_name=name, google=world.gateway()) for name in names]
+        for number in range(20):
+            member = f"user:rival{number}@example.com"
+            world.cloud.do("grant", project=PROJECT, role="roles/container.viewer", member=member)
+        done = [run.result() for run in runs]
+    assert world.clock() - started < 120 * len(names)
+    after = world.project["policy"]
+    ours = {f"serviceAccount:{one.view['service_account']}" for one in done}
+    assert len(ours) == 10
+    for one in done:
+        member = f"serviceAccount:{one.view['service_account']}"
+        assert (one.view["role"], member, "") in world.bindings
+        assert len([role for role, who, _text in world.bindings if (role, who) == (USER, member)]) == 1
+    left = [{**one, "members": [who for who in one["members"] if who not in ours]} for one in after["bindings"]]
+    rivals = {f"user:rival{number}@example.com" for number in range(20)}
+    assert rivals <= {who for one in left for who in one["members"]}
+    left = [{**one, "members": [who for who in one["members"] if who not in rivals]} for one in left]
+    assert [one for one in left if one["members"]] == before["bindings"]
+    assert after["auditConfigs"] == before["auditConfigs"]
+
+
+def test_a_run_without_changes_reads_each_object_once(world: World) -> None:
+    world.run()
+    begun = len(world.cloud.gate.journal.since(0))
+    world.run()
+    calls = [entry.call for entry in world.cloud.gate.journal.since(0)][begun:]
+    read = [(call.operation, str(call)) for call in calls]
+    assert len(read) == len(set(read))
+    assert not any(call.write for call in calls)

@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 
 import pytest
 import yaml
 
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import Failure
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.google import CALLS
 from ansible_collections.castai.onboarding.plugins.module_utils._google import permissions
 from ansible_collections.castai.onboarding.plugins.module_utils._google.permissions import (
     CONNECT,
@@ -29,6 +32,10 @@ from ansible_collections.castai.onboarding.plugins.module_utils._google.permissi
 )
 from tests.support.policies import FOLDER
 from tests.tree import ROOT
+from tests.unit.sandbox.gke_project import ACCOUNT, World, world
+from tests.unit.sandbox.google_client import PROJECT
+
+__all__ = ["world"]
 
 
 @pytest.mark.parametrize("phase", PHASES)
@@ -57,10 +64,136 @@ def test_a_plan_only_reads_and_onboarding_has_all_of_it() -> None:
 def test_a_way_of_onboarding_asks_for_no_more_than_it_needs() -> None:
     key, keyless = needed(ONBOARD, (KEY,)), needed(ONBOARD, (KEYLESS,))
     assert {one for one in key if one not in keyless} == {
-        f"iam.serviceAccountKeys.{verb}" for verb in ("list", "create", "delete")
+        "iam.serviceAccountKeys.create",
+        "iam.serviceAccounts.update",
     }
     assert {one for one in keyless if one not in key} == {
         f"iam.serviceAccounts.{verb}" for verb in ("getIamPolicy", "setIamPolicy")
     }
     assert set(needed(CONNECT, (DNS,))) - set(needed(CONNECT, ())) == {"container.clusters.connect"}
     assert "iam.serviceAccounts.delete" in needed(REMOVE, (KEY,))
+
+
+# The published roles, and what the gateway's calls take
+
+
+def act_as(world: World, permissions: Iterable[str]) -> None:
+    world.google = world.gateway(world.cloud.operator_with(*permissions))
+
+
+def published(phase: str) -> set[str]:
+    return {grant.permission for grant in granted(phase)}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"identity": "impersonation"}, {"service_account_user": "on_accounts"}],
+    ids=["key", "impersonation", "on_accounts"],
+)
+def test_a_published_role_is_enough_for_its_phase(world: World, options: dict[str, str]) -> None:
+    act_as(world, published(PLAN))
+    assert world.run(check=True, **options).changed
+    act_as(world, published(ONBOARD))
+    assert world.run(**options).changed
+    act_as(world, published(PLAN))
+    assert not world.run(check=True, **options).changed
+    act_as(world, published(REMOVE))
+    assert world.run(state="absent", **options).changed
+    assert world.account() is None
+
+
+WAYS = (("key", (KEY,), {}), ("keyless", (KEYLESS,), {"identity": "impersonation"}))
+
+
+def fails(run: Callable[[], object]) -> str:
+    """The sentence in which a run ends, or an empty text."""
+    try:
+        run()
+    except Failure as failure:
+        return str(failure)
+    return ""
+
+
+@pytest.mark.parametrize(("ways", "options"), [way[1:] for way in WAYS], ids=[way[0] for way in WAYS])
+def test_without_a_permission_exactly_what_is_named_beside_it_fails(
+    world: World, ways: tuple[str, ...], options: dict[str, str]
+) -> None:
+    for grant in granted(ONBOARD):
+        world.reset()
+        act_as(world, published(ONBOARD) - {grant.permission})
+        said = fails(lambda: world.run(hand_over=False, **options)) or fails(
+            lambda: world.run(prepare=False, **options)
+        )
+        needs = grant.permission in needed(ONBOARD, ways)
+        assert bool(said) == needs, (grant.permission, said)
+        assert not needs or grant.permission in said
+
+
+def test_without_a_permission_of_removal_it_fails_by_its_name(world: World) -> None:
+    for grant in granted(REMOVE):
+        world.reset()
+        world.run()
+        act_as(world, published(REMOVE) - {grant.permission})
+        said = fails(lambda: world.run(state="absent"))
+        needs = grant.permission in needed(REMOVE, (KEY,))
+        assert bool(said) == needs, (grant.permission, said)
+        assert not needs or grant.permission in said
+
+
+def switch_off(world: World) -> None:
+    world.cloud.do("set_services", project=PROJECT, off=["iam.googleapis.com"])
+
+
+def change_role(world: World) -> None:
+    world.run()
+    world.cloud.do("edit_role", name=world.role, includedPermissions=["container.clusters.get"])
+
+
+def delete_role(world: World) -> None:
+    world.run()
+    world.cloud.do("delete_role", name=world.role)
+
+
+def disable(world: World) -> None:
+    world.run()
+    world.google.disable_account(PROJECT, ACCOUNT)
+
+
+def leave_key(world: World) -> None:
+    world.run()
+    world.cloud.do("add_key", email=ACCOUNT)
+
+
+REPAIRS = {
+    "iam.serviceAccountKeys.delete": leave_key,
+    "iam.roles.undelete": delete_role,
+    "iam.roles.update": change_role,
+    "iam.serviceAccounts.enable": disable,
+    "servicemanagement.services.bind": switch_off,
+    "serviceusage.operations.get": switch_off,
+    "serviceusage.services.enable": switch_off,
+}
+
+
+def test_each_repair_has_a_test() -> None:
+    assert set(REPAIRS) == {grant.permission for grant in GRANTS if permissions.REPAIR in grant.scenarios}
+
+
+@pytest.mark.parametrize("permission", REPAIRS)
+def test_without_a_permission_of_a_repair_that_fails_alone(world: World, permission: str) -> None:
+    for left_out in (True, False):
+        world.reset()
+        REPAIRS[permission](world)
+        act_as(world, published(ONBOARD) - ({permission} if left_out else set()))
+        said = fails(world.run)
+        assert (permission in said) == left_out
+        assert left_out or not said
+
+
+def test_the_gateway_says_the_same_of_its_calls() -> None:
+    """But for what only preflight calls, and what nothing of ours does yet."""
+    ours = {grant.permission for grant in GRANTS}
+    unused = {"iam.serviceAccounts.disable", "iam.serviceAccounts.undelete"}
+    told = {permission for call in CALLS for permission in call.permissions}
+    assert told - unused <= ours | {grant.permission for grant in OF_SUBNETS}
+    assert ours - told <= {"container.clusters.connect", "servicemanagement.services.bind"}
