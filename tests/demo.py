@@ -37,10 +37,11 @@ CLUSTERS = (
     "shop-prod:eks:mode=API_AND_CONFIG_MAP",
     "shop-staging:eks:mode=CONFIG_MAP",
     "data-prod:eks:account=444455556666:region=us-east-1:mode=API",
+    "web-prod:gke:location=europe-west3",
     "shop.example.com:kops:aws_auth=yes",
 )
 NAMES = tuple(cluster.partition(":")[0] for cluster in CLUSTERS)
-SHOP, STAGING, KOPS = NAMES[0], NAMES[1], NAMES[3]
+SHOP, STAGING, WEB, KOPS = NAMES[0], NAMES[1], NAMES[3], NAMES[4]
 AWS_AUTH = "kubernetes/configmap/kube-system/aws-auth/mapRoles"
 LOG = ROOT / "build/demo.log"
 WIDTH = 118
@@ -109,7 +110,7 @@ def main() -> int:
     LOG.parent.mkdir(exist_ok=True)
     LOG.write_text("", encoding="utf-8")
     with own_world("demo") as world, tempfile.TemporaryDirectory(prefix="castai-demo-") as folder:
-        _say("The local world: three EKS clusters in two AWS accounts, and a kOps cluster that has a spot node")
+        _say("The local world: three EKS clusters in two AWS accounts, a GKE cluster, a kOps cluster with a spot node")
         started = time.monotonic()
         world.up(*CLUSTERS, progress=print)
         kops.add_spot_node(world.kubernetes(KOPS))
@@ -132,14 +133,16 @@ def _tell(story: Story) -> None:
     for name in MISTAKES:
         _list(name, mistakes.findings(name))
     plan = story.run("plan", "The plan, in words", "connect", "--check", "--diff")
-    for name in NAMES:
-        _list(name, plan.run.actions(name))
+    _list(SHOP, plan.run.actions(SHOP))
+    for name in NAMES[1:]:
+        print(f"{name}: {_totals(plan.run.actions(name))}")
     connect = story.run("connect", "Connect", "connect")
     for name in NAMES:
         print(f"{name}: {len(connect.run.actions(name))} actions, the agent is {connect.said(name, 'agent_status')}")
     planned = story.run("onboard plan", "The plan to onboard, in words", "site", "--check", "--diff")
-    _list(SHOP, planned.run.actions(SHOP))
-    for name in NAMES[1:]:
+    for name in (SHOP, WEB):
+        _list(name, planned.run.actions(name))
+    for name in (name for name in NAMES if name not in (SHOP, WEB)):
         print(f"{name}: {_totals(planned.run.actions(name))}")
     _say(f"One of its diffs in full: aws-auth of {STAGING}")
     for line in _diff(planned.run, STAGING, AWS_AUTH):
@@ -260,8 +263,9 @@ def _table(steps: Mapping[str, Step]) -> Iterator[str]:
 
 
 def _identity(run: Run, name: str) -> str:
-    arns = (str(task.result.get("identity_arn") or "") for task in run.tasks if task.host == name)
-    return next(filter(None, arns), "").rpartition(":")[2]
+    results = (task.result for task in run.tasks if task.host == name)
+    found = (str(one.get("identity_arn") or one.get("service_account") or "") for one in results)
+    return next(filter(None, found), "").rpartition(":")[2]
 
 
 def _list(name: str, lines: Sequence[str]) -> None:

@@ -102,7 +102,7 @@ def google_role(phase: str) -> str:
     permissions = role.pop("includedPermissions")
     grants = {grant.permission: grant for grant in google.granted(phase)}
     lines = [f"  - {one}  # {_needed_by(grants[one])}" for one in permissions]
-    head = LICENCE.split("---")[0] + "---\n" + yaml.dump(role, Dumper=Indenting, sort_keys=False)
+    head = LICENCE.split("---", maxsplit=1)[0] + "---\n" + yaml.dump(role, Dumper=Indenting, sort_keys=False)
     return "\n".join([f"{head}includedPermissions:", *lines, ""])
 
 

@@ -33,9 +33,9 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "unknown-cluster-id": (f"CAST AI shows no cluster {UNKNOWN_ID} to this API key",),
     "no-uuid": ("castai_cluster_id (option cluster_id) is 'prod'. Set it to the UUID of the cluster at CAST AI",),
     "unknown-cluster": (
-        "EKS has no cluster nowhere in eu-central-1 of the account that these AWS credentials are for",
+        "EKS has no cluster nowhere in eu-central-1 of account 111122223333, which the AWS credentials belong to",
     ),
-    "wrong-region": ("EKS has no cluster prod in us-west-2 of the account",),
+    "wrong-region": ("EKS has no cluster prod in us-west-2 of account 111122223333",),
     "no-region": ("castai_region (option region) is not set. Set it to the AWS region of the cluster",),
     "wrong-account": (
         (

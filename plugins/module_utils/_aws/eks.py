@@ -11,16 +11,25 @@ from .._variables import named
 from .names import account_problem
 
 
-def named_cluster_problem(eks: EksCluster | None, name: str, region: str, account_id: str) -> str:
-    """Why EKS's cluster is not the one that the user named, or an empty text. account_id may be empty."""
+def named_cluster_problem(eks: EksCluster | None, name: str, region: str, account_id: str, caller: str = "") -> str:
+    """Why EKS's cluster is not the one that the user named, or an empty text.
+
+    account_id: the one that the user named, or empty. caller: the credentials' account, if EKS has no such cluster;
+    empty if it is not known.
+    """
     if eks is None:
-        return (
-            f"EKS has no cluster {name} in {region} of the account that these AWS credentials are for."
+        # Nobody can find the cluster with credentials of another account, so that is the problem to report.
+        return (account_problem(account_id, caller) if caller else "") or (
+            f"EKS has no cluster {name} in {region} of {_account(caller)}."
             f" Check {named('cluster_name')}, {named('region')} and the credentials."
         )
     if eks.connector:
         return unusable_problem(eks)
     return account_problem(account_id, eks.account_id)
+
+
+def _account(caller: str) -> str:
+    return f"account {caller}, which the AWS credentials belong to" if caller else "the account of the AWS credentials"
 
 
 def unusable_problem(eks: EksCluster) -> str:

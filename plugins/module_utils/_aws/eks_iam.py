@@ -110,7 +110,7 @@ class HandOverRole(Action):
 
 def plan(current: Current, wanted: Desired) -> Iterator[Action | Kept]:
     eks = current.eks
-    refusal = named_cluster_problem(eks, wanted.name, wanted.region, wanted.account_id)
+    refusal = named_cluster_problem(eks, wanted.name, wanted.region, wanted.account_id, current.caller)
     if eks and wanted.present:
         refusal = refusal or unusable_problem(eks)
     if eks is None or refusal:

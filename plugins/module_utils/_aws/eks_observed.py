@@ -72,6 +72,8 @@ class Current:
     """Access entries whose role or user was deleted. It may exist again, but EKS does not let a recreated one in."""
     absent_policies: tuple[str, ...] = ()
     """Policies that options name and that do not exist."""
+    caller: str = ""
+    """The account of the AWS credentials, if EKS has no such cluster."""
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
@@ -84,7 +86,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         castai_principal = ask.when(not user, castai.get_principal, wanted.cluster_id)
     eks, record = described.result(), recorded.result()
     if eks is None:
-        return Current(None, record)
+        return Current(None, record, caller=aws.caller_account())
     here = location(eks, wanted)
     principals = user_names(wanted) if user else role_names(record, wanted)
     if not wanted.whole:

@@ -31,7 +31,8 @@ def read(systems: Systems, wanted: Named) -> ClusterFacts:
 
 
 def facts(found: EksCluster | None, wanted: Named, aws: Aws) -> ClusterFacts:
-    problem = named_cluster_problem(found, wanted.name, aws.region, wanted.location.get("account_id", ""))
+    caller = "" if found else aws.caller_account()
+    problem = named_cluster_problem(found, wanted.name, aws.region, wanted.location.get("account_id", ""), caller)
     title = f"EKS cluster {wanted.name}"
     if found is None:
         return ClusterFacts(KEY, wanted.name, title, f"in {aws.region}", {}, exists=False, problems=(problem,))

@@ -232,6 +232,13 @@ class Session:
     def caller_arn(self) -> str:
         return str(self._client("sts").get_caller_identity()["Arn"])
 
+    def caller_account(self) -> str:
+        """Empty if STS does not tell: it explains a problem, and must not hide it behind another one."""
+        try:
+            return self.caller_arn().split(":")[4]
+        except CallFailed:
+            return ""
+
 
 def region_of(options: Mapping[str, Any]) -> str:
     """The region that the options name, else AWS_DEFAULT_REGION or the profile's; empty if there is none."""

@@ -188,8 +188,8 @@ def _plan_services(current: Current, wanted: Desired) -> Iterator[Action]:
             f"gcp/project/{current.project.project}/services",
             None,
             list(current.off),
-            project=current.project.project,
-            account=current.account.email,
+            current.project.project,
+            current.account.email,
         )
 
 

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-LIBRARIES = ("ansible", "boto3", "botocore", "kubernetes", "urllib3", "yaml")
+LIBRARIES = ("ansible", "boto3", "botocore", "google.auth", "kubernetes", "requests", "urllib3", "yaml")
 
 
 class Watch:

@@ -57,9 +57,13 @@ class Noting(Direct):
 
     def __init__(self, api: Api) -> None:
         super().__init__(api)
-        self._sleep = lambda seconds: time.sleep(seconds)
+        self._sleep = self._pass
         self.given: dict[str, str] = {}
         """The credentials that were taken last, by cluster: a key file, or {} for none."""
+
+    @staticmethod
+    def _pass(seconds: float) -> None:
+        time.sleep(seconds)
 
     def _once(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
         taken = {path.rpartition("/")[2]: body["credentials"]} if body and "credentials" in body else {}

@@ -697,7 +697,21 @@ USELESS: dict[str, tuple[Current, dict[str, str], str]] = {
         {},
         "is of type STANDARD, so Linux nodes cannot join",
     ),
-    "no cluster in EKS": (replace(BY_ROLE, eks=None), {}, "EKS has no cluster prod"),
+    "no cluster in EKS": (
+        replace(BY_ROLE, eks=None, caller=ACCOUNT),
+        {},
+        f"EKS has no cluster prod in eu-central-1 of account {ACCOUNT}, which the AWS credentials belong to.",
+    ),
+    "no cluster in EKS, and STS does not answer": (
+        replace(BY_ROLE, eks=None),
+        {"account_id": "999988887777"},
+        "EKS has no cluster prod in eu-central-1 of the account of the AWS credentials.",
+    ),
+    "no cluster in EKS, and credentials of another account": (
+        replace(BY_ROLE, eks=None, caller=ACCOUNT),
+        {"account_id": "999988887777"},
+        f"castai_account_id (option account_id) is 999988887777, but the AWS credentials belong to account {ACCOUNT}.",
+    ),
     "another account": (
         BY_ROLE,
         {"account_id": "444455556666"},

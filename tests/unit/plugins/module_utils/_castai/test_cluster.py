@@ -60,7 +60,7 @@ THERE = EksCluster(
     "ipv4",
     "vpc-1",
 )
-AWS: Any = SimpleNamespace(region=REGION)
+AWS: Any = SimpleNamespace(region=REGION, caller_account=lambda: ACCOUNT)
 
 
 def eks_facts(found: EksCluster | None = THERE, **location: str) -> ClusterFacts:
@@ -218,7 +218,7 @@ REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
         replace(CONNECTED, facts=eks_facts(None)),
         {},
         (
-            "EKS has no cluster shop in eu-central-1 of the account that these AWS credentials are for."
+            "EKS has no cluster shop in eu-central-1 of account 111122223333, which the AWS credentials belong to."
             " Check castai_cluster_name (option cluster_name), castai_region (option region) and the credentials."
         ),
     ),

@@ -57,7 +57,7 @@ THERE = EksCluster(
     "ipv4",
     "vpc-1",
 )
-AWS: Any = SimpleNamespace(region=REGION)
+AWS: Any = SimpleNamespace(region=REGION, caller_account=lambda: ACCOUNT)
 
 
 def eks_facts(found: EksCluster | None = THERE, **location: str) -> ClusterFacts:
@@ -156,10 +156,16 @@ CASES = {
     ),
     "AWS credentials": Case("No AWS credentials were found.", {}, {"facts": Problem("No AWS credentials were found.")}),
     "no such EKS cluster": Case(
-        "EKS has no cluster shop in eu-central-1 of the account that these AWS credentials are for."
+        "EKS has no cluster shop in eu-central-1 of account 111122223333, which the AWS credentials belong to."
         " Check castai_cluster_name (option cluster_name), castai_region (option region) and the credentials.",
         {},
         {"facts": eks_facts(None)},
+    ),
+    "no such EKS cluster, and credentials of another account": Case(
+        "castai_account_id (option account_id) is 444455556666, but the AWS credentials belong to account 111122223333."
+        " Correct it, or use credentials of account 444455556666.",
+        {"account_id": "444455556666"},
+        {"facts": eks_facts(None, account_id="444455556666")},
     ),
     "credentials of another account": Case(
         "castai_account_id (option account_id) is 444455556666, but the AWS credentials belong to account 111122223333."

@@ -38,6 +38,9 @@ class Signer:
     region = "eu-central-1"
     sts_host = "sts.eu-central-1.amazonaws.com"
 
+    def caller_account(self) -> str:
+        return ACCOUNT
+
     def eks_token(self, name: str) -> str:
         return f"CANARY-for-{name}"
 

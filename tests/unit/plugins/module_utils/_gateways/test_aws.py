@@ -338,6 +338,14 @@ def test_a_blank_bundle_does_not_turn_the_check_off(world: World, monkeypatch: p
         connect().caller_arn()
 
 
+def test_the_caller_s_account_explains_another_problem_and_never_fails(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert connect().caller_account() == HOME
+    monkeypatch.setenv("AWS_CA_BUNDLE", "")
+    assert connect().caller_account() == ""
+
+
 def test_certificates_are_not_checked_when_the_user_says_so_and_nothing_warns_of_it(
     world: World, recwarn: pytest.WarningsRecorder
 ) -> None:
