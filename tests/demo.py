@@ -110,7 +110,7 @@ def main() -> int:
     LOG.parent.mkdir(exist_ok=True)
     LOG.write_text("", encoding="utf-8")
     with own_world("demo") as world, tempfile.TemporaryDirectory(prefix="castai-demo-") as folder:
-        _say("The local world: three EKS clusters of two AWS accounts, a GKE and a kOps cluster, which has a spot node")
+        _say("The local world: three EKS clusters in two AWS accounts, a GKE cluster, a kOps cluster with a spot node")
         started = time.monotonic()
         world.up(*CLUSTERS, progress=print)
         kops.add_spot_node(world.kubernetes(KOPS))

@@ -226,3 +226,10 @@ def test_environment_variables_that_are_set_but_blank_do_not_exist(monkeypatch: 
     monkeypatch.setenv("SECOND", "")
     with pytest.raises(AnsibleFallbackNotFound):
         from_environment("FIRST", "SECOND", "ABSENT")
+
+
+def test_a_dictionary_for_json_is_one_text_so_that_masking_it_masks_nothing_else() -> None:
+    spec = {"key": {"type": "jsonarg", "no_log": True}}
+    assert given(spec, {"key": {"project_id": "shop"}}) == {"key": '{"project_id": "shop"}'}
+    assert given(spec, {"key": '{"project_id": "shop"}'}) == {"key": '{"project_id": "shop"}'}
+    assert given(spec, {"key": " "}) == {}
