@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
@@ -18,6 +18,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
     ATTEMPTS,
     UNKNOWN,
     Action,
+    Again,
     CallFailed,
     Conflict,
     Kept,
@@ -327,6 +328,25 @@ def test_whoever_writes_first_makes_it_plan_again_with_what_is_there_then() -> N
     assert drawer.writes == ["box", "key"]
     assert result.public(diff=False)["actions"] == ["paint box red", "paint key green"]
     assert result.public(diff=False)["ids"] == ["box", "key"]
+
+
+def test_what_an_action_opens_up_is_observed_and_planned_again_and_the_action_counts_as_done() -> None:
+    @dataclass(frozen=True)
+    class Unlock(Action):
+        def run(self, gateway: Drawer, made: Made) -> None:
+            gateway.write("room", "open")
+            raise Again("The lock is open.")
+
+    def unlock_first(current: Any, wanted: Any) -> Iterator[Action]:
+        if "room" not in current:
+            yield Unlock("unlock", "room", None, "open")
+        yield from plan(current, wanted)
+
+    drawer = Drawer()
+    done = run(drawer, plan=unlock_first)
+    assert done.actions[0].sentence == "unlock"
+    assert drawer.reads == 2
+    assert drawer.things == {"room": "open", "box": "red", "lid": "blue", "key": "green"}
 
 
 class Busy:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,7 +14,13 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import Action, CallFailed, Refused, Stopped
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
+    UNKNOWN,
+    Action,
+    CallFailed,
+    Refused,
+    Stopped,
+)
 from ansible_collections.castai.onboarding.plugins.module_utils._google.gke_sa import plan
 from ansible_collections.castai.onboarding.plugins.module_utils._google.observed import Systems, observe
 from ansible_collections.castai.onboarding.plugins.module_utils._google.options import desired
@@ -22,6 +29,7 @@ from tests.sandbox.google.other_ways import leave
 from tests.unit.sandbox.aws_account import sentences
 from tests.unit.sandbox.gke_project import ACCOUNT, MEMBER, NODE_ACCOUNT, PARAMETERS, SHOP, USER, World, world
 from tests.unit.sandbox.google_client import LOCATION, OPERATOR, PROJECT
+from tests.unit.sandbox.google_client import SHARED as ELSEWHERE
 
 __all__ = ["world"]
 
@@ -598,3 +606,62 @@ def test_a_run_without_changes_reads_each_object_once(world: World) -> None:
     read = [(call.operation, str(call)) for call in calls]
     assert len(read) == len(set(read))
     assert not any(call.write for call in calls)
+
+
+def test_a_cluster_that_is_not_registered_yet_can_be_planned(world: World) -> None:
+    planned = world.run(check=True, cluster_id=UNKNOWN)
+    assert planned.view["role"].endswith(f"castai.gkeAccess.{UNKNOWN}")
+    done = world.run()
+    named = [one.replace(UNKNOWN, world.cluster_id).replace(world.cluster_id, "ID") for one in sentences(planned)]
+    assert named == [one.replace(world.cluster_id, "ID").replace(world.cluster_id[:8], "ID") for one in sentences(done)]
+
+
+def test_each_extra_project_gets_a_role_of_its_own_and_is_left_as_it_was(world: World) -> None:
+    before = world.cloud.google.state()[ELSEWHERE]
+    done = world.run(extra_projects=[ELSEWHERE])
+    role = world.role.replace(PROJECT, ELSEWHERE)
+    assert {"resource": ELSEWHERE, "role": role, "member": MEMBER} in done.view["bindings"]["added"]
+    assert len(world.cloud.google.state()[ELSEWHERE]["roles"][role]["includedPermissions"]) == 39
+    assert world.run(extra_projects=[ELSEWHERE]).actions == ()
+    world.run(extra_projects=[ELSEWHERE], state="absent")
+    after = world.cloud.google.state()[ELSEWHERE]
+    assert (after["policy"], after["accounts"]) == (before["policy"], before["accounts"])
+    assert after["roles"][role]["deleted"]
+
+
+def test_a_binding_on_each_node_account_covers_other_projects_too(world: World) -> None:
+    own = world.cloud.do("add_account", project=ELSEWHERE, account_id="nodes")
+    pools = [{"name": "a", "config": {"serviceAccount": "default"}}, {"name": "b", "config": {"serviceAccount": own}}]
+    world.cloud.do("set_cluster", project=PROJECT, location=LOCATION, name="shop", nodePools=pools)
+    assert any(f"The node accounts {own} are of other projects" in one for one in world.run().view["warnings"])
+    done = world.run(service_account_user="on_accounts")
+    assert {one["resource"] for one in done.view["bindings"]["added"]} == {own, NODE_ACCOUNT}
+    assert not [one for one in world.bindings if one[:2] == (USER, MEMBER)]
+    assert world.run(service_account_user="on_accounts").actions == ()
+    world.run(service_account_user="on_accounts", state="absent")
+    accounts = [one for state in world.cloud.google.state().values() for one in state["accounts"]]
+    assert [one["email"] for one in accounts if one["policy"]["bindings"]] == []
+
+
+def test_g44_a_key_that_could_not_be_recorded_is_replaced_by_the_next_run(world: World) -> None:
+    def refused(*_arguments: Any) -> None:
+        raise CallFailed("iam.serviceAccounts.update is missing.")
+
+    world.google.patch_account = refused  # type: ignore[method-assign]
+    with pytest.raises(Stopped, match="could not be recorded") as stopped:
+        world.run()
+    (key,) = world.key_ids()
+    assert key in str(stopped.value)
+    assert "iam.serviceAccounts.update" in str(stopped.value)
+    world.google = world.gateway()
+    world.run()
+    assert world.key_ids() == [world.given_key]
+    assert world.given_key != key
+
+
+def test_the_key_is_in_no_result(world: World) -> None:
+    done = world.run()
+    private = json.dumps(world.given["private_key"])[1:-1]
+    assert private
+    assert private not in json.dumps(done.public(diff=True), default=repr)
+    assert "PRIVATE KEY" not in repr(done)
