@@ -150,9 +150,16 @@ seealso:
 """
 
 EXAMPLES = r"""
+- name: Register the cluster and store its token
+  castai.onboarding.castai_cluster:
+    provider: gke
+    cluster_name: shop
+    project: shop-prod-1234
+    location: europe-west3
+  register: shop
+
 - name: Give CAST AI a service account for the cluster
   castai.onboarding.castai_gke_sa:
-    castai_api_key: "{{ castai_api_key }}"
     cluster_id: "{{ shop.cluster_id }}"
     cluster_name: shop
     project: shop-prod-1234
@@ -160,7 +167,6 @@ EXAMPLES = r"""
 
 - name: Give CAST AI a service account without a key
   castai.onboarding.castai_gke_sa:
-    castai_api_key: "{{ castai_api_key }}"
     cluster_id: "{{ shop.cluster_id }}"
     cluster_name: shop
     project: shop-prod-1234
@@ -169,7 +175,6 @@ EXAMPLES = r"""
 
 - name: Prepare everything, with a binding on each node account, and hand over later
   castai.onboarding.castai_gke_sa:
-    castai_api_key: "{{ castai_api_key }}"
     cluster_id: "{{ shop.cluster_id }}"
     cluster_name: shop
     project: shop-prod-1234
@@ -179,7 +184,6 @@ EXAMPLES = r"""
 
 - name: Remove the service account
   castai.onboarding.castai_gke_sa:
-    castai_api_key: "{{ castai_api_key }}"
     cluster_id: "{{ shop.cluster_id }}"
     cluster_name: shop
     project: shop-prod-1234

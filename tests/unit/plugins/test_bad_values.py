@@ -223,6 +223,7 @@ def by_type(rng: random.Random, option: Mapping[str, Any]) -> Any:
         "int": [good_name(rng), "1.5", ["x"], {"x": 1}],
         "list": [{"x": "y"}] if option.get("elements") != "dict" else [[good_name(rng)], 7],
         "dict": [["x"], good_name(rng)],
+        "jsonarg": [["x"], 7],
     }
     return rng.choice(wrong[kind])
 
@@ -257,7 +258,7 @@ def said(name: str, arguments: Mapping[str, Any]) -> str:
     raise AssertionError("it neither refused nor began to read")
 
 
-TEXT = ("str", "path")
+TEXT = ("str", "path", "jsonarg")
 
 
 def wrong_options(rng: random.Random) -> Iterator[tuple[str, str, Any]]:
