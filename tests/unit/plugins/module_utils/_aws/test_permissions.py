@@ -107,7 +107,7 @@ def own_methods() -> Iterator[str]:
 
 
 ELSEWHERE = {"caller_account", "eks_token", "simulate"}
-"""Methods that modules which make identities do not call in a good run: two need no permission, one is preflight's own."""
+"""Methods that the modules of identities do not call: two need no permission, one is preflight's own."""
 
 BOUNDARY = "arn:aws:iam::aws:policy/PowerUserAccess"
 
