@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from .._engine import CallFailed
+from .._engine import CallFailed, Refused
 from .._gateways.google import Google
 from .._gateways.google_container import GkeCluster
 from .._gateways.google_credentials import project_of
@@ -34,6 +34,9 @@ AUTO, DNS, PUBLIC, PRIVATE = "auto", "dns", "public", "private"
 def read(systems: Systems, wanted: Named) -> ClusterFacts:
     google: Google = systems.cloud()
     location = wanted.location.get("location", "")
+    missing = missing_options({"project": google.project, "location": location})
+    if missing:
+        raise Refused(" ".join(missing.values()))
     found = google.get_cluster(google.project, location, wanted.name)
     elsewhere = _elsewhere(google, wanted.name) if found is None else ""
     return facts(found, wanted, google, elsewhere)
@@ -231,7 +234,9 @@ def agent_environment(found: ClusterFacts, cluster_id: str, chosen: bool) -> Map
 
 
 def option_problems(params: Parameters) -> Mapping[str, str]:
-    project, location = project_of(params), params.get("location")
+    # The environment's project counts for GKE clusters alone: AWX sets it in every job.
+    project = project_of(params) if params.get("provider") == KEY else params.get("project")
+    location = params.get("location")
     found = {
         "project": google_project_problem(project) if project else "",
         "location": google_location_problem(location) if location else "",

@@ -262,6 +262,19 @@ def test_a_project_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch
     assert [*gke.missing_options({"location": "europe-west3"})] == []
 
 
+def test_the_environments_project_counts_for_gke_clusters_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GCP_PROJECT", "My Project")
+    assert [*gke.option_problems({"provider": "gke"})] == ["project"]
+    assert [*gke.option_problems({"provider": "eks"})] == []
+
+
+def test_without_project_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GCP_PROJECT", "GOOGLE_CLOUD_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(Refused, match=r"castai_project \(option project\) is not set"):
+        shown(Google(project=""))
+
+
 @pytest.mark.parametrize(
     ("name", "fits"), [("shop", True), ("a" * 40, True), ("a" * 41, False), ("1shop", False), ("shop-", False)]
 )
