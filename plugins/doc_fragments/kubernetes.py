@@ -19,6 +19,7 @@ options:
   context:
     description:
       - Name of the context in O(kubeconfig). Defaults to the file's current context.
+      - It has no effect without a kubeconfig.
       - Read from the environment variable E(K8S_AUTH_CONTEXT) if not set.
     type: str
   host:

@@ -90,7 +90,6 @@ seealso:
 EXAMPLES = r"""
 - name: Register an EKS cluster and put its token into the cluster
   castai.onboarding.castai_cluster:
-    castai_api_key: "{{ lookup('ansible.builtin.env', 'CASTAI_API_KEY') }}"
     provider: eks
     cluster_name: shop-prod
     region: eu-central-1
@@ -98,17 +97,15 @@ EXAMPLES = r"""
 
 - name: Register a cluster in another AWS account
   castai.onboarding.castai_cluster:
-    castai_api_key: "{{ castai_api_key }}"
     provider: eks
     cluster_name: shop-prod
     region: us-east-1
     account_id: "444455556666"
     assume_role_arn: arn:aws:iam::444455556666:role/onboarding
-    assume_role_external_id: "{{ onboarding_external_id }}"
+    assume_role_external_id: onboarding-external-id
 
 - name: Register a GKE cluster with the key of a service account
   castai.onboarding.castai_cluster:
-    castai_api_key: "{{ castai_api_key }}"
     provider: gke
     cluster_name: shop-prod
     project: shop-prod-1234
@@ -117,7 +114,6 @@ EXAMPLES = r"""
 
 - name: Register a kOps cluster
   castai.onboarding.castai_cluster:
-    castai_api_key: "{{ castai_api_key }}"
     provider: kops
     cluster_name: shop.example.com
     region: eu-central-1
@@ -126,7 +122,6 @@ EXAMPLES = r"""
 
 - name: Wait until the agent reports
   castai.onboarding.castai_cluster:
-    castai_api_key: "{{ castai_api_key }}"
     provider: eks
     cluster_name: shop-prod
     region: eu-central-1

@@ -38,7 +38,7 @@ seealso:
 EXAMPLES = r"""
 - name: Read all clusters of the organization
   castai.onboarding.castai_cluster_info:
-    castai_api_key: "{{ castai_api_key }}"
+    castai_api_key: "{{ lookup('ansible.builtin.env', 'CASTAI_API_KEY') }}"
   register: known
 
 - name: Show the clusters whose agent does not report

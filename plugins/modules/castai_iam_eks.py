@@ -94,16 +94,21 @@ seealso:
 """
 
 EXAMPLES = r"""
+- name: Register the cluster and store its token
+  castai.onboarding.castai_cluster:
+    provider: eks
+    cluster_name: shop-prod
+    region: eu-central-1
+  register: shop
+
 - name: Give CAST AI a role for the cluster
   castai.onboarding.castai_iam_eks:
-    castai_api_key: "{{ castai_api_key }}"
     cluster_id: "{{ shop.cluster_id }}"
     cluster_name: shop-prod
     region: eu-central-1
 
 - name: Prepare everything with a permissions boundary, a path and tags, and hand over later
   castai.onboarding.castai_iam_eks:
-    castai_api_key: "{{ castai_api_key }}"
     cluster_id: "{{ shop.cluster_id }}"
     cluster_name: shop-prod
     region: eu-central-1
@@ -115,7 +120,6 @@ EXAMPLES = r"""
 
 - name: Remove the identity
   castai.onboarding.castai_iam_eks:
-    castai_api_key: "{{ castai_api_key }}"
     cluster_id: "{{ shop.cluster_id }}"
     cluster_name: shop-prod
     region: eu-central-1

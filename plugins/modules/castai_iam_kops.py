@@ -66,16 +66,23 @@ seealso:
 """
 
 EXAMPLES = r"""
+- name: Register the cluster and store its token
+  castai.onboarding.castai_cluster:
+    provider: kops
+    cluster_name: shop.example.com
+    region: eu-central-1
+    kubeconfig: ~/.kube/config
+    context: shop.example.com
+  register: shop
+
 - name: Give CAST AI a user for the cluster
   castai.onboarding.castai_iam_kops:
-    castai_api_key: "{{ castai_api_key }}"
     cluster_id: "{{ shop.cluster_id }}"
     cluster_name: shop.example.com
     region: eu-central-1
 
 - name: Prepare everything without the role for spot interruptions, and hand over later
   castai.onboarding.castai_iam_kops:
-    castai_api_key: "{{ castai_api_key }}"
     cluster_id: "{{ shop.cluster_id }}"
     cluster_name: shop.example.com
     region: eu-central-1
@@ -84,7 +91,6 @@ EXAMPLES = r"""
 
 - name: Remove the identity
   castai.onboarding.castai_iam_kops:
-    castai_api_key: "{{ castai_api_key }}"
     cluster_id: "{{ shop.cluster_id }}"
     cluster_name: shop.example.com
     region: eu-central-1

@@ -235,7 +235,6 @@ seealso:
 EXAMPLES = r"""
 - name: Check everything that connecting this cluster needs
   castai.onboarding.castai_preflight:
-    castai_api_key: "{{ castai_api_key }}"
     provider: eks
     cluster_name: shop-prod
     region: eu-central-1
@@ -248,7 +247,6 @@ EXAMPLES = r"""
 
 - name: Check everything that onboarding it with a user needs
   castai.onboarding.castai_preflight:
-    castai_api_key: "{{ castai_api_key }}"
     provider: eks
     cluster_name: shop-prod
     region: eu-central-1

@@ -53,6 +53,13 @@ seealso:
 """
 
 EXAMPLES = r"""
+- name: Register the cluster and store its token
+  castai.onboarding.castai_cluster:
+    provider: eks
+    cluster_name: shop-prod
+    region: eu-central-1
+  register: shop
+
 - name: Install the agent into an EKS cluster, and keep it at this version with these values
   castai.onboarding.castai_release:
     name: castai-agent
@@ -64,6 +71,7 @@ EXAMPLES = r"""
       apiURL: https://api.cast.ai
       apiKeySecretRef: castai-credentials
       createNamespace: false
+      additionalEnv: "{{ shop.agent_environment }}"
     adopt: true
     provider: eks
     cluster_name: shop-prod

@@ -47,6 +47,13 @@ seealso:
 """
 
 EXAMPLES = r"""
+- name: Register the cluster and store its token
+  castai.onboarding.castai_cluster:
+    provider: eks
+    cluster_name: shop-prod
+    region: eu-central-1
+  register: shop
+
 - name: Install two components, and leave later upgrades to CAST AI
   castai.onboarding.castai_releases:
     releases:

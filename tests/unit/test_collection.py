@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import jinja2.meta
 import pytest
 import yaml
 
@@ -34,6 +35,9 @@ MODULES = [path.stem for path in PLUGINS if path.parts[0] == "modules" and path.
 ROLES = sorted({path.parts[1] for path in files() if path.parts[0] == "roles"})
 
 Options = Mapping[str, Mapping[str, Any]]
+
+
+PARSER = jinja2.Environment(autoescape=True)
 
 
 def imported(path: Path) -> ModuleType:
@@ -297,6 +301,24 @@ def test_examples_use_the_module_with_options_it_has(module: str) -> None:
     used = [task[f"{COLLECTION}.{module}"] for task in tasks if f"{COLLECTION}.{module}" in task]
     assert used
     assert [set(options) - known for options in used if set(options) - known] == []
+
+
+def texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from texts(one)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_examples_run_as_they_are_copied(module: str) -> None:
+    """The API key comes from the environment, as the README says, and nothing else from outside."""
+    known = {"lookup"}
+    for task in yaml.safe_load(imported(Path("modules", f"{module}.py")).EXAMPLES):
+        used = jinja2.meta.find_undeclared_variables(PARSER.parse("\n".join(texts(task))))
+        assert used - known == set(), task["name"]
+        known |= {task["register"]} if "register" in task else set()
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -231,6 +231,8 @@ def test_the_way_back_leaves_everything_as_it_was(story: Story) -> None:
     plan = succeeded(story.onboarder.onboard("--check", *ALL, hosts=HOSTS, playbook=WAY_BACK))
     assert writes(world, before) == []
     for host in HOSTS:
+        said = [task.result.get("msg") for task in plan.tasks if task.host == host]
+        assert "A run first disconnects the cluster. CAST AI then deletes the nodes that it added." in said
         cluster_id = story.run.of("castai_cluster", host)[0]["cluster_id"]
         world.control("castai", "disconnect", cluster_id=cluster_id)
     run = succeeded(story.onboarder.onboard(*ALL, hosts=HOSTS, playbook=WAY_BACK))
