@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import time
@@ -137,7 +138,8 @@ def writes(world: World, since: int = 0) -> list[Seen]:
 
 def with_id(actions: Iterable[str], cluster_id: str) -> list[str]:
     """The sentences as they would read had the id been known; in names it is cut to eight characters."""
-    return [action.replace(f"-{UNKNOWN}", f"-{cluster_id[:8]}").replace(UNKNOWN, cluster_id) for action in actions]
+    in_names = re.compile(rf"(?<=[-.]){re.escape(UNKNOWN)}")
+    return [in_names.sub(cluster_id[:8], action).replace(UNKNOWN, cluster_id) for action in actions]
 
 
 def at_rest(world: World, cluster: str = "prod") -> Any:

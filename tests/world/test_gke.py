@@ -1,0 +1,162 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""GKE clusters from nothing to phase 2 and back: a regional one by its IP endpoint, whose account gives CAST AI a key,
+and a zonal one by its DNS endpoint, whose account CAST AI impersonates.
+
+Every failure, every write after which a run may end and every missing permission: in process, in tests/unit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.sandbox.client import World
+from tests.sandbox.spec import HOME_PROJECT
+from tests.support.playbook import Run, local_play
+
+from .connecting import changed_nothing, succeeded, with_id, writes
+from .onboarding import Onboarder
+
+HOSTS = {
+    "shop": {},
+    "till": {"castai_endpoint": "dns", "gke_onboard_identity": "impersonation"},
+}
+CLUSTERS = ("shop:gke:location=europe-west3:nodes=1", "till:gke:location=europe-west1-b:nodes=1")
+REMOVAL = [
+    local_play(
+        {
+            "castai.onboarding.castai_gke_sa": {
+                "cluster_name": "{{ inventory_hostname }}",
+                "cluster_id": "{{ cluster_id }}",
+                "project": "{{ castai_project }}",
+                "location": "{{ castai_location }}",
+                "identity": "{{ gke_onboard_identity | default('key') }}",
+                "state": "absent",
+            }
+        }
+    )
+]
+
+
+class Story(NamedTuple):
+    onboarder: Onboarder
+    before: Any
+    plan: Run
+    written_by_plan: list[Any]
+    run: Run
+    again: Run
+    written_again: list[Any]
+    reads_again: Counter[str]
+
+    @property
+    def world(self) -> World:
+        return self.onboarder.world
+
+    def cluster_id(self, host: str) -> str:
+        return str(self.run.of("castai_cluster", host)[0]["cluster_id"])
+
+    def inventory(self) -> dict[str, Any]:
+        found = inventory(self.onboarder)
+        for host, variables in found["castai_clusters"]["hosts"].items():
+            variables["cluster_id"] = self.cluster_id(host)
+        return found
+
+
+def inventory(onboarder: Onboarder) -> dict[str, Any]:
+    found = onboarder.inventory(*HOSTS)
+    for host, variables in HOSTS.items():
+        found["castai_clusters"]["hosts"][host] |= variables
+    return found
+
+
+def let_in_by_dns(world: World, name: str) -> None:
+    cluster = world.clusters()[name]
+    path = f"projects/{cluster.account}/locations/{cluster.region}/clusters/{name}"
+    ways = world.state()["google"][cluster.account]["clusters"][path]["controlPlaneEndpointsConfig"]
+    ways["dnsEndpointConfig"]["allowExternalTraffic"] = True
+    where = {"project": cluster.account, "location": cluster.region, "name": name}
+    world.control("google", "set_cluster", **where, controlPlaneEndpointsConfig=ways)
+
+
+@pytest.fixture(scope="module")
+def story(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    onboarder = Onboarder(module_world, tmp_path_factory.mktemp("gke"))
+    let_in_by_dns(module_world, "till")
+    given, before = inventory(onboarder), module_world.state()["google"]
+    plan = succeeded(onboarder.onboard("--check", "--diff", hosts=tuple(HOSTS), given=given))
+    written_by_plan = writes(module_world)
+    run = succeeded(onboarder.onboard("--diff", hosts=tuple(HOSTS), given=given))
+    mark = module_world.mark()
+    again = onboarder.onboard(hosts=tuple(HOSTS), given=given)
+    reads = Counter(
+        f"{call.operation} {call.resource}"
+        for call in module_world.journal(mark)
+        if call.system == "google" and not call.write
+    )
+    return Story(onboarder, before, plan, written_by_plan, run, again, writes(module_world, mark), reads)
+
+
+def test_the_plan_writes_nothing(story: Story) -> None:
+    assert story.written_by_plan == []
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_the_run_does_what_the_plan_said(story: Story, host: str) -> None:
+    planned, done = (with_id(run.actions(host), story.cluster_id(host)) for run in (story.plan, story.run))
+    assert planned == done
+    assert any(action.startswith("create service account castai-gke-") for action in done)
+
+
+def test_a_second_run_changes_nothing(story: Story) -> None:
+    changed_nothing(story.again)
+    assert (story.again.actions(), story.written_again) == ([], [])
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_cast_ai_works_with_the_cluster(story: Story, host: str) -> None:
+    cluster = story.again.of("castai_cluster", host)[-1]["cluster"]
+    assert (cluster["status"], cluster["agent_status"], bool(cluster["credentials_id"])) == ("ready", "online", True)
+
+
+def test_the_clusters_share_nothing_at_google(story: Story) -> None:
+    prepared = [story.run.of("castai_gke_sa", host)[0] for host in HOSTS]
+    assert len({result["service_account"] for result in prepared}) == len({result["role"] for result in prepared}) == 2
+    project = story.world.state()["google"][HOME_PROJECT]
+    keys = {one["email"]: len(one["keys"]) for one in project["accounts"] if one["email"].startswith("castai-gke-")}
+    assert sorted(keys.values()) == [0, 1], "one key, for the account that is not impersonated"
+    assert keys[prepared[0]["service_account"]] == 1
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_every_binding_of_the_run_is_in_its_plan(story: Story, host: str) -> None:
+    planned, done = (run.of("castai_gke_sa", host)[0]["bindings"] for run in (story.plan, story.run))
+    short = story.cluster_id(host)[:8]
+    assert [one["role"] for one in done["added"]] != []
+    assert done["removed"] == planned["removed"] == []
+    assert [one["resource"] for one in done["added"]] == [one["resource"] for one in planned["added"]]
+    assert any(re.search(rf"castai\.gkeAccess\.{short}$", one["role"]) for one in done["added"])
+
+
+def test_removal_leaves_the_project_as_it_was(story: Story) -> None:
+    """Last, as nothing is left of the others after it."""
+    world, onboarder = story.world, story.onboarder
+    mark = world.mark()
+    options: dict[str, Any] = {"hosts": tuple(HOSTS), "given": story.inventory(), "playbook": REMOVAL}
+    refused = onboarder.onboard(**options)
+    assert all("Disconnect the cluster" in refused.failures[host] for host in HOSTS)
+    assert writes(world, mark) == []
+    for host in HOSTS:
+        world.control("castai", "disconnect", cluster_id=story.cluster_id(host))
+    removal = succeeded(onboarder.onboard(**options))
+    assert all(removal.of("castai_gke_sa", host)[0]["kept"] == [] for host in HOSTS)
+    after = world.state()["google"]
+    for state in (after, story.before):
+        for project in state.values():
+            project.pop("deleted_accounts")
+            project["roles"] = {name: role for name, role in project["roles"].items() if not role["deleted"]}
+    assert after == story.before
