@@ -18,6 +18,7 @@ import pytest
 from tests.sandbox.client import World
 from tests.sandbox.spec import HOME_PROJECT
 from tests.support.playbook import Run, local_play
+from tests.support.recipes import recipe
 
 from .connecting import changed_nothing, succeeded, with_id, writes
 from .onboarding import Onboarder
@@ -27,7 +28,8 @@ HOSTS = {
     "till": {"castai_endpoint": "dns", "gke_onboard_identity": "impersonation"},
 }
 CLUSTERS = ("shop:gke:location=europe-west3:nodes=1", "till:gke:location=europe-west1-b:nodes=1")
-REMOVAL = [
+REMOVAL = recipe("gke_guide", "Removal")
+TOO_EARLY = [
     local_play(
         {
             "castai.onboarding.castai_gke_sa": {
@@ -143,16 +145,14 @@ def test_every_binding_of_the_run_is_in_its_plan(story: Story, host: str) -> Non
 
 
 def test_removal_leaves_the_project_as_it_was(story: Story) -> None:
-    """Last, as nothing is left of the others after it."""
+    """By the guide's playbook. Last, as nothing is left of the others after it."""
     world, onboarder = story.world, story.onboarder
     mark = world.mark()
-    options: dict[str, Any] = {"hosts": tuple(HOSTS), "given": story.inventory(), "playbook": REMOVAL}
-    refused = onboarder.onboard(**options)
+    options: dict[str, Any] = {"hosts": tuple(HOSTS), "given": story.inventory()}
+    refused = onboarder.onboard(**options, playbook=TOO_EARLY)
     assert all("Disconnect the cluster" in refused.failures[host] for host in HOSTS)
     assert writes(world, mark) == []
-    for host in HOSTS:
-        world.control("castai", "disconnect", cluster_id=story.cluster_id(host))
-    removal = succeeded(onboarder.onboard(**options))
+    removal = succeeded(onboarder.onboard("-e", "remove=castai_clusters", **options, playbook=REMOVAL))
     assert all(removal.of("castai_gke_sa", host)[0]["kept"] == [] for host in HOSTS)
     after = world.state()["google"]
     for state in (after, story.before):
