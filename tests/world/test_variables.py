@@ -95,8 +95,8 @@ WRONG = (
     wrong("eks_onboard_user_access", "admin", "one of: cluster_admin, none"),
     wrong("agent_policy", "always", "one of: enforce, install_only"),
     wrong("agent_pending", "wait", "one of: recover, fail"),
-    ("castai_provider", "", "castai_provider is not set. Set it to one of: eks, kops."),
-    ("castai_provider", None, "castai_provider is not set. Set it to one of: eks, kops."),
+    ("castai_provider", "", "castai_provider is not set. Set it to one of: eks, kops, gke."),
+    ("castai_provider", None, "castai_provider is not set. Set it to one of: eks, kops, gke."),
 )
 
 
