@@ -88,7 +88,7 @@ WRONG = (
     wrong("components_skip", {"castai-kvisor": True}, LIST),
     wrong("eks_onboard_node_policies", {"arn": "x"}, LIST),
     # Other words
-    wrong("castai_provider", "EKS", "one of: eks, kops"),
+    wrong("castai_provider", "EKS", "one of: eks, kops, gke"),
     wrong("castai_policy_scope", "organization", "one of: cluster, account"),
     wrong("castai_wait_for", "online", "one of: none, agent_online, ready"),
     wrong("eks_onboard_identity", "key", "one of: role, user"),
