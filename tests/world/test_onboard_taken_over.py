@@ -163,19 +163,19 @@ def test_only_what_a_tool_had_not_made_is_new(takeover: Takeover) -> None:
 def test_documents_are_brought_up_to_date(takeover: Takeover, host: str) -> None:
     (eks,) = (cluster for cluster in takeover.after["eks"] if cluster["name"] == host)
     vpc = eks["vpc"]["vpcId"]
-    place = policies.Place("aws", HOME_ACCOUNT, "eu-central-1", host, vpc, HOME_ACCOUNT)
+    location = policies.Location("aws", HOME_ACCOUNT, "eu-central-1", host, vpc, HOME_ACCOUNT)
     own = SHARED_POLICY.replace("CastEKSPolicy", f"CastEKSPolicy-{host}")
     identity = takeover.made[host].get("role_arn") or takeover.made[host]["user_arn"]
     held = takeover.after["iam"]["users" if host == "user" else "roles"][identity]
-    assert same_policy(takeover.document(own), policies.eks_managed(place))
+    assert same_policy(takeover.document(own), policies.eks_managed(location))
     assert own in held["attached"]
     if host == "user":
         restricted = SHARED_POLICY.replace("CastEKSPolicy", f"CastEKSRestrictedAccess-{host}")
-        assert takeover.document(restricted) == policies.eks_restricted(place)
+        assert takeover.document(restricted) == policies.eks_restricted(location)
         assert restricted in held["attached"]
         assert held["inline"] == {}
     else:
-        assert held["inline"]["CastEKSRestrictedAccess"] == policies.eks_restricted(place)
+        assert held["inline"]["CastEKSRestrictedAccess"] == policies.eks_restricted(location)
         (statement,) = held["trust"]["Statement"]
         assert statement["Condition"] == {"StringEquals": {"sts:ExternalId": takeover.made[host]["cluster_id"]}}
 
