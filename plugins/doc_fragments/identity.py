@@ -6,59 +6,25 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """CAST AI's identity for one cluster at AWS."""
+    """CAST AI's identity for one cluster, in any cloud."""
 
     DOCUMENTATION = r"""
 options:
-  adopt:
-    description:
-      - Whether objects with a name that this module or another tool would use are taken over if nothing shows which
-        cluster they belong to. Objects of another cluster are never taken over.
-    type: bool
-    default: false
   cluster_id:
     description: UUID of the cluster at CAST AI, as in RV(castai.onboarding.castai_cluster#module:cluster_id).
     type: str
     required: true
-  force:
-    description:
-      - With O(state=absent), whether the identity is removed even if CAST AI has not disconnected the cluster. A
-        cluster counts as disconnected if CAST AI has no record of it or no credentials for it, or if its status is
-        C(deleted), C(archived) or C(failed).
-      - If instances still use an instance profile or security group that would be removed, the task fails regardless of
-        this option and names them.
-    type: bool
-    default: false
   hand_over:
     description:
       - Whether CAST AI gets the identity. If V(false), everything is prepared, but CAST AI cannot do anything yet.
     type: bool
     default: true
-  managed_policy:
-    description:
-      - Your own policy document, instead of the default one of the managed policy. At most 6,144 characters without
-        white space.
-    type: dict
-  path:
-    description: IAM path of the created objects, with a slash at both ends.
-    type: str
-    default: /
-  permissions_boundary:
-    description:
-      - ARN of the permissions boundary for the created roles or user. An existing role or user keeps its own boundary,
-        with a warning if it differs.
-    type: str
   prepare:
     description:
       - Whether everything except the hand-over is done. If V(false), the task only hands over. Use this in the last
         task of a play if an earlier task prepared everything with O(hand_over=false).
     type: bool
     default: true
-  restricted_policy:
-    description:
-      - Your own policy document, instead of the default one of the restricted policy. At most 6,144 characters without
-        white space, or 10,240 for a role.
-    type: dict
   state:
     description:
       - V(absent) removes everything that this module created. Objects that are shared, your own or also used by others
@@ -67,15 +33,4 @@ options:
     type: str
     choices: [present, absent]
     default: present
-  tags:
-    description:
-      - Tags for the created objects, in addition to the two that name the cluster. Values are text, numbers, V(true) or
-        V(false), and are used as written.
-      - Every object gets them, so they must be valid for IAM, EC2 and EKS. At most 46 tags are allowed, or 44 for a
-        user, and no two keys may differ only in case.
-    type: dict
-    default: {}
-  vpc_account_id:
-    description: AWS account that owns the cluster's VPC, if it is shared from another account.
-    type: str
 """

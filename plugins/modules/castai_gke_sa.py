@@ -17,6 +17,7 @@ description:
   - Hands the account over to CAST AI last, with a key or without. A key goes from Google Cloud to CAST AI within this
     task.
   - The description of the account says which cluster it belongs to and which key CAST AI has.
+  - Removal with O(state=absent) leaves the services enabled.
   - An account that the vendor's script, Terraform or Pulumi created for this cluster is taken over under its name. If
     it belongs to another cluster, the cluster gets one of its own.
 author: castai.onboarding authors (@castai)
@@ -25,6 +26,7 @@ extends_documentation_fragment:
   - castai.onboarding.cluster
   - castai.onboarding.castai
   - castai.onboarding.google
+  - castai.onboarding.identity
 attributes:
   action_group:
     membership:
@@ -39,10 +41,6 @@ options:
         which cluster it belongs to. Those of another cluster are never taken over.
     type: bool
     default: false
-  cluster_id:
-    description: UUID of the cluster at CAST AI, as in RV(castai.onboarding.castai_cluster#module:cluster_id).
-    type: str
-    required: true
   enable_services:
     description:
       - Whether the services of Google Cloud that CAST AI needs are enabled if they are off. They are C(serviceusage),
@@ -71,11 +69,6 @@ options:
         C(archived) or C(failed).
     type: bool
     default: false
-  hand_over:
-    description:
-      - Whether CAST AI gets the account. If V(false), everything is prepared, but CAST AI cannot do anything yet.
-    type: bool
-    default: true
   identity:
     description:
       - How CAST AI becomes the account. With V(key), it holds a key of it.
@@ -100,12 +93,6 @@ options:
       - Your own list of permissions for CAST AI's role, instead of the default one. A custom role takes no wildcards.
     type: list
     elements: str
-  prepare:
-    description:
-      - Whether everything except the hand-over is done. If V(false), the task only hands over. Use this in the last
-        task of a play if an earlier task prepared everything with O(hand_over=false).
-    type: bool
-    default: true
   provider:
     description: Provider of the cluster.
     type: str
@@ -136,14 +123,6 @@ options:
       - If CAST AI could use all accounts of the project before, that stays, with a warning, until you set this option.
     type: str
     choices: [node_accounts, on_accounts, project, none]
-  state:
-    description:
-      - V(absent) removes everything that this module created. Objects that are shared, your own or also used by others
-        stay, and RV(kept) says why. Disconnect the cluster at CAST AI first; otherwise the task fails, unless
-        O(force=true). Services stay enabled.
-    type: str
-    choices: [present, absent]
-    default: present
 seealso:
   - module: castai.onboarding.castai_cluster
   - module: castai.onboarding.castai_preflight

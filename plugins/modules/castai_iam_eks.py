@@ -23,6 +23,7 @@ extends_documentation_fragment:
   - castai.onboarding.cluster
   - castai.onboarding.castai
   - castai.onboarding.aws
+  - castai.onboarding.aws_identity
   - castai.onboarding.identity
 attributes:
   action_group:
