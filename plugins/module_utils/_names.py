@@ -27,9 +27,6 @@ objects that have it."""
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DNS_SUBDOMAIN = re.compile(rf"{DNS_LABEL.pattern}(\.{DNS_LABEL.pattern})*")
-_GKE_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
-_PROJECT = re.compile(r"([a-z0-9][-a-z0-9.]*\.[a-z]+:)?[a-z][-a-z0-9]{4,28}[a-z0-9]|[0-9]{4,20}")
-_LOCATION = re.compile(r"[a-z]+-[a-z]+[0-9]+(-[a-z0-9]+)?")
 
 
 def helm_release_problem(name: str) -> str:
@@ -58,39 +55,8 @@ def _correct_secret() -> str:
     return f"Correct {named('credentials_secret')}."
 
 
-def gke_cluster_problem(name: str) -> str:
-    """What is wrong with the name of a GKE cluster. Source: the API reference of GKE, projects.locations.clusters."""
-    if len(name) > 40:
-        return f"GKE cluster name {name!r} has {len(name)} characters, but GKE allows at most 40. {_correct_cluster()}"
-    if not _GKE_NAME.fullmatch(name):
-        return (
-            f"GKE cluster name {name!r} may only contain lower-case letters, digits and '-', and must start with a"
-            f" letter and end with a letter or digit. {_correct_cluster()}"
-        )
-    return ""
-
-
-def google_project_problem(project: str) -> str:
-    """What is wrong with the id or number of a Google Cloud project; a domain may stand before the id."""
-    if _PROJECT.fullmatch(project):
-        return ""
-    return (
-        f"{named('project')} is {project!r}. Set it to the id or number of the cluster's Google Cloud project, not to"
-        " its name."
-    )
-
-
-def google_location_problem(location: str) -> str:
-    """What is wrong with a region or zone of Google Cloud."""
-    if _LOCATION.fullmatch(location):
-        return ""
-    return (
-        f"{named('location')} is {location!r}. Set it to the region of the cluster, such as europe-west3, or to its"
-        " zone, such as europe-west3-a."
-    )
-
-
-def _correct_cluster() -> str:
+def correct_cluster() -> str:
+    """What to do about a wrong cluster name."""
     return f"Correct {named('cluster_name')}."
 
 

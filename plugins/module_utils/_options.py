@@ -44,24 +44,6 @@ def castai_options() -> Spec:
     }
 
 
-def google_options() -> Spec:
-    """The environment variables of the credentials and the project are the gateway's own business: an option beats
-    them also for the kind, and what the project comes from is told."""
-    return {
-        "access_token": {"type": "str", "no_log": True},
-        "auth_kind": {"type": "str", "choices": ["application", "machineaccount", "serviceaccount", "accesstoken"]},
-        "endpoint": {"type": "str", "choices": ["auto", "dns", "public", "private"], "default": "auto"},
-        "google_ca_cert": {"type": "path", "fallback": env("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")},
-        "impersonate_service_account": {"type": "str"},
-        "location": {"type": "str"},
-        "project": {"type": "str"},
-        "quota_project": {"type": "str"},
-        "service_account_contents": {"type": "jsonarg", "no_log": True},
-        "service_account_email": {"type": "str"},
-        "service_account_file": {"type": "path"},
-    }
-
-
 def kubernetes_options() -> Spec:
     return {
         "kubeconfig": {"type": "path", "fallback": env("K8S_AUTH_KUBECONFIG")},
@@ -75,12 +57,6 @@ def kubernetes_options() -> Spec:
 
 CLUSTER_RULES: Rules = {"mutually_exclusive": [], "required_together": [["provider", "cluster_name"]]}
 """How the options of the cluster depend on each other if they are optional, for AnsibleModule."""
-
-GOOGLE_RULES: Rules = {
-    "mutually_exclusive": [],
-    "required_together": [],
-}
-"""The same for Google Cloud."""
 
 KUBERNETES_RULES: Rules = {
     "mutually_exclusive": [["kubeconfig", "host"], ["context", "host"]],

@@ -31,6 +31,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.permissions
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._castai import rights
 from ansible_collections.castai.onboarding.plugins.module_utils._google import permissions as google
+from ansible_collections.castai.onboarding.plugins.module_utils._google.bindings import ON_ACCOUNTS
 from tests.tree import ROOT
 
 Policy = dict[str, Any]
@@ -115,7 +116,7 @@ def _needed_by(grant: google.Grant) -> str:
 SPELLED = {
     google.KEY: "a key",
     google.KEYLESS: "impersonation",
-    google.ON_ACCOUNTS: "on_accounts",
+    ON_ACCOUNTS: "on_accounts",
     google.SUBNETS: "subnets of a Shared VPC",
     google.DNS: "the DNS endpoint",
 }

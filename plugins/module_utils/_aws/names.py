@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 
-from .._names import DNS_LABEL, TAG_CLUSTER, TAG_CLUSTER_ID, short_id
+from .._names import DNS_LABEL, TAG_CLUSTER, TAG_CLUSTER_ID, correct_cluster, short_id
 from .._variables import named
 
 MANAGED_POLICY = "CastEKSPolicy"
@@ -40,11 +40,11 @@ _EKS_NAME = re.compile(r"[0-9A-Za-z][-_0-9A-Za-z]*")
 def eks_cluster_problem(name: str) -> str:
     """What is wrong with the name of an EKS cluster. Source: the API reference of EKS CreateCluster."""
     if len(name) > 100:
-        return f"EKS cluster name {name!r} has {len(name)} characters, but EKS allows at most 100. {_correct_cluster()}"
+        return f"EKS cluster name {name!r} has {len(name)} characters, but EKS allows at most 100. {correct_cluster()}"
     if not _EKS_NAME.fullmatch(name):
         return (
             f"EKS cluster name {name!r} may only contain letters, digits, '-' and '_', and must start with a letter"
-            f" or digit. {_correct_cluster()}"
+            f" or digit. {correct_cluster()}"
         )
     return ""
 
@@ -53,18 +53,14 @@ def kops_cluster_problem(name: str) -> str:
     """What is wrong with the name of a kOps cluster. kOps: a full DNS name, of at most 253 characters."""
     if len(name) > 253:
         return (
-            f"kOps cluster name {name!r} has {len(name)} characters, but at most 253 are allowed. {_correct_cluster()}"
+            f"kOps cluster name {name!r} has {len(name)} characters, but at most 253 are allowed. {correct_cluster()}"
         )
     if not _DNS_NAME.fullmatch(name):
         return (
             f"kOps cluster name {name!r} must be a full DNS name, for example shop.example.com or shop.k8s.local."
-            f" {_correct_cluster()}"
+            f" {correct_cluster()}"
         )
     return ""
-
-
-def _correct_cluster() -> str:
-    return f"Correct {named('cluster_name')}."
 
 
 def account_id_problem(account_id: str) -> str:

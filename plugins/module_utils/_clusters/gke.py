@@ -13,9 +13,8 @@ from .._gateways.google import Google
 from .._gateways.google_container import GkeCluster
 from .._gateways.google_credentials import project_of
 from .._gateways.kubernetes import Object
-from .._google.options import IDENTITY_OPTIONS, form_problems
-from .._names import gke_cluster_problem, google_location_problem, google_project_problem
-from .._options import GOOGLE_RULES, google_options
+from .._google.names import gke_cluster_problem, location_problem, project_problem
+from .._google.options import GOOGLE_RULES, IDENTITY_OPTIONS, form_problems, google_options
 from .._variables import named
 from .facts import ApiServer, ClusterFacts, Named, Onboarding, Parameters, Provider, Systems
 from .on_google import rights
@@ -238,8 +237,8 @@ def option_problems(params: Parameters) -> Mapping[str, str]:
     project = project_of(params) if params.get("provider") == KEY else params.get("project")
     location = params.get("location")
     found = {
-        "project": google_project_problem(project) if project else "",
-        "location": google_location_problem(location) if location else "",
+        "project": project_problem(project) if project else "",
+        "location": location_problem(location) if location else "",
     }
     return {option: problem for option, problem in found.items() if problem}
 

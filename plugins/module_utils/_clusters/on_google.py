@@ -16,7 +16,7 @@ from .._gateways.google import Google
 from .._gateways.google_session import Rejected
 from .._google.names import CREDENTIALS_SERVICE, SERVICES
 from .._google.options import ROLE
-from .._google.permissions import DNS, KEY, KEYLESS, ON_ACCOUNTS, ONBOARD, PREFLIGHT, REPAIR, Grant, file_name, needed
+from .._google.permissions import DNS, KEYLESS, ONBOARD, PREFLIGHT, REPAIR, Grant, file_name, needed
 from .._variables import named
 from .facts import CloudRights, ClusterFacts, Parameters
 
@@ -79,10 +79,9 @@ def rights(
 
 
 def _needed(facts: ClusterFacts, options: Parameters) -> dict[str, Grant]:
-    ways = {KEYLESS if options["identity"] == KEYLESS else KEY, options.get("service_account_user") or ""}
+    ways = {options["identity"], options.get("service_account_user") or ""}
     if facts.api_server and facts.api_server.publicly_trusted:
         ways.add(DNS)
-    ways = {ON_ACCOUNTS if way == "on_accounts" else way for way in ways}
     return {**needed(PREFLIGHT, ways), **needed(REPAIR, ways), **needed(ONBOARD, ways)}
 
 

@@ -12,13 +12,11 @@ from __future__ import annotations
 import hashlib
 import re
 
-from .._names import short_id
+from .._names import correct_cluster, short_id
+from .._variables import named
 
 ACCOUNT_ID = 30
 """Longest id of a service account."""
-
-ROLE_ID = 64
-"""Longest id of a custom role."""
 
 DESCRIPTION = 256
 """Bytes that the description of a service account may have."""
@@ -30,7 +28,6 @@ ROLE_TITLE = "Role to manage GKE cluster via CAST AI"
 
 ACCOUNT_USER = "roles/iam.serviceAccountUser"
 TOKEN_CREATOR = "roles/iam.serviceAccountTokenCreator"
-NETWORK_USER = "roles/compute.networkUser"
 DEVELOPER = "roles/container.developer"
 """Bound by the vendor's script only; Terraform dropped it in 2024 as unused."""
 
@@ -42,6 +39,42 @@ CREDENTIALS_SERVICE = "iamcredentials.googleapis.com"
 
 DEFAULT_NODE_ACCOUNT = "default"
 """What GKE shows for nodes that run as the project's Compute Engine account."""
+
+_GKE_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+_PROJECT = re.compile(r"([a-z0-9][-a-z0-9.]*\.[a-z]+:)?[a-z][-a-z0-9]{4,28}[a-z0-9]|[0-9]{4,20}")
+_LOCATION = re.compile(r"[a-z]+-[a-z]+[0-9]+(-[a-z0-9]+)?")
+
+
+def gke_cluster_problem(name: str) -> str:
+    """What is wrong with the name of a GKE cluster. Source: the API reference of GKE, projects.locations.clusters."""
+    if len(name) > 40:
+        return f"GKE cluster name {name!r} has {len(name)} characters, but GKE allows at most 40. {correct_cluster()}"
+    if not _GKE_NAME.fullmatch(name):
+        return (
+            f"GKE cluster name {name!r} may only contain lower-case letters, digits and '-', and must start with a"
+            f" letter and end with a letter or digit. {correct_cluster()}"
+        )
+    return ""
+
+
+def project_problem(project: str) -> str:
+    """What is wrong with the id or number of a Google Cloud project; a domain may stand before the id."""
+    if _PROJECT.fullmatch(project):
+        return ""
+    return (
+        f"{named('project')} is {project!r}. Set it to the id or number of the cluster's Google Cloud project, not to"
+        " its name."
+    )
+
+
+def location_problem(location: str) -> str:
+    """What is wrong with a region or zone of Google Cloud."""
+    if _LOCATION.fullmatch(location):
+        return ""
+    return (
+        f"{named('location')} is {location!r}. Set it to the region of the cluster, such as europe-west3, or to its"
+        " zone, such as europe-west3-a."
+    )
 
 
 def hashed(cluster: str) -> str:

@@ -11,18 +11,43 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .. import _names
 from .._engine import UNKNOWN, Refused
-from .._options import GOOGLE_RULES, castai_options, cluster_options, google_options
+from .._names import cluster_id_problem
+from .._options import Rules, Spec, castai_options, cluster_options, env
 from .._owner import Owner
 from .._variables import named
 from . import names, role
 from .bindings import FORMS, NODE_ACCOUNTS
+from .permissions import KEY, KEYLESS
 
 Parameters = Mapping[str, Any]
 
-KEY, KEYLESS = "key", "impersonation"
 CLUSTER, PROJECT = "cluster", "project"
+
+
+def google_options() -> Spec:
+    """The environment variables of the credentials and the project are the gateway's own business: an option beats
+    them also for the kind, and what the project comes from is told."""
+    return {
+        "access_token": {"type": "str", "no_log": True},
+        "auth_kind": {"type": "str", "choices": ["application", "machineaccount", "serviceaccount", "accesstoken"]},
+        "endpoint": {"type": "str", "choices": ["auto", "dns", "public", "private"], "default": "auto"},
+        "google_ca_cert": {"type": "path", "fallback": env("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")},
+        "impersonate_service_account": {"type": "str"},
+        "location": {"type": "str"},
+        "project": {"type": "str"},
+        "quota_project": {"type": "str"},
+        "service_account_contents": {"type": "jsonarg", "no_log": True},
+        "service_account_email": {"type": "str"},
+        "service_account_file": {"type": "path"},
+    }
+
+
+GOOGLE_RULES: Rules = {
+    "mutually_exclusive": [],
+    "required_together": [],
+}
+"""How these options depend on each other, for AnsibleModule."""
 
 IDENTITY_OPTIONS: dict[str, Any] = {
     "adopt": {"type": "bool", "default": False},
@@ -137,10 +162,10 @@ def problems(params: Parameters) -> Iterator[str]:
     yield from filter(
         None,
         [
-            _names.gke_cluster_problem(params["cluster_name"]),
-            _names.cluster_id_problem(params["cluster_id"]),
-            _names.google_project_problem(project) if project else "",
-            _names.google_location_problem(params["location"]),
+            names.gke_cluster_problem(params["cluster_name"]),
+            cluster_id_problem(params["cluster_id"]),
+            names.project_problem(project) if project else "",
+            names.location_problem(params["location"]),
         ],
     )
     yield from form_problems(params)

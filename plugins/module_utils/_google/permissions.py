@@ -14,6 +14,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .bindings import ON_ACCOUNTS
+
 CONNECT, ONBOARD, REPAIR, REMOVE, PREFLIGHT = "connect", "onboard", "repair", "remove", "preflight"
 """What fails, or is not checked, without a permission. repair: onboarding where others changed or left something."""
 
@@ -28,13 +30,11 @@ PHASES: Mapping[str, tuple[str, ...]] = {
 }
 """The scenarios that a published role is enough for."""
 
-KEY, KEYLESS, ON_ACCOUNTS, SUBNETS = "key", "impersonation", "on_accounts", "subnets"
+KEY, KEYLESS, SUBNETS = "key", "impersonation", "subnets"
 """Ways of onboarding that need more than others."""
 
 DNS = "dns"
 """A cluster that is reached by its DNS endpoint."""
-
-ALWAYS = ""
 
 
 @dataclass(frozen=True)
@@ -160,11 +160,6 @@ def granted(phase: str) -> Iterator[Grant]:
 def needed(scenario: str, ways: Collection[str]) -> dict[str, Grant]:
     """What a scenario needs in the cluster's project, by permission, for these ways of doing it."""
     return {grant.permission: grant for grant in GRANTS if scenario in grant.scenarios and grant.applies(ways)}
-
-
-def permission_of(call: str) -> str:
-    """The permission that a call asks for, for a service that refuses without naming it; empty for one unknown."""
-    return next((grant.permission for grant in (*GRANTS, *OF_SUBNETS) if call in grant.calls), "")
 
 
 def file_name(phase: str) -> str:
