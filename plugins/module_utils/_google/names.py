@@ -19,7 +19,7 @@ ACCOUNT_ID = 30
 """Longest id of a service account."""
 
 DESCRIPTION = 256
-"""Bytes that the description of a service account may have."""
+"""Bytes that the description of a service account may have. Those of roles are kept as short."""
 
 SHARED_ROLE = "castai.gkeAccess"
 """The role that the vendor's script makes once for all clusters of a project."""
@@ -27,6 +27,7 @@ SHARED_ROLE = "castai.gkeAccess"
 ROLE_TITLE = "Role to manage GKE cluster via CAST AI"
 
 ACCOUNT_USER = "roles/iam.serviceAccountUser"
+NETWORK_USER = "roles/compute.networkUser"
 TOKEN_CREATOR = "roles/iam.serviceAccountTokenCreator"
 DEVELOPER = "roles/container.developer"
 """Bound by the vendor's script only; Terraform dropped it in 2024 as unused."""
@@ -41,7 +42,8 @@ DEFAULT_NODE_ACCOUNT = "default"
 """What GKE shows for nodes that run as the project's Compute Engine account."""
 
 _GKE_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
-_PROJECT = re.compile(r"([a-z0-9][-a-z0-9.]*\.[a-z]+:)?[a-z][-a-z0-9]{4,28}[a-z0-9]|[0-9]{4,20}")
+_PROJECT_ID = re.compile(r"([a-z0-9][-a-z0-9.]*\.[a-z]+:)?[a-z][-a-z0-9]{4,28}[a-z0-9]")
+_PROJECT_NUMBER = re.compile(r"[0-9]{4,20}")
 _LOCATION = re.compile(r"[a-z]+-[a-z]+[0-9]+(-[a-z0-9]+)?")
 
 
@@ -57,9 +59,14 @@ def gke_cluster_problem(name: str) -> str:
     return ""
 
 
+def is_project_id(project: str) -> bool:
+    """Whether a text can be the id of a Google Cloud project; a domain may stand before it."""
+    return bool(_PROJECT_ID.fullmatch(project))
+
+
 def project_problem(project: str) -> str:
-    """What is wrong with the id or number of a Google Cloud project; a domain may stand before the id."""
-    if _PROJECT.fullmatch(project):
+    """What is wrong with the id or number of a Google Cloud project."""
+    if is_project_id(project) or _PROJECT_NUMBER.fullmatch(project):
         return ""
     return (
         f"{named('project')} is {project!r}. Set it to the id or number of the cluster's Google Cloud project, not to"
@@ -104,6 +111,10 @@ def roles(cluster_id: str) -> tuple[str, ...]:
     """Ids for the cluster's own role. The id of a deleted role stays taken for weeks, so there are several."""
     plain = f"{SHARED_ROLE}.{short_id(cluster_id)}"
     return (plain, f"{plain}.2", f"{plain}.3")
+
+
+def terraforms_roles(cluster: str) -> tuple[str, ...]:
+    return tuple(role_id for role_id, maker in roles_of_others(cluster).items() if maker == "Terraform")
 
 
 def roles_of_others(cluster: str) -> dict[str, str]:
