@@ -25,7 +25,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
 
-from . import _addresses, _forms
+from . import _addresses, _credentials, _forms
 from ._diff import rendered
 from ._given import as_data, given
 
@@ -675,7 +675,7 @@ def _outcome(
 
 def _hidden(subject: AnySubject, params: Mapping[str, Any]) -> tuple[str, ...]:
     """The texts to mask, beside the values of no_log options."""
-    return (*subject.hidden(params), *_addresses.hidden(params))
+    return (*subject.hidden(params), *_addresses.hidden(params), *_credentials.private_keys(params))
 
 
 class _Module(AnsibleModule):

@@ -98,6 +98,7 @@ VARIABLES: Mapping[str, str] = {
     "gke_onboard_role_id": "role_id",
     "gke_onboard_role_scope": "role_scope",
     "gke_onboard_service_account_user": "service_account_user",
+    "gke_onboard_shared_vpc_role": "shared_vpc_role",
     # The agent
     "agent_adopt": "adopt",
     "agent_chart_ref": "chart_ref",

@@ -160,6 +160,10 @@ options:
         description: Which service accounts of nodes CAST AI may use.
         type: str
         choices: [node_accounts, on_accounts, project, none]
+      shared_vpc_role:
+        description: Whether CAST AI gets a role on the subnets of a Shared VPC.
+        type: str
+        choices: [subnets, none]
       spot_lambda_role:
         description: Whether C(CastLambdaRoleForSpot) is used, which is the default on kOps. On EKS it needs a user.
         type: bool

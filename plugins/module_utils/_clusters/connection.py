@@ -31,9 +31,7 @@ ROOT_CA_PATHS = tuple(path_of("v1", "ConfigMap", ROOT_CA, namespace) for namespa
 
 _ANOTHER = f"as its ConfigMap {ROOT_CA} has"
 """What proves that it is another cluster."""
-_UNPROVEN = (
-    f" If the connection certainly leads to this cluster, set {named('wrong_cluster_check')} to false instead."
-)
+_UNPROVEN = f" If the connection certainly leads to this cluster, set {named('wrong_cluster_check')} to false instead."
 
 
 def named_by(params: Parameters) -> Named:

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
-from pathlib import Path
 from typing import Any, TypeVar
 from urllib.error import HTTPError
 
@@ -24,6 +23,7 @@ from ansible.module_utils.urls import Request, SSLValidationError
 from .. import _addresses
 from .._answers import Odd, loaded, object_in, objects_in, some_objects, text_in, tidy
 from .._engine import CallFailed, Conflict, Refused
+from .._given import is_file
 from .._options import sendable
 from .._patience import THROTTLED, Repeats, retry_after, throttled
 
@@ -142,7 +142,7 @@ class CastAi:
             raise Refused("castai_api_key is not set. Set it, or the environment variable CASTAI_API_KEY.")
         if not sendable(api_key):
             raise Refused("castai_api_key contains a blank, line break or special character. Copy it again.")
-        if ca_cert and not Path(ca_cert).is_file():
+        if ca_cert and not is_file(ca_cert):
             raise Refused(
                 f"castai_ca_cert is {ca_cert!r}, which is not a file. Set it to a file with the CA certificates for"
                 " CAST AI."
