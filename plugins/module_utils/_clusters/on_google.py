@@ -20,10 +20,11 @@ from .._gateways.google import Google
 from .._gateways.google_container import GkeCluster
 from .._gateways.google_session import Rejected
 from .._google import gke_sa
+from .._google.bindings import NONE
 from .._google.names import CREDENTIALS_SERVICE, SERVICES, SHARED_ROLE
 from .._google.observed import Current, Systems, observe
 from .._google.options import ROLE, Desired, desired, form_problems
-from .._google.permissions import DNS, KEYLESS, ONBOARD, PREFLIGHT, REPAIR, Grant, file_name, needed
+from .._google.permissions import DNS, KEYLESS, ONBOARD, PREFLIGHT, REPAIR, SUBNETS, Grant, file_name, needed
 from .._variables import named
 from .facts import CloudRights, ClusterFacts, Parameters
 
@@ -181,12 +182,13 @@ def _hidden_role(current: Current, wanted: Desired) -> Iterable[str]:
 
 def _network_warnings(current: Current, wanted: Desired, cluster: GkeCluster) -> Iterable[str]:
     host, project = cluster.network_project, current.project
-    if host and host not in {cluster.project, project.project, project.number, *wanted.extra_projects}:
+    own = {cluster.project, project.project, project.number, *wanted.extra_projects}
+    if host and host not in own and not wanted.network:
         yield (
             f"The network of GKE cluster {cluster.name} is of project {host} (Shared VPC), where CAST AI's service"
-            f" account gets no permissions, so CAST AI may not be able to create nodes. Add {host} to"
-            f" {named('extra_projects', ROLE)}, or grant {current.account.email} the role roles/compute.networkUser on"
-            " the subnets of the cluster."
+            " account gets no permissions, so CAST AI may not be able to create nodes. Set"
+            f" {named('shared_vpc_role', ROLE)} to {SUBNETS}, or add {host} to {named('extra_projects', ROLE)}. If"
+            f" {current.account.email} has them already, set the former to {NONE}."
         )
 
 
