@@ -248,7 +248,7 @@ def disabled(world: World) -> None:
 
 def changed_role(world: World) -> None:
     world.run()
-    world.cloud.do("edit_role", name=world.role, includedPermissions=["compute.zones.get"])
+    world.cloud.do("edit_role", name=world.role, includedPermissions=["container.clusters.get"])
 
 
 def sister_first(world: World) -> None:
@@ -944,11 +944,20 @@ BEFORE: Mapping[str, tuple[Before, Mapping[str, Any]]] = {
 }
 
 
+def works(world: World) -> bool:
+    """Whether CAST AI has access, as far as it has been given any."""
+    try:
+        world.check_access()
+    except AssertionError:
+        return False
+    return True
+
+
 def test_any_two_faults_end_well(world: World) -> None:
     """Each time others: CASTAI_SEED repeats what was printed."""
     print(f"CASTAI_SEED={SEED}")
     rng = random.Random(SEED)
-    for _turn in range(6):
+    for _turn in range(3):
         name = rng.choice([*BEFORE])
         chosen = [
             {"system": "google", **rng.choice(EFFECTS), "write": write, "after": rng.randrange(5 if write else 12)}
@@ -964,11 +973,11 @@ def test_any_two_faults_end_well(world: World) -> None:
         for _run in range(3):
             ending(lambda options=options: world.run(**options))
             if had:
-                world.check_access()
+                assert works(world), told
         world.cloud.gate.faults.load([])
         world.google = world.gateway()
         world.run(**options)
         assert world.run(**options).actions == (), told
-        world.check_access()
+        assert works(world), told
         assert expected <= theirs(world), told
         assert world.key_ids() == ([] if options == KEYLESS else [world.given_key]), told
