@@ -316,13 +316,6 @@ def warnings(found: ClusterFacts, kinds: tuple[str, ...]) -> Iterator[str]:
     if cluster.alpha:
         ends = f" and deletes it on {cluster.expires}" if cluster.expires else ""
         yield f"GKE cluster {cluster.name} is an alpha cluster: GKE neither upgrades it nor supports it{ends}."
-    keys = sorted({pool.disk_key for pool in cluster.node_pools if pool.disk_key})
-    if keys:
-        yield (
-            f"Node disks of GKE cluster {cluster.name} are encrypted with {', '.join(keys)}. Name the key in CAST AI's"
-            " node configuration, and grant roles/cloudkms.cryptoKeyEncrypterDecrypter on it to the Compute Engine"
-            " service agent of the project."
-        )
 
 
 KEY = "gke"

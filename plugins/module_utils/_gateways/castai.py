@@ -479,7 +479,10 @@ def _rejection(error: HTTPError, method: str, path: str, purpose: str, url: str)
     request_id = tidy(error.headers.get("X-Castai-Request-Id") or "", 100)
     details = (f" ({violations})" if violations else "") + (f", request id {request_id}" if request_id else "")
     advice = {
-        401: " CAST AI does not know the API key. Check castai_api_key and, for another region, castai_api_url.",
+        401: (
+            " CAST AI does not know the API key. Check castai_api_key or, if it is not set, the environment variable"
+            " CASTAI_API_KEY, and castai_api_url if you use another region."
+        ),
         403: " The API key may not do this. Use a key with full access to the cluster's organization.",
         429: throttled("CAST AI limits how often this API key may call", asked),
     }.get(error.code, "")

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -94,6 +95,12 @@ class GkeCluster:
         """The project of its network, which for a Shared VPC is another one; empty where GKE does not say."""
         parts = self.network.split("/")
         return parts[1] if parts[0] == "projects" and len(parts) > 1 else ""
+
+    @property
+    def subnets(self) -> tuple[str, ...]:
+        """Of the cluster and its node pools, each once, by their full names; shorter ones are of its own project."""
+        found = dict.fromkeys([self.subnetwork, *(pool.subnetwork for pool in self.node_pools)])
+        return tuple(one for one in found if re.fullmatch("projects/[^/]+/regions/[^/]+/subnetworks/[^/]+", one))
 
     @classmethod
     def parse(cls, body: Mapping[str, Any], project: str) -> GkeCluster:

@@ -19,7 +19,7 @@ ACCOUNT_ID = 30
 """Longest id of a service account."""
 
 DESCRIPTION = 256
-"""Bytes that the description of a service account may have."""
+"""Bytes that the description of a service account may have. Those of roles are kept as short."""
 
 SHARED_ROLE = "castai.gkeAccess"
 """The role that the vendor's script makes once for all clusters of a project."""
@@ -27,6 +27,7 @@ SHARED_ROLE = "castai.gkeAccess"
 ROLE_TITLE = "Role to manage GKE cluster via CAST AI"
 
 ACCOUNT_USER = "roles/iam.serviceAccountUser"
+NETWORK_USER = "roles/compute.networkUser"
 TOKEN_CREATOR = "roles/iam.serviceAccountTokenCreator"
 DEVELOPER = "roles/container.developer"
 """Bound by the vendor's script only; Terraform dropped it in 2024 as unused."""
@@ -119,6 +120,10 @@ def roles(cluster_id: str) -> tuple[str, ...]:
     """Ids for the cluster's own role. The id of a deleted role stays taken for weeks, so there are several."""
     plain = f"{SHARED_ROLE}.{short_id(cluster_id)}"
     return (plain, f"{plain}.2", f"{plain}.3")
+
+
+def terraforms_roles(cluster: str) -> tuple[str, ...]:
+    return tuple(role_id for role_id, maker in roles_of_others(cluster).items() if maker == "Terraform")
 
 
 def roles_of_others(cluster: str) -> dict[str, str]:

@@ -18,8 +18,8 @@ from .._options import Rules, Spec, castai_options, cluster_options, env
 from .._owner import Owner
 from .._variables import named
 from . import names, role
-from .bindings import FORMS, NODE_ACCOUNTS
-from .permissions import KEY, KEYLESS
+from .bindings import FORMS, NODE_ACCOUNTS, NONE
+from .permissions import KEY, KEYLESS, SUBNETS
 
 Parameters = Mapping[str, Any]
 
@@ -61,6 +61,7 @@ IDENTITY_OPTIONS: dict[str, Any] = {
     "role_id": {"type": "str"},
     "role_scope": {"type": "str", "choices": [CLUSTER, PROJECT], "default": CLUSTER},
     "service_account_user": {"type": "str", "choices": [*FORMS]},
+    "shared_vpc_role": {"type": "str", "choices": [SUBNETS, NONE]},
 }
 """What the identity is; preflight takes these too."""
 
@@ -93,7 +94,8 @@ _ROLE_ID = re.compile(r"[a-zA-Z0-9_.]{3,64}")
 class Desired:
     """Empty strings where nothing is given.
 
-    form: which roles/iam.serviceAccountUser CAST AI gets; chosen: whether the user set it, so that what is wider goes.
+    form: which roles/iam.serviceAccountUser CAST AI gets; chosen: whether the user set it, so that others of it go.
+    network: whether it gets a role on the subnets of a Shared VPC, SUBNETS or NONE.
     """
 
     name: str
@@ -115,6 +117,7 @@ class Desired:
     form: str
     chosen: bool
     extra_projects: tuple[str, ...]
+    network: str
 
     @property
     def role_ids(self) -> tuple[str, ...]:
@@ -122,6 +125,11 @@ class Desired:
         if self.role_id:
             return (self.role_id,)
         return (names.SHARED_ROLE,) if self.shared else names.roles(self.cluster_id)
+
+    @property
+    def former_role_ids(self) -> tuple[str, ...]:
+        """Ids that the cluster's own role may have, or may have had when other options were set."""
+        return tuple(dict.fromkeys((*self.role_ids, *names.roles(self.cluster_id))))
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -152,6 +160,7 @@ def desired(params: Parameters) -> Desired:
         form=params.get("service_account_user") or NODE_ACCOUNTS,
         chosen=bool(params.get("service_account_user")),
         extra_projects=tuple(dict.fromkeys(params["extra_projects"] or ())),
+        network=params.get("shared_vpc_role") or "",
     )
 
 
@@ -193,9 +202,10 @@ def form_problems(params: Parameters) -> Iterator[str]:
         yield from _permission_problems(params["permissions"])
     for project in params["extra_projects"] or ():
         if project != UNKNOWN and not names.is_project_id(str(project)):
+            kind = "a project number" if str(project).isdigit() else "not a project ID"
             yield (
-                f"{named('extra_projects', ROLE)} contains {project!r}, which is not a project ID. Correct it or leave"
-                " it out."
+                f"{named('extra_projects', ROLE)} contains {project!r}, which is {kind}. Set the ID of the project, or"
+                " leave it out."
             )
         if project == project_of(params)[0]:
             yield (
