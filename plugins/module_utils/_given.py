@@ -10,11 +10,13 @@ surveys and the command line can only give text. An empty list or dictionary is 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.common.parameters import AnsibleFallbackNotFound, remove_values
@@ -185,6 +187,20 @@ def _type_of(value: Any) -> str:
 def _shown(value: Any, secrets: AbstractSet[str]) -> str:
     text = repr(remove_values(as_data(value), secrets))
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def as_path(text: str) -> Path:
+    """With ~ as a home, where there is such a user."""
+    with contextlib.suppress(RuntimeError):
+        return Path(text).expanduser()
+    return Path(text)
+
+
+def is_file(text: str) -> bool:
+    """Whether that is the path of a file; a text that is too long for a path is none."""
+    with contextlib.suppress(OSError, ValueError):
+        return Path(text).is_file()
+    return False
 
 
 def from_environment(*names: str) -> str:

@@ -58,6 +58,7 @@ VARIABLES: Mapping[str, str] = {
     "castai_host_token": "api_key",
     "castai_kubernetes_ca_cert": "ca_cert",
     "castai_kubernetes_validate_certs": "kubernetes_validate_certs",
+    "castai_wrong_cluster_check": "wrong_cluster_check",
     # In the cluster
     "castai_namespace": "namespace",
     "castai_create_namespace": "create_namespace",

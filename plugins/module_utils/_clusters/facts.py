@@ -30,7 +30,8 @@ SOME_NODES = "500"
 
 @dataclass(frozen=True)
 class Named:
-    """The cluster as the user names it. location: the provider's options for that, empty if not given.
+    """The cluster as the user names it. location: the provider's options for that, empty if not given. checked: whether
+    the connection must prove that it leads there.
 
     Without provider and name, the Kubernetes options alone decide which cluster it is.
     """
@@ -38,6 +39,7 @@ class Named:
     provider: str = ""
     name: str = ""
     location: Mapping[str, str] = field(default_factory=dict)
+    checked: bool = True
 
 
 @dataclass(frozen=True)

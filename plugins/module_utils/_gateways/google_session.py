@@ -15,12 +15,12 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from .._answers import Odd, loaded, some_objects, tidy
 from .._engine import CallFailed, Conflict, Refused
+from .._given import is_file
 from .._patience import THROTTLED, Repeats, retry_after, throttled
 from .._variables import named
 from .google_credentials import MISSING, SCOPES, Chosen, in_words, load
@@ -345,7 +345,7 @@ def _fresh(credentials: Any) -> bool:
 
 def _ca_file(options: Mapping[str, Any]) -> str:
     path = options.get("google_ca_cert") or ""
-    if path and not Path(path).is_file():
+    if path and not is_file(path):
         raise Refused(
             f"{named('google_ca_cert')} is {path!r}, which is not a file. Set it to a file with the CA certificates for"
             " Google Cloud."

@@ -41,9 +41,14 @@ CREDENTIALS_SERVICE = "iamcredentials.googleapis.com"
 DEFAULT_NODE_ACCOUNT = "default"
 """What GKE shows for nodes that run as the project's Compute Engine account."""
 
+MISSING_PROJECT = (
+    f"{named('project')} is not set. Set it to the Google Cloud project of the cluster, or set GCP_PROJECT."
+)
+
 _GKE_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _PROJECT_ID = re.compile(r"([a-z0-9][-a-z0-9.]*\.[a-z]+:)?[a-z][-a-z0-9]{4,28}[a-z0-9]")
 _PROJECT_NUMBER = re.compile(r"[0-9]{4,20}")
+_ACCOUNT = re.compile(r"[a-z0-9][-a-z0-9.]*@([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)+gserviceaccount\.com")
 _LOCATION = re.compile(r"[a-z]+-[a-z]+[0-9]+(-[a-z0-9]+)?")
 
 
@@ -59,19 +64,23 @@ def gke_cluster_problem(name: str) -> str:
     return ""
 
 
-def is_project_id(project: str) -> bool:
-    """Whether a text can be the id of a Google Cloud project; a domain may stand before it."""
-    return bool(_PROJECT_ID.fullmatch(project))
+def is_project_id(text: str) -> bool:
+    """Whether a text may be the id of a project; a domain may stand before it."""
+    return bool(_PROJECT_ID.fullmatch(text))
 
 
-def project_problem(project: str) -> str:
-    """What is wrong with the id or number of a Google Cloud project."""
+def is_account(text: str) -> bool:
+    """Whether a text may be the address of a service account."""
+    return bool(_ACCOUNT.fullmatch(text.lower()))
+
+
+def project_problem(project: str, source: str = "") -> str:
+    """What is wrong with the id or number of a Google Cloud project. source: the variable that says it, empty for the
+    option."""
     if is_project_id(project) or _PROJECT_NUMBER.fullmatch(project):
         return ""
-    return (
-        f"{named('project')} is {project!r}. Set it to the id or number of the cluster's Google Cloud project, not to"
-        " its name."
-    )
+    where = f"{source}, which stands for {named('project')}," if source else named("project")
+    return f"{where} is {project!r}. Set it to the id or number of the cluster's Google Cloud project, not to its name."
 
 
 def location_problem(location: str) -> str:

@@ -228,14 +228,13 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     google, castai = gateway.google, gateway.castai
     get_role, get_account = unless_off(google.get_role), unless_off(google.get_account)
     get_policy, get_account_policy = unless_off(google.get_policy), unless_off(google.get_account_policy)
-    asked = wanted.project or google.project
     whole = wanted.prepare or not wanted.present
     with at_once() as ask:
-        cluster = ask.when(whole, google.get_cluster, asked, wanted.location, wanted.name)
+        cluster = ask.when(whole, google.get_cluster, wanted.project, wanted.location, wanted.name)
         record = ask.known(castai.get_cluster, wanted.cluster_id)
-        named = ask(unless_off(google.get_project), asked)
-        enabled = ask.when(whole and wanted.present, google.enabled_services, asked, wanted.services)
-    project, on = named.result() or Project(asked, "", ""), enabled.result()
+        named = ask(unless_off(google.get_project), wanted.project)
+        enabled = ask.when(whole and wanted.present, google.enabled_services, wanted.project, wanted.services)
+    project, on = named.result() or Project(wanted.project, "", ""), enabled.result()
     off = () if on is None else tuple(one for one in wanted.services if one not in on)
     current = Current(project, cluster.result(), record.result(), datetime.now(timezone.utc), off)
     home, candidates = project.project, _candidates(current, wanted)
