@@ -88,6 +88,7 @@ WRONG: Mapping[str, tuple[Any, ...]] = {
     "identity": ("Key", "role", ["key"], "impersonate", "workload_identity"),
     "role_scope": ("clusters", True, "Project"),
     "service_account_user": ("nodes", "NONE", False, ["none"], "node_accounts,on_accounts"),
+    "shared_vpc_role": ("subnet", "SUBNETS", True, ["subnets"], "subnets,none"),
     **dict.fromkeys(("adopt", "enable_services", "force", "hand_over", "prepare"), ("maybe", 2, ["x"], {"a": 1})),
     "state": ("removed", "Absent"),
     "provider": ("eks", "GKE"),
