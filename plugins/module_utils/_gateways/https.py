@@ -162,13 +162,18 @@ def problem_of(error: BaseException, host: str, ca_option: str) -> str:
     return ""
 
 
+def unanswered(error: BaseException) -> bool:
+    """Whether a request got no answer."""
+    return any(isinstance(cause, requests.exceptions.RequestException) for cause in tls.causes(error))
+
+
 def never_sent(error: Exception) -> bool:
     """Whether a request certainly did not reach the server."""
     kinds = (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.NewConnectionError)
     return any(isinstance(cause, kinds) or "Tunnel connection failed" in str(cause) for cause in tls.causes(error))
 
 
-def said_by(error: Exception) -> str:
+def said_by(error: BaseException) -> str:
     """Of an error that may pass, the system's own words."""
     reasons = (cause.strerror for cause in tls.causes(error) if isinstance(cause, OSError) and cause.strerror)
     return tidy(masked(next(reasons, ""))) or type(error).__name__
