@@ -27,7 +27,7 @@ from .._credentials import masked
 from .._engine import CallFailed, Refused
 from .._options import sendable
 from .._variables import named
-from . import https
+from . import https, tls
 
 try:
     import azure.core.exceptions
@@ -169,9 +169,10 @@ def _maker(options: Mapping[str, Any], source: str, cloud: Cloud, http: Any) -> 
     user = [name for name in _USER if _variable(name)]
     if user:
         raise Refused(
-            f"{' and '.join(user)} {'are' if len(user) > 1 else 'is'} set: a log-in with user name and password cannot pass multi-factor authentication"
-            f" and is not supported. Set {named('client_id')}, {named('tenant')} and {named('secret')} of a service"
-            " principal, in AWX the fields Client ID, Client Secret and Tenant ID of its Azure credential."
+            f"{' and '.join(user)} {'are' if len(user) > 1 else 'is'} set, but a log-in with user name and password"
+            " cannot pass multi-factor authentication and is not supported."
+            f" Set {named('client_id')}, {named('tenant')} and {named('secret')} of a service principal, in AWX the"
+            " fields Client ID, Client Secret and Tenant ID of its Azure credential."
         )
     raise Refused(
         f"No credentials for Azure were found. Set {named('client_id')}, {named('tenant')} and one of"
@@ -319,9 +320,12 @@ def in_words() -> Iterator[None]:
         yield
     except (azure.core.exceptions.AzureError, ValueError) as error:
         said = tidy(masked(str(getattr(error, "message", None) or error)))
-        failed = https.problem_of(error, "Azure's token server", CA_OPTION)
-        if not failed and https.unanswered(error):
-            failed = f"its token server did not answer ({https.said_by(error)}). Check that it is reachable from here."
+        request = _of_requests(error)
+        failed = https.problem_of(request, "Azure's token server", CA_OPTION)
+        if not failed and https.unanswered(request):
+            failed = (
+                f"its token server did not answer ({https.said_by(request)}). Check that it is reachable from here."
+            )
         if failed:
             raise CallFailed(f"Could not get a token from Azure: {failed}") from None
         code = re.search(r"AADSTS(\d+)", said)
@@ -330,3 +334,9 @@ def in_words() -> Iterator[None]:
         said = re.sub(r"\s*(Trace ID|Correlation ID|To troubleshoot|To mitigate|Visit https).*", "", said).rstrip(". ")
         check = f"Check {', '.join(options[one] for one in ('client_id', 'tenant', 'auth_source'))}."
         raise CallFailed(f"Could not get a token from Azure: {said}. {advice or check}") from None
+
+
+def _of_requests(error: BaseException) -> BaseException:
+    """The error of requests, which azure-core keeps beside its own, or the error itself."""
+    inner = (getattr(cause, "inner_exception", None) for cause in tls.causes(error))
+    return next((one for one in inner if isinstance(one, Exception)), error)
