@@ -61,7 +61,7 @@ LAYERS = (
     ("_names",),
     ("_gateways",),
     ("_keys", "_owner", "_record"),
-    ("_aws", "_google"),
+    ("_aws", "_azure", "_google"),
     ("_clusters",),
     ("_helm", "_k8s"),
     ("_castai",),
