@@ -381,6 +381,7 @@ def test_action_groups_are_of_those_that_have_the_options() -> None:
         "aws": {"secret_key"},
         "castai": {"castai_api_key"},
         "cluster": {"provider", "cluster_name"},
+        "azure": {"x509_certificate_path"},
         "google": {"service_account_file"},
         "kubernetes": {"kubeconfig"},
     }
@@ -526,6 +527,8 @@ SECRET_VARIABLES = {
     "castai_api_key",
     "castai_aws_secret_key",
     "castai_aws_session_token",
+    "castai_azure_oidc_token",
+    "castai_azure_secret",
     "castai_google_access_token",
     "castai_google_service_account_contents",
     "castai_host_token",
