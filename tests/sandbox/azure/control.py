@@ -315,7 +315,7 @@ class Control:
         shown = applications.application_said(name, now, **said)
         shown["appId"] = app_id or shown["appId"]
         application = Application(tenant, shown, owners=list(owners))
-        principal = applications.principal_said(application, now)
+        principal = applications.principal_said(application)
         principal["id"] = principal_id or principal["id"]
         self._store.directory.applications.append(application)
         self._store.directory.principals.append(ServicePrincipal(tenant, principal, set(graph), owners=list(owners)))
@@ -324,7 +324,7 @@ class Control:
     def add_guest(self, client_id: str, tenant: str) -> str:
         """A service principal of an application in another tenant; its object id."""
         application = self._application(client_id)
-        said = applications.principal_said(application, self._store.clock())
+        said = applications.principal_said(application)
         self._store.directory.principals.append(ServicePrincipal(tenant, said))
         return str(said["id"])
 
