@@ -353,6 +353,12 @@ class Control:
         )
         return {"key_id": key, "secret": text}
 
+    def strip_operator(self, graph: Sequence[str] = ()) -> None:
+        """Take the operator's app roles of Graph away, but for these."""
+        found = self._store.directory.principal(TENANT, OPERATOR_ID)
+        assert found is not None
+        found.graph = set(graph)
+
     def add_certificate(self, client_id: str, der: str) -> None:
         """der: the certificate in base64."""
         self._application(client_id).certificates[new_id()] = base64.b64decode(der)
@@ -474,6 +480,7 @@ _VERBS: Mapping[str, Callable[..., Any]] = {
         *("add_subscription", "add_group", "add_network", "add_identity", "remove_identity", "add_federated"),
         *("set_cluster", "add_pool", "add_lock", "remove_lock", "add_denial", "add_policy", "set_registered"),
         *("set_versions", "add_role", "grant", "revoke", "add_app", "add_guest", "add_secret", "add_certificate"),
+        "strip_operator",
         *("remove_app", "add_operator", "token", "user_token", "add_member", "federated_token", "set_app_policy"),
         *("behave", "visibility", "lag", "leave_other_way", "operator"),
     )
