@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..spec import ENTRA_ADMINS
 from ..wire import Cluster
 from . import authorization, clusters, identities, login, other_ways
 from . import graph as applications
@@ -59,7 +60,7 @@ class Control:
         authorization.seed(store)
         self.add_app("operator", app_id=OPERATOR, principal_id=OPERATOR_ID, graph=["Application.ReadWrite.OwnedBy"])
         self.add_secret(OPERATOR, "operator", text=self._secret)
-        store.groups[clusters.ADMINS] = {OPERATOR_ID}
+        store.groups[ENTRA_ADMINS] = {OPERATOR_ID}
         self.grant(OPERATOR_ID, OWNER, f"/subscriptions/{SUBSCRIPTION}")
         for cluster in self._clusters:
             self._make_cluster(cluster)
