@@ -472,12 +472,12 @@ def create_principal(asked: Asked) -> Any:
         raise GraphError(409, "Request_MultipleObjectsWithSameKeyValue", said)
     owners = _owners(asked, given)
     asked.store.before_write()
-    said = principal_said(application, **given)
-    principal = ServicePrincipal(asked.tenant, said, owners=owners)
+    shown = principal_said(application, **given)
+    principal = ServicePrincipal(asked.tenant, shown, owners=owners)
     asked.store.directory.principals.append(principal)
     asked.store.note("servicePrincipals", principal.id)
     asked.store.note("principals", principal.id)
-    return 201, {"@odata.context": f"{CONTEXT}servicePrincipals/$entity", **said}
+    return 201, {"@odata.context": f"{CONTEXT}servicePrincipals/$entity", **shown}
 
 
 def principal_said(application: Application, **more: Any) -> dict[str, Any]:
