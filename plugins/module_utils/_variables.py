@@ -156,7 +156,16 @@ RENAMED: Mapping[str, str] = {
 }
 """Names from earlier versions whose last part does not show their successor, and names that users expect."""
 
-OURS = ("aks_connect_", "aks_onboard_", "eks_connect_", "eks_onboard_", "gke_connect_", "gke_onboard_", "kops_connect_", "kops_onboard_")
+OURS = (
+    "aks_connect_",
+    "aks_onboard_",
+    "eks_connect_",
+    "eks_onboard_",
+    "gke_connect_",
+    "gke_onboard_",
+    "kops_connect_",
+    "kops_onboard_",
+)
 """Variables that begin like this are ours, or were."""
 
 SHARED = ("castai_", "agent_", "components_", "kube_router_")
