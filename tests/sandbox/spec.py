@@ -15,6 +15,8 @@ HOME_ACCOUNT = "111122223333"
 CASTAI_PROJECT = "prod-cast-identity"  # CAST AI's own at Google, as its accounts' e-mails show it
 HOME_PROJECT = "acme-prod"
 HOME_SUBSCRIPTION = "22222222-2222-4222-8222-222222222222"
+ENTRA_ADMINS = "aaaaaaaa-0000-4000-8000-000000000001"
+"""The group whose members administrate the AKS clusters."""
 HOME_GROUP = "shop"
 HOME_TENANT = "11111111-1111-4111-8111-111111111111"
 CASTAI_ACCOUNT = "809060229965"  # CAST AI's own at AWS, as public repositories show it in its principals' ARNs
@@ -79,6 +81,11 @@ class ClusterSpec:
             raise ValueError(f"cluster name {self.name!r}: that of a kOps cluster is a DNS name with a dot")
         if self.provider != "kops" and not _NAME.fullmatch(self.name):
             raise ValueError(f"cluster name {self.name!r}: only lower-case letters, digits and inner hyphens")
+        self._check_place()
+        if not re.fullmatch(r"1\.\d+", self.version):
+            raise ValueError(f"cluster {self.name}: version must look like 1.36")
+
+    def _check_place(self) -> None:
         if not re.fullmatch(r"\d{12}", self.account):
             raise ValueError(f"cluster {self.name}: account must have 12 digits")
         if not _REGION.fullmatch(self.region):
@@ -91,8 +98,6 @@ class ClusterSpec:
             raise ValueError(f"cluster {self.name}: location must look like europe-west1 or europe-west1-b")
         if not _PROJECT.fullmatch(self.project):
             raise ValueError(f"cluster {self.name}: project must look like acme-prod or example.com:acme-prod")
-        if not re.fullmatch(r"1\.\d+", self.version):
-            raise ValueError(f"cluster {self.name}: version must look like 1.36")
 
     @classmethod
     def parse(cls, text: str) -> ClusterSpec:

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from ..spec import ENTRA_ADMINS
 from ..wire import Cluster
 from . import access
 from .arm import GROUP, SUBSCRIPTION, Asked, Route, route
@@ -25,8 +26,6 @@ from .store import Principal, Store, within
 
 KIND = "Microsoft.ContainerService/managedClusters"
 CLIENT = "80faf920-1908-4b52-b5ef-a8e7bedfc67a"
-ADMINS = "aaaaaaaa-0000-4000-8000-000000000001"
-"""The group whose members administrate the clusters with Entra and Kubernetes RBAC."""
 
 # From which version on Azure shows a field.
 SINCE: Mapping[tuple[str, ...], str] = {
@@ -52,7 +51,7 @@ def add(store: Store, cluster: Cluster, tenant: str, identity: str) -> dict[str,
     entra = {
         "managed": True,
         "enableAzureRBAC": cluster.mode == "azure",
-        "adminGroupObjectIDs": [ADMINS],
+        "adminGroupObjectIDs": [ENTRA_ADMINS],
         "tenantID": tenant,
     }
     store.clusters[name.lower()] = {
@@ -62,7 +61,11 @@ def add(store: Store, cluster: Cluster, tenant: str, identity: str) -> dict[str,
         "location": cluster.region,
         "kind": "Base",
         "sku": {"name": "Base", "tier": "Standard"},
-        "identity": {"type": "SystemAssigned", "principalId": "0" * 8 + "-0000-4000-8000-000000000002", "tenantId": tenant},
+        "identity": {
+            "type": "SystemAssigned",
+            "principalId": "0" * 8 + "-0000-4000-8000-000000000002",
+            "tenantId": tenant,
+        },
         "tags": {},
         "properties": {
             "provisioningState": "Succeeded",
@@ -107,7 +110,9 @@ def add(store: Store, cluster: Cluster, tenant: str, identity: str) -> dict[str,
 
 
 def network_of(subscription: str, group: str) -> str:
-    return f"/subscriptions/{subscription}/resourceGroups/{group}-network/providers/Microsoft.Network/virtualNetworks/main"
+    return (
+        f"/subscriptions/{subscription}/resourceGroups/{group}-network/providers/Microsoft.Network/virtualNetworks/main"
+    )
 
 
 def pool(name: str, version: str, **more: Any) -> dict[str, Any]:

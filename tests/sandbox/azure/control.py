@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..spec import ENTRA_ADMINS
 from ..wire import Cluster
 from . import authorization, clusters, identities, login, other_ways
 from . import graph as applications
@@ -59,7 +60,7 @@ class Control:
         authorization.seed(store)
         self.add_app("operator", app_id=OPERATOR, principal_id=OPERATOR_ID, graph=["Application.ReadWrite.OwnedBy"])
         self.add_secret(OPERATOR, "operator", text=self._secret)
-        store.groups[clusters.ADMINS] = {OPERATOR_ID}
+        store.groups[ENTRA_ADMINS] = {OPERATOR_ID}
         self.grant(OPERATOR_ID, OWNER, f"/subscriptions/{SUBSCRIPTION}")
         for cluster in self._clusters:
             self._make_cluster(cluster)
@@ -193,7 +194,9 @@ class Control:
     def remove_lock(self, identity: str) -> None:
         self._store.locks = [one for one in self._store.locks if one["id"] != identity]
 
-    def add_denial(self, scope: str, actions: Sequence[str] = ("*/write", "*/delete"), excluded: Sequence[str] = ()) -> str:
+    def add_denial(
+        self, scope: str, actions: Sequence[str] = ("*/write", "*/delete"), excluded: Sequence[str] = ()
+    ) -> str:
         """A deny assignment for everybody but the excluded."""
         name = str(uuid.uuid5(uuid.NAMESPACE_URL, scope))
         identity = f"{scope}/providers/Microsoft.Authorization/denyAssignments/{name}"
@@ -220,13 +223,13 @@ class Control:
         return identity
 
     def add_policy(
-        self, scope: str, type: str, name: str, effect: str = "deny", tags: Mapping[str, str] | None = None
+        self, scope: str, kind: str, name: str, effect: str = "deny", tags: Mapping[str, str] | None = None
     ) -> None:
-        """A policy assignment for a resource type, a regular expression.
+        """A policy assignment for resource types. kind: a regular expression.
 
         deny: what lacks one of the tags, everything without tags; modify: adds the tags.
         """
-        policy = {"scope": scope, "type": type, "name": name, "effect": effect}
+        policy = {"scope": scope, "kind": kind, "name": name, "effect": effect}
         self._store.policies.append({**policy, **({"tags": dict(tags)} if tags else {})})
 
     def set_registered(self, namespace: str, on: bool, subscription: str = SUBSCRIPTION) -> None:
@@ -238,7 +241,13 @@ class Control:
         self._store.versions[kind] = tuple(versions)
 
     def add_role(
-        self, name: str, actions: Sequence[str], scopes: Sequence[str], guid: str = "", tenant: str = TENANT, **said: Any
+        self,
+        name: str,
+        actions: Sequence[str],
+        scopes: Sequence[str],
+        guid: str = "",
+        tenant: str = TENANT,
+        **said: Any,
     ) -> str:
         """A custom role; its id without a scope. said: description, dataActions, notActions."""
         guid = guid or new_id()
@@ -307,18 +316,16 @@ class Control:
         shown = applications.application_said(name, now, **said)
         shown["appId"] = app_id or shown["appId"]
         application = Application(tenant, shown, owners=list(owners))
-        principal = applications.principal_said(application, now)
+        principal = applications.principal_said(application)
         principal["id"] = principal_id or principal["id"]
         self._store.directory.applications.append(application)
-        self._store.directory.principals.append(
-            ServicePrincipal(tenant, principal, set(graph), owners=list(owners))
-        )
+        self._store.directory.principals.append(ServicePrincipal(tenant, principal, set(graph), owners=list(owners)))
         return {"id": application.id, "client_id": application.app_id, "principal_id": principal["id"]}
 
     def add_guest(self, client_id: str, tenant: str) -> str:
         """A service principal of an application in another tenant; its object id."""
         application = self._application(client_id)
-        said = applications.principal_said(application, self._store.clock())
+        said = applications.principal_said(application)
         self._store.directory.principals.append(ServicePrincipal(tenant, said))
         return str(said["id"])
 
@@ -346,6 +353,12 @@ class Control:
             }
         )
         return {"key_id": key, "secret": text}
+
+    def strip_operator(self, graph: Sequence[str] = ()) -> None:
+        """Take the operator's app roles of Graph away, but for these."""
+        found = self._store.directory.principal(TENANT, OPERATOR_ID)
+        assert found is not None
+        found.graph = set(graph)
 
     def add_certificate(self, client_id: str, der: str) -> None:
         """der: the certificate in base64."""
@@ -455,7 +468,7 @@ class Control:
         self._store.turns = 0
 
     def leave_other_way(self, cluster: str, vintage: str, cluster_id: str, subject: str = "") -> dict[str, str]:
-        """What another way of onboarding leaves behind (other_ways.py). subject: CAST AI's account, to federate with."""
+        """What another way of onboarding leaves behind (other_ways.py). subject: CAST AI's account."""
         return other_ways.leave(self.do_by_name, self._cluster(cluster), vintage, cluster_id, subject)
 
     def do_by_name(self, verb: str, **args: Any) -> Any:
@@ -468,6 +481,7 @@ _VERBS: Mapping[str, Callable[..., Any]] = {
         *("add_subscription", "add_group", "add_network", "add_identity", "remove_identity", "add_federated"),
         *("set_cluster", "add_pool", "add_lock", "remove_lock", "add_denial", "add_policy", "set_registered"),
         *("set_versions", "add_role", "grant", "revoke", "add_app", "add_guest", "add_secret", "add_certificate"),
+        "strip_operator",
         *("remove_app", "add_operator", "token", "user_token", "add_member", "federated_token", "set_app_policy"),
         *("behave", "visibility", "lag", "leave_other_way", "operator"),
     )

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Microsoft Graph v1.0: applications with their secrets and federated credentials, service principals, deleted items.
 
-Paths, fields and permissions are those of Graph's reference. What it says of the order of replicas and of owners is kept
-on the strict side: a client that passes here does not count on luck.
+Paths, fields and permissions are those of Graph's reference. Of replicas and owners it is kept on the strict side: a
+client that passes here does not count on luck.
 """
 
 from __future__ import annotations
@@ -472,7 +472,7 @@ def create_principal(asked: Asked) -> Any:
         raise GraphError(409, "Request_MultipleObjectsWithSameKeyValue", said)
     owners = _owners(asked, given)
     asked.store.before_write()
-    said = principal_said(application, asked.store.clock(), **given)
+    said = principal_said(application, **given)
     principal = ServicePrincipal(asked.tenant, said, owners=owners)
     asked.store.directory.principals.append(principal)
     asked.store.note("servicePrincipals", principal.id)
@@ -480,7 +480,7 @@ def create_principal(asked: Asked) -> Any:
     return 201, {"@odata.context": f"{CONTEXT}servicePrincipals/$entity", **said}
 
 
-def principal_said(application: Application, now: float, **more: Any) -> dict[str, Any]:
+def principal_said(application: Application, **more: Any) -> dict[str, Any]:
     return {
         "id": new_id(),
         "deletedDateTime": None,
@@ -489,7 +489,6 @@ def principal_said(application: Application, now: float, **more: Any) -> dict[st
         "appId": application.app_id,
         "appOwnerOrganizationId": application.tenant,
         "appRoleAssignmentRequired": False,
-        "createdDateTime": as_time(now),
         "displayName": application.said["displayName"],
         "notes": None,
         "servicePrincipalNames": [application.app_id],
@@ -565,7 +564,7 @@ def restore(asked: Asked) -> Any:
     application.deleted_at, application.said["deletedDateTime"] = None, None
     directory.deleted.remove(application)
     directory.applications.append(application)
-    directory.principals.append(ServicePrincipal(asked.tenant, principal_said(application, asked.store.clock())))
+    directory.principals.append(ServicePrincipal(asked.tenant, principal_said(application)))
     return {"@odata.context": f"{CONTEXT}directoryObjects/$entity", **application.said}
 
 

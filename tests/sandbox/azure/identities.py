@@ -12,7 +12,7 @@ from . import access
 from .arm import GROUP, SUBSCRIPTION, Asked, Route, missing, route
 from .errors import AzureError, not_found, quoted
 from .resources import group_exists
-from .store import Identity, ServicePrincipal, Store, as_time, new_id, within
+from .store import Identity, ServicePrincipal, Store, new_id, within
 
 KIND = "Microsoft.ManagedIdentity/userAssignedIdentities"
 FEDERATED = f"{KIND}/federatedIdentityCredentials"
@@ -32,7 +32,6 @@ def make(store: Store, identity: str, location: str, tenant: str, tags: dict[str
         "appDisplayName": None,
         "appId": made.client,
         "appOwnerOrganizationId": None,
-        "createdDateTime": as_time(store.clock()),
         "deletedDateTime": None,
         "displayName": identity.rpartition("/")[2],
         "keyCredentials": [],
@@ -77,9 +76,7 @@ def _find(asked: Asked) -> Identity:
 
 def _id(asked: Asked) -> str:
     path = asked.path
-    return (
-        f"/subscriptions/{path['subscription']}/resourceGroups/{path['group']}/providers/{KIND}/{path['name']}"
-    )
+    return f"/subscriptions/{path['subscription']}/resourceGroups/{path['group']}/providers/{KIND}/{path['name']}"
 
 
 def get(asked: Asked) -> Any:
