@@ -228,7 +228,8 @@ def test_a_managed_identity_asks_its_machine(cloud: Cloud, monkeypatch: pytest.M
     monkeypatch.setenv("IDENTITY_ENDPOINT", f"https://{ARM}/msi/token")
     monkeypatch.setenv("IDENTITY_HEADER", "CANARY header")
     expires = str(int(time.time()) + 3600)
-    cloud.play(f"{ARM}/msi/token", reply(200, {"access_token": token_of(), "expires_on": expires}))
+    answer = {"access_token": token_of(), "expires_on": expires, "resource": f"https://{ARM}", "token_type": "Bearer"}
+    cloud.play(f"{ARM}/msi/token", reply(200, answer))
     azure = bare(cloud, auth_source="msi", client_id=CLIENT)
     assert azure.list_clusters(SUBSCRIPTION) == ()
     asked = next(one for one in cloud.received if one.path == "/msi/token")
@@ -564,8 +565,8 @@ def test_two_writes_of_federations_wait_for_each_other(cloud: Cloud, pauses: lis
             403,
             {"error": {"code": "AuthorizationFailed", "message": "The client does not have authorization."}},
             (
-                r"\(Microsoft.ContainerService/managedClusters/read\): 403 AuthorizationFailed: The client does not have"
-                r" authorization \(request r-1\). Grant Microsoft.ContainerService/managedClusters/read"
+                r"\(Microsoft.ContainerService/managedClusters/read\): 403 AuthorizationFailed: The client does not"
+                r" have authorization \(request r-1\). Grant Microsoft.ContainerService/managedClusters/read"
             ),
         ),
         (
