@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ansible_collections.castai.onboarding.plugins.module_utils import _patience
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Conflict, Refused
-from ansible_collections.castai.onboarding.plugins.module_utils._gateways import google_credentials, google_http
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways import google_credentials, https
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.google import CALLS, Google
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.google_iam import CREATE_KEY
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.google_session import Rejected
@@ -298,7 +298,7 @@ def test_a_wrong_key_is_refused_without_being_shown(cloud: Cloud, contents: str,
     assert KEY[60:100] not in str(caught.value)
 
 
-@pytest.mark.parametrize("missing", [google_http, google_credentials])
+@pytest.mark.parametrize("missing", [https, google_credentials])
 def test_a_missing_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch, missing: Any) -> None:
     from ansible_collections.castai.onboarding.plugins.module_utils._gateways import google_session
 
