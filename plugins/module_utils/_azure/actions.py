@@ -11,7 +11,7 @@ run made is waited for, nothing else is.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -19,17 +19,17 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from .. import _keys
 from .._engine import UNKNOWN, Action, CallFailed, Conflict, Made, until
 from .._gateways.azure import Azure
-from .._gateways.azure_authorization import RoleAssignment
 from .._gateways.azure_graph import Application
+from .._gateways.azure_identities import Federation
 from .._gateways.azure_session import Rejected
+from .._gateways import castai
 from .._gateways.castai import CastAi, Cluster
 from .._keys import Note
 from .._names import TAG_CLUSTER_ID
-from .._patience import Repeats
 from .._variables import named
 from . import marks, names, role
 from .options import ROLE
-from .permissions import FEDERATED, MANAGED
+from .permissions import FEDERATED, MANAGED, SECRET
 from .proxy import Proxy
 
 T = TypeVar("T")
@@ -49,6 +49,8 @@ LATE_SECONDS = 30.0
 
 HAND_OVER_SECONDS = 600.0
 """How long CAST AI is asked again while it cannot use what it was given: federation takes minutes to count."""
+
+PROVIDER = "aks"
 
 NOT_FOUND = "Request_ResourceNotFound"
 PRINCIPAL_UNKNOWN = "PrincipalNotFound"
@@ -103,12 +105,6 @@ def patiently(call: Callable[[], T], passes: Callable[[Rejected], bool], seconds
 def with_advice(refusal: Rejected, advice: str) -> Rejected:
     within = refusal.within and f"{refusal.within} {advice}"
     return Rejected(f"{refusal} {advice}", refusal.status, refusal.problem, within, refusal.unsure)
-
-
-def not_there_yet(refusal: Rejected) -> bool:
-    """Whether an object that was just made is not known where the call came to. Graph sometimes says that the object
-    changed meanwhile."""
-    return refusal.status in (404, 409)
 
 
 @dataclass(frozen=True)
@@ -237,9 +233,7 @@ class CreatePrincipal(Action):
             return fresh and (refusal.status == 404 or any(one in said for one in _OF_NEW_PRINCIPAL))
 
         try:
-            found = patiently(
-                lambda: gateway.azure.create_principal(self.tenant, client, own), passes, VISIBLE_SECONDS
-            )
+            found = patiently(lambda: gateway.azure.create_principal(self.tenant, client, own), passes, VISIBLE_SECONDS)
         except Rejected as refusal:
             there = until(
                 lambda: gateway.azure.find_principal(self.tenant, client),
@@ -287,39 +281,21 @@ class Assign(Action):
 
     def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
         role_id, principal = made.get("role", self.role), made.get("principal", self.principal)
-        name = patiently(lambda: self._put(gateway, role_id, principal), _unknown_yet, KNOWN_SECONDS)
-        return {"assigned": (*made.get("assigned", ()), {"scope": self.scope, "name": name})}
+        patiently(lambda: self._put(gateway, role_id, principal), _unknown_yet, KNOWN_SECONDS)
+        return {"assigned": (*made.get("assigned", ()), self.scope)}
 
-    def _put(self, gateway: Gateways, role_id: str, principal: str) -> str:
-        """The id of the assignment."""
+    def _put(self, gateway: Gateways, role_id: str, principal: str) -> None:
         for turn in range(_MOST_IDS):
-            guid = role_id.rpartition("/")[2]
-            name = names.assignment_guid(self.cluster_id, self.scope, guid, principal, turn)
+            name = names.assignment_guid(self.cluster_id, self.scope, role_id.rpartition("/")[2], principal, turn)
             try:
-                gateway.azure.put_assignment(
-                    self.scope, name, role_id, principal, marks.description(self.cluster_id)
-                )
+                gateway.azure.put_assignment(self.scope, name, role_id, principal, marks.description(self.cluster_id))
             except Rejected as refusal:
                 if refusal.problem.code == ASSIGNED:
-                    return self._assigned(gateway, role_id, principal) or name
+                    return
                 if not _taken(refusal) or turn == _MOST_IDS - 1:
                     raise
-                continue
-            return name
-        raise AssertionError("unreachable")
-
-    def _assigned(self, gateway: Gateways, role_id: str, principal: str) -> str:
-        """The id of the assignment that is there, empty where it is not shown."""
-        found = gateway.azure.list_assignments(self.scope)
-        return next((one.name for one in found if same_assignment(one, self.scope, role_id, principal)), "")
-
-
-def same_assignment(one: RoleAssignment, scope: str, role_id: str, principal: str) -> bool:
-    return (one.scope.lower(), one.role_guid, one.principal.lower()) == (
-        scope.lower(),
-        role_id.rpartition("/")[2].lower(),
-        principal.lower(),
-    )
+            else:
+                return
 
 
 def _unknown_yet(refusal: Rejected) -> bool:
@@ -338,19 +314,170 @@ class Unassign(Action):
 
     def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
         gateway.azure.delete_assignment(self.scope, self.name)
-        return {"unassigned": (*made.get("unassigned", ()), {"scope": self.scope, "name": self.name})}
+        return {"unassigned": (*made.get("unassigned", ()), self.scope)}
+
+
+# A managed identity, and federated credentials
+
+
+@dataclass(frozen=True)
+class RegisterProvider(Action):
+    subscription: str = ""
+    namespace: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.azure.register_provider(self.subscription, self.namespace)
+
+
+@dataclass(frozen=True)
+class WriteIdentity(Action):
+    """after: location and tags, of one that exists tags alone. identity: its id."""
+
+    identity: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
+        place = names.place_of(self.identity)
+        if self.before is None:
+            written = gateway.azure.put_identity(*place, self.after["location"], self.after["tags"])
+        else:
+            written = gateway.azure.tag_identity(*place, self.after["tags"])
+        return {"client id": written.client_id, "principal": written.principal_id}
+
+
+@dataclass(frozen=True)
+class DeleteIdentity(Action):
+    identity: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.azure.delete_identity(*names.place_of(self.identity))
+
+
+@dataclass(frozen=True)
+class CreateCastAccount(Action):
+    """Let CAST AI make the account as which it logs in to the app."""
+
+    cluster_id: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
+        try:
+            return {"subject": gateway.castai.create_google_account(self.cluster_id, PROVIDER)}
+        except castai.Rejected as refusal:
+            if not refusal.final:
+                raise
+            raise CallFailed(
+                f"{refusal} CAST AI may not have enabled this for your organization. Ask its support, or set"
+                f" {named('credential', ROLE)} to {SECRET}."
+            ) from refusal
+
+
+@dataclass(frozen=True)
+class DisableCastAccount(Action):
+    cluster_id: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.castai.disable_google_account(self.cluster_id)
+
+
+@dataclass(frozen=True)
+class Federate(Action):
+    """Write a federated credential. owner: the id of a managed identity, or of an app's object, UNKNOWN for one that
+    this run makes; wanted: with UNKNOWN for the subject of an account that this run makes; known: whether there is one
+    of its name."""
+
+    tenant: str = ""
+    owner: str = ""
+    wanted: Federation = field(default_factory=lambda: Federation("", "", "", ()))
+    known: bool = False
+
+    def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
+        subject = made.get("subject", self.wanted.subject) if self.wanted.subject == UNKNOWN else self.wanted.subject
+        wanted = replace(self.wanted, subject=subject)
+        if self.owner.startswith("/"):
+            place = names.place_of(self.owner)
+            try:
+                # The identity of this run may not be known everywhere yet.
+                patiently(
+                    lambda: gateway.azure.put_identity_federation(*place, wanted),
+                    lambda refusal: refusal.status == 404 and "principal" in made,
+                    VISIBLE_SECONDS,
+                )
+            except Rejected as refusal:
+                raise _no_federation(refusal) from refusal
+            return {}
+        app = made.get("app", self.owner)
+        if self.known:
+            gateway.azure.patch_app_federation(self.tenant, app, wanted)
+            return {"federation": wanted.id}
+        return {"federation": self._create(gateway, app, wanted, "app" in made)}
+
+    def _create(self, gateway: Gateways, app: str, wanted: Federation, fresh: bool) -> str:
+        """The id, also of one that the app has under another name."""
+        try:
+            made = patiently(
+                lambda: gateway.azure.create_app_federation(self.tenant, app, wanted),
+                lambda refusal: fresh and refusal.problem.code == NOT_FOUND,
+                VISIBLE_SECONDS,
+            )
+        except Rejected as refusal:
+            if refusal.status not in (400, 409):
+                raise
+            every = gateway.azure.list_app_federations(self.tenant, app)
+            same = [one for one in every if (one.issuer, one.subject) == (wanted.issuer, wanted.subject)]
+            if not same:
+                raise
+            return same[0].id
+        return made.id
+
+
+def _no_federation(refusal: Rejected) -> Rejected:
+    if refusal.status != 405:
+        return refusal
+    where = named("identity_location", ROLE)
+    return with_advice(refusal, f"Set {where} to another region: the identity need not be where the cluster is.")
+
+
+@dataclass(frozen=True)
+class DeleteFederation(Action):
+    """Of an app."""
+
+    tenant: str = ""
+    app: str = ""
+    federation: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.azure.delete_app_federation(self.tenant, self.app, self.federation)
 
 
 # The hand-over
 
 
 @dataclass(frozen=True)
+class Notebook:
+    """Where it is noted what was handed over. app: the id of an app's object, with its notes; identity: the id of a
+    managed identity, with its tags; both empty where nothing may be noted."""
+
+    tenant: str = ""
+    app: str = ""
+    notes: str = ""
+    identity: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def write(self, gateway: Gateways, key_id: str, credentials: str) -> None:
+        if self.app:
+            notes = marks.with_note(self.notes, Note(key_id, credentials))
+            gateway.azure.patch_app(self.tenant, self.app, {"notes": notes})
+        elif self.identity:
+            tags = {**self.tags, marks.TAG_CREDENTIALS: credentials}
+            gateway.azure.tag_identity(*names.place_of(self.identity), tags)
+
+
+@dataclass(frozen=True)
 class Handing:
     """What every hand-over has. proxy: None where CAST AI is told of none."""
 
-    subscription: str
-    tenant: str
-    client_id: str
+    subscription: str = ""
+    tenant: str = ""
+    client_id: str = ""
     proxy: Proxy | None = None
 
     def body(self, made: Made, **secret: str) -> dict[str, Any]:
@@ -361,10 +488,15 @@ class Handing:
             "clientId": made.get("client id", self.client_id),
             **secret,
         }
-        return {
-            "credentials": json.dumps(credentials),
-            **({"aks": {"httpProxyConfig": self.proxy.body()}} if self.proxy else {}),
-        }
+        return {"credentials": json.dumps(credentials), **(proxy_body(self.proxy) if self.proxy else {})}
+
+    def shown(self, what: str) -> Any:
+        return {"credentials": what, "http_proxy": self.proxy.shown()} if self.proxy else what
+
+
+def proxy_body(proxy: Proxy) -> dict[str, Any]:
+    """Secret."""
+    return {PROVIDER: {"httpProxyConfig": proxy.body()}}
 
 
 def forbidden(refusal: Rejected) -> Rejected:
@@ -392,53 +524,51 @@ def remove_secret(gateway: Gateways, tenant: str, app: str, key_id: str) -> None
     try:
         gateway.azure.remove_password(tenant, app, key_id)
     except Rejected as refusal:
-        if refusal.status not in (400, 404) or "No password credential found" not in refusal.problem.message:
+        if "No password credential found" not in refusal.problem.message:
             raise
 
 
 @dataclass(frozen=True)
 class HandOverSecret(_keys.HandOverKey):
-    """The note is in the app's notes. app: UNKNOWN where this run makes it; notes: what they say now."""
+    """notebook: of the app, UNKNOWN where this run makes it; name: of the secret."""
 
     KIND: ClassVar[str] = "secret"
-    handing: Handing = field(default_factory=lambda: Handing("", "", ""))
-    app: str = ""
+    handing: Handing = field(default_factory=Handing)
+    notebook: Notebook = field(default_factory=Notebook)
     name: str = ""
     days: int = 0
-    notes: str = ""
-    fresh: bool = False
-    """Whether this run makes the app, so that it may not be known everywhere yet."""
     made: Made = field(default_factory=dict, repr=False)
 
-    def run(self, gateway: Gateways, made: Made) -> None:
-        filled = replace(self, app=made.get("app", self.app), made=made)
-        _keys.HandOverKey.run(filled, gateway, made)
+    def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
+        notebook = replace(self.notebook, app=made.get("app", self.notebook.app))
+        _keys.HandOverKey.run(replace(self, notebook=notebook, made=made), gateway, made)
+        return {"secret ends": f"{self.ends:%Y-%m-%d}"}
+
+    @property
+    def ends(self) -> datetime:
+        return datetime.now(timezone.utc) + timedelta(days=self.days)
 
     def create(self, gateway: Gateways) -> tuple[str, str]:
-        ends = datetime.now(timezone.utc) + timedelta(days=self.days)
+        tenant, app, ends = self.notebook.tenant, self.notebook.app, f"{self.ends:%Y-%m-%dT%H:%M:%SZ}"
         try:
-            new = self._when_known(
-                lambda: gateway.azure.add_password(
-                    self.handing.tenant, self.app, self.name, f"{ends:%Y-%m-%dT%H:%M:%SZ}"
-                )
-            )
+            new = self._when_known(lambda: gateway.azure.add_password(tenant, app, self.name, ends))
         except Rejected as refusal:
             raise forbidden(refusal) from refusal
         return new.key_id, new.text
 
     def _when_known(self, call: Callable[[], T]) -> T:
-        return patiently(call, lambda refusal: self.fresh and not_there_yet(refusal), VISIBLE_SECONDS)
+        """An app of this run may not be known everywhere yet, or seems to change meanwhile."""
+        return patiently(call, lambda refusal: "app" in self.made and refusal.status in (404, 409), VISIBLE_SECONDS)
 
     def give(self, gateway: Gateways, key_id: str, secret: str) -> Cluster:
         body = self.handing.body(self.made, clientSecret=secret)
         return gateway.castai.hand_over(self.cluster_id, body, HAND_OVER_SECONDS)
 
     def note(self, gateway: Gateways, key_id: str, credentials: str) -> None:
-        notes = marks.with_note(self.notes, Note(key_id, credentials))
-        self._when_known(lambda: gateway.azure.patch_app(self.handing.tenant, self.app, {"notes": notes}))
+        self._when_known(lambda: self.notebook.write(gateway, key_id, credentials))
 
     def take_back(self, gateway: Gateways, key_id: str) -> None:
-        remove_secret(gateway, self.handing.tenant, self.app, key_id)
+        remove_secret(gateway, self.notebook.tenant, self.notebook.app, key_id)
 
 
 @dataclass(frozen=True)
@@ -446,9 +576,43 @@ class HandOverGiven(Action):
     """Hand over a secret that the user gave."""
 
     cluster_id: str = ""
-    handing: Handing = field(default_factory=lambda: Handing("", "", ""))
+    handing: Handing = field(default_factory=Handing)
     secret: str = field(default="", repr=False)
 
     def run(self, gateway: Gateways, made: Made) -> None:
         body = self.handing.body(made, clientSecret=self.secret)
         gateway.castai.hand_over(self.cluster_id, body, HAND_OVER_SECONDS)
+
+
+@dataclass(frozen=True)
+class HandOverFederation(Action):
+    """Tell CAST AI to use an identity without a secret. federation: what CAST AI is given in its place, of a managed
+    identity the principal's id, of an app that of the federated credential; UNKNOWN where this run makes it."""
+
+    cluster_id: str = ""
+    handing: Handing = field(default_factory=Handing)
+    notebook: Notebook = field(default_factory=Notebook)
+    federation: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        own = made.get("federation") or made.get("principal") if self.federation == UNKNOWN else self.federation
+        body = self.handing.body(made, federationId=str(own))
+        credentials = gateway.castai.hand_over(self.cluster_id, body, HAND_OVER_SECONDS).credentials_id
+        app = made.get("app", self.notebook.app) if self.notebook.app else ""
+        replace(self.notebook, app=app).write(gateway, str(own), credentials)
+
+
+@dataclass(frozen=True)
+class SetProxy(Action):
+    """key_id: what CAST AI has its credentials of, whose id may change by that."""
+
+    cluster_id: str = ""
+    proxy: Proxy = field(default_factory=Proxy)
+    notebook: Notebook = field(default_factory=Notebook)
+    key_id: str = ""
+    credentials_id: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        found = gateway.castai.hand_over(self.cluster_id, proxy_body(self.proxy), 0.0).credentials_id
+        if found != self.credentials_id:
+            self.notebook.write(gateway, self.key_id, found)

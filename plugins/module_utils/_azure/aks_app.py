@@ -5,7 +5,7 @@
 """CAST AI's identity for one AKS cluster. PRIVATE to the collection.
 
 Everything is prepared first, CAST AI gets its credentials last. What is asked for: options; what is there: observed;
-writes: actions.
+which of it is ours: chosen; writes: actions.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any
 
 from .. import _names
 from .._engine import UNKNOWN, Action, Kept, Made, Refused, Subject
-from .._gateways.azure_authorization import RoleAssignment, RoleDefinition
+from .._gateways.azure_authorization import RoleAssignment
+from .._gateways.azure_identities import Federation
 from .._keys import Deletion, moment
 from .._owner import Removal
 from .._record import check_record, check_removable
@@ -24,21 +25,49 @@ from . import marks, names, role
 from .actions import (
     Assign,
     CreateApp,
+    CreateCastAccount,
     CreatePrincipal,
     CreateRole,
     DeleteApp,
+    DeleteFederation,
+    DeleteIdentity,
     DeleteRole,
     DeleteSecret,
+    DisableCastAccount,
+    Federate,
     Handing,
+    HandOverFederation,
     HandOverGiven,
     HandOverSecret,
     MarkApp,
+    Notebook,
+    RegisterProvider,
+    SetProxy,
     Unassign,
     UpdateRole,
-    same_assignment,
+    WriteIdentity,
 )
-from .observed import App, Current, MarkedRole, connect, keys_of, observe, scopes
+from .chosen import (
+    another,
+    check_identity,
+    evidence,
+    federation_of,
+    identity_of,
+    kind,
+    missing_assignments,
+    name_of,
+    of_role,
+    orphans,
+    ours,
+    principal_of,
+    role_name_of,
+    role_names,
+    role_of,
+    titled,
+)
+from .observed import NAMESPACE, App, Current, Found, Identity, connect, identity_ids, keys_of, observe, scopes
 from .options import OPTIONS, ROLE, Desired, desired
+from .permissions import APP, SECRET
 from .proxy import Proxy, secrets
 
 TOMBSTONE_DAYS = 30
@@ -47,7 +76,8 @@ TOMBSTONE_DAYS = 30
 POOLS = ("castpool", "castworkers")
 """Agent pools that CAST AI makes."""
 
-EXISTING_APP = named("existing_app_id", ROLE)
+MOST_FEDERATIONS = 20
+"""How many federated credentials an identity may have. Source: Entra's considerations for federated credentials."""
 
 
 def plan(current: Current, wanted: Desired) -> Iterator[Action | Kept]:
@@ -59,15 +89,22 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action | Kept]:
         for removal in removals(current, wanted):
             yield from removal.planned
         return
-    _check_app(current, wanted)
+    check_identity(current, wanted)
+    if wanted.managed:
+        _check_federation(current, wanted)
+    if wanted.existing and wanted.secretless:
+        _check_existing_federation(current, wanted)
     if wanted.prepare:
         yield from _plan_role(current, wanted)
-        yield from _plan_app(current, wanted)
+        yield from _plan_managed(current, wanted) if wanted.managed else _plan_app(current, wanted)
+        if wanted.secretless and not wanted.existing:
+            yield from _plan_federation(current, wanted)
         yield from _plan_assignments(current, wanted)
     if wanted.hand_over:
         yield from _plan_hand_over(current, wanted)
     if settled(current, wanted) or wanted.hand_over:
-        yield from _plan_orphans(current, wanted)
+        for one in orphans(current, wanted):
+            yield _unassign(one, "which belongs to an identity that CAST AI no longer uses")
 
 
 def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
@@ -94,78 +131,11 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
         )
 
 
-# The app
-
-
-def app_of(current: Current, wanted: Desired) -> App | None:
-    """The app registration to work with: the one that CAST AI has, as far as its notes tell, else the first by tag or
-    name that is not another cluster's."""
-    if wanted.existing_app:
-        return next(iter(current.apps), None)
-    own = [one for one in current.apps if not wanted.owner.others(one) and _rank(one, current, wanted) > (0,)]
-    return max(own, key=lambda one: _rank(one, current, wanted), default=None)
-
-
-def _rank(one: App, current: Current, wanted: Desired) -> tuple[int, ...]:
-    """How much tells that an app is this cluster's; (0,) for nothing.
-
-    Terraform's names are those of clusters of other subscriptions too, so that alone they tell nothing.
-    """
-    in_use = bool(current.credentials_id) and one.note.credentials_id == current.credentials_id
-    marked = bool(one.cluster_ids)
-    assigned = bool(one.principal and current.held(one.principal.id))
-    by_name = one.app.name in names.apps(wanted.name, wanted.cluster_id)
-    if not (marked or by_name or assigned or wanted.owner.adopt):
-        return (0,)
-    return (1, in_use, marked, by_name, assigned)
-
-
-def _app_name(current: Current, wanted: Desired) -> str:
-    """The display name of the app, also of one that is to be created."""
-    found = app_of(current, wanted)
-    if found:
-        return found.app.name
-    taken = {one.app.name for one in current.apps}
-    every = names.apps(wanted.name, wanted.cluster_id)
-    return next((one for one in every if one not in taken), every[-1])
-
-
-def _evidence(found: App, wanted: Desired) -> bool:
-    """Whether the name alone tells that an app without a tag is this cluster's."""
-    return found.app.name in names.apps(wanted.name, wanted.cluster_id)
-
-
-def _check_app(current: Current, wanted: Desired) -> None:
-    """Refuse an app of another cluster, a given one that does not exist, and several that may be it."""
-    found = app_of(current, wanted)
-    if wanted.existing_app:
-        if found is None:
-            raise Refused(
-                f"Tenant {current.tenant} has no app registration with client ID {wanted.existing_app}. Correct"
-                f" {EXISTING_APP}."
-            )
-        if wanted.owner.others(found):
-            wanted.owner.check(_titled(found), found, True, EXISTING_APP)
-        return
-    if found is None:
-        return
-    wanted.owner.check(_titled(found), found, _evidence(found, wanted), EXISTING_APP)
-    best = _rank(found, current, wanted)
-    equal = [one for one in current.apps if not wanted.owner.others(one) and _rank(one, current, wanted) == best]
-    if len(equal) > 1:
-        ids = " and ".join(sorted(one.app.client_id for one in equal))
-        raise Refused(
-            f"Several app registrations may be that of cluster {wanted.cluster_id}, with the client IDs {ids}. Delete"
-            f" those that nothing needs, or set {EXISTING_APP} to the right one."
-        )
-
-
-def _titled(found: App) -> str:
-    return f"App registration {found.app.name} ({found.app.client_id})"
+# The identity
 
 
 def _plan_app(current: Current, wanted: Desired) -> Iterator[Action]:
-    found, name = app_of(current, wanted), _app_name(current, wanted)
+    found, name = identity_of(current, wanted), name_of(current, wanted)
     target = f"azure/app/{name}"
     if found is None:
         tags = marks.app_tags(wanted.cluster_id, wanted.name)
@@ -179,7 +149,7 @@ def _plan_app(current: Current, wanted: Desired) -> Iterator[Action]:
             wanted.owners,
             bool(role_of(current, wanted)),
         )
-    elif not wanted.existing_app:
+    elif isinstance(found, App) and not wanted.existing:
         tags = marks.marked_tags(found.app.tags, wanted.cluster_id, wanted.name)
         if set(tags) != set(found.app.tags):
             yield MarkApp(
@@ -190,60 +160,152 @@ def _plan_app(current: Current, wanted: Desired) -> Iterator[Action]:
                 current.tenant,
                 found.app.id,
             )
-    if found is None or found.principal is None:
+    if found is None or not found.principal_id:
         yield CreatePrincipal(
             f"create the service principal of app registration {name}",
             f"{target}/service-principal",
             None,
             {"app": name},
             current.tenant,
-            found.app.client_id if found else UNKNOWN,
+            found.client_id if found else UNKNOWN,
             wanted.owners,
         )
 
 
-# The role
+def _plan_managed(current: Current, wanted: Desired) -> Iterator[Action]:
+    found, name = identity_of(current, wanted), name_of(current, wanted)
+    if wanted.existing:
+        return
+    if not current.registered:
+        yield RegisterProvider(
+            f"register resource provider {NAMESPACE} in subscription {current.subscription}",
+            f"azure/subscription/{current.subscription}/{NAMESPACE}",
+            None,
+            "registered",
+            current.subscription,
+            NAMESPACE,
+        )
+    own = marks.identity_tags(wanted.cluster_id, wanted.name)
+    tags = dict(found.identity.tags) if isinstance(found, Identity) else {}
+    if found is None or not own.items() <= tags.items():
+        location = wanted.identity_location or (current.cluster.location if current.cluster else "")
+        what = "tag" if found else "create"
+        why = "with the cluster that it belongs to" if found else "which CAST AI uses"
+        yield WriteIdentity(
+            f"{what} managed identity {name}{' ' if found else f' in {location}, '}{why}",
+            f"azure/identity/{name}",
+            {"tags": tags} if found else None,
+            {"location": location, "tags": {**tags, **own}} if not found else {"tags": {**tags, **own}},
+            found.identity.id if isinstance(found, Identity) else _identity_id(current, wanted),
+        )
 
 
-def role_of(current: Current, wanted: Desired) -> RoleDefinition | None:
-    """The role to work with: Terraform's where the identity has it, else the cluster's own."""
-    principal = principal_of(current, wanted)
-    held = {one.role_guid for one in current.held(principal)}
-    by_name = {one.name.lower(): one for one in current.roles}
-    terraform = by_name.get(names.terraform_role(wanted.name).lower())
-    if terraform and terraform.guid.lower() in held:
-        return terraform
-    found = (by_name.get(name.lower()) for name in names.roles(wanted.cluster_id))
-    return next((one for one in found if one and not wanted.owner.others(MarkedRole(one))), None)
+def _identity_id(current: Current, wanted: Desired) -> str:
+    """Of one that is to be created."""
+    name = name_of(current, wanted)
+    return next(one for one in identity_ids(current, wanted) if one.endswith(f"/{name}"))
 
 
-def principal_of(current: Current, wanted: Desired) -> str:
-    """The object id of the identity, empty where there is none yet."""
-    found = app_of(current, wanted)
-    return found.principal.id if found and found.principal else ""
+# The federated credential
+
+
+def _check_federation(current: Current, wanted: Desired) -> None:
+    """Refuse before anything is written where CAST AI cannot use a managed identity."""
+    if not current.subject:
+        why = f" {current.silence}" if current.silence else ""
+        raise Refused(
+            f"CAST AI does not say as which account it would use a managed identity.{why} It may not have enabled this"
+            f" for your organization. Set {named('identity', ROLE)} to {APP} and {named('credential', ROLE)} to"
+            f" {SECRET}."
+        )
+    if not (current.registered or wanted.register_providers or wanted.existing):
+        raise Refused(
+            f"Resource provider {NAMESPACE} is not registered in subscription {current.subscription}. Register it, or"
+            f" set {named('register_providers', ROLE)} to true."
+        )
+
+
+def _check_existing_federation(current: Current, wanted: Desired) -> None:
+    found = identity_of(current, wanted)
+    if found is None or federation_of(current, wanted):
+        return
+    subject = f", subject {current.subject}" if current.subject else ""
+    raise Refused(
+        f"{titled(found, wanted)} of {another(wanted)} has no federated credential for CAST AI, and is not edited. Add"
+        f" one with issuer {names.ISSUER}{subject} and audience {current.audience}."
+    )
+
+
+def _plan_federation(current: Current, wanted: Desired) -> Iterator[Action]:
+    identity, found = identity_of(current, wanted), federation_of(current, wanted)
+    if found and current.audience in found.audiences:
+        return
+    theirs = identity.federations if identity else ()
+    if found:
+        want = Federation(found.name, names.ISSUER, found.subject, (current.audience,), found.id)
+    elif wanted.managed:
+        name = names.identity_federation(wanted.cluster_id)
+        want = Federation(name, names.ISSUER, current.subject, (current.audience,))
+    else:
+        yield CreateCastAccount(
+            f"have CAST AI make the account as which it logs in for cluster {wanted.cluster_id}",
+            f"castai/cluster/{wanted.cluster_id}/google-account",
+            None,
+            UNKNOWN,
+            wanted.cluster_id,
+        )
+        name = names.app_federation(wanted.cluster_id)
+        want = Federation(name, names.ISSUER, UNKNOWN, (current.audience,))
+    there = found or next((one for one in theirs if one.name.lower() == want.name.lower()), None)
+    if there is None and len(theirs) >= MOST_FEDERATIONS:
+        raise Refused(
+            f"{kind(wanted).capitalize()} {name_of(current, wanted)} has {len(theirs)} federated credentials, the most"
+            " that Entra allows. Delete one that nothing uses, then run again."
+        )
+    yield Federate(
+        f"{'update' if there else 'add'} federated credential {want.name} of {kind(wanted)} {name_of(current, wanted)}",
+        f"azure/{'identity' if wanted.managed else 'app'}/{name_of(current, wanted)}/federation/{want.name}",
+        _shown_federation(there) if there else None,
+        _shown_federation(want),
+        current.tenant,
+        _object_id(identity) or (_identity_id(current, wanted) if wanted.managed else UNKNOWN),
+        Federation(want.name, want.issuer, want.subject, want.audiences, there.id if there else ""),
+        there is not None,
+    )
+
+
+def _object_id(found: Found | None) -> str:
+    """By which calls name an identity, empty for none."""
+    if found is None:
+        return ""
+    return found.app.id if isinstance(found, App) else found.identity.id
+
+
+def _shown_federation(one: Federation) -> dict[str, Any]:
+    return {"issuer": one.issuer, "subject": one.subject, "audiences": list(one.audiences)}
+
+
+# The role, and its assignments
 
 
 def _plan_role(current: Current, wanted: Desired) -> Iterator[Action]:
     found, need = role_of(current, wanted), scopes(current, wanted)
-    description = marks.description(wanted.cluster_id)
-    actions = sorted(wanted.actions)
+    description, actions = marks.description(wanted.cluster_id), sorted(wanted.actions)
     if found is None:
-        taken = {one.name.lower() for one in current.roles}
-        every = names.roles(wanted.cluster_id)
-        free = [one for one in every if one.lower() not in taken] or every[-1:]
+        every = role_names(current, wanted)
         yield CreateRole(
-            f"create role {free[0]} with {len(actions)} actions",
-            f"azure/role/{free[0]}",
+            f"create role {every[0]} with {len(actions)} actions",
+            f"azure/role/{every[0]}",
             None,
-            {"name": free[0], "actions": actions, "scopes": list(need)},
+            {"name": every[0], "actions": actions, "scopes": list(need)},
             current.home,
             names.role_guid(wanted.cluster_id),
             description,
-            tuple(free[1:]),
+            every[1:],
         )
         return
-    used = (scope for scope in found.scopes if any(one.role_guid == found.guid.lower() for one in _at(current, scope)))
-    every_scope = role.distinct((*need, *used))
+    used = {one.scope.lower() for one in of_role(current, found)}
+    kept = role.distinct((*need, *(scope for scope in found.scopes if scope.lower() in used)))
     has = [action for some in found.permissions for action in some.actions]
     takes_away = any(some.not_actions for some in found.permissions)
     missing = role.folded(need) - role.folded(found.scopes)
@@ -252,40 +314,22 @@ def _plan_role(current: Current, wanted: Desired) -> Iterator[Action]:
             f"update role {found.name}",
             f"azure/role/{found.name}",
             {"name": found.name, "actions": sorted(has), "scopes": list(found.scopes)},
-            {"name": found.name, "actions": actions, "scopes": list(every_scope)},
+            {"name": found.name, "actions": actions, "scopes": list(kept)},
             current.home,
             found.guid,
             description,
         )
 
 
-def _at(current: Current, scope: str) -> tuple[RoleAssignment, ...]:
-    return current.assignments.get(scope.lower(), ())
-
-
-# Assignments
-
-
-def missing_assignments(current: Current, wanted: Desired) -> tuple[str, ...]:
-    """The scopes at which the identity has not its role yet."""
-    found, principal = role_of(current, wanted), principal_of(current, wanted)
-    if found is None or not principal:
-        return scopes(current, wanted)
-    return tuple(
-        scope
-        for scope in scopes(current, wanted)
-        if not any(same_assignment(one, scope, found.id, principal) for one in _at(current, scope))
-    )
-
-
 def _plan_assignments(current: Current, wanted: Desired) -> Iterator[Action]:
-    found, name = role_of(current, wanted), _app_name(current, wanted)
+    found, name = role_of(current, wanted), name_of(current, wanted)
+    own = role_name_of(current, wanted)
     for scope in missing_assignments(current, wanted):
         yield Assign(
-            f"assign role {_role_name(current, wanted)} to {name} on {_group(scope)}",
+            f"assign role {own} to {name} on {_group(scope)}",
             f"azure/assignment{scope}",
             None,
-            {"role": _role_name(current, wanted), "to": name},
+            {"role": own, "to": name},
             scope,
             wanted.cluster_id,
             found.id if found else UNKNOWN,
@@ -293,44 +337,10 @@ def _plan_assignments(current: Current, wanted: Desired) -> Iterator[Action]:
         )
 
 
-def _role_name(current: Current, wanted: Desired) -> str:
-    found = role_of(current, wanted)
-    return found.name if found else names.roles(wanted.cluster_id)[0]
-
-
 def _group(scope: str) -> str:
     """A resource group in words."""
     parts = scope.split("/")
     return f"resource group {parts[-1]} of subscription {parts[2]}"
-
-
-def orphans(current: Current, wanted: Desired) -> tuple[RoleAssignment, ...]:
-    """Assignments that were of an identity which this cluster had before."""
-    found, principal = role_of(current, wanted), principal_of(current, wanted)
-    if found is None:
-        return ()
-    return tuple(
-        one
-        for one in current.every_assignment
-        if one.role_guid == found.guid.lower()
-        and one.principal.lower() != principal.lower()
-        and _ours(one, wanted, found)
-    )
-
-
-def _ours(one: RoleAssignment, wanted: Desired, found: RoleDefinition) -> bool:
-    """Whether this collection or the script made an assignment for this cluster."""
-    own = names.assignment_guid(wanted.cluster_id, one.scope, found.guid, one.principal)
-    return (
-        marks.marked(one.description) == wanted.cluster_id
-        or one.name.lower() == own
-        or names.script_assignment(wanted.cluster_id, one.name)
-    )
-
-
-def _plan_orphans(current: Current, wanted: Desired) -> Iterator[Action]:
-    for one in orphans(current, wanted):
-        yield _unassign(one, "which belongs to an identity that CAST AI no longer uses")
 
 
 def _unassign(one: RoleAssignment, why: str = "") -> Unassign:
@@ -348,73 +358,150 @@ def _unassign(one: RoleAssignment, why: str = "") -> Unassign:
 
 
 def settled(current: Current, wanted: Desired) -> bool:
-    """Whether CAST AI has what it is to have."""
-    found = app_of(current, wanted)
+    """Whether CAST AI has what it is to have, but for a proxy."""
+    found = identity_of(current, wanted)
     if found is None:
         return False
-    if wanted.existing_app:
+    if wanted.existing:
+        # Nothing may be noted there, so that this is all that can be known.
         return bool(current.credentials_id)
-    return keys_of(found, current, wanted).settled
+    if isinstance(found, App) and not wanted.federated:
+        return keys_of(found, current, wanted).settled
+    federation = federation_of(current, wanted)
+    own = found.principal_id if wanted.managed else federation.id if federation else ""
+    noted = bool(federation) and found.note.key_id == own and found.note.credentials_id == current.credentials_id
+    return noted and bool(current.credentials_id)
 
 
 def proxy_of(current: Current, wanted: Desired) -> Proxy | None:
     """What CAST AI is to be told, None for nothing."""
     cluster = current.cluster.http_proxy if current.cluster and wanted.proxy_of_cluster else None
-    if cluster:
-        return Proxy(cluster.http, cluster.https, cluster.no_proxy)
-    return wanted.proxy
+    return Proxy(cluster.http, cluster.https, cluster.no_proxy) if cluster else wanted.proxy
 
 
 def _plan_hand_over(current: Current, wanted: Desired) -> Iterator[Action]:
-    found, name = app_of(current, wanted), _app_name(current, wanted)
-    target = f"castai/credentials/{wanted.cluster_id}"
-    client = found.app.client_id if found else UNKNOWN
+    found, name = identity_of(current, wanted), name_of(current, wanted)
+    client = found.client_id if found else UNKNOWN
     handing = Handing(current.subscription, current.tenant, client, proxy_of(current, wanted))
-    if wanted.existing_app:
-        if not settled(current, wanted):
-            yield HandOverGiven(
-                f"hand the given secret of app registration {name} to CAST AI for cluster {wanted.cluster_id}",
-                target,
+    if settled(current, wanted):
+        yield from _plan_proxy(current, wanted, handing)
+    elif wanted.secretless:
+        yield _hand_over_federation(current, wanted, handing)
+    elif wanted.existing:
+        yield HandOverGiven(
+            f"hand the given secret of app registration {name} to CAST AI for cluster {wanted.cluster_id}",
+            _target(wanted),
+            None,
+            handing.shown(f"a secret of app registration {name}"),
+            wanted.cluster_id,
+            handing,
+            wanted.existing_secret,
+        )
+    if isinstance(found, App) and not wanted.existing:
+        if wanted.federated:
+            for key in keys_of(found, current, wanted).keys:
+                yield _delete_secret(current, found, wanted, Deletion(key.id, "which CAST AI does not need"))
+        else:
+            yield from _plan_secret(current, found, wanted, handing)
+    elif not (found or wanted.secretless or wanted.existing):
+        yield _hand_over_secret(current, None, wanted, handing)
+
+
+def _plan_secret(current: Current, found: App, wanted: Desired, handing: Handing) -> Iterator[Action]:
+    keys = keys_of(found, current, wanted)
+    if keys.settled:
+        yield from (_delete_secret(current, found, wanted, one) for one in keys.leftovers())
+    else:
+        for one in keys.making_room():
+            keys = keys.without(one.key_id)
+            yield _delete_secret(current, found, wanted, one)
+        yield _hand_over_secret(current, found, wanted, handing)
+        yield from (_delete_secret(current, found, wanted, one) for one in keys.replaced())
+    for federation in found.federations:
+        if federation.name == names.app_federation(wanted.cluster_id) and federation.issuer == names.ISSUER:
+            yield DeleteFederation(
+                f"delete federated credential {federation.name} of app registration {found.name}, which CAST AI does"
+                " not need",
+                f"azure/app/{found.name}/federation/{federation.name}",
+                _shown_federation(federation),
                 None,
-                _shown_hand_over(f"a secret of app registration {name}", handing),
-                wanted.cluster_id,
-                handing,
-                wanted.existing_secret,
+                current.tenant,
+                found.app.id,
+                federation.id,
             )
-        return
-    keys = keys_of(found, current, wanted) if found else None
-    if keys and keys.settled:
-        yield from (_delete_secret(current, wanted, one) for one in keys.leftovers())
-        return
-    for one in keys.making_room() if keys else ():
-        keys = keys and keys.without(one.key_id)
-        yield _delete_secret(current, wanted, one)
-    yield HandOverSecret(
-        f"create a secret of app registration {name} and hand it to CAST AI for cluster {wanted.cluster_id}",
-        target,
+
+
+def _target(wanted: Desired) -> str:
+    return f"castai/credentials/{wanted.cluster_id}"
+
+
+def _hand_over_secret(current: Current, found: App | None, wanted: Desired, handing: Handing) -> HandOverSecret:
+    name = name_of(current, wanted)
+    return HandOverSecret(
+        f"create a secret of app registration {name} for {wanted.secret_days} days and hand it to CAST AI for cluster"
+        f" {wanted.cluster_id}",
+        _target(wanted),
         current.credentials_id or None,
-        _shown_hand_over(f"a secret of app registration {name}", handing),
+        handing.shown(f"a secret of app registration {name}"),
         wanted.cluster_id,
         handing,
-        found.app.id if found else UNKNOWN,
+        _notebook(current, wanted),
         names.secret(wanted.name),
         wanted.secret_days,
-        found.app.notes if found else "",
-        found is None,
     )
-    yield from (_delete_secret(current, wanted, one) for one in (keys.replaced() if keys else ()))
 
 
-def _shown_hand_over(what: str, handing: Handing) -> Any:
-    return {"credentials": what, "http_proxy": handing.proxy.shown()} if handing.proxy else what
+def _hand_over_federation(current: Current, wanted: Desired, handing: Handing) -> HandOverFederation:
+    name, federation = name_of(current, wanted), federation_of(current, wanted)
+    own = principal_of(current, wanted) if wanted.managed else federation.id if federation else ""
+    return HandOverFederation(
+        f"have CAST AI use {kind(wanted)} {name} without a secret for cluster {wanted.cluster_id}",
+        _target(wanted),
+        current.credentials_id or None,
+        handing.shown(f"{kind(wanted)} {name}"),
+        wanted.cluster_id,
+        handing,
+        _notebook(current, wanted),
+        own or UNKNOWN,
+    )
 
 
-def _delete_secret(current: Current, wanted: Desired, one: Deletion) -> DeleteSecret:
-    found = app_of(current, wanted)
-    assert found
+def _notebook(current: Current, wanted: Desired) -> Notebook:
+    found = identity_of(current, wanted)
+    if wanted.existing:
+        return Notebook()
+    if wanted.managed:
+        tags = dict(found.identity.tags) if isinstance(found, Identity) else {}
+        own = marks.identity_tags(wanted.cluster_id, wanted.name)
+        return Notebook(identity=_object_id(found) or _identity_id(current, wanted), tags={**tags, **own})
+    notes = found.app.notes if isinstance(found, App) else ""
+    return Notebook(current.tenant, _object_id(found) or UNKNOWN, notes)
+
+
+def _plan_proxy(current: Current, wanted: Desired, handing: Handing) -> Iterator[Action]:
+    """Tell CAST AI of another proxy alone."""
+    record, found = current.record, identity_of(current, wanted)
+    want = handing.proxy
+    has = Proxy.recorded(record.http_proxy) if record else Proxy()
+    if want is None or found is None or want.same(has):
+        return
+    yield SetProxy(
+        f"tell CAST AI the HTTP proxy of cluster {wanted.cluster_id}",
+        f"castai/cluster/{wanted.cluster_id}/http-proxy",
+        has.shown() if has != Proxy() else None,
+        want.shown(),
+        wanted.cluster_id,
+        want,
+        _notebook(current, wanted),
+        found.note.key_id,
+        current.credentials_id,
+    )
+
+
+def _delete_secret(current: Current, found: App, wanted: Desired, one: Deletion) -> DeleteSecret:
     return DeleteSecret(
-        f"delete secret {one.key_id} of app registration {found.app.name}, {one.why}",
-        f"azure/app/{found.app.name}/secrets/{one.key_id}",
+        f"delete secret {one.key_id} of app registration {found.name}, {one.why}",
+        f"azure/app/{found.name}/secrets/{one.key_id}",
         "live",
         None,
         one.key_id,
@@ -429,94 +516,96 @@ def _delete_secret(current: Current, wanted: Desired, one: Deletion) -> DeleteSe
 
 
 def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
-    """Everything to remove, in an order that works: assignments before the app, so that none is left of a deleted one,
-    and the app before its role."""
-    found = app_of(current, wanted)
-    kept = _kept(current, wanted)
+    """Everything to remove, in an order that works: assignments before the identity, so that none is left of a deleted
+    one, and the identity before its role."""
+    found = identity_of(current, wanted)
+    if isinstance(found, App) and current.record and not current.record.gone and federation_of(current, wanted):
+        disable = DisableCastAccount(
+            f"have CAST AI give up the account as which it logs in for cluster {wanted.cluster_id}",
+            f"castai/cluster/{wanted.cluster_id}/google-account",
+            UNKNOWN,
+            None,
+            wanted.cluster_id,
+        )
+        if wanted.federated:
+            yield Removal("CAST AI's account", "", (disable,))
     for one in _assignments_to_remove(current, wanted):
         yield Removal(f"role assignment {one.name}", "", (_unassign(one),))
-    if found and kept:
-        yield Removal(f"app registration {found.app.name}", kept)
-    elif found:
-        delete = DeleteApp(
-            f"delete app registration {found.app.name}, which can be restored for {TOMBSTONE_DAYS} days",
-            f"azure/app/{found.app.name}",
-            {"name": found.app.name, "client_id": found.app.client_id},
-            None,
-            current.tenant,
-            found.app.id,
-        )
-        yield Removal(f"app registration {found.app.name}", "", (delete,))
+    if found:
+        kept = _kept(current, wanted, found)
+        delete = () if kept else (_delete_identity(current, found, wanted),)
+        yield Removal(f"{kind(wanted)} {found.name}", kept, delete)
     yield from _role_removals(current, wanted)
     for pool in current.cluster.pools if current.cluster else ():
         if pool.name in POOLS:
             yield Removal(f"agent pool {pool.name}", "CAST AI made it, and only its own disconnecting deletes it")
 
 
-def _kept(current: Current, wanted: Desired) -> str:
-    """Why removal keeps the app, or an empty text, also if it does not exist."""
-    found = app_of(current, wanted)
-    if wanted.existing_app:
-        return f"it was set with {EXISTING_APP}"
-    if found is None:
-        return ""
-    known = _evidence(found, wanted) or bool(found.principal and current.held(found.principal.id))
-    if not (known or wanted.owner.adopt):
+def _kept(current: Current, wanted: Desired, found: Found) -> str:
+    """Why removal keeps the identity, or an empty text."""
+    if wanted.existing:
+        return f"it was set with {another(wanted)}"
+    if not (evidence(found, wanted) or current.held(found.principal_id) or wanted.owner.adopt):
         return "only its tag shows that it belongs to this cluster"
-    return wanted.owner.kept(found, _evidence(found, wanted))
+    return wanted.owner.kept(found, evidence(found, wanted))
+
+
+def _delete_identity(current: Current, found: Found, wanted: Desired) -> Action:
+    shown = {"name": found.name, "client_id": found.client_id}
+    if isinstance(found, App):
+        return DeleteApp(
+            f"delete app registration {found.name}, which can be restored for {TOMBSTONE_DAYS} days",
+            f"azure/app/{found.name}",
+            shown,
+            None,
+            current.tenant,
+            found.app.id,
+        )
+    sentence = f"delete managed identity {found.name}"
+    return DeleteIdentity(sentence, f"azure/identity/{found.name}", shown, None, found.identity.id)
 
 
 def _assignments_to_remove(current: Current, wanted: Desired) -> tuple[RoleAssignment, ...]:
     """Of our role, those of our identity and those that are ours. Others of the identity are others' business."""
-    found, principal = role_of(current, wanted), principal_of(current, wanted)
-    if found is None:
-        return ()
-    return tuple(
-        one
-        for one in current.every_assignment
-        if one.role_guid == found.guid.lower()
-        and (one.principal.lower() == principal.lower() or _ours(one, wanted, found))
-    )
+    found, principal = role_of(current, wanted), principal_of(current, wanted).lower()
+    every = of_role(current, found) if found else ()
+    return tuple(one for one in every if one.principal.lower() == principal or ours(one, wanted))
 
 
 def _role_removals(current: Current, wanted: Desired) -> Iterator[Removal]:
     found = role_of(current, wanted)
     if found is None:
         return
-    thing = f"role {found.name}"
-    going = {(one.scope.lower(), one.name) for one in _assignments_to_remove(current, wanted)}
-    others = [
-        one
-        for one in current.every_assignment
-        if one.role_guid == found.guid.lower() and (one.scope.lower(), one.name) not in going
-    ]
-    named_ours = _names.short_id(wanted.cluster_id) in found.name
-    marked = marks.marked(found.description) == wanted.cluster_id
-    if not (marked and (named_ours or going)) and not wanted.owner.adopt:
-        yield Removal(thing, "nothing in its description shows that it belongs to this cluster")
+    going = _assignments_to_remove(current, wanted)
+    others = [one for one in of_role(current, found) if one not in going]
+    known = _names.short_id(wanted.cluster_id) in found.name or going
+    kept = ""
+    if not (marks.marked(found.description) == wanted.cluster_id and known) and not wanted.owner.adopt:
+        kept = "nothing in its description shows that it belongs to this cluster"
     elif others:
-        yield Removal(thing, "it is also assigned to others")
-    else:
-        delete = DeleteRole(
-            f"delete role {found.name}",
-            f"azure/role/{found.name}",
-            {"name": found.name, "scopes": list(found.scopes)},
-            None,
-            current.home,
-            found.guid,
-        )
-        yield Removal(thing, "", (delete,))
+        kept = "it is also assigned to others"
+    delete = DeleteRole(
+        f"delete role {found.name}",
+        f"azure/role/{found.name}",
+        {"name": found.name, "scopes": list(found.scopes)},
+        None,
+        current.home,
+        found.guid,
+    )
+    yield Removal(f"role {found.name}", kept, () if kept else (delete,))
 
 
 # The result
 
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
-    found = app_of(current, wanted)
+    found = identity_of(current, wanted)
+    unmade = UNKNOWN if wanted.present else ""
     shown: dict[str, Any] = {
         "assignments": _shown_assignments(current, wanted, made),
-        "castai_client_id": made.get("client id") or (found.app.client_id if found else _unmade(wanted)),
-        "castai_principal_id": made.get("principal") or principal_of(current, wanted) or _unmade(wanted),
+        "castai_client_id": made.get("client id") or (found.client_id if found else unmade),
+        "castai_principal_id": made.get("principal") or principal_of(current, wanted) or unmade,
+        "identity_name": name_of(current, wanted),
         "subscription_id": current.subscription,
         "tenant_id": current.tenant,
     }
@@ -526,22 +615,27 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     return {
         **shown,
         "adopted": _adopted(current, wanted),
-        "role": made.get("role name") or _role_name(current, wanted),
+        "role": made.get("role name") or role_name_of(current, wanted),
+        **_secret_shown(found, wanted, made),
         **({"warnings": warnings} if warnings else {}),
     }
 
 
-def _unmade(wanted: Desired) -> str:
-    return UNKNOWN if wanted.present and wanted.prepare else ""
+def _secret_shown(found: Found | None, wanted: Desired, made: Made) -> dict[str, str]:
+    """When the secret that CAST AI has ends."""
+    if wanted.secretless or wanted.existing:
+        return {}
+    if made.get("secret ends"):
+        return {"secret_expires": made["secret ends"]}
+    noted = [one for one in found.app.passwords if one.key_id == found.note.key_id] if isinstance(found, App) else []
+    end = moment(noted[0].ends) if noted else None
+    return {"secret_expires": f"{end:%Y-%m-%d}"} if end else {}
 
 
 def _shown_assignments(current: Current, wanted: Desired, made: Made) -> dict[str, list[str]]:
     """The scopes that the role was assigned at or taken from, or in check mode would be."""
     if "assigned" in made or "unassigned" in made:
-        return {
-            "added": [one["scope"] for one in made.get("assigned", ())],
-            "removed": [one["scope"] for one in made.get("unassigned", ())],
-        }
+        return {"added": list(made.get("assigned", ())), "removed": list(made.get("unassigned", ()))}
     if not wanted.present:
         return {"added": [], "removed": [one.scope for one in _assignments_to_remove(current, wanted)]}
     gone = orphans(current, wanted) if settled(current, wanted) or wanted.hand_over else ()
@@ -553,10 +647,10 @@ def _shown_assignments(current: Current, wanted: Desired, made: Made) -> dict[st
 
 def _adopted(current: Current, wanted: Desired) -> dict[str, str]:
     """Which tool made what was there before us, by its name."""
-    found, shown = app_of(current, wanted), {}
-    if found and not wanted.existing_app and not found.cluster_ids:
-        terraform = found.app.name == names.terraform_app(wanted.name, current.group)
-        shown[found.app.name] = names.TERRAFORM if terraform else names.SCRIPT
+    found, shown = identity_of(current, wanted), {}
+    if found and not wanted.existing and not found.cluster_ids:
+        script = not wanted.managed and evidence(found, wanted)
+        shown[found.name] = names.SCRIPT if script else names.TERRAFORM
     own = role_of(current, wanted)
     if own and not marks.marked(own.description):
         terraform = own.name.lower() == names.terraform_role(wanted.name).lower()
@@ -565,20 +659,11 @@ def _adopted(current: Current, wanted: Desired) -> dict[str, str]:
 
 
 def _warnings(current: Current, wanted: Desired) -> Iterator[str]:
-    found = app_of(current, wanted)
     for name in current.deleted:
         yield (
             f"An app registration {name} was deleted in the last {TOMBSTONE_DAYS} days. CAST AI gets a new one, and the"
             " deleted one was left as it is."
         )
-    keys = keys_of(found, current, wanted) if found and not wanted.existing_app else None
-    for one in found.app.passwords if found and keys and keys.settled else ():
-        end = moment(one.ends)
-        if end and one.key_id == found.note.key_id:
-            yield (
-                f"Secret {one.key_id} of app registration {found.app.name} expires on {end:%Y-%m-%d}. A run before that"
-                " date replaces it."
-            )
     if current.cluster and current.cluster.http_proxy and current.cluster.http_proxy.trusted_ca:
         yield (
             f"The HTTP proxy of AKS cluster {wanted.name} has a certificate authority of its own, which CAST AI cannot"

@@ -45,6 +45,12 @@ def identities(cluster: str, cluster_id: str) -> tuple[str, ...]:
     return (f"{cluster}-castai-identity", f"{cluster}-castai-{short_id(cluster_id)}")
 
 
+def place_of(identity: str) -> tuple[str, str, str]:
+    """Subscription, group and name of a managed identity, by its id."""
+    parts = identity.strip("/").split("/")
+    return parts[1], parts[3], parts[-1]
+
+
 def identity_federation(cluster_id: str) -> str:
     return f"castai-{cluster_id}"
 

@@ -9,22 +9,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, TypeAlias
 
 from .. import _names
-from .._engine import Refused, at_once, results
+from .._engine import Answer, Ask, Refused, at_once, results
 from .._gateways.azure import Azure
 from .._gateways.azure_authorization import RoleAssignment, RoleDefinition
 from .._gateways.azure_container import AksCluster
 from .._gateways.azure_graph import Application, Principal
 from .._gateways.azure_identities import Federation, ManagedIdentity
-from .._gateways.castai import CastAi, Cluster, by_options
+from .._gateways.azure_session import Rejected as AzureRejected
+from .._gateways.castai import CastAi, Cluster, Rejected, by_options
 from .._keys import NO_NOTE, Keys, Note, by_lifetime
 from .._names import TAG_CLUSTER, TAG_CLUSTER_ID
 from .._variables import named
 from . import names, role
 from .marks import TAG_CREDENTIALS, marked, noted, tag_of
 from .options import Desired
+
+PROVIDER = "aks"
+
+NAMESPACE = "Microsoft.ManagedIdentity"
 
 MOST_SECRETS = 1000
 """More than a run ever comes near: Graph limits the size of an app alone."""
@@ -53,6 +58,18 @@ class App:
     federations: tuple[Federation, ...] = ()
 
     @property
+    def name(self) -> str:
+        return self.app.name
+
+    @property
+    def client_id(self) -> str:
+        return self.app.client_id
+
+    @property
+    def principal_id(self) -> str:
+        return self.principal.id if self.principal else ""
+
+    @property
     def note(self) -> Note:
         return noted(self.app.notes)
 
@@ -73,6 +90,18 @@ class Identity:
     federations: tuple[Federation, ...] = ()
 
     @property
+    def name(self) -> str:
+        return self.identity.name
+
+    @property
+    def client_id(self) -> str:
+        return self.identity.client_id
+
+    @property
+    def principal_id(self) -> str:
+        return self.identity.principal_id
+
+    @property
     def note(self) -> Note:
         """Of the principal, as there is nothing else that CAST AI has of it."""
         credentials = self.identity.tags.get(TAG_CREDENTIALS, "")
@@ -85,6 +114,9 @@ class Identity:
     @property
     def cluster_name(self) -> str:
         return self.identity.tags.get(TAG_CLUSTER, "")
+
+
+Found: TypeAlias = "App | Identity"
 
 
 @dataclass(frozen=True)
@@ -106,25 +138,27 @@ class MarkedRole:
 class Current:
     """What is there. record, cluster: None for absent.
 
-    apps, identities: those that may be CAST AI's, by display name or name, in order; roles: those of the names that we
-    or others give; assignments: by scope in lower case; deleted: names of apps of ours that were deleted lately.
-    subject: CAST AI's own account that a managed identity trusts.
+    apps, identities: those that may be CAST AI's; roles: those of the names that we or others give; assignments: by
+    scope in lower case; deleted: names of apps of ours that were deleted lately. audience: that federated credentials
+    name; registered: whether the subscription has managed identities; subject: as whom CAST AI logs in to a managed
+    identity, empty where it does not say; silence: why it does not.
     """
 
     cluster: AksCluster | None
     record: Cluster | None
     subscription: str
     tenant: str
-    caller: str
+    audience: str
     now: datetime
     group: str
     apps: tuple[App, ...] = ()
-    identities: Mapping[str, Identity] = field(default_factory=dict)
+    identities: tuple[Identity, ...] = ()
     roles: tuple[RoleDefinition, ...] = ()
     assignments: Mapping[str, tuple[RoleAssignment, ...]] = field(default_factory=dict)
     deleted: tuple[str, ...] = ()
     registered: bool = True
     subject: str = ""
+    silence: str = ""
 
     @property
     def credentials_id(self) -> str:
@@ -171,8 +205,8 @@ def keys_of(app: App, current: Current, wanted: Desired) -> Keys:
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
-    """Round 1: cluster, CAST AI's record, subscription. Round 2: apps or identities, and roles, by name. Round 3: what
-    belongs to those. Round 4: assignments.
+    """Round 1: cluster, CAST AI's record, subscription. Round 2: apps or managed identities, and roles, by name. Round
+    3: what belongs to an app. Last round: assignments, and what belongs to a managed identity.
     """
     azure, castai = gateway.azure, gateway.castai
     subscription = wanted.subscription or azure.subscription_id
@@ -180,74 +214,130 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         cluster = ask(azure.get_cluster, subscription, wanted.group, wanted.name)
         record = ask.known(castai.get_cluster, wanted.cluster_id)
         asked = ask(azure.get_subscription, subscription)
+        subject = ask.when(wanted.managed and wanted.present, _subject, castai)
     found = asked.result()
     if found is None:
         raise Refused(
             f"There is no subscription {subscription} that the Azure credentials can see. Check"
             f" {named('subscription_id')}."
         )
-    seen = cluster.result()
+    seen, (number, silence) = cluster.result(), subject.result() or ("", "")
     current = Current(
         seen,
         record.result(),
         subscription,
         found.tenant,
-        "",
+        azure.cloud.audience,
         datetime.now(timezone.utc),
         seen.group if seen else wanted.group,
+        subject=number,
+        silence=silence,
     )
-    return _assignments(azure, wanted, _apps(azure, wanted, current))
+    return (_with_identities if wanted.managed else _with_apps)(azure, wanted, current)
 
 
-def _apps(azure: Azure, wanted: Desired, current: Current) -> Current:
+def _subject(castai: CastAi) -> tuple[str, str]:
+    """The number of CAST AI's account, or else why it does not say it."""
+    try:
+        return castai.get_google_account(PROVIDER), ""
+    except Rejected as refusal:
+        if not refusal.final:
+            raise
+        return "", str(refusal)
+
+
+def _with_apps(azure: Azure, wanted: Desired, current: Current) -> Current:
     tenant = current.tenant
     display = () if wanted.existing_app else _app_names(current, wanted)
+    tag = f"{TAG_CLUSTER_ID}={wanted.cluster_id}"
     with at_once() as ask:
         existing = ask.when(bool(wanted.existing_app), azure.find_app_by_client_id, tenant, wanted.existing_app)
-        tag = f"{TAG_CLUSTER_ID}={wanted.cluster_id}"
         tagged = ask.when(not wanted.existing_app, azure.find_apps_by_tag, tenant, tag)
         by_name = [ask.known(azure.find_apps, tenant, one) for one in display]
-        by_role = [ask.known(azure.find_roles, current.home, one) for one in _role_names(wanted)]
+        roles = _ask_roles(ask, azure, wanted, current)
     given = existing.result()
     every = [*([given] if given else []), *(tagged.result() or ())]
     every += [one for answer in by_name for one in answer.result() or ()]
     apps = {one.id: one for one in every}
-    roles = {one.guid.lower(): one for answer in by_role for one in answer.result() or () if one.custom}
+    lately = bool(not apps and wanted.prepare and wanted.present)
     with at_once() as ask:
         principals = {one.id: ask(azure.find_principal, tenant, one.client_id) for one in apps.values()}
         federations = {one: ask(azure.list_app_federations, tenant, one) for one in apps}
-        deleted = [
-            ask.known(azure.find_deleted_apps, tenant, one)
-            for one in display[:1]
-            if not apps and wanted.prepare and wanted.present
-        ]
+        deleted = [ask.when(lately, _deleted, azure, tenant, one) for one in display[:1]]
     found, theirs = results(principals), results(federations)
-    return replace(
+    current = replace(
         current,
         apps=tuple(App(one, found[one.id], theirs[one.id]) for one in apps.values()),
-        roles=tuple(roles.values()),
-        deleted=tuple(one.name for answer in deleted for one in answer.result() or ()),
+        roles=_roles(roles),
+        deleted=tuple(one for answer in deleted for one in answer.result() or ()),
+    )
+    with at_once() as ask:
+        assignments = _ask_assignments(ask, azure, wanted, current)
+    return replace(current, assignments=_assigned(assignments))
+
+
+def _deleted(azure: Azure, tenant: str, name: str) -> tuple[str, ...]:
+    """Names of deleted apps, none where they may not be read: it is only to be told."""
+    try:
+        return tuple(one.name for one in azure.find_deleted_apps(tenant, name))
+    except AzureRejected as refusal:
+        if refusal.status != 403:
+            raise
+        return ()
+
+
+def _with_identities(azure: Azure, wanted: Desired, current: Current) -> Current:
+    every = identity_ids(current, wanted)
+    with at_once() as ask:
+        read = {one: ask.known(azure.get_identity, *names.place_of(one)) for one in every}
+        roles = _ask_roles(ask, azure, wanted, current)
+        registered = ask.when(
+            wanted.prepare and wanted.present, azure.provider_registered, current.subscription, NAMESPACE
+        )
+    found = {one: identity for one, identity in results(read).items() if identity}
+    current = replace(current, roles=_roles(roles), registered=registered.result() is not False)
+    with at_once() as ask:
+        federations = {one: ask(azure.list_identity_federations, *names.place_of(one)) for one in found}
+        assignments = _ask_assignments(ask, azure, wanted, current)
+    theirs = results(federations)
+    return replace(
+        current,
+        identities=tuple(Identity(identity, tuple(theirs[one] or ())) for one, identity in found.items()),
+        assignments=_assigned(assignments),
     )
 
 
-def _assignments(azure: Azure, wanted: Desired, current: Current) -> Current:
-    """Also where the roles that are there can be assigned: scopes that are not needed any more."""
-    more = (scope for one in current.roles for scope in one.scopes if _names.short_id(wanted.cluster_id) in one.name)
+def identity_ids(current: Current, wanted: Desired) -> tuple[str, ...]:
+    """Ids that the managed identity has or may get, in order."""
+    if wanted.existing_identity:
+        return (wanted.existing_identity,)
+    every = names.identities(wanted.name, wanted.cluster_id)
+    return tuple(f"{current.home}/providers/{NAMESPACE}/userAssignedIdentities/{one}" for one in every)
+
+
+def _ask_roles(ask: Ask, azure: Azure, wanted: Desired, current: Current) -> list[Answer[Any]]:
+    every = (*names.roles(wanted.cluster_id), names.terraform_role(wanted.name))
+    return [ask.known(azure.find_roles, current.home, one) for one in every]
+
+
+def _roles(answers: Iterable[Answer[Any]]) -> tuple[RoleDefinition, ...]:
+    every = (one for answer in answers for one in answer.result() or ())
+    return tuple({one.guid.lower(): one for one in every if one.custom}.values())
+
+
+def _ask_assignments(ask: Ask, azure: Azure, wanted: Desired, current: Current) -> dict[str, Answer[Any]]:
+    """Also where the cluster's roles can be assigned, at scopes that are not needed any more."""
+    short = _names.short_id(wanted.cluster_id)
+    more = (scope for one in current.roles for scope in one.scopes if short in one.name)
     every = role.distinct((*scopes(current, wanted), *more))
-    with at_once() as ask:
-        answers = {one.lower(): ask.known(azure.list_assignments, one) for one in every}
-    found = {scope: _at(scope, some or ()) for scope, some in results(answers).items()}
-    return replace(current, assignments=found)
+    return {one.lower(): ask.known(azure.list_assignments, one) for one in every}
 
 
-def _at(scope: str, some: Iterable[RoleAssignment]) -> tuple[RoleAssignment, ...]:
-    """Those of the scope itself, not those of above that count there too."""
-    return tuple(one for one in some if one.scope.lower() == scope)
+def _assigned(answers: Mapping[str, Answer[Any]]) -> dict[str, tuple[RoleAssignment, ...]]:
+    """By scope, those of the scope itself, not those of above that count there too."""
+    found = results(answers)
+    return {scope: tuple(one for one in some or () if one.scope.lower() == scope) for scope, some in found.items()}
 
 
 def _app_names(current: Current, wanted: Desired) -> tuple[str, ...]:
     return (*names.apps(wanted.name, wanted.cluster_id), names.terraform_app(wanted.name, current.group))
-
-
-def _role_names(wanted: Desired) -> tuple[str, ...]:
-    return (*names.roles(wanted.cluster_id), names.terraform_role(wanted.name))

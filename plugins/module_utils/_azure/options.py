@@ -18,7 +18,7 @@ from .._owner import Owner
 from .._variables import named
 from . import role
 from .permissions import APP, FEDERATED, MANAGED, SECRET
-from .proxy import FROM_CLUSTER, NONE, Proxy, proxy_problems
+from .proxy import FROM_CLUSTER, Proxy, proxy_problems
 
 Parameters = Mapping[str, Any]
 
@@ -86,6 +86,10 @@ class Desired:
     """What the user sets, None for nothing or the cluster's."""
     proxy_of_cluster: bool
     register_providers: bool
+
+    @property
+    def secretless(self) -> bool:
+        return self.managed or self.federated
 
     @property
     def existing(self) -> str:

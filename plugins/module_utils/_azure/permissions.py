@@ -89,7 +89,10 @@ GRANTS: tuple[Grant, ...] = (
         "registers the resource provider of managed identities",
     ),
     Grant(
-        f"{_AUTHORIZATION}/permissions/read", (PREFLIGHT,), True, why="finds missing permissions before anything is done"
+        f"{_AUTHORIZATION}/permissions/read",
+        (PREFLIGHT,),
+        True,
+        why="finds missing permissions before anything is done",
     ),
     Grant(f"{_AUTHORIZATION}/denyAssignments/read", (PREFLIGHT,), True, why="finds what a deny assignment forbids"),
     Grant(f"{_AUTHORIZATION}/locks/read", (PREFLIGHT,), True, why="finds locks"),
@@ -109,11 +112,7 @@ GRAPH: tuple[Grant, ...] = (
 def granted(phase: str, way: str) -> Iterator[Grant]:
     """What the published role of a phase has. way: APP or MANAGED."""
     for grant in GRANTS:
-        if (
-            set(grant.scenarios) & set(PHASES[phase])
-            and (grant.reads or phase != PLAN)
-            and grant.applies((way,))
-        ):
+        if set(grant.scenarios) & set(PHASES[phase]) and (grant.reads or phase != PLAN) and grant.applies((way,)):
             yield grant
 
 
@@ -122,9 +121,7 @@ def needed(scenario: str, ways: Collection[str]) -> dict[str, Grant]:
     return {grant.permission: grant for grant in GRANTS if scenario in grant.scenarios and grant.applies(ways)}
 
 
-KINDS = tuple(
-    (phase, way) for phase in PHASES for way in (APP, MANAGED) if not (phase == CONNECT and way == MANAGED)
-)
+KINDS = tuple((phase, way) for phase in PHASES for way in (APP, MANAGED) if not (phase == CONNECT and way == MANAGED))
 """The published roles. Connecting is the same with both identities."""
 
 

@@ -30,6 +30,13 @@ class Proxy:
     def of(cls, given: Mapping[str, Any]) -> Proxy:
         return cls(given.get("http") or "", given.get("https") or "", tuple(_listed(given.get("no_proxy"))))
 
+    @classmethod
+    def recorded(cls, block: Mapping[str, Any]) -> Proxy:
+        """What CAST AI has."""
+        exceptions = block.get("noProxy")
+        found = [str(one) for one in exceptions] if isinstance(exceptions, list) else []
+        return cls(str(block.get("httpProxy") or ""), str(block.get("httpsProxy") or ""), tuple(found))
+
     def body(self) -> dict[str, Any]:
         """As CAST AI takes it. Secret."""
         texts = {"httpProxy": self.http, "httpsProxy": self.https}
