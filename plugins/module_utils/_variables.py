@@ -22,6 +22,9 @@ VARIABLES: Mapping[str, str] = {
     "castai_state_store": "state_store",
     "castai_project": "project",
     "castai_location": "location",
+    "castai_subscription_id": "subscription_id",
+    "castai_resource_group": "resource_group",
+    "castai_node_resource_group": "node_resource_group",
     # CAST AI
     "castai_api_key": "castai_api_key",
     "castai_api_url": "castai_api_url",
@@ -50,7 +53,18 @@ VARIABLES: Mapping[str, str] = {
     "castai_google_impersonate_service_account": "impersonate_service_account",
     "castai_google_quota_project": "quota_project",
     "castai_google_ca_cert": "google_ca_cert",
+    # Azure
+    "castai_azure_auth_source": "auth_source",
+    "castai_azure_tenant": "tenant",
+    "castai_azure_client_id": "client_id",
+    "castai_azure_secret": "secret",
+    "castai_azure_x509_certificate_path": "x509_certificate_path",
+    "castai_azure_oidc_token": "oidc_token",
+    "castai_azure_oidc_token_file_path": "oidc_token_file_path",
+    "castai_azure_cloud_environment": "cloud_environment",
+    "castai_azure_ca_cert": "azure_ca_cert",
     # Kubernetes
+    "castai_admin": "admin",
     "castai_endpoint": "endpoint",
     "castai_kubeconfig": "kubeconfig",
     "castai_context": "context",
@@ -142,7 +156,16 @@ RENAMED: Mapping[str, str] = {
 }
 """Names from earlier versions whose last part does not show their successor, and names that users expect."""
 
-OURS = ("eks_connect_", "eks_onboard_", "gke_connect_", "gke_onboard_", "kops_connect_", "kops_onboard_")
+OURS = (
+    "aks_connect_",
+    "aks_onboard_",
+    "eks_connect_",
+    "eks_onboard_",
+    "gke_connect_",
+    "gke_onboard_",
+    "kops_connect_",
+    "kops_onboard_",
+)
 """Variables that begin like this are ours, or were."""
 
 SHARED = ("castai_", "agent_", "components_", "kube_router_")

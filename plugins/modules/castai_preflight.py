@@ -33,12 +33,14 @@ extends_documentation_fragment:
   - castai.onboarding.castai
   - castai.onboarding.aws
   - castai.onboarding.google
+  - castai.onboarding.azure
   - castai.onboarding.kubernetes
 attributes:
   action_group:
     membership:
       - castai.onboarding.all
       - castai.onboarding.aws
+      - castai.onboarding.azure
       - castai.onboarding.castai
       - castai.onboarding.cluster
       - castai.onboarding.google

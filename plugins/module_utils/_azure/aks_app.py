@@ -21,7 +21,7 @@ from .._keys import Deletion, moment
 from .._owner import Removal
 from .._record import check_record, check_removable
 from .._variables import named
-from . import marks, names, role
+from . import aks, marks, names, role
 from .actions import (
     Assign,
     CreateApp,
@@ -120,10 +120,7 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
                 f" {named('cluster_id')} or {named('cluster_name')}."
             )
     if wanted.present and wanted.prepare and current.cluster is None:
-        yield (
-            f"Resource group {wanted.group} of subscription {current.subscription} has no AKS cluster {wanted.name}."
-            f" Check {named('cluster_name')}, {named('resource_group')} and {named('subscription_id')}."
-        )
+        yield aks.absent_problem(wanted.name, current.subscription, current.group, "", ())
     elif current.cluster and current.cluster.http_proxy and wanted.proxy:
         yield (
             f"AKS cluster {wanted.name} has an HTTP proxy of its own, and {named('http_proxy', ROLE)} sets another."

@@ -23,13 +23,15 @@ from .._gateways.castai import CastAi, Cluster, Rejected, by_options
 from .._keys import NO_NOTE, Keys, Note, by_lifetime
 from .._names import TAG_CLUSTER, TAG_CLUSTER_ID
 from .._variables import named
-from . import names, role
+from . import aks, names, role
 from .marks import TAG_CREDENTIALS, marked, noted, tag_of
 from .options import Desired
 
 PROVIDER = "aks"
 
 NAMESPACE = "Microsoft.ManagedIdentity"
+
+GROUP_OPTION = named("resource_group")
 
 MOST_SECRETS = 1000
 """More than a run ever comes near: Graph limits the size of an app alone."""
@@ -211,7 +213,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     azure, castai = gateway.azure, gateway.castai
     subscription = wanted.subscription or azure.subscription_id
     with at_once() as ask:
-        cluster = ask(azure.get_cluster, subscription, wanted.group, wanted.name)
+        cluster = ask(_cluster, azure, subscription, wanted)
         record = ask.known(castai.get_cluster, wanted.cluster_id)
         asked = ask(azure.get_subscription, subscription)
         subject = ask.when(wanted.managed and wanted.present, _subject, castai)
@@ -222,6 +224,11 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
             f" {named('subscription_id')}."
         )
     seen, (number, silence) = cluster.result(), subject.result() or ("", "")
+    group = seen.group if seen else wanted.group
+    if not group:
+        problem = aks.absent_problem(wanted.name, subscription, "", wanted.node_group, ())
+        removing = "" if wanted.present else f" To remove the identity of a deleted cluster, set {GROUP_OPTION}."
+        raise Refused(f"{problem}{removing}")
     current = Current(
         seen,
         record.result(),
@@ -229,11 +236,17 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         found.tenant,
         azure.cloud.audience,
         datetime.now(timezone.utc),
-        seen.group if seen else wanted.group,
+        group,
         subject=number,
         silence=silence,
     )
     return (_with_identities if wanted.managed else _with_apps)(azure, wanted, current)
+
+
+def _cluster(azure: Azure, subscription: str, wanted: Desired) -> AksCluster | None:
+    if wanted.group:
+        return azure.get_cluster(subscription, wanted.group, wanted.name)
+    return aks.chosen(azure.list_clusters(subscription), wanted.name, wanted.node_group)
 
 
 def _subject(castai: CastAi) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What users ask for of CAST AI's identity in Azure for an AKS cluster. Pure. PRIVATE to the collection."""
+"""What leads to Azure and to an AKS cluster, and what users ask for of CAST AI's identity for it. Pure. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import Any
 
 from .._engine import Refused
 from .._names import cluster_id_problem
-from .._options import Spec, castai_options, cluster_options
+from .._options import Rules, Spec, castai_options, cluster_options, env
 from .._owner import Owner
 from .._variables import named
-from . import role
+from . import names, role
 from .permissions import APP, FEDERATED, MANAGED, SECRET
 from .proxy import FROM_CLUSTER, Proxy, proxy_problems
 
@@ -24,6 +24,33 @@ Parameters = Mapping[str, Any]
 
 ROLE = "aks_onboard"
 """The role whose variables set most of these."""
+
+
+def azure_options() -> Spec:
+    """The environment variables of the credentials and the subscription are the gateway's own business: an option beats
+    them also for the kind, and what the subscription comes from is told."""
+    return {
+        "admin": {"type": "bool", "default": False},
+        "auth_source": {"type": "str", "choices": ["auto", "cli", "env", "msi"]},
+        "azure_ca_cert": {"type": "path", "fallback": env("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")},
+        "client_id": {"type": "str"},
+        "cloud_environment": {"type": "str"},
+        "node_resource_group": {"type": "str"},
+        "oidc_token": {"type": "str", "no_log": True},
+        "oidc_token_file_path": {"type": "path", "no_log": False},
+        "resource_group": {"type": "str"},
+        "secret": {"type": "str", "no_log": True},
+        "subscription_id": {"type": "str"},
+        "tenant": {"type": "str"},
+        "x509_certificate_path": {"type": "path"},
+    }
+
+
+AZURE_RULES: Rules = {
+    "mutually_exclusive": [],
+    "required_together": [],
+}
+"""How these options depend on each other, for AnsibleModule."""
 
 IDENTITY_OPTIONS: Spec = {
     "additional_resource_groups": {"type": "list", "elements": "str", "default": []},
@@ -64,6 +91,7 @@ class Desired:
     name: str
     subscription: str
     group: str
+    node_group: str
     cluster_id: str
     prepare: bool
     hand_over: bool
@@ -112,7 +140,8 @@ def desired(params: Parameters) -> Desired:
     return Desired(
         name=params["cluster_name"],
         subscription=params.get("subscription_id") or "",
-        group=params["resource_group"],
+        group=params.get("resource_group") or "",
+        node_group=params.get("node_resource_group") or "",
         cluster_id=cluster_id,
         prepare=params["prepare"],
         hand_over=params["hand_over"],
@@ -137,7 +166,17 @@ def desired(params: Parameters) -> Desired:
 
 def problems(params: Parameters) -> Iterator[str]:
     """Problems of the options, the cluster's and CAST AI's included."""
-    yield from filter(None, [cluster_id_problem(params["cluster_id"])])
+    subscription = params.get("subscription_id")
+    groups = ("resource_group", "node_resource_group")
+    yield from filter(
+        None,
+        [
+            names.aks_cluster_problem(params["cluster_name"]),
+            cluster_id_problem(params["cluster_id"]),
+            names.subscription_problem(subscription) if subscription else "",
+            *(names.group_problem(params[one], one) for one in groups if params.get(one)),
+        ],
+    )
     yield from form_problems(params)
 
 
@@ -201,13 +240,14 @@ OPTIONS: dict[str, Any] = {
     "argument_spec": {
         **cluster_options((), required=True),
         **castai_options(),
+        **azure_options(),
         **IDENTITY_OPTIONS,
         "cluster_id": {"type": "str", "required": True},
         "force": {"type": "bool", "default": False},
         "hand_over": {"type": "bool", "default": True},
         "prepare": {"type": "bool", "default": True},
         "provider": {"type": "str", "choices": ["aks"], "default": "aks"},
-        "resource_group": {"type": "str", "required": True},
         "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     },
+    **AZURE_RULES,
 }

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._answers import Odd, object_in, objects_in, text_in
+from .._engine import Refused
 from . import kubeconfig
 from .azure_session import CONTAINER_SERVICE, KUBERNETES_SECONDS, Answer, Call, Session
 
@@ -89,7 +90,8 @@ class AksCluster:
 
     group: its resource group; node_group: the one of its nodes; fqdn, private_fqdn: its API server's names;
     entra: whether log-ins are Entra's; legacy_entra: whether by applications of the user's own, which AKS does not
-    manage; tenant: of these log-ins. version_called: the api-version that showed all this.
+    manage; tenant: of these log-ins. version_called: the api-version that showed all this; cloud: its
+    name.
     """
 
     id: str
@@ -124,13 +126,14 @@ class AksCluster:
     kubelet_identity: str = ""
     uid: str = ""
     version_called: str = ""
+    cloud: str = ""
 
     def shows(self, what: str) -> bool:
         """Whether the api-version that was called has a field of SHOWS."""
         return self.version_called >= SHOWS[what]
 
     @classmethod
-    def parse(cls, body: Mapping[str, Any], version_called: str) -> AksCluster:
+    def parse(cls, body: Mapping[str, Any], version_called: str, cloud: str) -> AksCluster:
         properties = object_in(body, "properties")
         access = object_in(properties, "apiServerAccessProfile")
         entra = object_in(properties, "aadProfile")
@@ -171,6 +174,7 @@ class AksCluster:
             text_in(object_in(object_in(properties, "identityProfile"), "kubeletidentity"), "resourceId"),
             text_in(properties, "resourceUID"),
             version_called,
+            cloud,
         )
 
 
@@ -257,7 +261,7 @@ class Container(Session):
         return tuple(map(self._parsed, self.send_all(LIST_CLUSTERS, subscription=subscription) or ()))
 
     def _parsed(self, body: Answer) -> AksCluster:
-        return AksCluster.parse(body, self.version(CONTAINER_SERVICE))
+        return AksCluster.parse(body, self.version(CONTAINER_SERVICE), self.cloud.name)
 
     def user_credential(self, found: AksCluster, public: bool = False) -> Credential:
         """For whoever asks. public: with the public name of a private cluster. Secret where there is no Entra."""
@@ -269,6 +273,8 @@ class Container(Session):
         return self._credential(LIST_ADMIN_CREDENTIAL, found, [("server-fqdn", "public")] if public else [])
 
     def _credential(self, call: Call, found: AksCluster, query: list[tuple[str, str]]) -> Credential:
+        if kubeconfig.MISSING:
+            raise Refused(f"The Python package PyYAML is needed where this runs: {kubeconfig.MISSING}. Install PyYAML.")
         credential: Credential = self.send(
             call,
             query=query,

@@ -208,8 +208,8 @@ class _Token:
 class Session:
     """One set of credentials, for ARM and Graph alike. Threads may share it.
 
-    subscription_id: what the options say, or else the environment; subscription_source: the variable, empty for an
-    option.
+    admin: whether clusters are entered by their local account that may do everything. subscription_id: what the options
+    say, or else the environment; subscription_source: the variable, empty for an option.
     """
 
     def __init__(self, options: Mapping[str, Any]) -> None:
@@ -220,6 +220,7 @@ class Session:
             )
         self._http = Http(ca_file(options.get(CA_OPTION), CA_OPTION, "Azure"), CA_OPTION)
         self._chosen: Chosen = load(options, self._http)
+        self.admin = bool(options.get("admin"))
         self._lock = threading.Lock()
         self._credentials: dict[str, Any] = {}
         self._tokens: dict[tuple[str, str], _Token] = {}

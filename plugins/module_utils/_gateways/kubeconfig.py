@@ -94,8 +94,6 @@ def read(path: str, context: str | None) -> tuple[Server, User]:
 
 def read_text(text: str) -> tuple[Server, User]:
     """The same of the current context of a kubeconfig that is no file, and names none. Raises Wrong."""
-    if MISSING:
-        raise Wrong(f"it needs the Python package PyYAML where this runs ({MISSING})")
     content = _content(text)
     config: Entry = {"current-context": _text(content, "current-context")}
     for kind, key in _LISTS.items():
