@@ -11,7 +11,7 @@ over, and which credentials CAST AI made of it; where it is kept is the cloud's 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, ClassVar, NamedTuple, Protocol
@@ -57,7 +57,7 @@ class Key(NamedTuple):
 
 
 def by_lifetime(key_id: str, begins: str, ends: str, now: datetime) -> Key:
-    """A key of which only its life tells whether it can be used. begins, ends: as clouds write times, empty for none."""
+    """A key of which only its life tells whether it can be used. begins, ends: as clouds write them, empty for none."""
     begin, end = moment(begins), moment(ends)
     if end is None:
         return Key(key_id)
@@ -208,7 +208,7 @@ class HandOverKey(Action):
         """Delete the new key."""
         raise NotImplementedError
 
-    def run(self, gateway: Any, made: Made) -> None:
+    def run(self, gateway: Any, made: Made) -> Mapping[str, Any] | None:
         key_id, secret = self.create(gateway)
         try:
             credentials = self.give(gateway, key_id, secret).credentials_id
@@ -224,6 +224,7 @@ class HandOverKey(Action):
                 " replaces it.",
                 unsure=failure.unsure,
             ) from failure
+        return None
 
     def _take_back(self, gateway: Any, key_id: str, refusal: Rejected) -> None:
         """Delete the new key and raise CallFailed."""

@@ -18,11 +18,11 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from .. import _keys
 from .._engine import UNKNOWN, Action, CallFailed, Conflict, Made, until
+from .._gateways import castai
 from .._gateways.azure import Azure
 from .._gateways.azure_graph import Application
 from .._gateways.azure_identities import Federation
 from .._gateways.azure_session import Rejected
-from .._gateways import castai
 from .._gateways.castai import CastAi, Cluster
 from .._keys import Note
 from .._names import TAG_CLUSTER_ID

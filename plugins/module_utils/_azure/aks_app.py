@@ -17,6 +17,7 @@ from .. import _names
 from .._engine import UNKNOWN, Action, Kept, Made, Refused, Subject
 from .._gateways.azure_authorization import RoleAssignment
 from .._gateways.azure_identities import Federation
+from .._gateways.castai import Cluster
 from .._keys import Deletion, moment
 from .._owner import Removal
 from .._record import check_record, check_removable
@@ -49,6 +50,7 @@ from .actions import (
 )
 from .chosen import (
     another,
+    check_federation,
     check_identity,
     evidence,
     federation_of,
@@ -63,11 +65,21 @@ from .chosen import (
     role_name_of,
     role_names,
     role_of,
-    titled,
 )
-from .observed import NAMESPACE, App, Current, Found, Identity, connect, identity_ids, keys_of, observe, scopes
+from .observed import (
+    NAMESPACE,
+    PROVIDER,
+    App,
+    Current,
+    Found,
+    Identity,
+    connect,
+    identity_ids,
+    keys_of,
+    observe,
+    scopes,
+)
 from .options import OPTIONS, ROLE, Desired, desired
-from .permissions import APP, SECRET
 from .proxy import Proxy, secrets
 
 TOMBSTONE_DAYS = 30
@@ -90,10 +102,7 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action | Kept]:
             yield from removal.planned
         return
     check_identity(current, wanted)
-    if wanted.managed:
-        _check_federation(current, wanted)
-    if wanted.existing and wanted.secretless:
-        _check_existing_federation(current, wanted)
+    check_federation(current, wanted)
     if wanted.prepare:
         yield from _plan_role(current, wanted)
         yield from _plan_managed(current, wanted) if wanted.managed else _plan_app(current, wanted)
@@ -110,15 +119,14 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action | Kept]:
 def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
     """Why this is not the cluster that the user named."""
     record = check_record(current.record, wanted.cluster_id, wanted.present)
-    if record:
-        subscription = record.facts.get("subscriptionId", "")
-        place = (record.provider, subscription.lower(), record.name.lower())
-        if place != ("aks", current.subscription.lower(), wanted.name.lower()):
-            yield (
-                f"CAST AI's cluster {record.id} is {record.provider} cluster {record.name} of subscription"
-                f" {subscription or 'unknown'}, not {wanted.name} of subscription {current.subscription}. Correct"
-                f" {named('cluster_id')} or {named('cluster_name')}."
-            )
+    if record and not _is_of(record, current):
+        facts = record.facts
+        yield (
+            f"CAST AI's cluster {record.id} is {record.provider} cluster {record.name} of subscription"
+            f" {facts.get('subscriptionId') or 'unknown'} with node resource group"
+            f" {facts.get('nodeResourceGroup') or 'unknown'}, not {wanted.name} of subscription"
+            f" {current.subscription}. Correct {named('cluster_id')} or {named('cluster_name')}."
+        )
     if wanted.present and wanted.prepare and current.cluster is None:
         yield aks.absent_problem(wanted.name, current.subscription, current.group, "", ())
     elif current.cluster and current.cluster.http_proxy and wanted.proxy:
@@ -126,6 +134,14 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
             f"AKS cluster {wanted.name} has an HTTP proxy of its own, and {named('http_proxy', ROLE)} sets another."
             " Leave one of them out."
         )
+
+
+def _is_of(record: Cluster, current: Current) -> bool:
+    """Whether a record is of the cluster, which has a node group of its own; of one that is gone, whether it may be."""
+    same_subscription = names.same(record.facts.get("subscriptionId", ""), current.subscription)
+    node_group = current.cluster.node_group if current.cluster else ""
+    same_nodes = not node_group or names.same(record.facts.get("nodeResourceGroup", ""), node_group)
+    return record.provider == PROVIDER and same_subscription and same_nodes
 
 
 # The identity
@@ -204,33 +220,6 @@ def _identity_id(current: Current, wanted: Desired) -> str:
 
 
 # The federated credential
-
-
-def _check_federation(current: Current, wanted: Desired) -> None:
-    """Refuse before anything is written where CAST AI cannot use a managed identity."""
-    if not current.subject:
-        why = f" {current.silence}" if current.silence else ""
-        raise Refused(
-            f"CAST AI does not say as which account it would use a managed identity.{why} It may not have enabled this"
-            f" for your organization. Set {named('identity', ROLE)} to {APP} and {named('credential', ROLE)} to"
-            f" {SECRET}."
-        )
-    if not (current.registered or wanted.register_providers or wanted.existing):
-        raise Refused(
-            f"Resource provider {NAMESPACE} is not registered in subscription {current.subscription}. Register it, or"
-            f" set {named('register_providers', ROLE)} to true."
-        )
-
-
-def _check_existing_federation(current: Current, wanted: Desired) -> None:
-    found = identity_of(current, wanted)
-    if found is None or federation_of(current, wanted):
-        return
-    subject = f", subject {current.subject}" if current.subject else ""
-    raise Refused(
-        f"{titled(found, wanted)} of {another(wanted)} has no federated credential for CAST AI, and is not edited. Add"
-        f" one with issuer {names.ISSUER}{subject} and audience {current.audience}."
-    )
 
 
 def _plan_federation(current: Current, wanted: Desired) -> Iterator[Action]:

@@ -13,8 +13,9 @@ from .._gateways.azure_identities import Federation
 from .._owner import choose
 from .._variables import named
 from . import marks, names
-from .observed import App, Current, Found, MarkedRole, identity_ids, scopes
+from .observed import NAMESPACE, App, Current, Found, Identity, MarkedRole, identity_ids, scopes
 from .options import ROLE, Desired
+from .permissions import APP, SECRET
 
 EXISTING_APP = named("existing_app_id", ROLE)
 EXISTING_IDENTITY = named("existing_identity_id", ROLE)
@@ -97,6 +98,29 @@ def _check_single(found: App, current: Current, wanted: Desired) -> None:
         )
 
 
+def check_federation(current: Current, wanted: Desired) -> None:
+    """Refuse before anything is written where CAST AI cannot log in without a secret."""
+    if wanted.managed and not current.subject:
+        why = f" {current.silence}" if current.silence else ""
+        raise Refused(
+            f"CAST AI does not say as which account it would use a managed identity.{why} It may not have enabled this"
+            f" for your organization. Set {named('identity', ROLE)} to {APP} and {named('credential', ROLE)} to"
+            f" {SECRET}."
+        )
+    if wanted.managed and not (current.registered or wanted.register_providers or wanted.existing):
+        raise Refused(
+            f"Resource provider {NAMESPACE} is not registered in subscription {current.subscription}. Register it, or"
+            f" set {named('register_providers', ROLE)} to true."
+        )
+    found = identity_of(current, wanted)
+    if found and wanted.existing and wanted.secretless and federation_of(current, wanted) is None:
+        subject = f", subject {current.subject}" if current.subject else ""
+        raise Refused(
+            f"{titled(found, wanted)} of {another(wanted)} has no federated credential for CAST AI, and is not edited."
+            f" Add one with issuer {names.ISSUER}{subject} and audience {current.audience}."
+        )
+
+
 def name_of(current: Current, wanted: Desired) -> str:
     """The name of the identity, also of one that is to be created."""
     found = identity_of(current, wanted)
@@ -106,7 +130,7 @@ def name_of(current: Current, wanted: Desired) -> str:
         return wanted.existing.rpartition("/")[2]
     make = names.identities if wanted.managed else names.apps
     every = make(wanted.name, wanted.cluster_id)
-    taken = {one.name.lower() for one in (*current.apps, *current.identities)}
+    taken = {*(one.name.lower() for one in current.apps), *(one.name.lower() for one in current.identities)}
     return next((one for one in every if one.lower() not in taken), every[-1])
 
 

@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What leads to Azure and to an AKS cluster, and what users ask for of CAST AI's identity for it. Pure. PRIVATE to the collection."""
+"""What leads to Azure and to an AKS cluster, and what users ask for of CAST AI's identity for it.
+
+Pure. PRIVATE to the collection.
+"""
 
 from __future__ import annotations
 
