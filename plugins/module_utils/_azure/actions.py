@@ -281,7 +281,15 @@ class Assign(Action):
 
     def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
         role_id, principal = made.get("role", self.role), made.get("principal", self.principal)
-        patiently(lambda: self._put(gateway, role_id, principal), _unknown_yet, KNOWN_SECONDS)
+        try:
+            patiently(lambda: self._put(gateway, role_id, principal), _unknown_yet, KNOWN_SECONDS)
+        except Rejected as refusal:
+            if refusal.status != 403:
+                raise
+            advice = (
+                "If its role allows that already, a condition of the assignment may limit which roles it can assign."
+            )
+            raise with_advice(refusal, advice) from refusal
         return {"assigned": (*made.get("assigned", ()), self.scope)}
 
     def _put(self, gateway: Gateways, role_id: str, principal: str) -> None:

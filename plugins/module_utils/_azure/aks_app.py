@@ -113,7 +113,7 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action | Kept]:
         yield from _plan_hand_over(current, wanted)
     if settled(current, wanted) or wanted.hand_over:
         for one in orphans(current, wanted):
-            yield _unassign(one, "which belongs to an identity that CAST AI no longer uses")
+            yield _unassign(one, current, "which belongs to an identity that CAST AI no longer uses")
 
 
 def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
@@ -312,7 +312,7 @@ def _plan_assignments(current: Current, wanted: Desired) -> Iterator[Action]:
     own = role_name_of(current, wanted)
     for scope in missing_assignments(current, wanted):
         yield Assign(
-            f"assign role {own} to {name} on {_group(scope)}",
+            f"assign role {own} to {name} on {_group(scope, current)}",
             f"azure/assignment{scope}",
             None,
             {"role": own, "to": name},
@@ -323,15 +323,16 @@ def _plan_assignments(current: Current, wanted: Desired) -> Iterator[Action]:
         )
 
 
-def _group(scope: str) -> str:
+def _group(scope: str, current: Current) -> str:
     """A resource group in words."""
-    parts = scope.split("/")
-    return f"resource group {parts[-1]} of subscription {parts[2]}"
+    _empty, _subscriptions, subscription, _groups, group = scope.split("/")
+    elsewhere = "" if names.same(subscription, current.subscription) else f" of subscription {subscription}"
+    return f"resource group {group}{elsewhere}"
 
 
-def _unassign(one: RoleAssignment, why: str = "") -> Unassign:
+def _unassign(one: RoleAssignment, current: Current, why: str = "") -> Unassign:
     return Unassign(
-        f"delete role assignment {one.name} on {_group(one.scope)}{', ' if why else ''}{why}",
+        f"delete role assignment {one.name} on {_group(one.scope, current)}{', ' if why else ''}{why}",
         f"azure/assignment{one.scope}/{one.name}",
         {"role": one.role, "to": one.principal},
         None,
@@ -516,7 +517,7 @@ def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
         if wanted.federated:
             yield Removal("CAST AI's account", "", (disable,))
     for one in _assignments_to_remove(current, wanted):
-        yield Removal(f"role assignment {one.name}", "", (_unassign(one),))
+        yield Removal(f"role assignment {one.name}", "", (_unassign(one, current),))
     if found:
         kept = _kept(current, wanted, found)
         delete = () if kept else (_delete_identity(current, found, wanted),)

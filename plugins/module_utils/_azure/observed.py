@@ -267,7 +267,7 @@ def _with_apps(azure: Azure, wanted: Desired, current: Current) -> Current:
         existing = ask.when(bool(wanted.existing_app), azure.find_app_by_client_id, tenant, wanted.existing_app)
         tagged = ask.when(not wanted.existing_app, azure.find_apps_by_tag, tenant, tag)
         by_name = [ask.known(azure.find_apps, tenant, one) for one in display]
-        roles = _ask_roles(ask, azure, wanted, current)
+        roles = ask(azure.list_custom_roles, current.home)
     given = existing.result()
     every = [*([given] if given else []), *(tagged.result() or ())]
     every += [one for answer in by_name for one in answer.result() or ()]
@@ -281,7 +281,7 @@ def _with_apps(azure: Azure, wanted: Desired, current: Current) -> Current:
     current = replace(
         current,
         apps=tuple(App(one, found[one.id], theirs[one.id]) for one in apps.values()),
-        roles=_roles(roles),
+        roles=_roles(roles.result(), wanted),
         deleted=tuple(one for answer in deleted for one in answer.result() or ()),
     )
     with at_once() as ask:
@@ -303,12 +303,12 @@ def _with_identities(azure: Azure, wanted: Desired, current: Current) -> Current
     every = identity_ids(current, wanted)
     with at_once() as ask:
         read = {one: ask.known(azure.get_identity, *names.place_of(one)) for one in every}
-        roles = _ask_roles(ask, azure, wanted, current)
+        roles = ask(azure.list_custom_roles, current.home)
         registered = ask.when(
             wanted.prepare and wanted.present, azure.provider_registered, current.subscription, NAMESPACE
         )
     found = {one: identity for one, identity in results(read).items() if identity}
-    current = replace(current, roles=_roles(roles), registered=registered.result() is not False)
+    current = replace(current, roles=_roles(roles.result(), wanted), registered=registered.result() is not False)
     with at_once() as ask:
         federations = {one: ask(azure.list_identity_federations, *names.place_of(one)) for one in found}
         assignments = _ask_assignments(ask, azure, wanted, current)
@@ -328,14 +328,10 @@ def identity_ids(current: Current, wanted: Desired) -> tuple[str, ...]:
     return tuple(f"{current.home}/providers/{NAMESPACE}/userAssignedIdentities/{one}" for one in every)
 
 
-def _ask_roles(ask: Ask, azure: Azure, wanted: Desired, current: Current) -> list[Answer[Any]]:
-    every = (*names.roles(wanted.cluster_id), names.terraform_role(wanted.name))
-    return [ask.known(azure.find_roles, current.home, one) for one in every]
-
-
-def _roles(answers: Iterable[Answer[Any]]) -> tuple[RoleDefinition, ...]:
-    every = (one for answer in answers for one in answer.result() or ())
-    return tuple({one.guid.lower(): one for one in every if one.custom}.values())
+def _roles(every: Iterable[RoleDefinition], wanted: Desired) -> tuple[RoleDefinition, ...]:
+    """Of all custom roles, those of the names that we or others give."""
+    ours = {*names.roles(wanted.cluster_id), names.terraform_role(wanted.name)}
+    return tuple(one for one in every if one.custom and one.name.lower() in role.folded(ours))
 
 
 def _ask_assignments(ask: Ask, azure: Azure, wanted: Desired, current: Current) -> dict[str, Answer[Any]]:
