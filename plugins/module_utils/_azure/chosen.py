@@ -13,7 +13,7 @@ from .._gateways.azure_identities import Federation
 from .._owner import choose
 from .._variables import named
 from . import marks, names
-from .observed import NAMESPACE, App, Current, Found, Identity, MarkedRole, identity_ids, scopes
+from .observed import NAMESPACE, App, Current, Found, MarkedRole, identity_ids, scopes
 from .options import ROLE, Desired
 from .permissions import APP, SECRET
 

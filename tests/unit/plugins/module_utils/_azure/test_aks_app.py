@@ -94,7 +94,7 @@ def test_the_cluster_is_found_by_its_name_and_node_group_too(world: World) -> No
     world.run(resource_group=None)
     assert world.run(resource_group="SHOP").actions == ()
     assert world.run(resource_group=None, node_resource_group=NODES_ID.rpartition("/")[2].upper()).actions == ()
-    with pytest.raises(Refused, match="AKS has no cluster shop in subscription .* with node resource group other"):
+    with pytest.raises(Refused, match=r"AKS has no cluster shop in subscription .* with node resource group other"):
         world.run(resource_group=None, node_resource_group="other")
 
 
@@ -288,7 +288,7 @@ def test_a11_an_id_that_another_assignment_has_is_passed_over(world: World) -> N
     world.run(hand_over=False)
     principal = world.run(hand_over=False).view["castai_principal_id"]
     store = world.cloud.azure.store
-    taken = [one for one in store.assignments if one.said["principalId"] == principal][0]
+    taken = next(one for one in store.assignments if one.said["principalId"] == principal)
     store.assignments.remove(taken)
     world.cloud.do("grant", principal=principal, role="Reader", scope=taken.scope, name=taken.name)
     world.run()
@@ -532,7 +532,8 @@ def test_a38_a_condition_on_the_operators_role_is_named(world: World) -> None:
     guid = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"
     condition = (
         "((!(ActionMatches{'Microsoft.Authorization/roleAssignments/write'})) OR"
-        f" (@Request[Microsoft.Authorization/roleAssignments:RoleDefinitionId] ForAnyOfAnyValues:GuidEquals {{{guid}}}))"
+        " (@Request[Microsoft.Authorization/roleAssignments:RoleDefinitionId]"
+        f" ForAnyOfAnyValues:GuidEquals {{{guid}}}))"
     )
     world.cloud.do("grant", principal=operator["principal_id"], role=role, scope=SCOPE, condition=condition)
     world.act_as({name: operator[name] for name in ("client_id", "tenant", "secret")})
