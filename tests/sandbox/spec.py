@@ -79,6 +79,11 @@ class ClusterSpec:
             raise ValueError(f"cluster name {self.name!r}: that of a kOps cluster is a DNS name with a dot")
         if self.provider != "kops" and not _NAME.fullmatch(self.name):
             raise ValueError(f"cluster name {self.name!r}: only lower-case letters, digits and inner hyphens")
+        self._check_place()
+        if not re.fullmatch(r"1\.\d+", self.version):
+            raise ValueError(f"cluster {self.name}: version must look like 1.36")
+
+    def _check_place(self) -> None:
         if not re.fullmatch(r"\d{12}", self.account):
             raise ValueError(f"cluster {self.name}: account must have 12 digits")
         if not _REGION.fullmatch(self.region):
@@ -91,8 +96,6 @@ class ClusterSpec:
             raise ValueError(f"cluster {self.name}: location must look like europe-west1 or europe-west1-b")
         if not _PROJECT.fullmatch(self.project):
             raise ValueError(f"cluster {self.name}: project must look like acme-prod or example.com:acme-prod")
-        if not re.fullmatch(r"1\.\d+", self.version):
-            raise ValueError(f"cluster {self.name}: version must look like 1.36")
 
     @classmethod
     def parse(cls, text: str) -> ClusterSpec:

@@ -37,7 +37,7 @@ class Call:
     """What a request means, for the journal and for faults.
 
     system: castai, aws, google, azure, kubernetes or charts
-    operation: RegisterCluster, iam:CreateRole, iam.projects.roles.create, applications.create, create secrets, get chart
+    operation: RegisterCluster, iam:CreateRole, iam.roles.create, applications.create, create secrets, get chart
     resource: cluster id, role name, cluster/namespace/name, path
     write: would it change anything
     who: ARN, Kubernetes user, organisation and key name; empty when unknown
@@ -96,9 +96,16 @@ class Cluster:
     admin_kubeconfig: Path  # straight to the API server, for the world's own use
     created_by: str  # ARN of the creating principal, its administrator
     instances: tuple[str, ...] = ()  # EC2's ids of its nodes
-    address: str = ""  # of a GKE cluster: the IP address of its endpoint, of an AKS cluster: its name; the proxy serves it
+    address: str = (
+        ""  # of a GKE cluster: the IP address of its endpoint, of an AKS cluster: its name; the proxy serves it
+    )
     dns_endpoint: str = ""  # of a GKE cluster, whose account is a project and whose region a location
     resource_group: str = ""  # of an AKS cluster, whose account is a subscription
     client_certificate: str = ""  # of an AKS cluster: what gets its owner in without Entra, the key and the token too
     client_key: str = ""
     client_token: str = ""
+
+    @property
+    def node_group(self) -> str:
+        """Of an AKS cluster: the resource group of its nodes, in lower case."""
+        return f"mc_{self.resource_group}_{self.name}_{self.region}".lower()

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who may do what: the role assignments of a scope and of what it is in, deny assignments, conditions, locks, policies."""
+"""Who may do what: role assignments of a scope and of what it is in, deny assignments, conditions, locks, policies."""
 
 from __future__ import annotations
 
@@ -34,9 +34,7 @@ def permissions(store: Store, caller: Principal, scope: str) -> Iterator[tuple[A
 
 
 def matches(action: str, patterns: Iterable[str]) -> bool:
-    return any(
-        re.fullmatch(re.escape(one).replace(r"\*", ".*"), action, re.IGNORECASE | re.DOTALL) for one in patterns
-    )
+    return any(re.fullmatch(re.escape(one).replace(r"\*", ".*"), action, re.IGNORECASE | re.DOTALL) for one in patterns)
 
 
 def _allows(entry: Mapping[str, Any], action: str, data: bool) -> bool:
@@ -60,16 +58,15 @@ def _meets(condition: str | None, action: str, role: str) -> bool:
     return role.lower() in {one.lower() for one in _GUID.findall(condition)}
 
 
-def denial(
-    store: Store, caller: Principal, action: str, scope: str, data: bool = False
-) -> Mapping[str, Any] | None:
+def denial(store: Store, caller: Principal, action: str, scope: str, data: bool = False) -> Mapping[str, Any] | None:
     """The deny assignment that forbids it."""
     for one in store.denials:
         said = one["properties"]
         excluded = {each["id"] for each in said["excludePrincipals"]}
-        if within(scope, said["scope"]) and caller.id not in excluded:
-            if any(_allows(entry, action, data) for entry in said["permissions"]):
-                return one
+        if not within(scope, said["scope"]) or caller.id in excluded:
+            continue
+        if any(_allows(entry, action, data) for entry in said["permissions"]):
+            return one
     return None
 
 
@@ -98,7 +95,7 @@ def check_locks(store: Store, method: str, scope: str) -> None:
 def apply_policies(store: Store, kind: str, identity: str, body: dict[str, Any]) -> dict[str, Any]:
     """The body after the policies of modify effect. Raises AzureError for what one denies."""
     for policy in store.policies:
-        if not within(identity, policy["scope"]) or not re.fullmatch(policy["type"], kind, re.IGNORECASE):
+        if not within(identity, policy["scope"]) or not re.fullmatch(policy["kind"], kind, re.IGNORECASE):
             continue
         missing = [name for name in policy.get("tags", {}) if name not in (body.get("tags") or {})]
         if policy["effect"] == "modify":

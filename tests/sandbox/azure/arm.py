@@ -108,9 +108,7 @@ class Route:
         return self.kind.partition("/")[0]
 
 
-def route(
-    method: str, path: str, kind: str, verb: str, handle: Callable[[Asked], Any], *parameters: str
-) -> Route:
+def route(method: str, path: str, kind: str, verb: str, handle: Callable[[Asked], Any], *parameters: str) -> Route:
     return Route(method, re.compile(path, re.IGNORECASE), kind, verb, handle, parameters)
 
 

@@ -111,9 +111,7 @@ def _no_role(name: str) -> str:
 
 def put_definition(asked: Asked) -> Any:
     """Needs the right at every scope, of those that go too."""
-    given = asked.properties(
-        roleName=str, description=str, type=str, permissions=list, assignableScopes=list
-    )
+    given = asked.properties(roleName=str, description=str, type=str, permissions=list, assignableScopes=list)
     store, name = asked.store, _guid(asked.path["name"], "roleDefinitions")
     there = store.definitions.get(name)
     if there and not there.custom:
@@ -330,7 +328,7 @@ def put_assignment(asked: Asked) -> Any:
 
 def _check_role(asked: Asked, role: str) -> None:
     found = asked.store.definitions.get(role)
-    unseen = found is not None and (found.custom and found.tenant != _tenant(asked) or _too_new(asked, found))
+    unseen = found is not None and ((found.custom and found.tenant != _tenant(asked)) or _too_new(asked, found))
     if found is None or unseen:
         raise AzureError(400, "RoleDefinitionDoesNotExist", _no_role(role))
     if not any(scope == "/" or within(asked.scope, scope) for scope in found.said["assignableScopes"]):
@@ -408,7 +406,9 @@ def list_locks(asked: Asked) -> Any:
 def _each(kind: str, *more: tuple[str, str, str, Any]) -> list[Route]:
     start = rf"{SCOPE}/providers/{re.escape(_KIND)}/{kind}"
     return [
-        route(method, f"{start}{path}", f"{_KIND}/{kind}", verb, handle, *(("$filter", "$skipToken") if not path else ()))
+        route(
+            method, f"{start}{path}", f"{_KIND}/{kind}", verb, handle, *(("$filter", "$skipToken") if not path else ())
+        )
         for method, path, verb, handle in more
     ]
 

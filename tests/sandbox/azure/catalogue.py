@@ -128,7 +128,9 @@ def data_action(group: str, resource: str, verb: str) -> str:
 
 def named(name: str) -> str:
     """The id of a built-in role by its name or id. Raises KeyError."""
-    return next((one for one, role in BUILT_IN.items() if name.lower() in (one, role.name.lower())), "") or _missing(name)
+    return next((one for one, role in BUILT_IN.items() if name.lower() in (one, role.name.lower())), "") or _missing(
+        name
+    )
 
 
 def _missing(name: str) -> str:

@@ -62,7 +62,11 @@ def add(store: Store, cluster: Cluster, tenant: str, identity: str) -> dict[str,
         "location": cluster.region,
         "kind": "Base",
         "sku": {"name": "Base", "tier": "Standard"},
-        "identity": {"type": "SystemAssigned", "principalId": "0" * 8 + "-0000-4000-8000-000000000002", "tenantId": tenant},
+        "identity": {
+            "type": "SystemAssigned",
+            "principalId": "0" * 8 + "-0000-4000-8000-000000000002",
+            "tenantId": tenant,
+        },
         "tags": {},
         "properties": {
             "provisioningState": "Succeeded",
@@ -107,7 +111,9 @@ def add(store: Store, cluster: Cluster, tenant: str, identity: str) -> dict[str,
 
 
 def network_of(subscription: str, group: str) -> str:
-    return f"/subscriptions/{subscription}/resourceGroups/{group}-network/providers/Microsoft.Network/virtualNetworks/main"
+    return (
+        f"/subscriptions/{subscription}/resourceGroups/{group}-network/providers/Microsoft.Network/virtualNetworks/main"
+    )
 
 
 def pool(name: str, version: str, **more: Any) -> dict[str, Any]:

@@ -193,7 +193,9 @@ class Control:
     def remove_lock(self, identity: str) -> None:
         self._store.locks = [one for one in self._store.locks if one["id"] != identity]
 
-    def add_denial(self, scope: str, actions: Sequence[str] = ("*/write", "*/delete"), excluded: Sequence[str] = ()) -> str:
+    def add_denial(
+        self, scope: str, actions: Sequence[str] = ("*/write", "*/delete"), excluded: Sequence[str] = ()
+    ) -> str:
         """A deny assignment for everybody but the excluded."""
         name = str(uuid.uuid5(uuid.NAMESPACE_URL, scope))
         identity = f"{scope}/providers/Microsoft.Authorization/denyAssignments/{name}"
@@ -220,13 +222,13 @@ class Control:
         return identity
 
     def add_policy(
-        self, scope: str, type: str, name: str, effect: str = "deny", tags: Mapping[str, str] | None = None
+        self, scope: str, kind: str, name: str, effect: str = "deny", tags: Mapping[str, str] | None = None
     ) -> None:
-        """A policy assignment for a resource type, a regular expression.
+        """A policy assignment for resource types. kind: a regular expression.
 
         deny: what lacks one of the tags, everything without tags; modify: adds the tags.
         """
-        policy = {"scope": scope, "type": type, "name": name, "effect": effect}
+        policy = {"scope": scope, "kind": kind, "name": name, "effect": effect}
         self._store.policies.append({**policy, **({"tags": dict(tags)} if tags else {})})
 
     def set_registered(self, namespace: str, on: bool, subscription: str = SUBSCRIPTION) -> None:
@@ -238,7 +240,13 @@ class Control:
         self._store.versions[kind] = tuple(versions)
 
     def add_role(
-        self, name: str, actions: Sequence[str], scopes: Sequence[str], guid: str = "", tenant: str = TENANT, **said: Any
+        self,
+        name: str,
+        actions: Sequence[str],
+        scopes: Sequence[str],
+        guid: str = "",
+        tenant: str = TENANT,
+        **said: Any,
     ) -> str:
         """A custom role; its id without a scope. said: description, dataActions, notActions."""
         guid = guid or new_id()
@@ -310,9 +318,7 @@ class Control:
         principal = applications.principal_said(application, now)
         principal["id"] = principal_id or principal["id"]
         self._store.directory.applications.append(application)
-        self._store.directory.principals.append(
-            ServicePrincipal(tenant, principal, set(graph), owners=list(owners))
-        )
+        self._store.directory.principals.append(ServicePrincipal(tenant, principal, set(graph), owners=list(owners)))
         return {"id": application.id, "client_id": application.app_id, "principal_id": principal["id"]}
 
     def add_guest(self, client_id: str, tenant: str) -> str:
@@ -455,7 +461,7 @@ class Control:
         self._store.turns = 0
 
     def leave_other_way(self, cluster: str, vintage: str, cluster_id: str, subject: str = "") -> dict[str, str]:
-        """What another way of onboarding leaves behind (other_ways.py). subject: CAST AI's account, to federate with."""
+        """What another way of onboarding leaves behind (other_ways.py). subject: CAST AI's account."""
         return other_ways.leave(self.do_by_name, self._cluster(cluster), vintage, cluster_id, subject)
 
     def do_by_name(self, verb: str, **args: Any) -> Any:

@@ -23,9 +23,7 @@ _QUOTED: Mapping[str, str] = {
         "scope '{scope}' or the scope is invalid. If access was recently granted, please refresh your credentials."
     ),
     "Authorization_RequestDenied": "Insufficient privileges to complete the operation.",
-    "BadRequest": (
-        "Getting static credential is not allowed because this cluster is set to disable local accounts."
-    ),
+    "BadRequest": ("Getting static credential is not allowed because this cluster is set to disable local accounts."),
     "ConcurrentFederatedIdentityCredentialsWritesForSingleManagedIdentity": (
         "Too many Federated Identity Credentials are written concurrently for the managed identity '{scope}'. "
         "Concurrent Federated Identity Credentials writes under the same managed identity are not supported."
@@ -70,8 +68,11 @@ _LOGIN: Mapping[int, tuple[str, int, str]] = {
     50076: (
         "interaction_required",
         400,
-        "Due to a configuration change made by your administrator, or because you moved to a new location, you must "
-        "use multi-factor authentication to access '{resource}'.",
+        (
+            "Due to a configuration change made by your administrator, or because you moved to a new location, you "
+            "must "
+            "use multi-factor authentication to access '{resource}'."
+        ),
     ),
     53003: (
         "access_denied",
@@ -82,24 +83,36 @@ _LOGIN: Mapping[int, tuple[str, int, str]] = {
     70021: (
         "invalid_request",
         401,
-        "No matching federated identity record found for presented assertion. Assertion Issuer: '{issuer}'. Assertion "
-        "Subject: '{subject}'. Assertion Audience: '{audience}'.",
+        (
+            "No matching federated identity record found for presented assertion. Assertion Issuer: '{issuer}'. "
+            "Assertion "
+            "Subject: '{subject}'. Assertion Audience: '{audience}'."
+        ),
     ),
     700016: (
         "unauthorized_client",
         400,
-        "Application with identifier '{client}' was not found in the directory '{tenant}'. This can happen if the "
-        "application has not been installed by the administrator of the tenant or consented to by any user in the "
-        "tenant. You may have sent your authentication request to the wrong tenant.",
+        (
+            "Application with identifier '{client}' was not found in the directory '{tenant}'. This can happen if the "
+            "application has not been installed by the administrator of the tenant or consented to by any user in the "
+            "tenant. You may have sent your authentication request to the wrong tenant."
+        ),
     ),
     700024: ("invalid_client", 401, "Client assertion is not within its valid time range."),
-    700027: ("invalid_client", 401, "The certificate with identifier used to sign the client assertion is not registered."),
+    700027: (
+        "invalid_client",
+        401,
+        "The certificate with identifier used to sign the client assertion is not registered.",
+    ),
     7000112: ("unauthorized_client", 400, "Application '{client}' is disabled."),
     7000215: (
         "invalid_client",
         401,
-        "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not "
-        "the client secret ID, for a secret added to app '{client}'.",
+        (
+            "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, "
+            "not "
+            "the client secret ID, for a secret added to app '{client}'."
+        ),
     ),
     7000216: (
         "invalid_client",
@@ -109,8 +122,11 @@ _LOGIN: Mapping[int, tuple[str, int, str]] = {
     7000222: (
         "invalid_client",
         401,
-        "The provided client secret keys for app '{client}' are expired. Visit the Azure portal to create new keys for "
-        "your app, or consider using certificate credentials for added security.",
+        (
+            "The provided client secret keys for app '{client}' are expired. Visit the Azure portal to create new "
+            "keys for "
+            "your app, or consider using certificate credentials for added security."
+        ),
     ),
     7000229: (
         "unauthorized_client",
@@ -120,16 +136,21 @@ _LOGIN: Mapping[int, tuple[str, int, str]] = {
     90002: (
         "invalid_request",
         400,
-        "Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the "
-        "correct cloud. Check with your subscription administrator, this may happen if there are no active "
-        "subscriptions for the tenant.",
+        (
+            "Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the "
+            "correct cloud. Check with your subscription administrator, this may happen if there are no active "
+            "subscriptions for the tenant."
+        ),
     ),
     500011: (
         "invalid_resource",
         400,
-        "The resource principal named {resource} was not found in the tenant named {tenant}. This can happen if the "
-        "application has not been installed by the administrator of the tenant or consented to by any user in the "
-        "tenant.",
+        (
+            "The resource principal named {resource} was not found in the tenant named {tenant}. This can happen if "
+            "the "
+            "application has not been installed by the administrator of the tenant or consented to by any user in the "
+            "tenant."
+        ),
     ),
     900144: ("invalid_request", 400, "The request body must contain the following parameter: '{parameter}'."),
 }
@@ -220,7 +241,10 @@ def challenge() -> str:
 
 
 def insufficient_claims(graph: bool) -> AzureError:
-    said = "Continuous access evaluation resulted in challenge with result: InteractionRequired and code: TokenIssuedBeforeRevocationTimestamp"
+    said = (
+        "Continuous access evaluation resulted in challenge with result: InteractionRequired and code: "
+        "TokenIssuedBeforeRevocationTimestamp"
+    )
     kind = GraphError if graph else AzureError
     code = "InvalidAuthenticationToken" if graph else "AuthenticationFailed"
     return kind(401, code, said, WWW_Authenticate=challenge())
@@ -260,7 +284,9 @@ def locked(scope: str, verb: str, lock: str) -> AzureError:
 def disallowed(resource: str, policy: str, scope: str) -> AzureError:
     definition = f"/providers/Microsoft.Authorization/policyDefinitions/{policy}"
     assignment = f"{scope}/providers/Microsoft.Authorization/policyAssignments/{policy}"
-    told = [{"policyAssignment": {"name": policy, "id": assignment}, "policyDefinition": {"name": policy, "id": definition}}]
+    told = [
+        {"policyAssignment": {"name": policy, "id": assignment}, "policyDefinition": {"name": policy, "id": definition}}
+    ]
     said = f"Resource '{resource}' was disallowed by policy. Policy identifiers: '{json.dumps(told)}'."
     information = {
         "policyDefinitionDisplayName": policy,

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Microsoft Graph v1.0: applications with their secrets and federated credentials, service principals, deleted items.
 
-Paths, fields and permissions are those of Graph's reference. What it says of the order of replicas and of owners is kept
-on the strict side: a client that passes here does not count on luck.
+Paths, fields and permissions are those of Graph's reference. Of replicas and owners it is kept on the strict side: a
+client that passes here does not count on luck.
 """
 
 from __future__ import annotations

@@ -77,9 +77,7 @@ def _find(asked: Asked) -> Identity:
 
 def _id(asked: Asked) -> str:
     path = asked.path
-    return (
-        f"/subscriptions/{path['subscription']}/resourceGroups/{path['group']}/providers/{KIND}/{path['name']}"
-    )
+    return f"/subscriptions/{path['subscription']}/resourceGroups/{path['group']}/providers/{KIND}/{path['name']}"
 
 
 def get(asked: Asked) -> Any:

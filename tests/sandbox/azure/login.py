@@ -140,7 +140,11 @@ def _instances(request: Request) -> Any:
     clouds = [
         (names[0], "login.windows.net", names),
         ("login.microsoftonline.us", "login.microsoftonline.us", ["login.microsoftonline.us"]),
-        ("login.chinacloudapi.cn", "login.chinacloudapi.cn", ["login.chinacloudapi.cn", "login.partner.microsoftonline.cn"]),
+        (
+            "login.chinacloudapi.cn",
+            "login.chinacloudapi.cn",
+            ["login.chinacloudapi.cn", "login.partner.microsoftonline.cn"],
+        ),
     ]
     return {
         "tenant_discovery_endpoint": f"https://{request.host}/common/v2.0/.well-known/openid-configuration",
@@ -256,16 +260,18 @@ def _check_assertion(
     known = store.assertions.get(value) or (issuers.id_token_claims(value) if issuers else None)
     identity = store.identity_of(client)
     federated = application.federated if application else identity.federated if identity else []
-    facts = {name: str(claims.get(short, "")) for name, short in (("issuer", "iss"), ("subject", "sub"), ("audience", "aud"))}
+    facts = {
+        name: str(claims.get(short, "")) for name, short in (("issuer", "iss"), ("subject", "sub"), ("audience", "aud"))
+    }
     if known is None:
         raise LoginError(700027)
     if time.time() > known.get("exp", 0) + SKEW:
         raise LoginError(700024)
     for one in federated:
         matches = (one["issuer"], one["subject"]) == (facts["issuer"], facts["subject"])
-        if matches and one["audiences"] == [facts["audience"]] == [EXCHANGE[request.host]]:
-            if not store.hides("federation", one["id"], "token"):
-                return
+        matches = matches and one["audiences"] == [facts["audience"]] == [EXCHANGE[request.host]]
+        if matches and not store.hides("federation", one["id"], "token"):
+            return
     raise LoginError(70021, **facts)
 
 
@@ -320,7 +326,11 @@ def machine(store: Store, request: Request) -> Response:
     wanted = query.get("client_id", "")
     found = [one for one in map(store.identity_of, identities) if one and wanted.lower() in ("", one.client)]
     if not found or (not wanted and len(identities) > 1):
-        said = "Multiple user assigned identities exist, please specify the clientId" if not wanted else "Identity not found"
+        said = (
+            "Multiple user assigned identities exist, please specify the clientId"
+            if not wanted
+            else "Identity not found"
+        )
         return as_json(400, {"error": "invalid_request", "error_description": said})
     resource = re.sub(r"/?(\.default)?$", "", query.get("resource", ""))
     principal = store.directory.principal(found[0].tenant, found[0].principal)
@@ -346,6 +356,8 @@ def assertion(store: Store, issuer: str, subject: str, audience: str, life: floa
     """A token of an issuer that is not of this world, such as a CI system's."""
     now = int(time.time())
     claims = {"iss": issuer, "sub": subject, "aud": audience, "iat": now, "exp": now + int(life)}
-    value = f"{_part({'typ': 'JWT', 'alg': 'RS256', 'kid': 'issuer'})}.{_part(claims)}.CANARY{secrets.token_urlsafe(32)}"
+    value = (
+        f"{_part({'typ': 'JWT', 'alg': 'RS256', 'kid': 'issuer'})}.{_part(claims)}.CANARY{secrets.token_urlsafe(32)}"
+    )
     store.assertions[value] = claims
     return value

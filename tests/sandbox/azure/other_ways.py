@@ -45,7 +45,7 @@ SCRIPT = (*TERRAFORM, "Microsoft.ContainerService/managedClusters/write")
 def leave(
     do: Callable[..., Any], cluster: Mapping[str, Any], vintage: str, cluster_id: str, subject: str
 ) -> dict[str, str]:
-    """Make it: client_id, principal_id, role, secret and federation_id, each empty where there is none.
+    """Make it: client_id, principal_id, role, tenant, secret and federation_id, each empty where there is none.
 
     do: the verbs of control.py; subject: CAST AI's account, with which the federated ones trust.
     """
@@ -57,13 +57,21 @@ def leave(
     script = vintage.startswith("script")
     network = [subnet.split("/providers/")[0]] if subnet else []
     scopes = list(dict.fromkeys([*(network if script else ()), group, nodes]))
-    made = {"secret": "", "federation_id": "", "key_id": ""}
+    tenant = cluster["identity"]["tenantId"]
+    made = {"secret": "", "federation_id": "", "key_id": "", "tenant": tenant}
     short = group.rpartition("/")[2]
     if vintage == "terraform_identity":
         made |= do("add_identity", name=f"{name}-castai-identity", group=short, subscription=group.split("/")[2])
         made["federation_id"] = made["principal_id"]
         of = made["id"]
-        do("add_federated", of=of, name=f"castai-{name}-{short}"[:64], issuer=ISSUER, subject=subject, audience=AUDIENCE)
+        do(
+            "add_federated",
+            of=of,
+            name=f"castai-{name}-{short}"[:64],
+            issuer=ISSUER,
+            subject=subject,
+            audience=AUDIENCE,
+        )
     elif script:
         made |= do("add_app", name=f"CAST.AI {name}-{cluster_id[:8]}")
     else:
@@ -77,7 +85,9 @@ def leave(
         made |= do("add_secret", client_id=made["client_id"], name=called, days=FOREVER if script else 730)
     if script:
         said = f"CAST.AI role used to manage {name} AKS cluster"
-        made["role"] = do("add_role", name=f"CastAKSRole-{cluster_id[:8]}", actions=SCRIPT, scopes=scopes, description=said)
+        made["role"] = do(
+            "add_role", name=f"CastAKSRole-{cluster_id[:8]}", actions=SCRIPT, scopes=scopes, description=said
+        )
     else:
         said = "Role used by CAST AI"
         made["role"] = do("add_role", name=f"CastAKSRole-{name}-tf", actions=TERRAFORM, scopes=scopes, description=said)

@@ -67,7 +67,9 @@ def list_tenants(asked: Asked) -> Any:
 def group_exists(asked: Asked) -> dict[str, Any]:
     """The group in the path. Raises AzureError."""
     path = asked.path
-    found = asked.store.resource_groups.get(f"/subscriptions/{path['subscription']}/resourcegroups/{path['group']}".lower())
+    found = asked.store.resource_groups.get(
+        f"/subscriptions/{path['subscription']}/resourcegroups/{path['group']}".lower()
+    )
     if found is None:
         raise AzureError(404, "ResourceGroupNotFound", f"Resource group '{path['group']}' could not be found.")
     return found
@@ -167,7 +169,13 @@ ROUTES: tuple[Route, ...] = (
     route("GET", f"{SUBSCRIPTION}/resourceGroups", _GROUPS, "read", list_groups, "$filter", "$top"),
     route("GET", GROUP, _GROUPS, "read", get_group),
     route("GET", _PROVIDER, "Microsoft.Resources/subscriptions/providers", "read", get_provider, "$expand"),
-    route("POST", f"{_PROVIDER}/register", "Microsoft.Resources/subscriptions/providers", "register/action", register_provider),
+    route(
+        "POST",
+        f"{_PROVIDER}/register",
+        "Microsoft.Resources/subscriptions/providers",
+        "register/action",
+        register_provider,
+    ),
     route("GET", _NETWORK, _NETWORKS, "read", get_network, "$expand"),
     route("GET", f"{_NETWORK}/subnets/(?P<subnet>[^/]+)", f"{_NETWORKS}/subnets", "read", get_subnet, "$expand"),
 )

@@ -220,7 +220,6 @@ def _identity(request: Request) -> str:
     return re.sub(r"/+", "/", unquote(request.path)).rstrip("/") or "/"
 
 
-
 def _operation(route: Route, path: Mapping[str, str]) -> str:
     """Of a registration it is the namespace's."""
     return f"{path['namespace']}/{route.verb}" if route.verb == "register/action" else route.action

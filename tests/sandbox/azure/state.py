@@ -15,16 +15,22 @@ def state(store: Store) -> dict[str, Any]:
     custom = [one for one in store.definitions.values() if one.custom]
     return {
         "applications": [
-            _application(one) for one in sorted(directory.applications, key=lambda one: (one.said["displayName"], one.id))
+            _application(one)
+            for one in sorted(directory.applications, key=lambda one: (one.said["displayName"], one.id))
         ],
-        "deleted_applications": sorted(one.said["displayName"] for tenant in store.tenants for one in store.kept(tenant)),
+        "deleted_applications": sorted(
+            one.said["displayName"] for tenant in store.tenants for one in store.kept(tenant)
+        ),
         "service_principals": [
             {**one.said, "owners": sorted(one.owners)}
             for one in sorted(directory.principals, key=lambda one: (one.said["displayName"], one.id))
         ],
-        "role_definitions": {one.name: one.said for one in sorted(custom, key=lambda one: (one.said["roleName"], one.name))},
+        "role_definitions": {
+            one.name: one.said for one in sorted(custom, key=lambda one: (one.said["roleName"], one.name))
+        },
         "role_assignments": {
-            one.id: {**one.said, "scope": one.scope} for one in sorted(store.assignments, key=lambda one: (one.scope, one.name))
+            one.id: {**one.said, "scope": one.scope}
+            for one in sorted(store.assignments, key=lambda one: (one.scope, one.name))
         },
         "identities": {key: _identity(one) for key, one in sorted(store.identities.items())},
         "registered": {one.id: sorted(one.registered) for one in store.subscriptions.values()},
