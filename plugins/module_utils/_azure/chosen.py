@@ -41,7 +41,8 @@ def identity_of(current: Current, wanted: Desired) -> Found | None:
     if wanted.managed:
         by_name = {one.name.lower(): one for one in current.identities}
         makers = {one.rpartition("/")[2].lower(): "" for one in identity_ids(current, wanted)}
-        return by_name.get(choose(by_name, makers, wanted.owner))
+        chosen = choose(by_name, makers, wanted.owner)
+        return by_name.get(chosen)
     own = [one for one in current.apps if not wanted.owner.others(one) and _rank(one, current, wanted) > (0,)]
     return max(own, key=lambda one: _rank(one, current, wanted), default=None)
 
