@@ -58,7 +58,7 @@ AZURE_RULES: Rules = {
 IDENTITY_OPTIONS: Spec = {
     "additional_resource_groups": {"type": "list", "elements": "str", "default": []},
     "adopt": {"type": "bool", "default": False},
-    "credential": {"type": "str", "choices": [SECRET, FEDERATED], "default": SECRET},
+    "credential": {"type": "str", "choices": [SECRET, FEDERATED], "default": SECRET, "no_log": False},
     "existing_app_id": {"type": "str"},
     "existing_app_secret": {"type": "str", "no_log": True},
     "existing_identity_id": {"type": "str"},
