@@ -18,6 +18,7 @@ from .._gateways.azure_authorization import RoleAssignment, RoleDefinition
 from .._gateways.azure_container import AksCluster
 from .._gateways.azure_graph import Application, Principal
 from .._gateways.azure_identities import Federation, ManagedIdentity
+from .._gateways.azure_session import UNREGISTERED
 from .._gateways.azure_session import Rejected as AzureRejected
 from .._gateways.castai import CastAi, Cluster, Rejected, by_options
 from .._keys import NO_NOTE, Keys, Note, by_lifetime
@@ -302,7 +303,7 @@ def _deleted(azure: Azure, tenant: str, name: str) -> tuple[str, ...]:
 def _with_identities(azure: Azure, wanted: Desired, current: Current) -> Current:
     every = identity_ids(current, wanted)
     with at_once() as ask:
-        read = {one: ask.known(azure.get_identity, *names.place_of(one)) for one in every}
+        read = {one: ask.known(_identity, azure, *names.place_of(one)) for one in every}
         roles = ask(azure.list_custom_roles, current.home)
         registered = ask.when(
             wanted.prepare and wanted.present, azure.provider_registered, current.subscription, NAMESPACE
@@ -318,6 +319,16 @@ def _with_identities(azure: Azure, wanted: Desired, current: Current) -> Current
         identities=tuple(Identity(identity, tuple(theirs[one] or ())) for one, identity in found.items()),
         assignments=_assigned(assignments),
     )
+
+
+def _identity(azure: Azure, subscription: str, group: str, name: str) -> ManagedIdentity | None:
+    """None also where there can be none yet."""
+    try:
+        return azure.get_identity(subscription, group, name)
+    except AzureRejected as refusal:
+        if refusal.problem.code != UNREGISTERED:
+            raise
+        return None
 
 
 def identity_ids(current: Current, wanted: Desired) -> tuple[str, ...]:

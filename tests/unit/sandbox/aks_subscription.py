@@ -249,7 +249,7 @@ class World:
                 plain(one["displayName"]),
                 sorted(map(plain, one["tags"])),
                 sorted(str(key["displayName"]) for key in one["passwordCredentials"]),
-                sorted((plain(key["name"]), key["subject"]) for key in one["federatedIdentityCredentials"]),
+                sorted((plain(key["name"]), key["subject"] == self.subject()) for key in one["federatedIdentityCredentials"]),
             )
             for one in self.apps
         ]
