@@ -22,7 +22,7 @@ from .._gateways import castai
 from .._gateways.azure import Azure
 from .._gateways.azure_graph import Application
 from .._gateways.azure_identities import Federation
-from .._gateways.azure_session import Rejected
+from .._gateways.azure_session import DENIED, Rejected
 from .._gateways.castai import CastAi, Cluster
 from .._keys import Note
 from .._names import TAG_CLUSTER_ID
@@ -105,6 +105,20 @@ def patiently(call: Callable[[], T], passes: Callable[[Rejected], bool], seconds
 def with_advice(refusal: Rejected, advice: str) -> Rejected:
     within = refusal.within and f"{refusal.within} {advice}"
     return Rejected(f"{refusal} {advice}", refusal.status, refusal.problem, within, refusal.unsure)
+
+
+def on_app(call: Callable[[], T]) -> T:
+    """A change of an app that was there before, which only its owners may do."""
+    try:
+        return call()
+    except Rejected as refusal:
+        if refusal.problem.code != DENIED:
+            raise
+        advice = (
+            "With it, only owners of an app registration can change it: ask one of them to add the identity that runs"
+            f" this, or set {named('existing_app_id', ROLE)} to use the app as it is."
+        )
+        raise with_advice(refusal, advice) from refusal
 
 
 @dataclass(frozen=True)
@@ -258,7 +272,7 @@ class MarkApp(Action):
     app: str = ""
 
     def run(self, gateway: Gateways, made: Made) -> None:
-        gateway.azure.patch_app(self.tenant, self.app, {"tags": list(self.after)})
+        on_app(lambda: gateway.azure.patch_app(self.tenant, self.app, {"tags": list(self.after)}))
 
 
 @dataclass(frozen=True)
@@ -267,7 +281,7 @@ class DeleteApp(Action):
     app: str = ""
 
     def run(self, gateway: Gateways, made: Made) -> None:
-        gateway.azure.delete_app(self.tenant, self.app)
+        on_app(lambda: gateway.azure.delete_app(self.tenant, self.app))
 
 
 @dataclass(frozen=True)
@@ -559,7 +573,7 @@ class HandOverSecret(_keys.HandOverKey):
     def create(self, gateway: Gateways) -> tuple[str, str]:
         tenant, app, ends = self.notebook.tenant, self.notebook.app, f"{self.ends:%Y-%m-%dT%H:%M:%SZ}"
         try:
-            new = self._when_known(lambda: gateway.azure.add_password(tenant, app, self.name, ends))
+            new = on_app(lambda: self._when_known(lambda: gateway.azure.add_password(tenant, app, self.name, ends)))
         except Rejected as refusal:
             raise forbidden(refusal) from refusal
         return new.key_id, new.text

@@ -249,7 +249,10 @@ class World:
                 plain(one["displayName"]),
                 sorted(map(plain, one["tags"])),
                 sorted(str(key["displayName"]) for key in one["passwordCredentials"]),
-                sorted((plain(key["name"]), key["subject"] == self.subject()) for key in one["federatedIdentityCredentials"]),
+                sorted(
+                    (plain(key["name"]), key["subject"] == self.subject())
+                    for key in one["federatedIdentityCredentials"]
+                ),
             )
             for one in self.apps
         ]
@@ -260,9 +263,12 @@ class World:
         roles = sorted(
             (plain(one["roleName"]), sorted(one["permissions"][0]["actions"]), sorted(one["assignableScopes"]))
             for one in self.state["role_definitions"].values()
+            if "CastAKS" in one["roleName"]
         )
         assigned = sorted(
-            (plain(role), plain(principals.get(who, "nobody")), scope) for role, who, scope in self.assignments
+            (plain(role), plain(principals.get(who, "nobody")), scope)
+            for role, who, scope in self.assignments
+            if "operator" not in principals.get(who, "")
         )
         return apps, identities, roles, assigned, bool(self.live_secret())
 

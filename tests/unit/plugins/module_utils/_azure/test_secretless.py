@@ -90,7 +90,9 @@ def test_removal_leaves_everything_as_it_was(world: World, way: Any) -> None:
 def test_from_a_secret_to_none_and_back_without_an_outage(world: World, way: Any) -> None:
     world.check_access_after_every_write(lambda: world.run(), **way)
     assert not world.live_secret()
-    assert [one["passwordCredentials"] for one in world.apps] == ([[]] if way is APP else [world.apps[0]["passwordCredentials"]])
+    assert [one["passwordCredentials"] for one in world.apps] == (
+        [[]] if way is APP else [world.apps[0]["passwordCredentials"]]
+    )
     if way is APP:
         done = world.run()
         assert any(one.startswith("delete federated credential") for one in sentences(done))
