@@ -111,6 +111,20 @@ VARIABLES: Mapping[str, str] = {
     "gke_onboard_role_id": "role_id",
     "gke_onboard_role_scope": "role_scope",
     "gke_onboard_service_account_user": "service_account_user",
+    # What CAST AI gets in Azure
+    "aks_onboard_additional_resource_groups": "additional_resource_groups",
+    "aks_onboard_credential": "credential",
+    "aks_onboard_existing_app_id": "existing_app_id",
+    "aks_onboard_existing_app_secret": "existing_app_secret",
+    "aks_onboard_existing_identity_id": "existing_identity_id",
+    "aks_onboard_http_proxy": "http_proxy",
+    "aks_onboard_identity": "identity",
+    "aks_onboard_identity_location": "identity_location",
+    "aks_onboard_managed_clusters_write": "managed_clusters_write",
+    "aks_onboard_owners": "owners",
+    "aks_onboard_register_providers": "register_providers",
+    "aks_onboard_role_actions": "role_actions",
+    "aks_onboard_secret_days": "secret_days",
     # The agent
     "agent_adopt": "adopt",
     "agent_chart_ref": "chart_ref",
@@ -156,7 +170,16 @@ RENAMED: Mapping[str, str] = {
 }
 """Names from earlier versions whose last part does not show their successor, and names that users expect."""
 
-OURS = ("aks_connect_", "aks_onboard_", "eks_connect_", "eks_onboard_", "gke_connect_", "gke_onboard_", "kops_connect_", "kops_onboard_")
+OURS = (
+    "aks_connect_",
+    "aks_onboard_",
+    "eks_connect_",
+    "eks_onboard_",
+    "gke_connect_",
+    "gke_onboard_",
+    "kops_connect_",
+    "kops_onboard_",
+)
 """Variables that begin like this are ours, or were."""
 
 SHARED = ("castai_", "agent_", "components_", "kube_router_")

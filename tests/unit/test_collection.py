@@ -402,8 +402,8 @@ def test_a_module_says_of_which_action_groups_it_is(module: str) -> None:
 # Secrets
 
 LOOKS_SECRET = re.compile(r"key|token|secret|pass|credential")
-PUBLIC = {"access_key", "credentials_secret"}
-"""An id, and the name of an object."""
+PUBLIC = {"access_key", "credentials_secret", "credential", "aks_onboard_credential"}
+"""An id, the name of an object, and a kind."""
 
 
 def looking_secret(options: Options, nested: str = "options") -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -524,6 +524,7 @@ def test_the_inventory_may_name_every_provider() -> None:
 
 
 SECRET_VARIABLES = {
+    "aks_onboard_existing_app_secret",
     "castai_api_key",
     "castai_aws_secret_key",
     "castai_aws_session_token",

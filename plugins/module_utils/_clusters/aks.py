@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from .._azure import aks
 from .._azure.names import aks_cluster_problem, group_problem, subscription_problem
-from .._azure.options import AZURE_RULES, azure_options
+from .._azure.options import AZURE_RULES, IDENTITY_OPTIONS, azure_options, form_problems
 from .._engine import CallFailed, Refused
 from .._gateways.azure import Azure
 from .._gateways.azure_container import AksCluster, Credential
@@ -324,8 +324,8 @@ AKS = Provider(
         "castai-kvisor": {"controller": {"extraArgs": {"cloud-provider": "aks"}}},
     },
     onboarding=Onboarding(
-        options={},
-        option_problems=lambda params: iter(()),
+        options=IDENTITY_OPTIONS,
+        option_problems=lambda params: form_problems(params["onboard"]),
         rights=lambda azure, found, options, record, caller: None,
         foreign_nodes=foreign_nodes,
         nodes_problem=nodes_problem,
