@@ -125,8 +125,8 @@ def api_server(found: GkeCluster, google: Google) -> ApiServer:
         _hosts(found),
         google.token,
         lambda: _advice(found, google, by_dns),
-        lambda host: _advice_at(host, found),
         problem,
+        lambda host: _advice_at(host, found),
         publicly_trusted=by_dns,
     )
 
