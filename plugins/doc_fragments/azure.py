@@ -85,6 +85,6 @@ options:
       - Defaults to the environment variable E(REQUESTS_CA_BUNDLE) or E(CURL_CA_BUNDLE).
     type: path
 requirements:
-  - azure-identity >= 1.14.0, for AKS
+  - azure-identity >= 1.17.0, for AKS
   - requests >= 2.25.0, for AKS
 """

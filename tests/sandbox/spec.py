@@ -15,6 +15,8 @@ HOME_ACCOUNT = "111122223333"
 CASTAI_PROJECT = "prod-cast-identity"  # CAST AI's own at Google, as its accounts' e-mails show it
 HOME_PROJECT = "acme-prod"
 HOME_SUBSCRIPTION = "22222222-2222-4222-8222-222222222222"
+ENTRA_ADMINS = "aaaaaaaa-0000-4000-8000-000000000001"
+"""The group whose members administrate the AKS clusters."""
 HOME_GROUP = "shop"
 HOME_TENANT = "11111111-1111-4111-8111-111111111111"
 CASTAI_ACCOUNT = "809060229965"  # CAST AI's own at AWS, as public repositories show it in its principals' ARNs

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+PEER = "x-peer-certificate"
+"""A header of ours, never a client's: the SHA-256 of the certificate by which the client's TLS was made."""
+
 
 @dataclass(frozen=True)
 class Request:

@@ -195,12 +195,13 @@ class Authorization(Session):
 
     def find_roles(self, scope: str, name: str) -> tuple[RoleDefinition, ...]:
         """Role definitions of this name that can be assigned at the scope; others of the tenant are not seen."""
-        found = self.send_all(LIST_ROLES, [("$filter", f"roleName eq '{quoted(name)}'")], scope=scope)
-        return tuple(map(RoleDefinition.parse, found or ()))
+        return (
+            self.send_all(LIST_ROLES, RoleDefinition.parse, [("$filter", f"roleName eq '{quoted(name)}'")], scope=scope)
+            or ()
+        )
 
     def list_custom_roles(self, scope: str) -> tuple[RoleDefinition, ...]:
-        found = self.send_all(LIST_ROLES, [("$filter", "type eq 'CustomRole'")], scope=scope)
-        return tuple(map(RoleDefinition.parse, found or ()))
+        return self.send_all(LIST_ROLES, RoleDefinition.parse, [("$filter", "type eq 'CustomRole'")], scope=scope) or ()
 
     def get_role(self, scope: str, guid: str) -> RoleDefinition | None:
         found: RoleDefinition | None = self.send(
@@ -221,8 +222,7 @@ class Authorization(Session):
     def list_assignments(self, scope: str, principal: str = "") -> tuple[RoleAssignment, ...]:
         """Those at the scope and above it or, of one principal, those below it too."""
         chosen = f"principalId eq '{quoted(principal)}'" if principal else "atScope()"
-        found = self.send_all(LIST_ASSIGNMENTS, [("$filter", chosen)], scope=scope)
-        return tuple(map(RoleAssignment.parse, found or ()))
+        return self.send_all(LIST_ASSIGNMENTS, RoleAssignment.parse, [("$filter", chosen)], scope=scope) or ()
 
     def get_assignment(self, scope: str, name: str) -> RoleAssignment | None:
         found: RoleAssignment | None = self.send(
@@ -252,14 +252,14 @@ class Authorization(Session):
     def permissions(self, scope: str) -> tuple[Permission, ...]:
         """What the caller's roles allow at a scope, those from above included; no deny assignment or condition counts
         in it."""
-        return tuple(map(Permission.parse, self.send_all(LIST_PERMISSIONS, scope=scope) or ()))
+        return self.send_all(LIST_PERMISSIONS, Permission.parse, scope=scope) or ()
 
     def deny_assignments(self, scope: str) -> tuple[DenyAssignment, ...]:
-        return tuple(map(DenyAssignment.parse, self.send_all(LIST_DENY_ASSIGNMENTS, scope=scope) or ()))
+        return self.send_all(LIST_DENY_ASSIGNMENTS, DenyAssignment.parse, scope=scope) or ()
 
     def locks(self, scope: str) -> tuple[Lock, ...]:
         """Those at the scope, above and below it."""
-        return tuple(map(Lock.parse, self.send_all(LIST_LOCKS, scope=scope) or ()))
+        return self.send_all(LIST_LOCKS, Lock.parse, scope=scope) or ()
 
 
 def quoted(text: str) -> str:

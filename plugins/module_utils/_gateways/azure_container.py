@@ -258,7 +258,7 @@ class Container(Session):
 
     def list_clusters(self, subscription: str) -> tuple[AksCluster, ...]:
         """Of all resource groups."""
-        return tuple(map(self._parsed, self.send_all(LIST_CLUSTERS, subscription=subscription) or ()))
+        return self.send_all(LIST_CLUSTERS, self._parsed, subscription=subscription) or ()
 
     def _parsed(self, body: Answer) -> AksCluster:
         return AksCluster.parse(body, self.version(CONTAINER_SERVICE), self.cloud.name)

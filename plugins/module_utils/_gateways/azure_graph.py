@@ -175,8 +175,7 @@ class Graph(Session):
         return self._apps(LIST_DELETED_APPS, tenant, name, f"displayName eq '{quoted(name)}'")
 
     def _apps(self, call: Call, tenant: str, name: str, chosen: str) -> tuple[Application, ...]:
-        found = self.send_all(call, [("$filter", chosen), _SELECT], tenant=tenant, name=name)
-        return tuple(map(Application.parse, found or ()))
+        return self.send_all(call, Application.parse, [("$filter", chosen), _SELECT], tenant=tenant, name=name) or ()
 
     def get_app(self, tenant: str, app: str) -> Application | None:
         found: Application | None = self.send(
@@ -208,7 +207,7 @@ class Graph(Session):
         self.send(REMOVE_PASSWORD, {"keyId": key}, tenant=tenant, app=app, key=key)
 
     def list_app_federations(self, tenant: str, app: str) -> tuple[Federation, ...]:
-        return tuple(map(Federation.parse, self.send_all(LIST_APP_FEDERATIONS, tenant=tenant, app=app) or ()))
+        return self.send_all(LIST_APP_FEDERATIONS, Federation.parse, tenant=tenant, app=app) or ()
 
     def create_app_federation(self, tenant: str, app: str, federation: Federation) -> Federation:
         body = {"name": federation.name, **federation.body(), "description": federation.description or None}
@@ -234,8 +233,8 @@ class Graph(Session):
 
     def find_principal(self, tenant: str, client: str) -> Principal | None:
         query = [("$filter", f"appId eq '{quoted(client)}'"), ("$select", "id,appId")]
-        found = self.send_all(FIND_PRINCIPAL, query, tenant=tenant, client=client)
-        return next((Principal.parse(one) for one in found or ()), None)
+        found = self.send_all(FIND_PRINCIPAL, Principal.parse, query, tenant=tenant, client=client)
+        return next(iter(found or ()), None)
 
     def create_principal(self, tenant: str, client: str, owners: tuple[str, ...] = ()) -> Principal:
         """owners: object ids."""

@@ -161,10 +161,14 @@ class Identities(Session):
 
     def list_identity_federations(self, subscription: str, group: str, identity: str) -> Sequence[Federation] | None:
         """None where there is no such identity."""
-        found = self.send_all(
-            LIST_IDENTITY_FEDERATIONS, absent=True, subscription=subscription, group=group, identity=identity
+        return self.send_all(
+            LIST_IDENTITY_FEDERATIONS,
+            Federation.parse,
+            absent=True,
+            subscription=subscription,
+            group=group,
+            identity=identity,
         )
-        return None if found is None else tuple(map(Federation.parse, found))
 
     def put_identity_federation(
         self, subscription: str, group: str, identity: str, federation: Federation

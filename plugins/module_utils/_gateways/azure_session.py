@@ -15,7 +15,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -198,7 +198,7 @@ def _claims(token: str) -> Mapping[str, Any]:
 
 @dataclass
 class _Token:
-    value: str
+    value: str = field(repr=False)
     expires: float
 
     def fresh(self, seconds: float) -> bool:
@@ -315,26 +315,31 @@ class Session:
     def send_all(
         self,
         call: Call,
+        read: Callable[[Answer], T],
         query: Iterable[tuple[str, str]] = (),
         absent: bool = False,
         tenant: str = "",
         **names: str,
-    ) -> tuple[Answer, ...] | None:
-        """All objects of a list, however many pages it has; None where absent and not found."""
-        page = self.send(call, query=query, absent=absent, read=_page, tenant=tenant, **names)
-        if page is None:
+    ) -> tuple[T, ...] | None:
+        """All objects of a list, however many pages it has; None where absent and not found. read: takes one."""
+
+        def page(body: Answer) -> tuple[list[T], str]:
+            return [*map(read, objects_in(body, "value"))], _next(body)
+
+        answered = self.send(call, query=query, absent=absent, read=page, tenant=tenant, **names)
+        if answered is None:
             return None
-        found = [*page[0]]
+        found, following = answered
         seen = set[str]()
-        while page[1]:
-            if host_of(page[1]) != host_of(self._audience(call.service)) or page[1] in seen:
+        while following:
+            if host_of(following) != host_of(self._audience(call.service)) or following in seen:
                 raise CallFailed(
                     f"Could not {call.purpose.format(**names)}: the address of the next page is not one of Azure's."
                     " Check whether a proxy answers in its place."
                 )
-            seen.add(page[1])
-            page = self._send(call, page[1], call.purpose.format(**names), None, None, False, _page, tenant)
-            found += page[0]
+            seen.add(following)
+            more, following = self._send(call, following, call.purpose.format(**names), None, None, False, page, tenant)
+            found += more
         return tuple(found)
 
     def _send(
@@ -411,9 +416,9 @@ class Session:
         return self._http.ask(call.method, address, purpose, sent, (), body, call.repeatable)
 
 
-def _page(body: Answer) -> tuple[tuple[Answer, ...], str]:
-    """The objects of one page, and the address of the next, empty for none."""
-    return objects_in(body, "value"), text_in(body, "nextLink", 10_000) or text_in(body, "@odata.nextLink", 10_000)
+def _next(body: Answer) -> str:
+    """The address of the next page, empty for none."""
+    return text_in(body, "nextLink", 10_000) or text_in(body, "@odata.nextLink", 10_000)
 
 
 def claims_in(response: Response) -> str:

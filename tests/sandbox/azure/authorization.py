@@ -138,7 +138,7 @@ def put_definition(asked: Asked) -> Any:
             raise AzureError(409, "RoleDefinitionWithSameNameExists", quoted("RoleDefinitionWithSameNameExists"))
     _check_narrowing(store, there, given["assignableScopes"])
     now = as_time(store.clock())
-    said = {
+    shown = {
         "roleName": given["roleName"],
         "type": "CustomRole",
         "description": given.get("description", ""),
@@ -149,10 +149,10 @@ def put_definition(asked: Asked) -> Any:
         "createdBy": there.said["createdBy"] if there else asked.caller.id,
         "updatedBy": asked.caller.id,
     }
-    store.definitions[name] = Definition(name, said, tenant, copy.deepcopy(there.said) if there else None)
+    store.definitions[name] = Definition(name, shown, tenant, copy.deepcopy(there.said) if there else None)
     store.note("role_texts" if there else "roles", name)
     return 201, {
-        "properties": said,
+        "properties": shown,
         "id": _definition_id(asked.scope, name),
         "type": "Microsoft.Authorization/roleDefinitions",
         "name": name,
@@ -304,7 +304,7 @@ def put_assignment(asked: Asked) -> Any:
         said = "No more role assignments can be created. The limit has been reached."
         raise AzureError(400, "RoleAssignmentLimitExceeded", said)
     now = as_time(store.clock())
-    said = {
+    shown = {
         "roleDefinitionId": given["roleDefinitionId"],
         "principalId": principal,
         "principalType": given.get("principalType", "ServicePrincipal"),
@@ -318,9 +318,9 @@ def put_assignment(asked: Asked) -> Any:
         "description": given.get("description"),
     }
     if there:
-        there.said = said
+        there.said = shown
         return 200, _assignment_shown(there)
-    made = Assignment(scope, name, said, store.clock())
+    made = Assignment(scope, name, shown, store.clock())
     store.assignments.append(made)
     store.note("assignments_list", name)
     return 201, _assignment_shown(made)

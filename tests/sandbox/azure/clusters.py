@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from ..spec import ENTRA_ADMINS
 from ..wire import Cluster
 from . import access
 from .arm import GROUP, SUBSCRIPTION, Asked, Route, route
@@ -25,8 +26,6 @@ from .store import Principal, Store, within
 
 KIND = "Microsoft.ContainerService/managedClusters"
 CLIENT = "80faf920-1908-4b52-b5ef-a8e7bedfc67a"
-ADMINS = "aaaaaaaa-0000-4000-8000-000000000001"
-"""The group whose members administrate the clusters with Entra and Kubernetes RBAC."""
 
 # From which version on Azure shows a field.
 SINCE: Mapping[tuple[str, ...], str] = {
@@ -52,7 +51,7 @@ def add(store: Store, cluster: Cluster, tenant: str, identity: str) -> dict[str,
     entra = {
         "managed": True,
         "enableAzureRBAC": cluster.mode == "azure",
-        "adminGroupObjectIDs": [ADMINS],
+        "adminGroupObjectIDs": [ENTRA_ADMINS],
         "tenantID": tenant,
     }
     store.clusters[name.lower()] = {

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..spec import ENTRA_ADMINS
 from ..wire import Cluster
 from . import authorization, clusters, identities, login, other_ways
 from . import graph as applications
@@ -59,7 +60,7 @@ class Control:
         authorization.seed(store)
         self.add_app("operator", app_id=OPERATOR, principal_id=OPERATOR_ID, graph=["Application.ReadWrite.OwnedBy"])
         self.add_secret(OPERATOR, "operator", text=self._secret)
-        store.groups[clusters.ADMINS] = {OPERATOR_ID}
+        store.groups[ENTRA_ADMINS] = {OPERATOR_ID}
         self.grant(OPERATOR_ID, OWNER, f"/subscriptions/{SUBSCRIPTION}")
         for cluster in self._clusters:
             self._make_cluster(cluster)
@@ -160,9 +161,10 @@ class Control:
         """A federated credential of an identity, by its id, or of an application, by its client id; returns its id."""
         application = self._store.directory.by_app_id(of)
         there = application.federated if application else self._store.identities[of.lower()].federated
-        made = {"id": new_id(), "name": name, "issuer": issuer, "subject": subject, "audiences": [audience]}
+        identity = new_id()
+        made = {"id": identity, "name": name, "issuer": issuer, "subject": subject, "audiences": [audience]}
         there.append({**made, "description": None} if application else made)
-        return made["id"]
+        return identity
 
     def set_cluster(self, cluster: str, **properties: Any) -> None:
         """Give the only cluster of a name, or one by its id, other properties, for example nodeProvisioningProfile.
@@ -315,7 +317,7 @@ class Control:
         shown = applications.application_said(name, now, **said)
         shown["appId"] = app_id or shown["appId"]
         application = Application(tenant, shown, owners=list(owners))
-        principal = applications.principal_said(application, now)
+        principal = applications.principal_said(application)
         principal["id"] = principal_id or principal["id"]
         self._store.directory.applications.append(application)
         self._store.directory.principals.append(ServicePrincipal(tenant, principal, set(graph), owners=list(owners)))
@@ -324,7 +326,7 @@ class Control:
     def add_guest(self, client_id: str, tenant: str) -> str:
         """A service principal of an application in another tenant; its object id."""
         application = self._application(client_id)
-        said = applications.principal_said(application, self._store.clock())
+        said = applications.principal_said(application)
         self._store.directory.principals.append(ServicePrincipal(tenant, said))
         return str(said["id"])
 
@@ -352,6 +354,12 @@ class Control:
             }
         )
         return {"key_id": key, "secret": text}
+
+    def strip_operator(self, graph: Sequence[str] = ()) -> None:
+        """Take the operator's app roles of Graph away, but for these."""
+        found = self._store.directory.principal(TENANT, OPERATOR_ID)
+        assert found is not None
+        found.graph = set(graph)
 
     def add_certificate(self, client_id: str, der: str) -> None:
         """der: the certificate in base64."""
@@ -474,6 +482,7 @@ _VERBS: Mapping[str, Callable[..., Any]] = {
         *("add_subscription", "add_group", "add_network", "add_identity", "remove_identity", "add_federated"),
         *("set_cluster", "add_pool", "add_lock", "remove_lock", "add_denial", "add_policy", "set_registered"),
         *("set_versions", "add_role", "grant", "revoke", "add_app", "add_guest", "add_secret", "add_certificate"),
+        "strip_operator",
         *("remove_app", "add_operator", "token", "user_token", "add_member", "federated_token", "set_app_policy"),
         *("behave", "visibility", "lag", "leave_other_way", "operator"),
     )

@@ -472,15 +472,15 @@ def create_principal(asked: Asked) -> Any:
         raise GraphError(409, "Request_MultipleObjectsWithSameKeyValue", said)
     owners = _owners(asked, given)
     asked.store.before_write()
-    said = principal_said(application, asked.store.clock(), **given)
-    principal = ServicePrincipal(asked.tenant, said, owners=owners)
+    shown = principal_said(application, **given)
+    principal = ServicePrincipal(asked.tenant, shown, owners=owners)
     asked.store.directory.principals.append(principal)
     asked.store.note("servicePrincipals", principal.id)
     asked.store.note("principals", principal.id)
-    return 201, {"@odata.context": f"{CONTEXT}servicePrincipals/$entity", **said}
+    return 201, {"@odata.context": f"{CONTEXT}servicePrincipals/$entity", **shown}
 
 
-def principal_said(application: Application, now: float, **more: Any) -> dict[str, Any]:
+def principal_said(application: Application, **more: Any) -> dict[str, Any]:
     return {
         "id": new_id(),
         "deletedDateTime": None,
@@ -489,7 +489,6 @@ def principal_said(application: Application, now: float, **more: Any) -> dict[st
         "appId": application.app_id,
         "appOwnerOrganizationId": application.tenant,
         "appRoleAssignmentRequired": False,
-        "createdDateTime": as_time(now),
         "displayName": application.said["displayName"],
         "notes": None,
         "servicePrincipalNames": [application.app_id],
@@ -565,7 +564,7 @@ def restore(asked: Asked) -> Any:
     application.deleted_at, application.said["deletedDateTime"] = None, None
     directory.deleted.remove(application)
     directory.applications.append(application)
-    directory.principals.append(ServicePrincipal(asked.tenant, principal_said(application, asked.store.clock())))
+    directory.principals.append(ServicePrincipal(asked.tenant, principal_said(application)))
     return {"@odata.context": f"{CONTEXT}directoryObjects/$entity", **application.said}
 
 

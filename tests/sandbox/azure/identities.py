@@ -12,7 +12,7 @@ from . import access
 from .arm import GROUP, SUBSCRIPTION, Asked, Route, missing, route
 from .errors import AzureError, not_found, quoted
 from .resources import group_exists
-from .store import Identity, ServicePrincipal, Store, as_time, new_id, within
+from .store import Identity, ServicePrincipal, Store, new_id, within
 
 KIND = "Microsoft.ManagedIdentity/userAssignedIdentities"
 FEDERATED = f"{KIND}/federatedIdentityCredentials"
@@ -32,7 +32,6 @@ def make(store: Store, identity: str, location: str, tenant: str, tags: dict[str
         "appDisplayName": None,
         "appId": made.client,
         "appOwnerOrganizationId": None,
-        "createdDateTime": as_time(store.clock()),
         "deletedDateTime": None,
         "displayName": identity.rpartition("/")[2],
         "keyCredentials": [],

@@ -175,14 +175,16 @@ class Azure:
 
     # Kubernetes
 
-    def kubernetes_user(self, token: str, tenant: str = "") -> tuple[str, tuple[str, ...]] | None:
+    def kubernetes_user(self, token: str, cluster: Cluster) -> tuple[str, tuple[str, ...]] | None:
         """Who a token's owner is in a cluster, and in which groups: a person's name, for others the object id.
 
-        None: the token is not good, or of another tenant than the cluster's.
+        None: the token is not good, of another tenant than the cluster's, or Entra lets nobody in there.
         """
         with self.store.lock:
             found = login.whose(self.store, token, frozenset((login.AKS,)))
-            if found is None or (tenant and found.principal.tenant != tenant):
+            name = clusters.name_of(cluster.account, cluster.resource_group, cluster.name)
+            entra = self.store.clusters[name.lower()]["properties"]["aadProfile"]
+            if found is None or not entra or found.principal.tenant != entra["tenantID"]:
                 return None
             who = found.principal
             return who.user or who.id, tuple(self.store.members(who.id))

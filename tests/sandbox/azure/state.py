@@ -40,7 +40,16 @@ def state(store: Store) -> dict[str, Any]:
 
 
 def _application(one: Application) -> dict[str, Any]:
-    return {**one.said, "owners": sorted(one.owners), "federatedIdentityCredentials": list(one.federated)}
+    passwords = [
+        {name: value for name, value in password.items() if name != "hint"}
+        for password in one.said["passwordCredentials"]
+    ]
+    return {
+        **one.said,
+        "passwordCredentials": passwords,
+        "owners": sorted(one.owners),
+        "federatedIdentityCredentials": list(one.federated),
+    }
 
 
 def _identity(one: Identity) -> dict[str, Any]:

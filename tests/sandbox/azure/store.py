@@ -207,7 +207,8 @@ class Store:
         return next((directory for until, directory in self.earlier if until > seen), self.directory)
 
     def before_write(self) -> None:
-        """Keep the directory as it is, for the replica that lags."""
+        """Keep the directory as it is, for the replica that lags, which the next call meets."""
+        self.turns = 0
         if self.lag:
             self.earlier.append((self.clock(), copy.deepcopy(self.directory)))
 

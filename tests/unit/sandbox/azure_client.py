@@ -61,13 +61,26 @@ def cluster(name: str, group: str = GROUP, mode: str = "kubernetes", **other: An
     )
 
 
+class Hearing(Azure):
+    """Keeps what it is asked, log-ins excepted."""
+
+    def __init__(self, clock: Clock, google: Google) -> None:
+        super().__init__(clock, google)
+        self.heard: list[Request] = []
+
+    def handle(self, request: Request) -> Response:
+        if not request.host.startswith("login."):
+            self.heard.append(request)
+        return super().handle(request)
+
+
 class Azures:
     """One Azure behind a gate: its faults and its journal are the gate's. An `end` fault raises Ended."""
 
     def __init__(self, clock: Clock | None = None, google: Google | None = None) -> None:
         self.clock = clock or Clock()
         self.google = google or Google(self.clock)
-        self.azure = Azure(self.clock, self.google)
+        self.azure = Hearing(self.clock, self.google)
         self.gate = Gate(_end)
 
     def send(self, request: Request) -> Response | None:

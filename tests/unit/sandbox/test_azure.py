@@ -119,16 +119,22 @@ def test_azure_rbac_decides_by_cluster_and_namespace(azures: Azures) -> None:
 def test_who_a_token_is_of_in_a_cluster(azures: Azures) -> None:
     aks = "6dae42f8-4368-4678-94ff-3960e28e3630"
     token = azures.credential().get_token(f"{aks}/.default").token
-    found = azures.azure.kubernetes_user(token)
+    made = cluster("shop")
+    azures.azure.add_cluster(made)
+    found = azures.azure.kubernetes_user(token, made)
     assert found is not None
     assert found[0] == OPERATOR_ID
     arm = azures.do("token")
-    assert azures.azure.kubernetes_user(arm) is None
+    assert azures.azure.kubernetes_user(arm, made) is None
     azures.do("add_member", group="admins", member=OPERATOR_ID)
     person = azures.do("user_token", user="me@example.com", audience=aks, overage=True)
-    assert azures.azure.kubernetes_user(person) == ("me@example.com", ())
+    assert azures.azure.kubernetes_user(person, made) == ("me@example.com", ())
     azures.clock.ahead += 3601
-    assert azures.azure.kubernetes_user(token) is None
+    assert azures.azure.kubernetes_user(token, made) is None
+    none = cluster("bare", mode="none")
+    azures.azure.add_cluster(none)
+    fresh = azures.credential().get_token(f"{aks}/.default").token
+    assert azures.azure.kubernetes_user(fresh, none) is None
 
 
 def test_a_replica_that_lags_does_not_know_a_new_application(azures: Azures) -> None:
