@@ -126,7 +126,8 @@ def test_without_a_permission_exactly_what_is_named_beside_it_fails(world: World
     for grant in granted(ONBOARD, way):
         world.reset()
         act_as(world, published(ONBOARD, way) - {grant.permission}, *graph_of(ONBOARD, way))
-        said = fails(lambda: world.run(**OPTIONS[way]))
+        # The second time it reads what the first one made.
+        said = fails(lambda: world.run(**OPTIONS[way])) or fails(lambda: world.run(**OPTIONS[way]))
         # listClusterUserCredential leads into the cluster, where this module does nothing.
         needs = grant.permission in needed(ONBOARD, (way,)) and "listCluster" not in grant.permission
         assert bool(said) == needs, (grant.permission, said)
