@@ -61,8 +61,8 @@ class Supervisor:
         with ThreadPoolExecutor(max(1, len(specs))) as pool:
             list(pool.map(ControlPlane.complete, self._planes.values()))
         for plane in self._planes.values():
-            cloud = {"gke": self._google, "aks": self._azure}.get(plane.cluster.provider, self._aws)
-            cloud.add_cluster(plane.cluster)
+            clouds: dict[str, Aws | Google | Azure] = {"gke": self._google, "aks": self._azure}
+            clouds.get(plane.cluster.provider, self._aws).add_cluster(plane.cluster)
             self._castai.add_cluster(plane.cluster)
         outside: tuple[Backend, ...] = (self._aws, self._google, self._azure, self._castai, charts)
         self._backends: dict[str, Backend] = {backend.system: backend for backend in outside}

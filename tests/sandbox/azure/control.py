@@ -161,9 +161,10 @@ class Control:
         """A federated credential of an identity, by its id, or of an application, by its client id; returns its id."""
         application = self._store.directory.by_app_id(of)
         there = application.federated if application else self._store.identities[of.lower()].federated
-        made = {"id": new_id(), "name": name, "issuer": issuer, "subject": subject, "audiences": [audience]}
+        identity = new_id()
+        made = {"id": identity, "name": name, "issuer": issuer, "subject": subject, "audiences": [audience]}
         there.append({**made, "description": None} if application else made)
-        return made["id"]
+        return identity
 
     def set_cluster(self, cluster: str, **properties: Any) -> None:
         """Give the only cluster of a name, or one by its id, other properties, for example nodeProvisioningProfile.

@@ -81,8 +81,8 @@ def leave(
         trust = {"of": made["client_id"], "name": called, "issuer": ISSUER, "subject": subject, "audience": AUDIENCE}
         made["federation_id"] = do("add_federated", **trust)
     elif vintage != "terraform_identity":
-        called = f"{name}-castai" if script else None
-        made |= do("add_secret", client_id=made["client_id"], name=called, days=FOREVER if script else 730)
+        password = {"name": f"{name}-castai", "days": FOREVER} if script else {"days": 730}
+        made |= do("add_secret", client_id=made["client_id"], **password)
     if script:
         said = f"CAST.AI role used to manage {name} AKS cluster"
         made["role"] = do(

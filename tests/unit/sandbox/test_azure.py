@@ -12,6 +12,8 @@ from azure.core.exceptions import ClientAuthenticationError
 
 from .azure_client import CLUSTER, GROUP_ID, NODES_ID, OPERATOR_ID, SCOPE, TENANT, Azures, cluster
 
+CONTRIBUTOR = "b24988ac-6180-42a0-ab88-20f7382dd24c"
+
 
 def test_the_operator_logs_in_and_finds_the_cluster(azures: Azures) -> None:
     azures.azure.add_cluster(cluster("shop"))
@@ -180,6 +182,42 @@ def test_a_unique_name_makes_what_there_is_not(azures: Azures) -> None:
     assert session.patch(url, **ask).status_code == 201
     names = [one["uniqueName"] for one in azures.azure.state()["applications"]]
     assert names == ["castai-1", None]
+
+
+RECORDED = {
+    "PUT": {
+        "roleDefinitionId": f"{SCOPE}/providers/Microsoft.Authorization/roleDefinitions/{CONTRIBUTOR}",
+        "principalId": OPERATOR_ID,
+        "principalType": "ServicePrincipal",
+        "scope": GROUP_ID,
+        "createdOn": "2018-11-09T23:22:30.7697296Z",
+        "updatedOn": "2018-11-09T23:22:30.7697296Z",
+        "createdBy": None,
+        "updatedBy": OPERATOR_ID,
+    },
+}
+"""Of a role assignment in the tests of azure-mgmt-authorization 2.0.0, without what a newer version adds."""
+
+
+def test_what_was_recorded_of_azure_is_answered(azures: Azures) -> None:
+    azures.do("add_group", name="shop")
+    path = f"{GROUP_ID}/providers/Microsoft.Authorization"
+    given = {name: RECORDED["PUT"][name] for name in ("roleDefinitionId", "principalId")}
+    name = "ddfe2dc0-9858-442f-aca3-ac215947a815"
+    status, made = azures.arm("PUT", f"{path}/roleAssignments/{name}", {"properties": given})
+    assert (status, sorted(made)) == (201, ["id", "name", "properties", "type"])
+    assert made["id"] == f"{path}/roleAssignments/{name}"
+    newer = {"condition", "conditionVersion", "delegatedManagedIdentityResourceId", "description"}
+    told = {key: value for key, value in made["properties"].items() if key not in newer}
+    times = {key: len(value) for key, value in told.items() if key.endswith("On")}
+    assert times == {key: len(str(RECORDED["PUT"][key])) for key in times}
+    assert {**told, "createdOn": 0, "updatedOn": 0} == {**RECORDED["PUT"], "createdOn": 0, "updatedOn": 0}
+    status, gone = azures.arm("DELETE", f"{path}/roleAssignments/{name}")
+    assert (status, gone["properties"]["createdBy"]) == (200, OPERATOR_ID)
+    unknown = "7b266cd7-0bba-4ae2-8423-90ede5e1e898"
+    status, told = azures.arm("GET", f"{SCOPE}/providers/Microsoft.Authorization/roleDefinitions/{unknown}")
+    said = f"The specified role definition with ID '{unknown}' does not exist."
+    assert (status, told["error"]) == (404, {"code": "RoleDefinitionDoesNotExist", "message": said})
 
 
 def test_after_a_reset_it_is_as_it_came_up(azures: Azures) -> None:
