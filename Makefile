@@ -59,7 +59,7 @@ programs: ## the local world's programs, built once from source
 
 .venv/ready: tests/requirements.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer, with venv, is needed, and none is on the PATH"; exit 1; }
-	@echo "installing tests/requirements.txt into .venv, once: about a minute"
+	@echo "installing tests/requirements.txt into .venv, once: about two minutes"
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement tests/requirements.txt
 	@touch $@

@@ -15,7 +15,7 @@ from . import access
 from .arm import SCOPE, Asked, Route, missing, route
 from .catalogue import BUILT_IN, permissions
 from .errors import AzureError, Defect, linked_denied, principal_not_found, quoted
-from .store import NAMESPACES, Assignment, Definition, Store, as_time, within
+from .store import NAMESPACES, Assignment, Definition, Store, as_exact_time, within
 
 PER_SUBSCRIPTION, NAME_LENGTH = 4000, 512
 _KIND = "Microsoft.Authorization"
@@ -97,7 +97,7 @@ def get_definition(asked: Asked) -> Any:
 def _definition(asked: Asked, name: str) -> Definition:
     found = asked.store.definitions.get(name.lower())
     if found is None or (found.custom and found.tenant != _tenant(asked)) or _too_new(asked, found):
-        raise AzureError(404, "RoleDefinitionDoesNotExist", _no_role(name))
+        raise AzureError(404, "RoleDefinitionDoesNotExist", quoted("RoleDefinitionDoesNotExist", name=name))
     return found
 
 
@@ -137,7 +137,7 @@ def put_definition(asked: Asked) -> Any:
         if same and (not one.custom or one.tenant == tenant):
             raise AzureError(409, "RoleDefinitionWithSameNameExists", quoted("RoleDefinitionWithSameNameExists"))
     _check_narrowing(store, there, given["assignableScopes"])
-    now = as_time(store.clock())
+    now = as_exact_time(store.clock())
     shown = {
         "roleName": given["roleName"],
         "type": "CustomRole",
@@ -303,7 +303,7 @@ def put_assignment(asked: Asked) -> Any:
     if there is None and sum(within(one.scope, subscription) for one in store.assignments) >= PER_SUBSCRIPTION:
         said = "No more role assignments can be created. The limit has been reached."
         raise AzureError(400, "RoleAssignmentLimitExceeded", said)
-    now = as_time(store.clock())
+    now = as_exact_time(store.clock())
     shown = {
         "roleDefinitionId": given["roleDefinitionId"],
         "principalId": principal,
@@ -312,7 +312,7 @@ def put_assignment(asked: Asked) -> Any:
         "conditionVersion": given.get("conditionVersion"),
         "createdOn": there.said["createdOn"] if there else now,
         "updatedOn": now,
-        "createdBy": there.said["createdBy"] if there else asked.caller.id,
+        "createdBy": asked.caller.id,
         "updatedBy": asked.caller.id,
         "delegatedManagedIdentityResourceId": given.get("delegatedManagedIdentityResourceId"),
         "description": given.get("description"),
@@ -323,7 +323,9 @@ def put_assignment(asked: Asked) -> Any:
     made = Assignment(scope, name, shown, store.clock())
     store.assignments.append(made)
     store.note("assignments_list", name)
-    return 201, _assignment_shown(made)
+    answer = _assignment_shown(made)
+    answer["properties"]["createdBy"] = None  # as recorded; reads have it
+    return 201, answer
 
 
 def _check_role(asked: Asked, role: str) -> None:

@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, quote, unquote
 
 from ..wire import Request, Response
 from .errors import Defect, GraphError, as_json, graph_denied, graph_not_found
-from .store import Application, Directory, Principal, ServicePrincipal, Store, as_time, from_time, new_id
+from .store import Application, Directory, Principal, ServicePrincipal, Store, as_exact_time, as_time, from_time, new_id
 
 CONTEXT = "https://graph.microsoft.com/v1.0/$metadata#"
 FEDERATED_LIMIT, PAGE, OWNERS_LIMIT = 20, 100, 20
@@ -327,7 +327,7 @@ def add_password(asked: Asked) -> Any:
         "hint": text[:3],
         "keyId": key,
         "secretText": None,
-        "startDateTime": as_time(starts),
+        "startDateTime": as_exact_time(starts),
     }
     store.before_write()
     application.secrets[key] = text

@@ -251,6 +251,11 @@ def as_time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def as_exact_time(seconds: float) -> str:
+    """With the seven digits of the Resource Manager and of what Graph times itself."""
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
+
+
 def from_time(text: str) -> float:
     """Raises ValueError for what is no time."""
     return datetime.fromisoformat(text).astimezone(timezone.utc).timestamp()
