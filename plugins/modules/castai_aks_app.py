@@ -17,8 +17,8 @@ description:
     within this task.
   - The tags of the identity say which cluster it belongs to. The notes of the app, or a tag of the managed identity,
     say what CAST AI has.
-  - What the vendor's script or Terraform created for this cluster is taken over under its name. If it belongs to another
-    cluster, the cluster gets its own. Secrets and federated credentials of others stay.
+  - What the vendor's script or Terraform created for this cluster is taken over under its name. If it belongs to
+    another cluster, the cluster gets its own. Secrets and federated credentials of others stay.
   - Removal with O(state=absent) leaves resource providers registered. A deleted app registration can be restored for
     30 days.
 author: castai.onboarding authors (@castai)

@@ -95,7 +95,7 @@ def test_the_federated_credentials_of_others_stay(world: World) -> None:
 def test_what_terraform_left_is_not_taken_over_unasked(world: World, vintage: str) -> None:
     leave(world, vintage)
     begun = len(world.cloud.writes())
-    with pytest.raises(Refused, match="has no tag that shows which cluster it belongs to.*castai_adopt"):
+    with pytest.raises(Refused, match=r"has no tag that shows which cluster it belongs to.*castai_adopt"):
         world.run(**{**WAYS[vintage], "adopt": False})
     assert len(world.cloud.writes()) == begun
 
