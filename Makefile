@@ -22,10 +22,10 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
 export ANSIBLE_HOME := $(CURDIR)/build/ansible
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench unit world molecule gates lint setup collection programs clean
+.PHONY: help demo test bench check-az unit world molecule gates lint setup collection programs clean
 
 help: ## print this
-	@sed -n 's/^\([a-z ]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | \
+	@sed -n 's/^\([a-z -]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | \
 		while IFS="$$(printf '\t')" read -r targets text; do \
 			for target in $$targets; do printf 'make %-11s %s\n' "$$target" "$$text"; done; done
 
@@ -46,6 +46,9 @@ lint: collection ## the quick ones of the gates
 
 bench: setup ## figures on speed and size; AGAINST=COMMIT measures that one beside, SIZES="1 8" other numbers of clusters
 	$(BIN)/python -m tests.bench $(if $(AGAINST),--against $(AGAINST)) $(if $(SIZES),--sizes $(SIZES))
+
+check-az: collection ## the local world's Azure as the installed az sees it
+	$(BIN)/python -m pytest -q tests/check_az.py
 
 # The Go build waits for compilers, the environment for downloads: side by side they take as long as the first alone.
 setup: ## all that the targets need, for the first time

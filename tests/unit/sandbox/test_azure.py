@@ -268,6 +268,17 @@ def test_a_unique_name_makes_what_there_is_not(azures: Azures) -> None:
     assert names == ["castai-1", None]
 
 
+def test_a_provider_is_registered_after_a_while(azures: Azures) -> None:
+    azures.do("set_registered", namespace="Microsoft.ManagedIdentity", on=False)
+    path = f"{SCOPE}/providers/Microsoft.ManagedIdentity"
+    states = [azures.arm("GET", path, version="2025-04-01")[1]["registrationState"]]
+    states.append(azures.arm("POST", f"{path}/register", version="2025-04-01")[1]["registrationState"])
+    azures.clock.ahead += 6
+    states.append(azures.arm("GET", path, version="2025-04-01")[1]["registrationState"])
+    assert states == ["NotRegistered", "Registering", "Registered"]
+    assert azures.writes() == ["Microsoft.ManagedIdentity/register/action"]
+
+
 RECORDED = {
     "PUT": {
         "roleDefinitionId": f"{SCOPE}/providers/Microsoft.Authorization/roleDefinitions/{CONTRIBUTOR}",
