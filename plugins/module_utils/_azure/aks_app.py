@@ -113,7 +113,9 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action | Kept]:
         yield from _plan_hand_over(current, wanted)
     if settled(current, wanted) or wanted.hand_over:
         for one in orphans(current, wanted):
-            yield _unassign(one, current, "which belongs to an identity that CAST AI no longer uses")
+            own = one.principal.lower() == principal_of(current, wanted).lower()
+            why = "where CAST AI does not need it" if own else "of an identity that CAST AI does not use any more"
+            yield _unassign(one, current, why)
 
 
 def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:

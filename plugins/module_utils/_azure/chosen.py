@@ -12,7 +12,7 @@ from .._gateways.azure_authorization import RoleAssignment, RoleDefinition
 from .._gateways.azure_identities import Federation
 from .._owner import choose
 from .._variables import named
-from . import marks, names
+from . import marks, names, role
 from .observed import NAMESPACE, App, Current, Found, MarkedRole, identity_ids, scopes
 from .options import ROLE, Desired
 from .permissions import APP, SECRET
@@ -37,7 +37,8 @@ def titled(found: Found, wanted: Desired) -> str:
 def identity_of(current: Current, wanted: Desired) -> Found | None:
     """The identity to work with, None for one that is to be created."""
     if wanted.existing:
-        return next(iter((*current.identities, *current.apps)), None)
+        every: tuple[Found, ...] = current.identities if wanted.managed else current.apps
+        return next(iter(every), None)
     if wanted.managed:
         by_name = {one.name.lower(): one for one in current.identities}
         makers = {one.rpartition("/")[2].lower(): "" for one in identity_ids(current, wanted)}
@@ -195,10 +196,17 @@ def missing_assignments(current: Current, wanted: Desired) -> tuple[str, ...]:
 
 
 def orphans(current: Current, wanted: Desired) -> tuple[RoleAssignment, ...]:
-    """Assignments that were of an identity which this cluster had before."""
+    """Assignments that were of an identity which this cluster had before, and those that this collection made where
+    they are not needed any more."""
     found, principal = role_of(current, wanted), principal_of(current, wanted).lower()
+    need = role.folded(scopes(current, wanted))
     every = of_role(current, found) if found else ()
-    return tuple(one for one in every if one.principal.lower() != principal and ours(one, wanted))
+
+    def unneeded(one: RoleAssignment) -> bool:
+        by_us = marks.marked(one.description) == wanted.cluster_id
+        return current.cluster is not None and one.scope.lower() not in need and by_us
+
+    return tuple(one for one in every if unneeded(one) or (one.principal.lower() != principal and ours(one, wanted)))
 
 
 def ours(one: RoleAssignment, wanted: Desired) -> bool:

@@ -394,14 +394,13 @@ def _never_sent(error: Exception) -> bool:
 
 def _cause(error: Exception) -> int:
     """Why there is no answer, 0 if none of the three is the cause."""
-    for cause in tls.causes(error):
-        if isinstance(cause, socket.gaierror):
-            return NO_NAME
-        if isinstance(cause, ConnectionRefusedError):
-            return REFUSED
-        if isinstance(cause, (TimeoutError, urllib3.exceptions.TimeoutError)):
-            return TIMED_OUT
-    return 0
+    # A connection that failed at once is a timeout to urllib3 as well, so that comes last.
+    kinds: dict[int, Any] = {
+        NO_NAME: socket.gaierror,
+        REFUSED: ConnectionRefusedError,
+        TIMED_OUT: (TimeoutError, urllib3.exceptions.TimeoutError),
+    }
+    return next((kind for kind, of in kinds.items() if any(isinstance(one, of) for one in tls.causes(error))), 0)
 
 
 def _number(text: Any) -> int:

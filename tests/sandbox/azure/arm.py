@@ -39,6 +39,8 @@ VERSIONS: Mapping[str, tuple[str, ...]] = {
         "2022-01-31-preview",
         "2023-01-31",
         "2024-11-30",
+        "2025-01-31-preview",
+        "2025-05-31-preview",
     ),
     "Microsoft.Network/virtualNetworks": ("2023-11-01", "2024-05-01", "2024-10-01"),
     "Microsoft.Resources/subscriptions/providers": ("2021-04-01", "2022-09-01", "2024-11-01", "2025-04-01"),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import secrets
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -180,6 +181,20 @@ class Control:
             if cluster.lower() in (identity, one["name"].lower()):
                 return one
         raise ValueError(f"there is no cluster {cluster}")
+
+    def copy_cluster(self, cluster: str, group: str) -> str:
+        """Another of the same name in another group, in the same subscription; its id. It leads into the same one."""
+        found = self._cluster(cluster)
+        subscription = found["id"].split("/")[2]
+        nodes = f"MC_{group}_{found['name']}_{found['location']}"
+        for one in (group, nodes):
+            self.add_group(one, subscription)
+        identity = clusters.name_of(subscription, group, found["name"])
+        made = {**copy.deepcopy(found), "id": identity}
+        made["properties"]["nodeResourceGroup"] = nodes
+        self._store.clusters[identity.lower()] = made
+        self._store.ways_in[identity.lower()] = self._store.ways_in[found["id"].lower()]
+        return identity
 
     def add_pool(self, cluster: str, name: str, **more: Any) -> None:
         properties = self._cluster(cluster)["properties"]
@@ -480,7 +495,16 @@ _VERBS: Mapping[str, Callable[..., Any]] = {
     name: getattr(Control, name)
     for name in (
         *("add_subscription", "add_group", "add_network", "add_identity", "remove_identity", "add_federated"),
-        *("set_cluster", "add_pool", "add_lock", "remove_lock", "add_denial", "add_policy", "set_registered"),
+        *(
+            "set_cluster",
+            "copy_cluster",
+            "add_pool",
+            "add_lock",
+            "remove_lock",
+            "add_denial",
+            "add_policy",
+            "set_registered",
+        ),
         *("set_versions", "add_role", "grant", "revoke", "add_app", "add_guest", "add_secret", "add_certificate"),
         "strip_operator",
         *("remove_app", "add_operator", "token", "user_token", "add_member", "federated_token", "set_app_policy"),

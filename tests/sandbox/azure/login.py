@@ -294,7 +294,8 @@ def _check_certificate(
         marks = {_mark(hashlib.sha1(certificate)), _mark(hashlib.sha256(certificate))}
         key = load_der_x509_certificate(certificate).public_key()
         assert isinstance(key, RSAPublicKey)
-        if marks & {header.get("x5t"), header.get("x5t#S256")} and _verifies(key, header, signature, signed.encode()):
+        named = {str(header.get(name, "")).rstrip("=") for name in ("x5t", "x5t#S256")}
+        if marks & named and _verifies(key, header, signature, signed.encode()):
             break
     else:
         raise LoginError(700027)

@@ -111,13 +111,15 @@ class Azures:
             made.headers["Authorization"] = f"Bearer {bearer}"
         return made
 
+    def transport(self) -> dict[str, Any]:
+        """What azure-identity's credentials need to talk to this Azure."""
+        made = RequestsTransport(session=self.session(), session_owner=False, use_env_settings=False)
+        return {"transport": made, "retry_total": 0}
+
     def credential(self, **options: Any) -> ClientSecretCredential:
         """azure-identity's, of the operator if nothing is said."""
         operator = {**self.operator(), **options}
-        transport = RequestsTransport(session=self.session(), session_owner=False, use_env_settings=False)
-        return ClientSecretCredential(
-            operator["tenant"], operator["client_id"], operator["secret"], transport=transport, retry_total=0
-        )
+        return ClientSecretCredential(operator["tenant"], operator["client_id"], operator["secret"], **self.transport())
 
     def gateway(self, **options: Any) -> Gateway:
         """The modules' Azure, as the operator if nothing is said."""

@@ -6,11 +6,25 @@
 from __future__ import annotations
 
 import base64
+import datetime
 
 import pytest
 from azure.core.exceptions import ClientAuthenticationError
+from azure.identity import (
+    CertificateCredential,
+    ClientAssertionCredential,
+    ClientSecretCredential,
+    ManagedIdentityCredential,
+)
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
-from .azure_client import CLUSTER, GROUP_ID, NODES_ID, OPERATOR_ID, SCOPE, TENANT, Azures, cluster
+from .azure_client import ARM, CLUSTER, GROUP_ID, NODES_ID, OPERATOR, OPERATOR_ID, SCOPE, TENANT, Azures, cluster
+
+SCOPE_OF_ARM = f"{ARM}/.default"
 
 CONTRIBUTOR = "b24988ac-6180-42a0-ab88-20f7382dd24c"
 
@@ -44,6 +58,76 @@ def test_an_application_of_another_tenant_logs_in_where_it_is_known(azures: Azur
     azures.do("add_guest", client_id=other["client_id"], tenant=TENANT)
     assert azures.credential(**here, tenant=TENANT).get_token("https://management.azure.com/.default")
     assert azures.credential(**here, tenant=other["tenant"]).get_token("https://management.azure.com/.default")
+
+
+def certificate() -> tuple[bytes, str]:
+    """A PEM file with its key, and the certificate as the portal takes it."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "operator")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    made = made.serial_number(1).not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
+    signed = made.sign(key, hashes.SHA256())
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return private + signed.public_bytes(Encoding.PEM), base64.b64encode(signed.public_bytes(Encoding.DER)).decode()
+
+
+def test_a_certificate_logs_in_once_the_application_has_it(azures: Azures) -> None:
+    pem, der = certificate()
+    credential = CertificateCredential(TENANT, OPERATOR, certificate_data=pem, **azures.transport())
+    with pytest.raises(ClientAuthenticationError, match="AADSTS700027"):
+        credential.get_token(SCOPE_OF_ARM)
+    azures.do("add_certificate", client_id=OPERATOR, der=der)
+    again = CertificateCredential(TENANT, OPERATOR, certificate_data=pem, **azures.transport())
+    assert azures.arm("GET", SCOPE, version="2022-12-01", bearer=again.get_token(SCOPE_OF_ARM).token)[0] == 200
+
+
+def test_a_token_from_outside_logs_in_where_a_federated_credential_trusts_it(azures: Azures) -> None:
+    issuer, subject = "https://token.actions.example.com", "repo:acme/shop:ref:main"
+    token = azures.do("federated_token", issuer=issuer, subject=subject)
+
+    def credential(host: str = "login.microsoftonline.com") -> ClientAssertionCredential:
+        known = {"authority": host, "disable_instance_discovery": True}
+        return ClientAssertionCredential(TENANT, OPERATOR, lambda: token, **known, **azures.transport())
+
+    with pytest.raises(ClientAuthenticationError, match="AADSTS70021") as caught:
+        credential().get_token(SCOPE_OF_ARM)
+    assert subject in str(caught.value)
+    trust = {"issuer": issuer, "subject": subject, "audience": "api://AzureADTokenExchange"}
+    azures.do("add_federated", of=OPERATOR, name="ci", **trust)
+    assert credential().get_token(SCOPE_OF_ARM).token
+    token = token[:-1]
+    with pytest.raises(ClientAuthenticationError, match="AADSTS700027"):
+        credential().get_token(SCOPE_OF_ARM)
+    token = azures.do("federated_token", issuer=issuer, subject=subject)
+    with pytest.raises(ClientAuthenticationError, match="AADSTS70021"):
+        credential("login.microsoftonline.us").get_token("https://management.usgovcloudapi.net/.default")
+
+
+@pytest.mark.parametrize(
+    ("login", "arm"),
+    [
+        ("login.microsoftonline.us", "management.usgovcloudapi.net"),
+        ("login.chinacloudapi.cn", "management.chinacloudapi.cn"),
+    ],
+)
+def test_other_clouds_have_their_own_hosts(azures: Azures, login: str, arm: str) -> None:
+    operator = azures.operator()
+    given = (operator["tenant"], operator["client_id"], operator["secret"])
+    token = ClientSecretCredential(*given, authority=login, **azures.transport()).get_token(f"https://{arm}/.default")
+    url = f"https://{arm}{SCOPE}?api-version=2022-12-01"
+    assert azures.ask("GET", url, bearer=token.token)[0] == 200
+
+
+def test_a_machine_logs_in_as_one_of_its_identities(azures: Azures, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("IDENTITY_ENDPOINT", "MSI_ENDPOINT", "AZURE_FEDERATED_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    made = azures.do("add_identity", name="machine", group="shop")
+    azures.do("grant", principal=made["principal_id"], role="Reader", scope=SCOPE)
+    azures.do("behave", machine=[made["client_id"]])
+    token = ManagedIdentityCredential(**azures.transport()).get_token(SCOPE_OF_ARM).token
+    assert azures.arm("GET", SCOPE, version="2022-12-01", bearer=token)[0] == 200
+    assert azures.gate.journal.since(0)[-1].call.who == made["principal_id"]
 
 
 def test_a_field_is_shown_from_its_version_on(azures: Azures) -> None:
@@ -182,6 +266,17 @@ def test_a_unique_name_makes_what_there_is_not(azures: Azures) -> None:
     assert session.patch(url, **ask).status_code == 201
     names = [one["uniqueName"] for one in azures.azure.state()["applications"]]
     assert names == ["castai-1", None]
+
+
+def test_a_provider_is_registered_after_a_while(azures: Azures) -> None:
+    azures.do("set_registered", namespace="Microsoft.ManagedIdentity", on=False)
+    path = f"{SCOPE}/providers/Microsoft.ManagedIdentity"
+    states = [azures.arm("GET", path, version="2025-04-01")[1]["registrationState"]]
+    states.append(azures.arm("POST", f"{path}/register", version="2025-04-01")[1]["registrationState"])
+    azures.clock.ahead += 6
+    states.append(azures.arm("GET", path, version="2025-04-01")[1]["registrationState"])
+    assert states == ["NotRegistered", "Registering", "Registered"]
+    assert azures.writes() == ["Microsoft.ManagedIdentity/register/action"]
 
 
 RECORDED = {

@@ -138,6 +138,13 @@ class Failure:
 
 
 FAILURES = (
+    Failure(
+        "A1",
+        (arm("GET", f"{SCOPE}/providers/Microsoft.ContainerService/managedClusters", version="2026-02-01"),),
+        200,
+        '"nodeResourceGroup": "MC_other_shop_westeurope"',
+        (("copy_cluster", {"cluster": "shop", "group": "other"}),),
+    ),
     Failure("A2", (arm("GET", CLUSTER.upper(), version="2026-02-01"),), 200, '"name": "shop"'),
     Failure(
         "A3", (read_cluster(),), 200, '"powerState": {"code": "Stopped"}', (fields(powerState={"code": "Stopped"}),)
@@ -230,6 +237,22 @@ FAILURES = (
         (role(ROLE, "castai", GROUP_ID, "/subscriptions/22222222-2222-4222-8222-333333333333/resourceGroups/hub"),),
         403,
         "on the linked scope(s) '/subscriptions/22222222-2222-4222-8222-333333333333/resourceGroups/hub'",
+    ),
+    Failure(
+        "A18",
+        (read_cluster(),),
+        200,
+        "resourceGroups/hub/providers/Microsoft.ManagedIdentity/userAssignedIdentities/kubelets",
+        (
+            ("add_identity", {"name": "kubelets", "group": "hub"}),
+            fields(
+                identityProfile={
+                    "kubeletidentity": {
+                        "resourceId": IDENTITY.replace("/shop/", "/hub/").replace("/castai", "/kubelets")
+                    }
+                }
+            ),
+        ),
     ),
     Failure(
         "A19",
@@ -325,6 +348,13 @@ FAILURES = (
         400,
         "CredentialTypeNotAllowedAsPerAppPolicy",
         (MADE_APP, ("set_app_policy", {"secrets_forbidden": True})),
+    ),
+    Failure(
+        "A33",
+        (graph("GET", "/applications?$filter=displayName eq 'castai'"),),
+        200,
+        f'"appId": "{CLIENT}"',
+        (MADE_APP, ("add_app", {"name": "castai"})),
     ),
     Failure(
         "A34",

@@ -364,6 +364,23 @@ def test_a18_the_group_of_a_kubelet_identity_of_ones_own_is_a_scope(world: World
     assert world.scopes(done.view["castai_principal_id"]) == SCOPES | more
 
 
+def test_a_group_that_is_not_wanted_any_more_loses_the_role(world: World) -> None:
+    images = world.cloud.do("add_group", name="images")
+    principal = world.run(additional_resource_groups=[images.upper().replace("SUBSCRIPTIONS", "subscriptions")]).view[
+        "castai_principal_id"
+    ]
+    assert world.scopes(principal) == SCOPES | {images.lower()}
+    planned = world.run(check=True)
+    done = world.run()
+    assert sentences(done) == sentences(planned)
+    assert [one.rpartition(", ")[2] for one in sentences(done)] == ["where CAST AI does not need it"]
+    assert done.view["assignments"]["removed"] == planned.view["assignments"]["removed"]
+    assert world.scopes(principal) == SCOPES
+    assert world.run().actions == ()
+    world.run(state="absent")
+    assert world.state["role_definitions"] == {}
+
+
 def test_actions_that_somebody_changed_are_corrected(world: World) -> None:
     world.run()
     (definition,) = [one for one in world.cloud.azure.store.definitions.values() if one.custom]
