@@ -1,7 +1,8 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""AKS clusters from nothing to phase 2: one with Entra whose RBAC decides, one where Azure's does, and one without Entra;
+"""AKS clusters from nothing to phase 2: one with Entra and Kubernetes RBAC, one with Azure RBAC, and one without Entra.
+
 CAST AI gets a secret, a managed identity, and an application without a secret.
 
 Every failure, every write after which a run may end and every missing permission: in process, in tests/unit.
