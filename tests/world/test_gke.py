@@ -10,6 +10,7 @@ Every failure, every write after which a run may end and every missing permissio
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +35,10 @@ HOSTS = {
 }
 CLUSTERS = ("shop:gke:location=europe-west3:nodes=1", "till:gke:location=europe-west1-b:nodes=1")
 REMOVAL = recipe("gke_guide", "Removal")
+TOKEN, CLUSTER_READ = "oauth2.token", "container.projects.locations.clusters.get"
+CLUSTER_READS = 9
+"""The tasks of site that read the cluster: preflight, castai_cluster, the agent's release and castai_cluster again of
+connecting; preflight, castai_cluster, castai_gke_sa, castai_releases and castai_cluster again of onboarding."""
 TOO_EARLY = [
     local_play(
         {
@@ -58,6 +63,7 @@ class Story(NamedTuple):
     run: Run
     again: Run
     written_again: list[Any]
+    asked_again: list[Any]
 
     @property
     def world(self) -> World:
@@ -105,7 +111,8 @@ def story(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> Stor
     run = succeeded(by_awx(module_world, tmp_path_factory.mktemp("awx"), key, given))
     mark = module_world.mark()
     again = onboarder.onboard(hosts=tuple(HOSTS), given=given)
-    return Story(onboarder, before, plan, written_by_plan, run, again, writes(module_world, mark))
+    asked_again = module_world.journal(since=mark)
+    return Story(onboarder, before, plan, written_by_plan, run, again, writes(module_world, mark), asked_again)
 
 
 def limited(world: World, phase: str) -> str:
@@ -152,6 +159,22 @@ def test_the_run_does_what_the_plan_said(story: Story, host: str) -> None:
 def test_a_second_run_changes_nothing(story: Story) -> None:
     changed_nothing(story.again)
     assert (story.again.actions(), story.written_again) == ([], [])
+
+
+def test_a_second_run_reads_no_object_of_google_cloud_more_than_twice(story: Story) -> None:
+    """But the cluster: every task that needs its address or its nodes reads that itself, as no result carries it. What
+    belongs to the project is read for each host."""
+    read = Counter((one.operation, one.resource) for one in story.asked_again if one.system == "google")
+    for operation, resource in [one for one in read if one[0] == TOKEN]:
+        del read[operation, resource]
+    clusters = {one: number for one, number in read.items() if one[0] == CLUSTER_READ}
+    assert set(clusters.values()) == {CLUSTER_READS}
+    assert len(clusters) == len(HOSTS)
+    own = {one: number for one, number in read.items() if "castai" in one[1]}
+    shared = {one: number for one, number in read.items() if one not in own and one not in clusters}
+    assert own != shared != {}
+    assert {one: number for one, number in own.items() if number > 2} == {}
+    assert {one: number for one, number in shared.items() if number > 2 * len(HOSTS)} == {}
 
 
 @pytest.mark.parametrize("host", HOSTS)

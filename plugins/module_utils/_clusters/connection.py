@@ -61,9 +61,9 @@ def reach(params: Parameters, api_server: ApiServer | None) -> Kubernetes:
     validate = bool(params.get("kubernetes_validate_certs", True))
     ca_pem = _read(params.get("ca_cert"))
     if params.get("kubeconfig"):
-        return by_kubeconfig(params["kubeconfig"], params.get("context"), ca_pem, validate)
+        return _advised(by_kubeconfig(params["kubeconfig"], params.get("context"), ca_pem, validate), api_server)
     if params.get("host"):
-        return by_token(params["host"], params.get("api_key"), ca_pem, validate)
+        return _advised(by_token(params["host"], params.get("api_key"), ca_pem, validate), api_server)
     if api_server is None:
         raise Refused(
             f"No connection to the cluster is given. Set {named('kubeconfig')}, or {named('host')} and"
@@ -74,6 +74,13 @@ def reach(params: Parameters, api_server: ApiServer | None) -> Kubernetes:
     own = "" if api_server.publicly_trusted else api_server.ca_pem
     trusted = "\n".join(filter(None, (ca_pem, own)))
     return by_token(api_server.endpoint, None, trusted, validate, api_server.sign, api_server.advice())
+
+
+def _advised(made: Kubernetes, api_server: ApiServer | None) -> Kubernetes:
+    """With what the provider knows about the address that the user gave."""
+    if api_server:
+        made.advise(api_server.advice_at(made.host))
+    return made
 
 
 @dataclass
@@ -219,8 +226,9 @@ def _read(path: str | None) -> str:
         return ""
     try:
         return Path(path).read_text(encoding="utf-8")
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        said = getattr(error, "strerror", None) or "it is not text"
         raise Refused(
-            f"{named('ca_cert')} is {path!r}, which cannot be read ({error.strerror}). Set it to a file with the API"
+            f"{named('ca_cert')} is {path!r}, which cannot be read ({said}). Set it to a file with the API"
             " server's CA certificates."
         ) from error

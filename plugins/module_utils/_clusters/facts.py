@@ -47,8 +47,9 @@ class ApiServer:
     """How to get into a cluster without a kubeconfig, and how to recognise it.
 
     ca_pem: its certificate authorities; hosts: its own addresses; sign: returns a bearer token; advice: returns what to
-    do about its answers, sentences after a blank, by HTTP status, 0 for no answer; publicly_trusted: whether the
-    endpoint's own certificate is of a public authority, not of the cluster's.
+    do about its answers, sentences after a blank, by HTTP status, 0 for no answer; advice_at: the same for a kubeconfig
+    or host with this address; publicly_trusted: whether the endpoint's own certificate is of a public authority, not of
+    the cluster's.
     """
 
     endpoint: str
@@ -56,6 +57,7 @@ class ApiServer:
     hosts: frozenset[str]
     sign: Callable[[], str] = field(repr=False, compare=False)
     advice: Callable[[], Mapping[int, str]] = field(default=dict, repr=False, compare=False)
+    advice_at: Callable[[str], Mapping[int, str]] = field(default=lambda _host: {}, repr=False, compare=False)
     unreachable_problem: str = ""
     """Why the cluster cannot be used, whatever leads to it."""
     publicly_trusted: bool = False

@@ -125,13 +125,21 @@ def api_server(found: GkeCluster, google: Google) -> ApiServer:
         _hosts(found),
         google.token,
         lambda: _advice(found, google, by_dns),
+        lambda host: _advice_at(host, found),
         problem,
         publicly_trusted=by_dns,
     )
 
 
 def _closed(found: GkeCluster, problem: str) -> ApiServer:
-    return ApiServer("", found.ca_pem, _hosts(found), str, unreachable_problem=problem)
+    return ApiServer(
+        "",
+        found.ca_pem,
+        _hosts(found),
+        str,
+        advice_at=lambda host: _advice_at(host, found),
+        unreachable_problem=problem,
+    )
 
 
 def _hosts(found: GkeCluster) -> frozenset[str]:
@@ -215,6 +223,17 @@ def _advice(found: GkeCluster, google: Google, by_dns: bool) -> Mapping[int, str
     if google.lacks_email_scope():
         forbidden += f" {_NUMBER}"
     return {**advice, **({403: forbidden} if forbidden else {})}
+
+
+def _advice_at(host: str, found: GkeCluster) -> Mapping[int, str]:
+    """The same for the credentials of a kubeconfig or host."""
+    if not found.dns_endpoint or host.rstrip("/").lower() != _url(found.dns_endpoint).lower():
+        return {}
+    fields = {"enableK8sTokensViaDns": found.tokens_by_dns, "enableK8sCertsViaDns": found.certificates_by_dns}
+    off = [name for name, on in fields.items() if not on]
+    advice = " The DNS endpoint takes no token or client certificate of Kubernetes itself where the cluster has"
+    advice += f" {' and '.join(off)} off: turn it on, or leave out {named('kubeconfig')} and {named('host')}."
+    return {401: advice, 403: advice} if off else {}
 
 
 def describe_location(record: Mapping[str, str]) -> str:
