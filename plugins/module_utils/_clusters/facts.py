@@ -57,10 +57,10 @@ class ApiServer:
     hosts: frozenset[str]
     sign: Callable[[], str] = field(repr=False, compare=False)
     advice: Callable[[], Mapping[int, str]] = field(default=dict, repr=False, compare=False)
-    advice_at: Callable[[str], Mapping[int, str]] = field(default=lambda _host: {}, repr=False, compare=False)
     unreachable_problem: str = ""
     """Why the cluster cannot be used, whatever leads to it."""
     publicly_trusted: bool = False
+    advice_at: Callable[[str], Mapping[int, str]] = field(default=lambda _host: {}, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
