@@ -20,10 +20,11 @@ from .._gateways.google import Google
 from .._gateways.google_container import GkeCluster
 from .._gateways.google_session import Rejected
 from .._google import gke_sa
-from .._google.names import CREDENTIALS_SERVICE, SERVICES, SHARED_ROLE
+from .._google.bindings import NONE, ON_ACCOUNTS
+from .._google.names import CREDENTIALS_SERVICE, SERVICES, SHARED_ROLE, project_of
 from .._google.observed import Current, Systems, observe
 from .._google.options import ROLE, Desired, desired, form_problems
-from .._google.permissions import DNS, KEYLESS, ONBOARD, PREFLIGHT, REPAIR, Grant, file_name, needed
+from .._google.permissions import DNS, KEYLESS, ONBOARD, PREFLIGHT, REPAIR, SUBNETS, Grant, file_name, needed
 from .._variables import named
 from .facts import CloudRights, ClusterFacts, Parameters
 
@@ -42,6 +43,9 @@ _OF_NODES = (
 """Organization policies that may keep CAST AI's own nodes from being created."""
 _RESTRICTED = "gcp.restrictServiceUsage"
 _HOURS = "iam.serviceAccountKeyExpiryHours"
+_OF_KEYS = ("iam.serviceAccountKeys.create", "iam.serviceAccountKeys.delete", "iam.serviceAccountKeys.list")
+_OF_USERS = ("iam.serviceAccounts.getIamPolicy", "iam.serviceAccounts.setIamPolicy")
+"""Both are needed on CAST AI's service account alone, so they are asked for there if it is an existing one."""
 _IN_EXTRA_PROJECTS = (
     *("iam.roles.create", "iam.roles.get"),
     *("resourcemanager.projects.getIamPolicy", "resourcemanager.projects.setIamPolicy"),
@@ -71,9 +75,12 @@ def rights(
     project, keyless = facts.own.project, options["identity"] == KEYLESS
     services = (*SERVICES, *((CREDENTIALS_SERVICE,) if keyless else ()))
     asked = _needed(facts, options)
+    existing = str(options.get("existing_service_account") or "").lower()
+    of_account = [one for one in asked if existing and one in _on_existing(options)]
     constraints = (*(_MEMBERS if keyless else (*_NO_KEYS, _HOURS)), *_NO_ACCOUNTS, *_OF_NODES, _RESTRICTED)
     with at_once() as ask:
         may = ask(google.test_permissions, project, asked)
+        on_account = ask(_or_refusal, partial(_account_permissions, google, project, existing, of_account))
         on = ask(_or_refusal, partial(google.enabled_services, project, services))
         read = {one: ask(_or_refusal, partial(google.effective_org_policy, project, one)) for one in constraints}
         identity = ask(_identity, google, facts, options, record)
@@ -82,39 +89,65 @@ def rights(
             for one in options.get("extra_projects") or ()
         }
     held, enabled, policies = may.result(), on.result(), results(read)
-    existing = bool(options.get("existing_service_account"))
     unneeded = {*held, *(_OF_ACCOUNTS if existing else ())}
+    there = on_account.result()
+    if not isinstance(there, Rejected):
+        unneeded |= {*of_account}
     lacking = {permission: grant for permission, grant in asked.items() if permission not in unneeded}
-    sentence = partial(_lacks, email, project)
+    sentence = partial(_lacks, email, f"in project {project}")
+    of_it = partial(_lacks, email, f"on service account {existing}")
+    lacking_there = {} if isinstance(there, Rejected) else {one: asked[one] for one in of_account if one not in there}
     off = [] if isinstance(enabled, Rejected) else [one for one in services if one not in enabled]
-    writing = [*sentence("onboarding needs", _of(lacking, ONBOARD, reads=False))]
+    writing = [
+        *sentence("onboarding needs", _of(lacking, ONBOARD, reads=False)),
+        *of_it("onboarding needs", _of(lacking_there, ONBOARD, reads=False)),
+    ]
     if off and not options["enable_services"]:
         writing.append(
             f"These services are off in project {project}: {', '.join(off)}. Enable them, or set"
             f" {named('enable_services', ROLE)} to true."
         )
     forbidden = [one for one, policy in policies.items() if isinstance(policy, Mapping) and _enforced(policy)]
-    writing += _forbidden(forbidden, existing)
+    writing += _forbidden(forbidden, bool(existing))
     writing += _restricted(policies[_RESTRICTED], services)
     for other, has in results(extra).items():
         if not isinstance(has, Rejected):
-            writing += _lacks(email, other, "onboarding needs", set(_IN_EXTRA_PROJECTS) - has)
+            writing += _lacks(email, f"in project {other}", "onboarding needs", set(_IN_EXTRA_PROJECTS) - has)
     unread = [f"Organization policy {one}" for one, policy in policies.items() if isinstance(policy, Rejected)]
     unread += [f"Which services of project {project} are on"] if isinstance(enabled, Rejected) else []
     unread += [f"The permissions in project {one}" for one, has in results(extra).items() if isinstance(has, Rejected)]
     of_identity = identity.result()
     warnings = [
         *sentence("repairs and explanations need", _of(lacking, REPAIR) + _of(lacking, PREFLIGHT)),
+        *of_it("repairs need", _of(lacking_there, REPAIR)),
         *_limiting([one for one, policy in policies.items() if isinstance(policy, Mapping) and _limits(policy)]),
         *_ending(policies.get(_HOURS)),
         *of_identity.warnings,
     ]
     return CloudRights(
-        (*sentence("a plan needs too", _of(lacking, ONBOARD, reads=True)), *of_identity.reading),
+        (
+            *sentence("a plan needs too", _of(lacking, ONBOARD, reads=True)),
+            *of_it("a plan needs too", _of(lacking_there, ONBOARD, reads=True)),
+            *of_identity.reading,
+        ),
         tuple(writing),
         tuple(warnings),
         (*(f"{one} could not be read." for one in unread), *of_identity.not_checked),
     )
+
+
+def _on_existing(options: Parameters) -> tuple[str, ...]:
+    """Permissions that are needed on CAST AI's service account and on no other one."""
+    if options["identity"] == KEYLESS and options.get("service_account_user") != ON_ACCOUNTS:
+        return (*_OF_KEYS, *_OF_USERS)
+    return _OF_KEYS
+
+
+def _account_permissions(google: Google, project: str, email: str, permissions: Collection[str]) -> frozenset[str]:
+    """Those that the caller has on an account, which may be of another project than the cluster; none of no account."""
+    if not email:
+        return frozenset()
+    return google.test_account_permissions(project_of(email) or project, email, permissions)
 
 
 def _identity(google: Google, facts: ClusterFacts, options: Parameters, record: Cluster | None) -> CloudRights:
@@ -181,12 +214,13 @@ def _hidden_role(current: Current, wanted: Desired) -> Iterable[str]:
 
 def _network_warnings(current: Current, wanted: Desired, cluster: GkeCluster) -> Iterable[str]:
     host, project = cluster.network_project, current.project
-    if host and host not in {cluster.project, project.project, project.number, *wanted.extra_projects}:
+    own = {cluster.project, project.project, project.number, *wanted.extra_projects}
+    if host and host not in own and not wanted.network:
         yield (
             f"The network of GKE cluster {cluster.name} is of project {host} (Shared VPC), where CAST AI's service"
-            f" account gets no permissions, so CAST AI may not be able to create nodes. Add {host} to"
-            f" {named('extra_projects', ROLE)}, or grant {current.account.email} the role roles/compute.networkUser on"
-            " the subnets of the cluster."
+            " account gets no permissions, so CAST AI may not be able to create nodes. Set"
+            f" {named('shared_vpc_role', ROLE)} to {SUBNETS}, or add {host} to {named('extra_projects', ROLE)}. If"
+            f" {current.account.email} has them already, set the former to {NONE}."
         )
 
 
@@ -225,10 +259,10 @@ def _of(lacking: Mapping[str, Grant], scenario: str, reads: bool | None = None) 
     ]
 
 
-def _lacks(email: str, project: str, purpose: str, permissions: Collection[str]) -> Iterable[str]:
+def _lacks(email: str, where: str, purpose: str, permissions: Collection[str]) -> Iterable[str]:
     if permissions:
         yield (
-            f"{email} lacks permissions in project {project} that {purpose}: {', '.join(sorted(permissions))}. Grant"
+            f"{email} lacks permissions {where} that {purpose}: {', '.join(sorted(permissions))}. Grant"
             f" them, for example by the custom role of docs/examples/policies/{file_name('onboard')}."
         )
 

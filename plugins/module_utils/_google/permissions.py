@@ -67,7 +67,7 @@ GRANTS: tuple[Grant, ...] = (
         True,
         why="finds a cluster whose location is wrong",
     ),
-    Grant("resourcemanager.projects.get", ("cloudresourcemanager.projects.get",), _ALL, True),
+    Grant("resourcemanager.projects.get", ("cloudresourcemanager.projects.get",), _IDENTITY, True),
     Grant("resourcemanager.projects.getIamPolicy", ("cloudresourcemanager.projects.getIamPolicy",), _IDENTITY, True),
     Grant("resourcemanager.projects.setIamPolicy", ("cloudresourcemanager.projects.setIamPolicy",), _IDENTITY),
     Grant("serviceusage.services.get", ("serviceusage.services.batchGet",), (ONBOARD,), True),

@@ -38,8 +38,10 @@ def cloud(shared: Cloud) -> Cloud:
     return shared
 
 
-def asked(cloud: Cloud, permissions: Any = ALL, record: Cluster | None = RECORD, **options: Any) -> CloudRights | None:
-    google = cloud.gateway(cloud.operator_with(*permissions))
+def asked(
+    cloud: Cloud, permissions: Any = ALL, record: Cluster | None = RECORD, token: str = "", **options: Any
+) -> CloudRights | None:
+    google = cloud.gateway(token or cloud.operator_with(*permissions))
     google._chosen = replace(google._chosen, project=PROJECT)
 
     class Systems:
@@ -223,6 +225,27 @@ def test_what_cannot_be_read_of_the_identity_is_not_checked(cloud: Cloud) -> Non
     assert "iam.roles.get" in said
 
 
+KEYS = [f"iam.serviceAccountKeys.{verb}" for verb in ("create", "delete", "list")]
+
+
+def test_permissions_on_an_existing_account_count_where_that_is(cloud: Cloud) -> None:
+    own = cloud.do("add_account", project=SHARED, account_id="castai-central")
+    found = asked(cloud, existing_service_account=own)
+    assert found
+    (said,) = found.writing
+    assert said.startswith(f"{ME} lacks permissions on service account {own} that onboarding needs: {KEYS[0]}. Grant")
+    assert found.reading[0].startswith(
+        f"{ME} lacks permissions on service account {own} that a plan needs too: {KEYS[2]}."
+    )
+    cloud.reset()
+    own = cloud.do("add_account", project=PROJECT, account_id="castai-central")
+    role = cloud.do("add_role", project=PROJECT, role_id="keys", permissions=[*KEYS, "iam.serviceAccounts.get"])
+    token = cloud.operator_with(*without(*KEYS))
+    (operator,) = [one.email for one in cloud.google.store.accounts if one.email.startswith("operator-")]
+    cloud.do("grant", project=own, role=role, member=f"serviceAccount:{operator}")
+    assert asked(cloud, token=token, existing_service_account=own) == CloudRights()
+
+
 def change_cluster(cloud: Cloud, **fields: Any) -> None:
     cloud.do("set_cluster", project=PROJECT, location=LOCATION, name="shop", **fields)
 
@@ -233,7 +256,12 @@ def test_a_network_of_another_project_is_warned_of_unless_cast_ai_gets_permissio
     assert found
     (said,) = found.warnings
     assert said.startswith(f"The network of GKE cluster shop is of project {SHARED} (Shared VPC)")
-    assert f"Add {SHARED} to gke_onboard_extra_projects (option extra_projects), or grant {EMAIL}" in said
+    assert "Set gke_onboard_shared_vpc_role (option shared_vpc_role) to subnets, or add" in said
+    assert f"If {EMAIL} has them already, set the former to none." in said
+    assert asked(cloud, shared_vpc_role="none") == CloudRights()
+    found = asked(cloud, shared_vpc_role="subnets")
+    assert found
+    assert not any("Shared VPC" in one for one in found.warnings)
     found = asked(cloud, extra_projects=[SHARED])
     assert found
     assert (found.warnings, found.reading) == ((), ())

@@ -13,6 +13,9 @@ import pytest
 import yaml
 
 from ansible_collections.castai.onboarding.plugins.module_utils._castai import rights
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters import gke
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.connection import Connection
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import Named
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Failure
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.google import CALLS
 from ansible_collections.castai.onboarding.plugins.module_utils._google import permissions
@@ -36,7 +39,7 @@ from tests.sandbox.google.catalogue import kubernetes_permission
 from tests.support.policies import FOLDER, IN_CLUSTER, in_cluster_name
 from tests.tree import ROOT
 from tests.unit.sandbox.gke_project import ACCOUNT, World, world
-from tests.unit.sandbox.google_client import PROJECT
+from tests.unit.sandbox.google_client import LOCATION, PROJECT
 
 __all__ = ["world"]
 
@@ -75,6 +78,15 @@ def test_a_way_of_onboarding_asks_for_no_more_than_it_needs() -> None:
     }
     assert set(needed(CONNECT, (DNS,))) - set(needed(CONNECT, ())) == {"container.clusters.connect"}
     assert "iam.serviceAccounts.delete" in needed(REMOVE, (KEY,))
+    assert set(needed(CONNECT, ())) == {"container.clusters.get"}
+
+
+def test_connecting_reads_the_cluster_alone(world: World) -> None:
+    act_as(world, needed(CONNECT, ()))
+    where = {"project": PROJECT, "location": LOCATION}
+    found = gke.read(Connection({}, connected=world.google), Named("gke", "shop", where))
+    assert found.registration["projectId"] == PROJECT
+    assert found.problems == ()
 
 
 # The published roles, and what the gateway's calls take
