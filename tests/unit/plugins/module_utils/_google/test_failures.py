@@ -243,7 +243,8 @@ def deleted_and_made_anew(world: World) -> None:
 
 def disabled(world: World) -> None:
     world.run()
-    world.google.disable_account(PROJECT, ACCOUNT)
+    url = f"https://iam.googleapis.com/v1/projects/{PROJECT}/serviceAccounts/{ACCOUNT}:disable"
+    world.cloud.session().post(url, json={})
 
 
 def changed_role(world: World) -> None:
