@@ -20,7 +20,7 @@ from .._gateways.google import Google
 from .._gateways.google_container import GkeCluster
 from .._gateways.google_session import Rejected
 from .._google import gke_sa
-from .._google.bindings import ON_ACCOUNTS
+from .._google.bindings import NONE, ON_ACCOUNTS
 from .._google.names import CREDENTIALS_SERVICE, SERVICES, SHARED_ROLE, project_of
 from .._google.observed import Current, Systems, observe
 from .._google.options import ROLE, Desired, desired, form_problems
@@ -214,13 +214,13 @@ def _hidden_role(current: Current, wanted: Desired) -> Iterable[str]:
 
 def _network_warnings(current: Current, wanted: Desired, cluster: GkeCluster) -> Iterable[str]:
     host, project = cluster.network_project, current.project
-    known = {cluster.project, project.project, project.number, *wanted.extra_projects}
-    if host and host not in known and wanted.network != SUBNETS:
+    own = {cluster.project, project.project, project.number, *wanted.extra_projects}
+    if host and host not in own and not wanted.network:
         yield (
             f"The network of GKE cluster {cluster.name} is of project {host} (Shared VPC), where CAST AI's service"
-            f" account gets no permissions, so CAST AI may not be able to create nodes. Set"
-            f" {named('shared_vpc_role', ROLE)} to {SUBNETS}, which gives {current.account.email} a role on the subnets"
-            f" of the cluster, or add {host} to {named('extra_projects', ROLE)}."
+            " account gets no permissions, so CAST AI may not be able to create nodes. Set"
+            f" {named('shared_vpc_role', ROLE)} to {SUBNETS}, or add {host} to {named('extra_projects', ROLE)}. If"
+            f" {current.account.email} has them already, set the former to {NONE}."
         )
 
 

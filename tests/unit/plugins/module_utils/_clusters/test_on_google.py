@@ -256,8 +256,9 @@ def test_a_network_of_another_project_is_warned_of_unless_cast_ai_gets_permissio
     assert found
     (said,) = found.warnings
     assert said.startswith(f"The network of GKE cluster shop is of project {SHARED} (Shared VPC)")
-    assert f"Set gke_onboard_shared_vpc_role (option shared_vpc_role) to subnets, which gives {EMAIL} a role" in said
-    assert f"or add {SHARED} to gke_onboard_extra_projects (option extra_projects)" in said
+    assert "Set gke_onboard_shared_vpc_role (option shared_vpc_role) to subnets, or add" in said
+    assert f"If {EMAIL} has them already, set the former to none." in said
+    assert asked(cloud, shared_vpc_role="none") == CloudRights()
     found = asked(cloud, shared_vpc_role="subnets")
     assert found
     assert not any("Shared VPC" in one for one in found.warnings)
