@@ -220,8 +220,8 @@ def _network_warnings(current: Current, wanted: Desired, cluster: GkeCluster) ->
             f"The network of GKE cluster {cluster.name} is of project {host} (Shared VPC), where CAST AI's service"
             " account gets no permissions, so CAST AI may not be able to create nodes. Set"
             f" {named('shared_vpc_role', ROLE)} to {SUBNETS}, or add {host} to {named('extra_projects', ROLE)}. If"
-            f" {current.account.email} has them by other bindings than of {NETWORK_USER} on the subnets, set the former to"
-            f" {NONE}."
+            f" {current.account.email} has them by other bindings than of {NETWORK_USER} on the subnets, set the former"
+            f" to {NONE}."
         )
 
 
