@@ -235,7 +235,7 @@ def read_in_cluster(phase: str) -> dict[str, str]:
         permission: why
         for line in lines
         if line.startswith("  - ")
-        for permission, _, why in [line.removeprefix("  - ").partition("  # ")]
+        for permission, _mark, why in [line.removeprefix("  - ").partition("  # ")]
     }
 
 
@@ -286,7 +286,7 @@ def test_without_a_permission_in_the_cluster_exactly_what_is_beside_it_is_found_
     failing = [run for run in RUNS if missing(left, run)]
     looks = [why for why, rows in LOOKS.items() if rights.missing_in_cluster(cast(Any, Iam(left)), "", rows, ())]
     always = [run for run in failing if run in ("connect", "onboard")]
-    scenario, _, when = beside[permission].partition("; only ")
+    scenario, _mark, when = beside[permission].partition("; only ")
     if looks:
         assert (failing, beside[permission]) == ([], f"preflight: {looks[0]}")
     elif always:
