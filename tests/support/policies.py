@@ -133,7 +133,8 @@ def _role_file(head: dict[str, Any], permissions: dict[str, str]) -> str:
     """permissions: what needs each, beside it or, if that is too long, above it."""
     begin = LICENCE.split("---", maxsplit=1)[0] + "---\n" + yaml.dump(head, Dumper=Indenting, sort_keys=False)
     lines = (
-        f"  - {one}  # {why}" if len(one) + len(why) < WIDTH else f"  # {why}\n  - {one}" for one, why in permissions.items()
+        f"  - {one}  # {why}" if len(one) + len(why) < WIDTH else f"  # {why}\n  - {one}"
+        for one, why in permissions.items()
     )
     return "\n".join([f"{begin}includedPermissions:", *lines, ""])
 
