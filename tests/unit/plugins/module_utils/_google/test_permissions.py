@@ -229,14 +229,14 @@ class Iam:
 
 
 def read_in_cluster(phase: str) -> dict[str, str]:
-    """The permissions of a published role, and what stands beside each."""
-    lines = (ROOT / FOLDER / in_cluster_name(phase)).read_text(encoding="utf-8").splitlines()
-    return {
-        permission: why
-        for line in lines
-        if line.startswith("  - ")
-        for permission, _mark, why in [line.removeprefix("  - ").partition("  # ")]
-    }
+    """The permissions of a published role, and what stands beside or above each."""
+    needed, above = {}, ""
+    for line in (ROOT / FOLDER / in_cluster_name(phase)).read_text(encoding="utf-8").splitlines():
+        if line.startswith("  - "):
+            permission, _mark, beside = line.removeprefix("  - ").partition("  # ")
+            needed[permission] = beside or above
+        above = line.removeprefix("  # ")
+    return needed
 
 
 def missing(permissions: Iterable[str], run: str) -> list[str]:
