@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 MASK = "********"
 SHORTEST = 6
@@ -64,6 +65,14 @@ def in_addresses(text: str) -> list[Credential]:
 def in_address(url: str) -> tuple[str, ...]:
     """The secret texts in a text that is one address, with or without a scheme."""
     return tuple(one.secret for one in in_addresses(url if "://" in url else f"any://{url}"))
+
+
+def private_keys(params: Mapping[str, Any]) -> Iterator[str]:
+    """The values of options that contain a private key, such as by mistake where the path of its file belongs; as they
+    are and as sentences quote them."""
+    for value in params.values():
+        if isinstance(value, str) and "PRIVATE KEY-----" in value:
+            yield from (value, repr(value)[1:-1])
 
 
 def without(text: str) -> str:

@@ -25,7 +25,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
 
-from . import _addresses, _forms
+from . import _addresses, _credentials, _forms
 from ._diff import rendered
 from ._given import as_data, given
 
@@ -93,7 +93,10 @@ class Again(Conflict):
 
 
 class Throttled(Conflict):
-    """A program that others wrote was throttled until it gave up: observe and plan again, after a longer pause."""
+    """A program that others wrote was throttled until it gave up: observe and plan again, after a longer pause.
+
+    What it left half done and the next attempt completes is one change, reported as it was first planned.
+    """
 
     pause = 10.0
 
@@ -518,6 +521,8 @@ class _Run(Generic[D, G, C]):
     kept: Plan = field(default_factory=Plan)
     """The latest plan, for what it keeps."""
     done: list[Action] = field(default_factory=list)
+    throttled: tuple[int, tuple[Action, ...]] | None = None
+    """How many actions were done when one was first throttled, and the actions planned from there on."""
     made: dict[str, Any] = field(default_factory=dict)
     broken: _Broken | None = None
 
@@ -538,6 +543,9 @@ class _Run(Generic[D, G, C]):
             if self.done:
                 raise _Broken.by(refusal) from refusal
             raise
+        if self.throttled:
+            number, planned = self.throttled
+            self.done[number:] = planned
 
     def _apply_once(self) -> None:
         planned, self.planned = self.planned, None
@@ -545,8 +553,12 @@ class _Run(Generic[D, G, C]):
             self.current = self.subject.observe(self.gateway, self.desired)
             planned = self.subject.planned(self.gateway, self.current, self.desired)
         self.kept = planned
-        for action in planned.actions:
-            _apply(action, self.gateway, self.made, self.done)
+        for number, action in enumerate(planned.actions):
+            try:
+                _apply(action, self.gateway, self.made, self.done)
+            except Throttled:
+                self.throttled = self.throttled or (len(self.done), planned.actions[number:])
+                raise
 
     def settle(self, report: Report) -> None:
         if self.subject.settle:
@@ -663,7 +675,7 @@ def _outcome(
 
 def _hidden(subject: AnySubject, params: Mapping[str, Any]) -> tuple[str, ...]:
     """The texts to mask, beside the values of no_log options."""
-    return (*subject.hidden(params), *_addresses.hidden(params))
+    return (*subject.hidden(params), *_addresses.hidden(params), *_credentials.private_keys(params))
 
 
 class _Module(AnsibleModule):

@@ -10,11 +10,13 @@ surveys and the command line can only give text. An empty list or dictionary is 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.common.parameters import AnsibleFallbackNotFound, remove_values
@@ -36,6 +38,7 @@ _WANTED = {
     "int": "a whole number",
     "list": "a list",
     "dict": "a dictionary",
+    "raw": "text or a dictionary",
 }
 _ELEMENTS = {"str": "text", "dict": "dictionaries"}
 _CONVERSIONS: Mapping[str, Callable[[Any], Any]] = {
@@ -43,6 +46,7 @@ _CONVERSIONS: Mapping[str, Callable[[Any], Any]] = {
     "int": check_type_int,
     "list": check_type_list,
     "dict": check_type_dict,
+    "raw": lambda value: value,
 }
 _SHOWN = 80
 """Characters of a wrong value that a sentence shows at most."""
@@ -185,6 +189,20 @@ def _type_of(value: Any) -> str:
 def _shown(value: Any, secrets: AbstractSet[str]) -> str:
     text = repr(remove_values(as_data(value), secrets))
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def as_path(text: str) -> Path:
+    """With ~ as a home, where there is such a user."""
+    with contextlib.suppress(RuntimeError):
+        return Path(text).expanduser()
+    return Path(text)
+
+
+def is_file(text: str) -> bool:
+    """Whether that is the path of a file; a text that is too long for a path is none."""
+    with contextlib.suppress(OSError, ValueError):
+        return Path(text).is_file()
+    return False
 
 
 def from_environment(*names: str) -> str:

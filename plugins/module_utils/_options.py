@@ -52,6 +52,7 @@ def kubernetes_options() -> Spec:
         "api_key": {"type": "str", "no_log": True, "fallback": env("K8S_AUTH_API_KEY")},
         "ca_cert": {"type": "path", "aliases": ["ssl_ca_cert"], "fallback": env("K8S_AUTH_SSL_CA_CERT")},
         "kubernetes_validate_certs": {"type": "bool", "default": True},
+        "wrong_cluster_check": {"type": "bool", "default": True},
     }
 
 

@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
-from ._engine import Action, Kept, Refused
+from ._engine import Action, Answer, Ask, Kept, Refused, results
 from ._variables import named
 
 
@@ -88,6 +88,41 @@ def choose(found: Mapping[str, Owned | None], makers: Mapping[str, str], owner: 
             return name
     ours = [name for name, maker in makers.items() if not maker]
     return next((name for name in ours if found.get(name) is None), ours[-1] if ours else "")
+
+
+T = TypeVar("T", bound=Owned)
+
+
+class Candidates(Generic[T]):
+    """Objects of one kind under the names that they may have, of which choose() takes one.
+
+    makers: as choose() takes it; read: the object of a name, None if absent. Reading takes two rounds, of which the
+    second is empty in most cases: if the first name decides, the others are not read.
+    """
+
+    def __init__(self, makers: Mapping[str, str], read: Callable[[str], T | None], owner: Owner) -> None:
+        self.makers = makers
+        self._read = read
+        self._owner = owner
+        self._answers: dict[str, Answer[T | None]] = {}
+
+    def ask(self, ask: Ask) -> None:
+        """Ask for what this round needs."""
+        if self._answers and self.chosen:
+            return
+        names = [*self.makers][1:] if self._answers else [*self.makers][:1]
+        self._answers |= {name: ask.known(self._read, name) for name in names}
+
+    @property
+    def name(self) -> str:
+        """The name to work with."""
+        return choose(results(self._answers), self.makers, self._owner)
+
+    @property
+    def chosen(self) -> T | None:
+        """What exists under that name."""
+        answer = self._answers.get(self.name)
+        return answer.result() if answer else None
 
 
 @dataclass(frozen=True)

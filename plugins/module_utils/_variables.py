@@ -72,6 +72,7 @@ VARIABLES: Mapping[str, str] = {
     "castai_host_token": "api_key",
     "castai_kubernetes_ca_cert": "ca_cert",
     "castai_kubernetes_validate_certs": "kubernetes_validate_certs",
+    "castai_wrong_cluster_check": "wrong_cluster_check",
     # In the cluster
     "castai_namespace": "namespace",
     "castai_create_namespace": "create_namespace",
@@ -111,6 +112,7 @@ VARIABLES: Mapping[str, str] = {
     "gke_onboard_role_id": "role_id",
     "gke_onboard_role_scope": "role_scope",
     "gke_onboard_service_account_user": "service_account_user",
+    "gke_onboard_shared_vpc_role": "shared_vpc_role",
     # What CAST AI gets in Azure
     "aks_onboard_additional_resource_groups": "additional_resource_groups",
     "aks_onboard_credential": "credential",

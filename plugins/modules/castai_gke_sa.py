@@ -53,12 +53,13 @@ options:
       - E-mail address of a service account of your own, for CAST AI to use. It is checked, but neither edited nor
         deleted, so its description does not say which key CAST AI has. With O(identity=key), it gets a key if CAST AI
         has no credentials for the cluster yet, or if it has no other key.
-      - It gets the same bindings as an account that this module creates.
+      - It gets the same bindings as an account that this module creates. The roles that it has from other tools stay.
     type: str
   extra_projects:
     description:
-      - Further projects in which CAST AI needs its role, such as the host project of a Shared VPC. Each gets a role of
-        its own with the same permissions.
+      - IDs of further projects in which CAST AI needs its role, such as the host project of a Shared VPC. Each gets a
+        role of its own with the same permissions.
+      - The description of the cluster's role records them, so that a project that is left out later loses its binding.
     type: list
     elements: str
     default: []
@@ -120,9 +121,18 @@ options:
         260 accounts, of this project only.
       - V(on_accounts) are the same by a binding on each account, in other projects too.
       - V(project) are all of the project. V(none) gives CAST AI no such binding.
-      - If CAST AI could use all accounts of the project before, that stays, with a warning, until you set this option.
+      - If CAST AI could use more accounts before, that stays, with a warning, until you set this option. Bindings of
+        other forms than the one that you set are removed.
     type: str
     choices: [node_accounts, on_accounts, project, none]
+  shared_vpc_role:
+    description:
+      - What CAST AI may do with the subnets of the cluster and its node pools if they are of another project, the host
+        project of a Shared VPC. V(subnets) gives it C(roles/compute.networkUser) on these subnets. That this is enough
+        for CAST AI is not confirmed. V(none) takes such bindings out.
+      - If this is omitted, the subnets are neither read nor changed. Removal takes the bindings out in any case.
+    type: str
+    choices: [subnets, none]
 seealso:
   - module: castai.onboarding.castai_cluster
   - module: castai.onboarding.castai_preflight

@@ -11,9 +11,9 @@ short_description: Check everything that connecting or onboarding a cluster need
 version_added: 0.1.0
 description:
   - This module only reads. It reports all problems at once, each with its fix, before anything is changed.
-  - Checks whether the CAST AI API key works and belongs to the right organization, whether the AWS credentials lead to
-    the cluster, whether the Kubernetes options point to the same cluster, whether its API server answers, is new enough
-    and grants the necessary permissions, whether Helm is installed and new enough, whether each chart can be
+  - Checks whether the CAST AI API key works and belongs to the right organization, whether the cloud credentials lead
+    to the cluster, whether the Kubernetes options point to the same cluster, whether its API server answers, is new
+    enough and grants the necessary permissions, whether Helm is installed and new enough, whether each chart can be
     downloaded, whether objects that the install would create already exist, in another Helm release or outside Helm,
     and whether all names are short enough.
   - Helm and the charts are only checked if a release is not deployed or has a different version. A run that needs Helm
@@ -26,6 +26,10 @@ description:
     where the components look for it, whether CAST AI can manage the cluster's nodes, and which permissions the AWS
     credentials lack, according to a simulation of their policies. RV(not_checked) lists checks that were not possible,
     for example because simulating is not allowed.
+  - For a GKE cluster that CAST AI has no credentials for, O(onboard) asks Google Cloud for the permissions of the
+    credentials, the services of the project and the organization policies, and checks everything that
+    M(castai.onboarding.castai_gke_sa) would refuse, such as an account without room for a key or an IAM policy without
+    room for bindings.
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes.info
@@ -206,6 +210,10 @@ options:
         description: Which service accounts of nodes CAST AI may use.
         type: str
         choices: [node_accounts, on_accounts, project, none]
+      shared_vpc_role:
+        description: Whether CAST AI gets a role on the subnets of a Shared VPC.
+        type: str
+        choices: [subnets, none]
       spot_lambda_role:
         description: Whether C(CastLambdaRoleForSpot) is used, which is the default on kOps. On EKS it needs a user.
         type: bool

@@ -16,10 +16,13 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.sandbox import processes
 from tests.tree import ROOT
+
+from . import awx
 
 COLLECTION = "castai.onboarding"
 PYTHON = Path(sys.executable).parent
@@ -135,6 +138,7 @@ def start_playbook(
     show: bool = False,
     python: Path = Path(sys.executable),
     contained: bool = False,
+    credentials: awx.Credentials = MappingProxyType({}),
 ) -> Running:
     """Start ansible-playbook of this Python with exactly this environment and search path.
 
@@ -142,6 +146,7 @@ def start_playbook(
     playbook: a name such as castai.onboarding.connect, a file, or the plays as data. inventory: a file, or data.
     show: its output goes where this process's goes, and is not kept. contained: by ansible-runner, as AWX does in an
     execution environment: as a user that nobody knows, with a home and collections that cannot be written.
+    credentials: AWX's, for such a run.
     """
     global _starts
     _starts += 1
@@ -155,6 +160,7 @@ def start_playbook(
     if contained:
         collections = str(shutil.copytree(collections, folder / "collections", dirs_exist_ok=True))
         command = [*_as_nobody(), str(python), "-m", "ansible_runner", "run", *_project(of_run, playbook, inventory)]
+        awx.inject(of_run, credentials)
         _make_unwritable(Path(collections), home)
     else:
         command = [str(python), "-m", "ansible", "playbook", "-i", _file(inventory, of_run / "inventory.yml")]

@@ -29,6 +29,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.permissions
     document,
     file_name,
 )
+from ansible_collections.castai.onboarding.plugins.module_utils._azure import permissions as azure
 from ansible_collections.castai.onboarding.plugins.module_utils._castai import rights
 from ansible_collections.castai.onboarding.plugins.module_utils._google import permissions as google
 from ansible_collections.castai.onboarding.plugins.module_utils._google.bindings import ON_ACCOUNTS
@@ -38,6 +39,24 @@ Policy = dict[str, Any]
 
 FOLDER = Path("docs/examples/policies")
 PAGE = Path("docs/docsite/rst/permissions.rst")
+IN_CLUSTER = {
+    PLAN: "Plan connecting and onboarding, inside GKE clusters",
+    "connect": "Connect to CAST AI, inside GKE clusters",
+    "onboard": "Connect and onboard to CAST AI, inside GKE clusters",
+}
+"""Phases of which a part takes place in the cluster, and the titles of their custom roles."""
+SPELLED_BY_IAM = {
+    kind.lower(): kind
+    for kind in (
+        *("clusterRoleBindings", "clusterRoles", "configMaps", "customResourceDefinitions", "daemonSets"),
+        *("deployments", "events", "jobs", "limitRanges", "mutatingWebhookConfigurations", "namespaces", "nodes"),
+        *("podDisruptionBudgets", "pods", "resourceQuotas", "roleBindings", "roles", "secrets", "serviceAccounts"),
+        *("services", "validatingWebhookConfigurations"),
+    )
+}
+"""Resources of Kubernetes as IAM spells them. It has one name for all custom resources."""
+VERBS_OF_IAM = {"watch": "list", "patch": "update"}
+"""Verbs of Kubernetes that IAM has no name of its own for."""
 CLUSTER_ROLE = Path("docs/examples/plan-cluster-role.yml")
 PLANNER = "castai-onboarding-plan"
 LICENCE = """\
@@ -55,6 +74,7 @@ BEGIN, END = (f".. {word} of what tests/support/policies.py writes" for word in 
 BEGIN_GOOGLE, END_GOOGLE = (
     f".. {word} of what tests/support/policies.py writes of Google Cloud" for word in ("Begin", "End")
 )
+BEGIN_AZURE, END_AZURE = (f".. {word} of what tests/support/policies.py writes of Azure" for word in ("Begin", "End"))
 KINDS = (
     *((PLAN, ROLE), ("connect", ROLE), ("onboard", ROLE), ("onboard", USER), ("remove", ROLE), ("remove", USER)),
     *((phase, KOPS) for phase in PHASES),
@@ -85,9 +105,12 @@ def published() -> dict[Path, str]:
     """Every generated file and its text."""
     files = {FOLDER / file_name(*kind): json.dumps(document(*kind, place(kind[1])), indent=2) + "\n" for kind in KINDS}
     files.update({FOLDER / google.file_name(phase): google_role(phase) for phase in google.PHASES})
+    files.update({FOLDER / in_cluster_name(phase): in_cluster_role(phase) for phase in IN_CLUSTER})
+    files.update({FOLDER / azure.file_name(*kind): azure_role(*kind) for kind in azure.KINDS})
     page = (ROOT / PAGE).read_text(encoding="utf-8")
     page = _between(page, BEGIN, table(), END)
     page = _between(page, BEGIN_GOOGLE, google_table(), END_GOOGLE)
+    page = _between(page, BEGIN_AZURE, azure_table(), END_AZURE)
     files[CLUSTER_ROLE] = LICENCE + yaml.dump(cluster_role(), Dumper=Indenting, sort_keys=False)
     return {**files, PAGE: page}
 
@@ -102,9 +125,64 @@ def google_role(phase: str) -> str:
     role = google.document(phase)
     permissions = role.pop("includedPermissions")
     grants = {grant.permission: grant for grant in google.granted(phase)}
-    lines = [f"  - {one}  # {_needed_by(grants[one])}" for one in permissions]
-    head = LICENCE.split("---", maxsplit=1)[0] + "---\n" + yaml.dump(role, Dumper=Indenting, sort_keys=False)
-    return "\n".join([f"{head}includedPermissions:", *lines, ""])
+    return _role_file(role, {one: _needed_by(grants[one]) for one in permissions})
+
+
+def _role_file(head: dict[str, Any], permissions: dict[str, str]) -> str:
+    """permissions: what needs each."""
+    begin = LICENCE.split("---", maxsplit=1)[0] + "---\n" + yaml.dump(head, Dumper=Indenting, sort_keys=False)
+    return "\n".join([f"{begin}includedPermissions:", *(f"  - {one}  # {why}" for one, why in permissions.items()), ""])
+
+
+def in_cluster_name(phase: str) -> str:
+    return f"gke-{phase}-in-cluster.yml"
+
+
+def in_cluster_role(phase: str) -> str:
+    """A custom role for those whom IAM and not RBAC lets work in GKE clusters."""
+    head = {"title": IN_CLUSTER[phase], "description": "For castai.onboarding", "stage": "GA"}
+    return _role_file(head, in_cluster(phase))
+
+
+Row = tuple[str, str, tuple[str, ...]]
+SOURCES: tuple[tuple[tuple[Row, ...], tuple[str, ...], str], ...] = (
+    (rights.CREATE_NAMESPACE, ("connect",), "if the namespace is absent"),
+    ((*rights.CONNECT, *rights.CONNECT_SYSTEM), ("connect",), ""),
+    (rights.ONBOARD, ("onboard",), ""),
+    *((rows, ("onboard",), f"with {release}") for release, rows in rights.OF_RELEASE.items()),
+    *((rows, ("onboard",), f"with {release} and Helm 4") for release, rows in rights.HOOKS.items()),
+    (rights.OF_NODES, ("preflight",), "shows where pods could run"),
+    (rights.OF_LIMITS, ("preflight",), "shows which pods a LimitRange rejects"),
+)
+"""What preflight asks the cluster for, the scenarios that need it, and when."""
+
+
+def in_cluster(phase: str) -> dict[str, str]:
+    """IAM's permissions for a phase, and what fails, or is not checked, without each."""
+    found: dict[str, dict[str, list[str]]] = {}
+    scenarios_of = {"connect": ("connect", "preflight")}.get(phase, ("connect", "onboard", "preflight"))
+    for rows, scenarios, when in SOURCES:
+        for group, resource, verb in ((group, resource, verb) for group, resource, verbs in rows for verb in verbs):
+            for_a_run = verb not in rights.READING or rows in rights.HOOKS.values()
+            for scenario in scenarios if scenarios[0] in scenarios_of and not (phase == PLAN and for_a_run) else ():
+                found.setdefault(iam_permission(group, resource, verb), {}).setdefault(scenario, []).append(when)
+    return {permission: _told(found[permission]) for permission in sorted(found)}
+
+
+def iam_permission(group: str, resource: str, verb: str) -> str:
+    """What GKE asks IAM for where RBAC does not allow a request."""
+    kind = SPELLED_BY_IAM.get(resource) or ("thirdPartyObjects" if "." in group else "")
+    assert kind, resource
+    return f"container.{kind}.{VERBS_OF_IAM.get(verb, verb)}"
+
+
+def _told(needs: dict[str, list[str]]) -> str:
+    always = [scenario for scenario, conditions in needs.items() if "" in conditions]
+    if always:
+        return ", ".join(always)
+    conditions = list(dict.fromkeys(one for some in needs.values() for one in some))
+    joint = ": " if "preflight" in needs else "; only "
+    return f"{', '.join(needs)}{joint}{' or '.join(conditions).replace(' or with ', ' or ')}"
 
 
 def _needed_by(grant: google.Grant) -> str:
@@ -128,6 +206,31 @@ def google_table() -> Iterator[str]:
     for grant in (*google.GRANTS, *google.OF_SUBNETS):
         why = f" ({grant.why})" if grant.why else ""
         only = " or ".join(SPELLED[way] for way in grant.only)
+        yield from _row(f"``{grant.permission}``", f"{', '.join(grant.scenarios)}{why}", only)
+    yield ""
+
+
+AZURE_SCOPE = "/subscriptions/0b1f6471-1bf0-4dda-aec3-cb9272f09590"
+"""What stands in the published roles."""
+
+SPELLED_OF_AZURE = {
+    azure.APP: "an app registration",
+    azure.MANAGED: "a managed identity",
+    azure.ADMIN: "``castai_admin``",
+}
+
+
+def azure_role(phase: str, way: str) -> str:
+    """A custom role for az role definition create --role-definition, which takes no comments."""
+    return json.dumps(azure.document(phase, way, [AZURE_SCOPE]), indent=2) + "\n"
+
+
+def azure_table() -> Iterator[str]:
+    """Every action and application permission, by what fails without it."""
+    yield from ("", ".. list-table::", "   :header-rows: 1", "", *_row("permission", "needed to", "only with"))
+    for grant in (*azure.GRANTS, *azure.GRAPH):
+        why = f" ({grant.why})" if grant.why else ""
+        only = " or ".join(SPELLED_OF_AZURE[way] for way in grant.only)
         yield from _row(f"``{grant.permission}``", f"{', '.join(grant.scenarios)}{why}", only)
     yield ""
 

@@ -12,11 +12,13 @@ import signal
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.sandbox.build import binaries
 from tests.sandbox.client import Seen, World
 from tests.sandbox.normal import difference
+from tests.support.awx import Credentials
 from tests.support.clusters import inventory
 from tests.support.forked import Step, changed, run_steps
 from tests.support.playbook import PYTHON, SYSTEM_PATH, Run, Running, local_play, start_playbook
@@ -71,11 +73,12 @@ class Operator:
         playbook: str | Sequence[Mapping[str, Any]] = PLAYBOOK,
         given: Mapping[str, Any] | None = None,
         contained: bool = False,
+        credentials: Credentials = MappingProxyType({}),
         **variables: Any,
     ) -> Running:
         """Start connecting these clusters. given: the inventory, where it is not simply them with these variables.
 
-        contained: see start_playbook.
+        contained, credentials: see start_playbook.
         """
         path = self.path if playbook == PLAYBOOK else (*self.path, *SYSTEM_PATH)
         return start_playbook(
@@ -86,6 +89,7 @@ class Operator:
             environment=self.environment,
             path=path,
             contained=contained,
+            credentials=credentials,
         )
 
     def connect(self, *arguments: str, **options: Any) -> Run:

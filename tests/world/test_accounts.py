@@ -15,12 +15,14 @@ import pytest
 
 from tests.sandbox.client import World
 from tests.sandbox.kubernetes.cluster import OPERATOR
+from tests.support import awx
 from tests.support.forked import Step, steps
 
 from .connecting import Forked, Operator, changed_nothing, succeeded, writes
 
 CLUSTERS = ("prod:eks",)
 WAYS = ("kubeconfig", "context", "host", "ca_cert")
+KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 PATIENCE = 90  # seconds in which a run must have come to a call
 
 
@@ -56,8 +58,14 @@ def by_aws(recorded: Sequence[Step]) -> list[Step]:
 def test_every_way_into_the_cluster_leads_to_the_same(
     world: World, operator: Operator, way: Any, contained: bool
 ) -> None:
-    """The first in an execution environment, where nothing but the temporary folder can be written."""
-    run = succeeded(operator.connect(contained=contained, **way(world, operator.folder)))
+    """The first in an execution environment, where nothing but the temporary folder can be written, with AWX's
+    credential."""
+    credentials = {}
+    environment = dict(operator.environment)
+    if contained:
+        credentials = awx.aws(*(operator.environment.pop(name) for name in KEYS))
+    run = succeeded(operator.connect(contained=contained, credentials=credentials, **way(world, operator.folder)))
+    operator.environment = environment
     assert {call.who for call in writes(world) if call.system == "kubernetes"} == {OPERATOR}
     changed_nothing(Forked(world, operator.folder / "again", by_aws(steps(run, "prod"))).connect())
 

@@ -10,17 +10,24 @@ Every failure, every write after which a run may end and every missing permissio
 from __future__ import annotations
 
 import re
+from collections import Counter
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import yaml
 
+from ansible_collections.castai.onboarding.plugins.module_utils._google.permissions import file_name
 from tests.sandbox.client import World
 from tests.sandbox.spec import HOME_PROJECT
+from tests.support import awx
 from tests.support.playbook import Run, local_play
+from tests.support.policies import FOLDER, in_cluster_name
 from tests.support.recipes import recipe
+from tests.tree import ROOT
 
 from .connecting import changed_nothing, succeeded, with_id, writes
-from .onboarding import Onboarder
+from .onboarding import SITE, Onboarder
 
 HOSTS = {
     "shop": {},
@@ -28,6 +35,10 @@ HOSTS = {
 }
 CLUSTERS = ("shop:gke:location=europe-west3:nodes=1", "till:gke:location=europe-west1-b:nodes=1")
 REMOVAL = recipe("gke_guide", "Removal")
+TOKEN, CLUSTER_READ = "oauth2.token", "container.projects.locations.clusters.get"
+CLUSTER_READS = 9
+"""The tasks of site that read the cluster: preflight, castai_cluster, the agent's release and castai_cluster again of
+connecting; preflight, castai_cluster, castai_gke_sa, castai_releases and castai_cluster again of onboarding."""
 TOO_EARLY = [
     local_play(
         {
@@ -52,6 +63,7 @@ class Story(NamedTuple):
     run: Run
     again: Run
     written_again: list[Any]
+    asked_again: list[Any]
 
     @property
     def world(self) -> World:
@@ -87,13 +99,50 @@ def let_in_by_dns(world: World, name: str) -> None:
 def story(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> Story:
     onboarder = Onboarder(module_world, tmp_path_factory.mktemp("gke"))
     let_in_by_dns(module_world, "till")
+    planner, key = limited(module_world, "plan"), limited(module_world, "onboard")
     given, before = inventory(onboarder), module_world.state()["google"]
+    own = onboarder.environment["GOOGLE_APPLICATION_CREDENTIALS"]
+    of_plan = onboarder.folder / "plan.json"
+    of_plan.write_text(planner, encoding="utf-8")
+    onboarder.environment["GOOGLE_APPLICATION_CREDENTIALS"] = str(of_plan)
     plan = succeeded(onboarder.onboard("--check", "--diff", hosts=tuple(HOSTS), given=given))
+    onboarder.environment["GOOGLE_APPLICATION_CREDENTIALS"] = own
     written_by_plan = writes(module_world)
-    run = succeeded(onboarder.onboard("--diff", hosts=tuple(HOSTS), given=given))
+    run = succeeded(by_awx(module_world, tmp_path_factory.mktemp("awx"), key, given))
     mark = module_world.mark()
     again = onboarder.onboard(hosts=tuple(HOSTS), given=given)
-    return Story(onboarder, before, plan, written_by_plan, run, again, writes(module_world, mark))
+    asked_again = module_world.journal(since=mark)
+    return Story(onboarder, before, plan, written_by_plan, run, again, writes(module_world, mark), asked_again)
+
+
+def limited(world: World, phase: str) -> str:
+    """The key of an account that may do what the published roles say, in Google Cloud and in its clusters."""
+    roles = []
+    for name in (file_name(phase), in_cluster_name(phase)):
+        permissions = yaml.safe_load((ROOT / FOLDER / name).read_text(encoding="utf-8"))["includedPermissions"]
+        role_id = name.removesuffix(".yml").replace("-", "_")
+        where = {"project": HOME_PROJECT, "role_id": role_id, "permissions": permissions}
+        roles.append(world.control("google", "add_role", **where))
+    email = world.control("google", "add_account", project=HOME_PROJECT, account_id=f"only-{phase}", roles=roles)
+    return str(world.control("google", "add_key", email=email))
+
+
+def by_awx(world: World, folder: Path, key: str, given: Any) -> Run:
+    """As a job of AWX with its credential for Google Cloud, whose project is not that of the hosts."""
+    somebody = Onboarder(world, folder)
+    del somebody.environment["GOOGLE_APPLICATION_CREDENTIALS"]
+    somebody.environment["ANSIBLE_FORKS"] = "6"
+    credentials = awx.google(key, "acme-shared")
+    return somebody.start(playbook=SITE, given=given, contained=True, credentials=credentials).wait()
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_the_published_roles_are_enough_for_a_plan_and_for_awxs_job(story: Story, host: str) -> None:
+    for phase, run in (("plan", story.plan), ("onboard", story.run)):
+        for found in run.of("castai_preflight", host):
+            who = f"only-{phase}@{HOME_PROJECT}.iam.gserviceaccount.com"
+            assert found["acting_as"] == f"{who} in project {HOME_PROJECT}"
+            assert found["not_checked"] == []
 
 
 def test_the_plan_writes_nothing(story: Story) -> None:
@@ -110,6 +159,22 @@ def test_the_run_does_what_the_plan_said(story: Story, host: str) -> None:
 def test_a_second_run_changes_nothing(story: Story) -> None:
     changed_nothing(story.again)
     assert (story.again.actions(), story.written_again) == ([], [])
+
+
+def test_a_second_run_reads_no_object_of_google_cloud_more_than_twice(story: Story) -> None:
+    """But the cluster: every task that needs its address or its nodes reads that itself, as no result carries it. What
+    belongs to the project is read for each host."""
+    read = Counter((one.operation, one.resource) for one in story.asked_again if one.system == "google")
+    for operation, resource in [one for one in read if one[0] == TOKEN]:
+        del read[operation, resource]
+    clusters = {one: number for one, number in read.items() if one[0] == CLUSTER_READ}
+    assert set(clusters.values()) == {CLUSTER_READS}
+    assert len(clusters) == len(HOSTS)
+    own = {one: number for one, number in read.items() if "castai" in one[1]}
+    shared = {one: number for one, number in read.items() if one not in own and one not in clusters}
+    assert own != shared != {}
+    assert {one: number for one, number in own.items() if number > 2} == {}
+    assert {one: number for one, number in shared.items() if number > 2 * len(HOSTS)} == {}
 
 
 @pytest.mark.parametrize("host", HOSTS)

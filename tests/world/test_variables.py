@@ -71,6 +71,7 @@ WRONG = (
     wrong("castai_validate_certs", "maybe", BOOL),
     wrong("castai_aws_validate_certs", "certainly", BOOL),
     wrong("castai_kubernetes_validate_certs", [True], BOOL),
+    wrong("castai_wrong_cluster_check", "sometimes", BOOL),
     wrong("castai_adopt", "perhaps", BOOL),
     wrong("castai_spot_lambda_role", "spot", BOOL),
     wrong("castai_wait_timeout", "soon", INT),

@@ -6,16 +6,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from functools import partial
+from typing import Any
 
 from .._engine import at_once, results
 from .._gateways.aws import Aws
 from .._gateways.aws_eks import AccessEntry, EksCluster
 from .._gateways.aws_iam import Policy, Principal
 from .._gateways.castai import Cluster
-from .._owner import Owned, choose
+from .._owner import Candidates
 from . import names
 from .eks_nodes import Nodes
 from .eks_wanted import (
@@ -33,8 +33,6 @@ from .keys import ExistingKeys, existing_keys
 from .policies import Document, Location
 from .spot_role import ExistingRole
 from .systems import Systems
-
-T = TypeVar("T", bound=Owned)
 
 
 @dataclass(frozen=True)
@@ -77,8 +75,8 @@ class Current:
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
-    """Round 1: EKS and CAST AI. Round 2: every object by its name. Round 3: what they contain and what is attached to
-    them."""
+    """Round 1: EKS and CAST AI. Round 2: every object by its name, and once more by its other names if it has not the
+    first. Last: what they contain and what is attached to them."""
     aws, castai, user = gateway.aws, gateway.castai, wanted.user_mode
     with at_once() as ask:
         described = ask(aws.describe_cluster, wanted.name)
@@ -88,23 +86,27 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     if eks is None:
         return Current(None, record, caller=aws.caller_account())
     here = location(eks, wanted)
-    principals = user_names(wanted) if user else role_names(record, wanted)
+    principals = Candidates(
+        user_names(wanted) if user else role_names(record, wanted), aws.get_user if user else aws.get_role, wanted.owner
+    )
     if not wanted.whole:
         identity = _credentials(aws, principals, record, wanted)
         return Current(eks, record, castai_principal.result() or "", identity)
-    node_roles, profiles = node_role_names(wanted), profile_names(wanted)
+    node_roles = Candidates(node_role_names(wanted), aws.get_role, wanted.owner)
+    profiles = Candidates(profile_names(wanted), aws.get_profile, wanted.owner)
     sought = {
-        "managed": policy_names(names.MANAGED_POLICY, wanted.shared, wanted),
-        "restricted": policy_names(names.RESTRICTED_POLICY, False, wanted) if user else {},
-        "ipv6": policy_names(names.IPV6_POLICY, wanted.shared, wanted) if eks.ip_family == "ipv6" else {},
+        kind: Candidates(known, partial(_policy, aws, here, wanted), wanted.owner)
+        for kind, known in {
+            "managed": policy_names(names.MANAGED_POLICY, wanted.shared, wanted),
+            "restricted": policy_names(names.RESTRICTED_POLICY, False, wanted) if user else {},
+            "ipv6": policy_names(names.IPV6_POLICY, wanted.shared, wanted) if eks.ip_family == "ipv6" else {},
+        }.items()
     }
-    arns = {arn for known in sought.values() for name in known for arn in policy_arns(here, wanted, name)}
+    every: tuple[Candidates[Any], ...] = (principals, node_roles, profiles, *sought.values())
     with at_once() as ask:
-        by_principal = {name: ask.known(aws.get_user if user else aws.get_role, name) for name in principals}
-        by_user = {name: ask.when(user, aws.list_keys, name) for name in principals}
-        by_node_role = {name: ask.known(aws.get_role, name) for name in node_roles}
-        by_profile = {name: ask.known(aws.get_profile, name) for name in profiles}
-        by_arn = {arn: ask.known(aws.get_policy, arn) for arn in sorted(arns)}
+        for candidates in every:
+            candidates.ask(ask)
+        by_user = {name: ask.when(user, aws.list_keys, name) for name in principals.makers}
         lacking = {arn: ask(aws.lacks_policy, arn) for arn in wanted.named_policies}
         spot = ask.when(wanted.spot_role, aws.get_role, names.SPOT_LAMBDA_ROLE)
         group = (
@@ -112,13 +114,14 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
             if wanted.security_group_id
             else ask.known(aws.find_group, eks.vpc_id, names.node_security_group(wanted.name))
         )
+    with at_once() as ask:
+        for candidates in every:
+            candidates.ask(ask)
 
-    name, principal = _chosen(results(by_principal), principals, wanted)
-    node_name, node = _chosen(results(by_node_role), node_roles, wanted)
-    profile_name, profile = _chosen(results(by_profile), profiles, wanted)
-    policies = results(by_arn)
-    existing = {kind: _existing_policy(policies, known, here, wanted) for kind, known in sought.items()}
-    makers = {**node_roles, **profiles}
+    name, principal = principals.name, principals.chosen
+    node_name, node, profile_name, profile = node_roles.name, node_roles.chosen, profiles.name, profiles.chosen
+    existing = {kind: _existing_policy(candidates, here, wanted) for kind, candidates in sought.items()}
+    makers = {**node_roles.makers, **profiles.makers}
     nodes = Nodes(
         role_name=node_name,
         role=node,
@@ -169,7 +172,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         Identity(
             name=name,
             principal=principal,
-            maker=principals.get(name, ""),
+            maker=principals.makers.get(name, ""),
             attached=attached.result() or (),
             inline=inline.result(),
             others=others.result() or (),
@@ -194,37 +197,29 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     )
 
 
-def _credentials(aws: Aws, principals: Mapping[str, str], record: Cluster | None, wanted: Desired) -> Identity:
+def _credentials(aws: Aws, principals: Candidates[Principal], record: Cluster | None, wanted: Desired) -> Identity:
     """CAST AI's role or user with its keys, and nothing else of it: what a hand-over alone needs."""
     with at_once() as ask:
-        by_principal = {
-            name: ask.known(aws.get_user if wanted.user_mode else aws.get_role, name) for name in principals
-        }
-        by_user = {name: ask.when(wanted.user_mode, aws.list_keys, name) for name in principals}
-    name, principal = _chosen(results(by_principal), principals, wanted)
+        principals.ask(ask)
+        by_user = {name: ask.when(wanted.user_mode, aws.list_keys, name) for name in principals.makers}
+    with at_once() as ask:
+        principals.ask(ask)
+    name, principal = principals.name, principals.chosen
     keys = by_user[name].result() or ()
     with at_once() as ask:
         last_used = {key.id: ask.known(aws.key_last_used, key.id) for key in keys if len(keys) > 1}
     existing = existing_keys(keys, results(last_used), principal, record)
-    return Identity(name=name, principal=principal, maker=principals.get(name, ""), keys=existing)
+    return Identity(name=name, principal=principal, maker=principals.makers.get(name, ""), keys=existing)
 
 
-def _chosen(found: Mapping[str, T | None], makers: Mapping[str, str], wanted: Desired) -> tuple[str, T | None]:
-    """The name to work with, and what exists under it."""
-    name = choose(found, makers, wanted.owner)
-    return name, found.get(name)
+def _policy(aws: Aws, here: Location, wanted: Desired, name: str) -> Policy | None:
+    """A policy of this name, under any path that it may have."""
+    return next(filter(None, map(aws.get_policy, policy_arns(here, wanted, name))), None)
 
 
-def _existing_policy(
-    found: Mapping[str, Policy | None], known: Mapping[str, str], here: Location, wanted: Desired
-) -> ExistingPolicy:
-    """The policy without its document. found: policies by ARN; known: the names to look under, none if it is not
-    needed."""
-    if not known:
+def _existing_policy(candidates: Candidates[Policy], here: Location, wanted: Desired) -> ExistingPolicy:
+    """The policy without its document."""
+    if not candidates.makers:
         return ExistingPolicy()
-    by_name = {
-        name: next(filter(None, (found[arn] for arn in policy_arns(here, wanted, name))), None) for name in known
-    }
-    name = choose(by_name, known, wanted.owner)
-    policy = by_name[name]
+    name, policy = candidates.name, candidates.chosen
     return ExistingPolicy(name, policy.arn if policy else policy_arns(here, wanted, name)[0], policy)

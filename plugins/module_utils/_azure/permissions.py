@@ -64,7 +64,6 @@ GRANTS: tuple[Grant, ...] = (
     Grant(f"{_CLUSTER}/read", _ALL, True),
     Grant(f"{_CLUSTER}/listClusterUserCredential/action", (CONNECT, ONBOARD), True),
     Grant(f"{_CLUSTER}/listClusterAdminCredential/action", (CONNECT, ONBOARD), True, (ADMIN,)),
-    Grant("Microsoft.Resources/subscriptions/read", _IDENTITY, True),
     Grant(f"{_AUTHORIZATION}/roleDefinitions/read", _IDENTITY, True),
     Grant(f"{_AUTHORIZATION}/roleDefinitions/write", (ONBOARD,)),
     Grant(f"{_AUTHORIZATION}/roleDefinitions/delete", (REMOVE,)),
@@ -97,8 +96,8 @@ GRANTS: tuple[Grant, ...] = (
     Grant(f"{_AUTHORIZATION}/denyAssignments/read", (PREFLIGHT,), True, why="finds what a deny assignment forbids"),
     Grant(f"{_AUTHORIZATION}/locks/read", (PREFLIGHT,), True, why="finds locks"),
 )
-"""Actions, needed on the resource groups that CAST AI's role is assigned on; register/action and what is of the
-subscription, there."""
+"""Actions, needed on the resource groups that CAST AI's role is assigned on; what is of a resource provider, on the
+subscription. Whoever has any role there can read the subscription itself."""
 
 READ_ALL, OWNED = "Application.Read.All", "Application.ReadWrite.OwnedBy"
 

@@ -11,7 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .._clusters.connection import Connection, named_by, namespace_refusal, other_cluster_problem, terminating_problem
+from .._clusters.connection import (
+    Connection,
+    named_by,
+    namespace_refusal,
+    other_cluster_problem,
+    terminating_problem,
+    unchecked_warning,
+)
 from .._clusters.facts import ClusterFacts, Named
 from .._clusters.table import PROVIDERS, connection_options, connection_rules, location_of, registration_options
 from .._engine import UNKNOWN, Action, CallFailed, Conflict, Made, Refused, Report, Subject, at_once, paced, until
@@ -201,7 +208,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     if not wanted.manage_token:
         return current
     kubernetes = connection.cluster(facts.api_server)
-    elsewhere = other_cluster_problem(kubernetes, facts)
+    elsewhere = other_cluster_problem(kubernetes, facts, wanted.cluster.checked)
     if elsewhere:
         return replace(current, elsewhere=elsewhere)
     with at_once() as ask:
@@ -380,12 +387,14 @@ def reached(record: Cluster, wait_for: str) -> bool:
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     facts, cluster_id = current.facts, current.record.id if current.record else UNKNOWN
     agent_environment = PROVIDERS[facts.provider].agent_environment
+    unchecked = unchecked_warning(wanted.cluster, facts)
     return {
         **facts.result_fields,
         "agent_environment": dict(agent_environment(facts, cluster_id, bool(wanted.cluster_id))),
         "cluster_id": cluster_id,
         "cluster": public(current.record) if current.record else None,
         "console_url": f"{wanted.console}/external-clusters/{cluster_id}/overview" if wanted.console else "",
+        **({"warnings": [unchecked]} if unchecked else {}),
     }
 
 

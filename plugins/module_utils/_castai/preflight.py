@@ -22,6 +22,7 @@ from .._clusters.connection import (
     namespace_refusal,
     other_cluster_problem,
     terminating_problem,
+    unchecked_warning,
 )
 from .._clusters.facts import CloudRights, ClusterFacts, Named, Provider
 from .._clusters.table import PROVIDERS, connection_options, connection_rules, registration_options
@@ -303,7 +304,7 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
     kubernetes = _attempt(gateway.connection.cluster, api_server)
     if isinstance(kubernetes, Problem):
         return replace(current, version=kubernetes, helm=_helm_problems(gateway, wanted.charts))
-    elsewhere = other_cluster_problem(kubernetes, facts) if facts else ""
+    elsewhere = other_cluster_problem(kubernetes, facts, wanted.cluster.checked) if facts else ""
     if elsewhere:
         return replace(current, elsewhere=elsewhere, helm=_helm_problems(gateway, wanted.charts))
     values = {chart.release: chart.values for chart in wanted.charts}
@@ -504,6 +505,7 @@ def _warnings(current: Current, wanted: Desired) -> Iterable[str]:
 
 
 def _not_checked(current: Current, wanted: Desired) -> Iterable[str]:
+    yield from filter(None, [unchecked_warning(wanted.cluster, _there(current.facts))])
     if wanted.organization_id and current.records == ():
         yield (
             "Could not check which organization the API key belongs to: only its clusters show this, and it has none"

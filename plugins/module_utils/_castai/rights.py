@@ -84,6 +84,9 @@ SYSTEM = "kube-system"
 OF_NODES: Rows = (("", "nodes", ("list",)),)
 """Cluster-wide: kOps clusters are recognised by their nodes, and on all clusters they show where pods could run."""
 
+OF_LIMITS: Rows = (("", "limitranges", ("list",)),)
+"""In the namespace: what limits reject is told beforehand."""
+
 
 READING = ("get", "list")
 """Verbs that a plan needs. All others are only for a run, including watch, which Helm uses to wait."""
@@ -93,7 +96,7 @@ def planning() -> Rows:
     """What a plan reads, whatever kind of cluster it is."""
     possible = {row: None for provider in PROVIDERS.values() for row in provider.onboarding.possible_rows}
     optional = {row: None for rows in OF_RELEASE.values() for row in rows}
-    rows = (*ONBOARD, *optional, *CONNECT_SYSTEM, *possible, *OF_NODES)
+    rows = (*ONBOARD, *optional, *CONNECT_SYSTEM, *possible, *OF_NODES, *OF_LIMITS)
     return tuple((group, resource, tuple(verb for verb in verbs if verb in READING)) for group, resource, verbs in rows)
 
 

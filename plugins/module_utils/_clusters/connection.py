@@ -29,11 +29,21 @@ ROOT_CA_NAMESPACES = ("kube-system", "default")
 ROOT_CA_PATHS = tuple(path_of("v1", "ConfigMap", ROOT_CA, namespace) for namespace in ROOT_CA_NAMESPACES)
 
 
+_ANOTHER = f"as its ConfigMap {ROOT_CA} has"
+"""What proves that it is another cluster."""
+_UNPROVEN = f" If the connection certainly leads to this cluster, set {named('wrong_cluster_check')} to false instead."
+
+
 def named_by(params: Parameters) -> Named:
     """The cluster that the options name."""
     provider = params.get("provider") or ""
     location = PROVIDERS[provider].location_options if provider else ()
-    return Named(provider, params.get("cluster_name") or "", {option: params.get(option) or "" for option in location})
+    return Named(
+        provider,
+        params.get("cluster_name") or "",
+        {option: params.get(option) or "" for option in location},
+        params.get("wrong_cluster_check") is not False or not given(params),
+    )
 
 
 def given(params: Parameters) -> bool:
@@ -51,9 +61,9 @@ def reach(params: Parameters, api_server: ApiServer | None) -> Kubernetes:
     validate = bool(params.get("kubernetes_validate_certs", True))
     ca_pem = _read(params.get("ca_cert"))
     if params.get("kubeconfig"):
-        return by_kubeconfig(params["kubeconfig"], params.get("context"), ca_pem, validate)
+        return _advised(by_kubeconfig(params["kubeconfig"], params.get("context"), ca_pem, validate), api_server)
     if params.get("host"):
-        return by_token(params["host"], params.get("api_key"), ca_pem, validate)
+        return _advised(by_token(params["host"], params.get("api_key"), ca_pem, validate), api_server)
     if api_server is None:
         raise Refused(
             f"No connection to the cluster is given. Set {named('kubeconfig')}, or {named('host')} and"
@@ -75,6 +85,13 @@ def reach(params: Parameters, api_server: ApiServer | None) -> Kubernetes:
         api_server.certificate,
         api_server.key,
     )
+
+
+def _advised(made: Kubernetes, api_server: ApiServer | None) -> Kubernetes:
+    """With what the provider knows about the address that the user gave."""
+    if api_server:
+        made.advise(api_server.advice_at(made.host))
+    return made
 
 
 @dataclass
@@ -116,11 +133,10 @@ class Connection:
         """Why this does not lead to the named cluster, or an empty text."""
         if not wanted.name:
             return ""
-        own_name_problem = PROVIDERS[wanted.provider].own_name_problem
-        if own_name_problem:
-            return own_name_problem(self.cluster(), wanted.name)
+        if PROVIDERS[wanted.provider].own_name_problem:
+            return own_name_problem(self.cluster(), wanted)
         facts = self.read(wanted)
-        return " ".join(facts.problems) or other_cluster_problem(self.cluster(facts.api_server), facts)
+        return " ".join(facts.problems) or other_cluster_problem(self.cluster(facts.api_server), facts, wanted.checked)
 
     def close(self) -> None:
         if self.kubernetes:
@@ -129,13 +145,24 @@ class Connection:
 
 def own_name_problem(kubernetes: Kubernetes, wanted: Named) -> str:
     """Why the cluster is not the named one, judging by what it says about itself. Empty if it says nothing."""
-    asked = [one.own_name_problem for one in PROVIDERS.values() if one.own_name_problem] if wanted.name else []
+    judged = wanted.name and wanted.checked
+    asked = [one.own_name_problem for one in PROVIDERS.values() if one.own_name_problem] if judged else []
     return next(filter(None, (problem(kubernetes, wanted.name) for problem in asked)), "")
 
 
-def other_cluster_problem(kubernetes: Kubernetes, facts: ClusterFacts) -> str:
+def unchecked_warning(wanted: Named, facts: ClusterFacts | None) -> str:
+    """That the connection may lead to another cluster, or an empty text."""
+    if wanted.checked or facts is None:
+        return ""
+    return (
+        f"Whether the connection leads to {facts.title} was not checked, because {named('wrong_cluster_check')} is"
+        " false."
+    )
+
+
+def other_cluster_problem(kubernetes: Kubernetes, facts: ClusterFacts, checked: bool = True) -> str:
     """Why the connection does not lead to this cluster, judging by what its provider knows about its API server, or an
-    empty text.
+    empty text, also if that is not to be checked.
 
     Reads at most two ConfigMaps. Each such cluster has a certificate authority of its own, so an equal one proves that
     it is the cluster, even behind a tunnel. Behind a proxy that ends TLS, the connection shows the proxy's authority;
@@ -143,12 +170,13 @@ def other_cluster_problem(kubernetes: Kubernetes, facts: ClusterFacts) -> str:
     not verified, nothing that is read proves anything, and the address must be the cluster's own.
     """
     server = facts.api_server
-    if server is None:
+    if server is None or not checked:
         return ""
     authority, ours = certificates(kubernetes.ca_pem()), certificates(server.ca_pem)
     same_address = _plain(kubernetes.host) in map(_plain, server.hosts)
     if authority == ours if authority and ours else same_address:
         return ""
+    untold = ""
     if not kubernetes.verified:
         differing = " (certificates are not verified, so they could not be compared)"
     elif not ours:
@@ -161,6 +189,7 @@ def other_cluster_problem(kubernetes: Kubernetes, facts: ClusterFacts) -> str:
     return (
         f"The kubeconfig or host points to {kubernetes.host}, but {facts.seen_at} is at {server.endpoint}"
         f"{differing}. Set {named('kubeconfig')} and {named('context')} to this cluster, or leave them out."
+        f"{'' if untold == _ANOTHER else _UNPROVEN}"
     )
 
 
@@ -183,7 +212,7 @@ def _unproven(kubernetes: Kubernetes, ours: frozenset[bytes]) -> str:
             break
         published = certificates(data.get(ROOT_CA_KEY) if isinstance(data, dict) else None)
         if published:
-            return "" if published == ours else f"as its ConfigMap {ROOT_CA} has"
+            return "" if published == ours else _ANOTHER
     return (
         f"and ConfigMap {ROOT_CA} of namespace {' or '.join(ROOT_CA_NAMESPACES)}, which would show whether a proxy"
         f" ends TLS in between, could not be read ({reason})"
@@ -208,8 +237,9 @@ def _read(path: str | None) -> str:
         return ""
     try:
         return Path(path).read_text(encoding="utf-8")
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        said = getattr(error, "strerror", None) or "it is not text"
         raise Refused(
-            f"{named('ca_cert')} is {path!r}, which cannot be read ({error.strerror}). Set it to a file with the API"
+            f"{named('ca_cert')} is {path!r}, which cannot be read ({said}). Set it to a file with the API"
             " server's CA certificates."
         ) from error

@@ -30,7 +30,8 @@ SOME_NODES = "500"
 
 @dataclass(frozen=True)
 class Named:
-    """The cluster as the user names it. location: the provider's options for that, empty if not given.
+    """The cluster as the user names it. location: the provider's options for that, empty if not given. checked: whether
+    the connection must prove that it leads there.
 
     Without provider and name, the Kubernetes options alone decide which cluster it is.
     """
@@ -38,6 +39,7 @@ class Named:
     provider: str = ""
     name: str = ""
     location: Mapping[str, str] = field(default_factory=dict)
+    checked: bool = True
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,9 @@ class ApiServer:
     """How to get into a cluster without a kubeconfig, and how to recognise it.
 
     ca_pem: its certificate authorities; hosts: its own addresses; sign: returns a bearer token; advice: returns what to
-    do about its answers, sentences after a blank, by HTTP status, 0 for no answer; publicly_trusted: whether the
-    endpoint's own certificate is of a public authority, not of the cluster's; certificate, key: the client's, PEM, if
-    that is what lets in.
+    do about its answers, sentences after a blank, by HTTP status, 0 for no answer; advice_at: the same for a kubeconfig
+    or host with this address; publicly_trusted: whether the endpoint's own certificate is of a public authority, not of
+    the cluster's; certificate, key: the client's, PEM, if that is what lets in.
     """
 
     endpoint: str
@@ -57,6 +59,7 @@ class ApiServer:
     advice: Callable[[], Mapping[int, str]] = field(default=dict, repr=False, compare=False)
     unreachable_problem: str = ""
     """Why the cluster cannot be used, whatever leads to it."""
+    advice_at: Callable[[str], Mapping[int, str]] = field(default=lambda _host: {}, repr=False, compare=False)
     publicly_trusted: bool = False
     entry_problem: str = ""
     """Why only a kubeconfig or an address and token lead into the cluster."""

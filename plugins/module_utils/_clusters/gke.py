@@ -13,7 +13,7 @@ from .._gateways.google import Google
 from .._gateways.google_container import GkeCluster
 from .._gateways.google_credentials import project_of
 from .._gateways.kubernetes import Object
-from .._google.names import gke_cluster_problem, location_problem, project_problem
+from .._google.names import MISSING_PROJECT, gke_cluster_problem, location_problem, project_problem
 from .._google.options import GOOGLE_RULES, IDENTITY_OPTIONS, form_problems, google_options
 from .._variables import named
 from .facts import ApiServer, ClusterFacts, Named, Onboarding, Parameters, Provider, Systems
@@ -126,12 +126,20 @@ def api_server(found: GkeCluster, google: Google) -> ApiServer:
         google.token,
         lambda: _advice(found, google, by_dns),
         problem,
+        lambda host: _advice_at(host, found),
         publicly_trusted=by_dns,
     )
 
 
 def _closed(found: GkeCluster, problem: str) -> ApiServer:
-    return ApiServer("", found.ca_pem, _hosts(found), str, unreachable_problem=problem)
+    return ApiServer(
+        "",
+        found.ca_pem,
+        _hosts(found),
+        str,
+        advice_at=lambda host: _advice_at(host, found),
+        unreachable_problem=problem,
+    )
 
 
 def _hosts(found: GkeCluster) -> frozenset[str]:
@@ -217,6 +225,17 @@ def _advice(found: GkeCluster, google: Google, by_dns: bool) -> Mapping[int, str
     return {**advice, **({403: forbidden} if forbidden else {})}
 
 
+def _advice_at(host: str, found: GkeCluster) -> Mapping[int, str]:
+    """The same for the credentials of a kubeconfig or host."""
+    if not found.dns_endpoint or host.rstrip("/").lower() != _url(found.dns_endpoint).lower():
+        return {}
+    fields = {"enableK8sTokensViaDns": found.tokens_by_dns, "enableK8sCertsViaDns": found.certificates_by_dns}
+    off = [name for name, on in fields.items() if not on]
+    advice = " The DNS endpoint takes no token or client certificate of Kubernetes itself where the cluster has"
+    advice += f" {' and '.join(off)} off: turn it on, or leave out {named('kubeconfig')} and {named('host')}."
+    return {401: advice, 403: advice} if off else {}
+
+
 def describe_location(record: Mapping[str, str]) -> str:
     return f"{record.get('clusterName')} of project {record.get('projectId')} in {record.get('location')}"
 
@@ -234,10 +253,10 @@ def agent_environment(found: ClusterFacts, cluster_id: str, chosen: bool) -> Map
 
 def option_problems(params: Parameters) -> Mapping[str, str]:
     # The environment's project counts for GKE clusters alone: AWX sets it in every job.
-    project = project_of(params) if params.get("provider") == KEY else params.get("project")
+    project, source = project_of(params) if params.get("provider") == KEY else (params.get("project"), "")
     location = params.get("location")
     found = {
-        "project": project_problem(project) if project else "",
+        "project": project_problem(project, source) if project else "",
         "location": location_problem(location) if location else "",
     }
     return {option: problem for option, problem in found.items() if problem}
@@ -245,10 +264,8 @@ def option_problems(params: Parameters) -> Mapping[str, str]:
 
 def missing_options(params: Parameters) -> Mapping[str, str]:
     missing = {}
-    if not project_of(params):
-        missing["project"] = (
-            f"{named('project')} is not set. Set it to the Google Cloud project of the cluster, or set GCP_PROJECT."
-        )
+    if not project_of(params)[0]:
+        missing["project"] = MISSING_PROJECT
     if not params.get("location"):
         missing["location"] = f"{named('location')} is not set. Set it to the region or zone of the cluster."
     return missing
@@ -299,13 +316,6 @@ def warnings(found: ClusterFacts, kinds: tuple[str, ...]) -> Iterator[str]:
     if cluster.alpha:
         ends = f" and deletes it on {cluster.expires}" if cluster.expires else ""
         yield f"GKE cluster {cluster.name} is an alpha cluster: GKE neither upgrades it nor supports it{ends}."
-    keys = sorted({pool.disk_key for pool in cluster.node_pools if pool.disk_key})
-    if keys:
-        yield (
-            f"Node disks of GKE cluster {cluster.name} are encrypted with {', '.join(keys)}. Name the key in CAST AI's"
-            " node configuration, and grant roles/cloudkms.cryptoKeyEncrypterDecrypter on it to the Compute Engine"
-            " service agent of the project."
-        )
 
 
 KEY = "gke"

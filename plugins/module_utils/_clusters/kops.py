@@ -85,9 +85,10 @@ def nodes_of(listed: Object | None) -> frozenset[str]:
     return frozenset(provider.rpartition("/")[2] for provider in providers if provider.startswith("aws://"))
 
 
-def wrong_kops_cluster(found: KopsCluster, account_id: str) -> Iterator[str]:
-    """Why the cluster that was found is not the one that the user named. account_id may be empty."""
-    elsewhere = other_kops_cluster(found.channels, found.name, found.host)
+def wrong_kops_cluster(found: KopsCluster, account_id: str, checked: bool = True) -> Iterator[str]:
+    """Why the cluster that was found is not the one that the user named. account_id may be empty; checked: whether the
+    connection must prove where it leads."""
+    elsewhere = other_kops_cluster(found.channels, found.name, found.host) if checked else ""
     if elsewhere:
         yield elsewhere
     if not found.instances:
@@ -97,7 +98,7 @@ def wrong_kops_cluster(found: KopsCluster, account_id: str) -> Iterator[str]:
         )
         return
     yield from filter(None, [account_problem(account_id, found.account_id)])
-    if not elsewhere and not found.nodes & {instance.id for instance in found.instances}:
+    if checked and not elsewhere and not found.nodes & {instance.id for instance in found.instances}:
         yield (
             f"No node of the cluster at {found.host} is one of the {len(found.instances)} instances that EC2 has for"
             f" kOps cluster {found.name} in {found.region}. Set {named('kubeconfig')} and {named('context')} to this"
@@ -158,7 +159,7 @@ def read(systems: Systems, wanted: Named) -> ClusterFacts:
 def facts(found: KopsCluster, wanted: Named) -> ClusterFacts:
     given = wanted.location.get("state_store", "").rstrip("/")
     store = given or found.state_store
-    problems = [*wrong_kops_cluster(found, wanted.location.get("account_id", ""))]
+    problems = [*wrong_kops_cluster(found, wanted.location.get("account_id", ""), wanted.checked)]
     if not store:
         problems.append(
             "The annotations of namespace kube-system do not say where the state store of kOps cluster"

@@ -2,21 +2,29 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What preflight asks Google Cloud before a cluster there is onboarded. PRIVATE to the collection."""
+"""What preflight asks Google Cloud before a cluster there is onboarded. PRIVATE to the collection.
+
+What concerns the identity itself, it learns as castai_gke_sa does, and says in its words.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
-from .._engine import at_once, results
-from .._gateways.castai import Cluster
+from .._engine import UNKNOWN, CallFailed, Refused, at_once, results
+from .._gateways.castai import CastAi, Cluster
 from .._gateways.google import Google
+from .._gateways.google_container import GkeCluster
 from .._gateways.google_session import Rejected
-from .._google.names import CREDENTIALS_SERVICE, SERVICES
-from .._google.options import ROLE
-from .._google.permissions import DNS, KEYLESS, ONBOARD, PREFLIGHT, REPAIR, Grant, file_name, needed
+from .._google import gke_sa
+from .._google.bindings import NONE, ON_ACCOUNTS
+from .._google.names import CREDENTIALS_SERVICE, SERVICES, SHARED_ROLE, project_of
+from .._google.observed import Current, Systems, observe
+from .._google.options import ROLE, Desired, desired, form_problems
+from .._google.permissions import DNS, KEYLESS, ONBOARD, PREFLIGHT, REPAIR, SUBNETS, Grant, file_name, needed
 from .._variables import named
 from .facts import CloudRights, ClusterFacts, Parameters
 
@@ -33,6 +41,28 @@ _OF_NODES = (
     "gcp.restrictNonCmekServices",
 )
 """Organization policies that may keep CAST AI's own nodes from being created."""
+_RESTRICTED = "gcp.restrictServiceUsage"
+_HOURS = "iam.serviceAccountKeyExpiryHours"
+_OF_KEYS = ("iam.serviceAccountKeys.create", "iam.serviceAccountKeys.delete", "iam.serviceAccountKeys.list")
+_OF_USERS = ("iam.serviceAccounts.getIamPolicy", "iam.serviceAccounts.setIamPolicy")
+"""Both are needed on CAST AI's service account alone, so they are asked for there if it is an existing one."""
+_IN_EXTRA_PROJECTS = (
+    *("iam.roles.create", "iam.roles.get"),
+    *("resourcemanager.projects.getIamPolicy", "resourcemanager.projects.setIamPolicy"),
+)
+"""What a run needs in each of extra_projects."""
+_DISABLED = "DISABLED"
+"""The stage of a role that grants nothing."""
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """CAST AI as the identity's reads use it: its record of the cluster, which preflight has read already."""
+
+    record: Cluster | None
+
+    def get_cluster(self, _cluster_id: str) -> Cluster | None:
+        return self.record
 
 
 def rights(
@@ -45,37 +75,173 @@ def rights(
     project, keyless = facts.own.project, options["identity"] == KEYLESS
     services = (*SERVICES, *((CREDENTIALS_SERVICE,) if keyless else ()))
     asked = _needed(facts, options)
-    constraints = (*(_MEMBERS if keyless else _NO_KEYS), *_NO_ACCOUNTS, *_OF_NODES)
+    existing = str(options.get("existing_service_account") or "").lower()
+    of_account = [one for one in asked if existing and one in _on_existing(options)]
+    constraints = (*(_MEMBERS if keyless else (*_NO_KEYS, _HOURS)), *_NO_ACCOUNTS, *_OF_NODES, _RESTRICTED)
     with at_once() as ask:
         may = ask(google.test_permissions, project, asked)
+        on_account = ask(_or_refusal, partial(_account_permissions, google, project, existing, of_account))
         on = ask(_or_refusal, partial(google.enabled_services, project, services))
         read = {one: ask(_or_refusal, partial(google.effective_org_policy, project, one)) for one in constraints}
+        identity = ask(_identity, google, facts, options, record)
+        extra = {
+            one: ask(_or_refusal, partial(google.test_permissions, one, _IN_EXTRA_PROJECTS))
+            for one in options.get("extra_projects") or ()
+        }
     held, enabled, policies = may.result(), on.result(), results(read)
-    existing = bool(options.get("existing_service_account"))
     unneeded = {*held, *(_OF_ACCOUNTS if existing else ())}
+    there = on_account.result()
+    if not isinstance(there, Rejected):
+        unneeded |= {*of_account}
     lacking = {permission: grant for permission, grant in asked.items() if permission not in unneeded}
-    sentence = partial(_lacks, email, project)
+    sentence = partial(_lacks, email, f"in project {project}")
+    of_it = partial(_lacks, email, f"on service account {existing}")
+    lacking_there = {} if isinstance(there, Rejected) else {one: asked[one] for one in of_account if one not in there}
     off = [] if isinstance(enabled, Rejected) else [one for one in services if one not in enabled]
-    writing = [*sentence("onboarding needs", _of(lacking, ONBOARD, reads=False))]
+    writing = [
+        *sentence("onboarding needs", _of(lacking, ONBOARD, reads=False)),
+        *of_it("onboarding needs", _of(lacking_there, ONBOARD, reads=False)),
+    ]
     if off and not options["enable_services"]:
         writing.append(
             f"These services are off in project {project}: {', '.join(off)}. Enable them, or set"
             f" {named('enable_services', ROLE)} to true."
         )
     forbidden = [one for one, policy in policies.items() if isinstance(policy, Mapping) and _enforced(policy)]
-    writing += _forbidden(forbidden, existing)
+    writing += _forbidden(forbidden, bool(existing))
+    writing += _restricted(policies[_RESTRICTED], services)
+    for other, has in results(extra).items():
+        if not isinstance(has, Rejected):
+            writing += _lacks(email, f"in project {other}", "onboarding needs", set(_IN_EXTRA_PROJECTS) - has)
     unread = [f"Organization policy {one}" for one, policy in policies.items() if isinstance(policy, Rejected)]
     unread += [f"Which services of project {project} are on"] if isinstance(enabled, Rejected) else []
+    unread += [f"The permissions in project {one}" for one, has in results(extra).items() if isinstance(has, Rejected)]
+    of_identity = identity.result()
     warnings = [
         *sentence("repairs and explanations need", _of(lacking, REPAIR) + _of(lacking, PREFLIGHT)),
+        *of_it("repairs need", _of(lacking_there, REPAIR)),
         *_limiting([one for one, policy in policies.items() if isinstance(policy, Mapping) and _limits(policy)]),
+        *_ending(policies.get(_HOURS)),
+        *of_identity.warnings,
     ]
     return CloudRights(
-        tuple(sentence("a plan needs too", _of(lacking, ONBOARD, reads=True))),
+        (
+            *sentence("a plan needs too", _of(lacking, ONBOARD, reads=True)),
+            *of_it("a plan needs too", _of(lacking_there, ONBOARD, reads=True)),
+            *of_identity.reading,
+        ),
         tuple(writing),
         tuple(warnings),
-        tuple(f"{one} could not be read." for one in unread),
+        (*(f"{one} could not be read." for one in unread), *of_identity.not_checked),
     )
+
+
+def _on_existing(options: Parameters) -> tuple[str, ...]:
+    """Permissions that are needed on CAST AI's service account and on no other one."""
+    if options["identity"] == KEYLESS and options.get("service_account_user") != ON_ACCOUNTS:
+        return (*_OF_KEYS, *_OF_USERS)
+    return _OF_KEYS
+
+
+def _account_permissions(google: Google, project: str, email: str, permissions: Collection[str]) -> frozenset[str]:
+    """Those that the caller has on an account, which may be of another project than the cluster; none of no account."""
+    if not email:
+        return frozenset()
+    return google.test_account_permissions(project_of(email) or project, email, permissions)
+
+
+def _identity(google: Google, facts: ClusterFacts, options: Parameters, record: Cluster | None) -> CloudRights:
+    """What castai_gke_sa would refuse and warn of. Nothing of a cluster or of options that are refused anyway."""
+    if facts.problems or any(form_problems(options)):
+        return CloudRights()
+    known = record if record and not record.gone else None
+    wanted = desired(
+        {
+            **options,
+            "cluster_id": known.id if known else UNKNOWN,
+            "cluster_name": facts.name,
+            "force": False,
+            "hand_over": True,
+            "location": facts.own.location,
+            "prepare": True,
+            "project": facts.own.project,
+            "state": "present",
+        }
+    )
+    try:
+        current = observe(Systems(cast(CastAi, _Recorded(known)), google), wanted)
+    except CallFailed as failure:
+        said = f"Could not check CAST AI's service account, its keys and role, and the size of IAM policies: {failure}"
+        return CloudRights(warnings=tuple(_key_warnings(facts.own, "")), not_checked=(said, *_key_grants(facts.own)))
+    refusals = [*_disabled(current, wanted)]
+    try:
+        # Services that are off and are to stay so have a sentence of their own.
+        for _action in gke_sa.plan(current, replace(wanted, enable_services=True)):
+            pass
+    except Refused as refusal:
+        refusals.append(str(refusal))
+    warnings = (
+        *gke_sa.view(current, wanted, {}).get("warnings", ()),
+        *_network_warnings(current, wanted, facts.own),
+        *_key_warnings(facts.own, current.project.number),
+    )
+    not_checked = (*_hidden_role(current, wanted), *_key_grants(facts.own))
+    return CloudRights(reading=tuple(refusals), warnings=warnings, not_checked=not_checked)
+
+
+def _disabled(current: Current, wanted: Desired) -> Iterable[str]:
+    """A role of the cluster alone is corrected; one that several share is left as it is."""
+    role = current.home.roles.get(SHARED_ROLE)
+    if wanted.shared and role and not role.deleted and role.stage == _DISABLED:
+        project = current.project.project
+        yield (
+            f"Role {SHARED_ROLE}, which the clusters of project {project} share, is disabled, so it grants CAST AI"
+            f" nothing. Set {named('role_scope', ROLE)} to cluster, or enable it: gcloud iam roles update {SHARED_ROLE}"
+            f" --project {project} --stage GA"
+        )
+
+
+def _hidden_role(current: Current, wanted: Desired) -> Iterable[str]:
+    """An id that the user chose has no other in its place."""
+    (role_id, *others) = wanted.role_ids
+    if not others and role_id not in current.home.roles:
+        yield (
+            f"Could not check whether the ID {role_id} is free for a role of project {current.project.project}: Google"
+            f" does not show roles deleted more than 7 days ago, whose IDs stay taken for up to {gke_sa.BLOCKED_DAYS}"
+            " days."
+        )
+
+
+def _network_warnings(current: Current, wanted: Desired, cluster: GkeCluster) -> Iterable[str]:
+    host, project = cluster.network_project, current.project
+    own = {cluster.project, project.project, project.number, *wanted.extra_projects}
+    if host and host not in own and not wanted.network:
+        yield (
+            f"The network of GKE cluster {cluster.name} is of project {host} (Shared VPC), where CAST AI's service"
+            " account gets no permissions, so CAST AI may not be able to create nodes. Set"
+            f" {named('shared_vpc_role', ROLE)} to {SUBNETS}, or add {host} to {named('extra_projects', ROLE)}. If"
+            f" {current.account.email} has them already, set the former to {NONE}."
+        )
+
+
+def _disk_keys(cluster: GkeCluster) -> list[str]:
+    return sorted({pool.disk_key for pool in cluster.node_pools if pool.disk_key})
+
+
+def _key_warnings(cluster: GkeCluster, project_number: str) -> Iterable[str]:
+    for key in _disk_keys(cluster):
+        yield (
+            f"Node disks of GKE cluster {cluster.name} are encrypted with {key}. Name the key in CAST AI's node"
+            " configuration. The Compute Engine service agent of the project must be allowed to use it: gcloud kms keys"
+            f" add-iam-policy-binding {key} --member"
+            f" serviceAccount:service-{project_number or 'PROJECT_NUMBER'}@compute-system.iam.gserviceaccount.com"
+            " --role roles/cloudkms.cryptoKeyEncrypterDecrypter"
+        )
+
+
+def _key_grants(cluster: GkeCluster) -> Iterable[str]:
+    for key in _disk_keys(cluster):
+        yield f"Whether the Compute Engine service agent may use {key} was not checked."
 
 
 def _needed(facts: ClusterFacts, options: Parameters) -> dict[str, Grant]:
@@ -93,10 +259,10 @@ def _of(lacking: Mapping[str, Grant], scenario: str, reads: bool | None = None) 
     ]
 
 
-def _lacks(email: str, project: str, purpose: str, permissions: Collection[str]) -> Iterable[str]:
+def _lacks(email: str, where: str, purpose: str, permissions: Collection[str]) -> Iterable[str]:
     if permissions:
         yield (
-            f"{email} lacks permissions in project {project} that {purpose}: {', '.join(sorted(permissions))}. Grant"
+            f"{email} lacks permissions {where} that {purpose}: {', '.join(sorted(permissions))}. Grant"
             f" them, for example by the custom role of docs/examples/policies/{file_name('onboard')}."
         )
 
@@ -120,6 +286,34 @@ def _enforced(policy: Mapping[str, Any]) -> bool:
 
 def _limits(policy: Mapping[str, Any]) -> bool:
     return any(rule.get("denyAll") is True or "values" in rule for rule in _rules(policy)) or _enforced(policy)
+
+
+def _listed(policy: Any, field: str) -> list[str]:
+    """The values of a policy that allows or denies some, without the prefix that says that they are meant exactly."""
+    rules = _rules(policy) if isinstance(policy, Mapping) else []
+    values = [rule["values"].get(field) for rule in rules if isinstance(rule.get("values"), Mapping)]
+    return [str(one).removeprefix("is:") for some in values if isinstance(some, list) for one in some]
+
+
+def _restricted(policy: Any, services: Collection[str]) -> Iterable[str]:
+    allowed, denied = _listed(policy, "allowedValues"), _listed(policy, "deniedValues")
+    groups = any(one.startswith("in:") for one in allowed)
+    stopped = [one for one in services if one in denied or (allowed and not groups and one not in allowed)]
+    if stopped:
+        yield (
+            f"An organization policy forbids these services: {', '.join(stopped)} (constraints/{_RESTRICTED}). Ask its"
+            " administrators for an exception."
+        )
+
+
+def _ending(policy: Any) -> Iterable[str]:
+    hours = _listed(policy, "allowedValues")
+    if hours:
+        yield (
+            f"Keys of service accounts expire after {', '.join(hours)}, as an organization policy says"
+            f" (constraints/{_HOURS}). Run this again before that, for example on a schedule: each run replaces a key"
+            " that is about to expire."
+        )
 
 
 def _forbidden(constraints: Collection[str], existing: bool) -> Iterable[str]:

@@ -13,13 +13,13 @@ import os
 import re
 import threading
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 from .. import _addresses
 from .._answers import tidy
 from .._credentials import masked
 from .._engine import CallFailed, Conflict, Refused, until
+from .._given import is_file
 from .._names import TAG_CLUSTER, TAG_CLUSTER_ID
 from .._patience import FEWER
 from .._variables import named
@@ -208,7 +208,7 @@ class Session:
         if not self.region:
             raise Refused(NO_REGION)
         bundle = options.get("aws_ca_bundle")
-        if bundle and not Path(bundle).is_file():
+        if bundle and not is_file(bundle):
             raise Refused(
                 f"{named('aws_ca_bundle')} is {bundle!r}, which is not a file. Set it to a file with the CA"
                 " certificates for AWS."

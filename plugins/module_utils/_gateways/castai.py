@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPException
-from pathlib import Path
 from typing import Any, TypeVar
 from urllib.error import HTTPError
 
@@ -24,6 +23,7 @@ from ansible.module_utils.urls import Request, SSLValidationError
 from .. import _addresses
 from .._answers import Odd, loaded, object_in, objects_in, some_objects, text_in, tidy
 from .._engine import CallFailed, Conflict, Refused
+from .._given import is_file
 from .._options import sendable
 from .._patience import THROTTLED, Repeats, retry_after, throttled
 
@@ -146,7 +146,7 @@ class CastAi:
             raise Refused("castai_api_key is not set. Set it, or the environment variable CASTAI_API_KEY.")
         if not sendable(api_key):
             raise Refused("castai_api_key contains a blank, line break or special character. Copy it again.")
-        if ca_cert and not Path(ca_cert).is_file():
+        if ca_cert and not is_file(ca_cert):
             raise Refused(
                 f"castai_ca_cert is {ca_cert!r}, which is not a file. Set it to a file with the CA certificates for"
                 " CAST AI."
@@ -508,7 +508,10 @@ def _rejection(error: HTTPError, method: str, path: str, purpose: str, url: str)
     request_id = tidy(error.headers.get("X-Castai-Request-Id") or "", 100)
     details = (f" ({violations})" if violations else "") + (f", request id {request_id}" if request_id else "")
     advice = {
-        401: " CAST AI does not know the API key. Check castai_api_key and, for another region, castai_api_url.",
+        401: (
+            " CAST AI does not know the API key. Check castai_api_key or, if it is not set, the environment variable"
+            " CASTAI_API_KEY, and castai_api_url if you use another region."
+        ),
         403: " The API key may not do this. Use a key with full access to the cluster's organization.",
         429: throttled("CAST AI limits how often this API key may call", asked),
     }.get(error.code, "")

@@ -6,15 +6,22 @@
 
 from __future__ import annotations
 
-from . import google_container, google_iam, google_projects, google_services
+from . import google_compute, google_container, google_iam, google_projects, google_services
+from .google_compute import Compute
 from .google_container import Container
 from .google_iam import Iam
 from .google_projects import Projects
 from .google_services import Services
 
-CALLS = (*google_container.CALLS, *google_projects.CALLS, *google_services.CALLS, *google_iam.CALLS)
+CALLS = (
+    *google_container.CALLS,
+    *google_projects.CALLS,
+    *google_services.CALLS,
+    *google_iam.CALLS,
+    *google_compute.CALLS,
+)
 """Every call that is made, but for tokens and the caller's name."""
 
 
-class Google(Container, Projects, Services, Iam):
+class Google(Container, Projects, Services, Iam, Compute):
     """Every call that is made, by service. Threads may share it."""

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -52,9 +53,9 @@ class GkeCluster:
     """What the container API says of a cluster.
 
     project: as the caller named it, or as the cluster's own address has it; endpoint: of the control plane, by IP;
-    dns_endpoint: its name, empty where it has none; dns_from_outside: whether that may be used; by_ip: whether the
-    endpoint by IP is on; private: whether that is reachable inside its network only; authorized_networks: whether only
-    some addresses may use it.
+    dns_endpoint: its name, empty where it has none; dns_from_outside: whether that may be used; tokens_by_dns,
+    certificates_by_dns: whether it takes those of Kubernetes itself; by_ip: whether the endpoint by IP is on; private:
+    whether that is reachable inside its network only; authorized_networks: whether only some addresses may use it.
     """
 
     name: str
@@ -66,6 +67,8 @@ class GkeCluster:
     ca_pem: str
     dns_endpoint: str = ""
     dns_from_outside: bool = False
+    tokens_by_dns: bool = False
+    certificates_by_dns: bool = False
     by_ip: bool = True
     private: bool = False
     private_endpoint: str = ""
@@ -93,6 +96,12 @@ class GkeCluster:
         parts = self.network.split("/")
         return parts[1] if parts[0] == "projects" and len(parts) > 1 else ""
 
+    @property
+    def subnets(self) -> tuple[str, ...]:
+        """Of the cluster and its node pools, each once, by their full names; shorter ones are of its own project."""
+        found = dict.fromkeys([self.subnetwork, *(pool.subnetwork for pool in self.node_pools)])
+        return tuple(one for one in found if re.fullmatch("projects/[^/]+/regions/[^/]+/subnetworks/[^/]+", one))
+
     @classmethod
     def parse(cls, body: Mapping[str, Any], project: str) -> GkeCluster:
         endpoints = object_in(body, "controlPlaneEndpointsConfig")
@@ -111,6 +120,8 @@ class GkeCluster:
             _pem(text_in(object_in(body, "masterAuth"), "clusterCaCertificate", 100_000)),
             text_in(dns, "endpoint"),
             dns.get("allowExternalTraffic") is True,
+            dns.get("enableK8sTokensViaDns") is True,
+            dns.get("enableK8sCertsViaDns") is True,
             by_ip.get("enabled") is not False,
             public is False or old.get("enablePrivateEndpoint") is True,
             text_in(by_ip, "privateEndpoint") or text_in(old, "privateEndpoint"),

@@ -22,6 +22,7 @@ from typing import Any
 from .._answers import tidy
 from .._credentials import masked
 from .._engine import CallFailed, Refused
+from .._given import as_path
 from .._options import sendable
 from .._variables import named
 from . import https
@@ -70,6 +71,10 @@ _PROJECT_VARIABLES = ("GCP_PROJECT", "GOOGLE_CLOUD_PROJECT")
 _FILE_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
 _METADATA_SECONDS = 3.0
 _TARGET = re.compile(r"serviceAccounts/([^/:]+):generateAccessToken$")
+_EMAIL = re.compile(r"[a-z0-9][-a-z0-9.]*@([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)+[a-z]+", re.IGNORECASE)
+_QUOTA_PROJECT = re.compile(r"([a-z0-9][-a-z0-9.]*:)?[a-z0-9][-a-z0-9]{3,29}", re.IGNORECASE)
+_LONGEST_SHOWN = 100
+"""Characters of a wrong path that a sentence shows: what was set by mistake may be a key."""
 
 Info = Mapping[str, Any]
 
@@ -111,28 +116,38 @@ def load(options: Mapping[str, Any], request: Any) -> Chosen:
 
     request: google-auth's, for the metadata server and for whatever renews a token. Raises Refused.
     """
+    target, of_target = _given(options, "impersonate_service_account", "CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT")
+    chain = [one.strip() for one in target.split(",")] if target else []
+    if not all(map(_EMAIL.fullmatch, chain)):
+        raise Refused(
+            f"{of_target} is {target!r}. Set it to the e-mail address of a service account, or to several with commas"
+            " between them."
+        )
+    quota_project, of_quota = _given(options, "quota_project", "GOOGLE_CLOUD_QUOTA_PROJECT")
+    if quota_project and not _QUOTA_PROJECT.fullmatch(quota_project):
+        raise Refused(f"{of_quota} is {quota_project!r}. Set it to the id or number of a Google Cloud project.")
     chosen = _chosen(options, request)
-    target = options.get("impersonate_service_account") or _variable("CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT")
-    if target:
-        *delegates, last = (one.strip() for one in target.split(","))
+    if chain:
+        *delegates, last = chain
         credentials = google.auth.impersonated_credentials.Credentials(
             chosen.credentials, last, list(SCOPES), delegates or None
         )
         chosen = Chosen(credentials, "", "", chosen.can_renew, last)
-    quota_project = options.get("quota_project") or _variable("GOOGLE_CLOUD_QUOTA_PROJECT")
     credentials = chosen.credentials
     if quota_project:
         credentials = credentials.with_quota_project(quota_project)
-    project, source = _project(options)
+    project, source = project_of(options)
     return Chosen(credentials, project, source, chosen.can_renew, chosen.account, chosen.machine)
 
 
-def project_of(options: Mapping[str, Any]) -> str:
-    """The project of the cluster, empty where neither an option nor the environment says it."""
-    return _project(options)[0]
+def _given(options: Mapping[str, Any], option: str, variable: str) -> tuple[str, str]:
+    """An option, or else the environment variable, and which of them that is; empty for neither."""
+    value = str(options.get(option) or "")
+    return (value, named(option)) if value else (_variable(variable), variable)
 
 
-def _project(options: Mapping[str, Any]) -> tuple[str, str]:
+def project_of(options: Mapping[str, Any]) -> tuple[str, str]:
+    """The project of the cluster, empty where neither an option nor the environment says it, and the variable."""
     if options.get("project"):
         return str(options["project"]), ""
     return next(((_variable(name), name) for name in _PROJECT_VARIABLES if _variable(name)), ("", ""))
@@ -155,7 +170,13 @@ def _chosen(options: Mapping[str, Any], request: Any) -> Chosen:
     if kind == ACCOUNT:
         return _account(_read(value, _name(option)), _name(option))
     if kind == MACHINE:
-        return _machine(value or "default")
+        account = value.strip() or "default"
+        if account != "default" and not _EMAIL.fullmatch(account):
+            raise Refused(
+                f"{_name(option)} is {value!r}. Set it to the e-mail address of one of the machine's service accounts,"
+                " or to default."
+            )
+        return _machine(account)
     return _application_default(request)
 
 
@@ -205,7 +226,7 @@ def _application_default(request: Any) -> Chosen:
     path = _variable(_FILE_VARIABLE)
     if path:
         return _of_info(_read(path, _FILE_VARIABLE), _FILE_VARIABLE)
-    folder = _variable("CLOUDSDK_CONFIG") or str(Path("~/.config/gcloud").expanduser())
+    folder = _variable("CLOUDSDK_CONFIG") or str(as_path("~/.config/gcloud"))
     file = Path(folder, "application_default_credentials.json")
     if file.is_file():
         return _of_info(_read(str(file), "gcloud's file of application default credentials"), str(file))
@@ -236,12 +257,18 @@ def _machine(account: str) -> Chosen:
 
 
 def _read(path: str, origin: str) -> Info:
+    if path.lstrip().startswith("{") or "PRIVATE KEY" in path:
+        raise Refused(
+            f"{origin} contains a key instead of the path of its file. Set it to the path, or set"
+            f" {named('service_account_contents')} to the key."
+        )
     try:
-        text = Path(path).expanduser().read_text(encoding="utf-8")
+        text = as_path(path).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or "it is not text"
+        shown = tidy(path, _LONGEST_SHOWN)
         raise Refused(
-            f"{origin} is {path!r}, which cannot be read ({said}). Set it to a file of credentials."
+            f"{origin} is {shown!r}, which cannot be read ({said}). Set it to a file of credentials."
         ) from None
     return _parsed(text, f"{origin} {path!r}")
 

@@ -28,16 +28,11 @@ def _call(
 
 
 GET_ACCOUNT = _call("read service account {account}", "GET", _ACCOUNT, "serviceAccounts.get")
+LIST_ACCOUNTS = _call("list the service accounts of project {project}", "GET", _ACCOUNTS, "serviceAccounts.list")
 CREATE_ACCOUNT = _call("create service account {account}", "POST", _ACCOUNTS, "serviceAccounts.create")
 PATCH_ACCOUNT = _call("change service account {account}", "PATCH", _ACCOUNT, "serviceAccounts.update", repeats=True)
 ENABLE_ACCOUNT = _call(
     "enable service account {account}", "POST", f"{_ACCOUNT}:enable", "serviceAccounts.enable", repeats=True
-)
-DISABLE_ACCOUNT = _call(
-    "disable service account {account}", "POST", f"{_ACCOUNT}:disable", "serviceAccounts.disable", repeats=True
-)
-UNDELETE_ACCOUNT = _call(
-    "undelete service account {account}", "POST", f"{_ACCOUNT}:undelete", "serviceAccounts.undelete"
 )
 DELETE_ACCOUNT = _call("delete service account {account}", "DELETE", _ACCOUNT, "serviceAccounts.delete", repeats=True)
 GET_ACCOUNT_POLICY = _call(
@@ -74,11 +69,10 @@ UNDELETE_ROLE = _call("undelete custom role {role}", "POST", f"{_ROLE}:undelete"
 DELETE_ROLE = _call("delete custom role {role}", "DELETE", _ROLE, "roles.delete", repeats=True)
 CALLS = (
     GET_ACCOUNT,
+    LIST_ACCOUNTS,
     CREATE_ACCOUNT,
     PATCH_ACCOUNT,
     ENABLE_ACCOUNT,
-    DISABLE_ACCOUNT,
-    UNDELETE_ACCOUNT,
     DELETE_ACCOUNT,
     GET_ACCOUNT_POLICY,
     SET_ACCOUNT_POLICY,
@@ -199,6 +193,17 @@ class Iam(Session):
         )
         return found
 
+    def list_accounts(self, project: str) -> tuple[str, ...]:
+        """The addresses of all."""
+        emails: list[str] = []
+        query = [("pageSize", "100")]
+        while True:
+            found, token = self.send(LIST_ACCOUNTS, query=query, read=_page, project=project)
+            emails += found
+            if not token:
+                return tuple(emails)
+            query = [("pageSize", "100"), ("pageToken", token)]
+
     def create_account(self, project: str, account_id: str, display_name: str, description: str) -> ServiceAccount:
         """account_id: what stands before the @."""
         body = {
@@ -217,13 +222,6 @@ class Iam(Session):
 
     def enable_account(self, project: str, account: str) -> None:
         self.send(ENABLE_ACCOUNT, {}, project=project, account=account)
-
-    def disable_account(self, project: str, account: str) -> None:
-        self.send(DISABLE_ACCOUNT, {}, project=project, account=account)
-
-    def undelete_account(self, project: str, unique_id: str) -> None:
-        """By its number alone: an e-mail may be a later account's."""
-        self.send(UNDELETE_ACCOUNT, {}, project=project, account=unique_id)
 
     def delete_account(self, project: str, account: str) -> None:
         """Delete; gone already is success."""
@@ -305,6 +303,11 @@ class Iam(Session):
         """Delete; gone already is success. Its id is taken for weeks."""
         query = [("etag", etag)] if etag else []
         self.send(DELETE_ROLE, query=query, absent=True, project=project, role=role)
+
+
+def _page(body: Answer) -> tuple[list[str], str]:
+    """Addresses, and what the next page is asked for with, empty after the last one."""
+    return [text_in(one, "email") for one in objects_in(body, "accounts")], text_in(body, "nextPageToken")
 
 
 def _new_key(body: Answer) -> NewKey:

@@ -40,8 +40,8 @@ DENIED = "PERMISSION_DENIED"
 SERVICE_DISABLED = "SERVICE_DISABLED"
 _CONSTRAINT = re.compile(r"\b(?:customC|c)onstraints/[\w.]+")
 _REQUIRED = re.compile(r"[Rr]equired \"([\w.]+)\" permission|[Pp]ermission '([\w./]+)' denied")
-_KEY_LIMIT = "number of keys"
-"""Words of a refusal that looks like one of too many calls, and never passes."""
+_FULL = "maximum number of"
+"""Words of refusals that look like those of too many calls, and never pass: of keys, accounts or roles."""
 
 Answer = Mapping[str, Any]
 
@@ -275,7 +275,7 @@ def _patience(call: Call, status: int, problem: Problem) -> float:
 def _limited(status: int, problem: Problem) -> bool:
     """Whether Google refuses for the number of calls alone, and so did nothing."""
     if status == 429:
-        return _KEY_LIMIT not in problem.message.lower()
+        return _FULL not in problem.message.lower()
     per_minute = "Quota exceeded for quota metric" in problem.message and "per minute" in problem.message
     return status == 403 and (problem.reason == "RATE_LIMIT_EXCEEDED" or per_minute)
 
@@ -293,6 +293,8 @@ def _advice(call: Call, status: int, problem: Problem, asked: float, can_renew: 
         return f" Grant serviceusage.services.use on {project}, or set {named('quota_project')} to another project."
     if "vpcServiceControlsUniqueIdentifier" in problem.metadata:
         return " VPC Service Controls forbid it: allow where this runs, and its identity, in the perimeter."
+    if status == 429 and not _limited(status, problem):
+        return " Delete what nobody needs, or ask Google for a higher quota."
     if _limited(status, problem):
         return throttled("Google limits how often these credentials may call", asked)
     if status == 403:

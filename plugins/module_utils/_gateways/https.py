@@ -12,13 +12,13 @@ import os
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from .._answers import Odd, loaded, tidy
 from .._credentials import masked
 from .._engine import CallFailed, Refused
+from .._given import is_file
 from .._patience import retry_after
 from .._variables import named
 from . import proxies, tls
@@ -133,7 +133,7 @@ def _context(ca_file: str) -> ssl.SSLContext:
 
 def ca_file(path: str | None, option: str, cloud: str) -> str:
     """The file that an option sets, or an empty text. Raises Refused."""
-    if path and not Path(path).is_file():
+    if path and not is_file(path):
         raise Refused(
             f"{named(option)} is {path!r}, which is not a file. Set it to a file with the CA certificates for {cloud}."
         )

@@ -10,6 +10,7 @@ Source: kubernetes/client-go, tools/clientcmd (api/v1/types.go, loader.go, clien
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from typing import Any
 
 from .._credentials import in_address
 from .._engine import Refused
+from .._given import as_path
 from . import proxies
 
 try:
@@ -89,7 +91,7 @@ def read(path: str, context: str | None) -> tuple[Server, User]:
 
     Raises Wrong.
     """
-    return _chosen(_merged([Path(part).expanduser() for part in path.split(os.pathsep) if part]), context)
+    return _chosen(_merged([as_path(part) for part in path.split(os.pathsep) if part]), context)
 
 
 def read_text(text: str) -> tuple[Server, User]:
@@ -156,7 +158,7 @@ def write(server: Server, authorization: str) -> str:
 def _merged(paths: list[Path]) -> Entry:
     """The entries of all files by kind and name. If two have the same name, the first counts, as in kubectl."""
     merged: Entry = {"current-context": "", **{kind: {} for kind in _LISTS}}
-    found = [path for path in paths if path.exists()]
+    found = [path for path in paths if _exists(path)]
     if not found:
         raise Wrong("there is no such file")
     for path in found:
@@ -166,6 +168,13 @@ def _merged(paths: list[Path]) -> Entry:
             for item in content.get(kind) or []:
                 merged[kind].setdefault(_text(item, "name"), _resolved(item.get(key) or {}, path.parent))
     return merged
+
+
+def _exists(path: Path) -> bool:
+    """A text that is too long for a path names no file."""
+    with contextlib.suppress(OSError):
+        return path.exists()
+    return False
 
 
 def _parsed(path: Path) -> Entry:

@@ -180,6 +180,10 @@ class Kubernetes:
         """Whether the server's certificate is verified, against whatever authorities."""
         return self._server.validate_certs
 
+    def advise(self, advice: Mapping[int, str]) -> None:
+        """Say what to do about its answers, as for the constructor."""
+        self._advice = advice
+
     def close(self) -> None:
         """Close the connections."""
         self._pool.clear()

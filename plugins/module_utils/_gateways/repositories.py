@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .._engine import Refused
+from .._given import as_path
 
 with contextlib.suppress(ImportError):
     # Without it the Python package kubernetes is missing too, and that is reported first.
@@ -99,7 +100,7 @@ def _path(environment: Mapping[str, str]) -> Path:
     if environment.get("HELM_CONFIG_HOME"):
         return Path(environment["HELM_CONFIG_HOME"]) / "repositories.yaml"
     default = "~/Library/Preferences" if sys.platform == "darwin" else "~/.config"
-    return Path(environment.get("XDG_CONFIG_HOME") or default).expanduser() / "helm" / "repositories.yaml"
+    return as_path(environment.get("XDG_CONFIG_HOME") or default) / "helm" / "repositories.yaml"
 
 
 def _is_at(wanted: str, known: str) -> bool:

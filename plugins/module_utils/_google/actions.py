@@ -43,6 +43,10 @@ ID_BLOCKED = "marked for deletion"
 """In the refusal of a role whose id a role deleted weeks ago still takes."""
 
 
+SUBNETWORKS = "/subnetworks/"
+"""In the full name of a subnet, and in no project's."""
+
+
 class Gateways(Protocol):
     @property
     def google(self) -> Google:
@@ -252,7 +256,8 @@ class DisableCastAccount(Action):
 class SetPolicy(Action):
     """Change the bindings of one policy: read, modify, write, until nobody else writes in between.
 
-    where: a project, or the address of a service account whose own policy it is; home: the project of that.
+    where: a project, the address of a service account whose own policy it is, or the full name of a subnet; home: the
+    project of an account.
     """
 
     where: str = ""
@@ -315,11 +320,18 @@ class SetPolicy(Action):
             if found is None:
                 raise CallFailed(f"Service account {self.where} does not exist any more. Run again.")
             return found
+        if SUBNETWORKS in self.where:
+            found = gateway.google.get_subnet_policy(self.where)
+            if found is None:
+                raise CallFailed(f"There is no {self.where}, which the GKE cluster names. Run again.")
+            return found
         return gateway.google.get_policy(self.where)
 
     def _replace(self, gateway: Gateways, policy: Policy, made: Made) -> None:
         if "@" in self.where:
             gateway.google.set_account_policy(self.home, self.where, policy)
+        elif SUBNETWORKS in self.where:
+            gateway.google.set_subnet_policy(self.where, policy)
         else:
             gateway.google.set_policy(self.where, policy)
 

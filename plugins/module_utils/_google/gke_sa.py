@@ -40,22 +40,30 @@ from .actions import (
     UpdateRole,
 )
 from .bindings import (
+    NO_CHANGE,
     NODE_ACCOUNTS,
     ON_ACCOUNTS,
     PROJECT,
     Change,
     Triple,
-    account_user,
-    difference,
     held_by,
     held_by_deleted,
-    scoped_by_vendor,
     size_problem,
 )
-from .marks import Mark, describe, marked_role, role_description
+from .gke_bindings import (
+    binding_changes,
+    bindings_to_remove,
+    former_changes,
+    project_wide,
+    projects_elsewhere,
+    role_id_of,
+    unasked_accounts,
+    users_change,
+    users_to_remove,
+)
+from .marks import Mark, describe, marked_role, recorded_projects, role_description
 from .observed import (
     MOST_KEYS,
-    CastAccount,
     Current,
     MarkedRole,
     ProjectState,
@@ -93,6 +101,7 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action | Kept]:
     if wanted.prepare:
         yield from _plan_services(current, wanted)
         yield from _plan_account(current, wanted)
+        yield from _plan_former(current, wanted)
         yield from _plan_roles(current, wanted)
         yield from _plan_bindings(current, wanted)
         if wanted.keyless:
@@ -162,7 +171,7 @@ def _evidence(current: Current, wanted: Desired) -> bool:
 
 def _check_keys(current: Current, wanted: Desired) -> None:
     keys = current.account.keys
-    full = len(keys) >= MOST_KEYS and not _served(current)
+    full = len(keys) >= MOST_KEYS and not _served(current, wanted)
     if current.keys.stuck if not wanted.existing_account else full:
         listed = ", ".join(f"{key.id} (created {key.created[:10] or 'at an unknown time'})" for key in keys)
         raise Refused(
@@ -233,21 +242,6 @@ def _plan_account(current: Current, wanted: Desired) -> Iterator[Action]:
 # Roles
 
 
-def role_id_of(current: Current, wanted: Desired, project: str = "") -> str:
-    """The id of the role to work with. project: another one than the cluster's."""
-    state = current.extra[project] if project else current.home
-    if not (wanted.role_id or wanted.shared or project):
-        others = names.roles_of_others(wanted.name)
-        for role_id in bound_roles(current):
-            found = current.home.roles.get(role_id)
-            if others.get(role_id) == "Terraform" and found and not found.deleted:
-                return role_id
-    ids = wanted.role_ids[:1] if project else wanted.role_ids
-    there = [one for one in ids if one in state.roles]
-    living = [one for one in there if not state.roles[one].deleted]
-    return (*living, *there, *ids)[0]
-
-
 def _plan_roles(current: Current, wanted: Desired) -> Iterator[Action]:
     yield from _plan_role(current, wanted, current.project.project, current.home, role_id_of(current, wanted))
     for project, state in current.extra.items():
@@ -258,7 +252,8 @@ def _plan_role(current: Current, wanted: Desired, project: str, state: ProjectSt
     found = state.roles.get(role_id)
     target = f"gcp/role/{names.role_name(project, role_id)}"
     permissions = sorted(wanted.permissions)
-    description = names.ROLE_TITLE if wanted.shared else role_description(wanted.cluster_id)
+    recorded = wanted.extra_projects if project == current.project.project else ()
+    description = names.ROLE_TITLE if wanted.shared else role_description(wanted.cluster_id, recorded)
     if found is None:
         ids = wanted.role_ids
         others = tuple(one for one in ids[ids.index(role_id) + 1 :] if one not in state.roles)
@@ -274,7 +269,7 @@ def _plan_role(current: Current, wanted: Desired, project: str, state: ProjectSt
         )
         return
     if not wanted.shared:
-        known = _names.short_id(wanted.cluster_id) in role_id or role_id in bound_roles(current)
+        known = _named_or_bound(current, wanted, project, state, role_id)
         another = named("role_id", ROLE)
         wanted.owner.check(f"Role {role_id} of project {project}", MarkedRole(found), known, another)
     if found.deleted:
@@ -287,7 +282,7 @@ def _plan_role(current: Current, wanted: Desired, project: str, state: ProjectSt
             role_id,
             description,
         )
-    elif not wanted.shared and _differs(found, wanted):
+    elif not wanted.shared and _differs(found, wanted, description):
         yield UpdateRole(
             f"update role {role_id} of project {project}",
             target,
@@ -300,51 +295,26 @@ def _plan_role(current: Current, wanted: Desired, project: str, state: ProjectSt
         )
 
 
-def _differs(found: CustomRole, wanted: Desired) -> bool:
-    marked = marked_role(found.description) == wanted.cluster_id
-    return not marked or found.permissions != wanted.permissions or found.stage != "GA"
+def _differs(found: CustomRole, wanted: Desired, description: str) -> bool:
+    """Whether a role grants something else, or its description does not say what the wanted one does."""
+    marks = [(marked_role(one), recorded_projects(one)) for one in (found.description, description)]
+    return marks[0] != marks[1] or found.permissions != wanted.permissions or found.stage != "GA"
+
+
+def _named_or_bound(current: Current, wanted: Desired, project: str, state: ProjectState, role_id: str) -> bool:
+    """Whether a role's name is this cluster's, or our account has it."""
+    held = (*held_by(state.policy, current.account.member), *held_by_deleted(state.policy, current.account.member))
+    bound = any(one.role == names.role_name(project, role_id) for one in held)
+    return bound or _names.short_id(wanted.cluster_id) in role_id
 
 
 # Bindings
 
 
-def role_name_of(current: Current, wanted: Desired) -> str:
-    return names.role_name(current.project.project, role_id_of(current, wanted))
-
-
-def wanted_bindings(current: Current, wanted: Desired) -> tuple[Triple, ...]:
-    """Those of the cluster's project."""
-    member = current.account.member
-    ids = [account.unique_id for account in current.node_accounts.values() if account]
-    return (Triple(role_name_of(current, wanted), member), *account_user(wanted.form, member, ids))
-
-
-def binding_changes(current: Current, wanted: Desired) -> dict[str, Change]:
-    """What changes in which policy: of projects by id, of node accounts by address."""
-    project = current.project.project
-    want = wanted_bindings(current, wanted)
-    found = {project: difference(current.held, want, (*_former(current, wanted), *current.left_by_deleted))}
-    for other, state in current.extra.items():
-        role = names.role_name(other, role_id_of(current, wanted, other))
-        held = held_by(state.policy, current.account.member)
-        left = held_by_deleted(state.policy, current.account.member)
-        found[other] = difference(held, [Triple(role, current.account.member)], left)
-    for email, policy in current.node_policies.items():
-        held = held_by(policy, current.account.member)
-        left = held_by_deleted(policy, current.account.member)
-        found[email] = difference(held, [Triple(names.ACCOUNT_USER, current.account.member)], left)
-    return {where: change for where, change in found.items() if change}
-
-
-def _former(current: Current, wanted: Desired) -> Iterator[Triple]:
-    """Bindings of our account in the project that others replace: the vendor's shared role, conditions that name other
-    accounts, and what is wider than the user chose."""
-    project = current.project.project
-    own = {names.role_name(project, one) for one in (*wanted.role_ids, names.SHARED_ROLE)}
-    for triple in current.held:
-        wider = triple.role == names.ACCOUNT_USER and triple.condition is None and wanted.chosen
-        if triple.role in own or scoped_by_vendor(triple) or wider:
-            yield triple
+def _plan_former(current: Current, wanted: Desired) -> Iterator[Action]:
+    """Before the role's description forgets the projects."""
+    for where, change in former_changes(current, wanted).items():
+        yield _set_policy(current, where, change)
 
 
 def _plan_bindings(current: Current, wanted: Desired) -> Iterator[Action]:
@@ -362,9 +332,8 @@ def _set_policy(current: Current, where: str, change: Change) -> SetPolicy:
         parts.append(f"bind {_roles(change.added)} to {email}")
     if change.removed:
         parts.append(f"take {_roles(change.removed)} from {email}")
-    what = f"service account {where}" if "@" in where else f"project {where}"
     return SetPolicy(
-        f"{' and '.join(parts)} on {what}",
+        f"{' and '.join(parts)} on {_resource(where)}",
         f"gcp/policy/{where}",
         [one.shown() for one in change.removed] or None,
         [one.shown() for one in change.added] or None,
@@ -372,6 +341,14 @@ def _set_policy(current: Current, where: str, change: Change) -> SetPolicy:
         home_of(where, current.project) if "@" in where else "",
         change,
     )
+
+
+def _resource(where: str) -> str:
+    """What a policy is of, in words."""
+    if "@" in where:
+        return f"service account {where}"
+    host, _regions, subnet = where.removeprefix("projects/").partition("/regions/")
+    return f"subnet {subnet.rpartition('/')[2]} of project {host}" if subnet else f"project {where}"
 
 
 def _roles(some: Iterable[Triple]) -> str:
@@ -397,7 +374,7 @@ def _plan_users(current: Current, wanted: Desired) -> Iterator[Action]:
             account.email,
             current.project.project,
         )
-    change = users_change(account, cast)
+    change = users_change(current)
     if change:
         yield SetPolicy(
             f"let {cast or 'that account'} act as service account {account.email}",
@@ -408,14 +385,6 @@ def _plan_users(current: Current, wanted: Desired) -> Iterator[Action]:
             home_of(account.email, current.project),
             change,
         )
-
-
-def users_change(account: CastAccount, cast: str) -> Change:
-    """What lets CAST AI's own account use ours; a condition of Terraform's module counts as none."""
-    member = names.member(cast or UNKNOWN)
-    have = {triple.role for triple in held_by(account.policy, member)}
-    roles = (names.TOKEN_CREATOR, names.ACCOUNT_USER)
-    return Change(tuple(Triple(role, member) for role in roles if role not in have))
 
 
 # The hand-over
@@ -438,26 +407,43 @@ def _plan_hand_over(current: Current, wanted: Desired) -> Iterator[Action]:
             yield _delete_key(current, wanted, Deletion(key.id, "which CAST AI does not need"))
         return
     if wanted.existing_account:
-        if not _served(current):
+        if not _served(current, wanted):
             yield _hand_over_key(current, wanted, None)
-        return
-    keys = current.keys
-    if keys.settled:
-        yield from (_delete_key(current, wanted, one) for one in keys.leftovers())
-        return
-    for one in keys.making_room():
-        keys = keys.without(one.key_id)
-        yield _delete_key(current, wanted, one)
-    yield _hand_over_key(current, wanted, _mark(current, wanted))
-    yield from (_delete_key(current, wanted, one) for one in keys.replaced())
+    elif current.keys.settled:
+        yield from (_delete_key(current, wanted, one) for one in current.keys.leftovers())
+    else:
+        keys = current.keys
+        for one in keys.making_room():
+            keys = keys.without(one.key_id)
+            yield _delete_key(current, wanted, one)
+        yield _hand_over_key(current, wanted, _mark(current, wanted))
+        yield from (_delete_key(current, wanted, one) for one in keys.replaced())
+    # As it has a key now.
+    yield from _take_users(current, wanted)
 
 
-def _served(current: Current) -> bool:
+def _take_users(current: Current, wanted: Desired) -> Iterator[Action]:
+    """Have CAST AI's own account use ours no more."""
+    change, email = users_to_remove(current, wanted), current.account.email
+    if change:
+        yield SetPolicy(
+            f"let {current.cast_account} act as service account {email} no more",
+            f"gcp/policy/{email}",
+            [one.shown() for one in change.removed],
+            None,
+            email,
+            home_of(email, current.project),
+            change,
+        )
+
+
+def _served(current: Current, wanted: Desired) -> bool:
     """Whether CAST AI has credentials that may be of a key of an account that is the user's own.
 
-    Nothing may be noted there, so that is all that can be known.
+    Nothing may be noted there, so that is all that can be known, but that it worked without a key so far.
     """
-    return bool(current.credentials_id) and any(not (key.dead or key.due) for key in current.keys.keys)
+    live = any(not (key.dead or key.due) for key in current.keys.keys)
+    return bool(current.credentials_id) and live and not users_to_remove(current, wanted)
 
 
 def _hand_over_key(current: Current, wanted: Desired, mark: Mark | None) -> HandOverKey:
@@ -498,7 +484,7 @@ def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
     one, and the account before its role."""
     account, found = current.account, current.account.found
     kept = _kept(current, wanted)
-    if wanted.keyless and current.client_account == account.email and current.record:
+    if current.client_account == account.email and current.record:
         disable = DisableCastAccount(
             f"have CAST AI give up the account that uses {account.email}",
             f"castai/cluster/{wanted.cluster_id}/service-account",
@@ -507,10 +493,12 @@ def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
             wanted.cluster_id,
         )
         yield Removal(f"CAST AI's account {current.cast_account}", "", (disable,))
-    foreign = found is not None and bool(wanted.owner.objection(found, _evidence(current, wanted)))
-    if not foreign or wanted.existing_account:
-        for where, change in _bindings_to_remove(current, wanted, bool(kept)).items():
+    if not _foreign(current, wanted):
+        for where, change in bindings_to_remove(current, wanted).items():
             yield Removal("bindings", "", (_set_policy(current, where, change),))
+        yield from _binding_kept(current, wanted)
+    if found and wanted.existing_account:
+        yield Removal("bindings", "", tuple(_take_users(current, wanted)))
     if found and kept:
         yield Removal(f"service account {account.email}", kept)
     elif found:
@@ -530,6 +518,27 @@ def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
             yield Removal(f"node pool {pool.name}", "CAST AI made it, and only its own disconnecting deletes it")
 
 
+def _foreign(current: Current, wanted: Desired) -> bool:
+    """Whether the account is another cluster's, so that its bindings are, too."""
+    found = current.account.found
+    if found is None or wanted.existing_account:
+        return False
+    return bool(wanted.owner.objection(found, _evidence(current, wanted)))
+
+
+def _binding_kept(current: Current, wanted: Desired) -> Iterator[Removal]:
+    """Bindings that stay, or were not looked for."""
+    project = current.project.project
+    if wanted.existing_account and project_wide(current.held):
+        thing = f"binding of {names.ACCOUNT_USER} to {current.account.email} on project {project}"
+        yield Removal(thing, "nothing shows that it was not there before")
+    if current.unlisted:
+        thing = f"bindings on service accounts of project {project} that no node pool uses"
+        yield Removal(thing, "they were not looked for, as that needs iam.serviceAccounts.list")
+    for other in [one for one, state in current.former.items() if state is None]:
+        yield Removal(f"bindings and role of project {other}", "Google does not let them be read")
+
+
 def _kept(current: Current, wanted: Desired) -> str:
     """Why removal keeps the account, or an empty text, also if it does not exist."""
     if wanted.existing_account:
@@ -537,26 +546,13 @@ def _kept(current: Current, wanted: Desired) -> str:
     return wanted.owner.kept(current.account.found, _evidence(current, wanted))
 
 
-def _bindings_to_remove(current: Current, wanted: Desired, account_stays: bool) -> dict[str, Change]:
-    """Of an account that goes, all; of one that stays, those that are ours."""
-    project, member = current.project.project, current.account.member
-    own = {names.role_name(project, one) for one in wanted.role_ids}
-    home = [one for one in current.held if not account_stays or one.role in own or scoped_by_vendor(one)]
-    found = {project: Change((), (*home, *current.left_by_deleted))}
-    for other, state in current.extra.items():
-        role = names.role_name(other, role_id_of(current, wanted, other))
-        held = [one for one in held_by(state.policy, member) if one.role == role]
-        found[other] = Change((), (*held, *held_by_deleted(state.policy, member)))
-    for email, policy in current.node_policies.items():
-        held = [one for one in held_by(policy, member) if one.role == names.ACCOUNT_USER]
-        found[email] = Change((), (*held, *held_by_deleted(policy, member)))
-    return {where: change for where, change in found.items() if change}
-
-
 def _role_removals(current: Current, wanted: Desired) -> Iterator[Removal]:
-    home = [one for one in current.home.roles if one in wanted.role_ids or one in bound_roles(current)]
+    home = [one for one in current.home.roles if one in wanted.former_role_ids or one in bound_roles(current)]
+    if wanted.existing_account:
+        home = [one for one in home if one not in names.roles_of_others(wanted.name)]
     roles = [(current.project.project, current.home, one) for one in home]
-    roles += [(project, state, one) for project, state in current.extra.items() for one in state.roles]
+    elsewhere = projects_elsewhere(current)
+    roles += [(project, state, one) for project, state in elsewhere.items() for one in state.roles]
     for project, state, role_id in roles:
         role = state.roles[role_id]
         if role.deleted:
@@ -578,7 +574,7 @@ def _role_kept(current: Current, wanted: Desired, project: str, state: ProjectSt
     if role_id == names.SHARED_ROLE:
         return "the clusters of the project share it"
     marked = marked_role(state.roles[role_id].description) == wanted.cluster_id
-    known = _names.short_id(wanted.cluster_id) in role_id or role_id in bound_roles(current)
+    known = _named_or_bound(current, wanted, project, state, role_id)
     if not (marked and known) and not wanted.owner.adopt:
         return "nothing in its description shows that it belongs to this cluster"
     member = current.account.member.lower()
@@ -595,15 +591,14 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     account = current.account
     shown: dict[str, Any] = {"service_account": account.email}
     if not wanted.present:
-        removed = list(made.get("bindings removed", ()))
-        return {**shown, "bindings": {"added": [], "removed": removed}, "kept": list(made.get("kept", ()))}
+        return {**shown, "bindings": _shown_bindings(current, wanted, made), "kept": list(made.get("kept", ()))}
     role_id = role_id_of(current, wanted)
     project = current.project.project
     warnings = list(_warnings(current, wanted))
     return {
         **shown,
         "adopted": _adopted(current, wanted),
-        "bindings": _shown_bindings(current, wanted, made) if wanted.prepare else {"added": [], "removed": []},
+        "bindings": _shown_bindings(current, wanted, made),
         "role": names.role_name(project, made.get(f"role {role_id} of {project}", role_id)),
         **({"warnings": warnings} if warnings else {}),
     }
@@ -613,10 +608,17 @@ def _shown_bindings(current: Current, wanted: Desired, made: Made) -> dict[str, 
     """What was written, or in check mode would be."""
     if "bindings added" in made:
         return {"added": list(made["bindings added"]), "removed": list(made["bindings removed"])}
-    changes = binding_changes(current, wanted)
-    if wanted.keyless:
-        users = users_change(current.account, current.cast_account)
-        changes = {**changes, **({current.account.email: users} if users else {})}
+    changes: dict[str, Change] = {}
+    users = NO_CHANGE
+    if not wanted.present:
+        changes = {} if _foreign(current, wanted) else bindings_to_remove(current, wanted)
+        users = users_to_remove(current, wanted) if wanted.existing_account else NO_CHANGE
+    if wanted.present and wanted.prepare:
+        changes = {**former_changes(current, wanted), **binding_changes(current, wanted)}
+        users = users_change(current) if wanted.keyless else NO_CHANGE
+    if wanted.present and wanted.hand_over and not wanted.keyless:
+        users = users_to_remove(current, wanted)
+    changes = {**changes, **({current.account.email: users} if users else {})}
 
     def told(some: Mapping[str, tuple[Triple, ...]]) -> list[dict[str, Any]]:
         return [{"resource": where, **one.shown()} for where, triples in some.items() for one in triples]
@@ -661,12 +663,32 @@ def _warnings(current: Current, wanted: Desired) -> Iterator[str]:
 
 def _binding_warnings(current: Current, wanted: Desired) -> Iterator[str]:
     email, project = current.account.email, current.project.project
-    whole = [one for one in current.held if one.role == names.ACCOUNT_USER and one.condition is None]
-    if whole and not wanted.chosen:
+    if project_wide(current.held) and not wanted.chosen:
         yield (
             f"{email} may act as every service account of project {project}, by a binding of"
             f" {names.ACCOUNT_USER} that was there before. Set {SERVICE_ACCOUNT_USER} to {NODE_ACCOUNTS} or"
             f" {ON_ACCOUNTS} to remove it."
+        )
+    unasked = unasked_accounts(current, wanted)
+    if unasked:
+        yield (
+            f"{email} may act as {', '.join(unasked)} by bindings of {names.ACCOUNT_USER} on these accounts, which were"
+            f" there before. Set {SERVICE_ACCOUNT_USER} to {NODE_ACCOUNTS} to remove them, or to {ON_ACCOUNTS} to keep"
+            " them."
+        )
+    for other, state in current.former.items():
+        roles = former_changes(current, wanted).get(other, NO_CHANGE).removed
+        if state is None:
+            yield (
+                f"{email} may still have its role in project {other}, which {named('extra_projects', ROLE)} does not"
+                " name any more: Google does not let the IAM policy there be read."
+            )
+        elif roles:
+            yield f"The role of this cluster in project {other} is bound to nobody now, and stays until it is deleted."
+    if current.unlisted:
+        yield (
+            "Whether accounts that no node pool uses have a binding of CAST AI was not checked, as that needs"
+            f" iam.serviceAccounts.list in project {project}."
         )
     if any(one.role == names.DEVELOPER for one in current.held):
         yield f"{email} has {names.DEVELOPER}, which CAST AI does not need. It was left unchanged."

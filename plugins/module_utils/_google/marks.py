@@ -10,16 +10,19 @@ Whoever can edit a description can write a mark, so a mark alone never lets anyt
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from .._names import TAG_CLUSTER, TAG_CLUSTER_ID
 from .names import DESCRIPTION, ROLE_TITLE
 
+EXTRA_PROJECTS = "castai-onboarding:extra-projects"
+
 _ACCOUNT = re.compile(
     rf"(?<!\S){TAG_CLUSTER_ID}=(\S+)(?: {TAG_CLUSTER}=(\S+))?"
     r"(?: key=(\S+) credentials=(\S+))?(?!\S)"
 )
-_ROLE = re.compile(rf"\({TAG_CLUSTER_ID}=([^)]+)\)")
+_ROLE = re.compile(rf"\({TAG_CLUSTER_ID}=([^)\s]+)(?: {EXTRA_PROJECTS}=([^)\s]+))?\)")
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,28 @@ def describe(mark: Mark) -> str:
     return " ".join(filter(None, [text, own]))
 
 
-def role_description(cluster_id: str) -> str:
-    return f"{ROLE_TITLE} ({TAG_CLUSTER_ID}={cluster_id})"
+def role_description(cluster_id: str, projects: Iterable[str] = ()) -> str:
+    """projects: further ones in which the cluster has its role, to be found when they are asked for no more; those that
+    fit are recorded."""
+    recorded: list[str] = []
+    for project in sorted(projects):
+        if len(_of_role(cluster_id, [*recorded, project]).encode()) <= DESCRIPTION:
+            recorded.append(project)
+    return _of_role(cluster_id, recorded)
+
+
+def _of_role(cluster_id: str, projects: Sequence[str]) -> str:
+    recorded = f" {EXTRA_PROJECTS}={','.join(projects)}" if projects else ""
+    return f"{ROLE_TITLE} ({TAG_CLUSTER_ID}={cluster_id}{recorded})"
 
 
 def marked_role(description: str) -> str:
     """Id of the cluster that a role's description names, or an empty text."""
     found = _ROLE.search(description)
     return found.group(1) if found else ""
+
+
+def recorded_projects(description: str) -> frozenset[str]:
+    """Further projects of which a role's description says that the cluster has its role there."""
+    found = _ROLE.search(description)
+    return frozenset(found.group(2).split(",")) if found and found.group(2) else frozenset()

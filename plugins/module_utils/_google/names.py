@@ -19,7 +19,7 @@ ACCOUNT_ID = 30
 """Longest id of a service account."""
 
 DESCRIPTION = 256
-"""Bytes that the description of a service account may have."""
+"""Bytes that the description of a service account may have. Those of roles are kept as short."""
 
 SHARED_ROLE = "castai.gkeAccess"
 """The role that the vendor's script makes once for all clusters of a project."""
@@ -27,6 +27,7 @@ SHARED_ROLE = "castai.gkeAccess"
 ROLE_TITLE = "Role to manage GKE cluster via CAST AI"
 
 ACCOUNT_USER = "roles/iam.serviceAccountUser"
+NETWORK_USER = "roles/compute.networkUser"
 TOKEN_CREATOR = "roles/iam.serviceAccountTokenCreator"
 DEVELOPER = "roles/container.developer"
 """Bound by the vendor's script only; Terraform dropped it in 2024 as unused."""
@@ -40,8 +41,14 @@ CREDENTIALS_SERVICE = "iamcredentials.googleapis.com"
 DEFAULT_NODE_ACCOUNT = "default"
 """What GKE shows for nodes that run as the project's Compute Engine account."""
 
+MISSING_PROJECT = (
+    f"{named('project')} is not set. Set it to the Google Cloud project of the cluster, or set GCP_PROJECT."
+)
+
 _GKE_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
-_PROJECT = re.compile(r"([a-z0-9][-a-z0-9.]*\.[a-z]+:)?[a-z][-a-z0-9]{4,28}[a-z0-9]|[0-9]{4,20}")
+_PROJECT_ID = re.compile(r"([a-z0-9][-a-z0-9.]*\.[a-z]+:)?[a-z][-a-z0-9]{4,28}[a-z0-9]")
+_PROJECT_NUMBER = re.compile(r"[0-9]{4,20}")
+_ACCOUNT = re.compile(r"[a-z0-9][-a-z0-9.]*@([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)+gserviceaccount\.com")
 _LOCATION = re.compile(r"[a-z]+-[a-z]+[0-9]+(-[a-z0-9]+)?")
 
 
@@ -57,14 +64,23 @@ def gke_cluster_problem(name: str) -> str:
     return ""
 
 
-def project_problem(project: str) -> str:
-    """What is wrong with the id or number of a Google Cloud project; a domain may stand before the id."""
-    if _PROJECT.fullmatch(project):
+def is_project_id(text: str) -> bool:
+    """Whether a text may be the id of a project; a domain may stand before it."""
+    return bool(_PROJECT_ID.fullmatch(text))
+
+
+def is_account(text: str) -> bool:
+    """Whether a text may be the address of a service account."""
+    return bool(_ACCOUNT.fullmatch(text.lower()))
+
+
+def project_problem(project: str, source: str = "") -> str:
+    """What is wrong with the id or number of a Google Cloud project. source: the variable that says it, empty for the
+    option."""
+    if is_project_id(project) or _PROJECT_NUMBER.fullmatch(project):
         return ""
-    return (
-        f"{named('project')} is {project!r}. Set it to the id or number of the cluster's Google Cloud project, not to"
-        " its name."
-    )
+    where = f"{source}, which stands for {named('project')}," if source else named("project")
+    return f"{where} is {project!r}. Set it to the id or number of the cluster's Google Cloud project, not to its name."
 
 
 def location_problem(location: str) -> str:
@@ -104,6 +120,10 @@ def roles(cluster_id: str) -> tuple[str, ...]:
     """Ids for the cluster's own role. The id of a deleted role stays taken for weeks, so there are several."""
     plain = f"{SHARED_ROLE}.{short_id(cluster_id)}"
     return (plain, f"{plain}.2", f"{plain}.3")
+
+
+def terraforms_roles(cluster: str) -> tuple[str, ...]:
+    return tuple(role_id for role_id, maker in roles_of_others(cluster).items() if maker == "Terraform")
 
 
 def roles_of_others(cluster: str) -> dict[str, str]:

@@ -22,7 +22,7 @@ from .._keys import NO_NOTE, Key, Keys, Note, by_lifetime
 from .._owner import choose
 from . import names
 from .bindings import NODE_ACCOUNTS, ON_ACCOUNTS, Policy, Triple, held_by, held_by_deleted
-from .marks import Mark, marked_role, parse_mark
+from .marks import Mark, marked_role, parse_mark, recorded_projects
 from .options import Desired
 
 P = ParamSpec("P")
@@ -112,8 +112,10 @@ class ProjectState:
 
 @dataclass(frozen=True)
 class Current:
-    """What is there. record: None for absent. off: services that are not enabled. node_accounts: of the cluster's
-    nodes, by address, None for one that was not read; node_policies: who may use them.
+    """What is there. record: None for absent. off: services that are not enabled. former: projects that extra_projects
+    had, None for one that could not be read. node_accounts: of the cluster's nodes, by address, None for one that was
+    not read. account_policies: who may use accounts that our account uses, or used. unlisted: whether Google did not
+    say which others there are. subnets: who may use those of a Shared VPC, by name.
     """
 
     project: Project
@@ -124,8 +126,11 @@ class Current:
     account: CastAccount = field(default_factory=CastAccount)
     home: ProjectState = field(default_factory=ProjectState)
     extra: Mapping[str, ProjectState] = field(default_factory=dict)
+    former: Mapping[str, ProjectState | None] = field(default_factory=dict)
     node_accounts: Mapping[str, ServiceAccount | None] = field(default_factory=dict)
-    node_policies: Mapping[str, Policy] = field(default_factory=dict)
+    account_policies: Mapping[str, Policy] = field(default_factory=dict)
+    unlisted: bool = False
+    subnets: Mapping[str, Policy] = field(default_factory=dict)
 
     @property
     def credentials_id(self) -> str:
@@ -181,34 +186,58 @@ def unless_off(call: Callable[P, T]) -> Callable[P, T | None]:
     return read
 
 
+def unless_forbidden(call: Callable[P, T]) -> Callable[P, T | None]:
+    """The same read, which gives None where Google does not allow it, too."""
+
+    def read(*arguments: P.args, **named: P.kwargs) -> T | None:
+        try:
+            return call(*arguments, **named)
+        except Rejected as refusal:
+            if refusal.status != 403:
+                raise
+            return None
+
+    return read
+
+
 def observe(gateway: Systems, wanted: Desired) -> Current:
     """Round 1: cluster, CAST AI's record, project, services. Round 2: accounts, roles and policies by name. Round 3:
-    what belongs to the accounts, and the roles that they have.
+    what belongs to the accounts, the roles that they have, and what these say is elsewhere.
+
+    What other options than these may have left is looked for where Google allows it.
     """
     google, castai = gateway.google, gateway.castai
     get_role, get_account = unless_off(google.get_role), unless_off(google.get_account)
     get_policy, get_account_policy = unless_off(google.get_policy), unless_off(google.get_account_policy)
-    asked = wanted.project or google.project
     whole = wanted.prepare or not wanted.present
     with at_once() as ask:
-        cluster = ask.when(whole, google.get_cluster, asked, wanted.location, wanted.name)
+        cluster = ask.when(whole, google.get_cluster, wanted.project, wanted.location, wanted.name)
         record = ask.known(castai.get_cluster, wanted.cluster_id)
-        named = ask(unless_off(google.get_project), asked)
-        enabled = ask.when(whole and wanted.present, google.enabled_services, asked, wanted.services)
-    project, on = named.result() or Project(asked, "", ""), enabled.result()
+        named = ask(unless_off(google.get_project), wanted.project)
+        enabled = ask.when(whole and wanted.present, google.enabled_services, wanted.project, wanted.services)
+    project, on = named.result() or Project(wanted.project, "", ""), enabled.result()
     off = () if on is None else tuple(one for one in wanted.services if one not in on)
     current = Current(project, cluster.result(), record.result(), datetime.now(timezone.utc), off)
     home, candidates = project.project, _candidates(current, wanted)
     nodes = node_emails(current) if whole else ()
-    extra = {(one, role_id) for one in wanted.extra_projects for role_id in wanted.role_ids[:1] if whole}
+    role_ids = _role_ids(wanted) if whole else ()
+    extra = [(one, role_id) for one in wanted.extra_projects for role_id in wanted.former_role_ids if whole]
+    on_accounts = wanted.form == ON_ACCOUNTS
+    every = whole and not wanted.existing_account and (on_accounts or not wanted.present)
+    of_nodes = get_account_policy if on_accounts else unless_forbidden(get_account_policy)
+    get_subnet_policy = unless_off(google.get_subnet_policy)
+    of_subnets = get_subnet_policy if wanted.network else unless_forbidden(get_subnet_policy)
     with at_once() as ask:
         policy = ask.when(whole, get_policy, home)
         by_email = {one: ask.known(get_account, home_of(one, project), one) for one in candidates}
-        by_role = {one: ask.known(get_role, home, one) for one in wanted.role_ids if whole}
+        by_role = {one: ask.known(get_role, home, one) for one in role_ids}
         scoped = own_nodes(nodes, project) if wanted.form == NODE_ACCOUNTS else ()
         by_node = {one: ask(get_account, home_of(one, project), one) for one in scoped}
+        on_nodes = {one: ask(of_nodes, home_of(one, project), one) for one in nodes}
+        all_accounts = ask.when(every, unless_forbidden(unless_off(google.list_accounts)), home)
         policies = {one: ask(get_policy, one) for one in wanted.extra_projects if whole}
         in_extra = {one: ask.known(get_role, *one) for one in extra}
+        on_subnets = {one: ask(of_subnets, one) for one in _subnets(current, wanted)}
     accounts = {one: MarkedAccount(found) if found else None for one, found in results(by_email).items()}
     email = choose(accounts, candidates, wanted.owner)
     found, extra_roles, node_accounts = accounts.get(email), results(in_extra), results(by_node)
@@ -223,22 +252,64 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
             for one, bindings in results(policies).items()
         },
         node_accounts={one: node_accounts.get(one) for one in nodes},
+        unlisted=every and all_accounts.result() is None,
+        subnets={one: bindings or {} for one, bindings in results(on_subnets).items()},
     )
     further = [one for one in bound_roles(current) if one not in current.home.roles]
+    listed = [one for one in all_accounts.result() or () if one not in (*nodes, email)]
+    former = sorted(_former_projects(current, wanted))
     of = home_of(email, project)
+    of_users = get_account_policy if wanted.keyless else unless_forbidden(get_account_policy)
+    used = whole if wanted.keyless else wanted.hand_over and bool(current.cast_account)
     with at_once() as ask:
         keys = ask.when(bool(found) and not (wanted.keyless and wanted.existing_account), google.list_keys, of, email)
-        users = ask.when(bool(found) and wanted.keyless and whole, google.get_account_policy, of, email)
+        users = ask.when(bool(found) and used, of_users, of, email)
         by_role = {one: ask(get_role, home, one) for one in further}
-        on_nodes = {
-            one: ask(get_account_policy, home_of(one, project), one) for one in nodes if wanted.form == ON_ACCOUNTS
+        on_others = {one: ask(unless_forbidden(get_account_policy), home, one) for one in listed}
+        formerly = {one: ask(unless_forbidden(get_policy), one) for one in former}
+        in_former = {
+            (one, role_id): ask(unless_forbidden(get_role), one, role_id)
+            for one in former
+            for role_id in wanted.former_role_ids
+            if not wanted.present
         }
+    former_roles = results(in_former)
     return replace(
         current,
         account=replace(current.account, keys=keys.result() or (), policy=users.result() or {}),
         home=replace(current.home, roles={**current.home.roles, **_present(results(by_role))}),
-        node_policies={one: bindings or {} for one, bindings in results(on_nodes).items()},
+        former={
+            one: ProjectState(
+                bindings, _present({role_id: role for (of, role_id), role in former_roles.items() if of == one})
+            )
+            if bindings is not None
+            else None
+            for one, bindings in results(formerly).items()
+        },
+        account_policies={one: bindings or {} for one, bindings in (results(on_nodes) | results(on_others)).items()},
     )
+
+
+def _role_ids(wanted: Desired) -> tuple[str, ...]:
+    """Ids of the roles of the cluster's project that are read before it is known which ones our account has."""
+    if wanted.role_id or wanted.shared or wanted.existing_account:
+        return wanted.former_role_ids
+    return (*wanted.former_role_ids, *names.terraforms_roles(wanted.name))
+
+
+def _former_projects(current: Current, wanted: Desired) -> set[str]:
+    """Projects that the roles of this cluster record, and that extra_projects has no more."""
+    own = [role for role in current.home.roles.values() if marked_role(role.description) == wanted.cluster_id]
+    recorded = {project for role in own for project in recorded_projects(role.description)}
+    return recorded - {current.project.project, *wanted.extra_projects}
+
+
+def _subnets(current: Current, wanted: Desired) -> tuple[str, ...]:
+    """The subnets of the cluster that are of another project; none where nothing was said of them."""
+    if current.cluster is None or not (wanted.network or not wanted.present):
+        return ()
+    own = {current.project.project, current.project.number}
+    return tuple(one for one in current.cluster.subnets if one.split("/")[1] not in own)
 
 
 def _candidates(current: Current, wanted: Desired) -> dict[str, str]:

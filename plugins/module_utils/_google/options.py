@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What users ask for of CAST AI's service account for a GKE cluster. Pure. PRIVATE to the collection."""
+"""What users ask for of CAST AI's service account for a GKE cluster. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._engine import UNKNOWN, Refused
+from .._gateways.google_credentials import project_of
 from .._names import cluster_id_problem
 from .._options import Rules, Spec, castai_options, cluster_options, env
 from .._owner import Owner
 from .._variables import named
 from . import names, role
-from .bindings import FORMS, NODE_ACCOUNTS
-from .permissions import KEY, KEYLESS
+from .bindings import FORMS, NODE_ACCOUNTS, NONE
+from .permissions import KEY, KEYLESS, SUBNETS
 
 Parameters = Mapping[str, Any]
 
@@ -60,6 +61,7 @@ IDENTITY_OPTIONS: dict[str, Any] = {
     "role_id": {"type": "str"},
     "role_scope": {"type": "str", "choices": [CLUSTER, PROJECT], "default": CLUSTER},
     "service_account_user": {"type": "str", "choices": [*FORMS]},
+    "shared_vpc_role": {"type": "str", "choices": [SUBNETS, NONE]},
 }
 """What the identity is; preflight takes these too."""
 
@@ -84,9 +86,7 @@ ROLE = "gke_onboard"
 """The role whose variables set most of these."""
 
 EXISTING_ACCOUNT = named("existing_service_account", ROLE)
-_EMAIL = re.compile(r"[a-z0-9][-a-z0-9.]*@[-a-z0-9.]+")
 _PERMISSION = re.compile(r"[a-z][-a-zA-Z0-9]*(\.[a-zA-Z0-9]+){2,}")
-_PROJECT = re.compile(r"([a-z0-9][-a-z0-9.]*:)?[a-z][-a-z0-9]{4,28}[a-z0-9]|[0-9]{6,}")
 _ROLE_ID = re.compile(r"[a-zA-Z0-9_.]{3,64}")
 
 
@@ -94,7 +94,8 @@ _ROLE_ID = re.compile(r"[a-zA-Z0-9_.]{3,64}")
 class Desired:
     """Empty strings where nothing is given.
 
-    form: which roles/iam.serviceAccountUser CAST AI gets; chosen: whether the user set it, so that what is wider goes.
+    form: which roles/iam.serviceAccountUser CAST AI gets; chosen: whether the user set it, so that others of it go.
+    network: whether it gets a role on the subnets of a Shared VPC, SUBNETS or NONE.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Desired:
     form: str
     chosen: bool
     extra_projects: tuple[str, ...]
+    network: str
 
     @property
     def role_ids(self) -> tuple[str, ...]:
@@ -123,6 +125,11 @@ class Desired:
         if self.role_id:
             return (self.role_id,)
         return (names.SHARED_ROLE,) if self.shared else names.roles(self.cluster_id)
+
+    @property
+    def former_role_ids(self) -> tuple[str, ...]:
+        """Ids that the cluster's own role may have, or may have had when other options were set."""
+        return tuple(dict.fromkeys((*self.role_ids, *names.roles(self.cluster_id))))
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -136,7 +143,7 @@ def desired(params: Parameters) -> Desired:
     cluster_id = params["cluster_id"].lower()
     return Desired(
         name=params["cluster_name"],
-        project=params.get("project") or "",
+        project=project_of(params)[0],
         location=params["location"],
         cluster_id=cluster_id,
         prepare=params["prepare"],
@@ -153,18 +160,19 @@ def desired(params: Parameters) -> Desired:
         form=params.get("service_account_user") or NODE_ACCOUNTS,
         chosen=bool(params.get("service_account_user")),
         extra_projects=tuple(dict.fromkeys(params["extra_projects"] or ())),
+        network=params.get("shared_vpc_role") or "",
     )
 
 
 def problems(params: Parameters) -> Iterator[str]:
     """Problems of the options, the cluster's and CAST AI's included."""
-    project = params.get("project")
+    project, source = project_of(params)
     yield from filter(
         None,
         [
             names.gke_cluster_problem(params["cluster_name"]),
             cluster_id_problem(params["cluster_id"]),
-            names.project_problem(project) if project else "",
+            names.project_problem(project, source) if project else names.MISSING_PROJECT,
             names.location_problem(params["location"]),
         ],
     )
@@ -174,21 +182,35 @@ def problems(params: Parameters) -> Iterator[str]:
 def form_problems(params: Parameters) -> Iterator[str]:
     """The same of what becomes of an identity alone, as preflight asks too."""
     account = params.get("existing_service_account")
-    if account and not _EMAIL.fullmatch(account.lower()):
-        yield f"{EXISTING_ACCOUNT} is {account!r}. Set it to the e-mail address of the service account."
+    if account and not names.is_account(account):
+        yield (
+            f"{EXISTING_ACCOUNT} is {account!r}. Set it to the e-mail address of the service account, such as"
+            " castai@shop-prod-1234.iam.gserviceaccount.com."
+        )
     role_id = params.get("role_id")
     option = named("role_id", ROLE)
     if role_id and not _ROLE_ID.fullmatch(role_id):
         yield f"{option} is {role_id!r}, but may only have 3 to 64 letters, digits, '_' and '.'. Correct it."
+    if role_id == names.SHARED_ROLE and params["role_scope"] != PROJECT:
+        yield (
+            f"{option} is {role_id!r}, which the clusters of a project share. Set it to another ID, or leave it out and"
+            f" set {named('role_scope', ROLE)} to {PROJECT}."
+        )
     if role_id and params["role_scope"] == PROJECT:
         yield f"{option} cannot be set when {named('role_scope', ROLE)} is {PROJECT}. Leave one of them out."
     if params.get("permissions") is not None:
         yield from _permission_problems(params["permissions"])
     for project in params["extra_projects"] or ():
-        if project != UNKNOWN and not _PROJECT.fullmatch(str(project)):
+        if project != UNKNOWN and not names.is_project_id(str(project)):
+            kind = "a project number" if str(project).isdigit() else "not a project ID"
             yield (
-                f"{named('extra_projects', ROLE)} contains {project!r}, which is not a project ID. Correct it or leave"
-                " it out."
+                f"{named('extra_projects', ROLE)} contains {project!r}, which is {kind}. Set the ID of the project, or"
+                " leave it out."
+            )
+        if project == project_of(params)[0]:
+            yield (
+                f"{named('extra_projects', ROLE)} contains {project!r}, which is the cluster's own project. Leave it"
+                " out."
             )
 
 

@@ -67,7 +67,7 @@ GRANTS: tuple[Grant, ...] = (
         True,
         why="finds a cluster whose location is wrong",
     ),
-    Grant("resourcemanager.projects.get", ("cloudresourcemanager.projects.get",), _ALL, True),
+    Grant("resourcemanager.projects.get", ("cloudresourcemanager.projects.get",), _IDENTITY, True),
     Grant("resourcemanager.projects.getIamPolicy", ("cloudresourcemanager.projects.getIamPolicy",), _IDENTITY, True),
     Grant("resourcemanager.projects.setIamPolicy", ("cloudresourcemanager.projects.setIamPolicy",), _IDENTITY),
     Grant("serviceusage.services.get", ("serviceusage.services.batchGet",), (ONBOARD,), True),
@@ -95,6 +95,14 @@ GRANTS: tuple[Grant, ...] = (
     Grant("iam.roles.undelete", ("iam.projects.roles.undelete",), (REPAIR,), why="restores a deleted role"),
     Grant("iam.roles.delete", ("iam.projects.roles.delete",), (REMOVE,)),
     Grant("iam.serviceAccounts.get", ("iam.projects.serviceAccounts.get",), _IDENTITY, True),
+    Grant(
+        "iam.serviceAccounts.list",
+        ("iam.projects.serviceAccounts.list",),
+        (PREFLIGHT, REMOVE),
+        True,
+        (ON_ACCOUNTS,),
+        "finds bindings on accounts that no node pool uses any more",
+    ),
     Grant("iam.serviceAccounts.create", ("iam.projects.serviceAccounts.create",), (ONBOARD,)),
     Grant(
         "iam.serviceAccounts.update",

@@ -40,6 +40,7 @@ from .._engine import (
 )
 from .._gateways.helm import EVICTOR, HOOK_ADVICE, Chart, Facts, Helm, Work, driver_problem, facts, same_version
 from .._gateways.kubernetes import CONNECTIONS, Kubernetes, Object, path_of
+from .._given import as_path
 from .._names import NAMESPACE, helm_release_problem, namespace_problem
 from .._variables import named, role_of
 from . import record
@@ -951,7 +952,7 @@ def _version_of(found: Mapping[str, Any] | None) -> str:
 def _absolute(ref: str) -> str:
     """A user's path made absolute; names and addresses of charts stay. Helm runs in a folder of its own."""
     is_path = ref.startswith(("/", "./", "../", "~")) or (ref.endswith((".tgz", ".tar.gz")) and "://" not in ref)
-    return str(Path(ref).expanduser().absolute()) if is_path else ref
+    return str(as_path(ref).absolute()) if is_path else ref
 
 
 def hidden(params: Parameters) -> tuple[str, ...]:

@@ -37,11 +37,14 @@ TURNS = 4
 CLUSTER = "3f1c1f0e-6a1b-4f5e-9c55-0d3c2f0b8a11"
 AWS = {"region": "eu-central-1", "access_key": "AKIAIOSFODNN7EXAMPLE", "secret_key": "s" * 40}
 EKS = {"provider": "eks", "cluster_name": "prod", **AWS}
+GKE = {"provider": "gke", "cluster_name": "shop", "project": "acme-prod", "location": "europe-west3"}
+GKE |= {"access_token": "t" * 40}
 KEY = {"castai_api_key": "k" * 40}
 BASES: Mapping[str, Mapping[str, Any]] = {
     "castai_aws_auth": {**EKS, "role_arn": "arn:aws:iam::123456789012:role/nodes", "username": "nodes"},
     "castai_cluster": {**EKS, **KEY},
     "castai_cluster_info": KEY,
+    "castai_gke_sa": {**GKE, **KEY, "cluster_id": CLUSTER},
     "castai_iam_eks": {**EKS, **KEY, "cluster_id": CLUSTER},
     "castai_iam_kops": {**EKS, **KEY, "provider": "kops", "cluster_name": "shop.example.com", "cluster_id": CLUSTER},
     "castai_kube_router_fix": {"kubeconfig": "/nowhere/config", "context": "prod"},

@@ -112,11 +112,18 @@ class World:
         self.api.reset()
         self.register()
 
-    def gateway(self, token: str = "") -> Google:
-        """The modules' Google Cloud, as the operator or with another token."""
-        google = Google({"access_token": token or self.cloud.token(), "project": PROJECT})
-        google._http.mount("https://", self.cloud.adapter())
+    def gateway(self, token: str = "", **options: Any) -> Google:
+        """The modules' Google Cloud, as the operator, or with another token or other options."""
+        given = options or {"access_token": token or self.cloud.token()}
+        google = Google({"project": PROJECT, **given})
+        for scheme in ("http://", "https://"):
+            google._http.mount(scheme, self.cloud.adapter())
         return google
+
+    def by_key(self, *without: str) -> Google:
+        """The same by the operator's key file without these fields."""
+        key = json.loads(self.cloud.google.operator_key())
+        return self.gateway(service_account_contents=json.dumps({k: v for k, v in key.items() if k not in without}))
 
     @property
     def cluster_id(self) -> str:

@@ -248,7 +248,7 @@ FAILURES = (
             fields(
                 identityProfile={
                     "kubeletidentity": {
-                        "resourceId": f"{SCOPE}/resourceGroups/hub/providers/{IDENTITIES}/userAssignedIdentities/kubelets"
+                        "resourceId": IDENTITY.replace("/shop/", "/hub/").replace("/castai", "/kubelets")
                     }
                 }
             ),

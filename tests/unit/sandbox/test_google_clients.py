@@ -115,6 +115,7 @@ CALLS = (
     Made(CONTAINER, "projects.locations.clusters.get", {"name": CLUSTER}),
     Made(CONTAINER, "projects.locations.clusters.list", {"parent": f"{PARENT}/locations/-"}),
     Made(IAM, f"{ACCOUNTS}.get", {"name": ACCOUNT}),
+    Made(IAM, f"{ACCOUNTS}.list", {"name": PARENT, "pageSize": 100}),
     Made(
         IAM,
         f"{ACCOUNTS}.create",
@@ -251,6 +252,7 @@ def test_googles_client_makes_every_call(world: Cloud, request_of: Callable[...,
 def test_the_gateway_makes_no_other_calls(proxied: Proxied) -> None:
     names = {"project": PROJECT, "account": "a@b", "key": "0", "role": "r", "location": "-", "cluster": "shop"}
     names |= {"constraint": "iam.x", "operation": "operations/acat.1"}
+    names |= {"subnet": f"projects/{SHARED}/regions/europe-west1/subnetworks/default"}
     driven = {f"{one.service.partition('.')[0]}.{one.method}" for one in CALLS}
     for one in GATEWAYS_CALLS:
         request = Request(one.method, f"{one.service}.googleapis.com", one.path.format(**names), "", {}, b"")

@@ -31,6 +31,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
     Several,
     Stopped,
     Subject,
+    Throttled,
     at_once,
     paced,
     reconcile,
@@ -328,6 +329,21 @@ def test_whoever_writes_first_makes_it_plan_again_with_what_is_there_then() -> N
     assert drawer.writes == ["box", "key"]
     assert result.public(diff=False)["actions"] == ["paint box red", "paint key green"]
     assert result.public(diff=False)["ids"] == ["box", "key"]
+
+
+@pytest.mark.parametrize(
+    "left", [{"lid": "smeared"}, {"lid": "smeared", "key": "green"}, {"lid": "blue", "key": "green"}]
+)
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_a_throttled_program_left_half_done_is_one_change_as_it_was_planned(
+    left: dict[str, str], times: int
+) -> None:
+    times = 1 if left["lid"] == "blue" else times
+    drawer = Drawer(troubles=[None, *[Throttled("The painter was throttled.")] * times], rival=left)
+    result = run(drawer)
+    assert [action.sentence for action in result.actions] == SENTENCES
+    assert [action.before for action in result.actions] == [None, None, None]
+    assert drawer.things == {"box": "red", "lid": "blue", "key": "green"}
 
 
 def test_what_an_action_opens_up_is_observed_and_planned_again_and_the_action_counts_as_done() -> None:

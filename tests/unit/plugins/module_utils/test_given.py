@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +18,11 @@ from hypothesis import strategies as st
 
 from ansible_collections.castai.onboarding.plugins.module_utils._given import (
     as_data,
+    as_path,
     converted,
     from_environment,
     given,
+    is_file,
     is_given,
     problem,
 )
@@ -233,3 +236,10 @@ def test_a_dictionary_for_json_is_one_text_so_that_masking_it_masks_nothing_else
     assert given(spec, {"key": {"project_id": "shop"}}) == {"key": '{"project_id": "shop"}'}
     assert given(spec, {"key": '{"project_id": "shop"}'}) == {"key": '{"project_id": "shop"}'}
     assert given(spec, {"key": " "}) == {}
+
+
+def test_a_text_that_is_no_path_is_no_file() -> None:
+    for text in ("x" * 5000, "a\0b", "~nobody-of-this-name/x", "/", ""):
+        assert not is_file(text)
+    assert str(as_path("~nobody-of-this-name/x")) == "~nobody-of-this-name/x"
+    assert as_path("~/x") == Path.home() / "x"

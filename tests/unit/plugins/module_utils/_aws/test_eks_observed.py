@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -47,18 +47,41 @@ class Answers:
         return sorted(arguments[0] for name, *arguments in self.asked if name == verb)
 
 
+ROLE, NODE_ROLE = "cast-eks-prod-cluster-role-5b0a1ff3", "cast-prod-eks-5b0a1ff3"
+PLAIN = {name: f"{IAM}:policy/{name}-prod" for name in ("CastEKSPolicy", "CastEKSRestrictedAccess")}
+OURS = {
+    ROLE: Principal("role", ROLE, f"{IAM}:role/{ROLE}", {}, "", {}),
+    "cast-eks-prod": Principal("user", "cast-eks-prod", f"{IAM}:user/cast-eks-prod", {}, "", {}),
+    NODE_ROLE: Principal("role", NODE_ROLE, f"{IAM}:role/{NODE_ROLE}", {}, "", {}),
+    **{arn: Policy(arn.rpartition("/")[2], arn, "v1", 1, {}) for arn in PLAIN.values()},
+}
+
+
 @pytest.mark.parametrize("identity", ["role", "user"])
 @pytest.mark.parametrize("state", ["present", "absent"])
-def test_three_rounds_are_enough(monkeypatch: pytest.MonkeyPatch, identity: str, state: str) -> None:
-    rounds = iter(range(3))
+@pytest.mark.parametrize(("things", "rounds"), [(OURS, 3), ({}, 4)])
+def test_other_names_cost_one_round_more_and_only_if_there_is_nothing_under_the_first(
+    monkeypatch: pytest.MonkeyPatch, identity: str, state: str, things: Mapping[str, Any], rounds: int
+) -> None:
+    asked: list[Ask] = []
 
-    def counted() -> AbstractContextManager[Ask]:
-        next(rounds)
-        return at_once()
+    @contextmanager
+    def kept() -> Iterator[Ask]:
+        with at_once() as ask:
+            asked.append(ask)
+            yield ask
 
-    monkeypatch.setattr(eks_observed, "at_once", counted)
-    Answers().observe(identity=identity, state=state)
-    assert list(rounds) == []
+    monkeypatch.setattr(eks_observed, "at_once", kept)
+    Answers(**things).observe(identity=identity, state=state)
+    assert sum(bool(ask.answers) for ask in asked) == rounds
+
+
+@pytest.mark.parametrize("hand_over_alone", [False, True])
+def test_what_exists_under_its_first_name_is_not_sought_under_others(hand_over_alone: bool) -> None:
+    answers = Answers(**OURS)
+    answers.observe(**{"prepare": False} if hand_over_alone else {})
+    assert answers.names("get_role") == [ROLE, *[NODE_ROLE] * (not hand_over_alone)]
+    assert answers.names("get_policy") == [PLAIN["CastEKSPolicy"]] * (not hand_over_alone)
 
 
 @pytest.mark.parametrize("identity", ["role", "user"])

@@ -315,6 +315,12 @@ def test_refusals_come_before_any_action_whatever_is_lacking(case: str, lacking:
 # Results
 
 
+def test_a_connection_that_was_not_checked_is_warned_of() -> None:
+    assert "warnings" not in view(CONNECTED, desired(), {})
+    (said,) = view(CONNECTED, desired(kubeconfig="k", wrong_cluster_check=False), {})["warnings"]
+    assert said.startswith("Whether the connection leads to EKS cluster shop was not checked")
+
+
 def test_the_view_of_a_connected_and_of_a_fresh_cluster() -> None:
     shown = view(CONNECTED, desired(), {})
     assert (shown["cluster_id"], shown["account_id"], shown["region"]) == (ID, ACCOUNT, REGION)

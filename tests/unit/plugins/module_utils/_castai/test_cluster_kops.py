@@ -130,6 +130,14 @@ def test_another_cluster_is_refused_before_any_action(
         assert sentence in str(refusal.value)
 
 
+@pytest.mark.parametrize("case", REFUSALS)
+def test_the_user_may_say_that_the_connection_proves_nothing(case: str) -> None:
+    """What EC2 says of the name and the account still counts."""
+    found, options, sentence = REFUSALS[case]
+    said = " ".join(kops.facts(found, Named("kops", NAME, options, checked=False)).problems)
+    assert (sentence in said) == (case in ("nothing running", "another account"))
+
+
 def test_the_id_of_another_clusters_record_is_refused() -> None:
     other = replace(RECORD, id="other", facts={**FACTS, "clusterName": "prod.example.com"})
     with pytest.raises(Refused) as refusal:

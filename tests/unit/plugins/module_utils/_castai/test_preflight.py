@@ -318,6 +318,9 @@ def test_an_organisation_without_clusters_cannot_be_told() -> None:
         "Could not check which organization the API key belongs to: only its clusters show this, and it has none yet."
     )
     assert view(fresh, replace(wanted, organization_id=""), {})["not_checked"] == []
+    unchecked = replace(wanted, organization_id="", cluster=replace(wanted.cluster, checked=False))
+    (sentence,) = view(fresh, unchecked, {})["not_checked"]
+    assert sentence.startswith("Whether the connection leads to EKS cluster shop was not checked")
 
 
 def test_what_stands_in_the_way_of_some_runs_only_is_a_warning() -> None:

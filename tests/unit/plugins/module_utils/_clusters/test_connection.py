@@ -16,9 +16,12 @@ from ansible_collections.castai.onboarding.plugins.module_utils._clusters import
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.connection import (
     Connection,
     given,
+    named_by,
     other_cluster_problem,
+    own_name_problem,
     reach,
     terminating_problem,
+    unchecked_warning,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import ClusterFacts, Named
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused
@@ -217,6 +220,31 @@ def test_a_connection_to_another_cluster_than_eks_has_is_refused(wire: Wire) -> 
         connection_to(wire, Eks(eks(wire, ca_pem=THEIRS))).enter(SHOP)
 
 
+def test_a_connection_need_not_prove_where_it_leads_if_the_user_says_so(wire: Wire) -> None:
+    params = {"host": wire.url, "api_key": "CANARY", "provider": "eks", "cluster_name": "shop"}
+    assert named_by(params).checked
+    assert named_by({**params, "host": "", "wrong_cluster_check": False}).checked, "EKS itself leads there"
+    unchecked = named_by({**params, "wrong_cluster_check": False})
+    assert not unchecked.checked
+    connection = connection_to(wire, Eks(eks(wire, ca_pem=THEIRS)))
+    assert connection.enter(unchecked).host == wire.url
+    assert unchecked_warning(unchecked, connection.facts) == (
+        "Whether the connection leads to EKS cluster shop was not checked, because castai_wrong_cluster_check (option"
+        " wrong_cluster_check) is false."
+    )
+    assert unchecked_warning(SHOP, connection.facts) == ""
+    gone = connection_to(wire, Eks(eks(wire, ca_pem=THEIRS, status="DELETING")))
+    with pytest.raises(Refused, match="EKS cluster shop is DELETING"):
+        gone.enter(unchecked)
+
+
+def test_nor_need_a_kops_cluster(wire: Wire) -> None:
+    connection = connection_to(wire)
+    assert connection.enter(replace(KOPS, checked=False)).host == wire.url
+    assert own_name_problem(connection.cluster(), replace(KOPS, checked=False)) == ""
+    assert wire.script.received == []
+
+
 @pytest.mark.parametrize("channels", [["s3://state/shop.example.com/addons/bootstrap-channel.yaml"], []])
 def test_a_kops_cluster_is_entered_when_it_says_no_other_name(wire: Wire, channels: list[str]) -> None:
     wire.script.play(saying(*channels))
@@ -267,6 +295,14 @@ def test_another_cluster_is_told_by_its_certificate_authority(
         f"The kubeconfig or host points to {host}, but EKS says that cluster shop is at https://shop.eks{problem}. "
     )
     assert told.startswith(points) if problem else told == ""
+    assert told.endswith(UNPROVEN) if problem else True
+    assert other_cluster_problem(by_token(host, "CANARY", ca_pem, checked), shop, checked=False) == ""
+
+
+UNPROVEN = (
+    " If the connection certainly leads to this cluster, set castai_wrong_cluster_check (option wrong_cluster_check) to"
+    " false instead."
+)
 
 
 def published(pem: Any) -> Response:
@@ -319,6 +355,7 @@ def test_a_cluster_behind_a_proxy_that_does_not_prove_itself_is_refused(
     told = other_cluster_problem(by_token(wire.url, "CANARY", wire.ca_pem, True), shop)
     assert told.startswith(f"The kubeconfig or host points to {wire.url}, but EKS says that cluster shop is at")
     assert why in told
+    assert told.endswith(UNPROVEN) == ("as its ConfigMap" not in why)
 
 
 @pytest.mark.parametrize("ca_pem", ["", THEIRS])

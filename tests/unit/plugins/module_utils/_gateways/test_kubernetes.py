@@ -704,3 +704,9 @@ def test_a_token_file_with_more_than_a_token_is_told_by_its_name(wire: Wire, tmp
     ) as caught:
         by_kubeconfig(written(tmp_path, config(wire, {"tokenFile": str(file)})), None)
     assert "CANARY" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["{" * 5000, "~nobody-of-this-name/config"])
+def test_a_text_that_is_no_path_is_no_kubeconfig(path: str) -> None:
+    with pytest.raises(Refused, match="there is no such file"):
+        by_kubeconfig(path, None)

@@ -17,8 +17,10 @@ from ansible_collections.castai.onboarding.plugins.module_utils._google.marks im
     describe,
     marked_role,
     parse_mark,
+    recorded_projects,
     role_description,
 )
+from ansible_collections.castai.onboarding.plugins.module_utils._google.options import form_problems
 
 ID = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e"
 clusters = st.from_regex(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?", fullmatch=True)
@@ -84,6 +86,36 @@ def test_what_others_wrote_around_a_mark_is_kept() -> None:
 def test_a_role_says_of_which_cluster_it_is() -> None:
     assert marked_role(role_description(ID)) == ID
     assert marked_role("Role to manage GKE cluster via CAST AI") == ""
+
+
+@given(st.sets(st.from_regex(r"([a-z]{3,9}\.com:)?[a-z][a-z0-9-]{4,28}[a-z0-9]", fullmatch=True), max_size=9))
+def test_a_role_records_the_further_projects_that_fit(projects: set[str]) -> None:
+    said = role_description(ID, projects)
+    assert len(said.encode()) <= names.DESCRIPTION
+    assert marked_role(said) == ID
+    assert recorded_projects(said) <= projects
+    assert recorded_projects(said) == projects or len(said) > names.DESCRIPTION - 50
+
+
+@pytest.mark.parametrize(
+    ("project", "as_project", "as_extra"),
+    [
+        ("shop-prod-1234", True, True),
+        ("example.com:shop-prod", True, True),
+        ("123456789012", True, False),
+        ("Shop", False, False),
+        ("shop_prod", False, False),
+        ("example:shop-prod", False, False),
+    ],
+)
+def test_a_project_is_told_by_one_pattern_and_a_further_one_by_its_id(
+    project: str, as_project: bool, as_extra: bool
+) -> None:
+    assert (names.project_problem(project) == "") == as_project
+    params = {"extra_projects": [project], "role_scope": "cluster"}
+    found = list(form_problems(params))
+    assert (found == []) == as_extra
+    assert ("is a project number" in "".join(found)) == project.isdigit()
 
 
 def test_the_role_has_terraforms_39_permissions_and_add_ons_on_request() -> None:

@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from typing import Any, cast
 
 import pytest
 import yaml
 
+from ansible_collections.castai.onboarding.plugins.module_utils._castai import rights
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters import gke
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.connection import Connection
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import Named
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Failure
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.google import CALLS
 from ansible_collections.castai.onboarding.plugins.module_utils._google import permissions
@@ -30,10 +35,11 @@ from ansible_collections.castai.onboarding.plugins.module_utils._google.permissi
     granted,
     needed,
 )
-from tests.support.policies import FOLDER
+from tests.sandbox.google.catalogue import kubernetes_permission
+from tests.support.policies import FOLDER, IN_CLUSTER, in_cluster_name
 from tests.tree import ROOT
 from tests.unit.sandbox.gke_project import ACCOUNT, World, world
-from tests.unit.sandbox.google_client import PROJECT
+from tests.unit.sandbox.google_client import LOCATION, PROJECT
 
 __all__ = ["world"]
 
@@ -72,6 +78,15 @@ def test_a_way_of_onboarding_asks_for_no_more_than_it_needs() -> None:
     }
     assert set(needed(CONNECT, (DNS,))) - set(needed(CONNECT, ())) == {"container.clusters.connect"}
     assert "iam.serviceAccounts.delete" in needed(REMOVE, (KEY,))
+    assert set(needed(CONNECT, ())) == {"container.clusters.get"}
+
+
+def test_connecting_reads_the_cluster_alone(world: World) -> None:
+    act_as(world, needed(CONNECT, ()))
+    where = {"project": PROJECT, "location": LOCATION}
+    found = gke.read(Connection({}, connected=world.google), Named("gke", "shop", where))
+    assert found.registration["projectId"] == PROJECT
+    assert found.problems == ()
 
 
 # The published roles, and what the gateway's calls take
@@ -156,7 +171,9 @@ def delete_role(world: World) -> None:
 
 def disable(world: World) -> None:
     world.run()
-    world.google.disable_account(PROJECT, ACCOUNT)
+    world.cloud.session().post(
+        f"https://iam.googleapis.com/v1/projects/{PROJECT}/serviceAccounts/{ACCOUNT}:disable", json={}
+    )
 
 
 def leave_key(world: World) -> None:
@@ -191,9 +208,89 @@ def test_without_a_permission_of_a_repair_that_fails_alone(world: World, permiss
 
 
 def test_the_gateway_says_the_same_of_its_calls() -> None:
-    """But for what only preflight calls, and what nothing of ours does yet."""
+    """But for what only preflight calls."""
     ours = {grant.permission for grant in GRANTS}
-    unused = {"iam.serviceAccounts.disable", "iam.serviceAccounts.undelete"}
     told = {permission for call in CALLS for permission in call.permissions}
-    assert told - unused <= ours | {grant.permission for grant in OF_SUBNETS}
+    assert told <= ours | {grant.permission for grant in OF_SUBNETS}
     assert ours - told <= {"container.clusters.connect", "servicemanagement.services.bind"}
+
+
+# Inside the cluster, where IAM decides what RBAC does not allow
+
+
+class Iam:
+    """A cluster's access reviews, decided by IAM's permissions alone, as the world's Google Cloud spells them."""
+
+    def __init__(self, permissions: Iterable[str]) -> None:
+        self.permissions = set(permissions)
+
+    def can(self, verb: str, group: str, resource: str, _namespace: str) -> bool:
+        return kubernetes_permission(group, resource, "", verb) in self.permissions
+
+
+def read_in_cluster(phase: str) -> dict[str, str]:
+    """The permissions of a published role, and what stands beside each."""
+    lines = (ROOT / FOLDER / in_cluster_name(phase)).read_text(encoding="utf-8").splitlines()
+    return {
+        permission: why
+        for line in lines
+        if line.startswith("  - ")
+        for permission, _, why in [line.removeprefix("  - ").partition("  # ")]
+    }
+
+
+def missing(permissions: Iterable[str], run: str) -> list[str]:
+    """What preflight finds missing for a run."""
+    asked: Any = Iam(permissions)
+    system = rights.CONNECT_SYSTEM if run == "connect" else ()
+    return [*rights.missing_in_cluster(asked, "castai-agent", RUNS[run], system)]
+
+
+RUNS: dict[str, rights.Rows] = {
+    "connect": rights.CONNECT,
+    "onboard": rights.ONBOARD,
+    "connect if the namespace is absent": rights.CREATE_NAMESPACE,
+    **{f"onboard with {one}": rows for one, rows in rights.OF_RELEASE.items()},
+    **{f"onboard with {one} and Helm 4": rows for one, rows in rights.HOOKS.items()},
+}
+"""What each needs; the last ones beside what connecting or onboarding needs anyway."""
+LOOKS = {"shows where pods could run": rights.OF_NODES, "shows which pods a LimitRange rejects": rights.OF_LIMITS}
+
+
+@pytest.mark.parametrize("phase", IN_CLUSTER)
+def test_iam_takes_a_published_role_for_the_cluster(world: World, phase: str) -> None:
+    role = yaml.safe_load((ROOT / FOLDER / in_cluster_name(phase)).read_text(encoding="utf-8"))
+    assert set(role) == {"title", "description", "stage", "includedPermissions"}
+    assert role["includedPermissions"] == sorted(read_in_cluster(phase))
+    assert world.google.create_role(PROJECT, f"in_{phase}", role).permissions == set(role["includedPermissions"])
+
+
+def test_a_published_role_for_the_cluster_is_enough_for_its_phase() -> None:
+    for run in RUNS:
+        assert missing(read_in_cluster("onboard"), run) == []
+        assert run.startswith("onboard") or missing(read_in_cluster("connect"), run) == []
+        assert [one for one in missing(read_in_cluster(PLAN), run) if rights.for_a_plan(one)] == []
+
+
+def test_a_plan_in_the_cluster_only_reads_and_no_phase_has_what_it_does_not_need() -> None:
+    plan, connect, onboard = (set(read_in_cluster(phase)) for phase in (PLAN, "connect", "onboard"))
+    assert all(one.endswith((".get", ".list")) for one in plan)
+    assert plan | connect < onboard
+    assert onboard - connect == {one for one, why in read_in_cluster("onboard").items() if why.startswith("onboard")}
+
+
+@pytest.mark.parametrize("permission", read_in_cluster("onboard"))
+def test_without_a_permission_in_the_cluster_exactly_what_is_beside_it_is_found_missing(permission: str) -> None:
+    beside = read_in_cluster("onboard")
+    left = set(beside) - {permission}
+    failing = [run for run in RUNS if missing(left, run)]
+    looks = [why for why, rows in LOOKS.items() if rights.missing_in_cluster(cast(Any, Iam(left)), "", rows, ())]
+    always = [run for run in failing if run in ("connect", "onboard")]
+    scenario, _, when = beside[permission].partition("; only ")
+    if looks:
+        assert (failing, beside[permission]) == ([], f"preflight: {looks[0]}")
+    elif always:
+        assert beside[permission] == ", ".join(always)
+    else:
+        told = {f"{scenario} {one}" for one in when.replace(" or castai", " or with castai").split(" or ")}
+        assert told == set(failing)

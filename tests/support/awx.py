@@ -1,0 +1,43 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""AWX's credentials of clouds: what its own code makes of them for a job, in files and in the environment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from awx_plugins.credentials import injectors
+from awx_plugins.interfaces._temporary_private_container_api import CONTAINER_ROOT
+from awx_plugins.interfaces._temporary_private_credential_api import Credential
+
+Credentials = Mapping[str, Mapping[str, str]]
+"""What somebody types in AWX, field by field, by AWX's name of the injector, such as aws and gce."""
+
+
+def inject(folder: Path, credentials: Credentials) -> None:
+    """Give them to the job that ansible-runner runs in this folder."""
+    place = folder / "env"
+    place.mkdir()
+    environment: dict[str, str] = {}
+    for kind, fields in credentials.items():
+        getattr(injectors, kind)(Credential(dict(fields)), environment, str(folder))
+    # In AWX, a container has the folder under a name of its own.
+    here = {
+        name: str(folder / Path(value).relative_to(CONTAINER_ROOT)) if value.startswith(f"{CONTAINER_ROOT}/") else value
+        for name, value in environment.items()
+    }
+    (place / "envvars").write_text(json.dumps(here), encoding="utf-8")
+
+
+def google(key_file: str, project: str = "") -> Credentials:
+    """Of the type Google Compute Engine, filled from a key file as AWX's form does."""
+    key = json.loads(key_file)
+    return {"gce": {"username": key["client_email"], "ssh_key_data": key["private_key"], "project": project}}
+
+
+def aws(key_id: str, secret: str) -> Credentials:
+    """Of the type Amazon Web Services."""
+    return {"aws": {"username": key_id, "password": secret}}
