@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.castai.onboarding.plugins.module_utils import _engine
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
     UNKNOWN,
     Action,
+    Ask,
     CallFailed,
     Refused,
     Stopped,
@@ -598,14 +600,54 @@ def test_ten_clusters_at_once_and_a_rival_lose_no_binding(world: World) -> None:
     assert after["auditConfigs"] == before["auditConfigs"]
 
 
-def test_a_run_without_changes_reads_each_object_once(world: World) -> None:
-    world.run()
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"identity": "impersonation", "role_scope": "project"},
+        {"service_account_user": "on_accounts", "extra_projects": [ELSEWHERE]},
+    ],
+)
+def test_a_run_without_changes_reads_each_object_once(world: World, options: dict[str, Any]) -> None:
+    world.run(**options)
     begun = len(world.cloud.gate.journal.since(0))
-    world.run()
+    world.run(**options)
     calls = [entry.call for entry in world.cloud.gate.journal.since(0)][begun:]
     read = [(call.operation, str(call)) for call in calls]
     assert len(read) == len(set(read))
     assert not any(call.write for call in calls)
+
+
+@pytest.mark.parametrize("state", ["present", "absent"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"identity": "impersonation"},
+        {"service_account_user": "on_accounts"},
+        {"extra_projects": [ELSEWHERE], "shared_vpc_role": "subnets"},
+        {"role_scope": "project"},
+    ],
+)
+def test_everything_is_read_in_three_rounds(
+    world: World, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], state: str
+) -> None:
+    """Also what other options left."""
+    subnet = world.cloud.do("add_subnet", project=ELSEWHERE, region=LOCATION, name="a")
+    network = {"network": f"projects/{ELSEWHERE}/global/networks/shared", "subnetwork": subnet}
+    world.cloud.do("set_cluster", project=PROJECT, location=LOCATION, name="shop", networkConfig=network)
+    world.run(extra_projects=[ELSEWHERE], service_account_user="on_accounts", shared_vpc_role="subnets")
+    world.run(**options)
+    rounds: list[Ask] = []
+
+    class Kept(Ask):
+        def __init__(self) -> None:
+            super().__init__()
+            rounds.append(self)
+
+    monkeypatch.setattr(_engine, "Ask", Kept)
+    world.run(check=True, state=state, **options)
+    assert sum(bool(one.answers) for one in rounds) == 3
 
 
 def test_a_cluster_that_is_not_registered_yet_can_be_planned(world: World) -> None:
