@@ -17,7 +17,7 @@ from typing import Any
 from .. import _names
 from .._engine import UNKNOWN, Action, Kept, Made, Refused, Subject
 from .._gateways.google_iam import CustomRole
-from .._keys import Deletion
+from .._keys import Deletion, moment
 from .._owner import Removal
 from .._record import check_record, check_removable
 from .._variables import named
@@ -72,7 +72,6 @@ from .observed import (
     connect,
     home_of,
     members_of,
-    moment,
     observe,
     own_nodes,
 )

@@ -308,4 +308,5 @@ def test_an_identity_of_another_provider_is_refused() -> None:
     (problem,) = phase2.problems(phase2.with_defaults(params))
     assert problem.endswith("is 'user'. Set it to one of: key, impersonation.")
     assert list(phase2.problems(phase2.with_defaults({**params, "onboard": {"connecting": False}}))) == []
-    assert table.identity_options()["identity"] == {"type": "str", "choices": ["role", "user", "key", "impersonation"]}
+    every = ["role", "user", "key", "impersonation", "app", "managed_identity"]
+    assert table.identity_options()["identity"] == {"type": "str", "choices": every}
