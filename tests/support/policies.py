@@ -140,13 +140,17 @@ def in_cluster_role(phase: str) -> str:
     return _role_file(head, in_cluster(phase))
 
 
+def _short(release: str) -> str:
+    return release.removeprefix("castai-")
+
+
 Row = tuple[str, str, tuple[str, ...]]
 SOURCES: tuple[tuple[tuple[Row, ...], tuple[str, ...], str], ...] = (
     (rights.CREATE_NAMESPACE, ("connect",), "if the namespace is absent"),
     ((*rights.CONNECT, *rights.CONNECT_SYSTEM), ("connect",), ""),
     (rights.ONBOARD, ("onboard",), ""),
-    *((rows, ("onboard",), f"with {release}") for release, rows in rights.OF_RELEASE.items()),
-    *((rows, ("onboard",), f"with {release} and Helm 4") for release, rows in rights.HOOKS.items()),
+    *((rows, ("onboard",), f"with {_short(release)}") for release, rows in rights.OF_RELEASE.items()),
+    *((rows, ("onboard",), f"with {_short(release)} and Helm 4") for release, rows in rights.HOOKS.items()),
     (rights.OF_NODES, ("preflight",), "shows where pods could run"),
     (rights.OF_LIMITS, ("preflight",), "shows which pods a LimitRange rejects"),
 )

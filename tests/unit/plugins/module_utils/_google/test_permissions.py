@@ -235,7 +235,7 @@ def read_in_cluster(phase: str) -> dict[str, str]:
         permission: why
         for line in lines
         if line.startswith("  - ")
-        for permission, _, why in [line.removeprefix("  - ").partition("  # ")]
+        for permission, _sign, why in [line.removeprefix("  - ").partition("  # ")]
     }
 
 
@@ -250,8 +250,8 @@ RUNS: dict[str, rights.Rows] = {
     "connect": rights.CONNECT,
     "onboard": rights.ONBOARD,
     "connect if the namespace is absent": rights.CREATE_NAMESPACE,
-    **{f"onboard with {one}": rows for one, rows in rights.OF_RELEASE.items()},
-    **{f"onboard with {one} and Helm 4": rows for one, rows in rights.HOOKS.items()},
+    **{f"onboard with {one.removeprefix('castai-')}": rows for one, rows in rights.OF_RELEASE.items()},
+    **{f"onboard with {one.removeprefix('castai-')} and Helm 4": rows for one, rows in rights.HOOKS.items()},
 }
 """What each needs; the last ones beside what connecting or onboarding needs anyway."""
 LOOKS = {"shows where pods could run": rights.OF_NODES, "shows which pods a LimitRange rejects": rights.OF_LIMITS}
@@ -286,11 +286,13 @@ def test_without_a_permission_in_the_cluster_exactly_what_is_beside_it_is_found_
     failing = [run for run in RUNS if missing(left, run)]
     looks = [why for why, rows in LOOKS.items() if rights.missing_in_cluster(cast(Any, Iam(left)), "", rows, ())]
     always = [run for run in failing if run in ("connect", "onboard")]
-    scenario, _, when = beside[permission].partition("; only ")
+    scenario, _only, when = beside[permission].partition("; only ")
     if looks:
         assert (failing, beside[permission]) == ([], f"preflight: {looks[0]}")
     elif always:
         assert beside[permission] == ", ".join(always)
     else:
-        told = {f"{scenario} {one}" for one in when.replace(" or castai", " or with castai").split(" or ")}
+        # Of several releases, the first one alone has the word.
+        parts = [part.removeprefix("with ") for part in when.split(" or ")]
+        told = {f"{scenario} with {part}" if when.startswith("with ") else f"{scenario} {part}" for part in parts}
         assert told == set(failing)
