@@ -125,9 +125,9 @@ def api_server(found: GkeCluster, google: Google) -> ApiServer:
         _hosts(found),
         google.token,
         lambda: _advice(found, google, by_dns),
-        lambda host: _advice_at(host, found),
         problem,
         publicly_trusted=by_dns,
+        advice_at=lambda host: _advice_at(host, found),
     )
 
 

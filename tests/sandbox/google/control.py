@@ -139,6 +139,10 @@ class Control:
         unique_id = self._account(email).unique_id if kind == "serviceAccount" else ""
         return tokens.issue(self._store, Principal(member, unique_id, frozenset(scopes)), life)
 
+    def id_token(self, email: str, audience: str) -> str:
+        """An OpenID Connect token of an account."""
+        return tokens.issue_id(self._store, self._account(email), audience)
+
     def add_role(self, project: str, role_id: str, permissions: Sequence[str], **said: Any) -> str:
         """A custom role, made or replaced; its name."""
         name = f"projects/{project}/roles/{role_id}"
@@ -256,8 +260,8 @@ class Control:
 _VERBS: Mapping[str, Callable[..., Any]] = {
     name: getattr(Control, name)
     for name in (
-        *("add_project", "add_account", "add_key", "set_key", "token", "add_role", "grant", "revoke", "set_policy"),
-        *("set_constraint", "set_services", "set_cluster", "behave", "visibility", "delete_account", "delete_role"),
-        *("edit_role", "operator_key", "own_account", "add_subnet", "leave_other_way"),
+        *("add_project", "add_account", "add_key", "set_key", "token", "id_token", "add_role", "grant", "revoke"),
+        *("set_policy", "set_constraint", "set_services", "set_cluster", "behave", "visibility", "delete_account"),
+        *("delete_role", "edit_role", "operator_key", "own_account", "add_subnet", "leave_other_way"),
     )
 }

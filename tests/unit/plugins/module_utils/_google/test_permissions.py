@@ -230,13 +230,15 @@ class Iam:
 
 def read_in_cluster(phase: str) -> dict[str, str]:
     """The permissions of a published role, and what stands beside each."""
-    lines = (ROOT / FOLDER / in_cluster_name(phase)).read_text(encoding="utf-8").splitlines()
-    return {
-        permission: why
-        for line in lines
-        if line.startswith("  - ")
-        for permission, _sign, why in [line.removeprefix("  - ").partition("  # ")]
-    }
+    text = (ROOT / FOLDER / in_cluster_name(phase)).read_text(encoding="utf-8").partition("includedPermissions:\n")[2]
+    found, above = {}, ""
+    for line in text.splitlines():
+        # A comment that is too long for its line stands above it.
+        permission, _mark, why = line.strip().partition("# ")
+        if permission:
+            found[permission.removeprefix("- ").strip()] = why or above
+        above = why
+    return found
 
 
 def missing(permissions: Iterable[str], run: str) -> list[str]:
@@ -250,8 +252,8 @@ RUNS: dict[str, rights.Rows] = {
     "connect": rights.CONNECT,
     "onboard": rights.ONBOARD,
     "connect if the namespace is absent": rights.CREATE_NAMESPACE,
-    **{f"onboard with {one.removeprefix('castai-')}": rows for one, rows in rights.OF_RELEASE.items()},
-    **{f"onboard with {one.removeprefix('castai-')} and Helm 4": rows for one, rows in rights.HOOKS.items()},
+    **{f"onboard with {one}": rows for one, rows in rights.OF_RELEASE.items()},
+    **{f"onboard with {one} and Helm 4": rows for one, rows in rights.HOOKS.items()},
 }
 """What each needs; the last ones beside what connecting or onboarding needs anyway."""
 LOOKS = {"shows where pods could run": rights.OF_NODES, "shows which pods a LimitRange rejects": rights.OF_LIMITS}
@@ -286,13 +288,11 @@ def test_without_a_permission_in_the_cluster_exactly_what_is_beside_it_is_found_
     failing = [run for run in RUNS if missing(left, run)]
     looks = [why for why, rows in LOOKS.items() if rights.missing_in_cluster(cast(Any, Iam(left)), "", rows, ())]
     always = [run for run in failing if run in ("connect", "onboard")]
-    scenario, _only, when = beside[permission].partition("; only ")
+    scenario, _mark, when = beside[permission].partition("; only ")
     if looks:
         assert (failing, beside[permission]) == ([], f"preflight: {looks[0]}")
     elif always:
         assert beside[permission] == ", ".join(always)
     else:
-        # Of several releases, the first one alone has the word.
-        parts = [part.removeprefix("with ") for part in when.split(" or ")]
-        told = {f"{scenario} with {part}" if when.startswith("with ") else f"{scenario} {part}" for part in parts}
+        told = {f"{scenario} {one}" for one in when.replace(" or castai", " or with castai").split(" or ")}
         assert told == set(failing)
