@@ -229,16 +229,14 @@ class Iam:
 
 
 def read_in_cluster(phase: str) -> dict[str, str]:
-    """The permissions of a published role, and what stands beside each."""
-    text = (ROOT / FOLDER / in_cluster_name(phase)).read_text(encoding="utf-8").partition("includedPermissions:\n")[2]
-    found, above = {}, ""
-    for line in text.splitlines():
-        # A comment that is too long for its line stands above it.
-        permission, _mark, why = line.strip().partition("# ")
-        if permission:
-            found[permission.removeprefix("- ").strip()] = why or above
-        above = why
-    return found
+    """The permissions of a published role, and what stands beside or above each."""
+    needed, above = {}, ""
+    for line in (ROOT / FOLDER / in_cluster_name(phase)).read_text(encoding="utf-8").splitlines():
+        if line.startswith("  - "):
+            permission, _mark, beside = line.removeprefix("  - ").partition("  # ")
+            needed[permission] = beside or above
+        above = line.removeprefix("  # ")
+    return needed
 
 
 def missing(permissions: Iterable[str], run: str) -> list[str]:
