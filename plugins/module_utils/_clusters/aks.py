@@ -324,6 +324,9 @@ AKS = Provider(
         "castai-spot-handler": {"castai": {"provider": "azure"}},
         "castai-kvisor": {"controller": {"extraArgs": {"cloud-provider": "aks"}}},
     },
+    # The pods then reach the API server by its name, which exceptions of a proxy can have.
+    proxied_values={"podAnnotations": {"kubernetes.azure.com/set-kube-service-host-fqdn": "true"}},
+    direct=("169.254.169.254", ".svc", ".azmk8s.io", ".azure.us", ".azk8s.cn"),
     onboarding=Onboarding(
         options=IDENTITY_OPTIONS,
         option_problems=lambda params: form_problems(params["onboard"]),
