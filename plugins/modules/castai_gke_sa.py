@@ -52,7 +52,8 @@ options:
     description:
       - E-mail address of a service account of your own, for CAST AI to use. It is checked, but neither edited nor
         deleted, so its description does not say which key CAST AI has. With O(identity=key), it gets a key if CAST AI
-        has no credentials for the cluster yet, or if it has no other key.
+        has no credentials for the cluster yet, or if it has no other key. The key of a run that was ended before it
+        handed it over stays, because nothing tells it from keys of your own.
       - It gets the same bindings as an account that this module creates. The roles that it has from other tools stay.
     type: str
   extra_projects:

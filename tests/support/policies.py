@@ -37,6 +37,7 @@ from tests.tree import ROOT
 
 Policy = dict[str, Any]
 
+WIDTH = 120
 FOLDER = Path("docs/examples/policies")
 PAGE = Path("docs/docsite/rst/permissions.rst")
 IN_CLUSTER = {
@@ -129,9 +130,13 @@ def google_role(phase: str) -> str:
 
 
 def _role_file(head: dict[str, Any], permissions: dict[str, str]) -> str:
-    """permissions: what needs each."""
+    """permissions: what needs each, beside it or, if that is too long, above it."""
     begin = LICENCE.split("---", maxsplit=1)[0] + "---\n" + yaml.dump(head, Dumper=Indenting, sort_keys=False)
-    return "\n".join([f"{begin}includedPermissions:", *(f"  - {one}  # {why}" for one, why in permissions.items()), ""])
+    lines = (
+        f"  - {one}  # {why}" if len(one) + len(why) < WIDTH else f"  # {why}\n  - {one}"
+        for one, why in permissions.items()
+    )
+    return "\n".join([f"{begin}includedPermissions:", *lines, ""])
 
 
 def in_cluster_name(phase: str) -> str:

@@ -19,6 +19,7 @@ from .._gateways.azure_session import Caller, Rejected
 from .._gateways.kubernetes import NO_NAME, REFUSED, TIMED_OUT, Object
 from .._variables import named
 from .facts import ApiServer, ClusterFacts, Named, Onboarding, Parameters, Provider, Systems
+from .on_azure import rights
 
 CLUSTER_ADMIN = "Azure Kubernetes Service RBAC Cluster Admin"
 """The smallest built-in role with which ClusterRoles and webhooks can be created."""
@@ -329,7 +330,7 @@ AKS = Provider(
     onboarding=Onboarding(
         options=IDENTITY_OPTIONS,
         option_problems=lambda params: form_problems(params["onboard"]),
-        rights=lambda azure, found, options, record, caller: None,
+        rights=rights,
         foreign_nodes=foreign_nodes,
         nodes_problem=nodes_problem,
         warnings=warnings,

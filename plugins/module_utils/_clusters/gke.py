@@ -126,8 +126,8 @@ def api_server(found: GkeCluster, google: Google) -> ApiServer:
         google.token,
         lambda: _advice(found, google, by_dns),
         problem,
-        lambda host: _advice_at(host, found),
         publicly_trusted=by_dns,
+        advice_at=lambda host: _advice_at(host, found),
     )
 
 

@@ -126,6 +126,11 @@ class Rejected(CallFailed):
         self.status = status
         self.problem = problem
 
+    @property
+    def forbidden(self) -> bool:
+        """Whether it is for the caller's permissions, and not for the number of calls."""
+        return self.status == 403 and not _limited(self.status, self.problem)
+
 
 class Session:
     """One set of credentials. Threads may share it.

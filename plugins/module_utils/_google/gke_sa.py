@@ -58,6 +58,7 @@ from .gke_bindings import (
     projects_elsewhere,
     role_id_of,
     unasked_accounts,
+    used_by_others,
     users_change,
     users_to_remove,
 )
@@ -529,8 +530,10 @@ def _foreign(current: Current, wanted: Desired) -> bool:
 def _binding_kept(current: Current, wanted: Desired) -> Iterator[Removal]:
     """Bindings that stay, or were not looked for."""
     project = current.project.project
-    if wanted.existing_account and project_wide(current.held):
-        thing = f"binding of {names.ACCOUNT_USER} to {current.account.email} on project {project}"
+    thing = f"binding of {names.ACCOUNT_USER} to {current.account.email} on project {project}"
+    if used_by_others(current, wanted):
+        yield Removal(thing, "other clusters use the account, too")
+    elif wanted.existing_account and project_wide(current.held):
         yield Removal(thing, "nothing shows that it was not there before")
     if current.unlisted:
         thing = f"bindings on service accounts of project {project} that no node pool uses"

@@ -193,7 +193,7 @@ def unless_forbidden(call: Callable[P, T]) -> Callable[P, T | None]:
         try:
             return call(*arguments, **named)
         except Rejected as refusal:
-            if refusal.status != 403:
+            if not refusal.forbidden:
                 raise
             return None
 

@@ -243,7 +243,8 @@ def deleted_and_made_anew(world: World) -> None:
 
 def disabled(world: World) -> None:
     world.run()
-    world.google.disable_account(PROJECT, ACCOUNT)
+    url = f"https://iam.googleapis.com/v1/projects/{PROJECT}/serviceAccounts/{ACCOUNT}:disable"
+    world.cloud.session().post(url, json={}).raise_for_status()
 
 
 def changed_role(world: World) -> None:
@@ -502,7 +503,10 @@ FAILURES = (
         "G22",
         script_made(10),
         options={"adopt": True},
-        said=("has 10 keys, the most that Google allows", "Delete those that nobody uses"),
+        said=(
+            re.compile(r"has 10 keys, the most that Google allows.*: [0-9a-f]{40} \(created "),
+            "Delete those that nobody uses",
+        ),
         refused=True,
         gone=without_key_marks,
     ),
