@@ -164,7 +164,8 @@ class Provider:
     caller. read: one round. own_name_problem: reads why a cluster is not the one with this name, judging by what it
     says about itself; None if only the provider knows. describe_location: a record's block in words. agent_environment:
     from the cluster's id at CAST AI, and whether the user gave it. component_values: by release. roles_between: the
-    roles that a cluster needs after it is connected and before it is onboarded.
+    roles that a cluster needs after it is connected and before it is onboarded. kubernetes_grant: how the cloud
+    can grant Kubernetes permissions that are missing, as a sentence.
     """
 
     key: str
@@ -187,3 +188,4 @@ class Provider:
     own_name_problem: Callable[[Kubernetes, str], str] | None = None
     component_values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     roles_between: tuple[str, ...] = ()
+    kubernetes_grant: str = ""
