@@ -50,6 +50,8 @@ class ActionModule(ActionBase):
         if provider:
             result["of_provider"] = {
                 "component_values": as_data(provider.component_values),
+                "direct": list(provider.direct),
+                "proxied_values": as_data(provider.proxied_values),
                 "roles_between": list(provider.roles_between),
             }
         if self._task.no_log:

@@ -32,6 +32,7 @@ VARIABLES: Mapping[str, str] = {
     "castai_validate_certs": "castai_validate_certs",
     "castai_cluster_api_url": "",
     "castai_grpc_url": "",
+    "castai_proxy": "",
     "castai_organization_id": "organization_id",
     "castai_cluster_id": "cluster_id",
     # AWS

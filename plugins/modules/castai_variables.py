@@ -60,6 +60,15 @@ of_provider:
         castai-spot-handler:
           castai:
             provider: aws
+    direct:
+      description: Hosts that the agent and cluster-controller reach without a proxy.
+      returned: always
+      type: list
+      elements: str
+    proxied_values:
+      description: Chart values of the agent and cluster-controller if they use a proxy.
+      returned: always
+      type: dict
     roles_between:
       description: Roles that its clusters need after they are connected and before they are onboarded.
       returned: always

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from .._engine import Refused
 from .._gateways.azure_container import SERVER_APPLICATION, AksCluster, Credential
 from .._variables import named
+from . import role
 from .names import same
 
 USABLE_NODES = "Unrestricted"
@@ -66,6 +67,20 @@ def unusable_problem(found: AksCluster) -> str:
             " and run again."
         )
     return ""
+
+
+def scopes(found: AksCluster, additional: Iterable[str] = ()) -> tuple[str, ...]:
+    """The resource groups that CAST AI needs its role in: of the cluster, of its nodes, and of what these use."""
+    subnets = (subnet for pool in found.pools for subnet in pool.subnets)
+    return role.distinct(
+        (
+            role.group_scope(found.subscription_id, found.group),
+            role.group_scope(found.subscription_id, found.node_group) if found.node_group else "",
+            *map(role.group_of, subnets),
+            role.group_of(found.kubelet_identity),
+            *additional,
+        )
+    )
 
 
 def onboarding_problems(found: AksCluster) -> Iterator[str]:

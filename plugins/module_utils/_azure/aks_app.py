@@ -93,7 +93,7 @@ MOST_FEDERATIONS = 20
 
 
 def plan(current: Current, wanted: Desired) -> Iterator[Action | Kept]:
-    refusal = " ".join(_misplaced(current, wanted))
+    refusal = " ".join(filter(None, _misplaced(current, wanted)))
     if refusal:
         raise Refused(refusal)
     if not wanted.present:
@@ -129,9 +129,14 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
             f" {facts.get('nodeResourceGroup') or 'unknown'}, not {wanted.name} of subscription"
             f" {current.subscription}. Correct {named('cluster_id')} or {named('cluster_name')}."
         )
-    if wanted.present and wanted.prepare and current.cluster is None:
+    if not wanted.present:
+        return
+    if current.cluster is None and wanted.prepare:
         yield aks.absent_problem(wanted.name, current.subscription, current.group, "", ())
-    elif current.cluster and current.cluster.http_proxy and wanted.proxy:
+    if current.cluster and wanted.prepare:
+        yield aks.unusable_problem(current.cluster)
+        yield from aks.onboarding_problems(current.cluster)
+    if current.cluster and current.cluster.http_proxy and wanted.proxy:
         yield (
             f"AKS cluster {wanted.name} has an HTTP proxy of its own, and {named('http_proxy', ROLE)} sets another."
             " Leave one of them out."

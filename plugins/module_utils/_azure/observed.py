@@ -186,16 +186,7 @@ def scopes(current: Current, wanted: Desired) -> tuple[str, ...]:
     cluster = current.cluster
     if cluster is None:
         return role.distinct((current.home, *wanted.scopes(current.subscription)))
-    subnets = (subnet for pool in cluster.pools for subnet in pool.subnets)
-    return role.distinct(
-        (
-            current.home,
-            role.group_scope(current.subscription, cluster.node_group) if cluster.node_group else "",
-            *map(role.group_of, subnets),
-            role.group_of(cluster.kubelet_identity),
-            *wanted.scopes(current.subscription),
-        )
-    )
+    return aks.scopes(cluster, wanted.scopes(current.subscription))
 
 
 def keys_of(app: App, current: Current, wanted: Desired) -> Keys:

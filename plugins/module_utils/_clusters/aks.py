@@ -19,6 +19,7 @@ from .._gateways.azure_session import Caller, Rejected
 from .._gateways.kubernetes import NO_NAME, REFUSED, TIMED_OUT, Object
 from .._variables import named
 from .facts import ApiServer, ClusterFacts, Named, Onboarding, Parameters, Provider, Systems
+from .on_azure import rights
 
 CLUSTER_ADMIN = "Azure Kubernetes Service RBAC Cluster Admin"
 """The smallest built-in role with which ClusterRoles and webhooks can be created."""
@@ -323,10 +324,13 @@ AKS = Provider(
         "castai-spot-handler": {"castai": {"provider": "azure"}},
         "castai-kvisor": {"controller": {"extraArgs": {"cloud-provider": "aks"}}},
     },
+    # The pods then reach the API server by its name, which exceptions of a proxy can have.
+    proxied_values={"podAnnotations": {"kubernetes.azure.com/set-kube-service-host-fqdn": "true"}},
+    direct=("169.254.169.254", ".svc", ".azmk8s.io", ".azure.us", ".azk8s.cn"),
     onboarding=Onboarding(
         options=IDENTITY_OPTIONS,
         option_problems=lambda params: form_problems(params["onboard"]),
-        rights=lambda azure, found, options, record, caller: None,
+        rights=rights,
         foreign_nodes=foreign_nodes,
         nodes_problem=nodes_problem,
         warnings=warnings,

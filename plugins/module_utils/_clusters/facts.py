@@ -163,9 +163,10 @@ class Provider:
     cloud: connects. caller: reads who the credentials belong to. acting_as: the same in words, also for an empty
     caller. read: one round. own_name_problem: reads why a cluster is not the one with this name, judging by what it
     says about itself; None if only the provider knows. describe_location: a record's block in words. agent_environment:
-    from the cluster's id at CAST AI, and whether the user gave it. component_values: by release. roles_between: the
-    roles that a cluster needs after it is connected and before it is onboarded. kubernetes_grant: how the cloud
-    can grant Kubernetes permissions that are missing, as a sentence.
+    from the cluster's id at CAST AI, and whether the user gave it. component_values: by release. proxied_values: of the
+    agent and cluster-controller where they use a proxy; direct: hosts that they reach without it. roles_between: the
+    roles that a cluster needs after it is connected and before it is onboarded. kubernetes_grant: how the cloud can
+    grant Kubernetes permissions that are missing, as a sentence.
     """
 
     key: str
@@ -187,5 +188,7 @@ class Provider:
     registration_options: Spec = field(default_factory=dict)
     own_name_problem: Callable[[Kubernetes, str], str] | None = None
     component_values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    proxied_values: Mapping[str, Any] = field(default_factory=dict)
+    direct: tuple[str, ...] = ("169.254.169.254", ".svc")
     roles_between: tuple[str, ...] = ()
     kubernetes_grant: str = ""

@@ -100,8 +100,7 @@ GRANTS: tuple[Grant, ...] = (
         ("iam.projects.serviceAccounts.list",),
         (PREFLIGHT, REMOVE),
         True,
-        (ON_ACCOUNTS,),
-        "finds bindings on accounts that no node pool uses any more",
+        why="finds bindings on accounts that no node pool uses any more",
     ),
     Grant("iam.serviceAccounts.create", ("iam.projects.serviceAccounts.create",), (ONBOARD,)),
     Grant(

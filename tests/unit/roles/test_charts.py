@@ -39,7 +39,14 @@ def templated(role: str, expression: str, values_of_provider: Mapping[str, Any] 
     values = {name: value for name, value in variables.items() if not name.startswith("__")} | given
     values = {"castai_provider": "eks", "inventory_hostname": "prod", **values}
     checked = {
-        "__castai_given": {"variables": values, "of_provider": {"component_values": values_of_provider or OF_EKS}}
+        "__castai_given": {
+            "variables": values,
+            "of_provider": {
+                "component_values": values_of_provider or OF_EKS,
+                "direct": ["169.254.169.254"],
+                "proxied_values": {"podAnnotations": {"by": "name"}},
+            },
+        }
     }
     return Templar(DataLoader(), variables={**variables, **values, **checked}).template(trust_as_template(expression))
 
@@ -205,6 +212,18 @@ def test_the_image_of_the_evictors_hook(image: str, expected: dict[str, str] | N
     releases = templated("components", "{{ __components_releases }}", components_evictor_hook_image=image)
     (evictor,) = (release for release in releases if release["name"] == "castai-evictor")
     assert evictor["values"].get("crdUpgrade") == ({"image": expected} if expected else None)
+
+
+def test_agent_and_controller_use_the_proxy_that_is_set() -> None:
+    assert "podAnnotations" not in templated("agent", "{{ __agent_values }}")
+    given = {"http": "http://proxy:3128", "no_proxy": ["10.0.0.0/16"]}
+    agent = templated("agent", "{{ __agent_values }}", castai_proxy=given)
+    charts = templated("components", "{{ __components_charts }}", castai_proxy=given)
+    proxied = {"HTTP_PROXY": "http://proxy:3128", "NO_PROXY": "10.0.0.0/16,169.254.169.254"}
+    assert (agent["additionalEnv"], agent["podAnnotations"]) == (proxied, {"by": "name"})
+    values = {chart["name"]: chart["values"] for chart in charts}
+    assert values["cluster-controller"]["additionalEnv"] == proxied
+    assert [name for name, one in values.items() if "additionalEnv" in one] == ["cluster-controller"]
 
 
 def test_pull_secrets_are_those_of_every_release() -> None:

@@ -567,6 +567,27 @@ def test_the_cluster_must_be_that_of_the_record(world: World) -> None:
         world.run(resource_group="other")
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"powerState": {"code": "Stopped"}}, "is stopped. Start it"),
+        ({"sku": {"name": "Automatic", "tier": "Standard"}}, "is an AKS Automatic cluster"),
+        ({"nodeResourceGroupProfile": {"restrictionLevel": "ReadOnly"}}, "is locked .ReadOnly."),
+    ],
+)
+def test_a3_a37_a_cluster_that_cast_ai_cannot_change_is_refused_and_its_identity_can_be_removed(
+    world: World, fields: dict[str, Any], said: str
+) -> None:
+    world.run()
+    begun = len(world.cloud.writes())
+    world.cloud.do("set_cluster", cluster="shop", **fields)
+    with pytest.raises(Refused, match=said):
+        world.run()
+    assert len(world.cloud.writes()) == begun
+    world.run(state="absent")
+    assert world.apps == []
+
+
 # The proxy
 
 PROXY = {"httpProxy": "http://user:pa55word@proxy.example.com:3128", "noProxy": ["10.0.0.0/8"], "enabled": True}

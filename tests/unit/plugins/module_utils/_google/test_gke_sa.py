@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from ansible_collections.castai.onboarding.plugins.module_utils import _engine
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
     UNKNOWN,
     Action,
+    Ask,
     Refused,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._google.gke_sa import plan
@@ -249,6 +252,41 @@ def test_what_terraforms_keyless_module_left_is_recognised(world: World) -> None
     assert not any("act as service account" in one or "without a key" in one for one in sentences(done))
     world.check_access()
     assert world.run(identity="impersonation").actions == ()
+
+
+# What is read
+
+
+@pytest.mark.parametrize("state", ["present", "absent"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"identity": "impersonation"},
+        {"service_account_user": "on_accounts"},
+        {"extra_projects": [ELSEWHERE], "shared_vpc_role": "subnets"},
+        {"role_scope": "project"},
+    ],
+)
+def test_everything_is_read_in_three_rounds(
+    world: World, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], state: str
+) -> None:
+    """Also what other options left."""
+    subnet = world.cloud.do("add_subnet", project=ELSEWHERE, region=LOCATION, name="a")
+    network = {"network": f"projects/{ELSEWHERE}/global/networks/shared", "subnetwork": subnet}
+    world.cloud.do("set_cluster", project=PROJECT, location=LOCATION, name="shop", networkConfig=network)
+    world.run(extra_projects=[ELSEWHERE], service_account_user="on_accounts", shared_vpc_role="subnets")
+    world.run(**options)
+    rounds: list[Ask] = []
+
+    class Kept(Ask):
+        def __init__(self) -> None:
+            super().__init__()
+            rounds.append(self)
+
+    monkeypatch.setattr(_engine, "Ask", Kept)
+    world.run(check=True, state=state, **options)
+    assert sum(bool(one.answers) for one in rounds) == 3
 
 
 # Plans, other projects, other forms

@@ -1,0 +1,228 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What preflight asks Azure before a cluster there is onboarded. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from .._azure import aks, role
+from .._azure.names import same
+from .._azure.options import ROLE
+from .._azure.permissions import APP, MANAGED, ONBOARD, OWNED, REPAIR, Grant, file_name, needed
+from .._engine import CallFailed, Refused, at_once, results
+from .._gateways.azure import Azure
+from .._gateways.azure_authorization import DenyAssignment, Lock, Permission
+from .._gateways.azure_container import AksCluster
+from .._gateways.azure_session import MANAGED_IDENTITY, Caller
+from .._gateways.castai import Cluster
+from .._variables import named
+from .facts import CloudRights, ClusterFacts, Parameters
+
+_EVERYWHERE = "Microsoft.Authorization/role"
+"""Actions that begin so are needed in each resource group that CAST AI's role is assigned on."""
+_OF_IDENTITY = f"{MANAGED_IDENTITY}/userAssignedIdentities/"
+"""Those of a managed identity, which is in the cluster's resource group."""
+_REGISTER = f"{MANAGED_IDENTITY}/register/action"
+_ALL_APPS = "Application.ReadWrite.All"
+_NODES = "Microsoft.Compute/virtualMachines/write"
+"""Stands for what CAST AI does in a group."""
+READ_ONLY = "ReadOnly"
+
+Asked = Mapping[str, Any]
+
+
+def rights(
+    azure: Azure, facts: ClusterFacts, options: Parameters, record: Cluster | None, caller: str
+) -> CloudRights | None:
+    """What stands in the way of onboarding, as far as Azure tells. Of a cluster that CAST AI has credentials for only
+    the cluster itself counts: a run may need few permissions there."""
+    cluster: AksCluster = facts.own
+    problems, unshown = tuple(aks.onboarding_problems(cluster)), tuple(aks.not_shown(cluster))
+    if record and record.credentials_id:
+        return CloudRights(problems, not_checked=unshown) if problems or unshown else None
+    managed = options["identity"] == MANAGED
+    scopes, subscription = _scopes(cluster, options), f"/subscriptions/{cluster.subscription_id}"
+    with at_once() as ask:
+        held = {one: ask(_or_failure, partial(azure.permissions, one)) for one in (*scopes, subscription)}
+        denied = {one: ask(_or_failure, partial(azure.deny_assignments, one)) for one in scopes}
+        locked = {one: ask(_or_failure, partial(azure.locks, one)) for one in scopes}
+        registered = ask.when(
+            managed,
+            _or_failure,
+            partial(azure.provider_registered, cluster.subscription_id, MANAGED_IDENTITY),
+        )
+        of_graph = ask.when(not managed, _or_failure, partial(_graph_caller, azure, cluster))
+    may, there = results(held), registered.result()
+    unread = [
+        *_unread("what the roles of this run allow on", may),
+        *_unread("the deny assignments of", results(denied)),
+        *_unread("the locks of", results(locked)),
+    ]
+    lacking = partial(_lacking, may, scopes, _asked(options))
+    policy = file_name("onboard", MANAGED if managed else APP)
+    writing = [
+        *_lacks(caller, "onboarding needs", lacking(ONBOARD, False), policy),
+        *_denied(results(denied), azure.caller()),
+        *(_locked(results(locked), READ_ONLY)),
+    ]
+    if there is False:
+        writing += _unregistered(cluster, options, may[subscription], caller)
+    elif isinstance(there, CallFailed):
+        unread.append(f"Could not read whether {MANAGED_IDENTITY} is registered in the subscription.")
+    return CloudRights(
+        (*problems, *_lacks(caller, "a plan needs too", lacking(ONBOARD, True), policy)),
+        tuple(writing),
+        (
+            *_lacks(caller, "repairs need", lacking(REPAIR, None), policy),
+            *_kept(results(locked)),
+            *_graph_hint(of_graph.result()),
+        ),
+        (*unshown, *unread),
+    )
+
+
+def _scopes(cluster: AksCluster, options: Parameters) -> tuple[str, ...]:
+    own = options.get("additional_resource_groups") or ()
+    return aks.scopes(
+        cluster, (one.rstrip("/") if "/" in one else role.group_scope(cluster.subscription_id, one) for one in own)
+    )
+
+
+def _asked(options: Parameters) -> Mapping[str, Grant]:
+    """What is asked for in resource groups. That the cluster itself can be read, its reading has shown."""
+    ways = {MANAGED if options["identity"] == MANAGED else APP}
+    every = {**needed(REPAIR, ways), **needed(ONBOARD, ways)}
+    own = options.get("existing_identity_id")
+    return {
+        action: grant
+        for action, grant in every.items()
+        if action.startswith(_EVERYWHERE) or (action.startswith(_OF_IDENTITY) and not own)
+    }
+
+
+def _lacking(
+    held: Asked, scopes: Collection[str], asked: Mapping[str, Grant], scenario: str, reads: bool | None
+) -> dict[str, tuple[str, ...]]:
+    """The missing actions, by resource group. reads: which of them, None for all."""
+    found = {}
+    for scope in scopes:
+        if isinstance(held[scope], CallFailed):
+            continue
+        wanted = (
+            action
+            for action, grant in asked.items()
+            if scenario in grant.scenarios
+            and reads in (None, grant.reads)
+            and (action.startswith(_EVERYWHERE) or scope == next(iter(scopes)))
+        )
+        found[scope] = tuple(action for action in wanted if not _allowed(held[scope], action))
+    return {scope: actions for scope, actions in found.items() if actions}
+
+
+def _allowed(permissions: Iterable[Permission], action: str) -> bool:
+    return any(one.allows(action) for one in permissions)
+
+
+def _lacks(caller: str, purpose: str, lacking: Mapping[str, tuple[str, ...]], policy: str) -> Iterator[str]:
+    """One sentence for the groups in which the same is missing."""
+    by_actions: dict[tuple[str, ...], list[str]] = {}
+    for scope, actions in lacking.items():
+        by_actions.setdefault(actions, []).append(scope)
+    for actions, scopes in by_actions.items():
+        yield (
+            f"The roles of {caller} lack actions on {', '.join(scopes)} that {purpose}: {', '.join(sorted(actions))}."
+            f" Assign a role with them, for example the custom role of docs/examples/policies/{policy}."
+        )
+
+
+def _denied(denied: Asked, caller: Caller) -> Iterator[str]:
+    for scope, found in denied.items():
+        for one in () if isinstance(found, CallFailed) else found:
+            if _forbids(one, caller):
+                yield (
+                    f"Deny assignment {one.name} on {scope} forbids changes there, as that of a locked node resource"
+                    " group does. CAST AI cannot work in that group while it exists."
+                )
+
+
+def _forbids(one: DenyAssignment, caller: Caller) -> bool:
+    if any(same(excluded, caller.object_id) for excluded in one.excluded):
+        return False
+    concerns = one.everybody or any(same(principal, caller.object_id) for principal in one.principals)
+    return concerns and (
+        _allowed(one.permissions, _NODES) or _allowed(one.permissions, "Microsoft.Authorization/roleAssignments/write")
+    )
+
+
+def _locked(locked: Asked, level: str) -> Iterator[str]:
+    for scope, lock in _locks(locked, level):
+        yield f"Lock {lock.name} ({READ_ONLY}) of {lock.scope} forbids every change on {scope}. Remove the lock first."
+
+
+def _kept(locked: Asked) -> Iterator[str]:
+    for scope, lock in _locks(locked, "CanNotDelete"):
+        yield (
+            f"Lock {lock.name} (CanNotDelete) of {lock.scope} keeps CAST AI from deleting nodes on {scope}. Remove the"
+            " lock, or exempt the node resource group from it."
+        )
+
+
+def _locks(locked: Asked, level: str) -> Iterator[tuple[str, Lock]]:
+    """Those that are on a group or above it."""
+    for scope, found in locked.items():
+        for one in () if isinstance(found, CallFailed) else found:
+            if same(one.level, level) and f"{scope}/".casefold().startswith(f"{one.scope}/".casefold()):
+                yield scope, one
+
+
+def _unregistered(cluster: AksCluster, options: Parameters, held: Any, caller: str) -> Iterator[str]:
+    by_hand = f"Register it, for example with az provider register --namespace {MANAGED_IDENTITY}"
+    if not options["register_providers"]:
+        yield (
+            f"{MANAGED_IDENTITY} is not registered in subscription {cluster.subscription_id}. {by_hand}, or set"
+            f" {named('register_providers', ROLE)} to true."
+        )
+    elif not isinstance(held, CallFailed) and not _allowed(held, _REGISTER):
+        yield (
+            f"{MANAGED_IDENTITY} is not registered in subscription {cluster.subscription_id}, and the roles of {caller}"
+            f" lack {_REGISTER} there. {by_hand}, or assign a role with it."
+        )
+
+
+def _graph_caller(azure: Azure, cluster: AksCluster) -> Caller:
+    """In the tenant of the subscription, where the app registration will be."""
+    subscription = azure.get_subscription(cluster.subscription_id)
+    own = azure.caller().tenant
+    tenant = subscription.tenant if subscription and not same(subscription.tenant, own) else ""
+    return azure.graph_caller(tenant)
+
+
+def _graph_hint(found: Any) -> Iterator[str]:
+    """From the token alone, which only tells of an application what it was granted."""
+    other = f"or set {named('identity', ROLE)} to {MANAGED}, which needs nothing in Microsoft Entra ID."
+    if isinstance(found, (CallFailed, Refused)):
+        yield f"{found} An app registration needs Microsoft Graph: correct that, {other}"
+    elif found and found.application and not {OWNED, _ALL_APPS} & found.roles:
+        yield (
+            f"Application {found.client_id} was not granted {OWNED} of Microsoft Graph, so it probably cannot create"
+            f" an app registration. Grant it, with an administrator's consent, {other}"
+        )
+
+
+def _unread(what: str, found: Asked) -> Iterator[str]:
+    for scope, one in found.items():
+        if isinstance(one, CallFailed):
+            yield f"Could not read {what} {scope}."
+
+
+def _or_failure(read: Any) -> Any:
+    """What a read gives, or why it failed."""
+    try:
+        return read()
+    except (CallFailed, Refused) as failure:
+        return failure
