@@ -22,10 +22,10 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
 export ANSIBLE_HOME := $(CURDIR)/build/ansible
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench unit world molecule gates lint setup collection programs clean
+.PHONY: help demo test bench check-az unit world molecule gates lint setup collection programs clean
 
 help: ## print this
-	@sed -n 's/^\([a-z ]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | \
+	@sed -n 's/^\([a-z -]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | \
 		while IFS="$$(printf '\t')" read -r targets text; do \
 			for target in $$targets; do printf 'make %-11s %s\n' "$$target" "$$text"; done; done
 
@@ -47,6 +47,9 @@ lint: collection ## the quick ones of the gates
 bench: setup ## figures on speed and size; AGAINST=COMMIT measures that one beside, SIZES="1 8" other numbers of clusters
 	$(BIN)/python -m tests.bench $(if $(AGAINST),--against $(AGAINST)) $(if $(SIZES),--sizes $(SIZES))
 
+check-az: collection ## the local world's Azure as the installed az sees it
+	$(BIN)/python -m pytest -q tests/check_az.py
+
 # The Go build waits for compilers, the environment for downloads: side by side they take as long as the first alone.
 setup: ## all that the targets need, for the first time
 	@$(MAKE) --no-print-directory -j 2 programs collection
@@ -59,7 +62,7 @@ programs: ## the local world's programs, built once from source
 
 .venv/ready: tests/requirements.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer, with venv, is needed, and none is on the PATH"; exit 1; }
-	@echo "installing tests/requirements.txt into .venv, once: about a minute"
+	@echo "installing tests/requirements.txt into .venv, once: about two minutes"
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement tests/requirements.txt
 	@touch $@

@@ -25,8 +25,8 @@ attributes:
   action_group:
     description:
       - Use C(group/castai.onboarding.all) in C(module_defaults) to set options for all modules at once. The groups
-        C(cluster), C(castai), C(aws), C(google) and C(kubernetes) set the options that identify the cluster and connect
-        to each system.
+        C(cluster), C(castai), C(aws), C(google), C(azure) and C(kubernetes) set the options that identify the cluster
+        and connect to each system.
     support: full
     membership:
       - castai.onboarding.all
@@ -50,8 +50,8 @@ attributes:
   action_group:
     description:
       - Use C(group/castai.onboarding.all) in C(module_defaults) to set options for all modules at once. The groups
-        C(cluster), C(castai), C(aws), C(google) and C(kubernetes) set the options that identify the cluster and connect
-        to each system.
+        C(cluster), C(castai), C(aws), C(google), C(azure) and C(kubernetes) set the options that identify the cluster
+        and connect to each system.
     support: full
     membership:
       - castai.onboarding.all

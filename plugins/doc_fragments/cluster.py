@@ -13,7 +13,7 @@ options:
   provider:
     description: Provider of the cluster.
     type: str
-    choices: [eks, kops, gke]
+    choices: [eks, kops, gke, aks]
     required: true
   cluster_name:
     description: Name of the cluster at its provider.
@@ -28,11 +28,11 @@ options:
       - Provider of the cluster. Requires O(cluster_name).
       - If neither is set, only the Kubernetes options decide which cluster it is, and no other system is asked.
     type: str
-    choices: [eks, kops, gke]
+    choices: [eks, kops, gke, aks]
   cluster_name:
     description:
       - Name of the cluster at its provider. Requires O(provider).
-      - The task fails before any change if the Kubernetes options lead to another cluster. An EKS or GKE cluster is
-        recognized by its certificate authority or address, a kOps cluster by its annotations.
+      - The task fails before any change if the Kubernetes options lead to another cluster. An EKS, GKE or AKS cluster
+        is recognized by its certificate authority or address, a kOps cluster by its annotations.
     type: str
 """

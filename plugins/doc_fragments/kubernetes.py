@@ -13,8 +13,9 @@ options:
   kubeconfig:
     description:
       - Path of a kubeconfig file. Defaults to the environment variable E(K8S_AUTH_KUBECONFIG).
-      - On EKS and GKE, leave out all options of this group. The address and certificate then come from the provider,
-        and the token comes from the cloud's credentials. No kubeconfig, kubectl, aws or gcloud command is needed.
+      - On EKS, GKE and AKS, leave out all options of this group. The address and certificate then come from the
+        provider, and the token comes from the cloud's credentials. No kubeconfig, kubectl, aws, gcloud, az or kubelogin
+        command is needed.
     type: path
   context:
     description:
@@ -35,8 +36,8 @@ options:
   ca_cert:
     description:
       - File with the CA certificates for O(host). By default, the system's certificates apply. With O(kubeconfig), it
-        replaces the certificate authority in the file. If the address comes from EKS or GKE, it is used in addition to
-        the cluster's own authority, for a proxy that ends TLS in front of the cluster.
+        replaces the certificate authority in the file. If the address comes from EKS, GKE or AKS, it is used in
+        addition to the cluster's own authority, for a proxy that ends TLS in front of the cluster.
       - Defaults to the environment variable E(K8S_AUTH_SSL_CA_CERT).
     type: path
     aliases: [ssl_ca_cert]

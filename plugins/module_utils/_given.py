@@ -38,6 +38,7 @@ _WANTED = {
     "int": "a whole number",
     "list": "a list",
     "dict": "a dictionary",
+    "raw": "text or a dictionary",
 }
 _ELEMENTS = {"str": "text", "dict": "dictionaries"}
 _CONVERSIONS: Mapping[str, Callable[[Any], Any]] = {
@@ -45,6 +46,7 @@ _CONVERSIONS: Mapping[str, Callable[[Any], Any]] = {
     "int": check_type_int,
     "list": check_type_list,
     "dict": check_type_dict,
+    "raw": lambda value: value,
 }
 _SHOWN = 80
 """Characters of a wrong value that a sentence shows at most."""

@@ -10,8 +10,10 @@ over, and which credentials CAST AI made of it; where it is kept is the cloud's 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from ._engine import Action, CallFailed, Conflict, Made, until
@@ -20,9 +22,16 @@ from ._gateways.castai import CastAi, Cluster, Rejected
 READ_BACK_SECONDS = 15.0
 """How long to look whether CAST AI took a key when its answer was lost."""
 
+LONGEST_LEFT = timedelta(days=30)
+"""A key is renewed when less than this is left of its life, or less than a tenth of it."""
+
 UNRECORDED = "which is not recorded as handed over"
 OVERTAKEN = "because CAST AI has been given different credentials since"
 REPLACED = "which the new one replaces"
+
+
+_FRACTION = re.compile(r"\.\d+")
+"""Of seconds. Python 3.10 reads three or six digits of it, and Azure writes up to seven."""
 
 
 class Note(NamedTuple):
@@ -45,6 +54,26 @@ class Key(NamedTuple):
     id: str
     dead: str = ""
     due: str = ""
+
+
+def by_lifetime(key_id: str, begins: str, ends: str, now: datetime) -> Key:
+    """A key of which only its life tells whether it can be used. begins, ends: as clouds write them, empty for none."""
+    begin, end = moment(begins), moment(ends)
+    if end is None:
+        return Key(key_id)
+    if end <= now:
+        return Key(key_id, f"which expired on {end:%Y-%m-%d}")
+    life = end - begin if begin else LONGEST_LEFT
+    return Key(key_id, due=f"which expires on {end:%Y-%m-%d}" if end - now < min(LONGEST_LEFT, life / 10) else "")
+
+
+def moment(text: str) -> datetime | None:
+    """A time as clouds write it, None for none. Google's keys that never expire do so in 9999."""
+    try:
+        found = datetime.fromisoformat(_FRACTION.sub("", text).replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return None if found.year >= 9999 else found.astimezone(timezone.utc)
 
 
 class Deletion(NamedTuple):
@@ -179,7 +208,7 @@ class HandOverKey(Action):
         """Delete the new key."""
         raise NotImplementedError
 
-    def run(self, gateway: Any, made: Made) -> None:
+    def run(self, gateway: Any, made: Made) -> Mapping[str, Any] | None:
         key_id, secret = self.create(gateway)
         try:
             credentials = self.give(gateway, key_id, secret).credentials_id
@@ -195,6 +224,7 @@ class HandOverKey(Action):
                 " replaces it.",
                 unsure=failure.unsure,
             ) from failure
+        return None
 
     def _take_back(self, gateway: Any, key_id: str, refusal: Rejected) -> None:
         """Delete the new key and raise CallFailed."""

@@ -22,6 +22,9 @@ VARIABLES: Mapping[str, str] = {
     "castai_state_store": "state_store",
     "castai_project": "project",
     "castai_location": "location",
+    "castai_subscription_id": "subscription_id",
+    "castai_resource_group": "resource_group",
+    "castai_node_resource_group": "node_resource_group",
     # CAST AI
     "castai_api_key": "castai_api_key",
     "castai_api_url": "castai_api_url",
@@ -50,7 +53,18 @@ VARIABLES: Mapping[str, str] = {
     "castai_google_impersonate_service_account": "impersonate_service_account",
     "castai_google_quota_project": "quota_project",
     "castai_google_ca_cert": "google_ca_cert",
+    # Azure
+    "castai_azure_auth_source": "auth_source",
+    "castai_azure_tenant": "tenant",
+    "castai_azure_client_id": "client_id",
+    "castai_azure_secret": "secret",
+    "castai_azure_x509_certificate_path": "x509_certificate_path",
+    "castai_azure_oidc_token": "oidc_token",
+    "castai_azure_oidc_token_file_path": "oidc_token_file_path",
+    "castai_azure_cloud_environment": "cloud_environment",
+    "castai_azure_ca_cert": "azure_ca_cert",
     # Kubernetes
+    "castai_admin": "admin",
     "castai_endpoint": "endpoint",
     "castai_kubeconfig": "kubeconfig",
     "castai_context": "context",
@@ -99,6 +113,20 @@ VARIABLES: Mapping[str, str] = {
     "gke_onboard_role_scope": "role_scope",
     "gke_onboard_service_account_user": "service_account_user",
     "gke_onboard_shared_vpc_role": "shared_vpc_role",
+    # What CAST AI gets in Azure
+    "aks_onboard_additional_resource_groups": "additional_resource_groups",
+    "aks_onboard_credential": "credential",
+    "aks_onboard_existing_app_id": "existing_app_id",
+    "aks_onboard_existing_app_secret": "existing_app_secret",
+    "aks_onboard_existing_identity_id": "existing_identity_id",
+    "aks_onboard_http_proxy": "http_proxy",
+    "aks_onboard_identity": "identity",
+    "aks_onboard_identity_location": "identity_location",
+    "aks_onboard_managed_clusters_write": "managed_clusters_write",
+    "aks_onboard_owners": "owners",
+    "aks_onboard_register_providers": "register_providers",
+    "aks_onboard_role_actions": "role_actions",
+    "aks_onboard_secret_days": "secret_days",
     # The agent
     "agent_adopt": "adopt",
     "agent_chart_ref": "chart_ref",
@@ -144,7 +172,16 @@ RENAMED: Mapping[str, str] = {
 }
 """Names from earlier versions whose last part does not show their successor, and names that users expect."""
 
-OURS = ("eks_connect_", "eks_onboard_", "gke_connect_", "gke_onboard_", "kops_connect_", "kops_onboard_")
+OURS = (
+    "aks_connect_",
+    "aks_onboard_",
+    "eks_connect_",
+    "eks_onboard_",
+    "gke_connect_",
+    "gke_onboard_",
+    "kops_connect_",
+    "kops_onboard_",
+)
 """Variables that begin like this are ours, or were."""
 
 SHARED = ("castai_", "agent_", "components_", "kube_router_")

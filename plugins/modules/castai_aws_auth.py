@@ -26,12 +26,14 @@ extends_documentation_fragment:
   - castai.onboarding.cluster.optional
   - castai.onboarding.aws
   - castai.onboarding.google
+  - castai.onboarding.azure
   - castai.onboarding.kubernetes
 attributes:
   action_group:
     membership:
       - castai.onboarding.all
       - castai.onboarding.aws
+      - castai.onboarding.azure
       - castai.onboarding.cluster
       - castai.onboarding.google
       - castai.onboarding.kubernetes

@@ -25,12 +25,14 @@ extends_documentation_fragment:
   - castai.onboarding.castai
   - castai.onboarding.aws
   - castai.onboarding.google
+  - castai.onboarding.azure
   - castai.onboarding.kubernetes
 attributes:
   action_group:
     membership:
       - castai.onboarding.all
       - castai.onboarding.aws
+      - castai.onboarding.azure
       - castai.onboarding.castai
       - castai.onboarding.cluster
       - castai.onboarding.google
@@ -112,6 +114,16 @@ EXAMPLES = r"""
     location: europe-west3
     service_account_file: ~/.keys/onboarding.json
 
+- name: Register an AKS cluster with a service principal
+  castai.onboarding.castai_cluster:
+    provider: aks
+    cluster_name: shop-prod
+    subscription_id: 0b1f6471-1bf0-4dda-aec3-cb9272f09590
+    resource_group: shop
+    tenant: 72f988bf-86f1-41af-91ab-2d7cd011db47
+    client_id: 4c1d5a0e-7d5c-4c0f-9a67-0b1f9b1d2a11
+    secret: "{{ lookup('ansible.builtin.env', 'ONBOARDING_SECRET') }}"
+
 - name: Register a kOps cluster
   castai.onboarding.castai_cluster:
     provider: kops
@@ -191,6 +203,9 @@ cluster:
     name:
       description: Name of the cluster.
       type: str
+    node_resource_group:
+      description: Resource group of the nodes of an AKS cluster. Empty for other providers.
+      type: str
     organization_id:
       description: UUID of the organization.
       type: str
@@ -205,6 +220,9 @@ cluster:
       type: str
     region:
       description: Region of the cluster.
+      type: str
+    subscription_id:
+      description: Azure subscription of the cluster. Empty for other clouds.
       type: str
     status:
       description: V(ready), V(connecting), V(warning), V(failed), V(deleting), V(hibernated) and others.
@@ -224,6 +242,11 @@ location:
   returned: success, for a cluster on Google Cloud
   type: str
   sample: europe-west3
+node_resource_group:
+  description: Resource group of the cluster's nodes.
+  returned: success, for a cluster on Azure
+  type: str
+  sample: MC_shop_shop-prod_westeurope
 progress:
   description: The states seen while waiting.
   returned: when it waited
@@ -238,11 +261,21 @@ region:
   description: AWS region that the cluster is in.
   returned: success, for a cluster on AWS
   type: str
+resource_group:
+  description: Resource group of the cluster.
+  returned: success, for a cluster on Azure
+  type: str
+  sample: shop
 state_store:
   description: State store of the kOps cluster. Empty for an EKS cluster.
   returned: success, for a cluster on AWS
   type: str
   sample: s3://shop-state
+subscription_id:
+  description: Azure subscription that the cluster is in.
+  returned: success, for a cluster on Azure
+  type: str
+  sample: 0b1f6471-1bf0-4dda-aec3-cb9272f09590
 """
 
 from ansible_collections.castai.onboarding.plugins.module_utils._castai.cluster import SUBJECT

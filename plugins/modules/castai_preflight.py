@@ -37,12 +37,14 @@ extends_documentation_fragment:
   - castai.onboarding.castai
   - castai.onboarding.aws
   - castai.onboarding.google
+  - castai.onboarding.azure
   - castai.onboarding.kubernetes
 attributes:
   action_group:
     membership:
       - castai.onboarding.all
       - castai.onboarding.aws
+      - castai.onboarding.azure
       - castai.onboarding.castai
       - castai.onboarding.cluster
       - castai.onboarding.google
@@ -69,9 +71,9 @@ options:
     default: castai-agent
   onboard:
     description:
-      - The options that M(castai.onboarding.castai_iam_eks), M(castai.onboarding.castai_iam_kops) or
-        M(castai.onboarding.castai_gke_sa) will get, if they matter for the checks. On kOps the identity
-        is always a user.
+      - The options that M(castai.onboarding.castai_iam_eks), M(castai.onboarding.castai_iam_kops),
+        M(castai.onboarding.castai_gke_sa) or M(castai.onboarding.castai_aks_app) will get, if they matter for the
+        checks. On kOps the identity is always a user.
       - Without it, only the requirements for connecting are checked.
     type: dict
     suboptions:
@@ -81,14 +83,33 @@ options:
             check mode.
         type: bool
         default: false
+      additional_resource_groups:
+        description: Further resource groups in which CAST AI needs its role.
+        type: list
+        elements: str
+        default: []
       adopt:
         description: Whether objects are taken over if nothing shows which cluster they belong to.
         type: bool
         default: false
+      credential:
+        description: On AKS, whether CAST AI gets a secret of its app registration, or logs in without one.
+        type: str
+        choices: [secret, federated]
+        default: secret
       enable_services:
         description: On GKE, whether services that are off are enabled.
         type: bool
         default: true
+      existing_app_id:
+        description: Application (client) ID of your own app registration for CAST AI.
+        type: str
+      existing_app_secret:
+        description: Secret of that app.
+        type: str
+      existing_identity_id:
+        description: Resource ID of your own managed identity for CAST AI.
+        type: str
       existing_service_account:
         description: E-mail address of your own service account for CAST AI.
         type: str
@@ -97,12 +118,20 @@ options:
         type: list
         elements: str
         default: []
+      http_proxy:
+        description: On AKS, the HTTP proxy for the nodes that CAST AI creates.
+        type: raw
+        default: from_cluster
       identity:
         description:
           - On EKS, whether CAST AI gets a role that it assumes, the default, or a user with an access key.
           - On GKE, whether it gets the key of a service account, the default, or impersonates it.
+          - On AKS, whether it gets an app registration, the default, or a managed identity.
         type: str
-        choices: [role, user, key, impersonation]
+        choices: [role, user, key, impersonation, app, managed_identity]
+      identity_location:
+        description: Region of a new managed identity for CAST AI.
+        type: str
       instance_profile_arn:
         description: ARN of your own instance profile.
         type: str
@@ -112,6 +141,10 @@ options:
         elements: str
         choices: [target_backend_pools, unmanaged_instance_groups]
         default: []
+      managed_clusters_write:
+        description: On AKS, whether CAST AI's role may change the cluster itself.
+        type: bool
+        default: false
       managed_policy:
         description: Your own policy document, instead of the default one of the managed policy.
         type: dict
@@ -123,6 +156,11 @@ options:
       node_role_arn:
         description: ARN of your own role for the nodes.
         type: str
+      owners:
+        description: Object IDs of further owners of a new app registration for CAST AI.
+        type: list
+        elements: str
+        default: []
       path:
         description: IAM path of the created objects.
         type: str
@@ -139,9 +177,17 @@ options:
         type: str
         choices: [cluster, account]
         default: cluster
+      register_providers:
+        description: On AKS, whether the resource provider of managed identities is registered if it is not.
+        type: bool
+        default: true
       restricted_policy:
         description: Your own policy document, instead of the default one of the restricted policy.
         type: dict
+      role_actions:
+        description: Your own list of actions for CAST AI's role in Azure.
+        type: list
+        elements: str
       role_arn:
         description: ARN of your own role for CAST AI.
         type: str
@@ -153,6 +199,10 @@ options:
         type: str
         choices: [cluster, project]
         default: cluster
+      secret_days:
+        description: On AKS, for how many days a new secret is valid.
+        type: int
+        default: 365
       security_group_id:
         description: Id of your own security group.
         type: str

@@ -28,6 +28,7 @@ extends_documentation_fragment:
   - castai.onboarding.cluster.optional
   - castai.onboarding.aws
   - castai.onboarding.google
+  - castai.onboarding.azure
   - castai.onboarding.kubernetes
   - castai.onboarding.release
   - castai.onboarding.release.task
@@ -36,6 +37,7 @@ attributes:
     membership:
       - castai.onboarding.all
       - castai.onboarding.aws
+      - castai.onboarding.azure
       - castai.onboarding.cluster
       - castai.onboarding.google
       - castai.onboarding.kubernetes

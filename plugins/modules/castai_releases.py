@@ -23,6 +23,7 @@ extends_documentation_fragment:
   - castai.onboarding.cluster.optional
   - castai.onboarding.aws
   - castai.onboarding.google
+  - castai.onboarding.azure
   - castai.onboarding.kubernetes
   - castai.onboarding.release.listed
   - castai.onboarding.release.task
@@ -31,6 +32,7 @@ attributes:
     membership:
       - castai.onboarding.all
       - castai.onboarding.aws
+      - castai.onboarding.azure
       - castai.onboarding.cluster
       - castai.onboarding.google
       - castai.onboarding.kubernetes

@@ -38,7 +38,12 @@ TABLE = "tests/unit/plugins/module_utils/_gateways/test_connections.py"
 _WATCH = Path(__file__).parent / "watch"
 _NAMED = ("ansible-core", "Python", "Helm")
 """What README.md alone names, or names too."""
-_AS_IMPORTED = {"ansible-core": "ansible", "google-auth": "google.auth", "PyYAML": "yaml"}
+_AS_IMPORTED = {
+    "ansible-core": "ansible",
+    "azure-identity": "azure.identity",
+    "google-auth": "google.auth",
+    "PyYAML": "yaml",
+}
 """Names of packages that are imported by another one."""
 
 

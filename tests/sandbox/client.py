@@ -66,6 +66,7 @@ class ClusterAccess:
     admin_kubeconfig: str  # straight to the API server, seen by no journal
     account: str
     region: str
+    resource_group: str = ""  # of an AKS cluster, whose account is its subscription
 
     def kubeconfig(self, path: Path) -> Path:
         """Write the operator's kubeconfig; its only context has the cluster's name."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http
 import socketserver
 import ssl
@@ -15,7 +16,7 @@ from http.server import BaseHTTPRequestHandler
 from select import select
 
 from .gate import Address, Stream
-from .wire import Request, Response
+from .wire import PEER, Request, Response
 
 Answer = Callable[[Request, Address, Address], "Response | None"]
 
@@ -38,6 +39,10 @@ class Connection(BaseHTTPRequestHandler):
         for name, value in self.headers.items():
             lower = name.lower()
             headers[lower] = f"{headers[lower]}, {value}" if lower in headers else value
+        headers.pop(PEER, None)
+        peer = self.connection.getpeercert(binary_form=True) if isinstance(self.connection, ssl.SSLSocket) else None
+        if peer:
+            headers[PEER] = hashlib.sha256(peer).hexdigest()
         request = Request(self.command, self.host(), path, query, headers, body)
         response = self.server.answer(request, self.client_address, self.connection.getsockname())
         if response is None:

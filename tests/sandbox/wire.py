@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+PEER = "x-peer-certificate"
+"""A header of ours, never a client's: the SHA-256 of the certificate by which the client's TLS was made."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -36,8 +39,8 @@ class Response:
 class Call:
     """What a request means, for the journal and for faults.
 
-    system: castai, aws, google, kubernetes or charts
-    operation: RegisterCluster, iam:CreateRole, iam.projects.roles.create, create secrets, get chart
+    system: castai, aws, google, azure, kubernetes or charts
+    operation: RegisterCluster, iam:CreateRole, iam.roles.create, applications.create, create secrets, get chart
     resource: cluster id, role name, cluster/namespace/name, path
     write: would it change anything
     who: ARN, Kubernetes user, organisation and key name; empty when unknown
@@ -88,7 +91,7 @@ class Cluster:
     provider: str
     account: str
     region: str
-    mode: str  # authentication mode: API, API_AND_CONFIG_MAP or CONFIG_MAP
+    mode: str  # EKS: API, API_AND_CONFIG_MAP or CONFIG_MAP; AKS: who decides, kubernetes, azure, or none without Entra
     ip_family: str
     version: str
     endpoint: str  # https://127.0.0.1:PORT of the TLS front, through the gate
@@ -96,5 +99,16 @@ class Cluster:
     admin_kubeconfig: Path  # straight to the API server, for the world's own use
     created_by: str  # ARN of the creating principal, its administrator
     instances: tuple[str, ...] = ()  # EC2's ids of its nodes
-    address: str = ""  # of a GKE cluster: the public IP address of its endpoint, which the proxy serves
+    address: str = (
+        ""  # of a GKE cluster: the IP address of its endpoint, of an AKS cluster: its name; the proxy serves it
+    )
     dns_endpoint: str = ""  # of a GKE cluster, whose account is a project and whose region a location
+    resource_group: str = ""  # of an AKS cluster, whose account is a subscription
+    client_certificate: str = ""  # of an AKS cluster: what gets its owner in without Entra, the key and the token too
+    client_key: str = ""
+    client_token: str = ""
+
+    @property
+    def node_group(self) -> str:
+        """Of an AKS cluster: the resource group of its nodes, in lower case."""
+        return f"mc_{self.resource_group}_{self.name}_{self.region}".lower()

@@ -21,6 +21,8 @@ from typing import Any, NoReturn
 
 from . import processes
 from .aws.server import Aws
+from .azure.server import METADATA as AZURE_METADATA
+from .azure.server import Azure
 from .castai.server import CastAi
 from .charts.server import Charts
 from .gate import Address, Gate
@@ -48,9 +50,10 @@ class Supervisor:
         self._gate = Gate(processes.end_caller)
         self._aws = Aws(HOME_ACCOUNT, self.now)
         self._google = Google(self.now)
-        self._castai = CastAi(self._aws, self.now, self._google)
+        self._azure = Azure(self.now, self._google)
+        self._castai = CastAi(self._aws, self.now, self._google, self._azure)
         charts = Charts()
-        webhook = Webhook(self._aws, self._google, self.now)
+        webhook = Webhook(self._aws, self._google, self._azure, self.now)
         store = Store(binaries, folder) if specs else None
         self._planes = {
             spec.name: ControlPlane(spec, binaries, folder, store, self._gate, webhook) for spec in specs if store
@@ -58,16 +61,17 @@ class Supervisor:
         with ThreadPoolExecutor(max(1, len(specs))) as pool:
             list(pool.map(ControlPlane.complete, self._planes.values()))
         for plane in self._planes.values():
-            cloud = self._google if plane.cluster.provider == "gke" else self._aws
-            cloud.add_cluster(plane.cluster)
+            clouds: dict[str, Aws | Google | Azure] = {"gke": self._google, "aks": self._azure}
+            clouds.get(plane.cluster.provider, self._aws).add_cluster(plane.cluster)
             self._castai.add_cluster(plane.cluster)
-        outside: tuple[Backend, ...] = (self._aws, self._google, self._castai, charts)
+        outside: tuple[Backend, ...] = (self._aws, self._google, self._azure, self._castai, charts)
         self._backends: dict[str, Backend] = {backend.system: backend for backend in outside}
         self._proxy = Proxy(self._gate, outside)
         for plane in self._planes.values():
             if plane.cluster.dns_endpoint:
                 endpoint = DnsEndpoint(self._google, plane.cluster, plane.front)
                 self._proxy.serve(plane.cluster.dns_endpoint, endpoint.answer)
+            if plane.cluster.address:
                 self._proxy.serve(plane.cluster.address, plane.front.answer, plane.front.tls)
         self._metadata = Server(self._ask_metadata)
         self._google_key = folder / "operator.json"
@@ -99,7 +103,9 @@ class Supervisor:
 
     def _ask_metadata(self, request: Request, client: Address, server: Address) -> Response | None:
         """Machines ask their metadata server by http and its address."""
-        return self._gate.answer(self._google, replace(request, host=METADATA), client, server)
+        azures = request.path.startswith("/metadata/")
+        cloud, host = (self._azure, AZURE_METADATA) if azures else (self._google, METADATA)
+        return self._gate.answer(cloud, replace(request, host=host), client, server)
 
     # The control API: POST /VERB with a JSON object of arguments, answered by JSON.
 
@@ -124,9 +130,11 @@ class Supervisor:
         needed = any(plane.cluster.provider == "kops" for plane in self._planes.values())
         return {
             **self._aws.env(),
+            **self._azure.env(),
             **self._castai.env(),
             "GOOGLE_APPLICATION_CREDENTIALS": str(self._google_key),
             **dict.fromkeys(_METADATA_VARIABLES, f"127.0.0.1:{self._metadata.port}"),
+            "AZURE_POD_IDENTITY_AUTHORITY_HOST": f"http://127.0.0.1:{self._metadata.port}",
             **dict.fromkeys(("HTTPS_PROXY", "https_proxy"), proxy),
             **dict.fromkeys(("NO_PROXY", "no_proxy"), _LOOPBACK),
             **dict.fromkeys(_CA_VARIABLES, str(self._ca)),
@@ -146,6 +154,7 @@ class Supervisor:
                 "operator_token": plane.operator_token,
                 "account": plane.cluster.account,
                 "region": plane.cluster.region,
+                "resource_group": plane.cluster.resource_group,
             }
             for name, plane in self._planes.items()
         }

@@ -23,6 +23,12 @@ def host_variables(cluster: ClusterAccess) -> dict[str, Any]:
             "castai_project": cluster.account,
             "castai_location": cluster.region,
         }
+    if cluster.provider == "aks":
+        return {
+            "castai_provider": cluster.provider,
+            "castai_subscription_id": cluster.account,
+            "castai_resource_group": cluster.resource_group,
+        }
     variables = {
         "castai_provider": cluster.provider,
         "castai_account_id": cluster.account,

@@ -29,6 +29,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._aws.permissions
     document,
     file_name,
 )
+from ansible_collections.castai.onboarding.plugins.module_utils._azure import permissions as azure
 from ansible_collections.castai.onboarding.plugins.module_utils._castai import rights
 from ansible_collections.castai.onboarding.plugins.module_utils._google import permissions as google
 from ansible_collections.castai.onboarding.plugins.module_utils._google.bindings import ON_ACCOUNTS
@@ -36,6 +37,7 @@ from tests.tree import ROOT
 
 Policy = dict[str, Any]
 
+WIDTH = 120
 FOLDER = Path("docs/examples/policies")
 PAGE = Path("docs/docsite/rst/permissions.rst")
 IN_CLUSTER = {
@@ -73,6 +75,7 @@ BEGIN, END = (f".. {word} of what tests/support/policies.py writes" for word in 
 BEGIN_GOOGLE, END_GOOGLE = (
     f".. {word} of what tests/support/policies.py writes of Google Cloud" for word in ("Begin", "End")
 )
+BEGIN_AZURE, END_AZURE = (f".. {word} of what tests/support/policies.py writes of Azure" for word in ("Begin", "End"))
 KINDS = (
     *((PLAN, ROLE), ("connect", ROLE), ("onboard", ROLE), ("onboard", USER), ("remove", ROLE), ("remove", USER)),
     *((phase, KOPS) for phase in PHASES),
@@ -104,9 +107,11 @@ def published() -> dict[Path, str]:
     files = {FOLDER / file_name(*kind): json.dumps(document(*kind, place(kind[1])), indent=2) + "\n" for kind in KINDS}
     files.update({FOLDER / google.file_name(phase): google_role(phase) for phase in google.PHASES})
     files.update({FOLDER / in_cluster_name(phase): in_cluster_role(phase) for phase in IN_CLUSTER})
+    files.update({FOLDER / azure.file_name(*kind): azure_role(*kind) for kind in azure.KINDS})
     page = (ROOT / PAGE).read_text(encoding="utf-8")
     page = _between(page, BEGIN, table(), END)
     page = _between(page, BEGIN_GOOGLE, google_table(), END_GOOGLE)
+    page = _between(page, BEGIN_AZURE, azure_table(), END_AZURE)
     files[CLUSTER_ROLE] = LICENCE + yaml.dump(cluster_role(), Dumper=Indenting, sort_keys=False)
     return {**files, PAGE: page}
 
@@ -125,9 +130,13 @@ def google_role(phase: str) -> str:
 
 
 def _role_file(head: dict[str, Any], permissions: dict[str, str]) -> str:
-    """permissions: what needs each."""
+    """permissions: what needs each, beside it or, if that is too long, above it."""
     begin = LICENCE.split("---", maxsplit=1)[0] + "---\n" + yaml.dump(head, Dumper=Indenting, sort_keys=False)
-    return "\n".join([f"{begin}includedPermissions:", *(f"  - {one}  # {why}" for one, why in permissions.items()), ""])
+    lines = (
+        f"  - {one}  # {why}" if len(one) + len(why) < WIDTH else f"  # {why}\n  - {one}"
+        for one, why in permissions.items()
+    )
+    return "\n".join([f"{begin}includedPermissions:", *lines, ""])
 
 
 def in_cluster_name(phase: str) -> str:
@@ -202,6 +211,31 @@ def google_table() -> Iterator[str]:
     for grant in (*google.GRANTS, *google.OF_SUBNETS):
         why = f" ({grant.why})" if grant.why else ""
         only = " or ".join(SPELLED[way] for way in grant.only)
+        yield from _row(f"``{grant.permission}``", f"{', '.join(grant.scenarios)}{why}", only)
+    yield ""
+
+
+AZURE_SCOPE = "/subscriptions/0b1f6471-1bf0-4dda-aec3-cb9272f09590"
+"""What stands in the published roles."""
+
+SPELLED_OF_AZURE = {
+    azure.APP: "an app registration",
+    azure.MANAGED: "a managed identity",
+    azure.ADMIN: "``castai_admin``",
+}
+
+
+def azure_role(phase: str, way: str) -> str:
+    """A custom role for az role definition create --role-definition, which takes no comments."""
+    return json.dumps(azure.document(phase, way, [AZURE_SCOPE]), indent=2) + "\n"
+
+
+def azure_table() -> Iterator[str]:
+    """Every action and application permission, by what fails without it."""
+    yield from ("", ".. list-table::", "   :header-rows: 1", "", *_row("permission", "needed to", "only with"))
+    for grant in (*azure.GRANTS, *azure.GRAPH):
+        why = f" ({grant.why})" if grant.why else ""
+        only = " or ".join(SPELLED_OF_AZURE[way] for way in grant.only)
         yield from _row(f"``{grant.permission}``", f"{', '.join(grant.scenarios)}{why}", only)
     yield ""
 

@@ -30,7 +30,8 @@ TABLES = {
     "castai": "castai_api_key",
     "aws": "castai_aws_access_key",
     "google": "castai_google_auth_kind",
-    "kubernetes": "castai_endpoint",
+    "azure": "castai_azure_auth_source",
+    "kubernetes": "castai_admin",
     "inside": "castai_namespace",
     "identity": "castai_adopt",
 }

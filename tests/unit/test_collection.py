@@ -61,7 +61,7 @@ LAYERS = (
     ("_names",),
     ("_gateways",),
     ("_keys", "_owner", "_record"),
-    ("_aws", "_google"),
+    ("_aws", "_azure", "_google"),
     ("_clusters",),
     ("_helm", "_k8s"),
     ("_castai",),
@@ -381,6 +381,7 @@ def test_action_groups_are_of_those_that_have_the_options() -> None:
         "aws": {"secret_key"},
         "castai": {"castai_api_key"},
         "cluster": {"provider", "cluster_name"},
+        "azure": {"x509_certificate_path"},
         "google": {"service_account_file"},
         "kubernetes": {"kubeconfig"},
     }
@@ -401,8 +402,8 @@ def test_a_module_says_of_which_action_groups_it_is(module: str) -> None:
 # Secrets
 
 LOOKS_SECRET = re.compile(r"key|token|secret|pass|credential")
-PUBLIC = {"access_key", "credentials_secret"}
-"""An id, and the name of an object."""
+PUBLIC = {"access_key", "credentials_secret", "credential", "aks_onboard_credential"}
+"""An id, the name of an object, and a kind."""
 
 
 def looking_secret(options: Options, nested: str = "options") -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -523,9 +524,12 @@ def test_the_inventory_may_name_every_provider() -> None:
 
 
 SECRET_VARIABLES = {
+    "aks_onboard_existing_app_secret",
     "castai_api_key",
     "castai_aws_secret_key",
     "castai_aws_session_token",
+    "castai_azure_oidc_token",
+    "castai_azure_secret",
     "castai_google_access_token",
     "castai_google_service_account_contents",
     "castai_host_token",

@@ -23,20 +23,23 @@ from urllib.parse import urlsplit
 import google.auth
 import pytest
 import requests
+import yaml
+from azure.identity import ClientSecretCredential
 from botocore.credentials import Credentials
 from botocore.model import ServiceId
 from botocore.session import Session
 from botocore.signers import RequestSigner
 from google.auth.transport.requests import AuthorizedSession
 
+from tests.sandbox.azure.control import OPERATOR_ID
 from tests.sandbox.client import ClusterAccess, World, WorldError
 from tests.sandbox.google.tokens import CLOUD, EMAIL
 from tests.sandbox.normal import difference
 
 from .conftest import Slot
 
-CLUSTER, GKE = "sandbox", "shop"
-CONTAINER = "https://container.googleapis.com"
+CLUSTER, GKE, AKS = "sandbox", "shop", "till"
+ARM, CONTAINER = "https://management.azure.com", "https://container.googleapis.com"
 GOOGLES = ("GOOGLE_APPLICATION_CREDENTIALS", "GCE_METADATA_HOST", "GCE_METADATA_IP", "GCE_METADATA_ROOT")
 NAMESPACES = "/api/v1/namespaces"
 OPERATOR_ACCOUNT = "operator@acme-prod.iam.gserviceaccount.com"
@@ -48,14 +51,14 @@ CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "not
 def started(slot: Slot) -> Iterator[World]:
     """The world of the tests before is not needed meanwhile."""
     slot.close()
-    with World(f"sandbox-{os.getpid()}").up(f"{CLUSTER}:eks", f"{GKE}:gke") as world:
+    with World(f"sandbox-{os.getpid()}").up(f"{CLUSTER}:eks", f"{GKE}:gke", f"{AKS}:aks:entra=azure:nodes=1") as world:
         yield world
 
 
 @pytest.fixture
 def world(started: World) -> Iterator[World]:
     yield started
-    assert started.control("google", "defects") == []
+    assert started.control("google", "defects") == started.control("azure", "defects") == []
     started.reset()
 
 
@@ -271,12 +274,78 @@ def test_googles_tokens_open_a_gke_cluster_by_rbac_and_by_iam(
     assert seen == [OPERATOR_ACCOUNT, email, email]
 
 
-def _bind(world: World, user: str) -> None:
+def test_entras_tokens_open_an_aks_cluster_by_rbac_and_by_azure_rbac(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By the operator's secret, under Azure's names; without Entra by the certificate of the local account."""
+    env = world.env()
+    for name in ("https_proxy", "no_proxy", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.setenv(name, env[name])
+    monkeypatch.delenv("HTTPS_PROXY", raising=False)
+    credential = ClientSecretCredential(env["AZURE_TENANT"], env["AZURE_CLIENT_ID"], env["AZURE_SECRET"])
+    arm = {"Authorization": f"Bearer {credential.get_token(f'{ARM}/.default').token}"}
+    access, version = world.clusters()[AKS], {"api-version": "2026-02-01"}
+    clusters = f"{ARM}/subscriptions/{access.account}/providers/Microsoft.ContainerService/managedClusters"
+    (cluster,) = requests.get(clusters, headers=arm, params=version, timeout=20).json()["value"]
+
+    def way_in() -> dict[str, Any]:
+        url = f"{ARM}{cluster['id']}/listClusterUserCredential"
+        answer = requests.post(url, headers=arm, params={**version, "format": "exec"}, timeout=20).json()
+        found: dict[str, Any] = yaml.safe_load(base64.b64decode(answer["kubeconfigs"][0]["value"]))
+        return found
+
+    kubeconfig = way_in()
+    server, user = kubeconfig["clusters"][0]["cluster"], kubeconfig["users"][0]["user"]
+    assert base64.b64decode(server["certificate-authority-data"]).decode() == access.ca_pem
+    application = user["exec"]["args"][user["exec"]["args"].index("--server-id") + 1]
+    ca, key = tmp_path / "ca.pem", tmp_path / "key.pem"
+    ca.write_text(access.ca_pem)
+    url = f"{server['server']}{NAMESPACES}"
+    own = {"Authorization": f"Bearer {credential.get_token(f'{application}/.default').token}"}
+    with requests.Session() as session:
+        session.trust_env = False
+        session.proxies, session.verify = {"https": env["https_proxy"]}, str(ca)
+        assert session.post(url, headers=own, json={"metadata": {"name": "mine"}}, timeout=20).status_code == 201
+
+        other = world.control("azure", "add_operator")
+        token = world.control("azure", "token", principal_id=other["principal_id"], audience=application)
+        bearer = {"Authorization": f"Bearer {token}"}
+        assert session.get(f"{url}/mine", headers=bearer, timeout=20).status_code == 403
+        _bind(world, other["client_id"], AKS, "wrong-form")
+        assert session.get(f"{url}/mine", headers=bearer, timeout=20).status_code == 403
+        _bind(world, other["principal_id"], AKS)
+        assert session.get(f"{url}/mine", headers=bearer, timeout=20).status_code == 200
+        config_maps = f"{url}/mine/configmaps"
+        assert session.post(config_maps, headers=bearer, json=CONFIG_MAP, timeout=20).status_code == 403
+        scope = f"{cluster['id']}/namespaces/mine"
+        role = "Azure Kubernetes Service RBAC Writer"
+        world.control("azure", "grant", principal=other["principal_id"], role=role, scope=scope)
+        deadline = time.monotonic() + 30  # the API server keeps a refusal for a second
+        while session.post(config_maps, headers=bearer, json=CONFIG_MAP, timeout=20).status_code != 201:
+            assert time.monotonic() < deadline
+        assert session.get(f"{url}/default/configmaps", headers=bearer, timeout=20).status_code == 200
+
+        world.control("azure", "set_cluster", cluster=AKS, aadProfile=None)
+        local = way_in()["users"][0]["user"]
+        key.touch(mode=0o600)
+        key.write_bytes(b"".join(base64.b64decode(local[f"client-{name}-data"]) for name in ("key", "certificate")))
+        time.sleep(1.1)  # for which the API server keeps whose a token is
+        assert session.get(f"{url}/mine", headers=own, timeout=20).status_code == 401
+    with requests.Session() as session:
+        session.trust_env = False
+        session.proxies, session.verify, session.cert = {"https": env["https_proxy"]}, str(ca), str(key)
+        assert session.get(f"{url}/mine", timeout=20).status_code == 200
+        assert session.get(f"{url}/mine", headers={"x-peer-certificate": "0" * 64}, timeout=20).status_code == 200
+    seen = [one.who for one in world.journal() if one.system == "kubernetes" and one.status in (200, 201)]
+    assert (seen[0], seen[1], seen[-1]) == (OPERATOR_ID, other["principal_id"], "masterclient")
+
+
+def _bind(world: World, user: str, cluster: str = GKE, name: str = "reader") -> None:
     """The user may see everything by RBAC."""
     about = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}
     subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}
-    body = {"metadata": {"name": "reader"}, "roleRef": about, "subjects": [subject]}
-    world.kubernetes(GKE).create("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", body)
+    body = {"metadata": {"name": name}, "roleRef": about, "subjects": [subject]}
+    world.kubernetes(cluster).create("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", body)
 
 
 def test_a_mistake_is_told(world: World) -> None:

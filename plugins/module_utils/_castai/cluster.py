@@ -241,9 +241,8 @@ def registration(records: tuple[Cluster, ...], facts: ClusterFacts, cluster_id: 
     living = tuple(record for record in records if not record.gone)
     if cluster_id not in ("", UNKNOWN):
         return next((one for one in living if one.id == cluster_id), None)
-    block = facts.registration.items()
     by_id = (one for one in living if one.id == facts.own_id)
-    by_block = (one for one in living if one.provider == facts.provider and block <= one.facts.items())
+    by_block = (one for one in living if facts.is_recorded_in(one))
     return next(by_id, None) or next(by_block, None)
 
 
@@ -318,7 +317,7 @@ def _record_problem(record: Cluster | None, facts: ClusterFacts, wanted: Desired
     refusal = organization_problem((record,), wanted.organization_id)
     if refusal:
         return refusal
-    if record.id != facts.own_id and not facts.registration.items() <= record.facts.items():
+    if record.id != facts.own_id and not facts.is_recorded_in(record):
         ours = PROVIDERS[facts.provider].describe_location(facts.registration)
         return (
             f"CAST AI's cluster {record.id} is {location_of(record)}, not {ours}. Correct {named('cluster_id')} or"

@@ -25,5 +25,7 @@ def public(record: Cluster) -> dict[str, Any]:
         "account_id": record.facts.get("accountId", ""),
         "region": record.facts.get("region", ""),
         "project": record.facts.get("projectId", ""),
+        "subscription_id": record.facts.get("subscriptionId", ""),
+        "node_resource_group": record.facts.get("nodeResourceGroup", ""),
         "location": record.facts.get("location", ""),
     }

@@ -70,10 +70,21 @@ def reach(params: Parameters, api_server: ApiServer | None) -> Kubernetes:
             f" {named('api_key')}, or the options of a provider that leads to it, such as"
             f" {named('provider')}, {named('cluster_name')} and {named('region')} on EKS."
         )
+    if api_server.entry_problem:
+        raise Refused(api_server.entry_problem)
     # A proxy that ends TLS may be in front of the address: the user's file has its authority beside the cluster's own.
     own = "" if api_server.publicly_trusted else api_server.ca_pem
     trusted = "\n".join(filter(None, (ca_pem, own)))
-    return by_token(api_server.endpoint, None, trusted, validate, api_server.sign, api_server.advice())
+    return by_token(
+        api_server.endpoint,
+        None,
+        trusted,
+        validate,
+        None if api_server.certificate else api_server.sign,
+        api_server.advice(),
+        api_server.certificate,
+        api_server.key,
+    )
 
 
 def _advised(made: Kubernetes, api_server: ApiServer | None) -> Kubernetes:

@@ -60,7 +60,7 @@ def api_server(found: EksCluster, aws: Aws) -> ApiServer:
         frozenset({found.endpoint}),
         lambda: aws.eks_token(found.name),
         lambda: _advice(aws),
-        unusable_problem(found),
+        unreachable_problem=unusable_problem(found),
     )
 
 

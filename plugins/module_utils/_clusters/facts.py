@@ -49,7 +49,7 @@ class ApiServer:
     ca_pem: its certificate authorities; hosts: its own addresses; sign: returns a bearer token; advice: returns what to
     do about its answers, sentences after a blank, by HTTP status, 0 for no answer; advice_at: the same for a kubeconfig
     or host with this address; publicly_trusted: whether the endpoint's own certificate is of a public authority, not of
-    the cluster's.
+    the cluster's; certificate, key: the client's, PEM, if that is what lets in.
     """
 
     endpoint: str
@@ -59,8 +59,12 @@ class ApiServer:
     advice: Callable[[], Mapping[int, str]] = field(default=dict, repr=False, compare=False)
     unreachable_problem: str = ""
     """Why the cluster cannot be used, whatever leads to it."""
-    publicly_trusted: bool = False
     advice_at: Callable[[str], Mapping[int, str]] = field(default=lambda _host: {}, repr=False, compare=False)
+    publicly_trusted: bool = False
+    entry_problem: str = ""
+    """Why only a kubeconfig or an address and token lead into the cluster."""
+    certificate: str = ""
+    key: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,19 @@ class ClusterFacts:
     own: Any = field(default=None, repr=False)
     nodes: Object | None = field(default=None, repr=False)
     """The nodes as the API server listed them, if the provider has read them."""
+    caseless: bool = False
+    """Whether the texts of its registration are the same in any case."""
+
+    def is_recorded_in(self, record: Cluster) -> bool:
+        """Whether CAST AI's record is of this cluster, by its registration."""
+        if self.caseless:
+            ours, theirs = _folded(self.registration), _folded(record.facts)
+            return record.provider == self.provider and ours.items() <= theirs.items()
+        return record.provider == self.provider and self.registration.items() <= record.facts.items()
+
+
+def _folded(texts: Mapping[str, str]) -> dict[str, str]:
+    return {key: text.casefold() for key, text in texts.items()}
 
 
 class Systems(Protocol):

@@ -21,7 +21,7 @@ from .._gateways.google_container import GkeCluster
 from .._gateways.google_session import Rejected
 from .._google import gke_sa
 from .._google.bindings import NONE, ON_ACCOUNTS
-from .._google.names import CREDENTIALS_SERVICE, SERVICES, SHARED_ROLE, project_of
+from .._google.names import CREDENTIALS_SERVICE, NETWORK_USER, SERVICES, SHARED_ROLE, project_of
 from .._google.observed import Current, Systems, observe
 from .._google.options import ROLE, Desired, desired, form_problems
 from .._google.permissions import DNS, KEYLESS, ONBOARD, PREFLIGHT, REPAIR, SUBNETS, Grant, file_name, needed
@@ -220,7 +220,8 @@ def _network_warnings(current: Current, wanted: Desired, cluster: GkeCluster) ->
             f"The network of GKE cluster {cluster.name} is of project {host} (Shared VPC), where CAST AI's service"
             " account gets no permissions, so CAST AI may not be able to create nodes. Set"
             f" {named('shared_vpc_role', ROLE)} to {SUBNETS}, or add {host} to {named('extra_projects', ROLE)}. If"
-            f" {current.account.email} has them already, set the former to {NONE}."
+            f" {current.account.email} has them by other bindings than of {NETWORK_USER} on the subnets, set the former"
+            f" to {NONE}."
         )
 
 

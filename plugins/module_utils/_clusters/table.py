@@ -20,12 +20,13 @@ from .._options import (
     kubernetes_options,
     together,
 )
+from .aks import AKS
 from .eks import EKS
 from .facts import Parameters, Provider
 from .gke import GKE
 from .kops import KOPS
 
-PROVIDERS: dict[str, Provider] = {provider.key: provider for provider in (EKS, KOPS, GKE)}
+PROVIDERS: dict[str, Provider] = {provider.key: provider for provider in (EKS, KOPS, GKE, AKS)}
 
 RECORDED = ("eks", "kops", "gke", "aks")
 """Providers of the clusters that CAST AI may have, whether or not they can be connected here."""

@@ -13,7 +13,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPException
 from typing import Any, TypeVar
 from urllib.error import HTTPError
@@ -64,11 +64,14 @@ class Cluster:
     reconcile_error: str
     facts: Mapping[str, str]
     """The texts in the provider block: accountId, region, clusterName, ..."""
+    http_proxy: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The proxy of an AKS cluster's nodes, as it was handed over. It may have passwords."""
 
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> Cluster:
         """Raises Odd if the answer has another shape."""
         provider = text_in(body, "providerType")
+        block = object_in(body, provider)
         return cls(
             id=text_in(body, "id"),
             name=text_in(body, "name"),
@@ -78,7 +81,8 @@ class Cluster:
             organization_id=text_in(body, "organizationId"),
             credentials_id=text_in(body, "credentialsId"),
             reconcile_error=text_in(body, "reconcileError"),
-            facts={key: tidy(value) for key, value in object_in(body, provider).items() if isinstance(value, str)},
+            facts={key: tidy(value) for key, value in block.items() if isinstance(value, str)},
+            http_proxy=object_in(block, "httpProxyConfig"),
         )
 
     @property
@@ -277,6 +281,31 @@ class CastAi:
         except Rejected as answer:
             if answer.status != 404:
                 raise
+
+    def create_google_account(self, cluster_id: str, provider: str) -> str:
+        """The number of the Google account as which CAST AI logs in to another cloud; the same whenever it is asked
+        for."""
+        path, purpose = f"{CLUSTERS}/{cluster_id}/gcp-create-sa", "create CAST AI's Google account"
+        number = self._call("POST", path, purpose, lambda body: text_in(body, "serviceAccountId"), {provider: {}})
+        if not number:
+            text = f"CAST AI answered without the id of its Google account for cluster {cluster_id}."
+            raise CallFailed(text, unsure=True)
+        return number
+
+    def disable_google_account(self, cluster_id: str) -> None:
+        """No such account any more is success."""
+        try:
+            path = f"{CLUSTERS}/{cluster_id}/gcp-disable-sa"
+            self._call("POST", path, "disable CAST AI's Google account", lambda body: None)
+        except Rejected as answer:
+            if answer.status != 404:
+                raise
+
+    def get_google_account(self, provider: str) -> str:
+        """The number of the Google account as which CAST AI logs in for clusters of this organization. A read, although
+        it is a POST."""
+        path, purpose = f"{CLUSTERS}/impersonation-service-account", "read CAST AI's Google account"
+        return self._call("POST", path, purpose, lambda body: text_in(body, "id"), {"provider": provider})
 
     def hand_over(self, cluster_id: str, body: Mapping[str, Any], patience: float = PATIENCE_PROPAGATION) -> Cluster:
         """Hand credentials over. body: in the form for the provider's clusters; patience: seconds in which their cloud

@@ -25,7 +25,7 @@ from .._engine import CallFailed, Refused
 from .._given import as_path
 from .._options import sendable
 from .._variables import named
-from . import google_http
+from . import https
 
 try:
     import google.auth.aws
@@ -40,9 +40,11 @@ try:
     import google.oauth2.credentials
     import google.oauth2.service_account
 
-    MISSING = google_http.MISSING
+    MISSING = https.MISSING
 except ImportError as error:
-    MISSING = google_http.MISSING or str(error)
+    MISSING = https.MISSING or str(error)
+
+CA_OPTION = "google_ca_cert"
 
 SCOPES = (
     "https://www.googleapis.com/auth/cloud-platform",
@@ -367,7 +369,7 @@ def in_words() -> Iterator[None]:
     try:
         yield
     except google.auth.exceptions.GoogleAuthError as error:
-        said = google_http.problem_of(error, "Google's token server")
+        said = https.problem_of(error, "Google's token server", CA_OPTION)
         said = said or tidy(masked(str(error.args[0] if error.args else error))).rstrip(".") + "."
         raise CallFailed(
             f"Could not get a token from Google: {said} Check the credentials: {named('service_account_file')},"

@@ -18,23 +18,19 @@ from datetime import datetime, timezone
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from .._answers import Odd, loaded, some_objects, tidy
+from .._answers import Odd, some_objects, tidy
 from .._engine import CallFailed, Conflict, Refused
-from .._given import is_file
-from .._patience import THROTTLED, Repeats, retry_after, throttled
+from .._patience import THROTTLED, Repeats, throttled
 from .._variables import named
-from .google_credentials import MISSING, SCOPES, Chosen, in_words, load
-from .google_http import Http, host_of, never_sent, problem_of, said_by
+from .google_credentials import CA_OPTION, MISSING, SCOPES, Chosen, in_words, load
+from .https import Http, Response, ca_file, host_of
 
 with contextlib.suppress(ImportError):
     # google_credentials says what is missing.
-    import requests
     from google.auth.transport.requests import Request
 
 T = TypeVar("T")
 
-TIMEOUT = (10.0, 60.0)
-"""Seconds to connect, and to wait for an answer."""
 PATIENCE = 60.0
 """Seconds, tries and pauses together, after which a call that Google fails to answer is given up."""
 FRESH_SECONDS = 1800.0
@@ -130,6 +126,11 @@ class Rejected(CallFailed):
         self.status = status
         self.problem = problem
 
+    @property
+    def forbidden(self) -> bool:
+        """Whether it is for the caller's permissions, and not for the number of calls."""
+        return self.status == 403 and not _limited(self.status, self.problem)
+
 
 class Session:
     """One set of credentials. Threads may share it.
@@ -144,7 +145,7 @@ class Session:
                 "The Python packages google-auth and requests are needed where this runs:"
                 f" {MISSING}. Install google-auth and requests."
             )
-        self._http = Http(_ca_file(options))
+        self._http = Http(ca_file(options.get(CA_OPTION), CA_OPTION, "Google Cloud"), CA_OPTION)
         self._request = Request(self._http)
         self._chosen: Chosen = load(options, self._request)
         self.endpoint = str(options.get("endpoint") or "auto")
@@ -218,8 +219,9 @@ class Session:
         purpose = call.purpose.format(**names)
         repeats, unsure, renewed = Repeats(1.0, 20.0), False, False
         while True:
-            status, answer, reason, asked = self._once(call, url, purpose, body, query)
-            problem = Problem.of(answer, reason)
+            response = self._once(call, url, purpose, body, query)
+            status, answer, asked = response.status, response.body, response.asked
+            problem = Problem.of(answer, response.reason)
             if status == 401 and not renewed and self.can_renew:
                 renewed = True
                 self._expire()
@@ -256,37 +258,11 @@ class Session:
         with self._lock, in_words():
             self._chosen.credentials.refresh(self._request)
 
-    def _once(
-        self, call: Call, url: str, purpose: str, body: Any, query: Iterable[tuple[str, str]]
-    ) -> tuple[int, Any, str, float]:
-        """Status, parsed body, HTTP's reason, and the seconds that Google asks to wait. No answer that may pass is 503.
-
-        A redirection is none of Google's answers.
-        """
+    def _once(self, call: Call, url: str, purpose: str, body: Any, query: Iterable[tuple[str, str]]) -> Response:
         headers = {"Accept": "application/json", "User-Agent": "castai.onboarding"}
         with self._lock, in_words():
             self._chosen.credentials.before_request(self._request, call.method, url, headers)
-        try:
-            answer = self._http.request(
-                call.method, url, params=[*query], json=body, headers=headers, timeout=TIMEOUT, allow_redirects=False
-            )
-        except requests.exceptions.RequestException as error:
-            return self._unanswered(call, url, purpose, error)
-        try:
-            parsed = loaded(answer.content) if answer.content.strip() else {}
-        except Odd:
-            parsed = None
-        return answer.status_code, parsed, answer.reason or "", retry_after(answer.headers.get("Retry-After"))
-
-    def _unanswered(self, call: Call, url: str, purpose: str, error: Exception) -> tuple[int, Any, str, float]:
-        """What stands for the answer of a call that got none. Raises CallFailed where another try would not help."""
-        host = host_of(url)
-        sentence = problem_of(error, host)
-        if not sentence and never_sent(error) and not (call.only_reads or call.repeats):
-            sentence = f"{host} did not answer ({said_by(error)}). Check that it is reachable from where this runs."
-        if sentence:
-            raise CallFailed(f"Could not {purpose}: {sentence}") from error
-        return 503, None, f"{host} did not answer ({said_by(error)})", 0.0
+        return self._http.ask(call.method, url, purpose, headers, query, body, call.only_reads or call.repeats)
 
 
 _USERINFO = Call("ask whose credentials these are", "GET", "www", "/oauth2/v3/userinfo")
@@ -343,13 +319,3 @@ def _fresh(credentials: Any) -> bool:
     # google-auth has it in UTC, without saying so.
     left = (expiry.replace(tzinfo=timezone.utc) - datetime.now(timezone.utc)).total_seconds() if expiry else None
     return left is None or left > FRESH_SECONDS
-
-
-def _ca_file(options: Mapping[str, Any]) -> str:
-    path = options.get("google_ca_cert") or ""
-    if path and not is_file(path):
-        raise Refused(
-            f"{named('google_ca_cert')} is {path!r}, which is not a file. Set it to a file with the CA certificates for"
-            " Google Cloud."
-        )
-    return str(path)

@@ -91,7 +91,19 @@ def read(path: str, context: str | None) -> tuple[Server, User]:
 
     Raises Wrong.
     """
-    config = _merged([as_path(part) for part in path.split(os.pathsep) if part])
+    return _chosen(_merged([as_path(part) for part in path.split(os.pathsep) if part]), context)
+
+
+def read_text(text: str) -> tuple[Server, User]:
+    """The same of the current context of a kubeconfig that is no file, and names none. Raises Wrong."""
+    content = _content(text)
+    config: Entry = {"current-context": _text(content, "current-context")}
+    for kind, key in _LISTS.items():
+        config[kind] = {_text(item, "name"): item.get(key) or {} for item in content.get(kind) or []}
+    return _chosen(config, None)
+
+
+def _chosen(config: Entry, context: str | None) -> tuple[Server, User]:
     name = context or config["current-context"]
     if not name:
         raise Wrong("it has no current-context")
@@ -167,9 +179,16 @@ def _exists(path: Path) -> bool:
 
 def _parsed(path: Path) -> Entry:
     try:
-        content = _loader()(path.read_text(encoding="utf-8-sig")).get_single_data()
+        return _content(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise Wrong(f"it cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise Wrong("it is not YAML") from None
+
+
+def _content(text: str) -> Entry:
+    try:
+        content = _loader()(text).get_single_data()
     except yaml.MarkedYAMLError as error:
         # Its own text quotes the line, which may contain a password.
         line = error.problem_mark.line + 1 if error.problem_mark else "?"

@@ -18,6 +18,7 @@ import importlib.util
 import json
 import os
 import re
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -48,6 +49,8 @@ TIMEOUT = 30.0
 TOKEN_SECONDS = 600.0
 """Age at which a signed token is renewed; EKS accepts it for 900 s."""
 TRIES = 5
+NO_NAME, REFUSED, TIMED_OUT = -1, -2, -3
+"""Causes of no answer, in the place of an HTTP status where somebody says what to do about them."""
 COMMAND_SECONDS = 60.0
 """How long a kubeconfig's program may take to print credentials."""
 CONNECTIONS = 16
@@ -145,7 +148,7 @@ class Kubernetes:
 
     authorization: the header's value, empty if there is only a client certificate; sign: returns a fresh one, for
     credentials that expire; trust: what to do if nobody who is trusted signed the server's certificate; advice: what
-    to do about its answers, sentences after a blank, by HTTP status, 0 for no answer.
+    to do about its answers, sentences after a blank, by HTTP status or cause of no answer, 0 for any other.
     """
 
     def __init__(
@@ -283,7 +286,7 @@ class Kubernetes:
             way = f" through proxy {self._proxy.url}" if self._proxy else ""
             raise CallFailed(
                 f"Kubernetes API server {self.host} did not answer{way}: {message}. Check that it is reachable from"
-                f" where this runs.{self._advice.get(0, '')}",
+                f" where this runs.{self._advice.get(answer['cause'], self._advice.get(0, ''))}",
                 unsure=method != "GET" and not answer.get("neverSent"),
             )
         advice = {
@@ -325,7 +328,7 @@ class Kubernetes:
                 redirect=False,
             )
         except urllib3.exceptions.HTTPError as error:
-            return 0, {"message": self._problem(error), "neverSent": _never_sent(error)}, 0.0
+            return 0, {"message": self._problem(error), "neverSent": _never_sent(error), "cause": _cause(error)}, 0.0
         asked = retry_after(answer.headers.get("Retry-After"))
         try:
             parsed = loaded(answer.data)
@@ -389,6 +392,17 @@ def _never_sent(error: Exception) -> bool:
     return any(isinstance(cause, kinds) for cause in tls.causes(error))
 
 
+def _cause(error: Exception) -> int:
+    """Why there is no answer, 0 if none of the three is the cause."""
+    # A connection that failed at once is a timeout to urllib3 as well, so that comes last.
+    kinds: dict[int, Any] = {
+        NO_NAME: socket.gaierror,
+        REFUSED: ConnectionRefusedError,
+        TIMED_OUT: (TimeoutError, urllib3.exceptions.TimeoutError),
+    }
+    return next((kind for kind, of in kinds.items() if any(isinstance(one, of) for one in tls.causes(error))), 0)
+
+
 def _number(text: Any) -> int:
     """The number in a version such as 1 or 36+; 0 if there is none."""
     found = re.match(r"[0-9]{1,6}", str(text or ""))
@@ -439,19 +453,22 @@ def by_token(
     validate_certs: bool,
     sign: Callable[[], str] | None = None,
     advice: Mapping[int, str] | None = None,
+    certificate: str = "",
+    key: str = "",
 ) -> Kubernetes:
-    """Connect by address and bearer token, or by a function that signs one. ca_pem: empty for the system's
-    certificates."""
+    """Connect by address and bearer token, by a function that signs one, or by a client certificate and its key.
+
+    ca_pem: empty for the system's certificates.
+    """
     _need_urllib3()
     wrong = _addresses.problem("host", host)
     if wrong:
         raise Refused(wrong)
-    server = Server(host, ca_pem, validate_certs)
+    server = Server(host, ca_pem, validate_certs, certificate=certificate, key=key)
+    trust = _TRUST_PROVIDER if ca_pem and (sign or certificate) else _TRUST_HOST
     if sign is None:
-        return Kubernetes(server, f"Bearer {token}" if token else "", trust=_TRUST_HOST)
-    return Kubernetes(
-        server, sign=lambda: f"Bearer {sign()}", trust=_TRUST_PROVIDER if ca_pem else _TRUST_HOST, advice=advice
-    )
+        return Kubernetes(server, f"Bearer {token}" if token else "", trust=trust, advice=advice)
+    return Kubernetes(server, sign=lambda: f"Bearer {sign()}", trust=trust, advice=advice)
 
 
 def _pool(server: Server, proxy: proxies.Proxy | None) -> Any:

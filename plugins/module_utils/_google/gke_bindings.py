@@ -69,6 +69,17 @@ def own_role_names(current: Current, wanted: Desired, project: str, state: Proje
     return frozenset(names.role_name(project, one) for one in ids)
 
 
+def used_by_others(current: Current, wanted: Desired) -> bool:
+    """Whether other clusters have an account of the user's own, too, as their roles that it has say; then what lets it
+    use the nodes' accounts may be theirs."""
+    if not wanted.existing_account:
+        return False
+    marks = {
+        marked_role(current.home.roles[one].description) for one in bound_roles(current) if one in current.home.roles
+    }
+    return bool(marks - {"", wanted.cluster_id})
+
+
 # What is wanted
 
 
@@ -108,9 +119,10 @@ def _former(current: Current, wanted: Desired) -> Iterator[Triple]:
     """Bindings of our account in the project that others replace: of roles of other options and of other tools,
     conditions that name other accounts, and what is wider than the user chose."""
     own = own_role_names(current, wanted, current.project.project, current.home)
+    theirs = used_by_others(current, wanted)
     for triple in current.held:
         wider = triple.role == names.ACCOUNT_USER and triple.condition is None and wanted.chosen
-        if triple.role in own or scoped_by_vendor(triple) or wider:
+        if triple.role in own or ((scoped_by_vendor(triple) or wider) and not theirs):
             yield triple
 
 
@@ -134,7 +146,11 @@ def _unasked(current: Current, wanted: Desired, email: str) -> bool:
     forms but on_accounts leave it to the user to bind it there."""
     if wanted.form == ON_ACCOUNTS:
         return True
-    return wanted.chosen and (wanted.form == NONE or bool(own_nodes([email], current.project)))
+    return (
+        not used_by_others(current, wanted)
+        and wanted.chosen
+        and (wanted.form == NONE or bool(own_nodes([email], current.project)))
+    )
 
 
 def _on_subnets(current: Current, wanted: Desired) -> dict[str, Change]:
@@ -193,18 +209,18 @@ def bindings_to_remove(current: Current, wanted: Desired) -> dict[str, Change]:
     own = own_role_names(current, wanted, project, current.home)
     if not wanted.shared:
         own -= {names.role_name(project, names.SHARED_ROLE)}
-    stays = bool(wanted.existing_account)
-    home = [one for one in current.held if not stays or one.role in own or scoped_by_vendor(one)]
+    stays, theirs = bool(wanted.existing_account), used_by_others(current, wanted)
+    home = [one for one in current.held if not stays or one.role in own or (scoped_by_vendor(one) and not theirs)]
     found = {project: Change((), (*home, *current.left_by_deleted))}
     for other, state in projects_elsewhere(current).items():
         role_names = own_role_names(current, wanted, other, state)
         held = [one for one in held_by(state.policy, member) if one.role in role_names]
         found[other] = Change((), (*held, *held_by_deleted(state.policy, member)))
     for email, policy in current.account_policies.items():
-        ours = not stays or wanted.form == ON_ACCOUNTS
+        ours = not stays or (wanted.form == ON_ACCOUNTS and not theirs)
         found[email] = Change((), (*(uses(policy, member) if ours else ()), *held_by_deleted(policy, member)))
     for subnet, policy in current.subnets.items():
-        ours = not stays or wanted.network == SUBNETS
+        ours = not stays or (wanted.network == SUBNETS and not theirs)
         held = [one for one in held_by(policy, member) if one.role == names.NETWORK_USER and ours]
         found[subnet] = Change((), (*held, *held_by_deleted(policy, member)))
     return {where: change for where, change in found.items() if change}

@@ -17,7 +17,7 @@ from typing import Any
 from .. import _names
 from .._engine import UNKNOWN, Action, Kept, Made, Refused, Subject
 from .._gateways.google_iam import CustomRole
-from .._keys import Deletion
+from .._keys import Deletion, moment
 from .._owner import Removal
 from .._record import check_record, check_removable
 from .._variables import named
@@ -58,6 +58,7 @@ from .gke_bindings import (
     projects_elsewhere,
     role_id_of,
     unasked_accounts,
+    used_by_others,
     users_change,
     users_to_remove,
 )
@@ -71,7 +72,6 @@ from .observed import (
     connect,
     home_of,
     members_of,
-    moment,
     observe,
     own_nodes,
 )
@@ -530,8 +530,10 @@ def _foreign(current: Current, wanted: Desired) -> bool:
 def _binding_kept(current: Current, wanted: Desired) -> Iterator[Removal]:
     """Bindings that stay, or were not looked for."""
     project = current.project.project
-    if wanted.existing_account and project_wide(current.held):
-        thing = f"binding of {names.ACCOUNT_USER} to {current.account.email} on project {project}"
+    thing = f"binding of {names.ACCOUNT_USER} to {current.account.email} on project {project}"
+    if used_by_others(current, wanted):
+        yield Removal(thing, "other clusters use the account, too")
+    elif wanted.existing_account and project_wide(current.held):
         yield Removal(thing, "nothing shows that it was not there before")
     if current.unlisted:
         thing = f"bindings on service accounts of project {project} that no node pool uses"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any, ParamSpec, TypeVar
 
 from .._engine import at_once, results
@@ -18,7 +18,7 @@ from .._gateways.google_container import GkeCluster
 from .._gateways.google_iam import AccountKey, CustomRole, ServiceAccount
 from .._gateways.google_projects import Project
 from .._gateways.google_session import SERVICE_DISABLED, Rejected
-from .._keys import NO_NOTE, Key, Keys, Note
+from .._keys import NO_NOTE, Key, Keys, Note, by_lifetime
 from .._owner import choose
 from . import names
 from .bindings import NODE_ACCOUNTS, ON_ACCOUNTS, Policy, Triple, held_by, held_by_deleted
@@ -30,10 +30,6 @@ T = TypeVar("T")
 
 MOST_KEYS = 10
 """How many keys IAM allows an account. Source: IAM's quotas."""
-
-LONGEST_LEFT = timedelta(days=30)
-"""A key is renewed when less than this is left of its life, or less than a tenth of it."""
-
 
 _REASON = "SERVICE_ACCOUNT_KEY_DISABLE_REASON_"
 
@@ -170,25 +166,10 @@ class Current:
 
 def key_state(key: AccountKey, now: datetime) -> Key:
     """Whether a key is dead or is to be renewed, and why."""
-    end, begin = moment(key.expires), moment(key.created)
     if key.disabled:
         reasons = ", ".join(one.removeprefix(_REASON).replace("_", " ").lower() for one in key.state)
         return Key(key.id, f"which is disabled ({reasons})" if reasons else "which is disabled")
-    if end is None:
-        return Key(key.id)
-    if end <= now:
-        return Key(key.id, f"which expired on {end:%Y-%m-%d}")
-    life = end - begin if begin else LONGEST_LEFT
-    return Key(key.id, due=f"which expires on {end:%Y-%m-%d}" if end - now < min(LONGEST_LEFT, life / 10) else "")
-
-
-def moment(text: str) -> datetime | None:
-    """A time of Google's, None for none; a key that never expires does so in 9999."""
-    try:
-        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
-        return None
-    return None if found.year >= 9999 else found.astimezone(timezone.utc)
+    return by_lifetime(key.id, key.created, key.expires, now)
 
 
 def unless_off(call: Callable[P, T]) -> Callable[P, T | None]:
@@ -212,7 +193,7 @@ def unless_forbidden(call: Callable[P, T]) -> Callable[P, T | None]:
         try:
             return call(*arguments, **named)
         except Rejected as refusal:
-            if refusal.status != 403:
+            if not refusal.forbidden:
                 raise
             return None
 

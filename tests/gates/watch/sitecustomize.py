@@ -15,7 +15,17 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-LIBRARIES = ("ansible", "boto3", "botocore", "google.auth", "kubernetes", "requests", "urllib3", "yaml")
+LIBRARIES = (
+    "ansible",
+    "azure.identity",
+    "boto3",
+    "botocore",
+    "google.auth",
+    "kubernetes",
+    "requests",
+    "urllib3",
+    "yaml",
+)
 
 
 class Watch:

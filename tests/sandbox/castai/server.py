@@ -25,6 +25,9 @@ from typing import Any
 from ..wire import Call, Cluster, Request, Response
 from .agent import UID, Agent
 from .aws import CastAiAtAws, Cloud, Principal
+from .azure import FIELDS as AZURE_FIELDS
+from .azure import CastAiAtAzure
+from .azure import Cloud as AzureCloud
 from .google import KEY as GOOGLE_KEY
 from .google import CastAiAtGoogle
 from .google import Cloud as GoogleCloud
@@ -167,7 +170,7 @@ class Route:
 
 
 class CastAi:
-    """The back end. aws, google: the world's, the latter only for GKE clusters.
+    """The back end. aws, google, azure: the world's, the last two for clusters there.
 
     clock: the world's time in seconds since the epoch, by which unused tokens expire.
     """
@@ -175,9 +178,16 @@ class CastAi:
     system = "castai"
     hosts = ("api.cast.ai", "api.eu.cast.ai")
 
-    def __init__(self, aws: Cloud, clock: Callable[[], float] = time.time, google: GoogleCloud | None = None) -> None:
+    def __init__(
+        self,
+        aws: Cloud,
+        clock: Callable[[], float] = time.time,
+        google: GoogleCloud | None = None,
+        azure: AzureCloud | None = None,
+    ) -> None:
         self._at_aws = CastAiAtAws(aws)
         self._at_google = CastAiAtGoogle(google) if google else None
+        self._at_azure = CastAiAtAzure(azure, google) if azure else None
         self._keyless = True
         self._clock = clock
         self._lock = threading.RLock()
@@ -280,7 +290,7 @@ class CastAi:
     def register(self, key: Key, _cluster_id: str, body: dict[str, Any]) -> Any:
         """Idempotent: a provider block or id seen before, in the same organisation, answers with its cluster."""
         provider, block = _provider_block(body)
-        if not body.get("name"):
+        if not body.get("name") and provider != "aks":  # whose agent knows none
             raise ApiError(400, "Bad Request", ("name", "must not be empty"))
         if body.get("organizationId", key.organization_id) != key.organization_id:
             raise ApiError(403, "Forbidden")
@@ -295,7 +305,7 @@ class CastAi:
         if key.cluster_id:
             raise ApiError(403, "Forbidden")
         identity = body.get("id") or str(uuid.uuid4())
-        record = Record(identity, body["name"], key.organization_id, provider, dict(block), _now())
+        record = Record(identity, body.get("name", ""), key.organization_id, provider, dict(block), _now())
         self._records[record.id] = record
         return record.shown()
 
@@ -323,6 +333,8 @@ class CastAi:
             self._try_key(record, credentials)
         elif credentials is not None and record.provider == "gke" and self._at_google:
             self._try_google(record, credentials)
+        elif credentials is not None and record.provider == "aks" and self._at_azure:
+            self._try_azure(record, credentials)
         record.before = [record.shown()] * self._stale
         changes = body.get(record.provider, {})
         if record.provider == "gke":
@@ -361,6 +373,24 @@ class CastAi:
         if not works:
             raise ApiError(400, "Forbidden", ("credentials", "no access to the cluster with these credentials"))
         record.access_key_id = credentials.get("private_key_id", "")
+
+    def _try_azure(self, record: Record, credentials: Any) -> None:
+        """A secret, or what says that there is none: then from CAST AI's account at Google."""
+        azure = self._at_azure
+        assert azure is not None
+        given = credentials if isinstance(credentials, dict) else {}
+        missing = [name for name in AZURE_FIELDS if not given.get(name)]
+        if bool(given.get("clientSecret")) == bool(given.get("federationId")):
+            missing.append("exactly one of clientSecret and federationId")
+        if missing:
+            raise ApiError(400, "Bad Request", ("credentials", f"must have {', '.join(missing)}"))
+        group = record.block["nodeResourceGroup"]
+        clusters = (one for one in self._clusters.values() if one.provider == "aks" and one.node_group == group.lower())
+        own = self._at_google.account(record.organization_id)[0] if self._at_google else ""
+        refusal = azure.refusal(given, next(clusters, None), group, own)
+        if refusal:
+            raise ApiError(400, "Forbidden", ("credentials", refusal))
+        record.access_key_id = given["clientId"]
 
     def create_google_account(self, key: Key, cluster_id: str, body: dict[str, Any]) -> Any:
         """gke-create-sa: CAST AI's account, one of each organisation, which is to become the client's."""
@@ -501,6 +531,14 @@ class CastAi:
             }
             told = {field: environment.get(f"GKE_{name}", "") for field, name in names.items()}
             body = {"name": told["clusterName"], "gke": told}
+        elif cluster.provider == "aks":  # it knows no name, and takes the group from the machine's metadata
+            group = f"mc_{cluster.resource_group}_{cluster.name}_{cluster.region}".upper()
+            told = {
+                "subscriptionId": environment.get("AKS_SUBSCRIPTION_ID", cluster.account),
+                "region": environment.get("AKS_LOCATION", cluster.region),
+                "nodeResourceGroup": environment.get("AKS_NODE_RESOURCE_GROUP", group),
+            }
+            body = {"aks": told}
         else:
             block = {
                 "accountId": environment.get("EKS_ACCOUNT_ID", cluster.account),
@@ -560,6 +598,8 @@ class CastAi:
         described = self._clusters[cluster]
         if described.provider == "gke":
             return self._seed_other_way(described, vintage, hand_over)
+        if described.provider == "aks":
+            return self._seed_at_azure(described, vintage, hand_over)
         block = {"accountId": described.account, "region": described.region, "clusterName": cluster}
         key = self._keys[self.full_access_key]
         cluster_id = self.register(key, "", {"name": cluster, "eks": block})["id"]
@@ -588,6 +628,22 @@ class CastAi:
         credentials = made.pop("key") or "{}"
         if hand_over:
             self.update(key, cluster_id, {"credentials": credentials})
+        return {"cluster_id": cluster_id, **made}
+
+    def _seed_at_azure(self, cluster: Cluster, vintage: str, hand_over: bool) -> dict[str, str]:
+        assert self._at_azure is not None
+        assert self._at_google is not None
+        group = f"MC_{cluster.resource_group}_{cluster.name}_{cluster.region}"
+        block = {"subscriptionId": cluster.account, "region": cluster.region, "nodeResourceGroup": group}
+        key = self._keys[self.full_access_key]
+        cluster_id = self.register(key, "", {"name": cluster.name, "aks": block})["id"]
+        subject = self._at_google.account(key.organization_id)[1]
+        made = self._at_azure.leave(cluster, vintage, cluster_id, subject)
+        secret, federation = made.pop("secret"), made.pop("federation_id")
+        proof = {"clientSecret": secret} if secret else {"federationId": federation}
+        credentials = {"subscriptionId": cluster.account, "tenantId": made.pop("tenant"), "clientId": made["client_id"]}
+        if hand_over:
+            self.update(key, cluster_id, {"credentials": json.dumps({**credentials, **proof})})
         return {"cluster_id": cluster_id, **made}
 
     def _pin(self, cluster_id: str, name: str, value: str | None) -> None:

@@ -139,6 +139,10 @@ class Control:
         unique_id = self._account(email).unique_id if kind == "serviceAccount" else ""
         return tokens.issue(self._store, Principal(member, unique_id, frozenset(scopes)), life)
 
+    def id_token(self, email: str, audience: str) -> str:
+        """An OpenID Connect token of an account."""
+        return tokens.issue_id(self._store, self._account(email), audience)
+
     def add_role(self, project: str, role_id: str, permissions: Sequence[str], **said: Any) -> str:
         """A custom role, made or replaced; its name."""
         name = f"projects/{project}/roles/{role_id}"
@@ -239,6 +243,10 @@ class Control:
             lambda verb, **args: self.do(verb, args), found, vintage, self._account(nodes).unique_id, own
         )
 
+    def secrets(self) -> dict[str, list[str]]:
+        """The private keys of all accounts' keys, as PEM, and all tokens given out."""
+        return {"keys": [one.pem for one in self._store.keys], "tokens": [*self._store.tokens]}
+
     def delete_account(self, email: str) -> None:
         self._account(email).deleted_at = self._store.clock()
 
@@ -256,8 +264,8 @@ class Control:
 _VERBS: Mapping[str, Callable[..., Any]] = {
     name: getattr(Control, name)
     for name in (
-        *("add_project", "add_account", "add_key", "set_key", "token", "add_role", "grant", "revoke", "set_policy"),
-        *("set_constraint", "set_services", "set_cluster", "behave", "visibility", "delete_account", "delete_role"),
-        *("edit_role", "operator_key", "own_account", "add_subnet", "leave_other_way"),
+        *("add_project", "add_account", "add_key", "set_key", "token", "id_token", "add_role", "grant", "revoke"),
+        *("set_policy", "set_constraint", "set_services", "set_cluster", "behave", "visibility", "delete_account"),
+        *("delete_role", "edit_role", "operator_key", "secrets", "own_account", "add_subnet", "leave_other_way"),
     )
 }

@@ -223,6 +223,11 @@ class Google:
             principal = tokens.principal_of(account) if account else Principal(f"user:{user}")
             return bool(permission) and clusters.may(self.store, cluster, principal, permission)
 
+    def id_token_claims(self, value: str) -> Mapping[str, Any] | None:
+        """What an OpenID Connect token of Google's says; None: it is not one."""
+        with self.store.lock:
+            return self.store.id_tokens.get(value)
+
     # The whole
 
     def state(self) -> Any:

@@ -151,6 +151,7 @@ class Store:
         self.keys: list[Key] = []
         self.roles: list[Role] = []
         self.tokens: dict[str, Token] = {}
+        self.id_tokens: dict[str, Mapping[str, Any]] = {}
         self.operations: dict[str, Enabling] = {}
         self.groups: dict[str, tuple[str, ...]] = {}
         self.subnets: dict[str, Policy] = {}

@@ -14,7 +14,7 @@ import secrets
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from ..build import version
 from ..gate import Gate
 from ..pki import Authority, new_key
 from ..processes import launch
-from ..spec import ClusterSpec
+from ..spec import ENTRA_ADMINS, ClusterSpec
 from ..wire import Cluster
 from . import kops
 from .client import Kubernetes
@@ -35,6 +35,7 @@ OPERATOR = "sandbox-operator"
 _READY_SECONDS = 120.0
 _NODES = "/api/v1/nodes"
 _CLUSTER_ROLES = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
+_CLUSTER_ROLE_BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
 _CONFIG_MAPS = "/api/v1/namespaces/kube-system/configmaps"
 
 # Everybody but the world itself. Controllers are in it, but do not come through the front, which makes the journal.
@@ -90,8 +91,9 @@ class ControlPlane:
         self._port = ReservedPort()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         authority = Authority(f"{spec.name} cluster CA")
-        admin_token, self.operator_token = (f"CANARY-{secrets.token_hex(16)}" for _time in range(2))
-        self._write_files(authority, admin_token, webhook.url(spec.name))
+        admin_token, self.operator_token, token = (f"CANARY-{secrets.token_hex(16)}" for _time in range(3))
+        own = authority.issue("masterclient", groups=["system:masters"]) if spec.provider == "aks" else None
+        self._write_files(authority, admin_token, webhook.url(spec.name), token if own else "")
         self._start("kube-apiserver", *self._apiserver_flags(store))
         self.admin = Kubernetes(self._folder / "admin.kubeconfig")
         audit = AuditLog(self._folder / "audit.log")
@@ -105,7 +107,7 @@ class ControlPlane:
             provider=spec.provider,
             account=spec.place[0],
             region=spec.place[1],
-            mode=spec.mode,
+            mode=spec.entra if spec.provider == "aks" else spec.mode,
             ip_family=spec.ip_family,
             version=spec.version,
             endpoint=f"https://127.0.0.1:{self.front.port}",
@@ -115,7 +117,13 @@ class ControlPlane:
             instances=spec.instances,
             address=spec.address,
             dns_endpoint=spec.dns_endpoint,
+            resource_group=spec.resource_group if spec.provider == "aks" else "",
+            client_certificate=own.certificate if own else "",
+            client_key=own.key if own else "",
+            client_token=token if own else "",
         )
+        if own:
+            self.front.admit(own)
         webhook.add(self.cluster, self._aws_auth)
 
     def complete(self) -> None:
@@ -131,6 +139,8 @@ class ControlPlane:
         self._wait("the nodes", lambda: all(_is_ready(node) for node in self.admin.items(_NODES)))
         if self.spec.provider == "kops":
             self._complete_kops()
+        if self.spec.provider == "aks" and self.spec.entra != "none":
+            self.admin.create(_CLUSTER_ROLE_BINDINGS, _ENTRA_ADMINS)
         self._wait("the controllers", self._has_settled)
         self.front.remember()
 
@@ -174,12 +184,15 @@ class ControlPlane:
         command = [str(program)] if program else [str(self._binaries / "controlplane"), name]
         self.processes[name] = launch([*command, *flags], self._world, self._folder / f"{name}.log")
 
-    def _write_files(self, authority: Authority, admin_token: str, webhook_url: str) -> None:
+    def _write_files(self, authority: Authority, admin_token: str, webhook_url: str, client_token: str) -> None:
+        """client_token: of the local account that has the client certificate too, empty where there is none."""
         server = authority.issue("kube-apiserver", hosts=["127.0.0.1", "localhost", "kubernetes.default.svc"])
         admin = authority.issue(ADMIN, groups=["system:masters"])
         user = {"client-certificate-data": _encode(admin.certificate), "client-key-data": _encode(admin.key)}
         address = f"https://127.0.0.1:{self._port.number}"
-        tokens = f'{admin_token},{ADMIN},1,"system:masters"\n{self.operator_token},{OPERATOR},2,"system:masters"\n'
+        users = {ADMIN: admin_token, OPERATOR: self.operator_token, "masterclient": client_token}
+        lines = enumerate(((user, token) for user, token in users.items() if token), 1)
+        tokens = "".join(f'{token},{user},{number},"system:masters"\n' for number, (user, token) in lines)
         files = {
             "ca.crt": authority.pem,
             "ca.key": authority.key_pem,
@@ -216,8 +229,8 @@ class ControlPlane:
         )
 
     def _authorization_flags(self) -> Sequence[str]:
-        """On GKE, IAM is asked where RBAC says nothing."""
-        if self.spec.provider != "gke":
+        """On GKE, IAM is asked where RBAC says nothing, on some AKS clusters Azure RBAC."""
+        if self.spec.provider != "gke" and (self.spec.provider, self.spec.entra) != ("aks", "azure"):
             return "--authorization-mode=Node,RBAC", "--allow-privileged"
         seconds = (f"--authorization-webhook-cache-{kind}-ttl=1s" for kind in ("authorized", "unauthorized"))
         return (
@@ -251,9 +264,9 @@ class ControlPlane:
 
 
 def _node(spec: ClusterSpec, number: int) -> dict[str, Any]:
-    """A node as a managed node group of EKS, a node pool of GKE, or an instance group of kOps makes it."""
-    if spec.provider == "gke":
-        return _google_node(spec, number)
+    """A node as a managed node group of EKS, a pool of GKE or AKS, or an instance group of kOps makes it."""
+    if spec.provider in _NODES_OF:
+        return _NODES_OF[spec.provider](spec, number)
     zone = f"{spec.region}{'abc'[number % 3]}"
     name = f"ip-10-0-{number % 3}-{10 + number}.{spec.region}.compute.internal"
     group = {"eks.amazonaws.com/capacityType": "ON_DEMAND", "eks.amazonaws.com/nodegroup": "default"}
@@ -296,6 +309,44 @@ def _google_node(spec: ClusterSpec, number: int) -> dict[str, Any]:
         "metadata": {"name": name, "labels": labels},
         "spec": {"providerID": f"gce://{spec.project}/{zone}/{name}"},
     }
+
+
+def _azure_node(spec: ClusterSpec, number: int) -> dict[str, Any]:
+    group = f"mc_{spec.resource_group}_{spec.name}_{spec.location}".lower()
+    machines = f"aks-nodepool1-{spec.address.partition('-dns-')[2][:8]}-vmss"
+    name = f"{machines}{number:06d}"
+    labels = {
+        "agentpool": "nodepool1",
+        "kubernetes.azure.com/agentpool": "nodepool1",
+        "kubernetes.azure.com/cluster": group,
+        "kubernetes.azure.com/mode": "system",
+        "kubernetes.io/arch": "amd64",
+        "kubernetes.io/hostname": name,
+        "kubernetes.io/os": "linux",
+        "node.kubernetes.io/instance-type": "Standard_D4s_v5",
+        "topology.kubernetes.io/region": spec.location,
+        "topology.kubernetes.io/zone": f"{spec.location}-{number % 3 + 1}",
+    }
+    machine = f"Microsoft.Compute/virtualMachineScaleSets/{machines}/virtualMachines/{number}"
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {
+            "providerID": f"azure:///subscriptions/{spec.subscription}/resourceGroups/{group}/providers/{machine}"
+        },
+    }
+
+
+_NODES_OF: Mapping[str, Callable[[ClusterSpec, int], dict[str, Any]]] = {"gke": _google_node, "aks": _azure_node}
+# What AKS makes for the group that a cluster's adminGroupObjectIDs name.
+_ENTRA_ADMINS: Mapping[str, Any] = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "ClusterRoleBinding",
+    "metadata": {"name": "aks-cluster-admin-binding-aad"},
+    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+    "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": ENTRA_ADMINS}],
+}
 
 
 def _node_aws_auth(spec: ClusterSpec) -> dict[str, Any]:

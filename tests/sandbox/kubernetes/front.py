@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import ssl
@@ -18,9 +19,9 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from ..gate import Address, Entry, Gate, Stream
-from ..pki import Authority
+from ..pki import Authority, Identity, load_identity
 from ..server import Server
-from ..wire import Call, Request, Response
+from ..wire import PEER, Call, Request, Response
 from .etcd import Etcd
 from .webhook import stamped
 
@@ -180,13 +181,24 @@ class Front:
         self._now = now
         self._prefix = f"/{name}/"
         self._baseline: Mapping[str, bytes] = {}
-        self._tls = ssl.create_default_context(cadata=authority.pem)
+        self._upstream_tls = ssl.create_default_context(cadata=authority.pem)
         self._upstream = threading.local()
         hosts = ["127.0.0.1", "localhost", *filter(None, [address])]
         self.tls = authority.server_context("kube-apiserver", hosts)
+        self._authority = authority
+        self._admitted: dict[str, ssl.SSLContext] = {}
         self._server = Server(self.answer, self.tls)
         self.port = self._server.port
         self.version = ""
+
+    def admit(self, identity: Identity) -> None:
+        """Let a client's certificate through: the API server sees this very one, and says whose it is."""
+        self.tls.verify_mode = ssl.CERT_OPTIONAL
+        self.tls.load_verify_locations(cadata=self._authority.pem)
+        context = ssl.create_default_context(cadata=self._authority.pem)
+        load_identity(context, identity)
+        digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(identity.certificate)).hexdigest()
+        self._admitted[digest] = context
 
     def answer(self, request: Request, client: Address, server: Address) -> Response | None:
         headers = {**request.headers, "audit-id": str(uuid.uuid4())}
@@ -230,17 +242,20 @@ class Front:
             major, minor = self.version.split(".")
             return _json(200, {"major": major, "minor": minor, "gitVersion": f"v{self.version}.0"})
         headers = {name: value for name, value in request.headers.items() if name not in _HOP_BY_HOP}
+        context = self._admitted.get(headers.pop(PEER, ""), self._upstream_tls)
         if "authorization" in headers:
             headers["authorization"] = stamped(headers["authorization"], self._now())
         url = f"{request.path}?{request.query}" if request.query else request.path
-        response = self._send(request.method, url, request.body, headers)
+        response = self._send(request.method, url, request.body, headers, context)
         answered = tuple(response.getheaders())
         if target(request).verb == "watch" and response.status == 200:
             upstream = self._upstream.__dict__.pop("connection")
             return Stream(200, answered, b"", _chunks(upstream, response), lambda: _shut(upstream))
         return Response(response.status, answered, response.read())
 
-    def _send(self, method: str, url: str, body: bytes, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+    def _send(
+        self, method: str, url: str, body: bytes, headers: Mapping[str, str], context: ssl.SSLContext
+    ) -> http.client.HTTPResponse:
         """One connection for each thread, so for each client's connection, as long as the API server keeps it open."""
         kept: http.client.HTTPSConnection | None = getattr(self._upstream, "connection", None)
         if kept:
@@ -249,7 +264,7 @@ class Front:
                 return kept.getresponse()
             except (ConnectionError, http.client.RemoteDisconnected):
                 kept.close()  # the API server had closed it while idle: the request was not processed
-        fresh = http.client.HTTPSConnection("127.0.0.1", self._port, context=self._tls)
+        fresh = http.client.HTTPSConnection("127.0.0.1", self._port, context=context)
         self._upstream.connection = fresh
         fresh.request(method, url, body, headers)
         return fresh.getresponse()

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The API servers' webhooks: whose a cloud's token is, who that is in the cluster, what Google's IAM allows there."""
+"""The API servers' webhooks: whose a cloud's token is, who that is in the cluster, what the cloud allows there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from ..gate import Address
 from ..server import Server
 from ..wire import Cluster, Request, Response
 
-_CLOUDS_BEARERS = ("Bearer k8s-aws-v1.", "Bearer ya29.")
+# Those of Entra begin with the type: {"typ":"JWT", ...; those of Kubernetes' own accounts do not.
+_CLOUDS_BEARERS = ("Bearer k8s-aws-v1.", "Bearer ya29.", "Bearer eyJ0eXAiOiJKV1Qi")
 _STAMP = "#"  # in no token: base64url has none
 
 
@@ -48,12 +49,23 @@ class Google(Protocol):
         """Whether IAM allows a user what a SubjectAccessReview asks (its resourceAttributes)."""
 
 
+class Azure(Protocol):
+    """What the webhook asks of Azure."""
+
+    def kubernetes_user(self, token: str, cluster: Cluster) -> tuple[str, tuple[str, ...]] | None:
+        """User name and groups of whose token it is, None if it is not good, or not there."""
+
+    def may(self, cluster: Cluster, user: str, attributes: Mapping[str, Any]) -> bool:
+        """Whether Azure RBAC allows a user what a SubjectAccessReview asks (its resourceAttributes)."""
+
+
 class Webhook:
     """Answers TokenReviews and SubjectAccessReviews at http://127.0.0.1:PORT/CLUSTER for the clusters added to it."""
 
-    def __init__(self, identities: Identities, google: Google, now: Callable[[], float]) -> None:
+    def __init__(self, identities: Identities, google: Google, azure: Azure, now: Callable[[], float]) -> None:
         self._identities = identities
         self._google = google
+        self._azure = azure
         self.now = now
         self._clusters: dict[str, tuple[Cluster, Callable[[], Mapping[str, str] | None]]] = {}
         self._server = Server(self._answer)
@@ -83,6 +95,11 @@ class Webhook:
                 "authenticated": found is not None,
                 "user": dict(zip(("username", "uid"), found or (), strict=False)),
             }
+        if cluster.provider == "aks":
+            entra = self._azure.kubernetes_user(token, cluster)
+            if entra is None:
+                return {"authenticated": False}
+            return {"authenticated": True, "user": {"username": entra[0], "uid": entra[0], "groups": list(entra[1])}}
         arn = self._identities.identify(token, name, self.now())
         if arn is None:
             return {"authenticated": False}
@@ -92,8 +109,9 @@ class Webhook:
         return {"authenticated": True, "user": {"username": user[0], "uid": arn, "groups": list(user[1])}}
 
     def _may(self, name: str, spec: Mapping[str, Any]) -> bool:
-        """Kubernetes' own users are nobody to Google."""
-        asked = spec.get("resourceAttributes")
+        """Kubernetes' own users are nobody to the clouds."""
+        asked, cluster = spec.get("resourceAttributes"), self._clusters[name][0]
         if asked is None or spec.get("user", "").startswith("system:"):
             return False
-        return self._google.may(self._clusters[name][0], spec["user"], asked)
+        cloud = self._azure if cluster.provider == "aks" else self._google
+        return cloud.may(cluster, spec["user"], asked)

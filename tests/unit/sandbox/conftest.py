@@ -11,6 +11,7 @@ import pytest
 from tests.sandbox.aws.server import Aws
 
 from .aws_client import Clock, world
+from .azure_client import Azures
 from .google_client import Cloud
 
 
@@ -30,3 +31,11 @@ def cloud(clock: Clock) -> Iterator[Cloud]:
     made = Cloud(clock)
     yield made
     assert made.google.take_defects() == []
+
+
+@pytest.fixture
+def azures(clock: Clock) -> Iterator[Azures]:
+    """An Azure, which nobody may have asked what Azure does not have."""
+    made = Azures(clock)
+    yield made
+    assert made.azure.take_defects() == []

@@ -9,7 +9,7 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import google_auth_httplib2
@@ -136,10 +136,15 @@ def _end(_client: Any, _server: Any) -> None:
     raise Ended
 
 
+class Sends(Protocol):
+    def send(self, request: Request) -> Response | None:
+        """None: the connection ended without an answer."""
+
+
 class InProcess(requests.adapters.BaseAdapter):
     """Hands what requests sends to the stand-in."""
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: Sends) -> None:
         super().__init__()
         self._cloud = cloud
 

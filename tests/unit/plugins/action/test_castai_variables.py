@@ -68,7 +68,7 @@ def test_blank_is_not_given(blank: str | None) -> None:
 
 @pytest.mark.parametrize("provider", ["", None])
 def test_the_provider_is_asked_for_where_no_role_sets_it(provider: str | None) -> None:
-    assert findings(castai_provider=provider) == ["castai_provider is not set. Set it to one of: eks, kops, gke."]
+    assert findings(castai_provider=provider) == ["castai_provider is not set. Set it to one of: eks, kops, gke, aks."]
     assert findings(castai_provider=provider, __castai_provider="kops") == []
 
 

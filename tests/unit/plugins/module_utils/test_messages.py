@@ -23,7 +23,7 @@ RENAMED = sorted({option for variable, option in VARIABLES.items() if option not
 """Options whose inventory variable has another name."""
 
 _WORDS = "|".join(option for option in RENAMED if "_" not in option)
-_TECHNICAL = re.compile(rf"(?<!\w)({'|'.join(option for option in RENAMED if '_' in option)})(?!\w)")
+_TECHNICAL = re.compile(rf"(?<![\w{{])({'|'.join(option for option in RENAMED if '_' in option)})(?![\w}}])")
 _ADVICE = re.compile(r"\b(?:[Ss]et|[Cc]heck|[Cc]orrect|[Rr]aise|[Gg]ive|[Ll]eave out|[Bb]y) ([^.:;]*)")
 _ADVISED = re.compile(rf"(?:^|\band |\bor |, )(?:set |by )?(?:the option |option )?({_WORDS})\b")
 _WRONG = re.compile(rf"(?:^|\. )({_WORDS}) is \W")

@@ -5,18 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._aws import eks_observed
+from ansible_collections.castai.onboarding.plugins.module_utils import _engine
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.eks_observed import Current, observe
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.names import iam_tags
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.systems import Systems
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Ask, at_once
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Ask
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_iam import Policy, Principal, Profile
 
 from .test_eks_iam import ACCOUNT, EKS, IAM, ID, OTHER, RECORD, desired
@@ -65,13 +64,12 @@ def test_other_names_cost_one_round_more_and_only_if_there_is_nothing_under_the_
 ) -> None:
     asked: list[Ask] = []
 
-    @contextmanager
-    def kept() -> Iterator[Ask]:
-        with at_once() as ask:
-            asked.append(ask)
-            yield ask
+    class Kept(Ask):
+        def __init__(self) -> None:
+            super().__init__()
+            asked.append(self)
 
-    monkeypatch.setattr(eks_observed, "at_once", kept)
+    monkeypatch.setattr(_engine, "Ask", Kept)
     Answers(**things).observe(identity=identity, state=state)
     assert sum(bool(ask.answers) for ask in asked) == rounds
 

@@ -257,7 +257,7 @@ def test_a_network_of_another_project_is_warned_of_unless_cast_ai_gets_permissio
     (said,) = found.warnings
     assert said.startswith(f"The network of GKE cluster shop is of project {SHARED} (Shared VPC)")
     assert "Set gke_onboard_shared_vpc_role (option shared_vpc_role) to subnets, or add" in said
-    assert f"If {EMAIL} has them already, set the former to none." in said
+    assert f"If {EMAIL} has them by other bindings than of roles/compute.networkUser on the subnets, set" in said
     assert asked(cloud, shared_vpc_role="none") == CloudRights()
     found = asked(cloud, shared_vpc_role="subnets")
     assert found
@@ -308,4 +308,5 @@ def test_an_identity_of_another_provider_is_refused() -> None:
     (problem,) = phase2.problems(phase2.with_defaults(params))
     assert problem.endswith("is 'user'. Set it to one of: key, impersonation.")
     assert list(phase2.problems(phase2.with_defaults({**params, "onboard": {"connecting": False}}))) == []
-    assert table.identity_options()["identity"] == {"type": "str", "choices": ["role", "user", "key", "impersonation"]}
+    every = ["role", "user", "key", "impersonation", "app", "managed_identity"]
+    assert table.identity_options()["identity"] == {"type": "str", "choices": every}

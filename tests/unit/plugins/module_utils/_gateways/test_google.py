@@ -9,7 +9,6 @@ import base64
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -21,15 +20,14 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ansible_collections.castai.onboarding.plugins.module_utils import _patience
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Conflict, Refused
-from ansible_collections.castai.onboarding.plugins.module_utils._gateways import google_credentials, google_http
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways import google_credentials, https
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.google import CALLS, Google
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.google_iam import CREATE_KEY
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.google_session import Rejected
-from tests.sandbox.pki import Authority
 from tests.sandbox.server import Server
 from tests.sandbox.wire import Request, Response
+from tests.support.cloud import Behind, Cloud, behind_a_proxy
 from tests.support.https import reply
-from tests.support.tunnel import Tunnel, serve
 
 TOKEN = "ya29.CANARY-operator"
 KEY = (
@@ -49,58 +47,23 @@ ACCOUNT = {
 """As AWX writes it: without private_key_id and universe_domain."""
 
 
-@dataclass
-class Cloud:
-    """Answers by host and path, one after the other, the last again and again. Hosts are served behind a proxy."""
-
-    tunnel: Tunnel
-    ca_file: str
-    answers: dict[str, list[Response | None]] = field(default_factory=dict)
-    received: list[Request] = field(default_factory=list)
-
-    def play(self, address: str, *answers: Response | None) -> None:
-        self.answers[address] = list(answers)
-
-    def __call__(self, request: Request) -> Response | None:
-        self.received.append(request)
-        answers = self.answers.get(f"{request.host}{request.path}")
-        if answers is None:
-            return reply(404, {"error": {"code": 404, "status": "NOT_FOUND", "message": "Not found."}})
-        return answers.pop(0) if len(answers) > 1 else answers[0]
-
-    @property
-    def asked(self) -> list[str]:
-        return [f"{one.method} {one.host}{one.path}" for one in self.received]
-
-
 @pytest.fixture(scope="module")
-def behind() -> Iterator[tuple[Server, str, list[Cloud]]]:
-    authority, current = Authority("Google"), list[Cloud]()
-    hosts = ["*.googleapis.com", "*.example.cloud", "127.0.0.1"]
-    server = Server(lambda request, _client, _own: current[-1](request), authority.server_context("google", hosts))
-    yield server, authority.pem, current
-    server.shutdown()
-    server.server_close()
+def behind() -> Iterator[Behind]:
+    with behind_a_proxy("Google", "*.googleapis.com", "*.example.cloud", "127.0.0.1") as made:
+        yield made
 
 
 @pytest.fixture
-def cloud(behind: tuple[Server, str, list[Cloud]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    server, ca_pem, current = behind
+def cloud(behind: Behind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     for name in list(os.environ):
         if name.startswith(("GCP_", "GOOGLE_", "GCE_", "CLOUDSDK_", "AWS_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
     monkeypatch.setenv("NO_GCE_CHECK", "true")
-    monkeypatch.setenv("NO_PROXY", "")
-    file = tmp_path / "google-ca.pem"
-    file.write_text(ca_pem, encoding="utf-8")
-    with serve(Tunnel(server.port)) as tunnel:
-        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{tunnel.port}")
-        made = Cloud(tunnel, str(file))
+    with behind.cloud(tmp_path, monkeypatch) as made:
+        made.not_found = reply(404, {"error": {"code": 404, "status": "NOT_FOUND", "message": "Not found."}})
         made.play("oauth2.googleapis.com/token", reply(200, {"access_token": TOKEN, "expires_in": 3600}))
-        current.append(made)
         yield made
-        current.pop()
 
 
 @pytest.fixture
@@ -298,7 +261,7 @@ def test_a_wrong_key_is_refused_without_being_shown(cloud: Cloud, contents: str,
     assert KEY[60:100] not in str(caught.value)
 
 
-@pytest.mark.parametrize("missing", [google_http, google_credentials])
+@pytest.mark.parametrize("missing", [https, google_credentials])
 def test_a_missing_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch, missing: Any) -> None:
     from ansible_collections.castai.onboarding.plugins.module_utils._gateways import google_session
 

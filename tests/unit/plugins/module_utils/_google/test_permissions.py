@@ -280,14 +280,14 @@ class Iam:
 
 
 def read_in_cluster(phase: str) -> dict[str, str]:
-    """The permissions of a published role, and what stands beside each."""
-    lines = (ROOT / FOLDER / in_cluster_name(phase)).read_text(encoding="utf-8").splitlines()
-    return {
-        permission: why
-        for line in lines
-        if line.startswith("  - ")
-        for permission, _, why in [line.removeprefix("  - ").partition("  # ")]
-    }
+    """The permissions of a published role, and what stands beside or above each."""
+    needed, above = {}, ""
+    for line in (ROOT / FOLDER / in_cluster_name(phase)).read_text(encoding="utf-8").splitlines():
+        if line.startswith("  - "):
+            permission, _mark, beside = line.removeprefix("  - ").partition("  # ")
+            needed[permission] = beside or above
+        above = line.removeprefix("  # ")
+    return needed
 
 
 def missing(permissions: Iterable[str], run: str) -> list[str]:
@@ -337,7 +337,7 @@ def test_without_a_permission_in_the_cluster_exactly_what_is_beside_it_is_found_
     failing = [run for run in RUNS if missing(left, run)]
     looks = [why for why, rows in LOOKS.items() if rights.missing_in_cluster(cast(Any, Iam(left)), "", rows, ())]
     always = [run for run in failing if run in ("connect", "onboard")]
-    scenario, _, when = beside[permission].partition("; only ")
+    scenario, _mark, when = beside[permission].partition("; only ")
     if looks:
         assert (failing, beside[permission]) == ([], f"preflight: {looks[0]}")
     elif always:

@@ -338,6 +338,27 @@ def test_what_pulumi_bound_is_replaced(world: World) -> None:
     assert world.run(adopt=True).actions == ()
 
 
+@pytest.mark.parametrize("form", ["node_accounts", "on_accounts"])
+def test_two_clusters_with_one_account_of_the_users_own_leave_each_other_whole(world: World, form: str) -> None:
+    own = world.cloud.do("add_account", project=PROJECT, account_id="castai-central")
+    nodes = world.cloud.do("add_account", project=PROJECT, account_id="nodes")
+    pools = [{"name": "a", "config": {"serviceAccount": nodes}}]
+    world.another_cluster("till")
+    world.cloud.do("set_cluster", project=PROJECT, location=LOCATION, name="till", nodePools=pools)
+    options = {"existing_service_account": own, "service_account_user": form}
+    world.run(**options)
+    first = bound(world, own)
+    world.run(cluster_name="till", **options)
+    assert world.run(**options).actions == ()
+    assert world.run(cluster_name="till", **options).actions == ()
+    removed = world.run(cluster_name="till", state="absent", **options)
+    assert bound(world, own) >= first
+    assert any("other clusters use the account, too" in one for one in removed.view["kept"])
+    world.run(**options)
+    left = {(nodes, USER, f"serviceAccount:{own}", "")} if form == "on_accounts" else set()
+    assert bound(world, own) == first | left
+
+
 @pytest.mark.parametrize("vintage", ["terraform", "terraform_scoped", "pulumi"])
 def test_who_stays_with_another_tool_keeps_its_account_roles_and_bindings(world: World, vintage: str) -> None:
     left = leave(world.cloud.do, SHOP, vintage, world.account(NODE_ACCOUNT)["uniqueId"])  # type: ignore[index]

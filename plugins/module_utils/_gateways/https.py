@@ -2,17 +2,24 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""HTTP to Google Cloud, for its APIs and for google-auth alike. PRIVATE to the collection."""
+"""HTTPS by requests, for the APIs of clouds that are called without a client of their own, and for what gets their
+tokens. PRIVATE to the collection.
+"""
 
 from __future__ import annotations
 
 import os
 import ssl
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from .._answers import tidy
+from .._answers import Odd, loaded, tidy
 from .._credentials import masked
+from .._engine import CallFailed, Refused
+from .._given import is_file
+from .._patience import retry_after
 from .._variables import named
 from . import proxies, tls
 
@@ -30,17 +37,33 @@ except ImportError as error:
 
 CONNECTIONS = 16
 """How many are kept open, as many as reads go at once."""
+TIMEOUT = (10.0, 60.0)
+"""Seconds to connect, and to wait for an answer."""
+
+
+@dataclass(frozen=True)
+class Response:
+    """body: parsed JSON, empty for no content, None for something else; reason: HTTP's, or why there was no answer;
+    asked: seconds that the server asks to wait."""
+
+    status: int
+    body: Any
+    reason: str = ""
+    asked: float = 0.0
+    headers: Mapping[str, str] | None = None
 
 
 class Http(_Session):
     """Goes by the proxies of the environment as the other gateways do, and by nothing else there: a .netrc would
-    replace the token. ca_file: what to trust, empty for the system's and requests' own certificates.
+    replace the token. ca_file: what to trust, empty for the system's and requests' own certificates; ca_option: which
+    option sets it.
     """
 
-    def __init__(self, ca_file: str) -> None:
+    def __init__(self, ca_file: str, ca_option: str) -> None:
         super().__init__()
         self.trust_env = False
         self.verify = ca_file or True
+        self._ca_option = ca_option
         self.mount("https://", _Adapter(_context(ca_file), pool_maxsize=CONNECTIONS))
 
     def request(self, method: str, url: str, *arguments: Any, **keywords: Any) -> Any:
@@ -50,6 +73,40 @@ class Http(_Session):
             # The h of socks5h lets the proxy look names up.
             keywords["proxies"] = {"https": proxy.secret_url.replace("socks5://", "socks5h://", 1)}
         return super().request(method, url, *arguments, **keywords)
+
+    def ask(
+        self,
+        method: str,
+        url: str,
+        purpose: str,
+        headers: Mapping[str, str],
+        query: Iterable[tuple[str, str]] = (),
+        body: Any = None,
+        repeats: bool = True,
+    ) -> Response:
+        """One try of a call. No answer that may pass is 503; a redirection is none of the API's answers.
+
+        repeats: whether the call may be made again when its answer was lost. Raises CallFailed where another try would
+        not help.
+        """
+        try:
+            answer = self.request(
+                method, url, params=[*query], json=body, headers=headers, timeout=TIMEOUT, allow_redirects=False
+            )
+        except requests.exceptions.RequestException as error:
+            host = host_of(url)
+            sentence = problem_of(error, host, self._ca_option)
+            if not sentence and never_sent(error) and not repeats:
+                sentence = f"{host} did not answer ({said_by(error)}). Check that it is reachable from where this runs."
+            if sentence:
+                raise CallFailed(f"Could not {purpose}: {sentence}") from error
+            return Response(503, None, f"{host} did not answer ({said_by(error)})")
+        try:
+            parsed = loaded(answer.content) if answer.content.strip() else {}
+        except Odd:
+            parsed = None
+        asked = retry_after(answer.headers.get("Retry-After"))
+        return Response(answer.status_code, parsed, answer.reason or "", asked, answer.headers)
 
 
 class _Adapter(_HTTPAdapter):
@@ -74,26 +131,40 @@ def _context(ca_file: str) -> ssl.SSLContext:
     return made
 
 
-def problem_of(error: BaseException, host: str) -> str:
+def ca_file(path: str | None, option: str, cloud: str) -> str:
+    """The file that an option sets, or an empty text. Raises Refused."""
+    if path and not is_file(path):
+        raise Refused(
+            f"{named(option)} is {path!r}, which is not a file. Set it to a file with the CA certificates for {cloud}."
+        )
+    return path or ""
+
+
+def problem_of(error: BaseException, host: str, ca_option: str) -> str:
     """Why a request fails however often it is tried, as a sentence, or an empty text: another try may help."""
     if isinstance(error, requests.exceptions.InvalidSchema) and "SOCKS" in str(error):
         return "the proxy in HTTPS_PROXY needs the Python package PySocks where this runs. Install it."
     if isinstance(error, OSError) and "CA certificate bundle" in str(error):
-        return f"{named('google_ca_cert')} cannot be read."
+        return f"{named(ca_option)} cannot be read."
     for cause in tls.causes(error):
         said = str(cause)
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
-                f"The TLS certificate of {host} is not trusted: {cause.verify_message}. Set {named('google_ca_cert')}"
+                f"The TLS certificate of {host} is not trusted: {cause.verify_message}. Set {named(ca_option)}"
                 " to a file with the CA certificates of whoever signed it, such as a proxy that ends TLS."
             )
         if isinstance(cause, ssl.SSLError) and "NO_CERTIFICATE_OR_CRL_FOUND" in said:
-            return f"{named('google_ca_cert')} contains no PEM certificate."
+            return f"{named(ca_option)} contains no PEM certificate."
         if "Tunnel connection failed: 407" in said or "SOCKS5 authentication" in said:
             return "the proxy in HTTPS_PROXY requires a different log-in: put USER:PASSWORD@ before its name."
         if "Tunnel connection failed: 4" in said:
             return f"the proxy in HTTPS_PROXY does not allow connections to {host}. Allow them, or add it to NO_PROXY."
     return ""
+
+
+def unanswered(error: BaseException) -> bool:
+    """Whether a request got no answer."""
+    return any(isinstance(cause, requests.exceptions.RequestException) for cause in tls.causes(error))
 
 
 def never_sent(error: Exception) -> bool:
@@ -102,7 +173,7 @@ def never_sent(error: Exception) -> bool:
     return any(isinstance(cause, kinds) or "Tunnel connection failed" in str(cause) for cause in tls.causes(error))
 
 
-def said_by(error: Exception) -> str:
+def said_by(error: BaseException) -> str:
     """Of an error that may pass, the system's own words."""
     reasons = (cause.strerror for cause in tls.causes(error) if isinstance(cause, OSError) and cause.strerror)
     return tidy(masked(next(reasons, ""))) or type(error).__name__

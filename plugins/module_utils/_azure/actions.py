@@ -1,0 +1,640 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is done to CAST AI's identity for an AKS cluster. PRIVATE to the collection.
+
+Entra and Azure Resource Manager show a new object to each other, and even to themselves, only after a while: what this
+run made is waited for, nothing else is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from .. import _keys
+from .._engine import UNKNOWN, Action, CallFailed, Conflict, Made, until
+from .._gateways import castai
+from .._gateways.azure import Azure
+from .._gateways.azure_graph import Application
+from .._gateways.azure_identities import Federation
+from .._gateways.azure_session import DENIED, Rejected
+from .._gateways.castai import CastAi, Cluster
+from .._keys import Note
+from .._names import TAG_CLUSTER_ID
+from .._variables import named
+from . import marks, names, role
+from .options import ROLE
+from .permissions import FEDERATED, MANAGED, SECRET
+from .proxy import Proxy
+
+T = TypeVar("T")
+
+VISIBLE_SECONDS = 120.0
+"""How long to wait until Microsoft Graph shows what this run made, everywhere."""
+
+KNOWN_SECONDS = 300.0
+"""The same of a new principal or role in Azure Resource Manager, and of assignments that are gone."""
+
+MERGED_SECONDS = 60.0
+"""How long to wait until a role is shown as it was just written, and how often in a row."""
+MERGED_READS = 3
+
+LATE_SECONDS = 30.0
+"""How long to look for an app that an earlier run may have made, where something tells that there was one."""
+
+HAND_OVER_SECONDS = 600.0
+"""How long CAST AI is asked again while it cannot use what it was given: federation takes minutes to count."""
+
+PROVIDER = "aks"
+
+NOT_FOUND = "Request_ResourceNotFound"
+PRINCIPAL_UNKNOWN = "PrincipalNotFound"
+ROLE_UNKNOWN = "RoleDefinitionDoesNotExist"
+NAME_TAKEN = "RoleDefinitionWithSameNameExists"
+ASSIGNED = "RoleAssignmentExists"
+ID_TAKEN = "RoleAssignmentUpdateNotPermitted"
+ROLE_IN_USE = "RoleDefinitionHasAssignments"
+TOO_LONG = "CredentialInvalidLifetimeAsPerAppPolicy"
+NO_SECRETS = "CredentialTypeNotAllowedAsPerAppPolicy"
+_OF_NEW_PRINCIPAL = ("does not reference a valid application", "backing application of the service principal")
+"""In refusals of a service principal whose app is not known everywhere yet."""
+
+_MOST_IDS = 5
+
+
+class Gateways(Protocol):
+    @property
+    def azure(self) -> Azure:
+        """Azure Resource Manager and Microsoft Graph."""
+
+    @property
+    def castai(self) -> CastAi:
+        """The API."""
+
+
+class MadeBefore(Conflict):
+    """An object of an earlier run is shown only now."""
+
+    pause = 3.0
+
+
+def patiently(call: Callable[[], T], passes: Callable[[Rejected], bool], seconds: float) -> T:
+    """Call, again for so many seconds while the refusal is one that passes."""
+    refusals: list[Rejected] = []
+
+    def answered() -> tuple[T] | None:
+        try:
+            return (call(),)
+        except Rejected as refusal:
+            if not passes(refusal):
+                raise
+            refusals.append(refusal)
+            return None
+
+    found: tuple[T] | None = until(answered, timeout=seconds)
+    if found is None:
+        raise refusals[-1]
+    return found[0]
+
+
+def with_advice(refusal: Rejected, advice: str) -> Rejected:
+    within = refusal.within and f"{refusal.within} {advice}"
+    return Rejected(f"{refusal} {advice}", refusal.status, refusal.problem, within, refusal.unsure)
+
+
+def on_app(call: Callable[[], T]) -> T:
+    """A change of an app that was there before, which only its owners may do."""
+    try:
+        return call()
+    except Rejected as refusal:
+        if refusal.problem.code != DENIED:
+            raise
+        advice = (
+            "With it, only owners of an app registration can change it: ask one of them to add the identity that runs"
+            f" this, or set {named('existing_app_id', ROLE)} to use the app as it is."
+        )
+        raise with_advice(refusal, advice) from refusal
+
+
+@dataclass(frozen=True)
+class OnRole(Action):
+    """An action on one custom role. guid: its id. after: its name, actions and scopes."""
+
+    scope: str = ""
+    guid: str = ""
+    description: str = ""
+
+    def properties(self, name: str) -> dict[str, Any]:
+        permission = {"actions": self.after["actions"], "notActions": [], "dataActions": [], "notDataActions": []}
+        return {
+            "roleName": name,
+            "description": self.description,
+            "permissions": [permission],
+            "assignableScopes": self.after["scopes"],
+        }
+
+
+@dataclass(frozen=True)
+class CreateRole(OnRole):
+    """others: names to take instead, in order, where the tenant has a role of this name that is not seen here."""
+
+    others: tuple[str, ...] = ()
+
+    def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
+        every = [self.after["name"], *self.others]
+        for number, name in enumerate(every):
+            try:
+                written = gateway.azure.put_role(self.scope, self.guid, self.properties(name))
+            except Rejected as refusal:
+                if refusal.problem.code != NAME_TAKEN or number == len(every) - 1:
+                    raise
+                continue
+            return {"role": written.id, "role name": name}
+        raise AssertionError("unreachable")
+
+
+@dataclass(frozen=True)
+class UpdateRole(OnRole):
+    def run(self, gateway: Gateways, made: Made) -> None:
+        wanted = self.properties(self.after["name"])
+        gateway.azure.put_role(self.scope, self.guid, wanted)
+        # Azure merges an update with the role after seconds, and may show either until then.
+        equal = 0
+
+        def merged() -> bool:
+            nonlocal equal
+            found = gateway.azure.get_role(self.scope, self.guid)
+            written = (
+                found is not None
+                and role.same(found.scopes, wanted["assignableScopes"])
+                and role.same((one for some in found.permissions for one in some.actions), self.after["actions"])
+            )
+            equal = equal + 1 if written else 0
+            return equal >= MERGED_READS
+
+        until(merged, timeout=MERGED_SECONDS, longest=3.0)
+
+
+@dataclass(frozen=True)
+class DeleteRole(Action):
+    scope: str = ""
+    guid: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        # Assignments that this run deleted may count for a while.
+        patiently(
+            lambda: gateway.azure.delete_role(self.scope, self.guid),
+            lambda refusal: refusal.problem.code == ROLE_IN_USE,
+            KNOWN_SECONDS,
+        )
+
+
+@dataclass(frozen=True)
+class CreateApp(Action):
+    """after: name and tags. late: whether an earlier run may have made one that is not shown yet; owners: object ids
+    beside the caller's own."""
+
+    tenant: str = ""
+    cluster_id: str = ""
+    owners: tuple[str, ...] = ()
+    late: bool = False
+
+    def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
+        if self.late and until(lambda: self._found(gateway), timeout=LATE_SECONDS, first=2.0):
+            raise MadeBefore(f"App registration {self.after['name']} was created by an earlier run.")
+        try:
+            app = gateway.azure.create_app(self.tenant, self._body(gateway))
+        except CallFailed as failure:
+            if not failure.unsure:
+                raise
+            found = until(lambda: self._found(gateway), timeout=LATE_SECONDS)
+            if not found:
+                raise
+            app = found[0]
+        return {"app": app.id, "client id": app.client_id}
+
+    def _found(self, gateway: Gateways) -> tuple[Application, ...]:
+        return gateway.azure.find_apps_by_tag(self.tenant, f"{TAG_CLUSTER_ID}={self.cluster_id}")
+
+    def _body(self, gateway: Gateways) -> dict[str, Any]:
+        return {
+            "displayName": self.after["name"],
+            "signInAudience": "AzureADMyOrg",
+            "tags": list(self.after["tags"]),
+            "owners@odata.bind": [gateway.azure.directory_object(one) for one in owners(gateway, self.tenant, self)],
+        }
+
+
+@dataclass(frozen=True)
+class CreatePrincipal(Action):
+    """client_id: the app's, UNKNOWN where this run makes it."""
+
+    tenant: str = ""
+    client_id: str = ""
+    owners: tuple[str, ...] = ()
+
+    def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
+        fresh, client = "client id" in made, made.get("client id", self.client_id)
+        own = owners(gateway, self.tenant, self)
+
+        def passes(refusal: Rejected) -> bool:
+            said = str(refusal)
+            return fresh and (refusal.status == 404 or any(one in said for one in _OF_NEW_PRINCIPAL))
+
+        try:
+            found = patiently(lambda: gateway.azure.create_principal(self.tenant, client, own), passes, VISIBLE_SECONDS)
+        except Rejected as refusal:
+            there = until(
+                lambda: gateway.azure.find_principal(self.tenant, client),
+                timeout=VISIBLE_SECONDS if refusal.status == 409 else 0.0,
+            )
+            if not there:
+                raise
+            found = there
+        return {"principal": found.id}
+
+
+def owners(gateway: Gateways, tenant: str, action: CreateApp | CreatePrincipal) -> tuple[str, ...]:
+    """With the caller, who may change only what is its own."""
+    return tuple(dict.fromkeys(filter(None, (gateway.azure.graph_caller(tenant).object_id, *action.owners))))
+
+
+@dataclass(frozen=True)
+class MarkApp(Action):
+    """after: all tags."""
+
+    tenant: str = ""
+    app: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        on_app(lambda: gateway.azure.patch_app(self.tenant, self.app, {"tags": list(self.after)}))
+
+
+@dataclass(frozen=True)
+class DeleteApp(Action):
+    tenant: str = ""
+    app: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        on_app(lambda: gateway.azure.delete_app(self.tenant, self.app))
+
+
+@dataclass(frozen=True)
+class Assign(Action):
+    """Assign the role to the principal at one scope. role, principal: UNKNOWN where this run makes them."""
+
+    scope: str = ""
+    cluster_id: str = ""
+    role: str = ""
+    principal: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
+        role_id, principal = made.get("role", self.role), made.get("principal", self.principal)
+        try:
+            patiently(lambda: self._put(gateway, role_id, principal), _unknown_yet, KNOWN_SECONDS)
+        except Rejected as refusal:
+            if refusal.status != 403:
+                raise
+            advice = (
+                "If its role allows that already, a condition of the assignment may limit which roles it can assign."
+            )
+            raise with_advice(refusal, advice) from refusal
+        return {"assigned": (*made.get("assigned", ()), self.scope)}
+
+    def _put(self, gateway: Gateways, role_id: str, principal: str) -> None:
+        for turn in range(_MOST_IDS):
+            name = names.assignment_guid(self.cluster_id, self.scope, role_id.rpartition("/")[2], principal, turn)
+            try:
+                gateway.azure.put_assignment(self.scope, name, role_id, principal, marks.description(self.cluster_id))
+            except Rejected as refusal:
+                if refusal.problem.code == ASSIGNED:
+                    return
+                if not _taken(refusal) or turn == _MOST_IDS - 1:
+                    raise
+            else:
+                return
+
+
+def _unknown_yet(refusal: Rejected) -> bool:
+    return refusal.problem.code in (PRINCIPAL_UNKNOWN, ROLE_UNKNOWN)
+
+
+def _taken(refusal: Rejected) -> bool:
+    """Whether an id is one of an assignment of somebody else, or collides inside Azure."""
+    return refusal.problem.code == ID_TAKEN or "hash conflict" in refusal.problem.message.lower()
+
+
+@dataclass(frozen=True)
+class Unassign(Action):
+    scope: str = ""
+    name: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
+        gateway.azure.delete_assignment(self.scope, self.name)
+        return {"unassigned": (*made.get("unassigned", ()), self.scope)}
+
+
+# A managed identity, and federated credentials
+
+
+@dataclass(frozen=True)
+class RegisterProvider(Action):
+    subscription: str = ""
+    namespace: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.azure.register_provider(self.subscription, self.namespace)
+
+
+@dataclass(frozen=True)
+class WriteIdentity(Action):
+    """after: location and tags, of one that exists tags alone. identity: its id."""
+
+    identity: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
+        place = names.place_of(self.identity)
+        if self.before is None:
+            written = gateway.azure.put_identity(*place, self.after["location"], self.after["tags"])
+        else:
+            written = gateway.azure.tag_identity(*place, self.after["tags"])
+        return {"client id": written.client_id, "principal": written.principal_id}
+
+
+@dataclass(frozen=True)
+class DeleteIdentity(Action):
+    identity: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.azure.delete_identity(*names.place_of(self.identity))
+
+
+@dataclass(frozen=True)
+class CreateCastAccount(Action):
+    """Let CAST AI make the account as which it logs in to the app."""
+
+    cluster_id: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
+        try:
+            return {"subject": gateway.castai.create_google_account(self.cluster_id, PROVIDER)}
+        except castai.Rejected as refusal:
+            if not refusal.final:
+                raise
+            raise CallFailed(
+                f"{refusal} CAST AI may not have enabled this for your organization. Ask its support, or set"
+                f" {named('credential', ROLE)} to {SECRET}."
+            ) from refusal
+
+
+@dataclass(frozen=True)
+class DisableCastAccount(Action):
+    cluster_id: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.castai.disable_google_account(self.cluster_id)
+
+
+@dataclass(frozen=True)
+class Federate(Action):
+    """Write a federated credential. owner: the id of a managed identity, or of an app's object, UNKNOWN for one that
+    this run makes; wanted: with UNKNOWN for the subject of an account that this run makes; known: whether there is one
+    of its name."""
+
+    tenant: str = ""
+    owner: str = ""
+    wanted: Federation = field(default_factory=lambda: Federation("", "", "", ()))
+    known: bool = False
+
+    def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
+        subject = made.get("subject", self.wanted.subject) if self.wanted.subject == UNKNOWN else self.wanted.subject
+        wanted = replace(self.wanted, subject=subject)
+        if self.owner.startswith("/"):
+            place = names.place_of(self.owner)
+            try:
+                # The identity of this run may not be known everywhere yet.
+                patiently(
+                    lambda: gateway.azure.put_identity_federation(*place, wanted),
+                    lambda refusal: refusal.status == 404 and "principal" in made,
+                    VISIBLE_SECONDS,
+                )
+            except Rejected as refusal:
+                raise _no_federation(refusal) from refusal
+            return {}
+        app = made.get("app", self.owner)
+        if self.known:
+            gateway.azure.patch_app_federation(self.tenant, app, wanted)
+            return {"federation": wanted.id}
+        return {"federation": self._create(gateway, app, wanted, "app" in made)}
+
+    def _create(self, gateway: Gateways, app: str, wanted: Federation, fresh: bool) -> str:
+        """The id, also of one that the app has under another name."""
+        try:
+            made = patiently(
+                lambda: gateway.azure.create_app_federation(self.tenant, app, wanted),
+                lambda refusal: fresh and refusal.problem.code == NOT_FOUND,
+                VISIBLE_SECONDS,
+            )
+        except Rejected as refusal:
+            if refusal.status not in (400, 409):
+                raise
+            every = gateway.azure.list_app_federations(self.tenant, app)
+            same = [one for one in every if (one.issuer, one.subject) == (wanted.issuer, wanted.subject)]
+            if not same:
+                raise
+            return same[0].id
+        return made.id
+
+
+def _no_federation(refusal: Rejected) -> Rejected:
+    if refusal.status != 405:
+        return refusal
+    where = named("identity_location", ROLE)
+    return with_advice(refusal, f"Set {where} to another region: the identity need not be where the cluster is.")
+
+
+@dataclass(frozen=True)
+class DeleteFederation(Action):
+    """Of an app."""
+
+    tenant: str = ""
+    app: str = ""
+    federation: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        gateway.azure.delete_app_federation(self.tenant, self.app, self.federation)
+
+
+# The hand-over
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """Where it is noted what was handed over. app: the id of an app's object, with its notes; identity: the id of a
+    managed identity, with its tags; both empty where nothing may be noted."""
+
+    tenant: str = ""
+    app: str = ""
+    notes: str = ""
+    identity: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def write(self, gateway: Gateways, key_id: str, credentials: str) -> None:
+        if self.app:
+            notes = marks.with_note(self.notes, Note(key_id, credentials))
+            gateway.azure.patch_app(self.tenant, self.app, {"notes": notes})
+        elif self.identity:
+            tags = {**self.tags, marks.TAG_CREDENTIALS: credentials}
+            gateway.azure.tag_identity(*names.place_of(self.identity), tags)
+
+
+@dataclass(frozen=True)
+class Handing:
+    """What every hand-over has. proxy: None where CAST AI is told of none."""
+
+    subscription: str = ""
+    tenant: str = ""
+    client_id: str = ""
+    proxy: Proxy | None = None
+
+    def body(self, made: Made, **secret: str) -> dict[str, Any]:
+        """Secret."""
+        credentials = {
+            "subscriptionId": self.subscription,
+            "tenantId": self.tenant,
+            "clientId": made.get("client id", self.client_id),
+            **secret,
+        }
+        return {"credentials": json.dumps(credentials), **(proxy_body(self.proxy) if self.proxy else {})}
+
+    def shown(self, what: str) -> Any:
+        return {"credentials": what, "http_proxy": self.proxy.shown()} if self.proxy else what
+
+
+def proxy_body(proxy: Proxy) -> dict[str, Any]:
+    """Secret."""
+    return {PROVIDER: {"httpProxyConfig": proxy.body()}}
+
+
+def forbidden(refusal: Rejected) -> Rejected:
+    """A refusal of a secret, with what else can be done."""
+    said = f"{refusal.problem.code} {refusal.problem.message}"
+    if TOO_LONG in said:
+        return with_advice(refusal, f"Set {named('secret_days', ROLE)} to what the policy allows.")
+    if NO_SECRETS in said:
+        ways = f"{named('credential', ROLE)} to {FEDERATED}, or {named('identity', ROLE)} to {MANAGED}"
+        return with_advice(refusal, f"Secrets are forbidden for apps. Set {ways}, which need none.")
+    return refusal
+
+
+@dataclass(frozen=True)
+class DeleteSecret(_keys.DeleteKey):
+    tenant: str = ""
+    app: str = ""
+
+    def delete(self, gateway: Gateways) -> None:
+        remove_secret(gateway, self.tenant, self.app, self.key_id)
+
+
+def remove_secret(gateway: Gateways, tenant: str, app: str, key_id: str) -> None:
+    """Gone already is success."""
+    try:
+        gateway.azure.remove_password(tenant, app, key_id)
+    except Rejected as refusal:
+        if "No password credential found" not in refusal.problem.message:
+            raise
+
+
+@dataclass(frozen=True)
+class HandOverSecret(_keys.HandOverKey):
+    """notebook: of the app, UNKNOWN where this run makes it; name: of the secret."""
+
+    KIND: ClassVar[str] = "secret"
+    handing: Handing = field(default_factory=Handing)
+    notebook: Notebook = field(default_factory=Notebook)
+    name: str = ""
+    days: int = 0
+    made: Made = field(default_factory=dict, repr=False)
+
+    def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
+        notebook = replace(self.notebook, app=made.get("app", self.notebook.app))
+        _keys.HandOverKey.run(replace(self, notebook=notebook, made=made), gateway, made)
+        return {"secret ends": f"{self.ends:%Y-%m-%d}"}
+
+    @property
+    def ends(self) -> datetime:
+        return datetime.now(timezone.utc) + timedelta(days=self.days)
+
+    def create(self, gateway: Gateways) -> tuple[str, str]:
+        tenant, app, ends = self.notebook.tenant, self.notebook.app, f"{self.ends:%Y-%m-%dT%H:%M:%SZ}"
+        try:
+            new = on_app(lambda: self._when_known(lambda: gateway.azure.add_password(tenant, app, self.name, ends)))
+        except Rejected as refusal:
+            raise forbidden(refusal) from refusal
+        return new.key_id, new.text
+
+    def _when_known(self, call: Callable[[], T]) -> T:
+        """An app of this run may not be known everywhere yet, or seems to change meanwhile."""
+        return patiently(call, lambda refusal: "app" in self.made and refusal.status in (404, 409), VISIBLE_SECONDS)
+
+    def give(self, gateway: Gateways, key_id: str, secret: str) -> Cluster:
+        body = self.handing.body(self.made, clientSecret=secret)
+        return gateway.castai.hand_over(self.cluster_id, body, HAND_OVER_SECONDS)
+
+    def note(self, gateway: Gateways, key_id: str, credentials: str) -> None:
+        self._when_known(lambda: self.notebook.write(gateway, key_id, credentials))
+
+    def take_back(self, gateway: Gateways, key_id: str) -> None:
+        remove_secret(gateway, self.notebook.tenant, self.notebook.app, key_id)
+
+
+@dataclass(frozen=True)
+class HandOverGiven(Action):
+    """Hand over a secret that the user gave."""
+
+    cluster_id: str = ""
+    handing: Handing = field(default_factory=Handing)
+    secret: str = field(default="", repr=False)
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        body = self.handing.body(made, clientSecret=self.secret)
+        gateway.castai.hand_over(self.cluster_id, body, HAND_OVER_SECONDS)
+
+
+@dataclass(frozen=True)
+class HandOverFederation(Action):
+    """Tell CAST AI to use an identity without a secret. federation: what CAST AI is given in its place, of a managed
+    identity the principal's id, of an app that of the federated credential; UNKNOWN where this run makes it."""
+
+    cluster_id: str = ""
+    handing: Handing = field(default_factory=Handing)
+    notebook: Notebook = field(default_factory=Notebook)
+    federation: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        own = made.get("federation") or made.get("principal") if self.federation == UNKNOWN else self.federation
+        body = self.handing.body(made, federationId=str(own))
+        credentials = gateway.castai.hand_over(self.cluster_id, body, HAND_OVER_SECONDS).credentials_id
+        app = made.get("app", self.notebook.app) if self.notebook.app else ""
+        replace(self.notebook, app=app).write(gateway, str(own), credentials)
+
+
+@dataclass(frozen=True)
+class SetProxy(Action):
+    """key_id: what CAST AI has its credentials of, whose id may change by that."""
+
+    cluster_id: str = ""
+    proxy: Proxy = field(default_factory=Proxy)
+    notebook: Notebook = field(default_factory=Notebook)
+    key_id: str = ""
+    credentials_id: str = ""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        found = gateway.castai.hand_over(self.cluster_id, proxy_body(self.proxy), 0.0).credentials_id
+        if found != self.credentials_id:
+            self.notebook.write(gateway, self.key_id, found)

@@ -1,0 +1,128 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Facts about AKS clusters that more than one module needs for its decisions. Pure. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from .._engine import Refused
+from .._gateways.azure_container import SERVER_APPLICATION, AksCluster, Credential
+from .._variables import named
+from .names import same
+
+USABLE_NODES = "Unrestricted"
+
+
+def chosen(found: Iterable[AksCluster], name: str, node_group: str) -> AksCluster | None:
+    """The cluster of a name, among all of a subscription. Raises Refused where several have it.
+
+    node_group: the resource group of its nodes, empty for any.
+    """
+    fits = [one for one in found if same(one.name, name) and (not node_group or same(one.node_group, node_group))]
+    if len(fits) > 1:
+        groups = ", ".join(sorted(one.group for one in fits))
+        raise Refused(
+            f"AKS has several clusters {name} in subscription {fits[0].subscription_id}, in resource groups {groups}."
+            f" Set {named('resource_group')} to one of them."
+        )
+    return fits[0] if fits else None
+
+
+def absent_problem(name: str, subscription: str, group: str, node_group: str, others: Iterable[AksCluster]) -> str:
+    """Where a cluster that was not found was looked for, and where there is one of its name."""
+    where = f"resource group {group}" if group else f"subscription {subscription}"
+    nodes = f" with node resource group {node_group}" if node_group and not group else ""
+    groups = sorted(one.group for one in others if same(one.name, name))
+    elsewhere = f" Resource group {' and '.join(groups)} of the subscription has one of this name." if groups else ""
+    place = f" of subscription {subscription}" if group else ""
+    return (
+        f"AKS has no cluster {name} in {where}{place}{nodes}.{elsewhere} Check {named('cluster_name')},"
+        f" {named('resource_group')} and {named('subscription_id')}."
+    )
+
+
+def unusable_problem(found: AksCluster) -> str:
+    """Why nothing can be done in a cluster, or for long, or an empty text."""
+    if found.power.lower() == "stopped":
+        return (
+            f"AKS cluster {found.name} is stopped. Start it, for example with az aks start --name {found.name}"
+            f" --resource-group {found.group}, and run again."
+        )
+    state = found.state.lower()
+    if state == "deleting":
+        return (
+            f"AKS cluster {found.name} is being deleted and will soon be gone. Check {named('cluster_name')} and"
+            f" {named('resource_group')}, or remove the host from the inventory."
+        )
+    if state == "creating":
+        return f"AKS cluster {found.name} is being created. Wait until it is there, then run again."
+    if state == "failed":
+        return (
+            f"The last operation of AKS failed for cluster {found.name} (provisioning state Failed). Look at it in AKS,"
+            f" repair the cluster, for example with az aks update --name {found.name} --resource-group {found.group},"
+            " and run again."
+        )
+    return ""
+
+
+def onboarding_problems(found: AksCluster) -> Iterator[str]:
+    """Why CAST AI cannot manage nodes of a cluster."""
+    if same(found.sku, "Automatic"):
+        yield (
+            f"AKS cluster {found.name} is an AKS Automatic cluster, whose nodes AKS manages alone, and whose node"
+            " resource group is locked. It can be connected, but not onboarded."
+        )
+    elif found.node_group_restriction and not same(found.node_group_restriction, USABLE_NODES):
+        yield (
+            f"The node resource group {found.node_group} of AKS cluster {found.name} is locked"
+            f" ({found.node_group_restriction}), so CAST AI cannot create nodes in it. Allow it with az aks update"
+            f" --name {found.name} --resource-group {found.group} --nrg-lockdown-restriction-level Unrestricted."
+        )
+
+
+_SHOWN = {
+    "node_group_restriction": "whether the node resource group is locked",
+    "node_provisioning": "whether node auto-provisioning is on",
+    "sku": "whether it is an AKS Automatic cluster",
+}
+
+
+def not_shown(found: AksCluster) -> Iterator[str]:
+    """What the api-version that this cloud knows does not tell."""
+    unknown = [words for what, words in _SHOWN.items() if not found.shows(what)]
+    if unknown:
+        yield (
+            f"Could not check {', '.join(unknown)}: this cloud only knows api-version {found.version_called} of"
+            " Microsoft.ContainerService."
+        )
+
+
+def entry_problem(found: AksCluster, admin: bool) -> str:
+    """Why AKS gives nobody a way into a cluster, known before it is asked, or an empty text."""
+    if found.local_accounts:
+        return ""
+    if admin:
+        return (
+            f"{named('admin')} is true, but the local accounts of AKS cluster {found.name} are disabled. Leave"
+            f" {named('admin')} out."
+        )
+    if not found.entra:
+        return (
+            f"AKS cluster {found.name} has disabled its local accounts and has no Entra integration, so AKS lets nobody"
+            f" in. Enable one of them, or set {named('kubeconfig')}, or {named('host')} and {named('api_key')}."
+        )
+    return ""
+
+
+def credential_problem(found: AksCluster, credential: Credential) -> str:
+    """Why the credentials that AKS gives lead nowhere, or an empty text."""
+    application = credential.server_application
+    if not application or same(application, SERVER_APPLICATION):
+        return ""
+    return (
+        f"AKS cluster {found.name} has the legacy Entra integration (server application {application}), where service"
+        f" principals cannot log in. Move it to AKS-managed Entra integration, or change {named('admin')} to true."
+    )

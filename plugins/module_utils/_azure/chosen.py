@@ -1,0 +1,216 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which of the existing objects is CAST AI's identity for a cluster, and which its role. Pure. PRIVATE to the
+collection."""
+
+from __future__ import annotations
+
+from .._engine import Refused
+from .._gateways.azure_authorization import RoleAssignment, RoleDefinition
+from .._gateways.azure_identities import Federation
+from .._owner import choose
+from .._variables import named
+from . import marks, names, role
+from .observed import NAMESPACE, App, Current, Found, MarkedRole, identity_ids, scopes
+from .options import ROLE, Desired
+from .permissions import APP, SECRET
+
+EXISTING_APP = named("existing_app_id", ROLE)
+EXISTING_IDENTITY = named("existing_identity_id", ROLE)
+
+
+def another(wanted: Desired) -> str:
+    """The option to use a different identity."""
+    return EXISTING_IDENTITY if wanted.managed else EXISTING_APP
+
+
+def kind(wanted: Desired) -> str:
+    return "managed identity" if wanted.managed else "app registration"
+
+
+def titled(found: Found, wanted: Desired) -> str:
+    return f"{kind(wanted).capitalize()} {found.name} ({found.client_id})"
+
+
+def identity_of(current: Current, wanted: Desired) -> Found | None:
+    """The identity to work with, None for one that is to be created."""
+    if wanted.existing:
+        every: tuple[Found, ...] = current.identities if wanted.managed else current.apps
+        return next(iter(every), None)
+    if wanted.managed:
+        by_name = {one.name.lower(): one for one in current.identities}
+        makers = {one.rpartition("/")[2].lower(): "" for one in identity_ids(current, wanted)}
+        chosen = choose(by_name, makers, wanted.owner)
+        return by_name.get(chosen)
+    own = [one for one in current.apps if not wanted.owner.others(one) and _rank(one, current, wanted) > (0,)]
+    return max(own, key=lambda one: _rank(one, current, wanted), default=None)
+
+
+def _rank(one: App, current: Current, wanted: Desired) -> tuple[int, ...]:
+    """How much tells that an app is this cluster's; (0,) for nothing.
+
+    Terraform's names are those of clusters of other subscriptions too, so that alone they tell nothing.
+    """
+    in_use = bool(current.credentials_id) and one.note.credentials_id == current.credentials_id
+    marked, by_name = bool(one.cluster_ids), evidence(one, wanted)
+    assigned = bool(current.held(one.principal_id))
+    if not (marked or by_name or assigned or wanted.owner.adopt):
+        return (0,)
+    return (1, in_use, marked, by_name, assigned)
+
+
+def evidence(found: Found, wanted: Desired) -> bool:
+    """Whether the name alone tells that an identity without a tag is this cluster's."""
+    if wanted.managed:
+        return found.name.lower() == names.identities(wanted.name, wanted.cluster_id)[1].lower()
+    return found.name in names.apps(wanted.name, wanted.cluster_id)
+
+
+def check_identity(current: Current, wanted: Desired) -> None:
+    """Refuse an identity of another cluster, a given one that does not exist, and several apps that may be it."""
+    found = identity_of(current, wanted)
+    if found is None:
+        if wanted.existing_app:
+            raise Refused(
+                f"Tenant {current.tenant} has no app registration with client ID {wanted.existing_app}. Correct"
+                f" {EXISTING_APP}."
+            )
+        if wanted.existing_identity:
+            raise Refused(f"There is no managed identity {wanted.existing_identity}. Correct {EXISTING_IDENTITY}.")
+        return
+    if wanted.existing:
+        if wanted.owner.others(found):
+            wanted.owner.check(titled(found, wanted), found, True, another(wanted))
+        return
+    wanted.owner.check(titled(found, wanted), found, evidence(found, wanted), another(wanted))
+    if isinstance(found, App):
+        _check_single(found, current, wanted)
+
+
+def _check_single(found: App, current: Current, wanted: Desired) -> None:
+    best = _rank(found, current, wanted)
+    equal = [one for one in current.apps if not wanted.owner.others(one) and _rank(one, current, wanted) == best]
+    if len(equal) > 1:
+        ids = " and ".join(sorted(one.client_id for one in equal))
+        raise Refused(
+            f"Several app registrations may be that of cluster {wanted.cluster_id}, with the client IDs {ids}. Delete"
+            f" those that nothing needs, or set {EXISTING_APP} to the right one."
+        )
+
+
+def check_federation(current: Current, wanted: Desired) -> None:
+    """Refuse before anything is written where CAST AI cannot log in without a secret."""
+    if wanted.managed and not current.subject:
+        why = f" {current.silence}" if current.silence else ""
+        raise Refused(
+            f"CAST AI does not say as which account it would use a managed identity.{why} It may not have enabled this"
+            f" for your organization. Set {named('identity', ROLE)} to {APP} and {named('credential', ROLE)} to"
+            f" {SECRET}."
+        )
+    if wanted.managed and not (current.registered or wanted.register_providers or wanted.existing):
+        raise Refused(
+            f"Resource provider {NAMESPACE} is not registered in subscription {current.subscription}. Register it, or"
+            f" set {named('register_providers', ROLE)} to true."
+        )
+    found = identity_of(current, wanted)
+    if found and wanted.existing and wanted.secretless and federation_of(current, wanted) is None:
+        subject = f", subject {current.subject}" if current.subject else ""
+        raise Refused(
+            f"{titled(found, wanted)} of {another(wanted)} has no federated credential for CAST AI, and is not edited."
+            f" Add one with issuer {names.ISSUER}{subject} and audience {current.audience}."
+        )
+
+
+def name_of(current: Current, wanted: Desired) -> str:
+    """The name of the identity, also of one that is to be created."""
+    found = identity_of(current, wanted)
+    if found:
+        return found.name
+    if wanted.existing:
+        return wanted.existing.rpartition("/")[2]
+    make = names.identities if wanted.managed else names.apps
+    every = make(wanted.name, wanted.cluster_id)
+    taken = {*(one.name.lower() for one in current.apps), *(one.name.lower() for one in current.identities)}
+    return next((one for one in every if one.lower() not in taken), every[-1])
+
+
+def principal_of(current: Current, wanted: Desired) -> str:
+    """The object id of the identity, empty where there is none yet."""
+    found = identity_of(current, wanted)
+    return found.principal_id if found else ""
+
+
+def federation_of(current: Current, wanted: Desired) -> Federation | None:
+    """The federated credential by which CAST AI logs in: of a managed identity, for its account; of an app, the one
+    that was handed over, or that of our name."""
+    found = identity_of(current, wanted)
+    own = [one for one in found.federations if one.issuer == names.ISSUER] if found else []
+    if wanted.managed:
+        return next((one for one in own if one.subject == current.subject), None)
+    noted = found.note.key_id if found else ""
+    by_name = names.app_federation(wanted.cluster_id)
+    right = [one for one in own if one.id == noted] or [one for one in own if one.name == by_name]
+    # Of an app that is the user's own, whichever is for such an account.
+    return next(iter(right or (own if wanted.existing else ())), None)
+
+
+# The role, and its assignments
+
+
+def role_of(current: Current, wanted: Desired) -> RoleDefinition | None:
+    """The role to work with: Terraform's where the identity has it, else the cluster's own."""
+    held = {one.role_guid for one in current.held(principal_of(current, wanted))}
+    by_name = {one.name.lower(): one for one in current.roles}
+    terraform = by_name.get(names.terraform_role(wanted.name).lower())
+    if terraform and terraform.guid.lower() in held:
+        return terraform
+    found = (by_name.get(name.lower()) for name in names.roles(wanted.cluster_id))
+    return next((one for one in found if one and not wanted.owner.others(MarkedRole(one))), None)
+
+
+def role_names(current: Current, wanted: Desired) -> tuple[str, ...]:
+    """Names that a new role may get, in order."""
+    taken = {one.name.lower() for one in current.roles}
+    every = names.roles(wanted.cluster_id)
+    return tuple(one for one in every if one.lower() not in taken) or every[-1:]
+
+
+def role_name_of(current: Current, wanted: Desired) -> str:
+    found = role_of(current, wanted)
+    return found.name if found else role_names(current, wanted)[0]
+
+
+def of_role(current: Current, found: RoleDefinition) -> tuple[RoleAssignment, ...]:
+    return tuple(one for one in current.every_assignment if one.role_guid == found.guid.lower())
+
+
+def missing_assignments(current: Current, wanted: Desired) -> tuple[str, ...]:
+    """The scopes at which the identity has not its role yet."""
+    found, principal = role_of(current, wanted), principal_of(current, wanted).lower()
+    have = {
+        one.scope.lower() for one in (of_role(current, found) if found else ()) if one.principal.lower() == principal
+    }
+    return tuple(scope for scope in scopes(current, wanted) if scope.lower() not in have)
+
+
+def orphans(current: Current, wanted: Desired) -> tuple[RoleAssignment, ...]:
+    """Assignments that were of an identity which this cluster had before, and those that this collection made where
+    they are not needed any more."""
+    found, principal = role_of(current, wanted), principal_of(current, wanted).lower()
+    need = role.folded(scopes(current, wanted))
+    every = of_role(current, found) if found else ()
+
+    def unneeded(one: RoleAssignment) -> bool:
+        by_us = marks.marked(one.description) == wanted.cluster_id
+        return current.cluster is not None and one.scope.lower() not in need and by_us
+
+    return tuple(one for one in every if unneeded(one) or (one.principal.lower() != principal and ours(one, wanted)))
+
+
+def ours(one: RoleAssignment, wanted: Desired) -> bool:
+    """Whether this collection or the script made an assignment for this cluster."""
+    own = names.assignment_guid(wanted.cluster_id, one.scope, one.role_guid, one.principal)
+    by_script = names.script_assignment(wanted.cluster_id, one.name)
+    return by_script or marks.marked(one.description) == wanted.cluster_id or one.name.lower() == own

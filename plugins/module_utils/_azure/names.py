@@ -1,0 +1,136 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Names and limits of what CAST AI gets in Azure, and of what is there. Pure. PRIVATE to the collection.
+
+Limits: Microsoft's "Naming rules and restrictions for Azure resources".
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+from .._engine import UNKNOWN
+from .._names import correct_cluster, short_id
+from .._variables import named
+
+CLUSTER = 63
+"""Longest name of a cluster."""
+
+TERRAFORM, SCRIPT = "Terraform", "the onboarding script"
+
+ISSUER = "https://accounts.google.com"
+"""Who issues the tokens with which CAST AI logs in without a secret."""
+
+_TERRAFORM_APP = 64
+"""Characters to which Terraform's module cuts the name of its app."""
+
+_AKS_NAME = re.compile(r"[a-zA-Z0-9]([-_a-zA-Z0-9]*[a-zA-Z0-9])?")
+_GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_GROUP = re.compile(r"[-\w.()]{0,89}[-\w()]")
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two names or ids of Azure are the same: it writes them in any case."""
+    return one.casefold() == other.casefold()
+
+
+def aks_cluster_problem(name: str) -> str:
+    """What is wrong with the name of an AKS cluster."""
+    if len(name) > CLUSTER:
+        return (
+            f"AKS cluster name {name!r} has {len(name)} characters, but AKS allows at most {CLUSTER}."
+            f" {correct_cluster()}"
+        )
+    if not _AKS_NAME.fullmatch(name):
+        return (
+            f"AKS cluster name {name!r} may only contain letters, digits, '-' and '_', and must start and end with a"
+            f" letter or digit. {correct_cluster()}"
+        )
+    return ""
+
+
+def subscription_problem(subscription: str) -> str:
+    """What is wrong with the id of a subscription."""
+    if _GUID.fullmatch(subscription):
+        return ""
+    return (
+        f"{named('subscription_id')} is {subscription!r}. Set it to the ID of the cluster's subscription, such as"
+        " 0b1f6471-1bf0-4dda-aec3-cb9272f09590, not to its name."
+    )
+
+
+def group_problem(group: str, option: str) -> str:
+    """What is wrong with the name of a resource group."""
+    if _GROUP.fullmatch(group):
+        return ""
+    return (
+        f"{named(option)} is {group!r}. Set it to the name of the resource group, which has at most 90 letters, digits"
+        " and characters of '-_.()', and does not end with a dot."
+    )
+
+
+def apps(cluster: str, cluster_id: str) -> tuple[str, ...]:
+    """Display names for the app: the script's, then one for where another cluster has an app of that name."""
+    plain = f"CAST.AI {cluster}-"
+    return (f"{plain}{short_id(cluster_id)}", f"{plain}{cluster_id}")
+
+
+def terraform_app(cluster: str, group: str) -> str:
+    return f"CAST AI {cluster}-{group}"[:_TERRAFORM_APP]
+
+
+def secret(cluster: str) -> str:
+    """Display name of the app's secrets, as the script gives it."""
+    return f"{cluster}-castai"
+
+
+def app_federation(cluster_id: str) -> str:
+    """Name of the app's federated credential, as the script gives it."""
+    return f"AzureAccessForCASTAI-{cluster_id}"
+
+
+def identities(cluster: str, cluster_id: str) -> tuple[str, ...]:
+    """Names for the managed identity: Terraform's, then one for where another cluster has an identity of that name."""
+    return (f"{cluster}-castai-identity", f"{cluster}-castai-{short_id(cluster_id)}")
+
+
+def place_of(identity: str) -> tuple[str, str, str]:
+    """Subscription, group and name of a managed identity, by its id."""
+    parts = identity.strip("/").split("/")
+    return parts[1], parts[3], parts[-1]
+
+
+def identity_federation(cluster_id: str) -> str:
+    return f"castai-{cluster_id}"
+
+
+def roles(cluster_id: str) -> tuple[str, ...]:
+    """Names for the cluster's role: the script's, then one for where the tenant has a role of that name elsewhere."""
+    return (f"CastAKSRole-{short_id(cluster_id)}", f"CastAKSRole-{cluster_id}")
+
+
+def terraform_role(cluster: str) -> str:
+    return f"CastAKSRole-{cluster}-tf"
+
+
+def role_guid(cluster_id: str) -> str:
+    """The id of a role that is to be created."""
+    return _guid(cluster_id, "role-definition")
+
+
+def assignment_guid(cluster_id: str, scope: str, role: str, principal: str, turn: int = 0) -> str:
+    """The id of an assignment that is to be created. turn: counts those that others have already."""
+    parts = [scope.lower(), role.lower(), principal.lower(), *([str(turn)] if turn else [])]
+    return _guid(cluster_id, "|".join(parts))
+
+
+def _guid(cluster_id: str, what: str) -> str:
+    return UNKNOWN if UNKNOWN in (cluster_id, *what.split("|")) else str(uuid.uuid5(uuid.UUID(cluster_id), what))
+
+
+def script_assignment(cluster_id: str, name: str) -> bool:
+    """Whether an assignment's id is one that the script makes of the cluster's id."""
+    return cluster_id != UNKNOWN and name.replace("-", "").lower().startswith(cluster_id.replace("-", "")[:28])

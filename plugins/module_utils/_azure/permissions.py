@@ -1,0 +1,156 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the Azure credentials of a run need. Pure. PRIVATE to the collection.
+
+The one source of the published custom roles, of the table in the documentation, and of what castai_preflight asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+CONNECT, ONBOARD, REPAIR, REMOVE, PREFLIGHT = "connect", "onboard", "repair", "remove", "preflight"
+"""What fails, or is not checked, without a permission. repair: onboarding where others changed or left something."""
+
+PLAN = "plan"
+"""A phase that only looks: check mode of connecting and onboarding."""
+
+PHASES: Mapping[str, tuple[str, ...]] = {
+    PLAN: (CONNECT, ONBOARD, REPAIR, PREFLIGHT),
+    CONNECT: (CONNECT,),
+    ONBOARD: (CONNECT, ONBOARD, REPAIR, PREFLIGHT),
+    REMOVE: (REMOVE,),
+}
+"""The scenarios that a published role is enough for."""
+
+APP, MANAGED = "app", "managed_identity"
+SECRET, FEDERATED = "secret", "federated"
+"""Identities, and credentials of an app: ways of onboarding that need more than others."""
+
+ADMIN, NO_ENTRA = "admin", "no Entra ID"
+"""A cluster that is entered with its admin certificate, by choice or because it has nothing else."""
+
+WITH_APP, WITH_MANAGED = "app", "managed-identity"
+"""The published roles of a phase."""
+
+
+@dataclass(frozen=True)
+class Grant:
+    """One permission. reads: whether it changes nothing; only: the ways that need it, empty for all; why: of a repair,
+    what it repairs."""
+
+    permission: str
+    scenarios: tuple[str, ...]
+    reads: bool = False
+    only: tuple[str, ...] = ()
+    why: str = ""
+
+    def applies(self, ways: Collection[str]) -> bool:
+        return not self.only or bool(set(self.only) & set(ways))
+
+
+_ALL = (CONNECT, ONBOARD, REMOVE)
+_IDENTITY = (ONBOARD, REMOVE)
+_CLUSTER = "Microsoft.ContainerService/managedClusters"
+_MANAGED = "Microsoft.ManagedIdentity/userAssignedIdentities"
+_FEDERATION = f"{_MANAGED}/federatedIdentityCredentials"
+_AUTHORIZATION = "Microsoft.Authorization"
+
+GRANTS: tuple[Grant, ...] = (
+    Grant(f"{_CLUSTER}/read", _ALL, True),
+    Grant(f"{_CLUSTER}/listClusterUserCredential/action", (CONNECT, ONBOARD), True),
+    Grant(f"{_CLUSTER}/listClusterAdminCredential/action", (CONNECT, ONBOARD), True, (ADMIN,)),
+    Grant(f"{_AUTHORIZATION}/roleDefinitions/read", _IDENTITY, True),
+    Grant(f"{_AUTHORIZATION}/roleDefinitions/write", (ONBOARD,)),
+    Grant(f"{_AUTHORIZATION}/roleDefinitions/delete", (REMOVE,)),
+    Grant(f"{_AUTHORIZATION}/roleAssignments/read", _IDENTITY, True),
+    Grant(f"{_AUTHORIZATION}/roleAssignments/write", (ONBOARD,)),
+    Grant(
+        f"{_AUTHORIZATION}/roleAssignments/delete",
+        (REPAIR, REMOVE),
+        why="deletes an assignment of an identity that is gone",
+    ),
+    Grant(f"{_MANAGED}/read", _IDENTITY, True, (MANAGED,)),
+    Grant(f"{_MANAGED}/write", (ONBOARD,), False, (MANAGED,)),
+    Grant(f"{_MANAGED}/delete", (REMOVE,), False, (MANAGED,)),
+    Grant(f"{_FEDERATION}/read", _IDENTITY, True, (MANAGED,)),
+    Grant(f"{_FEDERATION}/write", (ONBOARD,), False, (MANAGED,)),
+    Grant("Microsoft.Resources/subscriptions/providers/read", (ONBOARD,), True, (MANAGED,)),
+    Grant(
+        "Microsoft.ManagedIdentity/register/action",
+        (REPAIR,),
+        False,
+        (MANAGED,),
+        "registers the resource provider of managed identities",
+    ),
+    Grant(
+        f"{_AUTHORIZATION}/permissions/read",
+        (PREFLIGHT,),
+        True,
+        why="finds missing permissions before anything is done",
+    ),
+    Grant(f"{_AUTHORIZATION}/denyAssignments/read", (PREFLIGHT,), True, why="finds what a deny assignment forbids"),
+    Grant(f"{_AUTHORIZATION}/locks/read", (PREFLIGHT,), True, why="finds locks"),
+)
+"""Actions, needed on the resource groups that CAST AI's role is assigned on; what is of a resource provider, on the
+subscription. Whoever has any role there can read the subscription itself."""
+
+READ_ALL, OWNED = "Application.Read.All", "Application.ReadWrite.OwnedBy"
+
+GRAPH: tuple[Grant, ...] = (
+    Grant(READ_ALL, (PREFLIGHT,), True, (APP,), "is enough for a plan"),
+    Grant(OWNED, _IDENTITY, False, (APP,), "and the app must be owned by the identity that runs this"),
+)
+"""Application permissions of Microsoft Graph. No custom role contains them: an administrator consents to them."""
+
+
+def granted(phase: str, way: str) -> Iterator[Grant]:
+    """What the published role of a phase has. way: APP or MANAGED."""
+    for grant in GRANTS:
+        if set(grant.scenarios) & set(PHASES[phase]) and (grant.reads or phase != PLAN) and grant.applies((way,)):
+            yield grant
+
+
+def needed(scenario: str, ways: Collection[str]) -> dict[str, Grant]:
+    """What a scenario needs in Azure Resource Manager, by permission, for these ways of doing it."""
+    return {grant.permission: grant for grant in GRANTS if scenario in grant.scenarios and grant.applies(ways)}
+
+
+KINDS = tuple((phase, way) for phase in PHASES for way in (APP, MANAGED) if not (phase == CONNECT and way == MANAGED))
+"""The published roles. Connecting is the same with both identities."""
+
+
+def file_name(phase: str, way: str = APP) -> str:
+    """The published role, in docs/examples/policies."""
+    suffix = "" if phase == CONNECT else f"-{WITH_MANAGED if way == MANAGED else WITH_APP}"
+    return f"aks-{phase}{suffix}.json"
+
+
+_TITLES: Mapping[str, str] = {
+    PLAN: "Plan AKS onboarding to CAST AI",
+    CONNECT: "Connect AKS clusters to CAST AI",
+    ONBOARD: "Connect and onboard AKS clusters to CAST AI",
+    REMOVE: "Remove CAST AI's identity for AKS clusters",
+}
+_WITH: Mapping[str, str] = {APP: "with an app registration", MANAGED: "with a managed identity"}
+
+
+def title(phase: str, way: str) -> str:
+    return _TITLES[phase] if phase == CONNECT else f"{_TITLES[phase]} {_WITH[way]}"
+
+
+def document(phase: str, way: str, scopes: Collection[str]) -> dict[str, Any]:
+    """The custom role that lets somebody do a phase, as az role definition create --role-definition takes it."""
+    return {
+        "Name": title(phase, way),
+        "Description": "For castai.onboarding",
+        "Actions": sorted(grant.permission for grant in granted(phase, way)),
+        "NotActions": [],
+        "DataActions": [],
+        "NotDataActions": [],
+        "AssignableScopes": [*scopes],
+    }

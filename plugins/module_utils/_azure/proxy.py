@@ -1,0 +1,92 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The HTTP proxy that CAST AI's nodes use. A password in its address is a secret. Pure. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from .._credentials import SHORTEST, in_address
+
+FROM_CLUSTER, NONE = "from_cluster", "none"
+
+_KEYS = ("http", "https", "no_proxy")
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """Empty for no proxy. http, https: addresses; no_proxy: hosts and networks that are reached directly."""
+
+    http: str = field(default="", repr=False)
+    https: str = field(default="", repr=False)
+    no_proxy: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Proxy:
+        return cls(given.get("http") or "", given.get("https") or "", tuple(_listed(given.get("no_proxy"))))
+
+    @classmethod
+    def recorded(cls, block: Mapping[str, Any]) -> Proxy:
+        """What CAST AI has."""
+        exceptions = block.get("noProxy")
+        found = [str(one) for one in exceptions] if isinstance(exceptions, list) else []
+        return cls(str(block.get("httpProxy") or ""), str(block.get("httpsProxy") or ""), tuple(found))
+
+    def body(self) -> dict[str, Any]:
+        """As CAST AI takes it. Secret."""
+        texts = {"httpProxy": self.http, "httpsProxy": self.https}
+        return {**{key: text for key, text in texts.items() if text}, "noProxy": list(self.no_proxy)}
+
+    def shown(self) -> dict[str, Any]:
+        """Without passwords: hosts and ports alone."""
+        return {"http": host(self.http), "https": host(self.https), "no_proxy": list(self.no_proxy)}
+
+    def same(self, other: Proxy) -> bool:
+        return (self.http, self.https, set(self.no_proxy)) == (other.http, other.https, set(other.no_proxy))
+
+
+def host(address: str) -> str:
+    """Host and port of an address, empty for none."""
+    try:
+        parts = urlsplit(address if "://" in address else f"//{address}")
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return ""
+    return f"{parts.hostname or ''}{port}"
+
+
+def secrets(given: Any) -> Iterator[str]:
+    """The texts to mask wherever they appear: addresses with credentials in them, and these credentials."""
+    for address in given.values() if isinstance(given, Mapping) else ():
+        found = in_address(address) if isinstance(address, str) else ()
+        if found:
+            yield address
+            yield from (text for text in found if len(text) >= SHORTEST)
+
+
+def proxy_problems(given: Any, option: str) -> Iterator[str]:
+    """What is wrong with the option. The sentences show no value."""
+    if not isinstance(given, Mapping):
+        if given not in (FROM_CLUSTER, NONE):
+            yield f"{option} must be {FROM_CLUSTER}, {NONE} or a dictionary with {', '.join(_KEYS)}. Correct it."
+        return
+    for key in given:
+        if key not in _KEYS:
+            yield f"{option} has the key {key!r}. Use only: {', '.join(_KEYS)}."
+    for key in ("http", "https"):
+        address = given.get(key) or ""
+        if not isinstance(address, str) or (address and not host(address)):
+            yield f"{option}.{key} is not an address. Set it to one such as http://proxy.example.com:3128."
+    if not isinstance(given.get("no_proxy") or "", (str, list, tuple)):
+        yield f"{option}.no_proxy must be a list."
+
+
+def _listed(value: Any) -> Iterator[str]:
+    """A list, or a text with commas in between."""
+    parts = value.split(",") if isinstance(value, str) else value or ()
+    yield from (str(one).strip() for one in parts if str(one).strip())

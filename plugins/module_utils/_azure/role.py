@@ -1,0 +1,94 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What CAST AI's custom role for an AKS cluster may do, and where it is needed. Pure. PRIVATE to the collection.
+
+Contents: main.tf of CAST AI's Terraform module for AKS, and its onboarding script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+_DEFAULT: Mapping[str, tuple[str, ...]] = {
+    "Microsoft.Compute": (
+        "*/read",
+        "virtualMachines/*",
+        "virtualMachineScaleSets/*",
+        "disks/write",
+        "disks/delete",
+        "disks/beginGetAccess/action",
+        "galleries/write",
+        "galleries/delete",
+        "galleries/images/write",
+        "galleries/images/delete",
+        "galleries/images/versions/write",
+        "galleries/images/versions/delete",
+        "snapshots/write",
+        "snapshots/delete",
+    ),
+    "Microsoft.Network": (
+        "*/read",
+        "networkInterfaces/write",
+        "networkInterfaces/delete",
+        "networkInterfaces/join/action",
+        "networkSecurityGroups/join/action",
+        "virtualNetworks/subnets/join/action",
+        "applicationGateways/backendhealth/action",
+        "applicationGateways/backendAddressPools/join/action",
+        "applicationSecurityGroups/joinIpConfiguration/action",
+        "loadBalancers/backendAddressPools/write",
+        "loadBalancers/backendAddressPools/join/action",
+    ),
+    "Microsoft.ContainerService": (
+        "*/read",
+        "managedClusters/start/action",
+        "managedClusters/stop/action",
+        "managedClusters/runCommand/action",
+        "managedClusters/agentPools/*",
+    ),
+    "Microsoft.Resources": ("*/read", "tags/write"),
+    "Microsoft.Authorization": ("locks/read", "roleAssignments/read", "roleDefinitions/read"),
+    "Microsoft.ManagedIdentity": ("userAssignedIdentities/assign/action",),
+}
+
+DEFAULT = frozenset(f"{provider}/{action}" for provider, actions in _DEFAULT.items() for action in actions)
+
+CHANGE_CLUSTER = "Microsoft.ContainerService/managedClusters/write"
+"""Only in the script's role. It can change anything about the cluster."""
+
+
+def wanted(own: Collection[str], change_cluster: bool) -> frozenset[str]:
+    """own: the user's list in place of the default one, empty for none."""
+    return frozenset(own or DEFAULT) | (frozenset([CHANGE_CLUSTER]) if change_cluster else frozenset())
+
+
+def same(first: Iterable[str], second: Iterable[str]) -> bool:
+    """Whether two lists of actions or of scopes are the same. Azure ignores their case."""
+    return folded(first) == folded(second)
+
+
+def folded(some: Iterable[str]) -> frozenset[str]:
+    return frozenset(one.lower() for one in some)
+
+
+def group_scope(subscription: str, group: str) -> str:
+    return f"/subscriptions/{subscription}/resourceGroups/{group}"
+
+
+def group_of(resource_id: str) -> str:
+    """The scope of the resource group that a resource is in, empty if its id names none."""
+    parts = resource_id.strip("/").split("/")
+    if len(parts) < 4 or (parts[0].lower(), parts[2].lower()) != ("subscriptions", "resourcegroups"):
+        return ""
+    return group_scope(parts[1], parts[3])
+
+
+def distinct(scopes: Iterable[str]) -> tuple[str, ...]:
+    """Each scope once, whatever its case, in its first spelling."""
+    found: dict[str, str] = {}
+    for scope in scopes:
+        if scope:
+            found.setdefault(scope.lower(), scope)
+    return tuple(found.values())

@@ -1,0 +1,334 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""AKS clusters. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from .._azure import aks
+from .._azure.names import aks_cluster_problem, group_problem, subscription_problem
+from .._azure.options import AZURE_RULES, IDENTITY_OPTIONS, azure_options, form_problems
+from .._engine import CallFailed, Refused
+from .._gateways.azure import Azure
+from .._gateways.azure_container import AksCluster, Credential
+from .._gateways.azure_credentials import subscription_of
+from .._gateways.azure_session import Caller, Rejected
+from .._gateways.kubernetes import NO_NAME, REFUSED, TIMED_OUT, Object
+from .._variables import named
+from .facts import ApiServer, ClusterFacts, Named, Onboarding, Parameters, Provider, Systems
+
+CLUSTER_ADMIN = "Azure Kubernetes Service RBAC Cluster Admin"
+"""The smallest built-in role with which ClusterRoles and webhooks can be created."""
+_CLUSTER_ADMIN_ID = "b1ff04bb-8a4e-4dc4-8eb5-8693973ce19b"
+
+_KUBECONFIG = f"set {named('kubeconfig')}, or {named('host')} and {named('api_key')}"
+
+
+def read(systems: Systems, wanted: Named) -> ClusterFacts:
+    """Two calls: AKS shows the cluster's authority with the credentials for it alone."""
+    azure: Azure = systems.cloud()
+    subscription = azure.subscription_id
+    missing = missing_options({"subscription_id": subscription})
+    if missing:
+        raise Refused(" ".join(missing.values()))
+    group = wanted.location.get("resource_group", "")
+    node_group = wanted.location.get("node_resource_group", "")
+    if group:
+        found = azure.get_cluster(subscription, group, wanted.name)
+    else:
+        found = aks.chosen(azure.list_clusters(subscription), wanted.name, node_group)
+    if found is None:
+        others = _listed(azure, subscription) if group else ()
+        problem = aks.absent_problem(wanted.name, subscription, group, node_group, others)
+        where = f"of subscription {subscription}"
+        return ClusterFacts(
+            KEY, wanted.name, f"AKS cluster {wanted.name}", where, {}, exists=False, problems=(problem,)
+        )
+    return facts(found, azure, node_group)
+
+
+def _listed(azure: Azure, subscription: str) -> tuple[AksCluster, ...]:
+    try:
+        return azure.list_clusters(subscription)
+    except CallFailed:
+        return ()
+
+
+def facts(found: AksCluster, azure: Azure, node_group: str = "") -> ClusterFacts:
+    source = f" (from {azure.subscription_source})" if azure.subscription_source else ""
+    problem = aks.unusable_problem(found) or _other_nodes(found, node_group)
+    return ClusterFacts(
+        KEY,
+        found.name,
+        f"AKS cluster {found.name}",
+        f"of resource group {found.group} of subscription {found.subscription_id}{source}",
+        {
+            "region": found.location,
+            "subscriptionId": found.subscription_id,
+            "nodeResourceGroup": found.node_group,
+        },
+        result_fields={
+            "subscription_id": found.subscription_id,
+            "resource_group": found.group,
+            "node_resource_group": found.node_group,
+        },
+        problems=tuple(filter(None, [problem])),
+        api_server=_closed(found, problem) if problem else api_server(found, azure),
+        seen_at=f"AKS says that cluster {found.name}",
+        own=found,
+        caseless=True,
+    )
+
+
+def _other_nodes(found: AksCluster, node_group: str) -> str:
+    if not node_group or node_group.casefold() == found.node_group.casefold():
+        return ""
+    return (
+        f"The node resource group of AKS cluster {found.name} is {found.node_group}, not {node_group}. Correct"
+        f" {named('node_resource_group')}, or leave it out."
+    )
+
+
+def _closed(found: AksCluster, problem: str) -> ApiServer:
+    return ApiServer("", "", _hosts(found), str, unreachable_problem=problem)
+
+
+def _hosts(found: AksCluster) -> frozenset[str]:
+    names = filter(None, (found.fqdn, found.private_fqdn))
+    return frozenset(f"https://{name}{port}" for name in names for port in ("", ":443"))
+
+
+def api_server(found: AksCluster, azure: Azure) -> ApiServer:
+    """Entered with a token for AKS itself or, where log-ins are not Entra's, with the certificate that AKS gives."""
+    credential, problem = _credential(found, azure)
+    if credential is None:
+        address = f"https://{found.fqdn or found.private_fqdn}:443"
+        return ApiServer(address, "", _hosts(found), str, entry_problem=problem)
+    server, application = credential.server, credential.server_application
+    tenant = found.tenant or credential.tenant
+    sign = (lambda: azure.cluster_token(tenant, application)) if application else lambda: credential.token
+    return ApiServer(
+        server.url,
+        server.ca_pem,
+        _hosts(found) | {server.url},
+        sign,
+        lambda: _advice(found, azure, bool(application)),
+        entry_problem=problem,
+        certificate=server.certificate,
+        key=server.key,
+    )
+
+
+def _credential(found: AksCluster, azure: Azure) -> tuple[Credential | None, str]:
+    """What leads into the cluster, and why it does not, or an empty text."""
+    problem = aks.entry_problem(found, azure.admin)
+    if problem:
+        return None, problem
+    public = found.private and found.public_fqdn and bool(found.fqdn)
+    try:
+        credential = (azure.admin_credential if azure.admin else azure.user_credential)(found, public)
+    except Rejected as refusal:
+        return None, f"{refusal} Or {_KUBECONFIG}."
+    return credential, aks.credential_problem(found, credential)
+
+
+def _advice(found: AksCluster, azure: Azure, entra: bool) -> Mapping[int, str]:
+    """What to do about the API server's answers, sentences after a blank, by HTTP status or cause of none."""
+    advice = {**_unanswered(found)}
+    if not entra:
+        return advice
+    caller = azure.caller()
+    advice[401] = (
+        f" AKS takes the log-ins of Entra tenant {found.tenant or 'unknown'}: check that {in_words(caller)} is of that"
+        " tenant."
+    )
+    who = caller.name or caller.object_id
+    if found.azure_rbac:
+        advice[403] = (
+            f" Azure decides what {who} may do there: assign the role {CLUSTER_ADMIN} ({_CLUSTER_ADMIN_ID}) to it at"
+            f" {found.id}. It counts after some minutes."
+        )
+    else:
+        advice[403] = (
+            f" Bind {who} as a user to a ClusterRole such as cluster-admin, or add it to a group of Entra that is an"
+            " administrator of the cluster."
+        )
+    return advice
+
+
+def _unanswered(found: AksCluster) -> dict[int, str]:
+    """The ways out, by cause."""
+    inside = (
+        "run this from a network that reaches the API server, such as an AWX instance group there or a machine behind a"
+        f" VPN, or {_KUBECONFIG} of a tunnel"
+    )
+    if found.private or not found.public_access:
+        kind = "is private"
+    elif found.vnet_integration:
+        kind = "has its API server in a virtual network (API Server VNet Integration)"
+    elif found.authorized_ranges:
+        kind = "only lets authorized IP ranges in"
+    else:
+        return {}
+    lead = f" AKS cluster {found.name} {kind}:"
+    ranges = ""
+    if found.authorized_ranges:
+        ranges = ", or add this machine's address to the authorized IP ranges"
+    return {
+        0: f"{lead} {inside}{ranges}.",
+        NO_NAME: (
+            f"{lead} its name is known only where its private DNS zone is linked: link the zone to this machine's"
+            f" network, or {inside}."
+        ),
+        REFUSED: f"{lead} something else has its address here, or it is stopped: {inside}.",
+        TIMED_OUT: f"{lead} no route leads to it, or a firewall drops the connection: {inside}{ranges}.",
+    }
+
+
+def describe_location(record: Mapping[str, str]) -> str:
+    nodes = f"node resource group {record.get('nodeResourceGroup')}"
+    return f"the one with {nodes} of subscription {record.get('subscriptionId')} in {record.get('region')}"
+
+
+def agent_environment(found: ClusterFacts, cluster_id: str, chosen: bool) -> Mapping[str, str]:
+    """What the agent would otherwise ask the cloud, by the names of its environment variables."""
+    return {
+        "STATIC_CLUSTER_ID": cluster_id,
+        "AKS_SUBSCRIPTION_ID": found.own.subscription_id,
+        "AKS_LOCATION": found.own.location,
+        "AKS_NODE_RESOURCE_GROUP": found.own.node_group,
+    }
+
+
+def option_problems(params: Parameters) -> Mapping[str, str]:
+    # The environment's subscription counts for AKS clusters alone: AWX sets it in every job.
+    subscription = subscription_of(params) if params.get("provider") == KEY else params.get("subscription_id")
+    found = {"subscription_id": subscription_problem(subscription) if subscription else ""}
+    for option in ("resource_group", "node_resource_group"):
+        found[option] = group_problem(params[option], option) if params.get(option) else ""
+    return {option: problem for option, problem in found.items() if problem}
+
+
+def missing_options(params: Parameters) -> Mapping[str, str]:
+    if subscription_of(params):
+        return {}
+    return {
+        "subscription_id": (
+            f"{named('subscription_id')} is not set. Set it to the ID of the cluster's subscription, or set"
+            " AZURE_SUBSCRIPTION_ID."
+        )
+    }
+
+
+def in_words(caller: Caller) -> str:
+    if caller.name:
+        return f"user {caller.name}"
+    return f"application {caller.client_id or 'unknown'} (object ID {caller.object_id or 'unknown'})"
+
+
+def acting_as(caller: str, found: ClusterFacts | None) -> str:
+    subscription = f" in subscription {found.own.subscription_id}" if found and found.own else ""
+    return f"{caller or 'unknown Azure identity'}{subscription}"
+
+
+def foreign_nodes(nodes: Iterable[Object]) -> tuple[str, ...]:
+    """Of what kinds the nodes are, where CAST AI can use none. System nodes do not count beside others."""
+    listed = [*nodes]
+    of_users = [node for node in listed if _labels(node).get("kubernetes.azure.com/mode") != "system"]
+    kinds = {_kind(node) for node in of_users or listed}
+    return () if "" in kinds else tuple(sorted(kinds))
+
+
+def _labels(node: Object) -> Mapping[str, str]:
+    return (node.get("metadata") or {}).get("labels") or {}
+
+
+def _kind(node: Object) -> str:
+    labels = _labels(node)
+    if labels.get("kubernetes.io/os") != "linux":
+        return "Windows"
+    return "auto-provisioned" if "karpenter.sh/nodepool" in labels else ""
+
+
+def nodes_problem(kinds: tuple[str, ...]) -> str:
+    if not kinds:
+        return ""
+    return f"The cluster has only {' and '.join(kinds)} nodes. CAST AI needs Linux nodes of a node pool: add one first."
+
+
+def warnings(found: ClusterFacts, kinds: tuple[str, ...]) -> Iterator[str]:
+    cluster: AksCluster = found.own
+    off = "or set components_autoscaling to false."
+    if cluster.node_provisioning.lower() == "auto":
+        yield (
+            f"Node auto-provisioning is on for AKS cluster {cluster.name}, which adds and removes nodes as CAST AI's"
+            f" autoscaler does. Turn it off, {off}"
+        )
+    scaled = [pool.name for pool in cluster.pools if pool.autoscaling]
+    if scaled:
+        yield (
+            f"The cluster autoscaler of AKS adds and removes nodes of node pools {', '.join(scaled)}, as CAST AI's"
+            f" does. Turn it off for them, {off}"
+        )
+    if cluster.pools and all(pool.priority.lower() == "spot" for pool in cluster.pools if pool.mode.lower() == "user"):
+        users = [pool.name for pool in cluster.pools if pool.mode.lower() == "user"]
+        if users:
+            yield (
+                f"All user node pools of AKS cluster {cluster.name} are spot ({', '.join(users)}): Azure may remove the"
+                " nodes of CAST AI's components at any time. Add a node pool that is not."
+            )
+    if cluster.http_proxy and cluster.http_proxy.trusted_ca:
+        yield (
+            f"AKS cluster {cluster.name} trusts a CA of its own for its HTTP proxy. CAST AI's nodes get the proxy, but"
+            " not this CA: add it in CAST AI's node configuration."
+        )
+    if cluster.outbound.lower() == "userdefinedrouting":
+        yield (
+            f"AKS cluster {cluster.name} routes its outbound traffic through a firewall of yours. Allow the addresses"
+            " of CAST AI there: this cannot be checked from outside."
+        )
+    if cluster.policy_add_on:
+        yield (
+            f"The Azure Policy add-on is on for AKS cluster {cluster.name}. Its constraints may forbid host namespaces"
+            " and privileged containers, which castai-spot-handler and castai-kvisor need: exempt namespace"
+            " castai-agent."
+        )
+    if cluster.cloud and cluster.cloud != "AzureCloud":
+        yield f"AKS cluster {cluster.name} is in {cluster.cloud}. CAST AI does not state that it supports this cloud."
+
+
+KEY = "aks"
+
+AKS = Provider(
+    key=KEY,
+    title="AKS",
+    cloud_title="Azure",
+    options=azure_options(),
+    rules=AZURE_RULES,
+    location_options=("subscription_id", "resource_group", "node_resource_group"),
+    name_problem=aks_cluster_problem,
+    option_problems=option_problems,
+    missing_options=missing_options,
+    cloud=Azure,
+    caller=lambda azure: in_words(azure.caller()),
+    acting_as=acting_as,
+    read=read,
+    describe_location=describe_location,
+    agent_environment=agent_environment,
+    component_values={
+        "cluster-controller": {"aks": {"enabled": True}},
+        "castai-spot-handler": {"castai": {"provider": "azure"}},
+        "castai-kvisor": {"controller": {"extraArgs": {"cloud-provider": "aks"}}},
+    },
+    onboarding=Onboarding(
+        options=IDENTITY_OPTIONS,
+        option_problems=lambda params: form_problems(params["onboard"]),
+        rights=lambda azure, found, options, record, caller: None,
+        foreign_nodes=foreign_nodes,
+        nodes_problem=nodes_problem,
+        warnings=warnings,
+    ),
+)

@@ -1,0 +1,253 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Microsoft Graph: applications and their service principals, for class Azure. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .._answers import Odd, objects_in, text_in
+from .azure_authorization import quoted
+from .azure_identities import Federation
+from .azure_session import GRAPH, Answer, Call, Caller, Session
+
+READ, WRITE = "Application.Read.All", "Application.ReadWrite.OwnedBy"
+"""Application permissions of Graph: to find applications, and to change those of which the caller is an owner."""
+
+_APP = "/applications/{app}"
+_PRINCIPALS = "/servicePrincipals"
+
+
+def _call(purpose: str, method: str, path: str, permission: str = WRITE, repeats: bool = False) -> Call:
+    return Call(purpose, method, GRAPH, path, (permission,), repeats=repeats)
+
+
+LIST_APPS = _call("find application {name}", "GET", "/applications", READ)
+GET_APP = _call("read application {app}", "GET", _APP, READ)
+CREATE_APP = _call("create application {name}", "POST", "/applications")
+PATCH_APP = _call("change application {app}", "PATCH", _APP, repeats=True)
+DELETE_APP = _call("delete application {app}", "DELETE", _APP)
+ADD_PASSWORD = _call("add a secret to application {app}", "POST", f"{_APP}/addPassword")
+REMOVE_PASSWORD = _call("remove secret {key} of application {app}", "POST", f"{_APP}/removePassword", repeats=True)
+LIST_APP_FEDERATIONS = _call(
+    "list the federated credentials of application {app}", "GET", f"{_APP}/federatedIdentityCredentials", READ
+)
+CREATE_APP_FEDERATION = _call(
+    "create federated credential {federation} of application {app}", "POST", f"{_APP}/federatedIdentityCredentials"
+)
+PATCH_APP_FEDERATION = _call(
+    "change federated credential {federation} of application {app}",
+    "PATCH",
+    f"{_APP}/federatedIdentityCredentials/{{federation}}",
+    repeats=True,
+)
+DELETE_APP_FEDERATION = _call(
+    "delete federated credential {federation} of application {app}",
+    "DELETE",
+    f"{_APP}/federatedIdentityCredentials/{{federation}}",
+)
+FIND_PRINCIPAL = _call("find the service principal of application {client}", "GET", _PRINCIPALS, READ)
+CREATE_PRINCIPAL = _call("create the service principal of application {client}", "POST", _PRINCIPALS)
+DELETE_PRINCIPAL = _call("delete service principal {principal}", "DELETE", f"{_PRINCIPALS}/{{principal}}")
+LIST_DELETED_APPS = _call(
+    "find deleted application {name}", "GET", "/directory/deletedItems/microsoft.graph.application", READ
+)
+CALLS = (
+    LIST_APPS,
+    GET_APP,
+    CREATE_APP,
+    PATCH_APP,
+    DELETE_APP,
+    ADD_PASSWORD,
+    REMOVE_PASSWORD,
+    LIST_APP_FEDERATIONS,
+    CREATE_APP_FEDERATION,
+    PATCH_APP_FEDERATION,
+    DELETE_APP_FEDERATION,
+    FIND_PRINCIPAL,
+    CREATE_PRINCIPAL,
+    DELETE_PRINCIPAL,
+    LIST_DELETED_APPS,
+)
+
+_SELECT = ("$select", "id,appId,displayName,tags,notes,passwordCredentials,createdDateTime")
+
+
+@dataclass(frozen=True)
+class Password:
+    """A secret of an application, without its text. starts, ends: as Graph writes times."""
+
+    key_id: str
+    name: str
+    starts: str
+    ends: str
+
+    @classmethod
+    def parse(cls, body: Answer) -> Password:
+        key = text_in(body, "keyId")
+        if not key:
+            raise Odd("field keyId is not set")
+        return cls(key, text_in(body, "displayName"), text_in(body, "startDateTime"), text_in(body, "endDateTime"))
+
+
+@dataclass(frozen=True)
+class NewPassword:
+    """text: shown once."""
+
+    key_id: str
+    text: str = field(repr=False)
+
+    @classmethod
+    def parse(cls, body: Answer) -> NewPassword:
+        text = body.get("secretText")
+        if not isinstance(text, str) or not text:
+            raise Odd("field secretText is not set")
+        return cls(Password.parse(body).key_id, text)
+
+
+@dataclass(frozen=True)
+class Application:
+    """id: of the object; client_id: by which others know it."""
+
+    id: str
+    client_id: str
+    name: str
+    tags: tuple[str, ...] = ()
+    notes: str = ""
+    passwords: tuple[Password, ...] = ()
+
+    @classmethod
+    def parse(cls, body: Answer) -> Application:
+        found, client = text_in(body, "id"), text_in(body, "appId")
+        if not (found and client):
+            raise Odd("field id or appId is not set")
+        tags = body.get("tags") or []
+        if not isinstance(tags, list) or not all(isinstance(one, str) for one in tags):
+            raise Odd("field tags is not a list of texts")
+        return cls(
+            found,
+            client,
+            text_in(body, "displayName"),
+            tuple(tags),
+            text_in(body, "notes", 2000),
+            tuple(map(Password.parse, objects_in(body, "passwordCredentials"))),
+        )
+
+
+@dataclass(frozen=True)
+class Principal:
+    """The service principal of an application. id: of the object, by which ARM knows it."""
+
+    id: str
+    client_id: str
+
+    @classmethod
+    def parse(cls, body: Answer) -> Principal:
+        return cls(text_in(body, "id"), text_in(body, "appId"))
+
+
+class Graph(Session):
+    """Applications. Each call takes the tenant that they are in, empty for the credentials' own.
+
+    app: the id of the object.
+    """
+
+    def graph_caller(self, tenant: str = "") -> Caller:
+        """Who calls Graph, with the application permissions that were granted."""
+        return Caller.of(self.token(self._audience(GRAPH), tenant))
+
+    def find_apps(self, tenant: str, name: str) -> tuple[Application, ...]:
+        """With this display name, which several may have."""
+        return self._apps(LIST_APPS, tenant, name, f"displayName eq '{quoted(name)}'")
+
+    def find_apps_by_tag(self, tenant: str, tag: str) -> tuple[Application, ...]:
+        return self._apps(LIST_APPS, tenant, f"with tag {tag}", f"tags/any(t:t eq '{quoted(tag)}')")
+
+    def find_app_by_client_id(self, tenant: str, client: str) -> Application | None:
+        return next(iter(self._apps(LIST_APPS, tenant, client, f"appId eq '{quoted(client)}'")), None)
+
+    def find_deleted_apps(self, tenant: str, name: str) -> tuple[Application, ...]:
+        """With this display name, of the last 30 days."""
+        return self._apps(LIST_DELETED_APPS, tenant, name, f"displayName eq '{quoted(name)}'")
+
+    def _apps(self, call: Call, tenant: str, name: str, chosen: str) -> tuple[Application, ...]:
+        return self.send_all(call, Application.parse, [("$filter", chosen), _SELECT], tenant=tenant, name=name) or ()
+
+    def get_app(self, tenant: str, app: str) -> Application | None:
+        found: Application | None = self.send(
+            GET_APP, query=[_SELECT], absent=True, read=Application.parse, tenant=tenant, app=app
+        )
+        return found
+
+    def create_app(self, tenant: str, body: Mapping[str, Any]) -> Application:
+        """body: displayName, signInAudience, tags, notes, owners@odata.bind."""
+        made: Application = self.send(
+            CREATE_APP, dict(body), read=Application.parse, tenant=tenant, name=str(body.get("displayName"))
+        )
+        return made
+
+    def patch_app(self, tenant: str, app: str, body: Mapping[str, Any]) -> None:
+        self.send(PATCH_APP, dict(body), tenant=tenant, app=app)
+
+    def delete_app(self, tenant: str, app: str) -> None:
+        """Success if it is already gone."""
+        self.send(DELETE_APP, absent=True, tenant=tenant, app=app)
+
+    def add_password(self, tenant: str, app: str, name: str, ends: str) -> NewPassword:
+        """Secret. ends: as Graph writes times."""
+        body = {"passwordCredential": {"displayName": name, "endDateTime": ends}}
+        made: NewPassword = self.send(ADD_PASSWORD, body, read=NewPassword.parse, tenant=tenant, app=app)
+        return made
+
+    def remove_password(self, tenant: str, app: str, key: str) -> None:
+        self.send(REMOVE_PASSWORD, {"keyId": key}, tenant=tenant, app=app, key=key)
+
+    def list_app_federations(self, tenant: str, app: str) -> tuple[Federation, ...]:
+        return self.send_all(LIST_APP_FEDERATIONS, Federation.parse, tenant=tenant, app=app) or ()
+
+    def create_app_federation(self, tenant: str, app: str, federation: Federation) -> Federation:
+        body = {"name": federation.name, **federation.body(), "description": federation.description or None}
+        made: Federation = self.send(
+            CREATE_APP_FEDERATION,
+            {key: value for key, value in body.items() if value is not None},
+            read=Federation.parse,
+            tenant=tenant,
+            app=app,
+            federation=federation.name,
+        )
+        return made
+
+    def patch_app_federation(self, tenant: str, app: str, federation: Federation) -> None:
+        """By its id. Its name stays."""
+        self.send(
+            PATCH_APP_FEDERATION, federation.body(), tenant=tenant, app=app, federation=federation.id or federation.name
+        )
+
+    def delete_app_federation(self, tenant: str, app: str, federation: str) -> None:
+        """federation: id or name. Success if it is already gone."""
+        self.send(DELETE_APP_FEDERATION, absent=True, tenant=tenant, app=app, federation=federation)
+
+    def find_principal(self, tenant: str, client: str) -> Principal | None:
+        query = [("$filter", f"appId eq '{quoted(client)}'"), ("$select", "id,appId")]
+        found = self.send_all(FIND_PRINCIPAL, Principal.parse, query, tenant=tenant, client=client)
+        return next(iter(found or ()), None)
+
+    def create_principal(self, tenant: str, client: str, owners: tuple[str, ...] = ()) -> Principal:
+        """owners: object ids."""
+        body: dict[str, Any] = {"appId": client}
+        if owners:
+            body["owners@odata.bind"] = [self.directory_object(one) for one in owners]
+        made: Principal = self.send(CREATE_PRINCIPAL, body, read=Principal.parse, tenant=tenant, client=client)
+        return made
+
+    def delete_principal(self, tenant: str, principal: str) -> None:
+        """Success if it is already gone."""
+        self.send(DELETE_PRINCIPAL, absent=True, tenant=tenant, principal=principal)
+
+    def directory_object(self, object_id: str) -> str:
+        """An object as a body refers to it."""
+        return f"{self._audience(GRAPH)}/v1.0/directoryObjects/{object_id}"

@@ -1,0 +1,487 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Azure: the session, its requests, and what its errors mean. PRIVATE to the collection.
+
+azure-identity gives the tokens; requests are plain JSON, so that no field of an answer is lost.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+
+from .._answers import Odd, loaded, objects_in, some_objects, text_in, tidy
+from .._engine import CallFailed, Conflict, Refused
+from .._patience import THROTTLED, Repeats, throttled
+from .._variables import named
+from .azure_credentials import CA_OPTION, MISSING, Chosen, Cloud, in_words, load
+from .https import Http, Response, ca_file, host_of
+
+T = TypeVar("T")
+
+PATIENCE = 60.0
+"""Seconds, tries and pauses together, after which a call that Azure fails to answer is given up."""
+FRESH_SECONDS = 300.0
+"""How long a token is good for at least."""
+KUBERNETES_SECONDS = 1800.0
+"""The same for Kubernetes: Helm has it for a whole upgrade."""
+
+GRAPH = "graph"
+AUTHORIZATION = "Microsoft.Authorization"
+CONTAINER_SERVICE = "Microsoft.ContainerService"
+LOCKS = "Microsoft.Authorization/locks"
+MANAGED_IDENTITY = "Microsoft.ManagedIdentity"
+POLICY = "Microsoft.Authorization/policyAssignments"
+RESOURCES = "Microsoft.Resources"
+SUBSCRIPTIONS = "Microsoft.Resources/subscriptions"
+
+VERSIONS: Mapping[str, str] = {
+    AUTHORIZATION: "2022-04-01",
+    CONTAINER_SERVICE: "2026-02-01",
+    LOCKS: "2020-05-01",
+    MANAGED_IDENTITY: "2024-11-30",
+    RESOURCES: "2025-04-01",
+    SUBSCRIPTIONS: "2022-12-01",
+}
+"""The api-version of each service that is called first."""
+
+FORBIDDEN = "AuthorizationFailed"
+DENIED = "Authorization_RequestDenied"
+"""The same of Graph."""
+UNREGISTERED = "MissingSubscriptionRegistration"
+LOCKED = "ScopeLocked"
+POLICY_FORBIDS = "RequestDisallowedByPolicy"
+_UNKNOWN_VERSION = frozenset({"InvalidResourceType", "NoRegisteredProviderFound", "InvalidApiVersionParameter"})
+_NO_SUBSCRIPTION = "SubscriptionNotFound"
+_ONE_AT_A_TIME = "ConcurrentFederatedIdentityCredentialsWritesForSingleManagedIdentity"
+_VERSION = re.compile(r"\b(20\d\d-\d\d-\d\d)(?![-\w])")
+_CLAIMS = re.compile(r'\bclaims="([^"]+)"')
+
+Answer = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One method of ARM or Graph.
+
+    purpose: what it does, in words; service: whose api-version counts, or GRAPH; path: after the host; both with
+    {names}, of which {scope} may have slashes. permissions: what the caller needs, an action at the scope or an
+    application permission of Graph. reads: whether it changes nothing, whatever its method; repeats: whether a write
+    that is no PUT or DELETE may be repeated when its answer was lost.
+    """
+
+    purpose: str
+    method: str
+    service: str
+    path: str
+    permissions: tuple[str, ...] = ()
+    reads: bool = False
+    repeats: bool = False
+
+    @property
+    def only_reads(self) -> bool:
+        return self.reads or self.method == "GET"
+
+    @property
+    def repeatable(self) -> bool:
+        return self.only_reads or self.repeats or self.method in ("PUT", "DELETE")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What the body of an answer says is wrong. request_id: by which Microsoft finds the call; policies: the policies
+    that refuse; inner: the codes of what caused it."""
+
+    code: str = ""
+    message: str = ""
+    request_id: str = ""
+    policies: tuple[str, ...] = ()
+    inner: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, response: Response) -> Problem:
+        """body: parsed JSON of any shape, None for none. AKS itself leaves the outer object out."""
+        body, headers = response.body, response.headers or {}
+        request_id = tidy(headers.get("x-ms-request-id") or headers.get("request-id"), 100)
+        error = body.get("error", body) if isinstance(body, Mapping) else None
+        if not isinstance(error, Mapping):
+            return cls("", tidy(response.reason), request_id)
+        details = list(some_objects(error.get("details")))
+        additional = [*some_objects(error.get("additionalInfo"))]
+        additional += [one for detail in details for one in some_objects(detail.get("additionalInfo"))]
+        return cls(
+            tidy(error.get("code"), 100),
+            tidy(error.get("message")) or tidy(response.reason),
+            request_id,
+            tuple(filter(None, (_policy(one.get("info")) for one in additional))),
+            tuple(tidy(one.get("code"), 100) for one in details),
+        )
+
+
+def _policy(info: Any) -> str:
+    """The policy that an answer names, in words."""
+    if not isinstance(info, Mapping):
+        return ""
+    name = tidy(info.get("policyDefinitionDisplayName") or info.get("policyDefinitionName"), 200)
+    assignment = tidy(info.get("policyAssignmentDisplayName") or info.get("policyAssignmentName"), 200)
+    return f"{name} (assignment {assignment})" if name and assignment else name or assignment
+
+
+class Rejected(CallFailed):
+    """Azure answered, and the answer is no. status: HTTP's; problem: what the answer says."""
+
+    def __init__(self, text: str, status: int, problem: Problem, within: str = "", unsure: bool = False) -> None:
+        super().__init__(text, within, unsure)
+        self.status = status
+        self.problem = problem
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whose token it is, as the token says. object_id: by which Azure and Kubernetes know it; name: of a user, empty
+    for others; roles: granted application permissions, of an application; scopes: of a user."""
+
+    object_id: str
+    client_id: str
+    tenant: str
+    name: str = ""
+    roles: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+    directory_roles: frozenset[str] = frozenset()
+    """Template ids of a user's roles in the directory."""
+
+    @property
+    def application(self) -> bool:
+        """Whether it is an application or a managed identity, and no user."""
+        return not self.name
+
+    @classmethod
+    def of(cls, token: str) -> Caller:
+        claims = _claims(token)
+
+        def texts(claim: str) -> frozenset[str]:
+            value = claims.get(claim)
+            found = value.split() if isinstance(value, str) else value if isinstance(value, list) else []
+            return frozenset(one for one in found if isinstance(one, str))
+
+        return cls(
+            tidy(claims.get("oid"), 100),
+            tidy(claims.get("appid") or claims.get("azp"), 100),
+            tidy(claims.get("tid"), 100),
+            tidy(claims.get("upn") or claims.get("unique_name"), 300),
+            texts("roles"),
+            texts("scp"),
+            texts("wids"),
+        )
+
+
+def _claims(token: str) -> Mapping[str, Any]:
+    """The claims of a token, unverified: they only tell what to say. Empty for one that has none."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return {}
+    try:
+        found = loaded(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except ValueError:
+        return {}
+    return found if isinstance(found, Mapping) else {}
+
+
+@dataclass
+class _Token:
+    value: str = field(repr=False)
+    expires: float
+
+    def fresh(self, seconds: float) -> bool:
+        return self.expires - time.time() > seconds
+
+
+class Session:
+    """One set of credentials, for ARM and Graph alike. Threads may share it.
+
+    admin: whether clusters are entered by their local account that may do everything. subscription_id: what the options
+    say, or else the environment; subscription_source: the variable, empty for an option.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        if MISSING:
+            raise Refused(
+                "The Python packages azure-identity and requests are needed where this runs:"
+                f" {MISSING}. Install azure-identity and requests."
+            )
+        self._http = Http(ca_file(options.get(CA_OPTION), CA_OPTION, "Azure"), CA_OPTION)
+        self._chosen: Chosen = load(options, self._http)
+        self.admin = bool(options.get("admin"))
+        self._lock = threading.Lock()
+        self._credentials: dict[str, Any] = {}
+        self._tokens: dict[tuple[str, str], _Token] = {}
+        self._versions = dict(VERSIONS)
+
+    @property
+    def cloud(self) -> Cloud:
+        return self._chosen.cloud
+
+    @property
+    def subscription_id(self) -> str:
+        return self._chosen.subscription_id
+
+    @property
+    def subscription_source(self) -> str:
+        return self._chosen.subscription_source
+
+    def version(self, service: str) -> str:
+        """The api-version that a service is called with: an older one where this cloud knows no newer."""
+        return self._versions[service]
+
+    def close(self) -> None:
+        """Drop the connections."""
+        self._http.close()
+
+    def caller(self) -> Caller:
+        """Who calls ARM."""
+        return Caller.of(self.token(self._audience("")))
+
+    def token(self, audience: str, tenant: str = "", seconds: float = FRESH_SECONDS) -> str:
+        """An access token that is good for so many seconds at least, where Azure gives such a one. Secret.
+
+        audience: an address or the id of an application; tenant: empty for the credentials' own.
+        """
+        with self._lock:
+            known = self._tokens.get((audience, tenant))
+            if known is None or not known.fresh(seconds):
+                if known:
+                    # Credentials keep their tokens until these have almost expired.
+                    self._credentials.pop(tenant, None)
+                known = self._get(audience, tenant)
+            return known.value
+
+    def _get(self, audience: str, tenant: str, claims: str = "") -> _Token:
+        if tenant and self._chosen.machine:
+            self._check_tenant(tenant)
+        if tenant not in self._credentials:
+            self._credentials[tenant] = self._chosen.make(tenant)
+        asked = {**({"claims": claims} if claims else {}), **({"tenant_id": tenant} if tenant else {})}
+        with in_words():
+            got = self._credentials[tenant].get_token(f"{audience}/.default", **asked)
+        self._tokens[audience, tenant] = _Token(got.token, float(got.expires_on))
+        return self._tokens[audience, tenant]
+
+    def _check_tenant(self, tenant: str) -> None:
+        known = self._tokens.get((self._audience(""), "")) or self._get(self._audience(""), "")
+        own = Caller.of(known.value).tenant
+        if own and own.lower() != tenant.lower():
+            raise Refused(
+                f"The managed identity is of tenant {own}, but a token of tenant {tenant} is needed, which it cannot"
+                f" get. Use a service principal of that tenant: {named('client_id')}, {named('tenant')} and"
+                f" {named('secret')}."
+            )
+
+    def _renew(self, audience: str, tenant: str, claims: str = "") -> None:
+        """Get a new token, for one that Azure does not take. claims: what it wants the new one to have."""
+        with self._lock:
+            self._credentials.pop(tenant, None)
+            self._get(audience, tenant, claims)
+
+    def _audience(self, service: str) -> str:
+        return f"https://{self.cloud.graph if service == GRAPH else self.cloud.arm}"
+
+    def send(
+        self,
+        call: Call,
+        body: Any = None,
+        query: Iterable[tuple[str, str]] = (),
+        absent: bool = False,
+        read: Callable[[Answer], T] | None = None,
+        tenant: str = "",
+        **names: str,
+    ) -> Any:
+        """Make a call. absent: not found is the answer None; read: takes what is wanted, and raises Odd where it can't.
+
+        tenant: whose token it needs, empty for the credentials' own. Raises Conflict where somebody wrote first.
+        """
+        path = call.path.format(**{name: quote(value, safe="/:@'()") for name, value in names.items()})
+        url = f"{self._audience(call.service)}{'/v1.0' if call.service == GRAPH else ''}{path}"
+        return self._send(call, url, call.purpose.format(**names), body, [*query], absent, read, tenant)
+
+    def send_all(
+        self,
+        call: Call,
+        read: Callable[[Answer], T],
+        query: Iterable[tuple[str, str]] = (),
+        absent: bool = False,
+        tenant: str = "",
+        **names: str,
+    ) -> tuple[T, ...] | None:
+        """All objects of a list, however many pages it has; None where absent and not found. read: takes one."""
+
+        def page(body: Answer) -> tuple[list[T], str]:
+            return [*map(read, objects_in(body, "value"))], _next(body)
+
+        answered = self.send(call, query=query, absent=absent, read=page, tenant=tenant, **names)
+        if answered is None:
+            return None
+        found, following = answered
+        seen = set[str]()
+        while following:
+            if host_of(following) != host_of(self._audience(call.service)) or following in seen:
+                raise CallFailed(
+                    f"Could not {call.purpose.format(**names)}: the address of the next page is not one of Azure's."
+                    " Check whether a proxy answers in its place."
+                )
+            seen.add(following)
+            more, following = self._send(call, following, call.purpose.format(**names), None, None, False, page, tenant)
+            found += more
+        return tuple(found)
+
+    def _send(
+        self,
+        call: Call,
+        url: str,
+        purpose: str,
+        body: Any,
+        query: list[tuple[str, str]] | None,
+        absent: bool,
+        read: Callable[[Answer], T] | None,
+        tenant: str,
+    ) -> Any:
+        """query: None for the address of a next page, which has its own."""
+        audience = self._audience(call.service)
+        repeats, unsure, renewed, other_version = Repeats(1.0, 20.0), False, False, False
+        while True:
+            response = self._once(call, url, purpose, body, query, audience, tenant)
+            status, answer = response.status, response.body
+            problem = Problem.of(response)
+            if status == 401 and not renewed:
+                renewed = True
+                self._renew(audience, tenant, claims_in(response))
+                continue
+            if query is not None and not other_version and self._falls_back(call, status, problem):
+                other_version = True
+                continue
+            unsure = unsure or (status >= 500 and not call.only_reads)
+            patience = _patience(call, status, problem)
+            if not (patience and repeats.wait(patience, response.asked)):
+                break
+        if 200 <= status < 300:
+            try:
+                if not isinstance(answer, Mapping):
+                    raise Odd("the answer is not a JSON object")
+                return read(answer) if read else answer
+            except Odd as odd:
+                raise CallFailed(
+                    f"Could not {purpose}: {host_of(url)} returned an answer that does not match the API:"
+                    f" {odd}. Check whether a proxy answers in its place.",
+                    unsure=not call.only_reads,
+                ) from odd
+        if status == 404 and absent and problem.code != _NO_SUBSCRIPTION:
+            return None
+        raise _failure(call, purpose, status, problem, response.asked, unsure)
+
+    def _falls_back(self, call: Call, status: int, problem: Problem) -> bool:
+        """Whether this cloud does not know the api-version, but says which it knows."""
+        if status not in (400, 404) or problem.code not in _UNKNOWN_VERSION:
+            return False
+        called = self._versions.get(call.service, "")
+        known = sorted(one for one in _VERSION.findall(problem.message) if one != called)
+        if known:
+            self._versions[call.service] = known[-1]
+        return bool(known)
+
+    def _once(
+        self,
+        call: Call,
+        url: str,
+        purpose: str,
+        body: Any,
+        query: list[tuple[str, str]] | None,
+        audience: str,
+        tenant: str,
+    ) -> Response:
+        sent = {"Accept": "application/json", "User-Agent": "castai.onboarding"}
+        sent["Authorization"] = f"Bearer {self.token(audience, tenant)}"
+        asked = [*(query or ())]
+        if call.service != GRAPH and query is not None:
+            asked.insert(0, ("api-version", self._versions[call.service]))
+        # Not every service reads a plus sign as a blank, as requests would write it.
+        address = f"{url}?{urlencode(asked, quote_via=quote)}" if asked else url
+        return self._http.ask(call.method, address, purpose, sent, (), body, call.repeatable)
+
+
+def _next(body: Answer) -> str:
+    """The address of the next page, empty for none."""
+    return text_in(body, "nextLink", 10_000) or text_in(body, "@odata.nextLink", 10_000)
+
+
+def claims_in(response: Response) -> str:
+    """The claims that a new token must have, as azure-identity takes them, or an empty text."""
+    challenge = (response.headers or {}).get("WWW-Authenticate") or ""
+    found = _CLAIMS.search(challenge)
+    if not found or "insufficient_claims" not in challenge:
+        return ""
+    try:
+        text = base64.urlsafe_b64decode(found[1] + "=" * (-len(found[1]) % 4)).decode()
+        json.loads(text)
+    except ValueError:
+        return ""
+    return text
+
+
+def _patience(call: Call, status: int, problem: Problem) -> float:
+    """Seconds in which it is worth to repeat a call with this answer; 0 where it is not."""
+    if status == 429 or problem.code == _ONE_AT_A_TIME:
+        return THROTTLED
+    if status in (500, 502, 503, 504) and call.repeatable:
+        return PATIENCE
+    return 0.0
+
+
+def _failure(call: Call, purpose: str, status: int, problem: Problem, asked: float, unsure: bool) -> Exception:
+    said = problem.message.rstrip(".")
+    advice = _advice(call, status, problem, asked)
+    permissions = f" ({', '.join(call.permissions)})" if call.permissions else ""
+    code = " ".join(filter(None, [str(status), problem.code]))
+    request = f" (request {problem.request_id})" if problem.request_id else ""
+    within = f"{permissions.strip() or purpose}: {code}: {said}{request}.{advice}"
+    sentence = f"Could not {purpose}{permissions}: {code}: {said}{request}.{advice}"
+    if status == 412:
+        return Conflict(sentence)
+    return Rejected(sentence, status, problem, f" {within}", unsure)
+
+
+def _advice(call: Call, status: int, problem: Problem, asked: float) -> str:
+    """What to do, sentences after a blank, or an empty text."""
+    if status == 429:
+        return throttled("Azure limits how often these credentials may call", asked)
+    if problem.code == POLICY_FORBIDS:
+        names = " and ".join(problem.policies)
+        which = f": {names}" if names else ""
+        return f" An Azure policy forbids it{which}. Ask its administrators for an exemption."
+    if problem.code == LOCKED:
+        return " Remove the lock that is named there for the time of the run, or ask whoever set it."
+    if problem.code == UNREGISTERED:
+        namespace = re.search(r"Microsoft\.\w+", problem.message)
+        name = namespace[0] if namespace else "the resource provider"
+        return f" Register {name} in the subscription, for example with az provider register --namespace {name}."
+    if problem.code in _UNKNOWN_VERSION:
+        return f" This cloud does not know an api-version of {call.service} that the collection can use."
+    if status == 403 and "DenyAssignment" in problem.code:
+        return " A deny assignment forbids it, such as that of a locked-down node resource group."
+    if status == 403 and call.service == GRAPH:
+        needed = " or ".join(call.permissions)
+        return f" Grant the application permission {needed} of Microsoft Graph, with admin consent." if needed else ""
+    if status == 403:
+        needed = " and ".join(call.permissions)
+        grant = f" Grant {needed} to the identity that runs this." if needed else " Its identity may not do this."
+        return f"{grant} A new role assignment takes up to 10 minutes to count."
+    if status == 401:
+        return " Azure does not accept the credentials. Renew them."
+    return ""

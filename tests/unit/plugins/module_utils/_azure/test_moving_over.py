@@ -1,0 +1,124 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the vendor's script and Terraform left for an AKS cluster is taken over without an outage."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import Refused, Stopped
+from tests.unit.sandbox.aks_subscription import GROUP_ID, NETWORK_ID, NODES_ID, SUBSCRIPTION, World, world
+from tests.unit.sandbox.aws_account import sentences
+
+__all__ = ["world"]
+
+SCOPES = {GROUP_ID.lower(), NODES_ID.lower(), NETWORK_ID.lower()}
+WAYS: dict[str, dict[str, Any]] = {
+    "script": {},
+    "script_federated": {"credential": "federated"},
+    "terraform": {"adopt": True},
+    "terraform_identity": {"identity": "managed_identity", "adopt": True},
+}
+
+
+def leave(world: World, vintage: str) -> dict[str, str]:
+    """What it leaves, with CAST AI having its credentials. From then on, who runs may change any app."""
+    everything = world.cloud.operator_with("*", graph=("Application.ReadWrite.All",))
+    subject = world.subject()
+    made: dict[str, str] = world.cloud.do(
+        "leave_other_way", cluster="shop", vintage=vintage, cluster_id=world.cluster_id, subject=subject
+    )
+    secret = {"clientSecret": made["secret"]} if made["secret"] else {"federationId": made["federation_id"]}
+    body = {"subscriptionId": SUBSCRIPTION, "tenantId": made["tenant"], "clientId": made["client_id"], **secret}
+    world.castai.hand_over(world.cluster_id, {"credentials": json.dumps(body)})
+    world.act_as(everything)
+    return made
+
+
+@pytest.mark.parametrize("vintage", WAYS)
+def test_what_a_tool_left_keeps_its_names_and_assignments(world: World, vintage: str) -> None:
+    made = leave(world, vintage)
+    before = set(world.state["role_assignments"])
+    planned = world.run(check=True, **WAYS[vintage])
+    done = world.run(**WAYS[vintage])
+    assert sentences(done) == sentences(planned)
+    assert done.view["castai_client_id"] == made["client_id"]
+    assert world.scopes(made["principal_id"]) == SCOPES
+    assert before <= set(world.state["role_assignments"])
+    maker = "Terraform" if vintage.startswith("terraform") else "the onboarding script"
+    assert set(done.view["adopted"].values()) == {maker}
+    assert {done.view["identity_name"], done.view["role"]} == set(done.view["adopted"])
+    world.check_access()
+    assert world.run(**WAYS[vintage]).actions == ()
+
+
+@pytest.mark.parametrize("vintage", WAYS)
+def test_ended_after_any_write_of_a_takeover_cast_ai_has_access(world: World, vintage: str) -> None:
+    world.check_access_after_every_write(lambda: leave(world, vintage), **WAYS[vintage])
+
+
+@pytest.mark.parametrize("vintage", WAYS)
+def test_what_was_taken_over_is_removed_as_a_whole(world: World, vintage: str) -> None:
+    before = world.comparable()
+    leave(world, vintage)
+    world.run(**WAYS[vintage])
+    world.run(state="absent", **WAYS[vintage])
+    assert world.comparable() == before
+
+
+def test_four_runs_of_the_script_leave_one_secret_in_the_end(world: World) -> None:
+    made = leave(world, "script")
+    for _run in range(3):
+        world.cloud.do("add_secret", client_id=made["client_id"], name="shop-castai", days=60_000)
+    foreign = world.cloud.do("add_secret", client_id=made["client_id"], name="ci")["key_id"]
+    world.run()
+    keys = {one["keyId"] for one in world.app()["passwordCredentials"]}
+    assert keys == {world.live_secret(), foreign}
+    assert world.run().actions == ()
+
+
+def test_the_federated_credentials_of_others_stay(world: World) -> None:
+    made = leave(world, "script_federated")
+    named = {"issuer": "https://token.actions.githubusercontent.com", "subject": "repo:a/b", "audience": "api://x"}
+    world.cloud.do("add_federated", of=made["client_id"], name="github", **named)
+    world.run(credential="federated")
+    world.run()
+    assert [one["name"] for one in world.app()["federatedIdentityCredentials"]] == ["github"]
+    world.check_access()
+
+
+@pytest.mark.parametrize("vintage", ["terraform", "terraform_identity"])
+def test_what_terraform_left_is_not_taken_over_unasked(world: World, vintage: str) -> None:
+    leave(world, vintage)
+    begun = len(world.cloud.writes())
+    with pytest.raises(Refused, match=r"has no tag that shows which cluster it belongs to.*castai_adopt"):
+        world.run(**{**WAYS[vintage], "adopt": False})
+    assert len(world.cloud.writes()) == begun
+
+
+def test_an_app_of_terraforms_name_of_another_subscription_is_not_ours(world: World) -> None:
+    other = world.cloud.do("add_app", name="CAST AI shop-shop")
+    done = world.run()
+    assert done.view["castai_client_id"] != other["client_id"]
+    assert done.view["identity_name"] == f"CAST.AI shop-{world.short}"
+
+
+def test_an_app_that_the_operator_does_not_own_is_named(world: World) -> None:
+    leave(world, "script")
+    world.act_as(world.cloud.operator_with("*", graph=("Application.ReadWrite.OwnedBy",)))
+    with pytest.raises(Stopped, match=r"Authorization_RequestDenied.*owners of an app.*existing_app_id"):
+        world.run()
+
+
+def test_who_stays_with_terraform_gives_its_identity_which_is_not_edited(world: World) -> None:
+    made = leave(world, "terraform_identity")
+    before = (world.identities, world.role("CastAKSRole-shop-tf"))
+    given = {"identity": "managed_identity", "existing_identity_id": made["id"], "hand_over": True}
+    done = world.run(role_actions=before[1]["permissions"][0]["actions"], **given)
+    assert world.identities == before[0]
+    assert done.view["castai_client_id"] == made["client_id"]
+    world.check_access()

@@ -1,0 +1,300 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""CAST AI's identity for an AKS cluster without a secret: a federated app, and a managed identity."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Refused, Stopped
+from tests.unit.sandbox.aks_subscription import GROUP_ID, NETWORK_ID, NODES_ID, World, world
+from tests.unit.sandbox.aws_account import sentences
+from tests.unit.sandbox.azure_client import OPERATOR_ID, SCOPE
+
+__all__ = ["world"]
+
+SCOPES = {GROUP_ID.lower(), NODES_ID.lower(), NETWORK_ID.lower()}
+APP = {"credential": "federated"}
+MANAGED = {"identity": "managed_identity"}
+ISSUER = "https://accounts.google.com"
+AUDIENCE = "api://AzureADTokenExchange"
+WAYS = pytest.mark.parametrize("way", [APP, MANAGED], ids=["app", "managed"])
+
+
+def federations(world: World, way: Any) -> list[dict[str, Any]]:
+    found = world.identities["shop-castai-identity"] if way is MANAGED else world.app()
+    return list(found["federatedIdentityCredentials"])
+
+
+@WAYS
+def test_cast_ai_logs_in_without_a_secret(world: World, way: Any) -> None:
+    planned = world.run(check=True, **way)
+    assert world.cloud.writes() == []
+    done = world.run(**way)
+    assert sentences(done) == sentences(planned)
+    (one,) = federations(world, way)
+    assert (one["issuer"], one["subject"], one["audiences"]) == (ISSUER, world.subject(), [AUDIENCE])
+    own = done.view["castai_principal_id"] if way is MANAGED else one["id"]
+    assert world.given["federationId"] == own
+    assert "clientSecret" not in world.given
+    assert world.given["clientId"] == done.view["castai_client_id"]
+    assert world.scopes(done.view["castai_principal_id"]) == SCOPES
+    assert "secret_expires" not in done.view
+    world.check_access()
+    assert world.run(**way).actions == ()
+    assert world.run(hand_over=False, **way).actions == world.run(prepare=False, **way).actions == ()
+
+
+def test_a_managed_identity_is_made_where_the_cluster_is_and_says_whose_it_is(world: World) -> None:
+    done = world.run(**MANAGED)
+    assert world.apps == []
+    assert done.view["identity_name"] == "shop-castai-identity"
+    found = world.identities["shop-castai-identity"]
+    assert found["location"] == "westeurope"
+    assert found["tags"] == {
+        "cast:cluster-id": world.cluster_id,
+        "castai-onboarding:cluster": "shop",
+        "castai-onboarding:credentials": world.credentials_id,
+    }
+    assert found["federatedIdentityCredentials"][0]["name"] == f"castai-{world.cluster_id}"
+
+
+def test_a_managed_identity_takes_no_right_in_entra(world: World) -> None:
+    world.act_as(world.cloud.operator_with("*"))
+    world.run(**MANAGED)
+    assert world.run(**MANAGED).actions == ()
+    world.run(state="absent", **MANAGED)
+    assert world.identities == {}
+
+
+@WAYS
+def test_ended_after_any_write_a_rerun_ends_in_the_same_state(world: World, way: Any) -> None:
+    assert world.check_access_after_every_write(lambda: None, **way) >= 8
+
+
+@WAYS
+def test_removal_leaves_everything_as_it_was(world: World, way: Any) -> None:
+    before = world.comparable()
+    world.run(**way)
+    planned = world.run(check=True, state="absent", **way)
+    done = world.run(state="absent", **way)
+    assert sentences(done) == sentences(planned)
+    assert world.comparable() == before
+    assert world.run(state="absent", **way).actions == ()
+
+
+@WAYS
+def test_from_a_secret_to_none_and_back_without_an_outage(world: World, way: Any) -> None:
+    world.check_access_after_every_write(lambda: world.run(), **way)
+    assert not world.live_secret()
+    assert [one["passwordCredentials"] for one in world.apps] == (
+        [[]] if way is APP else [world.apps[0]["passwordCredentials"]]
+    )
+    if way is APP:
+        done = world.run()
+        assert any(one.startswith("delete federated credential") for one in sentences(done))
+        assert world.live_secret()
+        world.check_access()
+        assert world.run().actions == ()
+
+
+def test_after_a_change_of_identity_the_former_has_no_rights(world: World) -> None:
+    old = world.run().view["castai_principal_id"]
+    world.run(hand_over=False, **MANAGED)
+    assert world.scopes(old) == SCOPES
+    done = world.run(prepare=False, **MANAGED)
+    assert world.scopes(old) == set()
+    assert world.scopes(done.view["castai_principal_id"]) == SCOPES
+    assert world.run(**MANAGED).actions == ()
+
+
+@WAYS
+def test_a_cluster_that_is_not_registered_yet_can_be_planned(world: World, way: Any) -> None:
+    planned = world.run(check=True, cluster_id=UNKNOWN, **way)
+    done = world.run(**way)
+    named = [one.replace(UNKNOWN, "ID") for one in sentences(planned)]
+    assert named == [one.replace(world.cluster_id, "ID").replace(world.short, "ID") for one in sentences(done)]
+
+
+@WAYS
+def test_a23_federation_that_does_not_count_yet_is_waited_for(world: World, way: Any) -> None:
+    world.cloud.do("visibility", seconds=400, kinds=["federation"])
+    world.run(**way)
+    world.check_access()
+    assert world.run(**way).actions == ()
+
+
+def test_a23_federation_that_never_counts_ends_after_ten_minutes(world: World) -> None:
+    world.cloud.do("visibility", seconds=3000, kinds=["federation"])
+    started = world.clock()
+    with pytest.raises(Stopped, match="hand the credentials over"):
+        world.run(**MANAGED)
+    assert 600 < world.clock() - started < 660
+
+
+@pytest.mark.parametrize("kind", ["identities", "principals", "federated"])
+def test_what_azure_does_not_show_yet_is_waited_for(world: World, kind: str) -> None:
+    world.cloud.do("visibility", seconds=40, kinds=[kind])
+    done = world.run(**MANAGED)
+    world.check_access()
+    assert world.scopes(done.view["castai_principal_id"]) == SCOPES
+    world.clock.ahead += 300
+    assert world.run(**MANAGED).actions == ()
+
+
+def test_a19_another_write_of_a_federated_credential_is_waited_for(world: World) -> None:
+    world.run(hand_over=False, ended_after=2, **MANAGED)
+    world.cloud.do("behave", federation_takes=20)
+    identity = next(one for one in world.cloud.azure.store.identities.values() if one.id.endswith("castai-identity"))
+    identity.written_at = world.clock()
+    world.run(**MANAGED)
+    world.check_access()
+
+
+@pytest.mark.parametrize("bad", [True, None])
+def test_a20_the_same_federation_under_another_name_is_used(world: World, bad: bool | None) -> None:
+    world.cloud.do("behave", duplicate_is_bad_request=bad)
+    made = world.cloud.do("add_identity", name="shop-castai-identity", group="shop")
+    named = {"issuer": ISSUER, "subject": world.subject(), "audience": AUDIENCE}
+    world.cloud.do("add_federated", of=made["id"], name="castai-shop-shop", **named)
+    world.run(adopt=True, **MANAGED)
+    assert [one["name"] for one in federations(world, MANAGED)] == ["castai-shop-shop"]
+    world.check_access()
+    assert world.run(adopt=True, **MANAGED).actions == ()
+
+
+def test_a20_of_an_app_too(world: World) -> None:
+    app = world.cloud.do("add_app", name=f"CAST.AI shop-{world.short}", owners=[OPERATOR_ID])
+    named = {"issuer": ISSUER, "subject": world.subject(), "audience": AUDIENCE}
+    world.cloud.do("add_federated", of=app["client_id"], name="by-hand", **named)
+    world.run(**APP)
+    assert [one["name"] for one in federations(world, APP)] == ["by-hand"]
+    world.check_access()
+    assert world.run(**APP).actions == ()
+
+
+def test_a_federation_of_ours_that_somebody_changed_is_corrected(world: World) -> None:
+    world.run(**MANAGED)
+    (one,) = federations(world, MANAGED)
+    one["audiences"] = ["api://other"]
+    for identity in world.cloud.azure.store.identities.values():
+        for credential in identity.federated:
+            credential["audiences"] = ["api://other"]
+    done = world.run(**MANAGED)
+    assert sentences(done) == [
+        f"update federated credential castai-{world.cluster_id} of managed identity shop-castai-identity"
+    ]
+    world.check_access()
+    assert world.run(**MANAGED).actions == ()
+
+
+def test_a21_a_region_without_federation_is_named(world: World) -> None:
+    world.cloud.do("behave", regions_without_federation=["westeurope"])
+    with pytest.raises(Stopped, match=r"405.*aks_onboard_identity_location \(option identity_location\)"):
+        world.run(**MANAGED)
+
+
+def test_the_identity_may_be_elsewhere(world: World) -> None:
+    world.cloud.do("behave", regions_without_federation=["westeurope"])
+    world.run(identity_location="northeurope", **MANAGED)
+    assert world.identities["shop-castai-identity"]["location"] == "northeurope"
+    assert world.run(**MANAGED).actions == ()
+
+
+def test_a22_twenty_federated_credentials_are_found_before_anything_is_written(world: World) -> None:
+    made = world.cloud.do("add_identity", name="shop-castai-identity", group="shop")
+    for number in range(20):
+        named = {"issuer": "https://example.com", "subject": f"s{number}", "audience": AUDIENCE}
+        world.cloud.do("add_federated", of=made["id"], name=f"name-{number}", **named)
+    with pytest.raises(Refused, match="has 20 federated credentials, the most that Entra allows"):
+        world.run(adopt=True, **MANAGED)
+    assert world.cloud.writes() == []
+
+
+def test_a24_where_cast_ai_gives_no_account_the_other_way_is_named_before_anything_is_written(world: World) -> None:
+    world.api.control("keyless", on=False)
+    with pytest.raises(Refused, match=r"identity\) to app and .*credential\) to secret"):
+        world.run(**MANAGED)
+    assert world.cloud.writes() == []
+    with pytest.raises(Stopped, match=r"aks_onboard_credential \(option credential\) to secret"):
+        world.run(**APP)
+
+
+def test_a36_a_policy_is_named_and_tags_of_one_are_no_drift(world: World) -> None:
+    kind = "Microsoft.ManagedIdentity/userAssignedIdentities"
+    world.cloud.do("add_policy", scope=SCOPE, kind=f"{kind}$", name="cost", effect="modify", tags={"cost": "42"})
+    world.run(**MANAGED)
+    assert world.run(**MANAGED).actions == ()
+    assert world.identities["shop-castai-identity"]["tags"]["cost"] == "42"
+    world.run(state="absent", **MANAGED)
+    world.cloud.do("add_policy", scope=SCOPE, kind=f"{kind}/federatedIdentityCredentials", name="no federation")
+    with pytest.raises(Stopped, match="An Azure policy forbids it: no federation"):
+        world.run(**MANAGED)
+
+
+def test_a_resource_provider_is_registered_unless_that_is_not_wanted(world: World) -> None:
+    world.cloud.do("set_registered", namespace="Microsoft.ManagedIdentity", on=False)
+    with pytest.raises(Refused, match=r"Microsoft\.ManagedIdentity is not registered.*register_providers"):
+        world.run(register_providers=False, **MANAGED)
+    planned = world.run(check=True, **MANAGED)
+    done = world.run(**MANAGED)
+    assert sentences(done) == sentences(planned)
+    assert any(one.startswith("register resource provider Microsoft.ManagedIdentity") for one in sentences(done))
+    assert world.run(**MANAGED).actions == ()
+
+
+def test_a_managed_identity_of_another_cluster_is_left_alone(world: World) -> None:
+    tags = {"cast:cluster-id": "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e"}
+    world.cloud.do("add_identity", name="shop-castai-identity", group="shop", tags=tags)
+    done = world.run(**MANAGED)
+    assert done.view["identity_name"] == f"shop-castai-{world.short}"
+    assert world.run(**MANAGED).actions == ()
+    world.run(state="absent", **MANAGED)
+    assert world.identities["shop-castai-identity"]["tags"] == tags
+
+
+def test_a_managed_identity_without_a_tag_is_not_taken_over_unasked(world: World) -> None:
+    world.cloud.do("add_identity", name="shop-castai-identity", group="shop")
+    with pytest.raises(Refused, match="has no tag that shows which cluster it belongs to"):
+        world.run(**MANAGED)
+    done = world.run(adopt=True, **MANAGED)
+    assert done.view["adopted"] == {"shop-castai-identity": "Terraform"}
+
+
+def test_a47_federated_credentials_are_read_once(world: World) -> None:
+    world.cloud.do("behave", limits=True)
+    world.run(**MANAGED)
+    world.clock.ahead += 60
+    begun = len(world.cloud.gate.journal.since(0))
+    world.run(**MANAGED)
+    calls = [entry.call for entry in world.cloud.gate.journal.since(0)][begun:]
+    read = [str(call) for call in calls]
+    assert len(read) == len(set(read))
+    assert not any(call.write for call in calls)
+
+
+@WAYS
+def test_an_identity_of_ones_own_must_trust_cast_ai(world: World, way: Any) -> None:
+    if way is MANAGED:
+        made = world.cloud.do("add_identity", name="central", group="identities")
+        given = {**way, "existing_identity_id": made["id"]}
+    else:
+        made = world.cloud.do("add_app", name="central")
+        given = {**way, "existing_app_id": made["client_id"]}
+    with pytest.raises(Refused, match=f"has no federated credential for CAST AI.*{ISSUER}"):
+        world.run(**given)
+    named = {"issuer": ISSUER, "subject": world.subject(), "audience": AUDIENCE}
+    of = made["id"] if way is MANAGED else made["client_id"]
+    world.cloud.do("add_federated", of=of, name="by-hand", **named)
+    before = (world.identities, world.apps)
+    done = world.run(**given)
+    assert (world.identities, world.apps) == before
+    assert done.view["castai_client_id"] == made["client_id"]
+    world.check_access()
+    assert world.run(**given).actions == ()
+    world.run(state="absent", **given)
+    assert (world.identities, world.apps) == before
+    assert world.scopes(made["principal_id"]) == set()
