@@ -265,7 +265,7 @@ def test_the_audit_log_shows_who_came_in_by_each_way(story: Story) -> None:
 
 @pytest.mark.parametrize("way", ["ip", "dns"])
 def test_a_binding_to_the_wrong_form_of_a_name_lets_nobody_in(story: Story, way: str) -> None:
-    """By either of a cluster's addresses. Kubernetes knows an account by its e-mail, or without that scope by its number."""
+    """By either address. Kubernetes knows an account by its e-mail, or without that scope by its number."""
     world = story.world
     email = world.control("google", "add_account", project=HOME_PROJECT, account_id=f"reader-{way}")
     member = f"serviceAccount:{email}"
