@@ -337,6 +337,8 @@ def test_the_view_of_a_connected_and_of_a_fresh_cluster() -> None:
         "region": REGION,
         "project": "",
         "location": "",
+        "node_resource_group": "",
+        "subscription_id": "",
     }
     assert view(Current(EKS, None), desired(), {}) == {
         "account_id": ACCOUNT,
