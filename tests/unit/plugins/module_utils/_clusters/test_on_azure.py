@@ -1,0 +1,211 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What preflight finds out in Azure, whose stand-in decides, before an AKS cluster is onboarded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ansible_collections.castai.onboarding.plugins.module_utils._azure.permissions import (
+    APP,
+    GRANTS,
+    MANAGED,
+    ONBOARD,
+    OWNED,
+    needed,
+)
+from ansible_collections.castai.onboarding.plugins.module_utils._castai import phase2
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters import aks
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import CloudRights, Named
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import Cluster
+from tests.unit.sandbox.azure_client import GROUP_ID, NETWORK_ID, NODES_ID, SCOPE, Azures, cluster
+
+CLUSTER_ID = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e"
+RECORD = Cluster(CLUSTER_ID, "shop", "aks", "ready", "online", "org", "", "", {})
+ALL = tuple(grant.permission for grant in GRANTS)
+ME = "application me"
+CLUSTER_ITSELF = "Microsoft.ContainerService/"
+SUBSCRIPTION_ONLY = ("Microsoft.Resources/", "Microsoft.ManagedIdentity/register/action")
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Azures]:
+    made = Azures()
+    made.azure.add_cluster(cluster("shop"))
+    yield made
+    assert made.azure.take_defects() == []
+
+
+@pytest.fixture
+def azures(shared: Azures) -> Azures:
+    shared.reset()
+    return shared
+
+
+def asked(
+    azures: Azures,
+    actions: tuple[str, ...] = ALL,
+    record: Cluster | None = RECORD,
+    graph: tuple[str, ...] = (OWNED,),
+    scope: str = SCOPE,
+    made: Any = None,
+    **options: Any,
+) -> CloudRights | None:
+    """scope: where the actions are allowed; with another than the subscription, only reading is elsewhere. made:
+    the operator, to be made where there is none."""
+    roles = {scope: actions} if scope == SCOPE else {scope: actions, SCOPE: ["*/read"]}
+    made = made or azures.do("add_operator", graph=graph, actions=roles)
+    operator = {name: made[name] for name in ("client_id", "tenant", "secret")}
+    azure = azures.gateway(**operator)
+
+    class Systems:
+        def cloud(self) -> Any:
+            return azure
+
+        def cluster(self) -> Any:
+            raise AssertionError
+
+    facts = aks.read(Systems(), Named("aks", "shop", {"resource_group": "shop"}))
+    params = phase2.with_defaults({"provider": "aks", "onboard": {"connecting": False, **options}})
+    return aks.AKS.onboarding.rights(azure, facts, params["onboard"], record, ME)
+
+
+def without(*actions: str) -> tuple[str, ...]:
+    return tuple(one for one in ALL if one not in actions)
+
+
+@pytest.mark.parametrize("identity", [APP, MANAGED])
+def test_whoever_has_all_permissions_is_told_nothing(azures: Azures, identity: str) -> None:
+    assert asked(azures, identity=identity) == CloudRights()
+    assert [one for one in azures.azure.heard if one.method in ("PUT", "PATCH", "DELETE")] == []
+
+
+def test_of_a_cluster_that_castai_has_credentials_of_nothing_is_asked(azures: Azures) -> None:
+    operator = ("Microsoft.ContainerService/managedClusters/read",)
+    assert asked(azures, operator, replace(RECORD, credentials_id="c")) is None
+
+
+@pytest.mark.parametrize(
+    ("identity", "action"),
+    [
+        (identity, action)
+        for identity in (APP, MANAGED)
+        for action in needed(ONBOARD, {identity})
+        if not action.startswith((CLUSTER_ITSELF, *SUBSCRIPTION_ONLY))
+    ],
+)
+def test_each_action_that_onboarding_needs_is_named(azures: Azures, identity: str, action: str) -> None:
+    """But for those that reading the cluster has shown, and those that any role in the subscription has."""
+    found = asked(azures, without(action), identity=identity)
+    assert found
+    said = found.reading if needed(ONBOARD, {identity})[action].reads else found.writing
+    assert len(said) == 1
+    assert said[0].startswith(f"The roles of {ME} lack actions on {GROUP_ID}")
+    assert f": {action}. Assign a role with them" in said[0]
+    assert (NODES_ID in said[0]) is ("Authorization/role" in action)
+    assert f"aks-onboard-{'managed-identity' if identity == MANAGED else 'app'}.json" in said[0]
+
+
+def test_a_group_in_which_nothing_is_allowed_is_named(azures: Azures) -> None:
+    found = asked(azures, scope=GROUP_ID)
+    assert found
+    (said,) = found.writing
+    assert f"{NODES_ID}, {NETWORK_ID} that onboarding needs" in said
+    assert GROUP_ID not in said.replace(NETWORK_ID, "")
+
+
+def test_what_only_repairs_need_is_a_warning(azures: Azures) -> None:
+    found = asked(azures, without("Microsoft.Authorization/roleAssignments/delete"))
+    assert found
+    assert (found.reading, found.writing) == ((), ())
+    assert "repairs need: Microsoft.Authorization/roleAssignments/delete" in found.warnings[0]
+
+
+def test_what_cannot_be_read_is_not_checked(azures: Azures) -> None:
+    unread = tuple(f"Microsoft.Authorization/{one}/read" for one in ("permissions", "denyAssignments", "locks"))
+    found = asked(azures, without(*unread))
+    assert found
+    assert (found.reading, found.writing, found.warnings) == ((), (), ())
+    assert f"Could not read what the roles of this run allow on {GROUP_ID}." in found.not_checked
+    assert f"Could not read the locks of {NODES_ID}." in found.not_checked
+
+
+@pytest.mark.parametrize(("on", "concerns"), [(NODES_ID, True), (GROUP_ID + "x", False)])
+def test_a_deny_assignment_is_a_finding(azures: Azures, on: str, concerns: bool) -> None:
+    azures.do("add_denial", scope=on)
+    found = asked(azures)
+    assert found
+    assert bool(found.writing) is concerns
+    assert not concerns or f"Deny assignment node resource group lockdown on {NODES_ID} forbids" in found.writing[0]
+
+
+def test_whoever_is_excluded_from_a_deny_assignment_is_not_told_of_it(azures: Azures) -> None:
+    made = azures.do("add_operator", graph=[OWNED], actions={SCOPE: ALL})
+    azures.do("add_denial", scope=NODES_ID, excluded=[made["principal_id"]])
+    assert asked(azures, made=made) == CloudRights()
+
+
+@pytest.mark.parametrize(
+    ("level", "on", "field", "said"),
+    [
+        ("ReadOnly", GROUP_ID, "writing", f"(ReadOnly) of {GROUP_ID} forbids every change on {GROUP_ID}"),
+        ("ReadOnly", SCOPE, "writing", f"(ReadOnly) of {SCOPE} forbids every change on {GROUP_ID}"),
+        ("CanNotDelete", NODES_ID, "warnings", f"(CanNotDelete) of {NODES_ID} keeps CAST AI from deleting nodes"),
+    ],
+)
+def test_locks(azures: Azures, level: str, on: str, field: str, said: str) -> None:
+    azures.do("add_lock", scope=on, level=level)
+    found = asked(azures)
+    assert found
+    assert said in getattr(found, field)[0]
+
+
+@pytest.mark.parametrize(
+    ("registers", "actions", "said"),
+    [
+        (True, ALL, ""),
+        (
+            False,
+            ALL,
+            "Register it, for example with az provider register --namespace Microsoft.ManagedIdentity, or set",
+        ),
+        (True, without("Microsoft.ManagedIdentity/register/action"), "lack Microsoft.ManagedIdentity/register/action"),
+    ],
+)
+def test_a_provider_that_is_not_registered(
+    azures: Azures, registers: bool, actions: tuple[str, ...], said: str
+) -> None:
+    azures.do("set_registered", namespace="Microsoft.ManagedIdentity", on=False)
+    found = asked(azures, actions, identity=MANAGED, register_providers=registers)
+    assert found
+    assert said in "".join(found.writing)
+    assert bool(said) is bool(found.writing)
+
+
+def test_an_application_without_graph_permissions_is_warned_and_told_the_other_way(azures: Azures) -> None:
+    found = asked(azures, graph=())
+    assert found
+    (said,) = found.warnings
+    assert "was not granted Application.ReadWrite.OwnedBy of Microsoft Graph" in said
+    assert "aks_onboard_identity (option identity) to managed_identity" in said
+    assert asked(azures, graph=(), identity=MANAGED) == CloudRights()
+
+
+def test_a_cluster_whose_nodes_castai_cannot_manage_is_refused_in_a_plan_too(azures: Azures) -> None:
+    azures.do("set_cluster", cluster="shop", sku={"name": "Automatic", "tier": "Standard"})
+    for record in (RECORD, replace(RECORD, credentials_id="c")):
+        found = asked(azures, record=record)
+        assert found
+        assert "is an AKS Automatic cluster" in found.reading[0]
+
+
+def test_additional_groups_are_asked_too(azures: Azures) -> None:
+    azures.do("add_group", name="disks")
+    found = asked(azures, scope=GROUP_ID, additional_resource_groups=["disks", f"{SCOPE}/resourceGroups/images/"])
+    assert found
+    assert f"{SCOPE}/resourceGroups/disks, {SCOPE}/resourceGroups/images that onboarding needs" in found.writing[0]
