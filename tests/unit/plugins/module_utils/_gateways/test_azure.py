@@ -238,6 +238,15 @@ def test_a_managed_identity_asks_its_machine(cloud: Cloud, monkeypatch: pytest.M
         azure.token("x", "other")
 
 
+def test_a_machine_without_the_identity_is_told_as_such(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IDENTITY_ENDPOINT", f"https://{ARM}/msi/token")
+    monkeypatch.setenv("IDENTITY_HEADER", "CANARY header")
+    refusal = {"statusCode": 400, "message": "No User Assigned or Delegated Managed Identity found"}
+    cloud.play(f"{ARM}/msi/token", reply(400, refusal))
+    with pytest.raises(CallFailed, match=r"Could not get a token from Azure: .*castai_azure_(auth_source|client_id)"):
+        bare(cloud, auth_source="msi").list_clusters(SUBSCRIPTION)
+
+
 @pytest.mark.parametrize(
     ("options", "variables", "said"),
     [
