@@ -188,7 +188,7 @@ def test_what_awxs_own_code_sets(cloud: Cloud, form: str, tmp_path: Path, monkey
         monkeypatch.setenv(name, value)
     if form == "user":
         with pytest.raises(
-            Refused, match="AZURE_AD_USER and AZURE_PASSWORD are set, but .* in AWX the fields Client ID"
+            Refused, match=r"AZURE_AD_USER and AZURE_PASSWORD are set, but .* in AWX the fields Client ID"
         ):
             bare(cloud)
         return
