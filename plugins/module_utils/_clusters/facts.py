@@ -91,7 +91,7 @@ class ClusterFacts:
     seen_at: str = ""
     access_mode: str = ""
     caller_hint: str = ""
-    """Why the cluster may not know the caller by the name that others bind, as a sentence."""
+    """Under which name the cluster knows the caller, or who grants it permissions there, as a sentence."""
     own: Any = field(default=None, repr=False)
     nodes: Object | None = field(default=None, repr=False)
     """The nodes as the API server listed them, if the provider has read them."""

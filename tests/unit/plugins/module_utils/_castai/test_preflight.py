@@ -158,6 +158,12 @@ CASES = {
         {},
         {"records": (RECORD,), "agent_cluster": ANOTHER_ID},
     ),
+    "agent of another record of the cluster": Case(
+        f"The agent in this cluster reports to CAST AI as cluster {ANOTHER_ID}, but cluster {ID} there is the same one."
+        f" Delete one of the two in CAST AI's console, or set castai_cluster_id (option cluster_id) to {ANOTHER_ID}.",
+        {},
+        {"facts": EKS, "records": (RECORD, replace(RECORD, id=ANOTHER_ID)), "reporting": ANOTHER_ID},
+    ),
     "AWS credentials": Case("No AWS credentials were found.", {}, {"facts": Problem("No AWS credentials were found.")}),
     "no such EKS cluster": Case(
         "EKS has no cluster shop in eu-central-1 of account 111122223333, which the AWS credentials belong to."
