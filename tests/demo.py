@@ -265,7 +265,9 @@ def _table(steps: Mapping[str, Step]) -> Iterator[str]:
 
 def _identity(run: Run, name: str) -> str:
     results = (task.result for task in run.tasks if task.host == name)
-    found = (str(one.get("identity_arn") or one.get("service_account") or one.get("identity_name") or "") for one in results)
+    found = (
+        str(one.get("identity_arn") or one.get("service_account") or one.get("identity_name") or "") for one in results
+    )
     return next(filter(None, found), "").rpartition(":")[2]
 
 

@@ -38,6 +38,16 @@ def google(key_file: str, project: str = "") -> Credentials:
     return {"gce": {"username": key["client_email"], "ssh_key_data": key["private_key"], "project": project}}
 
 
+def azure(client: str, secret: str, tenant: str, subscription: str) -> Credentials:
+    """Of the type Microsoft Azure Resource Manager, filled in for a service principal."""
+    return {"azure_rm": {"client": client, "secret": secret, "tenant": tenant, "subscription": subscription}}
+
+
+def azure_user(user: str, password: str, subscription: str) -> Credentials:
+    """Of the same type, filled in for a user."""
+    return {"azure_rm": {"username": user, "password": password, "subscription": subscription}}
+
+
 def aws(key_id: str, secret: str) -> Credentials:
     """Of the type Amazon Web Services."""
     return {"aws": {"username": key_id, "password": secret}}

@@ -11,17 +11,19 @@ Every failure, every write after which a run may end and every missing permissio
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from tests.sandbox.azure.control import OPERATOR_ID
+from tests.sandbox.azure.control import HUB, OPERATOR_ID
 from tests.sandbox.client import World
+from tests.support import awx
 from tests.support.forked import steps
 from tests.support.playbook import Run
 
 from .connecting import Forked, changed_nothing, succeeded, with_id, writes
-from .onboarding import Onboarder
+from .onboarding import SITE, Onboarder
 
 HOSTS: dict[str, dict[str, str]] = {
     "shop": {},
@@ -44,6 +46,15 @@ class Story(NamedTuple):
         return str(self.run.of("castai_cluster", host)[0]["cluster_id"])
 
 
+def by_awx(world: World, folder: Path, given: Any) -> Run:
+    """As a job of AWX with its credential for Azure, whose subscription is not that of the hosts."""
+    somebody = Onboarder(world, folder)
+    client, tenant, secret = (somebody.environment.pop(f"AZURE_{name}") for name in ("CLIENT_ID", "TENANT", "SECRET"))
+    somebody.environment["ANSIBLE_FORKS"] = "6"
+    credentials = awx.azure(client, secret, tenant, HUB)
+    return somebody.start(playbook=SITE, given=given, contained=True, credentials=credentials).wait()
+
+
 @pytest.fixture(scope="module")
 def story(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> Story:
     onboarder = Onboarder(module_world, tmp_path_factory.mktemp("aks"))
@@ -52,7 +63,7 @@ def story(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> Stor
         given["castai_clusters"]["hosts"][host] |= variables
     plan = succeeded(onboarder.onboard("--check", "--diff", hosts=tuple(HOSTS), given=given))
     written_by_plan = writes(module_world)
-    run = succeeded(onboarder.onboard("--diff", hosts=tuple(HOSTS), given=given))
+    run = succeeded(by_awx(module_world, tmp_path_factory.mktemp("awx"), given))
     mark, again = module_world.mark(), {}
     for host in HOSTS:
         again[host] = Forked(module_world, onboarder.folder / host, steps(run, host), host).connect()

@@ -188,6 +188,8 @@ class Current:
     version: tuple[int, int] | Problem | None = None
     missing: tuple[str, ...] | Problem = ()
     """Kubernetes permissions that are missing, as "verb resource.group"."""
+    reporting: str = ""
+    """Id under which an agent of the cluster reports."""
     agent_cluster: str = ""
     """Id under which an agent reports, of a cluster that the API key cannot see."""
     helm: tuple[str, ...] = ()
@@ -359,6 +361,7 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         namespace_exists=namespace is not None,
         version=version,
         missing=missing.result() or (),
+        reporting=reporting,
         agent_cluster=reporting if _unknown(reporting, records) and reported.result() is None else "",
         helm=helm.result(),
         taken=taken.result(),
@@ -393,10 +396,11 @@ def _missing_sentence(current: Current, wanted: Desired, reading: bool) -> Itera
     missing, there = current.missing, _there(current.facts)
     some = [] if isinstance(missing, Problem) else [label for label in missing if rights.for_a_plan(label) is reading]
     if some:
-        hint = f" {there.caller_hint}" if there and there.caller_hint else ""
+        hints = (wanted.provider.kubernetes_grant, there.caller_hint if there else "")
         yield (
             f"These Kubernetes permissions are missing in namespace {wanted.namespace} or cluster-wide:"
-            f" {', '.join(some)}. Grant them to the user or role of this run, or use a cluster administrator.{hint}"
+            f" {', '.join(some)}. Grant them to the user or role of this run, or use a cluster administrator."
+            f"{''.join(f' {one}' for one in hints if one)}"
         )
 
 
@@ -446,6 +450,22 @@ def _castai_findings(current: Current, wanted: Desired) -> Iterable[str]:
             f"An agent in this cluster already reports to CAST AI as cluster {current.agent_cluster}, which this API"
             " key cannot see. Use a key of that organization, or disconnect the cluster there first."
         )
+    yield from filter(None, [_two_records(current, wanted)])
+
+
+def _two_records(current: Current, wanted: Desired) -> str:
+    """Why an agent that reports under another record of the same cluster is not moved, or an empty text."""
+    facts, record = _known(current, wanted) or (None, None)
+    if facts is None or record is None or isinstance(current.records, Problem):
+        return ""
+    same = {one.id for one in current.records if not one.gone and facts.is_recorded_in(one)}
+    if current.reporting == record.id or current.reporting not in same:
+        return ""
+    return (
+        f"The agent in this cluster reports to CAST AI as cluster {current.reporting}, but cluster {record.id} there is"
+        f" the same one. Delete one of the two in CAST AI's console, or set {named('cluster_id')} to"
+        f" {current.reporting}."
+    )
 
 
 def _onboarding_findings(current: Current, wanted: Desired, onboarding: Onboarding) -> Iterable[str]:

@@ -79,6 +79,7 @@ def facts(found: AksCluster, azure: Azure, node_group: str = "") -> ClusterFacts
         problems=tuple(filter(None, [problem])),
         api_server=_closed(found, problem) if problem else api_server(found, azure),
         seen_at=f"AKS says that cluster {found.name}",
+        caller_hint="" if problem or azure.admin or not found.entra else _grant(found, azure.caller()),
         own=found,
         caseless=True,
     )
@@ -146,18 +147,22 @@ def _advice(found: AksCluster, azure: Azure, entra: bool) -> Mapping[int, str]:
         f" AKS takes the log-ins of Entra tenant {found.tenant or 'unknown'}: check that {in_words(caller)} is of that"
         " tenant."
     )
+    advice[403] = f" {_grant(found, caller)}"
+    return advice
+
+
+def _grant(found: AksCluster, caller: Caller) -> str:
+    """How the caller gets permissions in a cluster whose log-ins are Entra's."""
     who = caller.name or caller.object_id
     if found.azure_rbac:
-        advice[403] = (
-            f" Azure decides what {who} may do there: assign the role {CLUSTER_ADMIN} ({_CLUSTER_ADMIN_ID}) to it at"
+        return (
+            f"Azure decides what {who} may do there: assign the role {CLUSTER_ADMIN} ({_CLUSTER_ADMIN_ID}) to it at"
             f" {found.id}. It counts after some minutes."
         )
-    else:
-        advice[403] = (
-            f" Bind {who} as a user to a ClusterRole such as cluster-admin, or add it to a group of Entra that is an"
-            " administrator of the cluster."
-        )
-    return advice
+    return (
+        f"Bind {who} as a user to a ClusterRole such as cluster-admin, or add it to a group of Entra that is an"
+        " administrator of the cluster."
+    )
 
 
 def _unanswered(found: AksCluster) -> dict[int, str]:

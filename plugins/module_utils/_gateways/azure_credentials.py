@@ -332,6 +332,11 @@ def in_words() -> Iterator[None]:
         options = {one: named(one) for one in _VARIABLES}
         advice = _WORDS.get(code[1], "").format(**options) if code else ""
         said = re.sub(r"\s*(Trace ID|Correlation ID|To troubleshoot|To mitigate|Visit https).*", "", said).rstrip(". ")
+        if not advice and "ManagedIdentityCredential" in said:
+            advice = (
+                "Run this on a machine of Azure that has the identity, or set"
+                f" {options['auth_source']} to another source."
+            )
         check = f"Check {', '.join(options[one] for one in ('client_id', 'tenant', 'auth_source'))}."
         raise CallFailed(f"Could not get a token from Azure: {said}. {advice or check}") from None
 

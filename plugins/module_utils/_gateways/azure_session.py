@@ -40,7 +40,6 @@ AUTHORIZATION = "Microsoft.Authorization"
 CONTAINER_SERVICE = "Microsoft.ContainerService"
 LOCKS = "Microsoft.Authorization/locks"
 MANAGED_IDENTITY = "Microsoft.ManagedIdentity"
-POLICY = "Microsoft.Authorization/policyAssignments"
 RESOURCES = "Microsoft.Resources"
 SUBSCRIPTIONS = "Microsoft.Resources/subscriptions"
 
@@ -54,9 +53,8 @@ VERSIONS: Mapping[str, str] = {
 }
 """The api-version of each service that is called first."""
 
-FORBIDDEN = "AuthorizationFailed"
 DENIED = "Authorization_RequestDenied"
-"""The same of Graph."""
+"""Graph's refusal."""
 UNREGISTERED = "MissingSubscriptionRegistration"
 LOCKED = "ScopeLocked"
 POLICY_FORBIDS = "RequestDisallowedByPolicy"
@@ -473,15 +471,22 @@ def _advice(call: Call, status: int, problem: Problem, asked: float) -> str:
         return f" Register {name} in the subscription, for example with az provider register --namespace {name}."
     if problem.code in _UNKNOWN_VERSION:
         return f" This cloud does not know an api-version of {call.service} that the collection can use."
-    if status == 403 and "DenyAssignment" in problem.code:
-        return " A deny assignment forbids it, such as that of a locked-down node resource group."
-    if status == 403 and call.service == GRAPH:
-        needed = " or ".join(call.permissions)
-        return f" Grant the application permission {needed} of Microsoft Graph, with admin consent." if needed else ""
     if status == 403:
-        needed = " and ".join(call.permissions)
-        grant = f" Grant {needed} to the identity that runs this." if needed else " Its identity may not do this."
-        return f"{grant} A new role assignment takes up to 10 minutes to count."
+        return _forbidden(call, problem)
     if status == 401:
         return " Azure does not accept the credentials. Renew them."
     return ""
+
+
+def _forbidden(call: Call, problem: Problem) -> str:
+    if "DenyAssignment" in problem.code:
+        return " A deny assignment forbids it, such as that of a locked-down node resource group."
+    if call.service == GRAPH:
+        needed = " or ".join(call.permissions)
+        return f" Grant the application permission {needed} of Microsoft Graph, with admin consent." if needed else ""
+    needed = " and ".join(call.permissions)
+    grant = f" Grant {needed} to the identity that runs this." if needed else " Its identity may not do this."
+    condition = ""
+    if call.service == AUTHORIZATION and not call.only_reads:
+        condition = " If a role of it contains that, a condition on the assignment of this role may forbid it."
+    return f"{grant} A new role assignment takes up to 10 minutes to count.{condition}"

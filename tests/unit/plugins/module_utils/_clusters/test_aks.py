@@ -397,6 +397,8 @@ def test_what_to_do_about_a_refusal(world: World, name: str, said: dict[int, str
         assert text in advice[status]
     if name == "ruled":
         assert world.facts(name).own.id in advice[403]
+    assert world.facts(name).caller_hint == advice.get(403, "").strip()
+    assert world.facts(name, {"admin": True}).caller_hint == ""
 
 
 def test_a_certificate_is_checked_by_the_server_that_asks_for_it(world: World, wire: Wire) -> None:

@@ -32,6 +32,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._gateways.azure_
     Rejected,
 )
 from tests.sandbox.wire import Response
+from tests.support import awx
 from tests.support.cloud import Behind, Cloud, behind_a_proxy
 from tests.support.https import reply
 
@@ -175,6 +176,28 @@ def test_a_secret_of_the_environment(cloud: Cloud, variables: dict[str, str], mo
     assert cloud.received[-1].headers["authorization"] == f"Bearer {token_of()}"
 
 
+@pytest.mark.parametrize("form", ["client", "user"])
+def test_what_awxs_own_code_sets(cloud: Cloud, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its form for users has no way to pass multi-factor authentication."""
+    filled = {
+        "client": awx.azure(CLIENT, SECRET, TENANT, "of-the-job"),
+        "user": awx.azure_user("me@example.com", "CANARY", "of-the-job"),
+    }
+    awx.inject(tmp_path, filled[form])
+    for name, value in json.loads((tmp_path / "env/envvars").read_text(encoding="utf-8")).items():
+        monkeypatch.setenv(name, value)
+    if form == "user":
+        with pytest.raises(
+            Refused, match=r"AZURE_AD_USER and AZURE_PASSWORD are set, but .* in AWX the fields Client ID"
+        ):
+            bare(cloud)
+        return
+    azure = bare(cloud, subscription_id=SUBSCRIPTION)
+    assert azure.list_clusters(SUBSCRIPTION) == ()
+    assert log_ins(cloud)[0]["client_secret"] == SECRET
+    assert (bare(cloud).subscription_id, bare(cloud).subscription_source) == ("of-the-job", "AZURE_SUBSCRIPTION_ID")
+
+
 def test_an_option_beats_the_environment_also_for_the_kind(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_SECRET", "CANARY of the environment")
     monkeypatch.setenv("AZURE_CLIENT_ID", "of the environment")
@@ -236,6 +259,15 @@ def test_a_managed_identity_asks_its_machine(cloud: Cloud, monkeypatch: pytest.M
     assert parse_qs(asked.query)["client_id"] == [CLIENT]
     with pytest.raises(Refused, match=f"is of tenant {TENANT}, but a token of tenant other"):
         azure.token("x", "other")
+
+
+def test_a_machine_without_the_identity_is_told_as_such(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IDENTITY_ENDPOINT", f"https://{ARM}/msi/token")
+    monkeypatch.setenv("IDENTITY_HEADER", "CANARY header")
+    refusal = {"statusCode": 400, "message": "No User Assigned or Delegated Managed Identity found"}
+    cloud.play(f"{ARM}/msi/token", reply(400, refusal))
+    with pytest.raises(CallFailed, match=r"Could not get a token from Azure: .*castai_azure_(auth_source|client_id)"):
+        bare(cloud, auth_source="msi").list_clusters(SUBSCRIPTION)
 
 
 @pytest.mark.parametrize(
