@@ -29,7 +29,7 @@ help: ## print this
 		while IFS="$$(printf '\t')" read -r targets text; do \
 			for target in $$targets; do printf 'make %-11s %s\n' "$$target" "$$text"; done; done
 
-demo: setup ## see clusters of EKS, GKE and kOps connected and onboarded on the local world
+demo: setup ## see clusters of EKS, GKE, AKS and kOps connected and onboarded on the local world
 	$(BIN)/python -m tests.demo
 
 test: collection ## everything that must pass before a change is merged; FRESH=1 reuses no earlier result

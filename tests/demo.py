@@ -38,10 +38,11 @@ CLUSTERS = (
     "shop-staging:eks:mode=CONFIG_MAP",
     "data-prod:eks:account=444455556666:region=us-east-1:mode=API",
     "web-prod:gke:location=europe-west3",
+    "desk-prod:aks",
     "shop.example.com:kops:aws_auth=yes",
 )
 NAMES = tuple(cluster.partition(":")[0] for cluster in CLUSTERS)
-SHOP, STAGING, WEB, KOPS = NAMES[0], NAMES[1], NAMES[3], NAMES[4]
+SHOP, STAGING, WEB, DESK, KOPS = NAMES[0], NAMES[1], *NAMES[3:]
 AWS_AUTH = "kubernetes/configmap/kube-system/aws-auth/mapRoles"
 LOG = ROOT / "build/demo.log"
 WIDTH = 118
@@ -110,7 +111,7 @@ def main() -> int:
     LOG.parent.mkdir(exist_ok=True)
     LOG.write_text("", encoding="utf-8")
     with own_world("demo") as world, tempfile.TemporaryDirectory(prefix="castai-demo-") as folder:
-        _say("The local world: three EKS clusters in two AWS accounts, a GKE cluster, a kOps cluster with a spot node")
+        _say("The local world: three EKS clusters in two AWS accounts, one GKE, one AKS and one kOps cluster")
         started = time.monotonic()
         world.up(*CLUSTERS, progress=print)
         kops.add_spot_node(world.kubernetes(KOPS))
@@ -140,9 +141,9 @@ def _tell(story: Story) -> None:
     for name in NAMES:
         print(f"{name}: {len(connect.run.actions(name))} actions, the agent is {connect.said(name, 'agent_status')}")
     planned = story.run("onboard plan", "The plan to onboard, in words", "site", "--check", "--diff")
-    for name in (SHOP, WEB):
+    for name in (SHOP, WEB, DESK):
         _list(name, planned.run.actions(name))
-    for name in (name for name in NAMES if name not in (SHOP, WEB)):
+    for name in (name for name in NAMES if name not in (SHOP, WEB, DESK)):
         print(f"{name}: {_totals(planned.run.actions(name))}")
     _say(f"One of its diffs in full: aws-auth of {STAGING}")
     for line in _diff(planned.run, STAGING, AWS_AUTH):
@@ -264,7 +265,9 @@ def _table(steps: Mapping[str, Step]) -> Iterator[str]:
 
 def _identity(run: Run, name: str) -> str:
     results = (task.result for task in run.tasks if task.host == name)
-    found = (str(one.get("identity_arn") or one.get("service_account") or "") for one in results)
+    found = (
+        str(one.get("identity_arn") or one.get("service_account") or one.get("identity_name") or "") for one in results
+    )
     return next(filter(None, found), "").rpartition(":")[2]
 
 

@@ -50,8 +50,8 @@ options:
   wrong_cluster_check:
     description:
       - Whether a kubeconfig or O(host) must prove that it leads to the cluster that the other options name, before
-        anything is written. On EKS and GKE the connection is compared with what the provider says about that cluster,
-        on kOps with what the cluster says about itself and with its instances in EC2.
+        anything is written. On EKS, GKE and AKS the connection is compared with what the provider says about that
+        cluster, on kOps with what the cluster says about itself and with its instances in EC2.
       - Set it to V(false) for a connection that leads to the right cluster and cannot prove it, for example a tunnel
         without the cluster's certificate authority. A warning then says that the cluster was not checked.
     type: bool

@@ -23,7 +23,7 @@ KEYS = ("CASTAI_API_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 SECRETS = ("CANARY", "k8s-aws-v1.")
 
 
-def _forms(secret: str) -> Iterator[bytes]:
+def forms_of(secret: str) -> Iterator[bytes]:
     """A secret as it is, and in base64 wherever it stands in the text that was encoded."""
     yield secret.encode()
     for offset in range(3):
@@ -32,7 +32,7 @@ def _forms(secret: str) -> Iterator[bytes]:
         yield encoded[(offset * 8 + 5) // 6 : whole]
 
 
-FORMS = tuple(form for secret in SECRETS for form in _forms(secret))
+FORMS = tuple(form for secret in SECRETS for form in forms_of(secret))
 
 
 def holds_secret(content: bytes) -> bool:
@@ -66,6 +66,8 @@ class Watch(threading.Thread):
         self._mark = f"CASTAI_SANDBOX_RUN={run}".encode()
         self._over = threading.Event()
         self.seen: set[str] = set()
+        self.texts: set[bytes] = set()
+        self.texts: set[bytes] = set()
         self.leaks: set[str] = set()
 
     def run(self) -> None:
@@ -81,6 +83,8 @@ class Watch(threading.Thread):
                     continue
                 program = arguments.replace(b"\0", b" ").decode(errors="replace")
                 self.seen.add(program)
+                self.texts |= {arguments, environment}
+                self.texts |= {arguments, environment}
                 if holds_secret(arguments) or holds_secret(environment):
                     self.leaks.add(program)
 

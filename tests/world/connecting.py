@@ -141,8 +141,13 @@ def writes(world: World, since: int = 0) -> list[Seen]:
 
 
 def with_id(actions: Iterable[str], cluster_id: str) -> list[str]:
-    """The sentences as they would read had the id been known; in names it is cut to eight characters."""
+    """The sentences as they would read had the id been known; in names it is cut to eight characters.
+
+    But for those of federated credentials at Azure, which have room for it.
+    """
+    whole = re.compile(rf"(federated credential [A-Za-z]+-){re.escape(UNKNOWN)}")
     in_names = re.compile(rf"(?<=[-.]){re.escape(UNKNOWN)}")
+    actions = [whole.sub(rf"\g<1>{cluster_id}", action) for action in actions]
     return [in_names.sub(cluster_id[:8], action).replace(UNKNOWN, cluster_id) for action in actions]
 
 

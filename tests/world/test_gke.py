@@ -9,24 +9,32 @@ Every failure, every write after which a run may end and every missing permissio
 
 from __future__ import annotations
 
+import json
 import re
+import signal
 from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import requests
 import yaml
 
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.kubernetes import CONNECTIONS
 from ansible_collections.castai.onboarding.plugins.module_utils._google.permissions import file_name
 from tests.sandbox.client import World
+from tests.sandbox.google.tokens import CLOUD
 from tests.sandbox.spec import HOME_PROJECT
 from tests.support import awx
+from tests.support.calls import of_task, rounds
+from tests.support.forked import steps
 from tests.support.playbook import Run, local_play
 from tests.support.policies import FOLDER, in_cluster_name
 from tests.support.recipes import recipe
 from tests.tree import ROOT
 
-from .connecting import changed_nothing, succeeded, with_id, writes
+from .careful import Watch, forms_of
+from .connecting import Forked, changed_nothing, succeeded, with_id, writes
 from .onboarding import SITE, Onboarder
 
 HOSTS = {
@@ -39,6 +47,8 @@ TOKEN, CLUSTER_READ = "oauth2.token", "container.projects.locations.clusters.get
 CLUSTER_READS = 9
 """The tasks of site that read the cluster: preflight, castai_cluster, the agent's release and castai_cluster again of
 connecting; preflight, castai_cluster, castai_gke_sa, castai_releases and castai_cluster again of onboarding."""
+AWX = "env"
+"""The folder in which AWX writes its credential for a job."""
 TOO_EARLY = [
     local_play(
         {
@@ -64,6 +74,8 @@ class Story(NamedTuple):
     again: Run
     written_again: list[Any]
     asked_again: list[Any]
+    exposed: Exposed
+    entered: list[tuple[str, str]]
 
     @property
     def world(self) -> World:
@@ -108,11 +120,17 @@ def story(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> Stor
     plan = succeeded(onboarder.onboard("--check", "--diff", hosts=tuple(HOSTS), given=given))
     onboarder.environment["GOOGLE_APPLICATION_CREDENTIALS"] = own
     written_by_plan = writes(module_world)
-    run = succeeded(by_awx(module_world, tmp_path_factory.mktemp("awx"), key, given))
+    mark = module_world.mark()
+    run, exposed = by_awx(module_world, tmp_path_factory.mktemp("awx"), key, given)
+    seen = [one for one in module_world.journal(since=mark) if one.system == "kubernetes" and one.who]
+    entered = sorted({(one.cluster, one.who) for one in seen})
     mark = module_world.mark()
     again = onboarder.onboard(hosts=tuple(HOSTS), given=given)
     asked_again = module_world.journal(since=mark)
-    return Story(onboarder, before, plan, written_by_plan, run, again, writes(module_world, mark), asked_again)
+    written_again = writes(module_world, mark)
+    return Story(
+        onboarder, before, plan, written_by_plan, succeeded(run), again, written_again, asked_again, exposed, entered
+    )
 
 
 def limited(world: World, phase: str) -> str:
@@ -127,13 +145,27 @@ def limited(world: World, phase: str) -> str:
     return str(world.control("google", "add_key", email=email))
 
 
-def by_awx(world: World, folder: Path, key: str, given: Any) -> Run:
+class Exposed(NamedTuple):
+    """Where a secret may be seen of a run at -vvvvv: its output, processes, and what it left."""
+
+    output: bytes
+    processes: frozenset[bytes]
+    folder: Path
+
+
+def by_awx(world: World, folder: Path, key: str, given: Any) -> tuple[Run, Exposed]:
     """As a job of AWX with its credential for Google Cloud, whose project is not that of the hosts."""
     somebody = Onboarder(world, folder)
     del somebody.environment["GOOGLE_APPLICATION_CREDENTIALS"]
     somebody.environment["ANSIBLE_FORKS"] = "6"
     credentials = awx.google(key, "acme-shared")
-    return somebody.start(playbook=SITE, given=given, contained=True, credentials=credentials).wait()
+    running = somebody.start("-vvvvv", "--diff", playbook=SITE, given=given, contained=True, credentials=credentials)
+    watch = Watch(running.name)
+    watch.start()
+    run = running.wait()
+    watch.end()
+    assert watch.seen
+    return run, Exposed(run.output.encode(), frozenset(watch.texts), folder)
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -200,6 +232,145 @@ def test_every_binding_of_the_run_is_in_its_plan(story: Story, host: str) -> Non
     assert done["removed"] == planned["removed"] == []
     assert [one["resource"] for one in done["added"]] == [one["resource"] for one in planned["added"]]
     assert any(re.search(rf"castai\.gkeAccess\.{short}$", one["role"]) for one in done["added"])
+
+
+def test_no_byte_of_a_key_and_no_token_is_anywhere(story: Story) -> None:
+    """With a key and without, at -vvvvv. But AWX's own file has the operator's key."""
+    secrets = story.world.control("google", "secrets")
+    lines = {line for pem in secrets["keys"] for line in pem.splitlines()[1:-1]}
+    assert len(lines) > 50
+    assert len(secrets["tokens"]) > 4
+    forms = sorted({form for secret in (*lines, *secrets["tokens"]) for form in forms_of(secret)})
+
+    def held_by(content: bytes) -> list[bytes]:
+        return [form for form in forms if form in content]
+
+    assert held_by(story.exposed.output) == []
+    assert held_by(b"\0".join(story.exposed.processes)) == []
+    for path in story.exposed.folder.rglob("*"):
+        if path.is_file() and path.parent.name != AWX:
+            assert held_by(path.read_bytes()) == [], path
+    state = story.world.state()
+    assert held_by(json.dumps({name: state[name] for name in ("kubernetes", "castai")}).encode()) == []
+    for log in story.world.folder.rglob("audit.log"):
+        assert held_by(log.read_bytes()) == [], log
+    assert held_by(repr(story.world.journal()).encode()) == []
+
+
+def test_the_audit_log_shows_who_came_in_by_each_way(story: Story) -> None:
+    """One cluster was reached by its IP endpoint, the other by its DNS endpoint."""
+    operator = f"only-onboard@{HOME_PROJECT}.iam.gserviceaccount.com"
+    assert story.entered == [(host, operator) for host in HOSTS]
+
+
+@pytest.mark.parametrize("way", ["ip", "dns"])
+def test_a_binding_to_the_wrong_form_of_a_name_lets_nobody_in(story: Story, way: str) -> None:
+    """By either address. Kubernetes knows an account by its e-mail, or without that scope by its number."""
+    world = story.world
+    email = world.control("google", "add_account", project=HOME_PROJECT, account_id=f"reader-{way}")
+    member = f"serviceAccount:{email}"
+    permissions = ["container.clusters.get", "container.clusters.connect"]
+    role = world.control("google", "add_role", project=HOME_PROJECT, role_id=f"enter_{way}", permissions=permissions)
+    world.control("google", "grant", project=HOME_PROJECT, role=role, member=member)
+    tokens = {
+        "email": world.control("google", "token", member=member),
+        "number": world.control("google", "token", member=member, scopes=[CLOUD]),
+    }
+    accounts = world.state()["google"][HOME_PROJECT]["accounts"]
+    names = {"email": email, "number": next(one["uniqueId"] for one in accounts if one["email"] == email)}
+    for form, name in names.items():
+        path = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+        world.kubernetes("till").create(path, may_read(name, f"reader-{way}-{form}"))
+        answers = {other: secrets_read(world, "till", way, token) for other, token in tokens.items()}
+        assert answers == {other: 200 if other == form else 403 for other in names}
+        world.kubernetes("till").delete(f"{path}/reader-{way}-{form}")
+    world.control("google", "revoke", project=HOME_PROJECT, role=role, member=member)
+    world.control("google", "delete_account", email=email)
+    world.control("google", "delete_role", name=role)
+
+
+def may_read(user: str, name: str) -> dict[str, Any]:
+    about = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}
+    subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}
+    return {"metadata": {"name": name}, "roleRef": about, "subjects": [subject]}
+
+
+def addresses(world: World, host: str) -> dict[str, str]:
+    cluster = world.clusters()[host]
+    path = f"projects/{cluster.account}/locations/{cluster.region}/clusters/{host}"
+    found = world.state()["google"][cluster.account]["clusters"][path]
+    return {"ip": found["endpoint"], "dns": found["controlPlaneEndpointsConfig"]["dnsEndpointConfig"]["endpoint"]}
+
+
+def secrets_read(world: World, host: str, way: str, token: str) -> int:
+    """What the API server says to a bearer of the token who lists Pods."""
+    environment = world.env()
+    ca = world.folder / f"{host}-ca.pem"
+    ca.write_text(world.clusters()[host].ca_pem, encoding="utf-8")
+    verify = environment["REQUESTS_CA_BUNDLE"] if way == "dns" else str(ca)
+    with requests.Session() as session:
+        session.trust_env = False
+        answer = session.get(
+            f"https://{addresses(world, host)[way]}/api/v1/pods",
+            headers={"Authorization": f"Bearer {token}"},
+            proxies={"https": environment["https_proxy"]},
+            verify=verify,
+            timeout=20,
+        )
+    return answer.status_code
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_module_needs_at_most_three_rounds_of_reads(story: Story, host: str, tmp_path: Path) -> None:
+    world = story.world
+    forked = Forked(world, tmp_path, steps(story.again, host), host)
+    world.rounds()
+    mark = world.mark()
+    again = changed_nothing(forked.connect())
+    world.rounds(False)
+    calls = [one for one in world.journal(mark) if one.operation != TOKEN]
+    for task in again.tasks:
+        own = of_task(task, calls)
+        objects = [call for call in own if call.operation.startswith("get ")]
+        turns = max(0, len(objects) - 1) // CONNECTIONS
+        explains = any(call.operation == "list pods" for call in own)
+        told = [f"{one.at % 1000:.3f}-{one.end % 1000:.3f} {one.operation} {one.resource}" for one in own]
+        assert rounds(own) <= (5 if explains else 3) + turns, (task.task, told)
+
+
+def test_a_run_that_is_ended_while_it_renews_a_key_is_finished_by_the_next(story: Story, tmp_path: Path) -> None:
+    """After CAST AI took the new key, before it is recorded."""
+    world, account = story.world, story.run.of("castai_gke_sa", "shop")[0]["service_account"]
+    (old,) = key_ids(world, account)
+    soon = {"ends": 3600.0, "validAfterTime": "2026-01-01T00:00:00Z"}
+    world.control("google", "set_key", key_id=old, **soon)
+    world.fault({"system": "castai", "operation": "UpdateCluster", "end": "after"})
+    ended = story.onboarder.onboard(hosts=("shop",), given=shop_alone(story))
+    assert (ended.status, world.fired()) == (-signal.SIGKILL, [1]), ended.output
+    world.fault()
+    new = given_key(world, story.cluster_id("shop"))
+    assert new != old
+    assert new in key_ids(world, account), "CAST AI has a key that lives"
+    rerun = succeeded(Forked(world, tmp_path, steps(story.again, "shop"), "shop").connect())
+    assert any(one.startswith("create a key of service account") for one in rerun.actions("shop"))
+    assert key_ids(world, account) == [given_key(world, story.cluster_id("shop"))]
+    changed_nothing(Forked(world, tmp_path / "again", steps(story.again, "shop"), "shop").connect())
+
+
+def shop_alone(story: Story) -> dict[str, Any]:
+    found = inventory(story.onboarder)
+    del found["castai_clusters"]["hosts"]["till"]
+    return found
+
+
+def key_ids(world: World, email: str) -> list[str]:
+    accounts = world.state()["google"][HOME_PROJECT]["accounts"]
+    (found,) = [one for one in accounts if one["email"] == email]
+    return [one["name"].rpartition("/")[2] for one in found["keys"]]
+
+
+def given_key(world: World, cluster_id: str) -> str:
+    return str(world.state()["castai"]["access_keys"][cluster_id])
 
 
 def test_removal_leaves_the_project_as_it_was(story: Story) -> None:

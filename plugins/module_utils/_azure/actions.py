@@ -47,6 +47,10 @@ MERGED_READS = 3
 LATE_SECONDS = 30.0
 """How long to look for an app that an earlier run may have made, where something tells that there was one."""
 
+SHOWN_SECONDS = 30.0
+SHOWN_READS = 3
+"""How long to wait until Graph shows a note, and how often in a row: it has replicas."""
+
 HAND_OVER_SECONDS = 600.0
 """How long CAST AI is asked again while it cannot use what it was given: federation takes minutes to count."""
 
@@ -232,14 +236,15 @@ class CreateApp(Action):
 
 @dataclass(frozen=True)
 class CreatePrincipal(Action):
-    """client_id: the app's, UNKNOWN where this run makes it."""
+    """client_id: the app's, UNKNOWN where this run makes it; fresh: whether it was just made."""
 
     tenant: str = ""
     client_id: str = ""
     owners: tuple[str, ...] = ()
+    fresh: bool = False
 
     def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
-        fresh, client = "client id" in made, made.get("client id", self.client_id)
+        fresh, client = self.fresh or "client id" in made, made.get("client id", self.client_id)
         own = owners(gateway, self.tenant, self)
 
         def passes(refusal: Rejected) -> bool:
@@ -410,6 +415,8 @@ class Federate(Action):
     owner: str = ""
     wanted: Federation = field(default_factory=lambda: Federation("", "", "", ()))
     known: bool = False
+    fresh: bool = False
+    """Whether the app was just made."""
 
     def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
         subject = made.get("subject", self.wanted.subject) if self.wanted.subject == UNKNOWN else self.wanted.subject
@@ -430,7 +437,7 @@ class Federate(Action):
         if self.known:
             gateway.azure.patch_app_federation(self.tenant, app, wanted)
             return {"federation": wanted.id}
-        return {"federation": self._create(gateway, app, wanted, "app" in made)}
+        return {"federation": self._create(gateway, app, wanted, self.fresh or "app" in made)}
 
     def _create(self, gateway: Gateways, app: str, wanted: Federation, fresh: bool) -> str:
         """The id, also of one that the app has under another name."""
@@ -483,14 +490,49 @@ class Notebook:
     notes: str = ""
     identity: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    fresh: bool = False
+    """Whether the app was just made, so that it may not be known everywhere yet."""
+
+    def of(self, made: Made) -> Notebook:
+        """With the app that this run made."""
+        return replace(self, app=made["app"], fresh=True) if self.app == UNKNOWN and "app" in made else self
 
     def write(self, gateway: Gateways, key_id: str, credentials: str) -> None:
         if self.app:
             notes = marks.with_note(self.notes, Note(key_id, credentials))
-            gateway.azure.patch_app(self.tenant, self.app, {"notes": notes})
+            when_known(self.fresh, lambda: gateway.azure.patch_app(self.tenant, self.app, {"notes": notes}))
+            self._wait_until_shown(gateway, notes)
         elif self.identity:
             tags = {**self.tags, marks.TAG_CREDENTIALS: credentials}
             gateway.azure.tag_identity(*names.place_of(self.identity), tags)
+
+    def _wait_until_shown(self, gateway: Gateways, notes: str) -> None:
+        """By every replica of Graph, so that the next run does not take the app for one that was not handed over."""
+        equal = 0
+
+        def shown() -> bool:
+            nonlocal equal
+            found = gateway.azure.get_app(self.tenant, self.app)
+            equal = equal + 1 if found and found.notes == notes else 0
+            return equal >= SHOWN_READS
+
+        until(shown, timeout=SHOWN_SECONDS, longest=3.0)
+
+
+def when_known(fresh: bool, call: Callable[[], T]) -> T:
+    """A call for an app: one that was just made may not be known everywhere yet, or seem to change meanwhile."""
+    return patiently(call, lambda refusal: fresh and refusal.status in (404, 409), VISIBLE_SECONDS)
+
+
+def check_prepared(gateway: Gateways, notebook: Notebook, cluster_id: str) -> None:
+    """Raise Conflict where an earlier run made the app and it is shown only now, and CallFailed where none did."""
+    if notebook.app != UNKNOWN:
+        return
+    if until(
+        lambda: gateway.azure.find_apps_by_tag(notebook.tenant, f"{TAG_CLUSTER_ID}={cluster_id}"), timeout=LATE_SECONDS
+    ):
+        raise MadeBefore(f"The app registration of cluster {cluster_id} was created by an earlier run.")
+    raise CallFailed("There is no app registration yet. Set prepare to true.")
 
 
 @dataclass(frozen=True)
@@ -562,7 +604,8 @@ class HandOverSecret(_keys.HandOverKey):
     made: Made = field(default_factory=dict, repr=False)
 
     def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
-        notebook = replace(self.notebook, app=made.get("app", self.notebook.app))
+        notebook = self.notebook.of(made)
+        check_prepared(gateway, notebook, self.cluster_id)
         _keys.HandOverKey.run(replace(self, notebook=notebook, made=made), gateway, made)
         return {"secret ends": f"{self.ends:%Y-%m-%d}"}
 
@@ -573,21 +616,21 @@ class HandOverSecret(_keys.HandOverKey):
     def create(self, gateway: Gateways) -> tuple[str, str]:
         tenant, app, ends = self.notebook.tenant, self.notebook.app, f"{self.ends:%Y-%m-%dT%H:%M:%SZ}"
         try:
-            new = on_app(lambda: self._when_known(lambda: gateway.azure.add_password(tenant, app, self.name, ends)))
+            new = on_app(
+                lambda: when_known(
+                    self.notebook.fresh, lambda: gateway.azure.add_password(tenant, app, self.name, ends)
+                )
+            )
         except Rejected as refusal:
             raise forbidden(refusal) from refusal
         return new.key_id, new.text
-
-    def _when_known(self, call: Callable[[], T]) -> T:
-        """An app of this run may not be known everywhere yet, or seems to change meanwhile."""
-        return patiently(call, lambda refusal: "app" in self.made and refusal.status in (404, 409), VISIBLE_SECONDS)
 
     def give(self, gateway: Gateways, key_id: str, secret: str) -> Cluster:
         body = self.handing.body(self.made, clientSecret=secret)
         return gateway.castai.hand_over(self.cluster_id, body, HAND_OVER_SECONDS)
 
     def note(self, gateway: Gateways, key_id: str, credentials: str) -> None:
-        self._when_known(lambda: self.notebook.write(gateway, key_id, credentials))
+        self.notebook.write(gateway, key_id, credentials)
 
     def take_back(self, gateway: Gateways, key_id: str) -> None:
         remove_secret(gateway, self.notebook.tenant, self.notebook.app, key_id)
@@ -617,11 +660,14 @@ class HandOverFederation(Action):
     federation: str = ""
 
     def run(self, gateway: Gateways, made: Made) -> None:
+        notebook = self.notebook.of(made)
+        check_prepared(gateway, notebook, self.cluster_id)
         own = made.get("federation") or made.get("principal") if self.federation == UNKNOWN else self.federation
+        if not own:
+            raise CallFailed("It is not prepared yet. Set prepare to true.")
         body = self.handing.body(made, federationId=str(own))
         credentials = gateway.castai.hand_over(self.cluster_id, body, HAND_OVER_SECONDS).credentials_id
-        app = made.get("app", self.notebook.app) if self.notebook.app else ""
-        replace(self.notebook, app=app).write(gateway, str(own), credentials)
+        notebook.write(gateway, str(own), credentials)
 
 
 @dataclass(frozen=True)

@@ -189,6 +189,7 @@ def _plan_app(current: Current, wanted: Desired) -> Iterator[Action]:
             current.tenant,
             found.client_id if found else UNKNOWN,
             wanted.owners,
+            current.just_made(found),
         )
 
 
@@ -264,6 +265,7 @@ def _plan_federation(current: Current, wanted: Desired) -> Iterator[Action]:
         _object_id(identity) or (_identity_id(current, wanted) if wanted.managed else UNKNOWN),
         Federation(want.name, want.issuer, want.subject, want.audiences, there.id if there else ""),
         there is not None,
+        current.just_made(identity),
     )
 
 
@@ -469,7 +471,7 @@ def _notebook(current: Current, wanted: Desired) -> Notebook:
         own = marks.identity_tags(wanted.cluster_id, wanted.name)
         return Notebook(identity=_object_id(found) or _identity_id(current, wanted), tags={**tags, **own})
     notes = found.app.notes if isinstance(found, App) else ""
-    return Notebook(current.tenant, _object_id(found) or UNKNOWN, notes)
+    return Notebook(current.tenant, _object_id(found) or UNKNOWN, notes, fresh=current.just_made(found))
 
 
 def _plan_proxy(current: Current, wanted: Desired, handing: Handing) -> Iterator[Action]:

@@ -198,6 +198,10 @@ def missing_assignments(current: Current, wanted: Desired) -> tuple[str, ...]:
 def orphans(current: Current, wanted: Desired) -> tuple[RoleAssignment, ...]:
     """Assignments that were of an identity which this cluster had before, and those that this collection made where
     they are not needed any more."""
+    identity = identity_of(current, wanted)
+    if identity and not identity.principal_id:
+        # Graph may just not show it yet, and then these are its assignments.
+        return ()
     found, principal = role_of(current, wanted), principal_of(current, wanted).lower()
     need = role.folded(scopes(current, wanted))
     every = of_role(current, found) if found else ()

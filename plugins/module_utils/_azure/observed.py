@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any, TypeAlias
 
 from .. import _names
@@ -21,7 +21,7 @@ from .._gateways.azure_identities import Federation, ManagedIdentity
 from .._gateways.azure_session import UNREGISTERED
 from .._gateways.azure_session import Rejected as AzureRejected
 from .._gateways.castai import CastAi, Cluster, Rejected, by_options
-from .._keys import NO_NOTE, Keys, Note, by_lifetime
+from .._keys import NO_NOTE, Keys, Note, by_lifetime, moment
 from .._names import TAG_CLUSTER, TAG_CLUSTER_ID
 from .._variables import named
 from . import aks, names, role
@@ -31,6 +31,8 @@ from .options import Desired
 PROVIDER = "aks"
 
 NAMESPACE = "Microsoft.ManagedIdentity"
+
+NEW = timedelta(minutes=10)
 
 GROUP_OPTION = named("resource_group")
 
@@ -171,6 +173,11 @@ class Current:
     def home(self) -> str:
         """The scope of the cluster's resource group."""
         return role.group_scope(self.subscription, self.group)
+
+    def just_made(self, found: Found | None) -> bool:
+        """Whether an app is so new that Graph may not know it everywhere."""
+        created = moment(found.app.created) if isinstance(found, App) else None
+        return bool(created and self.now - created < NEW)
 
     def held(self, principal: str) -> tuple[RoleAssignment, ...]:
         """The assignments of a principal, at the scopes themselves."""

@@ -396,10 +396,11 @@ def _missing_sentence(current: Current, wanted: Desired, reading: bool) -> Itera
     missing, there = current.missing, _there(current.facts)
     some = [] if isinstance(missing, Problem) else [label for label in missing if rights.for_a_plan(label) is reading]
     if some:
-        hint = f" {there.caller_hint}" if there and there.caller_hint else ""
+        hints = (wanted.provider.kubernetes_grant, there.caller_hint if there else "")
         yield (
             f"These Kubernetes permissions are missing in namespace {wanted.namespace} or cluster-wide:"
-            f" {', '.join(some)}. Grant them to the user or role of this run, or use a cluster administrator.{hint}"
+            f" {', '.join(some)}. Grant them to the user or role of this run, or use a cluster administrator."
+            f"{''.join(f' {one}' for one in hints if one)}"
         )
 
 

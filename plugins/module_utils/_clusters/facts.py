@@ -165,7 +165,8 @@ class Provider:
     says about itself; None if only the provider knows. describe_location: a record's block in words. agent_environment:
     from the cluster's id at CAST AI, and whether the user gave it. component_values: by release. proxied_values: of the
     agent and cluster-controller where they use a proxy; direct: hosts that they reach without it. roles_between: the
-    roles that a cluster needs after it is connected and before it is onboarded.
+    roles that a cluster needs after it is connected and before it is onboarded. kubernetes_grant: how the cloud can
+    grant Kubernetes permissions that are missing, as a sentence.
     """
 
     key: str
@@ -190,3 +191,4 @@ class Provider:
     proxied_values: Mapping[str, Any] = field(default_factory=dict)
     direct: tuple[str, ...] = ("169.254.169.254", ".svc")
     roles_between: tuple[str, ...] = ()
+    kubernetes_grant: str = ""

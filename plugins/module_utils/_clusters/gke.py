@@ -336,6 +336,10 @@ GKE = Provider(
     read=read,
     describe_location=describe_location,
     agent_environment=agent_environment,
+    kubernetes_grant=(
+        "IAM grants them by the custom role of docs/examples/policies/gke-onboard-in-cluster.yml, or of"
+        " gke-plan-in-cluster.yml for a plan."
+    ),
     component_values={
         "castai-spot-handler": {"castai": {"provider": "gcp"}},
         "castai-kvisor": {"controller": {"extraArgs": {"cloud-provider": "gke"}}},

@@ -111,7 +111,7 @@ class NewPassword:
 
 @dataclass(frozen=True)
 class Application:
-    """id: of the object; client_id: by which others know it."""
+    """id: of the object; client_id: by which others know it; created: as Graph writes times."""
 
     id: str
     client_id: str
@@ -119,6 +119,7 @@ class Application:
     tags: tuple[str, ...] = ()
     notes: str = ""
     passwords: tuple[Password, ...] = ()
+    created: str = ""
 
     @classmethod
     def parse(cls, body: Answer) -> Application:
@@ -135,6 +136,7 @@ class Application:
             tuple(tags),
             text_in(body, "notes", 2000),
             tuple(map(Password.parse, objects_in(body, "passwordCredentials"))),
+            text_in(body, "createdDateTime"),
         )
 
 

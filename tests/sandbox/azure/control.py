@@ -97,9 +97,10 @@ class Control:
 
     # Verbs: the Resource Manager
 
-    def add_subscription(self, subscription: str, tenant: str = TENANT) -> None:
+    def add_subscription(self, subscription: str, tenant: str = TENANT, managed_by: Sequence[str] = ()) -> None:
+        """managed_by: other tenants, to which it is delegated."""
         self._store.tenants.add(tenant)
-        self._store.subscriptions[subscription] = Subscription(subscription, tenant)
+        self._store.subscriptions[subscription] = Subscription(subscription, tenant, tuple(managed_by))
 
     def add_group(self, name: str, subscription: str = SUBSCRIPTION, location: str = "westeurope") -> str:
         """A resource group, made when there is none; its id."""

@@ -324,6 +324,15 @@ def unregistered(namespace: str) -> AzureError:
     return AzureError(409, "MissingSubscriptionRegistration", said)
 
 
+def wrong_tenant(own: str, wanted: str) -> AzureError:
+    issuer, login = "https://sts.windows.net", "https://login.microsoftonline.com"
+    said = (
+        f"The access token is from the wrong issuer '{issuer}/{own}/'. It must match the tenant '{issuer}/{wanted}/' "
+        f"associated with this subscription. Please use the authority (URL) '{login}/{wanted}' to get the token."
+    )
+    return AzureError(401, "InvalidAuthenticationTokenTenant", said)
+
+
 def principal_not_found(principal: str, tenant: str) -> AzureError:
     said = _QUOTED["PrincipalNotFound"].format(principal=principal.replace("-", ""), tenant=tenant)
     return AzureError(400, "PrincipalNotFound", said)

@@ -639,7 +639,6 @@ ROUTES = tuple(
         ("DELETE", f"/servicePrincipals{_OBJECT}", "servicePrincipals.delete", delete_principal),
         ("POST", "/directoryObjects/getByIds", "directoryObjects.getByIds", get_by_ids),
         ("GET", f"{_DELETED}/(?:microsoft\\.)?graph\\.application", "deletedItems.list", list_deleted),
-        ("GET", f"{_DELETED}/microsoft\\.graph\\.application", "deletedItems.list", list_deleted),
         ("GET", f"{_DELETED}/(?P<name>[0-9A-Fa-f-]{{36}})", "deletedItems.get", get_deleted),
         ("DELETE", f"{_DELETED}/(?P<name>[0-9A-Fa-f-]{{36}})", "deletedItems.delete", delete_deleted),
         ("POST", f"{_DELETED}/(?P<name>[0-9A-Fa-f-]{{36}})/restore", "deletedItems.restore", restore),

@@ -30,7 +30,7 @@ def _shown(one: Subscription) -> dict[str, Any]:
             "spendingLimit": "Off",
         },
         "authorizationSource": "RoleBased",
-        "managedByTenants": [],
+        "managedByTenants": [{"tenantId": tenant} for tenant in one.managed_by],
     }
 
 
@@ -41,6 +41,8 @@ def list_subscriptions(asked: Asked) -> Any:
 
 
 def _in_it(asked: Asked, one: Subscription) -> bool:
+    if asked.caller.tenant not in (one.tenant, *one.managed_by):
+        return False
     return access.any_at_or_below(asked.store, asked.caller, f"/subscriptions/{one.id}")
 
 

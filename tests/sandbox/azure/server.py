@@ -15,7 +15,7 @@ from ..wire import Call, Cluster, Request, Response
 from . import authorization, clusters, graph, identities, login, resources
 from .arm import VERSIONS, Asked, Route, base_kind, read_body, read_query
 from .control import Control
-from .errors import AzureError, Defect, GraphError, as_json, made, unregistered, version_unknown
+from .errors import AzureError, Defect, GraphError, as_json, made, unregistered, version_unknown, wrong_tenant
 from .state import state
 from .store import Principal, Store
 
@@ -120,7 +120,7 @@ class Azure:
         query = read_query(route, request)
         identity = _identity(request)
         self._check_version(route, query["api-version"])
-        self._check_subscription(route, path, identity)
+        self._check_subscription(route, identity, caller)
         asked = Asked(self.store, caller, route.action, path, identity, query, read_body(request))
         answered = route.handle(asked)
         status, body = answered if isinstance(answered, tuple) else (200, answered)
@@ -136,13 +136,15 @@ class Azure:
             known_to_clouds = kind in self.store.versions
             raise refusal if known_to_clouds else Defect(refusal)
 
-    def _check_subscription(self, route: Route, path: Mapping[str, str], identity: str) -> None:
+    def _check_subscription(self, route: Route, identity: str, caller: Principal) -> None:
         parts = identity.split("/")
         if len(parts) < 3 or parts[1].lower() != "subscriptions":
             return
         subscription = self.store.subscriptions.get(parts[2].lower())
         if subscription is None:
             raise resources.no_subscription(parts[2])
+        if caller.tenant not in (subscription.tenant, *subscription.managed_by):
+            raise wrong_tenant(caller.tenant, subscription.tenant)
         if route.namespace not in (*subscription.registered, "Microsoft.Resources", "Microsoft.Authorization"):
             raise unregistered(route.namespace)
 

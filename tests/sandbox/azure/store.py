@@ -133,8 +133,11 @@ class Identity:
 
 @dataclass
 class Subscription:
+    """managed_by: other tenants, to which it is delegated (Azure Lighthouse)."""
+
     id: str
     tenant: str
+    managed_by: tuple[str, ...] = ()
     registered: set[str] = field(default_factory=lambda: set(NAMESPACES))
     registering: dict[str, float] = field(default_factory=dict)
 

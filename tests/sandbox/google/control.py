@@ -243,6 +243,10 @@ class Control:
             lambda verb, **args: self.do(verb, args), found, vintage, self._account(nodes).unique_id, own
         )
 
+    def secrets(self) -> dict[str, list[str]]:
+        """The private keys of all accounts' keys, as PEM, and all tokens given out."""
+        return {"keys": [one.pem for one in self._store.keys], "tokens": [*self._store.tokens]}
+
     def delete_account(self, email: str) -> None:
         self._account(email).deleted_at = self._store.clock()
 
@@ -262,6 +266,6 @@ _VERBS: Mapping[str, Callable[..., Any]] = {
     for name in (
         *("add_project", "add_account", "add_key", "set_key", "token", "id_token", "add_role", "grant", "revoke"),
         *("set_policy", "set_constraint", "set_services", "set_cluster", "behave", "visibility", "delete_account"),
-        *("delete_role", "edit_role", "operator_key", "own_account", "add_subnet", "leave_other_way"),
+        *("delete_role", "edit_role", "operator_key", "secrets", "own_account", "add_subnet", "leave_other_way"),
     )
 }

@@ -130,6 +130,17 @@ def test_a_machine_logs_in_as_one_of_its_identities(azures: Azures, monkeypatch:
     assert azures.gate.journal.since(0)[-1].call.who == made["principal_id"]
 
 
+def test_a_subscription_takes_tokens_of_its_tenant_and_of_those_that_manage_it(azures: Azures) -> None:
+    theirs, other = "22222222-0000-4000-8000-000000000001", "11111111-1111-4111-8111-222222222222"
+    azures.do("add_subscription", subscription=theirs, tenant=other)
+    azures.do("grant", principal=OPERATOR_ID, role="Reader", scope=f"/subscriptions/{theirs}")
+    path = f"/subscriptions/{theirs}"
+    status, told = azures.arm("GET", path, version="2022-12-01")
+    assert (status, told["error"]["code"]) == (401, "InvalidAuthenticationTokenTenant")
+    azures.do("add_subscription", subscription=theirs, tenant=other, managed_by=[TENANT])
+    assert azures.arm("GET", path, version="2022-12-01")[1]["tenantId"] == other
+
+
 def test_a_field_is_shown_from_its_version_on(azures: Azures) -> None:
     azures.azure.add_cluster(cluster("shop"))
     old = azures.arm("GET", CLUSTER, version="2025-04-01")[1]

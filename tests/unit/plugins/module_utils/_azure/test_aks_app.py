@@ -442,13 +442,20 @@ def test_a27_the_lost_answer_of_an_app_leaves_one_app(world: World) -> None:
     assert world.run().actions == ()
 
 
-def test_replicas_of_graph_that_lag_leave_one_app_and_one_secret(world: World) -> None:
+@pytest.mark.parametrize("parts", [({},), ({"hand_over": False}, {"prepare": False})], ids=["at once", "in parts"])
+def test_replicas_of_graph_that_lag_leave_one_app_and_one_secret(world: World, parts: Any) -> None:
     world.cloud.do("lag", seconds=15)
-    world.run()
-    world.clock.ahead += 60
+    for part in parts:
+        world.run(**part)
+    assert world.run().actions == ()
     assert len(world.apps) == 1
     assert [one["keyId"] for one in world.app()["passwordCredentials"]] == [world.live_secret()]
-    assert world.run().actions == ()
+
+
+def test_what_is_not_prepared_is_not_handed_over(world: World) -> None:
+    with pytest.raises(Stopped, match=r"There is no app registration yet\. Set prepare to true"):
+        world.run(prepare=False)
+    assert world.castai.given == {}
 
 
 def test_a33_an_app_of_another_cluster_is_left_alone(world: World) -> None:

@@ -101,6 +101,13 @@ def test_from_a_secret_to_none_and_back_without_an_outage(world: World, way: Any
         assert world.run().actions == ()
 
 
+@WAYS
+def test_what_is_not_prepared_is_not_handed_over(world: World, way: Any) -> None:
+    with pytest.raises(Stopped, match="Set prepare to true"):
+        world.run(prepare=False, **way)
+    assert world.castai.given == {}
+
+
 def test_after_a_change_of_identity_the_former_has_no_rights(world: World) -> None:
     old = world.run().view["castai_principal_id"]
     world.run(hand_over=False, **MANAGED)
@@ -135,14 +142,15 @@ def test_a23_federation_that_never_counts_ends_after_ten_minutes(world: World) -
     assert 600 < world.clock() - started < 660
 
 
-@pytest.mark.parametrize("kind", ["identities", "principals", "federated"])
-def test_what_azure_does_not_show_yet_is_waited_for(world: World, kind: str) -> None:
+@WAYS
+@pytest.mark.parametrize("kind", ["identities", "principals", "federated", "applications", "servicePrincipals"])
+def test_what_azure_does_not_show_yet_is_waited_for(world: World, kind: str, way: Any) -> None:
     world.cloud.do("visibility", seconds=40, kinds=[kind])
-    done = world.run(**MANAGED)
+    done = world.run(**way)
     world.check_access()
     assert world.scopes(done.view["castai_principal_id"]) == SCOPES
     world.clock.ahead += 300
-    assert world.run(**MANAGED).actions == ()
+    assert world.run(**way).actions == ()
 
 
 def test_a19_another_write_of_a_federated_credential_is_waited_for(world: World) -> None:

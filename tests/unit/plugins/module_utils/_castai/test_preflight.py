@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
@@ -25,10 +26,13 @@ from ansible_collections.castai.onboarding.plugins.module_utils._castai.prefligh
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters import eks
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import CloudRights, ClusterFacts, Named
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.on_aws import judged
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.table import PROVIDERS
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Refused, Subject, reconcile
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_eks import EksCluster
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import Cluster
 from ansible_collections.castai.onboarding.plugins.module_utils._helm import record as helm_record
+from tests.support.policies import FOLDER
+from tests.tree import ROOT
 
 ACCOUNT, REGION = "111122223333", "eu-central-1"
 ID, ANOTHER_ID = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e", "99999999-5a57-4d4a-8f5d-0a6f5c1f0d7e"
@@ -314,6 +318,16 @@ def test_what_could_not_be_found_out_is_no_finding_but_told() -> None:
     ]
     unasked = replace(GOOD, rights=Problem("STS is away."))
     assert view(unasked, wanted, {})["not_checked"] == ["Could not check AWS permissions: STS is away."]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_where_iam_can_grant_what_is_missing_in_the_cluster_its_role_is_named(provider: str) -> None:
+    wanted = preflight.desired(PARAMETERS)
+    there = replace(wanted, cluster=replace(wanted.cluster, provider=provider))
+    (said,) = lacks_of(replace(GOOD, missing=("create secrets",)), there)
+    named = re.findall(r"gke-\S+?\.yml", said)
+    assert len(named) == (2 if provider == "gke" else 0)
+    assert all((ROOT / FOLDER / name).is_file() for name in named)
 
 
 def test_an_organisation_without_clusters_cannot_be_told() -> None:
