@@ -40,6 +40,8 @@ def read(systems: Systems, wanted: Named) -> ClusterFacts:
     node_group = wanted.location.get("node_resource_group", "")
     credential = None
     if group:
+        # Both need the token: log-ins that fail, fail once.
+        azure.caller()
         with at_once() as ask:
             asked = ask(azure.get_cluster, subscription, group, wanted.name)
             entered = ask(_entered, azure, subscription, group, wanted.name)
