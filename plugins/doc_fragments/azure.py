@@ -13,12 +13,13 @@ options:
   subscription_id:
     description:
       - ID of the Azure subscription of the cluster.
-      - Defaults to the environment variable E(AZURE_SUBSCRIPTION_ID). A plan names a subscription that came from there.
+      - Defaults to the environment variable E(AZURE_SUBSCRIPTION_ID). A plan says so if the subscription came from
+        there.
     type: str
   resource_group:
     description:
       - Resource group of the AKS cluster. Upper and lower case do not matter.
-      - Without it, the cluster is looked for in the whole subscription by its name, and by O(node_resource_group) if
+      - Without it, the whole subscription is searched for a cluster of this name, and of this O(node_resource_group) if
         that is set.
     type: str
   node_resource_group:
@@ -27,29 +28,29 @@ options:
     type: str
   admin:
     description:
-      - Whether an AKS cluster is entered by its local account that may do everything. Its permission is
+      - Whether to log in to an AKS cluster as its local administrator account. The identity then needs the permission
         C(Microsoft.ContainerService/managedClusters/listClusterAdminCredential/action).
-      - If V(false), it is entered with a token for AKS from Entra. A cluster without Entra integration is entered with
-        the certificate that AKS gives to its users.
+      - If V(false), a token from Entra is used. For a cluster without Entra integration, it is the certificate that AKS
+        gives to its users.
     type: bool
     default: false
   auth_source:
     description:
       - Where the Azure credentials come from.
-      - With V(auto), they are those of a service principal, from the options or else the environment, then those of the
-        Azure CLI if there is one. V(env) only takes the environment. V(cli) asks the Azure CLI. V(msi) is the managed
-        identity of the machine where this runs.
+      - With V(auto), they are those of a service principal, from the options or else the environment, and otherwise
+        those of the Azure CLI if it is installed. V(env) only uses the environment. V(cli) only uses the Azure CLI.
+        V(msi) is the managed identity of the machine where this runs.
       - Defaults to the environment variable E(ANSIBLE_AZURE_AUTH_SOURCE), or V(auto).
     type: str
     choices: [auto, cli, env, msi]
   tenant:
     description:
-      - Entra tenant of the service principal. The one of the cluster may be another.
+      - Entra tenant of the service principal. The cluster may belong to another tenant.
       - Defaults to the environment variable E(AZURE_TENANT) or E(AZURE_TENANT_ID).
     type: str
   client_id:
     description:
-      - Client ID of the service principal. With O(auth_source=msi), it is the one of a user-assigned managed identity.
+      - Client ID of the service principal, or with O(auth_source=msi), of a user-assigned managed identity.
       - Defaults to the environment variable E(AZURE_CLIENT_ID).
     type: str
   secret:
@@ -59,25 +60,25 @@ options:
     type: str
   x509_certificate_path:
     description:
-      - File with the certificate of the service principal and its private key, PEM or PKCS12. The environment variable
-        E(AZURE_CLIENT_CERTIFICATE_PASSWORD) is its password.
+      - File with the certificate of the service principal and its private key, as PEM or PKCS12. If it has a password,
+        set the environment variable E(AZURE_CLIENT_CERTIFICATE_PASSWORD).
       - Defaults to the environment variable E(AZURE_X509_CERTIFICATE_PATH) or E(AZURE_CLIENT_CERTIFICATE_PATH).
     type: path
   oidc_token:
     description:
-      - Token of another issuer that the service principal trusts by a federated credential. Defaults to the environment
-        variable E(AZURE_FEDERATED_TOKEN).
+      - Token of another issuer, which the service principal trusts through a federated credential. Defaults to the
+        environment variable E(AZURE_FEDERATED_TOKEN).
     type: str
   oidc_token_file_path:
     description:
-      - File with that token, which is read anew for each log-in. Defaults to the environment variable
-        E(AZURE_FEDERATED_TOKEN_FILE), which a pod with workload identity has.
+      - File with that token, which is read again for each log-in. Defaults to the environment variable
+        E(AZURE_FEDERATED_TOKEN_FILE), which is set in a pod with workload identity.
     type: path
   cloud_environment:
     description:
       - Cloud of the subscription, V(AzureCloud), V(AzureUSGovernment) or V(AzureChinaCloud).
-      - Defaults to the environment variable E(AZURE_CLOUD_ENVIRONMENT), then to the cloud whose log-in
-        E(AZURE_AUTHORITY_HOST) names, then to V(AzureCloud).
+      - Defaults to the environment variable E(AZURE_CLOUD_ENVIRONMENT), then to the cloud of the log-in address in
+        E(AZURE_AUTHORITY_HOST), then to V(AzureCloud).
     type: str
   azure_ca_cert:
     description:

@@ -13,30 +13,32 @@ options:
   project:
     description:
       - Id or number of the Google Cloud project of the cluster.
-      - Defaults to the environment variable E(GCP_PROJECT) or E(GOOGLE_CLOUD_PROJECT). A plan names a project that came
-        from there.
+      - Defaults to the environment variable E(GCP_PROJECT) or E(GOOGLE_CLOUD_PROJECT). A plan says so if the project
+        came from there.
     type: str
   location:
     description: Region of a regional cluster, or zone of a zonal one.
     type: str
   endpoint:
     description:
-      - By which of its addresses a GKE cluster is reached. V(dns) is its DNS endpoint, V(public) and V(private) are its
-        IP endpoints.
-      - With V(auto), it is the endpoint of a cluster with a public address and without authorized networks. Otherwise
-        it is the DNS endpoint if that takes traffic from outside, and else the address that GKE shows.
-      - At the DNS endpoint, the identity also needs the permission C(container.clusters.connect).
+      - The address to use for the API server of a GKE cluster. V(dns) is its DNS endpoint, V(public) and V(private) are
+        its IP endpoints.
+      - V(auto) uses the DNS endpoint if the IP endpoints are off, and otherwise the public endpoint unless that is
+        limited to authorized networks. If it is, V(auto) uses the DNS endpoint if that allows external traffic, and
+        otherwise the endpoint that GKE shows.
+      - For the DNS endpoint, the identity also needs the permission C(container.clusters.connect).
     type: str
     choices: [auto, dns, public, private]
     default: auto
   auth_kind:
     description:
-      - Kind of the Google credentials. By default, it is the kind of the first one that is set of O(access_token),
-        O(service_account_contents), O(service_account_file) and O(service_account_email), and else V(application).
-      - V(application) is what Google calls application default credentials. They are the file that
-        E(GOOGLE_APPLICATION_CREDENTIALS) names, of any type, such as workload identity federation, then the one that
-        gcloud wrote, then the machine's metadata server.
-      - Defaults to the environment variable E(GCP_AUTH_KIND), but not if another option of these is set.
+      - Kind of the Google credentials. By default, it follows from the first of these options that is set,
+        O(access_token), O(service_account_contents), O(service_account_file) and O(service_account_email), and is
+        otherwise V(application).
+      - V(application) is what Google calls application default credentials. They come from the file in
+        E(GOOGLE_APPLICATION_CREDENTIALS), which may be of any type, such as workload identity federation, otherwise
+        from the file that gcloud wrote, and otherwise from the machine's metadata server.
+      - Defaults to the environment variable E(GCP_AUTH_KIND), unless one of those options is set.
     type: str
     choices: [application, machineaccount, serviceaccount, accesstoken]
   service_account_file:
@@ -50,24 +52,24 @@ options:
     type: jsonarg
   service_account_email:
     description:
-      - Service account of the machine where this runs, whose metadata server gives the tokens. Defaults to the
-        environment variable E(GCP_SERVICE_ACCOUNT_EMAIL).
+      - Service account of the machine where this runs. The tokens come from the machine's metadata server. Defaults to
+        the environment variable E(GCP_SERVICE_ACCOUNT_EMAIL).
     type: str
   access_token:
     description:
-      - OAuth access token. It cannot be renewed, so a task that takes longer than it lives fails. Defaults to the
+      - OAuth access token. It cannot be renewed, so the task fails if the token expires before it ends. Defaults to the
         environment variable E(GCP_ACCESS_TOKEN).
     type: str
   impersonate_service_account:
     description:
-      - E-mail of a service account to impersonate. If there are several with commas in between, the last one is it, and
-        the others are the way to it.
+      - E-mail address of a service account to impersonate. In a comma-separated list, the last one is impersonated, and
+        the others are the chain of delegation that leads to it.
       - Defaults to the environment variable E(CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT).
     type: str
   quota_project:
     description:
-      - Project that calls are counted for, which user credentials need. Defaults to the environment variable
-        E(GOOGLE_CLOUD_QUOTA_PROJECT), and else to the one of the credentials.
+      - Project whose quota the calls use. User credentials need one. Defaults to the environment variable
+        E(GOOGLE_CLOUD_QUOTA_PROJECT), and otherwise to the quota project of the credentials.
     type: str
   google_ca_cert:
     description:

@@ -10,15 +10,16 @@ module: castai_aks_app
 short_description: Give CAST AI an identity in Azure for one AKS cluster
 version_added: 0.1.0
 description:
-  - Creates an app registration or a managed identity for CAST AI, a custom role for this cluster only, and the
-    assignments of both on the resource groups that the cluster uses. They are its own group, that of its nodes, those
-    of the networks of all agent pools, and that of the kubelet identity.
+  - Creates an app registration or a managed identity for CAST AI and a custom role for this cluster only, and assigns
+    the role on the resource groups that the cluster uses. These are its own group, that of its nodes, those of the
+    networks of all agent pools, and that of the kubelet identity.
   - Hands the identity over to CAST AI last, with a secret or without. A secret goes from Microsoft Entra ID to CAST AI
     within this task.
-  - The tags of the identity say which cluster it belongs to. The notes of the app, or a tag of the managed identity,
-    say what CAST AI has.
-  - What the vendor's script or Terraform created for this cluster is taken over under its name. If it belongs to
-    another cluster, the cluster gets its own. Secrets and federated credentials of others stay.
+  - The tags of the identity record which cluster it belongs to. The notes of the app, or a tag of the managed identity,
+    record which credentials CAST AI has.
+  - An identity and role that the vendor's script or Terraform created for this cluster are taken over and keep their
+    names. Those of another cluster are never touched; this cluster then gets its own. Other secrets and federated
+    credentials stay.
   - Removal with O(state=absent) leaves resource providers registered. A deleted app registration can be restored for
     30 days.
 author: castai.onboarding authors (@castai)
@@ -45,33 +46,33 @@ options:
   adopt:
     description:
       - Whether an app registration, managed identity or role with a name that this module or another tool would use is
-        taken over if nothing shows which cluster it belongs to. Those of another cluster are never taken over.
+        taken over even if nothing shows which cluster it belongs to. Those of another cluster are never taken over.
     type: bool
     default: false
   credential:
     description:
-      - How CAST AI logs in as the app registration. With V(secret), it holds a secret of it.
-      - With V(federated), there is no secret. CAST AI logs in with a token of its own account at Google. CAST AI may
-        have to enable this for your organization first.
-      - A managed identity has no secret, so this does not matter with O(identity=managed_identity).
+      - How CAST AI logs in as the app registration. With V(secret), CAST AI gets a secret of the app.
+      - With V(federated), there is no secret. CAST AI logs in with a token of its own Google account. CAST AI may have
+        to enable this for your organization first.
+      - This has no effect with O(identity=managed_identity), because a managed identity has no secrets.
     type: str
     choices: [secret, federated]
     default: secret
   existing_app_id:
     description:
-      - Application (client) ID of an app registration of your own, for CAST AI to use. It is checked, but neither
-        edited nor deleted, so its notes do not say what CAST AI has. It is handed over if CAST AI has no credentials
-        for the cluster yet.
+      - Application (client) ID of your own app registration for CAST AI. It is checked, but neither edited nor deleted,
+        so its notes do not record which credentials CAST AI has. It is handed over if CAST AI has no credentials for
+        the cluster yet.
       - It gets the same role as an app that this module creates.
     type: str
   existing_app_secret:
     description:
-      - Secret of the app in O(existing_app_id), which is needed with O(credential=secret).
+      - Secret of the app in O(existing_app_id). It is required with O(credential=secret).
     type: str
   existing_identity_id:
     description:
-      - Resource ID of a managed identity of your own, for CAST AI to use with O(identity=managed_identity). It is
-        treated like the app of O(existing_app_id), and must have the federated credential already.
+      - Resource ID of your own managed identity for CAST AI, with O(identity=managed_identity). It is treated like the
+        app in O(existing_app_id), and must already have the federated credential.
     type: str
   force:
     description:
@@ -82,36 +83,36 @@ options:
     default: false
   http_proxy:
     description:
-      - HTTP proxy for the nodes that CAST AI creates. V(from_cluster) is the one of the cluster's C(httpProxyConfig),
-        if it has one. With V(none), CAST AI is told of none, and keeps one that it has.
-      - A dictionary with the keys C(http), C(https) and C(no_proxy) sets another one. It is refused if the cluster has
-        a proxy itself. A password in an address is kept out of all output.
+      - HTTP proxy for the nodes that CAST AI creates. V(from_cluster) is the one in the cluster's C(httpProxyConfig),
+        if it has one. With V(none), no proxy is sent to CAST AI, and CAST AI keeps the one that it has, if any.
+      - A dictionary with the keys C(http), C(https) and C(no_proxy) sets a proxy for a cluster that has none. It is
+        refused if the cluster has a proxy. A password in an address is kept out of all output.
     type: raw
     default: from_cluster
   identity:
     description:
-      - What CAST AI gets. V(app) is an app registration with a service principal, which the Azure credentials must be
-        allowed to create in Microsoft Entra ID.
-      - V(managed_identity) is a user-assigned managed identity, which needs no permission in Microsoft Entra ID, and no
+      - Kind of CAST AI's identity. V(app) is an app registration with a service principal, which your Azure credentials
+        must be allowed to create in Microsoft Entra ID.
+      - V(managed_identity) is a user-assigned managed identity, which needs no permission in Microsoft Entra ID and no
         secret.
     type: str
     choices: [app, managed_identity]
     default: app
   identity_location:
     description:
-      - Region of a new managed identity. By default, it is that of the cluster. Some regions do not support federated
-        credentials; the identity need not be where the cluster is.
+      - Region of a new managed identity. By default, it is that of the cluster. Set another one if the cluster's region
+        does not support federated credentials.
     type: str
   managed_clusters_write:
     description:
-      - Whether CAST AI's role contains C(Microsoft.ContainerService/managedClusters/write), as that of the vendor's
-        script does. It can change anything about the cluster, and CAST AI's Terraform module does not use it.
+      - Whether CAST AI's role contains C(Microsoft.ContainerService/managedClusters/write), as the role of the vendor's
+        script does. This action allows any change to the cluster, and CAST AI's Terraform module does not grant it.
     type: bool
     default: false
   owners:
     description:
-      - Object IDs of further owners of a new app registration and its service principal, beside the identity that runs
-        this.
+      - Object IDs of further owners of a new app registration and its service principal, in addition to the identity
+        that runs the task.
     type: list
     elements: str
     default: []
@@ -134,8 +135,8 @@ options:
     elements: str
   secret_days:
     description:
-      - For how many days a new secret is valid. A run replaces it when less than 30 days, or less than a tenth of its
-        life, are left.
+      - For how many days a new secret is valid. A run replaces it when less than 30 days of its life are left, or less
+        than a tenth if that is shorter.
     type: int
     default: 365
 seealso:
@@ -210,7 +211,7 @@ assignments:
       type: list
       elements: str
     removed:
-      description: Scopes of deleted ones.
+      description: Scopes of deleted assignments.
       type: list
       elements: str
   sample:
@@ -252,7 +253,7 @@ role:
   returned: success, when O(state=present)
   type: str
 secret_expires:
-  description: Date on which the secret that CAST AI has expires. Run before it, so that the secret is replaced.
+  description: Date on which CAST AI's secret expires. Run the task before this date to replace the secret.
   returned: success, when CAST AI has a secret that this module created
   type: str
 subscription_id:
@@ -260,7 +261,7 @@ subscription_id:
   returned: success
   type: str
 tenant_id:
-  description: ID of the tenant that the subscription is in, and CAST AI's identity.
+  description: ID of the tenant of the subscription and of CAST AI's identity.
   returned: success
   type: str
 """

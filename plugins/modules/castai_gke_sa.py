@@ -10,16 +10,16 @@ module: castai_gke_sa
 short_description: Give CAST AI a service account in Google Cloud for one GKE cluster
 version_added: 0.1.0
 description:
-  - Creates a service account for CAST AI, a custom role for this cluster only, and the bindings of both in the project.
-    The services of Google Cloud that they need are enabled if they are off.
-  - All bindings are written at once, and again if somebody else changes the IAM policy of the project in the meantime.
-    The bindings of others are written back as they were read.
+  - Creates a service account for CAST AI and a custom role for this cluster only, and binds the role to the account in
+    the project. The services of Google Cloud that they need are enabled if they are off.
+  - All bindings are written at once. If somebody else changes the IAM policy of the project at the same time, the
+    change is repeated on the new policy. The bindings of others are written back as they were read.
   - Hands the account over to CAST AI last, with a key or without. A key goes from Google Cloud to CAST AI within this
     task.
-  - The description of the account says which cluster it belongs to and which key CAST AI has.
+  - The description of the account records which cluster it belongs to and which key CAST AI has.
   - Removal with O(state=absent) leaves the services enabled.
-  - An account that the vendor's script, Terraform or Pulumi created for this cluster is taken over under its name. If
-    it belongs to another cluster, the cluster gets one of its own.
+  - An account that the vendor's script, Terraform or Pulumi created for this cluster is taken over and keeps its name.
+    If it belongs to another cluster, this cluster gets one of its own.
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes
@@ -37,8 +37,8 @@ attributes:
 options:
   adopt:
     description:
-      - Whether an account or role with a name that this module or another tool would use is taken over if nothing shows
-        which cluster it belongs to. Those of another cluster are never taken over.
+      - Whether an account or role with a name that this module or another tool would use is taken over even if nothing
+        shows which cluster it belongs to. Those of another cluster are never taken over.
     type: bool
     default: false
   enable_services:
@@ -50,17 +50,18 @@ options:
     default: true
   existing_service_account:
     description:
-      - E-mail address of a service account of your own, for CAST AI to use. It is checked, but neither edited nor
-        deleted, so its description does not say which key CAST AI has. With O(identity=key), it gets a key if CAST AI
-        has no credentials for the cluster yet, or if it has no other key. The key of a run that was ended before it
-        handed it over stays, because nothing tells it from keys of your own.
-      - It gets the same bindings as an account that this module creates. The roles that it has from other tools stay.
+      - E-mail address of your own service account for CAST AI. It is checked, but neither edited nor deleted, so its
+        description does not record which key CAST AI has. With O(identity=key), a key is created if CAST AI has no
+        credentials for the cluster yet, or if no key of the account is usable. If a run ends before it hands the
+        key over, the key stays, because it cannot be told apart from your own keys.
+      - It gets the same bindings as an account that this module creates. Roles that other tools gave it stay.
     type: str
   extra_projects:
     description:
       - IDs of further projects in which CAST AI needs its role, such as the host project of a Shared VPC. Each gets a
         role of its own with the same permissions.
-      - The description of the cluster's role records them, so that a project that is left out later loses its binding.
+      - The description of the cluster's role records them, so that the binding in a project that you later leave out is
+        removed.
     type: list
     elements: str
     default: []
@@ -73,9 +74,9 @@ options:
     default: false
   identity:
     description:
-      - How CAST AI becomes the account. With V(key), it holds a key of it.
-      - With V(impersonation), there is no key. CAST AI's own service account may act as this one. CAST AI has to enable
-        this for your organization first, and an organization policy may forbid members of other organizations.
+      - How CAST AI logs in as the service account. With V(key), CAST AI gets a key of the account.
+      - With V(impersonation), there is no key. CAST AI's own service account impersonates this one. CAST AI has to
+        enable this for your organization first, and an organization policy may forbid members of other organizations.
     type: str
     choices: [key, impersonation]
     default: key
@@ -92,7 +93,8 @@ options:
     required: true
   permissions:
     description:
-      - Your own list of permissions for CAST AI's role, instead of the default one. A custom role takes no wildcards.
+      - Your own list of permissions for CAST AI's role, instead of the default one. Custom roles do not support
+        wildcards.
     type: list
     elements: str
   provider:
@@ -103,8 +105,8 @@ options:
     default: gke
   role_id:
     description:
-      - ID of the custom role. By default, it is C(castai.gkeAccess.) and the first characters of O(cluster_id). Google
-        Cloud does not give out the ID of a deleted role again for weeks; then it is the default one with a number.
+      - ID of the custom role. By default, it is C(castai.gkeAccess.) and the first characters of O(cluster_id). The ID
+        of a deleted role cannot be used again for weeks; until then a number is added to it.
     type: str
   role_scope:
     description:
@@ -117,21 +119,21 @@ options:
   service_account_user:
     description:
       - Which service accounts CAST AI may use for its nodes, with the role C(roles/iam.serviceAccountUser).
-      - V(node_accounts) are those of the cluster's node pools, by a binding of the project with a condition. This is
-        the default. The condition has the form that the vendor recommends, which Google does not document. It can name
+      - V(node_accounts), the default, allows those of the cluster's node pools, with bindings on the project that have
+        a condition. The condition has the form that the vendor recommends, which Google does not document. It can name
         260 accounts, of this project only.
-      - V(on_accounts) are the same by a binding on each account, in other projects too.
-      - V(project) are all of the project. V(none) gives CAST AI no such binding.
-      - If CAST AI could use more accounts before, that stays, with a warning, until you set this option. Bindings of
-        other forms than the one that you set are removed.
+      - V(on_accounts) allows the same accounts with a binding on each of them, in other projects too.
+      - V(project) allows all accounts of the project. V(none) gives CAST AI no such binding.
+      - If CAST AI could use more accounts before, those bindings stay, with a warning, until you set this option. Then
+        the bindings of the other values are removed.
     type: str
     choices: [node_accounts, on_accounts, project, none]
   shared_vpc_role:
     description:
-      - What CAST AI may do with the subnets of the cluster and its node pools if they are of another project, the host
-        project of a Shared VPC. V(subnets) gives it C(roles/compute.networkUser) on these subnets. That this is enough
-        for CAST AI is not confirmed. V(none) takes such bindings out.
-      - If this is omitted, the subnets are neither read nor changed. Removal takes the bindings out in any case.
+      - What CAST AI may do with the subnets of the cluster and its node pools if they belong to another project, the
+        host project of a Shared VPC. V(subnets) gives it C(roles/compute.networkUser) on these subnets. We could not
+        confirm that this is enough for CAST AI. V(none) removes such bindings.
+      - If this is omitted, the subnets are neither read nor changed. O(state=absent) removes the bindings in any case.
     type: str
     choices: [subnets, none]
 seealso:
@@ -197,7 +199,7 @@ applied:
   type: list
   elements: str
 bindings:
-  description: Bindings that were written or taken out, or would be in check mode.
+  description: Bindings that were added or removed, or would be in check mode.
   returned: success
   type: dict
   contains:
@@ -206,7 +208,7 @@ bindings:
       type: list
       elements: dict
     removed:
-      description: The same of those that were taken out.
+      description: Removed bindings, in the same form.
       type: list
       elements: dict
   sample:
