@@ -226,6 +226,19 @@ def test_agent_and_controller_use_the_proxy_that_is_set() -> None:
     assert [name for name, one in values.items() if "additionalEnv" in one] == ["cluster-controller"]
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "from_cluster"),
+        ({"castai_proxy": {"http": "a"}}, {"http": "a"}),
+        ({"castai_proxy": {"http": "a"}, "aks_onboard_http_proxy": "none"}, "none"),
+        ({"castai_proxy": {"http": "a"}, "aks_onboard_http_proxy": {"http": "b"}}, {"http": "b"}),
+    ],
+)
+def test_the_nodes_of_aks_use_the_proxy_that_is_set_for_them(given: dict[str, Any], expected: Any) -> None:
+    assert templated("aks_onboard", "{{ __aks_onboard_identity.http_proxy }}", **given) == expected
+
+
 def test_pull_secrets_are_those_of_every_release() -> None:
     given = {"castai_image_pull_secrets": ["one", "two"]}
     wanted = [{"name": "one"}, {"name": "two"}]
