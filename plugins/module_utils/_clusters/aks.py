@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from .._azure import aks
 from .._azure.names import aks_cluster_problem, group_problem, subscription_problem
 from .._azure.options import AZURE_RULES, IDENTITY_OPTIONS, azure_options, form_problems
-from .._engine import CallFailed, Refused
+from .._engine import CallFailed, Refused, at_once
 from .._gateways.azure import Azure
 from .._gateways.azure_container import AksCluster, Credential
 from .._gateways.azure_credentials import subscription_of
@@ -29,7 +29,8 @@ _KUBECONFIG = f"set {named('kubeconfig')}, or {named('host')} and {named('api_ke
 
 
 def read(systems: Systems, wanted: Named) -> ClusterFacts:
-    """Two calls: AKS shows the cluster's authority with the credentials for it alone."""
+    """One round where the resource group is known. AKS shows the cluster's authority with the credentials for it
+    alone."""
     azure: Azure = systems.cloud()
     subscription = azure.subscription_id
     missing = missing_options({"subscription_id": subscription})
@@ -37,8 +38,14 @@ def read(systems: Systems, wanted: Named) -> ClusterFacts:
         raise Refused(" ".join(missing.values()))
     group = wanted.location.get("resource_group", "")
     node_group = wanted.location.get("node_resource_group", "")
+    credential = None
     if group:
-        found = azure.get_cluster(subscription, group, wanted.name)
+        # Both need the token: log-ins that fail, fail once.
+        azure.caller()
+        with at_once() as ask:
+            asked = ask(azure.get_cluster, subscription, group, wanted.name)
+            entered = ask(_entered, azure, subscription, group, wanted.name)
+        found, credential = asked.result(), entered.result()
     else:
         found = aks.chosen(azure.list_clusters(subscription), wanted.name, node_group)
     if found is None:
@@ -48,7 +55,7 @@ def read(systems: Systems, wanted: Named) -> ClusterFacts:
         return ClusterFacts(
             KEY, wanted.name, f"AKS cluster {wanted.name}", where, {}, exists=False, problems=(problem,)
         )
-    return facts(found, azure, node_group)
+    return facts(found, azure, node_group, credential)
 
 
 def _listed(azure: Azure, subscription: str) -> tuple[AksCluster, ...]:
@@ -58,7 +65,10 @@ def _listed(azure: Azure, subscription: str) -> tuple[AksCluster, ...]:
         return ()
 
 
-def facts(found: AksCluster, azure: Azure, node_group: str = "") -> ClusterFacts:
+def facts(
+    found: AksCluster, azure: Azure, node_group: str = "", credential: Credential | CallFailed | None = None
+) -> ClusterFacts:
+    """credential: what AKS gave for the cluster, or why not, if it was asked already."""
     source = f" (from {azure.subscription_source})" if azure.subscription_source else ""
     problem = aks.unusable_problem(found) or _other_nodes(found, node_group)
     return ClusterFacts(
@@ -77,7 +87,7 @@ def facts(found: AksCluster, azure: Azure, node_group: str = "") -> ClusterFacts
             "node_resource_group": found.node_group,
         },
         problems=tuple(filter(None, [problem])),
-        api_server=_closed(found, problem) if problem else api_server(found, azure),
+        api_server=_closed(found, problem) if problem else api_server(found, azure, credential),
         seen_at=f"AKS says that cluster {found.name}",
         caller_hint="" if problem or azure.admin or not found.entra else _grant(found, azure.caller()),
         own=found,
@@ -103,9 +113,9 @@ def _hosts(found: AksCluster) -> frozenset[str]:
     return frozenset(f"https://{name}{port}" for name in names for port in ("", ":443"))
 
 
-def api_server(found: AksCluster, azure: Azure) -> ApiServer:
+def api_server(found: AksCluster, azure: Azure, given: Credential | CallFailed | None = None) -> ApiServer:
     """Entered with a token for AKS itself or, where log-ins are not Entra's, with the certificate that AKS gives."""
-    credential, problem = _credential(found, azure)
+    credential, problem = _credential(found, azure, given)
     if credential is None:
         address = f"https://{found.fqdn or found.private_fqdn}:443"
         return ApiServer(address, "", _hosts(found), str, entry_problem=problem)
@@ -124,17 +134,31 @@ def api_server(found: AksCluster, azure: Azure) -> ApiServer:
     )
 
 
-def _credential(found: AksCluster, azure: Azure) -> tuple[Credential | None, str]:
+def _credential(
+    found: AksCluster, azure: Azure, given: Credential | CallFailed | None
+) -> tuple[Credential | None, str]:
     """What leads into the cluster, and why it does not, or an empty text."""
     problem = aks.entry_problem(found, azure.admin)
     if problem:
         return None, problem
     public = found.private and found.public_fqdn and bool(found.fqdn)
+    if given is None or public:
+        given = _entered(azure, found.subscription_id, found.group, found.name, public)
+    if isinstance(given, Rejected):
+        return None, f"{given} Or {_KUBECONFIG}."
+    if isinstance(given, CallFailed):
+        raise given
+    return given, aks.credential_problem(found, given)
+
+
+def _entered(
+    azure: Azure, subscription: str, group: str, cluster: str, public: bool = False
+) -> Credential | CallFailed:
+    """public: by the public name of a private cluster."""
     try:
-        credential = (azure.admin_credential if azure.admin else azure.user_credential)(found, public)
-    except Rejected as refusal:
-        return None, f"{refusal} Or {_KUBECONFIG}."
-    return credential, aks.credential_problem(found, credential)
+        return (azure.admin_credential if azure.admin else azure.user_credential)(subscription, group, cluster, public)
+    except CallFailed as failure:
+        return failure
 
 
 def _advice(found: AksCluster, azure: Azure, entra: bool) -> Mapping[int, str]:

@@ -263,25 +263,23 @@ class Container(Session):
     def _parsed(self, body: Answer) -> AksCluster:
         return AksCluster.parse(body, self.version(CONTAINER_SERVICE), self.cloud.name)
 
-    def user_credential(self, found: AksCluster, public: bool = False) -> Credential:
+    def user_credential(self, subscription: str, group: str, cluster: str, public: bool = False) -> Credential:
         """For whoever asks. public: with the public name of a private cluster. Secret where there is no Entra."""
         query = [("format", "exec"), *([("server-fqdn", "public")] if public else [])]
-        return self._credential(LIST_USER_CREDENTIAL, found, query)
+        return self._credential(LIST_USER_CREDENTIAL, query, subscription, group, cluster)
 
-    def admin_credential(self, found: AksCluster, public: bool = False) -> Credential:
+    def admin_credential(self, subscription: str, group: str, cluster: str, public: bool = False) -> Credential:
         """Of the local account that may do everything. Secret."""
-        return self._credential(LIST_ADMIN_CREDENTIAL, found, [("server-fqdn", "public")] if public else [])
+        query = [("server-fqdn", "public")] if public else []
+        return self._credential(LIST_ADMIN_CREDENTIAL, query, subscription, group, cluster)
 
-    def _credential(self, call: Call, found: AksCluster, query: list[tuple[str, str]]) -> Credential:
+    def _credential(
+        self, call: Call, query: list[tuple[str, str]], subscription: str, group: str, cluster: str
+    ) -> Credential:
         if kubeconfig.MISSING:
             raise Refused(f"The Python package PyYAML is needed where this runs: {kubeconfig.MISSING}. Install PyYAML.")
         credential: Credential = self.send(
-            call,
-            query=query,
-            read=Credential.parse,
-            subscription=found.subscription_id,
-            group=found.group,
-            cluster=found.name,
+            call, query=query, read=Credential.parse, subscription=subscription, group=group, cluster=cluster
         )
         return credential
 

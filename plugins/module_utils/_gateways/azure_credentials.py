@@ -231,7 +231,7 @@ def _checked(kind: Any, arguments: Mapping[str, Any], discovers: bool) -> Callab
 
     try:
         make("")
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         # Neither secret nor key is in what azure-identity says here.
         raise Refused(
             f"The Azure credentials cannot be used: {tidy(masked(str(error))).rstrip('.')}. Check {named('client_id')},"

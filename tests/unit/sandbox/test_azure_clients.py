@@ -197,19 +197,19 @@ PAIRS = (
     Pair("clusters", lambda ours: ours.list_clusters(SUBSCRIPTION), lambda theirs: list(theirs.clusters.list())),
     Pair(
         "the way in",
-        lambda ours: ours.user_credential(ours.get_cluster(SUBSCRIPTION, "shop", "shop")),
+        lambda ours: ours.user_credential(SUBSCRIPTION, "shop", "shop"),
         lambda theirs: theirs.clusters.list_cluster_user_credentials("shop", "shop", format="exec"),
     ),
     Pair(
         "the public way in",
-        lambda ours: ours.user_credential(ours.get_cluster(SUBSCRIPTION, "shop", "shop"), public=True),
+        lambda ours: ours.user_credential(SUBSCRIPTION, "shop", "shop", public=True),
         lambda theirs: theirs.clusters.list_cluster_user_credentials(
             "shop", "shop", format="exec", server_fqdn="public"
         ),
     ),
     Pair(
         "the administrator's way in",
-        lambda ours: ours.admin_credential(ours.get_cluster(SUBSCRIPTION, "shop", "shop")),
+        lambda ours: ours.admin_credential(SUBSCRIPTION, "shop", "shop"),
         lambda theirs: theirs.clusters.list_cluster_admin_credentials("shop", "shop"),
     ),
     Pair(

@@ -170,6 +170,11 @@ def test_an_entra_cluster_is_entered_with_a_token_for_aks_itself(world: World) -
     assert world.calls() == ["GET managedClusters", "POST listClusterUserCredential"]
 
 
+def test_cluster_and_credentials_are_asked_for_at_once_where_the_group_is_known(world: World) -> None:
+    assert not world.facts("none", resource_group="shop").exists
+    assert sorted(world.calls()[:2]) == ["GET none", "POST listClusterUserCredential"]
+
+
 def test_a_cluster_without_entra_is_entered_with_the_certificate_that_aks_gives(world: World) -> None:
     server = world.facts("plain").api_server
     assert server

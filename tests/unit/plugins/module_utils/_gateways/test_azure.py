@@ -121,7 +121,7 @@ def azure_error(status: int, code: str, message: str, **more: Any) -> Response:
     return reply(status, {"error": {"code": code, "message": message, **more}})
 
 
-def certificate(folder: Path) -> str:
+def certificate(folder: Path, password: str = "") -> str:
     key = rsa.generate_private_key(65537, 2048)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "operator")])
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -135,8 +135,11 @@ def certificate(folder: Path) -> str:
         .not_valid_after(now + datetime.timedelta(days=1))
         .sign(key, hashes.SHA256())
     )
+    encryption: Any = serialization.NoEncryption()
+    if password:
+        encryption = serialization.BestAvailableEncryption(password.encode())
     pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
     ) + signed.public_bytes(serialization.Encoding.PEM)
     file = folder / "operator.pem"
     file.write_bytes(pem)
@@ -216,6 +219,14 @@ def test_a_certificate_signs_the_log_in(cloud: Cloud, tmp_path: Path) -> None:
     (sent,) = log_ins(cloud)
     claims = json.loads(base64.urlsafe_b64decode(sent["client_assertion"].split(".")[1] + "=="))
     assert (claims["iss"], claims["aud"]) == (CLIENT, f"https://{LOGIN}/{TENANT}/oauth2/v2.0/token")
+
+
+def test_a_certificate_with_a_password(cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"client_id": CLIENT, "tenant": TENANT, "x509_certificate_path": certificate(tmp_path, "CANARY")}
+    with pytest.raises(Refused, match="The Azure credentials cannot be used: Password was not given"):
+        bare(cloud, **given)
+    monkeypatch.setenv("AZURE_CLIENT_CERTIFICATE_PASSWORD", "CANARY")
+    assert bare(cloud, **given).list_clusters(SUBSCRIPTION) == ()
 
 
 def test_a_pods_token_is_read_anew_for_each_log_in(
