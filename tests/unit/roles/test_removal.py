@@ -29,7 +29,9 @@ from .test_charts import trust_as_template, trusted
     ],
 )
 def test_the_playbook_for_removal_says_which_variable_is_missing(given: dict[str, Any], complete: bool) -> None:
-    (check,) = [one for one in PLAY["tasks"] if one["name"] == "Check that the project and location of the cluster are set"]
+    (check,) = [
+        one for one in PLAY["tasks"] if one["name"] == "Check that the project and location of the cluster are set"
+    ]
     asserted = check["ansible.builtin.assert"]
     # Nothing of it is in the environment either.
     variables = {**trusted(PLAY["vars"]), "projects": [], "inventory_hostname": "shop", **given}

@@ -209,7 +209,7 @@ def test_without_a_key_cast_ais_account_acts_as_ours(world: World) -> None:
     assert world.run(identity="impersonation").actions == ()
     removed = world.run(identity="impersonation", state="absent")
     assert world.account() is None
-    assert any("give up the account" in one for one in sentences(removed))
+    assert any("disable the account" in one for one in sentences(removed))
 
 
 def cast_account(world: World) -> str:
