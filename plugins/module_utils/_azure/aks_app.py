@@ -208,7 +208,7 @@ def _plan_managed(current: Current, wanted: Desired) -> Iterator[Action]:
         )
     own = marks.identity_tags(wanted.cluster_id, wanted.name)
     tags = dict(found.identity.tags) if isinstance(found, Identity) else {}
-    if found is None or not own.items() <= tags.items():
+    if found is None or own.items() - tags.items():
         location = wanted.identity_location or (current.cluster.location if current.cluster else "")
         what = "tag" if found else "create"
         why = "with the cluster that it belongs to" if found else "which CAST AI uses"

@@ -29,7 +29,7 @@ PRINCIPAL, KEY = "cccccccc-1111-4111-8111-111111111111", "dddddddd-1111-4111-811
 IDENTITY = f"{GROUP_ID}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/castai"
 FEDERATED = f"{IDENTITY}/federatedIdentityCredentials"
 ISSUER, AUDIENCE = "https://accounts.google.com", "api://AzureADTokenExchange"
-ACTIONS = ["Microsoft.Compute/*/read"]
+ACTIONS = ("Microsoft.Compute/*/read",)
 NEW_ACCESS = "If access was recently granted, please refresh your credentials."
 IDENTITIES = "Microsoft.ManagedIdentity"
 
@@ -54,7 +54,7 @@ def read_cluster(version: str = "2026-02-01") -> Asked:
 
 
 def role(guid: str, name: str, *scopes: str, actions: Any = ACTIONS) -> Asked:
-    properties = {"roleName": name, "permissions": [{"actions": actions}], "assignableScopes": scopes or [GROUP_ID]}
+    properties = {"roleName": name, "permissions": [{"actions": [*actions]}], "assignableScopes": scopes or [GROUP_ID]}
     return arm(
         "PUT", f"{(scopes or (GROUP_ID,))[0]}/{AUTHORIZATION}/roleDefinitions/{guid}", {"properties": properties}
     )

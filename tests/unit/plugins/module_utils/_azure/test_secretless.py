@@ -88,7 +88,7 @@ def test_removal_leaves_everything_as_it_was(world: World, way: Any) -> None:
 
 @WAYS
 def test_from_a_secret_to_none_and_back_without_an_outage(world: World, way: Any) -> None:
-    world.check_access_after_every_write(lambda: world.run(), **way)
+    world.check_access_after_every_write(world.run, **way)
     assert not world.live_secret()
     assert [one["passwordCredentials"] for one in world.apps] == (
         [[]] if way is APP else [world.apps[0]["passwordCredentials"]]
