@@ -249,7 +249,7 @@ def test_what_terraforms_keyless_module_left_is_recognised(world: World) -> None
     world.castai.hand_over(world.cluster_id, {"credentials": "{}"})
     done = world.run(identity="impersonation")
     assert done.view["service_account"] == left["service_account"]
-    assert not any("act as service account" in one or "without a key" in one for one in sentences(done))
+    assert not any("impersonate service account" in one or "without a key" in one for one in sentences(done))
     world.check_access()
     assert world.run(identity="impersonation").actions == ()
 
