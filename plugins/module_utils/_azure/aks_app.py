@@ -160,7 +160,7 @@ def _plan_app(current: Current, wanted: Desired) -> Iterator[Action]:
     if found is None:
         tags = marks.app_tags(wanted.cluster_id, wanted.name)
         yield CreateApp(
-            f"create app registration {name} in tenant {current.tenant}, which CAST AI uses",
+            f"create app registration {name} for CAST AI in tenant {current.tenant}",
             target,
             None,
             {"name": name, "tags": list(tags)},
@@ -211,9 +211,9 @@ def _plan_managed(current: Current, wanted: Desired) -> Iterator[Action]:
     if found is None or own.items() - tags.items():
         location = wanted.identity_location or (current.cluster.location if current.cluster else "")
         what = "tag" if found else "create"
-        why = "with the cluster that it belongs to" if found else "which CAST AI uses"
+        why = "with the cluster that it belongs to" if found else f"for CAST AI in {location}"
         yield WriteIdentity(
-            f"{what} managed identity {name}{' ' if found else f' in {location}, '}{why}",
+            f"{what} managed identity {name} {why}",
             f"azure/identity/{name}",
             {"tags": tags} if found else None,
             {"location": location, "tags": {**tags, **own}} if not found else {"tags": {**tags, **own}},

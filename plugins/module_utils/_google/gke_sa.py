@@ -210,7 +210,7 @@ def _plan_account(current: Current, wanted: Desired) -> Iterator[Action]:
         return
     if found is None:
         yield CreateAccount(
-            f"create service account {account.email}, which CAST AI uses",
+            f"create service account {account.email} for CAST AI",
             target,
             None,
             {"email": account.email, "description": description},
@@ -677,22 +677,22 @@ def _binding_warnings(current: Current, wanted: Desired) -> Iterator[str]:
     unasked = unasked_accounts(current, wanted)
     if unasked:
         yield (
-            f"{email} may act as {', '.join(unasked)} by bindings of {names.ACCOUNT_USER} on these accounts, which were"
-            f" there before. Set {SERVICE_ACCOUNT_USER} to {NODE_ACCOUNTS} to remove them, or to {ON_ACCOUNTS} to keep"
+            f"{email} may act as {', '.join(unasked)} by bindings of {names.ACCOUNT_USER} on these accounts, which"
+            f" existed before. Set {SERVICE_ACCOUNT_USER} to {NODE_ACCOUNTS} to remove them, or to {ON_ACCOUNTS} to keep"
             " them."
         )
     for other, state in current.former.items():
         roles = former_changes(current, wanted).get(other, NO_CHANGE).removed
         if state is None:
             yield (
-                f"{email} may still have its role in project {other}, which {named('extra_projects', ROLE)} does not"
-                " name any more: Google does not let the IAM policy there be read."
+                f"{email} may still have its role in project {other}, which {named('extra_projects', ROLE)} no longer"
+                " names: the IAM policy there could not be read. Remove the binding there."
             )
         elif roles:
             yield f"The role of this cluster in project {other} is bound to nobody now, and stays until it is deleted."
     if current.unlisted:
         yield (
-            "Whether accounts that no node pool uses have a binding of CAST AI was not checked, as that needs"
+            "Whether accounts that no node pool uses have a binding of CAST AI was not checked, because that needs"
             f" iam.serviceAccounts.list in project {project}."
         )
     if any(one.role == names.DEVELOPER for one in current.held):
