@@ -119,8 +119,8 @@ def on_app(call: Callable[[], T]) -> T:
         if refusal.problem.code != DENIED:
             raise
         advice = (
-            "With it, only owners of an app registration can change it: ask one of them to add the identity that runs"
-            f" this, or set {named('existing_app_id', ROLE)} to use the app as it is."
+            "With it, only owners of an app registration can change the app: ask one of them to add the identity that"
+            f" runs this as an owner, or set {named('existing_app_id', ROLE)} to use the app as it is."
         )
         raise with_advice(refusal, advice) from refusal
 
@@ -306,7 +306,7 @@ class Assign(Action):
             if refusal.status != 403:
                 raise
             advice = (
-                "If its role allows that already, a condition of the assignment may limit which roles it can assign."
+                "If its role already allows this, a condition of the assignment may limit which roles it can assign."
             )
             raise with_advice(refusal, advice) from refusal
         return {"assigned": (*made.get("assigned", ()), self.scope)}
@@ -462,7 +462,7 @@ def _no_federation(refusal: Rejected) -> Rejected:
     if refusal.status != 405:
         return refusal
     where = named("identity_location", ROLE)
-    return with_advice(refusal, f"Set {where} to another region: the identity need not be where the cluster is.")
+    return with_advice(refusal, f"Set {where} to another region: it need not be the cluster's.")
 
 
 @dataclass(frozen=True)
@@ -567,10 +567,10 @@ def forbidden(refusal: Rejected) -> Rejected:
     """A refusal of a secret, with what else can be done."""
     said = f"{refusal.problem.code} {refusal.problem.message}"
     if TOO_LONG in said:
-        return with_advice(refusal, f"Set {named('secret_days', ROLE)} to what the policy allows.")
+        return with_advice(refusal, f"Set {named('secret_days', ROLE)} to a number that the policy allows.")
     if NO_SECRETS in said:
         ways = f"{named('credential', ROLE)} to {FEDERATED}, or {named('identity', ROLE)} to {MANAGED}"
-        return with_advice(refusal, f"Secrets are forbidden for apps. Set {ways}, which need none.")
+        return with_advice(refusal, f"A policy forbids secrets of apps. Set {ways}, which need none.")
     return refusal
 
 

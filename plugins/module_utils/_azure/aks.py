@@ -27,7 +27,7 @@ def chosen(found: Iterable[AksCluster], name: str, node_group: str) -> AksCluste
         groups = ", ".join(sorted(one.group for one in fits))
         raise Refused(
             f"AKS has several clusters {name} in subscription {fits[0].subscription_id}, in resource groups {groups}."
-            f" Set {named('resource_group')} to one of them."
+            f" Set {named('resource_group')} to the right one."
         )
     return fits[0] if fits else None
 
@@ -37,7 +37,7 @@ def absent_problem(name: str, subscription: str, group: str, node_group: str, ot
     where = f"resource group {group}" if group else f"subscription {subscription}"
     nodes = f" with node resource group {node_group}" if node_group and not group else ""
     groups = sorted(one.group for one in others if same(one.name, name))
-    elsewhere = f" Resource group {' and '.join(groups)} of the subscription has one of this name." if groups else ""
+    elsewhere = f" There is one of this name in resource group {' and '.join(groups)}." if groups else ""
     place = f" of subscription {subscription}" if group else ""
     return (
         f"AKS has no cluster {name} in {where}{place}{nodes}.{elsewhere} Check {named('cluster_name')},"
@@ -59,7 +59,7 @@ def unusable_problem(found: AksCluster) -> str:
             f" {named('resource_group')}, or remove the host from the inventory."
         )
     if state == "creating":
-        return f"AKS cluster {found.name} is being created. Wait until it is there, then run again."
+        return f"AKS cluster {found.name} is being created. Wait until it is ready, then run again."
     if state == "failed":
         return (
             f"The last operation of AKS failed for cluster {found.name} (provisioning state Failed). Look at it in AKS,"
@@ -87,13 +87,13 @@ def onboarding_problems(found: AksCluster) -> Iterator[str]:
     """Why CAST AI cannot manage nodes of a cluster."""
     if same(found.sku, "Automatic"):
         yield (
-            f"AKS cluster {found.name} is an AKS Automatic cluster, whose nodes AKS manages alone, and whose node"
-            " resource group is locked. It can be connected, but not onboarded."
+            f"AKS cluster {found.name} is an AKS Automatic cluster: only AKS can manage its nodes, and its node"
+            " resource group is locked. It can be connected, but not onboarded. Leave it out of the hosts to onboard."
         )
     elif found.node_group_restriction and not same(found.node_group_restriction, USABLE_NODES):
         yield (
             f"The node resource group {found.node_group} of AKS cluster {found.name} is locked"
-            f" ({found.node_group_restriction}), so CAST AI cannot create nodes in it. Allow it with az aks update"
+            f" ({found.node_group_restriction}), so CAST AI cannot create nodes in it. Unlock it with az aks update"
             f" --name {found.name} --resource-group {found.group} --nrg-lockdown-restriction-level Unrestricted."
         )
 
@@ -110,8 +110,8 @@ def not_shown(found: AksCluster) -> Iterator[str]:
     unknown = [words for what, words in _SHOWN.items() if not found.shows(what)]
     if unknown:
         yield (
-            f"Could not check {', '.join(unknown)}: this cloud only knows api-version {found.version_called} of"
-            " Microsoft.ContainerService."
+            f"Could not check {', '.join(unknown)}: the newest api-version of Microsoft.ContainerService in this cloud,"
+            f" {found.version_called}, does not show it."
         )
 
 
@@ -126,8 +126,8 @@ def entry_problem(found: AksCluster, admin: bool) -> str:
         )
     if not found.entra:
         return (
-            f"AKS cluster {found.name} has disabled its local accounts and has no Entra integration, so AKS lets nobody"
-            f" in. Enable one of them, or set {named('kubeconfig')}, or {named('host')} and {named('api_key')}."
+            f"AKS cluster {found.name} has neither local accounts nor Entra integration, so AKS lets nobody in. Enable"
+            f" one of them, or set {named('kubeconfig')}, or {named('host')} and {named('api_key')}."
         )
     return ""
 
@@ -139,5 +139,5 @@ def credential_problem(found: AksCluster, credential: Credential) -> str:
         return ""
     return (
         f"AKS cluster {found.name} has the legacy Entra integration (server application {application}), where service"
-        f" principals cannot log in. Move it to AKS-managed Entra integration, or change {named('admin')} to true."
+        f" principals cannot log in. Move it to AKS-managed Entra integration, or set {named('admin')} to true."
     )

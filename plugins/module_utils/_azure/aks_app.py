@@ -114,7 +114,7 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action | Kept]:
     if settled(current, wanted) or wanted.hand_over:
         for one in orphans(current, wanted):
             own = one.principal.lower() == principal_of(current, wanted).lower()
-            why = "where CAST AI does not need it" if own else "of an identity that CAST AI does not use any more"
+            why = "where CAST AI does not need it" if own else "of an identity that CAST AI no longer uses"
             yield _unassign(one, current, why)
 
 
@@ -138,8 +138,8 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
         yield from aks.onboarding_problems(current.cluster)
     if current.cluster and current.cluster.http_proxy and wanted.proxy:
         yield (
-            f"AKS cluster {wanted.name} has an HTTP proxy of its own, and {named('http_proxy', ROLE)} sets another."
-            " Leave one of them out."
+            f"AKS cluster {wanted.name} has an HTTP proxy of its own, but {named('http_proxy', ROLE)} sets another one."
+            f" Leave {named('http_proxy', ROLE)} out."
         )
 
 
@@ -160,7 +160,7 @@ def _plan_app(current: Current, wanted: Desired) -> Iterator[Action]:
     if found is None:
         tags = marks.app_tags(wanted.cluster_id, wanted.name)
         yield CreateApp(
-            f"create app registration {name} in tenant {current.tenant}, which CAST AI uses",
+            f"create app registration {name} for CAST AI in tenant {current.tenant}",
             target,
             None,
             {"name": name, "tags": list(tags)},
@@ -211,9 +211,9 @@ def _plan_managed(current: Current, wanted: Desired) -> Iterator[Action]:
     if found is None or own.items() - tags.items():
         location = wanted.identity_location or (current.cluster.location if current.cluster else "")
         what = "tag" if found else "create"
-        why = "with the cluster that it belongs to" if found else "which CAST AI uses"
+        why = "with the cluster that it belongs to" if found else f"for CAST AI in {location}"
         yield WriteIdentity(
-            f"{what} managed identity {name}{' ' if found else f' in {location}, '}{why}",
+            f"{what} managed identity {name} {why}",
             f"azure/identity/{name}",
             {"tags": tags} if found else None,
             {"location": location, "tags": {**tags, **own}} if not found else {"tags": {**tags, **own}},
@@ -242,7 +242,7 @@ def _plan_federation(current: Current, wanted: Desired) -> Iterator[Action]:
         want = Federation(name, names.ISSUER, current.subject, (current.audience,))
     else:
         yield CreateCastAccount(
-            f"have CAST AI make the account as which it logs in for cluster {wanted.cluster_id}",
+            f"ask CAST AI to create the account that it logs in with for cluster {wanted.cluster_id}",
             f"castai/cluster/{wanted.cluster_id}/google-account",
             None,
             UNKNOWN,
@@ -451,7 +451,7 @@ def _hand_over_federation(current: Current, wanted: Desired, handing: Handing) -
     name, federation = name_of(current, wanted), federation_of(current, wanted)
     own = principal_of(current, wanted) if wanted.managed else federation.id if federation else ""
     return HandOverFederation(
-        f"have CAST AI use {kind(wanted)} {name} without a secret for cluster {wanted.cluster_id}",
+        f"hand {kind(wanted)} {name} without a secret to CAST AI for cluster {wanted.cluster_id}",
         _target(wanted),
         current.credentials_id or None,
         handing.shown(f"{kind(wanted)} {name}"),
@@ -482,7 +482,7 @@ def _plan_proxy(current: Current, wanted: Desired, handing: Handing) -> Iterator
     if want is None or found is None or want.same(has):
         return
     yield SetProxy(
-        f"tell CAST AI the HTTP proxy of cluster {wanted.cluster_id}",
+        f"send CAST AI the HTTP proxy of cluster {wanted.cluster_id}",
         f"castai/cluster/{wanted.cluster_id}/http-proxy",
         has.shown() if has != Proxy() else None,
         want.shown(),
@@ -517,7 +517,7 @@ def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
     found = identity_of(current, wanted)
     if isinstance(found, App) and current.record and not current.record.gone and federation_of(current, wanted):
         disable = DisableCastAccount(
-            f"have CAST AI give up the account as which it logs in for cluster {wanted.cluster_id}",
+            f"ask CAST AI to disable the account that it logs in with for cluster {wanted.cluster_id}",
             f"castai/cluster/{wanted.cluster_id}/google-account",
             UNKNOWN,
             None,
@@ -534,7 +534,9 @@ def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
     yield from _role_removals(current, wanted)
     for pool in current.cluster.pools if current.cluster else ():
         if pool.name in POOLS:
-            yield Removal(f"agent pool {pool.name}", "CAST AI made it, and only its own disconnecting deletes it")
+            yield Removal(
+                f"agent pool {pool.name}", "CAST AI created it, and deletes it when it disconnects the cluster"
+            )
 
 
 def _kept(current: Current, wanted: Desired, found: Found) -> str:
@@ -658,12 +660,12 @@ def _warnings(current: Current, wanted: Desired) -> Iterator[str]:
     for name in current.deleted:
         yield (
             f"An app registration {name} was deleted in the last {TOMBSTONE_DAYS} days. CAST AI gets a new one, and the"
-            " deleted one was left as it is."
+            " deleted one was left unchanged."
         )
     if current.cluster and current.cluster.http_proxy and current.cluster.http_proxy.trusted_ca:
         yield (
-            f"The HTTP proxy of AKS cluster {wanted.name} has a certificate authority of its own, which CAST AI cannot"
-            " be given here. Set it in CAST AI's node configuration."
+            f"The HTTP proxy of AKS cluster {wanted.name} has its own certificate authority, which this collection"
+            " cannot pass on to CAST AI. Set it in CAST AI's node configuration."
         )
 
 

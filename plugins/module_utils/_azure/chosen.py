@@ -95,8 +95,8 @@ def _check_single(found: App, current: Current, wanted: Desired) -> None:
     if len(equal) > 1:
         ids = " and ".join(sorted(one.client_id for one in equal))
         raise Refused(
-            f"Several app registrations may be that of cluster {wanted.cluster_id}, with the client IDs {ids}. Delete"
-            f" those that nothing needs, or set {EXISTING_APP} to the right one."
+            f"Several app registrations may belong to cluster {wanted.cluster_id}, with the client IDs {ids}. Delete"
+            f" those that nothing uses, or set {EXISTING_APP} to the right one."
         )
 
 
@@ -105,8 +105,8 @@ def check_federation(current: Current, wanted: Desired) -> None:
     if wanted.managed and not current.subject:
         why = f" {current.silence}" if current.silence else ""
         raise Refused(
-            f"CAST AI does not say as which account it would use a managed identity.{why} It may not have enabled this"
-            f" for your organization. Set {named('identity', ROLE)} to {APP} and {named('credential', ROLE)} to"
+            f"CAST AI does not say with which account it would use a managed identity.{why} It may not have enabled"
+            f" this for your organization. Set {named('identity', ROLE)} to {APP} and {named('credential', ROLE)} to"
             f" {SECRET}."
         )
     if wanted.managed and not (current.registered or wanted.register_providers or wanted.existing):

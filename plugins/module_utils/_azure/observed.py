@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, TypeAlias
 
 from .. import _names
-from .._engine import Answer, Ask, Refused, at_once, results
+from .._engine import Answer, Ask, Conflict, Refused, at_once, results
 from .._gateways.azure import Azure
 from .._gateways.azure_authorization import RoleAssignment, RoleDefinition
 from .._gateways.azure_container import AksCluster
@@ -274,7 +274,7 @@ def _with_apps(azure: Azure, wanted: Desired, current: Current) -> Current:
     lately = bool(not apps and wanted.prepare and wanted.present)
     with at_once() as ask:
         principals = {one.id: ask(azure.find_principal, tenant, one.client_id) for one in apps.values()}
-        federations = {one: ask(azure.list_app_federations, tenant, one) for one in apps}
+        federations = {one: ask(_federations, azure, tenant, one) for one in apps}
         deleted = [ask.when(lately, _deleted, azure, tenant, one) for one in display[:1]]
     found, theirs = results(principals), results(federations)
     current = replace(
@@ -286,6 +286,21 @@ def _with_apps(azure: Azure, wanted: Desired, current: Current) -> Current:
     with at_once() as ask:
         assignments = _ask_assignments(ask, azure, wanted, current)
     return replace(current, assignments=_assigned(assignments))
+
+
+class NotEverywhere(Conflict):
+    """Graph lists an app of which another of its replicas does not know."""
+
+    pause = 3.0
+
+
+def _federations(azure: Azure, tenant: str, app: str) -> tuple[Federation, ...]:
+    try:
+        return azure.list_app_federations(tenant, app)
+    except AzureRejected as refusal:
+        if refusal.status != 404:
+            raise
+        raise NotEverywhere(str(refusal)) from refusal
 
 
 def _deleted(azure: Azure, tenant: str, name: str) -> tuple[str, ...]:

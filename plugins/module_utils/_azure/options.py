@@ -225,8 +225,8 @@ def _existing_problems(params: Parameters) -> Iterator[str]:
         yield f"{secret_option} is set without {app_option}. Set both, or neither."
     if app and not secret and not managed and params["credential"] == SECRET and params.get("state") != "absent":
         yield (
-            f"{app_option} is set, so that {secret_option} must be set too, because an existing app is not edited."
-            f" Set it, or set {named('credential', ROLE)} to {FEDERATED}."
+            f"{app_option} is set without {secret_option}, but an existing app is not edited and gets no new secret."
+            f" Set {secret_option}, or set {named('credential', ROLE)} to {FEDERATED}."
         )
 
 

@@ -72,7 +72,7 @@ GRANTS: tuple[Grant, ...] = (
     Grant(
         f"{_AUTHORIZATION}/roleAssignments/delete",
         (REPAIR, REMOVE),
-        why="deletes an assignment of an identity that is gone",
+        why="deletes assignments of an identity that no longer exists",
     ),
     Grant(f"{_MANAGED}/read", _IDENTITY, True, (MANAGED,)),
     Grant(f"{_MANAGED}/write", (ONBOARD,), False, (MANAGED,)),
@@ -91,9 +91,9 @@ GRANTS: tuple[Grant, ...] = (
         f"{_AUTHORIZATION}/permissions/read",
         (PREFLIGHT,),
         True,
-        why="finds missing permissions before anything is done",
+        why="finds missing permissions before anything is changed",
     ),
-    Grant(f"{_AUTHORIZATION}/denyAssignments/read", (PREFLIGHT,), True, why="finds what a deny assignment forbids"),
+    Grant(f"{_AUTHORIZATION}/denyAssignments/read", (PREFLIGHT,), True, why="finds deny assignments"),
     Grant(f"{_AUTHORIZATION}/locks/read", (PREFLIGHT,), True, why="finds locks"),
 )
 """Actions, needed on the resource groups that CAST AI's role is assigned on; what is of a resource provider, on the
@@ -102,8 +102,8 @@ subscription. Whoever has any role there can read the subscription itself."""
 READ_ALL, OWNED = "Application.Read.All", "Application.ReadWrite.OwnedBy"
 
 GRAPH: tuple[Grant, ...] = (
-    Grant(READ_ALL, (PREFLIGHT,), True, (APP,), "is enough for a plan"),
-    Grant(OWNED, _IDENTITY, False, (APP,), "and the app must be owned by the identity that runs this"),
+    Grant(READ_ALL, (PREFLIGHT,), True, (APP,), "enough for a plan"),
+    Grant(OWNED, _IDENTITY, False, (APP,), "and the identity that runs this must own the app"),
 )
 """Application permissions of Microsoft Graph. No custom role contains them: an administrator consents to them."""
 

@@ -168,8 +168,8 @@ def _advice(found: AksCluster, azure: Azure, entra: bool) -> Mapping[int, str]:
         return advice
     caller = azure.caller()
     advice[401] = (
-        f" AKS takes the log-ins of Entra tenant {found.tenant or 'unknown'}: check that {in_words(caller)} is of that"
-        " tenant."
+        f" This cluster only accepts log-ins of Entra tenant {found.tenant or 'unknown'}: check that {in_words(caller)}"
+        " belongs to it."
     )
     advice[403] = f" {_grant(found, caller)}"
     return advice
@@ -180,12 +180,12 @@ def _grant(found: AksCluster, caller: Caller) -> str:
     who = caller.name or caller.object_id
     if found.azure_rbac:
         return (
-            f"Azure decides what {who} may do there: assign the role {CLUSTER_ADMIN} ({_CLUSTER_ADMIN_ID}) to it at"
-            f" {found.id}. It counts after some minutes."
+            f"The cluster uses Azure RBAC: assign the role {CLUSTER_ADMIN} ({_CLUSTER_ADMIN_ID}) to {who} on"
+            f" {found.id}. The assignment takes some minutes to take effect."
         )
     return (
-        f"Bind {who} as a user to a ClusterRole such as cluster-admin, or add it to a group of Entra that is an"
-        " administrator of the cluster."
+        f"Bind {who} as a user to a ClusterRole such as cluster-admin, or add it to an administrator group of the"
+        " cluster in Entra."
     )
 
 
@@ -210,11 +210,11 @@ def _unanswered(found: AksCluster) -> dict[int, str]:
     return {
         0: f"{lead} {inside}{ranges}.",
         NO_NAME: (
-            f"{lead} its name is known only where its private DNS zone is linked: link the zone to this machine's"
-            f" network, or {inside}."
+            f"{lead} its name can only be resolved where its private DNS zone is linked: link the zone to this"
+            f" machine's network, or {inside}."
         ),
-        REFUSED: f"{lead} something else has its address here, or it is stopped: {inside}.",
-        TIMED_OUT: f"{lead} no route leads to it, or a firewall drops the connection: {inside}{ranges}.",
+        REFUSED: f"{lead} another machine has its address here, or the cluster is stopped: {inside}.",
+        TIMED_OUT: f"{lead} there is no route to it, or a firewall drops the connection: {inside}{ranges}.",
     }
 
 
@@ -286,7 +286,7 @@ def _kind(node: Object) -> str:
 def nodes_problem(kinds: tuple[str, ...]) -> str:
     if not kinds:
         return ""
-    return f"The cluster has only {' and '.join(kinds)} nodes. CAST AI needs Linux nodes of a node pool: add one first."
+    return f"The cluster has only {' and '.join(kinds)} nodes. CAST AI needs Linux nodes: add a Linux node pool first."
 
 
 def warnings(found: ClusterFacts, kinds: tuple[str, ...]) -> Iterator[str]:
@@ -308,7 +308,7 @@ def warnings(found: ClusterFacts, kinds: tuple[str, ...]) -> Iterator[str]:
         if users:
             yield (
                 f"All user node pools of AKS cluster {cluster.name} are spot ({', '.join(users)}): Azure may remove the"
-                " nodes of CAST AI's components at any time. Add a node pool that is not."
+                " nodes of CAST AI's components at any time. Add a user node pool that is not spot."
             )
     if cluster.http_proxy and cluster.http_proxy.trusted_ca:
         yield (
@@ -317,7 +317,7 @@ def warnings(found: ClusterFacts, kinds: tuple[str, ...]) -> Iterator[str]:
         )
     if cluster.outbound.lower() == "userdefinedrouting":
         yield (
-            f"AKS cluster {cluster.name} routes its outbound traffic through a firewall of yours. Allow the addresses"
+            f"AKS cluster {cluster.name} routes its outbound traffic through your own firewall. Allow the addresses"
             " of CAST AI there: this cannot be checked from outside."
         )
     if cluster.policy_add_on:

@@ -136,7 +136,7 @@ def _lacks(caller: str, purpose: str, lacking: Mapping[str, tuple[str, ...]], po
     for actions, scopes in by_actions.items():
         yield (
             f"The roles of {caller} lack actions on {', '.join(scopes)} that {purpose}: {', '.join(sorted(actions))}."
-            f" Assign a role with them, for example the custom role of docs/examples/policies/{policy}."
+            f" Assign a role that has them, for example the custom role in docs/examples/policies/{policy}."
         )
 
 
@@ -145,8 +145,8 @@ def _denied(denied: Asked, caller: Caller) -> Iterator[str]:
         for one in () if isinstance(found, CallFailed) else found:
             if _forbids(one, caller):
                 yield (
-                    f"Deny assignment {one.name} on {scope} forbids changes there, as that of a locked node resource"
-                    " group does. CAST AI cannot work in that group while it exists."
+                    f"Deny assignment {one.name} on {scope} forbids changes there, as on a locked node resource group."
+                    " CAST AI cannot work in that group while it exists. Remove what created it first."
                 )
 
 
@@ -161,13 +161,13 @@ def _forbids(one: DenyAssignment, caller: Caller) -> bool:
 
 def _locked(locked: Asked, level: str) -> Iterator[str]:
     for scope, lock in _locks(locked, level):
-        yield f"Lock {lock.name} ({READ_ONLY}) of {lock.scope} forbids every change on {scope}. Remove the lock first."
+        yield f"Lock {lock.name} ({READ_ONLY}) of {lock.scope} forbids all changes in {scope}. Remove the lock first."
 
 
 def _kept(locked: Asked) -> Iterator[str]:
     for scope, lock in _locks(locked, "CanNotDelete"):
         yield (
-            f"Lock {lock.name} (CanNotDelete) of {lock.scope} keeps CAST AI from deleting nodes on {scope}. Remove the"
+            f"Lock {lock.name} (CanNotDelete) of {lock.scope} keeps CAST AI from deleting nodes in {scope}. Remove the"
             " lock, or exempt the node resource group from it."
         )
 
@@ -190,7 +190,7 @@ def _unregistered(cluster: AksCluster, options: Parameters, held: Any, caller: s
     elif not isinstance(held, CallFailed) and not _allowed(held, _REGISTER):
         yield (
             f"{MANAGED_IDENTITY} is not registered in subscription {cluster.subscription_id}, and the roles of {caller}"
-            f" lack {_REGISTER} there. {by_hand}, or assign a role with it."
+            f" lack {_REGISTER} there. {by_hand}, or assign a role that has it."
         )
 
 
@@ -206,11 +206,11 @@ def _graph_hint(found: Any) -> Iterator[str]:
     """From the token alone, which only tells of an application what it was granted."""
     other = f"or set {named('identity', ROLE)} to {MANAGED}, which needs nothing in Microsoft Entra ID."
     if isinstance(found, (CallFailed, Refused)):
-        yield f"{found} An app registration needs Microsoft Graph: correct that, {other}"
+        yield f"{found} An app registration cannot be created without Microsoft Graph. Correct this, {other}"
     elif found and found.application and not {OWNED, _ALL_APPS} & found.roles:
         yield (
-            f"Application {found.client_id} was not granted {OWNED} of Microsoft Graph, so it probably cannot create"
-            f" an app registration. Grant it, with an administrator's consent, {other}"
+            f"Application {found.client_id} does not have {OWNED} of Microsoft Graph, so it probably cannot create an"
+            f" app registration. Grant it, with an administrator's consent, {other}"
         )
 
 

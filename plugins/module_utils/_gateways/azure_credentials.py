@@ -145,7 +145,7 @@ def load(options: Mapping[str, Any], http: Any) -> Chosen:
     auth_source = _found(options, "auth_source")[0] or AUTO
     if auth_source not in SOURCES:
         raise Refused(
-            f"ANSIBLE_AZURE_AUTH_SOURCE is {auth_source!r}, which this collection does not use. Set it to"
+            f"ANSIBLE_AZURE_AUTH_SOURCE is {auth_source!r}, which this collection does not support. Set it to"
             f" {', '.join(SOURCES[:-1])} or {SOURCES[-1]}, or unset it."
         )
     make = _maker(options, auth_source, cloud, http)
@@ -171,8 +171,8 @@ def _maker(options: Mapping[str, Any], source: str, cloud: Cloud, http: Any) -> 
         raise Refused(
             f"{' and '.join(user)} {'are' if len(user) > 1 else 'is'} set, but a log-in with user name and password"
             " cannot pass multi-factor authentication and is not supported."
-            f" Set {named('client_id')}, {named('tenant')} and {named('secret')} of a service principal, in AWX the"
-            " fields Client ID, Client Secret and Tenant ID of its Azure credential."
+            f" Set {named('client_id')}, {named('tenant')} and {named('secret')} of a service principal. In AWX, fill"
+            " in Client ID, Client Secret and Tenant ID of the Azure credential."
         )
     raise Refused(
         f"No credentials for Azure were found. Set {named('client_id')}, {named('tenant')} and one of"
@@ -185,7 +185,7 @@ def _principal(options: Mapping[str, Any], cloud: Cloud, common: Mapping[str, An
     """A service principal, by the first of the ways to prove it that is given. An option beats the environment."""
     given = [kind for kind in _KINDS if options.get(kind)]
     if len(given) > 1:
-        raise Refused(f"{' and '.join(map(named, given))} are set. Set one of them only.")
+        raise Refused(f"{' and '.join(map(named, given))} are set. Set only one of them.")
     kind = next(iter(given or [one for one in _KINDS if _found({}, one)[0]]), "")
     client, tenant = _found(options, "client_id")[0], _found(options, "tenant")[0]
     if not kind:
@@ -269,8 +269,8 @@ def _cloud(options: Mapping[str, Any]) -> Cloud:
     known = {one.lower(): cloud for one, cloud in CLOUDS.items()}
     if name.lower() not in known:
         raise Refused(
-            f"{_name('cloud_environment')} is {tidy(masked(name), 100)!r}, which this collection does not know. It"
-            f" knows {', '.join(CLOUDS)}. Clouds of your own, by the address of their metadata, are not supported."
+            f"{_name('cloud_environment')} is {tidy(masked(name), 100)!r}, which this collection does not know."
+            f" Set it to one of {', '.join(CLOUDS)}. Clouds given by the address of their metadata are not supported."
         )
     return known[name.lower()]
 
@@ -302,10 +302,10 @@ _WORDS: Mapping[str, str] = {
     "7000215": "The secret is wrong: set {secret} to its value, not to its ID.",
     "7000222": "The secret has expired: set {secret} to a new one.",
     "700016": "The tenant has no such application: check {client_id} and {tenant}.",
-    "90002": "There is no such tenant: check {tenant}.",
+    "90002": "This tenant does not exist: check {tenant}.",
     "700213": "No federated credential of the application matches the token: compare its issuer, subject and audience.",
     "70021": "No federated credential of the application matches the token: compare its issuer, subject and audience.",
-    "700027": "The application does not know the certificate: upload it, or set {x509_certificate_path} to another.",
+    "700027": "The application does not have this certificate: upload it, or set {x509_certificate_path} to another.",
     "53003": "A Conditional Access policy forbids this log-in: ask its administrators for an exception.",
     "50076": "Multi-factor authentication is required: use a service principal.",
     "50079": "Multi-factor authentication is required: use a service principal.",
@@ -334,7 +334,7 @@ def in_words() -> Iterator[None]:
         said = re.sub(r"\s*(Trace ID|Correlation ID|To troubleshoot|To mitigate|Visit https).*", "", said).rstrip(". ")
         if not advice and "ManagedIdentityCredential" in said:
             advice = (
-                "Run this on a machine of Azure that has the identity, or set"
+                "Run this on an Azure machine that has the identity, or set"
                 f" {options['auth_source']} to another source."
             )
         check = f"Check {', '.join(options[one] for one in ('client_id', 'tenant', 'auth_source'))}."

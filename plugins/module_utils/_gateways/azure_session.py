@@ -278,8 +278,8 @@ class Session:
         own = Caller.of(known.value).tenant
         if own and own.lower() != tenant.lower():
             raise Refused(
-                f"The managed identity is of tenant {own}, but a token of tenant {tenant} is needed, which it cannot"
-                f" get. Use a service principal of that tenant: {named('client_id')}, {named('tenant')} and"
+                f"The managed identity belongs to tenant {own} and cannot get a token of tenant {tenant}, which is"
+                f" needed. Use a service principal of that tenant: set {named('client_id')}, {named('tenant')} and"
                 f" {named('secret')}."
             )
 
@@ -464,13 +464,13 @@ def _advice(call: Call, status: int, problem: Problem, asked: float) -> str:
         which = f": {names}" if names else ""
         return f" An Azure policy forbids it{which}. Ask its administrators for an exemption."
     if problem.code == LOCKED:
-        return " Remove the lock that is named there for the time of the run, or ask whoever set it."
+        return " Remove the lock that Azure names here while this runs, or ask whoever created it."
     if problem.code == UNREGISTERED:
         namespace = re.search(r"Microsoft\.\w+", problem.message)
         name = namespace[0] if namespace else "the resource provider"
         return f" Register {name} in the subscription, for example with az provider register --namespace {name}."
     if problem.code in _UNKNOWN_VERSION:
-        return f" This cloud does not know an api-version of {call.service} that the collection can use."
+        return f" This cloud does not have an api-version of {call.service} that this collection can use."
     if status == 403:
         return _forbidden(call, problem)
     if status == 401:
@@ -480,13 +480,17 @@ def _advice(call: Call, status: int, problem: Problem, asked: float) -> str:
 
 def _forbidden(call: Call, problem: Problem) -> str:
     if "DenyAssignment" in problem.code:
-        return " A deny assignment forbids it, such as that of a locked-down node resource group."
+        return (
+            " A deny assignment forbids it, as on a locked node resource group. Remove what created it, then run again."
+        )
     if call.service == GRAPH:
         needed = " or ".join(call.permissions)
         return f" Grant the application permission {needed} of Microsoft Graph, with admin consent." if needed else ""
     needed = " and ".join(call.permissions)
-    grant = f" Grant {needed} to the identity that runs this." if needed else " Its identity may not do this."
+    grant = (
+        f" Grant {needed} to the identity that runs this." if needed else " The identity that runs this may not do it."
+    )
     condition = ""
     if call.service == AUTHORIZATION and not call.only_reads:
-        condition = " If a role of it contains that, a condition on the assignment of this role may forbid it."
-    return f"{grant} A new role assignment takes up to 10 minutes to count.{condition}"
+        condition = " If one of its roles already contains this, a condition on that role's assignment may forbid it."
+    return f"{grant} A new role assignment takes up to 10 minutes to take effect.{condition}"

@@ -210,7 +210,7 @@ def _plan_account(current: Current, wanted: Desired) -> Iterator[Action]:
         return
     if found is None:
         yield CreateAccount(
-            f"create service account {account.email}, which CAST AI uses",
+            f"create service account {account.email} for CAST AI",
             target,
             None,
             {"email": account.email, "description": description},
@@ -332,7 +332,7 @@ def _set_policy(current: Current, where: str, change: Change) -> SetPolicy:
     if change.added:
         parts.append(f"bind {_roles(change.added)} to {email}")
     if change.removed:
-        parts.append(f"take {_roles(change.removed)} from {email}")
+        parts.append(f"unbind {_roles(change.removed)} from {email}")
     return SetPolicy(
         f"{' and '.join(parts)} on {_resource(where)}",
         f"gcp/policy/{where}",
@@ -367,7 +367,7 @@ def _plan_users(current: Current, wanted: Desired) -> Iterator[Action]:
     account, cast = current.account, current.cast_account
     if not cast or current.client_account != account.email:
         yield CreateCastAccount(
-            f"have CAST AI make the account that uses {account.email}",
+            f"ask CAST AI to create the account that impersonates {account.email}",
             f"castai/cluster/{wanted.cluster_id}/service-account",
             cast or None,
             cast or UNKNOWN,
@@ -378,7 +378,7 @@ def _plan_users(current: Current, wanted: Desired) -> Iterator[Action]:
     change = users_change(current)
     if change:
         yield SetPolicy(
-            f"let {cast or 'that account'} act as service account {account.email}",
+            f"let {cast or 'that account'} impersonate service account {account.email}",
             f"gcp/policy/{account.email}",
             None,
             [one.shown() for one in change.added],
@@ -398,7 +398,7 @@ def _plan_hand_over(current: Current, wanted: Desired) -> Iterator[Action]:
         unneeded = () if wanted.existing_account else current.account.keys
         if current.client_account != email or not current.credentials_id or unneeded:
             yield HandOverAccount(
-                f"have CAST AI use service account {email} without a key for cluster {wanted.cluster_id}",
+                f"hand service account {email} without a key to CAST AI for cluster {wanted.cluster_id}",
                 target,
                 current.credentials_id or None,
                 f"service account {email}",
@@ -428,7 +428,7 @@ def _take_users(current: Current, wanted: Desired) -> Iterator[Action]:
     change, email = users_to_remove(current, wanted), current.account.email
     if change:
         yield SetPolicy(
-            f"let {current.cast_account} act as service account {email} no more",
+            f"stop letting {current.cast_account} impersonate service account {email}",
             f"gcp/policy/{email}",
             [one.shown() for one in change.removed],
             None,
@@ -487,7 +487,7 @@ def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
     kept = _kept(current, wanted)
     if current.client_account == account.email and current.record:
         disable = DisableCastAccount(
-            f"have CAST AI give up the account that uses {account.email}",
+            f"ask CAST AI to disable the account that impersonates {account.email}",
             f"castai/cluster/{wanted.cluster_id}/service-account",
             current.cast_account or UNKNOWN,
             None,
@@ -516,7 +516,9 @@ def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
     yield from _role_removals(current, wanted)
     for pool in current.cluster.node_pools if current.cluster else ():
         if pool.name in POOLS:
-            yield Removal(f"node pool {pool.name}", "CAST AI made it, and only its own disconnecting deletes it")
+            yield Removal(
+                f"node pool {pool.name}", "CAST AI created it, and deletes it when it disconnects the cluster"
+            )
 
 
 def _foreign(current: Current, wanted: Desired) -> bool:
@@ -534,10 +536,10 @@ def _binding_kept(current: Current, wanted: Desired) -> Iterator[Removal]:
     if used_by_others(current, wanted):
         yield Removal(thing, "other clusters use the account, too")
     elif wanted.existing_account and project_wide(current.held):
-        yield Removal(thing, "nothing shows that it was not there before")
+        yield Removal(thing, "it may have existed before onboarding")
     if current.unlisted:
         thing = f"bindings on service accounts of project {project} that no node pool uses"
-        yield Removal(thing, "they were not looked for, as that needs iam.serviceAccounts.list")
+        yield Removal(thing, "finding them needs iam.serviceAccounts.list")
     for other in [one for one, state in current.former.items() if state is None]:
         yield Removal(f"bindings and role of project {other}", "Google does not let them be read")
 
@@ -669,28 +671,28 @@ def _binding_warnings(current: Current, wanted: Desired) -> Iterator[str]:
     if project_wide(current.held) and not wanted.chosen:
         yield (
             f"{email} may act as every service account of project {project}, by a binding of"
-            f" {names.ACCOUNT_USER} that was there before. Set {SERVICE_ACCOUNT_USER} to {NODE_ACCOUNTS} or"
+            f" {names.ACCOUNT_USER} that existed before. Set {SERVICE_ACCOUNT_USER} to {NODE_ACCOUNTS} or"
             f" {ON_ACCOUNTS} to remove it."
         )
     unasked = unasked_accounts(current, wanted)
     if unasked:
         yield (
-            f"{email} may act as {', '.join(unasked)} by bindings of {names.ACCOUNT_USER} on these accounts, which were"
-            f" there before. Set {SERVICE_ACCOUNT_USER} to {NODE_ACCOUNTS} to remove them, or to {ON_ACCOUNTS} to keep"
+            f"{email} may act as {', '.join(unasked)} by bindings of {names.ACCOUNT_USER} on these accounts, which"
+            f" existed before. Set {SERVICE_ACCOUNT_USER} to {NODE_ACCOUNTS} to remove them, or to {ON_ACCOUNTS} to keep"
             " them."
         )
     for other, state in current.former.items():
         roles = former_changes(current, wanted).get(other, NO_CHANGE).removed
         if state is None:
             yield (
-                f"{email} may still have its role in project {other}, which {named('extra_projects', ROLE)} does not"
-                " name any more: Google does not let the IAM policy there be read."
+                f"{email} may still have its role in project {other}, which {named('extra_projects', ROLE)} no longer"
+                " names: the IAM policy there could not be read. Remove the binding there."
             )
         elif roles:
             yield f"The role of this cluster in project {other} is bound to nobody now, and stays until it is deleted."
     if current.unlisted:
         yield (
-            "Whether accounts that no node pool uses have a binding of CAST AI was not checked, as that needs"
+            "Whether accounts that no node pool uses have a binding of CAST AI was not checked, because that needs"
             f" iam.serviceAccounts.list in project {project}."
         )
     if any(one.role == names.DEVELOPER for one in current.held):

@@ -604,7 +604,7 @@ def test_a43_a51_the_clusters_proxy_is_handed_over_and_its_password_is_shown_now
     world.run()
     world.cloud.do("set_cluster", cluster="shop", httpProxyConfig=PROXY)
     done = world.run()
-    assert sentences(done) == [f"tell CAST AI the HTTP proxy of cluster {world.cluster_id}"]
+    assert sentences(done) == [f"send CAST AI the HTTP proxy of cluster {world.cluster_id}"]
     assert "pa55word" not in said(done.public(diff=True), done)
     assert "proxy.example.com:3128" in said(done.public(diff=True))
     record = world.castai.get_cluster(world.cluster_id)

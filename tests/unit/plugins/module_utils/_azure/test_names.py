@@ -103,7 +103,7 @@ def options(**changes: Any) -> dict[str, Any]:
             {"existing_app_id": "shop", "existing_app_secret": "s"},
             "aks_onboard_existing_app_id .* application .client. ID",
         ),
-        ({"existing_app_id": ID}, "aks_onboard_existing_app_secret .* must be set too"),
+        ({"existing_app_id": ID}, "is set without aks_onboard_existing_app_secret .* gets no new secret"),
         ({"existing_app_id": ID, "identity": "managed_identity"}, "cannot be set when .* is managed_identity"),
         ({"existing_app_secret": "s"}, "is set without"),
         ({"existing_identity_id": f"{SCOPE}/x"}, "starts with /subscriptions/"),

@@ -116,7 +116,7 @@ def test_one_of_several_is_not_guessed(world: World) -> None:
 @pytest.mark.parametrize(
     ("name", "location", "said"),
     [
-        ("shop", {"resource_group": "one"}, "in resource group one of subscription .*Resource group shop of the"),
+        ("shop", {"resource_group": "one"}, "in resource group one of subscription .*this name in resource group shop"),
         ("none", {"resource_group": "one"}, rf"in resource group one of subscription {SUBSCRIPTION}\. Check"),
         ("none", {}, rf"AKS has no cluster none in subscription {SUBSCRIPTION}\. Check"),
         ("twin", {"node_resource_group": "x"}, f"in subscription {SUBSCRIPTION} with node resource group x. Check"),
@@ -211,7 +211,7 @@ def test_a_private_cluster_with_a_public_name_is_asked_for_by_that(world: World)
             "plain",
             {},
             {"disableLocalAccounts": True},
-            "has disabled its local accounts and has no Entra integration",
+            "has neither local accounts nor Entra integration",
             False,
         ),
         (
@@ -284,7 +284,7 @@ def test_the_cluster_may_be_of_another_tenant(world: World) -> None:
     [
         ({"powerState": {"code": "Stopped"}}, "is stopped. Start it"),
         ({"provisioningState": "Deleting"}, "will soon be gone"),
-        ({"provisioningState": "Creating"}, "Wait until it is there"),
+        ({"provisioningState": "Creating"}, "Wait until it is ready"),
         ({"provisioningState": "Failed"}, "provisioning state Failed"),
     ],
 )
@@ -325,7 +325,7 @@ def test_what_an_older_version_does_not_show_is_told(world: World, code: str) ->
     assert facts.own.version_called == "2025-03-01"
     (said,) = not_shown(facts.own)
     assert "whether node auto-provisioning is on, whether it is an AKS Automatic cluster" in said
-    assert "api-version 2025-03-01" in said
+    assert "in this cloud, 2025-03-01, does not show it" in said
     assert list(not_shown(replace(facts.own, version_called="2026-02-01"))) == []
 
 

@@ -106,7 +106,7 @@ def test_each_action_that_onboarding_needs_is_named(azures: Azures, identity: st
     said = found.reading if needed(ONBOARD, {identity})[action].reads else found.writing
     assert len(said) == 1
     assert said[0].startswith(f"The roles of {ME} lack actions on {GROUP_ID}")
-    assert f": {action}. Assign a role with them" in said[0]
+    assert f": {action}. Assign a role that has them" in said[0]
     assert (NODES_ID in said[0]) is ("Authorization/role" in action)
     assert f"aks-onboard-{'managed-identity' if identity == MANAGED else 'app'}.json" in said[0]
 
@@ -153,8 +153,8 @@ def test_whoever_is_excluded_from_a_deny_assignment_is_not_told_of_it(azures: Az
 @pytest.mark.parametrize(
     ("level", "on", "field", "said"),
     [
-        ("ReadOnly", GROUP_ID, "writing", f"(ReadOnly) of {GROUP_ID} forbids every change on {GROUP_ID}"),
-        ("ReadOnly", SCOPE, "writing", f"(ReadOnly) of {SCOPE} forbids every change on {GROUP_ID}"),
+        ("ReadOnly", GROUP_ID, "writing", f"(ReadOnly) of {GROUP_ID} forbids all changes in {GROUP_ID}"),
+        ("ReadOnly", SCOPE, "writing", f"(ReadOnly) of {SCOPE} forbids all changes in {GROUP_ID}"),
         ("CanNotDelete", NODES_ID, "warnings", f"(CanNotDelete) of {NODES_ID} keeps CAST AI from deleting nodes"),
     ],
 )
@@ -191,7 +191,7 @@ def test_an_application_without_graph_permissions_is_warned_and_told_the_other_w
     found = asked(azures, graph=())
     assert found
     (said,) = found.warnings
-    assert "was not granted Application.ReadWrite.OwnedBy of Microsoft Graph" in said
+    assert "does not have Application.ReadWrite.OwnedBy of Microsoft Graph" in said
     assert "aks_onboard_identity (option identity) to managed_identity" in said
     assert asked(azures, graph=(), identity=MANAGED) == CloudRights()
 

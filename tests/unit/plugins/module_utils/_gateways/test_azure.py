@@ -191,7 +191,7 @@ def test_what_awxs_own_code_sets(cloud: Cloud, form: str, tmp_path: Path, monkey
         monkeypatch.setenv(name, value)
     if form == "user":
         with pytest.raises(
-            Refused, match=r"AZURE_AD_USER and AZURE_PASSWORD are set, but .* in AWX the fields Client ID"
+            Refused, match=r"AZURE_AD_USER and AZURE_PASSWORD are set, but .* In AWX, fill in Client ID"
         ):
             bare(cloud)
         return
@@ -268,7 +268,7 @@ def test_a_managed_identity_asks_its_machine(cloud: Cloud, monkeypatch: pytest.M
     assert azure.list_clusters(SUBSCRIPTION) == ()
     asked = next(one for one in cloud.received if one.path == "/msi/token")
     assert parse_qs(asked.query)["client_id"] == [CLIENT]
-    with pytest.raises(Refused, match=f"is of tenant {TENANT}, but a token of tenant other"):
+    with pytest.raises(Refused, match=f"belongs to tenant {TENANT} and cannot get a token of tenant other"):
         azure.token("x", "other")
 
 
@@ -291,7 +291,7 @@ def test_a_machine_without_the_identity_is_told_as_such(cloud: Cloud, monkeypatc
             "AZURE_AD_USER and AZURE_PASSWORD are set, but a log-in",
         ),
         ({"secret": "CANARY"}, {}, "AZURE_CLIENT_ID, and castai_azure_tenant"),
-        ({"secret": "CANARY", "oidc_token": "CANARY"}, {}, "Set one of them only"),
+        ({"secret": "CANARY", "oidc_token": "CANARY"}, {}, "Set only one of them"),
         ({"auth_source": "env", "client_id": "c", "tenant": "t", "secret": "CANARY"}, {}, "No credentials for Azure"),
         ({}, {"ANSIBLE_AZURE_AUTH_SOURCE": "credential_file"}, "ANSIBLE_AZURE_AUTH_SOURCE is 'credential_file'"),
         ({"cloud_environment": "https://management.local/"}, {}, "does not know.*AzureCloud, AzureUSGovernment"),
@@ -558,7 +558,7 @@ def test_a_version_that_the_cloud_does_not_know_falls_back_to_the_newest_stable_
     azure.list_clusters(SUBSCRIPTION)
     assert len([one for one in cloud.received if one.host == ARM]) == 3
     cloud.play(CLUSTERS, azure_error(400, "NoRegisteredProviderFound", "None is supported."))
-    with pytest.raises(Rejected, match="This cloud does not know an api-version"):
+    with pytest.raises(Rejected, match="This cloud does not have an api-version"):
         connected(cloud).list_clusters(SUBSCRIPTION)
 
 

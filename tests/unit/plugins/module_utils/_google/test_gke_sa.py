@@ -209,7 +209,7 @@ def test_without_a_key_cast_ais_account_acts_as_ours(world: World) -> None:
     assert world.run(identity="impersonation").actions == ()
     removed = world.run(identity="impersonation", state="absent")
     assert world.account() is None
-    assert any("give up the account" in one for one in sentences(removed))
+    assert any("disable the account" in one for one in sentences(removed))
 
 
 def cast_account(world: World) -> str:
@@ -249,7 +249,7 @@ def test_what_terraforms_keyless_module_left_is_recognised(world: World) -> None
     world.castai.hand_over(world.cluster_id, {"credentials": "{}"})
     done = world.run(identity="impersonation")
     assert done.view["service_account"] == left["service_account"]
-    assert not any("act as service account" in one or "without a key" in one for one in sentences(done))
+    assert not any("impersonate service account" in one or "without a key" in one for one in sentences(done))
     world.check_access()
     assert world.run(identity="impersonation").actions == ()
 
