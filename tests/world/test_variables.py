@@ -89,15 +89,15 @@ WRONG = (
     wrong("components_skip", {"castai-kvisor": True}, LIST),
     wrong("eks_onboard_node_policies", {"arn": "x"}, LIST),
     # Other words
-    wrong("castai_provider", "EKS", "one of: eks, kops, gke"),
+    wrong("castai_provider", "EKS", "one of: eks, kops, gke, aks"),
     wrong("castai_policy_scope", "organization", "one of: cluster, account"),
     wrong("castai_wait_for", "online", "one of: none, agent_online, ready"),
     wrong("eks_onboard_identity", "key", "one of: role, user"),
     wrong("eks_onboard_user_access", "admin", "one of: cluster_admin, none"),
     wrong("agent_policy", "always", "one of: enforce, install_only"),
     wrong("agent_pending", "wait", "one of: recover, fail"),
-    ("castai_provider", "", "castai_provider is not set. Set it to one of: eks, kops, gke."),
-    ("castai_provider", None, "castai_provider is not set. Set it to one of: eks, kops, gke."),
+    ("castai_provider", "", "castai_provider is not set. Set it to one of: eks, kops, gke, aks."),
+    ("castai_provider", None, "castai_provider is not set. Set it to one of: eks, kops, gke, aks."),
 )
 
 
