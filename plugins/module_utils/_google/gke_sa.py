@@ -678,8 +678,8 @@ def _binding_warnings(current: Current, wanted: Desired) -> Iterator[str]:
     if unasked:
         yield (
             f"{email} may act as {', '.join(unasked)} by bindings of {names.ACCOUNT_USER} on these accounts, which"
-            f" existed before. Set {SERVICE_ACCOUNT_USER} to {NODE_ACCOUNTS} to remove them, or to {ON_ACCOUNTS} to keep"
-            " them."
+            f" existed before. Set {SERVICE_ACCOUNT_USER} to {NODE_ACCOUNTS} to remove them, or to {ON_ACCOUNTS} to"
+            " keep them."
         )
     for other, state in current.former.items():
         roles = former_changes(current, wanted).get(other, NO_CHANGE).removed
