@@ -100,7 +100,8 @@ def test_a_second_run_changes_nothing(story: Story, host: str) -> None:
 @pytest.mark.parametrize("host", HOSTS)
 def test_a_module_needs_at_most_three_rounds_of_reads_and_four_with_an_app(story: Story, host: str) -> None:
     for task in story.again[host].tasks:
-        most = 4 if task.action.endswith("castai_aks_app") and host != "till" else 3
+        # Log-ins are not counted, but CAST AI is asked meanwhile, which is a round before those of Azure.
+        most = 5 if task.action.endswith("castai_aks_app") and host != "till" else 4
         own = of_task(task, story.asked_again)
         assert 0 < rounds(own) <= most, (task.task, own)
 
