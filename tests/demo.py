@@ -141,8 +141,11 @@ def _tell(story: Story) -> None:
     for name in NAMES:
         print(f"{name}: {len(connect.run.actions(name))} actions, the agent is {connect.said(name, 'agent_status')}")
     planned = story.run("onboard plan", "The plan to onboard, in words", "site", "--check", "--diff")
-    for name in (SHOP, WEB, DESK):
-        _list(name, planned.run.actions(name))
+    _list(SHOP, planned.run.actions(SHOP))
+    for name in (WEB, DESK):
+        actions = planned.run.actions(name)
+        own = [action for action in actions if not action.startswith("install Helm release")]
+        _list(name, [*own, f"install the same {len(actions) - len(own)} Helm releases as in {SHOP}"])
     for name in (name for name in NAMES if name not in (SHOP, WEB, DESK)):
         print(f"{name}: {_totals(planned.run.actions(name))}")
     _say(f"One of its diffs in full: aws-auth of {STAGING}")
