@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._gateways.kubernetes import CONNECTIONS
 from tests.sandbox.client import World
 from tests.sandbox.spec import HOME_ACCOUNT
 from tests.support.calls import of_task, rounds
@@ -22,7 +21,7 @@ from tests.support.forked import steps
 from tests.support.playbook import Json, Run
 from tests.support.recipes import recipe
 
-from .connecting import Forked, changed_nothing, succeeded, with_id, writes
+from .connecting import Forked, allowed_rounds, changed_nothing, succeeded, with_id, writes
 from .onboarding import AWS_AUTH, Onboarder, node_token, who_is
 
 MODES = {"api": "API", "both": "API_AND_CONFIG_MAP", "map": "CONFIG_MAP"}
@@ -216,12 +215,7 @@ def test_a_module_needs_at_most_three_rounds_of_reads(story: Story, host: str, t
     asked = [(task, of_task(task, calls)) for task in again.tasks]
     assert sum(len(own) for _task, own in asked) == len(calls) > 0
     for task, own in asked:
-        # Two more say why pods are not ready, here those of a second replica for which there is no second node.
-        explains = any(call.operation == "list pods" for call in own)
-        # The objects of all releases are more than are read at once.
-        objects = [call for call in own if call.operation.startswith("get ")]
-        turns = max(0, len(objects) - 1) // CONNECTIONS
-        assert rounds(own) <= (5 if explains else 3) + turns, (task.task, own)
+        assert rounds(own) <= allowed_rounds(own, 3), (task.task, own)
 
 
 def test_the_way_back_leaves_everything_as_it_was(story: Story) -> None:
