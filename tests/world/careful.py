@@ -67,7 +67,6 @@ class Watch(threading.Thread):
         self._over = threading.Event()
         self.seen: set[str] = set()
         self.texts: set[bytes] = set()
-        self.texts: set[bytes] = set()
         self.leaks: set[str] = set()
 
     def run(self) -> None:
@@ -83,7 +82,6 @@ class Watch(threading.Thread):
                     continue
                 program = arguments.replace(b"\0", b" ").decode(errors="replace")
                 self.seen.add(program)
-                self.texts |= {arguments, environment}
                 self.texts |= {arguments, environment}
                 if holds_secret(arguments) or holds_secret(environment):
                     self.leaks.add(program)
@@ -103,6 +101,9 @@ class Careful:
         self.hosts = hosts
         self.playbook = playbook
         keys = {name: operator.environment.pop(name) for name in KEYS}
+        # Those of clouds that have no host here.
+        for name in [name for name, value in operator.environment.items() if holds_secret(value.encode())]:
+            del operator.environment[name]
         self.vars_file = operator.folder.parent / f"{operator.folder.name}-keys.yml"
         self.vars_file.touch(mode=0o600)
         named = ("castai_api_key", "castai_aws_access_key", "castai_aws_secret_key")
