@@ -308,7 +308,9 @@ def test_a_wrong_option_is_named_before_any_call(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_wrong_variable_is_one_sentence_with_its_name(seed: int) -> None:
     rng = random.Random(seed)
-    variables = [(name, by_type(rng, option)) for name, option in sorted(KNOWN.items()) for _turn in range(2 * TURNS)]
+    # Of those that take several types, the module itself says what is wrong.
+    known = [(name, option) for name, option in sorted(KNOWN.items()) if option.get("type") != "raw"]
+    variables = [(name, by_type(rng, option)) for name, option in known for _turn in range(2 * TURNS)]
     assert len(variables) > 500
     for name, value in variables:
         (sentence,) = checked(**{name: value})["findings"]
