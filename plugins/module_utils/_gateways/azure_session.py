@@ -19,12 +19,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
-from .._answers import Odd, loaded, objects_in, some_objects, text_in, tidy
+from .._answers import loaded, objects_in, some_objects, text_in, tidy
 from .._engine import CallFailed, Conflict, Refused
 from .._patience import THROTTLED, Repeats, throttled
 from .._variables import named
 from .azure_credentials import CA_OPTION, MISSING, Chosen, Cloud, in_words, load
-from .https import Http, Response, ca_file, host_of
+from .https import Http, Response, ca_file, host_of, taken
 
 T = TypeVar("T")
 
@@ -370,16 +370,7 @@ class Session:
             if not (patience and repeats.wait(patience, response.asked)):
                 break
         if 200 <= status < 300:
-            try:
-                if not isinstance(answer, Mapping):
-                    raise Odd("the answer is not a JSON object")
-                return read(answer) if read else answer
-            except Odd as odd:
-                raise CallFailed(
-                    f"Could not {purpose}: {host_of(url)} returned an answer that does not match the API:"
-                    f" {odd}. Check whether a proxy answers in its place.",
-                    unsure=not call.only_reads,
-                ) from odd
+            return taken(answer, read, purpose, host_of(url), not call.only_reads)
         if status == 404 and absent and problem.code != _NO_SUBSCRIPTION:
             return None
         raise _failure(call, purpose, status, problem, response.asked, unsure)

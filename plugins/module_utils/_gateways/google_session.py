@@ -18,12 +18,12 @@ from datetime import datetime, timezone
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from .._answers import Odd, some_objects, tidy
+from .._answers import some_objects, tidy
 from .._engine import CallFailed, Conflict, Refused
 from .._patience import THROTTLED, Repeats, throttled
 from .._variables import named
 from .google_credentials import CA_OPTION, MISSING, SCOPES, Chosen, in_words, load
-from .https import Http, Response, ca_file, host_of
+from .https import Http, Response, ca_file, host_of, taken
 
 with contextlib.suppress(ImportError):
     # google_credentials says what is missing.
@@ -231,16 +231,7 @@ class Session:
             if not (patience and repeats.wait(patience, asked)):
                 break
         if 200 <= status < 300:
-            try:
-                if not isinstance(answer, Mapping):
-                    raise Odd("the answer is not a JSON object")
-                return read(answer) if read else answer
-            except Odd as odd:
-                raise CallFailed(
-                    f"Could not {purpose}: {host_of(url)} returned an answer that does not match the API:"
-                    f" {odd}. Check whether a proxy answers in its place.",
-                    unsure=not call.only_reads,
-                ) from odd
+            return taken(answer, read, purpose, host_of(url), not call.only_reads)
         if status == 404 and absent:
             return None
         said = problem.message.rstrip(".")

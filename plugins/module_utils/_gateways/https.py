@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from .._answers import Odd, loaded, tidy
@@ -34,6 +34,8 @@ try:
 except ImportError as error:
     MISSING = str(error)
     _Session = _HTTPAdapter = object
+
+T = TypeVar("T")
 
 CONNECTIONS = 16
 """How many are kept open, as many as reads go at once."""
@@ -129,6 +131,23 @@ def _context(ca_file: str) -> ssl.SSLContext:
     if not ca_file:
         made.load_default_certs()
     return made
+
+
+def taken(
+    answer: Any, read: Callable[[Mapping[str, Any]], T] | None, purpose: str, host: str, unsure: bool
+) -> Mapping[str, Any] | T:
+    """What is wanted of an answer of success, all of it if nothing else is said. unsure: whether the call may have
+    written. Raises CallFailed for an answer that the API does not give."""
+    try:
+        if not isinstance(answer, Mapping):
+            raise Odd("the answer is not a JSON object")
+        return read(answer) if read else answer
+    except Odd as odd:
+        raise CallFailed(
+            f"Could not {purpose}: {host} returned an answer that does not match the API: {odd}. Check whether a proxy"
+            " answers in its place.",
+            unsure=unsure,
+        ) from odd
 
 
 def ca_file(path: str | None, option: str, cloud: str) -> str:

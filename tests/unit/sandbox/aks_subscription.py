@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -25,10 +24,10 @@ from tests.sandbox.castai.azure import CastAiAtAzure
 from tests.sandbox.castai.server import CastAi as Api
 
 from . import aws_client
-from .aws_account import Ended, first
+from .aws_account import first
 from .aws_client import Clock
 from .azure_client import GROUP, GROUP_ID, LOCATION, NETWORK_ID, NODES_ID, SUBSCRIPTION, TENANT, Azures, cluster
-from .gke_project import Noting
+from .endable import Endable, Noting
 
 SHOP = cluster("shop")
 SISTER = cluster("sister", group="sister")
@@ -53,7 +52,7 @@ PARAMETERS: Mapping[str, Any] = {
 Shown = Mapping[str, Any]
 
 
-class World:
+class World(Endable):
     """A subscription with two clusters; the operator owns it."""
 
     def __init__(self) -> None:
@@ -117,32 +116,8 @@ class World:
         )
         return reconcile(here, parameters, check, lambda line: None)
 
-    def run_until(self, last: int, **changes: Any) -> bool:
-        """Run, and end the run when so many of its writes have taken effect; whether there were so many."""
-        writes = itertools.count(1)
-
-        def wrote() -> None:
-            if next(writes) == last:
-                raise Ended
-
-        self.castai.wrote = wrote
-        self.azure = self.gateway()
-        send = self.azure.send
-
-        def sent(call: Any, *arguments: Any, **named: Any) -> Any:
-            found = send(call, *arguments, **named)
-            if not call.only_reads:
-                wrote()
-            return found
-
-        self.azure.send = sent  # type: ignore[method-assign]
-        try:
-            self.run(**changes)
-        except Ended:
-            return True
-        finally:
-            self.castai.wrote, self.azure = lambda: None, self.gateway()
-        return False
+    def use(self, session: Azure) -> None:
+        self.azure = session
 
     @property
     def state(self) -> dict[str, Any]:
@@ -219,23 +194,6 @@ class World:
     def subject(self) -> str:
         record = self.api._records[self.cluster_id]
         return str(self.api._at_google.account(record.organization_id)[1])  # type: ignore[union-attr]
-
-    def check_access_after_every_write(self, before: Callable[[], object], **changes: Any) -> int:
-        """CAST AI has access wherever a run ends, and after the next, whatever was before; how many writes."""
-        ends: list[Any] = []
-        for last in itertools.count(1):
-            self.reset()
-            before()
-            ended = self.run_until(last, **changes)
-            self.check_access()
-            self.run(**changes)
-            self.check_access()
-            assert self.run(**changes).actions == ()
-            ends.append(self.comparable())
-            assert ends[-1] == ends[0], last
-            if not ended:
-                return last - 1
-        raise AssertionError
 
     def comparable(self) -> Any:
         """What is there, without generated ids."""

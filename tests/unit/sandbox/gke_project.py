@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -26,8 +24,9 @@ from tests.sandbox.castai.google import CastAiAtGoogle
 from tests.sandbox.castai.server import CastAi as Api
 
 from . import aws_client
-from .aws_account import Direct, Ended, first
+from .aws_account import first
 from .aws_client import Clock
+from .endable import Endable, Noting
 from .google_client import LOCATION, NUMBER, PROJECT, Cloud, cluster
 
 SHOP = cluster("shop")
@@ -52,31 +51,7 @@ PARAMETERS: Mapping[str, Any] = {
 }
 
 
-class Noting(Direct):
-    """CAST AI without a socket; its waits take the clouds' time."""
-
-    def __init__(self, api: Api) -> None:
-        super().__init__(api)
-        self._sleep = self._pass
-        self.given: dict[str, str] = {}
-        """The credentials that were taken last, by cluster: a key file, or {} for none."""
-
-    @staticmethod
-    def _pass(seconds: float) -> None:
-        time.sleep(seconds)
-
-    def _once(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
-        taken = {path.rpartition("/")[2]: body["credentials"]} if body and "credentials" in body else {}
-        try:
-            found = super()._once(method, path, purpose, body)
-        except Ended:  # after it has taken effect
-            self.given.update(taken)
-            raise
-        self.given.update(taken)
-        return found
-
-
-class World:
+class World(Endable):
     """A project with a cluster, and one of the same name in another location; the operator owns it."""
 
     def __init__(self) -> None:
@@ -158,32 +133,8 @@ class World:
         )
         return reconcile(here, parameters, check, lambda line: None)
 
-    def run_until(self, last: int, **changes: Any) -> bool:
-        """Run, and end the run when so many of its writes have taken effect; whether there were so many."""
-        writes = itertools.count(1)
-
-        def wrote() -> None:
-            if next(writes) == last:
-                raise Ended
-
-        self.castai.wrote = wrote
-        self.google = self.gateway()
-        send = self.google.send
-
-        def sent(call: Any, *arguments: Any, **named: Any) -> Any:
-            found = send(call, *arguments, **named)
-            if not call.only_reads:
-                wrote()
-            return found
-
-        self.google.send = sent  # type: ignore[method-assign]
-        try:
-            self.run(**changes)
-        except Ended:
-            return True
-        finally:
-            self.castai.wrote, self.google = lambda: None, self.gateway()
-        return False
+    def use(self, session: Google) -> None:
+        self.google = session
 
     # What there is
 
@@ -232,23 +183,6 @@ class World:
         else:
             accounts = [record.facts.get(f"{whose}ServiceAccount", "") for whose in ("cast", "client")]
             assert castai.chain_works(accounts[0], accounts[1], block), "an outage"
-
-    def check_access_after_every_write(self, before: Callable[[], None], **changes: Any) -> int:
-        """CAST AI has access wherever a run ends, and after the next, whatever was before; how many writes."""
-        ends: list[Any] = []
-        for last in itertools.count(1):
-            self.reset()
-            before()
-            ended = self.run_until(last, **changes)
-            self.check_access()
-            self.run(**changes)
-            self.check_access()
-            assert self.run(**changes).actions == ()
-            ends.append(self.comparable())
-            assert ends[-1] == ends[0], last
-            if not ended:
-                return last - 1
-        raise AssertionError
 
     def comparable(self) -> Any:
         """What is there, without generated ids."""

@@ -27,16 +27,13 @@ from tests.sandbox.google.server import Google
 from tests.sandbox.google.tokens import CLOUD, EMAIL
 from tests.sandbox.wire import Cluster, Request, Response
 
+from .aws_account import Ended
 from .aws_client import Clock
 
 PROJECT, NUMBER, SHARED = "acme-prod", "123456789012", "acme-shared"
 LOCATION = "europe-west1"
 OPERATOR = f"operator@{PROJECT}.iam.gserviceaccount.com"
 ADDRESS = ("127.0.0.1", 0)
-
-
-class Ended(BaseException):
-    """Stands for a signal: nothing in the modules catches it."""
 
 
 def cluster(name: str, project: str = PROJECT, location: str = LOCATION, **other: Any) -> Cluster:
