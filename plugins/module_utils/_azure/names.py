@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Names and limits of what CAST AI gets in Azure, and of what is there. Pure. PRIVATE to the collection.
+"""Names and limits of the objects that CAST AI gets in Azure, and of existing ones. Pure. PRIVATE to the collection.
 
 Limits: Microsoft's "Naming rules and restrictions for Azure resources".
 """
@@ -22,10 +22,10 @@ CLUSTER = 63
 TERRAFORM, SCRIPT = "Terraform", "the onboarding script"
 
 ISSUER = "https://accounts.google.com"
-"""Who issues the tokens with which CAST AI logs in without a secret."""
+"""Issuer of the tokens that CAST AI uses to log in without a secret."""
 
 _TERRAFORM_APP = 64
-"""Characters to which Terraform's module cuts the name of its app."""
+"""Terraform's module cuts the name of its app to this many characters."""
 
 _AKS_NAME = re.compile(r"[a-zA-Z0-9]([-_a-zA-Z0-9]*[a-zA-Z0-9])?")
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -33,12 +33,12 @@ _GROUP = re.compile(r"[-\w.()]{0,89}[-\w()]")
 
 
 def same(one: str, other: str) -> bool:
-    """Whether two names or ids of Azure are the same: it writes them in any case."""
+    """Whether two names or IDs are the same. Azure does not preserve case."""
     return one.casefold() == other.casefold()
 
 
 def aks_cluster_problem(name: str) -> str:
-    """What is wrong with the name of an AKS cluster."""
+    """What is wrong with the name of an AKS cluster. Empty if nothing is."""
     if len(name) > CLUSTER:
         return (
             f"AKS cluster name {name!r} has {len(name)} characters, but AKS allows at most {CLUSTER}."
@@ -53,7 +53,7 @@ def aks_cluster_problem(name: str) -> str:
 
 
 def subscription_problem(subscription: str) -> str:
-    """What is wrong with the id of a subscription."""
+    """What is wrong with a subscription ID. Empty if nothing is."""
     if _GUID.fullmatch(subscription):
         return ""
     return (
@@ -63,7 +63,7 @@ def subscription_problem(subscription: str) -> str:
 
 
 def group_problem(group: str, option: str) -> str:
-    """What is wrong with the name of a resource group."""
+    """What is wrong with the name of a resource group. Empty if nothing is."""
     if _GROUP.fullmatch(group):
         return ""
     return (
@@ -73,7 +73,7 @@ def group_problem(group: str, option: str) -> str:
 
 
 def apps(cluster: str, cluster_id: str) -> tuple[str, ...]:
-    """Display names for the app: the script's, then one for where another cluster has an app of that name."""
+    """Display names for the app: the script's, then one to use if an app of another cluster has that name."""
     plain = f"CAST.AI {cluster}-"
     return (f"{plain}{short_id(cluster_id)}", f"{plain}{cluster_id}")
 
@@ -83,22 +83,22 @@ def terraform_app(cluster: str, group: str) -> str:
 
 
 def secret(cluster: str) -> str:
-    """Display name of the app's secrets, as the script gives it."""
+    """Display name of the app's secrets, the same as the script's."""
     return f"{cluster}-castai"
 
 
 def app_federation(cluster_id: str) -> str:
-    """Name of the app's federated credential, as the script gives it."""
+    """Name of the app's federated credential, the same as the script's."""
     return f"AzureAccessForCASTAI-{cluster_id}"
 
 
 def identities(cluster: str, cluster_id: str) -> tuple[str, ...]:
-    """Names for the managed identity: Terraform's, then one for where another cluster has an identity of that name."""
+    """Names for the managed identity: Terraform's, then one to use if an identity of another cluster has that name."""
     return (f"{cluster}-castai-identity", f"{cluster}-castai-{short_id(cluster_id)}")
 
 
 def place_of(identity: str) -> tuple[str, str, str]:
-    """Subscription, group and name of a managed identity, by its id."""
+    """Subscription, resource group and name of a managed identity, taken from its ID."""
     parts = identity.strip("/").split("/")
     return parts[1], parts[3], parts[-1]
 
@@ -108,7 +108,7 @@ def identity_federation(cluster_id: str) -> str:
 
 
 def roles(cluster_id: str) -> tuple[str, ...]:
-    """Names for the cluster's role: the script's, then one for where the tenant has a role of that name elsewhere."""
+    """Names for the cluster's role: the script's, then one to use if another role in the tenant has that name."""
     return (f"CastAKSRole-{short_id(cluster_id)}", f"CastAKSRole-{cluster_id}")
 
 
@@ -117,12 +117,12 @@ def terraform_role(cluster: str) -> str:
 
 
 def role_guid(cluster_id: str) -> str:
-    """The id of a role that is to be created."""
+    """The ID of a role that is to be created."""
     return _guid(cluster_id, "role-definition")
 
 
 def assignment_guid(cluster_id: str, scope: str, role: str, principal: str, turn: int = 0) -> str:
-    """The id of an assignment that is to be created. turn: counts those that others have already."""
+    """The ID of an assignment that is to be created. turn: how many IDs others have already taken."""
     parts = [scope.lower(), role.lower(), principal.lower(), *([str(turn)] if turn else [])]
     return _guid(cluster_id, "|".join(parts))
 
@@ -132,5 +132,5 @@ def _guid(cluster_id: str, what: str) -> str:
 
 
 def script_assignment(cluster_id: str, name: str) -> bool:
-    """Whether an assignment's id is one that the script makes of the cluster's id."""
+    """Whether an assignment has an ID that the script derives from the cluster ID."""
     return cluster_id != UNKNOWN and name.replace("-", "").lower().startswith(cluster_id.replace("-", "")[:28])
