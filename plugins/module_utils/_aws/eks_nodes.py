@@ -439,7 +439,7 @@ def _remove_profile(profile: Profile, role: str, wanted: Desired, evidence: bool
     if wanted.instance_profile_arn:
         kept = f"it was set with {INSTANCE_PROFILE_ARN}"
     elif profile.role not in ("", role):
-        kept = f"others put role {profile.role} into it"
+        kept = f"others added role {profile.role} to it"
     delete = DeleteProfile(
         f"delete instance profile {profile.name}",
         f"iam/instance-profile/{profile.name}",

@@ -37,7 +37,7 @@ def absent_problem(name: str, subscription: str, group: str, node_group: str, ot
     where = f"resource group {group}" if group else f"subscription {subscription}"
     nodes = f" with node resource group {node_group}" if node_group and not group else ""
     groups = sorted(one.group for one in others if same(one.name, name))
-    elsewhere = f" There is one of this name in resource group {' and '.join(groups)}." if groups else ""
+    elsewhere = f" There is a cluster of this name in resource group {' and '.join(groups)}." if groups else ""
     place = f" of subscription {subscription}" if group else ""
     return (
         f"AKS has no cluster {name} in {where}{place}{nodes}.{elsewhere} Check {named('cluster_name')},"

@@ -29,7 +29,7 @@ ROOT_CA_NAMESPACES = ("kube-system", "default")
 ROOT_CA_PATHS = tuple(path_of("v1", "ConfigMap", ROOT_CA, namespace) for namespace in ROOT_CA_NAMESPACES)
 
 
-_ANOTHER = f"as its ConfigMap {ROOT_CA} has"
+_ANOTHER = f"and ConfigMap {ROOT_CA} there differs too"
 """Says that the authorities differ, which proves that it is another cluster."""
 _UNPROVEN = f" If the connection certainly leads to this cluster, set {named('wrong_cluster_check')} to false instead."
 

@@ -23,8 +23,8 @@ USABLE = frozenset({"RUNNING", "RECONCILING", "DEGRADED"})
 """The states in which a cluster can be reached and is not about to disappear."""
 
 _NUMBER = (
-    "The access scopes of this machine lack userinfo.email, so Kubernetes knows its service account by its number alone"
-    " and RoleBindings to the e-mail do not count: add that scope to the machine, or bind the number."
+    "The access scopes of this machine lack userinfo.email, so Kubernetes only sees the number of its service account,"
+    " and RoleBindings to its e-mail address have no effect. Add the scope to the machine, or bind the number."
 )
 
 AUTO, DNS, PUBLIC, PRIVATE = "auto", "dns", "public", "private"
@@ -47,7 +47,7 @@ def _elsewhere(google: Google, name: str) -> str:
         places = sorted(one.location for one in google.list_clusters(google.project) if one.name == name)
     except CallFailed:
         return ""
-    return f" The project has one of this name in {' and '.join(places)}." if places else ""
+    return f" The project has a cluster of this name in {' and '.join(places)}." if places else ""
 
 
 def facts(found: GkeCluster | None, wanted: Named, google: Google, elsewhere: str = "") -> ClusterFacts:
@@ -92,8 +92,8 @@ def unusable_problem(found: GkeCluster) -> str:
     """Why nothing can be done in a cluster now, or will be soon. Empty if there is no reason."""
     if found.autopilot:
         return (
-            f"GKE cluster {found.name} is an Autopilot cluster, whose nodes GKE manages alone. This collection does not"
-            " support Autopilot. CAST AI's castctl and its umbrella chart offer workload autoscaling there."
+            f"GKE cluster {found.name} is an Autopilot cluster, whose nodes only GKE can manage. This collection does"
+            " not support Autopilot. CAST AI's castctl and its umbrella chart offer workload autoscaling there."
         )
     if found.status == "PROVISIONING":
         return f"GKE cluster {found.name} is PROVISIONING. Wait until it is RUNNING."
@@ -177,8 +177,8 @@ def way_in(found: GkeCluster, endpoint: str) -> tuple[str, bool, str]:
         problem = "" if found.dns_endpoint else f"GKE cluster {found.name} has no DNS endpoint: {other}"
         if found.dns_endpoint and not found.dns_from_outside:
             problem = (
-                f"The DNS endpoint of GKE cluster {found.name} takes no traffic from outside Google's network. Turn"
-                f" that on (gcloud container clusters update --enable-dns-access), or {other}"
+                f"The DNS endpoint of GKE cluster {found.name} does not accept traffic from outside Google's network."
+                f" Allow it (gcloud container clusters update --enable-dns-access), or {other}"
             )
         return _url(found.dns_endpoint), True, problem
     if not found.by_ip:

@@ -77,7 +77,7 @@ def rights(
     elif isinstance(there, CallFailed):
         unread.append(f"Could not read whether {MANAGED_IDENTITY} is registered in the subscription.")
     return CloudRights(
-        (*problems, *_lacks(caller, "a plan needs too", lacking(ONBOARD, True), policy)),
+        (*problems, *_lacks(caller, "even a plan needs", lacking(ONBOARD, True), policy)),
         tuple(writing),
         (
             *_lacks(caller, "repairs need", lacking(REPAIR, None), policy),

@@ -21,7 +21,7 @@ from .._gateways.google_container import GkeCluster
 from .._gateways.google_session import Rejected
 from .._google import gke_sa
 from .._google.bindings import NONE, ON_ACCOUNTS
-from .._google.names import CREDENTIALS_SERVICE, NETWORK_USER, SERVICES, SHARED_ROLE, project_of
+from .._google.names import CREDENTIALS_SERVICE, SERVICES, SHARED_ROLE, project_of
 from .._google.observed import Current, Systems, observe
 from .._google.options import ROLE, Desired, desired, form_problems
 from .._google.permissions import DNS, KEYLESS, ONBOARD, PREFLIGHT, REPAIR, SUBNETS, Grant, file_name, needed
@@ -128,8 +128,8 @@ def rights(
     ]
     return CloudRights(
         (
-            *sentence("a plan needs too", _of(lacking, ONBOARD, reads=True)),
-            *of_it("a plan needs too", _of(lacking_there, ONBOARD, reads=True)),
+            *sentence("even a plan needs", _of(lacking, ONBOARD, reads=True)),
+            *of_it("even a plan needs", _of(lacking_there, ONBOARD, reads=True)),
             *of_identity.reading,
         ),
         tuple(writing),
@@ -220,11 +220,11 @@ def _network_warnings(current: Current, wanted: Desired, cluster: GkeCluster) ->
     own = {cluster.project, project.project, project.number, *wanted.extra_projects}
     if host and host not in own and not wanted.network:
         yield (
-            f"The network of GKE cluster {cluster.name} is of project {host} (Shared VPC), where CAST AI's service"
+            f"The network of GKE cluster {cluster.name} belongs to project {host} (Shared VPC), where CAST AI's service"
             " account gets no permissions, so CAST AI may not be able to create nodes. Set"
             f" {named('shared_vpc_role', ROLE)} to {SUBNETS}, or add {host} to {named('extra_projects', ROLE)}. If"
-            f" {current.account.email} has them by other bindings than of {NETWORK_USER} on the subnets, set the former"
-            f" to {NONE}."
+            f" {current.account.email} gets permissions there in another way, set {named('shared_vpc_role', ROLE)} to"
+            f" {NONE}."
         )
 
 
@@ -314,7 +314,7 @@ def _ending(policy: Any) -> Iterable[str]:
     hours = _listed(policy, "allowedValues")
     if hours:
         yield (
-            f"Keys of service accounts expire after {', '.join(hours)}, as an organization policy says"
+            f"An organization policy lets keys of service accounts expire after {', '.join(hours)}"
             f" (constraints/{_HOURS}). Run this again before that, for example on a schedule: each run replaces a key"
             " that is about to expire."
         )
@@ -339,8 +339,8 @@ def _limiting(constraints: Collection[str]) -> Iterable[str]:
     members = [one for one in constraints if one in _MEMBERS]
     if members:
         yield (
-            f"An organization policy limits who may be in IAM policies: constraints/{', constraints/'.join(members)}."
-            " Ask its administrators to allow CAST AI's service account, which is of another organization."
+            f"An organization policy limits the members of IAM policies: constraints/{', constraints/'.join(members)}."
+            " Ask its administrators to allow CAST AI's service account, which belongs to another organization."
         )
     nodes = [one for one in constraints if one in _OF_NODES]
     if nodes:

@@ -212,7 +212,7 @@ def _assertion(kind: str, value: str) -> Callable[[], str]:
         if kind == "oidc_token_file_path":
             text = _read(value, _name(kind), "file with the token").decode(errors="replace")
         if not sendable(text.strip()):
-            raise Refused(f"{_name(kind)} contains a blank, line break or special character. Copy it again.")
+            raise Refused(f"{_name(kind)} contains a space, line break or special character. Copy it again.")
         return text.strip()
 
     token()

@@ -163,7 +163,7 @@ def _pem(encoded: str) -> str:
     try:
         return base64.b64decode(encoded, validate=True).decode()
     except ValueError:
-        raise Odd("field clusterCaCertificate is not base64 of PEM") from None
+        raise Odd("field clusterCaCertificate is not base64-encoded PEM") from None
 
 
 class Container(Session):

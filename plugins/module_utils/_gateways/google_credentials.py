@@ -125,7 +125,7 @@ def load(options: Mapping[str, Any], request: Any) -> Chosen:
         )
     quota_project, of_quota = _given(options, "quota_project", "GOOGLE_CLOUD_QUOTA_PROJECT")
     if quota_project and not _QUOTA_PROJECT.fullmatch(quota_project):
-        raise Refused(f"{of_quota} is {quota_project!r}. Set it to the id or number of a Google Cloud project.")
+        raise Refused(f"{of_quota} is {quota_project!r}. Set it to the ID or number of a Google Cloud project.")
     chosen = _chosen(options, request)
     if chain:
         *delegates, last = chain
@@ -164,7 +164,7 @@ def _chosen(options: Mapping[str, Any], request: Any) -> Chosen:
     if kind == TOKEN:
         token = value.strip()
         if not sendable(token):
-            raise Refused(f"{_name(option)} contains a blank, line break or special character. Copy it again.")
+            raise Refused(f"{_name(option)} contains a space, line break or special character. Copy it again.")
         return Chosen(google.oauth2.credentials.Credentials(token=token), "", "", False)
     if kind == ACCOUNT and option == "service_account_contents":
         return _account(_parsed(value, _name(option)), _name(option))
@@ -191,9 +191,7 @@ def _wanted(options: Mapping[str, Any]) -> tuple[str, str, str]:
         kind = kind or _variable(_VARIABLES["auth_kind"])
     elif kind and kind not in {_GIVEN[option] for option in given}:
         others = " and ".join(map(named, given))
-        raise Refused(
-            f"{named('auth_kind')} is {kind}, but {others} is a credential of another kind. Set one of them only."
-        )
+        raise Refused(f"{named('auth_kind')} is {kind}, which does not match {others}. Set only one of them.")
     kinds = (APPLICATION, MACHINE, ACCOUNT, TOKEN)
     if kind and kind not in kinds:
         raise Refused(f"GCP_AUTH_KIND is {kind!r}. Set it to {', '.join(kinds[:-1])} or {kinds[-1]}, or unset it.")
@@ -201,8 +199,11 @@ def _wanted(options: Mapping[str, Any]) -> tuple[str, str, str]:
         if kind in ("", _GIVEN[option]):
             return _GIVEN[option], option, value
     if kind in (ACCOUNT, TOKEN):
-        needed = [_name(option) for option, one in _GIVEN.items() if one == kind]
-        raise Refused(f"{named('auth_kind')} is {kind}, but {' and '.join(needed)} is not set. Set it.")
+        right = [option for option, one in _GIVEN.items() if one == kind]
+        ways = [*map(named, right), *(_VARIABLES[option] for option in right)]
+        raise Refused(
+            f"{named('auth_kind')} is {kind}, but no such credential is set. Set {', '.join(ways[:-1])} or {ways[-1]}."
+        )
     return kind or APPLICATION, "service_account_email", ""
 
 
@@ -218,7 +219,7 @@ def _account(info: Info, origin: str) -> Chosen:
     if info.get("type") != "service_account":
         raise Refused(
             f"{origin} holds credentials of type {tidy(str(info.get('type')), 60)!r}, not the key of a service account."
-            f" For other types set {_FILE_VARIABLE} to the file."
+            f" For other types, set {_FILE_VARIABLE} to the file."
         )
     return _of_info(info, origin)
 
@@ -282,7 +283,7 @@ def _parsed(text: str, origin: str) -> Info:
     except (ValueError, RecursionError):
         info = None
     if not isinstance(info, Mapping):
-        raise Refused(f"{origin} is not the JSON that Google gives out as credentials. Copy it again.")
+        raise Refused(f"{origin} does not contain Google credentials in JSON. Copy it again.")
     return info
 
 

@@ -170,7 +170,7 @@ class CustomRole:
     def parse(cls, body: Answer) -> CustomRole:
         permissions = body.get("includedPermissions") or []
         if not isinstance(permissions, list) or not all(isinstance(one, str) for one in permissions):
-            raise Odd("field includedPermissions is not a list of texts")
+            raise Odd("field includedPermissions is not a list of strings")
         return cls(
             text_in(body, "name"),
             text_in(body, "title"),
@@ -318,5 +318,5 @@ def _new_key(body: Answer) -> NewKey:
     except ValueError:
         credentials = ""
     if not credentials:
-        raise Odd("field privateKeyData is not base64 of a text")
+        raise Odd("field privateKeyData is not base64-encoded text")
     return NewKey(AccountKey.parse(body), credentials)

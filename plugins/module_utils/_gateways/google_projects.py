@@ -118,7 +118,7 @@ class Projects(Session):
 def granted_in(body: Answer) -> tuple[str, ...]:
     found = body.get("permissions") or []
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        raise Odd("field permissions is not a list of texts")
+        raise Odd("field permissions is not a list of strings")
     return tuple(found)
 
 

@@ -289,14 +289,18 @@ def _advice(call: Call, status: int, problem: Problem, asked: float, can_renew: 
         project = problem.metadata.get("consumer") or "the quota project"
         return f" Grant serviceusage.services.use on {project}, or set {named('quota_project')} to another project."
     if "vpcServiceControlsUniqueIdentifier" in problem.metadata:
-        return " VPC Service Controls forbid it: allow where this runs, and its identity, in the perimeter."
+        return " VPC Service Controls forbid it: allow this machine and its identity in the perimeter."
     if status == 429 and not _limited(status, problem):
         return " Delete what nobody needs, or ask Google for a higher quota."
     if _limited(status, problem):
         return throttled("Google limits how often these credentials may call", asked)
     if status == 403:
         needed = problem.permission or " and ".join(call.permissions)
-        return f" Grant {needed} to the identity that runs this." if needed else " Its identity may not do this."
+        return (
+            f" Grant {needed} to the identity that runs this."
+            if needed
+            else " The identity that runs this is not allowed to do it."
+        )
     if status == 401 and not can_renew:
         return (
             f" The token has expired or is not valid, and cannot be renewed: set {named('access_token')} to a new one."

@@ -136,7 +136,7 @@ class CreateAccount(OnAccount):
         try:
             gateway.google.create_account(self.project, account_id, self.display_name, self.description)
         except Rejected as refusal:
-            advice = f"Or set {EXISTING_ACCOUNT} to an account that they made."
+            advice = f"Or have them create an account, and set {EXISTING_ACCOUNT} to it."
             raise forbidden(refusal, "disableServiceAccountCreation", advice) from refusal
         return {"account_made": self.email}
 
@@ -295,7 +295,7 @@ class SetPolicy(Action):
             except Rejected as refusal:
                 if not self._passes(refusal, made):
                     members = " and ".join(dict.fromkeys(triple.member for triple in left.added))
-                    raise forbidden(refusal, "llowedPolicyMember", f"The exception is for {members}.") from refusal
+                    raise forbidden(refusal, "llowedPolicyMember", f"The exception must cover {members}.") from refusal
                 failure = refusal
             else:
                 return
@@ -325,7 +325,7 @@ class SetPolicy(Action):
         if SUBNETWORKS in self.where:
             found = gateway.google.get_subnet_policy(self.where)
             if found is None:
-                raise CallFailed(f"There is no {self.where}, which the GKE cluster names. Run again.")
+                raise CallFailed(f"{self.where}, which the GKE cluster uses, does not exist any more. Run again.")
             return found
         return gateway.google.get_policy(self.where)
 

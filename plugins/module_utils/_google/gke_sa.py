@@ -692,10 +692,13 @@ def _binding_warnings(current: Current, wanted: Desired) -> Iterator[str]:
                 " names: the IAM policy there could not be read. Remove the binding there."
             )
         elif roles:
-            yield f"The role of this cluster in project {other} is bound to nobody now, and stays until it is deleted."
+            yield (
+                f"The role of this cluster in project {other} is not bound to anybody any more. It stays until you"
+                " delete it."
+            )
     if current.unlisted:
         yield (
-            "Whether accounts that no node pool uses have a binding of CAST AI was not checked, because that needs"
+            "Could not check whether accounts that no node pool uses have a binding for CAST AI. Grant"
             f" iam.serviceAccounts.list in project {project}."
         )
     if any(one.role == names.DEVELOPER for one in current.held):
@@ -704,7 +707,7 @@ def _binding_warnings(current: Current, wanted: Desired) -> Iterator[str]:
     elsewhere = [one for one in current.node_accounts if one not in own]
     if elsewhere and wanted.form in (NODE_ACCOUNTS, PROJECT):
         yield (
-            f"The node accounts {', '.join(elsewhere)} are of other projects, where no binding of project {project}"
+            f"The node accounts {', '.join(elsewhere)} belong to other projects, where no binding of project {project}"
             f" lets CAST AI use them. Set {SERVICE_ACCOUNT_USER} to {ON_ACCOUNTS}, or run for each: gcloud iam"
             f" service-accounts add-iam-policy-binding ACCOUNT --member {current.account.member} --role"
             f" {names.ACCOUNT_USER}"

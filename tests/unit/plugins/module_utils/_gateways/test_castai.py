@@ -384,7 +384,7 @@ def test_field_violations_and_the_request_id_are_told(wire: Wire, patient: Patie
 
 @pytest.mark.parametrize(
     ("status", "advice"),
-    [(401, "CAST AI does not know the API key. Check castai_api_key"), (403, "Use a key with full access")],
+    [(401, "CAST AI does not recognize the API key. Check castai_api_key"), (403, "Use a key with full access")],
 )
 def test_a_key_that_is_refused_is_told_with_the_fix(wire: Wire, patient: Patient, status: int, advice: str) -> None:
     wire.script.play(reply(status, {"message": "no"}))
