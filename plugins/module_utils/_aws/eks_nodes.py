@@ -226,8 +226,8 @@ def _check_brought_profile(profile: Profile | None, wanted: Desired, here: Locat
         raise Refused(f"There is no role in {arn}. Add one to it, or correct {INSTANCE_PROFILE_ARN}.")
     if wanted.node_role_arn not in ("", profile.role_arn):
         raise Refused(
-            f"{NODE_ROLE_ARN} is {wanted.node_role_arn}, but the role in {arn} is {profile.role_arn}. Leave it out, or"
-            f" leave out {INSTANCE_PROFILE_ARN}."
+            f"{NODE_ROLE_ARN} is {wanted.node_role_arn}, but the role in {arn} is {profile.role_arn}. Leave one of the"
+            " two out."
         )
 
 

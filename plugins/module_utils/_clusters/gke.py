@@ -219,7 +219,10 @@ def _advice(found: GkeCluster, google: Google, by_dns: bool) -> Mapping[int, str
         )
     forbidden = ""
     if by_dns:
-        forbidden += " At the DNS endpoint they also need the permission container.clusters.connect in the project."
+        forbidden += (
+            " At the DNS endpoint, these credentials also need the permission container.clusters.connect in the"
+            " project."
+        )
     if google.lacks_email_scope():
         forbidden += f" {_NUMBER}"
     return {**advice, **({403: forbidden} if forbidden else {})}
@@ -337,8 +340,8 @@ GKE = Provider(
     describe_location=describe_location,
     agent_environment=agent_environment,
     kubernetes_grant=(
-        "IAM grants them by the custom role of docs/examples/policies/gke-onboard-in-cluster.yml, or of"
-        " gke-plan-in-cluster.yml for a plan."
+        "In IAM, the custom role in docs/examples/policies/gke-onboard-in-cluster.yml grants them. For a plan,"
+        " gke-plan-in-cluster.yml is enough."
     ),
     component_values={
         "castai-spot-handler": {"castai": {"provider": "gcp"}},

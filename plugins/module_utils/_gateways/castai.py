@@ -506,7 +506,7 @@ def _rejection(error: HTTPError, method: str, path: str, purpose: str, url: str)
     violations = tidy("; ".join(f"{field}: {tidy(str(description))}" for field, description in objections[:20]))
     asked = retry_after(error.headers.get("Retry-After"))
     request_id = tidy(error.headers.get("X-Castai-Request-Id") or "", 100)
-    details = (f" ({violations})" if violations else "") + (f", request id {request_id}" if request_id else "")
+    details = (f" ({violations})" if violations else "") + (f", request ID {request_id}" if request_id else "")
     advice = {
         401: (
             " CAST AI does not recognize the API key. Check castai_api_key or, if it is not set, the environment"

@@ -673,16 +673,15 @@ def _binding_warnings(current: Current, wanted: Desired) -> Iterator[str]:
     email, project = current.account.email, current.project.project
     if project_wide(current.held) and not wanted.chosen:
         yield (
-            f"{email} may act as every service account of project {project}, by a binding of"
-            f" {names.ACCOUNT_USER} that existed before. Set {SERVICE_ACCOUNT_USER} to {NODE_ACCOUNTS} or"
-            f" {ON_ACCOUNTS} to remove it."
+            f"{email} may act as every service account of project {project}, because of an existing binding of"
+            f" {names.ACCOUNT_USER}. Set {SERVICE_ACCOUNT_USER} to {NODE_ACCOUNTS} or {ON_ACCOUNTS} to remove it."
         )
     unasked = unasked_accounts(current, wanted)
     if unasked:
         yield (
-            f"{email} may act as {', '.join(unasked)} by bindings of {names.ACCOUNT_USER} on these accounts, which"
-            f" existed before. Set {SERVICE_ACCOUNT_USER} to {NODE_ACCOUNTS} to remove them, or to {ON_ACCOUNTS} to"
-            " keep them."
+            f"{email} may act as {', '.join(unasked)} because of existing bindings of {names.ACCOUNT_USER} on these"
+            f" accounts. Set {SERVICE_ACCOUNT_USER} to {NODE_ACCOUNTS} to remove them, or to {ON_ACCOUNTS} to keep"
+            " them."
         )
     for other, state in current.former.items():
         roles = former_changes(current, wanted).get(other, NO_CHANGE).removed

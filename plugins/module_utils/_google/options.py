@@ -221,7 +221,7 @@ def form_problems(params: Parameters) -> Iterator[str]:
 def _permission_problems(permissions: list[Any]) -> Iterator[str]:
     option = named("permissions", ROLE)
     if not permissions:
-        yield f"{option} is empty. List the permissions of CAST AI's role, or leave it out for the default ones."
+        yield f"{option} is empty. List the permissions of CAST AI's role, or leave it out to use the default ones."
     for one in permissions:
         if not _PERMISSION.fullmatch(str(one)):
             yield (

@@ -198,7 +198,7 @@ def test_advice(google: Google, changes: dict[str, Any], said: dict[int, str]) -
 
 def test_a_refusal_names_what_the_dns_endpoint_needs(wire: Wire) -> None:
     wire.script.play(reply(403, {"message": "forbidden"}))
-    advice = {403: " At the DNS endpoint they also need x."}
+    advice = {403: " At the DNS endpoint, these credentials also need x."}
     kubernetes = by_token(wire.url, None, wire.ca_pem, True, lambda: "CANARY", advice)
     with pytest.raises(
         CallFailed, match=r"forbidden\. These credentials are not allowed to do this\. At the DNS endpoint"
