@@ -131,6 +131,7 @@ def api_server(found: AksCluster, azure: Azure, given: Credential | CallFailed |
         entry_problem=problem,
         certificate=server.certificate,
         key=server.key,
+        forget=azure.forget,
     )
 
 

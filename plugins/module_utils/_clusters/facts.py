@@ -49,7 +49,8 @@ class ApiServer:
     ca_pem: its certificate authorities; hosts: its own addresses; sign: returns a bearer token; advice: returns what to
     do about its answers, sentences after a blank, by HTTP status, 0 for no answer; advice_at: the same for a kubeconfig
     or host with this address; publicly_trusted: whether the endpoint's own certificate is of a public authority, not of
-    the cluster's; certificate, key: the client's, PEM, if that is what lets in.
+    the cluster's; certificate, key: the client's, PEM, if that is what lets in; forget: told a token that was refused,
+    so that sign returns another, if it would not anyway.
     """
 
     endpoint: str
@@ -65,6 +66,7 @@ class ApiServer:
     """Why only a kubeconfig or an address and token lead into the cluster."""
     certificate: str = ""
     key: str = field(default="", repr=False)
+    forget: Callable[[str], None] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -413,6 +414,22 @@ def test_a_certificate_is_checked_by_the_server_that_asks_for_it(world: World, w
     kubernetes = reach({}, replace(server, endpoint=wire.url, ca_pem=wire.ca_pem))
     assert kubernetes.get("/api") == {"fine": True}
     assert "authorization" not in wire.script.received[0].headers
+
+
+@pytest.mark.parametrize(("takes_second", "said"), [(True, ""), (False, f"Entra tenant {TENANT}: check that")])
+def test_a_token_that_the_cluster_refuses_is_renewed_once(
+    world: World, wire: Wire, takes_second: bool, said: str
+) -> None:
+    server = world.facts().api_server
+    assert server
+    refusal = reply(401, {"message": "Unauthorized"})
+    wire.script.play(refusal, reply(200, {"fine": True}) if takes_second else refusal)
+    kubernetes = reach({}, replace(server, endpoint=wire.url, ca_pem=wire.ca_pem))
+    with contextlib.nullcontext() if takes_second else pytest.raises(CallFailed, match=said):
+        assert kubernetes.get("/api") == {"fine": True}
+    first, second = (one.headers["authorization"] for one in wire.script.received)
+    assert first != second
+    assert kubernetes.token() == second.removeprefix("Bearer ")
 
 
 # Options
