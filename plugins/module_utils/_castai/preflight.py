@@ -293,7 +293,8 @@ def _rights(gateway: Systems, wanted: Desired, current: Current, caller: str | P
     if onboarding is None or there is None or not caller or isinstance(caller, Problem):
         return None
     record = known[1] if known else None
-    return wanted.provider.onboarding.rights(gateway.connection.cloud(), there, onboarding.options, record, caller)
+    cloud, castai = gateway.connection.cloud(), gateway.castai
+    return wanted.provider.onboarding.rights(cloud, there, onboarding.options, record, caller, castai)
 
 
 def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
@@ -489,7 +490,8 @@ def _provider_findings(current: Current, wanted: Desired) -> Iterable[str]:
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     facts = _there(current.facts)
-    warned = [*(_warnings(current, wanted) if wanted.onboarding else ()), *_startup_warnings(current, wanted)]
+    onboarding = _warnings(current, wanted) if wanted.onboarding else ()
+    warned = [*dict.fromkeys((*onboarding, *_startup_warnings(current, wanted)))]
     return {
         "findings": [],
         **(facts.result_fields if facts else {}),

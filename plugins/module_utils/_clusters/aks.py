@@ -311,11 +311,7 @@ def warnings(found: ClusterFacts, kinds: tuple[str, ...]) -> Iterator[str]:
                 f"All user node pools of AKS cluster {cluster.name} are spot ({', '.join(users)}): Azure may remove the"
                 " nodes of CAST AI's components at any time. Add a user node pool that is not spot."
             )
-    if cluster.http_proxy and cluster.http_proxy.trusted_ca:
-        yield (
-            f"AKS cluster {cluster.name} trusts a CA of its own for its HTTP proxy. CAST AI's nodes get the proxy, but"
-            " not this CA: add it in CAST AI's node configuration."
-        )
+    yield from aks.authority_warnings(cluster)
     if cluster.outbound.lower() == "userdefinedrouting":
         yield (
             f"AKS cluster {cluster.name} routes its outbound traffic through your own firewall. Allow the addresses"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from .._gateways.castai import Cluster
+from .._gateways.castai import CastAi, Cluster
 from .._gateways.kubernetes import Kubernetes, Object, path_of
 from .._options import Rules, Spec
 
@@ -140,15 +140,15 @@ class Onboarding:
     """What preflight checks about a provider's cluster that is to be onboarded.
 
     options: those of the identity. option_problems: what the identity's module would refuse because of its form;
-    params: preflight's. rights: reads, given the identity's options, CAST AI's record and the caller; None if there is
-    nothing to ask. system_rows: permissions needed in namespace kube-system; facts: None if not known. possible_rows:
-    all that may be needed there. foreign_nodes: the kinds of nodes, if CAST AI cannot use any of them. nodes_problem,
-    warnings: about those kinds.
+    params: preflight's. rights: reads, given the identity's options, CAST AI's record, the caller, and what connects to
+    CAST AI; None if there is nothing to ask. system_rows: permissions needed in namespace kube-system; facts: None if
+    not known. possible_rows: all that may be needed there. foreign_nodes: the kinds of nodes, if CAST AI cannot use any
+    of them. nodes_problem, warnings: about those kinds.
     """
 
     options: Spec
     option_problems: Callable[[Parameters], Iterator[str]]
-    rights: Callable[[Any, ClusterFacts, Parameters, Cluster | None, str], CloudRights | None]
+    rights: Callable[[Any, ClusterFacts, Parameters, Cluster | None, str, Callable[[], CastAi]], CloudRights | None]
     system_rows: Callable[[ClusterFacts | None, Parameters], Rows] = lambda facts, options: ()
     possible_rows: Rows = ()
     foreign_nodes: Callable[[Iterable[Object]], tuple[str, ...]] = lambda nodes: ()
