@@ -18,11 +18,12 @@ from .._azure import aks, aks_app, role
 from .._azure.names import same
 from .._azure.observed import Systems, observe
 from .._azure.options import ROLE, desired, form_problems
-from .._azure.permissions import APP, MANAGED, ONBOARD, OWNED, REPAIR, Grant, file_name, needed
+from .._azure.permissions import APP, FEDERATED, MANAGED, ONBOARD, OWNED, POLICIES, REPAIR, Grant, file_name, needed
 from .._engine import UNKNOWN, CallFailed, Conflict, Refused, at_once, results
 from .._gateways.azure import Azure
 from .._gateways.azure_authorization import DenyAssignment, Lock, Permission
 from .._gateways.azure_container import AksCluster
+from .._gateways.azure_graph import AppPolicy
 from .._gateways.azure_session import MANAGED_IDENTITY, Caller
 from .._gateways.castai import CastAi, Cluster
 from .._variables import named
@@ -95,6 +96,7 @@ def rights(
         *_lacks(caller, "onboarding needs", lacking(ONBOARD, False), policy),
         *_denied(results(denied), azure.caller()),
         *(_locked(results(locked), READ_ONLY)),
+        *of_identity.writing,
     ]
     if there is False:
         writing += _unregistered(cluster, options, may[subscription], caller)
@@ -133,6 +135,7 @@ def _identity(
             "subscription_id": facts.own.subscription_id,
         }
     )
+    secret = not (wanted.managed or wanted.federated or wanted.existing)
     try:
         current = observe(Systems(cast(CastAi, _Recorded(known, castai)), azure), wanted)
     except Refused as refusal:
@@ -148,11 +151,30 @@ def _identity(
         refusals.append(str(refusal))
     unasked = "Could not check whether CAST AI lets your organization use an app registration without a secret: it only"
     unasked += " tells when it creates the account that it would log in with."
+    policy = _or_failure(partial(azure.app_policy, current.tenant)) if secret else None
+    unread = f"Could not check whether a policy of the tenant forbids or limits secrets of apps: grant {POLICIES}."
     return CloudRights(
         tuple(refusals),
-        warnings=tuple(aks_app.view(current, wanted, {}).get("warnings", ())),
-        not_checked=(unasked,) if wanted.federated and not wanted.existing else (),
+        tuple(_forbidden_secret(policy, wanted.secret_days)) if isinstance(policy, AppPolicy) else (),
+        tuple(aks_app.view(current, wanted, {}).get("warnings", ())),
+        (
+            *((unasked,) if wanted.federated and not wanted.existing else ()),
+            *((unread,) if secret and not isinstance(policy, AppPolicy) else ()),
+        ),
     )
+
+
+def _forbidden_secret(policy: AppPolicy, days: int) -> Iterator[str]:
+    if not policy.secrets:
+        yield (
+            f"A policy of the tenant forbids secrets of apps. Set {named('credential', ROLE)} to {FEDERATED}, or"
+            f" {named('identity', ROLE)} to {MANAGED}, which need none."
+        )
+    elif policy.most_days is not None and days > policy.most_days:
+        yield (
+            f"A policy of the tenant allows secrets of apps for {policy.most_days} days at most, but"
+            f" {named('secret_days', ROLE)} is {days}. Set it to {policy.most_days} or less."
+        )
 
 
 def _scopes(cluster: AksCluster, options: Parameters) -> tuple[str, ...]:

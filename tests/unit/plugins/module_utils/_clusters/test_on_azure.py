@@ -17,6 +17,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._azure.permissio
     MANAGED,
     ONBOARD,
     OWNED,
+    POLICIES,
     needed,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._castai import phase2
@@ -68,7 +69,7 @@ def asked(
     azures: World,
     actions: tuple[str, ...] = ALL,
     record: Cluster | None = RECORD,
-    graph: tuple[str, ...] = (OWNED,),
+    graph: tuple[str, ...] = (OWNED, POLICIES),
     scope: str = SCOPE,
     made: Any = None,
     **options: Any,
@@ -162,7 +163,7 @@ def test_a_deny_assignment_is_a_finding(azures: World, on: str, concerns: bool) 
 
 
 def test_whoever_is_excluded_from_a_deny_assignment_is_not_told_of_it(azures: World) -> None:
-    made = azures.do("add_operator", graph=[OWNED], actions={SCOPE: ALL})
+    made = azures.do("add_operator", graph=[OWNED, POLICIES], actions={SCOPE: ALL})
     azures.do("add_denial", scope=NODES_ID, excluded=[made["principal_id"]])
     assert asked(azures, made=made) == CloudRights()
 
@@ -235,6 +236,32 @@ def test_a24_where_cast_ai_has_no_account_for_managed_identities_a_plan_is_refus
     assert "aks_onboard_identity (option identity) to app and aks_onboard_credential" in said
     assert asked(azures) == CloudRights()
     assert asked(azures, identity=MANAGED, record=replace(RECORD, credentials_id="c")) is None
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        ({"secrets_forbidden": True}, "forbids secrets of apps. Set aks_onboard_credential (option credential) to fed"),
+        (
+            {"max_days": 90},
+            "for 90 days at most, but aks_onboard_secret_days (option secret_days) is 365. Set it to 90",
+        ),
+        ({"max_days": 365}, ""),
+    ],
+)
+def test_a30_a31_a_policy_on_secrets_is_found_where_it_can_be_read(
+    azures: World, policy: dict[str, Any], said: str
+) -> None:
+    azures.do("set_app_policy", **policy)
+    found = asked(azures)
+    assert found
+    assert [said in one for one in found.writing] == [True] * bool(said)
+    assert asked(azures, credential="federated", graph=(OWNED,)).writing == ()  # type: ignore[union-attr]
+    assert asked(azures, identity=MANAGED) == CloudRights()
+    unread = asked(azures, graph=(OWNED,))
+    assert unread
+    assert (unread.writing, len(unread.not_checked)) == ((), 1)
+    assert "grant Policy.Read.All" in unread.not_checked[0]
 
 
 def test_what_cast_ai_only_tells_when_it_is_done_is_not_checked(azures: World) -> None:
