@@ -355,7 +355,9 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         reported = ask.when(_unknown(reporting, records), _attempt, lambda: gateway.castai().get_cluster(reporting))
         helm = ask(_helm_problems, gateway, charts)
         taken = ask(_attempt, _taken, gateway, kubernetes, wanted, releases)
-        startable = ask(_attempt, _startable, gateway.helm, version, cluster, _absent(releases, charts))
+        exemption = wanted.provider.onboarding.exemption(facts) if facts and facts.exists else ""
+        policed = readiness.Policed(kubernetes, exemption, namespace is not None) if exemption else None
+        startable = ask(_attempt, _startable, gateway.helm, version, cluster, _absent(releases, charts), policed)
     return replace(
         current,
         leaving="" if isinstance(namespace, Problem) else terminating_problem(namespace),
@@ -659,14 +661,20 @@ def _absent(releases: Releases, charts: tuple[Chart, ...]) -> tuple[Chart, ...]:
     )
 
 
-def _startable(helm: Helm, version: tuple[int, int], cluster: readiness.Cluster, charts: tuple[Chart, ...]) -> Verdict:
+def _startable(
+    helm: Helm,
+    version: tuple[int, int],
+    cluster: readiness.Cluster,
+    charts: tuple[Chart, ...],
+    policed: readiness.Policed | None,
+) -> Verdict:
     if version < OLDEST_KUBERNETES or not charts:
         return Verdict()
     planned = [
         readiness.Planned(chart.release, HelmChart(chart.ref, chart.version, chart.repo_url), chart.values)
         for chart in charts
     ]
-    return readiness.study(helm, cluster, planned)
+    return readiness.study(helm, cluster, planned, policed)
 
 
 def _refer_to_secret(releases: Releases, wanted: Desired) -> bool:

@@ -317,14 +317,17 @@ def warnings(found: ClusterFacts, kinds: tuple[str, ...]) -> Iterator[str]:
             f"AKS cluster {cluster.name} routes its outbound traffic through your own firewall. Allow the addresses"
             " of CAST AI there: this cannot be checked from outside."
         )
-    if cluster.policy_add_on:
-        yield (
-            f"The Azure Policy add-on is on for AKS cluster {cluster.name}. Its constraints may forbid host namespaces"
-            " and privileged containers, which castai-spot-handler and castai-kvisor need: exempt namespace"
-            " castai-agent."
-        )
     if cluster.cloud and cluster.cloud != "AzureCloud":
         yield f"AKS cluster {cluster.name} is in {cluster.cloud}. CAST AI does not state that it supports this cloud."
+
+
+def exemption(found: ClusterFacts) -> str:
+    if not found.own.policy_add_on:
+        return ""
+    return (
+        f"The Azure Policy add-on is on for AKS cluster {found.own.name}: add the namespace to the parameter"
+        " excludedNamespaces of the policy's assignment."
+    )
 
 
 KEY = "aks"
@@ -360,5 +363,6 @@ AKS = Provider(
         foreign_nodes=foreign_nodes,
         nodes_problem=nodes_problem,
         warnings=warnings,
+        exemption=exemption,
     ),
 )

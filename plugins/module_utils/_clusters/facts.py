@@ -153,6 +153,8 @@ class Onboarding:
     possible_rows: Rows = ()
     foreign_nodes: Callable[[Iterable[Object]], tuple[str, ...]] = lambda nodes: ()
     nodes_problem: Callable[[tuple[str, ...]], str] = lambda kinds: ""
+    exemption: Callable[[ClusterFacts], str] = lambda facts: ""
+    """Of a cluster that may have policies for pods: how a namespace is exempted, as a sentence; else an empty text."""
     warnings: Callable[[ClusterFacts, tuple[str, ...]], Iterator[str]] = lambda facts, kinds: iter(())
 
 

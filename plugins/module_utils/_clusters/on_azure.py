@@ -39,6 +39,11 @@ _NODES = "Microsoft.Compute/virtualMachines/write"
 """Stands for what CAST AI does in a group."""
 READ_ONLY = "ReadOnly"
 
+UNASKED = (
+    "Could not check whether Azure policies, or conditions on role assignments, forbid what onboarding creates: Azure"
+    " only tells when it is done."
+)
+
 Asked = Mapping[str, Any]
 
 
@@ -111,7 +116,7 @@ def rights(
             *_graph_hint(of_graph.result()),
             *of_identity.warnings,
         ),
-        (*unshown, *unread, *of_identity.not_checked),
+        (*unshown, *unread, *of_identity.not_checked, UNASKED),
     )
 
 

@@ -203,6 +203,10 @@ class Kubernetes:
         """POST to a collection. Raises Conflict when the object exists."""
         return self._send("POST", path, {"fieldManager": FIELD_MANAGER}, body)
 
+    def try_to_create(self, path: str, body: Object) -> None:
+        """What a POST would be answered, by a dry run: nothing is created."""
+        self._send("POST", path, {"dryRun": "All", "fieldManager": FIELD_MANAGER}, body)
+
     def replace(self, path: str, body: Object) -> Object:
         """PUT with the body's resourceVersion. Raises Conflict if somebody wrote after it was read."""
         return self._send("PUT", path, {"fieldManager": FIELD_MANAGER}, body)

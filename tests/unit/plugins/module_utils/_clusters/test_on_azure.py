@@ -21,7 +21,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._azure.permissio
     needed,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._castai import phase2
-from ansible_collections.castai.onboarding.plugins.module_utils._clusters import aks
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters import aks, on_azure
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import CloudRights, Named
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import Cluster
 from tests.sandbox.castai.server import CastAi as Api
@@ -34,6 +34,7 @@ BLOCK = {"subscriptionId": SUBSCRIPTION, "nodeResourceGroup": NODES_ID.rpartitio
 RECORD = Cluster(CLUSTER_ID, "shop", "aks", "ready", "online", "org", "", "", BLOCK)
 ALL = tuple(grant.permission for grant in GRANTS)
 ME = "application me"
+NOTHING = CloudRights(not_checked=(on_azure.UNASKED,))
 CLUSTER_ITSELF = "Microsoft.ContainerService/"
 SUBSCRIPTION_ONLY = ("Microsoft.Resources/", "Microsoft.ManagedIdentity/register/action")
 
@@ -99,7 +100,7 @@ def without(*actions: str) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("identity", [APP, MANAGED])
 def test_whoever_has_all_permissions_is_told_nothing(azures: World, identity: str) -> None:
-    assert asked(azures, identity=identity) == CloudRights()
+    assert asked(azures, identity=identity) == NOTHING
     assert [one for one in azures.azure.heard if one.method in ("PUT", "PATCH", "DELETE")] == []
 
 
@@ -165,7 +166,7 @@ def test_a_deny_assignment_is_a_finding(azures: World, on: str, concerns: bool) 
 def test_whoever_is_excluded_from_a_deny_assignment_is_not_told_of_it(azures: World) -> None:
     made = azures.do("add_operator", graph=[OWNED, POLICIES], actions={SCOPE: ALL})
     azures.do("add_denial", scope=NODES_ID, excluded=[made["principal_id"]])
-    assert asked(azures, made=made) == CloudRights()
+    assert asked(azures, made=made) == NOTHING
 
 
 @pytest.mark.parametrize(
@@ -209,7 +210,7 @@ def test_an_application_without_graph_permissions_is_warned_and_told_the_other_w
     (said,) = found.warnings
     assert "does not have Application.ReadWrite.OwnedBy of Microsoft Graph" in said
     assert "aks_onboard_identity (option identity) to managed_identity" in said
-    assert asked(azures, graph=(), identity=MANAGED) == CloudRights()
+    assert asked(azures, graph=(), identity=MANAGED) == NOTHING
 
 
 def test_a_cluster_whose_nodes_castai_cannot_manage_is_refused_in_a_plan_too(azures: World) -> None:
@@ -234,7 +235,7 @@ def test_a24_where_cast_ai_has_no_account_for_managed_identities_a_plan_is_refus
     (said,) = found.reading
     assert "CAST AI does not say with which account it would use a managed identity" in said
     assert "aks_onboard_identity (option identity) to app and aks_onboard_credential" in said
-    assert asked(azures) == CloudRights()
+    assert asked(azures) == NOTHING
     assert asked(azures, identity=MANAGED, record=replace(RECORD, credentials_id="c")) is None
 
 
@@ -257,10 +258,10 @@ def test_a30_a31_a_policy_on_secrets_is_found_where_it_can_be_read(
     assert found
     assert [said in one for one in found.writing] == [True] * bool(said)
     assert asked(azures, credential="federated", graph=(OWNED,)).writing == ()  # type: ignore[union-attr]
-    assert asked(azures, identity=MANAGED) == CloudRights()
+    assert asked(azures, identity=MANAGED) == NOTHING
     unread = asked(azures, graph=(OWNED,))
     assert unread
-    assert (unread.writing, len(unread.not_checked)) == ((), 1)
+    assert (unread.writing, len(unread.not_checked)) == ((), 2)
     assert "grant Policy.Read.All" in unread.not_checked[0]
 
 
@@ -268,7 +269,8 @@ def test_what_cast_ai_only_tells_when_it_is_done_is_not_checked(azures: World) -
     found = asked(azures, credential="federated")
     assert found
     assert found.reading == ()
-    (said,) = found.not_checked
+    (said, unasked) = found.not_checked
+    assert unasked == on_azure.UNASKED
     assert "lets your organization use an app registration without a secret" in said
 
 
@@ -279,4 +281,4 @@ def test_what_the_module_would_refuse_is_a_finding(azures: World) -> None:
     assert found
     (said,) = found.reading
     assert "Several app registrations may belong to cluster" in said
-    assert asked(azures, record=None) == CloudRights()
+    assert asked(azures, record=None) == NOTHING
