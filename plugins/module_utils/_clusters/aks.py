@@ -131,6 +131,7 @@ def api_server(found: AksCluster, azure: Azure, given: Credential | CallFailed |
         entry_problem=problem,
         certificate=server.certificate,
         key=server.key,
+        forget=azure.forget,
     )
 
 
@@ -310,24 +311,23 @@ def warnings(found: ClusterFacts, kinds: tuple[str, ...]) -> Iterator[str]:
                 f"All user node pools of AKS cluster {cluster.name} are spot ({', '.join(users)}): Azure may remove the"
                 " nodes of CAST AI's components at any time. Add a user node pool that is not spot."
             )
-    if cluster.http_proxy and cluster.http_proxy.trusted_ca:
-        yield (
-            f"AKS cluster {cluster.name} trusts a CA of its own for its HTTP proxy. CAST AI's nodes get the proxy, but"
-            " not this CA: add it in CAST AI's node configuration."
-        )
+    yield from aks.authority_warnings(cluster)
     if cluster.outbound.lower() == "userdefinedrouting":
         yield (
             f"AKS cluster {cluster.name} routes its outbound traffic through your own firewall. Allow the addresses"
             " of CAST AI there: this cannot be checked from outside."
         )
-    if cluster.policy_add_on:
-        yield (
-            f"The Azure Policy add-on is on for AKS cluster {cluster.name}. Its constraints may forbid host namespaces"
-            " and privileged containers, which castai-spot-handler and castai-kvisor need: exempt namespace"
-            " castai-agent."
-        )
     if cluster.cloud and cluster.cloud != "AzureCloud":
         yield f"AKS cluster {cluster.name} is in {cluster.cloud}. CAST AI does not state that it supports this cloud."
+
+
+def exemption(found: ClusterFacts) -> str:
+    if not found.own.policy_add_on:
+        return ""
+    return (
+        f"The Azure Policy add-on is on for AKS cluster {found.own.name}: add the namespace to the parameter"
+        " excludedNamespaces of the policy's assignment."
+    )
 
 
 KEY = "aks"
@@ -363,5 +363,6 @@ AKS = Provider(
         foreign_nodes=foreign_nodes,
         nodes_problem=nodes_problem,
         warnings=warnings,
+        exemption=exemption,
     ),
 )

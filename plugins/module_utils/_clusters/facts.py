@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from .._gateways.castai import Cluster
+from .._gateways.castai import CastAi, Cluster
 from .._gateways.kubernetes import Kubernetes, Object, path_of
 from .._options import Rules, Spec
 
@@ -49,7 +49,8 @@ class ApiServer:
     ca_pem: its certificate authorities; hosts: its own addresses; sign: returns a bearer token; advice: returns what to
     do about its answers, sentences after a blank, by HTTP status, 0 for no answer; advice_at: the same for a kubeconfig
     or host with this address; publicly_trusted: whether the endpoint's own certificate is of a public authority, not of
-    the cluster's; certificate, key: the client's, PEM, if that is what lets in.
+    the cluster's; certificate, key: the client's, PEM, if that is what lets in; forget: told a token that was refused,
+    so that sign returns another, if it would not anyway.
     """
 
     endpoint: str
@@ -65,6 +66,7 @@ class ApiServer:
     """Why only a kubeconfig or an address and token lead into the cluster."""
     certificate: str = ""
     key: str = field(default="", repr=False)
+    forget: Callable[[str], None] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -138,19 +140,21 @@ class Onboarding:
     """What preflight checks about a provider's cluster that is to be onboarded.
 
     options: those of the identity. option_problems: what the identity's module would refuse because of its form;
-    params: preflight's. rights: reads, given the identity's options, CAST AI's record and the caller; None if there is
-    nothing to ask. system_rows: permissions needed in namespace kube-system; facts: None if not known. possible_rows:
-    all that may be needed there. foreign_nodes: the kinds of nodes, if CAST AI cannot use any of them. nodes_problem,
-    warnings: about those kinds.
+    params: preflight's. rights: reads, given the identity's options, CAST AI's record, the caller, and what connects to
+    CAST AI; None if there is nothing to ask. system_rows: permissions needed in namespace kube-system; facts: None if
+    not known. possible_rows: all that may be needed there. foreign_nodes: the kinds of nodes, if CAST AI cannot use any
+    of them. nodes_problem, warnings: about those kinds.
     """
 
     options: Spec
     option_problems: Callable[[Parameters], Iterator[str]]
-    rights: Callable[[Any, ClusterFacts, Parameters, Cluster | None, str], CloudRights | None]
+    rights: Callable[[Any, ClusterFacts, Parameters, Cluster | None, str, Callable[[], CastAi]], CloudRights | None]
     system_rows: Callable[[ClusterFacts | None, Parameters], Rows] = lambda facts, options: ()
     possible_rows: Rows = ()
     foreign_nodes: Callable[[Iterable[Object]], tuple[str, ...]] = lambda nodes: ()
     nodes_problem: Callable[[tuple[str, ...]], str] = lambda kinds: ""
+    exemption: Callable[[ClusterFacts], str] = lambda facts: ""
+    """Of a cluster that may have policies for pods: how a namespace is exempted, as a sentence; else an empty text."""
     warnings: Callable[[ClusterFacts, tuple[str, ...]], Iterator[str]] = lambda facts, kinds: iter(())
 
 

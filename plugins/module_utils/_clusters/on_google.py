@@ -9,7 +9,7 @@ What concerns the identity itself, it learns as castai_gke_sa does, and says in 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
@@ -66,7 +66,12 @@ class _Recorded:
 
 
 def rights(
-    google: Google, facts: ClusterFacts, options: Parameters, record: Cluster | None, email: str
+    google: Google,
+    facts: ClusterFacts,
+    options: Parameters,
+    record: Cluster | None,
+    email: str,
+    _castai: Callable[[], CastAi],
 ) -> CloudRights | None:
     """What stands in the way of onboarding, as far as Google tells; None for a cluster of which CAST AI has
     credentials: a run may need little there."""

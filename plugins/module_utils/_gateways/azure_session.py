@@ -262,6 +262,13 @@ class Session:
                 known = self._get(audience, tenant)
             return known.value
 
+    def forget(self, token: str) -> None:
+        """Get another in its place, as somebody does not take it."""
+        with self._lock:
+            for audience, tenant in [key for key, known in self._tokens.items() if known.value == token]:
+                del self._tokens[audience, tenant]
+                self._credentials.pop(tenant, None)
+
     def _get(self, audience: str, tenant: str, claims: str = "") -> _Token:
         if tenant and self._chosen.machine:
             self._check_tenant(tenant)
