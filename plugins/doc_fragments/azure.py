@@ -47,7 +47,8 @@ options:
     choices: [auto, cli, env, msi]
   tenant:
     description:
-      - Entra tenant of the service principal, by its ID or one of its domains. The cluster may belong to another tenant.
+      - Entra tenant of the service principal, by its ID or one of its domains. The cluster may belong to another
+        tenant.
       - Defaults to the environment variable E(AZURE_TENANT) or E(AZURE_TENANT_ID).
     type: str
   client_id:
