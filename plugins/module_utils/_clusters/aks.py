@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from .._azure import aks
-from .._azure.names import aks_cluster_problem, group_problem, subscription_problem
+from .._azure.names import MISSING_SUBSCRIPTION, aks_cluster_problem, group_problem, subscription_problem
 from .._azure.options import AZURE_RULES, IDENTITY_OPTIONS, azure_options, form_problems
 from .._engine import CallFailed, Refused, at_once
 from .._gateways.azure import Azure
@@ -236,22 +236,15 @@ def agent_environment(found: ClusterFacts, cluster_id: str, chosen: bool) -> Map
 
 def option_problems(params: Parameters) -> Mapping[str, str]:
     # The environment's subscription counts for AKS clusters alone: AWX sets it in every job.
-    subscription = subscription_of(params) if params.get("provider") == KEY else params.get("subscription_id")
-    found = {"subscription_id": subscription_problem(subscription) if subscription else ""}
+    given = subscription_of(params) if params.get("provider") == KEY else (params.get("subscription_id"), "")
+    found = {"subscription_id": subscription_problem(*given) if given[0] else ""}
     for option in ("resource_group", "node_resource_group"):
         found[option] = group_problem(params[option], option) if params.get(option) else ""
     return {option: problem for option, problem in found.items() if problem}
 
 
 def missing_options(params: Parameters) -> Mapping[str, str]:
-    if subscription_of(params):
-        return {}
-    return {
-        "subscription_id": (
-            f"{named('subscription_id')} is not set. Set it to the ID of the cluster's subscription, or set"
-            " AZURE_SUBSCRIPTION_ID."
-        )
-    }
+    return {} if subscription_of(params)[0] else {"subscription_id": MISSING_SUBSCRIPTION}
 
 
 def in_words(caller: Caller) -> str:
