@@ -209,6 +209,14 @@ COMPONENTS = (
 )
 """The Helm releases whose options the role components sets."""
 
+SWITCHES: Mapping[str, str] = {
+    "castai-workload-autoscaler": "components_workload_autoscaler",
+    "castai-workload-autoscaler-exporter": "components_workload_autoscaler",
+    "castai-pod-mutator": "components_pod_mutator",
+    "castai-live": "components_live",
+}
+"""The variables that turn on the components that are not installed by default."""
+
 
 def named(option: str, role: str = "castai") -> str:
     """An option as a message names it, with its inventory variable first: castai_region (option region).
@@ -229,6 +237,13 @@ def role_of(release: str) -> str:
     if release in COMPONENTS:
         return "components"
     return "agent" if release == AGENT_RELEASE else ""
+
+
+def switch_of(release: str) -> str:
+    """What leaves a Helm release out of a run, as a message names it."""
+    if release not in COMPONENTS:
+        return "option unwanted"
+    return " or ".join(filter(None, [SWITCHES.get(release), "components_skip"])) + " (option unwanted)"
 
 
 def right_name(name: str, known: Collection[str]) -> str | None:
