@@ -240,10 +240,8 @@ def role_of(release: str) -> str:
 
 
 def switch_of(release: str) -> str:
-    """What leaves a Helm release out of a run, as a message names it."""
-    if release not in COMPONENTS:
-        return "option unwanted"
-    return " or ".join(filter(None, [SWITCHES.get(release), "components_skip"])) + " (option unwanted)"
+    """The variables that leave a Helm release out of a run, as a message names them; empty for another one."""
+    return " or ".join(filter(None, [SWITCHES.get(release), "components_skip"])) if release in COMPONENTS else ""
 
 
 def right_name(name: str, known: Collection[str]) -> str | None:

@@ -940,14 +940,15 @@ def _warnings(current: Current, wanted: Desired, last: Revision | None) -> Itera
 def _unwanted_warning(wanted: Desired, last: Revision) -> str:
     """How to uninstall a release that is not wanted, or to keep it without this warning."""
     switch = switch_of(wanted.name)
+    leaves_out = f"{switch} (option unwanted)" if switch else "option unwanted"
     objects = _if_readable(lambda: last.contents.objects) or ()
     definitions = any(item.kind == "CustomResourceDefinition" for item in objects)
     return (
-        f"{wanted.title} is still installed in namespace {wanted.namespace}, but {switch} leaves it out. It keeps"
+        f"{wanted.title} is still installed in namespace {wanted.namespace}, but {leaves_out} leaves it out. It keeps"
         " running, and was not changed. To uninstall it, run castai_release with state: absent, or: helm uninstall"
         f" {wanted.name} --namespace {wanted.namespace}."
         f"{' This also deletes its custom resource definitions with all their objects.' * definitions} To keep it"
-        f" without this warning, change {switch}."
+        f" without this warning, change {switch or 'that option'}."
     )
 
 
