@@ -474,7 +474,9 @@ def _forbidden(call: Call, problem: Problem) -> str:
         return f" Grant the application permission {needed} of Microsoft Graph, with admin consent." if needed else ""
     needed = " and ".join(call.permissions)
     grant = (
-        f" Grant {needed} to the identity that runs this." if needed else " The identity that runs this may not do it."
+        f" Grant {needed} to the identity that runs this."
+        if needed
+        else " The identity that runs this is not allowed to do it."
     )
     condition = ""
     if call.service == AUTHORIZATION and not call.only_reads:

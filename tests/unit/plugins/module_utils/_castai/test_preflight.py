@@ -134,7 +134,7 @@ CASES = {
         {"releases": [{"name": "r" * 54, "chart_ref": "castai-agent"}]},
     ),
     "API key": Case(
-        "CAST AI does not know the API key.", {}, {"records": Problem("CAST AI does not know the API key.")}
+        "CAST AI does not recognize the API key.", {}, {"records": Problem("CAST AI does not recognize the API key.")}
     ),
     "cluster not found at CAST AI": Case(
         f"CAST AI shows no cluster {ANOTHER_ID} to this API key: it is gone, or the key belongs to another"
