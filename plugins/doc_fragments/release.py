@@ -145,7 +145,15 @@ options:
     elements: dict
     required: true
     suboptions:
-{_in_list("releases", DOCUMENTATION)}"""
+{_in_list("releases", DOCUMENTATION)}
+  unwanted:
+    description:
+      - Names of releases to look for, without changing them. If one is installed, a warning says how to uninstall it.
+      - The role P(castai.onboarding.components#role) lists the components here that the inventory turns off.
+    type: list
+    elements: str
+    default: []
+"""
 
     TASK = r"""
 options:

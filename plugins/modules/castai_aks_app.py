@@ -135,8 +135,8 @@ options:
     elements: str
   secret_days:
     description:
-      - For how many days a new secret is valid. A run replaces it when less than 30 days of its life are left, or less
-        than a tenth if that is shorter.
+      - For how many days a new secret is valid, at most 36500. A run replaces it when less than 30 days of its life are
+        left, or less than a tenth if that is shorter.
     type: int
     default: 365
 seealso:

@@ -99,6 +99,14 @@ def onboarding_problems(found: AksCluster) -> Iterator[str]:
         )
 
 
+def authority_warnings(found: AksCluster) -> Iterator[str]:
+    if found.http_proxy and found.http_proxy.trusted_ca:
+        yield (
+            f"The HTTP proxy of AKS cluster {found.name} has its own certificate authority, which this collection"
+            " cannot pass on to CAST AI. Set it in CAST AI's node configuration."
+        )
+
+
 _SHOWN = {
     "node_group_restriction": "whether the node resource group is locked",
     "node_provisioning": "whether node auto-provisioning is on",

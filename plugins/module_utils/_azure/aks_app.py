@@ -664,11 +664,8 @@ def _warnings(current: Current, wanted: Desired) -> Iterator[str]:
             f"An app registration {name} was deleted in the last {TOMBSTONE_DAYS} days. CAST AI gets a new one, and the"
             " deleted one was left unchanged."
         )
-    if current.cluster and current.cluster.http_proxy and current.cluster.http_proxy.trusted_ca:
-        yield (
-            f"The HTTP proxy of AKS cluster {wanted.name} has its own certificate authority, which this collection"
-            " cannot pass on to CAST AI. Set it in CAST AI's node configuration."
-        )
+    if current.cluster:
+        yield from aks.authority_warnings(current.cluster)
 
 
 SUBJECT = Subject(

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Sequence
 
+from .._credentials import quoted
 from .._engine import UNKNOWN
 from .._names import correct_cluster, short_id
 from .._variables import named
@@ -27,9 +29,16 @@ ISSUER = "https://accounts.google.com"
 _TERRAFORM_APP = 64
 """Terraform's module cuts the name of its app to this many characters."""
 
+MISSING_SUBSCRIPTION = (
+    f"{named('subscription_id')} is not set. Set it to the ID of the cluster's subscription, or set"
+    " AZURE_SUBSCRIPTION_ID."
+)
+
 _AKS_NAME = re.compile(r"[a-zA-Z0-9]([-_a-zA-Z0-9]*[a-zA-Z0-9])?")
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _GROUP = re.compile(r"[-\w.()]{0,89}[-\w()]")
+_IDENTITY = re.compile(r"[0-9A-Za-z][-\w]{2,127}", re.ASCII)
+_IDENTITIES = ("providers", "microsoft.managedidentity", "userassignedidentities")
 
 
 def same(one: str, other: str) -> bool:
@@ -41,34 +50,65 @@ def aks_cluster_problem(name: str) -> str:
     """What is wrong with the name of an AKS cluster. Empty if nothing is."""
     if len(name) > CLUSTER:
         return (
-            f"AKS cluster name {name!r} has {len(name)} characters, but AKS allows at most {CLUSTER}."
+            f"AKS cluster name {quoted(name)} has {len(name)} characters, but AKS allows at most {CLUSTER}."
             f" {correct_cluster()}"
         )
     if not _AKS_NAME.fullmatch(name):
         return (
-            f"AKS cluster name {name!r} may only contain letters, digits, '-' and '_', and must start and end with a"
-            f" letter or digit. {correct_cluster()}"
+            f"AKS cluster name {quoted(name)} may only contain letters, digits, '-' and '_', and must start and end"
+            f" with a letter or digit. {correct_cluster()}"
         )
     return ""
 
 
-def subscription_problem(subscription: str) -> str:
-    """What is wrong with a subscription ID. Empty if nothing is."""
-    if _GUID.fullmatch(subscription):
+def is_guid(text: str) -> bool:
+    """Whether a text can be the ID of a subscription, an application or an object in Entra."""
+    return bool(_GUID.fullmatch(text))
+
+
+def is_group(text: str) -> bool:
+    """Whether a text can be the name of a resource group."""
+    return bool(_GROUP.fullmatch(text))
+
+
+def is_group_id(text: str) -> bool:
+    """Whether a text can be the ID of a resource group, with or without a slash at its end."""
+    start, *parts = text.rstrip("/").split("/")
+    return not start and len(parts) == 4 and _in_group(parts)
+
+
+def is_identity(text: str) -> bool:
+    """Whether a text can be the ID of a managed identity, with or without a slash at its end."""
+    start, *parts = text.rstrip("/").split("/")
+    if start or len(parts) != 8 or not _in_group(parts):
+        return False
+    return tuple(part.lower() for part in parts[4:7]) == _IDENTITIES and bool(_IDENTITY.fullmatch(parts[7]))
+
+
+def _in_group(parts: Sequence[str]) -> bool:
+    """Whether the parts of an ID begin with those of a resource group."""
+    words, subscription, group = (parts[0].lower(), parts[2].lower()), parts[1], parts[3]
+    return words == ("subscriptions", "resourcegroups") and is_guid(subscription) and is_group(group)
+
+
+def subscription_problem(subscription: str, source: str = "") -> str:
+    """What is wrong with a subscription ID. Empty if nothing is. source: the variable that set it, if not the option."""
+    if is_guid(subscription):
         return ""
+    where = f"{source}, which stands for {named('subscription_id')}," if source else named("subscription_id")
     return (
-        f"{named('subscription_id')} is {subscription!r}. Set it to the ID of the cluster's subscription, such as"
+        f"{where} is {quoted(subscription)}. Set it to the ID of the cluster's subscription, such as"
         " 0b1f6471-1bf0-4dda-aec3-cb9272f09590, not to its name."
     )
 
 
 def group_problem(group: str, option: str) -> str:
     """What is wrong with the name of a resource group. Empty if nothing is."""
-    if _GROUP.fullmatch(group):
+    if is_group(group):
         return ""
     return (
-        f"{named(option)} is {group!r}. Set it to the name of the resource group, which has at most 90 letters, digits"
-        " and characters of '-_.()', and does not end with a dot."
+        f"{named(option)} is {quoted(group)}. Set it to the name of the resource group, which has at most 90 letters,"
+        " digits and characters of '-_.()', and does not end with a dot."
     )
 
 

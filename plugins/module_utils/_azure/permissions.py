@@ -99,11 +99,12 @@ GRANTS: tuple[Grant, ...] = (
 """Actions. They are needed in the resource groups where CAST AI's role is assigned, and those of a resource provider in
 the subscription. Anybody with a role there can read the subscription itself."""
 
-READ_ALL, OWNED = "Application.Read.All", "Application.ReadWrite.OwnedBy"
+READ_ALL, OWNED, POLICIES = "Application.Read.All", "Application.ReadWrite.OwnedBy", "Policy.Read.All"
 
 GRAPH: tuple[Grant, ...] = (
     Grant(READ_ALL, (PREFLIGHT,), True, (APP,), "enough for a plan"),
     Grant(OWNED, _IDENTITY, False, (APP,), "and the identity that runs this must own the app"),
+    Grant(POLICIES, (PREFLIGHT,), True, (APP,), "finds a policy that forbids or limits secrets of apps"),
 )
 """Application permissions of Microsoft Graph. Custom roles cannot contain them: an administrator consents to them."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from .._credentials import SHORTEST, in_address
+from .._credentials import SHORTEST, in_address, quoted
 
 FROM_CLUSTER, NONE = "from_cluster", "none"
 
@@ -60,6 +60,13 @@ def host(address: str) -> str:
     return f"{parts.hostname or ''}{port}"
 
 
+def _is_proxy(address: str) -> bool:
+    """Whether a text is an address of a proxy by HTTP, with or without its scheme."""
+    scheme = address.partition("://")[0].lower() if "://" in address else "http"
+    plain = address.isascii() and address.isprintable() and " " not in address
+    return plain and scheme in ("http", "https") and bool(host(address))
+
+
 def secrets(given: Any) -> Iterator[str]:
     """The texts to mask wherever they appear: addresses that contain credentials, and those credentials."""
     for address in given.values() if isinstance(given, Mapping) else ():
@@ -77,13 +84,20 @@ def proxy_problems(given: Any, option: str) -> Iterator[str]:
         return
     for key in given:
         if key not in _KEYS:
-            yield f"{option} has the key {key!r}. Use only: {', '.join(_KEYS)}."
+            yield f"{option} has the key {quoted(key)}. Use only: {', '.join(_KEYS)}."
+    if not (given.get("http") or given.get("https")):
+        yield (
+            f"{option} has neither http nor https. Set one of them to the address of the proxy, or set {option} to"
+            f" {NONE}."
+        )
     for key in ("http", "https"):
         address = given.get(key) or ""
-        if not isinstance(address, str) or (address and not host(address)):
+        if not isinstance(address, str) or (address and not _is_proxy(address)):
             yield f"{option}.{key} is not an address. Set it to one such as http://proxy.example.com:3128."
-    if not isinstance(given.get("no_proxy") or "", (str, list, tuple)):
-        yield f"{option}.no_proxy must be a list."
+    exceptions = given.get("no_proxy") or ""
+    items = exceptions if isinstance(exceptions, (list, tuple)) else [exceptions]
+    if not all(isinstance(one, str) for one in items):
+        yield f"{option}.no_proxy must be a list of texts."
 
 
 def _listed(value: Any) -> Iterator[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from .._azure import aks
-from .._azure.names import aks_cluster_problem, group_problem, subscription_problem
+from .._azure.names import MISSING_SUBSCRIPTION, aks_cluster_problem, group_problem, subscription_problem
 from .._azure.options import AZURE_RULES, IDENTITY_OPTIONS, azure_options, form_problems
 from .._engine import CallFailed, Refused, at_once
 from .._gateways.azure import Azure
@@ -134,6 +134,7 @@ def api_server(found: AksCluster, azure: Azure, given: Credential | CallFailed |
         entry_problem=problem,
         certificate=server.certificate,
         key=server.key,
+        forget=azure.forget,
     )
 
 
@@ -239,22 +240,15 @@ def agent_environment(found: ClusterFacts, cluster_id: str, chosen: bool) -> Map
 
 def option_problems(params: Parameters) -> Mapping[str, str]:
     # The environment's subscription only counts for AKS clusters, because AWX sets it in every job.
-    subscription = subscription_of(params) if params.get("provider") == KEY else params.get("subscription_id")
-    found = {"subscription_id": subscription_problem(subscription) if subscription else ""}
+    given = subscription_of(params) if params.get("provider") == KEY else (params.get("subscription_id"), "")
+    found = {"subscription_id": subscription_problem(*given) if given[0] else ""}
     for option in ("resource_group", "node_resource_group"):
         found[option] = group_problem(params[option], option) if params.get(option) else ""
     return {option: problem for option, problem in found.items() if problem}
 
 
 def missing_options(params: Parameters) -> Mapping[str, str]:
-    if subscription_of(params):
-        return {}
-    return {
-        "subscription_id": (
-            f"{named('subscription_id')} is not set. Set it to the ID of the cluster's subscription, or set"
-            " AZURE_SUBSCRIPTION_ID."
-        )
-    }
+    return {} if subscription_of(params)[0] else {"subscription_id": MISSING_SUBSCRIPTION}
 
 
 def in_words(caller: Caller) -> str:
@@ -314,24 +308,23 @@ def warnings(found: ClusterFacts, kinds: tuple[str, ...]) -> Iterator[str]:
                 f"All user node pools of AKS cluster {cluster.name} are spot ({', '.join(users)}): Azure may remove the"
                 " nodes of CAST AI's components at any time. Add a user node pool that is not spot."
             )
-    if cluster.http_proxy and cluster.http_proxy.trusted_ca:
-        yield (
-            f"AKS cluster {cluster.name} trusts a CA of its own for its HTTP proxy. CAST AI's nodes get the proxy, but"
-            " not this CA: add it in CAST AI's node configuration."
-        )
+    yield from aks.authority_warnings(cluster)
     if cluster.outbound.lower() == "userdefinedrouting":
         yield (
             f"AKS cluster {cluster.name} routes its outbound traffic through your own firewall. Allow the addresses"
             " of CAST AI there: this cannot be checked from outside."
         )
-    if cluster.policy_add_on:
-        yield (
-            f"The Azure Policy add-on is on for AKS cluster {cluster.name}. Its constraints may forbid host namespaces"
-            " and privileged containers, which castai-spot-handler and castai-kvisor need: exempt namespace"
-            " castai-agent."
-        )
     if cluster.cloud and cluster.cloud != "AzureCloud":
         yield f"AKS cluster {cluster.name} is in {cluster.cloud}. CAST AI does not state that it supports this cloud."
+
+
+def exemption(found: ClusterFacts) -> str:
+    if not found.own.policy_add_on:
+        return ""
+    return (
+        f"The Azure Policy add-on is on for AKS cluster {found.own.name}: add the namespace to the parameter"
+        " excludedNamespaces of the policy's assignment."
+    )
 
 
 KEY = "aks"
@@ -367,5 +360,6 @@ AKS = Provider(
         foreign_nodes=foreign_nodes,
         nodes_problem=nodes_problem,
         warnings=warnings,
+        exemption=exemption,
     ),
 )

@@ -84,6 +84,7 @@ def reach(params: Parameters, api_server: ApiServer | None) -> Kubernetes:
         api_server.advice(),
         api_server.certificate,
         api_server.key,
+        api_server.forget,
     )
 
 

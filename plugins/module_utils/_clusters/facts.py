@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from .._gateways.castai import Cluster
+from .._gateways.castai import CastAi, Cluster
 from .._gateways.kubernetes import Kubernetes, Object, path_of
 from .._options import Rules, Spec
 
@@ -49,7 +49,8 @@ class ApiServer:
     ca_pem: its certificate authorities. hosts: its own addresses. sign: returns a bearer token. advice: returns what to
     do about an answer, by HTTP status, 0 for no answer; each text starts with a space. advice_at: the same for the
     address in a kubeconfig or in host. publicly_trusted: whether a public authority issued the endpoint's certificate,
-    not the cluster's own. certificate, key: the client certificate, PEM, if the cluster accepts one.
+    not the cluster's own. certificate, key: the client certificate, PEM, if the cluster accepts one. forget: drops a
+    token that was refused, so that sign returns another; None if sign always does.
     """
 
     endpoint: str
@@ -65,6 +66,7 @@ class ApiServer:
     """Why the cluster can only be reached with a kubeconfig, or with an address and token."""
     certificate: str = ""
     key: str = field(default="", repr=False)
+    forget: Callable[[str], None] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -138,19 +140,21 @@ class Onboarding:
     """What preflight checks before it declares a provider's cluster ready for onboarding.
 
     options: those of the identity. option_problems: values that the identity's module would refuse; params:
-    preflight's. rights: reads, given the identity's options, CAST AI's record and the caller; returns None if there is
-    nothing to check. system_rows: permissions needed in namespace kube-system; facts: None if not known. possible_rows:
-    all permissions that may be needed there. foreign_nodes: the kinds of nodes, if CAST AI cannot use any of them.
-    nodes_problem, warnings: messages about those kinds.
+    preflight's. rights: reads, given the identity's options, CAST AI's record, the caller, and what connects to CAST
+    AI; returns None if there is nothing to check. system_rows: permissions needed in namespace kube-system; facts: None
+    if not known. possible_rows: all permissions that may be needed there. foreign_nodes: the kinds of nodes, if CAST AI
+    cannot use any of them. nodes_problem, warnings: messages about those kinds.
     """
 
     options: Spec
     option_problems: Callable[[Parameters], Iterator[str]]
-    rights: Callable[[Any, ClusterFacts, Parameters, Cluster | None, str], CloudRights | None]
+    rights: Callable[[Any, ClusterFacts, Parameters, Cluster | None, str, Callable[[], CastAi]], CloudRights | None]
     system_rows: Callable[[ClusterFacts | None, Parameters], Rows] = lambda facts, options: ()
     possible_rows: Rows = ()
     foreign_nodes: Callable[[Iterable[Object]], tuple[str, ...]] = lambda nodes: ()
     nodes_problem: Callable[[tuple[str, ...]], str] = lambda kinds: ""
+    exemption: Callable[[ClusterFacts], str] = lambda facts: ""
+    """Of a cluster that may have policies for pods: how a namespace is exempted, as a sentence; else an empty text."""
     warnings: Callable[[ClusterFacts, tuple[str, ...]], Iterator[str]] = lambda facts, kinds: iter(())
 
 

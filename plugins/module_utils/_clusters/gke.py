@@ -128,6 +128,7 @@ def api_server(found: GkeCluster, google: Google) -> ApiServer:
         problem,
         publicly_trusted=by_dns,
         advice_at=lambda host: _advice_at(host, found),
+        forget=google.forget,
     )
 
 

@@ -15,7 +15,7 @@ from .._aws.permissions import Question
 from .._aws.rights import Rights, refusals, simulate, warnings
 from .._gateways.aws import Aws
 from .._gateways.aws_session import NO_REGION, region_of
-from .._gateways.castai import Cluster
+from .._gateways.castai import CastAi, Cluster
 from .._gateways.kubernetes import Object
 from .facts import CloudRights, ClusterFacts, Parameters, Rows
 
@@ -83,11 +83,18 @@ Questions = Callable[[Parameters, Any, "Cluster | None", str], Collection[Questi
 
 def rights(
     identity: Callable[[Parameters], str], questions: Questions
-) -> Callable[[Aws, ClusterFacts, Parameters, Cluster | None, str], CloudRights | None]:
+) -> Callable[[Aws, ClusterFacts, Parameters, Cluster | None, str, Callable[[], CastAi]], CloudRights | None]:
     """The check of what the caller may do. Skipped if CAST AI already has credentials: such a run may need few
     permissions."""
 
-    def ask(aws: Aws, facts: ClusterFacts, options: Parameters, record: Cluster | None, arn: str) -> CloudRights | None:
+    def ask(
+        aws: Aws,
+        facts: ClusterFacts,
+        options: Parameters,
+        record: Cluster | None,
+        arn: str,
+        _castai: Callable[[], CastAi],
+    ) -> CloudRights | None:
         if record and record.credentials_id:
             return None
         asked = questions(options, facts.own, record, arn.split(":")[1])

@@ -9,7 +9,7 @@ The service account, its role and bindings are checked with the code of castai_g
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
@@ -66,7 +66,12 @@ class _Recorded:
 
 
 def rights(
-    google: Google, facts: ClusterFacts, options: Parameters, record: Cluster | None, email: str
+    google: Google,
+    facts: ClusterFacts,
+    options: Parameters,
+    record: Cluster | None,
+    email: str,
+    _castai: Callable[[], CastAi],
 ) -> CloudRights | None:
     """Everything Google Cloud knows that would stop the onboarding.
 

@@ -9,6 +9,7 @@ Paths, fields and errors: the published API description (https://api.cast.ai/v1/
 
 from __future__ import annotations
 
+import inspect
 import json
 import socket
 import time
@@ -18,7 +19,7 @@ from http.client import HTTPException
 from typing import Any, TypeVar
 from urllib.error import HTTPError
 
-from ansible.module_utils.urls import Request, SSLValidationError
+from ansible.module_utils.urls import Request, SSLValidationError, make_context
 
 from .. import _addresses
 from .._answers import Odd, loaded, object_in, objects_in, some_objects, text_in, tidy
@@ -26,6 +27,7 @@ from .._engine import CallFailed, Conflict, Refused
 from .._given import is_file
 from .._options import sendable
 from .._patience import THROTTLED, Repeats, retry_after, throttled
+from . import tls
 
 T = TypeVar("T")
 
@@ -42,6 +44,9 @@ PATIENCE_UNANSWERED = 5.0
 
 LOOKS = 3
 """How often to check whether a write whose answer was lost was done."""
+
+_SHARES = "context" in inspect.signature(Request.open).parameters
+"""Whether connections can have one context. ansible-core 2.16 makes one for each."""
 
 _NEVER_SENT = (ConnectionRefusedError, socket.gaierror)
 """Errors that mean that a call was certainly not made."""
@@ -398,6 +403,7 @@ class CastAi:
 
     def _once(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None) -> Mapping[str, Any]:
         headers = {"X-API-Key": self._api_key, "Accept": "application/json"}
+        shared = _SHARES and self._validate_certs and not self._ca_cert
         data = None
         if method != "GET":
             headers["Content-Type"] = "application/json"
@@ -413,6 +419,7 @@ class CastAi:
                 ca_path=self._ca_cert or None,
                 follow_redirects="none",
                 http_agent="castai.onboarding",
+                **({"context": tls.shared(make_context)} if shared else {}),
             )
             return _parse(answer.read())
         except SSLValidationError as error:

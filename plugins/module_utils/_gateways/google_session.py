@@ -183,6 +183,13 @@ class Session:
                 credentials.refresh(self._request)
             return str(credentials.token or "")
 
+    def forget(self, token: str) -> None:
+        """Get another in its place where that is possible, as somebody does not take it."""
+        credentials = self._chosen.credentials
+        with self._lock:
+            if self.can_renew and credentials.token == token:
+                credentials.token = None
+
     def lacks_email_scope(self) -> bool:
         """Whether the tokens are a machine's without the scope for the e-mail address, so that Kubernetes only sees a
         number."""

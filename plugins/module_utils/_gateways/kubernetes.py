@@ -148,7 +148,8 @@ class Kubernetes:
 
     authorization: the header's value, empty if there is only a client certificate; sign: returns a fresh one, for
     credentials that expire; trust: what to do if nobody who is trusted signed the server's certificate; advice: what
-    to do about its answers, sentences after a blank, by HTTP status or cause of no answer, 0 for any other.
+    to do about its answers, sentences after a blank, by HTTP status or cause of no answer, 0 for any other; forget:
+    told a token that was refused, so that sign returns another.
     """
 
     def __init__(
@@ -158,13 +159,14 @@ class Kubernetes:
         sign: Callable[[], str] | None = None,
         trust: str = "",
         advice: Mapping[int, str] | None = None,
+        forget: Callable[[str], None] | None = None,
     ) -> None:
         self._server = server
         self._proxy = server.proxy or proxies.of_environment(server.url, os.environ)
         self._pool = _pool(server, self._proxy)
         self._trust = trust
         self._advice = advice or {}
-        self._sign = sign
+        self._sign, self._forget = sign, forget
         self._signed, self._signed_at = authorization, time.monotonic() if authorization else -TOKEN_SECONDS
 
     @property
@@ -200,6 +202,10 @@ class Kubernetes:
     def create(self, path: str, body: Object) -> Object:
         """POST to a collection. Raises Conflict when the object exists."""
         return self._send("POST", path, {"fieldManager": FIELD_MANAGER}, body)
+
+    def try_to_create(self, path: str, body: Object) -> None:
+        """What a POST would be answered, by a dry run: nothing is created."""
+        self._send("POST", path, {"dryRun": "All", "fieldManager": FIELD_MANAGER}, body)
 
     def replace(self, path: str, body: Object) -> Object:
         """PUT with the body's resourceVersion. Raises Conflict if somebody wrote after it was read."""
@@ -253,6 +259,13 @@ class Kubernetes:
             self._signed, self._signed_at = self._sign(), time.monotonic()
         return self._signed
 
+    def _renew(self, refused: str) -> None:
+        """Sign again before the next call, unless another thread has. refused: the header's value."""
+        if self._forget:
+            self._forget(refused.partition(" ")[2])
+        if refused == self._signed:
+            self._signed_at = -TOKEN_SECONDS
+
     def _send(
         self,
         method: str,
@@ -265,9 +278,10 @@ class Kubernetes:
         repeats, attempt = Repeats(0.5, 5.0), 0
         while True:
             attempt += 1
-            status, answer, asked = self._once(method, url, body, content)
+            authorization = self._authorization()
+            status, answer, asked = self._once(method, url, authorization, body, content)
             if status == 401 and attempt == 1 and self._sign:
-                self._signed_at = -TOKEN_SECONDS
+                self._renew(authorization)
             elif not self._passes(method, status, asked, attempt) or not repeats.wait(THROTTLED, asked):
                 break
         if 200 <= status < 300:
@@ -304,11 +318,12 @@ class Kubernetes:
             return True
         return attempt < TRIES and method == "GET" and status in (0, 500, 502, 503, 504)
 
-    def _once(self, method: str, url: str, body: Object | None, content: str) -> tuple[int, Object, float]:
+    def _once(
+        self, method: str, url: str, authorization: str, body: Object | None, content: str
+    ) -> tuple[int, Object, float]:
         """HTTP status, parsed body, and the seconds that the server asks to wait; status 0 and a message if there
         was no answer."""
         headers = {"Accept": "application/json", "User-Agent": "castai.onboarding"}
-        authorization = self._authorization()
         if authorization:
             if not sendable(authorization.partition(" ")[2]):
                 raise Refused(
@@ -455,10 +470,11 @@ def by_token(
     advice: Mapping[int, str] | None = None,
     certificate: str = "",
     key: str = "",
+    forget: Callable[[str], None] | None = None,
 ) -> Kubernetes:
     """Connect by address and bearer token, by a function that signs one, or by a client certificate and its key.
 
-    ca_pem: empty for the system's certificates.
+    ca_pem: empty for the system's certificates; forget: told a token that was refused, so that sign returns another.
     """
     _need_urllib3()
     wrong = _addresses.problem("host", host)
@@ -468,7 +484,7 @@ def by_token(
     trust = _TRUST_PROVIDER if ca_pem and (sign or certificate) else _TRUST_HOST
     if sign is None:
         return Kubernetes(server, f"Bearer {token}" if token else "", trust=trust, advice=advice)
-    return Kubernetes(server, sign=lambda: f"Bearer {sign()}", trust=trust, advice=advice)
+    return Kubernetes(server, sign=lambda: f"Bearer {sign()}", trust=trust, advice=advice, forget=forget)
 
 
 def _pool(server: Server, proxy: proxies.Proxy | None) -> Any:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 
+from .._credentials import quoted
 from .._names import correct_cluster, short_id
 from .._variables import named
 
@@ -55,11 +56,14 @@ _LOCATION = re.compile(r"[a-z]+-[a-z]+[0-9]+(-[a-z0-9]+)?")
 def gke_cluster_problem(name: str) -> str:
     """What is wrong with the name of a GKE cluster. Source: the API reference of GKE, projects.locations.clusters."""
     if len(name) > 40:
-        return f"GKE cluster name {name!r} has {len(name)} characters, but GKE allows at most 40. {correct_cluster()}"
+        return (
+            f"GKE cluster name {quoted(name)} has {len(name)} characters, but GKE allows at most 40."
+            f" {correct_cluster()}"
+        )
     if not _GKE_NAME.fullmatch(name):
         return (
-            f"GKE cluster name {name!r} may only contain lower-case letters, digits and '-', and must start with a"
-            f" letter and end with a letter or digit. {correct_cluster()}"
+            f"GKE cluster name {quoted(name)} may only contain lower-case letters, digits and '-', and must start"
+            f" with a letter and end with a letter or digit. {correct_cluster()}"
         )
     return ""
 
@@ -79,8 +83,11 @@ def project_problem(project: str, source: str = "") -> str:
     option."""
     if is_project_id(project) or _PROJECT_NUMBER.fullmatch(project):
         return ""
-    where = f"{source}, which is used for {named('project')}," if source else named("project")
-    return f"{where} is {project!r}. Set it to the ID or number of the cluster's Google Cloud project, not its name."
+    where = f"{source}, which stands for {named('project')}," if source else named("project")
+    return (
+        f"{where} is {quoted(project)}. Set it to the id or number of the cluster's Google Cloud project, not to its"
+        " name."
+    )
 
 
 def location_problem(location: str) -> str:
@@ -88,8 +95,8 @@ def location_problem(location: str) -> str:
     if _LOCATION.fullmatch(location):
         return ""
     return (
-        f"{named('location')} is {location!r}. Set it to the region of the cluster, such as europe-west3, or to its"
-        " zone, such as europe-west3-a."
+        f"{named('location')} is {quoted(location)}. Set it to the region of the cluster, such as europe-west3, or to"
+        " its zone, such as europe-west3-a."
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .._credentials import quoted
 from .._engine import UNKNOWN, Refused
 from .._gateways.google_credentials import project_of
 from .._names import cluster_id_problem
@@ -188,17 +189,17 @@ def form_problems(params: Parameters) -> Iterator[str]:
     account = params.get("existing_service_account")
     if account and not names.is_account(account):
         yield (
-            f"{EXISTING_ACCOUNT} is {account!r}. Set it to the e-mail address of the service account, such as"
+            f"{EXISTING_ACCOUNT} is {quoted(account)}. Set it to the e-mail address of the service account, such as"
             " castai@shop-prod-1234.iam.gserviceaccount.com."
         )
     role_id = params.get("role_id")
     option = named("role_id", ROLE)
     if role_id and not _ROLE_ID.fullmatch(role_id):
-        yield f"{option} is {role_id!r}, but may only have 3 to 64 letters, digits, '_' and '.'. Correct it."
+        yield f"{option} is {quoted(role_id)}, but may only have 3 to 64 letters, digits, '_' and '.'. Correct it."
     if role_id == names.SHARED_ROLE and params["role_scope"] != PROJECT:
         yield (
-            f"{option} is {role_id!r}, which the clusters of a project share. Set it to another ID, or leave it out and"
-            f" set {named('role_scope', ROLE)} to {PROJECT}."
+            f"{option} is {quoted(role_id)}, which the clusters of a project share. Set it to another ID, or leave it"
+            f" out and set {named('role_scope', ROLE)} to {PROJECT}."
         )
     if role_id and params["role_scope"] == PROJECT:
         yield f"{option} cannot be set when {named('role_scope', ROLE)} is {PROJECT}. Leave one of them out."
@@ -208,13 +209,13 @@ def form_problems(params: Parameters) -> Iterator[str]:
         if project != UNKNOWN and not names.is_project_id(str(project)):
             kind = "a project number" if str(project).isdigit() else "not a project ID"
             yield (
-                f"{named('extra_projects', ROLE)} contains {project!r}, which is {kind}. Set the ID of the project, or"
-                " leave it out."
+                f"{named('extra_projects', ROLE)} contains {quoted(project)}, which is {kind}. Set the ID of the"
+                " project, or leave it out."
             )
         if project == project_of(params)[0]:
             yield (
-                f"{named('extra_projects', ROLE)} contains {project!r}, which is the cluster's own project. Leave it"
-                " out."
+                f"{named('extra_projects', ROLE)} contains {quoted(project)}, which is the cluster's own project."
+                " Leave it out."
             )
 
 
@@ -225,6 +226,6 @@ def _permission_problems(permissions: list[Any]) -> Iterator[str]:
     for one in permissions:
         if not _PERMISSION.fullmatch(str(one)):
             yield (
-                f"{option} contains {one!r}, but a custom role takes single permissions only, such as"
+                f"{option} contains {quoted(one)}, but a custom role takes single permissions only, such as"
                 " compute.instances.get. Correct it."
             )

@@ -59,7 +59,8 @@ class Control:
         for subscription in (SUBSCRIPTION, HUB):
             store.subscriptions[subscription] = Subscription(subscription, TENANT)
         authorization.seed(store)
-        self.add_app("operator", app_id=OPERATOR, principal_id=OPERATOR_ID, graph=["Application.ReadWrite.OwnedBy"])
+        graph = ["Application.ReadWrite.OwnedBy", "Policy.Read.All"]
+        self.add_app("operator", app_id=OPERATOR, principal_id=OPERATOR_ID, graph=graph)
         self.add_secret(OPERATOR, "operator", text=self._secret)
         store.groups[ENTRA_ADMINS] = {OPERATOR_ID}
         self.grant(OPERATOR_ID, OWNER, f"/subscriptions/{SUBSCRIPTION}")

@@ -228,9 +228,10 @@ ONBOARDING_CASES = {
         {"records": (replace(RECORD, agent_status="non-responding"),)},
     ),
     "token elsewhere": Case(
-        "Secret castai-agent/key is missing or has no API_KEY, and the components cannot start without it. This"
-        " happens when another tool connected the cluster. Run the playbook castai.onboarding.connect (connect.yml)"
-        " first, or set castai_credentials_secret (option credentials_secret) to another Secret.",
+        "Secret castai-agent/key is missing or has no API_KEY, and the components cannot start without it. It"
+        " was deleted, or another tool connected the cluster. Run the playbook castai.onboarding.connect (connect.yml)"
+        " first, which stores a new token in it, or castai.onboarding.site, whose plan shows both. If the token is in"
+        " another Secret, set castai_credentials_secret (option credentials_secret) to its name.",
         {},
         {"tokenless": "castai-agent/key"},
     ),

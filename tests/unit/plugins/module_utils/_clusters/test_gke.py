@@ -52,6 +52,9 @@ class Google:
     def token(self) -> str:
         return "CANARY-token"
 
+    def forget(self, _token: str) -> None:
+        raise AssertionError
+
     def lacks_email_scope(self) -> bool:
         return self.lacking
 

@@ -53,7 +53,7 @@ def asked(
 
     facts: ClusterFacts = gke.read(Systems(), Named("gke", "shop", {"location": LOCATION}))
     params = phase2.with_defaults({"provider": "gke", "onboard": {"connecting": False, **options}})
-    return gke.GKE.onboarding.rights(google, facts, params["onboard"], record, ME)
+    return gke.GKE.onboarding.rights(google, facts, params["onboard"], record, ME, pytest.fail)
 
 
 def without(*permissions: str) -> list[str]:
