@@ -30,13 +30,13 @@ from .._variables import named
 from .facts import CloudRights, ClusterFacts, Parameters
 
 _EVERYWHERE = "Microsoft.Authorization/role"
-"""Actions that begin so are needed in each resource group that CAST AI's role is assigned on."""
+"""Actions with this prefix are needed in each resource group where CAST AI's role is assigned."""
 _OF_IDENTITY = f"{MANAGED_IDENTITY}/userAssignedIdentities/"
-"""Those of a managed identity, which is in the cluster's resource group."""
+"""Actions on a managed identity, which is in the cluster's resource group."""
 _REGISTER = f"{MANAGED_IDENTITY}/register/action"
 _ALL_APPS = "Application.ReadWrite.All"
 _NODES = "Microsoft.Compute/virtualMachines/write"
-"""Stands for what CAST AI does in a group."""
+"""Represents everything CAST AI does in a resource group."""
 READ_ONLY = "ReadOnly"
 
 UNASKED = (
@@ -69,8 +69,10 @@ def rights(
     caller: str,
     castai: Callable[[], CastAi],
 ) -> CloudRights | None:
-    """What stands in the way of onboarding, as far as Azure tells. Of a cluster that CAST AI has credentials for only
-    the cluster itself counts: a run may need few permissions there."""
+    """Everything Azure knows that would stop the onboarding.
+
+    If CAST AI already has credentials, only the cluster itself is checked: such a run may need few permissions.
+    """
     cluster: AksCluster = facts.own
     problems, unshown = tuple(aks.onboarding_problems(cluster)), tuple(aks.not_shown(cluster))
     if record and record.credentials_id:
@@ -190,7 +192,7 @@ def _scopes(cluster: AksCluster, options: Parameters) -> tuple[str, ...]:
 
 
 def _asked(options: Parameters) -> Mapping[str, Grant]:
-    """What is asked for in resource groups. That the cluster itself can be read, its reading has shown."""
+    """The actions to check in resource groups. Reading the cluster is not among them: it has been read by now."""
     ways = {MANAGED if options["identity"] == MANAGED else APP}
     every = {**needed(REPAIR, ways), **needed(ONBOARD, ways)}
     own = options.get("existing_identity_id")
@@ -204,7 +206,8 @@ def _asked(options: Parameters) -> Mapping[str, Grant]:
 def _lacking(
     held: Asked, scopes: Collection[str], asked: Mapping[str, Grant], scenario: str, reads: bool | None
 ) -> dict[str, tuple[str, ...]]:
-    """The missing actions, by resource group. reads: which of them, None for all."""
+    """The missing actions, by resource group. reads: whether to check actions that read or that write, None for
+    both."""
     found = {}
     for scope in scopes:
         if isinstance(held[scope], CallFailed):
@@ -225,7 +228,7 @@ def _allowed(permissions: Iterable[Permission], action: str) -> bool:
 
 
 def _lacks(caller: str, purpose: str, lacking: Mapping[str, tuple[str, ...]], policy: str) -> Iterator[str]:
-    """One sentence for the groups in which the same is missing."""
+    """One sentence for all groups that lack the same actions."""
     by_actions: dict[tuple[str, ...], list[str]] = {}
     for scope, actions in lacking.items():
         by_actions.setdefault(actions, []).append(scope)
@@ -269,7 +272,7 @@ def _kept(locked: Asked) -> Iterator[str]:
 
 
 def _locks(locked: Asked, level: str) -> Iterator[tuple[str, Lock]]:
-    """Those that are on a group or above it."""
+    """The locks on a resource group or on something that contains it."""
     for scope, found in locked.items():
         for one in () if isinstance(found, CallFailed) else found:
             if same(one.level, level) and f"{scope}/".casefold().startswith(f"{one.scope}/".casefold()):
@@ -291,7 +294,7 @@ def _unregistered(cluster: AksCluster, options: Parameters, held: Any, caller: s
 
 
 def _graph_caller(azure: Azure, cluster: AksCluster) -> Caller:
-    """In the tenant of the subscription, where the app registration will be."""
+    """The caller in the tenant of the subscription, where the app registration will be."""
     subscription = azure.get_subscription(cluster.subscription_id)
     own = azure.caller().tenant
     tenant = subscription.tenant if subscription and not same(subscription.tenant, own) else ""
@@ -299,7 +302,7 @@ def _graph_caller(azure: Azure, cluster: AksCluster) -> Caller:
 
 
 def _graph_hint(found: Any) -> Iterator[str]:
-    """From the token alone, which only tells of an application what it was granted."""
+    """A guess from the token, which lists the granted permissions only if the caller is an application."""
     other = f"or set {named('identity', ROLE)} to {MANAGED}, which needs nothing in Microsoft Entra ID."
     if isinstance(found, (CallFailed, Refused)):
         yield f"{found} An app registration cannot be created without Microsoft Graph. Correct this, {other}"
@@ -317,7 +320,7 @@ def _unread(what: str, found: Asked) -> Iterator[str]:
 
 
 def _or_failure(read: Any) -> Any:
-    """What a read gives, or why it failed."""
+    """The result of a read, or why it failed."""
     try:
         return read()
     except (CallFailed, Refused) as failure:

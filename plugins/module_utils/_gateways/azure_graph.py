@@ -134,7 +134,7 @@ class Application:
             raise Odd("field id or appId is not set")
         tags = body.get("tags") or []
         if not isinstance(tags, list) or not all(isinstance(one, str) for one in tags):
-            raise Odd("field tags is not a list of texts")
+            raise Odd("field tags is not a list of strings")
         return cls(
             found,
             client,

@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
-from .._answers import loaded, objects_in, some_objects, text_in, tidy
+from .._answers import objects_in, some_objects, text_in, tidy
 from .._engine import CallFailed, Conflict, Refused
 from .._patience import THROTTLED, Repeats, throttled
 from .._variables import named
-from .azure_credentials import CA_OPTION, MISSING, Chosen, Cloud, in_words, load
+from .azure_credentials import CA_OPTION, MISSING, Chosen, Cloud, claims_of, in_words, load
 from .https import Http, Response, ca_file, host_of, taken
 
 T = TypeVar("T")
@@ -165,7 +165,7 @@ class Caller:
 
     @classmethod
     def of(cls, token: str) -> Caller:
-        claims = _claims(token)
+        claims = claims_of(token)
 
         def texts(claim: str) -> frozenset[str]:
             value = claims.get(claim)
@@ -181,18 +181,6 @@ class Caller:
             texts("scp"),
             texts("wids"),
         )
-
-
-def _claims(token: str) -> Mapping[str, Any]:
-    """The claims of a token, unverified: they only tell what to say. Empty for one that has none."""
-    parts = token.split(".")
-    if len(parts) != 3:
-        return {}
-    try:
-        found = loaded(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except ValueError:
-        return {}
-    return found if isinstance(found, Mapping) else {}
 
 
 @dataclass
@@ -487,7 +475,9 @@ def _forbidden(call: Call, problem: Problem) -> str:
         return f" Grant the application permission {needed} of Microsoft Graph, with admin consent." if needed else ""
     needed = " and ".join(call.permissions)
     grant = (
-        f" Grant {needed} to the identity that runs this." if needed else " The identity that runs this may not do it."
+        f" Grant {needed} to the identity that runs this."
+        if needed
+        else " The identity that runs this is not allowed to do it."
     )
     condition = ""
     if call.service == AUTHORIZATION and not call.only_reads:

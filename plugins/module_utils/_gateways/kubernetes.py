@@ -304,8 +304,8 @@ class Kubernetes:
                 unsure=method != "GET" and not answer.get("neverSent"),
             )
         advice = {
-            401: " The API server does not know these credentials.",
-            403: " These credentials may not do this.",
+            401: " The API server does not recognize these credentials.",
+            403: " These credentials are not allowed to do this.",
             429: throttled("The API server limits how often it may be called", asked),
         }.get(status, "") + self._advice.get(status, "")
         raise Rejected(f"{text}.{advice}", status, message)
@@ -327,7 +327,7 @@ class Kubernetes:
         if authorization:
             if not sendable(authorization.partition(" ")[2]):
                 raise Refused(
-                    f"The token for {self.host} contains a blank, line break or special character. Copy it again."
+                    f"The token for {self.host} contains a space, line break or special character. Copy it again."
                 )
             headers["Authorization"] = authorization
         if body is not None:
@@ -391,7 +391,7 @@ def _odd_in(answer: Object) -> str:
         for field in _MAPS:
             held = (metadata or {}).get(field)
             if held is not None and not _is_map(held):
-                return f"metadata.{field} is not a map of texts"
+                return f"metadata.{field} is not a map of strings"
         if any((metadata or {}).get(field) is not None and not isinstance(metadata[field], str) for field in _TEXTS):
             return "metadata has another field that is not text"
     return ""
@@ -573,7 +573,7 @@ def _from_file(path: str) -> str:
         raise Wrong(f"its tokenFile {path!r} is empty")
     if not sendable(token):
         raise Wrong(
-            f"its tokenFile {path!r} has a blank, line break or special character within the token, and must contain"
+            f"its tokenFile {path!r} has a space, line break or special character within the token, and must contain"
             " nothing but the token"
         )
     return f"Bearer {token}"
@@ -603,7 +603,7 @@ def _run(command: kubeconfig.Command) -> Object:
     except subprocess.TimeoutExpired:
         raise Wrong(f"{program} did not finish within {COMMAND_SECONDS:.0f} seconds") from None
     if done.returncode:
-        raise Wrong(f"{program} ended with {done.returncode}: {_words(command, done) or 'it says nothing'}")
+        raise Wrong(f"{program} ended with {done.returncode}: {_words(command, done) or 'no output'}")
     try:
         status = loaded(done.stdout)["status"]
     except (Odd, KeyError, TypeError):
@@ -646,10 +646,10 @@ def _ask(provider: Mapping[str, Any]) -> str:
     try:
         kubernetes.config.load_kube_config_from_dict(config, client_configuration=configuration, persist_config=False)
     except Exception as error:  # the client does not catch the errors of a log-in
-        raise Wrong(f"its auth-provider {provider.get('name')} gives no token: {error}") from None
+        raise Wrong(f"its auth-provider {provider.get('name')} returns no token: {error}") from None
     header = (configuration.auth_settings().get("BearerToken") or {}).get("value")
     if not header:
-        raise Wrong(f"its auth-provider {provider.get('name')} gives no token: log in again with its own program")
+        raise Wrong(f"its auth-provider {provider.get('name')} returns no token: log in again with its own program")
     return str(header)
 
 

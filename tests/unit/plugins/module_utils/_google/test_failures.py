@@ -485,7 +485,7 @@ FAILURES = (
         "G20",
         constraint(MEMBERS, {"allowed": ["C0123abcd"]}),
         options=KEYLESS,
-        said=(f"constraints/{MEMBERS}", "The exception is for serviceAccount:cast-gke-"),
+        said=(f"constraints/{MEMBERS}", "The exception must cover serviceAccount:cast-gke-"),
         gone=constraint(MEMBERS, None),
         ours=False,
         holds=lambda world: members_of_account(world) == {ACCOUNT_USER, TOKEN_CREATOR},
@@ -878,7 +878,7 @@ WAYS = (
     Way(
         "G33",
         lambda world, _wire: unreachable(facts(world, **endpoints(False, False))),
-        ("DNS endpoint", "takes no traffic from outside", "--enable-dns-access"),
+        ("DNS endpoint", "does not accept traffic from outside", "--enable-dns-access"),
     ),
     Way("G33 shut", shut, ("turn on the DNS endpoint", "castai_endpoint (option endpoint) to dns")),
     Way("G34", refused_token),
