@@ -340,6 +340,12 @@ class Unassign(Action):
     name: str = ""
 
     def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
+        if names.same(self.before["to"], made.get("principal", "")):
+            raise Conflict(
+                f"Could not {self.sentence}: the service principal {self.before['to']} exists, which Microsoft Graph"
+                " did"
+                " not show before."
+            )
         gateway.azure.delete_assignment(self.scope, self.name)
         return {"unassigned": (*made.get("unassigned", ()), self.scope)}
 

@@ -22,12 +22,13 @@ from ansible_collections.castai.onboarding.plugins.module_utils._google.gke_sa i
 from ansible_collections.castai.onboarding.plugins.module_utils._google.observed import Systems
 from tests.sandbox.castai.google import CastAiAtGoogle
 from tests.sandbox.castai.server import CastAi as Api
+from tests.sandbox.wire import Request
 
 from . import aws_client
 from .aws_account import first
 from .aws_client import Clock
 from .endable import Endable, Noting
-from .google_client import LOCATION, NUMBER, PROJECT, Cloud, cluster
+from .google_client import LOCATION, NUMBER, PROJECT, Cloud, cluster, without_certificates
 
 SHOP = cluster("shop")
 SISTER = cluster("shop", location="europe-west3")
@@ -90,7 +91,8 @@ class World(Endable):
     def gateway(self, token: str = "", **options: Any) -> Google:
         """The modules' Google Cloud, as the operator, or with another token or other options."""
         given = options or {"access_token": token or self.cloud.token()}
-        google = Google({"project": PROJECT, **given})
+        with without_certificates():
+            google = Google({"project": PROJECT, **given})
         for scheme in ("http://", "https://"):
             google._http.mount(scheme, self.cloud.adapter())
         return google
@@ -169,6 +171,9 @@ class World(Endable):
     def given_key(self) -> str:
         """The id of the key that CAST AI has for the first cluster, empty for none."""
         return self.given.get("private_key_id", "")
+
+    def is_write(self, request: Request) -> bool:
+        return self.cloud.google.classify(request).write
 
     def check_access(self) -> None:
         """What CAST AI took last for the first cluster, if anything, works."""
