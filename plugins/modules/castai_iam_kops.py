@@ -50,7 +50,7 @@ options:
     default: kops
   spot_lambda_role:
     description:
-      - Whether the role C(CastLambdaRoleForSpot) is created. The function that reports spot interruptions to CAST AI
+      - Whether to create the role C(CastLambdaRoleForSpot). The function that reports spot interruptions to CAST AI
         runs with it. An existing role without the tag C(cast:managed-by) is left as it is, with a warning.
     type: bool
     default: true

@@ -10,7 +10,7 @@ import json
 import signal
 import ssl
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -88,10 +88,10 @@ OTHER_AGENT: Mapping[str, Mapping[str, Any]] = {"castai_release": {"values": {"p
 """What of a run is to be another than before, so that Helm upgrades the agent."""
 
 
-def ended_in_helm(forked: Forked, forms: Sequence[bytes]) -> None:
+def ended_in_helm(forked: Forked, tokens: Callable[[], Sequence[str]]) -> None:
     """A run that is ended while Helm upgrades the agent leaves one file with the operator's token, for its user alone.
 
-    forms: the texts that the token may have.
+    tokens: all that were given out.
     """
     record = rf"{forked.host}/castai-agent/sh\.helm\.release\.v1\.castai-agent\.v\d+"
     forked.world.fault({"system": "kubernetes", "operation": "create secrets", "resource": record, "end": "after"})
@@ -99,7 +99,8 @@ def ended_in_helm(forked: Forked, forms: Sequence[bytes]) -> None:
     assert (ended.status, forked.world.fired()) == (-signal.SIGKILL, [1]), ended.output
     forked.world.fault()
     files = [path for path in forked.folder.glob("tmp/**/*") if path.is_file()]
-    (token,) = (path for path in files if any(form in path.read_bytes() for form in forms))
+    given = [one.encode() for one in tokens()]
+    (token,) = (path for path in files if any(one in path.read_bytes() for one in given))
     assert stat.S_IMODE(token.stat().st_mode) == 0o600
 
 

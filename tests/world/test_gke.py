@@ -310,7 +310,7 @@ def test_a_run_that_is_ended_while_it_renews_a_key_is_finished_by_the_next(story
     assert new != old
     assert new in key_ids(world, account), "CAST AI has a key that lives"
     forked = Forked(world, tmp_path, steps(story.again, "shop"), "shop")
-    ended_in_helm(forked, [token.encode() for token in world.control("google", "secrets")["tokens"]])
+    ended_in_helm(forked, lambda: world.control("google", "secrets")["tokens"])
     rerun = finished(forked)
     assert any(one.startswith("create a key of service account") for one in rerun.actions("shop"))
     assert key_ids(world, account) == [given_key(world, story.cluster_id("shop"))]

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What leads to Azure and to an AKS cluster, and what users ask for of CAST AI's identity for it.
+"""How a task reaches Azure and an AKS cluster, and what users can set for CAST AI's identity.
 
 PRIVATE to the collection.
 """
@@ -28,12 +28,15 @@ from .proxy import FROM_CLUSTER, Proxy, proxy_problems
 Parameters = Mapping[str, Any]
 
 ROLE = "aks_onboard"
-"""The role whose variables set most of these."""
+"""The role whose variables set most of these options."""
 
 
 def azure_options() -> Spec:
-    """The environment variables of the credentials and the subscription are the gateway's own business: an option beats
-    them also for the kind, and what the subscription comes from is told."""
+    """Options to reach Azure and the cluster.
+
+    The gateway itself reads the environment variables for credentials and subscription: an option overrides them even
+    if it selects another kind of credential, and messages say where the subscription ID came from.
+    """
     return {
         "admin": {"type": "bool", "default": False},
         "auth_source": {"type": "str", "choices": ["auto", "cli", "env", "msi"]},
@@ -73,11 +76,11 @@ IDENTITY_OPTIONS: Spec = {
     "role_actions": {"type": "list", "elements": "str"},
     "secret_days": {"type": "int", "default": 365, "no_log": False},
 }
-"""What the identity is; preflight takes these too."""
+"""What the identity looks like. castai_preflight takes these options too."""
 
 MOST_OWNERS = 19
-"""How many owners may be given. Source: applications of Microsoft Graph take 20 when they are created, the caller
-among them."""
+"""How many owners can be set. Source: Microsoft Graph accepts 20 for a new application, and one of them is the
+caller."""
 
 MOST_DAYS = 36_500
 """For how many days a secret may be valid: more is a mistake."""
@@ -88,7 +91,7 @@ _LOCATION = re.compile(r"[A-Za-z][A-Za-z0-9 ]{1,48}[A-Za-z0-9]")
 
 @dataclass(frozen=True)
 class Desired:
-    """Empty strings where nothing is given."""
+    """The desired state. Empty strings stand for what is not set; for subscription, the environment then decides."""
 
     name: str
     subscription: str
@@ -101,7 +104,7 @@ class Desired:
     force: bool
     owner: Owner
     managed: bool
-    """Whether the identity is a managed one, not an app registration."""
+    """Whether to use a managed identity instead of an app registration."""
     federated: bool
     existing_app: str
     existing_secret: str = field(repr=False)
@@ -109,11 +112,11 @@ class Desired:
     identity_location: str
     actions: frozenset[str]
     additional_groups: tuple[str, ...]
-    """Names of groups of the cluster's subscription, or ids."""
+    """Names of resource groups in the cluster's subscription, or IDs."""
     secret_days: int
     owners: tuple[str, ...]
     proxy: Proxy | None
-    """What the user sets, None for nothing or the cluster's."""
+    """The proxy that the user sets. None for no proxy, or for that of the cluster."""
     proxy_of_cluster: bool
     register_providers: bool
 
@@ -123,11 +126,11 @@ class Desired:
 
     @property
     def existing(self) -> str:
-        """The identity that was made beforehand, which is not edited; empty for none."""
+        """The identity that the user created beforehand, which is not edited. Empty for none."""
         return self.existing_identity if self.managed else self.existing_app
 
     def scopes(self, subscription: str) -> tuple[str, ...]:
-        """The additional groups."""
+        """The scopes of the additional resource groups."""
         return tuple(
             one.rstrip("/") if "/" in one else role.group_scope(subscription, one) for one in self.additional_groups
         )
@@ -167,7 +170,7 @@ def desired(params: Parameters) -> Desired:
 
 
 def problems(params: Parameters) -> Iterator[str]:
-    """Problems of the options, the cluster's and CAST AI's included."""
+    """Problems of all options, including those of the cluster and CAST AI."""
     subscription, source = subscription_of(params)
     groups = ("resource_group", "node_resource_group")
     yield from filter(
@@ -183,7 +186,7 @@ def problems(params: Parameters) -> Iterator[str]:
 
 
 def form_problems(params: Parameters) -> Iterator[str]:
-    """The same of what becomes of an identity alone, as preflight asks too."""
+    """Problems of the options that only concern the identity. castai_preflight checks these too."""
     yield from _existing_problems(params)
     for group in params["additional_resource_groups"] or ():
         if not (names.is_group(group) or names.is_group_id(group)):

@@ -20,7 +20,7 @@ _KEYS = ("http", "https", "no_proxy")
 
 @dataclass(frozen=True)
 class Proxy:
-    """Empty for no proxy. http, https: addresses; no_proxy: hosts and networks that are reached directly."""
+    """Empty for no proxy. http, https: addresses. no_proxy: hosts and networks that are reached directly."""
 
     http: str = field(default="", repr=False)
     https: str = field(default="", repr=False)
@@ -32,18 +32,18 @@ class Proxy:
 
     @classmethod
     def recorded(cls, block: Mapping[str, Any]) -> Proxy:
-        """What CAST AI has."""
+        """The proxy that CAST AI has on record."""
         exceptions = block.get("noProxy")
         found = [str(one) for one in exceptions] if isinstance(exceptions, list) else []
         return cls(str(block.get("httpProxy") or ""), str(block.get("httpsProxy") or ""), tuple(found))
 
     def body(self) -> dict[str, Any]:
-        """As CAST AI takes it. Secret."""
+        """The proxy in the format of CAST AI's API. Secret."""
         texts = {"httpProxy": self.http, "httpsProxy": self.https}
         return {**{key: text for key, text in texts.items() if text}, "noProxy": list(self.no_proxy)}
 
     def shown(self) -> dict[str, Any]:
-        """Without passwords: hosts and ports alone."""
+        """Only hosts and ports, no passwords."""
         return {"http": host(self.http), "https": host(self.https), "no_proxy": list(self.no_proxy)}
 
     def same(self, other: Proxy) -> bool:
@@ -51,7 +51,7 @@ class Proxy:
 
 
 def host(address: str) -> str:
-    """Host and port of an address, empty for none."""
+    """Host and port of an address. Empty if it has none."""
     try:
         parts = urlsplit(address if "://" in address else f"//{address}")
         port = f":{parts.port}" if parts.port else ""
@@ -68,7 +68,7 @@ def _is_proxy(address: str) -> bool:
 
 
 def secrets(given: Any) -> Iterator[str]:
-    """The texts to mask wherever they appear: addresses with credentials in them, and these credentials."""
+    """The texts to mask wherever they appear: addresses that contain credentials, and those credentials."""
     for address in given.values() if isinstance(given, Mapping) else ():
         found = in_address(address) if isinstance(address, str) else ()
         if found:
@@ -77,7 +77,7 @@ def secrets(given: Any) -> Iterator[str]:
 
 
 def proxy_problems(given: Any, option: str) -> Iterator[str]:
-    """What is wrong with the option. The sentences show no value."""
+    """What is wrong with the option. The sentences never contain the value."""
     if not isinstance(given, Mapping):
         if given not in (FROM_CLUSTER, NONE):
             yield f"{option} must be {FROM_CLUSTER}, {NONE} or a dictionary with {', '.join(_KEYS)}. Correct it."
@@ -101,6 +101,6 @@ def proxy_problems(given: Any, option: str) -> Iterator[str]:
 
 
 def _listed(value: Any) -> Iterator[str]:
-    """A list, or a text with commas in between."""
+    """A list, or a text with commas between the items."""
     parts = value.split(",") if isinstance(value, str) else value or ()
     yield from (str(one).strip() for one in parts if str(one).strip())

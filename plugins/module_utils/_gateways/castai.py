@@ -9,6 +9,7 @@ Paths, fields and errors: the published API description (https://api.cast.ai/v1/
 
 from __future__ import annotations
 
+import inspect
 import json
 import socket
 import time
@@ -18,7 +19,7 @@ from http.client import HTTPException
 from typing import Any, TypeVar
 from urllib.error import HTTPError
 
-from ansible.module_utils.urls import Request, SSLValidationError
+from ansible.module_utils.urls import Request, SSLValidationError, make_context
 
 from .. import _addresses
 from .._answers import Odd, loaded, object_in, objects_in, some_objects, text_in, tidy
@@ -26,6 +27,7 @@ from .._engine import CallFailed, Conflict, Refused
 from .._given import is_file
 from .._options import sendable
 from .._patience import THROTTLED, Repeats, retry_after, throttled
+from . import tls
 
 T = TypeVar("T")
 
@@ -42,6 +44,9 @@ PATIENCE_UNANSWERED = 5.0
 
 LOOKS = 3
 """How often to check whether a write whose answer was lost was done."""
+
+_SHARES = "context" in inspect.signature(Request.open).parameters
+"""Whether connections can have one context. ansible-core 2.16 makes one for each."""
 
 _NEVER_SENT = (ConnectionRefusedError, socket.gaierror)
 """Errors that mean that a call was certainly not made."""
@@ -145,7 +150,7 @@ class CastAi:
         if not api_key:
             raise Refused("castai_api_key is not set. Set it, or the environment variable CASTAI_API_KEY.")
         if not sendable(api_key):
-            raise Refused("castai_api_key contains a blank, line break or special character. Copy it again.")
+            raise Refused("castai_api_key contains a space, line break or special character. Copy it again.")
         if ca_cert and not is_file(ca_cert):
             raise Refused(
                 f"castai_ca_cert is {ca_cert!r}, which is not a file. Set it to a file with the CA certificates for"
@@ -288,7 +293,7 @@ class CastAi:
         path, purpose = f"{CLUSTERS}/{cluster_id}/gcp-create-sa", "create CAST AI's Google account"
         number = self._call("POST", path, purpose, lambda body: text_in(body, "serviceAccountId"), {provider: {}})
         if not number:
-            text = f"CAST AI answered without the id of its Google account for cluster {cluster_id}."
+            text = f"CAST AI answered without the ID of its Google account for cluster {cluster_id}."
             raise CallFailed(text, unsure=True)
         return number
 
@@ -333,7 +338,7 @@ class CastAi:
         cluster = self._call(method, path, purpose, Cluster.parse, body, look)
         if not cluster.id:
             raise CallFailed(
-                f"Could not {purpose}: {self.url} sent an answer without a cluster id. Run again.",
+                f"Could not {purpose}: {self.url} sent an answer without a cluster ID. Run again.",
                 unsure=method != "GET",
             )
         return cluster
@@ -398,6 +403,7 @@ class CastAi:
 
     def _once(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None) -> Mapping[str, Any]:
         headers = {"X-API-Key": self._api_key, "Accept": "application/json"}
+        shared = _SHARES and self._validate_certs and not self._ca_cert
         data = None
         if method != "GET":
             headers["Content-Type"] = "application/json"
@@ -413,6 +419,7 @@ class CastAi:
                 ca_path=self._ca_cert or None,
                 follow_redirects="none",
                 http_agent="castai.onboarding",
+                **({"context": tls.shared(make_context)} if shared else {}),
             )
             return _parse(answer.read())
         except SSLValidationError as error:
@@ -506,13 +513,13 @@ def _rejection(error: HTTPError, method: str, path: str, purpose: str, url: str)
     violations = tidy("; ".join(f"{field}: {tidy(str(description))}" for field, description in objections[:20]))
     asked = retry_after(error.headers.get("Retry-After"))
     request_id = tidy(error.headers.get("X-Castai-Request-Id") or "", 100)
-    details = (f" ({violations})" if violations else "") + (f", request id {request_id}" if request_id else "")
+    details = (f" ({violations})" if violations else "") + (f", request ID {request_id}" if request_id else "")
     advice = {
         401: (
-            " CAST AI does not know the API key. Check castai_api_key or, if it is not set, the environment variable"
-            " CASTAI_API_KEY, and castai_api_url if you use another region."
+            " CAST AI does not recognize the API key. Check castai_api_key or, if it is not set, the environment"
+            " variable CASTAI_API_KEY, and castai_api_url if you use another region."
         ),
-        403: " The API key may not do this. Use a key with full access to the cluster's organization.",
+        403: " The API key is not allowed to do this. Use a key with full access to the cluster's organization.",
         429: throttled("CAST AI limits how often this API key may call", asked),
     }.get(error.code, "")
     failure = Rejected(

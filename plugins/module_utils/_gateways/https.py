@@ -8,6 +8,7 @@ tokens. PRIVATE to the collection.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import ssl
 from collections.abc import Callable, Iterable, Mapping
@@ -26,6 +27,7 @@ from . import proxies, tls
 try:
     import requests
     import requests.adapters
+    import requests.certs
     import urllib3
 
     MISSING = ""
@@ -68,7 +70,7 @@ class Http(_Session):
         self.trust_env = False
         self.verify = ca_file or True
         self._ca_option = ca_option
-        self.mount("https://", _Adapter(_context(ca_file), pool_maxsize=CONNECTIONS))
+        self.mount("https://", _Adapter(ca_file, pool_maxsize=CONNECTIONS))
 
     def request(self, method: str, url: str, *arguments: Any, **keywords: Any) -> Any:
         # Machines ask their metadata server, which no proxy reaches, by http.
@@ -114,8 +116,11 @@ class Http(_Session):
 
 
 class _Adapter(_HTTPAdapter):
-    def __init__(self, context: ssl.SSLContext, **arguments: Any) -> None:
-        self._context = context
+    """ca_file: read for each connection by requests, empty for what by_system trusts."""
+
+    def __init__(self, ca_file: str, **arguments: Any) -> None:
+        self._ca_file = ca_file
+        self._context = _context() if ca_file else tls.shared(by_system)
         super().__init__(**arguments)
 
     def init_poolmanager(self, *arguments: Any, **keywords: Any) -> None:
@@ -124,14 +129,26 @@ class _Adapter(_HTTPAdapter):
     def proxy_manager_for(self, proxy: str, **keywords: Any) -> Any:
         return super().proxy_manager_for(proxy, **keywords, ssl_context=self._context)
 
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        if self._ca_file:
+            super().cert_verify(conn, url, verify, cert)
+        else:
+            conn.cert_reqs = "CERT_REQUIRED"
 
-def _context(ca_file: str) -> ssl.SSLContext:
-    """requests adds the certificates of ca_file, or its own."""
+
+def by_system() -> ssl.SSLContext:
+    """Trusts the system's certificates and requests' own."""
+    made = _context()
+    made.load_default_certs()
+    with contextlib.suppress(OSError):
+        made.load_verify_locations(requests.certs.where())
+    return made
+
+
+def _context() -> ssl.SSLContext:
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # Companies' authorities may have no key identifiers, which Python 3.13 asks for unless told not to.
     made.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    if not ca_file:
-        made.load_default_certs()
     return made
 
 
@@ -204,3 +221,13 @@ def said_by(error: BaseException) -> str:
 
 def host_of(url: str) -> str:
     return urlsplit(url).hostname or ""
+
+
+def may_have_token(url: str, host: str) -> bool:
+    """Whether an address that a server gave leads to a host by HTTPS, so that a token for it may be sent there."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 443
+    except ValueError:
+        return False
+    return (parts.scheme, parts.hostname, port) == ("https", host, 443) and "@" not in parts.netloc

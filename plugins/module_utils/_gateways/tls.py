@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import re
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,35 +28,64 @@ _OTHER_NAME = frozenset({62, 64})
 _SKIP = f"or set {named('kubernetes_validate_certs')} to false to skip the check."
 
 
-class _Context(ssl.SSLContext):
-    """Sends the name of the server, also if it is an IP address, which urllib3 before 2 leaves out. Errors say whose
-    they are."""
+_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+"""What names other certificates than the system's own to OpenSSL."""
 
-    url = ""
-    name = ""
+
+class _Named:
+    """A context as urllib3 uses one. Sends the name of the server, also if it is an IP address, which urllib3 before 2
+    leaves out. Errors say whose they are."""
+
+    def __init__(self, context: ssl.SSLContext, url: str, name: str) -> None:
+        self._context, self._url, self._name = context, url, name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(self._context, attribute)
 
     def wrap_socket(self, *arguments: Any, **keywords: Any) -> ssl.SSLSocket:
         try:
-            return super().wrap_socket(*arguments, **{**keywords, "server_hostname": self.name})
+            return self._context.wrap_socket(*arguments, **{**keywords, "server_hostname": self._name})
         except ssl.SSLError as error:
-            error.filename = self.url
+            error.filename = self._url
             raise
 
     def wrap_bio(self, *arguments: Any, **keywords: Any) -> ssl.SSLObject:
-        return super().wrap_bio(*arguments, **{**keywords, "server_hostname": self.name})
+        return self._context.wrap_bio(*arguments, **{**keywords, "server_hostname": self._name})
 
 
-def context(
-    url: str, ca_pem: str, validate_certs: bool, name: str = "", certificate: str = "", key: str = ""
-) -> ssl.SSLContext:
-    """The parameters of connections to one address. certificate, key: the client's, PEM, if it has any.
+def shared(make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    """What make returns, made once in a process and its forks, as the system's certificates take long to read.
+
+    make: must give the same each time, and nobody may change it afterwards.
+    """
+    return _made(make, tuple(map(os.environ.get, _VARIABLES)))
+
+
+@functools.cache
+def _made(make: Callable[[], ssl.SSLContext], _trust: tuple[str | None, ...]) -> ssl.SSLContext:
+    return make()
+
+
+def context(url: str, ca_pem: str, validate_certs: bool, name: str = "", certificate: str = "", key: str = "") -> Any:
+    """The parameters of connections to one address, for urllib3. certificate, key: the client's, PEM, if it has any.
 
     ca_pem: empty for the system's certificates; name: the server's in its certificate, empty for the one in url. Raises
     Refused for PEM that cannot be used.
     """
-    made = _Context(ssl.PROTOCOL_TLS_CLIENT)
-    made.url = url
-    made.name = (name or urlsplit(url).hostname or "").rstrip(".")
+    if validate_certs and not ca_pem and not certificate:
+        made = shared(by_system)
+    else:
+        made = _own(ca_pem, validate_certs, certificate, key)
+    return _Named(made, url, (name or urlsplit(url).hostname or "").rstrip("."))
+
+
+def by_system() -> ssl.SSLContext:
+    """Trusts the system's certificates."""
+    return _own("", validate_certs=True)
+
+
+def _own(ca_pem: str, validate_certs: bool, certificate: str = "", key: str = "") -> ssl.SSLContext:
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # As in Go, any trusted certificate can end a chain, and the common name does not count.
     made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     # Authorities of old EKS clusters have no key identifiers, which Python 3.13 requires by default.

@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What users ask for of CAST AI's service account for a GKE cluster. PRIVATE to the collection."""
+"""How a task reaches Google Cloud and a GKE cluster, and what users can set for CAST AI's service account. PRIVATE to
+the collection."""
 
 from __future__ import annotations
 
@@ -28,8 +29,11 @@ CLUSTER, PROJECT = "cluster", "project"
 
 
 def google_options() -> Spec:
-    """The environment variables of the credentials and the project are the gateway's own business: an option beats
-    them also for the kind, and what the project comes from is told."""
+    """Options to reach Google Cloud and the cluster.
+
+    The gateway itself reads the environment variables for credentials and project: an option overrides them even if it
+    selects another kind of credential, and messages say where the project came from.
+    """
     return {
         "access_token": {"type": "str", "no_log": True},
         "auth_kind": {"type": "str", "choices": ["application", "machineaccount", "serviceaccount", "accesstoken"]},
@@ -64,7 +68,7 @@ IDENTITY_OPTIONS: dict[str, Any] = {
     "service_account_user": {"type": "str", "choices": [*FORMS]},
     "shared_vpc_role": {"type": "str", "choices": [SUBNETS, NONE]},
 }
-"""What the identity is; preflight takes these too."""
+"""What the identity looks like. castai_preflight takes these options too."""
 
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
@@ -84,7 +88,7 @@ OPTIONS: dict[str, Any] = {
 }
 
 ROLE = "gke_onboard"
-"""The role whose variables set most of these."""
+"""The role whose variables set most of these options."""
 
 EXISTING_ACCOUNT = named("existing_service_account", ROLE)
 _PERMISSION = re.compile(r"[a-z][-a-zA-Z0-9]*(\.[a-zA-Z0-9]+){2,}")
@@ -93,10 +97,10 @@ _ROLE_ID = re.compile(r"[a-zA-Z0-9_.]{3,64}")
 
 @dataclass(frozen=True)
 class Desired:
-    """Empty strings where nothing is given.
+    """The desired state. Empty strings stand for what is not set.
 
-    form: which roles/iam.serviceAccountUser CAST AI gets; chosen: whether the user set it, so that others of it go.
-    network: whether it gets a role on the subnets of a Shared VPC, SUBNETS or NONE.
+    form: the form in which CAST AI gets roles/iam.serviceAccountUser. chosen: whether the user set it, so that other
+    forms are removed. network: SUBNETS for a role on the subnets of a Shared VPC, NONE for none.
     """
 
     name: str
@@ -114,7 +118,7 @@ class Desired:
     permissions: frozenset[str]
     role_id: str
     shared: bool
-    """Whether the role is the one that the project's clusters share."""
+    """Whether to use the role that the clusters of the project share."""
     form: str
     chosen: bool
     extra_projects: tuple[str, ...]
@@ -122,14 +126,14 @@ class Desired:
 
     @property
     def role_ids(self) -> tuple[str, ...]:
-        """Ids that the role has or may get, in order."""
+        """IDs that the role has or may get, the best one first."""
         if self.role_id:
             return (self.role_id,)
         return (names.SHARED_ROLE,) if self.shared else names.roles(self.cluster_id)
 
     @property
     def former_role_ids(self) -> tuple[str, ...]:
-        """Ids that the cluster's own role may have, or may have had when other options were set."""
+        """IDs that the cluster's own role may have, or had with other options."""
         return tuple(dict.fromkeys((*self.role_ids, *names.roles(self.cluster_id))))
 
     @property
@@ -166,7 +170,7 @@ def desired(params: Parameters) -> Desired:
 
 
 def problems(params: Parameters) -> Iterator[str]:
-    """Problems of the options, the cluster's and CAST AI's included."""
+    """Problems of all options, including those of the cluster and CAST AI."""
     project, source = project_of(params)
     yield from filter(
         None,
@@ -181,7 +185,7 @@ def problems(params: Parameters) -> Iterator[str]:
 
 
 def form_problems(params: Parameters) -> Iterator[str]:
-    """The same of what becomes of an identity alone, as preflight asks too."""
+    """Problems of the options that only concern the identity. castai_preflight checks these too."""
     account = params.get("existing_service_account")
     if account and not names.is_account(account):
         yield (
@@ -218,7 +222,7 @@ def form_problems(params: Parameters) -> Iterator[str]:
 def _permission_problems(permissions: list[Any]) -> Iterator[str]:
     option = named("permissions", ROLE)
     if not permissions:
-        yield f"{option} is empty. List the permissions of CAST AI's role, or leave it out for the default ones."
+        yield f"{option} is empty. List the permissions of CAST AI's role, or leave it out to use the default ones."
     for one in permissions:
         if not _PERMISSION.fullmatch(str(one)):
             yield (

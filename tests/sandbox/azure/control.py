@@ -59,7 +59,8 @@ class Control:
         for subscription in (SUBSCRIPTION, HUB):
             store.subscriptions[subscription] = Subscription(subscription, TENANT)
         authorization.seed(store)
-        self.add_app("operator", app_id=OPERATOR, principal_id=OPERATOR_ID, graph=["Application.ReadWrite.OwnedBy"])
+        graph = ["Application.ReadWrite.OwnedBy", "Policy.Read.All"]
+        self.add_app("operator", app_id=OPERATOR, principal_id=OPERATOR_ID, graph=graph)
         self.add_secret(OPERATOR, "operator", text=self._secret)
         store.groups[ENTRA_ADMINS] = {OPERATOR_ID}
         self.grant(OPERATOR_ID, OWNER, f"/subscriptions/{SUBSCRIPTION}")
@@ -382,9 +383,10 @@ class Control:
         return next(key for key, one in application.secrets.items() if one == text)
 
     def secrets(self) -> list[str]:
-        """All secrets of applications, and all tokens given out."""
+        """All secrets of applications, all tokens given out, and what lets clients into clusters, a key by its lines."""
         every = (text for one in self._store.directory.applications for text in one.secrets.values())
-        return [*every, *self._store.tokens]
+        keys = (line for one in self._clusters for line in one.client_key.splitlines()[1:-1])
+        return [*every, *self._store.tokens, *keys, *(one.client_token for one in self._clusters if one.client_token)]
 
     def strip_operator(self, graph: Sequence[str] = ()) -> None:
         """Take the operator's app roles of Graph away, but for these."""
