@@ -513,14 +513,9 @@ def _delete_secret(current: Current, found: App, wanted: Desired, one: Deletion)
 
 
 def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
-<<<<<<< HEAD
-    """Everything to remove, in an order that works: assignments before the identity, so that none is left of a deleted
-    one, and the identity before its role. One assignment stays for last where nothing else shows the next run that the
-    identity is ours."""
-=======
     """Everything to remove, in an order that works: assignments before the identity, so that no assignment outlives it,
-    and the identity before its role."""
->>>>>>> main
+    and the identity before its role. One assignment stays for last where nothing else shows the next run that the
+    identity is ours."""
     found = identity_of(current, wanted)
     if isinstance(found, App) and current.record and not current.record.gone and federation_of(current, wanted):
         disable = DisableCastAccount(

@@ -383,7 +383,7 @@ class Control:
         return next(key for key, one in application.secrets.items() if one == text)
 
     def secrets(self) -> list[str]:
-        """All secrets of applications, all tokens given out, and what lets clients into clusters, a key by its lines."""
+        """All secrets of applications, tokens given out, and what lets clients into clusters, a key by its lines."""
         every = (text for one in self._store.directory.applications for text in one.secrets.values())
         keys = (line for one in self._clusters for line in one.client_key.splitlines()[1:-1])
         return [*every, *self._store.tokens, *keys, *(one.client_token for one in self._clusters if one.client_token)]

@@ -23,7 +23,7 @@ from tests.sandbox.google.server import Google
 from tests.sandbox.wire import Cluster, Request, Response
 
 from .aws_client import Clock
-from .google_client import ADDRESS, Ended, InProcess, without_certificates
+from .google_client import ADDRESS, Ended, InProcess
 
 GROUP, LOCATION = "shop", "westeurope"
 ARM, GRAPH = "https://management.azure.com", "https://graph.microsoft.com"
@@ -124,8 +124,7 @@ class Azures:
     def gateway(self, **options: Any) -> Gateway:
         """The modules' Azure, as the operator if nothing is said."""
         given = {**self.operator(), **options}
-        with without_certificates():
-            made = Gateway({name: value for name, value in given.items() if value})
+        made = Gateway({name: value for name, value in given.items() if value})
         for start in ("https://", "http://"):
             made._http.mount(start, InProcess(self))
         return made

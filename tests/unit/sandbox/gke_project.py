@@ -28,7 +28,7 @@ from . import aws_client
 from .aws_account import first
 from .aws_client import Clock
 from .endable import Endable, Noting
-from .google_client import LOCATION, NUMBER, PROJECT, Cloud, cluster, without_certificates
+from .google_client import LOCATION, NUMBER, PROJECT, Cloud, cluster
 
 SHOP = cluster("shop")
 SISTER = cluster("shop", location="europe-west3")
@@ -91,8 +91,7 @@ class World(Endable):
     def gateway(self, token: str = "", **options: Any) -> Google:
         """The modules' Google Cloud, as the operator, or with another token or other options."""
         given = options or {"access_token": token or self.cloud.token()}
-        with without_certificates():
-            google = Google({"project": PROJECT, **given})
+        google = Google({"project": PROJECT, **given})
         for scheme in ("http://", "https://"):
             google._http.mount(scheme, self.cloud.adapter())
         return google

@@ -5,18 +5,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
-import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import google_auth_httplib2
 import httplib2
-import pytest
 import requests
 from google.auth.transport.requests import AuthorizedSession
 from google.oauth2 import service_account
@@ -24,7 +21,6 @@ from google.oauth2.credentials import Credentials
 from googleapiclient.discovery import build
 from urllib3 import HTTPResponse
 
-from ansible_collections.castai.onboarding.plugins.module_utils._gateways import https
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.google import Google as Gateway
 from tests.sandbox.gate import Gate
 from tests.sandbox.google.server import Google
@@ -59,14 +55,6 @@ def cluster(name: str, project: str = PROJECT, location: str = LOCATION, **other
             **other,
         }
     )
-
-
-@contextlib.contextmanager
-def without_certificates() -> Iterator[None]:
-    """Nothing is encrypted in this process, and to read the system's certificates takes most of a run's time."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(https, "_context", lambda ca_file: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-        yield
 
 
 class Cloud:
@@ -121,8 +109,7 @@ class Cloud:
 
     def gateway(self, token: str | None = None) -> Gateway:
         """The modules' Google Cloud, as the operator if nothing is said."""
-        with without_certificates():
-            made = Gateway({"access_token": token or self.token()})
+        made = Gateway({"access_token": token or self.token()})
         made._http.mount("https://", self.adapter())
         return made
 
