@@ -547,7 +547,7 @@ def test_all_pages_are_read_and_none_elsewhere(cloud: Cloud) -> None:
 @pytest.mark.parametrize("answer", [{}, "", {"value": {}}, {"value": ["x"]}, {"value": [None]}, [], 7])
 def test_a_list_of_another_shape_is_no_empty_list(cloud: Cloud, answer: Any) -> None:
     cloud.play(CLUSTERS, reply(200, answer))
-    with pytest.raises(CallFailed, match="that does not match the API: (field value|the answer)"):
+    with pytest.raises(CallFailed, match=r"that does not match the API: (field value|the answer)"):
         connected(cloud).list_clusters(SUBSCRIPTION)
 
 
