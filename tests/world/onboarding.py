@@ -64,7 +64,7 @@ class Exposed(NamedTuple):
     folder: Path
 
     def held(self, forms: Sequence[bytes]) -> list[str]:
-        """Where any of these texts is; AWX's own files are left out, which have the operator's credentials."""
+        """Where any of these texts is. AWX's own files are left out, which have the operator's credentials."""
         texts = {"output": self.output, "processes": b"\0".join(self.processes)}
         files = (path for path in self.folder.rglob("*") if path.is_file() and path.parent.name != AWX)
         found = {**texts, **{str(path): path.read_bytes() for path in files}}
@@ -100,8 +100,8 @@ def ended_in_helm(forked: Forked, tokens: Callable[[], Sequence[str]]) -> None:
     forked.world.fault()
     files = [path for path in forked.folder.glob("tmp/**/*") if path.is_file()]
     given = [one.encode() for one in tokens()]
-    (token,) = (path for path in files if any(one in path.read_bytes() for one in given))
-    assert stat.S_IMODE(token.stat().st_mode) == 0o600
+    held = [path for path in files if any(one in path.read_bytes() for one in given)]
+    assert [(path.name, stat.S_IMODE(path.stat().st_mode)) for path in held] == [("token", 0o600)]
 
 
 def finished(forked: Forked) -> Run:

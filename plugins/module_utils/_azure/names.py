@@ -92,8 +92,7 @@ def _in_group(parts: Sequence[str]) -> bool:
 
 
 def subscription_problem(subscription: str, source: str = "") -> str:
-    """What is wrong with a subscription ID. Empty if nothing is. source: the variable that set it; empty if an option
-    did."""
+    """What is wrong with a subscription ID. Empty if nothing is. source: the variable it came from, if any."""
     if is_guid(subscription):
         return ""
     where = f"{source}, which stands for {named('subscription_id')}," if source else named("subscription_id")

@@ -225,15 +225,15 @@ def _against_limits(
             [amount for amount in (requests.get(kind), limits.get(kind)) if amount is not None], default=None
         )
         if kind not in requests:
-            yield f"{name} requests no {kind}, the minimum is {_shown(bound, kind)}"
+            yield f"{name} requests no {kind}, but the minimum is {_shown(bound, kind)}"
         elif smallest is not None and smallest < bound:
-            yield f"{name} has {_shown(smallest, kind)} of {kind}, the minimum is {_shown(bound, kind)}"
+            yield f"{name} has {_shown(smallest, kind)} of {kind}, but the minimum is {_shown(bound, kind)}"
     for kind, bound in ((kind, quantity(bound)) for kind, bound in (item.get("max") or {}).items()):
         largest = max([amount for amount in (requests.get(kind), limits.get(kind)) if amount is not None], default=None)
         if kind not in limits:
-            yield f"{name} has no limit of {kind}, the maximum is {_shown(bound, kind)}"
+            yield f"{name} has no limit of {kind}, but the maximum is {_shown(bound, kind)}"
         elif largest is not None and largest > bound:
-            yield f"{name} has {_shown(largest, kind)} of {kind}, the maximum is {_shown(bound, kind)}"
+            yield f"{name} has {_shown(largest, kind)} of {kind}, but the maximum is {_shown(bound, kind)}"
     for kind, bound in ((kind, quantity(bound)) for kind, bound in (item.get("maxLimitRequestRatio") or {}).items()):
         request, limit = requests.get(kind) or Decimal(0), limits.get(kind) or Decimal(0)
         if not request or not limit:

@@ -465,8 +465,8 @@ def _two_records(current: Current, wanted: Desired) -> str:
     if current.reporting == record.id or current.reporting not in same:
         return ""
     return (
-        f"The agent in this cluster reports to CAST AI as cluster {current.reporting}, but cluster {record.id} there is"
-        f" the same one. Delete one of the two in CAST AI's console, or set {named('cluster_id')} to"
+        f"The agent in this cluster reports to CAST AI as cluster {current.reporting}, but CAST AI also has this"
+        f" cluster as {record.id}. Delete one of the two in CAST AI's console, or set {named('cluster_id')} to"
         f" {current.reporting}."
     )
 

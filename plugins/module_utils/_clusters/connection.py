@@ -182,7 +182,7 @@ def other_cluster_problem(kubernetes: Kubernetes, facts: ClusterFacts, checked: 
     if not kubernetes.verified:
         differing = " (certificates are not verified, so they could not be compared)"
     elif not ours:
-        differing = " (without a certificate authority to compare with)"
+        differing = " (its certificate authority is not known)"
     else:
         untold = _unproven(kubernetes, ours)
         if not untold:

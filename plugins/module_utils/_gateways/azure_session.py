@@ -58,6 +58,7 @@ VERSIONS: Mapping[str, str] = {
 DENIED = "Authorization_RequestDenied"
 """Graph's refusal."""
 UNREGISTERED = "MissingSubscriptionRegistration"
+NO_GROUP = "ResourceGroupNotFound"
 LOCKED = "ScopeLocked"
 POLICY_FORBIDS = "RequestDisallowedByPolicy"
 _UNKNOWN_VERSION = frozenset({"InvalidResourceType", "NoRegisteredProviderFound", "InvalidApiVersionParameter"})

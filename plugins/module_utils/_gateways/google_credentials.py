@@ -120,8 +120,8 @@ def load(options: Mapping[str, Any], request: Any) -> Chosen:
     chain = [one.strip() for one in target.split(",")] if target else []
     if not all(map(_EMAIL.fullmatch, chain)):
         raise Refused(
-            f"{of_target} is {target!r}. Set it to the e-mail address of a service account, or to several with commas"
-            " between them."
+            f"{of_target} is {target!r}. Set it to the e-mail address of a service account, or to several, separated by"
+            " commas."
         )
     quota_project, of_quota = _given(options, "quota_project", "GOOGLE_CLOUD_QUOTA_PROJECT")
     if quota_project and not _QUOTA_PROJECT.fullmatch(quota_project):

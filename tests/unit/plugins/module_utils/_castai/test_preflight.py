@@ -159,8 +159,9 @@ CASES = {
         {"records": (RECORD,), "agent_cluster": ANOTHER_ID},
     ),
     "agent of another record of the cluster": Case(
-        f"The agent in this cluster reports to CAST AI as cluster {ANOTHER_ID}, but cluster {ID} there is the same one."
-        f" Delete one of the two in CAST AI's console, or set castai_cluster_id (option cluster_id) to {ANOTHER_ID}.",
+        f"The agent in this cluster reports to CAST AI as cluster {ANOTHER_ID}, but CAST AI also has this cluster as"
+        f" {ID}. Delete one of the two in CAST AI's console, or set castai_cluster_id (option cluster_id) to"
+        f" {ANOTHER_ID}.",
         {},
         {"facts": EKS, "records": (RECORD, replace(RECORD, id=ANOTHER_ID)), "reporting": ANOTHER_ID},
     ),

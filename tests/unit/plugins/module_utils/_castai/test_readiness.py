@@ -165,7 +165,7 @@ def test_a_limit_range_that_refuses_pods() -> None:
     assert judged(cluster, "hardened").findings == (
         (
             "LimitRange bounds of namespace castai-agent does not allow the pods of Deployment x of hardened"
-            " (container a has no limit of memory, the maximum is 1024Mi). Change it, or set resources in"
+            " (container a has no limit of memory, but the maximum is 1024Mi). Change it, or set resources in"
             " agent_values or components_values."
         ),
     )

@@ -372,7 +372,7 @@ def test_what_is_read_without_checking_certificates_proves_no_cluster(wire: Wire
 def test_without_an_authority_of_eks_only_the_address_counts(wire: Wire) -> None:
     shop = shown(eks(wire, endpoint="https://shop.eks", ca_pem=""))
     told = other_cluster_problem(by_token(wire.url, "CANARY", wire.ca_pem, True), shop)
-    assert "is at https://shop.eks (without a certificate authority to compare with)." in told
+    assert "is at https://shop.eks (its certificate authority is not known)." in told
 
 
 def test_eks_is_reached_through_a_proxy_that_ends_tls_by_the_users_own_file(wire: Wire) -> None:
