@@ -166,7 +166,8 @@ class Provider:
     from the cluster's id at CAST AI, and whether the user gave it. component_values: by release. proxied_values: of the
     agent and cluster-controller where they use a proxy; direct: hosts that they reach without it. roles_between: the
     roles that a cluster needs after it is connected and before it is onboarded. kubernetes_grant: how the cloud can
-    grant Kubernetes permissions that are missing, as a sentence.
+    grant Kubernetes permissions that are missing, as a sentence. read_ahead: reads what connecting needs for any
+    cluster, such as the SDK; makes no call.
     """
 
     key: str
@@ -192,3 +193,4 @@ class Provider:
     direct: tuple[str, ...] = ("169.254.169.254", ".svc")
     roles_between: tuple[str, ...] = ()
     kubernetes_grant: str = ""
+    read_ahead: Callable[[], None] = lambda: None
