@@ -3,13 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`make demo`: the clusters of the example inventory on the local world, from mistakes in the inventory to a repair.
 
-Shows what a user reads, in about 150 lines; the whole output of Ansible goes to build/demo.log. Ends with 1 unless
+Shows what a user reads, in at most 150 lines; the whole output of Ansible goes to build/demo.log. Ends with 1 unless
 every run did what it must: plans wrote nothing and came true, and the last run changed nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import io
 import json
 import signal
 import sys
@@ -20,7 +22,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import boto3
 import botocore.config
@@ -46,6 +48,8 @@ SHOP, STAGING, WEB, DESK, KOPS = NAMES[0], NAMES[1], *NAMES[3:]
 AWS_AUTH = "kubernetes/configmap/kube-system/aws-auth/mapRoles"
 LOG = ROOT / "build/demo.log"
 WIDTH = 118
+LINES = 150
+"""How many are printed at most, whatever is added."""
 
 MISTAKES: Mapping[str, Mapping[str, Any]] = {
     SHOP: {
@@ -59,7 +63,6 @@ MISTAKES: Mapping[str, Mapping[str, Any]] = {
         "castai_helm_path": "/opt/helm",
         "castai_namespace": "castai_agent",
     },
-    KOPS: {"castai_context": "shop.exmaple.com"},
 }
 """What is wrong for which cluster. The first cluster's is found without a call."""
 
@@ -107,13 +110,38 @@ class Story:
         return self.steps[name]
 
 
+@dataclass
+class Counted(io.TextIOBase):
+    """Counts the lines that go to a stream."""
+
+    stream: TextIO
+    lines: int = 0
+
+    def write(self, text: str) -> int:
+        self.lines += text.count("\n")
+        return self.stream.write(text)
+
+    def flush(self) -> None:
+        self.stream.flush()
+
+
 def main() -> int:
     LOG.parent.mkdir(exist_ok=True)
     LOG.write_text("", encoding="utf-8")
+    printed = Counted(sys.stdout)
+    with contextlib.redirect_stdout(printed):
+        wrong = _show()
+    for problem in (*wrong, *too_many(printed.lines)):
+        print(f"NOT AS IT MUST BE: {problem}", file=sys.stderr)
+    return bool(wrong or too_many(printed.lines))
+
+
+def _show() -> list[str]:
+    """Everything that is printed. Returns what is not as it must be."""
     with own_world("demo") as world, tempfile.TemporaryDirectory(prefix="castai-demo-") as folder:
         _say("The local world: three EKS clusters in two AWS accounts, one GKE, one AKS and one kOps cluster")
         started = time.monotonic()
-        world.up(*CLUSTERS, progress=print)
+        world.up(*CLUSTERS, progress=lambda line: print(line, file=sys.stderr))
         kops.add_spot_node(world.kubernetes(KOPS))
         print(f"{', '.join(NAMES)}: up after {time.monotonic() - started:.0f} s")
         story = Story(world, Path(folder))
@@ -123,9 +151,7 @@ def main() -> int:
     for line in _table(story.steps):
         print(line)
     print(f"\nAll that Ansible printed: {LOG.relative_to(ROOT)}")
-    for problem in wrong:
-        print(f"NOT AS IT MUST BE: {problem}", file=sys.stderr)
-    return bool(wrong)
+    return wrong
 
 
 def _tell(story: Story) -> None:
@@ -135,19 +161,17 @@ def _tell(story: Story) -> None:
         _list(name, mistakes.findings(name))
     plan = story.run("plan", "The plan, in words", "connect", "--check", "--diff")
     _list(SHOP, plan.run.actions(SHOP))
-    for name in NAMES[1:]:
-        print(f"{name}: {_totals(plan.run.actions(name))}")
+    _each({name: _totals(plan.run.actions(name)) for name in NAMES[1:]})
     connect = story.run("connect", "Connect", "connect")
-    for name in NAMES:
-        print(f"{name}: {len(connect.run.actions(name))} actions, the agent is {connect.said(name, 'agent_status')}")
+    agents = {name: connect.said(name, "agent_status") for name in NAMES}
+    _each({name: f"{len(connect.run.actions(name))} actions, the agent is {agents[name]}" for name in NAMES})
     planned = story.run("onboard plan", "The plan to onboard, in words", "site", "--check", "--diff")
     _list(SHOP, planned.run.actions(SHOP))
     for name in (WEB, DESK):
         actions = planned.run.actions(name)
         own = [action for action in actions if not action.startswith("install Helm release")]
-        _list(name, [*own, f"install the same {len(actions) - len(own)} Helm releases as in {SHOP}"])
-    for name in (name for name in NAMES if name not in (SHOP, WEB, DESK)):
-        print(f"{name}: {_totals(planned.run.actions(name))}")
+        _list(f"{name}, beside the same {len(actions) - len(own)} Helm releases as in {SHOP}", own)
+    _each({name: _totals(planned.run.actions(name)) for name in NAMES if name not in (SHOP, WEB, DESK)})
     _say(f"One of its diffs in full: aws-auth of {STAGING}")
     for line in _diff(planned.run, STAGING, AWS_AUTH):
         print(line)
@@ -156,15 +180,21 @@ def _tell(story: Story) -> None:
     world.fault()
     print(f"ansible-playbook ended by signal {-killed.run.status} after {len(killed.writes)} writes")
     onboard = story.run("onboard", "The same again", "site")
-    for name in NAMES:
-        print(f"{name}: {_totals(onboard.run.actions(name))}; CAST AI says {onboard.said(name, 'status')}")
+    statuses = {name: onboard.said(name, "status") for name in NAMES}
+    _each({name: f"{_totals(onboard.run.actions(name))}; CAST AI says {statuses[name]}" for name in NAMES})
     again = story.run("again", "Everything once more, and nothing to do", "site")
     print(f"{_count(sum(again.run.changed.values()), 'change')}, {_count(len(again.writes), 'write')}")
-    _say("Three things deleted by hand: a Deployment, an attached policy and an entry of aws-auth")
     _harm(world)
-    drift = story.run("drift", "The drift", "site", "--check")
-    for name in NAMES:
+    drift = story.run(
+        "drift",
+        "A Deployment, an attached policy and an entry of aws-auth deleted by hand: the drift",
+        "site",
+        "--check",
+    )
+    drifted = [name for name in NAMES if drift.run.actions(name)]
+    for name in drifted:
         _list(name, drift.run.actions(name))
+    _each({name: "nothing" for name in NAMES if name not in drifted})
     repair = story.run("repair", "The repair", "site")
     print(f"{_count(sum(repair.run.changed.values()), 'change')}, as planned")
     _mark_as_others(world)
@@ -190,6 +220,11 @@ def problems(steps: Mapping[str, Step]) -> Iterator[str]:
     yield from (f"the run again changed {name}" for name, count in steps["again"].run.changed.items() if count)
     if not steps["drift"].run.actions():
         yield "no drift was seen"
+
+
+def too_many(lines: int) -> list[str]:
+    """Whether so many printed lines are more than anybody reads."""
+    return [f"{lines} lines were printed, of at most {LINES}"] if lines > LINES else []
 
 
 def _untrue(name: str, steps: Mapping[str, Step]) -> Iterator[str]:
@@ -274,8 +309,14 @@ def _identity(run: Run, name: str) -> str:
     return next(filter(None, found), "").rpartition(":")[2]
 
 
+def _each(lines: Mapping[str, str]) -> None:
+    """A line by cluster; those with the same one share it."""
+    for line in dict.fromkeys(lines.values()):
+        print(f"{', '.join(name for name in lines if lines[name] == line)}: {line}")
+
+
 def _list(name: str, lines: Sequence[str]) -> None:
-    print(f"{name}: {'' if lines else 'nothing'}".rstrip())
+    print(f"{name}:")
     for line in lines:
         print(textwrap.fill(line, WIDTH, initial_indent="  - ", subsequent_indent="    ", break_on_hyphens=False))
 

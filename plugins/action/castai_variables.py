@@ -87,7 +87,7 @@ def _wrong_role(provider: Any, of_role: Any) -> Iterator[str]:
     """provider, of_role: the host's and the role's; not given where the host has none or the role is for all."""
     if is_given(provider) and is_given(of_role) and provider != of_role:
         yield (
-            f"{PROVIDER} is {provider!r}, and this role is for {of_role}. Use the role of the cluster's provider, or"
+            f"{PROVIDER} is {provider!r}, but this role is for {of_role}. Use the role of the cluster's provider, or"
             f" set {PROVIDER} to {of_role}."
         )
 

@@ -56,10 +56,10 @@ options:
     description: ARN of an IAM role to assume first, for example in the account of the cluster.
     type: str
   assume_role_external_id:
-    description: External id that the trust policy of O(assume_role_arn) requires.
+    description: External ID that the trust policy of O(assume_role_arn) requires.
     type: str
   aws_validate_certs:
-    description: Whether the TLS certificates of AWS's addresses are checked.
+    description: Whether to verify the TLS certificates of AWS's addresses.
     type: bool
     default: true
 requirements:

@@ -12,7 +12,7 @@ class ModuleDocFragment:
 options:
   adopt:
     description:
-      - Whether objects with a name that this module or another tool would use are taken over if nothing shows which
+      - Whether to take over objects with a name that this module or another tool would use, even if nothing shows which
         cluster they belong to. Objects of another cluster are never taken over.
     type: bool
     default: false

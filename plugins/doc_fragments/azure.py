@@ -40,12 +40,15 @@ options:
       - With V(auto), they are those of a service principal, from the options or else the environment, and otherwise
         those of the Azure CLI if it is installed. V(env) only uses the environment. V(cli) only uses the Azure CLI.
         V(msi) is the managed identity of the machine where this runs.
-      - Defaults to the environment variable E(ANSIBLE_AZURE_AUTH_SOURCE), or V(auto).
+      - Only with V(auto) may O(secret), O(x509_certificate_path), O(oidc_token) or O(oidc_token_file_path) be set.
+      - Defaults to V(auto) if one of these options is set, or else to the environment variable
+        E(ANSIBLE_AZURE_AUTH_SOURCE), or V(auto).
     type: str
     choices: [auto, cli, env, msi]
   tenant:
     description:
-      - Entra tenant of the service principal. The cluster may belong to another tenant.
+      - Entra tenant of the service principal, by its ID or one of its domains. The cluster may belong to another
+        tenant.
       - Defaults to the environment variable E(AZURE_TENANT) or E(AZURE_TENANT_ID).
     type: str
   client_id:

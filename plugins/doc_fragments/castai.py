@@ -29,7 +29,7 @@ options:
         certificates apply.
     type: path
   castai_validate_certs:
-    description: Whether the TLS certificate of O(castai_api_url) is checked.
+    description: Whether to verify the TLS certificate of O(castai_api_url).
     type: bool
     default: true
 """

@@ -12,7 +12,7 @@ class ModuleDocFragment:
 options:
   project:
     description:
-      - Id or number of the Google Cloud project of the cluster.
+      - ID or number of the Google Cloud project of the cluster.
       - Defaults to the environment variable E(GCP_PROJECT) or E(GOOGLE_CLOUD_PROJECT). A plan says so if the project
         came from there.
     type: str

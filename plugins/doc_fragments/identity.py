@@ -21,8 +21,8 @@ options:
     default: true
   prepare:
     description:
-      - Whether everything except the hand-over is done. If V(false), the task only hands over. Use this in the last
-        task of a play if an earlier task prepared everything with O(hand_over=false).
+      - Whether to do everything except the hand-over. If V(false), the task only hands over. Use this in the last task
+        of a play if an earlier task prepared everything with O(hand_over=false).
     type: bool
     default: true
   state:

@@ -43,8 +43,7 @@ options:
     aliases: [ssl_ca_cert]
   kubernetes_validate_certs:
     description:
-      - Whether the TLS certificate of the API server is checked, by this task and by Helm. A kubeconfig can also turn
-        this off.
+      - Whether this task and Helm verify the TLS certificate of the API server. A kubeconfig can also turn this off.
     type: bool
     default: true
   wrong_cluster_check:

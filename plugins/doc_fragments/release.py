@@ -57,7 +57,7 @@ options:
     type: str
   delete_superseded_records:
     description:
-      - Whether Helm's records of older revisions that contain an API key are deleted once the newest revision contains
+      - Whether to delete Helm's records of older revisions that contain an API key, once the newest revision contains
         none. Without it, a warning names these records.
     type: bool
     default: false
@@ -95,7 +95,7 @@ options:
         installs the release shows it to readers who do not know the release by name.
     type: str
   state:
-    description: Whether the release is installed.
+    description: Whether the release should be installed.
     type: str
     choices: [present, absent]
     default: present
@@ -145,7 +145,15 @@ options:
     elements: dict
     required: true
     suboptions:
-{_in_list("releases", DOCUMENTATION)}"""
+{_in_list("releases", DOCUMENTATION)}
+  unwanted:
+    description:
+      - Names of releases to look for, without changing them. If one is installed, a warning says how to uninstall it.
+      - The role P(castai.onboarding.components#role) lists the components here that the inventory turns off.
+    type: list
+    elements: str
+    default: []
+"""
 
     TASK = r"""
 options:

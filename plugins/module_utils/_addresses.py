@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
-from ._credentials import SHORTEST, in_address
+from ._credentials import SHORTEST, in_address, quoted
 from ._variables import named, role_of
 
 Address: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
@@ -50,12 +50,12 @@ def problem(option: str, url: str, role: str = "castai") -> str:
             f" {way.format(*(named(one, role) for one in options))}"
         )
     if option == "castai_api_url" and not _is_https(url):
-        return f"{name} is {url!r}. Set it to an address that starts with https://."
+        return f"{name} is {quoted(url)}. Set it to an address that starts with https://."
     if option == "host" and not _is_https(url):
-        return f"{name} is {url!r}. Set it to the API server's address, starting with https://."
+        return f"{name} is {quoted(url)}. Set it to the API server's address, starting with https://."
     if option == "endpoint_url" and in_clear(url):
         return (
-            f"{name} is {url!r}, which would send session tokens and new access keys in clear text. Set it to an"
+            f"{name} is {quoted(url)}, which would send session tokens and new access keys in clear text. Set it to an"
             " address that starts with https://. http:// is only allowed for this machine itself."
         )
     return ""

@@ -26,6 +26,20 @@ _NAMED = re.compile(
 )
 """A credential after its name, which is the first group, or one that is recognised by its form."""
 
+_BY_FORM = re.compile(
+    r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY|\bLS0tLS1CRUdJTi|\beyJ[\w-]{8,}\.[\w-]{4,}|\bk8s-aws-v1\.|\bya29\.[\w-]{20,}"
+    r"|[\w~.-]{3}\dQ~[\w~.-]{31,34}"
+)
+"""What is a credential wherever it stands: a private key, also in base64, a token, a secret of an Entra application."""
+
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_BESIDE_SECRETS = ("client_id", "existing_app_id")
+"""Options for GUIDs next to those for secrets, which are mistaken for them."""
+_LEAST_OF_SECRETS = 16
+"""Characters that such a secret has at least."""
+_SHOWN = 120
+"""Characters of a wrong value that a sentence shows."""
+
 _USER_INFO = re.compile(
     r"(?P<before>\b[a-z][\w+.-]{0,30}://)"
     r"(?:[^/@:\s]{0,99}:(?P<password>[^/\s]{1,999}|(?!\d+[/?#])\S{1,999})|(?<!ssh://)(?<!git://)(?P<token>[^/@:\s]{1,999}))(?=@)",
@@ -67,12 +81,32 @@ def in_address(url: str) -> tuple[str, ...]:
     return tuple(one.secret for one in in_addresses(url if "://" in url else f"any://{url}"))
 
 
-def private_keys(params: Mapping[str, Any]) -> Iterator[str]:
-    """The values of options that contain a private key, such as by mistake where the path of its file belongs; as they
-    are and as sentences quote them."""
-    for value in params.values():
-        if isinstance(value, str) and "PRIVATE KEY-----" in value:
-            yield from (value, repr(value)[1:-1])
+def pasted(params: Mapping[str, Any]) -> Iterator[str]:
+    """The values of options that are credentials where a path, name or id belongs; as they are and as sentences quote
+    them."""
+    for option, value in params.items():
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, str) and (holds_credential(one) or (option in _BESIDE_SECRETS and _may_be_secret(one))):
+                yield from (one, one.strip(), repr(one)[1:-1])
+
+
+def holds_credential(text: str) -> bool:
+    """Whether a text contains what is a credential by its form."""
+    return bool(_BY_FORM.search(text))
+
+
+def _may_be_secret(text: str) -> bool:
+    return len(text) >= _LEAST_OF_SECRETS and not _GUID.fullmatch(text.strip())
+
+
+def quoted(value: Any) -> str:
+    """A wrong value as a sentence shows it, not too long; nothing of one that contains a credential."""
+    if not isinstance(value, str):
+        return repr(value)
+    if holds_credential(value):
+        return repr(MASK)
+    shown = without(value)
+    return repr(shown) if len(shown) <= _SHOWN else f"{shown[:_SHOWN]!r}..."
 
 
 def without(text: str) -> str:

@@ -424,7 +424,8 @@ def reconcile(
     unknown = None if check else _unknown_in(params)
     if unknown:
         raise Refused(f"{unknown} is {UNKNOWN}, which only stands for a value in check mode. Set it to the value.")
-    wrong = (*_addresses.problems(params), *_forms.problems(params))
+    misplaced = _forms.misplaced(subject.options.get("argument_spec", {}), params)
+    wrong = (*misplaced, *_addresses.problems(params), *_forms.problems(params))
     if wrong:
         raise Refused(" ".join(wrong), wrong)
     if isinstance(subject, Several):
@@ -675,7 +676,7 @@ def _outcome(
 
 def _hidden(subject: AnySubject, params: Mapping[str, Any]) -> tuple[str, ...]:
     """The texts to mask, beside the values of no_log options."""
-    return (*subject.hidden(params), *_addresses.hidden(params), *_credentials.private_keys(params))
+    return (*subject.hidden(params), *_addresses.hidden(params), *_credentials.pasted(params))
 
 
 class _Module(AnsibleModule):

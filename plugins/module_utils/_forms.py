@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ._variables import named, role_of
+from ._credentials import holds_credential, quoted
+from ._variables import VARIABLES, named, role_of
 
 IAM_NAME = r"[0-9A-Za-z_+=,.@-]{1,128}"
 IAM_PATH = r"/([!-~]+/)?"
@@ -41,12 +42,36 @@ def problems(params: Mapping[str, Any]) -> tuple[str, ...]:
     """What is wrong with the options of a module, and of each of its releases, in sentences."""
     found = {option: _right(option, params.get(option)) for option in (*_FORMS, *_SECONDS)}
     wrong = [
-        f"{named(option, _role(option, params))} is {params[option]!r}. Set it to {right}."
+        f"{named(option, _role(option, params))} is {quoted(params[option])}. Set it to {right}."
         for option, right in found.items()
         if right
     ]
     inside = (problem for release in params.get("releases") or () for problem in problems(release))
     return tuple(dict.fromkeys((*wrong, *inside)))
+
+
+def misplaced(spec: Mapping[str, Mapping[str, Any]], params: Mapping[str, Any]) -> tuple[str, ...]:
+    """Which options of an argument_spec contain a credential, but are not for one, in sentences."""
+    found = (
+        option
+        for option, value in params.items()
+        if not spec.get(option, {}).get("no_log")
+        for one in (value if isinstance(value, list) else [value])
+        if isinstance(one, str) and holds_credential(one)
+    )
+    return tuple(
+        f"{_named(option)} contains a private key, token or secret, which does not belong there. Correct it, and put"
+        " the"
+        " credential into the option for it."
+        for option in dict.fromkeys(found)
+    )
+
+
+def _named(option: str) -> str:
+    """With its variable, whichever role has that, if there is only one."""
+    variables = [variable for variable, one in VARIABLES.items() if one == option]
+    roles = [variable.removesuffix(f"_{option}") for variable in variables]
+    return named(option) if len(variables) != 1 or named(option) != option else named(option, roles[0])
 
 
 def _right(option: str, value: Any) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 
+from ._credentials import quoted
 from ._engine import UNKNOWN
 from ._variables import named
 
@@ -42,11 +43,13 @@ def namespace_problem(name: str) -> str:
 def secret_problem(name: str) -> str:
     """What is wrong with the name of the credentials Secret. Kubernetes: a DNS subdomain of 253 characters."""
     if len(name) > 253:
-        return f"Secret name {name!r} has {len(name)} characters, but at most 253 are allowed. {_correct_secret()}"
+        return (
+            f"Secret name {quoted(name)} has {len(name)} characters, but at most 253 are allowed. {_correct_secret()}"
+        )
     if not _DNS_SUBDOMAIN.fullmatch(name):
         return (
-            f"Secret name {name!r} may only contain lower-case letters, digits, '-' and '.', and must start and end"
-            f" with a letter or digit, and so must each part between dots. {_correct_secret()}"
+            f"Secret name {quoted(name)} may only contain lower-case letters, digits, '-' and '.', and must start and"
+            f" end with a letter or digit, and so must each part between dots. {_correct_secret()}"
         )
     return ""
 
@@ -64,7 +67,7 @@ def cluster_id_problem(cluster_id: str) -> str:
     """What is wrong with the id of a cluster at CAST AI, which is a UUID."""
     if cluster_id == UNKNOWN or _UUID.fullmatch(cluster_id.lower()):
         return ""
-    return f"{named('cluster_id')} is {cluster_id!r}. Set it to the UUID of the cluster at CAST AI."
+    return f"{named('cluster_id')} is {quoted(cluster_id)}. Set it to the UUID of the cluster at CAST AI."
 
 
 def short_id(cluster_id: str) -> str:
@@ -76,10 +79,13 @@ def short_id(cluster_id: str) -> str:
 def _label_problem(kind: str, name: str, limit: int, culprit: str) -> str:
     """culprit: what to correct."""
     if len(name) > limit:
-        return f"{kind} name {name!r} has {len(name)} characters, but at most {limit} are allowed. Correct {culprit}."
+        return (
+            f"{kind} name {quoted(name)} has {len(name)} characters, but at most {limit} are allowed. Correct"
+            f" {culprit}."
+        )
     if not DNS_LABEL.fullmatch(name):
         return (
-            f"{kind} name {name!r} may only contain lower-case letters, digits and '-', and must start and end with a"
-            f" letter or digit. Correct {culprit}."
+            f"{kind} name {quoted(name)} may only contain lower-case letters, digits and '-', and must start and end"
+            f" with a letter or digit. Correct {culprit}."
         )
     return ""

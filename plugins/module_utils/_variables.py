@@ -209,6 +209,14 @@ COMPONENTS = (
 )
 """The Helm releases whose options the role components sets."""
 
+SWITCHES: Mapping[str, str] = {
+    "castai-workload-autoscaler": "components_workload_autoscaler",
+    "castai-workload-autoscaler-exporter": "components_workload_autoscaler",
+    "castai-pod-mutator": "components_pod_mutator",
+    "castai-live": "components_live",
+}
+"""The variables that turn on the components that are not installed by default."""
+
 
 def named(option: str, role: str = "castai") -> str:
     """An option as a message names it, with its inventory variable first: castai_region (option region).
@@ -229,6 +237,11 @@ def role_of(release: str) -> str:
     if release in COMPONENTS:
         return "components"
     return "agent" if release == AGENT_RELEASE else ""
+
+
+def switch_of(release: str) -> str:
+    """The variables that leave a Helm release out of a run, as a message names them; empty for another one."""
+    return " or ".join(filter(None, [SWITCHES.get(release), "components_skip"])) if release in COMPONENTS else ""
 
 
 def right_name(name: str, known: Collection[str]) -> str | None:

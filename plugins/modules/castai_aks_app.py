@@ -45,8 +45,8 @@ options:
     default: []
   adopt:
     description:
-      - Whether an app registration, managed identity or role with a name that this module or another tool would use is
-        taken over even if nothing shows which cluster it belongs to. Those of another cluster are never taken over.
+      - Whether to take over an app registration, managed identity or role with a name that this module or another tool
+        would use, even if nothing shows which cluster it belongs to. Those of another cluster are never taken over.
     type: bool
     default: false
   credential:
@@ -124,8 +124,8 @@ options:
     default: aks
   register_providers:
     description:
-      - Whether the resource provider C(Microsoft.ManagedIdentity) is registered in the subscription if it is not, with
-        O(identity=managed_identity). If V(false) and it is not registered, the task fails and names it.
+      - With O(identity=managed_identity), whether to register the resource provider C(Microsoft.ManagedIdentity) in the
+        subscription if needed. If V(false) and it is not registered, the task fails and names it.
     type: bool
     default: true
   role_actions:
@@ -135,8 +135,8 @@ options:
     elements: str
   secret_days:
     description:
-      - For how many days a new secret is valid. A run replaces it when less than 30 days of its life are left, or less
-        than a tenth if that is shorter.
+      - For how many days a new secret is valid, at most 36500. A run replaces it when less than 30 days of its life are
+        left, or less than a tenth if that is shorter.
     type: int
     default: 365
 seealso:

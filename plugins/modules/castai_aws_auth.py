@@ -40,7 +40,7 @@ attributes:
 options:
   create:
     description:
-      - Whether a missing ConfigMap is created. With O(provider=eks), V(auto) reads the authentication mode of the
+      - Whether to create a missing ConfigMap. With O(provider=eks), V(auto) reads the authentication mode of the
         cluster and only creates the ConfigMap if it is C(CONFIG_MAP). If the cluster has access entries, nothing is
         done, and RV(reason) says so. For other clusters the mode is not known, and the task fails if the ConfigMap is
         missing.
@@ -49,7 +49,7 @@ options:
     default: auto
   groups:
     description:
-      - Kubernetes groups of the entry. An entry with these and additional groups is left as it is.
+      - Kubernetes groups of the entry. An entry that has these groups and others is left as it is.
     type: list
     elements: str
     default: []
@@ -60,7 +60,7 @@ options:
         The action, or RV(reason), mentions it.
     type: str
   state:
-    description: Whether the principal has exactly this entry or none.
+    description: Whether the principal should have exactly this entry, or none.
     type: str
     choices: [present, absent]
     default: present
@@ -116,7 +116,8 @@ changes:
 reason:
   description:
     - Why nothing was done although the entry is missing. Otherwise empty.
-    - With O(state=absent), if the role has no other entry, which entries include its path and were left.
+    - With O(state=absent), if the role has no other entry, lists the entries that include its path and were left as
+      they are.
   returned: success
   type: str
 """

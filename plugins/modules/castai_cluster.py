@@ -40,12 +40,12 @@ attributes:
 options:
   cluster_id:
     description:
-      - UUID of the cluster at CAST AI, to select a registration by its id.
+      - UUID of the cluster at CAST AI, to select a registration by its ID.
       - In check mode it may be C((known after apply)), which an earlier task returns if it would register the cluster.
     type: str
   create_namespace:
     description:
-      - Whether the namespace is created if it is missing. If V(false), the task fails if it needs a missing namespace.
+      - Whether to create the namespace if it is missing. If V(false), the task fails if it needs a missing namespace.
     type: bool
     default: true
   credentials_secret:

@@ -37,13 +37,13 @@ attributes:
 options:
   adopt:
     description:
-      - Whether an account or role with a name that this module or another tool would use is taken over even if nothing
+      - Whether to take over an account or role with a name that this module or another tool would use, even if nothing
         shows which cluster it belongs to. Those of another cluster are never taken over.
     type: bool
     default: false
   enable_services:
     description:
-      - Whether the services of Google Cloud that CAST AI needs are enabled if they are off. They are C(serviceusage),
+      - Whether to enable the Google Cloud services that CAST AI needs if they are off. They are C(serviceusage),
         C(cloudresourcemanager), C(iam), C(container) and C(compute), and with O(identity=impersonation) also
         C(iamcredentials). If V(false) and one is off, the task fails and names it.
     type: bool

@@ -35,7 +35,7 @@ attributes:
 options:
   identity:
     description:
-      - V(role) creates a role that CAST AI assumes with the cluster's id as external id. No key is needed.
+      - V(role) creates a role that CAST AI assumes with the cluster's ID as external ID. No key is needed.
       - V(user) creates a user with one access key, for partitions where CAST AI's principal cannot be trusted.
     type: str
     choices: [role, user]
@@ -69,7 +69,7 @@ options:
   role_arn:
     description:
       - ARN of your own role for CAST AI to assume. It is checked and handed over, but not changed.
-      - It must trust RV(principal_arn) with the external id O(cluster_id). If CAST AI has no principal for the cluster
+      - It must trust RV(principal_arn) with the external ID O(cluster_id). If CAST AI has no principal for the cluster
         yet, run with O(hand_over=false) first, which creates it.
     type: str
   security_group_id:
@@ -77,9 +77,9 @@ options:
     type: str
   spot_lambda_role:
     description:
-      - Whether the role C(CastLambdaRoleForSpot) is created, as M(castai.onboarding.castai_iam_kops) does. All clusters
+      - Whether to create the role C(CastLambdaRoleForSpot), as M(castai.onboarding.castai_iam_kops) does. All clusters
         of an account share it. Only with O(identity=user).
-      - With O(state=absent), whether it is removed when no other cluster uses it.
+      - With O(state=absent), whether to remove it if no other cluster uses it.
     type: bool
     default: false
   user_access:

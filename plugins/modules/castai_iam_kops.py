@@ -50,7 +50,7 @@ options:
     default: kops
   spot_lambda_role:
     description:
-      - Whether the role C(CastLambdaRoleForSpot) is created. The function that reports spot interruptions to CAST AI
+      - Whether to create the role C(CastLambdaRoleForSpot). The function that reports spot interruptions to CAST AI
         runs with it. An existing role without the tag C(cast:managed-by) is left as it is, with a warning.
     type: bool
     default: true
@@ -107,8 +107,8 @@ access:
     aws_auth:
       description:
         - Entries for M(castai.onboarding.castai_aws_auth), each with its options, for a cluster that reads aws-auth.
-          Empty with O(user_access=none). With O(state=absent), the entries to remove, without that of a user that
-          stays.
+          Empty with O(user_access=none). With O(state=absent), the entries to remove, except that of a user that is
+          kept.
       type: list
       elements: dict
 actions:
@@ -134,7 +134,7 @@ changes:
     changed: []
     removed: []
 identity_arn:
-  description: ARN of the user, even if it does not exist.
+  description: ARN of the user, even if it does not exist yet.
   returned: success
   type: str
 kept:

@@ -38,7 +38,7 @@ options:
       - The task fails before any change if the kOps annotations name another cluster. EKS is not asked.
     type: str
   state:
-    description: Whether kube-router has the added tolerations, or only its original ones.
+    description: Whether kube-router should have the added tolerations, or only its original ones.
     type: str
     choices: [present, absent]
     default: present
@@ -115,7 +115,7 @@ found:
   returned: success
   type: bool
 progress:
-  description: The numbers of nodes on which kube-router still had to restart, as seen while waiting.
+  description: How many nodes kube-router still had to restart on, as seen while waiting.
   returned: when it waited
   type: list
   elements: str

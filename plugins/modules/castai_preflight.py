@@ -55,7 +55,7 @@ options:
     type: str
   create_namespace:
     description:
-      - Whether the namespace is created if it is missing. If V(false), the task fails if it needs a missing namespace.
+      - Whether to create the namespace if it is missing. If V(false), the task fails if it needs a missing namespace.
     type: bool
     default: true
   credentials_secret:
@@ -89,7 +89,7 @@ options:
         elements: str
         default: []
       adopt:
-        description: Whether objects are taken over if nothing shows which cluster they belong to.
+        description: Whether to take over objects if nothing shows which cluster they belong to.
         type: bool
         default: false
       credential:
@@ -215,7 +215,8 @@ options:
         type: str
         choices: [subnets, none]
       spot_lambda_role:
-        description: Whether C(CastLambdaRoleForSpot) is used, which is the default on kOps. On EKS it needs a user.
+        description:
+          Whether to use the role C(CastLambdaRoleForSpot). This is the default on kOps. On EKS it needs a user.
         type: bool
       tags:
         description: Tags for the created objects.

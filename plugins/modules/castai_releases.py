@@ -135,6 +135,12 @@ releases:
       namespace: castai-agent
       revision: 1
       status: deployed
+unwanted:
+  description: Those releases of O(unwanted) that are installed.
+  returned: success
+  type: list
+  elements: str
+  sample: [castai-kvisor]
 """
 
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import run_module

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from tests.sandbox.client import Seen
 from tests.support.playbook import TaskResult
@@ -16,12 +16,16 @@ def of_task(task: TaskResult, calls: Sequence[Seen]) -> list[Seen]:
     return [call for call in calls if task.at <= call.at and call.end <= task.end]
 
 
-def rounds(calls: Sequence[Seen]) -> int:
-    """How many times calls had to wait for the answers of calls before them."""
-    count, end = 0, 0.0
+def rounds(calls: Sequence[Seen], log_in: Collection[str] = ()) -> int:
+    """How many times calls had to wait for the answers of calls before them.
+
+    log_in: operations that cost no round, nor do calls that are made while others wait for them.
+    """
+    count, end, costs = 0, 0.0, False
     for call in sorted(calls, key=lambda call: call.at):
         if call.at >= end:
-            count, end = count + 1, call.end
+            count, end, costs = count + costs, call.end, True
         else:
             end = min(end, call.end)
-    return count
+        costs = costs and call.operation not in log_in
+    return count + costs

@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.demo import MISTAKES, NAMES, Step, problems
+from tests.demo import LINES, MISTAKES, NAMES, Counted, Step, _each, problems, too_many
 from tests.sandbox.client import Seen
 from tests.support.playbook import Run, TaskResult
 
@@ -76,3 +78,17 @@ def test_whatever_is_wrong_is_said(differing: Mapping[str, Step], problem: str) 
     said = list(problems({**GOOD, **differing}))
     assert said
     assert said[0].startswith(problem)
+
+
+def test_clusters_of_which_the_same_is_said_share_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    _each({"one": "4 actions", "two": "nothing", "three": "4 actions"})
+    assert capsys.readouterr().out == "one, three: 4 actions\ntwo: nothing\n"
+
+
+def test_more_lines_than_anybody_reads_are_counted_and_fail() -> None:
+    printed = Counted(io.StringIO())
+    with contextlib.redirect_stdout(printed):
+        print("two\nlines" + "\n" * LINES, end="")
+    assert printed.lines == LINES + 1
+    assert too_many(printed.lines) == [f"{LINES + 1} lines were printed, of at most {LINES}"]
+    assert too_many(LINES) == []

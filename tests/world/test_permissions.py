@@ -160,7 +160,7 @@ def test_the_playbooks_with_one_permission_after_the_other(world: World, operato
     (asked,) = refused.of("castai_preflight")
     assert [sentence.split(":")[0] for sentence in asked["not_checked"]] == ["Could not check AWS permissions"]
     failed = [task.task for task in refused.tasks if task.outcome == "failed"]
-    assert failed == ["Prepare the identity", "Show why this cluster failed"]
+    assert failed == ["Prepare the identity"]
     message = refused.failures["prod"]
     assert "Could not create instance profile cast-prod-eks-" in message
     assert f"user/{WHO} is not authorized to perform: iam:CreateInstanceProfile on resource: " in message

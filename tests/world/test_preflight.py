@@ -27,7 +27,7 @@ UNKNOWN_ID = str(uuid.uuid4())
 ADMINISTRATOR = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 CLUSTERS = ("prod:eks", "other:eks:account=444455556666:region=us-east-1:mode=API", "old:eks:version=1.20:nodes=0")
 SENTENCES: dict[str, tuple[str, ...]] = {
-    "unknown-key": ("CAST AI does not know the API key. Check castai_api_key",),
+    "unknown-key": ("CAST AI does not recognize the API key. Check castai_api_key",),
     "key-of-another-organisation": ("The API key belongs to organization ",),
     "agent-of-another-organisation": ("An agent in this cluster already reports to CAST AI as cluster ",),
     "unknown-cluster-id": (f"CAST AI shows no cluster {UNKNOWN_ID} to this API key",),
@@ -49,13 +49,13 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "wrong-secret-key": ("castai_aws_secret_key (option secret_key) or this machine's clock is wrong. Check both.",),
     "unknown-access-key": (
         (
-            "AWS does not know the access key. Check castai_aws_access_key (option access_key) or castai_aws_profile"
-            " (option profile)."
+            "AWS does not recognize the access key. Check castai_aws_access_key (option access_key) or"
+            " castai_aws_profile (option profile)."
         ),
     ),
     "wrong-external-id": ("Could not assume role arn:aws:iam::444455556666:role/onboarding: AccessDenied: ",),
     "no-aws-permission": ("is not authorized to perform: eks:DescribeCluster",),
-    "no-access-entry": ("The API server does not know these credentials.",),
+    "no-access-entry": ("The API server does not recognize these credentials.",),
     "kubeconfig-of-another-cluster": ("The kubeconfig or host points to https://127.0.0.1:",),
     "no-kubeconfig": ("nowhere.yml",),
     "unreachable": ("Kubernetes API server https://127.0.0.1:1 did not answer",),
@@ -97,7 +97,7 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "no-secret-name": ("Secret name 'Castai_Creds' may only contain lower-case letters",),
     "namespace-that-goes": ("Namespace going is being deleted. Wait until it is gone, then run again.",),
     "several": (
-        "CAST AI does not know the API key",
+        "CAST AI does not recognize the API key",
         "EKS has no cluster prod in us-west-2",
         "Helm was not found at /nowhere/helm",
     ),

@@ -181,7 +181,18 @@ def test_text_means_what_it_says(world: World, tmp_path: Path) -> None:
     controller = objects["apps/Deployment castai-agent/castai-cluster-controller"]
     settings = {one["name"]: one.get("value") for one in controller["spec"]["template"]["spec"]["containers"][0]["env"]}
     assert settings["AUTOSCALING_DISABLED"] == "true"
-    changed_nothing(operator.onboard(hosts=["prod"], **DATA))
+    skipped = [*DATA["components_skip"], "castai-evictor"]
+    off = {**DATA, "components_skip": skipped, "components_pod_mutator": False}
+    again = changed_nothing(operator.onboard(hosts=["prod"], **off))
+    (left,) = again.of("castai_releases")
+    assert left["unwanted"] == ["castai-evictor", "castai-pod-mutator"]
+    uninstall, deletes = "helm uninstall castai-{} --namespace castai-agent.", "deletes its custom resource definitions"
+    of_evictor, of_mutator = left["warnings"]
+    assert (uninstall.format("evictor") in of_evictor, deletes in of_evictor) == (True, False)
+    assert (uninstall.format("pod-mutator") in of_mutator, deletes in of_mutator) == (True, True)
+    assert (
+        "prod: nothing to change. Turned off, but still installed: castai-evictor, castai-pod-mutator." in again.output
+    )
 
 
 def test_castai_registered_tells_a_play_of_ones_own_what_was_done(world: World, tmp_path: Path) -> None:

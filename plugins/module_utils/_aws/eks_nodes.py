@@ -226,8 +226,8 @@ def _check_brought_profile(profile: Profile | None, wanted: Desired, here: Locat
         raise Refused(f"There is no role in {arn}. Add one to it, or correct {INSTANCE_PROFILE_ARN}.")
     if wanted.node_role_arn not in ("", profile.role_arn):
         raise Refused(
-            f"{NODE_ROLE_ARN} is {wanted.node_role_arn}, but the role in {arn} is {profile.role_arn}. Leave it out, or"
-            f" leave out {INSTANCE_PROFILE_ARN}."
+            f"{NODE_ROLE_ARN} is {wanted.node_role_arn}, but the role in {arn} is {profile.role_arn}. Leave one of the"
+            " two out."
         )
 
 
@@ -439,7 +439,7 @@ def _remove_profile(profile: Profile, role: str, wanted: Desired, evidence: bool
     if wanted.instance_profile_arn:
         kept = f"it was set with {INSTANCE_PROFILE_ARN}"
     elif profile.role not in ("", role):
-        kept = f"others put role {profile.role} into it"
+        kept = f"others added role {profile.role} to it"
     delete = DeleteProfile(
         f"delete instance profile {profile.name}",
         f"iam/instance-profile/{profile.name}",

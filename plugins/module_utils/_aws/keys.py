@@ -149,9 +149,9 @@ def check_keys(existing: ExistingKeys, user: str) -> None:
         for key in existing.keys
     )
     raise Refused(
-        f"User {user} has two active access keys, {listed}. IAM does not allow a third, shows a first use only hours"
-        " later, and nothing records which of the two CAST AI uses. Deactivate the one that CAST AI does not use,"
-        " then run again."
+        f"User {user} has two active access keys, {listed}. IAM does not allow a third, and reports the first use of a"
+        " key only hours later. Nothing records which of the two CAST AI uses. Deactivate the one that CAST AI does"
+        " not use, then run again."
     )
 
 

@@ -137,6 +137,6 @@ def warnings(rights: Rights) -> Iterator[str]:
     lacks = [lack for lack in rights.lacks if not lack.needed]
     if lacks:
         yield (
-            f"{rights.caller} lacks AWS permissions that a run may need: {in_words(lacks)}. They are needed to update"
-            " existing objects."
+            f"{rights.caller} lacks AWS permissions that a run may need: {in_words(lacks)}. They are only needed to"
+            " update existing objects."
         )

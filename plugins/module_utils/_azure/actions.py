@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is done to CAST AI's identity for an AKS cluster. PRIVATE to the collection.
+"""The writes to CAST AI's identity for an AKS cluster. PRIVATE to the collection.
 
-Entra and Azure Resource Manager show a new object to each other, and even to themselves, only after a while: what this
-run made is waited for, nothing else is.
+Entra and Azure Resource Manager need a while to show a new object, to each other and even to themselves. So a run waits
+for what it created itself, and for nothing else.
 """
 
 from __future__ import annotations
@@ -35,24 +35,26 @@ from .proxy import Proxy
 T = TypeVar("T")
 
 VISIBLE_SECONDS = 120.0
-"""How long to wait until Microsoft Graph shows what this run made, everywhere."""
+"""How long to wait until every replica of Microsoft Graph shows what this run created."""
 
 KNOWN_SECONDS = 300.0
-"""The same of a new principal or role in Azure Resource Manager, and of assignments that are gone."""
+"""How long to wait until Azure Resource Manager knows a new principal or role, or no longer counts deleted
+assignments."""
 
 MERGED_SECONDS = 60.0
-"""How long to wait until a role is shown as it was just written, and how often in a row."""
+"""How long to wait until a role is shown as it was just written, and how many reads in a row must show it."""
 MERGED_READS = 3
 
 LATE_SECONDS = 30.0
-"""How long to look for an app that an earlier run may have made, where something tells that there was one."""
+"""How long to look for an app that an earlier run may have created, if there is a sign of one."""
 
 SHOWN_SECONDS = 30.0
 SHOWN_READS = 3
-"""How long to wait until Graph shows a note, and how often in a row: it has replicas."""
+"""How long to wait until Graph shows a note, and how many reads in a row must show it: Graph has replicas."""
 
 HAND_OVER_SECONDS = 600.0
-"""How long CAST AI is asked again while it cannot use what it was given: federation takes minutes to count."""
+"""How long to repeat the hand-over while CAST AI cannot use the credentials: federation takes minutes to take
+effect."""
 
 PROVIDER = "aks"
 
@@ -66,7 +68,7 @@ ROLE_IN_USE = "RoleDefinitionHasAssignments"
 TOO_LONG = "CredentialInvalidLifetimeAsPerAppPolicy"
 NO_SECRETS = "CredentialTypeNotAllowedAsPerAppPolicy"
 _OF_NEW_PRINCIPAL = ("does not reference a valid application", "backing application of the service principal")
-"""In refusals of a service principal whose app is not known everywhere yet."""
+"""Parts of the messages with which Graph refuses a service principal because not every replica knows its app yet."""
 
 _MOST_IDS = 5
 
@@ -74,21 +76,22 @@ _MOST_IDS = 5
 class Gateways(Protocol):
     @property
     def azure(self) -> Azure:
-        """Azure Resource Manager and Microsoft Graph."""
+        """The gateway to Azure Resource Manager and Microsoft Graph."""
 
     @property
     def castai(self) -> CastAi:
-        """The API."""
+        """The gateway to CAST AI's API."""
 
 
 class MadeBefore(Conflict):
-    """An object of an earlier run is shown only now."""
+    """An object created by an earlier run appears only now."""
 
     pause = 3.0
 
 
 def patiently(call: Callable[[], T], passes: Callable[[Rejected], bool], seconds: float) -> T:
-    """Call, again for so many seconds while the refusal is one that passes."""
+    """Make a call, and repeat it for up to this many seconds while it is refused for a reason that goes away by
+    itself."""
     refusals: list[Rejected] = []
 
     def answered() -> tuple[T] | None:
@@ -112,7 +115,7 @@ def with_advice(refusal: Rejected, advice: str) -> Rejected:
 
 
 def on_app(call: Callable[[], T]) -> T:
-    """A change of an app that was there before, which only its owners may do."""
+    """Change an existing app, which only its owners may do."""
     try:
         return call()
     except Rejected as refusal:
@@ -127,7 +130,7 @@ def on_app(call: Callable[[], T]) -> T:
 
 @dataclass(frozen=True)
 class OnRole(Action):
-    """An action on one custom role. guid: its id. after: its name, actions and scopes."""
+    """An action on one custom role. guid: its ID. after: its name, actions and scopes."""
 
     scope: str = ""
     guid: str = ""
@@ -145,7 +148,8 @@ class OnRole(Action):
 
 @dataclass(frozen=True)
 class CreateRole(OnRole):
-    """others: names to take instead, in order, where the tenant has a role of this name that is not seen here."""
+    """others: names to try in this order if a role elsewhere in the tenant, which cannot be seen from here, has this
+    one."""
 
     others: tuple[str, ...] = ()
 
@@ -167,7 +171,7 @@ class UpdateRole(OnRole):
     def run(self, gateway: Gateways, made: Made) -> None:
         wanted = self.properties(self.after["name"])
         gateway.azure.put_role(self.scope, self.guid, wanted)
-        # Azure merges an update with the role after seconds, and may show either until then.
+        # Azure takes seconds to merge an update into the role, and may show the old or the new state until then.
         equal = 0
 
         def merged() -> bool:
@@ -190,7 +194,7 @@ class DeleteRole(Action):
     guid: str = ""
 
     def run(self, gateway: Gateways, made: Made) -> None:
-        # Assignments that this run deleted may count for a while.
+        # Assignments that this run deleted may still count for a while.
         patiently(
             lambda: gateway.azure.delete_role(self.scope, self.guid),
             lambda refusal: refusal.problem.code == ROLE_IN_USE,
@@ -200,8 +204,8 @@ class DeleteRole(Action):
 
 @dataclass(frozen=True)
 class CreateApp(Action):
-    """after: name and tags. late: whether an earlier run may have made one that is not shown yet; owners: object ids
-    beside the caller's own."""
+    """after: name and tags. late: whether an earlier run may have created an app that is not shown yet. owners: object
+    IDs besides the caller's own."""
 
     tenant: str = ""
     cluster_id: str = ""
@@ -236,7 +240,7 @@ class CreateApp(Action):
 
 @dataclass(frozen=True)
 class CreatePrincipal(Action):
-    """client_id: the app's, UNKNOWN where this run makes it; fresh: whether it was just made."""
+    """client_id: of the app, UNKNOWN if this run creates it. fresh: whether the app was created moments ago."""
 
     tenant: str = ""
     client_id: str = ""
@@ -265,13 +269,13 @@ class CreatePrincipal(Action):
 
 
 def owners(gateway: Gateways, tenant: str, action: CreateApp | CreatePrincipal) -> tuple[str, ...]:
-    """With the caller, who may change only what is its own."""
+    """The owners with the caller added, who could not change the app later without being an owner."""
     return tuple(dict.fromkeys(filter(None, (gateway.azure.graph_caller(tenant).object_id, *action.owners))))
 
 
 @dataclass(frozen=True)
 class MarkApp(Action):
-    """after: all tags."""
+    """after: all tags, not only the new ones."""
 
     tenant: str = ""
     app: str = ""
@@ -291,7 +295,7 @@ class DeleteApp(Action):
 
 @dataclass(frozen=True)
 class Assign(Action):
-    """Assign the role to the principal at one scope. role, principal: UNKNOWN where this run makes them."""
+    """Assign the role to the principal at one scope. role, principal: UNKNOWN if this run creates them."""
 
     scope: str = ""
     cluster_id: str = ""
@@ -330,7 +334,7 @@ def _unknown_yet(refusal: Rejected) -> bool:
 
 
 def _taken(refusal: Rejected) -> bool:
-    """Whether an id is one of an assignment of somebody else, or collides inside Azure."""
+    """Whether the ID belongs to somebody else's assignment, or collides inside Azure."""
     return refusal.problem.code == ID_TAKEN or "hash conflict" in refusal.problem.message.lower()
 
 
@@ -358,7 +362,7 @@ class RegisterProvider(Action):
 
 @dataclass(frozen=True)
 class WriteIdentity(Action):
-    """after: location and tags, of one that exists tags alone. identity: its id."""
+    """after: location and tags, or only the tags if the identity exists. identity: its ID."""
 
     identity: str = ""
 
@@ -381,7 +385,7 @@ class DeleteIdentity(Action):
 
 @dataclass(frozen=True)
 class CreateCastAccount(Action):
-    """Let CAST AI make the account as which it logs in to the app."""
+    """Have CAST AI create the account that it uses to log in to the app."""
 
     cluster_id: str = ""
 
@@ -407,16 +411,18 @@ class DisableCastAccount(Action):
 
 @dataclass(frozen=True)
 class Federate(Action):
-    """Write a federated credential. owner: the id of a managed identity, or of an app's object, UNKNOWN for one that
-    this run makes; wanted: with UNKNOWN for the subject of an account that this run makes; known: whether there is one
-    of its name."""
+    """Write a federated credential.
+
+    owner: ID of a managed identity, or object ID of an app, UNKNOWN if this run creates it. wanted: its subject is
+    UNKNOWN if this run has the account created. known: whether a credential of this name exists.
+    """
 
     tenant: str = ""
     owner: str = ""
     wanted: Federation = field(default_factory=lambda: Federation("", "", "", ()))
     known: bool = False
     fresh: bool = False
-    """Whether the app was just made."""
+    """Whether the app was created moments ago."""
 
     def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
         subject = made.get("subject", self.wanted.subject) if self.wanted.subject == UNKNOWN else self.wanted.subject
@@ -424,7 +430,7 @@ class Federate(Action):
         if self.owner.startswith("/"):
             place = names.place_of(self.owner)
             try:
-                # The identity of this run may not be known everywhere yet.
+                # Not every replica may know an identity that this run created.
                 patiently(
                     lambda: gateway.azure.put_identity_federation(*place, wanted),
                     lambda refusal: refusal.status == 404 and "principal" in made,
@@ -440,7 +446,7 @@ class Federate(Action):
         return {"federation": self._create(gateway, app, wanted, self.fresh or "app" in made)}
 
     def _create(self, gateway: Gateways, app: str, wanted: Federation, fresh: bool) -> str:
-        """The id, also of one that the app has under another name."""
+        """Create the credential and return its ID, or that of an equal one that the app has under another name."""
         try:
             made = patiently(
                 lambda: gateway.azure.create_app_federation(self.tenant, app, wanted),
@@ -467,7 +473,7 @@ def _no_federation(refusal: Rejected) -> Rejected:
 
 @dataclass(frozen=True)
 class DeleteFederation(Action):
-    """Of an app."""
+    """Delete a federated credential of an app."""
 
     tenant: str = ""
     app: str = ""
@@ -482,8 +488,11 @@ class DeleteFederation(Action):
 
 @dataclass(frozen=True)
 class Notebook:
-    """Where it is noted what was handed over. app: the id of an app's object, with its notes; identity: the id of a
-    managed identity, with its tags; both empty where nothing may be noted."""
+    """Where the hand-over is recorded.
+
+    app: object ID of an app, whose notes are used; identity: ID of a managed identity, whose tags are used. Both are
+    empty if nothing may be recorded.
+    """
 
     tenant: str = ""
     app: str = ""
@@ -491,10 +500,10 @@ class Notebook:
     identity: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     fresh: bool = False
-    """Whether the app was just made, so that it may not be known everywhere yet."""
+    """Whether the app was created so recently that not every replica may know it."""
 
     def of(self, made: Made) -> Notebook:
-        """With the app that this run made."""
+        """This notebook, with the app that this run created."""
         return replace(self, app=made["app"], fresh=True) if self.app == UNKNOWN and "app" in made else self
 
     def write(self, gateway: Gateways, key_id: str, credentials: str) -> None:
@@ -507,7 +516,7 @@ class Notebook:
             gateway.azure.tag_identity(*names.place_of(self.identity), tags)
 
     def _wait_until_shown(self, gateway: Gateways, notes: str) -> None:
-        """By every replica of Graph, so that the next run does not take the app for one that was not handed over."""
+        """Wait for every replica of Graph, so that the next run does not conclude that nothing was handed over."""
         equal = 0
 
         def shown() -> bool:
@@ -520,12 +529,12 @@ class Notebook:
 
 
 def when_known(fresh: bool, call: Callable[[], T]) -> T:
-    """A call for an app: one that was just made may not be known everywhere yet, or seem to change meanwhile."""
+    """Make a call for an app. Not every replica may know a new app yet, or it may seem to change in the meantime."""
     return patiently(call, lambda refusal: fresh and refusal.status in (404, 409), VISIBLE_SECONDS)
 
 
 def check_prepared(gateway: Gateways, notebook: Notebook, cluster_id: str) -> None:
-    """Raise Conflict where an earlier run made the app and it is shown only now, and CallFailed where none did."""
+    """Raise Conflict if an app of an earlier run appears only now, and CallFailed if there is none."""
     if notebook.app != UNKNOWN:
         return
     if until(
@@ -537,7 +546,7 @@ def check_prepared(gateway: Gateways, notebook: Notebook, cluster_id: str) -> No
 
 @dataclass(frozen=True)
 class Handing:
-    """What every hand-over has. proxy: None where CAST AI is told of none."""
+    """What every hand-over contains. proxy: None if CAST AI is told of none."""
 
     subscription: str = ""
     tenant: str = ""
@@ -545,7 +554,7 @@ class Handing:
     proxy: Proxy | None = None
 
     def body(self, made: Made, **secret: str) -> dict[str, Any]:
-        """Secret."""
+        """The body of the request. Secret."""
         credentials = {
             "subscriptionId": self.subscription,
             "tenantId": self.tenant,
@@ -559,12 +568,12 @@ class Handing:
 
 
 def proxy_body(proxy: Proxy) -> dict[str, Any]:
-    """Secret."""
+    """The part of the body for the proxy. Secret."""
     return {PROVIDER: {"httpProxyConfig": proxy.body()}}
 
 
 def forbidden(refusal: Rejected) -> Rejected:
-    """A refusal of a secret, with what else can be done."""
+    """The refusal of a secret, with advice on what to do instead."""
     said = f"{refusal.problem.code} {refusal.problem.message}"
     if TOO_LONG in said:
         return with_advice(refusal, f"Set {named('secret_days', ROLE)} to a number that the policy allows.")
@@ -584,7 +593,7 @@ class DeleteSecret(_keys.DeleteKey):
 
 
 def remove_secret(gateway: Gateways, tenant: str, app: str, key_id: str) -> None:
-    """Gone already is success."""
+    """Delete a secret. If it is already gone, that is a success."""
     try:
         gateway.azure.remove_password(tenant, app, key_id)
     except Rejected as refusal:
@@ -594,7 +603,7 @@ def remove_secret(gateway: Gateways, tenant: str, app: str, key_id: str) -> None
 
 @dataclass(frozen=True)
 class HandOverSecret(_keys.HandOverKey):
-    """notebook: of the app, UNKNOWN where this run makes it; name: of the secret."""
+    """notebook: of the app, UNKNOWN if this run creates it. name: of the secret."""
 
     KIND: ClassVar[str] = "secret"
     handing: Handing = field(default_factory=Handing)
@@ -651,8 +660,11 @@ class HandOverGiven(Action):
 
 @dataclass(frozen=True)
 class HandOverFederation(Action):
-    """Tell CAST AI to use an identity without a secret. federation: what CAST AI is given in its place, of a managed
-    identity the principal's id, of an app that of the federated credential; UNKNOWN where this run makes it."""
+    """Tell CAST AI to use an identity without a secret.
+
+    federation: what CAST AI gets instead of a secret: the principal ID of a managed identity, or the ID of an app's
+    federated credential. UNKNOWN if this run creates it.
+    """
 
     cluster_id: str = ""
     handing: Handing = field(default_factory=Handing)
@@ -672,7 +684,7 @@ class HandOverFederation(Action):
 
 @dataclass(frozen=True)
 class SetProxy(Action):
-    """key_id: what CAST AI has its credentials of, whose id may change by that."""
+    """key_id: the key or federation that CAST AI's credentials are for. Their ID may change with this call."""
 
     cluster_id: str = ""
     proxy: Proxy = field(default_factory=Proxy)

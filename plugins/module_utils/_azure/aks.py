@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Facts about AKS clusters that more than one module needs for its decisions. Pure. PRIVATE to the collection."""
+"""What several modules need to decide about AKS clusters. Pure. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ USABLE_NODES = "Unrestricted"
 
 
 def chosen(found: Iterable[AksCluster], name: str, node_group: str) -> AksCluster | None:
-    """The cluster of a name, among all of a subscription. Raises Refused where several have it.
+    """The cluster with this name, out of all in a subscription. Raises Refused if there are several.
 
     node_group: the resource group of its nodes, empty for any.
     """
@@ -33,11 +33,11 @@ def chosen(found: Iterable[AksCluster], name: str, node_group: str) -> AksCluste
 
 
 def absent_problem(name: str, subscription: str, group: str, node_group: str, others: Iterable[AksCluster]) -> str:
-    """Where a cluster that was not found was looked for, and where there is one of its name."""
+    """A sentence that says where the cluster was looked for, and where a cluster of that name exists."""
     where = f"resource group {group}" if group else f"subscription {subscription}"
     nodes = f" with node resource group {node_group}" if node_group and not group else ""
     groups = sorted(one.group for one in others if same(one.name, name))
-    elsewhere = f" There is one of this name in resource group {' and '.join(groups)}." if groups else ""
+    elsewhere = f" There is a cluster of this name in resource group {' and '.join(groups)}." if groups else ""
     place = f" of subscription {subscription}" if group else ""
     return (
         f"AKS has no cluster {name} in {where}{place}{nodes}.{elsewhere} Check {named('cluster_name')},"
@@ -46,7 +46,7 @@ def absent_problem(name: str, subscription: str, group: str, node_group: str, ot
 
 
 def unusable_problem(found: AksCluster) -> str:
-    """Why nothing can be done in a cluster, or for long, or an empty text."""
+    """Why nothing can be done in a cluster now, or will be soon. Empty if there is no reason."""
     if found.power.lower() == "stopped":
         return (
             f"AKS cluster {found.name} is stopped. Start it, for example with az aks start --name {found.name}"
@@ -70,7 +70,8 @@ def unusable_problem(found: AksCluster) -> str:
 
 
 def scopes(found: AksCluster, additional: Iterable[str] = ()) -> tuple[str, ...]:
-    """The resource groups that CAST AI needs its role in: of the cluster, of its nodes, and of what these use."""
+    """The resource groups in which CAST AI needs its role: those of the cluster, of its nodes, and of what the nodes
+    use."""
     subnets = (subnet for pool in found.pools for subnet in pool.subnets)
     return role.distinct(
         (
@@ -98,6 +99,14 @@ def onboarding_problems(found: AksCluster) -> Iterator[str]:
         )
 
 
+def authority_warnings(found: AksCluster) -> Iterator[str]:
+    if found.http_proxy and found.http_proxy.trusted_ca:
+        yield (
+            f"The HTTP proxy of AKS cluster {found.name} has its own certificate authority, which this collection"
+            " cannot pass on to CAST AI. Set it in CAST AI's node configuration."
+        )
+
+
 _SHOWN = {
     "node_group_restriction": "whether the node resource group is locked",
     "node_provisioning": "whether node auto-provisioning is on",
@@ -106,7 +115,7 @@ _SHOWN = {
 
 
 def not_shown(found: AksCluster) -> Iterator[str]:
-    """What the api-version that this cloud knows does not tell."""
+    """What could not be checked, because the newest api-version in this cloud does not show it."""
     unknown = [words for what, words in _SHOWN.items() if not found.shows(what)]
     if unknown:
         yield (
@@ -116,7 +125,7 @@ def not_shown(found: AksCluster) -> Iterator[str]:
 
 
 def entry_problem(found: AksCluster, admin: bool) -> str:
-    """Why AKS gives nobody a way into a cluster, known before it is asked, or an empty text."""
+    """Why AKS lets nobody into the cluster, if that can be said without trying. Empty if it cannot."""
     if found.local_accounts:
         return ""
     if admin:
@@ -133,7 +142,7 @@ def entry_problem(found: AksCluster, admin: bool) -> str:
 
 
 def credential_problem(found: AksCluster, credential: Credential) -> str:
-    """Why the credentials that AKS gives lead nowhere, or an empty text."""
+    """Why nobody can log in with the credentials that AKS returned. Empty if there is no reason."""
     application = credential.server_application
     if not application or same(application, SERVER_APPLICATION):
         return ""

@@ -4,8 +4,8 @@
 
 """CAST AI's identity for one AKS cluster. PRIVATE to the collection.
 
-Everything is prepared first, CAST AI gets its credentials last. What is asked for: options; what is there: observed;
-which of it is ours: chosen; writes: actions.
+Everything is prepared first, and CAST AI gets its credentials last. The desired state is in options.py, the current
+state in observed.py, the choice of the objects that belong to this cluster in chosen.py, the writes in actions.py.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ TOMBSTONE_DAYS = 30
 """How long a deleted app can be restored. Source: Entra's guide to deleted applications."""
 
 POOLS = ("castpool", "castworkers")
-"""Agent pools that CAST AI makes."""
+"""Agent pools that CAST AI creates."""
 
 MOST_FEDERATIONS = 20
 """How many federated credentials an identity may have. Source: Entra's considerations for federated credentials."""
@@ -119,7 +119,7 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action | Kept]:
 
 
 def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
-    """Why this is not the cluster that the user named."""
+    """Why this is not the cluster that the user named, or cannot be onboarded."""
     record = check_record(current.record, wanted.cluster_id, wanted.present)
     if record and not _is_of(record, current):
         facts = record.facts
@@ -144,7 +144,8 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
 
 
 def _is_of(record: Cluster, current: Current) -> bool:
-    """Whether a record is of the cluster, which has a node group of its own; of one that is gone, whether it may be."""
+    """Whether the record may be for this cluster. A node group belongs to one cluster; without the cluster, only the
+    subscription can be compared."""
     same_subscription = names.same(record.facts.get("subscriptionId", ""), current.subscription)
     node_group = current.cluster.node_group if current.cluster else ""
     same_nodes = not node_group or names.same(record.facts.get("nodeResourceGroup", ""), node_group)
@@ -222,7 +223,7 @@ def _plan_managed(current: Current, wanted: Desired) -> Iterator[Action]:
 
 
 def _identity_id(current: Current, wanted: Desired) -> str:
-    """Of one that is to be created."""
+    """The ID of a managed identity that is to be created."""
     name = name_of(current, wanted)
     return next(one for one in identity_ids(current, wanted) if one.endswith(f"/{name}"))
 
@@ -270,7 +271,7 @@ def _plan_federation(current: Current, wanted: Desired) -> Iterator[Action]:
 
 
 def _object_id(found: Found | None) -> str:
-    """By which calls name an identity, empty for none."""
+    """The ID that calls for this identity use, empty for no identity."""
     if found is None:
         return ""
     return found.app.id if isinstance(found, App) else found.identity.id
@@ -333,7 +334,7 @@ def _plan_assignments(current: Current, wanted: Desired) -> Iterator[Action]:
 
 
 def _group(scope: str, current: Current) -> str:
-    """A resource group in words."""
+    """A resource group as messages name it."""
     _empty, _subscriptions, subscription, _groups, group = scope.split("/")
     elsewhere = "" if names.same(subscription, current.subscription) else f" of subscription {subscription}"
     return f"resource group {group}{elsewhere}"
@@ -354,12 +355,12 @@ def _unassign(one: RoleAssignment, current: Current, why: str = "") -> Unassign:
 
 
 def settled(current: Current, wanted: Desired) -> bool:
-    """Whether CAST AI has what it is to have, but for a proxy."""
+    """Whether CAST AI already has the right credentials. The proxy is not considered."""
     found = identity_of(current, wanted)
     if found is None:
         return False
     if wanted.existing:
-        # Nothing may be noted there, so that this is all that can be known.
+        # An existing identity may not be edited, so nothing else is recorded.
         return bool(current.credentials_id)
     if isinstance(found, App) and not wanted.federated:
         return keys_of(found, current, wanted).settled
@@ -370,7 +371,7 @@ def settled(current: Current, wanted: Desired) -> bool:
 
 
 def proxy_of(current: Current, wanted: Desired) -> Proxy | None:
-    """What CAST AI is to be told, None for nothing."""
+    """The proxy to send to CAST AI, None to send none."""
     cluster = current.cluster.http_proxy if current.cluster and wanted.proxy_of_cluster else None
     return Proxy(cluster.http, cluster.https, cluster.no_proxy) if cluster else wanted.proxy
 
@@ -475,7 +476,7 @@ def _notebook(current: Current, wanted: Desired) -> Notebook:
 
 
 def _plan_proxy(current: Current, wanted: Desired, handing: Handing) -> Iterator[Action]:
-    """Tell CAST AI of another proxy alone."""
+    """Send only the proxy, if it is the only difference."""
     record, found = current.record, identity_of(current, wanted)
     want = handing.proxy
     has = Proxy.recorded(record.http_proxy) if record else Proxy()
@@ -512,8 +513,8 @@ def _delete_secret(current: Current, found: App, wanted: Desired, one: Deletion)
 
 
 def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
-    """Everything to remove, in an order that works: assignments before the identity, so that none is left of a deleted
-    one, and the identity before its role."""
+    """Everything to remove, in an order that works: assignments before the identity, so that no assignment outlives it,
+    and the identity before its role."""
     found = identity_of(current, wanted)
     if isinstance(found, App) and current.record and not current.record.gone and federation_of(current, wanted):
         disable = DisableCastAccount(
@@ -540,7 +541,7 @@ def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
 
 
 def _kept(current: Current, wanted: Desired, found: Found) -> str:
-    """Why removal keeps the identity, or an empty text."""
+    """Why removal keeps the identity. Empty if it does not."""
     if wanted.existing:
         return f"it was set with {another(wanted)}"
     if not (evidence(found, wanted) or current.held(found.principal_id) or wanted.owner.adopt):
@@ -564,7 +565,8 @@ def _delete_identity(current: Current, found: Found, wanted: Desired) -> Action:
 
 
 def _assignments_to_remove(current: Current, wanted: Desired) -> tuple[RoleAssignment, ...]:
-    """Of our role, those of our identity and those that are ours. Others of the identity are others' business."""
+    """Assignments of our role that are for our identity, or that we made. Other roles of the identity are not
+    touched."""
     found, principal = role_of(current, wanted), principal_of(current, wanted).lower()
     every = of_role(current, found) if found else ()
     return tuple(one for one in every if one.principal.lower() == principal or ours(one, wanted))
@@ -587,7 +589,7 @@ def _role_removals(current: Current, wanted: Desired) -> Iterator[Removal]:
         f"azure/role/{found.name}",
         {"name": found.name, "scopes": list(found.scopes)},
         None,
-        current.home,
+        current.role_scope,
         found.guid,
     )
     yield Removal(f"role {found.name}", kept, () if kept else (delete,))
@@ -620,7 +622,7 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
 
 
 def _secret_shown(found: Found | None, wanted: Desired, made: Made) -> dict[str, str]:
-    """When the secret that CAST AI has ends."""
+    """When the secret that CAST AI has expires."""
     if wanted.secretless or wanted.existing:
         return {}
     if made.get("secret ends"):
@@ -631,7 +633,7 @@ def _secret_shown(found: Found | None, wanted: Desired, made: Made) -> dict[str,
 
 
 def _shown_assignments(current: Current, wanted: Desired, made: Made) -> dict[str, list[str]]:
-    """The scopes that the role was assigned at or taken from, or in check mode would be."""
+    """The scopes at which the role was assigned or unassigned, or would be in check mode."""
     if "assigned" in made or "unassigned" in made:
         return {"added": list(made.get("assigned", ())), "removed": list(made.get("unassigned", ()))}
     if not wanted.present:
@@ -644,7 +646,7 @@ def _shown_assignments(current: Current, wanted: Desired, made: Made) -> dict[st
 
 
 def _adopted(current: Current, wanted: Desired) -> dict[str, str]:
-    """Which tool made what was there before us, by its name."""
+    """The names of existing objects that were taken over, with the tool that created each."""
     found, shown = identity_of(current, wanted), {}
     if found and not wanted.existing and not found.cluster_ids:
         script = not wanted.managed and evidence(found, wanted)
@@ -662,11 +664,8 @@ def _warnings(current: Current, wanted: Desired) -> Iterator[str]:
             f"An app registration {name} was deleted in the last {TOMBSTONE_DAYS} days. CAST AI gets a new one, and the"
             " deleted one was left unchanged."
         )
-    if current.cluster and current.cluster.http_proxy and current.cluster.http_proxy.trusted_ca:
-        yield (
-            f"The HTTP proxy of AKS cluster {wanted.name} has its own certificate authority, which this collection"
-            " cannot pass on to CAST AI. Set it in CAST AI's node configuration."
-        )
+    if current.cluster:
+        yield from aks.authority_warnings(current.cluster)
 
 
 SUBJECT = Subject(

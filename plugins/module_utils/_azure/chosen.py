@@ -2,8 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which of the existing objects is CAST AI's identity for a cluster, and which its role. Pure. PRIVATE to the
-collection."""
+"""Decides which existing objects are CAST AI's identity and role for a cluster. Pure. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ EXISTING_IDENTITY = named("existing_identity_id", ROLE)
 
 
 def another(wanted: Desired) -> str:
-    """The option to use a different identity."""
+    """The option that selects a different identity."""
     return EXISTING_IDENTITY if wanted.managed else EXISTING_APP
 
 
@@ -35,7 +34,7 @@ def titled(found: Found, wanted: Desired) -> str:
 
 
 def identity_of(current: Current, wanted: Desired) -> Found | None:
-    """The identity to work with, None for one that is to be created."""
+    """The identity to work with, None if it is to be created."""
     if wanted.existing:
         every: tuple[Found, ...] = current.identities if wanted.managed else current.apps
         return next(iter(every), None)
@@ -49,9 +48,9 @@ def identity_of(current: Current, wanted: Desired) -> Found | None:
 
 
 def _rank(one: App, current: Current, wanted: Desired) -> tuple[int, ...]:
-    """How much tells that an app is this cluster's; (0,) for nothing.
+    """How many signs show that an app belongs to this cluster. (0,) if there is none.
 
-    Terraform's names are those of clusters of other subscriptions too, so that alone they tell nothing.
+    Clusters in other subscriptions can have the same Terraform names, so such a name alone is no sign.
     """
     in_use = bool(current.credentials_id) and one.note.credentials_id == current.credentials_id
     marked, by_name = bool(one.cluster_ids), evidence(one, wanted)
@@ -62,14 +61,15 @@ def _rank(one: App, current: Current, wanted: Desired) -> tuple[int, ...]:
 
 
 def evidence(found: Found, wanted: Desired) -> bool:
-    """Whether the name alone tells that an identity without a tag is this cluster's."""
+    """Whether the name alone shows that an untagged identity belongs to this cluster."""
     if wanted.managed:
         return found.name.lower() == names.identities(wanted.name, wanted.cluster_id)[1].lower()
     return found.name in names.apps(wanted.name, wanted.cluster_id)
 
 
 def check_identity(current: Current, wanted: Desired) -> None:
-    """Refuse an identity of another cluster, a given one that does not exist, and several apps that may be it."""
+    """Refuse an identity of another cluster, an existing one that cannot be found, and several apps that could be the
+    right one."""
     found = identity_of(current, wanted)
     if found is None:
         if wanted.existing_app:
@@ -101,7 +101,7 @@ def _check_single(found: App, current: Current, wanted: Desired) -> None:
 
 
 def check_federation(current: Current, wanted: Desired) -> None:
-    """Refuse before anything is written where CAST AI cannot log in without a secret."""
+    """Refuse before the first write if CAST AI would be unable to log in without a secret."""
     if wanted.managed and not current.subject:
         why = f" {current.silence}" if current.silence else ""
         raise Refused(
@@ -124,7 +124,7 @@ def check_federation(current: Current, wanted: Desired) -> None:
 
 
 def name_of(current: Current, wanted: Desired) -> str:
-    """The name of the identity, also of one that is to be created."""
+    """The name of the identity, even if it is to be created."""
     found = identity_of(current, wanted)
     if found:
         return found.name
@@ -137,14 +137,17 @@ def name_of(current: Current, wanted: Desired) -> str:
 
 
 def principal_of(current: Current, wanted: Desired) -> str:
-    """The object id of the identity, empty where there is none yet."""
+    """The object ID of the identity. Empty if it does not exist yet."""
     found = identity_of(current, wanted)
     return found.principal_id if found else ""
 
 
 def federation_of(current: Current, wanted: Desired) -> Federation | None:
-    """The federated credential by which CAST AI logs in: of a managed identity, for its account; of an app, the one
-    that was handed over, or that of our name."""
+    """The federated credential that CAST AI logs in with.
+
+    For a managed identity, the one for CAST AI's account. For an app, the one that was handed over, or else the one
+    with our name.
+    """
     found = identity_of(current, wanted)
     own = [one for one in found.federations if one.issuer == names.ISSUER] if found else []
     if wanted.managed:
@@ -152,7 +155,7 @@ def federation_of(current: Current, wanted: Desired) -> Federation | None:
     noted = found.note.key_id if found else ""
     by_name = names.app_federation(wanted.cluster_id)
     right = [one for one in own if one.id == noted] or [one for one in own if one.name == by_name]
-    # Of an app that is the user's own, whichever is for such an account.
+    # An existing app that the user provides may use any name for it.
     return next(iter(right or (own if wanted.existing else ())), None)
 
 
@@ -160,7 +163,7 @@ def federation_of(current: Current, wanted: Desired) -> Federation | None:
 
 
 def role_of(current: Current, wanted: Desired) -> RoleDefinition | None:
-    """The role to work with: Terraform's where the identity has it, else the cluster's own."""
+    """The role to work with: Terraform's if the identity has it, otherwise the cluster's own."""
     held = {one.role_guid for one in current.held(principal_of(current, wanted))}
     by_name = {one.name.lower(): one for one in current.roles}
     terraform = by_name.get(names.terraform_role(wanted.name).lower())
@@ -171,7 +174,7 @@ def role_of(current: Current, wanted: Desired) -> RoleDefinition | None:
 
 
 def role_names(current: Current, wanted: Desired) -> tuple[str, ...]:
-    """Names that a new role may get, in order."""
+    """Names that a new role may get, the best one first."""
     taken = {one.name.lower() for one in current.roles}
     every = names.roles(wanted.cluster_id)
     return tuple(one for one in every if one.lower() not in taken) or every[-1:]
@@ -187,7 +190,7 @@ def of_role(current: Current, found: RoleDefinition) -> tuple[RoleAssignment, ..
 
 
 def missing_assignments(current: Current, wanted: Desired) -> tuple[str, ...]:
-    """The scopes at which the identity has not its role yet."""
+    """The scopes at which the identity does not have its role yet."""
     found, principal = role_of(current, wanted), principal_of(current, wanted).lower()
     have = {
         one.scope.lower() for one in (of_role(current, found) if found else ()) if one.principal.lower() == principal
@@ -196,11 +199,11 @@ def missing_assignments(current: Current, wanted: Desired) -> tuple[str, ...]:
 
 
 def orphans(current: Current, wanted: Desired) -> tuple[RoleAssignment, ...]:
-    """Assignments that were of an identity which this cluster had before, and those that this collection made where
-    they are not needed any more."""
+    """Assignments left over from an earlier identity of this cluster, and those that this collection made where they
+    are no longer needed."""
     identity = identity_of(current, wanted)
     if identity and not identity.principal_id:
-        # Graph may just not show it yet, and then these are its assignments.
+        # If Graph does not show the principal yet, these may be its assignments.
         return ()
     found, principal = role_of(current, wanted), principal_of(current, wanted).lower()
     need = role.folded(scopes(current, wanted))
@@ -214,7 +217,7 @@ def orphans(current: Current, wanted: Desired) -> tuple[RoleAssignment, ...]:
 
 
 def ours(one: RoleAssignment, wanted: Desired) -> bool:
-    """Whether this collection or the script made an assignment for this cluster."""
+    """Whether this collection, or the vendor's script, made an assignment for this cluster."""
     own = names.assignment_guid(wanted.cluster_id, one.scope, one.role_guid, one.principal)
     by_script = names.script_assignment(wanted.cluster_id, one.name)
     return by_script or marks.marked(one.description) == wanted.cluster_id or one.name.lower() == own

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is there of CAST AI's identity for an AKS cluster, in four rounds of reads. PRIVATE to the collection."""
+"""The current state of CAST AI's identity for an AKS cluster, read in four rounds. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .._gateways.azure_authorization import RoleAssignment, RoleDefinition
 from .._gateways.azure_container import AksCluster
 from .._gateways.azure_graph import Application, Principal
 from .._gateways.azure_identities import Federation, ManagedIdentity
-from .._gateways.azure_session import UNREGISTERED
+from .._gateways.azure_session import NO_GROUP, UNREGISTERED
 from .._gateways.azure_session import Rejected as AzureRejected
 from .._gateways.castai import CastAi, Cluster, Rejected, by_options
 from .._keys import NO_NOTE, Keys, Note, by_lifetime, moment
@@ -37,7 +37,7 @@ NEW = timedelta(minutes=10)
 GROUP_OPTION = named("resource_group")
 
 MOST_SECRETS = 1000
-"""More than a run ever comes near: Graph limits the size of an app alone."""
+"""More secrets than a run can ever meet: Graph's size limit for apps is reached earlier."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def connect(params: Mapping[str, Any], _wanted: Any) -> Systems:
 
 @dataclass(frozen=True)
 class App:
-    """An app registration with what belongs to it. principal: None for absent; federations: its federated
+    """An app registration with what belongs to it. principal: None if absent. federations: its federated
     credentials."""
 
     app: Application
@@ -108,7 +108,7 @@ class Identity:
 
     @property
     def note(self) -> Note:
-        """Of the principal, as there is nothing else that CAST AI has of it."""
+        """A managed identity has no secret, so its principal ID serves as the key ID."""
         credentials = self.identity.tags.get(TAG_CREDENTIALS, "")
         return Note(self.identity.principal_id, credentials) if credentials else NO_NOTE
 
@@ -126,7 +126,7 @@ Found: TypeAlias = "App | Identity"
 
 @dataclass(frozen=True)
 class MarkedRole:
-    """A custom role, and what its description says."""
+    """A custom role, and the cluster that its description names."""
 
     role: RoleDefinition
 
@@ -141,12 +141,13 @@ class MarkedRole:
 
 @dataclass(frozen=True)
 class Current:
-    """What is there. record, cluster: None for absent.
+    """The current state. record, cluster: None if absent.
 
-    apps, identities: those that may be CAST AI's; roles: those of the names that we or others give; assignments: by
-    scope in lower case; deleted: names of apps of ours that were deleted lately. audience: that federated credentials
-    name; registered: whether the subscription has managed identities; subject: as whom CAST AI logs in to a managed
-    identity, empty where it does not say; silence: why it does not.
+    apps, identities: those that may be CAST AI's. roles: those with names that we, the script or Terraform use.
+    assignments: by scope in lower case. deleted: names of our apps that were deleted recently. audience: the one that
+    federated credentials must have. registered: whether the resource provider of managed identities is registered.
+    subject: the account with which CAST AI logs in to a managed identity, empty if CAST AI does not say; silence: why
+    not.
     """
 
     cluster: AksCluster | None
@@ -164,6 +165,8 @@ class Current:
     registered: bool = True
     subject: str = ""
     silence: str = ""
+    group_gone: bool = False
+    """Whether the cluster's resource group does not exist any more."""
 
     @property
     def credentials_id(self) -> str:
@@ -174,13 +177,18 @@ class Current:
         """The scope of the cluster's resource group."""
         return role.group_scope(self.subscription, self.group)
 
+    @property
+    def role_scope(self) -> str:
+        """By which the cluster's role is addressed."""
+        return f"/subscriptions/{self.subscription}" if self.group_gone else self.home
+
     def just_made(self, found: Found | None) -> bool:
-        """Whether an app is so new that Graph may not know it everywhere."""
+        """Whether an app is so new that not every replica of Graph may know it."""
         created = moment(found.app.created) if isinstance(found, App) else None
         return bool(created and self.now - created < NEW)
 
     def held(self, principal: str) -> tuple[RoleAssignment, ...]:
-        """The assignments of a principal, at the scopes themselves."""
+        """The assignments of a principal that are made at the scopes we read, not inherited."""
         return tuple(one for one in self.every_assignment if principal and one.principal.lower() == principal.lower())
 
     @property
@@ -189,7 +197,7 @@ class Current:
 
 
 def scopes(current: Current, wanted: Desired) -> tuple[str, ...]:
-    """The groups that CAST AI needs its role in."""
+    """The resource groups in which CAST AI needs its role."""
     cluster = current.cluster
     if cluster is None:
         return role.distinct((current.home, *wanted.scopes(current.subscription)))
@@ -197,7 +205,7 @@ def scopes(current: Current, wanted: Desired) -> tuple[str, ...]:
 
 
 def keys_of(app: App, current: Current, wanted: Desired) -> Keys:
-    """The secrets that are ours: of our name, or noted. Others are left alone."""
+    """Our secrets: those with our name, and the one that is noted. Others are left alone."""
     note, name = app.note, names.secret(wanted.name)
     own = (one for one in app.app.passwords if one.name == name or one.key_id == note.key_id)
     in_order = sorted(own, key=lambda one: one.starts)
@@ -206,8 +214,10 @@ def keys_of(app: App, current: Current, wanted: Desired) -> Keys:
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
-    """Round 1: cluster, CAST AI's record, subscription. Round 2: apps or managed identities, and roles, by name. Round
-    3: what belongs to an app. Last round: assignments, and what belongs to a managed identity.
+    """Read the current state.
+
+    Round 1: cluster, CAST AI's record, subscription. Round 2: apps or managed identities, and roles, by name. Round 3:
+    what belongs to an app. Last round: assignments, and what belongs to a managed identity.
     """
     azure, castai = gateway.azure, gateway.castai
     subscription = wanted.subscription or azure.subscription_id
@@ -249,7 +259,7 @@ def _cluster(azure: Azure, subscription: str, wanted: Desired) -> AksCluster | N
 
 
 def _subject(castai: CastAi) -> tuple[str, str]:
-    """The number of CAST AI's account, or else why it does not say it."""
+    """The number of CAST AI's account, or why CAST AI does not say it."""
     try:
         return castai.get_google_account(PROVIDER), ""
     except Rejected as refusal:
@@ -266,12 +276,13 @@ def _with_apps(azure: Azure, wanted: Desired, current: Current) -> Current:
         existing = ask.when(bool(wanted.existing_app), azure.find_app_by_client_id, tenant, wanted.existing_app)
         tagged = ask.when(not wanted.existing_app, azure.find_apps_by_tag, tenant, tag)
         by_name = [ask.known(azure.find_apps, tenant, one) for one in display]
-        roles = ask(azure.list_custom_roles, current.home)
+        roles = ask(_custom_roles, azure, wanted, current)
     given = existing.result()
     every = [*([given] if given else []), *(tagged.result() or ())]
     every += [one for answer in by_name for one in answer.result() or ()]
     apps = {one.id: one for one in every}
     lately = bool(not apps and wanted.prepare and wanted.present)
+    custom, gone = roles.result()
     with at_once() as ask:
         principals = {one.id: ask(azure.find_principal, tenant, one.client_id) for one in apps.values()}
         federations = {one: ask(_federations, azure, tenant, one) for one in apps}
@@ -280,7 +291,8 @@ def _with_apps(azure: Azure, wanted: Desired, current: Current) -> Current:
     current = replace(
         current,
         apps=tuple(App(one, found[one.id], theirs[one.id]) for one in apps.values()),
-        roles=_roles(roles.result(), wanted),
+        roles=_roles(custom, wanted),
+        group_gone=gone,
         deleted=tuple(one for answer in deleted for one in answer.result() or ()),
     )
     with at_once() as ask:
@@ -289,7 +301,7 @@ def _with_apps(azure: Azure, wanted: Desired, current: Current) -> Current:
 
 
 class NotEverywhere(Conflict):
-    """Graph lists an app of which another of its replicas does not know."""
+    """One replica of Graph lists an app that another does not know."""
 
     pause = 3.0
 
@@ -304,7 +316,7 @@ def _federations(azure: Azure, tenant: str, app: str) -> tuple[Federation, ...]:
 
 
 def _deleted(azure: Azure, tenant: str, name: str) -> tuple[str, ...]:
-    """Names of deleted apps, none where they may not be read: it is only to be told."""
+    """Names of deleted apps, only for a warning. So none if they may not be read."""
     try:
         return tuple(one.name for one in azure.find_deleted_apps(tenant, name))
     except AzureRejected as refusal:
@@ -317,12 +329,15 @@ def _with_identities(azure: Azure, wanted: Desired, current: Current) -> Current
     every = identity_ids(current, wanted)
     with at_once() as ask:
         read = {one: ask.known(_identity, azure, *names.place_of(one)) for one in every}
-        roles = ask(azure.list_custom_roles, current.home)
+        roles = ask(_custom_roles, azure, wanted, current)
         registered = ask.when(
             wanted.prepare and wanted.present, azure.provider_registered, current.subscription, NAMESPACE
         )
     found = {one: identity for one, identity in results(read).items() if identity}
-    current = replace(current, roles=_roles(roles.result(), wanted), registered=registered.result() is not False)
+    custom, gone = roles.result()
+    current = replace(
+        current, roles=_roles(custom, wanted), registered=registered.result() is not False, group_gone=gone
+    )
     with at_once() as ask:
         federations = {one: ask(azure.list_identity_federations, *names.place_of(one)) for one in found}
         assignments = _ask_assignments(ask, azure, wanted, current)
@@ -335,7 +350,7 @@ def _with_identities(azure: Azure, wanted: Desired, current: Current) -> Current
 
 
 def _identity(azure: Azure, subscription: str, group: str, name: str) -> ManagedIdentity | None:
-    """None also where there can be none yet."""
+    """A managed identity, None also if its resource provider is not registered."""
     try:
         return azure.get_identity(subscription, group, name)
     except AzureRejected as refusal:
@@ -345,29 +360,52 @@ def _identity(azure: Azure, subscription: str, group: str, name: str) -> Managed
 
 
 def identity_ids(current: Current, wanted: Desired) -> tuple[str, ...]:
-    """Ids that the managed identity has or may get, in order."""
+    """IDs that the managed identity has or may get, the best one first."""
     if wanted.existing_identity:
         return (wanted.existing_identity,)
     every = names.identities(wanted.name, wanted.cluster_id)
     return tuple(f"{current.home}/providers/{NAMESPACE}/userAssignedIdentities/{one}" for one in every)
 
 
+def _custom_roles(azure: Azure, wanted: Desired, current: Current) -> tuple[tuple[RoleDefinition, ...], bool]:
+    """Those that can be assigned in the cluster's resource group, and whether that is gone: then its role is still
+    known by its id, and can be removed."""
+    try:
+        return azure.list_custom_roles(current.home), False
+    except AzureRejected as refusal:
+        if current.cluster or refusal.problem.code != NO_GROUP:
+            raise
+    own = azure.get_role(f"/subscriptions/{current.subscription}", names.role_guid(wanted.cluster_id))
+    return ((own,) if own else ()), True
+
+
 def _roles(every: Iterable[RoleDefinition], wanted: Desired) -> tuple[RoleDefinition, ...]:
-    """Of all custom roles, those of the names that we or others give."""
+    """The custom roles that have names used by us, the script or Terraform."""
     ours = {*names.roles(wanted.cluster_id), names.terraform_role(wanted.name)}
     return tuple(one for one in every if one.custom and one.name.lower() in role.folded(ours))
 
 
 def _ask_assignments(ask: Ask, azure: Azure, wanted: Desired, current: Current) -> dict[str, Answer[Any]]:
-    """Also where the cluster's roles can be assigned, at scopes that are not needed any more."""
+    """Ask for the assignments at all scopes of the cluster's roles, needed or not."""
     short = _names.short_id(wanted.cluster_id)
     more = (scope for one in current.roles for scope in one.scopes if short in one.name)
+    needed = role.folded(scopes(current, wanted)) if wanted.present and current.cluster else frozenset()
     every = role.distinct((*scopes(current, wanted), *more))
-    return {one.lower(): ask.known(azure.list_assignments, one) for one in every}
+    return {one.lower(): ask.known(_assignments, azure, one, one.lower() in needed) for one in every}
+
+
+def _assignments(azure: Azure, scope: str, needed: bool) -> tuple[RoleAssignment, ...]:
+    """None in a resource group that is gone, which takes them along."""
+    try:
+        return azure.list_assignments(scope)
+    except AzureRejected as refusal:
+        if needed or refusal.problem.code != NO_GROUP:
+            raise
+        return ()
 
 
 def _assigned(answers: Mapping[str, Answer[Any]]) -> dict[str, tuple[RoleAssignment, ...]]:
-    """By scope, those of the scope itself, not those of above that count there too."""
+    """By scope, the assignments made at that scope. Inherited ones are left out."""
     found = results(answers)
     return {scope: tuple(one for one in some or () if one.scope.lower() == scope) for scope, some in found.items()}
 

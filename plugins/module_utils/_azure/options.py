@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What leads to Azure and to an AKS cluster, and what users ask for of CAST AI's identity for it.
+"""How a task reaches Azure and an AKS cluster, and what users can set for CAST AI's identity.
 
-Pure. PRIVATE to the collection.
+PRIVATE to the collection.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .._credentials import quoted
 from .._engine import Refused
+from .._gateways.azure_credentials import subscription_of
 from .._names import cluster_id_problem
 from .._options import Rules, Spec, castai_options, cluster_options, env
 from .._owner import Owner
@@ -26,12 +28,15 @@ from .proxy import FROM_CLUSTER, Proxy, proxy_problems
 Parameters = Mapping[str, Any]
 
 ROLE = "aks_onboard"
-"""The role whose variables set most of these."""
+"""The role whose variables set most of these options."""
 
 
 def azure_options() -> Spec:
-    """The environment variables of the credentials and the subscription are the gateway's own business: an option beats
-    them also for the kind, and what the subscription comes from is told."""
+    """Options to reach Azure and the cluster.
+
+    The gateway itself reads the environment variables for credentials and subscription: an option overrides them even
+    if it selects another kind of credential, and messages say where the subscription ID came from.
+    """
     return {
         "admin": {"type": "bool", "default": False},
         "auth_source": {"type": "str", "choices": ["auto", "cli", "env", "msi"]},
@@ -71,25 +76,22 @@ IDENTITY_OPTIONS: Spec = {
     "role_actions": {"type": "list", "elements": "str"},
     "secret_days": {"type": "int", "default": 365, "no_log": False},
 }
-"""What the identity is; preflight takes these too."""
+"""What the identity looks like. castai_preflight takes these options too."""
 
 MOST_OWNERS = 19
-"""How many owners may be given. Source: applications of Microsoft Graph take 20 when they are created, the caller
-among them."""
+"""How many owners can be set. Source: Microsoft Graph accepts 20 for a new application, and one of them is the
+caller."""
 
-_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_ACTION = re.compile(r"(\*|[A-Za-z][\w.]*)(/(\*|[\w.*-]+))+")
-_GROUP = re.compile(r"/subscriptions/[^/]+/resourceGroups/[^/]+/?", re.IGNORECASE)
-_GROUP_NAME = re.compile(r"[\w().-]{1,90}")
-_IDENTITY = re.compile(
-    r"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.ManagedIdentity/userAssignedIdentities/[^/]+",
-    re.IGNORECASE,
-)
+MOST_DAYS = 36_500
+"""For how many days a secret may be valid: more is a mistake."""
+
+_ACTION = re.compile(r"(\*|[A-Za-z][\w.]*)(/(\*|[\w.*-]+))+", re.ASCII)
+_LOCATION = re.compile(r"[A-Za-z][A-Za-z0-9 ]{1,48}[A-Za-z0-9]")
 
 
 @dataclass(frozen=True)
 class Desired:
-    """Empty strings where nothing is given. subscription: empty for the environment's."""
+    """The desired state. Empty strings stand for what is not set; for subscription, the environment then decides."""
 
     name: str
     subscription: str
@@ -102,7 +104,7 @@ class Desired:
     force: bool
     owner: Owner
     managed: bool
-    """Whether the identity is a managed one, not an app registration."""
+    """Whether to use a managed identity instead of an app registration."""
     federated: bool
     existing_app: str
     existing_secret: str = field(repr=False)
@@ -110,11 +112,11 @@ class Desired:
     identity_location: str
     actions: frozenset[str]
     additional_groups: tuple[str, ...]
-    """Names of groups of the cluster's subscription, or ids."""
+    """Names of resource groups in the cluster's subscription, or IDs."""
     secret_days: int
     owners: tuple[str, ...]
     proxy: Proxy | None
-    """What the user sets, None for nothing or the cluster's."""
+    """The proxy that the user sets. None for no proxy, or for that of the cluster."""
     proxy_of_cluster: bool
     register_providers: bool
 
@@ -124,11 +126,11 @@ class Desired:
 
     @property
     def existing(self) -> str:
-        """The identity that was made beforehand, which is not edited; empty for none."""
+        """The identity that the user created beforehand, which is not edited. Empty for none."""
         return self.existing_identity if self.managed else self.existing_app
 
     def scopes(self, subscription: str) -> tuple[str, ...]:
-        """The additional groups."""
+        """The scopes of the additional resource groups."""
         return tuple(
             one.rstrip("/") if "/" in one else role.group_scope(subscription, one) for one in self.additional_groups
         )
@@ -142,7 +144,7 @@ def desired(params: Parameters) -> Desired:
     managed, proxy = params["identity"] == MANAGED, params["http_proxy"]
     return Desired(
         name=params["cluster_name"],
-        subscription=params.get("subscription_id") or "",
+        subscription=subscription_of(params)[0],
         group=params.get("resource_group") or "",
         node_group=params.get("node_resource_group") or "",
         cluster_id=cluster_id,
@@ -156,7 +158,7 @@ def desired(params: Parameters) -> Desired:
         existing_app=(params.get("existing_app_id") or "").lower(),
         existing_secret=params.get("existing_app_secret") or "",
         existing_identity=(params.get("existing_identity_id") or "").rstrip("/"),
-        identity_location=params.get("identity_location") or "",
+        identity_location=(params.get("identity_location") or "").replace(" ", "").lower(),
         actions=role.wanted(params.get("role_actions") or (), params["managed_clusters_write"]),
         additional_groups=tuple(dict.fromkeys(params["additional_resource_groups"] or ())),
         secret_days=params["secret_days"],
@@ -168,15 +170,15 @@ def desired(params: Parameters) -> Desired:
 
 
 def problems(params: Parameters) -> Iterator[str]:
-    """Problems of the options, the cluster's and CAST AI's included."""
-    subscription = params.get("subscription_id")
+    """Problems of all options, including those of the cluster and CAST AI."""
+    subscription, source = subscription_of(params)
     groups = ("resource_group", "node_resource_group")
     yield from filter(
         None,
         [
             names.aks_cluster_problem(params["cluster_name"]),
             cluster_id_problem(params["cluster_id"]),
-            names.subscription_problem(subscription) if subscription else "",
+            names.subscription_problem(subscription, source) if subscription else names.MISSING_SUBSCRIPTION,
             *(names.group_problem(params[one], one) for one in groups if params.get(one)),
         ],
     )
@@ -184,22 +186,31 @@ def problems(params: Parameters) -> Iterator[str]:
 
 
 def form_problems(params: Parameters) -> Iterator[str]:
-    """The same of what becomes of an identity alone, as preflight asks too."""
+    """Problems of the options that only concern the identity. castai_preflight checks these too."""
     yield from _existing_problems(params)
     for group in params["additional_resource_groups"] or ():
-        if not (_GROUP.fullmatch(group) or _GROUP_NAME.fullmatch(group)):
+        if not (names.is_group(group) or names.is_group_id(group)):
             yield (
-                f"{named('additional_resource_groups', ROLE)} contains {group!r}, which is neither the name nor the ID"
-                " of a resource group. Correct it or leave it out."
+                f"{named('additional_resource_groups', ROLE)} contains {quoted(group)}, which is neither the name nor"
+                " the ID of a resource group. Correct it or leave it out."
             )
     yield from _action_problems(params.get("role_actions"))
+    location = params.get("identity_location")
+    if location and not _LOCATION.fullmatch(location):
+        yield (
+            f"{named('identity_location', ROLE)} is {quoted(location)}. Set it to the name of an Azure region, such as"
+            " westeurope."
+        )
     days = params["secret_days"]
-    if days < 1:
-        yield f"{named('secret_days', ROLE)} is {days}. Set it to a number of days, 1 or more."
+    if not 1 <= days <= MOST_DAYS:
+        yield f"{named('secret_days', ROLE)} is {days}. Set it to a number of days from 1 to {MOST_DAYS}."
     owners = params["owners"] or ()
     for owner in owners:
-        if not _GUID.fullmatch(owner):
-            yield f"{named('owners', ROLE)} contains {owner!r}, which is not an object ID. Correct it or leave it out."
+        if not names.is_guid(owner):
+            yield (
+                f"{named('owners', ROLE)} contains {quoted(owner)}, which is not an object ID. Correct it or leave it"
+                " out."
+            )
     if len(owners) > MOST_OWNERS:
         yield f"{named('owners', ROLE)} has {len(owners)} entries, but Microsoft Graph allows {MOST_OWNERS}."
     yield from proxy_problems(params["http_proxy"], named("http_proxy", ROLE))
@@ -210,12 +221,15 @@ def _existing_problems(params: Parameters) -> Iterator[str]:
     identity, managed = params.get("existing_identity_id"), params["identity"] == MANAGED
     app_option, identity_option = named("existing_app_id", ROLE), named("existing_identity_id", ROLE)
     secret_option, which = named("existing_app_secret", ROLE), named("identity", ROLE)
-    if app and not _GUID.fullmatch(app):
-        yield f"{app_option} is {app!r}. Set it to the application (client) ID of the app registration."
-    if identity and not _IDENTITY.fullmatch(identity.rstrip("/")):
+    if app and not names.is_guid(app):
         yield (
-            f"{identity_option} is {identity!r}. Set it to the ID of the managed identity, which starts with"
-            " /subscriptions/."
+            f"{app_option} is not an application (client) ID. Set it to that of the app registration, such as"
+            " 0b1f6471-1bf0-4dda-aec3-cb9272f09590."
+        )
+    if identity and not names.is_identity(identity):
+        yield (
+            f"{identity_option} is {quoted(identity)}. Set it to the ID of the managed identity, such as"
+            " /subscriptions/ID/resourceGroups/GROUP/providers/Microsoft.ManagedIdentity/userAssignedIdentities/NAME."
         )
     if app and managed:
         yield f"{app_option} cannot be set when {which} is {MANAGED}. Leave one of them out."
@@ -223,6 +237,13 @@ def _existing_problems(params: Parameters) -> Iterator[str]:
         yield f"{identity_option} is set, so {which} must be {MANAGED}. Set it, or leave the other out."
     if secret and not app:
         yield f"{secret_option} is set without {app_option}. Set both, or neither."
+    if secret and not secret.isprintable():
+        yield f"{secret_option} contains a line break or special character. Copy it again."
+    if secret and app and not managed and params["credential"] == FEDERATED:
+        yield (
+            f"{secret_option} cannot be set when {named('credential', ROLE)} is {FEDERATED}, which uses no secret."
+            " Leave one of them out."
+        )
     if app and not secret and not managed and params["credential"] == SECRET and params.get("state") != "absent":
         yield (
             f"{app_option} is set without {secret_option}, but an existing app is not edited and gets no new secret."
@@ -236,7 +257,9 @@ def _action_problems(actions: list[Any] | None) -> Iterator[str]:
         yield f"{option} is empty. List the actions of CAST AI's role, or leave it out for the default ones."
     for one in actions or ():
         if not _ACTION.fullmatch(str(one)):
-            yield f"{option} contains {one!r}, which is not an action such as Microsoft.Compute/*/read. Correct it."
+            yield (
+                f"{option} contains {quoted(one)}, which is not an action such as Microsoft.Compute/*/read. Correct it."
+            )
 
 
 OPTIONS: dict[str, Any] = {

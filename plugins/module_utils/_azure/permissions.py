@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the Azure credentials of a run need. Pure. PRIVATE to the collection.
+"""The permissions that a run needs in Azure. Pure. PRIVATE to the collection.
 
-The one source of the published custom roles, of the table in the documentation, and of what castai_preflight asks.
+The published custom roles, the table in the documentation and the questions of castai_preflight are derived from this.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 CONNECT, ONBOARD, REPAIR, REMOVE, PREFLIGHT = "connect", "onboard", "repair", "remove", "preflight"
-"""What fails, or is not checked, without a permission. repair: onboarding where others changed or left something."""
+"""What fails, or is not checked, without a permission. repair: onboarding after others changed or left something."""
 
 PLAN = "plan"
-"""A phase that only looks: check mode of connecting and onboarding."""
+"""A phase that only reads: connecting and onboarding in check mode."""
 
 PHASES: Mapping[str, tuple[str, ...]] = {
     PLAN: (CONNECT, ONBOARD, REPAIR, PREFLIGHT),
@@ -25,23 +25,23 @@ PHASES: Mapping[str, tuple[str, ...]] = {
     ONBOARD: (CONNECT, ONBOARD, REPAIR, PREFLIGHT),
     REMOVE: (REMOVE,),
 }
-"""The scenarios that a published role is enough for."""
+"""The scenarios that each phase's published roles cover."""
 
 APP, MANAGED = "app", "managed_identity"
 SECRET, FEDERATED = "secret", "federated"
-"""Identities, and credentials of an app: ways of onboarding that need more than others."""
+"""Identities, and credentials of an app. Some need permissions that others do not."""
 
 ADMIN, NO_ENTRA = "admin", "no Entra ID"
-"""A cluster that is entered with its admin certificate, by choice or because it has nothing else."""
+"""Clusters that are entered with the admin certificate, by choice or because there is no other way."""
 
 WITH_APP, WITH_MANAGED = "app", "managed-identity"
-"""The published roles of a phase."""
+"""How file names tell the published roles of a phase apart."""
 
 
 @dataclass(frozen=True)
 class Grant:
-    """One permission. reads: whether it changes nothing; only: the ways that need it, empty for all; why: of a repair,
-    what it repairs."""
+    """One permission. reads: whether it only reads. only: the identities or clusters that need it, empty for all. why:
+    for a repair, what it repairs."""
 
     permission: str
     scenarios: tuple[str, ...]
@@ -96,36 +96,37 @@ GRANTS: tuple[Grant, ...] = (
     Grant(f"{_AUTHORIZATION}/denyAssignments/read", (PREFLIGHT,), True, why="finds deny assignments"),
     Grant(f"{_AUTHORIZATION}/locks/read", (PREFLIGHT,), True, why="finds locks"),
 )
-"""Actions, needed on the resource groups that CAST AI's role is assigned on; what is of a resource provider, on the
-subscription. Whoever has any role there can read the subscription itself."""
+"""Actions. They are needed in the resource groups where CAST AI's role is assigned, and those of a resource provider in
+the subscription. Anybody with a role there can read the subscription itself."""
 
-READ_ALL, OWNED = "Application.Read.All", "Application.ReadWrite.OwnedBy"
+READ_ALL, OWNED, POLICIES = "Application.Read.All", "Application.ReadWrite.OwnedBy", "Policy.Read.All"
 
 GRAPH: tuple[Grant, ...] = (
     Grant(READ_ALL, (PREFLIGHT,), True, (APP,), "enough for a plan"),
     Grant(OWNED, _IDENTITY, False, (APP,), "and the identity that runs this must own the app"),
+    Grant(POLICIES, (PREFLIGHT,), True, (APP,), "finds a policy that forbids or limits secrets of apps"),
 )
-"""Application permissions of Microsoft Graph. No custom role contains them: an administrator consents to them."""
+"""Application permissions of Microsoft Graph. Custom roles cannot contain them: an administrator consents to them."""
 
 
 def granted(phase: str, way: str) -> Iterator[Grant]:
-    """What the published role of a phase has. way: APP or MANAGED."""
+    """The permissions of a phase's published role. way: APP or MANAGED."""
     for grant in GRANTS:
         if set(grant.scenarios) & set(PHASES[phase]) and (grant.reads or phase != PLAN) and grant.applies((way,)):
             yield grant
 
 
 def needed(scenario: str, ways: Collection[str]) -> dict[str, Grant]:
-    """What a scenario needs in Azure Resource Manager, by permission, for these ways of doing it."""
+    """What a scenario needs in Azure Resource Manager in these cases, by permission."""
     return {grant.permission: grant for grant in GRANTS if scenario in grant.scenarios and grant.applies(ways)}
 
 
 KINDS = tuple((phase, way) for phase in PHASES for way in (APP, MANAGED) if not (phase == CONNECT and way == MANAGED))
-"""The published roles. Connecting is the same with both identities."""
+"""The published roles. Connecting needs the same for both identities."""
 
 
 def file_name(phase: str, way: str = APP) -> str:
-    """The published role, in docs/examples/policies."""
+    """File name of a published role, in docs/examples/policies."""
     suffix = "" if phase == CONNECT else f"-{WITH_MANAGED if way == MANAGED else WITH_APP}"
     return f"aks-{phase}{suffix}.json"
 
@@ -144,7 +145,7 @@ def title(phase: str, way: str) -> str:
 
 
 def document(phase: str, way: str, scopes: Collection[str]) -> dict[str, Any]:
-    """The custom role that lets somebody do a phase, as az role definition create --role-definition takes it."""
+    """The custom role that allows a phase, in the format of az role definition create --role-definition."""
     return {
         "Name": title(phase, way),
         "Description": "For castai.onboarding",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from .._credentials import SHORTEST, in_address
+from .._credentials import SHORTEST, in_address, quoted
 
 FROM_CLUSTER, NONE = "from_cluster", "none"
 
@@ -20,7 +20,7 @@ _KEYS = ("http", "https", "no_proxy")
 
 @dataclass(frozen=True)
 class Proxy:
-    """Empty for no proxy. http, https: addresses; no_proxy: hosts and networks that are reached directly."""
+    """Empty for no proxy. http, https: addresses. no_proxy: hosts and networks that are reached directly."""
 
     http: str = field(default="", repr=False)
     https: str = field(default="", repr=False)
@@ -32,18 +32,18 @@ class Proxy:
 
     @classmethod
     def recorded(cls, block: Mapping[str, Any]) -> Proxy:
-        """What CAST AI has."""
+        """The proxy that CAST AI has on record."""
         exceptions = block.get("noProxy")
         found = [str(one) for one in exceptions] if isinstance(exceptions, list) else []
         return cls(str(block.get("httpProxy") or ""), str(block.get("httpsProxy") or ""), tuple(found))
 
     def body(self) -> dict[str, Any]:
-        """As CAST AI takes it. Secret."""
+        """The proxy in the format of CAST AI's API. Secret."""
         texts = {"httpProxy": self.http, "httpsProxy": self.https}
         return {**{key: text for key, text in texts.items() if text}, "noProxy": list(self.no_proxy)}
 
     def shown(self) -> dict[str, Any]:
-        """Without passwords: hosts and ports alone."""
+        """Only hosts and ports, no passwords."""
         return {"http": host(self.http), "https": host(self.https), "no_proxy": list(self.no_proxy)}
 
     def same(self, other: Proxy) -> bool:
@@ -51,7 +51,7 @@ class Proxy:
 
 
 def host(address: str) -> str:
-    """Host and port of an address, empty for none."""
+    """Host and port of an address. Empty if it has none."""
     try:
         parts = urlsplit(address if "://" in address else f"//{address}")
         port = f":{parts.port}" if parts.port else ""
@@ -60,8 +60,15 @@ def host(address: str) -> str:
     return f"{parts.hostname or ''}{port}"
 
 
+def _is_proxy(address: str) -> bool:
+    """Whether a text is an address of a proxy by HTTP, with or without its scheme."""
+    scheme = address.partition("://")[0].lower() if "://" in address else "http"
+    plain = address.isascii() and address.isprintable() and " " not in address
+    return plain and scheme in ("http", "https") and bool(host(address))
+
+
 def secrets(given: Any) -> Iterator[str]:
-    """The texts to mask wherever they appear: addresses with credentials in them, and these credentials."""
+    """The texts to mask wherever they appear: addresses that contain credentials, and those credentials."""
     for address in given.values() if isinstance(given, Mapping) else ():
         found = in_address(address) if isinstance(address, str) else ()
         if found:
@@ -70,23 +77,30 @@ def secrets(given: Any) -> Iterator[str]:
 
 
 def proxy_problems(given: Any, option: str) -> Iterator[str]:
-    """What is wrong with the option. The sentences show no value."""
+    """What is wrong with the option. The sentences never contain the value."""
     if not isinstance(given, Mapping):
         if given not in (FROM_CLUSTER, NONE):
             yield f"{option} must be {FROM_CLUSTER}, {NONE} or a dictionary with {', '.join(_KEYS)}. Correct it."
         return
     for key in given:
         if key not in _KEYS:
-            yield f"{option} has the key {key!r}. Use only: {', '.join(_KEYS)}."
+            yield f"{option} has the key {quoted(key)}. Use only: {', '.join(_KEYS)}."
+    if not (given.get("http") or given.get("https")):
+        yield (
+            f"{option} has neither http nor https. Set one of them to the address of the proxy, or set {option} to"
+            f" {NONE}."
+        )
     for key in ("http", "https"):
         address = given.get(key) or ""
-        if not isinstance(address, str) or (address and not host(address)):
+        if not isinstance(address, str) or (address and not _is_proxy(address)):
             yield f"{option}.{key} is not an address. Set it to one such as http://proxy.example.com:3128."
-    if not isinstance(given.get("no_proxy") or "", (str, list, tuple)):
-        yield f"{option}.no_proxy must be a list."
+    exceptions = given.get("no_proxy") or ""
+    items = exceptions if isinstance(exceptions, (list, tuple)) else [exceptions]
+    if not all(isinstance(one, str) for one in items):
+        yield f"{option}.no_proxy must be a list of texts."
 
 
 def _listed(value: Any) -> Iterator[str]:
-    """A list, or a text with commas in between."""
+    """A list, or a text with commas between the items."""
     parts = value.split(",") if isinstance(value, str) else value or ()
     yield from (str(one).strip() for one in parts if str(one).strip())

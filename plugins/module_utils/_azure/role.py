@@ -4,7 +4,7 @@
 
 """What CAST AI's custom role for an AKS cluster may do, and where it is needed. Pure. PRIVATE to the collection.
 
-Contents: main.tf of CAST AI's Terraform module for AKS, and its onboarding script.
+Source of the actions: main.tf of CAST AI's Terraform module for AKS, and the onboarding script.
 """
 
 from __future__ import annotations
@@ -56,16 +56,16 @@ _DEFAULT: Mapping[str, tuple[str, ...]] = {
 DEFAULT = frozenset(f"{provider}/{action}" for provider, actions in _DEFAULT.items() for action in actions)
 
 CHANGE_CLUSTER = "Microsoft.ContainerService/managedClusters/write"
-"""Only in the script's role. It can change anything about the cluster."""
+"""Only the script's role has it. It allows changing anything about the cluster."""
 
 
 def wanted(own: Collection[str], change_cluster: bool) -> frozenset[str]:
-    """own: the user's list in place of the default one, empty for none."""
+    """own: the list that the user sets instead of the default, empty for the default."""
     return frozenset(own or DEFAULT) | (frozenset([CHANGE_CLUSTER]) if change_cluster else frozenset())
 
 
 def same(first: Iterable[str], second: Iterable[str]) -> bool:
-    """Whether two lists of actions or of scopes are the same. Azure ignores their case."""
+    """Whether two lists of actions or scopes are the same. Azure ignores case."""
     return folded(first) == folded(second)
 
 
@@ -78,7 +78,7 @@ def group_scope(subscription: str, group: str) -> str:
 
 
 def group_of(resource_id: str) -> str:
-    """The scope of the resource group that a resource is in, empty if its id names none."""
+    """The scope of a resource's group. Empty if the ID contains no group."""
     parts = resource_id.strip("/").split("/")
     if len(parts) < 4 or (parts[0].lower(), parts[2].lower()) != ("subscriptions", "resourcegroups"):
         return ""
@@ -86,7 +86,7 @@ def group_of(resource_id: str) -> str:
 
 
 def distinct(scopes: Iterable[str]) -> tuple[str, ...]:
-    """Each scope once, whatever its case, in its first spelling."""
+    """Each scope once, ignoring case, in the spelling that comes first."""
     found: dict[str, str] = {}
     for scope in scopes:
         if scope:

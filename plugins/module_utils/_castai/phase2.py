@@ -79,6 +79,7 @@ def connection_findings(
     elif tokenless:
         yield (
             f"Secret {tokenless} is missing or has no {CREDENTIALS_KEY}, and the components cannot start without it."
-            " This happens when another tool connected the cluster. Run the playbook castai.onboarding.connect"
-            f" (connect.yml) first, or set {named('credentials_secret')} to another Secret."
+            " It was deleted, or another tool connected the cluster. Run the playbook castai.onboarding.connect"
+            " (connect.yml) first, which stores a new token in it, or castai.onboarding.site, whose plan shows both. If"
+            f" the token is in another Secret, set {named('credentials_secret')} to its name."
         )

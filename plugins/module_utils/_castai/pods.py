@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -77,6 +77,8 @@ class Template:
     count: int
     pod: Mapping[str, Any]
     """The pod's spec."""
+    marks: Mapping[str, Any] = field(default_factory=dict)
+    """Its labels and annotations, as in metadata."""
 
     @property
     def title(self) -> str:
@@ -92,11 +94,27 @@ def templates(objects: Iterable[Object]) -> tuple[Template, ...]:
     found = []
     for item in objects:
         spec = item.get("spec") or {}
-        pod = (spec.get("template") or {}).get("spec") if item.get("kind") in _TEMPLATES else None
+        template = (spec.get("template") or {}) if item.get("kind") in _TEMPLATES else {}
+        pod, metadata = template.get("spec"), template.get("metadata") or {}
         count = {"DaemonSet": 0, "Job": 1}.get(item.get("kind") or "", spec.get("replicas", 1))
         if isinstance(pod, Mapping) and (count or item["kind"] == "DaemonSet"):
-            found.append(Template(item["kind"], item["metadata"]["name"], int(count or 0), pod))
+            marks = {key: metadata[key] for key in ("labels", "annotations") if metadata.get(key)}
+            found.append(Template(item["kind"], item["metadata"]["name"], int(count or 0), pod, marks))
     return tuple(found)
+
+
+_OF_OTHERS = ("priorityClassName", "serviceAccount", "serviceAccountName")
+"""Fields that name objects which may not exist yet."""
+
+
+def alone(template: Template, namespace: str) -> Object:
+    """One of the pods, for a dry run that creates nothing else."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {**template.marks, "generateName": f"{template.name}-", "namespace": namespace},
+        "spec": {key: value for key, value in template.pod.items() if key not in _OF_OTHERS},
+    }
 
 
 # PodSecurity
@@ -207,15 +225,15 @@ def _against_limits(
             [amount for amount in (requests.get(kind), limits.get(kind)) if amount is not None], default=None
         )
         if kind not in requests:
-            yield f"{name} requests no {kind}, the minimum is {_shown(bound, kind)}"
+            yield f"{name} requests no {kind}, but the minimum is {_shown(bound, kind)}"
         elif smallest is not None and smallest < bound:
-            yield f"{name} has {_shown(smallest, kind)} of {kind}, the minimum is {_shown(bound, kind)}"
+            yield f"{name} has {_shown(smallest, kind)} of {kind}, but the minimum is {_shown(bound, kind)}"
     for kind, bound in ((kind, quantity(bound)) for kind, bound in (item.get("max") or {}).items()):
         largest = max([amount for amount in (requests.get(kind), limits.get(kind)) if amount is not None], default=None)
         if kind not in limits:
-            yield f"{name} has no limit of {kind}, the maximum is {_shown(bound, kind)}"
+            yield f"{name} has no limit of {kind}, but the maximum is {_shown(bound, kind)}"
         elif largest is not None and largest > bound:
-            yield f"{name} has {_shown(largest, kind)} of {kind}, the maximum is {_shown(bound, kind)}"
+            yield f"{name} has {_shown(largest, kind)} of {kind}, but the maximum is {_shown(bound, kind)}"
     for kind, bound in ((kind, quantity(bound)) for kind, bound in (item.get("maxLimitRequestRatio") or {}).items()):
         request, limit = requests.get(kind) or Decimal(0), limits.get(kind) or Decimal(0)
         if not request or not limit:

@@ -293,7 +293,8 @@ def _rights(gateway: Systems, wanted: Desired, current: Current, caller: str | P
     if onboarding is None or there is None or not caller or isinstance(caller, Problem):
         return None
     record = known[1] if known else None
-    return wanted.provider.onboarding.rights(gateway.connection.cloud(), there, onboarding.options, record, caller)
+    cloud, castai = gateway.connection.cloud(), gateway.castai
+    return wanted.provider.onboarding.rights(cloud, there, onboarding.options, record, caller, castai)
 
 
 def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
@@ -354,7 +355,9 @@ def _inside(gateway: Systems, wanted: Desired, current: Current) -> Current:
         reported = ask.when(_unknown(reporting, records), _attempt, lambda: gateway.castai().get_cluster(reporting))
         helm = ask(_helm_problems, gateway, charts)
         taken = ask(_attempt, _taken, gateway, kubernetes, wanted, releases)
-        startable = ask(_attempt, _startable, gateway.helm, version, cluster, _absent(releases, charts))
+        exemption = wanted.provider.onboarding.exemption(facts) if facts and facts.exists else ""
+        policed = readiness.Policed(kubernetes, exemption, namespace is not None) if exemption else None
+        startable = ask(_attempt, _startable, gateway.helm, version, cluster, _absent(releases, charts), policed)
     return replace(
         current,
         leaving="" if isinstance(namespace, Problem) else terminating_problem(namespace),
@@ -462,8 +465,8 @@ def _two_records(current: Current, wanted: Desired) -> str:
     if current.reporting == record.id or current.reporting not in same:
         return ""
     return (
-        f"The agent in this cluster reports to CAST AI as cluster {current.reporting}, but cluster {record.id} there is"
-        f" the same one. Delete one of the two in CAST AI's console, or set {named('cluster_id')} to"
+        f"The agent in this cluster reports to CAST AI as cluster {current.reporting}, but CAST AI also has this"
+        f" cluster as {record.id}. Delete one of the two in CAST AI's console, or set {named('cluster_id')} to"
         f" {current.reporting}."
     )
 
@@ -489,7 +492,8 @@ def _provider_findings(current: Current, wanted: Desired) -> Iterable[str]:
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     facts = _there(current.facts)
-    warned = [*(_warnings(current, wanted) if wanted.onboarding else ()), *_startup_warnings(current, wanted)]
+    onboarding = _warnings(current, wanted) if wanted.onboarding else ()
+    warned = [*dict.fromkeys((*onboarding, *_startup_warnings(current, wanted)))]
     return {
         "findings": [],
         **(facts.result_fields if facts else {}),
@@ -657,14 +661,20 @@ def _absent(releases: Releases, charts: tuple[Chart, ...]) -> tuple[Chart, ...]:
     )
 
 
-def _startable(helm: Helm, version: tuple[int, int], cluster: readiness.Cluster, charts: tuple[Chart, ...]) -> Verdict:
+def _startable(
+    helm: Helm,
+    version: tuple[int, int],
+    cluster: readiness.Cluster,
+    charts: tuple[Chart, ...],
+    policed: readiness.Policed | None,
+) -> Verdict:
     if version < OLDEST_KUBERNETES or not charts:
         return Verdict()
     planned = [
         readiness.Planned(chart.release, HelmChart(chart.ref, chart.version, chart.repo_url), chart.values)
         for chart in charts
     ]
-    return readiness.study(helm, cluster, planned)
+    return readiness.study(helm, cluster, planned, policed)
 
 
 def _refer_to_secret(releases: Releases, wanted: Desired) -> bool:

@@ -37,6 +37,9 @@ _CHOOSY = ("nodeSelector", "affinity", "tolerations")
 
 _RESOURCES = "set resources in agent_values or components_values"
 
+_DENIED = ("denied the request", "denied request")
+"""In refusals of admission webhooks and of ValidatingAdmissionPolicies."""
+
 Templates = Mapping[str, tuple[pods.Template, ...]]
 """By release."""
 
@@ -81,6 +84,16 @@ class Cluster:
             None if limits is None else tuple(limits.get("items") or ()),
             nodes,
         )
+
+
+@dataclass(frozen=True)
+class Policed:
+    """A cluster that may have policies for pods. exemption: how a namespace is exempted, as a sentence; there: whether
+    the namespace exists, without which nothing can be tried."""
+
+    kubernetes: Kubernetes
+    exemption: str
+    there: bool
 
 
 @dataclass(frozen=True)
@@ -149,10 +162,11 @@ def _is_absent(kubernetes: Kubernetes, path: str) -> bool:
         return False
 
 
-def study(helm: Helm, cluster: Cluster, planned: Collection[Planned]) -> Verdict:
-    """What keeps the planned releases from running. Charts are only rendered if the PodSecurity level, quotas, nodes or
-    values make it necessary."""
-    asking = [one for one in planned if _may_be_stopped(cluster, one)]
+def study(helm: Helm, cluster: Cluster, planned: Collection[Planned], policed: Policed | None = None) -> Verdict:
+    """What keeps the planned releases from running. Charts are only rendered if the PodSecurity level, quotas, nodes,
+    policies or values make it necessary."""
+    trying = policed if policed and policed.there else None
+    asking = [one for one in planned if trying or _may_be_stopped(cluster, one)]
     with at_once() as ask:
         answers = {one.release: ask(_render, helm, cluster.namespace, one) for one in asking}
     rendered = results(answers)
@@ -162,7 +176,50 @@ def study(helm: Helm, cluster: Cluster, planned: Collection[Planned]) -> Verdict
         if isinstance(answer, str)
     )
     found = {release: answer for release, answer in rendered.items() if not isinstance(answer, str)}
-    return Verdict(tuple(findings(cluster, found)), tuple(warnings(cluster, bool(planned))), unread)
+    tried = _tried(trying, cluster.namespace, found) if trying else Verdict()
+    if policed and planned and not trying:
+        absent = f"namespace {cluster.namespace} does not exist yet. {policed.exemption}"
+        unread += (f"Could not check whether policies of the cluster refuse pods: {absent}",)
+    return Verdict(
+        (*findings(cluster, found), *tried.findings),
+        tuple(warnings(cluster, bool(planned))),
+        (*unread, *tried.not_checked),
+    )
+
+
+def _tried(policed: Policed, namespace: str, templates: Templates) -> Verdict:
+    """What the cluster's policies say of the pods, by a dry run."""
+    path = path_of("v1", "Pod", None, namespace)
+    with at_once() as ask:
+        answers = {
+            f"{template.title} of {release}": ask(_refusal, policed.kubernetes, path, pods.alone(template, namespace))
+            for release, found in templates.items()
+            for template in found
+        }
+    refusals = {title: said for title, said in results(answers).items() if said}
+    denied = {title: said for title, said in refusals.items() if any(one in said for one in _DENIED)}
+    return Verdict(
+        tuple(
+            f"A policy of the cluster refuses the pods of {title}: {said} {policed.exemption}"
+            for title, said in denied.items()
+        ),
+        not_checked=tuple(
+            f"Could not check whether policies of the cluster refuse the pods of {title}: {said}"
+            for title, said in refusals.items()
+            if title not in denied
+        ),
+    )
+
+
+def _refusal(kubernetes: Kubernetes, path: str, pod: Object) -> str:
+    """Why the API server would not create a pod, as a sentence, or an empty text."""
+    try:
+        kubernetes.try_to_create(path, pod)
+    except Rejected as refusal:
+        return refusal.message.rstrip(".") + "."
+    except Failure as failure:
+        return str(failure)
+    return ""
 
 
 def findings(cluster: Cluster, templates: Templates) -> Iterator[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from .._azure import aks
-from .._azure.names import aks_cluster_problem, group_problem, subscription_problem
+from .._azure.names import MISSING_SUBSCRIPTION, aks_cluster_problem, group_problem, subscription_problem
 from .._azure.options import AZURE_RULES, IDENTITY_OPTIONS, azure_options, form_problems
 from .._engine import CallFailed, Refused, at_once
 from .._gateways import azure_session
@@ -23,15 +23,17 @@ from .facts import ApiServer, ClusterFacts, Named, Onboarding, Parameters, Provi
 from .on_azure import rights
 
 CLUSTER_ADMIN = "Azure Kubernetes Service RBAC Cluster Admin"
-"""The smallest built-in role with which ClusterRoles and webhooks can be created."""
+"""The built-in role with the fewest rights that may still create ClusterRoles and webhooks."""
 _CLUSTER_ADMIN_ID = "b1ff04bb-8a4e-4dc4-8eb5-8693973ce19b"
 
 _KUBECONFIG = f"set {named('kubeconfig')}, or {named('host')} and {named('api_key')}"
 
 
 def read(systems: Systems, wanted: Named) -> ClusterFacts:
-    """One round where the resource group is known. AKS shows the cluster's authority with the credentials for it
-    alone."""
+    """Read the cluster from AKS, in one round if the resource group is known.
+
+    The credentials are read too, because only they contain the cluster's certificate authority.
+    """
     azure: Azure = systems.cloud()
     subscription = azure.subscription_id
     missing = missing_options({"subscription_id": subscription})
@@ -41,7 +43,7 @@ def read(systems: Systems, wanted: Named) -> ClusterFacts:
     node_group = wanted.location.get("node_resource_group", "")
     credential = None
     if group:
-        # Both need the token: log-ins that fail, fail once.
+        # Get the token before the parallel reads, so that a failing login fails only once.
         azure.caller()
         with at_once() as ask:
             asked = ask(azure.get_cluster, subscription, group, wanted.name)
@@ -69,7 +71,7 @@ def _listed(azure: Azure, subscription: str) -> tuple[AksCluster, ...]:
 def facts(
     found: AksCluster, azure: Azure, node_group: str = "", credential: Credential | CallFailed | None = None
 ) -> ClusterFacts:
-    """credential: what AKS gave for the cluster, or why not, if it was asked already."""
+    """credential: what AKS returned for the cluster, or why it returned nothing, if it has been asked."""
     source = f" (from {azure.subscription_source})" if azure.subscription_source else ""
     problem = aks.unusable_problem(found) or _other_nodes(found, node_group)
     return ClusterFacts(
@@ -115,7 +117,8 @@ def _hosts(found: AksCluster) -> frozenset[str]:
 
 
 def api_server(found: AksCluster, azure: Azure, given: Credential | CallFailed | None = None) -> ApiServer:
-    """Entered with a token for AKS itself or, where log-ins are not Entra's, with the certificate that AKS gives."""
+    """The API server, with a token for AKS. If the cluster does not use Entra logins, with the certificate that AKS
+    returns."""
     credential, problem = _credential(found, azure, given)
     if credential is None:
         address = f"https://{found.fqdn or found.private_fqdn}:443"
@@ -132,13 +135,14 @@ def api_server(found: AksCluster, azure: Azure, given: Credential | CallFailed |
         entry_problem=problem,
         certificate=server.certificate,
         key=server.key,
+        forget=azure.forget,
     )
 
 
 def _credential(
     found: AksCluster, azure: Azure, given: Credential | CallFailed | None
 ) -> tuple[Credential | None, str]:
-    """What leads into the cluster, and why it does not, or an empty text."""
+    """The credentials for the cluster, and why they do not work, or an empty text."""
     problem = aks.entry_problem(found, azure.admin)
     if problem:
         return None, problem
@@ -155,7 +159,7 @@ def _credential(
 def _entered(
     azure: Azure, subscription: str, group: str, cluster: str, public: bool = False
 ) -> Credential | CallFailed:
-    """public: by the public name of a private cluster."""
+    """public: return the public name of a private cluster."""
     try:
         return (azure.admin_credential if azure.admin else azure.user_credential)(subscription, group, cluster, public)
     except CallFailed as failure:
@@ -163,7 +167,8 @@ def _entered(
 
 
 def _advice(found: AksCluster, azure: Azure, entra: bool) -> Mapping[int, str]:
-    """What to do about the API server's answers, sentences after a blank, by HTTP status or cause of none."""
+    """What to do about the API server's answers, by HTTP status, or by cause if there was none. Each text starts with a
+    space."""
     advice = {**_unanswered(found)}
     if not entra:
         return advice
@@ -177,7 +182,7 @@ def _advice(found: AksCluster, azure: Azure, entra: bool) -> Mapping[int, str]:
 
 
 def _grant(found: AksCluster, caller: Caller) -> str:
-    """How the caller gets permissions in a cluster whose log-ins are Entra's."""
+    """How the caller gets permissions in a cluster with Entra logins."""
     who = caller.name or caller.object_id
     if found.azure_rbac:
         return (
@@ -191,7 +196,7 @@ def _grant(found: AksCluster, caller: Caller) -> str:
 
 
 def _unanswered(found: AksCluster) -> dict[int, str]:
-    """The ways out, by cause."""
+    """What to do if there is no answer, by cause."""
     inside = (
         "run this from a network that reaches the API server, such as an AWX instance group there or a machine behind a"
         f" VPN, or {_KUBECONFIG} of a tunnel"
@@ -225,7 +230,7 @@ def describe_location(record: Mapping[str, str]) -> str:
 
 
 def agent_environment(found: ClusterFacts, cluster_id: str, chosen: bool) -> Mapping[str, str]:
-    """What the agent would otherwise ask the cloud, by the names of its environment variables."""
+    """Environment variables of the agent for what it would otherwise ask the cloud."""
     return {
         "STATIC_CLUSTER_ID": cluster_id,
         "AKS_SUBSCRIPTION_ID": found.own.subscription_id,
@@ -235,23 +240,16 @@ def agent_environment(found: ClusterFacts, cluster_id: str, chosen: bool) -> Map
 
 
 def option_problems(params: Parameters) -> Mapping[str, str]:
-    # The environment's subscription counts for AKS clusters alone: AWX sets it in every job.
-    subscription = subscription_of(params) if params.get("provider") == KEY else params.get("subscription_id")
-    found = {"subscription_id": subscription_problem(subscription) if subscription else ""}
+    # The environment's subscription only counts for AKS clusters, because AWX sets it in every job.
+    given = subscription_of(params) if params.get("provider") == KEY else (params.get("subscription_id"), "")
+    found = {"subscription_id": subscription_problem(*given) if given[0] else ""}
     for option in ("resource_group", "node_resource_group"):
         found[option] = group_problem(params[option], option) if params.get(option) else ""
     return {option: problem for option, problem in found.items() if problem}
 
 
 def missing_options(params: Parameters) -> Mapping[str, str]:
-    if subscription_of(params):
-        return {}
-    return {
-        "subscription_id": (
-            f"{named('subscription_id')} is not set. Set it to the ID of the cluster's subscription, or set"
-            " AZURE_SUBSCRIPTION_ID."
-        )
-    }
+    return {} if subscription_of(params)[0] else {"subscription_id": MISSING_SUBSCRIPTION}
 
 
 def in_words(caller: Caller) -> str:
@@ -266,7 +264,7 @@ def acting_as(caller: str, found: ClusterFacts | None) -> str:
 
 
 def foreign_nodes(nodes: Iterable[Object]) -> tuple[str, ...]:
-    """Of what kinds the nodes are, where CAST AI can use none. System nodes do not count beside others."""
+    """The kinds of nodes, if CAST AI cannot use any of them. System nodes only count if there are no others."""
     listed = [*nodes]
     of_users = [node for node in listed if _labels(node).get("kubernetes.azure.com/mode") != "system"]
     kinds = {_kind(node) for node in of_users or listed}
@@ -311,24 +309,23 @@ def warnings(found: ClusterFacts, kinds: tuple[str, ...]) -> Iterator[str]:
                 f"All user node pools of AKS cluster {cluster.name} are spot ({', '.join(users)}): Azure may remove the"
                 " nodes of CAST AI's components at any time. Add a user node pool that is not spot."
             )
-    if cluster.http_proxy and cluster.http_proxy.trusted_ca:
-        yield (
-            f"AKS cluster {cluster.name} trusts a CA of its own for its HTTP proxy. CAST AI's nodes get the proxy, but"
-            " not this CA: add it in CAST AI's node configuration."
-        )
+    yield from aks.authority_warnings(cluster)
     if cluster.outbound.lower() == "userdefinedrouting":
         yield (
             f"AKS cluster {cluster.name} routes its outbound traffic through your own firewall. Allow the addresses"
             " of CAST AI there: this cannot be checked from outside."
         )
-    if cluster.policy_add_on:
-        yield (
-            f"The Azure Policy add-on is on for AKS cluster {cluster.name}. Its constraints may forbid host namespaces"
-            " and privileged containers, which castai-spot-handler and castai-kvisor need: exempt namespace"
-            " castai-agent."
-        )
     if cluster.cloud and cluster.cloud != "AzureCloud":
         yield f"AKS cluster {cluster.name} is in {cluster.cloud}. CAST AI does not state that it supports this cloud."
+
+
+def exemption(found: ClusterFacts) -> str:
+    if not found.own.policy_add_on:
+        return ""
+    return (
+        f"The Azure Policy add-on is on for AKS cluster {found.own.name}: add the namespace to the parameter"
+        " excludedNamespaces of the policy's assignment."
+    )
 
 
 KEY = "aks"
@@ -355,7 +352,7 @@ AKS = Provider(
         "castai-spot-handler": {"castai": {"provider": "azure"}},
         "castai-kvisor": {"controller": {"extraArgs": {"cloud-provider": "aks"}}},
     },
-    # The pods then reach the API server by its name, which exceptions of a proxy can have.
+    # Pods then reach the API server by name, which unlike its address can be listed as an exception of the proxy.
     proxied_values={"podAnnotations": {"kubernetes.azure.com/set-kube-service-host-fqdn": "true"}},
     direct=("169.254.169.254", ".svc", ".azmk8s.io", ".azure.us", ".azk8s.cn"),
     onboarding=Onboarding(
@@ -365,5 +362,6 @@ AKS = Provider(
         foreign_nodes=foreign_nodes,
         nodes_problem=nodes_problem,
         warnings=warnings,
+        exemption=exemption,
     ),
 )

@@ -29,8 +29,8 @@ ROOT_CA_NAMESPACES = ("kube-system", "default")
 ROOT_CA_PATHS = tuple(path_of("v1", "ConfigMap", ROOT_CA, namespace) for namespace in ROOT_CA_NAMESPACES)
 
 
-_ANOTHER = f"as its ConfigMap {ROOT_CA} has"
-"""What proves that it is another cluster."""
+_ANOTHER = f"and ConfigMap {ROOT_CA} there differs too"
+"""Says that the authorities differ, which proves that it is another cluster."""
 _UNPROVEN = f" If the connection certainly leads to this cluster, set {named('wrong_cluster_check')} to false instead."
 
 
@@ -84,11 +84,12 @@ def reach(params: Parameters, api_server: ApiServer | None) -> Kubernetes:
         api_server.advice(),
         api_server.certificate,
         api_server.key,
+        api_server.forget,
     )
 
 
 def _advised(made: Kubernetes, api_server: ApiServer | None) -> Kubernetes:
-    """With what the provider knows about the address that the user gave."""
+    """Add the provider's advice for an address that the user gave."""
     if api_server:
         made.advise(api_server.advice_at(made.host))
     return made
@@ -96,33 +97,34 @@ def _advised(made: Kubernetes, api_server: ApiServer | None) -> Kubernetes:
 
 @dataclass
 class Connection:
-    """How one task reaches its cluster, as the options say. Each system is connected to on first use, and once."""
+    """How one task reaches its cluster, according to the options. Each connection is made once, on first use."""
 
     params: Parameters
     connected: Any = None
-    """The provider's cloud."""
+    """The connection to the provider's cloud."""
     kubernetes: Kubernetes | None = None
     facts: ClusterFacts | None = None
 
     def cloud(self) -> Any:
-        """The provider's cloud, by the options."""
+        """The connection to the provider's cloud."""
         self.connected = self.connected or PROVIDERS[self.params["provider"]].cloud(self.params)
         return self.connected
 
     def read(self, wanted: Named) -> ClusterFacts:
-        """What the provider says about the cluster: one round."""
+        """Read the cluster from its provider, in one round."""
         self.facts = PROVIDERS[wanted.provider].read(self, wanted)
         return self.facts
 
     def cluster(self, api_server: ApiServer | None = None) -> Kubernetes:
-        """The cluster itself. api_server is needed on the first call if the options do not lead to a cluster."""
+        """The connection to the cluster. api_server is needed on the first call if the options do not say how to reach
+        one."""
         if self.kubernetes is None:
             self.kubernetes = reach(self.params, api_server)
         return self.kubernetes
 
     def enter(self, wanted: Named) -> Kubernetes:
-        """The cluster, through its provider if the options say so. Refuses one that does not exist, and a connection to
-        another."""
+        """Connect to the cluster, with the help of its provider if needed. Refuses a cluster that does not exist, and a
+        connection to another one."""
         if self.kubernetes is None:
             problem = self._misplaced(wanted)
             if problem:
@@ -130,7 +132,7 @@ class Connection:
         return self.cluster()
 
     def _misplaced(self, wanted: Named) -> str:
-        """Why this does not lead to the named cluster, or an empty text."""
+        """Why the connection does not lead to the named cluster. Empty if it does."""
         if not wanted.name:
             return ""
         if PROVIDERS[wanted.provider].own_name_problem:
@@ -151,7 +153,7 @@ def own_name_problem(kubernetes: Kubernetes, wanted: Named) -> str:
 
 
 def unchecked_warning(wanted: Named, facts: ClusterFacts | None) -> str:
-    """That the connection may lead to another cluster, or an empty text."""
+    """A warning that the connection may lead to another cluster. Empty if that was checked."""
     if wanted.checked or facts is None:
         return ""
     return (
@@ -161,13 +163,13 @@ def unchecked_warning(wanted: Named, facts: ClusterFacts | None) -> str:
 
 
 def other_cluster_problem(kubernetes: Kubernetes, facts: ClusterFacts, checked: bool = True) -> str:
-    """Why the connection does not lead to this cluster, judging by what its provider knows about its API server, or an
-    empty text, also if that is not to be checked.
+    """Why the connection does not lead to this cluster, judging by what its provider knows about its API server. Empty
+    if it does, or if nothing should be checked.
 
-    Reads at most two ConfigMaps. Each such cluster has a certificate authority of its own, so an equal one proves that
-    it is the cluster, even behind a tunnel. Behind a proxy that ends TLS, the connection shows the proxy's authority;
-    then the cluster's own, which Kubernetes publishes in each namespace, is read through the proxy. If certificates are
-    not verified, nothing that is read proves anything, and the address must be the cluster's own.
+    Reads at most two ConfigMaps. Each such cluster has its own certificate authority, so an equal one proves that it is
+    this cluster, even behind a tunnel. A proxy that ends TLS shows its own authority instead; then the cluster's, which
+    Kubernetes publishes in each namespace, is read through the proxy. If certificates are not verified, nothing that is
+    read proves anything, so the address must be one of the cluster's.
     """
     server = facts.api_server
     if server is None or not checked:
@@ -180,7 +182,7 @@ def other_cluster_problem(kubernetes: Kubernetes, facts: ClusterFacts, checked: 
     if not kubernetes.verified:
         differing = " (certificates are not verified, so they could not be compared)"
     elif not ours:
-        differing = " (without a certificate authority to compare with)"
+        differing = " (its certificate authority is not known)"
     else:
         untold = _unproven(kubernetes, ours)
         if not untold:
@@ -198,8 +200,8 @@ def _plain(address: str) -> str:
 
 
 def _unproven(kubernetes: Kubernetes, ours: frozenset[bytes]) -> str:
-    """Why the authority that the cluster publishes does not prove that it is this cluster, as a clause, or an empty
-    text."""
+    """Why the authority that the cluster publishes does not prove that it is this cluster, as a clause. Empty if it
+    does."""
     reason = "it does not exist"
     for path in ROOT_CA_PATHS:
         try:
@@ -220,7 +222,7 @@ def _unproven(kubernetes: Kubernetes, ours: frozenset[bytes]) -> str:
 
 
 def terminating_problem(namespace: Object | None) -> str:
-    """Why nothing can be created in a Namespace, or an empty text."""
+    """Why nothing can be created in a Namespace. Empty if there is no reason."""
     metadata = (namespace or {}).get("metadata") or {}
     if not metadata.get("deletionTimestamp"):
         return ""

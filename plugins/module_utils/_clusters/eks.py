@@ -23,7 +23,7 @@ from . import on_aws
 from .facts import ApiServer, ClusterFacts, Named, Onboarding, Parameters, Provider, Rows, Systems
 
 _STS = re.compile(r"sts(-fips)?(\.[a-z0-9-]+)?\.(amazonaws\.com(\.cn)?|api\.aws)")
-"""STS's own host names, with and without a region."""
+"""STS's own host names, global and regional."""
 
 
 def read(systems: Systems, wanted: Named) -> ClusterFacts:
@@ -54,7 +54,7 @@ def facts(found: EksCluster | None, wanted: Named, aws: Aws) -> ClusterFacts:
 
 
 def api_server(found: EksCluster, aws: Aws) -> ApiServer:
-    """Its tokens are signed with the AWS credentials."""
+    """The API server, with tokens that are signed with the AWS credentials."""
     return ApiServer(
         found.endpoint,
         found.ca_pem,

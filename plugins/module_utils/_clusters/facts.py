@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What all other code needs to know about a cluster and its provider: the protocol of providers.
+"""What other code needs to know about a cluster and its provider: the provider protocol.
 
 A provider is one function that reads and one frozen value that it returns. PRIVATE to the collection.
 """
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from .._gateways.castai import Cluster
+from .._gateways.castai import CastAi, Cluster
 from .._gateways.kubernetes import Kubernetes, Object, path_of
 from .._options import Rules, Spec
 
@@ -25,13 +25,13 @@ Rows = tuple[tuple[str, str, tuple[str, ...]], ...]
 
 NODES = path_of("v1", "Node", None, None)
 SOME_NODES = "500"
-"""The most nodes that are read at once."""
+"""The most nodes to read in one call."""
 
 
 @dataclass(frozen=True)
 class Named:
-    """The cluster as the user names it. location: the provider's options for that, empty if not given. checked: whether
-    the connection must prove that it leads there.
+    """The cluster as the user names it. location: the provider's options that say where it is, empty if not given.
+    checked: whether to verify that the connection leads to it.
 
     Without provider and name, the Kubernetes options alone decide which cluster it is.
     """
@@ -44,12 +44,13 @@ class Named:
 
 @dataclass(frozen=True)
 class ApiServer:
-    """How to get into a cluster without a kubeconfig, and how to recognise it.
+    """How to get into a cluster without a kubeconfig, and how to recognize it.
 
-    ca_pem: its certificate authorities; hosts: its own addresses; sign: returns a bearer token; advice: returns what to
-    do about its answers, sentences after a blank, by HTTP status, 0 for no answer; advice_at: the same for a kubeconfig
-    or host with this address; publicly_trusted: whether the endpoint's own certificate is of a public authority, not of
-    the cluster's; certificate, key: the client's, PEM, if that is what lets in.
+    ca_pem: its certificate authorities. hosts: its own addresses. sign: returns a bearer token. advice: returns what to
+    do about an answer, by HTTP status, 0 for no answer; each text starts with a space. advice_at: the same for the
+    address in a kubeconfig or in host. publicly_trusted: whether a public authority issued the endpoint's certificate,
+    not the cluster's own. certificate, key: the client certificate, PEM, if the cluster accepts one. forget: drops a
+    token that was refused, so that sign returns another; None if sign always does.
     """
 
     endpoint: str
@@ -58,24 +59,25 @@ class ApiServer:
     sign: Callable[[], str] = field(repr=False, compare=False)
     advice: Callable[[], Mapping[int, str]] = field(default=dict, repr=False, compare=False)
     unreachable_problem: str = ""
-    """Why the cluster cannot be used, whatever leads to it."""
+    """Why the cluster cannot be used at all."""
     advice_at: Callable[[str], Mapping[int, str]] = field(default=lambda _host: {}, repr=False, compare=False)
     publicly_trusted: bool = False
     entry_problem: str = ""
-    """Why only a kubeconfig or an address and token lead into the cluster."""
+    """Why the cluster can only be reached with a kubeconfig, or with an address and token."""
     certificate: str = ""
     key: str = field(default="", repr=False)
+    forget: Callable[[str], None] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
 class ClusterFacts:
-    """A cluster as its provider shows it.
+    """A cluster as its provider describes it.
 
-    title: "EKS cluster shop"; location: "of account 111122223333 in eu-central-1"; registration: its block for CAST AI;
-    own_id: the id that it brings along, empty if CAST AI assigns one; result_fields: what results show about it;
-    problems: why it is not the cluster that the user named, or cannot be registered; api_server: None if only a
-    kubeconfig leads to it; seen_at: who knows its address, "EKS says that cluster shop"; access_mode: how it lets
-    principals in, if the provider says so; own: what only the provider reads.
+    title: such as "EKS cluster shop". location: such as "of account 111122223333 in eu-central-1". registration: its
+    block for CAST AI. own_id: the ID that it already has, empty if CAST AI assigns one. result_fields: what results
+    show about it. problems: why it is not the cluster that the user named, or cannot be registered. api_server: None if
+    a kubeconfig is needed. seen_at: the source of its address, such as "EKS says that cluster shop". access_mode: how
+    it lets principals in, if the provider says so. own: facts that only the provider's own code reads.
     """
 
     provider: str
@@ -91,15 +93,15 @@ class ClusterFacts:
     seen_at: str = ""
     access_mode: str = ""
     caller_hint: str = ""
-    """Under which name the cluster knows the caller, or who grants it permissions there, as a sentence."""
+    """A sentence that says under which name the cluster knows the caller, or who can grant permissions there."""
     own: Any = field(default=None, repr=False)
     nodes: Object | None = field(default=None, repr=False)
     """The nodes as the API server listed them, if the provider has read them."""
     caseless: bool = False
-    """Whether the texts of its registration are the same in any case."""
+    """Whether case does not matter in the registration."""
 
     def is_recorded_in(self, record: Cluster) -> bool:
-        """Whether CAST AI's record is of this cluster, by its registration."""
+        """Whether CAST AI's record describes this cluster, comparing its registration."""
         if self.caseless:
             ours, theirs = _folded(self.registration), _folded(record.facts)
             return record.provider == self.provider and ours.items() <= theirs.items()
@@ -111,20 +113,20 @@ def _folded(texts: Mapping[str, str]) -> dict[str, str]:
 
 
 class Systems(Protocol):
-    """The connections that a provider reads with. Each is made on first use."""
+    """The connections that a provider may use for reading. Each is made on first use."""
 
     def cloud(self) -> Any:
-        """The provider's cloud, by the options."""
+        """The connection to the provider's cloud."""
 
     def cluster(self) -> Kubernetes:
-        """The cluster that the Kubernetes options lead to."""
+        """The connection to the cluster, using the Kubernetes options."""
 
 
 @dataclass(frozen=True)
 class CloudRights:
-    """What the caller may not do in the cloud, in sentences.
+    """What the caller lacks in the cloud, in sentences.
 
-    reading: what a plan needs too; writing: what only a run needs; warnings: what only some runs need.
+    reading: needed even for a plan. writing: needed for every run. warnings: needed for some runs only.
     """
 
     reading: tuple[str, ...] = ()
@@ -135,39 +137,42 @@ class CloudRights:
 
 @dataclass(frozen=True)
 class Onboarding:
-    """What preflight checks about a provider's cluster that is to be onboarded.
+    """What preflight checks before it declares a provider's cluster ready for onboarding.
 
-    options: those of the identity. option_problems: what the identity's module would refuse because of its form;
-    params: preflight's. rights: reads, given the identity's options, CAST AI's record and the caller; None if there is
-    nothing to ask. system_rows: permissions needed in namespace kube-system; facts: None if not known. possible_rows:
-    all that may be needed there. foreign_nodes: the kinds of nodes, if CAST AI cannot use any of them. nodes_problem,
-    warnings: about those kinds.
+    options: those of the identity. option_problems: values that the identity's module would refuse; params:
+    preflight's. rights: reads, given the identity's options, CAST AI's record, the caller, and what connects to CAST
+    AI; returns None if there is nothing to check. system_rows: permissions needed in namespace kube-system; facts: None
+    if not known. possible_rows: all permissions that may be needed there. foreign_nodes: the kinds of nodes, if CAST AI
+    cannot use any of them. nodes_problem, warnings: messages about those kinds.
     """
 
     options: Spec
     option_problems: Callable[[Parameters], Iterator[str]]
-    rights: Callable[[Any, ClusterFacts, Parameters, Cluster | None, str], CloudRights | None]
+    rights: Callable[[Any, ClusterFacts, Parameters, Cluster | None, str, Callable[[], CastAi]], CloudRights | None]
     system_rows: Callable[[ClusterFacts | None, Parameters], Rows] = lambda facts, options: ()
     possible_rows: Rows = ()
     foreign_nodes: Callable[[Iterable[Object]], tuple[str, ...]] = lambda nodes: ()
     nodes_problem: Callable[[tuple[str, ...]], str] = lambda kinds: ""
+    exemption: Callable[[ClusterFacts], str] = lambda facts: ""
+    """Of a cluster that may have policies for pods: how a namespace is exempted, as a sentence; else an empty text."""
     warnings: Callable[[ClusterFacts, tuple[str, ...]], Iterator[str]] = lambda facts, kinds: iter(())
 
 
 @dataclass(frozen=True)
 class Provider:
-    """Who runs clusters. key: as CAST AI and the option provider spell it; title: as people write it.
+    """A kind of cluster, such as EKS. key: its name for CAST AI and in the option provider. title: its name in
+    messages.
 
-    options, rules: its location and credentials, for AnsibleModule. registration_options: what only registering needs.
-    name_problem, option_problems, missing_options: pure; what is wrong with values, and which options must be given.
-    cloud: connects. caller: reads who the credentials belong to. acting_as: the same in words, also for an empty
-    caller. read: one round. own_name_problem: reads why a cluster is not the one with this name, judging by what it
-    says about itself; None if only the provider knows. describe_location: a record's block in words. agent_environment:
-    from the cluster's id at CAST AI, and whether the user gave it. component_values: by release. proxied_values: of the
-    agent and cluster-controller where they use a proxy; direct: hosts that they reach without it. roles_between: the
-    roles that a cluster needs after it is connected and before it is onboarded. kubernetes_grant: how the cloud can
-    grant Kubernetes permissions that are missing, as a sentence. read_ahead: reads what connecting needs for any
-    cluster, such as the SDK; makes no call.
+    options, rules: its location and credentials, for AnsibleModule. registration_options: needed only to register a
+    cluster. name_problem, option_problems, missing_options: pure; which values are wrong and which options are missing.
+    cloud: connects. caller: reads who the credentials belong to. acting_as: the caller in words, even if empty. read:
+    one round. own_name_problem: reads why a cluster is not the one with this name, judging by what it says about
+    itself; None if only the provider knows. describe_location: a record's block in words. agent_environment: takes the
+    cluster's ID at CAST AI and whether the user chose it. component_values: chart values by release. proxied_values:
+    values of the agent and cluster-controller if they use a proxy; direct: hosts that they reach without it.
+    roles_between: the roles that a cluster needs between connecting and onboarding. kubernetes_grant: a sentence that
+    says how the cloud can grant missing Kubernetes permissions. read_ahead: reads what connecting to any cluster
+    needs, such as the SDK; makes no call.
     """
 
     key: str

@@ -21,11 +21,11 @@ from .facts import ApiServer, ClusterFacts, Named, Onboarding, Parameters, Provi
 from .on_google import rights
 
 USABLE = frozenset({"RUNNING", "RECONCILING", "DEGRADED"})
-"""The states in which a cluster can be reached, and stays."""
+"""The states in which a cluster can be reached and is not about to disappear."""
 
 _NUMBER = (
-    "The access scopes of this machine lack userinfo.email, so Kubernetes knows its service account by its number alone"
-    " and RoleBindings to the e-mail do not count: add that scope to the machine, or bind the number."
+    "The access scopes of this machine lack userinfo.email, so Kubernetes only sees the number of its service account,"
+    " and RoleBindings to its e-mail address have no effect. Add the scope to the machine, or bind the number."
 )
 
 AUTO, DNS, PUBLIC, PRIVATE = "auto", "dns", "public", "private"
@@ -43,12 +43,12 @@ def read(systems: Systems, wanted: Named) -> ClusterFacts:
 
 
 def _elsewhere(google: Google, name: str) -> str:
-    """Where else the project has a cluster of this name, a blank and a sentence, or an empty text."""
+    """Where else the project has a cluster of this name, as a sentence with a space before it. Empty if nowhere."""
     try:
         places = sorted(one.location for one in google.list_clusters(google.project) if one.name == name)
     except CallFailed:
         return ""
-    return f" The project has one of this name in {' and '.join(places)}." if places else ""
+    return f" The project has a cluster of this name in {' and '.join(places)}." if places else ""
 
 
 def facts(found: GkeCluster | None, wanted: Named, google: Google, elsewhere: str = "") -> ClusterFacts:
@@ -84,17 +84,17 @@ def facts(found: GkeCluster | None, wanted: Named, google: Google, elsewhere: st
 
 
 def region_of(location: str) -> str:
-    """The region of a zone, or the region itself, as CAST AI has it."""
+    """The region of a zone, or the region itself, as CAST AI wants it."""
     parts = location.split("-")
     return "-".join(parts[:2]) if len(parts) > 2 else location
 
 
 def unusable_problem(found: GkeCluster) -> str:
-    """Why nothing can be done in a cluster, or for long, or an empty text."""
+    """Why nothing can be done in a cluster now, or will be soon. Empty if there is no reason."""
     if found.autopilot:
         return (
-            f"GKE cluster {found.name} is an Autopilot cluster, whose nodes GKE manages alone. This collection does not"
-            " support Autopilot. CAST AI's castctl and its umbrella chart offer workload autoscaling there."
+            f"GKE cluster {found.name} is an Autopilot cluster, whose nodes only GKE can manage. This collection does"
+            " not support Autopilot. CAST AI's castctl and its umbrella chart offer workload autoscaling there."
         )
     if found.status == "PROVISIONING":
         return f"GKE cluster {found.name} is PROVISIONING. Wait until it is RUNNING."
@@ -112,7 +112,7 @@ def unusable_problem(found: GkeCluster) -> str:
 
 
 def api_server(found: GkeCluster, google: Google) -> ApiServer:
-    """Entered with the Google credentials' own tokens."""
+    """The API server, with the access tokens of the Google credentials."""
     address, by_dns, problem = way_in(found, google.endpoint)
     if not (problem or by_dns or found.ca_pem):
         problem = (
@@ -129,6 +129,7 @@ def api_server(found: GkeCluster, google: Google) -> ApiServer:
         problem,
         publicly_trusted=by_dns,
         advice_at=lambda host: _advice_at(host, found),
+        forget=google.forget,
     )
 
 
@@ -149,7 +150,7 @@ def _hosts(found: GkeCluster) -> frozenset[str]:
 
 
 def _gateways(membership: str) -> Iterator[str]:
-    """The addresses of a fleet's member at the Connect gateway, which has not the cluster's authority.
+    """The addresses of a fleet member at the Connect gateway, which has a certificate authority of its own.
 
     membership: //gkehub.googleapis.com/projects/NUMBER/locations/LOCATION/memberships/NAME, empty for none.
     """
@@ -167,10 +168,10 @@ def _url(host: str) -> str:
 
 
 def way_in(found: GkeCluster, endpoint: str) -> tuple[str, bool, str]:
-    """The address by which a cluster is reached, whether it is its DNS name, and why there is none, or empty texts.
+    """The address to reach a cluster at, whether that is its DNS name, and a problem or an empty text.
 
-    endpoint: the option. GKE's own rules: the DNS name works where it takes traffic from outside, an IP address where
-    those are on.
+    endpoint: the option. GKE's rules: the DNS endpoint must allow traffic from outside, and IP endpoints must be
+    enabled.
     """
     choice = _automatic(found) if endpoint == AUTO else endpoint
     other = f"set {named('endpoint')} to another one."
@@ -178,8 +179,8 @@ def way_in(found: GkeCluster, endpoint: str) -> tuple[str, bool, str]:
         problem = "" if found.dns_endpoint else f"GKE cluster {found.name} has no DNS endpoint: {other}"
         if found.dns_endpoint and not found.dns_from_outside:
             problem = (
-                f"The DNS endpoint of GKE cluster {found.name} takes no traffic from outside Google's network. Turn"
-                f" that on (gcloud container clusters update --enable-dns-access), or {other}"
+                f"The DNS endpoint of GKE cluster {found.name} does not accept traffic from outside Google's network."
+                f" Allow it (gcloud container clusters update --enable-dns-access), or {other}"
             )
         return _url(found.dns_endpoint), True, problem
     if not found.by_ip:
@@ -196,7 +197,7 @@ def way_in(found: GkeCluster, endpoint: str) -> tuple[str, bool, str]:
 
 
 def _automatic(found: GkeCluster) -> str:
-    """The first that is likely to work from anywhere; AUTO for the address as GKE has it."""
+    """The endpoint most likely to work from anywhere. AUTO stands for the address that GKE lists first."""
     if not found.by_ip:
         return DNS
     if found.endpoint and not (found.private or found.authorized_networks):
@@ -205,7 +206,7 @@ def _automatic(found: GkeCluster) -> str:
 
 
 def _advice(found: GkeCluster, google: Google, by_dns: bool) -> Mapping[int, str]:
-    """What to do about the API server's answers, sentences after a blank, by HTTP status; 0 for no answer."""
+    """What to do about the API server's answers, by HTTP status, 0 for no answer. Each text starts with a space."""
     advice = {}
     if not by_dns:
         reason = "is private" if found.private else "may only let authorized networks in"
@@ -220,14 +221,17 @@ def _advice(found: GkeCluster, google: Google, by_dns: bool) -> Mapping[int, str
         )
     forbidden = ""
     if by_dns:
-        forbidden += " At the DNS endpoint they also need the permission container.clusters.connect in the project."
+        forbidden += (
+            " At the DNS endpoint, these credentials also need the permission container.clusters.connect in the"
+            " project."
+        )
     if google.lacks_email_scope():
         forbidden += f" {_NUMBER}"
     return {**advice, **({403: forbidden} if forbidden else {})}
 
 
 def _advice_at(host: str, found: GkeCluster) -> Mapping[int, str]:
-    """The same for the credentials of a kubeconfig or host."""
+    """The same for the credentials of a kubeconfig, or of host and api_key."""
     if not found.dns_endpoint or host.rstrip("/").lower() != _url(found.dns_endpoint).lower():
         return {}
     fields = {"enableK8sTokensViaDns": found.tokens_by_dns, "enableK8sCertsViaDns": found.certificates_by_dns}
@@ -242,7 +246,7 @@ def describe_location(record: Mapping[str, str]) -> str:
 
 
 def agent_environment(found: ClusterFacts, cluster_id: str, chosen: bool) -> Mapping[str, str]:
-    """What the agent would otherwise ask the cloud, by the names of its environment variables."""
+    """Environment variables of the agent for what it would otherwise ask the cloud."""
     return {
         "STATIC_CLUSTER_ID": cluster_id,
         "GKE_PROJECT_ID": found.own.project,
@@ -253,7 +257,7 @@ def agent_environment(found: ClusterFacts, cluster_id: str, chosen: bool) -> Map
 
 
 def option_problems(params: Parameters) -> Mapping[str, str]:
-    # The environment's project counts for GKE clusters alone: AWX sets it in every job.
+    # The environment's project only counts for GKE clusters, because AWX sets it in every job.
     project, source = project_of(params) if params.get("provider") == KEY else (params.get("project"), "")
     location = params.get("location")
     found = {
@@ -282,7 +286,7 @@ def acting_as(email: str, found: ClusterFacts | None) -> str:
 
 
 def foreign_nodes(nodes: Iterable[Object]) -> tuple[str, ...]:
-    """Of what kinds the nodes are, where CAST AI can use none."""
+    """The kinds of nodes, if CAST AI cannot use any of them."""
     kinds = {_kind(node) for node in nodes}
     return () if "" in kinds else tuple(sorted(kinds))
 
@@ -339,8 +343,8 @@ GKE = Provider(
     describe_location=describe_location,
     agent_environment=agent_environment,
     kubernetes_grant=(
-        "IAM grants them by the custom role of docs/examples/policies/gke-onboard-in-cluster.yml, or of"
-        " gke-plan-in-cluster.yml for a plan."
+        "In IAM, the custom role in docs/examples/policies/gke-onboard-in-cluster.yml grants them. For a plan,"
+        " gke-plan-in-cluster.yml is enough."
     ),
     component_values={
         "castai-spot-handler": {"castai": {"provider": "gcp"}},

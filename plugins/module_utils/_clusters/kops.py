@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""kOps clusters on AWS: what a cluster says about itself, and EC2 about its nodes. PRIVATE to the collection.
+"""kOps clusters on AWS: what a cluster says about itself, and what EC2 says about its nodes. PRIVATE to the collection.
 
-kOps' addon manager records on namespace kube-system from which channel it applied each addon, as addons.k8s.io/NAME:
-{"channel": "s3://STORE/CLUSTER/addons/bootstrap-channel.yaml", ...}. CAST AI's agent takes the name and the state store
-from there too (castai/k8s-agent, internal/services/discovery/kops.go).
+In annotations of namespace kube-system, addons.k8s.io/NAME, kOps' addon manager records the channel of each addon:
+{"channel": "s3://STORE/CLUSTER/addons/bootstrap-channel.yaml", ...}. CAST AI's agent also takes the name and the state
+store from there (castai/k8s-agent, internal/services/discovery/kops.go).
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ PATH = path_of("v1", "Namespace", NAMESPACE, None)
 
 _ADDON = "addons.k8s.io/"
 _OWN = ("addons", "bootstrap-channel.yaml")
-"""The path of kOps' own channel below the cluster's; channels of a user's additional addons may be anywhere."""
+"""The path of kOps' own channel, after the cluster's name. Channels of additional addons may be anywhere."""
 
 
 @dataclass(frozen=True)
 class Channel:
-    """Where an addon comes from. store: as s3://bucket; path: the rest; the agent takes its first part for the
+    """Where an addon comes from. store: such as s3://bucket. path: the rest. The agent takes its first part for the
     cluster's name."""
 
     store: str
@@ -56,8 +56,8 @@ class Channel:
 class KopsCluster:
     """A cluster as the user named it, as it describes itself, and as EC2 shows it.
 
-    host: where the connection leads; uid: that of namespace kube-system, which CAST AI's agent uses as the cluster's
-    id; nodes: instance ids of its nodes; instances: those that EC2 has for the name in the region.
+    host: the address that the connection leads to. uid: that of namespace kube-system, which CAST AI's agent uses as
+    cluster ID. nodes: instance IDs of its nodes. instances: those in EC2 that are tagged with the name, in the region.
     """
 
     name: str
@@ -87,8 +87,8 @@ def nodes_of(listed: Object | None) -> frozenset[str]:
 
 
 def wrong_kops_cluster(found: KopsCluster, account_id: str, checked: bool = True) -> Iterator[str]:
-    """Why the cluster that was found is not the one that the user named. account_id may be empty; checked: whether the
-    connection must prove where it leads."""
+    """Why this is not the cluster that the user named. account_id may be empty. checked: whether to verify where the
+    connection leads."""
     elsewhere = other_kops_cluster(found.channels, found.name, found.host) if checked else ""
     if elsewhere:
         yield elsewhere
@@ -108,14 +108,14 @@ def wrong_kops_cluster(found: KopsCluster, account_id: str, checked: bool = True
 
 
 def channels_of(namespace: Object | None) -> tuple[Channel, ...]:
-    """The channels on namespace kube-system, kOps' own first, then by address, so that all runs agree."""
+    """The channels on namespace kube-system, kOps' own first, then by address, so that the order is always the same."""
     annotations: Mapping[str, Any] = ((namespace or {}).get("metadata") or {}).get("annotations") or {}
     found = {_channel(text) for key, text in annotations.items() if key.startswith(_ADDON)}
     return tuple(sorted(filter(None, found), key=lambda one: (one.path[-2:] != _OWN, one.store, one.path)))
 
 
 def other_kops_cluster(channels: tuple[Channel, ...], name: str, host: str) -> str:
-    """Why the cluster at host does not have this name, or an empty text, also if its annotations do not say."""
+    """Why the cluster at host does not have this name. Empty if it does, or if its annotations do not say."""
     if not channels or any(name in channel.path for channel in channels):
         return ""
     return (
@@ -134,7 +134,7 @@ def _channel(text: str) -> Channel | None:
 
 
 def read(systems: Systems, wanted: Named) -> ClusterFacts:
-    """What the cluster says about itself, and EC2 about its instances."""
+    """Read the cluster's own annotations and nodes, and its instances from EC2."""
     aws: Aws = systems.cloud()
     cluster = systems.cluster()
     with at_once() as ask:
@@ -171,7 +171,7 @@ def facts(found: KopsCluster, wanted: Named) -> ClusterFacts:
         found.name,
         f"kOps cluster {found.name}",
         f"of account {found.account_id} in {found.region}",
-        # As the agent sends it.
+        # Spelled as the agent sends it.
         {"cloud": "aws", "region": found.region, "clusterName": found.name, "stateStore": store},
         exists=bool(found.instances),
         own_id=found.uid,
@@ -193,8 +193,8 @@ def describe_location(record: Mapping[str, str]) -> str:
 def agent_environment(found: ClusterFacts, cluster_id: str, chosen: bool) -> Mapping[str, str]:
     """Environment variables of the agent for what it would otherwise ask the cloud.
 
-    An agent of a kOps cluster that is given an id does not register itself, and then never asks EC2 which nodes are
-    spot instances. So it only gets one if the user chose it.
+    An agent with a given ID does not register itself, and on kOps then never asks EC2 which nodes are spot instances.
+    So it only gets an ID that the user chose.
     """
     return {
         "KOPS_CSP": "aws",

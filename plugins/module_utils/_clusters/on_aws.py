@@ -15,7 +15,7 @@ from .._aws.permissions import Question
 from .._aws.rights import Rights, refusals, simulate, warnings
 from .._gateways.aws import Aws
 from .._gateways.aws_session import NO_REGION, region_of
-from .._gateways.castai import Cluster
+from .._gateways.castai import CastAi, Cluster
 from .._gateways.kubernetes import Object
 from .facts import CloudRights, ClusterFacts, Parameters, Rows
 
@@ -41,10 +41,10 @@ IDENTITY_OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 AWS_AUTH_ROWS: Rows = (("", "configmaps", ("get", "create", "patch")),)
-"""In namespace kube-system: aws-auth, if the cluster has no access entries."""
+"""In namespace kube-system: for aws-auth, if the cluster has no access entries."""
 
 COMPUTE = "eks.amazonaws.com/compute-type"
-"""Label of nodes that only EKS manages. Source: EKS User Guide, on Fargate and on Auto Mode."""
+"""The label of nodes that only EKS manages. Source: EKS User Guide, on Fargate and on Auto Mode."""
 
 
 def option_problems(params: Parameters) -> Mapping[str, str]:
@@ -66,7 +66,7 @@ def acting_as(arn: str, facts: ClusterFacts | None) -> str:
 
 
 def unneeded(options: Parameters) -> frozenset[str]:
-    """Parts of the work that are not needed: what the user gives is not created."""
+    """Parts of the work that are not needed because the user provides the object."""
     given = {
         permissions.IDENTITY: options.get("role_arn"),
         permissions.NODE_ROLE: options.get("node_role_arn") or options.get("instance_profile_arn"),
@@ -78,16 +78,23 @@ def unneeded(options: Parameters) -> frozenset[str]:
 
 
 Questions = Callable[[Parameters, Any, "Cluster | None", str], Collection[Question]]
-"""From the identity's options, the cluster as AWS shows it, CAST AI's record, and the partition."""
+"""Takes the identity's options, the cluster as AWS shows it, CAST AI's record, and the partition."""
 
 
 def rights(
     identity: Callable[[Parameters], str], questions: Questions
-) -> Callable[[Aws, ClusterFacts, Parameters, Cluster | None, str], CloudRights | None]:
-    """How to check what the caller may do. Not checked for a cluster that CAST AI already has credentials for: a run
-    may need few permissions there."""
+) -> Callable[[Aws, ClusterFacts, Parameters, Cluster | None, str, Callable[[], CastAi]], CloudRights | None]:
+    """The check of what the caller may do. Skipped if CAST AI already has credentials: such a run may need few
+    permissions."""
 
-    def ask(aws: Aws, facts: ClusterFacts, options: Parameters, record: Cluster | None, arn: str) -> CloudRights | None:
+    def ask(
+        aws: Aws,
+        facts: ClusterFacts,
+        options: Parameters,
+        record: Cluster | None,
+        arn: str,
+        _castai: Callable[[], CastAi],
+    ) -> CloudRights | None:
         if record and record.credentials_id:
             return None
         asked = questions(options, facts.own, record, arn.split(":")[1])
@@ -97,7 +104,7 @@ def rights(
 
 
 def judged(found: Rights, policy: str) -> CloudRights:
-    """policy: the published one that allows everything that is asked."""
+    """policy: the published one that grants everything that was checked."""
     return CloudRights(
         tuple(refusals(found, policy, reading=True)),
         tuple(refusals(found, policy, reading=False)),
@@ -107,7 +114,7 @@ def judged(found: Rights, policy: str) -> CloudRights:
 
 
 def identity_options(params: Parameters) -> dict[str, Any]:
-    """The options of the identity, with those of AWS that its checks of form need. params: preflight's."""
+    """The options of the identity, and those of AWS that the checks of their form need. params: preflight's."""
     return {**params["onboard"], **{option: params.get(option) for option in (*LOCATION_OPTIONS, "profile")}}
 
 
@@ -125,7 +132,7 @@ def _on_ec2(node: Object) -> bool:
 
 
 def _kind(node: Object) -> str:
-    """Empty for a node that CAST AI's components can run on and that CAST AI can replace."""
+    """The kind of a node, empty if CAST AI's components can run on it and CAST AI can replace it."""
     labels = (node.get("metadata") or {}).get("labels") or {}
     kinds = {"fargate": "Fargate", "auto": "Auto Mode", "hybrid": "hybrid"}
     if labels.get(COMPUTE) in kinds:

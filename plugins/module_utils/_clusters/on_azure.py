@@ -2,45 +2,77 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What preflight asks Azure before a cluster there is onboarded. PRIVATE to the collection."""
+"""What preflight asks Azure before a cluster there is onboarded. PRIVATE to the collection.
+
+What concerns the identity itself, it learns as castai_aks_app does, and says in its words.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
-from .._azure import aks, role
+from .._azure import aks, aks_app, role
 from .._azure.names import same
-from .._azure.options import ROLE
-from .._azure.permissions import APP, MANAGED, ONBOARD, OWNED, REPAIR, Grant, file_name, needed
-from .._engine import CallFailed, Refused, at_once, results
+from .._azure.observed import Systems, observe
+from .._azure.options import ROLE, desired, form_problems
+from .._azure.permissions import APP, FEDERATED, MANAGED, ONBOARD, OWNED, POLICIES, REPAIR, Grant, file_name, needed
+from .._engine import UNKNOWN, CallFailed, Conflict, Refused, at_once, results
 from .._gateways.azure import Azure
 from .._gateways.azure_authorization import DenyAssignment, Lock, Permission
 from .._gateways.azure_container import AksCluster
+from .._gateways.azure_graph import AppPolicy
 from .._gateways.azure_session import MANAGED_IDENTITY, Caller
-from .._gateways.castai import Cluster
+from .._gateways.castai import CastAi, Cluster
 from .._variables import named
 from .facts import CloudRights, ClusterFacts, Parameters
 
 _EVERYWHERE = "Microsoft.Authorization/role"
-"""Actions that begin so are needed in each resource group that CAST AI's role is assigned on."""
+"""Actions with this prefix are needed in each resource group where CAST AI's role is assigned."""
 _OF_IDENTITY = f"{MANAGED_IDENTITY}/userAssignedIdentities/"
-"""Those of a managed identity, which is in the cluster's resource group."""
+"""Actions on a managed identity, which is in the cluster's resource group."""
 _REGISTER = f"{MANAGED_IDENTITY}/register/action"
 _ALL_APPS = "Application.ReadWrite.All"
 _NODES = "Microsoft.Compute/virtualMachines/write"
-"""Stands for what CAST AI does in a group."""
+"""Represents everything CAST AI does in a resource group."""
 READ_ONLY = "ReadOnly"
+
+UNASKED = (
+    "Could not check whether Azure policies, or conditions on role assignments, forbid what onboarding creates: Azure"
+    " only tells when it is done."
+)
 
 Asked = Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class _Recorded:
+    """CAST AI as the identity's reads use it, but for its record of the cluster, which preflight has read already."""
+
+    record: Cluster | None
+    connect: Callable[[], CastAi]
+
+    def get_cluster(self, _cluster_id: str) -> Cluster | None:
+        return self.record
+
+    def get_google_account(self, provider: str) -> str:
+        return self.connect().get_google_account(provider)
+
+
 def rights(
-    azure: Azure, facts: ClusterFacts, options: Parameters, record: Cluster | None, caller: str
+    azure: Azure,
+    facts: ClusterFacts,
+    options: Parameters,
+    record: Cluster | None,
+    caller: str,
+    castai: Callable[[], CastAi],
 ) -> CloudRights | None:
-    """What stands in the way of onboarding, as far as Azure tells. Of a cluster that CAST AI has credentials for only
-    the cluster itself counts: a run may need few permissions there."""
+    """Everything Azure knows that would stop the onboarding.
+
+    If CAST AI already has credentials, only the cluster itself is checked: such a run may need few permissions.
+    """
     cluster: AksCluster = facts.own
     problems, unshown = tuple(aks.onboarding_problems(cluster)), tuple(aks.not_shown(cluster))
     if record and record.credentials_id:
@@ -57,6 +89,8 @@ def rights(
             partial(azure.provider_registered, cluster.subscription_id, MANAGED_IDENTITY),
         )
         of_graph = ask.when(not managed, _or_failure, partial(_graph_caller, azure, cluster))
+        identity = ask.when(not (problems or facts.problems), _identity, azure, facts, options, record, castai)
+    of_identity = identity.result() or CloudRights()
     may, there = results(held), registered.result()
     unread = [
         *_unread("what the roles of this run allow on", may),
@@ -69,21 +103,85 @@ def rights(
         *_lacks(caller, "onboarding needs", lacking(ONBOARD, False), policy),
         *_denied(results(denied), azure.caller()),
         *(_locked(results(locked), READ_ONLY)),
+        *of_identity.writing,
     ]
     if there is False:
         writing += _unregistered(cluster, options, may[subscription], caller)
     elif isinstance(there, CallFailed):
         unread.append(f"Could not read whether {MANAGED_IDENTITY} is registered in the subscription.")
     return CloudRights(
-        (*problems, *_lacks(caller, "a plan needs too", lacking(ONBOARD, True), policy)),
+        (*problems, *_lacks(caller, "a plan needs too", lacking(ONBOARD, True), policy), *of_identity.reading),
         tuple(writing),
         (
             *_lacks(caller, "repairs need", lacking(REPAIR, None), policy),
             *_kept(results(locked)),
             *_graph_hint(of_graph.result()),
+            *of_identity.warnings,
         ),
-        (*unshown, *unread),
+        (*unshown, *unread, *of_identity.not_checked, UNASKED),
     )
+
+
+def _identity(
+    azure: Azure, facts: ClusterFacts, options: Parameters, record: Cluster | None, castai: Callable[[], CastAi]
+) -> CloudRights:
+    """What castai_aks_app would refuse and warn of. Nothing of options that are refused anyway."""
+    if any(form_problems(options)):
+        return CloudRights()
+    known = record if record and not record.gone else None
+    wanted = desired(
+        {
+            **options,
+            "cluster_id": known.id if known else UNKNOWN,
+            "cluster_name": facts.name,
+            "force": False,
+            "hand_over": True,
+            "prepare": True,
+            "resource_group": facts.own.group,
+            "state": "present",
+            "subscription_id": facts.own.subscription_id,
+        }
+    )
+    secret = not (wanted.managed or wanted.federated or wanted.existing)
+    try:
+        current = observe(Systems(cast(CastAi, _Recorded(known, castai)), azure), wanted)
+    except Refused as refusal:
+        return CloudRights((str(refusal),))
+    except (CallFailed, Conflict) as failure:
+        return CloudRights(not_checked=(f"Could not check CAST AI's identity, its role and assignments: {failure}",))
+    refusals = []
+    try:
+        # A provider that is not registered and is to stay so has a sentence of its own.
+        for _action in aks_app.plan(current, replace(wanted, register_providers=True)):
+            pass
+    except Refused as refusal:
+        refusals.append(str(refusal))
+    unasked = "Could not check whether CAST AI lets your organization use an app registration without a secret: it only"
+    unasked += " tells when it creates the account that it would log in with."
+    policy = _or_failure(partial(azure.app_policy, current.tenant)) if secret else None
+    unread = f"Could not check whether a policy of the tenant forbids or limits secrets of apps: grant {POLICIES}."
+    return CloudRights(
+        tuple(refusals),
+        tuple(_forbidden_secret(policy, wanted.secret_days)) if isinstance(policy, AppPolicy) else (),
+        tuple(aks_app.view(current, wanted, {}).get("warnings", ())),
+        (
+            *((unasked,) if wanted.federated and not wanted.existing else ()),
+            *((unread,) if secret and not isinstance(policy, AppPolicy) else ()),
+        ),
+    )
+
+
+def _forbidden_secret(policy: AppPolicy, days: int) -> Iterator[str]:
+    if not policy.secrets:
+        yield (
+            f"A policy of the tenant forbids secrets of apps. Set {named('credential', ROLE)} to {FEDERATED}, or"
+            f" {named('identity', ROLE)} to {MANAGED}, which need none."
+        )
+    elif policy.most_days is not None and days > policy.most_days:
+        yield (
+            f"A policy of the tenant allows secrets of apps for {policy.most_days} days at most, but"
+            f" {named('secret_days', ROLE)} is {days}. Set it to {policy.most_days} or less."
+        )
 
 
 def _scopes(cluster: AksCluster, options: Parameters) -> tuple[str, ...]:
@@ -94,7 +192,7 @@ def _scopes(cluster: AksCluster, options: Parameters) -> tuple[str, ...]:
 
 
 def _asked(options: Parameters) -> Mapping[str, Grant]:
-    """What is asked for in resource groups. That the cluster itself can be read, its reading has shown."""
+    """The actions to check in resource groups. Reading the cluster is not among them: it has been read by now."""
     ways = {MANAGED if options["identity"] == MANAGED else APP}
     every = {**needed(REPAIR, ways), **needed(ONBOARD, ways)}
     own = options.get("existing_identity_id")
@@ -108,7 +206,8 @@ def _asked(options: Parameters) -> Mapping[str, Grant]:
 def _lacking(
     held: Asked, scopes: Collection[str], asked: Mapping[str, Grant], scenario: str, reads: bool | None
 ) -> dict[str, tuple[str, ...]]:
-    """The missing actions, by resource group. reads: which of them, None for all."""
+    """The missing actions, by resource group. reads: whether to check actions that read or that write, None for
+    both."""
     found = {}
     for scope in scopes:
         if isinstance(held[scope], CallFailed):
@@ -129,7 +228,7 @@ def _allowed(permissions: Iterable[Permission], action: str) -> bool:
 
 
 def _lacks(caller: str, purpose: str, lacking: Mapping[str, tuple[str, ...]], policy: str) -> Iterator[str]:
-    """One sentence for the groups in which the same is missing."""
+    """One sentence for all groups that lack the same actions."""
     by_actions: dict[tuple[str, ...], list[str]] = {}
     for scope, actions in lacking.items():
         by_actions.setdefault(actions, []).append(scope)
@@ -173,7 +272,7 @@ def _kept(locked: Asked) -> Iterator[str]:
 
 
 def _locks(locked: Asked, level: str) -> Iterator[tuple[str, Lock]]:
-    """Those that are on a group or above it."""
+    """The locks on a resource group or on something that contains it."""
     for scope, found in locked.items():
         for one in () if isinstance(found, CallFailed) else found:
             if same(one.level, level) and f"{scope}/".casefold().startswith(f"{one.scope}/".casefold()):
@@ -195,7 +294,7 @@ def _unregistered(cluster: AksCluster, options: Parameters, held: Any, caller: s
 
 
 def _graph_caller(azure: Azure, cluster: AksCluster) -> Caller:
-    """In the tenant of the subscription, where the app registration will be."""
+    """The caller in the tenant of the subscription, where the app registration will be."""
     subscription = azure.get_subscription(cluster.subscription_id)
     own = azure.caller().tenant
     tenant = subscription.tenant if subscription and not same(subscription.tenant, own) else ""
@@ -203,7 +302,7 @@ def _graph_caller(azure: Azure, cluster: AksCluster) -> Caller:
 
 
 def _graph_hint(found: Any) -> Iterator[str]:
-    """From the token alone, which only tells of an application what it was granted."""
+    """A guess from the token, which lists the granted permissions only if the caller is an application."""
     other = f"or set {named('identity', ROLE)} to {MANAGED}, which needs nothing in Microsoft Entra ID."
     if isinstance(found, (CallFailed, Refused)):
         yield f"{found} An app registration cannot be created without Microsoft Graph. Correct this, {other}"
@@ -221,7 +320,7 @@ def _unread(what: str, found: Asked) -> Iterator[str]:
 
 
 def _or_failure(read: Any) -> Any:
-    """What a read gives, or why it failed."""
+    """The result of a read, or why it failed."""
     try:
         return read()
     except (CallFailed, Refused) as failure:

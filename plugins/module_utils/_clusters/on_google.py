@@ -2,14 +2,14 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What preflight asks Google Cloud before a cluster there is onboarded. PRIVATE to the collection.
+"""What castai_preflight checks in Google Cloud before a cluster is onboarded. PRIVATE to the collection.
 
-What concerns the identity itself, it learns as castai_gke_sa does, and says in its words.
+The service account, its role and bindings are checked with the code of castai_gke_sa, so the messages are the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
@@ -21,7 +21,7 @@ from .._gateways.google_container import GkeCluster
 from .._gateways.google_session import Rejected
 from .._google import gke_sa
 from .._google.bindings import NONE, ON_ACCOUNTS
-from .._google.names import CREDENTIALS_SERVICE, NETWORK_USER, SERVICES, SHARED_ROLE, project_of
+from .._google.names import CREDENTIALS_SERVICE, SERVICES, SHARED_ROLE, project_of
 from .._google.observed import Current, Systems, observe
 from .._google.options import ROLE, Desired, desired, form_problems
 from .._google.permissions import DNS, KEYLESS, ONBOARD, PREFLIGHT, REPAIR, SUBNETS, Grant, file_name, needed
@@ -31,33 +31,33 @@ from .facts import CloudRights, ClusterFacts, Parameters
 _NO_KEYS = ("iam.disableServiceAccountKeyCreation", "iam.managed.disableServiceAccountKeyCreation")
 _NO_ACCOUNTS = ("iam.disableServiceAccountCreation", "iam.managed.disableServiceAccountCreation")
 _MEMBERS = ("iam.allowedPolicyMemberDomains", "iam.managed.allowedPolicyMembers")
-"""Of the last two, the organization allows who is in its policy."""
+"""Organization policies that limit who may be a member in IAM policies."""
 _OF_ACCOUNTS = ("iam.serviceAccounts.create", "iam.serviceAccounts.update")
-"""Not needed for an account that was made beforehand."""
+"""Not needed for an existing account."""
 _OF_NODES = (
     "compute.requireShieldedVm",
     "compute.vmExternalIpAccess",
     "gcp.resourceLocations",
     "gcp.restrictNonCmekServices",
 )
-"""Organization policies that may keep CAST AI's own nodes from being created."""
+"""Organization policies that may stop CAST AI from creating nodes."""
 _RESTRICTED = "gcp.restrictServiceUsage"
 _HOURS = "iam.serviceAccountKeyExpiryHours"
 _OF_KEYS = ("iam.serviceAccountKeys.create", "iam.serviceAccountKeys.delete", "iam.serviceAccountKeys.list")
 _OF_USERS = ("iam.serviceAccounts.getIamPolicy", "iam.serviceAccounts.setIamPolicy")
-"""Both are needed on CAST AI's service account alone, so they are asked for there if it is an existing one."""
+"""Only needed on CAST AI's service account. If that is an existing one, they are checked there."""
 _IN_EXTRA_PROJECTS = (
     *("iam.roles.create", "iam.roles.get"),
     *("resourcemanager.projects.getIamPolicy", "resourcemanager.projects.setIamPolicy"),
 )
 """What a run needs in each of extra_projects."""
 _DISABLED = "DISABLED"
-"""The stage of a role that grants nothing."""
+"""The stage of a disabled role, which grants nothing."""
 
 
 @dataclass(frozen=True)
 class _Recorded:
-    """CAST AI as the identity's reads use it: its record of the cluster, which preflight has read already."""
+    """Stands in for CAST AI when the identity is observed: returns the record that preflight has already read."""
 
     record: Cluster | None
 
@@ -66,10 +66,17 @@ class _Recorded:
 
 
 def rights(
-    google: Google, facts: ClusterFacts, options: Parameters, record: Cluster | None, email: str
+    google: Google,
+    facts: ClusterFacts,
+    options: Parameters,
+    record: Cluster | None,
+    email: str,
+    _castai: Callable[[], CastAi],
 ) -> CloudRights | None:
-    """What stands in the way of onboarding, as far as Google tells; None for a cluster of which CAST AI has
-    credentials: a run may need little there."""
+    """Everything Google Cloud knows that would stop the onboarding.
+
+    None if CAST AI already has credentials: such a run may need few permissions.
+    """
     if record and record.credentials_id:
         return None
     project, keyless = facts.own.project, options["identity"] == KEYLESS
@@ -126,8 +133,8 @@ def rights(
     ]
     return CloudRights(
         (
-            *sentence("a plan needs too", _of(lacking, ONBOARD, reads=True)),
-            *of_it("a plan needs too", _of(lacking_there, ONBOARD, reads=True)),
+            *sentence("even a plan needs", _of(lacking, ONBOARD, reads=True)),
+            *of_it("even a plan needs", _of(lacking_there, ONBOARD, reads=True)),
             *of_identity.reading,
         ),
         tuple(writing),
@@ -137,21 +144,22 @@ def rights(
 
 
 def _on_existing(options: Parameters) -> tuple[str, ...]:
-    """Permissions that are needed on CAST AI's service account and on no other one."""
+    """Permissions that are needed on CAST AI's service account only."""
     if options["identity"] == KEYLESS and options.get("service_account_user") != ON_ACCOUNTS:
         return (*_OF_KEYS, *_OF_USERS)
     return _OF_KEYS
 
 
 def _account_permissions(google: Google, project: str, email: str, permissions: Collection[str]) -> frozenset[str]:
-    """Those that the caller has on an account, which may be of another project than the cluster; none of no account."""
+    """The permissions that the caller has on an account, which may be in another project. Empty if no account is
+    given."""
     if not email:
         return frozenset()
     return google.test_account_permissions(project_of(email) or project, email, permissions)
 
 
 def _identity(google: Google, facts: ClusterFacts, options: Parameters, record: Cluster | None) -> CloudRights:
-    """What castai_gke_sa would refuse and warn of. Nothing of a cluster or of options that are refused anyway."""
+    """What castai_gke_sa would refuse or warn about. Not checked if cluster or options are refused anyway."""
     if facts.problems or any(form_problems(options)):
         return CloudRights()
     known = record if record and not record.gone else None
@@ -175,7 +183,7 @@ def _identity(google: Google, facts: ClusterFacts, options: Parameters, record: 
         return CloudRights(warnings=tuple(_key_warnings(facts.own, "")), not_checked=(said, *_key_grants(facts.own)))
     refusals = [*_disabled(current, wanted)]
     try:
-        # Services that are off and are to stay so have a sentence of their own.
+        # If services are off and must stay off, another sentence says so.
         for _action in gke_sa.plan(current, replace(wanted, enable_services=True)):
             pass
     except Refused as refusal:
@@ -190,7 +198,7 @@ def _identity(google: Google, facts: ClusterFacts, options: Parameters, record: 
 
 
 def _disabled(current: Current, wanted: Desired) -> Iterable[str]:
-    """A role of the cluster alone is corrected; one that several share is left as it is."""
+    """A shared role that is disabled. The cluster's own role would be corrected, but a shared one is not changed."""
     role = current.home.roles.get(SHARED_ROLE)
     if wanted.shared and role and not role.deleted and role.stage == _DISABLED:
         project = current.project.project
@@ -202,7 +210,7 @@ def _disabled(current: Current, wanted: Desired) -> Iterable[str]:
 
 
 def _hidden_role(current: Current, wanted: Desired) -> Iterable[str]:
-    """An id that the user chose has no other in its place."""
+    """A warning for a role ID that the user chose, because no other ID can be tried instead."""
     (role_id, *others) = wanted.role_ids
     if not others and role_id not in current.home.roles:
         yield (
@@ -217,11 +225,11 @@ def _network_warnings(current: Current, wanted: Desired, cluster: GkeCluster) ->
     own = {cluster.project, project.project, project.number, *wanted.extra_projects}
     if host and host not in own and not wanted.network:
         yield (
-            f"The network of GKE cluster {cluster.name} is of project {host} (Shared VPC), where CAST AI's service"
+            f"The network of GKE cluster {cluster.name} belongs to project {host} (Shared VPC), where CAST AI's service"
             " account gets no permissions, so CAST AI may not be able to create nodes. Set"
             f" {named('shared_vpc_role', ROLE)} to {SUBNETS}, or add {host} to {named('extra_projects', ROLE)}. If"
-            f" {current.account.email} has them by other bindings than of {NETWORK_USER} on the subnets, set the former"
-            f" to {NONE}."
+            f" {current.account.email} gets permissions there in another way, set {named('shared_vpc_role', ROLE)} to"
+            f" {NONE}."
         )
 
 
@@ -269,7 +277,7 @@ def _lacks(email: str, where: str, purpose: str, permissions: Collection[str]) -
 
 
 def _or_refusal(read: Any) -> Any:
-    """What a read gives, or Google's refusal."""
+    """The result of a read, or Google's refusal."""
     try:
         return read()
     except Rejected as refusal:
@@ -290,7 +298,7 @@ def _limits(policy: Mapping[str, Any]) -> bool:
 
 
 def _listed(policy: Any, field: str) -> list[str]:
-    """The values of a policy that allows or denies some, without the prefix that says that they are meant exactly."""
+    """The allowed or denied values of a policy, without the prefix that stands for an exact match."""
     rules = _rules(policy) if isinstance(policy, Mapping) else []
     values = [rule["values"].get(field) for rule in rules if isinstance(rule.get("values"), Mapping)]
     return [str(one).removeprefix("is:") for some in values if isinstance(some, list) for one in some]
@@ -311,7 +319,7 @@ def _ending(policy: Any) -> Iterable[str]:
     hours = _listed(policy, "allowedValues")
     if hours:
         yield (
-            f"Keys of service accounts expire after {', '.join(hours)}, as an organization policy says"
+            f"An organization policy lets keys of service accounts expire after {', '.join(hours)}"
             f" (constraints/{_HOURS}). Run this again before that, for example on a schedule: each run replaces a key"
             " that is about to expire."
         )
@@ -336,8 +344,8 @@ def _limiting(constraints: Collection[str]) -> Iterable[str]:
     members = [one for one in constraints if one in _MEMBERS]
     if members:
         yield (
-            f"An organization policy limits who may be in IAM policies: constraints/{', constraints/'.join(members)}."
-            " Ask its administrators to allow CAST AI's service account, which is of another organization."
+            f"An organization policy limits the members of IAM policies: constraints/{', constraints/'.join(members)}."
+            " Ask its administrators to allow CAST AI's service account, which belongs to another organization."
         )
     nodes = [one for one in constraints if one in _OF_NODES]
     if nodes:

@@ -29,23 +29,23 @@ from .kops import KOPS
 PROVIDERS: dict[str, Provider] = {provider.key: provider for provider in (EKS, KOPS, GKE, AKS)}
 
 RECORDED = ("eks", "kops", "gke", "aks")
-"""Providers of the clusters that CAST AI may have, whether or not they can be connected here."""
+"""Providers of clusters that CAST AI may list, whether or not this collection can connect them."""
 
 
 def naming_options(required: bool) -> Spec:
-    """The options that name the cluster. required: False if a kubeconfig alone may decide."""
+    """The options that name the cluster. required: False if a kubeconfig alone is enough."""
     return cluster_options(PROVIDERS, required)
 
 
 def connection_options(required: bool) -> Spec:
-    """The options that name the cluster and lead to it, for all providers."""
+    """The options that name the cluster and those to reach it, for all providers."""
     return {**naming_options(required), **_merged(provider.options for provider in PROVIDERS.values())} | (
         kubernetes_options()
     )
 
 
 def connection_rules(required: bool) -> Rules:
-    """How these depend on each other, for AnsibleModule."""
+    """How these options depend on each other, for AnsibleModule."""
     rules = {id(provider.rules): provider.rules for provider in PROVIDERS.values()}
     return together(*(() if required else (CLUSTER_RULES,)), KUBERNETES_RULES, *rules.values())
 
@@ -56,9 +56,9 @@ def registration_options() -> Spec:
 
 
 def identity_options() -> Spec:
-    """What preflight is told of the identities of all providers.
+    """The options of all providers' identities, for preflight.
 
-    An option that differs has the choices of all of them, and no default: each provider has its own (phase2).
+    An option that differs between providers has all their choices and no default: each provider has its own (phase2).
     """
     merged: dict[str, dict[str, Any]] = {}
     for provider in PROVIDERS.values():
@@ -80,7 +80,7 @@ def all_options() -> Spec:
 
 
 def given_problems(params: Parameters) -> tuple[str, ...]:
-    """What is wrong with the options that name the cluster, if any of them may be left out."""
+    """What is wrong with the options that name the cluster, for modules where they may be left out."""
     name, key = params.get("cluster_name") or "", params.get("provider") or ""
     found = [PROVIDERS[key].name_problem(name)] if name and key else []
     found += [problem for provider in PROVIDERS.values() for problem in provider.option_problems(params).values()]
@@ -88,7 +88,7 @@ def given_problems(params: Parameters) -> tuple[str, ...]:
 
 
 def location_of(record: Cluster) -> str:
-    """Which cluster a record of CAST AI is of, in words."""
+    """Which cluster CAST AI's record describes, in words."""
     provider = PROVIDERS.get(record.provider)
     if provider:
         return provider.describe_location(record.facts)

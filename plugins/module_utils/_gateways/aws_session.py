@@ -451,7 +451,7 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, botocore.exceptions.ClientError):
         answer = error.response["Error"]
         expired = " The credentials have expired. Renew them."
-        unknown = f" AWS does not know the access key. Check {named('access_key')} or {named('profile')}."
+        unknown = f" AWS does not recognize the access key. Check {named('access_key')} or {named('profile')}."
         mismatch = f" {named('secret_key')} or this machine's clock is wrong. Check both."
         advice = {
             "ExpiredToken": expired,

@@ -80,7 +80,7 @@ class Permission:
 def _texts(body: Mapping[str, Any], field: str) -> tuple[str, ...]:
     value = body.get(field) or []
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise Odd(f"field {field} is not a list of texts")
+        raise Odd(f"field {field} is not a list of strings")
     return tuple(value)
 
 

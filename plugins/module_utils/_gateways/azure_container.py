@@ -140,7 +140,7 @@ class AksCluster:
         identity = text_in(body, "id")
         subscription, group = parts_of(identity)
         if not group:
-            raise Odd("field id is not the id of a cluster")
+            raise Odd("field id is not the ID of a cluster")
         return cls(
             identity,
             text_in(body, "name"),
@@ -239,7 +239,7 @@ class Credential:
         try:
             server, user = kubeconfig.read_text(base64.b64decode(text_in(found[0], "value", 200_000)).decode())
         except ValueError:
-            raise Odd("field kubeconfigs is not base64 of a kubeconfig") from None
+            raise Odd("field kubeconfigs is not a base64-encoded kubeconfig") from None
         except kubeconfig.Wrong as wrong:
             raise Odd(f"of the kubeconfig, {wrong}") from None
         arguments = user.command.arguments if user.command else ()

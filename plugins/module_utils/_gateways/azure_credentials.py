@@ -11,21 +11,23 @@ default chain tries what nobody asked for.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import logging
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlsplit
 
-from .._answers import tidy
-from .._credentials import masked
+from .._answers import loaded, tidy
+from .._credentials import masked, quoted
 from .._engine import CallFailed, Refused
-from .._options import sendable
+from .._given import as_path
 from .._variables import named
 from . import https, tls
 from .sdk import Sdk
@@ -65,6 +67,14 @@ _WORKLOAD = (_AUTHORITY_HOST, "AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE")
 """Variables with which azure-identity takes a pod's workload identity for the machine's managed identity."""
 _OTHER_MACHINES = ("IDENTITY_ENDPOINT", "MSI_ENDPOINT")
 """Variables of machines that are asked before that."""
+
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_DOMAIN = re.compile(r"([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]{0,61}[a-z0-9])", re.IGNORECASE)
+_JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
+_LARGEST = 1_000_000
+"""Bytes of a certificate or token that are read."""
+_SKEW = 300.0
+"""Seconds by which Entra lets clocks differ."""
 
 _LIMITS: Mapping[str, Any] = {"retry_total": 3, "connection_timeout": 10, "read_timeout": 30}
 
@@ -107,6 +117,13 @@ CLOUDS: Mapping[str, Cloud] = {
     )
 }
 
+_OTHER_LOGINS: Mapping[str, str] = {
+    "login.microsoft.com": "login.microsoftonline.com",
+    "login.partner.microsoftonline.cn": "login.chinacloudapi.cn",
+    "login.windows.net": "login.microsoftonline.com",
+}
+"""Hosts that are the same as those of the log-ins."""
+
 
 @dataclass(frozen=True)
 class Chosen:
@@ -124,9 +141,9 @@ class Chosen:
     machine: bool = False
 
 
-def subscription_of(options: Mapping[str, Any]) -> str:
-    """The subscription of the cluster, empty where neither an option nor the environment says it."""
-    return _found(options, "subscription_id")[0]
+def subscription_of(options: Mapping[str, Any]) -> tuple[str, str]:
+    """The subscription of the cluster, empty where neither an option nor the environment says it, and the variable."""
+    return _found(options, "subscription_id")
 
 
 def load(options: Mapping[str, Any], http: Any) -> Chosen:
@@ -136,14 +153,29 @@ def load(options: Mapping[str, Any], http: Any) -> Chosen:
     """
     cloud = _cloud(options)
     subscription, source = _found(options, "subscription_id")
-    auth_source = _found(options, "auth_source")[0] or AUTO
-    if auth_source not in SOURCES:
-        raise Refused(
-            f"ANSIBLE_AZURE_AUTH_SOURCE is {auth_source!r}, which this collection does not support. Set it to"
-            f" {', '.join(SOURCES[:-1])} or {SOURCES[-1]}, or unset it."
-        )
+    auth_source = _source(options)
     make = _maker(options, auth_source, cloud, http)
     return Chosen(make, cloud, subscription, source, auth_source == MACHINE)
+
+
+def _source(options: Mapping[str, Any]) -> str:
+    """Where the credentials come from. Options that are credentials beat the environment."""
+    given = [kind for kind in _KINDS if options.get(kind)]
+    found, variable = _found(options, "auth_source")
+    if not found or (variable and given):
+        return AUTO
+    if found not in SOURCES:
+        raise Refused(
+            f"{variable} is {quoted(found)}, which this collection does not support. Set it to"
+            f" {', '.join(SOURCES[:-1])} or {SOURCES[-1]}, or unset it."
+        )
+    if given and found != AUTO:
+        raise Refused(
+            f"{named('auth_source')} is {found}, which does not use {' and '.join(map(named, given))}. Leave one of"
+            " them"
+            " out."
+        )
+    return found
 
 
 def _maker(options: Mapping[str, Any], source: str, cloud: Cloud, http: Any) -> Callable[[str], Any]:
@@ -152,14 +184,14 @@ def _maker(options: Mapping[str, Any], source: str, cloud: Cloud, http: Any) -> 
     )
     common = {"transport": transport, **_LIMITS}
     if source == MACHINE:
-        return _machine(_found(options, "client_id")[0], common)
+        return _machine(_client(options), common)
     if source == CLI:
-        return _cli(_found(options, "tenant")[0])
+        return _cli(_tenant(options))
     principal = _principal({} if source == ENVIRONMENT else options, cloud, common)
     if principal:
         return principal
     if source == AUTO and shutil.which("az"):
-        return _cli(_found(options, "tenant")[0])
+        return _cli(_tenant(options))
     user = [name for name in _USER if _variable(name)]
     if user:
         raise Refused(
@@ -181,42 +213,94 @@ def _principal(options: Mapping[str, Any], cloud: Cloud, common: Mapping[str, An
     if len(given) > 1:
         raise Refused(f"{' and '.join(map(named, given))} are set. Set only one of them.")
     kind = next(iter(given or [one for one in _KINDS if _found({}, one)[0]]), "")
-    client, tenant = _found(options, "client_id")[0], _found(options, "tenant")[0]
     if not kind:
         return None
+    client, tenant = _client(options), _tenant(options)
     missing = [option for option, value in (("client_id", client), ("tenant", tenant)) if not value]
     if missing:
         raise Refused(f"{_name(kind)} is set, but {' and '.join(map(_name, missing))} is not. Set it.")
-    value = _found(options, kind)[0]
+    value, origin = _found(options, kind)[0], _origin(options, kind)
     principal = {"tenant_id": tenant, "client_id": client, "authority": cloud.login, **common}
     if kind == "secret":
-        return _checked(azure.identity.ClientSecretCredential, {**principal, "client_secret": value}, True)
+        if not value.isprintable():
+            raise Refused(f"{origin} contains a line break or special character. Copy it again.")
+        return _checked(azure.identity.ClientSecretCredential, {**principal, "client_secret": value}, origin, True)
     if kind == "x509_certificate_path":
         certificate = {"certificate_path": value, "password": _variable("AZURE_CLIENT_CERTIFICATE_PASSWORD") or None}
-        _read(value, _name(kind), "PEM or PKCS12 file with the certificate and its private key")
-        return _checked(azure.identity.CertificateCredential, {**principal, **certificate}, True)
-    return _checked(azure.identity.ClientAssertionCredential, {**principal, "func": _assertion(kind, value)}, False)
+        _read(value, origin, "PEM or PKCS12 file with the certificate and its private key")
+        return _checked(azure.identity.CertificateCredential, {**principal, **certificate}, origin, True)
+    assertion = _assertion(kind, value, origin)
+    return _checked(azure.identity.ClientAssertionCredential, {**principal, "func": assertion}, origin, False)
 
 
-def _assertion(kind: str, value: str) -> Callable[[], str]:
+def _assertion(kind: str, value: str, origin: str) -> Callable[[], str]:
     """What returns the federated token; a file is read each time, as whoever writes it renews it."""
 
     def token() -> str:
         text = value
         if kind == "oidc_token_file_path":
-            text = _read(value, _name(kind), "file with the token").decode(errors="replace")
-        if not sendable(text.strip()):
-            raise Refused(f"{_name(kind)} contains a blank, line break or special character. Copy it again.")
+            text = _read(value, origin, "file with the token").decode(errors="replace")
+        _check_token(text.strip(), origin)
         return text.strip()
 
     token()
     return token
 
 
-def _checked(kind: Any, arguments: Mapping[str, Any], discovers: bool) -> Callable[[str], Any]:
+def _check_token(token: str, origin: str) -> None:
+    """Raises Refused for what Entra would not take as the token of another issuer."""
+    if not _JWT.fullmatch(token):
+        raise Refused(
+            f"{origin} has no token as other issuers sign them: a JWT, without blanks and line breaks. Copy it again."
+        )
+    ends: Any = claims_of(token).get("exp")
+    if type(ends) in (int, float) and 0 < ends < time.time() - _SKEW:
+        ended, now = (f"{datetime.fromtimestamp(one, timezone.utc):%Y-%m-%d %H:%M} UTC" for one in (ends, time.time()))
+        raise Refused(
+            f"The token of {origin} expired at {ended}, and the clock of this machine says {now}. Get a new one, or"
+            " correct the clock."
+        )
+
+
+def claims_of(token: str) -> Mapping[str, Any]:
+    """The claims of a token, unverified: they only tell what to say. Empty for one that has none."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return {}
+    try:
+        found = loaded(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except ValueError:
+        return {}
+    return found if isinstance(found, Mapping) else {}
+
+
+def _client(options: Mapping[str, Any]) -> str:
+    """Empty where nothing is given. What is wrong may be the secret, and is not shown."""
+    client = _found(options, "client_id")[0]
+    if client and not _GUID.fullmatch(client):
+        raise Refused(
+            f"{_origin(options, 'client_id')} is not an application (client) ID, such as"
+            " 0b1f6471-1bf0-4dda-aec3-cb9272f09590. Correct it."
+        )
+    return client
+
+
+def _tenant(options: Mapping[str, Any]) -> str:
+    """Empty where nothing is given."""
+    tenant = _found(options, "tenant")[0]
+    if tenant and not (_GUID.fullmatch(tenant) or _DOMAIN.fullmatch(tenant)):
+        raise Refused(
+            f"{_origin(options, 'tenant')} is {quoted(tenant)}. Set it to the ID of the Entra tenant, or to one of its"
+            " domains, such as example.onmicrosoft.com."
+        )
+    return tenant
+
+
+def _checked(kind: Any, arguments: Mapping[str, Any], origin: str, discovers: bool) -> Callable[[str], Any]:
     """Make credentials once, to see whether they can be made.
 
-    discovers: whether the class would ask Microsoft if it knows the host of the log-in, which the table knows.
+    origin: what is wrong where they cannot; discovers: whether the class would ask Microsoft if it knows the host of
+    the log-in, which the table knows.
     """
     known = {"disable_instance_discovery": True} if discovers else {}
 
@@ -227,9 +311,10 @@ def _checked(kind: Any, arguments: Mapping[str, Any], discovers: bool) -> Callab
         make("")
     except (ValueError, TypeError) as error:
         # Neither secret nor key is in what azure-identity says here.
+        said = re.split(r"[.?](\s|$)", tidy(masked(str(error))))[0]
         raise Refused(
-            f"The Azure credentials cannot be used: {tidy(masked(str(error))).rstrip('.')}. Check {named('client_id')},"
-            f" {named('tenant')} and {named('x509_certificate_path')}."
+            f"{origin} cannot be used: {said}. Set it to a PEM or PKCS12 file with the certificate and its RSA private"
+            " key, and AZURE_CLIENT_CERTIFICATE_PASSWORD to its password if it has one."
         ) from None
     return make
 
@@ -257,16 +342,29 @@ def _cli(tenant: str) -> Callable[[str], Any]:
 def _cloud(options: Mapping[str, Any]) -> Cloud:
     name = _found(options, "cloud_environment")[0]
     if not name:
-        authority = _variable(_AUTHORITY_HOST)
-        host = urlsplit(authority if "://" in authority else f"https://{authority}").hostname or ""
-        return next((one for one in CLOUDS.values() if one.login == host), CLOUDS["AzureCloud"])
+        return _cloud_of(_variable(_AUTHORITY_HOST))
     known = {one.lower(): cloud for one, cloud in CLOUDS.items()}
     if name.lower() not in known:
         raise Refused(
-            f"{_name('cloud_environment')} is {tidy(masked(name), 100)!r}, which this collection does not know."
+            f"{_name('cloud_environment')} is {quoted(name)}, which this collection does not know."
             f" Set it to one of {', '.join(CLOUDS)}. Clouds given by the address of their metadata are not supported."
         )
     return known[name.lower()]
+
+
+def _cloud_of(authority: str) -> Cloud:
+    """The cloud of a log-in address; the public one where there is none."""
+    host = ""
+    with contextlib.suppress(ValueError):
+        host = urlsplit(authority if "://" in authority else f"https://{authority}").hostname or ""
+    host = _OTHER_LOGINS.get(host, host)
+    found = next((one for one in CLOUDS.values() if one.login == host), None)
+    if authority and not found:
+        raise Refused(
+            f"{_AUTHORITY_HOST} is {quoted(authority)}, which is the log-in address of no cloud that this collection"
+            f" knows. Unset it, or set {named('cloud_environment')} to one of {', '.join(CLOUDS)}."
+        )
+    return found or CLOUDS["AzureCloud"]
 
 
 def _found(options: Mapping[str, Any], option: str) -> tuple[str, str]:
@@ -285,11 +383,19 @@ def _name(option: str) -> str:
     return f"{named(option)}, or {_VARIABLES[option][0]},"
 
 
+def _origin(options: Mapping[str, Any], option: str) -> str:
+    """What gives an option its value."""
+    variable = _found(options, option)[1]
+    return f"{variable}, which stands for {named(option)}," if variable else named(option)
+
+
 def _read(path: str, origin: str, what: str) -> bytes:
     try:
-        return Path(path).expanduser().read_bytes()
-    except OSError as error:
-        raise Refused(f"{origin} is {path!r}, which cannot be read ({error.strerror}). Set it to a {what}.") from None
+        with as_path(path).open("rb") as file:
+            return file.read(_LARGEST)
+    except (OSError, ValueError) as error:
+        said = getattr(error, "strerror", None) or "it is not a path"
+        raise Refused(f"{origin} is {quoted(path)}, which cannot be read ({said}). Set it to a {what}.") from None
 
 
 _WORDS: Mapping[str, str] = {
@@ -299,7 +405,9 @@ _WORDS: Mapping[str, str] = {
     "90002": "This tenant does not exist: check {tenant}.",
     "700213": "No federated credential of the application matches the token: compare its issuer, subject and audience.",
     "70021": "No federated credential of the application matches the token: compare its issuer, subject and audience.",
-    "700027": "The application does not have this certificate: upload it, or set {x509_certificate_path} to another.",
+    "700027": "The application does not have this certificate, or it has expired: upload one, or set"
+    " {x509_certificate_path} to another.",
+    "700024": "The token of another issuer, or the clock of this machine, is out of date: renew it, or set the clock.",
     "53003": "A Conditional Access policy forbids this log-in: ask its administrators for an exception.",
     "50076": "Multi-factor authentication is required: use a service principal.",
     "50079": "Multi-factor authentication is required: use a service principal.",

@@ -6,17 +6,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .._answers import Odd, objects_in, text_in
+from .._answers import Odd, object_in, objects_in, text_in
 from .azure_authorization import quoted
 from .azure_identities import Federation
 from .azure_session import GRAPH, Answer, Call, Caller, Session
 
 READ, WRITE = "Application.Read.All", "Application.ReadWrite.OwnedBy"
 """Application permissions of Graph: to find applications, and to change those of which the caller is an owner."""
+READ_POLICIES = "Policy.Read.All"
 
 _APP = "/applications/{app}"
 _PRINCIPALS = "/servicePrincipals"
@@ -56,6 +58,9 @@ DELETE_PRINCIPAL = _call("delete service principal {principal}", "DELETE", f"{_P
 LIST_DELETED_APPS = _call(
     "find deleted application {name}", "GET", "/directory/deletedItems/microsoft.graph.application", READ
 )
+GET_APP_POLICY = _call(
+    "read the app management policy of the tenant", "GET", "/policies/defaultAppManagementPolicy", READ_POLICIES
+)
 CALLS = (
     LIST_APPS,
     GET_APP,
@@ -72,6 +77,7 @@ CALLS = (
     CREATE_PRINCIPAL,
     DELETE_PRINCIPAL,
     LIST_DELETED_APPS,
+    GET_APP_POLICY,
 )
 
 _SELECT = ("$select", "id,appId,displayName,tags,notes,passwordCredentials,createdDateTime")
@@ -128,7 +134,7 @@ class Application:
             raise Odd("field id or appId is not set")
         tags = body.get("tags") or []
         if not isinstance(tags, list) or not all(isinstance(one, str) for one in tags):
-            raise Odd("field tags is not a list of texts")
+            raise Odd("field tags is not a list of strings")
         return cls(
             found,
             client,
@@ -150,6 +156,36 @@ class Principal:
     @classmethod
     def parse(cls, body: Answer) -> Principal:
         return cls(text_in(body, "id"), text_in(body, "appId"))
+
+
+_LIFETIME = re.compile(r"P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T.*)?")
+_DAYS = (365, 30, 7, 1)
+
+
+@dataclass(frozen=True)
+class AppPolicy:
+    """What a tenant allows its new applications. most_days: how long a secret may last, None for any time."""
+
+    secrets: bool = True
+    most_days: int | None = None
+
+    @classmethod
+    def parse(cls, body: Answer) -> AppPolicy:
+        if body.get("isEnabled") is not True:
+            return cls()
+        every = objects_in(object_in(body, "applicationRestrictions"), "passwordCredentials")
+        rules = [one for one in every if text_in(one, "state") != "disabled"]
+        found = (
+            _LIFETIME.fullmatch(text_in(one, "maxLifetime"))
+            for one in rules
+            if text_in(one, "restrictionType") == "passwordLifetime"
+        )
+        days = [
+            sum(int(count or 0) * each for count, each in zip(one.groups(), _DAYS, strict=True)) for one in found if one
+        ]
+        return cls(
+            not any(text_in(one, "restrictionType") == "passwordAddition" for one in rules), min(days, default=None)
+        )
 
 
 class Graph(Session):
@@ -175,6 +211,11 @@ class Graph(Session):
     def find_deleted_apps(self, tenant: str, name: str) -> tuple[Application, ...]:
         """With this display name, of the last 30 days."""
         return self._apps(LIST_DELETED_APPS, tenant, name, f"displayName eq '{quoted(name)}'")
+
+    def app_policy(self, tenant: str) -> AppPolicy:
+        """Of the tenant, for applications that have none of their own."""
+        found: AppPolicy = self.send(GET_APP_POLICY, read=AppPolicy.parse, tenant=tenant)
+        return found
 
     def _apps(self, call: Call, tenant: str, name: str, chosen: str) -> tuple[Application, ...]:
         return self.send_all(call, Application.parse, [("$filter", chosen), _SELECT], tenant=tenant, name=name) or ()

@@ -75,7 +75,7 @@ class Federation:
         inner = object_in(body, "properties") or body
         audiences = inner.get("audiences")
         if not isinstance(audiences, list) or not all(isinstance(one, str) for one in audiences):
-            raise Odd("field audiences is not a list of texts")
+            raise Odd("field audiences is not a list of strings")
         return cls(
             text_in(body, "name"),
             text_in(inner, "issuer"),

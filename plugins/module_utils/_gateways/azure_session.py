@@ -19,12 +19,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
-from .._answers import loaded, objects_in, some_objects, text_in, tidy
+from .._answers import objects_in, some_objects, text_in, tidy
 from .._engine import CallFailed, Conflict, Refused
 from .._patience import THROTTLED, Repeats, throttled
 from .._variables import named
 from . import https, tls
-from .azure_credentials import CA_OPTION, Chosen, Cloud, azure, in_words, load
+from .azure_credentials import CA_OPTION, Chosen, Cloud, azure, claims_of, in_words, load
 from .https import Http, Response, ca_file, host_of, taken
 
 T = TypeVar("T")
@@ -57,6 +57,7 @@ VERSIONS: Mapping[str, str] = {
 DENIED = "Authorization_RequestDenied"
 """Graph's refusal."""
 UNREGISTERED = "MissingSubscriptionRegistration"
+NO_GROUP = "ResourceGroupNotFound"
 LOCKED = "ScopeLocked"
 POLICY_FORBIDS = "RequestDisallowedByPolicy"
 _UNKNOWN_VERSION = frozenset({"InvalidResourceType", "NoRegisteredProviderFound", "InvalidApiVersionParameter"})
@@ -165,7 +166,7 @@ class Caller:
 
     @classmethod
     def of(cls, token: str) -> Caller:
-        claims = _claims(token)
+        claims = claims_of(token)
 
         def texts(claim: str) -> frozenset[str]:
             value = claims.get(claim)
@@ -181,18 +182,6 @@ class Caller:
             texts("scp"),
             texts("wids"),
         )
-
-
-def _claims(token: str) -> Mapping[str, Any]:
-    """The claims of a token, unverified: they only tell what to say. Empty for one that has none."""
-    parts = token.split(".")
-    if len(parts) != 3:
-        return {}
-    try:
-        found = loaded(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except ValueError:
-        return {}
-    return found if isinstance(found, Mapping) else {}
 
 
 @dataclass
@@ -269,6 +258,13 @@ class Session:
                     self._credentials.pop(tenant, None)
                 known = self._get(audience, tenant)
             return known.value
+
+    def forget(self, token: str) -> None:
+        """Get another in its place, as somebody does not take it."""
+        with self._lock:
+            for audience, tenant in [key for key, known in self._tokens.items() if known.value == token]:
+                del self._tokens[audience, tenant]
+                self._credentials.pop(tenant, None)
 
     def _get(self, audience: str, tenant: str, claims: str = "") -> _Token:
         if tenant and self._chosen.machine:
@@ -487,7 +483,9 @@ def _forbidden(call: Call, problem: Problem) -> str:
         return f" Grant the application permission {needed} of Microsoft Graph, with admin consent." if needed else ""
     needed = " and ".join(call.permissions)
     grant = (
-        f" Grant {needed} to the identity that runs this." if needed else " The identity that runs this may not do it."
+        f" Grant {needed} to the identity that runs this."
+        if needed
+        else " The identity that runs this is not allowed to do it."
     )
     condition = ""
     if call.service == AUTHORIZATION and not call.only_reads:

@@ -150,7 +150,7 @@ class CastAi:
         if not api_key:
             raise Refused("castai_api_key is not set. Set it, or the environment variable CASTAI_API_KEY.")
         if not sendable(api_key):
-            raise Refused("castai_api_key contains a blank, line break or special character. Copy it again.")
+            raise Refused("castai_api_key contains a space, line break or special character. Copy it again.")
         if ca_cert and not is_file(ca_cert):
             raise Refused(
                 f"castai_ca_cert is {ca_cert!r}, which is not a file. Set it to a file with the CA certificates for"
@@ -293,7 +293,7 @@ class CastAi:
         path, purpose = f"{CLUSTERS}/{cluster_id}/gcp-create-sa", "create CAST AI's Google account"
         number = self._call("POST", path, purpose, lambda body: text_in(body, "serviceAccountId"), {provider: {}})
         if not number:
-            text = f"CAST AI answered without the id of its Google account for cluster {cluster_id}."
+            text = f"CAST AI answered without the ID of its Google account for cluster {cluster_id}."
             raise CallFailed(text, unsure=True)
         return number
 
@@ -338,7 +338,7 @@ class CastAi:
         cluster = self._call(method, path, purpose, Cluster.parse, body, look)
         if not cluster.id:
             raise CallFailed(
-                f"Could not {purpose}: {self.url} sent an answer without a cluster id. Run again.",
+                f"Could not {purpose}: {self.url} sent an answer without a cluster ID. Run again.",
                 unsure=method != "GET",
             )
         return cluster
@@ -519,13 +519,13 @@ def _rejection(error: HTTPError, method: str, path: str, purpose: str, url: str)
     violations = tidy("; ".join(f"{field}: {tidy(str(description))}" for field, description in objections[:20]))
     asked = retry_after(error.headers.get("Retry-After"))
     request_id = tidy(error.headers.get("X-Castai-Request-Id") or "", 100)
-    details = (f" ({violations})" if violations else "") + (f", request id {request_id}" if request_id else "")
+    details = (f" ({violations})" if violations else "") + (f", request ID {request_id}" if request_id else "")
     advice = {
         401: (
-            " CAST AI does not know the API key. Check castai_api_key or, if it is not set, the environment variable"
-            " CASTAI_API_KEY, and castai_api_url if you use another region."
+            " CAST AI does not recognize the API key. Check castai_api_key or, if it is not set, the environment"
+            " variable CASTAI_API_KEY, and castai_api_url if you use another region."
         ),
-        403: " The API key may not do this. Use a key with full access to the cluster's organization.",
+        403: " The API key is not allowed to do this. Use a key with full access to the cluster's organization.",
         429: throttled("CAST AI limits how often this API key may call", asked),
     }.get(error.code, "")
     failure = Rejected(

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Google Cloud, as one set of credentials shows it. PRIVATE to the collection."""
+"""All of Google Cloud that one set of credentials can call. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ CALLS = (
     *google_iam.CALLS,
     *google_compute.CALLS,
 )
-"""Every call that is made, but for tokens and the caller's name."""
+"""Every call except those for tokens and for the caller's name."""
 
 
 class Google(Container, Projects, Services, Iam, Compute):
-    """Every call that is made, by service. Threads may share it."""
+    """Every call, by service. Threads may share it."""

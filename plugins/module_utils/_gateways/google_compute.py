@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Compute Engine's subnets, as far as a Shared VPC needs them, for class Google. PRIVATE to the collection."""
+"""The subnets of Compute Engine, as far as a Shared VPC needs them, for class Google. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -43,6 +43,6 @@ class Compute(Session):
         return found
 
     def set_subnet_policy(self, subnet: str, policy: Mapping[str, Any]) -> dict[str, Any]:
-        """Raises Conflict where somebody wrote since it was read."""
+        """Raises Conflict if somebody else wrote the policy after it was read."""
         found: dict[str, Any] = self.send(SET_SUBNET_POLICY, {"policy": dict(policy)}, read=policy_in, subnet=subnet)
         return found

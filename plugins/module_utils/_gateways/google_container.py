@@ -32,13 +32,13 @@ LIST_CLUSTERS = Call(
 CALLS = (GET_CLUSTER, LIST_CLUSTERS)
 
 DEFAULT_ACCOUNT = "default"
-"""Stands for the project's own account of Compute Engine."""
+"""GKE's name for the project's default Compute Engine account."""
 
 
 @dataclass(frozen=True)
 class NodePool:
-    """service_account: an e-mail, or "default"; autoscaling: whether GKE adds and removes its nodes; disk_key: the
-    customer's key of its disks, empty for Google's; sandbox: whether its pods run in GKE Sandbox."""
+    """service_account: an e-mail address, or "default". autoscaling: whether GKE adds and removes its nodes. disk_key:
+    the customer's key for its disks, empty for Google's. sandbox: whether its pods run in GKE Sandbox."""
 
     name: str
     service_account: str
@@ -50,12 +50,13 @@ class NodePool:
 
 @dataclass(frozen=True)
 class GkeCluster:
-    """What the container API says of a cluster.
+    """A cluster as the container API describes it.
 
-    project: as the caller named it, or as the cluster's own address has it; endpoint: of the control plane, by IP;
-    dns_endpoint: its name, empty where it has none; dns_from_outside: whether that may be used; tokens_by_dns,
-    certificates_by_dns: whether it takes those of Kubernetes itself; by_ip: whether the endpoint by IP is on; private:
-    whether that is reachable inside its network only; authorized_networks: whether only some addresses may use it.
+    project: as in the cluster's own address, or else as the caller named it. endpoint: of the control plane, by IP.
+    dns_endpoint: its name, empty if there is none. dns_from_outside: whether the name can be used from outside Google's
+    network. tokens_by_dns, certificates_by_dns: whether it accepts Kubernetes' own tokens and certificates. by_ip:
+    whether the IP endpoint is enabled. private: whether that can only be reached from the cluster's network.
+    authorized_networks: whether only some addresses may use it.
     """
 
     name: str
@@ -87,18 +88,19 @@ class GkeCluster:
 
     @property
     def node_accounts(self) -> tuple[str, ...]:
-        """Of the node pools, each once, in their order; "default" as it stands."""
+        """The accounts of the node pools, each once, in the order of the pools. "default" is kept as it is."""
         return tuple(dict.fromkeys(pool.service_account for pool in self.node_pools))
 
     @property
     def network_project(self) -> str:
-        """The project of its network, which for a Shared VPC is another one; empty where GKE does not say."""
+        """The project of the cluster's network, a different one for a Shared VPC. Empty if GKE does not say."""
         parts = self.network.split("/")
         return parts[1] if parts[0] == "projects" and len(parts) > 1 else ""
 
     @property
     def subnets(self) -> tuple[str, ...]:
-        """Of the cluster and its node pools, each once, by their full names; shorter ones are of its own project."""
+        """The subnets of the cluster and its node pools, each once. Only full names, because short ones are of the own
+        project."""
         found = dict.fromkeys([self.subnetwork, *(pool.subnetwork for pool in self.node_pools)])
         return tuple(one for one in found if re.fullmatch("projects/[^/]+/regions/[^/]+/subnetworks/[^/]+", one))
 
@@ -161,7 +163,7 @@ def _pem(encoded: str) -> str:
     try:
         return base64.b64decode(encoded, validate=True).decode()
     except ValueError:
-        raise Odd("field clusterCaCertificate is not base64 of PEM") from None
+        raise Odd("field clusterCaCertificate is not base64-encoded PEM") from None
 
 
 class Container(Session):
@@ -179,7 +181,7 @@ class Container(Session):
         return found
 
     def list_clusters(self, project: str) -> tuple[GkeCluster, ...]:
-        """Of all locations."""
+        """The clusters in all locations."""
         found: tuple[GkeCluster, ...] = self.send(
             LIST_CLUSTERS,
             read=lambda body: tuple(GkeCluster.parse(one, project) for one in objects_in(body, "clusters")),

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whose credentials Google Cloud is called with. PRIVATE to the collection.
+"""The credentials to call Google Cloud with. PRIVATE to the collection.
 
-Options and environment variables are those of the collection google.cloud and of AWX's Google credential. Each kind of
-file is read by the constructor of its kind: google-auth's generic loader is deprecated.
+Options and environment variables are those of the collection google.cloud and of AWX's Google credential. Each type of
+file is read by its own constructor, because google-auth's generic loader is deprecated.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SCOPES = (
     "https://www.googleapis.com/auth/cloud-platform",
     "https://www.googleapis.com/auth/userinfo.email",
 )
-"""Without the second one, Kubernetes knows a service account by its number alone."""
+"""Without the second one, Kubernetes only sees the number of a service account, not its e-mail address."""
 
 APPLICATION, MACHINE, ACCOUNT, TOKEN = "application", "machineaccount", "serviceaccount", "accesstoken"
 
@@ -52,7 +52,7 @@ _GIVEN: Mapping[str, str] = {
     "service_account_file": ACCOUNT,
     "service_account_email": MACHINE,
 }
-"""The options that are credentials, in the order in which they count, and their kinds."""
+"""The options that contain credentials, in order of precedence, and the kind of each."""
 
 _VARIABLES: Mapping[str, str] = {
     "auth_kind": "GCP_AUTH_KIND",
@@ -66,17 +66,16 @@ _TARGET = re.compile(r"serviceAccounts/([^/:]+):generateAccessToken$")
 _EMAIL = re.compile(r"[a-z0-9][-a-z0-9.]*@([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)+[a-z]+", re.IGNORECASE)
 _QUOTA_PROJECT = re.compile(r"([a-z0-9][-a-z0-9.]*:)?[a-z0-9][-a-z0-9]{3,29}", re.IGNORECASE)
 _LONGEST_SHOWN = 100
-"""Characters of a wrong path that a sentence shows: what was set by mistake may be a key."""
+"""How many characters of a wrong path a message shows, because the value may be a key by mistake."""
 
 Info = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """Credentials, and what is known of them without a call.
+    """Credentials, and what they reveal without a call.
 
-    project: the cluster's, empty where nothing says it; project_source: the variable or file that says it, empty for an
-    option.
+    project: the cluster's, empty if not set. project_source: the variable or file that sets it, empty for an option.
     """
 
     credentials: Any = field(repr=False)
@@ -84,17 +83,18 @@ class Chosen:
     project_source: str
     can_renew: bool
     account: str = ""
-    """E-mail, or the word that stands for the machine's own account; empty where only Google knows."""
+    """E-mail address, or "default" for the machine's own account. Empty if only Google knows."""
     machine: bool = False
-    """Whether a machine's metadata server gives the tokens."""
+    """Whether the tokens come from a machine's metadata server."""
 
     def email(self) -> str:
-        """The e-mail of the caller as far as the credentials say it."""
+        """The caller's e-mail address. Empty if the credentials do not contain it."""
         account = self.credentials.service_account_email if self.machine else self.account
         return "" if account == "default" else str(account)
 
     def machine_scopes(self, request: Any) -> tuple[str, ...]:
-        """The access scopes of a machine, which no request changes; none for others, or where it does not say."""
+        """The access scopes of a machine, which no request can change. Empty for other credentials, or if the machine
+        does not say."""
         if not self.machine:
             return ()
         with contextlib.suppress(google.auth.exceptions.GoogleAuthError):
@@ -104,20 +104,20 @@ class Chosen:
 
 
 def load(options: Mapping[str, Any], request: Any) -> Chosen:
-    """The credentials that the options name, else the environment. Calls at most the metadata server.
+    """Load the credentials of the options, or else of the environment. Calls nothing but the metadata server.
 
-    request: google-auth's, for the metadata server and for whatever renews a token. Raises Refused.
+    request: google-auth's, for the metadata server and to renew tokens. Raises Refused.
     """
     target, of_target = _given(options, "impersonate_service_account", "CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT")
     chain = [one.strip() for one in target.split(",")] if target else []
     if not all(map(_EMAIL.fullmatch, chain)):
         raise Refused(
-            f"{of_target} is {target!r}. Set it to the e-mail address of a service account, or to several with commas"
-            " between them."
+            f"{of_target} is {target!r}. Set it to the e-mail address of a service account, or to several, separated by"
+            " commas."
         )
     quota_project, of_quota = _given(options, "quota_project", "GOOGLE_CLOUD_QUOTA_PROJECT")
     if quota_project and not _QUOTA_PROJECT.fullmatch(quota_project):
-        raise Refused(f"{of_quota} is {quota_project!r}. Set it to the id or number of a Google Cloud project.")
+        raise Refused(f"{of_quota} is {quota_project!r}. Set it to the ID or number of a Google Cloud project.")
     chosen = _chosen(options, request)
     if chain:
         *delegates, last = chain
@@ -133,20 +133,21 @@ def load(options: Mapping[str, Any], request: Any) -> Chosen:
 
 
 def _given(options: Mapping[str, Any], option: str, variable: str) -> tuple[str, str]:
-    """An option, or else the environment variable, and which of them that is; empty for neither."""
+    """The value of an option or else of its environment variable, and the name of the one that is set. Empty if neither
+    is."""
     value = str(options.get(option) or "")
     return (value, named(option)) if value else (_variable(variable), variable)
 
 
 def project_of(options: Mapping[str, Any]) -> tuple[str, str]:
-    """The project of the cluster, empty where neither an option nor the environment says it, and the variable."""
+    """The project of the cluster, and the variable that sets it. Empty if neither an option nor a variable does."""
     if options.get("project"):
         return str(options["project"]), ""
     return next(((_variable(name), name) for name in _PROJECT_VARIABLES if _variable(name)), ("", ""))
 
 
 def _variable(name: str) -> str:
-    """A variable that is empty is not set: AWX writes all of them."""
+    """The value of a variable. An empty one counts as not set, because AWX always sets all of them."""
     return os.environ.get(name, "").strip()
 
 
@@ -155,7 +156,7 @@ def _chosen(options: Mapping[str, Any], request: Any) -> Chosen:
     if kind == TOKEN:
         token = value.strip()
         if not sendable(token):
-            raise Refused(f"{_name(option)} contains a blank, line break or special character. Copy it again.")
+            raise Refused(f"{_name(option)} contains a space, line break or special character. Copy it again.")
         return Chosen(google.oauth2.credentials.Credentials(token=token), "", "", False)
     if kind == ACCOUNT and option == "service_account_contents":
         return _account(_parsed(value, _name(option)), _name(option))
@@ -173,7 +174,8 @@ def _chosen(options: Mapping[str, Any], request: Any) -> Chosen:
 
 
 def _wanted(options: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Kind, option and value of the credentials. An option beats the environment, also for the kind."""
+    """Kind, option and value of the credentials. An option overrides the environment even if it selects another
+    kind."""
     given = {option: _text(options[option]) for option in _GIVEN if options.get(option)}
     kind = options.get("auth_kind") or ""
     if not given:
@@ -181,9 +183,7 @@ def _wanted(options: Mapping[str, Any]) -> tuple[str, str, str]:
         kind = kind or _variable(_VARIABLES["auth_kind"])
     elif kind and kind not in {_GIVEN[option] for option in given}:
         others = " and ".join(map(named, given))
-        raise Refused(
-            f"{named('auth_kind')} is {kind}, but {others} is a credential of another kind. Set one of them only."
-        )
+        raise Refused(f"{named('auth_kind')} is {kind}, which does not match {others}. Set only one of them.")
     kinds = (APPLICATION, MACHINE, ACCOUNT, TOKEN)
     if kind and kind not in kinds:
         raise Refused(f"GCP_AUTH_KIND is {kind!r}. Set it to {', '.join(kinds[:-1])} or {kinds[-1]}, or unset it.")
@@ -191,8 +191,11 @@ def _wanted(options: Mapping[str, Any]) -> tuple[str, str, str]:
         if kind in ("", _GIVEN[option]):
             return _GIVEN[option], option, value
     if kind in (ACCOUNT, TOKEN):
-        needed = [_name(option) for option, one in _GIVEN.items() if one == kind]
-        raise Refused(f"{named('auth_kind')} is {kind}, but {' and '.join(needed)} is not set. Set it.")
+        right = [option for option, one in _GIVEN.items() if one == kind]
+        ways = [*map(named, right), *(_VARIABLES[option] for option in right)]
+        raise Refused(
+            f"{named('auth_kind')} is {kind}, but no such credential is set. Set {', '.join(ways[:-1])} or {ways[-1]}."
+        )
     return kind or APPLICATION, "service_account_email", ""
 
 
@@ -208,13 +211,13 @@ def _account(info: Info, origin: str) -> Chosen:
     if info.get("type") != "service_account":
         raise Refused(
             f"{origin} holds credentials of type {tidy(str(info.get('type')), 60)!r}, not the key of a service account."
-            f" For other types set {_FILE_VARIABLE} to the file."
+            f" For other types, set {_FILE_VARIABLE} to the file."
         )
     return _of_info(info, origin)
 
 
 def _application_default(request: Any) -> Chosen:
-    """What Google calls application default credentials, in Google's order."""
+    """Google's application default credentials, found in the same order as Google's own tools do."""
     path = _variable(_FILE_VARIABLE)
     if path:
         return _of_info(_read(path, _FILE_VARIABLE), _FILE_VARIABLE)
@@ -232,7 +235,7 @@ def _application_default(request: Any) -> Chosen:
 
 
 def _on_google(request: Any) -> bool:
-    """Whether there is a metadata server."""
+    """Whether a metadata server answers."""
     host = _variable("GCE_METADATA_HOST") or _variable("GCE_METADATA_ROOT") or "169.254.169.254"
     try:
         answer = request(
@@ -266,18 +269,18 @@ def _read(path: str, origin: str) -> Info:
 
 
 def _parsed(text: str, origin: str) -> Info:
-    # What the file says may be a key: errors of the parser show it.
+    # The parser's errors quote the file, which may contain a key.
     try:
         info = json.loads(text)
     except (ValueError, RecursionError):
         info = None
     if not isinstance(info, Mapping):
-        raise Refused(f"{origin} is not the JSON that Google gives out as credentials. Copy it again.")
+        raise Refused(f"{origin} does not contain Google credentials in JSON. Copy it again.")
     return info
 
 
 def _of_info(info: Info, origin: str) -> Chosen:
-    """Credentials by the type that a file says it has."""
+    """Credentials of the type that a file names."""
     kind = str(info.get("type") or "")
     make = _MAKERS.get(kind)
     if make is None:
@@ -295,7 +298,7 @@ def _of_info(info: Info, origin: str) -> Chosen:
 
 
 def _field_of(error: Exception) -> str:
-    """Which fields are missing, as a clause; any other words of the error may show a key."""
+    """A clause that names the missing fields. The rest of the error is left out, because it may contain a key."""
     found = re.search(r"missing fields ([\w, ]+)|fields? needed[^:]*: ([\w, ]+)", str(error))
     if isinstance(error, KeyError):
         return f": field {tidy(str(error.args[0]), 60)} is missing"
@@ -352,12 +355,12 @@ _MAKERS: Mapping[str, Callable[[Info, str], Chosen]] = {
     "external_account_authorized_user": _of_external_user,
     "impersonated_service_account": _of_impersonated,
 }
-"""How each type of file is read."""
+"""How to read each type of file."""
 
 
 @contextlib.contextmanager
 def in_words() -> Iterator[None]:
-    """Say what is wrong with credentials, without showing them."""
+    """Turn errors of google-auth into messages that contain no credentials."""
     try:
         yield
     except google.auth.exceptions.GoogleAuthError as error:

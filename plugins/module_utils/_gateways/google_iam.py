@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Google's IAM: service accounts with keys and policies, custom roles; for class Google. PRIVATE to the collection."""
+"""Google's IAM: service accounts with their keys and policies, and custom roles; for class Google. PRIVATE to the
+collection."""
 
 from __future__ import annotations
 
@@ -93,7 +94,7 @@ _KEY = {"privateKeyType": "TYPE_GOOGLE_CREDENTIALS_FILE", "keyAlgorithm": "KEY_A
 
 @dataclass(frozen=True)
 class ServiceAccount:
-    """unique_id: its number, which a later account of the same e-mail does not have."""
+    """unique_id: its number, which a new account with the same e-mail address would not get."""
 
     email: str
     unique_id: str
@@ -119,8 +120,8 @@ class ServiceAccount:
 
 @dataclass(frozen=True)
 class AccountKey:
-    """created, expires: as Google writes times; origin: GOOGLE_PROVIDED, USER_PROVIDED. state: why it is disabled, or
-    what Google found out about it."""
+    """created, expires: in Google's format. origin: GOOGLE_PROVIDED, USER_PROVIDED. state: why it is disabled, or what
+    Google found out about it."""
 
     id: str
     created: str
@@ -147,7 +148,7 @@ class AccountKey:
 
 @dataclass(frozen=True)
 class NewKey:
-    """credentials: the text of its file, as Google gives it once."""
+    """credentials: the text of the key file, which Google returns only once."""
 
     key: AccountKey
     credentials: str = field(repr=False)
@@ -155,7 +156,7 @@ class NewKey:
 
 @dataclass(frozen=True)
 class CustomRole:
-    """name: projects/PROJECT/roles/ID. stage: GA, ...; ALPHA where Google leaves it out."""
+    """name: projects/PROJECT/roles/ID. stage: GA, ...; Google leaves out ALPHA."""
 
     name: str
     title: str
@@ -169,7 +170,7 @@ class CustomRole:
     def parse(cls, body: Answer) -> CustomRole:
         permissions = body.get("includedPermissions") or []
         if not isinstance(permissions, list) or not all(isinstance(one, str) for one in permissions):
-            raise Odd("field includedPermissions is not a list of texts")
+            raise Odd("field includedPermissions is not a list of strings")
         return cls(
             text_in(body, "name"),
             text_in(body, "title"),
@@ -182,9 +183,9 @@ class CustomRole:
 
 
 class Iam(Session):
-    """Service accounts and custom roles. account: e-mail or unique id; project: id or number.
+    """Service accounts and custom roles. account: e-mail address or unique ID. project: ID or number.
 
-    A read of what is not there is None. Creating what is there raises Conflict.
+    Reading something that does not exist returns None. Creating something that exists raises Conflict.
     """
 
     def get_account(self, project: str, account: str) -> ServiceAccount | None:
@@ -194,7 +195,7 @@ class Iam(Session):
         return found
 
     def list_accounts(self, project: str) -> tuple[str, ...]:
-        """The addresses of all."""
+        """The addresses of all accounts in the project."""
         emails: list[str] = []
         query = [("pageSize", "100")]
         while True:
@@ -205,7 +206,7 @@ class Iam(Session):
             query = [("pageSize", "100"), ("pageToken", token)]
 
     def create_account(self, project: str, account_id: str, display_name: str, description: str) -> ServiceAccount:
-        """account_id: what stands before the @."""
+        """account_id: the part before the @."""
         body = {
             "accountId": account_id,
             "serviceAccount": {"displayName": display_name, "description": description},
@@ -216,7 +217,7 @@ class Iam(Session):
         return made
 
     def patch_account(self, project: str, account: str, texts: Mapping[str, str]) -> None:
-        """texts: displayName, description; what is not given stays."""
+        """texts: displayName, description. What is not given is not changed."""
         body = {"serviceAccount": dict(texts), "updateMask": ",".join(texts)}
         self.send(PATCH_ACCOUNT, body, project=project, account=account)
 
@@ -224,7 +225,7 @@ class Iam(Session):
         self.send(ENABLE_ACCOUNT, {}, project=project, account=account)
 
     def delete_account(self, project: str, account: str) -> None:
-        """Delete; gone already is success."""
+        """Delete the account. If it is already gone, that is a success."""
         self.send(DELETE_ACCOUNT, absent=True, project=project, account=account)
 
     def get_account_policy(self, project: str, account: str) -> dict[str, Any] | None:
@@ -239,14 +240,14 @@ class Iam(Session):
         return found
 
     def set_account_policy(self, project: str, account: str, policy: Mapping[str, Any]) -> dict[str, Any]:
-        """Raises Conflict where somebody wrote since it was read."""
+        """Raises Conflict if somebody else wrote the policy after it was read."""
         found: dict[str, Any] = self.send(
             SET_ACCOUNT_POLICY, {"policy": dict(policy)}, read=policy_in, project=project, account=account
         )
         return found
 
     def test_account_permissions(self, project: str, account: str, permissions: Collection[str]) -> frozenset[str]:
-        """Those that the caller has on the account."""
+        """The permissions that the caller has on the account."""
         granted: tuple[str, ...] = self.send(
             TEST_ACCOUNT_PERMISSIONS,
             {"permissions": sorted(permissions)},
@@ -257,7 +258,7 @@ class Iam(Session):
         return frozenset(granted)
 
     def list_keys(self, project: str, account: str) -> tuple[AccountKey, ...]:
-        """Those that users manage; none of an account that is not there."""
+        """The keys that users manage. Empty if the account does not exist."""
         found: tuple[AccountKey, ...] | None = self.send(
             LIST_KEYS,
             query=[("keyTypes", USER_MANAGED)],
@@ -273,11 +274,11 @@ class Iam(Session):
         return made
 
     def delete_key(self, project: str, account: str, key: str) -> None:
-        """Delete; gone already is success."""
+        """Delete the key. If it is already gone, that is a success."""
         self.send(DELETE_KEY, absent=True, project=project, account=account, key=key)
 
     def get_role(self, project: str, role: str) -> CustomRole | None:
-        """A deleted one is shown for some time."""
+        """The role. A deleted one can still be read for some time."""
         found: CustomRole | None = self.send(GET_ROLE, absent=True, read=CustomRole.parse, project=project, role=role)
         return found
 
@@ -288,7 +289,7 @@ class Iam(Session):
         return made
 
     def patch_role(self, project: str, role: str, wanted: Mapping[str, Any], etag: str = "") -> CustomRole:
-        """wanted: the fields that change. Raises Conflict where somebody wrote since it was read."""
+        """wanted: the fields to change. Raises Conflict if somebody else wrote the role after it was read."""
         body = {**wanted, **({"etag": etag} if etag else {})}
         query = [("updateMask", ",".join(wanted))]
         changed: CustomRole = self.send(PATCH_ROLE, body, query, read=CustomRole.parse, project=project, role=role)
@@ -300,13 +301,13 @@ class Iam(Session):
         return found
 
     def delete_role(self, project: str, role: str, etag: str = "") -> None:
-        """Delete; gone already is success. Its id is taken for weeks."""
+        """Delete the role. If it is already gone, that is a success. Its ID stays taken for weeks."""
         query = [("etag", etag)] if etag else []
         self.send(DELETE_ROLE, query=query, absent=True, project=project, role=role)
 
 
 def _page(body: Answer) -> tuple[list[str], str]:
-    """Addresses, and what the next page is asked for with, empty after the last one."""
+    """The addresses on a page, and the token for the next page, empty after the last one."""
     return [text_in(one, "email") for one in objects_in(body, "accounts")], text_in(body, "nextPageToken")
 
 
@@ -317,5 +318,5 @@ def _new_key(body: Answer) -> NewKey:
     except ValueError:
         credentials = ""
     if not credentials:
-        raise Odd("field privateKeyData is not base64 of a text")
+        raise Odd("field privateKeyData is not base64-encoded text")
     return NewKey(AccountKey.parse(body), credentials)

@@ -52,12 +52,12 @@ GET_ORG_POLICY = Call(
 CALLS = (GET_PROJECT, TEST_PERMISSIONS, GET_POLICY, SET_POLICY, GET_ORG_POLICY)
 
 PERMISSIONS_A_CALL = 100
-"""How many permissions one call asks for."""
+"""How many permissions one call may ask for."""
 
 
 @dataclass(frozen=True)
 class Project:
-    """project: its id; number: its number, which never changes. state: ACTIVE, DELETE_REQUESTED."""
+    """project: its ID. number: never changes. state: ACTIVE, DELETE_REQUESTED."""
 
     project: str
     number: str
@@ -72,15 +72,15 @@ class Project:
 
 
 class Projects(Session):
-    """Projects: their numbers, their policies, and what may be done in them."""
+    """Projects: their numbers and policies, and what the caller may do in them."""
 
     def get_project(self, project: str) -> Project | None:
-        """project: id or number."""
+        """project: ID or number."""
         found: Project | None = self.send(GET_PROJECT, absent=True, read=Project.parse, project=project)
         return found
 
     def test_permissions(self, project: str, permissions: Collection[str]) -> frozenset[str]:
-        """Those of the permissions that the caller has on the project."""
+        """Those of the given permissions that the caller has on the project."""
         wanted = sorted(permissions)
         chunks = (wanted[start : start + PERMISSIONS_A_CALL] for start in range(0, len(wanted), PERMISSIONS_A_CALL))
         return frozenset(
@@ -90,19 +90,21 @@ class Projects(Session):
         )
 
     def get_policy(self, project: str) -> dict[str, Any]:
-        """The policy as Google has it, conditions included."""
+        """The project's policy, including conditions."""
         found: dict[str, Any] = self.send(
             GET_POLICY, {"options": {"requestedPolicyVersion": 3}}, read=policy_in, project=project
         )
         return found
 
     def set_policy(self, project: str, policy: Mapping[str, Any]) -> dict[str, Any]:
-        """Write bindings and etag; auditConfigs stay. Raises Conflict where somebody wrote since it was read."""
+        """Write bindings and etag; auditConfigs are not changed. Raises Conflict if somebody else wrote after it was
+        read."""
         found: dict[str, Any] = self.send(SET_POLICY, {"policy": dict(policy)}, read=policy_in, project=project)
         return found
 
     def effective_org_policy(self, project: str, constraint: str) -> dict[str, Any] | None:
-        """Its spec, as it holds for the project. constraint: iam.disableServiceAccountKeyCreation, without a prefix."""
+        """The spec of an organization policy that applies to the project. constraint: such as
+        iam.disableServiceAccountKeyCreation, without a prefix."""
         found: dict[str, Any] | None = self.send(
             GET_ORG_POLICY,
             absent=True,
@@ -116,12 +118,12 @@ class Projects(Session):
 def granted_in(body: Answer) -> tuple[str, ...]:
     found = body.get("permissions") or []
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        raise Odd("field permissions is not a list of texts")
+        raise Odd("field permissions is not a list of strings")
     return tuple(found)
 
 
 def policy_in(body: Answer) -> dict[str, Any]:
-    """An IAM policy, whose parts have the shape that others go by."""
+    """An IAM policy, after checking the shape of the parts that other code uses."""
     text_in(body, "etag")
     bindings = body.get("bindings", [])
     fits = isinstance(bindings, list) and all(

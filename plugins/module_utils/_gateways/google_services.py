@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which APIs are on in a project, for class Google. PRIVATE to the collection."""
+"""The APIs that are enabled in a project, for class Google. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CALLS = (BATCH_GET, BATCH_ENABLE, GET_OPERATION)
 
 OPERATION_SECONDS = 300.0
 _FAILED_SERVICES = "160009"
-"""Google's own code of an operation that may go well when it is started again."""
+"""Google's code for a failed operation that may succeed when it is started again."""
 _IN_PROGRESS = "Another activation or deactivation is in progress"
 _TRIES = 3
 
@@ -47,13 +47,13 @@ class Services(Session):
     """Services of a project, such as iam.googleapis.com."""
 
     def enabled_services(self, project: str, services: Collection[str]) -> frozenset[str]:
-        """Those that are on."""
+        """Those of the given services that are enabled."""
         names = [("names", f"projects/{project}/services/{one}") for one in services]
         found: frozenset[str] = self.send(BATCH_GET, query=names, read=_enabled, project=project)
         return found
 
     def enable_services(self, project: str, services: Collection[str]) -> None:
-        """Enable them, all or none, and wait until they are."""
+        """Enable all of the services or none, and wait until they are enabled."""
         for attempt in range(1, _TRIES + 1):
             error = self._enable(project, services)
             if error is None:
@@ -62,7 +62,7 @@ class Services(Session):
                 raise CallFailed(f"Could not enable services of project {project}: {error}.")
 
     def _enable(self, project: str, services: Collection[str]) -> str | None:
-        """What the operation says went wrong, or None."""
+        """What went wrong according to the operation, or None."""
 
         def started() -> Answer | None:
             try:

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Google Cloud: the session, its requests, and what its errors mean. PRIVATE to the collection.
+"""The session with Google Cloud: its requests, and what errors mean. PRIVATE to the collection.
 
-google-auth gives the tokens; requests are plain JSON, so that no field of an answer is lost.
+google-auth provides the tokens. Requests and answers are plain JSON, so that no field of an answer is lost.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ from .https import Http, Response, ca_file, host_of, taken
 T = TypeVar("T")
 
 PATIENCE = 60.0
-"""Seconds, tries and pauses together, after which a call that Google fails to answer is given up."""
+"""How many seconds to repeat a call that Google fails to answer, including pauses."""
 FRESH_SECONDS = 1800.0
-"""How long a token for Kubernetes is good for at least: Helm has it for a whole upgrade."""
+"""For how many seconds a Kubernetes token must remain valid: Helm uses one token for a whole upgrade."""
 
 DENIED = "PERMISSION_DENIED"
 SERVICE_DISABLED = "SERVICE_DISABLED"
 _CONSTRAINT = re.compile(r"\b(?:customC|c)onstraints/[\w.]+")
 _REQUIRED = re.compile(r"[Rr]equired \"([\w.]+)\" permission|[Pp]ermission '([\w./]+)' denied")
 _FULL = "maximum number of"
-"""Words of refusals that look like those of too many calls, and never pass: of keys, accounts or roles."""
+"""Part of refusals that look like throttling but never pass: there are too many keys, accounts or roles."""
 
 Answer = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Call:
-    """One method of an API of Google's.
+    """One method of a Google API.
 
-    purpose: what it does, in words; path: after the host; both with {names}. permissions: what the caller needs on the
-    project or the object. reads: whether it changes nothing, whatever its method; repeats: whether a write may be
-    repeated when its answer was lost.
+    purpose: what it does, in words. path: without the host. Both contain {names}. permissions: what the caller needs on
+    the project or object. reads: whether it changes nothing even though its method suggests a write. repeats: whether a
+    write may be repeated if its answer was lost.
     """
 
     purpose: str
@@ -66,10 +66,10 @@ class Call:
 
 @dataclass(frozen=True)
 class Problem:
-    """What the body of an answer says is wrong.
+    """What the body of an answer says went wrong.
 
-    state: PERMISSION_DENIED, ABORTED, ...; reason, metadata: of ErrorInfo; violations: types of the preconditions that
-    fail, which for an organization policy is its constraint.
+    state: PERMISSION_DENIED, ABORTED, ... reason, metadata: from ErrorInfo. violations: types of the failed
+    preconditions; for an organization policy, its constraint.
     """
 
     state: str = ""
@@ -80,7 +80,7 @@ class Problem:
 
     @classmethod
     def of(cls, body: Any, reason: str) -> Problem:
-        """body: parsed JSON of any shape, None for none; reason: HTTP's."""
+        """body: parsed JSON of any shape, or None. reason: that of the HTTP status line."""
         error = body.get("error") if isinstance(body, Mapping) else None
         if not isinstance(error, Mapping):
             return cls(message=tidy(reason))
@@ -101,13 +101,13 @@ class Problem:
 
     @property
     def constraints(self) -> tuple[str, ...]:
-        """The organization policies that refuse, as constraints/..."""
+        """The organization policies that caused the refusal, as constraints/..."""
         found = (*self.violations, self.metadata.get("customConstraints", ""), self.message)
         return tuple(dict.fromkeys(one for text in found for one in _CONSTRAINT.findall(text)))
 
     @property
     def permission(self) -> str:
-        """The one that Google says is missing, empty where it does not say."""
+        """The permission that is missing according to Google. Empty if Google does not name it."""
         if self.metadata.get("permission"):
             return self.metadata["permission"]
         found = _REQUIRED.search(self.message)
@@ -115,7 +115,7 @@ class Problem:
 
 
 class Rejected(CallFailed):
-    """Google answered, and the answer is no. status: HTTP's; problem: what the answer says."""
+    """Google answered with an error. status: the HTTP status. problem: what the answer says."""
 
     def __init__(self, text: str, status: int, problem: Problem, within: str = "", unsure: bool = False) -> None:
         super().__init__(text, within, unsure)
@@ -124,7 +124,7 @@ class Rejected(CallFailed):
 
     @property
     def forbidden(self) -> bool:
-        """Whether it is for the caller's permissions, and not for the number of calls."""
+        """Whether the caller lacks permissions. Throttling has the same status, but does not count."""
         return self.status == 403 and not _limited(self.status, self.problem)
 
 
@@ -137,7 +137,7 @@ def read_ahead() -> None:
 class Session:
     """One set of credentials. Threads may share it.
 
-    endpoint: by which of its addresses a cluster is reached. project: what the options say, or else the environment;
+    endpoint: which of its endpoints to use for a cluster. project: from the options, or else from the environment;
     project_source: the variable, empty for an option.
     """
 
@@ -165,7 +165,7 @@ class Session:
 
     @property
     def can_renew(self) -> bool:
-        """Whether there is a new token when this one is too old."""
+        """Whether an expired token can be replaced by a new one."""
         return self._chosen.can_renew
 
     @property
@@ -179,20 +179,28 @@ class Session:
         self._http.close()
 
     def token(self) -> str:
-        """An access token that is good for a while, for Kubernetes. Secret."""
+        """An access token for Kubernetes that stays valid for a while. Secret."""
         credentials = self._chosen.credentials
         with self._lock, in_words():
             if not credentials.token or (self.can_renew and not _fresh(credentials)):
                 credentials.refresh(self._request)
             return str(credentials.token or "")
 
+    def forget(self, token: str) -> None:
+        """Get another in its place where that is possible, as somebody does not take it."""
+        credentials = self._chosen.credentials
+        with self._lock:
+            if self.can_renew and credentials.token == token:
+                credentials.token = None
+
     def lacks_email_scope(self) -> bool:
-        """Whether the tokens are a machine's, whose access scopes show its account to Kubernetes as a number alone."""
+        """Whether the tokens are a machine's without the scope for the e-mail address, so that Kubernetes only sees a
+        number."""
         scopes = self._chosen.machine_scopes(self._request)
         return bool(scopes) and not {SCOPES[1], "email"} & set(scopes)
 
     def caller(self) -> str:
-        """E-mail of whose credentials these are, empty where Google does not say."""
+        """E-mail address of the credentials' owner. Empty if Google does not say."""
         if self._caller is None:
             self._caller = self._chosen.email() or self._userinfo()
         return self._caller
@@ -213,9 +221,9 @@ class Session:
         read: Callable[[Answer], T] | None = None,
         **names: str,
     ) -> Any:
-        """Make a call. absent: not found is the answer None; read: takes what is wanted, and raises Odd where it can't.
+        """Make a call. absent: return None for "not found". read: parses the answer, and raises Odd if it cannot.
 
-        Raises Conflict where somebody wrote first.
+        Raises Conflict if somebody else wrote first.
         """
         path = call.path.format(**{name: quote(value, safe="/:@") for name, value in names.items()})
         url = f"https://{call.service}.{self.universe}{path}"
@@ -248,7 +256,7 @@ class Session:
         raise Rejected(sentence, status, problem, f" {within}", unsure)
 
     def _expire(self) -> None:
-        """Get a new token, for one that Google does not take."""
+        """Replace a token that Google does not accept."""
         with self._lock, in_words():
             self._chosen.credentials.refresh(self._request)
 
@@ -263,7 +271,7 @@ _USERINFO = Call("ask whose credentials these are", "GET", "www", "/oauth2/v3/us
 
 
 def _patience(call: Call, status: int, problem: Problem) -> float:
-    """Seconds in which it is worth to repeat a call with this answer; 0 where it is not."""
+    """For how many seconds to repeat a call with this answer, 0 if that is useless."""
     if _limited(status, problem):
         return THROTTLED
     if status in (500, 502, 503, 504) and (call.only_reads or call.repeats):
@@ -272,7 +280,7 @@ def _patience(call: Call, status: int, problem: Problem) -> float:
 
 
 def _limited(status: int, problem: Problem) -> bool:
-    """Whether Google refuses for the number of calls alone, and so did nothing."""
+    """Whether Google refused only because of too many calls, so that nothing was done."""
     if status == 429:
         return _FULL not in problem.message.lower()
     per_minute = "Quota exceeded for quota metric" in problem.message and "per minute" in problem.message
@@ -280,7 +288,7 @@ def _limited(status: int, problem: Problem) -> bool:
 
 
 def _advice(call: Call, status: int, problem: Problem, asked: float, can_renew: bool) -> str:
-    """What to do, sentences after a blank, or an empty text."""
+    """What to do, as sentences with a space before them. Empty if nothing is known."""
     if problem.reason == SERVICE_DISABLED:
         service = problem.metadata.get("service") or f"{call.service}.googleapis.com"
         return f" Enable {service} in the project, for example with gcloud services enable {service}, and run again."
@@ -291,14 +299,18 @@ def _advice(call: Call, status: int, problem: Problem, asked: float, can_renew: 
         project = problem.metadata.get("consumer") or "the quota project"
         return f" Grant serviceusage.services.use on {project}, or set {named('quota_project')} to another project."
     if "vpcServiceControlsUniqueIdentifier" in problem.metadata:
-        return " VPC Service Controls forbid it: allow where this runs, and its identity, in the perimeter."
+        return " VPC Service Controls forbid it: allow this machine and its identity in the perimeter."
     if status == 429 and not _limited(status, problem):
         return " Delete what nobody needs, or ask Google for a higher quota."
     if _limited(status, problem):
         return throttled("Google limits how often these credentials may call", asked)
     if status == 403:
         needed = problem.permission or " and ".join(call.permissions)
-        return f" Grant {needed} to the identity that runs this." if needed else " Its identity may not do this."
+        return (
+            f" Grant {needed} to the identity that runs this."
+            if needed
+            else " The identity that runs this is not allowed to do it."
+        )
     if status == 401 and not can_renew:
         return (
             f" The token has expired or is not valid, and cannot be renewed: set {named('access_token')} to a new one."
@@ -310,6 +322,6 @@ def _advice(call: Call, status: int, problem: Problem, asked: float, can_renew: 
 
 def _fresh(credentials: Any) -> bool:
     expiry = credentials.expiry
-    # google-auth has it in UTC, without saying so.
+    # google-auth stores it in UTC, but without a time zone.
     left = (expiry.replace(tzinfo=timezone.utc) - datetime.now(timezone.utc)).total_seconds() if expiry else None
     return left is None or left > FRESH_SECONDS

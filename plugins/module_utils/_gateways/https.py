@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from .._answers import Odd, loaded, tidy
-from .._credentials import masked
+from .._credentials import masked, quoted
 from .._engine import CallFailed, Refused
 from .._given import is_file
 from .._patience import retry_after
@@ -41,6 +41,8 @@ T = TypeVar("T")
 
 CONNECTIONS = 16
 """How many are kept open, as many as reads go at once."""
+CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""The environment variables that stand for an option for CA certificates."""
 TIMEOUT = (10.0, 60.0)
 """Seconds to connect, and to wait for an answer."""
 
@@ -170,8 +172,10 @@ def taken(
 def ca_file(path: str | None, option: str, cloud: str) -> str:
     """The file that an option sets, or an empty text. Raises Refused."""
     if path and not is_file(path):
+        variable = next((name for name in CA_VARIABLES if os.environ.get(name) == path), "")
+        origin = f"{variable}, which stands for {named(option)}," if variable else named(option)
         raise Refused(
-            f"{named(option)} is {path!r}, which is not a file. Set it to a file with the CA certificates for {cloud}."
+            f"{origin} is {quoted(path)}, which is not a file. Set it to a file with the CA certificates for {cloud}."
         )
     return path or ""
 

@@ -269,7 +269,7 @@ def _user(user: Entry, cluster: Entry, server: Server) -> User:
     if _text(user, "username"):
         return User(log_in=(_text(user, "username"), _text(user, "password")))
     if not server.certificate:
-        raise Wrong("it gives no credentials: its user has none")
+        raise Wrong("its user has no credentials")
     return User()
 
 

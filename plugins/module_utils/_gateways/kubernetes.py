@@ -148,7 +148,8 @@ class Kubernetes:
 
     authorization: the header's value, empty if there is only a client certificate; sign: returns a fresh one, for
     credentials that expire; trust: what to do if nobody who is trusted signed the server's certificate; advice: what
-    to do about its answers, sentences after a blank, by HTTP status or cause of no answer, 0 for any other.
+    to do about its answers, sentences after a blank, by HTTP status or cause of no answer, 0 for any other; forget:
+    told a token that was refused, so that sign returns another.
     """
 
     def __init__(
@@ -158,13 +159,14 @@ class Kubernetes:
         sign: Callable[[], str] | None = None,
         trust: str = "",
         advice: Mapping[int, str] | None = None,
+        forget: Callable[[str], None] | None = None,
     ) -> None:
         self._server = server
         self._proxy = server.proxy or proxies.of_environment(server.url, os.environ)
         self._pool = _pool(server, self._proxy)
         self._trust = trust
         self._advice = advice or {}
-        self._sign = sign
+        self._sign, self._forget = sign, forget
         self._signed, self._signed_at = authorization, time.monotonic() if authorization else -TOKEN_SECONDS
 
     @property
@@ -200,6 +202,10 @@ class Kubernetes:
     def create(self, path: str, body: Object) -> Object:
         """POST to a collection. Raises Conflict when the object exists."""
         return self._send("POST", path, {"fieldManager": FIELD_MANAGER}, body)
+
+    def try_to_create(self, path: str, body: Object) -> None:
+        """What a POST would be answered, by a dry run: nothing is created."""
+        self._send("POST", path, {"dryRun": "All", "fieldManager": FIELD_MANAGER}, body)
 
     def replace(self, path: str, body: Object) -> Object:
         """PUT with the body's resourceVersion. Raises Conflict if somebody wrote after it was read."""
@@ -253,6 +259,13 @@ class Kubernetes:
             self._signed, self._signed_at = self._sign(), time.monotonic()
         return self._signed
 
+    def _renew(self, refused: str) -> None:
+        """Sign again before the next call, unless another thread has. refused: the header's value."""
+        if self._forget:
+            self._forget(refused.partition(" ")[2])
+        if refused == self._signed:
+            self._signed_at = -TOKEN_SECONDS
+
     def _send(
         self,
         method: str,
@@ -265,9 +278,10 @@ class Kubernetes:
         repeats, attempt = Repeats(0.5, 5.0), 0
         while True:
             attempt += 1
-            status, answer, asked = self._once(method, url, body, content)
+            authorization = self._authorization()
+            status, answer, asked = self._once(method, url, authorization, body, content)
             if status == 401 and attempt == 1 and self._sign:
-                self._signed_at = -TOKEN_SECONDS
+                self._renew(authorization)
             elif not self._passes(method, status, asked, attempt) or not repeats.wait(THROTTLED, asked):
                 break
         if 200 <= status < 300:
@@ -290,8 +304,8 @@ class Kubernetes:
                 unsure=method != "GET" and not answer.get("neverSent"),
             )
         advice = {
-            401: " The API server does not know these credentials.",
-            403: " These credentials may not do this.",
+            401: " The API server does not recognize these credentials.",
+            403: " These credentials are not allowed to do this.",
             429: throttled("The API server limits how often it may be called", asked),
         }.get(status, "") + self._advice.get(status, "")
         raise Rejected(f"{text}.{advice}", status, message)
@@ -304,15 +318,16 @@ class Kubernetes:
             return True
         return attempt < TRIES and method == "GET" and status in (0, 500, 502, 503, 504)
 
-    def _once(self, method: str, url: str, body: Object | None, content: str) -> tuple[int, Object, float]:
+    def _once(
+        self, method: str, url: str, authorization: str, body: Object | None, content: str
+    ) -> tuple[int, Object, float]:
         """HTTP status, parsed body, and the seconds that the server asks to wait; status 0 and a message if there
         was no answer."""
         headers = {"Accept": "application/json", "User-Agent": "castai.onboarding"}
-        authorization = self._authorization()
         if authorization:
             if not sendable(authorization.partition(" ")[2]):
                 raise Refused(
-                    f"The token for {self.host} contains a blank, line break or special character. Copy it again."
+                    f"The token for {self.host} contains a space, line break or special character. Copy it again."
                 )
             headers["Authorization"] = authorization
         if body is not None:
@@ -376,7 +391,7 @@ def _odd_in(answer: Object) -> str:
         for field in _MAPS:
             held = (metadata or {}).get(field)
             if held is not None and not _is_map(held):
-                return f"metadata.{field} is not a map of texts"
+                return f"metadata.{field} is not a map of strings"
         if any((metadata or {}).get(field) is not None and not isinstance(metadata[field], str) for field in _TEXTS):
             return "metadata has another field that is not text"
     return ""
@@ -455,10 +470,11 @@ def by_token(
     advice: Mapping[int, str] | None = None,
     certificate: str = "",
     key: str = "",
+    forget: Callable[[str], None] | None = None,
 ) -> Kubernetes:
     """Connect by address and bearer token, by a function that signs one, or by a client certificate and its key.
 
-    ca_pem: empty for the system's certificates.
+    ca_pem: empty for the system's certificates; forget: told a token that was refused, so that sign returns another.
     """
     _need_urllib3()
     wrong = _addresses.problem("host", host)
@@ -468,7 +484,7 @@ def by_token(
     trust = _TRUST_PROVIDER if ca_pem and (sign or certificate) else _TRUST_HOST
     if sign is None:
         return Kubernetes(server, f"Bearer {token}" if token else "", trust=trust, advice=advice)
-    return Kubernetes(server, sign=lambda: f"Bearer {sign()}", trust=trust, advice=advice)
+    return Kubernetes(server, sign=lambda: f"Bearer {sign()}", trust=trust, advice=advice, forget=forget)
 
 
 def _pool(server: Server, proxy: proxies.Proxy | None) -> Any:
@@ -557,7 +573,7 @@ def _from_file(path: str) -> str:
         raise Wrong(f"its tokenFile {path!r} is empty")
     if not sendable(token):
         raise Wrong(
-            f"its tokenFile {path!r} has a blank, line break or special character within the token, and must contain"
+            f"its tokenFile {path!r} has a space, line break or special character within the token, and must contain"
             " nothing but the token"
         )
     return f"Bearer {token}"
@@ -587,7 +603,7 @@ def _run(command: kubeconfig.Command) -> Object:
     except subprocess.TimeoutExpired:
         raise Wrong(f"{program} did not finish within {COMMAND_SECONDS:.0f} seconds") from None
     if done.returncode:
-        raise Wrong(f"{program} ended with {done.returncode}: {_words(command, done) or 'it says nothing'}")
+        raise Wrong(f"{program} ended with {done.returncode}: {_words(command, done) or 'no output'}")
     try:
         status = loaded(done.stdout)["status"]
     except (Odd, KeyError, TypeError):
@@ -630,10 +646,10 @@ def _ask(provider: Mapping[str, Any]) -> str:
     try:
         kubernetes.config.load_kube_config_from_dict(config, client_configuration=configuration, persist_config=False)
     except Exception as error:  # the client does not catch the errors of a log-in
-        raise Wrong(f"its auth-provider {provider.get('name')} gives no token: {error}") from None
+        raise Wrong(f"its auth-provider {provider.get('name')} returns no token: {error}") from None
     header = (configuration.auth_settings().get("BearerToken") or {}).get("value")
     if not header:
-        raise Wrong(f"its auth-provider {provider.get('name')} gives no token: log in again with its own program")
+        raise Wrong(f"its auth-provider {provider.get('name')} returns no token: log in again with its own program")
     return str(header)
 
 

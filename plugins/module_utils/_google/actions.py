@@ -2,9 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Writes to service accounts, roles and policies of Google Cloud, as data. PRIVATE to the collection.
+"""The writes to service accounts, roles and policies in Google Cloud. PRIVATE to the collection.
 
-Google shows new objects to other services only after a while: what this run made is waited for, nothing else is.
+Google needs a while to show a new object to its other services. So a run waits for what it created itself, and for
+nothing else.
 """
 
 from __future__ import annotations
@@ -29,43 +30,45 @@ from .options import EXISTING_ACCOUNT, ROLE
 T = TypeVar("T")
 
 VISIBLE_SECONDS = 120.0
-"""How long to wait until Google shows an object that this run made, or a service that it enabled."""
+"""How long to wait until Google shows an object that this run created, or serves calls after a service was enabled."""
 
 POLICY_SECONDS = 120.0
-"""How long to try to write a policy that others write too."""
+"""How long to keep trying to write a policy that others write too."""
 
 HAND_OVER_SECONDS = 420.0
-"""How long CAST AI is asked again while it cannot use what it was given: grants take up to 7 minutes."""
+"""How long to repeat the hand-over while CAST AI cannot use the account: bindings take up to 7 minutes to take
+effect."""
 
 PROVIDER = "gke"
 
 ID_BLOCKED = "marked for deletion"
-"""In the refusal of a role whose id a role deleted weeks ago still takes."""
+"""Part of Google's refusal to create a role whose ID is still taken by a role deleted weeks ago."""
 
 
 SUBNETWORKS = "/subnetworks/"
-"""In the full name of a subnet, and in no project's."""
+"""Every full name of a subnet contains this, and no project ID does."""
 
 
 class Gateways(Protocol):
     @property
     def google(self) -> Google:
-        """Google Cloud."""
+        """The gateway to Google Cloud."""
 
     @property
     def castai(self) -> CastAi:
-        """The API."""
+        """The gateway to CAST AI's API."""
 
 
 def when_visible(call: Callable[[], T | None], made_here: bool) -> T | None:
-    """Call, again while Google does not show the object yet, if this run made it. None: it is not there."""
+    """Make a call. If this run created the object, repeat the call until Google shows it. Returns None if it does not
+    exist."""
     refusals: list[Rejected] = []
 
     def answered() -> tuple[T] | None:
         try:
             found = call()
         except Rejected as refusal:
-            # Not found, or for an account not allowed, as if it were somebody else's.
+            # Google answers "not found", or for an account "forbidden", as if it belonged to somebody else.
             if not made_here or refusal.status not in (403, 404) or refusal.problem.reason == SERVICE_DISABLED:
                 raise
             refusals.append(refusal)
@@ -81,7 +84,7 @@ def when_visible(call: Callable[[], T | None], made_here: bool) -> T | None:
 
 
 def forbidden(refusal: Rejected, constraint: str, advice: str) -> Rejected:
-    """A refusal with what else can be done where an organization policy forbids it. constraint: a part of its name."""
+    """The refusal with advice added if an organization policy caused it. constraint: a part of the policy's name."""
     if not any(constraint in one for one in refusal.problem.constraints):
         return refusal
     within = refusal.within and f"{refusal.within} {advice}"
@@ -90,7 +93,7 @@ def forbidden(refusal: Rejected, constraint: str, advice: str) -> Rejected:
 
 @dataclass(frozen=True)
 class EnableServices(Action):
-    """after: the services. What they have can only be read now, so the rest is planned again."""
+    """after: the services. Their objects can only be read once they are on, so the engine observes and plans again."""
 
     project: str = ""
     account: str = ""
@@ -104,7 +107,7 @@ class EnableServices(Action):
         raise Again("The services are enabled.")
 
     def _usable(self, gateway: Gateways) -> bool:
-        """Whether the services that only look enabled answer."""
+        """Whether the services answer, which takes longer than being listed as enabled."""
         try:
             gateway.google.get_policy(self.project)
             gateway.google.get_account(self.project, self.account)
@@ -117,7 +120,7 @@ class EnableServices(Action):
 
 @dataclass(frozen=True)
 class OnAccount(Action):
-    """An action on one service account. project: the one that it is of."""
+    """An action on one service account. project: the one that the account belongs to."""
 
     email: str = ""
     project: str = ""
@@ -133,14 +136,14 @@ class CreateAccount(OnAccount):
         try:
             gateway.google.create_account(self.project, account_id, self.display_name, self.description)
         except Rejected as refusal:
-            advice = f"Or set {EXISTING_ACCOUNT} to an account that they made."
+            advice = f"Or have them create an account, and set {EXISTING_ACCOUNT} to it."
             raise forbidden(refusal, "disableServiceAccountCreation", advice) from refusal
         return {"account_made": self.email}
 
 
 @dataclass(frozen=True)
 class DescribeAccount(OnAccount):
-    """after: the whole description."""
+    """after: the whole description, not only our part."""
 
     def run(self, gateway: Gateways, made: Made) -> None:
         gateway.google.patch_account(self.project, self.email, {"description": self.after})
@@ -178,7 +181,7 @@ class OnRole(Action):
 
 @dataclass(frozen=True)
 class CreateRole(OnRole):
-    """others: ids to take instead, in order, where Google does not give this one out again yet."""
+    """others: IDs to try in this order if Google does not allow this one to be used again yet."""
 
     others: tuple[str, ...] = ()
 
@@ -207,7 +210,7 @@ class UpdateRole(OnRole):
 class UndeleteRole(OnRole):
     def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
         gateway.google.undelete_role(self.project, self.role_id)
-        # As it was deleted; its etag is another one now.
+        # Restoring brings the role back as it was deleted. It has a new etag, so the one that was read is not sent.
         gateway.google.patch_role(self.project, self.role_id, self.wanted)
         return {role_key(self.project, self.role_id): self.role_id}
 
@@ -219,13 +222,13 @@ class DeleteRole(OnRole):
 
 
 def role_key(project: str, role_id: str) -> str:
-    """By which what was made tells the id that a planned role got."""
+    """The key in made for the ID that a planned role finally got."""
     return f"role {role_id} of {project}"
 
 
 @dataclass(frozen=True)
 class CreateCastAccount(Action):
-    """Let CAST AI make its own account, which is to use ours."""
+    """Have CAST AI create its own account, which is to impersonate ours."""
 
     cluster_id: str = ""
     email: str = ""
@@ -254,10 +257,10 @@ class DisableCastAccount(Action):
 
 @dataclass(frozen=True)
 class SetPolicy(Action):
-    """Change the bindings of one policy: read, modify, write, until nobody else writes in between.
+    """Change the bindings of one policy: read, modify and write it, again if somebody else wrote in between.
 
-    where: a project, the address of a service account whose own policy it is, or the full name of a subnet; home: the
-    project of an account.
+    where: a project, the address of a service account whose own policy is meant, or the full name of a subnet. home:
+    the project of the account.
     """
 
     where: str = ""
@@ -292,7 +295,7 @@ class SetPolicy(Action):
             except Rejected as refusal:
                 if not self._passes(refusal, made):
                     members = " and ".join(dict.fromkeys(triple.member for triple in left.added))
-                    raise forbidden(refusal, "llowedPolicyMember", f"The exception is for {members}.") from refusal
+                    raise forbidden(refusal, "llowedPolicyMember", f"The exception must cover {members}.") from refusal
                 failure = refusal
             else:
                 return
@@ -302,9 +305,8 @@ class SetPolicy(Action):
                 ) from failure
 
     def _passes(self, refusal: Rejected, made: Made) -> bool:
-        """Whether another try may help: the answer was lost, or the policy names what is not known there yet, if it is
-        of this run, or not any more, if it is of others.
-        """
+        """Whether another try may succeed: the answer was lost, or the policy names a member or role that Google does
+        not know. One that this run created will be known soon; one that others deleted disappears from the policy."""
         said = str(refusal)
         unknown = "does not exist" in said and refusal.status == 400
         ours = [one for triple in self.change.added for one in (triple.role, triple.member.partition(":")[2])]
@@ -323,7 +325,7 @@ class SetPolicy(Action):
         if SUBNETWORKS in self.where:
             found = gateway.google.get_subnet_policy(self.where)
             if found is None:
-                raise CallFailed(f"There is no {self.where}, which the GKE cluster names. Run again.")
+                raise CallFailed(f"{self.where}, which the GKE cluster uses, does not exist any more. Run again.")
             return found
         return gateway.google.get_policy(self.where)
 
@@ -336,7 +338,7 @@ class SetPolicy(Action):
             gateway.google.set_policy(self.where, policy)
 
     def _filled(self, triple: Triple, made: Made) -> Triple:
-        """With the id that a planned role got, and the address of CAST AI's account, where this run made them."""
+        """The triple with the final ID of a role, and the address of CAST AI's account, if this run created them."""
         project, _roles, role_id = triple.role.removeprefix("projects/").partition("/roles/")
         got = made.get(role_key(project, role_id))
         role = names.role_name(project, got) if got else triple.role
@@ -346,7 +348,7 @@ class SetPolicy(Action):
 
 
 def still_to_do(policy: Policy, change: Change) -> Change:
-    """What of a change a policy does not show yet."""
+    """The part of a change that the policy does not contain yet."""
     have = {(one.role, one.condition, one.member.lower()) for one in triples(policy)}
     return Change(
         tuple(one for one in change.added if (one.role, one.condition, one.member.lower()) not in have),
@@ -365,16 +367,15 @@ class DeleteKey(_keys.DeleteKey):
 
 @dataclass(frozen=True)
 class HandOverKey(_keys.HandOverKey):
-    """The note is in the account's description. mark: what stands there beside it; None for an account of the user's,
-    which is not edited.
-    """
+    """The key is noted in the account's description. mark: what else the description says; None for an existing
+    account, which is not edited."""
 
     KIND: ClassVar[str] = "key"
     email: str = ""
     project: str = ""
     mark: Mark | None = None
     fresh: bool = False
-    """Whether this run makes the account, so that it may not take keys yet."""
+    """Whether this run creates the account, which may not accept keys right away."""
 
     def create(self, gateway: Gateways) -> tuple[str, str]:
         try:

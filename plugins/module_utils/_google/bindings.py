@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The arithmetic of a policy of Google Cloud's IAM, of a project or of an account. Pure. PRIVATE to the collection.
+"""Computes the next IAM policy of a project, an account or a subnet. Pure. PRIVATE to the collection.
 
-A policy is one document that many write. What is not ours goes back as it was read, in the order in which it was read.
+A policy is one document with many writers. What is not ours is sent back as it was read, in the same order.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .names import ACCOUNT_USER
 Policy = Mapping[str, Any]
 
 PRINCIPALS = 1500
-"""How many a project's policy may have, each counted as often as it stands there. Source: IAM's quotas."""
+"""How many principals a project's policy may have, counting repetitions. Source: IAM's quotas."""
 
 TERMS = 13
 """How many terms one condition may join: 12 logical operators are allowed."""
@@ -30,10 +30,10 @@ CONDITIONS = 20
 
 CONDITION_TITLE = "iam_condition"
 CONDITION_DESCRIPTION = "IAM condition with limited scope"
-"""Of Terraform's module, whose conditions are so recognised as what ours replace."""
+"""The description in Terraform's module, so that each tool recognizes the other's conditions."""
 
 _WITHOUT_CONDITION = "_withcond_"
-"""In the name of a role whose condition IAM did not show, as below version 3 of a policy."""
+"""IAM puts this into the name of a role if it leaves out its condition, as it does below policy version 3."""
 
 
 class Condition(NamedTuple):
@@ -43,21 +43,21 @@ class Condition(NamedTuple):
 
 
 class Triple(NamedTuple):
-    """One member of one binding. condition: None for a binding without."""
+    """One member of one binding. condition: None if the binding has none."""
 
     role: str
     member: str
     condition: Condition | None = None
 
     def shown(self) -> dict[str, Any]:
-        """As results and diffs have it."""
+        """The format of results and diffs."""
         condition = {key: value for key, value in self.condition._asdict().items() if value} if self.condition else None
         return {"role": self.role, "member": self.member, **({"condition": condition} if condition else {})}
 
 
 @dataclass(frozen=True)
 class Change:
-    """What is to be added to a policy and taken out of it, in order."""
+    """What to add to a policy and what to remove, in order."""
 
     added: tuple[Triple, ...] = ()
     removed: tuple[Triple, ...] = ()
@@ -77,7 +77,7 @@ def condition_of(binding: Mapping[str, Any]) -> Condition | None:
 
 
 def triples(policy: Policy) -> Iterator[Triple]:
-    """Every member of every binding, in order. Raises CallFailed for a policy that was not read whole."""
+    """Every member of every binding, in order. Raises CallFailed if the policy was read without its conditions."""
     for binding in policy.get("bindings") or ():
         role = binding.get("role") or ""
         if _WITHOUT_CONDITION in role:
@@ -91,23 +91,25 @@ def triples(policy: Policy) -> Iterator[Triple]:
 
 
 def same_member(one: str, other: str) -> bool:
-    """IAM keeps the case that an e-mail address was written in, and ignores it."""
+    """IAM keeps the case of an e-mail address as it was entered, but ignores it when comparing."""
     return one.lower() == other.lower()
 
 
 def held_by(policy: Policy, member: str) -> tuple[Triple, ...]:
-    """The bindings of a member, spelled as they were read."""
+    """The bindings of a member, in the spelling that was read."""
     return tuple(triple for triple in triples(policy) if same_member(triple.member, member))
 
 
 def held_by_deleted(policy: Policy, member: str) -> tuple[Triple, ...]:
-    """The bindings that a deleted account of the same address left, which no new account of the address gets."""
+    """The bindings left over from a deleted account with the same address. A new account with this address does not get
+    them."""
     left = f"deleted:{member}?uid="
     return tuple(triple for triple in triples(policy) if triple.member.lower().startswith(left.lower()))
 
 
 def difference(held: Iterable[Triple], wanted: Iterable[Triple], former: Iterable[Triple]) -> Change:
-    """held: of our member; former: what goes, unless it is wanted, such as bindings that a deleted account left."""
+    """held: bindings of our member. former: bindings to remove unless they are wanted, for example those of a deleted
+    account."""
     have = {(triple.role, triple.condition) for triple in held}
     want = list(dict.fromkeys(wanted))
     needed = {(triple.role, triple.condition, triple.member.lower()) for triple in want}
@@ -116,9 +118,9 @@ def difference(held: Iterable[Triple], wanted: Iterable[Triple], former: Iterabl
 
 
 def changed(policy: Policy, change: Change) -> dict[str, Any]:
-    """The policy to write: as it was read, but for the members that the change names.
+    """The policy to write, which differs from the one read only in the members that the change names.
 
-    A condition anywhere, before or after, needs version 3. Raises CallFailed for one that must not be written back.
+    A condition anywhere, before or after, needs version 3. Raises CallFailed if the policy must not be written back.
     """
     conditional = any(triple.condition for triple in triples(policy))
     gone = {(triple.role, triple.condition, triple.member.lower()) for triple in change.removed}
@@ -152,7 +154,7 @@ def _new_bindings(left: Sequence[Triple]) -> Iterator[dict[str, Any]]:
 
 
 def principals(policy: Policy) -> int:
-    """How many principals IAM counts, those that are exempt from audit logs included."""
+    """How many principals IAM counts, including members that audit logs exempt."""
     exempted = sum(
         len(log.get("exemptedMembers") or ())
         for config in policy.get("auditConfigs") or ()
@@ -162,7 +164,7 @@ def principals(policy: Policy) -> int:
 
 
 def size_problem(policy: Policy, change: Change, project: str) -> str:
-    """Why the policy would be too large for IAM, or an empty text."""
+    """Why the policy would be too large for IAM. Empty if it would not."""
     after = principals(changed(policy, change))
     if after <= PRINCIPALS or not change.added:
         return ""
@@ -172,16 +174,16 @@ def size_problem(policy: Policy, change: Change, project: str) -> str:
     )
 
 
-# roles/iam.serviceAccountUser: on which accounts CAST AI may start nodes.
+# roles/iam.serviceAccountUser: the accounts that CAST AI may run nodes as.
 
 NODE_ACCOUNTS, ON_ACCOUNTS, PROJECT, NONE = "node_accounts", "on_accounts", "project", "none"
 FORMS = (NODE_ACCOUNTS, ON_ACCOUNTS, PROJECT, NONE)
 
 
 def account_user(form: str, member: str, unique_ids: Collection[str]) -> tuple[Triple, ...]:
-    """The project's bindings that let a member use the nodes' accounts, which have these unique ids.
+    """The project's bindings that let a member use the nodes' accounts, given by their unique IDs.
 
-    Raises Refused for more accounts than conditions can name.
+    Raises Refused if there are more accounts than conditions can name.
     """
     if form == PROJECT:
         return (Triple(ACCOUNT_USER, member),)
@@ -200,7 +202,7 @@ def account_user(form: str, member: str, unique_ids: Collection[str]) -> tuple[T
 
 
 def scoped_by_vendor(triple: Triple) -> bool:
-    """Whether a binding is one of those that account_user() gives, whatever accounts it names."""
+    """Whether a binding has the form that account_user() gives, for any accounts."""
     return triple.role == ACCOUNT_USER and triple.condition is not None and triple.condition.title == CONDITION_TITLE
 
 

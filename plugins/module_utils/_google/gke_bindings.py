@@ -2,11 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The bindings of CAST AI's service account for a GKE cluster: which it gets, and which of ours it gets no more. Pure.
-PRIVATE to the collection.
+"""Which bindings CAST AI's service account for a GKE cluster gets and which it loses. Pure. PRIVATE to the collection.
 
-Options change between runs, so what any form of them bound is taken out where another form is asked for. What may be
-another tool's, and what the user did not decide, stays.
+Options change between runs. So a binding that an earlier choice created is removed if the user now chooses another
+form. A binding that may be another tool's, or that the user has not decided about, stays.
 """
 
 from __future__ import annotations
@@ -38,10 +37,10 @@ from .permissions import SUBNETS
 
 
 def role_id_of(current: Current, wanted: Desired, project: str = "") -> str:
-    """The id of the role to work with. project: another one than the cluster's."""
+    """The ID of the role to work with. project: a project other than the cluster's."""
     state = current.extra[project] if project else current.home
     if not (wanted.role_id or wanted.shared or wanted.existing_account or project):
-        # Who keeps Terraform's account as it is keeps its role, too.
+        # An account that Terraform created and that is kept also keeps Terraform's role.
         for role_id in bound_roles(current):
             found = current.home.roles.get(role_id)
             if role_id in names.terraforms_roles(wanted.name) and found and not found.deleted:
@@ -56,10 +55,10 @@ def role_name_of(current: Current, wanted: Desired) -> str:
 
 
 def own_role_names(current: Current, wanted: Desired, project: str, state: ProjectState) -> frozenset[str]:
-    """Roles that only the options of this cluster bind our account to in a project, by their names or marks.
+    """Roles in a project that our account has only because of this cluster's options, found by their names or marks.
 
-    A role has the same id in every project. Other tools made theirs for this cluster too; an account of the user's own
-    may go on with those.
+    A role has the same ID in every project. Those that other tools created for this cluster are included, except for an
+    existing account, which may still need them.
     """
     roles = (*current.home.roles.items(), *state.roles.items())
     marked = {role_id for role_id, role in roles if marked_role(role.description) == wanted.cluster_id}
@@ -70,8 +69,8 @@ def own_role_names(current: Current, wanted: Desired, project: str, state: Proje
 
 
 def used_by_others(current: Current, wanted: Desired) -> bool:
-    """Whether other clusters have an account of the user's own, too, as their roles that it has say; then what lets it
-    use the nodes' accounts may be theirs."""
+    """Whether an existing account also serves other clusters, judging by the marks of its roles. If so, its bindings
+    that allow the use of node accounts may be theirs."""
     if not wanted.existing_account:
         return False
     marks = {
@@ -84,15 +83,15 @@ def used_by_others(current: Current, wanted: Desired) -> bool:
 
 
 def wanted_bindings(current: Current, wanted: Desired) -> tuple[Triple, ...]:
-    """Those of the cluster's project."""
+    """The bindings wanted in the cluster's project."""
     member = current.account.member
     ids = [account.unique_id for account in current.node_accounts.values() if account]
     return (Triple(role_name_of(current, wanted), member), *account_user(wanted.form, member, ids))
 
 
 def binding_changes(current: Current, wanted: Desired) -> dict[str, Change]:
-    """What changes in which policy, in an order in which CAST AI is never without what it had: of projects by id, of
-    service accounts by address, of subnets by name."""
+    """The change of each policy, by project ID, account address or subnet name. They are in an order that never leaves
+    CAST AI without a permission it had."""
     project, member = current.project.project, current.account.member
     want = wanted_bindings(current, wanted)
     projects = {}
@@ -101,7 +100,8 @@ def binding_changes(current: Current, wanted: Desired) -> dict[str, Change]:
         held, left = held_by(state.policy, member), held_by_deleted(state.policy, member)
         own = own_role_names(current, wanted, other, state)
         projects[other] = difference(held, [Triple(role, member)], (*(one for one in held if one.role in own), *left))
-    # Last, as a former role of an id of the user's own is only known as long as the cluster's project binds it.
+    # The cluster's project comes last: a former role with an ID of the user's choice is known only from its binding
+    # there.
     projects[project] = difference(current.held, want, (*_former(current, wanted), *current.left_by_deleted))
     accounts = {
         email: _on_account(current, wanted, email, policy) for email, policy in current.account_policies.items()
@@ -116,8 +116,8 @@ def binding_changes(current: Current, wanted: Desired) -> dict[str, Change]:
 
 
 def _former(current: Current, wanted: Desired) -> Iterator[Triple]:
-    """Bindings of our account in the project that others replace: of roles of other options and of other tools,
-    conditions that name other accounts, and what is wider than the user chose."""
+    """Bindings of our account in the project that have been replaced: to roles of other options or other tools, with
+    conditions that name other accounts, and those wider than the user chose."""
     own = own_role_names(current, wanted, current.project.project, current.home)
     theirs = used_by_others(current, wanted)
     for triple in current.held:
@@ -127,7 +127,7 @@ def _former(current: Current, wanted: Desired) -> Iterator[Triple]:
 
 
 def uses(policy: Policy, member: str) -> tuple[Triple, ...]:
-    """The bindings of a member in the policy of an account that let it use that, as those of on_accounts do."""
+    """The bindings in an account's policy that let a member use that account, as on_accounts creates them."""
     return tuple(one for one in held_by(policy, member) if (one.role, one.condition) == (names.ACCOUNT_USER, None))
 
 
@@ -142,8 +142,8 @@ def _on_account(current: Current, wanted: Desired, email: str, policy: Policy) -
 
 
 def _unasked(current: Current, wanted: Desired, email: str) -> bool:
-    """Whether the user chose a form in which our account has no binding on this one. For accounts of other projects,
-    forms but on_accounts leave it to the user to bind it there."""
+    """Whether the user chose a form without a binding on this account. For accounts of other projects, only on_accounts
+    and none decide: with the other forms, users bind those themselves."""
     if wanted.form == ON_ACCOUNTS:
         return True
     return (
@@ -164,7 +164,8 @@ def _on_subnets(current: Current, wanted: Desired) -> dict[str, Change]:
 
 
 def former_changes(current: Current, wanted: Desired) -> dict[str, Change]:
-    """What goes from projects that extra_projects had: bindings of our account to roles that have our names."""
+    """What to remove from projects that extra_projects no longer lists: our account's bindings to roles with our
+    names."""
     found = {other: _of_former(current, wanted, other, state) for other, state in current.former.items()}
     return {other: change for other, change in found.items() if change}
 
@@ -184,15 +185,15 @@ _USERS = (names.TOKEN_CREATOR, names.ACCOUNT_USER)
 
 
 def users_change(current: Current) -> Change:
-    """What lets CAST AI's own account use ours; a condition of Terraform's module counts as none."""
+    """What is missing for CAST AI's own account to use ours. Terraform's bindings with a condition count as present."""
     member = names.member(current.cast_account or UNKNOWN)
     have = {triple.role for triple in held_by(current.account.policy, member)}
     return Change(tuple(Triple(role, member) for role in _USERS if role not in have))
 
 
 def users_to_remove(current: Current, wanted: Desired) -> Change:
-    """The same, to be taken out where CAST AI has a key instead; conditions on an account of the user's own are not of
-    this collection."""
+    """The same bindings, to be removed if CAST AI has a key instead. On an existing account, bindings with a condition
+    are not ours."""
     if not current.cast_account:
         return NO_CHANGE
     held = held_by(current.account.policy, names.member(current.cast_account))
@@ -204,7 +205,7 @@ def users_to_remove(current: Current, wanted: Desired) -> Change:
 
 
 def bindings_to_remove(current: Current, wanted: Desired) -> dict[str, Change]:
-    """Of an account that goes, all; of one of the user's own, those that are ours."""
+    """For an account that will be deleted, all its bindings. For an existing account, only ours."""
     project, member = current.project.project, current.account.member
     own = own_role_names(current, wanted, project, current.home)
     if not wanted.shared:
@@ -227,17 +228,18 @@ def bindings_to_remove(current: Current, wanted: Desired) -> dict[str, Change]:
 
 
 def projects_elsewhere(current: Current) -> dict[str, ProjectState]:
-    """The other projects in which the cluster has or had its role, those that could not be read excepted."""
+    """The other projects in which the cluster has its role, or had it and could be read."""
     return {**current.extra, **{one: state for one, state in current.former.items() if state}}
 
 
 def project_wide(held: Iterable[Triple]) -> list[Triple]:
-    """What lets the account act as every service account of a project."""
+    """The bindings that let the account act as every service account of a project."""
     return [one for one in held if one.role == names.ACCOUNT_USER and one.condition is None]
 
 
 def unasked_accounts(current: Current, wanted: Desired) -> list[str]:
-    """Node accounts with a binding of ours that the form of now has no use for, and that stays until it is chosen."""
+    """Node accounts with a binding of ours that the default form does not need. It stays until the user chooses a
+    form."""
     if wanted.chosen or wanted.form != NODE_ACCOUNTS:
         return []
     own = own_nodes(current.account_policies, current.project)

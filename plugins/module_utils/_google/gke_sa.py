@@ -4,8 +4,8 @@
 
 """CAST AI's service account for one GKE cluster. PRIVATE to the collection.
 
-Everything is prepared first, CAST AI gets its credentials last. What is asked for: options; what is there: observed;
-writes: actions; the arithmetic of policies: bindings.
+Everything is prepared first, and CAST AI gets its credentials last. The desired state is in options.py, the current
+state in observed.py, the writes in actions.py, the bindings in gke_bindings.py and bindings.py.
 """
 
 from __future__ import annotations
@@ -78,10 +78,10 @@ from .observed import (
 from .options import EXISTING_ACCOUNT, OPTIONS, ROLE, Desired, desired
 
 BLOCKED_DAYS = 37
-"""How long the id of a deleted role may stay taken. Source: IAM's guide to deleting custom roles."""
+"""How long the ID of a deleted role may stay taken. Source: IAM's guide to deleting custom roles."""
 
 POOLS = ("castpool", "castpool-arm")
-"""Node pools that CAST AI makes."""
+"""Node pools that CAST AI creates."""
 
 SERVICE_ACCOUNT_USER = named("service_account_user", ROLE)
 
@@ -112,7 +112,7 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action | Kept]:
 
 
 def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
-    """Why this is not the cluster that the user named."""
+    """Why this is not the cluster that the user named, or cannot be onboarded."""
     project = current.project.project
     record = check_record(current.record, wanted.cluster_id, wanted.present)
     if record:
@@ -146,7 +146,7 @@ def _check_services(current: Current, wanted: Desired) -> None:
 
 
 def _check_account(current: Current, wanted: Desired) -> None:
-    """Refuse an account of another cluster, and a given one that cannot work."""
+    """Refuse an account of another cluster, and an existing one that is missing or disabled."""
     account, found = current.account, current.account.found
     if wanted.existing_account:
         if found is None:
@@ -163,8 +163,8 @@ def _check_account(current: Current, wanted: Desired) -> None:
 
 
 def _evidence(current: Current, wanted: Desired) -> bool:
-    """Whether CAST AI's record, its name or a role of this cluster alone tells that an account without a mark is
-    this cluster's."""
+    """Whether an account without a mark belongs to this cluster, according to CAST AI's record, its name or a role of
+    this cluster."""
     short = _names.short_id(wanted.cluster_id)
     own = any(short in role_id for role_id in bound_roles(current))
     return own or short in current.account.account_id or current.client_account == current.account.email
@@ -185,7 +185,7 @@ def _check_keys(current: Current, wanted: Desired) -> None:
 
 
 def _mark(current: Current, wanted: Desired) -> Mark:
-    """What the account's description is to say, with the note and the text that it has."""
+    """What the account's description should say. The note and the text of others are kept."""
     held = current.account.found.mark if current.account.found else Mark()
     return replace(held, cluster_id=wanted.cluster_id, cluster=wanted.name)
 
@@ -297,13 +297,13 @@ def _plan_role(current: Current, wanted: Desired, project: str, state: ProjectSt
 
 
 def _differs(found: CustomRole, wanted: Desired, description: str) -> bool:
-    """Whether a role grants something else, or its description does not say what the wanted one does."""
+    """Whether a role grants something else, or its description names another cluster or other projects."""
     marks = [(marked_role(one), recorded_projects(one)) for one in (found.description, description)]
     return marks[0] != marks[1] or found.permissions != wanted.permissions or found.stage != "GA"
 
 
 def _named_or_bound(current: Current, wanted: Desired, project: str, state: ProjectState, role_id: str) -> bool:
-    """Whether a role's name is this cluster's, or our account has it."""
+    """Whether a role has a name of this cluster, or is bound to our account."""
     held = (*held_by(state.policy, current.account.member), *held_by_deleted(state.policy, current.account.member))
     bound = any(one.role == names.role_name(project, role_id) for one in held)
     return bound or _names.short_id(wanted.cluster_id) in role_id
@@ -313,7 +313,7 @@ def _named_or_bound(current: Current, wanted: Desired, project: str, state: Proj
 
 
 def _plan_former(current: Current, wanted: Desired) -> Iterator[Action]:
-    """Before the role's description forgets the projects."""
+    """Remove former bindings while the role's description still names their projects."""
     for where, change in former_changes(current, wanted).items():
         yield _set_policy(current, where, change)
 
@@ -345,7 +345,7 @@ def _set_policy(current: Current, where: str, change: Change) -> SetPolicy:
 
 
 def _resource(where: str) -> str:
-    """What a policy is of, in words."""
+    """What a policy belongs to, as messages name it."""
     if "@" in where:
         return f"service account {where}"
     host, _regions, subnet = where.removeprefix("projects/").partition("/regions/")
@@ -353,7 +353,8 @@ def _resource(where: str) -> str:
 
 
 def _roles(some: Iterable[Triple]) -> str:
-    """Roles in words; what lets CAST AI be every service account is said."""
+    """Roles as messages name them. The absence of a condition is mentioned if it lets CAST AI use every service
+    account."""
     told: dict[str, None] = {}
     for one in some:
         role = one.role.rpartition("/")[2] if one.role.startswith("projects/") else one.role
@@ -394,7 +395,8 @@ def _plan_users(current: Current, wanted: Desired) -> Iterator[Action]:
 def _plan_hand_over(current: Current, wanted: Desired) -> Iterator[Action]:
     target, email = f"castai/credentials/{wanted.cluster_id}", current.account.email
     if wanted.keyless:
-        # Before the hand-over, too, CAST AI's record names the account. Keys of ours say that it may not be done yet.
+        # CAST AI's record names the account even before the hand-over. If our keys still exist, the hand-over may be
+        # missing.
         unneeded = () if wanted.existing_account else current.account.keys
         if current.client_account != email or not current.credentials_id or unneeded:
             yield HandOverAccount(
@@ -419,12 +421,12 @@ def _plan_hand_over(current: Current, wanted: Desired) -> Iterator[Action]:
             yield _delete_key(current, wanted, one)
         yield _hand_over_key(current, wanted, _mark(current, wanted))
         yield from (_delete_key(current, wanted, one) for one in keys.replaced())
-    # As it has a key now.
+    # CAST AI has a key by now.
     yield from _take_users(current, wanted)
 
 
 def _take_users(current: Current, wanted: Desired) -> Iterator[Action]:
-    """Have CAST AI's own account use ours no more."""
+    """Stop letting CAST AI's own account impersonate ours."""
     change, email = users_to_remove(current, wanted), current.account.email
     if change:
         yield SetPolicy(
@@ -439,9 +441,10 @@ def _take_users(current: Current, wanted: Desired) -> Iterator[Action]:
 
 
 def _served(current: Current, wanted: Desired) -> bool:
-    """Whether CAST AI has credentials that may be of a key of an account that is the user's own.
+    """Whether CAST AI probably has a key of the existing account.
 
-    Nothing may be noted there, so that is all that can be known, but that it worked without a key so far.
+    Nothing is noted on an existing account. All that is known is that CAST AI has credentials, that a live key exists,
+    and that CAST AI did not use the account without a key so far.
     """
     live = any(not (key.dead or key.due) for key in current.keys.keys)
     return bool(current.credentials_id) and live and not users_to_remove(current, wanted)
@@ -481,8 +484,8 @@ def _delete_key(current: Current, wanted: Desired, one: Deletion) -> DeleteKey:
 
 
 def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
-    """Everything to remove, in an order that works: bindings before the account, so that none is left of a deleted
-    one, and the account before its role."""
+    """Everything to remove, in an order that works: bindings before the account, so that no binding outlives it, and
+    the account before its role."""
     account, found = current.account, current.account.found
     kept = _kept(current, wanted)
     if current.client_account == account.email and current.record:
@@ -522,7 +525,7 @@ def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
 
 
 def _foreign(current: Current, wanted: Desired) -> bool:
-    """Whether the account is another cluster's, so that its bindings are, too."""
+    """Whether the account belongs to another cluster, and so do its bindings."""
     found = current.account.found
     if found is None or wanted.existing_account:
         return False
@@ -530,7 +533,7 @@ def _foreign(current: Current, wanted: Desired) -> bool:
 
 
 def _binding_kept(current: Current, wanted: Desired) -> Iterator[Removal]:
-    """Bindings that stay, or were not looked for."""
+    """Bindings that stay, or could not be looked for."""
     project = current.project.project
     thing = f"binding of {names.ACCOUNT_USER} to {current.account.email} on project {project}"
     if used_by_others(current, wanted):
@@ -545,7 +548,7 @@ def _binding_kept(current: Current, wanted: Desired) -> Iterator[Removal]:
 
 
 def _kept(current: Current, wanted: Desired) -> str:
-    """Why removal keeps the account, or an empty text, also if it does not exist."""
+    """Why removal keeps the account. Empty if it does not, or if there is none."""
     if wanted.existing_account:
         return f"it was set with {EXISTING_ACCOUNT}"
     return wanted.owner.kept(current.account.found, _evidence(current, wanted))
@@ -575,7 +578,7 @@ def _role_removals(current: Current, wanted: Desired) -> Iterator[Removal]:
 
 
 def _role_kept(current: Current, wanted: Desired, project: str, state: ProjectState, role_id: str) -> str:
-    """Why removal keeps a role, or an empty text. It goes by its mark and its name or binding, never by one alone."""
+    """Why removal keeps a role. Empty if it does not. It takes both the mark and a name or binding to delete a role."""
     if role_id == names.SHARED_ROLE:
         return "the clusters of the project share it"
     marked = marked_role(state.roles[role_id].description) == wanted.cluster_id
@@ -610,7 +613,7 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
 
 
 def _shown_bindings(current: Current, wanted: Desired, made: Made) -> dict[str, Any]:
-    """What was written, or in check mode would be."""
+    """The bindings that were written, or would be in check mode."""
     if "bindings added" in made:
         return {"added": list(made["bindings added"]), "removed": list(made["bindings removed"])}
     changes: dict[str, Change] = {}
@@ -635,7 +638,7 @@ def _shown_bindings(current: Current, wanted: Desired, made: Made) -> dict[str, 
 
 
 def _adopted(current: Current, wanted: Desired) -> dict[str, str]:
-    """Which tool made what was there before us, by its name."""
+    """The names of existing objects that were taken over, with the tool that created each."""
     found: dict[str, str] = {}
     account = current.account
     if account.found and not wanted.existing_account and (account.maker or not account.found.mark.cluster_id):
@@ -670,16 +673,15 @@ def _binding_warnings(current: Current, wanted: Desired) -> Iterator[str]:
     email, project = current.account.email, current.project.project
     if project_wide(current.held) and not wanted.chosen:
         yield (
-            f"{email} may act as every service account of project {project}, by a binding of"
-            f" {names.ACCOUNT_USER} that existed before. Set {SERVICE_ACCOUNT_USER} to {NODE_ACCOUNTS} or"
-            f" {ON_ACCOUNTS} to remove it."
+            f"{email} may act as every service account of project {project}, because of an existing binding of"
+            f" {names.ACCOUNT_USER}. Set {SERVICE_ACCOUNT_USER} to {NODE_ACCOUNTS} or {ON_ACCOUNTS} to remove it."
         )
     unasked = unasked_accounts(current, wanted)
     if unasked:
         yield (
-            f"{email} may act as {', '.join(unasked)} by bindings of {names.ACCOUNT_USER} on these accounts, which"
-            f" existed before. Set {SERVICE_ACCOUNT_USER} to {NODE_ACCOUNTS} to remove them, or to {ON_ACCOUNTS} to"
-            " keep them."
+            f"{email} may act as {', '.join(unasked)} because of existing bindings of {names.ACCOUNT_USER} on these"
+            f" accounts. Set {SERVICE_ACCOUNT_USER} to {NODE_ACCOUNTS} to remove them, or to {ON_ACCOUNTS} to keep"
+            " them."
         )
     for other, state in current.former.items():
         roles = former_changes(current, wanted).get(other, NO_CHANGE).removed
@@ -689,10 +691,13 @@ def _binding_warnings(current: Current, wanted: Desired) -> Iterator[str]:
                 " names: the IAM policy there could not be read. Remove the binding there."
             )
         elif roles:
-            yield f"The role of this cluster in project {other} is bound to nobody now, and stays until it is deleted."
+            yield (
+                f"The role of this cluster in project {other} is not bound to anybody any more. It stays until you"
+                " delete it."
+            )
     if current.unlisted:
         yield (
-            "Whether accounts that no node pool uses have a binding of CAST AI was not checked, because that needs"
+            "Could not check whether accounts that no node pool uses have a binding for CAST AI. Grant"
             f" iam.serviceAccounts.list in project {project}."
         )
     if any(one.role == names.DEVELOPER for one in current.held):
@@ -701,7 +706,7 @@ def _binding_warnings(current: Current, wanted: Desired) -> Iterator[str]:
     elsewhere = [one for one in current.node_accounts if one not in own]
     if elsewhere and wanted.form in (NODE_ACCOUNTS, PROJECT):
         yield (
-            f"The node accounts {', '.join(elsewhere)} are of other projects, where no binding of project {project}"
+            f"The node accounts {', '.join(elsewhere)} belong to other projects, where no binding of project {project}"
             f" lets CAST AI use them. Set {SERVICE_ACCOUNT_USER} to {ON_ACCOUNTS}, or run for each: gcloud iam"
             f" service-accounts add-iam-policy-binding ACCOUNT --member {current.account.member} --role"
             f" {names.ACCOUNT_USER}"

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Marks in descriptions: service accounts and custom roles have no labels. Pure. PRIVATE to the collection.
+"""Marks in descriptions, because service accounts and custom roles have no labels. Pure. PRIVATE to the collection.
 
-Whoever can edit a description can write a mark, so a mark alone never lets anything be deleted.
+Anybody who can edit a description can write a mark, so a mark alone never justifies a deletion.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _ROLE = re.compile(rf"\({TAG_CLUSTER_ID}=([^)\s]+)(?: {EXTRA_PROJECTS}=([^)\s]+)
 class Mark:
     """What the description of CAST AI's account says. text: what others wrote there.
 
-    key, credentials: the note: the key that was handed over, and the id of the credentials that CAST AI made of it.
+    key, credentials: the note, which names the key that was handed over and the credentials that CAST AI created for
+    it.
     """
 
     cluster_id: str = ""
@@ -48,7 +49,7 @@ def parse_mark(description: str) -> Mark:
 
 
 def describe(mark: Mark) -> str:
-    """The description with the mark at its end. What others wrote is cut to what fits before it."""
+    """The description with the mark at the end. The text of others before it is cut to fit."""
     parts = [f"{TAG_CLUSTER_ID}={mark.cluster_id}", f"{TAG_CLUSTER}={mark.cluster}"]
     if mark.key:
         parts += [f"key={mark.key}", f"credentials={mark.credentials}"]
@@ -59,8 +60,8 @@ def describe(mark: Mark) -> str:
 
 
 def role_description(cluster_id: str, projects: Iterable[str] = ()) -> str:
-    """projects: further ones in which the cluster has its role, to be found when they are asked for no more; those that
-    fit are recorded."""
+    """projects: the other projects in which the cluster has its role. They are recorded, as many as fit, to be found
+    after extra_projects no longer lists them."""
     recorded: list[str] = []
     for project in sorted(projects):
         if len(_of_role(cluster_id, [*recorded, project]).encode()) <= DESCRIPTION:
@@ -80,6 +81,6 @@ def marked_role(description: str) -> str:
 
 
 def recorded_projects(description: str) -> frozenset[str]:
-    """Further projects of which a role's description says that the cluster has its role there."""
+    """The other projects in which, according to a role's description, the cluster has its role."""
     found = _ROLE.search(description)
     return frozenset(found.group(2).split(",")) if found and found.group(2) else frozenset()

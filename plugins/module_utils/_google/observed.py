@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is there of CAST AI's service account for a GKE cluster, in three rounds of reads. PRIVATE to the collection."""
+"""The current state of CAST AI's service account for a GKE cluster, read in three rounds. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 MOST_KEYS = 10
-"""How many keys IAM allows an account. Source: IAM's quotas."""
+"""How many keys IAM allows for one account. Source: IAM's quotas."""
 
 _REASON = "SERVICE_ACCOUNT_KEY_DISABLE_REASON_"
 
@@ -49,7 +49,7 @@ def connect(params: Mapping[str, Any], _wanted: Any) -> Systems:
 
 @dataclass(frozen=True)
 class MarkedAccount:
-    """A service account, and what its description says."""
+    """A service account, and the cluster that its description names."""
 
     account: ServiceAccount
 
@@ -68,7 +68,7 @@ class MarkedAccount:
 
 @dataclass(frozen=True)
 class MarkedRole:
-    """A custom role, and what its description says."""
+    """A custom role, and the cluster that its description names."""
 
     role: CustomRole
 
@@ -83,9 +83,8 @@ class MarkedRole:
 
 @dataclass(frozen=True)
 class CastAccount:
-    """CAST AI's account under the address that it has or will have. found: None for absent; maker: which other tool
-    uses this address; keys: those that a user can manage; policy: who may use it.
-    """
+    """CAST AI's account, with the address that it has or will have. found: None if absent. maker: the other tool that
+    uses this address. keys: those that users manage. policy: who may use the account."""
 
     email: str = ""
     found: MarkedAccount | None = None
@@ -104,7 +103,7 @@ class CastAccount:
 
 @dataclass(frozen=True)
 class ProjectState:
-    """What a project has of ours. roles: by id."""
+    """Our objects in a project. roles: by ID."""
 
     policy: Policy = field(default_factory=dict)
     roles: Mapping[str, CustomRole] = field(default_factory=dict)
@@ -112,11 +111,11 @@ class ProjectState:
 
 @dataclass(frozen=True)
 class Current:
-    """What is there. record: None for absent. off: services that are not enabled. former: projects that extra_projects
-    had, None for one that could not be read. node_accounts: of the cluster's nodes, by address, None for one that was
-    not read. account_policies: who may use accounts that our account uses, or used. unlisted: whether Google did not
-    say which others there are. subnets: who may use those of a Shared VPC, by name.
-    """
+    """The current state. record: None if absent. off: services that are not enabled. former: projects that
+    extra_projects no longer lists, None for one that could not be read. node_accounts: the accounts of the cluster's
+    nodes by address, None for one that was not read. account_policies: who may use the accounts that our account uses
+    or used. unlisted: whether the project's other accounts could not be listed. subnets: who may use the subnets of a
+    Shared VPC, by name."""
 
     project: Project
     cluster: GkeCluster | None
@@ -138,12 +137,12 @@ class Current:
 
     @property
     def client_account(self) -> str:
-        """The account that CAST AI uses without a key, as its record says, empty for none."""
+        """The account that CAST AI uses without a key, according to its record. Empty for none."""
         return self.record.facts.get("clientServiceAccount", "") if self.record else ""
 
     @property
     def cast_account(self) -> str:
-        """CAST AI's own account, which may use it then."""
+        """CAST AI's own account, which impersonates client_account."""
         return self.record.facts.get("castServiceAccount", "") if self.record else ""
 
     @property
@@ -153,7 +152,7 @@ class Current:
 
     @property
     def left_by_deleted(self) -> tuple[Triple, ...]:
-        """Those of an account of its address that was deleted."""
+        """Bindings left over from a deleted account with the same address."""
         return held_by_deleted(self.home.policy, self.account.member)
 
     @property
@@ -165,7 +164,7 @@ class Current:
 
 
 def key_state(key: AccountKey, now: datetime) -> Key:
-    """Whether a key is dead or is to be renewed, and why."""
+    """Whether a key is dead or due for renewal, and why."""
     if key.disabled:
         reasons = ", ".join(one.removeprefix(_REASON).replace("_", " ").lower() for one in key.state)
         return Key(key.id, f"which is disabled ({reasons})" if reasons else "which is disabled")
@@ -173,7 +172,7 @@ def key_state(key: AccountKey, now: datetime) -> Key:
 
 
 def unless_off(call: Callable[P, T]) -> Callable[P, T | None]:
-    """The same read, which gives None where the service is off, so that there is nothing to be read."""
+    """The same read, but None if the service is off, so that nothing can exist."""
 
     def read(*arguments: P.args, **named: P.kwargs) -> T | None:
         try:
@@ -187,7 +186,7 @@ def unless_off(call: Callable[P, T]) -> Callable[P, T | None]:
 
 
 def unless_forbidden(call: Callable[P, T]) -> Callable[P, T | None]:
-    """The same read, which gives None where Google does not allow it, too."""
+    """The same read, but None if Google does not allow it."""
 
     def read(*arguments: P.args, **named: P.kwargs) -> T | None:
         try:
@@ -201,10 +200,12 @@ def unless_forbidden(call: Callable[P, T]) -> Callable[P, T | None]:
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
-    """Round 1: cluster, CAST AI's record, project, services. Round 2: accounts, roles and policies by name. Round 3:
-    what belongs to the accounts, the roles that they have, and what these say is elsewhere.
+    """Read the current state.
 
-    What other options than these may have left is looked for where Google allows it.
+    Round 1: cluster, CAST AI's record, project, services. Round 2: accounts, roles and policies by name. Round 3: keys
+    and policies of accounts, bound roles, and the other projects that the roles' descriptions name.
+
+    What earlier options may have left behind is looked for only as far as Google allows it.
     """
     google, castai = gateway.google, gateway.castai
     get_role, get_account = unless_off(google.get_role), unless_off(google.get_account)
@@ -291,21 +292,21 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
 
 
 def _role_ids(wanted: Desired) -> tuple[str, ...]:
-    """Ids of the roles of the cluster's project that are read before it is known which ones our account has."""
+    """IDs of roles in the cluster's project to read before it is known which ones our account has."""
     if wanted.role_id or wanted.shared or wanted.existing_account:
         return wanted.former_role_ids
     return (*wanted.former_role_ids, *names.terraforms_roles(wanted.name))
 
 
 def _former_projects(current: Current, wanted: Desired) -> set[str]:
-    """Projects that the roles of this cluster record, and that extra_projects has no more."""
+    """Projects that this cluster's roles record, but extra_projects no longer lists."""
     own = [role for role in current.home.roles.values() if marked_role(role.description) == wanted.cluster_id]
     recorded = {project for role in own for project in recorded_projects(role.description)}
     return recorded - {current.project.project, *wanted.extra_projects}
 
 
 def _subnets(current: Current, wanted: Desired) -> tuple[str, ...]:
-    """The subnets of the cluster that are of another project; none where nothing was said of them."""
+    """The cluster's subnets in other projects. None unless the user decided about them, or removes the identity."""
     if current.cluster is None or not (wanted.network or not wanted.present):
         return ()
     own = {current.project.project, current.project.number}
@@ -313,7 +314,7 @@ def _subnets(current: Current, wanted: Desired) -> tuple[str, ...]:
 
 
 def _candidates(current: Current, wanted: Desired) -> dict[str, str]:
-    """Addresses that the account has or may get, in order, and which other tool uses each."""
+    """Addresses that the account has or may get, the best one first, and the other tool that uses each."""
     if wanted.existing_account:
         return {wanted.existing_account: ""}
     project = current.project.project
@@ -329,7 +330,8 @@ def _candidates(current: Current, wanted: Desired) -> dict[str, str]:
 
 
 def node_emails(current: Current) -> tuple[str, ...]:
-    """The accounts that the cluster's nodes run as. The project's own one is not known where its number is not."""
+    """The accounts that the cluster's nodes run as. The default account is left out if the project's number is not
+    known."""
     if current.cluster is None:
         return ()
     own = names.compute_account(current.project.number) if current.project.number else ""
@@ -338,19 +340,19 @@ def node_emails(current: Current) -> tuple[str, ...]:
 
 
 def home_of(email: str, project: Project) -> str:
-    """The project that an account is to be looked for in: that of its address, else the cluster's."""
+    """The project to look for an account in: the one in its address, otherwise the cluster's."""
     number = email.partition("-compute@developer.")[0]
     return names.project_of(email) or (number if number.isdigit() and number != project.number else project.project)
 
 
 def own_nodes(emails: Iterable[str], project: Project) -> tuple[str, ...]:
-    """Those that are of this project, so that a binding of the project covers them."""
+    """The accounts of this project, which a binding on the project covers."""
     own = names.compute_account(project.number)
     return tuple(one for one in emails if one == own or names.project_of(one) == project.project)
 
 
 def bound_roles(current: Current) -> tuple[str, ...]:
-    """Ids of the project's custom roles that our account has."""
+    """IDs of the project's custom roles that are bound to our account."""
     prefix = names.role_name(current.project.project, "")
     found = (triple.role for triple in (*current.held, *current.left_by_deleted))
     return tuple(dict.fromkeys(one.removeprefix(prefix) for one in found if one.startswith(prefix)))
@@ -361,7 +363,7 @@ def _present(roles: Mapping[str, CustomRole | None]) -> dict[str, CustomRole]:
 
 
 def members_of(policy: Policy, role: str) -> Iterable[str]:
-    """Who has a role by a policy."""
+    """The members that have a role in a policy."""
     for binding in policy.get("bindings") or ():
         if binding.get("role") == role:
             yield from binding.get("members") or ()

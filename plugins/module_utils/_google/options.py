@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What users ask for of CAST AI's service account for a GKE cluster. PRIVATE to the collection."""
+"""How a task reaches Google Cloud and a GKE cluster, and what users can set for CAST AI's service account. PRIVATE to
+the collection."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .._credentials import quoted
 from .._engine import UNKNOWN, Refused
 from .._gateways.google_credentials import project_of
 from .._names import cluster_id_problem
@@ -27,8 +29,11 @@ CLUSTER, PROJECT = "cluster", "project"
 
 
 def google_options() -> Spec:
-    """The environment variables of the credentials and the project are the gateway's own business: an option beats
-    them also for the kind, and what the project comes from is told."""
+    """Options to reach Google Cloud and the cluster.
+
+    The gateway itself reads the environment variables for credentials and project: an option overrides them even if it
+    selects another kind of credential, and messages say where the project came from.
+    """
     return {
         "access_token": {"type": "str", "no_log": True},
         "auth_kind": {"type": "str", "choices": ["application", "machineaccount", "serviceaccount", "accesstoken"]},
@@ -63,7 +68,7 @@ IDENTITY_OPTIONS: dict[str, Any] = {
     "service_account_user": {"type": "str", "choices": [*FORMS]},
     "shared_vpc_role": {"type": "str", "choices": [SUBNETS, NONE]},
 }
-"""What the identity is; preflight takes these too."""
+"""What the identity looks like. castai_preflight takes these options too."""
 
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
@@ -83,7 +88,7 @@ OPTIONS: dict[str, Any] = {
 }
 
 ROLE = "gke_onboard"
-"""The role whose variables set most of these."""
+"""The role whose variables set most of these options."""
 
 EXISTING_ACCOUNT = named("existing_service_account", ROLE)
 _PERMISSION = re.compile(r"[a-z][-a-zA-Z0-9]*(\.[a-zA-Z0-9]+){2,}")
@@ -92,10 +97,10 @@ _ROLE_ID = re.compile(r"[a-zA-Z0-9_.]{3,64}")
 
 @dataclass(frozen=True)
 class Desired:
-    """Empty strings where nothing is given.
+    """The desired state. Empty strings stand for what is not set.
 
-    form: which roles/iam.serviceAccountUser CAST AI gets; chosen: whether the user set it, so that others of it go.
-    network: whether it gets a role on the subnets of a Shared VPC, SUBNETS or NONE.
+    form: the form in which CAST AI gets roles/iam.serviceAccountUser. chosen: whether the user set it, so that other
+    forms are removed. network: SUBNETS for a role on the subnets of a Shared VPC, NONE for none.
     """
 
     name: str
@@ -113,7 +118,7 @@ class Desired:
     permissions: frozenset[str]
     role_id: str
     shared: bool
-    """Whether the role is the one that the project's clusters share."""
+    """Whether to use the role that the clusters of the project share."""
     form: str
     chosen: bool
     extra_projects: tuple[str, ...]
@@ -121,14 +126,14 @@ class Desired:
 
     @property
     def role_ids(self) -> tuple[str, ...]:
-        """Ids that the role has or may get, in order."""
+        """IDs that the role has or may get, the best one first."""
         if self.role_id:
             return (self.role_id,)
         return (names.SHARED_ROLE,) if self.shared else names.roles(self.cluster_id)
 
     @property
     def former_role_ids(self) -> tuple[str, ...]:
-        """Ids that the cluster's own role may have, or may have had when other options were set."""
+        """IDs that the cluster's own role may have, or had with other options."""
         return tuple(dict.fromkeys((*self.role_ids, *names.roles(self.cluster_id))))
 
     @property
@@ -165,7 +170,7 @@ def desired(params: Parameters) -> Desired:
 
 
 def problems(params: Parameters) -> Iterator[str]:
-    """Problems of the options, the cluster's and CAST AI's included."""
+    """Problems of all options, including those of the cluster and CAST AI."""
     project, source = project_of(params)
     yield from filter(
         None,
@@ -180,21 +185,21 @@ def problems(params: Parameters) -> Iterator[str]:
 
 
 def form_problems(params: Parameters) -> Iterator[str]:
-    """The same of what becomes of an identity alone, as preflight asks too."""
+    """Problems of the options that only concern the identity. castai_preflight checks these too."""
     account = params.get("existing_service_account")
     if account and not names.is_account(account):
         yield (
-            f"{EXISTING_ACCOUNT} is {account!r}. Set it to the e-mail address of the service account, such as"
+            f"{EXISTING_ACCOUNT} is {quoted(account)}. Set it to the e-mail address of the service account, such as"
             " castai@shop-prod-1234.iam.gserviceaccount.com."
         )
     role_id = params.get("role_id")
     option = named("role_id", ROLE)
     if role_id and not _ROLE_ID.fullmatch(role_id):
-        yield f"{option} is {role_id!r}, but may only have 3 to 64 letters, digits, '_' and '.'. Correct it."
+        yield f"{option} is {quoted(role_id)}, but may only have 3 to 64 letters, digits, '_' and '.'. Correct it."
     if role_id == names.SHARED_ROLE and params["role_scope"] != PROJECT:
         yield (
-            f"{option} is {role_id!r}, which the clusters of a project share. Set it to another ID, or leave it out and"
-            f" set {named('role_scope', ROLE)} to {PROJECT}."
+            f"{option} is {quoted(role_id)}, which the clusters of a project share. Set it to another ID, or leave it"
+            f" out and set {named('role_scope', ROLE)} to {PROJECT}."
         )
     if role_id and params["role_scope"] == PROJECT:
         yield f"{option} cannot be set when {named('role_scope', ROLE)} is {PROJECT}. Leave one of them out."
@@ -204,23 +209,23 @@ def form_problems(params: Parameters) -> Iterator[str]:
         if project != UNKNOWN and not names.is_project_id(str(project)):
             kind = "a project number" if str(project).isdigit() else "not a project ID"
             yield (
-                f"{named('extra_projects', ROLE)} contains {project!r}, which is {kind}. Set the ID of the project, or"
-                " leave it out."
+                f"{named('extra_projects', ROLE)} contains {quoted(project)}, which is {kind}. Set the ID of the"
+                " project, or leave it out."
             )
         if project == project_of(params)[0]:
             yield (
-                f"{named('extra_projects', ROLE)} contains {project!r}, which is the cluster's own project. Leave it"
-                " out."
+                f"{named('extra_projects', ROLE)} contains {quoted(project)}, which is the cluster's own project."
+                " Leave it out."
             )
 
 
 def _permission_problems(permissions: list[Any]) -> Iterator[str]:
     option = named("permissions", ROLE)
     if not permissions:
-        yield f"{option} is empty. List the permissions of CAST AI's role, or leave it out for the default ones."
+        yield f"{option} is empty. List the permissions of CAST AI's role, or leave it out to use the default ones."
     for one in permissions:
         if not _PERMISSION.fullmatch(str(one)):
             yield (
-                f"{option} contains {one!r}, but a custom role takes single permissions only, such as"
+                f"{option} contains {quoted(one)}, but a custom role takes single permissions only, such as"
                 " compute.instances.get. Correct it."
             )

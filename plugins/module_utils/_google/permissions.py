@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the Google credentials of a run need. Pure. PRIVATE to the collection.
+"""The permissions that a run needs in Google Cloud. Pure. PRIVATE to the collection.
 
-The one source of the published custom roles, of the table in the documentation, and of what castai_preflight asks.
-Calls by their ids in Google's discovery documents; a permission mostly has the name of its method.
+The published custom roles, the table in the documentation and the questions of castai_preflight are derived from this.
+Calls have the IDs of Google's discovery documents. Most permissions are named like their method.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any
 from .bindings import ON_ACCOUNTS
 
 CONNECT, ONBOARD, REPAIR, REMOVE, PREFLIGHT = "connect", "onboard", "repair", "remove", "preflight"
-"""What fails, or is not checked, without a permission. repair: onboarding where others changed or left something."""
+"""What fails, or is not checked, without a permission. repair: onboarding after others changed or left something."""
 
 PLAN = "plan"
-"""A phase that only looks: check mode of connecting and onboarding."""
+"""A phase that only reads: connecting and onboarding in check mode."""
 
 PHASES: Mapping[str, tuple[str, ...]] = {
     PLAN: (CONNECT, ONBOARD, REPAIR, PREFLIGHT),
@@ -28,20 +28,19 @@ PHASES: Mapping[str, tuple[str, ...]] = {
     ONBOARD: (CONNECT, ONBOARD, REPAIR, PREFLIGHT),
     REMOVE: (REMOVE,),
 }
-"""The scenarios that a published role is enough for."""
+"""The scenarios that each phase's published role covers."""
 
 KEY, KEYLESS, SUBNETS = "key", "impersonation", "subnets"
-"""Ways of onboarding that need more than others."""
+"""Choices for onboarding that need permissions of their own."""
 
 DNS = "dns"
-"""A cluster that is reached by its DNS endpoint."""
+"""Clusters that are reached by their DNS endpoint."""
 
 
 @dataclass(frozen=True)
 class Grant:
-    """One permission. calls: what asks for it; reads: whether it changes nothing; only: the ways that need it, empty
-    for all; why: of a repair, what it repairs.
-    """
+    """One permission. calls: the calls that need it. reads: whether it only reads. only: the choices that need it,
+    empty for all. why: for a repair, what it repairs."""
 
     permission: str
     calls: tuple[str, ...]
@@ -148,29 +147,29 @@ GRANTS: tuple[Grant, ...] = (
         why="finds what the organization forbids",
     ),
 )
-"""Asking which of these somebody has (testIamPermissions) needs none."""
+"""Asking which of these somebody has (testIamPermissions) needs no permission."""
 
 OF_SUBNETS: tuple[Grant, ...] = (
     Grant("compute.subnetworks.getIamPolicy", ("compute.subnetworks.getIamPolicy",), _IDENTITY, True, (SUBNETS,)),
     Grant("compute.subnetworks.setIamPolicy", ("compute.subnetworks.setIamPolicy",), _IDENTITY, False, (SUBNETS,)),
 )
-"""Needed in the host project of a Shared VPC, on the subnets alone, so they are in no published role."""
+"""Needed only on the subnets in the host project of a Shared VPC, so no published role contains them."""
 
 
 def granted(phase: str) -> Iterator[Grant]:
-    """What the published role of a phase has."""
+    """The permissions of a phase's published role."""
     for grant in GRANTS:
         if set(grant.scenarios) & set(PHASES[phase]) and (grant.reads or phase != PLAN):
             yield grant
 
 
 def needed(scenario: str, ways: Collection[str]) -> dict[str, Grant]:
-    """What a scenario needs in the cluster's project, by permission, for these ways of doing it."""
+    """What a scenario needs in the cluster's project for these choices, by permission."""
     return {grant.permission: grant for grant in GRANTS if scenario in grant.scenarios and grant.applies(ways)}
 
 
 def file_name(phase: str) -> str:
-    """The published role, in docs/examples/policies."""
+    """File name of a published role, in docs/examples/policies."""
     return f"gke-{phase}.yml"
 
 
@@ -183,7 +182,7 @@ TITLES: Mapping[str, str] = {
 
 
 def document(phase: str) -> dict[str, Any]:
-    """The custom role that lets somebody do a phase, as gcloud iam roles create --file takes it."""
+    """The custom role that allows a phase, in the format of gcloud iam roles create --file."""
     return {
         "title": TITLES[phase],
         "description": "For castai.onboarding",

@@ -4,7 +4,7 @@
 
 """What CAST AI's custom role for a GKE cluster may do. Pure. PRIVATE to the collection.
 
-Contents: castai/policies/gke/iam-policy.json of CAST AI's Terraform provider, and its data source's add-ons.
+Source: castai/policies/gke/iam-policy.json of CAST AI's Terraform provider, and the add-ons of its data source.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ ADD_ONS: Mapping[str, frozenset[str]] = {
     ),
     "unmanaged_instance_groups": frozenset({"compute.instanceGroups.update", "compute.instances.use"}),
 }
-"""Load balancers that reach nodes by other ways than GKE's usual ones."""
+"""For load balancers that do not reach nodes in GKE's usual way."""
 
 
 def wanted(own: Collection[str], add_ons: Collection[str]) -> frozenset[str]:
-    """own: the user's list in place of the default one, empty for none."""
+    """own: the list that the user sets instead of the default, empty for the default."""
     return frozenset(own or DEFAULT).union(*(ADD_ONS[name] for name in add_ons))

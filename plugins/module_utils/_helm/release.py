@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from .._clusters.connection import Connection, named_by, namespace_refusal, terminating_problem
 from .._clusters.facts import Named
@@ -42,7 +42,7 @@ from .._gateways.helm import EVICTOR, HOOK_ADVICE, Chart, Facts, Helm, Work, dri
 from .._gateways.kubernetes import CONNECTIONS, Kubernetes, Object, path_of
 from .._given import as_path
 from .._names import NAMESPACE, helm_release_problem, namespace_problem
-from .._variables import named, role_of
+from .._variables import named, role_of, switch_of
 from . import record
 from .owner import Owner, managed_refusal, manager_among, operators, owner, owner_of_added
 from .record import Contents, History, Reference, Revision
@@ -50,6 +50,7 @@ from .values import differing, secrets, shown
 from .workloads import KINDS, NO_IMAGE, Outcome, Patience, Unready, stuck_jobs, unready, wait
 
 Parameters = Mapping[str, Any]
+T = TypeVar("T")
 
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
@@ -108,6 +109,8 @@ class Desired:
     """Whether the release must run in the end; otherwise, workloads that do not run are a warning."""
     purpose: str = ""
     """What the release does in the cluster, for the readers of a plan."""
+    unwanted: bool = False
+    """Whether the release is only looked for, and reported if it is installed."""
 
     @property
     def title(self) -> str:
@@ -399,6 +402,8 @@ def observe_all(gateway: Systems, wanted: Sequence[Desired]) -> list[Current]:
         in_configmaps = ask(_in_configmaps, cluster, namespace, names)
 
     def begin(one: Desired) -> Current:
+        if one.unwanted:
+            return Current(_if_readable(lambda: record.of(records.result(), one.name)) or (), Facts("", ""), None)
         history = record.of(records.result(), one.name)
         if one.name in in_configmaps.result() and not history:
             raise Refused(
@@ -411,13 +416,16 @@ def observe_all(gateway: Systems, wanted: Sequence[Desired]) -> list[Current]:
         return replace(current, killed=gateway.helm.was_killed(work))
 
     begun = each([partial(begin, one) for one in wanted])
-    owned = {item for current in begun if current.last for item in current.last.contents.objects}
-    live = _found(cluster, namespace, owned)
-    return each([partial(_complete, gateway, *one, live) for one in zip(wanted, begun, strict=True)], MOST)
+    pairs = list(zip(wanted, begun, strict=True))
+    manifests = [current.last.contents for one, current in pairs if current.last and not one.unwanted]
+    live = _found(cluster, namespace, {item for contents in manifests for item in contents.objects})
+    return each([partial(_complete, gateway, *one, live) for one in pairs], MOST)
 
 
 def _complete(gateway: Systems, wanted: Desired, current: Current, found: Mapping[Reference, Object | None]) -> Current:
     """current with what is known about the release's objects, and about those that it does not own yet."""
+    if wanted.unwanted:
+        return current
     cluster, last = gateway.connection.cluster(), current.last
     if last:
         live = {item: found[item] for item in last.contents.objects if item in found}
@@ -436,6 +444,8 @@ def _complete(gateway: Systems, wanted: Desired, current: Current, found: Mappin
 
 
 def plan(current: Current, wanted: Desired) -> Iterator[Action]:
+    if wanted.unwanted:
+        return iter(())
     steps = tuple(_plan(current, wanted))
     if wanted.present and wanted.delete_superseded:
         steps = (*steps, *_plan_delete(current, wanted, steps))
@@ -789,10 +799,16 @@ def _left_by_hooks(cluster: Kubernetes, wanted: Desired, history: History) -> tu
 
 
 def _hooks(revision: Revision) -> tuple[Reference, ...]:
+    """An old record that nobody can read does not prevent an uninstall."""
+    return _if_readable(lambda: revision.contents.hooks) or ()
+
+
+def _if_readable(read: Callable[[], T]) -> T | None:
+    """What a record says, or None if somebody edited it so that it cannot be read."""
     try:
-        return revision.contents.hooks
+        return read()
     except Refused:
-        return ()  # an old record that nobody can read does not prevent an uninstall
+        return None
 
 
 def _workloads(found: Mapping[Reference, Object | None]) -> list[Object]:
@@ -876,6 +892,9 @@ def _listed(unready: Iterable[Unready]) -> str:
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     last = current.last
+    if wanted.unwanted:
+        found = {"warnings": [_unwanted_warning(wanted, last)]} if last else {}
+        return {**found, "release": {"name": wanted.name} if last else None}
     warned = list(_warnings(current, wanted, last)) if wanted.present else []
     return {**({"warnings": warned} if warned else {}), "release": _described(wanted, last) if last else None}
 
@@ -916,6 +935,21 @@ def _warnings(current: Current, wanted: Desired, last: Revision | None) -> Itera
             f"Superseded records of {wanted.title} contain an API key: Secrets {names}. Set"
             f" {named('delete_superseded_records')} to true to delete them, and revoke that key at CAST AI."
         )
+
+
+def _unwanted_warning(wanted: Desired, last: Revision) -> str:
+    """How to uninstall a release that is not wanted, or to keep it without this warning."""
+    switch = switch_of(wanted.name)
+    leaves_out = f"{switch} (option unwanted)" if switch else "option unwanted"
+    objects = _if_readable(lambda: last.contents.objects) or ()
+    definitions = any(item.kind == "CustomResourceDefinition" for item in objects)
+    return (
+        f"{wanted.title} is still installed in namespace {wanted.namespace}, but {leaves_out} leaves it out. It keeps"
+        " running, and was not changed. To uninstall it, run castai_release with state: absent, or: helm uninstall"
+        f" {wanted.name} --namespace {wanted.namespace}."
+        f"{' This also deletes its custom resource definitions with all their objects.' * definitions} To keep it"
+        f" without this warning, change {switch or 'that option'}."
+    )
 
 
 def _summary(revision: Revision, paths: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -11,6 +11,7 @@ what it creates, then on the others side by side.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,7 @@ _SHARED = ("create_namespace", "helm_path", "namespace")
 
 _OF_CLUSTER = connection_options(required=False)
 _ALL: Mapping[str, Any] = release.OPTIONS["argument_spec"]
+_OF_ONE = {name: option for name, option in _ALL.items() if name not in (*_OF_CLUSTER, *_SHARED)}
 
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
@@ -35,22 +37,29 @@ OPTIONS: dict[str, Any] = {
             "type": "list",
             "elements": "dict",
             "required": True,
-            "options": {name: option for name, option in _ALL.items() if name not in (*_OF_CLUSTER, *_SHARED)},
+            "options": _OF_ONE,
             "required_if": release.OPTIONS["required_if"],
         },
+        "unwanted": {"type": "list", "elements": "str", "default": []},
     },
     **connection_rules(required=False),
 }
 
 
 def desired(params: Parameters) -> Sequence[Desired]:
-    shared = {name: value for name, value in params.items() if name != "releases"}
-    wanted = each([partial(release.desired, {**shared, **one}) for one in params["releases"]])
-    names = [one.name for one in wanted]
+    shared = {name: value for name, value in params.items() if name not in ("releases", "unwanted")}
+    defaults = {name: option.get("default") for name, option in _OF_ONE.items()}
+    names = [one["name"] for one in params["releases"]]
+    unwanted = tuple(dict.fromkeys(params["unwanted"]))
+    looked_for = [{**defaults, "name": name, "state": "absent"} for name in unwanted]
+    wanted = each([partial(release.desired, {**shared, **one}) for one in (*params["releases"], *looked_for)])
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise Refused(f"Option releases lists {', '.join(doubled)} more than once. List each release only once.")
-    return wanted
+    both = [name for name in unwanted if name in names]
+    if both:
+        raise Refused(f"{', '.join(both)} is in option releases and in option unwanted. Take it out of one of the two.")
+    return [replace(one, unwanted=one.name in unwanted) for one in wanted]
 
 
 def connect(params: Parameters, wanted: Sequence[Desired]) -> Systems:
@@ -59,8 +68,12 @@ def connect(params: Parameters, wanted: Sequence[Desired]) -> Systems:
 
 def view(wanted: Sequence[Desired], views: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     warnings = [text for one in views for text in one.get("warnings", ())]
-    releases = {one.name: shown["release"] for one, shown in zip(wanted, views, strict=True)}
-    return {**({"warnings": warnings} if warnings else {}), "releases": releases}
+    found = [(one, shown["release"]) for one, shown in zip(wanted, views, strict=True)]
+    return {
+        **({"warnings": warnings} if warnings else {}),
+        "releases": {one.name: release for one, release in found if not one.unwanted},
+        "unwanted": [one.name for one, release in found if one.unwanted and release],
+    }
 
 
 def hidden(params: Parameters) -> tuple[str, ...]:

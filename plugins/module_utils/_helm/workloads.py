@@ -139,7 +139,7 @@ def _stuck(cluster: Kubernetes, job: Object) -> Unready:
     pods_path = path_of("v1", "Pod", None, job["metadata"].get("namespace") or "")
     pods = [pod for pod in _items(cluster, pods_path, labelSelector=labels) if _counts_as_pod(pod)] if labels else []
     why, reason = _why(cluster, job, pods, [] if pods else _events(cluster, job), not pods)
-    return Unready(title(job), "no pod that ended well", why, reason)
+    return Unready(title(job), "no pod that succeeded", why, reason)
 
 
 def title(item: Object) -> str:

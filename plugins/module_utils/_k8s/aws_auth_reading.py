@@ -352,7 +352,7 @@ def _resolved(tag: str | None, plain: bool, value: str) -> str | _Other:
         return value
     found, kind = _guessed(value)
     if short not in (None, kind) and (short, kind) != ("float", "int"):
-        raise _Unread(f"a value with the tag !!{short} is no {short}")
+        raise _Unread(f"a value with the tag !!{short} is not of that type")
     return found
 
 

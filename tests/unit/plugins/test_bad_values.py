@@ -39,8 +39,11 @@ AWS = {"region": "eu-central-1", "access_key": "AKIAIOSFODNN7EXAMPLE", "secret_k
 EKS = {"provider": "eks", "cluster_name": "prod", **AWS}
 GKE = {"provider": "gke", "cluster_name": "shop", "project": "acme-prod", "location": "europe-west3"}
 GKE |= {"access_token": "t" * 40}
+AKS = {"provider": "aks", "cluster_name": "shop", "resource_group": "shop-prod", "secret": "s" * 40}
+AKS |= dict.fromkeys(("subscription_id", "tenant", "client_id"), "0b1f6471-1bf0-4dda-aec3-cb9272f09590")
 KEY = {"castai_api_key": "k" * 40}
 BASES: Mapping[str, Mapping[str, Any]] = {
+    "castai_aks_app": {**AKS, **KEY, "cluster_id": CLUSTER},
     "castai_aws_auth": {**EKS, "role_arn": "arn:aws:iam::123456789012:role/nodes", "username": "nodes"},
     "castai_cluster": {**EKS, **KEY},
     "castai_cluster_info": KEY,
@@ -227,6 +230,7 @@ def by_type(rng: random.Random, option: Mapping[str, Any]) -> Any:
         "list": [{"x": "y"}] if option.get("elements") != "dict" else [[good_name(rng)], 7],
         "dict": [["x"], good_name(rng)],
         "jsonarg": [["x"], 7],
+        "raw": [7, ["x"], good_name(rng)],
     }
     return rng.choice(wrong[kind])
 

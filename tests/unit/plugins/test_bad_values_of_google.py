@@ -211,7 +211,7 @@ def test_an_unreadable_project_in_the_environment_is_named_as_what_it_is(monkeyp
     assert "castai_project (option project) is not set." in said("castai_gke_sa", base)
     monkeypatch.setenv("GCP_PROJECT", "My Project")
     assert said("castai_gke_sa", base).startswith(
-        "GCP_PROJECT, which stands for castai_project (option project), is 'My Project'. Set it to the id or number"
+        "GCP_PROJECT, which is used for castai_project (option project), is 'My Project'. Set it to the ID or number"
     )
 
 

@@ -150,7 +150,7 @@ def send(**fields):
     with Path(__file__).with_name("entries").open("a") as entries: entries.write(f"{fields}\\n")
 """
 """In place of python-systemd's, which modules log by where it is installed."""
-REQUEST_ID = re.compile(r"request id [-0-9a-f]{36}")
+REQUEST_ID = re.compile(r"request ID [-0-9a-f]{36}")
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ def told(result: Mapping[str, Any]) -> Any:
     own = {key: value for key, value in result.items() if not key.startswith("_ansible") and key != "exception"}
     if "warnings" in own:
         own["warnings"] = [warning.removeprefix("shop: ") for warning in own["warnings"]]
-    return json.loads(REQUEST_ID.sub("request id X", json.dumps(own)))
+    return json.loads(REQUEST_ID.sub("request ID X", json.dumps(own)))
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

@@ -480,6 +480,11 @@ PAIRS = (
             )
         ),
     ),
+    Pair(
+        "what the tenant allows its applications",
+        lambda ours: ours.app_policy(""),
+        lambda theirs: theirs.wait(theirs.graph.policies.default_app_management_policy.get()),
+    ),
 )
 NO_SDK = {
     # Permissions - List For Subscription is not in the reference; the path is that of the group without it.

@@ -64,3 +64,9 @@ def test_a_world_goes_when_its_process_is_asked_to_end() -> None:
 )
 def test_calls_are_of_one_round_when_none_waited_for_another(times: list[tuple[float, float]], expected: int) -> None:
     assert rounds([Seen(0, at, end, "", "", "", False, "", "", 200, "") for at, end in times]) == expected
+
+
+def test_calls_beside_a_log_in_are_no_round() -> None:
+    made = [("read", 0, 2), ("token", 1, 3), ("read", 3, 5), ("read", 4, 6), ("token", 6, 7), ("read", 7, 8)]
+    calls = [Seen(0, at, end, "", operation, "", False, "", "", 200, "") for operation, at, end in made]
+    assert (rounds(calls), rounds(calls, ("token",))) == (4, 2)

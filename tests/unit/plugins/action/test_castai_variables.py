@@ -75,7 +75,7 @@ def test_the_provider_is_asked_for_where_no_role_sets_it(provider: str | None) -
 @pytest.mark.parametrize(("of_host", "of_role"), [("kops", "eks"), ("eks", "kops")])
 def test_a_role_for_another_provider_than_the_host_s_is_refused(of_host: str, of_role: str) -> None:
     (said,) = findings(castai_provider=of_host, __castai_provider=of_role)
-    assert said.startswith(f"castai_provider is '{of_host}', and this role is for {of_role}.")
+    assert said.startswith(f"castai_provider is '{of_host}', but this role is for {of_role}.")
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:

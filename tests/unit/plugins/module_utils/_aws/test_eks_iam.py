@@ -889,7 +889,7 @@ KEPT: dict[str, tuple[Current, dict[str, Any], list[str], list[str]]] = {
         of_nodes(BY_ROLE, profile=replace(NODES.profile, role="x")),  # type: ignore[type-var]
         {},
         [f"delete instance profile {NODE}"],
-        [f"instance profile {NODE}: others put role x into it"],
+        [f"instance profile {NODE}: others added role x to it"],
     ),
     "node role that others gave a policy": (
         of_nodes(BY_ROLE, attached=(*NODES.attached, arn_of("theirs"))),

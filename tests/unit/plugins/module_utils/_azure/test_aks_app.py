@@ -18,7 +18,6 @@ from ansible_collections.castai.onboarding.plugins.module_utils._azure.options i
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
     UNKNOWN,
     Action,
-    CallFailed,
     Refused,
     Stopped,
 )
@@ -232,21 +231,6 @@ def test_a30_a31_policies_for_secrets_are_named_and_a_rerun_goes_on(world: World
     world.check_access()
 
 
-def test_a32_a_secret_whose_answer_was_lost_is_gone_in_the_end(world: World) -> None:
-    add = world.azure.add_password
-
-    def lost(*arguments: Any) -> Any:
-        add(*arguments)
-        raise CallFailed("no answer", unsure=True)
-
-    world.azure.add_password = lost  # type: ignore[method-assign]
-    with pytest.raises(Stopped, match="no answer"):
-        world.run()
-    world.azure = world.gateway()
-    world.run()
-    assert [one["keyId"] for one in world.app()["passwordCredentials"]] == [world.live_secret()]
-
-
 def test_a_secret_that_cast_ai_refuses_is_taken_back(world: World) -> None:
     world.castai.refuses = True
     with pytest.raises(Stopped, match="was deleted again"):
@@ -257,17 +241,6 @@ def test_a_secret_that_cast_ai_refuses_is_taken_back(world: World) -> None:
 
 
 # Roles and assignments
-
-
-def test_a10_what_the_script_assigned_is_kept(world: World) -> None:
-    world.run()
-    before = world.assignments
-    world.cloud.azure.store.assignments = [
-        replace(one, name=f"{world.cluster_id[:32]}000{number}") if "CastAKS" in str(before) else one
-        for number, one in enumerate(world.cloud.azure.store.assignments)
-    ]
-    assert world.run().actions == ()
-    assert world.assignments == before
 
 
 def test_a10_an_assignment_that_was_not_shown_is_success(world: World) -> None:
@@ -284,18 +257,6 @@ def test_a10_an_assignment_that_was_not_shown_is_success(world: World) -> None:
     assert len([one for one in world.state["role_assignments"].values() if one["principalId"] == principal]) == 3
 
 
-def test_a11_an_id_that_another_assignment_has_is_passed_over(world: World) -> None:
-    world.run(hand_over=False)
-    principal = world.run(hand_over=False).view["castai_principal_id"]
-    store = world.cloud.azure.store
-    taken = next(one for one in store.assignments if one.said["principalId"] == principal)
-    store.assignments.remove(taken)
-    world.cloud.do("grant", principal=principal, role="Reader", scope=taken.scope, name=taken.name)
-    world.run()
-    assert world.scopes(principal) == SCOPES
-    assert world.run().actions == ()
-
-
 def test_a12_what_a_deleted_principal_had_is_removed(world: World) -> None:
     old = world.run().view["castai_principal_id"]
     world.cloud.do("remove_app", client_id=world.app()["appId"])
@@ -306,54 +267,6 @@ def test_a12_what_a_deleted_principal_had_is_removed(world: World) -> None:
     assert (world.scopes(old), world.scopes(new)) == (set(), SCOPES)
     assert world.run().actions == ()
     world.check_access()
-
-
-def test_a13_a_role_name_of_elsewhere_in_the_tenant_is_passed_over(world: World) -> None:
-    elsewhere = world.cloud.do("add_group", name="elsewhere")
-    world.cloud.do("add_role", name=f"CastAKSRole-{world.short}", actions=["*/read"], scopes=[elsewhere])
-    done = world.run()
-    assert done.view["role"] == f"CastAKSRole-{world.cluster_id}"
-    assert world.scopes(done.view["castai_principal_id"]) == SCOPES
-    assert world.run().actions == ()
-
-
-@pytest.mark.parametrize("kind", ["principals", "roles", "applications", "servicePrincipals", "passwords"])
-def test_a9_a14_a28_a29_what_azure_does_not_show_yet_is_waited_for(world: World, kind: str) -> None:
-    world.cloud.do("visibility", seconds=40, kinds=[kind])
-    done = world.run()
-    world.check_access()
-    assert world.scopes(done.view["castai_principal_id"]) == SCOPES
-    assert len(world.apps) == 1
-    world.clock.ahead += 300
-    assert world.run().actions == ()
-
-
-def test_a15_a_role_that_was_just_updated_is_not_updated_again(world: World) -> None:
-    world.run()
-    world.cloud.do("visibility", seconds=5, kinds=["role_texts"])
-    done = world.run(managed_clusters_write=True)
-    assert sentences(done) == [f"update role CastAKSRole-{world.short}"]
-    assert world.run(managed_clusters_write=True).actions == ()
-
-
-def test_a16_a_new_network_is_one_more_scope_and_nothing_shifts(world: World) -> None:
-    principal = world.run().view["castai_principal_id"]
-    before = world.assignments
-    subnet = f"{SCOPE}/resourceGroups/my.rg-net/providers/Microsoft.Network/virtualNetworks/v/subnets/s"
-    world.cloud.do("add_network", identity=subnet.partition("/subnets")[0], subnets=["s"])
-    world.cloud.do(
-        "add_pool", cluster="shop", name="more", vnetSubnetID=subnet.replace("resourceGroups", "resourcegroups")
-    )
-    done = world.run()
-    assert sentences(done) == [
-        f"update role CastAKSRole-{world.short}",
-        f"assign role CastAKSRole-{world.short} to {done.view['identity_name']} on resource group my.rg-net",
-    ]
-    assert world.assignments - before == {
-        (f"CastAKSRole-{world.short}", principal, f"{SCOPE}/resourcegroups/my.rg-net".lower())
-    }
-    assert before <= world.assignments
-    assert world.run().actions == ()
 
 
 def test_a18_the_group_of_a_kubelet_identity_of_ones_own_is_a_scope(world: World) -> None:
@@ -408,38 +321,7 @@ def test_what_else_the_principal_has_stays(world: World) -> None:
     assert len(world.scopes(principal)) == 1
 
 
-def test_a42_a_role_whose_assignments_still_count_is_waited_for(world: World) -> None:
-    world.run()
-    world.cloud.do("visibility", seconds=60, kinds=["assignments"])
-    world.run(state="absent")
-    assert world.state["role_definitions"] == {}
-
-
 # The app
-
-
-def test_a26_an_app_that_is_not_listed_yet_is_not_made_again(world: World) -> None:
-    world.cloud.do("visibility", seconds=20, kinds=["applications", "servicePrincipals"])
-    assert world.run_until(2)
-    assert len(world.apps) == 1
-    world.run()
-    assert len(world.apps) == 1
-    world.clock.ahead += 300
-    assert world.run().actions == ()
-
-
-def test_a27_the_lost_answer_of_an_app_leaves_one_app(world: World) -> None:
-    create = world.azure.create_app
-
-    def lost(*arguments: Any) -> Any:
-        create(*arguments)
-        raise CallFailed("no answer", unsure=True)
-
-    world.azure.create_app = lost  # type: ignore[method-assign]
-    world.run()
-    assert len(world.apps) == 1
-    world.check_access()
-    assert world.run().actions == ()
 
 
 @pytest.mark.parametrize("parts", [({},), ({"hand_over": False}, {"prepare": False})], ids=["at once", "in parts"])
@@ -477,21 +359,6 @@ def test_several_apps_that_may_be_it_are_refused_by_their_ids(world: World) -> N
     assert world.cloud.writes() == []
 
 
-def test_a34_a_deleted_app_is_told_and_left(world: World) -> None:
-    name = world.run().view["identity_name"]
-    world.cloud.do("remove_app", client_id=world.app()["appId"])
-    done = world.run()
-    assert any(f"{name} was deleted in the last 30 days" in one for one in done.view["warnings"])
-    assert world.state["deleted_applications"] == [name]
-    world.check_access()
-
-
-def test_a25_a_missing_right_in_graph_is_named(world: World) -> None:
-    world.act_as(world.cloud.operator_with("*", graph=("Application.Read.All",)))
-    with pytest.raises(Stopped, match=r"Authorization_RequestDenied.*Application\.ReadWrite\.OwnedBy"):
-        world.run()
-
-
 def test_an_app_of_ones_own_is_used_as_it_is(world: World) -> None:
     own = world.cloud.do("add_app", name="castai-central", notes="team a")
     secret = world.cloud.do("add_secret", client_id=own["client_id"], name="terraform")["secret"]
@@ -517,52 +384,6 @@ def test_an_app_of_ones_own_must_be_there(world: World) -> None:
 
 
 # Of Azure's resources
-
-
-def test_a2_ids_in_any_case_are_equal(world: World) -> None:
-    world.run()
-    for one in world.cloud.azure.store.assignments:
-        one.scope = (
-            one.scope.upper().replace("/SUBSCRIPTIONS", "/subscriptions").replace("/RESOURCEGROUPS", "/resourceGroups")
-        )
-    assert world.run().actions == ()
-
-
-def test_a17_a_network_where_the_operator_may_do_nothing_is_named(world: World) -> None:
-    hub = "22222222-2222-4222-8222-333333333333"
-    network = f"/subscriptions/{hub}/resourceGroups/hub/providers/Microsoft.Network/virtualNetworks/v"
-    world.cloud.do("add_network", identity=network, subnets=["s"])
-    world.cloud.do("add_pool", cluster="shop", name="more", vnetSubnetID=f"{network}/subnets/s")
-    with pytest.raises(Stopped, match=f"/subscriptions/{hub}/resourceGroups/hub") as stopped:
-        world.run()
-    assert "Microsoft.Authorization/roleAssignments/read" in str(stopped.value)
-    assert world.cloud.writes() == []
-
-
-def test_a35_a_lock_is_named(world: World) -> None:
-    world.run()
-    world.cloud.do("add_lock", scope=GROUP_ID)
-    with pytest.raises(Stopped, match="ScopeLocked"):
-        world.run(state="absent")
-
-
-def test_a38_a_condition_on_the_operators_role_is_named(world: World) -> None:
-    world.cloud.do("behave", grants_after=None)
-    operator = world.cloud.do(
-        "add_operator", graph=["Application.ReadWrite.OwnedBy"], roles={SCOPE: ["Reader"]}, actions={}
-    )
-    actions = ["Microsoft.Authorization/*", "Microsoft.Resources/subscriptions/read"]
-    role = world.cloud.do("add_role", name="conditional", actions=actions, scopes=[SCOPE])
-    guid = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635"
-    condition = (
-        "((!(ActionMatches{'Microsoft.Authorization/roleAssignments/write'})) OR"
-        " (@Request[Microsoft.Authorization/roleAssignments:RoleDefinitionId]"
-        f" ForAnyOfAnyValues:GuidEquals {{{guid}}}))"
-    )
-    world.cloud.do("grant", principal=operator["principal_id"], role=role, scope=SCOPE, condition=condition)
-    world.act_as({name: operator[name] for name in ("client_id", "tenant", "secret")})
-    with pytest.raises(Stopped, match=r"roleAssignments/write.*condition"):
-        world.run()
 
 
 def test_the_cluster_must_be_that_of_the_record(world: World) -> None:

@@ -12,7 +12,6 @@ import pytest
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Refused, Stopped
 from tests.unit.sandbox.aks_subscription import GROUP_ID, NETWORK_ID, NODES_ID, World, world
 from tests.unit.sandbox.aws_account import sentences
-from tests.unit.sandbox.azure_client import OPERATOR_ID, SCOPE
 
 __all__ = ["world"]
 
@@ -86,6 +85,39 @@ def test_removal_leaves_everything_as_it_was(world: World, way: Any) -> None:
     assert world.run(state="absent", **way).actions == ()
 
 
+EVERY_WAY = pytest.mark.parametrize("way", [{}, APP, MANAGED], ids=["secret", "app", "managed"])
+
+
+@EVERY_WAY
+@pytest.mark.parametrize("verb", ["remove_cluster", "remove_group"])
+def test_what_a_deleted_cluster_or_group_leaves_is_removed(world: World, way: Any, verb: str) -> None:
+    """The group of the network is another one, and has the role still."""
+    world.cloud.do("add_group", name="images")
+    world.run(additional_resource_groups=["images"], **way)
+    world.cloud.do(verb, **({"cluster": "shop"} if verb == "remove_cluster" else {"name": "shop"}))
+    planned = world.run(check=True, state="absent", **way)
+    done = world.run(state="absent", **way)
+    assert sentences(done) == sentences(planned)
+    assert any(one.endswith("on resource group images") for one in sentences(done))
+    assert (world.apps, world.identities) == ([], {})
+    assert "CastAKS" not in str(world.state["role_definitions"])
+    assert "CastAKS" not in str(world.assignments)
+    assert done.view["kept"] == []
+    assert world.run(state="absent", **way).actions == ()
+    # Where the group is not known, nothing is guessed.
+    with pytest.raises(Refused, match=r"To remove the identity of a deleted cluster, set castai_resource_group"):
+        world.run(state="absent", resource_group=None, **way)
+
+
+def test_a_group_that_the_cluster_left_and_that_is_gone_is_in_nobodys_way(world: World) -> None:
+    world.cloud.do("add_group", name="images")
+    world.run(additional_resource_groups=["images"])
+    world.cloud.do("remove_group", name="images")
+    assert world.run().actions == ()
+    world.run(managed_clusters_write=True)
+    assert all("images" not in one for one in world.role()["assignableScopes"])
+
+
 @WAYS
 def test_from_a_secret_to_none_and_back_without_an_outage(world: World, way: Any) -> None:
     world.check_access_after_every_write(world.run, **way)
@@ -127,22 +159,6 @@ def test_a_cluster_that_is_not_registered_yet_can_be_planned(world: World, way: 
 
 
 @WAYS
-def test_a23_federation_that_does_not_count_yet_is_waited_for(world: World, way: Any) -> None:
-    world.cloud.do("visibility", seconds=400, kinds=["federation"])
-    world.run(**way)
-    world.check_access()
-    assert world.run(**way).actions == ()
-
-
-def test_a23_federation_that_never_counts_ends_after_ten_minutes(world: World) -> None:
-    world.cloud.do("visibility", seconds=3000, kinds=["federation"])
-    started = world.clock()
-    with pytest.raises(Stopped, match="hand the credentials over"):
-        world.run(**MANAGED)
-    assert 600 < world.clock() - started < 660
-
-
-@WAYS
 @pytest.mark.parametrize("kind", ["identities", "principals", "federated", "applications", "servicePrincipals"])
 def test_what_azure_does_not_show_yet_is_waited_for(world: World, kind: str, way: Any) -> None:
     world.cloud.do("visibility", seconds=40, kinds=[kind])
@@ -151,37 +167,6 @@ def test_what_azure_does_not_show_yet_is_waited_for(world: World, kind: str, way
     assert world.scopes(done.view["castai_principal_id"]) == SCOPES
     world.clock.ahead += 300
     assert world.run(**way).actions == ()
-
-
-def test_a19_another_write_of_a_federated_credential_is_waited_for(world: World) -> None:
-    world.run(hand_over=False, ended_after=2, **MANAGED)
-    world.cloud.do("behave", federation_takes=20)
-    identity = next(one for one in world.cloud.azure.store.identities.values() if one.id.endswith("castai-identity"))
-    identity.written_at = world.clock()
-    world.run(**MANAGED)
-    world.check_access()
-
-
-@pytest.mark.parametrize("bad", [True, None])
-def test_a20_the_same_federation_under_another_name_is_used(world: World, bad: bool | None) -> None:
-    world.cloud.do("behave", duplicate_is_bad_request=bad)
-    made = world.cloud.do("add_identity", name="shop-castai-identity", group="shop")
-    named = {"issuer": ISSUER, "subject": world.subject(), "audience": AUDIENCE}
-    world.cloud.do("add_federated", of=made["id"], name="castai-shop-shop", **named)
-    world.run(adopt=True, **MANAGED)
-    assert [one["name"] for one in federations(world, MANAGED)] == ["castai-shop-shop"]
-    world.check_access()
-    assert world.run(adopt=True, **MANAGED).actions == ()
-
-
-def test_a20_of_an_app_too(world: World) -> None:
-    app = world.cloud.do("add_app", name=f"CAST.AI shop-{world.short}", owners=[OPERATOR_ID])
-    named = {"issuer": ISSUER, "subject": world.subject(), "audience": AUDIENCE}
-    world.cloud.do("add_federated", of=app["client_id"], name="by-hand", **named)
-    world.run(**APP)
-    assert [one["name"] for one in federations(world, APP)] == ["by-hand"]
-    world.check_access()
-    assert world.run(**APP).actions == ()
 
 
 def test_a_federation_of_ours_that_somebody_changed_is_corrected(world: World) -> None:
@@ -199,48 +184,11 @@ def test_a_federation_of_ours_that_somebody_changed_is_corrected(world: World) -
     assert world.run(**MANAGED).actions == ()
 
 
-def test_a21_a_region_without_federation_is_named(world: World) -> None:
-    world.cloud.do("behave", regions_without_federation=["westeurope"])
-    with pytest.raises(Stopped, match=r"405.*aks_onboard_identity_location \(option identity_location\)"):
-        world.run(**MANAGED)
-
-
 def test_the_identity_may_be_elsewhere(world: World) -> None:
     world.cloud.do("behave", regions_without_federation=["westeurope"])
     world.run(identity_location="northeurope", **MANAGED)
     assert world.identities["shop-castai-identity"]["location"] == "northeurope"
     assert world.run(**MANAGED).actions == ()
-
-
-def test_a22_twenty_federated_credentials_are_found_before_anything_is_written(world: World) -> None:
-    made = world.cloud.do("add_identity", name="shop-castai-identity", group="shop")
-    for number in range(20):
-        named = {"issuer": "https://example.com", "subject": f"s{number}", "audience": AUDIENCE}
-        world.cloud.do("add_federated", of=made["id"], name=f"name-{number}", **named)
-    with pytest.raises(Refused, match="has 20 federated credentials, the most that Entra allows"):
-        world.run(adopt=True, **MANAGED)
-    assert world.cloud.writes() == []
-
-
-def test_a24_where_cast_ai_gives_no_account_the_other_way_is_named_before_anything_is_written(world: World) -> None:
-    world.api.control("keyless", on=False)
-    with pytest.raises(Refused, match=r"identity\) to app and .*credential\) to secret"):
-        world.run(**MANAGED)
-    assert world.cloud.writes() == []
-    with pytest.raises(Stopped, match=r"aks_onboard_credential \(option credential\) to secret"):
-        world.run(**APP)
-
-
-def test_a36_a_policy_is_named_and_tags_of_one_are_no_drift(world: World) -> None:
-    kind = "Microsoft.ManagedIdentity/userAssignedIdentities"
-    world.cloud.do("add_policy", scope=SCOPE, kind=f"{kind}$", name="cost", effect="modify", tags={"cost": "42"})
-    world.run(**MANAGED)
-    assert world.run(**MANAGED).actions == ()
-    assert world.identities["shop-castai-identity"]["tags"]["cost"] == "42"
-    world.run(state="absent", **MANAGED)
-    world.cloud.do("add_policy", scope=SCOPE, kind=f"{kind}/federatedIdentityCredentials", name="no federation")
-    with pytest.raises(Stopped, match="An Azure policy forbids it: no federation"):
-        world.run(**MANAGED)
 
 
 def test_a_resource_provider_is_registered_unless_that_is_not_wanted(world: World) -> None:

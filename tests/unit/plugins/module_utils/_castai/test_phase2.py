@@ -105,8 +105,8 @@ def needed(record: Cluster | None = OURS, found: EksCluster | KopsCluster = EKS,
 def test_nothing_is_asked_for_a_cluster_that_castai_has_credentials_of() -> None:
     found, nobody = eks.facts(EKS, Named("eks", "shop"), AWS), "arn:aws:iam::111122223333:root"
     rights = eks.EKS.onboarding.rights
-    assert rights(AWS, found, ONBOARD, replace(OURS, credentials_id="c"), nobody) is None
-    assert rights(AWS, found, ONBOARD, OURS, nobody) is not None
+    assert rights(AWS, found, ONBOARD, replace(OURS, credentials_id="c"), nobody, pytest.fail) is None
+    assert rights(AWS, found, ONBOARD, OURS, nobody, pytest.fail) is not None
     assert needed(None) == needed() != set()
 
 

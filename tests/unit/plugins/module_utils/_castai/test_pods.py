@@ -230,14 +230,18 @@ def ranges(kind: str = "Container", **item: Any) -> list[dict[str, Any]]:
             ranges(default={"cpu": "2"}),
             ("container a requests 3 of cpu, above its limit 2",),
         ),
-        ({"limits": {"cpu": "3"}}, ranges(max={"cpu": "2"}), ("container a has 3 of cpu, the maximum is 2",)),
-        ({"requests": {"cpu": "1"}}, ranges(max={"cpu": "2"}), ("container a has no limit of cpu, the maximum is 2",)),
+        ({"limits": {"cpu": "3"}}, ranges(max={"cpu": "2"}), ("container a has 3 of cpu, but the maximum is 2",)),
+        (
+            {"requests": {"cpu": "1"}},
+            ranges(max={"cpu": "2"}),
+            ("container a has no limit of cpu, but the maximum is 2",),
+        ),
         (
             {"requests": {"cpu": "1m"}},
             ranges(min={"cpu": "10m"}),
-            ("container a has 0.001 of cpu, the minimum is 0.01",),
+            ("container a has 0.001 of cpu, but the minimum is 0.01",),
         ),
-        ({}, ranges(min={"memory": "16Mi"}), ("container a requests no memory, the minimum is 16Mi",)),
+        ({}, ranges(min={"memory": "16Mi"}), ("container a requests no memory, but the minimum is 16Mi",)),
         (
             {"requests": {"cpu": "1"}, "limits": {"cpu": "3"}},
             ranges(maxLimitRequestRatio={"cpu": 2}),
@@ -249,7 +253,7 @@ def ranges(kind: str = "Container", **item: Any) -> list[dict[str, Any]]:
             ("container a has no limit of cpu, and a limit may be at most 2 times the request",),
         ),
         ({"limits": {"cpu": "1"}}, ranges("Pod", max={"cpu": "2"}), ()),
-        ({"limits": {"cpu": "3"}}, ranges("Pod", max={"cpu": "2"}), ("the pod has 3 of cpu, the maximum is 2",)),
+        ({"limits": {"cpu": "3"}}, ranges("Pod", max={"cpu": "2"}), ("the pod has 3 of cpu, but the maximum is 2",)),
     ],
 )
 def test_limit_ranges(resources: dict[str, Any], found: list[Any], refused: tuple[str, ...]) -> None:

@@ -134,7 +134,7 @@ CASES = {
         {"releases": [{"name": "r" * 54, "chart_ref": "castai-agent"}]},
     ),
     "API key": Case(
-        "CAST AI does not know the API key.", {}, {"records": Problem("CAST AI does not know the API key.")}
+        "CAST AI does not recognize the API key.", {}, {"records": Problem("CAST AI does not recognize the API key.")}
     ),
     "cluster not found at CAST AI": Case(
         f"CAST AI shows no cluster {ANOTHER_ID} to this API key: it is gone, or the key belongs to another"
@@ -159,8 +159,9 @@ CASES = {
         {"records": (RECORD,), "agent_cluster": ANOTHER_ID},
     ),
     "agent of another record of the cluster": Case(
-        f"The agent in this cluster reports to CAST AI as cluster {ANOTHER_ID}, but cluster {ID} there is the same one."
-        f" Delete one of the two in CAST AI's console, or set castai_cluster_id (option cluster_id) to {ANOTHER_ID}.",
+        f"The agent in this cluster reports to CAST AI as cluster {ANOTHER_ID}, but CAST AI also has this cluster as"
+        f" {ID}. Delete one of the two in CAST AI's console, or set castai_cluster_id (option cluster_id) to"
+        f" {ANOTHER_ID}.",
         {},
         {"facts": EKS, "records": (RECORD, replace(RECORD, id=ANOTHER_ID)), "reporting": ANOTHER_ID},
     ),
@@ -227,9 +228,10 @@ ONBOARDING_CASES = {
         {"records": (replace(RECORD, agent_status="non-responding"),)},
     ),
     "token elsewhere": Case(
-        "Secret castai-agent/key is missing or has no API_KEY, and the components cannot start without it. This"
-        " happens when another tool connected the cluster. Run the playbook castai.onboarding.connect (connect.yml)"
-        " first, or set castai_credentials_secret (option credentials_secret) to another Secret.",
+        "Secret castai-agent/key is missing or has no API_KEY, and the components cannot start without it. It"
+        " was deleted, or another tool connected the cluster. Run the playbook castai.onboarding.connect (connect.yml)"
+        " first, which stores a new token in it, or castai.onboarding.site, whose plan shows both. If the token is in"
+        " another Secret, set castai_credentials_secret (option credentials_secret) to its name.",
         {},
         {"tokenless": "castai-agent/key"},
     ),

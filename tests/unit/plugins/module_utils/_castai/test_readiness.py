@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -21,8 +22,14 @@ from ansible_collections.castai.onboarding.plugins.module_utils._castai.readines
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import ClusterFacts
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.helm import Chart, Helm
-from ansible_collections.castai.onboarding.plugins.module_utils._gateways.kubernetes import Kubernetes, Rejected
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.kubernetes import (
+    Kubernetes,
+    Rejected,
+    by_token,
+)
 from ansible_collections.castai.onboarding.plugins.module_utils._helm import record
+from tests.support.https import reply
+from tests.unit.plugins.conftest import Wire
 from tests.unit.plugins.module_utils._castai.test_pods import HARDENED, TAINTED, item, node, pod, sized
 from tests.unit.plugins.module_utils._castai.test_preflight import GOOD, ONBOARD, PARAMETERS
 
@@ -158,7 +165,7 @@ def test_a_limit_range_that_refuses_pods() -> None:
     assert judged(cluster, "hardened").findings == (
         (
             "LimitRange bounds of namespace castai-agent does not allow the pods of Deployment x of hardened"
-            " (container a has no limit of memory, the maximum is 1024Mi). Change it, or set resources in"
+            " (container a has no limit of memory, but the maximum is 1024Mi). Change it, or set resources in"
             " agent_values or components_values."
         ),
     )
@@ -192,6 +199,49 @@ def test_a_chart_that_does_not_render_is_not_checked_and_gets_an_id() -> None:
     found = study(cast(Helm, helm), Cluster(NAMESPACE, "baseline"), planned("none", castai={"clusterID": "", "a": 1}))
     assert found.not_checked == ("Could not check whether the pods of none can start: Could not render chart x.",)
     assert helm.values == [{"castai": {"clusterID": readiness.SOME_ID, "a": 1}}]
+
+
+HOST = "spec.hostNetwork is not allowed"
+DENIED = f'admission webhook "validation.gatekeeper.sh" denied the request: [azurepolicy-k8sazurev3host-1] {HOST}'
+
+
+def tried(wire: Wire, status: int, said: str, there: bool = True) -> Verdict:
+    """With the agent of the host's network in a cluster that has policies."""
+    kubernetes = by_token(wire.url, "CANARY", wire.ca_pem, True)
+    wire.script.play(reply(status, {"message": said}))
+    policed = readiness.Policed(kubernetes, "Exempt it.", there)
+    return study(cast(Helm, Renderer()), Cluster(NAMESPACE), planned("castai-spot-handler"), policed)
+
+
+def test_what_a_policy_refuses_is_found_by_a_dry_run(wire: Wire) -> None:
+    assert tried(wire, 403, DENIED) == Verdict(
+        (f"A policy of the cluster refuses the pods of DaemonSet x of castai-spot-handler: {DENIED}. Exempt it.",)
+    )
+    (asked,) = wire.script.received
+    assert (asked.method, asked.path) == ("POST", f"/api/v1/namespaces/{NAMESPACE}/pods")
+    assert "dryRun=All" in asked.query
+    body = json.loads(asked.body)
+    assert (body["kind"], body["metadata"]["namespace"], body["spec"]["hostNetwork"]) == ("Pod", NAMESPACE, True)
+    assert tried(wire, 201, "") == Verdict()
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "there", "told"),
+    [
+        (403, 'pods is forbidden: User "x" cannot create', True, "of castai-spot-handler: pods is forbidden"),
+        (400, 'admission webhook "w" does not support dry run', True, "does not support dry run."),
+        (201, "", False, "namespace castai-agent does not exist yet. Exempt it."),
+    ],
+)
+def test_policies_that_cannot_be_asked_are_not_checked(
+    wire: Wire, status: int, said: str, there: bool, told: str
+) -> None:
+    found = tried(wire, status, said, there)
+    (sentence,) = found.not_checked
+    assert sentence.startswith("Could not check whether policies of the cluster refuse")
+    assert told in sentence
+    assert found.findings == ()
+    assert len(wire.script.received) == there
 
 
 @dataclass

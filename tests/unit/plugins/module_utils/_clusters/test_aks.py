@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -345,10 +346,19 @@ def test_what_else_adds_nodes_and_what_is_in_the_way_is_warned_of(world: World) 
     facts = world.facts()
     facts = replace(facts, own=replace(facts.own, cloud="AzureChinaCloud"))
     found = list(aks.warnings(facts, ()))
-    words = ("auto-provisioning", "node pools spot", "are spot", "a CA of its own", "firewall", "Azure Policy", "China")
-    assert [word in one for word, one in zip(words, found, strict=True)] == [True] * 7
+    words = (
+        "auto-provisioning",
+        "node pools spot",
+        "are spot",
+        "certificate authority",
+        "firewall",
+        "China",
+    )
+    assert [word in one for word, one in zip(words, found, strict=True)] == [True] * 6
     assert "CANARY" not in " ".join(found)
     assert "CANARY" not in repr(facts)
+    assert aks.exemption(facts).startswith("The Azure Policy add-on is on for AKS cluster shop: add the namespace to")
+    assert aks.exemption(replace(facts, own=replace(facts.own, policy_add_on=False))) == ""
 
 
 # Answers
@@ -413,6 +423,22 @@ def test_a_certificate_is_checked_by_the_server_that_asks_for_it(world: World, w
     kubernetes = reach({}, replace(server, endpoint=wire.url, ca_pem=wire.ca_pem))
     assert kubernetes.get("/api") == {"fine": True}
     assert "authorization" not in wire.script.received[0].headers
+
+
+@pytest.mark.parametrize(("takes_second", "said"), [(True, ""), (False, f"Entra tenant {TENANT}: check that")])
+def test_a_token_that_the_cluster_refuses_is_renewed_once(
+    world: World, wire: Wire, takes_second: bool, said: str
+) -> None:
+    server = world.facts().api_server
+    assert server
+    refusal = reply(401, {"message": "Unauthorized"})
+    wire.script.play(refusal, reply(200, {"fine": True}) if takes_second else refusal)
+    kubernetes = reach({}, replace(server, endpoint=wire.url, ca_pem=wire.ca_pem))
+    with contextlib.nullcontext() if takes_second else pytest.raises(CallFailed, match=said):
+        assert kubernetes.get("/api") == {"fine": True}
+    first, second = (one.headers["authorization"] for one in wire.script.received)
+    assert first != second
+    assert kubernetes.token() == second.removeprefix("Bearer ")
 
 
 # Options

@@ -335,15 +335,18 @@ def test_behind_a_proxy_that_ends_tls_the_cluster_is_proven_by_the_authority_it_
 @pytest.mark.parametrize(
     ("answers", "why"),
     [
-        ([published(THEIRS)], " with another certificate authority, as its ConfigMap kube-root-ca.crt has. "),
-        ([published(OURS + THEIRS)], " with another certificate authority, as its ConfigMap kube-root-ca.crt has. "),
-        ([published(""), published(THEIRS)], ", as its ConfigMap kube-root-ca.crt has. "),
+        ([published(THEIRS)], " authority, and ConfigMap kube-root-ca.crt there differs too. "),
+        ([published(OURS + THEIRS)], " authority, and ConfigMap kube-root-ca.crt there differs too. "),
+        ([published(""), published(THEIRS)], " and ConfigMap kube-root-ca.crt there differs too. "),
         ([NO, NO], UNREAD),
-        ([NO, NO], "configmaps is forbidden. These credentials may not do this). Set castai_kubeconfig"),
+        ([NO, NO], "configmaps is forbidden. These credentials are not allowed to do this). Set castai_kubeconfig"),
         ([GONE, GONE], "(it does not exist)"),
         ([published(7), published(["x"])], "(it does not exist)"),
         ([published(OURS.replace("MII", "é")), reply(200, {"data": {}})], "(it does not exist)"),
-        ([reply(401, {"message": "Unauthorized"})], "Unauthorized. The API server does not know these credentials)"),
+        (
+            [reply(401, {"message": "Unauthorized"})],
+            "Unauthorized. The API server does not recognize these credentials)",
+        ),
         ([reply(200, b"<html>")], "does not look like a Kubernetes API server"),
     ],
 )
@@ -355,7 +358,7 @@ def test_a_cluster_behind_a_proxy_that_does_not_prove_itself_is_refused(
     told = other_cluster_problem(by_token(wire.url, "CANARY", wire.ca_pem, True), shop)
     assert told.startswith(f"The kubeconfig or host points to {wire.url}, but EKS says that cluster shop is at")
     assert why in told
-    assert told.endswith(UNPROVEN) == ("as its ConfigMap" not in why)
+    assert told.endswith(UNPROVEN) == ("there differs too" not in why)
 
 
 @pytest.mark.parametrize("ca_pem", ["", THEIRS])
@@ -369,7 +372,7 @@ def test_what_is_read_without_checking_certificates_proves_no_cluster(wire: Wire
 def test_without_an_authority_of_eks_only_the_address_counts(wire: Wire) -> None:
     shop = shown(eks(wire, endpoint="https://shop.eks", ca_pem=""))
     told = other_cluster_problem(by_token(wire.url, "CANARY", wire.ca_pem, True), shop)
-    assert "is at https://shop.eks (without a certificate authority to compare with)." in told
+    assert "is at https://shop.eks (its certificate authority is not known)." in told
 
 
 def test_eks_is_reached_through_a_proxy_that_ends_tls_by_the_users_own_file(wire: Wire) -> None:

@@ -131,7 +131,7 @@ def read(systems: Systems, wanted: Named) -> ClusterFacts:
     )
 
 
-def rights(world: World, facts: ClusterFacts, options: Any, record: Any, caller: str) -> CloudRights:
+def rights(world: World, facts: ClusterFacts, options: Any, record: Any, caller: str, _castai: Any) -> CloudRights:
     lack = f"{caller} may not create {options['kind']} accounts."
     return CloudRights(writing=() if world.may_create else (lack,), warnings=("Tides are not checked.",))
 

@@ -52,6 +52,9 @@ class Google:
     def token(self) -> str:
         return "CANARY-token"
 
+    def forget(self, _token: str) -> None:
+        raise AssertionError
+
     def lacks_email_scope(self) -> bool:
         return self.lacking
 
@@ -110,9 +113,9 @@ def test_the_address(endpoint: str, changes: dict[str, Any], address: str) -> No
 @pytest.mark.parametrize(
     ("endpoint", "changes", "said"),
     [
-        ("dns", {}, "The DNS endpoint of GKE cluster shop takes no traffic from outside"),
+        ("dns", {}, "The DNS endpoint of GKE cluster shop does not accept traffic from outside"),
         ("dns", {"dns_endpoint": ""}, "has no DNS endpoint"),
-        ("auto", {"by_ip": False}, "The DNS endpoint of GKE cluster shop takes no traffic from outside"),
+        ("auto", {"by_ip": False}, "The DNS endpoint of GKE cluster shop does not accept traffic from outside"),
         ("public", {"by_ip": False}, "The IP endpoints of GKE cluster shop are off"),
         ("public", INSIDE, "has no public endpoint"),
         ("private", {"private_endpoint": ""}, "has no private endpoint"),
@@ -160,7 +163,7 @@ def test_what_castai_and_the_agent_are_told() -> None:
 @pytest.mark.parametrize(
     ("others", "hint"),
     [
-        ((replace(CLUSTER, location="us-east1"),), " The project has one of this name in us-east1."),
+        ((replace(CLUSTER, location="us-east1"),), " The project has a cluster of this name in us-east1."),
         ((replace(CLUSTER, name="other"),), ""),
         (None, ""),
     ],
@@ -198,9 +201,11 @@ def test_advice(google: Google, changes: dict[str, Any], said: dict[int, str]) -
 
 def test_a_refusal_names_what_the_dns_endpoint_needs(wire: Wire) -> None:
     wire.script.play(reply(403, {"message": "forbidden"}))
-    advice = {403: " At the DNS endpoint they also need x."}
+    advice = {403: " At the DNS endpoint, these credentials also need x."}
     kubernetes = by_token(wire.url, None, wire.ca_pem, True, lambda: "CANARY", advice)
-    with pytest.raises(CallFailed, match=r"forbidden\. These credentials may not do this\. At the DNS endpoint"):
+    with pytest.raises(
+        CallFailed, match=r"forbidden\. These credentials are not allowed to do this\. At the DNS endpoint"
+    ):
         kubernetes.get("/api/v1/namespaces")
 
 

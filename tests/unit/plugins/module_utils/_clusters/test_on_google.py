@@ -53,7 +53,7 @@ def asked(
 
     facts: ClusterFacts = gke.read(Systems(), Named("gke", "shop", {"location": LOCATION}))
     params = phase2.with_defaults({"provider": "gke", "onboard": {"connecting": False, **options}})
-    return gke.GKE.onboarding.rights(google, facts, params["onboard"], record, ME)
+    return gke.GKE.onboarding.rights(google, facts, params["onboard"], record, ME, pytest.fail)
 
 
 def without(*permissions: str) -> list[str]:
@@ -120,7 +120,7 @@ def test_organization_policies_that_stop_a_run_or_nodes_are_named(cloud: Cloud) 
     found = asked(cloud, identity="impersonation")
     assert found
     assert found.writing == ()
-    assert "may be in IAM policies: constraints/iam.allowedPolicyMemberDomains." in found.warnings[0]
+    assert "limits the members of IAM policies: constraints/iam.allowedPolicyMemberDomains." in found.warnings[0]
     assert "nodes from being created: constraints/gcp.resourceLocations." in found.warnings[1]
 
 
@@ -235,7 +235,7 @@ def test_permissions_on_an_existing_account_count_where_that_is(cloud: Cloud) ->
     (said,) = found.writing
     assert said.startswith(f"{ME} lacks permissions on service account {own} that onboarding needs: {KEYS[0]}. Grant")
     assert found.reading[0].startswith(
-        f"{ME} lacks permissions on service account {own} that a plan needs too: {KEYS[2]}."
+        f"{ME} lacks permissions on service account {own} that even a plan needs: {KEYS[2]}."
     )
     cloud.reset()
     own = cloud.do("add_account", project=PROJECT, account_id="castai-central")
@@ -255,7 +255,7 @@ def test_a_network_of_another_project_is_warned_of_unless_cast_ai_gets_permissio
     found = asked(cloud)
     assert found
     (said,) = found.warnings
-    assert said.startswith(f"The network of GKE cluster shop is of project {SHARED} (Shared VPC)")
+    assert said.startswith(f"The network of GKE cluster shop belongs to project {SHARED} (Shared VPC)")
     assert "Set gke_onboard_shared_vpc_role (option shared_vpc_role) to subnets, or add" in said
     assert f"If {EMAIL} has them by other bindings than of roles/compute.networkUser on the subnets, set" in said
     assert asked(cloud, shared_vpc_role="none") == CloudRights()
@@ -279,7 +279,7 @@ def test_node_accounts_of_another_project_are_warned_of(cloud: Cloud) -> None:
     change_cluster(cloud, nodePools=[{"name": "a", "config": {"serviceAccount": email}}])
     found = asked(cloud)
     assert found
-    assert found.warnings[0].startswith(f"The node accounts {email} are of other projects")
+    assert found.warnings[0].startswith(f"The node accounts {email} belong to other projects")
 
 
 def test_keys_of_node_disks_are_warned_of_with_the_grant_that_they_need(cloud: Cloud) -> None:

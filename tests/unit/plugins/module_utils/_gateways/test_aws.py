@@ -204,14 +204,14 @@ def options_of(world: World, case: str) -> dict[str, str]:
         (
             "unknown key",
             (
-                "AWS does not know the access key. Check castai_aws_access_key (option access_key) or"
+                "AWS does not recognize the access key. Check castai_aws_access_key (option access_key) or"
                 " castai_aws_profile (option profile)."
             ),
         ),
         (
             "stale token",
             (
-                "AWS does not know the access key. Check castai_aws_access_key (option access_key) or"
+                "AWS does not recognize the access key. Check castai_aws_access_key (option access_key) or"
                 " castai_aws_profile (option profile)."
             ),
         ),

@@ -131,9 +131,9 @@ def test_an_answer_without_a_token_is_a_failure(wire: Wire, patient: Patient, bo
 @pytest.mark.parametrize("body", [{}, {"id": ""}, None])
 def test_an_answer_without_a_cluster_is_a_failure(wire: Wire, patient: Patient, body: Any) -> None:
     wire.script.play(reply(200, body))
-    with pytest.raises(CallFailed, match="without a cluster id"):
+    with pytest.raises(CallFailed, match="without a cluster ID"):
         patient.castai.register_cluster("shop", {})
-    with pytest.raises(CallFailed, match="without a cluster id"):
+    with pytest.raises(CallFailed, match="without a cluster ID"):
         patient.castai.get_cluster(ID)
 
 
@@ -376,7 +376,7 @@ def test_field_violations_and_the_request_id_are_told(wire: Wire, patient: Patie
         patient.castai.register_cluster("shop", {})
     assert str(caught.value) == (
         f"Could not register cluster shop: POST {wire.url}/v1/kubernetes/external-clusters answered HTTP 400"
-        " Bad Request (eks.region: must not be empty; name: is too long), request id r-77."
+        " Bad Request (eks.region: must not be empty; name: is too long), request ID r-77."
     )
     assert (caught.value.status, caught.value.message) == (400, "Bad Request")
     assert len(wire.script.received) == 1
@@ -384,7 +384,7 @@ def test_field_violations_and_the_request_id_are_told(wire: Wire, patient: Patie
 
 @pytest.mark.parametrize(
     ("status", "advice"),
-    [(401, "CAST AI does not know the API key. Check castai_api_key"), (403, "Use a key with full access")],
+    [(401, "CAST AI does not recognize the API key. Check castai_api_key"), (403, "Use a key with full access")],
 )
 def test_a_key_that_is_refused_is_told_with_the_fix(wire: Wire, patient: Patient, status: int, advice: str) -> None:
     wire.script.play(reply(status, {"message": "no"}))

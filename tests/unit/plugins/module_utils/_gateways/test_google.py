@@ -247,8 +247,8 @@ def test_without_any_credentials_the_ways_are_named(cloud: Cloud) -> None:
 @pytest.mark.parametrize(
     ("contents", "said"),
     [
-        ("CANARY not JSON", "is not the JSON that Google gives out"),
-        (json.dumps([KEY]), "is not the JSON that Google gives out"),
+        ("CANARY not JSON", "does not contain Google credentials in JSON"),
+        (json.dumps([KEY]), "does not contain Google credentials in JSON"),
         (json.dumps({"type": "authorized_user", "refresh_token": KEY}), "not the key of a service account"),
         (json.dumps({**ACCOUNT, "token_uri": None}), "field token_uri is missing"),
         (json.dumps({key: ACCOUNT[key] for key in ("type", "private_key", "client_email")}), "token_uri"),

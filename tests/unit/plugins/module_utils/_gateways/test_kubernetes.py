@@ -179,14 +179,14 @@ def test_a_signed_token_that_is_refused_is_renewed_once(wire: Wire, signing: Kub
     assert (signing.create(SECRETS, {}) if write else signing.get(SECRETS)) == {"fine": True}
     assert tokens(wire) == ["Bearer CANARY-signed-1", "Bearer CANARY-signed-2"]
     wire.script.play(refusal(401, "Unauthorized"))
-    with pytest.raises(Rejected, match="does not know these credentials"):
+    with pytest.raises(Rejected, match="does not recognize these credentials"):
         signing.get(SECRET)
     assert len(wire.script.received) == 2
 
 
 def test_a_given_token_that_is_refused_is_not_tried_again(wire: Wire, cluster: Kubernetes) -> None:
     wire.script.play(refusal(401, "Unauthorized"))
-    with pytest.raises(Rejected, match=r"Unauthorized\. The API server does not know these credentials"):
+    with pytest.raises(Rejected, match=r"Unauthorized\. The API server does not recognize these credentials"):
         cluster.get(SECRET)
     assert len(wire.script.received) == 1
 
@@ -250,7 +250,7 @@ def test_a_server_that_stays_away_is_given_up(wire: Wire, cluster: Kubernetes, h
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        (refusal(403, "secrets is forbidden"), "secrets is forbidden. These credentials may not do this."),
+        (refusal(403, "secrets is forbidden"), "secrets is forbidden. These credentials are not allowed to do this."),
         (refusal(422, "spec is wrong."), "spec is wrong."),
         (reply(400, b"<html>no</html>"), "HTTP 400 <html>no</html>."),
         (reply(400), "HTTP 400."),
@@ -315,7 +315,7 @@ def test_only_https_will_do_for_a_host(host: str) -> None:
 
 @pytest.mark.parametrize("token", [f"{TOKEN}\n", f"{TOKEN} {TOKEN}", f"{TOKEN}\u2026"])
 def test_a_token_that_was_copied_badly_is_refused_unseen(wire: Wire, token: str) -> None:
-    with pytest.raises(Refused, match="contains a blank, line break or special character") as caught:
+    with pytest.raises(Refused, match="contains a space, line break or special character") as caught:
         by_token(wire.url, token, wire.ca_pem, True).get(SECRET)
     assert "CANARY" not in str(caught.value)
 
@@ -527,7 +527,7 @@ def test_a_kubeconfig_with_certificate_and_password(wire: Wire, tmp_path: Path) 
             None,
             "impersonates another (as, as-user-extra), which is not supported: choose a context whose user",
         ),
-        (lambda wire: config(wire, {}), None, "it gives no credentials"),
+        (lambda wire: config(wire, {}), None, "its user has no credentials"),
         (
             lambda wire: config(
                 wire, {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "/no/such"}}
@@ -667,7 +667,7 @@ def test_an_answer_that_is_too_much_is_one_sentence(status: int, data: bytes) ->
         ({"items": ["x"]}, "items is not a list of objects"),
         ({"items": {}}, "items is not a list of objects"),
         ({"items": [{"metadata": []}]}, "metadata is not an object"),
-        ({"metadata": {"annotations": {"a": 1}}}, "metadata.annotations is not a map of texts"),
+        ({"metadata": {"annotations": {"a": 1}}}, "metadata.annotations is not a map of strings"),
         ({"metadata": {"name": 7}}, "metadata has another field that is not text"),
         ({"data": "x"}, "data is not an object"),
     ],
@@ -700,7 +700,7 @@ def test_a_token_file_with_more_than_a_token_is_told_by_its_name(wire: Wire, tmp
     file = tmp_path / "token"
     file.write_text(f"{token}\n", encoding="utf-8")
     with pytest.raises(
-        Refused, match=r"its tokenFile '.*token' has a blank, line break or special character"
+        Refused, match=r"its tokenFile '.*token' has a space, line break or special character"
     ) as caught:
         by_kubeconfig(written(tmp_path, config(wire, {"tokenFile": str(file)})), None)
     assert "CANARY" not in str(caught.value)

@@ -485,7 +485,7 @@ FAILURES = (
         "G20",
         constraint(MEMBERS, {"allowed": ["C0123abcd"]}),
         options=KEYLESS,
-        said=(f"constraints/{MEMBERS}", "The exception is for serviceAccount:cast-gke-"),
+        said=(f"constraints/{MEMBERS}", "The exception must cover serviceAccount:cast-gke-"),
         gone=constraint(MEMBERS, None),
         ours=False,
         holds=lambda world: members_of_account(world) == {ACCOUNT_USER, TOKEN_CREATOR},
@@ -852,6 +852,18 @@ def shut(world: World, wire: Wire) -> str:
     return ending(lambda: kubernetes.get("/api/v1/namespaces"))
 
 
+def refused_token(world: World, wire: Wire) -> str:
+    """The first token alone."""
+    ca = base64.b64encode(wire.ca_pem.encode()).decode()
+    found = facts(world, world.by_key(), masterAuth={"clusterCaCertificate": ca})
+    assert found.api_server
+    wire.script.play(reply(401, {"message": "Unauthorized"}), reply(200, {"fine": True}))
+    kubernetes = reach({}, replace(found.api_server, endpoint=wire.url))
+    assert kubernetes.get("/api") == {"fine": True}
+    assert len({one.headers["authorization"] for one in wire.script.received}) == 2
+    return ""
+
+
 WAYS = (
     Way(
         "G1",
@@ -866,9 +878,10 @@ WAYS = (
     Way(
         "G33",
         lambda world, _wire: unreachable(facts(world, **endpoints(False, False))),
-        ("DNS endpoint", "takes no traffic from outside", "--enable-dns-access"),
+        ("DNS endpoint", "does not accept traffic from outside", "--enable-dns-access"),
     ),
     Way("G33 shut", shut, ("turn on the DNS endpoint", "castai_endpoint (option endpoint) to dns")),
+    Way("G34", refused_token),
     Way("G35", as_sister, ("points to", "with another certificate authority", "castai_kubeconfig")),
     Way(
         "G41",

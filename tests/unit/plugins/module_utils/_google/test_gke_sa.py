@@ -317,7 +317,7 @@ def test_a_binding_on_each_node_account_covers_other_projects_too(world: World) 
     own = world.cloud.do("add_account", project=ELSEWHERE, account_id="nodes")
     pools = [{"name": "a", "config": {"serviceAccount": "default"}}, {"name": "b", "config": {"serviceAccount": own}}]
     world.cloud.do("set_cluster", project=PROJECT, location=LOCATION, name="shop", nodePools=pools)
-    assert any(f"The node accounts {own} are of other projects" in one for one in world.run().view["warnings"])
+    assert any(f"The node accounts {own} belong to other projects" in one for one in world.run().view["warnings"])
     done = world.run(service_account_user="on_accounts")
     assert {one["resource"] for one in done.view["bindings"]["added"]} == {own, NODE_ACCOUNT}
     assert not [one for one in world.bindings if one[:2] == (USER, MEMBER)]

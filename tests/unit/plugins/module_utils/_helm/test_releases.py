@@ -69,18 +69,25 @@ class Cluster:
         return (3, 22, 0)
 
 
-def wanted(**options: Any) -> list[release.Desired]:
+def wanted(
+    items: tuple[str, ...] | None = None, unwanted: tuple[str, ...] = (), **options: Any
+) -> list[release.Desired]:
+    """items: the names of those that are wanted, by default all but the unwanted ones."""
+    names = items or tuple(name for name in NAMES if name not in unwanted)
     spec = releases.OPTIONS["argument_spec"]
     defaults = {name: one.get("default") for name, one in spec["releases"]["options"].items()}
-    items = [{**defaults, "name": name, "chart_ref": name, "policy": "install_only", **options} for name in NAMES]
+    entries = [{**defaults, "name": name, "chart_ref": name, "policy": "install_only", **options} for name in names]
     shared = {name: one.get("default") for name, one in spec.items()}
-    return list(releases.desired({**shared, "releases": items}))
+    return list(releases.desired({**shared, "releases": entries, "unwanted": list(unwanted)}))
+
+
+def systems_of(cluster: Cluster) -> release.Systems:
+    return release.Systems(cast(Any, cluster), cast(Any, cluster))
 
 
 def plans(cluster: Cluster, **options: Any) -> list[list[str]]:
-    systems = release.Systems(cast(Any, cluster), cast(Any, cluster))
     desired = wanted(**options)
-    found = releases.SUBJECT.observe(systems, desired)
+    found = releases.SUBJECT.observe(systems_of(cluster), desired)
     pairs = zip(found, desired, strict=True)
     return [[action.sentence for action in release.plan(*pair)] for pair in pairs]
 
@@ -114,6 +121,31 @@ def test_all_that_helm_keeps_in_configmaps_are_named() -> None:
     assert [text.partition(" in ConfigMaps")[0] for text in caught.value.findings] == [
         f"Helm keeps Helm release {name}" for name in NAMES[1:]
     ]
+
+
+def test_what_is_not_wanted_is_reported_and_left_alone() -> None:
+    """Even if its record cannot be read, and its workloads are gone."""
+    evictor, kvisor = kept("castai-evictor", 1), kept("castai-kvisor", 1)
+    kvisor["data"]["release"] = "edited"
+    cluster = Cluster(kept("cluster-controller", 1), evictor, kvisor, gone=NAMES, in_configmaps=NAMES[1:])
+    desired = wanted(unwanted=("castai-evictor", "castai-kvisor"))
+    found = releases.SUBJECT.observe(systems_of(cluster), desired)
+    plans = [list(release.plan(current, one)) for current, one in zip(found, desired, strict=True)]
+    assert [bool(plan) for plan in plans] == [True, False, False]
+    assert not any("evictor" in path or "kvisor" in path for path in cluster.asked if "configmaps" not in path)
+
+    views = [release.view(current, one, {}) for current, one in zip(found, desired, strict=True)]
+    result = releases.view(desired, views)
+    assert result["unwanted"] == ["castai-evictor", "castai-kvisor"]
+    assert list(result["releases"]) == ["cluster-controller"]
+    for name, warning in zip(result["unwanted"], result["warnings"], strict=True):
+        assert f"{name} is still installed in namespace {NAMESPACE}, but components_skip" in warning
+        assert f"helm uninstall {name} --namespace {NAMESPACE}." in warning
+
+
+def test_a_release_cannot_be_wanted_and_unwanted() -> None:
+    with pytest.raises(Refused, match="castai-evictor is in option releases and in option unwanted"):
+        wanted(items=NAMES, unwanted=("castai-evictor",))
 
 
 def test_what_is_wrong_with_all_is_said_once() -> None:
