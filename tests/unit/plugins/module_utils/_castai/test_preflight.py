@@ -444,7 +444,7 @@ def test_options_that_no_gateway_takes_are_findings_beside_the_others(tmp_path: 
     found = " ".join(findings_of(preflight.observe(systems, wanted), wanted))
     for part in (
         "castai_region (option region) is not set",
-        "castai_api_key contains a blank",
+        "castai_api_key contains a space",
         "castai_host (option host) is 'http://10.0.0.1'",
         "no-helm",
     ):
