@@ -589,7 +589,7 @@ def _role_removals(current: Current, wanted: Desired) -> Iterator[Removal]:
         f"azure/role/{found.name}",
         {"name": found.name, "scopes": list(found.scopes)},
         None,
-        current.home,
+        current.role_scope,
         found.guid,
     )
     yield Removal(f"role {found.name}", kept, () if kept else (delete,))

@@ -18,7 +18,7 @@ from .._gateways.azure_authorization import RoleAssignment, RoleDefinition
 from .._gateways.azure_container import AksCluster
 from .._gateways.azure_graph import Application, Principal
 from .._gateways.azure_identities import Federation, ManagedIdentity
-from .._gateways.azure_session import UNREGISTERED
+from .._gateways.azure_session import NO_GROUP, UNREGISTERED
 from .._gateways.azure_session import Rejected as AzureRejected
 from .._gateways.castai import CastAi, Cluster, Rejected, by_options
 from .._keys import NO_NOTE, Keys, Note, by_lifetime, moment
@@ -165,6 +165,8 @@ class Current:
     registered: bool = True
     subject: str = ""
     silence: str = ""
+    group_gone: bool = False
+    """Whether the cluster's resource group does not exist any more."""
 
     @property
     def credentials_id(self) -> str:
@@ -174,6 +176,11 @@ class Current:
     def home(self) -> str:
         """The scope of the cluster's resource group."""
         return role.group_scope(self.subscription, self.group)
+
+    @property
+    def role_scope(self) -> str:
+        """By which the cluster's role is addressed."""
+        return f"/subscriptions/{self.subscription}" if self.group_gone else self.home
 
     def just_made(self, found: Found | None) -> bool:
         """Whether an app is so new that not every replica of Graph may know it."""
@@ -269,12 +276,13 @@ def _with_apps(azure: Azure, wanted: Desired, current: Current) -> Current:
         existing = ask.when(bool(wanted.existing_app), azure.find_app_by_client_id, tenant, wanted.existing_app)
         tagged = ask.when(not wanted.existing_app, azure.find_apps_by_tag, tenant, tag)
         by_name = [ask.known(azure.find_apps, tenant, one) for one in display]
-        roles = ask(azure.list_custom_roles, current.home)
+        roles = ask(_custom_roles, azure, wanted, current)
     given = existing.result()
     every = [*([given] if given else []), *(tagged.result() or ())]
     every += [one for answer in by_name for one in answer.result() or ()]
     apps = {one.id: one for one in every}
     lately = bool(not apps and wanted.prepare and wanted.present)
+    custom, gone = roles.result()
     with at_once() as ask:
         principals = {one.id: ask(azure.find_principal, tenant, one.client_id) for one in apps.values()}
         federations = {one: ask(_federations, azure, tenant, one) for one in apps}
@@ -283,7 +291,8 @@ def _with_apps(azure: Azure, wanted: Desired, current: Current) -> Current:
     current = replace(
         current,
         apps=tuple(App(one, found[one.id], theirs[one.id]) for one in apps.values()),
-        roles=_roles(roles.result(), wanted),
+        roles=_roles(custom, wanted),
+        group_gone=gone,
         deleted=tuple(one for answer in deleted for one in answer.result() or ()),
     )
     with at_once() as ask:
@@ -320,12 +329,15 @@ def _with_identities(azure: Azure, wanted: Desired, current: Current) -> Current
     every = identity_ids(current, wanted)
     with at_once() as ask:
         read = {one: ask.known(_identity, azure, *names.place_of(one)) for one in every}
-        roles = ask(azure.list_custom_roles, current.home)
+        roles = ask(_custom_roles, azure, wanted, current)
         registered = ask.when(
             wanted.prepare and wanted.present, azure.provider_registered, current.subscription, NAMESPACE
         )
     found = {one: identity for one, identity in results(read).items() if identity}
-    current = replace(current, roles=_roles(roles.result(), wanted), registered=registered.result() is not False)
+    custom, gone = roles.result()
+    current = replace(
+        current, roles=_roles(custom, wanted), registered=registered.result() is not False, group_gone=gone
+    )
     with at_once() as ask:
         federations = {one: ask(azure.list_identity_federations, *names.place_of(one)) for one in found}
         assignments = _ask_assignments(ask, azure, wanted, current)
@@ -355,6 +367,18 @@ def identity_ids(current: Current, wanted: Desired) -> tuple[str, ...]:
     return tuple(f"{current.home}/providers/{NAMESPACE}/userAssignedIdentities/{one}" for one in every)
 
 
+def _custom_roles(azure: Azure, wanted: Desired, current: Current) -> tuple[tuple[RoleDefinition, ...], bool]:
+    """Those that can be assigned in the cluster's resource group, and whether that is gone: then its role is still
+    known by its id, and can be removed."""
+    try:
+        return azure.list_custom_roles(current.home), False
+    except AzureRejected as refusal:
+        if current.cluster or refusal.problem.code != NO_GROUP:
+            raise
+    own = azure.get_role(f"/subscriptions/{current.subscription}", names.role_guid(wanted.cluster_id))
+    return ((own,) if own else ()), True
+
+
 def _roles(every: Iterable[RoleDefinition], wanted: Desired) -> tuple[RoleDefinition, ...]:
     """The custom roles that have names used by us, the script or Terraform."""
     ours = {*names.roles(wanted.cluster_id), names.terraform_role(wanted.name)}
@@ -365,8 +389,19 @@ def _ask_assignments(ask: Ask, azure: Azure, wanted: Desired, current: Current) 
     """Ask for the assignments at all scopes of the cluster's roles, needed or not."""
     short = _names.short_id(wanted.cluster_id)
     more = (scope for one in current.roles for scope in one.scopes if short in one.name)
+    needed = role.folded(scopes(current, wanted)) if wanted.present and current.cluster else frozenset()
     every = role.distinct((*scopes(current, wanted), *more))
-    return {one.lower(): ask.known(azure.list_assignments, one) for one in every}
+    return {one.lower(): ask.known(_assignments, azure, one, one.lower() in needed) for one in every}
+
+
+def _assignments(azure: Azure, scope: str, needed: bool) -> tuple[RoleAssignment, ...]:
+    """None in a resource group that is gone, which takes them along."""
+    try:
+        return azure.list_assignments(scope)
+    except AzureRejected as refusal:
+        if needed or refusal.problem.code != NO_GROUP:
+            raise
+        return ()
 
 
 def _assigned(answers: Mapping[str, Answer[Any]]) -> dict[str, tuple[RoleAssignment, ...]]:

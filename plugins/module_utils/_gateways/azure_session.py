@@ -56,6 +56,7 @@ VERSIONS: Mapping[str, str] = {
 DENIED = "Authorization_RequestDenied"
 """The code with which Graph refuses a call."""
 UNREGISTERED = "MissingSubscriptionRegistration"
+NO_GROUP = "ResourceGroupNotFound"
 LOCKED = "ScopeLocked"
 POLICY_FORBIDS = "RequestDisallowedByPolicy"
 _UNKNOWN_VERSION = frozenset({"InvalidResourceType", "NoRegisteredProviderFound", "InvalidApiVersionParameter"})

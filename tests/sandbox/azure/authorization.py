@@ -14,7 +14,7 @@ from typing import Any
 from . import access
 from .arm import SCOPE, Asked, Route, missing, route
 from .catalogue import BUILT_IN, permissions
-from .errors import AzureError, Defect, linked_denied, principal_not_found, quoted
+from .errors import AzureError, Defect, linked_denied, no_group, principal_not_found, quoted
 from .store import NAMESPACES, Assignment, Definition, Store, as_exact_time, within
 
 PER_SUBSCRIPTION, NAME_LENGTH = 4000, 512
@@ -405,11 +405,29 @@ def list_locks(asked: Asked) -> Any:
     return {"value": found}
 
 
+def _somewhere(handle: Any) -> Any:
+    """A call whose scope must be in a resource group that exists, if in any."""
+
+    def handled(asked: Asked) -> Any:
+        parts = asked.scope.split("/")
+        if len(parts) > 4 and "/".join(parts[:5]).lower() not in asked.store.resource_groups:
+            asked.require(scope=asked.scope)
+            raise no_group(parts[4])
+        return handle(asked)
+
+    return handled
+
+
 def _each(kind: str, *more: tuple[str, str, str, Any]) -> list[Route]:
     start = rf"{SCOPE}/providers/{re.escape(_KIND)}/{kind}"
     return [
         route(
-            method, f"{start}{path}", f"{_KIND}/{kind}", verb, handle, *(("$filter", "$skipToken") if not path else ())
+            method,
+            f"{start}{path}",
+            f"{_KIND}/{kind}",
+            verb,
+            _somewhere(handle),
+            *(("$filter", "$skipToken") if not path else ()),
         )
         for method, path, verb, handle in more
     ]

@@ -29,6 +29,7 @@ from .store import (
     Subscription,
     as_time,
     new_id,
+    within,
 )
 
 OTHER_TENANT = "11111111-1111-4111-8111-222222222222"
@@ -118,6 +119,22 @@ class Control:
             },
         )
         return identity
+
+    def remove_group(self, name: str, subscription: str = SUBSCRIPTION) -> None:
+        """With all that is in it, role assignments too; custom roles keep it among their scopes."""
+        store, scope = self._store, f"/subscriptions/{subscription}/resourceGroups/{name}"
+        for cluster in [one for one in store.clusters.values() if within(one["id"], scope)]:
+            self.remove_cluster(cluster["name"])
+        for identity in [one for one in store.identities.values() if within(one.id, scope)]:
+            identities.remove(store, identity)
+        store.networks = {key: one for key, one in store.networks.items() if not within(one["id"], scope)}
+        store.assignments = [one for one in store.assignments if not within(one.scope, scope)]
+        store.resource_groups.pop(scope.lower(), None)
+
+    def remove_cluster(self, cluster: str) -> None:
+        """With the group of its nodes."""
+        found = self._store.clusters.pop(self._cluster(cluster)["id"].lower())
+        self.remove_group(found["properties"]["nodeResourceGroup"], found["id"].split("/")[2])
 
     def add_network(self, identity: str, subnets: Sequence[str]) -> None:
         """By its whole id, whose group is made when there is none."""
@@ -506,6 +523,8 @@ _VERBS: Mapping[str, Callable[..., Any]] = {
             "add_denial",
             "add_policy",
             "set_registered",
+            "remove_cluster",
+            "remove_group",
         ),
         *("set_versions", "add_role", "grant", "revoke", "add_app", "add_guest", "add_secret", "add_certificate"),
         "strip_operator",

@@ -338,6 +338,10 @@ def principal_not_found(principal: str, tenant: str) -> AzureError:
     return AzureError(400, "PrincipalNotFound", said)
 
 
+def no_group(name: str) -> AzureError:
+    return AzureError(404, "ResourceGroupNotFound", f"Resource group '{name}' could not be found.")
+
+
 def quoted(code: str, **facts: str) -> str:
     """Azure's text of a code."""
     return _QUOTED[code].format_map(_Facts(facts))

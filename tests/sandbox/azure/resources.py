@@ -9,7 +9,7 @@ from typing import Any
 
 from . import access
 from .arm import GROUP, SUBSCRIPTION, VERSIONS, Asked, Route, route
-from .errors import AzureError, not_found
+from .errors import AzureError, no_group, not_found
 from .store import NAMESPACES, Store, Subscription, within
 
 TAKES = 5.0  # virtual seconds until a registration is done; ours
@@ -73,7 +73,7 @@ def group_exists(asked: Asked) -> dict[str, Any]:
         f"/subscriptions/{path['subscription']}/resourcegroups/{path['group']}".lower()
     )
     if found is None:
-        raise AzureError(404, "ResourceGroupNotFound", f"Resource group '{path['group']}' could not be found.")
+        raise no_group(path["group"])
     return found
 
 

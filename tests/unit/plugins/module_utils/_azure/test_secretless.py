@@ -85,6 +85,39 @@ def test_removal_leaves_everything_as_it_was(world: World, way: Any) -> None:
     assert world.run(state="absent", **way).actions == ()
 
 
+EVERY_WAY = pytest.mark.parametrize("way", [{}, APP, MANAGED], ids=["secret", "app", "managed"])
+
+
+@EVERY_WAY
+@pytest.mark.parametrize("verb", ["remove_cluster", "remove_group"])
+def test_what_a_deleted_cluster_or_group_leaves_is_removed(world: World, way: Any, verb: str) -> None:
+    """The group of the network is another one, and has the role still."""
+    world.cloud.do("add_group", name="images")
+    world.run(additional_resource_groups=["images"], **way)
+    world.cloud.do(verb, **({"cluster": "shop"} if verb == "remove_cluster" else {"name": "shop"}))
+    planned = world.run(check=True, state="absent", **way)
+    done = world.run(state="absent", **way)
+    assert sentences(done) == sentences(planned)
+    assert any(one.endswith("on resource group images") for one in sentences(done))
+    assert (world.apps, world.identities) == ([], {})
+    assert "CastAKS" not in str(world.state["role_definitions"])
+    assert "CastAKS" not in str(world.assignments)
+    assert done.view["kept"] == []
+    assert world.run(state="absent", **way).actions == ()
+    # Where the group is not known, nothing is guessed.
+    with pytest.raises(Refused, match=r"To remove the identity of a deleted cluster, set castai_resource_group"):
+        world.run(state="absent", resource_group=None, **way)
+
+
+def test_a_group_that_the_cluster_left_and_that_is_gone_is_in_nobodys_way(world: World) -> None:
+    world.cloud.do("add_group", name="images")
+    world.run(additional_resource_groups=["images"])
+    world.cloud.do("remove_group", name="images")
+    assert world.run().actions == ()
+    world.run(managed_clusters_write=True)
+    assert all("images" not in one for one in world.role()["assignableScopes"])
+
+
 @WAYS
 def test_from_a_secret_to_none_and_back_without_an_outage(world: World, way: Any) -> None:
     world.check_access_after_every_write(world.run, **way)

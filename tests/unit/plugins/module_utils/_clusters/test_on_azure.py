@@ -222,7 +222,8 @@ def test_a_cluster_whose_nodes_castai_cannot_manage_is_refused_in_a_plan_too(azu
 
 
 def test_additional_groups_are_asked_too(azures: World) -> None:
-    azures.do("add_group", name="disks")
+    for name in ("disks", "images"):
+        azures.do("add_group", name=name)
     found = asked(azures, scope=GROUP_ID, additional_resource_groups=["disks", f"{SCOPE}/resourceGroups/images/"])
     assert found
     assert f"{SCOPE}/resourceGroups/disks, {SCOPE}/resourceGroups/images that onboarding needs" in found.writing[0]
