@@ -393,7 +393,7 @@ def _name(option: str) -> str:
 def _origin(options: Mapping[str, Any], option: str) -> str:
     """Where an option's value comes from."""
     variable = _found(options, option)[1]
-    return f"{variable}, which stands for {named(option)}," if variable else named(option)
+    return f"{variable}, which is used for {named(option)}," if variable else named(option)
 
 
 def _read(path: str, origin: str, what: str) -> bytes:

@@ -172,7 +172,7 @@ def ca_file(path: str | None, option: str, cloud: str) -> str:
     """The file that an option sets, or an empty text. Raises Refused."""
     if path and not is_file(path):
         variable = next((name for name in CA_VARIABLES if os.environ.get(name) == path), "")
-        origin = f"{variable}, which stands for {named(option)}," if variable else named(option)
+        origin = f"{variable}, which is used for {named(option)}," if variable else named(option)
         raise Refused(
             f"{origin} is {quoted(path)}, which is not a file. Set it to a file with the CA certificates for {cloud}."
         )
