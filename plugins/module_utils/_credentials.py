@@ -13,10 +13,10 @@ from typing import Any
 
 MASK = "********"
 SHORTEST = 6
-"""The least number of characters that are masked: shorter ones would mask half of any sentence."""
+"""Shorter texts are not masked: they would mask half of any sentence."""
 
 SECRET_VARIABLE = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
-"""Names of environment variables that hold secrets."""
+"""Names of environment variables that contain secrets."""
 
 # Everything is bounded: a program's output may be a text of several megabytes.
 _NAMED = re.compile(
@@ -24,21 +24,22 @@ _NAMED = re.compile(
     r"[^\s\"',;@&*]{6,}|\beyJ[\w-]+\.[\w.-]+|\bk8s-aws-v1\.[\w-]+",
     re.IGNORECASE,
 )
-"""A credential after its name, which is the first group, or one that is recognised by its form."""
+"""A credential that follows its name, which is the first group, or one that is recognized by its form."""
 
 _BY_FORM = re.compile(
     r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY|\bLS0tLS1CRUdJTi|\beyJ[\w-]{8,}\.[\w-]{4,}|\bk8s-aws-v1\.|\bya29\.[\w-]{20,}"
     r"|[\w~.-]{3}\dQ~[\w~.-]{31,34}"
 )
-"""What is a credential wherever it stands: a private key, also in base64, a token, a secret of an Entra application."""
+"""Credentials recognized anywhere by their form: a private key, also in base64, a token, a secret of an Entra
+application."""
 
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _BESIDE_SECRETS = ("client_id", "existing_app_id")
-"""Options for GUIDs next to those for secrets, which are mistaken for them."""
+"""Options for GUIDs that have an option for a secret next to them, which people confuse with them."""
 _LEAST_OF_SECRETS = 16
-"""Characters that such a secret has at least."""
+"""Such a secret has at least this many characters."""
 _SHOWN = 120
-"""Characters of a wrong value that a sentence shows."""
+"""How many characters of a wrong value a message shows."""
 
 _USER_INFO = re.compile(
     r"(?P<before>\b[a-z][\w+.-]{0,30}://)"
@@ -58,8 +59,8 @@ _PARAMETER = re.compile(
 
 @dataclass(frozen=True)
 class Credential:
-    """A credential in an address within a text. start, end: what is masked; secret: the password, token or parameter
-    alone."""
+    """A credential in an address within a text. start, end: the part to mask. secret: only the password, token or
+    parameter."""
 
     start: int
     end: int
@@ -82,8 +83,8 @@ def in_address(url: str) -> tuple[str, ...]:
 
 
 def pasted(params: Mapping[str, Any]) -> Iterator[str]:
-    """The values of options that are credentials where a path, name or id belongs; as they are and as sentences quote
-    them."""
+    """The values of options that are credentials where a path, name or ID belongs, both as they are and as messages
+    quote them."""
     for option, value in params.items():
         for one in value if isinstance(value, list) else [value]:
             if isinstance(one, str) and (holds_credential(one) or (option in _BESIDE_SECRETS and _may_be_secret(one))):
@@ -91,7 +92,7 @@ def pasted(params: Mapping[str, Any]) -> Iterator[str]:
 
 
 def holds_credential(text: str) -> bool:
-    """Whether a text contains what is a credential by its form."""
+    """Whether a text contains something that is a credential by its form."""
     return bool(_BY_FORM.search(text))
 
 
@@ -100,7 +101,7 @@ def _may_be_secret(text: str) -> bool:
 
 
 def quoted(value: Any) -> str:
-    """A wrong value as a sentence shows it, not too long; nothing of one that contains a credential."""
+    """A wrong value as a message shows it: cut if it is long, and masked if it contains a credential."""
     if not isinstance(value, str):
         return repr(value)
     if holds_credential(value):
@@ -124,5 +125,5 @@ def _kept(text: str) -> Iterator[str]:
 
 
 def masked(text: str) -> str:
-    """A program's output without anything that looks like a credential: only its name stays, or nothing."""
+    """A program's output with everything masked that looks like a credential."""
     return _NAMED.sub(lambda found: f"{found[1] or ''}{MASK}", without(text))

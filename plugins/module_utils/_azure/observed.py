@@ -179,7 +179,7 @@ class Current:
 
     @property
     def role_scope(self) -> str:
-        """By which the cluster's role is addressed."""
+        """The scope at which the cluster's role can be reached."""
         return f"/subscriptions/{self.subscription}" if self.group_gone else self.home
 
     def just_made(self, found: Found | None) -> bool:
@@ -368,8 +368,8 @@ def identity_ids(current: Current, wanted: Desired) -> tuple[str, ...]:
 
 
 def _custom_roles(azure: Azure, wanted: Desired, current: Current) -> tuple[tuple[RoleDefinition, ...], bool]:
-    """Those that can be assigned in the cluster's resource group, and whether that is gone: then its role is still
-    known by its id, and can be removed."""
+    """The custom roles that can be assigned in the cluster's resource group, and whether that group is gone. If so,
+    only the cluster's own role is returned, by its ID, so that it can still be removed."""
     try:
         return azure.list_custom_roles(current.home), False
     except AzureRejected as refusal:
@@ -395,7 +395,7 @@ def _ask_assignments(ask: Ask, azure: Azure, wanted: Desired, current: Current) 
 
 
 def _assignments(azure: Azure, scope: str, needed: bool) -> tuple[RoleAssignment, ...]:
-    """None in a resource group that is gone, which takes them along."""
+    """The assignments at a scope. Empty if the resource group is gone, because they go with it."""
     try:
         return azure.list_assignments(scope)
     except AzureRejected as refusal:

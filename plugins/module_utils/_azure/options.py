@@ -83,7 +83,7 @@ MOST_OWNERS = 19
 caller."""
 
 MOST_DAYS = 36_500
-"""For how many days a secret may be valid: more is a mistake."""
+"""A secret for more days than this must be a mistake."""
 
 _ACTION = re.compile(r"(\*|[A-Za-z][\w.]*)(/(\*|[\w.*-]+))+", re.ASCII)
 _LOCATION = re.compile(r"[A-Za-z][A-Za-z0-9 ]{1,48}[A-Za-z0-9]")

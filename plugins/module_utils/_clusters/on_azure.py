@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What preflight asks Azure before a cluster there is onboarded. PRIVATE to the collection.
+"""What castai_preflight checks in Azure before a cluster is onboarded. PRIVATE to the collection.
 
-What concerns the identity itself, it learns as castai_aks_app does, and says in its words.
+The app or identity, its role and assignments are checked with the code of castai_aks_app, so the messages are the same.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ Asked = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class _Recorded:
-    """CAST AI as the identity's reads use it, but for its record of the cluster, which preflight has read already."""
+    """Stands in for CAST AI when the identity is observed, with the record that preflight has already read."""
 
     record: Cluster | None
     connect: Callable[[], CastAi]
@@ -125,7 +125,7 @@ def rights(
 def _identity(
     azure: Azure, facts: ClusterFacts, options: Parameters, record: Cluster | None, castai: Callable[[], CastAi]
 ) -> CloudRights:
-    """What castai_aks_app would refuse and warn of. Nothing of options that are refused anyway."""
+    """What castai_aks_app would refuse or warn about. Not checked if the options are refused anyway."""
     if any(form_problems(options)):
         return CloudRights()
     known = record if record and not record.gone else None

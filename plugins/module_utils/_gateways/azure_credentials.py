@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whose credentials Azure is called with. PRIVATE to the collection.
+"""The credentials to call Azure with. PRIVATE to the collection.
 
 Options and environment variables are those of the collection azure.azcollection and of AWX's Azure credential, and
-azure-identity's own variables count too. Each kind of credentials is made by the class of its kind: azure-identity's
-default chain tries what nobody asked for.
+azure-identity's own variables count too. Each kind of credentials is created by its own class, because azure-identity's
+default chain would try kinds that nobody asked for.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ _USER = ("AZURE_AD_USER", "AZURE_USERNAME", "AZURE_PASSWORD")
 
 _AUTHORITY_HOST = "AZURE_AUTHORITY_HOST"
 _WORKLOAD = (_AUTHORITY_HOST, "AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE")
-"""Variables with which azure-identity takes a pod's workload identity for the machine's managed identity."""
+"""Variables that make azure-identity use a pod's workload identity instead of the machine's managed identity."""
 _OTHER_MACHINES = ("IDENTITY_ENDPOINT", "MSI_ENDPOINT")
-"""Variables of machines that are asked before that."""
+"""Variables of machines whose identity azure-identity tries before that."""
 
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _DOMAIN = re.compile(r"([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]{0,61}[a-z0-9])", re.IGNORECASE)
@@ -122,16 +122,16 @@ _OTHER_LOGINS: Mapping[str, str] = {
     "login.partner.microsoftonline.cn": "login.chinacloudapi.cn",
     "login.windows.net": "login.microsoftonline.com",
 }
-"""Hosts that are the same as those of the log-ins."""
+"""Hosts that are other names of the login hosts."""
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """Credentials, and what is known of them without a call.
+    """Credentials, and what they reveal without a call.
 
-    make: makes credentials of azure-identity, which know no token yet, and may get one of that tenant, empty for their
-    own. subscription_source: the variable that names the subscription, empty for an option. machine: whether they are a
-    managed identity, which is of one tenant.
+    make: creates credentials of azure-identity, which have no token yet, for a tenant, empty for their own.
+    subscription_source: the variable that sets the subscription, empty for an option. machine: whether they are a
+    managed identity, which belongs to one tenant.
     """
 
     make: Callable[[str], Any] = field(repr=False)
@@ -235,7 +235,8 @@ def _principal(options: Mapping[str, Any], cloud: Cloud, common: Mapping[str, An
 
 
 def _assertion(kind: str, value: str, origin: str) -> Callable[[], str]:
-    """What returns the federated token; a file is read each time, as whoever writes it renews it."""
+    """The function that returns the federated token. It reads a file each time, because whoever writes the file renews
+    the token."""
 
     def token() -> str:
         text = value
@@ -249,7 +250,7 @@ def _assertion(kind: str, value: str, origin: str) -> Callable[[], str]:
 
 
 def _check_token(token: str, origin: str) -> None:
-    """Raises Refused for what Entra would not take as the token of another issuer."""
+    """Raises Refused if Entra would not accept the text as a token of another issuer."""
     if not _JWT.fullmatch(token):
         raise Refused(
             f"{origin} has no token as other issuers sign them: a JWT, without blanks and line breaks. Copy it again."
@@ -276,7 +277,7 @@ def claims_of(token: str) -> Mapping[str, Any]:
 
 
 def _client(options: Mapping[str, Any]) -> str:
-    """Empty where nothing is given. What is wrong may be the secret, and is not shown."""
+    """The client ID, empty if it is not set. A wrong value may be the secret, so it is not shown."""
     client = _found(options, "client_id")[0]
     if client and not _GUID.fullmatch(client):
         raise Refused(
@@ -298,10 +299,10 @@ def _tenant(options: Mapping[str, Any]) -> str:
 
 
 def _checked(kind: Any, arguments: Mapping[str, Any], origin: str, discovers: bool) -> Callable[[str], Any]:
-    """Make credentials once, to see whether they can be made.
+    """Create credentials once, to find out whether that works.
 
-    origin: what is wrong where they cannot; discovers: whether the class would ask Microsoft if it knows the host of
-    the log-in, which the table knows.
+    origin: the source that a message names. discovers: whether the class would ask Microsoft about the login host,
+    which the table already knows.
     """
     known = {"disable_instance_discovery": True} if discovers else {}
 
@@ -321,7 +322,7 @@ def _checked(kind: Any, arguments: Mapping[str, Any], origin: str, discovers: bo
 
 
 def _machine(client: str, common: Mapping[str, Any]) -> Callable[[str], Any]:
-    """client: of a user-assigned identity, empty for the machine's only one."""
+    """client: the client ID of a user-assigned identity, empty for the machine's only one."""
     pod = all(map(_variable, _WORKLOAD)) and not any(map(_variable, _OTHER_MACHINES))
     if pod:
         raise Refused(
@@ -354,7 +355,7 @@ def _cloud(options: Mapping[str, Any]) -> Cloud:
 
 
 def _cloud_of(authority: str) -> Cloud:
-    """The cloud of a log-in address; the public one where there is none."""
+    """The cloud of a login address, the public one if the address is empty."""
     host = ""
     with contextlib.suppress(ValueError):
         host = urlsplit(authority if "://" in authority else f"https://{authority}").hostname or ""
