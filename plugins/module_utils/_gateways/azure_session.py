@@ -19,12 +19,13 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
-from .._answers import objects_in, some_objects, text_in, tidy
+from .._answers import Odd, objects_in, some_objects, text_in, tidy
 from .._engine import CallFailed, Conflict, Refused
 from .._patience import THROTTLED, Repeats, throttled
 from .._variables import named
-from .azure_credentials import CA_OPTION, MISSING, Chosen, Cloud, claims_of, in_words, load
-from .https import Http, Response, ca_file, host_of, taken
+from . import https, tls
+from .azure_credentials import CA_OPTION, Chosen, Cloud, azure, claims_of, in_words, load
+from .https import Http, Response, ca_file, host_of, may_have_token, taken
 
 T = TypeVar("T")
 
@@ -32,6 +33,8 @@ PATIENCE = 60.0
 """Seconds, tries and pauses together, after which a call that Azure fails to answer is given up."""
 FRESH_SECONDS = 300.0
 """How long a token is good for at least."""
+MOST_PAGES = 1000
+"""How many pages a list may have: Azure limits what is in one."""
 KUBERNETES_SECONDS = 1800.0
 """The same for Kubernetes: Helm has it for a whole upgrade."""
 
@@ -192,6 +195,12 @@ class _Token:
         return self.expires - time.time() > seconds
 
 
+def read_ahead() -> None:
+    """Import the azure and read the system's certificates now, for all processes that fork from this one."""
+    if not (https.MISSING or azure.import_problem()):
+        tls.shared(https.by_system)
+
+
 class Session:
     """One set of credentials, for ARM and Graph alike. Threads may share it.
 
@@ -200,10 +209,11 @@ class Session:
     """
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        if MISSING:
+        missing = https.MISSING or azure.import_problem()
+        if missing:
             raise Refused(
                 "The Python packages azure-identity and requests are needed where this runs:"
-                f" {MISSING}. Install azure-identity and requests."
+                f" {missing}. Install azure-identity and requests."
             )
         self._http = Http(ca_file(options.get(CA_OPTION), CA_OPTION, "Azure"), CA_OPTION)
         self._chosen: Chosen = load(options, self._http)
@@ -318,6 +328,8 @@ class Session:
         """All objects of a list, however many pages it has; None where absent and not found. read: takes one."""
 
         def page(body: Answer) -> tuple[list[T], str]:
+            if "value" not in body:
+                raise Odd("field value is missing")
             return [*map(read, objects_in(body, "value"))], _next(body)
 
         answered = self.send(call, query=query, absent=absent, read=page, tenant=tenant, **names)
@@ -326,10 +338,11 @@ class Session:
         found, following = answered
         seen = set[str]()
         while following:
-            if host_of(following) != host_of(self._audience(call.service)) or following in seen:
+            host = host_of(self._audience(call.service))
+            if not may_have_token(following, host) or following in seen or len(seen) == MOST_PAGES:
+                wrong = "there is no end of pages" if len(seen) == MOST_PAGES else "the next page is not one of Azure's"
                 raise CallFailed(
-                    f"Could not {call.purpose.format(**names)}: the address of the next page is not one of Azure's."
-                    " Check whether a proxy answers in its place."
+                    f"Could not {call.purpose.format(**names)}: {wrong}. Check whether a proxy answers in its place."
                 )
             seen.add(following)
             more, following = self._send(call, following, call.purpose.format(**names), None, None, False, page, tenant)

@@ -221,3 +221,13 @@ def said_by(error: BaseException) -> str:
 
 def host_of(url: str) -> str:
     return urlsplit(url).hostname or ""
+
+
+def may_have_token(url: str, host: str) -> bool:
+    """Whether an address that a server gave leads to a host by HTTPS, so that a token for it may be sent there."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 443
+    except ValueError:
+        return False
+    return (parts.scheme, parts.hostname, port) == ("https", host, 443) and "@" not in parts.netloc
