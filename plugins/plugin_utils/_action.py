@@ -10,21 +10,57 @@ collection.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import sys
+from collections.abc import Collection
 from typing import Any, ClassVar
 
 from ansible import constants
+from ansible.executor.play_iterator import PlayIterator
 from ansible.plugins.action import ActionBase
+from ansible.plugins.strategy import StrategyBase
 from ansible.utils.display import Display
 
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import Provider
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.table import PROVIDERS
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import AnySubject, Report, run_task
-from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_session import read_models
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways import castai
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.helm import keep_charts
+
+PROVIDER = "castai_provider"
+
+
+def _providers() -> Collection[Provider]:
+    """Those of the hosts of the play that runs; all, where a host's variables do not name one, or only by a template.
+
+    Ansible hands hosts to action plugins after it has forked. Before that it loads their files, so the strategy that
+    runs the play is somewhere on the stack.
+    """
+    with contextlib.suppress(Exception):
+        strategy, play = _running()
+        hosts = strategy._inventory.get_hosts(play.hosts)
+        named = {strategy._variable_manager.get_vars(play=play, host=host).get(PROVIDER) for host in hosts}
+        return [PROVIDERS[key] for key in named]
+    return PROVIDERS.values()
+
+
+def _running() -> tuple[Any, Any]:
+    """The strategy that runs, and its play. Raises LookupError if there is none."""
+    frame = sys._getframe()
+    while frame.f_back:
+        frame = frame.f_back
+        strategy, iterator = frame.f_locals.get("self"), frame.f_locals.get("iterator")
+        if isinstance(strategy, StrategyBase) and isinstance(iterator, PlayIterator):
+            return strategy, iterator._play
+    raise LookupError
+
 
 # Ansible imports this before it forks for each task on each host. What was read is needed to the end, so it is frozen
 # out of garbage collection, once: collecting it copies its pages in every fork and takes a second at the end of a run.
-read_models()
+castai.read_ahead()
+for read_ahead in {provider.read_ahead for provider in _providers()}:
+    read_ahead()
 gc.collect()
 gc.freeze()
 

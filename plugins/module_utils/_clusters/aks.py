@@ -12,6 +12,7 @@ from .._azure import aks
 from .._azure.names import MISSING_SUBSCRIPTION, aks_cluster_problem, group_problem, subscription_problem
 from .._azure.options import AZURE_RULES, IDENTITY_OPTIONS, azure_options, form_problems
 from .._engine import CallFailed, Refused, at_once
+from .._gateways import azure_session
 from .._gateways.azure import Azure
 from .._gateways.azure_container import AksCluster, Credential
 from .._gateways.azure_credentials import subscription_of
@@ -340,6 +341,7 @@ AKS = Provider(
     option_problems=option_problems,
     missing_options=missing_options,
     cloud=Azure,
+    read_ahead=azure_session.read_ahead,
     caller=lambda azure: in_words(azure.caller()),
     acting_as=acting_as,
     read=read,

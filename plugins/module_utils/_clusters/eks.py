@@ -14,6 +14,7 @@ from .._aws.eks import named_cluster_problem, unusable_problem
 from .._aws.names import eks_cluster_problem
 from .._aws.options import AWS_RULES, aws_options
 from .._aws.permissions import Question, Scope
+from .._gateways import aws_session
 from .._gateways.aws import Aws
 from .._gateways.aws_eks import EksCluster
 from .._gateways.castai import Cluster
@@ -136,6 +137,7 @@ EKS = Provider(
     option_problems=on_aws.option_problems,
     missing_options=on_aws.missing_options,
     cloud=Aws,
+    read_ahead=aws_session.read_ahead,
     caller=on_aws.caller,
     acting_as=on_aws.acting_as,
     read=read,

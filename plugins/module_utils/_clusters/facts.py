@@ -171,7 +171,8 @@ class Provider:
     cluster's ID at CAST AI and whether the user chose it. component_values: chart values by release. proxied_values:
     values of the agent and cluster-controller if they use a proxy; direct: hosts that they reach without it.
     roles_between: the roles that a cluster needs between connecting and onboarding. kubernetes_grant: a sentence that
-    says how the cloud can grant missing Kubernetes permissions.
+    says how the cloud can grant missing Kubernetes permissions. read_ahead: reads what connecting to any cluster
+    needs, such as the SDK; makes no call.
     """
 
     key: str
@@ -197,3 +198,4 @@ class Provider:
     direct: tuple[str, ...] = ("169.254.169.254", ".svc")
     roles_between: tuple[str, ...] = ()
     kubernetes_grant: str = ""
+    read_ahead: Callable[[], None] = lambda: None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from .._engine import CallFailed, Refused
+from .._gateways import google_session
 from .._gateways.google import Google
 from .._gateways.google_container import GkeCluster
 from .._gateways.google_credentials import project_of
@@ -335,6 +336,7 @@ GKE = Provider(
     option_problems=option_problems,
     missing_options=missing_options,
     cloud=Google,
+    read_ahead=google_session.read_ahead,
     caller=caller,
     acting_as=acting_as,
     read=read,

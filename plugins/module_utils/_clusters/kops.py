@@ -22,6 +22,7 @@ from .._aws.names import account_problem, kops_cluster_problem
 from .._aws.options import AWS_RULES, aws_options, form_problems
 from .._aws.permissions import Question, Scope
 from .._engine import at_once
+from .._gateways import aws_session
 from .._gateways.aws import Aws
 from .._gateways.aws_ec2 import Instance
 from .._gateways.castai import Cluster
@@ -237,6 +238,7 @@ KOPS = Provider(
     option_problems=on_aws.option_problems,
     missing_options=on_aws.missing_options,
     cloud=Aws,
+    read_ahead=aws_session.read_ahead,
     caller=on_aws.caller,
     acting_as=on_aws.acting_as,
     read=read,

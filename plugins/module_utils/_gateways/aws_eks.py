@@ -7,17 +7,12 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from .aws_session import Session, call, until_visible
-
-with contextlib.suppress(ImportError):
-    # The session says what is missing.
-    import botocore.signers
+from .aws_session import Session, botocore, call, until_visible
 
 TOKEN_PREFIX = "k8s-aws-v1."
 

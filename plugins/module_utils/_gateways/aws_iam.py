@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 from collections.abc import Callable, Collection, Mapping
@@ -21,6 +20,7 @@ from .aws_session import (
     WROTE_FIRST,
     Session,
     Tagged,
+    botocore,
     call,
     create_once,
     error_code,
@@ -28,10 +28,6 @@ from .aws_session import (
     tag_list,
     until_visible,
 )
-
-with contextlib.suppress(ImportError):
-    # The session says what is missing.
-    import botocore.exceptions
 
 KEY_TYPES = {"aws:SecureTransport": "boolean"}
 """Types of condition keys that are not strings."""

@@ -23,20 +23,15 @@ from .._given import is_file
 from .._names import TAG_CLUSTER, TAG_CLUSTER_ID
 from .._patience import FEWER
 from .._variables import named
+from .sdk import Sdk
 
-try:
-    import boto3
-    import botocore.config
-    import botocore.credentials
-    import botocore.exceptions
-    import botocore.loaders
-    import botocore.session
-    import botocore.signers
-    import urllib3
-
-    MISSING = ""
-except ImportError as error:
-    MISSING = str(error)
+boto3 = Sdk("boto3")
+botocore = Sdk(
+    "botocore",
+    *("botocore.config", "botocore.credentials", "botocore.exceptions", "botocore.loaders", "botocore.session"),
+    "botocore.signers",
+)
+urllib3 = Sdk("urllib3")
 
 LONGEST = 4000
 """Characters of AWS's words that a sentence shows: EC2's encoded messages are only useful as a whole."""
@@ -252,8 +247,9 @@ def region_of(options: Mapping[str, Any]) -> str:
 
 
 def _need_boto3() -> None:
-    if MISSING:
-        raise Refused(f"The Python packages boto3 and botocore are needed where this runs: {MISSING}. Install boto3.")
+    missing = boto3.import_problem() or botocore.import_problem()
+    if missing:
+        raise Refused(f"The Python packages boto3 and botocore are needed where this runs: {missing}. Install boto3.")
     if _version() < OLDEST:
         raise Refused(
             f"botocore is {botocore.__version__} where this runs, which does not support EKS access entries. Install"
@@ -403,9 +399,10 @@ def _models(search_path: str | None) -> Any:
     return botocore.loaders.create_loader(search_path)
 
 
-def read_models() -> None:
-    """Read them now, for all processes that fork from this one. Makes no call. An error shows at the first call."""
-    if MISSING:
+def read_ahead() -> None:
+    """Import the SDK and read its definitions now, for all processes that fork from this one. An error shows at the
+    first call."""
+    if boto3.import_problem() or botocore.import_problem():
         return
     with contextlib.suppress(botocore.exceptions.BotoCoreError, ValueError):
         session = _botocore_session()

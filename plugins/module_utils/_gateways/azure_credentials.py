@@ -30,15 +30,9 @@ from .._engine import CallFailed, Refused
 from .._given import as_path
 from .._variables import named
 from . import https, tls
+from .sdk import Sdk
 
-try:
-    import azure.core.exceptions
-    import azure.core.pipeline.transport
-    import azure.identity
-
-    MISSING = https.MISSING
-except ImportError as error:
-    MISSING = https.MISSING or str(error)
+azure = Sdk("azure", "azure.core.exceptions", "azure.core.pipeline.transport", "azure.identity")
 
 for _name_of in ("azure", "msal"):
     # Without a handler, Python writes their warnings to standard error; what they say is in the sentences below.

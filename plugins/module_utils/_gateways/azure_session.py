@@ -23,7 +23,8 @@ from .._answers import Odd, objects_in, some_objects, text_in, tidy
 from .._engine import CallFailed, Conflict, Refused
 from .._patience import THROTTLED, Repeats, throttled
 from .._variables import named
-from .azure_credentials import CA_OPTION, MISSING, Chosen, Cloud, claims_of, in_words, load
+from . import https, tls
+from .azure_credentials import CA_OPTION, Chosen, Cloud, azure, claims_of, in_words, load
 from .https import Http, Response, ca_file, host_of, may_have_token, taken
 
 T = TypeVar("T")
@@ -194,6 +195,12 @@ class _Token:
         return self.expires - time.time() > seconds
 
 
+def read_ahead() -> None:
+    """Import the azure and read the system's certificates now, for all processes that fork from this one."""
+    if not (https.MISSING or azure.import_problem()):
+        tls.shared(https.by_system)
+
+
 class Session:
     """One set of credentials, for ARM and Graph alike. Threads may share it.
 
@@ -202,10 +209,11 @@ class Session:
     """
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        if MISSING:
+        missing = https.MISSING or azure.import_problem()
+        if missing:
             raise Refused(
                 "The Python packages azure-identity and requests are needed where this runs:"
-                f" {MISSING}. Install azure-identity and requests."
+                f" {missing}. Install azure-identity and requests."
             )
         self._http = Http(ca_file(options.get(CA_OPTION), CA_OPTION, "Azure"), CA_OPTION)
         self._chosen: Chosen = load(options, self._http)

@@ -435,6 +435,12 @@ class CastAi:
             raise CallFailed(f"Could not {purpose}: {tidy(str(error))}", unsure=method != "GET") from error
 
 
+def read_ahead() -> None:
+    """Read the system's certificates now, for all processes that fork from this one."""
+    if _SHARES:
+        tls.shared(make_context)
+
+
 def by_options(params: Mapping[str, Any]) -> CastAi:
     """The API, according to the module's options. Makes no call."""
     return CastAi(

@@ -26,23 +26,15 @@ from .._given import as_path
 from .._options import sendable
 from .._variables import named
 from . import https
+from .sdk import Sdk
 
-try:
-    import google.auth.aws
-    import google.auth.compute_engine
-    import google.auth.compute_engine._metadata
-    import google.auth.exceptions
-    import google.auth.external_account_authorized_user
-    import google.auth.identity_pool
-    import google.auth.impersonated_credentials
-    import google.auth.pluggable
-    import google.auth.transport.requests
-    import google.oauth2.credentials
-    import google.oauth2.service_account
-
-    MISSING = https.MISSING
-except ImportError as error:
-    MISSING = https.MISSING or str(error)
+google = Sdk(
+    "google",
+    *("google.auth.aws", "google.auth.compute_engine", "google.auth.compute_engine._metadata"),
+    *("google.auth.exceptions", "google.auth.external_account_authorized_user", "google.auth.identity_pool"),
+    *("google.auth.impersonated_credentials", "google.auth.pluggable", "google.auth.transport.requests"),
+    *("google.oauth2.credentials", "google.oauth2.service_account"),
+)
 
 CA_OPTION = "google_ca_cert"
 

@@ -9,7 +9,6 @@ google-auth provides the tokens. Requests and answers are plain JSON, so that no
 
 from __future__ import annotations
 
-import contextlib
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -22,12 +21,9 @@ from .._answers import some_objects, tidy
 from .._engine import CallFailed, Conflict, Refused
 from .._patience import THROTTLED, Repeats, throttled
 from .._variables import named
-from .google_credentials import CA_OPTION, MISSING, SCOPES, Chosen, in_words, load
+from . import https, tls
+from .google_credentials import CA_OPTION, SCOPES, Chosen, google, in_words, load
 from .https import Http, Response, ca_file, host_of, taken
-
-with contextlib.suppress(ImportError):
-    # google_credentials tells the user which package is missing.
-    from google.auth.transport.requests import Request
 
 T = TypeVar("T")
 
@@ -132,6 +128,12 @@ class Rejected(CallFailed):
         return self.status == 403 and not _limited(self.status, self.problem)
 
 
+def read_ahead() -> None:
+    """Import the google and read the system's certificates now, for all processes that fork from this one."""
+    if not (https.MISSING or google.import_problem()):
+        tls.shared(https.by_system)
+
+
 class Session:
     """One set of credentials. Threads may share it.
 
@@ -140,13 +142,14 @@ class Session:
     """
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        if MISSING:
+        missing = https.MISSING or google.import_problem()
+        if missing:
             raise Refused(
                 "The Python packages google-auth and requests are needed where this runs:"
-                f" {MISSING}. Install google-auth and requests."
+                f" {missing}. Install google-auth and requests."
             )
         self._http = Http(ca_file(options.get(CA_OPTION), CA_OPTION, "Google Cloud"), CA_OPTION)
-        self._request = Request(self._http)
+        self._request = google.auth.transport.requests.Request(self._http)
         self._chosen: Chosen = load(options, self._request)
         self.endpoint = str(options.get("endpoint") or "auto")
         self._lock = threading.Lock()

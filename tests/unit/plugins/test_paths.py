@@ -22,6 +22,7 @@ import pytest
 import yaml
 from ansible.parsing.vault import VaultLib, VaultSecret
 
+from tests.gates.versions import imported
 from tests.sandbox.aws.server import Aws
 from tests.sandbox.castai.server import CastAi
 from tests.support.https import serve
@@ -247,7 +248,9 @@ def test_each_way_was_taken(both_ways: BothWays) -> None:
     assert (inside.count("EXEC /bin/sh"), module.count("EXEC /bin/sh")) == (0, len(SCENARIOS))
 
 
-def test_another_interpreter_is_a_process_of_its_own(tmp_path: Path) -> None:
+def test_another_interpreter_is_a_process_of_its_own_and_only_sdks_of_the_plays_providers_are_imported(
+    tmp_path: Path,
+) -> None:
     other = tmp_path / "python"
     other.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n', encoding="utf-8")
     other.chmod(0o755)
@@ -262,15 +265,17 @@ def test_another_interpreter_is_a_process_of_its_own(tmp_path: Path) -> None:
         for name, (keywords, _own) in expected.items()
     ]
     till = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-    run = run_playbook(
-        tmp_path,
-        [{"hosts": "shop", "connection": "local", "gather_facts": False, "tasks": tasks}],
-        "-vvv",
-        inventory={"all": {"hosts": {"shop": {}, "till": till}}},
-        environment={"ANSIBLE_PYTHON_INTERPRETER": str(other)},
-    )
+    with imported(tmp_path) as (watched, libraries):
+        run = run_playbook(
+            tmp_path,
+            [{"hosts": "shop", "connection": "local", "gather_facts": False, "tasks": tasks}],
+            "-vvv",
+            inventory={"all": {"hosts": {"shop": {"castai_provider": "gke"}, "till": till}}},
+            environment={"ANSIBLE_PYTHON_INTERPRETER": str(other), **watched},
+        )
     shown = {text.partition("]")[0]: "EXEC /bin/sh" in text for text in run.output.split("TASK [")[1:]}
     assert shown == {name: own for name, (_keywords, own) in expected.items()}
+    assert libraries.keys() & {"azure.identity", "boto3", "google.auth"} == {"google.auth"}
 
 
 def test_no_secret_is_shown_or_left(both_ways: BothWays) -> None:

@@ -629,15 +629,15 @@ def test_models_are_read_ahead_without_a_call_and_whatever_is_configured(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = world.calls()
-    gateway.read_models()
+    gateway.read_ahead()
     assert world.calls() == calls
     monkeypatch.setenv("AWS_ENDPOINT_URL", "localhost:4566")
-    gateway.read_models()
+    gateway.read_ahead()
     monkeypatch.setenv("AWS_PROFILE", "nobody's")
-    gateway.read_models()
+    gateway.read_ahead()
 
 
 def test_models_are_read_once_for_all_sessions(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    gateway.read_models()
+    gateway.read_ahead()
     monkeypatch.setattr(JSONFileLoader, "load_file", lambda *_arguments: pytest.fail("read again"))
     assert connect().describe_cluster("prod") is not None

@@ -31,6 +31,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._gateways.azure_
     Caller,
     Rejected,
 )
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.sdk import Sdk
 from tests.sandbox.wire import Response
 from tests.support import awx
 from tests.support.cloud import Behind, Cloud, behind_a_proxy
@@ -361,12 +362,11 @@ def test_an_untrusted_certificate_is_one_sentence(cloud: Cloud, monkeypatch: pyt
 
 
 def test_a_missing_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(azure_session, "MISSING", "No module named 'azure'")
+    monkeypatch.setattr(azure_session, "azure", Sdk("azure", "azure.none"))
     with pytest.raises(
-        Refused, match="azure-identity and requests are needed where this runs: No module named 'azure'"
+        Refused, match=r"azure-identity and requests are needed where this runs: No module named 'azure\.none'"
     ):
         Azure({})
-    assert azure_credentials.MISSING == ""
 
 
 def test_credentials_show_in_no_repr(cloud: Cloud) -> None:
