@@ -264,7 +264,7 @@ def test_without_the_right_to_credentials_a_kubeconfig_is_the_way_out(world: Wor
     ours = by_token(facts.api_server.endpoint, "k", "", True)
     assert other_cluster_problem(ours, facts) == ""
     other = by_token("https://other.example:443", "k", "", True)
-    assert "without a certificate authority to compare with" in other_cluster_problem(other, facts)
+    assert "its certificate authority is not known" in other_cluster_problem(other, facts)
 
 
 def test_a_kubeconfig_of_a_sister_is_refused(world: World) -> None:
