@@ -218,6 +218,8 @@ class CreateApp(Action):
         try:
             app = gateway.azure.create_app(self.tenant, self._body(gateway))
         except CallFailed as failure:
+            if self.owners and isinstance(failure, Rejected) and failure.problem.code == NOT_FOUND:
+                raise with_advice(failure, f"Check {named('owners', ROLE)}.") from failure
             if not failure.unsure:
                 raise
             found = until(lambda: self._found(gateway), timeout=LATE_SECONDS)

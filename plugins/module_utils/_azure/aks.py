@@ -69,6 +69,16 @@ def unusable_problem(found: AksCluster) -> str:
     return ""
 
 
+def node_group_problem(found: AksCluster, node_group: str) -> str:
+    """Why a cluster is not the one that the user means. Empty if it may be. node_group: empty for any."""
+    if not node_group or same(node_group, found.node_group):
+        return ""
+    return (
+        f"The node resource group of AKS cluster {found.name} is {found.node_group}, not {node_group}. Correct"
+        f" {named('node_resource_group')}, or leave it out."
+    )
+
+
 def scopes(found: AksCluster, additional: Iterable[str] = ()) -> tuple[str, ...]:
     """The resource groups in which CAST AI needs its role: those of the cluster, of its nodes, and of what the nodes
     use."""

@@ -129,6 +129,8 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
             f" {facts.get('nodeResourceGroup') or 'unknown'}, not {wanted.name} of subscription"
             f" {current.subscription}. Correct {named('cluster_id')} or {named('cluster_name')}."
         )
+    if current.cluster:
+        yield aks.node_group_problem(current.cluster, wanted.node_group)
     if not wanted.present:
         return
     if current.cluster is None and wanted.prepare:

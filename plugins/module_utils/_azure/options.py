@@ -202,7 +202,7 @@ def form_problems(params: Parameters) -> Iterator[str]:
             " westeurope."
         )
     days = params["secret_days"]
-    if not 1 <= days <= MOST_DAYS:
+    if days not in range(1, MOST_DAYS + 1):
         yield f"{named('secret_days', ROLE)} is {days}. Set it to a number of days from 1 to {MOST_DAYS}."
     owners = params["owners"] or ()
     for owner in owners:

@@ -73,7 +73,7 @@ def facts(
 ) -> ClusterFacts:
     """credential: what AKS returned for the cluster, or why it returned nothing, if it has been asked."""
     source = f" (from {azure.subscription_source})" if azure.subscription_source else ""
-    problem = aks.unusable_problem(found) or _other_nodes(found, node_group)
+    problem = aks.unusable_problem(found) or aks.node_group_problem(found, node_group)
     return ClusterFacts(
         KEY,
         found.name,
@@ -95,15 +95,6 @@ def facts(
         caller_hint="" if problem or azure.admin or not found.entra else _grant(found, azure.caller()),
         own=found,
         caseless=True,
-    )
-
-
-def _other_nodes(found: AksCluster, node_group: str) -> str:
-    if not node_group or node_group.casefold() == found.node_group.casefold():
-        return ""
-    return (
-        f"The node resource group of AKS cluster {found.name} is {found.node_group}, not {node_group}. Correct"
-        f" {named('node_resource_group')}, or leave it out."
     )
 
 

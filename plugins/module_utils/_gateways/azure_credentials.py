@@ -256,7 +256,7 @@ def _check_token(token: str, origin: str) -> None:
             f"{origin} has no token as other issuers sign them: a JWT, without blanks and line breaks. Copy it again."
         )
     ends: Any = claims_of(token).get("exp")
-    if type(ends) in (int, float) and 0 < ends < time.time() - _SKEW:
+    if isinstance(ends, (int, float)) and 1 < ends < time.time() - _SKEW:
         ended, now = (f"{datetime.fromtimestamp(one, timezone.utc):%Y-%m-%d %H:%M} UTC" for one in (ends, time.time()))
         raise Refused(
             f"The token of {origin} expired at {ended}, and the clock of this machine says {now}. Get a new one, or"

@@ -562,9 +562,10 @@ def _tokens(kubeconfig: str) -> tuple[str, ...]:
 
 
 def _with_token_file(kubeconfig: str, path: Path) -> str:
-    """The kubeconfig with a file for its user's token, which Helm reads again about once a minute."""
+    """The kubeconfig with a file in place of its user's token, which Helm reads again about once a minute."""
     config = json.loads(kubeconfig)
     for user in config["users"]:
+        user["user"].pop("token", None)
         user["user"]["tokenFile"] = str(path)
     return json.dumps(config)
 

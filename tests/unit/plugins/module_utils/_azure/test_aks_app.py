@@ -97,6 +97,34 @@ def test_the_cluster_is_found_by_its_name_and_node_group_too(world: World) -> No
         world.run(resource_group=None, node_resource_group="other")
 
 
+NOBODY = "99999999-2222-4222-8222-333333333333"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"node_resource_group": "other"}, r"The node resource group of AKS cluster shop is MC_.*, not other\."),
+        (
+            {"node_resource_group": "other", "state": "absent"},
+            r"castai_node_resource_group \(option node_resource_group",
+        ),
+        ({"subscription_id": NOBODY}, r"SubscriptionNotFound.* Correct castai_subscription_id"),
+        ({"additional_resource_groups": ["other"]}, r"ResourceGroupNotFound.* whichever option names this"),
+        ({"existing_app_id": NOBODY, "existing_app_secret": "s"}, r"Correct aks_onboard_existing_app_id"),
+    ],
+)
+def test_what_does_not_exist_is_told_with_what_to_correct(world: World, changes: dict[str, Any], said: str) -> None:
+    for check in (True, False):
+        with pytest.raises((Refused, Stopped), match=said):
+            world.run(check=check, **changes)
+    assert world.cloud.writes() == []
+
+
+def test_an_owner_that_does_not_exist_is_told_by_the_option(world: World) -> None:
+    with pytest.raises(Stopped, match=r"Request_ResourceNotFound.*Check aks_onboard_owners \(option owners\)"):
+        world.run(owners=[NOBODY])
+
+
 def test_removal_leaves_everything_as_it_was(world: World) -> None:
     before = world.comparable()
     app = world.run().view["identity_name"]

@@ -505,6 +505,7 @@ def test_helm_is_stopped_once_waiting_is_in_vain(fake: Fake, monkeypatch: pytest
 AGEING = """
     import time
     (user,) = json.loads(pathlib.Path(arguments[arguments.index("--kubeconfig") + 1]).read_text())["users"]
+    assert "token" not in user["user"]
     file, seen = pathlib.Path(user["user"]["tokenFile"]), []
     while len(seen) < 3:
         token = file.read_text()
