@@ -55,7 +55,7 @@ class ActionModule(ActionBase):
                 "roles_between": list(provider.roles_between),
             }
         if self._task.no_log:
-            # Chart values may hold secrets, which so are in no output and no callback's result.
+            # Chart values may contain secrets, so they appear in no output and no callback's result.
             result["variables"] = {name: _value(name, given) for name, given in values.items() if not _no_log(name)}
         return result
 
@@ -103,7 +103,7 @@ def _wrong_values(values: Mapping[str, Any], variables: Mapping[str, Any]) -> It
     # Only now, as decrypting takes time.
     hidden = _secrets(values, variables) if wrong else frozenset()
     for name in wrong:
-        # In a text or list that should have been chart values, nothing tells which part is a secret.
+        # In a text or list that should have been chart values, nothing shows which part is a secret.
         private = {"no_log": True} if _are_chart_values(name) else {}
         yield problem(name, {**_option(name), **private}, given_values[name], hidden)
 

@@ -2,10 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The rule of the keys, of whichever cloud: made, handed over, replaced, never left over. PRIVATE to the collection.
+"""The rules for keys in every cloud: created, handed over, replaced, and never left over. PRIVATE to the collection.
 
-At most one live key of ours, and no key goes before the new one is proven. A note beside the keys says which was handed
-over, and which credentials CAST AI made of it; where it is kept is the cloud's business.
+There is at most one live key of ours, and no key is deleted before the new one is proven to work. A note beside the
+keys records which one was handed over, and which credentials CAST AI created for it. Each cloud has its own place for
+it.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from ._engine import Action, CallFailed, Conflict, Made, until
 from ._gateways.castai import CastAi, Cluster, Rejected
 
 READ_BACK_SECONDS = 15.0
-"""How long to look whether CAST AI took a key when its answer was lost."""
+"""How long to check whether CAST AI accepted a key if its answer was lost."""
 
 LONGEST_LEFT = timedelta(days=30)
-"""A key is renewed when less than this is left of its life, or less than a tenth of it."""
+"""A key is renewed when it has less than this left to live, or less than a tenth of its life."""
 
 UNRECORDED = "which is not recorded as handed over"
 OVERTAKEN = "because CAST AI has been given different credentials since"
@@ -31,11 +32,12 @@ REPLACED = "which the new one replaces"
 
 
 _FRACTION = re.compile(r"\.\d+")
-"""Of seconds. Python 3.10 reads three or six digits of it, and Azure writes up to seven."""
+"""Fractions of seconds. Python 3.10 only reads three or six digits, and Azure writes up to seven."""
 
 
 class Note(NamedTuple):
-    """A key, and the id of the credentials that CAST AI has or had with it. Half a note says nothing."""
+    """A key, and the ID of the credentials that CAST AI has or had for it. A note with only one of them means
+    nothing."""
 
     key_id: str = ""
     credentials_id: str = ""
@@ -49,7 +51,8 @@ NO_NOTE = Note()
 
 
 class Key(NamedTuple):
-    """dead: why it cannot be used, as "which is inactive"; due: why it is to be replaced although it can."""
+    """dead: why it cannot be used, such as "which is inactive". due: why it must be replaced although it still
+    works."""
 
     id: str
     dead: str = ""
@@ -57,7 +60,7 @@ class Key(NamedTuple):
 
 
 def by_lifetime(key_id: str, begins: str, ends: str, now: datetime) -> Key:
-    """A key of which only its life tells whether it can be used. begins, ends: as clouds write them, empty for none."""
+    """A key whose lifetime alone decides whether it can be used. begins, ends: in a cloud's format, empty for none."""
     begin, end = moment(begins), moment(ends)
     if end is None:
         return Key(key_id)
@@ -68,7 +71,7 @@ def by_lifetime(key_id: str, begins: str, ends: str, now: datetime) -> Key:
 
 
 def moment(text: str) -> datetime | None:
-    """A time as clouds write it, None for none. Google's keys that never expire do so in 9999."""
+    """A time in a cloud's format, None for none. Google's keys that never expire have a date in the year 9999."""
     try:
         found = datetime.fromisoformat(_FRACTION.sub("", text).replace("Z", "+00:00"))
     except ValueError:
@@ -77,7 +80,7 @@ def moment(text: str) -> datetime | None:
 
 
 class Deletion(NamedTuple):
-    """guarded: whether it rests on the credentials that CAST AI has now."""
+    """guarded: whether the deletion is only right if CAST AI still has the credentials that it has now."""
 
     key_id: str
     why: str
@@ -86,10 +89,10 @@ class Deletion(NamedTuple):
 
 @dataclass(frozen=True)
 class Keys:
-    """The keys of one identity, oldest first; most: how many it may have.
+    """The keys of one identity, oldest first. most: how many it may have.
 
-    handed_over: the note of the key that was handed over. found: the note of the only key that there was when CAST AI
-    had these credentials, so that they are of no key that was made later. credentials_id: those that CAST AI has now.
+    handed_over: the note of the key that was handed over. found: the note of a key that was the only one when CAST AI
+    had these credentials, so they cannot be for a later key. credentials_id: those that CAST AI has now.
     """
 
     keys: tuple[Key, ...]
@@ -104,19 +107,19 @@ class Keys:
 
     @property
     def settled(self) -> bool:
-        """Whether what CAST AI holds was made of a key of this identity that lives and may go on."""
+        """Whether CAST AI has the credentials of a key that exists, works and need not be replaced."""
         live = {key.id for key in self.keys if not (key.dead or key.due)}
         noted = self.handed_over.key_id in live and self.handed_over.credentials_id == self.credentials_id
         return noted and bool(self.credentials_id)
 
     @property
     def in_use(self) -> str:
-        """The key that CAST AI has its credentials of, if of any of these, as far as notes tell; empty for no note."""
+        """The key that CAST AI uses according to the notes. Empty if they do not say."""
         return next((note.key_id for note in self.notes if note.credentials_id == self.credentials_id), "")
 
     @property
     def spare(self) -> list[Key]:
-        """The keys that CAST AI is known not to use, the one with the better reason first."""
+        """The keys that CAST AI is known not to use, those with the better reason first."""
         in_use = self.in_use
         if in_use:
             return [key for key in self.keys if key.id != in_use]
@@ -127,20 +130,21 @@ class Keys:
 
     @property
     def stuck(self) -> bool:
-        """Whether a new key is needed, has no room, and nothing tells which of the others CAST AI works with."""
+        """Whether a new key is needed but there is no room for it, and nothing shows which key CAST AI does not use."""
         return not self.settled and len(self.keys) >= self.most and not self.spare
 
     def without(self, key_id: str) -> Keys:
         return replace(self, keys=tuple(key for key in self.keys if key.id != key_id))
 
     def leftovers(self) -> Iterator[Deletion]:
-        """What goes where everything is settled."""
+        """What to delete if everything is settled."""
         for key in self.keys:
             if key.id != self.handed_over.key_id:
                 yield Deletion(key.id, UNRECORDED, True)
 
     def making_room(self) -> Iterator[Deletion]:
-        """What goes before a new key is made: one that CAST AI certainly does not use, where there is no room."""
+        """What to delete before a new key is created, if there is no room: a key that CAST AI certainly does not
+        use."""
         if len(self.keys) >= self.most and self.spare:
             key, why = self.spare[0], UNRECORDED
             if self.credentials_id and not self.in_use:
@@ -148,7 +152,7 @@ class Keys:
             yield Deletion(key.id, why, True)
 
     def replaced(self) -> Iterator[Deletion]:
-        """What goes after the new key was handed over."""
+        """What to delete after the new key was handed over."""
         for key in self.keys:
             yield Deletion(key.id, key.dead or key.due or REPLACED)
 
@@ -156,19 +160,19 @@ class Keys:
 class Gateways(Protocol):
     @property
     def castai(self) -> CastAi:
-        """The API."""
+        """The gateway to CAST AI's API."""
 
 
 def credentials_id(gateway: Gateways, cluster_id: str) -> str:
-    """Id of the credentials that CAST AI has now, empty for none."""
+    """ID of the credentials that CAST AI has now. Empty for none."""
     record = gateway.castai.get_cluster(cluster_id)
     return record.credentials_id if record else ""
 
 
 @dataclass(frozen=True)
 class DeleteKey(Action):
-    """cluster_id: where the key is deleted because CAST AI has the credentials credentials_id; empty for whatever it
-    has."""
+    """cluster_id: set if the key may only be deleted while CAST AI has the credentials credentials_id, empty
+    otherwise."""
 
     key_id: str = ""
     cluster_id: str = ""
@@ -185,17 +189,17 @@ class DeleteKey(Action):
 
 @dataclass(frozen=True)
 class HandOverKey(Action):
-    """Make a key, give it to CAST AI, note both ids. The secret is nowhere but in this call.
+    """Create a key, give it to CAST AI, and note both IDs. The secret exists only in this call.
 
-    A key that CAST AI refuses is deleted. One that it may have taken is left for the next run, which can tell.
-    before: the id of the credentials that CAST AI has, None for none.
+    A key that CAST AI refuses is deleted. One that CAST AI may have accepted is left to the next run, which can find
+    out. before: the ID of the credentials that CAST AI has, None for none.
     """
 
     KIND: ClassVar[str] = "key"
     cluster_id: str = ""
 
     def create(self, gateway: Any) -> tuple[str, str]:
-        """Id and secret of a new key."""
+        """ID and secret of a new key."""
         raise NotImplementedError
 
     def give(self, gateway: Any, key_id: str, secret: str) -> Cluster:
@@ -237,7 +241,8 @@ class HandOverKey(Action):
         raise CallFailed(f"{refusal} The new {self.KIND} {key_id} was deleted again.") from refusal
 
     def _read_back(self, gateway: Any, key_id: str, failure: CallFailed) -> str:
-        """Id of the credentials that CAST AI made of the key. Raises CallFailed where it shows none yet."""
+        """ID of the credentials that CAST AI created for the key. Raises CallFailed if CAST AI does not show any
+        yet."""
         before = self.before or ""
         found: list[str] = []
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -160,6 +161,8 @@ def start_playbook(
     if contained:
         collections = str(shutil.copytree(collections, folder / "collections", dirs_exist_ok=True))
         command = [*_as_nobody(), str(python), "-m", "ansible_runner", "run", *_project(of_run, playbook, inventory)]
+        if arguments:
+            command.append(f"--cmdline={shlex.join(arguments)}")
         awx.inject(of_run, credentials)
         _make_unwritable(Path(collections), home)
     else:

@@ -7,20 +7,27 @@ from __future__ import annotations
 
 import http.client
 import json
+import signal
 import ssl
-from collections.abc import Sequence
+import stat
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws import Aws
 from tests.sandbox.client import ClusterAccess, World
+from tests.support.awx import Credentials
 from tests.support.playbook import Run, Running
 
-from .connecting import Operator
+from .careful import Watch
+from .connecting import Forked, Operator, succeeded
 
 SITE = "castai.onboarding.site"
 ONBOARD = "castai.onboarding.onboard"
+
+AWX = "env"
+"""The folder in which AWX writes its credential for a job."""
 
 AWS_AUTH = "/api/v1/namespaces/kube-system/configmaps/aws-auth"
 WHO_AM_I = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
@@ -47,6 +54,61 @@ class Onboarder(Operator):
         self, *arguments: str, hosts: Sequence[str], playbook: Any = SITE, **variables: Any
     ) -> Running:
         return self.start(*arguments, "--forks", "6", hosts=hosts, playbook=playbook, **variables)
+
+
+class Exposed(NamedTuple):
+    """Where a secret may be seen of a run at -vvvvv: its output, processes, and what it left."""
+
+    output: bytes
+    processes: frozenset[bytes]
+    folder: Path
+
+    def held(self, forms: Sequence[bytes]) -> list[str]:
+        """Where any of these texts is. AWX's own files are left out, which have the operator's credentials."""
+        texts = {"output": self.output, "processes": b"\0".join(self.processes)}
+        files = (path for path in self.folder.rglob("*") if path.is_file() and path.parent.name != AWX)
+        found = {**texts, **{str(path): path.read_bytes() for path in files}}
+        return [place for place, content in found.items() if any(form in content for form in forms)]
+
+
+def as_awx(somebody: Onboarder, credentials: Credentials, given: Mapping[str, Any]) -> tuple[Run, Exposed]:
+    """A run of site as a job of AWX at -vvvvv, and where its secrets may be seen."""
+    somebody.environment["ANSIBLE_FORKS"] = "6"
+    running = somebody.start("-vvvvv", "--diff", playbook=SITE, given=given, contained=True, credentials=credentials)
+    watch = Watch(running.name)
+    watch.start()
+    run = running.wait()
+    watch.end()
+    assert watch.seen
+    assert "module_args" in run.output, "it shows all that -vvvvv shows"
+    return run, Exposed(run.output.encode(), frozenset(watch.texts), somebody.folder)
+
+
+OTHER_AGENT: Mapping[str, Mapping[str, Any]] = {"castai_release": {"values": {"podAnnotations": {"turn": "second"}}}}
+"""What of a run is to be another than before, so that Helm upgrades the agent."""
+
+
+def ended_in_helm(forked: Forked, tokens: Callable[[], Sequence[str]]) -> None:
+    """A run that is ended while Helm upgrades the agent leaves one file with the operator's token, for its user alone.
+
+    tokens: all that were given out.
+    """
+    record = rf"{forked.host}/castai-agent/sh\.helm\.release\.v1\.castai-agent\.v\d+"
+    forked.world.fault({"system": "kubernetes", "operation": "create secrets", "resource": record, "end": "after"})
+    ended = forked.connect(**OTHER_AGENT)
+    assert (ended.status, forked.world.fired()) == (-signal.SIGKILL, [1]), ended.output
+    forked.world.fault()
+    files = [path for path in forked.folder.glob("tmp/**/*") if path.is_file()]
+    given = [one.encode() for one in tokens()]
+    held = [path for path in files if any(one in path.read_bytes() for one in given)]
+    assert [(path.name, stat.S_IMODE(path.stat().st_mode)) for path in held] == [("token", 0o600)]
+
+
+def finished(forked: Forked) -> Run:
+    """The next run, which leaves nothing of the one that was ended in Helm."""
+    run = succeeded(forked.connect(**OTHER_AGENT))
+    assert list(forked.folder.glob("tmp/castai-onboarding-*/*")) == []
+    return run
 
 
 def node_token(world: World, cluster: ClusterAccess, role: str) -> str:

@@ -31,9 +31,9 @@ from tests.support.policies import FOLDER, in_cluster_name
 from tests.support.recipes import recipe
 from tests.tree import ROOT
 
-from .careful import Watch, forms_of
+from .careful import forms_of
 from .connecting import Forked, changed_nothing, succeeded, with_id, writes
-from .onboarding import SITE, Onboarder
+from .onboarding import OTHER_AGENT, Exposed, Onboarder, as_awx, ended_in_helm, finished
 
 HOSTS = {
     "shop": {},
@@ -45,8 +45,6 @@ TOKEN, CLUSTER_READ = "oauth2.token", "container.projects.locations.clusters.get
 CLUSTER_READS = 9
 """The tasks of site that read the cluster: preflight, castai_cluster, the agent's release and castai_cluster again of
 connecting; preflight, castai_cluster, castai_gke_sa, castai_releases and castai_cluster again of onboarding."""
-AWX = "env"
-"""The folder in which AWX writes its credential for a job."""
 TOO_EARLY = [
     local_play(
         {
@@ -143,27 +141,11 @@ def limited(world: World, phase: str) -> str:
     return str(world.control("google", "add_key", email=email))
 
 
-class Exposed(NamedTuple):
-    """Where a secret may be seen of a run at -vvvvv: its output, processes, and what it left."""
-
-    output: bytes
-    processes: frozenset[bytes]
-    folder: Path
-
-
 def by_awx(world: World, folder: Path, key: str, given: Any) -> tuple[Run, Exposed]:
     """As a job of AWX with its credential for Google Cloud, whose project is not that of the hosts."""
     somebody = Onboarder(world, folder)
     del somebody.environment["GOOGLE_APPLICATION_CREDENTIALS"]
-    somebody.environment["ANSIBLE_FORKS"] = "6"
-    credentials = awx.google(key, "acme-shared")
-    running = somebody.start("-vvvvv", "--diff", playbook=SITE, given=given, contained=True, credentials=credentials)
-    watch = Watch(running.name)
-    watch.start()
-    run = running.wait()
-    watch.end()
-    assert watch.seen
-    return run, Exposed(run.output.encode(), frozenset(watch.texts), folder)
+    return as_awx(somebody, awx.google(key, "acme-shared"), given)
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -243,11 +225,7 @@ def test_no_byte_of_a_key_and_no_token_is_anywhere(story: Story) -> None:
     def held_by(content: bytes) -> list[bytes]:
         return [form for form in forms if form in content]
 
-    assert held_by(story.exposed.output) == []
-    assert held_by(b"\0".join(story.exposed.processes)) == []
-    for path in story.exposed.folder.rglob("*"):
-        if path.is_file() and path.parent.name != AWX:
-            assert held_by(path.read_bytes()) == [], path
+    assert story.exposed.held(forms) == []
     state = story.world.state()
     assert held_by(json.dumps({name: state[name] for name in ("kubernetes", "castai")}).encode()) == []
     for log in story.world.folder.rglob("audit.log"):
@@ -319,7 +297,7 @@ def secrets_read(world: World, host: str, way: str, token: str) -> int:
 
 
 def test_a_run_that_is_ended_while_it_renews_a_key_is_finished_by_the_next(story: Story, tmp_path: Path) -> None:
-    """After CAST AI took the new key, before it is recorded."""
+    """After CAST AI took the new key, before it is recorded; and then in Helm."""
     world, account = story.world, story.run.of("castai_gke_sa", "shop")[0]["service_account"]
     (old,) = key_ids(world, account)
     soon = {"ends": 3600.0, "validAfterTime": "2026-01-01T00:00:00Z"}
@@ -331,10 +309,12 @@ def test_a_run_that_is_ended_while_it_renews_a_key_is_finished_by_the_next(story
     new = given_key(world, story.cluster_id("shop"))
     assert new != old
     assert new in key_ids(world, account), "CAST AI has a key that lives"
-    rerun = succeeded(Forked(world, tmp_path, steps(story.again, "shop"), "shop").connect())
+    forked = Forked(world, tmp_path, steps(story.again, "shop"), "shop")
+    ended_in_helm(forked, lambda: world.control("google", "secrets")["tokens"])
+    rerun = finished(forked)
     assert any(one.startswith("create a key of service account") for one in rerun.actions("shop"))
     assert key_ids(world, account) == [given_key(world, story.cluster_id("shop"))]
-    changed_nothing(Forked(world, tmp_path / "again", steps(story.again, "shop"), "shop").connect())
+    changed_nothing(forked.connect(**OTHER_AGENT))
 
 
 def shop_alone(story: Story) -> dict[str, Any]:

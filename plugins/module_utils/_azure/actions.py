@@ -344,6 +344,11 @@ class Unassign(Action):
     name: str = ""
 
     def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any]:
+        if names.same(self.before["to"], made.get("principal", "")):
+            raise Conflict(
+                f"Could not {self.sentence}: Microsoft Graph did not show service principal {self.before['to']} before,"
+                " but it exists."
+            )
         gateway.azure.delete_assignment(self.scope, self.name)
         return {"unassigned": (*made.get("unassigned", ()), self.scope)}
 

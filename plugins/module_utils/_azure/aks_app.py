@@ -514,7 +514,8 @@ def _delete_secret(current: Current, found: App, wanted: Desired, one: Deletion)
 
 def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
     """Everything to remove, in an order that works: assignments before the identity, so that no assignment outlives it,
-    and the identity before its role."""
+    and the identity before its role. One assignment stays for last where nothing else shows the next run that the
+    identity is ours."""
     found = identity_of(current, wanted)
     if isinstance(found, App) and current.record and not current.record.gone and federation_of(current, wanted):
         disable = DisableCastAccount(
@@ -526,18 +527,27 @@ def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
         )
         if wanted.federated:
             yield Removal("CAST AI's account", "", (disable,))
-    for one in _assignments_to_remove(current, wanted):
-        yield Removal(f"role assignment {one.name}", "", (_unassign(one, current),))
+    first = _assignments_to_remove(current, wanted)
+    last: tuple[RoleAssignment, ...] = ()
+    if found and not (evidence(found, wanted) or wanted.owner.adopt or _kept(current, wanted, found)):
+        first = tuple(sorted(first, key=lambda one: one.principal.lower() == found.principal_id.lower()))
+        first, last = first[:-1], first[-1:]
+    yield from (_removed(one, current) for one in first)
     if found:
         kept = _kept(current, wanted, found)
         delete = () if kept else (_delete_identity(current, found, wanted),)
         yield Removal(f"{kind(wanted)} {found.name}", kept, delete)
+    yield from (_removed(one, current) for one in last)
     yield from _role_removals(current, wanted)
     for pool in current.cluster.pools if current.cluster else ():
         if pool.name in POOLS:
             yield Removal(
                 f"agent pool {pool.name}", "CAST AI created it, and deletes it when it disconnects the cluster"
             )
+
+
+def _removed(one: RoleAssignment, current: Current) -> Removal:
+    return Removal(f"role assignment {one.name}", "", (_unassign(one, current),))
 
 
 def _kept(current: Current, wanted: Desired, found: Found) -> str:
@@ -578,7 +588,9 @@ def _role_removals(current: Current, wanted: Desired) -> Iterator[Removal]:
         return
     going = _assignments_to_remove(current, wanted)
     others = [one for one in of_role(current, found) if one not in going]
-    known = _names.short_id(wanted.cluster_id) in found.name or going
+    # A run that ended before this may have removed all assignments: then what it is for still shows.
+    here = current.home.lower() in role.folded(found.scopes)
+    known = _names.short_id(wanted.cluster_id) in found.name or going or here
     kept = ""
     if not (marks.marked(found.description) == wanted.cluster_id and known) and not wanted.owner.adopt:
         kept = "nothing in its description shows that it belongs to this cluster"

@@ -163,11 +163,11 @@ def federation_of(current: Current, wanted: Desired) -> Federation | None:
 
 
 def role_of(current: Current, wanted: Desired) -> RoleDefinition | None:
-    """The role to work with: Terraform's if the identity has it, otherwise the cluster's own."""
+    """The role to work with: Terraform's if the identity has it or it was taken over, otherwise the cluster's own."""
     held = {one.role_guid for one in current.held(principal_of(current, wanted))}
     by_name = {one.name.lower(): one for one in current.roles}
     terraform = by_name.get(names.terraform_role(wanted.name).lower())
-    if terraform and terraform.guid.lower() in held:
+    if terraform and (terraform.guid.lower() in held or wanted.cluster_id in MarkedRole(terraform).cluster_ids):
         return terraform
     found = (by_name.get(name.lower()) for name in names.roles(wanted.cluster_id))
     return next((one for one in found if one and not wanted.owner.others(MarkedRole(one))), None)
@@ -202,8 +202,8 @@ def orphans(current: Current, wanted: Desired) -> tuple[RoleAssignment, ...]:
     """Assignments left over from an earlier identity of this cluster, and those that this collection made where they
     are no longer needed."""
     identity = identity_of(current, wanted)
-    if identity and not identity.principal_id:
-        # If Graph does not show the principal yet, these may be its assignments.
+    if identity and not identity.principal_id and not (wanted.prepare and isinstance(identity, App)):
+        # If Graph does not show the principal yet, these may be its assignments. A run that creates it finds out.
         return ()
     found, principal = role_of(current, wanted), principal_of(current, wanted).lower()
     need = role.folded(scopes(current, wanted))

@@ -95,7 +95,7 @@ def subscription_problem(subscription: str, source: str = "") -> str:
     """What is wrong with a subscription ID. Empty if nothing is. source: the variable it came from, if any."""
     if is_guid(subscription):
         return ""
-    where = f"{source}, which stands for {named('subscription_id')}," if source else named("subscription_id")
+    where = f"{source}, which is used for {named('subscription_id')}," if source else named("subscription_id")
     return (
         f"{where} is {quoted(subscription)}. Set it to the ID of the cluster's subscription, such as"
         " 0b1f6471-1bf0-4dda-aec3-cb9272f09590, not to its name."

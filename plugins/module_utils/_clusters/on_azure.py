@@ -151,7 +151,7 @@ def _identity(
         return CloudRights(not_checked=(f"Could not check CAST AI's identity, its role and assignments: {failure}",))
     refusals = []
     try:
-        # A provider that is not registered and is to stay so has a sentence of its own.
+        # If the provider is not registered and must stay so, another sentence says so.
         for _action in aks_app.plan(current, replace(wanted, register_providers=True)):
             pass
     except Refused as refusal:

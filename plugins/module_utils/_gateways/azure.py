@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Azure, as one set of credentials shows it. PRIVATE to the collection."""
+"""All of Azure that one set of credentials can call. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ ARM_CALLS = (
     *azure_resources.CALLS,
 )
 CALLS = (*ARM_CALLS, *azure_graph.CALLS)
-"""Every call that is made, but for tokens."""
+"""Every call except those for tokens."""
 
 
 class Azure(Container, Authorization, Identities, Resources, Graph):
-    """Every call that is made, by service. Threads may share it."""
+    """Every call, by service. Threads may share it."""

@@ -59,7 +59,7 @@ CALLS = (
 
 @dataclass(frozen=True)
 class Permission:
-    """What one role allows. Azure adds roles up, but within one the second list takes away from the first."""
+    """What one role allows. Azure adds up the roles, but within a role, the second list takes away from the first."""
 
     actions: tuple[str, ...] = ()
     not_actions: tuple[str, ...] = ()
@@ -85,13 +85,13 @@ def _texts(body: Mapping[str, Any], field: str) -> tuple[str, ...]:
 
 
 def _matches(patterns: Collection[str], action: str) -> bool:
-    """A star stands for any number of segments, and Azure writes actions in any case."""
+    """A star stands for any number of segments, and Azure does not preserve case."""
     return any(fnmatchcase(action.lower(), pattern.lower().replace("[", "[[]")) for pattern in patterns)
 
 
 @dataclass(frozen=True)
 class RoleDefinition:
-    """id: with the scope in front; guid: its last part. custom: whether it is no built-in role."""
+    """id: with the scope in front. guid: its last part. custom: whether it is a custom role, not a built-in one."""
 
     id: str
     guid: str
@@ -117,7 +117,7 @@ class RoleDefinition:
 
 @dataclass(frozen=True)
 class RoleAssignment:
-    """name: its GUID; role: the full id of the definition; principal: the object id of who has it."""
+    """name: its GUID. role: the full ID of the definition. principal: the object ID of whoever has the role."""
 
     name: str
     scope: str
@@ -147,7 +147,7 @@ class RoleAssignment:
 
 @dataclass(frozen=True)
 class DenyAssignment:
-    """What nobody but the excluded may do. everybody: whether it is for all principals."""
+    """What is denied to all but the excluded. everybody: whether it applies to all principals."""
 
     name: str
     permissions: tuple[Permission, ...]
@@ -191,10 +191,10 @@ class Lock:
 
 
 class Authorization(Session):
-    """Roles. scope: /subscriptions/..., without a slash at its end."""
+    """Role definitions and assignments. scope: /subscriptions/..., without a slash at the end."""
 
     def find_roles(self, scope: str, name: str) -> tuple[RoleDefinition, ...]:
-        """Role definitions of this name that can be assigned at the scope; others of the tenant are not seen."""
+        """Role definitions with this name that can be assigned at the scope. Others in the tenant cannot be seen."""
         return (
             self.send_all(LIST_ROLES, RoleDefinition.parse, [("$filter", f"roleName eq '{quoted(name)}'")], scope=scope)
             or ()
@@ -210,17 +210,17 @@ class Authorization(Session):
         return found
 
     def put_role(self, scope: str, guid: str, properties: Mapping[str, Any]) -> RoleDefinition:
-        """properties: roleName, description, permissions, assignableScopes; it is a custom role."""
+        """properties: roleName, description, permissions, assignableScopes. The role is a custom role."""
         body = {"properties": {"type": "CustomRole", **properties}}
         written: RoleDefinition = self.send(PUT_ROLE, body, read=RoleDefinition.parse, scope=scope, role=guid)
         return written
 
     def delete_role(self, scope: str, guid: str) -> None:
-        """Success if it is already gone."""
+        """Delete the role. If it is already gone, that is a success."""
         self.send(DELETE_ROLE, absent=True, scope=scope, role=guid)
 
     def list_assignments(self, scope: str, principal: str = "") -> tuple[RoleAssignment, ...]:
-        """Those at the scope and above it or, of one principal, those below it too."""
+        """Assignments at the scope and above it, and for a single principal also below it."""
         chosen = f"principalId eq '{quoted(principal)}'" if principal else "atScope()"
         return self.send_all(LIST_ASSIGNMENTS, RoleAssignment.parse, [("$filter", chosen)], scope=scope) or ()
 
@@ -231,7 +231,7 @@ class Authorization(Session):
         return found
 
     def put_assignment(self, scope: str, name: str, role: str, principal: str, description: str) -> RoleAssignment:
-        """To a service principal. role: the full id of the definition."""
+        """Assign a role to a service principal. role: the full ID of the definition."""
         body = {
             "properties": {
                 "roleDefinitionId": role,
@@ -246,22 +246,22 @@ class Authorization(Session):
         return written
 
     def delete_assignment(self, scope: str, name: str) -> None:
-        """Success if it is already gone."""
+        """Delete the assignment. If it is already gone, that is a success."""
         self.send(DELETE_ASSIGNMENT, absent=True, scope=scope, assignment=name)
 
     def permissions(self, scope: str) -> tuple[Permission, ...]:
-        """What the caller's roles allow at a scope, those from above included; no deny assignment or condition counts
-        in it."""
+        """What the caller's roles allow at a scope, including inherited ones. Deny assignments and conditions are not
+        considered."""
         return self.send_all(LIST_PERMISSIONS, Permission.parse, scope=scope) or ()
 
     def deny_assignments(self, scope: str) -> tuple[DenyAssignment, ...]:
         return self.send_all(LIST_DENY_ASSIGNMENTS, DenyAssignment.parse, scope=scope) or ()
 
     def locks(self, scope: str) -> tuple[Lock, ...]:
-        """Those at the scope, above and below it."""
+        """Locks at the scope, above and below it."""
         return self.send_all(LIST_LOCKS, Lock.parse, scope=scope) or ()
 
 
 def quoted(text: str) -> str:
-    """A text as it stands in a filter."""
+    """A text in the form that filters need."""
     return text.replace("'", "''")

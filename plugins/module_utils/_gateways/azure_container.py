@@ -50,7 +50,7 @@ LIST_ADMIN_CREDENTIAL = Call(
 CALLS = (GET_CLUSTER, LIST_CLUSTERS, LIST_USER_CREDENTIAL, LIST_ADMIN_CREDENTIAL)
 
 SERVER_APPLICATION = "6dae42f8-4368-4678-94ff-3960e28e3630"
-"""The application that AKS itself is in Entra, in every cloud."""
+"""The application that represents AKS itself in Entra, in every cloud."""
 
 SHOWS: Mapping[str, str] = {
     "node_group_restriction": "2024-09-01",
@@ -59,12 +59,12 @@ SHOWS: Mapping[str, str] = {
     "sku": "2025-07-01",
     "hosted_system": "2026-02-01",
 }
-"""From which api-version on AKS shows what a cluster may be refused for."""
+"""Properties that may prevent onboarding, with the first api-version that shows each."""
 
 
 @dataclass(frozen=True)
 class Pool:
-    """An agent pool. priority: Spot or Regular; subnets: ids of those that its nodes and pods are in."""
+    """An agent pool. priority: Spot or Regular. subnets: IDs of the subnets of its nodes and pods."""
 
     name: str
     mode: str
@@ -76,7 +76,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class HttpProxy:
-    """What AKS tells pods and nodes to use. The addresses may have passwords."""
+    """The proxy that AKS configures in pods and nodes. The addresses may contain passwords."""
 
     http: str = field(default="", repr=False)
     https: str = field(default="", repr=False)
@@ -129,7 +129,7 @@ class AksCluster:
     cloud: str = ""
 
     def shows(self, what: str) -> bool:
-        """Whether the api-version that was called has a field of SHOWS."""
+        """Whether the api-version that was used shows a property of SHOWS."""
         return self.version_called >= SHOWS[what]
 
     @classmethod
@@ -179,7 +179,7 @@ class AksCluster:
 
 
 def parts_of(identity: str) -> tuple[str, str]:
-    """Subscription and resource group of an id, empty where it has none. Azure writes ids in any case."""
+    """Subscription and resource group of an ID, empty if it has none. Azure does not preserve case in IDs."""
     parts = identity.split("/")
     found = {key.lower(): value for key, value in zip(parts[1::2], parts[2::2], strict=False)}
     return found.get("subscriptions", ""), found.get("resourcegroups", "")
@@ -198,7 +198,7 @@ def _pool(body: Mapping[str, Any]) -> Pool:
 
 
 def _add_on(properties: Mapping[str, Any], name: str) -> bool:
-    """Names of add-ons come in any case."""
+    """Azure does not preserve case in the names of add-ons."""
     profiles = object_in(properties, "addonProfiles")
     return any(
         key.lower() == name and isinstance(one, Mapping) and one.get("enabled") is True for key, one in profiles.items()
@@ -257,19 +257,20 @@ class Container(Session):
         return found
 
     def list_clusters(self, subscription: str) -> tuple[AksCluster, ...]:
-        """Of all resource groups."""
+        """The clusters in all resource groups."""
         return self.send_all(LIST_CLUSTERS, self._parsed, subscription=subscription) or ()
 
     def _parsed(self, body: Answer) -> AksCluster:
         return AksCluster.parse(body, self.version(CONTAINER_SERVICE), self.cloud.name)
 
     def user_credential(self, subscription: str, group: str, cluster: str, public: bool = False) -> Credential:
-        """For whoever asks. public: with the public name of a private cluster. Secret where there is no Entra."""
+        """Credentials for the caller. public: with the public name of a private cluster. Secret if the cluster has no
+        Entra."""
         query = [("format", "exec"), *([("server-fqdn", "public")] if public else [])]
         return self._credential(LIST_USER_CREDENTIAL, query, subscription, group, cluster)
 
     def admin_credential(self, subscription: str, group: str, cluster: str, public: bool = False) -> Credential:
-        """Of the local account that may do everything. Secret."""
+        """Credentials of the local account with full permissions. Secret."""
         query = [("server-fqdn", "public")] if public else []
         return self._credential(LIST_ADMIN_CREDENTIAL, query, subscription, group, cluster)
 

@@ -54,13 +54,13 @@ _VARIABLES: Mapping[str, tuple[str, ...]] = {
     "tenant": ("AZURE_TENANT", "AZURE_TENANT_ID"),
     "x509_certificate_path": ("AZURE_X509_CERTIFICATE_PATH", "AZURE_CLIENT_CERTIFICATE_PATH"),
 }
-"""The environment variables that stand in for an option, in the order in which they count."""
+"""The environment variables that can be set instead of an option, in order of precedence."""
 
 _KINDS = ("secret", "x509_certificate_path", "oidc_token", "oidc_token_file_path")
-"""The options that prove who a service principal is, in the order in which their variables count."""
+"""The options that prove the identity of a service principal, in the order of precedence of their variables."""
 
 _USER = ("AZURE_AD_USER", "AZURE_USERNAME", "AZURE_PASSWORD")
-"""Variables of a log-in by user name and password."""
+"""Variables for logging in with user name and password."""
 
 _AUTHORITY_HOST = "AZURE_AUTHORITY_HOST"
 _WORKLOAD = (_AUTHORITY_HOST, "AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE")
@@ -72,16 +72,16 @@ _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _DOMAIN = re.compile(r"([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]{0,61}[a-z0-9])", re.IGNORECASE)
 _JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 _LARGEST = 1_000_000
-"""Bytes of a certificate or token that are read."""
+"""Maximum size of a certificate or token, in bytes."""
 _SKEW = 300.0
-"""Seconds by which Entra lets clocks differ."""
+"""How many seconds Entra lets clocks differ."""
 
 _LIMITS: Mapping[str, Any] = {"retry_total": 3, "connection_timeout": 10, "read_timeout": 30}
 
 
 @dataclass(frozen=True)
 class Cloud:
-    """login, arm, graph: hosts; audience: that a federated credential names."""
+    """login, arm, graph: hosts. audience: the one that federated credentials must have."""
 
     name: str
     login: str
@@ -142,14 +142,15 @@ class Chosen:
 
 
 def subscription_of(options: Mapping[str, Any]) -> tuple[str, str]:
-    """The subscription of the cluster, empty where neither an option nor the environment says it, and the variable."""
+    """The subscription of the cluster, and the variable that sets it. Empty if neither an option nor a variable
+    does."""
     return _found(options, "subscription_id")
 
 
 def load(options: Mapping[str, Any], http: Any) -> Chosen:
-    """The credentials that the options name, else the environment. Makes no call. Raises Refused.
+    """Load the credentials of the options, or else of the environment. Makes no call. Raises Refused.
 
-    http: what azure-identity makes its requests with.
+    http: what azure-identity uses for its requests.
     """
     cloud = _cloud(options)
     subscription, source = _found(options, "subscription_id")
@@ -159,7 +160,7 @@ def load(options: Mapping[str, Any], http: Any) -> Chosen:
 
 
 def _source(options: Mapping[str, Any]) -> str:
-    """Where the credentials come from. Options that are credentials beat the environment."""
+    """Where the credentials come from. Options that contain credentials override the environment."""
     given = [kind for kind in _KINDS if options.get(kind)]
     found, variable = _found(options, "auth_source")
     if not found or (variable and given):
@@ -208,7 +209,7 @@ def _maker(options: Mapping[str, Any], source: str, cloud: Cloud, http: Any) -> 
 
 
 def _principal(options: Mapping[str, Any], cloud: Cloud, common: Mapping[str, Any]) -> Callable[[str], Any] | None:
-    """A service principal, by the first of the ways to prove it that is given. An option beats the environment."""
+    """A service principal, with the first proof of its identity that is set. Options override the environment."""
     given = [kind for kind in _KINDS if options.get(kind)]
     if len(given) > 1:
         raise Refused(f"{' and '.join(map(named, given))} are set. Set only one of them.")
@@ -263,7 +264,7 @@ def _check_token(token: str, origin: str) -> None:
 
 
 def claims_of(token: str) -> Mapping[str, Any]:
-    """The claims of a token, unverified: they only tell what to say. Empty for one that has none."""
+    """The claims of a token, not verified, because they only shape messages. Empty if it has none."""
     parts = token.split(".")
     if len(parts) != 3:
         return {}
@@ -286,7 +287,7 @@ def _client(options: Mapping[str, Any]) -> str:
 
 
 def _tenant(options: Mapping[str, Any]) -> str:
-    """Empty where nothing is given."""
+    """The tenant, empty if it is not set."""
     tenant = _found(options, "tenant")[0]
     if tenant and not (_GUID.fullmatch(tenant) or _DOMAIN.fullmatch(tenant)):
         raise Refused(
@@ -375,7 +376,7 @@ def _found(options: Mapping[str, Any], option: str) -> tuple[str, str]:
 
 
 def _variable(name: str) -> str:
-    """A variable that is empty is not set: AWX writes all of them."""
+    """The value of a variable. An empty one counts as not set, because AWX always sets all of them."""
     return os.environ.get(name, "").strip()
 
 
@@ -384,9 +385,9 @@ def _name(option: str) -> str:
 
 
 def _origin(options: Mapping[str, Any], option: str) -> str:
-    """What gives an option its value."""
+    """Where an option's value comes from."""
     variable = _found(options, option)[1]
-    return f"{variable}, which stands for {named(option)}," if variable else named(option)
+    return f"{variable}, which is used for {named(option)}," if variable else named(option)
 
 
 def _read(path: str, origin: str, what: str) -> bytes:
@@ -412,12 +413,12 @@ _WORDS: Mapping[str, str] = {
     "50076": "Multi-factor authentication is required: use a service principal.",
     "50079": "Multi-factor authentication is required: use a service principal.",
 }
-"""What to do about Entra's codes."""
+"""What to do about Entra's error codes."""
 
 
 @contextlib.contextmanager
 def in_words() -> Iterator[None]:
-    """Say what is wrong with credentials, without showing them."""
+    """Turn errors into messages that contain no credentials."""
     try:
         yield
     except (azure.core.exceptions.AzureError, ValueError) as error:

@@ -17,7 +17,7 @@ from .azure_identities import Federation
 from .azure_session import GRAPH, Answer, Call, Caller, Session
 
 READ, WRITE = "Application.Read.All", "Application.ReadWrite.OwnedBy"
-"""Application permissions of Graph: to find applications, and to change those of which the caller is an owner."""
+"""Application permissions of Graph: to find applications, and to change those that the caller owns."""
 READ_POLICIES = "Policy.Read.All"
 
 _APP = "/applications/{app}"
@@ -85,7 +85,7 @@ _SELECT = ("$select", "id,appId,displayName,tags,notes,passwordCredentials,creat
 
 @dataclass(frozen=True)
 class Password:
-    """A secret of an application, without its text. starts, ends: as Graph writes times."""
+    """A secret of an application, without its text. starts, ends: in Graph's format."""
 
     key_id: str
     name: str
@@ -102,7 +102,7 @@ class Password:
 
 @dataclass(frozen=True)
 class NewPassword:
-    """text: shown once."""
+    """text: returned only once."""
 
     key_id: str
     text: str = field(repr=False)
@@ -148,7 +148,7 @@ class Application:
 
 @dataclass(frozen=True)
 class Principal:
-    """The service principal of an application. id: of the object, by which ARM knows it."""
+    """The service principal of an application. id: its object ID, which ARM uses for it."""
 
     id: str
     client_id: str
@@ -195,11 +195,11 @@ class Graph(Session):
     """
 
     def graph_caller(self, tenant: str = "") -> Caller:
-        """Who calls Graph, with the application permissions that were granted."""
+        """The identity that calls Graph, with the application permissions it was granted."""
         return Caller.of(self.token(self._audience(GRAPH), tenant))
 
     def find_apps(self, tenant: str, name: str) -> tuple[Application, ...]:
-        """With this display name, which several may have."""
+        """Applications with this display name, which is not unique."""
         return self._apps(LIST_APPS, tenant, name, f"displayName eq '{quoted(name)}'")
 
     def find_apps_by_tag(self, tenant: str, tag: str) -> tuple[Application, ...]:
@@ -209,11 +209,11 @@ class Graph(Session):
         return next(iter(self._apps(LIST_APPS, tenant, client, f"appId eq '{quoted(client)}'")), None)
 
     def find_deleted_apps(self, tenant: str, name: str) -> tuple[Application, ...]:
-        """With this display name, of the last 30 days."""
+        """Applications with this display name that were deleted in the last 30 days."""
         return self._apps(LIST_DELETED_APPS, tenant, name, f"displayName eq '{quoted(name)}'")
 
     def app_policy(self, tenant: str) -> AppPolicy:
-        """Of the tenant, for applications that have none of their own."""
+        """The tenant's policy for applications that have none of their own."""
         found: AppPolicy = self.send(GET_APP_POLICY, read=AppPolicy.parse, tenant=tenant)
         return found
 
@@ -237,11 +237,11 @@ class Graph(Session):
         self.send(PATCH_APP, dict(body), tenant=tenant, app=app)
 
     def delete_app(self, tenant: str, app: str) -> None:
-        """Success if it is already gone."""
+        """Delete the application. If it is already gone, that is a success."""
         self.send(DELETE_APP, absent=True, tenant=tenant, app=app)
 
     def add_password(self, tenant: str, app: str, name: str, ends: str) -> NewPassword:
-        """Secret. ends: as Graph writes times."""
+        """Create a secret. ends: in Graph's format. The result is secret."""
         body = {"passwordCredential": {"displayName": name, "endDateTime": ends}}
         made: NewPassword = self.send(ADD_PASSWORD, body, read=NewPassword.parse, tenant=tenant, app=app)
         return made
@@ -265,13 +265,13 @@ class Graph(Session):
         return made
 
     def patch_app_federation(self, tenant: str, app: str, federation: Federation) -> None:
-        """By its id. Its name stays."""
+        """Change a federated credential, found by its ID. Its name cannot change."""
         self.send(
             PATCH_APP_FEDERATION, federation.body(), tenant=tenant, app=app, federation=federation.id or federation.name
         )
 
     def delete_app_federation(self, tenant: str, app: str, federation: str) -> None:
-        """federation: id or name. Success if it is already gone."""
+        """federation: ID or name. If it is already gone, that is a success."""
         self.send(DELETE_APP_FEDERATION, absent=True, tenant=tenant, app=app, federation=federation)
 
     def find_principal(self, tenant: str, client: str) -> Principal | None:
@@ -280,7 +280,7 @@ class Graph(Session):
         return next(iter(found or ()), None)
 
     def create_principal(self, tenant: str, client: str, owners: tuple[str, ...] = ()) -> Principal:
-        """owners: object ids."""
+        """owners: object IDs."""
         body: dict[str, Any] = {"appId": client}
         if owners:
             body["owners@odata.bind"] = [self.directory_object(one) for one in owners]
@@ -288,9 +288,9 @@ class Graph(Session):
         return made
 
     def delete_principal(self, tenant: str, principal: str) -> None:
-        """Success if it is already gone."""
+        """Delete the service principal. If it is already gone, that is a success."""
         self.send(DELETE_PRINCIPAL, absent=True, tenant=tenant, principal=principal)
 
     def directory_object(self, object_id: str) -> str:
-        """An object as a body refers to it."""
+        """The reference to a directory object in a request body."""
         return f"{self._audience(GRAPH)}/v1.0/directoryObjects/{object_id}"

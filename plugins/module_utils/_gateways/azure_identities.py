@@ -60,7 +60,7 @@ CALLS = (
 
 @dataclass(frozen=True)
 class Federation:
-    """A federated credential, of a managed identity or an application. id: only Graph has one."""
+    """A federated credential of a managed identity or an application. id: only Graph has one."""
 
     name: str
     issuer: str
@@ -71,7 +71,7 @@ class Federation:
 
     @classmethod
     def parse(cls, body: Answer) -> Federation:
-        """Of ARM, whose fields are one level below those of Graph."""
+        """Parse an answer of ARM, whose fields are one level deeper than Graph's."""
         inner = object_in(body, "properties") or body
         audiences = inner.get("audiences")
         if not isinstance(audiences, list) or not all(isinstance(one, str) for one in audiences):
@@ -117,7 +117,7 @@ class ManagedIdentity:
 
 
 class Identities(Session):
-    """Managed identities. Azure allows one write of a federated credential at a time, and few reads."""
+    """Managed identities. Azure allows one write of a federated credential at a time, and limits reads."""
 
     def get_identity(self, subscription: str, group: str, identity: str) -> ManagedIdentity | None:
         found: ManagedIdentity | None = self.send(
@@ -144,7 +144,7 @@ class Identities(Session):
         return written
 
     def tag_identity(self, subscription: str, group: str, identity: str, tags: Mapping[str, str]) -> ManagedIdentity:
-        """tags: all that it is to have."""
+        """tags: all tags that the identity should have."""
         written: ManagedIdentity = self.send(
             PATCH_IDENTITY,
             {"tags": dict(tags)},
@@ -156,11 +156,11 @@ class Identities(Session):
         return written
 
     def delete_identity(self, subscription: str, group: str, identity: str) -> None:
-        """Success if it is already gone."""
+        """Delete the identity. If it is already gone, that is a success."""
         self.send(DELETE_IDENTITY, absent=True, subscription=subscription, group=group, identity=identity)
 
     def list_identity_federations(self, subscription: str, group: str, identity: str) -> Sequence[Federation] | None:
-        """None where there is no such identity."""
+        """The federated credentials, None if the identity does not exist."""
         return self.send_all(
             LIST_IDENTITY_FEDERATIONS,
             Federation.parse,
@@ -185,7 +185,7 @@ class Identities(Session):
         return written
 
     def delete_identity_federation(self, subscription: str, group: str, identity: str, federation: str) -> None:
-        """Success if it is already gone."""
+        """Delete the federated credential. If it is already gone, that is a success."""
         self.send(
             DELETE_IDENTITY_FEDERATION,
             absent=True,

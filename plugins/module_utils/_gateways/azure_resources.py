@@ -49,7 +49,7 @@ REGISTER_SECONDS = 300.0
 
 @dataclass(frozen=True)
 class Subscription:
-    """tenant: in which it is now; state: Enabled, Warned, PastDue, Disabled, Deleted."""
+    """tenant: the one that the subscription is in now. state: Enabled, Warned, PastDue, Disabled, Deleted."""
 
     id: str
     tenant: str
@@ -68,7 +68,7 @@ class Subscription:
 
 @dataclass(frozen=True)
 class ResourceGroup:
-    """managed_by: the id of what it belongs to, empty for none."""
+    """managed_by: the ID of the resource that the group belongs to, empty for none."""
 
     name: str
     location: str
@@ -80,7 +80,7 @@ class ResourceGroup:
 
 
 class Resources(Session):
-    """What everything else is in."""
+    """Subscriptions, resource groups and resource providers."""
 
     def get_subscription(self, subscription: str) -> Subscription | None:
         found: Subscription | None = self.send(
@@ -95,7 +95,7 @@ class Resources(Session):
         return found
 
     def provider_registered(self, subscription: str, namespace: str) -> bool:
-        """namespace: Microsoft.ManagedIdentity."""
+        """namespace: such as Microsoft.ManagedIdentity."""
         return self._registration(subscription, namespace) == REGISTERED
 
     def _registration(self, subscription: str, namespace: str) -> str:
@@ -108,7 +108,7 @@ class Resources(Session):
         return state.lower()
 
     def register_provider(self, subscription: str, namespace: str) -> None:
-        """Register it, and wait until it is."""
+        """Register the provider, and wait until it is registered."""
         self.send(REGISTER_PROVIDER, subscription=subscription, namespace=namespace)
         if not until(lambda: self.provider_registered(subscription, namespace), timeout=REGISTER_SECONDS):
             raise CallFailed(

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Azure: the session, its requests, and what its errors mean. PRIVATE to the collection.
+"""The session with Azure: its requests, and what errors mean. PRIVATE to the collection.
 
-azure-identity gives the tokens; requests are plain JSON, so that no field of an answer is lost.
+azure-identity provides the tokens. Requests and answers are plain JSON, so that no field of an answer is lost.
 """
 
 from __future__ import annotations
@@ -19,22 +19,24 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
-from .._answers import objects_in, some_objects, text_in, tidy
+from .._answers import Odd, objects_in, some_objects, text_in, tidy
 from .._engine import CallFailed, Conflict, Refused
 from .._patience import THROTTLED, Repeats, throttled
 from .._variables import named
 from . import https, tls
 from .azure_credentials import CA_OPTION, Chosen, Cloud, azure, claims_of, in_words, load
-from .https import Http, Response, ca_file, host_of, taken
+from .https import Http, Response, ca_file, host_of, may_have_token, taken
 
 T = TypeVar("T")
 
 PATIENCE = 60.0
-"""Seconds, tries and pauses together, after which a call that Azure fails to answer is given up."""
+"""How many seconds to repeat a call that Azure fails to answer, including pauses."""
 FRESH_SECONDS = 300.0
-"""How long a token is good for at least."""
+"""For how many seconds a token must remain valid."""
+MOST_PAGES = 1000
+"""How many pages a list may have. Azure limits the size of a page."""
 KUBERNETES_SECONDS = 1800.0
-"""The same for Kubernetes: Helm has it for a whole upgrade."""
+"""The same for a Kubernetes token: Helm uses one token for a whole upgrade."""
 
 GRAPH = "graph"
 AUTHORIZATION = "Microsoft.Authorization"
@@ -52,10 +54,10 @@ VERSIONS: Mapping[str, str] = {
     RESOURCES: "2025-04-01",
     SUBSCRIPTIONS: "2022-12-01",
 }
-"""The api-version of each service that is called first."""
+"""The api-version to try first, by service."""
 
 DENIED = "Authorization_RequestDenied"
-"""Graph's refusal."""
+"""The code with which Graph refuses a call."""
 UNREGISTERED = "MissingSubscriptionRegistration"
 NO_GROUP = "ResourceGroupNotFound"
 LOCKED = "ScopeLocked"
@@ -137,7 +139,7 @@ def _policy(info: Any) -> str:
 
 
 class Rejected(CallFailed):
-    """Azure answered, and the answer is no. status: HTTP's; problem: what the answer says."""
+    """Azure answered with an error. status: the HTTP status. problem: what the answer says."""
 
     def __init__(self, text: str, status: int, problem: Problem, within: str = "", unsure: bool = False) -> None:
         super().__init__(text, within, unsure)
@@ -157,11 +159,11 @@ class Caller:
     roles: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset()
     directory_roles: frozenset[str] = frozenset()
-    """Template ids of a user's roles in the directory."""
+    """Template IDs of a user's roles in the directory."""
 
     @property
     def application(self) -> bool:
-        """Whether it is an application or a managed identity, and no user."""
+        """Whether the caller is an application or a managed identity, not a user."""
         return not self.name
 
     @classmethod
@@ -234,7 +236,7 @@ class Session:
         return self._chosen.subscription_source
 
     def version(self, service: str) -> str:
-        """The api-version that a service is called with: an older one where this cloud knows no newer."""
+        """The api-version to call a service with: an older one if this cloud does not know the newer."""
         return self._versions[service]
 
     def close(self) -> None:
@@ -242,7 +244,7 @@ class Session:
         self._http.close()
 
     def caller(self) -> Caller:
-        """Who calls ARM."""
+        """The identity that calls ARM."""
         return Caller.of(self.token(self._audience("")))
 
     def token(self, audience: str, tenant: str = "", seconds: float = FRESH_SECONDS) -> str:
@@ -260,7 +262,7 @@ class Session:
             return known.value
 
     def forget(self, token: str) -> None:
-        """Get another in its place, as somebody does not take it."""
+        """Replace a token that was not accepted."""
         with self._lock:
             for audience, tenant in [key for key, known in self._tokens.items() if known.value == token]:
                 del self._tokens[audience, tenant]
@@ -323,9 +325,12 @@ class Session:
         tenant: str = "",
         **names: str,
     ) -> tuple[T, ...] | None:
-        """All objects of a list, however many pages it has; None where absent and not found. read: takes one."""
+        """All objects of a list, from all its pages. None if absent is set and the list is not found. read: parses one
+        object."""
 
         def page(body: Answer) -> tuple[list[T], str]:
+            if "value" not in body:
+                raise Odd("field value is missing")
             return [*map(read, objects_in(body, "value"))], _next(body)
 
         answered = self.send(call, query=query, absent=absent, read=page, tenant=tenant, **names)
@@ -334,10 +339,11 @@ class Session:
         found, following = answered
         seen = set[str]()
         while following:
-            if host_of(following) != host_of(self._audience(call.service)) or following in seen:
+            host = host_of(self._audience(call.service))
+            if not may_have_token(following, host) or following in seen or len(seen) == MOST_PAGES:
+                wrong = "there is no end of pages" if len(seen) == MOST_PAGES else "the next page is not one of Azure's"
                 raise CallFailed(
-                    f"Could not {call.purpose.format(**names)}: the address of the next page is not one of Azure's."
-                    " Check whether a proxy answers in its place."
+                    f"Could not {call.purpose.format(**names)}: {wrong}. Check whether a proxy answers in its place."
                 )
             seen.add(following)
             more, following = self._send(call, following, call.purpose.format(**names), None, None, False, page, tenant)
@@ -355,7 +361,7 @@ class Session:
         read: Callable[[Answer], T] | None,
         tenant: str,
     ) -> Any:
-        """query: None for the address of a next page, which has its own."""
+        """query: None for the address of a next page, which already has one."""
         audience = self._audience(call.service)
         repeats, unsure, renewed, other_version = Repeats(1.0, 20.0), False, False, False
         while True:
@@ -380,7 +386,7 @@ class Session:
         raise _failure(call, purpose, status, problem, response.asked, unsure)
 
     def _falls_back(self, call: Call, status: int, problem: Problem) -> bool:
-        """Whether this cloud does not know the api-version, but says which it knows."""
+        """Whether this cloud does not know the api-version, but lists those that it knows."""
         if status not in (400, 404) or problem.code not in _UNKNOWN_VERSION:
             return False
         called = self._versions.get(call.service, "")
@@ -404,7 +410,7 @@ class Session:
         asked = [*(query or ())]
         if call.service != GRAPH and query is not None:
             asked.insert(0, ("api-version", self._versions[call.service]))
-        # Not every service reads a plus sign as a blank, as requests would write it.
+        # Not every service reads a plus sign as a space, as requests would encode it.
         address = f"{url}?{urlencode(asked, quote_via=quote)}" if asked else url
         return self._http.ask(call.method, address, purpose, sent, (), body, call.repeatable)
 
@@ -429,7 +435,7 @@ def claims_in(response: Response) -> str:
 
 
 def _patience(call: Call, status: int, problem: Problem) -> float:
-    """Seconds in which it is worth to repeat a call with this answer; 0 where it is not."""
+    """For how many seconds to repeat a call with this answer, 0 if that is useless."""
     if status == 429 or problem.code == _ONE_AT_A_TIME:
         return THROTTLED
     if status in (500, 502, 503, 504) and call.repeatable:
@@ -449,7 +455,7 @@ def _failure(call: Call, purpose: str, status: int, problem: Problem, asked: flo
 
 
 def _advice(call: Call, status: int, problem: Problem, asked: float) -> str:
-    """What to do, sentences after a blank, or an empty text."""
+    """What to do, as sentences with a space before them. Empty if nothing is known."""
     if status == 429:
         return throttled("Azure limits how often these credentials may call", asked)
     if problem.code == POLICY_FORBIDS:

@@ -2,9 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""HTTPS by requests, for the APIs of clouds that are called without a client of their own, and for what gets their
-tokens. PRIVATE to the collection.
-"""
+"""HTTPS with requests, for the APIs of clouds that have no client here, and for the libraries that get their tokens.
+PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -40,15 +39,15 @@ except ImportError as error:
 T = TypeVar("T")
 
 CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-"""The environment variables that stand for an option for CA certificates."""
+"""The environment variables that apply if the option for CA certificates is not set."""
 TIMEOUT = (10.0, 60.0)
 """Seconds to connect, and to wait for an answer."""
 
 
 @dataclass(frozen=True)
 class Response:
-    """body: parsed JSON, empty for no content, None for something else; reason: HTTP's, or why there was no answer;
-    asked: seconds that the server asks to wait."""
+    """body: parsed JSON, empty for no content, None for something else. reason: from the HTTP status line, or why there
+    was no answer. asked: how many seconds the server asks to wait."""
 
     status: int
     body: Any
@@ -181,7 +180,7 @@ def ca_file(path: str | None, option: str, cloud: str) -> str:
     """The file that an option sets, or an empty text. Raises Refused."""
     if path and not is_file(path):
         variable = next((name for name in CA_VARIABLES if os.environ.get(name) == path), "")
-        origin = f"{variable}, which stands for {named(option)}," if variable else named(option)
+        origin = f"{variable}, which is used for {named(option)}," if variable else named(option)
         raise Refused(
             f"{origin} is {quoted(path)}, which is not a file. Set it to a file with the CA certificates for {cloud}."
         )
@@ -229,3 +228,13 @@ def said_by(error: BaseException) -> str:
 
 def host_of(url: str) -> str:
     return urlsplit(url).hostname or ""
+
+
+def may_have_token(url: str, host: str) -> bool:
+    """Whether an address that a server gave leads to a host by HTTPS, so that a token for it may be sent there."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 443
+    except ValueError:
+        return False
+    return (parts.scheme, parts.hostname, port) == ("https", host, 443) and "@" not in parts.netloc

@@ -83,10 +83,9 @@ def project_problem(project: str, source: str = "") -> str:
     option."""
     if is_project_id(project) or _PROJECT_NUMBER.fullmatch(project):
         return ""
-    where = f"{source}, which stands for {named('project')}," if source else named("project")
+    where = f"{source}, which is used for {named('project')}," if source else named("project")
     return (
-        f"{where} is {quoted(project)}. Set it to the id or number of the cluster's Google Cloud project, not to its"
-        " name."
+        f"{where} is {quoted(project)}. Set it to the ID or number of the cluster's Google Cloud project, not its name."
     )
 
 

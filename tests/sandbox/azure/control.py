@@ -389,6 +389,22 @@ class Control:
         )
         return {"key_id": key, "secret": text}
 
+    def set_secret(self, key_id: str, **said: Any) -> None:
+        """Change what is shown of a secret, such as endDateTime."""
+        every = (key for one in self._store.directory.applications for key in one.said["passwordCredentials"])
+        next(key for key in every if key["keyId"] == key_id).update(said)
+
+    def secret_id(self, text: str) -> str:
+        """The id of a secret."""
+        application = next(one for one in self._store.directory.applications if text in one.secrets.values())
+        return next(key for key, one in application.secrets.items() if one == text)
+
+    def secrets(self) -> list[str]:
+        """All secrets of applications, tokens given out, and what lets clients into clusters, a key by its lines."""
+        every = (text for one in self._store.directory.applications for text in one.secrets.values())
+        keys = (line for one in self._clusters for line in one.client_key.splitlines()[1:-1])
+        return [*every, *self._store.tokens, *keys, *(one.client_token for one in self._clusters if one.client_token)]
+
     def strip_operator(self, graph: Sequence[str] = ()) -> None:
         """Take the operator's app roles of Graph away, but for these."""
         found = self._store.directory.principal(TENANT, OPERATOR_ID)
@@ -527,6 +543,7 @@ _VERBS: Mapping[str, Callable[..., Any]] = {
             "remove_group",
         ),
         *("set_versions", "add_role", "grant", "revoke", "add_app", "add_guest", "add_secret", "add_certificate"),
+        *("set_secret", "secret_id", "secrets"),
         "strip_operator",
         *("remove_app", "add_operator", "token", "user_token", "add_member", "federated_token", "set_app_policy"),
         *("behave", "visibility", "lag", "leave_other_way", "operator"),

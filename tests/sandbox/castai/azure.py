@@ -52,6 +52,11 @@ class CastAiAtAzure:
         made: dict[str, str] = self._cloud.control("leave_other_way", **named)
         return made
 
+    def key_id(self, credentials: Mapping[str, str]) -> str:
+        """Of the secret in them, empty for none."""
+        text = credentials.get("clientSecret")
+        return str(self._cloud.control("secret_id", text=text)) if text else ""
+
     def refusal(self, credentials: Mapping[str, str], cluster: Cluster | None, group: str, own: str) -> str:
         """Why they do not work; empty if they do. own: CAST AI's account at Google; group: that of the nodes."""
         proof = {"client_secret": credentials.get("clientSecret", "")}

@@ -107,7 +107,7 @@ class Record:
     created_at: str
     status: str = "connecting"
     credentials_id: str = ""
-    access_key_id: str = ""  # of the AWS user whose key was handed over
+    access_key_id: str = ""  # of the AWS user's key, the Google account's or the Entra application's secret that it has
     controller: bool = False  # the cluster controller runs
     reconciled_at: str | None = None
     kubernetes_version: str | None = None
@@ -390,7 +390,7 @@ class CastAi:
         refusal = azure.refusal(given, next(clusters, None), group, own)
         if refusal:
             raise ApiError(400, "Forbidden", ("credentials", refusal))
-        record.access_key_id = given["clientId"]
+        record.access_key_id = azure.key_id(given)
 
     def create_google_account(self, key: Key, cluster_id: str, body: dict[str, Any]) -> Any:
         """gke-create-sa: CAST AI's account, one of each organisation, which is to become the client's."""

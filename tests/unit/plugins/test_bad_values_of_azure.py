@@ -13,7 +13,6 @@ import datetime
 import json
 import os
 import re
-import ssl
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,7 +32,6 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import run_task
-from ansible_collections.castai.onboarding.plugins.module_utils._gateways import https
 from ansible_collections.castai.onboarding.plugins.module_utils._variables import named
 
 from .test_bad_values import BASES, CLUSTER, module, said
@@ -197,8 +195,6 @@ def nothing_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
             monkeypatch.delenv(name)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("requests.Session.request", called)
-    # To read the system's certificates takes most of the time.
-    monkeypatch.setattr(https, "_context", lambda ca_file: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 
 
 def called(*_arguments: Any, **_keywords: Any) -> Any:

@@ -22,6 +22,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._gateways import
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.azure import Azure
 from tests.sandbox.castai.azure import CastAiAtAzure
 from tests.sandbox.castai.server import CastAi as Api
+from tests.sandbox.wire import Request
 
 from . import aws_client
 from .aws_account import first
@@ -177,6 +178,9 @@ class World(Endable):
                 if text == self.given.get("clientSecret"):
                     return str(key)
         return ""
+
+    def is_write(self, request: Request) -> bool:
+        return self.cloud.azure.classify(request).write
 
     def check_access(self) -> None:
         """What CAST AI took last for the first cluster, if anything, works."""

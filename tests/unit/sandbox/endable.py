@@ -11,10 +11,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import Result
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Failure, Result
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import _Passing
 from tests.sandbox.castai.server import CastAi as Api
+from tests.sandbox.wire import Request, Response
 
 from .aws_account import Direct, Ended
+
+ENDED, LOST = "ended", "lost"
+"""What becomes of a run after an effect: it ends, or it goes on without an answer."""
 
 
 class Noting(Direct):
@@ -45,6 +50,12 @@ class Endable(ABC):
     """A cloud with a cluster, and an operator whose runs can be ended."""
 
     castai: Noting
+    cloud: Any
+    """Whose send() gives a request to the stand-in."""
+
+    @abstractmethod
+    def is_write(self, request: Request) -> bool:
+        """Whether the stand-in would change anything."""
 
     @abstractmethod
     def reset(self) -> None:
@@ -115,3 +126,75 @@ class Endable(ABC):
             if not ended:
                 return last - 1
         raise AssertionError
+
+
+class Effects:
+    """Counts what takes effect, and lets CAST AI try its access after each. The last is that after which the run ends,
+    or whose answer is lost, 0 for none."""
+
+    def __init__(self, world: Endable, last: int, how: str, tried: bool) -> None:
+        self._world, self._last, self._how, self._tried = world, last, how, tried
+        self.count = 0
+        self._send = world.cloud.send
+
+    def __enter__(self) -> Effects:
+        self._world.cloud.send = self._received
+        self._world.castai.wrote = self._wrote
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._world.cloud.send = self._send
+        self._world.castai.wrote = _nothing
+
+    def _received(self, request: Request) -> Response | None:
+        answer: Response | None = self._send(request)
+        done = answer is not None and answer.status < 400
+        return None if done and self._world.is_write(request) and self._is_last() else answer
+
+    def _wrote(self) -> None:
+        if self._is_last():
+            raise _Passing(CallFailed("CAST AI did not answer."), 0, 60, lost=True)
+
+    def _is_last(self) -> bool:
+        """Whether the answer of this effect is lost."""
+        if self._tried:
+            self._world.check_access()
+        self.count += 1
+        if self.count != self._last:
+            return False
+        if self._how == ENDED:
+            raise Ended
+        return True
+
+
+def _nothing() -> None:
+    pass
+
+
+def attempt(world: Endable, options: Mapping[str, Any], last: int, how: str) -> int:
+    """One run; how many effects it had."""
+    with Effects(world, last, how, options.get("state") != "absent") as effects:
+        try:
+            world.run(**options)
+        except (Ended, Failure):
+            assert 0 < last <= effects.count, "it ended by itself"
+    return effects.count
+
+
+def after_each_effect(
+    world: Endable, before: Callable[[], object], options: Mapping[str, Any], how: str, end: Callable[[], Any]
+) -> None:
+    """Wherever a run ends, or an answer is lost, the next ends in the same state. end: what that is."""
+    before()
+    effects = attempt(world, options, 0, how)
+    expected = end()
+    assert effects >= 2
+    for last in itertools.count(1):
+        world.reset()
+        before()
+        if attempt(world, options, last, how) < last:
+            break
+        attempt(world, options, 0, how)
+        assert end() == expected, (last, how)
+        assert world.run(**options).actions == (), (last, how)
+    assert last > effects

@@ -22,6 +22,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._google.gke_sa i
 from ansible_collections.castai.onboarding.plugins.module_utils._google.observed import Systems
 from tests.sandbox.castai.google import CastAiAtGoogle
 from tests.sandbox.castai.server import CastAi as Api
+from tests.sandbox.wire import Request
 
 from . import aws_client
 from .aws_account import first
@@ -169,6 +170,9 @@ class World(Endable):
     def given_key(self) -> str:
         """The id of the key that CAST AI has for the first cluster, empty for none."""
         return self.given.get("private_key_id", "")
+
+    def is_write(self, request: Request) -> bool:
+        return self.cloud.google.classify(request).write
 
     def check_access(self) -> None:
         """What CAST AI took last for the first cluster, if anything, works."""

@@ -109,20 +109,6 @@ def test_removal_leaves_everything_as_it_was(world: World) -> None:
     assert world.run(state="absent").actions == ()
 
 
-def test_ended_after_any_write_a_rerun_ends_in_the_same_state(world: World) -> None:
-    assert world.check_access_after_every_write(lambda: None) == 9
-
-
-def test_removal_that_was_ended_after_any_write_is_finished_by_the_next(world: World) -> None:
-    before = world.comparable()
-    for last in range(1, 6):
-        world.reset()
-        world.run()
-        assert world.run_until(last, state="absent", force=True)
-        world.run(state="absent")
-        assert world.comparable() == before, last
-
-
 def test_two_clusters_share_nothing(world: World) -> None:
     first, second = world.run(), world.run("sister")
     assert {one["displayName"] for one in world.apps} == {first.view["identity_name"], second.view["identity_name"]}

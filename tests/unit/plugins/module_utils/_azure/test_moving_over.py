@@ -57,11 +57,6 @@ def test_what_a_tool_left_keeps_its_names_and_assignments(world: World, vintage:
 
 
 @pytest.mark.parametrize("vintage", WAYS)
-def test_ended_after_any_write_of_a_takeover_cast_ai_has_access(world: World, vintage: str) -> None:
-    world.check_access_after_every_write(lambda: leave(world, vintage), **WAYS[vintage])
-
-
-@pytest.mark.parametrize("vintage", WAYS)
 def test_what_was_taken_over_is_removed_as_a_whole(world: World, vintage: str) -> None:
     before = world.comparable()
     leave(world, vintage)

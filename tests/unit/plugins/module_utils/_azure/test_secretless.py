@@ -70,11 +70,6 @@ def test_a_managed_identity_takes_no_right_in_entra(world: World) -> None:
 
 
 @WAYS
-def test_ended_after_any_write_a_rerun_ends_in_the_same_state(world: World, way: Any) -> None:
-    assert world.check_access_after_every_write(lambda: None, **way) >= 8
-
-
-@WAYS
 def test_removal_leaves_everything_as_it_was(world: World, way: Any) -> None:
     before = world.comparable()
     world.run(**way)
@@ -120,7 +115,8 @@ def test_a_group_that_the_cluster_left_and_that_is_gone_is_in_nobodys_way(world:
 
 @WAYS
 def test_from_a_secret_to_none_and_back_without_an_outage(world: World, way: Any) -> None:
-    world.check_access_after_every_write(world.run, **way)
+    world.run()
+    world.run(**way)
     assert not world.live_secret()
     assert [one["passwordCredentials"] for one in world.apps] == (
         [[]] if way is APP else [world.apps[0]["passwordCredentials"]]

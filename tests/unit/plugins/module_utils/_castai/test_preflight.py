@@ -111,7 +111,7 @@ CASES = {
         {"namespace": "n" * 64},
     ),
     "credentials_secret": Case(
-        f"Secret name '{'s' * 254}' has 254 characters, but at most 253 are allowed. Correct"
+        f"Secret name '{'s' * 120}'... has 254 characters, but at most 253 are allowed. Correct"
         " castai_credentials_secret (option credentials_secret).",
         {"credentials_secret": "s" * 254},
     ),
@@ -444,7 +444,7 @@ def test_options_that_no_gateway_takes_are_findings_beside_the_others(tmp_path: 
     found = " ".join(findings_of(preflight.observe(systems, wanted), wanted))
     for part in (
         "castai_region (option region) is not set",
-        "castai_api_key contains a blank",
+        "castai_api_key contains a space",
         "castai_host (option host) is 'http://10.0.0.1'",
         "no-helm",
     ):

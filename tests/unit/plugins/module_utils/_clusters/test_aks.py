@@ -11,16 +11,23 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._azure.aks import not_shown, onboarding_problems
+from ansible_collections.castai.onboarding.plugins.module_utils._castai import preflight
+from ansible_collections.castai.onboarding.plugins.module_utils._castai.readiness import Verdict
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters import aks
-from ansible_collections.castai.onboarding.plugins.module_utils._clusters.connection import other_cluster_problem, reach
+from ansible_collections.castai.onboarding.plugins.module_utils._clusters.connection import (
+    Connection,
+    other_cluster_problem,
+    reach,
+)
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import ClusterFacts, Named
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import Cluster as Record
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.helm import Helm
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.kubernetes import (
     NO_NAME,
     REFUSED,
@@ -29,7 +36,8 @@ from ansible_collections.castai.onboarding.plugins.module_utils._gateways.kubern
 )
 from tests.sandbox.azure.control import OTHER_TENANT
 from tests.sandbox.pki import Authority
-from tests.support.https import reply
+from tests.sandbox.wire import Request, Response
+from tests.support.https import reply, serve
 from tests.unit.plugins.conftest import Wire
 from tests.unit.sandbox.azure_client import OPERATOR_ID, SUBSCRIPTION, TENANT, Azures, cluster
 
@@ -256,7 +264,7 @@ def test_without_the_right_to_credentials_a_kubeconfig_is_the_way_out(world: Wor
     ours = by_token(facts.api_server.endpoint, "k", "", True)
     assert other_cluster_problem(ours, facts) == ""
     other = by_token("https://other.example:443", "k", "", True)
-    assert "without a certificate authority to compare with" in other_cluster_problem(other, facts)
+    assert "its certificate authority is not known" in other_cluster_problem(other, facts)
 
 
 def test_a_kubeconfig_of_a_sister_is_refused(world: World) -> None:
@@ -439,6 +447,56 @@ def test_a_token_that_the_cluster_refuses_is_renewed_once(
     first, second = (one.headers["authorization"] for one in wire.script.received)
     assert first != second
     assert kubernetes.token() == second.removeprefix("Bearer ")
+
+
+class HelmWithAnAgent:
+    """Whose chart has one Deployment."""
+
+    def check_version(self) -> tuple[int, int]:
+        return (3, 18)
+
+    def show_chart(self, *_chart: Any) -> None:
+        pass
+
+    def render(self, *_chart: Any) -> list[dict[str, Any]]:
+        template = {"metadata": {"labels": {"app": "x"}}, "spec": {"serviceAccountName": "x", "containers": []}}
+        return [{"kind": "Deployment", "metadata": {"name": "x"}, "spec": {"template": template}}]
+
+
+@pytest.mark.parametrize("add_on", [True, False])
+def test_preflight_asks_the_policies_of_a_cluster_that_has_the_add_on(world: World, add_on: bool) -> None:
+    world.azures.do("set_cluster", cluster="shop", addonProfiles={"azurepolicy": {"enabled": add_on}})
+    facts = world.facts()
+    assert facts.api_server
+    tried: list[dict[str, Any]] = []
+
+    def api(request: Request) -> Response:
+        if request.method == "POST" and request.path.endswith("/pods"):
+            assert "dryRun=All" in request.query
+            tried.append(json.loads(request.body))
+            return reply(403, {"message": 'admission webhook "gatekeeper" denied the request: [no-x] Not so.'})
+        if request.method == "POST":
+            return reply(201, {"status": {"allowed": True}})
+        known = {"/version": {"major": "1", "minor": "36"}, "/api/v1/namespaces/castai-agent": {"metadata": {}}}
+        if request.path in known or request.path.endswith("s"):
+            return reply(200, known.get(request.path, {"items": []}))
+        return reply(404, {})
+
+    release = {"name": "castai-agent", "chart_ref": "castai-agent"}
+    params = {"provider": "aks", "cluster_name": "shop", "subscription_id": SUBSCRIPTION, "releases": [release]}
+    wanted = preflight.desired({"namespace": "castai-agent", "credentials_secret": "s", **params})
+    with serve(api) as address:
+        there = replace(facts, api_server=replace(facts.api_server, endpoint=address.url, ca_pem=address.ca_pem))
+        connection = Connection(params, kubernetes=reach({}, there.api_server))
+        systems = preflight.Systems(params, lambda: pytest.fail("asked"), connection, cast(Helm, HelmWithAnAgent()))
+        found = preflight._inside(systems, wanted, preflight.Current((), there))
+    assert isinstance(found.startable, Verdict)
+    refused = [one for one in found.startable.findings if "policy" in one]
+    assert len(tried) == len(refused) == add_on
+    if add_on:
+        assert "[no-x] Not so. The Azure Policy add-on is on for AKS cluster shop" in refused[0]
+        assert tried[0]["metadata"]["labels"] == {"app": "x"}
+        assert "serviceAccountName" not in tried[0]["spec"]
 
 
 # Options

@@ -142,7 +142,7 @@ def test_keys_that_end_are_warned_of_where_there_is_one(cloud: Cloud) -> None:
     forbid(cloud, "iam.serviceAccountKeyExpiryHours", {"allowed": ["24h"]})
     found = asked(cloud)
     assert found
-    assert found.warnings[0].startswith("Keys of service accounts expire after 24h")
+    assert found.warnings[0].startswith("An organization policy lets keys of service accounts expire after 24h")
     assert asked(cloud, identity="impersonation") == CloudRights()
 
 
@@ -257,7 +257,7 @@ def test_a_network_of_another_project_is_warned_of_unless_cast_ai_gets_permissio
     (said,) = found.warnings
     assert said.startswith(f"The network of GKE cluster shop belongs to project {SHARED} (Shared VPC)")
     assert "Set gke_onboard_shared_vpc_role (option shared_vpc_role) to subnets, or add" in said
-    assert f"If {EMAIL} has them by other bindings than of roles/compute.networkUser on the subnets, set" in said
+    assert f"If {EMAIL} gets permissions there in another way, set" in said
     assert asked(cloud, shared_vpc_role="none") == CloudRights()
     found = asked(cloud, shared_vpc_role="subnets")
     assert found

@@ -527,9 +527,35 @@ def test_all_pages_are_read_and_none_elsewhere(cloud: Cloud) -> None:
     cloud.play(roles, reply(200, {"value": [role("a")], "nextLink": page}), reply(200, {"value": [role("b")]}))
     assert [one.name for one in connected(cloud).find_roles("/s", "x")] == ["a", "b"]
     assert cloud.received[-1].query == "api-version=2022-04-01&$skiptoken=2"
-    cloud.play(roles, reply(200, {"value": [], "nextLink": "https://elsewhere.example/"}))
-    with pytest.raises(CallFailed, match="the address of the next page is not one of Azure's"):
-        connected(cloud).find_roles("/s", "x")
+    azure = connected(cloud)
+    for page in (
+        *(
+            "https://elsewhere.example/",
+            f"http://{roles}",
+            f"https://{ARM}:8443/x",
+            f"https://{ARM}@elsewhere.example/",
+        ),
+        *(f"https://{ARM}.elsewhere.example/", "https://[x", "/x", f"//{ARM}/x", "x", f"https://{ARM}:x/"),
+    ):
+        cloud.play(roles, reply(200, {"value": [], "nextLink": page}))
+        asked = [one.host for one in cloud.received].count(ARM)
+        with pytest.raises(CallFailed, match="the next page is not one of Azure's"):
+            azure.find_roles("/s", "x")
+        assert [one.host for one in cloud.received].count(ARM) == asked + 1, page
+
+
+@pytest.mark.parametrize("answer", [{}, "", {"value": {}}, {"value": ["x"]}, {"value": [None]}, [], 7])
+def test_a_list_of_another_shape_is_no_empty_list(cloud: Cloud, answer: Any) -> None:
+    cloud.play(CLUSTERS, reply(200, answer))
+    with pytest.raises(CallFailed, match=r"that does not match the API: (field value|the answer)"):
+        connected(cloud).list_clusters(SUBSCRIPTION)
+
+
+def test_a_list_without_an_end_is_given_up(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(azure_session, "MOST_PAGES", 3)
+    cloud.play(CLUSTERS, *(reply(200, {"value": [], "nextLink": f"https://{CLUSTERS}?page={n}"}) for n in range(9)))
+    with pytest.raises(CallFailed, match="there is no end of pages"):
+        connected(cloud).list_clusters(SUBSCRIPTION)
 
 
 @pytest.mark.parametrize(

@@ -868,7 +868,7 @@ WAYS = (
     Way(
         "G1",
         lambda world, _wire: " ".join(facts(world, location="europe-west4").problems),
-        (f"has one of this name in {LOCATION} and {SISTER.region}", "castai_location (option location)"),
+        (f"has a cluster of this name in {LOCATION} and {SISTER.region}", "castai_location (option location)"),
     ),
     Way(
         "G32",

@@ -8,17 +8,13 @@ CAST AI tries what it has after every effect at Google and at its own, and is ne
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Failure
-from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import _Passing
 from tests.sandbox.google.other_ways import leave
-from tests.sandbox.wire import Request, Response
-from tests.unit.sandbox.aws_account import Ended
+from tests.unit.sandbox.endable import ENDED, LOST, after_each_effect
 from tests.unit.sandbox.gke_project import ACCOUNT, NODE_ACCOUNT, SHOP, World, world
 from tests.unit.sandbox.google_client import PROJECT
 from tests.unit.sandbox.google_client import SHARED as ELSEWHERE
@@ -27,7 +23,6 @@ __all__ = ["world"]
 
 Options = Mapping[str, Any]
 KEYLESS = {"identity": "impersonation"}
-ENDED, LOST = "ended", "lost"
 
 
 def nothing(_world: World) -> None:
@@ -89,59 +84,6 @@ STORIES: Mapping[str, tuple[Callable[[World], None], Options]] = {
 }
 
 
-class Effects:
-    """Counts what takes effect, and lets CAST AI try its access after each. The last is that after which the run ends,
-    or whose answer is lost, 0 for none."""
-
-    def __init__(self, world: World, last: int, how: str, tried: bool) -> None:
-        self._world, self._last, self._how, self._tried = world, last, how, tried
-        self.count = 0
-        self._send = world.cloud.send
-
-    def __enter__(self) -> Effects:
-        self._world.cloud.send = self._received  # type: ignore[method-assign]
-        self._world.castai.wrote = self._wrote
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._world.cloud.send = self._send  # type: ignore[method-assign]
-        self._world.castai.wrote = nothing_wrote
-
-    def _received(self, request: Request) -> Response | None:
-        answer = self._send(request)
-        done = answer is not None and answer.status < 400
-        return None if done and self._world.cloud.google.classify(request).write and self._is_last() else answer
-
-    def _wrote(self) -> None:
-        if self._is_last():
-            raise _Passing(CallFailed("CAST AI did not answer."), 0, 60, lost=True)
-
-    def _is_last(self) -> bool:
-        """Whether the answer of this effect is lost."""
-        if self._tried:
-            self._world.check_access()
-        self.count += 1
-        if self.count != self._last:
-            return False
-        if self._how == ENDED:
-            raise Ended
-        return True
-
-
-def nothing_wrote() -> None:
-    pass
-
-
-def attempt(world: World, options: Options, last: int, how: str, tried: bool) -> int:
-    """One run; how many effects it had."""
-    with Effects(world, last, how, tried) as effects:
-        try:
-            world.run(**options)
-        except (Ended, Failure):
-            assert 0 < last <= effects.count, "it ended by itself"
-    return effects.count
-
-
 def end(world: World) -> Any:
     """All that there is at Google and CAST AI, without generated ids."""
     names = {world.cluster_id: "ID", world.cluster_id[:8]: "ID"}
@@ -178,17 +120,4 @@ def comparable(project: Mapping[str, Any]) -> Any:
 @pytest.mark.parametrize("story", STORIES)
 def test_after_each_effect_a_rerun_ends_in_the_same_state(world: World, story: str, how: str) -> None:
     before, options = STORIES[story]
-    tried = options.get("state") != "absent"
-    before(world)
-    effects = attempt(world, options, 0, how, tried)
-    expected = end(world)
-    assert effects >= 2
-    for last in itertools.count(1):
-        world.reset()
-        before(world)
-        if attempt(world, options, last, how, tried) < last:
-            break
-        attempt(world, options, 0, how, tried)
-        assert end(world) == expected, (last, how)
-        assert world.run(**options).actions == (), (last, how)
-    assert last > effects
+    after_each_effect(world, lambda: before(world), options, how, lambda: end(world))

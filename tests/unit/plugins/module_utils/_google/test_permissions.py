@@ -202,8 +202,8 @@ def test_without_a_permission_exactly_the_scenarios_beside_it_fail_or_say_so(
         if permission in needed(scenario, ways):
             assert permission in said, (permission, said)
         else:
-            # What only explains may be told as not checked.
-            assert not said or (permission in explains and "not checked" in said), (permission, said)
+            # What only explains may be reported as not checked.
+            assert not said or (permission in explains and "not check" in said), (permission, said)
 
 
 def switch_off(world: World) -> None:

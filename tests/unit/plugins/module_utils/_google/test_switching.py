@@ -95,7 +95,9 @@ def test_a_binding_on_a_node_account_stays_until_a_form_is_chosen(world: World) 
     settled(world, service_account_user="on_accounts")
     done = world.run()
     assert done.view["bindings"]["removed"] == []
-    assert any(f"may act as {NODE_ACCOUNT} by bindings of {USER}" in one for one in done.view["warnings"])
+    assert any(
+        f"may act as {NODE_ACCOUNT} because of existing bindings of {USER}" in one for one in done.view["warnings"]
+    )
     assert (NODE_ACCOUNT, USER, MEMBER, "") in bound(world)
 
 
@@ -131,7 +133,7 @@ def test_who_may_not_list_accounts_is_told_what_was_not_looked_for(world: World)
     world.google = world.gateway(world.cloud.operator_with(*(set(held) - {"iam.serviceAccounts.list"})))
     done = world.run(service_account_user="on_accounts")
     assert done.actions == ()
-    assert any("needs iam.serviceAccounts.list" in one for one in done.view["warnings"])
+    assert any("Grant iam.serviceAccounts.list" in one for one in done.view["warnings"])
     removed = world.run(state="absent", service_account_user="on_accounts")
     assert any("iam.serviceAccounts.list" in one for one in removed.view["kept"])
     assert bound(world) == set()

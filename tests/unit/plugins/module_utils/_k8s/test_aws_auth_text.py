@@ -90,7 +90,10 @@ REFUSED = {
     "a huge number as a key": (BLOCK + "- {9223372036854775808: x}\n", "a key is a number above 2^63, in line 6"),
     "an infinite number": (BLOCK + "- rolearn: q\n  username: -.inf\n", "an infinite number, in line 6"),
     "no number": (BLOCK + "- rolearn: q\n  groups: [.nan]\n", "an infinite number, in line 7"),
-    "a tag that is not so": (BLOCK + "- rolearn: !!int x\n", "a value with the tag !!int is no int, in line 6"),
+    "a tag that is not so": (
+        BLOCK + "- rolearn: !!int x\n",
+        "a value with the tag !!int is not of that type, in line 6",
+    ),
     "no base64": (BLOCK + "- rolearn: !!binary x\n", "a !!binary value is not base64, in line 6"),
     "merged text": (BLOCK + "- <<: x\n", "the value of a << is not a mapping, in line 6"),
     "merged alias of a list": (BLOCK + "- a: &l [{}]\n  <<: *l\n", "the value of a << is not a mapping, in line 6"),
