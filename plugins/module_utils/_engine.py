@@ -343,6 +343,10 @@ def _nothing() -> None:
     return None
 
 
+AT_ONCE = 16
+"""How many reads go at once, and how many connections a gateway keeps open for them."""
+
+
 @contextlib.contextmanager
 def at_once() -> Iterator[Ask]:
     """Run the independent calls of a block at its end, all at once, and wait for all of them.
@@ -351,7 +355,7 @@ def at_once() -> Iterator[Ask]:
     """
     ask = Ask()
     yield ask
-    side_by_side(16, [answer.run for answer in ask.answers])
+    side_by_side(AT_ONCE, [answer.run for answer in ask.answers])
 
 
 def results(answers: Mapping[K, Answer[T]]) -> dict[K, T]:

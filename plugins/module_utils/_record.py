@@ -6,9 +6,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ._engine import UNKNOWN, Refused
 from ._gateways.castai import Cluster
 from ._variables import named
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of an identity of any cloud.
+
+    prepare: create or repair it; hand_over: give it to CAST AI; present: False to remove it; force: remove it although
+    CAST AI still works with it.
+    """
+
+    cluster_id: str
+    prepare: bool
+    hand_over: bool
+    present: bool
+    force: bool
+
+    @property
+    def whole(self) -> bool:
+        """Whether the whole identity is compared, not only what a hand-over needs."""
+        return self.prepare or not self.present
 
 
 def check_record(record: Cluster | None, cluster_id: str, present: bool) -> Cluster | None:

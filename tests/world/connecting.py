@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ansible_collections.castai.onboarding.plugins.module_utils._gateways.kubernetes import CONNECTIONS
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import AT_ONCE
 from tests.sandbox.build import binaries
 from tests.sandbox.client import Seen, World
 from tests.sandbox.normal import difference
@@ -183,4 +183,4 @@ def allowed_rounds(calls: Sequence[Seen], reads: int) -> int:
     explains = any(call.operation == "list pods" for call in calls)
     # Objects of releases, and permissions where no rules review has them, are more than are read at once.
     many = [call for call in calls if call.operation.startswith(("get ", "create selfsubjectaccessreviews"))]
-    return reads + 2 * explains + max(0, len(many) - 1) // CONNECTIONS
+    return reads + 2 * explains + max(0, len(many) - 1) // AT_ONCE

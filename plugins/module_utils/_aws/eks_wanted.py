@@ -20,6 +20,7 @@ from .._gateways.aws_iam import Making
 from .._gateways.aws_session import region_of
 from .._gateways.castai import Cluster
 from .._owner import Owner
+from .._record import Wanted
 from .._variables import named
 from . import names, options
 from .identity import short_arn
@@ -52,20 +53,14 @@ GIVEN = {
 
 
 @dataclass(frozen=True)
-class Desired:
+class Desired(Wanted):
     """What the user wants. Texts are empty if not given; what role_arn and similar options name exists and is never
     created."""
 
     name: str
     region: str
     account_id: str
-    cluster_id: str
     user_mode: bool
-    prepare: bool
-    hand_over: bool
-    present: bool
-    force: bool
-    """Whether an identity is removed although CAST AI still works with it."""
     owner: Owner
     role_arn: str
     node_role_arn: str
@@ -89,11 +84,6 @@ class Desired:
             return {}
         boundary = {self.making.boundary: named("permissions_boundary")} if self.making.boundary else {}
         return {**boundary, **dict.fromkeys(() if self.node_role_brought else self.node_policies, NODE_POLICIES)}
-
-    @property
-    def whole(self) -> bool:
-        """Whether the whole identity is compared, not only what a hand-over needs."""
-        return self.prepare or not self.present
 
     @property
     def node_role_brought(self) -> bool:

@@ -22,7 +22,7 @@ from .._gateways.aws_session import region_of
 from .._gateways.castai import Cluster
 from .._names import TAG_CLUSTER, short_id
 from .._owner import Owner, Removal, choose
-from .._record import check_record, check_removable
+from .._record import Wanted, check_record, check_removable
 from .._variables import named
 from . import kops_policies, names, options, policies
 from .identity import (
@@ -57,18 +57,12 @@ OPTIONS: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Desired:
+class Desired(Wanted):
     """What the user wants. Texts are empty if not given."""
 
     name: str
     region: str
     account_id: str
-    cluster_id: str
-    prepare: bool
-    hand_over: bool
-    present: bool
-    force: bool
-    """Whether an identity is removed although CAST AI still works with it."""
     owner: Owner
     managed_policy: Document | None
     restricted_policy: Document | None
@@ -79,11 +73,6 @@ class Desired:
     """Whether the user gets full control of a cluster that reads aws-auth."""
     vpc_account_id: str
     spot_role: bool
-
-    @property
-    def whole(self) -> bool:
-        """Whether the whole identity is compared, not only what a hand-over needs."""
-        return self.prepare or not self.present
 
     @property
     def named_policies(self) -> dict[str, str]:

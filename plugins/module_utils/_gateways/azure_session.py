@@ -445,16 +445,14 @@ def _patience(call: Call, status: int, problem: Problem) -> float:
 
 
 def _failure(call: Call, purpose: str, status: int, problem: Problem, asked: float, unsure: bool) -> Exception:
-    said = problem.message.rstrip(".")
     advice = _advice(call, status, problem, asked)
-    permissions = f" ({', '.join(call.permissions)})" if call.permissions else ""
     code = " ".join(filter(None, [str(status), problem.code]))
     request = f" (request {problem.request_id})" if problem.request_id else ""
-    within = f"{permissions.strip() or purpose}: {code}: {said}{request}.{advice}"
-    sentence = f"Could not {purpose}{permissions}: {code}: {said}{request}.{advice}"
+    said = f"{problem.message.rstrip('.')}{request}"
+    sentence, within = https.refusal(purpose, call.permissions, code, said, advice)
     if status == 412:
         return Conflict(sentence)
-    return Rejected(sentence, status, problem, f" {within}", unsure)
+    return Rejected(sentence, status, problem, within, unsure)
 
 
 def _advice(call: Call, status: int, problem: Problem, asked: float) -> str:

@@ -247,13 +247,11 @@ class Session:
             return None
         said = problem.message.rstrip(".")
         advice = _advice(call, status, problem, asked, self.can_renew)
-        permissions = f" ({', '.join(call.permissions)})" if call.permissions else ""
         code = " ".join(filter(None, [str(status), problem.state]))
-        within = f"{permissions.strip() or purpose}: {code}: {said}.{advice}"
-        sentence = f"Could not {purpose}{permissions}: {code}: {said}.{advice}"
+        sentence, within = https.refusal(purpose, call.permissions, code, said, advice)
         if status in (409, 412):
             raise Conflict(sentence)
-        raise Rejected(sentence, status, problem, f" {within}", unsure)
+        raise Rejected(sentence, status, problem, within, unsure)
 
     def _expire(self) -> None:
         """Replace a token that Google does not accept."""

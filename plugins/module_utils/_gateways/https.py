@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from .._answers import Odd, loaded, tidy
 from .._credentials import masked, quoted
-from .._engine import CallFailed, Refused
+from .._engine import AT_ONCE, CallFailed, Refused
 from .._given import is_file
 from .._patience import retry_after
 from .._variables import named
@@ -38,8 +38,6 @@ except ImportError as error:
 
 T = TypeVar("T")
 
-CONNECTIONS = 16
-"""How many connections to keep open, as many as reads run at once."""
 CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 """The environment variables that apply if the option for CA certificates is not set."""
 TIMEOUT = (10.0, 60.0)
@@ -69,7 +67,7 @@ class Http(_Session):
         self.trust_env = False
         self.verify = ca_file or True
         self._ca_option = ca_option
-        self.mount("https://", _Adapter(ca_file, pool_maxsize=CONNECTIONS))
+        self.mount("https://", _Adapter(ca_file, pool_maxsize=AT_ONCE))
 
     def request(self, method: str, url: str, *arguments: Any, **keywords: Any) -> Any:
         # Machines ask their metadata server, which no proxy reaches, by http.
@@ -166,6 +164,16 @@ def taken(
             " answers in its place.",
             unsure=unsure,
         ) from odd
+
+
+def refusal(purpose: str, permissions: Iterable[str], code: str, said: str, advice: str) -> tuple[str, str]:
+    """What an API's refusal of a call is in words, alone and after an action's own sentence.
+
+    code: HTTP's and the API's own; said: the API's words, without a full stop; advice: sentences after a blank.
+    """
+    listed = ", ".join(permissions)
+    needed, reason = f"({listed})" if listed else "", f"{code}: {said}.{advice}"
+    return f"Could not {' '.join(filter(None, [purpose, needed]))}: {reason}", f" {needed or purpose}: {reason}"
 
 
 def ca_file(path: str | None, option: str, cloud: str) -> str:

@@ -30,7 +30,7 @@ from urllib.parse import urlencode
 from .. import _addresses
 from .._answers import Odd, loaded, tidy
 from .._credentials import MASK, SECRET_VARIABLE, SHORTEST, masked
-from .._engine import CallFailed, Conflict, Refused
+from .._engine import AT_ONCE, CallFailed, Conflict, Refused
 from .._options import sendable
 from .._patience import THROTTLED, Repeats, retry_after, throttled
 from .._variables import named
@@ -53,8 +53,6 @@ NO_NAME, REFUSED, TIMED_OUT = -1, -2, -3
 """Causes of no answer, in the place of an HTTP status where somebody says what to do about them."""
 COMMAND_SECONDS = 60.0
 """How long a kubeconfig's program may take to print credentials."""
-CONNECTIONS = 16
-"""How many connections are kept open, as many as reads run at once."""
 _TRUST_HOST = f"Set {named('ca_cert')} to a file with the CA certificates of this API server"
 _TRUST_KUBECONFIG = f"Set certificate-authority-data in the kubeconfig, or {_TRUST_HOST[0].lower()}{_TRUST_HOST[1:]}"
 _TRUST_PROVIDER = (
@@ -491,7 +489,7 @@ def _pool(server: Server, proxy: proxies.Proxy | None) -> Any:
     """The connections to a server, through a proxy if there is one."""
     checked = server.validate_certs
     context = tls.context(server.url, server.ca_pem, checked, server.name, server.certificate, server.key)
-    arguments: dict[str, Any] = {"maxsize": CONNECTIONS, "ssl_context": context}
+    arguments: dict[str, Any] = {"maxsize": AT_ONCE, "ssl_context": context}
     if not checked:
         # The user turned the check off; urllib3 would warn with each call.
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)

@@ -210,33 +210,32 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     google, castai = gateway.google, gateway.castai
     get_role, get_account = unless_off(google.get_role), unless_off(google.get_account)
     get_policy, get_account_policy = unless_off(google.get_policy), unless_off(google.get_account_policy)
-    whole = wanted.prepare or not wanted.present
     with at_once() as ask:
-        cluster = ask.when(whole, google.get_cluster, wanted.project, wanted.location, wanted.name)
+        cluster = ask.when(wanted.whole, google.get_cluster, wanted.project, wanted.location, wanted.name)
         record = ask.known(castai.get_cluster, wanted.cluster_id)
         named = ask(unless_off(google.get_project), wanted.project)
-        enabled = ask.when(whole and wanted.present, google.enabled_services, wanted.project, wanted.services)
+        enabled = ask.when(wanted.whole and wanted.present, google.enabled_services, wanted.project, wanted.services)
     project, on = named.result() or Project(wanted.project, "", ""), enabled.result()
     off = () if on is None else tuple(one for one in wanted.services if one not in on)
     current = Current(project, cluster.result(), record.result(), datetime.now(timezone.utc), off)
     home, candidates = project.project, _candidates(current, wanted)
-    nodes = node_emails(current) if whole else ()
-    role_ids = _role_ids(wanted) if whole else ()
-    extra = [(one, role_id) for one in wanted.extra_projects for role_id in wanted.former_role_ids if whole]
+    nodes = node_emails(current) if wanted.whole else ()
+    role_ids = _role_ids(wanted) if wanted.whole else ()
+    extra = [(one, role_id) for one in wanted.extra_projects for role_id in wanted.former_role_ids if wanted.whole]
     on_accounts = wanted.form == ON_ACCOUNTS
-    every = whole and not wanted.existing_account and (on_accounts or not wanted.present)
+    every = wanted.whole and not wanted.existing_account and (on_accounts or not wanted.present)
     of_nodes = get_account_policy if on_accounts else unless_forbidden(get_account_policy)
     get_subnet_policy = unless_off(google.get_subnet_policy)
     of_subnets = get_subnet_policy if wanted.network else unless_forbidden(get_subnet_policy)
     with at_once() as ask:
-        policy = ask.when(whole, get_policy, home)
+        policy = ask.when(wanted.whole, get_policy, home)
         by_email = {one: ask.known(get_account, home_of(one, project), one) for one in candidates}
         by_role = {one: ask.known(get_role, home, one) for one in role_ids}
         scoped = own_nodes(nodes, project) if wanted.form == NODE_ACCOUNTS else ()
         by_node = {one: ask(get_account, home_of(one, project), one) for one in scoped}
         on_nodes = {one: ask(of_nodes, home_of(one, project), one) for one in nodes}
         all_accounts = ask.when(every, unless_forbidden(unless_off(google.list_accounts)), home)
-        policies = {one: ask(get_policy, one) for one in wanted.extra_projects if whole}
+        policies = {one: ask(get_policy, one) for one in wanted.extra_projects if wanted.whole}
         in_extra = {one: ask.known(get_role, *one) for one in extra}
         on_subnets = {one: ask(of_subnets, one) for one in _subnets(current, wanted)}
     accounts = {one: MarkedAccount(found) if found else None for one, found in results(by_email).items()}
@@ -261,7 +260,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     former = sorted(_former_projects(current, wanted))
     of = home_of(email, project)
     of_users = get_account_policy if wanted.keyless else unless_forbidden(get_account_policy)
-    used = whole if wanted.keyless else wanted.hand_over and bool(current.cast_account)
+    used = wanted.whole if wanted.keyless else wanted.hand_over and bool(current.cast_account)
     with at_once() as ask:
         keys = ask.when(bool(found) and not (wanted.keyless and wanted.existing_account), google.list_keys, of, email)
         users = ask.when(bool(found) and used, of_users, of, email)

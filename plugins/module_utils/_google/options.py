@@ -18,6 +18,7 @@ from .._gateways.google_credentials import project_of
 from .._names import cluster_id_problem
 from .._options import Rules, Spec, castai_options, cluster_options, env
 from .._owner import Owner
+from .._record import Wanted
 from .._variables import named
 from . import names, role
 from .bindings import FORMS, NODE_ACCOUNTS, NONE
@@ -96,7 +97,7 @@ _ROLE_ID = re.compile(r"[a-zA-Z0-9_.]{3,64}")
 
 
 @dataclass(frozen=True)
-class Desired:
+class Desired(Wanted):
     """The desired state. Empty strings stand for what is not set.
 
     form: the form in which CAST AI gets roles/iam.serviceAccountUser. chosen: whether the user set it, so that other
@@ -106,11 +107,6 @@ class Desired:
     name: str
     project: str
     location: str
-    cluster_id: str
-    prepare: bool
-    hand_over: bool
-    present: bool
-    force: bool
     owner: Owner
     keyless: bool
     existing_account: str

@@ -24,6 +24,7 @@ from .._clusters.connection import Connection, named_by, namespace_refusal, term
 from .._clusters.facts import Named
 from .._clusters.table import connection_options, connection_rules, given_problems
 from .._engine import (
+    AT_ONCE,
     Action,
     CallFailed,
     Conflict,
@@ -39,7 +40,7 @@ from .._engine import (
     until,
 )
 from .._gateways.helm import EVICTOR, HOOK_ADVICE, Chart, Facts, Helm, Work, driver_problem, facts, same_version
-from .._gateways.kubernetes import CONNECTIONS, Kubernetes, Object, path_of
+from .._gateways.kubernetes import Kubernetes, Object, path_of
 from .._given import as_path
 from .._names import NAMESPACE, helm_release_problem, namespace_problem
 from .._variables import named, role_of, switch_of
@@ -771,7 +772,7 @@ def _namespace(cluster: Kubernetes, name: str) -> Namespace | None:
 def _found(cluster: Kubernetes, namespace: str, objects: Iterable[Reference]) -> dict[Reference, Object | None]:
     """The live objects of manifests, None if deleted. Only Kubernetes' own kinds are read."""
     known = [item for item in objects if item.built_in]
-    found = side_by_side(CONNECTIONS, [partial(cluster.get, _path(item, namespace)) for item in known])
+    found = side_by_side(AT_ONCE, [partial(cluster.get, _path(item, namespace)) for item in known])
     return dict(zip(known, found, strict=True))
 
 
@@ -785,7 +786,7 @@ def _readable(cluster: Kubernetes, wanted: Desired, objects: Iterable[Reference]
         return None
 
     known = list(objects)
-    found = side_by_side(CONNECTIONS, [partial(read, item) for item in known])
+    found = side_by_side(AT_ONCE, [partial(read, item) for item in known])
     yield from ((item, one) for item, one in zip(known, found, strict=True) if one)
 
 
