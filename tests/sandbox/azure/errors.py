@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..cloud import Refusal
 from ..faults import Fail
 from ..wire import Response
 
@@ -156,7 +157,7 @@ _LOGIN: Mapping[int, tuple[str, int, str]] = {
 }
 
 
-class AzureError(Exception):
+class AzureError(Refusal):
     """A refusal. http: its status; code: as clients decide by it."""
 
     def __init__(
@@ -212,12 +213,17 @@ class LoginError(AzureError):
         return as_json(self.http, body)
 
 
-class Defect(Exception):
-    """A request that nothing of Microsoft's describes: no test may pass with one. refusal: what is answered."""
+class Defect(Refusal):
+    """A request that nothing of Microsoft's describes. refusal: what is answered."""
+
+    defect = True
 
     def __init__(self, refusal: AzureError) -> None:
         super().__init__(str(refusal))
         self.refusal = refusal
+
+    def answer(self) -> Response:
+        return self.refusal.answer()
 
 
 class _Facts(dict[str, str]):

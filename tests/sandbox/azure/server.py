@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
+from ..cloud import Documented
 from ..wire import Call, Cluster, Request, Response
 from . import authorization, clusters, graph, identities, login, resources
 from .arm import VERSIONS, Asked, Route, base_kind, read_body, read_query
@@ -26,44 +27,25 @@ _ASKS = re.compile(r".*/listCluster(User|Admin)Credential/action")
 METADATA = login.METADATA
 
 
-class Azure:
+class Azure(Documented):
     """The back end. issuers: who gives the tokens that federated credentials trust (google.server.Google).
 
     clock: the world's time in seconds since the epoch; tokens, secrets and what is deleted age by it.
-    defects: what callers have asked that nothing of Microsoft's describes, each in a sentence.
     """
 
-    system = "azure"
+    system, title = "azure", "Azure"
     hosts = (*login.HOSTS, *_GRAPH, *_ARM, METADATA)
 
     def __init__(self, clock: Callable[[], float] = time.time, issuers: login.Issuers | None = None) -> None:
         self.store = Store(clock)
-        self.defects: list[str] = []
         self._issuers = issuers
         self._control = Control(self.store)
+        super().__init__(self.store.lock, self._control)
 
     def env(self) -> dict[str, str]:
         """The operator's credentials, by the names of azure.azcollection and AWX."""
         found = self._control.operator()
         return {f"AZURE_{name.upper()}": found[name] for name in ("client_id", "tenant", "secret")}
-
-    def add_cluster(self, cluster: Cluster) -> None:
-        with self.store.lock:
-            self._control.add_cluster(cluster)
-
-    def control(self, verb: str, **args: Any) -> Any:
-        with self.store.lock:
-            if verb == "defects":
-                return self.take_defects()
-            try:
-                return self._control.do(verb, args)
-            except AzureError as error:
-                raise ValueError(f"Azure refuses {verb}: {error}") from error
-
-    def take_defects(self) -> list[str]:
-        """What callers have asked since the last time that Azure does not have."""
-        found, self.defects = self.defects, []
-        return found
 
     # Requests
 
@@ -88,16 +70,6 @@ class Azure:
             return Call(self.system, f"{request.method} {request.path}", request.path, request.method != "GET", who)
         writes = route[0].method != "GET" and _ASKS.fullmatch(route[0].action) is None
         return Call(self.system, _operation(route[0], route[1]), _identity(request), writes, who)
-
-    def handle(self, request: Request) -> Response:
-        with self.store.lock:
-            try:
-                return self._handle(request)
-            except Defect as defect:
-                self.defects.append(f"{request.method} {request.host}{request.path}: {defect}")
-                return defect.refusal.answer()
-            except AzureError as error:
-                return error.answer()
 
     def _handle(self, request: Request) -> Response:
         resources.settle(self.store)

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..cloud import Refusal
 from ..faults import Fail
 from ..wire import Response
 
@@ -57,7 +58,7 @@ _QUOTED: Mapping[str, str] = {
 }
 
 
-class GoogleError(Exception):
+class GoogleError(Refusal):
     """A refusal. status: a google.rpc code by name, which has its HTTP status."""
 
     def __init__(self, status: str, message: str, *details: Mapping[str, Any], http: int | None = None) -> None:
@@ -74,7 +75,9 @@ class GoogleError(Exception):
 
 
 class Defect(GoogleError):
-    """A request that no document of Google's describes: no test may pass with one."""
+    """A request that no document of Google's describes."""
+
+    defect = True
 
 
 def as_json(status: int, body: Any) -> Response:

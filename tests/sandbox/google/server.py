@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
+from ..cloud import Documented
 from ..wire import Call, Cluster, Request, Response
 from . import access, accounts, clusters, documents, keys, projects, roles, services, subnets, tokens
 from .catalogue import TITLES, kubernetes_permission
@@ -38,42 +39,23 @@ METADATA = "metadata.google.internal"
 _USERINFO = {("www", "/oauth2/v3/userinfo"), ("www", "/oauth2/v2/userinfo"), ("openidconnect", "/v1/userinfo")}
 
 
-class Google:
+class Google(Documented):
     """The back end. Its projects start with the operator's own two; more come with the clusters in them.
 
     clock: the world's time in seconds since the epoch; tokens, keys and what is deleted age by it.
-    defects: what callers have asked that no document of Google's has, each in a sentence.
     """
 
-    system = "google"
+    system, title = "google", "Google"
     hosts = ("*.googleapis.com", "*.universe.example", METADATA)
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.store = Store(clock)
-        self.defects: list[str] = []
         self._control = Control(self.store)
+        super().__init__(self.store.lock, self._control)
 
     def operator_key(self) -> str:
         """The text of the key file of the operator's service account."""
         return self._control.operator_key()
-
-    def add_cluster(self, cluster: Cluster) -> None:
-        with self.store.lock:
-            self._control.add_cluster(cluster)
-
-    def control(self, verb: str, **args: Any) -> Any:
-        with self.store.lock:
-            if verb == "defects":
-                return self.take_defects()
-            try:
-                return self._control.do(verb, args)
-            except GoogleError as error:
-                raise ValueError(f"Google refuses {verb}: {error}") from error
-
-    def take_defects(self) -> list[str]:
-        """What callers have asked since the last time that Google does not have."""
-        found, self.defects = self.defects, []
-        return found
 
     # Requests
 
@@ -107,18 +89,6 @@ class Google:
             return f"{name}/roles/{body.get('roleId', '')}"
         project = self.store.project(name.partition("/")[2])
         return f"{name}/serviceAccounts/{project.email(str(body.get('accountId')))}" if project else name
-
-    def handle(self, request: Request) -> Response:
-        with self.store.lock:
-            try:
-                return self._handle(request)
-            except Defect as error:
-                self.defects.append(f"{request.method} {request.host}{request.path}: {error}")
-                return error.answer()
-            except GoogleError as error:
-                return error.answer()
-            except tokens.OAuthError as error:
-                return error.answer
 
     def _handle(self, request: Request) -> Response:
         host, store = request.host, self.store

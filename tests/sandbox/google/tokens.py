@@ -19,6 +19,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from ..cloud import Refusal
 from ..wire import Request, Response
 from .access import account_resource, require
 from .documents import UNIVERSES, service_of
@@ -32,12 +33,15 @@ SKEW = 300
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
-class OAuthError(Exception):
+class OAuthError(Refusal):
     """A refusal in the form of RFC 6749."""
 
     def __init__(self, error: str, description: str, status: int = 400) -> None:
         super().__init__(description)
-        self.answer = as_json(status, {"error": error, "error_description": description})
+        self._answer = as_json(status, {"error": error, "error_description": description})
+
+    def answer(self) -> Response:
+        return self._answer
 
 
 def issue(store: Store, principal: Principal, life: float = LIFE) -> str:
@@ -166,7 +170,7 @@ def exchange(store: Store, request: Request) -> Response:
         else:
             raise OAuthError("unsupported_grant_type", f"Invalid grant_type: {given.get('grant_type')}")
     except OAuthError as error:
-        return error.answer
+        return error.answer()
     return as_json(
         200, {"access_token": token, "expires_in": LIFE - 1, "token_type": "Bearer", "scope": " ".join(scopes)}
     )
