@@ -50,7 +50,10 @@ def hand_over(api: CastAi, cluster_id: str, client: str, **proof: str) -> tuple[
 @pytest.mark.parametrize("vintage", VINTAGES)
 def test_what_other_ways_leave_works(api: CastAi, azures: Azures, vintage: str) -> None:
     made = api.control("seed_script_world", cluster="shop", vintage=vintage)
-    assert api.state()["access_keys"] == {made["cluster_id"]: made["client_id"]}
+    every = azures.azure.store.directory.applications
+    held = [secret for one in every if one.app_id == made["client_id"] for secret in one.secrets]
+    assert api.state()["access_keys"] == {made["cluster_id"]: secret for secret in held[-1:]}
+    assert bool(held) == (vintage in ("script", "terraform"))
     assert not {"secret", "tenant"} & set(made)
 
 
