@@ -23,9 +23,11 @@ class Refusal(Exception):
 class Verbs(Protocol):
     """A cloud's Control."""
 
-    def add_cluster(self, cluster: Cluster) -> None: ...
+    def add_cluster(self, cluster: Cluster) -> None:
+        """One that the cloud knows from now on."""
 
-    def do(self, verb: str, args: dict[str, Any]) -> Any: ...
+    def do(self, verb: str, args: dict[str, Any]) -> Any:
+        """What a test asks for by this verb."""
 
 
 class Documented:
