@@ -30,7 +30,7 @@ from tests.support.playbook import SYSTEM_PATH, Run, run_playbook
 from tests.support.survey import DATA, SURVEY
 from tests.support.worlds import clear_left
 
-CLUSTERS = ("prod:eks", "shop.example.com:kops")
+CLUSTERS = ("prod:eks", "shop.example.com:kops", "web:gke", "desk:aks")
 PLAYBOOKS = ("castai.onboarding.connect", "castai.onboarding.onboard")
 SITE = "castai.onboarding.site"
 TABLE = "tests/unit/plugins/module_utils/_gateways/test_connections.py"
