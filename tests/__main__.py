@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Everything that must pass before a change is merged: `python -m tests [--fresh] [unit] [gates] [world] [molecule]`.
 
-The local world's Go build goes on beside the gates, which do not need it, and the unit tests beside the world's: these
-wait while the others compute. What passed on the very same files is not run again, unless --fresh asks for it. Ends
-with what failed, what took longest, and one line of counts.
+The local world's Go build goes on beside the gates, which do not need it; the unit tests, and after them molecule's
+scenarios, beside the world's tests: these wait while the others compute. What passed on the very same files is not run
+again, unless --fresh asks for it. Ends with what failed, what took longest, and one line of counts.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Part:
 
 
 def phases(fresh: bool) -> tuple[tuple[Part, ...], ...]:
-    """One after the other; the parts of each side by side, as none of them keeps the machine busy alone."""
+    """One after the other; two parts of each side by side, as none of them keeps the machine busy alone."""
     pytest = ("pytest", "-n", "2", "--dist")
     # In the order of the files, whose last ones are short: the groups with few tests are not.
     by_world = ("loadgroup", "--no-loadscope-reorder")
@@ -76,10 +76,10 @@ def phases(fresh: bool) -> tuple[tuple[Part, ...], ...]:
                 world,
             ),
             Part("unit", (*pytest, "loadfile", "-q", "tests/unit", f"--junitxml={unit}"), False, ("*",), unit),
-        ),
-        tuple(
-            Part("molecule", ("tests.molecule", name), True, (*_PRODUCT, *_TOOLS, "extensions/*"))
-            for name in scenarios()
+            *(
+                Part("molecule", ("tests.molecule", name), True, (*_PRODUCT, *_TOOLS, "extensions/*"))
+                for name in scenarios()
+            ),
         ),
     )
 
@@ -120,7 +120,7 @@ def _run_together(phase: Sequence[Part], fresh: bool) -> list[Result]:
     """The first is shown as it goes on, each of the others when all have ended."""
     if not phase:
         return []
-    with ThreadPoolExecutor(len(phase)) as pool, ExitStack() as files:
+    with ThreadPoolExecutor(2) as pool, ExitStack() as files:
         others = [files.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8")) for _part in phase[1:]]
         results = list(pool.map(_run_unless_kept, phase, [None, *others], [fresh] * len(phase)))
         for output in others:
