@@ -61,8 +61,7 @@ def misplaced(spec: Mapping[str, Mapping[str, Any]], params: Mapping[str, Any]) 
     )
     return tuple(
         f"{_named(option)} contains a private key, token or secret, which does not belong there. Correct it, and put"
-        " the"
-        " credential into the option for it."
+        " the credential into the option for it."
         for option in dict.fromkeys(found)
     )
 

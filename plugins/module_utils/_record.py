@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ._engine import UNKNOWN, Refused
-from ._gateways.castai import Cluster
+from ._gateways.castai import CastAi, Cluster
 from ._variables import named
 
 
@@ -63,3 +65,40 @@ def check_removable(record: Cluster | None, force: bool) -> None:
         " would be removed. Disconnect the cluster at CAST AI first, so that it removes its nodes, or set force to"
         " true."
     )
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Stands in for CAST AI when preflight observes an identity: returns the record that preflight has already read."""
+
+    record: Cluster | None
+    connect: Callable[[], CastAi]
+
+    def get_cluster(self, _cluster_id: str) -> Cluster | None:
+        return self.record
+
+    def get_google_account(self, provider: str) -> str:
+        return self.connect().get_google_account(provider)
+
+
+def when_onboarding(options: Mapping[str, Any], known: Cluster | None, **place: str) -> dict[str, Any]:
+    """The options of an identity's module as onboarding sets them. place: those that name the cluster."""
+    return {
+        **options,
+        "cluster_id": known.id if known else UNKNOWN,
+        "force": False,
+        "hand_over": True,
+        "prepare": True,
+        "state": "present",
+        **place,
+    }
+
+
+def refusals(plan: Callable[[], Iterable[object]]) -> tuple[str, ...]:
+    """Why a plan refuses, if it does."""
+    try:
+        for _action in plan():
+            pass
+    except Refused as refusal:
+        return (str(refusal),)
+    return ()

@@ -10,7 +10,7 @@ The app or identity, its role and assignments are checked with the code of casta
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -19,13 +19,14 @@ from .._azure.names import same
 from .._azure.observed import Systems, observe
 from .._azure.options import ROLE, desired, form_problems
 from .._azure.permissions import APP, FEDERATED, MANAGED, ONBOARD, OWNED, POLICIES, REPAIR, Grant, file_name, needed
-from .._engine import UNKNOWN, CallFailed, Conflict, Refused, at_once, results
+from .._engine import CallFailed, Conflict, Refused, at_once, results
 from .._gateways.azure import Azure
 from .._gateways.azure_authorization import DenyAssignment, Lock, Permission
 from .._gateways.azure_container import AksCluster
 from .._gateways.azure_graph import AppPolicy
 from .._gateways.azure_session import MANAGED_IDENTITY, Caller
 from .._gateways.castai import CastAi, Cluster
+from .._record import Recorded, refusals, when_onboarding
 from .._variables import named
 from .facts import CloudRights, ClusterFacts, Parameters
 
@@ -45,20 +46,6 @@ UNASKED = (
 )
 
 Asked = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class _Recorded:
-    """Stands in for CAST AI when the identity is observed, with the record that preflight has already read."""
-
-    record: Cluster | None
-    connect: Callable[[], CastAi]
-
-    def get_cluster(self, _cluster_id: str) -> Cluster | None:
-        return self.record
-
-    def get_google_account(self, provider: str) -> str:
-        return self.connect().get_google_account(provider)
 
 
 def rights(
@@ -129,39 +116,27 @@ def _identity(
     if any(form_problems(options)):
         return CloudRights()
     known = record if record and not record.gone else None
-    wanted = desired(
-        {
-            **options,
-            "cluster_id": known.id if known else UNKNOWN,
-            "cluster_name": facts.name,
-            "force": False,
-            "hand_over": True,
-            "prepare": True,
-            "resource_group": facts.own.group,
-            "state": "present",
-            "subscription_id": facts.own.subscription_id,
-        }
-    )
+    place = {
+        "cluster_name": facts.name,
+        "resource_group": facts.own.group,
+        "subscription_id": facts.own.subscription_id,
+    }
+    wanted = desired(when_onboarding(options, known, **place))
     secret = not (wanted.managed or wanted.federated or wanted.existing)
     try:
-        current = observe(Systems(cast(CastAi, _Recorded(known, castai)), azure), wanted)
+        current = observe(Systems(cast(CastAi, Recorded(known, castai)), azure), wanted)
     except Refused as refusal:
         return CloudRights((str(refusal),))
     except (CallFailed, Conflict) as failure:
         return CloudRights(not_checked=(f"Could not check CAST AI's identity, its role and assignments: {failure}",))
-    refusals = []
-    try:
-        # If the provider is not registered and must stay so, another sentence says so.
-        for _action in aks_app.plan(current, replace(wanted, register_providers=True)):
-            pass
-    except Refused as refusal:
-        refusals.append(str(refusal))
+    # If the provider is not registered and must stay so, another sentence says so.
+    refused = refusals(partial(aks_app.plan, current, replace(wanted, register_providers=True)))
     unasked = "Could not check whether CAST AI lets your organization use an app registration without a secret: it only"
     unasked += " tells when it creates the account that it would log in with."
     policy = _or_failure(partial(azure.app_policy, current.tenant)) if secret else None
     unread = f"Could not check whether a policy of the tenant forbids or limits secrets of apps: grant {POLICIES}."
     return CloudRights(
-        tuple(refusals),
+        refused,
         tuple(_forbidden_secret(policy, wanted.secret_days)) if isinstance(policy, AppPolicy) else (),
         tuple(aks_app.view(current, wanted, {}).get("warnings", ())),
         (

@@ -10,11 +10,11 @@ The service account, its role and bindings are checked with the code of castai_g
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
-from .._engine import UNKNOWN, CallFailed, Refused, at_once, results
+from .._engine import CallFailed, at_once, results
 from .._gateways.castai import CastAi, Cluster
 from .._gateways.google import Google
 from .._gateways.google_container import GkeCluster
@@ -25,6 +25,7 @@ from .._google.names import CREDENTIALS_SERVICE, SERVICES, SHARED_ROLE, project_
 from .._google.observed import Current, Systems, observe
 from .._google.options import ROLE, Desired, desired, form_problems
 from .._google.permissions import DNS, KEYLESS, ONBOARD, PREFLIGHT, REPAIR, SUBNETS, Grant, file_name, needed
+from .._record import Recorded, refusals, when_onboarding
 from .._variables import named
 from .facts import CloudRights, ClusterFacts, Parameters
 
@@ -55,23 +56,13 @@ _DISABLED = "DISABLED"
 """The stage of a disabled role, which grants nothing."""
 
 
-@dataclass(frozen=True)
-class _Recorded:
-    """Stands in for CAST AI when the identity is observed: returns the record that preflight has already read."""
-
-    record: Cluster | None
-
-    def get_cluster(self, _cluster_id: str) -> Cluster | None:
-        return self.record
-
-
 def rights(
     google: Google,
     facts: ClusterFacts,
     options: Parameters,
     record: Cluster | None,
     email: str,
-    _castai: Callable[[], CastAi],
+    castai: Callable[[], CastAi],
 ) -> CloudRights | None:
     """Everything Google Cloud knows that would stop the onboarding.
 
@@ -90,7 +81,7 @@ def rights(
         on_account = ask(_or_refusal, partial(_account_permissions, google, project, existing, of_account))
         on = ask(_or_refusal, partial(google.enabled_services, project, services))
         read = {one: ask(_or_refusal, partial(google.effective_org_policy, project, one)) for one in constraints}
-        identity = ask(_identity, google, facts, options, record)
+        identity = ask(_identity, google, facts, options, record, castai)
         extra = {
             one: ask(_or_refusal, partial(google.test_permissions, one, _IN_EXTRA_PROJECTS))
             for one in options.get("extra_projects") or ()
@@ -158,43 +149,29 @@ def _account_permissions(google: Google, project: str, email: str, permissions: 
     return google.test_account_permissions(project_of(email) or project, email, permissions)
 
 
-def _identity(google: Google, facts: ClusterFacts, options: Parameters, record: Cluster | None) -> CloudRights:
+def _identity(
+    google: Google, facts: ClusterFacts, options: Parameters, record: Cluster | None, castai: Callable[[], CastAi]
+) -> CloudRights:
     """What castai_gke_sa would refuse or warn about. Not checked if cluster or options are refused anyway."""
     if facts.problems or any(form_problems(options)):
         return CloudRights()
     known = record if record and not record.gone else None
-    wanted = desired(
-        {
-            **options,
-            "cluster_id": known.id if known else UNKNOWN,
-            "cluster_name": facts.name,
-            "force": False,
-            "hand_over": True,
-            "location": facts.own.location,
-            "prepare": True,
-            "project": facts.own.project,
-            "state": "present",
-        }
-    )
+    place = {"cluster_name": facts.name, "location": facts.own.location, "project": facts.own.project}
+    wanted = desired(when_onboarding(options, known, **place))
     try:
-        current = observe(Systems(cast(CastAi, _Recorded(known)), google), wanted)
+        current = observe(Systems(cast(CastAi, Recorded(known, castai)), google), wanted)
     except CallFailed as failure:
         said = f"Could not check CAST AI's service account, its keys and role, and the size of IAM policies: {failure}"
         return CloudRights(warnings=tuple(_key_warnings(facts.own, "")), not_checked=(said, *_key_grants(facts.own)))
-    refusals = [*_disabled(current, wanted)]
-    try:
-        # If services are off and must stay off, another sentence says so.
-        for _action in gke_sa.plan(current, replace(wanted, enable_services=True)):
-            pass
-    except Refused as refusal:
-        refusals.append(str(refusal))
+    # If services are off and must stay off, another sentence says so.
+    refused = refusals(partial(gke_sa.plan, current, replace(wanted, enable_services=True)))
     warnings = (
         *gke_sa.view(current, wanted, {}).get("warnings", ()),
         *_network_warnings(current, wanted, facts.own),
         *_key_warnings(facts.own, current.project.number),
     )
     not_checked = (*_hidden_role(current, wanted), *_key_grants(facts.own))
-    return CloudRights(reading=tuple(refusals), warnings=warnings, not_checked=not_checked)
+    return CloudRights(reading=(*_disabled(current, wanted), *refused), warnings=warnings, not_checked=not_checked)
 
 
 def _disabled(current: Current, wanted: Desired) -> Iterable[str]:
