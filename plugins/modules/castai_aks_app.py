@@ -112,7 +112,7 @@ options:
   owners:
     description:
       - Object IDs of further owners of a new app registration and its service principal, in addition to the identity
-        that runs the task.
+        that runs the task. They must be users or service principals.
     type: list
     elements: str
     default: []

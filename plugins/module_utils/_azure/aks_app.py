@@ -79,7 +79,8 @@ from .observed import (
     observe,
     scopes,
 )
-from .options import OPTIONS, ROLE, Desired, desired
+from .options import OPTIONS, OWNER_KINDS, ROLE, Desired, desired
+from .permissions import DIRECTORY
 from .proxy import Proxy, secrets
 
 TOMBSTONE_DAYS = 30
@@ -160,6 +161,8 @@ def _is_of(record: Cluster, current: Current) -> bool:
 def _plan_app(current: Current, wanted: Desired) -> Iterator[Action]:
     found, name = identity_of(current, wanted), name_of(current, wanted)
     target = f"azure/app/{name}"
+    if found is None or not found.principal_id:
+        _check_owners(current)
     if found is None:
         tags = marks.app_tags(wanted.cluster_id, wanted.name)
         yield CreateApp(
@@ -194,6 +197,22 @@ def _plan_app(current: Current, wanted: Desired) -> Iterator[Action]:
             wanted.owners,
             current.just_made(found),
         )
+
+
+def _check_owners(current: Current) -> None:
+    """Raises Refused if the owners of what is to be created cannot own it."""
+    option = named("owners", ROLE)
+    for owner, kind_of_owner in current.owners.items():
+        if kind_of_owner is None:
+            raise Refused(
+                f"{option} contains {owner}, but tenant {current.tenant} has no user or service principal with this"
+                " object ID. Correct it or leave it out."
+            )
+        if kind_of_owner not in OWNER_KINDS:
+            raise Refused(
+                f"{option} contains {owner}, which is the object ID of a directory object of type {kind_of_owner}, but"
+                " only users and service principals can own an app registration. Correct it or leave it out."
+            )
 
 
 def _plan_managed(current: Current, wanted: Desired) -> Iterator[Action]:
@@ -625,7 +644,7 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     }
     if not wanted.present:
         return {**shown, "kept": list(made.get("kept", ()))}
-    warnings = list(_warnings(current, wanted))
+    warnings = [*warnings_of(current), *unchecked(current)]
     return {
         **shown,
         "adopted": _adopted(current, wanted),
@@ -672,7 +691,7 @@ def _adopted(current: Current, wanted: Desired) -> dict[str, str]:
     return shown
 
 
-def _warnings(current: Current, wanted: Desired) -> Iterator[str]:
+def warnings_of(current: Current) -> Iterator[str]:
     for name in current.deleted:
         yield (
             f"An app registration {name} was deleted in the last {TOMBSTONE_DAYS} days. CAST AI gets a new one, and the"
@@ -680,6 +699,16 @@ def _warnings(current: Current, wanted: Desired) -> Iterator[str]:
         )
     if current.cluster:
         yield from aks.authority_warnings(current.cluster)
+
+
+def unchecked(current: Current) -> Iterator[str]:
+    """What could not be read, so that only creating it shows whether it works."""
+    unread = [owner for owner, kind_of_owner in current.owners.items() if kind_of_owner == ""]
+    if unread:
+        yield (
+            f"Could not check whether the owners {', '.join(unread)} of {named('owners', ROLE)} exist: grant"
+            f" {DIRECTORY}."
+        )
 
 
 SUBJECT = Subject(

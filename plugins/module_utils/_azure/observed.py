@@ -165,6 +165,8 @@ class Current:
     registered: bool = True
     subject: str = ""
     silence: str = ""
+    owners: Mapping[str, str | None] = field(default_factory=dict)
+    """What the owners of a new app are, as Graph names it: empty if they may not be read, None if they do not exist."""
     group_gone: bool = False
     """Whether the cluster's resource group does not exist any more."""
 
@@ -295,9 +297,22 @@ def _with_apps(azure: Azure, wanted: Desired, current: Current) -> Current:
         group_gone=gone,
         deleted=tuple(one for answer in deleted for one in answer.result() or ()),
     )
+    own = any(one.principal and not wanted.owner.others(one) for one in current.apps)
+    asked = wanted.owners if wanted.prepare and wanted.present and not own else ()
     with at_once() as ask:
         assignments = _ask_assignments(ask, azure, wanted, current)
-    return replace(current, assignments=_assigned(assignments))
+        owners = {one: ask(_owner, azure, tenant, one) for one in asked}
+    return replace(current, assignments=_assigned(assignments), owners=results(owners))
+
+
+def _owner(azure: Azure, tenant: str, owner: str) -> str | None:
+    """What an owner is, None if it does not exist, and empty if it may not be read."""
+    try:
+        return azure.kind_of_object(tenant, owner)
+    except AzureRejected as refusal:
+        if refusal.status != 403:
+            raise
+        return ""
 
 
 class NotEverywhere(Conflict):

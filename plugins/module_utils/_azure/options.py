@@ -85,6 +85,9 @@ caller."""
 MOST_DAYS = 36_500
 """A secret for more days than this must be a mistake."""
 
+OWNER_KINDS = ("", "user", "servicePrincipal")
+"""What can own an app, as Microsoft Graph names it. Empty if it was not read."""
+
 _ACTION = re.compile(r"(\*|[A-Za-z][\w.]*)(/(\*|[\w.*-]+))+", re.ASCII)
 _LOCATION = re.compile(r"[A-Za-z][A-Za-z0-9 ]{1,48}[A-Za-z0-9]")
 

@@ -120,7 +120,50 @@ def test_what_does_not_exist_is_told_with_what_to_correct(world: World, changes:
     assert world.cloud.writes() == []
 
 
-def test_an_owner_that_does_not_exist_is_told_by_the_option(world: World) -> None:
+def a_user(world: World) -> str:
+    world.cloud.do("user_token", user="ann@example.com")
+    (found,) = world.cloud.azure.store.users
+    return str(found)
+
+
+def of_directory(world: World) -> None:
+    """From here on, the operator may read users too."""
+    graph = ("Application.ReadWrite.OwnedBy", "Directory.Read.All")
+    world.act_as(world.cloud.operator_with("*", scope=SCOPE, graph=graph))
+
+
+def test_an_owner_that_cannot_own_the_app_is_refused_before_anything_is_written(world: World) -> None:
+    ann = a_user(world)
+    of_directory(world)
+    an_app = world.state["applications"][0]["id"]
+    for check in (True, False):
+        with pytest.raises(Refused, match=rf"aks_onboard_owners \(option owners\) contains {NOBODY}, but tenant"):
+            world.run(check=check, owners=[ann, NOBODY])
+        with pytest.raises(Refused, match=rf"contains {an_app}, which is .* type application, but only users and"):
+            world.run(check=check, owners=[an_app])
+    assert world.cloud.writes() == []
+    done = world.run(owners=[ann])
+    assert "warnings" not in done.view
+    owners = next(one.owners for one in world.cloud.azure.store.directory.applications if one.id == world.app()["id"])
+    assert len(owners) == 2
+    assert ann in owners
+
+
+def test_owners_of_an_app_that_is_there_are_not_read(world: World) -> None:
+    ann = a_user(world)
+    world.run(owners=[ann])
+    before = len(world.cloud.gate.journal.since(0))
+    assert world.run(owners=[NOBODY]).actions == ()
+    asked = [one.call.operation for one in world.cloud.gate.journal.since(before)]
+    assert asked
+    assert not [one for one in asked if "directoryObjects" in one]
+
+
+def test_owners_that_may_not_be_read_are_told_and_left_to_the_run(world: World) -> None:
+    ann = a_user(world)
+    planned = world.run(check=True, owners=[ann])
+    (said,) = planned.view["warnings"]
+    assert f"the owners {ann} of aks_onboard_owners (option owners) exist: grant Directory.Read.All." in said
     with pytest.raises(Stopped, match=r"Request_ResourceNotFound.*Check aks_onboard_owners \(option owners\)"):
         world.run(owners=[NOBODY])
 
