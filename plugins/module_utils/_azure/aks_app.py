@@ -54,10 +54,14 @@ from .chosen import (
     check_identity,
     evidence,
     federation_of,
+    given_secrets,
     identity_of,
+    is_given_secret,
     kind,
     missing_assignments,
     name_of,
+    note_of,
+    notepad_of,
     of_role,
     orphans,
     ours,
@@ -380,15 +384,19 @@ def settled(current: Current, wanted: Desired) -> bool:
     found = identity_of(current, wanted)
     if found is None:
         return False
-    if wanted.existing:
-        # An existing identity may not be edited, so nothing else is recorded.
+    missing = missing_assignments(current, wanted) if wanted.prepare else ()
+    if wanted.existing and not (notepad_of(current, wanted) or current.home in missing):
+        # Others created the assignment, so there is nothing to note in what was handed over.
         return bool(current.credentials_id)
-    if isinstance(found, App) and not wanted.federated:
+    if isinstance(found, App) and not (wanted.existing or wanted.federated):
         return keys_of(found, current, wanted).settled
-    federation = federation_of(current, wanted)
-    own = found.principal_id if wanted.managed else federation.id if federation else ""
-    noted = bool(federation) and found.note.key_id == own and found.note.credentials_id == current.credentials_id
-    return noted and bool(current.credentials_id)
+    note, federation = note_of(current, wanted), federation_of(current, wanted)
+    if wanted.secretless:
+        own = found.principal_id if wanted.managed else federation.id if federation else ""
+        right = bool(federation) and note.key_id == own
+    else:
+        right = is_given_secret(note.key_id, found, wanted)
+    return right and note.credentials_id == current.credentials_id and bool(current.credentials_id)
 
 
 def proxy_of(current: Current, wanted: Desired) -> Proxy | None:
@@ -409,10 +417,12 @@ def _plan_hand_over(current: Current, wanted: Desired) -> Iterator[Action]:
         yield HandOverGiven(
             f"hand the given secret of app registration {name} to CAST AI for cluster {wanted.cluster_id}",
             _target(wanted),
-            None,
+            current.credentials_id or None,
             handing.shown(f"a secret of app registration {name}"),
             wanted.cluster_id,
             handing,
+            _notebook(current, wanted),
+            next((one.key_id for one in reversed(given_secrets(found, wanted))), marks.UNSEEN),
             wanted.existing_secret,
         )
     if isinstance(found, App) and not wanted.existing:
@@ -487,7 +497,7 @@ def _hand_over_federation(current: Current, wanted: Desired, handing: Handing) -
 def _notebook(current: Current, wanted: Desired) -> Notebook:
     found = identity_of(current, wanted)
     if wanted.existing:
-        return Notebook()
+        return Notebook(scope=current.home, principal=principal_of(current, wanted), cluster_id=wanted.cluster_id)
     if wanted.managed:
         tags = dict(found.identity.tags) if isinstance(found, Identity) else {}
         own = marks.identity_tags(wanted.cluster_id, wanted.name)
@@ -511,7 +521,7 @@ def _plan_proxy(current: Current, wanted: Desired, handing: Handing) -> Iterator
         wanted.cluster_id,
         want,
         _notebook(current, wanted),
-        found.note.key_id,
+        note_of(current, wanted).key_id,
         current.credentials_id,
     )
 

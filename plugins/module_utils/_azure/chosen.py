@@ -6,9 +6,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from operator import attrgetter
+
 from .._engine import Refused
 from .._gateways.azure_authorization import RoleAssignment, RoleDefinition
+from .._gateways.azure_graph import Password
 from .._gateways.azure_identities import Federation
+from .._keys import NO_NOTE, Note
 from .._owner import choose
 from .._variables import named
 from . import marks, names, role
@@ -140,6 +145,46 @@ def principal_of(current: Current, wanted: Desired) -> str:
     """The object ID of the identity. Empty if it does not exist yet."""
     found = identity_of(current, wanted)
     return found.principal_id if found else ""
+
+
+def notepad(assignments: Iterable[RoleAssignment], principal: str, cluster_id: str) -> RoleAssignment | None:
+    """The assignment in whose description the hand-over of an existing identity is noted, because the identity is not
+    edited. None if this collection created none."""
+    own = (
+        one
+        for one in assignments
+        if principal and names.same(one.principal, principal) and marks.marked(one.description) == cluster_id
+    )
+    return min(own, key=attrgetter("name"), default=None)
+
+
+def notepad_of(current: Current, wanted: Desired) -> RoleAssignment | None:
+    at_home = current.assignments.get(current.home.lower(), ())
+    return notepad(at_home, principal_of(current, wanted), wanted.cluster_id)
+
+
+def note_of(current: Current, wanted: Desired) -> Note:
+    """What was noted when the identity was handed over."""
+    found = identity_of(current, wanted)
+    if wanted.existing:
+        pad = notepad_of(current, wanted)
+        return marks.noted(pad.description) if pad else NO_NOTE
+    return found.note if found else NO_NOTE
+
+
+def given_secrets(found: Found | None, wanted: Desired) -> list[Password]:
+    """The secrets of an existing app that the given one can be, by its first characters, oldest first."""
+    every = found.app.passwords if isinstance(found, App) else ()
+    may_be = (one for one in every if one.hint and wanted.existing_secret.startswith(one.hint))
+    return sorted(may_be, key=attrgetter("starts"))
+
+
+def is_given_secret(key_id: str, found: Found, wanted: Desired) -> bool:
+    """Whether a secret of an existing app may be the given one. True if Graph does not show that it is not."""
+    may_be = {one.key_id for one in given_secrets(found, wanted)}
+    every = found.app.passwords if isinstance(found, App) else ()
+    known = bool(may_be) or any(one.hint for one in every if one.key_id == key_id)
+    return key_id in may_be or not known
 
 
 def federation_of(current: Current, wanted: Desired) -> Federation | None:

@@ -89,19 +89,22 @@ _SELECT = ("$select", "id,appId,displayName,tags,notes,passwordCredentials,creat
 
 @dataclass(frozen=True)
 class Password:
-    """A secret of an application, without its text. starts, ends: in Graph's format."""
+    """A secret of an application, without its text. starts, ends: in Graph's format. hint: the first characters of the
+    text, empty for some secrets."""
 
     key_id: str
     name: str
     starts: str
     ends: str
+    hint: str = ""
 
     @classmethod
     def parse(cls, body: Answer) -> Password:
         key = text_in(body, "keyId")
         if not key:
             raise Odd("field keyId is not set")
-        return cls(key, text_in(body, "displayName"), text_in(body, "startDateTime"), text_in(body, "endDateTime"))
+        dates = text_in(body, "startDateTime"), text_in(body, "endDateTime")
+        return cls(key, text_in(body, "displayName"), *dates, text_in(body, "hint"))
 
 
 @dataclass(frozen=True)
@@ -301,7 +304,7 @@ class Graph(Session):
         self.send(DELETE_PRINCIPAL, absent=True, tenant=tenant, principal=principal)
 
     def kind_of_object(self, tenant: str, object_id: str) -> str | None:
-        """What a directory object is, as Graph names it: user, servicePrincipal and so on. None if it does not exist."""
+        """What kind of object it is, as Graph names it: user, servicePrincipal and others. None if it does not exist."""
         found: str | None = self.send(
             GET_OBJECT, query=[("$select", "id")], absent=True, read=_kind, tenant=tenant, object=object_id
         )
