@@ -304,7 +304,7 @@ class Graph(Session):
         self.send(DELETE_PRINCIPAL, absent=True, tenant=tenant, principal=principal)
 
     def kind_of_object(self, tenant: str, object_id: str) -> str | None:
-        """What kind of object it is, as Graph names it: user, servicePrincipal and others. None if it does not exist."""
+        """What kind of object it is, as Graph names it, such as user or servicePrincipal. None if it does not exist."""
         found: str | None = self.send(
             GET_OBJECT, query=[("$select", "id")], absent=True, read=_kind, tenant=tenant, object=object_id
         )
