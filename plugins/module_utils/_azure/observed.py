@@ -384,14 +384,13 @@ def identity_ids(current: Current, wanted: Desired) -> tuple[str, ...]:
 
 def _custom_roles(azure: Azure, wanted: Desired, current: Current) -> tuple[tuple[RoleDefinition, ...], bool]:
     """The custom roles that can be assigned in the cluster's resource group, and whether that group is gone. If so,
-    only the cluster's own role is returned, by its ID, so that it can still be removed."""
+    those of the whole subscription are returned, so that the cluster's role can still be removed."""
     try:
         return azure.list_custom_roles(current.home), False
     except AzureRejected as refusal:
         if current.cluster or refusal.problem.code != NO_GROUP:
             raise
-    own = azure.get_role(f"/subscriptions/{current.subscription}", names.role_guid(wanted.cluster_id))
-    return ((own,) if own else ()), True
+    return azure.list_roles_below(f"/subscriptions/{current.subscription}"), True
 
 
 def _roles(every: Iterable[RoleDefinition], wanted: Desired) -> tuple[RoleDefinition, ...]:
@@ -403,7 +402,8 @@ def _roles(every: Iterable[RoleDefinition], wanted: Desired) -> tuple[RoleDefini
 def _ask_assignments(ask: Ask, azure: Azure, wanted: Desired, current: Current) -> dict[str, Answer[Any]]:
     """Ask for the assignments at all scopes of the cluster's roles, needed or not."""
     short = _names.short_id(wanted.cluster_id)
-    more = (scope for one in current.roles for scope in one.scopes if short in one.name)
+    own = (one for one in current.roles if short in one.name or marked(one.description) == wanted.cluster_id)
+    more = (scope for one in own for scope in one.scopes)
     needed = role.folded(scopes(current, wanted)) if wanted.present and current.cluster else frozenset()
     every = role.distinct((*scopes(current, wanted), *more))
     return {one.lower(): ask.known(_assignments, azure, one, one.lower() in needed) for one in every}

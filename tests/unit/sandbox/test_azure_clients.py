@@ -226,6 +226,11 @@ PAIRS = (
         lambda theirs: list(theirs.authorization.role_definitions.list(GROUP_ID, filter="type eq 'CustomRole'")),
     ),
     Pair(
+        "roles at a scope and below",
+        lambda ours: ours.list_roles_below(SCOPE),
+        lambda theirs: list(theirs.authorization.role_definitions.list(SCOPE, filter="atScopeAndBelow()")),
+    ),
+    Pair(
         "a role",
         lambda ours: ours.get_role(GROUP_ID, ROLE),
         lambda theirs: theirs.authorization.role_definitions.get(GROUP_ID, ROLE),

@@ -65,6 +65,24 @@ def test_what_was_taken_over_is_removed_as_a_whole(world: World, vintage: str) -
     assert world.comparable() == before
 
 
+@pytest.mark.parametrize("gone", [("remove_cluster", {"cluster": "shop"}), ("remove_group", {"name": "shop"})])
+@pytest.mark.parametrize("vintage", WAYS)
+def test_what_was_taken_over_is_removed_when_the_cluster_or_its_group_is_gone(
+    world: World, vintage: str, gone: tuple[str, dict[str, Any]]
+) -> None:
+    """Its app and role are outside that group, and an assignment is in the group of the network."""
+    leave(world, vintage)
+    world.run(**WAYS[vintage])
+    world.cloud.do(gone[0], **gone[1])
+    options = {**WAYS[vintage], "adopt": False, "state": "absent"}
+    planned = world.run(check=True, **options)
+    done = world.run(**options)
+    assert sentences(done) == sentences(planned)
+    assert (world.apps, world.identities, done.view["kept"]) == ([], {}, [])
+    assert "CastAKS" not in str([world.state["role_definitions"], *world.assignments])
+    assert world.run(**options).actions == ()
+
+
 def test_four_runs_of_the_script_leave_one_secret_in_the_end(world: World) -> None:
     made = leave(world, "script")
     for _run in range(3):
