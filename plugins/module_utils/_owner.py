@@ -178,7 +178,7 @@ class Removal:
             yield self.delete
 
 
-class Wanted(Protocol):
+class HasOwner(Protocol):
     """What a user wants for one cluster."""
 
     @property
@@ -187,7 +187,7 @@ class Wanted(Protocol):
 
 
 C = TypeVar("C")
-W = TypeVar("W", bound=Wanted)
+W = TypeVar("W", bound=HasOwner)
 
 
 def asked(plan: Callable[[C, W], Iterable[Step | Removal]]) -> Callable[[C, W], Iterator[Action | Kept]]:
