@@ -14,12 +14,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .. import _names
-from .._engine import UNKNOWN, Action, Kept, Made, Refused, Subject
+from .._engine import UNKNOWN, Action, Made, Refused, Subject
 from .._gateways.azure_authorization import RoleAssignment
 from .._gateways.azure_identities import Federation
 from .._gateways.castai import Cluster
 from .._keys import Deletion, moment
-from .._owner import Removal
+from .._owner import Removal, Shown, Step, asked
 from .._record import check_record, check_removable
 from .._variables import named
 from . import aks, marks, names, role
@@ -69,6 +69,8 @@ from .chosen import (
     role_name_of,
     role_names,
     role_of,
+    shown_identity,
+    shown_role,
 )
 from .observed import (
     NAMESPACE,
@@ -97,30 +99,30 @@ MOST_FEDERATIONS = 20
 """How many federated credentials an identity may have. Source: Entra's considerations for federated credentials."""
 
 
-def plan(current: Current, wanted: Desired) -> Iterator[Action | Kept]:
+@asked
+def plan(current: Current, wanted: Desired) -> Iterator[Step | Removal]:
     refusal = " ".join(filter(None, _misplaced(current, wanted)))
     if refusal:
         raise Refused(refusal)
     if not wanted.present:
         check_removable(current.record, wanted.force)
-        for removal in removals(current, wanted):
-            yield from removal.planned
+        yield from removals(current, wanted)
         return
+    identity, own_role = shown_identity(current, wanted), shown_role(current, wanted)
+    yield Step(identity, ())  # whose it is comes before anything that may be wrong with it
     check_identity(current, wanted)
     check_federation(current, wanted)
     if wanted.prepare:
-        yield from _plan_role(current, wanted)
-        yield from _plan_managed(current, wanted) if wanted.managed else _plan_app(current, wanted)
+        yield Step(own_role, _plan_role(current, wanted))
+        yield Step(None, _plan_provider(current, wanted))
+        yield Step(identity, _plan_managed(current, wanted) if wanted.managed else _plan_app(current, wanted))
         if wanted.secretless and not wanted.existing:
-            yield from _plan_federation(current, wanted)
-        yield from _plan_assignments(current, wanted)
+            yield Step(identity, _plan_federation(current, wanted))
+        yield Step(own_role, _plan_assignments(current, wanted))
     if wanted.hand_over:
-        yield from _plan_hand_over(current, wanted)
+        yield Step(identity, _plan_hand_over(current, wanted))
     if settled(current, wanted) or wanted.hand_over:
-        for one in orphans(current, wanted):
-            own = one.principal.lower() == principal_of(current, wanted).lower()
-            why = "where CAST AI does not need it" if own else "of an identity that CAST AI no longer uses"
-            yield _unassign(one, current, why)
+        yield Step(own_role, _plan_no_orphans(current, wanted))
 
 
 def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
@@ -219,11 +221,9 @@ def _check_owners(current: Current) -> None:
             )
 
 
-def _plan_managed(current: Current, wanted: Desired) -> Iterator[Action]:
-    found, name = identity_of(current, wanted), name_of(current, wanted)
-    if wanted.existing:
-        return
-    if not current.registered:
+def _plan_provider(current: Current, wanted: Desired) -> Iterator[Action]:
+    """The resource provider that managed identities need."""
+    if wanted.managed and not wanted.existing and not current.registered:
         yield RegisterProvider(
             f"register resource provider {NAMESPACE} in subscription {current.subscription}",
             f"azure/subscription/{current.subscription}/{NAMESPACE}",
@@ -232,6 +232,12 @@ def _plan_managed(current: Current, wanted: Desired) -> Iterator[Action]:
             current.subscription,
             NAMESPACE,
         )
+
+
+def _plan_managed(current: Current, wanted: Desired) -> Iterator[Action]:
+    found, name = identity_of(current, wanted), name_of(current, wanted)
+    if wanted.existing:
+        return
     own = marks.identity_tags(wanted.cluster_id, wanted.name)
     tags = dict(found.identity.tags) if isinstance(found, Identity) else {}
     if found is None or own.items() - tags.items():
@@ -356,6 +362,13 @@ def _plan_assignments(current: Current, wanted: Desired) -> Iterator[Action]:
             found.id if found else UNKNOWN,
             principal_of(current, wanted) or UNKNOWN,
         )
+
+
+def _plan_no_orphans(current: Current, wanted: Desired) -> Iterator[Action]:
+    for one in orphans(current, wanted):
+        own = one.principal.lower() == principal_of(current, wanted).lower()
+        why = "where CAST AI does not need it" if own else "of an identity that CAST AI no longer uses"
+        yield _unassign(one, current, why)
 
 
 def _group(scope: str, current: Current) -> str:
@@ -557,37 +570,37 @@ def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
             wanted.cluster_id,
         )
         if wanted.federated:
-            yield Removal("CAST AI's account", "", (disable,))
+            yield Removal("CAST AI's account", None, "", disable)
     first = _assignments_to_remove(current, wanted)
     last: tuple[RoleAssignment, ...] = ()
-    if found and not (evidence(found, wanted) or wanted.owner.adopt or _kept(current, wanted, found)):
+    removal = _remove_identity(current, wanted, found) if found else None
+    if found and removal and not (evidence(found, wanted) or wanted.owner.adopt or removal.why_kept(wanted.owner)):
         first = tuple(sorted(first, key=lambda one: one.principal.lower() == found.principal_id.lower()))
         first, last = first[:-1], first[-1:]
-    yield from (_removed(one, current) for one in first)
-    if found:
-        kept = _kept(current, wanted, found)
-        delete = () if kept else (_delete_identity(current, found, wanted),)
-        yield Removal(f"{kind(wanted)} {found.name}", kept, delete)
-    yield from (_removed(one, current) for one in last)
+    own_role = shown_role(current, wanted)
+    yield from (_remove_assignment(one, own_role, current) for one in first)
+    if removal:
+        yield removal
+    yield from (_remove_assignment(one, own_role, current) for one in last)
     yield from _role_removals(current, wanted)
     for pool in current.cluster.pools if current.cluster else ():
         if pool.name in POOLS:
             yield Removal(
-                f"agent pool {pool.name}", "CAST AI created it, and deletes it when it disconnects the cluster"
+                f"agent pool {pool.name}", None, "CAST AI created it, and deletes it when it disconnects the cluster"
             )
 
 
-def _removed(one: RoleAssignment, current: Current) -> Removal:
-    return Removal(f"role assignment {one.name}", "", (_unassign(one, current),))
+def _remove_assignment(one: RoleAssignment, own_role: Shown | None, current: Current) -> Removal:
+    return Removal(f"role assignment {one.name}", own_role, "", _unassign(one, current))
 
 
-def _kept(current: Current, wanted: Desired, found: Found) -> str:
-    """Why removal keeps the identity. Empty if it does not."""
+def _remove_identity(current: Current, wanted: Desired, found: Found) -> Removal:
+    thing, kept = f"{kind(wanted)} {found.name}", ""
     if wanted.existing:
-        return f"it was set with {another(wanted)}"
+        return Removal(thing, None, f"it was set with {another(wanted)}")
     if not (evidence(found, wanted) or current.held(found.principal_id) or wanted.owner.adopt):
-        return "only its tag shows that it belongs to this cluster"
-    return wanted.owner.kept(found, evidence(found, wanted))
+        kept = "only its tag shows that it belongs to this cluster"
+    return Removal(thing, shown_identity(current, wanted), kept, _delete_identity(current, found, wanted))
 
 
 def _delete_identity(current: Current, found: Found, wanted: Desired) -> Action:
@@ -635,7 +648,7 @@ def _role_removals(current: Current, wanted: Desired) -> Iterator[Removal]:
         current.role_scope,
         found.guid,
     )
-    yield Removal(f"role {found.name}", kept, () if kept else (delete,))
+    yield Removal(f"role {found.name}", shown_role(current, wanted), kept, delete)
 
 
 # The result

@@ -25,7 +25,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .._answers import loaded, tidy
-from .._credentials import masked, quoted
+from .._credentials import is_uuid, masked, quoted
 from .._engine import CallFailed, Refused
 from .._given import as_path
 from .._variables import named
@@ -75,7 +75,6 @@ _WORKLOAD = (_AUTHORITY_HOST, "AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE")
 _OTHER_MACHINES = ("IDENTITY_ENDPOINT", "MSI_ENDPOINT")
 """Variables of machines whose identity azure-identity tries before that."""
 
-_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _DOMAIN = re.compile(r"([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]{0,61}[a-z0-9])", re.IGNORECASE)
 _JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 _LARGEST = 1_000_000
@@ -317,7 +316,7 @@ def claims_of(token: str) -> Mapping[str, Any]:
 def _client(options: Mapping[str, Any]) -> str:
     """The client ID, empty if it is not set. A wrong value may be the secret, so it is not shown."""
     client = _found(options, "client_id")[0]
-    if client and not _GUID.fullmatch(client):
+    if client and not is_uuid(client):
         raise Refused(
             f"{_origin(options, 'client_id')} is not an application (client) ID, such as"
             " 0b1f6471-1bf0-4dda-aec3-cb9272f09590. Correct it."
@@ -328,7 +327,7 @@ def _client(options: Mapping[str, Any]) -> str:
 def _tenant(options: Mapping[str, Any]) -> str:
     """The tenant, empty if it is not set."""
     tenant = _found(options, "tenant")[0]
-    if tenant and not (_GUID.fullmatch(tenant) or _DOMAIN.fullmatch(tenant)):
+    if tenant and not (is_uuid(tenant) or _DOMAIN.fullmatch(tenant)):
         raise Refused(
             f"{_origin(options, 'tenant')} is {quoted(tenant)}. Set it to the ID of the Entra tenant, or to one of its"
             " domains, such as example.onmicrosoft.com."

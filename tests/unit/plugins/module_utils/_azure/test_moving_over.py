@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.castai.onboarding.plugins.module_utils._azure.marks import description
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Refused, Stopped
 from tests.unit.sandbox.aks_subscription import GROUP_ID, NETWORK_ID, NODES_ID, SUBSCRIPTION, World, world
 from tests.unit.sandbox.aws_account import sentences
@@ -17,6 +18,8 @@ from tests.unit.sandbox.aws_account import sentences
 __all__ = ["world"]
 
 SCOPES = {GROUP_ID.lower(), NODES_ID.lower(), NETWORK_ID.lower()}
+OTHER = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e"
+TERRAFORM_ROLE = "CastAKSRole-shop-tf"
 WAYS: dict[str, dict[str, Any]] = {
     "script": {},
     "script_federated": {"credential": "federated"},
@@ -111,6 +114,20 @@ def test_what_terraform_left_is_not_taken_over_unasked(world: World, vintage: st
     with pytest.raises(Refused, match=r"has no tag that shows which cluster it belongs to.*castai_adopt"):
         world.run(**{**WAYS[vintage], "adopt": False})
     assert len(world.cloud.writes()) == begun
+
+
+def test_terraforms_role_of_another_cluster_is_neither_taken_over_nor_removed(world: World) -> None:
+    """Two clusters of one name can have the same role, although only one of them has marked it."""
+    made = leave(world, "terraform")
+    fields = ("roleName", "permissions", "assignableScopes")
+    role = {**{field: world.role(TERRAFORM_ROLE)[field] for field in fields}, "description": description(OTHER)}
+    world.azure.put_role(GROUP_ID, made["role"].rpartition("/")[2], role)
+    before = world.role(TERRAFORM_ROLE)
+    assert world.run(adopt=True).view["role"] == f"CastAKSRole-{world.short}"
+    assert world.role(TERRAFORM_ROLE) == before
+    world.check_access()
+    world.run(adopt=True, state="absent")
+    assert world.role(TERRAFORM_ROLE) == before
 
 
 def test_an_app_of_terraforms_name_of_another_subscription_is_not_ours(world: World) -> None:
