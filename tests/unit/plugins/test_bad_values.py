@@ -289,6 +289,13 @@ def test_what_is_right_is_not_refused(name: str) -> None:
     assert said(name, BASES[name]) == ""
 
 
+@pytest.mark.parametrize("name", ["castai_cluster", "castai_preflight"])
+def test_a_kops_cluster_without_a_connection_is_refused_before_any_call(name: str) -> None:
+    kops = {**BASES[name], "provider": "kops", "cluster_name": "shop.example.com"}
+    assert said(name, {**kops, "kubeconfig": "/nowhere/config"}) == ""
+    assert "Set castai_kubeconfig (option kubeconfig) and castai_context" in said(name, kops)
+
+
 def test_every_region_of_aws_is_one() -> None:
     session = botocore.session.Session()
     partitions = session.get_available_partitions()
