@@ -174,7 +174,7 @@ def desired(params: Parameters) -> Desired:
     return Desired(
         cluster=named_by(params),
         cluster_id=(params.get("cluster_id") or "").lower(),
-        organization_id=params.get("organization_id") or "",
+        organization_id=(params.get("organization_id") or "").lower(),
         namespace=params["namespace"],
         secret=params["credentials_secret"],
         create_namespace=params.get("create_namespace", True),

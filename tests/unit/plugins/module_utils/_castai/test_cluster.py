@@ -201,7 +201,7 @@ def test_the_actions_carry_what_they_write_and_no_secret() -> None:
 
 
 def test_castai_is_given_the_organisation_with_the_registration() -> None:
-    register, *_others = plan(Current(EKS, None), desired(organization_id="org"))
+    register, *_others = plan(Current(EKS, None), desired(organization_id="ORG"))
     assert isinstance(register, Register)
     assert register.block == {"eks": FACTS, "organizationId": "org"}
 

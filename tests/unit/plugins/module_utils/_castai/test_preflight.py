@@ -491,7 +491,7 @@ def of_run(current: Current, check: bool) -> Any:
         plan,
         view,
     )
-    return reconcile(subject, {**PARAMETERS, "onboard": ONBOARD}, check, print)
+    return reconcile(subject, {**PARAMETERS, "onboard": ONBOARD, "organization_id": None}, check, print)
 
 
 def test_who_may_only_read_can_make_a_plan_that_says_what_a_run_lacks() -> None:
