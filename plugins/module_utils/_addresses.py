@@ -16,6 +16,12 @@ from ._credentials import SHORTEST, in_address, quoted
 from ._variables import named, role_of
 
 _HOST = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
+_HOSTS_AND_PORTS: Mapping[str, str] = {
+    "castai_grpc_url": "grpc.cast.ai:443",
+    "components_grpc_url": "grpc.cast.ai:443",
+    "components_kvisor_url": "kvisor.prod-master.cast.ai:443",
+}
+"""Variables that take such an address, with an example."""
 _EXAMPLES: Mapping[str, str] = {
     "castai_api_url": "https://api.cast.ai",
     "host": "https://10.0.0.1:6443",
@@ -50,9 +56,40 @@ def problems(params: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, found)))
 
 
-def problem(option: str, url: str, role: str = "castai") -> str:
-    """What is wrong with the address that an option gives, or an empty text. role: see named."""
-    name = named(option, role)
+def of_variable(name: str, value: Any) -> str:
+    """What is wrong with an address that a role only passes on to a chart, or an empty text. Nothing else would notice
+    it before the pods fail. value: of the variable's type."""
+    if name == "castai_cluster_api_url":
+        return problem("castai_api_url", value, name=name)
+    if name in _HOSTS_AND_PORTS and not _is_host_and_port(value):
+        return f"{name} is {quoted(value)}. Set it to HOST:PORT, for example {_HOSTS_AND_PORTS[name]}."
+    if name == "castai_proxy":
+        wrong = (key for key in ("http", "https") if value.get(key) and not _is_proxy(str(value[key])))
+        return next(
+            (f"{name}.{key} is not an address such as http://proxy.example.com:3128. Correct it." for key in wrong), ""
+        )
+    return ""
+
+
+def _is_host_and_port(text: str) -> bool:
+    parts = _parts(f"https://{text}")
+    return parts is not None and bool(re.fullmatch(r"[^/]*:[0-9]+", text)) and _is_host(parts[1])
+
+
+def _is_proxy(text: str) -> bool:
+    scheme, marker, rest = text.rpartition("://")
+    parts = _parts(f"http://{rest}")
+    return parts is not None and _is_host(parts[1]) and (not marker or scheme in ("http", "https", "socks5"))
+
+
+def _is_host(host: str) -> bool:
+    return bool(_HOST.fullmatch(host) or ip_address(host))
+
+
+def problem(option: str, url: str, role: str = "castai", name: str = "") -> str:
+    """What is wrong with the address that an option gives, or an empty text. role: see named. name: of the variable, if
+    it is not the option's."""
+    name = name or named(option, role)
     if in_address(url):
         way, *options = _CREDENTIALS[option]
         return (
@@ -81,7 +118,7 @@ def problem(option: str, url: str, role: str = "castai") -> str:
 def _usable(url: str, option: str) -> bool:
     """Whether something can be asked there. Our own calls add a path to the address of an API."""
     parts = _parts(url)
-    if parts is None or not (_HOST.fullmatch(parts[1]) or ip_address(parts[1])):
+    if parts is None or not _is_host(parts[1]):
         return False
     return option in ("chart_ref", "chart_repo_url") or not {*"?#"} & {*url}
 
