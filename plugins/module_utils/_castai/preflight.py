@@ -452,7 +452,8 @@ def _castai_findings(current: Current, wanted: Desired) -> Iterable[str]:
     if current.agent_cluster:
         yield (
             f"An agent in this cluster already reports to CAST AI as cluster {current.agent_cluster}, which this API"
-            " key cannot see. Use a key of that organization, or disconnect the cluster there first."
+            " key cannot see. Use a key of that organization, or disconnect the cluster there first. If it was deleted"
+            f" at CAST AI, delete the agent's ConfigMap {AGENT_METADATA}, which still names it."
         )
     yield from filter(None, [_two_records(current, wanted)])
 

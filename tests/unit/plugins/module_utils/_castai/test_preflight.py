@@ -154,7 +154,8 @@ CASES = {
     ),
     "agent of another organisation": Case(
         f"An agent in this cluster already reports to CAST AI as cluster {ANOTHER_ID}, which this API key cannot see."
-        " Use a key of that organization, or disconnect the cluster there first.",
+        " Use a key of that organization, or disconnect the cluster there first. If it was deleted at CAST AI, delete"
+        " the agent's ConfigMap castai-agent-metadata, which still names it.",
         {},
         {"records": (RECORD,), "agent_cluster": ANOTHER_ID},
     ),
