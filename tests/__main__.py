@@ -60,9 +60,6 @@ class Part:
 
 def phases(fresh: bool) -> tuple[tuple[Part, ...], ...]:
     """One after the other; two parts of each side by side, as none of them keeps the machine busy alone."""
-    pytest = ("pytest", "-n", "2", "--dist")
-    # In the order of the files, whose last ones are short: the groups with few tests are not.
-    by_world = ("loadgroup", "--no-loadscope-reorder")
     unit, gates, world = (_REPORTS / f"{name}.xml" for name in ("unit", "gates", "world"))
     afresh = ("--fresh",) if fresh else ()
     return (
@@ -70,12 +67,19 @@ def phases(fresh: bool) -> tuple[tuple[Part, ...], ...]:
         (
             Part(
                 "world",
-                (*pytest, *by_world, "-v", "tests/world", f"--junitxml={world}"),
+                # One process more than the machine has cores, as these tests wait for pods and programs.
+                ("pytest", "-n", "3", "--dist", "loadgroup", "-v", "tests/world", f"--junitxml={world}"),
                 True,
                 (*_PRODUCT, *_TOOLS),
                 world,
             ),
-            Part("unit", (*pytest, "loadfile", "-q", "tests/unit", f"--junitxml={unit}"), False, ("*",), unit),
+            Part(
+                "unit",
+                ("pytest", "-n", "2", "--dist", "loadfile", "-q", "tests/unit", f"--junitxml={unit}"),
+                False,
+                ("*",),
+                unit,
+            ),
             *(
                 Part("molecule", ("tests.molecule", name), True, (*_PRODUCT, *_TOOLS, "extensions/*"))
                 for name in scenarios()

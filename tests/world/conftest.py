@@ -4,7 +4,7 @@
 """A world for the scenarios of a module, as new for each of them.
 
 A module says in CLUSTERS what its world is made of. Modules of the same clusters are a group, which one process of
-pytest-xdist runs, so that each world comes up once.
+pytest-xdist runs, so that each world comes up once; one that says ALONE is a group by itself.
 """
 
 from __future__ import annotations

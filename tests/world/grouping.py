@@ -1,7 +1,10 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which tests one process of pytest-xdist runs after another: those whose worlds are made of the same clusters."""
+"""Which tests one process of pytest-xdist runs after another: those whose worlds are made of the same clusters.
+
+But for a file that says ALONE, as its tests take minutes, most of which they wait.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +23,13 @@ class ByWorld(LoadScopeScheduling):  # type: ignore[misc]
 
 
 def world_of(nodeid: str) -> str:
-    """The clusters of a test's world; the file of one that brings up worlds of its own, or needs none."""
-    file = nodeid.partition("::")[0]
-    return " ".join(_clusters(file)) or file
+    """The clusters of a test's world; the file of one that says ALONE, brings up worlds of its own, or needs none."""
+    return _group(nodeid.partition("::")[0])
 
 
 @functools.cache
-def _clusters(file: str) -> tuple[str, ...]:
-    """CLUSTERS of the file, if it has some. file: relative to the root."""
+def _group(file: str) -> str:
+    """file: relative to the root."""
     module = importlib.import_module(".".join(PurePath(file).with_suffix("").parts))
-    found: tuple[str, ...] = getattr(module, "CLUSTERS", ())
-    return found
+    clusters: tuple[str, ...] = () if getattr(module, "ALONE", False) else getattr(module, "CLUSTERS", ())
+    return " ".join(clusters) or file

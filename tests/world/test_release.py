@@ -29,6 +29,7 @@ from .connecting import Operator, writes
 from .namespaces import limit, restrict
 
 CLUSTERS = ("prod:eks",)
+ALONE = True
 NAMESPACE = "/api/v1/namespaces/castai-agent"
 DEPLOYMENT = "/apis/apps/v1/namespaces/castai-agent/deployments/castai-agent"
 ARCHIVE = "https://github.com/castai/helm-charts/releases/download/castai-agent-0.161.1/castai-agent-0.161.1.tgz"

@@ -64,7 +64,6 @@ LOCKED = "ScopeLocked"
 POLICY_FORBIDS = "RequestDisallowedByPolicy"
 _UNKNOWN_VERSION = frozenset({"InvalidResourceType", "NoRegisteredProviderFound", "InvalidApiVersionParameter"})
 _NO_SUBSCRIPTION = "SubscriptionNotFound"
-_NO_GROUP = "ResourceGroupNotFound"
 _ONE_AT_A_TIME = "ConcurrentFederatedIdentityCredentialsWritesForSingleManagedIdentity"
 _VERSION = re.compile(r"\b(20\d\d-\d\d-\d\d)(?![-\w])")
 _CLAIMS = re.compile(r'\bclaims="([^"]+)"')
@@ -467,7 +466,7 @@ def _advice(call: Call, status: int, problem: Problem, asked: float) -> str:
         return " Remove the lock that Azure names here while this runs, or ask whoever created it."
     if problem.code == _NO_SUBSCRIPTION:
         return f" Correct {named('subscription_id')}, or whichever option has this ID."
-    if problem.code == _NO_GROUP:
+    if problem.code == NO_GROUP:
         return f" Correct {named('resource_group')}, or whichever option names this resource group."
     if problem.code == UNREGISTERED:
         namespace = re.search(r"Microsoft\.\w+", problem.message)

@@ -9,9 +9,10 @@ from tests.world import test_interrupt, test_kops
 from tests.world.grouping import world_of
 
 
-def test_a_world_is_its_clusters() -> None:
+def test_a_group_is_what_is_of_the_same_clusters_or_says_that_it_is_alone() -> None:
     interrupt = world_of("tests/world/test_interrupt.py::test_a_rival_writes_first")
     assert interrupt == " ".join(test_interrupt.CLUSTERS)
-    assert world_of("tests/world/test_release.py::test_pending_may_be_left_to_the_user") == interrupt
+    assert world_of("tests/world/test_permissions.py::test_any") == interrupt
+    assert world_of("tests/world/test_release.py::test_any") == "tests/world/test_release.py"
     assert world_of("tests/world/test_kops.py::test_any[a::b]") == " ".join(test_kops.CLUSTERS) != interrupt
     assert world_of("tests/world/test_sandbox.py::test_a_mistake_is_told") == "tests/world/test_sandbox.py"

@@ -336,8 +336,9 @@ def test_whoever_writes_first_makes_it_plan_again_with_what_is_there_then() -> N
 )
 @pytest.mark.parametrize("times", [1, 2])
 def test_what_a_throttled_program_left_half_done_is_one_change_as_it_was_planned(
-    left: dict[str, str], times: int
+    monkeypatch: pytest.MonkeyPatch, left: dict[str, str], times: int
 ) -> None:
+    monkeypatch.setattr(Throttled, "pause", 0.0)
     times = 1 if left["lid"] == "blue" else times
     drawer = Drawer(troubles=[None, *[Throttled("The painter was throttled.")] * times], rival=left)
     result = run(drawer)
