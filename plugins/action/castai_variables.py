@@ -10,11 +10,12 @@ from typing import Any
 from ansible.module_utils.common.parameters import AnsibleFallbackNotFound
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.castai.onboarding.plugins.module_utils import _addresses
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.table import PROVIDERS, all_options
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import numbered
 from ansible_collections.castai.onboarding.plugins.module_utils._given import as_data, converted, is_given, problem
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.values import secrets
-from ansible_collections.castai.onboarding.plugins.module_utils._variables import VARIABLES, right_name
+from ansible_collections.castai.onboarding.plugins.module_utils._variables import EXPECTED, VARIABLES, right_name
 from ansible_collections.castai.onboarding.plugins.plugin_utils._role_variables import role_variables
 
 # Ansible imports this before it forks for each task on each host.
@@ -77,7 +78,9 @@ class ActionModule(ActionBase):
 
 def _wrong_names(variables: Mapping[str, Any]) -> Iterator[str]:
     for name in sorted(variables):
-        right = right_name(name, KNOWN)
+        expected = EXPECTED.get(name.lower(), "")
+        # Where the right variable is set too, the other one may be the user's own that it refers to.
+        right = None if expected in variables else expected or right_name(name, KNOWN)
         if right is not None:
             advice = f"Use {right}" if right else "Remove it"
             yield f"{name} is not a variable of castai.onboarding. {advice}."
@@ -106,6 +109,8 @@ def _wrong_values(values: Mapping[str, Any], variables: Mapping[str, Any]) -> It
         # In a text or list that should have been chart values, nothing shows which part is a secret.
         private = {"no_log": True} if _are_chart_values(name) else {}
         yield problem(name, {**_option(name), **private}, given_values[name], hidden)
+    right = {name: value for name, value in given_values.items() if name not in wrong}
+    yield from filter(None, (_addresses.of_variable(name, converted(_option(name), right[name])) for name in right))
 
 
 def _option(name: str) -> Mapping[str, Any]:

@@ -429,7 +429,8 @@ def reconcile(
     if unknown:
         raise Refused(f"{unknown} is {UNKNOWN}, which only stands for a value in check mode. Set it to the value.")
     misplaced = _forms.misplaced(subject.options.get("argument_spec", {}), params)
-    wrong = (*misplaced, *_addresses.problems(params), *_forms.problems(params))
+    conflicts = _forms.conflicts(subject.options, params)
+    wrong = (*misplaced, *conflicts, *_addresses.problems(params), *_forms.problems(params))
     if wrong:
         raise Refused(" ".join(wrong), wrong)
     if isinstance(subject, Several):
@@ -683,6 +684,11 @@ def _hidden(subject: AnySubject, params: Mapping[str, Any]) -> tuple[str, ...]:
     return (*subject.hidden(params), *_addresses.hidden(params), *_credentials.pasted(params))
 
 
+def checked_by_ansible(subject: AnySubject) -> dict[str, Any]:
+    """Without the rules for which Ansible's own sentences would name no inventory variable."""
+    return {key: value for key, value in subject.options.items() if key not in _forms.RULES}
+
+
 class _Module(AnsibleModule):
     """Masks what the subject hides, in the log and in everything it returns, including complaints about other
     options."""
@@ -691,7 +697,7 @@ class _Module(AnsibleModule):
 
     def __init__(self, subject: AnySubject) -> None:
         self._hidden = partial(_hidden, subject)
-        super().__init__(supports_check_mode=True, **subject.options)
+        super().__init__(supports_check_mode=True, **checked_by_ansible(subject))
 
     def _load_params(self) -> None:
         super()._load_params()
@@ -723,7 +729,7 @@ def run_task(subject: AnySubject, task: Any, arguments: Mapping[str, Any], show:
 
     task: Ansible's Task (its action, check_mode and diff are read); arguments: the task's templated arguments.
     """
-    options = dict(subject.options)
+    options = checked_by_ansible(subject)
     specification = options.pop("argument_spec")
     wanted = given(specification, as_data(arguments))
     validation = ArgumentSpecValidator(specification, **options).validate(wanted)

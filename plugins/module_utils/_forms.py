@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from ._credentials import holds_credential, quoted
+from ._given import is_given
 from ._variables import VARIABLES, named, role_of
 
 IAM_NAME = r"[0-9A-Za-z_+=,.@-]{1,128}"
@@ -29,13 +31,26 @@ _FORMS: Mapping[str, tuple[str, str]] = {
         iam_arn("role"),
         "the ARN of a role, such as arn:aws:iam::123456789012:role/NAME",
     ),
+    "assume_role_external_id": (
+        r"[\w+=,.@:/-]{2,1224}",
+        "the external ID that the role's trust policy requires, of 2 to 1224 letters, digits and '_+=,.@:/-'",
+    ),
+    "organization_id": (
+        r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}",
+        "the UUID of the organization at CAST AI, not its name",
+    ),
     "state_store": (r"(?!https?:)[a-z0-9]+://[^/\s]+(/\S*)?", "an address such as s3://BUCKET"),
     "endpoint_url": (r"https?://[^/\s]+(/\S*)?", "an address that starts with https://, or leave it out"),
     "chart_repo_url": (r"(https?|file)://[^/\s]+(/\S*)?", "the address of a chart repository, starting with https://"),
 }
 """For each option, its pattern, and in words what it accepts."""
 
+RULES = ("mutually_exclusive", "required_together")
+"""The rules on how options depend on each other that are checked here."""
+
 _SECONDS = ("pending_grace", "timeout", "wait_timeout")
+MOST_SECONDS = 10**8
+"""Three years. Helm takes no more than about 9 * 10**9 seconds."""
 
 
 def problems(params: Mapping[str, Any]) -> tuple[str, ...]:
@@ -48,6 +63,35 @@ def problems(params: Mapping[str, Any]) -> tuple[str, ...]:
     ]
     inside = (problem for release in params.get("releases") or () for problem in problems(release))
     return tuple(dict.fromkeys((*wrong, *inside)))
+
+
+def conflicts(rules: Mapping[str, Any], params: Mapping[str, Any]) -> tuple[str, ...]:
+    """Which options contradict each other or lack one another, in sentences. rules: a module's, with its argument_spec.
+
+    What is set in the environment is named by that, as users may not know of it.
+    """
+    spec = rules.get("argument_spec", {})
+
+    def is_set(option: str) -> bool:
+        return is_given(params.get(option)) and params[option] != spec.get(option, {}).get("default")
+
+    def known_as(option: str) -> str:
+        _fallback, variables = spec.get(option, {}).get("fallback") or (None, ())
+        found = (name for name in variables if os.environ.get(name) == params[option])
+        return next((f"{name} in the environment, for {named(option)}," for name in found), named(option))
+
+    found = []
+    for options in rules.get("mutually_exclusive", ()):
+        given = [option for option in options if is_set(option)]
+        if len(given) > 1:
+            every = " and ".join(known_as(option) for option in given)
+            found.append(f"{every} {'are both' if len(given) == 2 else 'are all'} set. Use only one of them.")
+    for options in rules.get("required_together", ()):
+        given = [option for option in options if is_set(option)]
+        missing = [named(option) for option in options if option not in given]
+        if given and missing:
+            found.append(f"{known_as(given[0])} is set without {' and '.join(missing)}. Set both, or neither.")
+    return tuple(found)
 
 
 def misplaced(spec: Mapping[str, Mapping[str, Any]], params: Mapping[str, Any]) -> tuple[str, ...]:
@@ -78,7 +122,7 @@ def _right(option: str, value: Any) -> str:
     if value is None or value == "":
         return ""
     if option in _SECONDS:
-        return "" if value >= 0 else "a number of seconds, 0 or more"
+        return "" if 0 <= value <= MOST_SECONDS else f"a number of seconds from 0 to {MOST_SECONDS}"
     pattern, words = _FORMS[option]
     return "" if re.fullmatch(pattern, value, re.ASCII) else words
 

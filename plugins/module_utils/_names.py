@@ -13,7 +13,7 @@ import re
 
 from ._credentials import is_uuid, quoted
 from ._engine import UNKNOWN
-from ._variables import named
+from ._variables import named, role_of
 
 NAMESPACE = "castai-agent"
 CREDENTIALS_SECRET = "castai-credentials"
@@ -26,12 +26,21 @@ TAG_CLUSTER = "castai-onboarding:cluster"
 objects that have it."""
 
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_EXACT_VERSION = re.compile(r"v?\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?", re.ASCII)
 _DNS_SUBDOMAIN = re.compile(rf"{DNS_LABEL.pattern}(\.{DNS_LABEL.pattern})*")
 
 
 def helm_release_problem(name: str) -> str:
     """What is wrong with a Helm release name. Helm: a DNS label of at most 53 characters."""
     return _label_problem("Helm release", name, 53, "the name")
+
+
+def chart_version_problem(version: str, release: str) -> str:
+    """What is wrong with the version that the chart of a Helm release is given, which may be empty."""
+    if not version or _EXACT_VERSION.fullmatch(version):
+        return ""
+    option = named("chart_version", role_of(release))
+    return f"{option} is {quoted(version)}. Set it to an exact version in quotes, for example '0.161.1'."
 
 
 def namespace_problem(name: str) -> str:

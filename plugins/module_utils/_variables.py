@@ -173,6 +173,23 @@ RENAMED: Mapping[str, str] = {
 }
 """Names from earlier versions whose last part does not show their successor, and names that users expect."""
 
+EXPECTED: Mapping[str, str] = {
+    "castai_aws_account_id": "castai_account_id",
+    "castai_aws_region": "castai_region",
+    "castai_azure_client_secret": "castai_azure_secret",
+    "castai_cluster": "castai_cluster_name",
+    "castai_gcp_project": "castai_project",
+    "castai_google_credentials": "castai_google_service_account_file",
+    "castai_google_location": "castai_location",
+    "castai_google_project": "castai_project",
+    "castai_org_id": "castai_organization_id",
+    "castai_timeout": "castai_wait_timeout",
+    "castai_token": "castai_api_key",
+    "castai_url": "castai_api_url",
+    "castai_zone": "castai_location",
+}
+"""Names that users may expect and that resemble no right one, or a wrong one. They may also be the user's own."""
+
 OURS = (
     "aks_connect_",
     "aks_onboard_",
@@ -254,6 +271,8 @@ def right_name(name: str, known: Collection[str]) -> str | None:
     prefix = next((prefix for prefix in OURS + SHARED if name.startswith(prefix)), "")
     if name in known or name in OTHERS:
         return None
+    if name.lower() in known:
+        return name.lower()
     if not prefix:
         alike = [one for one in known if one[:2] == name[:2]]
         return next(iter(get_close_matches(name, alike, 1, _CLOSE_AS_A_WHOLE)), None)

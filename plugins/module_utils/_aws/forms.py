@@ -55,6 +55,9 @@ def partition_of(region: str) -> str:
     return next((found for prefix, found in prefixes.items() if region.startswith(prefix)), "aws")
 
 
+_OURS = "which this collection sets itself"
+
+
 def tag_text(value: Any) -> str | None:
     """A tag's key or value as AWS gets it, with true and false as YAML writes them; None if it is not a text."""
     if isinstance(value, bool):
@@ -79,7 +82,7 @@ def tag_problems(tags: Mapping[Any, Any], own: Collection[str], room: int) -> It
             yield f"has the key {shown}. Keys that start with aws: are reserved for AWS. Use another one."
         elif key.lower() in seen:
             first = seen[key.lower()]
-            why = f"which is the same as {first!r} to IAM" if first in tags else "which this collection sets itself"
+            why = f"which is the same as {first!r} to IAM" if key not in own and first in tags else _OURS
             yield f"has the key {shown}, {why}. Remove it."
         seen.setdefault(key.lower(), key)
         if text is None:

@@ -93,6 +93,8 @@ class Current:
     """Why nothing can be created in the namespace; empty if something can."""
     immutable: bool = False
     """Whether the Secret can only be deleted."""
+    former: Cluster | None = None
+    """The record of an earlier connection that has ended, if there is no other."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,11 @@ class Register(Action):
 
     def run(self, gateway: Systems, made: Made) -> Mapping[str, Any]:
         record = gateway.castai.register_cluster(self.name, self.block or {})
+        if record.gone:
+            raise CallFailed(
+                f"CAST AI answered with its record {record.id} from an earlier connection, which is {record.status},"
+                " and made no new one. Delete this record in CAST AI's console, then run again."
+            )
         return {"cluster_id": record.id, "record": record}
 
 
@@ -174,7 +181,7 @@ def desired(params: Parameters) -> Desired:
     return Desired(
         cluster=named_by(params),
         cluster_id=(params.get("cluster_id") or "").lower(),
-        organization_id=params.get("organization_id") or "",
+        organization_id=(params.get("organization_id") or "").lower(),
         namespace=params["namespace"],
         secret=params["credentials_secret"],
         create_namespace=params.get("create_namespace", True),
@@ -204,7 +211,11 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     facts = found.result()
     if not facts.exists:
         return Current(facts, None)
-    current = Current(facts, registration(records.result(), facts, wanted.cluster_id))
+    current = Current(
+        facts,
+        registration(records.result(), facts, wanted.cluster_id),
+        former=next((one for one in records.result() if one.gone and _is_of(one, facts)), None),
+    )
     if not wanted.manage_token:
         return current
     kubernetes = connection.cluster(facts.api_server)
@@ -224,6 +235,10 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         immutable=bool((secret or {}).get("immutable")),
         token_usable=bool(key and current.record and gateway.castai.accepts(key, current.record.id)),
     )
+
+
+def _is_of(record: Cluster, facts: ClusterFacts) -> bool:
+    return record.id == facts.own_id or facts.is_recorded_in(record)
 
 
 def _records(castai: CastAi, wanted: Desired) -> tuple[Cluster, ...]:
@@ -387,15 +402,25 @@ def reached(record: Cluster, wait_for: str) -> bool:
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     facts, cluster_id = current.facts, current.record.id if current.record else UNKNOWN
     agent_environment = PROVIDERS[facts.provider].agent_environment
-    unchecked = unchecked_warning(wanted.cluster, facts)
+    warnings = [*filter(None, (unchecked_warning(wanted.cluster, facts), _former_warning(current, wanted)))]
     return {
         **facts.result_fields,
         "agent_environment": dict(agent_environment(facts, cluster_id, bool(wanted.cluster_id))),
         "cluster_id": cluster_id,
         "cluster": public(current.record) if current.record else None,
         "console_url": f"{wanted.console}/external-clusters/{cluster_id}/overview" if wanted.console else "",
-        **({"warnings": [unchecked]} if unchecked else {}),
+        **({"warnings": warnings} if warnings else {}),
     }
+
+
+def _former_warning(current: Current, wanted: Desired) -> str:
+    """CAST AI does not document what registering such a cluster again does."""
+    if current.record or not current.former or wanted.cluster_id:
+        return ""
+    return (
+        f"CAST AI still lists this cluster as {current.former.id}, which is {current.former.status}. If it cannot be"
+        " registered again, delete that record in CAST AI's console first."
+    )
 
 
 def key_of(secret: Object | None) -> str:

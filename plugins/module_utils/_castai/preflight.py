@@ -35,7 +35,7 @@ from .._helm import record as helm_record
 from .._helm.owner import Owner, managed_refusal, operators, owner
 from .._helm.record import History, Revision
 from .._helm.values import secrets
-from .._names import CREDENTIALS_SECRET, NAMESPACE, helm_release_problem
+from .._names import CREDENTIALS_SECRET, NAMESPACE, chart_version_problem, helm_release_problem
 from .._options import castai_options
 from .._variables import named
 from . import phase2, readiness, rights
@@ -241,6 +241,7 @@ def desired(params: Parameters) -> Desired:
     params = phase2.with_defaults(params)
     wrong = problems(params)
     names = filter(None, [helm_release_problem(chart.release) for chart in charts])
+    versions = filter(None, [chart_version_problem(chart.version, chart.release) for chart in charts])
     usable = {option: "" if option in wrong else value for option, value in params.items()}
     cluster_id = usable.get("cluster_id") or ""
     named_so = named_by(usable)
@@ -248,11 +249,11 @@ def desired(params: Parameters) -> Desired:
         named_so,
         bool(named_so.name) and not wrong.keys() & PROVIDERS[params["provider"]].missing_options(params).keys(),
         "" if cluster_id == UNKNOWN else cluster_id.lower(),
-        params.get("organization_id") or "",
+        (params.get("organization_id") or "").lower(),
         params["namespace"],
         usable["credentials_secret"] or "",
         charts,
-        (*wrong.values(), *names, *phase2.problems(params)),
+        (*wrong.values(), *names, *versions, *phase2.problems(params)),
         Onboarding.parse(params["onboard"]) if params.get("onboard") else None,
         params.get("cluster_id") == UNKNOWN,
         params.get("wait_for_workloads", True),
@@ -451,7 +452,8 @@ def _castai_findings(current: Current, wanted: Desired) -> Iterable[str]:
     if current.agent_cluster:
         yield (
             f"An agent in this cluster already reports to CAST AI as cluster {current.agent_cluster}, which this API"
-            " key cannot see. Use a key of that organization, or disconnect the cluster there first."
+            " key cannot see. Use a key of that organization, or disconnect the cluster there first. If it was deleted"
+            f" at CAST AI, delete the agent's ConfigMap {AGENT_METADATA}, which still names it."
         )
     yield from filter(None, [_two_records(current, wanted)])
 

@@ -65,8 +65,11 @@ def reach(params: Parameters, api_server: ApiServer | None) -> Kubernetes:
     if params.get("host"):
         return _advised(by_token(params["host"], params.get("api_key"), ca_pem, validate), api_server)
     if api_server is None:
+        provider = PROVIDERS.get(params.get("provider") or "")
+        missing = provider.missing_options(params) if provider else {}
         raise Refused(
-            f"No connection to the cluster is given. Set {named('kubeconfig')}, or {named('host')} and"
+            missing.get("kubeconfig")
+            or f"No connection to the cluster is given. Set {named('kubeconfig')}, or {named('host')} and"
             f" {named('api_key')}, or the options of a provider that leads to it, such as"
             f" {named('provider')}, {named('cluster_name')} and {named('region')} on EKS."
         )

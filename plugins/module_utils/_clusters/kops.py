@@ -34,6 +34,11 @@ from .facts import NODES, SOME_NODES, ClusterFacts, Named, Onboarding, Parameter
 NAMESPACE = "kube-system"
 PATH = path_of("v1", "Namespace", NAMESPACE, None)
 
+NO_CONNECTION = (
+    "No connection to the kOps cluster is given, and AWS credentials do not give access to it. Set"
+    f" {named('kubeconfig')} and {named('context')}, or {named('host')} and {named('api_key')}."
+)
+
 _ADDON = "addons.k8s.io/"
 _OWN = ("addons", "bootstrap-channel.yaml")
 """The path of kOps' own channel, after the cluster's name. Channels of additional addons may be anywhere."""
@@ -217,6 +222,12 @@ def questions(options: Parameters, found: KopsCluster, record: Cluster | None, p
     )
 
 
+def missing_options(params: Parameters) -> Mapping[str, str]:
+    """AWS only leads into EKS clusters, so that a kOps cluster needs a connection of its own."""
+    connected = params.get("kubeconfig") or params.get("host")
+    return {**on_aws.missing_options(params), **({} if connected else {"kubeconfig": NO_CONNECTION})}
+
+
 def _option_problems(params: Parameters) -> Iterator[str]:
     return form_problems(on_aws.identity_options(params), {}, False)
 
@@ -236,7 +247,7 @@ KOPS = Provider(
     location_options=(*on_aws.LOCATION_OPTIONS, "state_store"),
     name_problem=kops_cluster_problem,
     option_problems=on_aws.option_problems,
-    missing_options=on_aws.missing_options,
+    missing_options=missing_options,
     cloud=Aws,
     read_ahead=aws_session.read_ahead,
     caller=on_aws.caller,

@@ -21,6 +21,7 @@ from .._credentials import masked
 from .._engine import CallFailed, Conflict, Refused, until
 from .._given import is_file
 from .._names import TAG_CLUSTER, TAG_CLUSTER_ID
+from .._options import sendable
 from .._patience import FEWER
 from .._variables import named
 from .sdk import Sdk
@@ -294,6 +295,17 @@ def _session(options: Mapping[str, Any]) -> Any:
         raise CallFailed(f"Could not {what}: {reason_of(error)}") from error
 
 
+def _check_form(frozen: Any) -> None:
+    """botocore's error about a header that cannot be sent would show the credential in it."""
+    given = {"access_key": frozen.access_key, "secret_key": frozen.secret_key, "session_token": frozen.token}
+    for option, value in given.items():
+        if value and not sendable(value):
+            raise Refused(
+                f"The AWS credentials contain a space, line break or special character. Copy {named(option)} again, or"
+                " its value in the environment or the AWS profile."
+            )
+
+
 def _credentials(session: Any, options: Mapping[str, Any]) -> Any:
     """The session's credentials, fetched now, so that a problem with their source is reported once, with its name.
 
@@ -310,7 +322,7 @@ def _credentials(session: Any, options: Mapping[str, Any]) -> Any:
     try:
         credentials = session.get_credentials()
         if credentials is not None:
-            credentials.get_frozen_credentials()
+            _check_form(credentials.get_frozen_credentials())
         return credentials
     except (botocore.exceptions.ClientError, botocore.exceptions.HTTPClientError):
         raise

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -42,7 +41,7 @@ from .._engine import (
 from .._gateways.helm import EVICTOR, HOOK_ADVICE, Chart, Facts, Helm, Work, driver_problem, facts, same_version
 from .._gateways.kubernetes import Kubernetes, Object, path_of
 from .._given import as_path
-from .._names import NAMESPACE, helm_release_problem, namespace_problem
+from .._names import NAMESPACE, chart_version_problem, helm_release_problem, namespace_problem
 from .._variables import named, role_of, switch_of
 from . import record
 from .owner import Owner, managed_refusal, manager_among, operators, owner, owner_of_added
@@ -84,7 +83,6 @@ MOST = 4
 """How many releases Helm works on at once."""
 
 _TAKING_OVER = ", taking over the existing objects"
-_EXACT_VERSION = re.compile(r"v?\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?")
 
 
 @dataclass(frozen=True)
@@ -347,11 +345,9 @@ def desired(params: Parameters) -> Desired:
         helm_release_problem(name),
         namespace_problem(params["namespace"]),
         *given_problems(params),
+        chart_version_problem(version, name),
     )
     problems = [problem for problem in found if problem]
-    if version and not _EXACT_VERSION.fullmatch(version):
-        option = named("chart_version", role_of(name))
-        problems.append(f"{option} is {version!r}. Set it to an exact version in quotes, for example '0.161.1'.")
     if problems:
         raise Refused(" ".join(problems))
     return Desired(

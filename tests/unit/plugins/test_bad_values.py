@@ -26,6 +26,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
     Refused,
     Several,
     Subject,
+    checked_by_ansible,
     reconcile,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._given import given
@@ -174,11 +175,39 @@ def policies(rng: random.Random) -> Any:
     )
 
 
+def seconds(rng: random.Random) -> int:
+    return rng.choice([-rng.randint(1, 10**6), 10**8 + rng.randint(1, 9), 10**400])
+
+
+def hosts(rng: random.Random) -> str:
+    """Addresses that start with https:// and lead nowhere."""
+    host = f"{good_name(rng)}.example.com"
+    return "https://" + rng.choice(
+        [
+            f"{host}:99999",
+            f"{host}:0",
+            f"{host}:x",
+            f"a..{host}",
+            f"\u0430{host}",
+            f"{host}\\x",
+            "[::1",
+            "/x",
+            f"{host}?a=b",
+            f"{host}#a",
+            f"*.{host}",
+            f"{'a' * 64}.{host}",
+        ]
+    )
+
+
 FORMS: Mapping[str, Callable[[random.Random], Any]] = {
     "account_id": digits,
     "assume_role_arn": arns("role"),
+    "assume_role_external_id": lambda rng: rng.choice(["x", "y" * 1225, "a b", "\u00e9\u00e9", "a;b", "ab\n"]),
     "castai_api_key": lambda rng: f"{good_name(rng)}{rng.choice(ODD[2:4])}{good_name(rng)}\n",
-    "castai_api_url": addresses,
+    "castai_api_url": lambda rng: (
+        rng.choice([addresses, hosts])(rng) if rng.random() < 0.9 else "https://api.cast.ai/v1/"
+    ),
     "chart_repo_url": addresses,
     "chart_version": lambda rng: rng.choice(
         ["latest", ">=1", "1", "1.2", "~1.2.3", "1.2.x", f"1.2.3 {good_name(rng)}"]
@@ -188,14 +217,15 @@ FORMS: Mapping[str, Callable[[random.Random], Any]] = {
     ),
     "cluster_name": names(100),
     "credentials_secret": kubernetes_names(253),
-    "endpoint_url": addresses,
-    "host": addresses,
+    "endpoint_url": lambda rng: rng.choice([addresses, hosts])(rng),
+    "host": lambda rng: rng.choice([addresses, hosts])(rng),
     "instance_profile_arn": arns("instance-profile"),
     "managed_policy": policies,
     "name": kubernetes_names(53),
     "namespace": kubernetes_names(63),
     "node_policies": lambda rng: [arns("policy")(rng)],
     "node_role_arn": arns("role"),
+    "organization_id": lambda rng: rng.choice(["My company", CLUSTER[:-1], f"{CLUSTER} ", f"{{{CLUSTER}}}", "org-1"]),
     "path": lambda rng: rng.choice(
         [good_name(rng), f"/{good_name(rng)}", f"{good_name(rng)}/", f"/{'x' * 512}/", "/\u00e9/", "/a b/"]
     ),
@@ -210,10 +240,10 @@ FORMS: Mapping[str, Callable[[random.Random], Any]] = {
     ),
     "state_store": lambda rng: rng.choice([good_name(rng), "http://bucket", "s3://", "s3:///x", "bucket/x"]),
     "tags": tags,
-    "timeout": lambda rng: -rng.randint(1, 10**6),
+    "timeout": seconds,
     "user_arn": arns("user"),
     "vpc_account_id": digits,
-    "wait_timeout": lambda rng: -rng.randint(1, 10**6),
+    "wait_timeout": seconds,
 }
 
 
@@ -245,8 +275,8 @@ def said(name: str, arguments: Mapping[str, Any]) -> str:
     castai_preflight gathers what it says, to tell it with what it finds.
     """
     subject = module(name)
-    rules = {key: value for key, value in subject.options.items() if key != "argument_spec"}
-    spec = subject.options["argument_spec"]
+    rules = checked_by_ansible(subject)
+    spec = rules.pop("argument_spec")
     validated = ArgumentSpecValidator(spec, **rules).validate(given(spec, arguments))
     if validated.error_messages:
         return " ".join(validated.error_messages)
@@ -287,6 +317,59 @@ def wrong_options(rng: random.Random) -> Iterator[tuple[str, str, Any]]:
 @pytest.mark.parametrize("name", BASES)
 def test_what_is_right_is_not_refused(name: str) -> None:
     assert said(name, BASES[name]) == ""
+
+
+CONTRADICTIONS: Mapping[str, tuple[Mapping[str, Any], str]] = {
+    "two connections": (
+        {"kubeconfig": "/nowhere/config", "host": "https://10.0.0.1", "api_key": "t" * 30},
+        "castai_kubeconfig (option kubeconfig) and castai_host (option host) are both set. Use only one of them.",
+    ),
+    "an address alone": (
+        {"host": "https://10.0.0.1"},
+        "castai_host (option host) is set without castai_host_token (option api_key). Set both, or neither.",
+    ),
+    "a token alone": (
+        {"api_key": "t" * 30},
+        "castai_host_token (option api_key) is set without castai_host (option host). Set both, or neither.",
+    ),
+    "two kinds of AWS credentials": (
+        {"profile": "shop"},
+        "castai_aws_profile (option profile) and castai_aws_access_key (option access_key) are both set. Use only",
+    ),
+    "half a key": (
+        {"secret_key": None},
+        "castai_aws_access_key (option access_key) is set without castai_aws_secret_key (option secret_key). Set both",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CONTRADICTIONS)
+@pytest.mark.parametrize("name", ["castai_cluster", "castai_preflight", "castai_aws_auth", "castai_release"])
+def test_contradictions_are_told_by_the_names_of_the_variables(name: str, case: str) -> None:
+    options, sentence = CONTRADICTIONS[case]
+    assert said(name, {**BASES[name], **options}).startswith(sentence)
+
+
+def test_what_the_environment_sets_is_named_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("K8S_AUTH_HOST", "https://10.0.0.1")
+    monkeypatch.setenv("K8S_AUTH_API_KEY", "t" * 30)
+    found = said("castai_cluster", {**BASES["castai_cluster"], "kubeconfig": "/nowhere/config"})
+    assert "and K8S_AUTH_HOST in the environment, for castai_host (option host), are both set." in found
+
+
+@pytest.mark.parametrize("version", ["latest", ">=1", "v1", "1.10", "1" * 300])
+def test_a_charts_version_is_refused_before_the_cluster_is_registered(version: str) -> None:
+    release = {"name": "castai-agent", "chart_ref": "castai-agent", "chart_version": version}
+    found = said("castai_preflight", {**BASES["castai_preflight"], "releases": [release]})
+    assert found.startswith("agent_chart_version (option chart_version) is ")
+    assert len(found) < 300
+
+
+@pytest.mark.parametrize("name", ["castai_cluster", "castai_preflight"])
+def test_a_kops_cluster_without_a_connection_is_refused_before_any_call(name: str) -> None:
+    kops = {**BASES[name], "provider": "kops", "cluster_name": "shop.example.com"}
+    assert said(name, {**kops, "kubeconfig": "/nowhere/config"}) == ""
+    assert "Set castai_kubeconfig (option kubeconfig) and castai_context" in said(name, kops)
 
 
 def test_every_region_of_aws_is_one() -> None:

@@ -106,7 +106,9 @@ SCENARIOS = {
         "Unsupported parameters for (castai.onboarding.castai_cluster_info) module: color", color="red"
     ),
     "exclusive options": info(
-        "parameters are mutually exclusive: cluster_id|cluster_name", cluster_id=NOBODY, cluster_name="shop"
+        "castai_cluster_id (option cluster_id) and castai_cluster_name (option cluster_name) are both set. Use",
+        cluster_id=NOBODY,
+        cluster_name="shop",
     ),
     "an option and its alias": cluster(
         "castai_region (option region) is not set", access_key="a", aws_access_key_id="a", secret_key=MARK, region=""

@@ -86,3 +86,46 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
 
 def test_users_own_variables_may_be_of_any_kind() -> None:
     assert findings(castai_owner={"team": "core"}, components_dir="/srv", **{"1": 2}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("castai_zone", "castai_location"),
+        ("castai_org_id", "castai_organization_id"),
+        ("castai_token", "castai_api_key"),
+    ],
+)
+def test_a_name_that_users_expect_is_theirs_only_beside_the_right_one(name: str, right: str) -> None:
+    assert findings(**{name: "x"}) == [f"{name} is not a variable of castai.onboarding. Use {right}."]
+    assert findings(**{name: "x", right: "{{ " + name + " }}"}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("castai_cluster_api_url", url) for url in ("api.cast.ai", "http://api.cast.ai", "https://a..b")),
+        *(("castai_cluster_api_url", url) for url in ("https://api.cast.ai/v1", "https://api.cast.ai:99999")),
+        *(("castai_grpc_url", url) for url in ("https://grpc.cast.ai:443", "grpc.cast.ai", "grpc:0", "g c:1", ":443")),
+        *(("components_grpc_url", url) for url in ("grpc.cast.ai:443/x", "grpc.c\u0430st.ai:443", "grpc.cast.ai:")),
+        *(("components_kvisor_url", url) for url in ("kvisor", "kvisor:99999", "https://kvisor:443")),
+        *(
+            ("castai_proxy", {"https": url})
+            for url in ("http://", "ftp://proxy:1", "http://proxy:x", "pr oxy", "a..b:1")
+        ),
+    ],
+)
+def test_an_address_for_charts_is_checked_as_nothing_else_would_notice_it(name: str, value: Any) -> None:
+    (said,) = findings(**{name: value})
+    assert said.startswith(name)
+    assert said.endswith(".")
+    assert "Set it to" in said or "Correct it" in said or "Leave out" in said
+
+
+def test_right_addresses_for_charts_are_taken() -> None:
+    proxy = {"http": "proxy.example.com:3128", "https": "http://10.0.0.1:3128", "no_proxy": ["10.0.0.0/8"]}
+    addresses = {"castai_grpc_url": "grpc.psc.example.com:443", "components_kvisor_url": "[2001:db8::1]:443"}
+    assert findings(castai_proxy=proxy, castai_cluster_api_url="https://api.psc.example.com", **addresses) == []
+    assert (
+        findings(castai_proxy={"https": "socks5://proxy:1080"}, castai_grpc_url="", castai_cluster_api_url=None) == []
+    )

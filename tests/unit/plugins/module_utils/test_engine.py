@@ -767,7 +767,7 @@ def test_a_task_gets_texts_for_what_is_vaulted_and_for_dates_as_a_module_does() 
         ({}, "missing required arguments: things"),
         ({"things": {}, "label": "worn"}, "value of label must be one of: new, old, got: worn"),
         ({"things": {}, "fold": "perhaps"}, "argument 'fold' is of type"),
-        ({"things": {}, "fold": True, "roll": True}, "parameters are mutually exclusive: fold|roll"),
+        ({"things": {}, "fold": True, "roll": True}, "fold and roll are both set. Use only one of them."),
         ({"things": {}, "lock": 1}, "Unsupported parameters for (castai.onboarding.drawer) module: lock. Supported"),
     ],
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._variables import (
+    EXPECTED,
     OTHERS,
     RENAMED,
     VARIABLES,
@@ -90,6 +91,16 @@ def test_successors_are_variables() -> None:
     for successor in RENAMED.values():
         first = successor.split(",")[0].split(" ")[0]
         assert first in VARIABLES
+
+
+def test_names_that_users_expect_lead_to_variables() -> None:
+    assert {*EXPECTED.values()} < {*VARIABLES}
+    assert not {*EXPECTED} & {*VARIABLES, *RENAMED}
+
+
+@pytest.mark.parametrize(("name", "right"), [("CASTAI_REGION", "castai_region"), ("castai_API_KEY", "castai_api_key")])
+def test_a_name_in_other_case_is_found(name: str, right: str) -> None:
+    assert right_name(name, VARIABLES) == right
 
 
 def test_an_option_is_named_with_its_variable_first() -> None:

@@ -55,6 +55,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a key of 129": ({"tags": {"k" * 129: "x"}}, "of 129 characters. Use 1 to 128."),
     "equal but for case": ({"tags": {"name": "a", "Name": "b"}}, "has the key 'Name', which is the same as 'name' to"),
     "ours": ({"tags": {"Cast:Cluster-Id": "a"}}, "has the key 'Cast:Cluster-Id', which this collection sets itself"),
+    "exactly ours": (
+        {"tags": {"cast:cluster-id": "a"}},
+        "has the key 'cast:cluster-id', which this collection sets itself",
+    ),
     "a key with a character": ({"tags": {"a;b": "x"}}, "has the key 'a;b'. Use only letters, digits, spaces and"),
     "a value with a character": ({"tags": {"a": "x\ny"}}, "has the value 'x\\ny' for 'a'. Use only letters, digits"),
     "no value": ({"tags": {"team": None}}, "has no value for 'team'. Set it to text."),

@@ -201,7 +201,7 @@ def test_the_actions_carry_what_they_write_and_no_secret() -> None:
 
 
 def test_castai_is_given_the_organisation_with_the_registration() -> None:
-    register, *_others = plan(Current(EKS, None), desired(organization_id="org"))
+    register, *_others = plan(Current(EKS, None), desired(organization_id="ORG"))
     assert isinstance(register, Register)
     assert register.block == {"eks": FACTS, "organizationId": "org"}
 
@@ -437,6 +437,27 @@ def test_a_cluster_that_castai_gave_up_is_not_waited_for(wire: Wire) -> None:
     with pytest.raises(CallFailed, match="failed: no access"):
         wait(wire, SILENT, wait_for="onboarded")
     assert wait(wire, SILENT, wait_for="agent_online")[0] is not None
+
+
+# A cluster that was disconnected
+
+
+def test_a_record_that_has_ended_is_not_taken_for_the_new_one(wire: Wire) -> None:
+    """Else each run would make another token, for a cluster that never reports."""
+    wire.script.play(answer("deleted", "disconnected"))
+    (register, *_others) = plan(Current(EKS, None), desired())
+    with pytest.raises(
+        CallFailed, match=rf"its record {ID} .* which is deleted, .* Delete this record in .* run again\."
+    ):
+        register.run(Systems(CastAi(wire.url, "CANARY-key"), Connection({})), {})
+
+
+def test_a_plan_to_register_it_again_says_that_this_may_fail() -> None:
+    ended = replace(RECORD, status="deleted")
+    (warning,) = view(Current(EKS, None, former=ended), desired(), {})["warnings"]
+    assert warning.startswith(f"CAST AI still lists this cluster as {ID}, which is deleted.")
+    assert "warnings" not in view(Current(EKS, None, former=ended), desired(cluster_id=UNKNOWN), {})
+    assert "warnings" not in view(Current(EKS, RECORD, former=ended), desired(), {})
 
 
 # The key in the Secret

@@ -52,6 +52,7 @@ def desired(**changes: Any) -> Desired:
     params = {
         "cluster_name": NAME,
         "provider": "kops",
+        "kubeconfig": "/nowhere/config",
         "region": REGION,
         "namespace": "castai-agent",
         "credentials_secret": "castai-credentials",

@@ -154,7 +154,8 @@ CASES = {
     ),
     "agent of another organisation": Case(
         f"An agent in this cluster already reports to CAST AI as cluster {ANOTHER_ID}, which this API key cannot see."
-        " Use a key of that organization, or disconnect the cluster there first.",
+        " Use a key of that organization, or disconnect the cluster there first. If it was deleted at CAST AI, delete"
+        " the agent's ConfigMap castai-agent-metadata, which still names it.",
         {},
         {"records": (RECORD,), "agent_cluster": ANOTHER_ID},
     ),
@@ -491,7 +492,7 @@ def of_run(current: Current, check: bool) -> Any:
         plan,
         view,
     )
-    return reconcile(subject, {**PARAMETERS, "onboard": ONBOARD}, check, print)
+    return reconcile(subject, {**PARAMETERS, "onboard": ONBOARD, "organization_id": None}, check, print)
 
 
 def test_who_may_only_read_can_make_a_plan_that_says_what_a_run_lacks() -> None:

@@ -264,6 +264,11 @@ def test_a_kops_cluster_that_says_another_name_is_refused(wire: Wire) -> None:
 def test_a_kops_cluster_needs_a_connection(wire: Wire) -> None:
     with pytest.raises(Refused, match="No connection to the cluster is given"):
         Connection({}, Eks()).enter(KOPS)
+    with pytest.raises(
+        Refused, match=r"connection to the kOps .* Set castai_kubeconfig \(option kubeconfig\) and"
+    ) as refused:
+        Connection({"provider": "kops", "cluster_name": KOPS.name, "region": REGION}, Eks()).enter(KOPS)
+    assert "EKS" not in str(refused.value)
 
 
 # The wrong-cluster guard

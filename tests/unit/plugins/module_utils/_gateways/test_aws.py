@@ -182,6 +182,24 @@ def test_an_assumed_role_is_assumed_again_before_it_ends(world: World, monkeypat
     assert [operation for operation, _who in world.calls()] == ["sts:AssumeRole"] * 2
 
 
+@pytest.mark.parametrize("option", ["access_key", "secret_key", "session_token"])
+@pytest.mark.parametrize("where", ["option", "environment"])
+def test_credentials_that_cannot_be_sent_are_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, option: str, where: str
+) -> None:
+    """Python's own error about a header with a line break in it shows the header."""
+    given = {"access_key": "AKIA1", "secret_key": "s", option: "CANARY\nx"}
+    if where == "environment":
+        names = {"access_key": "ACCESS_KEY_ID", "secret_key": "SECRET_ACCESS_KEY", "session_token": "SESSION_TOKEN"}
+        for name, value in given.items():
+            monkeypatch.setenv(f"AWS_{names[name]}", value)
+        given = {}
+    with pytest.raises(Refused, match="contain a space, line break or special character") as refused:
+        Aws({"region": "eu-central-1", **given})
+    assert f"castai_aws_{option} (option {option})" in str(refused.value)
+    assert "CANARY" not in str(refused.value)
+
+
 def options_of(world: World, case: str) -> dict[str, str]:
     key, secret = world.cloud.env()["AWS_ACCESS_KEY_ID"], "CANARY-not-the-secret"
     return {
