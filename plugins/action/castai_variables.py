@@ -42,12 +42,13 @@ class ActionModule(ActionBase):
         variables = {name: value for name, value in (task_vars or {}).items() if isinstance(name, str)}
         values, unreadable = self._values(variables)
         of_role = self._templar.template(variables.get(OF_ROLE, "")) if PROVIDER in values else ""
-        findings = [*_wrong_names(variables), *unreadable, *_wrong_role(values.get(PROVIDER), of_role)]
+        key = of_role if is_given(of_role) else values.get(PROVIDER, "")
+        findings = [*_wrong_names(variables, values, key), *unreadable, *_wrong_role(values.get(PROVIDER), of_role)]
         findings += _wrong_values({**values, PROVIDER: of_role} if is_given(of_role) else values, variables)
         if findings:
             result.update(failed=True, msg=numbered(findings), findings=findings)
             return result
-        provider = PROVIDERS.get(of_role if is_given(of_role) else values.get(PROVIDER, ""))
+        provider = PROVIDERS.get(key)
         if provider:
             result["of_provider"] = {
                 "component_values": as_data(provider.component_values),
@@ -76,14 +77,21 @@ class ActionModule(ActionBase):
         return values, unreadable
 
 
-def _wrong_names(variables: Mapping[str, Any]) -> Iterator[str]:
+def _wrong_names(variables: Mapping[str, Any], values: Mapping[str, Any], provider: Any) -> Iterator[str]:
     for name in sorted(variables):
         expected = EXPECTED.get(name.lower(), "")
-        # Where the right variable is set too, the other one may be the user's own that it refers to.
-        right = None if expected in variables else expected or right_name(name, KNOWN)
+        right = (expected if _lacks(expected, values, provider) else None) if expected else right_name(name, KNOWN)
         if right is not None:
             advice = f"Use {right}" if right else "Remove it"
             yield f"{name} is not a variable of castai.onboarding. {advice}."
+
+
+def _lacks(name: str, values: Mapping[str, Any], provider: Any) -> bool:
+    """Whether a variable is one that hosts of this provider have, and it has no value, in the environment neither."""
+    option = VARIABLES[name]
+    takers = [key for key, one in PROVIDERS.items() if option in one.options]
+    of_use = provider in takers or not takers
+    return of_use and not is_given(values.get(name)) and not is_given(_value(name, None))
 
 
 def _wrong_role(provider: Any, of_role: Any) -> Iterator[str]:

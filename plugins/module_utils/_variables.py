@@ -183,12 +183,11 @@ EXPECTED: Mapping[str, str] = {
     "castai_google_location": "castai_location",
     "castai_google_project": "castai_project",
     "castai_org_id": "castai_organization_id",
-    "castai_timeout": "castai_wait_timeout",
     "castai_token": "castai_api_key",
-    "castai_url": "castai_api_url",
     "castai_zone": "castai_location",
 }
-"""Names that users may expect and that resemble no right one, or a wrong one. They may also be the user's own."""
+"""Names that users may expect and that resemble no right one, or a wrong one. Where the right one has a value or is of
+no use, they are the user's own."""
 
 OURS = (
     "aks_connect_",

@@ -89,16 +89,26 @@ def test_users_own_variables_may_be_of_any_kind() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "right"),
+    ("name", "right", "provider"),
     [
-        ("castai_zone", "castai_location"),
-        ("castai_org_id", "castai_organization_id"),
-        ("castai_token", "castai_api_key"),
+        ("castai_zone", "castai_location", "gke"),
+        ("castai_org_id", "castai_organization_id", "aks"),
+        ("castai_token", "castai_api_key", "eks"),
     ],
 )
-def test_a_name_that_users_expect_is_theirs_only_beside_the_right_one(name: str, right: str) -> None:
-    assert findings(**{name: "x"}) == [f"{name} is not a variable of castai.onboarding. Use {right}."]
-    assert findings(**{name: "x", right: "{{ " + name + " }}"}) == []
+def test_a_name_that_users_expect_is_theirs_only_beside_the_right_one(name: str, right: str, provider: str) -> None:
+    wrong = [f"{name} is not a variable of castai.onboarding. Use {right}."]
+    assert findings(castai_provider=provider, **{name: "x"}) == wrong
+    assert findings(castai_provider=provider, **{name: "x", right: ""}) == wrong
+    assert findings(castai_provider=provider, **{name: "x", right: "{{ " + name + " }}"}) == []
+
+
+def test_such_a_name_is_the_users_where_the_right_one_is_of_no_use_or_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert findings(castai_provider="eks", castai_zone="europe-west3-a") == []
+    monkeypatch.setenv("CASTAI_API_KEY", "k" * 20)
+    assert findings(castai_token="x") == []
 
 
 @pytest.mark.parametrize(
