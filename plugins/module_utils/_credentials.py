@@ -33,7 +33,7 @@ _BY_FORM = re.compile(
 """Credentials recognized anywhere by their form: a private key, also in base64, a token, a secret of an Entra
 application."""
 
-_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _BESIDE_SECRETS = ("client_id", "existing_app_id")
 """Options for GUIDs that have an option for a secret next to them, which people confuse with them."""
 _LEAST_OF_SECRETS = 16
@@ -91,13 +91,18 @@ def pasted(params: Mapping[str, Any]) -> Iterator[str]:
                 yield from (one, one.strip(), repr(one)[1:-1])
 
 
+def is_uuid(text: str) -> bool:
+    """Whether a text has the form of a UUID, in whatever case: the id of a cluster at CAST AI, or an ID of Azure's."""
+    return bool(_UUID.fullmatch(text))
+
+
 def holds_credential(text: str) -> bool:
     """Whether a text contains something that is a credential by its form."""
     return bool(_BY_FORM.search(text))
 
 
 def _may_be_secret(text: str) -> bool:
-    return len(text) >= _LEAST_OF_SECRETS and not _GUID.fullmatch(text.strip())
+    return len(text) >= _LEAST_OF_SECRETS and not is_uuid(text.strip())
 
 
 def quoted(value: Any) -> str:

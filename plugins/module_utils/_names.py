@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from ._credentials import quoted
+from ._credentials import is_uuid, quoted
 from ._engine import UNKNOWN
 from ._variables import named, role_of
 
@@ -27,7 +27,6 @@ objects that have it."""
 
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _EXACT_VERSION = re.compile(r"v?\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?", re.ASCII)
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DNS_SUBDOMAIN = re.compile(rf"{DNS_LABEL.pattern}(\.{DNS_LABEL.pattern})*")
 
 
@@ -74,7 +73,7 @@ def correct_cluster() -> str:
 
 def cluster_id_problem(cluster_id: str) -> str:
     """What is wrong with the id of a cluster at CAST AI, which is a UUID."""
-    if cluster_id == UNKNOWN or _UUID.fullmatch(cluster_id.lower()):
+    if cluster_id == UNKNOWN or is_uuid(cluster_id):
         return ""
     return f"{named('cluster_id')} is {quoted(cluster_id)}. Set it to the UUID of the cluster at CAST AI."
 

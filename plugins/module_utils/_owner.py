@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -27,6 +28,21 @@ class Owned(Protocol):
 
 
 @dataclass(frozen=True)
+class Shown:
+    """An existing object, and what shows which cluster it belongs to.
+
+    what: the object as messages name it. evidence: whether other signs show that it belongs to this cluster (CAST AI's
+    record, the cluster's id in its name, its attachment to an object of the cluster). another: the option to use a
+    different object, as a message names it; empty if there is none.
+    """
+
+    what: str
+    existing: Owned
+    evidence: bool
+    another: str = ""
+
+
+@dataclass(frozen=True)
 class Owner:
     """The cluster that objects are created for, and how to tell its own from others'.
 
@@ -42,37 +58,30 @@ class Owner:
         """Ids of the other clusters that an object belongs to, by its own signs."""
         return set(existing.cluster_ids - {self.cluster_id})
 
-    def objection(self, existing: Owned, evidence: bool) -> str:
-        """Why an object does not belong to this cluster and must not be changed, or an empty text.
-
-        evidence: other signs that it does (CAST AI's record, the cluster's id in its name, its attachment to an object
-        of the cluster).
-        """
-        others = self.others(existing)
+    def objection(self, shown: Shown) -> str:
+        """Why an object does not belong to this cluster and must not be changed, or an empty text."""
+        others, existing = self.others(shown.existing), shown.existing
         if others:
             name = f" ({existing.cluster_name})" if existing.cluster_name else ""
             return f"belongs to another cluster, {', '.join(sorted(others))}{name}"
-        if not (existing.cluster_ids or evidence or self.adopt):
+        if not (existing.cluster_ids or shown.evidence or self.adopt):
             return f"has {self.unmarked} that shows which cluster it belongs to"
         return ""
 
-    def kept(self, existing: Owned | None, evidence: bool) -> str:
-        """Why removal keeps an object, or an empty text, also if it does not exist. evidence: as above."""
-        objection = self.objection(existing, evidence) if existing else ""
+    def kept(self, shown: Shown | None) -> str:
+        """Why removal keeps an object, or an empty text, also if it does not exist."""
+        objection = self.objection(shown) if shown else ""
         return f"it {objection}" if objection else ""
 
-    def check(self, what: str, existing: Owned, evidence: bool, another: str = "") -> None:
-        """Raise Refused for an object that does not belong to this cluster.
-
-        another: the option to use a different object, as a message names it; empty if there is none.
-        """
-        objection = self.objection(existing, evidence)
-        if not objection:
+    def check(self, shown: Shown | None) -> None:
+        """Raise Refused for an object that does not belong to this cluster."""
+        objection = self.objection(shown) if shown else ""
+        if not (shown and objection):
             return
         advice = f"Set {named('adopt')} to true to take it over, or delete it"
-        if self.others(existing):
-            advice = f"Set {another} to use a different one, or delete it" if another else "Delete it"
-        raise Refused(f"{what} {objection}. {advice} if nothing needs it.")
+        if self.others(shown.existing):
+            advice = f"Set {shown.another} to use a different one, or delete it" if shown.another else "Delete it"
+        raise Refused(f"{shown.what} {objection}. {advice} if nothing needs it.")
 
 
 def choose(found: Mapping[str, Owned | None], makers: Mapping[str, str], owner: Owner) -> str:
@@ -126,15 +135,71 @@ class Candidates(Generic[T]):
 
 
 @dataclass(frozen=True)
+class Step:
+    """Actions on one object.
+
+    shown: the object, None if it does not exist yet or cannot be another cluster's. It is asked whose it is even if
+    there are no actions.
+    """
+
+    shown: Shown | None
+    actions: Iterable[Action]
+
+    def planned(self, owner: Owner) -> Iterator[Action | Kept]:
+        owner.check(self.shown)
+        yield from self.actions
+
+
+@dataclass(frozen=True)
 class Removal:
-    """One object to remove: the actions that remove it, or why it is kept, or both if only its contents are removed."""
+    """One object to remove.
+
+    shown: as in Step. kept: why it stays although it belongs to this cluster, or an empty text. delete: what removes
+    it. contents: what is removed from it before, even if the object itself stays for that reason.
+    """
 
     thing: str
-    kept: str = ""
-    actions: tuple[Action, ...] = ()
+    shown: Shown | None
+    kept: str
+    delete: Action | None = None
+    contents: tuple[Action, ...] = ()
+
+    def why_kept(self, owner: Owner) -> str:
+        """Why it stays, or an empty text."""
+        return owner.kept(self.shown) or self.kept
+
+    def planned(self, owner: Owner) -> Iterator[Action | Kept]:
+        kept = self.why_kept(owner)
+        if not owner.kept(self.shown):
+            yield from self.contents
+        if kept:
+            yield Kept(self.thing, kept)
+        elif self.delete:
+            yield self.delete
+
+
+class HasOwner(Protocol):
+    """What a user wants for one cluster."""
 
     @property
-    def planned(self) -> Iterator[Action | Kept]:
-        yield from self.actions
-        if self.kept:
-            yield Kept(self.thing, self.kept)
+    def owner(self) -> Owner:
+        """The cluster."""
+
+
+C = TypeVar("C")
+W = TypeVar("W", bound=HasOwner)
+
+
+def asked(plan: Callable[[C, W], Iterable[Step | Removal]]) -> Callable[[C, W], Iterator[Action | Kept]]:
+    """The plan with the answer to whose each object is: a change to an object of another cluster is refused, and a
+    removal keeps it.
+
+    It is the only way from a Step or a Removal to the engine, so no plan can leave the question out.
+    """
+
+    @functools.wraps(plan)
+    def planned(current: C, wanted: W) -> Iterator[Action | Kept]:
+        for part in plan(current, wanted):
+            yield from part.planned(wanted.owner)
+
+    return planned

@@ -60,14 +60,16 @@ options:
     default: secret
   existing_app_id:
     description:
-      - Application (client) ID of your own app registration for CAST AI. It is checked, but neither edited nor deleted,
-        so its notes do not record which credentials CAST AI has. It is handed over if CAST AI has no credentials for
-        the cluster yet.
+      - Application (client) ID of your own app registration for CAST AI. It is checked, but neither edited nor deleted.
+        The description of its role assignment on the cluster's resource group records which credentials CAST AI has. If
+        another tool created that assignment, it is not edited, and the app is only handed over if CAST AI has no
+        credentials for the cluster yet.
       - It gets the same role as an app that this module creates.
     type: str
   existing_app_secret:
     description:
-      - Secret of the app in O(existing_app_id). It is required with O(credential=secret).
+      - Secret of the app in O(existing_app_id). It is required with O(credential=secret). If you change it, the new one
+        is handed over.
     type: str
   existing_identity_id:
     description:
@@ -112,7 +114,7 @@ options:
   owners:
     description:
       - Object IDs of further owners of a new app registration and its service principal, in addition to the identity
-        that runs the task.
+        that runs the task. They must be users or service principals.
     type: list
     elements: str
     default: []

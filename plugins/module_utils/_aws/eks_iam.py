@@ -11,17 +11,17 @@ The nodes: eks_nodes. IAM in general: identity, keys, policies.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from .._engine import UNKNOWN, Action, Kept, Made, Refused, Subject
+from .._engine import UNKNOWN, Action, Made, Refused, Subject
 from .._equal import same_policy
 from .._gateways.aws_eks import EksCluster
 from .._gateways.aws_iam import Principal
 from .._gateways.aws_session import Tagged
 from .._gateways.castai import Cluster
 from .._names import TAG_CLUSTER, short_id
-from .._owner import Removal
+from .._owner import Removal, Shown, Step, asked
 from .._record import check_record, check_removable
 from .._variables import named
 from . import names, policies
@@ -108,7 +108,8 @@ class HandOverRole(Action):
         gateway.castai.set_role(self.cluster_id, "eks", self.arn)
 
 
-def plan(current: Current, wanted: Desired) -> Iterator[Action | Kept]:
+@asked
+def plan(current: Current, wanted: Desired) -> Iterator[Step | Removal]:
     eks = current.eks
     refusal = named_cluster_problem(eks, wanted.name, wanted.region, wanted.account_id, current.caller)
     if eks and wanted.present:
@@ -120,25 +121,26 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action | Kept]:
     if not wanted.present:
         check_removable(current.record, wanted.force)
         check_unused(current.nodes, wanted)
-        for removal in removals(current, wanted, here):
-            yield from removal.planned
+        yield from removals(current, wanted, here)
         return
     check_policies(current.absent_policies, wanted.named_policies)
     _check_identity(current, wanted, here)
+    shown = _shown(current, wanted)
+    yield Step(shown, ())  # whose it is comes before anything that may be wrong with it
     check_keys(current.identity.keys, current.identity.name)
     if wanted.prepare:
         check_nodes(current.nodes, wanted, eks, here)
         # First of all: once their role or user exists again, only the times show that they are dead.
-        for entry in current.dead_entries:
-            yield delete_entry(entry, wanted, ", whose role or user is gone")
+        dead = (delete_entry(entry, wanted, ", whose role or user is gone") for entry in current.dead_entries)
+        yield Step(None, dead)
         yield from _plan_identity(current, wanted, here)
         yield from plan_nodes(current.nodes, wanted, eks, here)
-        yield from plan_entry(current.nodes, wanted, eks, here)
-        yield from _plan_user_access(current, wanted, eks, here)
+        yield Step(None, plan_entry(current.nodes, wanted, eks, here))
+        yield Step(None, _plan_user_access(current, wanted, eks, here))
         if wanted.spot_role:
-            yield from plan_spot_role(current.spot, wanted.owner, wanted.making, here.partition)
+            yield Step(None, plan_spot_role(current.spot, wanted.owner, wanted.making, here.partition))
     if wanted.hand_over:
-        yield from _plan_hand_over(current, wanted, here)
+        yield Step(shown, _plan_hand_over(current, wanted, here))
 
 
 def _check_record(record: Cluster | None, eks: EksCluster, wanted: Desired) -> None:
@@ -155,8 +157,7 @@ def _check_record(record: Cluster | None, eks: EksCluster, wanted: Desired) -> N
 
 
 def _check_identity(current: Current, wanted: Desired, here: Location) -> None:
-    """Refuse an identity that belongs to another cluster, a given role that cannot work, and role mode if CAST AI's
-    principal cannot be trusted."""
+    """Refuse a given role that cannot work, and role mode if CAST AI's principal cannot be trusted."""
     principal, castai = current.identity.principal, current.principal_arn
     if not wanted.user_mode and (castai.split(":")[1] if castai else "aws") != here.partition:
         whose = f"CAST AI's principal {castai}" if castai else "CAST AI's principal, which is in partition aws,"
@@ -165,10 +166,6 @@ def _check_identity(current: Current, wanted: Desired, here: Location) -> None:
             f" {named('identity', 'eks_onboard')} to user."
         )
     if not wanted.role_arn:
-        if principal:
-            what = f"{principal.kind.capitalize()} {principal.name}"
-            another = "" if wanted.user_mode else ROLE_ARN
-            wanted.owner.check(what, principal, _evidence(current, wanted, principal), another)
         return
     if principal is None or principal.arn != wanted.role_arn:
         raise Refused(f"IAM has no role {wanted.role_arn} in account {here.account}. Correct {ROLE_ARN}.")
@@ -185,32 +182,45 @@ def _check_identity(current: Current, wanted: Desired, here: Location) -> None:
         )
 
 
-def _evidence(current: Current, wanted: Desired, principal: Principal) -> bool:
-    """Whether CAST AI's record or its name shows that an untagged role or user belongs to this cluster."""
+def _shown(current: Current, wanted: Desired) -> Shown | None:
+    """CAST AI's role or user, which CAST AI's record or its name may show to belong to this cluster. A given role is
+    not changed."""
+    principal = current.identity.principal
+    if principal is None or wanted.role_arn:
+        return None
     recorded = current.record is not None and current.record.facts.get("assumeRoleArn") == principal.arn
-    return recorded or short_id(wanted.cluster_id) in principal.name
+    evidence = recorded or short_id(wanted.cluster_id) in principal.name
+    what = f"{principal.kind.capitalize()} {principal.name}"
+    return Shown(what, principal, evidence, "" if wanted.user_mode else ROLE_ARN)
 
 
-def _plan_identity(current: Current, wanted: Desired, here: Location) -> Iterator[Action]:
+def _plan_identity(current: Current, wanted: Desired, here: Location) -> Iterator[Step]:
     """The role or user with everything attached. A policy that replaces the account's shared one is attached before
     that one is detached."""
-    identity, owner, making = current.identity, wanted.owner, wanted.making
+    making, attached = wanted.making, current.identity.attached
     if not wanted.user_mode and not current.principal_arn:
-        yield CreateCastPrincipal(
+        create = CreateCastPrincipal(
             f"create CAST AI's principal for cluster {wanted.cluster_id}",
             f"castai/cluster/{wanted.cluster_id}/principal",
             None,
             UNKNOWN,
             wanted.cluster_id,
         )
+        yield Step(None, (create,))
     if wanted.role_arn:
         return
-    yield from plan_policy(current.managed, _managed(here, wanted), owner, making, identity.attached)
-    arns = [*policies.aws_managed(here.partition, policies.OF_CASTAI), current.managed.arn]
     document = wanted.restricted_policy or policies.eks_restricted(here)
+    yield plan_policy(current.managed, _managed(here, wanted), making, attached)
     if wanted.user_mode:
-        restricted = WantedPolicy(document, POLICY_DESCRIPTION)
-        yield from plan_policy(current.restricted, restricted, owner, making, identity.attached)
+        yield plan_policy(current.restricted, WantedPolicy(document, POLICY_DESCRIPTION), making, attached)
+    yield Step(_shown(current, wanted), _plan_principal(current, wanted, here, document))
+
+
+def _plan_principal(current: Current, wanted: Desired, here: Location, document: policies.Document) -> Iterator[Action]:
+    """document: the restricted policy, which is a policy of a user, or in a role."""
+    identity, making = current.identity, wanted.making
+    arns = [*policies.aws_managed(here.partition, policies.OF_CASTAI), current.managed.arn]
+    if wanted.user_mode:
         arns.append(current.restricted.arn)
         yield from plan_user(identity.principal, identity.name, making, journal(identity.keys))
     else:
@@ -276,14 +286,11 @@ def removals(current: Current, wanted: Desired, here: Location) -> Iterator[Remo
         yield from remove_entry(entry, wanted)
     needed = "" if wanted.node_role_brought else kept_role(current.nodes, wanted)
     yield from remove_entry(current.nodes.entry, wanted, needed)
-    user = _remove_identity(current, wanted, here)
-    yield from filter(None, [user])
-    detached = identity.attached if user and user.actions else ()
-    for existing, shared in ((current.managed, wanted.shared), (current.restricted, False)):
-        if existing.policy:
-            others = "the clusters of the account share it" if shared else ""
-            kept = others or wanted.owner.kept(existing.policy, existing.arn in identity.attached)
-            yield remove_policy(existing, kept, detached)
+    if identity.principal:
+        yield _remove_identity(current, identity.principal, wanted, here)
+    detached = () if _kept(current, wanted) else identity.attached
+    yield from remove_policy(current.managed, wanted.shared, identity.attached, detached)
+    yield from remove_policy(current.restricted, False, identity.attached, detached)
     yield from remove_nodes(current.nodes, wanted, here)
     yield from remove_spot_role(current.spot, wanted.owner, here.partition)
     if current.principal_arn:
@@ -295,16 +302,13 @@ def removals(current: Current, wanted: Desired, here: Location) -> Iterator[Remo
             wanted.cluster_id,
         )
         kept = f"role {wanted.role_arn} trusts it" if wanted.role_arn else ""
-        yield Removal(f"CAST AI's principal {current.principal_arn}", kept, () if kept else (delete,))
+        yield Removal(f"CAST AI's principal {current.principal_arn}", None, kept, delete)
 
 
-def _remove_identity(current: Current, wanted: Desired, here: Location) -> Removal | None:
-    identity, principal = current.identity, current.identity.principal
-    if principal is None:
-        return None
-    kept = _kept(current, wanted)
-    if kept:
-        return Removal(f"{principal.kind} {principal.name}", kept)
+def _remove_identity(current: Current, principal: Principal, wanted: Desired, here: Location) -> Removal:
+    identity = current.identity
+    if wanted.role_arn:
+        return Removal(f"{principal.kind} {principal.name}", None, _kept(current, wanted))
     shared = (arn for arn in identity.attached if short_arn(arn) == names.MANAGED_POLICY)
     ours = {
         *policies.aws_managed(here.partition, policies.OF_CASTAI),
@@ -314,16 +318,14 @@ def _remove_identity(current: Current, wanted: Desired, here: Location) -> Remov
     }
     inline = {**dict.fromkeys(identity.others), names.RESTRICTED_POLICY: identity.inline}
     inline = {name: document for name, document in inline.items() if name in identity.others}
-    removal = remove_principal(principal, identity.attached, ours, inline, names.RESTRICTED_POLICY)
-    return replace(removal, actions=(*plan_no_keys(identity.keys, identity.name), *removal.actions))
+    keys = plan_no_keys(identity.keys, identity.name)
+    shown = _shown(current, wanted)
+    return remove_principal(principal, shown, identity.attached, ours, inline, names.RESTRICTED_POLICY, keys)
 
 
 def _kept(current: Current, wanted: Desired) -> str:
     """Why removal keeps CAST AI's role or user, or an empty text."""
-    principal = current.identity.principal
-    if wanted.role_arn:
-        return f"it was set with {ROLE_ARN}"
-    return wanted.owner.kept(principal, principal is not None and _evidence(current, wanted, principal))
+    return f"it was set with {ROLE_ARN}" if wanted.role_arn else wanted.owner.kept(_shown(current, wanted))
 
 
 def identity_arn(current: Current, wanted: Desired, here: Location) -> str:

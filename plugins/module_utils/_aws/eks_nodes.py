@@ -19,7 +19,7 @@ from .._gateways.aws_ec2 import Instance, SecurityGroup
 from .._gateways.aws_eks import AccessEntry, EksCluster
 from .._gateways.aws_iam import Making, Principal, Profile
 from .._names import TAG_CLUSTER_ID, short_id
-from .._owner import Removal
+from .._owner import Removal, Shown, Step
 from .._variables import named
 from . import names, policies
 from .eks_wanted import Desired
@@ -187,25 +187,39 @@ class DeleteAccessEntry(Action):
 
 
 def check_nodes(nodes: Nodes, wanted: Desired, eks: EksCluster, here: Location) -> None:
-    """Refuse a given object that cannot work, and one that belongs to another cluster."""
-    mark = short_id(wanted.cluster_id)
+    """Refuse a given object that cannot work."""
     if wanted.node_role_arn:
         _check_brought_role(nodes.role, wanted.node_role_arn, here)
-    elif nodes.role:
-        wanted.owner.check(f"Role {nodes.role_name}", nodes.role, mark in nodes.role_name, NODE_ROLE_ARN)
     if wanted.instance_profile_arn:
         _check_brought_profile(nodes.profile, wanted, here)
-    elif nodes.profile:
-        evidence = mark in nodes.profile_name
-        wanted.owner.check(f"Instance profile {nodes.profile_name}", nodes.profile, evidence, INSTANCE_PROFILE_ARN)
-    if wanted.security_group_id:
-        if nodes.group is None or nodes.group.vpc_id != eks.vpc_id:
-            raise Refused(
-                f"{eks.vpc_id}, the VPC of cluster {eks.name}, has no security group {wanted.security_group_id}."
-                f" Correct {SECURITY_GROUP_ID}."
-            )
-    elif nodes.group:
-        wanted.owner.check(f"Security group {nodes.group.name}", nodes.group, False, SECURITY_GROUP_ID)
+    if wanted.security_group_id and (nodes.group is None or nodes.group.vpc_id != eks.vpc_id):
+        raise Refused(
+            f"{eks.vpc_id}, the VPC of cluster {eks.name}, has no security group {wanted.security_group_id}."
+            f" Correct {SECURITY_GROUP_ID}."
+        )
+
+
+# What shows which cluster they belong to. Given objects are not changed.
+
+
+def _shown_role(nodes: Nodes, wanted: Desired) -> Shown | None:
+    if nodes.role is None or wanted.node_role_brought:
+        return None
+    evidence = short_id(wanted.cluster_id) in nodes.role_name
+    return Shown(f"Role {nodes.role_name}", nodes.role, evidence, NODE_ROLE_ARN)
+
+
+def _shown_profile(profile: Profile | None, wanted: Desired) -> Shown | None:
+    if profile is None or wanted.instance_profile_arn:
+        return None
+    evidence = short_id(wanted.cluster_id) in profile.name
+    return Shown(f"Instance profile {profile.name}", profile, evidence, INSTANCE_PROFILE_ARN)
+
+
+def _shown_group(group: SecurityGroup | None, wanted: Desired) -> Shown | None:
+    if group is None or wanted.security_group_id:
+        return None
+    return Shown(f"Security group {group.name}", group, False, SECURITY_GROUP_ID)
 
 
 def _check_brought_role(role: Principal | None, arn: str, here: Location) -> None:
@@ -231,21 +245,22 @@ def _check_brought_profile(profile: Profile | None, wanted: Desired, here: Locat
         )
 
 
-def plan_nodes(nodes: Nodes, wanted: Desired, eks: EksCluster, here: Location) -> Iterator[Action]:
+def plan_nodes(nodes: Nodes, wanted: Desired, eks: EksCluster, here: Location) -> Iterator[Step]:
+    ipv6 = eks.ip_family == "ipv6"
     if not wanted.node_role_brought:
-        yield from _plan_role(nodes, wanted, eks, here)
+        if ipv6:
+            policy = WantedPolicy(policies.IPV6_NODES, IPV6_DESCRIPTION, wanted.shared)
+            yield plan_policy(nodes.ipv6, policy, wanted.making, nodes.attached)
+        yield Step(_shown_role(nodes, wanted), _plan_role(nodes, wanted, ipv6, here))
     if not wanted.instance_profile_arn:
-        yield from _plan_profile(nodes, wanted)
+        yield Step(_shown_profile(nodes.profile, wanted), _plan_profile(nodes, wanted))
     if not wanted.security_group_id:
-        yield from _plan_group(nodes.group, wanted, eks)
+        yield Step(_shown_group(nodes.group, wanted), _plan_group(nodes.group, wanted, eks))
 
 
-def _plan_role(nodes: Nodes, wanted: Desired, eks: EksCluster, here: Location) -> Iterator[Action]:
+def _plan_role(nodes: Nodes, wanted: Desired, ipv6: bool, here: Location) -> Iterator[Action]:
     arns = [*policies.aws_managed(here.partition, policies.OF_NODES), *wanted.node_policies]
-    if eks.ip_family == "ipv6":
-        ipv6 = WantedPolicy(policies.IPV6_NODES, IPV6_DESCRIPTION, wanted.shared)
-        yield from plan_policy(nodes.ipv6, ipv6, wanted.owner, wanted.making, nodes.attached)
-        arns.append(nodes.ipv6.arn)
+    arns += [nodes.ipv6.arn] * ipv6
     trust = policies.trust_nodes(here)
     yield from plan_role(nodes.role, nodes.role_name, ROLE_USE, trust, ROLE_DESCRIPTION, wanted.making)
     yield from plan_attachments("role", nodes.role_name, nodes.attached, arns)
@@ -366,52 +381,47 @@ def remove_entry(entry: AccessEntry | None, wanted: Desired, needed: str = "") -
         return
     ours = entry.tags.get(TAG_CLUSTER_ID) == wanted.cluster_id
     kept = (needed and f"the role stays: {needed}") if ours else "it has no tag of this cluster"
-    yield Removal(f"access entry of {entry.arn}", kept, () if kept else (delete_entry(entry, wanted),))
+    yield Removal(f"access entry of {entry.arn}", None, kept, delete_entry(entry, wanted))
 
 
 def kept_role(nodes: Nodes, wanted: Desired) -> str:
     """Why removal keeps the nodes' role, or an empty text."""
     if wanted.node_role_brought:
         return f"it was set with {NODE_ROLE_ARN if wanted.node_role_arn else INSTANCE_PROFILE_ARN}"
-    mark = short_id(wanted.cluster_id)
-    kept = wanted.owner.kept(nodes.role, mark in nodes.role_name)
+    kept = wanted.owner.kept(_shown_role(nodes, wanted))
     if kept:
         return kept
     profile = nodes.profile
-    gone = profile and not _remove_profile(profile, nodes.role_name, wanted, mark in profile.name).kept
+    gone = profile and not _remove_profile(profile, nodes.role_name, wanted).why_kept(wanted.owner)
     others = [name for name in nodes.used_by if not (gone and name == nodes.profile_name)]
     return f"it is in instance profile {', '.join(others)} too" if others else ""
 
 
 def remove_nodes(nodes: Nodes, wanted: Desired, here: Location) -> Iterator[Removal]:
     """Whatever uses an object is removed before it. The security group is removed by remove_group."""
-    mark = short_id(wanted.cluster_id)
     if nodes.profile:
-        yield _remove_profile(nodes.profile, nodes.role_name, wanted, mark in nodes.profile_name)
+        yield _remove_profile(nodes.profile, nodes.role_name, wanted)
     detached: Collection[str] = ()
     kept, arn = kept_role(nodes, wanted), nodes.role_arn(wanted, here)
     if kept and arn:
-        yield Removal(f"role {arn}", kept)
+        yield Removal(f"role {arn}", None, kept)
     elif nodes.role:
         # The vendor's script attaches its IPv6 policy on IPv4 clusters too.
         ipv6 = {names.IPV6_POLICY, *names.cluster_policies(names.IPV6_POLICY, wanted.name, wanted.cluster_id)}
         ours = {*policies.aws_managed(here.partition, policies.OF_NODES), *wanted.node_policies, nodes.ipv6.arn}
         ours |= {arn for arn in nodes.attached if short_arn(arn) in ipv6}
         detached = nodes.attached
-        yield remove_principal(nodes.role, nodes.attached, ours, dict.fromkeys(nodes.inline), "")
-    if nodes.ipv6.policy:
-        kept = wanted.owner.kept(nodes.ipv6.policy, nodes.ipv6.arn in nodes.attached)
-        shared = "the clusters of the account share it" if wanted.shared else ""
-        yield remove_policy(nodes.ipv6, shared or kept, detached)
+        shown, inline = _shown_role(nodes, wanted), dict.fromkeys(nodes.inline)
+        yield remove_principal(nodes.role, shown, nodes.attached, ours, inline, "")
+    yield from remove_policy(nodes.ipv6, wanted.shared, nodes.attached, detached)
 
 
 def check_unused(nodes: Nodes, wanted: Desired) -> None:
     """Raise Refused if instances still need what is to be removed, whatever the user wants: they are nodes."""
-    mark = short_id(wanted.cluster_id)
     profile, group = nodes.profile, nodes.group
-    if profile and _remove_profile(profile, nodes.role_name, wanted, mark in profile.name).kept:
+    if profile and _remove_profile(profile, nodes.role_name, wanted).why_kept(wanted.owner):
         profile = None
-    if group and (wanted.security_group_id or _remove_group(group, wanted).kept):
+    if group and (wanted.security_group_id or _remove_group(group, wanted).why_kept(wanted.owner)):
         group = None
     users = [
         one.id
@@ -429,13 +439,13 @@ def check_unused(nodes: Nodes, wanted: Desired) -> None:
 
 def remove_group(nodes: Nodes, wanted: Desired) -> Iterator[Removal]:
     if wanted.security_group_id:
-        yield Removal(f"security group {wanted.security_group_id}", f"it was set with {SECURITY_GROUP_ID}")
+        yield Removal(f"security group {wanted.security_group_id}", None, f"it was set with {SECURITY_GROUP_ID}")
     elif nodes.group:
         yield _remove_group(nodes.group, wanted)
 
 
-def _remove_profile(profile: Profile, role: str, wanted: Desired, evidence: bool) -> Removal:
-    kept = wanted.owner.kept(profile, evidence)
+def _remove_profile(profile: Profile, role: str, wanted: Desired) -> Removal:
+    kept = ""
     if wanted.instance_profile_arn:
         kept = f"it was set with {INSTANCE_PROFILE_ARN}"
     elif profile.role not in ("", role):
@@ -448,12 +458,11 @@ def _remove_profile(profile: Profile, role: str, wanted: Desired, evidence: bool
         profile.name,
         profile.role,
     )
-    return Removal(f"instance profile {profile.name}", kept, () if kept else (delete,))
+    return Removal(f"instance profile {profile.name}", _shown_profile(profile, wanted), kept, delete)
 
 
 def _remove_group(group: SecurityGroup, wanted: Desired) -> Removal:
-    kept = wanted.owner.kept(group, False)
     delete = DeleteGroup(
         f"delete security group {group.name}", f"ec2/security-group/{group.name}", {"id": group.id}, None, group.id
     )
-    return Removal(f"security group {group.name}", kept, () if kept else (delete,))
+    return Removal(f"security group {group.name}", _shown_group(group, wanted), "", delete)

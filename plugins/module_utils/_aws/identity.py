@@ -19,7 +19,7 @@ from .._equal import missing_tags, replaced, same_policy
 from .._gateways.aws import Aws
 from .._gateways.aws_iam import Making, Policy, Principal
 from .._gateways.castai import CastAi
-from .._owner import Owner, Removal
+from .._owner import Removal, Shown, Step
 from .._variables import named
 from . import broad
 from .policies import Document
@@ -56,6 +56,11 @@ class ExistingPolicy:
     arn: str = ""
     policy: Policy | None = None
     document: Document | None = None
+
+    def shown(self, attached: Collection[str]) -> Shown | None:
+        """attached: what the cluster's own identity has attached, which shows that an untagged policy belongs to this
+        cluster."""
+        return Shown(f"Policy {self.name}", self.policy, self.arn in attached) if self.policy else None
 
 
 @dataclass(frozen=True)
@@ -183,11 +188,15 @@ class DeleteInline(OnPrincipal):
         gateway.aws.delete_inline(self.kind, self.name, self.policy)
 
 
-def plan_policy(
-    existing: ExistingPolicy, wanted: WantedPolicy, owner: Owner, making: Making, attached: Collection[str]
+def plan_policy(existing: ExistingPolicy, wanted: WantedPolicy, making: Making, attached: Collection[str]) -> Step:
+    """attached: what the cluster's own identity has attached."""
+    shown = None if wanted.shared else existing.shown(attached)
+    return Step(shown, _plan_policy(existing, wanted, making, attached))
+
+
+def _plan_policy(
+    existing: ExistingPolicy, wanted: WantedPolicy, making: Making, attached: Collection[str]
 ) -> Iterator[Action]:
-    """attached: what the cluster's own identity has attached, which shows that an untagged policy belongs to this
-    cluster."""
     target, rights = f"iam/policy/{existing.name}", broad.of_document(wanted.document)
     if existing.policy is None:
         elsewhere = next((arn for arn in attached if short_arn(arn) == existing.name), "")
@@ -208,7 +217,6 @@ def plan_policy(
         return
     if wanted.shared:
         return
-    owner.check(f"Policy {existing.name}", existing.policy, existing.arn in attached)
     if not same_policy(existing.document, wanted.document):
         sentence = broad.marked(f"update policy {existing.name}", rights)
         yield UpdatePolicy(sentence, target, existing.document, wanted.document, existing.arn)
@@ -222,7 +230,7 @@ def plan_policy(
 def plan_role(
     existing: Principal | None, name: str, use: str, trust: Document, description: str, making: Making
 ) -> Iterator[Action]:
-    """The role itself, its trust and its tags. Its ownership has been checked. use: who works with it, for the plan."""
+    """The role itself, its trust and its tags. use: who works with it, for the plan."""
     if existing is None:
         yield CreateRole(f"create role {name}, {use}", f"iam/role/{name}", None, trust, name, description, making)
         return
@@ -302,34 +310,47 @@ def plan_inline(kind: str, name: str, policy: str, existing: Document | None, wa
 
 
 def remove_principal(
-    existing: Principal, attached: Iterable[str], ours: Collection[str], inline: Mapping[str, Document | None], own: str
+    existing: Principal,
+    shown: Shown | None,
+    attached: Iterable[str],
+    ours: Collection[str],
+    inline: Mapping[str, Document | None],
+    own: str,
+    keys: Iterable[Action] = (),
 ) -> Removal:
     """The role or user and what we attached to it. If others attached something, the role or user stays with that.
 
-    ours: ARNs of the policies that we attach; inline: its inline policies; own: the name of ours.
+    ours: ARNs of the policies that we attach; inline: its inline policies; own: the name of ours; keys: what
+    deletes its keys.
     """
     kind, name = existing.kind, existing.name
     mine = [arn for arn in attached if arn in ours]
     foreign = [*(arn for arn in attached if arn not in ours), *(policy for policy in inline if policy != own)]
-    actions = [*plan_attachments(kind, name, mine, (), mine)]
+    contents = [*keys, *plan_attachments(kind, name, mine, (), mine)]
     if own in inline:
-        actions.append(delete_inline(kind, name, own, inline[own]))
-    if not foreign:
-        actions.append(
-            DeletePrincipal(f"delete {kind} {name}", f"iam/{kind}/{name}", {"arn": existing.arn}, None, kind, name)
-        )
+        contents.append(delete_inline(kind, name, own, inline[own]))
+    delete = DeletePrincipal(f"delete {kind} {name}", f"iam/{kind}/{name}", {"arn": existing.arn}, None, kind, name)
     kept = f"others attached {', '.join(map(short_arn, foreign))} to it" if foreign else ""
-    return Removal(f"{kind} {name}", kept, tuple(actions))
+    return Removal(f"{kind} {name}", shown, kept, delete, tuple(contents))
 
 
-def remove_policy(existing: ExistingPolicy, why_kept: str, detached: Collection[str]) -> Removal:
-    """detached: ARNs of the policies that are detached from the only principal of ours that had them."""
-    attachments = (existing.policy.attachments if existing.policy else 0) - (existing.arn in detached)
-    kept = why_kept or ("it is also attached to others" if attachments > 0 else "")
+def remove_policy(
+    existing: ExistingPolicy, shared: bool, attached: Collection[str], detached: Collection[str]
+) -> Iterator[Removal]:
+    """shared: whether the clusters of the account share it. attached: what our only principal that may have it has
+    attached; detached: what is detached from that."""
+    if existing.policy is None:
+        return
+    others = existing.policy.attachments > (existing.arn in detached)
     delete = DeletePolicy(
         f"delete policy {existing.name}", f"iam/policy/{existing.name}", existing.document, None, existing.arn
     )
-    return Removal(f"policy {existing.name}", kept, () if kept else (delete,))
+    thing = f"policy {existing.name}"
+    if shared:
+        yield Removal(thing, None, "the clusters of the account share it")
+    else:
+        kept = "it is also attached to others" if others else ""
+        yield Removal(thing, existing.shown(attached), kept, delete)
 
 
 def delete_inline(kind: str, name: str, policy: str, existing: Document | None) -> DeleteInline:

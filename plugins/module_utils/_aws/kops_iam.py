@@ -14,14 +14,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .._engine import Action, Kept, Made, Refused, Subject, at_once, results
+from .._engine import Action, Made, Refused, Subject, at_once, results
 from .._equal import same_policy
 from .._gateways.aws_ec2 import Instance
 from .._gateways.aws_iam import Making, Policy, Principal
 from .._gateways.aws_session import region_of
 from .._gateways.castai import Cluster
 from .._names import TAG_CLUSTER, short_id
-from .._owner import Owner, Removal, choose
+from .._owner import Owner, Removal, Shown, Step, asked, choose
 from .._record import Wanted, check_record, check_removable
 from .._variables import named
 from . import kops_policies, names, options, policies
@@ -239,27 +239,27 @@ def _existing_policy(
     return ExistingPolicy(name, here.iam("policy", wanted.making.path, name))
 
 
-def plan(current: Current, wanted: Desired) -> Iterator[Action | Kept]:
+@asked
+def plan(current: Current, wanted: Desired) -> Iterator[Step | Removal]:
     refusal = " ".join(_misplaced(current, wanted))
     if refusal:
         raise Refused(refusal)
     here, user = location(current, wanted), current.user
     if not wanted.present:
         check_removable(current.record, wanted.force)
-        for removal in removals(current, wanted, here):
-            yield from removal.planned
+        yield from removals(current, wanted, here)
         return
     check_policies(current.absent_policies, wanted.named_policies)
-    if user.principal:
-        wanted.owner.check(f"User {user.name}", user.principal, _evidence(user.principal, wanted))
+    shown = _shown(user, wanted)
+    yield Step(shown, ())  # whose it is comes before anything that may be wrong with it
     check_keys(user.keys, user.name)
     if wanted.prepare:
         yield from _plan_user(current, wanted, here)
         if wanted.spot_role:
-            yield from plan_spot_role(current.spot, wanted.owner, wanted.making, here.partition)
+            yield Step(None, plan_spot_role(current.spot, wanted.owner, wanted.making, here.partition))
     if wanted.hand_over:
         noted = journal(user.keys) if wanted.prepare else {}
-        yield from plan_keys(user.keys.noting(noted), user.name, wanted.cluster_id)
+        yield Step(shown, plan_keys(user.keys.noting(noted), user.name, wanted.cluster_id))
 
 
 def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
@@ -287,19 +287,25 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
         )
 
 
-def _evidence(principal: Principal, wanted: Desired) -> bool:
-    """Whether the name shows that an untagged user belongs to this cluster."""
-    return short_id(wanted.cluster_id) in principal.name
+def _shown(user: User, wanted: Desired) -> Shown | None:
+    """CAST AI's user, whose name may show that it belongs to this cluster."""
+    principal = user.principal
+    return Shown(f"User {user.name}", principal, short_id(wanted.cluster_id) in user.name) if principal else None
 
 
-def _plan_user(current: Current, wanted: Desired, here: Location) -> Iterator[Action]:
+def _plan_user(current: Current, wanted: Desired, here: Location) -> Iterator[Step]:
     """The user with everything attached. Policies that replace older ones are attached before the older ones are
     detached."""
-    user, owner, making = current.user, wanted.owner, wanted.making
-    yield from plan_policy(current.managed, _managed(here, wanted), owner, making, user.attached)
+    user, making = current.user, wanted.making
+    yield plan_policy(current.managed, _managed(here, wanted), making, user.attached)
     document = wanted.restricted_policy or kops_policies.kops_restricted(here)
-    yield from plan_policy(current.restricted, WantedPolicy(document, DESCRIPTION), owner, making, user.attached)
-    yield from plan_user(user.principal, user.name, making, journal(user.keys))
+    yield plan_policy(current.restricted, WantedPolicy(document, DESCRIPTION), making, user.attached)
+    yield Step(_shown(user, wanted), _plan_principal(current, wanted, here))
+
+
+def _plan_principal(current: Current, wanted: Desired, here: Location) -> Iterator[Action]:
+    user = current.user
+    yield from plan_user(user.principal, user.name, wanted.making, journal(user.keys))
     arns = _attached_by_us(current, here)
     replaced = [arn for arn in user.attached if arn not in arns and _is_replaced(short_arn(arn), current)]
     yield from plan_attachments("user", user.name, user.attached, arns, replaced)
@@ -327,29 +333,16 @@ def _same_name(one: str, other: str) -> bool:
 def removals(current: Current, wanted: Desired, here: Location) -> Iterator[Removal]:
     """Everything to remove, in an order that works: whatever uses an object is removed before it."""
     user, principal = current.user, current.user.principal
-    detached: tuple[str, ...] = ()
+    shown = _shown(user, wanted)
     if principal:
-        kept = _kept(user, wanted)
-        if kept:
-            yield Removal(f"user {user.name}", kept)
-        else:
-            before = (arn for arn in user.attached if _is_replaced(short_arn(arn), current))
-            ours = {*_attached_by_us(current, here), *before}
-            removal = remove_principal(principal, user.attached, ours, user.inline, user.restricted)
-            yield replace(removal, actions=(*plan_no_keys(user.keys, user.name), *removal.actions))
-            detached = user.attached
+        before = (arn for arn in user.attached if _is_replaced(short_arn(arn), current))
+        ours = {*_attached_by_us(current, here), *before}
+        keys = plan_no_keys(user.keys, user.name)
+        yield remove_principal(principal, shown, user.attached, ours, user.inline, user.restricted, keys)
+    detached = () if wanted.owner.kept(shown) else user.attached
     for existing, shared in ((current.managed, wanted.shared), (current.restricted, False), (current.unshared, False)):
-        if existing.policy:
-            others = "the clusters of the account share it" if shared else ""
-            kept = others or wanted.owner.kept(existing.policy, existing.arn in user.attached)
-            yield remove_policy(existing, kept, detached)
+        yield from remove_policy(existing, shared, user.attached, detached)
     yield from remove_spot_role(current.spot, wanted.owner, here.partition)
-
-
-def _kept(user: User, wanted: Desired) -> str:
-    """Why removal keeps the user, or an empty text."""
-    principal = user.principal
-    return wanted.owner.kept(principal, principal is not None and _evidence(principal, wanted))
 
 
 def identity_arn(current: Current, wanted: Desired, here: Location) -> str:
@@ -361,7 +354,7 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     here, user = location(current, wanted), current.user
     arn = identity_arn(current, wanted, here)
     entry = {"user_arn": arn, "username": user.name, "groups": list(ADMIN_GROUPS)}
-    mapped = wanted.user_access and (wanted.present or not _kept(user, wanted))
+    mapped = wanted.user_access and (wanted.present or not wanted.owner.kept(_shown(user, wanted)))
     if not wanted.whole:
         return {"identity_arn": arn}
     shown = {"access": {"aws_auth": [entry] if mapped else []}, "identity_arn": arn}

@@ -90,7 +90,7 @@ def remove_spot_role(existing: ExistingRole, owner: Owner, partition: str) -> It
     kept = kept or (f"it has {TAGS} tags, so clusters without one may use it" if existing.full else "")
     if not kept:
         ours = aws_managed(partition, OF_SPOT_ROLE)
-        yield remove_principal(role, existing.attached, ours, dict.fromkeys(existing.inline), "")
+        yield remove_principal(role, None, existing.attached, ours, dict.fromkeys(existing.inline), "")
         return
     unmark = UntagPrincipal(
         f"remove the tag of cluster {owner.cluster} from role {role.name}",
@@ -100,7 +100,7 @@ def remove_spot_role(existing: ExistingRole, owner: Owner, partition: str) -> It
         "role",
         role.name,
     )
-    yield Removal(f"role {role.name}", kept, (unmark,))
+    yield Removal(f"role {role.name}", None, kept, contents=(unmark,))
 
 
 def spot_role_warnings(existing: ExistingRole, owner: Owner) -> Iterator[str]:

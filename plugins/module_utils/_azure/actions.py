@@ -28,6 +28,7 @@ from .._keys import Note
 from .._names import TAG_CLUSTER_ID
 from .._variables import named
 from . import marks, names, role
+from .chosen import notepad
 from .options import ROLE
 from .permissions import FEDERATED, MANAGED, SECRET
 from .proxy import Proxy
@@ -497,8 +498,8 @@ class DeleteFederation(Action):
 class Notebook:
     """Where the hand-over is recorded.
 
-    app: object ID of an app, whose notes are used; identity: ID of a managed identity, whose tags are used. Both are
-    empty if nothing may be recorded.
+    app: object ID of an app, whose notes are used; identity: ID of a managed identity, whose tags are used; scope: of
+    the assignment whose description is used for the principal of an existing identity, which is not edited.
     """
 
     tenant: str = ""
@@ -506,11 +507,16 @@ class Notebook:
     notes: str = ""
     identity: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    scope: str = ""
+    principal: str = ""
+    cluster_id: str = ""
     fresh: bool = False
     """Whether the app was created so recently that not every replica may know it."""
 
     def of(self, made: Made) -> Notebook:
-        """This notebook, with the app that this run created."""
+        """This notebook, with the app or principal that this run created."""
+        if self.scope and not self.principal:
+            return replace(self, principal=made.get("principal", ""))
         return replace(self, app=made["app"], fresh=True) if self.app == UNKNOWN and "app" in made else self
 
     def write(self, gateway: Gateways, key_id: str, credentials: str) -> None:
@@ -521,6 +527,12 @@ class Notebook:
         elif self.identity:
             tags = {**self.tags, marks.TAG_CREDENTIALS: credentials}
             gateway.azure.tag_identity(*names.place_of(self.identity), tags)
+        elif self.scope:
+            at_scope = (one for one in gateway.azure.list_assignments(self.scope) if names.same(one.scope, self.scope))
+            pad = notepad(at_scope, self.principal, self.cluster_id)
+            if pad:
+                text = marks.with_note(pad.description, Note(key_id, credentials))
+                gateway.azure.put_assignment(pad.scope, pad.name, pad.role, pad.principal, text)
 
     def _wait_until_shown(self, gateway: Gateways, notes: str) -> None:
         """Wait for every replica of Graph, so that the next run does not conclude that nothing was handed over."""
@@ -654,15 +666,18 @@ class HandOverSecret(_keys.HandOverKey):
 
 @dataclass(frozen=True)
 class HandOverGiven(Action):
-    """Hand over a secret that the user gave."""
+    """Hand over a secret that the user gave. key_id: which of the app's secrets it is, if Graph shows that."""
 
     cluster_id: str = ""
     handing: Handing = field(default_factory=Handing)
+    notebook: Notebook = field(default_factory=Notebook)
+    key_id: str = marks.UNSEEN
     secret: str = field(default="", repr=False)
 
     def run(self, gateway: Gateways, made: Made) -> None:
         body = self.handing.body(made, clientSecret=self.secret)
-        gateway.castai.hand_over(self.cluster_id, body, HAND_OVER_SECONDS)
+        credentials = gateway.castai.hand_over(self.cluster_id, body, HAND_OVER_SECONDS).credentials_id
+        self.notebook.of(made).write(gateway, self.key_id, credentials)
 
 
 @dataclass(frozen=True)

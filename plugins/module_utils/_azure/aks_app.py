@@ -14,12 +14,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .. import _names
-from .._engine import UNKNOWN, Action, Kept, Made, Refused, Subject
+from .._engine import UNKNOWN, Action, Made, Refused, Subject
 from .._gateways.azure_authorization import RoleAssignment
 from .._gateways.azure_identities import Federation
 from .._gateways.castai import Cluster
 from .._keys import Deletion, moment
-from .._owner import Removal
+from .._owner import Removal, Shown, Step, asked
 from .._record import check_record, check_removable
 from .._variables import named
 from . import aks, marks, names, role
@@ -54,10 +54,14 @@ from .chosen import (
     check_identity,
     evidence,
     federation_of,
+    given_secrets,
     identity_of,
+    is_given_secret,
     kind,
     missing_assignments,
     name_of,
+    note_of,
+    notepad_of,
     of_role,
     orphans,
     ours,
@@ -65,6 +69,8 @@ from .chosen import (
     role_name_of,
     role_names,
     role_of,
+    shown_identity,
+    shown_role,
 )
 from .observed import (
     NAMESPACE,
@@ -79,7 +85,8 @@ from .observed import (
     observe,
     scopes,
 )
-from .options import OPTIONS, ROLE, Desired, desired
+from .options import OPTIONS, OWNER_KINDS, ROLE, Desired, desired
+from .permissions import DIRECTORY
 from .proxy import Proxy, secrets
 
 TOMBSTONE_DAYS = 30
@@ -92,30 +99,30 @@ MOST_FEDERATIONS = 20
 """How many federated credentials an identity may have. Source: Entra's considerations for federated credentials."""
 
 
-def plan(current: Current, wanted: Desired) -> Iterator[Action | Kept]:
+@asked
+def plan(current: Current, wanted: Desired) -> Iterator[Step | Removal]:
     refusal = " ".join(filter(None, _misplaced(current, wanted)))
     if refusal:
         raise Refused(refusal)
     if not wanted.present:
         check_removable(current.record, wanted.force)
-        for removal in removals(current, wanted):
-            yield from removal.planned
+        yield from removals(current, wanted)
         return
+    identity, own_role = shown_identity(current, wanted), shown_role(current, wanted)
+    yield Step(identity, ())  # whose it is comes before anything that may be wrong with it
     check_identity(current, wanted)
     check_federation(current, wanted)
     if wanted.prepare:
-        yield from _plan_role(current, wanted)
-        yield from _plan_managed(current, wanted) if wanted.managed else _plan_app(current, wanted)
+        yield Step(own_role, _plan_role(current, wanted))
+        yield Step(None, _plan_provider(current, wanted))
+        yield Step(identity, _plan_managed(current, wanted) if wanted.managed else _plan_app(current, wanted))
         if wanted.secretless and not wanted.existing:
-            yield from _plan_federation(current, wanted)
-        yield from _plan_assignments(current, wanted)
+            yield Step(identity, _plan_federation(current, wanted))
+        yield Step(own_role, _plan_assignments(current, wanted))
     if wanted.hand_over:
-        yield from _plan_hand_over(current, wanted)
+        yield Step(identity, _plan_hand_over(current, wanted))
     if settled(current, wanted) or wanted.hand_over:
-        for one in orphans(current, wanted):
-            own = one.principal.lower() == principal_of(current, wanted).lower()
-            why = "where CAST AI does not need it" if own else "of an identity that CAST AI no longer uses"
-            yield _unassign(one, current, why)
+        yield Step(own_role, _plan_no_orphans(current, wanted))
 
 
 def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
@@ -160,6 +167,8 @@ def _is_of(record: Cluster, current: Current) -> bool:
 def _plan_app(current: Current, wanted: Desired) -> Iterator[Action]:
     found, name = identity_of(current, wanted), name_of(current, wanted)
     target = f"azure/app/{name}"
+    if found is None or not found.principal_id:
+        _check_owners(current)
     if found is None:
         tags = marks.app_tags(wanted.cluster_id, wanted.name)
         yield CreateApp(
@@ -196,11 +205,25 @@ def _plan_app(current: Current, wanted: Desired) -> Iterator[Action]:
         )
 
 
-def _plan_managed(current: Current, wanted: Desired) -> Iterator[Action]:
-    found, name = identity_of(current, wanted), name_of(current, wanted)
-    if wanted.existing:
-        return
-    if not current.registered:
+def _check_owners(current: Current) -> None:
+    """Raises Refused if the owners of what is to be created cannot own it."""
+    option = named("owners", ROLE)
+    for owner, kind_of_owner in current.owners.items():
+        if kind_of_owner is None:
+            raise Refused(
+                f"{option} contains {owner}, but tenant {current.tenant} has no user or service principal with this"
+                " object ID. Correct it or leave it out."
+            )
+        if kind_of_owner not in OWNER_KINDS:
+            raise Refused(
+                f"{option} contains {owner}, which is the object ID of a directory object of type {kind_of_owner}, but"
+                " only users and service principals can own an app registration. Correct it or leave it out."
+            )
+
+
+def _plan_provider(current: Current, wanted: Desired) -> Iterator[Action]:
+    """The resource provider that managed identities need."""
+    if wanted.managed and not wanted.existing and not current.registered:
         yield RegisterProvider(
             f"register resource provider {NAMESPACE} in subscription {current.subscription}",
             f"azure/subscription/{current.subscription}/{NAMESPACE}",
@@ -209,6 +232,12 @@ def _plan_managed(current: Current, wanted: Desired) -> Iterator[Action]:
             current.subscription,
             NAMESPACE,
         )
+
+
+def _plan_managed(current: Current, wanted: Desired) -> Iterator[Action]:
+    found, name = identity_of(current, wanted), name_of(current, wanted)
+    if wanted.existing:
+        return
     own = marks.identity_tags(wanted.cluster_id, wanted.name)
     tags = dict(found.identity.tags) if isinstance(found, Identity) else {}
     if found is None or own.items() - tags.items():
@@ -335,6 +364,13 @@ def _plan_assignments(current: Current, wanted: Desired) -> Iterator[Action]:
         )
 
 
+def _plan_no_orphans(current: Current, wanted: Desired) -> Iterator[Action]:
+    for one in orphans(current, wanted):
+        own = one.principal.lower() == principal_of(current, wanted).lower()
+        why = "where CAST AI does not need it" if own else "of an identity that CAST AI no longer uses"
+        yield _unassign(one, current, why)
+
+
 def _group(scope: str, current: Current) -> str:
     """A resource group as messages name it."""
     _empty, _subscriptions, subscription, _groups, group = scope.split("/")
@@ -361,15 +397,19 @@ def settled(current: Current, wanted: Desired) -> bool:
     found = identity_of(current, wanted)
     if found is None:
         return False
-    if wanted.existing:
-        # An existing identity may not be edited, so nothing else is recorded.
+    missing = missing_assignments(current, wanted) if wanted.prepare else ()
+    if wanted.existing and not (notepad_of(current, wanted) or current.home in missing):
+        # Others created the assignment, so there is nothing to note in what was handed over.
         return bool(current.credentials_id)
-    if isinstance(found, App) and not wanted.federated:
+    if isinstance(found, App) and not (wanted.existing or wanted.federated):
         return keys_of(found, current, wanted).settled
-    federation = federation_of(current, wanted)
-    own = found.principal_id if wanted.managed else federation.id if federation else ""
-    noted = bool(federation) and found.note.key_id == own and found.note.credentials_id == current.credentials_id
-    return noted and bool(current.credentials_id)
+    note, federation = note_of(current, wanted), federation_of(current, wanted)
+    if wanted.secretless:
+        own = found.principal_id if wanted.managed else federation.id if federation else ""
+        right = bool(federation) and note.key_id == own
+    else:
+        right = is_given_secret(note.key_id, found, wanted)
+    return right and note.credentials_id == current.credentials_id and bool(current.credentials_id)
 
 
 def proxy_of(current: Current, wanted: Desired) -> Proxy | None:
@@ -390,10 +430,12 @@ def _plan_hand_over(current: Current, wanted: Desired) -> Iterator[Action]:
         yield HandOverGiven(
             f"hand the given secret of app registration {name} to CAST AI for cluster {wanted.cluster_id}",
             _target(wanted),
-            None,
+            current.credentials_id or None,
             handing.shown(f"a secret of app registration {name}"),
             wanted.cluster_id,
             handing,
+            _notebook(current, wanted),
+            next((one.key_id for one in reversed(given_secrets(found, wanted))), marks.UNSEEN),
             wanted.existing_secret,
         )
     if isinstance(found, App) and not wanted.existing:
@@ -468,7 +510,7 @@ def _hand_over_federation(current: Current, wanted: Desired, handing: Handing) -
 def _notebook(current: Current, wanted: Desired) -> Notebook:
     found = identity_of(current, wanted)
     if wanted.existing:
-        return Notebook()
+        return Notebook(scope=current.home, principal=principal_of(current, wanted), cluster_id=wanted.cluster_id)
     if wanted.managed:
         tags = dict(found.identity.tags) if isinstance(found, Identity) else {}
         own = marks.identity_tags(wanted.cluster_id, wanted.name)
@@ -492,7 +534,7 @@ def _plan_proxy(current: Current, wanted: Desired, handing: Handing) -> Iterator
         wanted.cluster_id,
         want,
         _notebook(current, wanted),
-        found.note.key_id,
+        note_of(current, wanted).key_id,
         current.credentials_id,
     )
 
@@ -528,37 +570,37 @@ def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
             wanted.cluster_id,
         )
         if wanted.federated:
-            yield Removal("CAST AI's account", "", (disable,))
+            yield Removal("CAST AI's account", None, "", disable)
     first = _assignments_to_remove(current, wanted)
     last: tuple[RoleAssignment, ...] = ()
-    if found and not (evidence(found, wanted) or wanted.owner.adopt or _kept(current, wanted, found)):
+    removal = _remove_identity(current, wanted, found) if found else None
+    if found and removal and not (evidence(found, wanted) or wanted.owner.adopt or removal.why_kept(wanted.owner)):
         first = tuple(sorted(first, key=lambda one: one.principal.lower() == found.principal_id.lower()))
         first, last = first[:-1], first[-1:]
-    yield from (_removed(one, current) for one in first)
-    if found:
-        kept = _kept(current, wanted, found)
-        delete = () if kept else (_delete_identity(current, found, wanted),)
-        yield Removal(f"{kind(wanted)} {found.name}", kept, delete)
-    yield from (_removed(one, current) for one in last)
+    own_role = shown_role(current, wanted)
+    yield from (_remove_assignment(one, own_role, current) for one in first)
+    if removal:
+        yield removal
+    yield from (_remove_assignment(one, own_role, current) for one in last)
     yield from _role_removals(current, wanted)
     for pool in current.cluster.pools if current.cluster else ():
         if pool.name in POOLS:
             yield Removal(
-                f"agent pool {pool.name}", "CAST AI created it, and deletes it when it disconnects the cluster"
+                f"agent pool {pool.name}", None, "CAST AI created it, and deletes it when it disconnects the cluster"
             )
 
 
-def _removed(one: RoleAssignment, current: Current) -> Removal:
-    return Removal(f"role assignment {one.name}", "", (_unassign(one, current),))
+def _remove_assignment(one: RoleAssignment, own_role: Shown | None, current: Current) -> Removal:
+    return Removal(f"role assignment {one.name}", own_role, "", _unassign(one, current))
 
 
-def _kept(current: Current, wanted: Desired, found: Found) -> str:
-    """Why removal keeps the identity. Empty if it does not."""
+def _remove_identity(current: Current, wanted: Desired, found: Found) -> Removal:
+    thing, kept = f"{kind(wanted)} {found.name}", ""
     if wanted.existing:
-        return f"it was set with {another(wanted)}"
+        return Removal(thing, None, f"it was set with {another(wanted)}")
     if not (evidence(found, wanted) or current.held(found.principal_id) or wanted.owner.adopt):
-        return "only its tag shows that it belongs to this cluster"
-    return wanted.owner.kept(found, evidence(found, wanted))
+        kept = "only its tag shows that it belongs to this cluster"
+    return Removal(thing, shown_identity(current, wanted), kept, _delete_identity(current, found, wanted))
 
 
 def _delete_identity(current: Current, found: Found, wanted: Desired) -> Action:
@@ -606,7 +648,7 @@ def _role_removals(current: Current, wanted: Desired) -> Iterator[Removal]:
         current.role_scope,
         found.guid,
     )
-    yield Removal(f"role {found.name}", kept, () if kept else (delete,))
+    yield Removal(f"role {found.name}", shown_role(current, wanted), kept, delete)
 
 
 # The result
@@ -625,7 +667,7 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     }
     if not wanted.present:
         return {**shown, "kept": list(made.get("kept", ()))}
-    warnings = list(_warnings(current, wanted))
+    warnings = [*warnings_of(current), *unchecked(current)]
     return {
         **shown,
         "adopted": _adopted(current, wanted),
@@ -672,7 +714,7 @@ def _adopted(current: Current, wanted: Desired) -> dict[str, str]:
     return shown
 
 
-def _warnings(current: Current, wanted: Desired) -> Iterator[str]:
+def warnings_of(current: Current) -> Iterator[str]:
     for name in current.deleted:
         yield (
             f"An app registration {name} was deleted in the last {TOMBSTONE_DAYS} days. CAST AI gets a new one, and the"
@@ -680,6 +722,16 @@ def _warnings(current: Current, wanted: Desired) -> Iterator[str]:
         )
     if current.cluster:
         yield from aks.authority_warnings(current.cluster)
+
+
+def unchecked(current: Current) -> Iterator[str]:
+    """What could not be read, so that only creating it shows whether it works."""
+    unread = [owner for owner, kind_of_owner in current.owners.items() if kind_of_owner == ""]
+    if unread:
+        yield (
+            f"Could not check whether the owners {', '.join(unread)} of {named('owners', ROLE)} exist: grant"
+            f" {DIRECTORY}."
+        )
 
 
 SUBJECT = Subject(

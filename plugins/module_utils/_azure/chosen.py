@@ -6,10 +6,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from operator import attrgetter
+
 from .._engine import Refused
 from .._gateways.azure_authorization import RoleAssignment, RoleDefinition
+from .._gateways.azure_graph import Password
 from .._gateways.azure_identities import Federation
-from .._owner import choose
+from .._keys import NO_NOTE, Note
+from .._owner import Shown, choose
 from .._variables import named
 from . import marks, names, role
 from .observed import NAMESPACE, App, Current, Found, MarkedRole, identity_ids, scopes
@@ -67,25 +72,31 @@ def evidence(found: Found, wanted: Desired) -> bool:
     return found.name in names.apps(wanted.name, wanted.cluster_id)
 
 
-def check_identity(current: Current, wanted: Desired) -> None:
-    """Refuse an identity of another cluster, an existing one that cannot be found, and several apps that could be the
-    right one."""
+def shown_identity(current: Current, wanted: Desired) -> Shown | None:
+    """The identity. The user or its name may show that it belongs to this cluster."""
     found = identity_of(current, wanted)
     if found is None:
-        if wanted.existing_app:
-            raise Refused(
-                f"Tenant {current.tenant} has no app registration with client ID {wanted.existing_app}. Correct"
-                f" {EXISTING_APP}."
-            )
-        if wanted.existing_identity:
-            raise Refused(f"There is no managed identity {wanted.existing_identity}. Correct {EXISTING_IDENTITY}.")
-        return
-    if wanted.existing:
-        if wanted.owner.others(found):
-            wanted.owner.check(titled(found, wanted), found, True, another(wanted))
-        return
-    wanted.owner.check(titled(found, wanted), found, evidence(found, wanted), another(wanted))
-    if isinstance(found, App):
+        return None
+    return Shown(titled(found, wanted), found, bool(wanted.existing) or evidence(found, wanted), another(wanted))
+
+
+def shown_role(current: Current, wanted: Desired) -> Shown | None:
+    """The role. That it has one of its names, or that the identity has it, shows that it belongs to this cluster."""
+    found = role_of(current, wanted)
+    return Shown(f"Role {found.name}", MarkedRole(found), True) if found else None
+
+
+def check_identity(current: Current, wanted: Desired) -> None:
+    """Refuse an existing identity that cannot be found, and several apps that could be the right one."""
+    found = identity_of(current, wanted)
+    if found is None and wanted.existing_app:
+        raise Refused(
+            f"Tenant {current.tenant} has no app registration with client ID {wanted.existing_app}. Correct"
+            f" {EXISTING_APP}."
+        )
+    if found is None and wanted.existing_identity:
+        raise Refused(f"There is no managed identity {wanted.existing_identity}. Correct {EXISTING_IDENTITY}.")
+    if isinstance(found, App) and not wanted.existing:
         _check_single(found, current, wanted)
 
 
@@ -142,6 +153,46 @@ def principal_of(current: Current, wanted: Desired) -> str:
     return found.principal_id if found else ""
 
 
+def notepad(assignments: Iterable[RoleAssignment], principal: str, cluster_id: str) -> RoleAssignment | None:
+    """The assignment in whose description the hand-over of an existing identity is noted, because the identity is not
+    edited. None if this collection created none."""
+    own = (
+        one
+        for one in assignments
+        if principal and names.same(one.principal, principal) and marks.marked(one.description) == cluster_id
+    )
+    return min(own, key=attrgetter("name"), default=None)
+
+
+def notepad_of(current: Current, wanted: Desired) -> RoleAssignment | None:
+    at_home = current.assignments.get(current.home.lower(), ())
+    return notepad(at_home, principal_of(current, wanted), wanted.cluster_id)
+
+
+def note_of(current: Current, wanted: Desired) -> Note:
+    """What was noted when the identity was handed over."""
+    found = identity_of(current, wanted)
+    if wanted.existing:
+        pad = notepad_of(current, wanted)
+        return marks.noted(pad.description) if pad else NO_NOTE
+    return found.note if found else NO_NOTE
+
+
+def given_secrets(found: Found | None, wanted: Desired) -> list[Password]:
+    """The secrets of an existing app that the given one can be, by its first characters, oldest first."""
+    every = found.app.passwords if isinstance(found, App) else ()
+    may_be = (one for one in every if one.hint and wanted.existing_secret.startswith(one.hint))
+    return sorted(may_be, key=attrgetter("starts"))
+
+
+def is_given_secret(key_id: str, found: Found, wanted: Desired) -> bool:
+    """Whether a secret of an existing app may be the given one. True if Graph does not show that it is not."""
+    may_be = {one.key_id for one in given_secrets(found, wanted)}
+    every = found.app.passwords if isinstance(found, App) else ()
+    known = bool(may_be) or any(one.hint for one in every if one.key_id == key_id)
+    return key_id in may_be or not known
+
+
 def federation_of(current: Current, wanted: Desired) -> Federation | None:
     """The federated credential that CAST AI logs in with.
 
@@ -167,9 +218,9 @@ def role_of(current: Current, wanted: Desired) -> RoleDefinition | None:
     held = {one.role_guid for one in current.held(principal_of(current, wanted))}
     by_name = {one.name.lower(): one for one in current.roles}
     terraform = by_name.get(names.terraform_role(wanted.name).lower())
-    if terraform and (terraform.guid.lower() in held or wanted.cluster_id in MarkedRole(terraform).cluster_ids):
-        return terraform
-    found = (by_name.get(name.lower()) for name in names.roles(wanted.cluster_id))
+    if terraform and not (terraform.guid.lower() in held or MarkedRole(terraform).cluster_ids):
+        terraform = None
+    found = (terraform, *(by_name.get(name.lower()) for name in names.roles(wanted.cluster_id)))
     return next((one for one in found if one and not wanted.owner.others(MarkedRole(one))), None)
 
 

@@ -21,6 +21,9 @@ TAG_CREDENTIALS = "castai-onboarding:credentials"
 NOTES = 1024
 """How many characters the notes of an app may have. Source: Microsoft Graph reference, resource type application."""
 
+UNSEEN = "unknown"
+"""Stands in a note for a secret of which Graph shows nothing."""
+
 _NOTE = re.compile(r"(?<!\S)key=(\S+) credentials=(\S+)(?!\S)")
 _MARK = re.compile(rf"\({TAG_CLUSTER_ID}=([^)]+)\)")
 

@@ -13,7 +13,7 @@ import re
 import uuid
 from collections.abc import Sequence
 
-from .._credentials import quoted
+from .._credentials import is_uuid, quoted
 from .._engine import UNKNOWN
 from .._names import correct_cluster, short_id
 from .._variables import named
@@ -35,7 +35,6 @@ MISSING_SUBSCRIPTION = (
 )
 
 _AKS_NAME = re.compile(r"[a-zA-Z0-9]([-_a-zA-Z0-9]*[a-zA-Z0-9])?")
-_GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _GROUP = re.compile(r"[-\w.()]{0,89}[-\w()]")
 _IDENTITY = re.compile(r"[0-9A-Za-z][-\w]{2,127}", re.ASCII)
 _IDENTITIES = ("providers", "microsoft.managedidentity", "userassignedidentities")
@@ -61,11 +60,6 @@ def aks_cluster_problem(name: str) -> str:
     return ""
 
 
-def is_guid(text: str) -> bool:
-    """Whether a text can be the ID of a subscription, an application or an object in Entra."""
-    return bool(_GUID.fullmatch(text))
-
-
 def is_group(text: str) -> bool:
     """Whether a text can be the name of a resource group."""
     return bool(_GROUP.fullmatch(text))
@@ -88,12 +82,12 @@ def is_identity(text: str) -> bool:
 def _in_group(parts: Sequence[str]) -> bool:
     """Whether the parts of an ID begin with those of a resource group."""
     words, subscription, group = (parts[0].lower(), parts[2].lower()), parts[1], parts[3]
-    return words == ("subscriptions", "resourcegroups") and is_guid(subscription) and is_group(group)
+    return words == ("subscriptions", "resourcegroups") and is_uuid(subscription) and is_group(group)
 
 
 def subscription_problem(subscription: str, source: str = "") -> str:
     """What is wrong with a subscription ID. Empty if nothing is. source: the variable it came from, if any."""
-    if is_guid(subscription):
+    if is_uuid(subscription):
         return ""
     where = f"{source}, which is used for {named('subscription_id')}," if source else named("subscription_id")
     return (

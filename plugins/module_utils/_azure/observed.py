@@ -165,6 +165,8 @@ class Current:
     registered: bool = True
     subject: str = ""
     silence: str = ""
+    owners: Mapping[str, str | None] = field(default_factory=dict)
+    """What the owners of a new app are, as Graph names it: empty if they may not be read, None if they do not exist."""
     group_gone: bool = False
     """Whether the cluster's resource group does not exist any more."""
 
@@ -295,9 +297,22 @@ def _with_apps(azure: Azure, wanted: Desired, current: Current) -> Current:
         group_gone=gone,
         deleted=tuple(one for answer in deleted for one in answer.result() or ()),
     )
+    own = any(one.principal and not wanted.owner.others(one) for one in current.apps)
+    asked = wanted.owners if wanted.prepare and wanted.present and not own else ()
     with at_once() as ask:
         assignments = _ask_assignments(ask, azure, wanted, current)
-    return replace(current, assignments=_assigned(assignments))
+        owners = {one: ask(_owner, azure, tenant, one) for one in asked}
+    return replace(current, assignments=_assigned(assignments), owners=results(owners))
+
+
+def _owner(azure: Azure, tenant: str, owner: str) -> str | None:
+    """What an owner is, None if it does not exist, and empty if it may not be read."""
+    try:
+        return azure.kind_of_object(tenant, owner)
+    except AzureRejected as refusal:
+        if refusal.status != 403:
+            raise
+        return ""
 
 
 class NotEverywhere(Conflict):
@@ -369,14 +384,13 @@ def identity_ids(current: Current, wanted: Desired) -> tuple[str, ...]:
 
 def _custom_roles(azure: Azure, wanted: Desired, current: Current) -> tuple[tuple[RoleDefinition, ...], bool]:
     """The custom roles that can be assigned in the cluster's resource group, and whether that group is gone. If so,
-    only the cluster's own role is returned, by its ID, so that it can still be removed."""
+    those of the whole subscription are returned, so that the cluster's role can still be removed."""
     try:
         return azure.list_custom_roles(current.home), False
     except AzureRejected as refusal:
         if current.cluster or refusal.problem.code != NO_GROUP:
             raise
-    own = azure.get_role(f"/subscriptions/{current.subscription}", names.role_guid(wanted.cluster_id))
-    return ((own,) if own else ()), True
+    return azure.list_roles_below(f"/subscriptions/{current.subscription}"), True
 
 
 def _roles(every: Iterable[RoleDefinition], wanted: Desired) -> tuple[RoleDefinition, ...]:
@@ -388,7 +402,8 @@ def _roles(every: Iterable[RoleDefinition], wanted: Desired) -> tuple[RoleDefini
 def _ask_assignments(ask: Ask, azure: Azure, wanted: Desired, current: Current) -> dict[str, Answer[Any]]:
     """Ask for the assignments at all scopes of the cluster's roles, needed or not."""
     short = _names.short_id(wanted.cluster_id)
-    more = (scope for one in current.roles for scope in one.scopes if short in one.name)
+    own = (one for one in current.roles if short in one.name or marked(one.description) == wanted.cluster_id)
+    more = (scope for one in own for scope in one.scopes)
     needed = role.folded(scopes(current, wanted)) if wanted.present and current.cluster else frozenset()
     every = role.distinct((*scopes(current, wanted), *more))
     return {one.lower(): ask.known(_assignments, azure, one, one.lower() in needed) for one in every}

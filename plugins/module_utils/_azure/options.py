@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .._credentials import quoted
+from .._credentials import is_uuid, quoted
 from .._engine import Refused
 from .._gateways.azure_credentials import subscription_of
 from .._names import cluster_id_problem
@@ -84,6 +84,9 @@ caller."""
 
 MOST_DAYS = 36_500
 """A secret for more days than this must be a mistake."""
+
+OWNER_KINDS = ("", "user", "servicePrincipal")
+"""What can own an app, as Microsoft Graph names it. Empty if it was not read."""
 
 _ACTION = re.compile(r"(\*|[A-Za-z][\w.]*)(/(\*|[\w.*-]+))+", re.ASCII)
 _LOCATION = re.compile(r"[A-Za-z][A-Za-z0-9 ]{1,48}[A-Za-z0-9]")
@@ -206,7 +209,7 @@ def form_problems(params: Parameters) -> Iterator[str]:
         yield f"{named('secret_days', ROLE)} is {days}. Set it to a number of days from 1 to {MOST_DAYS}."
     owners = params["owners"] or ()
     for owner in owners:
-        if not names.is_guid(owner):
+        if not is_uuid(owner):
             yield (
                 f"{named('owners', ROLE)} contains {quoted(owner)}, which is not an object ID. Correct it or leave it"
                 " out."
@@ -221,7 +224,7 @@ def _existing_problems(params: Parameters) -> Iterator[str]:
     identity, managed = params.get("existing_identity_id"), params["identity"] == MANAGED
     app_option, identity_option = named("existing_app_id", ROLE), named("existing_identity_id", ROLE)
     secret_option, which = named("existing_app_secret", ROLE), named("identity", ROLE)
-    if app and not names.is_guid(app):
+    if app and not is_uuid(app):
         yield (
             f"{app_option} is not an application (client) ID. Set it to that of the app registration, such as"
             " 0b1f6471-1bf0-4dda-aec3-cb9272f09590."

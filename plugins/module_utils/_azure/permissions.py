@@ -100,11 +100,13 @@ GRANTS: tuple[Grant, ...] = (
 the subscription. Anybody with a role there can read the subscription itself."""
 
 READ_ALL, OWNED, POLICIES = "Application.Read.All", "Application.ReadWrite.OwnedBy", "Policy.Read.All"
+DIRECTORY = "Directory.Read.All"
 
 GRAPH: tuple[Grant, ...] = (
     Grant(READ_ALL, (PREFLIGHT,), True, (APP,), "enough for a plan"),
     Grant(OWNED, _IDENTITY, False, (APP,), "and the identity that runs this must own the app"),
     Grant(POLICIES, (PREFLIGHT,), True, (APP,), "finds a policy that forbids or limits secrets of apps"),
+    Grant(DIRECTORY, (PREFLIGHT,), True, (APP,), "finds owners that do not exist"),
 )
 """Application permissions of Microsoft Graph. Custom roles cannot contain them: an administrator consents to them."""
 

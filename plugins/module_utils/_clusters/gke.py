@@ -125,7 +125,7 @@ def api_server(found: GkeCluster, google: Google) -> ApiServer:
         found.ca_pem,
         _hosts(found),
         google.token,
-        lambda: _advice(found, google, by_dns),
+        lambda: _advice(found, google, address, by_dns),
         problem,
         publicly_trusted=by_dns,
         advice_at=lambda host: _advice_at(host, found),
@@ -205,15 +205,20 @@ def _automatic(found: GkeCluster) -> str:
     return DNS if found.dns_endpoint and found.dns_from_outside else AUTO
 
 
-def _advice(found: GkeCluster, google: Google, by_dns: bool) -> Mapping[int, str]:
+def _advice(found: GkeCluster, google: Google, address: str, by_dns: bool) -> Mapping[int, str]:
     """What to do about the API server's answers, by HTTP status, 0 for no answer. Each text starts with a space."""
     advice = {}
     if not by_dns:
-        reason = "is private" if found.private else "may only let authorized networks in"
+        private = found.private or address == _url(found.private_endpoint)
+        reason = "is private" if private else "may only let authorized networks in"
         dns = f"set {named('endpoint')} to dns"
         if not found.dns_from_outside:
             dns = f"turn on the DNS endpoint (gcloud container clusters update --enable-dns-access) and {dns}"
-        advice[0] = f" The cluster's endpoint {reason}: run this from a network that it lets in, or {dns}."
+        public = f" set {named('endpoint')} to public," if private and not found.private else ""
+        advice[0] = (
+            f" The cluster's endpoint {reason}: run this from a network that it lets in,{public} {dns}, or set"
+            f" {named('kubeconfig')}, or {named('host')} and {named('api_key')}, of a tunnel."
+        )
     if not google.can_renew:
         advice[401] = (
             " The access token has expired or is not valid, and cannot be renewed: set"

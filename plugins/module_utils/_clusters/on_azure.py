@@ -138,10 +138,11 @@ def _identity(
     return CloudRights(
         refused,
         tuple(_forbidden_secret(policy, wanted.secret_days)) if isinstance(policy, AppPolicy) else (),
-        tuple(aks_app.view(current, wanted, {}).get("warnings", ())),
+        tuple(aks_app.warnings_of(current)),
         (
             *((unasked,) if wanted.federated and not wanted.existing else ()),
             *((unread,) if secret and not isinstance(policy, AppPolicy) else ()),
+            *aks_app.unchecked(current),
         ),
     )
 

@@ -203,6 +203,10 @@ class Authorization(Session):
     def list_custom_roles(self, scope: str) -> tuple[RoleDefinition, ...]:
         return self.send_all(LIST_ROLES, RoleDefinition.parse, [("$filter", "type eq 'CustomRole'")], scope=scope) or ()
 
+    def list_roles_below(self, scope: str) -> tuple[RoleDefinition, ...]:
+        """All roles that can be assigned at a scope, or at any scope below it."""
+        return self.send_all(LIST_ROLES, RoleDefinition.parse, [("$filter", "atScopeAndBelow()")], scope=scope) or ()
+
     def get_role(self, scope: str, guid: str) -> RoleDefinition | None:
         found: RoleDefinition | None = self.send(
             GET_ROLE, absent=True, read=RoleDefinition.parse, scope=scope, role=guid

@@ -20,12 +20,12 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import urlsplit
 
 from .._answers import loaded, tidy
-from .._credentials import masked, quoted
+from .._credentials import is_uuid, masked, quoted
 from .._engine import CallFailed, Refused
 from .._given import as_path
 from .._variables import named
@@ -33,6 +33,13 @@ from . import https, tls
 from .sdk import Sdk
 
 azure = Sdk("azure", "azure.core.exceptions", "azure.core.pipeline.transport", "azure.identity")
+cryptography = Sdk(
+    "cryptography",
+    "cryptography.hazmat.backends",
+    "cryptography.hazmat.primitives.serialization.pkcs12",
+    "cryptography.x509",
+)
+"""azure-identity depends on it."""
 
 for _name_of in ("azure", "msal"):
     # Without a handler, Python writes their warnings to standard error; what they say is in the sentences below.
@@ -68,7 +75,6 @@ _WORKLOAD = (_AUTHORITY_HOST, "AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE")
 _OTHER_MACHINES = ("IDENTITY_ENDPOINT", "MSI_ENDPOINT")
 """Variables of machines whose identity azure-identity tries before that."""
 
-_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _DOMAIN = re.compile(r"([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]{0,61}[a-z0-9])", re.IGNORECASE)
 _JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 _LARGEST = 1_000_000
@@ -228,10 +234,41 @@ def _principal(options: Mapping[str, Any], cloud: Cloud, common: Mapping[str, An
         return _checked(azure.identity.ClientSecretCredential, {**principal, "client_secret": value}, origin, True)
     if kind == "x509_certificate_path":
         certificate = {"certificate_path": value, "password": _variable("AZURE_CLIENT_CERTIFICATE_PASSWORD") or None}
-        _read(value, origin, "PEM or PKCS12 file with the certificate and its private key")
-        return _checked(azure.identity.CertificateCredential, {**principal, **certificate}, origin, True)
+        content = _read(value, origin, "PEM or PKCS12 file with the certificate and its private key")
+        make = _checked(azure.identity.CertificateCredential, {**principal, **certificate}, origin, True)
+        _check_dates(content, certificate["password"], origin)
+        return make
     assertion = _assertion(kind, value, origin)
     return _checked(azure.identity.ClientAssertionCredential, {**principal, "func": assertion}, origin, False)
+
+
+def _check_dates(content: bytes, password: str | None, origin: str) -> None:
+    """Raises Refused if the certificate has expired or is not valid yet. azure-identity has read it before."""
+    if b"-----BEGIN" in content:
+        found = cryptography.x509.load_pem_x509_certificate(content, cryptography.hazmat.backends.default_backend())
+    else:
+        _key, found, _others = cryptography.hazmat.primitives.serialization.pkcs12.load_key_and_certificates(
+            content, password.encode() if password else None, cryptography.hazmat.backends.default_backend()
+        )
+    now, skew = datetime.now(timezone.utc), timedelta(seconds=_SKEW)
+    starts, ends = _date_of(found, "not_valid_before"), _date_of(found, "not_valid_after")
+    if starts - skew <= now <= ends + skew:
+        return
+    wrong = f"expired at {_minute(ends)}" if ends < now else f"is not valid before {_minute(starts)}"
+    raise Refused(
+        f"The certificate of {origin} {wrong}, and the clock of this machine says {_minute(now)}. Get a new one and"
+        " upload it to the application, or correct the clock."
+    )
+
+
+def _date_of(certificate: Any, name: str) -> datetime:
+    """cryptography before version 42 only has dates without a time zone."""
+    found: datetime | None = getattr(certificate, f"{name}_utc", None)
+    return found or getattr(certificate, name).replace(tzinfo=timezone.utc)
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def _assertion(kind: str, value: str, origin: str) -> Callable[[], str]:
@@ -257,7 +294,7 @@ def _check_token(token: str, origin: str) -> None:
         )
     ends: Any = claims_of(token).get("exp")
     if isinstance(ends, (int, float)) and 1 < ends < time.time() - _SKEW:
-        ended, now = (f"{datetime.fromtimestamp(one, timezone.utc):%Y-%m-%d %H:%M} UTC" for one in (ends, time.time()))
+        ended, now = (_minute(datetime.fromtimestamp(one, timezone.utc)) for one in (ends, time.time()))
         raise Refused(
             f"The token of {origin} expired at {ended}, and the clock of this machine says {now}. Get a new one, or"
             " correct the clock."
@@ -279,7 +316,7 @@ def claims_of(token: str) -> Mapping[str, Any]:
 def _client(options: Mapping[str, Any]) -> str:
     """The client ID, empty if it is not set. A wrong value may be the secret, so it is not shown."""
     client = _found(options, "client_id")[0]
-    if client and not _GUID.fullmatch(client):
+    if client and not is_uuid(client):
         raise Refused(
             f"{_origin(options, 'client_id')} is not an application (client) ID, such as"
             " 0b1f6471-1bf0-4dda-aec3-cb9272f09590. Correct it."
@@ -290,7 +327,7 @@ def _client(options: Mapping[str, Any]) -> str:
 def _tenant(options: Mapping[str, Any]) -> str:
     """The tenant, empty if it is not set."""
     tenant = _found(options, "tenant")[0]
-    if tenant and not (_GUID.fullmatch(tenant) or _DOMAIN.fullmatch(tenant)):
+    if tenant and not (is_uuid(tenant) or _DOMAIN.fullmatch(tenant)):
         raise Refused(
             f"{_origin(options, 'tenant')} is {quoted(tenant)}. Set it to the ID of the Entra tenant, or to one of its"
             " domains, such as example.onmicrosoft.com."

@@ -19,6 +19,8 @@ from .azure_session import GRAPH, Answer, Call, Caller, Session
 READ, WRITE = "Application.Read.All", "Application.ReadWrite.OwnedBy"
 """Application permissions of Graph: to find applications, and to change those that the caller owns."""
 READ_POLICIES = "Policy.Read.All"
+READ_DIRECTORY = "Directory.Read.All"
+"""To read users, who may be owners. Service principals can be read with READ as well."""
 
 _APP = "/applications/{app}"
 _PRINCIPALS = "/servicePrincipals"
@@ -61,6 +63,7 @@ LIST_DELETED_APPS = _call(
 GET_APP_POLICY = _call(
     "read the app management policy of the tenant", "GET", "/policies/defaultAppManagementPolicy", READ_POLICIES
 )
+GET_OBJECT = _call("read directory object {object}", "GET", "/directoryObjects/{object}", READ_DIRECTORY)
 CALLS = (
     LIST_APPS,
     GET_APP,
@@ -78,6 +81,7 @@ CALLS = (
     DELETE_PRINCIPAL,
     LIST_DELETED_APPS,
     GET_APP_POLICY,
+    GET_OBJECT,
 )
 
 _SELECT = ("$select", "id,appId,displayName,tags,notes,passwordCredentials,createdDateTime")
@@ -85,19 +89,22 @@ _SELECT = ("$select", "id,appId,displayName,tags,notes,passwordCredentials,creat
 
 @dataclass(frozen=True)
 class Password:
-    """A secret of an application, without its text. starts, ends: in Graph's format."""
+    """A secret of an application, without its text. starts, ends: in Graph's format. hint: the first characters of the
+    text, empty for some secrets."""
 
     key_id: str
     name: str
     starts: str
     ends: str
+    hint: str = ""
 
     @classmethod
     def parse(cls, body: Answer) -> Password:
         key = text_in(body, "keyId")
         if not key:
             raise Odd("field keyId is not set")
-        return cls(key, text_in(body, "displayName"), text_in(body, "startDateTime"), text_in(body, "endDateTime"))
+        dates = text_in(body, "startDateTime"), text_in(body, "endDateTime")
+        return cls(key, text_in(body, "displayName"), *dates, text_in(body, "hint"))
 
 
 @dataclass(frozen=True)
@@ -144,6 +151,11 @@ class Application:
             tuple(map(Password.parse, objects_in(body, "passwordCredentials"))),
             text_in(body, "createdDateTime"),
         )
+
+
+def _kind(body: Answer) -> str:
+    """The type of a directory object, without its namespace."""
+    return text_in(body, "@odata.type").rpartition(".")[2]
 
 
 @dataclass(frozen=True)
@@ -290,6 +302,13 @@ class Graph(Session):
     def delete_principal(self, tenant: str, principal: str) -> None:
         """Delete the service principal. If it is already gone, that is a success."""
         self.send(DELETE_PRINCIPAL, absent=True, tenant=tenant, principal=principal)
+
+    def kind_of_object(self, tenant: str, object_id: str) -> str | None:
+        """What kind of object it is, as Graph names it, such as user or servicePrincipal. None if it does not exist."""
+        found: str | None = self.send(
+            GET_OBJECT, query=[("$select", "id")], absent=True, read=_kind, tenant=tenant, object=object_id
+        )
+        return found
 
     def directory_object(self, object_id: str) -> str:
         """The reference to a directory object in a request body."""

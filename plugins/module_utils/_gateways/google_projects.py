@@ -63,6 +63,12 @@ class Project:
     number: str
     state: str
 
+    @property
+    def going(self) -> bool:
+        """Whether it is being deleted, with all that it contains. Google keeps it for 30 days, but only shows its
+        state."""
+        return self.state == "DELETE_REQUESTED"
+
     @classmethod
     def parse(cls, body: Answer) -> Project:
         number = text_in(body, "name").removeprefix("projects/")

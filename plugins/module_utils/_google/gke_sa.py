@@ -15,10 +15,10 @@ from dataclasses import replace
 from typing import Any
 
 from .. import _names
-from .._engine import UNKNOWN, Action, Kept, Made, Refused, Subject
+from .._engine import UNKNOWN, Action, Made, Refused, Subject
 from .._gateways.google_iam import CustomRole
 from .._keys import Deletion, moment
-from .._owner import Removal
+from .._owner import Removal, Shown, Step, asked
 from .._record import check_record, check_removable
 from .._variables import named
 from . import names
@@ -86,29 +86,31 @@ POOLS = ("castpool", "castpool-arm")
 SERVICE_ACCOUNT_USER = named("service_account_user", ROLE)
 
 
-def plan(current: Current, wanted: Desired) -> Iterator[Action | Kept]:
+@asked
+def plan(current: Current, wanted: Desired) -> Iterator[Step | Removal]:
     refusal = " ".join(_misplaced(current, wanted))
     if refusal:
         raise Refused(refusal)
     if not wanted.present:
         check_removable(current.record, wanted.force)
-        for removal in removals(current, wanted):
-            yield from removal.planned
+        yield from removals(current, wanted)
         return
     _check_services(current, wanted)
     _check_account(current, wanted)
+    shown = _shown(current, wanted)
+    yield Step(shown, ())  # whose it is comes before anything that may be wrong with it
     if not wanted.keyless:
         _check_keys(current, wanted)
     if wanted.prepare:
-        yield from _plan_services(current, wanted)
-        yield from _plan_account(current, wanted)
-        yield from _plan_former(current, wanted)
+        yield Step(None, _plan_services(current, wanted))
+        yield Step(shown, _plan_account(current, wanted))
+        yield Step(shown, _plan_former(current, wanted))
         yield from _plan_roles(current, wanted)
-        yield from _plan_bindings(current, wanted)
+        yield Step(shown, _plan_bindings(current, wanted))
         if wanted.keyless:
-            yield from _plan_users(current, wanted)
+            yield Step(shown, _plan_users(current, wanted))
     if wanted.hand_over:
-        yield from _plan_hand_over(current, wanted)
+        yield Step(shown, _plan_hand_over(current, wanted))
 
 
 def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
@@ -146,28 +148,29 @@ def _check_services(current: Current, wanted: Desired) -> None:
 
 
 def _check_account(current: Current, wanted: Desired) -> None:
-    """Refuse an account of another cluster, and an existing one that is missing or disabled."""
-    account, found = current.account, current.account.found
-    if wanted.existing_account:
-        if found is None:
-            raise Refused(f"There is no service account {wanted.existing_account}. Correct {EXISTING_ACCOUNT}.")
-        if found.account.disabled:
-            raise Refused(
-                f"Service account {wanted.existing_account} of {EXISTING_ACCOUNT} is disabled. Enable it, or set"
-                " another one."
-            )
-        if wanted.owner.others(found):
-            wanted.owner.check(f"Service account {account.email}", found, True, EXISTING_ACCOUNT)
-    elif found:
-        wanted.owner.check(f"Service account {account.email}", found, _evidence(current, wanted), EXISTING_ACCOUNT)
+    """Refuse an existing account that is missing or disabled."""
+    found = current.account.found
+    if not wanted.existing_account:
+        return
+    if found is None:
+        raise Refused(f"There is no service account {wanted.existing_account}. Correct {EXISTING_ACCOUNT}.")
+    if found.account.disabled:
+        raise Refused(
+            f"Service account {wanted.existing_account} of {EXISTING_ACCOUNT} is disabled. Enable it, or set"
+            " another one."
+        )
 
 
-def _evidence(current: Current, wanted: Desired) -> bool:
-    """Whether an account without a mark belongs to this cluster, according to CAST AI's record, its name or a role of
+def _shown(current: Current, wanted: Desired) -> Shown | None:
+    """CAST AI's account. CAST AI's record, its name, a role of this cluster or the user may show that it belongs to
     this cluster."""
-    short = _names.short_id(wanted.cluster_id)
+    account, short = current.account, _names.short_id(wanted.cluster_id)
+    if account.found is None:
+        return None
     own = any(short in role_id for role_id in bound_roles(current))
-    return own or short in current.account.account_id or current.client_account == current.account.email
+    own = own or short in account.account_id or current.client_account == account.email
+    evidence = own or bool(wanted.existing_account)
+    return Shown(f"Service account {account.email}", account.found, evidence, EXISTING_ACCOUNT)
 
 
 def _check_keys(current: Current, wanted: Desired) -> None:
@@ -243,10 +246,23 @@ def _plan_account(current: Current, wanted: Desired) -> Iterator[Action]:
 # Roles
 
 
-def _plan_roles(current: Current, wanted: Desired) -> Iterator[Action]:
-    yield from _plan_role(current, wanted, current.project.project, current.home, role_id_of(current, wanted))
-    for project, state in current.extra.items():
-        yield from _plan_role(current, wanted, project, state, role_id_of(current, wanted, project))
+def _plan_roles(current: Current, wanted: Desired) -> Iterator[Step]:
+    home = (current.project.project, current.home, role_id_of(current, wanted))
+    extra = ((project, state, role_id_of(current, wanted, project)) for project, state in current.extra.items())
+    for where in (home, *extra):
+        shown = None if wanted.shared else _shown_role(current, wanted, *where)
+        yield Step(shown, _plan_role(current, wanted, *where))
+
+
+def _shown_role(current: Current, wanted: Desired, project: str, state: ProjectState, role_id: str) -> Shown | None:
+    """A role, whose name or binding to our account may show that it belongs to this cluster."""
+    found = state.roles.get(role_id)
+    if found is None:
+        return None
+    held = (*held_by(state.policy, current.account.member), *held_by_deleted(state.policy, current.account.member))
+    bound = any(one.role == names.role_name(project, role_id) for one in held)
+    evidence = bound or _names.short_id(wanted.cluster_id) in role_id
+    return Shown(f"Role {role_id} of project {project}", MarkedRole(found), evidence, named("role_id", ROLE))
 
 
 def _plan_role(current: Current, wanted: Desired, project: str, state: ProjectState, role_id: str) -> Iterator[Action]:
@@ -269,10 +285,6 @@ def _plan_role(current: Current, wanted: Desired, project: str, state: ProjectSt
             others,
         )
         return
-    if not wanted.shared:
-        known = _named_or_bound(current, wanted, project, state, role_id)
-        another = named("role_id", ROLE)
-        wanted.owner.check(f"Role {role_id} of project {project}", MarkedRole(found), known, another)
     if found.deleted:
         yield UndeleteRole(
             f"restore the deleted role {role_id} of project {project} with {len(permissions)} permissions",
@@ -300,13 +312,6 @@ def _differs(found: CustomRole, wanted: Desired, description: str) -> bool:
     """Whether a role grants something else, or its description names another cluster or other projects."""
     marks = [(marked_role(one), recorded_projects(one)) for one in (found.description, description)]
     return marks[0] != marks[1] or found.permissions != wanted.permissions or found.stage != "GA"
-
-
-def _named_or_bound(current: Current, wanted: Desired, project: str, state: ProjectState, role_id: str) -> bool:
-    """Whether a role has a name of this cluster, or is bound to our account."""
-    held = (*held_by(state.policy, current.account.member), *held_by_deleted(state.policy, current.account.member))
-    bound = any(one.role == names.role_name(project, role_id) for one in held)
-    return bound or _names.short_id(wanted.cluster_id) in role_id
 
 
 # Bindings
@@ -486,8 +491,7 @@ def _delete_key(current: Current, wanted: Desired, one: Deletion) -> DeleteKey:
 def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
     """Everything to remove, in an order that works: bindings before the account, so that no binding outlives it, and
     the account before its role."""
-    account, found = current.account, current.account.found
-    kept = _kept(current, wanted)
+    account, found, shown = current.account, current.account.found, _shown(current, wanted)
     if current.client_account == account.email and current.record:
         disable = DisableCastAccount(
             f"ask CAST AI to disable the account that impersonates {account.email}",
@@ -496,15 +500,15 @@ def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
             None,
             wanted.cluster_id,
         )
-        yield Removal(f"CAST AI's account {current.cast_account}", "", (disable,))
-    if not _foreign(current, wanted):
+        yield Removal(f"CAST AI's account {current.cast_account}", None, "", disable)
+    if not wanted.owner.kept(shown):
         for where, change in bindings_to_remove(current, wanted).items():
-            yield Removal("bindings", "", (_set_policy(current, where, change),))
+            yield Removal("bindings", shown, "", _set_policy(current, where, change))
         yield from _binding_kept(current, wanted)
+        if found and wanted.existing_account:
+            yield Removal("bindings", shown, "", contents=tuple(_take_users(current, wanted)))
     if found and wanted.existing_account:
-        yield Removal("bindings", "", tuple(_take_users(current, wanted)))
-    if found and kept:
-        yield Removal(f"service account {account.email}", kept)
+        yield Removal(f"service account {account.email}", None, f"it was set with {EXISTING_ACCOUNT}")
     elif found:
         keys = (_delete_key(current, wanted, Deletion(key.id, "with the account")) for key in account.keys)
         delete = DeleteAccount(
@@ -515,21 +519,13 @@ def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
             account.email,
             home_of(account.email, current.project),
         )
-        yield Removal(f"service account {account.email}", "", (*keys, delete))
+        yield Removal(f"service account {account.email}", shown, "", delete, tuple(keys))
     yield from _role_removals(current, wanted)
     for pool in current.cluster.node_pools if current.cluster else ():
         if pool.name in POOLS:
             yield Removal(
-                f"node pool {pool.name}", "CAST AI created it, and deletes it when it disconnects the cluster"
+                f"node pool {pool.name}", None, "CAST AI created it, and deletes it when it disconnects the cluster"
             )
-
-
-def _foreign(current: Current, wanted: Desired) -> bool:
-    """Whether the account belongs to another cluster, and so do its bindings."""
-    found = current.account.found
-    if found is None or wanted.existing_account:
-        return False
-    return bool(wanted.owner.objection(found, _evidence(current, wanted)))
 
 
 def _binding_kept(current: Current, wanted: Desired) -> Iterator[Removal]:
@@ -537,21 +533,14 @@ def _binding_kept(current: Current, wanted: Desired) -> Iterator[Removal]:
     project = current.project.project
     thing = f"binding of {names.ACCOUNT_USER} to {current.account.email} on project {project}"
     if used_by_others(current, wanted):
-        yield Removal(thing, "other clusters use the account, too")
+        yield Removal(thing, None, "other clusters use the account, too")
     elif wanted.existing_account and project_wide(current.held):
-        yield Removal(thing, "it may have existed before onboarding")
+        yield Removal(thing, None, "it may have existed before onboarding")
     if current.unlisted:
         thing = f"bindings on service accounts of project {project} that no node pool uses"
-        yield Removal(thing, "finding them needs iam.serviceAccounts.list")
+        yield Removal(thing, None, "finding them needs iam.serviceAccounts.list")
     for other in [one for one, state in current.former.items() if state is None]:
-        yield Removal(f"bindings and role of project {other}", "Google does not let them be read")
-
-
-def _kept(current: Current, wanted: Desired) -> str:
-    """Why removal keeps the account. Empty if it does not, or if there is none."""
-    if wanted.existing_account:
-        return f"it was set with {EXISTING_ACCOUNT}"
-    return wanted.owner.kept(current.account.found, _evidence(current, wanted))
+        yield Removal(f"bindings and role of project {other}", None, "Google does not let them be read")
 
 
 def _role_removals(current: Current, wanted: Desired) -> Iterator[Removal]:
@@ -561,35 +550,31 @@ def _role_removals(current: Current, wanted: Desired) -> Iterator[Removal]:
     roles = [(current.project.project, current.home, one) for one in home]
     elsewhere = projects_elsewhere(current)
     roles += [(project, state, one) for project, state in elsewhere.items() for one in state.roles]
-    for project, state, role_id in roles:
-        role = state.roles[role_id]
-        if role.deleted:
-            continue
-        kept = _role_kept(current, wanted, project, state, role_id)
-        delete = DeleteRole(
-            f"delete role {role_id} of project {project}, whose ID stays taken for up to {BLOCKED_DAYS} days",
-            f"gcp/role/{names.role_name(project, role_id)}",
-            sorted(role.permissions),
-            None,
-            project,
-            role_id,
-        )
-        yield Removal(f"role {role_id} of project {project}", kept, () if kept else (delete,))
+    yield from (_remove_role(current, wanted, *where) for where in roles if not where[1].roles[where[2]].deleted)
 
 
-def _role_kept(current: Current, wanted: Desired, project: str, state: ProjectState, role_id: str) -> str:
-    """Why removal keeps a role. Empty if it does not. It takes both the mark and a name or binding to delete a role."""
+def _remove_role(current: Current, wanted: Desired, project: str, state: ProjectState, role_id: str) -> Removal:
+    """It takes both the mark and a name or binding to delete a role, or adopt."""
+    thing, role = f"role {role_id} of project {project}", state.roles[role_id]
     if role_id == names.SHARED_ROLE:
-        return "the clusters of the project share it"
-    marked = marked_role(state.roles[role_id].description) == wanted.cluster_id
-    known = _named_or_bound(current, wanted, project, state, role_id)
-    if not (marked and known) and not wanted.owner.adopt:
-        return "nothing in its description shows that it belongs to this cluster"
-    member = current.account.member.lower()
+        return Removal(thing, None, "the clusters of the project share it")
+    shown = _shown_role(current, wanted, project, state, role_id)
+    member, kept = current.account.member.lower(), ""
     bound = [one.lower() for one in members_of(state.policy, names.role_name(project, role_id))]
-    if any(one != member and not one.startswith(f"deleted:{member}?uid=") for one in bound):
-        return "it is also bound to others"
-    return ""
+    marked = marked_role(role.description) == wanted.cluster_id
+    if not (marked and shown and shown.evidence) and not wanted.owner.adopt:
+        kept = "nothing in its description shows that it belongs to this cluster"
+    elif any(one != member and not one.startswith(f"deleted:{member}?uid=") for one in bound):
+        kept = "it is also bound to others"
+    delete = DeleteRole(
+        f"delete role {role_id} of project {project}, whose ID stays taken for up to {BLOCKED_DAYS} days",
+        f"gcp/role/{names.role_name(project, role_id)}",
+        sorted(role.permissions),
+        None,
+        project,
+        role_id,
+    )
+    return Removal(thing, shown, kept, delete)
 
 
 # The result
@@ -619,8 +604,9 @@ def _shown_bindings(current: Current, wanted: Desired, made: Made) -> dict[str, 
     changes: dict[str, Change] = {}
     users = NO_CHANGE
     if not wanted.present:
-        changes = {} if _foreign(current, wanted) else bindings_to_remove(current, wanted)
-        users = users_to_remove(current, wanted) if wanted.existing_account else NO_CHANGE
+        foreign = bool(wanted.owner.kept(_shown(current, wanted)))
+        changes = {} if foreign else bindings_to_remove(current, wanted)
+        users = users_to_remove(current, wanted) if wanted.existing_account and not foreign else NO_CHANGE
     if wanted.present and wanted.prepare:
         changes = {**former_changes(current, wanted), **binding_changes(current, wanted)}
         users = users_change(current) if wanted.keyless else NO_CHANGE

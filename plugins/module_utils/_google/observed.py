@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any, ParamSpec, TypeVar
 
-from .._engine import at_once, results
+from .._engine import CallFailed, Refused, at_once, results
 from .._gateways.castai import CastAi, Cluster, by_options
 from .._gateways.google import Google
 from .._gateways.google_container import GkeCluster
@@ -20,6 +20,7 @@ from .._gateways.google_projects import Project
 from .._gateways.google_session import SERVICE_DISABLED, Rejected
 from .._keys import NO_NOTE, Key, Keys, Note, by_lifetime
 from .._owner import choose
+from .._variables import named as named_option
 from . import names
 from .bindings import NODE_ACCOUNTS, ON_ACCOUNTS, Policy, Triple, held_by, held_by_deleted
 from .marks import Mark, marked_role, parse_mark, recorded_projects
@@ -199,37 +200,66 @@ def unless_forbidden(call: Callable[P, T]) -> Callable[P, T | None]:
     return read
 
 
+def or_failure(call: Callable[P, T]) -> Callable[P, T | CallFailed]:
+    """The same read, but its failure as a value."""
+
+    def read(*arguments: P.args, **named: P.kwargs) -> T | CallFailed:
+        try:
+            return call(*arguments, **named)
+        except CallFailed as failure:
+            return failure
+
+    return read
+
+
+def _unless_going(answer: Any, project: Project) -> Any:
+    """What was read in a project, None if the project is being deleted. Raises CallFailed."""
+    if isinstance(answer, CallFailed) and not project.going:
+        raise answer
+    return None if project.going else answer
+
+
 def observe(gateway: Systems, wanted: Desired) -> Current:
     """Read the current state.
 
     Round 1: cluster, CAST AI's record, project, services. Round 2: accounts, roles and policies by name. Round 3: keys
     and policies of accounts, bound roles, and the other projects that the roles' descriptions name.
 
-    What earlier options may have left behind is looked for only as far as Google allows it.
+    What earlier options may have left behind is looked for only as far as Google allows it. If the project is being
+    deleted, only what a removal may find in other projects is read.
     """
     google, castai = gateway.google, gateway.castai
     get_role, get_account = unless_off(google.get_role), unless_off(google.get_account)
     get_policy, get_account_policy = unless_off(google.get_policy), unless_off(google.get_account_policy)
     with at_once() as ask:
-        cluster = ask.when(wanted.whole, google.get_cluster, wanted.project, wanted.location, wanted.name)
+        cluster = ask.when(wanted.whole, or_failure(google.get_cluster), wanted.project, wanted.location, wanted.name)
         record = ask.known(castai.get_cluster, wanted.cluster_id)
         named = ask(unless_off(google.get_project), wanted.project)
-        enabled = ask.when(wanted.whole and wanted.present, google.enabled_services, wanted.project, wanted.services)
-    project, on = named.result() or Project(wanted.project, "", ""), enabled.result()
+        services = wanted.whole and wanted.present
+        enabled = ask.when(services, or_failure(google.enabled_services), wanted.project, wanted.services)
+    project = named.result() or Project(wanted.project, "", "")
+    if project.going and wanted.present:
+        raise Refused(
+            f"Project {project.project} is being deleted. Restore it (gcloud projects undelete {project.project}), or"
+            f" correct {named_option('project')}."
+        )
+    here = wanted.whole and not project.going
+    shown, on = (_unless_going(one.result(), project) for one in (cluster, enabled))
     off = () if on is None else tuple(one for one in wanted.services if one not in on)
-    current = Current(project, cluster.result(), record.result(), datetime.now(timezone.utc), off)
+    current = Current(project, shown, record.result(), datetime.now(timezone.utc), off)
     home, candidates = project.project, _candidates(current, wanted)
     nodes = node_emails(current) if wanted.whole else ()
-    role_ids = _role_ids(wanted) if wanted.whole else ()
+    role_ids = _role_ids(wanted) if here else ()
     extra = [(one, role_id) for one in wanted.extra_projects for role_id in wanted.former_role_ids if wanted.whole]
     on_accounts = wanted.form == ON_ACCOUNTS
-    every = wanted.whole and not wanted.existing_account and (on_accounts or not wanted.present)
+    every = here and not wanted.existing_account and (on_accounts or not wanted.present)
     of_nodes = get_account_policy if on_accounts else unless_forbidden(get_account_policy)
     get_subnet_policy = unless_off(google.get_subnet_policy)
     of_subnets = get_subnet_policy if wanted.network else unless_forbidden(get_subnet_policy)
     with at_once() as ask:
-        policy = ask.when(wanted.whole, get_policy, home)
-        by_email = {one: ask.known(get_account, home_of(one, project), one) for one in candidates}
+        policy = ask.when(here, get_policy, home)
+        there = (one for one in candidates if not project.going or home_of(one, project) != home)
+        by_email = {one: ask.known(get_account, home_of(one, project), one) for one in there}
         by_role = {one: ask.known(get_role, home, one) for one in role_ids}
         scoped = own_nodes(nodes, project) if wanted.form == NODE_ACCOUNTS else ()
         by_node = {one: ask(get_account, home_of(one, project), one) for one in scoped}
@@ -240,6 +270,8 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         on_subnets = {one: ask(of_subnets, one) for one in _subnets(current, wanted)}
     accounts = {one: MarkedAccount(found) if found else None for one, found in results(by_email).items()}
     email = choose(accounts, candidates, wanted.owner)
+    if project.going:
+        email = next(_bound_elsewhere(candidates, results(policies).values()), email)
     found, extra_roles, node_accounts = accounts.get(email), results(in_extra), results(by_node)
     current = replace(
         current,
@@ -288,6 +320,15 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         },
         account_policies={one: bindings or {} for one, bindings in (results(on_nodes) | results(on_others)).items()},
     )
+
+
+def _bound_elsewhere(emails: Iterable[str], policies: Iterable[Policy | None]) -> Iterator[str]:
+    """The accounts that policies of other projects name, deleted or not."""
+    every = [policy for policy in policies if policy]
+    for email in emails:
+        member = names.member(email)
+        if any(held_by(policy, member) or held_by_deleted(policy, member) for policy in every):
+            yield email
 
 
 def _role_ids(wanted: Desired) -> tuple[str, ...]:

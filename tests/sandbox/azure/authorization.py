@@ -70,15 +70,19 @@ def _tenant(asked: Asked) -> str:
 
 
 def list_definitions(asked: Asked) -> Any:
-    """Custom roles only where they can be assigned."""
+    """Custom roles only where they can be assigned, or below if `atScopeAndBelow()` is asked for."""
     asked.require(scope=asked.scope)
+    text = asked.query.get("$filter", "")
+    below = "atScopeAndBelow()" in text
     found = [
         one
         for one in _of_tenant(asked)
-        if any(scope == "/" or within(asked.scope, scope) for scope in one.said["assignableScopes"])
+        if any(
+            scope == "/" or within(asked.scope, scope) or (below and within(scope, asked.scope))
+            for scope in one.said["assignableScopes"]
+        )
         and not asked.store.hides("roles", one.name, f"list {asked.action}")
     ]
-    text = asked.query.get("$filter", "")
     for clause in filter(None, re.split(r"\s+and\s+", text)):
         match = re.fullmatch(r"(roleName|type) eq '([^']*)'", clause.strip(), re.IGNORECASE)
         if match is None and clause.strip() not in ("atScopeAndBelow()", "atScope()"):

@@ -25,6 +25,7 @@ CONTEXT = "https://graph.microsoft.com/v1.0/$metadata#"
 FEDERATED_LIMIT, PAGE, OWNERS_LIMIT = 20, 100, 20
 _ALL, _OWNED = "Application.ReadWrite.All", "Application.ReadWrite.OwnedBy"
 _READ = frozenset((_ALL, _OWNED, "Application.Read.All", "Directory.Read.All", "Directory.ReadWrite.All"))
+_READ_USERS = frozenset(("Directory.Read.All", "Directory.ReadWrite.All", "User.Read.All", "User.ReadBasic.All"))
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{2,119}")
 _QUERY = {"$filter", "$select", "$top", "$skiptoken", "$expand"}
 
@@ -533,6 +534,23 @@ def get_by_ids(asked: Asked) -> Any:
     return {"@odata.context": f"{CONTEXT}directoryObjects", "value": value}
 
 
+def get_object(asked: Asked) -> Any:
+    """An application, service principal or user. On the strict side, whoever may not read users is not told that an
+    object does not exist."""
+    directory, name = asked.directory, asked.name.lower()
+    of_apps = {
+        **{one.id: "application" for one in directory.applications if one.tenant == asked.tenant},
+        **{one.id: "servicePrincipal" for one in directory.principals if one.tenant == asked.tenant},
+    }
+    kind = of_apps.get(name) or ("user" if name in asked.store.users else "")
+    if not asked.caller.graph & (_READ if name in of_apps else _READ_USERS):
+        raise graph_denied()
+    if not kind:
+        raise graph_not_found(name)
+    said = _entity("directoryObjects", {"id": name}, asked.query.get("$select", ""))
+    return {"@odata.context": f"{CONTEXT}directoryObjects/$entity", "@odata.type": f"#microsoft.graph.{kind}", **said}
+
+
 # Deleted items, policies
 
 
@@ -638,6 +656,7 @@ ROUTES = tuple(
         ("PATCH", f"/servicePrincipals{_OBJECT}", "servicePrincipals.update", update_principal),
         ("DELETE", f"/servicePrincipals{_OBJECT}", "servicePrincipals.delete", delete_principal),
         ("POST", "/directoryObjects/getByIds", "directoryObjects.getByIds", get_by_ids),
+        ("GET", "/directoryObjects/(?P<name>[0-9A-Fa-f-]{36})", "directoryObjects.get", get_object),
         ("GET", f"{_DELETED}/(?:microsoft\\.)?graph\\.application", "deletedItems.list", list_deleted),
         ("GET", f"{_DELETED}/(?P<name>[0-9A-Fa-f-]{{36}})", "deletedItems.get", get_deleted),
         ("DELETE", f"{_DELETED}/(?P<name>[0-9A-Fa-f-]{{36}})", "deletedItems.delete", delete_deleted),

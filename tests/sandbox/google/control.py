@@ -97,6 +97,10 @@ class Control:
         self._store.accounts.append(Account(project, default, f"1{digest % 10**20:020d}", texts))
         return made.number
 
+    def delete_project(self, project: str) -> None:
+        """As gcloud projects delete does: for 30 days, only its state is shown."""
+        self._project(project).going = True
+
     def add_subnet(self, project: str, region: str, name: str) -> str:
         """Its name, as a cluster's networkConfig has it."""
         found = subnets.name_of(project, region, name)
@@ -267,5 +271,6 @@ _VERBS: Mapping[str, Callable[..., Any]] = {
         *("add_project", "add_account", "add_key", "set_key", "token", "id_token", "add_role", "grant", "revoke"),
         *("set_policy", "set_constraint", "set_services", "set_cluster", "behave", "visibility", "delete_account"),
         *("delete_role", "edit_role", "operator_key", "secrets", "own_account", "add_subnet", "leave_other_way"),
+        "delete_project",
     )
 }

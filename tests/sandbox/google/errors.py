@@ -106,6 +106,12 @@ def denied(service: str, permission: str, resource: str) -> GoogleError:
     return GoogleError("PERMISSION_DENIED", said, info)
 
 
+def project_deleted(host: str, number: str) -> GoogleError:
+    """Of whatever is asked of a project that is being deleted, but for its state."""
+    info = error_info("CONSUMER_INVALID", "googleapis.com", service=host, consumer=f"projects/{number}")
+    return GoogleError("PERMISSION_DENIED", f"Project '{number}' has been deleted.", info)
+
+
 def service_disabled(host: str, title: str, number: str) -> GoogleError:
     url = f"https://console.developers.google.com/apis/api/{host}/overview?project={number}"
     said = (

@@ -38,7 +38,7 @@ def get(asked: Asked) -> Any:
         return {
             "projectNumber": project.number,
             "projectId": project.id,
-            "lifecycleState": "ACTIVE",
+            "lifecycleState": "DELETE_REQUESTED" if project.going else "ACTIVE",
             "name": project.id,
             "createTime": as_time(1704067200),
             **({"parent": found} if parent else {}),
@@ -46,7 +46,7 @@ def get(asked: Asked) -> Any:
     return {
         "name": f"projects/{project.number}",
         "projectId": project.id,
-        "state": "ACTIVE",
+        "state": "DELETE_REQUESTED" if project.going else "ACTIVE",
         "displayName": project.id,
         "createTime": as_time(1704067200),
         "etag": 'W/"6c5f3b0e"',

@@ -18,7 +18,16 @@ from . import access, accounts, clusters, documents, keys, projects, roles, serv
 from .catalogue import TITLES, kubernetes_permission
 from .control import Control
 from .documents import Method
-from .errors import Defect, GoogleError, as_json, made, quota_project_denied, service_disabled, unauthenticated
+from .errors import (
+    Defect,
+    GoogleError,
+    as_json,
+    made,
+    project_deleted,
+    quota_project_denied,
+    service_disabled,
+    unauthenticated,
+)
 from .state import state
 from .store import Asked, Principal, Store, project_in
 
@@ -134,6 +143,8 @@ class Google(Documented):
                 raise quota_project_denied(host, quota)
         if charged is None:
             return
+        if charged.going and method.id != "cloudresourcemanager.projects.get":
+            raise project_deleted(host, charged.number)
         hidden = self.store.hides("services", f"{charged.id} {host}", "use")
         if host not in charged.services or hidden:
             raise service_disabled(host, TITLES[host], charged.number)

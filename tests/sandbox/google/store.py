@@ -43,7 +43,7 @@ class Policy:
 
 @dataclass
 class Project:
-    """organisation: the number of the one it is in, empty for none."""
+    """organisation: the number of the one it is in, empty for none. going: whether it is being deleted."""
 
     id: str
     number: str
@@ -51,6 +51,7 @@ class Project:
     policy: Policy = field(default_factory=Policy)
     services: set[str] = field(default_factory=lambda: {f"{one}.googleapis.com" for one in SERVICES})
     constraints: dict[str, Any] = field(default_factory=dict)
+    going: bool = False
 
     def email(self, account_id: str) -> str:
         """A domain-scoped project, example.com:shop, has it the other way round."""

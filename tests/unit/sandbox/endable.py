@@ -17,6 +17,7 @@ from tests.sandbox.castai.server import CastAi as Api
 from tests.sandbox.wire import Request, Response
 
 from .aws_account import Direct, Ended
+from .aws_client import Clock
 
 ENDED, LOST = "ended", "lost"
 """What becomes of a run after an effect: it ends, or it goes on without an answer."""
@@ -50,6 +51,7 @@ class Endable(ABC):
     """A cloud with a cluster, and an operator whose runs can be ended."""
 
     castai: Noting
+    clock: Clock
     cloud: Any
     """Whose send() gives a request to the stand-in."""
 

@@ -42,6 +42,9 @@ from msgraph.generated.applications.item.remove_password.remove_password_post_re
 from msgraph.generated.directory.deleted_items.graph_application.graph_application_request_builder import (
     GraphApplicationRequestBuilder,
 )
+from msgraph.generated.directory_objects.item.directory_object_item_request_builder import (
+    DirectoryObjectItemRequestBuilder,
+)
 from msgraph.generated.models.application import Application
 from msgraph.generated.models.federated_identity_credential import FederatedIdentityCredential
 from msgraph.generated.models.password_credential import PasswordCredential
@@ -221,6 +224,11 @@ PAIRS = (
         "custom roles",
         lambda ours: ours.list_custom_roles(GROUP_ID),
         lambda theirs: list(theirs.authorization.role_definitions.list(GROUP_ID, filter="type eq 'CustomRole'")),
+    ),
+    Pair(
+        "roles at a scope and below",
+        lambda ours: ours.list_roles_below(SCOPE),
+        lambda theirs: list(theirs.authorization.role_definitions.list(SCOPE, filter="atScopeAndBelow()")),
     ),
     Pair(
         "a role",
@@ -484,6 +492,19 @@ PAIRS = (
         "what the tenant allows its applications",
         lambda ours: ours.app_policy(""),
         lambda theirs: theirs.wait(theirs.graph.policies.default_app_management_policy.get()),
+    ),
+    Pair(
+        "a directory object",
+        lambda ours: ours.kind_of_object("", OPERATOR_ID),
+        lambda theirs: theirs.wait(
+            theirs.graph.directory_objects.by_directory_object_id(OPERATOR_ID).get(
+                query(
+                    DirectoryObjectItemRequestBuilder,
+                    "DirectoryObjectItemRequestBuilderGetQueryParameters",
+                    select=["id"],
+                )
+            )
+        ),
     ),
 )
 NO_SDK = {

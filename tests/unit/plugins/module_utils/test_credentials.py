@@ -9,7 +9,13 @@ import time
 
 import pytest
 
-from ansible_collections.castai.onboarding.plugins.module_utils._credentials import MASK, in_addresses, masked, without
+from ansible_collections.castai.onboarding.plugins.module_utils._credentials import (
+    MASK,
+    in_addresses,
+    is_uuid,
+    masked,
+    without,
+)
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.values import secrets, shown
 
 TEXTS = {
@@ -39,3 +45,18 @@ def test_a_long_text_takes_no_long_time() -> None:
     for text in ("a://b:" * 10_000, "a://" + "b" * 60_000, "?token=" * 10_000, "@" * 60_000):
         masked(text)
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    {
+        "0b1f6471-1bf0-4dda-aec3-cb9272f09590": True,
+        "0B1F6471-1BF0-4DDA-AEC3-CB9272F09590": True,
+        "0b1f6471-1bf0-4dda-aec3-cb9272f09590 ": False,
+        "0b1f6471-1bf0-4dda-aec3-cb9272f0959": False,
+        "0b1f64711bf04ddaaec3cb9272f09590": False,
+        "production": False,
+    }.items(),
+)
+def test_the_form_of_a_uuid(text: str, expected: bool) -> None:
+    assert is_uuid(text) is expected

@@ -31,7 +31,7 @@ from tests.unit.sandbox.aks_subscription import (
     world,
 )
 from tests.unit.sandbox.aws_account import sentences
-from tests.unit.sandbox.azure_client import SCOPE
+from tests.unit.sandbox.azure_client import OPERATOR_ID, SCOPE
 
 __all__ = ["world"]
 
@@ -120,7 +120,50 @@ def test_what_does_not_exist_is_told_with_what_to_correct(world: World, changes:
     assert world.cloud.writes() == []
 
 
-def test_an_owner_that_does_not_exist_is_told_by_the_option(world: World) -> None:
+def a_user(world: World) -> str:
+    world.cloud.do("user_token", user="ann@example.com")
+    (found,) = world.cloud.azure.store.users
+    return str(found)
+
+
+def of_directory(world: World) -> None:
+    """From here on, the operator may read users too."""
+    graph = ("Application.ReadWrite.OwnedBy", "Directory.Read.All")
+    world.act_as(world.cloud.operator_with("*", scope=SCOPE, graph=graph))
+
+
+def test_an_owner_that_cannot_own_the_app_is_refused_before_anything_is_written(world: World) -> None:
+    ann = a_user(world)
+    of_directory(world)
+    an_app = world.state["applications"][0]["id"]
+    for check in (True, False):
+        with pytest.raises(Refused, match=rf"aks_onboard_owners \(option owners\) contains {NOBODY}, but tenant"):
+            world.run(check=check, owners=[ann, NOBODY])
+        with pytest.raises(Refused, match=rf"contains {an_app}, which is .* type application, but only users and"):
+            world.run(check=check, owners=[an_app])
+    assert world.cloud.writes() == []
+    done = world.run(owners=[ann])
+    assert "warnings" not in done.view
+    owners = next(one.owners for one in world.cloud.azure.store.directory.applications if one.id == world.app()["id"])
+    assert len(owners) == 2
+    assert ann in owners
+
+
+def test_owners_of_an_app_that_is_there_are_not_read(world: World) -> None:
+    ann = a_user(world)
+    world.run(owners=[ann])
+    before = len(world.cloud.gate.journal.since(0))
+    assert world.run(owners=[NOBODY]).actions == ()
+    asked = [one.call.operation for one in world.cloud.gate.journal.since(before)]
+    assert asked
+    assert not [one for one in asked if "directoryObjects" in one]
+
+
+def test_owners_that_may_not_be_read_are_told_and_left_to_the_run(world: World) -> None:
+    ann = a_user(world)
+    planned = world.run(check=True, owners=[ann])
+    (said,) = planned.view["warnings"]
+    assert f"the owners {ann} of aks_onboard_owners (option owners) exist: grant Directory.Read.All." in said
     with pytest.raises(Stopped, match=r"Request_ResourceNotFound.*Check aks_onboard_owners \(option owners\)"):
         world.run(owners=[NOBODY])
 
@@ -387,6 +430,76 @@ def test_an_app_of_ones_own_is_used_as_it_is(world: World) -> None:
     world.run(state="absent", existing_app_id=own["client_id"])
     assert world.app("castai-central") == before
     assert world.scopes(own["principal_id"]) == set()
+
+
+def own_app(world: World) -> tuple[dict[str, str], dict[str, str]]:
+    """An app, and the options that give it to the run."""
+    own = world.cloud.do("add_app", name="castai-central", owners=[OPERATOR_ID])
+    return own, {"existing_app_id": own["client_id"], "existing_app_secret": new_secret(world, own, "one")}
+
+
+def new_secret(world: World, app: dict[str, str], start: str) -> str:
+    made = world.cloud.do("add_secret", client_id=app["client_id"], name="central", text=f"{start}8Q~CANARY{start}")
+    return str(made["secret"])
+
+
+def test_another_secret_of_ones_own_app_is_handed_over(world: World) -> None:
+    own, given = own_app(world)
+    world.run(**given)
+    first = world.given["clientSecret"]
+    given["existing_app_secret"] = new_secret(world, own, "two")
+    planned = world.run(check=True, **given)
+    (said_of_it,) = sentences(planned)
+    assert said_of_it.startswith("hand the given secret of app registration castai-central to CAST AI")
+    assert world.given["clientSecret"] == first
+    done = world.run(**given)
+    assert world.given["clientSecret"] == given["existing_app_secret"] != first
+    for secret in (first, given["existing_app_secret"]):
+        assert secret not in said(done.public(diff=True), done, world.state["role_assignments"])
+    assert world.run(**given).actions == ()
+    # The first one is deleted in Entra, which changes nothing.
+    world.azure.remove_password(TENANT, own["id"], world.cloud.do("secret_id", text=first))
+    assert world.run(**given).actions == ()
+    world.run(state="absent", existing_app_id=own["client_id"])
+    assert world.scopes(own["principal_id"]) == set()
+
+
+def test_a_secret_of_which_graph_shows_nothing_is_handed_over_once(world: World) -> None:
+    own, given = own_app(world)
+    for one in world.cloud.azure.store.directory.application(TENANT, own["id"]).said["passwordCredentials"]:
+        one["hint"] = None
+    world.run(**given)
+    assert world.run(**given).actions == ()
+
+
+def test_credentials_that_another_run_handed_over_are_replaced_by_ones_own_app(world: World) -> None:
+    world.run()
+    former = world.given["clientId"]
+    own, given = own_app(world)
+    world.run(**given)
+    assert world.given["clientId"] == own["client_id"] != former
+    world.check_access()
+    assert world.run(**given).actions == ()
+
+
+def test_in_parts_ones_own_app_is_handed_over_once(world: World) -> None:
+    _own, given = own_app(world)
+    for part in ({"hand_over": False}, {"prepare": False}):
+        world.run(**part, **given)
+    for part in ({"hand_over": False}, {"prepare": False}, {}):
+        assert world.run(**part, **given).actions == ()
+
+
+def test_what_others_assigned_is_not_edited_to_note_something(world: World) -> None:
+    own, given = own_app(world)
+    world.run(**given)
+    for one in world.cloud.azure.store.assignments:
+        if one.said["principalId"] == own["principal_id"]:
+            one.said["description"] = "castai role assignment for resource group"
+    before = world.state["role_assignments"]
+    given["existing_app_secret"] = new_secret(world, own, "two")
+    assert world.run(**given).actions == ()
+    assert world.state["role_assignments"] == before
 
 
 def test_an_app_of_ones_own_must_be_there(world: World) -> None:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -23,8 +24,6 @@ from ansible_collections.castai.onboarding.plugins.module_utils._castai import p
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters import aks, on_azure
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.connection import reach
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import ClusterFacts, Named
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import Failure as Ending
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import Result
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.azure import Azure
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.azure_session import Caller
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import Cluster as Record
@@ -33,15 +32,13 @@ from tests.sandbox.azure.control import OPERATOR_ID, OTHER_TENANT
 from tests.support.https import reply
 from tests.unit.plugins.conftest import Wire
 from tests.unit.plugins.module_utils._azure.test_moving_over import leave
+from tests.unit.sandbox import failures
 from tests.unit.sandbox.aks_subscription import GROUP_ID, NETWORK_ID, NODES_ID, SUBSCRIPTION, World, world
-from tests.unit.sandbox.aws_account import sentences
 from tests.unit.sandbox.azure_client import SCOPE, TENANT
-from tests.unit.sandbox.google_client import Ended
+from tests.unit.sandbox.failures import Before, Failure, Way, do, each, ending, met, rerun, run, take_away
 
 __all__ = ["world"]
 
-Before = Callable[[World], object]
-Schedule = Sequence[Mapping[str, Any]]
 MANAGED = {"identity": "managed_identity"}
 FEDERATED = {"credential": "federated"}
 SCOPES = {one.lower() for one in (GROUP_ID, NODES_ID, NETWORK_ID)}
@@ -52,54 +49,8 @@ PASSWORD = "pa55word"
 PROXY = {"httpProxy": f"http://user:{PASSWORD}@proxy.example.com:3128", "noProxy": ["10.0.0.0/8"], "enabled": True}
 
 
-def nothing(_world: World) -> None:
-    pass
-
-
-@dataclass(frozen=True)
-class Failure:
-    """before: what there is; faults: what happens to calls of the run; options: of the module.
-
-    said: what the sentence that it ends with has, none where it ends well; refused: whether that is before any write,
-    in check mode too. shown: what actions, warnings or what is kept say. gone: what takes the cause away. holds: what
-    else is to be so in the end; ours: whether the end is an undisturbed run's. least, seconds: how long, by the world's
-    clock, the run has to take, and may take.
-    """
-
-    number: str
-    before: Before = nothing
-    faults: Schedule = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
-    said: tuple[str | re.Pattern[str], ...] = ()
-    refused: bool = False
-    shown: tuple[str, ...] = ()
-    gone: Before = nothing
-    holds: Callable[[World], bool] = lambda _world: True
-    ours: bool = True
-    least: float = 0.0
-    seconds: float = 700.0
-
-
-def do(verb: str, **args: Any) -> Before:
-    return lambda world: world.cloud.do(verb, **args)
-
-
-def each(*steps: Before) -> Before:
-    return lambda world: [step(world) for step in steps]
-
-
-def run(world: World) -> object:
-    return world.run()
-
-
-def fault(operation: str, effect: str, value: Any, **more: Any) -> dict[str, Any]:
-    return {"system": "azure", "operation": operation, effect: value, **more}
-
-
-def fails(operation: str, status: int, code: str, **more: Any) -> dict[str, Any]:
-    return fault(operation, "fail", {"status": status, "code": code}, **more)
-
-
+fault = partial(failures.fault, "azure")
+fails = partial(failures.fails, "azure")
 CREATE_APP = r"applications\.create"
 ADD_PASSWORD = r"applications\.addPassword"
 ASSIGN = r".*/roleAssignments/write"
@@ -541,21 +492,6 @@ FAILURES = (
 )
 
 
-def mentions(text: str, part: str | re.Pattern[str]) -> bool:
-    return part in text if isinstance(part, str) else bool(part.search(text))
-
-
-def ending(action: Callable[[], object]) -> str:
-    """The sentence in which it ends, empty where it ends well."""
-    try:
-        action()
-    except Ended:
-        return "Ended"
-    except Ending as failure:
-        return str(failure)
-    return ""
-
-
 @pytest.fixture(scope="module")
 def undisturbed() -> dict[str, Any]:
     """What undisturbed runs leave, by way, once it is known."""
@@ -568,42 +504,19 @@ def way_of(options: Mapping[str, Any]) -> Mapping[str, Any]:
 
 @pytest.mark.parametrize("failure", FAILURES, ids=[one.number for one in FAILURES])
 def test_a_failure_ends_as_it_should(world: World, undisturbed: dict[str, Any], failure: Failure) -> None:
-    options = dict(failure.options)
-    way = way_of(options)
+    way = way_of(failure.options)
     if failure.ours and str(way) not in undisturbed:
         world.run(**way)
         undisturbed[str(way)] = world.comparable()
         world.reset()
     failure.before(world)
-    given = bool(world.given)
-    begun = len(world.cloud.writes())
-    world.cloud.gate.faults.load([*failure.faults] if failure.refused else [])
-    planned = ending(lambda: world.run(check=True, **options))
-    assert bool(planned) == failure.refused, planned
-    assert len(world.cloud.writes()) == begun, "a plan writes nothing"
-    world.cloud.gate.faults.load([*failure.faults])
-    started = world.clock()
-    done: list[Result] = []
-    said = ending(lambda: done.append(world.run(**options)))
-    assert failure.least <= world.clock() - started < failure.seconds
-    assert all(world.cloud.gate.faults.fired()), "the faults were met"
-    assert bool(said) == bool(failure.said), said
-    assert [one for one in failure.said if not mentions(said, one)] == [], said
-    if failure.refused:
-        assert len(world.cloud.writes()) == begun, "it is refused before anything is written"
-    shown = [
-        text for one in done for text in (*sentences(one), *one.view.get("warnings", ()), *one.view.get("kept", ()))
-    ]
-    assert [one for one in failure.shown if not any(one in text for text in shown)] == [], shown
-    assert PASSWORD not in repr((planned, said, done, [one.public(diff=True) for one in done]))
-    absent = options.get("state") == "absent"
+    given, absent = bool(world.given), failure.options.get("state") == "absent"
+    ended = met(world, failure)
+    assert PASSWORD not in repr((ended, [one.public(diff=True) for one in ended.done]))
     if given and not absent:
         world.check_access()
-    world.cloud.gate.faults.load([])
-    failure.gone(world)
-    world.run(**options)
-    assert failure.holds(world)
-    assert world.run(**options).actions == ()
+    take_away(world, failure)
+    rerun(world, failure)
     if failure.ours:
         assert world.comparable() == undisturbed[str(way)]
     if not absent:
@@ -614,15 +527,6 @@ def test_a_failure_ends_as_it_should(world: World, undisturbed: dict[str, Any], 
 
 
 # Ways into a cluster, and what is known of it
-
-
-@dataclass(frozen=True)
-class Way:
-    """asked: returns the sentence that says what is wrong, empty for nothing. said: what it has."""
-
-    number: str
-    asked: Callable[[World, Wire], str]
-    said: tuple[str, ...] = ()
 
 
 def facts(world: World, azure: Azure | None = None, **changes: Any) -> ClusterFacts:

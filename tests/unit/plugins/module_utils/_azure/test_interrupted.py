@@ -77,6 +77,19 @@ def own_app(world: World) -> Options:
     return {"existing_app_id": made["client_id"], "existing_app_secret": secret}
 
 
+def rotated(world: World) -> Options:
+    given = own_app(world)
+    world.run(**given)
+    # Its first characters are not those of a secret that the stand-in makes.
+    app = {"client_id": given["existing_app_id"], "name": "central", "text": "new8Q~CANARY"}
+    return {**given, "existing_app_secret": world.cloud.do("add_secret", **app)["secret"]}
+
+
+def to_own_app(world: World) -> Options:
+    world.run()
+    return own_app(world)
+
+
 def unregistered(world: World) -> Options:
     world.cloud.do("set_registered", namespace="Microsoft.ManagedIdentity", on=False)
     return {}
@@ -87,6 +100,8 @@ STORIES: Mapping[str, tuple[Callable[[World], Options], Options]] = {
     "an app without a secret": (nothing, FEDERATED),
     "a managed identity": (unregistered, MANAGED),
     "an app of the user's own": (own_app, SECRET),
+    "another secret of the user's own app": (rotated, SECRET),
+    "from an app to one of the user's own": (to_own_app, SECRET),
     "a secret that expires": (due, SECRET),
     **{f"what {vintage} left": (left(vintage), options) for vintage, options in WAYS.items()},
     "from a secret to none": (onboarded(SECRET), FEDERATED),

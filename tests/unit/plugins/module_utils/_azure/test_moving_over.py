@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.castai.onboarding.plugins.module_utils._azure.marks import description
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Refused, Stopped
 from tests.unit.sandbox.aks_subscription import GROUP_ID, NETWORK_ID, NODES_ID, SUBSCRIPTION, World, world
 from tests.unit.sandbox.aws_account import sentences
@@ -17,6 +18,8 @@ from tests.unit.sandbox.aws_account import sentences
 __all__ = ["world"]
 
 SCOPES = {GROUP_ID.lower(), NODES_ID.lower(), NETWORK_ID.lower()}
+OTHER = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e"
+TERRAFORM_ROLE = "CastAKSRole-shop-tf"
 WAYS: dict[str, dict[str, Any]] = {
     "script": {},
     "script_federated": {"credential": "federated"},
@@ -65,6 +68,24 @@ def test_what_was_taken_over_is_removed_as_a_whole(world: World, vintage: str) -
     assert world.comparable() == before
 
 
+@pytest.mark.parametrize("gone", [("remove_cluster", {"cluster": "shop"}), ("remove_group", {"name": "shop"})])
+@pytest.mark.parametrize("vintage", WAYS)
+def test_what_was_taken_over_is_removed_when_the_cluster_or_its_group_is_gone(
+    world: World, vintage: str, gone: tuple[str, dict[str, Any]]
+) -> None:
+    """Its app and role are outside that group, and an assignment is in the group of the network."""
+    leave(world, vintage)
+    world.run(**WAYS[vintage])
+    world.cloud.do(gone[0], **gone[1])
+    options = {**WAYS[vintage], "adopt": False, "state": "absent"}
+    planned = world.run(check=True, **options)
+    done = world.run(**options)
+    assert sentences(done) == sentences(planned)
+    assert (world.apps, world.identities, done.view["kept"]) == ([], {}, [])
+    assert "CastAKS" not in str([world.state["role_definitions"], *world.assignments])
+    assert world.run(**options).actions == ()
+
+
 def test_four_runs_of_the_script_leave_one_secret_in_the_end(world: World) -> None:
     made = leave(world, "script")
     for _run in range(3):
@@ -93,6 +114,20 @@ def test_what_terraform_left_is_not_taken_over_unasked(world: World, vintage: st
     with pytest.raises(Refused, match=r"has no tag that shows which cluster it belongs to.*castai_adopt"):
         world.run(**{**WAYS[vintage], "adopt": False})
     assert len(world.cloud.writes()) == begun
+
+
+def test_terraforms_role_of_another_cluster_is_neither_taken_over_nor_removed(world: World) -> None:
+    """Two clusters of one name can have the same role, although only one of them has marked it."""
+    made = leave(world, "terraform")
+    fields = ("roleName", "permissions", "assignableScopes")
+    role = {**{field: world.role(TERRAFORM_ROLE)[field] for field in fields}, "description": description(OTHER)}
+    world.azure.put_role(GROUP_ID, made["role"].rpartition("/")[2], role)
+    before = world.role(TERRAFORM_ROLE)
+    assert world.run(adopt=True).view["role"] == f"CastAKSRole-{world.short}"
+    assert world.role(TERRAFORM_ROLE) == before
+    world.check_access()
+    world.run(adopt=True, state="absent")
+    assert world.role(TERRAFORM_ROLE) == before
 
 
 def test_an_app_of_terraforms_name_of_another_subscription_is_not_ours(world: World) -> None:

@@ -393,6 +393,47 @@ def test_a_cluster_that_does_not_answer(world: World, changes: dict[str, Any], w
     )
 
 
+PRIVATE = {"enablePrivateCluster": True, "authorizedIPRanges": ["10.0.0.0/8"]}
+
+
+@pytest.mark.parametrize(
+    ("address", "ways"),
+    [
+        ("https://127.0.0.1:1", ("the cluster is stopped",)),
+        ("https://shop-1.privatelink.westeurope.azmk8s.invalid", ("link the zone to this machine's network",)),
+    ],
+    ids=["refused", "no name"],
+)
+def test_a_private_cluster_that_does_not_answer_is_told_with_each_way_out(
+    world: World, address: str, ways: tuple[str, ...]
+) -> None:
+    world.azures.do("set_cluster", cluster="shop", apiServerAccessProfile=PRIVATE)
+    server = world.facts().api_server
+    assert server
+    with pytest.raises(CallFailed, match="AKS cluster shop is private:") as failed:
+        reach({}, replace(server, endpoint=address)).get("/api")
+    every = (*ways, "AWX instance group", "VPN", "castai_kubeconfig", "castai_host", "of a tunnel")
+    assert all(way in str(failed.value) for way in every)
+
+
+@pytest.mark.parametrize("options", [{}, {"host": "", "api_key": "k"}], ids=["inside", "host"])
+def test_a_private_cluster_is_entered_where_it_answers_and_a_sister_is_not(
+    world: World, wire: Wire, options: dict[str, str]
+) -> None:
+    """Its own address where the run is inside, or that of a tunnel."""
+    world.azures.do("set_cluster", cluster="shop", apiServerAccessProfile=PRIVATE)
+    facts = world.facts()
+    assert facts.api_server
+    own = replace(facts, api_server=replace(facts.api_server, endpoint=wire.url, ca_pem=wire.ca_pem))
+    if options:
+        options = {**options, "host": wire.url, "ca_cert": str(wire.ca_file)}
+    wire.script.play(reply(200, {"fine": True}))
+    kubernetes = reach(options, own.api_server)
+    assert kubernetes.get("/api") == {"fine": True}
+    assert other_cluster_problem(kubernetes, own) == ""
+    assert "but AKS says that cluster shop is at" in other_cluster_problem(kubernetes, facts)
+
+
 @pytest.mark.parametrize(
     ("host", "said"),
     [("https://no-such-name.invalid", "by name"), ("https://127.0.0.1:1", "by refusal")],

@@ -33,7 +33,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
     reconcile,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import CastAi, by_options
-from ansible_collections.castai.onboarding.plugins.module_utils._owner import Owner
+from ansible_collections.castai.onboarding.plugins.module_utils._owner import Owner, Shown, Step, asked
 from tests.sandbox.wire import Request, Response
 from tests.support.checked import checked
 from tests.support.https import reply, serve
@@ -237,15 +237,16 @@ class HandOver(Action):
         gateway.castai.hand_over(self.cluster_id, {"credentials": gateway.world.account.name})
 
 
-def plan(current: tuple[Account | None, Any], wanted: Desired) -> Iterable[Action]:
+@asked
+def plan(current: tuple[Account | None, Any], wanted: Desired) -> Iterable[Step]:
     account, record = current
-    if account:
-        wanted.owner.check(f"Account {account.name}", account, evidence=False)
-    elif not wanted.hand_over:
+    shown = Shown(f"Account {account.name}", account, evidence=False) if account else None
+    if not wanted.hand_over and account is None:
         made = Account(f"castai-{wanted.owner.cluster}", frozenset({wanted.owner.cluster_id}))
-        yield CreateAccount(f"create account {made.name}", f"harbour/account/{made.name}", None, {}, made)
-    if wanted.hand_over and not record.credentials_id:
-        yield HandOver("hand the account over to CAST AI", "castai/credentials", None, {}, wanted.owner.cluster_id)
+        create = CreateAccount(f"create account {made.name}", f"harbour/account/{made.name}", None, {}, made)
+        yield Step(None, (create,))
+    give = HandOver("hand the account over to CAST AI", "castai/credentials", None, {}, wanted.owner.cluster_id)
+    yield Step(shown, (give,) if wanted.hand_over and not record.credentials_id else ())
 
 
 def identity(world: World) -> Subject[Any, Any, Any]:

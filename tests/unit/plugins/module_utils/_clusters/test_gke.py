@@ -183,7 +183,7 @@ def test_an_absent_cluster_is_looked_for_elsewhere(others: Any, hint: str) -> No
         (Google(), {**OPEN, "by_ip": False}, {403: "container.clusters.connect"}),
         (Google(), {}, {0: "may only let authorized networks in"}),
         (Google(), INSIDE, {0: "turn on the DNS endpoint"}),
-        (Google("private"), OPEN, {0: "or set castai_endpoint (option endpoint) to dns"}),
+        (Google("private"), OPEN, {0: "set castai_endpoint (option endpoint) to public, set castai_endpoint"}),
         (Google(can_renew=False), {}, {0: "", 401: "cannot be renewed: set castai_google_access_token"}),
         (Google(lacking=True), {}, {0: "", 403: "lack userinfo.email"}),
     ],
@@ -197,6 +197,41 @@ def test_advice(google: Google, changes: dict[str, Any], said: dict[int, str]) -
     for status, text in said.items():
         assert text in advice[status]
         assert advice[status].startswith(" ")
+
+
+UNANSWERED = "127.0.0.1:1"
+
+
+@pytest.mark.parametrize("open_to_dns", [False, True])
+def test_a_private_endpoint_that_does_not_answer_is_told_with_each_way_out(open_to_dns: bool) -> None:
+    inside = {"private": True, "endpoint": UNANSWERED, "private_endpoint": UNANSWERED, "ca_pem": Authority("GKE").pem}
+    facts = shown(Google("private"), **inside, dns_from_outside=open_to_dns)
+    with pytest.raises(CallFailed, match="The cluster's endpoint is private") as failed:
+        reach({}, facts.api_server)._send("POST", "/api", {}, {})
+    text = str(failed.value)
+    ways = ("run this from a network", "set castai_endpoint (option endpoint) to dns", "castai_host", "of a tunnel")
+    assert all(way in text for way in ways)
+    assert ("turn on the DNS endpoint" in text) is not open_to_dns
+
+
+@pytest.mark.parametrize("options", [{}, {"host": "", "api_key": "CANARY-token"}], ids=["endpoint", "host"])
+def test_a_private_cluster_is_entered_where_it_answers_and_a_sister_is_not(wire: Wire, options: dict[str, str]) -> None:
+    """Its own address where the run is inside, or that of a tunnel."""
+    address = wire.url.removeprefix("https://")
+    inside = {"private": True, "endpoint": address if not options else UNANSWERED, "private_endpoint": ""}
+    if options:
+        options = {**options, "host": wire.url, "ca_cert": str(wire.ca_file)}
+    own, sister = (shown(Google("private"), **inside, ca_pem=pem) for pem in (wire.ca_pem, Authority("GKE").pem))
+    wire.script.play(reply(200, {"fine": True}))
+    kubernetes = reach(options, own.api_server)
+    assert kubernetes.get("/api") == {"fine": True}
+    assert wire.script.received[0].headers["authorization"] == "Bearer CANARY-token"
+    assert other_cluster_problem(kubernetes, own) == ""
+    if options:
+        assert "but GKE says that cluster shop is at" in other_cluster_problem(kubernetes, sister)
+    else:
+        with pytest.raises(CallFailed, match="is not trusted"):
+            reach({}, sister.api_server).get("/api")
 
 
 def test_a_refusal_names_what_the_dns_endpoint_needs(wire: Wire) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._azure.permissions import (
     APP,
+    DIRECTORY,
     GRANTS,
     MANAGED,
     ONBOARD,
@@ -34,6 +35,7 @@ BLOCK = {"subscriptionId": SUBSCRIPTION, "nodeResourceGroup": NODES_ID.rpartitio
 RECORD = Cluster(CLUSTER_ID, "shop", "aks", "ready", "online", "org", "", "", BLOCK)
 ALL = tuple(grant.permission for grant in GRANTS)
 ME = "application me"
+NOBODY = "99999999-2222-4222-8222-333333333333"
 NOTHING = CloudRights(not_checked=(on_azure.UNASKED,))
 CLUSTER_ITSELF = "Microsoft.ContainerService/"
 SUBSCRIPTION_ONLY = ("Microsoft.Resources/", "Microsoft.ManagedIdentity/register/action")
@@ -264,6 +266,21 @@ def test_a30_a31_a_policy_on_secrets_is_found_where_it_can_be_read(
     assert unread
     assert (unread.writing, len(unread.not_checked)) == ((), 2)
     assert "grant Policy.Read.All" in unread.not_checked[0]
+
+
+def test_owners_are_looked_up_where_they_may_be_read(azures: World) -> None:
+    azures.do("user_token", user="ann@example.com")
+    (ann,) = azures.azure.store.users
+    graph = (OWNED, POLICIES, DIRECTORY)
+    assert asked(azures, owners=[ann], graph=graph) == NOTHING
+    found = asked(azures, owners=[ann, NOBODY], graph=graph)
+    assert found
+    (said,) = found.reading
+    assert f"aks_onboard_owners (option owners) contains {NOBODY}, but tenant" in said
+    unread = asked(azures, owners=[ann])
+    assert unread
+    assert unread.reading == unread.writing == unread.warnings == ()
+    assert f"the owners {ann} of aks_onboard_owners (option owners) exist: grant {DIRECTORY}." in unread.not_checked[0]
 
 
 def test_what_cast_ai_only_tells_when_it_is_done_is_not_checked(azures: World) -> None:

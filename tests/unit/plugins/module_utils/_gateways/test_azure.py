@@ -19,6 +19,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
 
 from ansible_collections.castai.onboarding.plugins.module_utils import _patience
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Conflict, Refused
@@ -122,10 +123,11 @@ def azure_error(status: int, code: str, message: str, **more: Any) -> Response:
     return reply(status, {"error": {"code": code, "message": message, **more}})
 
 
-def certificate(folder: Path, password: str = "") -> str:
+def certificate(folder: Path, password: str = "", days: float = 0, binary: bool = False) -> str:
+    """days: from now until it is valid, for a day. binary: as PKCS12."""
     key = rsa.generate_private_key(65537, 2048)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "operator")])
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=days)
     signed = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -143,7 +145,7 @@ def certificate(folder: Path, password: str = "") -> str:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
     ) + signed.public_bytes(serialization.Encoding.PEM)
     file = folder / "operator.pem"
-    file.write_bytes(pem)
+    file.write_bytes(pkcs12.serialize_key_and_certificates(b"x", key, signed, None, encryption) if binary else pem)
     return str(file)
 
 
@@ -228,6 +230,31 @@ def test_a_certificate_with_a_password(cloud: Cloud, tmp_path: Path, monkeypatch
         bare(cloud, **given)
     monkeypatch.setenv("AZURE_CLIENT_CERTIFICATE_PASSWORD", "CANARY")
     assert bare(cloud, **given).list_clusters(SUBSCRIPTION) == ()
+
+
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        (-2, "expired at 20"),
+        (1, "is not valid before 20"),
+        (-1, ""),  # clocks differ
+    ],
+)
+def test_a_certificate_out_of_date_is_refused_before_any_call(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int, said: str, binary: bool
+) -> None:
+    monkeypatch.setenv("AZURE_CLIENT_CERTIFICATE_PASSWORD", "CANARY")
+    given = {"client_id": CLIENT, "tenant": TENANT}
+    given["x509_certificate_path"] = certificate(tmp_path, "CANARY", days, binary)
+    if not said:
+        assert bare(cloud, **given).list_clusters(SUBSCRIPTION) == ()
+        return
+    origin = r"castai_azure_x509_certificate_path \(option x509_certificate_path\)"
+    with pytest.raises(Refused, match=f"The certificate of {origin} {said}") as refused:
+        bare(cloud, **given)
+    assert "CANARY" not in str(refused.value)
+    assert cloud.received == []
 
 
 def test_a_pods_token_is_read_anew_for_each_log_in(

@@ -16,8 +16,9 @@ import os
 import random
 import re
 import ssl
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -25,8 +26,6 @@ import pytest
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters import gke
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.connection import other_cluster_problem, reach
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import ClusterFacts, Named
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import Failure as Ending
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import Result
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.google import Google
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.google_projects import GET_POLICY, policy_in
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.kubernetes import by_token
@@ -38,68 +37,21 @@ from tests.sandbox.pki import Authority
 from tests.sandbox.server import Server
 from tests.support.https import reply
 from tests.unit.plugins.conftest import Wire
-from tests.unit.sandbox.aws_account import sentences
+from tests.unit.sandbox import failures
+from tests.unit.sandbox.failures import Before, Failure, Way, do, each, ending, met, nothing, rerun, run, take_away
 from tests.unit.sandbox.gke_project import ACCOUNT, MEMBER, SISTER, World, world
-from tests.unit.sandbox.google_client import LOCATION, NUMBER, OPERATOR, PROJECT, SHARED, Ended
+from tests.unit.sandbox.google_client import LOCATION, NUMBER, OPERATOR, PROJECT, SHARED
 
 __all__ = ["world"]
 
-Before = Callable[[World], object]
-Schedule = Sequence[Mapping[str, Any]]
 ACCOUNT_ID = ACCOUNT.partition("@")[0]
 SUMMER = {"title": "until summer", "expression": 'request.time < timestamp("2097-07-01T00:00:00Z")'}
 VIEWER = "roles/container.viewer"
 FOREIGN = f"foreign@{PROJECT}.iam.gserviceaccount.com"
 
 
-def nothing(_world: World) -> None:
-    pass
-
-
-@dataclass(frozen=True)
-class Failure:
-    """before: what there is; faults: what happens to calls of the run; options: of the module.
-
-    said: what the sentence that it ends with has, none where it ends well; refused: whether that is before any write,
-    in check mode too. shown: what actions, warnings or what is kept say. gone: what takes the cause away. holds: what
-    else is to be so in the end; ours: whether the end is an undisturbed run's. seconds: how long, by the world's clock,
-    the run may take.
-    """
-
-    number: str
-    before: Before = nothing
-    faults: Schedule = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
-    said: tuple[str | re.Pattern[str], ...] = ()
-    refused: bool = False
-    shown: tuple[str, ...] = ()
-    gone: Before = nothing
-    holds: Callable[[World], bool] = lambda _world: True
-    ours: bool = True
-    seconds: float = 900.0
-
-
-def do(verb: str, **args: Any) -> Before:
-    return lambda world: world.cloud.do(verb, **args)
-
-
-def each(*steps: Before) -> Before:
-    return lambda world: [step(world) for step in steps]
-
-
-def run(world: World) -> object:
-    return world.run()
-
-
-def fault(operation: str, effect: str, value: Any, **more: Any) -> dict[str, Any]:
-    return {"system": "google", "operation": operation, effect: value, **more}
-
-
-def fails(operation: str, status: int, code: str, **more: Any) -> dict[str, Any]:
-    said = {key: more.pop(key) for key in ("message",) if key in more}
-    return fault(operation, "fail", {"status": status, "code": code, **said}, **more)
-
-
+fault = partial(failures.fault, "google")
+fails = partial(failures.fails, "google")
 SET = r".*\.projects\.setIamPolicy"
 CREATE_KEY = r".*\.keys\.create"
 
@@ -662,21 +614,6 @@ FAILURES = (
 )
 
 
-def mentions(text: str, part: str | re.Pattern[str]) -> bool:
-    return part in text if isinstance(part, str) else bool(part.search(text))
-
-
-def ending(action: Callable[[], object]) -> str:
-    """The sentence in which it ends, empty where it ends well."""
-    try:
-        action()
-    except Ended:
-        return "Ended"
-    except Ending as failure:
-        return str(failure)
-    return ""
-
-
 def theirs(world: World) -> set[tuple[str, str, str]]:
     """What others have in the project's policy, by the address that an account has or had."""
     found = {(role, re.sub(r"^deleted:|\?uid=\d+$", "", member), text) for role, member, text in world.bindings}
@@ -713,53 +650,23 @@ def test_a_failure_ends_as_it_should(world: World, undisturbed: list[Any], failu
         world.reset()
         world.cloud.gate.reset()
     failure.before(world)
-    before, old_key, options = theirs(world), world.given_key, dict(failure.options)
-    written = len(world.cloud.writes())
-    world.cloud.gate.faults.load([*failure.faults] if failure.refused else [])
-    planned = ending(lambda: world.run(check=True, **options))
-    assert bool(planned) == failure.refused, planned
-    assert len(world.cloud.writes()) == written, "a plan writes nothing"
-    world.cloud.gate.faults.load([*failure.faults])
-    started = world.clock()
-    done: list[Result] = []
-    said = ending(lambda: done.append(world.run(**options)))
-    assert world.clock() - started < failure.seconds
-    assert all(world.cloud.gate.faults.fired()), "the faults were met"
-    assert bool(said) == bool(failure.said), said
-    assert [one for one in failure.said if not mentions(said, one)] == [], said
-    if failure.refused:
-        assert len(world.cloud.writes()) == written, "it is refused before anything is written"
-    shown = [
-        text for one in done for text in (*sentences(one), *one.view.get("warnings", ()), *one.view.get("kept", ()))
-    ]
-    assert [one for one in failure.shown if not any(one in text for text in shown)] == [], shown
+    before, old_key, absent = theirs(world), world.given_key, failure.options.get("state") == "absent"
+    met(world, failure)
     assert before <= theirs(world), "a foreign binding is lost"
-    if old_key and options.get("state") != "absent":
+    if old_key and not absent:
         world.check_access()
-    world.cloud.gate.faults.load([])
-    failure.gone(world)
+    take_away(world, failure)
     before = theirs(world)
-    world.run(**options)
-    assert failure.holds(world)
-    assert world.run(**options).actions == ()
+    rerun(world, failure)
     assert before <= theirs(world), "a foreign binding is lost"
     if failure.ours:
         assert [ours(world)] == undisturbed
         assert world.key_ids() == [world.given_key]
-    if options.get("state") != "absent":
+    if not absent:
         world.check_access()
 
 
 # Ways into a cluster: what is said, of Google's own cluster and of an API server's answers
-
-
-@dataclass(frozen=True)
-class Way:
-    """asked: returns the sentence that says what is wrong, empty for nothing. said: what it has."""
-
-    number: str
-    asked: Callable[[World, Wire], str]
-    said: tuple[str, ...] = ()
 
 
 DNS_NAME = f"gke-0123456789abcdef-{NUMBER}.{LOCATION}.gke.goog"

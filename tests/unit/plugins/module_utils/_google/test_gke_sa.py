@@ -19,6 +19,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
     Refused,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._google.gke_sa import plan
+from ansible_collections.castai.onboarding.plugins.module_utils._google.marks import role_description
 from ansible_collections.castai.onboarding.plugins.module_utils._google.observed import Systems, observe
 from ansible_collections.castai.onboarding.plugins.module_utils._google.options import desired
 from ansible_collections.castai.onboarding.plugins.module_utils._google.role import DEFAULT
@@ -325,6 +326,30 @@ def test_a_binding_on_each_node_account_covers_other_projects_too(world: World) 
     world.run(service_account_user="on_accounts", state="absent")
     accounts = [one for state in world.cloud.google.state().values() for one in state["accounts"]]
     assert [one["email"] for one in accounts if one["policy"]["bindings"]] == []
+
+
+OTHER = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e"
+
+
+def test_a_role_of_another_cluster_stays_whatever_adopt_says(world: World) -> None:
+    world.run()
+    role_id = world.role.rpartition("/")[2]
+    world.google.patch_role(PROJECT, role_id, {"description": role_description(OTHER)})
+    gone = world.run(state="absent", adopt=True)
+    assert gone.view["kept"] == [f"role {role_id} of project {PROJECT}: it belongs to another cluster, {OTHER}"]
+    assert not world.project["roles"][world.role]["deleted"]
+
+
+def test_removal_leaves_a_given_account_of_another_cluster_its_bindings(world: World) -> None:
+    world.run()
+    own = world.google.get_account(PROJECT, ACCOUNT)
+    assert own
+    others = own.description.replace(world.cluster_id, OTHER)
+    world.google.patch_account(PROJECT, ACCOUNT, {"description": others})
+    before = world.bindings
+    gone = world.run(state="absent", existing_service_account=ACCOUNT)
+    assert gone.view["bindings"] == {"added": [], "removed": []}
+    assert world.bindings == before
 
 
 def test_the_key_is_in_no_result(world: World) -> None:

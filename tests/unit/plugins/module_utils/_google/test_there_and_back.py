@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils import _engine
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Result
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Refused, Result
+from tests.sandbox.google.other_ways import leave
 from tests.sandbox.wire import Request, Response
 from tests.unit.sandbox.aws_account import sentences
-from tests.unit.sandbox.gke_project import SISTER, USER, World, world
+from tests.unit.sandbox.gke_project import NODE_ACCOUNT, SHOP, SISTER, USER, World, world
 from tests.unit.sandbox.google_client import LOCATION, OPERATOR, PROJECT
 from tests.unit.sandbox.google_client import SHARED as ELSEWHERE
 
@@ -193,6 +194,31 @@ def as_planned(world: World, result: Result) -> str:
     assert record
     own = record.facts.get("castServiceAccount") or UNKNOWN
     return repr(sorted(result.view.items())).replace(own, UNKNOWN)
+
+
+@pytest.mark.parametrize("vintage", ["", "terraform", "pulumi"])
+@pytest.mark.parametrize("purged", [False, True])
+def test_what_a_deleted_project_leaves_in_others_is_removed(world: World, vintage: str, purged: bool) -> None:
+    """purged: whether the other project's policy shows the account as deleted already."""
+    before = picture(world)[ELSEWHERE]
+    nodes = world.account(NODE_ACCOUNT)
+    assert nodes
+    left = leave(world.cloud.do, SHOP, vintage, nodes["uniqueId"]) if vintage else {}
+    done = world.run(extra_projects=[ELSEWHERE], adopt=bool(left))
+    email = done.view["service_account"]
+    assert email == left.get("service_account", email)
+    assert picture(world)[ELSEWHERE] != before
+    if purged:
+        world.cloud.do("delete_account", email=email)
+    world.cloud.do("delete_project", project=PROJECT)
+    planned = world.run(check=True, state="absent", extra_projects=[ELSEWHERE])
+    done = world.run(state="absent", extra_projects=[ELSEWHERE])
+    assert sentences(done) == sentences(planned)
+    assert picture(world)[ELSEWHERE] == before
+    assert world.run(state="absent", extra_projects=[ELSEWHERE]).actions == ()
+    assert world.run(state="absent").actions == ()
+    with pytest.raises(Refused, match=rf"Project {PROJECT} is being deleted\. Restore it .* correct castai_project"):
+        world.run()
 
 
 @pytest.mark.parametrize("mode", MODES)
