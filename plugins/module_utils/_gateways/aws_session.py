@@ -474,6 +474,8 @@ def reason_of(error: Exception) -> str:
             "InvalidSignatureException": mismatch,
             **dict.fromkeys(THROTTLED, f" AWS limits how often this account may call. {FEWER}"),
         }.get(answer.get("Code", ""), "")
+        if "scoped to a valid region" in str(answer.get("Message")):
+            advice = f" Check {named('region')}."
         said = tidy(f"{answer.get('Code')}: {answer.get('Message')}", LONGEST).rstrip(".")
         return f"{said}.{advice}"
     if isinstance(error, botocore.exceptions.ProxyConnectionError):
@@ -483,4 +485,7 @@ def reason_of(error: Exception) -> str:
             " proxy that allows connections to AWS, with USER:PASSWORD@ before its name if it requires a log-in, or"
             " add the host to NO_PROXY."
         )
-    return f"{tidy(str(error)).rstrip('.')}."
+    advice = ""
+    if isinstance(error, botocore.exceptions.ProfileNotFound):
+        advice = f" Check {named('profile')} or, if it is not set, the environment variable AWS_PROFILE."
+    return f"{tidy(str(error)).rstrip('.')}.{advice}"

@@ -207,6 +207,7 @@ def options_of(world: World, case: str) -> dict[str, str]:
         "unknown key": {"access_key": "AKIAUNKNOWN", "secret_key": secret},
         "stale token": {"access_key": key, "secret_key": secret, "session_token": "CANARY-token"},
         "no profile": {"profile": "nobody"},
+        "no such region": {"region": "eu-central-99"},
         "wrong external id": in_other_account("another"),
         "no external id": {"assume_role_arn": ONBOARDING},
         "no such role": {"assume_role_arn": f"arn:aws:iam::{OTHER}:role/nobody"},
@@ -233,7 +234,15 @@ def options_of(world: World, case: str) -> dict[str, str]:
                 " castai_aws_profile (option profile)."
             ),
         ),
-        ("no profile", "Could not use the AWS credentials: The config profile (nobody) could not be found."),
+        (
+            "no profile",
+            (
+                "Could not use the AWS credentials: The config profile (nobody) could not be found. Check"
+                " castai_aws_profile (option profile) or, if it is not set, the environment variable AWS_PROFILE."
+            ),
+        ),
+        ("no such region", "Credential should be scoped to a valid region"),
+        ("no such region", ". Check castai_region (option region)."),
         ("wrong external id", f"Could not assume role {ONBOARDING}: AccessDenied"),
         ("no external id", f"Could not assume role {ONBOARDING}: AccessDenied"),
         ("no such role", "Could not assume role"),
