@@ -18,6 +18,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from tests.sandbox.locks import locked
+
 ROOT = Path(__file__).resolve().parent.parent
 NAME = Path("ansible_collections", "castai", "onboarding")
 
@@ -47,22 +49,32 @@ def digest(*patterns: str) -> str:
 
 
 def copy(destination: Path) -> Path:
-    """Bring the collection under `destination` up to date, without touching what is unchanged; return its folder."""
+    """Bring the collection under `destination` up to date, without touching what is unchanged; return its folder.
+
+    Several processes may do so at once, and others run what is there: what Python keeps of a file that stays is left.
+    """
     target = destination / NAME
     if target.resolve() == ROOT.resolve():
         return target  # a symlink to the checkout: what is not wanted in a copy must not go here
-    wanted = frozenset(files())
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with locked(target.with_suffix(".lock")):
+        _copy(frozenset(files()), target)
+    return target
+
+
+def _copy(wanted: frozenset[Path], target: Path) -> None:
     for path in sorted(wanted):
         source, copied = ROOT / path, target / path
         if not copied.exists() or _stamp(copied) != _stamp(source):
             copied.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, copied)
-    for copied in sorted(target.rglob("*"), reverse=True):
-        if copied.is_file() and copied.relative_to(target) not in wanted:
+    folders = {folder for path in wanted for folder in path.parents}
+    for copied in sorted(path for path in target.rglob("*") if "__pycache__" not in path.parts):
+        path = copied.relative_to(target)
+        if copied.is_dir() and path not in folders:
+            shutil.rmtree(copied)
+        elif copied.is_file() and path not in wanted:
             copied.unlink()
-        elif copied.is_dir() and not any(copied.iterdir()):
-            copied.rmdir()
-    return target
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
