@@ -60,11 +60,12 @@ collection: .venv/ready ## .venv, and the collection where Ansible finds it
 programs: ## the local world's programs, built once from source
 	@$(PYTHON) -u -c 'from tests.sandbox import build; build.build(print)'
 
+# Python compiles what it imports, which is a small part of Azure's and Graph's clients.
 .venv/ready: tests/requirements.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer, with venv, is needed, and none is on the PATH"; exit 1; }
 	@echo "installing tests/requirements.txt into .venv, once: about two minutes"
 	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement tests/requirements.txt
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --requirement tests/requirements.txt
 	@touch $@
 
 clean: ## remove .venv and build

@@ -61,11 +61,11 @@ def _gates() -> Iterator[Gate]:
     """All gates, the longest first, so that two at a time end together."""
     yield Gate("sanity-2.16", _sanity_on("2.16", (3, 10), (3, 12)), _CODE)
     yield Gate("sanity-2.21", _sanity_on("2.21", (3, 12), (3, 14)), _CODE)
+    yield Gate("playbooks", versions.playbooks, (*_PRODUCT, "tests/gates/*", "tests/sandbox/*", "tests/support/*"))
     yield Gate("sanity-2.17", _sanity_on("2.17", (3, 10), (3, 12), _OF_CORE), _PRODUCT)
     yield Gate("sanity-2.18", _sanity_on("2.18", (3, 11), (3, 13), _OF_CORE), _PRODUCT)
     yield Gate("sanity-2.20", _sanity_on("2.20", (3, 12), (3, 14), _OF_CORE), _PRODUCT)
     yield Gate("sanity-installed", lambda folder: _sanity(folder, installed(), (3, 11), (3, 13), _OF_CORE), _PRODUCT)
-    yield Gate("playbooks", versions.playbooks, (*_PRODUCT, "tests/gates/*", "tests/sandbox/*", "tests/support/*"))
     yield Gate("lint", _lint, (*_PRODUCT, "*.yml", ".ansible-lint"))
     yield Gate("connections", versions.connections, _CONNECTIONS)
     yield Gate("importer", _importer)

@@ -119,7 +119,8 @@ def environment_of(requirements: str, oldest: Version, newest: Version) -> Envir
             shutil.rmtree(folder / "venv", ignore_errors=True)
             _run(str(base), "-m", "venv", str(folder / "venv"))
             (folder / "requirements.txt").write_text(requirements)
-            _run(str(python), "-m", "pip", "install", "--quiet", "--requirement", str(folder / "requirements.txt"))
+            install = (str(python), "-m", "pip", "install", "--quiet", "--no-compile", "--requirement")
+            _run(*install, str(folder / "requirements.txt"))
             (folder / "complete").touch()
         return Environment(python, _home(folder), identity)
 
