@@ -117,8 +117,9 @@ def _wrong_values(values: Mapping[str, Any], variables: Mapping[str, Any]) -> It
         # In a text or list that should have been chart values, nothing shows which part is a secret.
         private = {"no_log": True} if _are_chart_values(name) else {}
         yield problem(name, {**_option(name), **private}, given_values[name], hidden)
-    right = {name: value for name, value in given_values.items() if name not in wrong}
-    yield from filter(None, (_addresses.of_variable(name, converted(_option(name), right[name])) for name in right))
+    addresses = [name for name in given_values if name in _addresses.FOR_CHARTS and name not in wrong]
+    found = (_addresses.of_variable(name, converted(_option(name), given_values[name])) for name in addresses)
+    yield from filter(None, found)
 
 
 def _option(name: str) -> Mapping[str, Any]:

@@ -22,6 +22,8 @@ _HOSTS_AND_PORTS: Mapping[str, str] = {
     "components_kvisor_url": "kvisor.prod-master.cast.ai:443",
 }
 """Variables that take such an address, with an example."""
+FOR_CHARTS = (*_HOSTS_AND_PORTS, "castai_cluster_api_url", "castai_proxy")
+"""Variables whose addresses a role only passes on to a chart."""
 _EXAMPLES: Mapping[str, str] = {
     "castai_api_url": "https://api.cast.ai",
     "host": "https://10.0.0.1:6443",
@@ -57,8 +59,8 @@ def problems(params: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def of_variable(name: str, value: Any) -> str:
-    """What is wrong with an address that a role only passes on to a chart, or an empty text. Nothing else would notice
-    it before the pods fail. value: of the variable's type."""
+    """What is wrong with the value of a variable of FOR_CHARTS, or an empty text. Nothing else would notice it before
+    the pods fail. value: of the variable's type."""
     if name == "castai_cluster_api_url":
         return problem("castai_api_url", value, name=name)
     if name in _HOSTS_AND_PORTS and not _is_host_and_port(value):

@@ -33,7 +33,7 @@ _BY_FORM = re.compile(
 """Credentials recognized anywhere by their form: a private key, also in base64, a token, a secret of an Entra
 application."""
 
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+UUID = r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _BESIDE_SECRETS = ("client_id", "existing_app_id")
 """Options for GUIDs that have an option for a secret next to them, which people confuse with them."""
 _LEAST_OF_SECRETS = 16
@@ -93,7 +93,7 @@ def pasted(params: Mapping[str, Any]) -> Iterator[str]:
 
 def is_uuid(text: str) -> bool:
     """Whether a text has the form of a UUID, in whatever case: the id of a cluster at CAST AI, or an ID of Azure's."""
-    return bool(_UUID.fullmatch(text))
+    return bool(re.fullmatch(UUID, text))
 
 
 def holds_credential(text: str) -> bool:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ._credentials import holds_credential, quoted
+from ._credentials import UUID, holds_credential, quoted
 from ._given import is_given
 from ._variables import VARIABLES, named, role_of
 
@@ -35,10 +35,7 @@ _FORMS: Mapping[str, tuple[str, str]] = {
         r"[\w+=,.@:/-]{2,1224}",
         "the external ID that the role's trust policy requires, of 2 to 1224 letters, digits and '_+=,.@:/-'",
     ),
-    "organization_id": (
-        r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}",
-        "the UUID of the organization at CAST AI, not its name",
-    ),
+    "organization_id": (UUID, "the UUID of the organization at CAST AI, not its name"),
     "state_store": (r"(?!https?:)[a-z0-9]+://[^/\s]+(/\S*)?", "an address such as s3://BUCKET"),
     "endpoint_url": (r"https?://[^/\s]+(/\S*)?", "an address that starts with https://, or leave it out"),
     "chart_repo_url": (r"(https?|file)://[^/\s]+(/\S*)?", "the address of a chart repository, starting with https://"),

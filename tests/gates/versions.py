@@ -23,7 +23,7 @@ import yaml
 
 from tests import tree
 from tests.gates.environments import CACHE, Environment, Failed, Version, dotted, environment, environment_of, pins
-from tests.sandbox.build import NO_C, NO_DEBUGGING
+from tests.sandbox.build import NO_DEBUGGING, go_environment
 from tests.sandbox.client import ClusterAccess, World
 from tests.sandbox.locks import locked
 from tests.support.clusters import inventory
@@ -261,7 +261,7 @@ def built_helm(module: str, version: str) -> Path:
             # Compiled as quickly as can be: it runs a few times only.
             flags = ("-trimpath", f"{NO_DEBUGGING} -N -l", "-ldflags", stamp)
             command = [go, "install", *flags, f"{module}/cmd/helm@{version}"]
-            where = {**os.environ, **NO_C, "GOBIN": str(folder)}
+            where = {**go_environment(), "GOBIN": str(folder)}
             done = subprocess.run(command, env=where, cwd=folder, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise Failed(f"Helm {version} does not build:\n{done.stderr}")

@@ -38,7 +38,6 @@ _STAGES = (
 _REPORT_SECONDS = 60
 # The compilers' time is a tenth less without what nobody uses: debugging information, and C for looking up names.
 NO_DEBUGGING = "-gcflags=all=-dwarf=false"
-NO_C = {"CGO_ENABLED": "0"}
 
 Progress = Callable[[str], None]
 
@@ -77,6 +76,11 @@ def _clear_killed(target: Path) -> None:
             shutil.rmtree(left)
 
 
+def go_environment() -> dict[str, str]:
+    """What every `go` of the tests runs with, as C or not decides which packages are compiled."""
+    return {**os.environ, "CGO_ENABLED": "0"}
+
+
 def version(folder: Path) -> str:
     """The Kubernetes version of built binaries, such as v1.36.3."""
     return (folder / "version").read_text(encoding="ascii")
@@ -93,7 +97,7 @@ def _build_into(folder: Path, progress: Progress) -> None:
     flags = ("-trimpath", NO_DEBUGGING, "-ldflags", _stamps(versions))
     command = [go, "build", "-v", *flags, "-o", f"{folder}/", *_PACKAGES]
     log = folder / "build.log"
-    where = {**os.environ, **NO_C}
+    where = go_environment()
     with log.open("w") as output, processes.start(command, cwd=SOURCE, stderr=output, env=where) as process:
         while _is_running(process, _REPORT_SECONDS):
             compiled = log.read_text().count("\n")  # the names of packages; what the Go build cache has is not named
@@ -135,7 +139,7 @@ def _stamps(versions: dict[str, str]) -> str:
 
 def _go(go: str, *arguments: str) -> str:
     pipe = subprocess.PIPE
-    where = {**os.environ, **NO_C}  # it decides which packages are compiled
+    where = go_environment()
     with processes.start([go, *arguments], cwd=SOURCE, stdout=pipe, stderr=pipe, env=where) as process:
         output, errors = (stream.decode().strip() for stream in process.communicate())
     if process.returncode:

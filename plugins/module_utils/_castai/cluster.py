@@ -332,7 +332,7 @@ def _record_problem(record: Cluster | None, facts: ClusterFacts, wanted: Desired
     refusal = organization_problem((record,), wanted.organization_id)
     if refusal:
         return refusal
-    if record.id != facts.own_id and not facts.is_recorded_in(record):
+    if not _is_of(record, facts):
         ours = PROVIDERS[facts.provider].describe_location(facts.registration)
         return (
             f"CAST AI's cluster {record.id} is {location_of(record)}, not {ours}. Correct {named('cluster_id')} or"
