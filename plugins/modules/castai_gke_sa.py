@@ -50,10 +50,11 @@ options:
     default: true
   existing_service_account:
     description:
-      - E-mail address of your own service account for CAST AI. It is checked, but neither edited nor deleted, so its
-        description does not record which key CAST AI has. With O(identity=key), a key is created if CAST AI has no
-        credentials for the cluster yet, or if no key of the account is usable. If a run ends before it hands the
-        key over, the key stays, because it cannot be told apart from your own keys.
+      - E-mail address of your own service account for CAST AI. It is checked, but neither edited nor deleted. Which of
+        its keys are CAST AI's is recorded in the description of the cluster's role. Your own keys stay.
+      - With O(role_scope=project), nothing is recorded. Then a key is only created if CAST AI has no credentials for
+        the cluster yet, or if no key of the account is usable, and keys are never deleted.
+      - An account that this module created for the cluster before is deleted once CAST AI has the key of yours.
       - It gets the same bindings as an account that this module creates. Roles that other tools gave it stay.
     type: str
   extra_projects:

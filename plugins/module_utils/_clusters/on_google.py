@@ -23,8 +23,8 @@ from .._google import gke_sa
 from .._google.bindings import NONE, ON_ACCOUNTS
 from .._google.names import CREDENTIALS_SERVICE, SERVICES, SHARED_ROLE, project_of
 from .._google.observed import Current, Systems, observe
-from .._google.options import ROLE, Desired, desired, form_problems
-from .._google.permissions import DNS, KEYLESS, ONBOARD, PREFLIGHT, REPAIR, SUBNETS, Grant, file_name, needed
+from .._google.options import CLUSTER, ROLE, Desired, desired, form_problems
+from .._google.permissions import DNS, KEY, KEYLESS, ONBOARD, PREFLIGHT, REPAIR, SUBNETS, Grant, file_name, needed
 from .._record import Recorded, refusals, when_onboarding
 from .._variables import named
 from .facts import CloudRights, ClusterFacts, Parameters
@@ -47,6 +47,7 @@ _HOURS = "iam.serviceAccountKeyExpiryHours"
 _OF_KEYS = ("iam.serviceAccountKeys.create", "iam.serviceAccountKeys.delete", "iam.serviceAccountKeys.list")
 _OF_USERS = ("iam.serviceAccounts.getIamPolicy", "iam.serviceAccounts.setIamPolicy")
 """Only needed on CAST AI's service account. If that is an existing one, they are checked there."""
+_NOTING = "iam.roles.update"
 _IN_EXTRA_PROJECTS = (
     *("iam.roles.create", "iam.roles.get"),
     *("resourcemanager.projects.getIamPolicy", "resourcemanager.projects.setIamPolicy"),
@@ -234,7 +235,12 @@ def _needed(facts: ClusterFacts, options: Parameters) -> dict[str, Grant]:
     ways = {options["identity"], options.get("service_account_user") or ""}
     if facts.api_server and facts.api_server.publicly_trusted:
         ways.add(DNS)
-    return {**needed(PREFLIGHT, ways), **needed(REPAIR, ways), **needed(ONBOARD, ways)}
+    found = {**needed(PREFLIGHT, ways), **needed(REPAIR, ways), **needed(ONBOARD, ways)}
+    noted = options.get("existing_service_account") and options["identity"] == KEY and options["role_scope"] == CLUSTER
+    if noted:
+        # Our keys on an existing account are noted in the role.
+        found[_NOTING] = replace(found[_NOTING], scenarios=(ONBOARD,))
+    return found
 
 
 def _of(lacking: Mapping[str, Grant], scenario: str, reads: bool | None = None) -> list[str]:

@@ -10,8 +10,10 @@ nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from time import time as now
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from .. import _keys
@@ -19,12 +21,24 @@ from .._engine import UNKNOWN, Action, Again, CallFailed, Conflict, Made, until
 from .._gateways import castai
 from .._gateways.castai import CastAi, Cluster
 from .._gateways.google import Google
+from .._gateways.google_iam import AccountKey
 from .._gateways.google_session import SERVICE_DISABLED, Rejected
 from .._patience import Repeats
 from .._variables import named
 from . import names
 from .bindings import NO_CHANGE, Change, Policy, Triple, changed, triples
-from .marks import Mark, describe
+from .marks import (
+    CREDENTIALS_PART,
+    KEY_PART,
+    OTHERS_PART,
+    Mark,
+    RoleNote,
+    describe,
+    hashed_account,
+    recorded_projects,
+    role_description,
+    role_note,
+)
 from .options import EXISTING_ACCOUNT, ROLE
 
 T = TypeVar("T")
@@ -38,6 +52,10 @@ POLICY_SECONDS = 120.0
 HAND_OVER_SECONDS = 420.0
 """How long to repeat the hand-over while CAST AI cannot use the account: bindings take up to 7 minutes to take
 effect."""
+
+CREATED_SECONDS = 60.0
+"""How long after it was announced a key may be created. If this machine's clock differs more from Google's, the key is
+not recognized, and stays."""
 
 PROVIDER = "gke"
 
@@ -366,9 +384,57 @@ class DeleteKey(_keys.DeleteKey):
 
 
 @dataclass(frozen=True)
+class RoleNotes:
+    """Where our keys on an existing account are noted, because the account is not edited: in the description of the
+    cluster's role. own: the IDs of our keys that the account already has."""
+
+    project: str
+    role_id: str
+    cluster_id: str
+    email: str
+    own: tuple[str, ...] = ()
+    fresh: bool = False
+    """Whether this run creates the role, which Google may not show right away."""
+
+    def of(self, made: Made) -> RoleNotes:
+        """These notes, with the ID that a planned role finally got."""
+        role_id = made.get(role_key(self.project, self.role_id))
+        return replace(self, role_id=role_id, fresh=True) if role_id else self
+
+    def announce(self, gateway: Gateways, keys: Iterable[AccountKey]) -> None:
+        """Note that a key is about to be created. keys: those that the account has."""
+        others = frozenset(key.id[:OTHERS_PART] for key in keys)
+        until = int(now() + CREATED_SECONDS)
+        self._write(gateway, {"ours": self._shortened(), "until": until, "others": others})
+
+    def created(self, gateway: Gateways, *key_ids: str) -> None:
+        """Note the key that was created, or that none was."""
+        self._write(gateway, {"ours": self._shortened(*key_ids)})
+
+    def handed_over(self, gateway: Gateways, key_id: str, credentials: str) -> None:
+        noted = {"key": key_id[:KEY_PART], "credentials": credentials[:CREDENTIALS_PART]}
+        self._write(gateway, {**noted, "ours": self._shortened()})
+
+    def _shortened(self, *key_ids: str) -> frozenset[str]:
+        return frozenset(one[:KEY_PART] for one in (*self.own, *key_ids))
+
+    def _write(self, gateway: Gateways, fields: Mapping[str, Any]) -> None:
+        google, project, role_id = gateway.google, self.project, self.role_id
+        found = when_visible(lambda: google.get_role(project, role_id), self.fresh)
+        if found is None or found.deleted:
+            raise CallFailed(f"Role {role_id} of project {project} does not exist. Set prepare to true.")
+        held = role_note(found.description)
+        about = held if held.is_about(self.email) else RoleNote(hashed_account(self.email))
+        note = about._replace(**{"until": 0, "others": frozenset(), **fields})
+        text = role_description(self.cluster_id, recorded_projects(found.description), note)
+        when_visible(lambda: google.patch_role(project, role_id, {"description": text}, found.etag), self.fresh)
+
+
+@dataclass(frozen=True)
 class HandOverKey(_keys.HandOverKey):
-    """The key is noted in the account's description. mark: what else the description says; None for an existing
-    account, which is not edited."""
+    """The key is noted in the account's description, or that of an existing account in the cluster's role. mark: what
+    else the account's description says; None for an existing account. notes: None if clusters share the role, which
+    is not edited either."""
 
     KIND: ClassVar[str] = "key"
     email: str = ""
@@ -376,11 +442,28 @@ class HandOverKey(_keys.HandOverKey):
     mark: Mark | None = None
     fresh: bool = False
     """Whether this run creates the account, which may not accept keys right away."""
+    notes: RoleNotes | None = None
+
+    def run(self, gateway: Gateways, made: Made) -> Mapping[str, Any] | None:
+        notes = self.notes.of(made) if self.notes else None
+        return _keys.HandOverKey.run(replace(self, notes=notes), gateway, made)
 
     def create(self, gateway: Gateways) -> tuple[str, str]:
+        if self.notes:
+            # If the run ends before the key is noted, the next one knows by this that the key is ours.
+            self.notes.announce(gateway, gateway.google.list_keys(self.project, self.email))
+        key_id, secret = self._created(gateway)
+        if self.notes:
+            self.notes.created(gateway, key_id)
+        return key_id, secret
+
+    def _created(self, gateway: Gateways) -> tuple[str, str]:
         try:
             new = when_visible(lambda: gateway.google.create_key(self.project, self.email), self.fresh)
         except Rejected as refusal:
+            if self.notes and not refusal.unsure:
+                with contextlib.suppress(CallFailed, Conflict):
+                    self.notes.created(gateway)
             advice = f"Or set {named('identity', ROLE)} to impersonation, which needs no key."
             raise forbidden(refusal, "disableServiceAccountKeyCreation", advice) from refusal
         if new is None:
@@ -394,6 +477,8 @@ class HandOverKey(_keys.HandOverKey):
         if self.mark:
             noted = Mark(self.mark.cluster_id, self.mark.cluster, key_id, credentials, self.mark.text)
             gateway.google.patch_account(self.project, self.email, {"description": describe(noted)})
+        if self.notes:
+            self.notes.handed_over(gateway, key_id, credentials)
 
     def take_back(self, gateway: Gateways, key_id: str) -> None:
         gateway.google.delete_key(self.project, self.email, key_id)

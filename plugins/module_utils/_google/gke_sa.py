@@ -35,6 +35,7 @@ from .actions import (
     EnableServices,
     HandOverAccount,
     HandOverKey,
+    RoleNotes,
     SetPolicy,
     UndeleteRole,
     UpdateRole,
@@ -50,6 +51,7 @@ from .bindings import (
     held_by_deleted,
     size_problem,
 )
+from .existing import keys_of, note_of, note_to_keep, our_keys
 from .gke_bindings import (
     binding_changes,
     bindings_to_remove,
@@ -57,14 +59,15 @@ from .gke_bindings import (
     project_wide,
     projects_elsewhere,
     role_id_of,
+    role_name_of,
     unasked_accounts,
     used_by_others,
     users_change,
     users_to_remove,
 )
-from .marks import Mark, describe, marked_role, recorded_projects, role_description
+from .marks import NO_ROLE_NOTE, Mark, describe, marked_role, recorded_projects, role_description, role_note
 from .observed import (
-    MOST_KEYS,
+    CastAccount,
     Current,
     MarkedRole,
     ProjectState,
@@ -110,7 +113,10 @@ def plan(current: Current, wanted: Desired) -> Iterator[Step | Removal]:
         if wanted.keyless:
             yield Step(shown, _plan_users(current, wanted))
     if wanted.hand_over:
+        yield Step(_noting_role(current, wanted), ())
         yield Step(shown, _plan_hand_over(current, wanted))
+        former = current.former_account
+        yield Step(_shown_former(former), _former_account(current, wanted))
 
 
 def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
@@ -175,8 +181,7 @@ def _shown(current: Current, wanted: Desired) -> Shown | None:
 
 def _check_keys(current: Current, wanted: Desired) -> None:
     keys = current.account.keys
-    full = len(keys) >= MOST_KEYS and not _served(current, wanted)
-    if current.keys.stuck if not wanted.existing_account else full:
+    if our_keys(current, wanted).stuck and not _served(current, wanted):
         listed = ", ".join(f"{key.id} (created {key.created[:10] or 'at an unknown time'})" for key in keys)
         raise Refused(
             f"Service account {current.account.email} has {len(keys)} keys, the most that Google allows, and nothing"
@@ -270,7 +275,8 @@ def _plan_role(current: Current, wanted: Desired, project: str, state: ProjectSt
     target = f"gcp/role/{names.role_name(project, role_id)}"
     permissions = sorted(wanted.permissions)
     recorded = wanted.extra_projects if project == current.project.project else ()
-    description = names.ROLE_TITLE if wanted.shared else role_description(wanted.cluster_id, recorded)
+    note = note_to_keep(current, wanted, role_id) if project == current.project.project else NO_ROLE_NOTE
+    description = names.ROLE_TITLE if wanted.shared else role_description(wanted.cluster_id, recorded, note)
     if found is None:
         ids = wanted.role_ids
         others = tuple(one for one in ids[ids.index(role_id) + 1 :] if one not in state.roles)
@@ -309,8 +315,9 @@ def _plan_role(current: Current, wanted: Desired, project: str, state: ProjectSt
 
 
 def _differs(found: CustomRole, wanted: Desired, description: str) -> bool:
-    """Whether a role grants something else, or its description names another cluster or other projects."""
-    marks = [(marked_role(one), recorded_projects(one)) for one in (found.description, description)]
+    """Whether a role grants something else, or its description names another cluster, other projects or other keys."""
+    texts = (found.description, description)
+    marks = [(marked_role(one), recorded_projects(one), role_note(one)) for one in texts]
     return marks[0] != marks[1] or found.permissions != wanted.permissions or found.stage != "GA"
 
 
@@ -399,11 +406,11 @@ def _plan_users(current: Current, wanted: Desired) -> Iterator[Action]:
 
 def _plan_hand_over(current: Current, wanted: Desired) -> Iterator[Action]:
     target, email = f"castai/credentials/{wanted.cluster_id}", current.account.email
+    keys = our_keys(current, wanted)
     if wanted.keyless:
         # CAST AI's record names the account even before the hand-over. If our keys still exist, the hand-over may be
         # missing.
-        unneeded = () if wanted.existing_account else current.account.keys
-        if current.client_account != email or not current.credentials_id or unneeded:
+        if current.client_account != email or not current.credentials_id or keys.keys:
             yield HandOverAccount(
                 f"hand service account {email} without a key to CAST AI for cluster {wanted.cluster_id}",
                 target,
@@ -411,20 +418,16 @@ def _plan_hand_over(current: Current, wanted: Desired) -> Iterator[Action]:
                 f"service account {email}",
                 wanted.cluster_id,
             )
-        for key in unneeded:
+        for key in keys.keys:
             yield _delete_key(current, wanted, Deletion(key.id, "which CAST AI does not need"))
         return
-    if wanted.existing_account:
-        if not _served(current, wanted):
-            yield _hand_over_key(current, wanted, None)
-    elif current.keys.settled:
-        yield from (_delete_key(current, wanted, one) for one in current.keys.leftovers())
-    else:
-        keys = current.keys
+    if keys.settled:
+        yield from (_delete_key(current, wanted, one) for one in keys.leftovers())
+    elif not _served(current, wanted):
         for one in keys.making_room():
             keys = keys.without(one.key_id)
             yield _delete_key(current, wanted, one)
-        yield _hand_over_key(current, wanted, _mark(current, wanted))
+        yield _hand_over_key(current, wanted)
         yield from (_delete_key(current, wanted, one) for one in keys.replaced())
     # CAST AI has a key by now.
     yield from _take_users(current, wanted)
@@ -446,17 +449,24 @@ def _take_users(current: Current, wanted: Desired) -> Iterator[Action]:
 
 
 def _served(current: Current, wanted: Desired) -> bool:
-    """Whether CAST AI probably has a key of the existing account.
+    """Whether CAST AI probably has a key of the existing account that we did not create, or did not note because
+    clusters share the role.
 
-    Nothing is noted on an existing account. All that is known is that CAST AI has credentials, that a live key exists,
-    and that CAST AI did not use the account without a key so far.
+    All that is known is that CAST AI has credentials, that a live key exists, and that CAST AI did not use the account
+    without a key, or another account, so far.
     """
+    if not wanted.existing_account or note_of(current, wanted, current.account.email).account:
+        return False
     live = any(not (key.dead or key.due) for key in current.keys.keys)
-    return bool(current.credentials_id) and live and not users_to_remove(current, wanted)
+    other = users_to_remove(current, wanted) or current.former_account.email
+    return bool(current.credentials_id) and live and not other
 
 
-def _hand_over_key(current: Current, wanted: Desired, mark: Mark | None) -> HandOverKey:
-    email = current.account.email
+def _hand_over_key(current: Current, wanted: Desired) -> HandOverKey:
+    email, project, notes = current.account.email, current.project.project, None
+    if wanted.existing_account and not wanted.shared:
+        own = tuple(key.id for key in our_keys(current, wanted).keys)
+        notes = RoleNotes(project, role_id_of(current, wanted), wanted.cluster_id, email, own)
     return HandOverKey(
         f"create a key of service account {email} and hand it to CAST AI for cluster {wanted.cluster_id}",
         f"castai/credentials/{wanted.cluster_id}",
@@ -465,9 +475,46 @@ def _hand_over_key(current: Current, wanted: Desired, mark: Mark | None) -> Hand
         wanted.cluster_id,
         email,
         home_of(email, current.project),
-        mark,
+        None if wanted.existing_account else _mark(current, wanted),
         current.account.found is None,
+        notes,
     )
+
+
+def _noting_role(current: Current, wanted: Desired) -> Shown | None:
+    """The role in whose description the keys of an existing account are noted."""
+    if wanted.shared or not wanted.existing_account:
+        return None
+    return _shown_role(current, wanted, current.project.project, current.home, role_id_of(current, wanted))
+
+
+# The account that CAST AI had before
+
+
+def _shown_former(former: CastAccount) -> Shown | None:
+    """A name of ours and the mark of this cluster led to it."""
+    return Shown(f"Service account {former.email}", former.found, True) if former.found else None
+
+
+def _former_account(current: Current, wanted: Desired) -> Iterator[Action]:
+    """Remove an account that we created. Of one of the user's, only our keys are deleted: nothing shows which of its
+    bindings are needed."""
+    former = current.former_account
+    before = replace(current, account=former)
+    guarded = wanted.present and not wanted.keyless and our_keys(current, wanted).settled
+    ours = former.keys if former.found else keys_of(current, wanted, former)
+    for where, change in _former_account_bindings(current, wanted).items():
+        yield _set_policy(before, where, change)
+    for key in ours:
+        yield _delete_key(before, wanted, Deletion(key.id, "which CAST AI does not need any more", guarded))
+    if former.found:
+        yield _delete_account(before)
+
+
+def _former_account_bindings(current: Current, wanted: Desired) -> dict[str, Change]:
+    if not current.former_account.found:
+        return {}
+    return bindings_to_remove(replace(current, account=current.former_account), replace(wanted, existing_account=""))
 
 
 def _delete_key(current: Current, wanted: Desired, one: Deletion) -> DeleteKey:
@@ -507,25 +554,34 @@ def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
         yield from _binding_kept(current, wanted)
         if found and wanted.existing_account:
             yield Removal("bindings", shown, "", contents=tuple(_take_users(current, wanted)))
+            ours = keys_of(current, wanted, account)
+            deletions = (_delete_key(current, wanted, Deletion(key.id, "which was CAST AI's")) for key in ours)
+            yield Removal("keys", shown, "", contents=tuple(deletions))
+    former = tuple(_former_account(current, wanted))
+    yield Removal("former service account", _shown_former(current.former_account), "", contents=former)
     if found and wanted.existing_account:
         yield Removal(f"service account {account.email}", None, f"it was set with {EXISTING_ACCOUNT}")
     elif found:
         keys = (_delete_key(current, wanted, Deletion(key.id, "with the account")) for key in account.keys)
-        delete = DeleteAccount(
-            f"delete service account {account.email}",
-            f"gcp/service-account/{account.email}",
-            {"email": account.email, "description": found.account.description},
-            None,
-            account.email,
-            home_of(account.email, current.project),
-        )
-        yield Removal(f"service account {account.email}", shown, "", delete, tuple(keys))
+        yield Removal(f"service account {account.email}", shown, "", _delete_account(current), tuple(keys))
     yield from _role_removals(current, wanted)
     for pool in current.cluster.node_pools if current.cluster else ():
         if pool.name in POOLS:
             yield Removal(
                 f"node pool {pool.name}", None, "CAST AI created it, and deletes it when it disconnects the cluster"
             )
+
+
+def _delete_account(current: Current) -> DeleteAccount:
+    email, found = current.account.email, current.account.found
+    return DeleteAccount(
+        f"delete service account {email}",
+        f"gcp/service-account/{email}",
+        {"email": email, "description": found.account.description if found else ""},
+        None,
+        email,
+        home_of(email, current.project),
+    )
 
 
 def _binding_kept(current: Current, wanted: Desired) -> Iterator[Removal]:
@@ -559,12 +615,15 @@ def _remove_role(current: Current, wanted: Desired, project: str, state: Project
     if role_id == names.SHARED_ROLE:
         return Removal(thing, None, "the clusters of the project share it")
     shown = _shown_role(current, wanted, project, state, role_id)
-    member, kept = current.account.member.lower(), ""
+    kept = ""
+    gone = current.former_account.found
+    members = [one.member.lower() for one in (current.account, *([current.former_account] if gone else []))]
+    deleted = tuple(f"deleted:{one}?uid=" for one in members)
     bound = [one.lower() for one in members_of(state.policy, names.role_name(project, role_id))]
     marked = marked_role(role.description) == wanted.cluster_id
     if not (marked and shown and shown.evidence) and not wanted.owner.adopt:
         kept = "nothing in its description shows that it belongs to this cluster"
-    elif any(one != member and not one.startswith(f"deleted:{member}?uid=") for one in bound):
+    elif any(one not in members and not one.startswith(deleted) for one in bound):
         kept = "it is also bound to others"
     delete = DeleteRole(
         f"delete role {role_id} of project {project}, whose ID stays taken for up to {BLOCKED_DAYS} days",
@@ -601,25 +660,23 @@ def _shown_bindings(current: Current, wanted: Desired, made: Made) -> dict[str, 
     """The bindings that were written, or would be in check mode."""
     if "bindings added" in made:
         return {"added": list(made["bindings added"]), "removed": list(made["bindings removed"])}
-    changes: dict[str, Change] = {}
+    changes: list[tuple[str, Change]] = []
     users = NO_CHANGE
     if not wanted.present:
         foreign = bool(wanted.owner.kept(_shown(current, wanted)))
-        changes = {} if foreign else bindings_to_remove(current, wanted)
+        changes = [] if foreign else [*bindings_to_remove(current, wanted).items()]
         users = users_to_remove(current, wanted) if wanted.existing_account and not foreign else NO_CHANGE
     if wanted.present and wanted.prepare:
-        changes = {**former_changes(current, wanted), **binding_changes(current, wanted)}
+        changes = [*former_changes(current, wanted).items(), *binding_changes(current, wanted).items()]
         users = users_change(current) if wanted.keyless else NO_CHANGE
     if wanted.present and wanted.hand_over and not wanted.keyless:
         users = users_to_remove(current, wanted)
-    changes = {**changes, **({current.account.email: users} if users else {})}
-
-    def told(some: Mapping[str, tuple[Triple, ...]]) -> list[dict[str, Any]]:
-        return [{"resource": where, **one.shown()} for where, triples in some.items() for one in triples]
-
+    changes.append((current.account.email, users))
+    if wanted.hand_over or not wanted.present:
+        changes += _former_account_bindings(current, wanted).items()
     return {
-        "added": told({where: change.added for where, change in changes.items()}),
-        "removed": told({where: change.removed for where, change in changes.items()}),
+        "added": [{"resource": where, **one.shown()} for where, change in changes for one in change.added],
+        "removed": [{"resource": where, **one.shown()} for where, change in changes for one in change.removed],
     }
 
 
@@ -646,9 +703,17 @@ def _warnings(current: Current, wanted: Desired) -> Iterator[str]:
                 f"Role {names.SHARED_ROLE}, which the clusters of project {project} share, differs from the expected"
                 " one and was left unchanged."
             )
+    former = current.former_account
+    if former.email and not former.found:
+        yield (
+            f"Service account {former.email}, which CAST AI had before, is still bound to role"
+            f" {role_name_of(current, wanted)}. Remove this binding and those of {names.ACCOUNT_USER} if nobody needs"
+            " them."
+        )
+    ours = our_keys(current, wanted)
     for key in () if wanted.keyless else current.account.keys:
         end = moment(key.expires)
-        if end and current.keys.settled and key.id == current.keys.handed_over.key_id:
+        if end and ours.settled and key.id == ours.handed_over.key_id:
             yield (
                 f"Key {key.id} of service account {email} expires on {end:%Y-%m-%d}. A run before that date replaces"
                 " it."

@@ -9,12 +9,14 @@ Anybody who can edit a description can write a mark, so a mark alone never justi
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from .._names import TAG_CLUSTER, TAG_CLUSTER_ID
-from .names import DESCRIPTION, ROLE_TITLE
+from .names import DESCRIPTION, ROLE_DESCRIPTION, ROLE_TITLE
 
 EXTRA_PROJECTS = "castai-onboarding:extra-projects"
 
@@ -22,7 +24,14 @@ _ACCOUNT = re.compile(
     rf"(?<!\S){TAG_CLUSTER_ID}=(\S+)(?: {TAG_CLUSTER}=(\S+))?"
     r"(?: key=(\S+) credentials=(\S+))?(?!\S)"
 )
-_ROLE = re.compile(rf"\({TAG_CLUSTER_ID}=([^)\s]+)(?: {EXTRA_PROJECTS}=([^)\s]+))?\)")
+_ROLE = re.compile(
+    rf"\({TAG_CLUSTER_ID}=([^)\s]+)(?: {EXTRA_PROJECTS}=([^)\s]+))?"
+    r"(?: account=([0-9a-f]+)(?: key=([^)\s]+) credentials=([^)\s]+))?(?: ours=([^)\s]+))?"
+    r"(?: until=(\d+)(?: not=([^)\s]+))?)?)?\)"
+)
+
+KEY_PART, CREDENTIALS_PART, OTHERS_PART = 12, 8, 4
+"""How many characters a role's note has of the IDs of our keys, of the credentials, and of others' keys."""
 
 
 @dataclass(frozen=True)
@@ -59,19 +68,61 @@ def describe(mark: Mark) -> str:
     return " ".join(filter(None, [text, own]))
 
 
-def role_description(cluster_id: str, projects: Iterable[str] = ()) -> str:
+class RoleNote(NamedTuple):
+    """What the description of a cluster's role says about our keys on an account that is not edited. IDs are shortened.
+
+    account: a hash of its address. key, credentials: as in Mark. ours: our keys that CAST AI does not use, or not yet.
+    until: if a key may have been created without being recorded, the end of the time for that, in seconds since 1970.
+    others: the keys that the account had before.
+    """
+
+    account: str = ""
+    key: str = ""
+    credentials: str = ""
+    ours: frozenset[str] = frozenset()
+    until: int = 0
+    others: frozenset[str] = frozenset()
+
+    def is_about(self, email: str) -> bool:
+        return self.account == hashed_account(email)
+
+    def names(self, key_id: str) -> bool:
+        return key_id[:KEY_PART] in {self.key, *self.ours}
+
+    def __str__(self) -> str:
+        """The note as the description contains it, with a space before it. Empty if there is none."""
+        if not self.account:
+            return ""
+        texts = [
+            f"account={self.account}",
+            f"key={self.key} credentials={self.credentials}" if self.key else "",
+            f"ours={','.join(sorted(self.ours))}" if self.ours else "",
+            f"until={self.until}" if self.until else "",
+            f"not={','.join(sorted(self.others))}" if self.until and self.others else "",
+        ]
+        return "".join(f" {text}" for text in texts if text)
+
+
+NO_ROLE_NOTE = RoleNote()
+
+
+def hashed_account(email: str) -> str:
+    return hashlib.sha256(email.lower().encode()).hexdigest()[:8]
+
+
+def role_description(cluster_id: str, projects: Iterable[str] = (), note: RoleNote = NO_ROLE_NOTE) -> str:
     """projects: the other projects in which the cluster has its role. They are recorded, as many as fit, to be found
     after extra_projects no longer lists them."""
     recorded: list[str] = []
     for project in sorted(projects):
-        if len(_of_role(cluster_id, [*recorded, project]).encode()) <= DESCRIPTION:
+        if len(_of_role(cluster_id, [*recorded, project], note).encode()) <= ROLE_DESCRIPTION:
             recorded.append(project)
-    return _of_role(cluster_id, recorded)
+    return _of_role(cluster_id, recorded, note)
 
 
-def _of_role(cluster_id: str, projects: Sequence[str]) -> str:
+def _of_role(cluster_id: str, projects: Sequence[str], note: RoleNote) -> str:
     recorded = f" {EXTRA_PROJECTS}={','.join(projects)}" if projects else ""
-    return f"{ROLE_TITLE} ({TAG_CLUSTER_ID}={cluster_id}{recorded})"
+    return f"{ROLE_TITLE} ({TAG_CLUSTER_ID}={cluster_id}{recorded}{note})"
 
 
 def marked_role(description: str) -> str:
@@ -84,3 +135,13 @@ def recorded_projects(description: str) -> frozenset[str]:
     """The other projects in which, according to a role's description, the cluster has its role."""
     found = _ROLE.search(description)
     return frozenset(found.group(2).split(",")) if found and found.group(2) else frozenset()
+
+
+def role_note(description: str) -> RoleNote:
+    found = _ROLE.search(description)
+    account, key, credentials, ours, until, others = found.groups("")[2:] if found else [""] * 6
+    return RoleNote(account, key, credentials, _listed(ours), int(until or 0), _listed(others))
+
+
+def _listed(text: str) -> frozenset[str]:
+    return frozenset(filter(None, text.split(",")))

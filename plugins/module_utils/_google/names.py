@@ -20,7 +20,10 @@ ACCOUNT_ID = 30
 """Longest ID of a service account."""
 
 DESCRIPTION = 256
-"""Maximum length of a service account's description, in bytes. Those of roles are kept to it too."""
+"""Maximum length of a service account's description, in bytes."""
+
+ROLE_DESCRIPTION = 300
+"""Maximum length of a custom role's description, in bytes."""
 
 SHARED_ROLE = "castai.gkeAccess"
 """The role that the vendor's script creates once for all clusters of a project."""

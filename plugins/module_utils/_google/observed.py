@@ -23,7 +23,7 @@ from .._owner import choose
 from .._variables import named as named_option
 from . import names
 from .bindings import NODE_ACCOUNTS, ON_ACCOUNTS, Policy, Triple, held_by, held_by_deleted
-from .marks import Mark, marked_role, parse_mark, recorded_projects
+from .marks import Mark, RoleNote, marked_role, parse_mark, recorded_projects, role_note
 from .options import Desired
 
 P = ParamSpec("P")
@@ -115,7 +115,8 @@ class Current:
     """The current state. record: None if absent. off: services that are not enabled. former: projects that
     extra_projects no longer lists, None for one that could not be read. node_accounts: the accounts of the cluster's
     nodes by address, None for one that was not read. account_policies: who may use the accounts that our account uses
-    or used. unlisted: whether the project's other accounts could not be listed. subnets: who may use the subnets of a
+    or used. former_account: another account with keys of ours, which CAST AI had before; found: None for one of the
+    user's. unlisted: whether the project's other accounts could not be listed. subnets: who may use the subnets of a
     Shared VPC, by name."""
 
     project: Project
@@ -129,6 +130,7 @@ class Current:
     former: Mapping[str, ProjectState | None] = field(default_factory=dict)
     node_accounts: Mapping[str, ServiceAccount | None] = field(default_factory=dict)
     account_policies: Mapping[str, Policy] = field(default_factory=dict)
+    former_account: CastAccount = field(default_factory=CastAccount)
     unlisted: bool = False
     subnets: Mapping[str, Policy] = field(default_factory=dict)
 
@@ -260,6 +262,8 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         policy = ask.when(here, get_policy, home)
         there = (one for one in candidates if not project.going or home_of(one, project) != home)
         by_email = {one: ask.known(get_account, home_of(one, project), one) for one in there}
+        formerly_own = _own_candidates(current, wanted) if here and wanted.existing_account else {}
+        by_own_name = {one: ask(unless_forbidden(get_account), home, one) for one in formerly_own}
         by_role = {one: ask.known(get_role, home, one) for one in role_ids}
         scoped = own_nodes(nodes, project) if wanted.form == NODE_ACCOUNTS else ()
         by_node = {one: ask(get_account, home_of(one, project), one) for one in scoped}
@@ -287,14 +291,24 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         unlisted=every and all_accounts.result() is None,
         subnets={one: bindings or {} for one, bindings in results(on_subnets).items()},
     )
+    own_accounts = {one: MarkedAccount(own) for one, own in results(by_own_name).items() if own}
+    former_account = next(_former_accounts(current, wanted, own_accounts), CastAccount())
     further = [one for one in bound_roles(current) if one not in current.home.roles]
     listed = [one for one in all_accounts.result() or () if one not in (*nodes, email)]
     former = sorted(_former_projects(current, wanted))
     of = home_of(email, project)
     of_users = get_account_policy if wanted.keyless else unless_forbidden(get_account_policy)
     used = wanted.whole if wanted.keyless else wanted.hand_over and bool(current.cast_account)
+    noted = any(note.is_about(email) for note in role_notes(current, wanted))
+    listing = bool(found) and (noted or not (wanted.keyless and wanted.existing_account))
     with at_once() as ask:
-        keys = ask.when(bool(found) and not (wanted.keyless and wanted.existing_account), google.list_keys, of, email)
+        keys = ask.when(listing, google.list_keys, of, email)
+        former_keys = ask.when(
+            bool(former_account.email),
+            google.list_keys,
+            home_of(former_account.email, project),
+            former_account.email,
+        )
         users = ask.when(bool(found) and used, of_users, of, email)
         by_role = {one: ask(get_role, home, one) for one in further}
         on_others = {one: ask(unless_forbidden(get_account_policy), home, one) for one in listed}
@@ -309,6 +323,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     return replace(
         current,
         account=replace(current.account, keys=keys.result() or (), policy=users.result() or {}),
+        former_account=replace(former_account, keys=former_keys.result() or ()),
         home=replace(current.home, roles={**current.home.roles, **_present(results(by_role))}),
         former={
             one: ProjectState(
@@ -340,7 +355,7 @@ def _role_ids(wanted: Desired) -> tuple[str, ...]:
 
 def _former_projects(current: Current, wanted: Desired) -> set[str]:
     """Projects that this cluster's roles record, but extra_projects no longer lists."""
-    own = [role for role in current.home.roles.values() if marked_role(role.description) == wanted.cluster_id]
+    own = own_roles(current, wanted).values()
     recorded = {project for role in own for project in recorded_projects(role.description)}
     return recorded - {current.project.project, *wanted.extra_projects}
 
@@ -355,8 +370,11 @@ def _subnets(current: Current, wanted: Desired) -> tuple[str, ...]:
 
 def _candidates(current: Current, wanted: Desired) -> dict[str, str]:
     """Addresses that the account has or may get, the best one first, and the other tool that uses each."""
-    if wanted.existing_account:
-        return {wanted.existing_account: ""}
+    return {wanted.existing_account: ""} if wanted.existing_account else _own_candidates(current, wanted)
+
+
+def _own_candidates(current: Current, wanted: Desired) -> dict[str, str]:
+    """The same for an account that is not the user's."""
     project = current.project.project
     makers = {
         **dict.fromkeys(names.accounts(wanted.name, wanted.cluster_id), ""),
@@ -367,6 +385,34 @@ def _candidates(current: Current, wanted: Desired) -> dict[str, str]:
     if recorded and recorded not in ids:
         return {recorded: "another tool", **ids}
     return {**({recorded: ids[recorded]} if recorded else {}), **ids}
+
+
+def _former_accounts(current: Current, wanted: Desired, own: Mapping[str, MarkedAccount]) -> Iterator[CastAccount]:
+    """Accounts that CAST AI may have had before the user set another one, or none. own: those with names that we use.
+
+    One of the user's is found by the binding of the cluster's role, in whose description its keys are noted.
+    """
+    email = current.account.email
+    for other, found in own.items():
+        if other != email and found.cluster_ids == {wanted.cluster_id}:
+            yield CastAccount(other, found)
+    notes = role_notes(current, wanted)
+    for role_id in own_roles(current, wanted):
+        for member in members_of(current.home.policy, names.role_name(current.project.project, role_id)):
+            other = member.removeprefix(names.member("")).lower()
+            if other != email and any(note.is_about(other) for note in notes):
+                yield CastAccount(other)
+
+
+def own_roles(current: Current, wanted: Desired) -> dict[str, CustomRole]:
+    """The project's roles whose descriptions name this cluster, by ID."""
+    roles = current.home.roles.items()
+    return {role_id: role for role_id, role in roles if marked_role(role.description) == wanted.cluster_id}
+
+
+def role_notes(current: Current, wanted: Desired) -> list[RoleNote]:
+    notes = (role_note(role.description) for role in own_roles(current, wanted).values())
+    return [note for note in notes if note.account]
 
 
 def node_emails(current: Current) -> tuple[str, ...]:

@@ -90,7 +90,12 @@ GRANTS: tuple[Grant, ...] = (
     ),
     Grant("iam.roles.get", ("iam.projects.roles.get",), _IDENTITY, True),
     Grant("iam.roles.create", ("iam.projects.roles.create",), (ONBOARD,)),
-    Grant("iam.roles.update", ("iam.projects.roles.patch",), (REPAIR,), why="corrects a role that somebody changed"),
+    Grant(
+        "iam.roles.update",
+        ("iam.projects.roles.patch",),
+        (REPAIR,),
+        why="corrects a role that somebody changed, and records the key of an existing account in it",
+    ),
     Grant("iam.roles.undelete", ("iam.projects.roles.undelete",), (REPAIR,), why="restores a deleted role"),
     Grant("iam.roles.delete", ("iam.projects.roles.delete",), (REMOVE,)),
     Grant("iam.serviceAccounts.get", ("iam.projects.serviceAccounts.get",), _IDENTITY, True),

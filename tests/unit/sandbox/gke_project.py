@@ -72,6 +72,8 @@ class World(Endable):
             self.ids[one.region] = self.castai.register_cluster(one.name, {"gke": block}).id
         self.castai.given = {}
         self.google = self.gateway()
+        self.kept: list[tuple[str, str]] = []
+        """Keys of users, which no run may delete: account and id."""
 
     def another_cluster(self, name: str) -> str:
         """In the first location, registered too; its name."""
@@ -171,11 +173,20 @@ class World(Endable):
         """The id of the key that CAST AI has for the first cluster, empty for none."""
         return self.given.get("private_key_id", "")
 
+    def add_users_key(self, email: str) -> str:
+        """A key of an account that no run may delete; its id."""
+        before = self.key_ids(email)
+        self.cloud.do("add_key", email=email)
+        (key_id,) = set(self.key_ids(email)) - set(before)
+        self.kept.append((email, key_id))
+        return key_id
+
     def is_write(self, request: Request) -> bool:
         return self.cloud.google.classify(request).write
 
     def check_access(self) -> None:
-        """What CAST AI took last for the first cluster, if anything, works."""
+        """What CAST AI took last for the first cluster, if anything, works, and users still have their keys."""
+        assert [one for one in self.kept if one[1] not in self.key_ids(one[0])] == []
         if self.cluster_id not in self.castai.given:
             return
         castai = CastAiAtGoogle(self.cloud.google)
@@ -207,6 +218,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         made.clock.ahead += seconds
 
     monkeypatch.setattr("time.sleep", slept)
+    monkeypatch.setattr(actions, "now", made.clock)
     for waiting in (actions, _keys, google_services):
         monkeypatch.setattr(waiting, "until", partial(until, sleep=slept, clock=made.clock))
     return made

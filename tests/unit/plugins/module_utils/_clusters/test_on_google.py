@@ -97,6 +97,19 @@ def test_an_account_made_beforehand_is_neither_made_nor_edited(cloud: Cloud) -> 
     assert asked(cloud, lacking, existing_service_account=own) == CloudRights()
 
 
+def test_onboarding_with_an_account_made_beforehand_needs_to_update_the_role(cloud: Cloud) -> None:
+    """The key of that account is noted in it."""
+    own = cloud.do("add_account", project=PROJECT, account_id="own")
+    lacking = without("iam.roles.update")
+    noting = asked(cloud, lacking, existing_service_account=own)
+    assert noting
+    assert "that onboarding needs: iam.roles.update." in noting.writing[0]
+    for options in ({}, {"existing_service_account": own, "identity": "impersonation"}):
+        other = asked(cloud, lacking, **options)
+        assert other
+        assert (other.writing, len(other.warnings)) == ((), 1)
+
+
 def test_services_that_are_off_and_stay_off_are_named(cloud: Cloud) -> None:
     cloud.do("set_services", project=PROJECT, off=["compute.googleapis.com"])
     assert asked(cloud) == CloudRights()

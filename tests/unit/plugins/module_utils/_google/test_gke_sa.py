@@ -156,15 +156,17 @@ def test_terraforms_role_and_account_keep_their_names(world: World) -> None:
 
 def test_an_account_of_the_users_own_is_used_as_it_is(world: World) -> None:
     own = world.cloud.do("add_account", project=PROJECT, account_id="castai-central", description="team a")
+    world.cloud.do("add_key", email=own)
+    before = world.account(own)
     done = world.run(existing_service_account=own)
     account = world.account(own)
     assert account
-    assert (account["description"], len(account["keys"])) == ("team a", 1)
+    assert (account["description"], len(account["keys"])) == ("team a", 2)
     assert done.view["service_account"] == own
     assert (world.role, f"serviceAccount:{own}", "") in world.bindings
     assert world.run(existing_service_account=own).actions == ()
     world.run(existing_service_account=own, state="absent")
-    assert world.account(own) == account
+    assert world.account(own) == before
     assert not [one for one in world.bindings if one[1] == f"serviceAccount:{own}"]
 
 

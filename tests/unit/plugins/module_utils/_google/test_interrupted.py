@@ -61,11 +61,24 @@ def due(world: World) -> None:
     world.cloud.do("add_key", email=ACCOUNT)
 
 
-def own_account(world: World) -> None:
-    world.cloud.do("add_account", project=PROJECT, account_id="own")
-
-
 OWN = f"own@{PROJECT}.iam.gserviceaccount.com"
+ON_OWN = {"existing_service_account": OWN}
+
+
+def own_account(world: World, **options: Any) -> None:
+    """An account of the user's own with a key of his, also beside ours; options: of a run before, if any."""
+    world.cloud.do("add_account", project=PROJECT, account_id="own")
+    world.add_users_key(OWN)
+    if options:
+        world.run(**options)
+
+
+def own_account_due(world: World) -> None:
+    """CAST AI's key of it is to be renewed."""
+    own_account(world, **ON_OWN)
+    world.cloud.do("set_key", key_id=world.given_key, ends=3600.0, validAfterTime="2026-01-01T00:00:00Z")
+
+
 STORIES: Mapping[str, tuple[Callable[[World], None], Options]] = {
     "with a key": (nothing, {}),
     "without a key": (nothing, KEYLESS),
@@ -74,7 +87,12 @@ STORIES: Mapping[str, tuple[Callable[[World], None], Options]] = {
         {"service_account_user": "on_accounts", "extra_projects": [ELSEWHERE]},
     ),
     "services off": (services_off, {}),
-    "an account of the user's own": (own_account, {"existing_service_account": OWN}),
+    "an account of the user's own": (own_account, ON_OWN),
+    "a key of the user's own account that expires": (own_account_due, ON_OWN),
+    "from our account to the user's own": (lambda world: own_account(world, identity="key"), ON_OWN),
+    "from the user's own account to ours": (lambda world: own_account(world, **ON_OWN), {}),
+    "from a key of the user's own account to none": (lambda world: own_account(world, **ON_OWN), {**ON_OWN, **KEYLESS}),
+    "removal from the user's own account": (lambda world: own_account(world, **ON_OWN), {**ON_OWN, "state": "absent"}),
     "the script's": (left("script"), {"adopt": True, "service_account_user": "node_accounts"}),
     "a key that expires": (due, {}),
     "from a key to none": (onboarded(), KEYLESS),
@@ -90,11 +108,11 @@ def end(world: World) -> Any:
     text = repr([comparable(one) for one in world.cloud.google.state().values()])
     for found, name in names.items():
         text = text.replace(found, name)
-    return text, world.given_key in world.key_ids(OWN) + world.key_ids()
+    users = [key_id in world.key_ids(email) for email, key_id in world.kept]
+    return text, world.given_key in world.key_ids(OWN) + world.key_ids(), users
 
 
 def comparable(project: Mapping[str, Any]) -> Any:
-    """An account of the user's own may keep the key of an ended run, which nothing tells from keys of the user's."""
     members = sorted(
         (one["role"], sorted(one["members"]), (one.get("condition") or {}).get("expression", "").count("startsWith"))
         for one in project["policy"].get("bindings", [])
@@ -102,7 +120,7 @@ def comparable(project: Mapping[str, Any]) -> Any:
     accounts = sorted(
         (
             one["email"],
-            "" if one["email"] == OWN else len(one["keys"]),
+            len(one["keys"]),
             one.get("disabled", False),
             repr(one["policy"].get("bindings")),
         )

@@ -13,12 +13,19 @@ from hypothesis import strategies as st
 
 from ansible_collections.castai.onboarding.plugins.module_utils._google import names, role
 from ansible_collections.castai.onboarding.plugins.module_utils._google.marks import (
+    CREDENTIALS_PART,
+    KEY_PART,
+    NO_ROLE_NOTE,
+    OTHERS_PART,
     Mark,
+    RoleNote,
     describe,
+    hashed_account,
     marked_role,
     parse_mark,
     recorded_projects,
     role_description,
+    role_note,
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._google.options import form_problems
 
@@ -91,10 +98,23 @@ def test_a_role_says_of_which_cluster_it_is() -> None:
 @given(st.sets(st.from_regex(r"([a-z]{3,9}\.com:)?[a-z][a-z0-9-]{4,28}[a-z0-9]", fullmatch=True), max_size=9))
 def test_a_role_records_the_further_projects_that_fit(projects: set[str]) -> None:
     said = role_description(ID, projects)
-    assert len(said.encode()) <= names.DESCRIPTION
+    assert len(said.encode()) <= names.ROLE_DESCRIPTION
     assert marked_role(said) == ID
     assert recorded_projects(said) <= projects
-    assert recorded_projects(said) == projects or len(said) > names.DESCRIPTION - 50
+    assert recorded_projects(said) == projects or len(said) > names.ROLE_DESCRIPTION - 50
+
+
+@given(st.integers(0, 10), st.sets(st.from_regex(r"[0-9a-f]{40}", fullmatch=True), min_size=10, max_size=10))
+def test_a_role_has_room_for_the_note_of_ten_keys(own: int, ids: set[str]) -> None:
+    key, *keys = sorted(ids)
+    ours = frozenset(one[:KEY_PART] for one in keys[:own])
+    others = frozenset(one[:OTHERS_PART] for one in keys[own:])
+    note = RoleNote(hashed_account("a@b.com"), key[:KEY_PART], ID[:CREDENTIALS_PART], ours, 1764318000, others)
+    said = role_description(ID, ["shop-prod-1234"], note)
+    assert len(said.encode()) <= names.ROLE_DESCRIPTION
+    assert role_note(said) == note
+    assert note.is_about("A@b.com")
+    assert role_note(role_description(ID, ["shop-prod-1234"], NO_ROLE_NOTE)) == NO_ROLE_NOTE
 
 
 @pytest.mark.parametrize(

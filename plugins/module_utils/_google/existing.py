@@ -1,0 +1,61 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Our keys on a service account of the user's, which is not edited. Pure. PRIVATE to the collection.
+
+The description of the cluster's role says which they are, so there is nothing to say it if clusters share one role.
+"""
+
+from __future__ import annotations
+
+from .._gateways.google_iam import AccountKey
+from .._keys import NO_NOTE, Keys, Note, moment
+from .marks import KEY_PART, NO_ROLE_NOTE, OTHERS_PART, RoleNote, role_note
+from .observed import MOST_KEYS, CastAccount, Current, key_state, own_roles, role_notes
+from .options import Desired
+
+
+def note_of(current: Current, wanted: Desired, email: str) -> RoleNote:
+    """What is noted about an account."""
+    return next((note for note in role_notes(current, wanted) if note.is_about(email)), NO_ROLE_NOTE)
+
+
+def note_to_keep(current: Current, wanted: Desired, role_id: str) -> RoleNote:
+    """The note for a role's description: its own, or that of another role which the cluster has or had."""
+    found = own_roles(current, wanted).get(role_id)
+    own = role_note(found.description) if found else NO_ROLE_NOTE
+    return next((note for note in (own, *role_notes(current, wanted)) if note.account), NO_ROLE_NOTE)
+
+
+def keys_of(current: Current, wanted: Desired, account: CastAccount) -> tuple[AccountKey, ...]:
+    """Our keys of an account: those that are noted, and the one that a run created when it was ended."""
+    note = note_of(current, wanted, account.email)
+    known = [key for key in account.keys if note.names(key.id)]
+    notes = [role_note(role.description) for role in current.home.roles.values()]
+    unknown = [key for key in account.keys if not any(one.names(key.id) for one in notes)]
+    created = [key for key in unknown if _may_be_created(key, note)]
+    # Of several, nothing shows which one is ours.
+    return (*known, *(created if len(created) == 1 else ()))
+
+
+def _may_be_created(key: AccountKey, note: RoleNote) -> bool:
+    created = moment(key.created)
+    return created is not None and created.timestamp() <= note.until and key.id[:OTHERS_PART] not in note.others
+
+
+def our_keys(current: Current, wanted: Desired) -> Keys:
+    """The keys of our account, or ours of an existing account."""
+    account = current.account
+    if not wanted.existing_account:
+        return current.keys
+    note = note_of(current, wanted, account.email)
+    own = keys_of(current, wanted, account)
+    ids = [key.id for key in own if key.id[:KEY_PART] == note.key]
+    credentials = current.credentials_id
+    handed_over = NO_NOTE
+    if ids:
+        same = bool(credentials) and credentials.startswith(note.credentials)
+        handed_over = Note(ids[0], credentials if same else note.credentials)
+    most = MOST_KEYS - (len(account.keys) - len(own))
+    return Keys(tuple(key_state(key, current.now) for key in own), most, handed_over, credentials_id=credentials)

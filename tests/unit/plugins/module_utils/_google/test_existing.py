@@ -1,0 +1,156 @@
+# Copyright (c) 2026, the castai.onboarding authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keys of a service account of the user's own: which are ours, and that all others stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Stopped
+from ansible_collections.castai.onboarding.plugins.module_utils._google.marks import role_note
+from ansible_collections.castai.onboarding.plugins.module_utils._google.permissions import granted
+from tests.unit.sandbox.aws_account import Ended
+from tests.unit.sandbox.gke_project import ACCOUNT, World, world
+from tests.unit.sandbox.google_client import PROJECT
+
+__all__ = ["world"]
+
+OWN = f"own@{PROJECT}.iam.gserviceaccount.com"
+
+
+@pytest.fixture(autouse=True)
+def own(world: World) -> None:
+    world.cloud.do("add_account", project=PROJECT, account_id="own")
+    world.add_users_key(OWN)
+
+
+def ended(world: World, call: str, after: bool = True) -> None:
+    """A run that ends with a call of the gateway, before or after it took effect."""
+    real: Callable[..., object] = getattr(world.google, call)
+
+    def ending(*arguments: object) -> None:
+        if after:
+            real(*arguments)
+        raise Ended
+
+    setattr(world.google, call, ending)
+    with pytest.raises(Ended):
+        world.run(existing_service_account=OWN)
+    world.google = world.gateway()
+
+
+def rerun(world: World) -> set[str]:
+    """A run, after which another one has nothing to do; the keys that it deleted."""
+    before = world.key_ids(OWN)
+    world.run(existing_service_account=OWN)
+    world.check_access()
+    assert world.given_key in world.key_ids(OWN)
+    assert world.run(existing_service_account=OWN).actions == ()
+    return set(before) - set(world.key_ids(OWN))
+
+
+def description(world: World) -> str:
+    text: str = world.project["roles"][world.role]["description"]
+    return text
+
+
+def test_a_key_that_an_ended_run_created_is_deleted(world: World) -> None:
+    (users,) = world.key_ids(OWN)
+    ended(world, "create_key")
+    (left,) = set(world.key_ids(OWN)) - {users}
+    assert rerun(world) == {left}
+    assert set(world.key_ids(OWN)) == {users, world.given_key}
+
+
+def test_a_key_that_the_user_creates_after_an_ended_run_stays(world: World) -> None:
+    ended(world, "create_key", after=False)
+    world.clock.ahead += 61
+    world.add_users_key(OWN)
+    assert rerun(world) == set()
+
+
+def test_of_several_keys_created_within_the_minute_none_is_deleted(world: World) -> None:
+    ended(world, "create_key")
+    world.add_users_key(OWN)
+    assert rerun(world) == set()
+
+
+def test_a_key_that_is_created_beside_ours_stays(world: World) -> None:
+    world.run(existing_service_account=OWN)
+    world.add_users_key(OWN)
+    assert world.run(existing_service_account=OWN).actions == ()
+    world.cloud.do("set_key", key_id=world.given_key, ends=3600.0, validAfterTime="2026-01-01T00:00:00Z")
+    assert len(rerun(world)) == 1
+
+
+def test_the_key_of_another_cluster_with_the_same_account_stays(world: World) -> None:
+    """It is created while our run is at the same point, and noted in that cluster's role."""
+    world.another_cluster("till")
+    ended(world, "create_key", after=False)
+    before = world.key_ids(OWN)
+    world.run(cluster_name="till", existing_service_account=OWN)
+    (tills,) = set(world.key_ids(OWN)) - set(before)
+    assert rerun(world) == set()
+    assert tills in world.key_ids(OWN)
+
+
+def test_a_key_that_may_not_be_created_is_not_waited_for(world: World) -> None:
+    forbidden = "constraints/iam.disableServiceAccountKeyCreation"
+    world.cloud.do("set_constraint", project=PROJECT, constraint=forbidden, value=True)
+    with pytest.raises((CallFailed, Stopped), match=forbidden):
+        world.run(existing_service_account=OWN)
+    assert role_note(description(world)).until == 0
+
+
+def test_a_key_that_could_not_be_noted_is_not_created(world: World) -> None:
+    world.run(existing_service_account=OWN, hand_over=False)
+    world.cloud.do("delete_role", name=world.role)
+    with pytest.raises((CallFailed, Stopped), match=r"Role .* does not exist.*prepare"):
+        world.run(existing_service_account=OWN, prepare=False)
+    assert len(world.key_ids(OWN)) == 1
+
+
+def test_without_the_permission_to_note_a_key_none_is_created(world: World) -> None:
+    held = {grant.permission for grant in granted("onboard")}
+    world.run(existing_service_account=OWN, hand_over=False)
+    world.google = world.gateway(world.cloud.operator_with(*(held - {"iam.roles.update"})))
+    with pytest.raises((CallFailed, Stopped), match=r"iam\.roles\.update"):
+        world.run(existing_service_account=OWN)
+    assert len(world.key_ids(OWN)) == 1
+    world.google = world.gateway(world.cloud.operator_with(*held))
+    world.run(existing_service_account=OWN)
+    assert world.given_key in world.key_ids(OWN)
+
+
+def test_moving_to_the_users_own_account_removes_ours(world: World) -> None:
+    """Although the user's own has a live key, which nobody gave to CAST AI."""
+    world.run()
+    done = world.run(existing_service_account=OWN)
+    world.check_access()
+    assert world.given_key in world.key_ids(OWN)
+    assert world.account(ACCOUNT) is None
+    assert not [one for one in world.bindings if ACCOUNT in one[1]]
+    assert {one["member"] for one in done.view["bindings"]["removed"]} == {f"serviceAccount:{ACCOUNT}"}
+    assert world.run(existing_service_account=OWN).actions == ()
+
+
+def test_moving_back_deletes_our_key_and_names_what_stays_bound(world: World) -> None:
+    world.run(existing_service_account=OWN)
+    world.run()
+    world.check_access()
+    assert world.key_ids(OWN) == [key_id for _email, key_id in world.kept]
+    done = world.run()
+    assert done.actions == ()
+    assert any(f"Service account {OWN}, which CAST AI had before" in one for one in done.view["warnings"])
+
+
+def test_with_a_role_that_clusters_share_nothing_is_noted(world: World) -> None:
+    options = {"existing_service_account": OWN, "role_scope": "project"}
+    world.run(**options)
+    shared = world.project["roles"][f"projects/{PROJECT}/roles/castai.gkeAccess"]
+    assert "account=" not in shared["description"]
+    world.check_access()
+    assert world.run(**options).actions == ()
