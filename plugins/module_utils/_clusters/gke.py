@@ -13,6 +13,7 @@ from .._gateways import google_session
 from .._gateways.google import Google
 from .._gateways.google_container import GkeCluster
 from .._gateways.google_credentials import project_of
+from .._gateways.google_session import Rejected
 from .._gateways.kubernetes import Object
 from .._google.names import MISSING_PROJECT, gke_cluster_problem, location_problem, project_problem
 from .._google.options import GOOGLE_RULES, IDENTITY_OPTIONS, form_problems, google_options
@@ -37,7 +38,10 @@ def read(systems: Systems, wanted: Named) -> ClusterFacts:
     missing = missing_options({"project": google.project, "location": location})
     if missing:
         raise Refused(" ".join(missing.values()))
-    found = google.get_cluster(google.project, location, wanted.name)
+    try:
+        found = google.get_cluster(google.project, location, wanted.name)
+    except Rejected as refusal:
+        raise refusal.unless_gone(f"correct {named('project')}") from refusal
     elsewhere = _elsewhere(google, wanted.name) if found is None else ""
     return facts(found, wanted, google, elsewhere)
 

@@ -127,6 +127,18 @@ class Rejected(CallFailed):
         """Whether the caller lacks permissions. Throttling has the same status, but does not count."""
         return self.status == 403 and not _limited(self.status, self.problem)
 
+    def advised(self, advice: str) -> Rejected:
+        """The same with advice added."""
+        within = self.within and f"{self.within} {advice}"
+        return Rejected(f"{self} {advice}", self.status, self.problem, within, self.unsure)
+
+    def unless_gone(self, advice: str) -> Rejected:
+        """The same with advice added, such as "correct the option", for a project that does not exist: Google's answer
+        for one is that the caller lacks permissions."""
+        if not self.forbidden or self.problem.reason == SERVICE_DISABLED or self.problem.constraints:
+            return self
+        return self.advised(f"If the project does not exist, or was deleted more than 30 days ago, {advice}.")
+
 
 def read_ahead() -> None:
     """Import the google and read the system's certificates now, for all processes that fork from this one."""

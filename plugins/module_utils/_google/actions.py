@@ -103,10 +103,7 @@ def when_visible(call: Callable[[], T | None], made_here: bool) -> T | None:
 
 def forbidden(refusal: Rejected, constraint: str, advice: str) -> Rejected:
     """The refusal with advice added if an organization policy caused it. constraint: a part of the policy's name."""
-    if not any(constraint in one for one in refusal.problem.constraints):
-        return refusal
-    within = refusal.within and f"{refusal.within} {advice}"
-    return Rejected(f"{refusal} {advice}", refusal.status, refusal.problem, within, refusal.unsure)
+    return refusal.advised(advice) if any(constraint in one for one in refusal.problem.constraints) else refusal
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from .._variables import named as named_option
 from . import names
 from .bindings import NODE_ACCOUNTS, ON_ACCOUNTS, Policy, Triple, held_by, held_by_deleted
 from .marks import Mark, RoleNote, marked_role, parse_mark, recorded_projects, role_note
-from .options import Desired
+from .options import ROLE, Desired
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -202,6 +202,18 @@ def unless_forbidden(call: Callable[P, T]) -> Callable[P, T | None]:
     return read
 
 
+def in_project(call: Callable[P, T], advice: str) -> Callable[P, T]:
+    """The same read. advice: what to do if the project does not exist."""
+
+    def read(*arguments: P.args, **named: P.kwargs) -> T:
+        try:
+            return call(*arguments, **named)
+        except Rejected as refusal:
+            raise refusal.unless_gone(advice) from refusal
+
+    return read
+
+
 def or_failure(call: Callable[P, T]) -> Callable[P, T | CallFailed]:
     """The same read, but its failure as a value."""
 
@@ -236,7 +248,8 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     with at_once() as ask:
         cluster = ask.when(wanted.whole, or_failure(google.get_cluster), wanted.project, wanted.location, wanted.name)
         record = ask.known(castai.get_cluster, wanted.cluster_id)
-        named = ask(unless_off(google.get_project), wanted.project)
+        get_project = in_project(unless_off(google.get_project), f"correct {named_option('project')}")
+        named = ask(get_project, wanted.project)
         services = wanted.whole and wanted.present
         enabled = ask.when(services, or_failure(google.enabled_services), wanted.project, wanted.services)
     project = named.result() or Project(wanted.project, "", "")
@@ -269,7 +282,8 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         by_node = {one: ask(get_account, home_of(one, project), one) for one in scoped}
         on_nodes = {one: ask(of_nodes, home_of(one, project), one) for one in nodes}
         all_accounts = ask.when(every, unless_forbidden(unless_off(google.list_accounts)), home)
-        policies = {one: ask(get_policy, one) for one in wanted.extra_projects if wanted.whole}
+        get_extra = in_project(get_policy, f"remove it from {named_option('extra_projects', ROLE)}")
+        policies = {one: ask(get_extra, one) for one in wanted.extra_projects if wanted.whole}
         in_extra = {one: ask.known(get_role, *one) for one in extra}
         on_subnets = {one: ask(of_subnets, one) for one in _subnets(current, wanted)}
     accounts = {one: MarkedAccount(found) if found else None for one, found in results(by_email).items()}

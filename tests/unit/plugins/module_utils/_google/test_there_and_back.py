@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils import _engine
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Refused, Result
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, Refused, Result, Stopped
 from tests.sandbox.google.other_ways import leave
 from tests.sandbox.wire import Request, Response
 from tests.unit.sandbox.aws_account import sentences
@@ -219,6 +219,27 @@ def test_what_a_deleted_project_leaves_in_others_is_removed(world: World, vintag
     assert world.run(state="absent").actions == ()
     with pytest.raises(Refused, match=rf"Project {PROJECT} is being deleted\. Restore it .* correct castai_project"):
         world.run()
+
+
+GONE = "acme-gone-1"
+IF_GONE = "If the project does not exist, or was deleted more than 30 days ago,"
+
+
+@pytest.mark.parametrize("state", ["present", "absent"])
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        ({"extra_projects": [GONE]}, r"remove it from gke_onboard_extra_projects \(option extra_projects\)\."),
+        ({"project": GONE}, r"correct castai_project \(option project\)\."),
+    ],
+)
+def test_a_project_that_is_gone_for_good_looks_like_a_missing_permission_and_both_are_told(
+    world: World, state: str, options: Options, advice: str
+) -> None:
+    world.run()
+    needed = r"Grant resourcemanager\.projects\.get(IamPolicy)? to the identity that runs this\."
+    with pytest.raises(Stopped, match=f"{GONE}.*{needed} {IF_GONE} {advice}"):
+        world.run(state=state, **options)
 
 
 @pytest.mark.parametrize("mode", MODES)
