@@ -218,6 +218,72 @@ def test_a_role_that_names_a_provider_would_be_found(text: str) -> None:
     assert providers_named_in_yaml(text)
 
 
+NEWER = re.compile(r"(?<![a-z])(gke|aks|google|azure|gcp)(?![a-z])", re.IGNORECASE)
+"""How the providers are called that were added after the layout: in code, only their own files know them. Fragments are
+documentation."""
+
+OWN_FILES = re.compile(
+    r"plugins/(module_utils/(_google|_azure|_gateways/(google|azure)|_clusters/(on_)?(gke|aks|google|azure))"
+    r"|(modules|action)/castai_(gke|aks)_|doc_fragments/)|roles/(gke|aks)_"
+)
+
+MENTIONED = {
+    "plugins/module_utils/_clusters/table.py": "the only file that names all providers",
+    "plugins/module_utils/_gateways/castai.py": "CAST AI's API has calls for the account that it has at Google",
+    "plugins/module_utils/_record.py": "preflight hands one of these calls on",
+    "plugins/module_utils/_variables.py": "which variable of the inventory sets which option",
+    "roles/agent/tasks/main.yml": "credentials of all clouds, as module_defaults",
+    "roles/castai/defaults/main.yml": "variables of all clouds",
+    "roles/castai/tasks/connect.yml": "credentials of all clouds, as module_defaults",
+    "roles/castai/vars/main.yml": "variables of all clouds, and what a plan says of their settings",
+    "roles/components/tasks/main.yml": "credentials of all clouds, as module_defaults",
+}
+"""The other files that mention them, and why."""
+
+
+def code_texts(tree: ast.Module) -> Iterator[str]:
+    """Every name and text of a Python file but documentation: a text alone, and what ansible-doc reads."""
+    documents = {"DOCUMENTATION", "EXAMPLES", "RETURN"}
+    shown: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        named = [getattr(target, "id", "") for target in node.targets] if isinstance(node, ast.Assign) else []
+        if documents & {*named} or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+            shown |= {*ast.walk(node)}
+    for node in set(ast.walk(tree)) - shown:
+        texts = (getattr(node, field, None) for field in ("id", "attr", "arg", "name", "module", "value"))
+        yield from (text for text in texts if isinstance(text, str))
+
+
+def mentions(path: Path) -> bool:
+    """Whether the code of a file of plugins, roles or playbooks names one of the newer providers or clouds."""
+    text = (ROOT / path).read_text(encoding="utf-8")
+    found = code_texts(ast.parse(text)) if path.suffix == ".py" else texts_in(yaml.safe_load(text))
+    return any(NEWER.search(one) for one in found)
+
+
+def test_nothing_of_the_newer_providers_is_outside_their_files() -> None:
+    python = [path for path in files() if path.suffix == ".py" and path.parts[0] == "plugins"]
+    known = [path for path in (*python, *TASKS) if not OWN_FILES.match(str(path))]
+    assert {str(path) for path in known if mentions(path)} == {*MENTIONED}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("def of_gke(): pass", True),
+        ("from x import _azure", True),
+        ("import google.auth", True),
+        ("f'{x} is GKE'", True),
+        ("f(aks=1)", True),
+        ("x.google", True),
+        ("'GKE'\nEXAMPLES = 'aks'  # azure", False),
+        ("BREAKS = 'breaks'", False),
+    ],
+)
+def test_code_that_names_one_would_be_found(text: str, found: bool) -> None:
+    assert any(NEWER.search(one) for one in code_texts(ast.parse(text))) == found
+
+
 def test_one_file_knows_about_check_mode() -> None:
     def knows(path: Path) -> bool:
         return any(
