@@ -67,6 +67,13 @@ options:
         AI rejects an API key of another organization. The task fails if the cluster is registered in another
         organization.
     type: str
+  read_cluster:
+    description:
+      - Whether to read the cluster from its provider, to check that the registration is for it. V(false) saves that for
+        a task that only waits, after another one has done it. It needs O(cluster_id) and O(manage_token=false).
+      - If V(false), results show nothing of the cluster but CAST AI's record, and RV(agent_environment) is empty.
+    type: bool
+    default: true
   state_store:
     description:
       - State store of the kOps cluster, such as V(s3://shop-state), if the cluster's annotations do not name it.

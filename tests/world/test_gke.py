@@ -42,9 +42,9 @@ HOSTS = {
 CLUSTERS = ("shop:gke:location=europe-west3:nodes=1", "till:gke:location=europe-west1-b:nodes=1")
 REMOVAL = recipe("gke_guide", "Removal")
 TOKEN, CLUSTER_READ = "oauth2.token", "container.projects.locations.clusters.get"
-CLUSTER_READS = 9
-"""The tasks of site that read the cluster: preflight, castai_cluster, the agent's release and castai_cluster again of
-connecting; preflight, castai_cluster, castai_gke_sa, castai_releases and castai_cluster again of onboarding."""
+CLUSTER_READS = 7
+"""The tasks of site that read the cluster: preflight, castai_cluster and the agent's release of connecting; preflight,
+castai_cluster, castai_gke_sa and castai_releases of onboarding. Waiting needs CAST AI's record alone."""
 TOO_EARLY = [
     local_play(
         {

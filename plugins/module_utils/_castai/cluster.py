@@ -50,6 +50,7 @@ OPTIONS: dict[str, Any] = {
         "manage_token": {"type": "bool", "default": True},
         "namespace": {"type": "str", "default": NAMESPACE},
         "organization_id": {"type": "str"},
+        "read_cluster": {"type": "bool", "default": True},
         **registration_options(),
         "wait_for": {"type": "str", "choices": ["none", "agent_online", "ready", "onboarded"], "default": "none"},
         "wait_timeout": {"type": "int"},
@@ -63,7 +64,8 @@ class Desired:
     """What the user wants.
 
     cluster_id: empty to search CAST AI's list, UNKNOWN if an earlier task of the same check would register the cluster;
-    console: address of CAST AI's console, empty if unknown.
+    console: address of CAST AI's console, empty if unknown. read_cluster: whether to ask the provider; otherwise an
+    earlier task has checked that the record is the cluster's, and nothing but the record is read.
     """
 
     cluster: Named
@@ -76,6 +78,7 @@ class Desired:
     wait_timeout: int
     console: str = ""
     create_namespace: bool = True
+    read_cluster: bool = True
 
 
 @dataclass(frozen=True)
@@ -178,6 +181,9 @@ def desired(params: Parameters) -> Desired:
     found = problems(params)
     if found:
         raise Refused(" ".join(found.values()))
+    read_cluster = params.get("read_cluster", True)
+    if not read_cluster and (params["manage_token"] or not params.get("cluster_id")):
+        raise Refused("read_cluster is false, which needs cluster_id, and manage_token set to false.")
     return Desired(
         cluster=named_by(params),
         cluster_id=(params.get("cluster_id") or "").lower(),
@@ -186,6 +192,7 @@ def desired(params: Parameters) -> Desired:
         secret=params["credentials_secret"],
         create_namespace=params.get("create_namespace", True),
         manage_token=params["manage_token"],
+        read_cluster=read_cluster,
         wait_for=params["wait_for"],
         wait_timeout=_wait_timeout(params),
         console=console_of(params.get("castai_api_url") or ""),
@@ -205,6 +212,8 @@ def connect(params: Parameters, wanted: Desired) -> Systems:
 def observe(gateway: Systems, wanted: Desired) -> Current:
     """Round 1: the provider and CAST AI. Round 2: the cluster. Round 3: whether the Secret's key works."""
     connection = gateway.connection
+    if not wanted.read_cluster:
+        return _recorded(gateway.castai, wanted)
     with at_once() as ask:
         found = ask(connection.read, wanted.cluster)
         records = ask(_records, gateway.castai, wanted)
@@ -235,6 +244,14 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         immutable=bool((secret or {}).get("immutable")),
         token_usable=bool(key and current.record and gateway.castai.accepts(key, current.record.id)),
     )
+
+
+def _recorded(castai: CastAi, wanted: Desired) -> Current:
+    """The current state as far as CAST AI's record shows it."""
+    provider, name = PROVIDERS[wanted.cluster.provider], wanted.cluster.name
+    facts = ClusterFacts(provider.key, name, f"{provider.title} cluster {name}", "", {})
+    records = () if wanted.cluster_id == UNKNOWN else _records(castai, wanted)
+    return Current(facts, registration(records, facts, wanted.cluster_id))
 
 
 def _is_of(record: Cluster, facts: ClusterFacts) -> bool:
@@ -333,7 +350,8 @@ def _record_problem(record: Cluster | None, facts: ClusterFacts, wanted: Desired
     if refusal:
         return refusal
     if not _is_of(record, facts):
-        ours = PROVIDERS[facts.provider].describe_location(facts.registration)
+        block = facts.registration
+        ours = PROVIDERS[facts.provider].describe_location(block) if block else facts.title
         return (
             f"CAST AI's cluster {record.id} is {location_of(record)}, not {ours}. Correct {named('cluster_id')} or"
             f" {named('cluster_name')}."
@@ -402,10 +420,12 @@ def reached(record: Cluster, wait_for: str) -> bool:
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     facts, cluster_id = current.facts, current.record.id if current.record else UNKNOWN
     agent_environment = PROVIDERS[facts.provider].agent_environment
-    warnings = [*filter(None, (unchecked_warning(wanted.cluster, facts), _former_warning(current, wanted)))]
+    read = facts if wanted.read_cluster else None
+    warnings = [*filter(None, (unchecked_warning(wanted.cluster, read), _former_warning(current, wanted)))]
+    environment = dict(agent_environment(read, cluster_id, bool(wanted.cluster_id))) if read else {}
     return {
         **facts.result_fields,
-        "agent_environment": dict(agent_environment(facts, cluster_id, bool(wanted.cluster_id))),
+        "agent_environment": environment,
         "cluster_id": cluster_id,
         "cluster": public(current.record) if current.record else None,
         "console_url": f"{wanted.console}/external-clusters/{cluster_id}/overview" if wanted.console else "",

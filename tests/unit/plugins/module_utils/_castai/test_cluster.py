@@ -7,7 +7,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -27,7 +27,13 @@ from ansible_collections.castai.onboarding.plugins.module_utils._castai.cluster 
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters import eks
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.connection import Connection
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import ClusterFacts, Named
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import UNKNOWN, CallFailed, Refused
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
+    UNKNOWN,
+    CallFailed,
+    Refused,
+    Result,
+    reconcile,
+)
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_eks import EksCluster
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import CastAi, Cluster
 from tests.support.https import reply
@@ -399,6 +405,56 @@ SILENT = replace(RECORD, agent_status="waiting-connection")
 def test_no_call_is_made_where_there_is_nothing_to_wait_for(wire: Wire, record: Cluster, wait_for: str) -> None:
     assert wait(wire, record, wait_for=wait_for) == (record, [])
     assert wire.script.received == []
+
+
+ONLY_RECORD = {"read_cluster": False, "manage_token": False, "wait_for": "ready"}
+
+
+def recorded(wire: Wire, cluster_id: str = ID, check: bool = False) -> Result:
+    """A run that cannot reach any provider or cluster."""
+    subject = replace(
+        cluster.SUBJECT,
+        connect=lambda params, wanted: Systems(CastAi(wire.url, "CANARY-key"), cast(Any, Unconnected())),
+    )
+    return reconcile(subject, {**PARAMETERS, **ONLY_RECORD, "cluster_id": cluster_id}, check, lambda line: None)
+
+
+class Unconnected:
+    def close(self) -> None:
+        """Nothing was opened."""
+
+
+def test_a_task_that_only_waits_reads_the_record_alone(wire: Wire) -> None:
+    wire.script.play(*(answer(status, "online", providerType="eks") for status in ("connecting", "ready")))
+    done = recorded(wire)
+    assert (done.view["cluster"]["status"], done.view["agent_environment"], done.actions) == ("ready", {}, ())
+    assert {(one.method, one.path.rpartition("/")[2]) for one in wire.script.received} == {("GET", ID)}
+
+
+def test_a_plan_that_would_only_wait_for_a_cluster_to_be_registered_asks_nothing(wire: Wire) -> None:
+    assert recorded(wire, UNKNOWN, True).view["cluster"] is None
+    assert wire.script.received == []
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (reply(404, {"message": "no"}), f"has no cluster {ID}"),
+        (answer("ready", "online", providerType="gke"), f"CAST AI's cluster {ID} .* not EKS cluster shop"),
+    ],
+)
+def test_a_record_that_cannot_be_the_clusters_is_refused_without_reading_that(
+    wire: Wire, found: Any, said: str
+) -> None:
+    wire.script.play(found)
+    with pytest.raises(Refused, match=said):
+        recorded(wire)
+
+
+@pytest.mark.parametrize("options", [{"manage_token": True}, {"cluster_id": None}])
+def test_who_writes_or_searches_reads_the_cluster(options: dict[str, Any]) -> None:
+    with pytest.raises(Refused, match="read_cluster is false, which needs cluster_id"):
+        cluster.desired({**PARAMETERS, **ONLY_RECORD, "cluster_id": ID, **options})
 
 
 def test_it_waits_and_tells_what_it_sees(wire: Wire) -> None:
