@@ -239,6 +239,8 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     Round 1: cluster, CAST AI's record, project, services. Round 2: accounts, roles and policies by name. Round 3: keys
     and policies of accounts, bound roles, and the other projects that the roles' descriptions name.
 
+    With an existing account, ours is looked for as well, as CAST AI may have had it before.
+
     What earlier options may have left behind is looked for only as far as Google allows it. If the project is being
     deleted, only what a removal may find in other projects is read.
     """
