@@ -343,7 +343,7 @@ def desired(params: Parameters) -> Desired:
     version, name, cluster = params.get("chart_version") or "", params["name"], named_by(params)
     found = (
         helm_release_problem(name),
-        namespace_problem(params["namespace"]),
+        namespace_problem(params["namespace"], params["state"] == "present"),
         *given_problems(params),
         chart_version_problem(version, name),
     )

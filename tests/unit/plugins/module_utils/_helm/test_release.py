@@ -435,6 +435,7 @@ def test_no_record_goes_while_the_newest_holds_the_key(
         ({"name": "Agent"}, "Correct the name."),
         ({"name": "a" * 54}, "Correct the name."),
         ({"namespace": "a_b"}, "Correct castai_namespace (option namespace)."),
+        ({"namespace": "kube-system"}, "is 'kube-system', one of Kubernetes' own namespaces."),
         ({"provider": "eks", "cluster_name": "a b"}, "EKS cluster name 'a b' may"),
         ({"provider": "kops", "cluster_name": "shop"}, "kOps cluster name 'shop' must be a full DNS name"),
         ({"account_id": "1111"}, "castai_account_id (option account_id) is '1111'. Set it to the 12 digits"),
@@ -447,6 +448,12 @@ def test_bad_options(options: dict[str, Any], sentence: str) -> None:
     params = {name: option.get("default") for name, option in spec.items()} | {"name": "agent"} | options
     with pytest.raises(Refused, match=re.escape(sentence)):
         release.desired(params)
+
+
+def test_a_release_in_a_namespace_of_kubernetes_can_be_uninstalled() -> None:
+    spec = release.OPTIONS["argument_spec"]
+    params = {name: option.get("default") for name, option in spec.items()}
+    assert not release.desired({**params, "name": "agent", "namespace": "default", "state": "absent"}).present
 
 
 # The effect of a step on a world without rivals, as Helm has it.
