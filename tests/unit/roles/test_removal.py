@@ -24,10 +24,14 @@ SUBSCRIPTION = "Check that the subscription of the cluster is set"
 
 
 def templated(play: Json, expression: str, **given: Any) -> Any:
-    """An expression of the playbook; nothing of the inventory is in the environment either."""
+    return filled(play, f"{{{{ {expression} }}}}", **given)
+
+
+def filled(play: Json, text: str, **given: Any) -> Any:
+    """A text of the playbook; nothing of the inventory is in the environment either."""
     nowhere: dict[str, Any] = {"projects": [], "subscriptions": [], "inventory_hostname": "shop"}
     templar = Templar(DataLoader(), variables={**trusted(play["vars"]), **nowhere, **given})
-    return templar.template(trust_as_template(f"{{{{ {expression} }}}}"))
+    return templar.template(trust_as_template(text))
 
 
 @pytest.mark.parametrize(
@@ -70,3 +74,41 @@ def module_of(name: str) -> str:
     """The action plugin of a module, or of one that has all options of a group."""
     collection, _dot, module = name.removeprefix("group/").rpartition(".")
     return f"{collection}.plugins.action.{'castai_preflight' if name.startswith('group/') else module}"
+
+
+@pytest.mark.parametrize("guide", PLAYS)
+@pytest.mark.parametrize(
+    ("status", "credentials_id", "asked"),
+    [("ready", "c", True), ("ready", "", False), ("deleting", "c", False), ("deleted", "c", False)],
+)
+def test_a_cluster_is_disconnected_once(guide: str, status: str, credentials_id: str, asked: bool) -> None:
+    """A removal that was interrupted while CAST AI removes its nodes only waits."""
+    found = [{"id": "1", "status": status, "credentials_id": credentials_id}]
+    assert templated(PLAYS[guide], "connected", here=found, cluster_id="1") is asked
+
+
+@pytest.mark.parametrize("guide", PLAYS)
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (
+            {"status": 403, "msg": "HTTP Error 403", "json": {"message": "the key may only read"}},
+            "the key may only read",
+        ),
+        ({"status": 502, "msg": "HTTP Error 502: Bad Gateway"}, "HTTP Error 502: Bad Gateway"),
+        ({"status": 200, "msg": "OK", "json": {"id": "1"}}, None),
+    ],
+)
+def test_why_cast_ai_does_not_disconnect_is_not_hidden_with_the_key(
+    guide: str, answer: Json, reason: str | None
+) -> None:
+    hidden, check = (task for task in PLAYS[guide]["tasks"] if "isconnect" in task["name"] and "until" not in task)
+    assert (hidden["no_log"], hidden["failed_when"], hidden["register"]) == (True, False, "asked")
+    asserted = check["ansible.builtin.assert"]
+    given = {"asked": answer}
+    assert templated(PLAYS[guide], check["when"], **given) is True
+    assert templated(PLAYS[guide], asserted["that"], **given) is (reason is None)
+    if reason:
+        said = filled(PLAYS[guide], asserted["fail_msg"], **given)
+        assert said == f"CAST AI does not disconnect the cluster. {reason}"
+    assert not templated(PLAYS[guide], check["when"], asked={"skipped": True})
