@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .._credentials import MASK, SHORTEST, in_addresses, without
+from .._credentials import MASK, SHORTEST, in_text, without_any
 
 Values = Mapping[str, Any]
 
@@ -44,7 +44,7 @@ def paths(values: Values) -> tuple[str, ...]:
 
 
 def shown(values: Values, paths: tuple[str, ...]) -> dict[str, Any]:
-    """The leaves at these paths, by path, masked where path or entry looks secret, or an address has a password."""
+    """The leaves at these paths, by path, masked where path, entry or text looks secret."""
     leaves, names = dict(_leaves(values)), _names(values)
     return {path: _masked(path, leaves[path], names.get(path, "")) for path in paths if path in leaves}
 
@@ -59,20 +59,20 @@ def secret(path: str, name: str = "") -> bool:
     branches = [part for part in parts if not _INDEX.fullmatch(part)] or parts
     if any(_REFERENCE.search(branch) for branch in branches) or branches[-1] == "topologykey":
         return False
-    if branches[-1] == "key" and not _SELECTORS.isdisjoint(branches):
+    if (name or branches[-1] == "key") and not _SELECTORS.isdisjoint(branches):
         return False
     return bool(_SECRET_LEAF.search(branches[-1])) or any(_SECRET_BRANCH.search(branch) for branch in branches[:-1])
 
 
 def secrets(values: Values) -> tuple[str, ...]:
-    """The texts among the values whose path looks secret, and addresses with a password, such as a proxy's.
+    """The texts among the values whose path looks secret, and the credentials in others, such as a proxy's password.
 
     Shorter ones would mask half of any sentence.
     """
     names = _names(values)
     texts = [(path, leaf) for path, leaf in _leaves(values) if isinstance(leaf, str)]
     by_path = [leaf for path, leaf in texts if secret(path, names.get(path, ""))]
-    parts = [part for _path, leaf in texts for found in in_addresses(leaf) for part in (found.whole, found.secret)]
+    parts = [part for _path, leaf in texts for found in in_text(leaf) for part in (found.whole, found.secret)]
     return tuple(text for text in (*by_path, *parts) if len(text) >= SHORTEST)
 
 
@@ -81,14 +81,14 @@ def _masked(path: str, leaf: Any, name: str) -> Any:
         return leaf
     if secret(path, name):
         return MASK
-    return without(leaf) if isinstance(leaf, str) else leaf
+    return without_any(leaf) if isinstance(leaf, str) else leaf
 
 
 def _names(value: Any, path: str = "") -> dict[str, str]:
-    """The names of entries that have a name and a value, as in env, by the path of the value."""
+    """The names of entries that have a name or key and a value, as in env, by the path of the value."""
     named: dict[str, str] = {}
     if isinstance(value, Mapping):
-        name = value.get("name")
+        name = value.get("name", value.get("key"))
         if isinstance(name, str):
             named |= {inner: name for inner, _leaf in _leaves(value.get("value"), _joined(path, "value"))}
     for key, item in _items(value):
