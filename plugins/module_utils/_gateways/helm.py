@@ -34,7 +34,7 @@ from .._answers import tidy
 from .._credentials import MASK, SECRET_VARIABLE
 from .._engine import CallFailed, Conflict, Failure, Refused, Throttled, until
 from .._patience import FEWER, Repeats
-from .._temp_folder import TempFolder, left_dead, temp_folder
+from .._temp_folder import TempFolder, leave_dead, left_dead, temp_folder
 from .._variables import named, role_of
 from . import repositories
 from .repositories import Repository
@@ -232,8 +232,12 @@ class Helm:
         return tuple(item for item in found if isinstance(item, dict) and (item.get("metadata") or {}).get("name"))
 
     def was_killed(self, work: Work) -> bool:
-        """Whether a run on this machine was killed during this work. Starts no process."""
+        """Whether a Helm of this machine was killed during this work, or did not finish it. Starts no process."""
         return left_dead(work.identity, work.revision)
+
+    def has_ended(self, work: Work) -> None:
+        """Let was_killed know that the Helm which did this work has ended, so that nobody waits for it."""
+        leave_dead(work.identity, work.revision)
 
     def upgrade(
         self,

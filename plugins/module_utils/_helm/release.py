@@ -33,6 +33,7 @@ from .._engine import (
     Refused,
     Report,
     Subject,
+    Throttled,
     at_once,
     each,
     side_by_side,
@@ -203,9 +204,14 @@ class Step(Action):
             raise Conflict(f"Somebody else wrote revision {self.revision + 1} of {self.wanted.title} in the meantime.")
         try:
             self.work(gateway, self.wanted)
-        except CallFailed as failure:
-            left = _left_by(cluster, self.wanted, self.revision) if self.helm else ""
-            raise PartlyDone(str(failure), left) if left else failure from failure.__cause__
+        except (CallFailed, Throttled) as failure:
+            left = _left_by(cluster, self.wanted, self.revision) if self.helm else None
+            if left and left.unfinished:
+                gateway.helm.has_ended(Work(cluster.host, self.wanted.namespace, self.wanted.name, left.number))
+            if left is None or isinstance(failure, Throttled):
+                raise
+            clause = f"revision {left.number} of {self.wanted.title}, which is {left.status}"
+            raise PartlyDone(str(failure), clause) from failure.__cause__
         return {"written": True}
 
     def work(self, gateway: Systems, wanted: Desired) -> None:
@@ -813,16 +819,16 @@ def _workloads(found: Mapping[Reference, Object | None]) -> list[Object]:
     return [{"kind": item.kind, **live} for item, live in found.items() if live and item.kind in KINDS]
 
 
-def _left_by(cluster: Kubernetes, wanted: Desired, revision: int) -> str:
-    """What a failed Helm has left of its work, as a clause, or an empty text. revision: the newest one before."""
+def _left_by(cluster: Kubernetes, wanted: Desired, revision: int) -> Revision | None:
+    """What a failed Helm has left of its work, or None. revision: the newest one before."""
     try:
         written = cluster.get(_record_path(wanted, revision + 1)) or cluster.get(_record_path(wanted, revision))
         found = Revision.of(written) if written else None
     except Failure:
-        return ""
+        return None
     if found is None or (found.number == revision and found.status != record.UNINSTALLING):
-        return ""
-    return f"revision {found.number} of {wanted.title}, which is {found.status}"
+        return None
+    return found
 
 
 def _replicas(wanted: Desired, live: Mapping[Reference, Object | None]) -> Iterator[tuple[str, int]]:

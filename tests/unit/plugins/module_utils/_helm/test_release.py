@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import Named
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused
-from ansible_collections.castai.onboarding.plugins.module_utils._gateways.helm import Chart, Facts
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused, Throttled
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.helm import Chart, Facts, Work
 from ansible_collections.castai.onboarding.plugins.module_utils._helm import record, release, workloads
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.owner import Owner
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.record import Reference, Revision
@@ -755,21 +755,59 @@ class Records:
         return self._there.get(path.rpartition("/")[2])
 
 
+class Ending:
+    """A cluster and the Helm that fails in it, which leaves a revision."""
+
+    host = "https://api"
+
+    def __init__(self, failure: Exception, before: tuple[Revision, ...], left: tuple[Revision, ...]) -> None:
+        self._failure, self._records, self._left = failure, Records(*before), Records(*left)
+        self.ended: list[int] = []
+
+    def get(self, path: str) -> Any:
+        return self._records.get(path)
+
+    def uninstall(self, work: Any) -> None:
+        self._records = self._left
+        raise self._failure
+
+    def has_ended(self, work: Work) -> None:
+        assert work.identity == f"{self.host} {NAMESPACE} {NAME}"
+        self.ended.append(work.revision)
+
+
 @pytest.mark.parametrize(
-    ("there", "before", "left"),
+    ("before", "left", "said", "ended"),
     [
-        ((), 0, ""),
-        ((revision(1, "failed"),), 0, "revision 1 of Helm release agent, which is failed"),
-        ((revision(1, "deployed"),), 1, ""),
-        ((revision(1, "deployed"), revision(2, "pending-upgrade")), 1, "revision 2 of Helm release agent, which is"),
-        ((revision(3, "uninstalling"),), 3, "revision 3 of Helm release agent, which is uninstalling"),
+        ((), (), "", []),
+        ((), (revision(1, "failed"),), "revision 1 of Helm release agent, which is failed", []),
+        ((revision(1, "deployed"),), (revision(1, "deployed"),), "", []),
+        (
+            (revision(1, "deployed"),),
+            (revision(1, "deployed"), revision(2, "pending-upgrade")),
+            "revision 2 of Helm release agent, which is pending-upgrade",
+            [2],
+        ),
+        (
+            (revision(3, "deployed"),),
+            (revision(3, "uninstalling"),),
+            "revision 3 of Helm release agent, which is uninstalling",
+            [3],
+        ),
     ],
 )
-def test_what_a_failed_helm_left_is_told(there: tuple[Revision, ...], before: int, left: str) -> None:
-    cluster: Any = Records(*there)
-    found = release._left_by(cluster, wanted(), before)
-    assert found.startswith(left)
-    assert bool(found) is bool(left)
+@pytest.mark.parametrize("kind", [CallFailed, Throttled])
+def test_what_a_failed_helm_left_is_told_and_nobody_waits_for_it(
+    kind: type[Exception], before: tuple[Revision, ...], left: tuple[Revision, ...], said: str, ended: list[int]
+) -> None:
+    there = Ending(kind("no"), before, left)
+    connection = SimpleNamespace(cluster=lambda: there)
+    gateway: Any = SimpleNamespace(connection=connection, helm=there, work=lambda *_: None)
+    step = Uninstall("uninstall", "", None, None, wanted(), before[-1].number if before else 0)
+    with pytest.raises(kind) as caught:
+        step.run(gateway, {})
+    assert there.ended == ended
+    assert getattr(caught.value, "left", "") == (said if kind is CallFailed else "")
 
 
 def test_a_repair_keeps_the_replicas_that_others_gave() -> None:
