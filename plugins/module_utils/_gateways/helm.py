@@ -96,6 +96,13 @@ _LIMITED = re.compile("(?i)too many requests|toomanyrequests")
 _ADVICE = (
     (_LIMITED.pattern, f"The server limits how often it may be called. {FEWER}"),
     (
+        r'"meta\.helm\.sh/release-name(space)?" must equal "[^"]*": current value is',
+        (
+            "Another Helm release has an object of the same name: uninstall it, or change the values so that only one"
+            " does."
+        ),
+    ),
+    (
         "invalid ownership metadata",
         "Objects of the same name already exist. Delete them, or, for an install, set {adopt} to take them over.",
     ),
@@ -223,7 +230,7 @@ class Helm:
         with temp_folder() as temp:
             archive = self._fetch(temp, chart)
             arguments = ["template", release, str(archive), "--namespace", namespace]
-            arguments += ["--values", str(temp.write("values.json", json.dumps(values)))]
+            arguments += ["--values", str(temp.write("values.json", _as_yaml(values)))]
             text = self._run(temp, arguments, SHORT, f"Could not render chart {chart.ref}: ", hidden=secrets)
         try:
             found = list(yaml.safe_load_all(text))
@@ -257,7 +264,7 @@ class Helm:
         with temp_folder(work.identity, work.revision) as temp:
             archive = self._fetch(temp, chart)
             arguments = ["upgrade", work.release, str(archive), "--install", "--reset-values"]
-            arguments += ["--values", str(temp.write("values.json", json.dumps(values)))]
+            arguments += ["--values", str(temp.write("values.json", _as_yaml(values)))]
             arguments += ["--create-namespace"] * create_namespace
             arguments += ["--take-ownership"] * (take_ownership and version >= TAKES_OWNERSHIP)
             arguments += _overwriting(version)
@@ -537,6 +544,12 @@ def _failure(purpose: str, code: int, errors: str, release: str) -> CallFailed |
     # This is about the API server, which Helm has asked ten times; a chart repository is asked again by the download.
     failure = Throttled if release and _LIMITED.search(reason) else CallFailed
     return failure(f"{purpose}Helm said: {reason}.{advice}")
+
+
+def _as_yaml(values: Mapping[str, Any]) -> str:
+    """JSON that is YAML too: YAML knows no pairs of escapes for one character, as json writes them for an emoji."""
+    text = json.dumps(values, ensure_ascii=False)
+    return re.sub("[^ -~\U00010000-\U0010ffff]", lambda one: f"\\u{ord(one[0]):04x}", text)
 
 
 def adopt_option(release: str) -> str:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -30,7 +31,8 @@ _SELECTORS = frozenset({"tolerations", "matchexpressions", "topologyspreadconstr
 def differing(before: Values, after: Values) -> tuple[str, ...]:
     """The dotted paths whose leaves differ, sorted; dots in keys are escaped, as in Helm's --set.
 
-    An empty list or map is a leaf. 1 and 1.0 are equal, 1 and true are not.
+    An empty list or map is a leaf. 1 and 1.0 are equal, 1 and true are not. Numbers are compared as Helm keeps them,
+    with 53 bits.
     """
     old, new = dict(_leaves(before)), dict(_leaves(after))
     return tuple(
@@ -118,4 +120,9 @@ def _joined(path: str, key: str) -> str:
 
 
 def _same(one: Any, other: Any) -> bool:
-    return isinstance(one, bool) == isinstance(other, bool) and one == other
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, (int, float)) and isinstance(other, (int, float)):
+        with contextlib.suppress(OverflowError):
+            return float(one) == float(other)
+    return bool(one == other)
