@@ -40,7 +40,7 @@ from .._engine import (
     until,
 )
 from .._gateways.helm import EVICTOR, HOOK_ADVICE, Chart, Facts, Helm, Work, driver_problem, facts, same_version
-from .._gateways.kubernetes import Kubernetes, Object, path_of
+from .._gateways.kubernetes import Kubernetes, Object, Rejected, path_of
 from .._given import as_path
 from .._names import NAMESPACE, chart_version_problem, helm_release_problem, namespace_problem
 from .._variables import named, role_of, switch_of
@@ -278,8 +278,19 @@ class RollBack(Step):
 
 @dataclass(frozen=True)
 class Uninstall(Step):
+    """objects: those that Helm is to delete."""
+
+    objects: tuple[Reference, ...] = ()
+
     def work(self, gateway: Systems, wanted: Desired) -> None:
-        gateway.helm.uninstall(gateway.work(wanted, self.revision))
+        try:
+            gateway.helm.uninstall(gateway.work(wanted, self.revision))
+        except CallFailed as failure:
+            # Helm only says that it failed.
+            why = _undeletable(gateway.connection.cluster(), wanted, self.objects)
+            if not why:
+                raise
+            raise CallFailed(f"{failure} {why}") from failure.__cause__
 
 
 @dataclass(frozen=True)
@@ -527,7 +538,16 @@ def _plan_absent(current: Current, wanted: Desired, last: Revision | None) -> It
             objects=current.hooks,
         )
         waiting = {}
-    yield Uninstall(f"uninstall {wanted.title}", _target(wanted), _summary(last), None, wanted, last.number, **waiting)
+    yield Uninstall(
+        f"uninstall {wanted.title}",
+        _target(wanted),
+        _summary(last),
+        None,
+        wanted,
+        last.number,
+        **waiting,
+        objects=contents.objects,
+    )
 
 
 def _plan_present(current: Current, wanted: Desired) -> Iterator[Action]:
@@ -790,6 +810,20 @@ def _readable(cluster: Kubernetes, wanted: Desired, objects: Iterable[Reference]
     known = list(objects)
     found = side_by_side(AT_ONCE, [partial(read, item) for item in known])
     yield from ((item, one) for item, one in zip(known, found, strict=True) if one)
+
+
+def _undeletable(cluster: Kubernetes, wanted: Desired, objects: Iterable[Reference]) -> str:
+    """Why the first object that cannot be deleted cannot, as a sentence: a webhook or policy, or a missing right. Empty
+    if there is none."""
+    for item, _found in _readable(cluster, wanted, objects):
+        try:
+            cluster.try_to_delete(_path(item, wanted.namespace))
+        except Rejected as answer:
+            if answer.status != 404:
+                return f"{item} cannot be deleted: {answer.message.rstrip('.')}."
+        except CallFailed:
+            return ""
+    return ""
 
 
 def _left_by_hooks(cluster: Kubernetes, wanted: Desired, history: History) -> tuple[Reference, ...]:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import Named
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused, Throttled
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.helm import Chart, Facts, Work
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.kubernetes import Rejected
 from ansible_collections.castai.onboarding.plugins.module_utils._helm import record, release, workloads
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.owner import Owner
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.record import Reference, Revision
@@ -743,6 +744,40 @@ class InConfigMaps:
 )
 def test_a_release_that_helm_keeps_in_configmaps_is_seen(cluster: Any, found: set[str]) -> None:
     assert release._in_configmaps(cluster, NAMESPACE, [NAME, "other"]) == found
+
+
+class Policed:
+    """A cluster where a policy denies deleting one kind of object, and a Helm that does not say so."""
+
+    def __init__(self, denied: str, absent: str = "") -> None:
+        self._denied, self._absent = denied, absent
+
+    def get(self, path: str) -> Any:
+        return None if self._absent and self._absent in path else {"metadata": {}}
+
+    def try_to_delete(self, path: str) -> None:
+        if self._denied in path:
+            raise Rejected("Could not ...", 403, f"{path.rpartition('/')[2]} is forbidden: ask the platform team.")
+
+    def uninstall(self, work: Any) -> None:
+        raise CallFailed("Helm said: failed to delete release: agent.")
+
+
+@pytest.mark.parametrize(
+    ("there", "why"),
+    [
+        (Policed("deployments"), " Deployment agent cannot be deleted: agent is forbidden: ask the platform team."),
+        (Policed("deployments", absent="deployments"), ""),
+        (Policed("nothing"), ""),
+    ],
+)
+def test_why_helm_cannot_uninstall_is_the_api_servers_own_sentence(there: Any, why: str) -> None:
+    gateway: Any = SimpleNamespace(connection=SimpleNamespace(cluster=lambda: there), helm=there, work=lambda *_: None)
+    objects = (Reference("v1", "ConfigMap", "", "agent"), Reference("apps/v1", "Deployment", "", "agent"))
+    step = Uninstall("uninstall", "", None, None, wanted(), 1, objects=objects)
+    with pytest.raises(CallFailed) as caught:
+        step.work(gateway, wanted())
+    assert str(caught.value) == f"Helm said: failed to delete release: agent.{why}"
 
 
 class Records:
