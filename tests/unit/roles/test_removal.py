@@ -112,3 +112,41 @@ def test_why_cast_ai_does_not_disconnect_is_not_hidden_with_the_key(
         said = filled(PLAYS[guide], asserted["fail_msg"], **given)
         assert said == f"CAST AI does not disconnect the cluster. {reason}"
     assert not templated(PLAYS[guide], check["when"], asked={"skipped": True})
+
+
+FOUND_THERE: dict[str, dict[str, Any]] = {
+    "onboard_guide": {"region": "eu-central-1"},
+    "kops_guide": {"region": "eu-central-1"},
+    "gke_guide": {"project": "p", "location": "europe-west3"},
+    "aks_guide": {"subscription_id": "0b1f"},
+}
+"""By guide, what a record says about where the cluster is; in the inventory, each has castai_ before it."""
+
+
+@pytest.mark.parametrize("guide", PLAYS)
+def test_a_cluster_is_found_by_its_id_whatever_cast_ai_calls_it(guide: str) -> None:
+    """Otherwise it would not be disconnected, and the wait for that would last until its end."""
+    play = PLAYS[guide]
+    there = {f"castai_{name}": value for name, value in FOUND_THERE[guide].items()} | {"regions": []}
+    find, check = (
+        task for task in play["tasks"] if task["name"].startswith(("Find the cluster at", "Check that exac"))
+    )
+    record = {"id": "0b1f", "status": "ready", "credentials_id": "c", **FOUND_THERE[guide]}
+
+    def ends(given_id: str | None, *clusters: Json) -> tuple[bool, bool]:
+        """Whether the playbook goes on, and whether it disconnects the cluster."""
+        known = {**there, "castai_cluster_id": given_id, "found": {"clusters": list(clusters)}}
+        goes_on = templated(play, check["ansible.builtin.assert"]["that"], **known)
+        return goes_on, goes_on and templated(play, "connected", **known)
+
+    def asked(given_id: str | None) -> list[str]:
+        asks = find["castai.onboarding.castai_cluster_info"]
+        names = ("cluster_id", "cluster_name", "provider")
+        return [filled(play, asks[name], **there, castai_cluster_id=given_id) for name in names]
+
+    provider = guide.removesuffix("_guide").replace("onboard", "eks")
+    assert [asked(None), asked("")] == [["", "shop", provider]] * 2
+    assert asked("0B1F") == ["0b1f", "", ""]
+    assert ends("0B1F", record) == ends(None, record) == (True, True)
+    assert ends("0B1F") == (True, False)
+    assert ends(None)[0] is ends("0B1F", {**record, **dict.fromkeys(FOUND_THERE[guide], "elsewhere")})[0] is False
