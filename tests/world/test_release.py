@@ -368,7 +368,7 @@ def test_an_uninstall_that_failed_is_repeated_at_once(releaser: Releaser) -> Non
     denied = {"status": 403, "code": "Forbidden", "message": "policy deny denied request"}
     releaser.world.fault({"system": "kubernetes", "operation": "delete deployments", "fail": denied, "times": 100})
     failed = releaser.run(state="absent")
-    assert "Deployment castai-agent cannot be deleted: policy deny denied request." in failed["msg"]
+    assert "Deployment castai-agent/castai-agent cannot be deleted: policy deny denied request." in failed["msg"]
     assert "It left revision 1 of Helm release castai-agent, which is uninstalling." in failed["msg"]
     releaser.world.fault()
     releaser.bring(state="absent")
