@@ -519,3 +519,17 @@ def test_what_an_organization_denies_comes_with_what_it_may_demand(
     )
     assert f"perform: {action} on" in str(caught.value)
     assert (demanded in str(caught.value)) is asks
+
+
+def test_a_quota_of_the_account_is_named_and_the_next_run_goes_on(world: World) -> None:
+    """A new account allows 10 policies on a role, of which nodes need 3."""
+    names = ("AmazonS3", "AmazonSNS", "AmazonSQS", "AmazonEC2", "AmazonRDS", "AmazonDynamoDB", "AmazonVPC", "IAM")
+    given = [f"arn:aws:iam::aws:policy/{name}ReadOnlyAccess" for name in names]
+    with pytest.raises(Stopped) as caught:
+        world.run("API", node_policies=given)
+    assert (
+        "LimitExceeded: Cannot exceed quota for PoliciesPerRole: 10. Have the account's quota raised (AWS Service"
+        " Quotas), or remove what is not needed."
+    ) in str(caught.value)
+    assert len(sentences(world.run("API", node_policies=given[:-1]))) > 0
+    assert sentences(world.run("API", node_policies=given[:-1])) == []
