@@ -222,6 +222,13 @@ def test_an_unreadable_project_in_the_environment_is_named_as_what_it_is(monkeyp
     )
 
 
+def test_a_region_of_google_in_the_variable_for_aws_is_told_that_it_does_not_belong_there() -> None:
+    own = {key: value for key, value in GKE.items() if key != "cluster_id"}
+    found = said("castai_cluster", {**own, "region": "europe-west3"})
+    assert found.startswith("castai_region (option region) is 'europe-west3'.")
+    assert found.endswith("or leave it out if the cluster is not on AWS.")
+
+
 RIGHT: Mapping[str, tuple[Any, ...]] = {
     "project": ("example.com:acme-prod", "google.com:acme-prod", "123456789012", "my-project-1"),
     "location": ("europe-west3", "europe-west3-a", "northamerica-northeast2-c", "us-central1-ai1a"),

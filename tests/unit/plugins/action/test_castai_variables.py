@@ -73,7 +73,7 @@ PASTED = (
 def test_a_secret_in_the_wrong_variable_is_not_shown(secret: str) -> None:
     texts = ("castai_azure_auth_source", "castai_adopt", "castai_wait_timeout", "castai_provider")
     lists = ("gke_onboard_identity", "components_skip")
-    said = findings(**dict.fromkeys(texts, secret), **dict.fromkeys(lists, [secret]))
+    said = findings(**dict.fromkeys(texts, secret), **{name: [secret] for name in lists})
     assert {one.partition(" ")[0] for one in said} == {*texts, *lists}
     for one in said:
         assert "Set it to" in one or "Use only" in one
