@@ -36,8 +36,11 @@ ARCHIVE = "https://github.com/castai/helm-charts/releases/download/castai-agent-
 VALUES: dict[str, Any] = {"provider": "eks", "apiKeySecretRef": "castai-credentials", "createNamespace": False}
 MORE = {**VALUES, "replicaCount": 3}
 CHANGING = ("upgrade", "rollback", "uninstall")
-HOPELESS = 60
-"""Seconds after which a run has given up at the latest where waiting is in vain."""
+HOPELESS = 120
+"""Seconds within which a run has given up where waiting is in vain, on a machine as busy as it may be.
+
+That it is a minute by a clock that nothing holds up, the unit tests of `wait` show.
+"""
 UNPULLABLE = "unpullable.example"
 LONG = 600
 """A grace far beyond any test's patience: whoever waits for it fails."""
