@@ -26,6 +26,16 @@ _NAMED = re.compile(
 )
 """A credential that follows its name, which is the first group, or one that is recognized by its form."""
 
+_OF_FLAG = re.compile(
+    r"(--[\w-]{0,60}(?:token|secret|passw(?:or)?d|api.?key|access.?key)[\w-]{0,60}\s{1,9}[\"']?)[^\s\"',;@&*-][^\s\"',;@&*]{5,}",
+    re.IGNORECASE,
+)
+"""A credential that follows a program's flag, for texts of a user: programs write such words into sentences."""
+_REFERS = re.compile(r"(ref|name|file|path|dir)[\"']?\s*[=:]?\s*[\"']?$", re.IGNORECASE)
+"""The name of where a credential is: tokenSecretName: x, --token-file=x."""
+_ELSEWHERE = ("$", "/", "{", "<", "%")
+"""What begins so stands for a value that is somewhere else: $(API_KEY), /var/run/token, {{ token }}."""
+
 _BY_FORM = re.compile(
     r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY|\bLS0tLS1CRUdJTi|\beyJ[\w-]{8,}\.[\w-]{4,}|\bk8s-aws-v1\.|\bya29\.[\w-]{20,}"
     r"|[\w~.-]{3}\dQ~[\w~.-]{31,34}|\b(?:eyJ|ewog|ew0K)[\w+/]{40,}"
@@ -77,6 +87,20 @@ def in_addresses(text: str) -> list[Credential]:
     return sorted(every, key=lambda one: one.start)
 
 
+def in_text(text: str) -> list[Credential]:
+    """The credentials in a text of a user, such as a program's flags or a file's contents, in order."""
+    if holds_credential(text):
+        return [Credential(0, len(text), text, text)]
+    following = (found for pattern in (_NAMED, _OF_FLAG) for found in pattern.finditer(text))
+    named = [
+        Credential(start, one.end(), text[start : one.end()], text[start : one.end()])
+        for one in following
+        for start in [max(one.start(), one.end(1))]
+        if not _REFERS.search(one[1] or "") and not text.startswith(_ELSEWHERE, start)
+    ]
+    return sorted([*in_addresses(text), *named], key=lambda one: one.start)
+
+
 def in_address(url: str) -> tuple[str, ...]:
     """The secret texts in a text that is one address, with or without a scheme."""
     return tuple(one.secret for one in in_addresses(url if "://" in url else f"any://{url}"))
@@ -117,12 +141,17 @@ def quoted(value: Any) -> str:
 
 def without(text: str) -> str:
     """The text with the credentials removed from its addresses."""
-    return "".join(_kept(text))
+    return "".join(_kept(text, in_addresses(text)))
 
 
-def _kept(text: str) -> Iterator[str]:
+def without_any(text: str) -> str:
+    """A text of a user with all credentials removed."""
+    return "".join(_kept(text, in_text(text)))
+
+
+def _kept(text: str, credentials: list[Credential]) -> Iterator[str]:
     at = 0
-    for one in in_addresses(text):
+    for one in credentials:
         if one.start >= at:
             yield f"{text[at : one.start]}{MASK}"
         at = max(at, one.end)

@@ -25,6 +25,9 @@ TAG_CLUSTER = "castai-onboarding:cluster"
 """Tags or marks that show which cluster an object in a cloud belongs to. Never cast:managed-by: CAST AI may delete
 objects that have it."""
 
+_OF_KUBERNETES = re.compile(r"default|kube-.*")
+"""The namespaces of a new cluster. Kubernetes reserves the prefix ("Namespaces", Working with Namespaces)."""
+
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _EXACT_VERSION = re.compile(r"v?\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?", re.ASCII)
 _DNS_SUBDOMAIN = re.compile(rf"{DNS_LABEL.pattern}(\.{DNS_LABEL.pattern})*")
@@ -43,8 +46,16 @@ def chart_version_problem(version: str, release: str) -> str:
     return f"{option} is {quoted(version)}. Set it to an exact version in quotes, for example '0.161.1'."
 
 
-def namespace_problem(name: str) -> str:
-    """What is wrong with the name of a namespace. Kubernetes: a DNS label of at most 63 characters."""
+def namespace_problem(name: str, present: bool = True) -> str:
+    """What is wrong with the name of a namespace. Kubernetes: a DNS label of at most 63 characters.
+
+    present: whether something is to be created in it; removal works in any.
+    """
+    if present and _OF_KUBERNETES.fullmatch(name):
+        return (
+            f"{named('namespace')} is {quoted(name)}, one of Kubernetes' own namespaces. Set it to another one, for"
+            f" example {NAMESPACE}."
+        )
     return _label_problem("Namespace", name, 63, named("namespace"))
 
 

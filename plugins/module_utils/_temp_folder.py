@@ -77,8 +77,14 @@ def temp_folder(purpose: str = "", revision: int = 0) -> Iterator[TempFolder]:
                 path.mkdir(mode=0o700)
 
 
+def leave_dead(release: str, revision: int) -> None:
+    """Leave the proof that the Helm which worked on that revision has ended."""
+    with contextlib.suppress(OSError):
+        Path(tempfile.mkdtemp(prefix=_prefix(release, revision)))
+
+
 def left_dead(release: str, revision: int) -> bool:
-    """Whether a run on this machine was killed while its Helm worked on that revision.
+    """Whether a Helm of this machine that worked on that revision was killed, or ended without finishing it.
 
     Of what killed runs left for the release, only empty folders stay, as proof of it.
     """

@@ -362,6 +362,19 @@ def test_helm_killed_in(releaser: Releaser, operation: str, options: dict[str, A
     assert releaser.statuses()[-1:] == (["deployed"] if state == "present" else [])
 
 
+def test_an_uninstall_that_failed_is_repeated_at_once(releaser: Releaser) -> None:
+    """Helm leaves it as uninstalling, as if it were still at work."""
+    releaser.bring()
+    denied = {"status": 403, "code": "Forbidden", "message": "policy deny denied request"}
+    releaser.world.fault({"system": "kubernetes", "operation": "delete deployments", "fail": denied, "times": 100})
+    failed = releaser.run(state="absent")
+    assert "Deployment castai-agent/castai-agent cannot be deleted: policy deny denied request." in failed["msg"]
+    assert "It left revision 1 of Helm release castai-agent, which is uninstalling." in failed["msg"]
+    releaser.world.fault()
+    releaser.bring(state="absent")
+    assert list(Path(tempfile.gettempdir()).iterdir()) == []
+
+
 def test_what_a_killed_install_made_of_other_values_goes(releaser: Releaser) -> None:
     """Fields that only the killed install gave its objects, and objects that only it made."""
     other = {

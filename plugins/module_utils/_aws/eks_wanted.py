@@ -22,7 +22,7 @@ from .._gateways.castai import Cluster
 from .._owner import Owner
 from .._record import Wanted
 from .._variables import named
-from . import names, options
+from . import forms, names, options, policies
 from .identity import short_arn
 from .options import AWS_RULES, Parameters, Shape
 from .policies import Document, Location
@@ -137,7 +137,13 @@ def identity_problems(params: Parameters) -> Iterator[str]:
     if params.get("spot_lambda_role") and params["identity"] == "role":
         yield f"{named('spot_lambda_role')} only works with identity user. Leave it out, or set {identity} to user."
     shape = Shape(options.POLICY_ARN, "IAM policy ARN", _ROLE)
-    for arn in params.get("node_policies") or ():
+    given, room = dict.fromkeys(params.get("node_policies") or ()), forms.POLICIES - len(policies.OF_NODES)
+    if len(given) > room:
+        yield (
+            f"{NODE_POLICIES} has {len(given)} policies. Use at most {room}: IAM allows {forms.POLICIES} on a role, and"
+            f" nodes need {len(policies.OF_NODES)} of AWS's own."
+        )
+    for arn in given:
         yield from options.arn_problems(params, NODE_POLICIES, arn, shape)
 
 

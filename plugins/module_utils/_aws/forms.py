@@ -24,9 +24,14 @@ TAGS = 50
 TAG_KEY, TAG_VALUE, PATH = 128, 256, 512
 """The most characters that a tag's key, a tag's value and a path may have."""
 
+POLICIES = 25
+"""The most managed policies that a role may have, with the highest quota there is; a new account's is 10."""
+
 MANAGED_SIZE, INLINE_OF_ROLE_SIZE = 6144, 10240
 """The most characters, not counting white space, of a managed policy and of all inline policies of a role together."""
 
+
+_SERVICE_ROLES = "/aws-service-role/"
 
 _OPERATORS = re.compile(
     r"(For(All|Any)Values:)?("
@@ -56,6 +61,9 @@ def partition_of(region: str) -> str:
 
 
 _OURS = "which this collection sets itself"
+_RESERVED: Mapping[str, str] = {"aws:": "AWS", "cast:": "CAST AI", "castai-onboarding:": "this collection"}
+"""Whose tags begin how. CAST AI's policies let it delete what has its tags, and removal goes by those of this
+collection."""
 
 
 def tag_text(value: Any) -> str | None:
@@ -78,12 +86,14 @@ def tag_problems(tags: Mapping[Any, Any], own: Collection[str], room: int) -> It
             yield f"has the key {shown} of {len(key)} characters. Use 1 to {TAG_KEY}."
         elif not _writable(key):
             yield f"has the key {shown}. Use only letters, digits, spaces and _.:/=+-@."
-        elif key.lower().startswith("aws:"):
-            yield f"has the key {shown}. Keys that start with aws: are reserved for AWS. Use another one."
         elif key.lower() in seen:
             first = seen[key.lower()]
             why = f"which is the same as {first!r} to IAM" if key not in own and first in tags else _OURS
             yield f"has the key {shown}, {why}. Remove it."
+        elif key.lower().startswith(tuple(_RESERVED)):
+            prefix = f"{key.lower().partition(':')[0]}:"
+            whose = _RESERVED[prefix]
+            yield f"has the key {shown}. Keys that start with {prefix} are reserved for {whose}. Use another one."
         seen.setdefault(key.lower(), key)
         if text is None:
             yield f"has {'no value' if value is None else 'a list or dictionary'} for {shown}. Set it to text."
@@ -101,6 +111,8 @@ def path_problem(path: str) -> str:
         return f"is {path!r}. Set it to an IAM path that starts and ends with '/'."
     if len(path) > PATH:
         return f"has {len(path)} characters. Use at most {PATH}."
+    if path.startswith(_SERVICE_ROLES):
+        return f"is {path!r}, but IAM reserves {_SERVICE_ROLES} for service-linked roles. Use another path."
     return ""
 
 

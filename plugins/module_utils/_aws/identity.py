@@ -272,7 +272,7 @@ def plan_attachments(
 ) -> Iterator[Action]:
     """Attach missing policies, then detach those that they replace. Other attached policies are not managed here."""
     have = set(existing)
-    for arn in wanted:
+    for arn in dict.fromkeys(wanted):
         if arn not in have:
             yield Attach(
                 broad.marked(f"attach {short_arn(arn)} to {kind} {name}", broad.of_managed(arn)),

@@ -53,6 +53,14 @@ NOT_FOUND = frozenset({"NoSuchEntity", "ResourceNotFoundException", "InvalidGrou
 
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 
+_QUOTA = re.compile(r"(?<!Request)LimitExceeded(Exception)?$")
+"""Codes of a quota; that of a document's size cannot be raised."""
+
+_DENIED_BY_RULES = re.compile(
+    r"(iam:Create(InstanceProfile|Policy|Role|User)|ec2:CreateSecurityGroup|eks:CreateAccessEntry) on .* explicit deny"
+)
+"""A policy denies creating what it would allow with other properties, or not at all."""
+
 THROTTLED = frozenset(
     {
         "EC2ThrottledException",
@@ -474,6 +482,13 @@ def reason_of(error: Exception) -> str:
             "InvalidSignatureException": mismatch,
             **dict.fromkeys(THROTTLED, f" AWS limits how often this account may call. {FEWER}"),
         }.get(answer.get("Code", ""), "")
+        if _DENIED_BY_RULES.search(str(answer.get("Message"))):
+            advice = (
+                f" If that policy demands a permissions boundary, a path or tags, set {named('permissions_boundary')},"
+                f" {named('path')} or {named('tags')}."
+            )
+        if _QUOTA.search(str(answer.get("Code"))) and "Size" not in str(answer.get("Message")):
+            advice = " Have the account's quota raised (AWS Service Quotas), or remove what is not needed."
         if "scoped to a valid region" in str(answer.get("Message")):
             advice = f" Check {named('region')}."
         said = tidy(f"{answer.get('Code')}: {answer.get('Message')}", LONGEST).rstrip(".")

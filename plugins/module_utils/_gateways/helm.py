@@ -34,7 +34,7 @@ from .._answers import tidy
 from .._credentials import MASK, SECRET_VARIABLE
 from .._engine import CallFailed, Conflict, Failure, Refused, Throttled, until
 from .._patience import FEWER, Repeats
-from .._temp_folder import TempFolder, left_dead, temp_folder
+from .._temp_folder import TempFolder, leave_dead, left_dead, temp_folder
 from .._variables import named, role_of
 from . import repositories
 from .repositories import Repository
@@ -95,6 +95,13 @@ _PASSING = re.compile(r"(?i)\b(429 too many|50[0234] (internal|bad|service|gatew
 _LIMITED = re.compile("(?i)too many requests|toomanyrequests")
 _ADVICE = (
     (_LIMITED.pattern, f"The server limits how often it may be called. {FEWER}"),
+    (
+        r'"meta\.helm\.sh/release-name(space)?" must equal "[^"]*": current value is',
+        (
+            "Another Helm release has an object of the same name: uninstall it, or change the values so that only one"
+            " does."
+        ),
+    ),
     (
         "invalid ownership metadata",
         "Objects of the same name already exist. Delete them, or, for an install, set {adopt} to take them over.",
@@ -223,7 +230,7 @@ class Helm:
         with temp_folder() as temp:
             archive = self._fetch(temp, chart)
             arguments = ["template", release, str(archive), "--namespace", namespace]
-            arguments += ["--values", str(temp.write("values.json", json.dumps(values)))]
+            arguments += ["--values", str(temp.write("values.json", _as_yaml(values)))]
             text = self._run(temp, arguments, SHORT, f"Could not render chart {chart.ref}: ", hidden=secrets)
         try:
             found = list(yaml.safe_load_all(text))
@@ -232,8 +239,12 @@ class Helm:
         return tuple(item for item in found if isinstance(item, dict) and (item.get("metadata") or {}).get("name"))
 
     def was_killed(self, work: Work) -> bool:
-        """Whether a run on this machine was killed during this work. Starts no process."""
+        """Whether a Helm of this machine was killed during this work, or did not finish it. Starts no process."""
         return left_dead(work.identity, work.revision)
+
+    def has_ended(self, work: Work) -> None:
+        """Let was_killed know that the Helm which did this work has ended, so that nobody waits for it."""
+        leave_dead(work.identity, work.revision)
 
     def upgrade(
         self,
@@ -253,7 +264,7 @@ class Helm:
         with temp_folder(work.identity, work.revision) as temp:
             archive = self._fetch(temp, chart)
             arguments = ["upgrade", work.release, str(archive), "--install", "--reset-values"]
-            arguments += ["--values", str(temp.write("values.json", json.dumps(values)))]
+            arguments += ["--values", str(temp.write("values.json", _as_yaml(values)))]
             arguments += ["--create-namespace"] * create_namespace
             arguments += ["--take-ownership"] * (take_ownership and version >= TAKES_OWNERSHIP)
             arguments += _overwriting(version)
@@ -533,6 +544,12 @@ def _failure(purpose: str, code: int, errors: str, release: str) -> CallFailed |
     # This is about the API server, which Helm has asked ten times; a chart repository is asked again by the download.
     failure = Throttled if release and _LIMITED.search(reason) else CallFailed
     return failure(f"{purpose}Helm said: {reason}.{advice}")
+
+
+def _as_yaml(values: Mapping[str, Any]) -> str:
+    """JSON that is YAML too: YAML knows no pairs of escapes for one character, as json writes them for an emoji."""
+    text = json.dumps(values, ensure_ascii=False)
+    return re.sub("[^ -~\U00010000-\U0010ffff]", lambda one: f"\\u{ord(one[0]):04x}", text)
 
 
 def adopt_option(release: str) -> str:

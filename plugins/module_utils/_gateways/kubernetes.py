@@ -221,6 +221,10 @@ class Kubernetes:
             if answer.status != 404:
                 raise
 
+    def try_to_delete(self, path: str) -> None:
+        """What a DELETE would be answered, by a dry run: nothing is deleted."""
+        self._send("DELETE", path, {"dryRun": "All"})
+
     def can(self, verb: str, group: str, resource: str, namespace: str = "") -> bool:
         """Whether these credentials may do verb on resource, by SelfSubjectAccessReview (writes nothing)."""
         review = self._send(

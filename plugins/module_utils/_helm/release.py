@@ -33,13 +33,14 @@ from .._engine import (
     Refused,
     Report,
     Subject,
+    Throttled,
     at_once,
     each,
     side_by_side,
     until,
 )
 from .._gateways.helm import EVICTOR, HOOK_ADVICE, Chart, Facts, Helm, Work, driver_problem, facts, same_version
-from .._gateways.kubernetes import Kubernetes, Object, path_of
+from .._gateways.kubernetes import Kubernetes, Object, Rejected, path_of
 from .._given import as_path
 from .._names import NAMESPACE, chart_version_problem, helm_release_problem, namespace_problem
 from .._variables import named, role_of, switch_of
@@ -203,9 +204,14 @@ class Step(Action):
             raise Conflict(f"Somebody else wrote revision {self.revision + 1} of {self.wanted.title} in the meantime.")
         try:
             self.work(gateway, self.wanted)
-        except CallFailed as failure:
-            left = _left_by(cluster, self.wanted, self.revision) if self.helm else ""
-            raise PartlyDone(str(failure), left) if left else failure from failure.__cause__
+        except (CallFailed, Throttled) as failure:
+            left = _left_by(cluster, self.wanted, self.revision) if self.helm else None
+            if left and left.unfinished:
+                gateway.helm.has_ended(Work(cluster.host, self.wanted.namespace, self.wanted.name, left.number))
+            if left is None or isinstance(failure, Throttled):
+                raise
+            clause = f"revision {left.number} of {self.wanted.title}, which is {left.status}"
+            raise PartlyDone(str(failure), clause) from failure.__cause__
         return {"written": True}
 
     def work(self, gateway: Systems, wanted: Desired) -> None:
@@ -272,8 +278,19 @@ class RollBack(Step):
 
 @dataclass(frozen=True)
 class Uninstall(Step):
+    """objects: those that Helm is to delete."""
+
+    objects: tuple[Reference, ...] = ()
+
     def work(self, gateway: Systems, wanted: Desired) -> None:
-        gateway.helm.uninstall(gateway.work(wanted, self.revision))
+        try:
+            gateway.helm.uninstall(gateway.work(wanted, self.revision))
+        except CallFailed as failure:
+            # Helm only says that it failed.
+            why = _undeletable(gateway.connection.cluster(), wanted, self.objects)
+            if not why:
+                raise
+            raise CallFailed(f"{failure} {why}") from failure.__cause__
 
 
 @dataclass(frozen=True)
@@ -343,7 +360,7 @@ def desired(params: Parameters) -> Desired:
     version, name, cluster = params.get("chart_version") or "", params["name"], named_by(params)
     found = (
         helm_release_problem(name),
-        namespace_problem(params["namespace"]),
+        namespace_problem(params["namespace"], params["state"] == "present"),
         *given_problems(params),
         chart_version_problem(version, name),
     )
@@ -521,7 +538,16 @@ def _plan_absent(current: Current, wanted: Desired, last: Revision | None) -> It
             objects=current.hooks,
         )
         waiting = {}
-    yield Uninstall(f"uninstall {wanted.title}", _target(wanted), _summary(last), None, wanted, last.number, **waiting)
+    yield Uninstall(
+        f"uninstall {wanted.title}",
+        _target(wanted),
+        _summary(last),
+        None,
+        wanted,
+        last.number,
+        **waiting,
+        objects=contents.objects,
+    )
 
 
 def _plan_present(current: Current, wanted: Desired) -> Iterator[Action]:
@@ -786,6 +812,20 @@ def _readable(cluster: Kubernetes, wanted: Desired, objects: Iterable[Reference]
     yield from ((item, one) for item, one in zip(known, found, strict=True) if one)
 
 
+def _undeletable(cluster: Kubernetes, wanted: Desired, objects: Iterable[Reference]) -> str:
+    """Why the first object that cannot be deleted cannot, as a sentence: a webhook or policy, or a missing right. Empty
+    if there is none."""
+    for item, _found in _readable(cluster, wanted, objects):
+        try:
+            cluster.try_to_delete(_path(item, wanted.namespace))
+        except Rejected as answer:
+            if answer.status != 404:
+                return f"{item} cannot be deleted: {answer.message.rstrip('.')}."
+        except CallFailed:
+            return ""
+    return ""
+
+
 def _left_by_hooks(cluster: Kubernetes, wanted: Desired, history: History) -> tuple[Reference, ...]:
     made = sorted({item for revision in history for item in _hooks(revision)})
     return tuple(
@@ -813,16 +853,16 @@ def _workloads(found: Mapping[Reference, Object | None]) -> list[Object]:
     return [{"kind": item.kind, **live} for item, live in found.items() if live and item.kind in KINDS]
 
 
-def _left_by(cluster: Kubernetes, wanted: Desired, revision: int) -> str:
-    """What a failed Helm has left of its work, as a clause, or an empty text. revision: the newest one before."""
+def _left_by(cluster: Kubernetes, wanted: Desired, revision: int) -> Revision | None:
+    """What a failed Helm has left of its work, or None. revision: the newest one before."""
     try:
         written = cluster.get(_record_path(wanted, revision + 1)) or cluster.get(_record_path(wanted, revision))
         found = Revision.of(written) if written else None
     except Failure:
-        return ""
+        return None
     if found is None or (found.number == revision and found.status != record.UNINSTALLING):
-        return ""
-    return f"revision {found.number} of {wanted.title}, which is {found.status}"
+        return None
+    return found
 
 
 def _replicas(wanted: Desired, live: Mapping[Reference, Object | None]) -> Iterator[tuple[str, int]]:

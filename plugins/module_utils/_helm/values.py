@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .._credentials import MASK, SHORTEST, in_addresses, without
+from .._credentials import MASK, SHORTEST, in_text, without_any
 
 Values = Mapping[str, Any]
 
@@ -30,7 +31,8 @@ _SELECTORS = frozenset({"tolerations", "matchexpressions", "topologyspreadconstr
 def differing(before: Values, after: Values) -> tuple[str, ...]:
     """The dotted paths whose leaves differ, sorted; dots in keys are escaped, as in Helm's --set.
 
-    An empty list or map is a leaf. 1 and 1.0 are equal, 1 and true are not.
+    An empty list or map is a leaf. 1 and 1.0 are equal, 1 and true are not. Numbers are compared as Helm keeps them,
+    with 53 bits.
     """
     old, new = dict(_leaves(before)), dict(_leaves(after))
     return tuple(
@@ -44,7 +46,7 @@ def paths(values: Values) -> tuple[str, ...]:
 
 
 def shown(values: Values, paths: tuple[str, ...]) -> dict[str, Any]:
-    """The leaves at these paths, by path, masked where path or entry looks secret, or an address has a password."""
+    """The leaves at these paths, by path, masked where path, entry or text looks secret."""
     leaves, names = dict(_leaves(values)), _names(values)
     return {path: _masked(path, leaves[path], names.get(path, "")) for path in paths if path in leaves}
 
@@ -59,20 +61,20 @@ def secret(path: str, name: str = "") -> bool:
     branches = [part for part in parts if not _INDEX.fullmatch(part)] or parts
     if any(_REFERENCE.search(branch) for branch in branches) or branches[-1] == "topologykey":
         return False
-    if branches[-1] == "key" and not _SELECTORS.isdisjoint(branches):
+    if (name or branches[-1] == "key") and not _SELECTORS.isdisjoint(branches):
         return False
     return bool(_SECRET_LEAF.search(branches[-1])) or any(_SECRET_BRANCH.search(branch) for branch in branches[:-1])
 
 
 def secrets(values: Values) -> tuple[str, ...]:
-    """The texts among the values whose path looks secret, and addresses with a password, such as a proxy's.
+    """The texts among the values whose path looks secret, and the credentials in others, such as a proxy's password.
 
     Shorter ones would mask half of any sentence.
     """
     names = _names(values)
     texts = [(path, leaf) for path, leaf in _leaves(values) if isinstance(leaf, str)]
     by_path = [leaf for path, leaf in texts if secret(path, names.get(path, ""))]
-    parts = [part for _path, leaf in texts for found in in_addresses(leaf) for part in (found.whole, found.secret)]
+    parts = [part for _path, leaf in texts for found in in_text(leaf) for part in (found.whole, found.secret)]
     return tuple(text for text in (*by_path, *parts) if len(text) >= SHORTEST)
 
 
@@ -81,14 +83,14 @@ def _masked(path: str, leaf: Any, name: str) -> Any:
         return leaf
     if secret(path, name):
         return MASK
-    return without(leaf) if isinstance(leaf, str) else leaf
+    return without_any(leaf) if isinstance(leaf, str) else leaf
 
 
 def _names(value: Any, path: str = "") -> dict[str, str]:
-    """The names of entries that have a name and a value, as in env, by the path of the value."""
+    """The names of entries that have a name or key and a value, as in env, by the path of the value."""
     named: dict[str, str] = {}
     if isinstance(value, Mapping):
-        name = value.get("name")
+        name = value.get("name", value.get("key"))
         if isinstance(name, str):
             named |= {inner: name for inner, _leaf in _leaves(value.get("value"), _joined(path, "value"))}
     for key, item in _items(value):
@@ -118,4 +120,9 @@ def _joined(path: str, key: str) -> str:
 
 
 def _same(one: Any, other: Any) -> bool:
-    return isinstance(one, bool) == isinstance(other, bool) and one == other
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, (int, float)) and isinstance(other, (int, float)):
+        with contextlib.suppress(OverflowError):
+            return float(one) == float(other)
+    return bool(one == other)

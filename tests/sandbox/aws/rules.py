@@ -114,6 +114,10 @@ MAKES = {"role": "CreateRole", "user": "CreateUser", "instance-profile": "Create
 
 
 def _create_role(asked: Asked) -> Then:
+    if asked.text("Path").startswith("/aws-service-role/"):
+        # tilfin/aws-iam-policy-tool 9
+        message = "Path prefix '/aws-service-role/' can only be used for AWS Service linked Roles"
+        raise Refused(400, "InvalidInput", message)
     _check_trust(asked, asked.text("AssumeRolePolicyDocument"))
     _check_boundary(asked)
     return lambda: _note(asked, "role")

@@ -146,7 +146,7 @@ def addresses(rng: random.Random) -> str:
 def tags(rng: random.Random) -> Any:
     return rng.choice(
         [
-            {f"aws:{good_name(rng)}": "x"},
+            {f"{rng.choice(['aws', 'cast', 'castai-onboarding'])}:{good_name(rng)}": "x"},
             {text(rng, "a", 129, 140): "x"},
             {good_name(rng): text(rng, "b", 257, 300)},
             {"": "x"},
@@ -222,12 +222,20 @@ FORMS: Mapping[str, Callable[[random.Random], Any]] = {
     "instance_profile_arn": arns("instance-profile"),
     "managed_policy": policies,
     "name": kubernetes_names(53),
-    "namespace": kubernetes_names(63),
+    "namespace": lambda rng: rng.choice([kubernetes_names(63)(rng), f"kube-{good_name(rng)}", "default"]),
     "node_policies": lambda rng: [arns("policy")(rng)],
     "node_role_arn": arns("role"),
     "organization_id": lambda rng: rng.choice(["My company", CLUSTER[:-1], f"{CLUSTER} ", f"{{{CLUSTER}}}", "org-1"]),
     "path": lambda rng: rng.choice(
-        [good_name(rng), f"/{good_name(rng)}", f"{good_name(rng)}/", f"/{'x' * 512}/", "/\u00e9/", "/a b/"]
+        [
+            good_name(rng),
+            f"/{good_name(rng)}",
+            f"{good_name(rng)}/",
+            f"/{'x' * 512}/",
+            "/\u00e9/",
+            "/a b/",
+            "/aws-service-role/",
+        ]
     ),
     "permissions_boundary": arns("policy"),
     "region": lambda rng: rng.choice(

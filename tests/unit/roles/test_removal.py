@@ -27,10 +27,14 @@ SUBSCRIPTION = "Check that the subscription of the cluster is set"
 
 
 def templated(play: Json, expression: str, **given: Any) -> Any:
-    """An expression of the playbook; nothing of the inventory is in the environment either."""
+    return filled(play, f"{{{{ {expression} }}}}", **given)
+
+
+def filled(play: Json, text: str, **given: Any) -> Any:
+    """A text of the playbook; nothing of the inventory is in the environment either."""
     nowhere: dict[str, Any] = {"projects": [], "subscriptions": [], "inventory_hostname": "shop"}
     templar = Templar(DataLoader(), variables={**trusted(play["vars"]), **nowhere, **given})
-    return templar.template(trust_as_template(f"{{{{ {expression} }}}}"))
+    return templar.template(trust_as_template(text))
 
 
 @pytest.mark.parametrize(
@@ -103,3 +107,79 @@ def module_of(name: str) -> str:
     """The action plugin of a module, or of one that has all options of a group."""
     collection, _dot, module = name.removeprefix("group/").rpartition(".")
     return f"{collection}.plugins.action.{'castai_preflight' if name.startswith('group/') else module}"
+
+
+@pytest.mark.parametrize("guide", PLAYS)
+@pytest.mark.parametrize(
+    ("status", "credentials_id", "asked"),
+    [("ready", "c", True), ("ready", "", False), ("deleting", "c", False), ("deleted", "c", False)],
+)
+def test_a_cluster_is_disconnected_once(guide: str, status: str, credentials_id: str, asked: bool) -> None:
+    """A removal that was interrupted while CAST AI removes its nodes only waits."""
+    found = [{"id": "1", "status": status, "credentials_id": credentials_id}]
+    assert templated(PLAYS[guide], "connected", here=found, cluster_id="1") is asked
+
+
+@pytest.mark.parametrize("guide", PLAYS)
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (
+            {"status": 403, "msg": "HTTP Error 403", "json": {"message": "the key may only read"}},
+            "the key may only read",
+        ),
+        ({"status": 502, "msg": "HTTP Error 502: Bad Gateway"}, "HTTP Error 502: Bad Gateway"),
+        ({"status": 200, "msg": "OK", "json": {"id": "1"}}, None),
+    ],
+)
+def test_why_cast_ai_does_not_disconnect_is_not_hidden_with_the_key(
+    guide: str, answer: Json, reason: str | None
+) -> None:
+    hidden, check = (task for task in PLAYS[guide]["tasks"] if "isconnect" in task["name"] and "until" not in task)
+    assert (hidden["no_log"], hidden["failed_when"], hidden["register"]) == (True, False, "asked")
+    asserted = check["ansible.builtin.assert"]
+    given = {"asked": answer}
+    assert templated(PLAYS[guide], check["when"], **given) is True
+    assert templated(PLAYS[guide], asserted["that"], **given) is (reason is None)
+    if reason:
+        said = filled(PLAYS[guide], asserted["fail_msg"], **given)
+        assert said == f"CAST AI does not disconnect the cluster. {reason}"
+    assert not templated(PLAYS[guide], check["when"], asked={"skipped": True})
+
+
+FOUND_THERE: dict[str, dict[str, Any]] = {
+    "onboard_guide": {"region": "eu-central-1"},
+    "kops_guide": {"region": "eu-central-1"},
+    "gke_guide": {"project": "p", "location": "europe-west3"},
+    "aks_guide": {"subscription_id": "0b1f"},
+}
+"""By guide, what a record says about where the cluster is; in the inventory, each has castai_ before it."""
+
+
+@pytest.mark.parametrize("guide", PLAYS)
+def test_a_cluster_is_found_by_its_id_whatever_cast_ai_calls_it(guide: str) -> None:
+    """Otherwise it would not be disconnected, and the wait for that would last until its end."""
+    play = PLAYS[guide]
+    there = {f"castai_{name}": value for name, value in FOUND_THERE[guide].items()} | {"regions": []}
+    find, check = (
+        task for task in play["tasks"] if task["name"].startswith(("Find the cluster at", "Check that exac"))
+    )
+    record = {"id": "0b1f", "status": "ready", "credentials_id": "c", **FOUND_THERE[guide]}
+
+    def ends(given_id: str | None, *clusters: Json) -> tuple[bool, bool]:
+        """Whether the playbook goes on, and whether it disconnects the cluster."""
+        known = {**there, "castai_cluster_id": given_id, "found": {"clusters": list(clusters)}}
+        goes_on = templated(play, check["ansible.builtin.assert"]["that"], **known)
+        return goes_on, goes_on and templated(play, "connected", **known)
+
+    def asked(given_id: str | None) -> list[str]:
+        asks = find["castai.onboarding.castai_cluster_info"]
+        names = ("cluster_id", "cluster_name", "provider")
+        return [filled(play, asks[name], **there, castai_cluster_id=given_id) for name in names]
+
+    provider = guide.removesuffix("_guide").replace("onboard", "eks")
+    assert [asked(None), asked("")] == [["", "shop", provider]] * 2
+    assert asked("0B1F") == ["0b1f", "", ""]
+    assert ends("0B1F", record) == ends(None, record) == (True, True)
+    assert ends("0B1F") == (True, False)
+    assert ends(None)[0] is ends("0B1F", {**record, **dict.fromkeys(FOUND_THERE[guide], "elsewhere")})[0] is False

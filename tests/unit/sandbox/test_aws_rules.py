@@ -97,6 +97,12 @@ def test_tag_keys_of_aws_are_reserved(aws: Aws) -> None:
     )
 
 
+def test_the_path_of_service_linked_roles_is_reserved(aws: Aws) -> None:
+    role = {"RoleName": "r", "AssumeRolePolicyDocument": trust()}
+    assert code(operator(aws).client("iam").create_role, **role, Path="/aws-service-role/x/") == "InvalidInput"
+    operator(aws).client("iam").create_role(**role, Path="/aws-service-roles/")
+
+
 def test_documents_have_a_greatest_size(aws: Aws) -> None:
     iam = operator(aws).client("iam")
     assert refused(iam.create_policy, PolicyName="p", PolicyDocument=document(6145)) == (

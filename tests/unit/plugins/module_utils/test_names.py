@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import example, given, settings
@@ -33,7 +34,9 @@ def is_label(name: str, limit: int) -> bool:
     return 0 < len(name) <= limit and not set(name) - set(f"{LOWER}-") and "-" not in (name[0], name[-1])
 
 
-@pytest.mark.parametrize(("problem", "limit"), [(helm_release_problem, 53), (namespace_problem, 63)])
+@pytest.mark.parametrize(
+    ("problem", "limit"), [(helm_release_problem, 53), (partial(namespace_problem, present=False), 63)]
+)
 @settings(deadline=None)
 @given(name=NEAR | st.from_regex(r"[a-z0-9]([-a-z0-9]{0,70}[a-z0-9])?", fullmatch=True))
 @example(name="")
@@ -44,6 +47,18 @@ def is_label(name: str, limit: int) -> bool:
 @example(name="a" * 64)
 def test_labels(problem: Problem, limit: int, name: str) -> None:
     assert (problem(name) == "") is is_label(name, limit)
+
+
+@pytest.mark.parametrize("name", ["default", "kube-system", "kube-public", "kube-node-lease", "kube-castai"])
+def test_kubernetes_own_namespaces_can_only_be_removed_from(name: str) -> None:
+    sentence = f"castai_namespace (option namespace) is '{name}', one of Kubernetes' own namespaces. Set it to another"
+    assert namespace_problem(name).startswith(sentence)
+    assert namespace_problem(name, present=False) == ""
+
+
+@pytest.mark.parametrize("name", ["castai-agent", "kube", "kubecost", "defaults", "my-default"])
+def test_other_namespaces_are_free(name: str) -> None:
+    assert namespace_problem(name) == ""
 
 
 @settings(deadline=None)

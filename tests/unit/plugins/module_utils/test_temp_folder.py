@@ -16,7 +16,7 @@ import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils import _temp_folder as module
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import until
-from ansible_collections.castai.onboarding.plugins.module_utils._temp_folder import left_dead, temp_folder
+from ansible_collections.castai.onboarding.plugins.module_utils._temp_folder import leave_dead, left_dead, temp_folder
 
 RELEASE = "https://server namespace release"
 RUN = """
@@ -50,6 +50,14 @@ def test_files_are_the_users_alone_and_gone_afterwards(temporary: Path) -> None:
         assert file.read_text() == "CANARY"
         assert (file.stat().st_mode & 0o777, temp.path.stat().st_mode & 0o777) == (0o600, 0o700)
         assert not left_dead(RELEASE, 1)
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_helm_that_has_ended_is_known_by_its_revision_until_the_next(temporary: Path) -> None:
+    leave_dead(RELEASE, 3)
+    assert (left_dead(RELEASE, 3), left_dead(RELEASE, 4), left_dead("another", 3)) == (True, False, False)
+    with temp_folder(RELEASE, 3):
+        assert not left_dead(RELEASE, 3)
     assert list(temporary.iterdir()) == []
 
 

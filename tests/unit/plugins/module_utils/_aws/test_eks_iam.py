@@ -387,6 +387,13 @@ def test_documents_of_the_users_own() -> None:
     assert all(action.after == mine for action in actions.values())
 
 
+def test_a_policy_that_is_given_twice_or_is_ours_anyway_is_attached_once() -> None:
+    current = of_nodes(BY_ROLE, attached=())
+    cni, extra = "arn:aws:iam::aws:policy/AmazonEKS_CNI_Policy", arn_of("extra")
+    found = [sentence for sentence in sentences(current, node_policies=[cni, extra, extra]) if "attach " in sentence]
+    assert len(found) == len(set(found)) == 4
+
+
 @pytest.mark.parametrize("scope", ["cluster", "account"])
 def test_nodes_of_an_ipv6_cluster_get_one_policy_more(scope: str) -> None:
     name = IPV6 if scope == "cluster" else "CastEC2AssignIPv6Policy"

@@ -489,3 +489,47 @@ def test_each_answer_of_castai_to_a_write_may_be_lost(
         assert difference(undisturbed, world.state()) == "", lost
         assert sentences(world.run("API", identity=identity)) == []
     assert last > 1
+
+
+BOUNDARY = {"StringNotEquals": {"iam:PermissionsBoundary": f"arn:aws:iam::{HOME}:policy/b"}}
+
+
+@pytest.mark.parametrize(
+    ("action", "condition", "asks"),
+    [
+        ("iam:CreateRole", BOUNDARY, True),
+        ("iam:CreatePolicy", {"Null": {"aws:RequestTag/CostCenter": "true"}}, True),
+        ("ec2:CreateSecurityGroup", {"Null": {"aws:RequestTag/CostCenter": "true"}}, True),
+        ("iam:TagRole", {}, False),
+        ("iam:AttachRolePolicy", {}, False),
+    ],
+)
+def test_what_an_organization_denies_comes_with_what_it_may_demand(
+    world: World, action: str, condition: dict[str, Any], asks: bool
+) -> None:
+    deny = {"Effect": "Deny", "Action": action, "Resource": "*", "Condition": condition}
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    world.cloud.put_control_policy(HOME, {"Version": "2012-10-17", "Statement": [everything, deny]})
+    with pytest.raises((CallFailed, Stopped)) as caught:
+        world.run("API")
+    demanded = (
+        "with an explicit deny in a service control policy. If that policy demands a permissions boundary, a path or"
+        " tags, set castai_permissions_boundary (option permissions_boundary), castai_iam_path (option path) or"
+        " castai_tags (option tags)."
+    )
+    assert f"perform: {action} on" in str(caught.value)
+    assert (demanded in str(caught.value)) is asks
+
+
+def test_a_quota_of_the_account_is_named_and_the_next_run_goes_on(world: World) -> None:
+    """A new account allows 10 policies on a role, of which nodes need 3."""
+    names = ("AmazonS3", "AmazonSNS", "AmazonSQS", "AmazonEC2", "AmazonRDS", "AmazonDynamoDB", "AmazonVPC", "IAM")
+    given = [f"arn:aws:iam::aws:policy/{name}ReadOnlyAccess" for name in names]
+    with pytest.raises(Stopped) as caught:
+        world.run("API", node_policies=given)
+    assert (
+        "LimitExceeded: Cannot exceed quota for PoliciesPerRole: 10. Have the account's quota raised (AWS Service"
+        " Quotas), or remove what is not needed."
+    ) in str(caught.value)
+    assert len(sentences(world.run("API", node_policies=given[:-1]))) > 0
+    assert sentences(world.run("API", node_policies=given[:-1])) == []

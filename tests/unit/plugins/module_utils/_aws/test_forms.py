@@ -48,6 +48,14 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         "castai_tags (option tags) has the key 'aws:x'. Keys that start with aws:",
     ),
     "AWS prefix": ({"tags": {"AWS:x": "y"}}, "Keys that start with aws: are reserved"),
+    "a tag by which CAST AI may delete": (
+        {"tags": {"cast:managed-by": "cast.ai"}},
+        "has the key 'cast:managed-by'. Keys that start with cast: are reserved for CAST AI. Use another one.",
+    ),
+    "a tag by which removal goes": (
+        {"tags": {"castai-onboarding:used-by:x": "prod"}},
+        "Keys that start with castai-onboarding: are reserved for this collection. Use another one.",
+    ),
     "60 tags": ({"tags": {f"t{number}": "x" for number in range(60)}}, "castai_tags (option tags) has 60 tags. Use at"),
     "one tag too many": ({"tags": {f"t{number}": "x" for number in range(47)}}, "has 47 tags. Use at most 4"),
     "a value of 257": ({"tags": {"a": "x" * 257}}, "has a value of 257 characters for 'a'. Use at most 256."),
@@ -81,6 +89,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a text for a statement": ({"managed_policy": {"Statement": ["a"]}}, "statement 1 is not a dictionary."),
     "a long path": ({"path": f"/{'x' * 520}/"}, "castai_iam_path (option path) has 522 characters. Use at most 512."),
     "a path with a letter": ({"path": "/größe/"}, "castai_iam_path (option path) is '/größe/'. Set it to an IAM path"),
+    "a path of service-linked roles": (
+        {"path": "/aws-service-role/castai/"},
+        "castai_iam_path (option path) is '/aws-service-role/castai/', but IAM reserves /aws-service-role/ for",
+    ),
     "no boundary": ({"permissions_boundary": "x"}, "option permissions_boundary) is 'x', which is not a valid IAM"),
     "a boundary with a star": ({"permissions_boundary": f"{POLICY}/*"}, "which is not a valid IAM policy ARN"),
     "a boundary elsewhere": ({"permissions_boundary": "arn:aws-cn:iam::aws:policy/a"}, "is in partition aws-cn, but"),
@@ -93,6 +105,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 BAD_ON_EKS: dict[str, tuple[dict[str, Any], str]] = {
     "a policy": ({"node_policies": ["x"]}, "eks_onboard_node_policies (option node_policies) is 'x', which is not"),
     "a policy elsewhere": ({"node_policies": ["arn:aws-us-gov:iam::aws:policy/a"]}, "is in partition aws-us-gov, but"),
+    "more policies than a role can have": (
+        {"node_policies": [f"{POLICY}/p{number}" for number in range(23)]},
+        "eks_onboard_node_policies (option node_policies) has 23 policies. Use at most 22: IAM allows 25 on a role,",
+    ),
     "a role with a star": ({"role_arn": "arn:aws:iam::111122223333:role/*"}, "is not a valid IAM role ARN"),
     "a role elsewhere": ({"node_role_arn": "arn:aws-cn:iam::111122223333:role/a"}, "is in partition aws-cn"),
     "a group": ({"security_group_id": "sg-XYZ"}, "is not a valid security group ID"),
@@ -109,6 +125,9 @@ FINE: dict[str, dict[str, Any]] = {
     "one statement": {"restricted_policy": {"Statement": document()["Statement"][0]}},
     "not": {"restricted_policy": document(Action=None, NotAction=["iam:*"], Condition={"Bool": {"a": True}})},
     "a long path": {"path": f"/{'x' * 510}/"},
+    "a path that begins alike": {"path": "/aws-service-roles/"},
+    "a tag that begins alike": {"tags": {"castle:x": "y", "cast-ai": "z"}},
+    "one policy many times": {"node_policies": [f"{POLICY}/p"] * 23},
     "a boundary": {"permissions_boundary": f"{POLICY}/some/path/a+b=c,d.e@f_g-h", "account_id": "111122223333"},
     "AWS's boundary": {"permissions_boundary": "arn:aws:iam::aws:policy/job-function/ViewOnlyAccess"},
     "China": {"region": "cn-north-1", "permissions_boundary": "arn:aws-cn:iam::111122223333:policy/a"},

@@ -21,6 +21,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 
 from ansible_collections.castai.onboarding.plugins.module_utils import _patience
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
@@ -296,6 +297,18 @@ def test_a_broken_list_of_repositories_stops_only_who_needs_it(
             ),
         ),
         (
+            (
+                'Error: x: invalid ownership metadata; annotation validation error: key "meta.helm.sh/release-name"'
+                ' must equal "s2": current value is "s1"'
+            ),
+            CallFailed,
+            (
+                'Helm said: x: invalid ownership metadata; annotation validation error: key "meta.helm.sh/release-name"'
+                ' must equal "s2": current value is "s1". Another Helm release has an object of the same name:'
+                " uninstall it, or change the values so that only one does."
+            ),
+        ),
+        (
             "Error: UPGRADE FAILED: pre-upgrade hooks failed: 1 error occurred: * timed out waiting for the condition",
             CallFailed,
             (
@@ -310,6 +323,13 @@ def test_errors(fake: Fake, error: str, kind: type[Exception], sentence: str) ->
     with pytest.raises(kind) as caught:
         upgrade(fake.fail(error))
     assert str(caught.value) == sentence
+
+
+def test_values_of_any_characters_are_read_as_yaml(fake: Fake) -> None:
+    values = {"a": "\u00e4 \U0001f680 \u2028\x7f\x85\ufeff \\ud83d\\ude80 \t\n", "\U0001f680": [1.5, None, True]}
+    upgrade(fake.behave(), values=values)
+    (text, _mode), *_ = (note["--values"] for note in fake.notes() if "--values" in note)
+    assert yaml.safe_load(text) == json.loads(text) == values
 
 
 def test_a_killed_helm_is_told_and_known_afterwards(fake: Fake) -> None:

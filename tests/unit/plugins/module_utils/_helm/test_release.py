@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -16,8 +16,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import Named
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused
-from ansible_collections.castai.onboarding.plugins.module_utils._gateways.helm import Chart, Facts
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused, Throttled
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.helm import Chart, Facts, Work
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.kubernetes import Rejected
 from ansible_collections.castai.onboarding.plugins.module_utils._helm import record, release, workloads
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.owner import Owner
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.record import Reference, Revision
@@ -435,6 +436,7 @@ def test_no_record_goes_while_the_newest_holds_the_key(
         ({"name": "Agent"}, "Correct the name."),
         ({"name": "a" * 54}, "Correct the name."),
         ({"namespace": "a_b"}, "Correct castai_namespace (option namespace)."),
+        ({"namespace": "kube-system"}, "is 'kube-system', one of Kubernetes' own namespaces."),
         ({"provider": "eks", "cluster_name": "a b"}, "EKS cluster name 'a b' may"),
         ({"provider": "kops", "cluster_name": "shop"}, "kOps cluster name 'shop' must be a full DNS name"),
         ({"account_id": "1111"}, "castai_account_id (option account_id) is '1111'. Set it to the 12 digits"),
@@ -447,6 +449,12 @@ def test_bad_options(options: dict[str, Any], sentence: str) -> None:
     params = {name: option.get("default") for name, option in spec.items()} | {"name": "agent"} | options
     with pytest.raises(Refused, match=re.escape(sentence)):
         release.desired(params)
+
+
+def test_a_release_in_a_namespace_of_kubernetes_can_be_uninstalled() -> None:
+    spec = release.OPTIONS["argument_spec"]
+    params = {name: option.get("default") for name, option in spec.items()}
+    assert not release.desired({**params, "name": "agent", "namespace": "default", "state": "absent"}).present
 
 
 # The effect of a step on a world without rivals, as Helm has it.
@@ -740,6 +748,40 @@ def test_a_release_that_helm_keeps_in_configmaps_is_seen(cluster: Any, found: se
     assert release._in_configmaps(cluster, NAMESPACE, [NAME, "other"]) == found
 
 
+class Policed:
+    """A cluster where a policy denies deleting one kind of object, and a Helm that does not say so."""
+
+    def __init__(self, denied: str, absent: str = "") -> None:
+        self._denied, self._absent = denied, absent
+
+    def get(self, path: str) -> Any:
+        return None if self._absent and self._absent in path else {"metadata": {}}
+
+    def try_to_delete(self, path: str) -> None:
+        if self._denied in path:
+            raise Rejected("Could not ...", 403, f"{path.rpartition('/')[2]} is forbidden: ask the platform team.")
+
+    def uninstall(self, work: Any) -> None:
+        raise CallFailed("Helm said: failed to delete release: agent.")
+
+
+@pytest.mark.parametrize(
+    ("there", "why"),
+    [
+        (Policed("deployments"), " Deployment agent cannot be deleted: agent is forbidden: ask the platform team."),
+        (Policed("deployments", absent="deployments"), ""),
+        (Policed("nothing"), ""),
+    ],
+)
+def test_why_helm_cannot_uninstall_is_the_api_servers_own_sentence(there: Any, why: str) -> None:
+    gateway: Any = SimpleNamespace(connection=SimpleNamespace(cluster=lambda: there), helm=there, work=lambda *_: None)
+    objects = (Reference("v1", "ConfigMap", "", "agent"), Reference("apps/v1", "Deployment", "", "agent"))
+    step = Uninstall("uninstall", "", None, None, wanted(), 1, objects=objects)
+    with pytest.raises(CallFailed) as caught:
+        step.work(gateway, wanted())
+    assert str(caught.value) == f"Helm said: failed to delete release: agent.{why}"
+
+
 class Records:
     """The record Secrets of a release, by revision."""
 
@@ -750,21 +792,59 @@ class Records:
         return self._there.get(path.rpartition("/")[2])
 
 
+class Ending:
+    """A cluster and the Helm that fails in it, which leaves a revision."""
+
+    host = "https://api"
+
+    def __init__(self, failure: Exception, before: tuple[Revision, ...], left: tuple[Revision, ...]) -> None:
+        self._failure, self._records, self._left = failure, Records(*before), Records(*left)
+        self.ended: list[int] = []
+
+    def get(self, path: str) -> Any:
+        return self._records.get(path)
+
+    def uninstall(self, work: Any) -> None:
+        self._records = self._left
+        raise self._failure
+
+    def has_ended(self, work: Work) -> None:
+        assert work.identity == f"{self.host} {NAMESPACE} {NAME}"
+        self.ended.append(work.revision)
+
+
 @pytest.mark.parametrize(
-    ("there", "before", "left"),
+    ("before", "left", "said", "ended"),
     [
-        ((), 0, ""),
-        ((revision(1, "failed"),), 0, "revision 1 of Helm release agent, which is failed"),
-        ((revision(1, "deployed"),), 1, ""),
-        ((revision(1, "deployed"), revision(2, "pending-upgrade")), 1, "revision 2 of Helm release agent, which is"),
-        ((revision(3, "uninstalling"),), 3, "revision 3 of Helm release agent, which is uninstalling"),
+        ((), (), "", []),
+        ((), (revision(1, "failed"),), "revision 1 of Helm release agent, which is failed", []),
+        ((revision(1, "deployed"),), (revision(1, "deployed"),), "", []),
+        (
+            (revision(1, "deployed"),),
+            (revision(1, "deployed"), revision(2, "pending-upgrade")),
+            "revision 2 of Helm release agent, which is pending-upgrade",
+            [2],
+        ),
+        (
+            (revision(3, "deployed"),),
+            (revision(3, "uninstalling"),),
+            "revision 3 of Helm release agent, which is uninstalling",
+            [3],
+        ),
     ],
 )
-def test_what_a_failed_helm_left_is_told(there: tuple[Revision, ...], before: int, left: str) -> None:
-    cluster: Any = Records(*there)
-    found = release._left_by(cluster, wanted(), before)
-    assert found.startswith(left)
-    assert bool(found) is bool(left)
+@pytest.mark.parametrize("kind", [CallFailed, Throttled])
+def test_what_a_failed_helm_left_is_told_and_nobody_waits_for_it(
+    kind: type[Exception], before: tuple[Revision, ...], left: tuple[Revision, ...], said: str, ended: list[int]
+) -> None:
+    there = Ending(kind("no"), before, left)
+    connection = SimpleNamespace(cluster=lambda: there)
+    gateway: Any = SimpleNamespace(connection=connection, helm=there, work=lambda *_: None)
+    step = Uninstall("uninstall", "", None, None, wanted(), before[-1].number if before else 0)
+    with pytest.raises(kind) as caught:
+        step.run(gateway, {})
+    assert there.ended == ended
+    assert getattr(caught.value, "left", "") == (said if kind is CallFailed else "")
 
 
 def test_a_repair_keeps_the_replicas_that_others_gave() -> None:

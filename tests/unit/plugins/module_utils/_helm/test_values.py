@@ -30,6 +30,9 @@ VALUES = st.dictionaries(NAMES, LEAVES | st.lists(LEAVES, max_size=2) | st.dicti
         ({"a": 1}, {"a": 1.0}, ()),
         ({"a": 1}, {"a": True}, ("a",)),
         ({"a": "1"}, {"a": 1}, ("a",)),
+        ({"a": 2**53 + 1}, {"a": 2**53}, ()),
+        ({"a": 2**53 + 2}, {"a": 2**53}, ("a",)),
+        ({"a": 10**400}, {"a": 1}, ("a",)),
         ({"a": None}, {}, ("a",)),
         ({"a": {}}, {}, ("a",)),
         ({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}}, ("a.c",)),
@@ -167,3 +170,43 @@ def test_an_address_is_shown_without_its_password(text: str, masked: str) -> Non
     values = {"proxy": {"https": text}}
     assert shown(values, ("proxy.https",)) == {"proxy.https": masked}
     assert any("CANARY" in one for one in secrets(values)) == ("CANARY" in text)
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("--api-token=CANARY-1", f"--api-token={MASK}"),
+        ("--password CANARY-1 --verbose", f"--password {MASK} --verbose"),
+        ('{"clientSecret": "CANARY-1", "a": 1}', f'{{"clientSecret": "{MASK}", "a": 1}}'),
+        ("a: b\napiKey: CANARY-1\nc: d\n", f"a: b\napiKey: {MASK}\nc: d\n"),
+        ("Authorization: Bearer CANARY-1", f"Authorization: Bearer {MASK}"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nCANARY-1\n", MASK),
+        ("https://me:CANARY-1@h --token=CANARY-2", f"https://{MASK}@h --token={MASK}"),
+        ("--token-file=/var/run/token --password $(PASSWORD)", "--token-file=/var/run/token --password $(PASSWORD)"),
+        ("tokenSecretName: castai-credentials", "tokenSecretName: castai-credentials"),
+        ("--token-ttl=1h --secret-ref other-creds", "--token-ttl=1h --secret-ref other-creds"),
+        ("-----BEGIN CERTIFICATE-----\nMIIB\n", "-----BEGIN CERTIFICATE-----\nMIIB\n"),
+    ],
+)
+def test_a_secret_inside_a_text_is_neither_shown_nor_unknown(text: str, masked: str) -> None:
+    values = {"agents": [{"plain": ["seen", text]}]}
+    assert shown(values, ("agents.0.plain.0", "agents.0.plain.1")) == {
+        "agents.0.plain.0": "seen",
+        "agents.0.plain.1": masked,
+    }
+    hidden = secrets(values)
+    assert bool(hidden) is ("CANARY" in text)
+    for part in hidden:
+        text = text.replace(part, MASK)
+    assert "CANARY" not in text
+
+
+def test_a_value_beside_a_key_is_secret_by_that_key() -> None:
+    values = {
+        "env": [{"key": "API_TOKEN", "value": "CANARY-1"}, {"key": "MODE", "value": "seen-1"}],
+        "tolerations": [{"key": "secret", "value": "seen-2"}],
+    }
+    told = shown(values, differing({}, values))
+    assert "CANARY" not in str(told)
+    assert (told["env.1.value"], told["tolerations.0.value"]) == ("seen-1", "seen-2")
+    assert "CANARY-1" in secrets(values)
