@@ -12,6 +12,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.castai.onboarding.plugins.module_utils import _addresses
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.table import PROVIDERS, all_options
+from ansible_collections.castai.onboarding.plugins.module_utils._credentials import pasted
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import numbered
 from ansible_collections.castai.onboarding.plugins.module_utils._given import as_data, converted, is_given, problem
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.values import secrets
@@ -136,8 +137,9 @@ def _are_chart_values(name: str) -> bool:
 
 
 def _secrets(values: Mapping[str, Any], variables: Mapping[str, Any]) -> frozenset[str]:
-    """The texts that must not show: secret variables, what looks like a secret inside of others, and `!vault`."""
-    whole = (value for name, value in values.items() if _no_log(name) and isinstance(value, str) and value.strip())
+    """The texts that must not show: secret variables, what looks like a secret in or as others, and `!vault`."""
+    whole = [value for name, value in values.items() if _no_log(name) and isinstance(value, str) and value.strip()]
+    whole += [text for name, value in values.items() for text in pasted({VARIABLES[name]: value})]
     inside = secrets({name: value for name, value in values.items() if not isinstance(value, str)})
     return frozenset([*whole, *inside, *filter(None, map(_decrypted, _vaulted(variables)))])
 

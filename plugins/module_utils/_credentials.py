@@ -38,10 +38,10 @@ _ELSEWHERE = ("$", "/", "{", "<", "%")
 
 _BY_FORM = re.compile(
     r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY|\bLS0tLS1CRUdJTi|\beyJ[\w-]{8,}\.[\w-]{4,}|\bk8s-aws-v1\.|\bya29\.[\w-]{20,}"
-    r"|[\w~.-]{3}\dQ~[\w~.-]{31,34}"
+    r"|[\w~.-]{3}\dQ~[\w~.-]{31,34}|\b(?:eyJ|ewog|ew0K)[\w+/]{40,}"
 )
 """Credentials recognized anywhere by their form: a private key, also in base64, a token, a secret of an Entra
-application."""
+application, and a key file or other JSON in base64, which holds nothing else."""
 
 UUID = r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _BESIDE_SECRETS = ("client_id", "existing_app_id")

@@ -26,7 +26,10 @@ def iam_arn(kind: str, *accounts: str) -> str:
 
 
 _FORMS: Mapping[str, tuple[str, str]] = {
-    "region": (r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}", "an AWS region, such as eu-central-1"),
+    "region": (
+        r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}",
+        "an AWS region, such as eu-central-1, or leave it out if the cluster is not on AWS",
+    ),
     "assume_role_arn": (
         iam_arn("role"),
         "the ARN of a role, such as arn:aws:iam::123456789012:role/NAME",

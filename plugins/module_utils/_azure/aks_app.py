@@ -560,8 +560,11 @@ def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
     """Everything to remove, in an order that works: assignments before the identity, so that no assignment outlives it,
     and the identity before its role. One assignment stays for last where nothing else shows the next run that the
     identity is ours."""
-    found = identity_of(current, wanted)
-    if isinstance(found, App) and current.record and not current.record.gone and federation_of(current, wanted):
+    found, first = identity_of(current, wanted), _assignments_to_remove(current, wanted)
+    logs_in = isinstance(found, App) and federation_of(current, wanted) is not None
+    # Nothing shows whether CAST AI's account is disabled, and an existing app stays. Its assignments show it.
+    undone = bool(first) and wanted.federated if wanted.existing else True
+    if logs_in and undone and current.record and not current.record.gone:
         disable = DisableCastAccount(
             f"ask CAST AI to disable the account that it logs in with for cluster {wanted.cluster_id}",
             f"castai/cluster/{wanted.cluster_id}/google-account",
@@ -569,9 +572,7 @@ def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
             None,
             wanted.cluster_id,
         )
-        if wanted.federated:
-            yield Removal("CAST AI's account", None, "", disable)
-    first = _assignments_to_remove(current, wanted)
+        yield Removal("CAST AI's account", None, "", disable)
     last: tuple[RoleAssignment, ...] = ()
     removal = _remove_identity(current, wanted, found) if found else None
     if found and removal and not (evidence(found, wanted) or wanted.owner.adopt or removal.why_kept(wanted.owner)):
@@ -620,10 +621,11 @@ def _delete_identity(current: Current, found: Found, wanted: Desired) -> Action:
 
 def _assignments_to_remove(current: Current, wanted: Desired) -> tuple[RoleAssignment, ...]:
     """Assignments of our role that are for our identity, or that we made. Other roles of the identity are not
-    touched."""
+    touched. Of an identity that stays because it may be another tool's, only those that we made are removed."""
     found, principal = role_of(current, wanted), principal_of(current, wanted).lower()
     every = of_role(current, found) if found else ()
-    return tuple(one for one in every if one.principal.lower() == principal or ours(one, wanted))
+    stays = wanted.existing or wanted.owner.kept(shown_identity(current, wanted))
+    return tuple(one for one in every if (one.principal.lower() == principal and not stays) or ours(one, wanted))
 
 
 def _role_removals(current: Current, wanted: Desired) -> Iterator[Removal]:
@@ -636,10 +638,13 @@ def _role_removals(current: Current, wanted: Desired) -> Iterator[Removal]:
     here = current.home.lower() in role.folded(found.scopes)
     known = _names.short_id(wanted.cluster_id) in found.name or going or here
     kept = ""
-    if not (marks.marked(found.description) == wanted.cluster_id and known) and not wanted.owner.adopt:
-        kept = "nothing in its description shows that it belongs to this cluster"
-    elif others:
+    marked = marks.marked(found.description) == wanted.cluster_id
+    if not (marked and known) and not wanted.owner.adopt:
+        kept = f"{'only' if marked else 'nothing in'} its description shows that it belongs to this cluster"
+    elif any(one.principal.lower() != principal_of(current, wanted).lower() for one in others):
         kept = "it is also assigned to others"
+    elif others:
+        kept = "it is also assigned where this collection did not assign it"
     delete = DeleteRole(
         f"delete role {found.name}",
         f"azure/role/{found.name}",

@@ -214,13 +214,22 @@ def federation_of(current: Current, wanted: Desired) -> Federation | None:
 
 
 def role_of(current: Current, wanted: Desired) -> RoleDefinition | None:
-    """The role to work with: Terraform's if the identity has it or it was taken over, otherwise the cluster's own."""
+    """The role to work with: Terraform's if the identity has it or it was taken over, otherwise the cluster's own.
+
+    An ended removal with adopt may have left Terraform's, without any assignment, but still for the cluster's group.
+    """
     held = {one.role_guid for one in current.held(principal_of(current, wanted))}
     by_name = {one.name.lower(): one for one in current.roles}
     terraform = by_name.get(names.terraform_role(wanted.name).lower())
-    if terraform and not (terraform.guid.lower() in held or MarkedRole(terraform).cluster_ids):
-        terraform = None
-    found = (terraform, *(by_name.get(name.lower()) for name in names.roles(wanted.cluster_id)))
+    known = terraform and (terraform.guid.lower() in held or MarkedRole(terraform).cluster_ids)
+    left = (
+        terraform
+        and not wanted.present
+        and wanted.owner.adopt
+        and current.home.lower() in role.folded(terraform.scopes)
+    )
+    own = (by_name.get(name.lower()) for name in names.roles(wanted.cluster_id))
+    found = (terraform if known else None, *own, terraform if left else None)
     return next((one for one in found if one and not wanted.owner.others(MarkedRole(one))), None)
 
 

@@ -212,11 +212,13 @@ def bindings_to_remove(current: Current, wanted: Desired) -> dict[str, Change]:
         own -= {names.role_name(project, names.SHARED_ROLE)}
     stays, theirs = bool(wanted.existing_account), used_by_others(current, wanted)
     home = [one for one in current.held if not stays or one.role in own or (scoped_by_vendor(one) and not theirs)]
-    found = {project: Change((), (*home, *current.left_by_deleted))}
+    found = {}
     for other, state in projects_elsewhere(current).items():
         role_names = own_role_names(current, wanted, other, state)
         held = [one for one in held_by(state.policy, member) if one.role in role_names]
         found[other] = Change((), (*held, *held_by_deleted(state.policy, member)))
+    # As in binding_changes(): the binding in the cluster's project may be all that names a role.
+    found[project] = Change((), (*home, *current.left_by_deleted))
     for email, policy in current.account_policies.items():
         ours = not stays or (wanted.form == ON_ACCOUNTS and not theirs)
         found[email] = Change((), (*(uses(policy, member) if ours else ()), *held_by_deleted(policy, member)))

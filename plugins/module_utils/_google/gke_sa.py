@@ -537,8 +537,35 @@ def _delete_key(current: Current, wanted: Desired, one: Deletion) -> DeleteKey:
 
 def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
     """Everything to remove, in an order that works: bindings before the account, so that no binding outlives it, and
-    the account before its role."""
+    the account before its role. What shows the next run that something is ours goes after it: keys that only the role's
+    description names go before the role, a role that only its binding shows goes before that binding, and CAST AI's
+    account, which only its record names, goes last."""
     account, found, shown = current.account, current.account.found, _shown(current, wanted)
+    shown_by_binding, others = _role_removals(current, wanted)
+    former = tuple(_former_account(current, wanted))
+    yield Removal("former service account", _shown_former(current.former_account), "", contents=former)
+    if found and wanted.existing_account and not wanted.owner.kept(shown):
+        ours = keys_of(current, wanted, account)
+        deletions = (_delete_key(current, wanted, Deletion(key.id, "which was CAST AI's")) for key in ours)
+        yield Removal("keys", shown, "", contents=tuple(deletions))
+    yield from shown_by_binding
+    if not wanted.owner.kept(shown):
+        for where, change in bindings_to_remove(current, wanted).items():
+            yield Removal("bindings", shown, "", _set_policy(current, where, change))
+        yield from _binding_kept(current, wanted)
+        if found and wanted.existing_account:
+            yield Removal("bindings", shown, "", contents=tuple(_take_users(current, wanted)))
+    if found and wanted.existing_account:
+        yield Removal(f"service account {account.email}", None, f"it was set with {EXISTING_ACCOUNT}")
+    elif found:
+        keys = (_delete_key(current, wanted, Deletion(key.id, "with the account")) for key in account.keys)
+        yield Removal(f"service account {account.email}", shown, "", _delete_account(current), tuple(keys))
+    yield from others
+    for pool in current.cluster.node_pools if current.cluster else ():
+        if pool.name in POOLS:
+            yield Removal(
+                f"node pool {pool.name}", None, "CAST AI created it, and deletes it when it disconnects the cluster"
+            )
     if current.client_account == account.email and current.record:
         disable = DisableCastAccount(
             f"ask CAST AI to disable the account that impersonates {account.email}",
@@ -548,28 +575,6 @@ def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
             wanted.cluster_id,
         )
         yield Removal(f"CAST AI's account {current.cast_account}", None, "", disable)
-    if not wanted.owner.kept(shown):
-        for where, change in bindings_to_remove(current, wanted).items():
-            yield Removal("bindings", shown, "", _set_policy(current, where, change))
-        yield from _binding_kept(current, wanted)
-        if found and wanted.existing_account:
-            yield Removal("bindings", shown, "", contents=tuple(_take_users(current, wanted)))
-            ours = keys_of(current, wanted, account)
-            deletions = (_delete_key(current, wanted, Deletion(key.id, "which was CAST AI's")) for key in ours)
-            yield Removal("keys", shown, "", contents=tuple(deletions))
-    former = tuple(_former_account(current, wanted))
-    yield Removal("former service account", _shown_former(current.former_account), "", contents=former)
-    if found and wanted.existing_account:
-        yield Removal(f"service account {account.email}", None, f"it was set with {EXISTING_ACCOUNT}")
-    elif found:
-        keys = (_delete_key(current, wanted, Deletion(key.id, "with the account")) for key in account.keys)
-        yield Removal(f"service account {account.email}", shown, "", _delete_account(current), tuple(keys))
-    yield from _role_removals(current, wanted)
-    for pool in current.cluster.node_pools if current.cluster else ():
-        if pool.name in POOLS:
-            yield Removal(
-                f"node pool {pool.name}", None, "CAST AI created it, and deletes it when it disconnects the cluster"
-            )
 
 
 def _delete_account(current: Current) -> DeleteAccount:
@@ -599,14 +604,21 @@ def _binding_kept(current: Current, wanted: Desired) -> Iterator[Removal]:
         yield Removal(f"bindings and role of project {other}", None, "Google does not let them be read")
 
 
-def _role_removals(current: Current, wanted: Desired) -> Iterator[Removal]:
+def _role_removals(current: Current, wanted: Desired) -> tuple[list[Removal], list[Removal]]:
+    """The roles that nothing but their binding shows to be ours, and the others. The role of the cluster's project
+    comes last, because its description names the other projects."""
     home = [one for one in current.home.roles if one in wanted.former_role_ids or one in bound_roles(current)]
     if wanted.existing_account:
         home = [one for one in home if one not in names.roles_of_others(wanted.name)]
-    roles = [(current.project.project, current.home, one) for one in home]
     elsewhere = projects_elsewhere(current)
-    roles += [(project, state, one) for project, state in elsewhere.items() for one in state.roles]
-    yield from (_remove_role(current, wanted, *where) for where in roles if not where[1].roles[where[2]].deleted)
+    every = [(project, state, one) for project, state in elsewhere.items() for one in state.roles]
+    every += [(current.project.project, current.home, one) for one in home]
+    there = [where for where in every if not where[1].roles[where[2]].deleted]
+    parted: tuple[list[Removal], list[Removal]] = ([], [])
+    for project, state, role_id in there:
+        by_name = _names.short_id(wanted.cluster_id) in role_id
+        parted[by_name].append(_remove_role(current, wanted, project, state, role_id))
+    return parted
 
 
 def _remove_role(current: Current, wanted: Desired, project: str, state: ProjectState, role_id: str) -> Removal:
@@ -622,7 +634,8 @@ def _remove_role(current: Current, wanted: Desired, project: str, state: Project
     bound = [one.lower() for one in members_of(state.policy, names.role_name(project, role_id))]
     marked = marked_role(role.description) == wanted.cluster_id
     if not (marked and shown and shown.evidence) and not wanted.owner.adopt:
-        kept = "nothing in its description shows that it belongs to this cluster"
+        what = "only" if marked else "nothing in"
+        kept = f"{what} its description shows that it belongs to this cluster"
     elif any(one not in members and not one.startswith(deleted) for one in bound):
         kept = "it is also bound to others"
     delete = DeleteRole(

@@ -290,6 +290,9 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         on_subnets = {one: ask(of_subnets, one) for one in _subnets(current, wanted)}
     accounts = {one: MarkedAccount(found) if found else None for one, found in results(by_email).items()}
     email = choose(accounts, candidates, wanted.owner)
+    recorded = current.client_account
+    if not wanted.present and recorded in accounts and not (accounts[recorded] or accounts.get(email)):
+        email = recorded  # a removal that ended before this one may have deleted it
     if project.going:
         email = next(_bound_elsewhere(candidates, results(policies).values()), email)
     found, extra_roles, node_accounts = accounts.get(email), results(in_extra), results(by_node)

@@ -197,13 +197,20 @@ def test_a_file_that_is_no_key_is_refused_by_its_name(
     check(option, found)
 
 
-@pytest.mark.parametrize("option", ["service_account_file", "google_ca_cert", "existing_service_account"])
+IN_BASE64 = tuple(base64.b64encode(json.dumps(KEY, indent=indent).encode()).decode() for indent in (None, 2))
+FOR_SECRETS = ("access_token", "castai_api_key", "service_account_contents")
+
+
+@pytest.mark.parametrize("option", [one for one in WRONG if one not in FOR_SECRETS])
 def test_a_key_in_the_wrong_option_is_in_no_result(option: str) -> None:
     arguments = {key: value for key, value in GKE.items() if key != "access_token" or option not in CREDENTIALS}
     task = SimpleNamespace(check_mode=True, diff=True, action="castai.onboarding.castai_gke_sa")
-    result = json.dumps(run_task(module("castai_gke_sa"), task, {**arguments, option: TEXT}, print), default=repr)
-    assert '"failed": true' in result
-    assert "PRIVATE KEY" not in result
+    for secret in (TEXT, PEM, *IN_BASE64, f"ya29.{'x1' * 20}"):
+        value = [secret] if isinstance(WRONG[option][0], list) else secret
+        result = json.dumps(run_task(module("castai_gke_sa"), task, {**arguments, option: value}, print), default=repr)
+        assert '"failed": true' in result
+        for part in (secret, json.dumps(secret)[1:-1], secret[:60], PEM.splitlines()[2]):
+            assert part not in result, secret[:20]
 
 
 def test_an_unreadable_project_in_the_environment_is_named_as_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,6 +220,13 @@ def test_an_unreadable_project_in_the_environment_is_named_as_what_it_is(monkeyp
     assert said("castai_gke_sa", base).startswith(
         "GCP_PROJECT, which is used for castai_project (option project), is 'My Project'. Set it to the ID or number"
     )
+
+
+def test_a_region_of_google_in_the_variable_for_aws_is_told_that_it_does_not_belong_there() -> None:
+    own = {key: value for key, value in GKE.items() if key != "cluster_id"}
+    found = said("castai_cluster", {**own, "region": "europe-west3"})
+    assert found.startswith("castai_region (option region) is 'europe-west3'.")
+    assert found.endswith("or leave it out if the cluster is not on AWS.")
 
 
 RIGHT: Mapping[str, tuple[Any, ...]] = {

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
+from ansible_collections.castai.onboarding.plugins.module_utils._options import castai_options
 from tests.support.playbook import Json
 from tests.support.recipes import recipe
 
@@ -19,6 +21,7 @@ from .test_charts import trust_as_template, trusted
 
 PLAYS = {guide: recipe(guide, "Removal")[0] for guide in ("onboard_guide", "kops_guide", "gke_guide", "aks_guide")}
 GKE, AKS = PLAYS["gke_guide"], PLAYS["aks_guide"]
+CASTAI = ("castai_api_url", "castai_api_key", "castai_ca_cert", "castai_validate_certs")
 WHERE = "Check that the project and location of the cluster are set"
 SUBSCRIPTION = "Check that the subscription of the cluster is set"
 
@@ -61,6 +64,36 @@ def test_a_cluster_of_another_subscription_is_not_taken_for_it() -> None:
     clusters = [{"id": "1", "subscription_id": "0b1f"}, {"id": "2", "subscription_id": "0b1f2"}]
     found = {"found": {"clusters": clusters}, "castai_subscription_id": "0B1F"}
     assert [one["id"] for one in templated(AKS, "here", **found)] == ["1"]
+
+
+DISCONNECT = "Disconnect the cluster, so that CAST AI removes its nodes"
+
+
+@pytest.mark.parametrize("guide", PLAYS)
+def test_the_call_that_disconnects_reaches_cast_ai_as_the_modules_do(guide: str) -> None:
+    """By the same variables, and the same of the environment."""
+    play = PLAYS[guide]
+    for name, option in (("api_keys", "castai_api_key"), ("api_urls", "castai_api_url")):
+        environment = ", ".join(map(repr, castai_options()[option]["fallback"][1]))
+        assert f"query('ansible.builtin.env', {environment})" in play["vars"][name]
+    (call,) = [one["ansible.builtin.uri"] for one in play["tasks"] if one["name"] == DISCONNECT]
+    asked = {**{name: call[name] for name in ("url", "ca_path", "validate_certs")}, "key": call["headers"]["X-API-Key"]}
+    asked |= {name: play["module_defaults"]["group/castai.onboarding.castai"][name] for name in CASTAI}
+
+    def called(keys: Sequence[str] = (), urls: Sequence[str] = (), **given: Any) -> list[Any]:
+        environment = {"api_keys": list(keys), "api_urls": list(urls)}
+        variables = {**trusted(play["vars"]), **environment, "cluster_id": "ID", "omit": "", **given}
+        found = Templar(DataLoader(), variables=variables).template(trusted(asked))
+        assert (found["castai_api_key"], found["castai_validate_certs"]) == (found["key"], found["validate_certs"])
+        assert found["castai_ca_cert"] == found["ca_path"]
+        assert found["url"].startswith(found["castai_api_url"].rstrip("/") + "/v1/")
+        return [found[name] for name in CASTAI]
+
+    assert called() == ["https://api.cast.ai", "", "", True]
+    assert called(["env"], ["https://api.eu.cast.ai"]) == ["https://api.eu.cast.ai", "env", "", True]
+    given = {"castai_api_url": "https://proxy.example.com/", "castai_api_key": "own"}
+    certificates = {"castai_ca_cert": "/ca.pem", "castai_validate_certs": False}
+    assert called(["env"], **given, **certificates) == [*given.values(), *certificates.values()]
 
 
 @pytest.mark.parametrize("guide", PLAYS)

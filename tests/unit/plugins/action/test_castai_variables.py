@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import Any
 
 import pytest
@@ -54,6 +56,28 @@ def test_a_secret_that_another_variable_repeats_is_not_shown() -> None:
     (said,) = findings(castai_api_key=secret, components_autoscaling=secret)
     assert secret not in said
     assert said.endswith("Set it to true or false.")
+
+
+KEY_FILE = json.dumps({"type": "service_account", "private_key": f"-----BEGIN PRIVATE KEY-----\nMII{'x' * 60}\n"})
+PASTED = (
+    "abc8Q~Zz9_-.~xZz9_-.~xZz9_-.~xZz9_-.~xab",
+    "ya29.a0AfH6SMBCANARYxyz0123456789",
+    "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJ4In0.c2lnbmF0dXJl",
+    KEY_FILE,
+    *(base64.b64encode(text.encode()).decode() for text in (KEY_FILE, json.dumps(json.loads(KEY_FILE), indent=2))),
+)
+"""An Entra application's secret, tokens, and a key file of Google's, as it is and in base64."""
+
+
+@pytest.mark.parametrize("secret", PASTED)
+def test_a_secret_in_the_wrong_variable_is_not_shown(secret: str) -> None:
+    texts = ("castai_azure_auth_source", "castai_adopt", "castai_wait_timeout", "castai_provider")
+    lists = ("gke_onboard_identity", "components_skip")
+    said = findings(**dict.fromkeys(texts, secret), **{name: [secret] for name in lists})
+    assert {one.partition(" ")[0] for one in said} == {*texts, *lists}
+    for one in said:
+        assert "Set it to" in one or "Use only" in one
+        assert not any(secret[at : at + 20] in one for at in range(len(secret) - 19)), one
 
 
 @pytest.mark.parametrize("name", ["castai_api_key", "castai_host_token", "castai_aws_secret_key"])

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.sandbox.azure.other_ways import AUDIENCE, ISSUER
 from tests.unit.plugins.module_utils._azure.test_moving_over import WAYS, leave
 from tests.unit.sandbox.aks_subscription import World, world
 from tests.unit.sandbox.azure_client import OPERATOR_ID
@@ -77,6 +78,29 @@ def own_app(world: World) -> Options:
     return {"existing_app_id": made["client_id"], "existing_app_secret": secret}
 
 
+def own_app_with(options: Options) -> Callable[[World], Options]:
+    """Onboarded with an app of the user's own. What a removal needs of it."""
+
+    def before(world: World) -> Options:
+        given = own_app(world)
+        trust = {"name": "castai", "issuer": ISSUER, "subject": world.subject(), "audience": AUDIENCE}
+        world.cloud.do("add_federated", of=given["existing_app_id"], **trust)
+        which = {"existing_app_id": given["existing_app_id"]}
+        world.run(**(which if "credential" in options else given), **options)
+        return which
+
+    return before
+
+
+def own_identity(world: World) -> Options:
+    made = world.cloud.do("add_identity", name="central", group="shop")
+    trust = {"name": "castai", "issuer": ISSUER, "subject": world.subject(), "audience": AUDIENCE}
+    world.cloud.do("add_federated", of=made["id"], **trust)
+    given = {"existing_identity_id": made["id"]}
+    world.run(**given, **MANAGED)
+    return given
+
+
 def rotated(world: World) -> Options:
     given = own_app(world)
     world.run(**given)
@@ -112,8 +136,15 @@ STORIES: Mapping[str, tuple[Callable[[World], Options], Options]] = {
     "removal of an app with a secret": (onboarded(SECRET), {**SECRET, **ABSENT}),
     "removal of an app without a secret": (onboarded(FEDERATED), {**FEDERATED, **ABSENT}),
     "removal of a managed identity": (onboarded(MANAGED), {**MANAGED, **ABSENT}),
+    "removal from an app of the user's own": (own_app_with(SECRET), ABSENT),
+    "removal from an app of the user's own without a secret": (own_app_with(FEDERATED), {**FEDERATED, **ABSENT}),
+    "removal from an identity of the user's own": (own_identity, {**MANAGED, **ABSENT}),
     **{
         f"removal of what {vintage} left": (taken_over(vintage), {**WAYS[vintage], "adopt": False, **ABSENT})
+        for vintage in ("terraform", "terraform_identity")
+    },
+    **{
+        f"removal of what {vintage} left, never taken over": (left(vintage), {**WAYS[vintage], **ABSENT})
         for vintage in ("terraform", "terraform_identity")
     },
 }

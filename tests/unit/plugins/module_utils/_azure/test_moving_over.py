@@ -113,6 +113,11 @@ def test_what_terraform_left_is_not_taken_over_unasked(world: World, vintage: st
     begun = len(world.cloud.writes())
     with pytest.raises(Refused, match=r"has no tag that shows which cluster it belongs to.*castai_adopt"):
         world.run(**{**WAYS[vintage], "adopt": False})
+    kept = world.run(**{**WAYS[vintage], "adopt": False, "state": "absent"}).view["kept"]
+    assert [one.partition(": ")[2] for one in kept] == [
+        "it has no tag that shows which cluster it belongs to",
+        "nothing in its description shows that it belongs to this cluster",
+    ]
     assert len(world.cloud.writes()) == begun
 
 
@@ -152,3 +157,17 @@ def test_who_stays_with_terraform_gives_its_identity_which_is_not_edited(world: 
     assert world.identities == before[0]
     assert done.view["castai_client_id"] == made["client_id"]
     world.check_access()
+
+
+@pytest.mark.parametrize("vintage", ["terraform", "terraform_identity"])
+def test_removal_leaves_who_stays_with_terraform_what_terraform_made(world: World, vintage: str) -> None:
+    made = leave(world, vintage)
+    before = world.comparable()[:4]
+    app = vintage == "terraform"
+    own = {"existing_app_id": made["client_id"]} if app else {"existing_identity_id": made["id"]}
+    given = {**WAYS[vintage], **own, "adopt": False}
+    world.run(**given, existing_app_secret=made["secret"])
+    kept = world.run(**given, state="absent").view["kept"]
+    assert f"role {TERRAFORM_ROLE}: it is also assigned where this collection did not assign it" in kept
+    assert (*world.comparable()[:2], world.comparable()[3]) == (*before[:2], before[3])
+    assert [one[0] for one in world.comparable()[2]] == [TERRAFORM_ROLE]

@@ -80,6 +80,11 @@ def test_removal_leaves_everything_as_it_was(world: World, way: Any) -> None:
     assert world.run(state="absent", **way).actions == ()
 
 
+def test_removal_disables_cast_ais_account_whichever_credential_the_task_names(world: World) -> None:
+    world.run(**APP)
+    assert sentences(world.run(state="absent"))[0].startswith("ask CAST AI to disable the account")
+
+
 EVERY_WAY = pytest.mark.parametrize("way", [{}, APP, MANAGED], ids=["secret", "app", "managed"])
 
 

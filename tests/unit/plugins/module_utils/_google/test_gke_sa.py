@@ -342,6 +342,16 @@ def test_a_role_of_another_cluster_stays_whatever_adopt_says(world: World) -> No
     assert not world.project["roles"][world.role]["deleted"]
 
 
+def test_a_role_that_only_its_description_shows_to_be_ours_stays(world: World) -> None:
+    world.run(role_id="acme.castai")
+    policy = world.google.get_policy(PROJECT)
+    others = [one for one in policy["bindings"] if not one["role"].endswith("acme.castai")]
+    world.google.set_policy(PROJECT, {**policy, "bindings": others})
+    kept = world.run(state="absent", role_id="acme.castai").view["kept"]
+    (text,) = kept
+    assert text.endswith("acme.castai of project acme-prod: only its description shows that it belongs to this cluster")
+
+
 def test_removal_leaves_a_given_account_of_another_cluster_its_bindings(world: World) -> None:
     world.run()
     own = world.google.get_account(PROJECT, ACCOUNT)

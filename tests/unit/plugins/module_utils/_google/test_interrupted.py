@@ -23,6 +23,7 @@ __all__ = ["world"]
 
 Options = Mapping[str, Any]
 KEYLESS = {"identity": "impersonation"}
+ABSENT = {"state": "absent"}
 
 
 def nothing(_world: World) -> None:
@@ -79,6 +80,28 @@ def own_account_due(world: World) -> None:
     world.cloud.do("set_key", key_id=world.given_key, ends=3600.0, validAfterTime="2026-01-01T00:00:00Z")
 
 
+def taken_over(vintage: str) -> Callable[[World], None]:
+    def before(world: World) -> None:
+        left(vintage)(world)
+        world.run(adopt=True)
+
+    return before
+
+
+def impersonated(world: World) -> None:
+    """What Terraform's module without a key left, of which only CAST AI's record says that it is this cluster's."""
+    node = world.account(NODE_ACCOUNT)
+    assert node
+    own = world.castai.create_service_account(
+        world.cluster_id, "gke", {"gkeSaImpersonate": TERRAFORMS, "projectId": PROJECT}
+    )
+    leave(world.cloud.do, SHOP, "impersonate", node["uniqueId"], own)
+    world.castai.hand_over(world.cluster_id, {"credentials": "{}"})
+
+
+TERRAFORMS = f"castai-gke-tf-5042d146@{PROJECT}.iam.gserviceaccount.com"
+ROLE_ID = {"role_id": "acme.castai", "extra_projects": [ELSEWHERE]}
+"""A role whose ID says nothing of the cluster, in two projects."""
 STORIES: Mapping[str, tuple[Callable[[World], None], Options]] = {
     "with a key": (nothing, {}),
     "without a key": (nothing, KEYLESS),
@@ -97,8 +120,20 @@ STORIES: Mapping[str, tuple[Callable[[World], None], Options]] = {
     "a key that expires": (due, {}),
     "from a key to none": (onboarded(), KEYLESS),
     "from none to a key": (onboarded(**KEYLESS), {}),
-    "removal": (onboarded(), {"state": "absent"}),
-    "removal without a key": (onboarded(**KEYLESS), {**KEYLESS, "state": "absent"}),
+    "removal": (onboarded(), ABSENT),
+    "removal without a key": (onboarded(**KEYLESS), {**KEYLESS, **ABSENT}),
+    "removal of roles with an ID of the user's own": (onboarded(**ROLE_ID), {**ROLE_ID, **ABSENT}),
+    "removal from the user's own account, with a role ID of his own": (
+        lambda world: own_account(world, **ON_OWN, **ROLE_ID),
+        {**ON_OWN, **ROLE_ID, **ABSENT},
+    ),
+    "removal from the user's own account without a key": (
+        lambda world: own_account(world, **ON_OWN, **KEYLESS, **ROLE_ID),
+        {**ON_OWN, **KEYLESS, **ROLE_ID, **ABSENT},
+    ),
+    "removal of what Terraform left": (taken_over("terraform"), ABSENT),
+    "removal of what Terraform left without a key": (impersonated, {**KEYLESS, **ABSENT}),
+    "removal of what Pulumi left, never taken over": (left("pulumi"), {"adopt": True, **ABSENT}),
 }
 
 
