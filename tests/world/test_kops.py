@@ -284,7 +284,7 @@ def test_who_cannot_connect_is_told_why_before_any_write(world: World, operator:
     assert "nodes is forbidden" in refused["limited"]
     assert f"says that it is kOps cluster {OLD} of {kops.STORE}, not {SHOP}" in refused["elsewhere"]
     assert refused[OLD] == (
-        "The API server is Kubernetes 1.17, but CAST AI's agent needs 1.21 or newer. Upgrade the cluster first."
+        "The API server runs Kubernetes 1.17, but CAST AI's agent needs 1.21 or newer. Upgrade the cluster first."
     )
 
 

@@ -30,7 +30,7 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "unknown-key": ("CAST AI does not recognize the API key. Check castai_api_key",),
     "key-of-another-organisation": ("The API key belongs to organization ",),
     "agent-of-another-organisation": ("An agent in this cluster already reports to CAST AI as cluster ",),
-    "unknown-cluster-id": (f"CAST AI shows no cluster {UNKNOWN_ID} to this API key",),
+    "unknown-cluster-id": (f"This API key cannot see cluster {UNKNOWN_ID} at CAST AI",),
     "no-uuid": ("castai_cluster_id (option cluster_id) is 'prod'. Set it to the UUID of the cluster at CAST AI",),
     "unknown-cluster": (
         "EKS has no cluster nowhere in eu-central-1 of account 111122223333, which the AWS credentials belong to",
@@ -59,7 +59,7 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "kubeconfig-of-another-cluster": ("The kubeconfig or host points to https://127.0.0.1:",),
     "no-kubeconfig": ("nowhere.yml",),
     "unreachable": ("Kubernetes API server https://127.0.0.1:1 did not answer",),
-    "too-old": ("The API server is Kubernetes 1.20, but CAST AI's agent needs 1.21 or newer",),
+    "too-old": ("The API server runs Kubernetes 1.20, but CAST AI's agent needs 1.21 or newer",),
     "no-kubernetes-permission": (
         "These Kubernetes permissions are missing in namespace castai-agent or cluster-wide: get namespaces,",
         "These Kubernetes permissions are missing in namespace castai-agent or cluster-wide: create ",

@@ -31,7 +31,7 @@ NOT_CONNECTED = (
 )
 CLUSTERS = ("prod:eks", "other:eks:account=444455556666:region=us-east-1:mode=API", "old:eks:version=1.20:nodes=0")
 SENTENCES: dict[str, tuple[str, ...]] = {
-    "not-connected": ("The API server is Kubernetes 1.20", NOT_CONNECTED),
+    "not-connected": ("The API server runs Kubernetes 1.20", NOT_CONNECTED),
     "token-elsewhere": (
         "Secret castai-agent/of-the-console is missing or has no API_KEY, and the components cannot start without it.",
     ),

@@ -122,8 +122,8 @@ def refusals(rights: Rights, policy: str, reading: bool) -> Iterator[str]:
         )
     if by_layer["boundary"]:
         yield (
-            f"The permissions boundary of {rights.caller} does not allow {by_layer['boundary']}. Have the boundary"
-            " extended, or use other credentials."
+            f"The permissions boundary of {rights.caller} does not allow {by_layer['boundary']}. Extend the"
+            " boundary, or use other credentials."
         )
     if by_layer["organisation"]:
         yield (

@@ -419,7 +419,7 @@ def findings_of(current: Current, wanted: Desired) -> Iterable[str]:
         yield current.version.sentence
     elif current.version and current.version < OLDEST_KUBERNETES:
         yield (
-            f"The API server is Kubernetes {'.'.join(map(str, current.version))}, but CAST AI's agent needs"
+            f"The API server runs Kubernetes {'.'.join(map(str, current.version))}, but CAST AI's agent needs"
             f" {'.'.join(map(str, OLDEST_KUBERNETES))} or newer. Upgrade the cluster first."
         )
     if current.leaving:
@@ -445,8 +445,8 @@ def _castai_findings(current: Current, wanted: Desired) -> Iterable[str]:
         return
     if wanted.cluster_id and wanted.cluster_id not in {record.id for record in current.records if not record.gone}:
         yield (
-            f"CAST AI shows no cluster {wanted.cluster_id} to this API key: it is gone, or the key belongs to another"
-            f" organization. Check {named('cluster_id')} and castai_api_key."
+            f"This API key cannot see cluster {wanted.cluster_id} at CAST AI: it was deleted, or the key belongs to"
+            f" another organization. Check {named('cluster_id')} and castai_api_key."
         )
     yield from filter(None, [organization_problem(current.records, wanted.organization_id)])
     if current.agent_cluster:

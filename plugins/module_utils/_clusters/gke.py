@@ -241,8 +241,8 @@ def _advice_at(host: str, found: GkeCluster) -> Mapping[int, str]:
         return {}
     fields = {"enableK8sTokensViaDns": found.tokens_by_dns, "enableK8sCertsViaDns": found.certificates_by_dns}
     off = [name for name, on in fields.items() if not on]
-    advice = " The DNS endpoint takes no token or client certificate of Kubernetes itself where the cluster has"
-    advice += f" {' and '.join(off)} off: turn it on, or leave out {named('kubeconfig')} and {named('host')}."
+    advice = " The DNS endpoint only accepts Kubernetes' own tokens and client certificates if the cluster allows it."
+    advice += f" Turn on {' and '.join(off)}, or leave out {named('kubeconfig')} and {named('host')}."
     return {401: advice, 403: advice} if off else {}
 
 

@@ -102,7 +102,7 @@ def rights(
     ]
     if off and not options["enable_services"]:
         writing.append(
-            f"These services are off in project {project}: {', '.join(off)}. Enable them, or set"
+            f"These services are not enabled in project {project}: {', '.join(off)}. Enable them, or set"
             f" {named('enable_services', ROLE)} to true."
         )
     forbidden = [one for one, policy in policies.items() if isinstance(policy, Mapping) and _enforced(policy)]
@@ -112,7 +112,7 @@ def rights(
         if not isinstance(has, Rejected):
             writing += _lacks(email, f"in project {other}", "onboarding needs", set(_IN_EXTRA_PROJECTS) - has)
     unread = [f"Organization policy {one}" for one, policy in policies.items() if isinstance(policy, Rejected)]
-    unread += [f"Which services of project {project} are on"] if isinstance(enabled, Rejected) else []
+    unread += [f"Which services of project {project} are enabled"] if isinstance(enabled, Rejected) else []
     unread += [f"The permissions in project {one}" for one, has in results(extra).items() if isinstance(has, Rejected)]
     of_identity = identity.result()
     warnings = [
@@ -296,7 +296,7 @@ def _ending(policy: Any) -> Iterable[str]:
     hours = _listed(policy, "allowedValues")
     if hours:
         yield (
-            f"An organization policy lets keys of service accounts expire after {', '.join(hours)}"
+            f"An organization policy makes keys of service accounts expire after {', '.join(hours)}"
             f" (constraints/{_HOURS}). Run this again before that, for example on a schedule: each run replaces a key"
             " that is about to expire."
         )

@@ -250,10 +250,10 @@ def region_of(options: Mapping[str, Any]) -> str:
 def _need_boto3() -> None:
     missing = boto3.import_problem() or botocore.import_problem()
     if missing:
-        raise Refused(f"The Python packages boto3 and botocore are needed where this runs: {missing}. Install boto3.")
+        raise Refused(f"The Python packages boto3 and botocore are needed on this machine: {missing}. Install boto3.")
     if _version() < OLDEST:
         raise Refused(
-            f"botocore is {botocore.__version__} where this runs, which does not support EKS access entries. Install"
+            f"botocore is {botocore.__version__} on this machine, which does not support EKS access entries. Install"
             f" boto3 {'.'.join(map(str, OLDEST))} or newer."
         )
 

@@ -278,7 +278,7 @@ class Container(Session):
         self, call: Call, query: list[tuple[str, str]], subscription: str, group: str, cluster: str
     ) -> Credential:
         if kubeconfig.MISSING:
-            raise Refused(f"The Python package PyYAML is needed where this runs: {kubeconfig.MISSING}. Install PyYAML.")
+            raise Refused(f"The Python package PyYAML is needed on this machine: {kubeconfig.MISSING}. Install PyYAML.")
         credential: Credential = self.send(
             call, query=query, read=Credential.parse, subscription=subscription, group=group, cluster=cluster
         )

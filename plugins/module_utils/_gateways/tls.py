@@ -182,7 +182,7 @@ def _refused(error: ssl.SSLCertVerificationError, url: str, trust: str) -> str:
         state = "has expired" if code == _EXPIRED else "is not valid yet"
         return (
             f"The TLS certificate of {url}, or of the authority that signed it, {state}: renew it there, correct the"
-            f" clock of the machine where this runs, {_SKIP}"
+            f" clock of the machine that runs Ansible, {_SKIP}"
         )
     what = "is not trusted" if code in _UNTRUSTED else "was refused"
     return f"The TLS certificate of {url} {what}: {said}. {trust}, {_SKIP}"

@@ -866,7 +866,7 @@ def _changed(gateway: Systems, wanted: Desired, current: Current) -> Current:
     if wanted.present and (current.last is None or current.last.status != record.DEPLOYED):
         status = current.last.status if current.last else "gone"
         raise CallFailed(
-            f"Helm ended without an error, but {wanted.title} is {status}. Either Helm may not update its Secrets in"
+            f"Helm reported no error, but {wanted.title} is {status}. Either Helm may not update its Secrets in"
             f" namespace {wanted.namespace}, or somebody else is changing the release."
         )
     return current

@@ -137,12 +137,12 @@ CASES = {
         "CAST AI does not recognize the API key.", {}, {"records": Problem("CAST AI does not recognize the API key.")}
     ),
     "cluster not found at CAST AI": Case(
-        f"CAST AI shows no cluster {ANOTHER_ID} to this API key: it is gone, or the key belongs to another"
+        f"This API key cannot see cluster {ANOTHER_ID} at CAST AI: it was deleted, or the key belongs to another"
         " organization. Check castai_cluster_id (option cluster_id) and castai_api_key.",
         {"cluster_id": ANOTHER_ID},
     ),
     "cluster gone at CAST AI": Case(
-        f"CAST AI shows no cluster {ID} to this API key: it is gone, or the key belongs to another organization."
+        f"This API key cannot see cluster {ID} at CAST AI: it was deleted, or the key belongs to another organization."
         " Check castai_cluster_id (option cluster_id) and castai_api_key.",
         {},
         {"records": (replace(RECORD, status="archived"),)},
@@ -188,7 +188,7 @@ CASES = {
     "kubeconfig of another cluster": Case("It is another cluster.", {}, {"elsewhere": "It is another cluster."}),
     "API server away": Case("The API server is away.", {}, {"version": Problem("The API server is away.")}),
     "API server too old": Case(
-        "The API server is Kubernetes 1.20, but CAST AI's agent needs 1.21 or newer. Upgrade the cluster first.",
+        "The API server runs Kubernetes 1.20, but CAST AI's agent needs 1.21 or newer. Upgrade the cluster first.",
         {},
         {"version": (1, 20)},
     ),
@@ -249,7 +249,7 @@ ONBOARDING_CASES = {
         {"rights": rights(lack("iam:CreateRole"), lack("iam:TagRole"), lack("iam:X", needed=False))},
     ),
     "permissions boundary": Case(
-        f"The permissions boundary of {ME} does not allow iam:CreateRole on arn:r. Have the boundary extended, or use"
+        f"The permissions boundary of {ME} does not allow iam:CreateRole on arn:r. Extend the boundary, or use"
         " other credentials.",
         {},
         {"rights": rights(lack("iam:CreateRole", "boundary"))},

@@ -96,8 +96,8 @@ def test_host_and_token_beat_eks(wire: Wire) -> None:
         ({"status": "PENDING"}, "EKS cluster shop is PENDING. Wait until it is ACTIVE"),
         ({"status": "DELETING"}, "EKS cluster shop is DELETING and will soon be gone. Check castai_cluster_name"),
         ({"status": "FAILED"}, "EKS cluster shop is FAILED: EKS could not create it, and it will not become ACTIVE"),
-        ({"connector": "GKE"}, "EKS only shows cluster shop through EKS Connector: it runs elsewhere (provider GKE)."),
-        ({"connector": "OTHER", "status": "PENDING"}, "EKS only shows cluster shop through EKS Connector"),
+        ({"connector": "GKE"}, "Cluster shop is only registered with EKS, through EKS Connector, and runs elsewhere"),
+        ({"connector": "OTHER", "status": "PENDING"}, "Cluster shop is only registered with EKS"),
     ],
 )
 def test_a_cluster_that_cannot_be_reached(wire: Wire, changes: dict[str, Any], sentence: str) -> None:

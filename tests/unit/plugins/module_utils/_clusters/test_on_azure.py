@@ -152,7 +152,7 @@ def test_what_cannot_be_read_is_not_checked(azures: World) -> None:
     found = asked(azures, without(*unread))
     assert found
     assert (found.reading, found.writing, found.warnings) == ((), (), ())
-    assert f"Could not read what the roles of this run allow on {GROUP_ID}." in found.not_checked
+    assert f"Could not read the permissions that this run has on {GROUP_ID}." in found.not_checked
     assert f"Could not read the locks of {NODES_ID}." in found.not_checked
 
 

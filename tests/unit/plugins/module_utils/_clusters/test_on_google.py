@@ -142,7 +142,7 @@ def test_keys_that_end_are_warned_of_where_there_is_one(cloud: Cloud) -> None:
     forbid(cloud, "iam.serviceAccountKeyExpiryHours", {"allowed": ["24h"]})
     found = asked(cloud)
     assert found
-    assert found.warnings[0].startswith("An organization policy lets keys of service accounts expire after 24h")
+    assert found.warnings[0].startswith("An organization policy makes keys of service accounts expire after 24h")
     assert asked(cloud, identity="impersonation") == CloudRights()
 
 

@@ -542,7 +542,7 @@ def test_a_botocore_that_does_not_know_access_entries(
     world: World, monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
     monkeypatch.setattr(botocore, "__version__", version)
-    with pytest.raises(Refused, match=rf"botocore is {version} where this runs, .* Install boto3 1\.34\.3 or newer\.$"):
+    with pytest.raises(Refused, match=rf"botocore is {version} on this machine, .* Install boto3 1\.34\.3 or newer\.$"):
         connect()
 
 

@@ -403,7 +403,7 @@ def test_a_refusal_without_a_readable_body_tells_its_status(wire: Wire, patient:
 @pytest.mark.parametrize("body", [b"<html>Log in to the Wi-Fi</html>", b'{"items": [{"id": "half'])
 def test_an_answer_that_is_no_json_tells_of_address_and_proxy(wire: Wire, patient: Patient, body: bytes) -> None:
     wire.script.play(reply(200, body))
-    with pytest.raises(CallFailed, match="Check castai_api_url, and whether a proxy answers in its place"):
+    with pytest.raises(CallFailed, match="Check castai_api_url, and whether a proxy answered instead"):
         patient.castai.list_clusters()
     assert patient.pauses == []
 

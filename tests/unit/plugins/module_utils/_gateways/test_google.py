@@ -265,7 +265,7 @@ def test_a_wrong_key_is_refused_without_being_shown(cloud: Cloud, contents: str,
 def test_a_missing_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(google_session, "google", Sdk("google", "google.auth", "google.none"))
     with pytest.raises(
-        Refused, match=r"google-auth and requests are needed where this runs: No module named 'google\.none'"
+        Refused, match=r"google-auth and requests are needed on this machine: No module named 'google\.none'"
     ):
         Google({})
 
@@ -495,7 +495,7 @@ def test_a_token_that_google_does_not_take_is_renewed_once(cloud: Cloud) -> None
 @pytest.mark.parametrize("body", [{"bindings": {}}, {"bindings": [{"role": 7}]}, {"etag": 1}, []])
 def test_an_answer_of_another_shape_is_a_sentence(cloud: Cloud, body: Any) -> None:
     cloud.play("cloudresourcemanager.googleapis.com/v3/projects/p:getIamPolicy", reply(200, body))
-    with pytest.raises(CallFailed, match=r"does not match the API: .*Check whether a proxy answers"):
+    with pytest.raises(CallFailed, match=r"does not match the API: .*Check whether a proxy answered"):
         connected(cloud).get_policy("p")
 
 

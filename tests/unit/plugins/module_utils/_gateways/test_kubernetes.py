@@ -241,7 +241,7 @@ def test_a_server_that_stays_throttled_is_told(wire: Wire, cluster: Kubernetes, 
 
 def test_a_server_that_stays_away_is_given_up(wire: Wire, cluster: Kubernetes, hasty: list[float]) -> None:
     wire.script.play(None)
-    with pytest.raises(CallFailed, match=r"did not answer: .* Check that it is reachable from where this runs"):
+    with pytest.raises(CallFailed, match=r"did not answer: .* Check that it is reachable from this machine"):
         cluster.get(SECRET)
     assert len(wire.script.received) == gateway.TRIES
     assert sum(hasty) < 10

@@ -193,7 +193,7 @@ def test_an_entry_that_keeps_the_path_is_named_and_left() -> None:
     (write,) = plan(current, desired())
     assert write.after == KEPT + OURS
     assert sentences(current, state="absent") == []
-    assert view(one, desired(state="absent"), {})["reason"] == f"{BARE} has no entry. Left as it is: {dead}."
+    assert view(one, desired(state="absent"), {})["reason"] == f"{BARE} has no entry. Left unchanged: {dead}."
     assert view(held({"mapRoles": KEPT + OURS}), desired(state="absent"), {})["reason"] == ""
     (removal,) = plan(held({"mapRoles": KEPT + OURS}), desired(state="absent"))
     assert removal.after == KEPT
