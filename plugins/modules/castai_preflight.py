@@ -195,7 +195,7 @@ options:
         description: ID of CAST AI's custom role in Google Cloud.
         type: str
       role_scope:
-        description: Whether the cluster gets a custom role of its own or uses the one that the project shares.
+        description: Whether the cluster gets its own custom role or uses the one that the project shares.
         type: str
         choices: [cluster, project]
         default: cluster

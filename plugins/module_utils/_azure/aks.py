@@ -145,7 +145,7 @@ def entry_problem(found: AksCluster, admin: bool) -> str:
         )
     if not found.entra:
         return (
-            f"AKS cluster {found.name} has neither local accounts nor Entra integration, so AKS lets nobody in. Enable"
+            f"AKS cluster {found.name} has neither local accounts nor Entra integration, so nobody can log in. Enable"
             f" one of them, or set {named('kubeconfig')}, or {named('host')} and {named('api_key')}."
         )
     return ""

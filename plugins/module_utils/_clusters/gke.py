@@ -210,13 +210,13 @@ def _advice(found: GkeCluster, google: Google, address: str, by_dns: bool) -> Ma
     advice = {}
     if not by_dns:
         private = found.private or address == _url(found.private_endpoint)
-        reason = "is private" if private else "may only let authorized networks in"
+        reason = "is private" if private else "may only accept authorized networks"
         dns = f"set {named('endpoint')} to dns"
         if not found.dns_from_outside:
             dns = f"turn on the DNS endpoint (gcloud container clusters update --enable-dns-access) and {dns}"
         public = f" set {named('endpoint')} to public," if private and not found.private else ""
         advice[0] = (
-            f" The cluster's endpoint {reason}: run this from a network that it lets in,{public} {dns}, or set"
+            f" The cluster's endpoint {reason}: run this from a network that it accepts,{public} {dns}, or set"
             f" {named('kubeconfig')}, or {named('host')} and {named('api_key')}, of a tunnel."
         )
     if not google.can_renew:

@@ -21,7 +21,7 @@ from .._variables import named
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 _UNTRUSTED = frozenset({2, 18, 19, 20, 21})
-"""OpenSSL's codes for a certificate that nobody who is trusted has signed."""
+"""OpenSSL's codes for a certificate without a trusted signer."""
 _TOO_EARLY, _EXPIRED = 9, 10
 _OTHER_NAME = frozenset({62, 64})
 

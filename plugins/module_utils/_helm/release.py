@@ -694,8 +694,8 @@ def _added_owner(gateway: Systems, wanted: Desired, current: Current) -> Owner |
     namespace = f"Namespace {wanted.namespace}"
     if owner_of_added({namespace: live.pop(namespace, None)}, wanted.name, wanted.namespace):
         raise Refused(
-            f"With these values the chart of {wanted.title} creates {namespace}, which exists. Set createNamespace:"
-            f" false in {named('values', role_of(wanted.name))}."
+            f"With these values the chart of {wanted.title} creates {namespace}, which already exists. Set"
+            f" createNamespace: false in {named('values', role_of(wanted.name))}."
         )
     return owner_of_added(live, wanted.name, wanted.namespace)
 

@@ -561,7 +561,7 @@ def test_a43_a51_the_clusters_proxy_is_handed_over_and_its_password_is_shown_now
     world.check_access()
     assert world.run().actions == ()
     assert world.run(http_proxy="none").actions == ()
-    with pytest.raises(Refused, match="has an HTTP proxy of its own") as refused:
+    with pytest.raises(Refused, match="has its own HTTP proxy") as refused:
         world.run(http_proxy={"http": "http://other:8080"})
     assert "pa55word" not in str(refused.value)
 

@@ -471,7 +471,7 @@ FAILURES = (
         "A43 two sources",
         fields(httpProxyConfig=PROXY),
         options={"http_proxy": {"http": f"http://u:{PASSWORD}@other:8080"}},
-        said=("has an HTTP proxy of its own", "aks_onboard_http_proxy (option http_proxy)"),
+        said=("has its own HTTP proxy", "aks_onboard_http_proxy (option http_proxy)"),
         refused=True,
         gone=fields(httpProxyConfig=None),
     ),

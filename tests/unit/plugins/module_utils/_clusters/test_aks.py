@@ -378,7 +378,7 @@ def test_what_else_adds_nodes_and_what_is_in_the_way_is_warned_of(world: World) 
         ({"apiServerAccessProfile": {"enablePrivateCluster": True}}, "is private"),
         ({"publicNetworkAccess": "Disabled"}, "is private"),
         ({"apiServerAccessProfile": {"enableVnetIntegration": True}}, "API Server VNet Integration"),
-        ({"apiServerAccessProfile": {"authorizedIPRanges": ["10.0.0.0/8"]}}, "only lets authorized IP ranges in"),
+        ({"apiServerAccessProfile": {"authorizedIPRanges": ["10.0.0.0/8"]}}, "only accepts authorized IP ranges"),
     ],
 )
 def test_a_cluster_that_does_not_answer(world: World, changes: dict[str, Any], words: str) -> None:

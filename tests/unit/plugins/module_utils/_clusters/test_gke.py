@@ -181,7 +181,7 @@ def test_an_absent_cluster_is_looked_for_elsewhere(others: Any, hint: str) -> No
     ("google", "changes", "said"),
     [
         (Google(), {**OPEN, "by_ip": False}, {403: "container.clusters.connect"}),
-        (Google(), {}, {0: "may only let authorized networks in"}),
+        (Google(), {}, {0: "may only accept authorized networks"}),
         (Google(), INSIDE, {0: "turn on the DNS endpoint"}),
         (Google("private"), OPEN, {0: "set castai_endpoint (option endpoint) to public, set castai_endpoint"}),
         (Google(can_renew=False), {}, {0: "", 401: "cannot be renewed: set castai_google_access_token"}),

@@ -103,7 +103,7 @@ def test_services_that_are_off_and_stay_off_are_named(cloud: Cloud) -> None:
     found = asked(cloud, enable_services=False)
     assert found
     assert (
-        "are off in project acme-prod: compute.googleapis.com. Enable them, or set gke_onboard_enable"
+        "are not enabled in project acme-prod: compute.googleapis.com. Enable them, or set gke_onboard_enable"
         in found.writing[0]
     )
 
