@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`make demo`: the clusters of the example inventory on the local world, from mistakes in the inventory to a repair.
 
-Shows what a user reads, in at most 150 lines; the whole output of Ansible goes to build/demo.log. Ends with 1 unless
-every run did what it must: plans wrote nothing and came true, and the last run changed nothing.
+Shows what a user reads, in at most 150 lines; Ansible's whole output goes to build/demo.log. Exits with 1 unless every
+run did what it should: plans wrote nothing and predicted the runs, and the last run changed nothing.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ AWS_AUTH = "kubernetes/configmap/kube-system/aws-auth/mapRoles"
 LOG = ROOT / "build/demo.log"
 WIDTH = 118
 LINES = 150
-"""How many are printed at most, whatever is added."""
+"""The maximum number of printed lines, whatever is added."""
 
 MISTAKES: Mapping[str, Mapping[str, Any]] = {
     SHOP: {
@@ -64,18 +64,18 @@ MISTAKES: Mapping[str, Mapping[str, Any]] = {
         "castai_namespace": "castai_agent",
     },
 }
-"""What is wrong for which cluster. The first cluster's is found without a call."""
+"""What is wrong with which cluster. The problem of the first cluster is found without a call."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A run of a playbook, and the writes that the world received meanwhile."""
+    """A run of a playbook, and the writes that the world received during it."""
 
     run: Run
     writes: Sequence[Seen] = ()
 
     def said(self, cluster: str, key: str) -> str:
-        """What CAST AI said of the cluster at the end of the run."""
+        """CAST AI's status of the cluster at the end of the run."""
         results = self.run.of("castai_cluster", cluster)
         return str(((results[-1].get("cluster") if results else None) or {}).get(key, "unknown"))
 
@@ -137,7 +137,7 @@ def main() -> int:
 
 
 def _show() -> list[str]:
-    """Everything that is printed. Returns what is not as it must be."""
+    """Everything that is printed. Returns what is not as expected."""
     with own_world("demo") as world, tempfile.TemporaryDirectory(prefix="castai-demo-") as folder:
         _say("The local world: three EKS clusters in two AWS accounts, one GKE, one AKS and one kOps cluster")
         started = time.monotonic()
@@ -203,7 +203,7 @@ def _tell(story: Story) -> None:
 
 
 def problems(steps: Mapping[str, Step]) -> Iterator[str]:
-    """What is not as it must be."""
+    """What is not as expected."""
     for name, step in steps.items():
         failed = step.run.status != 0
         if failed is not (name in ("mistakes", "killed", "refused")):
@@ -223,12 +223,12 @@ def problems(steps: Mapping[str, Step]) -> Iterator[str]:
 
 
 def too_many(lines: int) -> list[str]:
-    """Whether so many printed lines are more than anybody reads."""
+    """Whether this many printed lines are more than anyone reads."""
     return [f"{lines} lines were printed, of at most {LINES}"] if lines > LINES else []
 
 
 def _untrue(name: str, steps: Mapping[str, Step]) -> Iterator[str]:
-    """Which plan did not come true. That of onboarding is left out, as its run was killed in between."""
+    """Which plan did not predict its run. Onboarding's is left out, because its run was killed in between."""
     for plan, run in (("plan", "connect"), ("drift", "repair")):
         if steps[plan].run.actions(name) != steps[run].run.actions(name):
             yield f"{run} of {name} was not as planned"
@@ -310,7 +310,7 @@ def _identity(run: Run, name: str) -> str:
 
 
 def _each(lines: Mapping[str, str]) -> None:
-    """A line by cluster; those with the same one share it."""
+    """One line for each cluster; clusters with the same line share it."""
     for line in dict.fromkeys(lines.values()):
         print(f"{', '.join(name for name in lines if lines[name] == line)}: {line}")
 

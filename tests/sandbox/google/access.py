@@ -41,7 +41,7 @@ def project_resource(store: Store, project: Project) -> Resource:
 
 
 def account_resource(store: Store, account: Account) -> Resource:
-    """The resource name that conditions see: an account's unique id, without its project."""
+    """An account as a resource. Conditions name it by its unique id, without its project."""
     above = project_resource(store, store.projects[account.project]).policies
     host = "iam.googleapis.com"
     name = f"projects/-/serviceAccounts/{account.unique_id}"

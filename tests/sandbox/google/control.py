@@ -172,7 +172,7 @@ class Control:
         self._edit(project, edit)
 
     def set_policy(self, project: str, bindings: Sequence[Mapping[str, Any]], audits: Sequence[Any] = ()) -> None:
-        """Replace the policy."""
+        """Replace the project's policy."""
         self._edit(project, lambda _before: [dict(one) for one in bindings])
         self._policy(project).audit_configs = list(audits)
 
@@ -257,12 +257,12 @@ class Control:
         self._account(email).deleted_at = self._store.clock()
 
     def delete_role(self, name: str, days_ago: float = 0.0) -> None:
-        """By projects/PROJECT/roles/ID."""
+        """Delete a role, named projects/PROJECT/roles/ID."""
         role = next(one for one in self._store.roles if one.name == name)
         role.deleted_at = self._store.clock() - days_ago * 24 * 3600
 
     def edit_role(self, name: str, **said: Any) -> None:
-        """Replace a policy as a rival would, with a new etag."""
+        """Change a role as a rival would, with a new etag."""
         role = next(one for one in self._store.roles if one.name == name)
         role.said, role.etag = {**role.said, **said}, new_etag()
 

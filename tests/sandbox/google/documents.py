@@ -65,7 +65,7 @@ class Document:
         self.methods = [method for _path, method in found]
 
     def _methods(self, holder: Mapping[str, Any]) -> Iterator[tuple[str, Method]]:
-        """With a sort key for the path: the most specific one comes first."""
+        """The methods, each with its path, by which the most specific is sorted first."""
         for body in holder.get("methods", {}).values():
             path = body["path"]
             yield path, Method(self, body["id"], body["httpMethod"], self._pattern(path, body), body)
@@ -150,8 +150,7 @@ def decoded(text: str) -> bytes | None:
 
 @functools.cache
 def documents(service: str) -> tuple[Document, ...]:
-    """The calls of a service, none if it is unknown. Documents are read on first use, because some have several
-    megabytes."""
+    """The documents of a service, none if it is unknown. They are read on first use: some have several megabytes."""
     return tuple(Document(service, version) for version in VERSIONS.get(service, ()))
 
 

@@ -182,7 +182,7 @@ def _check_member(store: Store, member: str, operation: str) -> None:
 
 
 def _check_domain(store: Store, project: Project, member: str) -> None:
-    """The members that the organisation allows in policies: its own, and those that its policy names."""
+    """Check that the organisation allows the member: its own members, and those that its policy names."""
     kind, _colon, email = member.partition(":")
     account = store.account(email) if kind == "serviceAccount" else None
     home = store.projects.get(account.project) if account else None

@@ -151,7 +151,7 @@ def undelete(asked: Asked) -> Any:
 
 
 def testable(asked: Asked) -> Any:
-    """Check that a custom role may contain the permissions in the body."""
+    """The permissions that a custom role may contain for the resource in the body."""
     size, start = asked.body.get("pageSize") or 1000, int(asked.body.get("pageToken") or 0)
     names = sorted(PERMISSIONS)
     found = [

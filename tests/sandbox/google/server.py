@@ -224,5 +224,5 @@ class Google(Documented):
 
 
 def _other_write(request: Request) -> bool:
-    """Answer requests that no document describes: the token endpoints, which only issue tokens."""
+    """Whether a request that no document describes would write. Token endpoints only issue tokens."""
     return request.method != "GET" and not request.path.endswith("token")

@@ -252,7 +252,7 @@ class Asked:
         return self.query.get(parameter, [default])[0]
 
     def project(self) -> Project:
-        """The object in the path. Raises GoogleError if there is none."""
+        """The project in the path. Raises GoogleError if there is none."""
         found = self.store.project(project_in(self.path))
         if found is None:
             raise GoogleError("NOT_FOUND", f"Project {project_in(self.path)} was not found.")

@@ -225,7 +225,7 @@ def generate(asked: Asked) -> Any:
 
 
 def userinfo(store: Store, request: Request) -> Response:
-    """tokeninfo: the owner of the token, with the e-mail if its scopes include it."""
+    """userinfo: the owner of the token, with the e-mail if its scopes include it."""
     try:
         found = caller(store, request)
     except GoogleError as error:

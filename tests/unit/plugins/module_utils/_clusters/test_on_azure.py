@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What preflight finds out in Azure, whose stand-in decides, before an AKS cluster is onboarded."""
+"""What preflight finds out from the stand-in for Azure before an AKS cluster is onboarded."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_of_a_cluster_that_castai_has_credentials_of_nothing_is_asked(azures: Wo
     ],
 )
 def test_each_action_that_onboarding_needs_is_named(azures: World, identity: str, action: str) -> None:
-    """But for those that reading the cluster has shown, and those that any role in the subscription has."""
+    """Except for those that reading the cluster has proven, and those that any role in the subscription has."""
     found = asked(azures, without(action), identity=identity)
     assert found
     said = found.reading if needed(ONBOARD, {identity})[action].reads else found.writing
