@@ -13,7 +13,7 @@ from tests.tree import ROOT
 
 
 def export() -> None:
-    """Say where the collection and Ansible's files are, if not set, and put this environment's programs on the PATH."""
+    """Set the folders of the collection and of Ansible's files, unless set, and put our programs on the PATH."""
     for name, folder in {"ANSIBLE_COLLECTIONS_PATH": "collections", "ANSIBLE_HOME": "ansible"}.items():
         if not os.environ.get(name):
             os.environ[name] = str(ROOT / "build" / folder)

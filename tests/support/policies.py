@@ -91,7 +91,7 @@ PURPOSES = {
 
 
 class Indenting(yaml.SafeDumper):
-    """Lists are indented to the level of their key, as people write them."""
+    """Indents lists below their key, as people write them."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)
@@ -175,7 +175,7 @@ def in_cluster(phase: str) -> dict[str, str]:
 
 
 def iam_permission(group: str, resource: str, verb: str) -> str:
-    """The IAM permissions that GKE asks for if RBAC does not allow a request."""
+    """The IAM permission that GKE asks for if RBAC does not allow a request."""
     kind = SPELLED_BY_IAM.get(resource) or ("thirdPartyObjects" if "." in group else "")
     assert kind, resource
     return f"container.{kind}.{VERBS_OF_IAM.get(verb, verb)}"

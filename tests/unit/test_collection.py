@@ -66,7 +66,7 @@ LAYERS = (
     ("_helm", "_k8s"),
     ("_castai",),
 )
-"""Folders and files of module_utils from the bottom up. Each may import those of the rows above it in this list."""
+"""Folders and files of module_utils, the lowest layer first. Each may import those of the rows before it."""
 
 SDKS = {
     "azure",
@@ -102,7 +102,7 @@ def own_imports(path: Path) -> set[Path]:
 
 
 def layer(path: Path) -> int:
-    """The row of a file: higher rows may import lower ones."""
+    """The layer of a file: higher layers may import lower ones."""
     kind, *rest = path.with_suffix("").parts
     if kind != "module_utils":
         return {"doc_fragments": -1, "plugin_utils": len(LAYERS)}.get(kind, len(LAYERS) + 1)

@@ -72,7 +72,7 @@ def roles(world: World) -> Any:
 
 
 def user(world: World) -> Any:
-    """The object with its attachments; None if absent."""
+    """The user with its keys and policies; None if absent."""
     return iam(world)["users"].get(f"arn:aws:iam::{HOME_ACCOUNT}:user/{USER}")
 
 

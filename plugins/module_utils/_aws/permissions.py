@@ -154,7 +154,7 @@ def _attachable(*arns: str) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
 
 
 _MARKED = {"Null": {f"aws:ResourceTag/{TAG_CLUSTER_ID}": ("false",)}}
-"""Condition: a tag on the object says which cluster at CAST AI it is for."""
+"""Condition: a tag on the object names the cluster at CAST AI that it is for."""
 
 _OF_POLICIES: Mapping[str, tuple[str, ...]] = {
     READ: ("iam:GetPolicy", "iam:GetPolicyVersion"),

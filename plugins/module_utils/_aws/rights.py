@@ -61,7 +61,7 @@ def simulate(aws: Aws, caller: str, questions: Collection[Question]) -> Rights:
 
 
 def _answer(aws: Aws, source: str, question: Question) -> tuple[Verdict, ...] | str:
-    """Verdicts, or the reason why there are none."""
+    """Verdicts, or why there are none."""
     try:
         context = {**question.context, "aws:PrincipalArn": source}
         return aws.simulate(source, question.actions, question.resource, context)

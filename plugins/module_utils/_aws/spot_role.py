@@ -45,7 +45,7 @@ class ExistingRole:
 
     @property
     def theirs(self) -> bool:
-        """Whether it exists without CAST AI's tag, so it was not created for CAST AI, whatever its name."""
+        """Whether it exists without CAST AI's tag, so it was not created for CAST AI, even if it has the name."""
         return self.role is not None and not VENDOR.items() <= self.role.tags.items()
 
     @property

@@ -72,7 +72,7 @@ class World(Account):
         done("delete_{}")
 
     def names(self) -> tuple[set[str], set[str], set[str]]:
-        """The ids of all roles and users, instance profiles, and security groups."""
+        """The names of all roles and users, instance profiles, and security groups."""
         roles = {role["RoleName"] for role in self.iam.list_roles()["Roles"]}
         users = {user["UserName"] for user in self.iam.list_users()["Users"]}
         profiles = {profile["InstanceProfileName"] for profile in self.iam.list_instance_profiles()["InstanceProfiles"]}

@@ -91,7 +91,7 @@ def test_the_way_to_give_credentials_is_told(params: dict[str, Any], advice: str
 
 @dataclass(frozen=True)
 class Task:
-    """The Ansible variables that are read."""
+    """The attributes of Ansible's own task that are read."""
 
     action: str = "castai.onboarding.castai_cluster_info"
     check_mode: bool = True

@@ -38,7 +38,7 @@ Options = Mapping[str, Any]
 
 
 def options(wire: Wire, off: str) -> dict[str, Any]:
-    """The certificates of an untrusted server that acts as all three systems. off: the switch that is turned off."""
+    """The options for an untrusted server that acts as all three systems. off: the switch that is turned off."""
     addresses = {"castai_api_url": wire.url, "endpoint_url": wire.url, "host": wire.url, "api_key": "CANARY-token"}
     return {**NAMED, **addresses, **{switch: switch != off for switch in SWITCHES}}
 

@@ -700,7 +700,7 @@ def test_of_none_there_is_nothing_to_do() -> None:
 
 @dataclass(frozen=True)
 class Task:
-    """The Ansible variables that are read."""
+    """The attributes of Ansible's own task that are read."""
 
     action: str = "castai.onboarding.drawer"
     check_mode: bool = False

@@ -545,7 +545,7 @@ def facts(world: World, azure: Azure | None = None, **changes: Any) -> ClusterFa
 
 
 def way_in(found: ClusterFacts) -> str:
-    """Why there are no facts."""
+    """Why the cluster cannot be reached, or an empty text."""
     return ending(lambda: reach({}, found.api_server))
 
 

@@ -120,7 +120,7 @@ STORIES: Mapping[str, tuple[Callable[[World], Options], Options]] = {
 
 
 def end(world: World) -> Any:
-    """The state, after checking the number of live secrets and that CAST AI has one of them."""
+    """The state, and how many of our secrets, apps and identities there are."""
     ours = [key for one in world.apps for key in one["passwordCredentials"] if key["displayName"] != "central"]
     return world.comparable(), len(ours), len(world.apps), len(world.identities)
 

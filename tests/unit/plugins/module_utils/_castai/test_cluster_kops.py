@@ -133,7 +133,7 @@ def test_another_cluster_is_refused_before_any_action(
 
 @pytest.mark.parametrize("case", REFUSALS)
 def test_the_user_may_say_that_the_connection_proves_nothing(case: str) -> None:
-    """The cluster's own annotations are missing, so EC2's answer about the name and the account decides."""
+    """EC2's answer about the name and the account still counts."""
     found, options, sentence = REFUSALS[case]
     said = " ".join(kops.facts(found, Named("kops", NAME, options, checked=False)).problems)
     assert (sentence in said) == (case in ("nothing running", "another account"))

@@ -357,7 +357,7 @@ def test_what_stands_in_the_way_of_some_runs_only_is_a_warning() -> None:
     assert "warnings" not in view(some, preflight.desired(PARAMETERS), {})
 
 
-# The reads whose sentence depends on other options, so that another case would change or hide it.
+# The options that the sentence of each read depends on: another case with one of them would change or hide it.
 LEANS_ON = {
     "facts": {"name", "region", "account_id"},
     "records": {"cluster_id", "organization_id"},

@@ -491,7 +491,7 @@ def test_a_token_that_the_cluster_refuses_is_renewed_once(
 
 
 class HelmWithAnAgent:
-    """A release whose chart has one Deployment."""
+    """A Helm whose chart has one Deployment."""
 
     def check_version(self) -> tuple[int, int]:
         return (3, 18)

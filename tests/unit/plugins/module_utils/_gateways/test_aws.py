@@ -175,7 +175,7 @@ def test_another_account_by_an_assumed_role(world: World) -> None:
 
 
 def test_an_assumed_role_is_assumed_again_before_it_ends(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    two_hours = 2 * 3600  # and a session belongs to one, so it counts as about to expire
+    two_hours = 2 * 3600  # a session lasts one hour, so it counts as about to expire
     monkeypatch.setattr(RefreshableCredentials, "_advisory_refresh_timeout", two_hours)
     monkeypatch.setattr(AssumeRoleCredentialFetcher, "DEFAULT_EXPIRY_WINDOW_SECONDS", two_hours)
     connect(**in_other_account()).eks_token("shop")

@@ -185,7 +185,7 @@ def test_a_secret_of_the_environment(cloud: Cloud, variables: dict[str, str], mo
 
 @pytest.mark.parametrize("form", ["client", "user"])
 def test_what_awxs_own_code_sets(cloud: Cloud, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Entra's flow for users cannot pass multi-factor authentication."""
+    """A log-in from AWX's form for users cannot pass multi-factor authentication."""
     filled = {
         "client": awx.azure(CLIENT, SECRET, TENANT, "of-the-job"),
         "user": awx.azure_user("me@example.com", "CANARY", "of-the-job"),

@@ -160,7 +160,7 @@ def node_accounts(count: int) -> Before:
 
 
 def without_key_marks(world: World) -> list[str]:
-    """Restore the keys."""
+    """Lose the record of all keys but the first, and return the keys that are left."""
     for key_id in world.key_ids()[1:]:
         world.cloud.google.store.keys = [one for one in world.cloud.google.store.keys if one.id != key_id]
     return world.key_ids()
