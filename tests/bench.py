@@ -177,7 +177,8 @@ def _good(run: Run) -> Run:
 
 
 def _calls(world: World, folder: Path) -> Iterator[CallFigures]:
-    """Connect and onboard the only cluster, each once more; tasks of the same name and host are one after the other."""
+    """Connect and onboard the only cluster, and do both again; tasks with the same name and host are listed in
+    order."""
     world.latency(LATENCY)
     for (phase, playbook), state in itertools.product(PHASES.items(), ("fresh", "nothing to do")):
         title = f"{phase}, {state}"
@@ -256,7 +257,7 @@ def _measured(
 
 
 def _cpu_seconds() -> float:
-    """Of the children waited for so far, with all that they have waited for (getrusage(2), RUSAGE_CHILDREN)."""
+    """CPU seconds of the children waited for so far, including their own children (getrusage(2), RUSAGE_CHILDREN)."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 

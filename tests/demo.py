@@ -80,7 +80,7 @@ class Step:
         return str(((results[-1].get("cluster") if results else None) or {}).get(key, "unknown"))
 
     def seconds(self, cluster: str) -> float:
-        """Of all its tasks; clusters go side by side."""
+        """The actions of all its tasks; clusters are worked on in parallel."""
         return sum(task.end - task.at for task in self.run.tasks if task.host == cluster)
 
     def findings(self, cluster: str) -> list[str]:
@@ -132,7 +132,7 @@ def main() -> int:
     with contextlib.redirect_stdout(printed):
         wrong = _show()
     for problem in (*wrong, *too_many(printed.lines)):
-        print(f"NOT AS IT MUST BE: {problem}", file=sys.stderr)
+        print(f"NOT AS EXPECTED: {problem}", file=sys.stderr)
     return bool(wrong or too_many(printed.lines))
 
 
@@ -156,7 +156,13 @@ def _show() -> list[str]:
 
 def _tell(story: Story) -> None:
     world = story.world
-    mistakes = story.run("mistakes", "All mistakes of an inventory at once", "site", "--check", inventory=_mistaken())
+    mistakes = story.run(
+        "mistakes",
+        "An inventory with mistakes: all problems are reported at once",
+        "site",
+        "--check",
+        inventory=_mistaken(),
+    )
     for name in MISTAKES:
         _list(name, mistakes.findings(name))
     plan = story.run("plan", "The plan, in words", "connect", "--check", "--diff")
@@ -176,18 +182,18 @@ def _tell(story: Story) -> None:
     for line in _diff(planned.run, STAGING, AWS_AUTH):
         print(line)
     world.fault({"system": "aws", "write": True, "after": 25, "end": "after"})
-    killed = story.run("killed", "Onboard, and a KILL after the 26th write to AWS", "site")
+    killed = story.run("killed", "Onboarding, killed after the 26th write to AWS", "site")
     world.fault()
     print(f"ansible-playbook ended by signal {-killed.run.status} after {len(killed.writes)} writes")
     onboard = story.run("onboard", "The same again", "site")
     statuses = {name: onboard.said(name, "status") for name in NAMES}
     _each({name: f"{_totals(onboard.run.actions(name))}; CAST AI says {statuses[name]}" for name in NAMES})
-    again = story.run("again", "Everything once more, and nothing to do", "site")
+    again = story.run("again", "The same again: nothing to do", "site")
     print(f"{_count(sum(again.run.changed.values()), 'change')}, {_count(len(again.writes), 'write')}")
     _harm(world)
     drift = story.run(
         "drift",
-        "A Deployment, an attached policy and an entry of aws-auth deleted by hand: the drift",
+        "The drift after a Deployment, an attached policy and an entry of aws-auth were deleted by hand",
         "site",
         "--check",
     )
@@ -198,7 +204,9 @@ def _tell(story: Story) -> None:
     repair = story.run("repair", "The repair", "site")
     print(f"{_count(sum(repair.run.changed.values()), 'change')}, as planned")
     _mark_as_others(world)
-    refused = story.run("refused", "CAST AI's role marked as another cluster's", "onboard", "--limit", SHOP)
+    refused = story.run(
+        "refused", "CAST AI's role belongs to another cluster: the run refuses it", "onboard", "--limit", SHOP
+    )
     _list(SHOP, refused.findings(SHOP))
 
 

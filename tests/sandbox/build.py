@@ -116,7 +116,7 @@ def _build_into(folder: Path, progress: Progress) -> None:
 
 
 def _is_running(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    """Whether the process is still running after so many seconds; returns as soon as it ends."""
+    """Whether the process is still running after this many seconds; returns as soon as it ends."""
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:

@@ -29,7 +29,7 @@ class Stream(Response):
 
 @runtime_checkable
 class Owned(Protocol):
-    """A back end that can sign a rival's request with credentials of its own."""
+    """A back end that can sign a rival's request with its own credentials."""
 
     def as_owner(self, request: Request) -> Request:
         """Sign the request as the owner of the cluster would."""

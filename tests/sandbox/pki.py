@@ -51,9 +51,9 @@ class Authority:
     def issue(
         self, name: str, *, groups: Sequence[str] = (), hosts: Sequence[str] = (), days: tuple[int, int] = (-1, 30)
     ) -> Identity:
-        """A server's certificate when it has hosts (names or addresses), else a client's with its groups.
+        """A server's certificate if it has hosts (names or addresses), otherwise a client's with its groups.
 
-        days: from when to when it is valid, counted from today.
+        days: the first and last day of its validity, counted from today.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         usage = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH

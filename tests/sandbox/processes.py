@@ -104,7 +104,8 @@ def fork_run(pid: int) -> str:
 
 
 def of_run(run: str) -> list[int]:
-    """Those with this CASTAI_SANDBOX_RUN: Ansible's workers are in sessions of their own, no other sign."""
+    """The processes with this CASTAI_SANDBOX_RUN: Ansible's workers have their own sessions, so nothing else identifies
+    them."""
     return [pid for pid in _pids() if run in (fork_run(pid), _environment(pid).get(RUN_VARIABLE))]
 
 

@@ -128,7 +128,7 @@ class Server(socketserver.ThreadingTCPServer):
         return int(self.server_address[1])
 
     def finish_request(self, request, client_address) -> None:  # type: ignore[no-untyped-def]  # as the base has it
-        """Runs in the connection's own thread, so that a slow handshake holds nobody up."""
+        """Run in the connection's own thread, so that a slow handshake does not delay others."""
         if self._tls:
             request = accept_tls(self._tls, request)
         super().finish_request(request, client_address)

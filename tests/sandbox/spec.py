@@ -135,7 +135,7 @@ class ClusterSpec:
 
     @property
     def address(self) -> str:
-        """The public IP address of a GKE cluster, of a network that is nobody's (RFC 2544), the name of an AKS one."""
+        """The public address of a cluster: an IP address of an unused network (RFC 2544) on GKE, a name on AKS."""
         if self.provider == "aks":
             digits = hashlib.sha256("/".join((*self.place, self.resource_group, self.name)).encode()).hexdigest()[:8]
             return f"{self.name}-dns-{digits}.hcp.{self.location}.azmk8s.io"

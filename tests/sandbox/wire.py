@@ -112,5 +112,5 @@ class Cluster:
 
     @property
     def node_group(self) -> str:
-        """Of an AKS cluster: the resource group of its nodes, in lower case."""
+        """The resource group of an AKS cluster's nodes, in lower case."""
         return f"mc_{self.resource_group}_{self.name}_{self.region}".lower()

@@ -24,7 +24,7 @@ def inject(folder: Path, credentials: Credentials) -> None:
     environment: dict[str, str] = {}
     for kind, fields in credentials.items():
         getattr(injectors, kind)(Credential(dict(fields)), environment, str(folder))
-    # In AWX, a container has the folder under a name of its own.
+    # In AWX, a container mounts the folder under another name.
     here = {
         name: str(folder / Path(value).relative_to(CONTAINER_ROOT)) if value.startswith(f"{CONTAINER_ROOT}/") else value
         for name, value in environment.items()

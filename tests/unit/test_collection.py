@@ -427,7 +427,7 @@ Spec = Mapping[str, Any]
 
 
 def argument_specs() -> dict[str, Spec]:
-    """Of each role, by "role/entry"."""
+    """The specification of each role, by "role/entry"."""
     return {
         f"{role}/{name}": entry
         for role in ROLES

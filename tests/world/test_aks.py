@@ -121,7 +121,7 @@ def test_cast_ai_works_with_the_cluster(story: Story, host: str) -> None:
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_who_came_into_the_cluster(story: Story, host: str) -> None:
-    """By the object id of Entra, or by the certificate of the local account."""
+    """The user is the object id in Entra, or the local account of the certificate."""
     assert {one.who for one in story.world.journal() if one.cluster == host and one.write} == {WHO[host]}
 
 

@@ -231,7 +231,8 @@ def test_unknown_hosts_are_refused_and_shown(world: World) -> None:
 def test_googles_tokens_open_a_gke_cluster_by_rbac_and_by_iam(
     world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """By the operator's key file, under Google's names; the DNS endpoint has the world's public certificate."""
+    """Log in with the operator's key file, under Google's names; the DNS endpoint has the world's public
+    certificate."""
     env = world.env()
     for name in (*GOOGLES, "https_proxy", "no_proxy", "REQUESTS_CA_BUNDLE"):
         monkeypatch.setenv(name, env[name])
@@ -277,7 +278,8 @@ def test_googles_tokens_open_a_gke_cluster_by_rbac_and_by_iam(
 def test_entras_tokens_open_an_aks_cluster_by_rbac_and_by_azure_rbac(
     world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """By the operator's secret, under Azure's names; without Entra by the certificate of the local account."""
+    """Log in with the operator's secret, under Azure's names; without Entra, with the certificate of the local
+    account."""
     env = world.env()
     for name in ("https_proxy", "no_proxy", "REQUESTS_CA_BUNDLE"):
         monkeypatch.setenv(name, env[name])

@@ -289,10 +289,11 @@ class KubernetesUser(NamedTuple):
 
 
 def kubernetes_user(cluster: EksCluster, arn: str, aws_auth: Mapping[str, Any] | None) -> KubernetesUser | None:
-    """Who `arn` is in the cluster: by access entry first, then by aws-auth, each where the mode has it; None: nobody.
+    """The user name and groups of `arn` in the cluster: by access entry first, then by aws-auth, if the mode has it;
+    None for nobody.
 
-    aws_auth: the `data` of ConfigMap kube-system/aws-auth, None when it does not exist. A session's name is always
-    "session" here, since `arn` does not carry it, and its instance always the first of the cluster's region.
+    aws_auth: the `data` of ConfigMap kube-system/aws-auth, None if it does not exist. A session's name is always
+    "session" here, because `arn` does not contain it, and its instance is always the first one of the cluster's region.
     """
     mode = cluster.access_config["authenticationMode"]
     if mode == "CONFIG_MAP" and arn == cluster.created_by:
@@ -301,7 +302,8 @@ def kubernetes_user(cluster: EksCluster, arn: str, aws_auth: Mapping[str, Any] |
     if mode != "CONFIG_MAP" and arn in cluster.access_entries and arn not in cluster.dead_entries:
         entry, policies = cluster.access_entries[arn], cluster.access_policies[arn]
         groups = list(entry["kubernetesGroups"])
-        # EKS has an authorizer of its own for access policies; here the administrator's is the group of the same power.
+        # EKS has its own authorizer for access policies; here the administrator's policy is a group with the same
+        # power.
         if any(name.endswith("/AmazonEKSClusterAdminPolicy") for name in policies):
             groups.append("system:masters")
         found = KubernetesUser(entry["username"], tuple(groups))
@@ -315,9 +317,10 @@ def kubernetes_user(cluster: EksCluster, arn: str, aws_auth: Mapping[str, Any] |
 
 
 def _by_aws_auth(arn: str, aws_auth: Mapping[str, Any]) -> KubernetesUser | None:
-    """As aws-iam-authenticator: mapRoles first, whatever the ARN is of, the last entry of an ARN, keys in any case.
+    """Map a caller as aws-iam-authenticator does: mapRoles first, whether the ARN is a role's or a user's; the last
+    entry of an ARN; keys in any case.
 
-    An assumed role has lost its path, so that a mapped role ARN with a path never fits.
+    An assumed role has lost its path, so a mapped role ARN with a path never matches.
     """
     account = arn.split(":")[4]
     prefix, role, _rest = arn.partition(":role/")

@@ -78,9 +78,9 @@ IDENTITY, BOUNDARY, ORGANISATION = "identity-based policy", "permissions boundar
 
 
 def decide(layers: Mapping[str, list[Any] | None], access: Access) -> Decision:
-    """What the documents of each kind of policy come to; None: there is no such limit.
+    """The documents of each kind of policy; None: there is no such limit.
 
-    IAM User Guide, "Policy evaluation logic": any Deny refuses; then every kind that there is must allow.
+    IAM User Guide, "Policy evaluation logic": any Deny refuses; then every existing kind must allow.
     """
     verdicts = {by: allowed(documents, access) for by, documents in layers.items() if documents is not None}
     for explicit in (True, False):

@@ -160,7 +160,7 @@ def _condition_keys(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _template(resources: list[str]) -> str:
-    """The ARN template of the simulated kind of resource; `*` when there is none."""
+    """The ARN template of the simulated kind of resource; `*` if there is none."""
     if not resources:
         return "*"
     service, kind = resources[0].split(":")[2], re.split("[:/]", resources[0].split(":", 5)[5])[0]

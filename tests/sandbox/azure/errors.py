@@ -378,7 +378,7 @@ def made(kind: type[AzureError], status: int, code: str, message: str, **facts: 
 
 
 def not_found(identity: str) -> AzureError:
-    """Of a resource, by its id."""
+    """The refusal if a resource does not exist, by its id."""
     group, _providers, rest = identity.partition("/providers/")
     said = (
         f"The Resource '{rest}' under resource group '{group.rpartition('/')[2]}' was not found. For more details "

@@ -372,7 +372,7 @@ def get_federated(asked: Asked) -> Any:
 
 
 def _federated(asked: Asked) -> dict[str, Any]:
-    """By id or name."""
+    """Find a federated credential by id or name."""
     for one in asked.application().federated:
         if asked.second in (one["id"], one["name"]) and not asked.hides("federated", one["id"]):
             return one

@@ -54,7 +54,7 @@ class Issuers(Protocol):
     """The issuers of the tokens that federated credentials trust."""
 
     def id_token_claims(self, value: str) -> Mapping[str, Any] | None:
-        """Of a token that is good, else None."""
+        """The claims of a valid token, otherwise None."""
 
 
 def issue(

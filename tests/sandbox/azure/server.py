@@ -198,7 +198,7 @@ def _identity(request: Request) -> str:
 
 
 def _operation(route: Route, path: Mapping[str, str]) -> str:
-    """Of a registration it is the namespace's."""
+    """The operation of a call. That of a registration begins with the namespace."""
     return f"{path['namespace']}/{route.verb}" if route.verb == "register/action" else route.action
 
 

@@ -75,7 +75,7 @@ class Directory:
     deleted: list[Application] = field(default_factory=list)
 
     def application(self, tenant: str, name: str) -> Application | None:
-        """By object id."""
+        """Find an application by object id."""
         found = (one for one in self.applications if one.tenant == tenant and one.id == name.lower())
         return next(found, None)
 
@@ -83,7 +83,7 @@ class Directory:
         return next((one for one in self.applications if one.app_id == app_id.lower()), None)
 
     def principal(self, tenant: str, name: str) -> ServicePrincipal | None:
-        """By object id or application id."""
+        """Find a service principal by object id or application id."""
         found = (one for one in self.principals if one.tenant == tenant and name.lower() in (one.id, one.app_id))
         return next(found, None)
 
@@ -217,7 +217,7 @@ class Store:
             self.earlier.append((self.clock(), copy.deepcopy(self.directory)))
 
     def identity_of(self, client: str) -> Identity | None:
-        """By client or principal id."""
+        """Find an identity by client or principal id."""
         return next((one for one in self.identities.values() if client.lower() in (one.client, one.principal)), None)
 
     def members(self, member: str) -> Iterator[str]:

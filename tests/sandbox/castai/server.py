@@ -51,7 +51,8 @@ KOPS = {"cloud": str, "clusterName": str, "region": str, "stateStore": str}
 GKE = {"clusterName": str, "location": str, "projectId": str, "region": str}
 AKS = {"networkPlugin": str, "nodeResourceGroup": str, "region": str, "subscriptionId": str, "tenantId": str}
 PROVIDERS: Mapping[str, Mapping[str, Any]] = {"eks": EKS, "kops": KOPS, "gke": GKE, "aks": AKS}
-# What tells one cluster from another: the fields that every registering client sends. Ours; nothing public says it.
+# What distinguishes clusters: the fields that every registering client sends. This is our choice; nothing public says
+# it.
 IDENTITY: Mapping[str, tuple[str, ...]] = {
     "eks": ("accountId", "region", "clusterName"),
     "kops": ("cloud", "region", "clusterName", "stateStore"),

@@ -26,7 +26,7 @@ from ..wire import Call, Request, Response
 FOLDER = Path(__file__).parent / "sources"
 INDEX = ("castai.github.io", "/helm-charts/index.yaml")
 ARCHIVES = ("github.com", "/castai/helm-charts/releases/download")
-# Versions beside the chart's own: chart -> (version, appVersion), so that there is something to upgrade from.
+# Versions besides the chart's own: chart -> (version, appVersion), so that an upgrade has something to start from.
 OLDER = {"castai-agent": (("0.153.2", "v0.123.1"),)}
 
 

@@ -164,7 +164,7 @@ class Store:
         self._key_pairs = itertools.count()
 
     def project(self, name: str) -> Project | None:
-        """By id or number."""
+        """Find a project by id or number."""
         return self.projects.get(name) or next((one for one in self.projects.values() if one.number == name), None)
 
     def account(self, email_or_id: str, project: str = "-") -> Account | None:

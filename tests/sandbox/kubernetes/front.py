@@ -80,7 +80,7 @@ def _verb(request: Request, name: str) -> str:
 
 
 def is_dry_run(request: Request) -> bool:
-    """In the query, or for a deletion in the body."""
+    """Whether the request is a dry run: the query says so or, for a deletion, the body."""
     return "dryRun=All" in request.query or (request.method == "DELETE" and b'"dryRun":["All"]' in request.body)
 
 

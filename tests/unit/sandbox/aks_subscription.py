@@ -136,7 +136,7 @@ class World(Endable):
 
     @property
     def identities(self) -> dict[str, Shown]:
-        """By name, but for those of the clusters' nodes."""
+        """The managed identities by name, except those of the clusters' nodes."""
         every = {key.rpartition("/")[2]: one for key, one in self.state["identities"].items()}
         return {name: one for name, one in every.items() if not name.endswith("-agentpool")}
 

@@ -87,7 +87,7 @@ class Account:
         self.register()
 
     def add_clusters(self) -> None:
-        """To AWS and CAST AI, once."""
+        """Add the clusters to AWS and CAST AI; called once."""
         raise NotImplementedError
 
     def register(self) -> None:

@@ -302,7 +302,7 @@ RECORDED = {
         "updatedBy": OPERATOR_ID,
     },
 }
-"""Of a role assignment in the tests of azure-mgmt-authorization 2.0.0, without what a newer version adds."""
+"""A role assignment from the tests of azure-mgmt-authorization 2.0.0, without fields that a newer version adds."""
 
 
 def test_what_was_recorded_of_azure_is_answered(azures: Azures) -> None:

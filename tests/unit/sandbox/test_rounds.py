@@ -19,7 +19,7 @@ from tests.sandbox.server import Server
 from tests.sandbox.wire import Call, Request, Response
 from tests.support.calls import rounds
 
-# So many calls at once, each of which takes a while to be made; then, when all are answered, so many more.
+# This many calls at once, each of which takes a while to make; when all are answered, the same number again.
 CALLER = """
 import http.client, sys, threading, time
 

@@ -128,7 +128,7 @@ def test_which_keys_go_and_when(
 ) -> None:
     before = ExistingKeys(held, tags, credentials)
     assert shown(before) == done
-    # Taken over first, in a run of its own, as the role does it, the same is done with the keys.
+    # Taking over first, in a separate run as the role does it, has the same result for the keys.
     later = before.noting({**OURS, **journal(before)})
     noted = f"={held[0].id} " if len(held) == 1 else "no note"
     assert shown(later) == done.removeprefix(noted)

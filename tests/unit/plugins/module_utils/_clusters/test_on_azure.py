@@ -42,7 +42,7 @@ SUBSCRIPTION_ONLY = ("Microsoft.Resources/", "Microsoft.ManagedIdentity/register
 
 
 class World(Azures):
-    """With CAST AI."""
+    """The world's Azure together with CAST AI."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,8 +77,8 @@ def asked(
     made: Any = None,
     **options: Any,
 ) -> CloudRights | None:
-    """scope: where the actions are allowed; with another than the subscription, only reading is elsewhere. made:
-    the operator, to be made where there is none."""
+    """scope: where the actions are allowed; if it is not the subscription, only reading is allowed elsewhere. made: the
+    operator, created if necessary."""
     roles = {scope: actions} if scope == SCOPE else {scope: actions, SCOPE: ["*/read"]}
     made = made or azures.do("add_operator", graph=graph, actions=roles)
     operator = {name: made[name] for name in ("client_id", "tenant", "secret")}

@@ -102,7 +102,7 @@ def foreign_binding(world: World) -> None:
 
 
 def conditions_and_audits(world: World) -> None:
-    """Of others, with one whose account is deleted."""
+    """Bindings of others, one of them of a deleted account."""
     foreign_binding(world)
     world.cloud.do("grant", project=PROJECT, role=VIEWER, member="user:a@example.com", condition=SUMMER)
     world.cloud.do("delete_account", email=FOREIGN)

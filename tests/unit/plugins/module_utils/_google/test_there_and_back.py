@@ -52,7 +52,7 @@ def crowded(world: World, principals: int) -> None:
 
 
 def foreign(bindings: Bindings) -> Bindings:
-    """Those of others, in order."""
+    """The bindings of others, in order."""
     found = ({**one, "members": [who for who in one["members"] if "castai-gke-" not in who]} for one in bindings)
     return [one for one in found if one["members"]]
 
@@ -173,7 +173,8 @@ MODES: Mapping[str, Options] = {
 
 
 def picture(world: World) -> Any:
-    """Of each project: its policy as sets, accounts with their keys and policies, living roles, services."""
+    """The state of each project: its policy as sets, accounts with their keys and policies, existing roles,
+    services."""
     return {
         project: (
             {
