@@ -98,6 +98,8 @@ def run_steps(
         part.mkdir(parents=True, exist_ok=True)
     own = {"PATH": path, "HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp"), "LANG": "C.UTF-8"}
     started = time.monotonic()
+    for step in recorded:
+        assert step.subject  # imported here, once, and not again by each fork
     # Garbage collection in the fork would copy the pages of everything that the tests have read.
     gc.freeze()
     pid = os.fork()

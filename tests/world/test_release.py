@@ -36,8 +36,11 @@ ARCHIVE = "https://github.com/castai/helm-charts/releases/download/castai-agent-
 VALUES: dict[str, Any] = {"provider": "eks", "apiKeySecretRef": "castai-credentials", "createNamespace": False}
 MORE = {**VALUES, "replicaCount": 3}
 CHANGING = ("upgrade", "rollback", "uninstall")
-HOPELESS = 60
-"""Maximum seconds until a run gives up if waiting is pointless."""
+HOPELESS = 120
+"""Maximum seconds until a run gives up if waiting is pointless, on the busiest machine.
+
+The unit tests of `wait` check that it takes a minute by a clock that nothing delays.
+"""
 UNPULLABLE = "unpullable.example"
 LONG = 600
 """A grace period far longer than any test's patience: a run that waits for it fails."""
