@@ -322,7 +322,7 @@ def test_a_federated_token_that_is_none_or_has_expired_is_refused(tmp_path: Path
     for kind, content in TOKENS.items():
         file.write_text(content, encoding="utf-8")
         found = said("castai_aks_app", {**base("oidc_token"), "oidc_token_file_path": str(file)})
-        assert ("expired at 20" if kind == "expired" else "a JWT, without") in found
+        assert ("expired at 20" if kind == "expired" else "does not contain a JWT") in found
         check("oidc_token_file_path", found)
     for claims in ({}, {"exp": "x"}, {"exp": float("nan")}, {"exp": 1e300}, {"exp": [1]}, {"exp": True}, {"exp": -5}):
         file.write_text(f"{jwt(**claims)}\n", encoding="utf-8")

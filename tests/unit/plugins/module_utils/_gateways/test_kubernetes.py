@@ -512,7 +512,7 @@ def test_a_kubeconfig_with_certificate_and_password(wire: Wire, tmp_path: Path) 
         (lambda wire: config(wire, {"token": TOKEN}, server=""), None, "its cluster has no server"),
         (lambda wire: config(wire, {"token": TOKEN}, **{"certificate-authority": "/no/such"}), None, "/no/such"),
         (lambda wire: config(wire, {"token": TOKEN}, **{"certificate-authority-data": "CANARY"}), None, "base64"),
-        (lambda wire: config(wire, {"token": TOKEN}, server="http://10.0.0.1"), None, "starts with https://"),
+        (lambda wire: config(wire, {"token": TOKEN}, server="http://10.0.0.1"), None, "to an https:// address"),
         (
             lambda wire: config(wire, {"token": TOKEN}, server="https://me:CANARY-pw@10.0.0.1"),
             None,
