@@ -453,6 +453,19 @@ def described_twice(specs: Mapping[str, Spec]) -> list[str]:
     return [text for text, entries in found.items() if len(entries) > 1]
 
 
+def begins_with_a_value(option: Mapping[str, Any]) -> bool:
+    """Whether a description begins with one of the values instead of what the option does."""
+    description = option["description"]
+    first = description if isinstance(description, str) else description[0]
+    return first.startswith(("V(", "C("))
+
+
+def test_each_description_begins_with_what_the_option_does() -> None:
+    specs = {**argument_specs(), **{module: documentation(module) for module in MODULES}}
+    every = [(entry, name, one) for entry, spec in specs.items() for name, one in (spec.get("options") or {}).items()]
+    assert [(entry, name) for entry, name, option in every if begins_with_a_value(option)] == []
+
+
 def test_no_variable_is_described_twice() -> None:
     assert described_twice(argument_specs()) == []
 

@@ -135,7 +135,7 @@ def not_shown(found: AksCluster) -> Iterator[str]:
 
 
 def entry_problem(found: AksCluster, admin: bool) -> str:
-    """Why AKS lets nobody into the cluster, if that can be said without trying. Empty if it cannot."""
+    """Why nobody can log in to the cluster, if that is known without trying. Empty if it is not."""
     if found.local_accounts:
         return ""
     if admin:

@@ -184,7 +184,7 @@ def way_in(found: GkeCluster, endpoint: str) -> tuple[str, bool, str]:
             )
         return _url(found.dns_endpoint), True, problem
     if not found.by_ip:
-        return "", False, f"The IP endpoints of GKE cluster {found.name} are off. Set {named('endpoint')} to dns."
+        return "", False, f"The IP endpoints of GKE cluster {found.name} are disabled. Set {named('endpoint')} to dns."
     host = found.endpoint
     if choice == PUBLIC:
         host = "" if found.private else found.public_endpoint or found.endpoint

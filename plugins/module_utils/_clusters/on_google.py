@@ -163,7 +163,7 @@ def _identity(
     except CallFailed as failure:
         said = f"Could not check CAST AI's service account, its keys and role, and the size of IAM policies: {failure}"
         return CloudRights(warnings=tuple(_key_warnings(facts.own, "")), not_checked=(said, *_key_grants(facts.own)))
-    # If services are off and must stay off, another sentence says so.
+    # If services are not enabled and must not be, another sentence says so.
     refused = refusals(partial(gke_sa.plan, current, replace(wanted, enable_services=True)))
     warnings = (
         *gke_sa.view(current, wanted, {}).get("warnings", ()),

@@ -116,7 +116,7 @@ def test_the_address(endpoint: str, changes: dict[str, Any], address: str) -> No
         ("dns", {}, "The DNS endpoint of GKE cluster shop does not accept traffic from outside"),
         ("dns", {"dns_endpoint": ""}, "has no DNS endpoint"),
         ("auto", {"by_ip": False}, "The DNS endpoint of GKE cluster shop does not accept traffic from outside"),
-        ("public", {"by_ip": False}, "The IP endpoints of GKE cluster shop are off"),
+        ("public", {"by_ip": False}, "The IP endpoints of GKE cluster shop are disabled"),
         ("public", INSIDE, "has no public endpoint"),
         ("private", {"private_endpoint": ""}, "has no private endpoint"),
         ("auto", {"endpoint": ""}, "has no endpoint"),
