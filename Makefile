@@ -5,7 +5,7 @@
 # `make` prints the targets. They set up what they need: .venv from tests/requirements.txt, the collection in
 # build/collections where Ansible finds it, and the local world's programs in ~/.cache/castai-onboarding.
 
-# The installed ansible-core knows Python up to 3.13, so a newer one is only taken where there is no other.
+# The installed ansible-core supports Python up to 3.13, so a newer one is only used if there is no other.
 find_python = $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= $(1))' 2> /dev/null && \
 	echo $$python && break; done)
@@ -32,26 +32,26 @@ help: ## print this
 demo: setup ## see clusters of EKS, GKE, AKS and kOps connected and onboarded on the local world
 	$(BIN)/python -m tests.demo
 
-test: collection ## everything that must pass before a change is merged; FRESH=1 reuses no earlier result
+test: collection ## everything that must pass before a change is merged; FRESH=1 does not reuse earlier results
 	$(BIN)/python -m tests $(AFRESH)
 
-unit world molecule: collection ## this part of the tests alone
+unit world molecule: collection ## only this part of the tests
 	$(BIN)/python -m tests $@
 
-gates: collection ## the checks of a publishable collection; NAMES="ruff mypy" runs some, NAMES=--list names all
+gates: collection ## the checks of a publishable collection; NAMES="ruff mypy" runs only these, NAMES=--list lists all
 	$(BIN)/python -m tests.gates $(AFRESH) $(NAMES)
 
-lint: collection ## the quick ones of the gates
+lint: collection ## the quick checks among the gates
 	$(BIN)/python -m tests.gates $(AFRESH) ruff mypy lint changelog tree
 
-bench: setup ## figures on speed and size; AGAINST=COMMIT measures that one beside, SIZES="1 8" other numbers of clusters
+bench: setup ## figures on speed and size; AGAINST=COMMIT measures that commit too, SIZES="1 8" sets the numbers of clusters
 	$(BIN)/python -m tests.bench $(if $(AGAINST),--against $(AGAINST)) $(if $(SIZES),--sizes $(SIZES))
 
-check-az: collection ## the local world's Azure as the installed az sees it
+check-az: collection ## check the local world's Azure with the installed az
 	$(BIN)/python -m pytest -q tests/check_az.py
 
-# The Go build waits for compilers, the environment for downloads: side by side they take as long as the first alone.
-setup: ## all that the targets need, for the first time
+# The Go build waits for compilers, the environment for downloads: in parallel, they only take as long as the first.
+setup: ## install everything that the targets need
 	@$(MAKE) --no-print-directory -j 2 programs collection
 
 collection: .venv/ready ## .venv, and the collection where Ansible finds it

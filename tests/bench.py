@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`make bench`: how long a task, connecting, onboarding and a fleet take on the local world. Figures, not pass or fail.
 
-AGAINST=COMMIT measures that commit's collection beside this one, run by run in turns; SIZES="1 8" takes other numbers
-of clusters. Prints tables and writes build/bench.json. The local world runs on the processors of what is measured.
+AGAINST=COMMIT measures that commit's collection as well, alternating run by run; SIZES="1 8" sets other numbers of
+clusters. Prints tables and writes build/bench.json. The local world runs on the same processors as what is measured.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _SAMPLE_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class PathFigures:
-    """One task that finds nothing to do, without what a playbook costs by itself: medians, in ms."""
+    """One task that finds nothing to do, without the cost of a playbook itself: medians, in ms."""
 
     module: str
     as_module_ms: float
@@ -61,7 +61,7 @@ class PathFigures:
 
 @dataclass(frozen=True)
 class CallFigures:
-    """A task, or all of a run (task "all"): what it asked of the outside systems, with LATENCY added to every call."""
+    """A task, or a whole run (task "all"): its calls to the outside systems, with LATENCY added to each."""
 
     run: str
     task: str
@@ -72,7 +72,7 @@ class CallFigures:
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is run. collection: THIS, or the commit to compare with. waits: for the pods of what it installs."""
+    """What is run. collection: THIS, or the commit to compare with. waits: whether for the pods of what it installs."""
 
     collection: str
     playbook: str
@@ -164,7 +164,7 @@ def _run(world: World, folder: Path, *arguments: str, playbook: Any = PLAYBOOK) 
 
 
 def _user(world: World, folder: Path, **variables: str) -> dict[str, Any]:
-    """Who operates the world's clusters, with Ansible's own settings rather than those of the tests."""
+    """The operator of the world's clusters, with Ansible's own settings instead of those of the tests."""
     given, config = operator(world), folder / "ansible.cfg"
     config.touch()
     return {**given, "environment": {**given["environment"], "ANSIBLE_CONFIG": str(config), **variables}}
@@ -177,7 +177,8 @@ def _good(run: Run) -> Run:
 
 
 def _calls(world: World, folder: Path) -> Iterator[CallFigures]:
-    """Connect and onboard the only cluster, each once more; tasks of the same name and host are one after the other."""
+    """Connect and onboard the only cluster, and do both again; tasks with the same name and host are listed in
+    order."""
     world.latency(LATENCY)
     for (phase, playbook), state in itertools.product(PHASES.items(), ("fresh", "nothing to do")):
         title = f"{phase}, {state}"
@@ -214,7 +215,7 @@ def _milliseconds(world: World, folder: Path, task: Mapping[str, Any], in_module
 def _whole_runs(
     world: World, folder: Path, sizes: Sequence[int], collections: Mapping[str, Mapping[str, str]]
 ) -> Iterator[WholeRun]:
-    """Each playbook on clusters as new, and again with nothing to do; the collections in turns."""
+    """Each playbook on new clusters, and again with nothing to do, alternating between the collections."""
     world.latency(LATENCY)
     for size in sizes:
         found = defaultdict[tuple[str, str, str, bool], list[tuple[float, ...]]](list)
@@ -256,13 +257,13 @@ def _measured(
 
 
 def _cpu_seconds() -> float:
-    """Of the children waited for so far, with all that they have waited for (getrusage(2), RUSAGE_CHILDREN)."""
+    """CPU seconds of the children waited for so far, including their own children (getrusage(2), RUSAGE_CHILDREN)."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
 
 def _megabytes(run: str) -> float:
-    """Memory of a run's processes, what they share counted once (proc(5), Pss): workers are forks."""
+    """Memory of a run's processes, with shared pages counted once (proc(5), Pss): workers are forks."""
     return sum(_proportional_kb(pid) for pid in processes.of_run(run)) / 1024
 
 

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Azure's own command line against the world's Azure: what users do by hand. `make check-az`, where `az` is installed.
+"""Azure's own command line with the world's Azure, as users use it by hand.
 
-No part of `make test`: az is 700 MB.
+`make check-az`, if `az` is installed. Not part of `make test`: az takes 700 MB.
 """
 
 from __future__ import annotations

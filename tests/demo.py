@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`make demo`: the clusters of the example inventory on the local world, from mistakes in the inventory to a repair.
 
-Shows what a user reads, in at most 150 lines; the whole output of Ansible goes to build/demo.log. Ends with 1 unless
-every run did what it must: plans wrote nothing and came true, and the last run changed nothing.
+Shows what a user reads, in at most 150 lines; Ansible's whole output goes to build/demo.log. Exits with 1 unless every
+run did what it should: plans wrote nothing and predicted the runs, and the last run changed nothing.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ AWS_AUTH = "kubernetes/configmap/kube-system/aws-auth/mapRoles"
 LOG = ROOT / "build/demo.log"
 WIDTH = 118
 LINES = 150
-"""How many are printed at most, whatever is added."""
+"""The maximum number of printed lines, whatever is added."""
 
 MISTAKES: Mapping[str, Mapping[str, Any]] = {
     SHOP: {
@@ -64,23 +64,23 @@ MISTAKES: Mapping[str, Mapping[str, Any]] = {
         "castai_namespace": "castai_agent",
     },
 }
-"""What is wrong for which cluster. The first cluster's is found without a call."""
+"""What is wrong with which cluster. The problem of the first cluster is found without a call."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A run of a playbook, and the writes that the world received meanwhile."""
+    """A run of a playbook, and the writes that the world received during it."""
 
     run: Run
     writes: Sequence[Seen] = ()
 
     def said(self, cluster: str, key: str) -> str:
-        """What CAST AI said of the cluster at the end of the run."""
+        """CAST AI's status of the cluster at the end of the run."""
         results = self.run.of("castai_cluster", cluster)
         return str(((results[-1].get("cluster") if results else None) or {}).get(key, "unknown"))
 
     def seconds(self, cluster: str) -> float:
-        """Of all its tasks; clusters go side by side."""
+        """The actions of all its tasks; clusters are worked on in parallel."""
         return sum(task.end - task.at for task in self.run.tasks if task.host == cluster)
 
     def findings(self, cluster: str) -> list[str]:
@@ -132,12 +132,12 @@ def main() -> int:
     with contextlib.redirect_stdout(printed):
         wrong = _show()
     for problem in (*wrong, *too_many(printed.lines)):
-        print(f"NOT AS IT MUST BE: {problem}", file=sys.stderr)
+        print(f"NOT AS EXPECTED: {problem}", file=sys.stderr)
     return bool(wrong or too_many(printed.lines))
 
 
 def _show() -> list[str]:
-    """Everything that is printed. Returns what is not as it must be."""
+    """Everything that is printed. Returns what is not as expected."""
     with own_world("demo") as world, tempfile.TemporaryDirectory(prefix="castai-demo-") as folder:
         _say("The local world: three EKS clusters in two AWS accounts, one GKE, one AKS and one kOps cluster")
         started = time.monotonic()
@@ -156,7 +156,13 @@ def _show() -> list[str]:
 
 def _tell(story: Story) -> None:
     world = story.world
-    mistakes = story.run("mistakes", "All mistakes of an inventory at once", "site", "--check", inventory=_mistaken())
+    mistakes = story.run(
+        "mistakes",
+        "An inventory with mistakes: all problems are reported at once",
+        "site",
+        "--check",
+        inventory=_mistaken(),
+    )
     for name in MISTAKES:
         _list(name, mistakes.findings(name))
     plan = story.run("plan", "The plan, in words", "connect", "--check", "--diff")
@@ -176,18 +182,18 @@ def _tell(story: Story) -> None:
     for line in _diff(planned.run, STAGING, AWS_AUTH):
         print(line)
     world.fault({"system": "aws", "write": True, "after": 25, "end": "after"})
-    killed = story.run("killed", "Onboard, and a KILL after the 26th write to AWS", "site")
+    killed = story.run("killed", "Onboarding, killed after the 26th write to AWS", "site")
     world.fault()
     print(f"ansible-playbook ended by signal {-killed.run.status} after {len(killed.writes)} writes")
     onboard = story.run("onboard", "The same again", "site")
     statuses = {name: onboard.said(name, "status") for name in NAMES}
     _each({name: f"{_totals(onboard.run.actions(name))}; CAST AI says {statuses[name]}" for name in NAMES})
-    again = story.run("again", "Everything once more, and nothing to do", "site")
+    again = story.run("again", "The same again: nothing to do", "site")
     print(f"{_count(sum(again.run.changed.values()), 'change')}, {_count(len(again.writes), 'write')}")
     _harm(world)
     drift = story.run(
         "drift",
-        "A Deployment, an attached policy and an entry of aws-auth deleted by hand: the drift",
+        "The drift after a Deployment, an attached policy and an entry of aws-auth were deleted by hand",
         "site",
         "--check",
     )
@@ -198,12 +204,14 @@ def _tell(story: Story) -> None:
     repair = story.run("repair", "The repair", "site")
     print(f"{_count(sum(repair.run.changed.values()), 'change')}, as planned")
     _mark_as_others(world)
-    refused = story.run("refused", "CAST AI's role marked as another cluster's", "onboard", "--limit", SHOP)
+    refused = story.run(
+        "refused", "CAST AI's role belongs to another cluster: the run refuses it", "onboard", "--limit", SHOP
+    )
     _list(SHOP, refused.findings(SHOP))
 
 
 def problems(steps: Mapping[str, Step]) -> Iterator[str]:
-    """What is not as it must be."""
+    """What is not as expected."""
     for name, step in steps.items():
         failed = step.run.status != 0
         if failed is not (name in ("mistakes", "killed", "refused")):
@@ -223,12 +231,12 @@ def problems(steps: Mapping[str, Step]) -> Iterator[str]:
 
 
 def too_many(lines: int) -> list[str]:
-    """Whether so many printed lines are more than anybody reads."""
+    """Whether this many printed lines are more than anyone reads."""
     return [f"{lines} lines were printed, of at most {LINES}"] if lines > LINES else []
 
 
 def _untrue(name: str, steps: Mapping[str, Step]) -> Iterator[str]:
-    """Which plan did not come true. That of onboarding is left out, as its run was killed in between."""
+    """Which plan did not predict its run. Onboarding's is left out, because its run was killed in between."""
     for plan, run in (("plan", "connect"), ("drift", "repair")):
         if steps[plan].run.actions(name) != steps[run].run.actions(name):
             yield f"{run} of {name} was not as planned"
@@ -310,7 +318,7 @@ def _identity(run: Run, name: str) -> str:
 
 
 def _each(lines: Mapping[str, str]) -> None:
-    """A line by cluster; those with the same one share it."""
+    """One line for each cluster; clusters with the same line share it."""
     for line in dict.fromkeys(lines.values()):
         print(f"{', '.join(name for name in lines if lines[name] == line)}: {line}")
 

@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One molecule scenario on a world of its own: `python -m tests.molecule SCENARIO [COMMAND [ARGUMENT...]]`.
+"""One molecule scenario on its own world: `python -m tests.molecule SCENARIO [COMMAND [ARGUMENT...]]`.
 
-The world comes up first and its environment is that of molecule's process: an environment of the tasks would force each
-of them into a process of its own. COMMAND is molecule's, such as converge; without one the scenario's whole sequence is
-run. The world has the clusters that the inventory names, and is gone afterwards.
+The world starts first, and its variables are set for molecule's process: `environment` of the tasks would force each of
+them into its own process. COMMAND is molecule's, such as converge; by default the scenario's whole sequence runs. The
+world has the clusters of the inventory and is removed afterwards.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def scenarios() -> list[str]:
 
 
 def clusters(scenario: str) -> Iterator[str]:
-    """What the world is made of, host by host."""
+    """The world's clusters, host by host."""
     inventory = yaml.safe_load((EXTENSIONS / "molecule" / scenario / "inventory/clusters.yml").read_text())
     for host in inventory["castai_clusters"]["hosts"].values():
         yield host["sandbox_cluster"]
@@ -45,7 +45,7 @@ def main() -> int:
     arguments = parser.parse_args()
     export()
     command, *rest = arguments.command or ["test"]
-    # Of a run that failed, molecule would still know that its cluster was prepared.
+    # After a failed run, molecule would still assume that its cluster is prepared.
     with own_world(f"molecule-{arguments.scenario}") as world, tempfile.TemporaryDirectory() as own:
         world.up(*clusters(arguments.scenario), progress=print)
         return subprocess.run(

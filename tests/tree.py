@@ -27,7 +27,8 @@ NAME = Path("ansible_collections", "castai", "onboarding")
 def files(*patterns: str) -> tuple[Path, ...]:
     """The paths, relative to the root, of every file that is tracked, or new and not ignored.
 
-    Of those that a pattern matches, where one is given: * is any text, slashes too, so plugins/* is all below plugins.
+    With patterns, only the files that match one: * is any text including slashes, so plugins/* is everything below
+    plugins.
     """
     command = "git ls-files -z --cached --others --exclude-standard"
     listing = subprocess.run(command.split(), cwd=ROOT, check=True, capture_output=True, text=True).stdout
@@ -40,7 +41,7 @@ def matches(name: str, patterns: Iterable[str]) -> bool:
 
 
 def digest(*patterns: str) -> str:
-    """One value for names, modes and contents of all files, or of those that a pattern matches."""
+    """One digest of names, modes and contents of all files, or of those that match a pattern."""
     whole = hashlib.sha256()
     for path in files(*patterns):
         content = (ROOT / path).read_bytes()

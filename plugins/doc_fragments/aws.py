@@ -12,7 +12,7 @@ class ModuleDocFragment:
 options:
   access_key:
     description:
-      - AWS access key id.
+      - AWS access key ID.
       - If neither this nor O(profile) is set, boto3 finds the credentials as usual, for example in
         E(AWS_ACCESS_KEY_ID), E(AWS_SECRET_ACCESS_KEY) and E(AWS_SESSION_TOKEN), in E(AWS_PROFILE), or on the instance.
     type: str

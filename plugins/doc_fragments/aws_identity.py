@@ -18,7 +18,7 @@ options:
     default: false
   force:
     description:
-      - With O(state=absent), whether the identity is removed even if CAST AI has not disconnected the cluster. A
+      - With O(state=absent), whether to remove the identity even if CAST AI has not disconnected the cluster. A
         cluster counts as disconnected if CAST AI has no record of it or no credentials for it, or if its status is
         C(deleted), C(archived) or C(failed).
       - If instances still use an instance profile or security group that would be removed, the task fails regardless of

@@ -13,8 +13,8 @@ options:
   subscription_id:
     description:
       - ID of the Azure subscription of the cluster.
-      - Defaults to the environment variable E(AZURE_SUBSCRIPTION_ID). A plan says so if the subscription came from
-        there.
+      - Defaults to the environment variable E(AZURE_SUBSCRIPTION_ID). If the subscription comes from
+        there, the plan says so.
     type: str
   resource_group:
     description:
@@ -39,7 +39,7 @@ options:
       - Where the Azure credentials come from.
       - With V(auto), they are those of a service principal, from the options or else the environment, and otherwise
         those of the Azure CLI if it is installed. V(env) only uses the environment. V(cli) only uses the Azure CLI.
-        V(msi) is the managed identity of the machine where this runs.
+        V(msi) is the managed identity of the machine that runs Ansible.
       - Only with V(auto) may O(secret), O(x509_certificate_path), O(oidc_token) or O(oidc_token_file_path) be set.
       - Defaults to V(auto) if one of these options is set, or else to the environment variable
         E(ANSIBLE_AZURE_AUTH_SOURCE), or V(auto).
@@ -53,7 +53,7 @@ options:
     type: str
   client_id:
     description:
-      - Client ID of the service principal, or with O(auth_source=msi), of a user-assigned managed identity.
+      - Client ID of the service principal or, with O(auth_source=msi), of a user-assigned managed identity.
       - Defaults to the environment variable E(AZURE_CLIENT_ID).
     type: str
   secret:
@@ -69,12 +69,12 @@ options:
     type: path
   oidc_token:
     description:
-      - Token of another issuer, which the service principal trusts through a federated credential. Defaults to the
-        environment variable E(AZURE_FEDERATED_TOKEN).
+      - Token of another identity provider, which the service principal trusts through a federated credential. Defaults
+        to the environment variable E(AZURE_FEDERATED_TOKEN).
     type: str
   oidc_token_file_path:
     description:
-      - File with that token, which is read again for each log-in. Defaults to the environment variable
+      - File with a token as in O(oidc_token), which is read again for each log-in. Defaults to the environment variable
         E(AZURE_FEDERATED_TOKEN_FILE), which is set in a pod with workload identity.
     type: path
   cloud_environment:

@@ -11,7 +11,7 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   provider:
-    description: Provider of the cluster.
+    description: Kubernetes platform of the cluster.
     type: str
     choices: [eks, kops, gke, aks]
     required: true
@@ -25,7 +25,7 @@ options:
 options:
   provider:
     description:
-      - Provider of the cluster. Requires O(cluster_name).
+      - Kubernetes platform of the cluster. Requires O(cluster_name).
       - If neither is set, only the Kubernetes options decide which cluster it is, and no other system is asked.
     type: str
     choices: [eks, kops, gke, aks]

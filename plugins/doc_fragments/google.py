@@ -13,8 +13,8 @@ options:
   project:
     description:
       - ID or number of the Google Cloud project of the cluster.
-      - Defaults to the environment variable E(GCP_PROJECT) or E(GOOGLE_CLOUD_PROJECT). A plan says so if the project
-        came from there.
+      - Defaults to the environment variable E(GCP_PROJECT) or E(GOOGLE_CLOUD_PROJECT). If the project comes from there,
+        the plan says so.
     type: str
   location:
     description: Region of a regional cluster, or zone of a zonal one.
@@ -23,7 +23,7 @@ options:
     description:
       - The address to use for the API server of a GKE cluster. V(dns) is its DNS endpoint, V(public) and V(private) are
         its IP endpoints.
-      - V(auto) uses the DNS endpoint if the IP endpoints are off, and otherwise the public endpoint unless that is
+      - V(auto) uses the DNS endpoint if the IP endpoints are disabled, and otherwise the public endpoint unless that is
         limited to authorized networks. If it is, V(auto) uses the DNS endpoint if that allows external traffic, and
         otherwise the endpoint that GKE shows.
       - For the DNS endpoint, the identity also needs the permission C(container.clusters.connect).
@@ -32,7 +32,7 @@ options:
     default: auto
   auth_kind:
     description:
-      - Kind of the Google credentials. By default, it follows from the first of these options that is set,
+      - Kind of Google credentials to use. By default, it follows from the first of these options that is set,
         O(access_token), O(service_account_contents), O(service_account_file) and O(service_account_email), and is
         otherwise V(application).
       - V(application) is what Google calls application default credentials. They come from the file in
@@ -52,13 +52,13 @@ options:
     type: jsonarg
   service_account_email:
     description:
-      - Service account of the machine where this runs. The tokens come from the machine's metadata server. Defaults to
-        the environment variable E(GCP_SERVICE_ACCOUNT_EMAIL).
+      - E-mail address of the service account to use on a Google Cloud machine. The tokens come from the machine's
+        metadata server. Defaults to the environment variable E(GCP_SERVICE_ACCOUNT_EMAIL).
     type: str
   access_token:
     description:
-      - OAuth access token. It cannot be renewed, so the task fails if the token expires before it ends. Defaults to the
-        environment variable E(GCP_ACCESS_TOKEN).
+      - OAuth access token to use as the Google credentials. It cannot be renewed, so the task fails if it expires
+        first. Defaults to the environment variable E(GCP_ACCESS_TOKEN).
     type: str
   impersonate_service_account:
     description:
@@ -68,7 +68,7 @@ options:
     type: str
   quota_project:
     description:
-      - Project whose quota the calls use. User credentials need one. Defaults to the environment variable
+      - Project whose quota the API calls count towards. User credentials need one. Defaults to the environment variable
         E(GOOGLE_CLOUD_QUOTA_PROJECT), and otherwise to the quota project of the credentials.
     type: str
   google_ca_cert:

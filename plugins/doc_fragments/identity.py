@@ -16,20 +16,21 @@ options:
     required: true
   hand_over:
     description:
-      - Whether CAST AI gets the identity. If V(false), everything is prepared, but CAST AI cannot do anything yet.
+      - Whether to hand the identity over to CAST AI. If V(false), everything is prepared, but CAST AI cannot use it
+        yet.
     type: bool
     default: true
   prepare:
     description:
-      - Whether to do everything except the hand-over. If V(false), the task only hands over. Use this in the last task
-        of a play if an earlier task prepared everything with O(hand_over=false).
+      - Whether to create and update the identity. If V(false), the task only hands over. Use this in the last task of a
+        play if an earlier task prepared everything with O(hand_over=false).
     type: bool
     default: true
   state:
     description:
-      - V(absent) removes everything that this module created. Objects that are shared, your own or also used by others
-        stay, and RV(kept) says why. Disconnect the cluster at CAST AI first; otherwise the task fails, unless
-        O(force=true).
+      - Whether the identity should exist. V(absent) removes everything that this module created. Objects that are
+        shared, your own or also used by others stay, and RV(kept) says why. Disconnect the cluster at CAST AI first;
+        otherwise the task fails, unless O(force=true).
     type: str
     choices: [present, absent]
     default: present

@@ -39,9 +39,9 @@ options:
     default: false
   chart_ref:
     description:
-      - The chart. Its name in O(chart_repo_url), an C(oci://) address, the address of an archive, the path of an
-        archive or folder that starts with C(/), C(./), C(../) or C(~) or ends in C(.tgz), or C(REPOSITORY/CHART) for a
-        repository that the same user has added with C(helm repo add).
+      - Name, path or address of the chart. This is its name in O(chart_repo_url), an C(oci://) address, the address of
+        an archive, the path of an archive or folder that starts with C(/), C(./), C(../) or C(~) or ends in C(.tgz), or
+        C(REPOSITORY/CHART) for a repository that the same user has added with C(helm repo add).
       - Addresses must not contain a user name or password, here and in O(chart_repo_url). Log in with
         C(helm registry login) or C(helm repo add) instead.
       - Required when O(state=present).
@@ -83,6 +83,7 @@ options:
     default: 300
   policy:
     description:
+      - Whether to keep an existing release at the chart and values of these options.
       - V(enforce) upgrades the release if the name or version of its chart, or its values, differ from these options.
       - V(install_only) leaves the chart and values of an existing release unchanged. Use it for components that CAST AI
         upgrades and reconfigures itself.
@@ -108,7 +109,7 @@ options:
     default: 300
   values:
     description:
-      - The chart's values. They replace all current values of the release except for the chart's defaults.
+      - Values for the chart. They replace all current values of the release except for the chart's defaults.
       - Helm stores them in the cluster, so do not put secrets in them. CAST AI's charts take the name of a Secret
         instead.
       - Results do not show them. A diff only shows values that change, each with its path, and C(********) instead of
@@ -123,9 +124,10 @@ options:
     default: false
   wait_for_workloads:
     description:
-      - Whether the release must be running. Every run checks its Deployments, DaemonSets and StatefulSets, even if
-        there is nothing to change, and waits at most O(timeout) seconds until as many pods are ready as the objects in
-        the cluster ask for. It does not wait for pods of a DaemonSet on nodes that are not ready themselves.
+      - Whether the task fails if the release is not running. Every run checks its Deployments, DaemonSets and
+        StatefulSets, even if there is nothing to change, and waits at most O(timeout) seconds until as many pods are
+        ready as the objects in the cluster ask for. It does not wait for pods of a DaemonSet on nodes that are not
+        ready themselves.
       - If the pods do not become ready, the task fails with the reason that they or their controller give. It fails
         within a minute if waiting cannot help, for example if an image cannot be pulled, a Secret is missing, a quota
         or a PodSecurity level rejects the pod, or no node accepts it and no autoscaler would add one.

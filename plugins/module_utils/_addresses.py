@@ -108,7 +108,7 @@ def problem(option: str, url: str, role: str = "castai", name: str = "") -> str:
             " host name in ASCII and, if any, a port from 1 to 65535, and without '?' and '#'."
         )
     if option == "castai_api_url" and url.rstrip("/").endswith("/v1"):
-        return f"{name} is {quoted(url)}. Leave out /v1 at its end, which each call adds."
+        return f"{name} is {quoted(url)}. Remove /v1 from its end: each call adds it."
     if option == "endpoint_url" and in_clear(url):
         return (
             f"{name} is {quoted(url)}, which would send session tokens and new access keys in clear text. Set it to an"

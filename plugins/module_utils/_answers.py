@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 LONGEST = 600
-"""How many characters of a server's own words a sentence shows at most."""
+"""Maximum number of characters that a sentence quotes from a server."""
 
 _ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[@-_])")
 """Control sequences that terminals act on (ECMA-48), such as colours."""

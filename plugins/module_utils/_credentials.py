@@ -116,7 +116,7 @@ def pasted(params: Mapping[str, Any]) -> Iterator[str]:
 
 
 def is_uuid(text: str) -> bool:
-    """Whether a text has the form of a UUID, in whatever case: the id of a cluster at CAST AI, or an ID of Azure's."""
+    """Whether a text has the form of a UUID, in any case: the id of a cluster at CAST AI, or an ID of Azure."""
     return bool(re.fullmatch(UUID, text))
 
 

@@ -33,7 +33,7 @@ UNKNOWN = "(known after apply)"
 """Stands for an id that a create in the same run will return. Options accept it in check mode."""
 
 ATTEMPTS = 5
-"""How often a plan is made again after somebody else wrote first."""
+"""How often to plan again after somebody else wrote first."""
 
 D = TypeVar("D")
 C = TypeVar("C")
@@ -48,7 +48,7 @@ Report = Callable[[str], None]
 
 class Gateway(Protocol):
     def close(self) -> None:
-        """Close whatever is kept open between calls."""
+        """Close everything that is kept open between calls."""
 
 
 class Failure(Exception):
@@ -83,11 +83,11 @@ class Conflict(Failure):
     """Somebody else wrote first: observe and plan again."""
 
     pause = 0.1
-    """Seconds at most before the next attempt, times the number of attempts so far."""
+    """Maximum seconds before the next attempt, multiplied by the number of attempts so far."""
 
 
 class Again(Conflict):
-    """An action is done, and only now what follows can be observed and planned."""
+    """An action is done, and what follows can only be observed and planned now."""
 
     pause = 0.0
 
@@ -166,7 +166,8 @@ class Action:
 
 @dataclass(frozen=True)
 class Kept:
-    """What a plan keeps although it was to be removed, and why. It is listed with the actions, but nothing runs it."""
+    """An object that a plan keeps although it was to be removed, and why. It is listed with the actions, but nothing is
+    run for it."""
 
     thing: str
     why: str
@@ -344,7 +345,7 @@ def _nothing() -> None:
 
 
 AT_ONCE = 16
-"""How many reads go at once, and how many connections a gateway keeps open for them."""
+"""How many reads run at once, and how many connections a gateway keeps open for them."""
 
 
 @contextlib.contextmanager
@@ -399,7 +400,7 @@ def until(
 
 
 TELL_EVERY = 30.0
-"""Seconds after which a waiting user is told again how long it has been."""
+"""Seconds after which a waiting user is shown the elapsed time again."""
 
 
 def paced(report: Report, timeout: float, clock: Callable[[], float] = time.monotonic) -> Report:
@@ -528,7 +529,7 @@ class _Run(Generic[D, G, C]):
     """The latest plan, for what it keeps."""
     done: list[Action] = field(default_factory=list)
     throttled: tuple[int, tuple[Action, ...]] | None = None
-    """How many actions were done when one was first throttled, and the actions planned from there on."""
+    """How many actions were done when one was first throttled, and the actions planned from that point."""
     made: dict[str, Any] = field(default_factory=dict)
     broken: _Broken | None = None
 
@@ -716,7 +717,7 @@ class _Module(AnsibleModule):
 
 
 def run_module(subject: AnySubject) -> None:
-    """The module's path: a process of its own."""
+    """The module's path: in a separate process."""
     module = _Module(subject)
     result = _outcome(subject, module.params, module.check_mode, module._diff, Progress(), module.no_log_values)
     if result.pop("failed", False):

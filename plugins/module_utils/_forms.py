@@ -111,7 +111,7 @@ def misplaced(spec: Mapping[str, Mapping[str, Any]], params: Mapping[str, Any]) 
 
 
 def _named(option: str) -> str:
-    """With its variable, whichever role has that, if there is only one."""
+    """The option with its variable. If only one role has a variable for it, with that one."""
     variables = [variable for variable, one in VARIABLES.items() if one == option]
     roles = [variable.removesuffix(f"_{option}") for variable in variables]
     return named(option) if len(variables) != 1 or named(option) != option else named(option, roles[0])

@@ -186,8 +186,8 @@ EXPECTED: Mapping[str, str] = {
     "castai_token": "castai_api_key",
     "castai_zone": "castai_location",
 }
-"""Names that users may expect and that resemble no right one, or a wrong one. Where the right one has a value or is of
-no use, they are the user's own."""
+"""Names that users may expect, but that do not resemble the right name. If the right one is set as well, or has no
+effect here, such a name is taken for a variable of the user's own."""
 
 OURS = (
     "aks_connect_",
@@ -199,10 +199,10 @@ OURS = (
     "kops_connect_",
     "kops_onboard_",
 )
-"""Variables that begin like this are ours, or were."""
+"""Variables with these prefixes are ours, or were in an earlier version."""
 
 SHARED = ("castai_", "agent_", "components_", "kube_router_")
-"""Variables that begin like this may also be the user's own."""
+"""Variables with these prefixes may also be the user's own."""
 
 _CLOSE = 0.8
 _CLOSE_AS_A_WHOLE = 0.9

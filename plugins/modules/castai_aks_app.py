@@ -78,7 +78,7 @@ options:
     type: str
   force:
     description:
-      - With O(state=absent), whether the identity is removed even if CAST AI has not disconnected the cluster. A
+      - With O(state=absent), whether to remove the identity even if CAST AI has not disconnected the cluster. A
         cluster counts as disconnected if CAST AI has no record of it or no credentials for it, or if its status is
         C(deleted), C(archived) or C(failed).
     type: bool
@@ -93,8 +93,8 @@ options:
     default: from_cluster
   identity:
     description:
-      - Kind of CAST AI's identity. V(app) is an app registration with a service principal, which your Azure credentials
-        must be allowed to create in Microsoft Entra ID.
+      - Whether CAST AI gets an app registration or a managed identity. V(app) is an app registration with a service
+        principal, which your Azure credentials must be allowed to create in Microsoft Entra ID.
       - V(managed_identity) is a user-assigned managed identity, which needs no permission in Microsoft Entra ID and no
         secret.
     type: str
@@ -119,7 +119,7 @@ options:
     elements: str
     default: []
   provider:
-    description: Provider of the cluster.
+    description: Kubernetes platform of the cluster.
     type: str
     choices: [aks]
     required: false

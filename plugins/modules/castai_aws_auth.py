@@ -18,8 +18,8 @@ description:
   - The authenticator looks for the ARN of a caller first in C(mapRoles) and then in C(mapUsers), whether it is the ARN
     of a role or a user. So when a user's entry is added to C(mapUsers), an entry for that user in C(mapRoles) is
     removed, because it would take precedence. O(state=absent) removes the entries from both.
-  - The write includes the version that was read. If somebody else writes in between, the change is planned again on top
-    of theirs.
+  - The write includes the version that was read. If somebody else writes in between, the module plans again from the
+    new version.
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes
@@ -49,13 +49,14 @@ options:
     default: auto
   groups:
     description:
-      - Kubernetes groups of the entry. An entry that has these groups and others is left as it is.
+      - Kubernetes groups that the principal is in. An entry that has these groups and others is left unchanged.
     type: list
     elements: str
     default: []
   role_arn:
     description:
-      - ARN of the IAM role. The ConfigMap gets the ARN without its path, because the authenticator requires that.
+      - ARN of the IAM role that gets access. The ConfigMap gets the ARN without its path, because the authenticator
+        requires that.
       - An entry that includes the path has no effect, so it does not count as this role's entry and is never changed.
         The action, or RV(reason), mentions it.
     type: str
@@ -65,10 +66,10 @@ options:
     choices: [present, absent]
     default: present
   user_arn:
-    description: ARN of the IAM user.
+    description: ARN of the IAM user that gets access.
     type: str
   username:
-    description: Kubernetes user name of the entry. Required if O(state=present).
+    description: Kubernetes user name that the principal gets. Required if O(state=present).
     type: str
 """
 

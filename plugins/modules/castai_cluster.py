@@ -199,7 +199,7 @@ cluster:
       description: V(waiting-connection), V(online), V(non-responding), V(disconnecting) or V(disconnected).
       type: str
     credentials_id:
-      description: Id of the cloud credentials that CAST AI has. Empty for a cluster that is only connected.
+      description: ID of the cloud credentials that CAST AI has. Empty for a cluster that is only connected.
       type: str
     id:
       description: UUID of the cluster.

@@ -11,7 +11,7 @@ short_description: Give CAST AI a service account in Google Cloud for one GKE cl
 version_added: 0.1.0
 description:
   - Creates a service account for CAST AI and a custom role for this cluster only, and binds the role to the account in
-    the project. The services of Google Cloud that they need are enabled if they are off.
+    the project. The Google Cloud services that they need are enabled.
   - All bindings are written at once. If somebody else changes the IAM policy of the project at the same time, the
     change is repeated on the new policy. The bindings of others are written back as they were read.
   - Hands the account over to CAST AI last, with a key or without. A key goes from Google Cloud to CAST AI within this
@@ -19,7 +19,7 @@ description:
   - The description of the account records which cluster it belongs to and which key CAST AI has.
   - Removal with O(state=absent) leaves the services enabled.
   - An account that the vendor's script, Terraform or Pulumi created for this cluster is taken over and keeps its name.
-    If it belongs to another cluster, this cluster gets one of its own.
+    If it belongs to another cluster, this cluster gets its own.
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes
@@ -43,9 +43,10 @@ options:
     default: false
   enable_services:
     description:
-      - Whether to enable the Google Cloud services that CAST AI needs if they are off. They are C(serviceusage),
-        C(cloudresourcemanager), C(iam), C(container) and C(compute), and with O(identity=impersonation) also
-        C(iamcredentials). If V(false) and one is off, the task fails and names it.
+      - Whether to enable the Google Cloud services that CAST AI needs. They are
+        C(serviceusage), C(cloudresourcemanager), C(iam), C(container) and C(compute), and with
+        O(identity=impersonation) also C(iamcredentials). If V(false) and one is not enabled, the task fails and names
+        it.
     type: bool
     default: true
   existing_service_account:
@@ -59,8 +60,8 @@ options:
     type: str
   extra_projects:
     description:
-      - IDs of further projects in which CAST AI needs its role, such as the host project of a Shared VPC. Each gets a
-        role of its own with the same permissions.
+      - IDs of further projects in which CAST AI needs its role, such as the host project of a Shared VPC. Each gets
+        its own role with the same permissions.
       - The description of the cluster's role records them, so that the binding in a project that you later leave out is
         removed.
     type: list
@@ -68,7 +69,7 @@ options:
     default: []
   force:
     description:
-      - With O(state=absent), whether the account is removed even if CAST AI has not disconnected the cluster. A cluster
+      - With O(state=absent), whether to remove the account even if CAST AI has not disconnected the cluster. A cluster
         counts as disconnected if CAST AI has no record of it or no credentials for it, or if its status is C(deleted),
         C(archived) or C(failed).
     type: bool
@@ -99,7 +100,7 @@ options:
     type: list
     elements: str
   provider:
-    description: Provider of the cluster.
+    description: Kubernetes platform of the cluster.
     type: str
     choices: [gke]
     required: false
@@ -111,9 +112,9 @@ options:
     type: str
   role_scope:
     description:
-      - V(cluster) gives the cluster a role of its own. V(project) uses C(castai.gkeAccess) from the vendor's
-        documentation. Clusters share this role, so it is created if it is missing and otherwise left as it is, with a
-        warning if its permissions differ.
+      - Whether the cluster gets its own custom role or uses the one that all clusters of the project share.
+      - V(project) uses C(castai.gkeAccess) from the vendor's documentation. Clusters share this role, so it is created
+        if it is missing and otherwise left as it is, with a warning if its permissions differ.
     type: str
     choices: [cluster, project]
     default: cluster

@@ -35,7 +35,8 @@ attributes:
 options:
   identity:
     description:
-      - V(role) creates a role that CAST AI assumes with the cluster's ID as external ID. No key is needed.
+      - Whether CAST AI gets a role or a user. V(role) creates a role that CAST AI assumes with the cluster's ID as
+        external ID. No key is needed.
       - V(user) creates a user with one access key, for partitions where CAST AI's principal cannot be trusted.
     type: str
     choices: [role, user]
@@ -54,14 +55,15 @@ options:
     type: str
   policy_scope:
     description:
-      - V(cluster) gives the cluster its own managed policy. V(account) uses C(CastEKSPolicy), the name in the vendor's
-        documentation, and for IPv6 C(CastEC2AssignIPv6Policy). Clusters share these policies, so they are created if
+      - Whether the cluster gets its own managed policy or uses the one that all clusters of the account share.
+      - V(account) uses C(CastEKSPolicy), the name in the vendor's documentation, and for IPv6
+        C(CastEC2AssignIPv6Policy). Clusters share these policies, so they are created if
         they are missing and otherwise left as they are. A warning is shown if the document of C(CastEKSPolicy) differs.
     type: str
     choices: [cluster, account]
     default: cluster
   provider:
-    description: Provider of the cluster.
+    description: Kubernetes platform of the cluster.
     type: str
     choices: [eks]
     required: false
@@ -73,7 +75,7 @@ options:
         yet, run with O(hand_over=false) first, which creates it.
     type: str
   security_group_id:
-    description: Id of your own security group for the nodes, in the cluster's VPC. It is not changed.
+    description: ID of your own security group for the nodes, in the cluster's VPC. It is not changed.
     type: str
   spot_lambda_role:
     description:
@@ -140,10 +142,10 @@ access:
       type: list
       elements: dict
     reason:
-      description: Why the cluster uses this way.
+      description: Why access is given in this way.
       type: str
     way:
-      description: V(access_entry) or V(aws_auth).
+      description: How access is given, V(access_entry) or V(aws_auth).
       type: str
 actions:
   description: What was done, or would be done in check mode, in order, as one imperative sentence for each action.
@@ -189,7 +191,7 @@ principal_arn:
   returned: success, when O(state=present)
   type: str
 security_group_id:
-  description: Id of the nodes' security group, or C((known after apply)).
+  description: ID of the nodes' security group, or C((known after apply)).
   returned: success, when O(state=present) and O(prepare=true)
   type: str
 """

@@ -35,15 +35,16 @@ attributes:
 options:
   policy_scope:
     description:
-      - V(cluster) gives the cluster its own managed policy. Instances can then only be started in subnets of the
-        cluster's VPC, which the restricted policy allows. V(account) uses C(CastKopsPolicyV2) from the vendor's
+      - Whether the cluster gets its own managed policy or uses the one that all clusters of the account share.
+      - With V(cluster), instances can only be started in subnets of the cluster's VPC, which the restricted policy
+        allows. V(account) uses C(CastKopsPolicyV2) from the vendor's
         documentation, which allows any subnet of the account. Clusters share this policy, so it is created if it is
         missing and otherwise left as it is, with a warning if its document differs.
     type: str
     choices: [cluster, account]
     default: cluster
   provider:
-    description: Provider of the cluster.
+    description: Kubernetes platform of the cluster.
     type: str
     choices: [kops]
     required: false

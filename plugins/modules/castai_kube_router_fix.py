@@ -18,8 +18,8 @@ description:
   - An annotation of the DaemonSet records the added tolerations, so that O(state=absent) removes exactly those.
   - kOps restores its own DaemonSet when it applies a changed manifest, for example after C(kops update cluster). The
     next run adds the tolerations again and reports that kOps had removed them.
-  - The write includes the version that was read. If somebody else writes in between, the change is planned again on top
-    of theirs.
+  - The write includes the version that was read. If somebody else writes in between, the module plans again from the
+    new version.
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes

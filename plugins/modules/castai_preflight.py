@@ -98,14 +98,14 @@ options:
         choices: [secret, federated]
         default: secret
       enable_services:
-        description: On GKE, whether services that are off are enabled.
+        description: On GKE, whether to enable the Google Cloud services that CAST AI needs.
         type: bool
         default: true
       existing_app_id:
         description: Application (client) ID of your own app registration for CAST AI.
         type: str
       existing_app_secret:
-        description: Secret of that app.
+        description: Secret of the app in O(onboard.existing_app_id).
         type: str
       existing_identity_id:
         description: Resource ID of your own managed identity for CAST AI.
@@ -133,7 +133,7 @@ options:
         description: Region of a new managed identity for CAST AI.
         type: str
       instance_profile_arn:
-        description: ARN of your own instance profile.
+        description: ARN of your own instance profile for the nodes.
         type: str
       load_balancers:
         description: Kinds of load balancers whose members CAST AI manages.
@@ -178,7 +178,7 @@ options:
         choices: [cluster, account]
         default: cluster
       register_providers:
-        description: On AKS, whether the resource provider of managed identities is registered if it is not.
+        description: On AKS, whether to register the resource provider of managed identities if needed.
         type: bool
         default: true
       restricted_policy:
@@ -195,7 +195,7 @@ options:
         description: ID of CAST AI's custom role in Google Cloud.
         type: str
       role_scope:
-        description: Whether the cluster gets a custom role of its own or uses the one that the project shares.
+        description: Whether the cluster gets its own custom role or uses the one that the project shares.
         type: str
         choices: [cluster, project]
         default: cluster
@@ -204,7 +204,7 @@ options:
         type: int
         default: 365
       security_group_id:
-        description: Id of your own security group.
+        description: ID of your own security group for the nodes.
         type: str
       service_account_user:
         description: Which service accounts of nodes CAST AI may use.
@@ -266,14 +266,14 @@ options:
         type: str
         required: true
       policy:
-        description: With V(install_only), the chart is not checked if the release exists, whatever its version.
+        description: Whether to check the chart of an existing release. With V(install_only), it is not checked.
         type: str
         choices: [install_only, enforce]
         default: enforce
       values:
         description:
-          - The chart's values. Helm renders the chart with them if a PodSecurity level, a quota or the nodes might keep
-            its pods from starting.
+          - Values for the chart. Helm renders the chart with them if a PodSecurity level, a quota or the nodes might
+            keep its pods from starting.
         type: dict
         default: {}
   state_store:
@@ -281,8 +281,8 @@ options:
     type: str
   wait_for_workloads:
     description:
-      - Whether the releases must be running. If so, anything certain to keep their pods from starting is a finding; if
-        V(false), it is a warning.
+      - Whether the task fails if something is certain to keep the pods of the releases from starting. If V(false), this
+        is only a warning.
     type: bool
     default: true
 seealso:
@@ -343,7 +343,7 @@ findings:
   type: list
   elements: str
   sample:
-    - "The API server is Kubernetes 1.20, but CAST AI's agent needs 1.21 or newer. Upgrade the cluster first."
+    - "The API server runs Kubernetes 1.20, but CAST AI's agent needs 1.21 or newer. Upgrade the cluster first."
 kubernetes_version:
   description: Version of the API server, major and minor.
   returned: success

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run the gates two at a time: `python -m tests.gates [--list] [--fresh] [--report FILE] [NAME...]`.
 
-A gate that was green on the very same files, of those that it reads, with the very same tools is not run again, unless
---fresh asks for it.
+A gate that passed is not run again as long as the files that it reads and its tools are the same, unless --fresh is
+given.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _run(gate: Gate, tools: Sequence[str], fresh: bool) -> Result:
         return Result(gate.name, 0.0, "skipped", str(missing))
     except Failed as failed:
         return Result(gate.name, time.monotonic() - started, "failed", str(failed))
-    except Exception:  # a gate that breaks is one that failed; the others go on
+    except Exception:  # a gate that raises an error has failed; the others continue
         return Result(gate.name, time.monotonic() - started, "failed", traceback.format_exc())
     seconds = time.monotonic() - started
     green.parent.mkdir(parents=True, exist_ok=True)

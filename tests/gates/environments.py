@@ -23,8 +23,8 @@ from tests.sandbox.spec import cache_folder
 CACHE = cache_folder() / "gates"
 _HERE = Path(__file__).parent
 
-# ansible-test bootstraps pip with a script from a server of its own and looks here first. ensurepip does the same
-# from what Python ships, and needs no network.
+# ansible-test downloads a script to bootstrap pip, and looks here first. ensurepip does the same with files that Python
+# ships, without a network.
 _GET_PIP = """\
 import subprocess
 import sys
@@ -38,23 +38,24 @@ Version = tuple[int, int]
 
 
 class Failed(Exception):
-    """A gate's tool found something; the text is its output."""
+    """A gate's tool found a problem; the text is its output."""
 
 
 class NotInstallable(Exception):
-    """No Python on this machine can run it."""
+    """No Python on this machine can run the gate."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment with a home folder of its own, so that no gate reads or writes the user's."""
+    """A virtual environment with its own home folder, so that no gate reads or writes the user's."""
 
     python: Path
     home: Path
     identity: str
 
     def variables(self, **more: str) -> dict[str, str]:
-        """What a program of it gets: the user's variables without those that steer Ansible or Python, and `more`."""
+        """The environment of its programs: the user's variables without those that affect Ansible or Python, and
+        `more`."""
         steering = ("ANSIBLE_", "MOLECULE_", "PYTHON")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
         path = os.pathsep.join((str(self.python.parent), str(_links()), "/usr/local/bin", "/usr/bin", "/bin"))
@@ -63,7 +64,7 @@ class Environment:
 
 @functools.cache
 def pythons() -> Mapping[Version, Path]:
-    """Every Python 3 on the PATH or in the usual managers' folders that starts and can make environments."""
+    """Every Python 3 on the PATH or in the usual managers' folders that starts and can create environments."""
     found: dict[Version, Path] = {}
     for candidate in _candidates():
         probe = "import ensurepip, sys, venv; print(*sys.version_info[:2], sys._base_executable)"
@@ -92,7 +93,7 @@ def installed() -> Environment:
 
 
 def environment(name: str, oldest: Version, newest: Version) -> Environment:
-    """The environment with the requirements of `NAME.txt`, on the oldest Python in the range that is at hand."""
+    """The environment with the requirements of `NAME.txt`, on the oldest available Python in the range."""
     return environment_of(_requirements(name), oldest, newest)
 
 
@@ -106,7 +107,7 @@ def _requirements(name: str) -> str:
 
 
 def environment_of(requirements: str, oldest: Version, newest: Version) -> Environment:
-    """The environment with these requirements, in pip's form, on the oldest Python in the range that is at hand."""
+    """The environment with these requirements, in pip's form, on the oldest available Python in the range."""
     base = next((path for version, path in pythons().items() if oldest <= version <= newest), None)
     if base is None:
         raise NotInstallable(f"it needs Python {dotted(oldest)} to {dotted(newest)}, and none is on this machine")
@@ -126,7 +127,8 @@ def environment_of(requirements: str, oldest: Version, newest: Version) -> Envir
 
 
 def _home(folder: Path) -> Path:
-    """A home folder with the get-pip stand-ins and pip's settings, as ansible-test hands on no PIP_ variables."""
+    """A home folder with the get-pip stand-ins and pip's settings, because ansible-test does not pass on PIP_
+    variables."""
     home = folder / "home"
     scripts = home / ".ansible/test/cache"
     scripts.mkdir(parents=True, exist_ok=True)
@@ -149,7 +151,7 @@ def _pip_settings() -> str:
 
 @functools.cache
 def _links() -> Path:
-    """A folder of the real Pythons: a version manager's shims look like Pythons and fail when run."""
+    """A folder with the real Pythons: a version manager's shims look like Pythons but fail when run."""
     folder = CACHE / "pythons" / _hash(*map(str, pythons().values()))
     folder.mkdir(parents=True, exist_ok=True)
     for (major, minor), path in pythons().items():

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The oldest and the newest set of what the collection needs: its playbooks and its connections under each.
+"""The oldest and the newest set of requirements: the playbooks and connections run with each.
 
-Both say which versions were really imported, and fail when one is not the stated one.
+Both report the versions that were really imported, and fail if one is not the stated one.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ TABLE = "tests/unit/plugins/module_utils/_gateways/test_connections.py"
 
 _WATCH = Path(__file__).parent / "watch"
 _NAMED = ("ansible-core", "Python", "Helm")
-"""What README.md alone names, or names too."""
+"""What only README.md states, or README.md and others."""
 _AS_IMPORTED = {
     "ansible-core": "ansible",
     "azure-identity": "azure.identity",
     "google-auth": "google.auth",
     "PyYAML": "yaml",
 }
-"""Names of packages that are imported by another one."""
+"""Packages that another package imports."""
 
 
 @dataclass(frozen=True)
@@ -126,9 +126,9 @@ def _run(world: World, folder: Path, one: Set, on: Environment, helm: Path) -> s
 def _text_means_what_it_says(
     folder: Path, one: Set, on: Environment, helm: Path, hosts: Mapping[str, Any], environment: Mapping[str, str]
 ) -> None:
-    """The plan of `site` for variables given as data and as text; before core 2.19 with native types and without.
+    """The plan of `site` for variables given as data and as text, before core 2.19 with native types and without.
 
-    For one host, as what a text means is asked in one place for all providers.
+    For one host, because one place decides for all providers what a text means.
     """
     plans = []
     for native, variables in ((one.native[0], DATA), *((native, SURVEY) for native in one.native)):
@@ -157,7 +157,7 @@ def _ended_well(run: Run, what: str) -> None:
 
 
 def _by_auth_provider(world: World, cluster: ClusterAccess, folder: Path) -> str:
-    """A kubeconfig for which alone the kubernetes client is imported. The token is a service account's."""
+    """A kubeconfig that needs the kubernetes client. The token is a service account's."""
     kubernetes, accounts = world.kubernetes(cluster.name), "/api/v1/namespaces/default/serviceaccounts"
     kubernetes.create(accounts, {"metadata": {"name": "versions"}})
     kubernetes.create(
@@ -210,7 +210,7 @@ def imported(folder: Path) -> Iterator[tuple[Mapping[str, str], dict[str, set[st
 
 
 def in_words(found: Mapping[str, Any], wanted: Mapping[str, str], where: str) -> str:
-    """The versions found, in words. Raises Failed where one is not the wanted one."""
+    """The versions found, in words. Raises Failed if one is not the wanted one."""
     seen = {name: "/".join(sorted(versions)) for name, versions in found.items()}
     compare(wanted, {name: seen.get(_AS_IMPORTED.get(name, name), "none") for name in wanted}, where)
     return ", ".join(f"{name} {version}" for name, version in sorted(seen.items()))
@@ -238,7 +238,7 @@ def stated() -> dict[str, str]:
 
 
 def lowest() -> dict[str, str]:
-    """What the oldest set has, by the names of `stated`."""
+    """The contents of the oldest set, by the names of `stated`."""
     pinned = pins(OLDEST.requirements)
     major_minor = {
         "ansible-core": pinned["ansible-core"].rpartition(".")[0],
@@ -249,7 +249,7 @@ def lowest() -> dict[str, str]:
 
 
 def built_helm(module: str, version: str) -> Path:
-    """Helm of that version, built from its source once."""
+    """Helm in that version, built once from its source."""
     folder = CACHE / f"helm-{version}"
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / "lock"):
@@ -258,7 +258,7 @@ def built_helm(module: str, version: str) -> Path:
             if go is None:
                 raise Failed("Go is needed to build Helm, and no go is on the PATH")
             stamp = f"-s -w -X {module}/internal/version.version={version}"
-            # Compiled as quickly as can be: it runs a few times only.
+            # Compiled as fast as possible, because it only runs a few times.
             flags = ("-trimpath", f"{NO_DEBUGGING} -N -l", "-ldflags", stamp)
             command = [go, "install", *flags, f"{module}/cmd/helm@{version}"]
             where = {**go_environment(), "GOBIN": str(folder)}

@@ -1,4 +1,4 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Real Kubernetes and Helm, stand-ins of AWS, Google, CAST AI and its charts, one journal, one gate."""
+"""The local world: real Kubernetes and Helm, stand-ins for the clouds, CAST AI and its charts, a journal and a gate."""

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Builds the control plane with etcd, kwok, Helm and the judge of aws-auth from the Go module in kubernetes/.
 
-Once for each content of it.
+Each version of the source is built once.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _STAGES = (
     "pod/fast/pod-delete.yaml",
 )
 _REPORT_SECONDS = 60
-# The compilers' time is a tenth less without what nobody uses: debugging information, and C for looking up names.
+# Skipping debugging information and C name resolution, which nothing uses, makes compiling a tenth faster.
 NO_DEBUGGING = "-gcflags=all=-dwarf=false"
 
 Progress = Callable[[str], None]
 
 
 def binaries() -> Path:
-    """Where the binaries of this source lie, or will: authenticator, controlplane, kwok, helm, stages/, version."""
+    """The folder for the binaries of this source: authenticator, controlplane, kwok, helm, stages/, version."""
     content = hashlib.sha256()
     for name in ("go.mod", "go.sum", "authenticator/main.go", "controlplane/main.go"):
         content.update((SOURCE / name).read_bytes())
@@ -51,7 +51,7 @@ def binaries() -> Path:
 
 
 def build(progress: Progress) -> Path:
-    """Build what is missing and return `binaries()`. Several worlds may ask at once: one builds, the others wait."""
+    """Build what is missing and return `binaries()`. If several worlds ask at once, one builds and the others wait."""
     target = binaries()
     if target.exists():
         return target
@@ -70,14 +70,15 @@ def build(progress: Progress) -> Path:
 
 
 def _clear_killed(target: Path) -> None:
-    """Remove what a build left that was killed; only the holder of the lock may."""
+    """Remove what a killed build left. Only the holder of the lock may do this."""
     for left in target.parent.glob(f"{target.name}.*"):
         if left.is_dir():
             shutil.rmtree(left)
 
 
 def go_environment() -> dict[str, str]:
-    """What every `go` of the tests runs with, as C or not decides which packages are compiled."""
+    """The environment of every `go` in the tests. The use of C decides which packages are compiled, so it must not
+    vary."""
     return {**os.environ, "CGO_ENABLED": "0"}
 
 
@@ -115,7 +116,7 @@ def _build_into(folder: Path, progress: Progress) -> None:
 
 
 def _is_running(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    """Whether the process is still running after so many seconds; returns as soon as it ends."""
+    """Whether the process is still running after this many seconds; returns as soon as it ends."""
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -124,7 +125,7 @@ def _is_running(process: subprocess.Popen[bytes], seconds: float) -> bool:
 
 
 def _stamps(versions: dict[str, str]) -> str:
-    """Linker flags without which /version says v0.0.0-master and version checks break."""
+    """Linker flags. Without them, /version reports v0.0.0-master and version checks fail."""
     kubernetes = versions[KUBERNETES]
     major, minor, _patch = kubernetes.removeprefix("v").split(".", 2)
     values = {

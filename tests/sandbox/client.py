@@ -33,12 +33,12 @@ _START_SECONDS = 180.0
 
 
 class WorldError(Exception):
-    """The world did not come up, is not up, or refused what it was asked."""
+    """The world did not start, is not running, or refused a request."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One call of the journal: `gate.Entry`, flat. `status` 0: neither handed on nor answered."""
+    """One call of the journal: `gate.Entry`, flat. `status` 0: neither passed on nor answered."""
 
     mark: int
     at: float
@@ -106,7 +106,7 @@ class World:
         self.down()
 
     def up(self, *clusters: str | ClusterSpec, progress: Callable[[str], None] = lambda _line: None) -> World:
-        """Start afresh with these clusters, `NAME:PROVIDER[:OPTION=VALUE...]`; return when everything answers."""
+        """Start a new world with these clusters, `NAME:PROVIDER[:OPTION=VALUE...]`; return when everything answers."""
         specs = [ClusterSpec.parse(item) if isinstance(item, str) else item for item in clusters]
         with self._locked():
             self._clear()
@@ -116,12 +116,13 @@ class World:
         return self
 
     def down(self) -> None:
-        """End the world, or whatever is left of it. Nothing to end is success."""
+        """End the world, or what is left of it. It is not an error if nothing is left."""
         with self._locked():
             self._clear()
 
     def env(self) -> dict[str, str]:
-        """A client's variables: proxy, CA, throw-away credentials, Helm on the PATH. To be laid over os.environ."""
+        """Environment variables for a client: proxy, CA, throw-away credentials, Helm on the PATH. Merge them over
+        os.environ."""
         found: dict[str, str] = self._call("environment")
         return {**found, "PATH": f"{binaries()}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
 
@@ -129,7 +130,7 @@ class World:
         return {name: ClusterAccess(name, **access) for name, access in self._call("clusters").items()}
 
     def kubernetes(self, cluster: str) -> Kubernetes:
-        """A client that sees and does everything in the cluster and shows in no journal."""
+        """A client that may do everything in the cluster and does not appear in any journal."""
         return Kubernetes(Path(self.clusters()[cluster].admin_kubeconfig))
 
     def mark(self) -> int:
@@ -138,16 +139,16 @@ class World:
         return found
 
     def journal(self, since: int = 0, writes: bool = False) -> list[Seen]:
-        """The calls received after a mark, in the order in which they ended; only writes if so wanted."""
+        """The calls received after a mark, in the order in which they ended. writes: only calls that write."""
         return [Seen(**entry) for entry in self._call("journal", since=since, writes=writes)]
 
     def state(self, normal: bool = False) -> Any:
-        """The whole world; with `normal` after the published normalisation (normal.py)."""
+        """The state of the whole world; with `normal`, after the published normalisation (normal.py)."""
         found = self._call("state")
         return normalise(found) if normal else found
 
     def fault(self, *schedule: dict[str, Any]) -> None:
-        """Load a schedule in place of the one before (faults.py); none ends all faults."""
+        """Replace the schedule of faults (faults.py). An empty one ends all faults."""
         self._call("fault", schedule=schedule)
 
     def fired(self) -> list[int]:
@@ -156,11 +157,11 @@ class World:
         return found
 
     def latency(self, milliseconds: float) -> None:
-        """Delay every call that is not handled yet by so much."""
+        """Delay every call from now on by this much."""
         self._call("latency", milliseconds=milliseconds)
 
     def rounds(self, on: bool = True) -> None:
-        """Hold calls until their caller only waits for answers: those that overlap then need none of each other."""
+        """Hold calls until their caller only waits for answers: calls that overlap then do not depend on each other."""
         self._call("rounds", on=on)
 
     def clock(self, seconds: float) -> float:
@@ -169,7 +170,7 @@ class World:
         return found
 
     def reset(self) -> None:
-        """Back to how the world came up: content, faults, latency, clock, journal (marks go on)."""
+        """Reset to the initial state: content, faults, latency, clock, journal. Marks keep counting."""
         self._call("reset")
 
     def control(self, system: str, verb: str, **arguments: Any) -> Any:

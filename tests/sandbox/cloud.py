@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the clouds whose documents the world reads have in common: Google's and Azure's."""
+"""What Google's and Azure's stand-ins share. Both read the cloud's published documents."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .wire import Cluster, Request, Response
 
 
 class Refusal(Exception):
-    """A refusal in the cloud's own form. defect: of a request that nothing describes; no test may pass with one."""
+    """A refusal in the cloud's own form. defect: the request is not described anywhere; no test may pass with one."""
 
     defect: ClassVar[bool] = False
 
@@ -24,14 +24,14 @@ class Verbs(Protocol):
     """A cloud's Control."""
 
     def add_cluster(self, cluster: Cluster) -> None:
-        """One that the cloud knows from now on."""
+        """Add a cluster to the cloud."""
 
     def do(self, verb: str, args: dict[str, Any]) -> Any:
-        """What a test asks for by this verb."""
+        """Do what a test asks for with this verb."""
 
 
 class Documented:
-    """A back end under one lock. defects: what callers have asked that no document has, each in a sentence."""
+    """A back end under one lock. defects: sentences about requests that no document describes."""
 
     title: ClassVar[str]
 
@@ -53,7 +53,7 @@ class Documented:
                 raise ValueError(f"{self.title} refuses {verb}: {refusal}") from refusal
 
     def take_defects(self) -> list[str]:
-        """What callers have asked since the last time that the cloud does not have."""
+        """The undescribed requests since the last call of this method."""
         found, self.defects = self.defects, []
         return found
 

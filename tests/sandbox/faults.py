@@ -32,7 +32,7 @@ class Fail:
 
 @dataclass(frozen=True)
 class Throttle:
-    """Answer that there are too many calls."""
+    """Answer that there were too many calls."""
 
     status: int = 429
     code: str = "TooManyRequests"
@@ -54,14 +54,14 @@ class Lose:
 
 @dataclass(frozen=True)
 class Hide:
-    """After the (creating) call, so many reads of the same resource find nothing."""
+    """After a call that creates, let this many reads of the same resource find nothing."""
 
     reads: int
 
 
 @dataclass(frozen=True)
 class Rival:
-    """Another writer's call just before this one: an HTTP request, or a verb of the back end's `control`."""
+    """Let another writer act just before this call: an HTTP request, or a verb of the back end's `control`."""
 
     method: str = ""
     path: str = ""
@@ -73,7 +73,7 @@ class Rival:
 
 @dataclass(frozen=True)
 class End:
-    """KILL the caller before the call is handed on, or after it took effect and before it is answered."""
+    """KILL the caller before the call is passed on, or after it took effect and before it is answered."""
 
     when: str
 
@@ -120,7 +120,7 @@ class Fault:
 
     @classmethod
     def parse(cls, data: Any) -> Fault:
-        """A fault from its JSON object. Raises ValueError with a sentence for whatever is unknown or missing."""
+        """A fault from its JSON object. Raises ValueError with a sentence if something is unknown or missing."""
         if not isinstance(data, dict):
             raise ValueError(f"a fault is an object, not {data!r}")
         effects = [name for name in data if name in _EFFECTS]
@@ -143,7 +143,8 @@ class Fault:
 
 
 class Meter:
-    """How many calls a fault has seen, taken, and last let pass: up to a second's worth at once, if it was quiet."""
+    """Counts the calls that a fault has seen and taken. With `over`, it lets up to a second's worth pass at once after
+    a quiet time."""
 
     def __init__(self, fault: Fault, clock: Callable[[], float]) -> None:
         self._fault = fault
@@ -153,7 +154,7 @@ class Meter:
         self.taken = 0
 
     def takes(self) -> bool:
-        """Count a call, and tell whether the fault is for it."""
+        """Count a call and return whether the fault applies to it."""
         self._seen += 1
         taken = self._too_fast() if self._fault.over else 0 < self._seen - self._fault.after <= self._fault.times
         self.taken += taken
@@ -170,7 +171,7 @@ class Meter:
 
 
 class Schedule:
-    """The faults loaded, each with its meter. Safe for threads."""
+    """The loaded faults, each with its meter. Thread-safe."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._lock = threading.Lock()

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one way through which every call of a client passes: classify, faults, latency, back end, journal."""
+"""The single path of every call: classify, faults, latency, back end, journal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Address = tuple[str, int]
 
 @dataclass(frozen=True)
 class Stream(Response):
-    """An answer that goes on (a watch): `chunks` follow for as long as the client listens, `close` ends them early."""
+    """An answer that continues (a watch): `chunks` follow while the client listens, `close` ends them early."""
 
     chunks: Iterator[bytes] = field(default=iter(()), repr=False)
     close: Callable[[], None] = field(default=lambda: None, repr=False)
@@ -29,10 +29,10 @@ class Stream(Response):
 
 @runtime_checkable
 class Owned(Protocol):
-    """A back end that can sign a rival's request with credentials of its own."""
+    """A back end that can sign a rival's request with its own credentials."""
 
     def as_owner(self, request: Request) -> Request:
-        """The request as the owner of the cluster would make it."""
+        """Sign the request as the owner of the cluster would."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Entry:
 
 
 class Journal:
-    """Calls in the order in which they ended. Safe for threads."""
+    """Calls in the order in which they ended. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -83,7 +83,7 @@ class Journal:
             self._entries.append(replace(entry, mark=self._marks))
 
     def mark(self) -> int:
-        """A number that the entries so far do not exceed and the later ones do."""
+        """A number greater than or equal to the marks so far, and less than all later ones."""
         with self._lock:
             return self._marks
 
@@ -92,13 +92,13 @@ class Journal:
             return [entry for entry in self._entries if entry.mark > mark]
 
     def reset(self) -> None:
-        """Forget the entries; marks go on."""
+        """Forget the entries; marks keep counting."""
         with self._lock:
             self._entries.clear()
 
 
 class Gate:
-    """Passes calls to back ends. `end_caller` gets both ends of the connection of a caller that is to be ended."""
+    """Passes calls to back ends. `end_caller` gets both ends of the connection of a caller that must be killed."""
 
     def __init__(self, end_caller: Callable[[Address, Address], None]) -> None:
         self.journal = Journal()
@@ -179,7 +179,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """answer: None to close the connection; status: what came of the call; handed: did the back end get it."""
+    """answer: None to close the connection; status: of the call; handed: whether the back end got it."""
 
     answer: Response | None
     status: int
@@ -187,7 +187,7 @@ class _Outcome:
 
 
 def _before(backend: Backend, request: Request, effect: Effect) -> _Outcome | None:
-    """What an effect does before the call is handed on; an outcome if it never is."""
+    """Apply an effect before the call is passed on. Returns an outcome if the call is never passed on."""
     if isinstance(effect, Delay):
         time.sleep(effect.seconds)
     elif isinstance(effect, Rival):
@@ -202,7 +202,7 @@ def _before(backend: Backend, request: Request, effect: Effect) -> _Outcome | No
 
 
 def _rival(backend: Backend, request: Request, rival: Rival) -> None:
-    """Do the rival's call straight at the back end. A rival that fails is a mistake of the test: RuntimeError."""
+    """Send the rival's call directly to the back end. If it fails, the test is wrong: RuntimeError."""
     if rival.verb:
         backend.control(rival.verb, **rival.args)
         return
@@ -232,5 +232,5 @@ def _throttled(backend: Backend, request: Request, throttle: Throttle) -> Respon
 
 
 def _thing(call: Call) -> tuple[str, str, str]:
-    """What a call is about, whatever it does to it: Kubernetes' operations are "verb kind", the others' a name."""
+    """The object of a call, without the verb: Kubernetes' operations are "verb kind", the others' a name."""
     return call.system, call.operation.partition(" ")[2], call.resource

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One process at a time, by a lock file that the kernel frees when its holder ends, however it ends."""
+"""One process at a time, by a lock file. The kernel frees the lock when its holder ends, even by KILL."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 @contextmanager
 def locked(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold the lock; the file is gone afterwards. `on_wait` is called if another process holds it."""
+    """Hold the lock, and remove the file afterwards. `on_wait` is called if another process holds it."""
     while True:
         with path.open("w") as lock:
             try:
@@ -23,7 +23,7 @@ def locked(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[N
                 on_wait()
                 fcntl.flock(lock, fcntl.LOCK_EX)
             if not _is_at(lock.fileno(), path):
-                continue  # the one before has removed it: this lock is nobody's any more
+                continue  # the previous holder removed the file, so this lock is worthless
             try:
                 yield
             finally:

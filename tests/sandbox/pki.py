@@ -31,7 +31,7 @@ class Identity:
 class Authority:
     """A certificate authority that OpenSSL 3 accepts in strict mode: path length 0, key identifiers, SANs.
 
-    identifiers: False for one without key identifiers, as those of old EKS clusters.
+    identifiers: False for one without key identifiers, as old EKS clusters have.
     """
 
     def __init__(self, name: str, *, identifiers: bool = True) -> None:
@@ -51,9 +51,9 @@ class Authority:
     def issue(
         self, name: str, *, groups: Sequence[str] = (), hosts: Sequence[str] = (), days: tuple[int, int] = (-1, 30)
     ) -> Identity:
-        """A server's certificate when it has hosts (names or addresses), else a client's with its groups.
+        """A server's certificate if it has hosts (names or addresses), otherwise a client's with its groups.
 
-        days: from when to when it is valid, counted from today.
+        days: the first and last day of its validity, counted from today.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         usage = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH
@@ -67,7 +67,7 @@ class Authority:
         return Identity(_pem(builder.sign(self._key, hashes.SHA256())), key_pem(key))
 
     def server_context(self, name: str, hosts: Sequence[str]) -> ssl.SSLContext:
-        """TLS for a server of HTTP/1.1 only."""
+        """TLS for a server that only speaks HTTP/1.1."""
         identity = self.issue(name, hosts=hosts)
         return server_context(Identity(identity.certificate + self.pem, identity.key))
 
@@ -92,7 +92,7 @@ class Authority:
 
 
 def self_signed(name: str, hosts: Sequence[str]) -> Identity:
-    """A server's certificate that it signed itself."""
+    """A self-signed server certificate."""
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.datetime.now(datetime.timezone.utc)
     certificate = (
@@ -110,7 +110,7 @@ def self_signed(name: str, hosts: Sequence[str]) -> Identity:
 
 
 def server_context(identity: Identity) -> ssl.SSLContext:
-    """TLS for a server of HTTP/1.1 only."""
+    """TLS for a server that only speaks HTTP/1.1."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     load_identity(context, identity)
     context.set_alpn_protocols(["http/1.1"])
@@ -118,7 +118,7 @@ def server_context(identity: Identity) -> ssl.SSLContext:
 
 
 def load_identity(context: ssl.SSLContext, identity: Identity) -> None:
-    """`SSLContext.load_cert_chain` takes files only."""
+    """Write to files, because `SSLContext.load_cert_chain` only takes files."""
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
         file.write(identity.key + identity.certificate)
         file.flush()

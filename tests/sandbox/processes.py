@@ -30,13 +30,13 @@ if os.getppid() == int(sys.argv[1]):
 
 
 def start(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
-    """Start a child that dies with this process. options: Popen's."""
+    """Start a child that ends with this process. options: Popen's."""
     wrapped = [sys.executable, "-ISc", _LAUNCHER, str(os.getpid()), *command]
     return _SPAWNER.submit(subprocess.Popen, wrapped, **options).result()
 
 
 def launch(command: Sequence[str], folder: Path, log: Path) -> subprocess.Popen[bytes]:
-    """Start a process of the folder's world. Its environment is bare: nothing of the caller's, no proxy."""
+    """Start a process of the folder's world, with an empty environment: no variable of the caller, and no proxy."""
     with log.open("ab") as output:
         process = start(
             command,
@@ -57,7 +57,8 @@ def record(folder: Path, pid: int) -> None:
 
 
 def kill_recorded(folder: Path) -> None:
-    """KILL what the folder's world has left running and wait for its end, sparing pids given to others since."""
+    """KILL the processes that the folder's world left running and wait for their end. Pids that were reused are
+    spared."""
     try:
         lines = (folder / PIDS).read_text(encoding="ascii").splitlines()
     except FileNotFoundError:
@@ -74,13 +75,13 @@ def kill_recorded(folder: Path) -> None:
 
 
 def end_caller(client: tuple[str, int], server: tuple[str, int]) -> None:
-    """KILL who holds the client side of a loopback connection, with all processes of its run."""
+    """KILL the process that holds the client side of a loopback connection, and all processes of its run."""
     for pid in _holders(_socket_inode(client, server)):
         end_run(_environment(pid).get(RUN_VARIABLE, fork_run(pid)))
 
 
 def holder(client: tuple[str, int], server: tuple[str, int]) -> int:
-    """Who holds the client side of a loopback connection; LookupError where nobody does any more."""
+    """The pid that holds the client side of a loopback connection; LookupError if there is none any more."""
     found = _holders(_socket_inode(client, server))
     if not found:
         raise LookupError(f"nobody holds {client} -> {server}")
@@ -88,7 +89,7 @@ def holder(client: tuple[str, int], server: tuple[str, int]) -> int:
 
 
 def waits(pid: int, but: int = 0) -> bool:
-    """Whether no thread of the process, but one, runs, is ready to, or is in the middle of input or output."""
+    """Whether at most one thread of the process is running, ready to run, or doing input or output."""
     for thread in Path(f"/proc/{pid}/task").glob("*/stat"):
         with suppress(FileNotFoundError, ProcessLookupError):
             state = thread.read_text(encoding="utf-8").rpartition(")")[2].split()[0]
@@ -103,7 +104,8 @@ def fork_run(pid: int) -> str:
 
 
 def of_run(run: str) -> list[int]:
-    """Those with this CASTAI_SANDBOX_RUN: Ansible's workers are in sessions of their own, no other sign."""
+    """The processes with this CASTAI_SANDBOX_RUN: Ansible's workers have their own sessions, so nothing else identifies
+    them."""
     return [pid for pid in _pids() if run in (fork_run(pid), _environment(pid).get(RUN_VARIABLE))]
 
 

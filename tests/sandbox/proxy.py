@@ -33,10 +33,8 @@ class Proxy:
         self.ca_pem = self._authority.pem
 
     def serve(self, host: str, answer: Answer, tls: ssl.SSLContext | None = None) -> None:
-        """Let something else answer under a host name or address, through the gate in its own way.
-
-        tls: with its own certificate, instead of one of this proxy's authority.
-        """
+        """Let another server answer under a host name or address; it uses the gate itself. tls: with its own
+        certificate instead of one of this proxy's authority."""
         self._others[host] = answer
         if tls:
             self._contexts[host] = tls
@@ -51,7 +49,7 @@ class Proxy:
         return None
 
     def context(self, host: str) -> ssl.SSLContext:
-        """TLS for a host name, its certificate made at first use."""
+        """TLS for a host name. Its certificate is created on first use."""
         with self._lock:
             if host not in self._contexts:
                 self._contexts[host] = self._authority.server_context(host[:64], [host])
@@ -78,7 +76,7 @@ class _ProxyServer(Server):
 
 
 class _ProxyConnection(Connection):
-    """Until CONNECT a proxy's connection, afterwards one to the host it named."""
+    """The connection to the proxy until CONNECT, afterwards the connection to the named host."""
 
     server: _ProxyServer
     tunnel = ""

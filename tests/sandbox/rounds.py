@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rounds of calls, without a clock: calls are held until their caller does nothing but wait for answers.
+"""Rounds of calls, without a clock: calls are held until their caller only waits for answers.
 
-Those that are held at a time do not wait for one another, however long the caller took to make them: it may have been
-slow, or the machine busy. Each round shows in the journal as calls that overlap.
+Calls that are held at the same time do not wait for one another, no matter how long the caller took to make them: it
+may be slow, or the machine busy. In the journal, the calls of a round overlap.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _BUSY = 0.002  # seconds of this process's own processor time between two looks:
 
 
 class Rounds:
-    """The callers are processes, told by their ends of the connections."""
+    """The callers are processes, identified by their ends of the connections."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -30,7 +30,7 @@ class Rounds:
         self._holders: dict[tuple[Address, Address], int] = {}
 
     def hold(self, client: Address, server: Address) -> None:
-        """Returns when the round that this call is in is complete."""
+        """Return when the round of this call is complete."""
         pid = self._holder(client, server)
         with self._lock:
             complete = self._open.get(pid)
@@ -56,9 +56,9 @@ class Rounds:
 
 
 def _until_quiet(caller: int) -> None:
-    """Neither the caller makes a call nor this process reads one: its threads have the processor, or wait for it.
+    """Whether neither the caller makes a call nor this process reads one: all threads are waiting.
 
-    One that waits for Python's lock sleeps, and gets it while this one does.
+    A thread that waits for Python's lock is asleep, and gets the lock while this one sleeps.
     """
     quiet, used = 0, _used_by_others()
     while quiet < _LOOKS:
@@ -69,5 +69,5 @@ def _until_quiet(caller: int) -> None:
 
 
 def _used_by_others() -> float:
-    """Processor time of this process but for the thread that looks."""
+    """Processor time of this process without the thread that looks."""
     return time.process_time() - time.thread_time()

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""HTTP/1.1 servers on loopback, a thread for each connection: what proxy, fronts, webhook and control API share."""
+"""HTTP/1.1 servers on loopback with a thread for each connection, for the proxy, fronts, webhook and control API."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ _HOP_BY_HOP = {"connection", "content-length", "keep-alive", "transfer-encoding"
 
 
 class Connection(BaseHTTPRequestHandler):
-    """One client's connection: reads requests, answers by `Server.answer`, None closing it without a word."""
+    """One client's connection: reads requests and answers them with `Server.answer`. None closes it without an
+    answer."""
 
     server: Server
     protocol_version = "HTTP/1.1"
@@ -93,7 +94,7 @@ class Connection(BaseHTTPRequestHandler):
             stream.close()
 
     def _close_when_gone(self, stream: Stream, ended: threading.Event) -> None:
-        """A client that leaves a watch must not leave it open. Who listens sends nothing, so bytes mean its end."""
+        """Notice when a client leaves a watch. A listening client sends nothing, so any data means that it is done."""
         while not ended.is_set():
             if select([self.connection], [], [], 0.5)[0]:
                 self.close_connection = True
@@ -109,7 +110,7 @@ class Connection(BaseHTTPRequestHandler):
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """Listens on a free port of 127.0.0.1 from the moment it is made, with TLS if given a context."""
+    """Listens on a free port of 127.0.0.1 as soon as it is created, with TLS if given a context."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -127,13 +128,13 @@ class Server(socketserver.ThreadingTCPServer):
         return int(self.server_address[1])
 
     def finish_request(self, request, client_address) -> None:  # type: ignore[no-untyped-def]  # as the base has it
-        """Runs in the connection's own thread, so that a slow handshake holds nobody up."""
+        """Run in the connection's own thread, so that a slow handshake does not delay others."""
         if self._tls:
             request = accept_tls(self._tls, request)
         super().finish_request(request, client_address)
 
     def handle_error(self, request, client_address) -> None:  # type: ignore[no-untyped-def]  # as the base has it
-        """Clients may come and go as they like; anything else is a defect and goes to the world's log."""
+        """Clients may disconnect at any time; any other error is a defect and goes to the world's log."""
         if not isinstance(sys.exc_info()[1], (ConnectionError, ssl.SSLError, TimeoutError)):
             super().handle_error(request, client_address)
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a world is made of: cluster descriptions as the command line and the tests write them, and where things lie."""
+"""What a world consists of: cluster descriptions for the command line and the tests, and the paths of its files."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class ClusterSpec:
 
     @property
     def address(self) -> str:
-        """The public IP address of a GKE cluster, of a network that is nobody's (RFC 2544), the name of an AKS one."""
+        """The public address of a cluster: an IP address of an unused network (RFC 2544) on GKE, a name on AKS."""
         if self.provider == "aks":
             digits = hashlib.sha256("/".join((*self.place, self.resource_group, self.name)).encode()).hexdigest()[:8]
             return f"{self.name}-dns-{digits}.hcp.{self.location}.azmk8s.io"
@@ -154,7 +154,8 @@ class ClusterSpec:
 
     @property
     def created_by(self) -> str:
-        """ARN of who made the cluster: the operator at home, the role that it assumes in any other account."""
+        """ARN of the cluster's creator: the operator in its own account, the role that it assumes in any other
+        account."""
         who = "user/operator" if self.account == HOME_ACCOUNT else "role/onboarding"
         return f"arn:{partition_of(self.region)}:iam::{self.account}:{who}"
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the parts of the local world hand to each other: requests, answers, what they mean, clusters, back ends."""
+"""What the parts of the local world pass to each other: requests, answers, their meaning, clusters, back ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 PEER = "x-peer-certificate"
-"""A header of ours, never a client's: the SHA-256 of the certificate by which the client's TLS was made."""
+"""A header of our own, never a client's: the SHA-256 of the certificate with which the client made its TLS
+connection."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """One HTTP answer. Content-Length is added by the server; hop-by-hop headers are not wanted."""
+    """One HTTP answer. The server adds Content-Length; hop-by-hop headers are not allowed."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -68,19 +69,20 @@ class Backend(Protocol):
         """What the request means, for journal and faults."""
 
     def handle(self, request: Request) -> Response:
-        """The answer, with all its effects."""
+        """The answer. The request takes effect."""
 
     def fail(self, request: Request, status: int, code: str, message: str) -> Response:
         """An error in the system's own form. Code NotFound stands for the operation's own code of a missing object."""
 
     def control(self, verb: str, **args: Any) -> Any:
-        """Do what a test asks of the system behind the caller's back; JSON in, JSON out. Unknown verbs: ValueError."""
+        """Do something in the system behind the caller's back for a test; JSON in, JSON out. Unknown verbs:
+        ValueError."""
 
     def state(self) -> Any:
         """The whole system as JSON-able values, the same for the same content."""
 
     def reset(self) -> None:
-        """Back to how it was when the world had just come up."""
+        """Reset to the initial state of the world."""
 
 
 @dataclass(frozen=True)
@@ -110,5 +112,5 @@ class Cluster:
 
     @property
     def node_group(self) -> str:
-        """Of an AKS cluster: the resource group of its nodes, in lower case."""
+        """The resource group of an AKS cluster's nodes, in lower case."""
         return f"mc_{self.resource_group}_{self.name}_{self.region}".lower()

@@ -42,7 +42,7 @@ _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE", "CURL_C
 
 
 class Supervisor:
-    """Everything of one world: once made, all of it runs and answers."""
+    """Everything in one world. Once created, all of it runs and answers."""
 
     def __init__(self, folder: Path, binaries: Path, specs: Sequence[ClusterSpec]) -> None:
         self._folder = folder
@@ -94,7 +94,8 @@ class Supervisor:
         return {"port": self._server.port, "token": self._token}
 
     def watch(self) -> NoReturn:
-        """Until this process is killed. A child that ends by itself ends the world: nothing half-alive."""
+        """Wait until this process is killed. If a child ends by itself, the world ends, so nothing is left
+        half-alive."""
         while True:
             for name, child in self._children.items():
                 if child.poll() is not None:
@@ -102,7 +103,7 @@ class Supervisor:
             time.sleep(0.5)
 
     def _ask_metadata(self, request: Request, client: Address, server: Address) -> Response | None:
-        """Machines ask their metadata server by http and its address."""
+        """Machines call their metadata server by its address and without TLS."""
         azures = request.path.startswith("/metadata/")
         cloud, host = (self._azure, AZURE_METADATA) if azures else (self._google, METADATA)
         return self._gate.answer(cloud, replace(request, host=host), client, server)
@@ -124,9 +125,9 @@ class Supervisor:
             return _json(400, {"error": f"{verb} {rest}: {error!r}"})
 
     def environment(self) -> dict[str, str]:
-        """Variables for a client of the world, but for the PATH."""
+        """Variables for a client of the world, except the PATH."""
         proxy = f"http://127.0.0.1:{self._proxy.port}"
-        # EKS clusters are reached without one, which an exported one would hide.
+        # EKS clusters are reached without a kubeconfig; an exported one would hide this.
         needed = any(plane.cluster.provider == "kops" for plane in self._planes.values())
         return {
             **self._aws.env(),
@@ -143,7 +144,8 @@ class Supervisor:
         }
 
     def clusters(self) -> dict[str, dict[str, str]]:
-        """What a client needs to reach each cluster: by itself (admin_kubeconfig) or as an operator would."""
+        """What a client needs to reach each cluster: as the world's administrator (admin_kubeconfig) or as an
+        operator."""
         return {
             name: {
                 "endpoint": plane.cluster.endpoint,
@@ -191,7 +193,7 @@ class Supervisor:
         return self.now()
 
     def reset(self) -> None:
-        """Everything as it was when the world had just come up, the marks of the journal excepted."""
+        """Reset everything to the initial state, except the marks of the journal."""
         self._gate.reset()
         self._offset = 0.0
         for plane in self._planes.values():
@@ -222,7 +224,7 @@ def _json(status: int, body: Any) -> Response:
 
 
 def _write(path: Path, text: str) -> None:
-    """Whole or not at all: others wait for it."""
+    """Write the file as a whole or not at all, because others wait for it."""
     part = path.with_suffix(".part")
     part.write_text(text, encoding="utf-8")
     part.rename(path)

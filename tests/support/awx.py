@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""AWX's credentials of clouds: what its own code makes of them for a job, in files and in the environment."""
+"""AWX's cloud credentials: the files and environment variables that AWX's own code makes of them for a job."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from awx_plugins.interfaces._temporary_private_container_api import CONTAINER_RO
 from awx_plugins.interfaces._temporary_private_credential_api import Credential
 
 Credentials = Mapping[str, Mapping[str, str]]
-"""What somebody types in AWX, field by field, by AWX's name of the injector, such as aws and gce."""
+"""The fields that a user fills in in AWX, by the name of AWX's injector, such as aws and gce."""
 
 
 def inject(folder: Path, credentials: Credentials) -> None:
-    """Give them to the job that ansible-runner runs in this folder."""
+    """Pass them to the job that ansible-runner runs in this folder."""
     place = folder / "env"
     place.mkdir()
     environment: dict[str, str] = {}
     for kind, fields in credentials.items():
         getattr(injectors, kind)(Credential(dict(fields)), environment, str(folder))
-    # In AWX, a container has the folder under a name of its own.
+    # In AWX, a container mounts the folder under another name.
     here = {
         name: str(folder / Path(value).relative_to(CONTAINER_ROOT)) if value.startswith(f"{CONTAINER_ROOT}/") else value
         for name, value in environment.items()
@@ -33,21 +33,21 @@ def inject(folder: Path, credentials: Credentials) -> None:
 
 
 def google(key_file: str, project: str = "") -> Credentials:
-    """Of the type Google Compute Engine, filled from a key file as AWX's form does."""
+    """A credential of type Google Compute Engine, filled in from a key file as AWX's form does."""
     key = json.loads(key_file)
     return {"gce": {"username": key["client_email"], "ssh_key_data": key["private_key"], "project": project}}
 
 
 def azure(client: str, secret: str, tenant: str, subscription: str) -> Credentials:
-    """Of the type Microsoft Azure Resource Manager, filled in for a service principal."""
+    """A credential of type Microsoft Azure Resource Manager, filled in for a service principal."""
     return {"azure_rm": {"client": client, "secret": secret, "tenant": tenant, "subscription": subscription}}
 
 
 def azure_user(user: str, password: str, subscription: str) -> Credentials:
-    """Of the same type, filled in for a user."""
+    """A credential of the same type, filled in for a user."""
     return {"azure_rm": {"username": user, "password": password, "subscription": subscription}}
 
 
 def aws(key_id: str, secret: str) -> Credentials:
-    """Of the type Amazon Web Services."""
+    """A credential of type Amazon Web Services."""
     return {"aws": {"username": key_id, "password": secret}}

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the journal of a world tells of a run's tasks."""
+"""What a world's journal shows about the tasks of a run."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.support.playbook import TaskResult
 
 
 def of_task(task: TaskResult, calls: Sequence[Seen]) -> list[Seen]:
-    """The calls of a task, where no other host's task ran meanwhile."""
+    """The calls of a task, if no other host's task ran at the same time."""
     return [call for call in calls if task.at <= call.at and call.end <= task.end]
 
 
 def rounds(calls: Sequence[Seen], log_in: Collection[str] = ()) -> int:
-    """How many times calls had to wait for the answers of calls before them.
+    """How often calls had to wait for the answers of earlier calls.
 
-    log_in: operations that cost no round, nor do calls that are made while others wait for them.
+    log_in: operations that do not count as a round, and neither do calls made while others wait for them.
     """
     count, end, costs = 0, 0.0, False
     for call in sorted(calls, key=lambda call: call.at):

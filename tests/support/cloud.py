@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A cloud's hosts under their own names, behind a proxy, with the answers that a test sets."""
+"""A cloud's hosts under their real names behind a proxy, with answers set by the test."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.tunnel import Tunnel, serve
 
 @dataclass
 class Cloud:
-    """Answers by host and path, one after the other, the last again and again."""
+    """Answers by host and path, in order; the last one is repeated."""
 
     tunnel: Tunnel
     ca_file: str
@@ -46,7 +46,7 @@ class Cloud:
 
 @dataclass
 class Behind:
-    """A server for all tests of a module, which one cloud after the other answers for."""
+    """One server for all tests of a module; it answers for one cloud after the other."""
 
     server: Server
     ca_pem: str

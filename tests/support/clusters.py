@@ -14,9 +14,8 @@ from tests.sandbox.spec import HOME_ACCOUNT
 
 
 def host_variables(cluster: ClusterAccess) -> dict[str, Any]:
-    """What an inventory says of a cluster: on kOps its kubeconfig; in an account but the operator's own the role to
-    assume.
-    """
+    """A cluster's variables in the inventory: on kOps its kubeconfig; outside the operator's account the role to
+    assume."""
     if cluster.provider == "gke":
         return {
             "castai_provider": cluster.provider,
@@ -44,6 +43,6 @@ def host_variables(cluster: ClusterAccess) -> dict[str, Any]:
 
 
 def inventory(clusters: Iterable[ClusterAccess], variables: Mapping[str, Any]) -> dict[str, Any]:
-    """One host is one cluster; `variables` are for all of them."""
+    """An inventory with one host for each cluster; `variables` apply to all of them."""
     hosts = {cluster.name: host_variables(cluster) for cluster in clusters}
     return {"castai_clusters": {"hosts": hosts, "vars": dict(variables)}}

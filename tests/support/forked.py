@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A run's tasks once more, in a fork of this process: what ends a run at a point costs no start of Python.
+"""Repeats a run's tasks in a fork of this process, so that a test of an interruption does not have to start Python.
 
-A task's arguments are those that a run of the playbook gave it, so nothing of a role is written here a second time. A
-fork has read all libraries already, and its tasks are what the action plugins run inside the controller.
+A task's arguments are those of a recorded playbook run, so nothing of a role is written here again. A fork has already
+read all libraries, and its tasks are what the action plugins run inside the controller.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CLUSTER_ID = "cluster_id"
 
 @dataclass(frozen=True)
 class Step:
-    """One task, or one item of its loop. module: without the collection's name. cluster_id: what its result had."""
+    """One task, or one item of its loop. module: without the collection's name. cluster_id: from its result."""
 
     name: str
     module: str
@@ -50,7 +50,7 @@ class Step:
 
 
 def steps(run: Run, host: str) -> tuple[Step, ...]:
-    """What the host's tasks of a run were given, in order; options that were not given or are secret are left out."""
+    """The options of the host's tasks in a run, in order; options that are unset or secret are left out."""
     return tuple(
         Step(task.task, task.action.rpartition(".")[2], _given(result), str(result.get(CLUSTER_ID) or ""))
         for task in run.tasks
@@ -66,7 +66,7 @@ def _given(result: Json) -> Json:
 
 
 def changed(recorded: Sequence[Step], module: str, **options: Any) -> tuple[Step, ...]:
-    """The steps with these options in those of the module; what is in a dictionary goes into the recorded one."""
+    """The steps with these options added to those of the module; dictionaries are merged into the recorded ones."""
     return tuple(
         replace(step, arguments=_with(step.arguments, options)) if step.module == module else step for step in recorded
     )
@@ -89,9 +89,9 @@ def run_steps(
     check: bool = False,
     patience: float = 300,
 ) -> Run:
-    """Run them in a fork until one fails, with exactly this environment; the status is as ansible-playbook's.
+    """Run them in a fork with exactly this environment until one fails; the status is that of ansible-playbook.
 
-    The cluster's id in what was recorded, and in names made of it, becomes the one that it has now.
+    The recorded cluster's id, also in names made from it, is replaced by the current one.
     """
     record, output = (folder / f"fork-{uuid.uuid4().hex[:8]}{suffix}" for suffix in ("", ".out"))
     for part in (folder / "home", folder / "tmp"):
@@ -100,7 +100,7 @@ def run_steps(
     started = time.monotonic()
     for step in recorded:
         assert step.subject  # imported here, once, and not again by each fork
-    # A collection in the fork would copy the pages of all that the tests have read.
+    # Garbage collection in the fork would copy the pages of everything that the tests have read.
     gc.freeze()
     pid = os.fork()
     if pid == 0:
@@ -130,7 +130,7 @@ def _wait(pid: int, deadline: float) -> int:
 def _be_the_run(
     recorded: Sequence[Step], host: str, environment: Mapping[str, str], check: bool, record: Path, output: Path
 ) -> None:
-    """In the fork, which never returns: 0 when all went well, 2 when a task failed, 1 for a mistake of the test."""
+    """Run in the fork, and never return: exit status 0 for success, 2 for a failed task, 1 for an error in the test."""
     status = 1
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -149,7 +149,7 @@ def _be_the_run(
                 if task.outcome == "failed":
                     status = 2
                     break
-    except BaseException:  # whatever it is must not reach the tests of which this process is a copy
+    except BaseException:  # no error may reach the tests of which this process is a copy
         status = 1
         traceback.print_exc(file=sys.__stderr__)
     finally:
@@ -170,5 +170,5 @@ def _tasks(recorded: Sequence[Step], host: str, check: bool) -> Iterator[TaskRes
 
 
 def _renamed(value: Any, before: str, after: str) -> Any:
-    """Names in IAM have the first eight characters."""
+    """Names in IAM contain the first eight characters."""
     return json.loads(json.dumps(value).replace(before, after).replace(before[:8], after[:8]))

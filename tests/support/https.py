@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Throw-away HTTPS servers, for what a gateway does on the wire."""
+"""Throw-away HTTPS servers for tests of what a gateway sends and receives."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Answer = Callable[[Request], "Response | None"]
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server listens, and the certificates to check it against."""
+    """The address of a server, and the certificates to verify it with."""
 
     url: str
     ca_pem: str
 
 
 class Script:
-    """Answers by turns, the last one again and again, and keeps what was asked. None closes the connection."""
+    """Answers in order, repeating the last one, and records the requests. None closes the connection."""
 
     def __init__(self) -> None:
         self.received: list[Request] = []
@@ -59,7 +59,7 @@ def serve(answer: Answer) -> Iterator[Address]:
 
 
 def reply(status: int, body: Any = None, *headers: tuple[str, str]) -> Response:
-    """An answer with a JSON body; bytes go out as they are, None is an empty one."""
+    """An answer with a JSON body; bytes are sent unchanged, None is an empty body."""
     if body is None or isinstance(body, bytes):
         return Response(status, headers, body or b"")
     return Response(status, (("Content-Type", "application/json"), *headers), json.dumps(body).encode())

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs playbooks as a user does: ansible-playbook as a process, with an environment and a home of its own."""
+"""Runs playbooks as a user does: ansible-playbook as a process, with its own environment and home."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from . import awx
 COLLECTION = "castai.onboarding"
 PYTHON = Path(sys.executable).parent
 SYSTEM_PATH = (Path("/usr/bin"), Path("/bin"))
-"""Where the shell commands are that Ansible's module path runs even on this machine."""
+"""The folder of the shell commands that Ansible's module path runs even on this machine."""
 
 Json = Mapping[str, Any]
 
@@ -68,7 +68,7 @@ class Run:
         ]
 
     def actions(self, host: str = "") -> list[str]:
-        """What all tasks, and the items of their loops, did, or in check mode would do, in order."""
+        """The actions of all tasks and loop items, or in check mode their planned actions, in order."""
         return [
             action
             for task in self.tasks
@@ -89,7 +89,7 @@ class Run:
 
 
 class Running:
-    """A run that goes on; `name` is the value of CASTAI_SANDBOX_RUN in the environment of all its processes."""
+    """A run in progress; `name` is the value of CASTAI_SANDBOX_RUN in the environment of all its processes."""
 
     def __init__(self, process: subprocess.Popen[bytes], name: str, output: Path, record: Path) -> None:
         self.process = process
@@ -99,9 +99,9 @@ class Running:
         self._started = time.monotonic()
 
     def wait(self, timeout: float = 300) -> Run:
-        """What came of it. Longer than so many seconds, and it is ended: subprocess.TimeoutExpired.
+        """Wait for the result. After this many seconds, the run is killed: subprocess.TimeoutExpired.
 
-        It has a session of its own, which a Ctrl-C does not reach: whatever interrupts the waiting ends it too.
+        It has its own session, which a Ctrl-C does not reach, so whatever interrupts the wait ends the run too.
         """
         try:
             status = self.process.wait(timeout)
@@ -184,7 +184,7 @@ def start_playbook(
                 "ANSIBLE_NOCOLOR": "1",
                 "RECORDER_FILE": str(record),
                 processes.RUN_VARIABLE: name,
-                # Ansible itself has to write somewhere.
+                # Ansible itself needs a writable folder.
                 **({"ANSIBLE_HOME": str(temporary / "ansible")} if contained else {}),
                 **environment,
             },
@@ -209,7 +209,7 @@ def run_playbook(
 
 
 def local_play(*tasks: Json, in_module: bool = False, **variables: Any) -> Json:
-    """A play of these tasks as the playbooks run them: inside the controller, or as modules of their own."""
+    """A play with these tasks as the playbooks run them: inside the controller, or as modules."""
     return {
         "hosts": "all",
         "connection": "local",
@@ -230,9 +230,8 @@ def _file(given: str | Path | Sequence[Json] | Json, place: Path) -> str:
 
 @functools.cache
 def _as_nobody() -> tuple[str, ...]:
-    """What starts a program as a user without a name, in a namespace of users of its own, which root is not needed for;
-    nothing on a machine that forbids these.
-    """
+    """A command prefix that starts a program as a user without a name, in its own user namespace, which does not need
+    root; empty on a machine that forbids this."""
     command = ("unshare", "--user", "--map-user=12345", "--map-group=12345")
     program = shutil.which(command[0])
     if program is None or subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
@@ -241,7 +240,7 @@ def _as_nobody() -> tuple[str, ...]:
 
 
 def _project(folder: Path, playbook: Any, inventory: Any) -> list[str]:
-    """What ansible-runner is to run, as arguments: a project of one playbook, which imports the wanted one."""
+    """The arguments for ansible-runner: a project with one playbook, which imports the wanted one."""
     for part in ("project", "inventory"):
         (folder / part).mkdir()
     _file([{"ansible.builtin.import_playbook": playbook}], folder / "project/site.yml")
@@ -256,7 +255,7 @@ def _make_unwritable(*folders: Path) -> None:
 
 
 def _whole_lines(file: Path) -> list[str]:
-    """A run that was ended may leave half a line."""
+    """A run that was killed may leave half a line."""
     if not file.exists():
         return []
     text = file.read_text(encoding="utf-8")

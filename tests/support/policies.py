@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The published policies and the table of them, written from their one source: python -m tests.support.policies."""
+"""Writes the published policies and their table from their only source: python -m tests.support.policies."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ IN_CLUSTER = {
     "connect": "Connect to CAST AI, inside GKE clusters",
     "onboard": "Connect and onboard to CAST AI, inside GKE clusters",
 }
-"""Phases of which a part takes place in the cluster, and the titles of their custom roles."""
+"""Phases that also work in the cluster, and the titles of their custom roles."""
 SPELLED_BY_IAM = {
     kind.lower(): kind
     for kind in (
@@ -57,7 +57,7 @@ SPELLED_BY_IAM = {
 }
 """Resources of Kubernetes as IAM spells them. It has one name for all custom resources."""
 VERBS_OF_IAM = {"watch": "list", "patch": "update"}
-"""Verbs of Kubernetes that IAM has no name of its own for."""
+"""Kubernetes verbs for which IAM has no name of its own."""
 CLUSTER_ROLE = Path("docs/examples/plan-cluster-role.yml")
 PLANNER = "castai-onboarding-plan"
 LICENCE = """\
@@ -91,19 +91,19 @@ PURPOSES = {
 
 
 class Indenting(yaml.SafeDumper):
-    """Lists stand under their key as people write them."""
+    """Indents lists below their key, as people write them."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)
 
 
 def place(identity: str) -> Scope:
-    """What stands in the published policies."""
+    """The contents of the published policies."""
     return Scope("aws", "111122223333", "eu-central-1", "shop.example.com" if identity == KOPS else "shop-prod")
 
 
 def published() -> dict[Path, str]:
-    """Every generated file and its text."""
+    """Every generated file with its text."""
     files = {FOLDER / file_name(*kind): json.dumps(document(*kind, place(kind[1])), indent=2) + "\n" for kind in KINDS}
     files.update({FOLDER / google.file_name(phase): google_role(phase) for phase in google.PHASES})
     files.update({FOLDER / in_cluster_name(phase): in_cluster_role(phase) for phase in IN_CLUSTER})
@@ -122,7 +122,7 @@ def _between(page: str, begin: str, lines: Iterator[str], end: str) -> str:
 
 
 def google_role(phase: str) -> str:
-    """A custom role for gcloud iam roles create --file, with what needs each permission beside it."""
+    """A custom role for gcloud iam roles create --file, with the reason for each permission next to it."""
     role = google.document(phase)
     permissions = role.pop("includedPermissions")
     grants = {grant.permission: grant for grant in google.granted(phase)}
@@ -130,7 +130,7 @@ def google_role(phase: str) -> str:
 
 
 def _role_file(head: dict[str, Any], permissions: dict[str, str]) -> str:
-    """permissions: what needs each, beside it or, if that is too long, above it."""
+    """permissions: the reason for each, next to it or, if it is too long, above it."""
     begin = LICENCE.split("---", maxsplit=1)[0] + "---\n" + yaml.dump(head, Dumper=Indenting, sort_keys=False)
     lines = (
         f"  - {one}  # {why}" if len(one) + len(why) < WIDTH else f"  # {why}\n  - {one}"
@@ -144,7 +144,7 @@ def in_cluster_name(phase: str) -> str:
 
 
 def in_cluster_role(phase: str) -> str:
-    """A custom role for those whom IAM and not RBAC lets work in GKE clusters."""
+    """A custom role for identities that IAM, not RBAC, allows to work in GKE clusters."""
     head = {"title": IN_CLUSTER[phase], "description": "For castai.onboarding", "stage": "GA"}
     return _role_file(head, in_cluster(phase))
 
@@ -159,11 +159,11 @@ SOURCES: tuple[tuple[tuple[Row, ...], tuple[str, ...], str], ...] = (
     (rights.OF_NODES, ("preflight",), "shows where pods could run"),
     (rights.OF_LIMITS, ("preflight",), "shows which pods a LimitRange rejects"),
 )
-"""What preflight asks the cluster for, the scenarios that need it, and when."""
+"""What preflight asks the cluster about, the scenarios that need it, and when."""
 
 
 def in_cluster(phase: str) -> dict[str, str]:
-    """IAM's permissions for a phase, and what fails, or is not checked, without each."""
+    """IAM's permissions for a phase, and what fails or is not checked without each."""
     found: dict[str, dict[str, list[str]]] = {}
     scenarios_of = {"connect": ("connect", "preflight")}.get(phase, ("connect", "onboard", "preflight"))
     for rows, scenarios, when in SOURCES:
@@ -175,7 +175,7 @@ def in_cluster(phase: str) -> dict[str, str]:
 
 
 def iam_permission(group: str, resource: str, verb: str) -> str:
-    """What GKE asks IAM for where RBAC does not allow a request."""
+    """The IAM permission that GKE asks for if RBAC does not allow a request."""
     kind = SPELLED_BY_IAM.get(resource) or ("thirdPartyObjects" if "." in group else "")
     assert kind, resource
     return f"container.{kind}.{VERBS_OF_IAM.get(verb, verb)}"
@@ -216,7 +216,7 @@ def google_table() -> Iterator[str]:
 
 
 AZURE_SCOPE = "/subscriptions/0b1f6471-1bf0-4dda-aec3-cb9272f09590"
-"""What stands in the published roles."""
+"""The contents of the published roles."""
 
 SPELLED_OF_AZURE = {
     azure.APP: "an app registration",
@@ -226,7 +226,7 @@ SPELLED_OF_AZURE = {
 
 
 def azure_role(phase: str, way: str) -> str:
-    """A custom role for az role definition create --role-definition, which takes no comments."""
+    """A custom role for az role definition create --role-definition, which accepts no comments."""
     return json.dumps(azure.document(phase, way, [AZURE_SCOPE]), indent=2) + "\n"
 
 
@@ -241,7 +241,7 @@ def azure_table() -> Iterator[str]:
 
 
 def cluster_role() -> dict[str, Any]:
-    """A ClusterRole for plans: of all that a run may, what reads."""
+    """A ClusterRole for plans: the read permissions of a run."""
     verbs: dict[tuple[str, str], dict[str, None]] = {}
     for group, resource, allowed in rights.planning():
         verbs.setdefault((group, resource), {}).update(dict.fromkeys(allowed))
@@ -257,7 +257,7 @@ def cluster_role() -> dict[str, Any]:
 
 
 def for_cluster(phase: str, identity: str, cluster: str) -> Policy:
-    """A published policy with a cluster's own name in it, as a user puts it."""
+    """A published policy for one cluster, with its name filled in as a user would do it."""
     text = (ROOT / FOLDER / file_name(phase, identity)).read_text(encoding="utf-8")
     found: Policy = json.loads(text.replace(place(identity).cluster, cluster))
     return found

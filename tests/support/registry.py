@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a company keeps charts: an OCI registry and a chart repository in one, both behind a log-in.
+"""A company's charts: an OCI registry and a chart repository on one server, both with a log-in.
 
-The registry's part is what pulling needs (https://github.com/opencontainers/distribution-spec/blob/main/spec.md).
+The registry only supports pulling (https://github.com/opencontainers/distribution-spec/blob/main/spec.md).
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ DATA: Mapping[str, Any] = {
     "eks_onboard_identity": "role",
     "eks_onboard_node_policies": ["arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"],
 }
-"""One of every type, for role, shared and component variables, none of them its default where that shows."""
+"""One variable of every type, for role, shared and component variables, with values other than the defaults."""
 
 SURVEY = {
     **{name: json.dumps(value) if isinstance(value, (dict, list)) else str(value) for name, value in DATA.items()},
@@ -46,4 +46,4 @@ SURVEY = {
     **dict.fromkeys(("components_chart_repo_url", "components_policy", "castai_namespace"), ""),
     **dict.fromkeys(("eks_onboard_role_arn", "eks_onboard_user_access"), ""),
 }
-"""The same as a survey gives it: text for all, as JSON or YAML, and blank text for whatever is left open."""
+"""The same values as a survey returns them: text for all, as JSON or YAML, and blank text for fields left empty."""

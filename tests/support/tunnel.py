@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A small proxy, CONNECT or SOCKS 5, that leads every host to one server of this machine and keeps what was asked."""
+"""A small proxy, CONNECT or SOCKS 5, that leads every host to one server on this machine and records the requests."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _connect(tunnel: Tunnel, connection: socket.socket, received: bytes) -> bool
 
 
 def _socks(tunnel: Tunnel, connection: socket.socket, _version: bytes) -> bool:
-    """RFC 1928 and 1929, for names alone: who looks them up himself fails."""
+    """RFC 1928 and 1929, only for host names: a client that resolves names itself fails."""
     method = 2 if tunnel.log_in else 0
     if method not in connection.recv(connection.recv(1)[0]):
         connection.sendall(b"\x05\xff")

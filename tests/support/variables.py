@@ -61,14 +61,14 @@ def _readme(path: Path, options: Options) -> str:
 
 
 def _put(text: str, marker: str, lines: Iterator[str]) -> str:
-    """The text with these lines between its markers for Begin and End."""
+    """The text with these lines between its Begin and End markers."""
     begin, end = marker.format("Begin"), marker.format("End")
     before, rest = text.split(begin)
     return before + "\n".join([begin, "", *lines, "", end]) + rest.split(end)[1]
 
 
 def in_table(name: str) -> list[str]:
-    """The variables of a table of the page, those that all roles share."""
+    """The variables of a table on the page, which all roles share."""
     shared, starts = variables_of("castai"), set(TABLES.values()) - {TABLES[name]}
     ordered = [variable for variable in VARIABLES if variable in shared]
     return list(takewhile(lambda variable: variable not in starts, ordered[ordered.index(TABLES[name]) :]))
@@ -100,7 +100,7 @@ def readme_table(options: Options) -> Iterator[str]:
 
 
 def _text(option: Mapping[str, Any], quote: str) -> str:
-    """What an option is, with its choices, in a markup that has this quote for code."""
+    """The meaning of an option, with its choices, in a markup with this quote for code."""
     description = option["description"]
     whole = description if isinstance(description, str) else " ".join(description)
     choices = ", ".join(f"{quote}{choice}{quote}" for choice in option.get("choices", ()))
@@ -110,7 +110,7 @@ def _text(option: Mapping[str, Any], quote: str) -> str:
 
 
 def _default(option: Mapping[str, Any], quote: str) -> str:
-    """Empty where there is none, or an empty text, which is not given."""
+    """Empty if there is no default or the default is an empty text, which counts as not given."""
     default = option.get("default")
     if default is None or default == "":
         return ""

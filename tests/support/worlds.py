@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Worlds that belong to one process and are gone with it."""
+"""Worlds that belong to one process and end with it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.playbook import PYTHON, SYSTEM_PATH
 
 
 def clear_left(purpose: str) -> None:
-    """Take down the worlds PURPOSE-PID and PURPOSE-PID-MORE of processes that are no more."""
+    """Take down the worlds PURPOSE-PID and PURPOSE-PID-MORE whose processes have ended."""
     for folder in world_folder(purpose).parent.glob(f"{purpose}-*/"):
         pid = folder.name.removeprefix(f"{purpose}-").split("-")[0]
         if pid.isdigit() and not Path("/proc", pid).exists():
@@ -28,9 +28,9 @@ def clear_left(purpose: str) -> None:
 
 @contextmanager
 def own_world(purpose: str) -> Iterator[World]:
-    """A world, not yet up, that is taken down at the end, also after Ctrl-C or TERM.
+    """A world that is not up yet and is taken down at the end, also after Ctrl-C or TERM.
 
-    What a killed process left of a world of the same purpose is taken down first.
+    First, what a killed process left of a world for the same purpose is taken down.
     """
     clear_left(purpose)
     world = World(f"{purpose}-{os.getpid()}")
@@ -43,7 +43,8 @@ def own_world(purpose: str) -> Iterator[World]:
 
 
 def operator(world: World) -> dict[str, Any]:
-    """Options of `run_playbook` for who operates the world's clusters: its environment, and Helm on the search path."""
+    """Options of `run_playbook` for the operator of the world's clusters: the environment, and Helm on the search
+    path."""
     environment = world.env()
     helm = environment.pop("PATH").partition(os.pathsep)[0]
     return {"environment": environment, "path": (Path(helm), PYTHON, *SYSTEM_PATH)}

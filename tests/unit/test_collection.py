@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What holds for the collection as a whole: layers, documentation, roles, licences, nothing of one machine."""
+"""Rules for the collection as a whole: layers, documentation, roles, licences, nothing specific to one machine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COLLECTION = ".".join(NAME.parts[1:])
 PACKAGE = ".".join((*NAME.parts, "plugins"))
 PLUGINS = sorted(path.relative_to("plugins") for path in files() if path.parts[0] == "plugins" and path.suffix == ".py")
 IN_CONTROLLER = {"castai_variables"}
-"""Documented as modules, and action plugins alone: only the controller has the variables of a host."""
+"""Documented as modules, but only action plugins: only the controller has the variables of a host."""
 MODULES = [path.stem for path in PLUGINS if path.parts[0] == "modules" and path.stem not in IN_CONTROLLER]
 ROLES = sorted({path.parts[1] for path in files() if path.parts[0] == "roles"})
 
@@ -66,7 +66,7 @@ LAYERS = (
     ("_helm", "_k8s"),
     ("_castai",),
 )
-"""Folders and files of module_utils from the ground up. Each may import those of the rows before it."""
+"""Folders and files of module_utils, the lowest layer first. Each may import those of the rows before it."""
 
 SDKS = {
     "azure",
@@ -80,11 +80,11 @@ SDKS = {
     "subprocess",
     "urllib3",
 }
-"""Packages of outside systems, and what runs their programs."""
+"""Packages for outside systems, and modules that run programs."""
 
 
 def imports(path: Path) -> Iterator[str]:
-    """Every module that a file imports, with dots, and every name that it imports from one."""
+    """Every module that a file imports, with its dots, and every name that it imports from one."""
     package = (PACKAGE, *path.parent.parts)
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
@@ -102,7 +102,7 @@ def own_imports(path: Path) -> set[Path]:
 
 
 def layer(path: Path) -> int:
-    """The row of a file: the higher ones may import the lower ones."""
+    """The layer of a file: higher layers may import lower ones."""
     kind, *rest = path.with_suffix("").parts
     if kind != "module_utils":
         return {"doc_fragments": -1, "plugin_utils": len(LAYERS)}.get(kind, len(LAYERS) + 1)
@@ -138,13 +138,13 @@ def test_outside_systems_are_talked_to_by_gateways_only(path: Path) -> None:
 # Providers
 
 CLOUDS = ("_aws", "_google", "_azure")
-"""Folders of what CAST AI gets in each cloud."""
+"""Folders for CAST AI's identities in each cloud."""
 
 PROVIDER_NAMES = {*RECORDED, *(provider.title for provider in PROVIDERS.values())}
 
 
 def of_providers(path: Path) -> bool:
-    """Whether a file is about one provider, or about one cloud, whose services may have a provider's name."""
+    """Whether a file belongs to one provider, or to one cloud, whose services may have a provider's name."""
     clouds = [f"_gateways/{folder[1:]}" for folder in CLOUDS]
     return any(str(path).startswith(f"module_utils/{one}") for one in ("_clusters/", *CLOUDS, *clouds))
 
@@ -205,7 +205,7 @@ TASKS = [
 
 @pytest.mark.parametrize("path", TASKS, ids=str)
 def test_no_role_or_playbook_names_a_provider(path: Path) -> None:
-    """But that a role is for one provider, it says once, to those that it calls."""
+    """A role for one provider names it once, to the roles that it calls."""
     text = (ROOT / path).read_text(encoding="utf-8")
     own = re.findall(r"^ +__castai_provider: (\w+)$", text, re.MULTILINE)
     assert providers_named_in_yaml(text) == own
@@ -304,7 +304,7 @@ def test_shared_code_is_private(path: Path) -> None:
 
 
 def documentation(module: str) -> dict[str, Any]:
-    """A module's documentation with its fragments, whose options and attributes it may not repeat."""
+    """A module's documentation with its fragments. It may not repeat their options and attributes."""
     whole = yaml.safe_load(imported(Path("modules", f"{module}.py")).DOCUMENTATION)
     for name in whole["extends_documentation_fragment"]:
         file, _dot, variable = name.removeprefix(f"{COLLECTION}.").partition(".")
@@ -320,7 +320,7 @@ def subject(module: str) -> Any:
 
 
 def described(options: Options, nested: str) -> dict[str, Any]:
-    """What documentation and argument spec both say of options; nested: under which key each has suboptions."""
+    """The properties of options that documentation and argument spec share; nested: the key of suboptions in each."""
     return {
         name: {
             "type": option.get("type", "str"),
@@ -343,7 +343,7 @@ def test_documentation_says_what_the_arguments_are(module: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_own_options_are_in_alphabetical_order(module: str) -> None:
-    """Those that only say more of an option than its fragment does are among them."""
+    """This includes options that only add to their fragment's description."""
     own = list(yaml.safe_load(imported(Path("modules", f"{module}.py")).DOCUMENTATION)["options"])
     assert own == sorted(own)
 
@@ -379,7 +379,7 @@ def texts(value: Any) -> Iterator[str]:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_examples_run_as_they_are_copied(module: str) -> None:
-    """The API key comes from the environment, as the README says, and nothing else from outside."""
+    """The API key comes from the environment, as the README says, and nothing else comes from outside."""
     known = {"lookup"}
     for task in yaml.safe_load(imported(Path("modules", f"{module}.py")).EXAMPLES):
         used = jinja2.meta.find_undeclared_variables(PARSER.parse("\n".join(texts(task))))
@@ -412,7 +412,7 @@ PLANS = re.compile(r"_?plan(_\w+)?|removals|_?remove_\w+")
 
 
 def reached(tree: ast.Module, *names: str) -> set[str]:
-    """The names that functions of a file use, and those of its functions that they call, and so on."""
+    """The names that a file's functions use, including those of its own functions that they call, recursively."""
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     found, left = set[str](), list(names)
     while left:
@@ -439,7 +439,7 @@ def test_a_view_that_plans_would_be_found() -> None:
 
 
 def test_action_groups_are_of_those_that_have_the_options() -> None:
-    """castai_cluster_info has the options of a cluster too, but to find some of many."""
+    """castai_cluster_info has the options of a cluster too, but uses them to search."""
     groups = loaded("meta/runtime.yml")["action_groups"]
     specifications = {module: set(subject(module).options["argument_spec"]) for module in MODULES}
     having = {
@@ -493,7 +493,7 @@ Spec = Mapping[str, Any]
 
 
 def argument_specs() -> dict[str, Spec]:
-    """Of each role, by "role/entry"."""
+    """The specification of each role, by "role/entry"."""
     return {
         f"{role}/{name}": entry
         for role in ROLES
@@ -510,13 +510,26 @@ ALL_VARIABLES = {name: option for role in ROLES for name, option in variables_of
 
 
 def described_twice(specs: Mapping[str, Spec]) -> list[str]:
-    """Variables, and descriptions, that stand in two argument specs, or twice in one."""
+    """Variables and descriptions that occur in two argument specs, or twice in one."""
     found: dict[str, list[str]] = {}
     for entry, spec in specs.items():
         for name, option in spec["options"].items():
             found.setdefault(name, []).append(entry)
             found.setdefault(str(option["description"]), []).append(entry)
     return [text for text, entries in found.items() if len(entries) > 1]
+
+
+def begins_with_a_value(option: Mapping[str, Any]) -> bool:
+    """Whether a description begins with one of the values instead of what the option does."""
+    description = option["description"]
+    first = description if isinstance(description, str) else description[0]
+    return first.startswith(("V(", "C("))
+
+
+def test_each_description_begins_with_what_the_option_does() -> None:
+    specs = {**argument_specs(), **{module: documentation(module) for module in MODULES}}
+    every = [(entry, name, one) for entry, spec in specs.items() for name, one in (spec.get("options") or {}).items()]
+    assert [(entry, name) for entry, name, option in every if begins_with_a_value(option)] == []
 
 
 def test_no_variable_is_described_twice() -> None:
@@ -549,7 +562,7 @@ def test_only_the_provider_is_required() -> None:
     "path", sorted((ROOT / "roles").glob("*/tasks/*.yml")), ids=lambda path: str(path.relative_to(ROOT))
 )
 def test_no_role_sets_a_variable_of_the_inventory(path: Path) -> None:
-    """Conditions of a user's play go with every task of a role, so there it must read the same as in the play."""
+    """Conditions of a user's play also apply to every task of a role, so they must mean the same there."""
     names = re.findall(r"^\s+(?:- )?([a-z_]+):", path.read_text(encoding="utf-8"), re.MULTILINE)
     assert set(names) & set(VARIABLES) == set()
 
@@ -605,13 +618,13 @@ SECRET_VARIABLES = {
 def test_secret_variables_are_masked() -> None:
     assert {name for name, option in ALL_VARIABLES.items() if option.get("no_log")} == SECRET_VARIABLES
     named = {name.removeprefix("castai_").removeprefix("aws_") for name, _option in looking_secret(ALL_VARIABLES)}
-    # A dictionary, by whose name nobody would guess that a key is in it.
+    # A dictionary whose name does not suggest that it contains a key.
     by_name = SECRET_VARIABLES - {"castai_google_service_account_contents"}
     assert named - PUBLIC == {name.removeprefix("castai_").removeprefix("aws_") for name in by_name}
 
 
 def test_an_option_group_reaches_the_modules_by_the_variables_of_the_table() -> None:
-    """The dictionaries that role castai hands to the modules, against the table."""
+    """The dictionaries that role castai passes to the modules, compared with the table."""
     shared = (ROOT / "roles/castai/vars/main.yml").read_text(encoding="utf-8")
     handed = dict(re.findall(r"^    '(\w+)': (castai_\w+)", shared, re.MULTILINE))
     handed |= dict(re.findall(r"'(cluster_id)': (castai_cluster_id)", shared))
@@ -633,7 +646,7 @@ def test_python_files_say_their_licence(path: Path) -> None:
 
 
 def registries() -> set[str]:
-    """Hosts that this machine's package managers are set to ask."""
+    """Hosts that this machine's package managers are configured to use."""
     commands = [
         [sys.executable, "-m", "pip", "config", "get", "global.index-url"],
         ["go", "env", "GOPROXY"],

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The demonstration fails when anything is not as it must be."""
+"""The demonstration fails if anything is not as expected."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHOP = NAMES[0]
 
 
 def step(ended: int = 0, changed: int = 0, writes: int = 0, **first: Any) -> Step:
-    """A run over all clusters. first: what is different in the result of the first cluster's task."""
+    """A run over all clusters. first: what differs in the result of the first cluster's task."""
     results = {name: result(**(first if name == SHOP else {})) for name in NAMES}
     outcome = "failed" if ended else "ok"
     tasks = [TaskResult(name, "Do", "castai.onboarding.castai_cluster", outcome, results[name], 0, 1) for name in NAMES]

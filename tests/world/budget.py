@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How many times ansible-playbook may be started in tests/world: each start costs two to three seconds of a processor.
+"""How often tests/world may start ansible-playbook: each start costs two to three seconds of a processor.
 
-A new test asks for what a run can show to all hosts at once, or runs its tasks in forks (tests/support/forked.py). The
-number is raised only in a commit that says why.
+A new test checks what one run can show for all hosts at once, or runs its tasks in forks (tests/support/forked.py). The
+number is only raised in a commit that says why.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ HERE = Path(__file__).parent
 
 
 class Budget:
-    """Counts in every process of pytest, and adds a test that fails above the number, after all others.
+    """Counts in every process of pytest, and adds a test, after all others, that fails above the number.
 
-    A run of a part of the tests says how many it had, and that this proves nothing.
+    If only part of the tests run, it reports the count and that this proves nothing.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -45,7 +45,7 @@ class Budget:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """The process of pytest-xdist has ended, by itself or not."""
+        """The process of pytest-xdist has ended, on its own or not."""
         found = getattr(node, "workeroutput", {})
         self._starts += found.get("starts", 0)
         self._whole = self._whole and found.get("whole", False)
@@ -64,7 +64,7 @@ class Budget:
 
 
 def verdict(starts: int, whole: bool) -> pytest.TestReport:
-    """What the test of the number says."""
+    """The message of the test of the number."""
     said = f"{starts} starts of ansible-playbook, of at most {STARTS}"
     outcome: Any = "failed" if starts > STARTS else "passed"
     told: Any = f"{said}: let forks do it, or say in a commit why there must be more" if starts > STARTS else None

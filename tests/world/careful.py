@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Looks for secrets wherever a run could leave them; all secrets of the world have a text in common."""
+"""Looks for secrets wherever a run could leave them; all secrets of the world contain the same mark."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SECRETS = ("CANARY", "k8s-aws-v1.")
 
 
 def forms_of(secret: str) -> Iterator[bytes]:
-    """A secret as it is, and in base64 wherever it stands in the text that was encoded."""
+    """A secret in plain text, and in base64 at any position of the encoded text."""
     yield secret.encode()
     for offset in range(3):
         encoded = base64.b64encode(b"\0" * offset + secret.encode())
@@ -44,7 +44,8 @@ def release_record(secret: Mapping[str, Any]) -> bytes:
 
 
 def nowhere_in(world: World) -> None:
-    """No secret is in any object of its clusters but the Secret that is for it, in a release's record or a journal."""
+    """Check that no secret is in any object of its clusters, except the Secret for it, or in a release's record or a
+    journal."""
     for objects in world.state()["kubernetes"].values():
         for label, item in objects.items():
             if item.get("type") == "helm.sh/release.v1":
@@ -59,7 +60,7 @@ def nowhere_in(world: World) -> None:
 
 
 class Watch(threading.Thread):
-    """Looks at arguments and environment of a run's processes for as long as it goes on."""
+    """Watches the arguments and environment of a run's processes while it runs."""
 
     def __init__(self, run: str) -> None:
         super().__init__(daemon=True)
@@ -92,7 +93,7 @@ class Watch(threading.Thread):
 
 
 class Careful:
-    """An operator whose keys are in a vars file alone, and who looks after each run whether they are anywhere else."""
+    """An operator whose keys are only in a vars file, and who checks after each run that they are nowhere else."""
 
     def __init__(
         self, operator: Operator, hosts: Sequence[str], playbook: str | Sequence[Mapping[str, Any]] = PLAYBOOK
@@ -101,7 +102,7 @@ class Careful:
         self.hosts = hosts
         self.playbook = playbook
         keys = {name: operator.environment.pop(name) for name in KEYS}
-        # Those of clouds that have no host here.
+        # Variables of clouds without a host here.
         for name in [name for name, value in operator.environment.items() if holds_secret(value.encode())]:
             del operator.environment[name]
         self.vars_file = operator.folder.parent / f"{operator.folder.name}-keys.yml"
@@ -121,13 +122,13 @@ class Careful:
         assert not watch.leaks
         assert not holds_secret(run.output.encode()), "in the output"
         if run.status < 0:
-            return run  # who is killed leaves a folder of its own, which the next run clears
+            return run  # a killed run leaves its own folder, which the next run removes
         left = [path for path in self.operator.folder.rglob("*") if path.is_file() and holds_secret(path.read_bytes())]
         assert not left
         return run
 
     def run_until_each(self, ends: Sequence[dict[str, Any]]) -> None:
-        """One run after another, each ended by a fault."""
+        """Several runs in order, each ended by a fault."""
         for end in ends:
             self.operator.world.fault(end)
             _was_ended(end, self.operator.world, self.run())
@@ -135,7 +136,7 @@ class Careful:
 
 
 def ended_by(end: dict[str, Any], forked: Forked, *others: dict[str, Any]) -> None:
-    """A run in a fork, ended by a fault; no secret is in what it showed. others: faults that it has beside that."""
+    """A run in a fork that a fault ends; its output contains no secret. others: further faults."""
     forked.world.fault(*others, end)
     run = forked.connect()
     _was_ended(end, forked.world, run)

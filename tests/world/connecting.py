@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Somebody who connects the clusters of a world, with nothing on the machine but Python, Ansible and Helm."""
+"""An operator who connects the clusters of a world, on a machine with only Python, Ansible and Helm."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ PLAYBOOK = "castai.onboarding.connect"
 ROLE_IN_MODULES = [
     local_play({"ansible.builtin.include_role": {"name": "castai.onboarding.eks_connect"}}, in_module=True)
 ]
-"""What the playbook does, with every module a process of its own."""
+"""The same tasks as the playbook, but every module in its own process."""
 
 UNKNOWN = "(known after apply)"
 WAIT = 60
-REST = 90  # seconds in which controllers and the agent must have come to rest, on a busy machine too
+REST = 90  # seconds in which controllers and the agent settle, even on a busy machine
 
 # What Helm was started with, for the search for secrets: `set` shows all variables of the shell, so the environment.
 # Collecting garbage takes a fifth of so short a process.
@@ -44,7 +44,8 @@ exec {helm} "$@"
 
 
 class Operator:
-    """folder: home and temporary files of all runs. environment: what is exported, with the keys, unless changed."""
+    """folder: home and temporary files of all runs. environment: the exported variables, with the keys, unless
+    changed."""
 
     def __init__(self, world: World, folder: Path) -> None:
         self.world = world
@@ -62,7 +63,7 @@ class Operator:
 
     @property
     def search_path(self) -> str:
-        """PATH as the playbook gets it."""
+        """The PATH of the playbook."""
         return os.pathsep.join(map(str, self.path))
 
     def inventory(self, *names: str, **variables: Any) -> dict[str, Any]:
@@ -79,7 +80,8 @@ class Operator:
         credentials: Credentials = MappingProxyType({}),
         **variables: Any,
     ) -> Running:
-        """Start connecting these clusters. given: the inventory, where it is not simply them with these variables.
+        """Start connecting these clusters. given: the inventory, if it is more than these clusters with these
+        variables.
 
         contained, credentials: see start_playbook.
         """
@@ -99,7 +101,7 @@ class Operator:
         return self.start(*arguments, **options).wait()
 
     def helm_starts(self) -> list[str]:
-        """Helm's arguments, start by start."""
+        """Helm's arguments at each start."""
         if not self.helm_log.exists():
             return []
         lines = self.helm_log.read_text(encoding="utf-8").splitlines()
@@ -107,7 +109,7 @@ class Operator:
 
 
 class Forked(Operator):
-    """Somebody whose runs are forks of this process, with the tasks that a run of the playbook had on a host."""
+    """An operator whose runs are forks of this process, with the tasks that a playbook run had for a host."""
 
     def __init__(self, world: World, folder: Path, recorded: Sequence[Step], host: str = "prod") -> None:
         super().__init__(world, folder)
@@ -115,7 +117,7 @@ class Forked(Operator):
         self.host = host
 
     def connect(self, *arguments: str, **options: Any) -> Run:
-        """options: by module, what differs from what was recorded. Of Ansible's arguments only --check is known."""
+        """options: differences to the recording, by module. Of Ansible's arguments, only --check is supported."""
         assert set(arguments) <= {"--check"}
         wanted = self.recorded
         for module, given in options.items():
@@ -127,7 +129,7 @@ class Forked(Operator):
 
 
 def succeeded(run: Run) -> Run:
-    """The run, after a look that it was good."""
+    """The run, after checking that it succeeded."""
     assert run.status == 0, run.output
     return run
 
@@ -139,14 +141,14 @@ def changed_nothing(run: Run) -> Run:
 
 
 def writes(world: World, since: int = 0) -> list[Seen]:
-    """What the operator's credentials wrote, by all journals."""
+    """What the operator's credentials wrote, according to all journals."""
     return world.journal(since=since, writes=True)
 
 
 def with_id(actions: Iterable[str], cluster_id: str) -> list[str]:
-    """The sentences as they would read had the id been known; in names it is cut to eight characters.
+    """The sentences as they would be if the id had been known; names contain its first eight characters.
 
-    But for those of federated credentials at Azure, which have room for it.
+    The names of federated credentials at Azure contain all of it.
     """
     whole = re.compile(rf"(federated credential [A-Za-z]+-){re.escape(UNKNOWN)}")
     in_names = re.compile(rf"(?<=[-.]){re.escape(UNKNOWN)}")
@@ -155,7 +157,7 @@ def with_id(actions: Iterable[str], cluster_id: str) -> list[str]:
 
 
 def at_rest(world: World, cluster: str = "prod") -> Any:
-    """The state once the agent has noted its cluster and nothing changes for longer than the agent's interval."""
+    """The state once the agent has noted its cluster and nothing has changed for longer than the agent's interval."""
     deadline, state = time.monotonic() + REST, None
     while time.monotonic() < deadline:
         before, state = state, world.state(normal=True)
@@ -166,7 +168,7 @@ def at_rest(world: World, cluster: str = "prod") -> Any:
 
 
 def left_pending(world: World, operator: Operator) -> None:
-    """A release whose Helm was killed, with the run that had started it."""
+    """A release whose Helm was killed together with its run."""
     world.fault({"operation": "create deployments", "end": "after"})
     assert operator.connect().status == -signal.SIGKILL
     world.fault()
@@ -178,8 +180,8 @@ def without_usable_token(world: World, operator: Operator) -> None:
 
 
 def allowed_rounds(calls: Sequence[Seen], reads: int) -> int:
-    """How many rounds a task may take that needs so many for its reads."""
-    # Two more say why pods are not ready.
+    """How many rounds a task may take if its reads need this many."""
+    # Two more explain why pods are not ready.
     explains = any(call.operation == "list pods" for call in calls)
     # Objects of releases, and permissions where no rules review has them, are more than are read at once.
     many = [call for call in calls if call.operation.startswith(("get ", "create selfsubjectaccessreviews"))]

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which tests one process of pytest-xdist runs after another: those whose worlds are made of the same clusters.
+"""Which tests one process of pytest-xdist runs in sequence: those with worlds of the same clusters.
 
-But for a file that says ALONE, as its tests take minutes, most of which they wait.
+A file with ALONE is a group by itself, because its tests take minutes and mostly wait.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from xdist.scheduler import LoadScopeScheduling
 
 
 class ByWorld(LoadScopeScheduling):  # type: ignore[misc]
-    """pytest-xdist's own groups go by a name that it adds to a test's, which pytest 9.2 does not let it do."""
+    """pytest-xdist's own groups need a name appended to a test's, which pytest 9.2 does not allow."""
 
     def _split_scope(self, nodeid: str) -> str:
         return world_of(nodeid)
 
 
 def world_of(nodeid: str) -> str:
-    """The clusters of a test's world; the file of one that says ALONE, brings up worlds of its own, or needs none."""
+    """The clusters of a test's world; the file itself if it says ALONE, starts its own worlds, or needs none."""
     return _group(nodeid.partition("::")[0])
 
 

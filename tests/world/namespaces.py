@@ -11,13 +11,13 @@ NAMESPACES = "/api/v1/namespaces"
 
 
 def restrict(kubernetes: Kubernetes, name: str) -> None:
-    """One of PodSecurity level restricted."""
+    """A namespace with PodSecurity level restricted."""
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     kubernetes.create(NAMESPACES, {"metadata": {"name": name, "labels": labels}})
 
 
 def limit(kubernetes: Kubernetes, name: str) -> None:
-    """One with a quota of one pod."""
+    """A namespace with a quota of one pod."""
     kubernetes.create(NAMESPACES, {"metadata": {"name": name}})
     quota = {"metadata": {"name": "one-pod"}, "spec": {"hard": {"pods": "1"}}}
     kubernetes.create(f"{NAMESPACES}/{name}/resourcequotas", quota)

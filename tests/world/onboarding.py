@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Somebody who connects and onboards clusters, and what they look at afterwards."""
+"""An operator who connects and onboards clusters, and the checks afterwards."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WHO_AM_I = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
 
 class Onboarder(Operator):
-    """identities: CAST AI's, by cluster, for those whose identity is no role."""
+    """identities: those of CAST AI, by cluster, where the identity is not a role."""
 
     def __init__(self, world: World, folder: Path, **identities: str) -> None:
         super().__init__(world, folder)
@@ -57,14 +57,14 @@ class Onboarder(Operator):
 
 
 class Exposed(NamedTuple):
-    """Where a secret may be seen of a run at -vvvvv: its output, processes, and what it left."""
+    """Where a secret of a run at -vvvvv could be seen: its output, processes, and remaining files."""
 
     output: bytes
     processes: frozenset[bytes]
     folder: Path
 
     def held(self, forms: Sequence[bytes]) -> list[str]:
-        """Where any of these texts is. AWX's own files are left out, which have the operator's credentials."""
+        """Where these texts occur, except in AWX's own files, which contain the operator's credentials."""
         texts = {"output": self.output, "processes": b"\0".join(self.processes)}
         files = (path for path in self.folder.rglob("*") if path.is_file() and path.parent.name != AWX)
         found = {**texts, **{str(path): path.read_bytes() for path in files}}
@@ -72,7 +72,7 @@ class Exposed(NamedTuple):
 
 
 def as_awx(somebody: Onboarder, credentials: Credentials, given: Mapping[str, Any]) -> tuple[Run, Exposed]:
-    """A run of site as a job of AWX at -vvvvv, and where its secrets may be seen."""
+    """A run of site as an AWX job at -vvvvv, and where its secrets could be seen."""
     somebody.environment["ANSIBLE_FORKS"] = "6"
     running = somebody.start("-vvvvv", "--diff", playbook=SITE, given=given, contained=True, credentials=credentials)
     watch = Watch(running.name)
@@ -85,14 +85,12 @@ def as_awx(somebody: Onboarder, credentials: Credentials, given: Mapping[str, An
 
 
 OTHER_AGENT: Mapping[str, Mapping[str, Any]] = {"castai_release": {"values": {"podAnnotations": {"turn": "second"}}}}
-"""What of a run is to be another than before, so that Helm upgrades the agent."""
+"""The change to a run that makes Helm upgrade the agent."""
 
 
 def ended_in_helm(forked: Forked, tokens: Callable[[], Sequence[str]]) -> None:
-    """A run that is ended while Helm upgrades the agent leaves one file with the operator's token, for its user alone.
-
-    tokens: all that were given out.
-    """
+    """Check that a run killed during Helm's upgrade of the agent leaves one file with the operator's token, readable by
+    its user only. tokens: all issued ones."""
     record = rf"{forked.host}/castai-agent/sh\.helm\.release\.v1\.castai-agent\.v\d+"
     forked.world.fault({"system": "kubernetes", "operation": "create secrets", "resource": record, "end": "after"})
     ended = forked.connect(**OTHER_AGENT)
@@ -105,21 +103,21 @@ def ended_in_helm(forked: Forked, tokens: Callable[[], Sequence[str]]) -> None:
 
 
 def finished(forked: Forked) -> Run:
-    """The next run, which leaves nothing of the one that was ended in Helm."""
+    """Check that the next run removes everything that the killed one left in Helm."""
     run = succeeded(forked.connect(**OTHER_AGENT))
     assert list(forked.folder.glob("tmp/castai-onboarding-*/*")) == []
     return run
 
 
 def node_token(world: World, cluster: ClusterAccess, role: str) -> str:
-    """The token of the Kubernetes API that a node signs which runs with this role."""
+    """The Kubernetes token that a node with this role would sign."""
     key_id, secret, token = world.control("aws", "instance_session", account=cluster.account, role=role)
     session = {"access_key": key_id, "secret_key": secret, "session_token": token, "region": cluster.region}
     return Aws(session).eks_token(cluster.name)
 
 
 def who_is(cluster: ClusterAccess, token: str) -> tuple[int, str]:
-    """What the API server says to a bearer of the token who asks who they are: HTTP status and user name."""
+    """The API server's answer when the bearer of the token asks who they are: HTTP status and user name."""
     address, context = urlsplit(cluster.endpoint), ssl.create_default_context(cadata=cluster.ca_pem)
     connection = http.client.HTTPSConnection(address.hostname or "", address.port, context=context, timeout=30)
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Somebody in a cluster who may do what he is granted, and no more."""
+"""A user in a cluster who may do what was granted, and no more."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ACCOUNTS = "/api/v1/namespaces/default/serviceaccounts"
 
 
 class ServiceAccount:
-    """One of name limited in namespace default, which has nothing at first."""
+    """A service account named limited in namespace default, without permissions at first."""
 
     def __init__(self, world: World, cluster: str) -> None:
         self.kubernetes = world.kubernetes(cluster)
@@ -25,7 +25,7 @@ class ServiceAccount:
         return str(granted["status"]["token"])
 
     def bind(self, name: str, namespace: str, rows: Iterable[tuple[str, str, tuple[str, ...]]]) -> None:
-        """Grant API group, resource and verbs, in one namespace, or cluster-wide where that is empty."""
+        """Grant verbs on a resource of an API group, in one namespace, or cluster-wide if it is empty."""
         kind = "Role" if namespace else "ClusterRole"
         rules = [
             {"apiGroups": [group], "resources": [resource], "verbs": list(verbs)} for group, resource, verbs in rows

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ways to the clouds and into the clusters: credentials that age, that are assumed, or that a kubeconfig holds."""
+"""Ways to log in to clouds and clusters: with credentials that expire, are assumed, or come from a kubeconfig."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .connecting import Forked, Operator, changed_nothing, succeeded, writes
 CLUSTERS = ("prod:eks",)
 WAYS = ("kubeconfig", "context", "host", "ca_cert")
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-PATIENCE = 90  # seconds in which a run must have come to a call
+PATIENCE = 90  # seconds in which a run must have reached a call
 
 
 def by_kubeconfig(world: World, folder: Path) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def by_address(world: World, folder: Path) -> dict[str, Any]:
 
 
 def by_aws(recorded: Sequence[Step]) -> list[Step]:
-    """The same tasks by what EKS says of the cluster, which is where nothing else is given."""
+    """The same tasks with EKS's description of the cluster, which is used if nothing else is given."""
     return [
         replace(step, arguments={name: value for name, value in step.arguments.items() if name not in WAYS})
         for step in recorded
@@ -58,8 +58,7 @@ def by_aws(recorded: Sequence[Step]) -> list[Step]:
 def test_every_way_into_the_cluster_leads_to_the_same(
     world: World, operator: Operator, way: Any, contained: bool
 ) -> None:
-    """The first in an execution environment, where nothing but the temporary folder can be written, with AWX's
-    credential."""
+    """The first one in an execution environment, where only the temporary folder is writable, with AWX's credential."""
     credentials = {}
     environment = dict(operator.environment)
     if contained:
@@ -71,7 +70,7 @@ def test_every_way_into_the_cluster_leads_to_the_same(
 
 
 def test_a_token_that_ages_during_the_run_is_renewed(world: World, operator: Operator) -> None:
-    """Between two writes of one task, the token of the first one grows older than EKS takes it."""
+    """Between two writes of one task, the first token becomes older than EKS accepts."""
     world.fault({"operation": "CreateClusterToken", "delay": 5})
     run = operator.start()
     deadline = time.monotonic() + PATIENCE

@@ -59,7 +59,7 @@ class Story(NamedTuple):
 
 
 def by_awx(world: World, folder: Path, given: Any) -> tuple[Run, Exposed]:
-    """As a job of AWX with its credential for Azure, whose subscription is not that of the hosts."""
+    """As an AWX job with its credential for Azure, whose subscription is not that of the hosts."""
     somebody = Onboarder(world, folder)
     client, tenant, secret = (somebody.environment.pop(f"AZURE_{name}") for name in ("CLIENT_ID", "TENANT", "SECRET"))
     return as_awx(somebody, awx.azure(client, secret, tenant, HUB), given)
@@ -89,7 +89,7 @@ def test_the_plan_writes_nothing(story: Story) -> None:
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_the_run_does_what_the_plan_said(story: Story, host: str) -> None:
-    """But that names of federated credentials have the whole id."""
+    """Names of federated credentials contain the whole id."""
     whole, short = story.cluster_id(host), story.cluster_id(host)[:8]
     planned, done = (
         [action.replace(whole, short) for action in with_id(run.actions(host), whole)]
@@ -121,7 +121,7 @@ def test_cast_ai_works_with_the_cluster(story: Story, host: str) -> None:
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_who_came_into_the_cluster(story: Story, host: str) -> None:
-    """By the object id of Entra, or by the certificate of the local account."""
+    """The user is the object id in Entra, or the local account of the certificate."""
     assert {one.who for one in story.world.journal() if one.cluster == host and one.write} == {WHO[host]}
 
 
@@ -139,7 +139,7 @@ def test_each_cluster_has_its_own_identity(story: Story) -> None:
 
 
 def test_no_byte_of_a_secret_a_token_or_a_clients_key_is_anywhere(story: Story) -> None:
-    """In every mode, at -vvvvv. But AWX gives the operator's secret to the job in its environment."""
+    """In every mode, at -vvvvv. AWX itself puts the operator's secret into the job's environment."""
     world = story.world
     secrets, own = world.control("azure", "secrets"), world.control("azure", "operator")["secret"]
     assert len(secrets) > 10
@@ -166,7 +166,7 @@ def test_ids_are_readable_in_every_output(story: Story, host: str) -> None:
 
 
 def secrets_of(story: Story) -> list[dict[str, str]]:
-    """Of the app of shop, of which there is one."""
+    """The only secret of shop's app."""
     name = f"CAST.AI shop-{story.cluster_id('shop')[:8]}"
     (app,) = [one for one in story.world.state()["azure"]["applications"] if one["displayName"].startswith("CAST.AI s")]
     assert app["displayName"] == name
@@ -174,7 +174,7 @@ def secrets_of(story: Story) -> list[dict[str, str]]:
 
 
 def test_a_run_that_is_ended_while_it_renews_a_secret_is_finished_by_the_next(story: Story, tmp_path: Path) -> None:
-    """After CAST AI took the new secret, before it is recorded; and then in Helm."""
+    """The run is killed after CAST AI accepted the new secret and before it is recorded, and then in Helm."""
     world, cluster_id = story.world, story.cluster_id("shop")
     (old,) = secrets_of(story)
     world.control("azure", "set_secret", key_id=old["keyId"], startDateTime="2026-01-01T00:00:00Z", **soon(old))
@@ -195,6 +195,6 @@ def test_a_run_that_is_ended_while_it_renews_a_secret_is_finished_by_the_next(st
 
 
 def soon(secret: dict[str, str]) -> dict[str, str]:
-    """An end of a secret in a few days."""
+    """Let a secret expire in a few days."""
     starts = datetime.fromisoformat(secret["startDateTime"][:19]).replace(tzinfo=timezone.utc)
     return {"endDateTime": f"{starts + timedelta(days=3):%Y-%m-%dT%H:%M:%SZ}"}

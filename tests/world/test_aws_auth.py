@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""castai_aws_auth on the real API server, while somebody else writes to the same text."""
+"""castai_aws_auth on the real API server, while another writer changes the same text."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OTHERS = """\
 
 
 class Rival:
-    """Somebody who gives their own entry another username, in whatever text is there."""
+    """A writer that gives its own entry another username, whatever else the text contains."""
 
     def __init__(self, world: World) -> None:
         self._kubernetes = world.kubernetes("prod")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The real Helm gets charts from wherever a user may keep them, whatever repositories he has added to Helm."""
+"""The real Helm gets charts from every place where users keep them, whatever repositories they have added."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ NEVER_UPDATED = {"name": "bitnami", "url": "https://charts.example.com/bitnami"}
 
 
 class Company:
-    """What one user of a company has: its registry, and a home."""
+    """What one user of a company has: the company's registry, and a home."""
 
     def __init__(self, url: str, registry: Registry, home: Path) -> None:
         self.url, self.registry, self.home = f"{url}/{PREFIX}", registry, home
         self.oci = f"{self.url.replace('https', 'oci')}/{NAME}"
 
     def add(self, *entries: dict[str, str]) -> None:
-        """helm repo add, without the index that it fetches into the cache."""
+        """Run helm repo add, without the index that it puts into the cache."""
         listed = self.home / ".config/helm/repositories.yaml"
         listed.parent.mkdir(parents=True, exist_ok=True)
         listed.write_text(json.dumps({"apiVersion": "v1", "repositories": [NEVER_UPDATED, *entries]}))
 
     def log_in(self) -> None:
-        """helm registry login."""
+        """Run helm registry login."""
         config = self.home / ".config/helm/registry/config.json"
         config.parent.mkdir(parents=True)
         host = self.url.split("/")[2]

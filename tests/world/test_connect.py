@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plan is what the run does, a second run does nothing, and one run repairs what has broken."""
+"""A run does what its plan shows, a second run does nothing, and one run repairs whatever is broken."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_module_needs_at_most_three_rounds_of_reads(world: World, recorded: Se
 
 
 def left_failed(world: World, operator: Operator) -> None:
-    """A release that Helm itself has marked FAILED."""
+    """A release that Helm itself marked as failed."""
     world.fault({"operation": "create deployments", "fail": {"status": 403, "code": "Forbidden"}})
     stopped = operator.connect()
     assert "Could not install Helm release castai-agent" in stopped.failures["prod"]
@@ -105,7 +105,7 @@ def without_deployment(world: World, operator: Operator) -> None:
 
 
 def by_kubectl(world: World, operator: Operator) -> None:
-    """The agent as CAST AI's console has it installed: the chart's objects, by kubectl, with a token inside."""
+    """Install the agent as CAST AI's console does: the chart's objects with kubectl, with a token inside."""
     cluster = world.clusters()["prod"]
     block = {"accountId": cluster.account, "region": cluster.region, "clusterName": "prod"}
     token = world.control("castai", "seed_cluster", name="prod", eks=block)["token"]

@@ -130,7 +130,8 @@ def story(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> Stor
 
 
 def limited(world: World, phase: str) -> str:
-    """The key of an account that may do what the published roles say, in Google Cloud and in its clusters."""
+    """The key of an account with exactly the permissions of the published roles, in Google Cloud and in its
+    clusters."""
     roles = []
     for name in (file_name(phase), in_cluster_name(phase)):
         permissions = yaml.safe_load((ROOT / FOLDER / name).read_text(encoding="utf-8"))["includedPermissions"]
@@ -142,7 +143,7 @@ def limited(world: World, phase: str) -> str:
 
 
 def by_awx(world: World, folder: Path, key: str, given: Any) -> tuple[Run, Exposed]:
-    """As a job of AWX with its credential for Google Cloud, whose project is not that of the hosts."""
+    """As an AWX job with its credential for Google Cloud, whose project is not that of the hosts."""
     somebody = Onboarder(world, folder)
     del somebody.environment["GOOGLE_APPLICATION_CREDENTIALS"]
     return as_awx(somebody, awx.google(key, "acme-shared"), given)
@@ -174,8 +175,8 @@ def test_a_second_run_changes_nothing(story: Story) -> None:
 
 
 def test_a_second_run_reads_no_object_of_google_cloud_more_than_twice(story: Story) -> None:
-    """But the cluster: every task that needs its address or its nodes reads that itself, as no result carries it. What
-    belongs to the project is read for each host."""
+    """The cluster may be read more often: every task that needs its address or nodes reads it, because no result
+    contains them. Data of the project is read for each host."""
     read = Counter((one.operation, one.resource) for one in story.asked_again if one.system == "google")
     for operation, resource in [one for one in read if one[0] == TOKEN]:
         del read[operation, resource]
@@ -215,7 +216,7 @@ def test_every_binding_of_the_run_is_in_its_plan(story: Story, host: str) -> Non
 
 
 def test_no_byte_of_a_key_and_no_token_is_anywhere(story: Story) -> None:
-    """With a key and without, at -vvvvv. But AWX's own file has the operator's key."""
+    """With a key and without, at -vvvvv. AWX's own file contains the operator's key."""
     secrets = story.world.control("google", "secrets")
     lines = {line for pem in secrets["keys"] for line in pem.splitlines()[1:-1]}
     assert len(lines) > 50
@@ -241,7 +242,7 @@ def test_the_audit_log_shows_who_came_in_by_each_way(story: Story) -> None:
 
 @pytest.mark.parametrize("way", ["ip", "dns"])
 def test_a_binding_to_the_wrong_form_of_a_name_lets_nobody_in(story: Story, way: str) -> None:
-    """By either address. Kubernetes knows an account by its e-mail, or without that scope by its number."""
+    """By either address. Kubernetes knows an account by its e-mail, or by its number if a token lacks that scope."""
     world = story.world
     email = world.control("google", "add_account", project=HOME_PROJECT, account_id=f"reader-{way}")
     member = f"serviceAccount:{email}"
@@ -279,7 +280,7 @@ def addresses(world: World, host: str) -> dict[str, str]:
 
 
 def secrets_read(world: World, host: str, way: str, token: str) -> int:
-    """What the API server says to a bearer of the token who lists Pods."""
+    """The API server's answer when the bearer of the token lists Pods."""
     environment = world.env()
     ca = world.folder / f"{host}-ca.pem"
     ca.write_text(world.clusters()[host].ca_pem, encoding="utf-8")
@@ -297,7 +298,7 @@ def secrets_read(world: World, host: str, way: str, token: str) -> int:
 
 
 def test_a_run_that_is_ended_while_it_renews_a_key_is_finished_by_the_next(story: Story, tmp_path: Path) -> None:
-    """After CAST AI took the new key, before it is recorded; and then in Helm."""
+    """The run is killed after CAST AI accepted the new key and before it is recorded, and then in Helm."""
     world, account = story.world, story.run.of("castai_gke_sa", "shop")[0]["service_account"]
     (old,) = key_ids(world, account)
     soon = {"ends": 3600.0, "validAfterTime": "2026-01-01T00:00:00Z"}
@@ -334,7 +335,7 @@ def given_key(world: World, cluster_id: str) -> str:
 
 
 def test_removal_leaves_the_project_as_it_was(story: Story) -> None:
-    """By the guide's playbook. Last, as nothing is left of the others after it."""
+    """With the guide's playbook. This test runs last, because nothing is left for the others afterwards."""
     world, onboarder = story.world, story.onboarder
     mark = world.mark()
     options: dict[str, Any] = {"hosts": tuple(HOSTS), "given": story.inventory()}

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Connecting and onboarding with the oldest Helm, the newest 3 and the newest 4, where most stands in their way.
+"""Connecting and onboarding with the oldest Helm, the newest 3 and the newest 4, under difficult conditions.
 
-Charts come from a registry behind a log-in, HELM_DRIVER is set, and who runs it may not create the Namespace.
+Charts come from a registry with a log-in, HELM_DRIVER is set, and the operator may not create the Namespace.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ EVERYWHERE = rights.OF_CLUSTER | {"nodes"}
 
 @pytest.fixture(scope="module")
 def recorded(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Step, ...]:
-    """What the tasks of site are given."""
+    """The options of the tasks of site."""
     operator = Operator(module_world, tmp_path_factory.mktemp("recorded"))
     everything = dict.fromkeys(OPTIONAL, True)
     return steps(succeeded(operator.connect(playbook="castai.onboarding.site", **everything)), "prod")
@@ -48,7 +48,7 @@ def recorded(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> t
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[tuple[str, Registry, Path]]:
-    """Its address as that of a chart repository, what answers there, and its certificate."""
+    """The address of a chart repository, the server that answers there, and its certificate."""
     found = Registry({(one.chart["name"], one.chart["version"]): one.data for one in archives()})
     with serve(found) as address:
         authority = tmp_path / "registry.pem"
@@ -57,7 +57,7 @@ def registry(tmp_path: Path) -> Iterator[tuple[str, Registry, Path]]:
 
 
 def log_in(operator: Operator, mirror: str) -> None:
-    """helm repo add, and helm registry login."""
+    """Run helm repo add and helm registry login."""
     config = operator.folder / "home/.config/helm"
     (config / "registry").mkdir(parents=True)
     entry = {"name": "ours", "url": mirror, "username": USER, "password": PASSWORD}
@@ -67,7 +67,7 @@ def log_in(operator: Operator, mirror: str) -> None:
 
 
 def mirrored(step: Step, mirror: str) -> Step:
-    """The same with every chart from there, as castai_chart_mirror has it."""
+    """The same steps with every chart from there, as castai_chart_mirror sets it."""
     arguments = dict(step.arguments)
     if "chart_ref" in arguments:
         arguments |= of_mirror(arguments, mirror)
@@ -83,7 +83,7 @@ def of_mirror(release: Json, mirror: str) -> Json:
 
 
 class Limited(Forked):
-    """Somebody who may do in the cluster what is published, but not create the Namespace, which exists, nor read it."""
+    """An operator with the published permissions, but without those to create or read the Namespace, which exists."""
 
     def __init__(self, world: World, folder: Path, recorded: tuple[Step, ...]) -> None:
         super().__init__(world, folder, recorded)
@@ -112,7 +112,7 @@ def test_connect_and_onboard(
     tmp_path: Path,
 ) -> None:
     mirror, served, authority = registry
-    if version != OLDEST.helm:  # which takes a registry on this machine to be one without TLS
+    if version != OLDEST.helm:  # Helm takes a registry on this machine to be one without TLS
         mirror = mirror.replace("https:", "oci:")
     someone = Limited(world, tmp_path, tuple(mirrored(one, mirror) for one in recorded))
     someone.path = (PYTHON, (built_helm(*version) if version else binaries() / "helm").parent)

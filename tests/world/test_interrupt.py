@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whatever ends or disturbs a run, a rerun ends in the state of an undisturbed one.
+"""However a run is killed or disturbed, a rerun ends in the same state as an undisturbed run.
 
-The undisturbed one is the playbook's, as is one that is ended; the others are forks with the same tasks.
+The undisturbed run and one killed run use the playbook; the others are forks with the same tasks.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def test_the_playbook_ended_in_helm(operator: Operator, undisturbed: Undisturbed
 
 
 def with_the_charts_namespace(_world: World, forked: Forked) -> None:
-    """A release that owns its Namespace, as the chart has it unless told otherwise."""
+    """A release that contains its Namespace, as the chart does by default."""
     succeeded(forked.connect(castai_release={"values": {"createNamespace": True}}))
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""kOps clusters: connected as the one record that their agent would make, and with a kube-router for tainted nodes."""
+"""kOps clusters: registered under the same record as their agent would use, with a kube-router for tainted nodes."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ FIX = "castai.onboarding.kube_router"
 ANYTHING = {"operator": "Exists"}
 NODES = 2  # of the first cluster
 CLUSTERS = (f"{SHOP}:kops", f"{OLD}:kops:version=1.17:template=k8s-1.6:nodes=1")
-"""The second says that it is Kubernetes 1.17."""
+"""The second one reports Kubernetes 1.17."""
 
 
 # kube-router
 
 
 def runs_everywhere(world: World, cluster: str) -> None:
-    """Wait until its pods are on every node, which a plan counts."""
+    """Wait until its pods are on every node: a plan counts them."""
 
     def done() -> bool:
         status = daemon_set(world, cluster).get("status") or {}
@@ -47,7 +47,7 @@ def runs_everywhere(world: World, cluster: str) -> None:
 
 
 def fix(world: World, check: bool = False, cluster: str = SHOP, **options: Any) -> dict[str, Any]:
-    """castai_kube_router_fix, as the action plugin runs it."""
+    """Run castai_kube_router_fix as the action plugin does."""
     kubeconfig = world.clusters()[cluster].operator_kubeconfig
     task = SimpleNamespace(check_mode=check, diff=True, action="castai.onboarding.castai_kube_router_fix")
     given = {
@@ -101,7 +101,7 @@ def test_every_generation_is_brought_to_tolerate_what_it_must(world: World, gene
 
 def test_a_tainted_node_gets_a_pod_after_it_and_none_before(world: World) -> None:
     kubernetes = world.kubernetes(SHOP)
-    # Made anew: its controller may still wait for pods that a reset in a rollout has taken from it.
+    # Created anew: its controller may still wait for pods that a reset during a rollout removed.
     kubernetes.delete(kops.KUBE_ROUTER)
     kops.apply(kubernetes, kops.kube_router("1.17"))
     _until(lambda: daemon_set(world)["status"].get("numberAvailable") == NODES)
@@ -199,7 +199,7 @@ def test_the_playbook_shows_its_plan_and_does_it(world: World, operator: Operato
 
 
 def test_a_reset_undoes_taints_and_labels_and_leaves_no_node_and_no_event_behind(world: World) -> None:
-    """The taint drives the pods of kube-router away, which come back."""
+    """The taint evicts the pods of kube-router, which come back."""
     kubernetes, before = world.kubernetes(SHOP), world.state()
     away = {"key": "example.com/away", "effect": "NoExecute"}
     for node in kubernetes.items(kops.NODES):
@@ -233,7 +233,7 @@ def events(state: Any) -> set[str]:
 # Connecting
 
 STATIC = "STATIC_CLUSTER_ID"
-"""With it the agent does not register, and does not ask EC2 about spot instances."""
+"""With the id, the agent does not register, and does not ask EC2 about spot instances."""
 
 
 def told(world: World) -> dict[str, str]:
@@ -268,7 +268,8 @@ def test_a_cluster_has_one_record_by_whoever_registers_it(world: World, operator
 
 
 def test_who_cannot_connect_is_told_why_before_any_write(world: World, operator: Operator) -> None:
-    """Who may not list nodes, who gives another cluster's kubeconfig, and whose cluster is too old for the agent."""
+    """An operator who may not list nodes, one with another cluster's kubeconfig, and a cluster that is too old for the
+    agent."""
     account = ServiceAccount(world, SHOP)
     account.bind("connect", "", [row for row in rights.CONNECT if row[1] in rights.OF_CLUSTER])
     account.bind("connect", rights.SYSTEM, rights.CONNECT_SYSTEM)
@@ -284,12 +285,12 @@ def test_who_cannot_connect_is_told_why_before_any_write(world: World, operator:
     assert "nodes is forbidden" in refused["limited"]
     assert f"says that it is kOps cluster {OLD} of {kops.STORE}, not {SHOP}" in refused["elsewhere"]
     assert refused[OLD] == (
-        "The API server is Kubernetes 1.17, but CAST AI's agent needs 1.21 or newer. Upgrade the cluster first."
+        "The API server runs Kubernetes 1.17, but CAST AI's agent needs 1.21 or newer. Upgrade the cluster first."
     )
 
 
 def test_an_agent_that_registered_its_cluster_itself_is_found(world: World, operator: Operator) -> None:
-    """What CAST AI's console has a user apply: an agent that is told nothing of its cluster."""
+    """What users apply from CAST AI's console: an agent without any information about its cluster."""
     facts = {"cloud": "aws", "region": "eu-central-1", "clusterName": SHOP, "stateStore": kops.STORE}
     uid = world.kubernetes(SHOP).get(kops.KUBE_SYSTEM)["metadata"]["uid"]
     world.control("castai", "seed_cluster", name=SHOP, id=uid, kops=facts)

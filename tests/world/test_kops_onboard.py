@@ -1,9 +1,10 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Two kOps clusters and an EKS cluster of one account, onboarded at once, taken back one by one; a run that is ended.
+"""Two kOps clusters and an EKS cluster of one account, onboarded together and removed one by one; a run that is killed.
 
-castai_iam_kops is ended after each of its writes in tests/unit, where that takes seconds; here it is what comes after.
+In tests/unit, where this takes seconds, castai_iam_kops is killed after each of its writes. This file tests what
+follows.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ ENDS: tuple[dict[str, Any], ...] = (
     {"operation": "iam:AttachRolePolicy", "end": "after"},
     {"operation": "patch configmaps", "resource": f"{SHOP}/kube-system/aws-auth", "end": "after"},
 )
-"""One after another: in the lambda role, at aws-auth."""
+"""In order: in the lambda role, at aws-auth."""
 BROKEN = "castai-spot-handler"
 REFUSED: dict[str, Any] = {
     "system": "kubernetes",
@@ -46,7 +47,7 @@ LATER_ENDS: tuple[dict[str, Any], ...] = (
     {"operation": "iam:CreateAccessKey", "end": "after"},
     {"operation": "UpdateCluster", "end": "after"},
 )
-"""A key without its hand-over, and one not noted."""
+"""A key that was not handed over, and one that was not recorded."""
 
 WAY_BACK = recipe("kops_guide", "Removal")
 CLUSTERS = (f"{SHOP}:kops:aws_auth=yes:nodes=1", f"{DATA}:kops:nodes=1", f"{PROD}:eks:nodes=1")
@@ -54,7 +55,7 @@ CLUSTERS = (f"{SHOP}:kops:aws_auth=yes:nodes=1", f"{DATA}:kops:nodes=1", f"{PROD
 
 
 def customers_role(world: World) -> Any:
-    """One that the vendor's script would have let CAST AI delete."""
+    """A role that the vendor's script would have allowed CAST AI to delete."""
     trust = {"Version": "2012-10-17", "Statement": []}
     made = {"name": "customer-lambda-role", "trust": trust, "policy": None, "tags": {"team": "orders"}}
     world.control("aws", "put_role", account=HOME_ACCOUNT, **made)
@@ -71,7 +72,7 @@ def roles(world: World) -> Any:
 
 
 def user(world: World) -> Any:
-    """With all that it has; None for absent."""
+    """The user with its keys and policies; None if absent."""
     return iam(world)["users"].get(f"arn:aws:iam::{HOME_ACCOUNT}:user/{USER}")
 
 
@@ -83,7 +84,7 @@ def without_shop(held: dict[str, Any]) -> dict[str, Any]:
 
 
 class Story(NamedTuple):
-    """What was run, one after another."""
+    """The runs, in order."""
 
     onboarder: Onboarder
     customers: Any
@@ -116,7 +117,7 @@ def test_the_plan_writes_nothing(story: Story) -> None:
 
 
 def test_providers_go_side_by_side(story: Story) -> None:
-    """No cluster waits for one of the other provider: each begins with its components before any has them all."""
+    """No cluster waits for another provider's: each starts on its components before any has finished them."""
     installs = [task for task in story.run.tasks if task.action.endswith(".castai_releases")]
     assert {task.host for task in installs} == set(HOSTS)
     assert max(task.at for task in installs) < min(task.end for task in installs)
@@ -211,7 +212,7 @@ def test_preflight_reads_each_object_once(story: Story, tmp_path: Path, host: st
 
 
 def test_one_cluster_is_taken_back_and_the_others_stay_whole(story: Story) -> None:
-    """Last, as it takes away what the others look at."""
+    """This test runs last, because it removes what the others look at."""
     world, onboarder = story.world, story.onboarder
     before, cluster_id = iam(world), story.run.of("castai_cluster", SHOP)[0]["cluster_id"]
     back = succeeded(onboarder.onboard("-e", f"remove={SHOP}", hosts=(SHOP,), playbook=WAY_BACK))
@@ -232,7 +233,7 @@ def test_one_cluster_is_taken_back_and_the_others_stay_whole(story: Story) -> No
 
 
 def stops_before_the_hand_over(world: World, run: Run) -> None:
-    """One release of five is refused: the others are installed all the same, and CAST AI has got nothing."""
+    """One release of five is refused: the others are installed anyway, and CAST AI has received nothing."""
     assert run.status == 2, run.output
     assert run.failures[SHOP].startswith(f"Could not install Helm release {BROKEN}, which tells CAST AI of ")
     assert run.failures[SHOP].count("Could not") == 1
@@ -242,7 +243,7 @@ def stops_before_the_hand_over(world: World, run: Run) -> None:
 
 
 def test_ended_anywhere_it_goes_on_and_leaves_one_key_and_other_peoples_roles(world: World, tmp_path: Path) -> None:
-    """Runs are ended in forks, which have the tasks of an undisturbed run; between them a release breaks."""
+    """Runs are killed in forks, which have the tasks of an undisturbed run; in between, a release breaks."""
     customers_role(world)
     undisturbed = Onboarder(world, tmp_path / "undisturbed")
     recorded = steps(succeeded(undisturbed.onboard(hosts=(SHOP,))), SHOP)

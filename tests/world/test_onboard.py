@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Clusters of every authentication mode onboarded at once, with both identities of CAST AI, and taken back.
+"""Clusters of every authentication mode onboarded together, with both identities of CAST AI, and removed.
 
-All are of one account, and their names differ only after the 30 characters that names in IAM have room for.
+All are in one account, and their names only differ after the 30 characters that fit into names in IAM.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ LIMITS = (
         for host in HOSTS
     ),
 )
-"""How many calls a second AWS, CAST AI and each API server take."""
+"""How many calls a second AWS, CAST AI and each API server accept."""
 REGISTER = "RegisterCluster"
 MADE_ONCE = {
     REGISTER,
@@ -60,7 +60,7 @@ CLUSTERS = tuple(f"{name}:eks:mode={mode}:nodes=1" for name, (mode, _identity) i
 
 
 class Story(NamedTuple):
-    """What was run, one after another, and what was there before."""
+    """The runs, in order, and the state before them."""
 
     onboarder: Onboarder
     aws_before: Any
@@ -80,7 +80,7 @@ class Story(NamedTuple):
         return self.onboarder.world
 
     def prepared(self, host: str) -> Json:
-        """The result of the identity's first task, which makes everything and hands nothing over."""
+        """The result of the identity's first task, which prepares everything and hands nothing over."""
         return self.run.of("castai_iam_eks", host)[0]
 
 
@@ -117,7 +117,7 @@ def story(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> Stor
 
 
 def aws_auth(world: World, cluster: str) -> dict[str, str] | None:
-    """The texts of its ConfigMap, which clusters that know access entries alone have none of."""
+    """The texts of its ConfigMap; clusters that only use access entries have none."""
     found = world.kubernetes(cluster).get(AWS_AUTH)
     return found and dict(found["data"])
 
@@ -219,7 +219,7 @@ def test_a_module_needs_at_most_three_rounds_of_reads(story: Story, host: str, t
 
 
 def test_the_way_back_leaves_everything_as_it_was(story: Story) -> None:
-    """Last, as nothing is left of the others after it."""
+    """This test runs last, because nothing is left for the others afterwards."""
     world = story.world
     before = world.mark()
     plan = succeeded(story.onboarder.onboard("--check", *ALL, hosts=HOSTS, playbook=WAY_BACK))

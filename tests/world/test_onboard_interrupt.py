@@ -1,9 +1,10 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Onboarding that is ended again and again ends as an undisturbed one, with one access key and no secret anywhere.
+"""Onboarding that is killed repeatedly ends as an undisturbed run does, with one access key and no secret anywhere.
 
-castai_iam_eks is ended after each of its writes in tests/unit, where that takes seconds; here it is what comes after.
+In tests/unit, where this takes seconds, castai_iam_eks is killed after each of its writes. This file tests what
+follows.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ CLUSTERS = (f"{CLUSTER}:eks:mode=CONFIG_MAP:nodes=1",)
 
 
 def in_releases(*names: str) -> dict[str, Any]:
-    """Helm has written the record of the install of each, and none of the objects of the last one."""
+    """Helm has written the install record of each, and none of the objects of the last one."""
     records = rf"{CLUSTER}/castai-agent/sh\.helm\.release\.v1\.({'|'.join(names)})\.v1"
     return {
         "system": "kubernetes",
@@ -45,7 +46,7 @@ ENDS: tuple[dict[str, Any], ...] = (
     {"operation": "patch configmaps", "resource": f"{CLUSTER}/kube-system/aws-auth", "end": "after"},
     in_releases(FIRST),
 )
-"""One after another: the second time at aws-auth is the second entry."""
+"""In order: the second time at aws-auth is the second entry."""
 HELD: dict[str, Any] = {
     "system": "kubernetes",
     "operation": "create (?!secrets).*",
@@ -53,16 +54,16 @@ HELD: dict[str, Any] = {
     "throttle": {"retry_after": 2},
     "times": 10_000,
 }
-"""Helm has to wait with the objects of the releases that it installs side by side."""
+"""Helm is delayed when it creates the objects of the releases that it installs in parallel."""
 LATER_ENDS: tuple[dict[str, Any], ...] = (
     {"operation": "iam:CreateAccessKey", "end": "after"},
     {"operation": "UpdateCluster", "end": "after"},
 )
-"""A key without its hand-over, and one not noted."""
+"""A key that was not handed over, and one that was not recorded."""
 
 
 def pending(world: World) -> list[str]:
-    """The releases on which a Helm is at work, or was killed at work."""
+    """The releases on which a Helm is working, or was killed while working."""
     records = [item["metadata"]["labels"] for item in world.state()["kubernetes"][CLUSTER].values() if is_record(item)]
     return [labels["name"] for labels in records if labels["status"].startswith("pending-")]
 
@@ -72,7 +73,7 @@ def is_record(item: Any) -> bool:
 
 
 def test_ended_anywhere_it_goes_on_and_leaves_one_key(world: World, tmp_path: Path) -> None:
-    """All but the last are ended in forks, which have the tasks of an undisturbed run."""
+    """All but the last run are killed in forks, which have the tasks of an undisturbed run."""
     undisturbed = Onboarder(world, tmp_path / "undisturbed", **{CLUSTER: "user"})
     recorded = steps(succeeded(undisturbed.onboard(hosts=(CLUSTER,))), CLUSTER)
     end = at_rest(world)

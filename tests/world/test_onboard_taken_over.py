@@ -1,9 +1,10 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Clusters that the vendor's scripts, Terraform or Pulumi onboarded are taken over: nothing is there twice afterwards.
+"""Clusters that the vendor's scripts, Terraform or Pulumi onboarded are taken over: no object exists twice afterwards.
 
-A cluster is named after who onboarded it. One more, of the newest script, shares their policy and stays as it is.
+A cluster is named after the tool that onboarded it. One more, of the newest script, shares their policy and stays
+unchanged.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ MODES = {
 }
 NEIGHBOUR = "neighbour"
 UNMARKED = ("user", "terraform", "pulumi")
-"""Whose objects carry nothing that tells whose they are."""
+"""Tools whose objects do not show which cluster they belong to."""
 COMPONENTS = [
     "castai-evictor",
     "castai-kvisor",
@@ -40,7 +41,7 @@ COMPONENTS = [
     "castai-spot-handler",
     "cluster-controller",
 ]
-"""Installed into one of the clusters: each takes its time."""
+"""Installed into only one of the clusters, because each install takes time."""
 WITH_COMPONENTS = "newest"
 SHARED_POLICY = f"arn:aws:iam::{HOME_ACCOUNT}:policy/CastEKSPolicy"
 FOREIGN = "arn:aws:iam::aws:policy/CloudWatchReadOnlyAccess"
@@ -55,7 +56,7 @@ CLUSTERS = (f"{NEIGHBOUR}:eks:nodes=0", *(f"{name}:eks:mode={mode}:nodes=1" for 
 
 
 class Takeover(NamedTuple):
-    """made: what the other tools made, by cluster. before, after: the account's state."""
+    """made: the objects of the other tools, by cluster. before, after: the account's state."""
 
     onboarder: Onboarder
     neighbour: Json
@@ -97,7 +98,7 @@ def takeover(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> I
         hosts[WITH_COMPONENTS]["components_skip"] = []
         for name in UNMARKED:
             hosts[name]["castai_adopt"] = True
-        # CAST AI finds a group by the script's name; of another name one is used only when it is named.
+        # CAST AI finds a group by the script's name; a group with another name is only used if it is given.
         hosts["pulumi"]["eks_onboard_security_group_id"] = made["pulumi"]["group_id"]
         run = succeeded(onboarder.onboard(hosts=MODES, given=inventory))
         again = onboarder.onboard(hosts=MODES, given=inventory)
@@ -106,7 +107,7 @@ def takeover(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 def hang_on(made: Mapping[str, Mapping[str, str]]) -> None:
-    """Attach a policy of the customer's own choice to every role and user."""
+    """Attach one of the customer's own policies to every role and user."""
     aws = Aws({"region": "eu-central-1"})
     for things in made.values():
         for key in things.keys() & {"role_arn", "user_arn", "node_role_arn"}:
@@ -115,7 +116,7 @@ def hang_on(made: Mapping[str, Mapping[str, str]]) -> None:
 
 
 def mapped(world: World, name: str) -> str:
-    """mapRoles as written; empty where the cluster has no aws-auth."""
+    """mapRoles as written; empty if the cluster has no aws-auth."""
     held = world.kubernetes(name).get(AWS_AUTH)
     return str(held["data"]["mapRoles"]) if held else ""
 
@@ -145,7 +146,7 @@ def test_components_are_installed_beside_what_the_script_made(takeover: Takeover
 
 
 def test_only_what_a_tool_had_not_made_is_new(takeover: Takeover) -> None:
-    """The user script makes nothing for nodes, Terraform's module no security group."""
+    """The user script creates nothing for nodes, and Terraform's module no security group."""
     before, after = takeover.before["iam"], takeover.after["iam"]
     of_user, of_terraform = takeover.prepared("user"), takeover.prepared("terraform")
     assert after["users"].keys() == before["users"].keys()
@@ -216,7 +217,7 @@ def test_the_scripts_key_is_replaced_by_the_only_one(takeover: Takeover) -> None
 
 
 def test_a_role_of_our_name_that_is_another_clusters_is_refused_and_left_alone(takeover: Takeover) -> None:
-    """Last, as the role is the neighbour's after it."""
+    """This test runs last, because the role belongs to the neighbour afterwards."""
     world, role = takeover.world, takeover.made["newest"]["role_arn"].rpartition("/")[2]
     others = takeover.neighbour["cluster_id"]
     Aws({"region": "eu-central-1"}).tag_principal("role", role, names.iam_tags(NEIGHBOUR, others))

@@ -1,7 +1,8 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""With the published policies everything works; without one of their permissions a run says which one, and goes on."""
+"""With the published policies everything works; without one of their permissions a run names it, and the next
+continues."""
 
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ REFUSED = re.compile(r"is not authorized to perform: (\S+) on resource: ")
 
 
 class Limited:
-    """Somebody who has nothing at first and is granted each action of a policy when a run was refused it."""
+    """A user without permissions who gets each action of a policy when a run was refused it."""
 
     def __init__(self, account: Account, policy: Policy) -> None:
         self.account = account
@@ -60,7 +61,7 @@ class Limited:
         return None
 
     def _grant(self, refusal: Stopped) -> None:
-        """A refusal names one action, what was done before, and that a rerun is safe."""
+        """A refusal names one action and what was done before, and says that a rerun is safe."""
         message = str(refusal)
         (missing,) = set(REFUSED.findall(message))
         assert missing in actions(self.policy) - self.granted, message
@@ -107,7 +108,7 @@ def test_with_the_published_policies_everything_works(account: Account, identity
 
 
 class Kubernetes(ServiceAccount):
-    """A service account that may do what the documentation lists, and no more."""
+    """A service account with exactly the permissions in the documentation."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world, "prod")
@@ -125,7 +126,7 @@ class Kubernetes(ServiceAccount):
 
 
 def test_the_playbooks_with_one_permission_after_the_other(world: World, operator: Operator) -> None:
-    """As somebody who may do what is published, less one action, then all of it. The first run may not simulate."""
+    """As a user with the published permissions except one action, then with all. The first run may not simulate."""
     cluster, kubernetes = world.clusters()["prod"], Kubernetes(world)
     connecting = for_cluster("connect", "role", "prod")
     key_id, secret = world.control("aws", "add_user", account=HOME, name=WHO, policy=connecting)

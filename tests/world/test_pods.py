@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What preflight says of a pod is what the API server does with it: limit ranges, and quotas with scopes."""
+"""Preflight's judgement of a pod equals the API server's: limit ranges, and quotas with scopes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AFFINITY = {"affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringE
 
 
 def case(resources: Any = None, pod: Any = None, quota: Any = None, **limits: Any) -> dict[str, Any]:
-    """A pod of one container in a namespace with a quota, or with a limit range for containers, or for pods."""
+    """A pod with one container in a namespace with a quota, or with a limit range for containers, or for pods."""
     spec = {"containers": [{"name": "a", "image": "x", "resources": resources or {}}], **(pod or {})}
     items = [{"type": kind, **item} for kind, item in limits.items()]
     return {"pod": spec, "quota": quota, "limits": items}
@@ -111,7 +111,7 @@ def test_the_judgement_is_the_api_servers(kubernetes: Kubernetes, name: str) -> 
 
 
 def wait_for_quotas(kubernetes: Kubernetes, path: str) -> None:
-    """Return once the API server goes by the quotas made so far: it learns of them in order, a moment later."""
+    """Return once the API server applies the quotas created so far: it learns of them in order, a moment later."""
     kubernetes.create(
         f"{path}/resourcequotas", {"metadata": {"name": "last"}, "spec": {"hard": {"count/configmaps": "0"}}}
     )
@@ -127,7 +127,7 @@ def wait_for_quotas(kubernetes: Kubernetes, path: str) -> None:
 
 
 def refusal(kubernetes: Kubernetes, path: str, spec: dict[str, Any]) -> str:
-    """Why the API server refuses the pod, once the controllers know the namespace; empty where it does not."""
+    """Why the API server refuses the pod, once the controllers know the namespace; empty if it does not."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Each bad input gives its sentence before the first write; several at once give all of theirs.
+"""Each bad input is reported in its own sentence before the first write, and several inputs are all reported at once.
 
-Every input is a host of one inventory: one run asks about all of them.
+Every input is a host of one inventory, so one run tests them all.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "unknown-key": ("CAST AI does not recognize the API key. Check castai_api_key",),
     "key-of-another-organisation": ("The API key belongs to organization ",),
     "agent-of-another-organisation": ("An agent in this cluster already reports to CAST AI as cluster ",),
-    "unknown-cluster-id": (f"CAST AI shows no cluster {UNKNOWN_ID} to this API key",),
+    "unknown-cluster-id": (f"This API key cannot see cluster {UNKNOWN_ID} at CAST AI",),
     "no-uuid": ("castai_cluster_id (option cluster_id) is 'prod'. Set it to the UUID of the cluster at CAST AI",),
     "unknown-cluster": (
         "EKS has no cluster nowhere in eu-central-1 of account 111122223333, which the AWS credentials belong to",
@@ -59,7 +59,7 @@ SENTENCES: dict[str, tuple[str, ...]] = {
     "kubeconfig-of-another-cluster": ("The kubeconfig or host points to https://127.0.0.1:",),
     "no-kubeconfig": ("nowhere.yml",),
     "unreachable": ("Kubernetes API server https://127.0.0.1:1 did not answer",),
-    "too-old": ("The API server is Kubernetes 1.20, but CAST AI's agent needs 1.21 or newer",),
+    "too-old": ("The API server runs Kubernetes 1.20, but CAST AI's agent needs 1.21 or newer",),
     "no-kubernetes-permission": (
         "These Kubernetes permissions are missing in namespace castai-agent or cluster-wide: get namespaces,",
         "These Kubernetes permissions are missing in namespace castai-agent or cluster-wide: create ",
@@ -127,7 +127,8 @@ def asked(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> Aske
 
 
 def bad_inputs(world: World, folder: Path) -> dict[str, tuple[str, dict[str, Any]]]:
-    """The cluster and what is wrong in its inventory (None: variable left out), by host; the world made to fit."""
+    """The cluster and what is wrong in its inventory (None: variable left out), by host; the world is changed to
+    match."""
     keys = world.control("castai", "keys")
     clusters = world.clusters()
     foreign = world.control(
@@ -215,7 +216,7 @@ def bad_inputs(world: World, folder: Path) -> dict[str, tuple[str, dict[str, Any
 
 
 def leave_agent(world: World, namespace: str, annotations: dict[str, str]) -> None:
-    """What an agent's installation leaves in the namespace, as far as it matters here."""
+    """The objects of an agent's installation in the namespace, as far as they matter here."""
     kubernetes = world.kubernetes("prod")
     kubernetes.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
     labels = {"app": "castai-agent"}
@@ -234,7 +235,7 @@ def leave_agent(world: World, namespace: str, annotations: dict[str, str]) -> No
 
 
 def leave_going(world: World, namespace: str) -> None:
-    """A namespace that cannot get away, as something in it has a finalizer."""
+    """A namespace that cannot be deleted, because an object in it has a finalizer."""
     kubernetes = world.kubernetes("prod")
     kubernetes.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
     path = f"/api/v1/namespaces/{namespace}"
@@ -243,7 +244,7 @@ def leave_going(world: World, namespace: str) -> None:
 
 
 def reader_token(world: World) -> str:
-    """The token of a service account that may do nothing but what everybody may."""
+    """The token of a service account with no more permissions than any user."""
     kubernetes = world.kubernetes("prod")
     path = "/api/v1/namespaces/default/serviceaccounts"
     kubernetes.create(path, {"metadata": {"name": "reader"}})

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What stands in the way of onboarding gives its sentence before the first write.
+"""Every obstacle to onboarding is reported in its own sentence before the first write.
 
-Every input is a host of one inventory: one run in check mode asks about all of them.
+Every input is a host of one inventory, so one run in check mode tests them all.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NOT_CONNECTED = (
 )
 CLUSTERS = ("prod:eks", "other:eks:account=444455556666:region=us-east-1:mode=API", "old:eks:version=1.20:nodes=0")
 SENTENCES: dict[str, tuple[str, ...]] = {
-    "not-connected": ("The API server is Kubernetes 1.20", NOT_CONNECTED),
+    "not-connected": ("The API server runs Kubernetes 1.20", NOT_CONNECTED),
     "token-elsewhere": (
         "Secret castai-agent/of-the-console is missing or has no API_KEY, and the components cannot start without it.",
     ),
@@ -66,7 +66,7 @@ WARNINGS = {
     ),
     "boundary": (f"The permissions boundary of {USER}/boundary does not allow iam:CreateRole on arn:aws:iam::"),
 }
-"""Of what only a run lacks, and of what may keep pods from starting."""
+"""Warnings about what only a run needs, and about what may keep pods from starting."""
 NOT_CHECKED = {
     "may-not-simulate": f"Could not check AWS permissions: Could not simulate what {USER}/may-not-simulate may do",
     "from-a-vpc": (
@@ -95,7 +95,7 @@ def operator_of_all(module_world: World, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="module")
 def connected(operator_of_all: Operator) -> Run:
-    """Two clusters that are connected among hosts that cannot be."""
+    """Two connected clusters among hosts that cannot be onboarded."""
     operator, world = operator_of_all, operator_of_all.world
     prod, old = (world.clusters()[name] for name in ("prod", "old"))
     key_id, secret = world.control("aws", "add_user", account=HOME_ACCOUNT, name="without-rights", policy=None)
@@ -147,7 +147,7 @@ def asked(operator_of_all: Operator, connected: Run) -> Run:
 
 
 def spoil(world: World, cluster_id: str) -> None:
-    """Cluster other: its agent silent, its account limited, none of its nodes one that CAST AI could replace."""
+    """Cluster other: its agent is silent, its account limited, and none of its nodes can be replaced by CAST AI."""
     world.control("castai", "set_agent_status", cluster_id=cluster_id, status="non-responding")
     world.control("aws", "put_control_policy", account="444455556666", policy=NO_ROLES)
     kubernetes = world.kubernetes("other")
@@ -160,7 +160,7 @@ def spoil(world: World, cluster_id: str) -> None:
 
 
 def users(world: World, folder: Path) -> dict[str, dict[str, Any]]:
-    """Hosts that are cluster prod, each with a user of its own for AWS and the operator's token for Kubernetes."""
+    """Hosts for cluster prod, each with its own AWS user and the operator's token for Kubernetes."""
     published = for_cluster("onboard", "role", "prod")
     from_vpc = allow("iam:CreateRole", Condition={"StringEquals": {"aws:SourceVpc": "vpc-1"}})
     policies = {

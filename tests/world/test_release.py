@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""castai_release and castai_releases with the real Helm, from every state that Helm, or who killed it, can leave."""
+"""castai_release and castai_releases with the real Helm, from every state that Helm, or a killed Helm, can leave."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ VALUES: dict[str, Any] = {"provider": "eks", "apiKeySecretRef": "castai-credenti
 MORE = {**VALUES, "replicaCount": 3}
 CHANGING = ("upgrade", "rollback", "uninstall")
 HOPELESS = 120
-"""Seconds within which a run has given up where waiting is in vain, on a machine as busy as it may be.
+"""Maximum seconds until a run gives up if waiting is pointless, on the busiest machine.
 
-That it is a minute by a clock that nothing holds up, the unit tests of `wait` show.
+The unit tests of `wait` check that it takes a minute by a clock that nothing delays.
 """
 UNPULLABLE = "unpullable.example"
 LONG = 600
-"""A grace far beyond any test's patience: whoever waits for it fails."""
+"""A grace period far longer than any test's patience: a run that waits for it fails."""
 
 Result = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Releaser:
-    """Somebody who runs castai_release against one cluster, as the action plugin does."""
+    """Runs castai_release against one cluster as the action plugin does."""
 
     operator: Operator
     options: dict[str, Any]
@@ -65,7 +65,7 @@ class Releaser:
         return run_task(SUBJECT, task, given, lambda line: None)
 
     def bring(self, **options: Any) -> Result:
-        """Plan, run, run again: nothing is written by the plan, the run does it, and nothing is left to do."""
+        """Plan, run, run again: the plan writes nothing, the run does what it shows, and nothing is left to do."""
         mark, starts = self.world.mark(), self._changes()
         plan = self.run(check=True, **options)
         assert (writes(self.world, mark), self._changes()) == ([], starts)
@@ -80,7 +80,7 @@ class Releaser:
         return result
 
     def statuses(self) -> list[str]:
-        """Of the release's revisions, oldest first."""
+        """The status of each of the release's revisions, oldest first."""
         found = self.world.kubernetes("prod").items(f"{NAMESPACE}/secrets?labelSelector=owner%3Dhelm")
         return [revision.status for revision in record.history(found)]
 
@@ -161,7 +161,7 @@ def test_what_hooks_made_goes_with_the_release(releaser: Releaser) -> None:
 
 
 PASSING = re.compile(r"\S*(Event|Endpoints|EndpointSlice|Pod|ReplicaSet|ControllerRevision) ")
-"""Objects that the control plane makes for others, and removes later or lets expire."""
+"""Objects that the control plane creates for others, and later removes or lets expire."""
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ PASSING = re.compile(r"\S*(Event|Endpoints|EndpointSlice|Pod|ReplicaSet|Controll
     ],
 )
 def test_an_optional_component_goes_without_a_trace(releaser: Releaser, name: str, values: dict[str, Any]) -> None:
-    """Its custom resource definitions and what the hooks of its removal make included."""
+    """Including its custom resource definitions and the objects that its removal hooks create."""
     component = {
         "name": name,
         "chart_ref": name,
@@ -302,7 +302,7 @@ def test_where_pods_cannot_start_no_run_ends_ok(
 def test_a_hook_that_cannot_run_ends_the_run(
     releaser: Releaser, before: Callable[[Kubernetes, str], None] | None, image: str, said: str
 ) -> None:
-    """Helm waits for the evictor's Job, long before there is a workload to look at."""
+    """Helm waits for the evictor's Job long before any workload exists."""
     if before:
         before(releaser.world.kubernetes("prod"), "castai-agent")
     values = {"apiKeySecretRef": "castai-credentials", "crdUpgrade": {"image": {"repository": f"{image}/kubectl"}}}
@@ -376,7 +376,7 @@ def test_an_uninstall_that_failed_is_repeated_at_once(releaser: Releaser) -> Non
 
 
 def test_what_a_killed_install_made_of_other_values_goes(releaser: Releaser) -> None:
-    """Fields that only the killed install gave its objects, and objects that only it made."""
+    """Fields that only the killed install set on its objects, and objects that only it created."""
     other = {
         **VALUES,
         "nodeSelector": {"pool": "old"},
@@ -429,7 +429,7 @@ def test_a_living_helm_is_waited_for(releaser: Releaser) -> None:
 
 
 def test_a_helm_that_works_for_longer_than_its_token_lives(releaser: Releaser) -> None:
-    """Helm reads the file with its token again after 50 s, and waits for that long here."""
+    """Helm reads the file with its token again after 50 s, so this test waits that long."""
     held = {"system": "kubernetes", "operation": "create serviceaccounts", "throttle": {"retry_after": 55}}
     releaser.world.fault(held)
     results: list[Result] = []
@@ -478,7 +478,7 @@ def test_install_only_leaves_what_cast_ai_has_made_of_it(releaser: Releaser) -> 
 
 
 def made_by_the_chart(releaser: Releaser) -> None:
-    """Helm 3 fails, as it makes the namespace for its record first; the next run gets the chart through."""
+    """Helm 3 fails, because it creates the namespace for its record first; the next run installs the chart."""
     failed = releaser.run(values={**VALUES, "createNamespace": True})
     assert "Set createNamespace: false in agent_values (option values)." in failed["msg"]
     releaser.bring(values={**VALUES, "createNamespace": True})
@@ -526,7 +526,7 @@ def test_what_another_release_owns_is_not_taken(releaser: Releaser) -> None:
 
 
 def test_what_another_namespaces_release_owns_is_not_taken(releaser: Releaser) -> None:
-    """The ClusterRoles have the same names there, and Helm would give them to the new release without a word."""
+    """The ClusterRoles there have the same names, and Helm would silently give them to the new release."""
     releaser.bring(namespace="monitoring")
     mark = releaser.world.mark()
     refused = releaser.run(adopt=True)["msg"]
@@ -543,7 +543,7 @@ def test_a_release_that_lost_its_records_is_taken_back(releaser: Releaser) -> No
 
 
 def test_what_an_upgrade_would_add_and_is_there_already(releaser: Releaser) -> None:
-    """The agent has made its ConfigMap itself; whatever else values or versions add is the same to Helm."""
+    """The agent created its ConfigMap itself. To Helm, objects added by values or versions are the same case."""
     releaser.bring()
     kubernetes = releaser.world.kubernetes("prod")
     made = {"metadata": {"name": "castai-agent-metadata"}, "data": {"CLUSTER_ID": "kept"}}

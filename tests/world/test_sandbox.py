@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The local world itself: real processes, real host names, its journal, faults, clock, reset and end."""
+"""Tests of the local world itself: real processes, real host names, its journal, faults, clock, reset and end."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "not
 
 @pytest.fixture(scope="module")
 def started(slot: Slot) -> Iterator[World]:
-    """The world of the tests before is not needed meanwhile."""
+    """The world of the earlier tests is not needed at the same time."""
     slot.close()
     with World(f"sandbox-{os.getpid()}").up(f"{CLUSTER}:eks", f"{GKE}:gke", f"{AKS}:aks:entra=azure:nodes=1") as world:
         yield world
@@ -231,7 +231,8 @@ def test_unknown_hosts_are_refused_and_shown(world: World) -> None:
 def test_googles_tokens_open_a_gke_cluster_by_rbac_and_by_iam(
     world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """By the operator's key file, under Google's names; the DNS endpoint has the world's public certificate."""
+    """Log in with the operator's key file, under Google's names; the DNS endpoint has the world's public
+    certificate."""
     env = world.env()
     for name in (*GOOGLES, "https_proxy", "no_proxy", "REQUESTS_CA_BUNDLE"):
         monkeypatch.setenv(name, env[name])
@@ -277,7 +278,8 @@ def test_googles_tokens_open_a_gke_cluster_by_rbac_and_by_iam(
 def test_entras_tokens_open_an_aks_cluster_by_rbac_and_by_azure_rbac(
     world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """By the operator's secret, under Azure's names; without Entra by the certificate of the local account."""
+    """Log in with the operator's secret, under Azure's names; without Entra, with the certificate of the local
+    account."""
     env = world.env()
     for name in ("https_proxy", "no_proxy", "REQUESTS_CA_BUNDLE"):
         monkeypatch.setenv(name, env[name])
@@ -329,7 +331,7 @@ def test_entras_tokens_open_an_aks_cluster_by_rbac_and_by_azure_rbac(
         local = way_in()["users"][0]["user"]
         key.touch(mode=0o600)
         key.write_bytes(b"".join(base64.b64decode(local[f"client-{name}-data"]) for name in ("key", "certificate")))
-        time.sleep(1.1)  # for which the API server keeps whose a token is
+        time.sleep(1.1)  # the API server caches the owner of a token for this long
         assert session.get(f"{url}/mine", headers=own, timeout=20).status_code == 401
     with requests.Session() as session:
         session.trust_env = False
@@ -362,7 +364,7 @@ def recorded(world: World) -> list[int]:
 
 
 def test_a_second_world_has_its_own_version_and_leaves_nothing() -> None:
-    """It stands beside the first, which the other tests use, and its supervisor is killed."""
+    """It runs next to the first world, which the other tests use, and its supervisor is killed."""
     name = f"sandbox-{os.getpid()}-old"
     with World(name).up("old:eks:version=1.20:mode=API:nodes=1") as world:
         assert Client(world.clusters()["old"]).call("GET", "/version")[1]["minor"] == "20"

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""No key or token is in any output, file left behind, process's arguments or environment, release record or log.
+"""No key or token is in any output, remaining file, process's arguments or environment, release record or log.
 
-All secrets of the world have a text in common; the runs get theirs from one file, so that it must be nowhere else. The
-same runs show that a task gives the same inside the controller and as a module, where it writes too.
+All secrets of the world contain the same mark. The runs get them from a single file, so they must be nowhere else. The
+same runs show that a task has the same result inside the controller and as a module, also if it writes.
 """
 
 from __future__ import annotations
@@ -54,15 +54,15 @@ def story(world: World, careful: Careful) -> list[Run]:
 
 
 def results(runs: Sequence[Run]) -> list[Any]:
-    """What each task of ours gave, but for Ansible's own marks and what another run cannot repeat.
+    """The result of each of our tasks, without Ansible's own marks and without what differs between runs.
 
-    That is times, ids, what a wait saw on its way, and whether an agent is silent for long enough to be noticed.
+    That is times, ids, the states seen while waiting, and whether an agent has been silent long enough to be noticed.
     """
     told = [
         [
             (task.host, task.task, task.outcome, {key: task.result[key] for key in task.result if is_ours(key)})
             for task in sorted(run.tasks, key=attrgetter("host"))
-            # The check of the variables runs inside the controller always.
+            # The check of the variables always runs inside the controller.
             if task.action.startswith("castai.onboarding.") and not task.action.endswith(".castai_variables")
         ]
         for run in runs

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What users put into an inventory, a survey or the command line: wrong values and names, and text for everything."""
+"""What users put into an inventory, a survey or the command line: wrong values and names, and text for every type."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def wrong(name: str, value: Any, right: str) -> tuple[str, Any, str]:
 BOOL, INT, LIST, DICT, TEXT = "true or false", "a whole number", "a list of text", "a dictionary", "text"
 
 WRONG = (
-    # Slips of the keyboard
+    # Typing errors
     renamed("castai_reigon", "castai_region"),
     renamed("castai_acount_id", "castai_account_id"),
     renamed("castai_provder", "castai_provider"),
@@ -152,10 +152,10 @@ OPTIONAL = (
     "castai-workload-autoscaler-exporter",
     "castai-workload-autoscaler-exporter-prometheus",
 )
-"""Deployments and DaemonSets of the components that are off by default."""
+"""Deployments and DaemonSets of the components that are not installed by default."""
 
 FOR_MACHINES = {"ansible_connection": "ssh", "ansible_become": True, "ansible_python_interpreter": "/nowhere/python"}
-"""What an inventory says for machines, and a cluster is none."""
+"""Variables of an inventory for machines; a cluster is not a machine."""
 
 
 def as_arguments(variables: Mapping[str, str]) -> list[str]:

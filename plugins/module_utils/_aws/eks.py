@@ -36,7 +36,8 @@ def unusable_problem(eks: EksCluster) -> str:
     """Why the cluster cannot be used, or not for long, or an empty text."""
     if eks.connector:
         return (
-            f"EKS only shows cluster {eks.name} through EKS Connector: it runs elsewhere (provider {eks.connector})."
+            f"Cluster {eks.name} is only registered with EKS, through EKS Connector, and runs elsewhere (provider"
+            f" {eks.connector})."
             f" Only clusters run by EKS or kOps can be connected: check {named('cluster_name')} and"
             f" {named('provider')}."
         )

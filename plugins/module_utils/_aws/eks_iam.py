@@ -126,11 +126,11 @@ def plan(current: Current, wanted: Desired) -> Iterator[Step | Removal]:
     check_policies(current.absent_policies, wanted.named_policies)
     _check_identity(current, wanted, here)
     shown = _shown(current, wanted)
-    yield Step(shown, ())  # whose it is comes before anything that may be wrong with it
+    yield Step(shown, ())  # check the owner before anything else that may be wrong with it
     check_keys(current.identity.keys, current.identity.name)
     if wanted.prepare:
         check_nodes(current.nodes, wanted, eks, here)
-        # First of all: once their role or user exists again, only the times show that they are dead.
+        # This comes first: once their role or user exists again, only the times show that they are dead.
         dead = (delete_entry(entry, wanted, ", whose role or user is gone") for entry in current.dead_entries)
         yield Step(None, dead)
         yield from _plan_identity(current, wanted, here)

@@ -46,7 +46,7 @@ ENTRY_TYPE = "EC2_LINUX"
 NODE_ROLE_ARN = named("node_role_arn", "eks_onboard")
 INSTANCE_PROFILE_ARN = named("instance_profile_arn", "eks_onboard")
 SECURITY_GROUP_ID = named("security_group_id", "eks_onboard")
-"""The options for objects that users bring themselves, as messages name them."""
+"""The options for the user's own objects, as messages name them."""
 
 
 @dataclass(frozen=True)
@@ -376,7 +376,7 @@ def delete_entry(entry: AccessEntry, wanted: Desired, why: str = "") -> DeleteAc
 
 
 def remove_entry(entry: AccessEntry | None, wanted: Desired, needed: str = "") -> Iterator[Removal]:
-    """needed: why its role or user stays as it is, if others may get in by the entry."""
+    """needed: why its role or user is kept, if others may have access through the entry."""
     if entry is None:
         return
     ours = entry.tags.get(TAG_CLUSTER_ID) == wanted.cluster_id
@@ -398,7 +398,7 @@ def kept_role(nodes: Nodes, wanted: Desired) -> str:
 
 
 def remove_nodes(nodes: Nodes, wanted: Desired, here: Location) -> Iterator[Removal]:
-    """Whatever uses an object is removed before it. The security group is removed by remove_group."""
+    """Remove each object before those that it uses. remove_group removes the security group."""
     if nodes.profile:
         yield _remove_profile(nodes.profile, nodes.role_name, wanted)
     detached: Collection[str] = ()
@@ -417,7 +417,7 @@ def remove_nodes(nodes: Nodes, wanted: Desired, here: Location) -> Iterator[Remo
 
 
 def check_unused(nodes: Nodes, wanted: Desired) -> None:
-    """Raise Refused if instances still need what is to be removed, whatever the user wants: they are nodes."""
+    """Raise Refused if instances still need an object that is to be removed, whatever the options: they are nodes."""
     profile, group = nodes.profile, nodes.group
     if profile and _remove_profile(profile, nodes.role_name, wanted).why_kept(wanted.owner):
         profile = None

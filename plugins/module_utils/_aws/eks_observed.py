@@ -42,7 +42,7 @@ class Identity:
     name: str = ""
     principal: Principal | None = None
     maker: str = ""
-    """Which other tool uses this name; empty for the vendor's script, whose names we use too."""
+    """Which other tool uses this name; empty for the vendor's script, because we use its names too."""
     attached: tuple[str, ...] = ()
     inline: Document | None = None
     """The restricted policy's document."""
@@ -67,7 +67,7 @@ class Current:
     nodes: Nodes = field(default_factory=Nodes)
     spot: ExistingRole = field(default_factory=ExistingRole)
     dead_entries: tuple[AccessEntry, ...] = ()
-    """Access entries whose role or user was deleted. It may exist again, but EKS does not let a recreated one in."""
+    """Access entries whose role or user was deleted. It may exist again, but EKS does not admit a recreated one."""
     absent_policies: tuple[str, ...] = ()
     """Policies that options name and that do not exist."""
     caller: str = ""
@@ -198,7 +198,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
 
 
 def _credentials(aws: Aws, principals: Candidates[Principal], record: Cluster | None, wanted: Desired) -> Identity:
-    """CAST AI's role or user with its keys, and nothing else of it: what a hand-over alone needs."""
+    """CAST AI's role or user with its keys only, which is all that a hand-over needs."""
     with at_once() as ask:
         principals.ask(ask)
         by_user = {name: ask.when(wanted.user_mode, aws.list_keys, name) for name in principals.makers}

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a user wants of CAST AI's identity on EKS, and the names that its objects have or get. Pure.
+"""The user's wishes for CAST AI's identity on EKS, and the names that its objects have or get. Pure.
 
 PRIVATE to the collection.
 """
@@ -178,7 +178,7 @@ def policy_names(base: str, shared: bool, wanted: Desired) -> dict[str, str]:
 
 
 def policy_arns(here: Location, wanted: Desired, name: str) -> tuple[str, ...]:
-    """Where a policy may be. IAM only finds it by its path, and other tools do not set one."""
+    """The possible paths of a policy. IAM only finds a policy by its path, and other tools do not set one."""
     return tuple(dict.fromkeys(here.iam("policy", path, name) for path in (wanted.making.path, "/")))
 
 

@@ -22,13 +22,14 @@ TAGS = 50
 """How many tags an object may have."""
 
 TAG_KEY, TAG_VALUE, PATH = 128, 256, 512
-"""The most characters that a tag's key, a tag's value and a path may have."""
+"""Maximum number of characters of a tag's key, a tag's value and a path."""
 
 POLICIES = 25
 """The most managed policies that a role may have, with the highest quota there is; a new account's is 10."""
 
 MANAGED_SIZE, INLINE_OF_ROLE_SIZE = 6144, 10240
-"""The most characters, not counting white space, of a managed policy and of all inline policies of a role together."""
+"""Maximum number of characters, without white space, of a managed policy and of all inline policies of a role
+together."""
 
 
 _SERVICE_ROLES = "/aws-service-role/"

@@ -200,7 +200,7 @@ def _plan_policy(
     target, rights = f"iam/policy/{existing.name}", broad.of_document(wanted.document)
     if existing.policy is None:
         elsewhere = next((arn for arn in attached if short_arn(arn) == existing.name), "")
-        if elsewhere:  # a name is unique in an account, whatever its path
+        if elsewhere:  # a name is unique in an account, regardless of its path
             raise Refused(
                 f"Policy {elsewhere} has a different path than {making.path}. Set {named('path')} to the path of the"
                 " policy."
@@ -230,7 +230,7 @@ def _plan_policy(
 def plan_role(
     existing: Principal | None, name: str, use: str, trust: Document, description: str, making: Making
 ) -> Iterator[Action]:
-    """The role itself, its trust and its tags. use: who works with it, for the plan."""
+    """The role itself, its trust policy and its tags. use: what uses it, as a clause for the plan."""
     if existing is None:
         yield CreateRole(f"create role {name}, {use}", f"iam/role/{name}", None, trust, name, description, making)
         return

@@ -23,14 +23,14 @@ from .identity import Gateways, TagPrincipal, UntagPrincipal
 
 TAG_KEY = "castai-onboarding:access-key"
 TAG_CREDENTIALS = "castai-onboarding:credentials-id"
-"""The key that was handed over, and the id of the credentials that CAST AI made of it."""
+"""The key that was handed over, and the id of the credentials that CAST AI created from it."""
 
 TAG_FOUND_KEY = "castai-onboarding:found-access-key"
 TAG_FOUND_CREDENTIALS = "castai-onboarding:found-credentials-id"
-"""The only key that there was when CAST AI had these credentials, so that they are of no key that was made later."""
+"""The only key that existed when CAST AI had these credentials, so they cannot belong to a key created later."""
 
 NO_CREDENTIALS = "none"
-"""Of a key that there was when CAST AI had no credentials: whatever it has later is of another key."""
+"""Recorded in place of their id if CAST AI had no credentials: any that it has later belong to another key."""
 
 TAGS = (TAG_KEY, TAG_CREDENTIALS, TAG_FOUND_KEY, TAG_FOUND_CREDENTIALS)
 
@@ -40,7 +40,7 @@ MOST = 2
 
 @dataclass(frozen=True)
 class ExistingKeys:
-    """A user's keys, oldest first, what its tags say of them, and the id of the credentials that CAST AI has now."""
+    """A user's keys, oldest first, what its tags say about them, and the id of CAST AI's current credentials."""
 
     keys: tuple[AccessKey, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class ExistingKeys:
 def existing_keys(
     keys: Iterable[AccessKey], used: Mapping[str, str | None], principal: Principal | None, record: Cluster | None
 ) -> ExistingKeys:
-    """used: when a key was last used, by its id, as far as that was asked."""
+    """used: the last use of each key by its id, as far as it was read."""
     return ExistingKeys(
         tuple(replace(key, last_used=used.get(key.id) or "") for key in keys),
         principal.tags if principal else {},
@@ -83,7 +83,7 @@ class DeleteKey(_keys.DeleteKey):
 
 @dataclass(frozen=True)
 class HandOverKey(_keys.HandOverKey):
-    """The note is in the user's tags."""
+    """The record is in the user's tags."""
 
     KIND: ClassVar[str] = "access key"
     user: str = ""
@@ -102,7 +102,7 @@ class HandOverKey(_keys.HandOverKey):
 
 
 def plan_keys(existing: ExistingKeys, user: str, cluster_id: str) -> Iterator[Action]:
-    """At most one live key, CAST AI's: no key that it may work with goes before a new one is handed over."""
+    """Keep at most one live key, CAST AI's: no key that it may be using is deleted before a new one is handed over."""
     state = existing.state
     if state.settled:
         yield from (_delete(user, one, existing, cluster_id) for one in state.leftovers())
@@ -140,7 +140,8 @@ def plan_no_keys(existing: ExistingKeys, user: str) -> Iterator[Action]:
 
 
 def check_keys(existing: ExistingKeys, user: str) -> None:
-    """Raise Refused where a new key has no room, and nothing tells which of the two there are CAST AI works with."""
+    """Raise Refused if there is no room for a new key, and nothing shows which of the two existing ones CAST AI
+    uses."""
     if not existing.state.stuck:
         return
     listed = " and ".join(
@@ -156,7 +157,7 @@ def check_keys(existing: ExistingKeys, user: str) -> None:
 
 
 def journal(existing: ExistingKeys) -> dict[str, str]:
-    """Tags to set before a second key is made, by which a later run knows that the first is the one in use."""
+    """Tags to set before a second key is created, so that a later run knows that the first one is in use."""
     if len(existing.keys) != 1 or existing.state.in_use:
         return {}
     found = {TAG_FOUND_KEY: existing.keys[0].id, TAG_FOUND_CREDENTIALS: existing.credentials_id or NO_CREDENTIALS}
@@ -177,7 +178,7 @@ def _delete(user: str, one: Deletion, existing: ExistingKeys, cluster_id: str) -
 
 
 def _forget(existing: ExistingKeys, user: str) -> Iterator[Action]:
-    """Take off the note of what was found: from here on the handed-over key's counts."""
+    """Remove the record of an earlier key: from here on, the record of the handed-over key counts."""
     found = {key: existing.tags[key] for key in (TAG_FOUND_KEY, TAG_FOUND_CREDENTIALS) if key in existing.tags}
     if found:
         yield UntagPrincipal(

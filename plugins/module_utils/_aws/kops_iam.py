@@ -94,7 +94,7 @@ class User:
 
     @property
     def restricted(self) -> str:
-        """The name of the restricted policy if it is an inline policy, in whatever case, or an empty text."""
+        """The name of the restricted policy if it is an inline policy, regardless of case, or an empty text."""
         return next((name for name in self.inline if _same_name(name, names.KOPS_RESTRICTED_POLICY)), "")
 
 
@@ -251,7 +251,7 @@ def plan(current: Current, wanted: Desired) -> Iterator[Step | Removal]:
         return
     check_policies(current.absent_policies, wanted.named_policies)
     shown = _shown(user, wanted)
-    yield Step(shown, ())  # whose it is comes before anything that may be wrong with it
+    yield Step(shown, ())  # check the owner before anything else that may be wrong with it
     check_keys(user.keys, user.name)
     if wanted.prepare:
         yield from _plan_user(current, wanted, here)

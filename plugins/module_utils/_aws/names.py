@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Names of what CAST AI gets in AWS, and their limits. Pure. PRIVATE to the collection."""
+"""Names of CAST AI's objects in AWS, and their limits. Pure. PRIVATE to the collection."""
 
 from __future__ import annotations
 

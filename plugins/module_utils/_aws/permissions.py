@@ -25,7 +25,7 @@ ON_EKS = (ROLE, USER)
 
 READ, CREATE, CHANGE, REMOVE, ASK = "read", "create", "change", "remove", "ask"
 """What an action is for: to read; to create what is absent; to change what another run or tool created; to remove; and
-to find out beforehand what is missing, which nothing depends on."""
+to check in advance what is missing. No run depends on the last one."""
 
 PLAN = "plan"
 """A phase that only reads: check mode of connecting and onboarding."""
@@ -89,7 +89,7 @@ _RESOURCES: Mapping[str, tuple[str, ...]] = {
 }
 
 _REGION_OF_IAM = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
-"""Where IAM calls go, whatever the cluster's region. Source: botocore's endpoints.json, credentialScope."""
+"""The region that serves IAM calls for clusters of any region. Source: botocore's endpoints.json, credentialScope."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def _attachable(*arns: str) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
 
 
 _MARKED = {"Null": {f"aws:ResourceTag/{TAG_CLUSTER_ID}": ("false",)}}
-"""Condition: a tag on the object says which cluster at CAST AI it is for."""
+"""Condition: a tag on the object names the cluster at CAST AI that it is for."""
 
 _OF_POLICIES: Mapping[str, tuple[str, ...]] = {
     READ: ("iam:GetPolicy", "iam:GetPolicyVersion"),

@@ -165,7 +165,7 @@ def eks_restricted(location: Location) -> Document:
 
 
 def trust_castai(principal_arn: str, cluster_id: str) -> Document:
-    """Who may assume the role: CAST AI's principal for this cluster, with the cluster's id as the external id."""
+    """The trust policy: CAST AI's principal for this cluster, with the cluster's id as the external id."""
     return document(
         {
             "Effect": "Allow",
@@ -181,7 +181,8 @@ def trust_nodes(location: Location) -> Document:
 
 
 def trusts(trust: Document, kind: str, who: str, external_id: str = "") -> bool:
-    """Whether a trust policy lets who assume the role. kind: AWS or Service; external_id: what the caller sends.
+    """Whether a trust policy allows a principal to assume the role. kind: AWS or Service; external_id: what the caller
+    sends.
 
     Only plain statements are evaluated: one with conditions other than the external id is taken to match.
     """

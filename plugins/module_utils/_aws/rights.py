@@ -61,7 +61,7 @@ def simulate(aws: Aws, caller: str, questions: Collection[Question]) -> Rights:
 
 
 def _answer(aws: Aws, source: str, question: Question) -> tuple[Verdict, ...] | str:
-    """Verdicts, or the reason why there are none."""
+    """Verdicts, or why there are none."""
     try:
         context = {**question.context, "aws:PrincipalArn": source}
         return aws.simulate(source, question.actions, question.resource, context)
@@ -122,8 +122,8 @@ def refusals(rights: Rights, policy: str, reading: bool) -> Iterator[str]:
         )
     if by_layer["boundary"]:
         yield (
-            f"The permissions boundary of {rights.caller} does not allow {by_layer['boundary']}. Have the boundary"
-            " extended, or use other credentials."
+            f"The permissions boundary of {rights.caller} does not allow {by_layer['boundary']}. Extend the"
+            " boundary, or use other credentials."
         )
     if by_layer["organisation"]:
         yield (

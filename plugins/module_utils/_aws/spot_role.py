@@ -28,7 +28,7 @@ VENDOR: Mapping[str, str] = {"cast:managed-by": "cast.ai"}
 """Tag by which CAST AI's policies allow it to delete a role."""
 
 TAG_USED = "castai-onboarding:used-by:"
-"""With a cluster's id at its end: the name of a cluster that uses the role."""
+"""Beginning of a tag key, followed by a cluster's id. The tag's value is the name of a cluster that uses the role."""
 
 TAGS = 50
 """How many tags a role may have. Source: IAM User Guide, "IAM and AWS STS quotas"."""
@@ -45,7 +45,7 @@ class ExistingRole:
 
     @property
     def theirs(self) -> bool:
-        """Whether it exists without CAST AI's tag, so it was not created for CAST AI, whatever its name."""
+        """Whether it exists without CAST AI's tag, so it was not created for CAST AI, even if it has the name."""
         return self.role is not None and not VENDOR.items() <= self.role.tags.items()
 
     @property

@@ -337,7 +337,7 @@ def _unknown_yet(refusal: Rejected) -> bool:
 
 
 def _taken(refusal: Rejected) -> bool:
-    """Whether the ID belongs to somebody else's assignment, or collides inside Azure."""
+    """Whether the ID belongs to another assignment, or collides inside Azure."""
     return refusal.problem.code == ID_TAKEN or "hash conflict" in refusal.problem.message.lower()
 
 
@@ -565,7 +565,7 @@ def check_prepared(gateway: Gateways, notebook: Notebook, cluster_id: str) -> No
 
 @dataclass(frozen=True)
 class Handing:
-    """What every hand-over contains. proxy: None if CAST AI is told of none."""
+    """The parts that every hand-over contains. proxy: None if none is sent to CAST AI."""
 
     subscription: str = ""
     tenant: str = ""

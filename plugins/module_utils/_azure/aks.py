@@ -135,7 +135,7 @@ def not_shown(found: AksCluster) -> Iterator[str]:
 
 
 def entry_problem(found: AksCluster, admin: bool) -> str:
-    """Why AKS lets nobody into the cluster, if that can be said without trying. Empty if it cannot."""
+    """Why nobody can log in to the cluster, if that is known without trying. Empty if it is not."""
     if found.local_accounts:
         return ""
     if admin:
@@ -145,7 +145,7 @@ def entry_problem(found: AksCluster, admin: bool) -> str:
         )
     if not found.entra:
         return (
-            f"AKS cluster {found.name} has neither local accounts nor Entra integration, so AKS lets nobody in. Enable"
+            f"AKS cluster {found.name} has neither local accounts nor Entra integration, so nobody can log in. Enable"
             f" one of them, or set {named('kubeconfig')}, or {named('host')} and {named('api_key')}."
         )
     return ""

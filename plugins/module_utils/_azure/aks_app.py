@@ -147,7 +147,7 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
         yield from aks.onboarding_problems(current.cluster)
     if current.cluster and current.cluster.http_proxy and wanted.proxy:
         yield (
-            f"AKS cluster {wanted.name} has an HTTP proxy of its own, but {named('http_proxy', ROLE)} sets another one."
+            f"AKS cluster {wanted.name} has its own HTTP proxy, but {named('http_proxy', ROLE)} sets another one."
             f" Leave {named('http_proxy', ROLE)} out."
         )
 

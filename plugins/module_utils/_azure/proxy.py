@@ -97,7 +97,7 @@ def proxy_problems(given: Any, option: str) -> Iterator[str]:
     exceptions = given.get("no_proxy") or ""
     items = exceptions if isinstance(exceptions, (list, tuple)) else [exceptions]
     if not all(isinstance(one, str) for one in items):
-        yield f"{option}.no_proxy must be a list of texts."
+        yield f"{option}.no_proxy must be a list of strings. Correct it."
 
 
 def _listed(value: Any) -> Iterator[str]:

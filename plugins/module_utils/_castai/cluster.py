@@ -118,8 +118,8 @@ class Register(Action):
         record = gateway.castai.register_cluster(self.name, self.block or {})
         if record.gone:
             raise CallFailed(
-                f"CAST AI answered with its record {record.id} from an earlier connection, which is {record.status},"
-                " and made no new one. Delete this record in CAST AI's console, then run again."
+                f"CAST AI returned record {record.id} of an earlier connection, which is {record.status}, instead of"
+                " creating a new one. Delete this record in CAST AI's console, then run again."
             )
         return {"cluster_id": record.id, "record": record}
 

@@ -90,7 +90,7 @@ OPTIONS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Chart:
-    """A release that the run will want. Texts are empty if not given."""
+    """A release that the run will install or upgrade. Texts are empty if not given."""
 
     release: str
     ref: str
@@ -107,11 +107,11 @@ class Chart:
 
 @dataclass(frozen=True)
 class Desired:
-    """What the user says about the cluster. Texts are empty if not given or not usable."""
+    """What the user says about the cluster. Texts are empty if not given or invalid."""
 
     cluster: Named
     findable: bool
-    """Whether everything is given that is needed to ask the provider about the cluster."""
+    """Whether all options that are needed to ask the provider about the cluster are given."""
     cluster_id: str
     organization_id: str
     namespace: str
@@ -120,9 +120,9 @@ class Desired:
     problems: tuple[str, ...]
     """What is wrong with the options themselves, found before any call."""
     onboarding: Onboarding | None = None
-    """What is to be onboarded; None for connecting alone."""
+    """The onboarding options; None if the cluster is only to be connected."""
     registering: bool = False
-    """Whether the id is only known once an earlier task of the same check would have registered the cluster."""
+    """Whether the id is unknown because an earlier task of the same check would have registered the cluster."""
     must_run: bool = True
     """Whether something that would keep a release from running is a finding; otherwise it is a warning."""
     create_namespace: bool = True
@@ -203,7 +203,7 @@ class Current:
     startable: Verdict | Problem = field(default_factory=Verdict)
     """Whether the pods of releases that are to be installed can start."""
     metrics: str = ""
-    """What works less well without metrics-server."""
+    """What works less well because metrics-server is missing or silent."""
     pulling: tuple[str, ...] = ()
     """Which Secrets for pulling images are missing."""
     rights: CloudRights | Problem | None = None
@@ -419,7 +419,7 @@ def findings_of(current: Current, wanted: Desired) -> Iterable[str]:
         yield current.version.sentence
     elif current.version and current.version < OLDEST_KUBERNETES:
         yield (
-            f"The API server is Kubernetes {'.'.join(map(str, current.version))}, but CAST AI's agent needs"
+            f"The API server runs Kubernetes {'.'.join(map(str, current.version))}, but CAST AI's agent needs"
             f" {'.'.join(map(str, OLDEST_KUBERNETES))} or newer. Upgrade the cluster first."
         )
     if current.leaving:
@@ -445,8 +445,8 @@ def _castai_findings(current: Current, wanted: Desired) -> Iterable[str]:
         return
     if wanted.cluster_id and wanted.cluster_id not in {record.id for record in current.records if not record.gone}:
         yield (
-            f"CAST AI shows no cluster {wanted.cluster_id} to this API key: it is gone, or the key belongs to another"
-            f" organization. Check {named('cluster_id')} and castai_api_key."
+            f"This API key cannot see cluster {wanted.cluster_id} at CAST AI: it was deleted, or the key belongs to"
+            f" another organization. Check {named('cluster_id')} and castai_api_key."
         )
     yield from filter(None, [organization_problem(current.records, wanted.organization_id)])
     if current.agent_cluster:
@@ -648,7 +648,7 @@ def _is_unknown(current: Current, wanted: Desired) -> bool:
 
 
 def _chart_is_there(releases: Releases, chart: Chart) -> bool:
-    """Whether the cluster has everything that a run needs of the chart; a repair uses what is recorded."""
+    """Whether the cluster has everything that a run needs from the chart; a repair uses the recorded chart."""
     if chart.any_version:
         return releases.goal(chart) is not None
     return helm_record.deployed(releases.of_chart(chart), chart.version)

@@ -25,20 +25,21 @@ from .._variables import named
 from . import pods
 
 SOME_ID = "00000000-0000-0000-0000-000000000000"
-"""For charts that need the cluster's id, before it is known."""
+"""The id for charts that need one before it is known."""
 
 METRICS = "/apis/metrics.k8s.io/v1beta1"
-"""What metrics-server itself serves through the API server, which answers 503 if metrics-server does not respond."""
+"""A path that metrics-server itself serves through the API server, which answers 503 if metrics-server does not
+respond."""
 
 QUOTA, LIMITS = "ResourceQuota", "LimitRange"
 WORKLOAD_AUTOSCALER = "castai-workload-autoscaler"
 _CHOOSY = ("nodeSelector", "affinity", "tolerations")
-"""Values by which a chart's pods choose nodes."""
+"""Chart values that choose the nodes of its pods."""
 
 _RESOURCES = "set resources in agent_values or components_values"
 
 _DENIED = ("denied the request", "denied request")
-"""In refusals of admission webhooks and of ValidatingAdmissionPolicies."""
+"""Parts of refusals by admission webhooks and ValidatingAdmissionPolicies."""
 
 Templates = Mapping[str, tuple[pods.Template, ...]]
 """By release."""
@@ -188,7 +189,7 @@ def study(helm: Helm, cluster: Cluster, planned: Collection[Planned], policed: P
 
 
 def _tried(policed: Policed, namespace: str, templates: Templates) -> Verdict:
-    """What the cluster's policies say of the pods, by a dry run."""
+    """What the cluster's policies say about the pods, found with a dry run."""
     path = path_of("v1", "Pod", None, namespace)
     with at_once() as ask:
         answers = {
@@ -330,7 +331,7 @@ def _by_quota(cluster: Cluster, templates: Templates) -> Iterator[str]:
 
 
 def _how_many(cluster: Cluster, template: pods.Template) -> int:
-    """The least number of long-running pods that a workload creates."""
+    """The minimum number of long-running pods that a workload creates."""
     if not template.lasting:
         return 0
     return template.count or sum(pods.takes(node, template.pod) for node in cluster.nodes or ())

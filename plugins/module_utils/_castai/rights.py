@@ -82,14 +82,14 @@ HOOKS: Mapping[str, Rows] = {
 SYSTEM = "kube-system"
 
 OF_NODES: Rows = (("", "nodes", ("list",)),)
-"""Cluster-wide: kOps clusters are recognised by their nodes, and on all clusters they show where pods could run."""
+"""Cluster-wide: kOps clusters are recognised by their nodes, and nodes show where pods could run on all clusters."""
 
 OF_LIMITS: Rows = (("", "limitranges", ("list",)),)
-"""In the namespace: what limits reject is told beforehand."""
+"""In the namespace: preflight reports what limits would reject."""
 
 
 READING = ("get", "list")
-"""Verbs that a plan needs. All others are only for a run, including watch, which Helm uses to wait."""
+"""Verbs that a plan needs. Only a run needs the others, including watch, which Helm uses to wait."""
 
 
 def planning() -> Rows:

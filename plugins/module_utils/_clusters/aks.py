@@ -197,7 +197,7 @@ def _unanswered(found: AksCluster) -> dict[int, str]:
     elif found.vnet_integration:
         kind = "has its API server in a virtual network (API Server VNet Integration)"
     elif found.authorized_ranges:
-        kind = "only lets authorized IP ranges in"
+        kind = "only accepts authorized IP ranges"
     else:
         return {}
     lead = f" AKS cluster {found.name} {kind}:"

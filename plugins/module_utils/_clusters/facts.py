@@ -25,7 +25,7 @@ Rows = tuple[tuple[str, str, tuple[str, ...]], ...]
 
 NODES = path_of("v1", "Node", None, None)
 SOME_NODES = "500"
-"""The most nodes to read in one call."""
+"""Maximum number of nodes to read in one call."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class ClusterFacts:
     nodes: Object | None = field(default=None, repr=False)
     """The nodes as the API server listed them, if the provider has read them."""
     caseless: bool = False
-    """Whether case does not matter in the registration."""
+    """Whether the comparison of registrations ignores case."""
 
     def is_recorded_in(self, record: Cluster) -> bool:
         """Whether CAST AI's record describes this cluster, comparing its registration."""
@@ -154,7 +154,8 @@ class Onboarding:
     foreign_nodes: Callable[[Iterable[Object]], tuple[str, ...]] = lambda nodes: ()
     nodes_problem: Callable[[tuple[str, ...]], str] = lambda kinds: ""
     exemption: Callable[[ClusterFacts], str] = lambda facts: ""
-    """Of a cluster that may have policies for pods: how a namespace is exempted, as a sentence; else an empty text."""
+    """How a namespace is exempted from the cluster's policies for pods, as a sentence; empty if it has no such
+    policies."""
     warnings: Callable[[ClusterFacts, tuple[str, ...]], Iterator[str]] = lambda facts, kinds: iter(())
 
 

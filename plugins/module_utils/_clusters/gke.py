@@ -188,7 +188,7 @@ def way_in(found: GkeCluster, endpoint: str) -> tuple[str, bool, str]:
             )
         return _url(found.dns_endpoint), True, problem
     if not found.by_ip:
-        return "", False, f"The IP endpoints of GKE cluster {found.name} are off. Set {named('endpoint')} to dns."
+        return "", False, f"The IP endpoints of GKE cluster {found.name} are disabled. Set {named('endpoint')} to dns."
     host = found.endpoint
     if choice == PUBLIC:
         host = "" if found.private else found.public_endpoint or found.endpoint
@@ -214,13 +214,13 @@ def _advice(found: GkeCluster, google: Google, address: str, by_dns: bool) -> Ma
     advice = {}
     if not by_dns:
         private = found.private or address == _url(found.private_endpoint)
-        reason = "is private" if private else "may only let authorized networks in"
+        reason = "is private" if private else "may only accept authorized networks"
         dns = f"set {named('endpoint')} to dns"
         if not found.dns_from_outside:
             dns = f"turn on the DNS endpoint (gcloud container clusters update --enable-dns-access) and {dns}"
         public = f" set {named('endpoint')} to public," if private and not found.private else ""
         advice[0] = (
-            f" The cluster's endpoint {reason}: run this from a network that it lets in,{public} {dns}, or set"
+            f" The cluster's endpoint {reason}: run this from a network that it accepts,{public} {dns}, or set"
             f" {named('kubeconfig')}, or {named('host')} and {named('api_key')}, of a tunnel."
         )
     if not google.can_renew:
@@ -245,8 +245,8 @@ def _advice_at(host: str, found: GkeCluster) -> Mapping[int, str]:
         return {}
     fields = {"enableK8sTokensViaDns": found.tokens_by_dns, "enableK8sCertsViaDns": found.certificates_by_dns}
     off = [name for name, on in fields.items() if not on]
-    advice = " The DNS endpoint takes no token or client certificate of Kubernetes itself where the cluster has"
-    advice += f" {' and '.join(off)} off: turn it on, or leave out {named('kubeconfig')} and {named('host')}."
+    advice = " The DNS endpoint only accepts Kubernetes' own tokens and client certificates if the cluster allows it."
+    advice += f" Turn on {' and '.join(off)}, or leave out {named('kubeconfig')} and {named('host')}."
     return {401: advice, 403: advice} if off else {}
 
 

@@ -223,7 +223,7 @@ def questions(options: Parameters, found: KopsCluster, record: Cluster | None, p
 
 
 def missing_options(params: Parameters) -> Mapping[str, str]:
-    """AWS only leads into EKS clusters, so that a kOps cluster needs a connection of its own."""
+    """AWS only gives access to EKS clusters, so a kOps cluster needs its own connection."""
     connected = params.get("kubeconfig") or params.get("host")
     return {**on_aws.missing_options(params), **({} if connected else {"kubeconfig": NO_CONNECTION})}
 

@@ -114,7 +114,7 @@ def judged(found: Rights, policy: str) -> CloudRights:
 
 
 def identity_options(params: Parameters) -> dict[str, Any]:
-    """The options of the identity, and those of AWS that the checks of their form need. params: preflight's."""
+    """The options of the identity, and the AWS options that the checks of their form need. params: preflight's."""
     return {**params["onboard"], **{option: params.get(option) for option in (*LOCATION_OPTIONS, "profile")}}
 
 

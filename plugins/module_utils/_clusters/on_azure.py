@@ -42,7 +42,7 @@ READ_ONLY = "ReadOnly"
 
 UNASKED = (
     "Could not check whether Azure policies, or conditions on role assignments, forbid what onboarding creates: Azure"
-    " only tells when it is done."
+    " only reports this when the objects are created."
 )
 
 Asked = Mapping[str, Any]
@@ -80,7 +80,7 @@ def rights(
     of_identity = identity.result() or CloudRights()
     may, there = results(held), registered.result()
     unread = [
-        *_unread("what the roles of this run allow on", may),
+        *_unread("the permissions that this run has on", may),
         *_unread("the deny assignments of", results(denied)),
         *_unread("the locks of", results(locked)),
     ]
@@ -132,7 +132,7 @@ def _identity(
     # If the provider is not registered and must stay so, another sentence says so.
     refused = refusals(partial(aks_app.plan, current, replace(wanted, register_providers=True)))
     unasked = "Could not check whether CAST AI lets your organization use an app registration without a secret: it only"
-    unasked += " tells when it creates the account that it would log in with."
+    unasked += " reports this when it creates the account that it would log in with."
     policy = _or_failure(partial(azure.app_policy, current.tenant)) if secret else None
     unread = f"Could not check whether a policy of the tenant forbids or limits secrets of apps: grant {POLICIES}."
     return CloudRights(

@@ -103,7 +103,7 @@ def rights(
     ]
     if off and not options["enable_services"]:
         writing.append(
-            f"These services are off in project {project}: {', '.join(off)}. Enable them, or set"
+            f"These services are not enabled in project {project}: {', '.join(off)}. Enable them, or set"
             f" {named('enable_services', ROLE)} to true."
         )
     forbidden = [one for one, policy in policies.items() if isinstance(policy, Mapping) and _enforced(policy)]
@@ -113,7 +113,7 @@ def rights(
         if not isinstance(has, Rejected):
             writing += _lacks(email, f"in project {other}", "onboarding needs", set(_IN_EXTRA_PROJECTS) - has)
     unread = [f"Organization policy {one}" for one, policy in policies.items() if isinstance(policy, Rejected)]
-    unread += [f"Which services of project {project} are on"] if isinstance(enabled, Rejected) else []
+    unread += [f"Which services of project {project} are enabled"] if isinstance(enabled, Rejected) else []
     unread += [f"The permissions in project {one}" for one, has in results(extra).items() if isinstance(has, Rejected)]
     of_identity = identity.result()
     warnings = [
@@ -164,7 +164,7 @@ def _identity(
     except CallFailed as failure:
         said = f"Could not check CAST AI's service account, its keys and role, and the size of IAM policies: {failure}"
         return CloudRights(warnings=tuple(_key_warnings(facts.own, "")), not_checked=(said, *_key_grants(facts.own)))
-    # If services are off and must stay off, another sentence says so.
+    # If services are not enabled and must not be, another sentence says so.
     refused = refusals(partial(gke_sa.plan, current, replace(wanted, enable_services=True)))
     warnings = (
         *gke_sa.view(current, wanted, {}).get("warnings", ()),
@@ -302,7 +302,7 @@ def _ending(policy: Any) -> Iterable[str]:
     hours = _listed(policy, "allowedValues")
     if hours:
         yield (
-            f"An organization policy lets keys of service accounts expire after {', '.join(hours)}"
+            f"An organization policy makes keys of service accounts expire after {', '.join(hours)}"
             f" (constraints/{_HOURS}). Run this again before that, for example on a schedule: each run replaces a key"
             " that is about to expire."
         )

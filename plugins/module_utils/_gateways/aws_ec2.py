@@ -33,7 +33,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class SecurityGroup(Tagged):
-    """egress_all, ingress_self: whether all traffic may go out, and come from the group itself."""
+    """egress_all, ingress_self: whether all outgoing traffic and all traffic within the group are allowed."""
 
     id: str
     name: str

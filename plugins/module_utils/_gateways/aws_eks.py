@@ -22,7 +22,7 @@ TOKEN_URL_SECONDS = 60
 
 @dataclass(frozen=True)
 class EksCluster:
-    """What DescribeCluster says. authentication_mode is CONFIG_MAP if the answer has none, as for old clusters."""
+    """The answer of DescribeCluster. authentication_mode is CONFIG_MAP if the answer has none, as for old clusters."""
 
     name: str
     arn: str
@@ -36,11 +36,11 @@ class EksCluster:
     auto_mode: bool = False
     """Whether EKS adds and removes nodes itself (EKS Auto Mode)."""
     connector: str = ""
-    """The provider of a cluster that EKS only shows (EKS Connector)."""
+    """The provider of a cluster that is only registered with EKS (EKS Connector)."""
 
     @property
     def access_entries(self) -> bool:
-        """Whether the cluster lets principals in by access entries."""
+        """Whether the cluster supports access entries."""
         return self.authentication_mode != "CONFIG_MAP"
 
     @property
@@ -54,7 +54,8 @@ class EksCluster:
 
 @dataclass(frozen=True)
 class AccessEntry:
-    """How an EKS cluster lets an IAM principal in. arn: the principal; type: STANDARD, EC2_LINUX, ..."""
+    """An entry that gives an IAM principal access to an EKS cluster. arn: the principal; type: STANDARD, EC2_LINUX,
+    ..."""
 
     arn: str
     type: str
@@ -73,7 +74,7 @@ class AccessEntry:
 
 
 class Eks(Session):
-    """Clusters, and how they let principals in."""
+    """Clusters and their access entries."""
 
     @call("read EKS cluster {0} (eks:DescribeCluster)", absent=True)
     def describe_cluster(self, name: str) -> EksCluster | None:
@@ -94,7 +95,7 @@ class Eks(Session):
 
     @property
     def sts_host(self) -> str:
-        """The host of STS that is called, and that tokens are signed for."""
+        """The host of STS that is called, and for which tokens are signed."""
         return urlsplit(self._client("sts").meta.endpoint_url).hostname or ""
 
     @call("sign a Kubernetes token for EKS cluster {0}")

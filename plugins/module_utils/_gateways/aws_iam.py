@@ -101,7 +101,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Making:
-    """What every IAM object that we create gets. path: with both slashes; boundary: an ARN or empty."""
+    """What every IAM object that we create has in common. path: with both slashes; boundary: an ARN or empty."""
 
     path: str
     boundary: str
@@ -113,7 +113,7 @@ class Making:
 
 
 class Iam(Session):
-    """Roles, users, policies, instance profiles, and what simulations say."""
+    """Roles, users, policies, instance profiles, and simulations."""
 
     @call("simulate what {0} may do (iam:SimulatePrincipalPolicy)")
     def simulate(

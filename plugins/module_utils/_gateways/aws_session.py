@@ -35,12 +35,12 @@ botocore = Sdk(
 urllib3 = Sdk("urllib3")
 
 LONGEST = 4000
-"""Characters of AWS's words that a sentence shows: EC2's encoded messages are only useful as a whole."""
+"""Maximum number of characters quoted from AWS: EC2's encoded messages are only useful as a whole."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 OLDEST = (1, 34, 3)
-"""The first version of boto3 and botocore that knows EKS's accessConfig; older ones drop it from the answer."""
+"""The first version of boto3 and botocore that supports EKS's accessConfig; older ones drop it from the answer."""
 
 NO_REGION = (
     f"{named('region')} is not set. Set it to the AWS region of the cluster, set AWS_REGION, or give the AWS profile a"
@@ -164,7 +164,7 @@ def error_code(error: Exception) -> str:
 
 
 def _unsure(error: Exception) -> bool:
-    """Whether AWS may have done what it was asked: its answer was lost, or reports an internal error."""
+    """Whether AWS may have done the call anyway: its answer was lost, or reports an internal error."""
     if isinstance(error, botocore.exceptions.ClientError):
         return bool(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500)
     if isinstance(error, botocore.exceptions.EndpointConnectionError):
@@ -245,7 +245,7 @@ class Session:
 
 
 def region_of(options: Mapping[str, Any]) -> str:
-    """The region that the options name, else AWS_DEFAULT_REGION or the profile's; empty if there is none."""
+    """The region of the options, or else of AWS_DEFAULT_REGION or the profile; empty if there is none."""
     if options.get("region"):
         return str(options["region"])
     _need_boto3()
@@ -258,10 +258,10 @@ def region_of(options: Mapping[str, Any]) -> str:
 def _need_boto3() -> None:
     missing = boto3.import_problem() or botocore.import_problem()
     if missing:
-        raise Refused(f"The Python packages boto3 and botocore are needed where this runs: {missing}. Install boto3.")
+        raise Refused(f"The Python packages boto3 and botocore are needed on this machine: {missing}. Install boto3.")
     if _version() < OLDEST:
         raise Refused(
-            f"botocore is {botocore.__version__} where this runs, which does not support EKS access entries. Install"
+            f"botocore is {botocore.__version__} on this machine, which does not support EKS access entries. Install"
             f" boto3 {'.'.join(map(str, OLDEST))} or newer."
         )
 

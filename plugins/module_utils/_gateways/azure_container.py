@@ -50,7 +50,7 @@ LIST_ADMIN_CREDENTIAL = Call(
 CALLS = (GET_CLUSTER, LIST_CLUSTERS, LIST_USER_CREDENTIAL, LIST_ADMIN_CREDENTIAL)
 
 SERVER_APPLICATION = "6dae42f8-4368-4678-94ff-3960e28e3630"
-"""The application that represents AKS itself in Entra, in every cloud."""
+"""The application ID of AKS itself in Entra, the same in every cloud."""
 
 SHOWS: Mapping[str, str] = {
     "node_group_restriction": "2024-09-01",
@@ -278,7 +278,7 @@ class Container(Session):
         self, call: Call, query: list[tuple[str, str]], subscription: str, group: str, cluster: str
     ) -> Credential:
         if kubeconfig.MISSING:
-            raise Refused(f"The Python package PyYAML is needed where this runs: {kubeconfig.MISSING}. Install PyYAML.")
+            raise Refused(f"The Python package PyYAML is needed on this machine: {kubeconfig.MISSING}. Install PyYAML.")
         credential: Credential = self.send(
             call, query=query, read=Credential.parse, subscription=subscription, group=group, cluster=cluster
         )

@@ -290,7 +290,7 @@ def _check_token(token: str, origin: str) -> None:
     """Raises Refused if Entra would not accept the text as a token of another issuer."""
     if not _JWT.fullmatch(token):
         raise Refused(
-            f"{origin} has no token as other issuers sign them: a JWT, without blanks and line breaks. Copy it again."
+            f"{origin} does not contain a JWT, which has three parts and no spaces or line breaks. Copy it again."
         )
     ends: Any = claims_of(token).get("exp")
     if isinstance(ends, (int, float)) and 1 < ends < time.time() - _SKEW:
@@ -446,7 +446,8 @@ _WORDS: Mapping[str, str] = {
     "70021": "No federated credential of the application matches the token: compare its issuer, subject and audience.",
     "700027": "The application does not have this certificate, or it has expired: upload one, or set"
     " {x509_certificate_path} to another.",
-    "700024": "The token of another issuer, or the clock of this machine, is out of date: renew it, or set the clock.",
+    "700024": "The federated token has expired, or this machine's clock is wrong: renew the token, or"
+    " correct the clock.",
     "53003": "A Conditional Access policy forbids this log-in: ask its administrators for an exception.",
     "50076": "Multi-factor authentication is required: use a service principal.",
     "50079": "Multi-factor authentication is required: use a service principal.",

@@ -212,7 +212,7 @@ class Session:
         missing = https.MISSING or azure.import_problem()
         if missing:
             raise Refused(
-                "The Python packages azure-identity and requests are needed where this runs:"
+                "The Python packages azure-identity and requests are needed on this machine:"
                 f" {missing}. Install azure-identity and requests."
             )
         self._http = Http(ca_file(options.get(CA_OPTION), CA_OPTION, "Azure"), CA_OPTION)
@@ -341,9 +341,13 @@ class Session:
         while following:
             host = host_of(self._audience(call.service))
             if not may_have_token(following, host) or following in seen or len(seen) == MOST_PAGES:
-                wrong = "there is no end of pages" if len(seen) == MOST_PAGES else "the next page is not one of Azure's"
+                wrong = (
+                    "the list of pages does not end"
+                    if len(seen) == MOST_PAGES
+                    else "the address of the next page is not Azure's"
+                )
                 raise CallFailed(
-                    f"Could not {call.purpose.format(**names)}: {wrong}. Check whether a proxy answers in its place."
+                    f"Could not {call.purpose.format(**names)}: {wrong}. Check whether a proxy answered instead."
                 )
             seen.add(following)
             more, following = self._send(call, following, call.purpose.format(**names), None, None, False, page, tenant)

@@ -385,7 +385,7 @@ class CastAi:
             except Odd as odd:
                 raise CallFailed(
                     f"Could not {purpose}: {self.url} returned an answer that does not match the API: {odd}. Check"
-                    " castai_api_url, and whether a proxy answers in its place.",
+                    " castai_api_url, and whether a proxy answered instead.",
                     unsure=method != "GET",
                 ) from odd
             except Rejected as answer:
@@ -482,7 +482,7 @@ def _parse(raw: bytes) -> Mapping[str, Any]:
         body = loaded(raw)
     except Odd:
         raise ValueError(
-            "the answer is not JSON. Check castai_api_url, and whether a proxy answers in its place."
+            "the answer is not JSON. Check castai_api_url, and whether a proxy answered instead."
         ) from None
     if not isinstance(body, dict):
         raise ValueError("the answer is not a JSON object.")

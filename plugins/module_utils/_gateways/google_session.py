@@ -157,7 +157,7 @@ class Session:
         missing = https.MISSING or google.import_problem()
         if missing:
             raise Refused(
-                "The Python packages google-auth and requests are needed where this runs:"
+                "The Python packages google-auth and requests are needed on this machine:"
                 f" {missing}. Install google-auth and requests."
             )
         self._http = Http(ca_file(options.get(CA_OPTION), CA_OPTION, "Google Cloud"), CA_OPTION)
@@ -311,7 +311,7 @@ def _advice(call: Call, status: int, problem: Problem, asked: float, can_renew: 
     if "vpcServiceControlsUniqueIdentifier" in problem.metadata:
         return " VPC Service Controls forbid it: allow this machine and its identity in the perimeter."
     if status == 429 and not _limited(status, problem):
-        return " Delete what nobody needs, or ask Google for a higher quota."
+        return " Delete some that are no longer needed, or ask Google for a higher quota."
     if _limited(status, problem):
         return throttled("Google limits how often these credentials may call", asked)
     if status == 403:

@@ -100,7 +100,7 @@ class Http(_Session):
             host = host_of(url)
             sentence = problem_of(error, host, self._ca_option)
             if not sentence and never_sent(error) and not repeats:
-                sentence = f"{host} did not answer ({said_by(error)}). Check that it is reachable from where this runs."
+                sentence = f"{host} did not answer ({said_by(error)}). Check that it is reachable from this machine."
             if sentence:
                 raise CallFailed(f"Could not {purpose}: {sentence}") from error
             return Response(503, None, f"{host} did not answer ({said_by(error)})")
@@ -161,7 +161,7 @@ def taken(
     except Odd as odd:
         raise CallFailed(
             f"Could not {purpose}: {host} returned an answer that does not match the API: {odd}. Check whether a proxy"
-            " answers in its place.",
+            " answered instead.",
             unsure=unsure,
         ) from odd
 
@@ -190,7 +190,7 @@ def ca_file(path: str | None, option: str, cloud: str) -> str:
 def problem_of(error: BaseException, host: str, ca_option: str) -> str:
     """Why a request fails however often it is tried, as a sentence, or an empty text: another try may help."""
     if isinstance(error, requests.exceptions.InvalidSchema) and "SOCKS" in str(error):
-        return "the proxy in HTTPS_PROXY needs the Python package PySocks where this runs. Install it."
+        return "the proxy in HTTPS_PROXY needs the Python package PySocks on this machine. Install it."
     if isinstance(error, OSError) and "CA certificate bundle" in str(error):
         return f"{named(ca_option)} cannot be read."
     for cause in tls.causes(error):

@@ -238,11 +238,11 @@ def _server(cluster: Entry, user: Entry) -> Server:
     if in_address(url):
         raise Wrong("the address of its server contains a user name or password, which belong in its user")
     if not url.startswith("https://"):
-        raise Wrong(f"its server is {url!r}, and only an address that starts with https:// keeps credentials secret")
+        raise Wrong(f"its server is {url!r}, but credentials may only be sent to an https:// address")
     certificate = _material(user, "client-certificate")
     key = _material(user, "client-key")
     if bool(certificate) != bool(key):
-        raise Wrong("its user has only one of client-certificate and client-key")
+        raise Wrong("its user needs both client-certificate and client-key, but has only one of them")
     proxy = _text(cluster, "proxy-url")
     try:
         return Server(

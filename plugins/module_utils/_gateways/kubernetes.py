@@ -302,7 +302,7 @@ class Kubernetes:
             way = f" through proxy {self._proxy.url}" if self._proxy else ""
             raise CallFailed(
                 f"Kubernetes API server {self.host} did not answer{way}: {message}. Check that it is reachable from"
-                f" where this runs.{self._advice.get(answer['cause'], self._advice.get(0, ''))}",
+                f" this machine.{self._advice.get(answer['cause'], self._advice.get(0, ''))}",
                 unsure=method != "GET" and not answer.get("neverSent"),
             )
         advice = {
@@ -433,7 +433,7 @@ def by_kubeconfig(path: str, context: str | None, ca_pem: str = "", validate_cer
     """
     _need_urllib3()
     if kubeconfig.MISSING:
-        raise Refused(f"The Python package PyYAML is needed where this runs: {kubeconfig.MISSING}. Install PyYAML.")
+        raise Refused(f"The Python package PyYAML is needed on this machine: {kubeconfig.MISSING}. Install PyYAML.")
     with _naming(path, context):
         server, user = kubeconfig.read(path, context)
         if ca_pem or not validate_certs:
@@ -512,7 +512,7 @@ def _pool(server: Server, proxy: proxies.Proxy | None) -> Any:
 def _socks_pool(proxy: proxies.Proxy, arguments: Mapping[str, Any]) -> Any:
     if importlib.util.find_spec("socks") is None:
         raise Refused(
-            f"Proxy {proxy.url} needs the Python package PySocks where this runs. Install it, or use an HTTP proxy."
+            f"Proxy {proxy.url} needs the Python package PySocks on this machine. Install it, or use an HTTP proxy."
         )
     from urllib3.contrib.socks import SOCKSProxyManager
 
@@ -637,7 +637,7 @@ def _ask(provider: Mapping[str, Any]) -> str:
         import kubernetes.client
         import kubernetes.config
     except ImportError as error:
-        raise Wrong(f"its auth-provider needs the Python package kubernetes where this runs: {error}") from None
+        raise Wrong(f"its auth-provider needs the Python package kubernetes on this machine: {error}") from None
     configuration = kubernetes.client.Configuration()
     config = {
         "current-context": "castai",
@@ -657,4 +657,4 @@ def _ask(provider: Mapping[str, Any]) -> str:
 
 def _need_urllib3() -> None:
     if MISSING:
-        raise Refused(f"The Python package urllib3 is needed where this runs: {MISSING}. Install urllib3.")
+        raise Refused(f"The Python package urllib3 is needed on this machine: {MISSING}. Install urllib3.")

@@ -21,7 +21,7 @@ from .._variables import named
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 _UNTRUSTED = frozenset({2, 18, 19, 20, 21})
-"""OpenSSL's codes for a certificate that nobody who is trusted has signed."""
+"""OpenSSL's codes for a certificate without a trusted signer."""
 _TOO_EARLY, _EXPIRED = 9, 10
 _OTHER_NAME = frozenset({62, 64})
 
@@ -182,7 +182,7 @@ def _refused(error: ssl.SSLCertVerificationError, url: str, trust: str) -> str:
         state = "has expired" if code == _EXPIRED else "is not valid yet"
         return (
             f"The TLS certificate of {url}, or of the authority that signed it, {state}: renew it there, correct the"
-            f" clock of the machine where this runs, {_SKIP}"
+            f" clock of the machine that runs Ansible, {_SKIP}"
         )
     what = "is not trusted" if code in _UNTRUSTED else "was refused"
     return f"The TLS certificate of {url} {what}: {said}. {trust}, {_SKIP}"

@@ -151,7 +151,7 @@ class CreateAccount(OnAccount):
         try:
             gateway.google.create_account(self.project, account_id, self.display_name, self.description)
         except Rejected as refusal:
-            advice = f"Or have them create an account, and set {EXISTING_ACCOUNT} to it."
+            advice = f"Or ask them to create an account, and set {EXISTING_ACCOUNT} to it."
             raise forbidden(refusal, "disableServiceAccountCreation", advice) from refusal
         return {"account_made": self.email}
 

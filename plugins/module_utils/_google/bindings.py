@@ -170,7 +170,7 @@ def size_problem(policy: Policy, change: Change, project: str) -> str:
         return ""
     return (
         f"The IAM policy of project {project} would have {after:,} principals, but IAM allows {PRINCIPALS:,}, counting"
-        " repetitions and members that audit logs exempt. Remove bindings that nobody needs, or grant roles to groups."
+        " repetitions and members that audit logs exempt. Remove unused bindings, or grant roles to groups."
     )
 
 

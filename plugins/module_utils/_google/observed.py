@@ -175,7 +175,7 @@ def key_state(key: AccountKey, now: datetime) -> Key:
 
 
 def unless_off(call: Callable[P, T]) -> Callable[P, T | None]:
-    """The same read, but None if the service is off, so that nothing can exist."""
+    """The same read, but None if the service is not enabled, so that nothing can exist."""
 
     def read(*arguments: P.args, **named: P.kwargs) -> T | None:
         try:

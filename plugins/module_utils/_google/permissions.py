@@ -74,13 +74,13 @@ GRANTS: tuple[Grant, ...] = (
         "serviceusage.services.enable",
         ("serviceusage.services.batchEnable",),
         (REPAIR,),
-        why="enables services that are off",
+        why="enables services",
     ),
     Grant(
         "servicemanagement.services.bind",
         ("serviceusage.services.batchEnable",),
         (REPAIR,),
-        why="enables services that are off",
+        why="enables services",
     ),
     Grant(
         "serviceusage.operations.get",

@@ -720,8 +720,8 @@ def _added_owner(gateway: Systems, wanted: Desired, current: Current) -> Owner |
     namespace = f"Namespace {wanted.namespace}"
     if owner_of_added({namespace: live.pop(namespace, None)}, wanted.name, wanted.namespace):
         raise Refused(
-            f"With these values the chart of {wanted.title} creates {namespace}, which exists. Set createNamespace:"
-            f" false in {named('values', role_of(wanted.name))}."
+            f"With these values the chart of {wanted.title} creates {namespace}, which already exists. Set"
+            f" createNamespace: false in {named('values', role_of(wanted.name))}."
         )
     return owner_of_added(live, wanted.name, wanted.namespace)
 
@@ -906,7 +906,7 @@ def _changed(gateway: Systems, wanted: Desired, current: Current) -> Current:
     if wanted.present and (current.last is None or current.last.status != record.DEPLOYED):
         status = current.last.status if current.last else "gone"
         raise CallFailed(
-            f"Helm ended without an error, but {wanted.title} is {status}. Either Helm may not update its Secrets in"
+            f"Helm reported no error, but {wanted.title} is {status}. Either Helm may not update its Secrets in"
             f" namespace {wanted.namespace}, or somebody else is changing the release."
         )
     return current

@@ -58,7 +58,7 @@ def desired(params: Parameters) -> Sequence[Desired]:
         raise Refused(f"Option releases lists {', '.join(doubled)} more than once. List each release only once.")
     both = [name for name in unwanted if name in names]
     if both:
-        raise Refused(f"{', '.join(both)} is in option releases and in option unwanted. Take it out of one of the two.")
+        raise Refused(f"{', '.join(both)} is in option releases and in option unwanted. Remove it from one of them.")
     return [replace(one, unwanted=one.name in unwanted) for one in wanted]
 
 

@@ -27,7 +27,7 @@ SURE_OF_NODES = 45.0
 """The same if no node accepts a pod: within this time an autoscaler reports an event about the pod."""
 
 _SHOWN = 400
-"""The most characters of others' sentences that a message shows."""
+"""Maximum number of characters that a message quotes from Kubernetes or a container."""
 
 NO_IMAGE = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable")
 """Reasons of waiting containers whose image cannot be pulled; these alternate."""

@@ -256,7 +256,7 @@ def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     if wanted.create == "auto":
         reason = f"{reason[:-1]}: in authentication mode {current.mode} an access entry gives the principal access."
     dead = "" if wanted.present or _held(current, wanted) else _dead(current, wanted)
-    kept = f"{wanted.entry.arn} has no entry. Left as it is: {dead}." if dead else ""
+    kept = f"{wanted.entry.arn} has no entry. Left unchanged: {dead}." if dead else ""
     return {"authentication_mode": current.mode, "reason": reason if left_out else kept}
 
 

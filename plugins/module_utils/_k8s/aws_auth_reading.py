@@ -180,7 +180,7 @@ class _Unread(Exception):
 def read(text: str, kind: str) -> Document:
     """The text, without a byte order mark. Raises Refused with the line if none of it would be in force."""
     if MISSING:
-        raise Refused(f"The Python package PyYAML is needed where this runs: {MISSING}. Install PyYAML.")
+        raise Refused(f"The Python package PyYAML is needed on this machine: {MISSING}. Install PyYAML.")
     if text.strip() in _SKIPPED:
         return Document((), False, *_blank(text))
     root, tokens = _parsed(text, kind)

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Python imports this at its start: writes down which libraries a process, or one that it starts, really imports.
+"""Python imports this file when it starts. It records which libraries a process and its children really import.
 
-A line each, NAME VERSION, in the file that CASTAI_IMPORTED names; python itself is the first.
+One line each, NAME VERSION, in the file that CASTAI_IMPORTED names; the first one is python itself.
 """
 
 from __future__ import annotations

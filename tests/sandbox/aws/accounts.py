@@ -31,7 +31,7 @@ from ..spec import CASTAI_ACCOUNT
 
 @dataclass(frozen=True)
 class Caller:
-    """Whoever owns an access key. `entity` is moto's user or role; `arn` is how STS names the caller."""
+    """The owner of an access key. `entity` is moto's user or role; `arn` is the caller's name in STS."""
 
     account: str
     partition: str
@@ -42,9 +42,10 @@ class Caller:
 
 
 class Accounts:
-    """The accounts by number. All are of one partition, that of the world's clusters; CAST AI's own is not.
+    """The accounts by number.
 
-    control_policies: an account's service control policy, where its organisation has one.
+    All accounts are in the partition of the world's clusters, except CAST AI's own. control_policies: the service
+    control policy of an account whose organisation has one.
     """
 
     def __init__(self, home: str) -> None:
@@ -55,7 +56,7 @@ class Accounts:
 
     @property
     def customers(self) -> tuple[str, ...]:
-        """The operator's account and those of the clusters, in the order in which they came."""
+        """The operator's account and those of the clusters, in the order in which they were added."""
         return tuple(self._customers)
 
     def add(self, account: str) -> None:
@@ -75,13 +76,13 @@ class Accounts:
         return sts_backends[account][self.partition_of(account)]
 
     def empty(self) -> None:
-        """Take everything out of all accounts."""
+        """Empty all accounts."""
         for backends in (ec2_backends, eks_backends, iam_backends, sts_backends):
             backends.reset()
         self.control_policies.clear()
 
     def entity(self, arn: str) -> User | Role | None:
-        """The user or role of an ARN; None when there is none."""
+        """The user or role with an ARN, or None."""
         account = arn.split(":")[4] if arn.count(":") >= 5 else ""
         if account not in self:
             return None
@@ -90,7 +91,7 @@ class Accounts:
         return next((one for one in entities if one.arn == arn), None)
 
     def named(self, account: str, kind: str, name: str) -> User | Role | InstanceProfile | None:
-        """The user, role or instance profile of a name; None when there is none."""
+        """The user, role or instance profile with a name, or None."""
         iam = self.iam(account)
         if kind == "user":
             return iam.users.get(name)
@@ -99,7 +100,7 @@ class Accounts:
         return iam.instance_profiles.get(name)
 
     def caller(self, access_key_id: str) -> Caller | None:
-        """The owner of a usable access key: not deleted, not inactive, its user or role still there."""
+        """The owner of an access key that works: the key is active, and its user or role exists."""
         for account in (*self._customers, CASTAI_ACCOUNT):
             key = self.iam(account).access_keys.get(access_key_id)
             if key is None:
@@ -114,7 +115,7 @@ class Accounts:
         return None
 
     def policy(self, account: str, arn: str) -> ManagedPolicy | None:
-        """A managed policy as this account sees it; None when there is none."""
+        """A managed policy as this account sees it, or None."""
         self.load_managed(account, arn)
         return self.iam(account).managed_policies.get(arn)
 
@@ -131,9 +132,9 @@ class Accounts:
                 iam.managed_policies[policy.arn] = policy
 
     def forget(self, arn: str, unique_id: str) -> None:
-        """A user or role is gone: trust policies that named it now name the unique id that its ARN stood for.
+        """Handle a deleted user or role: trust policies that named its ARN now name its unique id.
 
-        IAM User Guide, "AWS JSON policy elements: Principal": one of the same name made later is another principal.
+        IAM User Guide, "AWS JSON policy elements: Principal": a new one with the same name is a different principal.
         """
         for account in (*self._customers, CASTAI_ACCOUNT):
             for role in self.iam(account).get_roles():
@@ -160,7 +161,8 @@ def default_document(policy: ManagedPolicy) -> Any:
 
 
 def boundary_document(accounts: Accounts, account: str, entity: User | Role) -> Any:
-    """The document of the entity's permissions boundary, one that allows nothing if that is gone; None: it has none."""
+    """The document of the entity's permissions boundary. If the boundary was deleted, it allows nothing. None: no
+    boundary."""
     arn = getattr(entity, "permissions_boundary_arn", None)  # moto's user has none; aws_rules.py sets it
     if not arn:
         return None

@@ -32,7 +32,7 @@ TIMESTAMP = "%Y%m%dT%H%M%SZ"
 
 @dataclass(frozen=True)
 class Signature:
-    """What a signed request says of itself; nothing in it is proven before `matches`."""
+    """What a signed request claims. Nothing of it is proven before `matches`."""
 
     access_key_id: str
     region: str
@@ -50,7 +50,7 @@ class Signature:
 
 
 def read_signature(request: Request) -> Signature | None:
-    """The signature in the Authorization header or in a presigned query; None when there is none or it is malformed."""
+    """The signature in the Authorization header or in a presigned query; None if there is none or it is malformed."""
     found = AUTHORIZATION.match(request.headers.get("authorization", ""))
     query = dict(parse_qsl(request.query))
     if found:
@@ -73,7 +73,8 @@ def read_signature(request: Request) -> Signature | None:
 
 
 def matches(request: Request, signature: Signature, secret: str) -> bool:
-    """Was the request signed with this secret? botocore computes the signature a second time over what was received."""
+    """Whether the request was signed with this secret: botocore computes the signature of the received request
+    again."""
     query = "&".join(pair for pair in request.query.split("&") if not pair.startswith("X-Amz-Signature="))
     received = AWSRequest(
         method=request.method,
@@ -89,7 +90,7 @@ def matches(request: Request, signature: Signature, secret: str) -> bool:
 
 @dataclass(frozen=True)
 class Access:
-    """One request to be decided. `context`: condition key in lower case -> its values."""
+    """One request to decide about. `context`: condition key in lower case -> its values."""
 
     action: str
     resource: str
@@ -108,9 +109,9 @@ def allowed(documents: Iterable[Mapping[str, Any]], access: Access) -> bool | No
 
 
 def trusted(document: Mapping[str, Any], principals: Iterable[str], access: Access) -> frozenset[str]:
-    """The principals (ARN, account root ARN, account id) by which a role's trust policy lets the caller assume it.
+    """The principals through which a role's trust policy lets the caller assume it; empty if it does not.
 
-    Empty when it does not. Principals are those the caller answers to.
+    Principals are the caller's own: ARN, account root ARN, account id.
     """
     by: set[str] = set()
     for statement in _statements(document):
@@ -195,9 +196,9 @@ def _text(value: Any) -> str:
 
 
 def _condition_holds(operator: str, values: tuple[str, ...] | None, wanted: list[str]) -> bool:
-    """One operator on one key, as the user guide's "condition operators" and "set operators" have it.
+    """Decide one operator on one key, as "condition operators" and "set operators" in the user guide describe it.
 
-    Raises ValueError for an operator this world does not know, so that no policy is half understood.
+    Raises ValueError for an operator that this world does not know, so that no policy is only half understood.
     """
     quantifier, _colon, operator = operator.rpartition(":")
     if operator == "Null":

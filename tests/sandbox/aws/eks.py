@@ -50,7 +50,7 @@ def policy_arn(name: str, partition: str = "aws") -> str:
 
 
 class EksCluster(MotoCluster):
-    """moto's cluster, which is the world's, with who may enter it."""
+    """moto's cluster, which is a cluster of the world, and who may access it."""
 
     def __init__(self, cluster: Cluster, vpc: Mapping[str, Any]) -> None:
         """`vpc`: resourcesVpcConfig as DescribeCluster answers it."""
@@ -90,13 +90,13 @@ def add_cluster(cluster: Cluster, vpc: Mapping[str, Any]) -> None:
 
 
 def find_cluster(cluster: Cluster) -> EksCluster | None:
-    """The cluster as EKS has it now; None when it was deleted there."""
+    """The cluster as EKS has it now, or None if it was deleted there."""
     found = eks_backends[cluster.account][cluster.region].clusters.get(cluster.name)
     return found if isinstance(found, EksCluster) else None
 
 
 def add_access_entry(cluster: EksCluster, principal: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry as EKS makes it; wanted: its type, username, groups and tags, each optional."""
+    """An entry as EKS creates it. wanted: its type, username, groups and tags, each optional."""
     kind = wanted.get("type") or "STANDARD"
     username, groups = TYPES.get(kind, (wanted.get("username") or _username(principal), wanted.get("groups") or []))
     account, name = principal.split(":")[4], principal.rpartition("/")[2]
@@ -120,9 +120,9 @@ def add_access_entry(cluster: EksCluster, principal: str, wanted: Mapping[str, A
 
 
 def forget_principal(arn: str) -> None:
-    """A user or role is gone: its entries stay and let in none of the same name that is made later.
+    """Handle a deleted user or role: its entries stay, but do not admit a new one with the same name.
 
-    EKS User Guide, "Creating access entries": an entry goes by the id of its principal.
+    EKS User Guide, "Creating access entries": an entry refers to the id of its principal.
     """
     for account in eks_backends.values():
         for backend in account.values():
@@ -132,7 +132,7 @@ def forget_principal(arn: str) -> None:
 
 
 def _username(principal: str) -> str:
-    """The user name of a STANDARD entry that gives none (EKS User Guide, "Creating access entries")."""
+    """The user name of a STANDARD entry without one (EKS User Guide, "Creating access entries")."""
     account, role, _rest = principal.partition(":role/")
     if not role:
         return principal
@@ -150,7 +150,8 @@ def _association(arn: str, scope: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class AccessResponse(EKSResponse):
-    """moto's EKS and the access-entry operations, each method named after its operation, as moto finds them."""
+    """moto's EKS and the access-entry operations. Each method has the name of its operation, because moto looks it up
+    by it."""
 
     def create_access_entry(self) -> ActionResult:
         cluster, principal = self._api_cluster(), self._get_param("principalArn")
@@ -257,7 +258,7 @@ class AccessResponse(EKSResponse):
         return cluster, principal
 
     def _require_principal(self, arn: str) -> None:
-        """EKS refuses a principal that IAM does not know."""
+        """EKS refuses a principal that does not exist in IAM."""
         account = arn.split(":")[4] if arn.count(":") >= 5 else ""
         iam = iam_backends[account][get_partition(self.region)] if account.isdecimal() else None
         known = {role.arn for role in iam.roles.values()} | {user.arn for user in iam.users.values()} if iam else set()
@@ -288,10 +289,11 @@ class KubernetesUser(NamedTuple):
 
 
 def kubernetes_user(cluster: EksCluster, arn: str, aws_auth: Mapping[str, Any] | None) -> KubernetesUser | None:
-    """Who `arn` is in the cluster: by access entry first, then by aws-auth, each where the mode has it; None: nobody.
+    """The user name and groups of `arn` in the cluster: by access entry first, then by aws-auth, if the mode has it;
+    None for nobody.
 
-    aws_auth: the `data` of ConfigMap kube-system/aws-auth, None when it does not exist. A session's name is always
-    "session" here, since `arn` does not carry it, and its instance always the first of the cluster's region.
+    aws_auth: the `data` of ConfigMap kube-system/aws-auth, None if it does not exist. A session's name is always
+    "session" here, because `arn` does not contain it, and its instance is always the first one of the cluster's region.
     """
     mode = cluster.access_config["authenticationMode"]
     if mode == "CONFIG_MAP" and arn == cluster.created_by:
@@ -300,7 +302,8 @@ def kubernetes_user(cluster: EksCluster, arn: str, aws_auth: Mapping[str, Any] |
     if mode != "CONFIG_MAP" and arn in cluster.access_entries and arn not in cluster.dead_entries:
         entry, policies = cluster.access_entries[arn], cluster.access_policies[arn]
         groups = list(entry["kubernetesGroups"])
-        # EKS has an authorizer of its own for access policies; here the administrator's is the group of the same power.
+        # EKS has its own authorizer for access policies; here the administrator's policy is a group with the same
+        # power.
         if any(name.endswith("/AmazonEKSClusterAdminPolicy") for name in policies):
             groups.append("system:masters")
         found = KubernetesUser(entry["username"], tuple(groups))
@@ -314,9 +317,10 @@ def kubernetes_user(cluster: EksCluster, arn: str, aws_auth: Mapping[str, Any] |
 
 
 def _by_aws_auth(arn: str, aws_auth: Mapping[str, Any]) -> KubernetesUser | None:
-    """As aws-iam-authenticator: mapRoles first, whatever the ARN is of, the last entry of an ARN, keys in any case.
+    """Map a caller as aws-iam-authenticator does: mapRoles first, whether the ARN is a role's or a user's; the last
+    entry of an ARN; keys in any case.
 
-    An assumed role has lost its path, so that a mapped role ARN with a path never fits.
+    An assumed role has lost its path, so a mapped role ARN with a path never matches.
     """
     account = arn.split(":")[4]
     prefix, role, _rest = arn.partition(":role/")
@@ -333,7 +337,7 @@ def _by_aws_auth(arn: str, aws_auth: Mapping[str, Any]) -> KubernetesUser | None
 
 
 def _parsed(text: str | None) -> list[Any]:
-    """A list in YAML; nothing when it is not one, as the authenticator then maps nobody by it."""
+    """A YAML list. Anything else counts as empty, because the authenticator then maps nobody."""
     try:
         rows = yaml.safe_load(text or "[]")
     except yaml.YAMLError:

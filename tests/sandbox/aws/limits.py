@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lengths, patterns, ranges and enumerations of parameters, as botocore's service models have them; moto asks few."""
+"""Lengths, patterns, ranges and enumerations of parameters, from botocore's service models; moto checks few of them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _nested(flat: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _violations(shape: Any, value: Any, path: str) -> Iterator[tuple[str, Any, str]]:
-    """(path, value, constraint) of every value that its shape forbids."""
+    """(path, value, constraint) of every value that its shape does not allow."""
     if shape is None:
         return
     if shape.type_name == "structure":

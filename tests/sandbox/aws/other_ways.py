@@ -43,7 +43,7 @@ POLICY_DESCRIPTION = "Policy to manage EKS cluster used by CAST {}"
 
 @dataclass(frozen=True)
 class Names:
-    """What one way calls its objects; empty: it makes none."""
+    """The names that one way gives to its objects; empty for objects that it does not create."""
 
     principal: str
     policy: str
@@ -55,7 +55,7 @@ class Names:
 
 
 def names(vintage: str, cluster: str, cluster_id: str) -> Names:
-    """Raises ValueError for a vintage that is not in VINTAGES. cluster_id: CAST AI's."""
+    """cluster_id: CAST AI's. Raises ValueError for a vintage that is not in VINTAGES."""
     short = cluster_id[:8]
     nodes = f"cast-{cluster[:40]}-eks-{short}"
     group = f"cast-{cluster}-cluster/CastNodeSecurityGroup"

@@ -67,7 +67,7 @@ TAGGING = {
 
 @dataclass(frozen=True)
 class Decision:
-    """`by`: the kind of policy that refuses, in AWS's words. explicit: by a Deny."""
+    """`by`: the kind of policy that refuses, in AWS's words. explicit: whether by a Deny."""
 
     allowed: bool
     by: str = ""
@@ -78,9 +78,9 @@ IDENTITY, BOUNDARY, ORGANISATION = "identity-based policy", "permissions boundar
 
 
 def decide(layers: Mapping[str, list[Any] | None], access: Access) -> Decision:
-    """What the documents of each kind of policy come to; None: there is no such limit.
+    """The documents of each kind of policy; None: there is no such limit.
 
-    IAM User Guide, "Policy evaluation logic": any Deny refuses; then every kind that there is must allow.
+    IAM User Guide, "Policy evaluation logic": any Deny refuses; then every existing kind must allow.
     """
     verdicts = {by: allowed(documents, access) for by, documents in layers.items() if documents is not None}
     for explicit in (True, False):
@@ -91,7 +91,7 @@ def decide(layers: Mapping[str, list[Any] | None], access: Access) -> Decision:
 
 
 def layers(accounts: Accounts, caller: Caller) -> dict[str, list[Any] | None]:
-    """The caller's documents for `decide`."""
+    """The caller's documents, as `decide` takes them."""
     boundary = boundary_document(accounts, caller.account, caller.entity)
     control = accounts.control_policies.get(caller.account)
     return {
@@ -102,7 +102,7 @@ def layers(accounts: Accounts, caller: Caller) -> dict[str, list[Any] | None]:
 
 
 def authorise(accounts: Accounts, operation: Operation, caller: Caller) -> None:
-    """Raises AwsError in AWS's words when the caller may not do all that the operation takes."""
+    """Raise AwsError in AWS's words if the caller lacks a permission that the operation needs."""
     if operation.action in NEEDS_NO_PERMISSION:
         return
     documents = layers(accounts, caller)
@@ -132,14 +132,14 @@ def _may_assume(accounts: Accounts, caller: Caller, access: Access, own: Decisio
 
 
 def named(operation: Operation) -> Iterator[tuple[str, str]]:
-    """What the operation is about: (kind, name), the most telling first."""
+    """The objects of the operation as (kind, name), the most specific first."""
     for parameter, kind in RESOURCES.get(operation.service, ()):
         if operation.parameters.get(parameter):
             yield kind, operation.text(parameter)
 
 
 def needed(accounts: Accounts, operation: Operation, caller: Caller) -> Iterator[Access]:
-    """Every permission that the operation takes of the caller."""
+    """Every permission that the caller needs for the operation."""
     resource = _resource(accounts, operation, caller)
     context = _context(accounts, operation, caller)
     yield Access(operation.action, resource, {**context, **_of_resource(accounts, operation, caller, resource)})
@@ -160,7 +160,7 @@ def needed(accounts: Accounts, operation: Operation, caller: Caller) -> Iterator
 
 
 def _resource(accounts: Accounts, operation: Operation, caller: Caller) -> str:
-    """The ARN that policies are matched against, `*` when the operation has none."""
+    """The ARN that policies are matched against, `*` if the operation has none."""
     kind, name = next(named(operation), ("", "*"))
     if operation.action == "eks:TagResource":
         return operation.text("resourceArn")
@@ -202,7 +202,7 @@ def entry_arn(operation: Operation, caller: Caller) -> str:
 
 
 def _context(accounts: Accounts, operation: Operation, caller: Caller) -> dict[str, tuple[str, ...]]:
-    """The condition keys of a request that this world knows, in lower case."""
+    """The condition keys of a request that this world supports, in lower case."""
     context: dict[str, tuple[str, ...]] = {
         "aws:principalarn": (caller.entity.arn,),
         "aws:principalaccount": (caller.account,),
@@ -231,7 +231,7 @@ def _context(accounts: Accounts, operation: Operation, caller: Caller) -> dict[s
 
 
 def _of_resource(accounts: Accounts, operation: Operation, caller: Caller, resource: str) -> dict[str, tuple[str, ...]]:
-    """The condition keys of what the operation is about: its tags, its permissions boundary, its VPC."""
+    """The condition keys of the operation's object: its tags, its permissions boundary, its VPC."""
     kind, name = next(named(operation), ("", ""))
     context: dict[str, tuple[str, ...]] = {}
     tags: Mapping[str, str] = {}
@@ -256,7 +256,8 @@ def _of_resource(accounts: Accounts, operation: Operation, caller: Caller, resou
 
 
 def _denial(operation: Operation, caller: Caller, access: Access, decision: Decision) -> str:
-    """IAM User Guide, "Troubleshoot access denied error messages"; EC2 puts a sentence of its own before it."""
+    """The wording of IAM User Guide, "Troubleshoot access denied error messages"; EC2 puts its own sentence before
+    it."""
     sentence = f"User: {caller.arn} is not authorized to perform: {access.action} on resource: {access.resource}"
     if decision.explicit:
         sentence += f" with an explicit deny in {'an' if decision.by == IDENTITY else 'a'} {decision.by}"

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What AWS refuses and moto 5.2.5 lets through, asked before a request reaches moto.
+"""What AWS refuses although moto 5.2.5 accepts it. These rules run before a request reaches moto.
 
-Quotas: "IAM and AWS STS quotas" of the IAM User Guide. Texts: as clients have reported them, each with one report;
+Quotas: "IAM and AWS STS quotas" of the IAM User Guide. Texts: as clients have reported them, with one report each;
 those marked so are from memory.
 """
 
@@ -34,7 +34,7 @@ ATTACHED = 10  # managed policies on one user or role
 
 @dataclass(frozen=True)
 class Asked:
-    """An authorised request, and the world that it is about."""
+    """An authorised request and its world."""
 
     accounts: Accounts
     visibility: Visibility
@@ -58,7 +58,8 @@ PARAMETERS = {"role": "RoleName", "user": "UserName", "instance-profile": "Insta
 
 
 def check(asked: Asked) -> Then:
-    """Raises AwsError when AWS would refuse; else returns what remains to be done after moto has taken the request."""
+    """Raise AwsError if AWS would refuse; otherwise return what remains to be done after moto has handled the
+    request."""
     operation = asked.operation
     check_limits(operation)
     _check_tags(operation)
@@ -90,7 +91,7 @@ def _check_tags(operation: Operation) -> None:
 
 
 def _check_visible(asked: Asked) -> None:
-    """What was made moments ago is not found yet, by whichever operation names it."""
+    """New objects are not found yet, whichever operation names them."""
     operation = asked.operation
     if operation.service != "iam":
         return
@@ -168,7 +169,7 @@ def _check_boundary(asked: Asked) -> None:
 
 
 def _check_trust(asked: Asked, text: str) -> None:
-    """moto checks a trust policy when it is updated, not when a role is created with it, and never its principals."""
+    """Check a role's trust policy when the role is created: moto only checks updates, and never the principals."""
     try:
         IAMTrustPolicyDocumentValidator(text).validate()
     except MalformedPolicyDocument as error:
@@ -213,7 +214,7 @@ def _known_principal(asked: Asked, kind: str, name: str) -> bool:
 
 
 def _size(text: str) -> int:
-    """Characters but white space, which IAM does not count."""
+    """Count characters without white space, as IAM does."""
     return len(re.sub(r"\s", "", text))
 
 
@@ -327,7 +328,7 @@ def _groups(asked: Asked) -> set[str]:
 
 
 def _group(asked: Asked) -> None:
-    """A group's id is well-formed, known and seen, in EC2's words and not in moto's."""
+    """Check that a security group's id is well-formed, known and visible, with EC2's texts instead of moto's."""
     tagged = [name for name in asked.operation.listed("ResourceId") if name.startswith("sg-")]
     for name in filter(None, [asked.text("GroupId"), *asked.operation.listed("GroupId"), *tagged]):
         if not re.fullmatch(r"sg-[0-9a-f]{8,17}", name):

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""AWS: moto in process, with every request's signature and permissions checked before it reaches moto.
+"""AWS: moto in this process. Every request's signature and permissions are checked before moto gets it.
 
-Accounts hold what a new customer's would: an IAM user `operator` in the operator's account, and in every other account
-a role `onboarding` that the operator's account may assume with an external id.
+Accounts contain what a new customer has: an IAM user `operator` in the operator's account, and in every other account a
+role `onboarding` that the operator's account may assume with an external id.
 """
 
 from __future__ import annotations
@@ -73,12 +73,12 @@ USE_STEP = timedelta(minutes=1)  # how exact the time of a use is
 
 
 def _marked(length: int) -> str:
-    """A secret of the local world: tests search everything for the mark."""
+    """A secret of the local world. It contains the mark that tests search for."""
     return "CANARY" + "".join(random.choices(string.ascii_letters + string.digits, k=length - 6))
 
 
 def _newest_first(list_versions: Callable[[IAMBackend, str], list[PolicyVersion]]) -> Any:
-    """ListPolicyVersions in AWS's order: moto has the oldest first."""
+    """Sort ListPolicyVersions as AWS does: moto returns the oldest first."""
     return lambda backend, arn: list_versions(backend, arn)[::-1]
 
 
@@ -131,7 +131,7 @@ class Aws:
 
     @contextmanager
     def _same_ids(self, what: str) -> Iterator[None]:
-        """Ids that are generated in the block are those of the last time, so that a reset gives none anew."""
+        """In this block, ids are generated as they were last time, so a reset does not create new ones."""
         after = mock_random.getrandbits(64)
         mock_random.seed(f"{self._chance}/{what}")
         try:
@@ -164,7 +164,7 @@ class Aws:
         }
 
     def add_cluster(self, cluster: Cluster) -> None:
-        """Raises ValueError for a cluster of another partition than those before it."""
+        """Raises ValueError for a cluster in another partition than the earlier ones."""
         partition = partition_of(cluster.region)
         with self._lock:
             if partition != self._accounts.partition:
@@ -218,7 +218,7 @@ class Aws:
     def add_user(
         self, account: str, name: str, policy: Mapping[str, Any] | None, key: tuple[str, str] = ("", "")
     ) -> tuple[str, str]:
-        """A user with an inline policy and an access key, the given one if any: (access key id, secret)."""
+        """Create a user with an inline policy and an access key, the given one if any: (access key id, secret)."""
         with self._lock:
             iam = self._accounts.iam(account)
             iam.create_user(iam.region_name, name)
@@ -231,7 +231,7 @@ class Aws:
             return made.access_key_id, made.secret_access_key
 
     def remove_user(self, account: str, name: str) -> None:
-        """With all that it has; nothing to remove is no error."""
+        """Delete a user and everything attached to it; no error if it does not exist."""
         with self._lock:
             iam = self._accounts.iam(account)
             user = iam.users.pop(name, None)
@@ -241,7 +241,7 @@ class Aws:
                 self._accounts.forget(user.arn, f"AIDA{user.id[4:]}")
 
     def put_user_policy(self, account: str, name: str, policy: Mapping[str, Any] | None) -> None:
-        """Replace the user's inline policy; None takes it away."""
+        """Replace the user's inline policy; None removes it."""
         with self._lock:
             policies = self._accounts.iam(account).get_user(name).policies
             policies.pop("permissions", None)
@@ -256,7 +256,7 @@ class Aws:
         policy: Mapping[str, Any] | None,
         tags: Mapping[str, str] | None = None,
     ) -> str:
-        """Create or replace a role with an inline policy, and return its ARN. tags: of one that is created."""
+        """Create or replace a role with an inline policy, and return its ARN. tags: for a new role."""
         with self._lock:
             iam = self._accounts.iam(account)
             roles = [role for role in iam.get_roles() if role.name == name]
@@ -267,7 +267,7 @@ class Aws:
             return role.arn
 
     def put_user_boundary(self, account: str, name: str, policy: Mapping[str, Any] | None) -> None:
-        """Set the user's permissions boundary, a managed policy `boundary-of-NAME`; None takes it away."""
+        """Set the user's permissions boundary, a managed policy `boundary-of-NAME`; None removes it."""
         with self._lock:
             iam = self._accounts.iam(account)
             user: Any = iam.get_user(name)
@@ -278,7 +278,7 @@ class Aws:
                 user.permissions_boundary_arn = made.arn
 
     def put_control_policy(self, account: str, policy: Mapping[str, Any] | None) -> None:
-        """Set what the account's organisation allows it at most; None takes it away."""
+        """Set the account's service control policy, the most that it may do; None removes it."""
         with self._lock:
             self._accounts.control_policies.pop(account, None)
             if policy is not None:
@@ -298,13 +298,13 @@ class Aws:
             return made.access_key_id, made.secret_access_key, made.session_token
 
     def set_visibility(self, uses: int = 0, seconds: float = 0.0) -> None:
-        """Hide what is made in IAM, security groups and access entries from now on: from the first `uses` calls of each
-        operation that name it, or for so many virtual seconds. Neither: hide nothing."""
+        """Hide new roles, users, policies, security groups and access entries from the first `uses` calls of each
+        operation that name them, or for some virtual seconds. Neither: hide nothing."""
         with self._lock:
             self._visibility.set(uses, seconds)
 
     def leave_script_world(self, cluster: str, cluster_id: str, vintage: str, principal: str = "") -> dict[str, str]:
-        """Make what another way of onboarding leaves behind (script_world.leave). cluster: its name."""
+        """Create what another way of onboarding leaves behind (other_ways.leave). cluster: its name."""
         with self._lock:
             found = next((one for one in self._clusters if one.name == cluster), None)
             if found is None:
@@ -312,7 +312,7 @@ class Aws:
             return script_world.leave(self._accounts, found, cluster_id, vintage, principal)
 
     def set_cluster(self, account: str, region: str, name: str, **fields: Any) -> None:
-        """Give a cluster other answers, for example status="CREATING" or endpoint=..."""
+        """Change how a cluster is described, for example status="CREATING" or endpoint=..."""
         with self._lock:
             vars(eks_backends[account][region].clusters[name]).update(fields)
 
@@ -410,7 +410,7 @@ class Aws:
             self._show_uses(operation.text("AccessKeyId"), used - USE_SHOWN)
 
     def _show_uses(self, key_id: str, until: datetime) -> None:
-        """Let IAM show the last use of a key that is old enough; moto shows each at once."""
+        """Show the last use of a key only after IAM's usual delay; moto shows it at once."""
         uses = self._uses.get(key_id, ())
         shown = [use for _key, use in uses if use.timestamp <= until]
         for key, _use in uses:
@@ -441,7 +441,7 @@ class Aws:
         return Response(int(status.split()[0]), kept, body)
 
     def _note_session(self, operation: Operation) -> None:
-        """moto's sessions never end; these do, by the world's clock."""
+        """End sessions by the world's clock; moto's never end."""
         account = operation.parameters["RoleArn"].split(":")[4]
         session = self._accounts.sts(account).assumed_roles[-1]
         lifetime = int(operation.parameters.get("DurationSeconds", 3600))
@@ -479,7 +479,7 @@ class Aws:
     def kubernetes_user(
         self, cluster: Cluster, arn: str, aws_auth: Mapping[str, Any] | None
     ) -> aws_eks.KubernetesUser | None:
-        """Who an ARN is inside the cluster (user name, groups); None: nobody. aws_auth: the ConfigMap's data."""
+        """The user name and groups of an ARN inside the cluster, None for nobody. aws_auth: the ConfigMap's data."""
         with self._lock:
             found = aws_eks.find_cluster(cluster)
             return aws_eks.kubernetes_user(found, arn, aws_auth) if found else None
@@ -502,7 +502,8 @@ class Aws:
 
 
 def _token_request(token: str, cluster_name: str) -> Request | None:
-    """The presigned GetCallerIdentity request inside a bearer token, sent for this cluster; None: it is not one."""
+    """The presigned GetCallerIdentity request in a bearer token for this cluster, or None if the token is something
+    else."""
     if not token.startswith(TOKEN_PREFIX):
         return None
     text = token[len(TOKEN_PREFIX) :]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""iam:SimulatePrincipalPolicy and iam:SimulateCustomPolicy, which moto does not have, over this world's evaluation.
+"""iam:SimulatePrincipalPolicy and iam:SimulateCustomPolicy, which moto lacks, decided by this world's evaluation.
 
 Shapes and rules: the IAM API Reference, as botocore's model quotes it.
 """
@@ -34,7 +34,7 @@ TEMPLATES = {
 
 
 def simulate(accounts: Accounts, operation: Operation, caller: Caller) -> Response:
-    """The answer; raises AwsError for a source that does not exist or that IAM does not simulate."""
+    """The answer. Raises AwsError for a source that does not exist or that IAM does not simulate."""
     source = operation.text("PolicySourceArn")
     given = [(f"PolicyInputList.{number}", text) for number, text in enumerate(operation.listed("PolicyInputList"), 1)]
     documents = [(name, _parsed(text)) for name, text in given]
@@ -66,7 +66,7 @@ def simulate(accounts: Accounts, operation: Operation, caller: Caller) -> Respon
 
 
 class _Scene:
-    """Policies and context that actions are tried in."""
+    """The policies and context in which actions are simulated."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class _Scene:
         self._missing = sorted(key for key in keys if key.lower() not in context)
 
     def result(self, action: str, resources: list[str]) -> dict[str, Any]:
-        """One EvaluationResult: of all resources together the severest, and each by itself."""
+        """One EvaluationResult: the strictest decision of all resources, and the decision for each."""
         each = [self._one(action, resource) for resource in resources or ["*"]]
         severest = max(each, key=lambda one: SEVERITY.index(one["EvalDecision"]))
         matched = {one["SourcePolicyId"]: one for found in each for one in found["MatchedStatements"]}
@@ -120,7 +120,8 @@ class _Scene:
         return found
 
     def _matched(self, access: Access, decision: Decision) -> list[dict[str, str]]:
-        """The identity policies that determine the decision: those that deny when one does, else those that allow."""
+        """The identity policies that determine the decision: those that deny if any does, otherwise those that
+        allow."""
         wanted = not (decision.explicit and decision.by == IDENTITY)
         return [
             {"SourcePolicyId": name, "SourcePolicyType": "IAM Policy"}
@@ -159,7 +160,7 @@ def _condition_keys(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _template(resources: list[str]) -> str:
-    """The ARN template of the simulated kind of resource; `*` when there is none."""
+    """The ARN template of the simulated kind of resource; `*` if there is none."""
     if not resources:
         return "*"
     service, kind = resources[0].split(":")[2], re.split("[:/]", resources[0].split(":", 5)[5])[0]

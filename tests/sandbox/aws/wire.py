@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""AWS's protocols: what an HTTP request asks for, a refusal in each service's form, a request as moto takes it."""
+"""AWS's protocols: parse HTTP requests, write refusals in each service's form, and convert requests for moto."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class Operation:
 
 
 class AwsError(Exception):
-    """A refusal in AWS's words. `kind` picks the code that the service's protocol has for it."""
+    """A refusal in AWS's words. `kind` selects the code in the service's protocol."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -137,7 +137,7 @@ class AwsError(Exception):
 
 
 class Refused(AwsError):
-    """A refusal with a code of its own."""
+    """A refusal with its own code."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__("", message)
@@ -148,7 +148,7 @@ class Refused(AwsError):
 
 
 def read_operation(request: Request) -> Operation:
-    """Service and region from the host, as AWS has them; the operation as the service's protocol carries it."""
+    """The service and region from the host, and the operation from the place where the service's protocol has it."""
     labels = request.host.split(":")[0].lower().split(".")
     service, region = labels[0].removesuffix("-fips"), labels[1]
     if not re.fullmatch(r"[a-z]{2}(-[a-z]+)+-\d", region):
@@ -177,7 +177,7 @@ def refusal(operation: Operation, error: AwsError) -> Response:
 
 
 def error_response(operation: Operation, status: int, code: str, message: str) -> Response:
-    """An error as the service's protocol writes it."""
+    """An error in the form of the service's protocol."""
     identity = str(uuid.uuid4())
     if operation.protocol == "rest-json":
         headers = (("Content-Type", "application/json"), ("x-amzn-ErrorType", code), ("x-amzn-RequestId", identity))

@@ -1,7 +1,8 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who may do what: role assignments of a scope and of what it is in, deny assignments, conditions, locks, policies."""
+"""Who may do what: role assignments of a scope and the scopes above it, deny assignments, conditions, locks,
+policies."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ ASSIGN = "Microsoft.Authorization/roleAssignments/write"
 
 
 def of(store: Store, caller: Principal, scope: str) -> Iterator[Assignment]:
-    """The role assignments, inherited ones included, that somebody has at a scope by now."""
+    """The role assignments in effect for a principal at a scope, inherited ones included."""
     who = {caller.id, *store.members(caller.id), *caller.groups}
     for one in store.assignments:
         seen = store.clock() - float(store.behaviour.get("grants_after", 0.0))
@@ -26,7 +27,7 @@ def of(store: Store, caller: Principal, scope: str) -> Iterator[Assignment]:
 
 
 def permissions(store: Store, caller: Principal, scope: str) -> Iterator[tuple[Assignment, Mapping[str, Any]]]:
-    """Each entry of each role that somebody has at a scope."""
+    """Each permission entry of each role that a principal has at a scope."""
     for one in of(store, caller, scope):
         found = store.definitions.get(one.said["roleDefinitionId"].rpartition("/")[2].lower())
         if found:
@@ -44,7 +45,7 @@ def _allows(entry: Mapping[str, Any], action: str, data: bool) -> bool:
 
 
 def held(store: Store, caller: Principal, action: str, scope: str, data: bool = False, role: str = "") -> bool:
-    """role: the one that is to be assigned, which a condition may forbid."""
+    """role: the role to be assigned, which a condition may forbid."""
     for assignment, entry in permissions(store, caller, scope):
         if _allows(entry, action, data) and _meets(assignment.said.get("condition"), action, role):
             return denial(store, caller, action, scope, data) is None
@@ -52,14 +53,14 @@ def held(store: Store, caller: Principal, action: str, scope: str, data: bool = 
 
 
 def _meets(condition: str | None, action: str, role: str) -> bool:
-    """Of conditions the one form that is in use: which roles may be assigned."""
+    """Decide the only form of condition in use here: which roles may be assigned."""
     if not condition or action.lower() != ASSIGN.lower():
         return True
     return role.lower() in {one.lower() for one in _GUID.findall(condition)}
 
 
 def denial(store: Store, caller: Principal, action: str, scope: str, data: bool = False) -> Mapping[str, Any] | None:
-    """The deny assignment that forbids it."""
+    """The deny assignment that forbids the action, or None."""
     for one in store.denials:
         said = one["properties"]
         excluded = {each["id"] for each in said["excludePrincipals"]}
@@ -93,7 +94,7 @@ def check_locks(store: Store, method: str, scope: str) -> None:
 
 
 def apply_policies(store: Store, kind: str, identity: str, body: dict[str, Any]) -> dict[str, Any]:
-    """The body after the policies of modify effect. Raises AzureError for what one denies."""
+    """The body after policies of effect modify. Raises AzureError if a policy denies it."""
     for policy in store.policies:
         if not within(identity, policy["scope"]) or not re.fullmatch(policy["kind"], kind, re.IGNORECASE):
             continue
@@ -106,7 +107,8 @@ def apply_policies(store: Store, kind: str, identity: str, body: dict[str, Any])
 
 
 def seen_by(store: Store, caller: Principal, action: str, identities: Iterable[str], scope: str) -> list[str]:
-    """Of a list, what somebody may read. Raises AzureError where that is nothing, and nothing at the scope either."""
+    """The items of a list that the caller may read. Raises AzureError if there are none and the caller has no access to
+    the scope."""
     found = [one for one in identities if held(store, caller, action, one)]
     if not found and not held(store, caller, action, scope) and not any_at_or_below(store, caller, scope):
         raise denied(caller.id, action, scope)
@@ -114,6 +116,6 @@ def seen_by(store: Store, caller: Principal, action: str, identities: Iterable[s
 
 
 def any_at_or_below(store: Store, caller: Principal, scope: str) -> bool:
-    """Whether somebody has any role in it."""
+    """Whether the caller has any role in the scope."""
     who = {caller.id, *store.members(caller.id), *caller.groups}
     return any(one.said["principalId"] in who and within(one.scope, scope) for one in store.assignments)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the parts of the Resource Manager share: a call once read, its route, and the api-versions that there are."""
+"""What the parts of the Resource Manager share: a parsed call, its route, and the supported api-versions."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ VERSIONS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Asked:
-    """One call of the Resource Manager. path: what its path names; identity: the id of what it is about, as written."""
+    """One call of the Resource Manager. path: the names in its path; identity: the id of its resource, as written."""
 
     store: Store
     caller: Principal
@@ -67,7 +67,7 @@ class Asked:
 
     @property
     def scope(self) -> str:
-        """In which the resource of an extension type is."""
+        """The resource to which an extension resource belongs."""
         return self.path.get("scope", "") or "/"
 
     def subscription(self) -> Subscription:
@@ -78,21 +78,21 @@ class Asked:
         access.require(self.store, self.caller, action or self.action, scope or self.identity, role)
 
     def check_write(self, method: str, scope: str = "") -> None:
-        """Locks. Raises AzureError."""
+        """Check the locks. Raises AzureError."""
         access.check_locks(self.store, method, scope or self.identity)
 
     def fields(self, **fields: Any) -> dict[str, Any]:
-        """The body, with every field known and of its type. Raises Defect."""
+        """The body. Raises Defect unless every field is known and has the right type."""
         return checked(self.body, fields)
 
     def properties(self, **fields: Any) -> dict[str, Any]:
-        """The `properties` of the body, which has nothing else. Raises Defect."""
+        """The `properties` of the body, its only field. Raises Defect."""
         return checked(checked(self.body, {"properties": dict}).get("properties") or {}, fields)
 
 
 @dataclass(frozen=True)
 class Route:
-    """kind: the resource type, whose versions hold; verb: what follows it in the name of the action."""
+    """kind: the resource type, whose api-versions apply; verb: what follows the type in the name of the action."""
 
     method: str
     path: re.Pattern[str]
@@ -115,7 +115,7 @@ def route(method: str, path: str, kind: str, verb: str, handle: Callable[[Asked]
 
 
 def base_kind(kind: str) -> str:
-    """Whose versions hold for a type that is in another one."""
+    """The parent type, whose api-versions apply to a nested type."""
     return kind if kind in VERSIONS else "/".join(kind.split("/")[:2])
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Microsoft.Authorization: role definitions and assignments, what the caller may, deny assignments, locks."""
+"""Microsoft.Authorization: role definitions and assignments, the caller's permissions, deny assignments, locks."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _tenant(asked: Asked) -> str:
 
 
 def list_definitions(asked: Asked) -> Any:
-    """Custom roles only where they can be assigned, or below if `atScopeAndBelow()` is asked for."""
+    """List custom roles only where they can be assigned, or also below with `atScopeAndBelow()`."""
     asked.require(scope=asked.scope)
     text = asked.query.get("$filter", "")
     below = "atScopeAndBelow()" in text
@@ -114,7 +114,7 @@ def _no_role(name: str) -> str:
 
 
 def put_definition(asked: Asked) -> Any:
-    """Needs the right at every scope, of those that go too."""
+    """The caller needs the permission at every scope, including the scopes that are removed."""
     given = asked.properties(roleName=str, description=str, type=str, permissions=list, assignableScopes=list)
     store, name = asked.store, _guid(asked.path["name"], "roleDefinitions")
     there = store.definitions.get(name)
@@ -190,7 +190,7 @@ _KNOWN = {"*", "microsoft.support", "microsoft.insights", *(one.lower() for one 
 
 
 def _check_narrowing(store: Store, there: Definition | None, scopes: Iterable[str]) -> None:
-    """A scope stays for as long as somebody has the role in it."""
+    """A scope cannot be removed while the role is assigned in it."""
     for one in store.assignments if there else ():
         held_here = there and one.said["roleDefinitionId"].lower().endswith(f"/{there.name}")
         if held_here and not any(within(one.scope, scope) for scope in scopes):
@@ -199,7 +199,7 @@ def _check_narrowing(store: Store, there: Definition | None, scopes: Iterable[st
 
 
 def delete_definition(asked: Asked) -> Any:
-    """Those of which an assignment has just gone may still have it."""
+    """An assignment deleted a moment ago may still block the deletion."""
     store, name = asked.store, asked.path["name"].lower()
     asked.require(scope=asked.scope)
     found = store.definitions.get(name)
@@ -234,7 +234,7 @@ def _assignment_shown(one: Assignment) -> dict[str, Any]:
 
 
 def list_assignments(asked: Asked) -> Any:
-    """At the scope, above it, and, unless `atScope()` is asked for, below it."""
+    """List assignments at and above the scope, and below it unless `atScope()` is given."""
     asked.require(scope=asked.scope)
     text = asked.query.get("$filter", "")
     scope = asked.scope
@@ -343,7 +343,7 @@ def _check_role(asked: Asked, role: str) -> None:
 
 
 def _check_principal(asked: Asked, principal: str, kind: str) -> None:
-    """Whether it is seen here yet; with its type that is sooner."""
+    """Whether the principal is visible here yet. It is sooner if the request states its type."""
     store, tenant = asked.store, _tenant(asked)
     user = store.users.get(principal)
     known = user is not None or principal in store.groups or store.directory.principal(tenant, principal) is not None
@@ -376,7 +376,8 @@ def delete_assignment(asked: Asked) -> Any:
 
 
 def list_permissions(asked: Asked) -> Any:
-    """One entry for each role that the caller has, inherited ones included; neither conditions nor denials show."""
+    """Return one entry for each role of the caller, inherited ones included. Conditions and deny assignments do not
+    show."""
     if asked.store.behaviour.get("no_subscription_permissions") and asked.scope.count("/") == 2:
         raise AzureError(404, "NotFound", "The resource cannot be found.")
     asked.require(scope=asked.scope)
@@ -396,7 +397,7 @@ def list_denials(asked: Asked) -> Any:
 
 
 def list_locks(asked: Asked) -> Any:
-    """At the scope, above and below it."""
+    """List locks at, above and below the scope."""
     asked.require(scope=asked.scope)
     if asked.query.get("$filter", "") not in ("", "atScope()"):
         raise Defect(AzureError(400, "InvalidFilter", "The filter is not supported."))
@@ -410,7 +411,7 @@ def list_locks(asked: Asked) -> Any:
 
 
 def _somewhere(handle: Any) -> Any:
-    """A call whose scope must be in a resource group that exists, if in any."""
+    """Check that the resource group of the scope exists, if it has one."""
 
     def handled(asked: Asked) -> Any:
         parts = asked.scope.split("/")

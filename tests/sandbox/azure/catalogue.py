@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The built-in roles that onboarding meets, and which of Azure's data actions a call of the Kubernetes API is."""
+"""The built-in roles that onboarding uses, and the Azure data action for each call of the Kubernetes API."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ _VERBS: Mapping[str, str] = {
 
 
 def data_action(group: str, resource: str, verb: str) -> str:
-    """What a call of the Kubernetes API needs."""
+    """The data action that a call of the Kubernetes API needs."""
     kind = f"{group}/{resource}" if group else resource
     return f"{_AKS}/{kind}/{_VERBS.get(verb, f'{verb}/action')}"
 
@@ -138,7 +138,7 @@ def _missing(name: str) -> str:
 
 
 def permissions(role: BuiltIn) -> Sequence[Mapping[str, Sequence[str]]]:
-    """As a role definition shows them."""
+    """The permissions in the form of a role definition."""
     return [
         {
             "actions": list(role.actions),

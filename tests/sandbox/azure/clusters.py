@@ -1,7 +1,8 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""AKS: clusters as the Resource Manager shows them, each field from its api-version on, and the ways into them."""
+"""AKS: clusters as the Resource Manager shows them, each field from its first api-version on, and the ways to log
+in."""
 
 from __future__ import annotations
 
@@ -42,7 +43,7 @@ def name_of(subscription: str, group: str, cluster: str) -> str:
 
 
 def add(store: Store, cluster: Cluster, tenant: str, identity: str) -> dict[str, Any]:
-    """A cluster of one node pool, whose account is its subscription. identity: that of its kubelets."""
+    """A cluster with one node pool. Its account is its subscription. identity: the kubelet identity."""
     group = cluster.resource_group
     name = name_of(cluster.account, group, cluster.name)
     nodes = f"MC_{group}_{cluster.name}_{cluster.region}"
@@ -136,7 +137,7 @@ def pool(name: str, version: str, **more: Any) -> dict[str, Any]:
 
 
 def shown(cluster: Mapping[str, Any], version: str) -> dict[str, Any]:
-    """What this version has of it."""
+    """The fields that this api-version shows."""
     found = copy.deepcopy(dict(cluster))
     for path, since in SINCE.items():
         if version[:10] < since:
@@ -195,7 +196,7 @@ def list_pools(asked: Asked) -> Any:
 
 
 def user_credential(asked: Asked) -> Any:
-    """With Entra a kubeconfig that runs kubelogin, without it a client certificate."""
+    """Return a kubeconfig: with Entra, it runs kubelogin; otherwise it has a client certificate."""
     asked.require(scope=asked.identity.rpartition("/")[0])
     cluster = _find(asked)
     properties = cluster["properties"]
@@ -276,7 +277,7 @@ def _encoded(text: str) -> str:
 
 
 def may(store: Store, cluster: Cluster, caller: Principal, attributes: Mapping[str, Any]) -> bool:
-    """Whether Azure RBAC lets somebody do this in the cluster: its data actions, by cluster and by namespace."""
+    """Whether Azure RBAC allows an action in the cluster, by data actions for the cluster and for the namespace."""
     resource = attributes.get("resource", "")
     if attributes.get("subresource"):
         resource = f"{resource}/{attributes['subresource']}"

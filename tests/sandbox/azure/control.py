@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What tests ask of Azure behind the operator's back, and what it holds when the world comes up."""
+"""What tests ask of Azure behind the operator's back, and the initial content of the world's Azure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from .store import (
 
 OTHER_TENANT = "11111111-1111-4111-8111-222222222222"
 HUB = "22222222-2222-4222-8222-333333333333"
-"""The subscription of the network team, in which the operator has nothing to do."""
+"""The network team's subscription, in which the operator has no role."""
 OPERATOR = "33333333-3333-4333-8333-333333333333"
 OPERATOR_ID = "44444444-4444-4444-8444-444444444444"
 _KINDS = (
@@ -44,7 +44,7 @@ _KINDS = (
 
 
 class Control:
-    """Verbs of `World.control("azure", ...)`, also used by tests in process."""
+    """The verbs of `World.control("azure", ...)`, also called by tests in this process."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -81,7 +81,7 @@ class Control:
         self._make_cluster(cluster)
 
     def _make_cluster(self, cluster: Cluster) -> None:
-        """With its groups, its network, and the identity of its kubelets."""
+        """Add a cluster with its resource groups, network and kubelet identity."""
         store = self._store
         if cluster.account not in store.subscriptions:
             self.add_subscription(cluster.account)
@@ -100,12 +100,12 @@ class Control:
     # Verbs: the Resource Manager
 
     def add_subscription(self, subscription: str, tenant: str = TENANT, managed_by: Sequence[str] = ()) -> None:
-        """managed_by: other tenants, to which it is delegated."""
+        """managed_by: tenants to which the subscription is delegated."""
         self._store.tenants.add(tenant)
         self._store.subscriptions[subscription] = Subscription(subscription, tenant, tuple(managed_by))
 
     def add_group(self, name: str, subscription: str = SUBSCRIPTION, location: str = "westeurope") -> str:
-        """A resource group, made when there is none; its id."""
+        """Create a resource group if necessary and return its id."""
         identity = f"/subscriptions/{subscription}/resourceGroups/{name}"
         self._store.resource_groups.setdefault(
             identity.lower(),
@@ -121,7 +121,7 @@ class Control:
         return identity
 
     def remove_group(self, name: str, subscription: str = SUBSCRIPTION) -> None:
-        """With all that is in it, role assignments too; custom roles keep it among their scopes."""
+        """Delete a group with everything in it, role assignments included. Custom roles keep it in their scopes."""
         store, scope = self._store, f"/subscriptions/{subscription}/resourceGroups/{name}"
         for cluster in [one for one in store.clusters.values() if within(one["id"], scope)]:
             self.remove_cluster(cluster["name"])
@@ -132,12 +132,12 @@ class Control:
         store.resource_groups.pop(scope.lower(), None)
 
     def remove_cluster(self, cluster: str) -> None:
-        """With the group of its nodes."""
+        """Delete a cluster and the resource group of its nodes."""
         found = self._store.clusters.pop(self._cluster(cluster)["id"].lower())
         self.remove_group(found["properties"]["nodeResourceGroup"], found["id"].split("/")[2])
 
     def add_network(self, identity: str, subnets: Sequence[str]) -> None:
-        """By its whole id, whose group is made when there is none."""
+        """Add a network by its whole id, and its group if necessary."""
         parts = identity.split("/")
         self.add_group(parts[4], parts[2])
         self._store.networks[identity.lower()] = {
@@ -167,7 +167,7 @@ class Control:
         location: str = "westeurope",
         tags: Mapping[str, str] | None = None,
     ) -> dict[str, str]:
-        """A managed identity: its id, client_id and principal_id."""
+        """Create a managed identity: its id, client_id and principal_id."""
         identity = f"{self.add_group(group, subscription)}/providers/{identities.KIND}/{name}"
         there = self._store.identities.get(identity.lower())
         tenant = self._store.subscriptions[subscription].tenant
@@ -178,7 +178,8 @@ class Control:
         identities.remove(self._store, self._store.identities[identity.lower()])
 
     def add_federated(self, of: str, name: str, issuer: str, subject: str, audience: str) -> str:
-        """A federated credential of an identity, by its id, or of an application, by its client id; returns its id."""
+        """Add a federated credential to a managed identity (by id) or an application (by client id) and return its
+        id."""
         application = self._store.directory.by_app_id(of)
         there = application.federated if application else self._store.identities[of.lower()].federated
         identity = new_id()
@@ -202,7 +203,8 @@ class Control:
         raise ValueError(f"there is no cluster {cluster}")
 
     def copy_cluster(self, cluster: str, group: str) -> str:
-        """Another of the same name in another group, in the same subscription; its id. It leads into the same one."""
+        """Add a cluster with the same name in another group of the subscription and return its id. It leads to the same
+        cluster."""
         found = self._cluster(cluster)
         subscription = found["id"].split("/")[2]
         nodes = f"MC_{group}_{found['name']}_{found['location']}"
@@ -232,7 +234,7 @@ class Control:
     def add_denial(
         self, scope: str, actions: Sequence[str] = ("*/write", "*/delete"), excluded: Sequence[str] = ()
     ) -> str:
-        """A deny assignment for everybody but the excluded."""
+        """Deny everybody except the excluded principals."""
         name = str(uuid.uuid5(uuid.NAMESPACE_URL, scope))
         identity = f"{scope}/providers/Microsoft.Authorization/denyAssignments/{name}"
         everybody = {"id": "00000000-0000-0000-0000-000000000000", "type": "SystemDefined"}
@@ -272,7 +274,7 @@ class Control:
         (registered.add if on else registered.discard)(namespace)
 
     def set_versions(self, kind: str, versions: Sequence[str]) -> None:
-        """Which api-versions of a resource type the cloud knows."""
+        """Set which api-versions of a resource type the cloud supports."""
         self._store.versions[kind] = tuple(versions)
 
     def add_role(
@@ -284,7 +286,7 @@ class Control:
         tenant: str = TENANT,
         **said: Any,
     ) -> str:
-        """A custom role; its id without a scope. said: description, dataActions, notActions."""
+        """Create a custom role and return its id without a scope. said: description, dataActions, notActions."""
         guid = guid or new_id()
         entry = {"actions": list(actions), "notActions": [], "dataActions": [], "notDataActions": []}
         entry |= {kind: list(said.pop(kind)) for kind in tuple(entry) if kind in said}
@@ -304,7 +306,7 @@ class Control:
         return guid
 
     def grant(self, principal: str, role: str, scope: str, name: str = "", **said: Any) -> str:
-        """Assign a role, by its GUID or a built-in one's name; the assignment's id. said: condition, description."""
+        """Assign a role, by GUID or built-in name, and return the assignment's id. said: condition, description."""
         role = role.lower() if role.lower() in self._store.definitions else named(role)
         now = as_time(self._store.clock())
         subscription = "/".join(scope.split("/")[:3])
@@ -327,7 +329,7 @@ class Control:
         return one.id
 
     def revoke(self, principal: str, scope: str = "") -> None:
-        """All role assignments of somebody, or those at a scope."""
+        """Revoke all role assignments of a principal, or those at a scope."""
         self._store.assignments = [
             one
             for one in self._store.assignments
@@ -346,7 +348,8 @@ class Control:
         owners: Sequence[str] = (),
         **said: Any,
     ) -> dict[str, str]:
-        """An application with its service principal: id, client_id, principal_id. said: tags, notes and the like."""
+        """Create an application with its service principal: id, client_id, principal_id. said: tags, notes and the
+        like."""
         now = self._store.clock()
         shown = applications.application_said(name, now, **said)
         shown["appId"] = app_id or shown["appId"]
@@ -358,7 +361,7 @@ class Control:
         return {"id": application.id, "client_id": application.app_id, "principal_id": principal["id"]}
 
     def add_guest(self, client_id: str, tenant: str) -> str:
-        """A service principal of an application in another tenant; its object id."""
+        """Create the service principal of an application in another tenant and return its object id."""
         application = self._application(client_id)
         said = applications.principal_said(application)
         self._store.directory.principals.append(ServicePrincipal(tenant, said))
@@ -371,7 +374,7 @@ class Control:
         return found
 
     def add_secret(self, client_id: str, name: str | None = None, days: float = 365, text: str = "") -> dict[str, str]:
-        """Whatever the policy: key_id and secret."""
+        """Add a secret regardless of policies: key_id and secret."""
         application, now = self._application(client_id), self._store.clock()
         text = text or f"{secrets.token_hex(2)}8Q~CANARY{secrets.token_hex(16)}"
         key = new_id()
@@ -400,13 +403,13 @@ class Control:
         return next(key for key, one in application.secrets.items() if one == text)
 
     def secrets(self) -> list[str]:
-        """All secrets of applications, tokens given out, and what lets clients into clusters, a key by its lines."""
+        """All secrets of applications, issued tokens and cluster credentials; keys by line."""
         every = (text for one in self._store.directory.applications for text in one.secrets.values())
         keys = (line for one in self._clusters for line in one.client_key.splitlines()[1:-1])
         return [*every, *self._store.tokens, *keys, *(one.client_token for one in self._clusters if one.client_token)]
 
     def strip_operator(self, graph: Sequence[str] = ()) -> None:
-        """Take the operator's app roles of Graph away, but for these."""
+        """Remove all of the operator's Graph permissions except these."""
         found = self._store.directory.principal(TENANT, OPERATOR_ID)
         assert found is not None
         found.graph = set(graph)
@@ -416,7 +419,7 @@ class Control:
         self._application(client_id).certificates[new_id()] = base64.b64decode(der)
 
     def remove_app(self, client_id: str, days_ago: float = 0) -> None:
-        """As by the portal: it can be had back for a while."""
+        """Delete as the portal does: the application can be restored for a while."""
         application, directory = self._application(client_id), self._store.directory
         application.deleted_at = self._store.clock() - days_ago * 24 * 3600
         application.said["deletedDateTime"] = as_time(application.deleted_at)
@@ -431,7 +434,7 @@ class Control:
         actions: Mapping[str, Sequence[str]] | None = None,
         tenant: str = TENANT,
     ) -> dict[str, str]:
-        """Another one. roles: by scope, built-in ones; actions: by scope, those of a custom role of its own."""
+        """Create another operator. roles: by scope, built-in ones; actions: by scope, those of a new custom role."""
         made = self.add_app(f"operator-{len(self._store.directory.applications)}", tenant=tenant, graph=graph)
         for scope, names in (roles or {}).items():
             for name in names:
@@ -448,7 +451,7 @@ class Control:
         tenant: str = TENANT,
         life: float = 3600,
     ) -> str:
-        """An access token of a service principal."""
+        """Create an access token for a service principal."""
         found = self._store.directory.principal(tenant, principal_id)
         if found is None:
             raise ValueError(f"there is no service principal {principal_id} in {tenant}")
@@ -462,7 +465,7 @@ class Control:
         overage: bool = False,
         **claims: Any,
     ) -> str:
-        """An access token of a person, made when there is none. overage: too many groups to be in the token."""
+        """Create an access token for a person, who is created if necessary. overage: too many groups for the token."""
         identity = str(uuid.uuid5(uuid.NAMESPACE_URL, user))
         groups = tuple(self._store.members(identity))
         principal = Principal(identity, OPERATOR, user=user, groups=groups, graph=frozenset(graph))
@@ -472,16 +475,16 @@ class Control:
         return login.issue(self._store, principal, audience, **claims)
 
     def add_member(self, group: str, member: str, on: bool = True) -> None:
-        """Of a group of the directory, which is made when there is none."""
+        """Add a member to a group of the directory, which is created if necessary, or remove it."""
         members = self._store.groups.setdefault(group, set())
         (members.add if on else members.discard)(member)
 
     def federated_token(self, issuer: str, subject: str, audience: str = "api://AzureADTokenExchange") -> str:
-        """A token of an issuer outside, for `oidc_token`."""
+        """Create a token of an outside issuer, for `oidc_token`."""
         return login.assertion(self._store, issuer, subject, audience)
 
     def set_app_policy(self, max_days: int | None = None, secrets_forbidden: bool = False) -> None:
-        """The tenant's app management policy."""
+        """Set the tenant's app management policy."""
         self._store.app_policy = {"max_days": max_days, "secrets_forbidden": secrets_forbidden}
 
     # Verbs: behaviour
@@ -513,13 +516,13 @@ class Control:
         self._store.hidden_kinds = frozenset(kinds)
 
     def lag(self, seconds: float) -> None:
-        """By how much one of Graph's two replicas lags behind; calls meet them in turn."""
+        """Set how far one of Graph's two replicas lags behind. Calls use them in turn."""
         self._store.lag = seconds
         self._store.earlier.clear()
         self._store.turns = 0
 
     def leave_other_way(self, cluster: str, vintage: str, cluster_id: str, subject: str = "") -> dict[str, str]:
-        """What another way of onboarding leaves behind (other_ways.py). subject: CAST AI's account."""
+        """Create what another way of onboarding leaves behind (other_ways.py). subject: CAST AI's account."""
         return other_ways.leave(self.do_by_name, self._cluster(cluster), vintage, cluster_id, subject)
 
     def do_by_name(self, verb: str, **args: Any) -> Any:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The refusals of the Resource Manager, of Microsoft Graph and of Entra's login, in the texts that users have seen."""
+"""The refusals of the Resource Manager, Microsoft Graph and Entra's login, with texts that users have reported."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ class AzureError(Refusal):
         self.headers = tuple((name.replace("_", "-"), value) for name, value in headers.items())
 
     def answer(self) -> Response:
-        """As the Resource Manager says it."""
+        """The error in the Resource Manager's form."""
         error: dict[str, Any] = {"code": self.code, "message": str(self)}
         if self.target:
             error["target"] = self.target
@@ -214,7 +214,7 @@ class LoginError(AzureError):
 
 
 class Defect(Refusal):
-    """A request that nothing of Microsoft's describes. refusal: what is answered."""
+    """A request that Microsoft's documentation does not describe. refusal: the answer to it."""
 
     defect = True
 
@@ -310,7 +310,8 @@ def disallowed(resource: str, policy: str, scope: str) -> AzureError:
 
 
 def version_unknown(namespace: str, kind: str, version: str, known: Sequence[str], location: str = "") -> AzureError:
-    """Of a type that a cloud has, but not in this version; location: where the provider itself is asked."""
+    """Refuse a resource type that the cloud has, but not in this api-version. location: set if the provider itself is
+    asked."""
     listed = ", ".join(known) if location else ",".join(known)
     if location:
         said = (
@@ -362,7 +363,7 @@ def graph_denied() -> GraphError:
 
 
 def made(kind: type[AzureError], status: int, code: str, message: str, **facts: str) -> AzureError:
-    """The error that a fault asks for. code: that of the answer, AADSTS and a number, or insufficient_claims."""
+    """The error for a fault. code: that of the answer, AADSTS and a number, or insufficient_claims."""
     if message == Fail.message:
         message = quoted(code, **facts) if code in _QUOTED else message
     if code == "insufficient_claims":
@@ -377,7 +378,7 @@ def made(kind: type[AzureError], status: int, code: str, message: str, **facts: 
 
 
 def not_found(identity: str) -> AzureError:
-    """Of a resource, by its id."""
+    """The refusal if a resource does not exist, by its id."""
     group, _providers, rest = identity.partition("/providers/")
     said = (
         f"The Resource '{rest}' under resource group '{group.rpartition('/')[2]}' was not found. For more details "

@@ -92,7 +92,7 @@ _LENGTHS = {"displayName": 256, "notes": 1024, "description": 1024}
 
 @dataclass(frozen=True)
 class Asked:
-    """One call after its request was read. directory: of the replica that it has met. name: the object of the path."""
+    """One parsed call. directory: of the replica that serves it. name: the object in the path."""
 
     store: Store
     operation: str
@@ -115,14 +115,14 @@ class Asked:
             raise graph_denied()
 
     def write(self, owners: Iterable[str] | None = None) -> None:
-        """owners: of what is written, None for what is new. Raises GraphError."""
+        """owners: those of the existing object, None for a new one. Raises GraphError."""
         graph = self.caller.graph
         if _ALL in graph or (_OWNED in graph and (owners is None or self.caller.id in owners)):
             return
         raise graph_denied()
 
     def application(self) -> Application:
-        """The one that the path names, as it is now. Raises GraphError where this replica does not have it yet."""
+        """The current object in the path. Raises GraphError if this replica does not have it yet."""
         named = self.name
         if self.key == "appId":
             found = self.directory.by_app_id(named)
@@ -154,7 +154,7 @@ def _bad(said: str) -> GraphError:
 
 
 def _checked(body: Mapping[str, Any], fields: Mapping[str, Any], *also: str) -> dict[str, Any]:
-    """The body without what only says its type. Raises Defect for what no such thing has."""
+    """The body without its type annotation. Raises Defect for fields that this type does not have."""
     given = {name: value for name, value in body.items() if name not in ("@odata.type", "@odata.context")}
     for name, value in given.items():
         if name not in fields and name not in also:
@@ -266,7 +266,7 @@ def application_said(name: str, now: float, **more: Any) -> dict[str, Any]:
 
 
 def update_application(asked: Asked) -> Any:
-    """By a unique name, with the right preference, it makes the one that there is not."""
+    """Create an object by its unique name if it does not exist and the Prefer header allows it."""
     given = _checked(asked.body, _WRITABLE)
     try:
         application = asked.application()
@@ -372,7 +372,7 @@ def get_federated(asked: Asked) -> Any:
 
 
 def _federated(asked: Asked) -> dict[str, Any]:
-    """By id or name."""
+    """Find a federated credential by id or name."""
     for one in asked.application().federated:
         if asked.second in (one["id"], one["name"]) and not asked.hides("federated", one["id"]):
             return one
@@ -450,7 +450,7 @@ def get_principal(asked: Asked) -> Any:
 
 
 def create_principal(asked: Asked) -> Any:
-    """OwnedBy alone makes one only of an application of its own, which must be seen already."""
+    """With OwnedBy alone, the caller must own the application, and the application must already be visible."""
     given = _checked(asked.body, _PRINCIPAL_FIELDS, _BIND)
     if not given.get("appId"):
         raise _bad("Property appId is required.")
@@ -535,8 +535,10 @@ def get_by_ids(asked: Asked) -> Any:
 
 
 def get_object(asked: Asked) -> Any:
-    """An application, service principal or user. On the strict side, whoever may not read users is not told that an
-    object does not exist."""
+    """An application, service principal or user.
+
+    A caller without permission to read users gets the same answer whether or not the object exists.
+    """
     directory, name = asked.directory, asked.name.lower()
     of_apps = {
         **{one.id: "application" for one in directory.applications if one.tenant == asked.tenant},
@@ -574,7 +576,7 @@ def _deleted(asked: Asked) -> Application:
 
 
 def restore(asked: Asked) -> Any:
-    """With its service principal."""
+    """Restore the application together with its service principal."""
     application = _deleted(asked)
     asked.write(application.owners)
     directory = asked.store.directory
@@ -668,7 +670,7 @@ _ASKS = ("directoryObjects.getByIds",)
 
 
 def find(request: Request) -> tuple[Route, dict[str, str]] | None:
-    """The route, and what its path names."""
+    """The route and the names in its path."""
     path = re.sub(r"/+", "/", unquote(request.path)).removeprefix("/v1.0").rstrip("/")
     for route in ROUTES:
         found = route.path.fullmatch(path)

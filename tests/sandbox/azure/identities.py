@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""User-assigned managed identities and their federated credentials, of which one is written at a time."""
+"""User-assigned managed identities and their federated credentials. Azure writes one credential at a time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FEDERATED_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{2,119}")
 
 
 def make(store: Store, identity: str, location: str, tenant: str, tags: dict[str, str]) -> Identity:
-    """With its service principal."""
+    """Create the identity with its service principal."""
     made = Identity(identity, location, new_id(), new_id(), tenant, tags)
     said = {
         "id": made.principal,
@@ -49,7 +49,7 @@ def make(store: Store, identity: str, location: str, tenant: str, tags: dict[str
 
 
 def remove(store: Store, identity: Identity) -> None:
-    """What was assigned to it stays, of nobody."""
+    """Delete the identity. Its role assignments stay, without a principal."""
     del store.identities[identity.id.lower()]
     store.directory.principals = [one for one in store.directory.principals if one.id != identity.principal]
 
@@ -180,7 +180,7 @@ def get_federated(asked: Asked) -> Any:
 
 
 def _pace(asked: Asked, identity: Identity, what: str, seconds: float) -> None:
-    """Azure's limits for one identity, where `behave` has switched them on."""
+    """Apply Azure's limits for one identity, if `behave` has turned them on."""
     now = asked.store.clock()
     if asked.store.behaviour.get("limits"):
         wait = identity.read_at.get(what, 0.0) + seconds - now
@@ -191,7 +191,7 @@ def _pace(asked: Asked, identity: Identity, what: str, seconds: float) -> None:
 
 
 def _start_write(asked: Asked, identity: Identity, method: str) -> None:
-    """Raises AzureError while another one takes effect."""
+    """Raises AzureError while an earlier credential is taking effect."""
     asked.check_write(method)
     takes = float(asked.store.behaviour.get("federation_takes", 0.0))
     if asked.store.clock() < identity.written_at + takes:

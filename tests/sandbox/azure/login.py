@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Entra's login: discovery, and tokens for a secret, a certificate, a federated assertion, and of a machine."""
+"""Entra's login: discovery, and tokens for a secret, a certificate, a federated assertion, and a machine."""
 
 from __future__ import annotations
 
@@ -51,16 +51,16 @@ _HEADER = {"typ": "JWT", "alg": "RS256", "x5t": "bG9jYWwtd29ybGQ", "kid": "bG9jY
 
 
 class Issuers(Protocol):
-    """Who gives the tokens that federated credentials trust."""
+    """The issuers of the tokens that federated credentials trust."""
 
     def id_token_claims(self, value: str) -> Mapping[str, Any] | None:
-        """Of a token that is good, else None."""
+        """The claims of a valid token, otherwise None."""
 
 
 def issue(
     store: Store, principal: Principal, audience: str, life: float = LIFE, challenged: bool = False, **more: Any
 ) -> str:
-    """A new token. All tokens of the world have the mark that tests search everything for."""
+    """A new token. All tokens of the world contain the mark that tests search for."""
     now = int(store.clock())
     claims = {
         "aud": audience,
@@ -94,7 +94,7 @@ def _part(value: Mapping[str, Any]) -> str:
 
 
 def whose(store: Store, value: str, audiences: frozenset[str]) -> Token | None:
-    """A token for one of the audiences; None: it is not good (any more), or its owner is gone."""
+    """A token for one of the audiences; None if it is not valid (any more) or its owner is gone."""
     token = store.tokens.get(value)
     if token is None or token.audience not in audiences or store.clock() >= token.ends:
         return None
@@ -103,7 +103,7 @@ def whose(store: Store, value: str, audiences: frozenset[str]) -> Token | None:
 
 
 def caller(store: Store, request: Request, graph: bool) -> Principal:
-    """Who made a call. Raises AzureError for a token that is not good, or not of the claims that are asked for."""
+    """The caller. Raises AzureError if the token is not valid or lacks required claims."""
     kind, _space, value = request.headers.get("authorization", "").partition(" ")
     token = whose(store, value, GRAPH_AUDIENCES if graph else ARM_AUDIENCES) if kind.lower() == "bearer" else None
     if token is None:
@@ -197,7 +197,7 @@ def _token(store: Store, issuers: Issuers | None, request: Request, tenant: str)
 
 
 def _asks(claims: str) -> bool:
-    """Whether they are those of a challenge, not only what the client can do."""
+    """Whether the claims answer a challenge, rather than only stating what the client supports."""
     try:
         return "nbf" in json.loads(claims).get("access_token", {})
     except ValueError:
@@ -213,7 +213,7 @@ def principal_of(store: Store, principal: ServicePrincipal) -> Principal:
 def _prove(
     store: Store, issuers: Issuers | None, request: Request, tenant: str, client: str, given: Mapping[str, str]
 ) -> ServicePrincipal:
-    """The service principal of a client that has proven to be it."""
+    """The service principal of a client that has authenticated."""
     application = store.directory.by_app_id(client)
     identity = store.identity_of(client) if application is None else None
     if application is None and (identity is None or identity.client != client):
@@ -288,7 +288,7 @@ def _read(value: str) -> tuple[dict[str, Any], dict[str, Any]]:
 def _check_certificate(
     application: Application, value: str, header: Mapping[str, Any], claims: Mapping[str, Any]
 ) -> None:
-    """An assertion ages by the real clock, which its maker has."""
+    """Check an assertion's times by the real clock, which its issuer uses."""
     signed, _dot, signature = value.rpartition(".")
     for certificate in application.certificates.values():
         marks = {_mark(hashlib.sha1(certificate)), _mark(hashlib.sha256(certificate))}
@@ -317,7 +317,7 @@ def _verifies(key: RSAPublicKey, header: Mapping[str, Any], signature: str, sign
 
 
 def machine(store: Store, request: Request) -> Response:
-    """The metadata service of the machine whose identities `machine` has set."""
+    """The metadata service of the machine. `machine` sets its identities."""
     identities = store.behaviour.get("machine")
     if not identities or request.path != "/metadata/identity/oauth2/token":
         return as_json(404, {"error": "not_found"})
@@ -354,7 +354,7 @@ def machine(store: Store, request: Request) -> Response:
 
 
 def assertion(store: Store, issuer: str, subject: str, audience: str, life: float = 600) -> str:
-    """A token of an issuer that is not of this world, such as a CI system's."""
+    """A token from an issuer outside this world, such as a CI system."""
     now = int(time.time())
     claims = {"iss": issuer, "sub": subject, "aud": audience, "iat": now, "exp": now + int(life)}
     value = (

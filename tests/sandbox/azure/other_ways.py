@@ -45,9 +45,9 @@ SCRIPT = (*TERRAFORM, "Microsoft.ContainerService/managedClusters/write")
 def leave(
     do: Callable[..., Any], cluster: Mapping[str, Any], vintage: str, cluster_id: str, subject: str
 ) -> dict[str, str]:
-    """Make it: client_id, principal_id, role, tenant, secret and federation_id, each empty where there is none.
+    """Create it: client_id, principal_id, role, tenant, secret and federation_id, empty if there is none.
 
-    do: the verbs of control.py; subject: CAST AI's account, with which the federated ones trust.
+    do: the verbs of control.py; subject: CAST AI's account, which the federated credentials trust.
     """
     if vintage not in VINTAGES:
         raise ValueError(f"unknown vintage {vintage}: {', '.join(VINTAGES)}")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Microsoft.Resources: subscriptions, resource groups, the registration of providers; and the networks' subnets."""
+"""Microsoft.Resources: subscriptions, resource groups and provider registrations; also the subnets of networks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _shown(one: Subscription) -> dict[str, Any]:
 
 
 def list_subscriptions(asked: Asked) -> Any:
-    """Those in which the caller has anything to do."""
+    """List the subscriptions in which the caller has a role."""
     found = [one for one in asked.store.subscriptions.values() if _in_it(asked, one)]
     return {"value": [_shown(one) for one in found], "count": {"type": "Total", "value": len(found)}}
 
@@ -47,7 +47,7 @@ def _in_it(asked: Asked, one: Subscription) -> bool:
 
 
 def get_subscription(asked: Asked) -> Any:
-    """Any role in it lets one see it."""
+    """Show the subscription to a caller with any role in it."""
     one = asked.subscription()
     if not _in_it(asked, one):
         raise no_subscription(one.id)
@@ -93,7 +93,7 @@ def list_groups(asked: Asked) -> Any:
 
 
 def settle(store: Store) -> None:
-    """Registrations that are over."""
+    """Complete the registrations whose time has passed."""
     for one in store.subscriptions.values():
         for namespace, done in list(one.registering.items()):
             if store.clock() >= done:
@@ -131,7 +131,7 @@ def get_provider(asked: Asked) -> Any:
 
 
 def register_provider(asked: Asked) -> Any:
-    """Goes on for a while after its answer."""
+    """Start a registration, which continues after the answer."""
     namespace = str(_provider(asked)["namespace"])
     asked.require(f"{namespace}/register/action", f"/subscriptions/{asked.path['subscription']}")
     one = asked.subscription()

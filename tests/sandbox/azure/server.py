@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Azure as a back end of the world: reads requests by the tables of its parts, and lets these answer."""
+"""Azure as a back end of the world: finds the route of a request in the tables of its parts, which answer it."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ class Azure(Documented):
         super().__init__(self.store.lock, self._control)
 
     def env(self) -> dict[str, str]:
-        """The operator's credentials, by the names of azure.azcollection and AWX."""
+        """The operator's credentials, with the names of azure.azcollection and AWX."""
         found = self._control.operator()
         return {f"AZURE_{name.upper()}": found[name] for name in ("client_id", "tenant", "secret")}
 
     # Requests
 
     def classify(self, request: Request) -> Call:
-        """Operations of the Resource Manager are the names of its actions; those of Graph are ours."""
+        """Operations of the Resource Manager have the names of its actions; we name those of Graph."""
         if request.host == METADATA or request.host in login.HOSTS:
             name = "token" if request.path.endswith("/token") else "discovery"
             return Call(self.system, name, request.path, False, "")
@@ -150,9 +150,10 @@ class Azure(Documented):
     # Kubernetes
 
     def kubernetes_user(self, token: str, cluster: Cluster) -> tuple[str, tuple[str, ...]] | None:
-        """Who a token's owner is in a cluster, and in which groups: a person's name, for others the object id.
+        """The user name and groups of a token's owner in a cluster: a person's name, the object id of others.
 
-        None: the token is not good, of another tenant than the cluster's, or Entra lets nobody in there.
+        None if the token is not valid or of another tenant than the cluster's, or if nobody can log in there with
+        Entra.
         """
         with self.store.lock:
             found = login.whose(self.store, token, frozenset((login.AKS,)))
@@ -164,7 +165,7 @@ class Azure(Documented):
             return who.user or who.id, tuple(self.store.members(who.id))
 
     def may(self, cluster: Cluster, user: str, attributes: Mapping[str, Any]) -> bool:
-        """Whether Azure RBAC allows a user what a cluster asks."""
+        """Whether Azure RBAC allows a user's request to a cluster."""
         with self.store.lock:
             people = (one for one in self.store.users.values() if one.user == user)
             principal = next(people, None) or Principal(user)
@@ -183,7 +184,7 @@ class Azure(Documented):
 
 
 def _find(request: Request) -> tuple[Route, dict[str, str]] | None:
-    """The route of a request to the Resource Manager, and what its path names."""
+    """The route of a Resource Manager request and the names in its path."""
     path = _identity(request)
     for route in _ROUTES:
         found = route.path.fullmatch(path)
@@ -197,7 +198,7 @@ def _identity(request: Request) -> str:
 
 
 def _operation(route: Route, path: Mapping[str, str]) -> str:
-    """Of a registration it is the namespace's."""
+    """The operation of a call. That of a registration begins with the namespace."""
     return f"{path['namespace']}/{route.verb}" if route.verb == "register/action" else route.action
 
 

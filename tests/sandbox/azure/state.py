@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the tenants and subscriptions hold: without secrets, in an order that depends on content only."""
+"""The contents of the tenants and subscriptions: without secrets, in an order that only depends on content."""
 
 from __future__ import annotations
 

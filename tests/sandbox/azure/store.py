@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the world's Azure holds, and the parts of it that login, Graph and the Resource Manager look at."""
+"""The data of the world's Azure, and the parts of it that login, Graph and the Resource Manager share."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NAMESPACES = (
 
 @dataclass
 class Application:
-    """An app registration. said: as Graph shows it, without secrets; secrets, certificates: by key id."""
+    """An app registration. said: its fields in Graph, without secrets; secrets, certificates: by key id."""
 
     tenant: str
     said: dict[str, Any]
@@ -49,7 +49,8 @@ class Application:
 
 @dataclass
 class ServicePrincipal:
-    """Of an application or of a managed identity. graph: the app roles of Microsoft Graph that it was granted."""
+    """The service principal of an application or managed identity. graph: the permissions of Microsoft Graph granted to
+    it."""
 
     tenant: str
     said: dict[str, Any]
@@ -67,14 +68,14 @@ class ServicePrincipal:
 
 @dataclass
 class Directory:
-    """What Graph has of all tenants. One is each of its replicas."""
+    """Graph's data of all tenants. Each replica is one such object."""
 
     applications: list[Application] = field(default_factory=list)
     principals: list[ServicePrincipal] = field(default_factory=list)
     deleted: list[Application] = field(default_factory=list)
 
     def application(self, tenant: str, name: str) -> Application | None:
-        """By object id."""
+        """Find an application by object id."""
         found = (one for one in self.applications if one.tenant == tenant and one.id == name.lower())
         return next(found, None)
 
@@ -82,14 +83,14 @@ class Directory:
         return next((one for one in self.applications if one.app_id == app_id.lower()), None)
 
     def principal(self, tenant: str, name: str) -> ServicePrincipal | None:
-        """By object id or application id."""
+        """Find a service principal by object id or application id."""
         found = (one for one in self.principals if one.tenant == tenant and name.lower() in (one.id, one.app_id))
         return next(found, None)
 
 
 @dataclass
 class Assignment:
-    """A role assignment. since: when it was made; conditions are as they were written."""
+    """A role assignment. since: when it was created. Conditions are stored as written."""
 
     scope: str
     name: str
@@ -104,7 +105,7 @@ class Assignment:
 
 @dataclass
 class Definition:
-    """A role definition. before, changed: what reads show for a while after a change, and when that was."""
+    """A role definition. before, changed: what reads show for a while after a change, and the time of the change."""
 
     name: str
     said: dict[str, Any]
@@ -118,7 +119,7 @@ class Definition:
 
 @dataclass
 class Identity:
-    """A user-assigned managed identity. id: as it was written when it was made."""
+    """A user-assigned managed identity. id: as written when it was created."""
 
     id: str
     location: str
@@ -133,7 +134,7 @@ class Identity:
 
 @dataclass
 class Subscription:
-    """managed_by: other tenants, to which it is delegated (Azure Lighthouse)."""
+    """managed_by: tenants to which it is delegated (Azure Lighthouse)."""
 
     id: str
     tenant: str
@@ -144,7 +145,7 @@ class Subscription:
 
 @dataclass(frozen=True)
 class Principal:
-    """Who calls: the object id, and what the token says. user: the user principal name of a person, else empty."""
+    """The caller: its object id and the claims of its token. user: a person's user principal name, otherwise empty."""
 
     id: str
     app_id: str = ""
@@ -163,7 +164,7 @@ class Token:
 
 
 class Store:
-    """Everything of one Azure. clock: the world's time in seconds since the epoch."""
+    """All data of one Azure. clock: the world's time in seconds since the epoch."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
@@ -199,7 +200,7 @@ class Store:
         self.visibility.set()
 
     def replica(self) -> Directory:
-        """What a call to Graph meets: in turn the replica that lags behind, and the one that does not."""
+        """The replica for the next Graph call. Calls use the lagging and the current one in turn."""
         if not self.lag:
             return self.directory
         self.turns += 1
@@ -210,26 +211,26 @@ class Store:
         return next((directory for until, directory in self.earlier if until > seen), self.directory)
 
     def before_write(self) -> None:
-        """Keep the directory as it is, for the replica that lags, which the next call meets."""
+        """Copy the directory for the lagging replica, which the next call uses."""
         self.turns = 0
         if self.lag:
             self.earlier.append((self.clock(), copy.deepcopy(self.directory)))
 
     def identity_of(self, client: str) -> Identity | None:
-        """By client or principal id."""
+        """Find an identity by client or principal id."""
         return next((one for one in self.identities.values() if client.lower() in (one.client, one.principal)), None)
 
     def members(self, member: str) -> Iterator[str]:
-        """The ids of the groups that somebody is in."""
+        """The ids of a principal's groups."""
         yield from (group for group, members in self.groups.items() if member in members)
 
     def deleted_application(self, tenant: str, name: str) -> Application | None:
-        """One that can still be had back, by object id."""
+        """A deleted application that can still be restored, by object id."""
         found = (one for one in self.kept(tenant) if one.id == name.lower())
         return next(found, None)
 
     def kept(self, tenant: str) -> list[Application]:
-        """The deleted applications that can still be had back."""
+        """The deleted applications that can still be restored."""
         now = self.clock()
         return [
             one
@@ -238,7 +239,7 @@ class Store:
         ]
 
     def note(self, kind: str, name: str) -> None:
-        """It has just been made."""
+        """Register a new object."""
         if kind in self.hidden_kinds:
             self.visibility.note(f"{kind} {name}")
 
@@ -255,22 +256,22 @@ def as_time(seconds: float) -> str:
 
 
 def as_exact_time(seconds: float) -> str:
-    """With the seven digits of the Resource Manager and of what Graph times itself."""
+    """Format a time with seven fractional digits, as the Resource Manager and Graph do."""
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
 
 
 def from_time(text: str) -> float:
-    """Raises ValueError for what is no time."""
+    """Raises ValueError for text that is not a time."""
     return datetime.fromisoformat(text).astimezone(timezone.utc).timestamp()
 
 
 def group_of(identity: str) -> str:
-    """The id of the resource group that something is in; what is in none is returned as it is."""
+    """The id of the resource group of a resource; an id without a group is returned unchanged."""
     parts = identity.split("/")
     return "/".join(parts[:5]) if len(parts) > 4 and parts[3].lower() == "resourcegroups" else identity
 
 
 def within(scope: str, above: str) -> bool:
-    """Whether a scope is another one or in it."""
+    """Whether a scope equals another or lies in it."""
     inner, outer = scope.lower().rstrip("/"), above.lower().rstrip("/")
     return inner == outer or inner.startswith(f"{outer}/")

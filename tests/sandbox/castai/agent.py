@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the agent in a cluster would do, since kwok runs no containers: report to CAST AI and note the cluster's id."""
+"""Acts as the agent in a cluster, because kwok runs no containers: reports to CAST AI and notes the cluster's id."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Snapshot = Callable[[Cluster, Mapping[str, str], bool], "str | None"]
 
 
 class Run(NamedTuple):
-    """Pods that run: the Deployment they are of, and the environment they were started with."""
+    """Running pods: their Deployment, and the environment they started with."""
 
     uid: str
     generation: int
@@ -62,7 +62,7 @@ class Agent(threading.Thread):
                     self._snapshot(self._cluster, self._run.environment, self._controller)
 
     def look(self) -> Run | None:
-        """One look: the run that goes on or has begun, None when nothing runs or CAST AI refused it."""
+        """Look once. Returns the run that continues or starts, None if nothing runs or CAST AI refused it."""
         deployment = self._kubernetes.get(DEPLOYMENT)
         if not _ready(deployment):
             return None
@@ -79,7 +79,7 @@ class Agent(threading.Thread):
         return run
 
     def _environment(self, pod: Mapping[str, Any]) -> dict[str, str]:
-        """The container's, and of a kOps cluster what the agent finds out where it is not told."""
+        """The container's environment and, on kOps, what the agent discovers if it is not told."""
         told = environment(self._kubernetes, pod)
         if self._cluster.provider != "kops":
             return told
@@ -115,7 +115,7 @@ def _secret(kubernetes: Kubernetes, name: str) -> dict[str, str]:
 
 
 def _note(kubernetes: Kubernetes, cluster_id: str) -> None:
-    """Write the ConfigMap that the agent keeps its cluster's id in."""
+    """Write the ConfigMap in which the agent stores its cluster's id."""
     wanted = {
         "apiVersion": "v1",
         "kind": "ConfigMap",

@@ -37,18 +37,18 @@ class Cloud(Protocol):
         """A call of the API."""
 
     def add_user(self, account: str, name: str, policy: Mapping[str, Any] | None) -> tuple[str, str]:
-        """A user with an inline policy: access key id, secret."""
+        """Create a user with an inline policy: access key id, secret."""
 
     def remove_user(self, account: str, name: str) -> None:
-        """With all that it has."""
+        """Delete a user and everything attached to it."""
 
     def leave_script_world(self, cluster: str, cluster_id: str, vintage: str, principal: str = "") -> dict[str, str]:
-        """What another way of onboarding leaves behind."""
+        """Create what another way of onboarding leaves behind."""
 
 
 @dataclass(frozen=True)
 class Principal:
-    """An IAM user of CAST AI's, one for each cluster that asked for it."""
+    """An IAM user of CAST AI. Each cluster that asks for one gets its own."""
 
     name: str
     key_id: str
@@ -60,7 +60,7 @@ class Principal:
 
 
 class CastAiAtAws:
-    """Calls AWS straight: what CAST AI does there shows in no operator's journal."""
+    """Calls AWS directly: these calls do not appear in the operator's journal."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
@@ -94,7 +94,7 @@ class CastAiAtAws:
     def _call(
         self, service: str, region: str, action: str, parameters: Mapping[str, str], keys: Credentials
     ) -> bytes | None:
-        """The answer's body; None when AWS refused."""
+        """The body of the answer, None if AWS refused."""
         suffix = "amazonaws.com.cn" if partition_of(region) == "aws-cn" else "amazonaws.com"
         host = f"{service}.{region}.{suffix}"
         body = urlencode({"Action": action, "Version": VERSIONS[service], **parameters})

@@ -29,36 +29,37 @@ class Cloud(Protocol):
         """A call of the API."""
 
     def control(self, verb: str, **args: Any) -> Any:
-        """What another way of onboarding leaves behind."""
+        """Create what another way of onboarding leaves behind."""
 
 
 class Google(Protocol):
-    """What CAST AI needs of Google Cloud for it."""
+    """What CAST AI needs of the world's Google Cloud to log in at Azure."""
 
     def control(self, verb: str, **args: Any) -> Any:
-        """A token of its own account there."""
+        """A token of CAST AI's own account there."""
 
 
 class CastAiAtAzure:
-    """Calls Azure straight: what CAST AI does there shows in no operator's journal."""
+    """Calls Azure directly: these calls do not appear in the operator's journal."""
 
     def __init__(self, cloud: Cloud, google: Google | None) -> None:
         self._cloud = cloud
         self._google = google
 
     def leave(self, cluster: Cluster, vintage: str, cluster_id: str, subject: str) -> dict[str, str]:
-        """What another way of onboarding leaves behind."""
+        """Create what another way of onboarding leaves behind."""
         named = {"cluster": cluster.name, "vintage": vintage, "cluster_id": cluster_id, "subject": subject}
         made: dict[str, str] = self._cloud.control("leave_other_way", **named)
         return made
 
     def key_id(self, credentials: Mapping[str, str]) -> str:
-        """Of the secret in them, empty for none."""
+        """The key id of their secret, empty if they have none."""
         text = credentials.get("clientSecret")
         return str(self._cloud.control("secret_id", text=text)) if text else ""
 
     def refusal(self, credentials: Mapping[str, str], cluster: Cluster | None, group: str, own: str) -> str:
-        """Why they do not work; empty if they do. own: CAST AI's account at Google; group: that of the nodes."""
+        """Why the credentials do not work; empty if they do. own: CAST AI's account at Google; group: that of the
+        nodes."""
         proof = {"client_secret": credentials.get("clientSecret", "")}
         if not proof["client_secret"]:
             if self._google is None:

@@ -36,17 +36,17 @@ class Cloud(Protocol):
         """A call of the API."""
 
     def control(self, verb: str, **args: Any) -> Any:
-        """What it may do in a project of its own."""
+        """What CAST AI may do in its own project."""
 
 
 class CastAiAtGoogle:
-    """Calls Google straight: what CAST AI does there shows in no operator's journal."""
+    """Calls Google directly: these calls do not appear in the operator's journal."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
 
     def account(self, organization_id: str) -> tuple[str, str]:
-        """E-mail and unique id of CAST AI's account for an organisation, made when there is none."""
+        """E-mail and unique id of CAST AI's account for an organisation, created if necessary."""
         account_id = f"cast-gke-{hashlib.sha256(organization_id.encode()).hexdigest()[:16]}"
         found: tuple[str, str] = tuple(
             self._cloud.control("own_account", project=CASTAI_PROJECT, account_id=account_id)
@@ -54,13 +54,13 @@ class CastAiAtGoogle:
         return found
 
     def leave(self, cluster: Cluster, vintage: str, organization_id: str) -> tuple[dict[str, str], str]:
-        """What another way of onboarding leaves behind, and CAST AI's account where that impersonates."""
+        """Create what another way of onboarding leaves behind, and CAST AI's account if that impersonates."""
         own = self.account(organization_id)[0] if vintage == "impersonate" else ""
         place = {"cluster": cluster.name, "location": cluster.region}
         return self._cloud.control("leave_other_way", **place, vintage=vintage, own=own), own
 
     def key_works(self, key: Mapping[str, Any], block: Mapping[str, Any]) -> bool:
-        """Does Google give a token for the key, and may its account read the cluster?"""
+        """Whether Google issues a token for the key, and its account may read the cluster."""
         private = _private(key["private_key"])
         if private is None:
             return False
@@ -76,7 +76,7 @@ class CastAiAtGoogle:
         return answer.status == 200 and self._reads(json.loads(answer.body)["access_token"], block)
 
     def chain_works(self, own: str, client: str, block: Mapping[str, Any]) -> bool:
-        """May CAST AI's account become the client's, and that one read the cluster?"""
+        """Whether CAST AI's account may impersonate the client's, and that one may read the cluster."""
         token = self._cloud.control("token", member=f"serviceAccount:{own}", scopes=[SCOPE])
         path = f"/v1/projects/-/serviceAccounts/{client}:generateAccessToken"
         status, answer = self._call("POST", "iamcredentials", path, token, {"scope": [SCOPE]})
@@ -98,7 +98,8 @@ _PLACE = {"projects": "projectId", "locations": "location", "clusters": "cluster
 
 @functools.lru_cache(maxsize=64)
 def _private(pem: str) -> RSAPrivateKey | None:
-    """None for a key of another kind. Checking its numbers takes 60 ms, and CAST AI tries a key after every write."""
+    """Load a key, or return None for another kind. Checking its numbers takes 60 ms, and CAST AI tries a key after
+    every write."""
     private = load_pem_private_key(pem.encode(), None)
     return private if isinstance(private, RSAPrivateKey) else None
 

@@ -51,7 +51,8 @@ KOPS = {"cloud": str, "clusterName": str, "region": str, "stateStore": str}
 GKE = {"clusterName": str, "location": str, "projectId": str, "region": str}
 AKS = {"networkPlugin": str, "nodeResourceGroup": str, "region": str, "subscriptionId": str, "tenantId": str}
 PROVIDERS: Mapping[str, Mapping[str, Any]] = {"eks": EKS, "kops": KOPS, "gke": GKE, "aks": AKS}
-# What tells one cluster from another: the fields that every registering client sends. Ours; nothing public says it.
+# What distinguishes clusters: the fields that every registering client sends. This is our choice; nothing public says
+# it.
 IDENTITY: Mapping[str, tuple[str, ...]] = {
     "eks": ("accountId", "region", "clusterName"),
     "kops": ("cloud", "region", "clusterName", "stateStore"),
@@ -73,7 +74,7 @@ DISCONNECT = {"deleteProvisionedNodes": bool, "keepKubernetesResources": bool}
 
 @dataclass(frozen=True)
 class Key:
-    """An API key: an organisation's, or, with a cluster id, that cluster's token."""
+    """An API key: an organisation's or, with a cluster id, that cluster's token."""
 
     organization_id: str
     name: str
@@ -97,7 +98,7 @@ class Token:
 
 @dataclass
 class Record:
-    """A cluster as the API keeps it. `pinned`: answers a test has set, shown instead of the real ones."""
+    """A cluster as the API stores it. `pinned`: answers that a test has set, shown instead of the real ones."""
 
     id: str
     name: str
@@ -209,7 +210,7 @@ class CastAi:
         return {"CASTAI_API_KEY": self.full_access_key}
 
     def add_cluster(self, cluster: Cluster) -> None:
-        """Start what the agent in this cluster would do once its Deployment is there."""
+        """Start acting as the agent of this cluster once its Deployment exists."""
         self._clusters[cluster.name] = cluster
         agent = Agent(cluster, self.snapshot)
         self._agents.append(agent)
@@ -250,7 +251,7 @@ class CastAi:
         return _answer(204, None) if answer is None else _answer(200, answer)
 
     def fail(self, request: Request, status: int, code: str, message: str) -> Response:
-        """The code of a 400 is the field it is about, such as "credentials"."""
+        """The code of a 400 is the name of the wrong field, such as "credentials"."""
         status = 404 if code == "NotFound" else status
         violations = ((code, message),) if status == 400 and code else ()
         return _answer(status, _refusal(message, violations))
@@ -259,7 +260,7 @@ class CastAi:
         return self._resolve(request.headers.get("x-api-key", ""))
 
     def _resolve(self, value: str) -> Key | None:
-        """Whose key this is; None for an unknown, revoked or expired one."""
+        """The owner of a key; None if the key is unknown, revoked or expired."""
         if value in self._keys:
             return self._keys[value]
         for token in self._tokens:
@@ -270,7 +271,7 @@ class CastAi:
         return None
 
     def _permit(self, key: Key, route: Route, cluster_id: str) -> None:
-        """Ours: a token reads and registers its own cluster, a read-only key reads, a foreign key finds nothing."""
+        """Our rule: a token reads and registers its own cluster, a read-only key reads, a foreign key finds nothing."""
         if key.cluster_id and (route.operation, cluster_id or key.cluster_id) not in (
             ("GetCluster", key.cluster_id),
             ("RegisterCluster", key.cluster_id),
@@ -288,7 +289,7 @@ class CastAi:
         return record
 
     def register(self, key: Key, _cluster_id: str, body: dict[str, Any]) -> Any:
-        """Idempotent: a provider block or id seen before, in the same organisation, answers with its cluster."""
+        """Idempotent: for a known provider block or id of the same organisation, it returns the existing cluster."""
         provider, block = _provider_block(body)
         if not body.get("name") and provider != "aks":  # whose agent knows none
             raise ApiError(400, "Bad Request", ("name", "must not be empty"))
@@ -318,7 +319,7 @@ class CastAi:
         return record.before.pop() if record.before else record.shown()
 
     def update(self, key: Key, cluster_id: str, body: dict[str, Any]) -> Any:
-        """Credentials are tried out first; every update gives them a new id, and the next snapshot reconciles them."""
+        """Try the credentials first. Every update gives them a new id, and the next snapshot reconciles them."""
         record = self._record(key, cluster_id)
         credentials: Any = None
         if "credentials" in body:
@@ -344,7 +345,7 @@ class CastAi:
         return record.shown()
 
     def _try_role(self, record: Record, role: str) -> None:
-        """With the cluster's id as external id."""
+        """Check that the role requires the cluster's id as external id."""
         principal = self._principals.get(record.id)
         if principal is None or not self._at_aws.role_works(principal, role, record.id, record.block["region"]):
             raise ApiError(400, "Forbidden", ("credentials", f"cannot assume role {role} and read instances"))
@@ -359,7 +360,7 @@ class CastAi:
         record.access_key_id = key_id
 
     def _try_google(self, record: Record, credentials: Any) -> None:
-        """A key, or {} for the account that the client's own lets in."""
+        """Check a key, or {} for an account that CAST AI's account impersonates."""
         google, block = self._at_google, record.block
         assert google is not None
         if credentials == {}:
@@ -375,7 +376,7 @@ class CastAi:
         record.access_key_id = credentials.get("private_key_id", "")
 
     def _try_azure(self, record: Record, credentials: Any) -> None:
-        """A secret, or what says that there is none: then from CAST AI's account at Google."""
+        """Check a secret, or its absence: CAST AI then logs in with a token of its account at Google."""
         azure = self._at_azure
         assert azure is not None
         given = credentials if isinstance(credentials, dict) else {}
@@ -393,7 +394,7 @@ class CastAi:
         record.access_key_id = azure.key_id(given)
 
     def create_google_account(self, key: Key, cluster_id: str, body: dict[str, Any]) -> Any:
-        """gke-create-sa: CAST AI's account, one of each organisation, which is to become the client's."""
+        """gke-create-sa: returns CAST AI's account for the organisation, which is to impersonate the client's."""
         return {"serviceAccount": self._google_account(key, cluster_id, body)[0]}
 
     def create_google_account_anew(self, key: Key, cluster_id: str, body: dict[str, Any]) -> Any:
@@ -402,7 +403,7 @@ class CastAi:
         return {"serviceAccountEmail": email, "serviceAccountId": unique_id}
 
     def _google_account(self, key: Key, cluster_id: str, body: dict[str, Any]) -> tuple[str, str]:
-        """Where the organisation's flag is off: what is answered then is not public."""
+        """The answer if the organisation's flag is off. The real one is not public."""
         record, asked = self._record(key, cluster_id), body.get("gke", {})
         if not self._keyless or self._at_google is None:
             raise ApiError(403, "Feature not enabled for the organization")
@@ -425,7 +426,8 @@ class CastAi:
         return {"id": unique_id, "email": email}
 
     def create_token(self, key: Key, cluster_id: str, _body: Any) -> Any:
-        """The documents hint that a new token ends the earlier ones; here it does, so that no test relies on them."""
+        """Create a new token, which ends the earlier ones. The documentation only hints at this; here it always
+        does."""
         for token in self._tokens:
             token.revoked = token.revoked or token.cluster_id == cluster_id
         self._tokens.append(Token(_secret(), cluster_id, self._clock()))
@@ -436,7 +438,7 @@ class CastAi:
         return {"arn": principal.arn} if principal else {}
 
     def create_principal(self, key: Key, cluster_id: str, _body: Any) -> Any:
-        """A second POST answers 500, as third parties have seen it."""
+        """A second POST answers 500, as third parties have reported."""
         if cluster_id in self._principals:
             raise ApiError(500, "Internal Server Error")
         self._principals[cluster_id] = self._at_aws.make_principal(cluster_id)
@@ -452,7 +454,7 @@ class CastAi:
             self._at_aws.remove_principal(principal)
 
     def disconnect(self, key: Key, cluster_id: str, _body: Any) -> Any:
-        """Does nothing to a cluster without credentials, as the Terraform provider found."""
+        """Has no effect on a cluster without credentials, as the Terraform provider found."""
         record = self._record(key, cluster_id)
         if record.credentials_id and record.status != "deleted":
             record.status = "deleting"
@@ -584,7 +586,7 @@ class CastAi:
         }
 
     def seed_cluster(self, name: str, other_organisation: bool = False, **blocks: Mapping[str, Any]) -> dict[str, str]:
-        """Register a cluster (eks={...}) and mint its token, as another client would have done: {id, token}."""
+        """Register a cluster (eks={...}) and create its token, as another client would: {id, token}."""
         key = self._keys[self.other_organisation_key if other_organisation else self.full_access_key]
         cluster_id = self.register(key, "", {"name": name, **blocks})["id"]
         return {"id": cluster_id, **self.create_token(key, cluster_id, None)}
@@ -654,12 +656,12 @@ class CastAi:
             pinned[name] = value
 
     def revoke_token(self, cluster_id: str) -> None:
-        """Refuse the cluster's token from now on."""
+        """Refuse the cluster's current token from now on."""
         for token in self._tokens:
             token.revoked = token.revoked or token.cluster_id == cluster_id
 
     def stale(self, reads: int) -> None:
-        """After each update from now on, show so many reads of the cluster what was before."""
+        """After each later update, show the old state for this many reads of the cluster."""
         self._stale = reads
 
     def keyless(self, on: bool) -> None:
@@ -731,7 +733,7 @@ ROUTES = tuple(
 
 
 def _route(request: Request) -> tuple[Route | None, str]:
-    """The route and the cluster id in its path; (None, "") when there is none."""
+    """The route and the cluster id in its path; (None, "") if no route matches."""
     for route in ROUTES:
         found = route.path.fullmatch(request.path)
         if found and route.method == request.method:
@@ -748,7 +750,7 @@ def _now() -> str:
 
 
 def _body(request: Request, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON body, with every field known and of its type; 400 naming each that is not."""
+    """The JSON body. Unknown fields and wrong types are answered with a 400 that names each."""
     if not request.body or request.method in ("GET", "DELETE"):
         return {}
     try:

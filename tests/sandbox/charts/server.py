@@ -1,9 +1,10 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""CAST AI's chart repository, with small charts of our own under the names, values and objects of the published ones.
+"""CAST AI's chart repository, with small charts of our own that have the names, values and objects of the published
+ones.
 
-The index lies where the published one does, the archives where its entries point: at GitHub's release assets.
+The index is at the published address, and the archives are where its entries point: at GitHub's release assets.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from ..wire import Call, Request, Response
 FOLDER = Path(__file__).parent / "sources"
 INDEX = ("castai.github.io", "/helm-charts/index.yaml")
 ARCHIVES = ("github.com", "/castai/helm-charts/releases/download")
-# Versions beside the chart's own: chart -> (version, appVersion), so that there is something to upgrade from.
+# Versions besides the chart's own: chart -> (version, appVersion), so that an upgrade has something to start from.
 OLDER = {"castai-agent": (("0.153.2", "v0.123.1"),)}
 
 
@@ -42,13 +43,13 @@ class Archive:
         return f"{ARCHIVES[1]}/{name}/{name}.tgz"
 
     def entry(self) -> dict[str, Any]:
-        """What the index says of it (Helm, "The chart repository structure")."""
+        """The chart's entry in the index (Helm, "The chart repository structure")."""
         digest = hashlib.sha256(self.data).hexdigest()
         return {**self.chart, "urls": [f"https://{ARCHIVES[0]}{self.path}"], "digest": digest}
 
 
 class Charts:
-    """The back end; it has nothing that a request could change."""
+    """The back end. No request can change it."""
 
     system = "charts"
     hosts = (INDEX[0], ARCHIVES[0])
@@ -81,7 +82,7 @@ class Charts:
         return {path: hashlib.sha256(data).hexdigest() for (_host, path), data in sorted(self._files.items())}
 
     def reset(self) -> None:
-        """Nothing to take back."""
+        """Nothing to reset."""
 
 
 def archives() -> Iterator[Archive]:
@@ -95,7 +96,7 @@ def archives() -> Iterator[Archive]:
 
 
 def _package(folder: Path, chart: dict[str, Any]) -> bytes:
-    """The chart as `helm package` would pack it, without times, so that equal charts have equal digests."""
+    """The chart as `helm package` would pack it, but without times, so that equal charts have equal digests."""
     packed = io.BytesIO()
     with GzipFile(fileobj=packed, mode="wb", mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as archive:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who may do what: the policies of a resource and of what it is in, with their conditions."""
+"""Who may do what: the policies of a resource and of the resources above it, with their conditions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .store import Account, Policy, Principal, Project, Store
 
 @dataclass(frozen=True)
 class Resource:
-    """What a permission is asked for. policies: its own and those of its project and organisation."""
+    """The object of a permission check. policies: its own and those of its project and organisation."""
 
     name: str
     kind: str
@@ -41,7 +41,7 @@ def project_resource(store: Store, project: Project) -> Resource:
 
 
 def account_resource(store: Store, account: Account) -> Resource:
-    """Conditions name an account by its unique id, without its project."""
+    """An account as a resource. Conditions name it by its unique id, without its project."""
     above = project_resource(store, store.projects[account.project]).policies
     host = "iam.googleapis.com"
     name = f"projects/-/serviceAccounts/{account.unique_id}"
@@ -49,7 +49,7 @@ def account_resource(store: Store, account: Account) -> Resource:
 
 
 def within(store: Store, project: Project, name: str, service: str, kind: str) -> Resource:
-    """Something of a project that has no policy of its own."""
+    """An object of a project that has no policy of its own."""
     host = f"{service}.googleapis.com"
     return Resource(name, f"{host}/{kind}", host, project_resource(store, project).policies)
 
@@ -81,7 +81,7 @@ def require(
 
 
 def permissions_of(store: Store, role: str) -> frozenset[str]:
-    """Those of a role; none for one that is deleted."""
+    """The permissions of a role; none if it is deleted."""
     if role in PREDEFINED:
         return PREDEFINED[role]
     found = store.role(role)
@@ -99,7 +99,7 @@ def _granted(store: Store, caller: Principal, policy: Policy, attributes: Mappin
 
 
 def _in_force(store: Store, policy: Policy) -> list[dict[str, Any]]:
-    """The bindings of so long ago as grants take to be seen."""
+    """The bindings as they were one grant delay ago."""
     seen = store.clock() - store.grants_after
     return next((bindings for until, bindings in policy.earlier if until > seen), policy.bindings)
 

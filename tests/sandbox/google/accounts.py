@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""IAM's service accounts: what may be changed of them, what becomes of deleted ones, and who may act as them."""
+"""IAM's service accounts: updates, deletion and undeletion, and who may act as them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _CHANGEABLE = {"displayName": "displayName", "display_name": "displayName", "des
 
 
 def find(asked: Asked, permission: str, parameter: str = "name", deleted: bool = False) -> Account:
-    """The account that the path names, which the caller may do this with. Raises GoogleError.
+    """The account in the path, if the caller has the permission. Raises GoogleError.
 
-    deleted: one that is deleted, which is named by its unique id.
+    deleted: a deleted account, named by its unique id.
     """
     _projects, project_id, _accounts, name = asked.path[parameter].split("/")[:4]
     store = asked.store
@@ -174,7 +174,7 @@ def test_permissions(asked: Asked) -> Any:
 
 
 def checked(permissions: list[str]) -> list[str]:
-    """What testIamPermissions takes."""
+    """The permissions that testIamPermissions accepts."""
     if len(permissions) > 100:  # not documented; what clients may rely on
         raise invalid("At most 100 permissions can be tested in a call.")
     for one in permissions:

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The permissions that there are, and the predefined roles that hold them.
+"""The permissions and the predefined roles that contain them.
 
-Only what onboarding meets: what its calls need, what CAST AI is given, and what Kubernetes asks IAM on GKE. In Google's
-split of predefined roles.
+Only what onboarding uses: the permissions that its calls need, that CAST AI is given, and that Kubernetes asks IAM
+about on GKE. The predefined roles divide them as Google's do.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ TITLES: Mapping[str, str] = {
     "sts.googleapis.com": "Security Token Service API",
 }
 
-# Permissions of Google's that no custom role takes.
+# Google's permissions that custom roles cannot contain.
 UNSUPPORTED = frozenset(("resourcemanager.projects.list", "container.selfSubjectAccessReviews.create"))
 PERMISSIONS: frozenset[str] = frozenset().union(
     *(KUBERNETES, CLUSTERS, ACCOUNTS, KEYS, ROLES, TOKENS, {ACT_AS}, PROJECTS, SERVICES, COMPUTE, ORGANISATION)
@@ -148,7 +148,7 @@ PREDEFINED: Mapping[str, frozenset[str]] = {
 
 
 def kubernetes_permission(group: str, resource: str, subresource: str, verb: str) -> str:
-    """Which permission IAM is asked for a request to a cluster; empty where it knows none.
+    """The permission that IAM is asked about for a request to a cluster; empty if there is none.
 
     IAM has get, list, create, update and delete: watch counts as list, patch as update, deletecollection as delete.
     """

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""GKE's clusters, as the container API shows them, and who gets into them."""
+"""GKE's clusters, as the container API shows them, and who can log in to them."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def get(asked: Asked) -> Any:
 
 
 def _project(asked: Asked, permission: str, name: str) -> Project:
-    """Raises GoogleError, the same for a project that there is not and for one that is not the caller's."""
+    """Raises GoogleError, with the same text whether the project does not exist or is not the caller's."""
     found = asked.store.project(project_in(asked.path))
     if found is None:
         said = f'Required "{permission}" permission(s) for "{name}".'
@@ -107,7 +107,7 @@ def _project(asked: Asked, permission: str, name: str) -> Project:
 
 
 def list_clusters(asked: Asked) -> Any:
-    """In a location, or for - in all."""
+    """The clusters in a location, or in all locations for -."""
     path = asked.path
     parent = path.get("parent") or f"projects/{path['projectId']}/locations/{path['zone']}"
     permission = "container.clusters.list"
@@ -121,7 +121,7 @@ def list_clusters(asked: Asked) -> Any:
 
 
 def may(store: Store, cluster: Cluster, caller: Principal, permission: str) -> bool:
-    """Whether IAM lets somebody do this in the cluster."""
+    """Whether IAM allows a principal to do this in the cluster."""
     project = store.projects[cluster.account]
     about = resource(store, project, name_of(project.id, cluster.region, cluster.name))
     return bool(held(store, caller, about, (permission,)))

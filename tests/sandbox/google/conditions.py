@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""IAM conditions: the part of Google's expression language that policies use, read and decided.
+"""IAM conditions: parses and evaluates the part of Google's expression language that policies use.
 
-An attribute that the call does not have makes a condition false, as Google decides it. Google's page "Attribute
-reference for IAM Conditions" lists the attributes and functions.
+As at Google, a condition is false if the call does not have one of its attributes. Google's page "Attribute reference
+for IAM Conditions" lists the attributes and functions.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What tests ask of Google Cloud behind the operator's back, and what it holds when the world comes up."""
+"""What tests ask of Google Cloud behind the operator's back, and the initial content of the world's Google Cloud."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KINDS = ("accounts", "roles", "services", "keys", "texts")
 
 
 class Control:
-    """Verbs of `World.control("google", ...)`, also used by tests in process."""
+    """The verbs of `World.control("google", ...)`, also called by tests in this process."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -85,7 +85,7 @@ class Control:
     # Verbs
 
     def add_project(self, project: str, number: str = "", organisation: str | None = None) -> str:
-        """With its default account; returns its number. organisation: the number, empty for none."""
+        """Add a project with its default account and return its number. organisation: the number, empty for none."""
         digest = int(hashlib.sha256(project.encode()).hexdigest(), 16)  # the same after each reset
         made = Project(project, number or f"3{digest % 10**11:011d}")
         if organisation is not None:
@@ -98,7 +98,7 @@ class Control:
         return made.number
 
     def delete_project(self, project: str) -> None:
-        """As gcloud projects delete does: for 30 days, only its state is shown."""
+        """Delete as gcloud projects delete does: for 30 days, only the project's state is shown."""
         self._project(project).going = True
 
     def add_subnet(self, project: str, region: str, name: str) -> str:
@@ -108,7 +108,7 @@ class Control:
         return found
 
     def add_account(self, project: str, account_id: str, roles: Sequence[str] = (), **texts: str) -> str:
-        """A service account with these roles in its project; returns its e-mail."""
+        """Add a service account with these roles in its project and return its e-mail."""
         found = self._project(project)
         account = Account(project, found.email(account_id), new_id(), dict(texts))
         self._store.accounts.append(account)
@@ -117,38 +117,39 @@ class Control:
         return account.email
 
     def own_account(self, project: str, account_id: str) -> tuple[str, str]:
-        """E-mail and unique id of an account, made when there is none."""
+        """E-mail and unique id of an account, created if necessary."""
         email = self._project(project).email(account_id)
         if self._store.account(email) is None:
             self.add_account(project, account_id)
         return email, self._account(email).unique_id
 
     def add_key(self, email: str, **fields: Any) -> str:
-        """A key of an account, the limit notwithstanding; the text of its file. fields: of what keys.list shows."""
+        """Add a key to an account, regardless of the limit, and return the text of its file. fields: as keys.list shows
+        them."""
         account = self._account(email)
         key = keys.make(self._store, account)
         key.fields = fields
         return keys.file_of(account, key)
 
     def set_key(self, key_id: str, ends: float | None = None, **fields: Any) -> None:
-        """For example disabled=True, disableReason=..., or ends: so many seconds from now."""
+        """Change a key, for example disabled=True, disableReason=..., or ends: in how many seconds it expires."""
         key = next(one for one in self._store.keys if one.id == key_id)
         key.fields = {**key.fields, **fields}
         if ends is not None:
             key.ends = self._store.clock() + ends
 
     def token(self, member: str, scopes: Sequence[str] = (tokens.CLOUD, tokens.EMAIL), life: float = 3600) -> str:
-        """An access token of a member, such as user:me@example.com or an account of the world."""
+        """Create an access token for a member, such as user:me@example.com or an account of the world."""
         kind, _colon, email = member.partition(":")
         unique_id = self._account(email).unique_id if kind == "serviceAccount" else ""
         return tokens.issue(self._store, Principal(member, unique_id, frozenset(scopes)), life)
 
     def id_token(self, email: str, audience: str) -> str:
-        """An OpenID Connect token of an account."""
+        """Create an OpenID Connect token for an account."""
         return tokens.issue_id(self._store, self._account(email), audience)
 
     def add_role(self, project: str, role_id: str, permissions: Sequence[str], **said: Any) -> str:
-        """A custom role, made or replaced; its name."""
+        """Create or replace a custom role and return its name."""
         name = f"projects/{project}/roles/{role_id}"
         self._store.roles = [role for role in self._store.roles if role.name != name]
         said = {"title": role_id, "stage": "GA", **said, "includedPermissions": list(permissions)}
@@ -156,11 +157,11 @@ class Control:
         return name
 
     def grant(self, project: str, role: str, member: str, condition: Mapping[str, str] | None = None) -> None:
-        """Add a member to the policy of a project, or of an account by its e-mail, as somebody else would."""
+        """Add a member to the policy of a project, or of an account by its e-mail, as another person would."""
         self._edit(project, lambda bindings: self._granted(bindings, role, member, condition))
 
     def revoke(self, project: str, role: str, member: str) -> None:
-        """Take a member out of all bindings of the role."""
+        """Remove a member from all bindings of the role."""
 
         def edit(bindings: list[dict[str, Any]]) -> list[dict[str, Any]]:
             for binding in bindings:
@@ -171,7 +172,7 @@ class Control:
         self._edit(project, edit)
 
     def set_policy(self, project: str, bindings: Sequence[Mapping[str, Any]], audits: Sequence[Any] = ()) -> None:
-        """In place of what is there."""
+        """Replace the project's policy."""
         self._edit(project, lambda _before: [dict(one) for one in bindings])
         self._policy(project).audit_configs = list(audits)
 
@@ -194,20 +195,20 @@ class Control:
         policies.write(self._store, policy, project, {"version": 3, "bindings": bindings}, "", "control")
 
     def set_constraint(self, project: str, constraint: str, value: Any = None) -> None:
-        """An organisation policy: true, {"allowed": [...]} or {"denied": [...]}; None takes it away."""
+        """Set an organisation policy: true, {"allowed": [...]} or {"denied": [...]}; None removes it."""
         constraints = self._project(project).constraints
         constraints.pop(constraint, None)
         if value is not None:
             constraints[constraint] = value
 
     def set_services(self, project: str, on: Sequence[str] = (), off: Sequence[str] = ()) -> None:
-        """Switch APIs on and off, such as iam.googleapis.com."""
+        """Turn APIs on and off, such as iam.googleapis.com."""
         found = self._project(project).services
         found.update(on)
         found.difference_update(off)
 
     def set_cluster(self, project: str, location: str, name: str, **fields: Any) -> None:
-        """Give a cluster other answers, for example status="PROVISIONING"; None takes a field away."""
+        """Change how a cluster is described, for example status="PROVISIONING"; None removes a field."""
         cluster = self._store.clusters[clusters.name_of(project, location, name)]
         cluster.update(fields)
         for field in [field for field, value in fields.items() if value is None]:
@@ -238,7 +239,8 @@ class Control:
         self._store.grants_after = grants
 
     def leave_other_way(self, cluster: str, location: str, vintage: str, own: str = "") -> dict[str, str]:
-        """What another way of onboarding leaves behind (other_ways.py). own: CAST AI's account, which impersonates."""
+        """Create what another way of onboarding leaves behind (other_ways.py). own: CAST AI's account, which
+        impersonates."""
         found = next((one for one in self._clusters if (one.name, one.region) == (cluster, location)), None)
         if found is None:
             raise ValueError(f"this world has no cluster {cluster} in {location}")
@@ -248,19 +250,19 @@ class Control:
         )
 
     def secrets(self) -> dict[str, list[str]]:
-        """The private keys of all accounts' keys, as PEM, and all tokens given out."""
+        """The private keys of all accounts, as PEM, and all issued tokens."""
         return {"keys": [one.pem for one in self._store.keys], "tokens": [*self._store.tokens]}
 
     def delete_account(self, email: str) -> None:
         self._account(email).deleted_at = self._store.clock()
 
     def delete_role(self, name: str, days_ago: float = 0.0) -> None:
-        """By projects/PROJECT/roles/ID."""
+        """Delete a role, named projects/PROJECT/roles/ID."""
         role = next(one for one in self._store.roles if one.name == name)
         role.deleted_at = self._store.clock() - days_ago * 24 * 3600
 
     def edit_role(self, name: str, **said: Any) -> None:
-        """As a rival does, with a new etag."""
+        """Change a role as a rival would, with a new etag."""
         role = next(one for one in self._store.roles if one.name == name)
         role.said, role.etag = {**role.said, **said}, new_etag()
 

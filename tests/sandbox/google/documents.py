@@ -43,7 +43,7 @@ _ALT = {"$alt", "alt", "prettyPrint"}
 
 @dataclass(frozen=True)
 class Method:
-    """One call of an API: its part of the document, and what its path must look like."""
+    """One call of an API: its part of the document, and the pattern of its path."""
 
     document: Document
     id: str
@@ -65,7 +65,7 @@ class Document:
         self.methods = [method for _path, method in found]
 
     def _methods(self, holder: Mapping[str, Any]) -> Iterator[tuple[str, Method]]:
-        """With the path by which to sort: what says most comes first."""
+        """The methods, each with its path, by which the most specific is sorted first."""
         for body in holder.get("methods", {}).values():
             path = body["path"]
             yield path, Method(self, body["id"], body["httpMethod"], self._pattern(path, body), body)
@@ -82,12 +82,12 @@ class Document:
         return re.compile("".join(re.sub(r"\{(\+?)(\w+)\}", group, p) if "{" in p else re.escape(p) for p in parts))
 
     def parameters(self, method: Method) -> Mapping[str, Mapping[str, Any]]:
-        """Those of the query, by name."""
+        """The parameters of the query, by name."""
         own = {name: one for name, one in method.body.get("parameters", {}).items() if one["location"] == "query"}
         return {**self._said["parameters"], **own}
 
     def check(self, schema: Any, value: Any, where: str, fail: Callable[[str], None], required: bool) -> None:
-        """Call `fail` with what is wrong with a value. required: whether fields may be missing that are required."""
+        """Call `fail` with each problem of a value. required: whether to check for missing required fields."""
         if "$ref" in schema:
             schema = self._said["schemas"][schema["$ref"]]
             missing = _REQUIRED.get(schema["id"], "") if required and isinstance(value, dict) else ""
@@ -141,7 +141,7 @@ _TYPES = {"string": "TYPE_STRING", "boolean": "TYPE_BOOL", "integer": "TYPE_INT3
 
 
 def decoded(text: str) -> bytes | None:
-    """Base64 in either alphabet, as Google takes it; None for anything else."""
+    """Decode base64 in either alphabet, as Google does; None for anything else."""
     try:
         return base64.b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
     except binascii.Error:
@@ -150,18 +150,18 @@ def decoded(text: str) -> bytes | None:
 
 @functools.cache
 def documents(service: str) -> tuple[Document, ...]:
-    """Those of a service, none of an unknown one. They are read when first asked for: some are of several megabytes."""
+    """The documents of a service, none if it is unknown. They are read on first use: some have several megabytes."""
     return tuple(Document(service, version) for version in VERSIONS.get(service, ()))
 
 
 def service_of(host: str) -> str:
-    """The service behind a host name of any universe, such as iam; empty for others."""
+    """The service behind a host name in any universe, such as iam; empty for other hosts."""
     service, _dot, universe = host.partition(".")
     return service if universe in UNIVERSES else ""
 
 
 def find(request: Request) -> tuple[Method, Mapping[str, str]] | None:
-    """The call that a request makes, with what its path names; None: no document has it."""
+    """The call of a request, with the names in its path; None if no document describes it."""
     path = unquote(request.path)
     for document in documents(service_of(request.host)):
         for method in document.methods:
@@ -172,7 +172,7 @@ def find(request: Request) -> tuple[Method, Mapping[str, str]] | None:
 
 
 def read_query(method: Method, request: Request) -> dict[str, list[str]]:
-    """Raises Defect for a parameter that the call does not have, twice what it has once, or of another type."""
+    """Raises Defect if a parameter is unknown, repeated without being a list, or of another type."""
     known = method.document.parameters(method)
     query: dict[str, list[str]] = {}
     for name, value in parse_qsl(request.query, keep_blank_values=True):
@@ -193,7 +193,7 @@ def read_query(method: Method, request: Request) -> dict[str, list[str]]:
 
 
 def read_body(method: Method, request: Request) -> dict[str, Any]:
-    """Raises Defect for a body that the call does not have, with an unknown field, a missing one or a wrong value."""
+    """Raises Defect if the call takes no body, or if a field is unknown, missing or wrong."""
     try:
         body = json.loads(request.body) if request.body.strip() else {}
     except ValueError:
@@ -212,7 +212,7 @@ def read_body(method: Method, request: Request) -> dict[str, Any]:
 
 
 def check_answer(method: Method, answer: Any) -> None:
-    """Raises ValueError for an answer that is not Google's: a defect of the stand-in."""
+    """Raises ValueError for an answer that Google could not give: the stand-in has a defect."""
 
     def fail(said: str) -> None:
         raise ValueError(f"the answer of {method.id}: {said}")

@@ -1,7 +1,8 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A cluster's DNS endpoint: Google's front end, whose certificate everybody trusts. It asks IAM who may connect."""
+"""A cluster's DNS endpoint: Google's front end, which has a publicly trusted certificate and asks IAM who may
+connect."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ PERMISSION = "container.clusters.connect"
 
 
 class DnsEndpoint:
-    """Answers under the cluster's name of gke.goog. What the container API says of the endpoint holds here."""
+    """Answers under the cluster's name below gke.goog, as the container API describes the endpoint."""
 
     def __init__(self, google: Google, cluster: Cluster, front: Front) -> None:
         self._google = google
@@ -41,7 +42,7 @@ class DnsEndpoint:
             token = request.headers.get("authorization", "").removeprefix("Bearer ")
             caller = tokens.whose(store, token)
             if caller is None:
-                # Kubernetes' own tokens pass only where the cluster says so.
+                # Kubernetes' own tokens only pass if the cluster allows it.
                 passes = said.get("enableK8sTokensViaDns") and token.count(".") == 2
                 return None if passes else _status(401, "Unauthorized", "Unauthorized")
             if clusters.may(store, self._cluster, caller, PERMISSION):

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Google's refusals: google.rpc statuses, the details that clients decide by, and the texts that users have seen."""
+"""Google's refusals: google.rpc statuses, the details that clients evaluate, and texts that users have reported."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _QUOTED: Mapping[str, str] = {
 
 
 class GoogleError(Refusal):
-    """A refusal. status: a google.rpc code by name, which has its HTTP status."""
+    """A refusal. status: the name of a google.rpc code, which determines the HTTP status."""
 
     def __init__(self, status: str, message: str, *details: Mapping[str, Any], http: int | None = None) -> None:
         super().__init__(message)
@@ -75,7 +75,7 @@ class GoogleError(Refusal):
 
 
 class Defect(GoogleError):
-    """A request that no document of Google's describes."""
+    """A request that none of Google's documents describes."""
 
     defect = True
 
@@ -94,7 +94,7 @@ def precondition(*violations: Mapping[str, str]) -> dict[str, Any]:
 
 
 def denied(service: str, permission: str, resource: str) -> GoogleError:
-    """A missing permission, in the words of each service."""
+    """The refusal for a missing permission, in the words of each service."""
     host = f"{service}.googleapis.com"
     if service == "container":
         said = f'Required "{permission}" permission(s) for "{resource}".'
@@ -107,7 +107,7 @@ def denied(service: str, permission: str, resource: str) -> GoogleError:
 
 
 def project_deleted(host: str, number: str) -> GoogleError:
-    """Of whatever is asked of a project that is being deleted, but for its state."""
+    """The refusal of every call for a project that is being deleted, except for reading its state."""
     info = error_info("CONSUMER_INVALID", "googleapis.com", service=host, consumer=f"projects/{number}")
     return GoogleError("PERMISSION_DENIED", f"Project '{number}' has been deleted.", info)
 
@@ -133,7 +133,7 @@ def service_disabled(host: str, title: str, number: str) -> GoogleError:
 
 
 def constrained(constraint: str, resource: str, said: str) -> GoogleError:
-    """What an organisation policy forbids; those of iam.managed have another body than the older ones."""
+    """The refusal by an organisation policy; those of iam.managed have a different body than the older ones."""
     if ".managed." in constraint:
         text = f'Operation denied by org policy on resource \'{resource}\': ["{constraint}": "{said}"]'
         info = error_info("CUSTOM_ORG_POLICY_VIOLATION", "googleapis.com", customConstraints=constraint)
@@ -143,7 +143,7 @@ def constrained(constraint: str, resource: str, said: str) -> GoogleError:
 
 
 def conflict(sent: str = "", current: str = "") -> GoogleError:
-    """A rival has written in between."""
+    """The refusal if a rival wrote in between."""
     more = f" The request's ETag '{sent}' did not match the current policy's ETag '{current}'." if sent else ""
     return GoogleError("ABORTED", RPC_READ_MODIFY_WRITE + more)
 
@@ -172,7 +172,7 @@ def quota_project_denied(host: str, project: str) -> GoogleError:
 
 
 def perimeter() -> GoogleError:
-    """VPC Service Controls."""
+    """The refusal by VPC Service Controls."""
     unique = "dUJ2NkRIUlNQYVdqQ0JGbHFZc0tIZ2xDTFJ3"
     said = f"Request is prohibited by organization's policy. vpcServiceControlsUniqueIdentifier: {unique}"
     violation = {"type": "VPC_SERVICE_CONTROLS", "description": unique}
@@ -181,9 +181,8 @@ def perimeter() -> GoogleError:
 
 
 def made(status: int, code: str, message: str, service: str, resource: str) -> GoogleError:
-    """The error that a fault asks for. code: a google.rpc status, a reason of ErrorInfo, a constraint, a permission, or
-    VPC_SERVICE_CONTROLS.
-    """
+    """The error for a fault. code: a google.rpc status, a reason of ErrorInfo, a constraint, a permission, or
+    VPC_SERVICE_CONTROLS."""
     if message == Fail.message:
         message = _QUOTED.get(code, message)
     if code == "VPC_SERVICE_CONTROLS":

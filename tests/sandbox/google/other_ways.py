@@ -60,9 +60,10 @@ def _digest(cluster: str) -> str:
 
 
 def leave(do: Callable[..., Any], cluster: Cluster, vintage: str, node_account: str, own: str = "") -> dict[str, str]:
-    """Make it, once more if it is there: {service_account, role, key}, the key's file empty where there is none.
+    """Create it, or repeat it: {service_account, role, key}, the key's file empty if there is none.
 
-    do: the verbs of control.py; node_account: unique id of the nodes' account; own: CAST AI's account, to impersonate.
+    do: the verbs of control.py; node_account: unique id of the nodes' account; own: CAST AI's account, which
+    impersonates.
     """
     project = cluster.account
     email, _unique_id = do("own_account", project=project, account_id=account_id(cluster.name, vintage))

@@ -35,7 +35,7 @@ Triple = tuple[str, str, str]
 
 
 def read(store: Store, policy: Policy, version: int) -> dict[str, Any]:
-    """As it is answered to who asks for that version. Raises GoogleError for a version that there is not."""
+    """The policy in the requested version. Raises GoogleError for a version that does not exist."""
     if version not in (0, 1, 3):
         raise invalid(f"Requested policy version {version} is not valid: it must be 0, 1 or 3.")
     shown = [_shown(store, binding) for binding in policy.bindings]
@@ -70,9 +70,9 @@ def _without_condition(binding: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write(store: Store, policy: Policy, project: Project, sent: Mapping[str, Any], mask: str, operation: str) -> None:
-    """Put what was sent in place of what is there. Raises GoogleError for what Google refuses.
+    """Replace the policy with the one that was sent. Raises GoogleError if Google would refuse it.
 
-    project: the one whose organisation policies hold.
+    project: its organisation policies apply.
     """
     fields = [one.strip() for one in (mask or "bindings,etag").split(",")]
     if unknown := set(fields) - _MASKED:
@@ -99,7 +99,7 @@ def write(store: Store, policy: Policy, project: Project, sent: Mapping[str, Any
 
 
 def triples(bindings: Iterable[Mapping[str, Any]]) -> Iterator[Triple]:
-    """Role, condition and member of each grant."""
+    """The role, condition and member of each grant."""
     for binding in bindings:
         condition = json.dumps(binding.get("condition") or {}, sort_keys=True)
         for member in binding.get("members", ()):
@@ -123,7 +123,7 @@ def _member_stored(store: Store, member: str) -> str:
 def _check_binding(
     store: Store, project: Project, binding: Mapping[str, Any], known: set[Triple], operation: str
 ) -> None:
-    """known: what the policy has already. It may stay, also where it could not be written anew."""
+    """known: the members already in the policy. They may stay, even if they could not be added now."""
     role, condition = binding.get("role", ""), binding.get("condition")
     if not role:
         raise invalid("Role is required in each binding.")
@@ -182,7 +182,7 @@ def _check_member(store: Store, member: str, operation: str) -> None:
 
 
 def _check_domain(store: Store, project: Project, member: str) -> None:
-    """What the organisation lets into policies: members of its own, and those that it names."""
+    """Check that the organisation allows the member: its own members, and those that its policy names."""
     kind, _colon, email = member.partition(":")
     account = store.account(email) if kind == "serviceAccount" else None
     home = store.projects.get(account.project) if account else None
@@ -194,7 +194,7 @@ def _check_domain(store: Store, project: Project, member: str) -> None:
 
 
 def count(bindings: Iterable[Mapping[str, Any]], audits: Iterable[Mapping[str, Any]]) -> int:
-    """How many principals a policy counts: with repetition, those that audit logs leave out too."""
+    """The number of principals in a policy, counted with repetitions and with members that audit logs exempt."""
     exempted = [log.get("exemptedMembers", ()) for one in audits for log in one.get("auditLogConfigs", ())]
     return sum(len(binding.get("members", ())) for binding in bindings) + sum(map(len, exempted))
 

@@ -1,7 +1,8 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Resource Manager's projects: number, policy, what the caller may, effective organisation policies; v1 and v3."""
+"""The Resource Manager's projects: number, policy, the caller's permissions, effective organisation policies; v1 and
+v3."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ _GRANTS = "iam.googleapis.com/modifiedGrantsByRole"
 
 
 def _require(asked: Asked, permission: str, more: Mapping[str, Any] | None = None, service: str = "") -> Project:
-    """The project in the path; one that there is not is forbidden, too."""
+    """The project in the path. One that does not exist is forbidden, too."""
     try:
         project = asked.project()
     except GoogleError:
@@ -61,7 +62,7 @@ def get_policy(asked: Asked) -> Any:
 
 
 def set_policy(asked: Asked) -> Any:
-    """A condition of who may grant only some roles is decided by the roles whose members change."""
+    """Check a condition on which roles the caller may grant, by the roles whose members change."""
     sent = asked.body.get("policy", {})
     try:
         before = set(triples(policies.read(asked.store, asked.project().policy, 3).get("bindings", ())))
@@ -75,7 +76,7 @@ def set_policy(asked: Asked) -> Any:
 
 
 def test_permissions(asked: Asked) -> Any:
-    """Needs no permission itself; nobody has one in a project that there is not."""
+    """Asking needs no permission. In a project that does not exist, nobody has any."""
     wanted = checked(asked.body.get("permissions", []))
     try:
         resource = project_resource(asked.store, asked.project())
@@ -86,7 +87,7 @@ def test_permissions(asked: Asked) -> Any:
 
 
 def effective_v1(asked: Asked) -> Any:
-    """The managed constraints are v2's alone."""
+    """Only v2 has the managed constraints."""
     project = _require(asked, "orgpolicy.policy.get")
     constraint = asked.body.get("constraint", "")
     if not constraint.startswith("constraints/") or ".managed." in constraint:

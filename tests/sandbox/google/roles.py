@@ -25,7 +25,7 @@ _FIELDS = {
 
 
 def shown(role: Role) -> dict[str, Any]:
-    """Without the stage where it is ALPHA, the value zero."""
+    """The role as shown; the stage is left out if it is ALPHA, the zero value."""
     said = {name: value for name, value in role.said.items() if value and (name, value) != ("stage", "ALPHA")}
     deleted = {"deleted": True} if role.deleted_at is not None else {}
     return {"name": role.name, **said, "etag": role.etag, **deleted}
@@ -151,7 +151,7 @@ def undelete(asked: Asked) -> Any:
 
 
 def testable(asked: Asked) -> Any:
-    """For a custom role of what the body names."""
+    """The permissions that a custom role may contain for the resource in the body."""
     size, start = asked.body.get("pageSize") or 1000, int(asked.body.get("pageToken") or 0)
     names = sorted(PERMISSIONS)
     found = [

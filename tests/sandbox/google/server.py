@@ -1,7 +1,8 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Google Cloud as a back end of the world: reads requests by Google's documents, and lets the services answer."""
+"""Google Cloud as a back end of the world: finds the call of a request in Google's documents, and the services
+answer."""
 
 from __future__ import annotations
 
@@ -84,7 +85,7 @@ class Google(Documented):
         return Call(self.system, method.id, self._resource(method, path, request), writes, who)
 
     def _resource(self, method: Method, path: Mapping[str, str], request: Request) -> str:
-        """What the call is about, as Google names it; of what is created, the name that it gets."""
+        """Google's name for the resource of the call; for a create, the name that the new resource gets."""
         name = next((path[one] for one in ("name", "resource", "parent") if one in path), "/".join(path.values()))
         if method.service == "compute":
             return subnets.name_of(path["project"], path["region"], path.get("resource") or path["subnetwork"])
@@ -133,7 +134,8 @@ class Google(Documented):
         return answer
 
     def _check_service(self, method: Method, path: Mapping[str, str], request: Request, caller: Principal) -> None:
-        """The API must be on in the project that the call is charged to: the quota project, else that of its path."""
+        """The API must be enabled in the project that the call is charged to: the quota project or else the one in the
+        path."""
         quota = request.headers.get("x-goog-user-project", "")
         charged = self.store.project(quota or project_in(path))
         host = f"{method.service}.googleapis.com"
@@ -150,7 +152,7 @@ class Google(Documented):
             raise service_disabled(host, TITLES[host], charged.number)
 
     def _federate(self, request: Request) -> Response:
-        """Clients send a form with the names of RFC 8693; the document has Google's own names for them."""
+        """Clients send a form with the names of RFC 8693; Google's document has other names for them."""
         given = dict(parse_qsl(request.body.decode()))
         body = {re.sub(r"_(\w)", lambda found: found[1].upper(), name): value for name, value in given.items()}
         found = documents.find(request)
@@ -182,9 +184,9 @@ class Google(Documented):
     # Kubernetes
 
     def kubernetes_user(self, token: str) -> tuple[str, str] | None:
-        """Who a token's owner is in a cluster: its e-mail, or its number where the scope for that is missing.
+        """The user name of a token's owner in a cluster: its e-mail, or its number if the token lacks that scope.
 
-        None: the token is not good.
+        None: the token is not valid.
         """
         with self.store.lock:
             found = tokens.whose(self.store, token)
@@ -194,7 +196,7 @@ class Google(Documented):
             return (found.email if tokens.EMAIL in found.scopes else unique_id), unique_id
 
     def may(self, cluster: Cluster, user: str, attributes: Mapping[str, Any]) -> bool:
-        """Whether IAM allows a user what a cluster asks."""
+        """Whether IAM allows a user's request to a cluster."""
         group, resource = attributes.get("group", ""), attributes.get("resource", "")
         permission = kubernetes_permission(
             group, resource, attributes.get("subresource", ""), attributes.get("verb", "")
@@ -205,7 +207,7 @@ class Google(Documented):
             return bool(permission) and clusters.may(self.store, cluster, principal, permission)
 
     def id_token_claims(self, value: str) -> Mapping[str, Any] | None:
-        """What an OpenID Connect token of Google's says; None: it is not one."""
+        """The claims of Google's OpenID Connect token, None for any other token."""
         with self.store.lock:
             return self.store.id_tokens.get(value)
 
@@ -222,5 +224,5 @@ class Google(Documented):
 
 
 def _other_write(request: Request) -> bool:
-    """Of what no document has: token end points only give tokens."""
+    """Whether a request that no document describes would write. Token endpoints only issue tokens."""
     return request.method != "GET" and not request.path.endswith("token")

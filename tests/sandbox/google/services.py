@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Service Usage: which APIs a project has switched on, and switching on more, which takes a while."""
+"""Service Usage: which APIs a project has enabled, and enabling more, which takes a while."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def operation(asked: Asked) -> Any:
 
 
 def settle(store: Store) -> None:
-    """Switch on what operations that are over have switched on."""
+    """Enable the services of operations that have finished."""
     for one in store.operations.values():
         services = store.projects[one.project].services
         if store.clock() >= one.done and one.error is None and not services.issuperset(one.services):

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the projects hold: without secrets and etags, in an order that depends on content only."""
+"""The contents of the projects: without secrets and etags, in an order that only depends on content."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .store import ORGANISATION, Account, Policy, Project, Store
 
 
 def state(store: Store) -> dict[str, Any]:
-    """By project, those of the organisation only: what CAST AI has at Google is not the user's."""
+    """By project, only those of the user's organisation: CAST AI's own project is not the user's."""
     ours = sorted((one for one in store.projects.values() if one.organisation == ORGANISATION), key=lambda one: one.id)
     return {one.id: _project_state(store, one) for one in ours}
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the world's Google Cloud holds, and the parts of it that several services look at."""
+"""The data of the world's Google Cloud, and the parts of it that several services share."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ SERVICES = ("cloudresourcemanager", "compute", "container", "iam", "iamcredentia
 
 @dataclass
 class Policy:
-    """An allow policy as it is stored: the member of an account is its e-mail and unique id, whatever became of it.
+    """An allow policy as it is stored: an account is a member by e-mail and unique id, even after it was deleted.
 
-    earlier: what it was until when, for grants that take a while to be seen.
+    earlier: the policy before each change and the time of the change, for grants that take effect later.
     """
 
     bindings: list[dict[str, Any]] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Policy:
 
 @dataclass
 class Project:
-    """organisation: the number of the one it is in, empty for none. going: whether it is being deleted."""
+    """organisation: the number of the project's organisation, empty for none. going: whether it is being deleted."""
 
     id: str
     number: str
@@ -54,14 +54,14 @@ class Project:
     going: bool = False
 
     def email(self, account_id: str) -> str:
-        """A domain-scoped project, example.com:shop, has it the other way round."""
+        """A domain-scoped project, such as example.com:shop, has the parts the other way round."""
         domain, colon, name = self.id.rpartition(":")
         return f"{account_id}@{f'{name}.{domain}' if colon else self.id}.iam.gserviceaccount.com"
 
 
 @dataclass
 class Account:
-    """A service account. told: what reads say of its texts until a change is seen."""
+    """A service account. told: the texts that reads show until a change becomes visible."""
 
     project: str
     email: str
@@ -106,7 +106,7 @@ class Role:
 
 @dataclass(frozen=True)
 class Principal:
-    """Who calls. member: as policies name it; unique_id: what Kubernetes calls it without the scope userinfo.email."""
+    """The caller. member: its name in policies; unique_id: its name in Kubernetes without the scope userinfo.email."""
 
     member: str
     unique_id: str = ""
@@ -127,7 +127,7 @@ class Token:
 
 @dataclass
 class Enabling:
-    """A long-running operation that switches services on. done: when, by the world's clock."""
+    """A long-running operation that enables services. done: its end, by the world's clock."""
 
     name: str
     project: str
@@ -137,7 +137,7 @@ class Enabling:
 
 
 class Store:
-    """Everything of one Google Cloud. clock: the world's time in seconds since the epoch."""
+    """All data of one Google Cloud. clock: the world's time in seconds since the epoch."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
@@ -164,24 +164,24 @@ class Store:
         self._key_pairs = itertools.count()
 
     def project(self, name: str) -> Project | None:
-        """By id or number."""
+        """Find a project by id or number."""
         return self.projects.get(name) or next((one for one in self.projects.values() if one.number == name), None)
 
     def account(self, email_or_id: str, project: str = "-") -> Account | None:
-        """A live one."""
+        """An account that is not deleted."""
         return next(
             (one for one in self.accounts_of(project) if email_or_id.lower() in (one.email, one.unique_id)), None
         )
 
     def accounts_of(self, project: str) -> Iterator[Account]:
-        """The live ones of a project, by id or number; of all projects for -."""
+        """The accounts of a project that are not deleted, by id or number; of all projects for -."""
         found = self.project(project)
         for one in self.accounts:
             if one.deleted_at is None and (project == "-" or (found and one.project == found.id)):
                 yield one
 
     def deleted_account(self, unique_id: str) -> Account | None:
-        """One that can still be had back."""
+        """An account that can still be restored."""
         for one in self.accounts:
             kept = one.deleted_at is not None and self.clock() < one.deleted_at + ACCOUNT_KEPT
             if kept and one.unique_id == unique_id:
@@ -189,19 +189,19 @@ class Store:
         return None
 
     def role(self, name: str) -> Role | None:
-        """A custom role that shows, soft-deleted ones too."""
+        """A custom role that reads show, soft-deleted ones included."""
         role = next((one for one in self.roles if one.name == name), None)
         gone = role and role.deleted_at is not None and self.clock() >= role.deleted_at + ROLE_KEPT
         return None if gone else role
 
     def purge(self) -> None:
-        """Forget the roles whose ids are free again."""
+        """Forget the deleted roles whose ids are free again."""
         self.roles = [
             one for one in self.roles if one.deleted_at is None or self.clock() < one.deleted_at + ROLE_BLOCKED
         ]
 
     def note(self, kind: str, name: str) -> None:
-        """It has just been made."""
+        """Register a new object."""
         if kind in self.hidden_kinds:
             self.visibility.note(f"{kind} {name}")
 
@@ -214,7 +214,7 @@ class Store:
 
 @functools.cache
 def _key_pair(number: int) -> rsa.RSAPrivateKey:
-    """Making one takes a tenth of a second, so that all stores of a process have the same, in the same order."""
+    """Creating a key takes a tenth of a second, so all stores of a process use the same ones, in the same order."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
@@ -223,7 +223,7 @@ def new_etag() -> str:
 
 
 def same_etag(one: str, other: str) -> bool:
-    """Google takes etags in either alphabet of base64."""
+    """Compare etags, which Google accepts in either alphabet of base64."""
     return one.replace("-", "+").replace("_", "/") == other.replace("-", "+").replace("_", "/")
 
 
@@ -238,7 +238,7 @@ def as_time(seconds: float) -> str:
 
 @dataclass(frozen=True)
 class Asked:
-    """One call after its request was read. path: what the path names; name: the resource as Google writes it."""
+    """One parsed call. path: the names in its path; name: the resource as Google writes it."""
 
     store: Store
     method: str
@@ -252,7 +252,7 @@ class Asked:
         return self.query.get(parameter, [default])[0]
 
     def project(self) -> Project:
-        """The one in the path. Raises GoogleError where there is none."""
+        """The project in the path. Raises GoogleError if there is none."""
         found = self.store.project(project_in(self.path))
         if found is None:
             raise GoogleError("NOT_FOUND", f"Project {project_in(self.path)} was not found.")

@@ -1,7 +1,8 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Access tokens: for keys and refresh tokens, by federation, by impersonation, and of a machine; whose a token is."""
+"""Access tokens: from keys and refresh tokens, by federation, by impersonation, and from a machine; and their
+owners."""
 
 from __future__ import annotations
 
@@ -45,14 +46,14 @@ class OAuthError(Refusal):
 
 
 def issue(store: Store, principal: Principal, life: float = LIFE) -> str:
-    """A new token. All tokens of the world have the mark that tests search everything for."""
+    """A new token. All tokens of the world contain the mark that tests search for."""
     value = f"ya29.CANARY{secrets.token_urlsafe(48)}"
     store.tokens[value] = Token(principal, store.clock() + life)
     return value
 
 
 def issue_id(store: Store, account: Account, audience: str) -> str:
-    """An OpenID Connect token: who somebody is, for another system than Google."""
+    """An OpenID Connect token, which proves an identity to a system other than Google."""
     now = int(time.time())
     claims = {
         "iss": "https://accounts.google.com",
@@ -76,7 +77,7 @@ def principal_of(account: Account, scopes: Iterable[str] = ()) -> Principal:
 
 
 def caller(store: Store, request: Request) -> Principal:
-    """Who made a call. Raises GoogleError for a token that is not good."""
+    """The caller. Raises GoogleError if the token is not valid."""
     kind, _space, value = request.headers.get("authorization", "").partition(" ")
     found = whose(store, value, request.host) if kind.lower() == "bearer" else None
     if found is None:
@@ -85,7 +86,7 @@ def caller(store: Store, request: Request) -> Principal:
 
 
 def whose(store: Store, value: str, host: str = "") -> Principal | None:
-    """Of a token, or of a JWT that a key has signed for this host; None: it is not good (any more)."""
+    """The owner of a token, or of a JWT that a key signed for this host; None if it is not valid (any more)."""
     token = store.tokens.get(value)
     if token is None:
         return _self_signed(store, value, host) if value.count(".") == 2 and host else None
@@ -108,7 +109,7 @@ def _self_signed(store: Store, value: str, host: str) -> Principal | None:
 
 
 def read_jwt(store: Store, value: str) -> tuple[Account, dict[str, Any]]:
-    """Who signed, and the claims. A JWT ages by the real clock, which its maker has. Raises OAuthError."""
+    """The signer and the claims. A JWT is checked by the real clock, which its issuer uses. Raises OAuthError."""
     try:
         head, body, signature = (base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in value.split("."))
         header, claims = json.loads(head), json.loads(body)
@@ -177,7 +178,7 @@ def exchange(store: Store, request: Request) -> Response:
 
 
 def federate(store: Store, body: Mapping[str, Any]) -> Any:
-    """sts.token: a token of the world's other identity provider becomes one of a federated principal."""
+    """sts.token: exchanges a token of the world's other identity provider for one of a federated principal."""
     if body.get("grantType") != "urn:ietf:params:oauth:grant-type:token-exchange":
         raise OAuthError("unsupported_grant_type", "Invalid grant type.")
     pool = re.fullmatch(
@@ -200,7 +201,7 @@ def federate(store: Store, body: Mapping[str, Any]) -> Any:
 
 
 def generate(asked: Asked) -> Any:
-    """generateAccessToken: each of the chain must let in the one before it."""
+    """generateAccessToken: each account in the chain must allow the one before it to impersonate it."""
     store = asked.store
     scopes, life = asked.body.get("scope", []), asked.body.get("lifetime", f"{LIFE}s")
     if not scopes:
@@ -224,7 +225,7 @@ def generate(asked: Asked) -> Any:
 
 
 def userinfo(store: Store, request: Request) -> Response:
-    """Who the token is of, with the e-mail where its scopes have it."""
+    """userinfo: the owner of the token, with the e-mail if its scopes include it."""
     try:
         found = caller(store, request)
     except GoogleError as error:
@@ -236,7 +237,7 @@ def userinfo(store: Store, request: Request) -> Response:
 
 
 def metadata(store: Store, request: Request) -> Response:
-    """The metadata server of the machine that `machine` has set; it gives the machine's scopes, whatever is asked."""
+    """The metadata server of the machine. `machine` sets it; its scopes apply regardless of those requested."""
     machine = store.behaviour.get("machine")
     account = store.account(machine["email"]) if machine else None
     if machine is None or account is None:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The smallest client of a Kubernetes API server: JSON in, JSON out, as the world's administrator."""
+"""A minimal client of a Kubernetes API server, as the world's administrator: JSON in, JSON out."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PATCH_TYPES = {
 
 
 class KubernetesError(Exception):
-    """What the API server refused; `status` is the HTTP status."""
+    """The API server refused a call; `status` is the HTTP status."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(f"{status}: {message}")
@@ -40,11 +40,11 @@ class Kubernetes:
         self._server = cluster["server"]
         context = ssl.create_default_context(cadata=_decode(cluster["certificate-authority-data"]))
         load_identity(context, Identity(_decode(user["client-certificate-data"]), _decode(user["client-key-data"])))
-        # A handshake costs the API server more than most answers: the same connection serves one call after another.
+        # A TLS handshake costs the API server more than most answers, so the connection is used for all calls.
         self._connections = urllib3.PoolManager(ssl_context=context, maxsize=4, timeout=30, retries=False)
 
     def get(self, path: str) -> Any:
-        """The object or list at a path such as /api/v1/namespaces/x/secrets/y; None when there is none."""
+        """The object or list at a path such as /api/v1/namespaces/x/secrets/y; None if it does not exist."""
         try:
             return self.request("GET", path)
         except KubernetesError as error:
@@ -58,7 +58,7 @@ class Kubernetes:
         return found
 
     def create(self, path: str, manifest: Any) -> Any:
-        """Create in the collection at `path`."""
+        """Create an object in the collection at `path`."""
         return self.request("POST", path, manifest)
 
     def replace(self, path: str, manifest: Any) -> Any:
@@ -69,7 +69,7 @@ class Kubernetes:
         return self.request("PATCH", path, patch, _PATCH_TYPES[kind])
 
     def delete(self, path: str) -> Any:
-        """Delete; None when it is gone already."""
+        """Delete; None if it is already gone."""
         try:
             return self.request("DELETE", path)
         except KubernetesError as error:
@@ -86,7 +86,7 @@ class Kubernetes:
         return True
 
     def request(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Any:
-        """Any call: the answer as JSON, or as text when it is none. Raises KubernetesError."""
+        """Make any call and return the answer as JSON, or as text if it is not JSON. Raises KubernetesError."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": content_type} if data else {}
         response = self._connections.request(method, f"{self._server}{path}", body=data, headers=headers)

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Control planes of separate processes on loopback, one for each cluster, sharing one etcd; kwok makes pods ready.
+"""Control planes on loopback as separate processes, one for each cluster, with a shared etcd; kwok makes pods ready.
 
-Facts and flags: proven with Kubernetes 1.36.3, kwok 0.8.0 and etcd 3.6.12.
+Facts and flags were tested with Kubernetes 1.36.3, kwok 0.8.0 and etcd 3.6.12.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ _CLUSTER_ROLES = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
 _CLUSTER_ROLE_BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
 _CONFIG_MAPS = "/api/v1/namespaces/kube-system/configmaps"
 
-# Everybody but the world itself. Controllers are in it, but do not come through the front, which makes the journal.
+# Everybody except the world itself. The group contains controllers too, but they bypass the front, which writes the
+# journal.
 _AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
@@ -47,11 +48,11 @@ _AUDIT_POLICY = {
 }
 
 _STAGES = Path(__file__).parent / "stages"
-"""What kwok's own ones do not have."""
+"""The stages that kwok does not have itself."""
 
 
 class ReservedPort:
-    """A free port of 127.0.0.1, kept from everybody but a server of ours that shares it (SO_REUSEPORT)."""
+    """A free port of 127.0.0.1. Only our server, which shares it with SO_REUSEPORT, can use it."""
 
     def __init__(self) -> None:
         self._socket = socket.socket()
@@ -78,7 +79,7 @@ class Store:
 
 
 class ControlPlane:
-    """One cluster: made by starting its API server; `complete` waits for it and starts the rest."""
+    """One cluster. Creating it starts its API server; `complete` waits for that and starts the rest."""
 
     def __init__(
         self, spec: ClusterSpec, binaries: Path, folder: Path, store: Store, gate: Gate, webhook: Webhook
@@ -157,7 +158,7 @@ class ControlPlane:
         return bool(status.get("numberAvailable", 0) == self.spec.nodes and status["observedGeneration"] == 1)
 
     def _has_settled(self) -> bool:
-        """Whether the controllers have made what every new cluster has: accounts, CA bundles, aggregated roles."""
+        """Whether the controllers have created what every new cluster has: accounts, CA bundles, aggregated roles."""
         namespaces = len(self.admin.items("/api/v1/namespaces"))
         accounts = self.admin.items("/api/v1/serviceaccounts?fieldSelector=metadata.name=default")
         bundles = self.admin.items("/api/v1/configmaps?fieldSelector=metadata.name=kube-root-ca.crt")
@@ -185,7 +186,7 @@ class ControlPlane:
         self.processes[name] = launch([*command, *flags], self._world, self._folder / f"{name}.log")
 
     def _write_files(self, authority: Authority, admin_token: str, webhook_url: str, client_token: str) -> None:
-        """client_token: of the local account that has the client certificate too, empty where there is none."""
+        """client_token: of the local account that also has the client certificate, empty if there is none."""
         server = authority.issue("kube-apiserver", hosts=["127.0.0.1", "localhost", "kubernetes.default.svc"])
         admin = authority.issue(ADMIN, groups=["system:masters"])
         user = {"client-certificate-data": _encode(admin.certificate), "client-key-data": _encode(admin.key)}
@@ -229,7 +230,7 @@ class ControlPlane:
         )
 
     def _authorization_flags(self) -> Sequence[str]:
-        """On GKE, IAM is asked where RBAC says nothing, on some AKS clusters Azure RBAC."""
+        """On GKE, IAM is asked if RBAC does not allow a request; on some AKS clusters, Azure RBAC is."""
         if self.spec.provider != "gke" and (self.spec.provider, self.spec.entra) != ("aks", "azure"):
             return "--authorization-mode=Node,RBAC", "--allow-privileged"
         seconds = (f"--authorization-webhook-cache-{kind}-ttl=1s" for kind in ("authorized", "unauthorized"))
@@ -245,7 +246,7 @@ class ControlPlane:
             *("--service-account-private-key-file", file("accounts.key"), "--root-ca-file", file("ca.crt")),
             *("--cluster-signing-cert-file", file("ca.crt"), "--cluster-signing-key-file", file("ca.key")),
             *("--use-service-account-credentials", "--leader-elect=false", "--secure-port=0"),
-            # The default 20 calls a second make its controllers start seconds later.
+            # With the default of 20 calls a second, its controllers would start seconds later.
             *("--kube-api-qps=500", "--kube-api-burst=1000"),
         )
 
@@ -264,7 +265,7 @@ class ControlPlane:
 
 
 def _node(spec: ClusterSpec, number: int) -> dict[str, Any]:
-    """A node as a managed node group of EKS, a pool of GKE or AKS, or an instance group of kOps makes it."""
+    """A node as a managed node group of EKS, a node pool of GKE or AKS, or an instance group of kOps creates it."""
     if spec.provider in _NODES_OF:
         return _NODES_OF[spec.provider](spec, number)
     zone = f"{spec.region}{'abc'[number % 3]}"
@@ -350,7 +351,7 @@ _ENTRA_ADMINS: Mapping[str, Any] = {
 
 
 def _node_aws_auth(spec: ClusterSpec) -> dict[str, Any]:
-    """aws-auth as EKS writes it for a managed node group: the nodes' role and nobody else."""
+    """aws-auth as EKS writes it for a managed node group: it only contains the nodes' role."""
     roles = (
         "- groups:\n  - system:bootstrappers\n  - system:nodes\n"
         f"  rolearn: arn:aws:iam::{spec.account}:role/{spec.name}-node\n"
@@ -366,7 +367,7 @@ def _is_ready(node: dict[str, Any]) -> bool:
 
 
 def operators_kubeconfig(planes: Iterable[ControlPlane]) -> dict[str, Any]:
-    """With a context for each cluster, of its name."""
+    """A kubeconfig with one context for each cluster, named like the cluster."""
     found = [
         _kubeconfig(
             {"server": plane.cluster.endpoint, **_ca(plane.cluster.ca_pem)},

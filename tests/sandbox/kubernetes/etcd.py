@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads and writes the store of the API servers directly, for whole-cluster snapshots, by etcd's JSON gateway."""
+"""Reads and writes the API servers' store directly through etcd's JSON gateway, for snapshots of whole clusters."""
 
 from __future__ import annotations
 

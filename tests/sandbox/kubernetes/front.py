@@ -1,7 +1,8 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A cluster's API server as a back end of the gate: what calls mean, handing them on, audit log, whole state."""
+"""A cluster's API server as a back end of the gate: interprets and passes on calls, reads the audit log and the
+state."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ from .webhook import stamped
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
 _WRITES = {"create", "update", "patch", "delete", "deletecollection"}
-# Endings of resources that are asked, not written: reviews, and a service account's token.
+# Resources that are queried, not written, by the end of their path: reviews, and a service account's token.
 _ASKED = ("accessreviews", "rulesreviews", "tokenreviews", "selfsubjectreviews", "serviceaccounts/token")
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "content-length", "te"}
 _AUDIT_SECONDS = 15.0
@@ -37,7 +38,7 @@ _RESET_SECONDS = 90
 
 @dataclass(frozen=True)
 class Target:
-    """What a Kubernetes request is about; `resource` is the URL path when it is about no object."""
+    """The object of a Kubernetes request; `resource` is the URL path if there is no object."""
 
     verb: str
     resource: str
@@ -50,7 +51,7 @@ class Target:
 
 
 def target(request: Request) -> Target:
-    """In the audit log's words: verb, resource/subresource, namespace, name (a new object's from the body)."""
+    """In the audit log's terms: verb, resource/subresource, namespace, name (a new object's comes from the body)."""
     parts = [unquote(part) for part in request.path.strip("/").split("/")]
     skip = {"api": 2, "apis": 3}.get(parts[0], len(parts))
     rest = parts[skip:]
@@ -79,12 +80,12 @@ def _verb(request: Request, name: str) -> str:
 
 
 def is_dry_run(request: Request) -> bool:
-    """In the query, or for a deletion in the body."""
+    """Whether the request is a dry run: the query says so or, for a deletion, the body."""
     return "dryRun=All" in request.query or (request.method == "DELETE" and b'"dryRun":["All"]' in request.body)
 
 
 def object_name(body: bytes) -> str:
-    """metadata.name of a manifest in JSON or in Kubernetes' protobuf envelope; empty when it has none."""
+    """metadata.name of a manifest in JSON or in Kubernetes' protobuf envelope; empty if it has none."""
     if body.startswith(b"k8s\0"):
         # runtime.Unknown.raw = 2, <object>.metadata = 1, ObjectMeta.name = 1 (apimachinery generated.proto)
         return _field(_field(_field(body[4:], 2), 1), 1).decode()
@@ -96,7 +97,7 @@ def object_name(body: bytes) -> str:
 
 
 def _field(message: bytes, wanted: int) -> bytes:
-    """The first length-delimited field of that number in a protobuf message; empty when there is none."""
+    """The first length-delimited field with that number in a protobuf message; empty if there is none."""
     at = 0
     while at < len(message):
         key, at = _varint(message, at)
@@ -120,7 +121,7 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
 
 
 class AuditLog:
-    """Reads the API server's audit log as it grows: the events by their id."""
+    """Follows the API server's audit log: events by id."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -129,7 +130,7 @@ class AuditLog:
         self._events: dict[str, Mapping[str, Any]] = {}
 
     def find(self, ids: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
-        """The events of those ids; the API server writes an event just after it has answered, so wait for it."""
+        """The events with these ids. The API server writes an event just after its answer, so this waits."""
         deadline = time.monotonic() + _AUDIT_SECONDS
         while True:
             with self._lock:
@@ -192,7 +193,7 @@ class Front:
         self.version = ""
 
     def admit(self, identity: Identity) -> None:
-        """Let a client's certificate through: the API server sees this very one, and says whose it is."""
+        """Accept a client's certificate: the API server gets the same one and authenticates the client."""
         self.tls.verify_mode = ssl.CERT_OPTIONAL
         self.tls.load_verify_locations(cadata=self._authority.pem)
         context = ssl.create_default_context(cadata=self._authority.pem)
@@ -205,7 +206,7 @@ class Front:
         return self._gate.answer(self, replace(request, host=self.name, headers=headers), client, server)
 
     def refuse(self, request: Request, refusal: Response, client: Address, server: Address) -> Response | None:
-        """Answer in the API server's place, which never sees the call."""
+        """Answer instead of the API server, which does not get the call."""
         return self._gate.answer(_Refusing(self, refusal), replace(request, host=self.name), client, server)
 
     def classify(self, request: Request) -> Call:
@@ -214,7 +215,7 @@ class Front:
         return about.call(self.name, write=about.verb in _WRITES and not asks)
 
     def audited(self, entries: Sequence[Entry]) -> list[Entry]:
-        """This cluster's journal entries with what the audit log says about them: who, and what it was about."""
+        """This cluster's journal entries with the audit log's details: the user and the object."""
         events = self._audit.find([entry.audit for entry in entries if entry.audit])
         return [replace(entry, call=_audited(entry.call, self.name, events.get(entry.audit))) for entry in entries]
 
@@ -256,7 +257,7 @@ class Front:
     def _send(
         self, method: str, url: str, body: bytes, headers: Mapping[str, str], context: ssl.SSLContext
     ) -> http.client.HTTPResponse:
-        """One connection for each thread, so for each client's connection, as long as the API server keeps it open."""
+        """One connection for each thread, that is, for each client's connection, while the API server keeps it open."""
         kept: http.client.HTTPSConnection | None = getattr(self._upstream, "connection", None)
         if kept:
             try:
@@ -278,13 +279,13 @@ class Front:
         return {_label(item): item for item in objects}
 
     def remember(self) -> None:
-        """Take what is there for what `reset` goes back to, once it has been the same for a moment."""
+        """Remember the current objects as the baseline for `reset`, once nothing has changed for a moment."""
         while self._difference():
             self._baseline = self._stored()
             time.sleep(_REST_SECONDS)
 
     def reset(self) -> None:
-        """Write the remembered store back, until nothing differs: controllers still act on what they saw last."""
+        """Restore the baseline until nothing differs, because controllers still react to the earlier state."""
         deadline = time.monotonic() + _RESET_SECONDS
         while changed := self._difference():
             if time.monotonic() > deadline:
@@ -297,7 +298,7 @@ class Front:
             time.sleep(0.1)
 
     def _difference(self) -> dict[str, bytes | None]:
-        """What to write (None: delete) to be back at the baseline, without what the cluster itself keeps writing."""
+        """What to write (None: delete) to restore the baseline, without what the cluster itself keeps writing."""
         now = self._stored()
         changed: dict[str, bytes | None] = dict.fromkeys(now.keys() - self._baseline.keys())
         changed |= {key: value for key, value in self._baseline.items() if not _is_same(key, now.get(key), value)}
@@ -308,7 +309,7 @@ class Front:
 
 
 class _Refusing:
-    """A front before which somebody else refuses the call."""
+    """A front with another server before it that refuses the call."""
 
     def __init__(self, front: Front, refusal: Response) -> None:
         self._refusal = refusal
@@ -321,12 +322,13 @@ class _Refusing:
 
 
 _RESTLESS = ("masterleases/", "peerserverleases/")
-# Kept up to date by the cluster for as long as they are there.
+# The cluster keeps these up to date as long as they exist.
 _RENEWED = ("events/", "leases/")
 
 
 def _is_same(key: str, now: bytes | None, before: bytes) -> bool:
-    """Whether a thing of the baseline is as it was; of a node, whose heartbeats go on, only what others set counts."""
+    """Whether an object of the baseline is unchanged. Of a node, only what others set counts, because heartbeats
+    continue."""
     if key.startswith(_RENEWED) or now == before:
         return True
     return key.startswith("minions/") and now is not None and _set_of_node(now) == _set_of_node(before)
@@ -340,7 +342,7 @@ def _set_of_node(stored: bytes) -> tuple[Any, ...]:
 
 
 def _is_internal(key: str) -> bool:
-    """Bookkeeping of the API servers that is no object of the API."""
+    """Whether a key is the API servers' bookkeeping and not an object of the API."""
     return key.startswith(("ranges/", "masterleases/", "peerserverleases/"))
 
 
@@ -375,7 +377,7 @@ def _chunks(upstream: http.client.HTTPSConnection, response: http.client.HTTPRes
 
 
 def _shut(upstream: http.client.HTTPSConnection) -> None:
-    """Wakes a thread that reads from it, which `close` would not."""
+    """Wake a thread that is reading from the socket: `close` would not."""
     try:
         if upstream.sock:
             upstream.sock.shutdown(2)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What makes a cluster one of kOps: its kube-router, its addons' annotations, its addon manager, its instances.
+"""What makes a cluster a kOps cluster: its kube-router, addon annotations, addon manager and instances.
 
 Read at the release tags of kubernetes/kops: upup/models/cloudup/resources/addons/networking.kuberouter for the
 DaemonSets, upup/pkg/fi/cloudup/bootstrapchannelbuilder.go for their channel, channels/pkg for the annotations.
@@ -39,7 +39,7 @@ _NARROW: Sequence[Mapping[str, str]] = (
 _ANY: Sequence[Mapping[str, str]] = ({"operator": "Exists"},)
 
 GENERATIONS = ("1.15", "1.16", "1.17", "1.18")
-"""By their last releases: 1.15.3, 1.16.4, 1.17.2, 1.18.3."""
+"""By their last patch releases: 1.15.3, 1.16.4, 1.17.2, 1.18.3."""
 
 TEMPLATES = ("k8s-1.6", "k8s-1.12")
 """For Kubernetes below 1.12, and for 1.12 and newer."""
@@ -67,9 +67,9 @@ _VERSIONS = {
 
 
 def kube_router(generation: str, template: str = "k8s-1.12") -> dict[str, Any]:
-    """The DaemonSet, as an API server has it that knows apps/v1 only.
+    """The DaemonSet as an API server stores it that only knows apps/v1.
 
-    The template for old clusters was applied by extensions/v1beta1, which defaulted to OnDelete; that stayed.
+    The template for old clusters was applied with extensions/v1beta1, whose default OnDelete stayed.
     """
     labels = {"k8s-app": "kube-router", "tier": "node"}
     image = f"docker.io/cloudnativelabs/kube-router:{_VERSIONS[generation, template][1]}"
@@ -94,7 +94,7 @@ def kube_router(generation: str, template: str = "k8s-1.12") -> dict[str, Any]:
 
 
 def apply(kubernetes: Kubernetes, manifest: dict[str, Any]) -> None:
-    """What the addon manager does to a DaemonSet, by kubectl apply: what the manifest says is so, the rest stays."""
+    """Update a DaemonSet as the addon manager does with kubectl apply: fields in the manifest are set, others stay."""
     try:
         kubernetes.create(DAEMON_SETS, manifest)
     except KubernetesError as error:
@@ -104,10 +104,10 @@ def apply(kubernetes: Kubernetes, manifest: dict[str, Any]) -> None:
 
 
 def add_spot_node(kubernetes: Kubernetes) -> None:
-    """A node named spot, like the others and tainted as CAST AI taints spot nodes.
+    """Add a node named spot, tainted as CAST AI taints spot nodes.
 
-    Returns when a DaemonSet that tolerates everything has its pod there: the controller has looked at the node, and one
-    that has no pod there by then is not to have any.
+    Returns when a DaemonSet that tolerates everything has its pod there. The controller has then seen the node, so a
+    DaemonSet without a pod there will not get one.
     """
     labels = {"k8s-app": EVERYWHERE}
     pod = {"containers": [{"name": EVERYWHERE, "image": EVERYWHERE}], "tolerations": [*_ANY]}
@@ -124,7 +124,7 @@ def add_spot_node(kubernetes: Kubernetes) -> None:
 
 
 def nodes_without_kube_router(kubernetes: Kubernetes) -> set[str]:
-    """Those for which the scheduler has no pod of it: nothing on them has a network."""
+    """The nodes for which the scheduler has no kube-router pod: pods there have no network."""
     return _nodes_without(kubernetes, "kube-router")
 
 
@@ -148,7 +148,7 @@ def _is_scheduled(pod: Mapping[str, Any]) -> bool:
 
 
 def addon_notes(cluster: str, generation: str, template: str) -> dict[str, str]:
-    """What the addon manager notes of its addons on namespace kube-system."""
+    """The addon manager's annotations about its addons on namespace kube-system."""
     versions = {
         "core.addons.k8s.io": ("1.4.0", ""),
         "dns-controller.addons.k8s.io": (f"{generation}.0", template),
@@ -164,7 +164,8 @@ def addon_notes(cluster: str, generation: str, template: str) -> dict[str, str]:
 
 
 def agent_environment(namespace: Mapping[str, Any], region: str) -> dict[str, str]:
-    """What CAST AI's agent finds out by itself (castai/k8s-agent, internal/services/discovery), by its variables."""
+    """What CAST AI's agent discovers by itself (castai/k8s-agent, internal/services/discovery), by environment
+    variable."""
     noted = namespace["metadata"].get("annotations", {})
     channel = next(json.loads(text)["channel"] for key, text in noted.items() if key.startswith("addons.k8s.io/"))
     scheme, _separator, rest = channel.partition("://")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The API servers' webhooks: whose a cloud's token is, who that is in the cluster, what the cloud allows there."""
+"""The API servers' webhooks: who owns a cloud's token, who that is in the cluster, and what the cloud allows there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..gate import Address
 from ..server import Server
 from ..wire import Cluster, Request, Response
 
-# Those of Entra begin with the type: {"typ":"JWT", ...; those of Kubernetes' own accounts do not.
+# Entra's tokens begin with the type: {"typ":"JWT", ...; those of Kubernetes' own accounts do not.
 _CLOUDS_BEARERS = ("Bearer k8s-aws-v1.", "Bearer ya29.", "Bearer eyJ0eXAiOiJKV1Qi")
 _STAMP = "#"  # in no token: base64url has none
 
@@ -28,10 +28,10 @@ def stamped(authorization: str, now: float) -> str:
 
 
 class Identities(Protocol):
-    """What the webhook asks of AWS."""
+    """The webhook's interface to AWS."""
 
     def identify(self, token: str, cluster_name: str, now: float) -> str | None:
-        """The canonical ARN of who signed a token for a cluster, None if it is not good at that time."""
+        """The canonical ARN that signed a token for a cluster, None if the token is not valid at that time."""
 
     def kubernetes_user(
         self, cluster: Cluster, arn: str, aws_auth: Mapping[str, Any] | None
@@ -40,20 +40,20 @@ class Identities(Protocol):
 
 
 class Google(Protocol):
-    """What the webhook asks of Google Cloud."""
+    """The webhook's interface to Google Cloud."""
 
     def kubernetes_user(self, token: str) -> tuple[str, str] | None:
-        """User name and unique id of whose token it is, None if it is not good."""
+        """User name and unique id of a token's owner, None if the token is not valid."""
 
     def may(self, cluster: Cluster, user: str, attributes: Mapping[str, Any]) -> bool:
         """Whether IAM allows a user what a SubjectAccessReview asks (its resourceAttributes)."""
 
 
 class Azure(Protocol):
-    """What the webhook asks of Azure."""
+    """The webhook's interface to Azure."""
 
     def kubernetes_user(self, token: str, cluster: Cluster) -> tuple[str, tuple[str, ...]] | None:
-        """User name and groups of whose token it is, None if it is not good, or not there."""
+        """User name and groups of a token's owner, None if the token is not valid there."""
 
     def may(self, cluster: Cluster, user: str, attributes: Mapping[str, Any]) -> bool:
         """Whether Azure RBAC allows a user what a SubjectAccessReview asks (its resourceAttributes)."""
@@ -71,7 +71,7 @@ class Webhook:
         self._server = Server(self._answer)
 
     def add(self, cluster: Cluster, aws_auth: Callable[[], Mapping[str, str] | None]) -> None:
-        """`aws_auth` reads the data of the cluster's ConfigMap kube-system/aws-auth, None when there is none."""
+        """`aws_auth` reads the data of the cluster's ConfigMap kube-system/aws-auth, None if it does not exist."""
         self._clusters[cluster.name] = cluster, aws_auth
 
     def url(self, cluster: str) -> str:
@@ -109,7 +109,7 @@ class Webhook:
         return {"authenticated": True, "user": {"username": user[0], "uid": arn, "groups": list(user[1])}}
 
     def _may(self, name: str, spec: Mapping[str, Any]) -> bool:
-        """Kubernetes' own users are nobody to the clouds."""
+        """The clouds do not know Kubernetes' own users."""
         asked, cluster = spec.get("resourceAttributes"), self._clusters[name][0]
         if asked is None or spec.get("user", "").startswith("system:"):
             return False

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A gate is run again when one of the files changes that it reads, and only then."""
+"""A gate is run again if a file that it reads changes, and only then."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Results survive the file they travel in, and pytest's files read the same."""
+"""Results survive being written to a file, and pytest's files are read in the same form."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The copy of the collection is what git would commit, no more and no less."""
+"""The copy of the collection contains exactly what git would commit."""
 
 from __future__ import annotations
 

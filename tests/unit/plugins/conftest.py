@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One HTTPS server for all wire tests of a process; each test gives it a script of its own."""
+"""One HTTPS server for all wire tests of a process; each test gives it its own script."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.https import Address, Script, serve
 
 @dataclass(frozen=True)
 class Wire:
-    """A server with a script. ca_file: what to check it against."""
+    """A server with a script. ca_file: the certificate to verify it with."""
 
     url: str
     ca_pem: str
@@ -33,7 +33,7 @@ def served() -> Iterator[tuple[Address, Script]]:
 
 @pytest.fixture
 def wire(served: tuple[Address, Script], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wire:
-    """The server, trusted by whoever goes by the environment, and reached past any proxy."""
+    """The server, trusted by clients that use the environment's certificates, and reached without any proxy."""
     address, script = served
     script.play(None)
     file = tmp_path / "server-ca.pem"

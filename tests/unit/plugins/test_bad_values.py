@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Wrong values of every option of every module and of every variable of every role, made by a generator with a seed.
+"""Wrong values of every option of every module and of every variable of every role, generated from a seed.
 
-Each is refused in one sentence with the option's name, before any call: what refuses is pure, or is told so here.
+Each is refused in one sentence with the option's name, before any call.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ BASES: Mapping[str, Mapping[str, Any]] = {
     },
     "castai_releases": {**EKS, "releases": [{"name": "castai-agent", "chart_ref": "castai-agent"}]},
 }
-"""Options of each module that are right."""
+"""Valid options of each module."""
 
 
 def module(name: str) -> AnySubject:
@@ -78,7 +78,7 @@ ODD = "\u00e9\u0661 \t\n\x1b\x00\"'\\"
 
 
 def names(most: int) -> Callable[[random.Random], str]:
-    """What Kubernetes and AWS take for no name of at most so many characters."""
+    """Texts of up to this many characters that Kubernetes and AWS do not accept as names."""
 
     def wrong(rng: random.Random) -> str:
         good = text(rng, string.ascii_lowercase, 1, 8)
@@ -256,7 +256,7 @@ FORMS: Mapping[str, Callable[[random.Random], Any]] = {
 
 
 def by_type(rng: random.Random, option: Mapping[str, Any]) -> Any:
-    """A value of another type than the option's, or no choice of its."""
+    """A value of another type than the option's, or one that is not among its choices."""
     kind, choices = option.get("type", "str"), option.get("choices")
     if choices and kind == "str":
         return rng.choice([rng.choice(choices).upper(), f"{rng.choice(choices)}s", good_name(rng), "no"])
@@ -309,9 +309,9 @@ TEXT = ("str", "path", "jsonarg")
 def wrong_options(rng: random.Random) -> Iterator[tuple[str, str, Any]]:
     """Module, option and a wrong value.
 
-    Of text only its form is wrong: Ansible makes text of a list before a module sees it, and castai_variables is who
-    refuses that. cluster_name of castai_cluster_info is what to look for, which may be anything; castai_preflight tells
-    what is wrong with the key when it uses it.
+    A text can only have a wrong form: Ansible converts a list to text before a module sees it, and castai_variables
+    refuses that. cluster_name of castai_cluster_info is a search term, which may be anything; castai_preflight reports
+    problems of the key when it uses it.
     """
     passed = (("castai_cluster_info", "cluster_name"), ("castai_preflight", "castai_api_key"))
     for name in BASES:
@@ -403,7 +403,7 @@ def test_a_wrong_option_is_named_before_any_call(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_wrong_variable_is_one_sentence_with_its_name(seed: int) -> None:
     rng = random.Random(seed)
-    # Of those that take several types, the module itself says what is wrong.
+    # For options that accept several types, the module itself reports the problem.
     known = [(name, option) for name, option in sorted(KNOWN.items()) if option.get("type") != "raw"]
     variables = [(name, by_type(rng, option)) for name, option in known for _turn in range(2 * TURNS)]
     assert len(variables) > 500

@@ -39,7 +39,7 @@ from .test_bad_values import BASES, CLUSTER, module, said
 AKS = BASES["castai_aks_app"]
 ID = "0b1f6471-1bf0-4dda-aec3-cb9272f09590"
 ARABIC = "\u0660" * 8 + ID[8:]
-"""The same with other digits than ASCII's."""
+"""The same with digits that are not ASCII."""
 GROUP = f"/subscriptions/{ID}/resourceGroups/shop"
 IDENTITIES = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities"
 IDENTITY = f"{IDENTITIES}/castai"
@@ -50,7 +50,7 @@ KEY = rsa.generate_private_key(65537, 2048)
 PEM = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 SECRET = f"abc8Q~{'Zz9_-.~x' * 4}ab"
 OLD_SECRET = "p]6:Tk@4/vWqEr+UyJ3?mNbVcXz0-LoK"
-"""Of the form before 2021, which nothing but its place tells."""
+"""A secret in the form used before 2021, which only its place identifies."""
 
 
 def jwt(**claims: Any) -> str:
@@ -185,7 +185,7 @@ NEEDED: Mapping[str, Mapping[str, Any]] = {
     "existing_identity_id": {"identity": "managed_identity"},
     "auth_source": {"secret": None},
 }
-"""What an option is of no use without, or with."""
+"""Options that have no effect without, or together with, another one."""
 
 
 @pytest.fixture(autouse=True)
@@ -202,7 +202,7 @@ def called(*_arguments: Any, **_keywords: Any) -> Any:
 
 
 def base(option: str) -> dict[str, Any]:
-    """The right options, with this one alone of those that prove who calls."""
+    """Valid options, with only this one of those that prove the caller's identity."""
     own = {**AKS, **NEEDED.get(option, {})}
     return {key: one for key, one in own.items() if one is not None and not (key in KINDS and option in KINDS)}
 
@@ -215,7 +215,7 @@ def check(option: str, found: str) -> None:
 
 
 def told(option: str, value: Any) -> str:
-    """What a user sees of a task with the value, all of it."""
+    """Everything that a user sees of a task with the value."""
     task = SimpleNamespace(check_mode=True, diff=True, action="castai.onboarding.castai_aks_app")
     return json.dumps(run_task(module("castai_aks_app"), task, {**base(option), option: value}, print), default=repr)
 
@@ -230,7 +230,7 @@ def test_what_people_set_by_mistake_is_refused_by_its_name(option: str) -> None:
     for value in WRONG[option]:
         found = said("castai_aks_app", {**base(option), option: value})
         assert found, (option, value)
-        # What Ansible itself says of a wrong type or choice has the value, and the whole result is masked.
+        # Ansible's own message about a wrong type or choice contains the value, and the whole result is masked.
         check(option, found if not any(one in str(value) for one in PASTED) else json.loads(told(option, value))["msg"])
 
 
@@ -322,7 +322,7 @@ def test_a_federated_token_that_is_none_or_has_expired_is_refused(tmp_path: Path
     for kind, content in TOKENS.items():
         file.write_text(content, encoding="utf-8")
         found = said("castai_aks_app", {**base("oidc_token"), "oidc_token_file_path": str(file)})
-        assert ("expired at 20" if kind == "expired" else "a JWT, without") in found
+        assert ("expired at 20" if kind == "expired" else "does not contain a JWT") in found
         check("oidc_token_file_path", found)
     for claims in ({}, {"exp": "x"}, {"exp": float("nan")}, {"exp": 1e300}, {"exp": [1]}, {"exp": True}, {"exp": -5}):
         file.write_text(f"{jwt(**claims)}\n", encoding="utf-8")

@@ -142,7 +142,7 @@ def called(*_arguments: Any, **_keywords: Any) -> Any:
 
 
 def refusal(option: str, value: Any) -> str:
-    """What is said with the option in place of the credentials that it competes with."""
+    """The message if the option is set instead of the credentials that it competes with."""
     base = {key: one for key, one in GKE.items() if key != "access_token" or option not in CREDENTIALS}
     return said("castai_gke_sa", {**base, option: value})
 

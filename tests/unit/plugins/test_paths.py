@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every scenario inside the controller and as a module of its own: equal results, errors and masking.
+"""Every scenario inside the controller and as a separate module: equal results, errors and masking.
 
-Against the local world's CAST AI alone, so none that writes: those are compared on the whole world, in
-tests/world/test_secrets.py.
+They only use the local world's CAST AI, so none of them writes. tests/world/test_secrets.py compares writing tasks on
+the whole world.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ VAULT = VaultLib([("default", VaultSecret(b"open sesame"))])
 
 
 class Vaulted(str):
-    """A text that is encrypted where it stands in the playbook or the inventory."""
+    """A text that is encrypted in the playbook or the inventory."""
 
 
 class Dumper(yaml.SafeDumper):
-    """Writes what only YAML can say, and not JSON."""
+    """Writes values that YAML can express and JSON cannot."""
 
 
 def encrypted(dumper: Dumper, text: Vaulted) -> yaml.ScalarNode:
@@ -151,7 +151,7 @@ def sendv(*fields): raise NotImplementedError
 def send(**fields):
     with Path(__file__).with_name("entries").open("a") as entries: entries.write(f"{fields}\\n")
 """
-"""In place of python-systemd's, which modules log by where it is installed."""
+"""Replaces python-systemd's module, which modules use for logging if it is installed."""
 REQUEST_ID = re.compile(r"request ID [-0-9a-f]{36}")
 
 
@@ -217,9 +217,10 @@ def both_ways(tmp_path_factory: pytest.TempPathFactory) -> BothWays:
 
 
 def told(result: Mapping[str, Any]) -> Any:
-    """A result without Ansible's own marks, what is another at each call, and the host that a warning begins with.
+    """A result without Ansible's own marks, values that differ between calls, and the host at the beginning of a
+    warning.
 
-    A module's warnings never come by the action plugin, which names the host.
+    A module's warnings do not pass through the action plugin, which names the host.
     """
     own = {key: value for key, value in result.items() if not key.startswith("_ansible") and key != "exception"}
     if "warnings" in own:
@@ -245,7 +246,7 @@ def test_what_is_told_is_right(both_ways: BothWays, name: str) -> None:
 
 
 def test_each_way_was_taken(both_ways: BothWays) -> None:
-    """A module is a process of its own, which -vvvvv shows."""
+    """A module runs in its own process, which -vvvvv shows."""
     inside, module = both_ways.output.split("PLAY [all]")[1:]
     assert (inside.count("EXEC /bin/sh"), module.count("EXEC /bin/sh")) == (0, len(SCENARIOS))
 
@@ -287,6 +288,6 @@ def test_no_secret_is_shown_or_left(both_ways: BothWays) -> None:
 
 
 def test_no_secret_is_logged(both_ways: BothWays) -> None:
-    """Ansible logs how a module is called, unless its options are wrong."""
+    """Ansible logs a module's arguments, unless its options are wrong."""
     assert "castai_release Invoked with" in both_ways.log
     assert [line for line in both_ways.log.splitlines() if "CANARY" in line] == []

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which charts the roles name and with what images, by the variables that say where those are."""
+"""Which charts and images the roles use, depending on the variables for their location."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.tree import ROOT
 
 try:
     from ansible.template import trust_as_template
-except ImportError:  # ansible-core before 2.19 takes every text for a template
+except ImportError:  # ansible-core before 2.19 treats every text as a template
 
     def trust_as_template(value: str) -> str:
         return value
@@ -31,7 +31,8 @@ OF_EKS = {"castai-kvisor": {"controller": {"extraArgs": {"cloud-provider": "eks"
 
 
 def templated(role: str, expression: str, values_of_provider: Mapping[str, Any] | None = None, **given: Any) -> Any:
-    """An expression in a role, with the inventory's variables. values_of_provider: as castai_variables has them."""
+    """An expression of a role, evaluated with the inventory's variables. values_of_provider: as castai_variables
+    returns them."""
     variables: dict[str, Any] = {}
     for one in ("castai", role):
         for kind in ("defaults", "vars"):

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the guides' playbooks for removal make of an inventory, as far as they say it without a cluster."""
+"""How the guides' removal playbooks use an inventory, as far as that can be tested without a cluster."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ SUBSCRIPTION = "Check that the subscription of the cluster is set"
 
 
 def templated(play: Json, expression: str, **given: Any) -> Any:
+    """An expression of the playbook, evaluated without any inventory value in the environment."""
     return filled(play, f"{{{{ {expression} }}}}", **given)
 
 
 def filled(play: Json, text: str, **given: Any) -> Any:
-    """A text of the playbook; nothing of the inventory is in the environment either."""
+    """A text of the playbook, filled in without any inventory value in the environment."""
     nowhere: dict[str, Any] = {"projects": [], "subscriptions": [], "inventory_hostname": "shop"}
     templar = Templar(DataLoader(), variables={**trusted(play["vars"]), **nowhere, **given})
     return templar.template(trust_as_template(text))
@@ -104,7 +105,7 @@ def test_the_playbooks_for_removal_set_only_options_that_exist(guide: str) -> No
 
 
 def module_of(name: str) -> str:
-    """The action plugin of a module, or of one that has all options of a group."""
+    """The action plugin of a module, or of a module that has all options of a group."""
     collection, _dot, module = name.removeprefix("group/").rpartition(".")
     return f"{collection}.plugins.action.{'castai_preflight' if name.startswith('group/') else module}"
 

@@ -54,7 +54,7 @@ Shown = Mapping[str, Any]
 
 
 class World(Endable):
-    """A subscription with two clusters; the operator owns it."""
+    """A subscription with two clusters; the operator is its owner."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -77,7 +77,7 @@ class World(Endable):
         self.azure = self.gateway()
 
     def reset(self) -> None:
-        """As it was when it was made."""
+        """Reset to the initial state."""
         self.cloud.reset()
         self.cloud.google.reset()
         self.api.reset()
@@ -88,7 +88,7 @@ class World(Endable):
         return self.cloud.gateway(**self.operator)
 
     def act_as(self, operator: dict[str, str]) -> None:
-        """Run as another operator from now on."""
+        """From now on, run as another operator."""
         self.operator = operator
         self.azure = self.gateway()
 
@@ -101,7 +101,7 @@ class World(Endable):
         return self.cluster_id[:8]
 
     def run(self, name: str = "shop", check: bool = False, ended_after: int | None = None, **changes: Any) -> Result:
-        """ended_after: how many actions are done, None for all."""
+        """ended_after: the number of actions before the run is killed, None for all."""
         parameters = {
             **PARAMETERS,
             "cluster_name": name,
@@ -136,7 +136,7 @@ class World(Endable):
 
     @property
     def identities(self) -> dict[str, Shown]:
-        """By name, but for those of the clusters' nodes."""
+        """The managed identities by name, except those of the clusters' nodes."""
         every = {key.rpartition("/")[2]: one for key, one in self.state["identities"].items()}
         return {name: one for name, one in every.items() if not name.endswith("-agentpool")}
 
@@ -147,7 +147,7 @@ class World(Endable):
 
     @property
     def assignments(self) -> set[tuple[str, str, str]]:
-        """Role's name or id, principal and scope in lower case."""
+        """Role name or id, principal and scope, in lower case."""
         by_id = {key: one["roleName"] for key, one in self.state["role_definitions"].items()}
         return {
             (by_id.get(guid, guid), one["principalId"], one["scope"].lower())
@@ -156,12 +156,12 @@ class World(Endable):
         }
 
     def scopes(self, principal: str) -> set[str]:
-        """Where a principal has the cluster's role."""
+        """The scopes where a principal has the cluster's role."""
         return {scope for _role, who, scope in self.assignments if who == principal}
 
     @property
     def given(self) -> dict[str, str]:
-        """What CAST AI has for the first cluster."""
+        """CAST AI's credentials for the first cluster."""
         found: dict[str, str] = json.loads(self.castai.given.get(self.cluster_id, "{}"))
         return found
 
@@ -172,7 +172,7 @@ class World(Endable):
         return record.credentials_id
 
     def live_secret(self) -> str:
-        """The key id of the secret that CAST AI has, which must be one of the app's."""
+        """The key id of CAST AI's secret, which must be one of the app's."""
         for one in self.cloud.azure.store.directory.applications:
             for key, text in one.secrets.items():
                 if text == self.given.get("clientSecret"):
@@ -183,7 +183,7 @@ class World(Endable):
         return self.cloud.azure.classify(request).write
 
     def check_access(self) -> None:
-        """What CAST AI took last for the first cluster, if anything, works."""
+        """Check that the credentials that CAST AI last accepted for the first cluster, if any, work."""
         if not self.given:
             return
         castai = CastAiAtAzure(self.cloud.azure, self.cloud.google)
@@ -200,7 +200,7 @@ class World(Endable):
         return str(self.api._at_google.account(record.organization_id)[1])  # type: ignore[union-attr]
 
     def comparable(self) -> Any:
-        """What is there, without generated ids."""
+        """The state, without generated ids."""
         principals = {one["id"]: one["displayName"] for one in self.state["service_principals"]}
 
         def plain(text: str) -> str:
@@ -240,7 +240,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr("tests.sandbox.castai.server.Agent", aws_client.NoAgent)
     made = World()
 
-    # Waits take no time, and the clouds' clock goes on by what they would have taken.
+    # Waits take no time; the clouds' clock advances by their length.
     def slept(seconds: float) -> None:
         made.clock.ahead += seconds
 

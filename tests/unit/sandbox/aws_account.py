@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A module that makes an identity in AWS, in this process: the local AWS and the local CAST AI without a socket."""
+"""Runs a module that creates an identity in AWS in this process, with the local AWS and CAST AI but no socket."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ PARAMETERS: Mapping[str, Any] = {
 
 
 class Ended(BaseException):
-    """Stands for a signal: nothing in the modules catches it."""
+    """Takes the place of a signal: nothing in the modules catches it."""
 
 
 class Direct(CastAi):
-    """The API without a socket between."""
+    """The API without a socket."""
 
     def __init__(self, api: Api) -> None:
         super().__init__("https://api.cast.ai", "key", sleep=lambda _seconds: None)
         self._api = api
         self.wrote: Callable[[], None] = lambda: None
         self.refuses = False
-        """Whether credentials are refused for good."""
+        """Whether credentials are refused permanently."""
 
     def _once(self, method: str, path: str, purpose: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
         if self.refuses and body and "credentials" in body:
@@ -74,7 +74,7 @@ class Direct(CastAi):
 
 
 class Account:
-    """One account, with an administrator as whom the module runs. Those who inherit add clusters and the module."""
+    """One account with an administrator as the operator. Subclasses add clusters and the module."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -87,42 +87,42 @@ class Account:
         self.register()
 
     def add_clusters(self) -> None:
-        """To AWS and CAST AI, once."""
+        """Add the clusters to AWS and CAST AI; called once."""
         raise NotImplementedError
 
     def register(self) -> None:
-        """The clusters at CAST AI. From here on the module runs as the administrator."""
+        """Create the clusters at CAST AI. From here on, the module runs as the administrator."""
         self.aws = gateway(self.administrator)
 
     def run(self, *which: str, **changes: Any) -> Result:
-        """The module, for one of the clusters."""
+        """Run the module for one of the clusters."""
         raise NotImplementedError
 
     def reset(self) -> None:
-        """As it was when it was made."""
+        """Reset to the initial state."""
         self.cloud.reset()
         self.api.reset()
         self.register()
 
     def act_as(self, name: str, policy: Mapping[str, Any]) -> None:
-        """Run as this user of the account, made here, from now on."""
+        """From now on, run as this user of the account, who is created here."""
         self.aws = gateway(session(self.cloud, *self.cloud.add_user(HOME, name, policy)))
 
     def reconcile(
         self, subject: Subject[Any, Any, Any], check: bool, ended_after: int | None, **parameters: Any
     ) -> Result:
-        """ended_after: how many actions are done, None for all."""
+        """ended_after: the number of actions before the run is killed, None for all."""
         here = replace(
             subject,
             connect=lambda params, wanted: Systems(self.castai, self.aws),
             plan=lambda current, wanted: first(subject.plan(current, wanted), ended_after),
         )
-        # Most tests of the way back are of its order and of what stays, and leave the cluster connected.
+        # Most tests of removal check the order and what stays, and leave the cluster connected.
         forced = {"force": parameters.get("state") == "absent"}
         return reconcile(here, {**PARAMETERS, **forced, **parameters}, check, lambda line: None)
 
     def run_until(self, last: int, *which: str, **changes: Any) -> bool:
-        """Run, and end the run when so many of its writes have taken effect; whether there were so many."""
+        """Run, and kill the run after this many writes; returns whether there were so many."""
         writes = itertools.count(1)
 
         def wrote(model: Any = None, **_others: Any) -> None:
@@ -144,7 +144,7 @@ class Account:
         return False
 
     def state(self) -> Any:
-        """All that there is, after the published normalisation."""
+        """The whole state, after the published normalisation."""
         return normalise({"aws": self.cloud.state(), "castai": self.api.state()})
 
     @property
@@ -166,7 +166,7 @@ class Account:
         return [key["AccessKeyId"] for key in self.iam.list_access_keys(UserName=user)["AccessKeyMetadata"]]
 
     def check_key(self, user: str) -> None:
-        """The only key that CAST AI has is a live one of this user."""
+        """Check that CAST AI's only key is a live one of this user."""
         found = self.iam.list_access_keys(UserName=user)["AccessKeyMetadata"]
         (key,) = self.api.state()["access_keys"].values()
         assert {"AccessKeyId": key, "Status": "Active"} in [
@@ -174,7 +174,7 @@ class Account:
         ]
 
     def check_key_after_every_write(self, user: str, before: Callable[[], None], *which: str, **changes: Any) -> None:
-        """Whatever was before, CAST AI has a live key wherever a run ends, also by its refusal, and after the next."""
+        """Check that CAST AI has a live key wherever a run is killed or refused, and after the next one."""
         for last in itertools.count(1):
             self.reset()
             before()
@@ -197,7 +197,7 @@ class Account:
 
 
 def first(planned: Iterable[Action | Kept], actions: int | None) -> Iterator[Action | Kept]:
-    """A plan up to so many of its actions, all of it for None."""
+    """A plan cut off after this many actions; None for all."""
     done = 0
     for one in planned:
         if isinstance(one, Action):

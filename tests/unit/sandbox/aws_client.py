@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""boto3 against the world's AWS without a socket, and the accounts and clusters that the tests of it share."""
+"""boto3 for the world's AWS without a socket, and the accounts and clusters that its tests share."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LOADER = create_loader()  # shared, so that each service's model is read once
 
 
 class NoAgent:
-    """There is no Kubernetes for it to report from."""
+    """There is no Kubernetes from which it could report."""
 
     def __init__(self, *_arguments: Any) -> None:
         pass
@@ -90,7 +90,7 @@ class Body:
 def session(
     aws: Aws, key_id: str, secret: str, token: str | None = None, region: str = "eu-central-1"
 ) -> boto3.Session:
-    """boto3 whose requests go straight to the back end."""
+    """boto3, with requests that go directly to the back end."""
 
     def send(request: AWSPreparedRequest, **_: Any) -> AWSResponse:
         url = urlsplit(request.url)
@@ -115,7 +115,7 @@ def session(
 
 
 def gateway(credentials: boto3.Session) -> Gateway:
-    """The modules' AWS with these credentials."""
+    """The modules' AWS gateway with these credentials."""
     aws = Gateway({"region": "eu-central-1", "access_key": "x", "secret_key": "x"})
     aws._session = credentials
     aws._clients = {name: _client(credentials, name) for name in ("iam", "ec2", "eks", "sts")}
@@ -124,7 +124,7 @@ def gateway(credentials: boto3.Session) -> Gateway:
 
 @functools.lru_cache(maxsize=64)
 def _client(credentials: boto3.Session, service: str) -> Any:
-    """One for all gateways with these credentials: boto3 makes a class of hundreds of methods for each."""
+    """One session for all gateways with these credentials: boto3 creates a class with hundreds of methods for each."""
     return credentials.client(service)
 
 
@@ -138,12 +138,12 @@ def operator(aws: Aws, region: str = "eu-central-1") -> boto3.Session:
 
 
 def code(call: Any, **arguments: Any) -> str:
-    """The code of the error that a call ends in."""
+    """The code of the error with which a call fails."""
     return refused(call, **arguments)[0]
 
 
 def refused(call: Any, **arguments: Any) -> tuple[str, str]:
-    """Code and message of the error that a call ends in."""
+    """Code and message of the error with which a call fails."""
     with pytest.raises(ClientError) as caught:
         call(**arguments)
     error = caught.value.response["Error"]
@@ -156,7 +156,7 @@ def allow(*actions: str, **more: Any) -> dict[str, Any]:
 
 
 def trust(*principals: str, **more: Any) -> str:
-    """A trust policy as text, for users and roles, or for EC2 when none is given."""
+    """A trust policy as text, for users and roles, or for EC2 if none is given."""
     principal = {"AWS": list(principals)} if principals else {"Service": "ec2.amazonaws.com"}
     statement = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole", **more}
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})

@@ -37,7 +37,7 @@ __all__ = ["OPERATOR", "OPERATOR_ID", "SUBSCRIPTION", "TENANT", "Azures", "clust
 
 
 def cluster(name: str, group: str = GROUP, mode: str = "kubernetes", **other: Any) -> Cluster:
-    """mode: who decides in it, kubernetes, azure, or none without Entra."""
+    """mode: what decides in it: kubernetes, azure, or none without Entra."""
     return Cluster(
         **{
             "name": name,
@@ -62,7 +62,7 @@ def cluster(name: str, group: str = GROUP, mode: str = "kubernetes", **other: An
 
 
 class Hearing(Azure):
-    """Keeps what it is asked, log-ins excepted."""
+    """Records its requests, except log-ins."""
 
     def __init__(self, clock: Clock, google: Google) -> None:
         super().__init__(clock, google)
@@ -75,7 +75,7 @@ class Hearing(Azure):
 
 
 class Azures:
-    """One Azure behind a gate: its faults and its journal are the gate's. An `end` fault raises Ended."""
+    """One Azure behind a gate, which applies faults and keeps the journal. An `end` fault raises Ended."""
 
     def __init__(self, clock: Clock | None = None, google: Google | None = None) -> None:
         self.clock = clock or Clock()
@@ -84,7 +84,7 @@ class Azures:
         self.gate = Gate(_end)
 
     def send(self, request: Request) -> Response | None:
-        """None: the connection ended without an answer."""
+        """None: the connection was closed without an answer."""
         return self.gate.answer(self.azure, request, ADDRESS, ADDRESS)
 
     def do(self, verb: str, **args: Any) -> Any:
@@ -92,17 +92,17 @@ class Azures:
         return self.azure.control(verb, **args)
 
     def operator(self) -> dict[str, str]:
-        """client_id, tenant, secret and subscription_id, as the modules' options are called."""
+        """client_id, tenant, secret and subscription_id, named like the modules' options."""
         found: dict[str, str] = self.do("operator")
         return found
 
     def operator_with(self, *actions: str, scope: str = SCOPE, graph: tuple[str, ...] = ()) -> dict[str, str]:
-        """The options of another operator, who may do this by a custom role of its own."""
+        """The options of another operator with these actions, through a new custom role."""
         made = self.do("add_operator", graph=graph, actions={scope: actions} if actions else {})
         return {**{name: made[name] for name in ("client_id", "tenant", "secret")}, "subscription_id": SUBSCRIPTION}
 
     def session(self, bearer: str = "") -> requests.Session:
-        """Without credentials if nothing is said."""
+        """Without credentials by default."""
         made = requests.Session()
         made.trust_env = False
         for start in ("https://", "http://"):
@@ -112,17 +112,17 @@ class Azures:
         return made
 
     def transport(self) -> dict[str, Any]:
-        """What azure-identity's credentials need to talk to this Azure."""
+        """What azure-identity's credentials need to reach this Azure."""
         made = RequestsTransport(session=self.session(), session_owner=False, use_env_settings=False)
         return {"transport": made, "retry_total": 0}
 
     def credential(self, **options: Any) -> ClientSecretCredential:
-        """azure-identity's, of the operator if nothing is said."""
+        """A credential of azure-identity, by default the operator's."""
         operator = {**self.operator(), **options}
         return ClientSecretCredential(operator["tenant"], operator["client_id"], operator["secret"], **self.transport())
 
     def gateway(self, **options: Any) -> Gateway:
-        """The modules' Azure, as the operator if nothing is said."""
+        """The modules' Azure gateway, by default as the operator."""
         given = {**self.operator(), **options}
         made = Gateway({name: value for name, value in given.items() if value})
         for start in ("https://", "http://"):
@@ -130,7 +130,7 @@ class Azures:
         return made
 
     def arm(self, method: str, path: str, body: Any = None, version: str = "2022-04-01", **more: Any) -> Any:
-        """Status and answer of a call of the operator, or of whom `bearer` is."""
+        """Status and answer of a call by the operator, or by the owner of `bearer`."""
         return self.ask(method, f"{ARM}{path}{'&' if '?' in path else '?'}api-version={version}", body, **more)
 
     def graph(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
@@ -143,13 +143,13 @@ class Azures:
         return answer.status_code, json.loads(answer.content or b"{}")
 
     def reset(self) -> None:
-        """As it was when it was made, but for its clusters."""
+        """Reset to the initial state, except for its clusters."""
         self.clock.ahead = 0.0
         self.azure.reset()
         self.gate.reset()
 
     def writes(self) -> list[str]:
-        """What was written since it came up, by the name of the call."""
+        """The writes since it was created, by the name of the call."""
         return [entry.call.operation for entry in self.gate.journal.since(0) if entry.call.write]
 
 

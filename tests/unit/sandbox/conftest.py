@@ -27,7 +27,7 @@ def aws(clock: Clock) -> Aws:
 
 @pytest.fixture
 def cloud(clock: Clock) -> Iterator[Cloud]:
-    """A Google Cloud, which nobody may have asked what Google does not have."""
+    """A Google Cloud; the test fails if it sends a request that Google does not support."""
     made = Cloud(clock)
     yield made
     assert made.google.take_defects() == []
@@ -35,7 +35,7 @@ def cloud(clock: Clock) -> Iterator[Cloud]:
 
 @pytest.fixture
 def azures(clock: Clock) -> Iterator[Azures]:
-    """An Azure, which nobody may have asked what Azure does not have."""
+    """An Azure; the test fails if it sends a request that Azure does not support."""
     made = Azures(clock)
     yield made
     assert made.azure.take_defects() == []

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""castai_iam_eks in this process, against an account of the local AWS and the local CAST AI without a socket."""
+"""Runs castai_iam_eks in this process, with an account of the local AWS and CAST AI but no socket."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class World(Account):
         self.api.control("disconnect", cluster_id=self.ids[CLUSTERS[mode].name])
 
     def lose(self, arn: str) -> None:
-        """Delete a role or user with all that hangs on it, as somebody does by hand."""
+        """Delete a role or user with everything attached to it, as a person would by hand."""
         kind, name = arn.rpartition(":")[2].split("/")[0], arn.rpartition("/")[2]
         owner = {f"{kind.capitalize()}Name": name}
 
@@ -72,7 +72,7 @@ class World(Account):
         done("delete_{}")
 
     def names(self) -> tuple[set[str], set[str], set[str]]:
-        """Of all roles and users, all instance profiles, and all security groups."""
+        """The names of all roles and users, instance profiles, and security groups."""
         roles = {role["RoleName"] for role in self.iam.list_roles()["Roles"]}
         users = {user["UserName"] for user in self.iam.list_users()["Users"]}
         profiles = {profile["InstanceProfileName"] for profile in self.iam.list_instance_profiles()["InstanceProfiles"]}
@@ -89,7 +89,7 @@ class World(Account):
 
 
 def disturb(world: World, mode: str, identity: str) -> None:
-    """Change everything that a run made of a cluster so that the next one has to change it back."""
+    """Change everything that a run created for a cluster, so that the next one has to restore it."""
     view = world.run(mode, check=True, identity=identity).view
     names = {kind: arn.rpartition("/")[2] for kind, arn in view.items() if kind.endswith("_arn")}
     who, node_role, profile = names["identity_arn"], names["node_role_arn"], names["instance_profile_arn"]
@@ -124,7 +124,7 @@ def disturb(world: World, mode: str, identity: str) -> None:
 
 
 def leave_behind(world: World, mode: str, identity: str) -> None:
-    """Give CAST AI's user what interrupted runs and a script leave: a second key, an old note, an inline policy."""
+    """Add to CAST AI's user what interrupted runs and a script leave: a second key, an old note, an inline policy."""
     if identity == "user":
         user = f"cast-eks-{CLUSTERS[mode].name}"
         world.iam.create_access_key(UserName=user)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs in this process that end after any of their writes, against a cloud and CAST AI, without a socket."""
+"""Runs in this process that can be killed after any of their writes, with a cloud and CAST AI but no socket."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from .aws_account import Direct, Ended
 from .aws_client import Clock
 
 ENDED, LOST = "ended", "lost"
-"""What becomes of a run after an effect: it ends, or it goes on without an answer."""
+"""What happens to a run after an effect: it is killed, or it continues without an answer."""
 
 
 class Noting(Direct):
-    """CAST AI without a socket; its waits take the clouds' time."""
+    """CAST AI without a socket; its waits use the cloud's clock."""
 
     def __init__(self, api: Api) -> None:
         super().__init__(api)
         self._sleep = self._pass
         self.given: dict[str, str] = {}
-        """The credentials that were taken last, by cluster: a key file, or {} for none."""
+        """The last accepted credentials, by cluster: a key file, or {} for none."""
 
     @staticmethod
     def _pass(seconds: float) -> None:
@@ -48,12 +48,12 @@ class Noting(Direct):
 
 
 class Endable(ABC):
-    """A cloud with a cluster, and an operator whose runs can be ended."""
+    """A cloud with a cluster, and an operator whose runs can be killed."""
 
     castai: Noting
     clock: Clock
     cloud: Any
-    """Whose send() gives a request to the stand-in."""
+    """A client whose send() passes a request to the stand-in."""
 
     @abstractmethod
     def is_write(self, request: Request) -> bool:
@@ -61,7 +61,7 @@ class Endable(ABC):
 
     @abstractmethod
     def reset(self) -> None:
-        """As it was when it was made."""
+        """Reset to the initial state."""
 
     @abstractmethod
     def gateway(self) -> Any:
@@ -69,22 +69,22 @@ class Endable(ABC):
 
     @abstractmethod
     def use(self, session: Any) -> None:
-        """Have runs use a session from now on."""
+        """Use a session for all further runs."""
 
     @abstractmethod
     def run(self, **changes: Any) -> Result:
-        """Run the module; changes: of its options."""
+        """Run the module; changes: to its options."""
 
     @abstractmethod
     def check_access(self) -> None:
-        """What CAST AI took last for the first cluster, if anything, works."""
+        """Check that the credentials that CAST AI last accepted for the first cluster, if any, work."""
 
     @abstractmethod
     def comparable(self) -> Any:
-        """What is there, without generated ids."""
+        """The state, without generated ids."""
 
     def run_until(self, last: int, **changes: Any) -> bool:
-        """Run, and end the run when so many of its writes have taken effect; whether there were so many."""
+        """Run, and kill the run after this many writes; returns whether there were so many."""
         writes = itertools.count(1)
 
         def wrote() -> None:
@@ -113,7 +113,8 @@ class Endable(ABC):
         return False
 
     def check_access_after_every_write(self, before: Callable[[], object], **changes: Any) -> int:
-        """CAST AI has access wherever a run ends, and after the next, whatever was before; how many writes."""
+        """Check that CAST AI has access wherever a run is killed, and after the next one; returns the number of
+        writes."""
         ends: list[Any] = []
         for last in itertools.count(1):
             self.reset()
@@ -131,8 +132,10 @@ class Endable(ABC):
 
 
 class Effects:
-    """Counts what takes effect, and lets CAST AI try its access after each. The last is that after which the run ends,
-    or whose answer is lost, 0 for none."""
+    """Counts effects, and lets CAST AI try its access after each.
+
+    last: the effect after which the run is killed, or whose answer is lost; 0 for none.
+    """
 
     def __init__(self, world: Endable, last: int, how: str, tried: bool) -> None:
         self._world, self._last, self._how, self._tried = world, last, how, tried
@@ -174,7 +177,7 @@ def _nothing() -> None:
 
 
 def attempt(world: Endable, options: Mapping[str, Any], last: int, how: str) -> int:
-    """One run; how many effects it had."""
+    """One run. Returns the number of its effects."""
     with Effects(world, last, how, options.get("state") != "absent") as effects:
         try:
             world.run(**options)
@@ -186,7 +189,7 @@ def attempt(world: Endable, options: Mapping[str, Any], last: int, how: str) -> 
 def after_each_effect(
     world: Endable, before: Callable[[], object], options: Mapping[str, Any], how: str, end: Callable[[], Any]
 ) -> None:
-    """Wherever a run ends, or an answer is lost, the next ends in the same state. end: what that is."""
+    """Wherever a run is killed, or an answer is lost, the next run ends in the same state. end: that state."""
     before()
     effects = attempt(world, options, 0, how)
     expected = end()

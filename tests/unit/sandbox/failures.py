@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Failure modes of a cloud that onboarding must stand, and how a run that meets one is judged."""
+"""Failure modes of a cloud that onboarding must survive, and how a run that meets one is judged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .aws_account import Ended, sentences
 from .endable import Endable
 
 Before = Callable[[Any], object]
-"""What is done with a cloud's world."""
+"""A change to a cloud's world."""
 
 
 def nothing(_world: Endable) -> None:
@@ -51,8 +51,8 @@ class Failure:
 
 @dataclass(frozen=True)
 class Way:
-    """A way into a cluster. asked: returns the sentence that says what is wrong, empty for nothing. said: what it
-    has."""
+    """A way to log in to a cluster. asked: returns the sentence about the problem, empty for none. said: its
+    contents."""
 
     number: str
     asked: Callable[[Any, Wire], str]
@@ -81,7 +81,7 @@ def fails(system: str, operation: str, status: int, code: str, message: str = ""
 
 
 def ending(action: Callable[[], object]) -> str:
-    """The sentence in which it ends, empty where it ends well."""
+    """The sentence with which it ends, empty if it succeeds."""
     try:
         action()
     except Ended:
@@ -92,7 +92,7 @@ def ending(action: Callable[[], object]) -> str:
 
 
 class Met(NamedTuple):
-    """planned, said: the sentences in which the plan and the run ended; done: the run's result, if it ended well."""
+    """planned, said: the sentences with which the plan and the run ended; done: the run's result, if it succeeded."""
 
     planned: str
     said: str
@@ -100,7 +100,7 @@ class Met(NamedTuple):
 
 
 def met(world: Endable, failure: Failure) -> Met:
-    """A plan and a run that meet the failure, judged."""
+    """Judge a plan and a run that meet the failure."""
     options, faults, begun = dict(failure.options), world.cloud.gate.faults, len(world.cloud.writes())
     faults.load([*failure.faults] if failure.refused else [])
     planned = ending(lambda: world.run(check=True, **options))
@@ -124,13 +124,13 @@ def met(world: Endable, failure: Failure) -> Met:
 
 
 def take_away(world: Endable, failure: Failure) -> None:
-    """The cause of the failure."""
+    """Remove the cause of the failure."""
     world.cloud.gate.faults.load([])
     failure.gone(world)
 
 
 def rerun(world: Endable, failure: Failure) -> None:
-    """Without its cause: it brings what is wanted, and a further one changes nothing."""
+    """Without the cause, the run produces the wanted state, and another one changes nothing."""
     world.run(**failure.options)
     assert failure.holds(world)
     assert world.run(**failure.options).actions == ()

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""castai_gke_sa in this process, against the world's Google Cloud and the local CAST AI without a socket."""
+"""Runs castai_gke_sa in this process, with the world's Google Cloud and the local CAST AI but no socket."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ PARAMETERS: Mapping[str, Any] = {
 
 
 class World(Endable):
-    """A project with a cluster, and one of the same name in another location; the operator owns it."""
+    """A project with a cluster, and one with the same name in another location; the operator is its owner."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -76,7 +76,7 @@ class World(Endable):
         """Keys of users, which no run may delete: account and id."""
 
     def another_cluster(self, name: str) -> str:
-        """In the first location, registered too; its name."""
+        """Add a registered cluster in the first location, and return its name."""
         made = cluster(name)
         self.cloud.google.add_cluster(made)
         self.api.add_cluster(made)
@@ -85,13 +85,13 @@ class World(Endable):
         return name
 
     def reset(self) -> None:
-        """As it was when it was made."""
+        """Reset to the initial state."""
         self.cloud.google.reset()
         self.api.reset()
         self.register()
 
     def gateway(self, token: str = "", **options: Any) -> Google:
-        """The modules' Google Cloud, as the operator, or with another token or other options."""
+        """The modules' Google gateway, as the operator, or with another token or other options."""
         given = options or {"access_token": token or self.cloud.token()}
         google = Google({"project": PROJECT, **given})
         for scheme in ("http://", "https://"):
@@ -99,7 +99,7 @@ class World(Endable):
         return google
 
     def by_key(self, *without: str) -> Google:
-        """The same by the operator's key file without these fields."""
+        """The same with the operator's key file without these fields."""
         key = json.loads(self.cloud.google.operator_key())
         return self.gateway(service_account_contents=json.dumps({k: v for k, v in key.items() if k not in without}))
 
@@ -119,7 +119,8 @@ class World(Endable):
         google: Google | None = None,
         **changes: Any,
     ) -> Result:
-        """ended_after: how many actions are done, None for all. google: another session than the one that there is."""
+        """ended_after: the number of actions before the run is killed, None for all. google: another session than the
+        current one."""
         name = changes.get("cluster_name", "shop")
         parameters = {
             **PARAMETERS,
@@ -164,13 +165,13 @@ class World(Endable):
 
     @property
     def given(self) -> dict[str, str]:
-        """What CAST AI has for the first cluster: a key file, nothing where it needs none or has none yet."""
+        """CAST AI's credentials for the first cluster: a key file, or nothing if it needs none or has none yet."""
         found: dict[str, str] = json.loads(self.castai.given.get(self.cluster_id, "{}"))
         return found
 
     @property
     def given_key(self) -> str:
-        """The id of the key that CAST AI has for the first cluster, empty for none."""
+        """The id of CAST AI's key for the first cluster, empty for none."""
         return self.given.get("private_key_id", "")
 
     def add_users_key(self, email: str) -> str:
@@ -185,7 +186,10 @@ class World(Endable):
         return self.cloud.google.classify(request).write
 
     def check_access(self) -> None:
-        """What CAST AI took last for the first cluster, if anything, works, and users still have their keys."""
+        """Check that the credentials that CAST AI last accepted for the first cluster, if any, work.
+
+        Users still have their own keys.
+        """
         assert [one for one in self.kept if one[1] not in self.key_ids(one[0])] == []
         if self.cluster_id not in self.castai.given:
             return
@@ -200,7 +204,7 @@ class World(Endable):
             assert castai.chain_works(accounts[0], accounts[1], block), "an outage"
 
     def comparable(self) -> Any:
-        """What is there, without generated ids."""
+        """The state, without generated ids."""
         accounts = [(one["email"], one.get("displayName"), len(one["keys"])) for one in self.project["accounts"]]
         roles = {name.partition(".gkeAccess")[0]: role for name, role in self.project["roles"].items()}
         roles = {name: {**role, "description": ""} for name, role in roles.items()}
@@ -213,7 +217,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr("tests.sandbox.castai.server.Agent", aws_client.NoAgent)
     made = World()
 
-    # Waits take no time, and the clouds' clock goes on by what they would have taken.
+    # Waits take no time; the clouds' clock advances by their length.
     def slept(seconds: float) -> None:
         made.clock.ahead += seconds
 

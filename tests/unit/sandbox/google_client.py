@@ -58,7 +58,7 @@ def cluster(name: str, project: str = PROJECT, location: str = LOCATION, **other
 
 
 class Cloud:
-    """One Google Cloud behind a gate: its faults and its journal are the gate's. An `end` fault raises Ended."""
+    """One Google Cloud behind a gate, which applies faults and keeps the journal. An `end` fault raises Ended."""
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
@@ -66,7 +66,7 @@ class Cloud:
         self.gate = Gate(_end)
 
     def send(self, request: Request) -> Response | None:
-        """None: the connection ended without an answer."""
+        """None: the connection was closed without an answer."""
         return self.gate.answer(self.google, request, ADDRESS, ADDRESS)
 
     def do(self, verb: str, **args: Any) -> Any:
@@ -78,7 +78,7 @@ class Cloud:
         return found
 
     def operator_with(self, *permissions: str, project: str = PROJECT) -> str:
-        """A token of a new account that holds these by a custom role of its own."""
+        """A token of a new account with these permissions, through a new custom role."""
         role_id = f"operator{len(self.google.store.roles)}"
         role = self.do("add_role", project=project, role_id=role_id, permissions=permissions)
         email = self.do("add_account", project=project, account_id=f"operator-{len(self.google.store.accounts)}")
@@ -90,25 +90,25 @@ class Cloud:
         return InProcess(self)
 
     def session(self, token: str | None = None) -> requests.Session:
-        """Authorised, as the operator if nothing is said. google-auth fetches nothing for it."""
+        """An authorised session, by default the operator's. google-auth requests nothing for it."""
         made: requests.Session = AuthorizedSession(Credentials(token=token or self.token()))
         made.mount("https://", self.adapter())
         return made
 
     def key_credentials(self, text: str | None = None) -> Any:
-        """google-auth's for a key file, the operator's if nothing is said; refresh them by `self.request()`."""
+        """google-auth's credentials for a key file, by default the operator's; refresh them with `self.request()`."""
         info = json.loads(text or self.google.operator_key())
         return service_account.Credentials.from_service_account_info(info, scopes=[CLOUD, EMAIL])
 
     def plain_session(self) -> requests.Session:
-        """Without credentials: what google-auth itself talks through."""
+        """Without credentials: the transport that google-auth itself uses."""
         made = requests.Session()
         made.mount("https://", self.adapter())
         made.mount("http://", self.adapter())
         return made
 
     def gateway(self, token: str | None = None) -> Gateway:
-        """The modules' Google Cloud, as the operator if nothing is said."""
+        """The modules' Google gateway, by default as the operator."""
         made = Gateway({"access_token": token or self.token()})
         made._http.mount("https://", self.adapter())
         return made
@@ -119,13 +119,13 @@ class Cloud:
         return build(service, version, http=http, static_discovery=True)
 
     def reset(self) -> None:
-        """As it was when it was made, but for its clusters."""
+        """Reset to the initial state, except for its clusters."""
         self.clock.ahead = 0.0
         self.google.reset()
         self.gate.reset()
 
     def writes(self) -> list[str]:
-        """What was written since it came up, by the name of the call."""
+        """The writes since it was created, by the name of the call."""
         return [entry.call.operation for entry in self.gate.journal.since(0) if entry.call.write]
 
 
@@ -135,11 +135,11 @@ def _end(_client: Any, _server: Any) -> None:
 
 class Sends(Protocol):
     def send(self, request: Request) -> Response | None:
-        """None: the connection ended without an answer."""
+        """None: the connection was closed without an answer."""
 
 
 class InProcess(requests.adapters.BaseAdapter):
-    """Hands what requests sends to the stand-in."""
+    """Passes requests of the library requests to the stand-in."""
 
     def __init__(self, cloud: Sends) -> None:
         super().__init__()
@@ -161,7 +161,7 @@ class InProcess(requests.adapters.BaseAdapter):
 
 
 class DirectHttp(httplib2.Http):  # type: ignore[misc]
-    """Hands what google-api-python-client sends to the stand-in."""
+    """Passes requests of google-api-python-client to the stand-in."""
 
     def __init__(self, cloud: Cloud) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""castai_iam_kops in this process, against an account of the local AWS and the local CAST AI without a socket."""
+"""Runs castai_iam_kops in this process, with an account of the local AWS and CAST AI but no socket."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ class World(Account):
         return self.script_again()
 
     def script_again(self) -> str:
-        """What a further run of it does to the key: one more, handed over. Its id."""
+        """Do what a further run of it does to the key: create one more, hand it over, and return its id."""
         key = self.iam.create_access_key(UserName=USER)["AccessKey"]
         self.castai.set_key(IDS[SHOP], key["AccessKeyId"], key["SecretAccessKey"])
         return str(key["AccessKeyId"])
 
 
 def disturb(world: World) -> None:
-    """Change what a run made of the first cluster so that the next one has to change it back."""
+    """Change what a run created for the first cluster, so that the next one has to restore it."""
     mine = f"arn:aws:iam::{HOME}:policy/{KOPS_MANAGED_POLICY}-{SHOP}"
     old = world.iam.create_policy(PolicyName=KOPS_OLD_POLICY, PolicyDocument=json.dumps(allow("ec2:*")))
     world.iam.attach_user_policy(UserName=USER, PolicyArn=old["Policy"]["Arn"])
@@ -89,7 +89,7 @@ def disturb(world: World) -> None:
 
 
 def leave_behind(world: World) -> None:
-    """Give CAST AI's user what interrupted runs and a script leave: a second key, an old note, an inline policy."""
+    """Add to CAST AI's user what interrupted runs and a script leave: a second key, an old note, an inline policy."""
     world.iam.create_access_key(UserName=USER)
     world.iam.tag_user(UserName=USER, Tags=[{"Key": TAG_FOUND_KEY, "Value": "AKIANOTEDEARLIER"}])
     document = json.dumps(allow("ec2:*"))

@@ -309,7 +309,7 @@ def test_who_enters_a_cluster_is_decided_by_entries_and_aws_auth(aws: Aws) -> No
 
 
 def test_aws_auth_is_read_as_the_authenticator_reads_it(aws: Aws) -> None:
-    """Keys in any case, the last entry of an ARN, and mapRoles first, whatever the ARN is of."""
+    """Keys in any case, the last entry of an ARN, and mapRoles first, whether the ARN is a role's or a user's."""
     role, user = f"arn:aws:iam::{HOME}:role/dev", f"arn:aws:iam::{HOME}:user/dev"
     first, last = {"RoleARN": role, "UserName": "first"}, {"ROLEARN": role, "USERNAME": "last", "Groups": ["devs"]}
     assert aws.kubernetes_user(OLD, role, {"mapRoles": json.dumps([first, last])}) == ("last", ("devs",))
@@ -376,7 +376,7 @@ def test_versions_of_a_policy_are_listed_newest_first(aws: Aws) -> None:
 
 
 def everything(aws: Aws) -> Any:
-    """The state with the ids that it does not have: those of VPCs, of subnets, and of principals."""
+    """The state with the ids that it leaves out: those of VPCs, of subnets, and of principals."""
     ec2, iam = operator(aws).client("ec2"), operator(aws).client("iam")
     ids = [
         sorted(one["VpcId"] for one in ec2.describe_vpcs()["Vpcs"]),

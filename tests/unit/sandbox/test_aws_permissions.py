@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an operation takes of its caller, what boundary and organisation leave, and the simulation of it."""
+"""What an operation requires of its caller, the limits of boundary and organisation, and the simulation of both."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What AWS refuses and moto would not: documents, names, sizes, numbers, deletions, tags, missing things."""
+"""What AWS refuses and moto accepts: documents, names, sizes, numbers, deletions, tags, missing objects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BOUNDARY = "arn:aws:iam::aws:policy/PowerUserAccess"
 
 
 def document(size: int) -> str:
-    """A policy document of that many characters, and white space that does not count."""
+    """A policy document with this many characters, plus white space that does not count."""
     empty = json.dumps(allow("ec2:DescribeVpcs", Sid=""), separators=(",", ":"))
     text = json.dumps(allow("ec2:DescribeVpcs", Sid="x" * (size - len(empty))), separators=(",", ":"))
     assert len(text) == size

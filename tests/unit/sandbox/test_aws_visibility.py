@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The delay of IAM, EC2 and EKS: what has just been made is hidden from others for so many uses or virtual seconds."""
+"""The delay of IAM, EC2 and EKS: new objects are hidden from other calls for some uses or virtual seconds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ READ_ONLY = "arn:aws:iam::aws:policy/AmazonEC2ReadOnlyAccess"
 
 
 def attempts(call: Any, **arguments: Any) -> list[str]:
-    """Codes of the errors before the call succeeds."""
+    """Codes of the errors until the call succeeds."""
     codes: list[str] = []
     while len(codes) < 9:
         try:

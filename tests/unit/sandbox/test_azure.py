@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The world's Azure by its own rules: who logs in, who may do what, and what Graph's replicas show."""
+"""The world's Azure by its own rules: who can log in, who may do what, and what Graph's replicas show."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_an_application_of_another_tenant_logs_in_where_it_is_known(azures: Azur
 
 
 def certificate() -> tuple[bytes, str]:
-    """A PEM file with its key, and the certificate as the portal takes it."""
+    """A PEM file with its key, and the certificate in the portal's form."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "operator")])
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -302,7 +302,7 @@ RECORDED = {
         "updatedBy": OPERATOR_ID,
     },
 }
-"""Of a role assignment in the tests of azure-mgmt-authorization 2.0.0, without what a newer version adds."""
+"""A role assignment from the tests of azure-mgmt-authorization 2.0.0, without fields that a newer version adds."""
 
 
 def test_what_was_recorded_of_azure_is_answered(azures: Azures) -> None:

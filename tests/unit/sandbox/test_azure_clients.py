@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Microsoft's own clients under Azure's host names: every call of the gateway, made by both, is the same request.
+"""Microsoft's own clients under Azure's host names: every call of the gateway is the same request as theirs.
 
-The answers are read by those clients' types, and what Azure does not have is refused.
+The clients' types parse the answers, and requests that Azure does not support are refused.
 """
 
 from __future__ import annotations
@@ -118,9 +118,9 @@ class Clients:
 
 @dataclass(frozen=True)
 class Pair:
-    """One call, by our gateway and by Microsoft's client.
+    """One call, made by our gateway and by Microsoft's client.
 
-    required: the field of the body without which it is refused, the names on the way to it joined by dots.
+    required: the field of the body without which it is refused, as a path joined by dots.
     """
 
     name: str
@@ -548,7 +548,7 @@ def world(proxied: Proxied) -> Iterator[Azures]:
 
 
 def prepared(azures: Azures) -> Azures:
-    """As every call needs it. Tokens go on to be good."""
+    """A token as every call needs it. Tokens stay valid."""
     tokens = azures.azure.store.tokens
     azures.reset()
     azures.azure.store.tokens.update(tokens)
@@ -576,12 +576,12 @@ def prepared(azures: Azures) -> Azures:
 
 
 def the_call(azures: Azures, pair: Pair) -> Request:
-    """The last one; our gateway waits for a registration, and asks for it again."""
+    """The last request; our gateway waits for a registration and asks for it again."""
     return azures.azure.heard[0 if pair.name == "a provider is registered" else -1]
 
 
 def asked(azures: Azures, pair: Pair) -> tuple[Any, ...]:
-    """As it is compared: without case, doubled slashes, nulls and the types of OData."""
+    """The form that is compared: without case, doubled slashes, nulls and OData types."""
     request = the_call(azures, pair)
     path = re.sub("/+", "/", unquote(request.path)).lower()
     path = path.replace("/microsoft.graph.application", "/graph.application")  # the cast, with or without its namespace
@@ -620,7 +620,7 @@ def test_microsofts_client_and_ours_ask_the_same(world: Azures, proxied: Proxied
 
 
 def unread(answer: Any) -> None:
-    """Fails for a field of an answer that Microsoft's types do not have."""
+    """Fails if an answer has a field that Microsoft's types do not have."""
     for one in answer if isinstance(answer, list) else [answer]:
         additional = getattr(one, "additional_data", None) or getattr(one, "additional_properties", None) or {}
         assert not [name for name in additional if not name.startswith("@odata.")], additional
@@ -637,7 +637,7 @@ def unread(answer: Any) -> None:
 
 
 def test_every_call_of_the_gateway_is_compared(world: Azures) -> None:
-    """But for those that no client has."""
+    """Except for those that no client has."""
     made = set()
     for ours in (*(pair.ours for pair in PAIRS), *NO_SDK.values()):
         prepared(world)
@@ -658,11 +658,11 @@ def is_one(call: Any, method: str, path: str) -> bool:
     return bool(call.method == method and re.fullmatch(start + pattern, path, re.IGNORECASE))
 
 
-# What Azure does not have
+# What Azure does not support
 
 
 def again(world: Azures, pair: Pair, change: Callable[[Any, dict[str, str]], Any]) -> tuple[int, Mapping[str, Any]]:
-    """The call of a pair once more, changed. change: what becomes of its body, and changes its query."""
+    """The call of a pair again, changed. change: modifies its body and its query."""
     prepared(world)
     pair.ours(world.gateway())
     request = the_call(world, pair)
@@ -738,7 +738,7 @@ def test_a_path_that_azure_does_not_have_is_refused(world: Azures) -> None:
 
 
 def test_clients_of_microsoft_see_what_each_other_writes(world: Azures, proxied: Proxied) -> None:
-    """A whole onboarding by them alone."""
+    """A whole onboarding with Microsoft's clients only."""
     clients = proxied.clients
     made = clients.wait(clients.graph.applications.post(their_app()))
     bound = {"owners@odata.bind": [ME]}

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every failure of Azure's that onboarding must stand, by its number: how the world is asked for it, what it answers.
+"""Every failure of Azure that onboarding must survive, by its number: how to ask the world for it, and its answer.
 
-What asks for it is plain JSON, as it is sent to a world: verbs of `World.control("azure", ...)` and a schedule of
-faults. The other numbers are no answers of Azure's, but CAST AI's or of the caller's machine.
+Requests to the world are plain JSON: verbs of `World.control("azure", ...)` and a schedule of faults. The other numbers
+are not answers of Azure, but of CAST AI or of the caller's machine.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ NO_OWNER: Step = ("revoke", {"principal": OPERATOR_ID})
 
 @dataclass(frozen=True)
 class Failure:
-    """asked: the calls, of which the last meets it. said: what its answer has."""
+    """asked: the calls, the last of which meets the failure. said: what its answer contains."""
 
     number: str
     asked: tuple[Asked, ...]
@@ -608,7 +608,7 @@ def test_a_challenge_is_met_by_a_token_with_its_claims(azures: Azures) -> None:
 
 
 def test_a_machine_has_the_identities_that_it_is_given(azures: Azures) -> None:
-    """A48: which one it is, is said where there are several."""
+    """A48: if there are several, the answer says which one."""
     one, two = (azures.do("add_identity", name=name, group="shop")["client_id"] for name in ("one", "two"))
     url = "http://169.254.169.254/metadata/identity/oauth2/token"
     asked = {"resource": ARM, "api-version": "2018-02-01"}

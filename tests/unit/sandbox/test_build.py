@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The build of the local world's programs, with a stand-in for Go."""
+"""The build of the local world's programs, with a fake Go."""
 
 from __future__ import annotations
 

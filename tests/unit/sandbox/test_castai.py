@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The world's CAST AI: registration, tokens, statuses and refusals, and the agent that reports to it."""
+"""The world's CAST AI: registration, tokens, statuses and refusals, and the agent that reports."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ def test_state_shows_no_token_and_reset_keeps_the_keys(castai: CastAi) -> None:
 
 
 class Api(Kubernetes):
-    """Objects by path, in place of an API server."""
+    """Objects by path, instead of an API server."""
 
     def __init__(self, objects: dict[str, Any]) -> None:
         self.objects = objects

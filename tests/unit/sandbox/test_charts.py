@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The world's chart repository: an index that Helm understands, and archives that are what it says."""
+"""The world's chart repository: Helm understands its index, and the archives match the index."""
 
 from __future__ import annotations
 

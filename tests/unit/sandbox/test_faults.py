@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Schedules of faults: reading them, and which calls they mean."""
+"""Schedules of faults: parsing them, and the calls that they apply to."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Kubernetes requests mean, clusters as the command line describes them, and the lock of a world."""
+"""Interpreting Kubernetes requests, cluster descriptions on the command line, and the lock of a world."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the world's Google Cloud decides: who may do what, policies, deletions, delays, organisations and tokens."""
+"""The world's Google Cloud: who may do what, policies, deletions, delays, organisations and tokens."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def answer(found: requests.Response) -> tuple[int, str]:
 
 
 def reason(found: requests.Response) -> str:
-    """What the details say: ErrorInfo's reason, or the type of the precondition that fails."""
+    """The details: ErrorInfo's reason, or the type of the failed precondition."""
     detail = found.json()["error"]["details"][0]
     return str(detail.get("reason") or detail["violations"][0]["type"])
 
@@ -54,7 +54,7 @@ def write(cloud: Cloud, sent: dict[str, Any], token: str | None = None, **more: 
 
 
 def made(cloud: Cloud, account_id: str = "castai-gke") -> str:
-    """An account made by the operator; its e-mail."""
+    """An account created by the operator; returns its e-mail."""
     found = cloud.session().post(f"{IAM}/{PARENT}/serviceAccounts", json={"accountId": account_id})
     return str(found.json()["email"])
 
@@ -328,7 +328,7 @@ def test_an_organisation_lets_in_whom_it_names(cloud: Cloud) -> None:
 
 
 def token_of(cloud: Cloud, text: str) -> requests.Response:
-    """What the token end point says to a key's file."""
+    """The token endpoint's answer to a key file."""
     credentials = cloud.key_credentials(text)
     assertion = credentials._make_authorization_grant_assertion().decode()
     grant = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": assertion}
@@ -426,7 +426,7 @@ def test_enabling_may_fail_inside(cloud: Cloud) -> None:
     assert cloud.google.state()[PROJECT]["services"].count("compute.googleapis.com") == 0
 
 
-# The way in for federation, impersonation and machines
+# Logging in with federation, impersonation and machines
 
 
 def test_a_foreign_token_becomes_googles(cloud: Cloud) -> None:

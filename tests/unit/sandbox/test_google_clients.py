@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Google's own clients under Google's host names: every call of the gateway, and what each must be refused.
+"""Google's own clients under Google's host names: every call of the gateway, and the refusals of each.
 
-google-api-python-client has a method for each call, which it makes of the same documents as the stand-in does. The
-google-cloud clients are made of Google's protocol buffers: their types read the answers.
+google-api-python-client creates a method for each call from the same documents as the stand-in. The google-cloud
+clients are generated from Google's protocol buffers; their types parse the answers.
 """
 
 from __future__ import annotations
@@ -166,14 +166,14 @@ CALLS = (
 
 @dataclass(frozen=True)
 class Proxied:
-    """A Google Cloud behind the world's proxy. ca: the file of who signs for Google's names."""
+    """A Google Cloud behind the world's proxy. ca: the file with the authority for Google's names."""
 
     cloud: Cloud
     port: int
     ca: Path
     credentials: Credentials
     clients: dict[tuple[str, str], Any] = field(default_factory=dict)
-    """Those made so far: making one reads the whole document of its service."""
+    """The clients created so far: creating one reads the whole document of its service."""
 
     def client(self, service: str, version: str) -> Any:
         """google-api-python-client's, through the proxy."""
@@ -263,7 +263,7 @@ def test_the_gateway_makes_no_other_calls(proxied: Proxied) -> None:
 
 @contextmanager
 def defect(world: Cloud) -> Iterator[None]:
-    """What Google does not have is told, so that it fails whoever asked it."""
+    """Requests that Google does not support are recorded, so that the test that made one fails."""
     yield
     assert len(world.google.take_defects()) == 1
 
@@ -346,7 +346,8 @@ def test_services_are_on_when_their_operation_is_done(world: Cloud) -> None:
 
 @pytest.fixture
 def rest(proxied: Proxied, monkeypatch: pytest.MonkeyPatch) -> Callable[[type[Any]], Any]:
-    """Makes google-cloud clients of the operator, over REST and the proxy, which their operations go through too."""
+    """Creates google-cloud clients for the operator, over REST and the proxy, which their long-running operations use
+    too."""
     for name, value in {
         "https_proxy": f"http://127.0.0.1:{proxied.port}",
         "REQUESTS_CA_BUNDLE": str(proxied.ca),

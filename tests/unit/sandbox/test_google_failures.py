@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every failure of Google's that onboarding must stand, by its number: how the world is asked for it, what it answers.
+"""Every failure of Google that onboarding must survive, by its number: how to ask the world for it, and its answer.
 
-What asks for it is plain JSON, as it is sent to a world: verbs of `World.control("google", ...)` and a schedule of
-faults. The other numbers are no answers of Google's, but CAST AI's, a cluster's fields, or of the caller's machine.
+Requests to the world are plain JSON: verbs of `World.control("google", ...)` and a schedule of faults. The other
+numbers are not answers of Google, but of CAST AI, a cluster's fields, or the caller's machine.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def fails(operation: str, status: int, code: str, **more: Any) -> list[dict[str,
 
 @dataclass(frozen=True)
 class Failure:
-    """asked: the calls, of which the last meets it. said: what its answer has."""
+    """asked: the calls, the last of which meets the failure. said: what its answer contains."""
 
     number: str
     asked: tuple[Asked, ...]

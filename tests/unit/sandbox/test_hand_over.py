@@ -1,7 +1,8 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""CAST AI tries out what it is given at the local AWS; the worlds that other ways of onboarding leave behind."""
+"""CAST AI tries the credentials that it gets at the local AWS; the objects that other ways of onboarding leave
+behind."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""CAST AI takes credentials for AKS only when it can log in with them at Azure and reach the cluster."""
+"""CAST AI accepts credentials for AKS only if it can log in with them at Azure and reach the cluster."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""CAST AI tries out at the local Google Cloud what it is given for a GKE cluster."""
+"""CAST AI tries the credentials for a GKE cluster at the local Google Cloud."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CLIENT = f"castai-gke@{PROJECT}.iam.gserviceaccount.com"
 
 @pytest.fixture
 def castai(cloud: Cloud) -> CastAi:
-    """With an account of the client's that nothing is granted to."""
+    """With a client's account that has no permissions."""
     cloud.google.add_cluster(cluster("shop"))
     cloud.do("add_account", project=PROJECT, account_id="castai-gke")
     return CastAi(None, cloud.clock, cloud.google)  # type: ignore[arg-type]
@@ -40,7 +40,7 @@ def registered(castai: CastAi) -> str:
 
 
 def hand_over(castai: CastAi, one: str, credentials: str) -> str:
-    """The new credentialsId; empty where they do not work (yet)."""
+    """The new credentialsId; empty if the credentials do not work (yet)."""
     status, body = call(castai, one, {"credentials": credentials})
     if status == 200:
         return str(body["credentialsId"])
@@ -65,7 +65,7 @@ def test_a_key_is_tried_until_it_reads_the_cluster(castai: CastAi, cloud: Cloud)
     assert held == json.loads(key)["private_key_id"]
     cloud.google.store.keys.pop()
     assert not hand_over(castai, one, key)
-    assert cloud.writes() == []  # what CAST AI does there is in no operator's journal
+    assert cloud.writes() == []  # CAST AI's own calls appear in no operator's journal
 
 
 def test_a_key_file_without_its_fields_is_refused(castai: CastAi) -> None:

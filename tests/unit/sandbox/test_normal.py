@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The published normalisation: what it levels, and that it levels nothing else."""
+"""The published normalisation: the differences that it removes, and that it removes no others."""
 
 from __future__ import annotations
 

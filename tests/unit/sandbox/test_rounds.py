@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Calls of one round are those that their caller made before it waited for an answer, however slowly it made them."""
+"""The calls of one round are those that their caller made before it waited for an answer, however slowly."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.sandbox.server import Server
 from tests.sandbox.wire import Call, Request, Response
 from tests.support.calls import rounds
 
-# So many calls at once, each of which takes a while to be made; then, when all are answered, so many more.
+# This many calls at once, each of which takes a while to make; when all are answered, the same number again.
 CALLER = """
 import http.client, sys, threading, time
 
@@ -41,7 +41,7 @@ for count in map(int, sys.argv[2:]):
 
 
 class Nothing:
-    """A back end that has nothing."""
+    """An empty back end."""
 
     system = "nothing"
     hosts = ()

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run had its tasks do, done again in forks, and how many runs the tests of the world may start."""
+"""The tasks of a run, repeated in forks, and how many runs the tests of the world may start."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_options_go_into_what_was_recorded() -> None:
 
 
 def subject(module: str) -> Subject[Any, Any, Any]:
-    """One that tells what it was given, and ends itself, or fails, where it is asked to."""
+    """A module that prints its options, and kills itself or fails if asked to."""
 
     def desired(params: Any) -> Any:
         if params["arn"] == "end":

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tests whose worlds are made of the same clusters run one after another, so that each world comes up once."""
+"""Tests whose worlds have the same clusters run one after another, so that each world is started once."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the check of a host's variables says, by Ansible's own templating and without a playbook."""
+"""What the check of a host's variables reports, with Ansible's own templating but without a playbook."""
 
 from __future__ import annotations
 

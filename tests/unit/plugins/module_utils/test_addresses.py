@@ -24,7 +24,7 @@ WITH = [
     "https://user:CANARY-1@api.example.com",
     "https://CANARY-2@api.example.com/v1",
     "https://:CANARY-3@api.example.com:8443",
-    "https://user:CANARY/4@api.example.com",  # what is not written as %XX ends the host in most parsers, not all
+    "https://user:CANARY/4@api.example.com",  # what is not encoded as %XX ends the host in most parsers, but not in all
     "https://user:CANARY?5@api.example.com",
     "https://user:CANARY#6@api.example.com",
     "https://user:CANARY\\7@api.example.com",
@@ -91,7 +91,7 @@ def test_the_way_to_give_credentials_is_told(params: dict[str, Any], advice: str
 
 @dataclass(frozen=True)
 class Task:
-    """What is read of Ansible's own."""
+    """The attributes of Ansible's own task that are read."""
 
     action: str = "castai.onboarding.castai_cluster_info"
     check_mode: bool = True

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Each switch turns the check of certificates off for its own system, and for no other."""
+"""Each switch turns off the certificate check for its own system, and for no other."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ Options = Mapping[str, Any]
 
 
 def options(wire: Wire, off: str) -> dict[str, Any]:
-    """Those of a server that nothing trusts, as all three systems. off: the switch that is turned off."""
+    """The options for an untrusted server that acts as all three systems. off: the switch that is turned off."""
     addresses = {"castai_api_url": wire.url, "endpoint_url": wire.url, "host": wire.url, "api_key": "CANARY-token"}
     return {**NAMED, **addresses, **{switch: switch != off for switch in SWITCHES}}
 
 
 def of_eks(wire: Wire, params: Options) -> Connection:
-    """The way to an EKS cluster whose certificate authority EKS does not say."""
+    """A connection to an EKS cluster whose certificate authority EKS does not show."""
     without = {name: value for name, value in params.items() if name not in ("host", "api_key")}
     arn = "arn:aws:eks:eu-central-1:111122223333:cluster/shop"
     aws = Aws(without)
@@ -60,7 +60,7 @@ CALLS: Mapping[str, tuple[str, Callable[[Wire, Options], Any]]] = {
     "API server": (SWITCHES[2], lambda wire, params: Connection(params).cluster().get(PATH)),
     "API server of EKS": (SWITCHES[2], lambda wire, params: of_eks(wire, params).cluster().get(PATH)),
 }
-"""Of each system its switch, and a call."""
+"""Each system with its switch and a call."""
 
 
 @pytest.fixture(autouse=True)

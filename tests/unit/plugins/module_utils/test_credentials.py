@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One recogniser for options, values of charts and the words of programs."""
+"""One detector of credentials for options, chart values and the output of programs."""
 
 from __future__ import annotations
 

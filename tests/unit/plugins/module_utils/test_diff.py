@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A plan as Ansible's default output shows it, without any setting: object, change and risk are all there."""
+"""A plan in Ansible's default output, without any setting: object, change and risk are all shown."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ THEIRS = "- rolearn: arn:aws:iam::111122223333:role/nodes\n  username: nodes\n  
 
 
 def output(actions: Iterable[Action]) -> str:
-    """What the default callback prints, a terminal's line breaks not counted, which break no word off."""
+    """The output of the default callback, ignoring the terminal's line breaks, which do not split words."""
     text: str = CallbackBase()._get_diff(Result(tuple(actions), {}).public(diff=True)["diff"])
     return text
 
@@ -230,11 +230,11 @@ def test_the_form_of_a_policy_makes_no_difference_and_its_content_does(document:
 
 
 class Tagged(int):
-    """What Ansible makes of a number in a playbook."""
+    """Ansible's type for a number in a playbook."""
 
 
 class TaggedText(str):
-    """The same of a text."""
+    """Ansible's type for a text in a playbook."""
 
     __slots__ = ()
 

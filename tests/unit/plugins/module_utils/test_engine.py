@@ -45,7 +45,7 @@ SECRET = "CANARY-of-the-drawer"
 
 @dataclass
 class Drawer:
-    """The smallest world: things with a colour, some ids, and what is to go wrong with the next writes."""
+    """A minimal world: coloured things, some ids, and what will go wrong with the next writes."""
 
     things: dict[str, str] = field(default_factory=dict)
     troubles: list[Exception | None] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Drawer:
     writes: list[str] = field(default_factory=list)
     closed: int = 0
     rival: Mapping[str, str] | None = None
-    """What somebody else puts in when a write runs into trouble."""
+    """What a rival inserts when a write fails."""
 
     def write(self, name: str, colour: str) -> None:
         if self.troubles and (trouble := self.troubles.pop(0)):
@@ -220,7 +220,7 @@ def test_a_single_call_needs_no_thread() -> None:
 
 @dataclass
 class Clock:
-    """Time that passes by sleeping only."""
+    """A clock that only advances while sleeping."""
 
     now: float = 0.0
     pauses: list[float] = field(default_factory=list)
@@ -367,7 +367,7 @@ def test_what_an_action_opens_up_is_observed_and_planned_again_and_the_action_co
 
 
 class Busy:
-    """Is read in vain so many times, as somebody else is at it."""
+    """Reading fails this many times, because a rival is writing."""
 
     def __init__(self, times: int) -> None:
         self.left = times
@@ -494,11 +494,11 @@ def test_a_write_that_may_have_been_done_claims_nothing(done: bool) -> None:
 
 @dataclass
 class Cabinet:
-    """A world of drawers, some of which jam; it sees which are painted at the same moment."""
+    """A world of drawers, some of which jam. It records which are painted at the same time."""
 
     drawers: dict[str, Drawer]
     at_once: int = 1
-    """How many are waited for before the first of those side by side goes on."""
+    """How many must have started before the first of those in parallel continues."""
     alone: str = ""
     seen: list[str] = field(default_factory=list)
     busy: int = 0
@@ -583,7 +583,7 @@ def test_the_first_is_done_alone_and_the_others_side_by_side() -> None:
 
 @pytest.mark.parametrize("check", [True, False])
 def test_what_only_the_plan_calls_for_is_read_after_it(check: bool) -> None:
-    """And only where there is one, before the first write; the plan is the one that this gives."""
+    """Only if there is something to confirm, and before the first write; the plan is the confirmed one."""
 
     def dearer(gateway: Drawer, wanted: Any, current: Any, planned: tuple[Action, ...]) -> tuple[Action, ...]:
         assert gateway.things == current
@@ -700,7 +700,7 @@ def test_of_none_there_is_nothing_to_do() -> None:
 
 @dataclass(frozen=True)
 class Task:
-    """What is read of Ansible's own."""
+    """The attributes of Ansible's own task that are read."""
 
     action: str = "castai.onboarding.drawer"
     check_mode: bool = False
@@ -744,7 +744,7 @@ def test_a_task_gets_defaults_types_and_aliases_as_a_module_does() -> None:
 
 @dataclass(frozen=True)
 class Vaulted:
-    """Shaped like what ansible-core before 2.19 makes of `!vault`: no str, and decrypted as it is made one."""
+    """Behaves as `!vault` before ansible-core 2.19: not a str, and decrypted when it is converted to one."""
 
     text: str
     __ENCRYPTED__ = True

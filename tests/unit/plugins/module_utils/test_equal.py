@@ -41,7 +41,8 @@ documents = st.fixed_dictionaries(
 
 
 def written_otherwise(value: Any, chance: random.Random, key: str = "") -> Any:
-    """The same in other words: shuffled, single values bare, actions and condition keys in another case, no Sid."""
+    """The same document written differently: shuffled, single values bare, actions and condition keys in another case,
+    no Sid."""
     if isinstance(value, dict):
         items = [(name, item) for name, item in value.items() if name != "Sid"]
         chance.shuffle(items)

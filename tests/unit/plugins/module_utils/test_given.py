@@ -84,11 +84,11 @@ def test_text_is_the_dictionary_that_it_says_in_json_and_in_yaml(data: dict[str,
 
 
 class MarkedBytes(bytes):
-    """What a text of an inventory encodes to, before ansible-core 2.19."""
+    """The encoded form of an inventory text, before ansible-core 2.19."""
 
 
 class Marked(str):
-    """A text of an inventory: of a class of Ansible's own, with where it came from."""
+    """An inventory text in Ansible's own class, with its origin."""
 
     def encode(self, *arguments: str) -> bytes:
         return MarkedBytes(super().encode(*arguments))

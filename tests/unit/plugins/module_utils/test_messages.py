@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What messages say, in all sources: an option stands with its inventory variable, and the English is plain."""
+"""Messages in all sources: an option is named with its inventory variable, and the English is plain."""
 
 from __future__ import annotations
 
@@ -20,33 +20,34 @@ SOURCES = {
 }
 
 RENAMED = sorted({option for variable, option in VARIABLES.items() if option not in ("", variable)})
-"""Options whose inventory variable has another name."""
+"""Options whose inventory variable has a different name."""
 
 _WORDS = "|".join(option for option in RENAMED if "_" not in option)
 _TECHNICAL = re.compile(rf"(?<![\w{{])({'|'.join(option for option in RENAMED if '_' in option)})(?![\w}}])")
 _ADVICE = re.compile(r"\b(?:[Ss]et|[Cc]heck|[Cc]orrect|[Rr]aise|[Gg]ive|[Ll]eave out|[Bb]y) ([^.:;]*)")
 _ADVISED = re.compile(rf"(?:^|\band |\bor |, )(?:set |by )?(?:the option |option )?({_WORDS})\b")
 _WRONG = re.compile(rf"(?:^|\. )({_WORDS}) is \W")
-"""Options that are English words too are meant where a sentence says what is wrong with them, or what to do."""
+"""Options that are also English words. They only count where a sentence says what is wrong with them, or what to do."""
 
 ALONE = {
-    # The Helm release alone does not tell which role's variables it has its options from.
+    # The Helm release alone does not tell which role's variables set its options.
     "_gateways/helm.py": {"chart_ref", "chart_version"},
     # Files of AWS and kubectl have fields of these names.
     "_gateways/aws_session.py": {"endpoint_url"},
-    # Role kops_onboard never leaves this open, so only those who use the module itself read the sentence.
+    # Role kops_onboard always sets this, so only users of the module itself read the sentence.
     "_k8s/aws_auth.py": {"create"},
 }
-"""Options that messages of a file name without a variable."""
+"""Options that the messages of a file name without a variable."""
 
 BANNED = re.compile(
     r"(?<!There )(?<!there )\bis no [A-Za-z]|\b(?:are|is) none\b|stands? in the way|to be had|\bno use\b|the way back"
     r"|\bmend|\bbrought\b|so that it is|\bas where\b|\bby which\b|\b(?:other people|somebody else)'s|what is there\b"
+    r"|\bwhere this runs\b|\bin its place\b|\blets? [\w ]+ in\b|\bnobody needs\b|\b(?:is|are) off\b|\bof its own\b"
 )
 
 
 def sentences(source: str) -> Iterator[tuple[int, str]]:
-    """The texts of a source that have more than one word, with their lines; {} for what is put in. No docstrings."""
+    """The texts of a source with more than one word, with their lines; {} for inserted values. No docstrings."""
     tree = ast.parse(source)
     left_out = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     left_out |= {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
@@ -64,7 +65,7 @@ def sentences(source: str) -> Iterator[tuple[int, str]]:
 
 
 def alone(text: str) -> list[str]:
-    """Options that a sentence names without their variables."""
+    """The options that a sentence names without their variables."""
     found = _TECHNICAL.findall(text) + _WRONG.findall(text)
     found += [option for advice in _ADVICE.findall(text) for option in _ADVISED.findall(advice)]
     variables = {option: [one for one, of in VARIABLES.items() if of == option] for option in RENAMED}

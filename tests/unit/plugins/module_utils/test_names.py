@@ -26,7 +26,7 @@ ID = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e"
 Problem = Callable[[str], str]
 LOWER = string.ascii_lowercase + string.digits
 NEAR = st.text(f"{LOWER}{string.ascii_uppercase}-_. \n\u00e9/", max_size=120)
-"""Names that are often right, and otherwise wrong by little."""
+"""Names that are often valid, and otherwise almost."""
 
 
 def is_label(name: str, limit: int) -> bool:

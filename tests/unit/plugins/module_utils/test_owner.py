@@ -1,9 +1,10 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whose an object is: each action in a cloud is planned with the answer, and the few that need none say why.
+"""Which cluster an object belongs to: each action in a cloud is planned after asking, and the few that need no answer
+have a reason.
 
-A new kind of action fails here until it has a row in one of the two tables.
+A new kind of action fails here until one of the two tables has a row for it.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ ASKED: Mapping[str, tuple[str, ...]] = {
     ),
     "Identity": ("_azure.WriteIdentity", "_azure.DeleteIdentity", "_azure.HandOverFederation"),
 }
-"""Kinds of objects that are asked whose they are, and the actions before which they are."""
+"""Kinds of objects whose owner is asked, and the actions that need the answer."""
 
 NOT_ASKED: Mapping[str, tuple[str, ...]] = {
     "creates what does not exist": (
@@ -73,7 +74,7 @@ NOT_ASKED: Mapping[str, tuple[str, ...]] = {
     ),
     "is on a whole project or subscription": ("_google.EnableServices", "_azure.RegisterProvider"),
 }
-"""Why no object is asked, and before which actions."""
+"""Why no object is asked, and for which actions."""
 
 
 def cloud_of(action: type[Action]) -> str:
@@ -86,7 +87,7 @@ def below(base: type[Action]) -> Iterator[type[Action]]:
 
 
 def concrete(cloud: str) -> set[str]:
-    """The actions of a cloud that nothing inherits from."""
+    """The actions of a cloud without subclasses."""
     for module in (ROOT / "plugins/module_utils" / cloud).glob("*.py"):
         importlib.import_module(f"{PACKAGE}.module_utils.{cloud}.{module.stem}")
     every = {one for one in below(Action) if cloud_of(one) == cloud}
@@ -96,7 +97,7 @@ def concrete(cloud: str) -> set[str]:
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
-    """The kinds of objects that were asked whose they are before an action, by action."""
+    """The kinds of objects whose owner was asked before each action."""
     found: dict[str, set[str]] = defaultdict(set)
 
     def noting(original: Callable[[Any, Owner], Iterator[Any]]) -> Callable[[Any, Owner], Iterator[Any]]:
@@ -119,7 +120,7 @@ def names(table: Mapping[str, tuple[str, ...]], cloud: str) -> set[str]:
 
 
 def expected(seen: Seen) -> Seen:
-    """What the tables say of the same actions."""
+    """The entries of the tables for the same actions."""
     return {name: {kind for kind, every in ASKED.items() if name in every} for name in seen}
 
 

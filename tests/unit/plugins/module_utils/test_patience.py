@@ -22,7 +22,7 @@ def test_a_retry_after_beyond_all_measure_is_not_slept() -> None:
 
 
 def test_no_pause_goes_beyond_the_time_of_the_task() -> None:
-    """Also of reads side by side, which have threads of their own."""
+    """Also for parallel reads, which have their own threads."""
 
     def waits(asked: float) -> bool:
         return Repeats(1.0, 20.0, pauses.append).wait(60.0, asked)

@@ -39,7 +39,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 
 def start() -> subprocess.Popen[bytes]:
-    """A run whose Helm works on revision 7; its first line of output is that Helm's process id."""
+    """A run whose Helm is working on revision 7; its first line of output is Helm's process id."""
     code = RUN.format(path=[entry for entry in sys.path if entry], module=module.__name__, release=RELEASE)
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
 

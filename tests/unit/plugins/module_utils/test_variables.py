@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Misspelt and removed names of variables, and those that are the user's own."""
+"""Misspelt and removed variable names, and names that are the user's own."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_an_option_is_named_with_its_variable_first() -> None:
     ],
 )
 def test_only_the_variable_that_sets_the_option_is_named(option: str, role: str, name: str) -> None:
-    """Several components_ variables make up values, and role components has none for adopt."""
+    """Several components_ variables form the option values, and role components has none for adopt."""
     assert named(option, role) == name
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a plan's sentence says of a policy that gives much."""
+"""What a plan's sentence says about a policy that grants far-reaching permissions."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is planned, from what there is: no calls."""
+"""What is planned for each existing state, without calls."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def arn_of(name: str) -> str:
 
 
 def held(name: str, document: Any = None, tags: Mapping[str, str] = TAGS, attachments: int = 1) -> ExistingPolicy:
-    """A policy that is there, or without a document one that is not."""
+    """An existing policy or, without a document, one that does not exist."""
     if document is None:
         return ExistingPolicy(name, arn_of(name))
     return ExistingPolicy(name, arn_of(name), Policy(name, arn_of(name), "v1", attachments, tags), document)
@@ -480,7 +480,7 @@ def test_an_unknown_id_plans_what_the_run_does(identity: str) -> None:
     assert shown["security_group_id"] == UNKNOWN
 
 
-# Whose it is
+# Which cluster an object belongs to
 
 EKS_ROLE = policies.trust_castai(CASTAI, OTHER)
 FOREIGN: dict[str, tuple[Current, str]] = {
@@ -590,7 +590,7 @@ def test_which_object_it_is(found: dict[str, Policy | None], chosen: str) -> Non
     assert choose(found, {name: "Terraform" if name == "tool" else "" for name in found}, OWNER) == chosen
 
 
-# Brought
+# Given by the user
 
 MY_ROLE, MY_NODE, MY_PROFILE = f"{IAM}:role/x/mine", f"{IAM}:role/mine", f"{IAM}:instance-profile/mine"
 MINE_TRUSTED = replace(role("mine", policies.trust_castai(CASTAI, ID), OTHERS), arn=MY_ROLE)
@@ -751,7 +751,7 @@ def test_what_is_no_use_is_refused(current: Current, options: dict[str, str], se
     assert sentence in str(refusal.value)
 
 
-# The way back
+# Removal
 
 GONE = [
     f"delete security group {GROUP}",
@@ -772,7 +772,7 @@ GONE = [
 
 
 def back(current: Current, **changes: Any) -> tuple[list[str], list[str]]:
-    """What is done, and what is kept."""
+    """The actions, and what is kept."""
     wanted = desired(state="absent", **{"force": True, **changes})
     planned = Plan.of(plan(current, wanted))
     return [action.sentence for action in planned.actions], view(current, wanted, planned.shown({}))["kept"]
@@ -989,7 +989,7 @@ MAPPED: dict[str, tuple[Current, dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("current", "options", "name"), MAPPED.values(), ids=MAPPED)
 def test_aws_auth_loses_no_entry_of_a_role_that_stays(current: Current, options: dict[str, Any], name: str) -> None:
-    """Such a role is often that of a node group, whose nodes came in by this entry before."""
+    """Such a role is often that of a node group, whose nodes got access through this entry."""
     groups = "[system:bootstrappers, system:nodes]"
     before = f"- {{rolearn: '{IAM}:role/{name}', username: '{eks_iam.NODE_USERNAME}', groups: {groups}}}\n"
     wanted = desired(state="absent", **options)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which objects are asked for, and in how many rounds; test_eks_round has what the answers are."""
+"""Which objects are read, and in how many rounds; test_eks_round tests the answers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OTHERS = iam_tags("prod", OTHER)
 
 
 class Answers:
-    """AWS and CAST AI with a few things, by the arguments that name them; everything else is absent."""
+    """AWS and CAST AI with a few objects, by the arguments that name them; everything else is absent."""
 
     def __init__(self, **things: Any) -> None:
         self.things = {"prod": EKS, ID: RECORD, **things}

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""castai_iam_eks against the local AWS and CAST AI, there and back: what reads and writes do together."""
+"""castai_iam_eks against the local AWS and CAST AI, onboarding and removal: reads and writes together."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_what_aws_does_not_show_yet_is_waited_for(world: World, identity: str, m
 
 
 def test_who_is_made_again_gets_in(world: World) -> None:
-    """The entry of a role or user that was deleted stays, and lets in none that is made again under its name."""
+    """The entry of a deleted role or user stays, and does not admit a new one with the same name."""
     view = world.run("API", identity="user").view
     arns = view["identity_arn"], view["node_role_arn"]
 
@@ -141,7 +141,7 @@ def test_who_is_made_again_gets_in(world: World) -> None:
 
 @pytest.mark.parametrize("brought", [False, True])
 def test_who_was_made_again_by_others_gets_in(world: World, monkeypatch: pytest.MonkeyPatch, brought: bool) -> None:
-    """By hand, by Terraform: the entry is there, of the right type, and lets in nobody."""
+    """Created by hand or by Terraform: the entry exists, has the right type, and admits nobody."""
     options = {"identity": "user", "adopt": True}
     view = world.run("API", **options).view
     arns = [view["identity_arn"], view["node_role_arn"]]
@@ -257,7 +257,7 @@ WRITES = {
 
 @pytest.mark.parametrize("identity", ["role", "user"])
 def test_a_second_operator_at_the_same_time_is_no_failure(world: World, identity: str) -> None:
-    """Who does all of it just before any one of our writes: what is there then is read, and planned again."""
+    """A rival that does all of it just before one of our writes: the new state is read, and planned again."""
     world.run("API", identity=identity)
     undisturbed = world.state()
     for service, operations in WRITES.items():
@@ -350,7 +350,7 @@ def test_what_another_tool_made_is_taken_over(world: World, vintage: str) -> Non
 
 @pytest.mark.parametrize("vintage", ["newest", "older"])
 def test_what_the_script_made_and_we_took_over_goes_whole(world: World, vintage: str) -> None:
-    """Also its policy for IPv6 on an IPv4 cluster, and the access entry that it made of the nodes' role."""
+    """Also its policy for IPv6 on an IPv4 cluster, and the access entry that it created for the nodes' role."""
     before = world.cloud.state()
     made = world.api.seed_script_world("c-api", vintage)
     done = world.run("API")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What AWS would refuse part-way is refused before any call, by both modules and by preflight."""
+"""What AWS would refuse in the middle of a run is refused before any call, by both modules and by preflight."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ FINE: dict[str, dict[str, Any]] = {
 
 
 def refusal(own: dict[str, Any], changes: dict[str, Any]) -> str:
-    """What the module of a provider says of the options, empty for nothing."""
+    """The problems that a provider's module finds in the options, empty for none."""
     desired = eks_wanted.desired if own["provider"] == "eks" else kops_iam.desired
     try:
         desired({**PARAMETERS, "force": False, "cluster_id": ID, **own, **changes})

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rule of the keys: no key goes before the new one is proven, and in the end there is one."""
+"""The rule for keys: no key is deleted before the new one is proven to work, and one remains in the end."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai
 ID = "5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e"
 OURS = iam_tags("prod", ID)
 DONE = {**OURS, TAG_KEY: "A", TAG_CREDENTIALS: "c1"}
-"""A was handed over, and CAST AI made credentials c1 of it."""
+"""Key A was handed over, and CAST AI created credentials c1 from it."""
 
 FOUND = {**OURS, TAG_FOUND_KEY: "A", TAG_FOUND_CREDENTIALS: "c1"}
 """A was the user's only key when CAST AI had credentials c1."""
@@ -128,7 +128,7 @@ def test_which_keys_go_and_when(
 ) -> None:
     before = ExistingKeys(held, tags, credentials)
     assert shown(before) == done
-    # Taken over first, in a run of its own, as the role does it, the same is done with the keys.
+    # Taking over first, in a separate run as the role does it, has the same result for the keys.
     later = before.noting({**OURS, **journal(before)})
     noted = f"={held[0].id} " if len(held) == 1 else "no note"
     assert shown(later) == done.removeprefix(noted)
@@ -169,14 +169,14 @@ def test_a_user_goes_with_its_keys() -> None:
 
 
 class Killed(BaseException):
-    """Stands for a signal."""
+    """Takes the place of a signal."""
 
 
 @dataclass
 class Model:
-    """IAM and CAST AI as far as keys go. It says so when the key that CAST AI works with is gone or inactive.
+    """IAM and CAST AI, reduced to keys. Reports if the key that CAST AI works with is gone or inactive.
 
-    in_use: the key that was given to CAST AI last, empty for none; made: how many keys and credentials there were.
+    in_use: the key that CAST AI was given last, empty for none; made: how many keys and credentials were created.
     """
 
     keys: tuple[str, ...] = ()
@@ -185,9 +185,9 @@ class Model:
     in_use: str = ""
     made: int = 0
     answer: str = "taken"
-    """What CAST AI says to a hand-over: taken, refused, lost (and taken), late (and not taken yet), retried."""
+    """CAST AI's reaction to a hand-over: taken, refused, lost (and taken), late (and not taken yet), retried."""
     calls: int = -1
-    """After how many writes the run is killed, -1 for none."""
+    """After how many writes the run is killed, -1 for never."""
 
     @property
     def credentials_id(self) -> str:
@@ -249,7 +249,7 @@ class Model:
     # What happens to a user, each as a whole. A run that ends early raises nothing here.
 
     def run(self, answer: str = "taken", killed: int = -1) -> None:
-        """Ours, for a user that is to be onboarded."""
+        """Our run, for a user to be onboarded."""
         self.answer, self.calls = answer, killed
         try:
             if TAG_KEY not in self.tags or OURS.items() - self.tags.items():
@@ -268,7 +268,7 @@ class Model:
             self.tag_principal("user", "user", wanted)
 
     def prepare(self) -> None:
-        """The first half of ours."""
+        """The first half of our run."""
         self.calls = -1
         try:
             self.take_over()
@@ -276,7 +276,7 @@ class Model:
             return
 
     def script(self, answer: str = "taken") -> None:
-        """The vendor's: a new key each time, handed over; it cannot where there are two."""
+        """The vendor's script: each run creates a new key and hands it over; it cannot if there are two."""
         self.answer, self.calls = answer, -1
         if len(self.keys) < 2:
             try:
@@ -285,12 +285,12 @@ class Model:
                 return
 
     def deactivate(self) -> None:
-        """A person obeys our refusal."""
+        """A person does what our refusal says."""
         if len(self.keys) == 2 and self.in_use in self.keys:
             self.inactive |= {*self.keys} - {self.in_use}
 
     def state(self) -> Any:
-        """Without the numbers, which never come to an end."""
+        """Leave out the numbers, which grow without end."""
         order = {one: str(number) for number, one in enumerate(sorted(self.keys, key=lambda one: int(one[1:])))}
 
         def told(text: str) -> str:
@@ -327,7 +327,7 @@ def after(history: tuple[str, ...]) -> Model:
 
 
 def test_in_every_order_of_writers_and_interruptions_cast_ai_has_a_live_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All states that are to be reached from a user without keys, by every event in each of them."""
+    """All states that can be reached from a user without keys, through every event in each of them."""
     monkeypatch.setattr(_keys, "READ_BACK_SECONDS", 0.0)
     seen, todo = {Model().state()}, deque[tuple[str, ...]]([()])
     while todo:
@@ -341,14 +341,14 @@ def test_in_every_order_of_writers_and_interruptions_cast_ai_has_a_live_key(monk
             if model.state() not in seen:
                 seen.add(model.state())
                 todo.append(here)
-        # Out of every state there is a way: a run, or what its refusal asks for and then a run.
+        # Every state can be left: by a run, or by what its refusal asks for and then a run.
         model = after((*history, "deactivate", "taken"))
         assert model.keys == (model.in_use,), history
     assert len(seen) > 25
 
 
 def test_without_two_scripts_at_work_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that is ended once, whatever for, is taken up by the next without a person."""
+    """A run that is killed once, for whatever reason, is continued by the next one without help."""
     monkeypatch.setattr(_keys, "READ_BACK_SECONDS", 0.0)
     for start, event in itertools.product([(), ("script",), ("script", "prepare"), ("taken",)], EVENTS):
         model = after((*start, event, "taken"))

@@ -1,7 +1,8 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""castai_iam_kops against the local AWS and CAST AI: there and back, ended anywhere, beside others in the account."""
+"""castai_iam_kops against the local AWS and CAST AI: onboarding and removal, killed anywhere, next to other
+clusters."""
 
 from __future__ import annotations
 
@@ -119,7 +120,7 @@ def test_four_onboardings_of_which_one_fails_at_the_hand_over_leave_one_key(
 
 
 def test_other_peoples_roles_and_policies_are_not_touched(world: World) -> None:
-    """The vendor's script tags every role that ends in -lambda-role, so that CAST AI may delete it."""
+    """The vendor's script tags every role whose name ends in -lambda-role, so that CAST AI may delete it."""
     world.iam.create_role(
         RoleName="customer-lambda-role", AssumeRolePolicyDocument=trust(), Tags=[{"Key": "team", "Value": "a"}]
     )
@@ -185,7 +186,7 @@ def test_a_lambda_role_that_the_script_made_is_used_and_left(world: World) -> No
 
 
 def fill_tags(world: World) -> None:
-    """As many as IAM lets the lambda role have."""
+    """As many clusters as the lambda role can have tags."""
     held = world.iam.get_role(RoleName=SPOT_LAMBDA_ROLE)["Role"]["Tags"]
     further = [{"Key": f"team-{number}", "Value": "a"} for number in range(len(held), 50)]
     world.iam.tag_role(RoleName=SPOT_LAMBDA_ROLE, Tags=further)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The published policies come of one source, and that source is what the gateway's calls take, no less and no more."""
+"""The published policies come from one source, which lists exactly what the gateway's calls need."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_only_what_has_no_resource_is_granted_on_everything(phase: str, identity
 
 
 class Seen:
-    """What one user's calls take, and by which of the gateway's methods they are made."""
+    """The permissions that one user's calls need, and the gateway's methods that made the calls."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.actions: set[str] = set()
@@ -144,7 +144,7 @@ def test_every_call_is_granted_and_every_grant_is_needed(world: World, monkeypat
 
 
 def on_kops(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The same on kOps, where two clusters share a role. Which methods were called."""
+    """The same on kOps, where two clusters share a role. Returns the methods that were called."""
     world = kops_account.World()
     with monkeypatch.context() as patch:
         onboarding = Seen(patch)

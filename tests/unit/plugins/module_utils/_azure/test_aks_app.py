@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""CAST AI's identity for an AKS cluster, an app with a secret: made, found, handed over, renewed, removed."""
+"""CAST AI's identity for an AKS cluster, an app with a secret: created, found, handed over, renewed, removed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SCOPES = {GROUP_ID.lower(), NODES_ID.lower(), NETWORK_ID.lower()}
 
 
 def said(*some: Any) -> str:
-    """What results and messages show."""
+    """What results and messages contain."""
     return json.dumps(some, default=repr)
 
 
@@ -205,7 +205,7 @@ def test_a_run_without_changes_reads_each_object_once(world: World) -> None:
     begun = len(world.cloud.gate.journal.since(0))
     world.run()
     calls = [entry.call for entry in world.cloud.gate.journal.since(0)][begun:]
-    # Apps are looked for by their tag and by three names.
+    # Apps are searched by their tag and by three names.
     read = [str(call) for call in calls if call.operation != "applications.list"]
     assert len(read) == len(set(read)) == len(calls) - 4
     assert not any(call.write for call in calls)
@@ -433,7 +433,7 @@ def test_an_app_of_ones_own_is_used_as_it_is(world: World) -> None:
 
 
 def own_app(world: World) -> tuple[dict[str, str], dict[str, str]]:
-    """An app, and the options that give it to the run."""
+    """An app, and the options that pass it to the run."""
     own = world.cloud.do("add_app", name="castai-central", owners=[OPERATOR_ID])
     return own, {"existing_app_id": own["client_id"], "existing_app_secret": new_secret(world, own, "one")}
 
@@ -561,7 +561,7 @@ def test_a43_a51_the_clusters_proxy_is_handed_over_and_its_password_is_shown_now
     world.check_access()
     assert world.run().actions == ()
     assert world.run(http_proxy="none").actions == ()
-    with pytest.raises(Refused, match="has an HTTP proxy of its own") as refused:
+    with pytest.raises(Refused, match="has its own HTTP proxy") as refused:
         world.run(http_proxy={"http": "http://other:8080"})
     assert "pa55word" not in str(refused.value)
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Answers of any shape to the calls of an identity for an AKS cluster: each is an answer or one sentence."""
+"""Answers of any shape to the calls for an AKS cluster's identity: each is accepted or reported in one sentence."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ WHOLE: tuple[tuple[int, Any, Mapping[str, str]], ...] = (
 
 
 def altered(body: bytes, rng: random.Random) -> bytes:
-    """With one field, however deep, of another kind."""
+    """The answer with one field, at any depth, of another type."""
     content = json.loads(body)
     places: list[tuple[Any, Any]] = []
     waiting = [content]
@@ -55,7 +55,7 @@ def altered(body: bytes, rng: random.Random) -> bytes:
 
 
 def test_an_answer_of_any_shape_is_an_answer_or_one_sentence(world: World) -> None:
-    """Each time others: CASTAI_SEED repeats what was printed. No call goes elsewhere."""
+    """New ones each time: CASTAI_SEED repeats the printed seed. No call goes elsewhere."""
     print(f"CASTAI_SEED={SEED}")
     rng, send = random.Random(SEED), world.cloud.send
     for trial in range(TRIALS):

@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every failure mode of Azure's that onboarding must stand, by its number, on the local Azure and CAST AI.
+"""Every failure mode of Azure that onboarding must survive, by its number, on the local Azure and CAST AI.
 
-Each is judged by what there is afterwards, by the journal, and by the names in the sentence. A plan writes nothing, and
-what is refused is so before any write. Whatever happened, a rerun after its cause is gone ends as an undisturbed run
-does, with one live secret that CAST AI has, and nobody else's object is lost.
+Each is judged by the resulting state, by the journal, and by the names in the sentence. A plan writes nothing, and a
+refusal comes before any write. Whatever happened, a rerun after the cause is gone ends as an undisturbed run does, with
+one live secret that CAST AI has, and no object of others is lost.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def acts_as_owner(world: World) -> None:
 
 
 def acts_with_a_condition(world: World) -> None:
-    """As somebody who may assign another role alone."""
+    """An operator who may only assign another role."""
     operator = world.cloud.do("add_operator", graph=["Application.ReadWrite.OwnedBy"], roles={SCOPE: ["Reader"]})
     actions = ["Microsoft.Authorization/*", "Microsoft.Resources/subscriptions/read"]
     role = world.cloud.do("add_role", name="conditional", actions=actions, scopes=[SCOPE])
@@ -101,7 +101,7 @@ def of_the_script(world: World) -> None:
 
 
 def its_id_is_taken(world: World) -> None:
-    """The id of one of our assignments is another's."""
+    """The id of one of our assignments is already taken by another's."""
     principal = world.run().view["castai_principal_id"]
     store = world.cloud.azure.store
     taken = next(one for one in store.assignments if one.said["principalId"] == principal)
@@ -115,7 +115,7 @@ def app_deleted(world: World) -> None:
 
 
 def name_is_taken(world: World) -> None:
-    """In a group of the tenant where the role is not seen."""
+    """In a group of the tenant where the role is not visible."""
     elsewhere = world.cloud.do("add_group", name="elsewhere")
     world.cloud.do("add_role", name=f"CastAKSRole-{world.short}", actions=["*/read"], scopes=[elsewhere])
 
@@ -471,7 +471,7 @@ FAILURES = (
         "A43 two sources",
         fields(httpProxyConfig=PROXY),
         options={"http_proxy": {"http": f"http://u:{PASSWORD}@other:8080"}},
-        said=("has an HTTP proxy of its own", "aks_onboard_http_proxy (option http_proxy)"),
+        said=("has its own HTTP proxy", "aks_onboard_http_proxy (option http_proxy)"),
         refused=True,
         gone=fields(httpProxyConfig=None),
     ),
@@ -494,7 +494,7 @@ FAILURES = (
 
 @pytest.fixture(scope="module")
 def undisturbed() -> dict[str, Any]:
-    """What undisturbed runs leave, by way, once it is known."""
+    """The results of undisturbed runs, by way of logging in, cached."""
     return {}
 
 
@@ -526,11 +526,11 @@ def test_a_failure_ends_as_it_should(world: World, undisturbed: dict[str, Any], 
         assert live == ([] if way else [world.live_secret()])
 
 
-# Ways into a cluster, and what is known of it
+# Ways to log in to a cluster, and what is known about it
 
 
 def facts(world: World, azure: Azure | None = None, **changes: Any) -> ClusterFacts:
-    """What is known of the cluster, after it got these fields."""
+    """What is known about the cluster after these fields were set."""
     if changes:
         world.cloud.do("set_cluster", cluster="shop", **changes)
 
@@ -545,12 +545,12 @@ def facts(world: World, azure: Azure | None = None, **changes: Any) -> ClusterFa
 
 
 def way_in(found: ClusterFacts) -> str:
-    """Why there is none."""
+    """Why the cluster cannot be reached, or an empty text."""
     return ending(lambda: reach({}, found.api_server))
 
 
 def answered(wire: Wire, status: int, found: ClusterFacts) -> str:
-    """What is said of an API server that refuses who comes in as AKS says."""
+    """The message if the API server refuses a log-in with AKS's credentials."""
     assert found.api_server
     wire.script.play(reply(status, {"message": "Forbidden"}))
     there = reach({}, replace(found.api_server, endpoint=wire.url, ca_pem=wire.ca_pem))
@@ -598,7 +598,7 @@ def as_machine(world: World, _wire: Wire) -> str:
 
 
 def with_environment(given: Mapping[str, str], **options: Any) -> Callable[[World, Wire], str]:
-    """Of credentials that the environment gives."""
+    """Problems of credentials from the environment."""
 
     def ask(world: World, _wire: Wire) -> str:
         operator = world.cloud.operator()
@@ -627,7 +627,7 @@ OF_A_POD = {
 
 
 def other_records(cases: Sequence[str]) -> Callable[[World, Wire], str]:
-    """With an agent that reports under the last of so many records of the cluster, which differ in case."""
+    """With an agent that reports under the last of this many records of the cluster, which differ in case."""
 
     def ask(world: World, _wire: Wire) -> str:
         found = facts(world)

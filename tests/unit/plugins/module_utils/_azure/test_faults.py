@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whatever happens to two calls of an identity for an AKS cluster, the end is that of an undisturbed run."""
+"""Whatever happens to two calls for an AKS cluster's identity, the result is that of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ BEFORE: Mapping[str, tuple[Callable[[World], object], Mapping[str, Any]]] = {
 
 @pytest.mark.parametrize("name", BEFORE)
 def test_any_two_faults_end_well(world: World, name: str) -> None:
-    """Each time others: CASTAI_SEED repeats what was printed."""
+    """New ones each time: CASTAI_SEED repeats the printed seed."""
     print(f"CASTAI_SEED={SEED}")
     rng = random.Random(f"{SEED} {name}")
     before, options = BEFORE[name]

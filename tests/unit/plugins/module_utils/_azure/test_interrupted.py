@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""castai_aks_app ended after each effect in turn, or without the answer of each: a rerun ends in the same state.
+"""castai_aks_app killed after each effect in turn, or without the answer of each: a rerun ends in the same state.
 
-CAST AI tries what it has after every effect at Azure and at its own, and is never without access once it had some.
+CAST AI tries its credentials after every effect at Azure and at CAST AI, and never loses access once it had it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def onboarded(options: Options) -> Callable[[World], Options]:
 
 
 def left(vintage: str) -> Callable[[World], Options]:
-    """What another tool left, which CAST AI has."""
+    """What another tool left, with credentials that CAST AI has."""
 
     def before(world: World) -> Options:
         leave(world, vintage)
@@ -61,7 +61,7 @@ def taken_over(vintage: str) -> Callable[[World], Options]:
 
 
 def due(world: World) -> Options:
-    """A secret that is to be renewed, and one that an interrupted run left."""
+    """A secret that must be renewed, and one that an interrupted run left."""
     world.run()
     app = world.app()
     (key,) = app["passwordCredentials"]
@@ -104,7 +104,7 @@ def own_identity(world: World) -> Options:
 def rotated(world: World) -> Options:
     given = own_app(world)
     world.run(**given)
-    # Its first characters are not those of a secret that the stand-in makes.
+    # Its first characters are not those of the stand-in's secrets.
     app = {"client_id": given["existing_app_id"], "name": "central", "text": "new8Q~CANARY"}
     return {**given, "existing_app_secret": world.cloud.do("add_secret", **app)["secret"]}
 
@@ -151,7 +151,7 @@ STORIES: Mapping[str, tuple[Callable[[World], Options], Options]] = {
 
 
 def end(world: World) -> Any:
-    """What is there, and whether CAST AI has one of as many live secrets as there are to be."""
+    """The state, and how many of our secrets, apps and identities there are."""
     ours = [key for one in world.apps for key in one["passwordCredentials"] if key["displayName"] != "central"]
     return world.comparable(), len(ours), len(world.apps), len(world.identities)
 

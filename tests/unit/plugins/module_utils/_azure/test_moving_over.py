@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the vendor's script and Terraform left for an AKS cluster is taken over without an outage."""
+"""What the vendor's script and Terraform left for an AKS cluster is taken over without an interruption."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 def leave(world: World, vintage: str) -> dict[str, str]:
-    """What it leaves, with CAST AI having its credentials. From then on, who runs may change any app."""
+    """Create what the tool leaves, with CAST AI having its credentials. From then on, the operator may change any
+    app."""
     everything = world.cloud.operator_with("*", graph=("Application.ReadWrite.All",))
     subject = world.subject()
     made: dict[str, str] = world.cloud.do(
@@ -73,7 +74,7 @@ def test_what_was_taken_over_is_removed_as_a_whole(world: World, vintage: str) -
 def test_what_was_taken_over_is_removed_when_the_cluster_or_its_group_is_gone(
     world: World, vintage: str, gone: tuple[str, dict[str, Any]]
 ) -> None:
-    """Its app and role are outside that group, and an assignment is in the group of the network."""
+    """Its app and role belong to another group, and one assignment is in the network's group."""
     leave(world, vintage)
     world.run(**WAYS[vintage])
     world.cloud.do(gone[0], **gone[1])
@@ -122,7 +123,7 @@ def test_what_terraform_left_is_not_taken_over_unasked(world: World, vintage: st
 
 
 def test_terraforms_role_of_another_cluster_is_neither_taken_over_nor_removed(world: World) -> None:
-    """Two clusters of one name can have the same role, although only one of them has marked it."""
+    """Two clusters with the same name can share a role, although only one of them is named in it."""
     made = leave(world, "terraform")
     fields = ("roleName", "permissions", "assignableScopes")
     role = {**{field: world.role(TERRAFORM_ROLE)[field] for field in fields}, "description": description(OTHER)}

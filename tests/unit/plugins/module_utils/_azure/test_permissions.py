@@ -75,7 +75,7 @@ def test_a_plan_only_reads_and_onboarding_has_all_of_it(way: str) -> None:
     assert {grant.permission for grant in granted(CONNECT, way)} <= plan
 
 
-# The published roles, and what the gateway's calls take
+# The published roles, and what the gateway's calls need
 
 
 def act_as(world: World, actions: Iterable[str], *graph: str) -> None:
@@ -114,7 +114,7 @@ def test_a_published_role_is_enough_for_its_phase(world: World, way: str) -> Non
 
 
 def fails(run: Callable[[], object]) -> str:
-    """The sentence in which a run ends, or an empty text."""
+    """The sentence with which a run ends, or an empty text."""
     try:
         run()
     except Failure as failure:
@@ -128,9 +128,9 @@ def test_without_a_permission_exactly_what_is_named_beside_it_fails(world: World
         world.reset()
         act_as(world, published(ONBOARD, way) - {grant.permission}, *graph_of(ONBOARD, way))
         run = partial(world.run, **OPTIONS[way])
-        # The second time it reads what the first one made.
+        # The second time, it reads what the first one created.
         said = fails(run) or fails(run)
-        # listClusterUserCredential leads into the cluster, where this module does nothing.
+        # listClusterUserCredential gives access to the cluster, where this module does nothing.
         needs = grant.permission in needed(ONBOARD, (way,)) and "listCluster" not in grant.permission
         assert bool(said) == needs, (grant.permission, said)
         assert not needs or grant.permission in said
@@ -194,7 +194,7 @@ def test_without_a_permission_of_a_repair_that_fails_alone(world: World, permiss
 
 
 def test_the_gateway_says_the_same_of_its_calls() -> None:
-    """But for what any role allows, and what nothing of ours does yet."""
+    """Except for what any role allows, and what none of our code does yet."""
     ours = {grant.permission for grant in (*GRANTS, *GRAPH)}
     told = {permission for call in CALLS for permission in call.permissions}
     arm = {permission for call in ARM_CALLS for permission in call.permissions}

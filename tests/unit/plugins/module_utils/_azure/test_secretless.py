@@ -91,7 +91,7 @@ EVERY_WAY = pytest.mark.parametrize("way", [{}, APP, MANAGED], ids=["secret", "a
 @EVERY_WAY
 @pytest.mark.parametrize("verb", ["remove_cluster", "remove_group"])
 def test_what_a_deleted_cluster_or_group_leaves_is_removed(world: World, way: Any, verb: str) -> None:
-    """The group of the network is another one, and has the role still."""
+    """The network's group is another one and still has the role."""
     world.cloud.do("add_group", name="images")
     world.run(additional_resource_groups=["images"], **way)
     world.cloud.do(verb, **({"cluster": "shop"} if verb == "remove_cluster" else {"name": "shop"}))
@@ -104,7 +104,7 @@ def test_what_a_deleted_cluster_or_group_leaves_is_removed(world: World, way: An
     assert "CastAKS" not in str(world.assignments)
     assert done.view["kept"] == []
     assert world.run(state="absent", **way).actions == ()
-    # Where the group is not known, nothing is guessed.
+    # If the group is not known, nothing is guessed.
     with pytest.raises(Refused, match=r"To remove the identity of a deleted cluster, set castai_resource_group"):
         world.run(state="absent", resource_group=None, **way)
 

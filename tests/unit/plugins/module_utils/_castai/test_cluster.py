@@ -140,7 +140,7 @@ def test_an_account_has_twelve_digits(account: str) -> None:
         desired(account_id=account)
 
 
-# Whose registration
+# Which registration
 
 ELSEWHERE = [
     replace(RECORD, id="other account", facts={**FACTS, "accountId": "444455556666"}),
@@ -499,11 +499,11 @@ def test_a_cluster_that_castai_gave_up_is_not_waited_for(wire: Wire) -> None:
 
 
 def test_a_record_that_has_ended_is_not_taken_for_the_new_one(wire: Wire) -> None:
-    """Else each run would make another token, for a cluster that never reports."""
+    """Otherwise each run would create another token for a cluster that never reports."""
     wire.script.play(answer("deleted", "disconnected"))
     (register, *_others) = plan(Current(EKS, None), desired())
     with pytest.raises(
-        CallFailed, match=rf"its record {ID} .* which is deleted, .* Delete this record in .* run again\."
+        CallFailed, match=rf"returned record {ID} .* which is deleted, .* Delete this record in .* run again\."
     ):
         register.run(Systems(CastAi(wire.url, "CANARY-key"), Connection({})), {})
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""kOps clusters: registered as their agent would do it, and none but the one that the user named."""
+"""kOps clusters are registered as their agent would register them, and only the one that the user named."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_another_cluster_is_refused_before_any_action(
 
 @pytest.mark.parametrize("case", REFUSALS)
 def test_the_user_may_say_that_the_connection_proves_nothing(case: str) -> None:
-    """What EC2 says of the name and the account still counts."""
+    """EC2's answer about the name and the account still counts."""
     found, options, sentence = REFUSALS[case]
     said = " ".join(kops.facts(found, Named("kops", NAME, options, checked=False)).problems)
     assert (sentence in said) == (case in ("nothing running", "another account"))

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a cluster's nodes are such as CAST AI can manage, which record is the cluster's, what AWS is asked for it."""
+"""Whether CAST AI can manage a cluster's nodes, which record is the cluster's, and what AWS is asked."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What keeps pods from starting, before they exist."""
+"""What keeps pods from starting, found before they exist."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ PREFERRED = [{"weight": 1, "podAffinityTerm": {"namespaces": ["x"]}}]
         (CRITICAL, ("PriorityClass", "In", "low"), False),
         (CRITICAL, ("PriorityClass", "NotIn", "low"), True),
         (CRITICAL, ("PriorityClass", "DoesNotExist"), False),
-        # A default class may be given to it.
+        # It may get a default class.
         (pod(), ("PriorityClass", "DoesNotExist"), False),
         (pod(), ("PriorityClass", "NotIn", "low"), False),
         (pod(), {"scopes": ["NotTerminating"]}, True),

@@ -89,7 +89,7 @@ def rights(*lacks: Lack) -> CloudRights:
 
 @dataclass(frozen=True)
 class Case:
-    """One thing that is wrong: with an option, or with what a read gave."""
+    """One problem: with an option, or with the answer to a read."""
 
     sentence: str
     options: dict[str, Any] = field(default_factory=dict)
@@ -137,12 +137,12 @@ CASES = {
         "CAST AI does not recognize the API key.", {}, {"records": Problem("CAST AI does not recognize the API key.")}
     ),
     "cluster not found at CAST AI": Case(
-        f"CAST AI shows no cluster {ANOTHER_ID} to this API key: it is gone, or the key belongs to another"
+        f"This API key cannot see cluster {ANOTHER_ID} at CAST AI: it was deleted, or the key belongs to another"
         " organization. Check castai_cluster_id (option cluster_id) and castai_api_key.",
         {"cluster_id": ANOTHER_ID},
     ),
     "cluster gone at CAST AI": Case(
-        f"CAST AI shows no cluster {ID} to this API key: it is gone, or the key belongs to another organization."
+        f"This API key cannot see cluster {ID} at CAST AI: it was deleted, or the key belongs to another organization."
         " Check castai_cluster_id (option cluster_id) and castai_api_key.",
         {},
         {"records": (replace(RECORD, status="archived"),)},
@@ -188,7 +188,7 @@ CASES = {
     "kubeconfig of another cluster": Case("It is another cluster.", {}, {"elsewhere": "It is another cluster."}),
     "API server away": Case("The API server is away.", {}, {"version": Problem("The API server is away.")}),
     "API server too old": Case(
-        "The API server is Kubernetes 1.20, but CAST AI's agent needs 1.21 or newer. Upgrade the cluster first.",
+        "The API server runs Kubernetes 1.20, but CAST AI's agent needs 1.21 or newer. Upgrade the cluster first.",
         {},
         {"version": (1, 20)},
     ),
@@ -249,7 +249,7 @@ ONBOARDING_CASES = {
         {"rights": rights(lack("iam:CreateRole"), lack("iam:TagRole"), lack("iam:X", needed=False))},
     ),
     "permissions boundary": Case(
-        f"The permissions boundary of {ME} does not allow iam:CreateRole on arn:r. Have the boundary extended, or use"
+        f"The permissions boundary of {ME} does not allow iam:CreateRole on arn:r. Extend the boundary, or use"
         " other credentials.",
         {},
         {"rights": rights(lack("iam:CreateRole", "boundary"))},
@@ -357,7 +357,7 @@ def test_what_stands_in_the_way_of_some_runs_only_is_a_warning() -> None:
     assert "warnings" not in view(some, preflight.desired(PARAMETERS), {})
 
 
-# What the sentence of one read depends on, so that another case's option would change or hide it.
+# The options that the sentence of each read depends on: another case with one of them would change or hide it.
 LEANS_ON = {
     "facts": {"name", "region", "account_id"},
     "records": {"cluster_id", "organization_id"},
@@ -366,7 +366,7 @@ LEANS_ON = {
 
 
 def together(first: Case, second: Case) -> bool:
-    """Whether two cases can hold at once, and each says what it says alone."""
+    """Whether two problems can occur together and be reported as each is alone."""
     if {*first.options, *first.reads} & {*second.options, *second.reads}:
         return False
     leaned_on = (
@@ -565,7 +565,7 @@ def test_a_namespace_is_made_only_where_it_is_absent_and_may_be(
     ],
 )
 def test_helm_4_waits_for_all_that_hooks_make(version: tuple[int, ...], names: list[str], asked: bool) -> None:
-    """A plan does without, as it runs no hook."""
+    """A plan does not need it, because it runs no hook."""
     helm: Any = SimpleNamespace(check_version=lambda: version)
     releases = [{"name": name, "chart_ref": name} for name in names]
     wanted = preflight.desired({**PARAMETERS, "onboard": ONBOARD, "releases": releases})
@@ -632,7 +632,7 @@ class NewHelm:
 
 
 def taken(cluster: Inside, *names: str, records: tuple[dict[str, Any], ...] = (), **options: Any) -> tuple[str, ...]:
-    """What stops these releases, as preflight has it."""
+    """What stops these releases, in preflight's words."""
     releases = [{"name": name, "chart_ref": name, "policy": "install_only", **options} for name in names]
     wanted = preflight.desired({**PARAMETERS, "releases": releases})
     gateway: Any = preflight.Systems(PARAMETERS, lambda: None, None, NewHelm())  # type: ignore[arg-type,return-value]
@@ -691,7 +691,7 @@ def test_a_record_that_cannot_be_read_is_a_finding() -> None:
 
 
 def test_an_older_record_that_cannot_be_read_is_a_finding_beside_others() -> None:
-    """A repair would go back to it."""
+    """A repair would return to it."""
     broken, failed = deployed_record("castai-agent"), deployed_record("castai-agent")
     broken["data"]["release"] = "edited"
     broken["metadata"] |= {"namespace": "castai-agent", "name": "one"}

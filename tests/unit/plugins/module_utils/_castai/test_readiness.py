@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What preflight says of releases whose pods could not start."""
+"""What preflight reports about releases whose pods could not start."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ TWO = (node(), node())
 
 @dataclass
 class Renderer:
-    """Helm, which notes what it renders."""
+    """Helm, which records what it renders."""
 
     rendered: list[str] = field(default_factory=list)
     values: list[Mapping[str, Any]] = field(default_factory=list)
@@ -129,7 +129,7 @@ def quota(*scopes: str, **hard: str) -> dict[str, Any]:
     ],
 )
 def test_a_quota_counts_only_the_pods_in_its_scope(scope: str, default: Any, counted: bool) -> None:
-    """default: what a LimitRange gives; None where LimitRanges may not be read."""
+    """default: what a LimitRange sets; None if LimitRanges may not be read."""
     limits = None if default is None else (limit_range(defaultRequest=default),)
     cluster = Cluster(NAMESPACE, quotas=(quota(scope, pods="0"),), limits=limits, nodes=TWO)
     assert any("leaves too little for hardened" in one for one in judged(cluster, "hardened").findings) is counted
@@ -206,7 +206,7 @@ DENIED = f'admission webhook "validation.gatekeeper.sh" denied the request: [azu
 
 
 def tried(wire: Wire, status: int, said: str, there: bool = True) -> Verdict:
-    """With the agent of the host's network in a cluster that has policies."""
+    """With the agent that uses the host's network, in a cluster with policies."""
     kubernetes = by_token(wire.url, "CANARY", wire.ca_pem, True)
     wire.script.play(reply(status, {"message": said}))
     policed = readiness.Policed(kubernetes, "Exempt it.", there)
@@ -342,7 +342,7 @@ def test_secret_values_of_charts_are_hidden() -> None:
 def test_a_secret_that_installed_components_use_is_missed_on_every_run(
     manifest: str, status: str, refers: bool
 ) -> None:
-    """Of those that another tool installed with a key of their own it is not asked."""
+    """Releases that another tool installed with their own key are not checked."""
     labels = {"name": "castai-agent", "version": "1", "status": status}
     secret = record.encode({"metadata": {"name": "r", "labels": labels}, "data": {}}, {"manifest": manifest})
     wanted = preflight.desired({**PARAMETERS, "onboard": ONBOARD})

@@ -41,7 +41,7 @@ MAY_LOOK = ("iam:GetRole", "iam:SimulatePrincipalPolicy")
 
 
 class Reviews:
-    """An API server that allows only what is in a list: verb, group, resource, namespace."""
+    """An API server that allows only the entries of a list: verb, group, resource, namespace."""
 
     def __init__(self, *allowed: tuple[str, str, str, str]) -> None:
         self.allowed = allowed
@@ -94,7 +94,7 @@ def asked_as_user(cloud: Cloud, policy: Mapping[str, Any], *questions: Question)
 
 
 def assumed(cloud: Cloud, policy: Mapping[str, Any], path: str) -> Aws:
-    """Somebody who has assumed role caller, which lies at a path."""
+    """A caller who has assumed role caller, which has a path."""
     iam = operator(cloud).client("iam")
     iam.create_role(RoleName="caller", Path=path, AssumeRolePolicyDocument=trust(OPERATOR))
     iam.put_role_policy(RoleName="caller", PolicyName="p", PolicyDocument=json.dumps(policy))

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""AKS clusters against the world's Azure: which one is meant, what leads into it, what is refused and what is said."""
+"""AKS clusters on the world's Azure: which one is meant, how to log in, what is refused and with which message."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class World:
     authority: Authority
 
     def facts(self, name: str = "shop", options: Mapping[str, Any] | None = None, **location: str) -> ClusterFacts:
-        """As AKS shows it. options: of the connection to Azure."""
+        """The cluster as AKS shows it. options: of the connection to Azure."""
         azure = self.azures.gateway(**(options or {}))
 
         class Systems:
@@ -164,7 +164,7 @@ def test_a_record_of_another_case_is_the_clusters_own(world: World) -> None:
     assert not facts.is_recorded_in(replace(blank, provider="gke", facts=written))
 
 
-# The way in
+# Logging in
 
 
 def test_an_entra_cluster_is_entered_with_a_token_for_aks_itself(world: World) -> None:
@@ -248,7 +248,7 @@ def test_a_cluster_that_lets_nobody_in(
     assert server
     with pytest.raises(Refused, match=said):
         reach({}, server)
-    # A kubeconfig or an address may lead in all the same.
+    # A kubeconfig or an address may give access anyway.
     assert reach({"host": server.endpoint, "api_key": "k"}, server).host == server.endpoint
     assert ("POST listClusterUserCredential" in world.calls()) is asked
 
@@ -378,7 +378,7 @@ def test_what_else_adds_nodes_and_what_is_in_the_way_is_warned_of(world: World) 
         ({"apiServerAccessProfile": {"enablePrivateCluster": True}}, "is private"),
         ({"publicNetworkAccess": "Disabled"}, "is private"),
         ({"apiServerAccessProfile": {"enableVnetIntegration": True}}, "API Server VNet Integration"),
-        ({"apiServerAccessProfile": {"authorizedIPRanges": ["10.0.0.0/8"]}}, "only lets authorized IP ranges in"),
+        ({"apiServerAccessProfile": {"authorizedIPRanges": ["10.0.0.0/8"]}}, "only accepts authorized IP ranges"),
     ],
 )
 def test_a_cluster_that_does_not_answer(world: World, changes: dict[str, Any], words: str) -> None:
@@ -420,7 +420,7 @@ def test_a_private_cluster_that_does_not_answer_is_told_with_each_way_out(
 def test_a_private_cluster_is_entered_where_it_answers_and_a_sister_is_not(
     world: World, wire: Wire, options: dict[str, str]
 ) -> None:
-    """Its own address where the run is inside, or that of a tunnel."""
+    """The cluster's own address if the run is inside its network, or that of a tunnel."""
     world.azures.do("set_cluster", cluster="shop", apiServerAccessProfile=PRIVATE)
     facts = world.facts()
     assert facts.api_server
@@ -491,7 +491,7 @@ def test_a_token_that_the_cluster_refuses_is_renewed_once(
 
 
 class HelmWithAnAgent:
-    """Whose chart has one Deployment."""
+    """A Helm whose chart has one Deployment."""
 
     def check_version(self) -> tuple[int, int]:
         return (3, 18)

@@ -36,7 +36,7 @@ PATH = "/api/v1/namespaces"
 
 
 class Signer:
-    """What reaching a cluster needs of AWS."""
+    """The calls to AWS that are needed to reach a cluster."""
 
     region = "eu-central-1"
     sts_host = "sts.eu-central-1.amazonaws.com"
@@ -54,7 +54,7 @@ def eks(wire: Wire, **changes: Any) -> EksCluster:
 
 
 def shown(found: EksCluster, signer: Any = None) -> ClusterFacts:
-    """As EKS shows it."""
+    """The cluster as EKS shows it."""
     return of_eks.facts(found, Named("eks", found.name), signer or Signer())
 
 
@@ -96,8 +96,8 @@ def test_host_and_token_beat_eks(wire: Wire) -> None:
         ({"status": "PENDING"}, "EKS cluster shop is PENDING. Wait until it is ACTIVE"),
         ({"status": "DELETING"}, "EKS cluster shop is DELETING and will soon be gone. Check castai_cluster_name"),
         ({"status": "FAILED"}, "EKS cluster shop is FAILED: EKS could not create it, and it will not become ACTIVE"),
-        ({"connector": "GKE"}, "EKS only shows cluster shop through EKS Connector: it runs elsewhere (provider GKE)."),
-        ({"connector": "OTHER", "status": "PENDING"}, "EKS only shows cluster shop through EKS Connector"),
+        ({"connector": "GKE"}, "Cluster shop is only registered with EKS, through EKS Connector, and runs elsewhere"),
+        ({"connector": "OTHER", "status": "PENDING"}, "Cluster shop is only registered with EKS"),
     ],
 )
 def test_a_cluster_that_cannot_be_reached(wire: Wire, changes: dict[str, Any], sentence: str) -> None:
@@ -162,7 +162,7 @@ KOPS = Named("kops", "shop.example.com")
 
 
 class Eks(Signer):
-    """What EKS says of its clusters, and how often it was asked."""
+    """EKS's answers about its clusters, and how often it was asked."""
 
     def __init__(self, *clusters: EksCluster) -> None:
         self.clusters = clusters
@@ -283,7 +283,7 @@ UNTOLD = " (certificates are not verified, so they could not be compared)"
     [
         ("https://shop.eks", OURS, True, ""),
         ("https://shop.eks/", f" {OURS}\n", True, ""),
-        ("https://127.0.0.1:8443", OURS, True, ""),  # a tunnel: the certificate authority is this cluster's alone
+        ("https://127.0.0.1:8443", OURS, True, ""),  # a tunnel: the certificate authority belongs to this cluster only
         ("https://127.0.0.1:8443", OURS.replace("\n", "\r\n"), True, ""),
         ("https://127.0.0.1:8443", f"# shop\n{OURS}{OURS}", True, ""),
         ("https://SHOP.eks", "", True, ""),  # nothing to compare but the address
@@ -329,7 +329,7 @@ def test_behind_a_proxy_that_ends_tls_the_cluster_is_proven_by_the_authority_it_
 ) -> None:
     wire.script.play(*answers)
     shop = shown(eks(wire, endpoint="https://shop.eks", ca_pem=OURS))
-    # The proxy's authority is in a file of the user's, or one that the system knows.
+    # The proxy's authority is in a file of the user's, or the system trusts it.
     assert other_cluster_problem(by_token(wire.url, "CANARY", wire.ca_pem if own else "", True), shop) == ""
     spaces = ["kube-system", "default"][: len(answers)]
     assert [path for path, _header in asked(wire)] == [

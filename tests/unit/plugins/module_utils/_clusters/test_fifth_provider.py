@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A provider that does not exist: with one entry in the table its cluster is registered, checked and onboarded."""
+"""A made-up provider: with one entry in the table, its cluster is registered, checked and onboarded."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SECRET = "/api/v1/namespaces/castai-agent/secrets/castai-credentials"
 
 @dataclass
 class World:
-    """CAST AI, one cluster and the cloud that runs it, in memory and over one HTTPS server."""
+    """CAST AI, one cluster and the cloud that runs it, in memory and behind one HTTPS server."""
 
     url: str = ""
     ca_pem: str = ""
@@ -102,7 +102,7 @@ class World:
 
 @dataclass(frozen=True)
 class Account:
-    """What CAST AI gets there. marks: ids of the clusters that it is of."""
+    """CAST AI's identity there. marks: ids of the clusters that it belongs to."""
 
     name: str
     marks: frozenset[str]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which address leads to a GKE cluster, how it is recognized, what is refused, and what is said of answers."""
+"""Which address reaches a GKE cluster, how it is recognised, what is refused, and the advice for each answer."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ DNS, PUBLIC, PRIVATE = "https://gke-1.europe-west3.gke.goog", "https://34.1.2.3"
 
 @dataclass
 class Google:
-    """What reaching a cluster needs of Google."""
+    """The calls to Google that are needed to reach a cluster."""
 
     endpoint: str = "auto"
     project: str = "shop-prod"
@@ -69,7 +69,7 @@ class Google:
 
 
 def shown(google: Google, **changes: Any) -> ClusterFacts:
-    """As GKE shows it."""
+    """The cluster as GKE shows it."""
 
     class Systems:
         def cloud(self) -> Any:
@@ -116,7 +116,7 @@ def test_the_address(endpoint: str, changes: dict[str, Any], address: str) -> No
         ("dns", {}, "The DNS endpoint of GKE cluster shop does not accept traffic from outside"),
         ("dns", {"dns_endpoint": ""}, "has no DNS endpoint"),
         ("auto", {"by_ip": False}, "The DNS endpoint of GKE cluster shop does not accept traffic from outside"),
-        ("public", {"by_ip": False}, "The IP endpoints of GKE cluster shop are off"),
+        ("public", {"by_ip": False}, "The IP endpoints of GKE cluster shop are disabled"),
         ("public", INSIDE, "has no public endpoint"),
         ("private", {"private_endpoint": ""}, "has no private endpoint"),
         ("auto", {"endpoint": ""}, "has no endpoint"),
@@ -181,7 +181,7 @@ def test_an_absent_cluster_is_looked_for_elsewhere(others: Any, hint: str) -> No
     ("google", "changes", "said"),
     [
         (Google(), {**OPEN, "by_ip": False}, {403: "container.clusters.connect"}),
-        (Google(), {}, {0: "may only let authorized networks in"}),
+        (Google(), {}, {0: "may only accept authorized networks"}),
         (Google(), INSIDE, {0: "turn on the DNS endpoint"}),
         (Google("private"), OPEN, {0: "set castai_endpoint (option endpoint) to public, set castai_endpoint"}),
         (Google(can_renew=False), {}, {0: "", 401: "cannot be renewed: set castai_google_access_token"}),
@@ -216,7 +216,7 @@ def test_a_private_endpoint_that_does_not_answer_is_told_with_each_way_out(open_
 
 @pytest.mark.parametrize("options", [{}, {"host": "", "api_key": "CANARY-token"}], ids=["endpoint", "host"])
 def test_a_private_cluster_is_entered_where_it_answers_and_a_sister_is_not(wire: Wire, options: dict[str, str]) -> None:
-    """Its own address where the run is inside, or that of a tunnel."""
+    """The cluster's own address if the run is inside its network, or that of a tunnel."""
     address = wire.url.removeprefix("https://")
     inside = {"private": True, "endpoint": address if not options else UNANSWERED, "private_endpoint": ""}
     if options:
@@ -245,7 +245,8 @@ def test_a_refusal_names_what_the_dns_endpoint_needs(wire: Wire) -> None:
 
 
 def test_a_dns_endpoint_is_trusted_by_the_system_and_recognized_by_its_name(wire: Wire) -> None:
-    """The certificate is no authority of the cluster's: SSL_CERT_FILE stands for the public ones here."""
+    """The certificate is not signed by the cluster's authority: SSL_CERT_FILE takes the place of the public ones
+    here."""
     facts = shown(Google("dns"), **OPEN, ca_pem=Authority("cluster").pem)
     assert facts.api_server
     here = replace(facts, api_server=replace(facts.api_server, endpoint=wire.url, hosts=frozenset({wire.url})))

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What preflight finds out in Azure, whose stand-in decides, before an AKS cluster is onboarded."""
+"""What preflight finds out from the stand-in for Azure before an AKS cluster is onboarded."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SUBSCRIPTION_ONLY = ("Microsoft.Resources/", "Microsoft.ManagedIdentity/register
 
 
 class World(Azures):
-    """With CAST AI."""
+    """The world's Azure together with CAST AI."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,8 +77,8 @@ def asked(
     made: Any = None,
     **options: Any,
 ) -> CloudRights | None:
-    """scope: where the actions are allowed; with another than the subscription, only reading is elsewhere. made:
-    the operator, to be made where there is none."""
+    """scope: where the actions are allowed; if it is not the subscription, only reading is allowed elsewhere. made: the
+    operator, created if necessary."""
     roles = {scope: actions} if scope == SCOPE else {scope: actions, SCOPE: ["*/read"]}
     made = made or azures.do("add_operator", graph=graph, actions=roles)
     operator = {name: made[name] for name in ("client_id", "tenant", "secret")}
@@ -121,7 +121,7 @@ def test_of_a_cluster_that_castai_has_credentials_of_nothing_is_asked(azures: Wo
     ],
 )
 def test_each_action_that_onboarding_needs_is_named(azures: World, identity: str, action: str) -> None:
-    """But for those that reading the cluster has shown, and those that any role in the subscription has."""
+    """Except for those that reading the cluster has proven, and those that any role in the subscription has."""
     found = asked(azures, without(action), identity=identity)
     assert found
     said = found.reading if needed(ONBOARD, {identity})[action].reads else found.writing
@@ -152,7 +152,7 @@ def test_what_cannot_be_read_is_not_checked(azures: World) -> None:
     found = asked(azures, without(*unread))
     assert found
     assert (found.reading, found.writing, found.warnings) == ((), (), ())
-    assert f"Could not read what the roles of this run allow on {GROUP_ID}." in found.not_checked
+    assert f"Could not read the permissions that this run has on {GROUP_ID}." in found.not_checked
     assert f"Could not read the locks of {NODES_ID}." in found.not_checked
 
 

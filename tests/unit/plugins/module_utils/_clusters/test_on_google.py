@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What preflight finds out in Google Cloud, whose stand-in decides, before a GKE cluster is onboarded."""
+"""What preflight finds out from the stand-in for Google Cloud before a GKE cluster is onboarded."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_of_a_cluster_that_castai_has_credentials_of_nothing_is_asked(cloud: Clo
 
 @pytest.mark.parametrize("permission", sorted(needed(ONBOARD, {"key"}).keys() - {"container.clusters.get"}))
 def test_each_permission_that_onboarding_needs_is_named(cloud: Cloud, permission: str) -> None:
-    """But for the one without which nothing is known of the cluster."""
+    """Except for the permission without which nothing is known about the cluster."""
     found = asked(cloud, without(permission))
     assert found
     said = found.reading if needed(ONBOARD, {"key"})[permission].reads else found.writing
@@ -116,7 +116,7 @@ def test_services_that_are_off_and_stay_off_are_named(cloud: Cloud) -> None:
     found = asked(cloud, enable_services=False)
     assert found
     assert (
-        "are off in project acme-prod: compute.googleapis.com. Enable them, or set gke_onboard_enable"
+        "are not enabled in project acme-prod: compute.googleapis.com. Enable them, or set gke_onboard_enable"
         in found.writing[0]
     )
 
@@ -155,11 +155,11 @@ def test_keys_that_end_are_warned_of_where_there_is_one(cloud: Cloud) -> None:
     forbid(cloud, "iam.serviceAccountKeyExpiryHours", {"allowed": ["24h"]})
     found = asked(cloud)
     assert found
-    assert found.warnings[0].startswith("An organization policy lets keys of service accounts expire after 24h")
+    assert found.warnings[0].startswith("An organization policy makes keys of service accounts expire after 24h")
     assert asked(cloud, identity="impersonation") == CloudRights()
 
 
-# What castai_gke_sa would refuse and warn of
+# What castai_gke_sa would refuse and warn about
 
 
 def refusals(found: CloudRights | None) -> tuple[str, ...]:
@@ -174,7 +174,7 @@ def test_a_project_without_anything_of_cast_ai_is_fine(cloud: Cloud, record: Clu
 
 
 def test_an_account_without_room_for_a_key_is_named(cloud: Cloud) -> None:
-    """Of an account of ours, keys go that CAST AI does not use; the user's own is not edited."""
+    """On our own account, keys that CAST AI does not use are deleted; the user's account is not edited."""
     for account_id in ("own", "castai-gke-5042d146"):
         described = {"description": f"cast:cluster-id={CLUSTER_ID}"}
         email = cloud.do("add_account", project=PROJECT, account_id=account_id, **described)

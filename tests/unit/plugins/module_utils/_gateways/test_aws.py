@@ -78,7 +78,7 @@ def running() -> tuple[World, Proxy]:
 
 @pytest.fixture
 def world(running: tuple[World, Proxy], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    """AWS behind the proxy, with the operator's credentials in the environment and nothing else of this machine's."""
+    """AWS behind the proxy, with only the operator's credentials in the environment and nothing from this machine."""
     world, proxy = running
     world.gate.reset()
     bundle = tmp_path / "ca.pem"
@@ -175,7 +175,7 @@ def test_another_account_by_an_assumed_role(world: World) -> None:
 
 
 def test_an_assumed_role_is_assumed_again_before_it_ends(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    two_hours = 2 * 3600  # and a session is of one, so that it counts as about to end
+    two_hours = 2 * 3600  # a session lasts one hour, so it counts as about to expire
     monkeypatch.setattr(RefreshableCredentials, "_advisory_refresh_timeout", two_hours)
     monkeypatch.setattr(AssumeRoleCredentialFetcher, "DEFAULT_EXPIRY_WINDOW_SECONDS", two_hours)
     connect(**in_other_account()).eks_token("shop")
@@ -187,7 +187,7 @@ def test_an_assumed_role_is_assumed_again_before_it_ends(world: World, monkeypat
 def test_credentials_that_cannot_be_sent_are_refused_and_not_shown(
     monkeypatch: pytest.MonkeyPatch, option: str, where: str
 ) -> None:
-    """Python's own error about a header with a line break in it shows the header."""
+    """Python's own error about a header with a line break contains the header."""
     given = {"access_key": "AKIA1", "secret_key": "s", option: "CANARY\nx"}
     if where == "environment":
         names = {"access_key": "ACCESS_KEY_ID", "secret_key": "SECRET_ACCESS_KEY", "session_token": "SESSION_TOKEN"}
@@ -439,7 +439,7 @@ def test_an_endpoint_that_would_give_credentials_away(
 
 
 def printing(folder: Path, code: str) -> str:
-    """A program of credential_process, with an argument that is secret."""
+    """A program for credential_process, with a secret argument."""
     (folder / "program.py").write_text(code, encoding="utf-8")
     return f"credential_process = {sys.executable} -S {folder / 'program.py'} --password CANARY-argument"
 
@@ -542,7 +542,7 @@ def test_a_botocore_that_does_not_know_access_entries(
     world: World, monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
     monkeypatch.setattr(botocore, "__version__", version)
-    with pytest.raises(Refused, match=rf"botocore is {version} where this runs, .* Install boto3 1\.34\.3 or newer\.$"):
+    with pytest.raises(Refused, match=rf"botocore is {version} on this machine, .* Install boto3 1\.34\.3 or newer\.$"):
         connect()
 
 
@@ -562,7 +562,7 @@ def test_actions_that_iam_does_not_take_together_are_asked_one_by_one(world: Wor
     assert [(one.action, one.allowed) for one in verdicts] == [(action, True) for action in actions]
 
 
-# Others who write at the same time
+# Rivals that write at the same time
 
 MAKING = Making("/", "", {})
 OF_EC2: dict[str, Any] = json.loads(trust())

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Azure's gateway on the wire, under Azure's host names: which credentials win, what is sent, what errors mean."""
+"""Azure's gateway on the wire, under Azure's host names: which credentials win, what is sent, and what errors mean."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ CLUSTER = f"{ARM}{GROUP_ID}/providers/Microsoft.ContainerService/managedClusters
 
 
 def token_of(**claims: Any) -> str:
-    """A token as Entra makes them, which nobody but its audience may verify."""
+    """A token as Entra creates them; only its audience may verify it."""
     parts = ({"typ": "JWT", "alg": "RS256"}, {"oid": OBJECT, "appid": CLIENT, "tid": TENANT, **claims})
     encoded = (base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts)
     return f"{'.'.join(encoded)}.CANARYsignature"
@@ -124,7 +124,7 @@ def azure_error(status: int, code: str, message: str, **more: Any) -> Response:
 
 
 def certificate(folder: Path, password: str = "", days: float = 0, binary: bool = False) -> str:
-    """days: from now until it is valid, for a day. binary: as PKCS12."""
+    """days: from now until it becomes valid, for one day. binary: as PKCS12."""
     key = rsa.generate_private_key(65537, 2048)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "operator")])
     now = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=days)
@@ -157,7 +157,8 @@ def certificate(folder: Path, password: str = "", days: float = 0, binary: bool 
     [
         {"AZURE_CLIENT_ID": CLIENT, "AZURE_TENANT": TENANT, "AZURE_SECRET": SECRET},
         {"AZURE_CLIENT_ID": CLIENT, "AZURE_TENANT_ID": TENANT, "AZURE_CLIENT_SECRET": SECRET},
-        # Azure's collection wins over azure-identity; AWX sets what it does not have to nothing.
+        # Azure's collection takes precedence over azure-identity; AWX sets variables that it has no value for to an
+        # empty text.
         {
             "AZURE_CLIENT_ID": CLIENT,
             "AZURE_TENANT": TENANT,
@@ -184,7 +185,7 @@ def test_a_secret_of_the_environment(cloud: Cloud, variables: dict[str, str], mo
 
 @pytest.mark.parametrize("form", ["client", "user"])
 def test_what_awxs_own_code_sets(cloud: Cloud, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its form for users has no way to pass multi-factor authentication."""
+    """A log-in from AWX's form for users cannot pass multi-factor authentication."""
     filled = {
         "client": awx.azure(CLIENT, SECRET, TENANT, "of-the-job"),
         "user": awx.azure_user("me@example.com", "CANARY", "of-the-job"),
@@ -273,7 +274,7 @@ def test_a_pods_token_is_read_anew_for_each_log_in(
     azure = bare(cloud)
     azure.list_clusters(SUBSCRIPTION)
     file.write_text("second.of.issuer", encoding="utf-8")
-    # The first token ends too soon.
+    # The first token expires too soon.
     azure.list_clusters(SUBSCRIPTION)
     assert [sent["client_assertion"] for sent in log_ins(cloud)] == ["first.of.issuer", "second.of.issuer"]
 
@@ -345,7 +346,7 @@ def test_a_file_that_is_no_certificate_is_not_shown(cloud: Cloud, tmp_path: Path
 
 def test_az_is_asked_last(cloud: Cloud, tmp_path: Path) -> None:
     az, asked = tmp_path / "az", tmp_path / "asked"
-    ends = datetime.datetime.now() + datetime.timedelta(hours=1)  # az writes the machine's own time
+    ends = datetime.datetime.now() + datetime.timedelta(hours=1)  # az writes local time
     answer = json.dumps({"accessToken": "CANARY-of-az", "expiresOn": ends.strftime("%Y-%m-%d %H:%M:%S.%f")})
     az.write_text(f"#!/bin/sh\necho \"$@\" >> {asked}\necho '{answer}'\n", encoding="utf-8")
     az.chmod(0o700)
@@ -391,7 +392,7 @@ def test_an_untrusted_certificate_is_one_sentence(cloud: Cloud, monkeypatch: pyt
 def test_a_missing_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(azure_session, "azure", Sdk("azure", "azure.none"))
     with pytest.raises(
-        Refused, match=r"azure-identity and requests are needed where this runs: No module named 'azure\.none'"
+        Refused, match=r"azure-identity and requests are needed on this machine: No module named 'azure\.none'"
     ):
         Azure({})
 
@@ -458,7 +459,7 @@ def test_a_token_is_kept_and_one_that_ends_soon_is_renewed(cloud: Cloud) -> None
     azure.list_clusters(SUBSCRIPTION)
     azure.list_clusters(SUBSCRIPTION)
     assert len(log_ins(cloud)) == 1
-    assert azure.cluster_token("") == token_of()  # too short, but Entra gave no better one
+    assert azure.cluster_token("") == token_of()  # too short, but Entra did not issue a longer one
     assert azure.cluster_token("") == token_of(jti="new")
     assert [sent["scope"].split("/")[0] for sent in log_ins(cloud)[1:]] == ["6dae42f8-4368-4678-94ff-3960e28e3630"] * 2
 
@@ -566,7 +567,7 @@ def test_all_pages_are_read_and_none_elsewhere(cloud: Cloud) -> None:
     ):
         cloud.play(roles, reply(200, {"value": [], "nextLink": page}))
         asked = [one.host for one in cloud.received].count(ARM)
-        with pytest.raises(CallFailed, match="the next page is not one of Azure's"):
+        with pytest.raises(CallFailed, match="the address of the next page is not Azure's"):
             azure.find_roles("/s", "x")
         assert [one.host for one in cloud.received].count(ARM) == asked + 1, page
 
@@ -581,7 +582,7 @@ def test_a_list_of_another_shape_is_no_empty_list(cloud: Cloud, answer: Any) -> 
 def test_a_list_without_an_end_is_given_up(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(azure_session, "MOST_PAGES", 3)
     cloud.play(CLUSTERS, *(reply(200, {"value": [], "nextLink": f"https://{CLUSTERS}?page={n}"}) for n in range(9)))
-    with pytest.raises(CallFailed, match="there is no end of pages"):
+    with pytest.raises(CallFailed, match="the list of pages does not end"):
         connected(cloud).list_clusters(SUBSCRIPTION)
 
 

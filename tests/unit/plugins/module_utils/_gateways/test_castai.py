@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the gateway does with everything that a server, or what stands before it, may answer."""
+"""How the gateway handles everything that a server, or a proxy in front of it, may answer."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ CLUSTER = Cluster(
 
 
 class Patient:
-    """A gateway whose sleep only counts."""
+    """A gateway whose sleep only counts the seconds."""
 
     def __init__(self, url: str, key: str = KEY, ca_cert: str = "") -> None:
         self.pauses: list[float] = []
@@ -154,7 +154,7 @@ def test_a_key_that_cannot_be_sent_is_not_accepted(wire: Wire, patient: Patient,
     assert wire.script.received == []
 
 
-# Answers that pass
+# Accepted answers
 
 
 def test_too_many_requests_waits_as_long_as_it_is_told(wire: Wire, patient: Patient) -> None:
@@ -240,7 +240,7 @@ BROKEN = reply(500, {"message": "Internal Server Error"})
 
 @pytest.mark.parametrize("answers", [[None, BROKEN, PRINCIPAL], [reply(502), BROKEN, PRINCIPAL], [BROKEN, PRINCIPAL]])
 def test_a_principal_that_is_there_already_is_read(wire: Wire, patient: Patient, answers: list[Any]) -> None:
-    """Our own, whose answer was lost, or that of another operator at the same time."""
+    """Our own write, whose answer was lost, or another operator's at the same time."""
     wire.script.play(*answers)
     assert patient.castai.create_principal(ID) == "arn:aws:iam::809060229965:user/cast-crossrole"
     assert [one.method for one in wire.script.received][-1] == "GET"
@@ -361,7 +361,7 @@ def test_an_answer_that_breaks_off_is_asked_for_again(wire: Wire, patient: Patie
     assert len(wire.script.received) == 2
 
 
-# Answers that do not
+# Rejected answers
 
 
 def test_field_violations_and_the_request_id_are_told(wire: Wire, patient: Patient) -> None:
@@ -403,7 +403,7 @@ def test_a_refusal_without_a_readable_body_tells_its_status(wire: Wire, patient:
 @pytest.mark.parametrize("body", [b"<html>Log in to the Wi-Fi</html>", b'{"items": [{"id": "half'])
 def test_an_answer_that_is_no_json_tells_of_address_and_proxy(wire: Wire, patient: Patient, body: bytes) -> None:
     wire.script.play(reply(200, body))
-    with pytest.raises(CallFailed, match="Check castai_api_url, and whether a proxy answers in its place"):
+    with pytest.raises(CallFailed, match="Check castai_api_url, and whether a proxy answered instead"):
         patient.castai.list_clusters()
     assert patient.pauses == []
 
@@ -575,7 +575,7 @@ ODD = [DEEP, b"[" * 200_000, ESCAPING, b"\xff\xfe", b'{"id": 1' + b"0" * 5000 + 
 
 
 class Answering:
-    """Answers each request with the next of these, the last one again and again, without a network."""
+    """Answers each request with the next of these, repeating the last one, without a network."""
 
     def __init__(self, *answers: tuple[int, bytes]) -> None:
         self.answers = list(answers)
@@ -588,7 +588,7 @@ class Answering:
 
 
 def tried(call: str, *answers: tuple[int, bytes]) -> str:
-    """The sentence of the call's failure, empty where it is content."""
+    """The sentence with which the call fails, empty if it succeeds."""
     network = Answering(*answers)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(gateway, "Request", lambda: network)

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The table of connections: every way to an API server, and what is said of each that fails.
+"""The table of connections: every way to an API server, and the message for each that fails.
 
-The unit tests run it under what is installed, the gates under every kubernetes client from the oldest to the newest.
+The unit tests run it with the installed client, the gates with every kubernetes client from the oldest to the newest.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def encoded(text: str) -> str:
 
 
 def chain(authority: Authority, hosts: tuple[str, ...] = HOSTS, **more: Any) -> Identity:
-    """A server's certificate, and its authority's."""
+    """A server's certificate and that of its authority."""
     identity = authority.issue(hosts[0], hosts=hosts, **more)
     return Identity(identity.certificate + authority.pem, identity.key)
 
@@ -69,7 +69,7 @@ SERVERS: dict[str, Callable[[], ssl.SSLContext | None]] = {
 def asking(authority: Authority) -> ssl.SSLContext:
     context = server_context(chain(authority))
     context.verify_mode = ssl.CERT_REQUIRED
-    # With 1.3 the refusal comes after the handshake, and closing the connection may overtake it.
+    # With TLS 1.3 the refusal comes after the handshake, and closing the connection may overtake it.
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.load_verify_locations(cadata=authority.pem)
     return context
@@ -77,7 +77,7 @@ def asking(authority: Authority) -> ssl.SSLContext:
 
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No proxy but the test's own, no pauses, and a system that trusts nobody."""
+    """No proxy except the test's own, no pauses, and a system without trusted certificates."""
     for name in ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SSL_CERT_FILE", "/dev/null")
@@ -87,7 +87,7 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass(frozen=True)
 class Place:
-    """An API server at work. folder: for files."""
+    """A running API server. folder: for files."""
 
     port: int
     script: Script
@@ -98,7 +98,7 @@ class Place:
         return f"https://127.0.0.1:{self.port}"
 
     def kubeconfig(self, user: dict[str, Any], **cluster: Any) -> str:
-        """A file with this user and cluster; of the cluster's CA and server, what is not given is as usual."""
+        """A kubeconfig with this user and cluster; if CA or server are not given, they are the usual ones."""
         trust = {} if any(key.startswith(("cert", "insecure")) for key in cluster) else {"": ""}
         default = {"certificate-authority-data": encoded(AUTHORITY.pem)} if trust else {}
         path = self.folder / "kubeconfig"
@@ -123,7 +123,7 @@ class Place:
 
 @functools.cache
 def started(kind: str) -> tuple[Script, int]:
-    """A server of one kind for all tests: to stop one takes longer than a test."""
+    """One server of each kind for all tests, because stopping one takes longer than a test."""
     script = Script()
     return script, Server(lambda request, _client, _own: script(request), SERVERS[kind]()).port
 
@@ -134,7 +134,7 @@ def served(kind: str, folder: Path) -> Place:
     return Place(port, script, folder)
 
 
-# What leads to the API server
+# What reaches the API server
 
 Connect = Callable[[Place], gateway.Kubernetes]
 BEARER = f"Bearer {TOKEN}"
@@ -164,7 +164,7 @@ def by_command(status: dict[str, Any], **more: Any) -> Connect:
 
 
 def id_token() -> str:
-    """A token of OpenID Connect that is valid for an hour; nobody checks who signed it."""
+    """An OpenID Connect token that is valid for an hour; nobody checks its signature."""
     parts = ({"alg": "none"}, {"exp": int(time.time()) + 3600}, {})
     return ".".join(encoded(json.dumps(part)).rstrip("=") for part in parts)
 
@@ -323,7 +323,7 @@ def test_a_connection_that_is_refused_is_told_in_one_sentence_and_not_tried_agai
 
 
 def saying(words: str, code: int = 1) -> dict[str, Any]:
-    """A program that says this of itself and ends."""
+    """A program that prints this and ends."""
     return {
         "command": sys.executable,
         "args": ["-S", "-c", f"import sys; sys.stderr.write({words!r}); sys.exit({code})"],
@@ -395,13 +395,13 @@ def test_a_program_is_told_of_the_cluster_when_it_asks(tmp_path: Path) -> None:
 # Proxies
 
 FAR = "https://prod.example"
-"""Only the proxy knows where that is."""
+"""Only the proxy can resolve this name."""
 LOG_IN = "me:CAN@RY: ü"
 WRITTEN = "me:CAN%40RY%3A%20%C3%BC@"
 
 
 def far(place: Place, proxy: str = "") -> gateway.Kubernetes:
-    """The server behind the proxy, by a kubeconfig, with proxy-url if one is given."""
+    """The server behind the proxy, reached with a kubeconfig that has proxy-url if one is given."""
     return by_kubeconfig(
         place.kubeconfig({"token": TOKEN}, server=FAR, **({"proxy-url": proxy} if proxy else {})), None
     )

@@ -1,7 +1,8 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Google's gateway on the wire, under Google's host names: which credentials win, what is sent, what errors mean."""
+"""Google's gateway on the wire, under Google's host names: which credentials win, what is sent, and what errors
+mean."""
 
 from __future__ import annotations
 
@@ -205,7 +206,7 @@ def test_users_files_carry_their_quota_project(cloud: Cloud, tmp_path: Path, mon
 def test_a_machine_and_its_access_scopes(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, scopes: list[str], lacks: bool
 ) -> None:
-    """The metadata server is asked by http, which no proxy has."""
+    """The metadata server is called over http, for which no proxy is set."""
     root = "/computeMetadata/v1/instance/service-accounts"
     answers: dict[str, Any] = {
         f"{root}/default/": {"email": "vm@p.iam.gserviceaccount.com", "scopes": scopes},
@@ -265,7 +266,7 @@ def test_a_wrong_key_is_refused_without_being_shown(cloud: Cloud, contents: str,
 def test_a_missing_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(google_session, "google", Sdk("google", "google.auth", "google.none"))
     with pytest.raises(
-        Refused, match=r"google-auth and requests are needed where this runs: No module named 'google\.none'"
+        Refused, match=r"google-auth and requests are needed on this machine: No module named 'google\.none'"
     ):
         Google({})
 
@@ -495,11 +496,11 @@ def test_a_token_that_google_does_not_take_is_renewed_once(cloud: Cloud) -> None
 @pytest.mark.parametrize("body", [{"bindings": {}}, {"bindings": [{"role": 7}]}, {"etag": 1}, []])
 def test_an_answer_of_another_shape_is_a_sentence(cloud: Cloud, body: Any) -> None:
     cloud.play("cloudresourcemanager.googleapis.com/v3/projects/p:getIamPolicy", reply(200, body))
-    with pytest.raises(CallFailed, match=r"does not match the API: .*Check whether a proxy answers"):
+    with pytest.raises(CallFailed, match=r"does not match the API: .*Check whether a proxy answered"):
         connected(cloud).get_policy("p")
 
 
-# The way there
+# The connection
 
 
 def test_an_untrusted_certificate_names_the_option(cloud: Cloud) -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How Helm is started and how its errors are told, with a script in its place; real Helms are in tests/world."""
+"""How Helm is started and how its errors are reported, with a script instead of Helm; tests/world has the real one."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ TOKEN = "CANARY-token"
 KUBECONFIG = json.dumps({"users": [{"name": "castai", "user": {"token": TOKEN}}]})
 WORK = Work("https://server", "castai-agent", "agent", 2, wait=True, timeout=60, kubeconfig=KUBECONFIG)
 
-# Notes what it was started with, and answers as the test wants. `pull` gets the fake's own chart, for which Helm needs
-# the index of a repository that it knows.
+# Records its arguments, and answers as the test wants. `pull` returns the fake's own chart, for which Helm needs the
+# index of a known repository.
 SCRIPT = """#!{python}
 import json, os, pathlib, shutil, sys
 notes = pathlib.Path({notes!r})
@@ -78,7 +78,7 @@ else:
 
 
 class Fake:
-    """A helm program that notes its starts. refusals: what it says to the first pulls, a line for each."""
+    """A helm program that records its starts. refusals: its answers to the first pulls, one line each."""
 
     def __init__(self, folder: Path) -> None:
         self.program = folder / "helm"
@@ -480,7 +480,7 @@ THROTTLED = "Error: failed to fetch https://charts.example/agent-0.2.0.tgz : 429
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses that were not slept."""
+    """The recorded pauses; nothing really sleeps."""
     pauses: list[float] = []
     monkeypatch.setattr(_patience, "time", SimpleNamespace(sleep=pauses.append, monotonic=lambda: 0.0))
     return pauses
@@ -521,7 +521,7 @@ def test_helm_is_stopped_once_waiting_is_in_vain(fake: Fake, monkeypatch: pytest
     assert next(reasons, None) is None
 
 
-# Shows the tokens that Helm would go by, one after another.
+# Shows the tokens that Helm would use, one after another.
 AGEING = """
     import time
     (user,) = json.loads(pathlib.Path(arguments[arguments.index("--kubeconfig") + 1]).read_text())["users"]

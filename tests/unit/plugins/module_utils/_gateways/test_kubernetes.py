@@ -196,7 +196,7 @@ def test_a_given_token_that_is_refused_is_not_tried_again(wire: Wire, cluster: K
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses that were not slept."""
+    """The recorded pauses; nothing really sleeps."""
     pauses: list[float] = []
     monkeypatch.setattr(gateway.time, "sleep", pauses.append)
     return pauses
@@ -220,7 +220,8 @@ def test_writes_are_repeated_only_when_they_were_not_taken(wire: Wire, cluster: 
 
 
 def test_the_server_says_how_long_to_wait(wire: Wire, cluster: Kubernetes, hasty: list[float]) -> None:
-    """As API Priority and Fairness does, and a server that starts or stops; a busy one for longer than five tries."""
+    """As API Priority and Fairness answers, or a server that starts or stops; a busy server does so for more than five
+    tries."""
     later = [reply(429, None, ("Retry-After", "1"))] * 20
     for answers in (later, [reply(503, None, ("Retry-After", "1"))] * 20):
         wire.script.play(*answers, reply(201, {"fine": True}))
@@ -241,7 +242,7 @@ def test_a_server_that_stays_throttled_is_told(wire: Wire, cluster: Kubernetes, 
 
 def test_a_server_that_stays_away_is_given_up(wire: Wire, cluster: Kubernetes, hasty: list[float]) -> None:
     wire.script.play(None)
-    with pytest.raises(CallFailed, match=r"did not answer: .* Check that it is reachable from where this runs"):
+    with pytest.raises(CallFailed, match=r"did not answer: .* Check that it is reachable from this machine"):
         cluster.get(SECRET)
     assert len(wire.script.received) == gateway.TRIES
     assert sum(hasty) < 10
@@ -412,7 +413,7 @@ by_kubeconfig({kubeconfig!r}, None)
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder for temporary files, of this process and of those that it starts."""
+    """The folder for temporary files of this process and its children."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -511,7 +512,7 @@ def test_a_kubeconfig_with_certificate_and_password(wire: Wire, tmp_path: Path) 
         (lambda wire: config(wire, {"token": TOKEN}, server=""), None, "its cluster has no server"),
         (lambda wire: config(wire, {"token": TOKEN}, **{"certificate-authority": "/no/such"}), None, "/no/such"),
         (lambda wire: config(wire, {"token": TOKEN}, **{"certificate-authority-data": "CANARY"}), None, "base64"),
-        (lambda wire: config(wire, {"token": TOKEN}, server="http://10.0.0.1"), None, "starts with https://"),
+        (lambda wire: config(wire, {"token": TOKEN}, server="http://10.0.0.1"), None, "to an https:// address"),
         (
             lambda wire: config(wire, {"token": TOKEN}, server="https://me:CANARY-pw@10.0.0.1"),
             None,
@@ -577,7 +578,7 @@ PROXY = "http://CANARY:CANARY@proxy.example:3128"
 def test_the_kubeconfig_for_helm_leads_the_same_way(
     wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of_environment: str
 ) -> None:
-    """A proxy of the environment is not in it: Helm goes by the environment itself, and by the same rules."""
+    """A proxy of the environment is left out: Helm reads the environment itself, by the same rules."""
     monkeypatch.setenv("https_proxy", of_environment)
     monkeypatch.setenv("HTTPS_PROXY", of_environment)
     way = {"server": "https://prod.example", "tls-server-name": "kubernetes", "proxy-url": PROXY}
@@ -614,7 +615,7 @@ ODD = [
 
 
 class Pool:
-    """Answers every request with the same, without a network."""
+    """Answers every request in the same way, without a network."""
 
     def __init__(self, status: int, data: bytes) -> None:
         self.status, self.data = status, data
@@ -625,7 +626,7 @@ class Pool:
 
 
 def tried(status: int, data: bytes) -> None:
-    """Make every call; what it fails with is one short sentence."""
+    """Make every call. Each failure is one short sentence."""
     kubernetes = by_token("https://prod.example", TOKEN, "", True)
     kubernetes._pool = Pool(status, data)
     calls: list[Any] = [

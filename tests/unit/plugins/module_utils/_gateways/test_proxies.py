@@ -41,7 +41,7 @@ NO_PROXY = {
     "10.": "",
     "localhost,10.0.0.0/8,.example": "111111.1",
 }
-"""For which of these addresses a value lets the proxy be passed by: 1.
+"""For which of these addresses a value bypasses the proxy: those with a 1.
 
 Checked against Go: golang.org/x/net/http/httpproxy 0.50.0 answers the same for each of these.
 """

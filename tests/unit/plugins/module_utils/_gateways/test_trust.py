@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How often the system's certificates are read, which takes long."""
+"""How often the system's certificates are read, which is slow."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LIST = {"items": []}
 
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is read from here on, by method and file."""
+    """The reads from here on, by method and file."""
     found: list[str] = []
 
     def watch(method: str) -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Changes of a policy that many write: what is not ours goes back as it was read."""
+"""Changes of a policy with several writers: bindings of others are written back as they were read."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every failure mode of Google's that onboarding must stand, by its number, on the local Google Cloud and CAST AI.
+"""Every failure mode of Google that onboarding must survive, by its number, on the local Google Cloud and CAST AI.
 
-Each is judged by what there is afterwards, by the journal, and by the names in the sentence. A plan writes nothing, and
-what is refused is so before any write. Whatever happened, a rerun after its cause is gone ends as an undisturbed run
-does, with one live key that CAST AI has, and nobody else's binding is lost.
+Each is judged by the resulting state, by the journal, and by the names in the sentence. A plan writes nothing, and a
+refusal comes before any write. Whatever happened, a rerun after the cause is gone ends as an undisturbed run does, with
+one live key that CAST AI has, and no binding of others is lost.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def on(*services: str) -> Before:
 
 
 def acts_without(*permissions: str) -> Before:
-    """As an operator who has everything but these."""
+    """An operator with all permissions except these."""
 
     def act(world: World) -> None:
         held = [grant.permission for grant in GRANTS if grant.permission not in permissions]
@@ -102,7 +102,7 @@ def foreign_binding(world: World) -> None:
 
 
 def conditions_and_audits(world: World) -> None:
-    """Of others, with one whose account is deleted."""
+    """Bindings of others, one of them of a deleted account."""
     foreign_binding(world)
     world.cloud.do("grant", project=PROJECT, role=VIEWER, member="user:a@example.com", condition=SUMMER)
     world.cloud.do("delete_account", email=FOREIGN)
@@ -113,7 +113,7 @@ def conditions_and_audits(world: World) -> None:
 
 
 def principals(count: int, exempted: int) -> Before:
-    """So many beside the operator, and so many that audit logs exempt."""
+    """This many principals besides the operator, and this many that audit logs exempt."""
 
     def fill(world: World) -> None:
         many = [f"user:u{number}@example.com" for number in range(count)]
@@ -127,7 +127,7 @@ def principals(count: int, exempted: int) -> Before:
 
 
 def script_made(keys: int, description: str = "") -> Before:
-    """An account with so many keys, the first of which CAST AI has."""
+    """An account with this many keys; CAST AI has the first one."""
 
     def make(world: World) -> None:
         world.cloud.do("add_account", project=PROJECT, account_id=ACCOUNT_ID, description=description)
@@ -160,14 +160,14 @@ def node_accounts(count: int) -> Before:
 
 
 def without_key_marks(world: World) -> list[str]:
-    """What restores the keys."""
+    """Lose the record of all keys but the first, and return the keys that are left."""
     for key_id in world.key_ids()[1:]:
         world.cloud.google.store.keys = [one for one in world.cloud.google.store.keys if one.id != key_id]
     return world.key_ids()
 
 
 def scoped(world: World) -> list[int]:
-    """How many accounts each condition of ours names."""
+    """How many accounts each of our conditions names."""
     held = [text for role, member, text in world.bindings if (role, member) == (ACCOUNT_USER, MEMBER)]
     return sorted(text.count("startsWith") for text in held)
 
@@ -268,7 +268,7 @@ SEEN = unseen(0)
 
 
 def slow_grants(seconds: float) -> Before:
-    """Whatever is granted from now on counts after so many seconds."""
+    """Grants made from now on take effect after this many seconds."""
 
     def begin(world: World) -> None:
         world.clock.ahead += 2 * seconds
@@ -615,7 +615,7 @@ FAILURES = (
 
 
 def theirs(world: World) -> set[tuple[str, str, str]]:
-    """What others have in the project's policy, by the address that an account has or had."""
+    """The bindings of others in the project's policy, by the current or former address of an account."""
     found = {(role, re.sub(r"^deleted:|\?uid=\d+$", "", member), text) for role, member, text in world.bindings}
     return {one for one in found if "castai-gke-" not in one[1]}
 
@@ -638,7 +638,7 @@ def ours(world: World) -> Any:
 
 @pytest.fixture(scope="module")
 def undisturbed() -> list[Any]:
-    """What an undisturbed run leaves, once it is known."""
+    """The result of an undisturbed run, cached."""
     return []
 
 
@@ -666,14 +666,14 @@ def test_a_failure_ends_as_it_should(world: World, undisturbed: list[Any], failu
         world.check_access()
 
 
-# Ways into a cluster: what is said, of Google's own cluster and of an API server's answers
+# Ways to log in to a cluster: the messages about Google's own cluster and about an API server's answers
 
 
 DNS_NAME = f"gke-0123456789abcdef-{NUMBER}.{LOCATION}.gke.goog"
 
 
 def facts(world: World, google: Google | None = None, location: str = LOCATION, **fields: Any) -> ClusterFacts:
-    """What is known of the cluster, after it got these fields."""
+    """What is known about the cluster after these fields were set."""
     if fields:
         world.cloud.do("set_cluster", project=PROJECT, location=LOCATION, name="shop", **fields)
 
@@ -698,7 +698,7 @@ def endpoints(by_ip: bool, from_outside: bool, **more: bool) -> dict[str, Any]:
 
 
 def answered(wire: Wire, status: int, found: ClusterFacts, user: str = "castai") -> str:
-    """What is said of an API server that refuses who comes in as the provider says."""
+    """The message if the API server refuses a log-in with the provider's credentials."""
     assert found.api_server
     wire.script.play(reply(status, {"message": f'namespaces is forbidden: User "{user}" cannot list resource'}))
     kubernetes = by_token(wire.url, None, wire.ca_pem, True, lambda: "token", found.api_server.advice())
@@ -706,7 +706,7 @@ def answered(wire: Wire, status: int, found: ClusterFacts, user: str = "castai")
 
 
 def given_answered(wire: Wire, status: int, found: ClusterFacts) -> str:
-    """The same of one that refuses the token of a user's host, which is the cluster's DNS endpoint."""
+    """The message if it refuses the token for a user's host that is the cluster's DNS endpoint."""
     assert found.api_server
     wire.script.play(reply(status, {"message": "Unauthorized"}))
     kubernetes = reach({"host": f"https://{DNS_NAME}", "api_key": "token"}, found.api_server)
@@ -730,7 +730,7 @@ def as_sister(world: World, wire: Wire) -> str:
 
 
 def old_authority(world: World, _wire: Wire) -> str:
-    """A cluster whose authority has no key identifiers, by a Python that asks for them, and a rival's certificate."""
+    """A cluster whose authority has no key identifiers, with a Python that requires them, and a rival's certificate."""
     authority = Authority("old", identifiers=False)
     said = []
     for trusted in (authority, Authority("old", identifiers=False)):
@@ -760,7 +760,7 @@ def shut(world: World, wire: Wire) -> str:
 
 
 def refused_token(world: World, wire: Wire) -> str:
-    """The first token alone."""
+    """Only the first token."""
     ca = base64.b64encode(wire.ca_pem.encode()).decode()
     found = facts(world, world.by_key(), masterAuth={"clusterCaCertificate": ca})
     assert found.api_server
@@ -818,7 +818,7 @@ WAYS = (
 
 @pytest.mark.parametrize("way", WAYS, ids=[one.number for one in WAYS])
 def test_a_way_in_that_fails_is_said(world: World, wire: Wire, monkeypatch: pytest.MonkeyPatch, way: Way) -> None:
-    # google-auth asks for this by a session of its own.
+    # google-auth makes this call with its own session.
     monkeypatch.setattr("google.auth.compute_engine._metadata.get_universe_domain", lambda _request: "googleapis.com")
     if way.number == "G46":  # as Python 3.13 does
         made = ssl.SSLContext.__new__
@@ -869,7 +869,7 @@ BEFORE: Mapping[str, tuple[Before, Mapping[str, Any]]] = {
 
 
 def works(world: World) -> bool:
-    """Whether CAST AI has access, as far as it has been given any."""
+    """Whether CAST AI has access, if it has been given any."""
     try:
         world.check_access()
     except AssertionError:
@@ -878,7 +878,7 @@ def works(world: World) -> bool:
 
 
 def test_any_two_faults_end_well(world: World) -> None:
-    """Each time others: CASTAI_SEED repeats what was printed."""
+    """New ones each time: CASTAI_SEED repeats the printed seed."""
     print(f"CASTAI_SEED={SEED}")
     rng = random.Random(SEED)
     for _turn in range(3):

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""CAST AI's service account for a GKE cluster: made, found, taken over, handed over, removed."""
+"""CAST AI's service account for a GKE cluster: created, found, taken over, handed over, removed."""
 
 from __future__ import annotations
 
@@ -95,12 +95,12 @@ def test_an_account_without_a_mark_is_not_taken_over_unasked(world: World) -> No
     assert world.run().actions == ()
 
 
-# What others left
+# What other tools left
 
 
 def script_made(world: World) -> str:
-    """What the vendor's script leaves: account with a key that CAST AI has, the project's shared role, three bindings;
-    the key's id."""
+    """Create what the vendor's script leaves and return the key's id: an account with a key that CAST AI has, the
+    project's shared role, three bindings."""
     world.cloud.do("add_role", project=PROJECT, role_id="castai.gkeAccess", permissions=sorted(DEFAULT), stage="ALPHA")
     world.cloud.do("add_account", project=PROJECT, account_id="castai-gke-5042d146")
     for role in (SHARED, "roles/container.developer", USER):
@@ -151,7 +151,7 @@ def test_terraforms_role_and_account_keep_their_names(world: World) -> None:
     assert world.run(adopt=True).actions == ()
 
 
-# An account of the user's own
+# The user's own account
 
 
 def test_an_account_of_the_users_own_is_used_as_it_is(world: World) -> None:
@@ -176,7 +176,7 @@ def test_an_account_of_the_users_own_must_be_there(world: World) -> None:
 
 
 def test_nobody_elses_binding_is_touched(world: World) -> None:
-    """With conditions, deleted members and audit logs in a policy of many."""
+    """With conditions, deleted members and audit logs in a large policy."""
     expires = {"title": "until summer", "expression": 'request.time < timestamp("2097-07-01T00:00:00Z")'}
     world.cloud.do(
         "grant", project=PROJECT, role="roles/container.viewer", member="user:a@example.com", condition=expires
@@ -274,7 +274,7 @@ def test_what_terraforms_keyless_module_left_is_recognised(world: World) -> None
 def test_everything_is_read_in_three_rounds(
     world: World, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], state: str
 ) -> None:
-    """Also what other options left."""
+    """Including what other options left."""
     subnet = world.cloud.do("add_subnet", project=ELSEWHERE, region=LOCATION, name="a")
     network = {"network": f"projects/{ELSEWHERE}/global/networks/shared", "subnetwork": subnet}
     world.cloud.do("set_cluster", project=PROJECT, location=LOCATION, name="shop", networkConfig=network)

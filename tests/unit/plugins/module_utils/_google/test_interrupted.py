@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""castai_gke_sa ended after each effect in turn, or without the answer of each: a rerun ends in the same state.
+"""castai_gke_sa killed after each effect in turn, or without the answer of each: a rerun ends in the same state.
 
-CAST AI tries what it has after every effect at Google and at its own, and is never without access once it had some.
+CAST AI tries its credentials after every effect at Google and at CAST AI, and never loses access once it had it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def services_off(world: World) -> None:
 
 
 def due(world: World) -> None:
-    """A key that is to be renewed, and one that an interrupted run left."""
+    """A key that must be renewed, and one that an interrupted run left."""
     world.run()
     (key,) = world.key_ids()
     world.cloud.do("set_key", key_id=key, ends=3600.0, validAfterTime="2026-01-01T00:00:00Z")
@@ -138,7 +138,7 @@ STORIES: Mapping[str, tuple[Callable[[World], None], Options]] = {
 
 
 def end(world: World) -> Any:
-    """All that there is at Google and CAST AI, without generated ids."""
+    """Everything at Google and CAST AI, without generated ids."""
     names = {world.cluster_id: "ID", world.cluster_id[:8]: "ID"}
     text = repr([comparable(one) for one in world.cloud.google.state().values()])
     for found, name in names.items():

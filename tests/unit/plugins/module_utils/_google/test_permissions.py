@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The published custom roles come of one source, and that is one that IAM takes."""
+"""The published custom roles come from one source, and IAM accepts them."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_connecting_reads_the_cluster_alone(world: World) -> None:
     assert found.problems == ()
 
 
-# The published roles, and what the gateway's calls take
+# The published roles, and what the gateway's calls need
 
 
 def act_as(world: World, permissions: Iterable[str]) -> None:
@@ -127,7 +127,7 @@ WAYS: Mapping[str, Mapping[str, str]] = {
 
 
 def fails(run: Callable[[], object]) -> str:
-    """The sentence in which a run ends, or an empty text."""
+    """The sentence with which a run ends, or an empty text."""
     try:
         run()
     except Failure as failure:
@@ -154,7 +154,7 @@ OWN = f"own@{PROJECT}.iam.gserviceaccount.com"
 
 
 def to_remove(world: World, options: Mapping[str, str]) -> None:
-    """Without a key, also one that was left, and an account of the user's own, whose policy does not go with it."""
+    """Without a key, also one that was left, and with the user's own account, whose policy stays."""
     world.run(**options)
     if options.get("identity") == KEYLESS:
         world.cloud.do("add_key", email=ACCOUNT)
@@ -170,7 +170,7 @@ def remove(world: World, options: Mapping[str, str]) -> str:
 
 
 def told(run: Callable[[], Result]) -> str:
-    """In which sentence a run ends, or what it says that it did not do or look for, or an empty text."""
+    """The sentence with which a run ends, or what it reports as not done or not checked, or an empty text."""
     done: list[Result] = []
     said = fails(lambda: done.append(run()))
     shown = [text for one in done for text in (*one.view.get("warnings", ()), *one.view.get("kept", ()))]
@@ -190,7 +190,7 @@ PUBLISHED = {grant.permission: grant for phase in PHASES for grant in granted(ph
 def test_without_a_permission_exactly_the_scenarios_beside_it_fail_or_say_so(
     world: World, scenario: str, way: str
 ) -> None:
-    """That of the DNS endpoint is asked for by the cluster, in tests/world/test_sandbox.py."""
+    """The cluster checks the permission for the DNS endpoint; see tests/world/test_sandbox.py."""
     ways = {way} if way == KEYLESS else {KEY, way}
     explains = needed(PREFLIGHT, ways) if scenario == ONBOARD else {}
     for permission in PUBLISHED:
@@ -202,7 +202,7 @@ def test_without_a_permission_exactly_the_scenarios_beside_it_fail_or_say_so(
         if permission in needed(scenario, ways):
             assert permission in said, (permission, said)
         else:
-            # What only explains may be reported as not checked.
+            # What only helps to explain may be reported as not checked.
             assert not said or (permission in explains and "not check" in said), (permission, said)
 
 
@@ -259,7 +259,7 @@ def test_without_a_permission_of_a_repair_that_fails_alone(world: World, permiss
 
 
 def test_the_gateway_says_the_same_of_its_calls() -> None:
-    """But for what only preflight calls."""
+    """Except for what only preflight calls."""
     ours = {grant.permission for grant in GRANTS}
     told = {permission for call in CALLS for permission in call.permissions}
     assert told <= ours | {grant.permission for grant in OF_SUBNETS}
@@ -270,7 +270,7 @@ def test_the_gateway_says_the_same_of_its_calls() -> None:
 
 
 class Iam:
-    """A cluster's access reviews, decided by IAM's permissions alone, as the world's Google Cloud spells them."""
+    """A cluster's access reviews, decided only by IAM's permissions as the world's Google Cloud spells them."""
 
     def __init__(self, permissions: Iterable[str]) -> None:
         self.permissions = set(permissions)
@@ -280,7 +280,7 @@ class Iam:
 
 
 def read_in_cluster(phase: str) -> dict[str, str]:
-    """The permissions of a published role, and what stands beside or above each."""
+    """The permissions of a published role, and the comment beside or above each."""
     needed, above = {}, ""
     for line in (ROOT / FOLDER / in_cluster_name(phase)).read_text(encoding="utf-8").splitlines():
         if line.startswith("  - "):
@@ -291,7 +291,7 @@ def read_in_cluster(phase: str) -> dict[str, str]:
 
 
 def missing(permissions: Iterable[str], run: str) -> list[str]:
-    """What preflight finds missing for a run."""
+    """The permissions that preflight reports as missing for a run."""
     asked: Any = Iam(permissions)
     system = rights.CONNECT_SYSTEM if run == "connect" else ()
     return [*rights.missing_in_cluster(asked, "castai-agent", RUNS[run], system)]
@@ -304,7 +304,7 @@ RUNS: dict[str, rights.Rows] = {
     **{f"onboard with {one}": rows for one, rows in rights.OF_RELEASE.items()},
     **{f"onboard with {one} and Helm 4": rows for one, rows in rights.HOOKS.items()},
 }
-"""What each needs; the last ones beside what connecting or onboarding needs anyway."""
+"""What each scenario needs; the last ones in addition to what connecting or onboarding needs anyway."""
 LOOKS = {"shows where pods could run": rights.OF_NODES, "shows which pods a LimitRange rejects": rights.OF_LIMITS}
 
 

@@ -1,8 +1,8 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""CAST AI's service account for a GKE cluster when the user sets other options than before: what the former ones bound
-goes, and removal finds it all."""
+"""CAST AI's service account for a GKE cluster after the user changes options: bindings of the former ones are removed,
+and removal finds everything."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Bound = set[tuple[str, str, str, str]]
 
 
 def bound(world: World, member: str = MEMBER) -> Bound:
-    """Everything that a member has anywhere: where, role, member, condition."""
+    """All bindings of a member: where, role, member, condition."""
     found: Bound = set()
     for project, state in world.cloud.google.state().items():
         policies = {project: state["policy"], **{one["email"]: one["policy"] for one in state["accounts"]}}
@@ -40,13 +40,14 @@ def bound(world: World, member: str = MEMBER) -> Bound:
 
 
 def comparable(world: World) -> set[tuple[str, str, str]]:
-    """The same without what another world has otherwise: the cluster's id, and our account's address."""
+    """The same bindings without what differs between worlds: the cluster's id, and our account's address."""
     short = world.cluster_id[:8]
     return {(where, role.replace(short, "ID"), text) for where, role, _member, text in bound(world)}
 
 
 def settled(world: World, **options: Any) -> Bound:
-    """What is bound after a run, the same whatever was before; the plan says it, and another run changes nothing."""
+    """The bindings after a run, which do not depend on those before; the plan shows the change, and another run changes
+    nothing."""
     planned = world.run(check=True, **options)
     before = bound(world)
     done = world.run(**options)
@@ -69,7 +70,7 @@ def nothing_is_left(world: World, before: Any, **options: Any) -> None:
     assert [state["policy"] for state in after.values()] == [state["policy"] for state in before.values()]
 
 
-# Which accounts nodes may run as
+# Which accounts nodes may use
 
 
 @pytest.mark.parametrize(("before", "after"), [*itertools.permutations(FORMS, 2)])
@@ -102,7 +103,7 @@ def test_a_binding_on_a_node_account_stays_until_a_form_is_chosen(world: World) 
 
 
 def test_a_binding_that_the_user_made_on_an_account_of_another_project_stays(world: World) -> None:
-    """As the warning about node accounts of other projects tells him to."""
+    """As the warning about node accounts of other projects recommends."""
     own = world.cloud.do("add_account", project=ELSEWHERE, account_id="nodes")
     pools = [{"name": "a", "config": {"serviceAccount": "default"}}, {"name": "b", "config": {"serviceAccount": own}}]
     world.cloud.do("set_cluster", project=PROJECT, location=LOCATION, name="shop", nodePools=pools)
@@ -209,7 +210,7 @@ SWITCHES: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = [
 def test_ended_after_any_write_of_a_switch_nothing_is_forgotten(
     world: World, before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> None:
-    """What is bound is then what it is without an interruption."""
+    """The bindings are then the same as without an interruption."""
     world.run(**after)
     plain = comparable(world)
     for last in itertools.count(1):
@@ -252,7 +253,7 @@ def test_another_role_replaces_the_former(
     shared = [f"projects/{one}/roles/castai.gkeAccess" for one in (PROJECT, ELSEWHERE)]
     roles_of = [state["roles"].items() for state in world.cloud.google.state().values()]
     left = {name for roles in roles_of for name, role in roles if "/castai." in name and not role["deleted"]}
-    # Bound to nobody, and of an id that nothing tells any more.
+    # Bound to nobody, and with an id that is recorded nowhere any more.
     former = {f"projects/{one}/roles/{before.get('role_id')}" for one in (PROJECT, *projects)}
     assert left <= {*shared, *former}
 
@@ -281,7 +282,7 @@ def test_removal_finds_a_project_that_is_not_on_the_list_any_more(world: World) 
 
 
 def test_a_recorded_project_without_a_binding_of_ours_is_left_alone(world: World) -> None:
-    """Whoever may edit a role can write such a record."""
+    """Anyone who may edit a role can write such a record."""
     world.run()
     said = world.project["roles"][world.role]["description"]
     forged = said.replace(")", f" castai-onboarding:extra-projects={ELSEWHERE})")
@@ -304,7 +305,7 @@ NETWORK_USER = "roles/compute.networkUser"
 
 
 def on_a_shared_vpc(world: World) -> list[str]:
-    """Make the cluster one whose subnets are of another project; their names."""
+    """Give the cluster subnets of another project, and return their names."""
     subnets = [world.cloud.do("add_subnet", project=ELSEWHERE, region=LOCATION, name=name) for name in ("a", "b")]
     network = {"network": f"projects/{ELSEWHERE}/global/networks/shared", "subnetwork": subnets[0]}
     pools = [{"name": "b", "config": {"serviceAccount": "default"}, "networkConfig": {"subnetwork": subnets[1]}}]

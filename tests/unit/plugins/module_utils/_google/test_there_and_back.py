@@ -1,7 +1,8 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""castai_gke_sa among others: many clusters and a rival at once, two of one name, what is read, what removal leaves."""
+"""castai_gke_sa among others: many clusters and a rival at once, two with the same name, what is read, what removal
+leaves."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ QUICKER = 20
 
 
 def crowded(world: World, principals: int) -> None:
-    """A policy of so many principals, some of them with conditions, exempt from audit logs, or deleted."""
+    """A policy with this many principals, some of them with conditions, exempt from audit logs, or deleted."""
     gone = world.cloud.do("add_account", project=PROJECT, account_id="gone-account", roles=[VIEWER])
     world.cloud.do("delete_account", email=gone)
     many = [f"user:u{number}@example.com" for number in range(principals - 10)]
@@ -51,13 +52,14 @@ def crowded(world: World, principals: int) -> None:
 
 
 def foreign(bindings: Bindings) -> Bindings:
-    """Those of others, in order."""
+    """The bindings of others, in order."""
     found = ({**one, "members": [who for who in one["members"] if "castai-gke-" not in who]} for one in bindings)
     return [one for one in found if one["members"]]
 
 
 class Checked:
-    """A gateway that sends every policy back with others' bindings as it was read last, in the order read."""
+    """A gateway that checks that every policy is written back with others' bindings as they were last read, in the same
+    order."""
 
     def __init__(self, world: World) -> None:
         self.google = world.gateway()
@@ -79,8 +81,8 @@ class Checked:
 
 
 def test_ten_clusters_at_once_and_a_rival_lose_no_binding(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a policy of 1,400 principals, within 120 s of each run. Pauses are as much shorter as calls are than Google's,
-    and count in full."""
+    """In a policy with 1,400 principals, within 120 s for each run. Pauses are shortened as much as calls are faster
+    than Google's, and count in full."""
     crowded(world, 1400)
     before = world.project["policy"]
     names = [world.another_cluster(f"shop-{number}") for number in range(10)]
@@ -153,12 +155,12 @@ def test_two_clusters_of_one_name_share_nothing_and_removal_of_either_leaves_the
 
 
 def of_account(world: World, email: str, role: str) -> Any:
-    """All that an account has."""
+    """Everything that an account has."""
     held = sorted(one for one in world.bindings if email in one[1])
     return world.account(email), held, world.project["roles"][role], world.castai.given.keys()
 
 
-# There and back
+# Onboarding and removal
 
 MODES: Mapping[str, Options] = {
     "key": {},
@@ -171,7 +173,8 @@ MODES: Mapping[str, Options] = {
 
 
 def picture(world: World) -> Any:
-    """Of each project: its policy as sets, accounts with their keys and policies, living roles, services."""
+    """The state of each project: its policy as sets, accounts with their keys and policies, existing roles,
+    services."""
     return {
         project: (
             {
@@ -189,7 +192,7 @@ def picture(world: World) -> Any:
 
 
 def as_planned(world: World, result: Result) -> str:
-    """What is shown, with CAST AI's own account as a plan knows it."""
+    """The result, with CAST AI's own account as a plan knows it."""
     record = world.castai.get_cluster(world.cluster_id)
     assert record
     own = record.facts.get("castServiceAccount") or UNKNOWN
@@ -199,7 +202,7 @@ def as_planned(world: World, result: Result) -> str:
 @pytest.mark.parametrize("vintage", ["", "terraform", "pulumi"])
 @pytest.mark.parametrize("purged", [False, True])
 def test_what_a_deleted_project_leaves_in_others_is_removed(world: World, vintage: str, purged: bool) -> None:
-    """purged: whether the other project's policy shows the account as deleted already."""
+    """purged: whether the other project's policy already shows the account as deleted."""
     before = picture(world)[ELSEWHERE]
     nodes = world.account(NODE_ACCOUNT)
     assert nodes
@@ -269,7 +272,7 @@ def test_removal_leaves_project_and_accounts_as_they_were(world: World, mode: st
 
 @pytest.fixture
 def rounds(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[list[str]]]:
-    """What a run reads, by round: what is asked at once is one."""
+    """The reads of a run, by round: reads made at the same time are one round."""
     found: list[list[str]] = []
     at_once = _engine.side_by_side
     send = world.cloud.send

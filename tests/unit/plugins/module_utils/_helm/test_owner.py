@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whose the objects of a release's name are, and what of them stands in its way."""
+"""Who owns the objects that a release would create, and which of them block it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OF_UMBRELLA = {**OURS, "meta.helm.sh/release-name": "castai"}
 
 
 class Objects:
-    """An API server that has these objects, by their annotations."""
+    """An API server with these objects, by their annotations."""
 
     def __init__(self, annotations: dict[str, Any], **whole: Any) -> None:
         self._annotations = annotations

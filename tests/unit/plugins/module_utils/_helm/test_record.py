@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Records that Helm 3 and 4 themselves made, of a chart with a Namespace, a List, a passing Job and odd texts."""
+"""Records written by Helm 3 and 4 themselves, of a chart with a Namespace, a List, a passing Job and odd texts."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_another_status_changes_nothing_else() -> None:
 
 
 def edited(content: Any, pack: bool = True, **labels: str) -> dict[str, Any]:
-    """A record Secret whose release somebody put there by hand."""
+    """A record Secret whose release was inserted by hand."""
     text = content if isinstance(content, bytes) else json.dumps(content).encode()
     data = base64.b64encode(base64.b64encode(gzip.compress(text)) if pack else text).decode()
     metadata = {"namespace": "n", "name": "edited", "labels": {"version": "1", "status": "deployed", **labels}}

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is planned from every state of a release, and that the plan's effect leaves nothing to plan."""
+"""What is planned for every state of a release, and that nothing is left to plan after its effect."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def wanted(**options: Any) -> Desired:
 def revision(
     number: int, status: str, values: Mapping[str, Any] = PLAIN, version: str = VERSION, age: float = 1000
 ) -> Revision:
-    """A revision whose manifest has the Deployment and, where the values say so, the Namespace."""
+    """A revision whose manifest contains the Deployment and, if the values say so, the Namespace."""
     documents = [f"apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {NAME}\n"]
     if values.get("createNamespace"):
         documents.append(f"apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {NAMESPACE}\n")
@@ -99,7 +99,7 @@ def current(*history: Revision, **facts: Any) -> Current:
 
 
 def steps(state: Current, desired: Desired) -> list[tuple[Any, ...]]:
-    """Each step's kind and newest revision, a roll-back's goal too."""
+    """Each step's kind and newest revision, and for a roll-back its goal."""
     return [
         (type(step), step.revision, step.to) if isinstance(step, RollBack) else (type(step), step.revision)
         for step in planned(state, desired)
@@ -457,7 +457,7 @@ def test_a_release_in_a_namespace_of_kubernetes_can_be_uninstalled() -> None:
     assert not release.desired({**params, "name": "agent", "namespace": "default", "state": "absent"}).present
 
 
-# The effect of a step on a world without rivals, as Helm has it.
+# The effect of a step in a world without rivals, as Helm causes it.
 
 
 def effect(state: Current, step: Step) -> Current:
@@ -472,7 +472,7 @@ def effect(state: Current, step: Step) -> Current:
         basis = next((item for item in reversed(history) if item.status == "deployed"), last)
         version = state.chart.version or NEWEST
         made = revision(step.revision + 1, "deployed", step.wanted.values, version)
-        # Over an uninstalled one Helm installs, and compares with nothing.
+        # After an uninstall, Helm installs and compares with nothing.
         if last and basis and last.status != "uninstalled":
             _namespace_survives(state, basis, made)
         return _newest(replace(state, namespace=state.namespace or Namespace(), owner=None), made)
@@ -546,7 +546,7 @@ def test_from_any_state_the_plan_is_possible_and_leaves_nothing_to_plan(
 
 @dataclass
 class Running:
-    """A cluster with one deployed release, of whose Deployment so many pods are ready."""
+    """A cluster with one deployed release, whose Deployment has this many ready pods."""
 
     available: int
     message: str = ""
@@ -651,7 +651,7 @@ def hook_pod(reason: str, job: str = HOOK) -> dict[str, Any]:
 
 
 class Hooks:
-    """A Job that does not end, with what its pods and events say, look by look; None where nothing may be listed."""
+    """A Job that does not end, with the state of its pods and events at each look; None if listing is not allowed."""
 
     def __init__(
         self, looks: list[list[dict[str, Any]] | None], job: str, ended: bool = False, of_release: str = ""
@@ -896,7 +896,7 @@ MINE = {"meta.helm.sh/release-name": NAME, "meta.helm.sh/release-namespace": NAM
 
 
 class Adding:
-    """A Helm whose chart makes more than the release has, and a cluster where some of that is there already."""
+    """A Helm whose chart creates more than the release has, and a cluster in which some of that already exists."""
 
     rendered = (
         {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": NAME}},

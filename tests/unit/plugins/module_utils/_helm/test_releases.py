@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What of a cluster is read once for several releases, and how each is seen by itself all the same."""
+"""What is read once for several releases of a cluster, and that each is still judged by itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._helm import rec
 NAMESPACE = "castai-agent"
 NAMES = ("cluster-controller", "castai-evictor", "castai-kvisor")
 GONE = ("castai-cluster-controller", "castai-evictor", "castai-kvisor-controller")
-"""Deployments as the owner of what an install would make is looked for."""
+"""The Deployments whose owner is checked for the objects of an install."""
 
 
 def kept(name: str, number: int, status: str = "deployed") -> dict[str, Any]:
@@ -32,7 +32,8 @@ def kept(name: str, number: int, status: str = "deployed") -> dict[str, Any]:
 
 
 class Cluster:
-    """Has these records, and the workloads of all releases but those that are gone. Stands for Helm as well."""
+    """A cluster with these records and the workloads of all releases except those in gone. Also takes the place of
+    Helm."""
 
     host = "https://cluster"
 
@@ -72,7 +73,7 @@ class Cluster:
 def wanted(
     items: tuple[str, ...] | None = None, unwanted: tuple[str, ...] = (), **options: Any
 ) -> list[release.Desired]:
-    """items: the names of those that are wanted, by default all but the unwanted ones."""
+    """items: the names of the wanted releases, by default all except the unwanted ones."""
     names = items or tuple(name for name in NAMES if name not in unwanted)
     spec = releases.OPTIONS["argument_spec"]
     defaults = {name: one.get("default") for name, one in spec["releases"]["options"].items()}

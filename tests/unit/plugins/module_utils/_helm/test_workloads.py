@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether workloads run, and what is said of those that do not."""
+"""Whether workloads run, and the message about those that do not."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def of_scheduler(**changes: Any) -> Object:
 
 @dataclass
 class Cluster:
-    """Lists by their last word; an Exception instead of one is raised."""
+    """Lists by the last word of their path; an Exception instead of a list is raised."""
 
     lists: Mapping[str, list[Object] | Exception] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
@@ -342,7 +342,7 @@ class Clock:
 
 
 def waited(*shown: tuple[float, Unready | None], timeout: float = 300) -> tuple[Any, list[str]]:
-    """shown: from which second on what is seen."""
+    """shown: from which second on each state is seen."""
     clock, lines = Clock(), list[str]()
 
     def seen() -> tuple[Unready, ...]:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is planned for the ConfigMap; test_aws_auth_text has how its text is edited."""
+"""What is planned for the ConfigMap; test_aws_auth_text tests how its text is edited."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ REMOVE = f"remove the entry of {BARE} from mapRoles of ConfigMap kube-system/aws
 DELETE = "delete ConfigMap kube-system/aws-auth, whose only entry was ours"
 
 MODES = ("CONFIG_MAP", "API_AND_CONFIG_MAP", "API", "")
-"""The last where EKS was not asked."""
+"""The last one applies if EKS was not asked."""
 
 
 def desired(**changes: Any) -> Desired:
@@ -193,7 +193,7 @@ def test_an_entry_that_keeps_the_path_is_named_and_left() -> None:
     (write,) = plan(current, desired())
     assert write.after == KEPT + OURS
     assert sentences(current, state="absent") == []
-    assert view(one, desired(state="absent"), {})["reason"] == f"{BARE} has no entry. Left as it is: {dead}."
+    assert view(one, desired(state="absent"), {})["reason"] == f"{BARE} has no entry. Left unchanged: {dead}."
     assert view(held({"mapRoles": KEPT + OURS}), desired(state="absent"), {})["reason"] == ""
     (removal,) = plan(held({"mapRoles": KEPT + OURS}), desired(state="absent"))
     assert removal.after == KEPT
@@ -303,7 +303,7 @@ def test_an_arn_with_an_id_that_only_a_run_will_know_is_planned_with() -> None:
 
 
 class Cluster:
-    """An API server that stores what a webhook makes of it."""
+    """An API server that stores the text as a webhook changed it."""
 
     def __init__(self, change: str = "") -> None:
         self.change = change
@@ -322,7 +322,7 @@ class Cluster:
 
 
 def test_an_entry_in_the_other_list_goes_by_a_write_on_the_version_after_the_first() -> None:
-    """mapRoles counts first: what is to be in force comes before what hides it goes."""
+    """mapRoles takes precedence: the new entry is added before the one that hides it is removed."""
     stray = f"- rolearn: {USER}\n  username: stray\n"
     options = {"role_arn": None, "user_arn": USER, "username": "cast", "groups": []}
     title = f"an entry for {USER} as cast in no group in mapUsers of ConfigMap kube-system/aws-auth"
@@ -348,7 +348,7 @@ def test_an_entry_in_the_other_list_goes_by_a_write_on_the_version_after_the_fir
 
 
 def test_another_list_that_cannot_be_read_is_no_hindrance() -> None:
-    """Nothing of it is in force."""
+    """None of the text is in force."""
     options = {"role_arn": None, "user_arn": USER, "username": "cast", "groups": []}
     assert len(sentences(held({"mapRoles": "{not: [yaml"}), **options)) == 1
 

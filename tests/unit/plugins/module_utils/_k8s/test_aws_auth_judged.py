@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who gets in before and after each change of aws-auth, judged by the authenticator's own parser and canonical ARNs.
+"""Who has access before and after each change of aws-auth, judged by the authenticator's own parser and canonical ARNs.
 
-The judge is tests/sandbox/kubernetes/authenticator, which is built where it is not there yet.
+The judge is tests/sandbox/kubernetes/authenticator, which is built if necessary.
 """
 
 from __future__ import annotations
@@ -76,14 +76,15 @@ ODD = [
     *("!Sub x", "!Ref Name", "!!str 12", "!!int 12", "!!binary YQ==", "! 12", "<<", "18446744073709551615", "+12"),
     *("[a]", "{a: b}", "[[[]]]", "2001-12-14 21:59:43"),
 ]
-"""Scalars that YAML's readers disagree on, and values that are no text."""
+"""Scalars that YAML parsers read differently, and values that are not text."""
 GROUPS = [*NODES, "system:masters", "eks:kube-proxy-windows", "a b", "yes", "{{x}}", "#c"]
 
 BEHIND = ("a second YAML document", "expected '<document start>'")
 """Complaints about what follows the first document: the authenticator does not look there."""
 
 Judge = Callable[[Mapping[str, str]], tuple[Counter[tuple[str, ...]], str]]
-"""Who gets in by a ConfigMap's data: how often each kind, ARN, user name and groups; and the parser's complaint."""
+"""Who has access through a ConfigMap's data: the count of each kind, ARN, user name and groups; and the parser's
+complaint."""
 
 
 def _json(text: str) -> str:
@@ -91,7 +92,7 @@ def _json(text: str) -> str:
 
 
 class Shape:
-    """One text, as people, tools and accidents write them."""
+    """A text as people, tools and accidents produce it."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
@@ -263,7 +264,8 @@ def test_who_gets_in_differs_by_exactly_the_entry(kind: str, text: str, judge: J
 @pytest.mark.parametrize("beside", [False, True])
 @pytest.mark.parametrize("kind", OURS)
 def test_an_entry_in_the_list_for_the_other_kind_of_principal(kind: str, beside: bool, judge: Judge) -> None:
-    """The authenticator takes the first of mapRoles and mapUsers that has the caller's ARN, whatever the ARN is of."""
+    """The authenticator uses the first entry for the caller's ARN in mapRoles and then mapUsers, whether the ARN is a
+    role's or a user's."""
     other = {"mapRoles": "mapUsers", "mapUsers": "mapRoles"}[kind]
     arn = OURS[kind].lower()
     stray = f"- {NAMES[other].upper()}: {OURS[kind]}\n  username: stray\n  groups: [system:masters]\n"

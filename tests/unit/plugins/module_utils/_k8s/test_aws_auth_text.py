@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Shapes of mapRoles and mapUsers as people and tools write them: edited right, or refused with the line."""
+"""mapRoles and mapUsers as people and tools write them: edited correctly, or refused with the line."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ OTHERS = {
     "tabs in plain text": BLOCK + "- rolearn: q\tr\n  username: a\t \tb\n    c\t\n",
     "YAML's other line breaks": BLOCK.replace("\n", "\x85"),
 }
-"""Odd entries, all of them other people's."""
+"""Odd entries, none of which is ours."""
 
 
 @pytest.mark.parametrize("text", KEPT.values(), ids=KEPT)

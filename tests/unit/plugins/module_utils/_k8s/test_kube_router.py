@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is planned for kube-router, by every generation of its DaemonSet."""
+"""What is planned for kube-router, for every generation of its DaemonSet."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ GENERATIONS: dict[str, tuple[list[Toleration], list[Toleration]]] = {
     f"{TEMPLATE}/k8s-1.6.yaml.template at 1.18.0 to 1.19.3": ([EVERYTHING], []),
     f"{TEMPLATE}/k8s-1.12.yaml.template at 1.18.0 to 1.24.5": ([EVERYTHING], []),
 }
-"""Each with what is missing; read at every release tag of the repository."""
+"""Each generation with what it lacks, read at every release tag of the repository."""
 
 CUSTOMISED: dict[str, tuple[list[Toleration], list[Toleration]]] = {
     "none": ([], [CRITICAL, NO_SCHEDULE, NO_EXECUTE]),
@@ -224,7 +224,7 @@ def test_another_cluster_is_refused() -> None:
 
 
 class Cluster:
-    """An API server that answers with these DaemonSets in turn, and stores what a webhook makes of a patch."""
+    """An API server that answers with these DaemonSets in turn, and stores a patch as a webhook changed it."""
 
     host = "https://k"
 
