@@ -67,7 +67,7 @@ ON_OWN = {"existing_service_account": OWN}
 
 
 def own_account(world: World, **options: Any) -> None:
-    """An account of the user's own with a key of his, also beside ours; options: of a run before, if any."""
+    """An account of the user's own with a key of their own, also beside ours; options: of an earlier run, if any."""
     world.cloud.do("add_account", project=PROJECT, account_id="own")
     world.add_users_key(OWN)
     if options:
@@ -123,7 +123,7 @@ STORIES: Mapping[str, tuple[Callable[[World], None], Options]] = {
     "removal": (onboarded(), ABSENT),
     "removal without a key": (onboarded(**KEYLESS), {**KEYLESS, **ABSENT}),
     "removal of roles with an ID of the user's own": (onboarded(**ROLE_ID), {**ROLE_ID, **ABSENT}),
-    "removal from the user's own account, with a role ID of his own": (
+    "removal from the user's own account, with a role ID of their own": (
         lambda world: own_account(world, **ON_OWN, **ROLE_ID),
         {**ON_OWN, **ROLE_ID, **ABSENT},
     ),
