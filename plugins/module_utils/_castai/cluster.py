@@ -183,7 +183,7 @@ def desired(params: Parameters) -> Desired:
         raise Refused(" ".join(found.values()))
     read_cluster = params.get("read_cluster", True)
     if not read_cluster and (params["manage_token"] or not params.get("cluster_id")):
-        raise Refused("read_cluster is false, which needs cluster_id, and manage_token set to false.")
+        raise Refused(f"read_cluster is false. Set {named('cluster_id')}, and manage_token to false.")
     return Desired(
         cluster=named_by(params),
         cluster_id=(params.get("cluster_id") or "").lower(),

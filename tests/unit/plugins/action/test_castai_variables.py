@@ -153,7 +153,7 @@ def test_an_address_for_charts_is_checked_as_nothing_else_would_notice_it(name: 
     (said,) = findings(**{name: value})
     assert said.startswith(name)
     assert said.endswith(".")
-    assert "Set it to" in said or "Correct it" in said or "Leave out" in said
+    assert "Set it to" in said or "Correct it" in said or "Remove /v1" in said
 
 
 def test_right_addresses_for_charts_are_taken() -> None:
