@@ -453,7 +453,7 @@ def test_a_record_that_cannot_be_the_clusters_is_refused_without_reading_that(
 
 @pytest.mark.parametrize("options", [{"manage_token": True}, {"cluster_id": None}])
 def test_who_writes_or_searches_reads_the_cluster(options: dict[str, Any]) -> None:
-    with pytest.raises(Refused, match="read_cluster is false. Set castai_cluster_id"):
+    with pytest.raises(Refused, match=r"read_cluster is false\. Set castai_cluster_id"):
         cluster.desired({**PARAMETERS, **ONLY_RECORD, "cluster_id": ID, **options})
 
 
