@@ -98,13 +98,13 @@ def run_steps(
         part.mkdir(parents=True, exist_ok=True)
     own = {"PATH": path, "HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp"), "LANG": "C.UTF-8"}
     started = time.monotonic()
-    for step in recorded:
-        assert step.subject  # imported here, once, and not again by each fork
+    # The action plugins are imported here, once, and not again by each fork.
+    with_subjects = [(step, step.subject) for step in recorded]
     # Garbage collection in the fork would copy the pages of everything that the tests have read.
     gc.freeze()
     pid = os.fork()
     if pid == 0:
-        _be_the_run(recorded, host, {**own, **environment}, check, record, output)
+        _be_the_run(with_subjects, host, {**own, **environment}, check, record, output)
     gc.unfreeze()
     status = _wait(pid, started + patience)
     lines = record.read_text(encoding="utf-8").splitlines() if record.exists() else []
@@ -128,7 +128,12 @@ def _wait(pid: int, deadline: float) -> int:
 
 
 def _be_the_run(
-    recorded: Sequence[Step], host: str, environment: Mapping[str, str], check: bool, record: Path, output: Path
+    tasks: Sequence[tuple[Step, AnySubject]],
+    host: str,
+    environment: Mapping[str, str],
+    check: bool,
+    record: Path,
+    output: Path,
 ) -> None:
     """Run in the fork, and never return: exit status 0 for success, 2 for a failed task, 1 for an error in the test."""
     status = 1
@@ -143,7 +148,7 @@ def _be_the_run(
         tempfile.tempdir = None
         with record.open("w", encoding="utf-8") as lines:
             status = 0
-            for task in _tasks(recorded, host, check):
+            for task in _results(tasks, host, check):
                 lines.write(json.dumps(asdict(task), default=str) + "\n")
                 lines.flush()
                 if task.outcome == "failed":
@@ -156,13 +161,13 @@ def _be_the_run(
         os._exit(status)
 
 
-def _tasks(recorded: Sequence[Step], host: str, check: bool) -> Iterator[TaskResult]:
+def _results(tasks: Sequence[tuple[Step, AnySubject]], host: str, check: bool) -> Iterator[TaskResult]:
     before = after = ""
-    for step in recorded:
+    for step, subject in tasks:
         arguments = _renamed(step.arguments, before, after) if before else step.arguments
         task = SimpleNamespace(check_mode=check, diff=True, action=f"{COLLECTION}.{step.module}")
         at = time.time()
-        result = run_task(step.subject, task, arguments, lambda line: print(line, flush=True))
+        result = run_task(subject, task, arguments, lambda line: print(line, flush=True))
         outcome = "failed" if result.get("failed") else "ok"
         yield TaskResult(host, step.name, task.action, outcome, result, at, time.time())
         if step.cluster_id and result.get(CLUSTER_ID):

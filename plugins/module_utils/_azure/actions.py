@@ -110,11 +110,6 @@ def patiently(call: Callable[[], T], passes: Callable[[Rejected], bool], seconds
     return found[0]
 
 
-def with_advice(refusal: Rejected, advice: str) -> Rejected:
-    within = refusal.within and f"{refusal.within} {advice}"
-    return Rejected(f"{refusal} {advice}", refusal.status, refusal.problem, within, refusal.unsure)
-
-
 def on_app(call: Callable[[], T]) -> T:
     """Change an existing app, which only its owners may do."""
     try:
@@ -126,7 +121,7 @@ def on_app(call: Callable[[], T]) -> T:
             "With it, only owners of an app registration can change the app: ask one of them to add the identity that"
             f" runs this as an owner, or set {named('existing_app_id', ROLE)} to use the app as it is."
         )
-        raise with_advice(refusal, advice) from refusal
+        raise refusal.advised(advice) from refusal
 
 
 @dataclass(frozen=True)
@@ -220,7 +215,7 @@ class CreateApp(Action):
             app = gateway.azure.create_app(self.tenant, self._body(gateway))
         except CallFailed as failure:
             if self.owners and isinstance(failure, Rejected) and failure.problem.code == NOT_FOUND:
-                raise with_advice(failure, f"Check {named('owners', ROLE)}.") from failure
+                raise failure.advised(f"Check {named('owners', ROLE)}.") from failure
             if not failure.unsure:
                 raise
             found = until(lambda: self._found(gateway), timeout=LATE_SECONDS)
@@ -315,7 +310,7 @@ class Assign(Action):
             advice = (
                 "If its role already allows this, a condition of the assignment may limit which roles it can assign."
             )
-            raise with_advice(refusal, advice) from refusal
+            raise refusal.advised(advice) from refusal
         return {"assigned": (*made.get("assigned", ()), self.scope)}
 
     def _put(self, gateway: Gateways, role_id: str, principal: str) -> None:
@@ -476,7 +471,7 @@ def _no_federation(refusal: Rejected) -> Rejected:
     if refusal.status != 405:
         return refusal
     where = named("identity_location", ROLE)
-    return with_advice(refusal, f"Set {where} to another region: it need not be the cluster's.")
+    return refusal.advised(f"Set {where} to another region: it need not be the cluster's.")
 
 
 @dataclass(frozen=True)
@@ -595,10 +590,10 @@ def forbidden(refusal: Rejected) -> Rejected:
     """The refusal of a secret, with advice on what to do instead."""
     said = f"{refusal.problem.code} {refusal.problem.message}"
     if TOO_LONG in said:
-        return with_advice(refusal, f"Set {named('secret_days', ROLE)} to a number that the policy allows.")
+        return refusal.advised(f"Set {named('secret_days', ROLE)} to a number that the policy allows.")
     if NO_SECRETS in said:
         ways = f"{named('credential', ROLE)} to {FEDERATED}, or {named('identity', ROLE)} to {MANAGED}"
-        return with_advice(refusal, f"A policy forbids secrets of apps. Set {ways}, which need none.")
+        return refusal.advised(f"A policy forbids secrets of apps. Set {ways}, which need none.")
     return refusal
 
 

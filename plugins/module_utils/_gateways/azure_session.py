@@ -138,13 +138,8 @@ def _policy(info: Any) -> str:
     return f"{name} (assignment {assignment})" if name and assignment else name or assignment
 
 
-class Rejected(CallFailed):
-    """Azure answered with an error. status: the HTTP status. problem: what the answer says."""
-
-    def __init__(self, text: str, status: int, problem: Problem, within: str = "", unsure: bool = False) -> None:
-        super().__init__(text, within, unsure)
-        self.status = status
-        self.problem = problem
+class Rejected(https.Rejection[Problem]):
+    """Azure answered with an error."""
 
 
 @dataclass(frozen=True)

@@ -114,23 +114,13 @@ class Problem:
         return next(filter(None, found.groups()), "") if found else ""
 
 
-class Rejected(CallFailed):
-    """Google answered with an error. status: the HTTP status. problem: what the answer says."""
-
-    def __init__(self, text: str, status: int, problem: Problem, within: str = "", unsure: bool = False) -> None:
-        super().__init__(text, within, unsure)
-        self.status = status
-        self.problem = problem
+class Rejected(https.Rejection[Problem]):
+    """Google answered with an error."""
 
     @property
     def forbidden(self) -> bool:
         """Whether the caller lacks permissions. Throttling has the same status, but does not count."""
         return self.status == 403 and not _limited(self.status, self.problem)
-
-    def advised(self, advice: str) -> Rejected:
-        """The same with advice added."""
-        within = self.within and f"{self.within} {advice}"
-        return Rejected(f"{self} {advice}", self.status, self.problem, within, self.unsure)
 
     def unless_gone(self, advice: str) -> Rejected:
         """The same with advice added, such as "correct the option", for a project that does not exist: Google's answer

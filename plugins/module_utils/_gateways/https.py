@@ -12,7 +12,7 @@ import os
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from .._answers import Odd, loaded, tidy
@@ -37,6 +37,8 @@ except ImportError as error:
     _Session = _HTTPAdapter = object
 
 T = TypeVar("T")
+P = TypeVar("P")
+R = TypeVar("R", bound="Rejection[Any]")
 
 CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 """The environment variables that apply if the option for CA certificates is not set."""
@@ -54,6 +56,20 @@ class Response:
     reason: str = ""
     asked: float = 0.0
     headers: Mapping[str, str] | None = None
+
+
+class Rejection(CallFailed, Generic[P]):
+    """An API answered with an error. status: the HTTP status. problem: what the answer says."""
+
+    def __init__(self, text: str, status: int, problem: P, within: str = "", unsure: bool = False) -> None:
+        super().__init__(text, within, unsure)
+        self.status = status
+        self.problem = problem
+
+    def advised(self: R, advice: str) -> R:
+        """The same with advice added."""
+        within = self.within and f"{self.within} {advice}"
+        return type(self)(f"{self} {advice}", self.status, self.problem, within, self.unsure)
 
 
 class Http(_Session):

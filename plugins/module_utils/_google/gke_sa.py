@@ -544,12 +544,13 @@ def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
     shown_by_binding, others = _role_removals(current, wanted)
     former = tuple(_former_account(current, wanted))
     yield Removal("former service account", _shown_former(current.former_account), "", contents=former)
-    if found and wanted.existing_account and not wanted.owner.kept(shown):
+    foreign = wanted.owner.kept(shown)
+    if found and wanted.existing_account and not foreign:
         ours = keys_of(current, wanted, account)
         deletions = (_delete_key(current, wanted, Deletion(key.id, "which was CAST AI's")) for key in ours)
         yield Removal("keys", shown, "", contents=tuple(deletions))
     yield from shown_by_binding
-    if not wanted.owner.kept(shown):
+    if not foreign:
         for where, change in bindings_to_remove(current, wanted).items():
             yield Removal("bindings", shown, "", _set_policy(current, where, change))
         yield from _binding_kept(current, wanted)
