@@ -18,7 +18,9 @@ from .options import Desired
 
 def note_of(current: Current, wanted: Desired, email: str) -> RoleNote:
     """What is noted about an account."""
-    return next((note for note in role_notes(current, wanted) if note.is_about(email)), NO_ROLE_NOTE)
+    notes = role_notes(current, wanted)
+    about = (note for note in notes if note.is_about(email))
+    return next((note for note in (*about, *(one.of_former(email) for one in notes)) if note.account), NO_ROLE_NOTE)
 
 
 def note_to_keep(current: Current, wanted: Desired, role_id: str) -> RoleNote:

@@ -115,8 +115,8 @@ def plan(current: Current, wanted: Desired) -> Iterator[Step | Removal]:
     if wanted.hand_over:
         yield Step(_noting_role(current, wanted), ())
         yield Step(shown, _plan_hand_over(current, wanted))
-        former = current.former_account
-        yield Step(_shown_former(former), _former_account(current, wanted))
+        for former in current.former_accounts:
+            yield Step(_shown_former(former), _former_account(current, wanted, former))
 
 
 def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
@@ -458,15 +458,18 @@ def _served(current: Current, wanted: Desired) -> bool:
     if not wanted.existing_account or note_of(current, wanted, current.account.email).account:
         return False
     live = any(not (key.dead or key.due) for key in current.keys.keys)
-    other = users_to_remove(current, wanted) or current.former_account.email
+    other = users_to_remove(current, wanted) or current.former_accounts
     return bool(current.credentials_id) and live and not other
 
 
 def _hand_over_key(current: Current, wanted: Desired) -> HandOverKey:
     email, project, notes = current.account.email, current.project.project, None
     if wanted.existing_account and not wanted.shared:
-        own = tuple(key.id for key in our_keys(current, wanted).keys)
-        notes = RoleNotes(project, role_id_of(current, wanted), wanted.cluster_id, email, own)
+        left = {one.email: keys_of(current, wanted, one) for one in current.former_accounts if not one.found}
+        own = (*our_keys(current, wanted).keys, *(key for keys in left.values() for key in keys))
+        former = tuple(one for one, keys in left.items() if keys)
+        role_id, ids = role_id_of(current, wanted), tuple(key.id for key in own)
+        notes = RoleNotes(project, role_id, wanted.cluster_id, email, ids, former)
     return HandOverKey(
         f"create a key of service account {email} and hand it to CAST AI for cluster {wanted.cluster_id}",
         f"castai/credentials/{wanted.cluster_id}",
@@ -488,7 +491,7 @@ def _noting_role(current: Current, wanted: Desired) -> Shown | None:
     return _shown_role(current, wanted, current.project.project, current.home, role_id_of(current, wanted))
 
 
-# The account that CAST AI had before
+# The accounts that CAST AI had before
 
 
 def _shown_former(former: CastAccount) -> Shown | None:
@@ -496,14 +499,13 @@ def _shown_former(former: CastAccount) -> Shown | None:
     return Shown(f"Service account {former.email}", former.found, True) if former.found else None
 
 
-def _former_account(current: Current, wanted: Desired) -> Iterator[Action]:
+def _former_account(current: Current, wanted: Desired, former: CastAccount) -> Iterator[Action]:
     """Remove an account that we created. Of one of the user's, only our keys are deleted: nothing shows which of its
     bindings are needed."""
-    former = current.former_account
     before = replace(current, account=former)
     guarded = wanted.present and not wanted.keyless and our_keys(current, wanted).settled
     ours = former.keys if former.found else keys_of(current, wanted, former)
-    for where, change in _former_account_bindings(current, wanted).items():
+    for where, change in _former_account_bindings(current, wanted, former).items():
         yield _set_policy(before, where, change)
     for key in ours:
         yield _delete_key(before, wanted, Deletion(key.id, "which CAST AI does not need any more", guarded))
@@ -511,10 +513,10 @@ def _former_account(current: Current, wanted: Desired) -> Iterator[Action]:
         yield _delete_account(before)
 
 
-def _former_account_bindings(current: Current, wanted: Desired) -> dict[str, Change]:
-    if not current.former_account.found:
+def _former_account_bindings(current: Current, wanted: Desired, former: CastAccount) -> dict[str, Change]:
+    if not former.found:
         return {}
-    return bindings_to_remove(replace(current, account=current.former_account), replace(wanted, existing_account=""))
+    return bindings_to_remove(replace(current, account=former), replace(wanted, existing_account=""))
 
 
 def _delete_key(current: Current, wanted: Desired, one: Deletion) -> DeleteKey:
@@ -542,8 +544,9 @@ def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
     account, which only its record names, goes last."""
     account, found, shown = current.account, current.account.found, _shown(current, wanted)
     shown_by_binding, others = _role_removals(current, wanted)
-    former = tuple(_former_account(current, wanted))
-    yield Removal("former service account", _shown_former(current.former_account), "", contents=former)
+    for former in current.former_accounts:
+        contents = tuple(_former_account(current, wanted, former))
+        yield Removal("former service account", _shown_former(former), "", contents=contents)
     foreign = wanted.owner.kept(shown)
     if found and wanted.existing_account and not foreign:
         ours = keys_of(current, wanted, account)
@@ -629,8 +632,8 @@ def _remove_role(current: Current, wanted: Desired, project: str, state: Project
         return Removal(thing, None, "the clusters of the project share it")
     shown = _shown_role(current, wanted, project, state, role_id)
     kept = ""
-    gone = current.former_account.found
-    members = [one.member.lower() for one in (current.account, *([current.former_account] if gone else []))]
+    gone = (one for one in current.former_accounts if one.found)
+    members = [one.member.lower() for one in (current.account, *gone)]
     deleted = tuple(f"deleted:{one}?uid=" for one in members)
     bound = [one.lower() for one in members_of(state.policy, names.role_name(project, role_id))]
     marked = marked_role(role.description) == wanted.cluster_id
@@ -687,7 +690,8 @@ def _shown_bindings(current: Current, wanted: Desired, made: Made) -> dict[str, 
         users = users_to_remove(current, wanted)
     changes.append((current.account.email, users))
     if wanted.hand_over or not wanted.present:
-        changes += _former_account_bindings(current, wanted).items()
+        for former in current.former_accounts:
+            changes += _former_account_bindings(current, wanted, former).items()
     return {
         "added": [{"resource": where, **one.shown()} for where, change in changes for one in change.added],
         "removed": [{"resource": where, **one.shown()} for where, change in changes for one in change.removed],
@@ -717,13 +721,13 @@ def _warnings(current: Current, wanted: Desired) -> Iterator[str]:
                 f"Role {names.SHARED_ROLE}, which the clusters of project {project} share, differs from the expected"
                 " one and was left unchanged."
             )
-    former = current.former_account
-    if former.email and not former.found:
-        yield (
-            f"Service account {former.email}, which CAST AI had before, is still bound to role"
-            f" {role_name_of(current, wanted)}. Remove this binding and those of {names.ACCOUNT_USER} if they are not"
-            " needed."
-        )
+    role = role_name_of(current, wanted)
+    for former in current.former_accounts:
+        if not former.found and any(one.role == role for one in held_by(current.home.policy, former.member)):
+            yield (
+                f"Service account {former.email}, which CAST AI had before, is still bound to role {role}. Remove this"
+                f" binding and those of {names.ACCOUNT_USER} if they are not needed."
+            )
     ours = our_keys(current, wanted)
     for key in () if wanted.keyless else current.account.keys:
         end = moment(key.expires)

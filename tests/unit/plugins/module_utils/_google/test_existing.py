@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Stopped
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways import google_session
 from ansible_collections.castai.onboarding.plugins.module_utils._google.marks import role_note
 from ansible_collections.castai.onboarding.plugins.module_utils._google.permissions import granted
 from tests.unit.sandbox.aws_account import Ended
@@ -27,7 +29,7 @@ def own(world: World) -> None:
     world.add_users_key(OWN)
 
 
-def ended(world: World, call: str, after: bool = True) -> None:
+def ended(world: World, call: str, after: bool = True, **options: str) -> None:
     """A run that ends with a call of the gateway, before or after it took effect."""
     real: Callable[..., object] = getattr(world.google, call)
 
@@ -38,7 +40,7 @@ def ended(world: World, call: str, after: bool = True) -> None:
 
     setattr(world.google, call, ending)
     with pytest.raises(Ended):
-        world.run(existing_service_account=OWN)
+        world.run(**{"existing_service_account": OWN, **options})
     world.google = world.gateway()
 
 
@@ -145,6 +147,61 @@ def test_moving_back_deletes_our_key_and_names_what_stays_bound(world: World) ->
     done = world.run()
     assert done.actions == ()
     assert any(f"Service account {OWN}, which CAST AI had before" in one for one in done.view["warnings"])
+
+
+def test_of_several_moves_that_ended_no_key_of_ours_is_left(world: World) -> None:
+    """Although the former accounts have lost the role by then, and so are found by another binding."""
+    every = [OWN]
+    for account_id in ("second", "third"):
+        every.append(world.cloud.do("add_account", project=PROJECT, account_id=account_id, roles=["roles/viewer"]))
+        world.add_users_key(every[-1])
+    world.cloud.do("grant", project=PROJECT, role="roles/viewer", member=f"serviceAccount:{OWN}")
+    world.run()
+    ended(world, "create_key")
+    ended(world, "create_key", existing_service_account=every[1])
+    for email in every:
+        world.cloud.do("revoke", project=PROJECT, role=world.role, member=f"serviceAccount:{email}")
+    world.run(existing_service_account=every[2])
+    world.check_access()
+    left = {(email, key_id) for email in every for key_id in world.key_ids(email)}
+    assert left == {*world.kept, (every[2], world.given_key)}
+    assert world.account(ACCOUNT) is None
+    assert world.run(existing_service_account=every[2]).actions == ()
+
+
+def test_a_move_that_ended_can_be_taken_back(world: World) -> None:
+    other = world.cloud.do("add_account", project=PROJECT, account_id="other")
+    world.add_users_key(other)
+    world.run(existing_service_account=OWN)
+    ended(world, "create_key", existing_service_account=other)
+    rerun(world)
+    assert {(email, one) for email in (OWN, other) for one in world.key_ids(email)} == {
+        *world.kept,
+        (OWN, world.given_key),
+    }
+
+
+def test_removal_after_a_move_that_ended_deletes_the_keys_of_both_accounts(world: World) -> None:
+    other = world.cloud.do("add_account", project=PROJECT, account_id="other")
+    world.run(existing_service_account=OWN)
+    ended(world, "create_key", existing_service_account=other)
+    world.run(existing_service_account=other, state="absent")
+    assert (world.key_ids(OWN), world.key_ids(other)) == ([key_id for _email, key_id in world.kept], [])
+
+
+@pytest.mark.parametrize("ahead", [-3600, 3600])
+def test_a_clock_that_is_wrong_mistakes_no_key(world: World, monkeypatch: pytest.MonkeyPatch, ahead: int) -> None:
+    """The time in which a key may have been created is by Google's clock."""
+    monkeypatch.setattr(google_session, "time", lambda: time.time() + ahead)
+    (users,) = world.key_ids(OWN)
+    ended(world, "create_key")
+    (left,) = set(world.key_ids(OWN)) - {users}
+    assert rerun(world) == {left}
+    world.cloud.do("set_key", key_id=world.given_key, disabled=True)
+    ended(world, "create_key", after=False)
+    world.clock.ahead += 61
+    world.add_users_key(OWN)
+    assert len(rerun(world)) == 1
 
 
 def test_with_a_role_that_clusters_share_nothing_is_noted(world: World) -> None:

@@ -64,6 +64,7 @@ def due(world: World) -> None:
 
 OWN = f"own@{PROJECT}.iam.gserviceaccount.com"
 ON_OWN = {"existing_service_account": OWN}
+OTHER = f"other@{PROJECT}.iam.gserviceaccount.com"
 
 
 def own_account(world: World, **options: Any) -> None:
@@ -72,6 +73,13 @@ def own_account(world: World, **options: Any) -> None:
     world.add_users_key(OWN)
     if options:
         world.run(**options)
+
+
+def own_accounts(world: World) -> None:
+    """Two accounts of the user's own, of which CAST AI has the first."""
+    own_account(world, **ON_OWN)
+    world.cloud.do("add_account", project=PROJECT, account_id="other")
+    world.add_users_key(OTHER)
 
 
 def own_account_due(world: World) -> None:
@@ -113,6 +121,7 @@ STORIES: Mapping[str, tuple[Callable[[World], None], Options]] = {
     "an account of the user's own": (own_account, ON_OWN),
     "a key of the user's own account that expires": (own_account_due, ON_OWN),
     "from our account to the user's own": (lambda world: own_account(world, identity="key"), ON_OWN),
+    "from one account of the user's own to another": (own_accounts, {"existing_service_account": OTHER}),
     "from the user's own account to ours": (lambda world: own_account(world, **ON_OWN), {}),
     "from a key of the user's own account to none": (lambda world: own_account(world, **ON_OWN), {**ON_OWN, **KEYLESS}),
     "removal from the user's own account": (lambda world: own_account(world, **ON_OWN), {**ON_OWN, "state": "absent"}),
@@ -144,7 +153,8 @@ def end(world: World) -> Any:
     for found, name in names.items():
         text = text.replace(found, name)
     users = [key_id in world.key_ids(email) for email, key_id in world.kept]
-    return text, world.given_key in world.key_ids(OWN) + world.key_ids(), users
+    every = [key_id for email in (OWN, OTHER, ACCOUNT) for key_id in world.key_ids(email)]
+    return text, world.given_key in every, users
 
 
 def comparable(project: Mapping[str, Any]) -> Any:
