@@ -59,7 +59,6 @@ from .gke_bindings import (
     project_wide,
     projects_elsewhere,
     role_id_of,
-    role_name_of,
     unasked_accounts,
     used_by_others,
     users_change,
@@ -77,6 +76,7 @@ from .observed import (
     members_of,
     observe,
     own_nodes,
+    own_roles,
 )
 from .options import EXISTING_ACCOUNT, OPTIONS, ROLE, Desired, desired
 
@@ -513,6 +513,12 @@ def _former_account(current: Current, wanted: Desired, former: CastAccount) -> I
         yield _delete_account(before)
 
 
+def _former_removals(current: Current, wanted: Desired) -> Iterator[Removal]:
+    for former in current.former_accounts:
+        contents = tuple(_former_account(current, wanted, former))
+        yield Removal("former service account", _shown_former(former), "", contents=contents)
+
+
 def _former_account_bindings(current: Current, wanted: Desired, former: CastAccount) -> dict[str, Change]:
     if not former.found:
         return {}
@@ -544,9 +550,7 @@ def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
     account, which only its record names, goes last."""
     account, found, shown = current.account, current.account.found, _shown(current, wanted)
     shown_by_binding, others = _role_removals(current, wanted)
-    for former in current.former_accounts:
-        contents = tuple(_former_account(current, wanted, former))
-        yield Removal("former service account", _shown_former(former), "", contents=contents)
+    yield from _former_removals(current, wanted)
     foreign = wanted.owner.kept(shown)
     if found and wanted.existing_account and not foreign:
         ours = keys_of(current, wanted, account)
@@ -679,6 +683,12 @@ def _shown_bindings(current: Current, wanted: Desired, made: Made) -> dict[str, 
         return {"added": list(made["bindings added"]), "removed": list(made["bindings removed"])}
     changes: list[tuple[str, Change]] = []
     users = NO_CHANGE
+    former = [
+        one
+        for account in current.former_accounts
+        if wanted.hand_over or not wanted.present
+        for one in _former_account_bindings(current, wanted, account).items()
+    ]
     if not wanted.present:
         foreign = bool(wanted.owner.kept(_shown(current, wanted)))
         changes = [] if foreign else [*bindings_to_remove(current, wanted).items()]
@@ -689,9 +699,8 @@ def _shown_bindings(current: Current, wanted: Desired, made: Made) -> dict[str, 
     if wanted.present and wanted.hand_over and not wanted.keyless:
         users = users_to_remove(current, wanted)
     changes.append((current.account.email, users))
-    if wanted.hand_over or not wanted.present:
-        for former in current.former_accounts:
-            changes += _former_account_bindings(current, wanted, former).items()
+    # A removal begins with the former accounts; everything else ends with them.
+    changes = [*changes, *former] if wanted.present else [*former, *changes]
     return {
         "added": [{"resource": where, **one.shown()} for where, change in changes for one in change.added],
         "removed": [{"resource": where, **one.shown()} for where, change in changes for one in change.removed],
@@ -721,12 +730,14 @@ def _warnings(current: Current, wanted: Desired) -> Iterator[str]:
                 f"Role {names.SHARED_ROLE}, which the clusters of project {project} share, differs from the expected"
                 " one and was left unchanged."
             )
-    role = role_name_of(current, wanted)
+    own = [names.role_name(project, one) for one in own_roles(current, wanted)]
     for former in current.former_accounts:
-        if not former.found and any(one.role == role for one in held_by(current.home.policy, former.member)):
+        held = [one.role for one in held_by(current.home.policy, former.member) if one.role in own]
+        if held and not former.found:
             yield (
-                f"Service account {former.email}, which CAST AI had before, is still bound to role {role}. Remove this"
-                f" binding and those of {names.ACCOUNT_USER} if they are not needed."
+                f"Service account {former.email}, which CAST AI had before, is still bound to role"
+                f" {' and role '.join(held)}. Remove this and its bindings of {names.ACCOUNT_USER} if they are not"
+                " needed."
             )
     ours = our_keys(current, wanted)
     for key in () if wanted.keyless else current.account.keys:

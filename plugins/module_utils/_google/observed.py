@@ -115,8 +115,9 @@ class Current:
     """The current state. record: None if absent. off: services that are not enabled. former: projects that
     extra_projects no longer lists, None for one that could not be read. node_accounts: the accounts of the cluster's
     nodes by address, None for one that was not read. account_policies: who may use the accounts that our account uses
-    or used. former_accounts: other accounts that CAST AI had before; found: None for one of the user's. unlisted: whether the project's other accounts could not be listed. subnets: who may use the subnets of a
-    Shared VPC, by name."""
+    or used. former_accounts: other accounts that CAST AI had before; found: None for one of the user's. unlisted:
+    whether the project's other accounts could not be listed. subnets: who may use the subnets of a Shared VPC, by
+    name."""
 
     project: Project
     cluster: GkeCluster | None
@@ -318,23 +319,23 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     of = home_of(email, project)
     of_users = get_account_policy if wanted.keyless else unless_forbidden(get_account_policy)
     used = wanted.whole if wanted.keyless else wanted.hand_over and bool(current.cast_account)
-    noted = any(hashed_account(email) in note.accounts for note in role_notes(current, wanted))
-    listing = bool(found) and (noted or not (wanted.keyless and wanted.existing_account))
+    notes = role_notes(current, wanted)
+    listing = bool(found) and (is_noted(email, notes) or not (wanted.keyless and wanted.existing_account))
     with at_once() as ask:
         keys = ask.when(listing, google.list_keys, of, email)
-        former_keys = {
-            one.email: ask(google.list_keys, home_of(one.email, project), one.email) for one in former_accounts
-        }
+        with_keys = [one for one in former_accounts if one.found or is_noted(one.email, notes)]
+        former_keys = {one.email: ask(google.list_keys, home_of(one.email, project), one.email) for one in with_keys}
         users = ask.when(bool(found) and used, of_users, of, email)
         by_role = {one: ask(get_role, home, one) for one in further}
         on_others = {one: ask(unless_forbidden(get_account_policy), home, one) for one in listed}
         in_former = _ask_former(ask, google, wanted, former, (*wanted.former_role_ids, *further))
         # A role has the same ID in every project.
         in_extra = _ask_roles(ask, google, wanted, current.extra, further)
+    ours = results(former_keys)
     current = replace(
         current,
         account=replace(current.account, keys=keys.result() or (), policy=users.result() or {}),
-        former_accounts=tuple(replace(one, keys=former_keys[one.email].result()) for one in former_accounts),
+        former_accounts=tuple(replace(one, keys=ours.get(one.email, ())) for one in former_accounts),
         home=replace(current.home, roles={**current.home.roles, **_present(results(by_role))}),
         extra={
             one: replace(state, roles={**state.roles, **_roles_in(one, in_extra, wanted)})
@@ -426,7 +427,7 @@ def _candidates(current: Current, wanted: Desired) -> dict[str, str]:
 
 
 def _own_candidates(current: Current, wanted: Desired) -> dict[str, str]:
-    """The same for an account that is not the user's."""
+    """The same for an account that is not the user's. One with another name, which CAST AI's record may have, is."""
     project = current.project.project
     makers = {
         **dict.fromkeys(names.accounts(wanted.name, wanted.cluster_id), ""),
@@ -434,25 +435,24 @@ def _own_candidates(current: Current, wanted: Desired) -> dict[str, str]:
     }
     ids = {names.account_email(one, project): maker for one, maker in makers.items()}
     recorded = current.client_account
-    if recorded and recorded not in ids:
-        return {recorded: "another tool", **ids}
-    return {**({recorded: ids[recorded]} if recorded else {}), **ids}
+    return {**({recorded: ids[recorded]} if recorded in ids else {}), **ids}
 
 
 def _former_accounts(current: Current, wanted: Desired, own: Mapping[str, MarkedAccount]) -> Iterator[CastAccount]:
     """Accounts that CAST AI may have had before the user set another one, or none. own: those with names that we use.
 
-    The role's description has hashes of the user's, whose addresses are found in the project's policy.
+    One of the user's is in CAST AI's record if it had no key. The role's description has hashes of those that had one;
+    their addresses are found in the project's policy.
     """
     email = current.account.email
     for other, found in own.items():
         if other != email and found.cluster_ids == {wanted.cluster_id}:
             yield CastAccount(other, found)
-    hashes = {one for note in role_notes(current, wanted) for one in note.accounts}
-    start = names.member("")
-    members = {triple.member for triple in triples(current.home.policy) if triple.member.startswith(start)}
-    for other in sorted({one.removeprefix(start).lower() for one in members if hashes}):
-        if other != email and other not in own and hashed_account(other) in hashes:
+    notes, start = role_notes(current, wanted), names.member("")
+    members = sorted({triple.member for triple in triples(current.home.policy) if triple.member.startswith(start)})
+    addresses = (current.client_account, *(one.removeprefix(start) for one in members))
+    for other in dict.fromkeys(one.lower() for one in addresses if one):
+        if other not in (email, *own) and (other == current.client_account or is_noted(other, notes)):
             yield CastAccount(other)
 
 
@@ -460,6 +460,11 @@ def own_roles(current: Current, wanted: Desired) -> dict[str, CustomRole]:
     """The project's roles whose descriptions name this cluster, by ID."""
     roles = current.home.roles.items()
     return {role_id: role for role_id, role in roles if marked_role(role.description) == wanted.cluster_id}
+
+
+def is_noted(email: str, notes: Iterable[RoleNote]) -> bool:
+    """Whether an account may have keys of ours according to these notes."""
+    return any(hashed_account(email) in note.accounts for note in notes)
 
 
 def role_notes(current: Current, wanted: Desired) -> list[RoleNote]:
