@@ -51,7 +51,7 @@ from .bindings import (
     held_by_deleted,
     size_problem,
 )
-from .existing import keys_of, note_of, note_to_keep, our_keys
+from .existing import former_of_users, keys_of, note_of, note_to_keep, our_keys, users_of_former
 from .gke_bindings import (
     binding_changes,
     bindings_to_remove,
@@ -59,6 +59,7 @@ from .gke_bindings import (
     project_wide,
     projects_elsewhere,
     role_id_of,
+    shared_of_existing,
     unasked_accounts,
     used_by_others,
     users_change,
@@ -376,8 +377,20 @@ def _roles(some: Iterable[Triple]) -> str:
 
 
 def _plan_users(current: Current, wanted: Desired) -> Iterator[Action]:
-    """Let CAST AI's own account use ours."""
+    """Let CAST AI's own account use ours, if possible before CAST AI does."""
     account, cast = current.account, current.cast_account
+    change = users_change(current)
+    lets = SetPolicy(
+        f"let {cast or 'that account'} impersonate service account {account.email}",
+        f"gcp/policy/{account.email}",
+        None,
+        [one.shown() for one in change.added],
+        account.email,
+        home_of(account.email, current.project),
+        change,
+    )
+    if change and cast:
+        yield lets
     if not cast or current.client_account != account.email:
         yield CreateCastAccount(
             f"ask CAST AI to create the account that impersonates {account.email}",
@@ -388,17 +401,8 @@ def _plan_users(current: Current, wanted: Desired) -> Iterator[Action]:
             account.email,
             current.project.project,
         )
-    change = users_change(current)
-    if change:
-        yield SetPolicy(
-            f"let {cast or 'that account'} impersonate service account {account.email}",
-            f"gcp/policy/{account.email}",
-            None,
-            [one.shown() for one in change.added],
-            account.email,
-            home_of(account.email, current.project),
-            change,
-        )
+    if change and not cast:
+        yield lets
 
 
 # The hand-over
@@ -430,12 +434,12 @@ def _plan_hand_over(current: Current, wanted: Desired) -> Iterator[Action]:
         yield _hand_over_key(current, wanted)
         yield from (_delete_key(current, wanted, one) for one in keys.replaced())
     # CAST AI has a key by now.
-    yield from _take_users(current, wanted)
+    yield from _take_users(current, users_to_remove(current, wanted))
 
 
-def _take_users(current: Current, wanted: Desired) -> Iterator[Action]:
+def _take_users(current: Current, change: Change) -> Iterator[Action]:
     """Stop letting CAST AI's own account impersonate ours."""
-    change, email = users_to_remove(current, wanted), current.account.email
+    email = current.account.email
     if change:
         yield SetPolicy(
             f"stop letting {current.cast_account} impersonate service account {email}",
@@ -458,18 +462,18 @@ def _served(current: Current, wanted: Desired) -> bool:
     if not wanted.existing_account or note_of(current, wanted, current.account.email).account:
         return False
     live = any(not (key.dead or key.due) for key in current.keys.keys)
-    other = users_to_remove(current, wanted) or current.former_accounts
+    own = any(one.found for one in current.former_accounts)
+    other = own or users_to_remove(current, wanted) or former_of_users(current, wanted)
     return bool(current.credentials_id) and live and not other
 
 
 def _hand_over_key(current: Current, wanted: Desired) -> HandOverKey:
     email, project, notes = current.account.email, current.project.project, None
     if wanted.existing_account and not wanted.shared:
-        left = {one.email: keys_of(current, wanted, one) for one in current.former_accounts if not one.found}
-        own = (*our_keys(current, wanted).keys, *(key for keys in left.values() for key in keys))
-        former = tuple(one for one, keys in left.items() if keys)
+        former = former_of_users(current, wanted)
+        own = (*our_keys(current, wanted).keys, *(key for keys in former.values() for key in keys))
         role_id, ids = role_id_of(current, wanted), tuple(key.id for key in own)
-        notes = RoleNotes(project, role_id, wanted.cluster_id, email, ids, former)
+        notes = RoleNotes(project, role_id, wanted.cluster_id, email, ids, tuple(former))
     return HandOverKey(
         f"create a key of service account {email} and hand it to CAST AI for cluster {wanted.cluster_id}",
         f"castai/credentials/{wanted.cluster_id}",
@@ -500,17 +504,20 @@ def _shown_former(former: CastAccount) -> Shown | None:
 
 
 def _former_account(current: Current, wanted: Desired, former: CastAccount) -> Iterator[Action]:
-    """Remove an account that we created. Of one of the user's, only our keys are deleted: nothing shows which of its
-    bindings are needed."""
+    """Remove an account that we created. Of one of the user's, only our keys are deleted, and CAST AI's own account
+    loses its use: nothing shows which of its bindings are needed."""
     before = replace(current, account=former)
     guarded = wanted.present and not wanted.keyless and our_keys(current, wanted).settled
     ours = former.keys if former.found else keys_of(current, wanted, former)
-    for where, change in _former_account_bindings(current, wanted, former).items():
+    bindings = _former_account_bindings(current, wanted, former)
+    for where, change in bindings.items() if former.found else ():
         yield _set_policy(before, where, change)
     for key in ours:
         yield _delete_key(before, wanted, Deletion(key.id, "which CAST AI does not need any more", guarded))
     if former.found:
         yield _delete_account(before)
+    else:
+        yield from _take_users(before, bindings[former.email])
 
 
 def _former_removals(current: Current, wanted: Desired) -> Iterator[Removal]:
@@ -521,7 +528,7 @@ def _former_removals(current: Current, wanted: Desired) -> Iterator[Removal]:
 
 def _former_account_bindings(current: Current, wanted: Desired, former: CastAccount) -> dict[str, Change]:
     if not former.found:
-        return {}
+        return {former.email: users_of_former(current, wanted, former)}
     return bindings_to_remove(replace(current, account=former), replace(wanted, existing_account=""))
 
 
@@ -562,7 +569,7 @@ def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
             yield Removal("bindings", shown, "", _set_policy(current, where, change))
         yield from _binding_kept(current, wanted)
         if found and wanted.existing_account:
-            yield Removal("bindings", shown, "", contents=tuple(_take_users(current, wanted)))
+            yield Removal("bindings", shown, "", contents=tuple(_take_users(current, users_to_remove(current, wanted))))
     if found and wanted.existing_account:
         yield Removal(f"service account {account.email}", None, f"it was set with {EXISTING_ACCOUNT}")
     elif found:
@@ -601,6 +608,9 @@ def _binding_kept(current: Current, wanted: Desired) -> Iterator[Removal]:
     """Bindings that stay, or could not be looked for."""
     project = current.project.project
     thing = f"binding of {names.ACCOUNT_USER} to {current.account.email} on project {project}"
+    for where in shared_of_existing(current, wanted):
+        shared = f"binding of role {names.SHARED_ROLE} to {current.account.email} on project {where}"
+        yield Removal(shared, None, "other clusters may need it")
     if used_by_others(current, wanted):
         yield Removal(thing, None, "other clusters use the account, too")
     elif wanted.existing_account and project_wide(current.held):
@@ -724,6 +734,11 @@ def _warnings(current: Current, wanted: Desired) -> Iterator[str]:
     project, email = current.project.project, current.account.email
     if wanted.prepare:
         yield from _binding_warnings(current, wanted)
+        for where in () if wanted.shared else shared_of_existing(current, wanted):
+            yield (
+                f"{email} also has role {names.SHARED_ROLE} in project {where}, which other clusters may need. Remove"
+                " the binding if none does."
+            )
         shared = current.home.roles.get(names.SHARED_ROLE)
         if wanted.shared and shared and not shared.deleted and shared.permissions != wanted.permissions:
             yield (

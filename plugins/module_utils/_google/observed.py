@@ -313,7 +313,9 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     )
     own_accounts = {one: MarkedAccount(own) for one, own in results(by_own_name).items() if own}
     former_accounts = tuple(_former_accounts(current, wanted, own_accounts))
-    further = [one for one in bound_roles(current) if one not in current.home.roles]
+    every_account = (current.account, *former_accounts)
+    bound = [role_id for one in every_account for role_id in bound_roles(replace(current, account=one))]
+    further = [one for one in dict.fromkeys(bound) if one not in current.home.roles]
     listed = [one for one in all_accounts.result() or () if one not in (*nodes, email)]
     former = sorted(_former_projects(current, wanted))
     of = home_of(email, project)
@@ -324,6 +326,11 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     with at_once() as ask:
         keys = ask.when(listing, google.list_keys, of, email)
         with_keys = [one for one in former_accounts if one.found or is_noted(one.email, notes)]
+        users_of = {
+            one.email: ask(unless_forbidden(get_account_policy), home_of(one.email, project), one.email)
+            for one in former_accounts
+            if current.cast_account and not one.found
+        }
         former_keys = {one.email: ask(google.list_keys, home_of(one.email, project), one.email) for one in with_keys}
         users = ask.when(bool(found) and used, of_users, of, email)
         by_role = {one: ask(get_role, home, one) for one in further}
@@ -331,11 +338,13 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         in_former = _ask_former(ask, google, wanted, former, (*wanted.former_role_ids, *further))
         # A role has the same ID in every project.
         in_extra = _ask_roles(ask, google, wanted, current.extra, further)
-    ours = results(former_keys)
+    ours, theirs = results(former_keys), results(users_of)
     current = replace(
         current,
         account=replace(current.account, keys=keys.result() or (), policy=users.result() or {}),
-        former_accounts=tuple(replace(one, keys=ours.get(one.email, ())) for one in former_accounts),
+        former_accounts=tuple(
+            replace(one, keys=ours.get(one.email, ()), policy=theirs.get(one.email) or {}) for one in former_accounts
+        ),
         home=replace(current.home, roles={**current.home.roles, **_present(results(by_role))}),
         extra={
             one: replace(state, roles={**state.roles, **_roles_in(one, in_extra, wanted)})
