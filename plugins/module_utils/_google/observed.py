@@ -248,8 +248,10 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     google, castai = gateway.google, gateway.castai
     get_role, get_account = unless_off(google.get_role), unless_off(google.get_account)
     get_policy, get_account_policy = unless_off(google.get_policy), unless_off(google.get_account_policy)
+    # Whoever hands over an existing account may remove one of ours with all its bindings.
+    whole = wanted.whole or bool(wanted.existing_account)
     with at_once() as ask:
-        cluster = ask.when(wanted.whole, or_failure(google.get_cluster), wanted.project, wanted.location, wanted.name)
+        cluster = ask.when(whole, or_failure(google.get_cluster), wanted.project, wanted.location, wanted.name)
         record = ask.known(castai.get_cluster, wanted.cluster_id)
         get_project = in_project(unless_off(google.get_project), f"correct {named_option('project')}")
         named = ask(get_project, wanted.project)
@@ -261,16 +263,16 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
             f"Project {project.project} is being deleted. Restore it (gcloud projects undelete {project.project}), or"
             f" correct {named_option('project')}."
         )
-    here = wanted.whole and not project.going
+    here = not project.going
     shown, on = (_unless_going(one.result(), project) for one in (cluster, enabled))
     off = () if on is None else tuple(one for one in wanted.services if one not in on)
     current = Current(project, shown, record.result(), datetime.now(timezone.utc), off)
     home, candidates = project.project, _candidates(current, wanted)
-    nodes = node_emails(current) if wanted.whole else ()
+    nodes = node_emails(current) if whole else ()
     role_ids = _role_ids(wanted) if here else ()
-    extra = [(one, role_id) for one in wanted.extra_projects for role_id in wanted.former_role_ids if wanted.whole]
+    extra = [(one, role_id) for one in wanted.extra_projects for role_id in wanted.former_role_ids if whole]
     on_accounts = wanted.form == ON_ACCOUNTS
-    every = here and not wanted.existing_account and (on_accounts or not wanted.present)
+    every = here and wanted.whole and not wanted.existing_account and (on_accounts or not wanted.present)
     of_nodes = get_account_policy if on_accounts else unless_forbidden(get_account_policy)
     get_subnet_policy = unless_off(google.get_subnet_policy)
     of_subnets = get_subnet_policy if wanted.network else unless_forbidden(get_subnet_policy)
@@ -286,7 +288,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         on_nodes = {one: ask(of_nodes, home_of(one, project), one) for one in nodes}
         all_accounts = ask.when(every, unless_forbidden(unless_off(google.list_accounts)), home)
         get_extra = in_project(get_policy, f"remove it from {named_option('extra_projects', ROLE)}")
-        policies = {one: ask(get_extra, one) for one in wanted.extra_projects if wanted.whole}
+        policies = {one: ask(get_extra, one) for one in wanted.extra_projects if whole}
         in_extra = {one: ask.known(get_role, *one) for one in extra}
         on_subnets = {one: ask(of_subnets, one) for one in _subnets(current, wanted)}
     accounts = {one: MarkedAccount(found) if found else None for one, found in results(by_email).items()}
@@ -317,7 +319,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     bound = [role_id for one in every_account for role_id in bound_roles(replace(current, account=one))]
     further = [one for one in dict.fromkeys(bound) if one not in current.home.roles]
     listed = [one for one in all_accounts.result() or () if one not in (*nodes, email)]
-    former = sorted(_former_projects(current, wanted))
+    former = sorted(_former_projects(current, wanted)) if whole else []
     of = home_of(email, project)
     of_users = get_account_policy if wanted.keyless else unless_forbidden(get_account_policy)
     used = wanted.whole if wanted.keyless else wanted.hand_over and bool(current.cast_account)
@@ -353,7 +355,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         former=_former_states(*in_former, wanted),
         account_policies={one: bindings or {} for one, bindings in (results(on_nodes) | results(on_others)).items()},
     )
-    late = sorted(_former_projects(current, wanted) - {*former})
+    late = sorted(_former_projects(current, wanted) - {*former}) if whole else []
     with at_once() as ask:
         in_former = _ask_former(ask, google, wanted, late, (*wanted.former_role_ids, *own_roles(current, wanted)))
     return replace(current, former={**current.former, **_former_states(*in_former, wanted)})
