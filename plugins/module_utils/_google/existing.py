@@ -40,7 +40,8 @@ def note_to_keep(current: Current, wanted: Desired, role_id: str) -> RoleNote:
         return note
     former = former_of_users(current, wanted)
     keys = frozenset(key.id[:KEY_PART] for keys in former.values() for key in keys)
-    return RoleNote(hashed_account(email), frozenset(map(hashed_account, former)), ours=keys)
+    accounts = {"account": hashed_account(email), "former": frozenset(map(hashed_account, former))}
+    return note._replace(**accounts, ours=keys, until=0, others=frozenset())
 
 
 def former_of_users(current: Current, wanted: Desired) -> dict[str, tuple[AccountKey, ...]]:
@@ -51,6 +52,16 @@ def former_of_users(current: Current, wanted: Desired) -> dict[str, tuple[Accoun
         if not account.found and (keys or users_of_former(current, wanted, account)):
             found[account.email] = keys
     return found
+
+
+def has_key(current: Current, wanted: Desired) -> bool:
+    """Whether CAST AI may still have a key: one of ours exists, or one was noted with the credentials that it has."""
+    own = [current.account] if not wanted.existing_account else []
+    noted = [one.found.mark.credentials for one in (*own, *current.former_accounts) if one.found]
+    noted += [note.credentials for note in role_notes(current, wanted)]
+    in_use = any(one and current.credentials_id.startswith(one) for one in noted)
+    ours = (our_keys(current, wanted).keys, *(one.keys for one in current.former_accounts if one.found))
+    return in_use or any((*ours, *former_of_users(current, wanted).values()))
 
 
 def users_of_former(current: Current, wanted: Desired, former: CastAccount) -> Change:

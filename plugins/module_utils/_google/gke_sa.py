@@ -51,7 +51,7 @@ from .bindings import (
     held_by_deleted,
     size_problem,
 )
-from .existing import former_of_users, keys_of, note_of, note_to_keep, our_keys, users_of_former
+from .existing import former_of_users, has_key, keys_of, note_of, note_to_keep, our_keys, users_of_former
 from .gke_bindings import (
     binding_changes,
     bindings_to_remove,
@@ -412,9 +412,8 @@ def _plan_hand_over(current: Current, wanted: Desired) -> Iterator[Action]:
     target, email = f"castai/credentials/{wanted.cluster_id}", current.account.email
     keys = our_keys(current, wanted)
     if wanted.keyless:
-        # CAST AI's record names the account even before the hand-over. If our keys still exist, the hand-over may be
-        # missing.
-        if current.client_account != email or not current.credentials_id or keys.keys:
+        # CAST AI's record names the account even before the hand-over.
+        if current.client_account != email or not current.credentials_id or has_key(current, wanted):
             yield HandOverAccount(
                 f"hand service account {email} without a key to CAST AI for cluster {wanted.cluster_id}",
                 target,

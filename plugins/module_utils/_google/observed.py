@@ -455,9 +455,13 @@ def _former_accounts(current: Current, wanted: Desired, own: Mapping[str, Marked
     One of the user's is in CAST AI's record if it had no key. The role's description has hashes of those that had one;
     their addresses are found in the project's policy.
     """
-    email = current.account.email
+    email, project = current.account.email, current.project.project
+    roles = {names.role_name(project, one) for one in own_roles(current, wanted)}
     for other, found in own.items():
-        if other != email and found.cluster_ids == {wanted.cluster_id}:
+        # Somebody may have removed the mark.
+        bound = any(one.role in roles for one in held_by(current.home.policy, names.member(other)))
+        ours = found.cluster_ids == {wanted.cluster_id} or (bound and not found.cluster_ids)
+        if other != email and ours:
             yield CastAccount(other, found)
     notes, start = role_notes(current, wanted), names.member("")
     members = sorted({triple.member for triple in triples(current.home.policy) if triple.member.startswith(start)})
