@@ -56,6 +56,7 @@ from .gke_bindings import (
     binding_changes,
     bindings_to_remove,
     former_changes,
+    own_role_names,
     project_wide,
     projects_elsewhere,
     role_id_of,
@@ -778,13 +779,15 @@ def _binding_warnings(current: Current, wanted: Desired) -> Iterator[str]:
             " them."
         )
     for other, state in current.former.items():
-        roles = former_changes(current, wanted).get(other, NO_CHANGE).removed
+        own = own_role_names(current, wanted, other, state or ProjectState())
+        accounts = (current.account, *current.former_accounts)
+        held = [one.role for account in accounts if state for one in held_by(state.policy, account.member)]
         if state is None:
             yield (
                 f"{email} may still have its role in project {other}, which {named('extra_projects', ROLE)} no longer"
                 " names: the IAM policy there could not be read. Remove the binding there."
             )
-        elif roles:
+        elif own.intersection(held):
             yield (
                 f"The role of this cluster in project {other} is not bound to anybody any more. It stays until you"
                 " delete it."

@@ -75,9 +75,9 @@ def own_account(world: World, **options: Any) -> None:
         world.run(**options)
 
 
-def own_accounts(world: World) -> None:
+def own_accounts(world: World, **options: Any) -> None:
     """Two accounts of the user's own, of which CAST AI has the first."""
-    own_account(world, **ON_OWN)
+    own_account(world, **ON_OWN, **options)
     world.cloud.do("add_account", project=PROJECT, account_id="other")
     world.add_users_key(OTHER)
 
@@ -122,6 +122,15 @@ STORIES: Mapping[str, tuple[Callable[[World], None], Options]] = {
     "a key of the user's own account that expires": (own_account_due, ON_OWN),
     "from our account to the user's own": (lambda world: own_account(world, identity="key"), ON_OWN),
     "from one account of the user's own to another": (own_accounts, {"existing_service_account": OTHER}),
+    "from one account of the user's own to another without a key": (
+        lambda world: own_accounts(world, **KEYLESS),
+        {"existing_service_account": OTHER, **KEYLESS},
+    ),
+    "from a key of ours to the user's own account without one": (
+        lambda world: own_account(world, identity="key"),
+        {**ON_OWN, **KEYLESS},
+    ),
+    "from the user's own account without a key to ours": (lambda world: own_account(world, **ON_OWN, **KEYLESS), {}),
     "from the user's own account to ours": (lambda world: own_account(world, **ON_OWN), {}),
     "from a key of the user's own account to none": (lambda world: own_account(world, **ON_OWN), {**ON_OWN, **KEYLESS}),
     "removal from the user's own account": (lambda world: own_account(world, **ON_OWN), {**ON_OWN, "state": "absent"}),
