@@ -40,8 +40,8 @@ def note_to_keep(current: Current, wanted: Desired, role_id: str) -> RoleNote:
         return note
     former = former_of_users(current, wanted)
     keys = frozenset(key.id[:KEY_PART] for keys in former.values() for key in keys)
-    accounts = {"account": hashed_account(email), "former": frozenset(map(hashed_account, former))}
-    return note._replace(**accounts, ours=keys, until=0, others=frozenset())
+    known = note._replace(account=hashed_account(email), former=frozenset(map(hashed_account, former)))
+    return known._replace(ours=keys, until=0, others=frozenset())
 
 
 def former_of_users(current: Current, wanted: Desired) -> dict[str, tuple[AccountKey, ...]]:

@@ -471,9 +471,10 @@ def _hand_over_key(current: Current, wanted: Desired) -> HandOverKey:
     email, project, notes = current.account.email, current.project.project, None
     if wanted.existing_account and not wanted.shared:
         former = former_of_users(current, wanted)
-        own = (*our_keys(current, wanted).keys, *(key for keys in former.values() for key in keys))
-        role_id, ids = role_id_of(current, wanted), tuple(key.id for key in own)
-        notes = RoleNotes(project, role_id, wanted.cluster_id, email, ids, tuple(former))
+        of_former = (key.id for keys in former.values() for key in keys)
+        own = (*(key.id for key in our_keys(current, wanted).keys), *of_former)
+        role_id = role_id_of(current, wanted)
+        notes = RoleNotes(project, role_id, wanted.cluster_id, email, own, tuple(former))
     return HandOverKey(
         f"create a key of service account {email} and hand it to CAST AI for cluster {wanted.cluster_id}",
         f"castai/credentials/{wanted.cluster_id}",
@@ -779,7 +780,7 @@ def _binding_warnings(current: Current, wanted: Desired) -> Iterator[str]:
             " them."
         )
     for other, state in current.former.items():
-        own = own_role_names(current, wanted, other, state or ProjectState())
+        roles = own_role_names(current, wanted, other, state or ProjectState())
         accounts = (current.account, *current.former_accounts)
         held = [one.role for account in accounts if state for one in held_by(state.policy, account.member)]
         if state is None:
@@ -787,7 +788,7 @@ def _binding_warnings(current: Current, wanted: Desired) -> Iterator[str]:
                 f"{email} may still have its role in project {other}, which {named('extra_projects', ROLE)} no longer"
                 " names: the IAM policy there could not be read. Remove the binding there."
             )
-        elif own.intersection(held):
+        elif roles.intersection(held):
             yield (
                 f"The role of this cluster in project {other} is not bound to anybody any more. It stays until you"
                 " delete it."

@@ -339,7 +339,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         on_others = {one: ask(unless_forbidden(get_account_policy), home, one) for one in listed}
         in_former = _ask_former(ask, google, wanted, former, (*wanted.former_role_ids, *further))
         # A role has the same ID in every project.
-        in_extra = _ask_roles(ask, google, wanted, current.extra, further)
+        further_in_extra = _ask_roles(ask, google, wanted, current.extra, further)
     ours, theirs = results(former_keys), results(users_of)
     current = replace(
         current,
@@ -349,7 +349,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         ),
         home=replace(current.home, roles={**current.home.roles, **_present(results(by_role))}),
         extra={
-            one: replace(state, roles={**state.roles, **_roles_in(one, in_extra, wanted)})
+            one: replace(state, roles={**state.roles, **_roles_in(one, further_in_extra, wanted)})
             for one, state in current.extra.items()
         },
         former=_former_states(*in_former, wanted),
