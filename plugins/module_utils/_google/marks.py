@@ -78,12 +78,12 @@ class RoleNote(NamedTuple):
     """
 
     account: str = ""
-    former: frozenset[str] = frozenset()
     key: str = ""
     credentials: str = ""
     ours: frozenset[str] = frozenset()
     until: int = 0
     others: frozenset[str] = frozenset()
+    former: frozenset[str] = frozenset()
 
     def is_about(self, email: str) -> bool:
         return self.account == hashed_account(email)
@@ -152,7 +152,7 @@ def recorded_projects(description: str) -> frozenset[str]:
 def role_note(description: str) -> RoleNote:
     found = _ROLE.search(description)
     account, former, key, credentials, ours, until, others = found.groups("")[2:] if found else [""] * 7
-    return RoleNote(account, _listed(former), key, credentials, _listed(ours), int(until or 0), _listed(others))
+    return RoleNote(account, key, credentials, _listed(ours), int(until or 0), _listed(others), _listed(former))
 
 
 def _listed(text: str) -> frozenset[str]:

@@ -193,3 +193,14 @@ def comparable(project: Mapping[str, Any]) -> Any:
 def test_after_each_effect_a_rerun_ends_in_the_same_state(world: World, story: str, how: str) -> None:
     before, options = STORIES[story]
     after_each_effect(world, lambda: before(world), options, how, lambda: end(world))
+
+
+def test_without_its_mark_an_account_whose_removal_ended_is_named_and_adopt_deletes_it(world: World) -> None:
+    world.run()
+    world.google.patch_account(PROJECT, ACCOUNT, {"description": "edited by hand"})
+    world.run_until(1, **ABSENT)
+    kept = world.run(**ABSENT).view["kept"]
+    reason = "it has no mark in its description that shows which cluster it belongs to"
+    assert f"service account {ACCOUNT}: {reason}" in kept
+    world.run(adopt=True, **ABSENT)
+    assert world.account() is None
