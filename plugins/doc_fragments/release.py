@@ -24,9 +24,9 @@ options:
       - Whether the install takes over an existing installation that does not belong to a Helm release, such as an agent
         installed with C(kubectl apply). Without it, the task fails if a workload, ServiceAccount or ClusterRole of the
         chart exists outside Helm. A later upgrade takes over existing objects that it would add to the release.
-      - Needs Helm 3.17 or newer. Objects of another Helm release are never taken over, except with O(adopt_managed).
-        The task fails if the workload, ServiceAccount or ClusterRole belongs to another release, even if that release
-        is in another namespace.
+      - Needs Helm 3.17 or newer. Objects of another Helm release are never taken over, except those of CAST AI's
+        umbrella chart with O(adopt_managed). The task fails if an object of the chart belongs to another release, even
+        if that release is in another namespace. Custom resources are not checked.
     type: bool
     default: false
   adopt_managed:
