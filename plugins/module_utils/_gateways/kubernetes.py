@@ -60,6 +60,10 @@ _TRUST_PROVIDER = (
     f" proxy, or set {named('ca_cert')} to a file with the proxy's CA certificates"
 )
 _TRUST_PROXY = "Add the CA certificates of the proxy to the system's, or set SSL_CERT_FILE to a file that contains them"
+DENIED = ("denied the request", "denied request")
+"""Parts of refusals by admission webhooks and ValidatingAdmissionPolicies."""
+_OF_USER = re.compile(r"\buser \"", re.IGNORECASE)
+"""What a refusal for a missing permission names."""
 FIELD_MANAGER = "castai-onboarding"
 Object = dict[str, Any]
 
@@ -197,21 +201,17 @@ class Kubernetes:
                 return None
             raise
 
-    def create(self, path: str, body: Object) -> Object:
+    def create(self, path: str, body: Object, dry_run: bool = False) -> Object:
         """POST to a collection. Raises Conflict when the object exists."""
-        return self._send("POST", path, {"fieldManager": FIELD_MANAGER}, body)
-
-    def try_to_create(self, path: str, body: Object) -> None:
-        """What a POST would be answered, by a dry run: nothing is created."""
-        self._send("POST", path, {"dryRun": "All", "fieldManager": FIELD_MANAGER}, body)
+        return self._send("POST", path, _writing(dry_run), body)
 
     def replace(self, path: str, body: Object) -> Object:
         """PUT with the body's resourceVersion. Raises Conflict if somebody wrote after it was read."""
-        return self._send("PUT", path, {"fieldManager": FIELD_MANAGER}, body)
+        return self._send("PUT", path, _writing(), body)
 
-    def patch(self, path: str, body: Object) -> Object:
+    def patch(self, path: str, body: Object, dry_run: bool = False) -> Object:
         """JSON merge patch (RFC 7386); a resourceVersion in it is a precondition. Raises Conflict."""
-        return self._send("PATCH", path, {"fieldManager": FIELD_MANAGER}, body, "application/merge-patch+json")
+        return self._send("PATCH", path, _writing(dry_run), body, "application/merge-patch+json")
 
     def delete(self, path: str, body: Object | None = None) -> None:
         """Delete; success if it is already gone."""
@@ -305,12 +305,21 @@ class Kubernetes:
                 f" this machine.{self._advice.get(answer['cause'], self._advice.get(0, ''))}",
                 unsure=method != "GET" and not answer.get("neverSent"),
             )
-        advice = {
+        raise Rejected(f"{text}.{self._what_to_do(status, message, asked)}", status, message)
+
+    def _what_to_do(self, status: int, message: str, asked: float) -> str:
+        """About a refusal, as sentences after a blank."""
+        if any(said in message for said in DENIED):
+            return (
+                " This is a policy of the cluster, not a missing permission: change it, or exempt this object from it."
+            )
+        if status == 403 and " is forbidden: " in message and not _OF_USER.search(message):
+            return ""  # by a quota, a namespace that is being deleted and so on, not because of these credentials
+        return {
             401: " The API server does not recognize these credentials.",
             403: " These credentials are not allowed to do this.",
             429: throttled("The API server limits how often it may be called", asked),
         }.get(status, "") + self._advice.get(status, "")
-        raise Rejected(f"{text}.{advice}", status, message)
 
     @staticmethod
     def _passes(method: str, status: int, asked: float, attempt: int) -> bool:
@@ -372,6 +381,11 @@ class Kubernetes:
             raise CallFailed(sentence) from error
         reasons = [cause.strerror for cause in tls.causes(error) if isinstance(cause, OSError) and cause.strerror]
         return reasons[0] if reasons else str(error)
+
+
+def _writing(dry_run: bool = False) -> dict[str, str]:
+    """The query of a write. A dry run is answered as the write would be, and changes nothing."""
+    return {**({"dryRun": "All"} if dry_run else {}), "fieldManager": FIELD_MANAGER}
 
 
 def _odd_in(answer: Object) -> str:

@@ -248,10 +248,41 @@ def test_a_server_that_stays_away_is_given_up(wire: Wire, cluster: Kubernetes, h
     assert sum(hasty) < 10
 
 
+UNALLOWED = "These credentials are not allowed to do this."
+WAY = "change it, or exempt this object from it."
+
+
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
         (refusal(403, "secrets is forbidden"), "secrets is forbidden. These credentials are not allowed to do this."),
+        (
+            refusal(403, 'secrets "s" is forbidden: User "u" cannot get resource "secrets"'),
+            'secrets "s" is forbidden: User "u" cannot get resource "secrets". ' + UNALLOWED,
+        ),
+        (
+            refusal(403, 'roles "r" is forbidden: user "u" (groups=["g"]) is attempting to grant'),
+            'roles "r" is forbidden: user "u" (groups=["g"]) is attempting to grant. ' + UNALLOWED,
+        ),
+        *(
+            (
+                refusal(status, f"{said}: no"),
+                f"{said}: no. This is a policy of the cluster, not a missing permission: {WAY}",
+            )
+            for status in (400, 403, 422)
+            for said in (
+                'admission webhook "a.b" denied the request',
+                "configmaps \"c\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request",
+            )
+        ),
+        (
+            refusal(403, 'secrets "s" is forbidden: exceeded quota: q, requested: secrets=1'),
+            'secrets "s" is forbidden: exceeded quota: q, requested: secrets=1.',
+        ),
+        (
+            refusal(403, 'secrets "s" is forbidden: unable to create new content in namespace n'),
+            'secrets "s" is forbidden: unable to create new content in namespace n.',
+        ),
         (refusal(422, "spec is wrong."), "spec is wrong."),
         (reply(400, b"<html>no</html>"), "HTTP 400 <html>no</html>."),
         (reply(400), "HTTP 400."),
