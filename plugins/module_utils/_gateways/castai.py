@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -27,7 +28,8 @@ from .._engine import CallFailed, Conflict, Refused
 from .._given import is_file
 from .._options import sendable
 from .._patience import THROTTLED, Repeats, retry_after, throttled
-from . import tls
+from .._variables import named
+from . import proxies, tls
 
 T = TypeVar("T")
 
@@ -443,6 +445,12 @@ def read_ahead() -> None:
 
 def by_options(params: Mapping[str, Any]) -> CastAi:
     """The API, according to the module's options. Makes no call."""
+    proxy = proxies.of_environment(params["castai_api_url"], os.environ)
+    if proxy and proxy.scheme != "http":
+        raise Refused(
+            f"HTTPS_PROXY is a proxy with scheme {proxy.scheme}://, but CAST AI is only reached through one with"
+            f" http://. Set it to such a proxy, or add the host of {named('castai_api_url')} to NO_PROXY."
+        )
     return CastAi(
         params["castai_api_url"],
         params.get("castai_api_key") or "",

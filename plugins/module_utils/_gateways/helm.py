@@ -36,7 +36,7 @@ from .._engine import CallFailed, Conflict, Failure, Refused, Throttled, until
 from .._patience import FEWER, Repeats
 from .._temp_folder import TempFolder, leave_dead, left_dead, temp_folder
 from .._variables import named, role_of
-from . import repositories
+from . import proxies, repositories
 from .repositories import Repository
 
 with contextlib.suppress(ImportError):
@@ -599,6 +599,12 @@ def _environment(given: Mapping[str, str], folder: Path) -> dict[str, str]:
     }
     return {
         **kept,
+        # Go does not parse an address with a ^ in its password, and shows it.
+        **{
+            name: proxy.secret_url
+            for name, proxy in proxies.of_variables(given).items()
+            if proxy.secret_url != proxy.url
+        },
         "HELM_CACHE_HOME": str(folder / _CACHE),
         "HELM_DATA_HOME": str(folder / "data"),
         "HELM_PLUGINS": str(folder / "plugins"),
