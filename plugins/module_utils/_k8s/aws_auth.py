@@ -301,7 +301,7 @@ def _check_writable(current: Current, kind: str, new: str) -> None:
     if size > _LARGEST:
         raise Refused(
             f"ConfigMap {NAMESPACE}/{NAME} would have {size} bytes of data, but Kubernetes allows {_LARGEST}. Remove"
-            " entries or comments that nobody needs, then run again."
+            " unused entries or comments, then run again."
         )
 
 
