@@ -18,6 +18,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._given import as
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.values import secrets
 from ansible_collections.castai.onboarding.plugins.module_utils._variables import EXPECTED, VARIABLES, right_name
 from ansible_collections.castai.onboarding.plugins.plugin_utils._role_variables import role_variables
+from ansible_collections.castai.onboarding.plugins.plugin_utils._vaulted import in_variables
 
 # Ansible imports this before it forks for each task on each host.
 KNOWN = role_variables()
@@ -26,9 +27,6 @@ OPTIONS = all_options()
 PROVIDER = "castai_provider"
 OF_ROLE = "__castai_provider"
 """What a role that is for one provider sets."""
-
-VAULTED = ("EncryptedString", "AnsibleVaultEncryptedUnicode")
-"""Ansible's classes for what `!vault` encrypts, of newer and of older versions."""
 
 
 class ActionModule(ActionBase):
@@ -141,29 +139,7 @@ def _secrets(values: Mapping[str, Any], variables: Mapping[str, Any]) -> frozens
     whole = [value for name, value in values.items() if _no_log(name) and isinstance(value, str) and value.strip()]
     whole += [text for name, value in values.items() for text in pasted({VARIABLES[name]: value})]
     inside = secrets({name: value for name, value in values.items() if not isinstance(value, str)})
-    return frozenset([*whole, *inside, *filter(None, map(_decrypted, _vaulted(variables)))])
-
-
-def _vaulted(variables: Mapping[str, Any]) -> Iterator[Any]:
-    """What `!vault` encrypts: in our variables anywhere, and others as a whole, which ours may refer to."""
-    for name, value in variables.items():
-        yield from (leaf for leaf in _leaves(value, deep=name in KNOWN) if type(leaf).__name__ in VAULTED)
-
-
-def _leaves(value: Any, deep: bool) -> Iterator[Any]:
-    if deep and isinstance(value, (Mapping, list)):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _leaves(item, deep)
-    else:
-        yield value
-
-
-def _decrypted(text: Any) -> str:
-    """Empty where the password is not there, so that no value shows it either."""
-    try:
-        return str(text)
-    except Exception:
-        return ""
+    return frozenset([*whole, *inside, *in_variables(variables)])
 
 
 def _value(name: str, given: Any) -> Any:

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 from ansible import constants
 from ansible.executor.play_iterator import PlayIterator
+from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
 from ansible.plugins.strategy import StrategyBase
 from ansible.utils.display import Display
@@ -27,6 +28,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._clusters.table 
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import AnySubject, Report, run_task
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways import castai
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.helm import keep_charts
+from ansible_collections.castai.onboarding.plugins.plugin_utils._vaulted import in_chart_values
 
 PROVIDER = "castai_provider"
 
@@ -78,11 +80,13 @@ class ReconcileAction(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         variables = task_vars or {}
         result: dict[str, Any] = super().run(tmp, variables)
+        hidden = in_chart_values(self._task.args, variables)
         if self._needs_a_process(variables):
-            result.update(self._execute_module(task_vars=variables, wrap_async=self._task.async_val))
+            done = self._execute_module(task_vars=variables, wrap_async=self._task.async_val)
+            result.update(remove_values(done, hidden))
         else:
             keep_charts(constants.DEFAULT_LOCAL_TMP)
-            result.update(run_task(self.SUBJECT, self._task, self._task.args, _shown_for(variables)))
+            result.update(run_task(self.SUBJECT, self._task, self._task.args, _shown_for(variables), hidden))
             _name_host(result, variables)
         return result
 
