@@ -56,7 +56,7 @@ def loaded(path: str) -> Any:
 
 LAYERS = (
     ("_answers", "_credentials", "_equal", "_given", "_patience", "_variables", "_temp_folder"),
-    ("_addresses", "_diff", "_forms"),
+    ("_addresses", "_diff", "_forms", "_vaulted"),
     ("_engine", "_options"),
     ("_names",),
     ("_gateways",),

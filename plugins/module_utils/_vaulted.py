@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible_collections.castai.onboarding.plugins.module_utils._credentials import SHORTEST
-from ansible_collections.castai.onboarding.plugins.module_utils._variables import VARIABLES
+from ._credentials import SHORTEST
+from ._variables import VARIABLES
 
 _VAULTED = ("EncryptedString", "AnsibleVaultEncryptedUnicode")
 """Ansible's classes for what `!vault` encrypts, of newer and of older versions."""
