@@ -594,7 +594,7 @@ def _plan_killed(current: Current, wanted: Desired, killed: Revision) -> Iterato
     )
     failed = Revision.of(record.with_status(killed.secret, record.FAILED))
     rest = replace(current, history=(*current.history[:-1], failed), killed=True)
-    yield from _upgrade(rest, wanted, failed, killed.number, first=True)
+    yield from _upgrade(rest, wanted, _basis(rest, failed), killed.number, first=True)
 
 
 def _plan_existing(current: Current, wanted: Desired, last: Revision) -> Iterator[Action]:

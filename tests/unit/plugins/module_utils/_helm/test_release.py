@@ -12,7 +12,7 @@ from types import MappingProxyType, SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import Named
@@ -515,8 +515,6 @@ REVISIONS = st.lists(st.tuples(st.sampled_from(STATUSES), VALUES, st.sampled_fro
 def drifted(draw: st.DrawFn) -> Current:
     history = tuple(revision(number, *drawn) for number, drawn in enumerate(draw(REVISIONS), draw(st.integers(1, 3))))
     last = history[-1].status if history else ""
-    # Helm installs no second time beside what is deployed.
-    assume(last != "pending-install" or all(one.status != "deployed" for one in history))
     owners = [None] if record.goal(history) else [None, NOBODY]
     return current(
         *history,
