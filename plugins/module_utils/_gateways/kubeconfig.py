@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .._credentials import in_address
+from .._answers import tidy
+from .._credentials import in_address, quoted, without
 from .._engine import Refused
 from .._given import as_path
 from . import proxies
@@ -35,6 +36,8 @@ Entry = dict[str, Any]
 _LISTS = {"clusters": "cluster", "users": "user", "contexts": "context"}
 _IMPERSONATION = ("as", "as-uid", "as-groups", "as-user-extra")
 _PATHS = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
+_SHOWN = 10
+"""How many names a message lists."""
 
 
 class Wrong(Exception):
@@ -226,9 +229,14 @@ def _resolved(entry: Entry, folder: Path) -> Entry:
 
 def _named(config: Entry, kind: str, name: str) -> Entry:
     if name not in config[kind]:
-        known = ", ".join(config[kind]) or "none"
-        raise Wrong(f"it has no {_LISTS[kind]} {name!r}, only: {known}")
+        raise Wrong(f"it has no {_LISTS[kind]} {quoted(name)}, only: {_listed(list(config[kind]))}")
     return dict(config[kind][name])
+
+
+def _listed(names: list[str]) -> str:
+    """The first names; a shared kubeconfig may have hundreds."""
+    others = f" and {len(names) - _SHOWN} others" if len(names) > _SHOWN else ""
+    return ", ".join(tidy(without(name), 100) for name in names[:_SHOWN]) + others or "none"
 
 
 def _server(cluster: Entry, user: Entry) -> Server:
@@ -238,7 +246,7 @@ def _server(cluster: Entry, user: Entry) -> Server:
     if in_address(url):
         raise Wrong("the address of its server contains a user name or password, which belong in its user")
     if not url.startswith("https://"):
-        raise Wrong(f"its server is {url!r}, but credentials may only be sent to an https:// address")
+        raise Wrong(f"its server is {quoted(url)}, but credentials may only be sent to an https:// address")
     certificate = _material(user, "client-certificate")
     key = _material(user, "client-key")
     if bool(certificate) != bool(key):

@@ -29,7 +29,7 @@ from urllib.parse import urlencode
 
 from .. import _addresses
 from .._answers import Odd, loaded, tidy
-from .._credentials import MASK, SECRET_VARIABLE, SHORTEST, masked
+from .._credentials import MASK, SECRET_VARIABLE, SHORTEST, masked, quoted, without
 from .._engine import AT_ONCE, CallFailed, Conflict, Refused
 from .._options import sendable
 from .._patience import THROTTLED, Repeats, retry_after, throttled
@@ -471,8 +471,9 @@ def _naming(path: str, context: str | None) -> Iterator[None]:
         yield
     except (Wrong, Refused) as problem:
         reason = str(problem).rstrip(".")
+        shown = tidy(without(context), 100) if context else "(current)"
         raise Refused(
-            f"kubeconfig {path!r}, context {context or '(current)'}: {reason}. Check {named('kubeconfig')}"
+            f"kubeconfig {quoted(path)}, context {shown}: {reason}. Check {named('kubeconfig')}"
             f" and {named('context')}."
         ) from None
 

@@ -526,6 +526,18 @@ def test_a_kubeconfig_with_certificate_and_password(wire: Wire, tmp_path: Path) 
     cluster.close()
 
 
+def test_a_context_that_is_not_there_is_told_in_a_short_sentence(wire: Wire, tmp_path: Path) -> None:
+    """A shared kubeconfig may have hundreds of contexts, named by whatever its writer pasted."""
+    many = config(wire, {"token": TOKEN})
+    many["contexts"] = [{"name": f"https://me:CANARY@h/{'x' * 5000}", "context": {}}] + [
+        {"name": f"arn:aws:eks:eu-central-1:111122223333:cluster/shop-{number}", "context": {}} for number in range(300)
+    ]
+    with pytest.raises(Refused, match=r"/shop-8 and 291 others\. Check castai_kubeconfig") as caught:
+        by_kubeconfig(written(tmp_path, many), f"https://me:CANARY@h/{'y' * 5000}")
+    assert "CANARY" not in str(caught.value)
+    assert len(str(caught.value)) < 1200
+
+
 @pytest.mark.parametrize(
     ("content", "context", "sentence"),
     [
