@@ -473,8 +473,7 @@ def _naming(path: str, context: str | None) -> Iterator[None]:
         reason = str(problem).rstrip(".")
         shown = tidy(without(context), 100) if context else "(current)"
         raise Refused(
-            f"kubeconfig {quoted(path)}, context {shown}: {reason}. Check {named('kubeconfig')}"
-            f" and {named('context')}."
+            f"kubeconfig {quoted(path)}, context {shown}: {reason}. Check {named('kubeconfig')} and {named('context')}."
         ) from None
 
 

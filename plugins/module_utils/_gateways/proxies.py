@@ -66,7 +66,7 @@ def parse(text: str, origin: str) -> Proxy:
             host = None  # what was read is the beginning of a log-in with a special character in it
     except ValueError:
         host, port = None, None
-    if not host or not parts.scheme or any(character.isspace() for character in host):
+    if not host or not parts.scheme or not host.isascii() or any(character.isspace() for character in host):
         raise Refused(
             f"{origin} is not the address of a proxy: set it to SCHEME://HOST:PORT. Write special characters in a"
             " user name or password as %XX."

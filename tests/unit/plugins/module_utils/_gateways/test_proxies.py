@@ -122,6 +122,7 @@ def test_an_address_of_a_proxy(text: str, proxy: Proxy) -> None:
         "http://CAN:12/x@h",
         "CAN:12?x@h:1",
         "CAN:12#x@h",
+        "me:CAN@\u2603",
     ],
 )
 def test_what_is_not_the_address_of_a_proxy_is_refused_unseen(text: str) -> None:
