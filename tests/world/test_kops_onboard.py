@@ -131,7 +131,7 @@ def test_the_run_does_what_the_plan_said_but_that_one_makes_what_both_share(stor
     )
     assert not_shared(planned) == not_shared(done)
     assert len(not_shared(done)) > 15
-    assert "create role CastLambdaRoleForSpot, which functions of CAST AI run with" in planned
+    assert "create role CastLambdaRoleForSpot, which CAST AI's functions run with" in planned
 
 
 def not_shared(actions: list[str]) -> list[str]:
@@ -142,7 +142,7 @@ def test_what_clusters_share_is_made_once(story: Story) -> None:
     made = [
         host
         for host in HOSTS
-        if "create role CastLambdaRoleForSpot, which functions of CAST AI run with" in story.run.actions(host)
+        if "create role CastLambdaRoleForSpot, which CAST AI's functions run with" in story.run.actions(host)
     ]
     assert len(made) == 1
     tags = roles(story.world)[SPOT_ROLE]["tags"]

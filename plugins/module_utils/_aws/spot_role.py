@@ -22,7 +22,7 @@ from .names import SPOT_LAMBDA_ROLE
 from .policies import OF_SPOT_ROLE, Document, aws_managed, document
 
 DESCRIPTION = "Lambda role used by CAST AI to handle Spot interrupts."
-USE = "which functions of CAST AI run with"
+USE = "which CAST AI's functions run with"
 SERVICES = ("states", "events", "lambda", "apigateway")
 VENDOR: Mapping[str, str] = {"cast:managed-by": "cast.ai"}
 """Tag by which CAST AI's policies allow it to delete a role."""

@@ -362,7 +362,7 @@ def _record_problem(record: Cluster | None, facts: ClusterFacts, wanted: Desired
 
 
 def organization_problem(records: Iterable[Cluster], organization_id: str) -> str:
-    """Why the organisation that these clusters belong to is not the wanted one, or an empty text. organization_id:
+    """Why the organization that these clusters belong to is not the wanted one, or an empty text. organization_id:
     empty for any."""
     others = {record.organization_id for record in records if record.organization_id} - {organization_id}
     if not organization_id or not others:

@@ -267,7 +267,7 @@ def connect(params: Parameters, wanted: Desired) -> Systems:
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
     """Round 1: CAST AI and the provider. Round 2: the cluster, and what the cloud lets the caller do. Round 3: single
-    permissions, other organisations, charts, and who owns the objects that the releases would create."""
+    permissions, other organizations, charts, and who owns the objects that the releases would create."""
     with at_once() as ask:
         asked_records = ask(_attempt, lambda: gateway.castai().list_clusters())
         account = ask.when(wanted.findable, _account, gateway, wanted)
@@ -403,7 +403,7 @@ def _missing_sentence(current: Current, wanted: Desired, reading: bool) -> Itera
         hints = (wanted.provider.kubernetes_grant, there.caller_hint if there else "")
         yield (
             f"These Kubernetes permissions are missing in namespace {wanted.namespace} or cluster-wide:"
-            f" {', '.join(some)}. Grant them to the user or role of this run, or use a cluster administrator."
+            f" {', '.join(some)}. Grant them to the user or role of this run, or run this as a cluster administrator."
             f"{''.join(f' {one}' for one in hints if one)}"
         )
 

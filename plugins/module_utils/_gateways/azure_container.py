@@ -22,7 +22,7 @@ _CLUSTERS = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Micr
 _CLUSTER = f"{_CLUSTERS}/{{cluster}}"
 
 GET_CLUSTER = Call(
-    "read AKS cluster {cluster} of resource group {group}", "GET", CONTAINER_SERVICE, _CLUSTER, (f"{_ACTION}/read",)
+    "read AKS cluster {cluster} in resource group {group}", "GET", CONTAINER_SERVICE, _CLUSTER, (f"{_ACTION}/read",)
 )
 LIST_CLUSTERS = Call(
     "list the AKS clusters of subscription {subscription}",

@@ -400,7 +400,7 @@ def _cloud_of(authority: str) -> Cloud:
     found = next((one for one in CLOUDS.values() if one.login == host), None)
     if authority and not found:
         raise Refused(
-            f"{_AUTHORITY_HOST} is {quoted(authority)}, which is the log-in address of no cloud that this collection"
+            f"{_AUTHORITY_HOST} is {quoted(authority)}, which is not the log-in address of a cloud that this collection"
             f" knows. Unset it, or set {named('cloud_environment')} to one of {', '.join(CLOUDS)}."
         )
     return found or CLOUDS["AzureCloud"]

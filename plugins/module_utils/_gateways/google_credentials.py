@@ -263,7 +263,7 @@ def _read(path: str, origin: str) -> Info:
         said = getattr(error, "strerror", None) or "it is not text"
         shown = tidy(path, _LONGEST_SHOWN)
         raise Refused(
-            f"{origin} is {shown!r}, which cannot be read ({said}). Set it to a file of credentials."
+            f"{origin} is {shown!r}, which cannot be read ({said}). Set it to a file with credentials."
         ) from None
     return _parsed(text, f"{origin} {path!r}")
 

@@ -113,8 +113,8 @@ def _chosen(config: Entry, context: str | None) -> tuple[Server, User]:
     impersonated = [key for key in _IMPERSONATION if user.get(key)]
     if impersonated:
         raise Wrong(
-            f"its user impersonates another ({', '.join(impersonated)}), which is not supported: choose a context"
-            " whose user has the permissions itself"
+            f"its user impersonates another one ({', '.join(impersonated)}), which is not supported: choose a context"
+            " whose own user has the permissions"
         )
     server = _server(cluster, user)
     return server, _user(user, cluster, server)
@@ -202,7 +202,7 @@ def _content(text: str) -> Entry:
         if not isinstance(items, list) or not all(
             isinstance(item, dict) and isinstance(item.get(key) or {}, dict) for item in items
         ):
-            raise Wrong(f"its {kind} are not a list of names with a {key} each")
+            raise Wrong(f"its {kind} are not a list of entries with a name and a {key}")
     return content
 
 
@@ -236,7 +236,7 @@ def _server(cluster: Entry, user: Entry) -> Server:
     if not url:
         raise Wrong("its cluster has no server")
     if in_address(url):
-        raise Wrong("the address of its server contains a user name or password, which belong in its user")
+        raise Wrong("the address of its server contains a user name or password: move them to its user")
     if not url.startswith("https://"):
         raise Wrong(f"its server is {url!r}, but credentials may only be sent to an https:// address")
     certificate = _material(user, "client-certificate")
@@ -278,7 +278,7 @@ def _command(entry: Entry, cluster: Entry, server: Server) -> Command:
     if not program or not version:
         raise Wrong("the exec of its user has no command or no apiVersion")
     if _text(entry, "interactiveMode") == "Always":
-        raise Wrong(f"the program {program} that prints its credentials needs to ask a person")
+        raise Wrong(f"the program {program} that prints its credentials asks for input, which a run cannot give")
     exec_info = None
     if _text(entry, "provideClusterInfo").lower() == "true":
         exec_info = json.loads(write(server, ""))["clusters"][0]["cluster"]

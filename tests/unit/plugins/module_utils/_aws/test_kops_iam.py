@@ -138,7 +138,7 @@ def test_clusters_of_one_account_share_the_lambda_role_and_nothing_else(world: W
     world.run(SHOP)
     alone = world.cloud.state()
     second = sentences(world.run(PROD))
-    assert f"create role {SPOT_LAMBDA_ROLE}, which functions of CAST AI run with" not in second
+    assert f"create role {SPOT_LAMBDA_ROLE}, which CAST AI's functions run with" not in second
     assert f"tag role {SPOT_LAMBDA_ROLE}" in second
     assert sentences(world.run(SHOP)) == []
     back = world.run(PROD, state="absent")

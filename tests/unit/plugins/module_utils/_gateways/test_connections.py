@@ -356,7 +356,7 @@ PROGRAMS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "prints something else": ({"command": sys.executable, "args": ["-S", "-c", "print(1)"]}, "printed no ExecCred"),
     "is not there": ({"command": "/no/such", "installHint": "Get it\nthere."}, r"did not start \(.*\)\. Get it there"),
-    "asks": ({"command": "x", "interactiveMode": "Always"}, "needs to ask a person"),
+    "asks": ({"command": "x", "interactiveMode": "Always"}, "asks for input, which a run cannot give"),
     "has no name": ({}, "has no command"),
 }
 
