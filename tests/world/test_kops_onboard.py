@@ -235,7 +235,7 @@ def test_one_cluster_is_taken_back_and_the_others_stay_whole(story: Story) -> No
 def stops_before_the_hand_over(world: World, run: Run) -> None:
     """One release of five is refused: the others are installed anyway, and CAST AI has received nothing."""
     assert run.status == 2, run.output
-    assert run.failures[SHOP].startswith(f"Could not install Helm release {BROKEN}, which tells CAST AI of ")
+    assert run.failures[SHOP].startswith(f"Could not install Helm release {BROKEN}, which notifies CAST AI of ")
     assert run.failures[SHOP].count("Could not") == 1
     assert len(run.of("castai_releases", SHOP)[0]["applied"]) == 4
     assert user(world)["access_keys"] == []
