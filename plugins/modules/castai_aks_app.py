@@ -18,8 +18,8 @@ description:
   - The tags of the identity record which cluster it belongs to. The notes of the app, or a tag of the managed identity,
     record which credentials CAST AI has.
   - An identity and role that CAST AI's script or Terraform created for this cluster are taken over and keep their
-    names. Those of another cluster are never touched; this cluster then gets its own. Other secrets and federated
-    credentials stay.
+    names. If they belong to another cluster, they are left alone and this cluster gets its own. Other secrets and
+    federated credentials stay.
   - Removal with O(state=absent) leaves resource providers registered. A deleted app registration can be restored for
     30 days.
 author: castai.onboarding authors (@castai)
@@ -46,7 +46,7 @@ options:
   adopt:
     description:
       - Whether to take over an app registration, managed identity or role with a name that this module or another tool
-        would use, even if nothing shows which cluster it belongs to. Those of another cluster are never taken over.
+        would use, even if nothing shows which cluster it belongs to. Objects of another cluster are never taken over.
     type: bool
     default: false
   credential:
@@ -102,8 +102,8 @@ options:
     default: app
   identity_location:
     description:
-      - Region of a new managed identity. By default, it is that of the cluster. Set another one if the cluster's region
-        does not support federated credentials.
+      - Region of a new managed identity. Defaults to the cluster's region. Set another one if that does not support
+        federated credentials.
     type: str
   managed_clusters_write:
     description:
@@ -223,12 +223,12 @@ assignments:
     removed: []
 castai_client_id:
   description:
-    - Application (client) ID of CAST AI's identity. In check mode, that of a new one is C((known after apply)).
+    - Application (client) ID of CAST AI's identity. In check mode, it is C((known after apply)) for a new identity.
   returned: success
   type: str
 castai_principal_id:
   description:
-    - Object ID of its service principal. In check mode, that of a new one is C((known after apply)).
+    - Object ID of its service principal. In check mode, it is C((known after apply)) for a new identity.
   returned: success
   type: str
 changes:

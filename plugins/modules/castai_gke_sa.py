@@ -38,7 +38,7 @@ options:
   adopt:
     description:
       - Whether to take over an account or role with a name that this module or another tool would use, even if nothing
-        shows which cluster it belongs to. Those of another cluster are never taken over.
+        shows which cluster it belongs to. Objects of another cluster are never taken over.
     type: bool
     default: false
   enable_services:
@@ -121,7 +121,7 @@ options:
   service_account_user:
     description:
       - Which service accounts CAST AI may use for its nodes, with the role C(roles/iam.serviceAccountUser).
-      - V(node_accounts), the default, allows those of the cluster's node pools, with conditional bindings on the
+      - V(node_accounts), the default, allows the accounts of the cluster's node pools, with conditional bindings on the
         project. The condition has the form that CAST AI recommends, which Google does not document. The bindings can
         name 260 accounts, of this project only.
       - V(on_accounts) allows the same accounts with a binding on each of them, in other projects too.

@@ -25,7 +25,7 @@ DESCRIPTION = "Lambda role used by CAST AI to handle Spot interrupts."
 USE = "which CAST AI's functions run with"
 SERVICES = ("states", "events", "lambda", "apigateway")
 VENDOR: Mapping[str, str] = {"cast:managed-by": "cast.ai"}
-"""Tag by which CAST AI's policies allow it to delete a role."""
+"""CAST AI's policies allow it to delete a role with this tag."""
 
 TAG_USED = "castai-onboarding:used-by:"
 """Beginning of a tag key, followed by a cluster's id. The tag's value is the name of a cluster that uses the role."""

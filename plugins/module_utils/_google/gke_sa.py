@@ -721,8 +721,8 @@ def _warnings(current: Current, wanted: Desired) -> Iterator[str]:
     if former.email and not former.found:
         yield (
             f"Service account {former.email}, which CAST AI had before, is still bound to role"
-            f" {role_name_of(current, wanted)}. Remove this binding and those of {names.ACCOUNT_USER} if they are not"
-            " needed."
+            f" {role_name_of(current, wanted)}. Remove this binding, and the account's bindings of"
+            f" {names.ACCOUNT_USER}, if nothing needs them."
         )
     ours = our_keys(current, wanted)
     for key in () if wanted.keyless else current.account.keys:
