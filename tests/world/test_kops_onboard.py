@@ -55,7 +55,7 @@ CLUSTERS = (f"{SHOP}:kops:aws_auth=yes:nodes=1", f"{DATA}:kops:nodes=1", f"{PROD
 
 
 def customers_role(world: World) -> Any:
-    """A role that the vendor's script would have allowed CAST AI to delete."""
+    """A role that CAST AI's script would have allowed CAST AI to delete."""
     trust = {"Version": "2012-10-17", "Statement": []}
     made = {"name": "customer-lambda-role", "trust": trust, "policy": None, "tags": {"team": "orders"}}
     world.control("aws", "put_role", account=HOME_ACCOUNT, **made)

@@ -276,7 +276,7 @@ class Model:
             return
 
     def script(self, answer: str = "taken") -> None:
-        """The vendor's script: each run creates a new key and hands it over; it cannot if there are two."""
+        """CAST AI's script: each run creates a new key and hands it over; it cannot if there are two."""
         self.answer, self.calls = answer, -1
         if len(self.keys) < 2:
             try:

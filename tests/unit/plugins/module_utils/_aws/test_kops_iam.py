@@ -120,7 +120,7 @@ def test_four_onboardings_of_which_one_fails_at_the_hand_over_leave_one_key(
 
 
 def test_other_peoples_roles_and_policies_are_not_touched(world: World) -> None:
-    """The vendor's script tags every role whose name ends in -lambda-role, so that CAST AI may delete it."""
+    """CAST AI's script tags every role whose name ends in -lambda-role, so that CAST AI may delete it."""
     world.iam.create_role(
         RoleName="customer-lambda-role", AssumeRolePolicyDocument=trust(), Tags=[{"Key": "team", "Value": "a"}]
     )
