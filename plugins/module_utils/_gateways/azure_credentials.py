@@ -466,7 +466,7 @@ def in_words() -> Iterator[None]:
         failed = https.problem_of(request, "Azure's token server", CA_OPTION)
         if not failed and https.unanswered(request):
             failed = (
-                f"its token server did not answer ({https.said_by(request)}). Check that it is reachable from here."
+                f"its token server did not answer ({https.said_by(request)}). Check that this machine can reach it."
             )
         if failed:
             raise CallFailed(f"Could not get a token from Azure: {failed}") from None

@@ -285,7 +285,7 @@ def _of_info(info: Info, origin: str) -> Chosen:
     make = _MAKERS.get(kind)
     if make is None:
         raise Refused(
-            f"{origin} holds credentials of type {tidy(kind, 60)!r}, which this collection cannot use. It knows"
+            f"{origin} holds credentials of type {tidy(kind, 60)!r}, which this collection cannot use. Use one of:"
             f" {', '.join(_MAKERS)}."
         )
     try:

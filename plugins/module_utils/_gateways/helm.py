@@ -555,7 +555,7 @@ def _as_yaml(values: Mapping[str, Any]) -> str:
 def adopt_option(release: str) -> str:
     """The option that takes objects over, as a message names it: role components has no variable for it."""
     role = role_of(release)
-    return "adopt of a task of castai_release" if role == "components" else named("adopt", role)
+    return "adopt in a task with castai_release" if role == "components" else named("adopt", role)
 
 
 def _overwriting(version: tuple[int, ...]) -> list[str]:
