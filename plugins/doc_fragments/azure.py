@@ -38,7 +38,7 @@ options:
     description:
       - Where the Azure credentials come from.
       - V(auto) uses a service principal whose credentials are in the options or else in the environment, and otherwise
-        the log-in of the Azure CLI, if that is installed. V(env) only uses the environment, V(cli) only the Azure CLI,
+        the login of the Azure CLI, if that is installed. V(env) only uses the environment, V(cli) only the Azure CLI,
         and V(msi) the managed identity of the machine that runs Ansible.
       - Only with V(auto) may O(secret), O(x509_certificate_path), O(oidc_token) or O(oidc_token_file_path) be set.
       - Defaults to V(auto) if one of these options is set, or else to the environment variable
@@ -74,13 +74,13 @@ options:
     type: str
   oidc_token_file_path:
     description:
-      - File with a token as in O(oidc_token), which is read again for each log-in. Defaults to the environment variable
+      - File with a token as in O(oidc_token), which is read again for each login. Defaults to the environment variable
         E(AZURE_FEDERATED_TOKEN_FILE), which is set in a pod with workload identity.
     type: path
   cloud_environment:
     description:
       - Cloud of the subscription, V(AzureCloud), V(AzureUSGovernment) or V(AzureChinaCloud).
-      - Defaults to the environment variable E(AZURE_CLOUD_ENVIRONMENT), then to the cloud of the log-in address in
+      - Defaults to the environment variable E(AZURE_CLOUD_ENVIRONMENT), then to the cloud of the login address in
         E(AZURE_AUTHORITY_HOST), then to V(AzureCloud).
     type: str
   azure_ca_cert:

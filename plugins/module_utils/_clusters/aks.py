@@ -165,7 +165,7 @@ def _advice(found: AksCluster, azure: Azure, entra: bool) -> Mapping[int, str]:
         return advice
     caller = azure.caller()
     advice[401] = (
-        f" This cluster only accepts log-ins of Entra tenant {found.tenant or 'unknown'}: check that {in_words(caller)}"
+        f" This cluster only accepts logins of Entra tenant {found.tenant or 'unknown'}: check that {in_words(caller)}"
         " belongs to it."
     )
     advice[403] = f" {_grant(found, caller)}"

@@ -259,7 +259,7 @@ def _server(cluster: Entry, user: Entry) -> Server:
 
 
 def _user(user: Entry, cluster: Entry, server: Server) -> User:
-    """The first log-in that the user has, in kubectl's order: if it has a token, no program is run for one."""
+    """The first login that the user has, in kubectl's order: if it has a token, no program is run for one."""
     if _text(user, "token") or _text(user, "tokenFile"):
         return User(token=_text(user, "token"), token_file=_text(user, "tokenFile"))
     if isinstance(user.get("auth-provider"), dict):

@@ -453,7 +453,7 @@ def test_no_proxy_counts_for_the_environments_proxy_and_not_for_the_kubeconfigs(
 def test_a_proxy_that_wants_another_log_in(scheme: str, given: str, tmp_path: Path) -> None:
     place = served("usual", tmp_path)
     with serve_tunnel(Tunnel(place.port, LOG_IN)) as tunnel:
-        sentence = rf"^Proxy {scheme}://localhost:{tunnel.port} requires a different log-in: put USER:PASSWORD@"
+        sentence = rf"^Proxy {scheme}://localhost:{tunnel.port} requires a different login: put USER:PASSWORD@"
         with pytest.raises(CallFailed, match=sentence) as caught:
             far(place, f"{scheme}://{given}localhost:{tunnel.port}").get(PATH)
     assert "CANARY" not in str(caught.value)
