@@ -39,7 +39,7 @@ from .._names import CREDENTIALS_SECRET, NAMESPACE, chart_version_problem, helm_
 from .._options import castai_options
 from .._variables import named
 from . import phase2, readiness, rights
-from .cluster import key_of, organization_problem, problems, registration
+from .cluster import AGENT_METADATA, key_of, organization_problem, problems, registration
 from .phase2 import Onboarding
 from .readiness import Verdict
 from .rights import missing_in_cluster
@@ -51,9 +51,6 @@ T = TypeVar("T")
 
 OLDEST_KUBERNETES = (1, 21)
 """The charts use policy/v1 without a fallback; Kubernetes has it since 1.21."""
-
-AGENT_METADATA = "castai-agent-metadata"
-"""ConfigMap that an agent writes when it reports, with the cluster's id as CLUSTER_ID."""
 
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
