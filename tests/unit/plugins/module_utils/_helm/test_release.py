@@ -515,7 +515,7 @@ REVISIONS = st.lists(st.tuples(st.sampled_from(STATUSES), VALUES, st.sampled_fro
 def drifted(draw: st.DrawFn) -> Current:
     history = tuple(revision(number, *drawn) for number, drawn in enumerate(draw(REVISIONS), draw(st.integers(1, 3))))
     last = history[-1].status if history else ""
-    # Helm installs no second time beside what is deployed.
+    # Helm does not start a second install while a revision is deployed.
     assume(last != "pending-install" or all(one.status != "deployed" for one in history))
     owners = [None] if record.goal(history) else [None, NOBODY]
     return current(
@@ -749,7 +749,7 @@ def test_a_release_that_helm_keeps_in_configmaps_is_seen(cluster: Any, found: se
 
 
 class Policed:
-    """A cluster where a policy denies deleting one kind of object, and a Helm that does not say so."""
+    """A cluster in which a policy denies deleting one kind of object, and a Helm that does not report it."""
 
     def __init__(self, denied: str, absent: str = "") -> None:
         self._denied, self._absent = denied, absent
