@@ -16,13 +16,13 @@ from ._credentials import SHORTEST
 from ._variables import VARIABLES
 
 _VAULTED = ("EncryptedString", "AnsibleVaultEncryptedUnicode")
-"""Ansible's classes for what `!vault` encrypts, of newer and of older versions."""
+"""Ansible's classes for `!vault` values, in newer and in older versions."""
 _TAG = "VaultedValue"
 """What newer versions tag a text with once it is decrypted."""
 
 
 def in_variables(variables: Mapping[str, Any]) -> frozenset[str]:
-    """Decrypted: in our variables anywhere, and others as a whole, which ours may refer to."""
+    """The decrypted texts: at any depth in our variables, and others as a whole, because ours may refer to them."""
     return frozenset(text for name, value in variables.items() for text in _texts(value, deep=name in VARIABLES))
 
 
@@ -56,7 +56,7 @@ def _is_vaulted(leaf: Any) -> bool:
 
 
 def _decrypted(text: Any) -> str:
-    """Empty where the password is not there, so that no value shows it either."""
+    """The decrypted text; empty without the vault's password, because then no other value can contain it either."""
     try:
         return str(text)
     except Exception:

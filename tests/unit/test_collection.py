@@ -572,6 +572,36 @@ def test_every_role_depends_on_the_one_that_has_the_shared_variables(role: str) 
     assert loaded(f"roles/{role}/meta/main.yml")["dependencies"] == [{"role": f"{COLLECTION}.castai"}]
 
 
+def test_the_changelog_of_the_first_release_lists_all_modules_and_roles_with_their_short_descriptions() -> None:
+    first = loaded("changelogs/changelog.yaml")["releases"]["0.1.0"]
+    listed = {
+        entry["name"]: entry["description"].replace("\\", "")
+        for entry in [*first["modules"], *first["objects"]["role"]]
+    }
+    modules = {
+        name: yaml.safe_load(imported(Path("modules", f"{name}.py")).DOCUMENTATION)["short_description"]
+        for name in (*MODULES, *IN_CONTROLLER)
+    }
+    # The role castai has no entry of that kind, because nobody calls it.
+    roles = {
+        entry.removesuffix("/main"): spec["short_description"]
+        for entry, spec in argument_specs().items()
+        if entry.endswith("/main")
+    }
+    assert listed == modules | roles
+    page = (ROOT / "CHANGELOG.rst").read_text(encoding="utf-8").replace("\\", "")
+    assert [name for name, text in listed.items() if f"- {COLLECTION}.{name} - {text}\n" not in page] == []
+    assert " ".join(first["changes"]["release_summary"].split()) in page
+
+
+def test_the_docs_first_page_links_to_every_page_and_every_role() -> None:
+    folder = ROOT / "docs"
+    linked = set(re.findall(r"\]\(([^)#]+)\)", (folder / "README.md").read_text(encoding="utf-8")))
+    pages = {f"docsite/rst/{path.name}" for path in (folder / "docsite/rst").glob("*.rst")}
+    assert pages | {f"../roles/{role}/README.md" for role in ROLES} <= linked
+    assert [link for link in linked if "://" not in link and not (folder / link).exists()] == []
+
+
 def test_the_shared_variables_are_no_entry_that_ansible_checks_by_itself() -> None:
     entries = set(loaded("roles/castai/meta/argument_specs.yml")["argument_specs"])
     tasks = {path.stem for path in (ROOT / "roles/castai/tasks").iterdir()}

@@ -58,6 +58,9 @@ OPTIONS: dict[str, Any] = {
     **connection_rules(required=True),
 }
 
+AGENT_METADATA = "castai-agent-metadata"
+"""ConfigMap that an agent writes when it reports, with the cluster's id as CLUSTER_ID."""
+
 
 @dataclass(frozen=True)
 class Desired:
@@ -119,7 +122,8 @@ class Register(Action):
         if record.gone:
             raise CallFailed(
                 f"CAST AI returned record {record.id} of an earlier connection, which is {record.status}, instead of"
-                " creating a new one. Delete this record in CAST AI's console, then run again."
+                " creating a new one. Delete this record in CAST AI's console, and in the cluster the agent's ConfigMap"
+                f" {AGENT_METADATA}, which still names it. Then run again."
             )
         return {"cluster_id": record.id, "record": record}
 
@@ -371,7 +375,7 @@ def _record_problem(record: Cluster | None, facts: ClusterFacts, wanted: Desired
 
 
 def organization_problem(records: Iterable[Cluster], organization_id: str) -> str:
-    """Why the organisation that these clusters belong to is not the wanted one, or an empty text. organization_id:
+    """Why the organization that these clusters belong to is not the wanted one, or an empty text. organization_id:
     empty for any."""
     others = {record.organization_id for record in records if record.organization_id} - {organization_id}
     if not organization_id or not others:

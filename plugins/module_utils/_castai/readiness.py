@@ -125,7 +125,8 @@ def metrics_warning(kubernetes: Kubernetes, releases: Collection[str]) -> str:
         return ""
     state = "has no metrics-server" if lacking else "has a metrics-server that does not answer"
     sizing = WORKLOAD_AUTOSCALER in releases
-    hit = f"{WORKLOAD_AUTOSCALER} cannot size workloads" if sizing else "castai-agent cannot see how much pods use"
+    blind = "castai-agent cannot see how much CPU and memory pods use"
+    hit = f"{WORKLOAD_AUTOSCALER} cannot size workloads" if sizing else blind
     fix = "Install metrics-server" if lacking else "Look at its pods"
     way_out = ", or set components_workload_autoscaler to false" if sizing else ""
     return f"The cluster {state}, so {hit}. {fix}{way_out}."

@@ -71,8 +71,8 @@ def reach(params: Parameters, api_server: ApiServer | None) -> Kubernetes:
         raise Refused(
             missing.get("kubeconfig")
             or f"No connection to the cluster is given. Set {named('kubeconfig')}, or {named('host')} and"
-            f" {named('api_key')}, or the options of a provider that leads to it, such as"
-            f" {named('provider')}, {named('cluster_name')} and {named('region')} on EKS."
+            f" {named('api_key')}, or the options with which its provider finds it, on EKS for example"
+            f" {named('provider')}, {named('cluster_name')} and {named('region')}."
         )
     if api_server.entry_problem:
         raise Refused(api_server.entry_problem)

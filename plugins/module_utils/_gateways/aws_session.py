@@ -508,7 +508,7 @@ def reason_of(error: Exception) -> str:
         # botocore shows the address, including the password if it does not know the scheme.
         return (
             "the proxy in HTTPS_PROXY does not answer or does not allow the connection. Set HTTPS_PROXY to an HTTP"
-            " proxy that allows connections to AWS, with USER:PASSWORD@ before its name if it requires a log-in, or"
+            " proxy that allows connections to AWS, with USER:PASSWORD@ before its name if it requires a login, or"
             " add the host to NO_PROXY."
         )
     advice = ""

@@ -172,7 +172,7 @@ class CastAi:
         """Nothing is kept open between calls."""
 
     def list_clusters(self) -> tuple[Cluster, ...]:
-        """All clusters of the key's organisation; the endpoint has no paging and no filter."""
+        """All clusters of the key's organization; the endpoint has no paging and no filter."""
         return self._call("GET", CLUSTERS, "list the clusters", _clusters)
 
     def get_cluster(self, cluster_id: str) -> Cluster | None:
@@ -187,7 +187,7 @@ class CastAi:
         """Idempotent by the provider block: for an existing cluster, its id is returned.
 
         block: the provider's, under the provider's name; with the id if the cluster brings one, as kOps clusters do,
-        and with organizationId if CAST AI is to refuse a key of another organisation.
+        and with organizationId if CAST AI is to refuse a key of another organization.
         """
 
         def registered() -> Cluster | None:

@@ -544,7 +544,7 @@ def _refused_by(proxy: proxies.Proxy, host: str, error: Exception) -> str:
             continue
         if said[0].startswith("SOCKS5") or said[1].startswith("407"):
             return (
-                f"Proxy {proxy.url} requires a different log-in: put USER:PASSWORD@ before the proxy's name, in"
+                f"Proxy {proxy.url} requires a different login: put USER:PASSWORD@ before the proxy's name, in"
                 " proxy-url of the kubeconfig or in HTTPS_PROXY."
             )
         return (
@@ -661,7 +661,7 @@ def _ask(provider: Mapping[str, Any]) -> str:
     }
     try:
         kubernetes.config.load_kube_config_from_dict(config, client_configuration=configuration, persist_config=False)
-    except Exception as error:  # the client does not catch the errors of a log-in
+    except Exception as error:  # the client does not catch the errors of a login
         raise Wrong(f"its auth-provider {provider.get('name')} returns no token: {error}") from None
     header = (configuration.auth_settings().get("BearerToken") or {}).get("value")
     if not header:

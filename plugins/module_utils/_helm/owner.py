@@ -103,7 +103,7 @@ def managed_refusal(thing: str, manager: str, release: str, exists: bool) -> str
         way = _leave_out(release)
     return (
         f"{thing} is managed by {manager}, which would undo these changes. {way}, or stop managing it there first. In"
-        " a task of castai_release, adopt_managed takes it over anyway."
+        " a task with castai_release, adopt_managed takes it over anyway."
     )
 
 

@@ -958,7 +958,7 @@ def _described(wanted: Desired, last: Revision) -> Mapping[str, Any]:
 
 
 def _warnings(current: Current, wanted: Desired, last: Revision | None) -> Iterator[str]:
-    """What does not run, and where the cluster contains an API key, as the vendor's script and Terraform leave it."""
+    """What does not run, and where the cluster contains an API key, as CAST AI's script and Terraform leave it."""
     if current.unready:
         yield f"{wanted.title} is not running properly: {_listed(current.unready)}."
     if last and last.api_key_paths and not record.api_keys(wanted.values) and not wanted.enforce:

@@ -528,7 +528,7 @@ def test_a_record_that_has_ended_is_not_taken_for_the_new_one(wire: Wire) -> Non
     wire.script.play(answer("deleted", "disconnected"))
     (register, *_others) = plan(Current(EKS, None), desired())
     with pytest.raises(
-        CallFailed, match=rf"returned record {ID} .* which is deleted, .* Delete this record in .* run again\."
+        CallFailed, match=rf"returned record {ID} .* which is deleted, .* castai-agent-metadata, .* run again\."
     ):
         register.run(Systems(CastAi(wire.url, "CANARY-key"), Connection({})), {})
 

@@ -86,7 +86,7 @@ def test_what_is_nobodys_is_taken_where_that_is_asked_for() -> None:
     assert nobodys.refusal(True, "agent") == ""
     assert "Set adopt to true to take over this and similar objects" in nobodys.refusal(False, "agent")
     assert "Set agent_adopt (option adopt) to true" in nobodys.refusal(False, "castai-agent")
-    assert "Set adopt of a task of castai_release to true" in nobodys.refusal(False, "castai-kvisor")
+    assert "Set adopt in a task with castai_release to true" in nobodys.refusal(False, "castai-kvisor")
 
 
 @pytest.mark.parametrize(

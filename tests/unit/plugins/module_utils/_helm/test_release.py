@@ -747,7 +747,7 @@ def test_a_release_that_helm_keeps_in_configmaps_is_seen(cluster: Any, found: se
 
 
 class Policed:
-    """A cluster where a policy denies deleting one kind of object, and a Helm that does not say so."""
+    """A cluster in which a policy denies deleting one kind of object, and a Helm that does not report it."""
 
     def __init__(self, denied: str, absent: str = "") -> None:
         self._denied, self._absent = denied, absent
