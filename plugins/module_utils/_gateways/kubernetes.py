@@ -277,21 +277,21 @@ class Kubernetes:
         content: str = "application/json",
     ) -> Object:
         url = self.host.rstrip("/") + path + (f"?{urlencode(query)}" if query else "")
-        repeats, attempt = Repeats(0.5, 5.0), 0
+        repeats, attempt, reads = Repeats(0.5, 5.0), 0, method == "GET" or "dryRun" in query
         while True:
             attempt += 1
             authorization = self._authorization()
             status, answer, asked = self._once(method, url, authorization, body, content)
             if status == 401 and attempt == 1 and self._sign:
                 self._renew(authorization)
-            elif not self._passes(method, status, asked, attempt) or not repeats.wait(THROTTLED, asked):
+            elif not self._passes(reads, status, asked, attempt) or not repeats.wait(THROTTLED, asked):
                 break
         if 200 <= status < 300:
             odd = _odd_in(answer)
             if odd:
                 raise CallFailed(
                     f"{self.host} does not look like a Kubernetes API server: in its answer to {method} {path}, {odd}.",
-                    unsure=method != "GET",
+                    unsure=not reads,
                 )
             return answer
         message = (tidy(answer.get("message")) or f"HTTP {status}").rstrip(".")
@@ -303,7 +303,7 @@ class Kubernetes:
             raise CallFailed(
                 f"Kubernetes API server {self.host} did not answer{way}: {message}. Check that it is reachable from"
                 f" this machine.{self._advice.get(answer['cause'], self._advice.get(0, ''))}",
-                unsure=method != "GET" and not answer.get("neverSent"),
+                unsure=not reads and not answer.get("neverSent"),
             )
         raise Rejected(f"{text}.{self._what_to_do(status, message, asked)}", status, message)
 
@@ -322,12 +322,12 @@ class Kubernetes:
         }.get(status, "") + self._advice.get(status, "")
 
     @staticmethod
-    def _passes(method: str, status: int, asked: float, attempt: int) -> bool:
+    def _passes(reads: bool, status: int, asked: float, attempt: int) -> bool:
         """Whether another try may help. A write is only repeated if the server says that it did not accept it: 429
         comes from API Priority and Fairness, and 503 with a time to wait from a server that starts or stops."""
         if status == 429 or (status == 503 and asked):
             return True
-        return attempt < TRIES and method == "GET" and status in (0, 500, 502, 503, 504)
+        return attempt < TRIES and reads and status in (0, 500, 502, 503, 504)
 
     def _once(
         self, method: str, url: str, authorization: str, body: Object | None, content: str

@@ -240,6 +240,19 @@ def test_a_server_that_stays_throttled_is_told(wire: Wire, cluster: Kubernetes, 
     assert 100 < sum(hasty) <= 120
 
 
+def test_a_dry_run_writes_nothing_and_is_asked_again(wire: Wire, cluster: Kubernetes, hasty: list[float]) -> None:
+    wire.script.play(None, reply(500), reply(200, {"metadata": {}}))
+    assert cluster.create(SECRETS, {"a": 1}, dry_run=True) == {"metadata": {}}
+    wire.script.play(None)
+    with pytest.raises(CallFailed) as caught:
+        cluster.patch(SECRET, {"a": 1}, dry_run=True)
+    assert not caught.value.unsure
+    with pytest.raises(CallFailed) as caught:
+        cluster.patch(SECRET, {"a": 1})
+    assert caught.value.unsure
+    assert len(wire.script.received) == gateway.TRIES + 1
+
+
 def test_a_server_that_stays_away_is_given_up(wire: Wire, cluster: Kubernetes, hasty: list[float]) -> None:
     wire.script.play(None)
     with pytest.raises(CallFailed, match=r"did not answer: .* Check that it is reachable from this machine"):
