@@ -14,7 +14,8 @@ from typing import Any
 
 from .._answers import Odd, objects_in, text_in
 from .google_projects import granted_in, policy_in
-from .google_session import Answer, Call, Session
+from .google_session import Answer, Session
+from .https import Call
 
 _ACCOUNTS = "/v1/projects/{project}/serviceAccounts"
 _ACCOUNT = f"{_ACCOUNTS}/{{account}}"
@@ -50,7 +51,7 @@ SET_ACCOUNT_POLICY = _call(
     "serviceAccounts.setIamPolicy",
 )
 TEST_ACCOUNT_PERMISSIONS = _call(
-    "ask for the permissions on service account {account}", "POST", f"{_ACCOUNT}:testIamPermissions", reads=True
+    "check the permissions on service account {account}", "POST", f"{_ACCOUNT}:testIamPermissions", reads=True
 )
 LIST_KEYS = _call("list the keys of service account {account}", "GET", f"{_ACCOUNT}/keys", "serviceAccountKeys.list")
 CREATE_KEY = _call(

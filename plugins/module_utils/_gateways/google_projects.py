@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._answers import Odd, object_in, text_in
-from .google_session import Answer, Call, Session
+from .google_session import Answer, Session
+from .https import Call
 
 GET_PROJECT = Call(
     "read project {project}",
@@ -21,7 +22,7 @@ GET_PROJECT = Call(
     ("resourcemanager.projects.get",),
 )
 TEST_PERMISSIONS = Call(
-    "ask for the permissions on project {project}",
+    "check the permissions on project {project}",
     "POST",
     "cloudresourcemanager",
     "/v3/projects/{project}:testIamPermissions",

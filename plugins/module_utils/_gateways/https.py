@@ -47,6 +47,33 @@ TIMEOUT = (10.0, 60.0)
 
 
 @dataclass(frozen=True)
+class Call:
+    """One method of a cloud's API.
+
+    purpose: what it does, in words. service: whose host or api-version counts. path: without the host. purpose and path
+    contain {names}. permissions: what the caller needs. reads: whether it changes nothing even though its method
+    suggests a write. repeats: whether a write may be repeated if its answer was lost.
+    """
+
+    purpose: str
+    method: str
+    service: str
+    path: str
+    permissions: tuple[str, ...] = ()
+    reads: bool = False
+    repeats: bool = False
+
+    @property
+    def only_reads(self) -> bool:
+        return self.reads or self.method == "GET"
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the call may be made again if its answer was lost."""
+        return self.only_reads or self.repeats
+
+
+@dataclass(frozen=True)
 class Response:
     """body: parsed JSON, empty for no content, None for something else. reason: from the HTTP status line, or why there
     was no answer. asked: how many seconds the server asks to wait."""
@@ -219,7 +246,7 @@ def problem_of(error: BaseException, host: str, ca_option: str) -> str:
         if isinstance(cause, ssl.SSLError) and "NO_CERTIFICATE_OR_CRL_FOUND" in said:
             return f"{named(ca_option)} contains no PEM certificate."
         if "Tunnel connection failed: 407" in said or "SOCKS5 authentication" in said:
-            return "the proxy in HTTPS_PROXY requires a different log-in: put USER:PASSWORD@ before its name."
+            return "the proxy in HTTPS_PROXY requires a different login: put USER:PASSWORD@ before its name."
         if "Tunnel connection failed: 4" in said:
             return f"the proxy in HTTPS_PROXY does not allow connections to {host}. Allow them, or add it to NO_PROXY."
     return ""
