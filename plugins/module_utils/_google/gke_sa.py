@@ -459,7 +459,8 @@ def _served(current: Current, wanted: Desired) -> bool:
     All that is known is that CAST AI has credentials, that a live key exists, and that CAST AI did not use the account
     without a key, or another account, so far.
     """
-    if not wanted.existing_account or note_of(current, wanted, current.account.email).account:
+    noted = bool(note_of(current, wanted, current.account.email).account) and not wanted.shared
+    if noted or not wanted.existing_account:
         return False
     live = any(not (key.dead or key.due) for key in current.keys.keys)
     own = any(one.found for one in current.former_accounts)

@@ -334,6 +334,14 @@ def test_with_a_shared_role_the_key_of_another_account_is_created_once(world: Wo
     assert world.run(existing_service_account=other, role_scope="project").actions == ()
 
 
+def test_with_a_shared_role_a_note_of_the_former_role_creates_no_key_again_and_again(world: World) -> None:
+    world.run(existing_service_account=OWN)
+    world.castai.hand_over(world.cluster_id, {"credentials": world.cloud.do("add_key", email=OWN)})
+    world.run(existing_service_account=OWN, role_scope="project")
+    assert world.run(existing_service_account=OWN, role_scope="project").actions == ()
+    world.check_access()
+
+
 def test_our_account_whose_mark_somebody_removed_is_still_found_by_its_role(world: World) -> None:
     world.run()
     world.google.patch_account(PROJECT, ACCOUNT, {"description": "edited by hand"})
