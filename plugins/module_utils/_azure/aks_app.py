@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import _names
 from .._engine import UNKNOWN, Action, Made, Refused, Subject
-from .._gateways.azure_authorization import RoleAssignment
+from .._gateways.azure_authorization import RoleAssignment, RoleDefinition
 from .._gateways.azure_identities import Federation
 from .._gateways.castai import Cluster
 from .._keys import Deletion, moment
@@ -54,6 +54,7 @@ from .chosen import (
     check_identity,
     evidence,
     federation_of,
+    former_roles,
     given_secrets,
     identity_of,
     is_given_secret,
@@ -79,6 +80,7 @@ from .observed import (
     Current,
     Found,
     Identity,
+    MarkedRole,
     connect,
     identity_ids,
     keys_of,
@@ -623,15 +625,19 @@ def _assignments_to_remove(current: Current, wanted: Desired) -> tuple[RoleAssig
     """Assignments of our role that are for our identity, or that we made. Other roles of the identity are not
     touched. Of an identity that stays because it may be another tool's, only those that we made are removed."""
     found, principal = role_of(current, wanted), principal_of(current, wanted).lower()
-    every = of_role(current, found) if found else ()
+    roles = (found, *former_roles(current, wanted)) if found else ()
+    every = (one for some in roles for one in of_role(current, some))
     stays = wanted.existing or wanted.owner.kept(shown_identity(current, wanted))
     return tuple(one for one in every if (one.principal.lower() == principal and not stays) or ours(one, wanted))
 
 
 def _role_removals(current: Current, wanted: Desired) -> Iterator[Removal]:
     found = role_of(current, wanted)
-    if found is None:
-        return
+    for one in (found, *former_roles(current, wanted)) if found else ():
+        yield _remove_role(current, wanted, one)
+
+
+def _remove_role(current: Current, wanted: Desired, found: RoleDefinition) -> Removal:
     going = _assignments_to_remove(current, wanted)
     others = [one for one in of_role(current, found) if one not in going]
     # A run that ended before this may have removed all assignments: then what it is for still shows.
@@ -653,7 +659,7 @@ def _role_removals(current: Current, wanted: Desired) -> Iterator[Removal]:
         current.role_scope,
         found.guid,
     )
-    yield Removal(f"role {found.name}", shown_role(current, wanted), kept, delete)
+    return Removal(f"role {found.name}", Shown(f"Role {found.name}", MarkedRole(found), True), kept, delete)
 
 
 # The result

@@ -233,6 +233,18 @@ def role_of(current: Current, wanted: Desired) -> RoleDefinition | None:
     return next((one for one in found if one and not wanted.owner.others(MarkedRole(one))), None)
 
 
+def former_roles(current: Current, wanted: Desired) -> tuple[RoleDefinition, ...]:
+    """Roles of this cluster besides the one to work with, which another identity of it had."""
+    found = role_of(current, wanted)
+    own = role.folded(names.roles(wanted.cluster_id))
+    others = (one for one in current.roles if found and one.guid != found.guid)
+    return tuple(
+        one
+        for one in others
+        if not wanted.owner.others(MarkedRole(one)) and (one.name.lower() in own or MarkedRole(one).cluster_ids)
+    )
+
+
 def role_names(current: Current, wanted: Desired) -> tuple[str, ...]:
     """Names that a new role may get, the best one first."""
     taken = {one.name.lower() for one in current.roles}
@@ -273,7 +285,11 @@ def orphans(current: Current, wanted: Desired) -> tuple[RoleAssignment, ...]:
         by_us = marks.marked(one.description) == wanted.cluster_id
         return current.cluster is not None and one.scope.lower() not in need and by_us
 
-    return tuple(one for one in every if unneeded(one) or (one.principal.lower() != principal and ours(one, wanted)))
+    former = (one for other in former_roles(current, wanted) for one in of_role(current, other) if ours(one, wanted))
+    return (
+        *(one for one in every if unneeded(one) or (one.principal.lower() != principal and ours(one, wanted))),
+        *former,
+    )
 
 
 def ours(one: RoleAssignment, wanted: Desired) -> bool:

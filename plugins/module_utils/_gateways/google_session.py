@@ -14,6 +14,8 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from time import time
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -134,6 +136,7 @@ class Session:
         self.endpoint = str(options.get("endpoint") or "auto")
         self._lock = threading.Lock()
         self._caller: str | None = None
+        self._ahead = 0.0
 
     @property
     def project(self) -> str:
@@ -157,6 +160,10 @@ class Session:
     def close(self) -> None:
         """Drop the connections."""
         self._http.close()
+
+    def now(self) -> float:
+        """Seconds since 1970 by Google's clock, which this machine's may differ from, as the last answer showed it."""
+        return time() + self._ahead
 
     def token(self) -> str:
         """An access token for Kubernetes that stays valid for a while. Secret."""
@@ -242,10 +249,20 @@ class Session:
         headers = {"Accept": "application/json", "User-Agent": "castai.onboarding"}
         with self._lock, in_words():
             self._chosen.credentials.before_request(self._request, call.method, url, headers)
-        return self._http.ask(call.method, url, purpose, headers, query, body, call.repeatable)
+        response = self._http.ask(call.method, url, purpose, headers, query, body, call.repeatable)
+        self._ahead = _ahead(response, self._ahead)
+        return response
 
 
 _USERINFO = Call("find out whose credentials these are", "GET", "www", "/oauth2/v3/userinfo")
+
+
+def _ahead(response: Response, before: float) -> float:
+    """By how many seconds Google's clock is ahead of this machine's. before: what it was, if an answer has no date."""
+    try:
+        return parsedate_to_datetime((response.headers or {})["Date"]).timestamp() - time()
+    except (KeyError, TypeError, ValueError):
+        return before
 
 
 def _patience(call: Call, status: int, problem: Problem) -> float:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from time import time as now
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from .. import _keys
@@ -54,8 +53,7 @@ HAND_OVER_SECONDS = 420.0
 effect."""
 
 CREATED_SECONDS = 60.0
-"""How long after it was announced a key may be created. If this machine's clock differs more from Google's, the key is
-not recognized, and stays."""
+"""How long after it was announced a key may be created, by Google's clock. A later one is not recognized, and stays."""
 
 PROVIDER = "gke"
 
@@ -383,13 +381,15 @@ class DeleteKey(_keys.DeleteKey):
 @dataclass(frozen=True)
 class RoleNotes:
     """Where our keys on an existing account are noted, because the account is not edited: in the description of the
-    cluster's role. own: the IDs of our keys that the account already has."""
+    cluster's role. own: the IDs of our keys that exist. former: the accounts that CAST AI had before and that some of
+    these belong to."""
 
     project: str
     role_id: str
     cluster_id: str
     email: str
     own: tuple[str, ...] = ()
+    former: tuple[str, ...] = ()
     fresh: bool = False
     """Whether this run creates the role, which Google may not show right away."""
 
@@ -401,7 +401,7 @@ class RoleNotes:
     def announce(self, gateway: Gateways, keys: Iterable[AccountKey]) -> None:
         """Note that a key is about to be created. keys: those that the account has."""
         others = frozenset(key.id[:OTHERS_PART] for key in keys)
-        until = int(now() + CREATED_SECONDS)
+        until = int(gateway.google.now() + CREATED_SECONDS)
         self._write(gateway, {"ours": self._shortened(), "until": until, "others": others})
 
     def created(self, gateway: Gateways, *key_ids: str) -> None:
@@ -422,7 +422,8 @@ class RoleNotes:
             raise CallFailed(f"Role {role_id} of project {project} does not exist. Set prepare to true.")
         held = role_note(found.description)
         about = held if held.is_about(self.email) else RoleNote(hashed_account(self.email))
-        note = about._replace(**{"until": 0, "others": frozenset(), **fields})
+        former = frozenset(map(hashed_account, self.former))
+        note = about._replace(**{"former": former, "until": 0, "others": frozenset(), **fields})
         text = role_description(self.cluster_id, recorded_projects(found.description), note)
         when_visible(lambda: google.patch_role(project, role_id, {"description": text}, found.etag), self.fresh)
 

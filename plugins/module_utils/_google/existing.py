@@ -9,23 +9,64 @@ The description of the cluster's role says which they are, so there is nothing t
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .._gateways.google_iam import AccountKey
 from .._keys import NO_NOTE, Keys, Note, moment
-from .marks import KEY_PART, NO_ROLE_NOTE, OTHERS_PART, RoleNote, role_note
+from .bindings import Change
+from .gke_bindings import users_to_remove
+from .marks import KEY_PART, NO_ROLE_NOTE, OTHERS_PART, RoleNote, hashed_account, role_note
 from .observed import MOST_KEYS, CastAccount, Current, key_state, own_roles, role_notes
 from .options import Desired
 
 
 def note_of(current: Current, wanted: Desired, email: str) -> RoleNote:
     """What is noted about an account."""
-    return next((note for note in role_notes(current, wanted) if note.is_about(email)), NO_ROLE_NOTE)
+    notes = role_notes(current, wanted)
+    about = (note for note in notes if note.is_about(email))
+    return next((note for note in (*about, *(one.of_former(email) for one in notes)) if note.account), NO_ROLE_NOTE)
 
 
 def note_to_keep(current: Current, wanted: Desired, role_id: str) -> RoleNote:
-    """The note for a role's description: its own, or that of another role which the cluster has or had."""
+    """The note for a role's description: its own, or that of another role which the cluster has or had.
+
+    That CAST AI uses the account without a key is noted with the role, and anything else when a key is handed over.
+    """
     found = own_roles(current, wanted).get(role_id)
     own = role_note(found.description) if found else NO_ROLE_NOTE
-    return next((note for note in (own, *role_notes(current, wanted)) if note.account), NO_ROLE_NOTE)
+    note = next((note for note in (own, *role_notes(current, wanted)) if note.account), NO_ROLE_NOTE)
+    email = current.account.email
+    if not (wanted.keyless and wanted.existing_account) or note.is_about(email):
+        return note
+    former = former_of_users(current, wanted)
+    keys = frozenset(key.id[:KEY_PART] for keys in former.values() for key in keys)
+    known = note._replace(account=hashed_account(email), former=frozenset(map(hashed_account, former)))
+    return known._replace(ours=keys, until=0, others=frozenset())
+
+
+def former_of_users(current: Current, wanted: Desired) -> dict[str, tuple[AccountKey, ...]]:
+    """The user's accounts that CAST AI had before and that are not cleared up yet, with our keys of each."""
+    found = {}
+    for account in current.former_accounts:
+        keys = keys_of(current, wanted, account)
+        if not account.found and (keys or users_of_former(current, wanted, account)):
+            found[account.email] = keys
+    return found
+
+
+def has_key(current: Current, wanted: Desired) -> bool:
+    """Whether CAST AI may still have a key: one of ours exists, or one was noted with the credentials that it has."""
+    own = [current.account] if not wanted.existing_account else []
+    noted = [one.found.mark.credentials for one in (*own, *current.former_accounts) if one.found]
+    noted += [note.credentials for note in role_notes(current, wanted)]
+    in_use = any(one and current.credentials_id.startswith(one) for one in noted)
+    ours = (our_keys(current, wanted).keys, *(one.keys for one in current.former_accounts if one.found))
+    return in_use or any((*ours, *former_of_users(current, wanted).values()))
+
+
+def users_of_former(current: Current, wanted: Desired, former: CastAccount) -> Change:
+    """What still lets CAST AI's own account impersonate one of the user's that CAST AI had before."""
+    return users_to_remove(replace(current, account=former), replace(wanted, existing_account=former.email))
 
 
 def keys_of(current: Current, wanted: Desired, account: CastAccount) -> tuple[AccountKey, ...]:

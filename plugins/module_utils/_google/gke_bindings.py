@@ -57,12 +57,15 @@ def role_name_of(current: Current, wanted: Desired) -> str:
 def own_role_names(current: Current, wanted: Desired, project: str, state: ProjectState) -> frozenset[str]:
     """Roles in a project that our account has only because of this cluster's options, found by their names or marks.
 
-    A role has the same ID in every project. Those that other tools created for this cluster are included, except for an
-    existing account, which may still need them.
+    A role has the same ID in every project. The shared one, and those that other tools created for this cluster, are
+    included, except for an existing account, which may still need them.
     """
     roles = (*current.home.roles.items(), *state.roles.items())
     marked = {role_id for role_id, role in roles if marked_role(role.description) == wanted.cluster_id}
     ids = {*wanted.former_role_ids, names.SHARED_ROLE, *marked}
+    if wanted.existing_account:
+        # Other clusters that have the account may need it. Nothing records that.
+        ids -= {names.SHARED_ROLE}
     if project == current.project.project and not wanted.existing_account:
         ids |= {*names.roles_of_others(wanted.name)}
     return frozenset(names.role_name(project, one) for one in ids)
@@ -193,8 +196,8 @@ def users_change(current: Current) -> Change:
 
 def users_to_remove(current: Current, wanted: Desired) -> Change:
     """The same bindings, to be removed if CAST AI has a key instead. On an existing account, bindings with a condition
-    are not ours."""
-    if not current.cast_account:
+    are not ours, and those without may be needed for other clusters."""
+    if not current.cast_account or used_by_others(current, wanted):
         return NO_CHANGE
     held = held_by(current.account.policy, names.member(current.cast_account))
     gone = (one for one in held if one.role in _USERS and not (wanted.existing_account and one.condition))
@@ -232,6 +235,20 @@ def bindings_to_remove(current: Current, wanted: Desired) -> dict[str, Change]:
 def projects_elsewhere(current: Current) -> dict[str, ProjectState]:
     """The other projects in which the cluster has its role, or had it and could be read."""
     return {**current.extra, **{one: state for one, state in current.former.items() if state}}
+
+
+def shared_of_existing(current: Current, wanted: Desired) -> list[str]:
+    """The projects in which an existing account has the role that clusters share."""
+    every = {current.project.project: current.home, **projects_elsewhere(current)}
+    return [
+        project
+        for project, state in every.items()
+        if wanted.existing_account
+        and any(
+            one.role == names.role_name(project, names.SHARED_ROLE)
+            for one in held_by(state.policy, current.account.member)
+        )
+    ]
 
 
 def project_wide(held: Iterable[Triple]) -> list[Triple]:

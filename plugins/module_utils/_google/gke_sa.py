@@ -51,15 +51,16 @@ from .bindings import (
     held_by_deleted,
     size_problem,
 )
-from .existing import keys_of, note_of, note_to_keep, our_keys
+from .existing import former_of_users, has_key, keys_of, note_of, note_to_keep, our_keys, users_of_former
 from .gke_bindings import (
     binding_changes,
     bindings_to_remove,
     former_changes,
+    own_role_names,
     project_wide,
     projects_elsewhere,
     role_id_of,
-    role_name_of,
+    shared_of_existing,
     unasked_accounts,
     used_by_others,
     users_change,
@@ -77,6 +78,7 @@ from .observed import (
     members_of,
     observe,
     own_nodes,
+    own_roles,
 )
 from .options import EXISTING_ACCOUNT, OPTIONS, ROLE, Desired, desired
 
@@ -115,8 +117,8 @@ def plan(current: Current, wanted: Desired) -> Iterator[Step | Removal]:
     if wanted.hand_over:
         yield Step(_noting_role(current, wanted), ())
         yield Step(shown, _plan_hand_over(current, wanted))
-        former = current.former_account
-        yield Step(_shown_former(former), _former_account(current, wanted))
+        for former in current.former_accounts:
+            yield Step(_shown_former(former), _former_account(current, wanted, former))
 
 
 def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
@@ -376,8 +378,20 @@ def _roles(some: Iterable[Triple]) -> str:
 
 
 def _plan_users(current: Current, wanted: Desired) -> Iterator[Action]:
-    """Let CAST AI's own account use ours."""
+    """Let CAST AI's own account use ours, if possible before CAST AI does."""
     account, cast = current.account, current.cast_account
+    change = users_change(current)
+    lets = SetPolicy(
+        f"let {cast or 'that account'} impersonate service account {account.email}",
+        f"gcp/policy/{account.email}",
+        None,
+        [one.shown() for one in change.added],
+        account.email,
+        home_of(account.email, current.project),
+        change,
+    )
+    if change and cast:
+        yield lets
     if not cast or current.client_account != account.email:
         yield CreateCastAccount(
             f"ask CAST AI to create the account that impersonates {account.email}",
@@ -388,17 +402,8 @@ def _plan_users(current: Current, wanted: Desired) -> Iterator[Action]:
             account.email,
             current.project.project,
         )
-    change = users_change(current)
-    if change:
-        yield SetPolicy(
-            f"let {cast or 'that account'} impersonate service account {account.email}",
-            f"gcp/policy/{account.email}",
-            None,
-            [one.shown() for one in change.added],
-            account.email,
-            home_of(account.email, current.project),
-            change,
-        )
+    if change and not cast:
+        yield lets
 
 
 # The hand-over
@@ -408,9 +413,8 @@ def _plan_hand_over(current: Current, wanted: Desired) -> Iterator[Action]:
     target, email = f"castai/credentials/{wanted.cluster_id}", current.account.email
     keys = our_keys(current, wanted)
     if wanted.keyless:
-        # CAST AI's record names the account even before the hand-over. If our keys still exist, the hand-over may be
-        # missing.
-        if current.client_account != email or not current.credentials_id or keys.keys:
+        # CAST AI's record names the account even before the hand-over.
+        if current.client_account != email or not current.credentials_id or has_key(current, wanted):
             yield HandOverAccount(
                 f"hand service account {email} without a key to CAST AI for cluster {wanted.cluster_id}",
                 target,
@@ -430,12 +434,12 @@ def _plan_hand_over(current: Current, wanted: Desired) -> Iterator[Action]:
         yield _hand_over_key(current, wanted)
         yield from (_delete_key(current, wanted, one) for one in keys.replaced())
     # CAST AI has a key by now.
-    yield from _take_users(current, wanted)
+    yield from _take_users(current, users_to_remove(current, wanted))
 
 
-def _take_users(current: Current, wanted: Desired) -> Iterator[Action]:
+def _take_users(current: Current, change: Change) -> Iterator[Action]:
     """Stop letting CAST AI's own account impersonate ours."""
-    change, email = users_to_remove(current, wanted), current.account.email
+    email = current.account.email
     if change:
         yield SetPolicy(
             f"stop letting {current.cast_account} impersonate service account {email}",
@@ -458,15 +462,19 @@ def _served(current: Current, wanted: Desired) -> bool:
     if not wanted.existing_account or note_of(current, wanted, current.account.email).account:
         return False
     live = any(not (key.dead or key.due) for key in current.keys.keys)
-    other = users_to_remove(current, wanted) or current.former_account.email
+    own = any(one.found for one in current.former_accounts)
+    other = own or users_to_remove(current, wanted) or former_of_users(current, wanted)
     return bool(current.credentials_id) and live and not other
 
 
 def _hand_over_key(current: Current, wanted: Desired) -> HandOverKey:
     email, project, notes = current.account.email, current.project.project, None
     if wanted.existing_account and not wanted.shared:
-        own = tuple(key.id for key in our_keys(current, wanted).keys)
-        notes = RoleNotes(project, role_id_of(current, wanted), wanted.cluster_id, email, own)
+        former = former_of_users(current, wanted)
+        of_former = (key.id for keys in former.values() for key in keys)
+        own = (*(key.id for key in our_keys(current, wanted).keys), *of_former)
+        role_id = role_id_of(current, wanted)
+        notes = RoleNotes(project, role_id, wanted.cluster_id, email, own, tuple(former))
     return HandOverKey(
         f"create a key of service account {email} and hand it to CAST AI for cluster {wanted.cluster_id}",
         f"castai/credentials/{wanted.cluster_id}",
@@ -488,7 +496,7 @@ def _noting_role(current: Current, wanted: Desired) -> Shown | None:
     return _shown_role(current, wanted, current.project.project, current.home, role_id_of(current, wanted))
 
 
-# The account that CAST AI had before
+# The accounts that CAST AI had before
 
 
 def _shown_former(former: CastAccount) -> Shown | None:
@@ -496,25 +504,33 @@ def _shown_former(former: CastAccount) -> Shown | None:
     return Shown(f"Service account {former.email}", former.found, True) if former.found else None
 
 
-def _former_account(current: Current, wanted: Desired) -> Iterator[Action]:
-    """Remove an account that we created. Of one of the user's, only our keys are deleted: nothing shows which of its
-    bindings are needed."""
-    former = current.former_account
+def _former_account(current: Current, wanted: Desired, former: CastAccount) -> Iterator[Action]:
+    """Remove an account that we created. Of one of the user's, only our keys are deleted, and CAST AI's own account
+    loses its use: nothing shows which of its bindings are needed."""
     before = replace(current, account=former)
     guarded = wanted.present and not wanted.keyless and our_keys(current, wanted).settled
     ours = former.keys if former.found else keys_of(current, wanted, former)
-    for where, change in _former_account_bindings(current, wanted).items():
+    bindings = _former_account_bindings(current, wanted, former)
+    for where, change in bindings.items() if former.found else ():
         yield _set_policy(before, where, change)
     for key in ours:
         yield _delete_key(before, wanted, Deletion(key.id, "which CAST AI does not need any more", guarded))
     if former.found:
         yield _delete_account(before)
+    else:
+        yield from _take_users(before, bindings[former.email])
 
 
-def _former_account_bindings(current: Current, wanted: Desired) -> dict[str, Change]:
-    if not current.former_account.found:
-        return {}
-    return bindings_to_remove(replace(current, account=current.former_account), replace(wanted, existing_account=""))
+def _former_removals(current: Current, wanted: Desired) -> Iterator[Removal]:
+    for former in current.former_accounts:
+        contents = tuple(_former_account(current, wanted, former))
+        yield Removal("former service account", _shown_former(former), "", contents=contents)
+
+
+def _former_account_bindings(current: Current, wanted: Desired, former: CastAccount) -> dict[str, Change]:
+    if not former.found:
+        return {former.email: users_of_former(current, wanted, former)}
+    return bindings_to_remove(replace(current, account=former), replace(wanted, existing_account=""))
 
 
 def _delete_key(current: Current, wanted: Desired, one: Deletion) -> DeleteKey:
@@ -542,8 +558,7 @@ def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
     account, which only its record names, goes last."""
     account, found, shown = current.account, current.account.found, _shown(current, wanted)
     shown_by_binding, others = _role_removals(current, wanted)
-    former = tuple(_former_account(current, wanted))
-    yield Removal("former service account", _shown_former(current.former_account), "", contents=former)
+    yield from _former_removals(current, wanted)
     foreign = wanted.owner.kept(shown)
     if found and wanted.existing_account and not foreign:
         ours = keys_of(current, wanted, account)
@@ -555,7 +570,7 @@ def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
             yield Removal("bindings", shown, "", _set_policy(current, where, change))
         yield from _binding_kept(current, wanted)
         if found and wanted.existing_account:
-            yield Removal("bindings", shown, "", contents=tuple(_take_users(current, wanted)))
+            yield Removal("bindings", shown, "", contents=tuple(_take_users(current, users_to_remove(current, wanted))))
     if found and wanted.existing_account:
         yield Removal(f"service account {account.email}", None, f"it was set with {EXISTING_ACCOUNT}")
     elif found:
@@ -594,6 +609,9 @@ def _binding_kept(current: Current, wanted: Desired) -> Iterator[Removal]:
     """Bindings that stay, or could not be looked for."""
     project = current.project.project
     thing = f"binding of {names.ACCOUNT_USER} to {current.account.email} on project {project}"
+    for where in shared_of_existing(current, wanted):
+        shared = f"binding of role {names.SHARED_ROLE} to {current.account.email} on project {where}"
+        yield Removal(shared, None, "other clusters may need it")
     if used_by_others(current, wanted):
         yield Removal(thing, None, "other clusters use the account, too")
     elif wanted.existing_account and project_wide(current.held):
@@ -629,8 +647,8 @@ def _remove_role(current: Current, wanted: Desired, project: str, state: Project
         return Removal(thing, None, "the clusters of the project share it")
     shown = _shown_role(current, wanted, project, state, role_id)
     kept = ""
-    gone = current.former_account.found
-    members = [one.member.lower() for one in (current.account, *([current.former_account] if gone else []))]
+    gone = (one for one in current.former_accounts if one.found)
+    members = [one.member.lower() for one in (current.account, *gone)]
     deleted = tuple(f"deleted:{one}?uid=" for one in members)
     bound = [one.lower() for one in members_of(state.policy, names.role_name(project, role_id))]
     marked = marked_role(role.description) == wanted.cluster_id
@@ -676,6 +694,12 @@ def _shown_bindings(current: Current, wanted: Desired, made: Made) -> dict[str, 
         return {"added": list(made["bindings added"]), "removed": list(made["bindings removed"])}
     changes: list[tuple[str, Change]] = []
     users = NO_CHANGE
+    former = [
+        one
+        for account in current.former_accounts
+        if wanted.hand_over or not wanted.present
+        for one in _former_account_bindings(current, wanted, account).items()
+    ]
     if not wanted.present:
         foreign = bool(wanted.owner.kept(_shown(current, wanted)))
         changes = [] if foreign else [*bindings_to_remove(current, wanted).items()]
@@ -686,8 +710,8 @@ def _shown_bindings(current: Current, wanted: Desired, made: Made) -> dict[str, 
     if wanted.present and wanted.hand_over and not wanted.keyless:
         users = users_to_remove(current, wanted)
     changes.append((current.account.email, users))
-    if wanted.hand_over or not wanted.present:
-        changes += _former_account_bindings(current, wanted).items()
+    # A removal begins with the former accounts; everything else ends with them.
+    changes = [*changes, *former] if wanted.present else [*former, *changes]
     return {
         "added": [{"resource": where, **one.shown()} for where, change in changes for one in change.added],
         "removed": [{"resource": where, **one.shown()} for where, change in changes for one in change.removed],
@@ -711,19 +735,26 @@ def _warnings(current: Current, wanted: Desired) -> Iterator[str]:
     project, email = current.project.project, current.account.email
     if wanted.prepare:
         yield from _binding_warnings(current, wanted)
+        for where in () if wanted.shared else shared_of_existing(current, wanted):
+            yield (
+                f"{email} also has role {names.SHARED_ROLE} in project {where}, which other clusters may need. Remove"
+                " the binding if none does."
+            )
         shared = current.home.roles.get(names.SHARED_ROLE)
         if wanted.shared and shared and not shared.deleted and shared.permissions != wanted.permissions:
             yield (
                 f"Role {names.SHARED_ROLE}, which the clusters of project {project} share, differs from the expected"
                 " one and was left unchanged."
             )
-    former = current.former_account
-    if former.email and not former.found:
-        yield (
-            f"Service account {former.email}, which CAST AI had before, is still bound to role"
-            f" {role_name_of(current, wanted)}. Remove this binding, and the account's bindings of"
-            f" {names.ACCOUNT_USER}, if nothing needs them."
-        )
+    own = [names.role_name(project, one) for one in own_roles(current, wanted)]
+    for former in current.former_accounts:
+        held = [one.role for one in held_by(current.home.policy, former.member) if one.role in own]
+        if held and not former.found:
+            yield (
+                f"Service account {former.email}, which CAST AI had before, is still bound to role"
+                f" {' and role '.join(held)}. Remove this binding, and the account's bindings of {names.ACCOUNT_USER},"
+                " if nothing needs them."
+            )
     ours = our_keys(current, wanted)
     for key in () if wanted.keyless else current.account.keys:
         end = moment(key.expires)
@@ -749,13 +780,15 @@ def _binding_warnings(current: Current, wanted: Desired) -> Iterator[str]:
             " them."
         )
     for other, state in current.former.items():
-        roles = former_changes(current, wanted).get(other, NO_CHANGE).removed
+        roles = own_role_names(current, wanted, other, state or ProjectState())
+        accounts = (current.account, *current.former_accounts)
+        held = [one.role for account in accounts if state for one in held_by(state.policy, account.member)]
         if state is None:
             yield (
                 f"{email} may still have its role in project {other}, which {named('extra_projects', ROLE)} no longer"
                 " names: the IAM policy there could not be read. Remove the binding there."
             )
-        elif roles:
+        elif roles.intersection(held):
             yield (
                 f"The role of this cluster in project {other} is not bound to anybody any more. It stays until you"
                 " delete it."

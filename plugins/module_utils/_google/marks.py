@@ -26,7 +26,7 @@ _ACCOUNT = re.compile(
 )
 _ROLE = re.compile(
     rf"\({TAG_CLUSTER_ID}=([^)\s]+)(?: {EXTRA_PROJECTS}=([^)\s]+))?"
-    r"(?: account=([0-9a-f]+)(?: key=([^)\s]+) credentials=([^)\s]+))?(?: ours=([^)\s]+))?"
+    r"(?: account=([0-9a-f]+)((?:,[0-9a-f]+)*)(?: key=([^)\s]+) credentials=([^)\s]+))?(?: ours=([^)\s]+))?"
     r"(?: until=(\d+)(?: not=([^)\s]+))?)?)?\)"
 )
 
@@ -71,7 +71,8 @@ def describe(mark: Mark) -> str:
 class RoleNote(NamedTuple):
     """What the description of a cluster's role says about our keys on an account that is not edited. IDs are shortened.
 
-    account: a hash of its address. key, credentials: as in Mark. ours: our keys that CAST AI does not use, or not yet.
+    account: a hash of its address. former: those of accounts that CAST AI had before and that may still have keys of
+    ours. key, credentials: as in Mark. ours: our keys that CAST AI does not use, or not yet, on any of these accounts.
     until: if a key may have been created without being recorded, the end of the time for that, in seconds since 1970.
     others: the keys that the account had before.
     """
@@ -82,9 +83,20 @@ class RoleNote(NamedTuple):
     ours: frozenset[str] = frozenset()
     until: int = 0
     others: frozenset[str] = frozenset()
+    former: frozenset[str] = frozenset()
 
     def is_about(self, email: str) -> bool:
         return self.account == hashed_account(email)
+
+    @property
+    def accounts(self) -> frozenset[str]:
+        """Hashes of all accounts that may have keys of ours."""
+        return self.former | frozenset(filter(None, [self.account]))
+
+    def of_former(self, email: str) -> RoleNote:
+        """What it says about an account that CAST AI had before."""
+        known = hashed_account(email) in self.former
+        return RoleNote(hashed_account(email), ours=self.ours) if known else NO_ROLE_NOTE
 
     def names(self, key_id: str) -> bool:
         return key_id[:KEY_PART] in {self.key, *self.ours}
@@ -94,7 +106,7 @@ class RoleNote(NamedTuple):
         if not self.account:
             return ""
         texts = [
-            f"account={self.account}",
+            f"account={','.join((self.account, *sorted(self.former)))}",
             f"key={self.key} credentials={self.credentials}" if self.key else "",
             f"ours={','.join(sorted(self.ours))}" if self.ours else "",
             f"until={self.until}" if self.until else "",
@@ -139,8 +151,8 @@ def recorded_projects(description: str) -> frozenset[str]:
 
 def role_note(description: str) -> RoleNote:
     found = _ROLE.search(description)
-    account, key, credentials, ours, until, others = found.groups("")[2:] if found else [""] * 6
-    return RoleNote(account, key, credentials, _listed(ours), int(until or 0), _listed(others))
+    account, former, key, credentials, ours, until, others = found.groups("")[2:] if found else [""] * 7
+    return RoleNote(account, key, credentials, _listed(ours), int(until or 0), _listed(others), _listed(former))
 
 
 def _listed(text: str) -> frozenset[str]:

@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any, ParamSpec, TypeVar
 
-from .._engine import CallFailed, Refused, at_once, results
+from .._engine import Answer, Ask, CallFailed, Refused, at_once, results
 from .._gateways.castai import CastAi, Cluster, by_options
 from .._gateways.google import Google
 from .._gateways.google_container import GkeCluster
@@ -22,8 +22,8 @@ from .._keys import NO_NOTE, Key, Keys, Note, by_lifetime
 from .._owner import choose
 from .._variables import named as named_option
 from . import names
-from .bindings import NODE_ACCOUNTS, ON_ACCOUNTS, Policy, Triple, held_by, held_by_deleted
-from .marks import Mark, RoleNote, marked_role, parse_mark, recorded_projects, role_note
+from .bindings import NODE_ACCOUNTS, ON_ACCOUNTS, Policy, Triple, held_by, held_by_deleted, triples
+from .marks import Mark, RoleNote, hashed_account, marked_role, parse_mark, recorded_projects, role_note
 from .options import ROLE, Desired
 
 P = ParamSpec("P")
@@ -115,9 +115,9 @@ class Current:
     """The current state. record: None if absent. off: services that are not enabled. former: projects that
     extra_projects no longer lists, None for one that could not be read. node_accounts: the accounts of the cluster's
     nodes by address, None for one that was not read. account_policies: who may use the accounts that our account uses
-    or used. former_account: another account with keys of ours, which CAST AI had before; found: None for one of the
-    user's. unlisted: whether the project's other accounts could not be listed. subnets: who may use the subnets of a
-    Shared VPC, by name."""
+    or used. former_accounts: other accounts that CAST AI had before; found: None for one of the user's. unlisted:
+    whether the project's other accounts could not be listed. subnets: who may use the subnets of a Shared VPC, by
+    name."""
 
     project: Project
     cluster: GkeCluster | None
@@ -130,7 +130,7 @@ class Current:
     former: Mapping[str, ProjectState | None] = field(default_factory=dict)
     node_accounts: Mapping[str, ServiceAccount | None] = field(default_factory=dict)
     account_policies: Mapping[str, Policy] = field(default_factory=dict)
-    former_account: CastAccount = field(default_factory=CastAccount)
+    former_accounts: tuple[CastAccount, ...] = ()
     unlisted: bool = False
     subnets: Mapping[str, Policy] = field(default_factory=dict)
 
@@ -237,7 +237,8 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     """Read the current state.
 
     Round 1: cluster, CAST AI's record, project, services. Round 2: accounts, roles and policies by name. Round 3: keys
-    and policies of accounts, bound roles, and the other projects that the roles' descriptions name.
+    and policies of accounts, bound roles, and the other projects that the roles' descriptions name. A fourth round is
+    only needed for projects that nothing but a bound role names, because role_id changed.
 
     With an existing account, ours is looked for as well, as CAST AI may have had it before.
 
@@ -247,8 +248,10 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     google, castai = gateway.google, gateway.castai
     get_role, get_account = unless_off(google.get_role), unless_off(google.get_account)
     get_policy, get_account_policy = unless_off(google.get_policy), unless_off(google.get_account_policy)
+    # Whoever hands over an existing account may remove one of ours with all its bindings.
+    whole = wanted.whole or bool(wanted.existing_account)
     with at_once() as ask:
-        cluster = ask.when(wanted.whole, or_failure(google.get_cluster), wanted.project, wanted.location, wanted.name)
+        cluster = ask.when(whole, or_failure(google.get_cluster), wanted.project, wanted.location, wanted.name)
         record = ask.known(castai.get_cluster, wanted.cluster_id)
         get_project = in_project(unless_off(google.get_project), f"correct {named_option('project')}")
         named = ask(get_project, wanted.project)
@@ -260,16 +263,16 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
             f"Project {project.project} is being deleted. Restore it (gcloud projects undelete {project.project}), or"
             f" correct {named_option('project')}."
         )
-    here = wanted.whole and not project.going
+    here = not project.going
     shown, on = (_unless_going(one.result(), project) for one in (cluster, enabled))
     off = () if on is None else tuple(one for one in wanted.services if one not in on)
     current = Current(project, shown, record.result(), datetime.now(timezone.utc), off)
     home, candidates = project.project, _candidates(current, wanted)
-    nodes = node_emails(current) if wanted.whole else ()
+    nodes = node_emails(current) if whole else ()
     role_ids = _role_ids(wanted) if here else ()
-    extra = [(one, role_id) for one in wanted.extra_projects for role_id in wanted.former_role_ids if wanted.whole]
+    extra = [(one, role_id) for one in wanted.extra_projects for role_id in wanted.former_role_ids if whole]
     on_accounts = wanted.form == ON_ACCOUNTS
-    every = here and not wanted.existing_account and (on_accounts or not wanted.present)
+    every = here and wanted.whole and not wanted.existing_account and (on_accounts or not wanted.present)
     of_nodes = get_account_policy if on_accounts else unless_forbidden(get_account_policy)
     get_subnet_policy = unless_off(google.get_subnet_policy)
     of_subnets = get_subnet_policy if wanted.network else unless_forbidden(get_subnet_policy)
@@ -285,7 +288,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         on_nodes = {one: ask(of_nodes, home_of(one, project), one) for one in nodes}
         all_accounts = ask.when(every, unless_forbidden(unless_off(google.list_accounts)), home)
         get_extra = in_project(get_policy, f"remove it from {named_option('extra_projects', ROLE)}")
-        policies = {one: ask(get_extra, one) for one in wanted.extra_projects if wanted.whole}
+        policies = {one: ask(get_extra, one) for one in wanted.extra_projects if whole}
         in_extra = {one: ask.known(get_role, *one) for one in extra}
         on_subnets = {one: ask(of_subnets, one) for one in _subnets(current, wanted)}
     accounts = {one: MarkedAccount(found) if found else None for one, found in results(by_email).items()}
@@ -311,49 +314,91 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         subnets={one: bindings or {} for one, bindings in results(on_subnets).items()},
     )
     own_accounts = {one: MarkedAccount(own) for one, own in results(by_own_name).items() if own}
-    former_account = next(_former_accounts(current, wanted, own_accounts), CastAccount())
-    further = [one for one in bound_roles(current) if one not in current.home.roles]
+    former_accounts = tuple(_former_accounts(current, wanted, own_accounts))
+    every_account = (current.account, *former_accounts)
+    bound = [role_id for one in every_account for role_id in bound_roles(replace(current, account=one))]
+    further = [one for one in dict.fromkeys(bound) if one not in current.home.roles]
     listed = [one for one in all_accounts.result() or () if one not in (*nodes, email)]
-    former = sorted(_former_projects(current, wanted))
+    former = sorted(_former_projects(current, wanted)) if whole else []
     of = home_of(email, project)
     of_users = get_account_policy if wanted.keyless else unless_forbidden(get_account_policy)
     used = wanted.whole if wanted.keyless else wanted.hand_over and bool(current.cast_account)
-    noted = any(note.is_about(email) for note in role_notes(current, wanted))
-    listing = bool(found) and (noted or not (wanted.keyless and wanted.existing_account))
+    notes = role_notes(current, wanted)
+    listing = bool(found) and (is_noted(email, notes) or not (wanted.keyless and wanted.existing_account))
     with at_once() as ask:
         keys = ask.when(listing, google.list_keys, of, email)
-        former_keys = ask.when(
-            bool(former_account.email),
-            google.list_keys,
-            home_of(former_account.email, project),
-            former_account.email,
-        )
+        with_keys = [one for one in former_accounts if one.found or is_noted(one.email, notes)]
+        users_of = {
+            one.email: ask(unless_forbidden(get_account_policy), home_of(one.email, project), one.email)
+            for one in former_accounts
+            if current.cast_account and not one.found
+        }
+        former_keys = {one.email: ask(google.list_keys, home_of(one.email, project), one.email) for one in with_keys}
         users = ask.when(bool(found) and used, of_users, of, email)
         by_role = {one: ask(get_role, home, one) for one in further}
         on_others = {one: ask(unless_forbidden(get_account_policy), home, one) for one in listed}
-        formerly = {one: ask(unless_forbidden(get_policy), one) for one in former}
-        in_former = {
-            (one, role_id): ask(unless_forbidden(get_role), one, role_id)
-            for one in former
-            for role_id in wanted.former_role_ids
-            if not wanted.present
-        }
-    former_roles = results(in_former)
-    return replace(
+        in_former = _ask_former(ask, google, wanted, former, (*wanted.former_role_ids, *further))
+        # A role has the same ID in every project.
+        further_in_extra = _ask_roles(ask, google, wanted, current.extra, further)
+    ours, theirs = results(former_keys), results(users_of)
+    current = replace(
         current,
         account=replace(current.account, keys=keys.result() or (), policy=users.result() or {}),
-        former_account=replace(former_account, keys=former_keys.result() or ()),
+        former_accounts=tuple(
+            replace(one, keys=ours.get(one.email, ()), policy=theirs.get(one.email) or {}) for one in former_accounts
+        ),
         home=replace(current.home, roles={**current.home.roles, **_present(results(by_role))}),
-        former={
-            one: ProjectState(
-                bindings, _present({role_id: role for (of, role_id), role in former_roles.items() if of == one})
-            )
-            if bindings is not None
-            else None
-            for one, bindings in results(formerly).items()
+        extra={
+            one: replace(state, roles={**state.roles, **_roles_in(one, further_in_extra, wanted)})
+            for one, state in current.extra.items()
         },
+        former=_former_states(*in_former, wanted),
         account_policies={one: bindings or {} for one, bindings in (results(on_nodes) | results(on_others)).items()},
     )
+    late = sorted(_former_projects(current, wanted) - {*former}) if whole else []
+    with at_once() as ask:
+        in_former = _ask_former(ask, google, wanted, late, (*wanted.former_role_ids, *own_roles(current, wanted)))
+    return replace(current, former={**current.former, **_former_states(*in_former, wanted)})
+
+
+Roles = Mapping[tuple[str, str], Answer[CustomRole | None]]
+"""Answers about roles, by project and ID."""
+
+
+def _ask_former(
+    ask: Ask, google: Google, wanted: Desired, projects: Collection[str], role_ids: Collection[str]
+) -> tuple[Mapping[str, Answer[Policy | None]], Roles]:
+    """Ask for what is in projects that extra_projects no longer lists."""
+    policies = {one: ask(unless_forbidden(unless_off(google.get_policy)), one) for one in projects}
+    return policies, _ask_roles(ask, google, wanted, projects, role_ids)
+
+
+def _ask_roles(
+    ask: Ask, google: Google, wanted: Desired, projects: Collection[str], role_ids: Collection[str]
+) -> Roles:
+    """Ask for roles that only a removal deletes."""
+    get_role = unless_forbidden(unless_off(google.get_role))
+    every = [(one, role_id) for one in projects for role_id in dict.fromkeys(role_ids) if not wanted.present]
+    return {where: ask(get_role, *where) for where in every}
+
+
+def _former_states(
+    policies: Mapping[str, Answer[Policy | None]], roles: Roles, wanted: Desired
+) -> dict[str, ProjectState | None]:
+    return {
+        one: None if bindings is None else ProjectState(bindings, _roles_in(one, roles, wanted))
+        for one, bindings in results(policies).items()
+    }
+
+
+def _roles_in(project: str, roles: Roles, wanted: Desired) -> dict[str, CustomRole]:
+    """The project's roles that have one of our IDs or name this cluster, by ID."""
+    found = _present({role_id: answer.result() for (where, role_id), answer in roles.items() if where == project})
+    return {
+        role_id: role
+        for role_id, role in found.items()
+        if role_id in wanted.former_role_ids or marked_role(role.description) == wanted.cluster_id
+    }
 
 
 def _bound_elsewhere(emails: Iterable[str], policies: Iterable[Policy | None]) -> Iterator[str]:
@@ -393,7 +438,7 @@ def _candidates(current: Current, wanted: Desired) -> dict[str, str]:
 
 
 def _own_candidates(current: Current, wanted: Desired) -> dict[str, str]:
-    """The same for an account that is not the user's."""
+    """The same for an account that is not the user's. One with another name, which CAST AI's record may have, is."""
     project = current.project.project
     makers = {
         **dict.fromkeys(names.accounts(wanted.name, wanted.cluster_id), ""),
@@ -401,32 +446,40 @@ def _own_candidates(current: Current, wanted: Desired) -> dict[str, str]:
     }
     ids = {names.account_email(one, project): maker for one, maker in makers.items()}
     recorded = current.client_account
-    if recorded and recorded not in ids:
-        return {recorded: "another tool", **ids}
-    return {**({recorded: ids[recorded]} if recorded else {}), **ids}
+    return {**({recorded: ids[recorded]} if recorded in ids else {}), **ids}
 
 
 def _former_accounts(current: Current, wanted: Desired, own: Mapping[str, MarkedAccount]) -> Iterator[CastAccount]:
     """Accounts that CAST AI may have had before the user set another one, or none. own: those with names that we use.
 
-    One of the user's is found by the binding of the cluster's role, in whose description its keys are noted.
+    One of the user's is in CAST AI's record if it had no key. The role's description has hashes of those that had one;
+    their addresses are found in the project's policy.
     """
-    email = current.account.email
+    email, project = current.account.email, current.project.project
+    roles = {names.role_name(project, one) for one in own_roles(current, wanted)}
     for other, found in own.items():
-        if other != email and found.cluster_ids == {wanted.cluster_id}:
+        # Somebody may have removed the mark.
+        bound = any(one.role in roles for one in held_by(current.home.policy, names.member(other)))
+        ours = found.cluster_ids == {wanted.cluster_id} or (bound and not found.cluster_ids)
+        if other != email and ours:
             yield CastAccount(other, found)
-    notes = role_notes(current, wanted)
-    for role_id in own_roles(current, wanted):
-        for member in members_of(current.home.policy, names.role_name(current.project.project, role_id)):
-            other = member.removeprefix(names.member("")).lower()
-            if other != email and any(note.is_about(other) for note in notes):
-                yield CastAccount(other)
+    notes, start = role_notes(current, wanted), names.member("")
+    members = sorted({triple.member for triple in triples(current.home.policy) if triple.member.startswith(start)})
+    addresses = (current.client_account, *(one.removeprefix(start) for one in members))
+    for other in dict.fromkeys(one.lower() for one in addresses if one):
+        if other not in (email, *own) and (other == current.client_account or is_noted(other, notes)):
+            yield CastAccount(other)
 
 
 def own_roles(current: Current, wanted: Desired) -> dict[str, CustomRole]:
     """The project's roles whose descriptions name this cluster, by ID."""
     roles = current.home.roles.items()
     return {role_id: role for role_id, role in roles if marked_role(role.description) == wanted.cluster_id}
+
+
+def is_noted(email: str, notes: Iterable[RoleNote]) -> bool:
+    """Whether an account may have keys of ours according to these notes."""
+    return any(hashed_account(email) in note.accounts for note in notes)
 
 
 def role_notes(current: Current, wanted: Desired) -> list[RoleNote]:

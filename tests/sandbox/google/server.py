@@ -10,6 +10,8 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -68,6 +70,10 @@ class Google(Documented):
         return self._control.operator_key()
 
     # Requests
+
+    def handle(self, request: Request) -> Response:
+        answer = super().handle(request)
+        return replace(answer, headers=(*answer.headers, ("Date", formatdate(self.store.clock(), usegmt=True))))
 
     def classify(self, request: Request) -> Call:
         with self.store.lock:

@@ -222,7 +222,6 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         made.clock.ahead += seconds
 
     monkeypatch.setattr("time.sleep", slept)
-    monkeypatch.setattr(actions, "now", made.clock)
     for waiting in (actions, _keys, google_services):
         monkeypatch.setattr(waiting, "until", partial(until, sleep=slept, clock=made.clock))
     return made

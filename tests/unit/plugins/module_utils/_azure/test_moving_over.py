@@ -136,6 +136,25 @@ def test_terraforms_role_of_another_cluster_is_neither_taken_over_nor_removed(wo
     assert world.role(TERRAFORM_ROLE) == before
 
 
+def test_what_an_app_had_before_terraforms_identity_was_taken_over_is_removed(world: World) -> None:
+    """The two have different roles."""
+    before = world.comparable()
+    app = world.run().view["castai_principal_id"]
+    world.cloud.do(
+        "leave_other_way",
+        cluster="shop",
+        vintage="terraform_identity",
+        cluster_id=world.cluster_id,
+        subject=world.subject(),
+    )
+    done = world.run(**WAYS["terraform_identity"])
+    assert done.view["role"] == TERRAFORM_ROLE
+    assert world.scopes(app) == set()
+    assert world.run(**WAYS["terraform_identity"]).actions == ()
+    world.run(**WAYS["terraform_identity"], state="absent")
+    assert world.comparable()[1:4] == before[1:4]
+
+
 def test_an_app_of_terraforms_name_of_another_subscription_is_not_ours(world: World) -> None:
     other = world.cloud.do("add_app", name="CAST AI shop-shop")
     done = world.run()

@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Stopped
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways import google_session
 from ansible_collections.castai.onboarding.plugins.module_utils._google.marks import role_note
 from ansible_collections.castai.onboarding.plugins.module_utils._google.permissions import granted
 from tests.unit.sandbox.aws_account import Ended
 from tests.unit.sandbox.gke_project import ACCOUNT, World, world
-from tests.unit.sandbox.google_client import PROJECT
+from tests.unit.sandbox.google_client import PROJECT, SHARED
 
 __all__ = ["world"]
 
@@ -27,7 +29,7 @@ def own(world: World) -> None:
     world.add_users_key(OWN)
 
 
-def ended(world: World, call: str, after: bool = True) -> None:
+def ended(world: World, call: str, after: bool = True, **options: str) -> None:
     """A run that ends with a call of the gateway, before or after it took effect."""
     real: Callable[..., object] = getattr(world.google, call)
 
@@ -38,7 +40,7 @@ def ended(world: World, call: str, after: bool = True) -> None:
 
     setattr(world.google, call, ending)
     with pytest.raises(Ended):
-        world.run(existing_service_account=OWN)
+        world.run(**{"existing_service_account": OWN, **options})
     world.google = world.gateway()
 
 
@@ -147,6 +149,61 @@ def test_moving_back_deletes_our_key_and_names_what_stays_bound(world: World) ->
     assert any(f"Service account {OWN}, which CAST AI had before" in one for one in done.view["warnings"])
 
 
+def test_of_several_moves_that_ended_no_key_of_ours_is_left(world: World) -> None:
+    """Although the former accounts have lost the role by then, and so are found by another binding."""
+    every = [OWN]
+    for account_id in ("second", "third"):
+        every.append(world.cloud.do("add_account", project=PROJECT, account_id=account_id, roles=["roles/viewer"]))
+        world.add_users_key(every[-1])
+    world.cloud.do("grant", project=PROJECT, role="roles/viewer", member=f"serviceAccount:{OWN}")
+    world.run()
+    ended(world, "create_key")
+    ended(world, "create_key", existing_service_account=every[1])
+    for email in every:
+        world.cloud.do("revoke", project=PROJECT, role=world.role, member=f"serviceAccount:{email}")
+    world.run(existing_service_account=every[2])
+    world.check_access()
+    left = {(email, key_id) for email in every for key_id in world.key_ids(email)}
+    assert left == {*world.kept, (every[2], world.given_key)}
+    assert world.account(ACCOUNT) is None
+    assert world.run(existing_service_account=every[2]).actions == ()
+
+
+def test_a_move_that_ended_can_be_taken_back(world: World) -> None:
+    other = world.cloud.do("add_account", project=PROJECT, account_id="other")
+    world.add_users_key(other)
+    world.run(existing_service_account=OWN)
+    ended(world, "create_key", existing_service_account=other)
+    rerun(world)
+    assert {(email, one) for email in (OWN, other) for one in world.key_ids(email)} == {
+        *world.kept,
+        (OWN, world.given_key),
+    }
+
+
+def test_removal_after_a_move_that_ended_deletes_the_keys_of_both_accounts(world: World) -> None:
+    other = world.cloud.do("add_account", project=PROJECT, account_id="other")
+    world.run(existing_service_account=OWN)
+    ended(world, "create_key", existing_service_account=other)
+    world.run(existing_service_account=other, state="absent")
+    assert (world.key_ids(OWN), world.key_ids(other)) == ([key_id for _email, key_id in world.kept], [])
+
+
+@pytest.mark.parametrize("ahead", [-3600, 3600])
+def test_a_clock_that_is_wrong_mistakes_no_key(world: World, monkeypatch: pytest.MonkeyPatch, ahead: int) -> None:
+    """The time in which a key may have been created is by Google's clock."""
+    monkeypatch.setattr(google_session, "time", lambda: time.time() + ahead)
+    (users,) = world.key_ids(OWN)
+    ended(world, "create_key")
+    (left,) = set(world.key_ids(OWN)) - {users}
+    assert rerun(world) == {left}
+    world.cloud.do("set_key", key_id=world.given_key, disabled=True)
+    ended(world, "create_key", after=False)
+    world.clock.ahead += 61
+    world.add_users_key(OWN)
+    assert len(rerun(world)) == 1
+
+
 def test_with_a_role_that_clusters_share_nothing_is_noted(world: World) -> None:
     options = {"existing_service_account": OWN, "role_scope": "project"}
     world.run(**options)
@@ -154,3 +211,137 @@ def test_with_a_role_that_clusters_share_nothing_is_noted(world: World) -> None:
     assert "account=" not in shared["description"]
     world.check_access()
     assert world.run(**options).actions == ()
+
+
+# As the role does it: prepared first, and handed over once the components run
+
+PARTS: tuple[dict[str, bool], ...] = ({"hand_over": False}, {"prepare": False})
+
+
+def in_parts(world: World, **options: str) -> None:
+    for part in PARTS:
+        world.run(**options, **part)
+        world.check_access()
+    assert [world.run(**options, **part).actions for part in PARTS] == [(), ()]
+
+
+@pytest.mark.parametrize("before", ["key", "impersonation"])
+def test_in_parts_the_users_own_account_replaces_ours(world: World, before: str) -> None:
+    in_parts(world, identity=before)
+    in_parts(world, existing_service_account=OWN)
+    assert world.given_key in world.key_ids(OWN)
+    assert world.account(ACCOUNT) is None
+    assert not [one for one in world.bindings if ACCOUNT in one[1]]
+    in_parts(world)
+    assert world.key_ids(OWN) == [key_id for _email, key_id in world.kept]
+
+
+def test_in_parts_a_key_of_ours_is_replaced_by_none_of_the_users_account(world: World) -> None:
+    in_parts(world)
+    in_parts(world, identity="impersonation", existing_service_account=OWN)
+    assert not world.given_key
+    assert world.account(ACCOUNT) is None
+
+
+def test_in_parts_a_key_that_somebody_deleted_is_replaced_by_none(world: World) -> None:
+    in_parts(world)
+    world.google.delete_key(PROJECT, ACCOUNT, world.given_key)
+    for part in PARTS:
+        world.run(identity="impersonation", **part)
+    world.check_access()
+    assert not world.given_key
+
+
+def test_in_parts_a_key_of_the_users_account_is_renewed(world: World) -> None:
+    in_parts(world, existing_service_account=OWN)
+    old = world.given_key
+    world.cloud.do("set_key", key_id=old, ends=3600.0, validAfterTime="2026-01-01T00:00:00Z")
+    in_parts(world, existing_service_account=OWN)
+    assert set(world.key_ids(OWN)) == {world.given_key, *(key_id for _email, key_id in world.kept)}
+    assert world.given_key != old
+
+
+# Without a key
+
+
+def of_cast_ai(world: World, email: str) -> list[str]:
+    found = world.account(email)
+    assert found
+    return [role for one in found["policy"].get("bindings", ()) for role in [one["role"]] if one["members"]]
+
+
+def test_the_users_own_account_that_cast_ai_impersonated_is_not_taken_for_ours(world: World) -> None:
+    world.run(identity="impersonation", existing_service_account=OWN)
+    before = world.account(OWN)
+    assert before
+    assert world.run(check=True, state="absent").view["service_account"] == ACCOUNT
+    done = world.run()
+    after = world.account(OWN)
+    assert done.view["service_account"] == ACCOUNT
+    assert after == {**before, "policy": after["policy"]} if after else False
+    assert of_cast_ai(world, OWN) == []
+    assert any(f"Service account {OWN}, which CAST AI had before" in one for one in done.view["warnings"])
+    world.run(state="absent")
+    assert world.account(OWN)
+
+
+def test_a_former_account_of_the_users_is_not_impersonated_any_more(world: World) -> None:
+    other = world.cloud.do("add_account", project=PROJECT, account_id="other")
+    in_parts(world, identity="impersonation", existing_service_account=OWN)
+    in_parts(world, existing_service_account=other)
+    assert of_cast_ai(world, OWN) == []
+
+
+@pytest.mark.parametrize("after", [{"identity": "key"}, {"state": "absent"}])
+def test_cast_ai_goes_on_impersonating_the_users_own_account_for_another_cluster(
+    world: World, after: dict[str, str]
+) -> None:
+    keyless = {"identity": "impersonation", "existing_service_account": OWN}
+    world.another_cluster("till")
+    for name in ("shop", "till"):
+        world.run(cluster_name=name, **keyless)
+    before = of_cast_ai(world, OWN)
+    world.run(cluster_name="till", **{**keyless, **after})
+    assert of_cast_ai(world, OWN) == before
+    world.check_access()
+    assert world.run(**keyless).actions == ()
+
+
+# With what other clusters have
+
+
+def test_the_role_that_clusters_share_stays_bound_to_the_users_account(world: World) -> None:
+    shared = {"existing_service_account": OWN, "role_scope": "project"}
+    role = f"projects/{PROJECT}/roles/castai.gkeAccess"
+    world.another_cluster("till")
+    for name in ("shop", "till"):
+        world.run(cluster_name=name, **shared)
+    done = world.run(cluster_name="till", existing_service_account=OWN)
+    assert any("has role castai.gkeAccess in project" in one for one in done.view["warnings"])
+    assert (role, f"serviceAccount:{OWN}", "") in world.bindings
+    assert world.run(**shared).actions == ()
+    kept = world.run(state="absent", **shared).view["kept"]
+    assert f"binding of role castai.gkeAccess to {OWN} on project {PROJECT}: other clusters may need it" in kept
+    assert (role, f"serviceAccount:{OWN}", "") in world.bindings
+
+
+def test_with_a_shared_role_the_key_of_another_account_is_created_once(world: World) -> None:
+    other = world.cloud.do("add_account", project=PROJECT, account_id="other")
+    world.add_users_key(other)
+    world.run(existing_service_account=OWN)
+    world.run(existing_service_account=other, role_scope="project")
+    assert world.given_key in world.key_ids(other)
+    assert world.run(existing_service_account=other, role_scope="project").actions == ()
+
+
+def test_our_account_whose_mark_somebody_removed_is_still_found_by_its_role(world: World) -> None:
+    world.run()
+    world.google.patch_account(PROJECT, ACCOUNT, {"description": "edited by hand"})
+    world.run(existing_service_account=OWN)
+    assert world.account(ACCOUNT) is None
+
+
+def test_who_changes_account_and_projects_at_once_is_told_which_role_stays(world: World) -> None:
+    world.run(extra_projects=[SHARED])
+    done = world.run(existing_service_account=OWN)
+    assert any(f"The role of this cluster in project {SHARED} is not bound" in one for one in done.view["warnings"])

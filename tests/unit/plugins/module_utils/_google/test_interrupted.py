@@ -64,6 +64,7 @@ def due(world: World) -> None:
 
 OWN = f"own@{PROJECT}.iam.gserviceaccount.com"
 ON_OWN = {"existing_service_account": OWN}
+OTHER = f"other@{PROJECT}.iam.gserviceaccount.com"
 
 
 def own_account(world: World, **options: Any) -> None:
@@ -72,6 +73,13 @@ def own_account(world: World, **options: Any) -> None:
     world.add_users_key(OWN)
     if options:
         world.run(**options)
+
+
+def own_accounts(world: World, **options: Any) -> None:
+    """Two accounts of the user's own, of which CAST AI has the first."""
+    own_account(world, **ON_OWN, **options)
+    world.cloud.do("add_account", project=PROJECT, account_id="other")
+    world.add_users_key(OTHER)
 
 
 def own_account_due(world: World) -> None:
@@ -113,6 +121,16 @@ STORIES: Mapping[str, tuple[Callable[[World], None], Options]] = {
     "an account of the user's own": (own_account, ON_OWN),
     "a key of the user's own account that expires": (own_account_due, ON_OWN),
     "from our account to the user's own": (lambda world: own_account(world, identity="key"), ON_OWN),
+    "from one account of the user's own to another": (own_accounts, {"existing_service_account": OTHER}),
+    "from one account of the user's own to another without a key": (
+        lambda world: own_accounts(world, **KEYLESS),
+        {"existing_service_account": OTHER, **KEYLESS},
+    ),
+    "from a key of ours to the user's own account without one": (
+        lambda world: own_account(world, identity="key"),
+        {**ON_OWN, **KEYLESS},
+    ),
+    "from the user's own account without a key to ours": (lambda world: own_account(world, **ON_OWN, **KEYLESS), {}),
     "from the user's own account to ours": (lambda world: own_account(world, **ON_OWN), {}),
     "from a key of the user's own account to none": (lambda world: own_account(world, **ON_OWN), {**ON_OWN, **KEYLESS}),
     "removal from the user's own account": (lambda world: own_account(world, **ON_OWN), {**ON_OWN, "state": "absent"}),
@@ -144,7 +162,8 @@ def end(world: World) -> Any:
     for found, name in names.items():
         text = text.replace(found, name)
     users = [key_id in world.key_ids(email) for email, key_id in world.kept]
-    return text, world.given_key in world.key_ids(OWN) + world.key_ids(), users
+    every = [key_id for email in (OWN, OTHER, ACCOUNT) for key_id in world.key_ids(email)]
+    return text, world.given_key in every, users
 
 
 def comparable(project: Mapping[str, Any]) -> Any:
@@ -174,3 +193,14 @@ def comparable(project: Mapping[str, Any]) -> Any:
 def test_after_each_effect_a_rerun_ends_in_the_same_state(world: World, story: str, how: str) -> None:
     before, options = STORIES[story]
     after_each_effect(world, lambda: before(world), options, how, lambda: end(world))
+
+
+def test_without_its_mark_an_account_whose_removal_ended_is_named_and_adopt_deletes_it(world: World) -> None:
+    world.run()
+    world.google.patch_account(PROJECT, ACCOUNT, {"description": "edited by hand"})
+    world.run_until(1, **ABSENT)
+    kept = world.run(**ABSENT).view["kept"]
+    reason = "it has no mark in its description that shows which cluster it belongs to"
+    assert f"service account {ACCOUNT}: {reason}" in kept
+    world.run(adopt=True, **ABSENT)
+    assert world.account() is None

@@ -109,11 +109,13 @@ def test_a_role_has_room_for_the_note_of_ten_keys(own: int, ids: set[str]) -> No
     key, *keys = sorted(ids)
     ours = frozenset(one[:KEY_PART] for one in keys[:own])
     others = frozenset(one[:OTHERS_PART] for one in keys[own:])
-    note = RoleNote(hashed_account("a@b.com"), key[:KEY_PART], ID[:CREDENTIALS_PART], ours, 1764318000, others)
+    credentials, former = ID[:CREDENTIALS_PART], frozenset({hashed_account("c@d.com")})
+    note = RoleNote(hashed_account("a@b.com"), key[:KEY_PART], credentials, ours, 1764318000, others, former)
     said = role_description(ID, ["shop-prod-1234"], note)
     assert len(said.encode()) <= names.ROLE_DESCRIPTION
     assert role_note(said) == note
     assert note.is_about("A@b.com")
+    assert note.of_former("C@d.com") == RoleNote(hashed_account("c@d.com"), ours=ours)
     assert role_note(role_description(ID, ["shop-prod-1234"], NO_ROLE_NOTE)) == NO_ROLE_NOTE
 
 

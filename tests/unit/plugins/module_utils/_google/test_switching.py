@@ -281,6 +281,29 @@ def test_removal_finds_a_project_that_is_not_on_the_list_any_more(world: World) 
     assert [role["deleted"] for name, role in roles.items() if "/castai." in name] == [True]
 
 
+@pytest.mark.parametrize("form", ["ours", "the user's own"])
+@pytest.mark.parametrize("left_out", [{"role_id"}, {"extra_projects"}, {"role_id", "extra_projects"}])
+def test_removal_finds_the_roles_of_options_that_are_not_set_any_more(
+    world: World, left_out: set[str], form: str
+) -> None:
+    own = world.cloud.do("add_account", project=PROJECT, account_id="own") if form != "ours" else None
+    empty = world.cloud.google.state()
+    account = {"existing_service_account": own} if own else {}
+    options = {"role_id": "acme.castai", "extra_projects": [ELSEWHERE]}
+    world.run(**options, **account)
+    removal = {name: value for name, value in options.items() if name not in left_out}
+    done = world.run(state="absent", **removal, **account)
+    assert [one for one in done.view["kept"] if own is None or own not in one] == []
+    for project, state in world.cloud.google.state().items():
+        assert state["policy"] == empty[project]["policy"]
+        assert [name for name, role in state["roles"].items() if not role["deleted"]] == []
+
+
+def test_a_role_and_a_project_that_are_both_not_set_any_more_lose_their_bindings(world: World) -> None:
+    settled(world, role_id="acme.castai", extra_projects=[ELSEWHERE])
+    assert {one[1] for one in settled(world)} == {world.role, USER}
+
+
 def test_a_recorded_project_without_a_binding_of_ours_is_left_alone(world: World) -> None:
     """Anyone who may edit a role can write such a record."""
     world.run()
