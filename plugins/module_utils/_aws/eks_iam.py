@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .._engine import UNKNOWN, Action, Made, Refused, Subject
+from .._engine import UNKNOWN, Action, CallFailed, Made, Refused, Subject
 from .._equal import same_policy
 from .._gateways.aws_eks import EksCluster
 from .._gateways.aws_iam import Principal
@@ -55,9 +55,10 @@ from .identity import (
     remove_principal,
     short_arn,
 )
-from .keys import check_keys, journal, plan_keys, plan_no_keys
+from .keys import HANDED_OVER, TAG_CREDENTIALS, check_keys, journal, plan_keys, plan_no_keys
 from .options import check_policies
 from .policies import Location
+from .quotas import confirm
 from .spot_role import plan_spot_role, remove_spot_role, spot_role_warnings
 from .systems import connect
 
@@ -101,11 +102,22 @@ class AssociatePolicy(Action):
 
 @dataclass(frozen=True)
 class HandOverRole(Action):
+    """role: the name of the role whose tags record it, empty for one that is not changed."""
+
     cluster_id: str = ""
     arn: str = ""
+    role: str = ""
 
     def run(self, gateway: Gateways, made: Made) -> None:
-        gateway.castai.set_role(self.cluster_id, "eks", self.arn)
+        credentials = gateway.castai.set_role(self.cluster_id, "eks", self.arn).credentials_id
+        if not self.role:
+            return
+        try:
+            gateway.aws.tag_principal("role", self.role, {TAG_CREDENTIALS: credentials})
+        except CallFailed as failure:
+            raise CallFailed(
+                f"{failure} CAST AI has the role, but this could not be recorded.", unsure=failure.unsure
+            ) from failure
 
 
 @asked
@@ -222,11 +234,13 @@ def _plan_principal(current: Current, wanted: Desired, here: Location, document:
     arns = [*policies.aws_managed(here.partition, policies.OF_CASTAI), current.managed.arn]
     if wanted.user_mode:
         arns.append(current.restricted.arn)
-        yield from plan_user(identity.principal, identity.name, making, journal(identity.keys))
+        yield from plan_user(identity.principal, identity.name, making, journal(identity.keys), HANDED_OVER)
     else:
         trust = policies.trust_castai(current.principal_arn or UNKNOWN, wanted.cluster_id)
         description = ROLE_DESCRIPTION.format(wanted.name)
-        yield from plan_role(identity.principal, identity.name, ROLE_USE, trust, description, making)
+        yield from plan_role(
+            identity.principal, identity.name, ROLE_USE, trust, description, making, (TAG_CREDENTIALS,)
+        )
         yield from plan_inline("role", identity.name, names.RESTRICTED_POLICY, identity.inline, document)
     replaced = [arn for arn in identity.attached if short_arn(arn) == names.MANAGED_POLICY and not wanted.shared]
     kind = "user" if wanted.user_mode else "role"
@@ -262,9 +276,12 @@ def _plan_hand_over(current: Current, wanted: Desired, here: Location) -> Iterat
         noted = journal(keys) if wanted.prepare else {}
         yield from plan_keys(keys.noting(noted), current.identity.name, wanted.cluster_id)
         return
-    arn, record = identity_arn(current, wanted, here), current.record
-    existing = record.facts.get("assumeRoleArn", "") if record and record.credentials_id else ""
-    if existing != arn:
+    arn, record, principal = identity_arn(current, wanted, here), current.record, current.identity.principal
+    credentials = record.credentials_id if record else ""
+    existing = record.facts.get("assumeRoleArn", "") if record and credentials else ""
+    # CAST AI still shows the role if it got a key since. Only the tag proves that it works with the role.
+    noted = wanted.role_arn or (principal and principal.tags.get(TAG_CREDENTIALS) == credentials)
+    if existing != arn or not noted:
         yield HandOverRole(
             f"give CAST AI role {arn} for cluster {wanted.cluster_id}",
             f"castai/cluster/{wanted.cluster_id}/role",
@@ -272,6 +289,7 @@ def _plan_hand_over(current: Current, wanted: Desired, here: Location) -> Iterat
             arn,
             wanted.cluster_id,
             arn,
+            "" if wanted.role_arn else current.identity.name,
         )
 
 
@@ -417,4 +435,4 @@ def _managed(here: Location, wanted: Desired) -> WantedPolicy:
     return WantedPolicy(wanted.managed_policy or policies.eks_managed(here), POLICY_DESCRIPTION, wanted.shared)
 
 
-SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view)
+SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view, confirm=confirm)

@@ -22,12 +22,13 @@ from .._names import TAG_CLUSTER_ID, short_id
 from .._owner import Removal, Shown, Step
 from .._variables import named
 from . import names, policies
-from .eks_wanted import Desired
+from .eks_wanted import NODE_POLICIES, Desired
 from .identity import (
     NOTHING,
     ExistingPolicy,
     Gateways,
     WantedPolicy,
+    check_room,
     plan_attachments,
     plan_policy,
     plan_role,
@@ -263,7 +264,8 @@ def _plan_role(nodes: Nodes, wanted: Desired, ipv6: bool, here: Location) -> Ite
     arns += [nodes.ipv6.arn] * ipv6
     trust = policies.trust_nodes(here)
     yield from plan_role(nodes.role, nodes.role_name, ROLE_USE, trust, ROLE_DESCRIPTION, wanted.making)
-    yield from plan_attachments("role", nodes.role_name, nodes.attached, arns)
+    option = NODE_POLICIES if wanted.node_policies else ""
+    yield from plan_attachments("role", nodes.role_name, nodes.attached, arns, option=option)
 
 
 def _plan_profile(nodes: Nodes, wanted: Desired) -> Iterator[Action]:
@@ -273,6 +275,7 @@ def _plan_profile(nodes: Nodes, wanted: Desired) -> Iterator[Action]:
         yield CreateProfile(f"create instance profile {name}", target, None, {"name": name}, name, wanted.making)
     else:
         tags = missing_tags(wanted.making.tags, profile.tags)
+        check_room(f"instance profile {name}", profile.tags, tags)
         if tags:
             yield TagProfile(f"tag instance profile {name}", f"{target}/tags", replaced(profile.tags, tags), tags, name)
     existing = profile.role if profile else ""
@@ -295,6 +298,7 @@ def _plan_group(group: SecurityGroup | None, wanted: Desired, eks: EksCluster) -
         yield CreateGroup(f"create security group {name} in {eks.vpc_id}", target, None, after, eks.vpc_id, name)
     else:
         missing = missing_tags(tags, group.tags)
+        check_room(f"security group {name}", group.tags, missing)
         if missing:
             before = replaced(group.tags, missing)
             yield TagGroup(f"tag security group {name}", f"{target}/tags", before, missing, group.id)
@@ -354,6 +358,7 @@ class TagAccessEntry(Action):
 def plan_entry_tags(entry: AccessEntry, wanted: Desired) -> Iterator[Action]:
     """Take over an entry that another tool created for this cluster's objects, so that removal deletes it."""
     tags = missing_tags(wanted.making.tags, entry.tags)
+    check_room(f"the access entry of {entry.arn}", entry.tags, tags)
     if tags:
         yield TagAccessEntry(
             f"tag the access entry of {entry.arn} in cluster {wanted.name}",

@@ -25,6 +25,8 @@ TAG_KEY = "castai-onboarding:access-key"
 TAG_CREDENTIALS = "castai-onboarding:credentials-id"
 """The key that was handed over, and the id of the credentials that CAST AI created from it."""
 
+HANDED_OVER = (TAG_KEY, TAG_CREDENTIALS)
+
 TAG_FOUND_KEY = "castai-onboarding:found-access-key"
 TAG_FOUND_CREDENTIALS = "castai-onboarding:found-credentials-id"
 """The only key that existed when CAST AI had these credentials, so they cannot belong to a key created later."""
@@ -32,7 +34,7 @@ TAG_FOUND_CREDENTIALS = "castai-onboarding:found-credentials-id"
 NO_CREDENTIALS = "none"
 """Recorded in place of their id if CAST AI had no credentials: any that it has later belong to another key."""
 
-TAGS = (TAG_KEY, TAG_CREDENTIALS, TAG_FOUND_KEY, TAG_FOUND_CREDENTIALS)
+TAGS = (*HANDED_OVER, TAG_FOUND_KEY, TAG_FOUND_CREDENTIALS)
 
 MOST = 2
 """How many access keys IAM allows a user."""

@@ -37,9 +37,10 @@ from .identity import (
     remove_principal,
     short_arn,
 )
-from .keys import ExistingKeys, check_keys, existing_keys, journal, plan_keys, plan_no_keys
+from .keys import HANDED_OVER, ExistingKeys, check_keys, existing_keys, journal, plan_keys, plan_no_keys
 from .options import AWS_RULES, Parameters, check_policies
 from .policies import Document, Location
+from .quotas import confirm
 from .spot_role import ExistingRole, plan_spot_role, remove_spot_role, spot_role_warnings
 from .systems import Systems, connect
 
@@ -305,7 +306,7 @@ def _plan_user(current: Current, wanted: Desired, here: Location) -> Iterator[St
 
 def _plan_principal(current: Current, wanted: Desired, here: Location) -> Iterator[Action]:
     user = current.user
-    yield from plan_user(user.principal, user.name, wanted.making, journal(user.keys))
+    yield from plan_user(user.principal, user.name, wanted.making, journal(user.keys), HANDED_OVER)
     arns = _attached_by_us(current, here)
     replaced = [arn for arn in user.attached if arn not in arns and _is_replaced(short_arn(arn), current)]
     yield from plan_attachments("user", user.name, user.attached, arns, replaced)
@@ -389,4 +390,4 @@ def _managed(here: Location, wanted: Desired) -> WantedPolicy:
     return WantedPolicy(document, DESCRIPTION, wanted.shared)
 
 
-SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view)
+SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view, confirm=confirm)

@@ -130,7 +130,7 @@ BY_ROLE = Current(
     CASTAI,
     Identity(
         ROLE,
-        role(ROLE, policies.trust_castai(CASTAI, ID)),
+        role(ROLE, policies.trust_castai(CASTAI, ID), {**TAGS, TAG_CREDENTIALS: "c1"}),
         attached=(*WITH_READERS, arn_of(MANAGED)),
         inline=policies.eks_restricted(HERE),
         others=("CastEKSRestrictedAccess",),

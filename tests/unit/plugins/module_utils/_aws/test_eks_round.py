@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils import _keys
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.keys import TAG_CREDENTIALS
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.names import SPOT_LAMBDA_ROLE
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused, Stopped, until
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways import aws_session as gateway
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways import castai
+from tests.sandbox.aws.eks import find_cluster
 from tests.sandbox.normal import difference
 from tests.unit.sandbox.aws_account import Direct, sentences
 from tests.unit.sandbox.aws_client import HOME, trust
@@ -491,6 +493,23 @@ def test_each_answer_of_castai_to_a_write_may_be_lost(
     assert last > 1
 
 
+@pytest.mark.parametrize("since", ["user", "user, deleted", "script"])
+def test_a_role_that_castai_no_longer_works_with_is_handed_over_again(world: World, since: str) -> None:
+    """CAST AI's record still shows the role when a key has been handed over since."""
+    arn = world.run("API").view["identity_arn"]
+    if since == "script":
+        world.api.seed_script_world("c-api", "user")
+    else:
+        user = world.run("API", identity="user").view["identity_arn"]
+        if since.endswith("deleted"):
+            world.lose(user)
+    predicted = sentences(world.run("API", check=True))
+    assert predicted[-1] == f"give CAST AI role {arn} for cluster {world.ids['c-api']}"
+    assert sentences(world.run("API")) == predicted
+    assert world.api.state()["access_keys"] == {}
+    assert sentences(world.run("API")) == []
+
+
 BOUNDARY = {"StringNotEquals": {"iam:PermissionsBoundary": f"arn:aws:iam::{HOME}:policy/b"}}
 
 
@@ -521,15 +540,146 @@ def test_what_an_organization_denies_comes_with_what_it_may_demand(
     assert (demanded in str(caught.value)) is asks
 
 
-def test_a_quota_of_the_account_is_named_and_the_next_run_goes_on(world: World) -> None:
-    """A new account allows 10 policies on a role, of which nodes need 3."""
-    names = ("AmazonS3", "AmazonSNS", "AmazonSQS", "AmazonEC2", "AmazonRDS", "AmazonDynamoDB", "AmazonVPC", "IAM")
-    given = [f"arn:aws:iam::aws:policy/{name}ReadOnlyAccess" for name in names]
+MORE_FOR_NODES = [
+    f"arn:aws:iam::aws:policy/{name}ReadOnlyAccess"
+    for name in ("AmazonS3", "AmazonSNS", "AmazonSQS", "AmazonEC2", "AmazonRDS", "AmazonDynamoDB", "AmazonVPC", "IAM")
+]
+"""One more than nodes may have in an account with the usual quota of 10: they need 3 of AWS's own."""
+
+
+def check_refused(world: World, sentence: str, **options: Any) -> None:
+    """Check that check mode and the run refuse in the same words and change nothing."""
+    before = world.cloud.state()
+    for check in (True, False):
+        with pytest.raises(Refused) as caught:
+            world.run("API", check=check, **options)
+        assert str(caught.value) == sentence
+    assert world.cloud.state() == before
+
+
+@pytest.mark.parametrize("existing", [False, True])
+def test_a_quota_of_attached_policies_is_refused_before_the_first_write(world: World, existing: bool) -> None:
+    if existing:
+        world.run("API")
+    role = world.run("API", check=True).view["node_role_arn"].rpartition("/")[2]
+    check_refused(
+        world,
+        f"Role {role} would have 11 managed policies, but IAM allows 10 in this account. Shorten"
+        " eks_onboard_node_policies (option node_policies), or have the account's quota raised (AWS Service Quotas).",
+        node_policies=MORE_FOR_NODES,
+    )
+    assert sentences(world.run("API", node_policies=MORE_FOR_NODES[:-1])) != []
+    assert sentences(world.run("API", node_policies=MORE_FOR_NODES[:-1])) == []
+
+
+def test_what_others_attached_counts_too(world: World) -> None:
+    world.iam.create_user(UserName="cast-eks-c-api")
+    for arn in (*MORE_FOR_NODES, "arn:aws:iam::aws:policy/AmazonSSMReadOnlyAccess"):
+        world.iam.attach_user_policy(UserName="cast-eks-c-api", PolicyArn=arn)
+    check_refused(
+        world,
+        "User cast-eks-c-api would have 11 managed policies, but IAM allows 10 in this account. Detach what others"
+        " attached to it, or have the account's quota raised (AWS Service Quotas).",
+        identity="user",
+        adopt=True,
+    )
+
+
+def test_who_may_not_read_quotas_is_told_by_the_run(world: World) -> None:
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    deny = {"Effect": "Deny", "Action": "iam:GetAccountSummary", "Resource": "*"}
+    world.act_as("careful", {"Version": "2012-10-17", "Statement": [everything, deny]})
     with pytest.raises(Stopped) as caught:
-        world.run("API", node_policies=given)
+        world.run("API", node_policies=MORE_FOR_NODES)
     assert (
         "LimitExceeded: Cannot exceed quota for PoliciesPerRole: 10. Have the account's quota raised (AWS Service"
         " Quotas), or remove what is not needed."
     ) in str(caught.value)
-    assert len(sentences(world.run("API", node_policies=given[:-1]))) > 0
-    assert sentences(world.run("API", node_policies=given[:-1])) == []
+    assert sentences(world.run("API", node_policies=MORE_FOR_NODES[:-1])) != []
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("policies", "managed policies"), ("roles", "roles"), ("instance_profiles", "instance profiles")],
+)
+def test_a_quota_of_objects_is_refused_before_the_first_write(world: World, kind: str, words: str) -> None:
+    world.run("CONFIG_MAP")
+    summary = world.cloud._accounts.iam(HOME).account_summary
+    existing = getattr(summary, f"_{kind}")
+    number = 2 if kind == "roles" else 1
+    setattr(summary, f"_{kind}_quota", existing + number - 1)
+    check_refused(
+        world,
+        f"The run would create {number} {words}, but the account has {existing} and IAM allows it"
+        f" {existing + number - 1}. Have the account's quota raised (AWS Service Quotas), or remove what is not needed.",
+    )
+    setattr(summary, f"_{kind}_quota", existing + number)
+    assert sentences(world.run("API")) != []
+
+
+def test_quotas_are_not_read_if_there_is_nothing_to_create(world: World) -> None:
+    world.run("API")
+
+    def read(**_call: Any) -> None:
+        raise AssertionError
+
+    world.aws._client("iam").meta.events.register("before-call.iam.GetAccountSummary", read)
+    assert len(sentences(world.run("API", node_policies=MORE_FOR_NODES[:2]))) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "needed"), [("role", 3), ("node role", 2), ("profile", 2), ("policy", 2), ("group", 3), ("entry", 2)]
+)
+def test_an_object_without_room_for_tags_is_refused_before_the_first_write(
+    world: World, kind: str, needed: int
+) -> None:
+    view = world.run("API").view
+    role, node_role = (view[key].rpartition("/")[2] for key in ("identity_arn", "node_role_arn"))
+    iam, group = world.iam, view["security_group_id"]
+    policy = f"arn:aws:iam::{HOME}:policy/CastEKSPolicy-c-api"
+    full = [{"Key": f"k{number}", "Value": "v"} for number in range(49)]
+    ours = ["cast:cluster-id", "castai-onboarding:cluster", TAG_CREDENTIALS]
+    cluster = find_cluster(CLUSTERS["API"])
+    assert cluster
+    entry = cluster.access_entries[view["node_role_arn"]]
+    what = {
+        "role": f"Role {role}",
+        "node role": f"Role {node_role}",
+        "profile": f"Instance profile {node_role}",
+        "policy": "Policy CastEKSPolicy-c-api",
+        "group": "Security group cast-c-api-cluster/CastNodeSecurityGroup",
+        "entry": f"The access entry of {view['node_role_arn']}",
+    }[kind]
+    if kind.endswith("role"):
+        name = role if kind == "role" else node_role
+        iam.untag_role(RoleName=name, TagKeys=ours)
+        iam.tag_role(RoleName=name, Tags=full)
+    elif kind == "profile":
+        iam.untag_instance_profile(InstanceProfileName=node_role, TagKeys=ours)
+        iam.tag_instance_profile(InstanceProfileName=node_role, Tags=full)
+    elif kind == "policy":
+        iam.untag_policy(PolicyArn=policy, TagKeys=ours)
+        iam.tag_policy(PolicyArn=policy, Tags=full)
+    elif kind == "group":
+        world.ec2.delete_tags(Resources=[group], Tags=[{"Key": key} for key in (*ours, "Name")])
+        world.ec2.create_tags(Resources=[group], Tags=full)
+    else:
+        entry["tags"] = {tag["Key"]: tag["Value"] for tag in full}
+    check_refused(
+        world,
+        f"{what} has 49 tags and needs {needed} more, but AWS allows 50. Remove tags from it, or shorten castai_tags"
+        " (option tags).",
+        adopt=True,
+    )
+
+
+def test_a_user_needs_room_for_the_tags_of_its_key_too(world: World) -> None:
+    tags = [{"Key": f"k{number}", "Value": "v"} for number in range(47)]
+    world.iam.create_user(UserName="cast-eks-c-api", Tags=tags)
+    check_refused(
+        world,
+        "User cast-eks-c-api has 47 tags and needs 4 more, but AWS allows 50. Remove tags from it, or shorten"
+        " castai_tags (option tags).",
+        identity="user",
+        adopt=True,
+    )
