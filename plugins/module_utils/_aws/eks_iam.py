@@ -242,7 +242,8 @@ def _plan_principal(current: Current, wanted: Desired, here: Location, document:
             identity.principal, identity.name, ROLE_USE, trust, description, making, (TAG_CREDENTIALS,)
         )
         yield from plan_inline("role", identity.name, names.RESTRICTED_POLICY, identity.inline, document)
-    replaced = [arn for arn in identity.attached if short_arn(arn) == names.MANAGED_POLICY and not wanted.shared]
+    other = current.unshared.name if wanted.shared else names.MANAGED_POLICY
+    replaced = [arn for arn in identity.attached if short_arn(arn) == other]
     kind = "user" if wanted.user_mode else "role"
     yield from plan_attachments(kind, identity.name, identity.attached, arns, replaced)
     if wanted.user_mode and identity.inline is not None:
@@ -272,9 +273,7 @@ def _plan_user_access(current: Current, wanted: Desired, eks: EksCluster, here: 
 
 def _plan_hand_over(current: Current, wanted: Desired, here: Location) -> Iterator[Action]:
     if wanted.user_mode:
-        keys = current.identity.keys
-        noted = journal(keys) if wanted.prepare else {}
-        yield from plan_keys(keys.noting(noted), current.identity.name, wanted.cluster_id)
+        yield from plan_keys(current.identity.keys, current.identity.name, wanted.cluster_id, wanted.prepare)
         return
     arn, record, principal = identity_arn(current, wanted, here), current.record, current.identity.principal
     credentials = record.credentials_id if record else ""
@@ -309,6 +308,7 @@ def removals(current: Current, wanted: Desired, here: Location) -> Iterator[Remo
     detached = () if _kept(current, wanted) else identity.attached
     yield from remove_policy(current.managed, wanted.shared, identity.attached, detached)
     yield from remove_policy(current.restricted, False, identity.attached, detached)
+    yield from remove_policy(current.unshared, False, identity.attached, detached)
     yield from remove_nodes(current.nodes, wanted, here)
     yield from remove_spot_role(current.spot, wanted.owner, here.partition)
     if current.principal_arn:
@@ -328,10 +328,12 @@ def _remove_identity(current: Current, principal: Principal, wanted: Desired, he
     if wanted.role_arn:
         return Removal(f"{principal.kind} {principal.name}", None, _kept(current, wanted))
     shared = (arn for arn in identity.attached if short_arn(arn) == names.MANAGED_POLICY)
+    by_script = policies.OF_SCRIPTS_USER if wanted.user_mode else ()
     ours = {
-        *policies.aws_managed(here.partition, policies.OF_CASTAI),
+        *policies.aws_managed(here.partition, (*policies.OF_CASTAI, *by_script)),
         current.managed.arn,
         current.restricted.arn,
+        current.unshared.arn,
         *shared,
     }
     inline = {**dict.fromkeys(identity.others), names.RESTRICTED_POLICY: identity.inline}

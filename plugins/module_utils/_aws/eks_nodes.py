@@ -64,6 +64,8 @@ class Nodes:
     used_by: tuple[str, ...] = ()
     """Names of the instance profiles that contain the role; only read for removal."""
     ipv6: ExistingPolicy = field(default_factory=ExistingPolicy)
+    unshared_ipv6: ExistingPolicy = field(default_factory=ExistingPolicy)
+    """The cluster's own policy, if the cluster now shares the account's."""
     profile_name: str = ""
     profile: Profile | None = None
     group: SecurityGroup | None = None
@@ -265,7 +267,8 @@ def _plan_role(nodes: Nodes, wanted: Desired, ipv6: bool, here: Location) -> Ite
     trust = policies.trust_nodes(here)
     yield from plan_role(nodes.role, nodes.role_name, ROLE_USE, trust, ROLE_DESCRIPTION, wanted.making)
     option = NODE_POLICIES if wanted.node_policies else ""
-    yield from plan_attachments("role", nodes.role_name, nodes.attached, arns, option=option)
+    former = [nodes.unshared_ipv6.arn] * bool(nodes.unshared_ipv6.policy)
+    yield from plan_attachments("role", nodes.role_name, nodes.attached, arns, former, option)
 
 
 def _plan_profile(nodes: Nodes, wanted: Desired) -> Iterator[Action]:
@@ -419,6 +422,7 @@ def remove_nodes(nodes: Nodes, wanted: Desired, here: Location) -> Iterator[Remo
         shown, inline = _shown_role(nodes, wanted), dict.fromkeys(nodes.inline)
         yield remove_principal(nodes.role, shown, nodes.attached, ours, inline, "")
     yield from remove_policy(nodes.ipv6, wanted.shared, nodes.attached, detached)
+    yield from remove_policy(nodes.unshared_ipv6, False, nodes.attached, detached)
 
 
 def check_unused(nodes: Nodes, wanted: Desired) -> None:

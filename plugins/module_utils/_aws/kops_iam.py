@@ -259,8 +259,7 @@ def plan(current: Current, wanted: Desired) -> Iterator[Step | Removal]:
         if wanted.spot_role:
             yield Step(None, plan_spot_role(current.spot, wanted.owner, wanted.making, here.partition))
     if wanted.hand_over:
-        noted = journal(user.keys) if wanted.prepare else {}
-        yield Step(shown, plan_keys(user.keys.noting(noted), user.name, wanted.cluster_id))
+        yield Step(shown, plan_keys(user.keys, user.name, wanted.cluster_id, wanted.prepare))
 
 
 def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:

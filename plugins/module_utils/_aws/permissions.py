@@ -261,6 +261,14 @@ GRANTS: tuple[Grant, ...] = (
         _attachable(*_aws(*policies.OF_CASTAI), *_ours(names.MANAGED_POLICY, names.RESTRICTED_POLICY)),
         (USER,),
     ),
+    Grant(
+        "AttachmentsByScript",
+        IDENTITY,
+        "user",
+        {REMOVE: ("iam:DetachUserPolicy",)},
+        _attachable(*_aws(*policies.OF_SCRIPTS_USER)),
+        (USER,),
+    ),
     Grant("Policies", IDENTITY, "policy", _OF_POLICIES),
     Grant(
         "NodeRole",

@@ -350,16 +350,18 @@ def test_what_another_tool_made_is_taken_over(world: World, vintage: str) -> Non
     assert len(world.versions("CastEKSPolicy")) == (4 if vintage == "older" else 3)
 
 
-@pytest.mark.parametrize("vintage", ["newest", "older"])
+@pytest.mark.parametrize("vintage", ["newest", "older", "user"])
 def test_what_the_script_made_and_we_took_over_goes_whole(world: World, vintage: str) -> None:
-    """Also its policy for IPv6 on an IPv4 cluster, and the access entry that it created for the nodes' role."""
+    """Also its policy for IPv6 on an IPv4 cluster, the policies that only it attaches to a user, and the access entry
+    that it created for the nodes' role."""
     before = world.cloud.state()
     made = world.api.seed_script_world("c-api", vintage)
-    done = world.run("API")
-    tagged = f"tag the access entry of {made['node_role_arn']} in cluster c-api"
+    options = {"identity": "user", "adopt": True} if vintage == "user" else {}
+    done = world.run("API", **options)
+    tagged = f"tag the access entry of {made.get('node_role_arn')} in cluster c-api"
     assert (tagged in sentences(done)) is (vintage == "newest")
     world.disconnect("API")
-    back = world.run("API", state="absent", force=False)
+    back = world.run("API", state="absent", force=False, **options)
     assert back.view["kept"] == []
     left = world.cloud.state()
     for policy in ("CastEKSPolicy", "CastEC2AssignIPv6Policy"):
@@ -393,16 +395,21 @@ def test_a_diff_shows_what_changes_alone(world: World) -> None:
     assert "team" not in shown["iam/policy/CastEKSPolicy-c-api/tags"]["before"]
 
 
+STEPS = ({"hand_over": False}, {"prepare": False})
+"""How the role runs the module: the components come in between."""
+
+
 def test_the_key_of_a_scripts_user_is_replaced_while_it_still_works(world: World) -> None:
     made = world.api.seed_script_world("c-api", "user")
     options = {"identity": "user", "adopt": True}
     with pytest.raises(Refused, match="User cast-eks-c-api has no tag that shows"):
         world.run("API", identity="user")
     predicted = sentences(world.run("API", check=True, **options))
+    in_steps = [step for part in STEPS for step in sentences(world.run("API", check=True, **part, **options))]
     done = sentences(world.run("API", hand_over=False, **options))
     assert world.keys("cast-eks-c-api") == [made["access_key_id"]]
     done += sentences(world.run("API", prepare=False, **options))
-    assert done == predicted
+    assert done == predicted == in_steps
     assert "delete inline policy CastEKSRestrictedAccess of user cast-eks-c-api" in done
     assert [sentence.split(" of ")[0] for sentence in done[-3:]] == [
         "create an access key",
@@ -411,6 +418,25 @@ def test_the_key_of_a_scripts_user_is_replaced_while_it_still_works(world: World
     ]
     assert len(world.keys("cast-eks-c-api")) == 1
     assert sentences(world.run("API", **options)) == []
+
+
+@pytest.mark.parametrize("identity", ["role", "user"])
+@pytest.mark.parametrize("mode", ["API", "API_AND_CONFIG_MAP"])
+def test_a_cluster_that_shares_the_accounts_policies_from_now_on_has_none_of_its_own(
+    world: World, mode: str, identity: str
+) -> None:
+    before, name = world.cloud.state(), CLUSTERS[mode].name
+    who = world.run(mode, identity=identity).view["identity_arn"].rpartition("/")[2]
+    options = {"identity": identity, "policy_scope": "account"}
+    assert f"detach CastEKSPolicy-{name} from {identity} {who}" in sentences(world.run(mode, **options))
+    assert sentences(world.run(mode, **options)) == []
+    back = world.run(mode, state="absent", **options)
+    shared = ["CastEKSPolicy", *(["CastEC2AssignIPv6Policy"] if CLUSTERS[mode].ip_family == "ipv6" else [])]
+    assert back.view["kept"] == [f"policy {policy}: the clusters of the account share it" for policy in shared]
+    left = world.cloud.state()
+    for policy in shared:
+        del left[HOME]["iam"]["policies"][f"arn:aws:iam::{HOME}:policy/{policy}"]
+    assert left == before
 
 
 def test_a_policy_with_five_versions_makes_room(world: World) -> None:
@@ -607,13 +633,14 @@ def test_a_quota_of_objects_is_refused_before_the_first_write(world: World, kind
     summary = world.cloud._accounts.iam(HOME).account_summary
     existing = getattr(summary, f"_{kind}")
     number = 2 if kind == "roles" else 1
-    setattr(summary, f"_{kind}_quota", existing + number - 1)
+    quota = existing + number - 1
+    setattr(summary, f"_{kind}_quota", quota)
     check_refused(
         world,
-        f"The run would create {number} {words}, but the account has {existing} and IAM allows it"
-        f" {existing + number - 1}. Have the account's quota raised (AWS Service Quotas), or remove what is not needed.",
+        f"The run would create {number} {words}, but the account has {existing} and IAM allows it {quota}. Have the"
+        " account's quota raised (AWS Service Quotas), or remove what is not needed.",
     )
-    setattr(summary, f"_{kind}_quota", existing + number)
+    setattr(summary, f"_{kind}_quota", quota + 1)
     assert sentences(world.run("API")) != []
 
 
