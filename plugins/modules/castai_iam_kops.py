@@ -108,8 +108,8 @@ access:
     aws_auth:
       description:
         - Entries for M(castai.onboarding.castai_aws_auth), each with its options, for a cluster that reads aws-auth.
-          Empty with O(user_access=none). With O(state=absent), the entries to remove, except that of a user that is
-          kept.
+          With O(user_access=none), the entry of an existing user has C(state), V(absent). With O(state=absent), the
+          entries to remove, except that of a user that is kept.
       type: list
       elements: dict
 actions:

@@ -11,20 +11,20 @@ The nodes: eks_nodes. IAM in general: identity, keys, policies.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from .._engine import UNKNOWN, Action, CallFailed, Made, Refused, Subject
+from .._engine import UNKNOWN, Action, CallFailed, Made, Refused, Subject, at_once, results
 from .._equal import same_policy
 from .._gateways.aws_eks import EksCluster
 from .._gateways.aws_iam import Principal
 from .._gateways.aws_session import Tagged
 from .._gateways.castai import Cluster
-from .._names import TAG_CLUSTER, short_id
+from .._names import TAG_CLUSTER, TAG_CLUSTER_ID, short_id
 from .._owner import Removal, Shown, Step, asked
 from .._record import check_record, check_removable
 from .._variables import named
-from . import names, policies
+from . import names, policies, quotas
 from .eks import named_cluster_problem, unusable_problem
 from .eks_nodes import (
     access_entry,
@@ -56,9 +56,8 @@ from .identity import (
     short_arn,
 )
 from .keys import HANDED_OVER, TAG_CREDENTIALS, check_keys, journal, plan_keys, plan_no_keys
-from .options import check_policies
+from .options import check_policies, user_entries
 from .policies import Location
-from .quotas import confirm
 from .spot_role import plan_spot_role, remove_spot_role, spot_role_warnings
 from .systems import connect
 
@@ -68,7 +67,6 @@ POLICY_DESCRIPTION = "Policy to manage EKS cluster used by CAST AI"
 
 NODE_USERNAME = "system:node:{{EC2PrivateDNSName}}"
 NODE_GROUPS = ("system:bootstrappers", "system:nodes")
-ADMIN_GROUPS = ("system:masters",)
 ADMIN_POLICY = "AmazonEKSClusterAdminPolicy"
 
 ROLE_ARN = named("role_arn", "eks_onboard")
@@ -102,22 +100,23 @@ class AssociatePolicy(Action):
 
 @dataclass(frozen=True)
 class HandOverRole(Action):
-    """role: the name of the role whose tags record it, empty for one that is not changed."""
+    """role: the name of the role whose tags record it, empty for one that is not changed. keys: users and keys that
+    CAST AI had before, deleted before it is recorded, so that a run that ends in between is continued."""
 
     cluster_id: str = ""
     arn: str = ""
     role: str = ""
+    keys: tuple[tuple[str, str], ...] = ()
 
     def run(self, gateway: Gateways, made: Made) -> None:
         credentials = gateway.castai.set_role(self.cluster_id, "eks", self.arn).credentials_id
-        if not self.role:
-            return
         try:
-            gateway.aws.tag_principal("role", self.role, {TAG_CREDENTIALS: credentials})
+            for user, key_id in self.keys:
+                gateway.aws.delete_key(user, key_id)
+            if self.role:
+                gateway.aws.tag_principal("role", self.role, {TAG_CREDENTIALS: credentials})
         except CallFailed as failure:
-            raise CallFailed(
-                f"{failure} CAST AI has the role, but this could not be recorded.", unsure=failure.unsure
-            ) from failure
+            raise CallFailed(f"{failure} CAST AI already has the role.", unsure=failure.unsure) from failure
 
 
 @asked
@@ -251,7 +250,12 @@ def _plan_principal(current: Current, wanted: Desired, here: Location, document:
 
 
 def _plan_user_access(current: Current, wanted: Desired, eks: EksCluster, here: Location) -> Iterator[Action]:
-    if not (wanted.user_mode and wanted.user_access and eks.access_entries):
+    if not (wanted.user_mode and eks.access_entries):
+        return
+    if not wanted.user_access:
+        own = current.identity.entry
+        if own and own.tags.get(TAG_CLUSTER_ID) == wanted.cluster_id:
+            yield delete_entry(own, wanted)
         return
     identity, arn = current.identity, identity_arn(current, wanted, here)
     if identity.entry is None:
@@ -290,6 +294,27 @@ def _plan_hand_over(current: Current, wanted: Desired, here: Location) -> Iterat
             arn,
             "" if wanted.role_arn else current.identity.name,
         )
+
+
+def confirm(gateway: Gateways, wanted: Desired, current: Current, actions: tuple[Action, ...]) -> tuple[Action, ...]:
+    """Delete the keys of this cluster's user when CAST AI gets a role instead. They are only looked for then."""
+    quotas.confirm(gateway, wanted, current, actions)
+    if not (current.record and current.record.credentials_id):
+        return actions
+    return tuple(_ending(gateway, wanted, one) if isinstance(one, HandOverRole) else one for one in actions)
+
+
+def _ending(gateway: Gateways, wanted: Desired, hand_over: HandOverRole) -> HandOverRole:
+    users = names.eks_users(wanted.name, wanted.cluster_id)
+    with at_once() as ask:
+        found = {name: ask(gateway.aws.get_user, name) for name in users}
+    own = [name for name, user in results(found).items() if user and wanted.cluster_id in user.cluster_ids]
+    with at_once() as ask:
+        listed = {name: ask(gateway.aws.list_keys, name) for name in own}
+    keys = tuple((name, key.id) for name, of_user in results(listed).items() for key in of_user or ())
+    ended = " and ".join(f"{key_id} of user {name}" for name, key_id in keys)
+    sentence = f"{hand_over.sentence}, then delete access key {ended}" if keys else hand_over.sentence
+    return replace(hand_over, sentence=sentence, keys=keys)
 
 
 def removals(current: Current, wanted: Desired, here: Location) -> Iterator[Removal]:
@@ -367,9 +392,9 @@ def access(current: Current, wanted: Desired, here: Location, eks: EksCluster) -
     if wanted.present or not kept_role(current.nodes, wanted):
         node = current.nodes.role_arn(wanted, here)
         entries.append({"role_arn": node, "username": NODE_USERNAME, "groups": list(NODE_GROUPS)})
-    if wanted.user_mode and wanted.user_access and (wanted.present or not _kept(current, wanted)):
+    if wanted.user_mode and (wanted.present or not _kept(current, wanted)):
         user = identity_arn(current, wanted, here)
-        entries.append({"user_arn": user, "username": current.identity.name, "groups": list(ADMIN_GROUPS)})
+        entries += user_entries(user, current.identity.name, wanted, bool(current.identity.principal))
     return {"way": "aws_auth", "reason": f"{mode}, which does not support access entries.", "aws_auth": entries}
 
 

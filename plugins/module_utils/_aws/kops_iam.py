@@ -38,14 +38,13 @@ from .identity import (
     short_arn,
 )
 from .keys import HANDED_OVER, ExistingKeys, check_keys, existing_keys, journal, plan_keys, plan_no_keys
-from .options import AWS_RULES, Parameters, check_policies
+from .options import AWS_RULES, Parameters, check_policies, user_entries
 from .policies import Document, Location
 from .quotas import confirm
 from .spot_role import ExistingRole, plan_spot_role, remove_spot_role, spot_role_warnings
 from .systems import Systems, connect
 
 DESCRIPTION = "Policy to manage kops cluster used by CAST console"
-ADMIN_GROUPS = ("system:masters",)
 
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
@@ -353,11 +352,11 @@ def identity_arn(current: Current, wanted: Desired, here: Location) -> str:
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     here, user = location(current, wanted), current.user
     arn = identity_arn(current, wanted, here)
-    entry = {"user_arn": arn, "username": user.name, "groups": list(ADMIN_GROUPS)}
-    mapped = wanted.user_access and (wanted.present or not wanted.owner.kept(_shown(user, wanted)))
+    listed = wanted.present or not wanted.owner.kept(_shown(user, wanted))
+    entries = user_entries(arn, user.name, wanted, bool(user.principal)) if listed else []
     if not wanted.whole:
         return {"identity_arn": arn}
-    shown = {"access": {"aws_auth": [entry] if mapped else []}, "identity_arn": arn}
+    shown = {"access": {"aws_auth": entries}, "identity_arn": arn}
     if not wanted.present:
         return {**shown, "kept": list(made.get("kept", ()))}
     adopted = user.principal and TAG_CLUSTER not in user.principal.tags

@@ -262,6 +262,13 @@ GRANTS: tuple[Grant, ...] = (
         (USER,),
     ),
     Grant(
+        "FormerUser",
+        IDENTITY,
+        "user",
+        {CHANGE: ("iam:DeleteAccessKey", "iam:GetUser", "iam:ListAccessKeys")},
+        identities=(ROLE,),
+    ),
+    Grant(
         "AttachmentsByScript",
         IDENTITY,
         "user",

@@ -530,10 +530,46 @@ def test_a_role_that_castai_no_longer_works_with_is_handed_over_again(world: Wor
         if since.endswith("deleted"):
             world.lose(user)
     predicted = sentences(world.run("API", check=True))
-    assert predicted[-1] == f"give CAST AI role {arn} for cluster {world.ids['c-api']}"
+    assert predicted[-1].startswith(f"give CAST AI role {arn} for cluster {world.ids['c-api']}")
     assert sentences(world.run("API")) == predicted
     assert world.api.state()["access_keys"] == {}
     assert sentences(world.run("API")) == []
+
+
+def test_from_user_to_role_the_key_lives_until_castai_has_the_role_wherever_a_run_ends(world: World) -> None:
+    for last in itertools.count(1):
+        world.reset()
+        world.run("API", identity="user")
+        (key,) = world.keys("cast-eks-c-api")
+        if last == 1:
+            predicted = sentences(world.run("API", check=True))[-1]
+            assert predicted.endswith(f", then delete access key {key} of user cast-eks-c-api")
+        ended = world.run_until(last, "API")
+        if world.api.state()["access_keys"]:
+            world.check_key("cast-eks-c-api")
+        world.run("API")
+        assert (world.api.state()["access_keys"], world.keys("cast-eks-c-api")) == ({}, [])
+        assert sentences(world.run("API")) == []
+        if not ended:
+            break
+    assert last > 5
+
+
+def test_a_user_without_access_loses_what_it_had(world: World) -> None:
+    options = {"identity": "user", "user_access": "none"}
+    user = world.run("API", identity="user").view["identity_arn"]
+    assert sentences(world.run("API", **options)) == [f"delete the access entry of {user} in cluster c-api"]
+    assert world.cloud.kubernetes_user(CLUSTERS["API"], user, None) is None
+    assert sentences(world.run("API", **options)) == []
+
+    def of_user(**more: Any) -> list[Any]:
+        entries = world.run("CONFIG_MAP", check=True, **options, **more).view["access"]["aws_auth"]
+        return [entry.get("state", "present") for entry in entries if "user_arn" in entry]
+
+    assert of_user() == []
+    world.run("CONFIG_MAP", identity="user")
+    assert of_user() == ["absent"]
+    assert of_user(state="absent") == ["present"]
 
 
 BOUNDARY = {"StringNotEquals": {"iam:PermissionsBoundary": f"arn:aws:iam::{HOME}:policy/b"}}

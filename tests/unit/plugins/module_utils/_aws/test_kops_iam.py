@@ -314,6 +314,16 @@ def test_the_entry_of_a_user_that_stays_is_left_in_aws_auth(world: World) -> Non
     assert back.view["kept"][0].startswith(f"user {USER}: it has no tag that shows")
 
 
+def test_a_user_without_access_loses_its_entry_in_aws_auth(world: World) -> None:
+    def entries(**more: Any) -> list[Any]:
+        return list(world.run(check=True, user_access="none", **more).view["access"]["aws_auth"])
+
+    assert entries() == []
+    (entry,) = world.run().view["access"]["aws_auth"]
+    assert entries() == [{**entry, "state": "absent"}]
+    assert entries(state="absent") == [entry]
+
+
 def test_a_user_that_cast_ai_works_with_is_not_removed(world: World) -> None:
     world.run()
     before = world.cloud.state()
