@@ -83,7 +83,8 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     with at_once() as ask:
         described = ask(aws.describe_cluster, wanted.name)
         recorded = ask.known(castai.get_cluster, wanted.cluster_id)
-        castai_principal = ask.when(not user, castai.get_principal, wanted.cluster_id)
+        # A cluster with a user may have had a role before.
+        castai_principal = ask.when(not (user and wanted.present), castai.get_principal, wanted.cluster_id)
     eks, record = described.result(), recorded.result()
     if eks is None:
         return Current(None, record, caller=aws.caller_account())

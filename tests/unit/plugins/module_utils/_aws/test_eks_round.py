@@ -555,6 +555,14 @@ def test_from_user_to_role_the_key_lives_until_castai_has_the_role_wherever_a_ru
     assert last > 5
 
 
+def test_castais_principal_of_a_former_role_goes_with_the_user(world: World) -> None:
+    for identity in ("role", "user"):
+        world.run("API", identity=identity)
+    world.disconnect("API")
+    assert sentences(world.run("API", identity="user", state="absent"))[-1].startswith("delete CAST AI's principal")
+    assert world.api.state()["assume_role_principals"] == {}
+
+
 def test_a_user_without_access_loses_what_it_had(world: World) -> None:
     options = {"identity": "user", "user_access": "none"}
     user = world.run("API", identity="user").view["identity_arn"]
