@@ -17,7 +17,7 @@ from .._engine import Action, Again, Made
 from .._gateways.aws_iam import Making, Principal
 from .._names import TAG_CLUSTER, TAG_CLUSTER_ID
 from .._owner import Owner, Removal
-from .identity import Gateways, UntagPrincipal, plan_attachments, plan_role, plan_tags, remove_principal
+from .identity import Gateways, OnPrincipal, plan_attachments, plan_role, plan_tags, remove_principal
 from .names import SPOT_LAMBDA_ROLE
 from .policies import OF_SPOT_ROLE, Document, aws_managed, document
 
@@ -59,10 +59,12 @@ class ExistingRole:
 
 
 @dataclass(frozen=True)
-class Unmark(UntagPrincipal):
+class Unmark(OnPrincipal):
+    """before: the tag of the cluster that no longer uses the role."""
+
     def run(self, gateway: Gateways, made: Made) -> None:
         """If another cluster's removal removed its tag at the same time, neither saw that it was the last one."""
-        super().run(gateway, made)
+        gateway.aws.untag_principal(self.kind, self.name, self.before)
         role = gateway.aws.get_role(self.name)
         if role and _left_over(role):
             raise Again(f"No cluster uses role {self.name} any more.")
