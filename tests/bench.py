@@ -4,7 +4,8 @@
 """`make bench`: how long a task, connecting, onboarding and a fleet take on the local world. Figures, not pass or fail.
 
 AGAINST=COMMIT measures that commit's collection as well, alternating run by run; SIZES="1 8" sets other numbers of
-clusters. Prints tables and writes build/bench.json. The local world runs on the same processors as what is measured.
+clusters; of 40, only the cloud half is measured. Prints tables and writes build/bench.json. The local world runs on the
+same processors as what is measured.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ REPORT = ROOT / "build/bench.json"
 REPEATS = 5
 TASKS = 6
 LATENCY = 40  # ms
-SIZES = (1, 4, 8)
+SIZES = (1, 4, 8, 40)
+MOST_PLANES = 10  # control planes that the machine bears; of more clusters only the cloud half is measured
+CLOUD_HALF = "cloud half of onboard"
 THIS = "this"
 SYSTEMS = ("aws", "castai", "kubernetes", "charts")
 _SAMPLE_SECONDS = 0.1
@@ -82,7 +85,8 @@ class Scenario:
 
 @dataclass(frozen=True)
 class WholeRun(Scenario):
-    """A run over clusters with a control plane each, LATENCY added to every call: medians, and calls by system.
+    """A run over clusters, LATENCY added to every call: medians, and calls by system. Each cluster has a control plane
+    of its own, except in CLOUD_HALF.
 
     cpu_seconds, peak_mb: of all processes of ansible-playbook together.
     """
@@ -109,7 +113,7 @@ class Growth(Scenario):
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Figures on speed and size.")
     parser.add_argument("--against", metavar="COMMIT", help="measure the collection of this commit too, in turns")
-    parser.add_argument("--sizes", metavar="N", type=int, nargs="*", help="numbers of clusters (default: 1 4 8)")
+    parser.add_argument("--sizes", metavar="N", type=int, nargs="*", help="numbers of clusters (default: 1 4 8 40)")
     options = parser.parse_args()
     sizes = sorted(options.sizes or SIZES)
     with own_world("bench") as world, tempfile.TemporaryDirectory(prefix="castai-bench-") as name:
@@ -119,9 +123,12 @@ def main() -> int:
         _print(f"{LATENCY} ms added to every call", calls)
         paths = list(_paths(world, folder))
         _print(f"one task, median of {REPEATS}", paths)
-        if sizes[-1] > 1:
-            _up(world, sizes[-1])
-        runs = list(_whole_runs(world, folder, sizes, _collections(folder, options.against)))
+        whole = [size for size in sizes if size <= MOST_PLANES]
+        if max(whole, default=1) > 1:
+            _up(world, whole[-1])
+        collections = _collections(folder, options.against)
+        runs = list(_whole_runs(world, folder, whole, collections))
+        runs += _cloud_halves(world, folder, sizes[len(whole) :], collections)
         _print(f"whole runs, {LATENCY} ms added to every call, median of {REPEATS}", runs)
     growth = list(_growth(runs))
     if growth:
@@ -216,29 +223,65 @@ def _whole_runs(
     world: World, folder: Path, sizes: Sequence[int], collections: Mapping[str, Mapping[str, str]]
 ) -> Iterator[WholeRun]:
     """Each playbook on new clusters, and again with nothing to do, alternating between the collections."""
-    world.latency(LATENCY)
     for size in sizes:
         found = defaultdict[tuple[str, str, str, bool], list[tuple[float, ...]]](list)
         for _time, (name, where) in itertools.product(range(REPEATS), collections.items()):
             for playbooks, variables in ((PHASES, PATIENT), (PHASES, HASTY), (SITE, PATIENT)):
                 world.reset()
+                world.latency(LATENCY)
+                hosts = inventory(list(world.clusters().values())[:size], variables)
                 for (playbook, full_name), state in itertools.product(playbooks.items(), ("fresh", "nothing to do")):
-                    figures = _measured(world, folder, full_name, size, variables, where)
+                    figures = _measured(world, folder, full_name, size, hosts, where)
                     found[name, playbook, state, variables is PATIENT].append(figures)
-        for run, measured in found.items():
-            yield WholeRun(*run, size, *(statistics.median(values) for values in zip(*measured, strict=True)))
-    world.latency(0)
+        yield from _medians(found, size)
+
+
+def _cloud_halves(
+    world: World, folder: Path, sizes: Sequence[int], collections: Mapping[str, Mapping[str, str]]
+) -> Iterator[WholeRun]:
+    """What needs no control plane of its own: registering, preflight and the identity, a role or a user in turns.
+
+    The clusters share the control plane of the first one, whose kubeconfig preflight gets.
+    """
+    shared = next(iter(world.clusters().values()))
+    cluster = {"cluster_name": "{{ inventory_hostname }}", "region": shared.region}
+    kubernetes = {"kubeconfig": shared.operator_kubeconfig, "context": shared.name}
+    identity = {"cluster_id": "{{ found.cluster_id }}", "identity": "{{ identity }}", "hand_over": False}
+    play = local_play(
+        {
+            "castai.onboarding.castai_cluster": {"provider": "eks", **cluster, "manage_token": False},
+            "register": "found",
+        },
+        {"castai.onboarding.castai_preflight": {"provider": "eks", **cluster, **kubernetes}},
+        {"castai.onboarding.castai_iam_eks": {**cluster, **identity}},
+    )
+    for size in sizes:
+        names = [f"cloud-{number}-of-{size}" for number in range(size)]
+        world.control("aws", "copy_cluster", name=shared.name, copies=names)
+        hosts = {name: {"identity": ("role", "user")[number % 2]} for number, name in enumerate(names)}
+        found = defaultdict[tuple[str, str, str, bool], list[tuple[float, ...]]](list)
+        for _time, (name, where) in itertools.product(range(REPEATS), collections.items()):
+            world.reset()
+            world.latency(LATENCY)
+            for state in ("fresh", "nothing to do"):
+                figures = _measured(world, folder, [play], size, {"all": {"hosts": hosts}}, where)
+                found[name, CLOUD_HALF, state, False].append(figures)
+        yield from _medians(found, size)
+
+
+def _medians(
+    found: Mapping[tuple[str, str, str, bool], Sequence[tuple[float, ...]]], clusters: int
+) -> Iterator[WholeRun]:
+    for run, measured in found.items():
+        yield WholeRun(*run, clusters, *(statistics.median(values) for values in zip(*measured, strict=True)))
 
 
 def _measured(
-    world: World, folder: Path, playbook: str, clusters: int, variables: Mapping[str, Any], where: Mapping[str, str]
+    world: World, folder: Path, playbook: Any, forks: int, hosts: Mapping[str, Any], where: Mapping[str, str]
 ) -> tuple[float, ...]:
     """Seconds, CPU seconds and peak megabytes of a run and all processes that it starts, and its calls by SYSTEMS."""
     before, mark = _cpu_seconds(), world.mark()
-    given = inventory(list(world.clusters().values())[:clusters], variables)
-    running = start_playbook(
-        folder, playbook, "--forks", str(clusters), inventory=given, **_user(world, folder, **where)
-    )
+    running = start_playbook(folder, playbook, "--forks", str(forks), inventory=hosts, **_user(world, folder, **where))
     ended, peaks = threading.Event(), [0.0]
 
     def watch() -> None:

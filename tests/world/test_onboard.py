@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Clusters of every authentication mode onboarded together, with both identities of CAST AI, and removed.
+"""Clusters of every authentication mode and IP family onboarded together, with both identities of CAST AI, and removed.
 
 All are in one account, and their names only differ after the 30 characters that fit into names in IAM.
 """
@@ -24,7 +24,7 @@ from tests.support.recipes import recipe
 from .connecting import Forked, allowed_rounds, changed_nothing, succeeded, with_id, writes
 from .onboarding import AWS_AUTH, Onboarder, node_token, who_is
 
-MODES = {"api": "API", "both": "API_AND_CONFIG_MAP", "map": "CONFIG_MAP"}
+MODES = {"api": "API", "both": "API_AND_CONFIG_MAP", "map": "CONFIG_MAP", "ipv6": "API"}
 HOSTS = {
     f"acme-platform-eu-production-eks-{short}-{identity}": (mode, identity)
     for short, mode in MODES.items()
@@ -56,7 +56,10 @@ MADE_ONCE = {
     *(f"iam:Create{kind}" for kind in ("AccessKey", "InstanceProfile", "Policy", "Role", "User")),
 }
 ALL = ("-e", "remove=castai_clusters")
-CLUSTERS = tuple(f"{name}:eks:mode={mode}:nodes=1" for name, (mode, _identity) in HOSTS.items())
+CLUSTERS = tuple(
+    f"{name}:eks:mode={mode}:ip_family={'ipv6' if '-ipv6-' in name else 'ipv4'}:nodes=1"
+    for name, (mode, _identity) in HOSTS.items()
+)
 
 
 class Story(NamedTuple):

@@ -71,31 +71,16 @@ _CLAIMS = re.compile(r'\bclaims="([^"]+)"')
 Answer = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(https.Call):
     """One method of ARM or Graph.
 
-    purpose: what it does, in words; service: whose api-version counts, or GRAPH; path: after the host; both with
-    {names}, of which {scope} may have slashes. permissions: what the caller needs, an action at the scope or an
-    application permission of Graph. reads: whether it changes nothing, whatever its method; repeats: whether a write
-    that is no PUT or DELETE may be repeated when its answer was lost.
+    service: GRAPH, or that of ARM whose api-version counts. path: of its {names}, {scope} may have slashes.
+    permissions: an action at the scope or an application permission of Graph.
     """
-
-    purpose: str
-    method: str
-    service: str
-    path: str
-    permissions: tuple[str, ...] = ()
-    reads: bool = False
-    repeats: bool = False
-
-    @property
-    def only_reads(self) -> bool:
-        return self.reads or self.method == "GET"
 
     @property
     def repeatable(self) -> bool:
-        return self.only_reads or self.repeats or self.method in ("PUT", "DELETE")
+        return super().repeatable or self.method in ("PUT", "DELETE")
 
 
 @dataclass(frozen=True)

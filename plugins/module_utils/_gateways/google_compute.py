@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from .google_projects import policy_in
-from .google_session import Call, Session
+from .google_session import Session
+from .https import Call
 
 GET_SUBNET_POLICY = Call(
     "read the IAM policy of {subnet}",

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._answers import Odd, object_in, objects_in, text_in
-from .google_session import Call, Session
+from .google_session import Session
+from .https import Call
 
 GET_CLUSTER = Call(
     "read GKE cluster {cluster} of project {project} in {location}",

@@ -14,7 +14,8 @@ from typing import Any
 
 from .._answers import Odd, objects_in, text_in
 from .google_projects import granted_in, policy_in
-from .google_session import Answer, Call, Session
+from .google_session import Answer, Session
+from .https import Call
 
 _ACCOUNTS = "/v1/projects/{project}/serviceAccounts"
 _ACCOUNT = f"{_ACCOUNTS}/{{account}}"

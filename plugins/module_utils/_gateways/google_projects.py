@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._answers import Odd, object_in, text_in
-from .google_session import Answer, Call, Session
+from .google_session import Answer, Session
+from .https import Call
 
 GET_PROJECT = Call(
     "read project {project}",

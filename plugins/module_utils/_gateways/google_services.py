@@ -10,7 +10,8 @@ from collections.abc import Collection
 
 from .._answers import object_in, objects_in, text_in, tidy
 from .._engine import CallFailed, until
-from .google_session import Answer, Call, Rejected, Session
+from .google_session import Answer, Rejected, Session
+from .https import Call
 
 BATCH_GET = Call(
     "read which services of project {project} are enabled",

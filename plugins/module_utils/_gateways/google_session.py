@@ -23,7 +23,7 @@ from .._patience import THROTTLED, Repeats, throttled
 from .._variables import named
 from . import https, tls
 from .google_credentials import CA_OPTION, SCOPES, Chosen, google, in_words, load
-from .https import Http, Response, ca_file, host_of, taken
+from .https import Call, Http, Response, ca_file, host_of, taken
 
 T = TypeVar("T")
 
@@ -40,28 +40,6 @@ _FULL = "maximum number of"
 """Part of refusals that look like throttling but never pass: there are too many keys, accounts or roles."""
 
 Answer = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Call:
-    """One method of a Google API.
-
-    purpose: what it does, in words. path: without the host. Both contain {names}. permissions: what the caller needs on
-    the project or object. reads: whether it changes nothing even though its method suggests a write. repeats: whether a
-    write may be repeated if its answer was lost.
-    """
-
-    purpose: str
-    method: str
-    service: str
-    path: str
-    permissions: tuple[str, ...] = ()
-    reads: bool = False
-    repeats: bool = False
-
-    @property
-    def only_reads(self) -> bool:
-        return self.reads or self.method == "GET"
 
 
 @dataclass(frozen=True)
@@ -264,7 +242,7 @@ class Session:
         headers = {"Accept": "application/json", "User-Agent": "castai.onboarding"}
         with self._lock, in_words():
             self._chosen.credentials.before_request(self._request, call.method, url, headers)
-        return self._http.ask(call.method, url, purpose, headers, query, body, call.only_reads or call.repeats)
+        return self._http.ask(call.method, url, purpose, headers, query, body, call.repeatable)
 
 
 _USERINFO = Call("ask whose credentials these are", "GET", "www", "/oauth2/v3/userinfo")
@@ -274,7 +252,7 @@ def _patience(call: Call, status: int, problem: Problem) -> float:
     """For how many seconds to repeat a call with this answer, 0 if that is useless."""
     if _limited(status, problem):
         return THROTTLED
-    if status in (500, 502, 503, 504) and (call.only_reads or call.repeats):
+    if status in (500, 502, 503, 504) and call.repeatable:
         return PATIENCE
     return 0.0
 

@@ -47,6 +47,33 @@ TIMEOUT = (10.0, 60.0)
 
 
 @dataclass(frozen=True)
+class Call:
+    """One method of a cloud's API.
+
+    purpose: what it does, in words. service: whose host or api-version counts. path: without the host. purpose and path
+    contain {names}. permissions: what the caller needs. reads: whether it changes nothing even though its method
+    suggests a write. repeats: whether a write may be repeated if its answer was lost.
+    """
+
+    purpose: str
+    method: str
+    service: str
+    path: str
+    permissions: tuple[str, ...] = ()
+    reads: bool = False
+    repeats: bool = False
+
+    @property
+    def only_reads(self) -> bool:
+        return self.reads or self.method == "GET"
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the call may be made again if its answer was lost."""
+        return self.only_reads or self.repeats
+
+
+@dataclass(frozen=True)
 class Response:
     """body: parsed JSON, empty for no content, None for something else. reason: from the HTTP status line, or why there
     was no answer. asked: how many seconds the server asks to wait."""

@@ -18,8 +18,9 @@ import re
 import string
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -240,6 +241,12 @@ class Aws:
                     del iam.access_keys[key.access_key_id]
                 self._accounts.forget(user.arn, f"AIDA{user.id[4:]}")
 
+    def copy_cluster(self, name: str, copies: Sequence[str]) -> None:
+        """Add EKS clusters that differ from an existing one only in their names and share its control plane."""
+        (cluster,) = (one for one in self._clusters if one.name == name)
+        for copy in copies:
+            self.add_cluster(replace(cluster, name=copy))
+
     def put_user_policy(self, account: str, name: str, policy: Mapping[str, Any] | None) -> None:
         """Replace the user's inline policy; None removes it."""
         with self._lock:
@@ -319,6 +326,7 @@ class Aws:
     def control(self, verb: str, **args: Any) -> Any:
         verbs: Mapping[str, Callable[..., Any]] = {
             "add_user": self.add_user,
+            "copy_cluster": self.copy_cluster,
             "put_user_policy": self.put_user_policy,
             "put_user_boundary": self.put_user_boundary,
             "put_control_policy": self.put_control_policy,
