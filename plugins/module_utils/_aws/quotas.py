@@ -46,8 +46,8 @@ def _of_account(created: Mapping[str, int], summary: Mapping[str, int]) -> Itera
         existing, quota = summary.get(key, 0), summary.get(f"{key}Quota", 0)
         if quota and existing + number > quota:
             yield (
-                f"The run would create {number} {WORDS[key]}, but the account has {existing} and IAM allows it {quota}."
-                " Have the account's quota raised (AWS Service Quotas), or remove what is not needed."
+                f"The account already has {existing} of the {quota} {WORDS[key]} that IAM allows it, and the run needs"
+                f" {number} more. Have its quota raised (AWS Service Quotas), or remove what is not needed."
             )
 
 
@@ -59,5 +59,5 @@ def _of_principals(fullest: Mapping[str, Attach], summary: Mapping[str, int]) ->
             fewer = f"Shorten {action.option}" if action.option else "Detach what others attached to it"
             yield (
                 f"{action.kind.capitalize()} {name} would have {action.number} managed policies, but IAM allows"
-                f" {quota} in this account. {fewer}, or have the account's quota raised (AWS Service Quotas)."
+                f" {quota} in this account. {fewer}, or have its quota raised (AWS Service Quotas)."
             )

@@ -635,7 +635,7 @@ def test_a_quota_of_attached_policies_is_refused_before_the_first_write(world: W
     check_refused(
         world,
         f"Role {role} would have 11 managed policies, but IAM allows 10 in this account. Shorten"
-        " eks_onboard_node_policies (option node_policies), or have the account's quota raised (AWS Service Quotas).",
+        " eks_onboard_node_policies (option node_policies), or have its quota raised (AWS Service Quotas).",
         node_policies=MORE_FOR_NODES,
     )
     assert sentences(world.run("API", node_policies=MORE_FOR_NODES[:-1])) != []
@@ -649,7 +649,7 @@ def test_what_others_attached_counts_too(world: World) -> None:
     check_refused(
         world,
         "User cast-eks-c-api would have 11 managed policies, but IAM allows 10 in this account. Detach what others"
-        " attached to it, or have the account's quota raised (AWS Service Quotas).",
+        " attached to it, or have its quota raised (AWS Service Quotas).",
         identity="user",
         adopt=True,
     )
@@ -681,8 +681,8 @@ def test_a_quota_of_objects_is_refused_before_the_first_write(world: World, kind
     setattr(summary, f"_{kind}_quota", quota)
     check_refused(
         world,
-        f"The run would create {number} {words}, but the account has {existing} and IAM allows it {quota}. Have the"
-        " account's quota raised (AWS Service Quotas), or remove what is not needed.",
+        f"The account already has {existing} of the {quota} {words} that IAM allows it, and the run needs {number}"
+        " more. Have its quota raised (AWS Service Quotas), or remove what is not needed.",
     )
     setattr(summary, f"_{kind}_quota", quota + 1)
     assert sentences(world.run("API")) != []
