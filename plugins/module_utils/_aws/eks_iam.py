@@ -285,26 +285,40 @@ def _plan_hand_over(current: Current, wanted: Desired, here: Location) -> Iterat
     # CAST AI still shows the role if it got a key since. Only the tag proves that it works with the role.
     noted = wanted.role_arn or (principal and principal.tags.get(TAG_CREDENTIALS) == credentials)
     if existing != arn or not noted:
-        yield HandOverRole(
-            f"give CAST AI role {arn} for cluster {wanted.cluster_id}",
-            f"castai/cluster/{wanted.cluster_id}/role",
-            existing or None,
-            arn,
-            wanted.cluster_id,
-            arn,
-            "" if wanted.role_arn else current.identity.name,
-        )
+        yield _give_role(arn, existing, wanted, "" if wanted.role_arn else current.identity.name)
+
+
+def _give_role(arn: str, existing: str, wanted: Desired, role: str) -> HandOverRole:
+    return HandOverRole(
+        f"give CAST AI role {arn} for cluster {wanted.cluster_id}",
+        f"castai/cluster/{wanted.cluster_id}/role",
+        existing or None,
+        arn,
+        wanted.cluster_id,
+        arn,
+        role,
+    )
 
 
 def confirm(gateway: Gateways, wanted: Desired, current: Current, actions: tuple[Action, ...]) -> tuple[Action, ...]:
-    """Delete the keys of this cluster's user when CAST AI gets a role instead. They are only looked for then."""
+    """Delete the keys of this cluster's user when CAST AI gets a role instead. They are only looked for then, and if a
+    role of the user's own has no tag that proves that CAST AI works with it."""
     quotas.confirm(gateway, wanted, current, actions)
     if not (current.record and current.record.credentials_id):
         return actions
+    if (
+        wanted.role_arn
+        and wanted.present
+        and wanted.hand_over
+        and not any(isinstance(one, HandOverRole) for one in actions)
+    ):
+        again = _ending(gateway, wanted, _give_role(wanted.role_arn, wanted.role_arn, wanted, ""))
+        return (*actions, again) if again.keys else actions
     return tuple(_ending(gateway, wanted, one) if isinstance(one, HandOverRole) else one for one in actions)
 
 
 def _ending(gateway: Gateways, wanted: Desired, hand_over: HandOverRole) -> HandOverRole:
+    """The hand-over with the keys that end with it."""
     users = names.eks_users(wanted.name, wanted.cluster_id)
     with at_once() as ask:
         found = {name: ask(gateway.aws.get_user, name) for name in users}

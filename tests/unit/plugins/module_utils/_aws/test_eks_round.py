@@ -555,6 +555,19 @@ def test_from_user_to_role_the_key_lives_until_castai_has_the_role_wherever_a_ru
     assert last > 5
 
 
+def test_a_role_of_ones_own_that_castai_no_longer_works_with_is_handed_over_again(world: World) -> None:
+    own = {"role_arn": world.run("API").view["identity_arn"]}
+    assert sentences(world.run("API", **own)) == []
+    world.run("API", identity="user")
+    (key,) = world.keys("cast-eks-c-api")
+    given = f"give CAST AI role {own['role_arn']} for cluster {world.ids['c-api']}"
+    ended = f"{given}, then delete access key {key} of user cast-eks-c-api"
+    assert sentences(world.run("API", check=True, **own)) == [ended]
+    assert sentences(world.run("API", **own)) == [ended]
+    assert (world.api.state()["access_keys"], world.keys("cast-eks-c-api")) == ({}, [])
+    assert sentences(world.run("API", **own)) == []
+
+
 def test_castais_principal_of_a_former_role_goes_with_the_user(world: World) -> None:
     for identity in ("role", "user"):
         world.run("API", identity=identity)
