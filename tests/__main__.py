@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Everything that must pass before a change is merged: `python -m tests [--fresh] [unit] [gates] [world] [molecule]`.
 
-The local world's Go build goes on beside the gates, which do not need it; the unit tests, and after them molecule's
-scenarios, beside the world's tests: these wait while the others compute. What passed on the very same files is not run
-again, unless --fresh asks for it. Ends with what failed, what took longest, and one line of counts.
+The local world's Go build runs beside the gates, which do not need it. The unit tests, and then molecule's scenarios,
+run beside the world's tests, which often wait. What passed with exactly the same files is not run again, unless --fresh
+is given. At the end, it prints what failed, what took longest, and one line of counts.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from tests.tree import ROOT
 _REPORTS = ROOT / "build/reports"
 _SLOWEST = 10
 _BUILD = "from tests.sandbox import build; build.build(lambda line: print(f'local world: {line}', flush=True))"
-# Patterns of tree.digest: what a user gets, and what every part of the tests is made of.
+# Patterns for tree.digest: the files that users get, and those that every part of the tests uses.
 _PRODUCT = ("plugins/*", "roles/*", "playbooks/*", "meta/*", "galaxy.yml", "docs/examples/*")
 _TOOLS = ("tests/*.py", "tests/sandbox/*", "tests/support/*", "tests/requirements.txt", "pyproject.toml")
 
 
 @dataclass(frozen=True)
 class Part:
-    """A program of this environment that leaves its results in a file, or is one result itself.
+    """A program of this environment that writes its results to a file, or whose exit status is its only result.
 
-    reads: the files that its outcome depends on, as patterns of tree.digest; none for one that looks after that itself.
+    reads: patterns for tree.digest of the files that its results depend on; empty if it checks that itself.
     """
 
     name: str
@@ -53,13 +53,13 @@ class Part:
 
     @property
     def kept(self) -> Path:
-        """Where the results are, once all of them were good on these files."""
+        """Where the results are kept once all of them have passed with these files."""
         conditions = (*self.command, tree.digest(*self.reads), installed().identity)
         return CACHE / "green" / f"{hashlib.sha256(chr(0).join(conditions).encode()).hexdigest()}.xml"
 
 
 def phases(fresh: bool) -> tuple[tuple[Part, ...], ...]:
-    """One after the other; two parts of each side by side, as none of them keeps the machine busy alone."""
+    """The phases run one after the other. In a phase, two parts run side by side: one alone leaves the machine idle."""
     unit, gates, world = (_REPORTS / f"{name}.xml" for name in ("unit", "gates", "world"))
     afresh = ("--fresh",) if fresh else ()
     return (
@@ -67,7 +67,7 @@ def phases(fresh: bool) -> tuple[tuple[Part, ...], ...]:
         (
             Part(
                 "world",
-                # One process more than the machine has cores, as these tests wait for pods and programs.
+                # One process more than the machine has cores, because these tests wait for pods and programs.
                 ("pytest", "-n", "3", "--dist", "loadgroup", "-v", "tests/world", f"--junitxml={world}"),
                 True,
                 (*_PRODUCT, *_TOOLS),
@@ -91,8 +91,8 @@ def phases(fresh: bool) -> tuple[tuple[Part, ...], ...]:
 def main(arguments: Sequence[str]) -> int:
     names = list(dict.fromkeys(part.name for phase in phases(False) for part in phase))
     parser = argparse.ArgumentParser(prog="python -m tests", description="Everything that must pass.")
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"run these only: {', '.join(names)}")
-    parser.add_argument("--fresh", action="store_true", help="run also what passed on the same files")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"only run these: {', '.join(names)}")
+    parser.add_argument("--fresh", action="store_true", help="also run what passed with the same files before")
     options = parser.parse_args(arguments)
     chosen = options.parts or names
     if set(chosen) - set(names):
@@ -113,7 +113,7 @@ def _run_all(wanted: Sequence[tuple[Part, ...]], fresh: bool) -> list[Result]:
         for phase in wanted:
             ready = phase
             if any(part.on_world for part in phase) and build.wait():
-                lacking = "the local world does not build"
+                lacking = "the build of the local world failed"
                 results += [Result(part.name, 0, "failed", lacking) for part in phase if part.on_world]
                 ready = tuple(part for part in phase if not part.on_world)
             results += _run_together(ready, fresh)
@@ -121,7 +121,7 @@ def _run_all(wanted: Sequence[tuple[Part, ...]], fresh: bool) -> list[Result]:
 
 
 def _run_together(phase: Sequence[Part], fresh: bool) -> list[Result]:
-    """The first is shown as it goes on, each of the others when all have ended."""
+    """The output of the first part is shown while it runs, that of the others when all have ended."""
     if not phase:
         return []
     with ThreadPoolExecutor(2) as pool, ExitStack() as files:
@@ -138,7 +138,7 @@ def _run_unless_kept(part: Part, output: IO[str] | None, fresh: bool) -> Sequenc
         return _run(part, output)
     kept = part.kept
     if kept.exists() and not fresh:
-        print(f"\n== {part.name}: passed on the same files before", file=output, flush=True)
+        print(f"\n== {part.name}: passed with the same files before", file=output, flush=True)
         return [replace(result, seconds=0.0) for result in report.read(kept)]
     results = _run(part, output)
     if not any(result.verdict == "failed" for result in results) and kept == part.kept:
@@ -147,7 +147,7 @@ def _run_unless_kept(part: Part, output: IO[str] | None, fresh: bool) -> Sequenc
 
 
 def _run(part: Part, output: IO[str] | None) -> Sequence[Result]:
-    """The results of the part; one more, of its command, where the command failed and no result says why."""
+    """The results of the part, and one for its command if the command failed and no other result says why."""
     print(f"\n== {part.name}: {' '.join(part.command)}", file=output, flush=True)
     if part.results:
         part.results.unlink(missing_ok=True)
@@ -163,7 +163,7 @@ def _run(part: Part, output: IO[str] | None) -> Sequence[Result]:
     if results and (failed or status == 0):
         return results
     name = " ".join(part.command)
-    return (*results, Result(name, seconds, "failed" if status else "passed", f"it ended with {status}"))
+    return (*results, Result(name, seconds, "failed" if status else "passed", f"it exited with {status}"))
 
 
 def _print_summary(results: Sequence[Result], seconds: float) -> None:

@@ -17,6 +17,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import n
 from ansible_collections.castai.onboarding.plugins.module_utils._given import as_data, converted, is_given, problem
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.values import secrets
 from ansible_collections.castai.onboarding.plugins.module_utils._variables import EXPECTED, VARIABLES, right_name
+from ansible_collections.castai.onboarding.plugins.module_utils._vaulted import in_variables
 from ansible_collections.castai.onboarding.plugins.plugin_utils._role_variables import role_variables
 
 # Ansible imports this before it forks for each task on each host.
@@ -25,10 +26,7 @@ OPTIONS = all_options()
 
 PROVIDER = "castai_provider"
 OF_ROLE = "__castai_provider"
-"""What a role that is for one provider sets."""
-
-VAULTED = ("EncryptedString", "AnsibleVaultEncryptedUnicode")
-"""Ansible's classes for what `!vault` encrypts, of newer and of older versions."""
+"""A role for a single provider sets this to the provider's key."""
 
 
 class ActionModule(ActionBase):
@@ -58,21 +56,21 @@ class ActionModule(ActionBase):
                 "roles_between": list(provider.roles_between),
             }
         if self._task.no_log:
-            # Chart values may contain secrets, so they appear in no output and no callback's result.
+            # Chart values may contain secrets, so neither the output nor a callback may show them.
             result["variables"] = {name: _value(name, given) for name, given in values.items() if not _no_log(name)}
         return result
 
     def _values(self, variables: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        """The values of the variables that the host has, and sentences on those whose template fails."""
+        """The values of the host's variables, and a sentence for each whose template fails."""
         values: dict[str, Any] = {}
         unreadable = []
         for name in filter(variables.__contains__, KNOWN):
             try:
-                # In a dictionary, from which newer versions of Ansible leave out what is omitted.
+                # In a dictionary, because newer versions of Ansible remove omitted values from one.
                 found = self._templar.template({name: variables[name]}).get(name)
                 values[name] = None if found == variables.get("omit") else as_data(found)
             except Exception as error:
-                # What Ansible makes of it says things twice, and older versions show the template, which may be secret.
+                # Ansible's own message repeats itself, and in older versions shows the template, which may be secret.
                 reason = str(getattr(error, "orig_exc", None) or error)
                 unreadable.append(f"{name} cannot be read: {reason.rstrip('.')}.")
         return values, unreadable
@@ -88,7 +86,7 @@ def _wrong_names(variables: Mapping[str, Any], values: Mapping[str, Any], provid
 
 
 def _lacks(name: str, values: Mapping[str, Any], provider: Any) -> bool:
-    """Whether a variable is one that hosts of this provider have, and it has no value, in the environment neither."""
+    """Whether a host of this provider needs the variable, but neither the inventory nor the environment sets it."""
     option = VARIABLES[name]
     takers = [key for key, one in PROVIDERS.items() if option in one.options]
     of_use = provider in takers or not takers
@@ -96,7 +94,7 @@ def _lacks(name: str, values: Mapping[str, Any], provider: Any) -> bool:
 
 
 def _wrong_role(provider: Any, of_role: Any) -> Iterator[str]:
-    """provider, of_role: the host's and the role's; not given where the host has none or the role is for all."""
+    """provider: the host's, not given if it has none. of_role: the role's, not given if the role is for all."""
     if is_given(provider) and is_given(of_role) and provider != of_role:
         yield (
             f"{PROVIDER} is {provider!r}, but this role is for {of_role}. Use the role of the cluster's provider, or"
@@ -112,10 +110,10 @@ def _wrong_values(values: Mapping[str, Any], variables: Mapping[str, Any]) -> It
             choices = f" to one of: {', '.join(option['choices'])}" if option.get("choices") else ""
             yield f"{name} is not set. Set it{choices}."
     wrong = [name for name, value in given_values.items() if problem(name, _option(name), value)]
-    # Only now, as decrypting takes time.
+    # Only now, because decrypting takes time.
     hidden = _secrets(values, variables) if wrong else frozenset()
     for name in wrong:
-        # In a text or list that should have been chart values, nothing shows which part is a secret.
+        # If a text or list was given instead of chart values, nothing shows which part of it is secret.
         private = {"no_log": True} if _are_chart_values(name) else {}
         yield problem(name, {**_option(name), **private}, given_values[name], hidden)
     addresses = [name for name in given_values if name in _addresses.FOR_CHARTS and name not in wrong]
@@ -124,7 +122,7 @@ def _wrong_values(values: Mapping[str, Any], variables: Mapping[str, Any]) -> It
 
 
 def _option(name: str) -> Mapping[str, Any]:
-    """As its role describes it; which providers there are, the table says."""
+    """The variable as its role describes it, but with the providers of the table as choices."""
     return {**KNOWN[name], "choices": [*PROVIDERS]} if name == PROVIDER else KNOWN[name]
 
 
@@ -137,37 +135,15 @@ def _are_chart_values(name: str) -> bool:
 
 
 def _secrets(values: Mapping[str, Any], variables: Mapping[str, Any]) -> frozenset[str]:
-    """The texts that must not show: secret variables, what looks like a secret in or as others, and `!vault`."""
+    """The texts that must not be shown: secret variables, `!vault` values, and what looks like a secret elsewhere."""
     whole = [value for name, value in values.items() if _no_log(name) and isinstance(value, str) and value.strip()]
     whole += [text for name, value in values.items() for text in pasted({VARIABLES[name]: value})]
     inside = secrets({name: value for name, value in values.items() if not isinstance(value, str)})
-    return frozenset([*whole, *inside, *filter(None, map(_decrypted, _vaulted(variables)))])
-
-
-def _vaulted(variables: Mapping[str, Any]) -> Iterator[Any]:
-    """What `!vault` encrypts: in our variables anywhere, and others as a whole, which ours may refer to."""
-    for name, value in variables.items():
-        yield from (leaf for leaf in _leaves(value, deep=name in KNOWN) if type(leaf).__name__ in VAULTED)
-
-
-def _leaves(value: Any, deep: bool) -> Iterator[Any]:
-    if deep and isinstance(value, (Mapping, list)):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _leaves(item, deep)
-    else:
-        yield value
-
-
-def _decrypted(text: Any) -> str:
-    """Empty where the password is not there, so that no value shows it either."""
-    try:
-        return str(text)
-    except Exception:
-        return ""
+    return frozenset([*whole, *inside, *in_variables(variables)])
 
 
 def _value(name: str, given: Any) -> Any:
-    """In the variable's type; where it is not given, what the module takes from the environment, or the default."""
+    """The value in the variable's type. If it is not given, the module's value from the environment, or the default."""
     option = KNOWN[name]
     if is_given(given):
         return converted(option, given)

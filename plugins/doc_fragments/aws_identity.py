@@ -49,7 +49,7 @@ options:
       - Tags for the created objects, in addition to the two that name the cluster. Values are text, numbers, V(true) or
         V(false), and are used as written.
       - Every object gets them, so they must be valid for IAM, EC2 and EKS. At most 46 tags are allowed, or 44 for a
-        user, and no two keys may differ only in case.
+        user, and no two keys may be the same except for case.
     type: dict
     default: {}
   vpc_account_id:

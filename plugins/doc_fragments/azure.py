@@ -18,9 +18,9 @@ options:
     type: str
   resource_group:
     description:
-      - Resource group of the AKS cluster. Upper and lower case do not matter.
-      - Without it, the whole subscription is searched for a cluster of this name, and of this O(node_resource_group) if
-        that is set.
+      - Resource group of the AKS cluster. Not case-sensitive.
+      - Without it, the whole subscription is searched for a cluster with this name and, if it is set, this
+        O(node_resource_group).
     type: str
   node_resource_group:
     description:
@@ -30,16 +30,16 @@ options:
     description:
       - Whether to log in to an AKS cluster as its local administrator account. The identity then needs the permission
         C(Microsoft.ContainerService/managedClusters/listClusterAdminCredential/action).
-      - If V(false), a token from Entra is used. For a cluster without Entra integration, it is the certificate that AKS
+      - If V(false), a token from Entra is used, or, for a cluster without Entra integration, the certificate that AKS
         gives to its users.
     type: bool
     default: false
   auth_source:
     description:
       - Where the Azure credentials come from.
-      - With V(auto), they are those of a service principal, from the options or else the environment, and otherwise
-        those of the Azure CLI if it is installed. V(env) only uses the environment. V(cli) only uses the Azure CLI.
-        V(msi) is the managed identity of the machine that runs Ansible.
+      - V(auto) uses a service principal whose credentials are in the options or else in the environment, and otherwise
+        the login of the Azure CLI, if that is installed. V(env) only uses the environment, V(cli) only the Azure CLI,
+        and V(msi) the managed identity of the machine that runs Ansible.
       - Only with V(auto) may O(secret), O(x509_certificate_path), O(oidc_token) or O(oidc_token_file_path) be set.
       - Defaults to V(auto) if one of these options is set, or else to the environment variable
         E(ANSIBLE_AZURE_AUTH_SOURCE), or V(auto).
@@ -74,13 +74,13 @@ options:
     type: str
   oidc_token_file_path:
     description:
-      - File with a token as in O(oidc_token), which is read again for each log-in. Defaults to the environment variable
+      - File with a token as in O(oidc_token), which is read again for each login. Defaults to the environment variable
         E(AZURE_FEDERATED_TOKEN_FILE), which is set in a pod with workload identity.
     type: path
   cloud_environment:
     description:
       - Cloud of the subscription, V(AzureCloud), V(AzureUSGovernment) or V(AzureChinaCloud).
-      - Defaults to the environment variable E(AZURE_CLOUD_ENVIRONMENT), then to the cloud of the log-in address in
+      - Defaults to the environment variable E(AZURE_CLOUD_ENVIRONMENT), then to the cloud of the login address in
         E(AZURE_AUTHORITY_HOST), then to V(AzureCloud).
     type: str
   azure_ca_cert:

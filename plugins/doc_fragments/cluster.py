@@ -26,7 +26,7 @@ options:
   provider:
     description:
       - Kubernetes platform of the cluster. Requires O(cluster_name).
-      - If neither is set, only the Kubernetes options decide which cluster it is, and no other system is asked.
+      - If neither is set, the Kubernetes options alone decide which cluster this is, and no other system is called.
     type: str
     choices: [eks, kops, gke, aks]
   cluster_name:

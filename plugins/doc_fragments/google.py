@@ -23,18 +23,18 @@ options:
     description:
       - The address to use for the API server of a GKE cluster. V(dns) is its DNS endpoint, V(public) and V(private) are
         its IP endpoints.
-      - V(auto) uses the DNS endpoint if the IP endpoints are disabled, and otherwise the public endpoint unless that is
-        limited to authorized networks. If it is, V(auto) uses the DNS endpoint if that allows external traffic, and
-        otherwise the endpoint that GKE shows.
+      - V(auto) uses the DNS endpoint if the IP endpoints are disabled, and otherwise the public endpoint, unless that
+        only accepts authorized networks. In that case it uses the DNS endpoint if this allows external traffic, and
+        otherwise the endpoint that GKE shows, which may be private.
       - For the DNS endpoint, the identity also needs the permission C(container.clusters.connect).
     type: str
     choices: [auto, dns, public, private]
     default: auto
   auth_kind:
     description:
-      - Kind of Google credentials to use. By default, it follows from the first of these options that is set,
-        O(access_token), O(service_account_contents), O(service_account_file) and O(service_account_email), and is
-        otherwise V(application).
+      - Kind of Google credentials to use. By default, the first of O(access_token), O(service_account_contents),
+        O(service_account_file) and O(service_account_email) that is set decides. If none is set, the kind is
+        V(application).
       - V(application) is what Google calls application default credentials. They come from the file in
         E(GOOGLE_APPLICATION_CREDENTIALS), which may be of any type, such as workload identity federation, otherwise
         from the file that gcloud wrote, and otherwise from the machine's metadata server.

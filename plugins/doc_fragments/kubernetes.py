@@ -19,9 +19,8 @@ options:
     type: path
   context:
     description:
-      - Name of the context in O(kubeconfig). Defaults to the file's current context.
-      - It has no effect without a kubeconfig.
-      - Read from the environment variable E(K8S_AUTH_CONTEXT) if not set.
+      - Name of the context in O(kubeconfig). It has no effect without a kubeconfig.
+      - Defaults to the environment variable E(K8S_AUTH_CONTEXT), or else to the file's current context.
     type: str
   host:
     description:

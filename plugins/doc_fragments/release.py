@@ -24,16 +24,16 @@ options:
       - Whether the install takes over an existing installation that does not belong to a Helm release, such as an agent
         installed with C(kubectl apply). Without it, the task fails if a workload, ServiceAccount or ClusterRole of the
         chart exists outside Helm. A later upgrade takes over existing objects that it would add to the release.
-      - Needs Helm 3.17 or newer. Objects of another Helm release are never taken over, except with O(adopt_managed).
-        The task fails if the workload, ServiceAccount or ClusterRole belongs to another release, even if that release
-        is in another namespace.
+      - Needs Helm 3.17 or newer. Objects of another Helm release are never taken over, except those of CAST AI's
+        umbrella chart with O(adopt_managed). The task fails if an object of the chart belongs to another release, even
+        if that release is in another namespace. Custom resources are not checked.
     type: bool
     default: false
   adopt_managed:
     description:
       - Whether the task changes or takes over a release that Argo CD, Flux, CAST AI's operator or its umbrella chart
-        manages. Without it, the task fails instead and names the manager. With it, both tools keep undoing each other's
-        changes until the other one stops managing the release.
+        manages. Without it, the task fails and names the other tool. With it, the two tools keep undoing each other's
+        changes until the other tool stops managing the release.
       - Objects that do not belong to the release yet are only taken over if O(adopt) is also set.
     type: bool
     default: false
@@ -92,8 +92,8 @@ options:
     default: enforce
   purpose:
     description:
-      - What the release does in the cluster, worded to follow C(which), such as C(adds and removes nodes). A plan that
-        installs the release shows it to readers who do not know the release by name.
+      - What the release does in the cluster, in words that can follow C(which), such as C(adds and removes nodes). A
+        plan that installs the release shows it, for readers who do not know the release by name.
     type: str
   state:
     description: Whether the release should be installed.
@@ -102,9 +102,8 @@ options:
     default: present
   timeout:
     description:
-      - Seconds that Helm may take for each wait, such as for hooks or, with O(wait), for the objects. It is also the
-        number of seconds that the workloads may take with O(wait_for_workloads).
-      - For a cluster that is reached through EKS alone, the token that Helm gets is valid for 15 minutes.
+      - Maximum number of seconds for each of Helm's waits, for example for hooks or, with O(wait), for the objects.
+        With O(wait_for_workloads), the task waits as long again for the workloads.
     type: int
     default: 300
   values:
@@ -125,10 +124,10 @@ options:
   wait_for_workloads:
     description:
       - Whether the task fails if the release is not running. Every run checks its Deployments, DaemonSets and
-        StatefulSets, even if there is nothing to change, and waits at most O(timeout) seconds until as many pods are
-        ready as the objects in the cluster ask for. It does not wait for pods of a DaemonSet on nodes that are not
-        ready themselves.
-      - If the pods do not become ready, the task fails with the reason that they or their controller give. It fails
+        StatefulSets, even if there is nothing to change, and waits at most O(timeout) seconds until all the pods that
+        these objects ask for are ready. It does not wait for pods of a DaemonSet on nodes that are not ready
+        themselves.
+      - If the pods do not become ready, the task fails with the reason given by them or their controller. It fails
         within a minute if waiting cannot help, for example if an image cannot be pulled, a Secret is missing, a quota
         or a PodSecurity level rejects the pod, or no node accepts it and no autoscaler would add one.
       - If V(false), this is only a warning. Check mode never waits, and only warns.

@@ -36,7 +36,7 @@ Address: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
 
 _CHART = (
     (
-        "Log in by Helm: helm registry login HOST for a registry, or helm repo add NAME ADDRESS --username USER"
+        "Log in with Helm: helm registry login HOST for a registry, or helm repo add NAME ADDRESS --username USER"
         " --password-stdin for a repository, whose chart is then NAME/CHART as {}, without {}."
     ),
     "chart_ref",

@@ -15,7 +15,7 @@ LONGEST = 600
 """Maximum number of characters that a sentence quotes from a server."""
 
 _ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[@-_])")
-"""Control sequences that terminals act on (ECMA-48), such as colours."""
+"""Control sequences that terminals act on (ECMA-48), such as colors."""
 
 
 class Odd(ValueError):

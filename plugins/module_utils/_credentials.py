@@ -27,11 +27,21 @@ _NAMED = re.compile(
 """A credential that follows its name, which is the first group, or one that is recognized by its form."""
 
 _OF_FLAG = re.compile(
-    r"(--[\w-]{0,60}(?:token|secret|passw(?:or)?d|api.?key|access.?key)[\w-]{0,60}\s{1,9}[\"']?)[^\s\"',;@&*-][^\s\"',;@&*]{5,}",
+    r"(--[\w-]{0,60}(?:token|secret|passw(?:or)?d|api.?key|access.?key)[\w-]{0,60}"
+    r"[\"']?(?:\s{0,9},\s{0,9}|\s{1,9}(?:-\s)?)[\"']?)[^\s\"',;@&*-][^\s\"',;@&*]{5,}",
     re.IGNORECASE,
 )
-"""A credential that follows a program's flag, for texts of a user: programs write such words into sentences."""
-_REFERS = re.compile(r"(ref|name|file|path|dir)[\"']?\s*[=:]?\s*[\"']?$", re.IGNORECASE)
+"""A credential that follows a program's flag, also as the next item of a list, for texts of a user: programs write such
+words into sentences."""
+
+_HOOK = re.compile(
+    r"(\bhttps?://[^\s\"'<>?#]{0,200}?hook[\w.:-]{0,60}/(?:[\w.:-]{1,60}/){0,5}?)"
+    r"(?=[\w-]{0,60}(?-i:[\dA-Z]))[\w-]{16,}[^\s\"'<>]{0,999}",
+    re.IGNORECASE,
+)
+"""The end of a webhook's address from its first long part that is not a word: whoever knows it can post there."""
+
+_REFERS = re.compile(r"(ref|name|file|path|dir)[\"']?\s*[=:,-]?\s*[\"']?$", re.IGNORECASE)
 """The name of where a credential is: tokenSecretName: x, --token-file=x."""
 _ELSEWHERE = ("$", "/", "{", "<", "%")
 """What begins so stands for a value that is somewhere else: $(API_KEY), /var/run/token, {{ token }}."""
@@ -91,7 +101,7 @@ def in_text(text: str) -> list[Credential]:
     """The credentials in a text of a user, such as a program's flags or a file's contents, in order."""
     if holds_credential(text):
         return [Credential(0, len(text), text, text)]
-    following = (found for pattern in (_NAMED, _OF_FLAG) for found in pattern.finditer(text))
+    following = (found for pattern in (_NAMED, _OF_FLAG, _HOOK) for found in pattern.finditer(text))
     named = [
         Credential(start, one.end(), text[start : one.end()], text[start : one.end()])
         for one in following

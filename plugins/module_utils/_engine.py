@@ -14,6 +14,7 @@ import contextlib
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
@@ -725,10 +726,13 @@ def run_module(subject: AnySubject) -> None:
     module.exit_json(**result)
 
 
-def run_task(subject: AnySubject, task: Any, arguments: Mapping[str, Any], show: Report) -> dict[str, Any]:
+def run_task(
+    subject: AnySubject, task: Any, arguments: Mapping[str, Any], show: Report, hidden: AbstractSet[str] = frozenset()
+) -> dict[str, Any]:
     """The action plugin's path: inside the controller, same validation, wording and masking.
 
-    task: Ansible's Task (its action, check_mode and diff are read); arguments: the task's templated arguments.
+    task: Ansible's Task (its action, check_mode and diff are read); arguments: the task's templated arguments; hidden:
+    texts to mask, beside those that the subject and its options know.
     """
     options = checked_by_ansible(subject)
     specification = options.pop("argument_spec")
@@ -740,10 +744,11 @@ def run_task(subject: AnySubject, task: Any, arguments: Mapping[str, Any], show:
         prefix = f"Unsupported parameters for ({task.action}) module: " if unsupported else ""
         result: dict[str, Any] = {"failed": True, "msg": prefix + validation.errors.msg}
     else:
-        result = _outcome(subject, params, task.check_mode, task.diff, Progress(show), validation._no_log_values)
+        secrets = validation._no_log_values | hidden
+        result = _outcome(subject, params, task.check_mode, task.diff, Progress(show), secrets)
     doubled = [f"Both option {one['option']} and its alias {one['alias']} are set." for one in validation._warnings]
     if doubled:
         result["warnings"] = [*result.get("warnings", ()), *doubled]
     result["invocation"] = {"module_args": params}
-    masked: dict[str, Any] = remove_values(result, validation._no_log_values | set(_hidden(subject, params)))
+    masked: dict[str, Any] = remove_values(result, {*validation._no_log_values, *hidden, *_hidden(subject, params)})
     return masked

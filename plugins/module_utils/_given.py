@@ -108,12 +108,12 @@ def _read_yaml(text: str) -> Any:
 
 
 def as_data(value: Any) -> Any:
-    """A value as in a module's JSON: dates, bytes and `!vault` values are texts, sets are lists.
+    """A value as in a module's JSON: dates, bytes, `!vault` values and keys are texts, sets are lists.
 
     ansible-core before 2.19 keeps `!vault` encrypted in variables and in a task's arguments until it creates that JSON.
     """
     if isinstance(value, Mapping):
-        return {key: as_data(item) for key, item in value.items()}
+        return {_as_key(key): as_data(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, AbstractSet)):
         return [as_data(item) for item in value]
     if isinstance(value, date):
@@ -121,6 +121,11 @@ def as_data(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode(errors="replace")
     return str(value) if getattr(value, "__ENCRYPTED__", False) else value
+
+
+def _as_key(key: Any) -> Any:
+    """YAML reads a key such as on or 1 as something else than text."""
+    return json.dumps(key) if key is None or isinstance(key, (bool, int, float)) else key
 
 
 def converted(option: Mapping[str, Any], value: Any) -> Any:

@@ -91,7 +91,7 @@ def cluster_id_problem(cluster_id: str) -> str:
 
 def short_id(cluster_id: str) -> str:
     """The part of the cluster's id that names contain. The marker of an unknown id stays whole, so that it can be
-    recognised."""
+    recognized."""
     return cluster_id if cluster_id == UNKNOWN else cluster_id[:8]
 
 

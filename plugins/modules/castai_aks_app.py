@@ -11,15 +11,15 @@ short_description: Give CAST AI an identity in Azure for one AKS cluster
 version_added: 0.1.0
 description:
   - Creates an app registration or a managed identity for CAST AI and a custom role for this cluster only, and assigns
-    the role on the resource groups that the cluster uses. These are its own group, that of its nodes, those of the
-    networks of all agent pools, and that of the kubelet identity.
+    the role on the resource groups that the cluster uses. These are the groups of the cluster itself, its nodes, the
+    networks of its agent pools, and the kubelet identity.
   - Hands the identity over to CAST AI last, with a secret or without. A secret goes from Microsoft Entra ID to CAST AI
     within this task.
   - The tags of the identity record which cluster it belongs to. The notes of the app, or a tag of the managed identity,
     record which credentials CAST AI has.
-  - An identity and role that the vendor's script or Terraform created for this cluster are taken over and keep their
-    names. Those of another cluster are never touched; this cluster then gets its own. Other secrets and federated
-    credentials stay.
+  - An identity and role that CAST AI's script or Terraform created for this cluster are taken over and keep their
+    names. If they belong to another cluster, they are left alone and this cluster gets its own. Other secrets and
+    federated credentials stay.
   - Removal with O(state=absent) leaves resource providers registered. A deleted app registration can be restored for
     30 days.
 author: castai.onboarding authors (@castai)
@@ -46,7 +46,7 @@ options:
   adopt:
     description:
       - Whether to take over an app registration, managed identity or role with a name that this module or another tool
-        would use, even if nothing shows which cluster it belongs to. Those of another cluster are never taken over.
+        would use, even if nothing shows which cluster it belongs to. Objects of another cluster are never taken over.
     type: bool
     default: false
   credential:
@@ -62,7 +62,7 @@ options:
     description:
       - Application (client) ID of your own app registration for CAST AI. It is checked, but neither edited nor deleted.
         The description of its role assignment on the cluster's resource group records which credentials CAST AI has. If
-        another tool created that assignment, it is not edited, and the app is only handed over if CAST AI has no
+        another tool created that assignment, the module does not edit it, and only hands the app over if CAST AI has no
         credentials for the cluster yet.
       - It gets the same role as an app that this module creates.
     type: str
@@ -85,8 +85,8 @@ options:
     default: false
   http_proxy:
     description:
-      - HTTP proxy for the nodes that CAST AI creates. V(from_cluster) is the one in the cluster's C(httpProxyConfig),
-        if it has one. With V(none), no proxy is sent to CAST AI, and CAST AI keeps the one that it has, if any.
+      - HTTP proxy for the nodes that CAST AI creates. With V(from_cluster), it is the proxy in the cluster's
+        C(httpProxyConfig), if any. With V(none), no proxy is sent to CAST AI, which keeps the one it has, if any.
       - A dictionary with the keys C(http), C(https) and C(no_proxy) sets a proxy for a cluster that has none. It is
         refused if the cluster has a proxy. A password in an address is kept out of all output.
     type: raw
@@ -102,12 +102,12 @@ options:
     default: app
   identity_location:
     description:
-      - Region of a new managed identity. By default, it is that of the cluster. Set another one if the cluster's region
-        does not support federated credentials.
+      - Region of a new managed identity. Defaults to the cluster's region. Set another one if that does not support
+        federated credentials.
     type: str
   managed_clusters_write:
     description:
-      - Whether CAST AI's role contains C(Microsoft.ContainerService/managedClusters/write), as the role of the vendor's
+      - Whether CAST AI's role contains C(Microsoft.ContainerService/managedClusters/write), as the role in CAST AI's
         script does. This action allows any change to the cluster, and CAST AI's Terraform module does not grant it.
     type: bool
     default: false
@@ -137,8 +137,8 @@ options:
     elements: str
   secret_days:
     description:
-      - For how many days a new secret is valid, at most 36500. A run replaces it when less than 30 days of its life are
-        left, or less than a tenth if that is shorter.
+      - For how many days a new secret is valid, at most 36500. A run replaces it during its last 30 days, or during the
+        last tenth of its lifetime if that is shorter.
     type: int
     default: 365
 seealso:
@@ -223,12 +223,12 @@ assignments:
     removed: []
 castai_client_id:
   description:
-    - Application (client) ID of CAST AI's identity. In check mode, that of a new one is C((known after apply)).
+    - Application (client) ID of CAST AI's identity. In check mode, it is C((known after apply)) for a new identity.
   returned: success
   type: str
 castai_principal_id:
   description:
-    - Object ID of its service principal. In check mode, that of a new one is C((known after apply)).
+    - Object ID of its service principal. In check mode, it is C((known after apply)) for a new identity.
   returned: success
   type: str
 changes:

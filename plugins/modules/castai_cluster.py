@@ -15,9 +15,9 @@ description:
     that CAST AI accepts. The token goes from CAST AI to the Secret within this task and appears nowhere else. Your API
     key never enters the cluster.
   - Optionally waits until the agent in the cluster reports.
-  - A kOps cluster is registered in the same way as its agent would do it, under the UID of namespace C(kube-system), so
-    that there is only one record. The name must match the kOps annotations, and at least one node must be an EC2
-    instance tagged with that name.
+  - A kOps cluster is registered just as its agent would register it, under the UID of namespace C(kube-system), so that
+    there is only one record. The name must match the kOps annotations, and at least one node must be an EC2 instance
+    tagged with that name.
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes
@@ -69,9 +69,10 @@ options:
     type: str
   read_cluster:
     description:
-      - Whether to read the cluster from its provider, to check that the registration is for it. V(false) saves that for
-        a task that only waits, after another one has done it. It needs O(cluster_id) and O(manage_token=false).
-      - If V(false), results show nothing of the cluster but CAST AI's record, and RV(agent_environment) is empty.
+      - Whether to read the cluster from its provider, to check that the registration belongs to it. Set it to V(false)
+        in a task that only waits, if an earlier task has made this check. V(false) requires O(cluster_id) and
+        O(manage_token=false).
+      - If V(false), the result contains only what CAST AI has on record, and RV(agent_environment) is empty.
     type: bool
     default: true
   state_store:

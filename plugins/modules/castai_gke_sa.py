@@ -18,7 +18,7 @@ description:
     task.
   - The description of the account records which cluster it belongs to and which key CAST AI has.
   - Removal with O(state=absent) leaves the services enabled.
-  - An account that the vendor's script, Terraform or Pulumi created for this cluster is taken over and keeps its name.
+  - An account that CAST AI's script, Terraform or Pulumi created for this cluster is taken over and keeps its name.
     If it belongs to another cluster, this cluster gets its own.
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
@@ -38,7 +38,7 @@ options:
   adopt:
     description:
       - Whether to take over an account or role with a name that this module or another tool would use, even if nothing
-        shows which cluster it belongs to. Those of another cluster are never taken over.
+        shows which cluster it belongs to. Objects of another cluster are never taken over.
     type: bool
     default: false
   enable_services:
@@ -55,15 +55,15 @@ options:
         its keys are CAST AI's is recorded in the description of the cluster's role. Your own keys stay.
       - With O(role_scope=project), nothing is recorded. Then a key is only created if CAST AI has no credentials for
         the cluster yet, or if no key of the account is usable, and keys are never deleted.
-      - An account that this module created for the cluster before is deleted once CAST AI has the key of yours.
+      - If this module created an account for the cluster earlier, it is deleted once CAST AI has a key of yours.
       - It gets the same bindings as an account that this module creates. Roles that other tools gave it stay.
     type: str
   extra_projects:
     description:
       - IDs of further projects in which CAST AI needs its role, such as the host project of a Shared VPC. Each gets
         its own role with the same permissions.
-      - The description of the cluster's role records them, so that the binding in a project that you later leave out is
-        removed.
+      - The description of the cluster's role records them. So if you later remove a project from the list, the binding
+        there is removed.
     type: list
     elements: str
     default: []
@@ -113,7 +113,7 @@ options:
   role_scope:
     description:
       - Whether the cluster gets its own custom role or uses the one that all clusters of the project share.
-      - V(project) uses C(castai.gkeAccess) from the vendor's documentation. Clusters share this role, so it is created
+      - V(project) uses C(castai.gkeAccess) from CAST AI's documentation. Clusters share this role, so it is created
         if it is missing and otherwise left as it is, with a warning if its permissions differ.
     type: str
     choices: [cluster, project]
@@ -121,9 +121,9 @@ options:
   service_account_user:
     description:
       - Which service accounts CAST AI may use for its nodes, with the role C(roles/iam.serviceAccountUser).
-      - V(node_accounts), the default, allows those of the cluster's node pools, with bindings on the project that have
-        a condition. The condition has the form that the vendor recommends, which Google does not document. It can name
-        260 accounts, of this project only.
+      - V(node_accounts), the default, allows the accounts of the cluster's node pools, with conditional bindings on the
+        project. The condition has the form that CAST AI recommends, which Google does not document. The bindings can
+        name 260 accounts, of this project only.
       - V(on_accounts) allows the same accounts with a binding on each of them, in other projects too.
       - V(project) allows all accounts of the project. V(none) gives CAST AI no such binding.
       - If CAST AI could use more accounts before, those bindings stay, with a warning, until you set this option. Then

@@ -15,7 +15,7 @@ description:
     through an access entry, if its authentication mode supports them. Otherwise RV(access) contains the options for
     M(castai.onboarding.castai_aws_auth).
   - Hands the role or the key over to CAST AI last. The key's secret goes from IAM to CAST AI within this task.
-  - Objects that the vendor's script, Terraform or Pulumi created for this cluster are taken over and keep their names.
+  - Objects that CAST AI's script, Terraform or Pulumi created for this cluster are taken over and keep their names.
     If an object belongs to another cluster, the task fails and names that cluster.
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
@@ -56,9 +56,9 @@ options:
   policy_scope:
     description:
       - Whether the cluster gets its own managed policy or uses the one that all clusters of the account share.
-      - V(account) uses C(CastEKSPolicy), the name in the vendor's documentation, and for IPv6
-        C(CastEC2AssignIPv6Policy). Clusters share these policies, so they are created if
-        they are missing and otherwise left as they are. A warning is shown if the document of C(CastEKSPolicy) differs.
+      - V(account) uses C(CastEKSPolicy), the name in CAST AI's documentation, and for IPv6
+        C(CastEC2AssignIPv6Policy). Clusters share these policies, so they are created if they are missing and otherwise
+        left as they are, with a warning if the document of C(CastEKSPolicy) differs.
     type: str
     choices: [cluster, account]
     default: cluster
@@ -139,14 +139,14 @@ access:
       description:
         - Entries for M(castai.onboarding.castai_aws_auth), each with its options. Empty if no entry is needed. With
           O(user_access=none), the entry of an existing user has C(state), V(absent). With O(state=absent), the entries
-          to remove, without those of a role or user that is kept.
+          to remove. If a role or user is kept, its entry is not in the list.
       type: list
       elements: dict
     reason:
-      description: Why access is given in this way.
+      description: Why this way was chosen.
       type: str
     way:
-      description: How access is given, V(access_entry) or V(aws_auth).
+      description: How the principals get access, V(access_entry) or V(aws_auth).
       type: str
 actions:
   description: What was done, or would be done in check mode, in order, as one imperative sentence for each action.

@@ -15,7 +15,7 @@ description:
   - Creates the role C(CastLambdaRoleForSpot), which the kOps clusters of an account share, if it is missing. No other
     role is changed, whatever its name.
   - Hands the key over to CAST AI last. Its secret goes from IAM to CAST AI within this task.
-  - Objects that the vendor's script created for this cluster are taken over, regardless of the case of their names. If
+  - Objects that CAST AI's script created for this cluster are taken over, regardless of the case of their names. If
     an object belongs to another cluster, the task fails and names that cluster.
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
@@ -36,10 +36,9 @@ options:
   policy_scope:
     description:
       - Whether the cluster gets its own managed policy or uses the one that all clusters of the account share.
-      - With V(cluster), instances can only be started in subnets of the cluster's VPC, which the restricted policy
-        allows. V(account) uses C(CastKopsPolicyV2) from the vendor's
-        documentation, which allows any subnet of the account. Clusters share this policy, so it is created if it is
-        missing and otherwise left as it is, with a warning if its document differs.
+      - With V(cluster), CAST AI can only start instances in subnets of the cluster's VPC. V(account) uses
+        C(CastKopsPolicyV2) from CAST AI's documentation, which allows any subnet of the account. Clusters share this
+        policy, so it is created if it is missing and otherwise left as it is, with a warning if its document differs.
     type: str
     choices: [cluster, account]
     default: cluster
@@ -109,7 +108,7 @@ access:
       description:
         - Entries for M(castai.onboarding.castai_aws_auth), each with its options, for a cluster that reads aws-auth.
           With O(user_access=none), the entry of an existing user has C(state), V(absent). With O(state=absent), the
-          entries to remove, except that of a user that is kept.
+          entries to remove. If the user is kept, the list is empty.
       type: list
       elements: dict
 actions:

@@ -11,11 +11,12 @@ short_description: Allow kube-router to run on CAST AI's tainted nodes
 version_added: 0.1.0
 description:
   - The DaemonSet C(kube-system/kube-router) needs three tolerations, for the taint C(CriticalAddonsOnly), for any
-    C(NoSchedule) taint and for any C(NoExecute) taint. This module adds the missing ones. Without them, nodes that CAST
-    AI taints have no network. All other tolerations stay.
+    C(NoSchedule) taint and for any C(NoExecute) taint. This module adds those that are missing, because otherwise nodes
+    that CAST AI taints have no network. All other tolerations stay.
   - The decision depends on the DaemonSet's tolerations, not on a version. If the cluster has no kube-router, nothing is
     done.
-  - An annotation of the DaemonSet records the added tolerations, so that O(state=absent) removes exactly those.
+  - An annotation of the DaemonSet records the added tolerations, so that O(state=absent) removes exactly those, except
+    for tolerations that the manifest has got itself since then.
   - kOps restores its own DaemonSet when it applies a changed manifest, for example after C(kops update cluster). The
     next run adds the tolerations again and reports that kOps had removed them.
   - The write includes the version that was read. If somebody else writes in between, the module plans again from the
@@ -46,8 +47,8 @@ options:
     description:
       - Whether to wait until kube-router has restarted on every node. The task does not wait in check mode, or if the
         update strategy of the DaemonSet is C(OnDelete), because then nothing restarts.
-      - The task does not wait for nodes on which kube-router was not available before, for example because the node is
-        not ready. A warning says on how many nodes it is not available at the end.
+      - The task does not wait for nodes on which kube-router was not available before, for example because the node was
+        not ready. If there are such nodes at the end, a warning says how many.
     type: bool
     default: false
   wait_timeout:
@@ -59,7 +60,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Let kube-router run on the nodes of CAST AI
+- name: Let kube-router run on CAST AI's tainted nodes
   castai.onboarding.castai_kube_router_fix:
     kubeconfig: ~/.kube/config
     context: shop.example.com

@@ -10,7 +10,7 @@ module: castai_preflight
 short_description: Check everything that connecting or onboarding a cluster needs
 version_added: 0.1.0
 description:
-  - This module only reads. It reports all problems at once, each with its fix, before anything is changed.
+  - Reports all problems at once, each with its fix, before anything is changed. This module only reads.
   - Checks whether the CAST AI API key works and belongs to the right organization, whether the cloud credentials lead
     to the cluster, whether the Kubernetes options point to the same cluster, whether its API server answers, is new
     enough and grants the necessary permissions, whether Helm is installed and new enough, whether each chart can be
@@ -19,17 +19,20 @@ description:
   - Helm and the charts are only checked if a release is not deployed or has a different version. A run that needs Helm
     for changed values or deleted objects may still find a problem with them.
   - For releases that are not installed yet, checks whether the namespace's PodSecurity level, a quota, a limit range or
-    a lack of nodes is certain to keep their pods from starting. A cluster with a single node is a warning, and so are
-    a missing Secret of the charts' C(imagePullSecrets) and, with O(onboard), a missing metrics-server.
+    a lack of nodes is certain to keep their pods from starting. Warns if the cluster has a single node, if a Secret of
+    the charts' C(imagePullSecrets) is missing and, with O(onboard), if there is no metrics-server.
   - In check mode, missing write permissions are only warnings, because a plan does not need them.
   - With O(onboard), also checks whether the cluster is connected and its agent online, whether the cluster's token is
     where the components look for it, whether CAST AI can manage the cluster's nodes, and which permissions the AWS
     credentials lack, according to a simulation of their policies. RV(not_checked) lists checks that were not possible,
-    for example because simulating is not allowed.
-  - For a GKE cluster that CAST AI has no credentials for, O(onboard) asks Google Cloud for the permissions of the
-    credentials, the services of the project and the organization policies, and checks everything that
+    for example because the simulation is not allowed.
+  - For a GKE cluster that CAST AI has no credentials for, O(onboard) checks the permissions of the Google credentials,
+    the services of the project and the organization policies, and reports everything that
     M(castai.onboarding.castai_gke_sa) would refuse, such as an account without room for a key or an IAM policy without
     room for bindings.
+  - For an AKS cluster that CAST AI has no credentials for, O(onboard) checks the permissions of the Azure credentials,
+    locks, deny assignments and the tenant's policy for secrets, and reports everything that
+    M(castai.onboarding.castai_aks_app) would refuse.
 author: castai.onboarding authors (@castai)
 extends_documentation_fragment:
   - castai.onboarding.attributes.info
@@ -124,9 +127,9 @@ options:
         default: from_cluster
       identity:
         description:
-          - On EKS, whether CAST AI gets a role that it assumes, the default, or a user with an access key.
-          - On GKE, whether it gets the key of a service account, the default, or impersonates it.
-          - On AKS, whether it gets an app registration, the default, or a managed identity.
+          - On EKS, whether CAST AI gets a role that it assumes (the default) or a user with an access key.
+          - On GKE, whether it gets a key of its service account (the default) or impersonates the account.
+          - On AKS, whether it gets an app registration (the default) or a managed identity.
         type: str
         choices: [role, user, key, impersonation, app, managed_identity]
       identity_location:
@@ -207,7 +210,7 @@ options:
         description: ID of your own security group for the nodes.
         type: str
       service_account_user:
-        description: Which service accounts of nodes CAST AI may use.
+        description: Which service accounts CAST AI may use for its nodes.
         type: str
         choices: [node_accounts, on_accounts, project, none]
       shared_vpc_role:
@@ -319,8 +322,8 @@ account_id:
   returned: success, for a cluster on AWS
   type: str
 acting_as:
-  description: ARN of the AWS identity that the task uses, with its account, or e-mail of the Google identity, with the
-    cluster's project.
+  description: The cloud identity that the task uses, with its AWS account or the cluster's project or subscription. It
+    is an ARN on AWS, an e-mail address on Google Cloud, and an application on Azure.
   returned: success
   type: str
   sample: arn:aws:iam::111122223333:user/operator in AWS account 111122223333

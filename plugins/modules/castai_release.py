@@ -19,7 +19,8 @@ description:
     upgrade or rollback it gets the annotation C(helm.sh/resource-policy=keep). Before an uninstall it is removed from
     the release's record.
   - The chart is rendered before an upgrade, in check mode too. The task fails if the upgrade would add an object that
-    already exists and does not belong to the release, unless O(adopt) takes it over.
+    already exists and does not belong to the release, unless O(adopt) takes it over. Before an install with O(adopt),
+    the chart is rendered too, to find objects of other releases.
   - An uninstall also deletes objects that the chart's hooks created and Helm leaves behind, except for
     CustomResourceDefinitions and PersistentVolumeClaims.
 author: castai.onboarding authors (@castai)

@@ -136,7 +136,7 @@ releases:
       revision: 1
       status: deployed
 unwanted:
-  description: Those releases of O(unwanted) that are installed.
+  description: The releases of O(unwanted) that are installed.
   returned: success
   type: list
   elements: str

@@ -48,12 +48,12 @@ findings:
     - castai_reigon is not a variable of castai.onboarding. Use castai_region.
     - "components_autoscaling is 'maybe'. Set it to true or false."
 of_provider:
-  description: What the roles and playbooks need to know of the cluster's provider.
-  returned: success, where the provider is known
+  description: What the roles and playbooks need to know about the cluster's provider.
+  returned: success, if the provider is known
   type: dict
   contains:
     component_values:
-      description: Chart values that its clusters need, by Helm release.
+      description: Chart values that clusters of this provider need, by Helm release.
       returned: always
       type: dict
       sample:
@@ -61,7 +61,7 @@ of_provider:
           castai:
             provider: aws
     direct:
-      description: Hosts that the agent and cluster-controller reach without a proxy.
+      description: Hosts that the agent and cluster-controller must reach without a proxy.
       returned: always
       type: list
       elements: str
@@ -70,7 +70,7 @@ of_provider:
       returned: always
       type: dict
     roles_between:
-      description: Roles that its clusters need after they are connected and before they are onboarded.
+      description: Roles to run for clusters of this provider after connecting and before onboarding.
       returned: always
       type: list
       elements: str
@@ -78,8 +78,8 @@ of_provider:
         - kube_router
 variables:
   description:
-    - The values, with the types that the roles describe, including defaults. Variables that contain secrets are left
-      out.
+    - The values of all variables, defaults included, converted to the types in the roles' argument specs. Variables
+      that contain secrets are left out.
     - Only returned for a task with C(no_log), because chart values may contain secrets.
   returned: success, for a task with C(no_log)
   type: dict

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The base of all action plugins: the module's own reconcile, inside the controller where that is the same thing.
+"""The base of all action plugins: runs the module's own code inside the controller, if that makes no difference.
 
-It saves a Python start and the SDK imports of every task, and can show progress while a task waits. PRIVATE to the
+This saves a Python start and the SDK imports of every task, and can show progress while a task waits. PRIVATE to the
 collection.
 """
 
@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 from ansible import constants
 from ansible.executor.play_iterator import PlayIterator
+from ansible.module_utils.common.parameters import remove_values
 from ansible.plugins.action import ActionBase
 from ansible.plugins.strategy import StrategyBase
 from ansible.utils.display import Display
@@ -27,15 +28,16 @@ from ansible_collections.castai.onboarding.plugins.module_utils._clusters.table 
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import AnySubject, Report, run_task
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways import castai
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.helm import keep_charts
+from ansible_collections.castai.onboarding.plugins.module_utils._vaulted import in_chart_values
 
 PROVIDER = "castai_provider"
 
 
 def _providers() -> Collection[Provider]:
-    """Those of the hosts of the play that runs; all, where a host's variables do not name one, or only by a template.
+    """The providers of the running play's hosts; all providers if a host names none, or names it with a template.
 
-    Ansible hands hosts to action plugins after it has forked. Before that it loads their files, so the strategy that
-    runs the play is somewhere on the stack.
+    Ansible only passes hosts to action plugins after it has forked. It loads the plugins' files before that, while the
+    strategy that runs the play is somewhere on the stack.
     """
     with contextlib.suppress(Exception):
         strategy, play = _running()
@@ -46,7 +48,7 @@ def _providers() -> Collection[Provider]:
 
 
 def _running() -> tuple[Any, Any]:
-    """The strategy that runs, and its play. Raises LookupError if there is none."""
+    """The running strategy and its play. Raises LookupError if there is none."""
     frame = sys._getframe()
     while frame.f_back:
         frame = frame.f_back
@@ -56,8 +58,8 @@ def _running() -> tuple[Any, Any]:
     raise LookupError
 
 
-# Ansible imports this before it forks for each task on each host. What was read is needed to the end, so it is frozen
-# out of garbage collection, once: collecting it copies its pages in every fork and takes a second at the end of a run.
+# Ansible imports this before it forks for each task on each host. Everything read here is needed until the end, so it
+# is taken out of garbage collection: collecting it would copy its pages in every fork and take a second in the end.
 castai.read_ahead()
 for read_ahead in {provider.read_ahead for provider in _providers()}:
     read_ahead()
@@ -68,7 +70,7 @@ LOCAL = ("local", "ansible.builtin.local", "ansible.legacy.local")
 
 
 class ReconcileAction(ActionBase):
-    """Runs SUBJECT here, or the module of the same name where the task asks for another process, user or machine."""
+    """Runs SUBJECT here, or the module of the same name if the task needs another process, user or machine."""
 
     SUBJECT: ClassVar[AnySubject]
     TRANSFERS_FILES = False
@@ -78,11 +80,13 @@ class ReconcileAction(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         variables = task_vars or {}
         result: dict[str, Any] = super().run(tmp, variables)
+        hidden = in_chart_values(self._task.args, variables)
         if self._needs_a_process(variables):
-            result.update(self._execute_module(task_vars=variables, wrap_async=self._task.async_val))
+            done = self._execute_module(task_vars=variables, wrap_async=self._task.async_val)
+            result.update(remove_values(done, hidden))
         else:
             keep_charts(constants.DEFAULT_LOCAL_TMP)
-            result.update(run_task(self.SUBJECT, self._task, self._task.args, _shown_for(variables)))
+            result.update(run_task(self.SUBJECT, self._task, self._task.args, _shown_for(variables), hidden))
             _name_host(result, variables)
         return result
 
@@ -97,7 +101,7 @@ class ReconcileAction(ActionBase):
         )
 
     def _other_interpreter(self, variables: dict[str, Any]) -> bool:
-        """By what Ansible itself goes: the variable, ANSIBLE_PYTHON_INTERPRETER or ansible.cfg."""
+        """Whether Ansible would use another Python: by the variable, ANSIBLE_PYTHON_INTERPRETER or ansible.cfg."""
         host = self._task.delegate_to
         known = variables["ansible_delegated_vars"][host] if host else variables
         wanted = self._templar.template(constants.config.get_config_value("INTERPRETER_PYTHON", variables=known))
@@ -105,14 +109,17 @@ class ReconcileAction(ActionBase):
 
 
 def _name_host(result: dict[str, Any], variables: dict[str, Any]) -> None:
-    """Ansible shows a warning once, whichever and how many hosts it is about. A module's warnings it takes itself."""
+    """Put the host's name into warnings, because Ansible shows equal ones only once.
+
+    Ansible takes a module's warnings out of the result itself, so these stay as they are.
+    """
     host = variables.get("inventory_hostname")
     if host and "warnings" in result:
         result["warnings"] = [f"{host}: {warning}" for warning in result["warnings"]]
 
 
 def _shown_for(variables: dict[str, Any]) -> Report:
-    """Progress, a line each, under the host's name as several hosts wait at once. Where callbacks write JSON to the
-    output, it must stay whole.
+    """Shows progress, one line at a time, with the host's name because several hosts may wait at once. It goes to
+    standard error, because a callback may write JSON to standard output.
     """
     return lambda line: Display().display(f"  {variables.get('inventory_hostname')}: {line}", stderr=True)

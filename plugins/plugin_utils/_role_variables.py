@@ -16,7 +16,7 @@ _ROLES = Path(__file__).resolve().parents[2] / "roles"
 
 
 def role_variables() -> dict[str, Mapping[str, Any]]:
-    """Each variable of any role with its option, as an argument_spec has it."""
+    """Each variable of any role, with its option in the form of an argument_spec."""
     return {name: option for entry in _entries() for name, option in (entry.get("options") or {}).items()}
 
 

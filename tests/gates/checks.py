@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What must hold before the collection may be published, one function a gate.
+"""The checks of a publishable collection, one function for each gate.
 
-A gate gets an empty folder of its own, copies the collection there, and raises Failed with what its tool said. What it
-returns is a remark: what it could not look at on this machine.
+A gate gets its own empty folder, copies the collection there, and raises Failed with its tool's output. It returns
+None, or a remark about what it could not check on this machine.
 """
 
 from __future__ import annotations
@@ -28,37 +28,37 @@ Check = Callable[[Path], str | None]
 
 
 _FINDING = re.compile(r"^(?:ERROR|FATAL): .*", re.MULTILINE)
-# ansible-test ends with 0 although it left something out.
+# ansible-test exits with 0 even if it skipped a test.
 _LEFT_OUT = re.compile(r".*Skipping sanity test .* due to .*")
 
 
 @dataclass(frozen=True)
 class Gate:
-    """reads: patterns of tree.digest for the files that the outcome depends on."""
+    """reads: patterns for tree.digest of the files that the result depends on."""
 
     name: str
     check: Check
     reads: tuple[str, ...] = ("*",)
 
 
-# What a user of the collection gets, without its pages, and what Pythons it is for.
+# The files that users get, except for the pages, and the file that lists the supported versions of Python.
 _PRODUCT = ("plugins/*", "roles/*", "playbooks/*", "meta/*", "galaxy.yml", "requirements.txt", "tests/config.yml")
 _CODE = (*_PRODUCT, "tests/*", "extensions/*", "changelogs/*", "*.py", "*.toml")
 _CONNECTIONS = ("plugins/module_utils/*", versions.TABLE, "tests/gates/*", "tests/sandbox/*", "tests/support/*")
-# What the artefact may hold, and what it must hold beside plugins and roles.
+# What the artefact may contain, and what it must contain besides plugins and roles.
 _NEEDED = re.compile(
     r"(FILES|MANIFEST)\.json|README\.md|LICENSE|CHANGELOG\.rst|changelogs/changelog\.yaml|requirements\.txt|tests/config\.yml"
     r"|(docs|meta|playbooks|plugins|roles)/.+"
 )
 _ASKED_FOR = ("README.md", "LICENSE", "CHANGELOG.rst", "requirements.txt", "meta/runtime.yml", "tests/config.yml")
-# Those of sanity's tests that look at pages too. They take seconds.
+# The sanity tests that also check pages. They take seconds.
 _OF_TEXT = ("line-endings", "no-illegal-filenames", "no-smart-quotes", "symlinks")
-# Those whose outcome depends on the core; the others are the same on the cores between the oldest and the newest.
+# The sanity tests whose result depends on ansible-core. On versions between the oldest and the newest, only these run.
 _OF_CORE = ("ansible-doc", "compile", "import", "runtime-metadata", "validate-modules")
 
 
 def _gates() -> Iterator[Gate]:
-    """All gates, the longest first, so that two at a time end together."""
+    """All gates, the slowest first, so that two at a time finish at about the same time."""
     yield Gate("sanity-2.16", _sanity_on("2.16", (3, 10), (3, 12)), _CODE)
     yield Gate("sanity-2.21", _sanity_on("2.21", (3, 12), (3, 14)), _CODE)
     yield Gate("playbooks", versions.playbooks, (*_PRODUCT, "tests/gates/*", "tests/sandbox/*", "tests/support/*"))
@@ -80,15 +80,15 @@ def _gates() -> Iterator[Gate]:
 
 
 def _sanity_on(core: str, oldest: Version, newest: Version, tests: Sequence[str] = ()) -> Check:
-    """oldest, newest: the Pythons that this core's controller knows."""
+    """oldest, newest: the versions of Python that this core supports on the controller."""
     return lambda folder: _sanity(folder, environment(f"core-{core}", oldest, newest), oldest, newest, tests)
 
 
 def _sanity(folder: Path, on: Environment, oldest: Version, newest: Version, tests: Sequence[str] = ()) -> str | None:
-    """On the oldest and the newest Python of that range that are at hand, or the oldest alone for `tests`.
+    """Run the sanity tests on the oldest and the newest installed Python of that range; `tests` only on the oldest.
 
-    tests: these of ansible-test's, else all. What they find goes by the core or by the Python, and the whole runs of
-    the oldest and the newest core are on the oldest and the newest Python.
+    tests: names of the tests to run, empty for all. Their results depend on the core or on Python, and all of them run
+    with the oldest and the newest core on the oldest and the newest Python.
     """
     at_hand = [version for version in pythons() if oldest <= version <= newest]
     targets = at_hand[:1] if tests else dict.fromkeys((at_hand[0], at_hand[-1]))
@@ -97,17 +97,17 @@ def _sanity(folder: Path, on: Environment, oldest: Version, newest: Version, tes
     try:
         output = _run(on, "ansible-test sanity --color no", *options, cwd=tree.copy(folder))
     except Failed as failed:
-        # The rest is pip's, and a line for each test.
+        # Everything else is pip's output and a line for each test.
         raise Failed("\n".join(_FINDING.findall(str(failed))) or str(failed)) from None
     left_out = _LEFT_OUT.findall(output)
     if left_out:
         raise Failed("\n".join(left_out))
     missing = [dotted(version) for version in (oldest, newest) if version not in at_hand and not tests]
-    return f"without Python {', '.join(missing)}, not on this machine" if missing else None
+    return f"without Python {', '.join(missing)}, which this machine does not have" if missing else None
 
 
 def _importer(folder: Path) -> None:
-    """Galaxy's own import of the built artefact: no warning, and documentation for every module."""
+    """Galaxy's importer accepts the built artefact without warnings, and finds documentation for every module."""
     _run(installed(), "ansible-galaxy collection build --output-path", str(folder), cwd=tree.copy(folder))
     (artefact,) = folder.glob("*.tar.gz")
     on = environment("importer", (3, 11), (3, 13))
@@ -119,7 +119,7 @@ def _importer(folder: Path) -> None:
     shipped = {Path(name).stem for name in names if re.fullmatch(r"plugins/modules/\w+\.py", name)}
     complaints = re.findall(r"^(?:WARNING|ERROR|CRITICAL): .*", output, re.MULTILINE)
     complaints += [f"the importer found no documentation of {name}" for name in sorted(shipped - documented)]
-    complaints += [f"{name} is in the artefact, and no user needs it" for name in names if not _NEEDED.fullmatch(name)]
+    complaints += [f"{name} is in the artefact, but no user needs it" for name in names if not _NEEDED.fullmatch(name)]
     complaints += [f"{name} is not in the artefact" for name in _ASKED_FOR if name not in names]
     if complaints:
         raise Failed("\n".join([output, *complaints]))
@@ -131,7 +131,7 @@ def _docs_lint(folder: Path) -> None:
 
 
 def _docs_site(folder: Path) -> None:
-    """The HTML pages, without a warning but for what stands in Ansible's own pages, which may be out of reach."""
+    """The HTML pages build without warnings, except for links to Ansible's own pages, which may be unreachable."""
     collection = tree.copy(folder)
     site = folder / "site"
     site.mkdir(mode=0o755)
@@ -171,26 +171,26 @@ def _changelog(folder: Path) -> None:
     _run(installed(), "antsibull-changelog lint-changelog-yaml --strict", log, cwd=collection)
     version = yaml.safe_load((collection / "galaxy.yml").read_text())["version"]
     if version not in yaml.safe_load((collection / log).read_text())["releases"]:
-        raise Failed(f"galaxy.yml says {version}, and {log} does not know that release")
+        raise Failed(f"galaxy.yml has version {version}, but {log} has no such release")
 
 
 def _tree(folder: Path) -> None:
-    """What no tool above looks at."""
+    """Rules that none of the tools above check."""
     collection = tree.copy(folder)
     runtime = yaml.safe_load((collection / "meta/runtime.yml").read_text())
     grouped = set(runtime["action_groups"]["all"])
-    # Without main() it is the documentation of an action plugin that takes no options.
+    # A file without main() only documents an action plugin that takes no options.
     modules = {path.stem for path in (collection / "plugins/modules").glob("*.py") if "def main" in path.read_text()}
     complaints = [f"{name}: in action group all or in plugins/modules, but not in both" for name in grouped ^ modules]
     paths = [path.relative_to(collection) for path in collection.rglob("*") if path.is_file()]
     for path in paths:
         if re.fullmatch(r"ignore-[\d.]+\.txt|\.ansible-lint-ignore", path.name):
-            complaints.append(f"{path}: a gate is passed, not ignored")
+            complaints.append(f"{path}: ignore files are not allowed, fix the findings instead")
         text = (collection / path).read_text(errors="replace")
         if path.suffix == ".py" and text and "SPDX-License-Identifier: GPL-3.0-or-later" not in text[:500]:
             complaints.append(f"{path}: no license header")
         if str(tree.ROOT) in text or str(Path.home()) in text:
-            complaints.append(f"{path}: names a folder of this machine")
+            complaints.append(f"{path}: contains a path of this machine")
     if (collection / "requirements.txt").read_text() != (collection / "meta/ee-requirements.txt").read_text():
         complaints.append("requirements.txt and meta/ee-requirements.txt differ")
     if complaints:
@@ -198,7 +198,7 @@ def _tree(folder: Path) -> None:
 
 
 def _run(on: Environment, command: str, *arguments: str, cwd: Path, **variables: str) -> str:
-    """The output of a program of the environment; Failed with it unless it ends with 0."""
+    """Run a program of the environment and return its output. Raises Failed with it unless the program exits with 0."""
     program, *words = command.split()
     done = subprocess.run(
         [on.python.parent / program, *words, *arguments],
@@ -211,7 +211,7 @@ def _run(on: Environment, command: str, *arguments: str, cwd: Path, **variables:
         check=False,
     )
     if done.returncode:
-        raise Failed(f"{command} ended with {done.returncode}:\n{done.stdout}")
+        raise Failed(f"{command} exited with {done.returncode}:\n{done.stdout}")
     return done.stdout
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A company's charts: an OCI registry and a chart repository on one server, both with a log-in.
+"""A company's charts: an OCI registry and a chart repository on one server, both with a login.
 
 The registry only supports pulling (https://github.com/opencontainers/distribution-spec/blob/main/spec.md).
 """

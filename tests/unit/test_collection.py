@@ -56,7 +56,7 @@ def loaded(path: str) -> Any:
 
 LAYERS = (
     ("_answers", "_credentials", "_equal", "_given", "_patience", "_variables", "_temp_folder"),
-    ("_addresses", "_diff", "_forms"),
+    ("_addresses", "_diff", "_forms", "_vaulted"),
     ("_engine", "_options"),
     ("_names",),
     ("_gateways",),
@@ -570,6 +570,36 @@ def test_no_role_sets_a_variable_of_the_inventory(path: Path) -> None:
 @pytest.mark.parametrize("role", [role for role in ROLES if role != "castai"])
 def test_every_role_depends_on_the_one_that_has_the_shared_variables(role: str) -> None:
     assert loaded(f"roles/{role}/meta/main.yml")["dependencies"] == [{"role": f"{COLLECTION}.castai"}]
+
+
+def test_the_changelog_of_the_first_release_lists_all_modules_and_roles_with_their_short_descriptions() -> None:
+    first = loaded("changelogs/changelog.yaml")["releases"]["0.1.0"]
+    listed = {
+        entry["name"]: entry["description"].replace("\\", "")
+        for entry in [*first["modules"], *first["objects"]["role"]]
+    }
+    modules = {
+        name: yaml.safe_load(imported(Path("modules", f"{name}.py")).DOCUMENTATION)["short_description"]
+        for name in (*MODULES, *IN_CONTROLLER)
+    }
+    # The role castai has no entry of that kind, because nobody calls it.
+    roles = {
+        entry.removesuffix("/main"): spec["short_description"]
+        for entry, spec in argument_specs().items()
+        if entry.endswith("/main")
+    }
+    assert listed == modules | roles
+    page = (ROOT / "CHANGELOG.rst").read_text(encoding="utf-8").replace("\\", "")
+    assert [name for name, text in listed.items() if f"- {COLLECTION}.{name} - {text}\n" not in page] == []
+    assert " ".join(first["changes"]["release_summary"].split()) in page
+
+
+def test_the_docs_first_page_links_to_every_page_and_every_role() -> None:
+    folder = ROOT / "docs"
+    linked = set(re.findall(r"\]\(([^)#]+)\)", (folder / "README.md").read_text(encoding="utf-8")))
+    pages = {f"docsite/rst/{path.name}" for path in (folder / "docsite/rst").glob("*.rst")}
+    assert pages | {f"../roles/{role}/README.md" for role in ROLES} <= linked
+    assert [link for link in linked if "://" not in link and not (folder / link).exists()] == []
 
 
 def test_the_shared_variables_are_no_entry_that_ansible_checks_by_itself() -> None:

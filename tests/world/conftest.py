@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A world for the scenarios of a module, as new for each of them.
+"""A world for the scenarios of a module, reset before each of them.
 
-A module says in CLUSTERS what its world is made of. Modules of the same clusters are a group, which one process of
-pytest-xdist runs, so that each world comes up once; one that says ALONE is a group by itself.
+A module lists the clusters of its world in CLUSTERS. Modules with the same clusters form a group that one process of
+pytest-xdist runs, so that each world is only started once. A module that sets ALONE is a group by itself.
 """
 
 from __future__ import annotations
@@ -30,30 +30,30 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """By worlds for `--dist loadgroup`; None for another distribution, which pytest-xdist knows."""
+    """A scheduler by worlds for `--dist loadgroup`. None for other values, which pytest-xdist handles itself."""
     if config.getvalue("dist") != "loadgroup":
         return None
-    from .grouping import ByWorld  # only here is pytest-xdist sure to be there
+    from .grouping import ByWorld  # imports pytest-xdist, which is certainly installed if this runs
 
     return ByWorld(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_left() -> None:
-    """Worlds of the tests that were killed, `Slot`'s and test_sandbox's."""
+    """Remove the worlds of earlier tests that were killed: those of `Slot` and of test_sandbox."""
     for purpose in ("test", "sandbox"):
         clear_left(purpose)
 
 
 class Slot:
-    """Room for one world: an idle control plane costs a tenth of a processor."""
+    """Keeps at most one world up, because an idle control plane uses a tenth of a processor."""
 
     def __init__(self) -> None:
         self._clusters: tuple[str, ...] = ()
         self._world = World(f"test-{os.getpid()}")
 
     def world(self, clusters: tuple[str, ...]) -> World:
-        """A world of these clusters, as new; the one that is up, where it is of the same ones."""
+        """A fresh world with these clusters. If the world that is up has the same clusters, it is reset and reused."""
         if clusters == self._clusters:
             self._world.reset()
         else:
@@ -75,14 +75,14 @@ def slot() -> Iterator[Slot]:
 
 @pytest.fixture(scope="module")
 def module_world(slot: Slot, request: pytest.FixtureRequest) -> World:
-    """The module's world, or the one that CASTAI_SANDBOX_WORLD names, which is up with these clusters and left so."""
+    """The module's world, or the one named by CASTAI_SANDBOX_WORLD, which is up with these clusters and stays up."""
     given = os.environ.get("CASTAI_SANDBOX_WORLD")
     return World(given) if given else slot.world(request.module.CLUSTERS)
 
 
 @pytest.fixture
 def world(module_world: World) -> Iterator[World]:
-    """No test passes that has asked what Google's own documents do not have."""
+    """A test fails if it made a request that Google's own documents do not describe."""
     module_world.reset()
     yield module_world
     assert module_world.control("google", "defects") == []

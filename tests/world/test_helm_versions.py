@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Connecting and onboarding with the oldest Helm, the newest 3 and the newest 4, under difficult conditions.
 
-Charts come from a registry with a log-in, HELM_DRIVER is set, and the operator may not create the Namespace.
+Charts come from a registry with a login, HELM_DRIVER is set, and the operator may not create the Namespace.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def test_every_write_of_ours_in_a_first_run_is_one_after_which_a_run_is_ended_be
 
 def ended_after_a_write(operator: Operator, expected: Any, write: tuple[str, str, str]) -> None:
     world, (system, operation, resource) = operator.world, write
-    world.fault({"system": system, "operation": operation, "resource": resource, "end": "after"})
+    world.fault({"system": system, "operation": operation, "resource": resource, "write": True, "end": "after"})
     ended = operator.connect()
     assert (ended.status, world.fired()) == (-signal.SIGKILL, [1]), ended.output
     world.fault()
@@ -142,7 +142,7 @@ def test_ended_after_a_write_to_what_is_there(
     world.reset()
     start(world, forked)
     mark = world.mark()
-    world.fault({"system": "kubernetes", "operation": operation, "resource": resource, "end": "after"})
+    world.fault({"system": "kubernetes", "operation": operation, "resource": resource, "write": True, "end": "after"})
     ended = run(forked)
     assert (ended.status, world.fired()) == (-signal.SIGKILL, [1]), ended.output
     assert writes(world, mark)[-1].operation == operation
@@ -164,7 +164,7 @@ def test_ended_after_a_write_to_what_is_there(
 def test_every_write_fails_once(world: World, forked: Forked, undisturbed: Undisturbed, effect: dict[str, Any]) -> None:
     world.fault(
         *(
-            {"system": system, "operation": operation, "resource": resource, **effect}
+            {"system": system, "operation": operation, "resource": resource, "write": True, **effect}
             for system, operation, resource in OUR_WRITES
         )
     )
@@ -213,6 +213,7 @@ def test_a_rival_writes_first(world: World, forked: Forked, undisturbed: Undistu
         {
             "operation": "create secrets",
             "resource": ".*/castai-credentials",
+            "write": True,
             "rival": {"method": "POST", "path": f"{NAMESPACE}/secrets", "body": secret},
         },
     )

@@ -55,7 +55,7 @@ CLUSTERS = (f"{SHOP}:kops:aws_auth=yes:nodes=1", f"{DATA}:kops:nodes=1", f"{PROD
 
 
 def customers_role(world: World) -> Any:
-    """A role that the vendor's script would have allowed CAST AI to delete."""
+    """A role that CAST AI's script would have allowed CAST AI to delete."""
     trust = {"Version": "2012-10-17", "Statement": []}
     made = {"name": "customer-lambda-role", "trust": trust, "policy": None, "tags": {"team": "orders"}}
     world.control("aws", "put_role", account=HOME_ACCOUNT, **made)
@@ -131,7 +131,7 @@ def test_the_run_does_what_the_plan_said_but_that_one_makes_what_both_share(stor
     )
     assert not_shared(planned) == not_shared(done)
     assert len(not_shared(done)) > 15
-    assert "create role CastLambdaRoleForSpot, which functions of CAST AI run with" in planned
+    assert "create role CastLambdaRoleForSpot, which CAST AI's functions run with" in planned
 
 
 def not_shared(actions: list[str]) -> list[str]:
@@ -142,7 +142,7 @@ def test_what_clusters_share_is_made_once(story: Story) -> None:
     made = [
         host
         for host in HOSTS
-        if "create role CastLambdaRoleForSpot, which functions of CAST AI run with" in story.run.actions(host)
+        if "create role CastLambdaRoleForSpot, which CAST AI's functions run with" in story.run.actions(host)
     ]
     assert len(made) == 1
     tags = roles(story.world)[SPOT_ROLE]["tags"]
@@ -235,7 +235,7 @@ def test_one_cluster_is_taken_back_and_the_others_stay_whole(story: Story) -> No
 def stops_before_the_hand_over(world: World, run: Run) -> None:
     """One release of five is refused: the others are installed anyway, and CAST AI has received nothing."""
     assert run.status == 2, run.output
-    assert run.failures[SHOP].startswith(f"Could not install Helm release {BROKEN}, which tells CAST AI of ")
+    assert run.failures[SHOP].startswith(f"Could not install Helm release {BROKEN}, which notifies CAST AI of ")
     assert run.failures[SHOP].count("Could not") == 1
     assert len(run.of("castai_releases", SHOP)[0]["applied"]) == 4
     assert user(world)["access_keys"] == []

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Clusters that the vendor's scripts, Terraform or Pulumi onboarded are taken over: no object exists twice afterwards.
+"""Clusters that CAST AI's scripts, Terraform or Pulumi onboarded are taken over: no object exists twice afterwards.
 
 A cluster is named after the tool that onboarded it. One more, of the newest script, shares their policy and stays
 unchanged.

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import tempfile
 import threading
 import time
@@ -394,6 +395,26 @@ def test_what_a_killed_install_made_of_other_values_goes(releaser: Releaser) -> 
     assert releaser.statuses() == ["superseded", "deployed"]
 
 
+def test_helm_killed_in_an_install_beside_what_a_killed_uninstall_left(releaser: Releaser) -> None:
+    """With --keep-history, Helm marks the newest revision as uninstalled before older ones as superseded."""
+    releaser.bring()
+    releaser.world.fault({"system": "kubernetes", "operation": "create secrets", "resource": r".*\.v2", "end": "after"})
+    releaser.run(values=MORE)
+    assert releaser.statuses() == ["deployed", "pending-upgrade"]
+    kubeconfig = releaser.world.clusters()["prod"].kubeconfig(releaser.operator.folder / "kubeconfig")
+    at = ["--kubeconfig", str(kubeconfig), "--namespace", "castai-agent"]
+    uninstall = [releaser.options["helm_path"], "uninstall", "castai-agent", "--keep-history", *at]
+    subprocess.run(uninstall, check=True, capture_output=True)
+    kubernetes, first = releaser.world.kubernetes("prod"), f"{NAMESPACE}/secrets/sh.helm.release.v1.castai-agent.v1"
+    assert releaser.statuses() == ["superseded", "uninstalled"]
+    kubernetes.replace(first, record.with_status(kubernetes.get(first), record.DEPLOYED))
+    releaser.world.fault({"system": "kubernetes", "operation": "create deployments", "end": "after"})
+    releaser.run(values=MORE)
+    assert releaser.statuses() == ["deployed", "superseded", "pending-install"]
+    releaser.bring(values=MORE)
+    assert (releaser.statuses()[-1], releaser.replicas()) == ("deployed", 3)
+
+
 def test_helm_killed_while_it_recovers(releaser: Releaser) -> None:
     releaser.bring()
     for operation in ("patch deployments", "create secrets"):
@@ -531,6 +552,23 @@ def test_what_another_namespaces_release_owns_is_not_taken(releaser: Releaser) -
     mark = releaser.world.mark()
     refused = releaser.run(adopt=True)["msg"]
     assert refused.startswith("ClusterRole castai-agent belongs to Helm release monitoring/castai-agent. ")
+    assert writes(releaser.world, mark) == []
+
+
+def test_what_another_release_owns_is_not_taken_whatever_it_is_called(releaser: Releaser) -> None:
+    """No name of the release shows the ConfigMap, and Helm would take it over with the rest."""
+    kubernetes = releaser.world.kubernetes("prod")
+    kubernetes.create("/api/v1/namespaces", {"metadata": {"name": "castai-agent"}})
+    owner = {"meta.helm.sh/release-name": "theirs", "meta.helm.sh/release-namespace": "castai-agent"}
+    made = {"metadata": {"name": "castai-agent-metadata", "annotations": owner}, "data": {"CLUSTER_ID": "theirs"}}
+    kubernetes.create(f"{NAMESPACE}/configmaps", made)
+    values = {**VALUES, "metadataStore": {"createConfigMap": True}}
+    mark = releaser.world.mark()
+    for check in (True, False):
+        refused = releaser.run(check=check, values=values, adopt=True)["msg"]
+        assert refused.startswith(
+            "ConfigMap castai-agent/castai-agent-metadata belongs to Helm release castai-agent/theirs. "
+        )
     assert writes(releaser.world, mark) == []
 
 

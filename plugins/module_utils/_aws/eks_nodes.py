@@ -414,7 +414,7 @@ def remove_nodes(nodes: Nodes, wanted: Desired, here: Location) -> Iterator[Remo
     if kept and arn:
         yield Removal(f"role {arn}", None, kept)
     elif nodes.role:
-        # The vendor's script attaches its IPv6 policy on IPv4 clusters too.
+        # CAST AI's script attaches its IPv6 policy on IPv4 clusters too.
         ipv6 = {names.IPV6_POLICY, *names.cluster_policies(names.IPV6_POLICY, wanted.name, wanted.cluster_id)}
         ours = {*policies.aws_managed(here.partition, policies.OF_NODES), *wanted.node_policies, nodes.ipv6.arn}
         ours |= {arn for arn in nodes.attached if short_arn(arn) in ipv6}

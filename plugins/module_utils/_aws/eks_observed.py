@@ -42,7 +42,7 @@ class Identity:
     name: str = ""
     principal: Principal | None = None
     maker: str = ""
-    """Which other tool uses this name; empty for the vendor's script, because we use its names too."""
+    """Which other tool uses this name; empty for CAST AI's script, because we use its names too."""
     attached: tuple[str, ...] = ()
     inline: Document | None = None
     """The restricted policy's document."""

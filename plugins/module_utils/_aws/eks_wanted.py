@@ -152,7 +152,7 @@ def location(eks: EksCluster, wanted: Desired) -> Location:
     return Location(partition, account, eks.region, eks.name, eks.vpc_id, wanted.vpc_account_id or account)
 
 
-# Names to look under, in order, and which tool uses each; empty for ours, which the vendor's script uses too.
+# Names to look under, in order, and which tool uses each; empty for ours, which CAST AI's script uses too.
 
 
 def role_names(record: Cluster | None, wanted: Desired) -> dict[str, str]:

@@ -63,8 +63,8 @@ def partition_of(region: str) -> str:
 
 _OURS = "which this collection sets itself"
 _RESERVED: Mapping[str, str] = {"aws:": "AWS", "cast:": "CAST AI", "castai-onboarding:": "this collection"}
-"""Whose tags begin how. CAST AI's policies let it delete what has its tags, and removal goes by those of this
-collection."""
+"""The reserved beginnings of tag keys, and whose they are. CAST AI's policies let it delete objects with its tags, and
+removal relies on the tags of this collection."""
 
 
 def tag_text(value: Any) -> str | None:

@@ -159,7 +159,7 @@ def check_keys(existing: ExistingKeys, user: str) -> None:
         return
     listed = " and ".join(
         f"{key.id} (created {key.created or 'at an unknown time'},"
-        f" {f'last used {key.last_used}' if key.last_used else 'not used as far as IAM knows'})"
+        f" {f'last used {key.last_used}' if key.last_used else 'never used, as far as IAM knows'})"
         for key in existing.keys
     )
     raise Refused(

@@ -4,7 +4,7 @@
 
 """The documents that say what CAST AI's user may do for a kOps cluster. Pure. PRIVATE to the collection.
 
-Contents: the vendor's onboarding script for kOps, with the partition corrected and only subnets of the cluster's VPC.
+Contents: CAST AI's onboarding script for kOps, with the partition corrected and only subnets of the cluster's VPC.
 """
 
 from __future__ import annotations

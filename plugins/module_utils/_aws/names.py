@@ -91,7 +91,7 @@ def with_id(name: str, cluster_id: str, limit: int) -> str:
 
 
 def eks_role(cluster: str, cluster_id: str) -> str:
-    """The role that CAST AI assumes, as the vendor's script names it."""
+    """The role that CAST AI assumes, as CAST AI's script names it."""
     return f"cast-eks-{cluster[:30]}-cluster-role-{short_id(cluster_id)}"
 
 

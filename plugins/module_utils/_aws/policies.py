@@ -4,7 +4,7 @@
 
 """The documents that say what CAST AI's identity and its nodes may do. Pure. PRIVATE to the collection.
 
-Contents: the vendor's Terraform provider, castai/policies/eks, with the launch template's partition corrected.
+Contents: CAST AI's Terraform provider, castai/policies/eks, with the launch template's partition corrected.
 """
 
 from __future__ import annotations

@@ -22,10 +22,10 @@ from .names import SPOT_LAMBDA_ROLE
 from .policies import OF_SPOT_ROLE, Document, aws_managed, document
 
 DESCRIPTION = "Lambda role used by CAST AI to handle Spot interrupts."
-USE = "which functions of CAST AI run with"
+USE = "which CAST AI's functions run with"
 SERVICES = ("states", "events", "lambda", "apigateway")
 VENDOR: Mapping[str, str] = {"cast:managed-by": "cast.ai"}
-"""Tag by which CAST AI's policies allow it to delete a role."""
+"""CAST AI's policies allow it to delete a role with this tag."""
 
 TAG_USED = "castai-onboarding:used-by:"
 """Beginning of a tag key, followed by a cluster's id. The tag's value is the name of a cluster that uses the role."""

@@ -471,7 +471,7 @@ def _no_federation(refusal: Rejected) -> Rejected:
     if refusal.status != 405:
         return refusal
     where = named("identity_location", ROLE)
-    return refusal.advised(f"Set {where} to another region: it need not be the cluster's.")
+    return refusal.advised(f"Set {where} to another region. It does not have to be the cluster's.")
 
 
 @dataclass(frozen=True)

@@ -428,7 +428,7 @@ def _plan_hand_over(current: Current, wanted: Desired) -> Iterator[Action]:
         yield _hand_over_federation(current, wanted, handing)
     elif wanted.existing:
         yield HandOverGiven(
-            f"hand the given secret of app registration {name} to CAST AI for cluster {wanted.cluster_id}",
+            f"hand the existing secret of app registration {name} to CAST AI for cluster {wanted.cluster_id}",
             _target(wanted),
             current.credentials_id or None,
             handing.shown(f"a secret of app registration {name}"),

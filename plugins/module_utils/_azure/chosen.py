@@ -277,7 +277,7 @@ def orphans(current: Current, wanted: Desired) -> tuple[RoleAssignment, ...]:
 
 
 def ours(one: RoleAssignment, wanted: Desired) -> bool:
-    """Whether this collection, or the vendor's script, made an assignment for this cluster."""
+    """Whether this collection, or CAST AI's script, made an assignment for this cluster."""
     own = names.assignment_guid(wanted.cluster_id, one.scope, one.role_guid, one.principal)
     by_script = names.script_assignment(wanted.cluster_id, one.name)
     return by_script or marks.marked(one.description) == wanted.cluster_id or one.name.lower() == own

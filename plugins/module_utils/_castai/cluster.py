@@ -23,7 +23,7 @@ from .._clusters.facts import ClusterFacts, Named
 from .._clusters.table import PROVIDERS, connection_options, connection_rules, location_of, registration_options
 from .._engine import UNKNOWN, Action, CallFailed, Conflict, Made, Refused, Report, Subject, at_once, paced, until
 from .._gateways.castai import CastAi, Cluster, by_options, console_of
-from .._gateways.kubernetes import Object, path_of
+from .._gateways.kubernetes import Kubernetes, Object, path_of
 from .._names import (
     CREDENTIALS_KEY,
     CREDENTIALS_SECRET,
@@ -57,6 +57,9 @@ OPTIONS: dict[str, Any] = {
     },
     **connection_rules(required=True),
 }
+
+AGENT_METADATA = "castai-agent-metadata"
+"""ConfigMap that an agent writes when it reports, with the cluster's id as CLUSTER_ID."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,8 @@ class Register(Action):
         if record.gone:
             raise CallFailed(
                 f"CAST AI returned record {record.id} of an earlier connection, which is {record.status}, instead of"
-                " creating a new one. Delete this record in CAST AI's console, then run again."
+                " creating a new one. Delete this record in CAST AI's console, and in the cluster the agent's ConfigMap"
+                f" {AGENT_METADATA}, which still names it. Then run again."
             )
         return {"cluster_id": record.id, "record": record}
 
@@ -138,7 +142,11 @@ class CreateNamespace(Action):
 
 @dataclass(frozen=True)
 class StoreToken(Action):
-    """Mint the cluster's token and write it into the Secret. The token is kept nowhere else."""
+    """Mint the cluster's token and write it into the Secret. The token is kept nowhere else.
+
+    Whether the Secret can be written is tried before, because a token that cannot be stored is lost: permissions,
+    quotas and policies may forbid it.
+    """
 
     cluster_id: str = ""
     namespace: str = ""
@@ -146,21 +154,26 @@ class StoreToken(Action):
     version: str = ""
 
     def run(self, gateway: Systems, made: Made) -> Mapping[str, Any]:
-        token = gateway.castai.create_token(made.get("cluster_id") or self.cluster_id)
-        data = {CREDENTIALS_KEY: base64.b64encode(token.encode()).decode()}
         kubernetes = gateway.connection.cluster()
+        self._write(kubernetes, "not a token", dry_run=True)
+        self._write(kubernetes, gateway.castai.create_token(made.get("cluster_id") or self.cluster_id))
+        return {}
+
+    def _write(self, kubernetes: Kubernetes, token: str, dry_run: bool = False) -> None:
+        data = {CREDENTIALS_KEY: base64.b64encode(token.encode()).decode()}
         if self.version:
             kubernetes.patch(
                 path_of("v1", "Secret", self.secret, self.namespace),
                 {"metadata": {"resourceVersion": self.version, "labels": MANAGED_BY}, "data": data},
+                dry_run,
             )
         else:
             metadata = {"name": self.secret, "namespace": self.namespace, "labels": MANAGED_BY}
             kubernetes.create(
                 path_of("v1", "Secret", None, self.namespace),
                 {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": data},
+                dry_run,
             )
-        return {}
 
 
 def problems(params: Parameters) -> dict[str, str]:
@@ -362,7 +375,7 @@ def _record_problem(record: Cluster | None, facts: ClusterFacts, wanted: Desired
 
 
 def organization_problem(records: Iterable[Cluster], organization_id: str) -> str:
-    """Why the organisation that these clusters belong to is not the wanted one, or an empty text. organization_id:
+    """Why the organization that these clusters belong to is not the wanted one, or an empty text. organization_id:
     empty for any."""
     others = {record.organization_id for record in records if record.organization_id} - {organization_id}
     if not organization_id or not others:

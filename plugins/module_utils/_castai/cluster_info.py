@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Clusters as CAST AI records them: one, or all of the organisation. PRIVATE to the collection."""
+"""Clusters as CAST AI records them: one, or all of the organization. PRIVATE to the collection."""
 
 from __future__ import annotations
 

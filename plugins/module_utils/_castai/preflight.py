@@ -39,7 +39,7 @@ from .._names import CREDENTIALS_SECRET, NAMESPACE, chart_version_problem, helm_
 from .._options import castai_options
 from .._variables import named
 from . import phase2, readiness, rights
-from .cluster import key_of, organization_problem, problems, registration
+from .cluster import AGENT_METADATA, key_of, organization_problem, problems, registration
 from .phase2 import Onboarding
 from .readiness import Verdict
 from .rights import missing_in_cluster
@@ -51,9 +51,6 @@ T = TypeVar("T")
 
 OLDEST_KUBERNETES = (1, 21)
 """The charts use policy/v1 without a fallback; Kubernetes has it since 1.21."""
-
-AGENT_METADATA = "castai-agent-metadata"
-"""ConfigMap that an agent writes when it reports, with the cluster's id as CLUSTER_ID."""
 
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
@@ -267,7 +264,7 @@ def connect(params: Parameters, wanted: Desired) -> Systems:
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
     """Round 1: CAST AI and the provider. Round 2: the cluster, and what the cloud lets the caller do. Round 3: single
-    permissions, other organisations, charts, and who owns the objects that the releases would create."""
+    permissions, other organizations, charts, and who owns the objects that the releases would create."""
     with at_once() as ask:
         asked_records = ask(_attempt, lambda: gateway.castai().list_clusters())
         account = ask.when(wanted.findable, _account, gateway, wanted)
@@ -403,7 +400,7 @@ def _missing_sentence(current: Current, wanted: Desired, reading: bool) -> Itera
         hints = (wanted.provider.kubernetes_grant, there.caller_hint if there else "")
         yield (
             f"These Kubernetes permissions are missing in namespace {wanted.namespace} or cluster-wide:"
-            f" {', '.join(some)}. Grant them to the user or role of this run, or use a cluster administrator."
+            f" {', '.join(some)}. Grant them to the user or role of this run, or run this as a cluster administrator."
             f"{''.join(f' {one}' for one in hints if one)}"
         )
 

@@ -19,7 +19,7 @@ from typing import Any
 from .._clusters.facts import NODES, SOME_NODES, ClusterFacts
 from .._engine import CallFailed, Failure, at_once, results
 from .._gateways.helm import Chart, Helm
-from .._gateways.kubernetes import Kubernetes, Object, Rejected, path_of
+from .._gateways.kubernetes import DENIED, Kubernetes, Object, Rejected, path_of
 from .._helm.values import secrets
 from .._variables import named
 from . import pods
@@ -37,9 +37,6 @@ _CHOOSY = ("nodeSelector", "affinity", "tolerations")
 """Chart values that choose the nodes of its pods."""
 
 _RESOURCES = "set resources in agent_values or components_values"
-
-_DENIED = ("denied the request", "denied request")
-"""Parts of refusals by admission webhooks and ValidatingAdmissionPolicies."""
 
 Templates = Mapping[str, tuple[pods.Template, ...]]
 """By release."""
@@ -128,7 +125,8 @@ def metrics_warning(kubernetes: Kubernetes, releases: Collection[str]) -> str:
         return ""
     state = "has no metrics-server" if lacking else "has a metrics-server that does not answer"
     sizing = WORKLOAD_AUTOSCALER in releases
-    hit = f"{WORKLOAD_AUTOSCALER} cannot size workloads" if sizing else "castai-agent cannot see how much pods use"
+    blind = "castai-agent cannot see how much CPU and memory pods use"
+    hit = f"{WORKLOAD_AUTOSCALER} cannot size workloads" if sizing else blind
     fix = "Install metrics-server" if lacking else "Look at its pods"
     way_out = ", or set components_workload_autoscaler to false" if sizing else ""
     return f"The cluster {state}, so {hit}. {fix}{way_out}."
@@ -198,7 +196,7 @@ def _tried(policed: Policed, namespace: str, templates: Templates) -> Verdict:
             for template in found
         }
     refusals = {title: said for title, said in results(answers).items() if said}
-    denied = {title: said for title, said in refusals.items() if any(one in said for one in _DENIED)}
+    denied = {title: said for title, said in refusals.items() if any(one in said for one in DENIED)}
     return Verdict(
         tuple(
             f"A policy of the cluster refuses the pods of {title}: {said} {policed.exemption}"
@@ -215,7 +213,7 @@ def _tried(policed: Policed, namespace: str, templates: Templates) -> Verdict:
 def _refusal(kubernetes: Kubernetes, path: str, pod: Object) -> str:
     """Why the API server would not create a pod, as a sentence, or an empty text."""
     try:
-        kubernetes.try_to_create(path, pod)
+        kubernetes.create(path, pod, dry_run=True)
     except Rejected as refusal:
         return refusal.message.rstrip(".") + "."
     except Failure as failure:

@@ -82,7 +82,7 @@ HOOKS: Mapping[str, Rows] = {
 SYSTEM = "kube-system"
 
 OF_NODES: Rows = (("", "nodes", ("list",)),)
-"""Cluster-wide: kOps clusters are recognised by their nodes, and nodes show where pods could run on all clusters."""
+"""Cluster-wide: a kOps cluster is recognized by its nodes, and in any cluster the nodes show where pods could run."""
 
 OF_LIMITS: Rows = (("", "limitranges", ("list",)),)
 """In the namespace: preflight reports what limits would reject."""

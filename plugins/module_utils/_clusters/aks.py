@@ -78,7 +78,7 @@ def facts(
         KEY,
         found.name,
         f"AKS cluster {found.name}",
-        f"of resource group {found.group} of subscription {found.subscription_id}{source}",
+        f"in resource group {found.group} of subscription {found.subscription_id}{source}",
         {
             "region": found.location,
             "subscriptionId": found.subscription_id,
@@ -165,7 +165,7 @@ def _advice(found: AksCluster, azure: Azure, entra: bool) -> Mapping[int, str]:
         return advice
     caller = azure.caller()
     advice[401] = (
-        f" This cluster only accepts log-ins of Entra tenant {found.tenant or 'unknown'}: check that {in_words(caller)}"
+        f" This cluster only accepts logins of Entra tenant {found.tenant or 'unknown'}: check that {in_words(caller)}"
         " belongs to it."
     )
     advice[403] = f" {_grant(found, caller)}"
@@ -190,7 +190,7 @@ def _unanswered(found: AksCluster) -> dict[int, str]:
     """What to do if there is no answer, by cause."""
     inside = (
         "run this from a network that reaches the API server, such as an AWX instance group there or a machine behind a"
-        f" VPN, or {_KUBECONFIG} of a tunnel"
+        f" VPN, or open a tunnel and {_KUBECONFIG} for it"
     )
     if found.private or not found.public_access:
         kind = "is private"

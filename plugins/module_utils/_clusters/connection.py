@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .._answers import tidy
 from .._engine import CallFailed, Refused
 from .._gateways.kubernetes import Kubernetes, Object, Rejected, by_kubeconfig, by_token, path_of
 from .._gateways.tls import certificates
@@ -70,8 +71,8 @@ def reach(params: Parameters, api_server: ApiServer | None) -> Kubernetes:
         raise Refused(
             missing.get("kubeconfig")
             or f"No connection to the cluster is given. Set {named('kubeconfig')}, or {named('host')} and"
-            f" {named('api_key')}, or the options of a provider that leads to it, such as"
-            f" {named('provider')}, {named('cluster_name')} and {named('region')} on EKS."
+            f" {named('api_key')}, or the options with which its provider finds it, on EKS for example"
+            f" {named('provider')}, {named('cluster_name')} and {named('region')}."
         )
     if api_server.entry_problem:
         raise Refused(api_server.entry_problem)
@@ -226,10 +227,16 @@ def _unproven(kubernetes: Kubernetes, ours: frozenset[bytes]) -> str:
 
 def terminating_problem(namespace: Object | None) -> str:
     """Why nothing can be created in a Namespace. Empty if there is no reason."""
-    metadata = (namespace or {}).get("metadata") or {}
+    metadata, status = (namespace or {}).get("metadata") or {}, (namespace or {}).get("status") or {}
     if not metadata.get("deletionTimestamp"):
         return ""
-    return f"Namespace {metadata['name']} is being deleted. Wait until it is gone, then run again."
+    # A finalizer that is left, or an API that does not answer, may hold it for ever.
+    held = {
+        one.get("type"): one.get("message") for one in status.get("conditions") or () if one.get("status") == "True"
+    }
+    said = tidy(held.get("NamespaceFinalizersRemaining") or next(iter(held.values()), ""), 300).rstrip(".")
+    why = f" Kubernetes says what holds it: {said}." if said else ""
+    return f"Namespace {metadata['name']} is being deleted. Wait until it is gone, then run again.{why}"
 
 
 def namespace_refusal(namespace: str) -> str:

@@ -220,8 +220,8 @@ def _advice(found: GkeCluster, google: Google, address: str, by_dns: bool) -> Ma
             dns = f"turn on the DNS endpoint (gcloud container clusters update --enable-dns-access) and {dns}"
         public = f" set {named('endpoint')} to public," if private and not found.private else ""
         advice[0] = (
-            f" The cluster's endpoint {reason}: run this from a network that it accepts,{public} {dns}, or set"
-            f" {named('kubeconfig')}, or {named('host')} and {named('api_key')}, of a tunnel."
+            f" The cluster's endpoint {reason}: run this from a network that it accepts,{public} {dns}, or open a"
+            f" tunnel and set {named('kubeconfig')}, or {named('host')} and {named('api_key')}, for it."
         )
     if not google.can_renew:
         advice[401] = (

@@ -131,8 +131,8 @@ def _identity(
         return CloudRights(not_checked=(f"Could not check CAST AI's identity, its role and assignments: {failure}",))
     # If the provider is not registered and must stay so, another sentence says so.
     refused = refusals(partial(aks_app.plan, current, replace(wanted, register_providers=True)))
-    unasked = "Could not check whether CAST AI lets your organization use an app registration without a secret: it only"
-    unasked += " reports this when it creates the account that it would log in with."
+    unasked = "Could not check whether CAST AI lets your organization use an app registration without a secret: CAST AI"
+    unasked += " only reports this when it creates the account that it logs in with."
     policy = _or_failure(partial(azure.app_policy, current.tenant)) if secret else None
     unread = f"Could not check whether a policy of the tenant forbids or limits secrets of apps: grant {POLICIES}."
     return CloudRights(

@@ -319,7 +319,8 @@ def _forbidden(constraints: Collection[str], existing: bool) -> Iterable[str]:
     if accounts and not existing:
         yield (
             f"An organization policy forbids new service accounts: constraints/{', constraints/'.join(accounts)}. Set"
-            f" {named('existing_service_account', ROLE)} to one, or ask its administrators for an exception."
+            f" {named('existing_service_account', ROLE)} to an existing one, or ask its administrators for an"
+            " exception."
         )
 
 

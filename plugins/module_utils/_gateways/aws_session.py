@@ -24,6 +24,7 @@ from .._names import TAG_CLUSTER, TAG_CLUSTER_ID
 from .._options import sendable
 from .._patience import FEWER
 from .._variables import named
+from . import proxies
 from .sdk import Sdk
 
 boto3 = Sdk("boto3")
@@ -208,6 +209,7 @@ class Session:
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         _need_boto3()
+        _check_proxies()
         self.region = region_of(options)
         if not self.region:
             raise Refused(NO_REGION)
@@ -242,6 +244,15 @@ class Session:
             return self.caller_arn().split(":")[4]
         except CallFailed:
             return ""
+
+
+def _check_proxies() -> None:
+    for name, proxy in proxies.of_variables(os.environ).items():
+        if not f"{proxy.user}{proxy.password}".isascii():
+            raise Refused(
+                f"The environment variable {name} has a user name or password with characters outside ASCII, which"
+                " boto3 cannot send. Use a log-in without them."
+            )
 
 
 def region_of(options: Mapping[str, Any]) -> str:
@@ -497,7 +508,7 @@ def reason_of(error: Exception) -> str:
         # botocore shows the address, including the password if it does not know the scheme.
         return (
             "the proxy in HTTPS_PROXY does not answer or does not allow the connection. Set HTTPS_PROXY to an HTTP"
-            " proxy that allows connections to AWS, with USER:PASSWORD@ before its name if it requires a log-in, or"
+            " proxy that allows connections to AWS, with USER:PASSWORD@ before its name if it requires a login, or"
             " add the host to NO_PROXY."
         )
     advice = ""

@@ -22,7 +22,7 @@ _CLUSTERS = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Micr
 _CLUSTER = f"{_CLUSTERS}/{{cluster}}"
 
 GET_CLUSTER = Call(
-    "read AKS cluster {cluster} of resource group {group}", "GET", CONTAINER_SERVICE, _CLUSTER, (f"{_ACTION}/read",)
+    "read AKS cluster {cluster} in resource group {group}", "GET", CONTAINER_SERVICE, _CLUSTER, (f"{_ACTION}/read",)
 )
 LIST_CLUSTERS = Call(
     "list the AKS clusters of subscription {subscription}",
@@ -89,8 +89,8 @@ class AksCluster:
     """What Azure says of a cluster.
 
     group: its resource group; node_group: the one of its nodes; fqdn, private_fqdn: its API server's names;
-    entra: whether log-ins are Entra's; legacy_entra: whether by applications of the user's own, which AKS does not
-    manage; tenant: of these log-ins. version_called: the api-version that showed all this; cloud: its
+    entra: whether logins are Entra's; legacy_entra: whether by applications of the user's own, which AKS does not
+    manage; tenant: of these logins. version_called: the api-version that showed all this; cloud: its
     name.
     """
 
@@ -222,7 +222,7 @@ def _proxy(config: Mapping[str, Any]) -> HttpProxy | None:
 class Credential:
     """What leads into a cluster: its address, its authority and a client certificate, or whose token it wants.
 
-    server_application, tenant: of the Entra log-in that the kubeconfig's program would make, empty for none; token: of
+    server_application, tenant: of the Entra login that the kubeconfig's program would make, empty for none; token: of
     a local account.
     """
 
@@ -285,5 +285,5 @@ class Container(Session):
         return credential
 
     def cluster_token(self, tenant: str, server_application: str = SERVER_APPLICATION) -> str:
-        """A token for the API server of a cluster whose log-ins are Entra's. Secret."""
+        """A token for the API server of a cluster whose logins are Entra's. Secret."""
         return self.token(server_application, tenant, KUBERNETES_SECONDS)

@@ -202,7 +202,7 @@ def _maker(options: Mapping[str, Any], source: str, cloud: Cloud, http: Any) -> 
     user = [name for name in _USER if _variable(name)]
     if user:
         raise Refused(
-            f"{' and '.join(user)} {'are' if len(user) > 1 else 'is'} set, but a log-in with user name and password"
+            f"{' and '.join(user)} {'are' if len(user) > 1 else 'is'} set, but a login with user name and password"
             " cannot pass multi-factor authentication and is not supported."
             f" Set {named('client_id')}, {named('tenant')} and {named('secret')} of a service principal. In AWX, fill"
             " in Client ID, Client Secret and Tenant ID of the Azure credential."
@@ -400,7 +400,7 @@ def _cloud_of(authority: str) -> Cloud:
     found = next((one for one in CLOUDS.values() if one.login == host), None)
     if authority and not found:
         raise Refused(
-            f"{_AUTHORITY_HOST} is {quoted(authority)}, which is the log-in address of no cloud that this collection"
+            f"{_AUTHORITY_HOST} is {quoted(authority)}, which is not the login address of a cloud that this collection"
             f" knows. Unset it, or set {named('cloud_environment')} to one of {', '.join(CLOUDS)}."
         )
     return found or CLOUDS["AzureCloud"]
@@ -448,7 +448,7 @@ _WORDS: Mapping[str, str] = {
     " {x509_certificate_path} to another.",
     "700024": "The federated token has expired, or this machine's clock is wrong: renew the token, or"
     " correct the clock.",
-    "53003": "A Conditional Access policy forbids this log-in: ask its administrators for an exception.",
+    "53003": "A Conditional Access policy forbids this login: ask its administrators for an exception.",
     "50076": "Multi-factor authentication is required: use a service principal.",
     "50079": "Multi-factor authentication is required: use a service principal.",
 }
@@ -466,7 +466,7 @@ def in_words() -> Iterator[None]:
         failed = https.problem_of(request, "Azure's token server", CA_OPTION)
         if not failed and https.unanswered(request):
             failed = (
-                f"its token server did not answer ({https.said_by(request)}). Check that it is reachable from here."
+                f"its token server did not answer ({https.said_by(request)}). Check that this machine can reach it."
             )
         if failed:
             raise CallFailed(f"Could not get a token from Azure: {failed}") from None

@@ -25,10 +25,10 @@ def _call(purpose: str, method: str, path: str, action: str) -> Call:
     return Call(purpose, method, MANAGED_IDENTITY, path, (f"{_ACTION}/{action}",))
 
 
-GET_IDENTITY = _call("read managed identity {identity} of resource group {group}", "GET", _IDENTITY, "read")
-PUT_IDENTITY = _call("write managed identity {identity} of resource group {group}", "PUT", _IDENTITY, "write")
-PATCH_IDENTITY = _call("tag managed identity {identity} of resource group {group}", "PATCH", _IDENTITY, "write")
-DELETE_IDENTITY = _call("delete managed identity {identity} of resource group {group}", "DELETE", _IDENTITY, "delete")
+GET_IDENTITY = _call("read managed identity {identity} in resource group {group}", "GET", _IDENTITY, "read")
+PUT_IDENTITY = _call("write managed identity {identity} in resource group {group}", "PUT", _IDENTITY, "write")
+PATCH_IDENTITY = _call("tag managed identity {identity} in resource group {group}", "PATCH", _IDENTITY, "write")
+DELETE_IDENTITY = _call("delete managed identity {identity} in resource group {group}", "DELETE", _IDENTITY, "delete")
 LIST_IDENTITY_FEDERATIONS = _call(
     "list the federated credentials of managed identity {identity}",
     "GET",

@@ -176,7 +176,7 @@ class _Token:
 
 
 def read_ahead() -> None:
-    """Import the azure and read the system's certificates now, for all processes that fork from this one."""
+    """Import the SDK and read the system's certificates now, for all processes that fork from this one."""
     if not (https.MISSING or azure.import_problem()):
         tls.shared(https.by_system)
 
@@ -228,7 +228,7 @@ class Session:
         return Caller.of(self.token(self._audience("")))
 
     def token(self, audience: str, tenant: str = "", seconds: float = FRESH_SECONDS) -> str:
-        """An access token that is good for so many seconds at least, where Azure gives such a one. Secret.
+        """An access token that remains valid for so many seconds, if Azure returns such a one. Secret.
 
         audience: an address or the id of an application; tenant: empty for the credentials' own.
         """
@@ -270,7 +270,7 @@ class Session:
             )
 
     def _renew(self, audience: str, tenant: str, claims: str = "") -> None:
-        """Get a new token, for one that Azure does not take. claims: what it wants the new one to have."""
+        """Get a new token in place of one that Azure rejected. claims: what Azure requires of the new one."""
         with self._lock:
             self._credentials.pop(tenant, None)
             self._get(audience, tenant, claims)
@@ -288,9 +288,10 @@ class Session:
         tenant: str = "",
         **names: str,
     ) -> Any:
-        """Make a call. absent: not found is the answer None; read: takes what is wanted, and raises Odd where it can't.
+        """Make a call. absent: return None if nothing is found. read: takes the result from the answer, or raises Odd.
 
-        tenant: whose token it needs, empty for the credentials' own. Raises Conflict where somebody wrote first.
+        tenant: the one that the token must be for, empty for the credentials' own. Raises Conflict if somebody else
+        wrote first.
         """
         path = call.path.format(**{name: quote(value, safe="/:@'()") for name, value in names.items()})
         url = f"{self._audience(call.service)}{'/v1.0' if call.service == GRAPH else ''}{path}"
@@ -447,7 +448,7 @@ def _advice(call: Call, status: int, problem: Problem, asked: float) -> str:
         which = f": {names}" if names else ""
         return f" An Azure policy forbids it{which}. Ask its administrators for an exemption."
     if problem.code == LOCKED:
-        return " Remove the lock that Azure names here while this runs, or ask whoever created it."
+        return " Remove the lock that Azure names here until this has run, or ask whoever created it to remove it."
     if problem.code == _NO_SUBSCRIPTION:
         return f" Correct {named('subscription_id')}, or whichever option has this ID."
     if problem.code == NO_GROUP:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -27,7 +28,8 @@ from .._engine import CallFailed, Conflict, Refused
 from .._given import is_file
 from .._options import sendable
 from .._patience import THROTTLED, Repeats, retry_after, throttled
-from . import tls
+from .._variables import named
+from . import proxies, tls
 
 T = TypeVar("T")
 
@@ -170,7 +172,7 @@ class CastAi:
         """Nothing is kept open between calls."""
 
     def list_clusters(self) -> tuple[Cluster, ...]:
-        """All clusters of the key's organisation; the endpoint has no paging and no filter."""
+        """All clusters of the key's organization; the endpoint has no paging and no filter."""
         return self._call("GET", CLUSTERS, "list the clusters", _clusters)
 
     def get_cluster(self, cluster_id: str) -> Cluster | None:
@@ -185,7 +187,7 @@ class CastAi:
         """Idempotent by the provider block: for an existing cluster, its id is returned.
 
         block: the provider's, under the provider's name; with the id if the cluster brings one, as kOps clusters do,
-        and with organizationId if CAST AI is to refuse a key of another organisation.
+        and with organizationId if CAST AI is to refuse a key of another organization.
         """
 
         def registered() -> Cluster | None:
@@ -443,6 +445,12 @@ def read_ahead() -> None:
 
 def by_options(params: Mapping[str, Any]) -> CastAi:
     """The API, according to the module's options. Makes no call."""
+    proxy = proxies.of_environment(params["castai_api_url"], os.environ)
+    if proxy and proxy.scheme != "http":
+        raise Refused(
+            f"HTTPS_PROXY is a proxy with scheme {proxy.scheme}://, but CAST AI is only reached through one with"
+            f" http://. Set it to such a proxy, or add the host of {named('castai_api_url')} to NO_PROXY."
+        )
     return CastAi(
         params["castai_api_url"],
         params.get("castai_api_key") or "",

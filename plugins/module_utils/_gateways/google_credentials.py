@@ -263,7 +263,7 @@ def _read(path: str, origin: str) -> Info:
         said = getattr(error, "strerror", None) or "it is not text"
         shown = tidy(path, _LONGEST_SHOWN)
         raise Refused(
-            f"{origin} is {shown!r}, which cannot be read ({said}). Set it to a file of credentials."
+            f"{origin} is {shown!r}, which cannot be read ({said}). Set it to a file with credentials."
         ) from None
     return _parsed(text, f"{origin} {path!r}")
 
@@ -285,7 +285,7 @@ def _of_info(info: Info, origin: str) -> Chosen:
     make = _MAKERS.get(kind)
     if make is None:
         raise Refused(
-            f"{origin} holds credentials of type {tidy(kind, 60)!r}, which this collection cannot use. It knows"
+            f"{origin} holds credentials of type {tidy(kind, 60)!r}, which this collection cannot use. Use one of:"
             f" {', '.join(_MAKERS)}."
         )
     try:

@@ -51,7 +51,7 @@ SET_ACCOUNT_POLICY = _call(
     "serviceAccounts.setIamPolicy",
 )
 TEST_ACCOUNT_PERMISSIONS = _call(
-    "ask for the permissions on service account {account}", "POST", f"{_ACCOUNT}:testIamPermissions", reads=True
+    "check the permissions on service account {account}", "POST", f"{_ACCOUNT}:testIamPermissions", reads=True
 )
 LIST_KEYS = _call("list the keys of service account {account}", "GET", f"{_ACCOUNT}/keys", "serviceAccountKeys.list")
 CREATE_KEY = _call(

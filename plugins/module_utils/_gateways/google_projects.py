@@ -22,7 +22,7 @@ GET_PROJECT = Call(
     ("resourcemanager.projects.get",),
 )
 TEST_PERMISSIONS = Call(
-    "ask for the permissions on project {project}",
+    "check the permissions on project {project}",
     "POST",
     "cloudresourcemanager",
     "/v3/projects/{project}:testIamPermissions",

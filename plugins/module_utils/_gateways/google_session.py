@@ -245,7 +245,7 @@ class Session:
         return self._http.ask(call.method, url, purpose, headers, query, body, call.repeatable)
 
 
-_USERINFO = Call("ask whose credentials these are", "GET", "www", "/oauth2/v3/userinfo")
+_USERINFO = Call("find out whose credentials these are", "GET", "www", "/oauth2/v3/userinfo")
 
 
 def _patience(call: Call, status: int, problem: Problem) -> float:

@@ -36,7 +36,7 @@ from .._engine import CallFailed, Conflict, Failure, Refused, Throttled, until
 from .._patience import FEWER, Repeats
 from .._temp_folder import TempFolder, leave_dead, left_dead, temp_folder
 from .._variables import named, role_of
-from . import repositories
+from . import proxies, repositories
 from .repositories import Repository
 
 with contextlib.suppress(ImportError):
@@ -64,7 +64,7 @@ TURN = 120.0
 not answer would make all hosts wait one after the other."""
 
 _KEPT = ("HELM_CONFIG_HOME", "HELM_REGISTRY_CONFIG")
-"""Helm's own variables that lead to the user's registry log-ins; the others change what Helm does."""
+"""Helm's own variables that lead to the user's registry logins; the others change what Helm does."""
 
 PULL_PATIENCE = 60.0
 """Seconds, including tries and pauses, after which a temporarily unavailable chart is given up."""
@@ -322,7 +322,7 @@ class Helm:
         return path
 
     def _pull(self, temp: TempFolder, chart: Chart) -> Path:
-        """The chart as an archive. Of the user's repositories, Helm only sees the chart's own one, with its log-in."""
+        """The chart as an archive. Of the user's repositories, Helm only sees the chart's own one, with its login."""
         into = temp.path / "chart"
         into.mkdir()
         if chart not in self._pulled:
@@ -555,7 +555,7 @@ def _as_yaml(values: Mapping[str, Any]) -> str:
 def adopt_option(release: str) -> str:
     """The option that takes objects over, as a message names it: role components has no variable for it."""
     role = role_of(release)
-    return "adopt of a task of castai_release" if role == "components" else named("adopt", role)
+    return "adopt in a task with castai_release" if role == "components" else named("adopt", role)
 
 
 def _overwriting(version: tuple[int, ...]) -> list[str]:
@@ -588,7 +588,7 @@ def _with_token_file(kubeconfig: str, path: Path) -> str:
 
 
 def _environment(given: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """The user's environment for Helm: proxies, certificates and registry log-ins, but none of Helm's other variables.
+    """The user's environment for Helm: proxies, certificates and registry logins, but none of Helm's other variables.
 
     Repositories and cache belong together: Helm refuses a list with a repository whose index is not in the cache.
     """
@@ -599,6 +599,12 @@ def _environment(given: Mapping[str, str], folder: Path) -> dict[str, str]:
     }
     return {
         **kept,
+        # Go does not parse an address with a ^ in its password, and shows it.
+        **{
+            name: proxy.secret_url
+            for name, proxy in proxies.of_variables(given).items()
+            if proxy.secret_url != proxy.url
+        },
         "HELM_CACHE_HOME": str(folder / _CACHE),
         "HELM_DATA_HOME": str(folder / "data"),
         "HELM_PLUGINS": str(folder / "plugins"),

@@ -246,7 +246,7 @@ def problem_of(error: BaseException, host: str, ca_option: str) -> str:
         if isinstance(cause, ssl.SSLError) and "NO_CERTIFICATE_OR_CRL_FOUND" in said:
             return f"{named(ca_option)} contains no PEM certificate."
         if "Tunnel connection failed: 407" in said or "SOCKS5 authentication" in said:
-            return "the proxy in HTTPS_PROXY requires a different log-in: put USER:PASSWORD@ before its name."
+            return "the proxy in HTTPS_PROXY requires a different login: put USER:PASSWORD@ before its name."
         if "Tunnel connection failed: 4" in said:
             return f"the proxy in HTTPS_PROXY does not allow connections to {host}. Allow them, or add it to NO_PROXY."
     return ""

@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .._credentials import in_address
+from .._answers import tidy
+from .._credentials import in_address, quoted, without
 from .._engine import Refused
 from .._given import as_path
 from . import proxies
@@ -35,6 +36,8 @@ Entry = dict[str, Any]
 _LISTS = {"clusters": "cluster", "users": "user", "contexts": "context"}
 _IMPERSONATION = ("as", "as-uid", "as-groups", "as-user-extra")
 _PATHS = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
+_SHOWN = 10
+"""How many names a message lists."""
 
 
 class Wrong(Exception):
@@ -113,8 +116,8 @@ def _chosen(config: Entry, context: str | None) -> tuple[Server, User]:
     impersonated = [key for key in _IMPERSONATION if user.get(key)]
     if impersonated:
         raise Wrong(
-            f"its user impersonates another ({', '.join(impersonated)}), which is not supported: choose a context"
-            " whose user has the permissions itself"
+            f"its user impersonates another one ({', '.join(impersonated)}), which is not supported: choose a context"
+            " whose own user has the permissions"
         )
     server = _server(cluster, user)
     return server, _user(user, cluster, server)
@@ -202,7 +205,7 @@ def _content(text: str) -> Entry:
         if not isinstance(items, list) or not all(
             isinstance(item, dict) and isinstance(item.get(key) or {}, dict) for item in items
         ):
-            raise Wrong(f"its {kind} are not a list of names with a {key} each")
+            raise Wrong(f"its {kind} are not a list of entries with a name and a {key}")
     return content
 
 
@@ -226,9 +229,14 @@ def _resolved(entry: Entry, folder: Path) -> Entry:
 
 def _named(config: Entry, kind: str, name: str) -> Entry:
     if name not in config[kind]:
-        known = ", ".join(config[kind]) or "none"
-        raise Wrong(f"it has no {_LISTS[kind]} {name!r}, only: {known}")
+        raise Wrong(f"it has no {_LISTS[kind]} {quoted(name)}, only: {_listed(list(config[kind]))}")
     return dict(config[kind][name])
+
+
+def _listed(names: list[str]) -> str:
+    """The first names; a shared kubeconfig may have hundreds."""
+    others = f" and {len(names) - _SHOWN} others" if len(names) > _SHOWN else ""
+    return ", ".join(tidy(without(name), 100) for name in names[:_SHOWN]) + others or "none"
 
 
 def _server(cluster: Entry, user: Entry) -> Server:
@@ -236,9 +244,9 @@ def _server(cluster: Entry, user: Entry) -> Server:
     if not url:
         raise Wrong("its cluster has no server")
     if in_address(url):
-        raise Wrong("the address of its server contains a user name or password, which belong in its user")
+        raise Wrong("the address of its server contains a user name or password: move them to its user")
     if not url.startswith("https://"):
-        raise Wrong(f"its server is {url!r}, but credentials may only be sent to an https:// address")
+        raise Wrong(f"its server is {quoted(url)}, but credentials may only be sent to an https:// address")
     certificate = _material(user, "client-certificate")
     key = _material(user, "client-key")
     if bool(certificate) != bool(key):
@@ -259,7 +267,7 @@ def _server(cluster: Entry, user: Entry) -> Server:
 
 
 def _user(user: Entry, cluster: Entry, server: Server) -> User:
-    """The first log-in that the user has, in kubectl's order: if it has a token, no program is run for one."""
+    """The first login that the user has, in kubectl's order: if it has a token, no program is run for one."""
     if _text(user, "token") or _text(user, "tokenFile"):
         return User(token=_text(user, "token"), token_file=_text(user, "tokenFile"))
     if isinstance(user.get("auth-provider"), dict):
@@ -278,7 +286,7 @@ def _command(entry: Entry, cluster: Entry, server: Server) -> Command:
     if not program or not version:
         raise Wrong("the exec of its user has no command or no apiVersion")
     if _text(entry, "interactiveMode") == "Always":
-        raise Wrong(f"the program {program} that prints its credentials needs to ask a person")
+        raise Wrong(f"the program {program} that prints its credentials asks for input, which a run cannot give")
     exec_info = None
     if _text(entry, "provideClusterInfo").lower() == "true":
         exec_info = json.loads(write(server, ""))["clusters"][0]["cluster"]

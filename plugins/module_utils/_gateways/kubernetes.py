@@ -29,7 +29,7 @@ from urllib.parse import urlencode
 
 from .. import _addresses
 from .._answers import Odd, loaded, tidy
-from .._credentials import MASK, SECRET_VARIABLE, SHORTEST, masked
+from .._credentials import MASK, SECRET_VARIABLE, SHORTEST, masked, quoted, without
 from .._engine import AT_ONCE, CallFailed, Conflict, Refused
 from .._options import sendable
 from .._patience import THROTTLED, Repeats, retry_after, throttled
@@ -60,6 +60,10 @@ _TRUST_PROVIDER = (
     f" proxy, or set {named('ca_cert')} to a file with the proxy's CA certificates"
 )
 _TRUST_PROXY = "Add the CA certificates of the proxy to the system's, or set SSL_CERT_FILE to a file that contains them"
+DENIED = ("denied the request", "denied request")
+"""Parts of refusals by admission webhooks and ValidatingAdmissionPolicies."""
+_OF_USER = re.compile(r"\buser \"", re.IGNORECASE)
+"""What a refusal for a missing permission names."""
 FIELD_MANAGER = "castai-onboarding"
 Object = dict[str, Any]
 
@@ -197,21 +201,17 @@ class Kubernetes:
                 return None
             raise
 
-    def create(self, path: str, body: Object) -> Object:
+    def create(self, path: str, body: Object, dry_run: bool = False) -> Object:
         """POST to a collection. Raises Conflict when the object exists."""
-        return self._send("POST", path, {"fieldManager": FIELD_MANAGER}, body)
-
-    def try_to_create(self, path: str, body: Object) -> None:
-        """What a POST would be answered, by a dry run: nothing is created."""
-        self._send("POST", path, {"dryRun": "All", "fieldManager": FIELD_MANAGER}, body)
+        return self._send("POST", path, _writing(dry_run), body)
 
     def replace(self, path: str, body: Object) -> Object:
         """PUT with the body's resourceVersion. Raises Conflict if somebody wrote after it was read."""
-        return self._send("PUT", path, {"fieldManager": FIELD_MANAGER}, body)
+        return self._send("PUT", path, _writing(), body)
 
-    def patch(self, path: str, body: Object) -> Object:
+    def patch(self, path: str, body: Object, dry_run: bool = False) -> Object:
         """JSON merge patch (RFC 7386); a resourceVersion in it is a precondition. Raises Conflict."""
-        return self._send("PATCH", path, {"fieldManager": FIELD_MANAGER}, body, "application/merge-patch+json")
+        return self._send("PATCH", path, _writing(dry_run), body, "application/merge-patch+json")
 
     def delete(self, path: str, body: Object | None = None) -> None:
         """Delete; success if it is already gone."""
@@ -277,21 +277,21 @@ class Kubernetes:
         content: str = "application/json",
     ) -> Object:
         url = self.host.rstrip("/") + path + (f"?{urlencode(query)}" if query else "")
-        repeats, attempt = Repeats(0.5, 5.0), 0
+        repeats, attempt, reads = Repeats(0.5, 5.0), 0, method == "GET" or "dryRun" in query
         while True:
             attempt += 1
             authorization = self._authorization()
             status, answer, asked = self._once(method, url, authorization, body, content)
             if status == 401 and attempt == 1 and self._sign:
                 self._renew(authorization)
-            elif not self._passes(method, status, asked, attempt) or not repeats.wait(THROTTLED, asked):
+            elif not self._passes(reads, status, asked, attempt) or not repeats.wait(THROTTLED, asked):
                 break
         if 200 <= status < 300:
             odd = _odd_in(answer)
             if odd:
                 raise CallFailed(
                     f"{self.host} does not look like a Kubernetes API server: in its answer to {method} {path}, {odd}.",
-                    unsure=method != "GET",
+                    unsure=not reads,
                 )
             return answer
         message = (tidy(answer.get("message")) or f"HTTP {status}").rstrip(".")
@@ -303,22 +303,31 @@ class Kubernetes:
             raise CallFailed(
                 f"Kubernetes API server {self.host} did not answer{way}: {message}. Check that it is reachable from"
                 f" this machine.{self._advice.get(answer['cause'], self._advice.get(0, ''))}",
-                unsure=method != "GET" and not answer.get("neverSent"),
+                unsure=not reads and not answer.get("neverSent"),
             )
-        advice = {
+        raise Rejected(f"{text}.{self._what_to_do(status, message, asked)}", status, message)
+
+    def _what_to_do(self, status: int, message: str, asked: float) -> str:
+        """About a refusal, as sentences after a blank."""
+        if any(said in message for said in DENIED):
+            return (
+                " This is a policy of the cluster, not a missing permission: change it, or exempt this object from it."
+            )
+        if status == 403 and " is forbidden: " in message and not _OF_USER.search(message):
+            return ""  # by a quota, a namespace that is being deleted and so on, not because of these credentials
+        return {
             401: " The API server does not recognize these credentials.",
             403: " These credentials are not allowed to do this.",
             429: throttled("The API server limits how often it may be called", asked),
         }.get(status, "") + self._advice.get(status, "")
-        raise Rejected(f"{text}.{advice}", status, message)
 
     @staticmethod
-    def _passes(method: str, status: int, asked: float, attempt: int) -> bool:
+    def _passes(reads: bool, status: int, asked: float, attempt: int) -> bool:
         """Whether another try may help. A write is only repeated if the server says that it did not accept it: 429
         comes from API Priority and Fairness, and 503 with a time to wait from a server that starts or stops."""
         if status == 429 or (status == 503 and asked):
             return True
-        return attempt < TRIES and method == "GET" and status in (0, 500, 502, 503, 504)
+        return attempt < TRIES and reads and status in (0, 500, 502, 503, 504)
 
     def _once(
         self, method: str, url: str, authorization: str, body: Object | None, content: str
@@ -372,6 +381,11 @@ class Kubernetes:
             raise CallFailed(sentence) from error
         reasons = [cause.strerror for cause in tls.causes(error) if isinstance(cause, OSError) and cause.strerror]
         return reasons[0] if reasons else str(error)
+
+
+def _writing(dry_run: bool = False) -> dict[str, str]:
+    """The query of a write. A dry run is answered as the write would be, and changes nothing."""
+    return {**({"dryRun": "All"} if dry_run else {}), "fieldManager": FIELD_MANAGER}
 
 
 def _odd_in(answer: Object) -> str:
@@ -457,9 +471,9 @@ def _naming(path: str, context: str | None) -> Iterator[None]:
         yield
     except (Wrong, Refused) as problem:
         reason = str(problem).rstrip(".")
+        shown = tidy(without(context), 100) if context else "(current)"
         raise Refused(
-            f"kubeconfig {path!r}, context {context or '(current)'}: {reason}. Check {named('kubeconfig')}"
-            f" and {named('context')}."
+            f"kubeconfig {quoted(path)}, context {shown}: {reason}. Check {named('kubeconfig')} and {named('context')}."
         ) from None
 
 
@@ -530,7 +544,7 @@ def _refused_by(proxy: proxies.Proxy, host: str, error: Exception) -> str:
             continue
         if said[0].startswith("SOCKS5") or said[1].startswith("407"):
             return (
-                f"Proxy {proxy.url} requires a different log-in: put USER:PASSWORD@ before the proxy's name, in"
+                f"Proxy {proxy.url} requires a different login: put USER:PASSWORD@ before the proxy's name, in"
                 " proxy-url of the kubeconfig or in HTTPS_PROXY."
             )
         return (
@@ -647,7 +661,7 @@ def _ask(provider: Mapping[str, Any]) -> str:
     }
     try:
         kubernetes.config.load_kube_config_from_dict(config, client_configuration=configuration, persist_config=False)
-    except Exception as error:  # the client does not catch the errors of a log-in
+    except Exception as error:  # the client does not catch the errors of a login
         raise Wrong(f"its auth-provider {provider.get('name')} returns no token: {error}") from None
     header = (configuration.auth_settings().get("BearerToken") or {}).get("value")
     if not header:

@@ -22,6 +22,8 @@ from .._engine import Refused
 PORTS = {"http": 80, "https": 443, "socks5": 1080}
 """The schemes that a proxy may have, and the default port of each."""
 
+_VARIABLES = ("HTTPS_PROXY", "https_proxy")
+
 
 @dataclass(frozen=True)
 class Proxy:
@@ -38,7 +40,7 @@ class Proxy:
     @property
     def headers(self) -> dict[str, str]:
         """The header that logs in at an HTTP proxy."""
-        if not self.user:
+        if not (self.user or self.password):
             return {}
         log_in = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
         return {"Proxy-Authorization": f"Basic {log_in}"}
@@ -46,7 +48,7 @@ class Proxy:
     @property
     def secret_url(self) -> str:
         """The address with user and password in it."""
-        if not self.user:
+        if not (self.user or self.password):
             return self.url
         log_in = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}"
         return self.url.replace("://", f"://{log_in}@", 1)
@@ -60,9 +62,11 @@ def parse(text: str, origin: str) -> Proxy:
     try:
         parts = urlsplit(text if "://" in text else f"http://{text}")
         host, port = parts.hostname, parts.port
+        if "@" in f"{parts.path}{parts.query}{parts.fragment}":
+            host = None  # what was read is the beginning of a log-in with a special character in it
     except ValueError:
         host, port = None, None
-    if not host or not parts.scheme or any(character.isspace() for character in host):
+    if not host or not parts.scheme or not host.isascii() or any(character.isspace() for character in host):
         raise Refused(
             f"{origin} is not the address of a proxy: set it to SCHEME://HOST:PORT. Write special characters in a"
             " user name or password as %XX."
@@ -76,9 +80,16 @@ def parse(text: str, origin: str) -> Proxy:
     )
 
 
+def of_variables(environment: Mapping[str, str]) -> dict[str, Proxy]:
+    """The proxies for https:// in the environment, by the variables that are set: not every library prefers the same
+    one. Raises Refused, because libraries show what they cannot parse."""
+    found = {name: environment.get(name, "").strip() for name in _VARIABLES}
+    return {name: parse(text, f"The environment variable {name}") for name, text in found.items() if text}
+
+
 def of_environment(url: str, environment: Mapping[str, str]) -> Proxy | None:
     """The proxy for an https:// address, or None if there is none."""
-    name, text = _first(environment, "HTTPS_PROXY", "https_proxy")
+    name, text = _first(environment, *_VARIABLES)
     parts = urlsplit(url)
     exceptions = _first(environment, "NO_PROXY", "no_proxy")[1]
     if not text or _without(parts.hostname or "", str(parts.port or 443), exceptions):

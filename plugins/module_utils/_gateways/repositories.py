@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The chart repositories that Helm gets: those that the user has added to it, with their log-ins, and those that are
+"""The chart repositories that Helm gets: those that the user has added to it, with their logins, and those that are
 only an address. PRIVATE to the collection.
 
 Where Helm keeps them: https://helm.sh/docs/helm/helm/, variables HELM_REPOSITORY_CONFIG and HELM_CONFIG_HOME.

@@ -140,8 +140,8 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
         )
     elif current.cluster.autopilot:
         yield (
-            f"GKE cluster {wanted.name} is an Autopilot cluster, which this collection does not support. CAST AI"
-            " connects it with castctl or its umbrella Helm chart instead."
+            f"GKE cluster {wanted.name} is an Autopilot cluster, which this collection does not support. CAST AI's"
+            " castctl and its umbrella chart offer workload autoscaling there."
         )
 
 
@@ -602,7 +602,7 @@ def _binding_kept(current: Current, wanted: Desired) -> Iterator[Removal]:
         thing = f"bindings on service accounts of project {project} that no node pool uses"
         yield Removal(thing, None, "finding them needs iam.serviceAccounts.list")
     for other in [one for one, state in current.former.items() if state is None]:
-        yield Removal(f"bindings and role of project {other}", None, "Google does not let them be read")
+        yield Removal(f"bindings and role in project {other}", None, "these credentials may not read them")
 
 
 def _role_removals(current: Current, wanted: Desired) -> tuple[list[Removal], list[Removal]]:
@@ -721,8 +721,8 @@ def _warnings(current: Current, wanted: Desired) -> Iterator[str]:
     if former.email and not former.found:
         yield (
             f"Service account {former.email}, which CAST AI had before, is still bound to role"
-            f" {role_name_of(current, wanted)}. Remove this binding and those of {names.ACCOUNT_USER} if they are not"
-            " needed."
+            f" {role_name_of(current, wanted)}. Remove this binding, and the account's bindings of"
+            f" {names.ACCOUNT_USER}, if nothing needs them."
         )
     ours = our_keys(current, wanted)
     for key in () if wanted.keyless else current.account.keys:

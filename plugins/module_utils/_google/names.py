@@ -26,7 +26,7 @@ ROLE_DESCRIPTION = 300
 """Maximum length of a custom role's description, in bytes."""
 
 SHARED_ROLE = "castai.gkeAccess"
-"""The role that the vendor's script creates once for all clusters of a project."""
+"""The role that CAST AI's script creates once for all clusters of a project."""
 
 ROLE_TITLE = "Role to manage GKE cluster via CAST AI"
 
@@ -34,7 +34,7 @@ ACCOUNT_USER = "roles/iam.serviceAccountUser"
 NETWORK_USER = "roles/compute.networkUser"
 TOKEN_CREATOR = "roles/iam.serviceAccountTokenCreator"
 DEVELOPER = "roles/container.developer"
-"""Only the vendor's script binds it. Terraform dropped it in 2024 because it was not used."""
+"""Only CAST AI's script binds it. Terraform dropped it in 2024 because it was not used."""
 
 SERVICES = tuple(
     f"{name}.googleapis.com" for name in ("serviceusage", "cloudresourcemanager", "iam", "container", "compute")
@@ -103,7 +103,7 @@ def location_problem(location: str) -> str:
 
 
 def hashed(cluster: str) -> str:
-    """The hash that stands for a cluster in the vendor's names. It covers neither project nor location."""
+    """The hash that stands for a cluster in CAST AI's names. It covers neither project nor location."""
     return hashlib.sha1(cluster.encode(), usedforsecurity=False).hexdigest()[:8]
 
 

@@ -11,7 +11,7 @@ https://fluxcd.io/flux/components/helm/helmreleases/ and https://fluxcd.io/flux/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -77,8 +77,9 @@ class Owner:
         if self.manager and not adopt_managed:
             return managed_refusal(self.thing, self.manager, wanted, False)
         if not adopt:
+            whose = "no Helm release, so kubectl or another tool created it"
             return (
-                f"{self.thing} exists and belongs to no Helm release, so kubectl or another tool created it. Set"
+                f"{self.thing} exists and belongs to {f'Helm release {self.release}' if self.release else whose}. Set"
                 f" {adopt_option(wanted)} to true to take over this and similar objects, or delete them."
             )
         return ""
@@ -102,7 +103,7 @@ def managed_refusal(thing: str, manager: str, release: str, exists: bool) -> str
         way = _leave_out(release)
     return (
         f"{thing} is managed by {manager}, which would undo these changes. {way}, or stop managing it there first. In"
-        " a task of castai_release, adopt_managed takes it over anyway."
+        " a task with castai_release, adopt_managed takes it over anyway."
     )
 
 
@@ -116,27 +117,44 @@ def owner(cluster: Kubernetes, name: str, namespace: str) -> Owner | None:
     with at_once() as ask:
         asked = {thing: ask(cluster.get, path) for thing, path in paths.items()}
     found = results(asked)
-    owners = [
-        Owner(thing, _release(item), manager=manager_of(item)) for thing, item in found.items() if item is not None
-    ]
+    others, foreign = _others(cluster, found, name, namespace)
     kept = tuple(dict.fromkeys(part for item in found.values() if item for part in _kept(item)))
-    others = [one for one in owners if one.release != f"{namespace}/{name}"]
-    foreign = next((one for one in others if one.release), None)
     if foreign:
-        return Owner(foreign.thing, foreign.release, _is_umbrella(cluster, foreign.release), foreign.manager)
-    managed = next((one for one in owners if one.manager), None)
-    first = Owner(managed.thing, manager=managed.manager) if managed else next(iter(others), None)
+        return foreign
+    # What another tool manages counts even if it is the release's own.
+    managers = ((thing, manager_of(item)) for thing, item in found.items() if item)
+    managed = next((Owner(thing, manager=manager) for thing, manager in managers if manager), None)
+    first = managed or next(iter(others), None)
     return replace(first, kept=kept) if first else None
 
 
-def owner_of_added(found: Mapping[str, Object | None], name: str, namespace: str) -> Owner | None:
-    """Who owns one of the objects that an upgrade would add to a release; None if Helm can create or keep all of them.
+def owner_of_added(
+    cluster: Kubernetes,
+    found: Mapping[str, Object | None],
+    name: str,
+    namespace: str,
+    known: Collection[str] = (),
+) -> Owner | None:
+    """Who owns one of the objects that a release would contain; None if Helm can create or keep all of them.
 
-    found: live objects by what they are called in sentences; None for those that do not exist.
+    found: live objects by what they are called in sentences; None for those that do not exist. known: those in the
+    release's last revision, which only count if they belong to another release.
     """
+    others, foreign = _others(cluster, found, name, namespace)
+    added = [one for one in others if one.thing not in known]
+    return foreign or next((one for one in added if one.manager), next(iter(added), None))
+
+
+def _others(
+    cluster: Kubernetes, found: Mapping[str, Object | None], name: str, namespace: str
+) -> tuple[list[Owner], Owner | None]:
+    """The objects that do not belong to the release, and the first one that belongs to another release, if possible
+    to one that is not the umbrella chart, which can be taken over."""
     owners = [Owner(thing, _release(item), manager=manager_of(item)) for thing, item in found.items() if item]
     others = [one for one in owners if one.release != f"{namespace}/{name}"]
-    return next((one for one in others if one.release or one.manager), next(iter(others), None))
+    umbrellas = {release: _is_umbrella(cluster, release) for release in {one.release for one in others} - {""}}
+    foreign = [replace(one, umbrella=umbrellas[one.release]) for one in others if one.release]
+    return others, min(foreign, key=lambda one: one.umbrella, default=None)
 
 
 def operators(cluster: Kubernetes, namespace: str) -> Callable[[str], str]:

@@ -594,7 +594,7 @@ def _plan_killed(current: Current, wanted: Desired, killed: Revision) -> Iterato
     )
     failed = Revision.of(record.with_status(killed.secret, record.FAILED))
     rest = replace(current, history=(*current.history[:-1], failed), killed=True)
-    yield from _upgrade(rest, wanted, failed, killed.number, first=True)
+    yield from _upgrade(rest, wanted, _basis(rest, failed), killed.number, first=True)
 
 
 def _plan_existing(current: Current, wanted: Desired, last: Revision) -> Iterator[Action]:
@@ -712,18 +712,25 @@ def _refuse_owner(current: Current, wanted: Desired) -> None:
 
 
 def _added_owner(gateway: Systems, wanted: Desired, current: Current) -> Owner | None:
-    """Who owns an existing object that an upgrade would add to the release, which Helm refuses to do."""
+    """Who owns an existing object that the release would contain, and that Helm refuses to change or would take over.
+
+    Before an upgrade these are the objects that it would add. An install that takes over objects would take those of
+    other releases too.
+    """
+    cluster, goal = gateway.connection.cluster(), record.goal(current.history)
     known = {item for revision in current.history[-1:] for item in revision.contents.objects}
     rendered = gateway.helm.render(wanted.chart, wanted.name, wanted.namespace, wanted.values, secrets(wanted.values))
-    added = [item for item in record.references(rendered) if item not in known]
-    live = {str(item): found for item, found in _readable(gateway.connection.cluster(), wanted, added)}
+    asked = [item for item in record.references(rendered) if goal is None or item not in known]
+    live = {str(item): found for item, found in _readable(cluster, wanted, asked)}
     namespace = f"Namespace {wanted.namespace}"
-    if owner_of_added({namespace: live.pop(namespace, None)}, wanted.name, wanted.namespace):
+    its_own = {namespace: live.pop(namespace, None)}
+    if goal and owner_of_added(cluster, its_own, wanted.name, wanted.namespace):
         raise Refused(
             f"With these values the chart of {wanted.title} creates {namespace}, which already exists. Set"
             f" createNamespace: false in {named('values', role_of(wanted.name))}."
         )
-    return owner_of_added(live, wanted.name, wanted.namespace)
+    found = owner_of_added(cluster, live, wanted.name, wanted.namespace, set(map(str, known)))
+    return replace(found, kept=current.owner.kept) if found and current.owner else found or current.owner
 
 
 def _waiting(last: Revision, current: Current, wanted: Desired) -> dict[str, Any]:
@@ -737,12 +744,13 @@ def _waiting(last: Revision, current: Current, wanted: Desired) -> dict[str, Any
 def confirm(gateway: Systems, wanted: Desired, current: Current, planned: tuple[Action, ...]) -> tuple[Action, ...]:
     """Refuse, in check mode too, what the helm program here cannot do. It is only started if there is work for it.
 
-    Only an upgrade renders the chart, which shows what it would add.
+    Only an upgrade, or an install that takes over objects, renders the chart, which shows what would be added: without
+    that, Helm itself refuses objects that are not the release's.
     """
     if not any(isinstance(step, Step) and step.helm for step in planned):
         return planned
     version = gateway.helm.check_version()
-    if record.goal(current.history) and any(isinstance(step, Upgrade) for step in planned):
+    if any(isinstance(step, Upgrade) and (record.goal(current.history) or step.wanted.adopt) for step in planned):
         current = replace(current, owner=_added_owner(gateway, wanted, current))
         planned = tuple(plan(current, wanted))
     refusal = current.owner.helm_refusal(version) if current.owner else ""
@@ -950,7 +958,7 @@ def _described(wanted: Desired, last: Revision) -> Mapping[str, Any]:
 
 
 def _warnings(current: Current, wanted: Desired, last: Revision | None) -> Iterator[str]:
-    """What does not run, and where the cluster contains an API key, as the vendor's script and Terraform leave it."""
+    """What does not run, and where the cluster contains an API key, as CAST AI's script and Terraform leave it."""
     if current.unready:
         yield f"{wanted.title} is not running properly: {_listed(current.unready)}."
     if last and last.api_key_paths and not record.api_keys(wanted.values) and not wanted.enforce:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -23,6 +24,7 @@ _SECRET_LEAF = re.compile(
 _SECRET_BRANCH = re.compile(r"secret|password|credential|tokens$|\wkeys$|^auths$|dockerconfig")
 _DOT = re.compile(r"(?<!\\)\.")
 _INDEX = re.compile(r"\d+")
+_FLAG = re.compile(r"--?([A-Za-z][\w.-]+)")
 _REFERENCE = re.compile(r"(ref|name|pullsecrets)$")
 _SELECTORS = frozenset({"tolerations", "matchexpressions", "topologyspreadconstraints"})
 """Something called key below these is the name of a label or taint."""
@@ -87,12 +89,18 @@ def _masked(path: str, leaf: Any, name: str) -> Any:
 
 
 def _names(value: Any, path: str = "") -> dict[str, str]:
-    """The names of entries that have a name or key and a value, as in env, by the path of the value."""
+    """The names of entries that have a name or key and a value, as in env, by the path of the value, and the flags
+    before the values in a list of arguments."""
     named: dict[str, str] = {}
     if isinstance(value, Mapping):
         name = value.get("name", value.get("key"))
         if isinstance(name, str):
             named |= {inner: name for inner, _leaf in _leaves(value.get("value"), _joined(path, "value"))}
+    elif isinstance(value, (list, tuple)):
+        for number, (one, following) in enumerate(itertools.pairwise(value), 1):
+            flag = _FLAG.fullmatch(one) if isinstance(one, str) else None
+            if flag and not str(following).startswith("-"):
+                named[_joined(path, str(number))] = flag[1]
     for key, item in _items(value):
         named |= _names(item, _joined(path, key))
     return named

@@ -10,6 +10,7 @@ The ConfigMap is not ours: one wrong byte locks nodes and administrators out. So
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ ROLES, USERS = "mapRoles", "mapUsers"
 PATH = path_of("v1", "ConfigMap", NAME, NAMESPACE)
 READ_BY_CLUSTER = ("CONFIG_MAP", "API_AND_CONFIG_MAP")
 """EKS authentication modes in which the cluster reads aws-auth."""
+
+_LARGEST = 1_048_576
+"""Bytes of data and binaryData: MaxSecretSize of Kubernetes' pkg/apis/core, which ValidateConfigMap uses too."""
 
 _RULES = connection_rules(required=False)
 
@@ -78,6 +82,8 @@ class Current:
     immutable: bool = False
     binary: frozenset[str] = frozenset()
     """The keys of binaryData, which the authenticator does not read."""
+    binary_size: int = 0
+    """Bytes of binaryData, which count for what a ConfigMap may contain."""
 
 
 @dataclass(frozen=True)
@@ -144,9 +150,15 @@ def observe(gateway: Connection, wanted: Desired) -> Current:
         return Current(None, mode=mode)
     metadata = found["metadata"]
     ours = MANAGED_BY.items() <= (metadata.get("labels") or {}).items()
-    binary = frozenset(found.get("binaryData") or ())
+    binary = found.get("binaryData") or {}
     return Current(
-        found.get("data") or {}, metadata["resourceVersion"], ours, mode, bool(found.get("immutable")), binary
+        found.get("data") or {},
+        metadata["resourceVersion"],
+        ours,
+        mode,
+        bool(found.get("immutable")),
+        frozenset(binary),
+        sum(len(base64.b64decode(content)) for content in binary.values()),
     )
 
 
@@ -177,7 +189,7 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
         return
     new = text.put(held, wanted.kind, wanted.entry)
     if new != (held or ""):
-        _check_writable(current, wanted.kind)
+        _check_writable(current, wanted.kind, new)
         verb = "correct" if _held(current, wanted) else "add"
         dead = _dead(current, wanted)
         beside = f", beside {dead}" if dead else ""
@@ -214,7 +226,7 @@ def _take_out(current: Current, wanted: Desired, kind: str, why: str = "") -> It
     left = text.remove(held, kind, wanted.entry.arn)
     if left == (held or ""):
         return
-    _check_writable(current, kind)
+    _check_writable(current, kind, left)
     yield Write(
         f"remove the entry of {wanted.entry.arn} from {kind} of ConfigMap {NAMESPACE}/{NAME}{why}",
         _target(kind),
@@ -239,7 +251,7 @@ def _plan_own_absent(current: Current, wanted: Desired, held: str | None) -> Ite
             current.version,
         )
         return
-    _check_writable(current, wanted.kind)
+    _check_writable(current, wanted.kind, left)
     yield Write(
         f"remove the entry of {wanted.entry.arn} from {wanted.kind} of ConfigMap {NAMESPACE}/{NAME}",
         _target(wanted.kind),
@@ -273,7 +285,7 @@ def _dead(current: Current, wanted: Desired) -> str:
     return f"{entries} {', '.join(found)}, which no caller matches, because the ARN includes the path"
 
 
-def _check_writable(current: Current, kind: str) -> None:
+def _check_writable(current: Current, kind: str, new: str) -> None:
     if current.immutable:
         raise Refused(
             f"ConfigMap {NAMESPACE}/{NAME} is immutable, so {kind} cannot be changed. Delete it and create it"
@@ -283,6 +295,13 @@ def _check_writable(current: Current, kind: str) -> None:
         raise Refused(
             f"ConfigMap {NAMESPACE}/{NAME} has {kind} in binaryData, which the authenticator does not read, and data"
             f" cannot contain it too. Move the text to {kind} of data, then run again."
+        )
+    texts = {**(current.data or {}), kind: new}
+    size = current.binary_size + sum(len(one.encode()) for one in texts.values())
+    if size > _LARGEST:
+        raise Refused(
+            f"ConfigMap {NAMESPACE}/{NAME} would have {size} bytes of data, but Kubernetes allows {_LARGEST}. Remove"
+            " unused entries or comments, then run again."
         )
 
 

@@ -16,11 +16,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .._answers import Odd, loaded
 from .._clusters.connection import Connection, named_by, own_name_problem
 from .._clusters.facts import Named
 from .._clusters.table import given_problems, naming_options
+from .._credentials import quoted
 from .._engine import Action, CallFailed, Made, Refused, Report, Subject, at_once, paced, until
-from .._gateways.kubernetes import Kubernetes, Object, Rejected, path_of
+from .._gateways.kubernetes import FIELD_MANAGER, Kubernetes, Object, Rejected, path_of
 from .._options import CLUSTER_RULES, KUBERNETES_RULES, kubernetes_options, together
 from .._patience import within
 from .._variables import named
@@ -34,6 +36,8 @@ PATHS = tuple(path_of(version, "DaemonSet", NAME, NAMESPACE) for version in ("ap
 
 ADDED = "castai-onboarding/added-tolerations"
 """Annotation with what was added, as JSON. It is on the DaemonSet, because a change on its pods would restart them."""
+
+_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 WANTED: Mapping[str, Toleration] = {
     "taint CriticalAddonsOnly": {"key": "CriticalAddonsOnly", "operator": "Exists"},
@@ -68,7 +72,8 @@ class Desired:
 class DaemonSet:
     """The current kube-router.
 
-    added: what we added according to the annotation, whether or not it still exists; pods: how many run; rolls: whether
+    added: what we added according to the annotation, whether or not it still exists; theirs: tolerations that the
+    manifest of another writer sets, as far as the DaemonSet shows it; pods: how many run; rolls: whether
     a change restarts them, as with update strategy RollingUpdate; behind: on how many nodes kube-router does not run
     the current template yet, at least one while the controller has not seen the template; unready: on how many it is
     not available, as on a node that is not ready itself.
@@ -78,6 +83,7 @@ class DaemonSet:
     version: str
     tolerations: tuple[Toleration, ...]
     added: tuple[Toleration, ...] = ()
+    theirs: tuple[Toleration, ...] = ()
     pods: int = 0
     rolls: bool = True
     behind: int = 0
@@ -87,6 +93,11 @@ class DaemonSet:
     def kept(self) -> tuple[Toleration, ...]:
         """What was added and still exists."""
         return tuple(one for one in self.added if one in self.tolerations)
+
+    @property
+    def ours(self) -> tuple[Toleration, ...]:
+        """What only exists because we added it."""
+        return tuple(one for one in self.kept if one not in self.theirs)
 
     @property
     def reverted(self) -> bool:
@@ -151,11 +162,14 @@ def daemon_set_of(found: Object, path: str) -> DaemonSet:
     count = {key: value for key, value in status.items() if isinstance(value, int)}
     wanted = count.get("desiredNumberScheduled", 0)
     seen = count.get("observedGeneration", 0) >= int(metadata.get("generation") or 0)
+    annotations = metadata.get("annotations") or {}
+    tolerations = tuple(spec["template"]["spec"].get("tolerations") or ())
     return DaemonSet(
         path,
         metadata["resourceVersion"],
-        tuple(spec["template"]["spec"].get("tolerations") or ()),
-        _noted((metadata.get("annotations") or {}).get(ADDED)),
+        tolerations,
+        _noted(annotations.get(ADDED)),
+        tolerations if _applied_by_others(metadata) else _in_manifest(annotations.get(_APPLIED)),
         # Pods on nodes that were tainted after the pods had started count as misscheduled.
         count.get("currentNumberScheduled", 0) + count.get("numberMisscheduled", 0),
         (spec.get("updateStrategy") or {}).get("type") != "OnDelete",
@@ -213,21 +227,19 @@ def plan(current: Current, wanted: Desired) -> Iterator[Action]:
             (*found.tolerations, *missing.values()),
             (*found.kept, *missing.values()),
         )
-    elif not wanted.present and found.kept:
-        names = [what for what, one in WANTED.items() if one in found.kept]
+    elif not wanted.present and found.ours:
+        names = [what for what, one in WANTED.items() if one in found.ours]
         yield _write(
             found,
             f"stop kube-router from tolerating {_listed(names)}{_restarts(found)}",
-            tuple(one for one in found.tolerations if one not in found.kept),
+            tuple(one for one in found.tolerations if one not in found.ours),
             (),
         )
-    elif found.reverted:
+    elif found.reverted or (found.added and not wanted.present):
+        why = "another writer removed them" if found.reverted else "its manifest now has them itself"
         yield _write(
             found,
-            (
-                f"remove the record of tolerations added to DaemonSet {NAMESPACE}/{NAME}, because another writer"
-                " removed them"
-            ),
+            f"remove the record of tolerations added to DaemonSet {NAMESPACE}/{NAME}, because {why}",
             found.tolerations,
             found.kept if wanted.present else (),
         )
@@ -273,7 +285,7 @@ def _wait(gateway: Connection, wanted: Desired, start: DaemonSet, report: Report
 
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     found = current.daemon_set
-    changes = bool(found and (found.missing if wanted.present else found.kept))
+    changes = bool(found and (found.missing if wanted.present else found.ours))
     return {
         "added": [dict(one) for one in found.missing.values()] if found and wanted.present else [],
         "found": found is not None,
@@ -329,13 +341,33 @@ def _listed(parts: Mapping[str, Any] | list[str]) -> str:
 
 def _noted(text: str | None) -> tuple[Toleration, ...]:
     try:
-        noted = json.loads(text or "[]")
-        return tuple({str(key): value for key, value in one.items()} for one in noted)
-    except (AttributeError, TypeError, ValueError) as error:
+        return tuple({str(key): value for key, value in one.items()} for one in loaded(text or "[]"))
+    except (AttributeError, TypeError, Odd) as error:
         raise Refused(
-            f"Annotation {ADDED} of DaemonSet {NAMESPACE}/{NAME} is {text!r}, which is not a record of added"
+            f"Annotation {ADDED} of DaemonSet {NAMESPACE}/{NAME} is {quoted(text)}, which is not a record of added"
             " tolerations. Remove it, together with the tolerations that were added."
         ) from error
+
+
+def _in_manifest(text: str | None) -> tuple[Toleration, ...]:
+    """The tolerations in the manifest that kubectl apply, or kOps with it, recorded."""
+    try:
+        found = loaded(text or "{}")["spec"]["template"]["spec"]["tolerations"]
+    except (LookupError, TypeError, Odd):
+        return ()
+    return tuple(found) if isinstance(found, list) else ()
+
+
+def _applied_by_others(metadata: Object) -> bool:
+    """Whether somebody's server-side apply sets the current tolerations, whose list has one value: a writer who changes
+    it takes it away from all others."""
+    for entry in metadata.get("managedFields") or ():
+        fields = entry.get("fieldsV1") or {}
+        for part in ("spec", "template", "spec", "tolerations"):
+            fields = fields.get(f"f:{part}") if isinstance(fields, dict) else None
+        if fields is not None and entry.get("operation") == "Apply" and entry.get("manager") != FIELD_MANAGER:
+            return True
+    return False
 
 
 SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view, settle)

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What other ways of onboarding an EKS cluster leave behind in AWS: names, documents and attachments by vintage.
 
-newest and older: the vendor's role scripts with and without an external id; user: its user script; terraform: module
+newest and older: CAST AI's role scripts with and without an external id; user: its user script; terraform: module
 castai/terraform-castai-eks-role-iam with the provider's documents; pulumi: castai/pulumi-castai. Written here from the
 names, statements and attachments that those produce, as published copies and repositories show them. Pulumi's
 documents are not known; it gets Terraform's.

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What other ways of onboarding an AKS cluster leave behind at Azure: names, rights and credentials by vintage.
 
-script, script_federated: the vendor's script, with a secret and with its own federated credential; terraform,
+script, script_federated: CAST AI's script, with a secret and with its own federated credential; terraform,
 terraform_identity: module castai/terraform-castai-aks, with an application and with a managed identity. Written here
 from what those produce, as published copies and repositories show them.
 """

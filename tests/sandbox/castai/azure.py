@@ -4,7 +4,7 @@
 """CAST AI as a client of Azure: whether handed-over credentials log in, and what they reach.
 
 Which calls are tried is ours, as at AWS: a token, by the secret or from a token of CAST AI's account at Google, and two
-reads that the vendor's role allows, of the cluster and of its nodes' resource group.
+reads that CAST AI's role allows, of the cluster and of its nodes' resource group.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """CAST AI as a client of Google Cloud: its accounts in its own project, and whether handed-over credentials work.
 
-Which calls are tried is ours, as at AWS: a token, and one read that the vendor's role allows, of the cluster itself.
+Which calls are tried is ours, as at AWS: a token, and one read that CAST AI's role allows, of the cluster itself.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What other ways of onboarding a GKE cluster leave behind at Google: names, permissions and grants by vintage.
 
-script: the vendor's script, whose role all clusters of a project share; terraform, terraform_scoped: module
+script: CAST AI's script, whose role all clusters of a project share; terraform, terraform_scoped: module
 castai/terraform-castai-gke-iam without and with node accounts; impersonate: castai/terraform-gke-iam-impersonate;
 pulumi: castai/pulumi-castai. Written here from what those produce, as published copies and repositories show them.
 """

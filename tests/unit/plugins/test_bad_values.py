@@ -278,9 +278,9 @@ class Reached(Exception):
 
 
 def said(name: str, arguments: Mapping[str, Any]) -> str:
-    """What the module says of its arguments before any call; empty where it says nothing.
+    """What the module says about its arguments before any call; empty if nothing is wrong with them.
 
-    castai_preflight gathers what it says, to tell it with what it finds.
+    castai_preflight collects these sentences, and reports them together with its findings.
     """
     subject = module(name)
     rules = checked_by_ansible(subject)

@@ -141,6 +141,12 @@ SCENARIOS = {
     "a secret value of a release with a bad name": releases(
         "Helm release name 'Shop'", name="Shop", values={"apiKey": f"{MARK}\nof two lines"}
     ),
+    "a vaulted value of a chart that nothing else shows to be secret": release(
+        "value of policy must be", policy="none", values={"mode": Vaulted(MARK), "pool": "{{ vaulted }}"}
+    ),
+    "a vaulted value of one of several charts": releases(
+        "value of policy must be", policy="none", values={"a": [{"mode": "its {{ vaulted }}"}]}
+    ),
     "values that are no JSON": release(
         "value of policy must be", values={"apiKey": Vaulted(MARK), "until": date(2026, 1, 2)}, policy="none"
     ),
@@ -175,7 +181,7 @@ def both_ways(tmp_path_factory: pytest.TempPathFactory) -> BothWays:
     with serve(castai.handle) as server:
         authority = folder / "ca.pem"
         authority.write_text(server.ca_pem, encoding="utf-8")
-        hosts = {"shop": {"castai_api_key": Vaulted(castai.full_access_key)}}
+        hosts = {"shop": {"castai_api_key": Vaulted(castai.full_access_key), "vaulted": Vaulted(f"{MARK}'s")}}
         password = folder / "password"
         password.write_text("open sesame", encoding="utf-8")
         tasks = [

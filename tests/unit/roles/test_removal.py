@@ -154,7 +154,7 @@ FOUND_THERE: dict[str, dict[str, Any]] = {
     "gke_guide": {"project": "p", "location": "europe-west3"},
     "aks_guide": {"subscription_id": "0b1f"},
 }
-"""By guide, what a record says about where the cluster is; in the inventory, each has castai_ before it."""
+"""By guide, the fields of a record that say where the cluster is. Their inventory variables begin with castai_."""
 
 
 @pytest.mark.parametrize("guide", PLAYS)

@@ -62,7 +62,7 @@ def cluster(name: str, group: str = GROUP, mode: str = "kubernetes", **other: An
 
 
 class Hearing(Azure):
-    """Records its requests, except log-ins."""
+    """Records its requests, except logins."""
 
     def __init__(self, clock: Clock, google: Google) -> None:
         super().__init__(clock, google)

@@ -27,12 +27,12 @@ def nothing(_world: Endable) -> None:
 
 @dataclass(frozen=True)
 class Failure:
-    """before: what there is; faults: what happens to calls of the run; options: of the module.
+    """before: creates the state for the run; faults: of the run's calls; options: of the module.
 
-    said: what the sentence that it ends with has, none where it ends well; refused: whether that is before any write,
-    in check mode too. shown: what actions, warnings or what is kept say. gone: what takes the cause away. holds: what
-    else is to be so in the end; ours: whether the end is an undisturbed run's. least, seconds: how long, by the world's
-    clock, the run has to take, and may take.
+    said: parts of the message with which the run fails, empty if it succeeds; refused: whether it fails before any
+    write, in check mode too. shown: parts of actions, warnings or reasons for keeping something. gone: removes the
+    cause. holds: a check of the final state; ours: whether that equals an undisturbed run's. least, seconds: how long
+    the run takes at least and at most, by the world's clock.
     """
 
     number: str

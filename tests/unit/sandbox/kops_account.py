@@ -61,7 +61,7 @@ class World(Account):
         return json.dumps(self.iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"])
 
     def script(self, *shared: str, inline: str = "CastKopsRestrictedAccess") -> str:
-        """A run of the vendor's script: user, key handed over, shared policies, inline policy. The key's id."""
+        """A run of CAST AI's script: user, key handed over, shared policies, inline policy. The key's id."""
         self.iam.create_user(UserName=USER)
         for policy in shared:
             made = self.iam.create_policy(PolicyName=policy, PolicyDocument=json.dumps(allow("ec2:*")))

@@ -49,10 +49,10 @@ POLICY = {"version": 3, "bindings": []}
 
 @dataclass(frozen=True)
 class Made:
-    """One call: the service and version, its method as google-api-python-client nests it, and what it is given.
+    """One call: the service and version, its method as google-api-python-client nests it, and its arguments.
 
-    required: the field of the body without which Google refuses it. etag: where a stale one must be refused.
-    before: what must be so beforehand.
+    required: a field of the body without which Google refuses the call. etag: where a stale one must be refused.
+    before: the state that the call needs.
     """
 
     service: str

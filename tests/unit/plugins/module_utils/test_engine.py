@@ -761,6 +761,14 @@ def test_a_task_gets_texts_for_what_is_vaulted_and_for_dates_as_a_module_does() 
     assert SECRET not in str(result)
 
 
+def test_what_the_caller_knows_to_be_secret_is_masked_before_it_is_rendered() -> None:
+    drawer, colour = Drawer(), "it's\na secret: colour"
+    result = run_task(subject(drawer), Task(diff=True), {"things": {"box": colour}}, print, {colour})
+    assert drawer.things == {"box": colour}
+    assert result["diff"][0]["after"] == "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER\n"
+    assert "secret" not in str(result)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

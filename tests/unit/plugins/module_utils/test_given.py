@@ -188,6 +188,12 @@ def test_a_sentence_shows_no_secret(option: dict[str, Any], value: Any, sentence
     assert problem("v", option, value, {"s3cret"}) == sentence
 
 
+def test_keys_are_those_of_json_as_helm_and_a_module_have_them() -> None:
+    """Helm stores on as true: with another key, a release would differ from its values in every run."""
+    values = yaml.safe_load("{on: {no: 1}, ~: [{1: a, 1.5: b}], plain: c}")
+    assert as_data(values) == json.loads(json.dumps(values))
+
+
 def test_what_json_has_no_form_for_becomes_data() -> None:
     odd = {"day": datetime.date(2026, 1, 2), "in": [("a",), {"b"}, b"c"]}
     assert as_data(odd) == {"day": "2026-01-02", "in": [["a"], ["b"], "c"]}

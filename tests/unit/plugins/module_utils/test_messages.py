@@ -27,7 +27,7 @@ _TECHNICAL = re.compile(rf"(?<![\w{{])({'|'.join(option for option in RENAMED if
 _ADVICE = re.compile(r"\b(?:[Ss]et|[Cc]heck|[Cc]orrect|[Rr]aise|[Gg]ive|[Ll]eave out|[Bb]y) ([^.:;]*)")
 _ADVISED = re.compile(rf"(?:^|\band |\bor |, )(?:set |by )?(?:the option |option )?({_WORDS})\b")
 _WRONG = re.compile(rf"(?:^|\. )({_WORDS}) is \W")
-"""Options that are also English words. They only count where a sentence says what is wrong with them, or what to do."""
+"""Options that are also English words. They only count if a sentence says what is wrong with them, or what to do."""
 
 ALONE = {
     # The Helm release alone does not tell which role's variables set its options.

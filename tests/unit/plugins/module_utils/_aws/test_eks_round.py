@@ -60,7 +60,7 @@ def test_users_that_ask_for_it_share_the_role_for_spot_interruptions(world: Worl
     before = world.cloud.state()
     options = {"identity": "user", "spot_lambda_role": True}
     made = sentences(world.run("API", **options))
-    assert f"create role {SPOT_LAMBDA_ROLE}, which functions of CAST AI run with" in made
+    assert f"create role {SPOT_LAMBDA_ROLE}, which CAST AI's functions run with" in made
     second = sentences(world.run("CONFIG_MAP", **options))
     assert [one for one in second if SPOT_LAMBDA_ROLE in one] == [f"tag role {SPOT_LAMBDA_ROLE}"]
     assert sentences(world.run("API", **options)) == []

@@ -142,7 +142,7 @@ def test_two_keys_of_which_either_may_be_in_use_are_refused_with_age_and_last_us
         check_keys(held, "user")
     assert str(refusal.value) == (
         "User user has two active access keys, A (created 2026-10-01, last used 2026-11-01) and B (created 2026-10-02,"
-        " not used as far as IAM knows). IAM does not allow a third, and reports the first use of a key only hours"
+        " never used, as far as IAM knows). IAM does not allow a third, and reports the first use of a key only hours"
         " later. Nothing records which of the two CAST AI uses. Deactivate the one that CAST AI does not use, then run"
         " again."
     )
@@ -277,7 +277,7 @@ class Model:
             return
 
     def script(self, answer: str = "taken") -> None:
-        """The vendor's script: each run creates a new key and hands it over; it cannot if there are two."""
+        """CAST AI's script: each run creates a new key and hands it over; it cannot if there are two."""
         self.answer, self.calls = answer, -1
         if len(self.keys) < 2:
             try:

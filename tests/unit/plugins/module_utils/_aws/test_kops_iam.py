@@ -120,7 +120,7 @@ def test_four_onboardings_of_which_one_fails_at_the_hand_over_leave_one_key(
 
 
 def test_other_peoples_roles_and_policies_are_not_touched(world: World) -> None:
-    """The vendor's script tags every role whose name ends in -lambda-role, so that CAST AI may delete it."""
+    """CAST AI's script tags every role whose name ends in -lambda-role, so that CAST AI may delete it."""
     world.iam.create_role(
         RoleName="customer-lambda-role", AssumeRolePolicyDocument=trust(), Tags=[{"Key": "team", "Value": "a"}]
     )
@@ -138,7 +138,7 @@ def test_clusters_of_one_account_share_the_lambda_role_and_nothing_else(world: W
     world.run(SHOP)
     alone = world.cloud.state()
     second = sentences(world.run(PROD))
-    assert f"create role {SPOT_LAMBDA_ROLE}, which functions of CAST AI run with" not in second
+    assert f"create role {SPOT_LAMBDA_ROLE}, which CAST AI's functions run with" not in second
     assert f"tag role {SPOT_LAMBDA_ROLE}" in second
     assert sentences(world.run(SHOP)) == []
     back = world.run(PROD, state="absent")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names of objects in AWS: those of the vendor's script and other tools, and within every limit."""
+"""Names of objects in AWS: those of CAST AI's script and other tools, and within every limit."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Our documents compared with the vendor's, as the local world writes them, and with IAM's limits."""
+"""Our documents compared with CAST AI's, as the local world writes them, and with IAM's limits."""
 
 from __future__ import annotations
 

@@ -450,7 +450,7 @@ def test_another_secret_of_ones_own_app_is_handed_over(world: World) -> None:
     given["existing_app_secret"] = new_secret(world, own, "two")
     planned = world.run(check=True, **given)
     (said_of_it,) = sentences(planned)
-    assert said_of_it.startswith("hand the given secret of app registration castai-central to CAST AI")
+    assert said_of_it.startswith("hand the existing secret of app registration castai-central to CAST AI")
     assert world.given["clientSecret"] == first
     done = world.run(**given)
     assert world.given["clientSecret"] == given["existing_app_secret"] != first

@@ -550,7 +550,7 @@ def way_in(found: ClusterFacts) -> str:
 
 
 def answered(wire: Wire, status: int, found: ClusterFacts) -> str:
-    """The message if the API server refuses a log-in with AKS's credentials."""
+    """The message if the API server refuses a login with AKS's credentials."""
     assert found.api_server
     wire.script.play(reply(status, {"message": "Forbidden"}))
     there = reach({}, replace(found.api_server, endpoint=wire.url, ca_pem=wire.ca_pem))

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the vendor's script and Terraform left for an AKS cluster is taken over without an interruption."""
+"""What CAST AI's script and Terraform left for an AKS cluster is taken over without an interruption."""
 
 from __future__ import annotations
 

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
+import json
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
@@ -36,6 +38,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import (
 )
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.aws_eks import EksCluster
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai import CastAi, Cluster
+from ansible_collections.castai.onboarding.plugins.module_utils._gateways.kubernetes import Rejected
 from tests.support.https import reply
 from tests.unit.plugins.conftest import Wire
 
@@ -217,6 +220,28 @@ def test_a_key_that_is_replaced_is_replaced_only_as_it_was_read() -> None:
     assert isinstance(store, StoreToken)
     assert (store.cluster_id, store.version) == (ID, "7")
     assert store.before == {"API_KEY": "a key that CAST AI does not accept for this cluster"}
+
+
+@pytest.mark.parametrize("usable", [None, False])
+def test_no_token_is_minted_that_cannot_be_stored(wire: Wire, usable: bool | None) -> None:
+    """A quota, a policy or a missing permission may forbid the write."""
+    state = replace(CONNECTED, token_usable=False, secret_version="" if usable is None else "7")
+    (store,) = plan(state, desired())
+    minted: list[str] = []
+    castai: Any = SimpleNamespace(create_token=lambda cluster_id: minted.append(cluster_id) or "CANARY-token")
+    options = {"host": wire.url, "api_key": "CANARY", "ca_cert": str(wire.ca_file)}
+    systems = Systems(castai, Connection(options))
+    wire.script.play(reply(403, {"message": 'secrets "castai-credentials" is forbidden: exceeded quota: few'}))
+    with pytest.raises(Rejected, match="exceeded quota: few"):
+        store.run(systems, {})
+    assert minted == []
+    wire.script.play(reply(200, {"metadata": {}}), reply(200, {"metadata": {}}))
+    store.run(systems, {})
+    assert minted == [ID]
+    tried, written = wire.script.received
+    assert ("dryRun=All" in tried.query, "dryRun" in written.query) == (True, False)
+    assert "CANARY" not in str(tried.body)
+    assert base64.b64decode(json.loads(written.body)["data"]["API_KEY"]) == b"CANARY-token"
 
 
 REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
@@ -503,7 +528,7 @@ def test_a_record_that_has_ended_is_not_taken_for_the_new_one(wire: Wire) -> Non
     wire.script.play(answer("deleted", "disconnected"))
     (register, *_others) = plan(Current(EKS, None), desired())
     with pytest.raises(
-        CallFailed, match=rf"returned record {ID} .* which is deleted, .* Delete this record in .* run again\."
+        CallFailed, match=rf"returned record {ID} .* which is deleted, .* castai-agent-metadata, .* run again\."
     ):
         register.run(Systems(CastAi(wire.url, "CANARY-key"), Connection({})), {})
 

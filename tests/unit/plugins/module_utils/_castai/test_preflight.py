@@ -195,14 +195,15 @@ CASES = {
     "namespace that goes": Case("It is being deleted.", {}, {"leaving": "It is being deleted."}),
     "permissions": Case(
         "These Kubernetes permissions are missing in namespace castai-agent or cluster-wide: create secrets, escalate"
-        " clusterroles.rbac.authorization.k8s.io. Grant them to the user or role of this run, or use a cluster"
-        " administrator.",
+        " clusterroles.rbac.authorization.k8s.io. Grant them to the user or role of this run, or run this as a"
+        " cluster administrator.",
         {},
         {"missing": ("create secrets", "escalate clusterroles.rbac.authorization.k8s.io")},
     ),
     "permissions of somebody under another name": Case(
         "These Kubernetes permissions are missing in namespace castai-agent or cluster-wide: create secrets. Grant them"
-        " to the user or role of this run, or use a cluster administrator. It knows the caller by its number alone.",
+        " to the user or role of this run, or run this as a cluster administrator. It knows the caller by its number"
+        " alone.",
         {},
         {
             "missing": ("create secrets",),

@@ -278,7 +278,7 @@ def test_of_more_nodes_than_are_read_at_once_nothing_is_said(further: str) -> No
     ("answer", "releases", "part"),
     [
         (None, ["castai-workload-autoscaler"], "no metrics-server, so castai-workload-autoscaler cannot"),
-        (None, [], "castai-agent cannot see how much pods use. Install metrics-server."),
+        (None, [], "castai-agent cannot see how much CPU and memory pods use. Install metrics-server."),
         ({"kind": "APIResourceList"}, [], ""),
         (Rejected("no", 503, "no"), [], "a metrics-server that does not answer, so castai-agent cannot see how"),
         (Rejected("no", 403, "no"), [], ""),

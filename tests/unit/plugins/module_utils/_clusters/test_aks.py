@@ -145,7 +145,7 @@ def test_what_castai_and_the_agent_are_told(world: World, monkeypatch: pytest.Mo
         "subscriptionId": SUBSCRIPTION,
         "nodeResourceGroup": "MC_shop_shop_westeurope",
     }
-    assert facts.location == f"of resource group shop of subscription {SUBSCRIPTION} (from AZURE_SUBSCRIPTION_ID)"
+    assert facts.location == f"in resource group shop of subscription {SUBSCRIPTION} (from AZURE_SUBSCRIPTION_ID)"
     assert aks.agent_environment(facts, "id", False) == {
         "STATIC_CLUSTER_ID": "id",
         "AKS_SUBSCRIPTION_ID": SUBSCRIPTION,
@@ -412,7 +412,7 @@ def test_a_private_cluster_that_does_not_answer_is_told_with_each_way_out(
     assert server
     with pytest.raises(CallFailed, match="AKS cluster shop is private:") as failed:
         reach({}, replace(server, endpoint=address)).get("/api")
-    every = (*ways, "AWX instance group", "VPN", "castai_kubeconfig", "castai_host", "of a tunnel")
+    every = (*ways, "AWX instance group", "VPN", "castai_kubeconfig", "castai_host", "open a tunnel")
     assert all(way in str(failed.value) for way in every)
 
 

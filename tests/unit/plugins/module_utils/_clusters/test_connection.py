@@ -388,6 +388,21 @@ def test_eks_is_reached_through_a_proxy_that_ends_tls_by_the_users_own_file(wire
     assert {header for _path, header in asked(wire)} == {"Bearer CANARY-for-shop"}
 
 
+def test_what_holds_a_namespace_that_is_being_deleted_is_told() -> None:
+    unanswered = {"type": "NamespaceDeletionDiscoveryFailure", "status": "True", "message": "metrics: no answer"}
+    content = {"type": "NamespaceContentRemaining", "status": "True", "message": "configmaps has 1"}
+    held = {"type": "NamespaceFinalizersRemaining", "status": "True", "message": "x.example in 1 resource instances"}
+    off = {**held, "status": "False"}
+    metadata = {"name": "ns", "deletionTimestamp": "2026-11-20T10:00:00Z"}
+    for conditions, said in (
+        ([unanswered, off], "metrics: no answer"),
+        ([content, held], "x.example in 1 resource instances"),
+        ([content, off], "configmaps has 1"),
+    ):
+        problem = terminating_problem({"metadata": metadata, "status": {"conditions": conditions}})
+        assert problem.endswith(f"then run again. Kubernetes says what holds it: {said}.")
+
+
 def test_a_namespace_that_is_being_deleted_is_told() -> None:
     assert terminating_problem(None) == terminating_problem({"metadata": {"name": "ns"}}) == ""
     assert terminating_problem({"metadata": {"name": "ns", "deletionTimestamp": "2026-11-20T10:00:00Z"}}) == (

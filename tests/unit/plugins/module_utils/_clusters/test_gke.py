@@ -209,7 +209,7 @@ def test_a_private_endpoint_that_does_not_answer_is_told_with_each_way_out(open_
     with pytest.raises(CallFailed, match="The cluster's endpoint is private") as failed:
         reach({}, facts.api_server)._send("POST", "/api", {}, {})
     text = str(failed.value)
-    ways = ("run this from a network", "set castai_endpoint (option endpoint) to dns", "castai_host", "of a tunnel")
+    ways = ("run this from a network", "set castai_endpoint (option endpoint) to dns", "castai_host", "open a tunnel")
     assert all(way in text for way in ways)
     assert ("turn on the DNS endpoint" in text) is not open_to_dns
 

@@ -393,6 +393,28 @@ def test_a_proxy_that_does_not_let_through_is_told(world: World, monkeypatch: py
     assert "CANARY" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
+@pytest.mark.parametrize(
+    ("proxy", "says"),
+    [
+        ("http://me:CAN/ARY@proxy:1", "is not the address of a proxy: set it to SCHEME://HOST:PORT. Write special"),
+        ("http://me:CAN#ARY@proxy:1", "is not the address of a proxy"),
+        ("http://me:CAN[ARY@proxy:1", "is not the address of a proxy"),
+        ("http://me:C\u00c4NARY@proxy:1", "has a user name or password with characters outside ASCII, which boto3"),
+        ("http://me:C%C3%84NARY@proxy:1", "has a user name or password with characters outside ASCII, which boto3"),
+    ],
+)
+def test_a_proxy_that_boto3_cannot_use_is_refused_unseen(
+    world: World, monkeypatch: pytest.MonkeyPatch, name: str, proxy: str, says: str
+) -> None:
+    monkeypatch.delenv("HTTPS_PROXY")
+    monkeypatch.setenv(name, proxy)
+    with pytest.raises(Refused, match=f"^The environment variable {name} {says}") as caught:
+        Aws({"region": REGION})
+    assert "CAN" not in str(caught.value)
+    assert "NARY" not in str(caught.value)
+
+
 def test_a_bundle_that_is_not_there(world: World) -> None:
     with pytest.raises(
         Refused, match=r"^castai_aws_ca_bundle \(option aws_ca_bundle\) is '/no/such/bundle\.pem', which"

@@ -185,7 +185,7 @@ def test_a_secret_of_the_environment(cloud: Cloud, variables: dict[str, str], mo
 
 @pytest.mark.parametrize("form", ["client", "user"])
 def test_what_awxs_own_code_sets(cloud: Cloud, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A log-in from AWX's form for users cannot pass multi-factor authentication."""
+    """A login from AWX's form for users cannot pass multi-factor authentication."""
     filled = {
         "client": awx.azure(CLIENT, SECRET, TENANT, "of-the-job"),
         "user": awx.azure_user("me@example.com", "CANARY", "of-the-job"),
@@ -317,7 +317,7 @@ def test_a_machine_without_the_identity_is_told_as_such(cloud: Cloud, monkeypatc
         (
             {},
             {"AZURE_AD_USER": "me", "AZURE_PASSWORD": "CANARY"},
-            "AZURE_AD_USER and AZURE_PASSWORD are set, but a log-in",
+            "AZURE_AD_USER and AZURE_PASSWORD are set, but a login",
         ),
         ({"secret": "CANARY"}, {}, "AZURE_CLIENT_ID, and castai_azure_tenant"),
         ({"secret": "CANARY", "oidc_token": "CANARY"}, {}, "Set only one of them"),
@@ -362,7 +362,7 @@ def test_az_is_asked_last(cloud: Cloud, tmp_path: Path) -> None:
         (7000215, "The secret is wrong: set castai_azure_secret .option secret."),
         (7000222, "The secret has expired"),
         (700016, "The tenant has no such application"),
-        (53003, "A Conditional Access policy forbids this log-in"),
+        (53003, "A Conditional Access policy forbids this login"),
         (1, "Check castai_azure_client_id"),
     ],
 )

@@ -453,6 +453,30 @@ def test_a_proxy_that_does_not_let_through_is_told(
     assert "CANARY" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("proxy", "exceptions", "says"),
+    [
+        ("socks5://me:CANARY@proxy:1080", "", "HTTPS_PROXY is a proxy with scheme socks5://, but CAST AI is only"),
+        ("https://me:CANARY@proxy", "", "HTTPS_PROXY is a proxy with scheme https://, but CAST AI is only reached"),
+        ("http://me:1/CANARY@proxy", "", "HTTPS_PROXY is not the address of a proxy: set it to SCHEME://HOST:PORT"),
+        ("socks5://me:CANARY@proxy:1080", "cast.ai", ""),
+        ("http://me:CANARY@proxy", "", ""),
+    ],
+)
+def test_a_proxy_that_cannot_lead_to_castai_is_refused_unseen(
+    proxy: str, exceptions: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    monkeypatch.setenv("NO_PROXY", exceptions)
+    options = {"castai_api_url": "https://api.cast.ai", "castai_api_key": "key", "castai_validate_certs": True}
+    if not says:
+        by_options(options)
+        return
+    with pytest.raises(Refused, match=says) as caught:
+        by_options(options)
+    assert "CANARY" not in str(caught.value)
+
+
 def test_a_server_that_never_answers_shows_soon(wire: Wire, patient: Patient) -> None:
     wire.script.play(None)
     with pytest.raises(CallFailed, match="did not answer"):

@@ -356,7 +356,7 @@ PROGRAMS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "prints something else": ({"command": sys.executable, "args": ["-S", "-c", "print(1)"]}, "printed no ExecCred"),
     "is not there": ({"command": "/no/such", "installHint": "Get it\nthere."}, r"did not start \(.*\)\. Get it there"),
-    "asks": ({"command": "x", "interactiveMode": "Always"}, "needs to ask a person"),
+    "asks": ({"command": "x", "interactiveMode": "Always"}, "asks for input, which a run cannot give"),
     "has no name": ({}, "has no command"),
 }
 
@@ -453,7 +453,7 @@ def test_no_proxy_counts_for_the_environments_proxy_and_not_for_the_kubeconfigs(
 def test_a_proxy_that_wants_another_log_in(scheme: str, given: str, tmp_path: Path) -> None:
     place = served("usual", tmp_path)
     with serve_tunnel(Tunnel(place.port, LOG_IN)) as tunnel:
-        sentence = rf"^Proxy {scheme}://localhost:{tunnel.port} requires a different log-in: put USER:PASSWORD@"
+        sentence = rf"^Proxy {scheme}://localhost:{tunnel.port} requires a different login: put USER:PASSWORD@"
         with pytest.raises(CallFailed, match=sentence) as caught:
             far(place, f"{scheme}://{given}localhost:{tunnel.port}").get(PATH)
     assert "CANARY" not in str(caught.value)

@@ -515,7 +515,7 @@ def test_a_proxy_that_refuses_is_named(cloud: Cloud) -> None:
     with pytest.raises(CallFailed, match=r"HTTPS_PROXY does not allow connections to iam\.googleapis\.com"):
         connected(cloud).get_role("p", "r")
     cloud.tunnel.log_in, cloud.tunnel.said = "u:p", ""
-    with pytest.raises(CallFailed, match=r"requires a different log-in"):
+    with pytest.raises(CallFailed, match=r"requires a different login"):
         connected(cloud).get_role("p", "r")
 
 

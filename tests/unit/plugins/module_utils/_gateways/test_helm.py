@@ -212,6 +212,19 @@ LISTED = {"name": "castai-helm", "url": "https://charts.example/a/", "username":
 OTHER = {"name": "other", "url": "https://charts.example/b"}
 
 
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
+def test_a_log_in_of_a_proxy_is_given_to_helm_as_go_reads_it(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "me:p^w{@x@proxy:3128")
+    fake.behave().rollback(WORK, 1)
+    assert fake.notes()[-1]["environment"][name] == "http://me:p%5Ew%7B%40x@proxy:3128"
+    monkeypatch.setenv(name, "http://me:CAN/ARY@proxy:3128")
+    with pytest.raises(Refused, match=f"The environment variable {name} is not the address of a proxy") as caught:
+        fake.behave().rollback(WORK, 1)
+    assert "CAN" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("ref", "repo_url", "entry", "source"),
     [

@@ -240,6 +240,19 @@ def test_a_server_that_stays_throttled_is_told(wire: Wire, cluster: Kubernetes, 
     assert 100 < sum(hasty) <= 120
 
 
+def test_a_dry_run_writes_nothing_and_is_asked_again(wire: Wire, cluster: Kubernetes, hasty: list[float]) -> None:
+    wire.script.play(None, reply(500), reply(200, {"metadata": {}}))
+    assert cluster.create(SECRETS, {"a": 1}, dry_run=True) == {"metadata": {}}
+    wire.script.play(None)
+    with pytest.raises(CallFailed) as caught:
+        cluster.patch(SECRET, {"a": 1}, dry_run=True)
+    assert not caught.value.unsure
+    with pytest.raises(CallFailed) as caught:
+        cluster.patch(SECRET, {"a": 1})
+    assert caught.value.unsure
+    assert len(wire.script.received) == gateway.TRIES + 1
+
+
 def test_a_server_that_stays_away_is_given_up(wire: Wire, cluster: Kubernetes, hasty: list[float]) -> None:
     wire.script.play(None)
     with pytest.raises(CallFailed, match=r"did not answer: .* Check that it is reachable from this machine"):
@@ -248,10 +261,41 @@ def test_a_server_that_stays_away_is_given_up(wire: Wire, cluster: Kubernetes, h
     assert sum(hasty) < 10
 
 
+UNALLOWED = "These credentials are not allowed to do this."
+WAY = "change it, or exempt this object from it."
+
+
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
         (refusal(403, "secrets is forbidden"), "secrets is forbidden. These credentials are not allowed to do this."),
+        (
+            refusal(403, 'secrets "s" is forbidden: User "u" cannot get resource "secrets"'),
+            'secrets "s" is forbidden: User "u" cannot get resource "secrets". ' + UNALLOWED,
+        ),
+        (
+            refusal(403, 'roles "r" is forbidden: user "u" (groups=["g"]) is attempting to grant'),
+            'roles "r" is forbidden: user "u" (groups=["g"]) is attempting to grant. ' + UNALLOWED,
+        ),
+        *(
+            (
+                refusal(status, f"{said}: no"),
+                f"{said}: no. This is a policy of the cluster, not a missing permission: {WAY}",
+            )
+            for status in (400, 403, 422)
+            for said in (
+                'admission webhook "a.b" denied the request',
+                "configmaps \"c\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request",
+            )
+        ),
+        (
+            refusal(403, 'secrets "s" is forbidden: exceeded quota: q, requested: secrets=1'),
+            'secrets "s" is forbidden: exceeded quota: q, requested: secrets=1.',
+        ),
+        (
+            refusal(403, 'secrets "s" is forbidden: unable to create new content in namespace n'),
+            'secrets "s" is forbidden: unable to create new content in namespace n.',
+        ),
         (refusal(422, "spec is wrong."), "spec is wrong."),
         (reply(400, b"<html>no</html>"), "HTTP 400 <html>no</html>."),
         (reply(400), "HTTP 400."),
@@ -495,6 +539,18 @@ def test_a_kubeconfig_with_certificate_and_password(wire: Wire, tmp_path: Path) 
     cluster.close()
 
 
+def test_a_context_that_is_not_there_is_told_in_a_short_sentence(wire: Wire, tmp_path: Path) -> None:
+    """A shared kubeconfig may have hundreds of contexts, named by whatever its writer pasted."""
+    many = config(wire, {"token": TOKEN})
+    many["contexts"] = [{"name": f"https://me:CANARY@h/{'x' * 5000}", "context": {}}] + [
+        {"name": f"arn:aws:eks:eu-central-1:111122223333:cluster/shop-{number}", "context": {}} for number in range(300)
+    ]
+    with pytest.raises(Refused, match=r"/shop-8 and 291 others\. Check castai_kubeconfig") as caught:
+        by_kubeconfig(written(tmp_path, many), f"https://me:CANARY@h/{'y' * 5000}")
+    assert "CANARY" not in str(caught.value)
+    assert len(str(caught.value)) < 1200
+
+
 @pytest.mark.parametrize(
     ("content", "context", "sentence"),
     [
@@ -505,7 +561,7 @@ def test_a_kubeconfig_with_certificate_and_password(wire: Wire, tmp_path: Path) 
         ("users: [CANARY\n  x: : y", None, "line 2 is not YAML"),
         ("users: !CANARY x", None, "line 1 is not YAML"),
         ("users: [" * 3000, None, "it is not YAML"),
-        ("users: CANARY", None, "its users are not a list of names with a user each"),
+        ("users: CANARY", None, "its users are not a list of entries with a name and a user"),
         ({"apiVersion": "v1", "kind": "Config"}, None, "it has no current-context"),
         (lambda wire: config(wire, {"token": TOKEN}), "nowhere", "it has no context 'nowhere', only: here, there"),
         (lambda wire: config(wire, {"token": TOKEN}), "there", "it has no cluster 'gone', only: c"),
@@ -516,17 +572,17 @@ def test_a_kubeconfig_with_certificate_and_password(wire: Wire, tmp_path: Path) 
         (
             lambda wire: config(wire, {"token": TOKEN}, server="https://me:CANARY-pw@10.0.0.1"),
             None,
-            "the address of its server contains a user name or password, which belong in its user",
+            "the address of its server contains a user name or password: move them to its user",
         ),
         (lambda wire: config(wire, {"token": TOKEN}, **{"proxy-url": "ftp://CANARY@proxy"}), None, "only http, https"),
         (lambda wire: config(wire, {"token": TOKEN}, **{"proxy-url": "http://u:CANARY#@proxy:1"}), None, "%XX"),
-        (lambda wire: config(wire, {"token": TOKEN, "as": "admin"}), None, "its user impersonates another (as)"),
-        (lambda wire: config(wire, {"token": TOKEN, "as-uid": "7"}), None, "impersonates another (as-uid), which"),
-        (lambda wire: config(wire, {"token": TOKEN, "as-groups": ["a", "b"]}), None, "another (as-groups), which"),
+        (lambda wire: config(wire, {"token": TOKEN, "as": "admin"}), None, "its user impersonates another one (as)"),
+        (lambda wire: config(wire, {"token": TOKEN, "as-uid": "7"}), None, "impersonates another one (as-uid), which"),
+        (lambda wire: config(wire, {"token": TOKEN, "as-groups": ["a", "b"]}), None, "another one (as-groups), which"),
         (
             lambda wire: config(wire, {"token": TOKEN, "as": 7, "as-user-extra": {"scopes": ["x"]}}),
             None,
-            "impersonates another (as, as-user-extra), which is not supported: choose a context whose user",
+            "impersonates another one (as, as-user-extra), which is not supported: choose a context whose own user",
         ),
         (lambda wire: config(wire, {}), None, "its user has no credentials"),
         (

@@ -96,6 +96,9 @@ def test_the_variables_that_count(environment: dict[str, str], url: str | None) 
         ("[fd00::1]:3128", Proxy("http://[fd00::1]:3128")),
         ("me:CANARY@proxy:3128", Proxy("http://proxy:3128", "me", "CANARY")),
         ("http://me:CAN%40%3ARY%20@proxy", Proxy("http://proxy:80", "me", "CAN@:RY ")),
+        ("http://me:CAN@RY@proxy", Proxy("http://proxy:80", "me", "CAN@RY")),
+        ("http://me:CAN%R^Y@proxy", Proxy("http://proxy:80", "me", "CAN%R^Y")),
+        ("http://:CANARY@proxy", Proxy("http://proxy:80", "", "CANARY")),
         ("http://me@proxy", Proxy("http://proxy:80", "me", "")),
         ("socks5://proxy", Proxy("socks5://proxy:1080")),
         ("socks5h://me:x@proxy", Proxy("socks5://proxy:1080", "me", "x")),
@@ -109,7 +112,18 @@ def test_an_address_of_a_proxy(text: str, proxy: Proxy) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["http://", "http://me:CANARY#@proxy:3128", "proxy:CANARY", "http://CAN ARY:1", "://x"]
+    "text",
+    [
+        "http://",
+        "http://me:CANARY#@proxy:3128",
+        "proxy:CANARY",
+        "http://CAN ARY:1",
+        "://x",
+        "http://CAN:12/x@h",
+        "CAN:12?x@h:1",
+        "CAN:12#x@h",
+        "me:CAN@\u2603",
+    ],
 )
 def test_what_is_not_the_address_of_a_proxy_is_refused_unseen(text: str) -> None:
     with pytest.raises(

@@ -698,7 +698,7 @@ def endpoints(by_ip: bool, from_outside: bool, **more: bool) -> dict[str, Any]:
 
 
 def answered(wire: Wire, status: int, found: ClusterFacts, user: str = "castai") -> str:
-    """The message if the API server refuses a log-in with the provider's credentials."""
+    """The message if the API server refuses a login with the provider's credentials."""
     assert found.api_server
     wire.script.play(reply(status, {"message": f'namespaces is forbidden: User "{user}" cannot list resource'}))
     kubernetes = by_token(wire.url, None, wire.ca_pem, True, lambda: "token", found.api_server.advice())

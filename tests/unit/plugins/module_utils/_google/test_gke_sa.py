@@ -99,7 +99,7 @@ def test_an_account_without_a_mark_is_not_taken_over_unasked(world: World) -> No
 
 
 def script_made(world: World) -> str:
-    """Create what the vendor's script leaves and return the key's id: an account with a key that CAST AI has, the
+    """Create what CAST AI's script leaves and return the key's id: an account with a key that CAST AI has, the
     project's shared role, three bindings."""
     world.cloud.do("add_role", project=PROJECT, role_id="castai.gkeAccess", permissions=sorted(DEFAULT), stage="ALPHA")
     world.cloud.do("add_account", project=PROJECT, account_id="castai-gke-5042d146")

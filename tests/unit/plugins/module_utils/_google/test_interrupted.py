@@ -89,7 +89,7 @@ def taken_over(vintage: str) -> Callable[[World], None]:
 
 
 def impersonated(world: World) -> None:
-    """What Terraform's module without a key left, of which only CAST AI's record says that it is this cluster's."""
+    """What Terraform's module left for a cluster without a key: only CAST AI's record shows whose it is."""
     node = world.account(NODE_ACCOUNT)
     assert node
     own = world.castai.create_service_account(

@@ -11,7 +11,13 @@ import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed
 from ansible_collections.castai.onboarding.plugins.module_utils._helm import record
-from ansible_collections.castai.onboarding.plugins.module_utils._helm.owner import Owner, manager_of, operators, owner
+from ansible_collections.castai.onboarding.plugins.module_utils._helm.owner import (
+    Owner,
+    manager_of,
+    operators,
+    owner,
+    owner_of_added,
+)
 
 DEPLOYMENT = "/apis/apps/v1/namespaces/castai-agent/deployments/agent"
 ROLE = "/apis/rbac.authorization.k8s.io/v1/clusterroles/agent"
@@ -62,12 +68,25 @@ def test_what_is_another_releases_is_never_taken(adopt: bool) -> None:
     )
 
 
+def test_an_umbrella_that_may_be_replaced_does_not_hide_another_release() -> None:
+    there = {DEPLOYMENT: OF_UMBRELLA, ROLE: ELSEWHERE}
+    cluster: Any = Objects(there)
+    assert owner(cluster, "agent", "castai-agent") == Owner("ClusterRole agent", "monitoring/agent")
+    both = {"Deployment agent": cluster.get(DEPLOYMENT), "ClusterRole agent": cluster.get(ROLE)}
+    assert owner_of_added(cluster, both, "agent", "castai-agent") == Owner("ClusterRole agent", "monitoring/agent")
+    del both["ClusterRole agent"]
+    umbrellas = owner_of_added(cluster, both, "agent", "castai-agent")
+    assert umbrellas == Owner("Deployment agent", "castai-agent/castai", True)
+    assert umbrellas.refusal(True, "agent", adopt_managed=True) == ""
+    assert "belongs to Helm release castai-agent/castai. Set adopt to true" in umbrellas.refusal(False, "agent", True)
+
+
 def test_what_is_nobodys_is_taken_where_that_is_asked_for() -> None:
     nobodys = Owner("ClusterRole agent")
     assert nobodys.refusal(True, "agent") == ""
     assert "Set adopt to true to take over this and similar objects" in nobodys.refusal(False, "agent")
     assert "Set agent_adopt (option adopt) to true" in nobodys.refusal(False, "castai-agent")
-    assert "Set adopt of a task of castai_release to true" in nobodys.refusal(False, "castai-kvisor")
+    assert "Set adopt in a task with castai_release to true" in nobodys.refusal(False, "castai-kvisor")
 
 
 @pytest.mark.parametrize(

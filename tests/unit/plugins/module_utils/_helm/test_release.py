@@ -12,7 +12,7 @@ from types import MappingProxyType, SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts import Named
@@ -515,8 +515,6 @@ REVISIONS = st.lists(st.tuples(st.sampled_from(STATUSES), VALUES, st.sampled_fro
 def drifted(draw: st.DrawFn) -> Current:
     history = tuple(revision(number, *drawn) for number, drawn in enumerate(draw(REVISIONS), draw(st.integers(1, 3))))
     last = history[-1].status if history else ""
-    # Helm installs no second time beside what is deployed.
-    assume(last != "pending-install" or all(one.status != "deployed" for one in history))
     owners = [None] if record.goal(history) else [None, NOBODY]
     return current(
         *history,
@@ -749,7 +747,7 @@ def test_a_release_that_helm_keeps_in_configmaps_is_seen(cluster: Any, found: se
 
 
 class Policed:
-    """A cluster where a policy denies deleting one kind of object, and a Helm that does not say so."""
+    """A cluster in which a policy denies deleting one kind of object, and a Helm that does not report it."""
 
     def __init__(self, denied: str, absent: str = "") -> None:
         self._denied, self._absent = denied, absent
@@ -892,6 +890,7 @@ def test_what_an_adopted_workload_keeps_is_named() -> None:
 
 
 METADATA = "/api/v1/namespaces/castai-agent/configmaps/metadata"
+DEPLOYMENT_PATH = "/apis/apps/v1/namespaces/castai-agent/deployments/agent"
 MINE = {"meta.helm.sh/release-name": NAME, "meta.helm.sh/release-namespace": NAMESPACE}
 
 
@@ -921,7 +920,7 @@ class Adding:
     def cluster(self) -> Adding:
         return self
 
-    def get(self, path: str) -> Any:
+    def get(self, path: str, **_query: str) -> Any:
         found = self.there.get(path)
         if isinstance(found, Exception):
             raise found
@@ -941,6 +940,46 @@ class Adding:
 def test_whose_what_an_upgrade_adds_is(there: Mapping[str, Any], owner: Owner | None) -> None:
     systems: Any = release.Systems(cast(Any, Adding(there)), cast(Any, Adding(there)))
     assert release._added_owner(systems, OTHER_VALUES, current(revision(1, "deployed"))) == owner
+
+
+OF_OTHERS = {**MINE, "meta.helm.sh/release-name": "x"}
+
+
+@pytest.mark.parametrize(
+    ("history", "there", "says"),
+    [
+        ((), {METADATA: OF_OTHERS}, "ConfigMap metadata belongs to Helm release castai-agent/x"),
+        ((), {METADATA: {}, DEPLOYMENT_PATH: OF_OTHERS}, "Deployment agent belongs to Helm release castai-agent/x"),
+        ((revision(1, "failed"),), {DEPLOYMENT_PATH: OF_OTHERS}, "Deployment agent belongs to Helm release"),
+        ((revision(1, "pending-install"),), {METADATA: OF_OTHERS}, "ConfigMap metadata belongs to Helm release"),
+        ((), {METADATA: {"argocd.argoproj.io/tracking-id": "x:y"}}, "ConfigMap metadata is managed by Argo CD"),
+        ((), {METADATA: {}}, ""),
+        ((), {METADATA: MINE}, ""),
+        ((revision(1, "failed"),), {DEPLOYMENT_PATH: {}}, ""),
+    ],
+)
+def test_an_install_that_takes_over_objects_takes_none_of_another_release(
+    history: tuple[Revision, ...], there: Mapping[str, Any], says: str
+) -> None:
+    """Helm's --take-ownership takes them all, also those that no name shows before the chart is rendered."""
+    desired, state = wanted(adopt=True), current(*history)
+    systems: Any = release.Systems(cast(Any, Adding(there)), cast(Any, Adding(there)))
+    before = tuple(release.plan(state, desired))
+    if says:
+        with pytest.raises(Refused, match=says):
+            release.confirm(systems, desired, state, before)
+        return
+    *_others, step = release.confirm(systems, desired, state, before)
+    assert isinstance(step, Upgrade)
+    assert step.wanted.adopt
+    assert step.sentence.endswith("taking over the existing objects") is (there == {METADATA: {}})
+
+
+def test_an_install_without_taking_over_leaves_the_question_to_helm() -> None:
+    systems: Any = Adding({METADATA: OF_OTHERS})
+    systems.rendered = None
+    before = tuple(release.plan(current(), wanted()))
+    assert release.confirm(release.Systems(systems, systems), wanted(), current(), before) == before
 
 
 def test_a_namespace_that_is_there_is_not_made_by_an_upgrade() -> None:

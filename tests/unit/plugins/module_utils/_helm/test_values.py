@@ -183,6 +183,23 @@ def test_an_address_is_shown_without_its_password(text: str, masked: str) -> Non
         ("-----BEGIN RSA PRIVATE KEY-----\nCANARY-1\n", MASK),
         ("https://me:CANARY-1@h --token=CANARY-2", f"https://{MASK}@h --token={MASK}"),
         ("--token-file=/var/run/token --password $(PASSWORD)", "--token-file=/var/run/token --password $(PASSWORD)"),
+        ('["--token", "CANARY-1", "-v"]', f'["--token", "{MASK}", "-v"]'),
+        ("- --password\n- CANARY-1\n", f"- --password\n- {MASK}\n"),
+        (
+            "post to https://hooks.slack.com/services/T0/B0/CANARYcanary1234",
+            f"post to https://hooks.slack.com/services/T0/B0/{MASK}",
+        ),
+        ("https://discord.com/api/webhooks/123456789012345678/CANARY-1", f"https://discord.com/api/webhooks/{MASK}"),
+        (
+            "https://a.webhook.office.com/webhookb2/CANARY00-1111-2222@b/X/c",
+            f"https://a.webhook.office.com/webhookb2/{MASK}",
+        ),
+        ("https://chat.example.com/hooks/canary1234567890abcdefghij?CANARY", f"https://chat.example.com/hooks/{MASK}"),
+        ('["--token-file", "/var/run/token"]', '["--token-file", "/var/run/token"]'),
+        (
+            "https://castai-webhook.castai-agent.svc:443/mutate-all-pods",
+            "https://castai-webhook.castai-agent.svc:443/mutate-all-pods",
+        ),
         ("tokenSecretName: castai-credentials", "tokenSecretName: castai-credentials"),
         ("--token-ttl=1h --secret-ref other-creds", "--token-ttl=1h --secret-ref other-creds"),
         ("-----BEGIN CERTIFICATE-----\nMIIB\n", "-----BEGIN CERTIFICATE-----\nMIIB\n"),
@@ -210,3 +227,36 @@ def test_a_value_beside_a_key_is_secret_by_that_key() -> None:
     assert "CANARY" not in str(told)
     assert (told["env.1.value"], told["tolerations.0.value"]) == ("seen-1", "seen-2")
     assert "CANARY-1" in secrets(values)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "at"),
+    [
+        (["--token", "CANARY 1"], 1),
+        (["-token", "CANARY, 1"], 1),
+        (["serve", "--db.password", "CANARY/1", "--verbose"], 2),
+        (["sh", "--clientSecret", "/CANARY", "--token"], 2),
+    ],
+)
+def test_an_argument_after_a_secret_flag_is_secret(arguments: list[str], at: int) -> None:
+    values = {"sidecars": [{"command": arguments}]}
+    told = list(shown(values, differing({}, values)).values())
+    assert told == [*arguments[:at], MASK, *arguments[at + 1 :]]
+    assert secrets(values) == (arguments[at],)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--token-file", "/var/run/token"],
+        ["--password-secret-name", "seen-1"],
+        ["--token", "--verbose"],
+        ["token", "seen-1"],
+        ["--log-level", "seen-1"],
+        ["-v", 1, None],
+    ],
+)
+def test_other_arguments_are_shown(arguments: list[Any]) -> None:
+    values = {"args": arguments}
+    assert list(shown(values, differing({}, values)).values()) == arguments
+    assert secrets(values) == ()

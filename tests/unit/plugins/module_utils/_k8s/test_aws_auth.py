@@ -212,6 +212,19 @@ def test_what_the_api_server_would_refuse_is_refused_before(state: str) -> None:
         assert list(plan(replace(current, data={"mapRoles": right}), desired(state=state))) == []
 
 
+@pytest.mark.parametrize("binary", [0, 1000])
+def test_a_config_map_that_would_be_too_large_is_refused_before(binary: int) -> None:
+    """Kubernetes counts bytes, not characters, of all keys together."""
+    room = 1_048_576 - binary - len((THEIRS + OURS).encode())
+    full = {"mapRoles": THEIRS, "mapAccounts": "\u00e4" * (room // 2) + "x" * (room % 2)}
+    fits = Current(full, "7", binary=frozenset(["x"]), binary_size=binary)
+    assert sentences(fits) == [ADD]
+    over = replace(fits, data={**full, "mapAccounts": f"{full['mapAccounts']}x"})
+    with pytest.raises(Refused, match="would have 1048577 bytes of data, but Kubernetes allows 1048576"):
+        sentences(over)
+    assert sentences(replace(over, data={**over.data, "mapRoles": THEIRS + OURS}), state="absent")
+
+
 def test_binary_data_of_others_is_no_hindrance_and_never_deleted() -> None:
     current = Current({"mapRoles": OURS}, "7", ours=True, binary=frozenset(["mapUsers"]))
     (action,) = plan(current, desired(state="absent"))
@@ -230,7 +243,7 @@ def test_immutable_and_binary_data_are_read(wire: Wire) -> None:
     options = {"host": wire.url, "api_key": "CANARY", "ca_cert": str(wire.ca_file)}
     wanted = desired(provider="kops", cluster_name="shop.example.com", create="always")
     current = aws_auth.observe(aws_auth.connect(options, wanted), wanted)
-    assert current == Current({}, "7", immutable=True, binary=frozenset(["mapRoles"]))
+    assert current == Current({}, "7", immutable=True, binary=frozenset(["mapRoles"]), binary_size=1)
 
 
 BAD_OPTIONS: dict[str, tuple[dict[str, Any], str]] = {

@@ -204,13 +204,61 @@ def test_only_what_was_added_is_taken_away() -> None:
         assert sentences(untouched, ABSENT) == []
 
 
+def applied(manifest: Any) -> dict[str, Any]:
+    return {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": json.dumps(manifest)}}
+
+
+def managed(operation: str, manager: str, field: str = "f:tolerations") -> dict[str, Any]:
+    fields = {"f:spec": {"f:template": {"f:spec": {field: {}}}}}
+    return {"managedFields": [{"operation": operation, "manager": manager, "fieldsV1": fields}, {"manager": "x"}]}
+
+
+def manifest(*tolerations: Toleration) -> dict[str, Any]:
+    return {"spec": {"template": {"spec": {"tolerations": tolerations}}}}
+
+
+ADDED_BOTH = [NO_SCHEDULE, NO_EXECUTE]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "left"),
+    [
+        (applied(manifest(CRITICAL)), [CRITICAL]),
+        (applied(manifest(CRITICAL, NO_EXECUTE)), [CRITICAL, NO_EXECUTE]),
+        (applied(manifest(CRITICAL, NO_SCHEDULE, NO_EXECUTE)), None),
+        (managed("Apply", "kops"), None),
+        (managed("Apply", "kops", "f:containers"), [CRITICAL]),
+        (managed("Apply", "castai-onboarding"), [CRITICAL]),
+        (managed("Update", "castai-onboarding"), [CRITICAL]),
+        (managed("Update", "kubectl-edit"), [CRITICAL]),
+        *((applied(odd), [CRITICAL]) for odd in ([], {"spec": None}, {"spec": {"template": {"spec": []}}}, 3)),
+        ({"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "[" * 100_000}}, [CRITICAL]),
+        ({"managedFields": [{"operation": "Apply", "fieldsV1": {"f:spec": 3}}]}, [CRITICAL]),
+    ],
+)
+def test_what_the_manifest_now_has_itself_is_not_taken_away(
+    metadata: dict[str, Any], left: list[Toleration] | None
+) -> None:
+    """Since it was added, the user has added the same to kOps' addon."""
+    found = daemon_set([CRITICAL, *ADDED_BOTH], ADDED_BOTH)
+    found["metadata"]["annotations"].update(metadata.pop("annotations", {}))
+    found["metadata"].update(metadata)
+    state = Current(daemon_set_of(found, PATHS[0]))
+    assert sentences(state) == []
+    (write,) = plan(state, ABSENT)
+    assert (write.after["tolerations"], write.after["added"]) == (left or [CRITICAL, *ADDED_BOTH], [])
+    assert view(state, ABSENT, {})["restarts"] == write.after["restarts"] == (3 if left else 0)
+    if left is None:
+        assert write.sentence.endswith("because its manifest now has them itself")
+
+
 def test_a_cluster_without_kube_router_needs_nothing() -> None:
     for wanted in (PRESENT, ABSENT):
         assert sentences(Current(None), wanted) == []
         assert view(Current(None), wanted, {}) == {"added": [], "found": False, "restarts": 0, "reverted": False}
 
 
-@pytest.mark.parametrize("note", ["x", "{}x", '"x"', "[1]", "3"])
+@pytest.mark.parametrize("note", ["x", "{}x", '"x"', "[1]", "3", "[" * 100_000])
 def test_a_spoilt_note_is_refused(note: str) -> None:
     spoilt = daemon_set([])
     spoilt["metadata"]["annotations"][ADDED] = note
