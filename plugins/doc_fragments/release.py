@@ -114,7 +114,9 @@ options:
       - Results do not show them. A diff only shows values that change, each with its path, and C(********) instead of
         values whose path looks secret. A path looks secret if its last part ends in key, token, password, passphrase,
         secret or credentials, or if an earlier part contains secret, password or credential, unless a part ends in ref
-        or name. Secret texts of six or more characters are also masked everywhere else in the result.
+        or name. The name of an environment variable or of a flag before an argument counts as part of the path.
+      - Passwords in addresses, the secret part of a webhook's address, and whatever Ansible Vault encrypts are masked
+        too. Secret texts of six or more characters are also masked everywhere else in the result.
     type: dict
     default: {}
   wait:

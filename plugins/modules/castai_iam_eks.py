@@ -138,7 +138,8 @@ access:
     aws_auth:
       description:
         - Entries for M(castai.onboarding.castai_aws_auth), each with its options. Empty if no entry is needed. With
-          O(state=absent), the entries to remove. If a role or user is kept, its entry is not in the list.
+          O(user_access=none), the entry of an existing user has C(state), V(absent). With O(state=absent), the entries
+          to remove. If a role or user is kept, its entry is not in the list.
       type: list
       elements: dict
     reason:

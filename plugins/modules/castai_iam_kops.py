@@ -107,8 +107,8 @@ access:
     aws_auth:
       description:
         - Entries for M(castai.onboarding.castai_aws_auth), each with its options, for a cluster that reads aws-auth.
-          Empty with O(user_access=none). With O(state=absent), the entries to remove. If the user is kept, the list is
-          empty.
+          With O(user_access=none), the entry of an existing user has C(state), V(absent). With O(state=absent), the
+          entries to remove. If the user is kept, the list is empty.
       type: list
       elements: dict
 actions:

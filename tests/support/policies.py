@@ -86,7 +86,7 @@ PURPOSES = {
     CREATE: "create missing objects",
     CHANGE: "update existing objects",
     REMOVE: "remove what onboarding created",
-    ASK: "check permissions first",
+    ASK: "check permissions and quotas first",
 }
 
 

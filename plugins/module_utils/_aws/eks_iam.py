@@ -11,20 +11,20 @@ The nodes: eks_nodes. IAM in general: identity, keys, policies.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from .._engine import UNKNOWN, Action, Made, Refused, Subject
+from .._engine import UNKNOWN, Action, CallFailed, Made, Refused, Subject, at_once, results
 from .._equal import same_policy
 from .._gateways.aws_eks import EksCluster
 from .._gateways.aws_iam import Principal
 from .._gateways.aws_session import Tagged
 from .._gateways.castai import Cluster
-from .._names import TAG_CLUSTER, short_id
+from .._names import TAG_CLUSTER, TAG_CLUSTER_ID, short_id
 from .._owner import Removal, Shown, Step, asked
 from .._record import check_record, check_removable
 from .._variables import named
-from . import names, policies
+from . import names, policies, quotas
 from .eks import named_cluster_problem, unusable_problem
 from .eks_nodes import (
     access_entry,
@@ -55,8 +55,8 @@ from .identity import (
     remove_principal,
     short_arn,
 )
-from .keys import check_keys, journal, plan_keys, plan_no_keys
-from .options import check_policies
+from .keys import HANDED_OVER, TAG_CREDENTIALS, check_keys, journal, plan_keys, plan_no_keys
+from .options import check_policies, user_entries
 from .policies import Location
 from .spot_role import plan_spot_role, remove_spot_role, spot_role_warnings
 from .systems import connect
@@ -67,7 +67,6 @@ POLICY_DESCRIPTION = "Policy to manage EKS cluster used by CAST AI"
 
 NODE_USERNAME = "system:node:{{EC2PrivateDNSName}}"
 NODE_GROUPS = ("system:bootstrappers", "system:nodes")
-ADMIN_GROUPS = ("system:masters",)
 ADMIN_POLICY = "AmazonEKSClusterAdminPolicy"
 
 ROLE_ARN = named("role_arn", "eks_onboard")
@@ -101,11 +100,23 @@ class AssociatePolicy(Action):
 
 @dataclass(frozen=True)
 class HandOverRole(Action):
+    """role: the name of the role whose tags record it, empty for one that is not changed. keys: users and keys that
+    CAST AI had before, deleted before it is recorded, so that a run that ends in between is continued."""
+
     cluster_id: str = ""
     arn: str = ""
+    role: str = ""
+    keys: tuple[tuple[str, str], ...] = ()
 
     def run(self, gateway: Gateways, made: Made) -> None:
-        gateway.castai.set_role(self.cluster_id, "eks", self.arn)
+        credentials = gateway.castai.set_role(self.cluster_id, "eks", self.arn).credentials_id
+        try:
+            for user, key_id in self.keys:
+                gateway.aws.delete_key(user, key_id)
+            if self.role:
+                gateway.aws.tag_principal("role", self.role, {TAG_CREDENTIALS: credentials})
+        except CallFailed as failure:
+            raise CallFailed(f"{failure} CAST AI already has the role.", unsure=failure.unsure) from failure
 
 
 @asked
@@ -222,13 +233,16 @@ def _plan_principal(current: Current, wanted: Desired, here: Location, document:
     arns = [*policies.aws_managed(here.partition, policies.OF_CASTAI), current.managed.arn]
     if wanted.user_mode:
         arns.append(current.restricted.arn)
-        yield from plan_user(identity.principal, identity.name, making, journal(identity.keys))
+        yield from plan_user(identity.principal, identity.name, making, journal(identity.keys), HANDED_OVER)
     else:
         trust = policies.trust_castai(current.principal_arn or UNKNOWN, wanted.cluster_id)
         description = ROLE_DESCRIPTION.format(wanted.name)
-        yield from plan_role(identity.principal, identity.name, ROLE_USE, trust, description, making)
+        yield from plan_role(
+            identity.principal, identity.name, ROLE_USE, trust, description, making, (TAG_CREDENTIALS,)
+        )
         yield from plan_inline("role", identity.name, names.RESTRICTED_POLICY, identity.inline, document)
-    replaced = [arn for arn in identity.attached if short_arn(arn) == names.MANAGED_POLICY and not wanted.shared]
+    other = current.unshared.name if wanted.shared else names.MANAGED_POLICY
+    replaced = [arn for arn in identity.attached if short_arn(arn) == other]
     kind = "user" if wanted.user_mode else "role"
     yield from plan_attachments(kind, identity.name, identity.attached, arns, replaced)
     if wanted.user_mode and identity.inline is not None:
@@ -236,7 +250,12 @@ def _plan_principal(current: Current, wanted: Desired, here: Location, document:
 
 
 def _plan_user_access(current: Current, wanted: Desired, eks: EksCluster, here: Location) -> Iterator[Action]:
-    if not (wanted.user_mode and wanted.user_access and eks.access_entries):
+    if not (wanted.user_mode and eks.access_entries):
+        return
+    if not wanted.user_access:
+        own = current.identity.entry
+        if own and own.tags.get(TAG_CLUSTER_ID) == wanted.cluster_id:
+            yield delete_entry(own, wanted)
         return
     identity, arn = current.identity, identity_arn(current, wanted, here)
     if identity.entry is None:
@@ -258,21 +277,58 @@ def _plan_user_access(current: Current, wanted: Desired, eks: EksCluster, here: 
 
 def _plan_hand_over(current: Current, wanted: Desired, here: Location) -> Iterator[Action]:
     if wanted.user_mode:
-        keys = current.identity.keys
-        noted = journal(keys) if wanted.prepare else {}
-        yield from plan_keys(keys.noting(noted), current.identity.name, wanted.cluster_id)
+        yield from plan_keys(current.identity.keys, current.identity.name, wanted.cluster_id, wanted.prepare)
         return
-    arn, record = identity_arn(current, wanted, here), current.record
-    existing = record.facts.get("assumeRoleArn", "") if record and record.credentials_id else ""
-    if existing != arn:
-        yield HandOverRole(
-            f"give CAST AI role {arn} for cluster {wanted.cluster_id}",
-            f"castai/cluster/{wanted.cluster_id}/role",
-            existing or None,
-            arn,
-            wanted.cluster_id,
-            arn,
-        )
+    arn, record, principal = identity_arn(current, wanted, here), current.record, current.identity.principal
+    credentials = record.credentials_id if record else ""
+    existing = record.facts.get("assumeRoleArn", "") if record and credentials else ""
+    # CAST AI still shows the role if it got a key since. Only the tag proves that it works with the role.
+    noted = wanted.role_arn or (principal and principal.tags.get(TAG_CREDENTIALS) == credentials)
+    if existing != arn or not noted:
+        yield _give_role(arn, existing, wanted, "" if wanted.role_arn else current.identity.name)
+
+
+def _give_role(arn: str, existing: str, wanted: Desired, role: str) -> HandOverRole:
+    return HandOverRole(
+        f"give CAST AI role {arn} for cluster {wanted.cluster_id}",
+        f"castai/cluster/{wanted.cluster_id}/role",
+        existing or None,
+        arn,
+        wanted.cluster_id,
+        arn,
+        role,
+    )
+
+
+def confirm(gateway: Gateways, wanted: Desired, current: Current, actions: tuple[Action, ...]) -> tuple[Action, ...]:
+    """Delete the keys of this cluster's user when CAST AI gets a role instead. They are only looked for then, and if a
+    role of the user's own has no tag that proves that CAST AI works with it."""
+    quotas.confirm(gateway, wanted, current, actions)
+    if not (current.record and current.record.credentials_id):
+        return actions
+    if (
+        wanted.role_arn
+        and wanted.present
+        and wanted.hand_over
+        and not any(isinstance(one, HandOverRole) for one in actions)
+    ):
+        again = _ending(gateway, wanted, _give_role(wanted.role_arn, wanted.role_arn, wanted, ""))
+        return (*actions, again) if again.keys else actions
+    return tuple(_ending(gateway, wanted, one) if isinstance(one, HandOverRole) else one for one in actions)
+
+
+def _ending(gateway: Gateways, wanted: Desired, hand_over: HandOverRole) -> HandOverRole:
+    """The hand-over with the keys that end with it."""
+    users = names.eks_users(wanted.name, wanted.cluster_id)
+    with at_once() as ask:
+        found = {name: ask(gateway.aws.get_user, name) for name in users}
+    own = [name for name, user in results(found).items() if user and wanted.cluster_id in user.cluster_ids]
+    with at_once() as ask:
+        listed = {name: ask(gateway.aws.list_keys, name) for name in own}
+    keys = tuple((name, key.id) for name, of_user in results(listed).items() for key in of_user or ())
+    ended = " and ".join(f"{key_id} of user {name}" for name, key_id in keys)
+    sentence = f"{hand_over.sentence}, then delete access key {ended}" if keys else hand_over.sentence
+    return replace(hand_over, sentence=sentence, keys=keys)
 
 
 def removals(current: Current, wanted: Desired, here: Location) -> Iterator[Removal]:
@@ -291,6 +347,7 @@ def removals(current: Current, wanted: Desired, here: Location) -> Iterator[Remo
     detached = () if _kept(current, wanted) else identity.attached
     yield from remove_policy(current.managed, wanted.shared, identity.attached, detached)
     yield from remove_policy(current.restricted, False, identity.attached, detached)
+    yield from remove_policy(current.unshared, False, identity.attached, detached)
     yield from remove_nodes(current.nodes, wanted, here)
     yield from remove_spot_role(current.spot, wanted.owner, here.partition)
     if current.principal_arn:
@@ -310,10 +367,12 @@ def _remove_identity(current: Current, principal: Principal, wanted: Desired, he
     if wanted.role_arn:
         return Removal(f"{principal.kind} {principal.name}", None, _kept(current, wanted))
     shared = (arn for arn in identity.attached if short_arn(arn) == names.MANAGED_POLICY)
+    by_script = policies.OF_SCRIPTS_USER if wanted.user_mode else ()
     ours = {
-        *policies.aws_managed(here.partition, policies.OF_CASTAI),
+        *policies.aws_managed(here.partition, (*policies.OF_CASTAI, *by_script)),
         current.managed.arn,
         current.restricted.arn,
+        current.unshared.arn,
         *shared,
     }
     inline = {**dict.fromkeys(identity.others), names.RESTRICTED_POLICY: identity.inline}
@@ -347,9 +406,9 @@ def access(current: Current, wanted: Desired, here: Location, eks: EksCluster) -
     if wanted.present or not kept_role(current.nodes, wanted):
         node = current.nodes.role_arn(wanted, here)
         entries.append({"role_arn": node, "username": NODE_USERNAME, "groups": list(NODE_GROUPS)})
-    if wanted.user_mode and wanted.user_access and (wanted.present or not _kept(current, wanted)):
+    if wanted.user_mode and (wanted.present or not _kept(current, wanted)):
         user = identity_arn(current, wanted, here)
-        entries.append({"user_arn": user, "username": current.identity.name, "groups": list(ADMIN_GROUPS)})
+        entries += user_entries(user, current.identity.name, wanted, bool(current.identity.principal))
     return {"way": "aws_auth", "reason": f"{mode}, which does not support access entries.", "aws_auth": entries}
 
 
@@ -417,4 +476,4 @@ def _managed(here: Location, wanted: Desired) -> WantedPolicy:
     return WantedPolicy(wanted.managed_policy or policies.eks_managed(here), POLICY_DESCRIPTION, wanted.shared)
 
 
-SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view)
+SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view, confirm=confirm)

@@ -22,12 +22,13 @@ from .._names import TAG_CLUSTER_ID, short_id
 from .._owner import Removal, Shown, Step
 from .._variables import named
 from . import names, policies
-from .eks_wanted import Desired
+from .eks_wanted import NODE_POLICIES, Desired
 from .identity import (
     NOTHING,
     ExistingPolicy,
     Gateways,
     WantedPolicy,
+    check_room,
     plan_attachments,
     plan_policy,
     plan_role,
@@ -63,6 +64,8 @@ class Nodes:
     used_by: tuple[str, ...] = ()
     """Names of the instance profiles that contain the role; only read for removal."""
     ipv6: ExistingPolicy = field(default_factory=ExistingPolicy)
+    unshared_ipv6: ExistingPolicy = field(default_factory=ExistingPolicy)
+    """The cluster's own policy, if the cluster now shares the account's."""
     profile_name: str = ""
     profile: Profile | None = None
     group: SecurityGroup | None = None
@@ -263,7 +266,9 @@ def _plan_role(nodes: Nodes, wanted: Desired, ipv6: bool, here: Location) -> Ite
     arns += [nodes.ipv6.arn] * ipv6
     trust = policies.trust_nodes(here)
     yield from plan_role(nodes.role, nodes.role_name, ROLE_USE, trust, ROLE_DESCRIPTION, wanted.making)
-    yield from plan_attachments("role", nodes.role_name, nodes.attached, arns)
+    option = NODE_POLICIES if wanted.node_policies else ""
+    former = [nodes.unshared_ipv6.arn] * bool(nodes.unshared_ipv6.policy)
+    yield from plan_attachments("role", nodes.role_name, nodes.attached, arns, former, option)
 
 
 def _plan_profile(nodes: Nodes, wanted: Desired) -> Iterator[Action]:
@@ -273,6 +278,7 @@ def _plan_profile(nodes: Nodes, wanted: Desired) -> Iterator[Action]:
         yield CreateProfile(f"create instance profile {name}", target, None, {"name": name}, name, wanted.making)
     else:
         tags = missing_tags(wanted.making.tags, profile.tags)
+        check_room(f"instance profile {name}", profile.tags, tags)
         if tags:
             yield TagProfile(f"tag instance profile {name}", f"{target}/tags", replaced(profile.tags, tags), tags, name)
     existing = profile.role if profile else ""
@@ -295,6 +301,7 @@ def _plan_group(group: SecurityGroup | None, wanted: Desired, eks: EksCluster) -
         yield CreateGroup(f"create security group {name} in {eks.vpc_id}", target, None, after, eks.vpc_id, name)
     else:
         missing = missing_tags(tags, group.tags)
+        check_room(f"security group {name}", group.tags, missing)
         if missing:
             before = replaced(group.tags, missing)
             yield TagGroup(f"tag security group {name}", f"{target}/tags", before, missing, group.id)
@@ -354,6 +361,7 @@ class TagAccessEntry(Action):
 def plan_entry_tags(entry: AccessEntry, wanted: Desired) -> Iterator[Action]:
     """Take over an entry that another tool created for this cluster's objects, so that removal deletes it."""
     tags = missing_tags(wanted.making.tags, entry.tags)
+    check_room(f"the access entry of {entry.arn}", entry.tags, tags)
     if tags:
         yield TagAccessEntry(
             f"tag the access entry of {entry.arn} in cluster {wanted.name}",
@@ -414,6 +422,7 @@ def remove_nodes(nodes: Nodes, wanted: Desired, here: Location) -> Iterator[Remo
         shown, inline = _shown_role(nodes, wanted), dict.fromkeys(nodes.inline)
         yield remove_principal(nodes.role, shown, nodes.attached, ours, inline, "")
     yield from remove_policy(nodes.ipv6, wanted.shared, nodes.attached, detached)
+    yield from remove_policy(nodes.unshared_ipv6, False, nodes.attached, detached)
 
 
 def check_unused(nodes: Nodes, wanted: Desired) -> None:

@@ -72,6 +72,8 @@ class Current:
     """Policies that options name and that do not exist."""
     caller: str = ""
     """The account of the AWS credentials, if EKS has no such cluster."""
+    unshared: ExistingPolicy = field(default_factory=ExistingPolicy)
+    """The cluster's own managed policy, if the cluster now shares the account's."""
 
 
 def observe(gateway: Systems, wanted: Desired) -> Current:
@@ -81,7 +83,8 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     with at_once() as ask:
         described = ask(aws.describe_cluster, wanted.name)
         recorded = ask.known(castai.get_cluster, wanted.cluster_id)
-        castai_principal = ask.when(not user, castai.get_principal, wanted.cluster_id)
+        # A cluster with a user may have had a role before.
+        castai_principal = ask.when(not (user and wanted.present), castai.get_principal, wanted.cluster_id)
     eks, record = described.result(), recorded.result()
     if eks is None:
         return Current(None, record, caller=aws.caller_account())
@@ -92,6 +95,7 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
     if not wanted.whole:
         identity = _credentials(aws, principals, record, wanted)
         return Current(eks, record, castai_principal.result() or "", identity)
+    ipv6 = eks.ip_family == "ipv6"
     node_roles = Candidates(node_role_names(wanted), aws.get_role, wanted.owner)
     profiles = Candidates(profile_names(wanted), aws.get_profile, wanted.owner)
     sought = {
@@ -99,7 +103,9 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
         for kind, known in {
             "managed": policy_names(names.MANAGED_POLICY, wanted.shared, wanted),
             "restricted": policy_names(names.RESTRICTED_POLICY, False, wanted) if user else {},
-            "ipv6": policy_names(names.IPV6_POLICY, wanted.shared, wanted) if eks.ip_family == "ipv6" else {},
+            "unshared": policy_names(names.MANAGED_POLICY, False, wanted) if wanted.shared else {},
+            "ipv6": policy_names(names.IPV6_POLICY, wanted.shared, wanted) if ipv6 else {},
+            "unshared_ipv6": policy_names(names.IPV6_POLICY, False, wanted) if ipv6 and wanted.shared else {},
         }.items()
     }
     every: tuple[Candidates[Any], ...] = (principals, node_roles, profiles, *sought.values())
@@ -189,11 +195,13 @@ def observe(gateway: Systems, wanted: Desired) -> Current:
             used_by=node_profiles.result() or (),
             instances=instances.result() or (),
             ipv6=with_documents["ipv6"],
+            unshared_ipv6=with_documents["unshared_ipv6"],
             entry=None if node_entry in dead else node_entry,
         ),
         ExistingRole(spot_role, spot_attached.result() or (), spot_inline.result() or ()),
         dead,
         tuple(arn for arn, absent in results(lacking).items() if absent),
+        unshared=with_documents["unshared"],
     )
 
 

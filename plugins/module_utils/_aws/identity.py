@@ -22,6 +22,7 @@ from .._gateways.castai import CastAi
 from .._owner import Removal, Shown, Step
 from .._variables import named
 from . import broad
+from .forms import TAGS
 from .policies import Document
 
 NOTHING = Making("/", "", {})
@@ -158,7 +159,11 @@ class DeletePrincipal(OnPrincipal):
 
 @dataclass(frozen=True)
 class Attach(OnPrincipal):
+    """number: how many policies it then has. option: the one that attaches more to it, as messages name it."""
+
     arn: str = ""
+    number: int = 0
+    option: str = ""
 
     def run(self, gateway: Gateways, made: Made) -> None:
         gateway.aws.attach(self.kind, self.name, self.arn)
@@ -221,6 +226,7 @@ def _plan_policy(
         sentence = broad.marked(f"update policy {existing.name}", rights)
         yield UpdatePolicy(sentence, target, existing.document, wanted.document, existing.arn)
     tags = missing_tags(making.tags, existing.policy.tags)
+    check_room(f"policy {existing.name}", existing.policy.tags, tags)
     if tags:
         yield TagPolicy(
             f"tag policy {existing.name}", f"{target}/tags", replaced(existing.policy.tags, tags), tags, existing.arn
@@ -228,9 +234,16 @@ def _plan_policy(
 
 
 def plan_role(
-    existing: Principal | None, name: str, use: str, trust: Document, description: str, making: Making
+    existing: Principal | None,
+    name: str,
+    use: str,
+    trust: Document,
+    description: str,
+    making: Making,
+    later: Collection[str] = (),
 ) -> Iterator[Action]:
-    """The role itself, its trust policy and its tags. use: what uses it, as a clause for the plan."""
+    """The role itself, its trust policy and its tags. use: what uses it, as a clause for the plan. later: keys of tags
+    that the hand-over sets."""
     if existing is None:
         yield CreateRole(f"create role {name}, {use}", f"iam/role/{name}", None, trust, name, description, making)
         return
@@ -243,19 +256,24 @@ def plan_role(
             "role",
             name,
         )
-    yield from plan_tags(existing, making.tags)
+    yield from plan_tags(existing, making.tags, later)
 
 
-def plan_user(existing: Principal | None, name: str, making: Making, journal: Mapping[str, str]) -> Iterator[Action]:
-    """journal: tags beside the usual ones, for a user that another tool created."""
+def plan_user(
+    existing: Principal | None, name: str, making: Making, journal: Mapping[str, str], later: Collection[str]
+) -> Iterator[Action]:
+    """journal: tags beside the usual ones, for a user that another tool created. later: keys of tags that the hand-over
+    sets."""
     if existing is None:
         yield CreateUser(f"create user {name}", f"iam/user/{name}", None, {"name": name}, name, making)
     else:
-        yield from plan_tags(existing, {**making.tags, **journal})
+        yield from plan_tags(existing, {**making.tags, **journal}, later)
 
 
-def plan_tags(existing: Principal, wanted: Mapping[str, str]) -> Iterator[Action]:
+def plan_tags(existing: Principal, wanted: Mapping[str, str], later: Collection[str] = ()) -> Iterator[Action]:
+    """later: keys of tags that other actions set."""
     tags = missing_tags(wanted, existing.tags)
+    check_room(f"{existing.kind} {existing.name}", existing.tags, [*tags, *later])
     if tags:
         yield TagPrincipal(
             f"tag {existing.kind} {existing.name}",
@@ -267,22 +285,42 @@ def plan_tags(existing: Principal, wanted: Mapping[str, str]) -> Iterator[Action
         )
 
 
+def check_room(what: str, existing: Collection[str], further: Iterable[str]) -> None:
+    """Raise Refused if an object has no room for further tags. existing, further: keys."""
+    new = set(further) - set(existing)
+    if new and len(existing) + len(new) > TAGS:
+        raise Refused(
+            f"{what[0].upper()}{what[1:]} has {len(existing)} tags and needs {len(new)} more, but AWS allows {TAGS}."
+            f" Remove tags from it, or shorten {named('tags')}."
+        )
+
+
 def plan_attachments(
-    kind: str, name: str, existing: Iterable[str], wanted: Iterable[str], former: Iterable[str] = ()
+    kind: str,
+    name: str,
+    existing: Iterable[str],
+    wanted: Iterable[str],
+    former: Iterable[str] = (),
+    option: str = "",
 ) -> Iterator[Action]:
-    """Attach missing policies, then detach those that they replace. Other attached policies are not managed here."""
+    """Attach missing policies, then detach those that they replace. Other attached policies are not managed here.
+
+    option: the one that attaches more policies, as messages name it.
+    """
     have = set(existing)
-    for arn in dict.fromkeys(wanted):
-        if arn not in have:
-            yield Attach(
-                broad.marked(f"attach {short_arn(arn)} to {kind} {name}", broad.of_managed(arn)),
-                f"iam/{kind}/{name}/{arn}",
-                None,
-                "attached",
-                kind,
-                name,
-                arn,
-            )
+    missing = [arn for arn in dict.fromkeys(wanted) if arn not in have]
+    for number, arn in enumerate(missing, len(have) + 1):
+        yield Attach(
+            broad.marked(f"attach {short_arn(arn)} to {kind} {name}", broad.of_managed(arn)),
+            f"iam/{kind}/{name}/{arn}",
+            None,
+            "attached",
+            kind,
+            name,
+            arn,
+            number,
+            option,
+        )
     for arn in former:
         if arn in have:
             yield Detach(

@@ -25,6 +25,8 @@ TAG_KEY = "castai-onboarding:access-key"
 TAG_CREDENTIALS = "castai-onboarding:credentials-id"
 """The key that was handed over, and the id of the credentials that CAST AI created from it."""
 
+HANDED_OVER = (TAG_KEY, TAG_CREDENTIALS)
+
 TAG_FOUND_KEY = "castai-onboarding:found-access-key"
 TAG_FOUND_CREDENTIALS = "castai-onboarding:found-credentials-id"
 """The only key that existed when CAST AI had these credentials, so they cannot belong to a key created later."""
@@ -32,7 +34,7 @@ TAG_FOUND_CREDENTIALS = "castai-onboarding:found-credentials-id"
 NO_CREDENTIALS = "none"
 """Recorded in place of their id if CAST AI had no credentials: any that it has later belong to another key."""
 
-TAGS = (TAG_KEY, TAG_CREDENTIALS, TAG_FOUND_KEY, TAG_FOUND_CREDENTIALS)
+TAGS = (*HANDED_OVER, TAG_FOUND_KEY, TAG_FOUND_CREDENTIALS)
 
 MOST = 2
 """How many access keys IAM allows a user."""
@@ -87,8 +89,12 @@ class HandOverKey(_keys.HandOverKey):
 
     KIND: ClassVar[str] = "access key"
     user: str = ""
+    found: Mapping[str, str] = field(default_factory=dict)
+    """Tags to set first. Usually the task that prepared the identity has set them."""
 
     def create(self, gateway: Gateways) -> tuple[str, str]:
+        if self.found:
+            gateway.aws.tag_principal("user", self.user, self.found)
         return gateway.aws.create_key(self.user)
 
     def give(self, gateway: Gateways, key_id: str, secret: str) -> Cluster:
@@ -101,8 +107,14 @@ class HandOverKey(_keys.HandOverKey):
         gateway.aws.delete_key(self.user, key_id)
 
 
-def plan_keys(existing: ExistingKeys, user: str, cluster_id: str) -> Iterator[Action]:
-    """Keep at most one live key, CAST AI's: no key that it may be using is deleted before a new one is handed over."""
+def plan_keys(existing: ExistingKeys, user: str, cluster_id: str, prepared: bool) -> Iterator[Action]:
+    """Keep at most one live key, CAST AI's: no key that it may be using is deleted before a new one is handed over.
+
+    prepared: whether the plan tags the user with journal() before. Otherwise another task has done so, except in check
+    mode.
+    """
+    found = journal(existing)
+    existing = existing.noting(found)
     state = existing.state
     if state.settled:
         yield from (_delete(user, one, existing, cluster_id) for one in state.leftovers())
@@ -130,6 +142,7 @@ def plan_keys(existing: ExistingKeys, user: str, cluster_id: str) -> Iterator[Ac
         f"an access key of user {user}",
         cluster_id,
         user,
+        {} if prepared else found,
     )
     yield from _forget(existing.noting(noted), user)
     yield from (_delete(user, one, existing, cluster_id) for one in state.replaced())

@@ -37,14 +37,14 @@ from .identity import (
     remove_principal,
     short_arn,
 )
-from .keys import ExistingKeys, check_keys, existing_keys, journal, plan_keys, plan_no_keys
-from .options import AWS_RULES, Parameters, check_policies
+from .keys import HANDED_OVER, ExistingKeys, check_keys, existing_keys, journal, plan_keys, plan_no_keys
+from .options import AWS_RULES, Parameters, check_policies, user_entries
 from .policies import Document, Location
+from .quotas import confirm
 from .spot_role import ExistingRole, plan_spot_role, remove_spot_role, spot_role_warnings
 from .systems import Systems, connect
 
 DESCRIPTION = "Policy to manage kops cluster used by CAST console"
-ADMIN_GROUPS = ("system:masters",)
 
 OPTIONS: dict[str, Any] = {
     "argument_spec": {
@@ -258,8 +258,7 @@ def plan(current: Current, wanted: Desired) -> Iterator[Step | Removal]:
         if wanted.spot_role:
             yield Step(None, plan_spot_role(current.spot, wanted.owner, wanted.making, here.partition))
     if wanted.hand_over:
-        noted = journal(user.keys) if wanted.prepare else {}
-        yield Step(shown, plan_keys(user.keys.noting(noted), user.name, wanted.cluster_id))
+        yield Step(shown, plan_keys(user.keys, user.name, wanted.cluster_id, wanted.prepare))
 
 
 def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
@@ -305,7 +304,7 @@ def _plan_user(current: Current, wanted: Desired, here: Location) -> Iterator[St
 
 def _plan_principal(current: Current, wanted: Desired, here: Location) -> Iterator[Action]:
     user = current.user
-    yield from plan_user(user.principal, user.name, wanted.making, journal(user.keys))
+    yield from plan_user(user.principal, user.name, wanted.making, journal(user.keys), HANDED_OVER)
     arns = _attached_by_us(current, here)
     replaced = [arn for arn in user.attached if arn not in arns and _is_replaced(short_arn(arn), current)]
     yield from plan_attachments("user", user.name, user.attached, arns, replaced)
@@ -353,11 +352,11 @@ def identity_arn(current: Current, wanted: Desired, here: Location) -> str:
 def view(current: Current, wanted: Desired, made: Made) -> Mapping[str, Any]:
     here, user = location(current, wanted), current.user
     arn = identity_arn(current, wanted, here)
-    entry = {"user_arn": arn, "username": user.name, "groups": list(ADMIN_GROUPS)}
-    mapped = wanted.user_access and (wanted.present or not wanted.owner.kept(_shown(user, wanted)))
+    listed = wanted.present or not wanted.owner.kept(_shown(user, wanted))
+    entries = user_entries(arn, user.name, wanted, bool(user.principal)) if listed else []
     if not wanted.whole:
         return {"identity_arn": arn}
-    shown = {"access": {"aws_auth": [entry] if mapped else []}, "identity_arn": arn}
+    shown = {"access": {"aws_auth": entries}, "identity_arn": arn}
     if not wanted.present:
         return {**shown, "kept": list(made.get("kept", ()))}
     adopted = user.principal and TAG_CLUSTER not in user.principal.tags
@@ -389,4 +388,4 @@ def _managed(here: Location, wanted: Desired) -> WantedPolicy:
     return WantedPolicy(document, DESCRIPTION, wanted.shared)
 
 
-SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view)
+SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view, confirm=confirm)

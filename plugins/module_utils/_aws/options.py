@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from .._engine import Refused
 from .._forms import iam_arn
@@ -22,6 +22,8 @@ from . import forms, names
 from .keys import TAGS as KEY_TAGS
 
 Parameters = Mapping[str, Any]
+
+ADMIN_GROUPS = ("system:masters",)
 
 
 def aws_options() -> Spec:
@@ -152,6 +154,27 @@ def making(params: Parameters) -> Making:
     given = {forms.tag_text(key) or "": forms.tag_text(value) or "" for key, value in (params["tags"] or {}).items()}
     tags = {**given, **own}
     return Making(params["path"], params.get("permissions_boundary") or "", tags)
+
+
+class HasUserAccess(Protocol):
+    """What is wanted of CAST AI's user."""
+
+    @property
+    def present(self) -> bool:
+        """False to remove it."""
+
+    @property
+    def user_access(self) -> bool:
+        """Whether the user gets full control of the cluster."""
+
+
+def user_entries(arn: str, name: str, wanted: HasUserAccess, exists: bool) -> list[dict[str, Any]]:
+    """What castai_aws_auth does for CAST AI's user. An existing user may have an entry although it must not have
+    access."""
+    entry = {"user_arn": arn, "username": name, "groups": list(ADMIN_GROUPS)}
+    if wanted.user_access or not wanted.present:
+        return [entry]
+    return [{**entry, "state": "absent"}] if exists else []
 
 
 def check_policies(absent: Iterable[str], options: Mapping[str, str]) -> None:

@@ -37,6 +37,9 @@ PHASES: Mapping[str, tuple[str, ...]] = {
     "remove": (READ, REMOVE),
 }
 
+SIMULATED = (READ, CREATE, CHANGE)
+"""What preflight asks about: what onboarding may need."""
+
 CONNECT, ACCESS, USER_ACCESS, IDENTITY, NODE_ROLE, PROFILE, GROUP, SPOT_ROLE = (
     "connect",
     "access",
@@ -258,6 +261,21 @@ GRANTS: tuple[Grant, ...] = (
         _attachable(*_aws(*policies.OF_CASTAI), *_ours(names.MANAGED_POLICY, names.RESTRICTED_POLICY)),
         (USER,),
     ),
+    Grant(
+        "FormerUser",
+        IDENTITY,
+        "user",
+        {CHANGE: ("iam:DeleteAccessKey", "iam:GetUser", "iam:ListAccessKeys")},
+        identities=(ROLE,),
+    ),
+    Grant(
+        "AttachmentsByScript",
+        IDENTITY,
+        "user",
+        {REMOVE: ("iam:DetachUserPolicy",)},
+        _attachable(*_aws(*policies.OF_SCRIPTS_USER)),
+        (USER,),
+    ),
     Grant("Policies", IDENTITY, "policy", _OF_POLICIES),
     Grant(
         "NodeRole",
@@ -366,6 +384,7 @@ GRANTS: tuple[Grant, ...] = (
         },
         _MARKED,
     ),
+    Grant("Quotas", IDENTITY, "everything", {ASK: ("iam:GetAccountSummary",)}, identities=(*ON_EKS, KOPS)),
     Grant("Simulation", CONNECT, "caller", {ASK: ("iam:SimulatePrincipalPolicy",)}, identities=(*ON_EKS, KOPS)),
 )
 
@@ -428,7 +447,7 @@ def questions(
     service control policies often ask for, such as the region.
     """
     all_of_it = granted("onboard", identity, further)
-    wanted = [grant for grant in all_of_it if grant.part not in unneeded and grant.on != "caller"]
+    wanted = [grant for grant in all_of_it if grant.part not in unneeded and grant.of(SIMULATED)]
     tried = {grant.sid: dict(_tried(grant, scope)) for grant in wanted}
     known = {key: value for context in tried.values() for key, value in context.items()}
     grouped: dict[tuple[str, tuple[tuple[str, str], ...]], list[Grant]] = {}
@@ -436,7 +455,7 @@ def questions(
         grouped.setdefault((grant.on, tuple(tried[grant.sid].items())), []).append(grant)
     return tuple(
         Question(
-            tuple(action for grant in grants for action in grant.of(PHASES["onboard"])),
+            tuple(action for grant in grants for action in grant.of(SIMULATED)),
             frozenset(action for grant in grants for action in grant.of(needed)),
             _example(on, scope, cluster_id, vpc),
             {**known, **dict(context)},

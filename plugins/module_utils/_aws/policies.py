@@ -18,6 +18,9 @@ from .._gateways.aws_iam import external_ids
 Document = Mapping[str, Any]
 
 OF_CASTAI = ("AmazonEC2ReadOnlyAccess", "IAMReadOnlyAccess")
+OF_SCRIPTS_USER = ("AmazonEventBridgeReadOnlyAccess", "AWSLambda_ReadOnlyAccess")
+"""What CAST AI's script attaches to a user on EKS, and this collection does not."""
+
 OF_SPOT_ROLE = ("CloudWatchLogsFullAccess", "service-role/AWSLambdaRole", "AmazonEC2ReadOnlyAccess")
 """The last one is in CAST AI's documents for kOps, but not in its script."""
 

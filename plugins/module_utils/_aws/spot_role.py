@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from .._engine import Action
+from .._engine import Action, Again, Made
 from .._gateways.aws_iam import Making, Principal
 from .._names import TAG_CLUSTER, TAG_CLUSTER_ID
 from .._owner import Owner, Removal
-from .identity import UntagPrincipal, plan_attachments, plan_role, plan_tags, remove_principal
+from .identity import Gateways, OnPrincipal, plan_attachments, plan_role, plan_tags, remove_principal
 from .names import SPOT_LAMBDA_ROLE
 from .policies import OF_SPOT_ROLE, Document, aws_managed, document
 
@@ -58,6 +58,28 @@ class ExistingRole:
         return self.role is not None and self.full and f"{TAG_USED}{owner.cluster_id}" not in self.role.tags
 
 
+@dataclass(frozen=True)
+class Unmark(OnPrincipal):
+    """before: the tag of the cluster that no longer uses the role."""
+
+    def run(self, gateway: Gateways, made: Made) -> None:
+        """If another cluster's removal removed its tag at the same time, neither saw that it was the last one."""
+        gateway.aws.untag_principal(self.kind, self.name, self.before)
+        role = gateway.aws.get_role(self.name)
+        if role and _left_over(role):
+            raise Again(f"No cluster uses role {self.name} any more.")
+
+
+def _users(role: Principal) -> dict[str, str]:
+    """The tags of the clusters that use the role."""
+    return {key: name for key, name in role.tags.items() if key.startswith(TAG_USED)}
+
+
+def _left_over(role: Principal) -> bool:
+    """Whether this collection created it and no cluster uses it. One with room for a single tag was full before."""
+    return TAG_CLUSTER in role.tags and not _users(role) and len(role.tags) < TAGS - 1
+
+
 def trust() -> Document:
     services = [f"{service}.amazonaws.com" for service in SERVICES]
     return document({"Effect": "Allow", "Principal": {"Service": services}, "Action": "sts:AssumeRole"})
@@ -79,12 +101,12 @@ def plan_spot_role(existing: ExistingRole, owner: Owner, making: Making, partiti
 
 
 def remove_spot_role(existing: ExistingRole, owner: Owner, partition: str) -> Iterator[Removal]:
-    """Yields nothing if this cluster does not use it."""
+    """Yields nothing if this cluster does not use it but others do."""
     role = existing.role
     own = f"{TAG_USED}{owner.cluster_id}"
-    if role is None or own not in role.tags:
+    if role is None or not (own in role.tags or _left_over(role)):
         return
-    others = sorted(name for key, name in role.tags.items() if key.startswith(TAG_USED) and key != own)
+    others = sorted(name for key, name in _users(role).items() if key != own)
     kept = f"clusters {', '.join(others)} use it" if others else ""
     kept = kept or ("" if TAG_CLUSTER in role.tags else "it existed before")
     kept = kept or (f"it has {TAGS} tags, so clusters without one may use it" if existing.full else "")
@@ -92,7 +114,7 @@ def remove_spot_role(existing: ExistingRole, owner: Owner, partition: str) -> It
         ours = aws_managed(partition, OF_SPOT_ROLE)
         yield remove_principal(role, None, existing.attached, ours, dict.fromkeys(existing.inline), "")
         return
-    unmark = UntagPrincipal(
+    unmark = Unmark(
         f"remove the tag of cluster {owner.cluster} from role {role.name}",
         f"iam/role/{role.name}/tags",
         {own: role.tags[own]},

@@ -115,6 +115,17 @@ class Making:
 class Iam(Session):
     """Roles, users, policies, instance profiles, and simulations."""
 
+    @call("read the account's quotas (iam:GetAccountSummary)")
+    def account_summary(self) -> Mapping[str, int]:
+        """How many objects of each kind the account has and may have. Empty if these credentials may not read it: they
+        may not need that permission."""
+        try:
+            return dict(self._client("iam").get_account_summary()["SummaryMap"])
+        except botocore.exceptions.ClientError as error:
+            if error_code(error) not in DENIED:
+                raise
+        return {}
+
     @call("simulate what {0} may do (iam:SimulatePrincipalPolicy)")
     def simulate(
         self, source: str, actions: tuple[str, ...], resource: str, context: Mapping[str, str]

@@ -4,457 +4,50 @@
 
 """A Helm release: installed, upgraded, repaired, taken over or uninstalled. PRIVATE to the collection.
 
-The current state is read from the release's own record Secrets and from the objects that its manifest names. Helm
-itself only runs if there is something to do.
+Helm itself only runs if there is something to do. The desired state is in options.py, the current state in observed.py,
+the work in actions.py.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
-from pathlib import Path
-from typing import Any, TypeVar, cast
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
-from .._clusters.connection import Connection, named_by, namespace_refusal, terminating_problem
-from .._clusters.facts import Named
-from .._clusters.table import connection_options, connection_rules, given_problems
-from .._engine import (
-    AT_ONCE,
-    Action,
-    CallFailed,
-    Conflict,
-    Failure,
-    Made,
-    PartlyDone,
-    Refused,
-    Report,
-    Subject,
-    Throttled,
-    at_once,
-    each,
-    side_by_side,
-    until,
-)
-from .._gateways.helm import EVICTOR, HOOK_ADVICE, Chart, Facts, Helm, Work, driver_problem, facts, same_version
-from .._gateways.kubernetes import Kubernetes, Object, Rejected, path_of
-from .._given import as_path
-from .._names import NAMESPACE, chart_version_problem, helm_release_problem, namespace_problem
+from .._clusters.connection import namespace_refusal
+from .._engine import Action, CallFailed, Made, Refused, Report, Subject
+from .._gateways.helm import Facts, same_version
 from .._variables import named, role_of, switch_of
 from . import record
-from .owner import Owner, managed_refusal, manager_among, operators, owner, owner_of_added
-from .record import Contents, History, Reference, Revision
+from .actions import (
+    DeleteHooks,
+    DeleteRecord,
+    DisownNamespace,
+    KeepNamespace,
+    MarkFailed,
+    RollBack,
+    Step,
+    Uninstall,
+    Upgrade,
+)
+from .observed import (
+    Current,
+    Systems,
+    connect,
+    if_readable,
+    observe,
+    read_objects,
+    read_records,
+    readable,
+    workloads_among,
+)
+from .options import OPTIONS, Desired, desired, hidden
+from .owner import Owner, managed_refusal, owner_of_added
+from .record import Contents, Revision
 from .values import differing, secrets, shown
-from .workloads import KINDS, NO_IMAGE, Outcome, Patience, Unready, stuck_jobs, unready, wait
-
-Parameters = Mapping[str, Any]
-T = TypeVar("T")
-
-OPTIONS: dict[str, Any] = {
-    "argument_spec": {
-        **connection_options(required=False),
-        "adopt": {"type": "bool", "default": False},
-        "adopt_managed": {"type": "bool", "default": False},
-        "chart_ref": {"type": "str"},
-        "chart_repo_url": {"type": "str"},
-        "chart_version": {"type": "str"},
-        "create_namespace": {"type": "bool", "default": True},
-        "delete_superseded_records": {"type": "bool", "default": False},
-        "helm_path": {"type": "path"},
-        "name": {"type": "str", "required": True},
-        "namespace": {"type": "str", "default": NAMESPACE},
-        "pending": {"type": "str", "choices": ["recover", "fail"], "default": "recover"},
-        "pending_grace": {"type": "int", "default": 300},
-        "policy": {"type": "str", "choices": ["enforce", "install_only"], "default": "enforce"},
-        "purpose": {"type": "str"},
-        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        "timeout": {"type": "int", "default": 300},
-        "values": {"type": "dict", "default": {}},
-        "wait": {"type": "bool", "default": False},
-        "wait_for_workloads": {"type": "bool", "default": True},
-    },
-    **connection_rules(required=False),
-    "required_if": [["state", "present", ["chart_ref"]]],
-}
-
-MOST = 4
-"""How many releases Helm works on at once."""
+from .workloads import KINDS, Outcome, Unready, unready, wait
 
 _TAKING_OVER = ", taking over the existing objects"
-
-
-@dataclass(frozen=True)
-class Desired:
-    """What the user wants. grace, timeout: seconds."""
-
-    name: str
-    namespace: str
-    present: bool
-    chart: Chart
-    values: Mapping[str, Any] = field(repr=False)
-    enforce: bool
-    adopt: bool
-    adopt_managed: bool
-    recover: bool
-    grace: int
-    wait: bool
-    timeout: int
-    create_namespace: bool
-    delete_superseded: bool
-    cluster: Named
-    wait_for_workloads: bool = True
-    """Whether the release must run in the end; otherwise, workloads that do not run are a warning."""
-    purpose: str = ""
-    """What the release does in the cluster, for the readers of a plan."""
-    unwanted: bool = False
-    """Whether the release is only looked for, and reported if it is installed."""
-
-    @property
-    def title(self) -> str:
-        return f"Helm release {self.name}"
-
-
-@dataclass(frozen=True)
-class Namespace:
-    """The release's namespace.
-
-    leaving: why nothing can be created in it. kept: it has Helm's annotation that it must never be deleted.
-    """
-
-    leaving: str = ""
-    kept: bool = False
-
-
-@dataclass(frozen=True)
-class Current:
-    """The current state.
-
-    history: the release's revisions, oldest first. chart: what is known about the wanted chart without fetching it.
-    missing: deleted objects of the deployed revision. owner: if no complete revision exists, who owns the objects of
-    its chart; before an upgrade, who owns the objects that it would add, set by confirm. manager: who else manages the
-    release, empty for nobody. now: Unix seconds. killed: whether the Helm of the newest revision is known to be dead.
-    """
-
-    history: History
-    chart: Facts
-    namespace: Namespace | None
-    missing: tuple[Reference, ...] = ()
-    owner: Owner | None = None
-    manager: str = ""
-    replicas: tuple[tuple[str, int], ...] = ()
-    """Of the release's live workloads, by path."""
-    now: float = 0.0
-    killed: bool = False
-    hooks: tuple[Reference, ...] = ()
-    """What the release's hooks left, if the release is to be uninstalled: Helm does not count it as part of the
-    release."""
-    unready: tuple[Unready, ...] = ()
-    """Workloads of the deployed revision that do not run as their live objects ask for."""
-
-    @property
-    def last(self) -> Revision | None:
-        return record.newest(self.history)
-
-
-@dataclass(frozen=True)
-class Systems:
-    helm: Helm
-    connection: Connection
-
-    def work(self, wanted: Desired, revision: int) -> Work:
-        """Helm's work on a revision of the release."""
-        cluster = self.connection.cluster()
-        return Work(
-            cluster.host,
-            wanted.namespace,
-            wanted.name,
-            revision,
-            wanted.wait,
-            wanted.timeout,
-            cluster.kubeconfig(),
-            cluster.token,
-        )
-
-    def close(self) -> None:
-        self.connection.close()
-
-
-@dataclass(frozen=True)
-class Step(Action):
-    """An action on the release. revision: the newest one when this step's turn comes, 0 for none."""
-
-    wanted: Desired = field(default=cast(Any, None), repr=False)
-    revision: int = 0
-    unfinished: Revision | None = field(default=None, repr=False)
-    """A revision that a running Helm may still be working on."""
-    patience: float = 0.0
-    """Seconds to wait until that Helm must be dead."""
-
-    helm = True
-    """Whether the helm program is needed."""
-
-    def run(self, gateway: Systems, made: Made) -> Mapping[str, Any]:
-        cluster = gateway.connection.cluster()
-        if self.unfinished:
-            _outwait(cluster, self.wanted, self.unfinished, self.patience)
-        if cluster.get(_record_path(self.wanted, self.revision + 1)) is not None:
-            raise Conflict(f"Somebody else wrote revision {self.revision + 1} of {self.wanted.title} in the meantime.")
-        try:
-            self.work(gateway, self.wanted)
-        except (CallFailed, Throttled) as failure:
-            left = _left_by(cluster, self.wanted, self.revision) if self.helm else None
-            if left and left.unfinished:
-                gateway.helm.has_ended(Work(cluster.host, self.wanted.namespace, self.wanted.name, left.number))
-            if left is None or isinstance(failure, Throttled):
-                raise
-            clause = f"revision {left.number} of {self.wanted.title}, which is {left.status}"
-            raise PartlyDone(str(failure), clause) from failure.__cause__
-        return {"written": True}
-
-    def work(self, gateway: Systems, wanted: Desired) -> None:
-        raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class Upgrade(Step):
-    """Install or upgrade; Helm decides which.
-
-    wanted.adopt: only if no complete revision exists yet, so that its objects may exist without an owner.
-    """
-
-    def work(self, gateway: Systems, wanted: Desired) -> None:
-        gateway.helm.upgrade(
-            gateway.work(wanted, self.revision + 1),
-            wanted.chart,
-            wanted.values,
-            secrets(wanted.values),
-            wanted.create_namespace,
-            wanted.adopt,
-            HookWatch(gateway.connection.cluster(), wanted),
-        )
-
-
-@dataclass
-class HookWatch:
-    """Detects that a hook's Job cannot run: otherwise Helm would wait for it until the timeout."""
-
-    cluster: Kubernetes
-    wanted: Desired
-    patience: Patience = field(default_factory=Patience)
-    clock: Callable[[], float] = time.monotonic
-
-    def __call__(self) -> str:
-        """Why waiting is pointless, once that has been so for a while: a registry may be unavailable for a moment."""
-        stuck = stuck_jobs(self.cluster, self.wanted.namespace, self.wanted.name)
-        if not self.patience.over(stuck, self.clock()):
-            return ""
-        one = next(one for one in stuck if one.reason)
-        unpulled = one.reason in NO_IMAGE and self.wanted.name == EVICTOR
-        return (
-            f"{one.workload} in namespace {self.wanted.namespace}, a hook of the chart, cannot run: {one.why}. Helm"
-            f" was stopped, because waiting would not help.{HOOK_ADVICE * unpulled}"
-        )
-
-
-@dataclass(frozen=True)
-class RollBack(Step):
-    """Apply a revision's stored manifest as a new revision: no chart is fetched, and its values stay."""
-
-    to: int = 0
-    replicas: tuple[tuple[str, int], ...] = ()
-    """Paths of workloads whose number of replicas others set, such as CAST AI, and that keep it."""
-
-    def work(self, gateway: Systems, wanted: Desired) -> None:
-        gateway.helm.rollback(gateway.work(wanted, self.revision + 1), self.to)
-        cluster = gateway.connection.cluster()
-        for path, count in self.replicas:
-            found = cluster.get(path)
-            if found and found["spec"].get("replicas") != count:
-                cluster.patch(path, {"spec": {"replicas": count}})
-
-
-@dataclass(frozen=True)
-class Uninstall(Step):
-    """objects: those that Helm is to delete."""
-
-    objects: tuple[Reference, ...] = ()
-
-    def work(self, gateway: Systems, wanted: Desired) -> None:
-        try:
-            gateway.helm.uninstall(gateway.work(wanted, self.revision))
-        except CallFailed as failure:
-            # Helm only says that it failed.
-            why = _undeletable(gateway.connection.cluster(), wanted, self.objects)
-            if not why:
-                raise
-            raise CallFailed(f"{failure} {why}") from failure.__cause__
-
-
-@dataclass(frozen=True)
-class DeleteHooks(Step):
-    """Delete what the release's hooks created and an uninstall leaves."""
-
-    objects: tuple[Reference, ...] = ()
-    helm = False
-
-    def work(self, gateway: Systems, wanted: Desired) -> None:
-        for item in self.objects:
-            # Otherwise a Job's pods would stay.
-            gateway.connection.cluster().delete(_path(item, wanted.namespace), {"propagationPolicy": "Background"})
-
-
-@dataclass(frozen=True)
-class MarkFailed(Step):
-    """Note in the record of a killed revision that it failed, so that an upgrade compares with what it created."""
-
-    helm = False
-
-    def work(self, gateway: Systems, wanted: Desired) -> None:
-        secret = self.unfinished.secret if self.unfinished else {}
-        failed = record.with_status(secret, record.FAILED)
-        gateway.connection.cluster().replace(_record_path(wanted, self.revision), failed)
-
-
-@dataclass(frozen=True)
-class DeleteRecord(Step):
-    """Delete the record of a revision that a newer one has replaced."""
-
-    number: int = 0
-    helm = False
-
-    def work(self, gateway: Systems, wanted: Desired) -> None:
-        gateway.connection.cluster().delete(_record_path(wanted, self.number))
-
-
-@dataclass(frozen=True)
-class KeepNamespace(Step):
-    """Annotate the Namespace so that Helm keeps it if a later revision does not contain it."""
-
-    helm = False
-
-    def work(self, gateway: Systems, wanted: Desired) -> None:
-        gateway.connection.cluster().patch(
-            path_of("v1", "Namespace", wanted.namespace, None),
-            {"metadata": {"annotations": {record.KEEP_ANNOTATION: "keep"}}},
-        )
-
-
-@dataclass(frozen=True)
-class DisownNamespace(Step):
-    """Take the Namespace out of a revision's record: an uninstall only goes by the record."""
-
-    helm = False
-
-    def work(self, gateway: Systems, wanted: Desired) -> None:
-        cluster, path = gateway.connection.cluster(), _record_path(wanted, self.revision)
-        secret = cluster.get(path)
-        if secret is None:
-            raise Conflict(f"Revision {self.revision} of {wanted.title} is gone.")
-        cluster.replace(path, record.encode(secret, record.without_namespace(record.decode(secret), wanted.namespace)))
-
-
-def desired(params: Parameters) -> Desired:
-    version, name, cluster = params.get("chart_version") or "", params["name"], named_by(params)
-    found = (
-        helm_release_problem(name),
-        namespace_problem(params["namespace"], params["state"] == "present"),
-        *given_problems(params),
-        chart_version_problem(version, name),
-    )
-    problems = [problem for problem in found if problem]
-    if problems:
-        raise Refused(" ".join(problems))
-    return Desired(
-        name=name,
-        namespace=params["namespace"],
-        present=params["state"] == "present",
-        chart=Chart(_absolute(params.get("chart_ref") or ""), version, params.get("chart_repo_url") or ""),
-        values=params["values"],
-        enforce=params["policy"] == "enforce",
-        adopt=params["adopt"],
-        adopt_managed=params["adopt_managed"],
-        recover=params["pending"] == "recover",
-        grace=params["pending_grace"],
-        wait=params["wait"],
-        timeout=params["timeout"],
-        create_namespace=params["create_namespace"],
-        delete_superseded=params["delete_superseded_records"],
-        cluster=cluster,
-        wait_for_workloads=params["wait_for_workloads"],
-        purpose=params.get("purpose") or "",
-    )
-
-
-def connect(params: Parameters, wanted: Desired) -> Systems:
-    return systems(params)
-
-
-def systems(params: Parameters) -> Systems:
-    return Systems(Helm(params.get("helm_path")), Connection(params))
-
-
-def observe(gateway: Systems, wanted: Desired) -> Current:
-    (current,) = observe_all(gateway, (wanted,))
-    return current
-
-
-def observe_all(gateway: Systems, wanted: Sequence[Desired]) -> list[Current]:
-    """The current state of releases in one namespace. Round 1, if the cluster is named: whether it is that one.
-    Round 2: the releases' records. Round 3: objects. If workloads are not ready, two more rounds find out why."""
-    problem = driver_problem(os.environ)
-    if problem:
-        raise Refused(problem)
-    cluster = gateway.connection.enter(wanted[0].cluster)
-    namespace, names = wanted[0].namespace, [one.name for one in wanted]
-    with at_once() as ask:
-        records = ask(_records, cluster, namespace, names)
-        existing = ask(_namespace, cluster, namespace)
-        operator = ask(operators, cluster, namespace)
-        in_configmaps = ask(_in_configmaps, cluster, namespace, names)
-
-    def begin(one: Desired) -> Current:
-        if one.unwanted:
-            return Current(_if_readable(lambda: record.of(records.result(), one.name)) or (), Facts("", ""), None)
-        history = record.of(records.result(), one.name)
-        if one.name in in_configmaps.result() and not history:
-            raise Refused(
-                f"Helm keeps {one.title} in ConfigMaps of namespace {namespace} (HELM_DRIVER=configmap), but only"
-                " releases in Secrets can be managed here. Uninstall it first: HELM_DRIVER=configmap helm uninstall"
-                f" {one.name} --namespace {namespace}"
-            )
-        current = Current(history, _chart(one), existing.result(), manager=operator.result()(one.name), now=time.time())
-        work = Work(cluster.host, namespace, one.name, current.last.number if current.last else 0)
-        return replace(current, killed=gateway.helm.was_killed(work))
-
-    begun = each([partial(begin, one) for one in wanted])
-    pairs = list(zip(wanted, begun, strict=True))
-    manifests = [current.last.contents for one, current in pairs if current.last and not one.unwanted]
-    live = _found(cluster, namespace, {item for contents in manifests for item in contents.objects})
-    return each([partial(_complete, gateway, *one, live) for one in pairs], MOST)
-
-
-def _complete(gateway: Systems, wanted: Desired, current: Current, found: Mapping[Reference, Object | None]) -> Current:
-    """current with what is known about the release's objects, and about those that it does not own yet."""
-    if wanted.unwanted:
-        return current
-    cluster, last = gateway.connection.cluster(), current.last
-    if last:
-        live = {item: found[item] for item in last.contents.objects if item in found}
-        whole = wanted.present and last.status == record.DEPLOYED
-        current = replace(
-            current,
-            missing=tuple(item for item, one in live.items() if one is None) if whole else (),
-            unready=unready(cluster, _workloads(live)) if whole else (),
-            manager=current.manager or manager_among(filter(None, live.values())),
-            replicas=tuple(_replicas(wanted, live)),
-            hooks=() if wanted.present else _left_by_hooks(cluster, wanted, current.history),
-        )
-    if wanted.present and not record.goal(current.history):
-        current = replace(current, owner=owner(cluster, wanted.name, wanted.namespace))
-    return current
 
 
 def plan(current: Current, wanted: Desired) -> Iterator[Action]:
@@ -721,7 +314,7 @@ def _added_owner(gateway: Systems, wanted: Desired, current: Current) -> Owner |
     known = {item for revision in current.history[-1:] for item in revision.contents.objects}
     rendered = gateway.helm.render(wanted.chart, wanted.name, wanted.namespace, wanted.values, secrets(wanted.values))
     asked = [item for item in record.references(rendered) if goal is None or item not in known]
-    live = {str(item): found for item, found in _readable(cluster, wanted, asked)}
+    live = {str(item): found for item, found in readable(cluster, wanted, asked)}
     namespace = f"Namespace {wanted.namespace}"
     its_own = {namespace: live.pop(namespace, None)}
     if goal and owner_of_added(cluster, its_own, wanted.name, wanted.namespace):
@@ -759,134 +352,6 @@ def confirm(gateway: Systems, wanted: Desired, current: Current, planned: tuple[
     return planned
 
 
-def _chart(wanted: Desired) -> Facts:
-    """What is known about the wanted chart without fetching it."""
-    chart = wanted.chart
-    if not (wanted.present and chart.local):
-        return Facts(chart.name, chart.version)
-    found = facts(Path(chart.ref))
-    if chart.version and not same_version(found.version, chart.version):
-        raise Refused(
-            f"Chart {chart.ref} is {found.name} {found.version}, but {named('chart_version', role_of(wanted.name))} is"
-            f" {chart.version}. Correct one of the two."
-        )
-    return found
-
-
-def _records(cluster: Kubernetes, namespace: str, names: Iterable[str], kind: str = "Secret") -> list[Object]:
-    """Helm's records of these releases, with all their revisions."""
-    selector = f"owner=helm,name in ({','.join(names)})"
-    return (cluster.get(path_of("v1", kind, None, namespace), labelSelector=selector) or {}).get("items") or []
-
-
-def _in_configmaps(cluster: Kubernetes, namespace: str, names: Iterable[str]) -> frozenset[str]:
-    """Which releases Helm stores in ConfigMaps: an install would start anew, and lose their values."""
-    try:
-        listed = _records(cluster, namespace, names, "ConfigMap")
-    except Failure:
-        return frozenset()  # connecting needs no right to list them
-    return frozenset((item["metadata"].get("labels") or {}).get("name") or "" for item in listed)
-
-
-def _namespace(cluster: Kubernetes, name: str) -> Namespace | None:
-    found = cluster.get(path_of("v1", "Namespace", name, None))
-    if found is None:
-        return None
-    annotations = found["metadata"].get("annotations") or {}
-    return Namespace(
-        leaving=terminating_problem(found),
-        kept=annotations.get(record.KEEP_ANNOTATION) == "keep",
-    )
-
-
-def _found(cluster: Kubernetes, namespace: str, objects: Iterable[Reference]) -> dict[Reference, Object | None]:
-    """The live objects of manifests, None if deleted. Only Kubernetes' own kinds are read."""
-    known = [item for item in objects if item.built_in]
-    found = side_by_side(AT_ONCE, [partial(cluster.get, _path(item, namespace)) for item in known])
-    return dict(zip(known, found, strict=True))
-
-
-def _readable(cluster: Kubernetes, wanted: Desired, objects: Iterable[Reference]) -> Iterator[tuple[Reference, Object]]:
-    """The existing ones, each with its live object. Unreadable ones are left out: the work itself needs no right to
-    read them."""
-
-    def read(item: Reference) -> Object | None:
-        with contextlib.suppress(Failure):
-            return _found(cluster, wanted.namespace, [item]).get(item)
-        return None
-
-    known = list(objects)
-    found = side_by_side(AT_ONCE, [partial(read, item) for item in known])
-    yield from ((item, one) for item, one in zip(known, found, strict=True) if one)
-
-
-def _undeletable(cluster: Kubernetes, wanted: Desired, objects: Iterable[Reference]) -> str:
-    """Why the first object that cannot be deleted cannot, as a sentence: a webhook or policy, or a missing right. Empty
-    if there is none."""
-    for item, _found in _readable(cluster, wanted, objects):
-        try:
-            cluster.try_to_delete(_path(item, wanted.namespace))
-        except Rejected as answer:
-            if answer.status != 404:
-                return f"{item} cannot be deleted: {answer.message.rstrip('.')}."
-        except CallFailed:
-            return ""
-    return ""
-
-
-def _left_by_hooks(cluster: Kubernetes, wanted: Desired, history: History) -> tuple[Reference, ...]:
-    made = sorted({item for revision in history for item in _hooks(revision)})
-    return tuple(
-        item
-        for item, found in _readable(cluster, wanted, made)
-        if record.HOOK_ANNOTATION in (found["metadata"].get("annotations") or {})
-    )
-
-
-def _hooks(revision: Revision) -> tuple[Reference, ...]:
-    """An old record that nobody can read does not prevent an uninstall."""
-    return _if_readable(lambda: revision.contents.hooks) or ()
-
-
-def _if_readable(read: Callable[[], T]) -> T | None:
-    """What a record says, or None if somebody edited it so that it cannot be read."""
-    try:
-        return read()
-    except Refused:
-        return None
-
-
-def _workloads(found: Mapping[Reference, Object | None]) -> list[Object]:
-    """The existing ones, with their kind, which an object that is read alone may not state."""
-    return [{"kind": item.kind, **live} for item, live in found.items() if live and item.kind in KINDS]
-
-
-def _left_by(cluster: Kubernetes, wanted: Desired, revision: int) -> Revision | None:
-    """What a failed Helm has left of its work, or None. revision: the newest one before."""
-    try:
-        written = cluster.get(_record_path(wanted, revision + 1)) or cluster.get(_record_path(wanted, revision))
-        found = Revision.of(written) if written else None
-    except Failure:
-        return None
-    if found is None or (found.number == revision and found.status != record.UNINSTALLING):
-        return None
-    return found
-
-
-def _replicas(wanted: Desired, live: Mapping[Reference, Object | None]) -> Iterator[tuple[str, int]]:
-    for item, found in live.items():
-        count = ((found or {}).get("spec") or {}).get("replicas")
-        if isinstance(count, int):
-            yield _path(item, wanted.namespace), count
-
-
-def _outwait(cluster: Kubernetes, wanted: Desired, unfinished: Revision, patience: float) -> None:
-    """Wait until a Helm that may be working on this revision must be dead; raise Conflict if it was not."""
-    path, seen = _record_path(wanted, unfinished.number), _version_of(unfinished.secret)
-    if until(lambda: _version_of(cluster.get(path)) != seen, timeout=patience):
-        raise Conflict(f"Another Helm has finished its work on {wanted.title}.")
-
-
 def settle(gateway: Systems, wanted: Desired, current: Current, made: Made, report: Report) -> Current:
     """What the release has become and whether it runs, with or without a change."""
     if made:
@@ -897,7 +362,7 @@ def settle(gateway: Systems, wanted: Desired, current: Current, made: Made, repo
 
     def look() -> tuple[Unready, ...]:
         workloads = [item for item in objects if item.kind in KINDS]
-        return unready(cluster, _workloads(_found(cluster, wanted.namespace, workloads)))
+        return unready(cluster, workloads_among(read_objects(cluster, wanted.namespace, workloads)))
 
     if wanted.wait_for_workloads:
         outcome = wait(look, wanted.title, wanted.timeout, report)
@@ -909,7 +374,7 @@ def settle(gateway: Systems, wanted: Desired, current: Current, made: Made, repo
 
 def _changed(gateway: Systems, wanted: Desired, current: Current) -> Current:
     """Read again what Helm did: it ends without an error even if it could not record its own end."""
-    records = _records(gateway.connection.cluster(), wanted.namespace, [wanted.name])
+    records = read_records(gateway.connection.cluster(), wanted.namespace, [wanted.name])
     current = replace(current, history=record.of(records, wanted.name))
     if wanted.present and (current.last is None or current.last.status != record.DEPLOYED):
         status = current.last.status if current.last else "gone"
@@ -986,7 +451,7 @@ def _unwanted_warning(wanted: Desired, last: Revision) -> str:
     """How to uninstall a release that is not wanted, or to keep it without this warning."""
     switch = switch_of(wanted.name)
     leaves_out = f"{switch} (option unwanted)" if switch else "option unwanted"
-    objects = _if_readable(lambda: last.contents.objects) or ()
+    objects = if_readable(lambda: last.contents.objects) or ()
     definitions = any(item.kind == "CustomResourceDefinition" for item in objects)
     return (
         f"{wanted.title} is still installed in namespace {wanted.namespace}, but {leaves_out} leaves it out. It keeps"
@@ -1012,31 +477,6 @@ def _chart_title(chart: Facts) -> str:
 
 def _target(wanted: Desired, part: str = "") -> str:
     return f"helm/release/{wanted.namespace}/{wanted.name}{part}"
-
-
-def _path(item: Reference, namespace: str) -> str:
-    """namespace: the release's."""
-    return path_of(item.api_version, item.kind, item.name, item.namespace or namespace)
-
-
-def _record_path(wanted: Desired, revision: int | None = None) -> str:
-    name = None if revision is None else record.secret_name(wanted.name, revision)
-    return path_of("v1", "Secret", name, wanted.namespace)
-
-
-def _version_of(found: Mapping[str, Any] | None) -> str:
-    return str(((found or {}).get("metadata") or {}).get("resourceVersion") or "")
-
-
-def _absolute(ref: str) -> str:
-    """A user's path made absolute; names and addresses of charts stay. Helm runs in a folder of its own."""
-    is_path = ref.startswith(("/", "./", "../", "~")) or (ref.endswith((".tgz", ".tar.gz")) and "://" not in ref)
-    return str(as_path(ref).absolute()) if is_path else ref
-
-
-def hidden(params: Parameters) -> tuple[str, ...]:
-    values = params.get("values")
-    return secrets(values) if isinstance(values, dict) else ()
 
 
 SUBJECT = Subject(OPTIONS, desired, connect, observe, plan, view, settle, hidden, confirm)

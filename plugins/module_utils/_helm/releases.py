@@ -17,16 +17,15 @@ from typing import Any
 
 from .._clusters.table import connection_options, connection_rules
 from .._engine import Refused, Several, each
-from . import release
-from .release import Desired, Systems
-
-Parameters = Mapping[str, Any]
+from . import observed, options, release
+from .observed import Systems
+from .options import Desired, Parameters
 
 _SHARED = ("create_namespace", "helm_path", "namespace")
 """The options that apply to all releases, besides those that name the cluster."""
 
 _OF_CLUSTER = connection_options(required=False)
-_ALL: Mapping[str, Any] = release.OPTIONS["argument_spec"]
+_ALL: Mapping[str, Any] = options.OPTIONS["argument_spec"]
 _OF_ONE = {name: option for name, option in _ALL.items() if name not in (*_OF_CLUSTER, *_SHARED)}
 
 OPTIONS: dict[str, Any] = {
@@ -38,7 +37,7 @@ OPTIONS: dict[str, Any] = {
             "elements": "dict",
             "required": True,
             "options": _OF_ONE,
-            "required_if": release.OPTIONS["required_if"],
+            "required_if": options.OPTIONS["required_if"],
         },
         "unwanted": {"type": "list", "elements": "str", "default": []},
     },
@@ -52,7 +51,7 @@ def desired(params: Parameters) -> Sequence[Desired]:
     names = [one["name"] for one in params["releases"]]
     unwanted = tuple(dict.fromkeys(params["unwanted"]))
     looked_for = [{**defaults, "name": name, "state": "absent"} for name in unwanted]
-    wanted = each([partial(release.desired, {**shared, **one}) for one in (*params["releases"], *looked_for)])
+    wanted = each([partial(options.desired, {**shared, **one}) for one in (*params["releases"], *looked_for)])
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise Refused(f"Option releases lists {', '.join(doubled)} more than once. List each release only once.")
@@ -63,7 +62,7 @@ def desired(params: Parameters) -> Sequence[Desired]:
 
 
 def connect(params: Parameters, wanted: Sequence[Desired]) -> Systems:
-    return release.systems(params)
+    return observed.systems(params)
 
 
 def view(wanted: Sequence[Desired], views: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -82,10 +81,10 @@ def hidden(params: Parameters) -> tuple[str, ...]:
         text
         for item in (items if isinstance(items, list) else ())
         if isinstance(item, Mapping)
-        for text in release.hidden(item)
+        for text in options.hidden(item)
     )
 
 
 SUBJECT = Several(
-    OPTIONS, release.SUBJECT, desired, connect, release.observe_all, view, hidden=hidden, most=release.MOST
+    OPTIONS, release.SUBJECT, desired, connect, observed.observe_all, view, hidden=hidden, most=observed.MOST
 )

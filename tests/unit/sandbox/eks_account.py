@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.eks_iam import SUBJECT
-from ansible_collections.castai.onboarding.plugins.module_utils._aws.keys import TAG_FOUND_KEY
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.keys import TAG_CREDENTIALS, TAG_FOUND_KEY
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.names import RESTRICTED_POLICY
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import Result
-from ansible_collections.castai.onboarding.plugins.module_utils._names import TAG_CLUSTER
+from ansible_collections.castai.onboarding.plugins.module_utils._names import TAG_CLUSTER, TAG_CLUSTER_ID
 from tests.sandbox.aws.eks import find_cluster
 
 from .aws_account import Account
@@ -104,7 +104,10 @@ def disturb(world: World, mode: str, identity: str) -> None:
         iam.create_policy_version(PolicyArn=mine, PolicyDocument=document, SetAsDefault=True)
     if identity == "role":
         iam.update_assume_role_policy(RoleName=who, PolicyDocument=trust())
-        iam.untag_role(RoleName=who, TagKeys=marks)
+        iam.untag_role(RoleName=who, TagKeys=[*marks, TAG_CREDENTIALS])
+        tag = {"Key": TAG_CLUSTER_ID, "Value": world.ids[CLUSTERS[mode].name]}
+        iam.create_user(UserName=f"cast-eks-{CLUSTERS[mode].name}", Tags=[tag])
+        iam.create_access_key(UserName=f"cast-eks-{CLUSTERS[mode].name}")
         iam.put_role_policy(RoleName=who, PolicyName=RESTRICTED_POLICY, PolicyDocument=json.dumps(allow("ec2:*")))
         iam.attach_role_policy(RoleName=who, PolicyArn=shared)
     else:

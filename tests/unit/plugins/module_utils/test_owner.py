@@ -72,6 +72,7 @@ NOT_ASKED: Mapping[str, tuple[str, ...]] = {
         *("_aws.CreateCastPrincipal", "_aws.DeleteCastPrincipal"),
         *("_google.DisableCastAccount", "_azure.DisableCastAccount"),
     ),
+    "is on a role that the clusters of an account share": ("_aws.Unmark",),
     "is on a whole project or subscription": ("_google.EnableServices", "_azure.RegisterProvider"),
 }
 """Why no object is asked, and for which actions."""
@@ -145,6 +146,9 @@ def test_eks(eks: eks_account.World, seen: Seen) -> None:
         eks.run("API", **options)
         eks.run("API", **options, state="absent")
         eks.reset()
+    for mode in ("API", "CONFIG_MAP"):
+        eks.run(mode, **ways[1], spot_lambda_role=True)
+    eks.run("API", **ways[1], spot_lambda_role=True, state="absent")
     assert seen.keys() == concrete("_aws")
     assert seen == expected(seen)
 

@@ -130,7 +130,7 @@ BY_ROLE = Current(
     CASTAI,
     Identity(
         ROLE,
-        role(ROLE, policies.trust_castai(CASTAI, ID)),
+        role(ROLE, policies.trust_castai(CASTAI, ID), {**TAGS, TAG_CREDENTIALS: "c1"}),
         attached=(*WITH_READERS, arn_of(MANAGED)),
         inline=policies.eks_restricted(HERE),
         others=("CastEKSRestrictedAccess",),
@@ -285,7 +285,7 @@ DRIFT: dict[str, tuple[Current, list[str]]] = {
         [f"attach AmazonEC2ReadOnlyAccess to role {ROLE}"],
     ),
     "foreign attachment": (of_identity(BY_ROLE, attached=(*BY_ROLE.identity.attached, arn_of("theirs"))), []),
-    "role's tags": (tagged(BY_ROLE, tags={"cast:cluster-id": ID}), [f"tag role {ROLE}"]),
+    "role's tags": (tagged(BY_ROLE, tags={"cast:cluster-id": ID}), [f"tag role {ROLE}", GIVE_ROLE]),
     "node role's trust": (
         of_nodes(BY_ROLE, role=role(NODE, {"Statement": []})),
         [f"set the trust policy of role {NODE}"],
@@ -558,7 +558,7 @@ def test_cast_ais_record_the_id_in_a_name_and_an_attachment_are_signs() -> None:
     )
     assert sentences(recorded)[:2] == [f"set the trust policy of role {TERRAFORM}", f"tag role {TERRAFORM}"]
     older = tagged(BY_ROLE, trust=NO_EXTERNAL_ID, tags={})
-    assert sentences(older) == [f"set the trust policy of role {ROLE}", f"tag role {ROLE}"]
+    assert sentences(older) == [f"set the trust policy of role {ROLE}", f"tag role {ROLE}", GIVE_ROLE]
     assert sentences(replace(BY_ROLE, managed=held(MANAGED, {}, {})))[-1] == f"tag policy {MANAGED}"
 
 

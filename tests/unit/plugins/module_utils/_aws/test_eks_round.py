@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 
 from ansible_collections.castai.onboarding.plugins.module_utils import _keys
+from ansible_collections.castai.onboarding.plugins.module_utils._aws.keys import TAG_CREDENTIALS
 from ansible_collections.castai.onboarding.plugins.module_utils._aws.names import SPOT_LAMBDA_ROLE
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused, Stopped, until
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways import aws_session as gateway
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways import castai
+from tests.sandbox.aws.eks import find_cluster
 from tests.sandbox.normal import difference
 from tests.unit.sandbox.aws_account import Direct, sentences
 from tests.unit.sandbox.aws_client import HOME, trust
@@ -348,16 +350,18 @@ def test_what_another_tool_made_is_taken_over(world: World, vintage: str) -> Non
     assert len(world.versions("CastEKSPolicy")) == (4 if vintage == "older" else 3)
 
 
-@pytest.mark.parametrize("vintage", ["newest", "older"])
+@pytest.mark.parametrize("vintage", ["newest", "older", "user"])
 def test_what_the_script_made_and_we_took_over_goes_whole(world: World, vintage: str) -> None:
-    """Also its policy for IPv6 on an IPv4 cluster, and the access entry that it created for the nodes' role."""
+    """Also its policy for IPv6 on an IPv4 cluster, the policies that only it attaches to a user, and the access entry
+    that it created for the nodes' role."""
     before = world.cloud.state()
     made = world.api.seed_script_world("c-api", vintage)
-    done = world.run("API")
-    tagged = f"tag the access entry of {made['node_role_arn']} in cluster c-api"
+    options = {"identity": "user", "adopt": True} if vintage == "user" else {}
+    done = world.run("API", **options)
+    tagged = f"tag the access entry of {made.get('node_role_arn')} in cluster c-api"
     assert (tagged in sentences(done)) is (vintage == "newest")
     world.disconnect("API")
-    back = world.run("API", state="absent", force=False)
+    back = world.run("API", state="absent", force=False, **options)
     assert back.view["kept"] == []
     left = world.cloud.state()
     for policy in ("CastEKSPolicy", "CastEC2AssignIPv6Policy"):
@@ -391,16 +395,21 @@ def test_a_diff_shows_what_changes_alone(world: World) -> None:
     assert "team" not in shown["iam/policy/CastEKSPolicy-c-api/tags"]["before"]
 
 
+STEPS = ({"hand_over": False}, {"prepare": False})
+"""How the role runs the module: the components come in between."""
+
+
 def test_the_key_of_a_scripts_user_is_replaced_while_it_still_works(world: World) -> None:
     made = world.api.seed_script_world("c-api", "user")
     options = {"identity": "user", "adopt": True}
     with pytest.raises(Refused, match="User cast-eks-c-api has no tag that shows"):
         world.run("API", identity="user")
     predicted = sentences(world.run("API", check=True, **options))
+    in_steps = [step for part in STEPS for step in sentences(world.run("API", check=True, **part, **options))]
     done = sentences(world.run("API", hand_over=False, **options))
     assert world.keys("cast-eks-c-api") == [made["access_key_id"]]
     done += sentences(world.run("API", prepare=False, **options))
-    assert done == predicted
+    assert done == predicted == in_steps
     assert "delete inline policy CastEKSRestrictedAccess of user cast-eks-c-api" in done
     assert [sentence.split(" of ")[0] for sentence in done[-3:]] == [
         "create an access key",
@@ -409,6 +418,25 @@ def test_the_key_of_a_scripts_user_is_replaced_while_it_still_works(world: World
     ]
     assert len(world.keys("cast-eks-c-api")) == 1
     assert sentences(world.run("API", **options)) == []
+
+
+@pytest.mark.parametrize("identity", ["role", "user"])
+@pytest.mark.parametrize("mode", ["API", "API_AND_CONFIG_MAP"])
+def test_a_cluster_that_shares_the_accounts_policies_from_now_on_has_none_of_its_own(
+    world: World, mode: str, identity: str
+) -> None:
+    before, name = world.cloud.state(), CLUSTERS[mode].name
+    who = world.run(mode, identity=identity).view["identity_arn"].rpartition("/")[2]
+    options = {"identity": identity, "policy_scope": "account"}
+    assert f"detach CastEKSPolicy-{name} from {identity} {who}" in sentences(world.run(mode, **options))
+    assert sentences(world.run(mode, **options)) == []
+    back = world.run(mode, state="absent", **options)
+    shared = ["CastEKSPolicy", *(["CastEC2AssignIPv6Policy"] if CLUSTERS[mode].ip_family == "ipv6" else [])]
+    assert back.view["kept"] == [f"policy {policy}: the clusters of the account share it" for policy in shared]
+    left = world.cloud.state()
+    for policy in shared:
+        del left[HOME]["iam"]["policies"][f"arn:aws:iam::{HOME}:policy/{policy}"]
+    assert left == before
 
 
 def test_a_policy_with_five_versions_makes_room(world: World) -> None:
@@ -491,6 +519,80 @@ def test_each_answer_of_castai_to_a_write_may_be_lost(
     assert last > 1
 
 
+@pytest.mark.parametrize("since", ["user", "user, deleted", "script"])
+def test_a_role_that_castai_no_longer_works_with_is_handed_over_again(world: World, since: str) -> None:
+    """CAST AI's record still shows the role when a key has been handed over since."""
+    arn = world.run("API").view["identity_arn"]
+    if since == "script":
+        world.api.seed_script_world("c-api", "user")
+    else:
+        user = world.run("API", identity="user").view["identity_arn"]
+        if since.endswith("deleted"):
+            world.lose(user)
+    predicted = sentences(world.run("API", check=True))
+    assert predicted[-1].startswith(f"give CAST AI role {arn} for cluster {world.ids['c-api']}")
+    assert sentences(world.run("API")) == predicted
+    assert world.api.state()["access_keys"] == {}
+    assert sentences(world.run("API")) == []
+
+
+def test_from_user_to_role_the_key_lives_until_castai_has_the_role_wherever_a_run_ends(world: World) -> None:
+    for last in itertools.count(1):
+        world.reset()
+        world.run("API", identity="user")
+        (key,) = world.keys("cast-eks-c-api")
+        if last == 1:
+            predicted = sentences(world.run("API", check=True))[-1]
+            assert predicted.endswith(f", then delete access key {key} of user cast-eks-c-api")
+        ended = world.run_until(last, "API")
+        if world.api.state()["access_keys"]:
+            world.check_key("cast-eks-c-api")
+        world.run("API")
+        assert (world.api.state()["access_keys"], world.keys("cast-eks-c-api")) == ({}, [])
+        assert sentences(world.run("API")) == []
+        if not ended:
+            break
+    assert last > 5
+
+
+def test_a_role_of_ones_own_that_castai_no_longer_works_with_is_handed_over_again(world: World) -> None:
+    own = {"role_arn": world.run("API").view["identity_arn"]}
+    assert sentences(world.run("API", **own)) == []
+    world.run("API", identity="user")
+    (key,) = world.keys("cast-eks-c-api")
+    given = f"give CAST AI role {own['role_arn']} for cluster {world.ids['c-api']}"
+    ended = f"{given}, then delete access key {key} of user cast-eks-c-api"
+    assert sentences(world.run("API", check=True, **own)) == [ended]
+    assert sentences(world.run("API", **own)) == [ended]
+    assert (world.api.state()["access_keys"], world.keys("cast-eks-c-api")) == ({}, [])
+    assert sentences(world.run("API", **own)) == []
+
+
+def test_castais_principal_of_a_former_role_goes_with_the_user(world: World) -> None:
+    for identity in ("role", "user"):
+        world.run("API", identity=identity)
+    world.disconnect("API")
+    assert sentences(world.run("API", identity="user", state="absent"))[-1].startswith("delete CAST AI's principal")
+    assert world.api.state()["assume_role_principals"] == {}
+
+
+def test_a_user_without_access_loses_what_it_had(world: World) -> None:
+    options = {"identity": "user", "user_access": "none"}
+    user = world.run("API", identity="user").view["identity_arn"]
+    assert sentences(world.run("API", **options)) == [f"delete the access entry of {user} in cluster c-api"]
+    assert world.cloud.kubernetes_user(CLUSTERS["API"], user, None) is None
+    assert sentences(world.run("API", **options)) == []
+
+    def of_user(**more: Any) -> list[Any]:
+        entries = world.run("CONFIG_MAP", check=True, **options, **more).view["access"]["aws_auth"]
+        return [entry.get("state", "present") for entry in entries if "user_arn" in entry]
+
+    assert of_user() == []
+    world.run("CONFIG_MAP", identity="user")
+    assert of_user() == ["absent"]
+    assert of_user(state="absent") == ["present"]
+
+
 BOUNDARY = {"StringNotEquals": {"iam:PermissionsBoundary": f"arn:aws:iam::{HOME}:policy/b"}}
 
 
@@ -521,15 +623,147 @@ def test_what_an_organization_denies_comes_with_what_it_may_demand(
     assert (demanded in str(caught.value)) is asks
 
 
-def test_a_quota_of_the_account_is_named_and_the_next_run_goes_on(world: World) -> None:
-    """A new account allows 10 policies on a role, of which nodes need 3."""
-    names = ("AmazonS3", "AmazonSNS", "AmazonSQS", "AmazonEC2", "AmazonRDS", "AmazonDynamoDB", "AmazonVPC", "IAM")
-    given = [f"arn:aws:iam::aws:policy/{name}ReadOnlyAccess" for name in names]
+MORE_FOR_NODES = [
+    f"arn:aws:iam::aws:policy/{name}ReadOnlyAccess"
+    for name in ("AmazonS3", "AmazonSNS", "AmazonSQS", "AmazonEC2", "AmazonRDS", "AmazonDynamoDB", "AmazonVPC", "IAM")
+]
+"""One more than nodes may have in an account with the usual quota of 10: they need 3 of AWS's own."""
+
+
+def check_refused(world: World, sentence: str, **options: Any) -> None:
+    """Check that check mode and the run refuse in the same words and change nothing."""
+    before = world.cloud.state()
+    for check in (True, False):
+        with pytest.raises(Refused) as caught:
+            world.run("API", check=check, **options)
+        assert str(caught.value) == sentence
+    assert world.cloud.state() == before
+
+
+@pytest.mark.parametrize("existing", [False, True])
+def test_a_quota_of_attached_policies_is_refused_before_the_first_write(world: World, existing: bool) -> None:
+    if existing:
+        world.run("API")
+    role = world.run("API", check=True).view["node_role_arn"].rpartition("/")[2]
+    check_refused(
+        world,
+        f"Role {role} would have 11 managed policies, but IAM allows 10 in this account. Shorten"
+        " eks_onboard_node_policies (option node_policies), or have its quota raised (AWS Service Quotas).",
+        node_policies=MORE_FOR_NODES,
+    )
+    assert sentences(world.run("API", node_policies=MORE_FOR_NODES[:-1])) != []
+    assert sentences(world.run("API", node_policies=MORE_FOR_NODES[:-1])) == []
+
+
+def test_what_others_attached_counts_too(world: World) -> None:
+    world.iam.create_user(UserName="cast-eks-c-api")
+    for arn in (*MORE_FOR_NODES, "arn:aws:iam::aws:policy/AmazonSSMReadOnlyAccess"):
+        world.iam.attach_user_policy(UserName="cast-eks-c-api", PolicyArn=arn)
+    check_refused(
+        world,
+        "User cast-eks-c-api would have 11 managed policies, but IAM allows 10 in this account. Detach what others"
+        " attached to it, or have its quota raised (AWS Service Quotas).",
+        identity="user",
+        adopt=True,
+    )
+
+
+def test_who_may_not_read_quotas_is_told_by_the_run(world: World) -> None:
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    deny = {"Effect": "Deny", "Action": "iam:GetAccountSummary", "Resource": "*"}
+    world.act_as("careful", {"Version": "2012-10-17", "Statement": [everything, deny]})
     with pytest.raises(Stopped) as caught:
-        world.run("API", node_policies=given)
+        world.run("API", node_policies=MORE_FOR_NODES)
     assert (
         "LimitExceeded: Cannot exceed quota for PoliciesPerRole: 10. Have the account's quota raised (AWS Service"
         " Quotas), or remove what is not needed."
     ) in str(caught.value)
-    assert len(sentences(world.run("API", node_policies=given[:-1]))) > 0
-    assert sentences(world.run("API", node_policies=given[:-1])) == []
+    assert sentences(world.run("API", node_policies=MORE_FOR_NODES[:-1])) != []
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("policies", "managed policies"), ("roles", "roles"), ("instance_profiles", "instance profiles")],
+)
+def test_a_quota_of_objects_is_refused_before_the_first_write(world: World, kind: str, words: str) -> None:
+    world.run("CONFIG_MAP")
+    summary = world.cloud._accounts.iam(HOME).account_summary
+    existing = getattr(summary, f"_{kind}")
+    number = 2 if kind == "roles" else 1
+    quota = existing + number - 1
+    setattr(summary, f"_{kind}_quota", quota)
+    check_refused(
+        world,
+        f"The account already has {existing} of the {quota} {words} that IAM allows it, and the run needs {number}"
+        " more. Have its quota raised (AWS Service Quotas), or remove what is not needed.",
+    )
+    setattr(summary, f"_{kind}_quota", quota + 1)
+    assert sentences(world.run("API")) != []
+
+
+def test_quotas_are_not_read_if_there_is_nothing_to_create(world: World) -> None:
+    world.run("API")
+
+    def read(**_call: Any) -> None:
+        raise AssertionError
+
+    world.aws._client("iam").meta.events.register("before-call.iam.GetAccountSummary", read)
+    assert len(sentences(world.run("API", node_policies=MORE_FOR_NODES[:2]))) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "needed"), [("role", 3), ("node role", 2), ("profile", 2), ("policy", 2), ("group", 3), ("entry", 2)]
+)
+def test_an_object_without_room_for_tags_is_refused_before_the_first_write(
+    world: World, kind: str, needed: int
+) -> None:
+    view = world.run("API").view
+    role, node_role = (view[key].rpartition("/")[2] for key in ("identity_arn", "node_role_arn"))
+    iam, group = world.iam, view["security_group_id"]
+    policy = f"arn:aws:iam::{HOME}:policy/CastEKSPolicy-c-api"
+    full = [{"Key": f"k{number}", "Value": "v"} for number in range(49)]
+    ours = ["cast:cluster-id", "castai-onboarding:cluster", TAG_CREDENTIALS]
+    cluster = find_cluster(CLUSTERS["API"])
+    assert cluster
+    entry = cluster.access_entries[view["node_role_arn"]]
+    what = {
+        "role": f"Role {role}",
+        "node role": f"Role {node_role}",
+        "profile": f"Instance profile {node_role}",
+        "policy": "Policy CastEKSPolicy-c-api",
+        "group": "Security group cast-c-api-cluster/CastNodeSecurityGroup",
+        "entry": f"The access entry of {view['node_role_arn']}",
+    }[kind]
+    if kind.endswith("role"):
+        name = role if kind == "role" else node_role
+        iam.untag_role(RoleName=name, TagKeys=ours)
+        iam.tag_role(RoleName=name, Tags=full)
+    elif kind == "profile":
+        iam.untag_instance_profile(InstanceProfileName=node_role, TagKeys=ours)
+        iam.tag_instance_profile(InstanceProfileName=node_role, Tags=full)
+    elif kind == "policy":
+        iam.untag_policy(PolicyArn=policy, TagKeys=ours)
+        iam.tag_policy(PolicyArn=policy, Tags=full)
+    elif kind == "group":
+        world.ec2.delete_tags(Resources=[group], Tags=[{"Key": key} for key in (*ours, "Name")])
+        world.ec2.create_tags(Resources=[group], Tags=full)
+    else:
+        entry["tags"] = {tag["Key"]: tag["Value"] for tag in full}
+    check_refused(
+        world,
+        f"{what} has 49 tags and needs {needed} more, but AWS allows 50. Remove tags from it, or shorten castai_tags"
+        " (option tags).",
+        adopt=True,
+    )
+
+
+def test_a_user_needs_room_for_the_tags_of_its_key_too(world: World) -> None:
+    tags = [{"Key": f"k{number}", "Value": "v"} for number in range(47)]
+    world.iam.create_user(UserName="cast-eks-c-api", Tags=tags)
+    check_refused(
+        world,
+        "User cast-eks-c-api has 47 tags and needs 4 more, but AWS allows 50. Remove tags from it, or shorten"
+        " castai_tags (option tags).",
+        identity="user",
+        adopt=True,
+    )

@@ -110,10 +110,11 @@ def shown(held: ExistingKeys) -> str:
     marks: list[str] = []
     try:
         check_keys(held, "user")
-        for action in plan_keys(held, "user", ID):
+        for action in plan_keys(held, "user", ID, False):
             if isinstance(action, DeleteKey):
                 marks.append(f"-{action.key_id}")
             elif isinstance(action, HandOverKey):
+                marks += [f"={key}" for key in [action.found.get(TAG_FOUND_KEY)] if key]
                 marks.append("+")
             elif action.after:
                 marks.append(f"={action.after[TAG_FOUND_KEY]}")
@@ -146,12 +147,12 @@ def test_two_keys_of_which_either_may_be_in_use_are_refused_with_age_and_last_us
         " again."
     )
     with pytest.raises(Refused):
-        list(plan_keys(held, "user", ID))
+        list(plan_keys(held, "user", ID, False))
 
 
 def test_the_plan_says_why_a_key_goes_first() -> None:
     def sentence(tags: Mapping[str, str], held: tuple[AccessKey, ...], credentials: str) -> str:
-        return next(iter(plan_keys(ExistingKeys(held, tags, credentials), "user", ID))).sentence
+        return next(iter(plan_keys(ExistingKeys(held, tags, credentials), "user", ID, False))).sentence
 
     first = "delete access key {} of user user, {}".format
     assert sentence(DONE, (A, B), "c1") == first("B", "which is not recorded as handed over")
@@ -254,7 +255,7 @@ class Model:
         try:
             if TAG_KEY not in self.tags or OURS.items() - self.tags.items():
                 self.take_over()
-            for action in list(plan_keys(self.held(), "user", ID)):
+            for action in list(plan_keys(self.held(), "user", ID, False)):
                 action.run(self, {})
         except (Failure, Killed):
             return
@@ -374,7 +375,7 @@ def test_a_refused_key_is_deleted_in_the_same_run_and_the_old_one_stays() -> Non
     model.script()
     model.answer = "refused"
     with pytest.raises(CallFailed, match=r"^no The new access key K2 was deleted again\.$"):
-        run(plan_keys(model.held(), "user", ID), model)
+        run(plan_keys(model.held(), "user", ID, False), model)
     assert (model.keys, model.in_use) == (("K1",), "K1")
 
 
@@ -387,11 +388,11 @@ def test_a_lost_answer_is_read_back_before_anything_is_deleted(
     model.script()
     model.answer = answer
     if taken:
-        run(plan_keys(model.held(), "user", ID), model)
+        run(plan_keys(model.held(), "user", ID, False), model)
         assert model.keys == ("K2",)
         return
     with pytest.raises(CallFailed, match="access key K2 was kept, because CAST AI may have accepted it"):
-        run(plan_keys(model.held(), "user", ID), model)
+        run(plan_keys(model.held(), "user", ID, False), model)
     assert model.keys == ("K1", "K2")
     late = replace(model, in_use="K2", tags=dict(model.tags))
     for one in (model, late):
@@ -403,7 +404,7 @@ def test_a_key_is_not_deleted_when_another_wrote_since_the_plan_was_made() -> No
     model = Model()
     model.run()
     (spare, _secret) = model.create_key("user")
-    planned = list(plan_keys(model.held(), "user", ID))
+    planned = list(plan_keys(model.held(), "user", ID, False))
     model.set_key(ID, spare, "")
     with pytest.raises(Conflict, match="given different credentials"):
         run(iter(planned), model)
@@ -411,7 +412,7 @@ def test_a_key_is_not_deleted_when_another_wrote_since_the_plan_was_made() -> No
 
 
 def test_the_secret_goes_to_cast_ai_and_is_nowhere_else() -> None:
-    (action,) = plan_keys(ExistingKeys(), "user", ID)
+    (action,) = plan_keys(ExistingKeys(), "user", ID, False)
     model = Model()
     assert action.run(model, {}) is None  # type: ignore[func-returns-value]
     assert model.tags == {TAG_KEY: "K1", TAG_CREDENTIALS: "c-K1"}

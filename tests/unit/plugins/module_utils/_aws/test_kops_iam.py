@@ -152,6 +152,22 @@ def test_clusters_of_one_account_share_the_lambda_role_and_nothing_else(world: W
     assert world.cloud.state() == before
 
 
+def test_clusters_removed_at_the_same_time_leave_no_lambda_role(world: World) -> None:
+    """Each sees the tag of the other and only removes its own."""
+    before = world.cloud.state()
+    for name in (SHOP, PROD):
+        world.run(name)
+    events, event = world.aws._client("iam").meta.events, "before-call.iam.UntagRole"
+
+    def rival(**_call: Any) -> None:
+        events.unregister(event, rival)
+        assert world.run(PROD, state="absent").view["kept"] == [f"role {SPOT_LAMBDA_ROLE}: clusters {SHOP} use it"]
+
+    events.register(event, rival)
+    assert f"delete role {SPOT_LAMBDA_ROLE}" in sentences(world.run(SHOP, state="absent"))
+    assert world.cloud.state() == before
+
+
 def test_a_lambda_role_that_another_host_makes_at_the_same_time_is_shared(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -296,6 +312,16 @@ def test_the_entry_of_a_user_that_stays_is_left_in_aws_auth(world: World) -> Non
     back = world.run(state="absent")
     assert back.view["access"]["aws_auth"] == []
     assert back.view["kept"][0].startswith(f"user {USER}: it has no tag that shows")
+
+
+def test_a_user_without_access_loses_its_entry_in_aws_auth(world: World) -> None:
+    def entries(**more: Any) -> list[Any]:
+        return list(world.run(check=True, user_access="none", **more).view["access"]["aws_auth"])
+
+    assert entries() == []
+    (entry,) = world.run().view["access"]["aws_auth"]
+    assert entries() == [{**entry, "state": "absent"}]
+    assert entries(state="absent") == [entry]
 
 
 def test_a_user_that_cast_ai_works_with_is_not_removed(world: World) -> None:

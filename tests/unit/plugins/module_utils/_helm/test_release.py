@@ -19,21 +19,22 @@ from ansible_collections.castai.onboarding.plugins.module_utils._clusters.facts 
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import CallFailed, Refused, Throttled
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.helm import Chart, Facts, Work
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.kubernetes import Rejected
-from ansible_collections.castai.onboarding.plugins.module_utils._helm import record, release, workloads
-from ansible_collections.castai.onboarding.plugins.module_utils._helm.owner import Owner
-from ansible_collections.castai.onboarding.plugins.module_utils._helm.record import Reference, Revision
-from ansible_collections.castai.onboarding.plugins.module_utils._helm.release import (
-    Current,
-    Desired,
+from ansible_collections.castai.onboarding.plugins.module_utils._helm import actions, record, release, workloads
+from ansible_collections.castai.onboarding.plugins.module_utils._helm import observed as helm_observed
+from ansible_collections.castai.onboarding.plugins.module_utils._helm import options as helm_options
+from ansible_collections.castai.onboarding.plugins.module_utils._helm.actions import (
     DisownNamespace,
     KeepNamespace,
     MarkFailed,
-    Namespace,
     RollBack,
     Step,
     Uninstall,
     Upgrade,
 )
+from ansible_collections.castai.onboarding.plugins.module_utils._helm.observed import Current, Namespace
+from ansible_collections.castai.onboarding.plugins.module_utils._helm.options import Desired
+from ansible_collections.castai.onboarding.plugins.module_utils._helm.owner import Owner
+from ansible_collections.castai.onboarding.plugins.module_utils._helm.record import Reference, Revision
 
 NAME, NAMESPACE = "agent", "castai-agent"
 NOW = 1_000_000.0
@@ -401,10 +402,10 @@ def test_superseded_records_with_an_api_key_are_named_or_deleted() -> None:
     deleting = replace(INSTALL_ONLY, delete_superseded=True)
     assert warnings(state, deleting) == []
     assert [
-        (type(step), step.number) for step in planned(state, deleting) if isinstance(step, release.DeleteRecord)
+        (type(step), step.number) for step in planned(state, deleting) if isinstance(step, actions.DeleteRecord)
     ] == [
-        (release.DeleteRecord, 1),
-        (release.DeleteRecord, 2),
+        (actions.DeleteRecord, 1),
+        (actions.DeleteRecord, 2),
     ]
 
 
@@ -424,9 +425,9 @@ def test_no_record_goes_while_the_newest_holds_the_key(
     history: list[Revision], desired: Desired, deleted: list[int]
 ) -> None:
     found = planned(current(*history), replace(desired, delete_superseded=True))
-    assert [step.number for step in found if isinstance(step, release.DeleteRecord)] == deleted
+    assert [step.number for step in found if isinstance(step, actions.DeleteRecord)] == deleted
     if deleted:
-        assert isinstance(found[-1], release.DeleteRecord)
+        assert isinstance(found[-1], actions.DeleteRecord)
         assert found[-1].revision == history[-1].number + sum(isinstance(step, (Upgrade, RollBack)) for step in found)
 
 
@@ -445,16 +446,16 @@ def test_no_record_goes_while_the_newest_holds_the_key(
     ],
 )
 def test_bad_options(options: dict[str, Any], sentence: str) -> None:
-    spec = release.OPTIONS["argument_spec"]
+    spec = helm_options.OPTIONS["argument_spec"]
     params = {name: option.get("default") for name, option in spec.items()} | {"name": "agent"} | options
     with pytest.raises(Refused, match=re.escape(sentence)):
-        release.desired(params)
+        helm_options.desired(params)
 
 
 def test_a_release_in_a_namespace_of_kubernetes_can_be_uninstalled() -> None:
-    spec = release.OPTIONS["argument_spec"]
+    spec = helm_options.OPTIONS["argument_spec"]
     params = {name: option.get("default") for name, option in spec.items()}
-    assert not release.desired({**params, "name": "agent", "namespace": "default", "state": "absent"}).present
+    assert not helm_options.desired({**params, "name": "agent", "namespace": "default", "state": "absent"}).present
 
 
 # The effect of a step in a world without rivals, as Helm causes it.
@@ -574,9 +575,9 @@ class Running:
 
 
 def run(cluster: Running, check: bool = False, made: bool = False, **options: Any) -> Mapping[str, Any]:
-    systems = release.Systems(cast(Any, cluster), cast(Any, cluster))
+    systems = helm_observed.Systems(cast(Any, cluster), cast(Any, cluster))
     desired = wanted(**options)
-    observed = release.observe(systems, desired)
+    observed = helm_observed.observe(systems, desired)
     assert list(release.plan(observed, desired)) == []
     if not check:
         observed = release.settle(systems, desired, observed, {"written": True} if made else {}, lambda line: None)
@@ -586,18 +587,18 @@ def run(cluster: Running, check: bool = False, made: bool = False, **options: An
 def test_what_an_upgrade_would_add_is_asked_after_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading does not plan, and a plan without an upgrade renders no chart."""
     cluster = cast(Any, Running(2))
-    systems, desired = release.Systems(cluster, cluster), wanted(values={"replicas": 3})
+    systems, desired = helm_observed.Systems(cluster, cluster), wanted(values={"replicas": 3})
     with monkeypatch.context() as patched:
         patched.setattr(release, "plan", None)
-        observed = release.observe(systems, desired)
+        observed = helm_observed.observe(systems, desired)
     planned = tuple(release.plan(observed, desired))
     assert release.confirm(systems, desired, observed, ()) == ()
     seen: Any = Adding({METADATA: {}})
     with pytest.raises(Refused, match="ConfigMap metadata exists and belongs to no Helm release"):
-        release.confirm(release.Systems(seen, seen), desired, observed, planned)
+        release.confirm(helm_observed.Systems(seen, seen), desired, observed, planned)
     desired = replace(desired, adopt=True)
     planned = tuple(release.plan(observed, desired))
-    (step,) = release.confirm(release.Systems(seen, seen), desired, observed, planned)
+    (step,) = release.confirm(helm_observed.Systems(seen, seen), desired, observed, planned)
     assert isinstance(step, Upgrade)
     assert step.wanted.adopt
     assert step.sentence.endswith(", taking over the existing objects")
@@ -694,7 +695,7 @@ def test_a_hook_that_cannot_run_is_told(
 ) -> None:
     times = iter(range(0, 1000, 40))
     cluster: Any = Hooks(looks, job, ended)
-    watch = release.HookWatch(cluster, wanted(name="castai-evictor"), clock=lambda: next(times))
+    watch = actions.HookWatch(cluster, wanted(name="castai-evictor"), clock=lambda: next(times))
     found = " ".join(filter(None, [watch() for _look in looks]))
     assert bool(found) is bool(told)
     if told:
@@ -708,7 +709,7 @@ def test_a_hook_of_another_release_stops_nobody(name: str) -> None:
     job = "castai-workload-autoscaler-exporter-crd-wait-1"
     cluster: Any = Hooks([[hook_pod("ErrImagePull", job)]] * 2, job, of_release="castai-workload-autoscaler-exporter")
     times = iter((0.0, 40.0))
-    watch = release.HookWatch(cluster, wanted(name=name), clock=lambda: next(times))
+    watch = actions.HookWatch(cluster, wanted(name=name), clock=lambda: next(times))
     assert bool(watch() or watch()) is (name == "castai-workload-autoscaler-exporter")
 
 
@@ -743,7 +744,7 @@ class InConfigMaps:
     [(InConfigMaps([KEPT]), {NAME}), (InConfigMaps([]), set()), (InConfigMaps([KEPT], allowed=False), set())],
 )
 def test_a_release_that_helm_keeps_in_configmaps_is_seen(cluster: Any, found: set[str]) -> None:
-    assert release._in_configmaps(cluster, NAMESPACE, [NAME, "other"]) == found
+    assert helm_observed._in_configmaps(cluster, NAMESPACE, [NAME, "other"]) == found
 
 
 class Policed:
@@ -874,7 +875,7 @@ def test_replicas_are_put_back_after_the_roll_back() -> None:
             return ""
 
     cluster = Cluster()
-    systems: Any = release.Systems(
+    systems: Any = helm_observed.Systems(
         type("Helm", (), {"rollback": lambda *_: None})(),
         type("Way", (), {"cluster": lambda _self: cluster})(),
     )
@@ -938,7 +939,7 @@ class Adding:
     ],
 )
 def test_whose_what_an_upgrade_adds_is(there: Mapping[str, Any], owner: Owner | None) -> None:
-    systems: Any = release.Systems(cast(Any, Adding(there)), cast(Any, Adding(there)))
+    systems: Any = helm_observed.Systems(cast(Any, Adding(there)), cast(Any, Adding(there)))
     assert release._added_owner(systems, OTHER_VALUES, current(revision(1, "deployed"))) == owner
 
 
@@ -963,7 +964,7 @@ def test_an_install_that_takes_over_objects_takes_none_of_another_release(
 ) -> None:
     """Helm's --take-ownership takes them all, also those that no name shows before the chart is rendered."""
     desired, state = wanted(adopt=True), current(*history)
-    systems: Any = release.Systems(cast(Any, Adding(there)), cast(Any, Adding(there)))
+    systems: Any = helm_observed.Systems(cast(Any, Adding(there)), cast(Any, Adding(there)))
     before = tuple(release.plan(state, desired))
     if says:
         with pytest.raises(Refused, match=says):
@@ -979,14 +980,14 @@ def test_an_install_without_taking_over_leaves_the_question_to_helm() -> None:
     systems: Any = Adding({METADATA: OF_OTHERS})
     systems.rendered = None
     before = tuple(release.plan(current(), wanted()))
-    assert release.confirm(release.Systems(systems, systems), wanted(), current(), before) == before
+    assert release.confirm(helm_observed.Systems(systems, systems), wanted(), current(), before) == before
 
 
 def test_a_namespace_that_is_there_is_not_made_by_an_upgrade() -> None:
     systems: Any = Adding({f"/api/v1/namespaces/{NAMESPACE}": {}})
     systems.rendered = ({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},)
     with pytest.raises(Refused, match="Set createNamespace: false in values"):
-        release._added_owner(release.Systems(systems, systems), OTHER_VALUES, current(revision(1, "deployed")))
+        release._added_owner(helm_observed.Systems(systems, systems), OTHER_VALUES, current(revision(1, "deployed")))
 
 
 def test_an_upgrade_takes_over_what_it_adds_only_where_that_is_asked_for() -> None:
@@ -1006,7 +1007,7 @@ def test_what_hooks_left_goes_before_the_release_is_forgotten() -> None:
     deleted: list[Any] = []
     systems: Any = Adding({})
     systems.delete = lambda path, body: deleted.append((path.rpartition("namespaces/")[2], body["propagationPolicy"]))
-    hooks.work(release.Systems(systems, systems), ABSENT)
+    hooks.work(helm_observed.Systems(systems, systems), ABSENT)
     assert deleted == [("castai-agent/jobs/crds", "Background"), ("castai-agent/serviceaccounts/crds", "Background")]
     assert planned(current(revision(1, "deployed"), hooks=left), wanted()) == []
 
@@ -1020,5 +1021,5 @@ def test_only_what_still_is_a_hook_goes() -> None:
     one = Revision.of(record.encode({"metadata": {"name": "x", "labels": labels}, "data": {}}, content))
     cluster: Any = Adding({f"{jobs}a": hook, f"{jobs}b": {}, f"{jobs}c": CallFailed("forbidden")})
     unreadable = Revision.of({"metadata": {"name": "y", "labels": labels}, "data": {"release": "?"}})
-    found = release._left_by_hooks(cluster, ABSENT, (unreadable, one))
+    found = helm_observed._left_by_hooks(cluster, ABSENT, (unreadable, one))
     assert found == (Reference("batch/v1", "Job", "", "a"),)
