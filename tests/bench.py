@@ -243,7 +243,7 @@ def _cloud_halves(
 
     The clusters share the control plane of the first one, whose kubeconfig preflight gets.
     """
-    shared = next(iter(world.clusters().values()))
+    shared, *_others = world.clusters().values()
     cluster = {"cluster_name": "{{ inventory_hostname }}", "region": shared.region}
     kubernetes = {"kubeconfig": shared.operator_kubeconfig, "context": shared.name}
     identity = {"cluster_id": "{{ found.cluster_id }}", "identity": "{{ identity }}", "hand_over": False}

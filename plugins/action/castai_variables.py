@@ -17,8 +17,8 @@ from ansible_collections.castai.onboarding.plugins.module_utils._engine import n
 from ansible_collections.castai.onboarding.plugins.module_utils._given import as_data, converted, is_given, problem
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.values import secrets
 from ansible_collections.castai.onboarding.plugins.module_utils._variables import EXPECTED, VARIABLES, right_name
-from ansible_collections.castai.onboarding.plugins.module_utils._vaulted import in_variables
 from ansible_collections.castai.onboarding.plugins.plugin_utils._role_variables import role_variables
+from ansible_collections.castai.onboarding.plugins.plugin_utils._vaulted import in_variables
 
 # Ansible imports this before it forks for each task on each host.
 KNOWN = role_variables()

@@ -28,7 +28,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._clusters.table 
 from ansible_collections.castai.onboarding.plugins.module_utils._engine import AnySubject, Report, run_task
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways import castai
 from ansible_collections.castai.onboarding.plugins.module_utils._gateways.helm import keep_charts
-from ansible_collections.castai.onboarding.plugins.module_utils._vaulted import in_chart_values
+from ansible_collections.castai.onboarding.plugins.plugin_utils._vaulted import in_chart_values
 
 PROVIDER = "castai_provider"
 

@@ -12,13 +12,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ._credentials import SHORTEST
-from ._variables import VARIABLES
+from ansible_collections.castai.onboarding.plugins.module_utils._credentials import SHORTEST
+from ansible_collections.castai.onboarding.plugins.module_utils._variables import VARIABLES
 
-_VAULTED = ("EncryptedString", "AnsibleVaultEncryptedUnicode")
-"""Ansible's classes for `!vault` values, in newer and in older versions."""
-_TAG = "VaultedValue"
-"""What newer versions tag a text with once it is decrypted."""
+try:
+    from ansible.parsing.vault import VaultHelper
+
+    def _is_vaulted(leaf: Any) -> bool:
+        return VaultHelper.get_ciphertext(leaf, with_tags=False) is not None
+
+except ImportError:  # ansible-core before 2.19
+    from ansible.parsing.yaml.objects import AnsibleVaultEncryptedUnicode
+
+    def _is_vaulted(leaf: Any) -> bool:
+        return isinstance(leaf, AnsibleVaultEncryptedUnicode)
 
 
 def in_variables(variables: Mapping[str, Any]) -> frozenset[str]:
@@ -48,11 +55,6 @@ def _leaves(value: Any, deep: bool) -> Iterator[Any]:
             yield from _leaves(item, deep)
     else:
         yield value
-
-
-def _is_vaulted(leaf: Any) -> bool:
-    tags = getattr(leaf, "_ansible_tags_mapping", None) or ()
-    return type(leaf).__name__ in _VAULTED or any(getattr(tag, "__name__", "") == _TAG for tag in tags)
 
 
 def _decrypted(text: Any) -> str:
