@@ -154,4 +154,5 @@ def test_what_is_brought_is_all_that_is_asked_for() -> None:
     assert answers.names("find_group") == []
     assert ("get_access_entry", "prod", profile.role_arn) in answers.asked
     assert current.identity.name == "cast"
-    assert answers.names("get_policy") == [f"{IAM}:policy/CastEKSPolicy"]
+    left_by_another_scope = (f"{IAM}:policy/{name}" for name in ("CastEKSPolicy-prod", "CastEKSPolicy-prod-5b0a1ff3"))
+    assert sorted(answers.names("get_policy")) == [f"{IAM}:policy/CastEKSPolicy", *left_by_another_scope]
