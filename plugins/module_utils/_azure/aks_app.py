@@ -54,7 +54,6 @@ from .chosen import (
     check_identity,
     evidence,
     federation_of,
-    former_roles,
     given_secrets,
     identity_of,
     is_given_secret,
@@ -70,6 +69,7 @@ from .chosen import (
     role_name_of,
     role_names,
     role_of,
+    roles_of_cluster,
     shown_identity,
     shown_role,
 )
@@ -624,16 +624,14 @@ def _delete_identity(current: Current, found: Found, wanted: Desired) -> Action:
 def _assignments_to_remove(current: Current, wanted: Desired) -> tuple[RoleAssignment, ...]:
     """Assignments of our role that are for our identity, or that we made. Other roles of the identity are not
     touched. Of an identity that stays because it may be another tool's, only those that we made are removed."""
-    found, principal = role_of(current, wanted), principal_of(current, wanted).lower()
-    roles = (found, *former_roles(current, wanted)) if found else ()
-    every = (one for some in roles for one in of_role(current, some))
+    principal = principal_of(current, wanted).lower()
+    every = (one for some in roles_of_cluster(current, wanted) for one in of_role(current, some))
     stays = wanted.existing or wanted.owner.kept(shown_identity(current, wanted))
     return tuple(one for one in every if (one.principal.lower() == principal and not stays) or ours(one, wanted))
 
 
 def _role_removals(current: Current, wanted: Desired) -> Iterator[Removal]:
-    found = role_of(current, wanted)
-    for one in (found, *former_roles(current, wanted)) if found else ():
+    for one in roles_of_cluster(current, wanted):
         yield _remove_role(current, wanted, one)
 
 

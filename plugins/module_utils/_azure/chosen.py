@@ -245,6 +245,12 @@ def former_roles(current: Current, wanted: Desired) -> tuple[RoleDefinition, ...
     )
 
 
+def roles_of_cluster(current: Current, wanted: Desired) -> tuple[RoleDefinition, ...]:
+    """The role to work with, and the former ones. Empty if there is none to work with."""
+    found = role_of(current, wanted)
+    return (found, *former_roles(current, wanted)) if found else ()
+
+
 def role_names(current: Current, wanted: Desired) -> tuple[str, ...]:
     """Names that a new role may get, the best one first."""
     taken = {one.name.lower() for one in current.roles}
