@@ -584,13 +584,13 @@ def _from_file(path: str) -> str:
     try:
         token = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
-        raise Wrong(f"its tokenFile {path!r} cannot be read ({getattr(error, 'strerror', error)})") from None
+        raise Wrong(f"its tokenFile {quoted(path)} cannot be read ({getattr(error, 'strerror', error)})") from None
     if not token:
-        raise Wrong(f"its tokenFile {path!r} is empty")
+        raise Wrong(f"its tokenFile {quoted(path)} is empty")
     if not sendable(token):
         raise Wrong(
-            f"its tokenFile {path!r} has a space, line break or special character within the token, and must contain"
-            " nothing but the token"
+            f"its tokenFile {quoted(path)} has a space, line break or special character within the token, and must"
+            " contain nothing but the token"
         )
     return f"Bearer {token}"
 
@@ -602,7 +602,7 @@ def _run(command: kubeconfig.Command) -> Object:
     """
     spec: Object = {"interactive": False, **({"cluster": command.cluster} if command.cluster else {})}
     info = {"apiVersion": command.api_version, "kind": "ExecCredential", "spec": spec}
-    program = f"the program {command.program} that prints its credentials"
+    program = f"the program {quoted(command.program)} that prints its credentials"
     try:
         # The user's own kubeconfig names it.
         done = subprocess.run(  # noqa: S603 # pylint: disable=ansible-bad-function
@@ -614,7 +614,7 @@ def _run(command: kubeconfig.Command) -> Object:
             check=False,
         )
     except (OSError, ValueError) as error:
-        hint = f" {' '.join(command.hint.split())}" if command.hint else ""
+        hint = f" {tidy(masked(command.hint), 400)}" if command.hint else ""
         raise Wrong(f"{program} did not start ({getattr(error, 'strerror', error)}).{hint}") from None
     except subprocess.TimeoutExpired:
         raise Wrong(f"{program} did not finish within {COMMAND_SECONDS:.0f} seconds") from None
@@ -662,10 +662,13 @@ def _ask(provider: Mapping[str, Any]) -> str:
     try:
         kubernetes.config.load_kube_config_from_dict(config, client_configuration=configuration, persist_config=False)
     except Exception as error:  # the client does not catch the errors of a login
-        raise Wrong(f"its auth-provider {provider.get('name')} returns no token: {error}") from None
+        said = tidy(masked(str(error)), 400)
+        raise Wrong(f"its auth-provider {quoted(provider.get('name'))} returns no token: {said}") from None
     header = (configuration.auth_settings().get("BearerToken") or {}).get("value")
     if not header:
-        raise Wrong(f"its auth-provider {provider.get('name')} returns no token: log in again with its own program")
+        raise Wrong(
+            f"its auth-provider {quoted(provider.get('name'))} returns no token: log in again with its own program"
+        )
     return str(header)
 
 
