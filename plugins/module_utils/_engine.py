@@ -428,6 +428,9 @@ def reconcile(
     subject: Subject[D, G, C] | Several[D, G, C], params: Mapping[str, Any], check: bool, report: Report
 ) -> Result:
     """Observe, plan and, unless check, apply. Raises Refused before the first write, Stopped after it."""
+    unusable = tuple(_forms.unusable(params).values())
+    if unusable:
+        raise Refused(" ".join(unusable), unusable)
     unknown = None if check else _unknown_in(params)
     if unknown:
         raise Refused(f"{unknown} is {UNKNOWN}, which only stands for a value in check mode. Set it to the value.")
@@ -741,7 +744,12 @@ def run_task(
     """
     options = checked_by_ansible(subject)
     specification = options.pop("argument_spec")
-    wanted = given(specification, as_data(arguments))
+    unusable = _forms.unusable(arguments)
+    wanted = {} if unusable else given(specification, as_data(arguments))
+    unusable = unusable or _forms.unusable(wanted)
+    if unusable:
+        # Ansible itself fails to show such values.
+        return {"failed": True, "msg": " ".join(unusable.values())}
     validation = ArgumentSpecValidator(specification, **options).validate(wanted)
     params = validation.validated_parameters
     if validation.error_messages:
