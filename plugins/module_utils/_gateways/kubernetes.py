@@ -65,6 +65,8 @@ DENIED = ("denied the request", "denied request")
 _OF_USER = re.compile(r"\buser \"", re.IGNORECASE)
 """What a refusal for a missing permission names."""
 FIELD_MANAGER = "castai-onboarding"
+DRY_RUNS = (1, 18)
+"""The version of Kubernetes with which dry runs became generally available."""
 Object = dict[str, Any]
 
 _OBJECTS = ("metadata", "spec", "status", "data", "binaryData")
@@ -122,6 +124,28 @@ class Rejected(CallFailed):
         super().__init__(text)
         self.status = status
         self.message = message
+
+    @property
+    def by_admission(self) -> bool:
+        """Whether a webhook, a policy or a quota refused, or a namespace that is being deleted: not because of these
+        credentials."""
+        return any(said in self.message for said in DENIED) or bool(
+            self.status == 403 and " is forbidden: " in self.message and not _OF_USER.search(self.message)
+        )
+
+
+def admission_problem(attempt: Callable[[], Any]) -> str:
+    """Why the cluster would refuse a write whatever the credentials, as a sentence; otherwise an empty text.
+
+    attempt: does it as a dry run, for which credentials that only read lack the permission.
+    """
+    try:
+        attempt()
+    except Rejected as answer:
+        return str(answer) if answer.by_admission else ""
+    except CallFailed:
+        pass
+    return ""
 
 
 def path_of(api_version: str, kind: str, name: str | None, namespace: str | None) -> str:
@@ -247,6 +271,13 @@ class Kubernetes:
         body = self._send("GET", "/version", {})
         return _number(body.get("major")), _number(body.get("minor"))
 
+    def has_dry_runs(self) -> bool:
+        """Whether the API server has dry runs. Old ones ignore that they are asked for one, and write."""
+        try:
+            return self.version() >= DRY_RUNS
+        except CallFailed:
+            return False
+
     def kubeconfig(self) -> str:
         """A kubeconfig (JSON is YAML) with this connection, for a program that needs a file. Secret."""
         return kubeconfig.write(self._server, self._authorization(fresh=True))
@@ -305,16 +336,17 @@ class Kubernetes:
                 f" this machine.{self._advice.get(answer['cause'], self._advice.get(0, ''))}",
                 unsure=not reads and not answer.get("neverSent"),
             )
-        raise Rejected(f"{text}.{self._what_to_do(status, message, asked)}", status, message)
+        raise Rejected(f"{text}.{self._what_to_do(Rejected(text, status, message), asked)}", status, message)
 
-    def _what_to_do(self, status: int, message: str, asked: float) -> str:
+    def _what_to_do(self, answer: Rejected, asked: float) -> str:
         """About a refusal, as sentences after a blank."""
-        if any(said in message for said in DENIED):
+        status = answer.status
+        if any(said in answer.message for said in DENIED):
             return (
                 " This is a policy of the cluster, not a missing permission: change it, or exempt this object from it."
             )
-        if status == 403 and " is forbidden: " in message and not _OF_USER.search(message):
-            return ""  # by a quota, a namespace that is being deleted and so on, not because of these credentials
+        if answer.by_admission:
+            return ""
         return {
             401: " The API server does not recognize these credentials.",
             403: " These credentials are not allowed to do this.",
