@@ -267,8 +267,8 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
     record = check_record(current.record, wanted.cluster_id, wanted.present)
     if record and (record.provider, record.facts.get("clusterName")) != ("kops", wanted.name):
         yield (
-            f"CAST AI's cluster {record.id} is {record.provider} cluster {record.facts.get('clusterName')}, not kOps"
-            f" cluster {wanted.name}. Correct {named('cluster_id')} or {named('cluster_name')}."
+            f"CAST AI's cluster {record.id} is {record.title}, not kOps cluster {wanted.name}. Correct"
+            f" {named('cluster_id')} or {named('cluster_name')}."
         )
     yield from filter(None, [names.account_problem(wanted.account_id, account)])
     if not (wanted.present and wanted.prepare):

@@ -131,11 +131,11 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
     """Why this is not the cluster that the user named, or cannot be onboarded."""
     record = check_record(current.record, wanted.cluster_id, wanted.present)
     if record and not _is_of(record, current):
-        facts = record.facts
+        subscription, nodes = (record.facts.get(key) or "unknown" for key in ("subscriptionId", "nodeResourceGroup"))
+        place = f" of subscription {subscription} with node resource group {nodes}"
+        theirs = record.title + (place if record.provider == PROVIDER else "")
         yield (
-            f"CAST AI's cluster {record.id} is {record.provider} cluster {record.name} of subscription"
-            f" {facts.get('subscriptionId') or 'unknown'} with node resource group"
-            f" {facts.get('nodeResourceGroup') or 'unknown'}, not {wanted.name} of subscription"
+            f"CAST AI's cluster {record.id} is {theirs}, not AKS cluster {wanted.name} of subscription"
             f" {current.subscription}. Correct {named('cluster_id')} or {named('cluster_name')}."
         )
     if current.cluster:

@@ -216,8 +216,8 @@ def _unanswered(found: AksCluster) -> dict[int, str]:
 
 
 def describe_location(record: Mapping[str, str]) -> str:
-    nodes = f"node resource group {record.get('nodeResourceGroup')}"
-    return f"the one with {nodes} of subscription {record.get('subscriptionId')} in {record.get('region')}"
+    nodes = f"with node resource group {record.get('nodeResourceGroup')}"
+    return f"{nodes} of subscription {record.get('subscriptionId')} in {record.get('region')}"
 
 
 def agent_environment(found: ClusterFacts, cluster_id: str, chosen: bool) -> Mapping[str, str]:

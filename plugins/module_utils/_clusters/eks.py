@@ -79,7 +79,7 @@ def _advice(aws: Aws) -> Mapping[int, str]:
 
 
 def describe_location(record: Mapping[str, str]) -> str:
-    return f"{record.get('clusterName')} of account {record.get('accountId')} in {record.get('region')}"
+    return f"of account {record.get('accountId')} in {record.get('region')}"
 
 
 def agent_environment(found: ClusterFacts, cluster_id: str, chosen: bool) -> Mapping[str, str]:

@@ -251,7 +251,7 @@ def _advice_at(host: str, found: GkeCluster) -> Mapping[int, str]:
 
 
 def describe_location(record: Mapping[str, str]) -> str:
-    return f"{record.get('clusterName')} of project {record.get('projectId')} in {record.get('location')}"
+    return f"of project {record.get('projectId')} in {record.get('location')}"
 
 
 def agent_environment(found: ClusterFacts, cluster_id: str, chosen: bool) -> Mapping[str, str]:

@@ -90,9 +90,7 @@ def given_problems(params: Parameters) -> tuple[str, ...]:
 def location_of(record: Cluster) -> str:
     """Which cluster CAST AI's record describes, in words."""
     provider = PROVIDERS.get(record.provider)
-    if provider:
-        return provider.describe_location(record.facts)
-    return f"{record.facts.get('clusterName') or record.name} ({record.provider})"
+    return f"{record.title} {provider.describe_location(record.facts)}" if provider else record.title
 
 
 def _merged(specs: Iterable[Mapping[str, dict[str, Any]]]) -> Spec:

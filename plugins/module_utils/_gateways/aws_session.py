@@ -251,7 +251,7 @@ def _check_proxies() -> None:
         if not f"{proxy.user}{proxy.password}".isascii():
             raise Refused(
                 f"The environment variable {name} has a user name or password with characters outside ASCII, which"
-                " boto3 cannot send. Use a log-in without them."
+                " boto3 cannot send. Use a login without them."
             )
 
 

@@ -23,6 +23,7 @@ from .._record import check_record, check_removable
 from .._variables import named
 from . import names
 from .actions import (
+    PROVIDER,
     CreateAccount,
     CreateCastAccount,
     CreateRole,
@@ -127,11 +128,11 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
     record = check_record(current.record, wanted.cluster_id, wanted.present)
     if record:
         known = [record.facts.get(key) for key in ("projectId", "location", "clusterName")]
-        if (record.provider, *known) != ("gke", project, wanted.location, wanted.name):
+        if (record.provider, *known) != (PROVIDER, project, wanted.location, wanted.name):
+            theirs = record.title + (f" of project {known[0]} in {known[1]}" if record.provider == PROVIDER else "")
             yield (
-                f"CAST AI's cluster {record.id} is {record.provider} cluster {known[2]} of project {known[0]} in"
-                f" {known[1]}, not {wanted.name} of project {project} in {wanted.location}. Correct"
-                f" {named('cluster_id')} or {named('cluster_name')}."
+                f"CAST AI's cluster {record.id} is {theirs}, not GKE cluster {wanted.name} of project {project} in"
+                f" {wanted.location}. Correct {named('cluster_id')} or {named('cluster_name')}."
             )
     if not (wanted.present and wanted.prepare):
         return

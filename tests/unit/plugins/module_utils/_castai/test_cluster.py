@@ -292,8 +292,8 @@ REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
         replace(CONNECTED, record=ELSEWHERE[0]),
         {"cluster_id": ID},
         (
-            "CAST AI's cluster other account is shop of account 444455556666 in eu-central-1,"
-            " not shop of account 111122223333 in eu-central-1. Correct castai_cluster_id (option"
+            "CAST AI's cluster other account is EKS cluster shop of account 444455556666 in eu-central-1,"
+            " not EKS cluster shop of account 111122223333 in eu-central-1. Correct castai_cluster_id (option"
             " cluster_id) or castai_cluster_name (option cluster_name)."
         ),
     ),
@@ -301,8 +301,8 @@ REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
         replace(CONNECTED, record=ELSEWHERE[1]),
         {"cluster_id": ID},
         (
-            "CAST AI's cluster other region is shop of account 111122223333 in us-east-1,"
-            " not shop of account 111122223333 in eu-central-1. Correct castai_cluster_id (option"
+            "CAST AI's cluster other region is EKS cluster shop of account 111122223333 in us-east-1,"
+            " not EKS cluster shop of account 111122223333 in eu-central-1. Correct castai_cluster_id (option"
             " cluster_id) or castai_cluster_name (option cluster_name)."
         ),
     ),
@@ -310,8 +310,8 @@ REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
         replace(CONNECTED, record=ELSEWHERE[2]),
         {"cluster_id": ID},
         (
-            "CAST AI's cluster other name is shop2 of account 111122223333 in eu-central-1,"
-            " not shop of account 111122223333 in eu-central-1. Correct castai_cluster_id (option"
+            "CAST AI's cluster other name is EKS cluster shop2 of account 111122223333 in eu-central-1,"
+            " not EKS cluster shop of account 111122223333 in eu-central-1. Correct castai_cluster_id (option"
             " cluster_id) or castai_cluster_name (option cluster_name)."
         ),
     ),

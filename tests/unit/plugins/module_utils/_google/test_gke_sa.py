@@ -303,6 +303,15 @@ def test_a_cluster_that_is_not_registered_yet_can_be_planned(world: World) -> No
     assert named == [one.replace(world.cluster_id, "ID").replace(world.cluster_id[:8], "ID") for one in sentences(done)]
 
 
+def test_the_cluster_must_be_that_of_the_record(world: World) -> None:
+    sister = next(one for place, one in world.ids.items() if place != LOCATION)
+    with pytest.raises(Refused, match=rf"cluster {sister} is GKE cluster shop of project {PROJECT} in \S+, not GKE"):
+        world.run(cluster_id=sister)
+    eks = world.castai.register_cluster("web", {"eks": {"accountId": "1" * 12, "region": "x", "clusterName": "web"}})
+    with pytest.raises(Refused, match=f"cluster {eks.id} is EKS cluster web, not GKE cluster shop of project"):
+        world.run(cluster_id=eks.id)
+
+
 def test_each_extra_project_gets_a_role_of_its_own_and_is_left_as_it_was(world: World) -> None:
     before = world.cloud.google.state()[ELSEWHERE]
     done = world.run(extra_projects=[ELSEWHERE])
