@@ -11,7 +11,7 @@ short_description: Check the inventory variables of a host
 version_added: 0.1.0
 description:
   - Checks the host's values for all variables of the collection's roles before any call is made. It fails with one
-    sentence for each wrong value, each misspelt name and each name that the collection no longer uses.
+    sentence for each wrong value, each misspelled name and each name that the collection no longer uses.
   - Host variables that begin with C(castai_) but resemble none of the collection's are your own and are ignored.
   - It is the first task of each role. In RV(variables), text from a survey or the command line is converted to the type
     of the variable, such as a list, a dictionary or a boolean. Null and blank text count as "not given".

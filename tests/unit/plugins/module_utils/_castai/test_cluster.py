@@ -209,7 +209,7 @@ def test_the_actions_carry_what_they_write_and_no_secret() -> None:
     assert store.after == {"API_KEY": f"the token of cluster {UNKNOWN}"}
 
 
-def test_castai_is_given_the_organisation_with_the_registration() -> None:
+def test_castai_is_given_the_organization_with_the_registration() -> None:
     register, *_others = plan(Current(EKS, None), desired(organization_id="ORG"))
     assert isinstance(register, Register)
     assert register.block == {"eks": FACTS, "organizationId": "org"}
@@ -315,7 +315,7 @@ REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
             " cluster_id) or castai_cluster_name (option cluster_name)."
         ),
     ),
-    "of another organisation": (
+    "of another organization": (
         CONNECTED,
         {"organization_id": "another-org"},
         (

@@ -147,12 +147,12 @@ CASES = {
         {},
         {"records": (replace(RECORD, status="archived"),)},
     ),
-    "organisation": Case(
+    "organization": Case(
         "The API key belongs to organization org, not another-org. Use a key of the organization that the cluster"
         " should belong to, or correct castai_organization_id (option organization_id).",
         {"organization_id": "another-org"},
     ),
-    "agent of another organisation": Case(
+    "agent of another organization": Case(
         f"An agent in this cluster already reports to CAST AI as cluster {ANOTHER_ID}, which this API key cannot see."
         " Use a key of that organization, or disconnect the cluster there first. If it was deleted at CAST AI, delete"
         " the agent's ConfigMap castai-agent-metadata, which still names it.",
@@ -259,7 +259,7 @@ ONBOARDING_CASES = {
         "A service control policy of the AWS organization does not allow iam:CreateRole on arn:r. Only an"
         " administrator of the organization can change that.",
         {},
-        {"rights": rights(lack("iam:CreateRole", "organisation"))},
+        {"rights": rights(lack("iam:CreateRole", "organization"))},
     ),
 }
 
@@ -334,7 +334,7 @@ def test_where_iam_can_grant_what_is_missing_in_the_cluster_its_role_is_named(pr
     assert all((ROOT / FOLDER / name).is_file() for name in named)
 
 
-def test_an_organisation_without_clusters_cannot_be_told() -> None:
+def test_an_organization_without_clusters_cannot_be_told() -> None:
     fresh = replace(GOOD, records=())
     wanted = preflight.desired({**PARAMETERS, "cluster_id": None})
     (sentence,) = view(fresh, wanted, {})["not_checked"]
@@ -391,7 +391,7 @@ ALL_AT_ONCE = (
     "namespace",
     "release name",
     "cluster not found at CAST AI",
-    "organisation",
+    "organization",
     "credentials of another account",
 )
 

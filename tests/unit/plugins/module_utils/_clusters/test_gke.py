@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which address reaches a GKE cluster, how it is recognised, what is refused, and the advice for each answer."""
+"""Which address reaches a GKE cluster, how it is recognized, what is refused, and the advice for each answer."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ elif arguments[0] == "pull":
         sys.exit(first)
     shutil.copy({archive!r}, arguments[arguments.index("--destination") + 1])
 else:
-    {behaviour}
+    {behavior}
 """
 
 
@@ -88,7 +88,7 @@ class Fake:
         pack(self.archive, "agent/Chart.yaml", "name: agent\nversion: 0.2.0\n")
         self.behave()
 
-    def behave(self, behaviour: str = "pass", version: str = "v3.22.0") -> Helm:
+    def behave(self, behavior: str = "pass", version: str = "v3.22.0") -> Helm:
         self.program.write_text(
             SCRIPT.format(
                 python=sys.executable,
@@ -96,7 +96,7 @@ class Fake:
                 archive=str(self.archive),
                 refusals=str(self.refusals),
                 version=version,
-                behaviour=behaviour,
+                behavior=behavior,
             )
         )
         self.program.chmod(0o755)
@@ -535,7 +535,7 @@ def test_helm_is_stopped_once_waiting_is_in_vain(fake: Fake, monkeypatch: pytest
 
 
 # Shows the tokens that Helm would use, one after another.
-AGEING = """
+AGING = """
     import time
     (user,) = json.loads(pathlib.Path(arguments[arguments.index("--kubeconfig") + 1]).read_text())["users"]
     assert "token" not in user["user"]
@@ -553,7 +553,7 @@ AGEING = """
 def test_a_token_that_ages_while_helm_works_is_renewed(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateway, "LOOK", 0.1)
     tokens = (f"CANARY-{number}-" for number in itertools.count(1))
-    helm = fake.behave(AGEING.lstrip())
+    helm = fake.behave(AGING.lstrip())
     with pytest.raises(CallFailed, match=r"Helm said: saw \*+ \*+ \*+\.") as caught:
         helm.rollback(replace(WORK, token=lambda: next(tokens)), 1)
     assert "CANARY" not in str(caught.value)

@@ -242,7 +242,7 @@ def test_what_any_tool_left_is_taken_over_without_an_outage(world: World, vintag
     assert world.key_ids(world.run(adopt=True).view["service_account"]) == [world.given_key]
 
 
-def test_what_terraforms_keyless_module_left_is_recognised(world: World) -> None:
+def test_what_terraforms_keyless_module_left_is_recognized(world: World) -> None:
     own = world.castai.create_service_account(
         world.cluster_id,
         "gke",

@@ -49,7 +49,7 @@ GENERATIONS: dict[str, tuple[list[Toleration], list[Toleration]]] = {
 }
 """Each generation with what it lacks, read at every release tag of the repository."""
 
-CUSTOMISED: dict[str, tuple[list[Toleration], list[Toleration]]] = {
+CUSTOMIZED: dict[str, tuple[list[Toleration], list[Toleration]]] = {
     "none": ([], [CRITICAL, NO_SCHEDULE, NO_EXECUTE]),
     "as the documents ask": ([NO_SCHEDULE, NO_EXECUTE, CRITICAL], []),
     "everything beside others": ([MASTER, EVERYTHING], []),
@@ -110,7 +110,7 @@ def sentences(found: Current, wanted: Desired = PRESENT) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("held", "missing"), [*GENERATIONS.values(), *CUSTOMISED.values()], ids=[*GENERATIONS, *CUSTOMISED]
+    ("held", "missing"), [*GENERATIONS.values(), *CUSTOMIZED.values()], ids=[*GENERATIONS, *CUSTOMIZED]
 )
 def test_what_is_not_covered_is_added_and_the_rest_stays(held: list[Toleration], missing: list[Toleration]) -> None:
     actions = list(plan(current(held), PRESENT))
