@@ -20,7 +20,7 @@ from .._gateways.azure_identities import Federation
 from .._gateways.castai import Cluster
 from .._keys import Deletion, moment
 from .._owner import Removal, Shown, Step, asked
-from .._record import check_record, check_removable
+from .._record import check_record, check_removable, recorded_as
 from .._variables import named
 from . import aks, marks, names, role
 from .actions import (
@@ -133,7 +133,7 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
     if record and not _is_of(record, current):
         subscription, nodes = (record.facts.get(key) or "unknown" for key in ("subscriptionId", "nodeResourceGroup"))
         place = f" of subscription {subscription} with node resource group {nodes}"
-        theirs = record.title + (place if record.provider == PROVIDER else "")
+        theirs = recorded_as(record, PROVIDER, "AKS", place)
         yield (
             f"CAST AI's cluster {record.id} is {theirs}, not AKS cluster {wanted.name} of subscription"
             f" {current.subscription}. Correct {named('cluster_id')} or {named('cluster_name')}."

@@ -56,9 +56,6 @@ _NEVER_SENT = (ConnectionRefusedError, socket.gaierror)
 LARGEST_ERROR = 2**24
 """How many bytes of a refusal are read at most."""
 
-_TITLES = {"eks": "EKS", "kops": "kOps", "gke": "GKE", "aks": "AKS"}
-"""How messages write the providers that CAST AI records."""
-
 
 @dataclass(frozen=True)
 class Cluster:
@@ -94,11 +91,6 @@ class Cluster:
             facts={key: tidy(value) for key, value in block.items() if isinstance(value, str)},
             http_proxy=object_in(block, "httpProxyConfig"),
         )
-
-    @property
-    def title(self) -> str:
-        """Its provider and name, such as "EKS cluster shop"."""
-        return f"{_TITLES.get(self.provider, self.provider)} cluster {self.facts.get('clusterName') or self.name}"
 
     @property
     def gone(self) -> bool:
