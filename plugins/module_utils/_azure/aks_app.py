@@ -738,8 +738,8 @@ def unchecked(current: Current) -> Iterator[str]:
     unread = [owner for owner, kind_of_owner in current.owners.items() if kind_of_owner == ""]
     if unread:
         yield (
-            f"Could not check whether the owners {', '.join(unread)} of {named('owners', ROLE)} exist: grant"
-            f" {DIRECTORY}."
+            f"Could not check whether the owners {', '.join(unread)} of {named('owners', ROLE)} exist. To check"
+            f" this, grant {DIRECTORY}."
         )
 
 

@@ -119,7 +119,7 @@ def _system_rows(found: ClusterFacts | None, options: Parameters) -> Rows:
 def _warnings(found: ClusterFacts, kinds: tuple[str, ...]) -> Iterator[str]:
     if found.own.auto_mode and not kinds:
         yield (
-            f"EKS Auto Mode is on for cluster {found.name}, which adds and removes nodes as CAST AI's autoscaler does."
+            f"EKS Auto Mode is on for cluster {found.name}, so both EKS and CAST AI would add and remove nodes."
             " Turn off its node pools, or set components_autoscaling to false."
         )
 

@@ -516,7 +516,7 @@ def _former_account(current: Current, wanted: Desired, former: CastAccount) -> I
     for where, change in bindings.items() if former.found else ():
         yield _set_policy(before, where, change)
     for key in ours:
-        yield _delete_key(before, wanted, Deletion(key.id, "which CAST AI does not need any more", guarded))
+        yield _delete_key(before, wanted, Deletion(key.id, "which CAST AI no longer needs", guarded))
     if former.found:
         yield _delete_account(before)
     else:
@@ -792,7 +792,7 @@ def _binding_warnings(current: Current, wanted: Desired) -> Iterator[str]:
             )
         elif roles.intersection(held):
             yield (
-                f"The role of this cluster in project {other} is not bound to anybody any more. It stays until you"
+                f"The role of this cluster in project {other} is no longer bound to anybody. It stays until you"
                 " delete it."
             )
     if current.unlisted:

@@ -163,7 +163,10 @@ def test_owners_that_may_not_be_read_are_told_and_left_to_the_run(world: World) 
     ann = a_user(world)
     planned = world.run(check=True, owners=[ann])
     (said,) = planned.view["warnings"]
-    assert f"the owners {ann} of aks_onboard_owners (option owners) exist: grant Directory.Read.All." in said
+    assert (
+        f"the owners {ann} of aks_onboard_owners (option owners) exist. To check this, grant Directory.Read.All."
+        in said
+    )
     with pytest.raises(Stopped, match=r"Request_ResourceNotFound.*Check aks_onboard_owners \(option owners\)"):
         world.run(owners=[NOBODY])
 

@@ -115,7 +115,7 @@ def options(**changes: Any) -> dict[str, Any]:
         ({"owners": ["me"]}, "is not an object ID"),
         ({"owners": [ID] * 20}, "has 20 entries"),
         ({"http_proxy": "yes"}, "must be from_cluster, none or a dictionary"),
-        ({"http_proxy": {"https_proxy": "x"}}, "has the key 'https_proxy'"),
+        ({"http_proxy": {"https_proxy": "x"}}, "contains the unknown key 'https_proxy'"),
         ({"http_proxy": {"http": "//"}}, "is not an address"),
     ],
 )

@@ -232,8 +232,8 @@ ONBOARDING_CASES = {
     "token elsewhere": Case(
         "Secret castai-agent/key is missing or has no API_KEY, and the components cannot start without it. It"
         " was deleted, or another tool connected the cluster. Run the playbook castai.onboarding.connect (connect.yml)"
-        " first, which stores a new token in it, or castai.onboarding.site, whose plan shows both. If the token is in"
-        " another Secret, set castai_credentials_secret (option credentials_secret) to its name.",
+        " first, which stores a new token in it, or castai.onboarding.site, which does both and shows both in its plan."
+        " If the token is in another Secret, set castai_credentials_secret (option credentials_secret) to its name.",
         {},
         {"tokenless": "castai-agent/key"},
     ),
@@ -353,7 +353,7 @@ def test_what_stands_in_the_way_of_some_runs_only_is_a_warning() -> None:
     assert list(findings_of(some, wanted)) == []
     permissions, auto_mode = view(some, wanted, {})["warnings"]
     assert permissions.startswith(f"{ME} lacks AWS permissions that a run may need: iam:X on arn:r.")
-    assert auto_mode.startswith("EKS Auto Mode is on for cluster shop, which adds and removes nodes")
+    assert auto_mode.startswith("EKS Auto Mode is on for cluster shop, so both EKS and CAST AI would add")
     assert "warnings" not in view(READY_TO_ONBOARD, wanted, {})
     assert "warnings" not in view(some, preflight.desired(PARAMETERS), {})
 

@@ -415,7 +415,7 @@ def test_a_rollout_that_is_undone_or_stuck_is_told() -> None:
     stuck = rolling([EVERYTHING], updatedNumberScheduled=1)
     with pytest.raises(CallFailed, match="removed kube-router's toleration of any NoExecute taint while"):
         waited(stuck, rolling([CRITICAL, NO_SCHEDULE]))
-    with pytest.raises(CallFailed, match="was deleted while its pods restarted"):
+    with pytest.raises(CallFailed, match="was deleted while its pods were restarting"):
         waited(None)
     with pytest.raises(CallFailed, match="After 0 s kube-router still had to restart on 2 nodes"):
         waited(stuck, wanted=desired(wait=True, wait_timeout=0))
