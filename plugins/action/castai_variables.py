@@ -13,7 +13,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.castai.onboarding.plugins.module_utils import _addresses
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.table import PROVIDERS, all_options
 from ansible_collections.castai.onboarding.plugins.module_utils._credentials import pasted
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import numbered
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import numbered, only_plans
 from ansible_collections.castai.onboarding.plugins.module_utils._given import as_data, converted, is_given, problem
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.values import secrets
 from ansible_collections.castai.onboarding.plugins.module_utils._variables import EXPECTED, VARIABLES, right_name
@@ -47,6 +47,7 @@ class ActionModule(ActionBase):
         if findings:
             result.update(failed=True, msg=numbered(findings), findings=findings)
             return result
+        result["check_mode"] = only_plans(self._task)
         provider = PROVIDERS.get(key)
         if provider:
             result["of_provider"] = {

@@ -39,6 +39,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+check_mode:
+  description:
+    - Whether the task ran in check mode. Unlike the variable C(ansible_check_mode), this also counts C(check_mode) of
+      the play, of a block or of the task.
+  returned: success
+  type: bool
 findings:
   description: What is wrong with the variables, one sentence for each.
   returned: failure
