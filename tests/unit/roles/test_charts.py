@@ -42,6 +42,7 @@ def templated(role: str, expression: str, values_of_provider: Mapping[str, Any] 
     checked = {
         "__castai_given": {
             "variables": values,
+            "connected": {},
             "of_provider": {
                 "component_values": values_of_provider or OF_EKS,
                 "direct": ["169.254.169.254"],
