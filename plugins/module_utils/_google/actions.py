@@ -160,7 +160,7 @@ class CreateAccount(OnAccount):
 
         def created() -> bool:
             found = google.get_account(self.project, self.email)
-            return bool(found) and found.description == self.description
+            return found is not None and found.description == self.description
 
         try:
             unless_done(
@@ -233,7 +233,7 @@ class CreateRole(OnRole):
 
     def _created(self, google: Google, role_id: str) -> bool:
         found = google.get_role(self.project, role_id)
-        return bool(found) and not found.deleted and found.description == self.description
+        return found is not None and not found.deleted and found.description == self.description
 
 
 @dataclass(frozen=True)
@@ -251,7 +251,7 @@ class UndeleteRole(OnRole):
 
         def restored() -> bool:
             found = google.get_role(self.project, self.role_id)
-            return bool(found) and not found.deleted
+            return found is not None and not found.deleted
 
         unless_done(lambda: google.undelete_role(self.project, self.role_id), restored)
         # Restoring brings the role back as it was deleted. It has a new etag, so the one that was read is not sent.

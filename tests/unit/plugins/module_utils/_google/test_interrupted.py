@@ -123,6 +123,10 @@ STORIES: Mapping[str, tuple[Callable[[World], None], Options]] = {
     "a key of the user's own account that expires": (own_account_due, ON_OWN),
     "from our account to the user's own": (lambda world: own_account(world, identity="key"), ON_OWN),
     "from one account of the user's own to another": (own_accounts, {"existing_service_account": OTHER}),
+    "from one account of the user's own to another with another role ID": (
+        lambda world: own_accounts(world, **ROLE_ID),
+        {"existing_service_account": OTHER, "role_id": "acme.other"},
+    ),
     "from one account of the user's own to another without a key": (
         lambda world: own_accounts(world, **KEYLESS),
         {"existing_service_account": OTHER, **KEYLESS},
