@@ -225,8 +225,13 @@ class CreateRole(OnRole):
                     partial(self._created, google, role_id),
                 )
             except Rejected as refusal:
-                if refusal.status != 400 or ID_BLOCKED not in str(refusal) or number == len(ids) - 1:
+                if refusal.status != 400 or ID_BLOCKED not in str(refusal):
                     raise
+                if number == len(ids) - 1:
+                    another = f"Set {named('role_id', ROLE)} to another ID."
+                    if role_id == names.SHARED_ROLE:
+                        another = f"Leave out {named('role_scope', ROLE)}."
+                    raise refusal.advised(f"The ID of a deleted role stays taken for weeks. {another}") from refusal
                 continue
             return {role_key(self.project, self.role_id): role_id}
         raise AssertionError("unreachable")

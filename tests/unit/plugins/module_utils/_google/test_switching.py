@@ -484,3 +484,21 @@ def test_an_account_with_our_name_that_is_not_ours_is_left_alone(world: World) -
     world.run()
     world.run(state="absent")
     assert world.account(left["service_account"])
+
+
+@pytest.mark.parametrize(
+    ("options", "role_id", "advice"),
+    [
+        ({"role_id": "acme.castai"}, "acme.castai", r"Set gke_onboard_role_id \(option role_id\) to another ID\."),
+        ({"role_scope": "project"}, "castai.gkeAccess", r"Leave out gke_onboard_role_scope \(option role_scope\)\."),
+    ],
+)
+def test_an_id_that_stays_taken_is_refused_with_what_to_do(
+    world: World, options: Mapping[str, Any], role_id: str, advice: str
+) -> None:
+    world.run(**options)
+    world.cloud.do("delete_role", name=f"projects/{PROJECT}/roles/{role_id}")
+    world.clock.ahead += 8 * 86400
+    world.use(world.gateway())
+    with pytest.raises(Stopped, match=advice):
+        world.run(**options)
