@@ -482,7 +482,7 @@ def _served(current: Current, wanted: Desired) -> bool:
     """
     noted = bool(note_of(current, wanted, current.account.email).account) and not wanted.shared
     # What CAST AI has may be a key of another account. With a shared role, a new key could not be noted.
-    unsure = not wanted.shared and (current.unshown or _others_with_role(current, wanted, names.SHARED_ROLE))
+    unsure = not wanted.shared and bool(current.unshown or _others_with_role(current, wanted, names.SHARED_ROLE))
     if noted or unsure or not wanted.existing_account:
         return False
     live = any(not (key.dead or key.due) for key in current.keys.keys)
@@ -609,10 +609,7 @@ def removals(current: Current, wanted: Desired) -> Iterator[Removal]:
         if found and wanted.existing_account:
             yield Removal("bindings", shown, "", contents=tuple(_take_users(current, users_to_remove(current, wanted))))
     if found and wanted.existing_account:
-        yield Removal(f"service account {account.email}", None, f"it was set with {EXISTING_ACCOUNT}")
-        for key in () if note_of(current, wanted, account.email).account else account.keys:
-            thing = f"key {key.id} of service account {account.email}"
-            yield Removal(thing, None, "nothing records whether CAST AI has it")
+        yield from _existing_kept(current, wanted)
     elif found:
         keys = (_delete_key(current, wanted, Deletion(key.id, "with the account")) for key in account.keys)
         yield Removal(f"service account {account.email}", shown, "", _delete_account(current), tuple(keys))
@@ -648,6 +645,17 @@ def _delete_account(current: Current) -> DeleteAccount:
         email,
         home_of(email, current.project),
     )
+
+
+def _existing_kept(current: Current, wanted: Desired) -> Iterator[Removal]:
+    """An existing account, and what may be CAST AI's although nothing shows it."""
+    account = current.account
+    yield Removal(f"service account {account.email}", None, f"it was set with {EXISTING_ACCOUNT}")
+    for email in current.unshown:
+        yield Removal(f"service account {email}", None, "nothing shows which cluster it belongs to")
+    for key in () if note_of(current, wanted, account.email).account else account.keys:
+        thing = f"key {key.id} of service account {account.email}"
+        yield Removal(thing, None, "nothing records whether CAST AI has it")
 
 
 def _binding_kept(current: Current, wanted: Desired) -> Iterator[Removal]:
@@ -800,20 +808,7 @@ def _warnings(current: Current, wanted: Desired) -> Iterator[str]:
                 f"Role {names.SHARED_ROLE}, which the clusters of project {project} share, differs from the expected"
                 " one and was left unchanged."
             )
-    for former in current.former_accounts:
-        held = [] if former.found else list(_held_by_former(current, wanted, former))
-        if held:
-            yield (
-                f"Service account {former.email}, which CAST AI had before, still has bindings of"
-                f" {' and of '.join(held)}. Remove them if nothing else needs them."
-            )
-    known = [one.email for one in current.former_accounts]
-    others = [one for one in _others_with_role(current, wanted) if one not in known]
-    if others:
-        yield (
-            f"A role of this cluster is also bound to {' and '.join(others)}. Remove the binding if nothing else needs"
-            " it, and delete CAST AI's key if CAST AI had this account before."
-        )
+    yield from _warnings_about_others(current, wanted)
     unknown = [] if wanted.keyless or _served(current, wanted) else unrecorded_keys(current, wanted)
     if unknown:
         yield (
@@ -828,6 +823,29 @@ def _warnings(current: Current, wanted: Desired) -> Iterator[str]:
                 f"Key {key.id} of service account {email} expires on {end:%Y-%m-%d}. A run before that date replaces"
                 " it."
             )
+
+
+def _warnings_about_others(current: Current, wanted: Desired) -> Iterator[str]:
+    """About other accounts that CAST AI had before, or may have had."""
+    for former in current.former_accounts:
+        held = [] if former.found else list(_held_by_former(current, wanted, former))
+        if held:
+            yield (
+                f"Service account {former.email}, which CAST AI had before, still has bindings of"
+                f" {' and of '.join(held)}. Remove them if nothing else needs them."
+            )
+    known = [one.email for one in current.former_accounts]
+    others = [one for one in _others_with_role(current, wanted) if one not in known]
+    if others:
+        yield (
+            f"A role of this cluster is also bound to {' and '.join(others)}. Remove the binding if nothing else needs"
+            " it, and delete CAST AI's key if CAST AI had this account before."
+        )
+    if current.unshown:
+        yield (
+            f"There is also {' and '.join(current.unshown)}, with a name that CAST AI's script or another tool gives to"
+            " this cluster's service account. Nothing shows which cluster it belongs to: delete it if nothing needs it."
+        )
 
 
 def _held_by_former(current: Current, wanted: Desired, former: CastAccount) -> Iterator[str]:

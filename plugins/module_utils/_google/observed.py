@@ -116,9 +116,9 @@ class Current:
     extra_projects no longer lists, None for one that could not be read. node_accounts: the accounts of the cluster's
     nodes by address, None for one that was not read. account_policies: who may use the accounts that our account uses
     or used. former_accounts: other accounts that CAST AI had before; found: None for one of the user's. gone: deleted
-    ones, as members of policies. unshown: whether there is an account with one of our names that nothing shows whose it
-    is. unlisted: whether the project's other accounts could not be listed. subnets: who may use the subnets of a Shared
-    VPC, by name."""
+    ones, as members of policies. unshown: with an existing account, others with our names that nothing shows whose they
+    are. unlisted: whether the project's other accounts could not be listed. subnets: who may use the subnets of a
+    Shared VPC, by name."""
 
     project: Project
     cluster: GkeCluster | None
@@ -133,7 +133,7 @@ class Current:
     account_policies: Mapping[str, Policy] = field(default_factory=dict)
     former_accounts: tuple[CastAccount, ...] = ()
     gone: frozenset[str] = frozenset()
-    unshown: bool = False
+    unshown: tuple[str, ...] = ()
     unlisted: bool = False
     subnets: Mapping[str, Policy] = field(default_factory=dict)
 
@@ -365,7 +365,7 @@ def _observe(gateway: Systems, wanted: Desired, whole: bool) -> Current:
         former_accounts=tuple(
             replace(one, keys=ours.get(one.email, ()), policy=theirs.get(one.email) or {}) for one in former_accounts
         ),
-        unshown=any(not own.cluster_ids for one, own in own_accounts.items() if one != email),
+        unshown=_unshown(current, wanted, own_accounts, former_accounts),
         home=replace(current.home, roles={**current.home.roles, **_present(results(by_role))}),
         extra={
             one: replace(state, roles={**state.roles, **_roles_in(one, further_in_extra, wanted)})
@@ -379,6 +379,14 @@ def _observe(gateway: Systems, wanted: Desired, whole: bool) -> Current:
         in_former = _ask_former(ask, google, wanted, late, (*wanted.former_role_ids, *own_roles(current, wanted)))
     current = replace(current, former={**current.former, **_former_states(*in_former, wanted)})
     return replace(current, gone=_gone(current, wanted, own_emails))
+
+
+def _unshown(
+    current: Current, wanted: Desired, own: Mapping[str, MarkedAccount], former: Iterable[CastAccount]
+) -> tuple[str, ...]:
+    known = {current.account.email, *(one.email for one in former)}
+    unmarked = (one for one, found in own.items() if not found.cluster_ids)
+    return tuple(one for one in unmarked if wanted.existing_account and one not in known)
 
 
 def _left_roles(current: Current, email: str) -> Iterator[str]:

@@ -350,6 +350,17 @@ def test_our_account_whose_mark_somebody_removed_is_still_found_by_its_role(worl
     assert world.account(ACCOUNT) is None
 
 
+def test_our_account_of_which_nothing_shows_whose_it_is_any_more_is_named(world: World) -> None:
+    world.run(role_scope="project")
+    world.google.patch_account(PROJECT, ACCOUNT, {"description": "edited by hand"})
+    options = {"existing_service_account": OWN, "role_scope": "project"}
+    done = world.run(**options)
+    assert any(one.startswith(f"There is also {ACCOUNT},") for one in done.view["warnings"])
+    kept = world.run(**options, state="absent").view["kept"]
+    assert f"service account {ACCOUNT}: nothing shows which cluster it belongs to" in kept
+    assert world.account(ACCOUNT)
+
+
 def test_who_changes_account_and_projects_at_once_is_told_which_role_stays(world: World) -> None:
     world.run(extra_projects=[SHARED])
     done = world.run(existing_service_account=OWN)
