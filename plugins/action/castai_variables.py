@@ -13,7 +13,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.castai.onboarding.plugins.module_utils import _addresses
 from ansible_collections.castai.onboarding.plugins.module_utils._clusters.table import PROVIDERS, all_options
 from ansible_collections.castai.onboarding.plugins.module_utils._credentials import pasted
-from ansible_collections.castai.onboarding.plugins.module_utils._engine import numbered
+from ansible_collections.castai.onboarding.plugins.module_utils._engine import numbered, only_plans
 from ansible_collections.castai.onboarding.plugins.module_utils._given import as_data, converted, is_given, problem
 from ansible_collections.castai.onboarding.plugins.module_utils._helm.values import secrets
 from ansible_collections.castai.onboarding.plugins.module_utils._variables import EXPECTED, VARIABLES, right_name
@@ -47,6 +47,8 @@ class ActionModule(ActionBase):
         if findings:
             result.update(failed=True, msg=numbered(findings), findings=findings)
             return result
+        result["check_mode"] = only_plans(self._task)
+        result["connected"] = _connected(values, variables)
         provider = PROVIDERS.get(key)
         if provider:
             result["of_provider"] = {
@@ -74,6 +76,15 @@ class ActionModule(ActionBase):
                 reason = str(getattr(error, "orig_exc", None) or error)
                 unreadable.append(f"{name} cannot be read: {reason.rstrip('.')}.")
         return values, unreadable
+
+
+def _connected(values: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, str]:
+    """The cluster's ID as an earlier play or role of this run reported it; blank if a plan does not know it yet."""
+    name, found = values.get("castai_cluster_name"), variables.get("castai_registered")
+    name = str(name).strip() if is_given(name) else variables.get("inventory_hostname")
+    if not isinstance(found, Mapping) or found.get("cluster_name") != name:
+        return {}
+    return {"cluster_id": found.get("cluster_id", "")}
 
 
 def _wrong_names(variables: Mapping[str, Any], values: Mapping[str, Any], provider: Any) -> Iterator[str]:

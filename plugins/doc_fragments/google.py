@@ -68,7 +68,7 @@ options:
     type: str
   quota_project:
     description:
-      - Project whose quota the API calls count towards. User credentials need one. Defaults to the environment variable
+      - Project whose quota the API calls count toward. User credentials need one. Defaults to the environment variable
         E(GOOGLE_CLOUD_QUOTA_PROJECT), and otherwise to the quota project of the credentials.
     type: str
   google_ca_cert:

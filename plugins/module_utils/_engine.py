@@ -717,6 +717,11 @@ class _Module(AnsibleModule):
         super()._return_formatted(kwargs)
 
 
+def only_plans(task: Any) -> bool:
+    """Whether Ansible's Task runs in check mode, wherever that is set."""
+    return bool(task.check_mode)
+
+
 def run_module(subject: AnySubject) -> None:
     """The module's path: in a separate process."""
     module = _Module(subject)

@@ -177,7 +177,7 @@ def _problem_inside(name: str, option: Mapping[str, Any], found: Mapping[str, An
     suboptions, private = option["options"], {"no_log": True} if option.get("no_log") else {}
     for key, value in found.items():
         if key not in suboptions:
-            return f"{name} has the key {_shown(key, secrets)}. Use only: {', '.join(suboptions)}."
+            return f"{name} contains the unknown key {_shown(key, secrets)}. Use only: {', '.join(suboptions)}."
         wrong = problem(f"{name}.{key}", {**suboptions[key], **private}, value, secrets)
         if wrong:
             return wrong

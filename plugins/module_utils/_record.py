@@ -52,6 +52,12 @@ def check_record(record: Cluster | None, cluster_id: str, present: bool) -> Clus
     return record
 
 
+def recorded_as(record: Cluster, provider: str, title: str, place: str = "") -> str:
+    """Which cluster a record describes, in words. place: where it is, if it has this provider."""
+    name = record.facts.get("clusterName") or record.name
+    return f"{title} cluster {name}{place}" if record.provider == provider else f"{name} of another provider"
+
+
 def check_removable(record: Cluster | None, force: bool) -> None:
     """Raise Refused if CAST AI still works with the identity that is to be removed. force: remove it anyway."""
     if force or record is None or record.disconnected:

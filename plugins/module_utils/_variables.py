@@ -206,7 +206,7 @@ SHARED = ("castai_", "agent_", "components_", "kube_router_")
 
 _CLOSE = 0.8
 _CLOSE_AS_A_WHOLE = 0.9
-"""How similar a misspelt name must be after a known beginning, and as a whole if its beginning is misspelt."""
+"""How similar a misspelled name must be after a known beginning, and as a whole if its beginning is misspelled."""
 
 AGENT_RELEASE = "castai-agent"
 """The Helm release whose options the role agent sets."""

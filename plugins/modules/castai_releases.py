@@ -10,8 +10,8 @@ module: castai_releases
 short_description: Install, upgrade, repair or uninstall several Helm releases
 version_added: 0.1.0
 description:
-  - Does in one task for a list of releases what M(castai.onboarding.castai_release) does for a single one. The state
-    that concerns all of them is read once, before anything is changed. If one of the releases must not be changed, the
+  - Does in one task for a list of releases what M(castai.onboarding.castai_release) does for a single one. What they
+    have in common is read once, before anything is changed. If one of the releases must not be changed, the
     task fails with the reason before it changes any.
   - Helm works on the first release of the list alone, then on the others, four at a time. Finally, the task waits for
     the workloads of all of them together.

@@ -11,7 +11,7 @@ short_description: Check the inventory variables of a host
 version_added: 0.1.0
 description:
   - Checks the host's values for all variables of the collection's roles before any call is made. It fails with one
-    sentence for each wrong value, each misspelt name and each name that the collection no longer uses.
+    sentence for each wrong value, each misspelled name and each name that the collection no longer uses.
   - Host variables that begin with C(castai_) but resemble none of the collection's are your own and are ignored.
   - It is the first task of each role. In RV(variables), text from a survey or the command line is converted to the type
     of the variable, such as a list, a dictionary or a boolean. Null and blank text count as "not given".
@@ -39,6 +39,22 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+check_mode:
+  description:
+    - Whether the task ran in check mode. Unlike the variable C(ansible_check_mode), this also counts C(check_mode) of
+      the play, of a block or of the task.
+  returned: success
+  type: bool
+connected:
+  description: What an earlier play or role of the same run reported about the cluster in C(castai_registered). Empty if
+    nothing was reported.
+  returned: success
+  type: dict
+  contains:
+    cluster_id:
+      description: The cluster's ID at CAST AI. Blank if a plan does not know it yet.
+      returned: if an earlier play or role reported it
+      type: str
 findings:
   description: What is wrong with the variables, one sentence for each.
   returned: failure

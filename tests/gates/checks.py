@@ -45,7 +45,7 @@ class Gate:
 _PRODUCT = ("plugins/*", "roles/*", "playbooks/*", "meta/*", "galaxy.yml", "requirements.txt", "tests/config.yml")
 _CODE = (*_PRODUCT, "tests/*", "extensions/*", "changelogs/*", "*.py", "*.toml")
 _CONNECTIONS = ("plugins/module_utils/*", versions.TABLE, "tests/gates/*", "tests/sandbox/*", "tests/support/*")
-# What the artefact may contain, and what it must contain besides plugins and roles.
+# What the artifact may contain, and what it must contain besides plugins and roles.
 _NEEDED = re.compile(
     r"(FILES|MANIFEST)\.json|README\.md|LICENSE|CHANGELOG\.rst|changelogs/changelog\.yaml|requirements\.txt|tests/config\.yml"
     r"|(docs|meta|playbooks|plugins|roles)/.+"
@@ -107,20 +107,20 @@ def _sanity(folder: Path, on: Environment, oldest: Version, newest: Version, tes
 
 
 def _importer(folder: Path) -> None:
-    """Galaxy's importer accepts the built artefact without warnings, and finds documentation for every module."""
+    """Galaxy's importer accepts the built artifact without warnings, and finds documentation for every module."""
     _run(installed(), "ansible-galaxy collection build --output-path", str(folder), cwd=tree.copy(folder))
-    (artefact,) = folder.glob("*.tar.gz")
+    (artifact,) = folder.glob("*.tar.gz")
     on = environment("importer", (3, 11), (3, 13))
-    output = _run(on, "python -m galaxy_importer.main", str(artefact), cwd=folder)
+    output = _run(on, "python -m galaxy_importer.main", str(artifact), cwd=folder)
     contents = json.loads((folder / "importer_result.json").read_text())["docs_blob"]["contents"]
     documented = {page["content_name"] for page in contents if page["content_type"] == "module" and page["doc_strings"]}
-    with tarfile.open(artefact) as packed:
+    with tarfile.open(artifact) as packed:
         names = [member.name for member in packed.getmembers() if member.isfile()]
     shipped = {Path(name).stem for name in names if re.fullmatch(r"plugins/modules/\w+\.py", name)}
     complaints = re.findall(r"^(?:WARNING|ERROR|CRITICAL): .*", output, re.MULTILINE)
     complaints += [f"the importer found no documentation of {name}" for name in sorted(shipped - documented)]
-    complaints += [f"{name} is in the artefact, but no user needs it" for name in names if not _NEEDED.fullmatch(name)]
-    complaints += [f"{name} is not in the artefact" for name in _ASKED_FOR if name not in names]
+    complaints += [f"{name} is in the artifact, but no user needs it" for name in names if not _NEEDED.fullmatch(name)]
+    complaints += [f"{name} is not in the artifact" for name in _ASKED_FOR if name not in names]
     if complaints:
         raise Failed("\n".join([output, *complaints]))
 

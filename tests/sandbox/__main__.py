@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     journal.add_argument("--since", type=int, default=0, metavar="MARK", help="only calls after a mark")
     add("mark", "print a mark for journal --since", lambda world, _: print(world.mark()))
     state = add("state", "print the whole world as canonical JSON", _state)
-    state.add_argument("--normal", action="store_true", help="normalised, to be compared with another run's")
+    state.add_argument("--normal", action="store_true", help="normalized, to be compared with another run's")
     fault = add("fault", "load a schedule of faults in place of the one before", _fault)
     fault.add_argument("file", metavar="FILE|-")
     latency = add("latency", "delay every call", lambda world, given: world.latency(given.milliseconds))

@@ -24,7 +24,7 @@ from . import processes
 from .build import binaries, build
 from .kubernetes.client import Kubernetes
 from .locks import locked
-from .normal import normalise
+from .normal import normalize
 from .spec import FAILURE, READY, ClusterSpec, world_folder
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -143,9 +143,9 @@ class World:
         return [Seen(**entry) for entry in self._call("journal", since=since, writes=writes)]
 
     def state(self, normal: bool = False) -> Any:
-        """The state of the whole world; with `normal`, after the published normalisation (normal.py)."""
+        """The state of the whole world; with `normal`, after the published normalization (normal.py)."""
         found = self._call("state")
-        return normalise(found) if normal else found
+        return normalize(found) if normal else found
 
     def fault(self, *schedule: dict[str, Any]) -> None:
         """Replace the schedule of faults (faults.py). An empty one ends all faults."""

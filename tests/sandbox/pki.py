@@ -137,8 +137,8 @@ def key_pem(key: ec.EllipticCurvePrivateKey) -> str:
 
 
 def _name(common: str, groups: Sequence[str]) -> x509.Name:
-    organisations = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
-    return x509.Name([*organisations, x509.NameAttribute(NameOID.COMMON_NAME, common)])
+    organizations = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
+    return x509.Name([*organizations, x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
 
 def _alternative(host: str) -> x509.GeneralName:

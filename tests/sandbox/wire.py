@@ -44,7 +44,7 @@ class Call:
     operation: RegisterCluster, iam:CreateRole, iam.roles.create, applications.create, create secrets, get chart
     resource: cluster id, role name, cluster/namespace/name, path
     write: would it change anything
-    who: ARN, Kubernetes user, organisation and key name; empty when unknown
+    who: ARN, Kubernetes user, organization and key name; empty when unknown
     """
 
     system: str

@@ -16,12 +16,12 @@ from ansible.template import Templar, trust_as_template
 from ansible_collections.castai.onboarding.plugins.action.castai_variables import ActionModule
 
 
-def checked(no_log: bool = False, **variables: Any) -> dict[str, Any]:
+def checked(no_log: bool = False, check_mode: bool = False, **variables: Any) -> dict[str, Any]:
     """The action's result on a host with these variables; texts in them are templates."""
     loader, variables = DataLoader(), {"castai_provider": "eks", **variables}
     trusted = {name: trust_as_template(value) if isinstance(value, str) else value for name, value in variables.items()}
     task = Task()
-    task.no_log = no_log
+    task.no_log, task.check_mode = no_log, check_mode
     context = PlayContext()
     return ActionModule(
         task, connection_loader.get("local", context), context, loader, Templar(loader, variables=trusted), None

@@ -60,7 +60,7 @@ VERBS_OF_IAM = {"watch": "list", "patch": "update"}
 """Kubernetes verbs for which IAM has no name of its own."""
 CLUSTER_ROLE = Path("docs/examples/plan-cluster-role.yml")
 PLANNER = "castai-onboarding-plan"
-LICENCE = """\
+LICENSE = """\
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -112,7 +112,7 @@ def published() -> dict[Path, str]:
     page = _between(page, BEGIN, table(), END)
     page = _between(page, BEGIN_GOOGLE, google_table(), END_GOOGLE)
     page = _between(page, BEGIN_AZURE, azure_table(), END_AZURE)
-    files[CLUSTER_ROLE] = LICENCE + yaml.dump(cluster_role(), Dumper=Indenting, sort_keys=False)
+    files[CLUSTER_ROLE] = LICENSE + yaml.dump(cluster_role(), Dumper=Indenting, sort_keys=False)
     return {**files, PAGE: page}
 
 
@@ -131,7 +131,7 @@ def google_role(phase: str) -> str:
 
 def _role_file(head: dict[str, Any], permissions: dict[str, str]) -> str:
     """permissions: the reason for each, next to it or, if it is too long, above it."""
-    begin = LICENCE.split("---", maxsplit=1)[0] + "---\n" + yaml.dump(head, Dumper=Indenting, sort_keys=False)
+    begin = LICENSE.split("---", maxsplit=1)[0] + "---\n" + yaml.dump(head, Dumper=Indenting, sort_keys=False)
     lines = (
         f"  - {one}  # {why}" if len(one) + len(why) < WIDTH else f"  # {why}\n  - {one}"
         for one, why in permissions.items()

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rules for the collection as a whole: layers, documentation, roles, licences, nothing specific to one machine."""
+"""Rules for the collection as a whole: layers, documentation, roles, licenses, nothing specific to one machine."""
 
 from __future__ import annotations
 
@@ -671,7 +671,7 @@ def test_an_option_group_reaches_the_modules_by_the_variables_of_the_table() -> 
 
 
 @pytest.mark.parametrize("path", [path for path in files() if path.suffix == ".py"], ids=str)
-def test_python_files_say_their_licence(path: Path) -> None:
+def test_python_files_say_their_license(path: Path) -> None:
     head = (ROOT / path).read_text(encoding="utf-8").splitlines()[:4]
     assert not head or "# SPDX-License-Identifier: GPL-3.0-or-later" in head
     assert not head or any(line.startswith("# GNU General Public License v3.0+") for line in head)

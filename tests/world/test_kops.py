@@ -20,7 +20,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._k8s.kube_router
 from tests.sandbox.castai import agent
 from tests.sandbox.client import World
 from tests.sandbox.kubernetes import kops
-from tests.sandbox.normal import difference, normalise
+from tests.sandbox.normal import difference, normalize
 
 from .connecting import UNKNOWN, Operator, changed_nothing, succeeded, writes
 from .service_account import ServiceAccount
@@ -213,7 +213,7 @@ def test_a_reset_undoes_taints_and_labels_and_leaves_no_node_and_no_event_behind
     assert told
     world.reset()
     after = world.state()
-    assert difference(normalise(before), normalise(after)) == ""
+    assert difference(normalize(before), normalize(after)) == ""
     assert after["aws"] == before["aws"]
     assert nodes(after) == nodes(before)
     assert not told & events(after)

@@ -31,7 +31,7 @@ MODES = {
     "terraform": "API",
     "pulumi": "API_AND_CONFIG_MAP",
 }
-NEIGHBOUR = "neighbour"
+NEIGHBOR = "neighbor"
 UNMARKED = ("user", "terraform", "pulumi")
 """Tools whose objects do not show which cluster they belong to."""
 COMPONENTS = [
@@ -52,14 +52,14 @@ MAPPED_BY_SCRIPT = """\
   rolearn: {arn}
   username: system:node:{{{{EC2PrivateDNSName}}}}
 """
-CLUSTERS = (f"{NEIGHBOUR}:eks:nodes=0", *(f"{name}:eks:mode={mode}:nodes=1" for name, mode in MODES.items()))
+CLUSTERS = (f"{NEIGHBOR}:eks:nodes=0", *(f"{name}:eks:mode={mode}:nodes=1" for name, mode in MODES.items()))
 
 
 class Takeover(NamedTuple):
     """made: the objects of the other tools, by cluster. before, after: the account's state."""
 
     onboarder: Onboarder
-    neighbour: Json
+    neighbor: Json
     made: dict[str, dict[str, str]]
     before: Json
     aws_auth_before: dict[str, str]
@@ -86,7 +86,7 @@ def takeover(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> I
         onboarder = Onboarder(world, tmp_path_factory.mktemp("taken-over"), user="user")
         for name, value in onboarder.environment.items():
             patched.setenv(name, value)
-        neighbour = world.control("castai", "seed_script_world", cluster=NEIGHBOUR, vintage="newest")
+        neighbor = world.control("castai", "seed_script_world", cluster=NEIGHBOR, vintage="newest")
         made = {name: world.control("castai", "seed_script_world", cluster=name, vintage=name) for name in MODES}
         hang_on(made)
         aws_auth = {name: mapped(world, name) for name in MODES}
@@ -103,7 +103,7 @@ def takeover(module_world: World, tmp_path_factory: pytest.TempPathFactory) -> I
         run = succeeded(onboarder.onboard(hosts=MODES, given=inventory))
         again = onboarder.onboard(hosts=MODES, given=inventory)
         after = world.state()["aws"][HOME_ACCOUNT]
-        yield Takeover(onboarder, neighbour, made, before, aws_auth, run, again, after)
+        yield Takeover(onboarder, neighbor, made, before, aws_auth, run, again, after)
 
 
 def hang_on(made: Mapping[str, Mapping[str, str]]) -> None:
@@ -202,7 +202,7 @@ def test_the_shared_policy_and_the_cluster_that_still_needs_it_stay(takeover: Ta
     before, after = takeover.before["iam"], takeover.after["iam"]
     assert after["policies"][SHARED_POLICY] == before["policies"][SHARED_POLICY]
     assert len(before["policies"][SHARED_POLICY]["versions"]) > 1
-    theirs = [arn for arn in before["roles"] if NEIGHBOUR in arn]
+    theirs = [arn for arn in before["roles"] if NEIGHBOR in arn]
     assert len(theirs) == 2
     for arn in theirs:
         assert after["roles"][arn] == before["roles"][arn]
@@ -217,11 +217,11 @@ def test_the_scripts_key_is_replaced_by_the_only_one(takeover: Takeover) -> None
 
 
 def test_a_role_of_our_name_that_is_another_clusters_is_refused_and_left_alone(takeover: Takeover) -> None:
-    """This test runs last, because the role belongs to the neighbour afterwards."""
+    """This test runs last, because the role belongs to the neighbor afterwards."""
     world, role = takeover.world, takeover.made["newest"]["role_arn"].rpartition("/")[2]
-    others = takeover.neighbour["cluster_id"]
-    Aws({"region": "eu-central-1"}).tag_principal("role", role, names.iam_tags(NEIGHBOUR, others))
+    others = takeover.neighbor["cluster_id"]
+    Aws({"region": "eu-central-1"}).tag_principal("role", role, names.iam_tags(NEIGHBOR, others))
     mark = world.mark()
     run = takeover.onboarder.onboard(hosts=("newest",), playbook=ONBOARD)
-    assert f"Role {role} belongs to another cluster, {others} ({NEIGHBOUR})" in run.failures["newest"]
+    assert f"Role {role} belongs to another cluster, {others} ({NEIGHBOR})" in run.failures["newest"]
     assert writes(world, mark) == []

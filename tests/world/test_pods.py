@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Preflight's judgement of a pod equals the API server's: limit ranges, and quotas with scopes."""
+"""Preflight's judgment of a pod equals the API server's: limit ranges, and quotas with scopes."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def kubernetes(module_world: World) -> Kubernetes:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_judgement_is_the_api_servers(kubernetes: Kubernetes, name: str) -> None:
+def test_the_judgment_is_the_api_servers(kubernetes: Kubernetes, name: str) -> None:
     wanted, namespace = CASES[name], f"case-{list(CASES).index(name)}"
     path = f"/api/v1/namespaces/{namespace}"
     kubernetes.create("/api/v1/namespaces", {"metadata": {"name": namespace}})

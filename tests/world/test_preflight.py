@@ -28,8 +28,8 @@ ADMINISTRATOR = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Act
 CLUSTERS = ("prod:eks", "other:eks:account=444455556666:region=us-east-1:mode=API", "old:eks:version=1.20:nodes=0")
 SENTENCES: dict[str, tuple[str, ...]] = {
     "unknown-key": ("CAST AI does not recognize the API key. Check castai_api_key",),
-    "key-of-another-organisation": ("The API key belongs to organization ",),
-    "agent-of-another-organisation": ("An agent in this cluster already reports to CAST AI as cluster ",),
+    "key-of-another-organization": ("The API key belongs to organization ",),
+    "agent-of-another-organization": ("An agent in this cluster already reports to CAST AI as cluster ",),
     "unknown-cluster-id": (f"This API key cannot see cluster {UNKNOWN_ID} at CAST AI",),
     "no-uuid": ("castai_cluster_id (option cluster_id) is 'prod'. Set it to the UUID of the cluster at CAST AI",),
     "unknown-cluster": (
@@ -135,7 +135,7 @@ def bad_inputs(world: World, folder: Path) -> dict[str, tuple[str, dict[str, Any
         "castai",
         "seed_cluster",
         name="far",
-        other_organisation=True,
+        other_organization=True,
         eks={"accountId": "999988887777", "region": "eu-central-1", "clusterName": "far"},
     )
     other = world.kubernetes("other")
@@ -164,8 +164,8 @@ def bad_inputs(world: World, folder: Path) -> dict[str, tuple[str, dict[str, Any
     address = {"castai_host": clusters["prod"].endpoint, "castai_kubernetes_ca_cert": str(authority)}
     prod: dict[str, dict[str, Any]] = {
         "unknown-key": {"castai_api_key": "CANARY-of-nobody"},
-        "key-of-another-organisation": {
-            "castai_api_key": keys["other_organisation"],
+        "key-of-another-organization": {
+            "castai_api_key": keys["other_organization"],
             "castai_organization_id": keys["organization_id"],
         },
         "unknown-cluster-id": {"castai_cluster_id": UNKNOWN_ID},
@@ -209,7 +209,7 @@ def bad_inputs(world: World, folder: Path) -> dict[str, tuple[str, dict[str, Any
     }
     return {
         **{host: ("prod", variables) for host, variables in prod.items()},
-        "agent-of-another-organisation": ("other", {}),
+        "agent-of-another-organization": ("other", {}),
         "wrong-external-id": ("other", {"castai_aws_assume_role_external_id": "wrong"}),
         "too-old": ("old", {}),
     }

@@ -22,7 +22,7 @@ from .._gateways.aws_session import Tagged
 from .._gateways.castai import Cluster
 from .._names import TAG_CLUSTER, TAG_CLUSTER_ID, short_id
 from .._owner import Removal, Shown, Step, asked
-from .._record import check_record, check_removable
+from .._record import check_record, check_removable, recorded_as
 from .._variables import named
 from . import names, policies, quotas
 from .eks import named_cluster_problem, unusable_problem
@@ -60,6 +60,8 @@ from .options import check_policies, user_entries
 from .policies import Location
 from .spot_role import plan_spot_role, remove_spot_role, spot_role_warnings
 from .systems import connect
+
+PROVIDER = "eks"
 
 ROLE_USE = "which CAST AI assumes"
 ROLE_DESCRIPTION = "Role to manage '{}' EKS cluster used by CAST AI"
@@ -109,7 +111,7 @@ class HandOverRole(Action):
     keys: tuple[tuple[str, str], ...] = ()
 
     def run(self, gateway: Gateways, made: Made) -> None:
-        credentials = gateway.castai.set_role(self.cluster_id, "eks", self.arn).credentials_id
+        credentials = gateway.castai.set_role(self.cluster_id, PROVIDER, self.arn).credentials_id
         try:
             for user, key_id in self.keys:
                 gateway.aws.delete_key(user, key_id)
@@ -159,11 +161,11 @@ def _check_record(record: Cluster | None, eks: EksCluster, wanted: Desired) -> N
     if record is None:
         return
     known = [record.facts.get(key) for key in ("accountId", "region", "clusterName")]
-    if known != [eks.account_id, eks.region, eks.name]:
+    if (record.provider, *known) != (PROVIDER, eks.account_id, eks.region, eks.name):
+        theirs = recorded_as(record, PROVIDER, "EKS", f" of account {known[0]} in {known[1]}")
         raise Refused(
-            f"CAST AI's cluster {record.id} is {known[2]} of account {known[0]} in {known[1]}, not {eks.name} of"
-            f" account {eks.account_id} in {eks.region}. Correct {named('cluster_id')} or"
-            f" {named('cluster_name')}."
+            f"CAST AI's cluster {record.id} is {theirs}, not EKS cluster {eks.name} of account {eks.account_id} in"
+            f" {eks.region}. Correct {named('cluster_id')} or {named('cluster_name')}."
         )
 
 

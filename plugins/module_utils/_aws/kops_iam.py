@@ -22,7 +22,7 @@ from .._gateways.aws_session import region_of
 from .._gateways.castai import Cluster
 from .._names import TAG_CLUSTER, short_id
 from .._owner import Owner, Removal, Shown, Step, asked, choose
-from .._record import Wanted, check_record, check_removable
+from .._record import Wanted, check_record, check_removable, recorded_as
 from .._variables import named
 from . import kops_policies, names, options, policies
 from .identity import (
@@ -267,8 +267,8 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
     record = check_record(current.record, wanted.cluster_id, wanted.present)
     if record and (record.provider, record.facts.get("clusterName")) != ("kops", wanted.name):
         yield (
-            f"CAST AI's cluster {record.id} is {record.provider} cluster {record.facts.get('clusterName')}, not kOps"
-            f" cluster {wanted.name}. Correct {named('cluster_id')} or {named('cluster_name')}."
+            f"CAST AI's cluster {record.id} is {recorded_as(record, 'kops', 'kOps')}, not kOps cluster {wanted.name}."
+            f" Correct {named('cluster_id')} or {named('cluster_name')}."
         )
     yield from filter(None, [names.account_problem(wanted.account_id, account)])
     if not (wanted.present and wanted.prepare):

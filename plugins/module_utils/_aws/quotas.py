@@ -56,7 +56,7 @@ def _of_principals(fullest: Mapping[str, Attach], summary: Mapping[str, int]) ->
     for name, action in fullest.items():
         quota = summary.get(f"AttachedPoliciesPer{action.kind.capitalize()}Quota", 0)
         if quota and action.number > quota:
-            fewer = f"Shorten {action.option}" if action.option else "Detach what others attached to it"
+            fewer = f"Shorten {action.option}" if action.option else "Detach policies that others attached to it"
             yield (
                 f"{action.kind.capitalize()} {name} would have {action.number} managed policies, but IAM allows"
                 f" {quota} in this account. {fewer}, or have its quota raised (AWS Service Quotas)."

@@ -18,7 +18,7 @@ from .permissions import Question, only_reads
 
 @dataclass(frozen=True)
 class Lack:
-    """An action that AWS would deny. by: organisation or boundary, or empty for the caller's own policies."""
+    """An action that AWS would deny. by: organization or boundary, or empty for the caller's own policies."""
 
     action: str
     resource: str
@@ -113,7 +113,7 @@ def refusals(rights: Rights, policy: str, reading: bool) -> Iterator[str]:
     """
     needed = [lack for lack in rights.lacks if lack.needed and only_reads(lack.action) is reading]
     by_layer = {
-        layer: in_words(lack for lack in needed if lack.by == layer) for layer in ("", "boundary", "organisation")
+        layer: in_words(lack for lack in needed if lack.by == layer) for layer in ("", "boundary", "organization")
     }
     if by_layer[""]:
         yield (
@@ -125,9 +125,9 @@ def refusals(rights: Rights, policy: str, reading: bool) -> Iterator[str]:
             f"The permissions boundary of {rights.caller} does not allow {by_layer['boundary']}. Extend the"
             " boundary, or use other credentials."
         )
-    if by_layer["organisation"]:
+    if by_layer["organization"]:
         yield (
-            f"A service control policy of the AWS organization does not allow {by_layer['organisation']}. Only an"
+            f"A service control policy of the AWS organization does not allow {by_layer['organization']}. Only an"
             " administrator of the organization can change that."
         )
 

@@ -67,7 +67,7 @@ class Unmark(OnPrincipal):
         gateway.aws.untag_principal(self.kind, self.name, self.before)
         role = gateway.aws.get_role(self.name)
         if role and _left_over(role):
-            raise Again(f"No cluster uses role {self.name} any more.")
+            raise Again(f"Role {self.name} is no longer used by any cluster.")
 
 
 def _users(role: Principal) -> dict[str, str]:

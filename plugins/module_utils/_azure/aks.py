@@ -99,7 +99,7 @@ def onboarding_problems(found: AksCluster) -> Iterator[str]:
     if same(found.sku, "Automatic"):
         yield (
             f"AKS cluster {found.name} is an AKS Automatic cluster: only AKS can manage its nodes, and its node"
-            " resource group is locked. It can be connected, but not onboarded. Leave it out of the hosts to onboard."
+            " resource group is locked. It can be connected, but not onboarded. Remove it from the hosts to onboard."
         )
     elif found.node_group_restriction and not same(found.node_group_restriction, USABLE_NODES):
         yield (

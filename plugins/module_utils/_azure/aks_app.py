@@ -20,7 +20,7 @@ from .._gateways.azure_identities import Federation
 from .._gateways.castai import Cluster
 from .._keys import Deletion, moment
 from .._owner import Removal, Shown, Step, asked
-from .._record import check_record, check_removable
+from .._record import check_record, check_removable, recorded_as
 from .._variables import named
 from . import aks, marks, names, role
 from .actions import (
@@ -131,11 +131,11 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
     """Why this is not the cluster that the user named, or cannot be onboarded."""
     record = check_record(current.record, wanted.cluster_id, wanted.present)
     if record and not _is_of(record, current):
-        facts = record.facts
+        subscription, nodes = (record.facts.get(key) or "unknown" for key in ("subscriptionId", "nodeResourceGroup"))
+        place = f" of subscription {subscription} with node resource group {nodes}"
+        theirs = recorded_as(record, PROVIDER, "AKS", place)
         yield (
-            f"CAST AI's cluster {record.id} is {record.provider} cluster {record.name} of subscription"
-            f" {facts.get('subscriptionId') or 'unknown'} with node resource group"
-            f" {facts.get('nodeResourceGroup') or 'unknown'}, not {wanted.name} of subscription"
+            f"CAST AI's cluster {record.id} is {theirs}, not AKS cluster {wanted.name} of subscription"
             f" {current.subscription}. Correct {named('cluster_id')} or {named('cluster_name')}."
         )
     if current.cluster:
@@ -738,8 +738,8 @@ def unchecked(current: Current) -> Iterator[str]:
     unread = [owner for owner, kind_of_owner in current.owners.items() if kind_of_owner == ""]
     if unread:
         yield (
-            f"Could not check whether the owners {', '.join(unread)} of {named('owners', ROLE)} exist: grant"
-            f" {DIRECTORY}."
+            f"Could not check whether the owners {', '.join(unread)} of {named('owners', ROLE)} exist. To check"
+            f" this, grant {DIRECTORY}."
         )
 
 

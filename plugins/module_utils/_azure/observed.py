@@ -168,7 +168,7 @@ class Current:
     owners: Mapping[str, str | None] = field(default_factory=dict)
     """What the owners of a new app are, as Graph names it: empty if they may not be read, None if they do not exist."""
     group_gone: bool = False
-    """Whether the cluster's resource group does not exist any more."""
+    """Whether the cluster's resource group no longer exists."""
 
     @property
     def credentials_id(self) -> str:

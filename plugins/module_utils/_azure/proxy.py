@@ -84,7 +84,7 @@ def proxy_problems(given: Any, option: str) -> Iterator[str]:
         return
     for key in given:
         if key not in _KEYS:
-            yield f"{option} has the key {quoted(key)}. Use only: {', '.join(_KEYS)}."
+            yield f"{option} contains the unknown key {quoted(key)}. Use only: {', '.join(_KEYS)}."
     if not (given.get("http") or given.get("https")):
         yield (
             f"{option} has neither http nor https. Set one of them to the address of the proxy, or set {option} to"

@@ -364,7 +364,7 @@ def _record_problem(record: Cluster | None, facts: ClusterFacts, wanted: Desired
         return refusal
     if not _is_of(record, facts):
         block = facts.registration
-        ours = PROVIDERS[facts.provider].describe_location(block) if block else facts.title
+        ours = f"{facts.title} {PROVIDERS[facts.provider].describe_location(block)}" if block else facts.title
         return (
             f"CAST AI's cluster {record.id} is {location_of(record)}, not {ours}. Correct {named('cluster_id')} or"
             f" {named('cluster_name')}."

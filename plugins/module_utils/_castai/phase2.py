@@ -80,6 +80,7 @@ def connection_findings(
         yield (
             f"Secret {tokenless} is missing or has no {CREDENTIALS_KEY}, and the components cannot start without it."
             " It was deleted, or another tool connected the cluster. Run the playbook castai.onboarding.connect"
-            " (connect.yml) first, which stores a new token in it, or castai.onboarding.site, whose plan shows both. If"
-            f" the token is in another Secret, set {named('credentials_secret')} to its name."
+            " (connect.yml) first, which stores a new token in it, or castai.onboarding.site, which does both and"
+            " shows both in its plan. If the token is in another Secret, set"
+            f" {named('credentials_secret')} to its name."
         )

@@ -205,7 +205,7 @@ def beyond(pod: Mapping[str, Any], ranges: Iterable[Object]) -> tuple[str, ...]:
         name = f"container {container.get('name')}"
         requests, limits = _amounts(container, "requests"), _amounts(container, "limits")
         found += [
-            f"{name} requests {_shown(requests[kind], kind)} of {kind}, above its limit {_shown(limit, kind)}"
+            f"{name} requests {_shown(requests[kind], kind)} of {kind}, more than its limit of {_shown(limit, kind)}"
             for kind, limit in limits.items()
             if requests.get(kind, Decimal(0)) > limit
         ]

@@ -37,7 +37,7 @@ from .._helm.record import History, Revision
 from .._helm.values import secrets
 from .._names import CREDENTIALS_SECRET, NAMESPACE, chart_version_problem, helm_release_problem
 from .._options import castai_options
-from .._variables import named
+from .._variables import named, role_of
 from . import phase2, readiness, rights
 from .cluster import AGENT_METADATA, key_of, organization_problem, problems, registration
 from .phase2 import Onboarding
@@ -100,6 +100,11 @@ class Chart:
     adopt_managed: bool = False
     """Whether the release takes over objects that another tool manages."""
     values: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def role(self) -> str:
+        """The role whose variables set it, empty if unknown."""
+        return role_of(self.release)
 
 
 @dataclass(frozen=True)
@@ -677,7 +682,7 @@ def _startable(
     if version < OLDEST_KUBERNETES or not charts:
         return Verdict()
     planned = [
-        readiness.Planned(chart.release, HelmChart(chart.ref, chart.version, chart.repo_url), chart.values)
+        readiness.Planned(chart.release, HelmChart(chart.ref, chart.version, chart.repo_url, chart.role), chart.values)
         for chart in charts
     ]
     return readiness.study(helm, cluster, planned, policed)
@@ -745,7 +750,8 @@ def _helm_problems(gateway: Systems, charts: tuple[Chart, ...]) -> tuple[str, ..
         return (str(failure),)
     with at_once() as ask:
         shown = {
-            chart.release: ask(_attempt, helm.show_chart, chart.ref, chart.version, chart.repo_url) for chart in charts
+            chart.release: ask(_attempt, helm.show_chart, chart.ref, chart.version, chart.repo_url, chart.role)
+            for chart in charts
         }
     return tuple(answer.sentence for answer in results(shown).values() if isinstance(answer, Problem))
 

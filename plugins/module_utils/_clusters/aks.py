@@ -216,8 +216,8 @@ def _unanswered(found: AksCluster) -> dict[int, str]:
 
 
 def describe_location(record: Mapping[str, str]) -> str:
-    nodes = f"node resource group {record.get('nodeResourceGroup')}"
-    return f"the one with {nodes} of subscription {record.get('subscriptionId')} in {record.get('region')}"
+    nodes = f"with node resource group {record.get('nodeResourceGroup')}"
+    return f"{nodes} of subscription {record.get('subscriptionId')} in {record.get('region')}"
 
 
 def agent_environment(found: ClusterFacts, cluster_id: str, chosen: bool) -> Mapping[str, str]:
@@ -284,14 +284,14 @@ def warnings(found: ClusterFacts, kinds: tuple[str, ...]) -> Iterator[str]:
     off = "or set components_autoscaling to false."
     if cluster.node_provisioning.lower() == "auto":
         yield (
-            f"Node auto-provisioning is on for AKS cluster {cluster.name}, which adds and removes nodes as CAST AI's"
-            f" autoscaler does. Turn it off, {off}"
+            f"Node auto-provisioning is on for AKS cluster {cluster.name}, so both AKS and CAST AI would add and"
+            f" remove nodes. Turn it off, {off}"
         )
     scaled = [pool.name for pool in cluster.pools if pool.autoscaling]
     if scaled:
         yield (
-            f"The cluster autoscaler of AKS adds and removes nodes of node pools {', '.join(scaled)}, as CAST AI's"
-            f" does. Turn it off for them, {off}"
+            f"The cluster autoscaler of AKS is on for node pools {', '.join(scaled)}, so both AKS and CAST AI would add"
+            f" and remove nodes. Turn it off for these pools, {off}"
         )
     if cluster.pools and all(pool.priority.lower() == "spot" for pool in cluster.pools if pool.mode.lower() == "user"):
         users = [pool.name for pool in cluster.pools if pool.mode.lower() == "user"]

@@ -79,7 +79,7 @@ def _advice(aws: Aws) -> Mapping[int, str]:
 
 
 def describe_location(record: Mapping[str, str]) -> str:
-    return f"{record.get('clusterName')} of account {record.get('accountId')} in {record.get('region')}"
+    return f"of account {record.get('accountId')} in {record.get('region')}"
 
 
 def agent_environment(found: ClusterFacts, cluster_id: str, chosen: bool) -> Mapping[str, str]:
@@ -119,7 +119,7 @@ def _system_rows(found: ClusterFacts | None, options: Parameters) -> Rows:
 def _warnings(found: ClusterFacts, kinds: tuple[str, ...]) -> Iterator[str]:
     if found.own.auto_mode and not kinds:
         yield (
-            f"EKS Auto Mode is on for cluster {found.name}, which adds and removes nodes as CAST AI's autoscaler does."
+            f"EKS Auto Mode is on for cluster {found.name}, so both EKS and CAST AI would add and remove nodes."
             " Turn off its node pools, or set components_autoscaling to false."
         )
 

@@ -168,12 +168,12 @@ class Provider:
     cluster. name_problem, option_problems, missing_options: pure; which values are wrong and which options are missing.
     cloud: connects. caller: reads who the credentials belong to. acting_as: the caller in words, even if empty. read:
     one round. own_name_problem: reads why a cluster is not the one with this name, judging by what it says about
-    itself; None if only the provider knows. describe_location: a record's block in words. agent_environment: takes the
-    cluster's ID at CAST AI and whether the user chose it. component_values: chart values by release. proxied_values:
-    values of the agent and cluster-controller if they use a proxy; direct: hosts that they reach without it.
-    roles_between: the roles that a cluster needs between connecting and onboarding. kubernetes_grant: a sentence that
-    says how the cloud can grant missing Kubernetes permissions. read_ahead: reads what connecting to any cluster
-    needs, such as the SDK; makes no call.
+    itself; None if only the provider knows. describe_location: a record's block in words, to follow the name.
+    agent_environment: takes the cluster's ID at CAST AI and whether the user chose it. component_values: chart values
+    by release. proxied_values: values of the agent and cluster-controller if they use a proxy; direct: hosts that they
+    reach without it. roles_between: the roles that a cluster needs between connecting and onboarding. kubernetes_grant:
+    a sentence that says how the cloud can grant missing Kubernetes permissions. read_ahead: reads what connecting to
+    any cluster needs, such as the SDK; makes no call.
     """
 
     key: str

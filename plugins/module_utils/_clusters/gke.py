@@ -220,8 +220,8 @@ def _advice(found: GkeCluster, google: Google, address: str, by_dns: bool) -> Ma
             dns = f"turn on the DNS endpoint (gcloud container clusters update --enable-dns-access) and {dns}"
         public = f" set {named('endpoint')} to public," if private and not found.private else ""
         advice[0] = (
-            f" The cluster's endpoint {reason}: run this from a network that it accepts,{public} {dns}, or open a"
-            f" tunnel and set {named('kubeconfig')}, or {named('host')} and {named('api_key')}, for it."
+            f" The cluster's endpoint {reason}: run Ansible in a network that may connect,{public} {dns}, or open"
+            f" a tunnel and set {named('kubeconfig')}, or {named('host')} and {named('api_key')}, to use it."
         )
     if not google.can_renew:
         advice[401] = (
@@ -245,13 +245,13 @@ def _advice_at(host: str, found: GkeCluster) -> Mapping[int, str]:
         return {}
     fields = {"enableK8sTokensViaDns": found.tokens_by_dns, "enableK8sCertsViaDns": found.certificates_by_dns}
     off = [name for name, on in fields.items() if not on]
-    advice = " The DNS endpoint only accepts Kubernetes' own tokens and client certificates if the cluster allows it."
+    advice = " The DNS endpoint only accepts Kubernetes' own tokens and client certificates if the cluster says so."
     advice += f" Turn on {' and '.join(off)}, or leave out {named('kubeconfig')} and {named('host')}."
     return {401: advice, 403: advice} if off else {}
 
 
 def describe_location(record: Mapping[str, str]) -> str:
-    return f"{record.get('clusterName')} of project {record.get('projectId')} in {record.get('location')}"
+    return f"of project {record.get('projectId')} in {record.get('location')}"
 
 
 def agent_environment(found: ClusterFacts, cluster_id: str, chosen: bool) -> Mapping[str, str]:
@@ -318,14 +318,14 @@ def warnings(found: ClusterFacts, kinds: tuple[str, ...]) -> Iterator[str]:
     cluster: GkeCluster = found.own
     if cluster.auto_provisioning:
         yield (
-            f"Node auto-provisioning is on for GKE cluster {cluster.name}, which adds and removes nodes as CAST AI's"
-            " autoscaler does. Turn it off, or set components_autoscaling to false."
+            f"Node auto-provisioning is on for GKE cluster {cluster.name}, so both GKE and CAST AI would add and remove"
+            " nodes. Turn it off, or set components_autoscaling to false."
         )
     scaled = [pool.name for pool in cluster.node_pools if pool.autoscaling]
     if scaled:
         yield (
-            f"GKE's cluster autoscaler adds and removes nodes of node pools {', '.join(scaled)}, as CAST AI's does."
-            " Turn it off for them, or set components_autoscaling to false."
+            f"GKE's cluster autoscaler is on for node pools {', '.join(scaled)}, so both GKE and CAST AI would add and"
+            " remove nodes. Turn it off for these pools, or set components_autoscaling to false."
         )
     if cluster.alpha:
         ends = f" and deletes it on {cluster.expires}" if cluster.expires else ""

@@ -192,7 +192,7 @@ def own_name_problem(kubernetes: Kubernetes, name: str) -> str:
 
 
 def describe_location(record: Mapping[str, str]) -> str:
-    return f"{record.get('clusterName')} of state store {record.get('stateStore')} in {record.get('region')}"
+    return f"of state store {record.get('stateStore')} in {record.get('region')}"
 
 
 def agent_environment(found: ClusterFacts, cluster_id: str, chosen: bool) -> Mapping[str, str]:

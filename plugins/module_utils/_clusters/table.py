@@ -90,9 +90,10 @@ def given_problems(params: Parameters) -> tuple[str, ...]:
 def location_of(record: Cluster) -> str:
     """Which cluster CAST AI's record describes, in words."""
     provider = PROVIDERS.get(record.provider)
+    name = record.facts.get("clusterName") or record.name
     if provider:
-        return provider.describe_location(record.facts)
-    return f"{record.facts.get('clusterName') or record.name} ({record.provider})"
+        return f"{provider.title} cluster {name} {provider.describe_location(record.facts)}"
+    return f"{name} ({record.provider})"
 
 
 def _merged(specs: Iterable[Mapping[str, dict[str, Any]]]) -> Spec:

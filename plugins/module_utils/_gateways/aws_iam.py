@@ -89,7 +89,7 @@ class AccessKey:
 class Verdict:
     """The result of a simulation for one action.
 
-    by: what refuses besides the policies, organisation or boundary, or empty; unknown: condition keys that the caller's
+    by: what refuses besides the policies, organization or boundary, or empty; unknown: condition keys that the caller's
     policies use and a simulation cannot evaluate.
     """
 
@@ -403,7 +403,7 @@ def _listed(value: Any) -> list[Any]:
 
 def _verdict(result: Mapping[str, Any]) -> Verdict:
     details = {
-        "organisation": (result.get("OrganizationsDecisionDetail") or {}).get("AllowedByOrganizations"),
+        "organization": (result.get("OrganizationsDecisionDetail") or {}).get("AllowedByOrganizations"),
         "boundary": (result.get("PermissionsBoundaryDecisionDetail") or {}).get("AllowedByPermissionsBoundary"),
     }
     return Verdict(

@@ -36,7 +36,7 @@ LIST_IDENTITY_FEDERATIONS = _call(
     "federatedIdentityCredentials/read",
 )
 PUT_IDENTITY_FEDERATION = _call(
-    "write federated credential {federation} of managed identity {identity}",
+    "create or update federated credential {federation} of managed identity {identity}",
     "PUT",
     _FEDERATION,
     "federatedIdentityCredentials/write",

@@ -205,7 +205,7 @@ class CastAi:
         token = self._call("POST", f"{CLUSTERS}/{cluster_id}/token", purpose, lambda body: body.get("token"))
         if not isinstance(token, str) or not sendable(token):
             raise CallFailed(
-                f"CAST AI answered the token request of cluster {cluster_id} without a token.", unsure=True
+                f"CAST AI's answer to the request for a token of cluster {cluster_id} contains no token.", unsure=True
             )
         return token
 

@@ -130,12 +130,13 @@ class Chart:
     """Where a chart comes from.
 
     ref: name in repo_url, absolute path, address of an archive, oci:// address, or NAME/CHART of a repository that the
-    user has added to Helm. version: empty for the newest.
+    user has added to Helm. version: empty for the newest. role: whose variables set it, empty if unknown.
     """
 
     ref: str
     version: str = ""
     repo_url: str = ""
+    role: str = ""
 
     @property
     def local(self) -> bool:
@@ -216,11 +217,11 @@ class Helm:
             )
         return self._version
 
-    def show_chart(self, ref: str, version: str, repo_url: str) -> Facts:
+    def show_chart(self, ref: str, version: str, repo_url: str, role: str = "") -> Facts:
         """What a chart says about itself, wherever it comes from."""
-        chart = Chart(ref, version, repo_url)
+        chart = Chart(ref, version, repo_url, role)
         with temp_folder() as temp:
-            return facts(self._fetch(temp, chart))
+            return facts(self._fetch(temp, chart), chart.role)
 
     def render(
         self, chart: Chart, release: str, namespace: str, values: Mapping[str, Any], secrets: tuple[str, ...]
@@ -235,7 +236,7 @@ class Helm:
         try:
             found = list(yaml.safe_load_all(text))
         except yaml.YAMLError as error:
-            raise CallFailed(f"Chart {chart.ref} renders to text that is not YAML ({error}).") from None
+            raise CallFailed(f"Chart {chart.ref} renders to text that is not YAML ({tidy(str(error))}).") from None
         return tuple(item for item in found if isinstance(item, dict) and (item.get("metadata") or {}).get("name"))
 
     def was_killed(self, work: Work) -> bool:
@@ -313,12 +314,10 @@ class Helm:
     def _fetch(self, temp: TempFolder, chart: Chart) -> Path:
         """The chart as a local archive or folder. Raises CallFailed if its version is not the wanted one."""
         path = Path(chart.ref) if chart.local else self._pull(temp, chart)
-        found = facts(path)
-        if chart.version and not same_version(found.version, chart.version):
-            raise CallFailed(
-                f"Chart {chart.ref} is {found.name} {found.version}, but chart_version is {chart.version}."
-                " Correct one of the two."
-            )
+        found = facts(path, chart.role)
+        problem = version_problem(chart, found)
+        if problem:
+            raise CallFailed(problem)
         return path
 
     def _pull(self, temp: TempFolder, chart: Chart) -> Path:
@@ -487,8 +486,18 @@ def driver_problem(environment: Mapping[str, str]) -> str:
     )
 
 
-def facts(path: Path) -> Facts:
-    """What the Chart.yaml of a chart folder or archive says."""
+def version_problem(chart: Chart, found: Facts) -> str:
+    """Why a chart does not have the wanted version, or an empty text."""
+    if not chart.version or same_version(found.version, chart.version):
+        return ""
+    return (
+        f"Chart {chart.ref} is {found.name} {found.version}, but {named('chart_version', chart.role)} is"
+        f" {chart.version}. Correct the version or {named('chart_ref', chart.role)}."
+    )
+
+
+def facts(path: Path, role: str = "") -> Facts:
+    """What the Chart.yaml of a chart folder or archive says. role: whose variables set the chart, empty if unknown."""
     try:
         if path.is_dir():
             text = (path / "Chart.yaml").read_bytes()
@@ -509,7 +518,11 @@ def facts(path: Path) -> Facts:
         TypeError,
         yaml.YAMLError,
     ) as error:
-        raise Refused(f"{path} is not a Helm chart ({error}). Correct chart_ref.") from error
+        reason = getattr(error, "strerror", None)
+        if not reason:
+            broken = isinstance(error, (EOFError, zlib.error, tarfile.TarError))
+            reason = "it is not a whole archive" if broken else "it has no Chart.yaml with a name and a version"
+        raise Refused(f"{path} is not a Helm chart ({reason}). Correct {named('chart_ref', role)}.") from error
 
 
 def _wait(process: subprocess.Popen[str], timeout: float, watch: Watch) -> tuple[str, str]:

@@ -63,7 +63,7 @@ def parse(text: str, origin: str) -> Proxy:
         parts = urlsplit(text if "://" in text else f"http://{text}")
         host, port = parts.hostname, parts.port
         if "@" in f"{parts.path}{parts.query}{parts.fragment}":
-            host = None  # what was read is the beginning of a log-in with a special character in it
+            host = None  # what was read is the beginning of a login with a special character in it
     except ValueError:
         host, port = None, None
     if not host or not parts.scheme or not host.isascii() or any(character.isspace() for character in host):

@@ -375,12 +375,12 @@ class SetPolicy(Action):
             made_here = made.get("account_made") == self.where
             found = when_visible(lambda: gateway.google.get_account_policy(self.home, self.where), made_here)
             if found is None:
-                raise CallFailed(f"Service account {self.where} does not exist any more. Run again.")
+                raise CallFailed(f"Service account {self.where} no longer exists. Run again.")
             return found
         if SUBNETWORKS in self.where:
             found = gateway.google.get_subnet_policy(self.where)
             if found is None:
-                raise CallFailed(f"{self.where}, which the GKE cluster uses, does not exist any more. Run again.")
+                raise CallFailed(f"{self.where}, which the GKE cluster uses, no longer exists. Run again.")
             return found
         return gateway.google.get_policy(self.where)
 
@@ -519,7 +519,7 @@ class HandOverKey(_keys.HandOverKey):
             advice = f"Or set {named('identity', ROLE)} to impersonation, which needs no key."
             raise forbidden(refusal, "disableServiceAccountKeyCreation", advice) from refusal
         if new is None:
-            raise CallFailed(f"Service account {self.email} does not exist any more. Run again.")
+            raise CallFailed(f"Service account {self.email} no longer exists. Run again.")
         return new.key.id, new.credentials
 
     def give(self, gateway: Gateways, key_id: str, secret: str) -> Cluster:

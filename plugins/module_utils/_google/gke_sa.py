@@ -19,10 +19,11 @@ from .._engine import UNKNOWN, Action, Made, Refused, Subject
 from .._gateways.google_iam import CustomRole
 from .._keys import Deletion, moment
 from .._owner import Removal, Shown, Step, asked
-from .._record import check_record, check_removable
+from .._record import check_record, check_removable, recorded_as
 from .._variables import named
 from . import names
 from .actions import (
+    PROVIDER,
     CreateAccount,
     CreateCastAccount,
     CreateRole,
@@ -138,11 +139,11 @@ def _misplaced(current: Current, wanted: Desired) -> Iterator[str]:
     record = check_record(current.record, wanted.cluster_id, wanted.present)
     if record:
         known = [record.facts.get(key) for key in ("projectId", "location", "clusterName")]
-        if (record.provider, *known) != ("gke", project, wanted.location, wanted.name):
+        if (record.provider, *known) != (PROVIDER, project, wanted.location, wanted.name):
+            theirs = recorded_as(record, PROVIDER, "GKE", f" of project {known[0]} in {known[1]}")
             yield (
-                f"CAST AI's cluster {record.id} is {record.provider} cluster {known[2]} of project {known[0]} in"
-                f" {known[1]}, not {wanted.name} of project {project} in {wanted.location}. Correct"
-                f" {named('cluster_id')} or {named('cluster_name')}."
+                f"CAST AI's cluster {record.id} is {theirs}, not GKE cluster {wanted.name} of project {project} in"
+                f" {wanted.location}. Correct {named('cluster_id')} or {named('cluster_name')}."
             )
     if not (wanted.present and wanted.prepare):
         return
@@ -548,7 +549,7 @@ def _former_account(current: Current, wanted: Desired, former: CastAccount) -> I
     for where, change in bindings.items() if former.found else ():
         yield _set_policy(before, where, change)
     for key in ours:
-        yield _delete_key(before, wanted, Deletion(key.id, "which CAST AI does not need any more", guarded))
+        yield _delete_key(before, wanted, Deletion(key.id, "which CAST AI no longer needs", guarded))
     if former.found:
         yield _delete_account(before)
     else:
@@ -882,7 +883,7 @@ def _binding_warnings(current: Current, wanted: Desired) -> Iterator[str]:
             )
         elif roles.intersection(held):
             yield (
-                f"The role of this cluster in project {other} is not bound to anybody any more. It stays until you"
+                f"The role of this cluster in project {other} is no longer bound to anybody. It stays until you"
                 " delete it."
             )
     if current.unlisted:

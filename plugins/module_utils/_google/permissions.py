@@ -104,7 +104,7 @@ GRANTS: tuple[Grant, ...] = (
         ("iam.projects.serviceAccounts.list",),
         (PREFLIGHT, REMOVE),
         True,
-        why="finds bindings on accounts that no node pool uses any more",
+        why="finds bindings on accounts that node pools no longer use",
     ),
     Grant("iam.serviceAccounts.create", ("iam.projects.serviceAccounts.create",), (ONBOARD,)),
     Grant(

@@ -19,9 +19,8 @@ from typing import TypeVar
 
 from .._clusters.connection import Connection, terminating_problem
 from .._engine import AT_ONCE, Failure, Refused, at_once, each, side_by_side
-from .._gateways.helm import Facts, Helm, Work, driver_problem, facts, same_version
+from .._gateways.helm import Facts, Helm, Work, driver_problem, facts, version_problem
 from .._gateways.kubernetes import Kubernetes, Object, path_of
-from .._variables import named, role_of
 from . import record
 from .options import Desired, Parameters
 from .owner import Owner, manager_among, operators, owner
@@ -173,12 +172,10 @@ def _chart(wanted: Desired) -> Facts:
     chart = wanted.chart
     if not (wanted.present and chart.local):
         return Facts(chart.name, chart.version)
-    found = facts(Path(chart.ref))
-    if chart.version and not same_version(found.version, chart.version):
-        raise Refused(
-            f"Chart {chart.ref} is {found.name} {found.version}, but {named('chart_version', role_of(wanted.name))} is"
-            f" {chart.version}. Correct one of the two."
-        )
+    found = facts(Path(chart.ref), chart.role)
+    problem = version_problem(chart, found)
+    if problem:
+        raise Refused(problem)
     return found
 
 

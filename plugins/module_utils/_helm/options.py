@@ -17,6 +17,7 @@ from .._engine import Refused
 from .._gateways.helm import Chart
 from .._given import as_path
 from .._names import NAMESPACE, chart_version_problem, helm_release_problem, namespace_problem
+from .._variables import role_of
 from .values import secrets
 
 Parameters = Mapping[str, Any]
@@ -95,7 +96,9 @@ def desired(params: Parameters) -> Desired:
         name=name,
         namespace=params["namespace"],
         present=params["state"] == "present",
-        chart=Chart(_absolute(params.get("chart_ref") or ""), version, params.get("chart_repo_url") or ""),
+        chart=Chart(
+            _absolute(params.get("chart_ref") or ""), version, params.get("chart_repo_url") or "", role_of(name)
+        ),
         values=params["values"],
         enforce=params["policy"] == "enforce",
         adopt=params["adopt"],

@@ -261,12 +261,12 @@ def _wait(gateway: Connection, wanted: Desired, start: DaemonSet, report: Report
         nonlocal seen
         answer = gateway.cluster().get(start.path)
         if answer is None:
-            raise CallFailed(f"DaemonSet {NAMESPACE}/{NAME} was deleted while its pods restarted.")
+            raise CallFailed(f"DaemonSet {NAMESPACE}/{NAME} was deleted while its pods were restarting.")
         seen = daemon_set_of(answer, start.path)
         if wanted.present and seen.missing:
             raise CallFailed(
-                f"Another writer removed kube-router's toleration of {_listed(seen.missing)} while its pods restarted,"
-                " as kOps' addon manager does when it applies its manifest."
+                f"Another writer removed kube-router's toleration of {_listed(seen.missing)} while its pods were"
+                " restarting, as kOps' addon manager does when it applies its manifest."
             )
         left = max(seen.behind, seen.unready)
         if left:

@@ -45,7 +45,7 @@ class Accounts:
     """The accounts by number.
 
     All accounts are in the partition of the world's clusters, except CAST AI's own. control_policies: the service
-    control policy of an account whose organisation has one.
+    control policy of an account whose organization has one.
     """
 
     def __init__(self, home: str) -> None:

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""AWS authentication and authorisation as pure functions: Signature Version 4, identity policies, trust policies.
+"""AWS authentication and authorization as pure functions: Signature Version 4, identity policies, trust policies.
 
-Why not moto's own: its authorisation mode refuses every signed EKS and Lambda call and ignores conditions.
+Why not moto's own: its authorization mode refuses every signed EKS and Lambda call and ignores conditions.
 Sources: "Signature Version 4 for API requests" and "IAM JSON policy elements reference" of the IAM User Guide.
 """
 

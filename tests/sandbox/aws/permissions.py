@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who may do what: what an operation needs, and whether the caller's policies, boundary and organisation allow it.
+"""Who may do what: what an operation needs, and whether the caller's policies, boundary and organization allow it.
 
 Resources, condition keys and dependent actions: "Service Authorization Reference" of IAM, EC2 and EKS.
 """
@@ -74,7 +74,7 @@ class Decision:
     explicit: bool = False
 
 
-IDENTITY, BOUNDARY, ORGANISATION = "identity-based policy", "permissions boundary", "service control policy"
+IDENTITY, BOUNDARY, ORGANIZATION = "identity-based policy", "permissions boundary", "service control policy"
 
 
 def decide(layers: Mapping[str, list[Any] | None], access: Access) -> Decision:
@@ -95,13 +95,13 @@ def layers(accounts: Accounts, caller: Caller) -> dict[str, list[Any] | None]:
     boundary = boundary_document(accounts, caller.account, caller.entity)
     control = accounts.control_policies.get(caller.account)
     return {
-        ORGANISATION: None if control is None else [control],
+        ORGANIZATION: None if control is None else [control],
         BOUNDARY: None if boundary is None else [boundary],
         IDENTITY: [document for _name, document in named_documents(accounts, caller.account, caller.entity)],
     }
 
 
-def authorise(accounts: Accounts, operation: Operation, caller: Caller) -> None:
+def authorize(accounts: Accounts, operation: Operation, caller: Caller) -> None:
     """Raise AwsError in AWS's words if the caller lacks a permission that the operation needs."""
     if operation.action in NEEDS_NO_PERMISSION:
         return

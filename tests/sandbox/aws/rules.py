@@ -34,7 +34,7 @@ ATTACHED = 10  # managed policies on one user or role
 
 @dataclass(frozen=True)
 class Asked:
-    """An authorised request and its world."""
+    """An authorized request and its world."""
 
     accounts: Accounts
     visibility: Visibility

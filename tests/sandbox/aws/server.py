@@ -43,7 +43,7 @@ from . import eks as aws_eks
 from . import other_ways as script_world
 from .accounts import Accounts, Caller
 from .auth import matches, read_signature
-from .permissions import authorise, named
+from .permissions import authorize, named
 from .rules import Asked, check
 from .simulation import OPERATIONS as SIMULATIONS
 from .simulation import simulate
@@ -355,7 +355,7 @@ class Aws:
             operation = read_operation(request)
             try:
                 caller = self._authenticate(request, operation)
-                self._authorise(operation, caller)
+                self._authorize(operation, caller)
                 if operation.action in SIMULATIONS:
                     return simulate(self._accounts, operation, caller)
                 then = check(Asked(self._accounts, self._visibility, operation, caller))
@@ -424,12 +424,12 @@ class Aws:
         for key, _use in uses:
             key.last_used = shown[-1] if shown else None
 
-    def _authorise(self, operation: Operation, caller: Caller) -> None:
+    def _authorize(self, operation: Operation, caller: Caller) -> None:
         if operation.service not in SERVICES:
             raise AwsError("unknown operation", f"This world has no service {operation.service}")
         if operation.name not in get_service_model(operation.service).operation_names:
             raise AwsError("unknown operation", f"Could not find operation {operation.name}")
-        authorise(self._accounts, operation, caller)
+        authorize(self._accounts, operation, caller)
         role = operation.text("RoleArn")
         if operation.action == "sts:AssumeRole" and self._visibility.hides(role, operation.name):
             sentence = f"User: {caller.arn} is not authorized to perform: sts:AssumeRole on resource: {role}"

@@ -19,7 +19,7 @@ from moto.core.utils import get_service_model
 from ..wire import Response
 from .accounts import Accounts, Caller, boundary_document, named_documents
 from .auth import Access, allowed
-from .permissions import BOUNDARY, IDENTITY, ORGANISATION, Decision, decide
+from .permissions import BOUNDARY, IDENTITY, ORGANIZATION, Decision, decide
 from .wire import Operation, Refused
 
 OPERATIONS = ("iam:SimulatePrincipalPolicy", "iam:SimulateCustomPolicy")
@@ -52,7 +52,7 @@ def simulate(accounts: Accounts, operation: Operation, caller: Caller) -> Respon
         boundaries = boundaries or ([own] if own else [])
         control = accounts.control_policies.get(caller.account)
     layers = {
-        ORGANISATION: None if control is None else [control],
+        ORGANIZATION: None if control is None else [control],
         BOUNDARY: boundaries or None,
         IDENTITY: [document for _name, document in documents],
     }
@@ -111,7 +111,7 @@ class _Scene:
         decision = decide(self._layers, access)
         found: dict[str, Any] = {"EvalDecision": _word(decision), "MatchedStatements": self._matched(access, decision)}
         for layer, detail in (
-            (ORGANISATION, ("OrganizationsDecisionDetail", "AllowedByOrganizations")),
+            (ORGANIZATION, ("OrganizationsDecisionDetail", "AllowedByOrganizations")),
             (BOUNDARY, ("PermissionsBoundaryDecisionDetail", "AllowedByPermissionsBoundary")),
         ):
             documents = self._layers[layer]

@@ -21,7 +21,7 @@ def of(store: Store, caller: Principal, scope: str) -> Iterator[Assignment]:
     """The role assignments in effect for a principal at a scope, inherited ones included."""
     who = {caller.id, *store.members(caller.id), *caller.groups}
     for one in store.assignments:
-        seen = store.clock() - float(store.behaviour.get("grants_after", 0.0))
+        seen = store.clock() - float(store.behavior.get("grants_after", 0.0))
         if one.said["principalId"] in who and within(scope, one.scope) and one.since <= seen:
             yield one
 

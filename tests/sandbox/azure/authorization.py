@@ -13,7 +13,7 @@ from typing import Any
 
 from . import access
 from .arm import SCOPE, Asked, Route, missing, route
-from .catalogue import BUILT_IN, permissions
+from .catalog import BUILT_IN, permissions
 from .errors import AzureError, Defect, linked_denied, no_group, principal_not_found, quoted
 from .store import NAMESPACES, Assignment, Definition, Store, as_exact_time, within
 
@@ -249,7 +249,7 @@ def list_assignments(asked: Asked) -> Any:
             found = [one for one in found if within(scope, one.scope)]
         else:
             raise Defect(AzureError(400, "InvalidFilter", f"The filter '{text}' is not supported."))
-    size, start = int(asked.store.behaviour.get("page", 1000)), int(asked.query.get("$skipToken", 0))
+    size, start = int(asked.store.behavior.get("page", 1000)), int(asked.query.get("$skipToken", 0))
     answer: dict[str, Any] = {"value": [_assignment_shown(one) for one in found[start : start + size]]}
     if start + size < len(found):
         base = f"https://management.azure.com{'' if scope == '/' else scope}/providers/Microsoft.Authorization"
@@ -378,7 +378,7 @@ def delete_assignment(asked: Asked) -> Any:
 def list_permissions(asked: Asked) -> Any:
     """Return one entry for each role of the caller, inherited ones included. Conditions and deny assignments do not
     show."""
-    if asked.store.behaviour.get("no_subscription_permissions") and asked.scope.count("/") == 2:
+    if asked.store.behavior.get("no_subscription_permissions") and asked.scope.count("/") == 2:
         raise AzureError(404, "NotFound", "The resource cannot be found.")
     asked.require(scope=asked.scope)
     found = access.permissions(asked.store, asked.caller, asked.scope)

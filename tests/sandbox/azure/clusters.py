@@ -19,7 +19,7 @@ from ..spec import ENTRA_ADMINS
 from ..wire import Cluster
 from . import access
 from .arm import GROUP, SUBSCRIPTION, Asked, Route, route
-from .catalogue import data_action
+from .catalog import data_action
 from .errors import AzureError, not_found, quoted
 from .login import AKS
 from .resources import group_exists
@@ -171,7 +171,7 @@ def list_clusters(asked: Asked) -> Any:
         group_exists(asked)
     inside = [one["id"] for one in asked.store.clusters.values() if within(one["id"], scope)]
     found = access.seen_by(asked.store, asked.caller, asked.action, inside, scope)
-    size, start = int(asked.store.behaviour.get("page", 100)), int(asked.query.get("$skiptoken", 0))
+    size, start = int(asked.store.behavior.get("page", 100)), int(asked.query.get("$skiptoken", 0))
     value = [shown(asked.store.clusters[one.lower()], asked.version) for one in found[start : start + size]]
     answer: dict[str, Any] = {"value": value}
     if start + size < len(found):

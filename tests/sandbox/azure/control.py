@@ -16,7 +16,7 @@ from ..spec import ENTRA_ADMINS
 from ..wire import Cluster
 from . import authorization, clusters, identities, login, other_ways
 from . import graph as applications
-from .catalogue import CLUSTER_ADMIN, OWNER, named
+from .catalog import CLUSTER_ADMIN, OWNER, named
 from .store import (
     SUBSCRIPTION,
     TENANT,
@@ -487,7 +487,7 @@ class Control:
         """Set the tenant's app management policy."""
         self._store.app_policy = {"max_days": max_days, "secrets_forbidden": secrets_forbidden}
 
-    # Verbs: behaviour
+    # Verbs: behavior
 
     def behave(self, **changes: Any) -> None:
         """How it answers from now on; None ends it.
@@ -501,9 +501,9 @@ class Control:
         cannot be asked for at a subscription. page: how long a page of a list is.
         """
         for name, value in changes.items():
-            self._store.behaviour.pop(name, None)
+            self._store.behavior.pop(name, None)
             if value is not None:
-                self._store.behaviour[name] = value
+                self._store.behavior[name] = value
 
     def visibility(self, uses: int = 0, seconds: float = 0.0, kinds: Sequence[str] = _KINDS) -> None:
         """Hide what is made from now on: from the first `uses` calls of each operation, or for so many virtual seconds.

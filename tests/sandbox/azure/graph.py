@@ -240,7 +240,7 @@ def get_application(asked: Asked) -> Any:
 def create_application(asked: Asked) -> Any:
     asked.write()
     given = _checked(asked.body, _WRITABLE, _BIND)
-    if asked.store.behaviour.get("registration_off") and _ALL not in asked.caller.graph:
+    if asked.store.behavior.get("registration_off") and _ALL not in asked.caller.graph:
         raise graph_denied()
     if not given.get("displayName"):
         raise _bad("Property displayName is required.")

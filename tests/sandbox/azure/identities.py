@@ -182,7 +182,7 @@ def get_federated(asked: Asked) -> Any:
 def _pace(asked: Asked, identity: Identity, what: str, seconds: float) -> None:
     """Apply Azure's limits for one identity, if `behave` has turned them on."""
     now = asked.store.clock()
-    if asked.store.behaviour.get("limits"):
+    if asked.store.behavior.get("limits"):
         wait = identity.read_at.get(what, 0.0) + seconds - now
         if wait > 0:
             said = quoted("TooManyRequests")
@@ -193,7 +193,7 @@ def _pace(asked: Asked, identity: Identity, what: str, seconds: float) -> None:
 def _start_write(asked: Asked, identity: Identity, method: str) -> None:
     """Raises AzureError while an earlier credential is taking effect."""
     asked.check_write(method)
-    takes = float(asked.store.behaviour.get("federation_takes", 0.0))
+    takes = float(asked.store.behavior.get("federation_takes", 0.0))
     if asked.store.clock() < identity.written_at + takes:
         code = "ConcurrentFederatedIdentityCredentialsWritesForSingleManagedIdentity"
         raise AzureError(409, code, quoted(code, scope=identity.id))
@@ -205,7 +205,7 @@ def put_federated(asked: Asked) -> Any:
     given = asked.properties(issuer=str, subject=str, audiences=list)
     asked.require()
     found, name = _find(asked), asked.path["second"]
-    if found.location in asked.store.behaviour.get("regions_without_federation", ()):
+    if found.location in asked.store.behavior.get("regions_without_federation", ()):
         said = quoted("UnsupportedRegion", location=found.location)
         raise AzureError(405, "MethodNotAllowed", said)
     for required in ("issuer", "subject", "audiences"):
@@ -222,7 +222,7 @@ def put_federated(asked: Asked) -> Any:
     others = [one for one in found.federated if one is not there]
     if any((one["issuer"], one["subject"]) == (given["issuer"], given["subject"]) for one in others):
         said = "Issuer and subject combination already exists for this Managed Identity."
-        bad = bool(asked.store.behaviour.get("duplicate_is_bad_request"))
+        bad = bool(asked.store.behavior.get("duplicate_is_bad_request"))
         raise AzureError(400 if bad else 409, "BadRequest" if bad else "Conflict", said)
     if there:
         there.update(given)

@@ -111,7 +111,7 @@ def caller(store: Store, request: Request, graph: bool) -> Principal:
             raise GraphError(401, "InvalidAuthenticationToken", "Access token is empty or has expired.")
         said = "The access token is missing, has expired, or is from the wrong issuer or for another audience."
         raise AzureError(401, "InvalidAuthenticationToken", said, WWW_Authenticate='Bearer error="invalid_token"')
-    asked = store.behaviour.get("challenge", "")
+    asked = store.behavior.get("challenge", "")
     if asked == ("graph" if graph else "arm") and not token.challenged:
         raise insufficient_claims(graph)
     return token.principal
@@ -186,7 +186,7 @@ def _token(store: Store, issuers: Issuers | None, request: Request, tenant: str)
         raise LoginError(70011)
     client = given["client_id"].lower()
     principal = _prove(store, issuers, request, tenant.lower(), client, given)
-    if store.behaviour.get("conditional_access"):
+    if store.behavior.get("conditional_access"):
         raise LoginError(53003)
     audience = resource.rstrip("/")
     if audience not in ARM_AUDIENCES | GRAPH_AUDIENCES | {AKS, f"api://{AKS}"}:
@@ -318,7 +318,7 @@ def _verifies(key: RSAPublicKey, header: Mapping[str, Any], signature: str, sign
 
 def machine(store: Store, request: Request) -> Response:
     """The metadata service of the machine. `machine` sets its identities."""
-    identities = store.behaviour.get("machine")
+    identities = store.behavior.get("machine")
     if not identities or request.path != "/metadata/identity/oauth2/token":
         return as_json(404, {"error": "not_found"})
     if request.headers.get("metadata", "").lower() != "true":

@@ -103,7 +103,7 @@ class Azure(Documented):
         known = self.store.versions.get(kind, VERSIONS[kind])
         if version not in known:
             namespace, _slash, name = kind.partition("/")
-            location = "westeurope" if self.store.behaviour.get("provider_names_versions") else ""
+            location = "westeurope" if self.store.behavior.get("provider_names_versions") else ""
             refusal = version_unknown(namespace, name, version, known, location)
             known_to_clouds = kind in self.store.versions
             raise refusal if known_to_clouds else Defect(refusal)

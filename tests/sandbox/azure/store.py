@@ -195,7 +195,7 @@ class Store:
         self.assertions: dict[str, Mapping[str, Any]] = {}
         self.versions: dict[str, tuple[str, ...]] = {}
         self.app_policy: dict[str, Any] = {}
-        self.behaviour: dict[str, Any] = {}
+        self.behavior: dict[str, Any] = {}
         self.hidden_kinds: frozenset[str] = frozenset()
         self.visibility.set()
 

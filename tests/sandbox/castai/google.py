@@ -46,7 +46,7 @@ class CastAiAtGoogle:
         self._cloud = cloud
 
     def account(self, organization_id: str) -> tuple[str, str]:
-        """E-mail and unique id of CAST AI's account for an organisation, created if necessary."""
+        """E-mail and unique id of CAST AI's account for an organization, created if necessary."""
         account_id = f"cast-gke-{hashlib.sha256(organization_id.encode()).hexdigest()[:16]}"
         found: tuple[str, str] = tuple(
             self._cloud.control("own_account", project=CASTAI_PROJECT, account_id=account_id)

@@ -74,7 +74,7 @@ DISCONNECT = {"deleteProvisionedNodes": bool, "keepKubernetesResources": bool}
 
 @dataclass(frozen=True)
 class Key:
-    """An API key: an organisation's or, with a cluster id, that cluster's token."""
+    """An API key: an organization's or, with a cluster id, that cluster's token."""
 
     organization_id: str
     name: str
@@ -195,11 +195,11 @@ class CastAi:
         self._agents: list[Agent] = []
         self._clusters: dict[str, Cluster] = {}
         self.organization_id, self.other_organization_id = str(uuid.uuid4()), str(uuid.uuid4())
-        self.full_access_key, self.other_organisation_key, self.read_only_key = (_secret() for _time in range(3))
+        self.full_access_key, self.other_organization_key, self.read_only_key = (_secret() for _time in range(3))
         self._keys = {
             self.full_access_key: Key(self.organization_id, "acme/full-access"),
             self.read_only_key: Key(self.organization_id, "acme/read-only", readonly=True),
-            self.other_organisation_key: Key(self.other_organization_id, "other/full-access"),
+            self.other_organization_key: Key(self.other_organization_id, "other/full-access"),
         }
         self._records: dict[str, Record] = {}
         self._tokens: list[Token] = []
@@ -289,7 +289,7 @@ class CastAi:
         return record
 
     def register(self, key: Key, _cluster_id: str, body: dict[str, Any]) -> Any:
-        """Idempotent: for a known provider block or id of the same organisation, it returns the existing cluster."""
+        """Idempotent: for a known provider block or id of the same organization, it returns the existing cluster."""
         provider, block = _provider_block(body)
         if not body.get("name") and provider != "aks":  # whose agent knows none
             raise ApiError(400, "Bad Request", ("name", "must not be empty"))
@@ -394,7 +394,7 @@ class CastAi:
         record.access_key_id = azure.key_id(given)
 
     def create_google_account(self, key: Key, cluster_id: str, body: dict[str, Any]) -> Any:
-        """gke-create-sa: returns CAST AI's account for the organisation, which is to impersonate the client's."""
+        """gke-create-sa: returns CAST AI's account for the organization, which is to impersonate the client's."""
         return {"serviceAccount": self._google_account(key, cluster_id, body)[0]}
 
     def create_google_account_anew(self, key: Key, cluster_id: str, body: dict[str, Any]) -> Any:
@@ -403,7 +403,7 @@ class CastAi:
         return {"serviceAccountEmail": email, "serviceAccountId": unique_id}
 
     def _google_account(self, key: Key, cluster_id: str, body: dict[str, Any]) -> tuple[str, str]:
-        """The answer if the organisation's flag is off. The real one is not public."""
+        """The answer if the organization's flag is off. The real one is not public."""
         record, asked = self._record(key, cluster_id), body.get("gke", {})
         if not self._keyless or self._at_google is None:
             raise ApiError(403, "Feature not enabled for the organization")
@@ -580,14 +580,14 @@ class CastAi:
         return {
             "full_access": self.full_access_key,
             "read_only": self.read_only_key,
-            "other_organisation": self.other_organisation_key,
+            "other_organization": self.other_organization_key,
             "organization_id": self.organization_id,
             "other_organization_id": self.other_organization_id,
         }
 
-    def seed_cluster(self, name: str, other_organisation: bool = False, **blocks: Mapping[str, Any]) -> dict[str, str]:
+    def seed_cluster(self, name: str, other_organization: bool = False, **blocks: Mapping[str, Any]) -> dict[str, str]:
         """Register a cluster (eks={...}) and create its token, as another client would: {id, token}."""
-        key = self._keys[self.other_organisation_key if other_organisation else self.full_access_key]
+        key = self._keys[self.other_organization_key if other_organization else self.full_access_key]
         cluster_id = self.register(key, "", {"name": name, **blocks})["id"]
         return {"id": cluster_id, **self.create_token(key, cluster_id, None)}
 
@@ -665,7 +665,7 @@ class CastAi:
         self._stale = reads
 
     def keyless(self, on: bool) -> None:
-        """Whether the organisation may let CAST AI impersonate accounts at Google."""
+        """Whether the organization may let CAST AI impersonate accounts at Google."""
         self._keyless = on
 
     # The whole

@@ -11,14 +11,14 @@ from datetime import datetime, timezone
 from typing import Any
 
 from . import conditions
-from .catalogue import PREDEFINED
+from .catalog import PREDEFINED
 from .errors import denied
 from .store import Account, Policy, Principal, Project, Store
 
 
 @dataclass(frozen=True)
 class Resource:
-    """The object of a permission check. policies: its own and those of its project and organisation."""
+    """The object of a permission check. policies: its own and those of its project and organization."""
 
     name: str
     kind: str
@@ -36,7 +36,7 @@ class Resource:
 
 def project_resource(store: Store, project: Project) -> Resource:
     host = "cloudresourcemanager.googleapis.com"
-    above = (store.organisation,) if project.organisation else ()
+    above = (store.organization,) if project.organization else ()
     return Resource(f"projects/{project.number}", f"{host}/Project", host, (project.policy, *above))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from . import policies
 from .access import account_resource, held, project_resource, require
-from .catalogue import PERMISSIONS
+from .catalog import PERMISSIONS
 from .errors import GoogleError, constrained, denied, invalid
 from .store import Account, Asked, Project, new_id
 
@@ -33,7 +33,7 @@ def find(asked: Asked, permission: str, parameter: str = "name", deleted: bool =
         require(store, asked.caller, account_resource(store, account), permission, shown, "iam")
         if not store.hides("accounts", account.unique_id, asked.method):
             return account
-        if store.behaviour.get("unseen_is_forbidden"):
+        if store.behavior.get("unseen_is_forbidden"):
             raise denied("iam", permission, shown)
     elif project_id == "-":
         raise denied("iam", permission, shown)

@@ -29,12 +29,12 @@ class Control:
         self.seed()
 
     def seed(self) -> None:
-        """Two projects of an organisation, and an operator who owns both; CAST AI's own project of another one."""
+        """Two projects of an organization, and an operator who owns both; CAST AI's own project of another one."""
         store = self._store
         store.clear()
         for project, number in ((HOME_PROJECT, "123456789012"), (SHARED, "210987654321")):
             self.add_project(project, number)
-        self.add_project(CASTAI_PROJECT, "999888777666", organisation="1")
+        self.add_project(CASTAI_PROJECT, "999888777666", organization="1")
         email = self.add_account(HOME_PROJECT, "operator")
         operator = self._account(email)
         key_pair = store.key_pair()
@@ -84,12 +84,12 @@ class Control:
 
     # Verbs
 
-    def add_project(self, project: str, number: str = "", organisation: str | None = None) -> str:
-        """Add a project with its default account and return its number. organisation: the number, empty for none."""
+    def add_project(self, project: str, number: str = "", organization: str | None = None) -> str:
+        """Add a project with its default account and return its number. organization: the number, empty for none."""
         digest = int(hashlib.sha256(project.encode()).hexdigest(), 16)  # the same after each reset
         made = Project(project, number or f"3{digest % 10**11:011d}")
-        if organisation is not None:
-            made.organisation = organisation
+        if organization is not None:
+            made.organization = organization
         self._store.projects[project] = made
         default = f"{made.number}-compute@developer.gserviceaccount.com"
         self.add_subnet(project, "europe-west1", "default")
@@ -195,7 +195,7 @@ class Control:
         policies.write(self._store, policy, project, {"version": 3, "bindings": bindings}, "", "control")
 
     def set_constraint(self, project: str, constraint: str, value: Any = None) -> None:
-        """Set an organisation policy: true, {"allowed": [...]} or {"denied": [...]}; None removes it."""
+        """Set an organization policy: true, {"allowed": [...]} or {"denied": [...]}; None removes it."""
         constraints = self._project(project).constraints
         constraints.pop(constraint, None)
         if value is not None:
@@ -222,9 +222,9 @@ class Control:
         scopes} of the metadata server. refresh_tokens, subject_tokens: of which user or subject they are.
         """
         for name, value in changes.items():
-            self._store.behaviour.pop(name, None)
+            self._store.behavior.pop(name, None)
             if value is not None:
-                self._store.behaviour[name] = value
+                self._store.behavior[name] = value
 
     def visibility(
         self, uses: int = 0, seconds: float = 0.0, kinds: Sequence[str] = _KINDS, grants: float = 0.0

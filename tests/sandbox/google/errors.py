@@ -133,7 +133,7 @@ def service_disabled(host: str, title: str, number: str) -> GoogleError:
 
 
 def constrained(constraint: str, resource: str, said: str) -> GoogleError:
-    """The refusal by an organisation policy; those of iam.managed have a different body than the older ones."""
+    """The refusal by an organization policy; those of iam.managed have a different body than the older ones."""
     if ".managed." in constraint:
         text = f'Operation denied by org policy on resource \'{resource}\': ["{constraint}": "{said}"]'
         info = error_info("CUSTOM_ORG_POLICY_VIOLATION", "googleapis.com", customConstraints=constraint)

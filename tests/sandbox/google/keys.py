@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keys of service accounts: at most ten per account, subject to organisation policies, private half shown once."""
+"""Keys of service accounts: at most ten per account, subject to organization policies, private half shown once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HOURS = "constraints/iam.serviceAccountKeyExpiryHours"
 
 
 def make(store: Store, account: Account) -> Key:
-    """A key that is valid until the organisation's policy ends it."""
+    """A key that is valid until the organization's policy ends it."""
     hours = store.projects[account.project].constraints.get(_HOURS)
     now = store.clock()
     ends = now + int(hours["allowed"][0].removesuffix("h")) * 3600 if hours else None
@@ -80,7 +80,7 @@ def create(asked: Asked) -> Any:
     account, store = find(asked, "iam.serviceAccountKeys.create"), asked.store
     _check_allowed(store.projects[account.project], account)
     if len(of(store, account)) >= PER_ACCOUNT:
-        if store.behaviour.get("bare_key_limit"):
+        if store.behavior.get("bare_key_limit"):
             raise GoogleError("FAILED_PRECONDITION", "Precondition check failed.")
         raise GoogleError("RESOURCE_EXHAUSTED", "Maximum number of keys on account reached.")
     key = make(store, account)

@@ -17,9 +17,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from . import conditions
-from .catalogue import PREDEFINED
+from .catalog import PREDEFINED
 from .errors import NOT_PERMITTED_CUSTOMER, GoogleError, conflict, constrained, invalid
-from .store import DOMAIN, ORGANISATION, Policy, Project, Store, new_etag, same_etag
+from .store import DOMAIN, ORGANIZATION, Policy, Project, Store, new_etag, same_etag
 
 PRINCIPALS, GROUPS, CONDITIONAL_TWINS = 1500, 250, 20
 _MASKED = {"bindings", "etag", "version", "auditConfigs", "audit_configs"}
@@ -72,7 +72,7 @@ def _without_condition(binding: Mapping[str, Any]) -> dict[str, Any]:
 def write(store: Store, policy: Policy, project: Project, sent: Mapping[str, Any], mask: str, operation: str) -> None:
     """Replace the policy with the one that was sent. Raises GoogleError if Google would refuse it.
 
-    project: its organisation policies apply.
+    project: its organization policies apply.
     """
     fields = [one.strip() for one in (mask or "bindings,etag").split(",")]
     if unknown := set(fields) - _MASKED:
@@ -182,11 +182,11 @@ def _check_member(store: Store, member: str, operation: str) -> None:
 
 
 def _check_domain(store: Store, project: Project, member: str) -> None:
-    """Check that the organisation allows the member: its own members, and those that its policy names."""
+    """Check that the organization allows the member: its own members, and those that its policy names."""
     kind, _colon, email = member.partition(":")
     account = store.account(email) if kind == "serviceAccount" else None
     home = store.projects.get(account.project) if account else None
-    ours = email.endswith(f"@{DOMAIN}") if kind != "serviceAccount" else not home or home.organisation == ORGANISATION
+    ours = email.endswith(f"@{DOMAIN}") if kind != "serviceAccount" else not home or home.organization == ORGANIZATION
     for constraint in ("constraints/iam.allowedPolicyMemberDomains", "constraints/iam.managed.allowedPolicyMembers"):
         limit = project.constraints.get(constraint)
         if limit and not ours and not member.startswith("deleted:") and member not in limit.get("allowed", ()):

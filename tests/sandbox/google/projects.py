@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Resource Manager's projects: number, policy, the caller's permissions, effective organisation policies; v1 and
+"""The Resource Manager's projects: number, policy, the caller's permissions, effective organization policies; v1 and
 v3."""
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _require(asked: Asked, permission: str, more: Mapping[str, Any] | None = Non
 
 def get(asked: Asked) -> Any:
     project = _require(asked, "resourcemanager.projects.get")
-    parent = project.organisation
+    parent = project.organization
     if asked.version == "v1":
         found = {"type": "organization", "id": parent}
         return {

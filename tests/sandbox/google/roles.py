@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from .accounts import require_in
-from .catalogue import PERMISSIONS, PREDEFINED, UNSUPPORTED
+from .catalog import PERMISSIONS, PREDEFINED, UNSUPPORTED
 from .errors import GoogleError, conflict, invalid
 from .store import ROLE_KEPT, Asked, Role, new_etag, same_etag
 

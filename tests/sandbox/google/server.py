@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl
 from ..cloud import Documented
 from ..wire import Call, Cluster, Request, Response
 from . import access, accounts, clusters, documents, keys, projects, roles, services, subnets, tokens
-from .catalogue import TITLES, kubernetes_permission
+from .catalog import TITLES, kubernetes_permission
 from .control import Control
 from .documents import Method
 from .errors import (

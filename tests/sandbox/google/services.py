@@ -9,7 +9,7 @@ import secrets
 from typing import Any
 
 from .access import project_resource, require
-from .catalogue import TITLES
+from .catalog import TITLES
 from .errors import GoogleError, constrained, invalid, precondition
 from .store import Asked, Enabling, Project, Store
 
@@ -100,7 +100,7 @@ def _enable(asked: Asked, project: Project, hosts: list[str], kind: str) -> Any:
         said = f"Another activation or deactivation is in progress for the following container(s): {subject}."
         raise GoogleError("FAILED_PRECONDITION", said)
     name = f"operations/acat.p2-{project.number}-{secrets.token_hex(16)}"
-    error = store.behaviour.pop("enabling_fails", None)
+    error = store.behavior.pop("enabling_fails", None)
     store.operations[name] = Enabling(name, project.id, tuple(hosts), store.clock() + TAKES, error)
     return {"name": name}
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from . import keys, policies
-from .store import ORGANISATION, Account, Policy, Project, Store
+from .store import ORGANIZATION, Account, Policy, Project, Store
 
 
 def state(store: Store) -> dict[str, Any]:
-    """By project, only those of the user's organisation: CAST AI's own project is not the user's."""
-    ours = sorted((one for one in store.projects.values() if one.organisation == ORGANISATION), key=lambda one: one.id)
+    """By project, only those of the user's organization: CAST AI's own project is not the user's."""
+    ours = sorted((one for one in store.projects.values() if one.organization == ORGANIZATION), key=lambda one: one.id)
     return {one.id: _project_state(store, one) for one in ours}
 
 

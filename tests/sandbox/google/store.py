@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from ..aws.visibility import Visibility
 from .errors import GoogleError
 
-ORGANISATION, DOMAIN = "424242424242", "example.com"
+ORGANIZATION, DOMAIN = "424242424242", "example.com"
 DAY = 24 * 3600
 ACCOUNT_KEPT, ROLE_KEPT, ROLE_BLOCKED = 30 * DAY, 7 * DAY, 37 * DAY  # after a deletion
 NO_END = "9999-12-31T23:59:59Z"
@@ -43,11 +43,11 @@ class Policy:
 
 @dataclass
 class Project:
-    """organisation: the number of the project's organisation, empty for none. going: whether it is being deleted."""
+    """organization: the number of the project's organization, empty for none. going: whether it is being deleted."""
 
     id: str
     number: str
-    organisation: str = ORGANISATION
+    organization: str = ORGANIZATION
     policy: Policy = field(default_factory=Policy)
     services: set[str] = field(default_factory=lambda: {f"{one}.googleapis.com" for one in SERVICES})
     constraints: dict[str, Any] = field(default_factory=dict)
@@ -147,7 +147,7 @@ class Store:
 
     def clear(self) -> None:
         self.projects: dict[str, Project] = {}
-        self.organisation = Policy()
+        self.organization = Policy()
         self.accounts: list[Account] = []
         self.keys: list[Key] = []
         self.roles: list[Role] = []
@@ -157,7 +157,7 @@ class Store:
         self.groups: dict[str, tuple[str, ...]] = {}
         self.subnets: dict[str, Policy] = {}
         self.clusters: dict[str, dict[str, Any]] = {}
-        self.behaviour: dict[str, Any] = {}
+        self.behavior: dict[str, Any] = {}
         self.hidden_kinds: frozenset[str] = frozenset()
         self.grants_after = 0.0
         self.visibility.set()

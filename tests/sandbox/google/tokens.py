@@ -163,7 +163,7 @@ def exchange(store: Store, request: Request) -> Response:
                 raise OAuthError("invalid_scope", "Empty or missing scope not allowed.")
             token = issue(store, principal_of(account, scopes))
         elif given.get("grant_type") == "refresh_token":
-            user = store.behaviour.get("refresh_tokens", {}).get(given.get("refresh_token", ""))
+            user = store.behavior.get("refresh_tokens", {}).get(given.get("refresh_token", ""))
             if user is None:
                 raise OAuthError("invalid_grant", "Token has been expired or revoked.")
             scopes = [CLOUD, EMAIL]
@@ -185,7 +185,7 @@ def federate(store: Store, body: Mapping[str, Any]) -> Any:
         r"//iam\.[a-z.]+/(projects/\d+/locations/global/workloadIdentityPools/[^/]+)/providers/[^/]+",
         body.get("audience", ""),
     )
-    subject = store.behaviour.get("subject_tokens", {}).get(body.get("subjectToken", ""))
+    subject = store.behavior.get("subject_tokens", {}).get(body.get("subjectToken", ""))
     if pool is None or subject is None:
         raise OAuthError("invalid_grant", "The given credential is rejected by the attribute condition.")
     scopes = frozenset(body.get("scope", "").split())
@@ -238,7 +238,7 @@ def userinfo(store: Store, request: Request) -> Response:
 
 def metadata(store: Store, request: Request) -> Response:
     """The metadata server of the machine. `machine` sets it; its scopes apply regardless of those requested."""
-    machine = store.behaviour.get("machine")
+    machine = store.behavior.get("machine")
     account = store.account(machine["email"]) if machine else None
     if machine is None or account is None:
         return Response(404, (), b"Not Found")

@@ -26,7 +26,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._gateways.castai
 from tests.sandbox.aws.server import READS
 from tests.sandbox.aws.server import Aws as Cloud
 from tests.sandbox.castai.server import CastAi as Api
-from tests.sandbox.normal import normalise
+from tests.sandbox.normal import normalize
 from tests.sandbox.wire import Request
 
 from .aws_client import HOME, Clock, gateway, operator, session
@@ -144,8 +144,8 @@ class Account:
         return False
 
     def state(self) -> Any:
-        """The whole state, after the published normalisation."""
-        return normalise({"aws": self.cloud.state(), "castai": self.api.state()})
+        """The whole state, after the published normalization."""
+        return normalize({"aws": self.cloud.state(), "castai": self.api.state()})
 
     @property
     def iam(self) -> Any:

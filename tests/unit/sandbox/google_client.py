@@ -90,7 +90,7 @@ class Cloud:
         return InProcess(self)
 
     def session(self, token: str | None = None) -> requests.Session:
-        """An authorised session, by default the operator's. google-auth requests nothing for it."""
+        """An authorized session, by default the operator's. google-auth requests nothing for it."""
         made: requests.Session = AuthorizedSession(Credentials(token=token or self.token()))
         made.mount("https://", self.adapter())
         return made

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an operation requires of its caller, the limits of boundary and organisation, and the simulation of both."""
+"""What an operation requires of its caller, the limits of boundary and organization, and the simulation of both."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def test_simulation_of_resources_tells_each(aws: Aws) -> None:
     assert (whole["EvalDecision"], whole["EvalDecisionDetails"]) == ("implicitDeny", {})
 
 
-def test_simulation_knows_boundary_and_organisation(aws: Aws) -> None:
+def test_simulation_knows_boundary_and_organization(aws: Aws) -> None:
     caller(aws, ADMINISTRATOR)
     wanted = {"PolicySourceArn": f"arn:aws:iam::{HOME}:user/caller", "ActionNames": ["iam:GetRole", "ec2:CreateTags"]}
     simulate = operator(aws).client("iam").simulate_principal_policy

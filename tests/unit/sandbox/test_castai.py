@@ -77,7 +77,7 @@ def test_registering_is_idempotent_by_the_provider_block(castai: CastAi) -> None
     assert call(castai, "POST", PREFIX, {**BODY, "name": "other name"})[1]["id"] == first["id"]
     elsewhere = {**BODY, "eks": {**EKS, "region": "us-east-1"}}
     assert call(castai, "POST", PREFIX, elsewhere)[1]["id"] != first["id"]
-    assert call(castai, "POST", PREFIX, BODY, castai.other_organisation_key)[1]["id"] != first["id"]
+    assert call(castai, "POST", PREFIX, BODY, castai.other_organization_key)[1]["id"] != first["id"]
     assert len(call(castai, "GET", PREFIX)[1]["items"]) == 2
     assert call(castai, "GET", f"{PREFIX}/{first['id']}")[1]["id"] == first["id"]
 
@@ -107,7 +107,7 @@ def test_keys(castai: CastAi) -> None:
     assert call(castai, "GET", one, key="")[0] == 401
     assert call(castai, "GET", one, key=castai.read_only_key)[0] == 200
     assert call(castai, "POST", PREFIX, BODY, castai.read_only_key)[0] == 403
-    assert call(castai, "GET", one, key=castai.other_organisation_key)[0] == 404
+    assert call(castai, "GET", one, key=castai.other_organization_key)[0] == 404
     assert call(castai, "POST", PREFIX, {**BODY, "organizationId": "x"})[0] == 403
     shown = call(castai, "GET", "/v1/auth/tokens")[1]["items"]
     assert [(key["name"], key["readonly"]) for key in shown] == [("acme/full-access", False), ("acme/read-only", True)]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The world's Google Cloud: who may do what, policies, deletions, delays, organisations and tokens."""
+"""The world's Google Cloud: who may do what, policies, deletions, delays, organizations and tokens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from google.auth.transport.requests import AuthorizedSession
 from google.oauth2 import service_account
 
 from tests.sandbox.google import conditions
-from tests.sandbox.google.catalogue import kubernetes_permission
+from tests.sandbox.google.catalog import kubernetes_permission
 from tests.sandbox.google.tokens import CLOUD, EMAIL
 from tests.sandbox.spec import ClusterSpec
 from tests.sandbox.wire import Request
@@ -297,13 +297,13 @@ def test_ten_keys(cloud: Cloud) -> None:
         ("constraints/iam.managed.disableServiceAccountKeyCreation", "CUSTOM_ORG_POLICY_VIOLATION"),
     ],
 )
-def test_an_organisation_forbids_keys(cloud: Cloud, constraint: str, told: str) -> None:
+def test_an_organization_forbids_keys(cloud: Cloud, constraint: str, told: str) -> None:
     cloud.do("set_constraint", project=PROJECT, constraint=constraint, value=True)
     found = cloud.session().post(f"{IAM}/{PARENT}/serviceAccounts/{made(cloud)}/keys", json={})
     assert (found.status_code, reason(found)) == (400, told)
 
 
-def test_an_organisation_lets_keys_expire(cloud: Cloud) -> None:
+def test_an_organization_lets_keys_expire(cloud: Cloud) -> None:
     value = {"allowed": ["24h"]}
     cloud.do("set_constraint", project=PROJECT, constraint="constraints/iam.serviceAccountKeyExpiryHours", value=value)
     found = cloud.session().post(f"{IAM}/{PARENT}/serviceAccounts/{made(cloud)}/keys", json={}).json()
@@ -314,7 +314,7 @@ def test_an_organisation_lets_keys_expire(cloud: Cloud) -> None:
     assert token_of(cloud, text).json()["error"] == "invalid_grant"
 
 
-def test_an_organisation_lets_in_whom_it_names(cloud: Cloud) -> None:
+def test_an_organization_lets_in_whom_it_names(cloud: Cloud) -> None:
     foreign = cloud.do("add_account", project="prod-cast-identity", account_id="cast-gke-1")
     constraint = "constraints/iam.allowedPolicyMemberDomains"
     cloud.do("set_constraint", project=PROJECT, constraint=constraint, value={"allowed": []})

@@ -184,8 +184,8 @@ class Proxied:
     def _made(self, service: str, version: str) -> Any:
         proxy = httplib2.ProxyInfo(httplib2.socks.PROXY_TYPE_HTTP, "127.0.0.1", self.port)
         http = httplib2.Http(ca_certs=str(self.ca), proxy_info=proxy)
-        authorised = google_auth_httplib2.AuthorizedHttp(self.credentials, http=http)
-        return build(service, version, http=authorised, static_discovery=True)
+        authorized = google_auth_httplib2.AuthorizedHttp(self.credentials, http=http)
+        return build(service, version, http=authorized, static_discovery=True)
 
 
 @pytest.fixture(scope="module")

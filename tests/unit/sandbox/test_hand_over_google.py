@@ -117,7 +117,7 @@ def test_what_other_ways_leave_works(
     assert len(roles) == (2 if vintage == "pulumi" else 1)
 
 
-def test_an_organisation_may_not_have_it(castai: CastAi) -> None:
+def test_an_organization_may_not_have_it(castai: CastAi) -> None:
     one = registered(castai)
     castai.control("keyless", on=False)
     asked = {"gke": {"gkeSaImpersonate": CLIENT, "projectId": PROJECT}}

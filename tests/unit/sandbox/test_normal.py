@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The published normalisation: the differences that it removes, and that it removes no others."""
+"""The published normalization: the differences that it removes, and that it removes no others."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.sandbox.normal import difference, normalise
+from tests.sandbox.normal import difference, normalize
 
 
 def encode(text: str) -> str:
@@ -183,12 +183,12 @@ def objects(state: dict[str, Any], kind: str) -> list[dict[str, Any]]:
 @settings(max_examples=50, deadline=None)
 @given(st.integers(), st.integers())
 def test_generated_values_do_not_count(one: int, other: int) -> None:
-    assert normalise(world(one)) == normalise(world(other))
+    assert normalize(world(one)) == normalize(world(other))
 
 
 def test_nothing_generated_is_left() -> None:
     state = world(1)
-    text = json.dumps(normalise(state))
+    text = json.dumps(normalize(state))
     for kind in ("Pod", "ReplicaSet", "Secret"):
         for item in objects(state, kind):
             assert item["metadata"]["uid"] not in text
@@ -196,7 +196,7 @@ def test_nothing_generated_is_left() -> None:
 
 
 def test_no_object_is_lost() -> None:
-    normal = normalise(world(1))["kubernetes"]["prod"]
+    normal = normalize(world(1))["kubernetes"]["prod"]
     assert sum(label.startswith("Pod ") for label in normal) == 2
     assert sum(label.startswith("apps/ReplicaSet ") for label in normal) == 1
 
@@ -244,14 +244,14 @@ def change_a_name(state: dict[str, Any]) -> None:
 def test_counts_references_and_contents_count(change: Callable[[dict[str, Any]], None]) -> None:
     state = world(1)
     change(state)
-    assert normalise(state) != normalise(world(1))
-    assert difference(normalise(state), normalise(world(1)))
+    assert normalize(state) != normalize(world(1))
+    assert difference(normalize(state), normalize(world(1)))
 
 
 def test_helm_release_is_its_newest_record() -> None:
     def state(*records: dict[str, Any]) -> dict[str, Any]:
-        labelled = {f"Secret castai-agent/{record['metadata']['name']}": record for record in records}
-        return normalise({"kubernetes": {"prod": labelled}})["kubernetes"]["prod"]
+        labeled = {f"Secret castai-agent/{record['metadata']['name']}": record for record in records}
+        return normalize({"kubernetes": {"prod": labeled}})["kubernetes"]["prod"]
 
     first = state(helm_record("castai-agent", 1, "deployed"))
     assert first == state(helm_record("castai-agent", 1, "failed"), helm_record("castai-agent", 12, "deployed"))
@@ -272,15 +272,15 @@ def test_helm_release_is_its_newest_record() -> None:
 def test_difference_shows_renamed_ids_only_when_nothing_else_differs() -> None:
     state = world(1)
     change_a_name(state)
-    told = difference(normalise(world(1)), normalise(state))
+    told = difference(normalize(world(1)), normalize(state))
     changed = [line for line in told.splitlines() if line[0] in "+-" and line[:3] not in ("+++", "---")]
     assert len(changed) == 2
-    assert difference(normalise(world(1)), normalise(world(2))) == ""
+    assert difference(normalize(world(1)), normalize(world(2))) == ""
 
 
 def test_key_material_is_the_same_wherever_it_is() -> None:
     def normal(plain: str, manifest: str) -> Any:
-        return normalise({"castai": {"a": {"key": plain}, "b": {"manifest": f'API_KEY: "{encode(manifest)}"'}}})
+        return normalize({"castai": {"a": {"key": plain}, "b": {"manifest": f'API_KEY: "{encode(manifest)}"'}}})
 
     one = normal("CANARY-one", "CANARY-one")
     assert one == normal("CANARY-two", "CANARY-two")

@@ -45,7 +45,7 @@ SECRET = "CANARY-of-the-drawer"
 
 @dataclass
 class Drawer:
-    """A minimal world: coloured things, some ids, and what will go wrong with the next writes."""
+    """A minimal world: colored things, some ids, and what will go wrong with the next writes."""
 
     things: dict[str, str] = field(default_factory=dict)
     troubles: list[Exception | None] = field(default_factory=list)
@@ -55,12 +55,12 @@ class Drawer:
     rival: Mapping[str, str] | None = None
     """What a rival inserts when a write fails."""
 
-    def write(self, name: str, colour: str) -> None:
+    def write(self, name: str, color: str) -> None:
         if self.troubles and (trouble := self.troubles.pop(0)):
             self.things.update(self.rival or {})
             raise trouble
         self.writes.append(name)
-        self.things[name] = colour
+        self.things[name] = color
 
     def close(self) -> None:
         self.closed += 1
@@ -69,11 +69,11 @@ class Drawer:
 @dataclass(frozen=True)
 class Paint(Action):
     name: str = ""
-    colour: str = ""
+    color: str = ""
     varnish: str = field(default="", repr=False)
 
     def run(self, gateway: Drawer, made: Made) -> Mapping[str, Any]:
-        gateway.write(self.name, self.colour)
+        gateway.write(self.name, self.color)
         return {"ids": (*made.get("ids", ()), self.name)}
 
 
@@ -91,9 +91,9 @@ def observe(gateway: Drawer, wanted: Mapping[str, str]) -> dict[str, str]:
 def plan(current: Mapping[str, str], wanted: Mapping[str, str]) -> Iterable[Action]:
     if "lock" in current:
         raise Refused("The drawer is locked: open it.")
-    for name, colour in wanted.items():
-        if current.get(name) != colour:
-            yield Paint(f"paint {name} {colour}", f"drawer/{name}", current.get(name), colour, name, colour, SECRET)
+    for name, color in wanted.items():
+        if current.get(name) != color:
+            yield Paint(f"paint {name} {color}", f"drawer/{name}", current.get(name), color, name, color, SECRET)
 
 
 def view(current: Mapping[str, str], wanted: Mapping[str, str], made: Made) -> Mapping[str, Any]:
@@ -525,23 +525,23 @@ class Cabinet:
 @dataclass(frozen=True)
 class PaintIn(Action):
     drawer: str = ""
-    colour: str = ""
+    color: str = ""
 
     def run(self, gateway: Cabinet, made: Made) -> Mapping[str, Any]:
         gateway.meet(self.drawer)
-        gateway.drawers[self.drawer].write("box", self.colour)
-        return {"colour": self.colour}
+        gateway.drawers[self.drawer].write("box", self.color)
+        return {"color": self.color}
 
 
 Wanted = tuple[str, str]
 
 
 def plan_in(current: Mapping[str, str], wanted: Wanted) -> Iterable[Action]:
-    drawer, colour = wanted
+    drawer, color = wanted
     if "lock" in current:
         raise Refused(f"{drawer} is locked.")
-    if current.get("box") != colour:
-        yield PaintIn(f"paint {drawer} {colour}", drawer, current.get("box"), colour, drawer, colour)
+    if current.get("box") != color:
+        yield PaintIn(f"paint {drawer} {color}", drawer, current.get("box"), color, drawer, color)
 
 
 def in_all(cabinet: Cabinet, names: Iterable[str], check: bool = False, **changes: Any) -> Result:
@@ -551,7 +551,7 @@ def in_all(cabinet: Cabinet, names: Iterable[str], check: bool = False, **change
         "connect": lambda params, wanted: cabinet,
         "observe": lambda gateway, wanted: dict(gateway.drawers[wanted[0]].things),
         "plan": plan_in,
-        "view": lambda current, wanted, made: {"colour": current.get("box"), "made": made.get("colour")},
+        "view": lambda current, wanted, made: {"color": current.get("box"), "made": made.get("color")},
     }
     single: Subject[Any, Any, Any] = Subject(**{**parts, **changes})
     several = Several(
@@ -762,9 +762,9 @@ def test_a_task_gets_texts_for_what_is_vaulted_and_for_dates_as_a_module_does() 
 
 
 def test_what_the_caller_knows_to_be_secret_is_masked_before_it_is_rendered() -> None:
-    drawer, colour = Drawer(), "it's\na secret: colour"
-    result = run_task(subject(drawer), Task(diff=True), {"things": {"box": colour}}, print, {colour})
-    assert drawer.things == {"box": colour}
+    drawer, color = Drawer(), "it's\na secret: color"
+    result = run_task(subject(drawer), Task(diff=True), {"things": {"box": color}}, print, {color})
+    assert drawer.things == {"box": color}
     assert result["diff"][0]["after"] == "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER\n"
     assert "secret" not in str(result)
 

@@ -159,7 +159,7 @@ KEYED = {"type": "dict", "options": {"a": {"type": "dict"}}}
         (CHOICES, "aks", "v is 'aks'. Set it to one of: eks, kops."),
         (CHOICES, False, "v is False. Set it to one of: eks, kops."),
         (SOME, ["a", "c"], "v has 'c'. Use only: a, b."),
-        (KEYED, {"b": {}}, "v has the key 'b'. Use only: a."),
+        (KEYED, {"b": {}}, "v contains the unknown key 'b'. Use only: a."),
         (KEYED, {"a": "x"}, "v.a is 'x'. Set it to a dictionary."),
         ({"type": "int"}, "9" * 200 + "x", f"v is '{'9' * 79}.... Set it to a whole number."),
     ],
@@ -180,7 +180,7 @@ def test_a_wrong_value_is_one_sentence_with_what_is_right(option: dict[str, Any]
         ({"type": "int"}, "s3cret" * 14, f"v is '{'*' * 79}.... Set it to a whole number."),
         (CHOICES, "s3cret", "v is 'VALUE_SPECIFIED_IN_NO_LOG_PARAMETER'. Set it to one of: eks, kops."),
         (SOME, ["a s3cret"], "v has 'a ********'. Use only: a, b."),
-        (KEYED, {"a s3cret": {}}, "v has the key 'a ********'. Use only: a."),
+        (KEYED, {"a s3cret": {}}, "v contains the unknown key 'a ********'. Use only: a."),
     ],
     ids=str,
 )

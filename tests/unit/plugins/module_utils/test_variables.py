@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Misspelt and removed variable names, and names that are the user's own."""
+"""Misspelled and removed variable names, and names that are the user's own."""
 
 from __future__ import annotations
 

@@ -739,7 +739,12 @@ USELESS: dict[str, tuple[Current, dict[str, str], str]] = {
     "the id of another cluster": (
         replace(BY_ROLE, record=replace(RECORD, facts={**FACTS, "clusterName": "shop"})),
         {},
-        f"CAST AI's cluster {ID} is shop of account {ACCOUNT} in {REGION}, not prod of account",
+        f"CAST AI's cluster {ID} is EKS cluster shop of account {ACCOUNT} in {REGION}, not EKS cluster prod of account",
+    ),
+    "the id of another provider's cluster": (
+        replace(BY_ROLE, record=replace(RECORD, provider="gke", facts={"clusterName": "web"})),
+        {},
+        f"CAST AI's cluster {ID} is web of another provider, not EKS cluster prod of account",
     ),
 }
 

@@ -84,14 +84,14 @@ class Seen:
         self.methods: set[str] = set()
         for name in own_methods():
             monkeypatch.setattr(Aws, name, self._noting(name, getattr(Aws, name)))
-        monkeypatch.setattr(aws, "authorise", self._authorise)
+        monkeypatch.setattr(aws, "authorize", self._authorize)
 
-    def _authorise(self, accounts: Accounts, operation: Operation, caller: Caller) -> None:
+    def _authorize(self, accounts: Accounts, operation: Operation, caller: Caller) -> None:
         if caller.arn == OPERATOR:
             self.actions |= {access.action for access in aws_permissions.needed(accounts, operation, caller)} - {
                 ANYBODY
             }
-        aws_permissions.authorise(accounts, operation, caller)
+        aws_permissions.authorize(accounts, operation, caller)
 
     def _noting(self, name: str, method: Any) -> Any:
         @functools.wraps(method)

@@ -163,7 +163,10 @@ def test_owners_that_may_not_be_read_are_told_and_left_to_the_run(world: World) 
     ann = a_user(world)
     planned = world.run(check=True, owners=[ann])
     (said,) = planned.view["warnings"]
-    assert f"the owners {ann} of aks_onboard_owners (option owners) exist: grant Directory.Read.All." in said
+    assert (
+        f"the owners {ann} of aks_onboard_owners (option owners) exist. To check this, grant Directory.Read.All."
+        in said
+    )
     with pytest.raises(Stopped, match=r"Request_ResourceNotFound.*Check aks_onboard_owners \(option owners\)"):
         world.run(owners=[NOBODY])
 
@@ -514,8 +517,13 @@ def test_an_app_of_ones_own_must_be_there(world: World) -> None:
 
 
 def test_the_cluster_must_be_that_of_the_record(world: World) -> None:
-    with pytest.raises(Refused, match="is aks cluster sister"):
+    with pytest.raises(Refused, match="is AKS cluster sister"):
         world.run(cluster_id=world.ids["sister"])
+    eks = world.castai.register_cluster("web", {"eks": {"accountId": "1" * 12, "region": "x", "clusterName": "web"}})
+    with pytest.raises(
+        Refused, match=f"cluster {eks.id} is web of another provider, not AKS cluster shop of subscription"
+    ):
+        world.run(cluster_id=eks.id)
     with pytest.raises(Refused, match="CAST AI has no cluster"):
         world.run(cluster_id="5b0a1ff3-5a57-4d4a-8f5d-0a6f5c1f0d7e")
     with pytest.raises(Refused, match="AKS has no cluster shop in resource group other"):

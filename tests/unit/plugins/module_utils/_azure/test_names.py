@@ -34,7 +34,7 @@ def test_ids_are_the_same_in_every_run_and_differ_by_scope_and_principal() -> No
     assert names.assignment_guid(UNKNOWN, SCOPE, guid, PRINCIPAL) == UNKNOWN
 
 
-def test_an_assignment_of_the_script_is_recognised() -> None:
+def test_an_assignment_of_the_script_is_recognized() -> None:
     assert names.script_assignment(ID, f"{ID[:32]}0001")
     assert not names.script_assignment(ID, names.role_guid(ID))
 
@@ -116,7 +116,7 @@ def options(**changes: Any) -> dict[str, Any]:
         ({"owners": ["me"]}, "is not an object ID"),
         ({"owners": [ID] * 20}, "has 20 entries"),
         ({"http_proxy": "yes"}, "must be from_cluster, none or a dictionary"),
-        ({"http_proxy": {"https_proxy": "x"}}, "has the key 'https_proxy'"),
+        ({"http_proxy": {"https_proxy": "x"}}, "contains the unknown key 'https_proxy'"),
         ({"http_proxy": {"http": "//"}}, "is not an address"),
     ],
 )

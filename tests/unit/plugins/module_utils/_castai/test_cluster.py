@@ -209,7 +209,7 @@ def test_the_actions_carry_what_they_write_and_no_secret() -> None:
     assert store.after == {"API_KEY": f"the token of cluster {UNKNOWN}"}
 
 
-def test_castai_is_given_the_organisation_with_the_registration() -> None:
+def test_castai_is_given_the_organization_with_the_registration() -> None:
     register, *_others = plan(Current(EKS, None), desired(organization_id="ORG"))
     assert isinstance(register, Register)
     assert register.block == {"eks": FACTS, "organizationId": "org"}
@@ -292,8 +292,8 @@ REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
         replace(CONNECTED, record=ELSEWHERE[0]),
         {"cluster_id": ID},
         (
-            "CAST AI's cluster other account is shop of account 444455556666 in eu-central-1,"
-            " not shop of account 111122223333 in eu-central-1. Correct castai_cluster_id (option"
+            "CAST AI's cluster other account is EKS cluster shop of account 444455556666 in eu-central-1,"
+            " not EKS cluster shop of account 111122223333 in eu-central-1. Correct castai_cluster_id (option"
             " cluster_id) or castai_cluster_name (option cluster_name)."
         ),
     ),
@@ -301,8 +301,8 @@ REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
         replace(CONNECTED, record=ELSEWHERE[1]),
         {"cluster_id": ID},
         (
-            "CAST AI's cluster other region is shop of account 111122223333 in us-east-1,"
-            " not shop of account 111122223333 in eu-central-1. Correct castai_cluster_id (option"
+            "CAST AI's cluster other region is EKS cluster shop of account 111122223333 in us-east-1,"
+            " not EKS cluster shop of account 111122223333 in eu-central-1. Correct castai_cluster_id (option"
             " cluster_id) or castai_cluster_name (option cluster_name)."
         ),
     ),
@@ -310,12 +310,12 @@ REFUSALS: dict[str, tuple[Current, dict[str, Any], str]] = {
         replace(CONNECTED, record=ELSEWHERE[2]),
         {"cluster_id": ID},
         (
-            "CAST AI's cluster other name is shop2 of account 111122223333 in eu-central-1,"
-            " not shop of account 111122223333 in eu-central-1. Correct castai_cluster_id (option"
+            "CAST AI's cluster other name is EKS cluster shop2 of account 111122223333 in eu-central-1,"
+            " not EKS cluster shop of account 111122223333 in eu-central-1. Correct castai_cluster_id (option"
             " cluster_id) or castai_cluster_name (option cluster_name)."
         ),
     ),
-    "of another organisation": (
+    "of another organization": (
         CONNECTED,
         {"organization_id": "another-org"},
         (

@@ -144,9 +144,9 @@ def test_the_id_of_another_clusters_record_is_refused() -> None:
     with pytest.raises(Refused) as refusal:
         list(plan(Current(KOPS, other), desired(cluster_id=UID)))
     assert str(refusal.value) == (
-        "CAST AI's cluster other is prod.example.com of state store s3://state in eu-central-1, not shop.example.com of"
-        " state store s3://state in eu-central-1. Correct castai_cluster_id (option cluster_id) or"
-        " castai_cluster_name (option cluster_name)."
+        "CAST AI's cluster other is kOps cluster prod.example.com of state store s3://state in eu-central-1,"
+        " not kOps cluster shop.example.com of state store s3://state in eu-central-1. Correct"
+        " castai_cluster_id (option cluster_id) or castai_cluster_name (option cluster_name)."
     )
 
 

@@ -46,12 +46,10 @@ def node(labels: dict[str, str], provider: str | None = "aws:///eu-central-1a/i-
         ([""], ()),
     ],
 )
-@pytest.mark.parametrize("labelled", [True, False])
-def test_nodes_that_are_no_instances_of_ec2(
-    providers: list[str | None], kinds: tuple[str, ...], labelled: bool
-) -> None:
+@pytest.mark.parametrize("labeled", [True, False])
+def test_nodes_that_are_no_instances_of_ec2(providers: list[str | None], kinds: tuple[str, ...], labeled: bool) -> None:
     hybrid = {"eks.amazonaws.com/compute-type": "hybrid"}
-    nodes = [node({**LINUX, **(hybrid if labelled and "hybrid" in str(one) else {})}, one) for one in providers]
+    nodes = [node({**LINUX, **(hybrid if labeled and "hybrid" in str(one) else {})}, one) for one in providers]
     assert foreign_nodes(nodes) == kinds
 
 

@@ -228,7 +228,7 @@ def ranges(kind: str = "Container", **item: Any) -> list[dict[str, Any]]:
         (
             {"requests": {"cpu": "3"}},
             ranges(default={"cpu": "2"}),
-            ("container a requests 3 of cpu, above its limit 2",),
+            ("container a requests 3 of cpu, more than its limit of 2",),
         ),
         ({"limits": {"cpu": "3"}}, ranges(max={"cpu": "2"}), ("container a has 3 of cpu, but the maximum is 2",)),
         (

@@ -147,12 +147,12 @@ CASES = {
         {},
         {"records": (replace(RECORD, status="archived"),)},
     ),
-    "organisation": Case(
+    "organization": Case(
         "The API key belongs to organization org, not another-org. Use a key of the organization that the cluster"
         " should belong to, or correct castai_organization_id (option organization_id).",
         {"organization_id": "another-org"},
     ),
-    "agent of another organisation": Case(
+    "agent of another organization": Case(
         f"An agent in this cluster already reports to CAST AI as cluster {ANOTHER_ID}, which this API key cannot see."
         " Use a key of that organization, or disconnect the cluster there first. If it was deleted at CAST AI, delete"
         " the agent's ConfigMap castai-agent-metadata, which still names it.",
@@ -232,8 +232,8 @@ ONBOARDING_CASES = {
     "token elsewhere": Case(
         "Secret castai-agent/key is missing or has no API_KEY, and the components cannot start without it. It"
         " was deleted, or another tool connected the cluster. Run the playbook castai.onboarding.connect (connect.yml)"
-        " first, which stores a new token in it, or castai.onboarding.site, whose plan shows both. If the token is in"
-        " another Secret, set castai_credentials_secret (option credentials_secret) to its name.",
+        " first, which stores a new token in it, or castai.onboarding.site, which does both and shows both in its plan."
+        " If the token is in another Secret, set castai_credentials_secret (option credentials_secret) to its name.",
         {},
         {"tokenless": "castai-agent/key"},
     ),
@@ -259,7 +259,7 @@ ONBOARDING_CASES = {
         "A service control policy of the AWS organization does not allow iam:CreateRole on arn:r. Only an"
         " administrator of the organization can change that.",
         {},
-        {"rights": rights(lack("iam:CreateRole", "organisation"))},
+        {"rights": rights(lack("iam:CreateRole", "organization"))},
     ),
 }
 
@@ -334,7 +334,7 @@ def test_where_iam_can_grant_what_is_missing_in_the_cluster_its_role_is_named(pr
     assert all((ROOT / FOLDER / name).is_file() for name in named)
 
 
-def test_an_organisation_without_clusters_cannot_be_told() -> None:
+def test_an_organization_without_clusters_cannot_be_told() -> None:
     fresh = replace(GOOD, records=())
     wanted = preflight.desired({**PARAMETERS, "cluster_id": None})
     (sentence,) = view(fresh, wanted, {})["not_checked"]
@@ -353,7 +353,7 @@ def test_what_stands_in_the_way_of_some_runs_only_is_a_warning() -> None:
     assert list(findings_of(some, wanted)) == []
     permissions, auto_mode = view(some, wanted, {})["warnings"]
     assert permissions.startswith(f"{ME} lacks AWS permissions that a run may need: iam:X on arn:r.")
-    assert auto_mode.startswith("EKS Auto Mode is on for cluster shop, which adds and removes nodes")
+    assert auto_mode.startswith("EKS Auto Mode is on for cluster shop, so both EKS and CAST AI would add")
     assert "warnings" not in view(READY_TO_ONBOARD, wanted, {})
     assert "warnings" not in view(some, preflight.desired(PARAMETERS), {})
 
@@ -391,7 +391,7 @@ ALL_AT_ONCE = (
     "namespace",
     "release name",
     "cluster not found at CAST AI",
-    "organisation",
+    "organization",
     "credentials of another account",
 )
 

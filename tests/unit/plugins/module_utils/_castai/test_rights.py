@@ -185,7 +185,7 @@ LOCKS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_an_organisation_may_lock_what_every_call_says_of_itself(cloud: Cloud, lock: str) -> None:
+def test_an_organization_may_lock_what_every_call_says_of_itself(cloud: Cloud, lock: str) -> None:
     locked = allow("*")
     locked["Statement"] += allow("*", Effect="Deny", Condition=LOCKS[lock])["Statement"]
     cloud.put_control_policy(HOME, locked)
@@ -193,19 +193,19 @@ def test_an_organisation_may_lock_what_every_call_says_of_itself(cloud: Cloud, l
     assert asked_as_user(cloud, ADMINISTRATOR, *asked).lacks == ()
 
 
-def test_a_region_that_the_organisation_locks_is_told(cloud: Cloud) -> None:
+def test_a_region_that_the_organization_locks_is_told(cloud: Cloud) -> None:
     locked = allow("*")
     elsewhere = {"StringNotEquals": {"aws:RequestedRegion": "eu-central-1"}}
     locked["Statement"] += allow("iam:CreateRole", "eks:*", Effect="Deny", Condition=elsewhere)["Statement"]
     cloud.put_control_policy(HOME, locked)
     lacks = asked_as_user(cloud, ADMINISTRATOR, *questions((CREATE,), "role", (), PLACE, ID, "vpc-1")).lacks
-    assert {(lack.action, lack.by) for lack in lacks} == {("iam:CreateRole", "organisation")}
+    assert {(lack.action, lack.by) for lack in lacks} == {("iam:CreateRole", "organization")}
 
 
-def test_boundary_and_organisation_are_told_apart(cloud: Cloud) -> None:
+def test_boundary_and_organization_are_told_apart(cloud: Cloud) -> None:
     key = cloud.add_user(HOME, "caller", ADMINISTRATOR)
     aws = gateway(cloud, *key)
     cloud.put_user_boundary(HOME, "caller", allow(*MAY_LOOK))
     assert simulate(aws, aws.caller_arn(), [ASKED]).lacks == (Lack("iam:CreateRole", ROLE, "boundary", True),)
     cloud.put_control_policy(HOME, allow(*MAY_LOOK))
-    assert simulate(aws, aws.caller_arn(), [ASKED]).lacks == (Lack("iam:CreateRole", ROLE, "organisation", True),)
+    assert simulate(aws, aws.caller_arn(), [ASKED]).lacks == (Lack("iam:CreateRole", ROLE, "organization", True),)

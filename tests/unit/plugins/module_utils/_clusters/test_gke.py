@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the castai.onboarding authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which address reaches a GKE cluster, how it is recognised, what is refused, and the advice for each answer."""
+"""Which address reaches a GKE cluster, how it is recognized, what is refused, and the advice for each answer."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_what_castai_and_the_agent_are_told() -> None:
         "GKE_LOCATION": "europe-west3-a",
         "GKE_CLUSTER_NAME": "shop",
     }
-    assert gke.describe_location(facts.registration) == "shop of project shop-prod in europe-west3-a"
+    assert gke.describe_location(facts.registration) == "of project shop-prod in europe-west3-a"
     assert gke.region_of("europe-west3") == "europe-west3"
 
 
@@ -209,7 +209,7 @@ def test_a_private_endpoint_that_does_not_answer_is_told_with_each_way_out(open_
     with pytest.raises(CallFailed, match="The cluster's endpoint is private") as failed:
         reach({}, facts.api_server)._send("POST", "/api", {}, {})
     text = str(failed.value)
-    ways = ("run this from a network", "set castai_endpoint (option endpoint) to dns", "castai_host", "open a tunnel")
+    ways = ("run Ansible in a network", "set castai_endpoint (option endpoint) to dns", "castai_host", "open a tunnel")
     assert all(way in text for way in ways)
     assert ("turn on the DNS endpoint" in text) is not open_to_dns
 

@@ -280,7 +280,10 @@ def test_owners_are_looked_up_where_they_may_be_read(azures: World) -> None:
     unread = asked(azures, owners=[ann])
     assert unread
     assert unread.reading == unread.writing == unread.warnings == ()
-    assert f"the owners {ann} of aks_onboard_owners (option owners) exist: grant {DIRECTORY}." in unread.not_checked[0]
+    assert (
+        f"the owners {ann} of aks_onboard_owners (option owners) exist. To check this, grant {DIRECTORY}."
+        in unread.not_checked[0]
+    )
 
 
 def test_what_cast_ai_only_tells_when_it_is_done_is_not_checked(azures: World) -> None:

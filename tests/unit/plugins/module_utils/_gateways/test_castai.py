@@ -92,7 +92,7 @@ def test_list_shows_every_cluster_and_ignores_what_it_does_not_know(wire: Wire, 
 
 
 @pytest.mark.parametrize("body", [{}, {"items": None}, {"items": []}, None])
-def test_an_organisation_without_clusters(wire: Wire, patient: Patient, body: Any) -> None:
+def test_an_organization_without_clusters(wire: Wire, patient: Patient, body: Any) -> None:
     wire.script.play(reply(200, body))
     assert patient.castai.list_clusters() == ()
 
@@ -124,7 +124,7 @@ def test_create_token(wire: Wire, patient: Patient) -> None:
 @pytest.mark.parametrize("body", [{}, {"token": ""}, {"token": 7}, None])
 def test_an_answer_without_a_token_is_a_failure(wire: Wire, patient: Patient, body: Any) -> None:
     wire.script.play(reply(200, body))
-    with pytest.raises(CallFailed, match="without a token"):
+    with pytest.raises(CallFailed, match="contains no token"):
         patient.castai.create_token(ID)
 
 

@@ -340,7 +340,7 @@ PROGRAMS: dict[str, tuple[dict[str, Any], str]] = {
         "now Token has expired and",
     ),
     "says much": (saying("x" * 100_000), r"ended with 1: x{300,397}\."),
-    "colours": (saying("\x1b[31mno\x1b[0m \x1b]0;title\x07access\r\x00"), "ended with 1: no access"),
+    "colors": (saying("\x1b[31mno\x1b[0m \x1b]0;title\x07access\r\x00"), "ended with 1: no access"),
     "says a secret": (saying("got --token=CANARY-1 and password: 'CANARY-2'"), r"--token=\*+ and password: '\*+'"),
     "says another secret": (saying("Authorization: Bearer CANARY-345"), r"Bearer \*+"),
     "says an address": (saying("proxy http://me:CANARY-pw@proxy:1 refused"), r"http://\*+@proxy:1 refused"),

@@ -73,7 +73,7 @@ elif arguments[0] == "pull":
         sys.exit(first)
     shutil.copy({archive!r}, arguments[arguments.index("--destination") + 1])
 else:
-    {behaviour}
+    {behavior}
 """
 
 
@@ -88,7 +88,7 @@ class Fake:
         pack(self.archive, "agent/Chart.yaml", "name: agent\nversion: 0.2.0\n")
         self.behave()
 
-    def behave(self, behaviour: str = "pass", version: str = "v3.22.0") -> Helm:
+    def behave(self, behavior: str = "pass", version: str = "v3.22.0") -> Helm:
         self.program.write_text(
             SCRIPT.format(
                 python=sys.executable,
@@ -96,7 +96,7 @@ class Fake:
                 archive=str(self.archive),
                 refusals=str(self.refusals),
                 version=version,
-                behaviour=behaviour,
+                behavior=behavior,
             )
         )
         self.program.chmod(0o755)
@@ -185,7 +185,7 @@ def test_a_chart_is_rendered_with_values_that_stand_in_no_argument(fake: Fake) -
     with pytest.raises(CallFailed, match=r"Could not render chart agent: Helm said: bad \*+\.") as failed:
         fake.fail("Error: bad CANARY").render(chart, "agent", "n", {"apiKey": "CANARY"}, ("CANARY",))
     assert "CANARY" not in str(failed.value)
-    with pytest.raises(CallFailed, match="renders to text that is not YAML"):
+    with pytest.raises(CallFailed, match=r"renders to text that is not YAML \(.+\)\.$"):
         fake.behave('print("a: b: c")').render(chart, "agent", "n", {}, ())
 
 
@@ -474,18 +474,29 @@ def test_facts_of_a_folder_and_an_archive(tmp_path: Path, fake: Fake) -> None:
     assert facts(folder) == facts(fake.archive) == Facts("agent", "0.2.0")
 
 
+def no_chart(path: Path, reason: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        facts(path, "agent")
+    assert str(refusal.value) == (f"{path} is not a Helm chart ({reason}). Correct agent_chart_ref (option chart_ref).")
+
+
 @pytest.mark.parametrize("content", [b"", b"no archive", b"\x1f\x8b"])
 def test_what_is_no_chart(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "agent.tgz"
     file.write_bytes(content)
-    with pytest.raises(Refused, match="is not a Helm chart"):
-        facts(file)
+    no_chart(file, "it is not a whole archive")
+    no_chart(tmp_path / "none.tgz", "No such file or directory")
+
+
+@pytest.mark.parametrize("content", ["", "a list", "name: agent", "name: [", "\x00"])
+def test_a_folder_without_a_chart_is_no_chart(tmp_path: Path, content: str) -> None:
+    (tmp_path / "Chart.yaml").write_text(content)
+    no_chart(tmp_path, "it has no Chart.yaml with a name and a version")
 
 
 def test_an_archive_without_a_chart_is_no_chart(tmp_path: Path) -> None:
     pack(tmp_path / "agent.tgz", "agent/values.yaml", "")
-    with pytest.raises(Refused, match="is not a Helm chart"):
-        facts(tmp_path / "agent.tgz")
+    no_chart(tmp_path / "agent.tgz", "it has no Chart.yaml with a name and a version")
 
 
 THROTTLED = "Error: failed to fetch https://charts.example/agent-0.2.0.tgz : 429 Too Many Requests"
@@ -535,7 +546,7 @@ def test_helm_is_stopped_once_waiting_is_in_vain(fake: Fake, monkeypatch: pytest
 
 
 # Shows the tokens that Helm would use, one after another.
-AGEING = """
+AGING = """
     import time
     (user,) = json.loads(pathlib.Path(arguments[arguments.index("--kubeconfig") + 1]).read_text())["users"]
     assert "token" not in user["user"]
@@ -553,7 +564,7 @@ AGEING = """
 def test_a_token_that_ages_while_helm_works_is_renewed(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateway, "LOOK", 0.1)
     tokens = (f"CANARY-{number}-" for number in itertools.count(1))
-    helm = fake.behave(AGEING.lstrip())
+    helm = fake.behave(AGING.lstrip())
     with pytest.raises(CallFailed, match=r"Helm said: saw \*+ \*+ \*+\.") as caught:
         helm.rollback(replace(WORK, token=lambda: next(tokens)), 1)
     assert "CANARY" not in str(caught.value)

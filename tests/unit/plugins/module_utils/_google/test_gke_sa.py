@@ -242,7 +242,7 @@ def test_what_any_tool_left_is_taken_over_without_an_outage(world: World, vintag
     assert world.key_ids(world.run(adopt=True).view["service_account"]) == [world.given_key]
 
 
-def test_what_terraforms_keyless_module_left_is_recognised(world: World) -> None:
+def test_what_terraforms_keyless_module_left_is_recognized(world: World) -> None:
     own = world.castai.create_service_account(
         world.cluster_id,
         "gke",
@@ -301,6 +301,15 @@ def test_a_cluster_that_is_not_registered_yet_can_be_planned(world: World) -> No
     done = world.run()
     named = [one.replace(UNKNOWN, world.cluster_id).replace(world.cluster_id, "ID") for one in sentences(planned)]
     assert named == [one.replace(world.cluster_id, "ID").replace(world.cluster_id[:8], "ID") for one in sentences(done)]
+
+
+def test_the_cluster_must_be_that_of_the_record(world: World) -> None:
+    sister = next(one for place, one in world.ids.items() if place != LOCATION)
+    with pytest.raises(Refused, match=rf"cluster {sister} is GKE cluster shop of project {PROJECT} in \S+, not GKE"):
+        world.run(cluster_id=sister)
+    eks = world.castai.register_cluster("web", {"eks": {"accountId": "1" * 12, "region": "x", "clusterName": "web"}})
+    with pytest.raises(Refused, match=f"cluster {eks.id} is web of another provider, not GKE cluster shop of project"):
+        world.run(cluster_id=eks.id)
 
 
 def test_each_extra_project_gets_a_role_of_its_own_and_is_left_as_it_was(world: World) -> None:

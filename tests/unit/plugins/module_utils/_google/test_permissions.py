@@ -37,7 +37,7 @@ from ansible_collections.castai.onboarding.plugins.module_utils._google.permissi
     granted,
     needed,
 )
-from tests.sandbox.google.catalogue import kubernetes_permission
+from tests.sandbox.google.catalog import kubernetes_permission
 from tests.support.policies import FOLDER, IN_CLUSTER, in_cluster_name
 from tests.tree import ROOT
 from tests.unit.sandbox.gke_project import ACCOUNT, SISTER, World, world

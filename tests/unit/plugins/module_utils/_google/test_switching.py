@@ -267,7 +267,7 @@ def test_a_project_that_is_taken_off_the_list_loses_its_binding(world: World) ->
     assert {one[0] for one in with_it} == {PROJECT, ELSEWHERE}
     assert ELSEWHERE in world.project["roles"][world.role]["description"]
     done = world.run(check=True, extra_projects=[])
-    assert any(f"project {ELSEWHERE} is not bound to anybody any more" in one for one in done.view["warnings"])
+    assert any(f"project {ELSEWHERE} is no longer bound to anybody" in one for one in done.view["warnings"])
     assert {one[0] for one in settled(world, extra_projects=[])} == {PROJECT}
     assert ELSEWHERE not in world.project["roles"][world.role]["description"]
     nothing_is_left(world, empty)

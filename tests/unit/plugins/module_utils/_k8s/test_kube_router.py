@@ -49,7 +49,7 @@ GENERATIONS: dict[str, tuple[list[Toleration], list[Toleration]]] = {
 }
 """Each generation with what it lacks, read at every release tag of the repository."""
 
-CUSTOMISED: dict[str, tuple[list[Toleration], list[Toleration]]] = {
+CUSTOMIZED: dict[str, tuple[list[Toleration], list[Toleration]]] = {
     "none": ([], [CRITICAL, NO_SCHEDULE, NO_EXECUTE]),
     "as the documents ask": ([NO_SCHEDULE, NO_EXECUTE, CRITICAL], []),
     "everything beside others": ([MASTER, EVERYTHING], []),
@@ -110,7 +110,7 @@ def sentences(found: Current, wanted: Desired = PRESENT) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("held", "missing"), [*GENERATIONS.values(), *CUSTOMISED.values()], ids=[*GENERATIONS, *CUSTOMISED]
+    ("held", "missing"), [*GENERATIONS.values(), *CUSTOMIZED.values()], ids=[*GENERATIONS, *CUSTOMIZED]
 )
 def test_what_is_not_covered_is_added_and_the_rest_stays(held: list[Toleration], missing: list[Toleration]) -> None:
     actions = list(plan(current(held), PRESENT))
@@ -415,7 +415,7 @@ def test_a_rollout_that_is_undone_or_stuck_is_told() -> None:
     stuck = rolling([EVERYTHING], updatedNumberScheduled=1)
     with pytest.raises(CallFailed, match="removed kube-router's toleration of any NoExecute taint while"):
         waited(stuck, rolling([CRITICAL, NO_SCHEDULE]))
-    with pytest.raises(CallFailed, match="was deleted while its pods restarted"):
+    with pytest.raises(CallFailed, match="was deleted while its pods were restarting"):
         waited(None)
     with pytest.raises(CallFailed, match="After 0 s kube-router still had to restart on 2 nodes"):
         waited(stuck, wanted=desired(wait=True, wait_timeout=0))

@@ -80,7 +80,7 @@ COMPUTE = frozenset(
         *_each("compute", "regions.get", "regions.list", "machineTypes.get", "machineTypes.list"),
     )
 )
-ORGANISATION = frozenset(("orgpolicy.policy.get", "orgpolicy.policy.set"))
+ORGANIZATION = frozenset(("orgpolicy.policy.get", "orgpolicy.policy.set"))
 TITLES: Mapping[str, str] = {
     "cloudresourcemanager.googleapis.com": "Cloud Resource Manager API",
     "compute.googleapis.com": "Compute Engine API",
@@ -95,7 +95,7 @@ TITLES: Mapping[str, str] = {
 # Google's permissions that custom roles cannot contain.
 UNSUPPORTED = frozenset(("resourcemanager.projects.list", "container.selfSubjectAccessReviews.create"))
 PERMISSIONS: frozenset[str] = frozenset().union(
-    *(KUBERNETES, CLUSTERS, ACCOUNTS, KEYS, ROLES, TOKENS, {ACT_AS}, PROJECTS, SERVICES, COMPUTE, ORGANISATION)
+    *(KUBERNETES, CLUSTERS, ACCOUNTS, KEYS, ROLES, TOKENS, {ACT_AS}, PROJECTS, SERVICES, COMPUTE, ORGANIZATION)
 )
 
 
