@@ -364,7 +364,8 @@ def test_our_account_of_which_nothing_shows_whose_it_is_any_more_is_named(world:
 def test_who_changes_account_and_projects_at_once_is_told_which_role_stays(world: World) -> None:
     world.run(extra_projects=[SHARED])
     done = world.run(existing_service_account=OWN)
-    assert any(f"The role of this cluster in project {SHARED} is no longer bound" in one for one in done.view["warnings"])
+    said = f"The role of this cluster in project {SHARED} is no longer bound"
+    assert any(said in one for one in done.view["warnings"])
 
 
 # What nothing records any more
