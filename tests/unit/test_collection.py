@@ -234,11 +234,8 @@ MENTIONED = {
     "plugins/module_utils/_gateways/castai.py": "CAST AI's API has calls for the account that it has at Google",
     "plugins/module_utils/_record.py": "preflight hands one of these calls on",
     "plugins/module_utils/_variables.py": "which variable of the inventory sets which option",
-    "roles/agent/tasks/main.yml": "credentials of all clouds, as module_defaults",
     "roles/castai/defaults/main.yml": "variables of all clouds",
-    "roles/castai/tasks/connect.yml": "credentials of all clouds, as module_defaults",
     "roles/castai/vars/main.yml": "variables of all clouds, and what a plan says of their settings",
-    "roles/components/tasks/main.yml": "credentials of all clouds, as module_defaults",
 }
 """The other files that mention them, and why."""
 
