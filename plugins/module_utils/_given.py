@@ -192,7 +192,7 @@ def _type_of(value: Any) -> str:
 
 
 def _shown(value: Any, secrets: AbstractSet[str]) -> str:
-    text = repr(remove_values(as_data(value), secrets))
+    text = ascii(remove_values(as_data(value), secrets))
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 

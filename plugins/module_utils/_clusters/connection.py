@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .._answers import tidy
+from .._credentials import quoted
 from .._engine import CallFailed, Refused
 from .._gateways.kubernetes import Kubernetes, Object, Rejected, by_kubeconfig, by_token, path_of
 from .._gateways.tls import certificates
@@ -252,6 +253,6 @@ def _read(path: str | None) -> str:
     except (OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or "it is not text"
         raise Refused(
-            f"{named('ca_cert')} is {path!r}, which cannot be read ({said}). Set it to a file with the API"
+            f"{named('ca_cert')} is {quoted(path)}, which cannot be read ({said}). Set it to a file with the API"
             " server's CA certificates."
         ) from error

@@ -29,7 +29,7 @@ from .._credentials import is_uuid, masked, quoted
 from .._engine import CallFailed, Refused
 from .._given import as_path
 from .._variables import named
-from . import https, tls
+from . import https, proxies, tls
 from .sdk import Sdk
 
 azure = Sdk("azure", "azure.core.exceptions", "azure.core.pipeline.transport", "azure.identity")
@@ -465,8 +465,10 @@ def in_words() -> Iterator[None]:
         request = _of_requests(error)
         failed = https.problem_of(request, "Azure's token server", CA_OPTION)
         if not failed and https.unanswered(request):
+            way = proxies.way_to(getattr(getattr(request, "request", None), "url", None) or "", os.environ)
             failed = (
-                f"its token server did not answer ({https.said_by(request)}). Check that this machine can reach it."
+                f"its token server did not answer{way} ({https.said_by(request)}). Check that this machine can reach"
+                " it."
             )
         if failed:
             raise CallFailed(f"Could not get a token from Azure: {failed}") from None

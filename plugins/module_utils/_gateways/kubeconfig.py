@@ -316,9 +316,11 @@ def _material(entry: Entry, key: str) -> str:
     try:
         return base64.b64decode(inline).decode() if inline else Path(path).read_text(encoding="utf-8")
     except OSError as error:
-        raise Wrong(f"the {key} {path!r} cannot be read ({error.strerror})") from None
+        raise Wrong(f"the {key} {quoted(path)} cannot be read ({error.strerror})") from None
     except ValueError:
-        raise Wrong(f"its {key}-data is not PEM in base64" if inline else f"the {key} {path!r} is not PEM") from None
+        raise Wrong(
+            f"its {key}-data is not PEM in base64" if inline else f"the {key} {quoted(path)} is not PEM"
+        ) from None
 
 
 def _text(entry: Any, key: str) -> str:

@@ -584,13 +584,13 @@ def _from_file(path: str) -> str:
     try:
         token = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
-        raise Wrong(f"its tokenFile {path!r} cannot be read ({getattr(error, 'strerror', error)})") from None
+        raise Wrong(f"its tokenFile {quoted(path)} cannot be read ({getattr(error, 'strerror', error)})") from None
     if not token:
-        raise Wrong(f"its tokenFile {path!r} is empty")
+        raise Wrong(f"its tokenFile {quoted(path)} is empty")
     if not sendable(token):
         raise Wrong(
-            f"its tokenFile {path!r} has a space, line break or special character within the token, and must contain"
-            " nothing but the token"
+            f"its tokenFile {quoted(path)} has a space, line break or special character within the token, and"
+            " must contain nothing but the token"
         )
     return f"Bearer {token}"
 

@@ -429,7 +429,8 @@ def test_an_address_where_nothing_listens_shows_soon(patient: Patient) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         nobody = Patient(f"https://127.0.0.1:{unused.getsockname()[1]}")
-        with pytest.raises(CallFailed, match=r"Could not list the clusters: https://127\.0\.0\.1:\d+ did not answer"):
+        said = r"Could not list the clusters: https://127\.0\.0\.1:\d+ did not answer \(Connection refused\)"
+        with pytest.raises(CallFailed, match=said):
             nobody.castai.list_clusters()
     assert sum(nobody.pauses) <= PATIENCE_UNANSWERED
 
@@ -449,7 +450,8 @@ def test_a_proxy_that_does_not_let_through_is_told(
         monkeypatch.setenv("HTTPS_PROXY", f"http://me:CANARY-wrong@localhost:{tunnel.port}")
         with pytest.raises(CallFailed) as caught:
             Patient("https://api.cast.ai").castai.list_clusters()
-    assert f"https://api.cast.ai did not answer (Tunnel connection failed: {advice}" in str(caught.value)
+    way = f"through proxy http://localhost:{tunnel.port}"
+    assert f"https://api.cast.ai did not answer {way} (Tunnel connection failed: {advice}" in str(caught.value)
     assert "CANARY" not in str(caught.value)
 
 
