@@ -19,6 +19,7 @@ from .._credentials import quoted
 from .._engine import CallFailed, Refused
 from .._gateways.kubernetes import Kubernetes, Object, Rejected, by_kubeconfig, by_token, path_of
 from .._gateways.tls import certificates
+from .._given import readable
 from .._variables import named
 from .facts import ApiServer, ClusterFacts, Named
 from .table import PROVIDERS
@@ -249,7 +250,7 @@ def _read(path: str | None) -> str:
     if not path:
         return ""
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return readable(Path(path)).read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or "it is not text"
         raise Refused(

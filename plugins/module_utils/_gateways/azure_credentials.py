@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 from .._answers import loaded, tidy
 from .._credentials import is_uuid, masked, quoted
 from .._engine import CallFailed, Refused
-from .._given import as_path
+from .._given import as_path, readable
 from .._variables import named
 from . import https, proxies, tls
 from .sdk import Sdk
@@ -430,7 +430,7 @@ def _origin(options: Mapping[str, Any], option: str) -> str:
 
 def _read(path: str, origin: str, what: str) -> bytes:
     try:
-        with as_path(path).open("rb") as file:
+        with readable(as_path(path)).open("rb") as file:
             return file.read(_LARGEST)
     except (OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or "it is not a path"

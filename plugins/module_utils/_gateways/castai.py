@@ -432,6 +432,8 @@ class CastAi:
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             said = tidy(getattr(reason, "strerror", None) or str(reason))
+            if self._ca_cert and "NO_CERTIFICATE" in said:
+                raise Refused("castai_ca_cert contains no PEM certificate. Set it to another file.") from error
             way = proxies.way_to(self.url, os.environ)
             failure = CallFailed(f"Could not {purpose}: {self.url} did not answer{way} ({said}).{_of_proxy(said)}")
             raise _Passing(failure, 0, PATIENCE_UNANSWERED, lost=not isinstance(reason, _NEVER_SENT)) from error

@@ -22,7 +22,7 @@ from typing import Any
 from .._answers import tidy
 from .._credentials import masked, quoted
 from .._engine import CallFailed, Refused
-from .._given import as_path
+from .._given import as_path, readable
 from .._options import sendable
 from .._variables import named
 from . import https
@@ -260,7 +260,7 @@ def _read(path: str, origin: str) -> Info:
             f" {named('service_account_contents')} to the key."
         )
     try:
-        text = as_path(path).read_text(encoding="utf-8")
+        text = readable(as_path(path)).read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or "it is not text"
         shown = tidy(path, _LONGEST_SHOWN)

@@ -515,6 +515,13 @@ def test_an_authority_in_castai_ca_cert_beats_those_of_the_system(wire: Wire, tm
     assert wire.script.received == []
 
 
+def test_a_castai_ca_cert_without_a_certificate(wire: Wire, tmp_path: Path) -> None:
+    empty = tmp_path / "ca.pem"
+    empty.write_text("\n")
+    with pytest.raises(Refused, match=r"^castai_ca_cert contains no PEM certificate\. Set it to another file\.$"):
+        Patient(wire.url, ca_cert=str(empty)).castai.list_clusters()
+
+
 def test_a_castai_ca_cert_that_is_not_there() -> None:
     with pytest.raises(
         Refused,
